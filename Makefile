@@ -1,0 +1,127 @@
+# mqmail - one Makefile, which includes */module.mk
+#
+#   make                     all programs, in build/plain/bin
+#   make check               unit and integration tests
+#   make check SANITIZE=address,undefined   (or thread)
+#   make demo, demo-stop     a node in ./demo-node
+#   make bench, make fuzz    long runs
+#   make install DESTDIR= PREFIX=/usr
+#
+# Objects and programs go to build/VARIANT.  The rules run there (VPATH finds
+# the sources), so module.mk files name paths relative to the root.
+
+comma := ,
+SANITIZE ?=
+VARIANT := $(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
+PREFIX ?= /usr
+
+ifndef SRC
+
+SRC := $(CURDIR)
+BUILD := build/$(VARIANT)
+export SANITIZE
+
+.PHONY: all units check crash bench fuzz format install demo demo-stop clean \
+    packages
+all units install:
+	@mkdir -p $(BUILD)
+	@+$(MAKE) --no-print-directory -C $(BUILD) -f $(SRC)/Makefile \
+	    SRC=$(SRC) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) $@
+
+packages:
+	@tests/packages
+
+check: packages
+	@+$(MAKE) --no-print-directory all units
+	@tests/run-check $(BUILD)
+
+crash: packages
+	@+$(MAKE) --no-print-directory all
+	@tests/run-crash $(BUILD)
+
+bench: packages
+	@+$(MAKE) --no-print-directory all
+	@tests/bench/bench $(BUILD)
+
+fuzz: packages
+	@tests/fuzz/run
+
+demo: packages
+	@+$(MAKE) --no-print-directory all
+	@tests/demo start $(BUILD)
+
+demo-stop:
+	@tests/demo stop $(BUILD)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build
+
+else
+
+CC := gcc
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+    -Wcast-qual -Wwrite-strings -Wformat=2 -Wvla
+HARDEN := -fstack-protector-strong -fPIE
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+OPTIMIZE := -O2 -g
+ifneq ($(SANITIZE),)
+SANITIZER := -fsanitize=$(SANITIZE) -fno-omit-frame-pointer
+OPTIMIZE := -O1 -g
+else
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+CFLAGS += -std=gnu17 -pthread $(OPTIMIZE) $(WARNINGS) $(HARDEN) $(SANITIZER)
+CPPFLAGS += -D_GNU_SOURCE -I$(SRC) -include $(SRC)/base/banned.h \
+    -DPREFIX='"$(PREFIX)"' -MMD -MP
+LDFLAGS += -pthread $(LDHARDEN) $(SANITIZER)
+
+VPATH := $(SRC)
+PROGS :=
+LIBS :=
+UNITS :=
+MANS :=
+include $(sort $(patsubst $(SRC)/%,$(SRC)/%,$(wildcard $(SRC)/*/module.mk)))
+include $(SRC)/tests/unit/unit.mk
+
+.PHONY: all units install
+all: $(addprefix bin/,$(notdir $(PROGS)))
+units: $(UNITS)
+
+%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $*.c"
+	@$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+$(LIBS):
+	@echo "  AR    $@"
+	@rm -f $@ && ar rcs $@ $^
+
+$(PROGS) $(UNITS):
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
+
+# One folder with every program: programs find each other beside themselves.
+define bin_rule
+bin/$(notdir $(1)): $(1)
+	@mkdir -p bin
+	@ln -f $$< $$@
+endef
+$(foreach prog,$(PROGS),$(eval $(call bin_rule,$(prog))))
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 755 $(addprefix bin/,$(notdir $(PROGS))) \
+	    $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(addprefix $(SRC)/,$(filter %.8,$(MANS))) \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(addprefix $(SRC)/,$(filter %.5,$(MANS))) \
+	    $(DESTDIR)$(PREFIX)/share/man/man5
+
+-include $(shell find . -name '*.d')
+
+endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/* Time. */
+#include "base/clock.h"
+
+#include <stdio.h>
+
+static int64_t
+now(int64_t per_second, int64_t nanoseconds_per_unit)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * per_second + ts.tv_nsec / nanoseconds_per_unit;
+}
+
+int64_t
+clock_ms(void)
+{
+	return now(1000, 1000000);
+}
+
+int64_t
+clock_us(void)
+{
+	return now(1000000, 1000);
+}
+
+void
+clock_date(time_t when, char out[CLOCK_DATE_SIZE])
+{
+	/* strftime's names follow the locale, which must not reach a header. */
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct tm tm;
+
+	gmtime_r(&when, &tm);
+	snprintf(out, CLOCK_DATE_SIZE,
+	    "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * tm.tm_wday,
+	    tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour,
+	    tm.tm_min, tm.tm_sec);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* Whole files and folders. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+int
+file_read(const char *path, size_t max, struct buf *buf, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t start = buf->length;
+	int result = -1;
+
+	if (fd == -1 && errno == ENOENT)
+		return 0;
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", path);
+	for (;;) {
+		ssize_t n;
+
+		buf_reserve(buf, 8192);
+		n = read(fd, buf->data + buf->length, 8192);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1) {
+			error_sys(err, "cannot read '%s'", path);
+			break;
+		}
+		if (n == 0) {
+			result = 1;
+			break;
+		}
+		buf->length += (size_t)n;
+		buf->data[buf->length] = '\0';
+		if (buf->length - start > max) {
+			error_set(err, "'%s' is larger than %zu bytes", path,
+			    max);
+			break;
+		}
+	}
+	close(fd);
+	return result;
+}
+
+int
+file_write_all(int fd, const char *data, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, data, length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		data += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+sync_parent(const char *path, struct error *err)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent = slash == NULL ? xstrdup(".")
+	    : slash == path ? xstrdup("/")
+			    : xstrndup(path, (size_t)(slash - path));
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = 0;
+
+	if (fd == -1 || fsync(fd) == -1)
+		result = error_sys(err, "cannot sync folder '%s'", parent);
+	if (fd != -1)
+		close(fd);
+	free(parent);
+	return result;
+}
+
+int
+file_replace(const char *path, const char *data, size_t length, mode_t mode,
+    struct error *err)
+{
+	char *temporary = xasprintf("%s.tmp.%ld", path, (long)getpid());
+	struct stat old;
+	bool has_old = stat(path, &old) == 0;
+	int result = -1;
+	int fd;
+
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	if (fd == -1) {
+		error_sys(err, "cannot create '%s'", temporary);
+		goto out;
+	}
+	/* An owner that we may not set stays ours: not worth a failure. */
+	if (has_old && fchown(fd, old.st_uid, old.st_gid) == -1)
+		errno = 0;
+	if (fchmod(fd, has_old ? old.st_mode & 07777 : mode) == -1 ||
+	    file_write_all(fd, data, length) == -1 || fsync(fd) == -1) {
+		error_sys(err, "cannot write '%s'", temporary);
+		goto out;
+	}
+	if (rename(temporary, path) == -1) {
+		error_sys(err, "cannot rename '%s' to '%s'", temporary, path);
+		goto out;
+	}
+	result = sync_parent(path, err);
+out:
+	if (fd != -1)
+		close(fd);
+	if (result == -1)
+		unlink(temporary);
+	free(temporary);
+	return result;
+}
+
+int
+file_make_dirs(const char *path, mode_t mode, struct error *err)
+{
+	char *copy = xstrdup(path);
+	char *slash = copy;
+	int result = 0;
+
+	for (;;) {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		if (mkdir(copy, mode) == 0) {
+			if (chmod(copy, mode) == -1)
+				result = error_sys(err, "cannot chmod '%s'",
+				    copy);
+		} else if (errno != EEXIST)
+			result = error_sys(err, "cannot make folder '%s'",
+			    copy);
+		if (slash == NULL || result == -1)
+			break;
+		*slash = '/';
+	}
+	free(copy);
+	return result;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+int
+file_remove_tree(const char *path, struct error *err)
+{
+	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == -1 &&
+	    errno != ENOENT)
+		return error_sys(err, "cannot remove '%s'", path);
+	return 0;
+}
+
+char *
+file_program_dir(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	char *slash;
+
+	if (n <= 0)
+		return xstrdup(PREFIX "/sbin");
+	path[n] = '\0';
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	return xstrdup(path);
+}

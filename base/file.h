@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* Whole files and folders, for configuration; not for queued mail. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/*
+ * Reads a whole file of at most max bytes behind what buf holds.  Returns 1;
+ * 0 when there is no such file; -1, with the reason, when it cannot be read or
+ * is larger.
+ */
+int file_read(const char *path, size_t max, struct buf *buf,
+    struct error *err);
+
+/*
+ * Replaces (or makes) a file as one durable step: a new file beside it is
+ * written, synced and renamed over it, and the folder is synced.  Mode and
+ * owner of an existing file are kept; a new one gets mode.  Returns 0 or -1.
+ */
+int file_replace(const char *path, const char *data, size_t length,
+    mode_t mode, struct error *err);
+
+/* Writes all bytes to a descriptor.  Returns 0 or -1 with errno. */
+int file_write_all(int fd, const char *data, size_t length);
+
+/*
+ * Makes a folder and those above it where missing, with mode (not umask).
+ * Returns 0 or -1.
+ */
+int file_make_dirs(const char *path, mode_t mode, struct error *err);
+
+/* Removes a tree; symbolic links are removed, not followed.  0 or -1. */
+int file_remove_tree(const char *path, struct error *err);
+
+/*
+ * The folder that holds the running program, where its companions are.
+ * The caller frees.
+ */
+char *file_program_dir(void);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/* Packets between processes of one node. */
+#include "base/packet.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int
+make_address(const char *path, struct sockaddr_un *address, struct error *err)
+{
+	if (strlen(path) >= sizeof(address->sun_path))
+		return error_set(err, "socket path '%s' is over %zu bytes", path,
+		    sizeof(address->sun_path) - 1);
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	memcpy(address->sun_path, path, strlen(path) + 1);
+	return 0;
+}
+
+int
+packet_listen(const char *path, mode_t mode, struct error *err)
+{
+	struct sockaddr_un address;
+	int fd;
+
+	if (make_address(path, &address, err) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return error_sys(err, "cannot make a socket");
+	if (unlink(path) == -1 && errno != ENOENT) {
+		error_sys(err, "cannot remove old socket '%s'", path);
+		goto fail;
+	}
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 ||
+	    chmod(path, mode) == -1 || listen(fd, 1024) == -1) {
+		error_sys(err, "cannot listen on '%s'", path);
+		goto fail;
+	}
+	return fd;
+fail:
+	close(fd);
+	return -1;
+}
+
+int
+packet_connect(const char *path, struct error *err)
+{
+	struct sockaddr_un address;
+	int fd;
+
+	if (make_address(path, &address, err) == -1) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return error_sys(err, "cannot make a socket");
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
+		int saved_errno = errno;
+
+		error_sys(err, "cannot connect to '%s'", path);
+		close(fd);
+		errno = saved_errno;
+		return -1;
+	}
+	return fd;
+}
+
+int
+packet_send(int fd, const void *data, size_t length, int pass_fd, int flags)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec part = { .iov_len = length };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	ssize_t n;
+
+	memcpy(&part.iov_base, &data, sizeof(data)); /* sendmsg only reads */
+	if (pass_fd != -1) {
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &pass_fd, sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	}
+	do
+		n = sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+	while (n == -1 && errno == EINTR);
+	return n == -1 ? -1 : 0;
+}
+
+ssize_t
+packet_receive(int fd, void *data, size_t size, int *passed_fd_out, int flags)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec part = { .iov_base = data, .iov_len = size };
+	struct msghdr message = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *header;
+	ssize_t n;
+
+	*passed_fd_out = -1;
+	do
+		n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+	while (n == -1 && errno == EINTR);
+	if (n == -1)
+		return -1;
+	header = CMSG_FIRSTHDR(&message);
+	if (header != NULL && header->cmsg_level == SOL_SOCKET &&
+	    header->cmsg_type == SCM_RIGHTS &&
+	    header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(passed_fd_out, CMSG_DATA(header), sizeof(int));
+	if (message.msg_flags & MSG_TRUNC) {
+		if (*passed_fd_out != -1)
+			close(*passed_fd_out);
+		*passed_fd_out = -1;
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return n;
+}
+
+int
+packet_peer(int fd, uid_t *uid_out, pid_t *pid_out)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == -1)
+		return -1;
+	*uid_out = peer.uid;
+	*pid_out = peer.pid;
+	return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Packets between processes of one node: Unix sockets of type SEQPACKET, which
+ * keep packet borders, may carry one descriptor each, and tell both sides who
+ * the other is.
+ */
+#ifndef BASE_PACKET_H
+#define BASE_PACKET_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/* No packet is larger: the kernel copies it whole. */
+enum { PACKET_MAX = 60000 };
+
+/*
+ * Makes (replacing a dead one) a listening socket with mode.  Returns a
+ * close-on-exec, non-blocking descriptor that the caller closes, or -1.
+ */
+int packet_listen(const char *path, mode_t mode, struct error *err);
+
+/* Connects; the descriptor is blocking and close-on-exec.  -1 keeps errno. */
+int packet_connect(const char *path, struct error *err);
+
+/*
+ * Sends one packet, with the descriptor pass_fd unless it is -1 (it stays the
+ * caller's).  flags: MSG_DONTWAIT or 0.  Returns 0, or -1 with errno.
+ */
+int packet_send(int fd, const void *data, size_t length, int pass_fd,
+    int flags);
+
+/*
+ * Receives one packet.  Returns its length; 0 when the other side has gone;
+ * -1 with errno (EAGAIN, or EMSGSIZE for one larger than size).
+ * *passed_fd_out is a descriptor that the caller now owns, or -1.
+ */
+ssize_t packet_receive(int fd, void *data, size_t size, int *passed_fd_out,
+    int flags);
+
+/* The user of the process at the other end, as the kernel says.  0 or -1. */
+int packet_peer(int fd, uid_t *uid_out, pid_t *pid_out);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Buffered I/O of one connection: plain or TLS, blocking, with deadlines.
+ *
+ * A stream is used by one thread.  Its buffers are made when the first byte
+ * comes and go away again with stream_rest(), so an idle connection is cheap.
+ * Invariant: bytes read before stream_start_tls() are never seen after it.
+ */
+#ifndef BASE_STREAM_H
+#define BASE_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/tls.h"
+
+enum stream_result {
+	STREAM_OK,
+	STREAM_CLOSED,  /* the peer ended the connection */
+	STREAM_TIMEOUT, /* the deadline passed */
+	STREAM_FAILED,  /* anything else */
+	STREAM_TOO_LONG /* stream_read_line: no line end within the limit */
+};
+
+struct stream;
+
+/*
+ * Takes neither descriptor: the caller closes them after stream_free().  They
+ * may be the same, sockets or pipes; they are made non-blocking.
+ */
+struct stream *stream_new(int read_fd, int write_fd);
+void stream_free(struct stream **stream);
+
+/* How long one wait for the peer may take; applies to each refill or flush. */
+void stream_set_timeout(struct stream *stream, int timeout_ms);
+
+/*
+ * The next line, through its LF, of at most max bytes.  *line_out points into
+ * the stream and is valid until the next call on it; *length_out counts the
+ * LF.  On STREAM_TOO_LONG the bytes so far are dropped, and the rest of the
+ * line is dropped by the next calls (it never looks like a line of its own).
+ */
+enum stream_result stream_read_line(struct stream *stream, size_t max,
+    const char **line_out, size_t *length_out);
+
+/*
+ * What is buffered, after a refill if that is nothing: *data_out, *length_out
+ * (at least 1), valid until the next call.  stream_consume() takes bytes off.
+ */
+enum stream_result stream_peek(struct stream *stream, const char **data_out,
+    size_t *length_out);
+void stream_consume(struct stream *stream, size_t length);
+
+/* True when input is buffered already: replies may wait for more (pipelining). */
+bool stream_has_input(const struct stream *stream);
+
+/* Buffers output; errors show at the next flush.  */
+void stream_write(struct stream *stream, const char *data, size_t length);
+enum stream_result stream_flush(struct stream *stream);
+
+/* Gives back the buffers if both are empty. */
+void stream_rest(struct stream *stream);
+
+/*
+ * Flushes, drops all buffered input (RFC 3207 4.2) and performs a server's
+ * handshake within timeout_ms.  After a failure only stream_free() is left.
+ */
+enum stream_result stream_start_tls(struct stream *stream,
+    struct tls_context *context, int timeout_ms, struct error *err);
+
+/* "TLSv1.3", "TLS_AES_256_GCM_SHA384" and bits; NULL and 0 without TLS. */
+const char *stream_tls_version(const struct stream *stream);
+const char *stream_tls_cipher(const struct stream *stream);
+int stream_tls_bits(const struct stream *stream);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * TLS by OpenSSL, which no other file includes.  TLS 1.2 and above.
+ *
+ * A context is read-only after it is made and may be shared by threads.
+ */
+#ifndef BASE_TLS_H
+#define BASE_TLS_H
+
+#include "base/error.h"
+
+struct tls_context;
+
+/*
+ * A server's context from one PEM file with the certificate chain and the key.
+ * ciphers (TLS 1.2 list) and suites (1.3) may be NULL for OpenSSL's defaults.
+ * NULL, with the reason, when the file cannot be used.
+ */
+struct tls_context *tls_context_new(const char *cert_path,
+    const char *ciphers, const char *suites, struct error *err);
+void tls_context_free(struct tls_context **context);
+
+#endif

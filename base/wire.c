@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* The fields of a packet between our own processes. */
+#include "base/wire.h"
+
+#include <endian.h>
+#include <string.h>
+
+void
+wire_put_u8(struct buf *buf, uint8_t value)
+{
+	buf_add(buf, &value, sizeof(value));
+}
+
+void
+wire_put_u32(struct buf *buf, uint32_t value)
+{
+	value = htole32(value);
+	buf_add(buf, &value, sizeof(value));
+}
+
+void
+wire_put_u64(struct buf *buf, uint64_t value)
+{
+	value = htole64(value);
+	buf_add(buf, &value, sizeof(value));
+}
+
+void
+wire_put_bytes(struct buf *buf, const void *data, size_t length)
+{
+	wire_put_u32(buf, (uint32_t)length);
+	buf_add(buf, data, length);
+}
+
+void
+wire_put_text(struct buf *buf, const char *text)
+{
+	wire_put_bytes(buf, text, strlen(text) + 1);
+}
+
+void
+wire_open(struct wire_reader *reader, const void *data, size_t length)
+{
+	reader->at = data;
+	reader->left = length;
+	reader->has_failed = false;
+}
+
+static const char *
+take(struct wire_reader *reader, size_t length)
+{
+	const char *at = reader->at;
+
+	if (reader->has_failed || reader->left < length) {
+		reader->has_failed = true;
+		return NULL;
+	}
+	reader->at += length;
+	reader->left -= length;
+	return at;
+}
+
+uint8_t
+wire_get_u8(struct wire_reader *reader)
+{
+	const char *at = take(reader, 1);
+
+	return at == NULL ? 0 : (uint8_t)*at;
+}
+
+uint32_t
+wire_get_u32(struct wire_reader *reader)
+{
+	const char *at = take(reader, sizeof(uint32_t));
+	uint32_t value;
+
+	if (at == NULL)
+		return 0;
+	memcpy(&value, at, sizeof(value));
+	return le32toh(value);
+}
+
+uint64_t
+wire_get_u64(struct wire_reader *reader)
+{
+	const char *at = take(reader, sizeof(uint64_t));
+	uint64_t value;
+
+	if (at == NULL)
+		return 0;
+	memcpy(&value, at, sizeof(value));
+	return le64toh(value);
+}
+
+const char *
+wire_get_bytes(struct wire_reader *reader, size_t *length_out)
+{
+	size_t length = wire_get_u32(reader);
+	const char *at = take(reader, length);
+
+	*length_out = at == NULL ? 0 : length;
+	return at == NULL ? "" : at;
+}
+
+const char *
+wire_get_text(struct wire_reader *reader)
+{
+	size_t length;
+	const char *at = wire_get_bytes(reader, &length);
+
+	if (length == 0 || memchr(at, '\0', length) != at + length - 1) {
+		reader->has_failed = true;
+		return "";
+	}
+	return at;
+}
+
+bool
+wire_done(const struct wire_reader *reader)
+{
+	return !reader->has_failed && reader->left == 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Access rules in a cdb made by tcprules (ucspi-tcp): who may connect, and
+ * the variables of the session.
+ */
+#ifndef CONTROL_ACCESS_H
+#define CONTROL_ACCESS_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/vars.h"
+#include "control/cdbmap.h"
+
+/*
+ * Finds the rule for an address in tcpserver's order: full address, =host
+ * names when host is not NULL, prefixes that end in '.' (or ':' for IPv6), the
+ * empty rule.  *is_allowed_out is true unless the rule says deny; its
+ * variables go into vars.  1 when a rule was found, 0 when none (allowed), -1
+ * when the file is damaged (the caller refuses for now).
+ */
+int access_check(const struct cdbmap *map, const char *ip, const char *host,
+    struct vars *vars, bool *is_allowed_out, struct error *err);
+
+#endif

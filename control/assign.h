@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * users/assign: which user, folder and extension a local address belongs to
+ * (qmail-users(5)), compiled by qmail-newu to users/cdb in qmail's format.
+ */
+#ifndef CONTROL_ASSIGN_H
+#define CONTROL_ASSIGN_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "control/cdbmap.h"
+
+/* Texts point into storage. */
+struct assign_entry {
+	struct buf storage;
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+	const char *home;
+	const char *dash;
+	const char *extension; /* the row's, with the rest of a wildcard match */
+};
+
+/*
+ * Looks an address's local part up as qmail-lspawn does: exact, then the
+ * longest wildcard.  1, 0 when nothing fits, -1.  After 1 the caller releases
+ * the entry.
+ */
+int assign_find(const struct cdbmap *map, const char *local,
+    struct assign_entry *entry_out, struct error *err);
+void assign_release(struct assign_entry *entry);
+
+/*
+ * Compiles the text to the cdb.  On a bad line the reason is
+ * "users/assign:LINE: what is wrong", and the old cdb stays.
+ */
+int assign_compile(const char *text_path, const char *cdb_path,
+    struct error *err);
+
+#endif

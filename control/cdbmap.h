@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Constant databases (libcdb, which no other file includes).
+ *
+ * A map that is open for reading may be used by any number of threads.
+ */
+#ifndef CONTROL_CDBMAP_H
+#define CONTROL_CDBMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct cdbmap;
+
+/* 1 and *map_out; 0 when there is no such file; -1 when it cannot be read. */
+int cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err);
+void cdbmap_free(struct cdbmap **map);
+
+/*
+ * 1 and the value behind what value_out holds (NULL: not wanted); 0 absent; -1
+ * damaged.
+ */
+int cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
+    struct buf *value_out, struct error *err);
+
+/*
+ * True when the file at the map's path is not the one that is open (replaced
+ * or removed).  One stat.
+ */
+bool cdbmap_is_stale(const struct cdbmap *map);
+
+/* Writes a new database and puts it in place as one durable step. */
+struct cdbmap_writer;
+struct cdbmap_writer *cdbmap_writer_new(const char *path, struct error *err);
+int cdbmap_writer_add(struct cdbmap_writer *writer, const void *key,
+    size_t key_length, const void *value, size_t value_length,
+    struct error *err);
+/* Ends and frees the writer; without commit the old database stays. */
+int cdbmap_writer_commit(struct cdbmap_writer **writer, struct error *err);
+void cdbmap_writer_abort(struct cdbmap_writer **writer);
+
+#endif

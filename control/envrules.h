@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Rules that set session variables by address: from.envrules, domainqueue.
+ * A line is pattern:VAR=value,VAR2=,... (reference, 8: file formats).
+ */
+#ifndef CONTROL_ENVRULES_H
+#define CONTROL_ENVRULES_H
+
+#include "base/error.h"
+#include "base/vars.h"
+
+/* Read-only after it is made; threads may share it. */
+struct envrules;
+
+/*
+ * 1 and *rules_out; 0 (and NULL) when there is no such file; -1 with file, line
+ * and what is wrong.
+ */
+int envrules_load(const char *path, struct envrules **rules_out,
+    struct error *err);
+void envrules_free(struct envrules **rules);
+
+/*
+ * Applies every line whose pattern (wildmat, case folded) matches subject: the
+ * whole address, or the domain for domainqueue; the null sender is "".  Later
+ * lines win.  Returns how many lines matched.  rules may be NULL.
+ */
+unsigned envrules_apply(const struct envrules *rules, const char *subject,
+    struct vars *vars);
+
+#endif

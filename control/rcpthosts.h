@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* rcpthosts and morercpthosts.cdb: the domains that we take mail for. */
+#ifndef CONTROL_RCPTHOSTS_H
+#define CONTROL_RCPTHOSTS_H
+
+#include "base/error.h"
+#include "control/settings.h"
+
+/* Read-only after it is made; threads may share it. */
+struct rcpthosts;
+
+/*
+ * From the rcpthosts setting and control/morercpthosts.cdb.  When the file
+ * rcpthosts is absent every domain matches, as in qmail-smtpd.
+ */
+struct rcpthosts *rcpthosts_new(const char *control_dir,
+    const struct settings *settings, struct error *err);
+void rcpthosts_free(struct rcpthosts **hosts);
+
+/*
+ * Does the domain of a mailbox match, by name or by a ".suffix" line?  An
+ * address without '@' matches.  1 yes, 0 no, -1 could not tell.
+ */
+int rcpthosts_match(const struct rcpthosts *hosts, const char *mailbox,
+    struct error *err);
+
+#endif

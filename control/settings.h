@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The settings of a node: control files, and the environment variables that
+ * override them.
+ *
+ * One table (control/settings.tbl) has every setting with name, type, unit,
+ * default, range, the programs that read it and its text; the readers,
+ * qmail-showctl, svctool check and the manual page are made from it.  A new
+ * setting is one row there.
+ */
+#ifndef CONTROL_SETTINGS_H
+#define CONTROL_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum setting_type {
+	SETTING_NUMBER, /* unsigned decimal, in the row's unit and range */
+	SETTING_FLAG,   /* 0 or 1 */
+	SETTING_TEXT,   /* the first line, trailing blanks removed */
+	SETTING_LIST    /* every line; '#' comments and blank lines removed */
+};
+
+enum setting_id {
+#define SETTING(name, type, unit, standard, min, max, env, readers, text) \
+	SETTING_##name,
+#include "control/settings.tbl"
+#undef SETTING
+	SETTING_COUNT
+};
+
+struct setting_row {
+	const char *name; /* and of its file */
+	enum setting_type type;
+	const char *unit;
+	const char *standard; /* default; "me": the content of control/me */
+	uint64_t min, max;    /* of a number */
+	const char *env;      /* environment variable that overrides, or "" */
+	const char *readers;  /* program names, blank between */
+	const char *text;
+};
+
+extern const struct setting_row setting_rows[SETTING_COUNT];
+
+struct setting_list {
+	char **items; /* NULL-ended */
+	size_t count;
+};
+
+/* A snapshot of all settings.  Read-only, so threads may share it. */
+struct settings;
+
+/*
+ * Loads every setting that program reads (NULL: all) from the folder.
+ *
+ * instance, or NULL, is the name of one queue ("queue1"): for qmail-send's
+ * settings a file NAME.instance comes before NAME (and concurrencyl.queueN and
+ * concurrencyr.queueN mean concurrencylocal, concurrencyremote of that queue).
+ * A missing file is the default.  NULL when anything is wrong; the reason
+ * then names file, line, what is wrong and what would be right.
+ */
+struct settings *settings_load(const char *control_dir, const char *program,
+    const char *instance, struct error *err);
+void settings_free(struct settings **settings);
+
+/* Of a setting whose type fits (asserted); borrowed from the snapshot. */
+uint64_t settings_number(const struct settings *settings, enum setting_id id);
+bool settings_flag(const struct settings *settings, enum setting_id id);
+const char *settings_text(const struct settings *settings,
+    enum setting_id id); /* "" when empty */
+const struct setting_list *settings_list(const struct settings *settings,
+    enum setting_id id);
+
+/* True when a file or variable gave the value, false for the default. */
+bool settings_is_set(const struct settings *settings, enum setting_id id);
+
+/* Checks one value as the loader would.  0, or -1 with the reason. */
+int settings_check_value(enum setting_id id, const char *value,
+    struct error *err);
+
+#endif

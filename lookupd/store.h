@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A user store: which domains and users there are, and what is known of them.
+ *
+ * Every lookup answers 1 found, 0 absent, -1 could not tell (reason in err);
+ * the last two are never confused: absent may bounce, could-not-tell defers.
+ * A store may be used by any number of threads; it notices changed files.
+ */
+#ifndef LOOKUPD_STORE_H
+#define LOOKUPD_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct store;
+
+/* pw_gid bits of a user (reference 4.1). */
+enum store_flag {
+	STORE_NO_PASSWD_CHANGE = 0x01,
+	STORE_NO_POP = 0x02,
+	STORE_NO_WEBMAIL = 0x04,
+	STORE_NO_IMAP = 0x08,
+	STORE_BOUNCE_MAIL = 0x10,
+	STORE_NO_RELAY = 0x20,
+	STORE_NO_DIALUP = 0x40,
+	STORE_POSTMASTER = 0x80,
+	STORE_NO_SMTP = 0x100
+};
+
+/* A virtual domain.  Texts point into storage. */
+struct store_domain {
+	struct buf storage;
+	const char *name; /* the real domain: an alias domain gives its target */
+	const char *dir;  /* absolute; holds .qmail-default and the users */
+	uid_t uid;
+	gid_t gid;
+	bool is_alias;
+};
+
+/* A user of a virtual domain.  Texts point into storage. */
+struct store_user {
+	struct buf storage;
+	const char *name;   /* local part, lower case */
+	const char *domain; /* the real domain */
+	const char *password_hash;
+	const char *gecos;
+	const char *dir;    /* absolute; the Maildir is dir/Maildir */
+	const char *quota;  /* "NOQUOTA", or bytes[S][,countC] */
+	unsigned flags;     /* enum store_flag */
+	bool is_active;
+};
+
+/* The cdb store of one node; the root is home's. */
+struct store *store_open_cdb(const char *home_root, struct error *err);
+void store_free(struct store **store);
+
+/* The caller releases what was found. */
+int store_find_domain(struct store *store, const char *domain,
+    struct store_domain *domain_out, struct error *err);
+int store_find_user(struct store *store, const char *local,
+    const char *domain, struct store_user *user_out, struct error *err);
+void store_domain_release(struct store_domain *domain);
+void store_user_release(struct store_user *user);
+
+#endif

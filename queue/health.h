@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a queue says of itself, in a small shared file, lock/health, which its
+ * qmail-send writes and anybody may map.
+ *
+ * All fields are written by qmail-send only, each in one store, and may be
+ * read at any moment; a snapshot need not be consistent between fields.
+ */
+#ifndef QUEUE_HEALTH_H
+#define QUEUE_HEALTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum health_state {
+	HEALTH_DOWN,     /* no qmail-send: stopped, or dead */
+	HEALTH_STARTING, /* intake is open, the scan of the queue goes on */
+	HEALTH_UP,
+	HEALTH_STOPPING  /* no new mail */
+};
+
+struct health {
+	enum health_state state;
+	pid_t pid;
+	int64_t started_at;        /* unix time */
+	bool is_held_local;
+	bool is_held_remote;
+	uint64_t backlog;          /* messages accepted and not done */
+	uint64_t backlog_todo;     /* of these: not yet tried */
+	uint64_t accepted;         /* messages since the start */
+	uint64_t finished;
+	uint64_t delivered;        /* recipients since the start */
+	uint64_t deferred;
+	uint64_t failed;
+	uint32_t local_running, local_limit;
+	uint32_t remote_running, remote_limit;
+	uint32_t commit_latency_us; /* moving average of a group commit */
+	uint32_t commit_batch;      /* moving average of its size, times 100 */
+	uint64_t free_bytes;        /* of the filesystem, for ordinary users */
+	uint32_t workers;           /* delivery workers connected */
+};
+
+/*
+ * A copy of a queue's health.  1; 0 when the queue has never run (no file); -1
+ * with the reason.  A queue whose process no longer holds its lock is
+ * HEALTH_DOWN whatever the file says.
+ */
+int health_read(const char *queue_dir, struct health *health_out,
+    struct error *err);
+
+/* "down", "starting", "up", "stopping". */
+const char *health_state_name(enum health_state state);
+
+#endif
