@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/* The system users that a node's processes run as. */
+#include "control/identity.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char *const role_users[IDENTITY_COUNT] = {
+	[IDENTITY_SMTPD] = "qmaild",
+	[IDENTITY_QUEUE] = "qmailq",
+	[IDENTITY_VIRTUAL] = "vmail",
+	[IDENTITY_LOG] = "qmaill",
+};
+
+const char *
+identity_name(enum identity_role role)
+{
+	const char *name = getenv("MQMAIL_USER");
+
+	return name != NULL && *name != '\0' ? name : role_users[role];
+}
+
+int
+identity_find(enum identity_role role, struct identity *identity_out,
+    struct error *err)
+{
+	const struct passwd *pw;
+
+	identity_out->name = identity_name(role);
+	identity_out->uid = geteuid();
+	identity_out->gid = getegid();
+	if (identity_out->uid != 0)
+		return 1;
+	errno = 0;
+	pw = getpwnam(identity_out->name);
+	if (pw == NULL && (errno == 0 || errno == ENOENT || errno == ESRCH)) {
+		error_set(err,
+		    "no system user '%s': make it with 'svctool init "
+		    "--create-users'",
+		    identity_out->name);
+		return 0;
+	}
+	if (pw == NULL)
+		return error_sys(err, "cannot look up the user '%s'",
+		    identity_out->name);
+	identity_out->uid = pw->pw_uid;
+	identity_out->gid = pw->pw_gid;
+	return 1;
+}
+
+int
+identity_become(enum identity_role role, struct error *err)
+{
+	struct identity identity;
+
+	if (geteuid() != 0)
+		return 0;
+	if (identity_find(role, &identity, err) != 1)
+		return -1;
+	if (initgroups(identity.name, identity.gid) == -1 ||
+	    setgid(identity.gid) == -1 || setuid(identity.uid) == -1)
+		return error_sys(err, "cannot become the user '%s'",
+		    identity.name);
+	return 0;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The system users that a node's processes run as.
+ *
+ * A process that does not start as root stays what it is: a node of an
+ * ordinary user runs everything as that user.  One that starts as root becomes
+ * the user of its role.  The environment variable MQMAIL_USER names one user
+ * for every role instead; svctool writes it into the services of a node that
+ * was made with --user.
+ */
+#ifndef CONTROL_IDENTITY_H
+#define CONTROL_IDENTITY_H
+
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum identity_role {
+	IDENTITY_SMTPD,   /* qmaild: qmail-smtpd */
+	IDENTITY_QUEUE,   /* qmailq: qmail-send, the queue's files */
+	IDENTITY_VIRTUAL, /* vmail: qmail-vdeliver, virtual users' Maildirs */
+	IDENTITY_LOG,     /* qmaill: multilog */
+	IDENTITY_COUNT
+};
+
+struct identity {
+	const char *name; /* borrowed, for the life of the process */
+	uid_t uid;
+	gid_t gid;
+};
+
+/* The user's name of a role: MQMAIL_USER, or the role's own. */
+const char *identity_name(enum identity_role role);
+
+/*
+ * Who a role's processes are: the current user unless that is root.  1; 0 when
+ * the system has no such user; -1 when it could not tell.  The reason is set
+ * for both, and names what to do.
+ */
+int identity_find(enum identity_role role, struct identity *identity_out,
+    struct error *err);
+
+/*
+ * Becomes the role's user for good, with that user's supplementary groups.
+ * Does nothing when the process is not root's.  0, or -1 with the reason.
+ */
+int identity_become(enum identity_role role, struct error *err);
+
+#endif
