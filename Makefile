@@ -39,11 +39,13 @@ crash: packages
 	@+$(MAKE) --no-print-directory all
 	@tests/run-crash $(BUILD)
 
-bench: packages
+bench:
+	@tests/packages bench
 	@+$(MAKE) --no-print-directory all
 	@tests/bench/bench $(BUILD)
 
-fuzz: packages
+fuzz:
+	@tests/packages fuzz
 	@tests/fuzz/run
 
 demo: packages
