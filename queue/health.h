@@ -3,8 +3,8 @@
  * What a queue says of itself, in a small shared file, lock/health, which its
  * qmail-send writes and anybody may map.
  *
- * All fields are written by qmail-send only, each in one store, and may be
- * read at any moment; a snapshot need not be consistent between fields.
+ * Only qmail-send writes; a reader's copy is whole (a sequence counter tells
+ * it to read again when it was disturbed).
  */
 #ifndef QUEUE_HEALTH_H
 #define QUEUE_HEALTH_H
@@ -45,11 +45,30 @@ struct health {
 
 /*
  * A copy of a queue's health.  1; 0 when the queue has never run (no file); -1
- * with the reason.  A queue whose process no longer holds its lock is
- * HEALTH_DOWN whatever the file says.
+ * with the reason.  A queue whose process does not answer on its intake socket
+ * is HEALTH_DOWN whatever the file says.
  */
 int health_read(const char *queue_dir, struct health *health_out,
     struct error *err);
+
+/*
+ * The same for who looks often: the file stays mapped.  NULL, with the reason,
+ * when there is none (the queue has never run) or it cannot be used.
+ */
+struct health_map;
+struct health_map *health_map_open(const char *queue_dir, struct error *err);
+void health_map_close(struct health_map **map);
+/*
+ * Copies what is there now and says how old it is, since qmail-send writes at
+ * least once a second while it lives.
+ */
+void health_map_read(const struct health_map *map, struct health *health_out,
+    int64_t *age_ms_out);
+
+/* qmail-send's side: makes the file, and publishes to it. */
+struct health_map *health_map_create(const char *queue_dir,
+    struct error *err);
+void health_map_publish(struct health_map *map, const struct health *health);
 
 /* "down", "starting", "up", "stopping". */
 const char *health_state_name(enum health_state state);

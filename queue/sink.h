@@ -32,6 +32,7 @@ struct sink_options {
 	unsigned slice_ms;
 	uint64_t min_free_bytes;
 	int timeout_ms; /* for any answer of a queue */
+	const char *extra_recipient; /* of every message (extraqueue), or NULL */
 };
 
 struct sink_pool *sink_pool_new(const struct sink_options *options);
@@ -42,9 +43,9 @@ void sink_pool_configure(struct sink_pool *pool,
 
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
- * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE) and asks it for a
- * file, without waiting for the answer.  *sink_out is set unless the result is
- * an error.
+ * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE, EXTRAQUEUE) and
+ * asks it for a file, without waiting for the answer.  vars must stay until
+ * the sink ends.  *sink_out is set unless the result is an error.
  */
 int sink_open(struct sink_pool *pool, const struct vars *vars,
     struct sink **sink_out);
@@ -64,7 +65,8 @@ struct sink_envelope {
 	const char *const *recipients; /* recipient_count of them, at least 1 */
 	size_t recipient_count;
 	const char *extra_header;      /* QQEH: lines that delivery puts in
-	                                * front, each ended by LF; or NULL */
+	                                * front, each ended by LF; or NULL
+	                                * for the variable QQEH's */
 	unsigned long qp;              /* the number logged as "qp" */
 };
 

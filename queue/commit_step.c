@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: ISC */
+/* The steps of one batch of the committer. */
+#include "queue/commit_step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/exitcode.h"
+
+enum { NO_TIME_CHANGE = 0 };
+
+void
+commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
+    struct spare_pool *pool)
+{
+	*batch = (struct commit_batch){ .dir = dir, .pool = pool };
+	/* Every folder that a job can change, once: it never grows. */
+	batch->folders = xcalloc(dir->split * QUEUE_FOLDER_SPLIT_END +
+		QUEUE_FOLDER_COUNT, sizeof(int));
+}
+
+void
+commit_batch_release(struct commit_batch *batch)
+{
+	while (batch->pair_count > 0)
+		spare_close(&batch->pairs[--batch->pair_count].spare);
+	free(batch->pairs);
+	free(batch->syncs);
+	free(batch->sync_owners);
+	free(batch->folders);
+}
+
+/* The first failure counts. */
+static void
+fail(struct commit_job *job, int result, const char *what,
+    const char *where)
+{
+	if (job->result != QQ_OK)
+		return;
+	job->result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR
+							 : result;
+	error_sys(&job->err, "cannot %s '%s/%" PRIu64 "'", what, where,
+	    job->id);
+}
+
+static void
+add_sync(struct commit_batch *batch, int fd, bool is_folder,
+    struct commit_job *owner)
+{
+	if (batch->sync_count == batch->sync_size) {
+		batch->sync_size = batch->sync_size * 2 + 64;
+		batch->syncs = xrealloc(batch->syncs,
+		    batch->sync_size * sizeof(*batch->syncs));
+		batch->sync_owners = xrealloc(batch->sync_owners,
+		    batch->sync_size * sizeof(*batch->sync_owners));
+	}
+	batch->syncs[batch->sync_count] = (struct sync_job){ .fd = fd,
+		.is_folder = is_folder };
+	batch->sync_owners[batch->sync_count++] = owner;
+}
+
+/* Content is written: start its write-back, and sync it with the batch. */
+static void
+add_file(struct commit_batch *batch, struct commit_job *job, int fd)
+{
+	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* only a hint */
+	add_sync(batch, fd, false, job);
+}
+
+static void
+folder_changed(struct commit_batch *batch, enum queue_folder folder,
+    uint64_t id)
+{
+	int fd = queue_dir_fd(batch->dir, folder, id);
+	size_t i;
+
+	for (i = 0; i < batch->folder_count; i++)
+		if (batch->folders[i] == fd)
+			return;
+	batch->folders[batch->folder_count++] = fd;
+}
+
+/* Replaces the content of an open file. */
+static int
+put_content(int fd, const struct buf *content)
+{
+	size_t done = 0;
+	struct stat st;
+
+	while (done < content->length) {
+		ssize_t n = pwrite(fd, content->data + done,
+		    content->length - done, (off_t)done);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		done += (size_t)n;
+	}
+	if (fstat(fd, &st) == -1)
+		return -1;
+	return st.st_size == (off_t)done ? 0 : ftruncate(fd, (off_t)done);
+}
+
+static void
+write_new(struct commit_batch *batch, struct commit_job *job)
+{
+	off_t size = (off_t)job->size_bytes;
+	struct stat st;
+
+	if (put_content(job->spare.envelope_fd, &job->text[COMMIT_RECORD]) ==
+	    -1) {
+		fail(job, QQ_INTD, "write envelope", "todo");
+		return;
+	}
+	if (fstat(job->spare.mess_fd, &st) == -1 || st.st_size < size) {
+		errno = EINVAL; /* the client said it wrote more */
+		fail(job, QQ_MESS, "use message", "mess");
+		return;
+	}
+	if (st.st_size > size && ftruncate(job->spare.mess_fd, size) == -1) {
+		fail(job, QQ_WRITE_ERROR, "truncate", "mess");
+		return;
+	}
+	add_file(batch, job, job->spare.envelope_fd);
+	add_file(batch, job, job->spare.mess_fd);
+}
+
+/* Writes one whole file under its final name (S5's files, made in S4). */
+static void
+write_file(struct commit_batch *batch, struct commit_job *job,
+    enum commit_text text, enum queue_folder folder, time_t mtime)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
+		{ .tv_sec = mtime } };
+	int fd = queue_open_file(batch->dir, folder, job->id,
+	    O_WRONLY | O_CREAT | O_TRUNC);
+
+	job->files[text] = fd;
+	if (fd == -1 || put_content(fd, &job->text[text]) == -1 ||
+	    (mtime != NO_TIME_CHANGE && futimens(fd, times) == -1)) {
+		fail(job, QQ_WRITE_ERROR, "write", queue_folder_name(folder));
+		return;
+	}
+	add_file(batch, job, fd);
+	folder_changed(batch, folder, job->id);
+}
+
+static void
+write_note(struct commit_batch *batch, struct commit_job *job)
+{
+	const struct buf *note = &job->text[COMMIT_BOUNCE];
+	int fd;
+
+	if (note->length == 0)
+		return;
+	fd = queue_open_file(batch->dir, QUEUE_BOUNCE, job->id,
+	    O_WRONLY | O_CREAT | O_APPEND);
+	job->files[COMMIT_BOUNCE] = fd;
+	if (fd == -1 ||
+	    write(fd, note->data, note->length) != (ssize_t)note->length) {
+		fail(job, QQ_WRITE_ERROR, "write", "bounce");
+		return;
+	}
+	/* The note is durable, name and all, before anything is marked. */
+	add_file(batch, job, fd);
+	add_sync(batch, queue_dir_fd(batch->dir, QUEUE_BOUNCE, job->id), true,
+	    job);
+}
+
+static void
+write_remember(struct commit_batch *batch, struct commit_job *job)
+{
+	/* What an interrupted try left must not be added to. */
+	if (queue_unlink(batch->dir, QUEUE_LOCAL, job->id) == -1 ||
+	    queue_unlink(batch->dir, QUEUE_REMOTE, job->id) == -1 ||
+	    queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1) {
+		fail(job, QQ_WRITE_ERROR, "remove old files of", "info");
+		return;
+	}
+	write_file(batch, job, COMMIT_RECORD, QUEUE_INFO, job->birth);
+	if (job->text[COMMIT_LOCAL].length > 0)
+		write_file(batch, job, COMMIT_LOCAL, QUEUE_LOCAL,
+		    job->retry_at[0]);
+	if (job->text[COMMIT_REMOTE].length > 0)
+		write_file(batch, job, COMMIT_REMOTE, QUEUE_REMOTE,
+		    job->retry_at[1]);
+	write_note(batch, job);
+}
+
+void
+commit_write(struct commit_batch *batch, struct commit_job *job)
+{
+	job->result = QQ_OK;
+	switch (job->type) {
+	case COMMIT_NEW:
+		write_new(batch, job);
+		break;
+	case COMMIT_REMEMBER:
+		write_remember(batch, job);
+		break;
+	case COMMIT_MARK:
+		write_note(batch, job);
+		break;
+	case COMMIT_FINISH:
+	case COMMIT_CHANNEL_END:
+	case COMMIT_FORGET:
+	case COMMIT_TYPE_COUNT:
+		break;
+	}
+}
+
+void
+commit_check_syncs(struct commit_batch *batch)
+{
+	size_t i;
+
+	for (i = 0; i < batch->sync_count; i++) {
+		const struct sync_job *sync = &batch->syncs[i];
+
+		if (sync->error == 0)
+			continue;
+		errno = sync->error;
+		if (batch->sync_owners[i] != NULL)
+			fail(batch->sync_owners[i], QQ_SYNC, "sync",
+			    "the files of");
+		else
+			batch->folder_error = sync->error;
+	}
+	batch->sync_count = 0;
+}
+
+static void
+place_new(struct commit_batch *batch, struct commit_job *job)
+{
+	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
+	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
+
+	queue_name(to, job->id, "");
+	spare_mess_name(from, job->id);
+	if (renameat(pid, from, queue_dir_fd(batch->dir, QUEUE_MESS, job->id),
+		to) == -1) {
+		fail(job, QQ_LINK_MESS, "place", "mess");
+		return;
+	}
+	folder_changed(batch, QUEUE_MESS, job->id);
+	spare_envelope_name(from, job->id);
+	if (renameat(pid, from, queue_dir_fd(batch->dir, QUEUE_TODO, job->id),
+		to) == -1) {
+		fail(job, QQ_LINK_TODO, "place", "todo");
+		return;
+	}
+	folder_changed(batch, QUEUE_TODO, job->id);
+	batch->needs_folder_sync = true;
+}
+
+static void
+add_pair(struct commit_batch *batch, struct spare *spare, int folder_fd)
+{
+	if (batch->pair_count == batch->pair_size) {
+		batch->pair_size = batch->pair_size * 2 + 64;
+		batch->pairs = xrealloc(batch->pairs,
+		    batch->pair_size * sizeof(*batch->pairs));
+	}
+	batch->pairs[batch->pair_count++] = (struct commit_pair){
+		.spare = *spare, .folder_fd = folder_fd };
+	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+}
+
+static void
+place_finish(struct commit_batch *batch, struct commit_job *job)
+{
+	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
+	int todo = queue_dir_fd(batch->dir, QUEUE_TODO, job->id);
+	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
+
+	folder_changed(batch, QUEUE_TODO, job->id);
+	if (job->spare.mess_fd == -1 || job->spare.envelope_fd == -1) {
+		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
+			fail(job, QQ_LINK_TODO, "remove", "todo");
+		else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
+			fail(job, QQ_LINK_MESS, "remove", "mess");
+		return;
+	}
+	/* The envelope first: without it the message is over. */
+	queue_name(from, job->id, "");
+	spare_envelope_name(to, job->id);
+	if (renameat(todo, from, pid, to) == -1) {
+		fail(job, QQ_LINK_TODO, "take away", "todo");
+		return;
+	}
+	spare_mess_name(to, job->id);
+	if (renameat(queue_dir_fd(batch->dir, QUEUE_MESS, job->id), from, pid,
+		to) == -1) {
+		fail(job, QQ_LINK_MESS, "take away", "mess");
+		return;
+	}
+	add_pair(batch, &job->spare, todo);
+}
+
+static void
+place_mark(struct commit_batch *batch, struct commit_job *job)
+{
+	int which = job->channel == QUEUE_REMOTE;
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = job->retry_at[which] } };
+	int fd = queue_open_file(batch->dir, job->channel, job->id, O_WRONLY);
+	size_t i;
+
+	job->files[COMMIT_TEXT_COUNT] = fd;
+	if (fd == -1) {
+		fail(job, QQ_WRITE_ERROR, "open",
+		    queue_folder_name(job->channel));
+		return;
+	}
+	for (i = 0; i < job->mark_count; i++)
+		if (pwrite(fd, "D", 1, (off_t)job->marks[i]) != 1) {
+			fail(job, QQ_WRITE_ERROR, "mark",
+			    queue_folder_name(job->channel));
+			return;
+		}
+	if (job->retry_at[which] != NO_TIME_CHANGE &&
+	    futimens(fd, times) == -1)
+		fail(job, QQ_WRITE_ERROR, "set the time of",
+		    queue_folder_name(job->channel));
+	if (job->mark_count > 0) {
+		add_sync(batch, fd, false, job);
+		batch->needs_folder_sync = true; /* syncs the marks too */
+	}
+}
+
+static void
+place_forget(struct commit_batch *batch, struct commit_job *job)
+{
+	if (queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1)
+		fail(job, QQ_WRITE_ERROR, "remove", "bounce");
+	else if (queue_unlink(batch->dir, QUEUE_INFO, job->id) == -1)
+		fail(job, QQ_WRITE_ERROR, "remove", "info");
+	else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
+		fail(job, QQ_WRITE_ERROR, "remove", "mess");
+}
+
+void
+commit_place(struct commit_batch *batch, struct commit_job *job)
+{
+	switch (job->type) {
+	case COMMIT_NEW:
+		place_new(batch, job);
+		break;
+	case COMMIT_FINISH:
+		place_finish(batch, job);
+		break;
+	case COMMIT_REMEMBER:
+		batch->needs_folder_sync = true;
+		break;
+	case COMMIT_MARK:
+		place_mark(batch, job);
+		break;
+	case COMMIT_CHANNEL_END:
+		if (queue_unlink(batch->dir, job->channel, job->id) == -1)
+			fail(job, QQ_WRITE_ERROR, "remove",
+			    queue_folder_name(job->channel));
+		break;
+	case COMMIT_FORGET:
+		place_forget(batch, job);
+		break;
+	case COMMIT_TYPE_COUNT:
+		break;
+	}
+}
+
+bool
+commit_needs_folder_sync(const struct commit_batch *batch)
+{
+	return batch->needs_folder_sync;
+}
+
+void
+commit_want_folder_sync(struct commit_batch *batch)
+{
+	batch->needs_folder_sync = true;
+}
+
+void
+commit_gather_folders(struct commit_batch *batch)
+{
+	size_t i;
+
+	for (i = 0; i < batch->folder_count; i++)
+		add_sync(batch, batch->folders[i], true, NULL);
+	batch->folder_count = 0;
+	batch->folder_error = 0;
+	batch->needs_folder_sync = false;
+}
+
+bool
+commit_has_pairs_waiting(const struct commit_batch *batch)
+{
+	return batch->folder_count > 0 || batch->pair_count > 0;
+}
+
+void
+commit_release_pairs(struct commit_batch *batch)
+{
+	size_t i;
+
+	/*
+	 * After a failed sync nothing is known to be durable: the files stay in
+	 * pid/ until the next start, which syncs before it adopts them.
+	 */
+	for (i = 0; i < batch->pair_count; i++)
+		if (batch->folder_error == 0)
+			spare_give(batch->pool, &batch->pairs[i].spare);
+		else
+			spare_close(&batch->pairs[i].spare);
+	batch->pair_count = 0;
+}
+
+/* Nobody will hear 250 for it: what was placed goes away again. */
+static void
+undo_new(struct commit_batch *batch, struct commit_job *job)
+{
+	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
+	char name[QUEUE_NAME_SIZE];
+
+	queue_unlink(batch->dir, QUEUE_TODO, job->id);
+	queue_unlink(batch->dir, QUEUE_MESS, job->id);
+	spare_mess_name(name, job->id);
+	unlinkat(pid, name, 0);
+	spare_envelope_name(name, job->id);
+	unlinkat(pid, name, 0);
+	spare_close(&job->spare);
+}
+
+void
+commit_end(struct commit_batch *batch, struct commit_job *job)
+{
+	bool needs_folders = job->type == COMMIT_NEW ||
+	    job->type == COMMIT_REMEMBER;
+	size_t i;
+
+	for (i = 0; i < sizeof(job->files) / sizeof(job->files[0]); i++) {
+		if (job->files[i] != -1)
+			close(job->files[i]);
+		job->files[i] = -1;
+	}
+	if (needs_folders && batch->folder_error != 0) {
+		errno = batch->folder_error;
+		fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
+	}
+	if (job->type == COMMIT_NEW && job->result != QQ_OK)
+		undo_new(batch, job);
+	if (job->type == COMMIT_REMEMBER && job->result == QQ_OK) {
+		/* info and the others are durable: the envelope may go. */
+		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
+			fail(job, QQ_LINK_TODO, "remove", "todo");
+		folder_changed(batch, QUEUE_TODO, job->id);
+		spare_close(&job->spare);
+	}
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The steps of one batch of the committer: private to queue/commit*.c, used by
+ * its thread only.
+ */
+#ifndef QUEUE_COMMIT_STEP_H
+#define QUEUE_COMMIT_STEP_H
+
+#include "base/sync_pool.h"
+#include "queue/commit.h"
+
+/* A finished pair whose old envelope's removal is not yet durable. */
+struct commit_pair {
+	struct spare spare;
+	int folder_fd; /* where the envelope was: todo/ or info/S */
+};
+
+struct commit_batch {
+	const struct queue_dir *dir;
+	struct spare_pool *pool;
+	/* what the next sync covers, and whose failure it would be */
+	struct sync_job *syncs;
+	struct commit_job **sync_owners; /* NULL for a folder */
+	size_t sync_count, sync_size;
+	/* folders changed since their last sync */
+	int *folders;
+	size_t folder_count;
+	bool needs_folder_sync; /* somebody waits for it */
+	int folder_error;       /* errno of a failed folder sync, or 0 */
+	struct commit_pair *pairs;
+	size_t pair_count, pair_size;
+};
+
+void commit_batch_init(struct commit_batch *batch,
+    const struct queue_dir *dir, struct spare_pool *pool);
+void commit_batch_release(struct commit_batch *batch);
+
+/* 1: contents, which the next sync covers. */
+void commit_write(struct commit_batch *batch, struct commit_job *job);
+/* 2, 4: results of the syncs to their jobs. */
+void commit_check_syncs(struct commit_batch *batch);
+/* 3: names, and what may only follow the contents. */
+void commit_place(struct commit_batch *batch, struct commit_job *job);
+bool commit_needs_folder_sync(const struct commit_batch *batch);
+void commit_want_folder_sync(struct commit_batch *batch);
+void commit_gather_folders(struct commit_batch *batch);
+/* After 4: pairs whose removal is durable now become spare. */
+void commit_release_pairs(struct commit_batch *batch);
+bool commit_has_pairs_waiting(const struct commit_batch *batch);
+/* 5: undo what failed, close what was opened. */
+void commit_end(struct commit_batch *batch, struct commit_job *job);
+
+#endif

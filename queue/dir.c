@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: ISC */
+/* The directory of one queue. */
+#include "queue/dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/scan.h"
+
+static const char *const folder_names[QUEUE_FOLDER_COUNT] = {
+	[QUEUE_MESS] = "mess",
+	[QUEUE_INFO] = "info",
+	[QUEUE_LOCAL] = "local",
+	[QUEUE_REMOTE] = "remote",
+	[QUEUE_TODO] = "todo",
+	[QUEUE_INTD] = "intd",
+	[QUEUE_BOUNCE] = "bounce",
+	[QUEUE_PID] = "pid",
+	[QUEUE_LOCK] = "lock",
+};
+
+const char *
+queue_folder_name(enum queue_folder folder)
+{
+	return folder_names[folder];
+}
+
+/* The split is how many folders 0, 1, ... mess/ has.  0 when none. */
+static unsigned
+count_split(int root)
+{
+	unsigned split;
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	for (split = 0; split < QUEUE_SPLIT_MAX; split++) {
+		snprintf(name, sizeof(name), "mess/%u", split);
+		if (fstatat(root, name, &st, 0) == -1 || !S_ISDIR(st.st_mode))
+			break;
+	}
+	return split;
+}
+
+static int
+open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
+    struct error *err)
+{
+	bool is_split = folder < QUEUE_FOLDER_SPLIT_END;
+	unsigned count = is_split ? dir->split : 1, i;
+
+	dir->folders[folder] = xmalloc(count * sizeof(int));
+	for (i = 0; i < count; i++)
+		dir->folders[folder][i] = -1;
+	for (i = 0; i < count; i++) {
+		char name[QUEUE_NAME_SIZE];
+
+		if (is_split)
+			snprintf(name, sizeof(name), "%s/%u",
+			    folder_names[folder], i);
+		else
+			snprintf(name, sizeof(name), "%s",
+			    folder_names[folder]);
+		dir->folders[folder][i] = openat(root, name,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir->folders[folder][i] == -1)
+			return error_sys(err,
+			    "cannot open queue folder '%s/%s' (repair it with "
+			    "queue-fix)", dir->path, name);
+	}
+	return 0;
+}
+
+struct queue_dir *
+queue_dir_open(const char *path, struct error *err)
+{
+	struct queue_dir *dir = xcalloc(1, sizeof(*dir));
+	const char *slash = strrchr(path, '/');
+	int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum queue_folder folder;
+
+	dir->path = xstrdup(path);
+	dir->name = xstrdup(slash == NULL ? path : slash + 1);
+	if (root == -1) {
+		error_sys(err, "cannot open queue '%s' (make it with "
+		    "queue-fix)", path);
+		goto fail;
+	}
+	dir->split = count_split(root);
+	if (dir->split == 0) {
+		error_set(err, "'%s' has no folder mess/0: not a queue (make "
+		    "it with queue-fix)", path);
+		goto fail;
+	}
+	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
+		if (open_folder(dir, root, folder, err) == -1)
+			goto fail;
+	close(root);
+	return dir;
+fail:
+	if (root != -1)
+		close(root);
+	queue_dir_close(&dir);
+	return NULL;
+}
+
+void
+queue_dir_close(struct queue_dir **dir_in)
+{
+	struct queue_dir *dir = *dir_in;
+	enum queue_folder folder;
+	unsigned i;
+
+	if (dir == NULL)
+		return;
+	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
+		unsigned count = folder < QUEUE_FOLDER_SPLIT_END ? dir->split
+								 : 1;
+
+		if (dir->folders[folder] == NULL)
+			continue;
+		for (i = 0; i < count; i++)
+			if (dir->folders[folder][i] != -1)
+				close(dir->folders[folder][i]);
+		free(dir->folders[folder]);
+	}
+	free(dir->path);
+	free(dir->name);
+	free(dir);
+	*dir_in = NULL;
+}
+
+int
+queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id)
+{
+	return dir->folders[folder][folder < QUEUE_FOLDER_SPLIT_END
+	    ? id % dir->split
+	    : 0];
+}
+
+void
+queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id, const char *suffix)
+{
+	snprintf(name_out, QUEUE_NAME_SIZE, "%" PRIu64 "%s", id, suffix);
+}
+
+int
+queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id, int flags)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	return openat(queue_dir_fd(dir, folder, id), name,
+	    flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+int
+queue_unlink(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	if (unlinkat(queue_dir_fd(dir, folder, id), name, 0) == -1 &&
+	    errno != ENOENT)
+		return -1;
+	return 0;
+}
+
+char *
+queue_lock_path(const char *queue_path, const char *name)
+{
+	return xasprintf("%s/lock/%s", queue_path, name);
+}
+
+int
+queue_take(const char *queue_path, int timeout_ms, struct error *err)
+{
+	char *path = queue_lock_path(queue_path, "sendmutex");
+	int64_t end = clock_ms() + timeout_ms;
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd == -1) {
+		error_sys(err, "cannot open '%s'", path);
+		goto out;
+	}
+	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		struct timespec pause = { .tv_nsec = 50 * 1000000 };
+
+		if (errno != EWOULDBLOCK || clock_ms() >= end) {
+			error_sys(err, "cannot lock '%s' (is another "
+			    "qmail-send running on this queue?)", path);
+			close(fd);
+			fd = -1;
+			break;
+		}
+		nanosleep(&pause, NULL);
+	}
+out:
+	free(path);
+	return fd;
+}
+
+int
+queue_is_owned(const char *queue_path, struct error *err)
+{
+	char *path = queue_lock_path(queue_path, "sendmutex");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int result;
+
+	if (fd == -1) {
+		result = errno == ENOENT
+		    ? 0
+		    : error_sys(err, "cannot open '%s'", path);
+	} else {
+		result = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0
+		    : errno == EWOULDBLOCK		   ? 1
+		    : error_sys(err, "cannot test the lock '%s'", path);
+		close(fd);
+	}
+	free(path);
+	return result;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The directory of one queue, with its folders held open.
+ *
+ * Names are made here and nowhere else.  The struct is read-only once open, so
+ * any thread may use it.
+ */
+#ifndef QUEUE_DIR_H
+#define QUEUE_DIR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { QUEUE_SPLIT = 23, QUEUE_SPLIT_MAX = 1009, QUEUE_NAME_SIZE = 32 };
+
+/* The folders; those before QUEUE_FOLDER_SPLIT_END are split. */
+enum queue_folder {
+	QUEUE_MESS,
+	QUEUE_INFO,
+	QUEUE_LOCAL,
+	QUEUE_REMOTE,
+	QUEUE_FOLDER_SPLIT_END,
+	QUEUE_TODO = QUEUE_FOLDER_SPLIT_END,
+	QUEUE_INTD,
+	QUEUE_BOUNCE,
+	QUEUE_PID,
+	QUEUE_LOCK,
+	QUEUE_FOLDER_COUNT
+};
+
+struct queue_dir {
+	char *path;
+	char *name;     /* last part of path: "queue1" */
+	unsigned split; /* found on disk */
+	int *folders[QUEUE_FOLDER_COUNT]; /* descriptors, one or split */
+};
+
+/* "mess", "info", ... */
+const char *queue_folder_name(enum queue_folder folder);
+
+/* NULL with the reason (and what to do) when it is not a whole queue. */
+struct queue_dir *queue_dir_open(const char *path, struct error *err);
+void queue_dir_close(struct queue_dir **dir);
+
+/* The descriptor of the folder that has, or would have, this message. */
+int queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id);
+
+/* A file's name inside its folder: the number, with suffix behind it. */
+void queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id,
+    const char *suffix);
+
+/* Opens a message's file; flags as open(2), always close-on-exec. */
+int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id, int flags);
+
+/* Removes a message's file.  0 also when it was not there, else -1. */
+int queue_unlink(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id);
+
+/*
+ * Makes the path of something in lock/, like "queue/queue1/lock/intake".  The
+ * caller frees.
+ */
+char *queue_lock_path(const char *queue_path, const char *name);
+
+/*
+ * Takes the queue for this process: flock on lock/sendmutex.  Waits up to
+ * timeout_ms for another owner to leave.  The lock lasts until the returned
+ * descriptor is closed; -1 with the reason.
+ */
+int queue_take(const char *queue_path, int timeout_ms, struct error *err);
+
+/* Is some process the owner?  1, 0, or -1 when it cannot be told. */
+int queue_is_owned(const char *queue_path, struct error *err);
+
+#endif

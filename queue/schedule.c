@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/* When to try a message again. */
+#include "queue/schedule.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+void
+schedule_release(struct schedule *schedule)
+{
+	free(schedule->entries);
+	*schedule = (struct schedule){ .entries = NULL };
+}
+
+void
+schedule_add(struct schedule *schedule, uint64_t id, time_t due)
+{
+	size_t at = schedule->count++;
+
+	if (schedule->count > schedule->size) {
+		schedule->size = schedule->size * 2 + 64;
+		schedule->entries = xrealloc(schedule->entries,
+		    schedule->size * sizeof(*schedule->entries));
+	}
+	while (at > 0 && schedule->entries[(at - 1) / 2].due > due) {
+		schedule->entries[at] = schedule->entries[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	schedule->entries[at] = (struct schedule_entry){ .due = due,
+		.id = id };
+}
+
+bool
+schedule_take(struct schedule *schedule, time_t now, uint64_t *id_out)
+{
+	struct schedule_entry last;
+	size_t at = 0, child;
+
+	if (schedule->count == 0 || schedule->entries[0].due > now)
+		return false;
+	*id_out = schedule->entries[0].id;
+	last = schedule->entries[--schedule->count];
+	while ((child = at * 2 + 1) < schedule->count) {
+		if (child + 1 < schedule->count &&
+		    schedule->entries[child + 1].due <
+			schedule->entries[child].due)
+			child++;
+		if (schedule->entries[child].due >= last.due)
+			break;
+		schedule->entries[at] = schedule->entries[child];
+		at = child;
+	}
+	schedule->entries[at] = last;
+	return true;
+}
+
+time_t
+schedule_next(const struct schedule *schedule)
+{
+	return schedule->count == 0 ? 0 : schedule->entries[0].due;
+}
+
+void
+schedule_all_now(struct schedule *schedule)
+{
+	size_t i;
+
+	for (i = 0; i < schedule->count; i++)
+		schedule->entries[i].due = 0; /* still a heap */
+}
+
+static time_t
+square_root(time_t value)
+{
+	time_t low = 0, high = 1 << 20; /* 2^40 seconds are enough */
+
+	while (low + 1 < high) {
+		time_t middle = (low + high) / 2;
+
+		if (middle * middle <= value)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+time_t
+schedule_retry(time_t birth, time_t now, unsigned step)
+{
+	time_t n = now > birth ? square_root(now - birth) : 0;
+
+	n += step;
+	return birth + n * n;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * When to try a message again: a heap of (time, id), 16 bytes a message.
+ */
+#ifndef QUEUE_SCHEDULE_H
+#define QUEUE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+struct schedule_entry {
+	time_t due;
+	uint64_t id;
+};
+
+/* Zeroed storage is an empty schedule. */
+struct schedule {
+	struct schedule_entry *entries; /* a heap: the first is due first */
+	size_t count, size;
+};
+
+void schedule_release(struct schedule *schedule);
+void schedule_add(struct schedule *schedule, uint64_t id, time_t due);
+
+/* The first that is due at now.  False when none is. */
+bool schedule_take(struct schedule *schedule, time_t now, uint64_t *id_out);
+
+/* When the first is due; 0 when there is none. */
+time_t schedule_next(const struct schedule *schedule);
+
+/* Everything is due now (ALRM). */
+void schedule_all_now(struct schedule *schedule);
+
+/*
+ * The next try of a message born at birth whose try at now was deferred: the
+ * quadratic schedule, birth + (n + step)^2 where n^2 is its age; step is 10 for
+ * local and 20 for remote recipients (reference: the schedule table).
+ */
+time_t schedule_retry(time_t birth, time_t now, unsigned step);
+
+#endif

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: ISC */
+/* Where the message of one transaction goes. */
+#include "queue/sink.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/scan.h"
+#include "queue/exitcode.h"
+#include "queue/sink_private.h"
+
+enum {
+	PENDING_START_BYTES = 8192,
+	PENDING_MAX_BYTES = 65536,
+	IDLE_MAX = 128,       /* connections kept for a queue */
+	COLLECTIONS_MAX = 64, /* made by access rules and envrules */
+	TIMEOUT_MS = 60000
+};
+
+/* Idle connections to one queue. */
+struct endpoint {
+	char *queue_path;
+	int idle[IDLE_MAX];
+	unsigned idle_count;
+};
+
+struct collection {
+	char *base;
+	unsigned start, count, slice_ms;
+	uint64_t min_free_bytes;
+	struct mux *mux;
+};
+
+struct sink_pool {
+	pthread_mutex_t lock; /* for all of it; no I/O under it */
+	struct sink_options options; /* texts are the pool's */
+	struct endpoint *endpoints;
+	size_t endpoint_count;
+	struct collection collections[COLLECTIONS_MAX];
+	size_t collection_count;
+};
+
+struct sink_pool *
+sink_pool_new(const struct sink_options *options)
+{
+	struct sink_pool *pool = xcalloc(1, sizeof(*pool));
+
+	pthread_mutex_init(&pool->lock, NULL);
+	sink_pool_configure(pool, options);
+	return pool;
+}
+
+static void
+release_options(struct sink_pool *pool)
+{
+	char *texts[2];
+
+	memcpy(&texts[0], &pool->options.queue_base, sizeof(char *));
+	memcpy(&texts[1], &pool->options.extra_recipient, sizeof(char *));
+	free(texts[0]);
+	free(texts[1]);
+}
+
+void
+sink_pool_configure(struct sink_pool *pool,
+    const struct sink_options *options)
+{
+	pthread_mutex_lock(&pool->lock);
+	release_options(pool);
+	pool->options = *options;
+	pool->options.queue_base = xstrdup(options->queue_base);
+	if (options->extra_recipient != NULL)
+		pool->options.extra_recipient =
+		    xstrdup(options->extra_recipient);
+	if (pool->options.timeout_ms <= 0)
+		pool->options.timeout_ms = TIMEOUT_MS;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void
+sink_pool_free(struct sink_pool **pool_in)
+{
+	struct sink_pool *pool = *pool_in;
+	size_t i;
+
+	if (pool == NULL)
+		return;
+	for (i = 0; i < pool->endpoint_count; i++) {
+		struct endpoint *endpoint = &pool->endpoints[i];
+
+		while (endpoint->idle_count > 0)
+			close(endpoint->idle[--endpoint->idle_count]);
+		free(endpoint->queue_path);
+	}
+	for (i = 0; i < pool->collection_count; i++) {
+		mux_free(&pool->collections[i].mux);
+		free(pool->collections[i].base);
+	}
+	release_options(pool);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->endpoints);
+	free(pool);
+	*pool_in = NULL;
+}
+
+static struct endpoint *
+find_endpoint(struct sink_pool *pool, const char *queue_path)
+{
+	size_t i;
+
+	for (i = 0; i < pool->endpoint_count; i++)
+		if (strcmp(pool->endpoints[i].queue_path, queue_path) == 0)
+			return &pool->endpoints[i];
+	return NULL;
+}
+
+int
+sink_pool_get(struct sink_pool *pool, const char *queue_path)
+{
+	struct endpoint *endpoint;
+	int fd = -1;
+
+	pthread_mutex_lock(&pool->lock);
+	endpoint = find_endpoint(pool, queue_path);
+	if (endpoint != NULL && endpoint->idle_count > 0)
+		fd = endpoint->idle[--endpoint->idle_count];
+	pthread_mutex_unlock(&pool->lock);
+	return fd;
+}
+
+void
+sink_pool_put(struct sink_pool *pool, const char *queue_path, int fd)
+{
+	struct endpoint *endpoint;
+
+	pthread_mutex_lock(&pool->lock);
+	endpoint = find_endpoint(pool, queue_path);
+	if (endpoint == NULL) {
+		pool->endpoints = xrealloc(pool->endpoints,
+		    (pool->endpoint_count + 1) * sizeof(*pool->endpoints));
+		endpoint = &pool->endpoints[pool->endpoint_count++];
+		endpoint->queue_path = xstrdup(queue_path);
+		endpoint->idle_count = 0;
+	}
+	if (endpoint->idle_count < IDLE_MAX) {
+		endpoint->idle[endpoint->idle_count++] = fd;
+		fd = -1;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (fd != -1)
+		close(fd);
+}
+
+/* The multiplexer of a collection; with the lock held. */
+static struct mux *
+find_mux(struct sink_pool *pool, const struct collection *wanted,
+    struct error *err)
+{
+	struct mux_collection collection = { .base = wanted->base,
+		.start = wanted->start,
+		.count = wanted->count };
+	struct collection *found;
+	size_t i;
+
+	for (i = 0; i < pool->collection_count; i++) {
+		found = &pool->collections[i];
+		if (found->start == wanted->start &&
+		    found->count == wanted->count &&
+		    found->slice_ms == wanted->slice_ms &&
+		    found->min_free_bytes == wanted->min_free_bytes &&
+		    strcmp(found->base, wanted->base) == 0)
+			return found->mux;
+	}
+	if (pool->collection_count == COLLECTIONS_MAX) {
+		error_set(err, "rules name more than %d queue collections",
+		    COLLECTIONS_MAX);
+		return NULL;
+	}
+	found = &pool->collections[pool->collection_count];
+	*found = *wanted;
+	found->mux = mux_new(&collection, wanted->slice_ms,
+	    wanted->min_free_bytes, err);
+	if (found->mux == NULL)
+		return NULL;
+	found->base = xstrdup(wanted->base);
+	pool->collection_count++;
+	return found->mux;
+}
+
+/* A number of the session's variables over the option's. */
+static int
+override(const struct vars *vars, const char *name, uint64_t max,
+    uint64_t *value, struct error *err)
+{
+	const char *text = vars_get(vars, name);
+
+	if (text == NULL || text[0] == '\0' || scan_u64(text, max, value))
+		return 0;
+	return error_set(err, "%s is not a whole number of at most %llu", name,
+	    (unsigned long long)max);
+}
+
+static int
+find_queues(struct sink *sink)
+{
+	struct sink_pool *pool = sink->pool;
+	const char *base = vars_get(sink->vars, "QUEUE_BASE");
+	const char *queue_dir = vars_get(sink->vars, "QUEUEDIR");
+	uint64_t start, count, min_free;
+	struct collection wanted;
+	struct timespec now;
+
+	if (queue_dir != NULL && queue_dir[0] != '\0') {
+		sink->queue_dir = xstrdup(queue_dir);
+		sink->queues[0] = sink->queue_dir;
+		sink->queue_count = 1;
+		return QQ_OK;
+	}
+	pthread_mutex_lock(&pool->lock);
+	start = pool->options.queue_start;
+	count = pool->options.queue_count;
+	min_free = pool->options.min_free_bytes;
+	if (override(sink->vars, "QUEUE_START", 1000000, &start,
+		&sink->err) == 0 &&
+	    override(sink->vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &count,
+		&sink->err) == 0 &&
+	    override(sink->vars, "MIN_FREE", UINT64_MAX, &min_free,
+		&sink->err) == 0) {
+		memcpy(&wanted.base,
+		    base != NULL && base[0] != '\0'
+			? &base
+			: &pool->options.queue_base,
+		    sizeof(wanted.base));
+		wanted.start = (unsigned)start;
+		wanted.count = (unsigned)count;
+		wanted.slice_ms = pool->options.slice_ms;
+		wanted.min_free_bytes = min_free;
+		sink->mux = find_mux(pool, &wanted, &sink->err);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (sink->mux == NULL)
+		return QQ_BAD_CONFIG;
+	clock_gettime(CLOCK_REALTIME, &now);
+	sink->queue_count = mux_choose(sink->mux,
+	    now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
+	if (sink->queue_count > 0)
+		return QQ_OK;
+	error_set(&sink->err, "less than MIN_FREE bytes are free for every "
+	    "queue");
+	return QQ_WRITE_ERROR;
+}
+
+static void
+sink_free(struct sink **sink_in)
+{
+	struct sink *sink = *sink_in;
+
+	if (sink->message_fd != -1)
+		close(sink->message_fd);
+	buf_release(&sink->pending);
+	free(sink->queue_dir);
+	free(sink->extra_recipient);
+	free(sink);
+	*sink_in = NULL;
+}
+
+static int
+open_kind(struct sink *sink)
+{
+	const char *program = vars_get(sink->vars, "QMAILQUEUE");
+	int result;
+
+	if (vars_get(sink->vars, "NULLQUEUE") != NULL) {
+		sink->kind = SINK_DISCARD;
+		return QQ_OK;
+	}
+	if (program != NULL && program[0] != '\0') {
+		sink->kind = SINK_PROGRAM;
+		return sink_program_open(sink, program);
+	}
+	sink->kind = SINK_INTAKE;
+	result = find_queues(sink);
+	return result == QQ_OK ? sink_intake_open(sink) : result;
+}
+
+int
+sink_open(struct sink_pool *pool, const struct vars *vars,
+    struct sink **sink_out)
+{
+	struct sink *sink = xcalloc(1, sizeof(*sink));
+	const char *extra = vars_get(vars, "EXTRAQUEUE");
+	int result;
+
+	sink->pool = pool;
+	sink->vars = vars;
+	sink->message_fd = sink->connection = -1;
+	sink->envelope_fd = sink->error_fd = -1;
+	pthread_mutex_lock(&pool->lock);
+	sink->timeout_ms = pool->options.timeout_ms;
+	if (extra == NULL)
+		extra = pool->options.extra_recipient;
+	if (extra != NULL && extra[0] != '\0')
+		sink->extra_recipient = xstrdup(extra);
+	pthread_mutex_unlock(&pool->lock);
+	result = open_kind(sink);
+	if (result == QQ_OK) {
+		*sink_out = sink;
+		return QQ_OK;
+	}
+	log_line("warning: cannot open a queue: %s", sink->err.text);
+	sink_free(&sink);
+	*sink_out = NULL;
+	return result;
+}
+
+int
+sink_fail(struct sink *sink, int result)
+{
+	if (sink->result == QQ_OK)
+		sink->result = result;
+	return sink->result;
+}
+
+int
+sink_begin(struct sink *sink)
+{
+	if (sink->kind == SINK_INTAKE)
+		sink_fail(sink, sink_intake_begin(sink));
+	if (sink->result == QQ_OK)
+		buf_reserve(&sink->pending, PENDING_START_BYTES);
+	return sink->result;
+}
+
+/* Writes what is pending: to a file at once, to a program as it reads. */
+static int
+flush(struct sink *sink)
+{
+	size_t done = 0;
+
+	while (done < sink->pending.length && sink->result == QQ_OK) {
+		struct pollfd out = { .fd = sink->message_fd,
+			.events = POLLOUT };
+		ssize_t n = write(sink->message_fd, sink->pending.data + done,
+		    sink->pending.length - done);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno == EAGAIN) {
+			if (poll(&out, 1, sink->timeout_ms) == 0)
+				sink_fail(sink, QQ_TIMEOUT);
+		} else if (errno == EPIPE)
+			break; /* the program has decided: its exit says */
+		else if (errno != EINTR) {
+			error_sys(&sink->err, "cannot write the message");
+			sink_fail(sink, QQ_WRITE_ERROR);
+		}
+	}
+	buf_reset(&sink->pending);
+	return sink->result;
+}
+
+int
+sink_write(struct sink *sink, const char *data, size_t length)
+{
+	sink->size_bytes += length;
+	if (sink->kind == SINK_DISCARD || sink->result != QQ_OK)
+		return sink->result;
+	buf_add(&sink->pending, data, length);
+	if (sink->pending.length < PENDING_MAX_BYTES)
+		return QQ_OK;
+	return flush(sink);
+}
+
+static void
+put(struct buf *buf, char type, const char *text)
+{
+	buf_addc(buf, type);
+	buf_add(buf, text, strlen(text) + 1);
+}
+
+void
+sink_format_envelope(const struct sink *sink,
+    const struct sink_envelope *envelope, struct buf *buf)
+{
+	const char *header = envelope->extra_header;
+	size_t i;
+
+	if (header == NULL)
+		header = vars_get(sink->vars, "QQEH");
+	if (header != NULL && header[0] != '\0')
+		put(buf, 'H', header);
+	put(buf, 'F', envelope->sender);
+	for (i = 0; i < envelope->recipient_count; i++)
+		put(buf, 'T', envelope->recipients[i]);
+	if (sink->extra_recipient != NULL)
+		put(buf, 'T', sink->extra_recipient);
+}
+
+static int
+commit_kind(struct sink *sink, const struct sink_envelope *envelope,
+    char *custom, size_t custom_size)
+{
+	if (sink->kind == SINK_DISCARD)
+		return QQ_OK;
+	flush(sink);
+	if (sink->kind == SINK_PROGRAM)
+		return sink_program_commit(sink, envelope, custom,
+		    custom_size);
+	if (sink->result == QQ_OK)
+		return sink_fail(sink, sink_intake_commit(sink, envelope));
+	sink_intake_abort(sink);
+	return sink->result;
+}
+
+int
+sink_commit(struct sink **sink_in, const struct sink_envelope *envelope,
+    char *text_out, size_t text_size)
+{
+	struct sink *sink = *sink_in;
+	char custom[256] = "";
+	int result = commit_kind(sink, envelope, custom, sizeof(custom));
+
+	snprintf(text_out, text_size, "%s",
+	    custom[0] != '\0' ? custom : qq_text(result));
+	if (result != QQ_OK && sink->err.text[0] != '\0')
+		log_line("warning: message not queued: %s", sink->err.text);
+	sink_free(sink_in);
+	return result;
+}
+
+void
+sink_abort(struct sink **sink_in)
+{
+	struct sink *sink = *sink_in;
+
+	if (sink == NULL)
+		return;
+	switch (sink->kind) {
+	case SINK_INTAKE:
+		sink_intake_abort(sink);
+		break;
+	case SINK_PROGRAM:
+		sink_program_abort(sink);
+		break;
+	case SINK_DISCARD:
+		break;
+	}
+	sink_free(sink_in);
+}

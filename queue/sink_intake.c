@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: ISC */
+/* The sink that is a queue's intake socket. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/packet.h"
+#include "queue/dir.h"
+#include "queue/exitcode.h"
+#include "queue/intake_packet.h"
+#include "queue/sink_private.h"
+
+enum { PIECE_MAX_BYTES = 48 * 1024, ANSWER_MAX_BYTES = 2048 };
+
+static void
+disconnect(struct sink *sink)
+{
+	if (sink->connection != -1)
+		close(sink->connection);
+	sink->connection = -1;
+}
+
+static int
+send_packet(struct sink *sink, const struct intake_packet *packet)
+{
+	struct buf buf = BUF_INIT;
+	int result;
+
+	intake_put(&buf, packet);
+	result = packet_send(sink->connection, buf.data, buf.length, -1, 0);
+	buf_release(&buf);
+	return result;
+}
+
+/* Connects to a queue and sends OPEN.  0 or -1. */
+static int
+open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
+{
+	struct intake_packet open = { .type = INTAKE_OPEN,
+		.version = INTAKE_VERSION };
+	char *path;
+
+	if (may_reuse) {
+		sink->connection = sink_pool_get(sink->pool, queue_path);
+		sink->is_reused = sink->connection != -1;
+		if (sink->is_reused && send_packet(sink, &open) == 0)
+			return 0;
+		disconnect(sink); /* that qmail-send has gone */
+	}
+	sink->is_reused = false;
+	path = queue_lock_path(queue_path, "intake");
+	sink->connection = packet_connect(path, &sink->err);
+	free(path);
+	if (sink->connection != -1 && send_packet(sink, &open) == 0)
+		return 0;
+	disconnect(sink);
+	if (sink->mux != NULL)
+		mux_report_down(sink->mux, queue_path);
+	return -1;
+}
+
+int
+sink_intake_open(struct sink *sink)
+{
+	for (; sink->queue_at < sink->queue_count; sink->queue_at++)
+		if (open_queue(sink, sink->queues[sink->queue_at], true) == 0)
+			return QQ_OK;
+	return QQ_NETWORK;
+}
+
+/*
+ * Waits for the answer; its texts are in buffer.  A descriptor that comes with
+ * it is the caller's.  Enum qq: when the answer did not come, what to say.
+ */
+static int
+receive(struct sink *sink, char buffer[ANSWER_MAX_BYTES],
+    struct intake_packet *answer, int *fd_out)
+{
+	struct pollfd in = { .fd = sink->connection, .events = POLLIN };
+	ssize_t n;
+	int ready;
+
+	*fd_out = -1;
+	do
+		ready = poll(&in, 1, sink->timeout_ms);
+	while (ready == -1 && errno == EINTR);
+	if (ready == 0) {
+		error_set(&sink->err, "queue '%s' did not answer in %d ms",
+		    sink->queues[sink->queue_at], sink->timeout_ms);
+		return 72;
+	}
+	n = packet_receive(sink->connection, buffer, ANSWER_MAX_BYTES, fd_out,
+	    0);
+	if (n > 0 && intake_get(buffer, (size_t)n, answer))
+		return QQ_OK;
+	if (*fd_out != -1)
+		close(*fd_out);
+	*fd_out = -1;
+	error_set(&sink->err, "queue '%s' ended the connection",
+	    sink->queues[sink->queue_at]);
+	return 74;
+}
+
+/* The answer to OPEN. */
+static int
+receive_opened(struct sink *sink)
+{
+	char buffer[ANSWER_MAX_BYTES];
+	struct intake_packet answer;
+	int fd, result = receive(sink, buffer, &answer, &fd);
+
+	if (result != QQ_OK)
+		return result;
+	if (answer.type == INTAKE_OPENED && fd != -1) {
+		sink->message_fd = fd;
+		return QQ_OK;
+	}
+	if (fd != -1)
+		close(fd);
+	if (answer.type != INTAKE_REFUSED || answer.code == QQ_OK)
+		return QQ_BUG;
+	error_set(&sink->err, "queue '%s' refused: %s",
+	    sink->queues[sink->queue_at], answer.text);
+	return (int)answer.code;
+}
+
+int
+sink_intake_begin(struct sink *sink)
+{
+	int result = receive_opened(sink);
+
+	/* An idle connection may have ended with its qmail-send: ask anew. */
+	if (result != QQ_OK && sink->is_reused) {
+		disconnect(sink);
+		if (open_queue(sink, sink->queues[sink->queue_at], false) == 0)
+			result = receive_opened(sink);
+	}
+	while (result != QQ_OK && sink->queue_at + 1 < sink->queue_count) {
+		disconnect(sink);
+		sink->queue_at++;
+		if (open_queue(sink, sink->queues[sink->queue_at], false) == 0)
+			result = receive_opened(sink);
+	}
+	if (result != QQ_OK)
+		disconnect(sink);
+	return result;
+}
+
+static int
+send_envelope(struct sink *sink, const struct sink_envelope *envelope)
+{
+	struct buf record = BUF_INIT;
+	size_t sent = 0;
+	int result = 0;
+
+	sink_format_envelope(sink, envelope, &record);
+	while (result == 0 && record.length - sent > PIECE_MAX_BYTES) {
+		struct intake_packet piece = { .type = INTAKE_ENVELOPE,
+			.piece = record.data + sent,
+			.piece_length = PIECE_MAX_BYTES };
+
+		result = send_packet(sink, &piece);
+		sent += PIECE_MAX_BYTES;
+	}
+	if (result == 0) {
+		struct intake_packet commit = { .type = INTAKE_COMMIT,
+			.size_bytes = sink->size_bytes,
+			.qp = envelope->qp,
+			.piece = record.data + sent,
+			.piece_length = record.length - sent };
+
+		result = send_packet(sink, &commit);
+	}
+	buf_release(&record);
+	return result;
+}
+
+int
+sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
+{
+	char buffer[ANSWER_MAX_BYTES];
+	struct intake_packet answer;
+	int fd, result;
+
+	/* Before the commit, or the queue refuses it: nobody may write later. */
+	close(sink->message_fd);
+	sink->message_fd = -1;
+	if (send_envelope(sink, envelope) == -1) {
+		error_sys(&sink->err, "queue '%s' ended the connection",
+		    sink->queues[sink->queue_at]);
+		disconnect(sink);
+		return 74;
+	}
+	result = receive(sink, buffer, &answer, &fd);
+	if (fd != -1)
+		close(fd);
+	if (result == QQ_OK && answer.type != INTAKE_COMMITTED)
+		result = QQ_BUG;
+	if (result != QQ_OK) {
+		disconnect(sink);
+		return result;
+	}
+	sink_pool_put(sink->pool, sink->queues[sink->queue_at],
+	    sink->connection);
+	sink->connection = -1;
+	if (answer.code != QQ_OK)
+		error_set(&sink->err, "queue '%s' refused: %s",
+		    sink->queues[sink->queue_at], answer.text);
+	return (int)answer.code;
+}
+
+void
+sink_intake_abort(struct sink *sink)
+{
+	/* An ended connection is an abort; nothing else is worth a packet. */
+	if (sink->message_fd != -1)
+		close(sink->message_fd);
+	sink->message_fd = -1;
+	disconnect(sink);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: ISC */
+/* The spare files of a queue. */
+#include "queue/spare.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/scan.h"
+
+enum { OSSIFIED_S = 129600 }; /* 36 hours: nobody can still be writing it */
+
+struct spare_pool {
+	const struct queue_dir *dir;
+	int pid_folder;
+	unsigned max;
+	atomic_uint next_name;
+	pthread_mutex_t lock; /* for the two below */
+	struct spare *spares;
+	unsigned count;
+};
+
+void
+spare_mess_name(char name_out[QUEUE_NAME_SIZE], uint64_t id)
+{
+	queue_name(name_out, id, "");
+}
+
+void
+spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id)
+{
+	queue_name(name_out, id, ".e");
+}
+
+struct spare_pool *
+spare_pool_new(const struct queue_dir *dir, unsigned max)
+{
+	struct spare_pool *pool = xcalloc(1, sizeof(*pool));
+
+	pool->dir = dir;
+	pool->pid_folder = queue_dir_fd(dir, QUEUE_PID, 0);
+	pool->max = max;
+	pool->spares = xcalloc(max, sizeof(*pool->spares));
+	pthread_mutex_init(&pool->lock, NULL);
+	return pool;
+}
+
+void
+spare_pool_free(struct spare_pool **pool_in)
+{
+	struct spare_pool *pool = *pool_in;
+
+	if (pool == NULL)
+		return;
+	while (pool->count > 0)
+		spare_close(&pool->spares[--pool->count]);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->spares);
+	free(pool);
+	*pool_in = NULL;
+}
+
+void
+spare_close(struct spare *spare)
+{
+	if (spare->mess_fd != -1)
+		close(spare->mess_fd);
+	if (spare->envelope_fd != -1)
+		close(spare->envelope_fd);
+	spare->mess_fd = spare->envelope_fd = -1;
+}
+
+int
+spare_is_unshared(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_WRLCK) == -1)
+		return errno == EAGAIN || errno == EBUSY ? 0 : -1;
+	fcntl(fd, F_SETLEASE, F_UNLCK);
+	return 1;
+}
+
+/* Opens or makes the envelope file of a pair. */
+static int
+open_envelope(struct spare_pool *pool, struct spare *spare, struct error *err)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	spare_envelope_name(name, spare->id);
+	spare->envelope_fd = openat(pool->pid_folder, name,
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (spare->envelope_fd == -1)
+		return error_sys(err, "cannot create '%s/pid/%s'",
+		    pool->dir->path, name);
+	return 0;
+}
+
+/* Makes a pair: a file under any name first, which then gets its inode's. */
+static int
+make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
+{
+	char first[QUEUE_NAME_SIZE], name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	snprintf(first, sizeof(first), "new.%ld.%u", (long)getpid(),
+	    atomic_fetch_add(&pool->next_name, 1));
+	spare->mess_fd = openat(pool->pid_folder, first,
+	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (spare->mess_fd == -1)
+		return error_sys(err, "cannot create '%s/pid/%s'",
+		    pool->dir->path, first);
+	if (fstat(spare->mess_fd, &st) == -1) {
+		error_sys(err, "cannot stat '%s/pid/%s'", pool->dir->path,
+		    first);
+		goto fail;
+	}
+	spare->id = st.st_ino;
+	spare_mess_name(name, spare->id);
+	if (renameat(pool->pid_folder, first, pool->pid_folder, name) == -1) {
+		error_sys(err, "cannot rename '%s/pid/%s'", pool->dir->path,
+		    first);
+		goto fail;
+	}
+	if (open_envelope(pool, spare, err) == 0)
+		return 0;
+	unlinkat(pool->pid_folder, name, 0);
+	spare_close(spare);
+	return -1;
+fail:
+	unlinkat(pool->pid_folder, first, 0);
+	spare_close(spare);
+	return -1;
+}
+
+int
+spare_take(struct spare_pool *pool, struct spare *spare_out,
+    struct error *err)
+{
+	bool is_found = false;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->count > 0) {
+		*spare_out = pool->spares[--pool->count];
+		is_found = true;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return is_found ? 0 : make_spare(pool, spare_out, err);
+}
+
+static void
+unlink_spare(struct spare_pool *pool, struct spare *spare)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	/* What cannot be removed now is garbage that adoption finds. */
+	spare_mess_name(name, spare->id);
+	unlinkat(pool->pid_folder, name, 0);
+	spare_envelope_name(name, spare->id);
+	unlinkat(pool->pid_folder, name, 0);
+	spare_close(spare);
+}
+
+static bool
+is_small(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_size <= SPARE_MAX_BYTES;
+}
+
+void
+spare_give(struct spare_pool *pool, struct spare *spare)
+{
+	bool is_kept = false;
+
+	if (is_small(spare->mess_fd) && is_small(spare->envelope_fd) &&
+	    spare_is_unshared(spare->mess_fd) == 1) {
+		pthread_mutex_lock(&pool->lock);
+		if (pool->count < pool->max) {
+			pool->spares[pool->count++] = *spare;
+			is_kept = true;
+		}
+		pthread_mutex_unlock(&pool->lock);
+	}
+	if (!is_kept)
+		unlink_spare(pool, spare);
+	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+}
+
+/* A file named by its inode becomes a spare; true when it did. */
+static bool
+adopt(struct spare_pool *pool, const char *name, const struct stat *st)
+{
+	struct spare spare = { .mess_fd = -1, .envelope_fd = -1 };
+
+	if (!S_ISREG(st->st_mode) || st->st_nlink != 1 ||
+	    !scan_u64(name, UINT64_MAX, &spare.id) || spare.id != st->st_ino)
+		return false;
+	spare.mess_fd = openat(pool->pid_folder, name,
+	    O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (spare.mess_fd == -1)
+		return false;
+	if (open_envelope(pool, &spare, NULL) == -1) {
+		spare_close(&spare);
+		return false;
+	}
+	spare_give(pool, &spare);
+	return true;
+}
+
+/* An envelope file whose message file is there belongs to that pair. */
+static bool
+is_paired_envelope(struct spare_pool *pool, const char *name)
+{
+	size_t length = strlen(name);
+	char mess[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	if (length < 3 || length >= sizeof(mess) ||
+	    strcmp(name + length - 2, ".e") != 0)
+		return false;
+	memcpy(mess, name, length - 2);
+	mess[length - 2] = '\0';
+	return fstatat(pool->pid_folder, mess, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * What is in pid/ was never acknowledged, or its envelope left todo/ or info/:
+ * a sync makes that durable before anything is used again.
+ */
+static int
+sync_removals(const struct queue_dir *dir, struct error *err)
+{
+	unsigned i;
+
+	if (fsync(queue_dir_fd(dir, QUEUE_TODO, 0)) == -1)
+		return error_sys(err, "cannot sync '%s/todo'", dir->path);
+	for (i = 0; i < dir->split; i++)
+		if (fsync(queue_dir_fd(dir, QUEUE_INFO, i)) == -1)
+			return error_sys(err, "cannot sync '%s/info/%u'",
+			    dir->path, i);
+	return 0;
+}
+
+/* Adopts or removes one file of pid/. */
+static int
+adopt_or_remove(struct spare_pool *pool, const char *name, struct error *err)
+{
+	struct stat st;
+
+	if (fstatat(pool->pid_folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    adopt(pool, name, &st) || is_paired_envelope(pool, name) ||
+	    st.st_mtime >= time(NULL) - OSSIFIED_S)
+		return 0;
+	if (unlinkat(pool->pid_folder, name, 0) == -1 && errno != ENOENT)
+		return error_sys(err, "cannot remove '%s/pid/%s'",
+		    pool->dir->path, name);
+	return 0;
+}
+
+int
+spare_pool_adopt(struct spare_pool *pool, struct error *err)
+{
+	int fd = openat(pool->pid_folder, ".",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	int result;
+
+	if (stream == NULL) {
+		error_sys(err, "cannot list '%s/pid'", pool->dir->path);
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	result = sync_removals(pool->dir, err);
+	while (result == 0 && (entry = readdir(stream)) != NULL)
+		if (entry->d_name[0] != '.')
+			result = adopt_or_remove(pool, entry->d_name, err);
+	closedir(stream);
+	return result;
+}

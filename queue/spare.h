@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The spare files of a queue: pairs of a message file and an envelope file in
+ * pid/, waiting to serve (docs/queue.md, Spare files).
+ *
+ * A pool may be used by any thread; a pair belongs to whoever took it.
+ */
+#ifndef QUEUE_SPARE_H
+#define QUEUE_SPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "queue/dir.h"
+
+enum { SPARE_MAX_BYTES = 128 * 1024 };
+
+/* Both descriptors are open for reading and writing. */
+struct spare {
+	uint64_t id; /* the inode of the message file */
+	int mess_fd;
+	int envelope_fd;
+};
+
+struct spare_pool;
+
+/* The pool borrows dir.  At most max pairs wait in it. */
+struct spare_pool *spare_pool_new(const struct queue_dir *dir, unsigned max);
+void spare_pool_free(struct spare_pool **pool);
+
+/*
+ * Takes up pairs that an earlier process left in pid/, and removes other
+ * files there that are older than 36 hours.  For the start only, with the
+ * queue's lock held.
+ */
+int spare_pool_adopt(struct spare_pool *pool, struct error *err);
+
+/* A pair, waiting or newly made.  0 or -1 with the reason. */
+int spare_take(struct spare_pool *pool, struct spare *spare_out,
+    struct error *err);
+
+/*
+ * Gives a pair back whose files are named in pid/ and hold nothing that may
+ * come back (the rule).  A pair that somebody else has open, that is large, or
+ * that is too many, is unlinked.
+ */
+void spare_give(struct spare_pool *pool, struct spare *spare);
+
+/* Closes both descriptors, which may be -1 already. */
+void spare_close(struct spare *spare);
+
+/*
+ * Does nobody but this descriptor have the file open?  Shown by a write lease;
+ * 1 yes, 0 no, -1 the filesystem has no leases.
+ */
+int spare_is_unshared(int fd);
+
+/* The names in pid/. */
+void spare_mess_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
+void spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
+
+#endif
