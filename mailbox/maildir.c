@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC */
+/* One Maildir: its folders, opened or made, and unique names in them. */
+#include "mailbox/maildir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
+
+/* Opens a folder, which is made first if missing: *is_made_out says so. */
+static int
+open_or_make(
+    int parent_fd, const char *name, bool *is_made_out, struct error *err)
+{
+	int fd = openat(parent_fd, name, OPEN_FOLDER);
+
+	if (fd == -1 && errno == ENOENT) {
+		if (mkdirat(parent_fd, name, 0700) == -1 && errno != EEXIST)
+			return error_sys(err, "cannot make folder '%s'", name);
+		*is_made_out = true;
+		fd = openat(parent_fd, name, OPEN_FOLDER);
+	}
+	if (fd == -1)
+		return error_sys(err, "cannot open folder '%s'", name);
+	return fd;
+}
+
+static int
+sync_folder(int fd, const char *name, struct error *err)
+{
+	if (fsync(fd) == -1)
+		return error_sys(err, "cannot sync folder '%s'", name);
+	return 0;
+}
+
+static int
+open_parts(
+    int parent_fd, const char *name, struct maildir *maildir, struct error *err)
+{
+	bool is_dir_made = false, is_part_made = false;
+	int cur_fd;
+
+	maildir->dir_fd = open_or_make(parent_fd, name, &is_dir_made, err);
+	if (maildir->dir_fd == -1)
+		return -1;
+	maildir->tmp_fd =
+	    open_or_make(maildir->dir_fd, "tmp", &is_part_made, err);
+	if (maildir->tmp_fd == -1)
+		return -1;
+	maildir->new_fd =
+	    open_or_make(maildir->dir_fd, "new", &is_part_made, err);
+	if (maildir->new_fd == -1)
+		return -1;
+	/* Nothing is delivered to cur, but its readers expect it. */
+	cur_fd = open_or_make(maildir->dir_fd, "cur", &is_part_made, err);
+	if (cur_fd == -1)
+		return -1;
+	close(cur_fd);
+	if (is_part_made && sync_folder(maildir->dir_fd, name, err) == -1)
+		return -1;
+	if (is_dir_made && sync_folder(parent_fd, ".", err) == -1)
+		return -1;
+	return 0;
+}
+
+int
+maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
+    struct error *err)
+{
+	int saved_errno;
+
+	*maildir_out = (struct maildir)MAILDIR_INIT;
+	if (open_parts(parent_fd, name, maildir_out, err) == 0)
+		return 0;
+	saved_errno = errno;
+	maildir_release(maildir_out);
+	errno = saved_errno;
+	return -1;
+}
+
+void
+maildir_release(struct maildir *maildir)
+{
+	if (maildir->dir_fd != -1)
+		close(maildir->dir_fd);
+	if (maildir->tmp_fd != -1)
+		close(maildir->tmp_fd);
+	if (maildir->new_fd != -1)
+		close(maildir->new_fd);
+	*maildir = (struct maildir)MAILDIR_INIT;
+}
+
+/* The next component of *path into name; false at an unfit one. */
+static bool
+next_component(const char **path, char name[NAME_MAX + 1])
+{
+	size_t length = strcspn(*path, "/");
+
+	if (length == 0 || length > NAME_MAX)
+		return false;
+	memcpy(name, *path, length);
+	name[length] = '\0';
+	*path += length;
+	if (**path == '/')
+		(*path)++;
+	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+int
+maildir_open_beneath(int root_fd, const char *path)
+{
+	char name[NAME_MAX + 1];
+	int fd = root_fd;
+
+	do {
+		int parent_fd = fd, saved_errno;
+
+		fd = -1;
+		errno = EINVAL;
+		if (next_component(&path, name))
+			fd = openat(parent_fd, name, OPEN_FOLDER);
+		saved_errno = errno;
+		if (parent_fd != root_fd)
+			close(parent_fd);
+		errno = saved_errno;
+	} while (fd != -1 && *path != '\0');
+	return fd;
+}
+
+void
+maildir_host(char out[MAILDIR_HOST_SIZE])
+{
+	char name[HOST_NAME_MAX + 1];
+	size_t used = 0, i;
+
+	if (gethostname(name, sizeof(name)) == -1)
+		snprintf(name, sizeof(name), "localhost");
+	name[sizeof(name) - 1] = '\0';
+	for (i = 0; name[i] != '\0' && used + 5 < MAILDIR_HOST_SIZE; i++) {
+		if (strchr("/:,", name[i]) == NULL)
+			out[used++] = name[i];
+		else
+			used += (size_t)snprintf(
+			    out + used, 5, "\\%03o", (unsigned)name[i]);
+	}
+	out[used] = '\0';
+}
+
+void
+maildir_make_name(char out[MAILDIR_NAME_SIZE], const char *host)
+{
+	static atomic_ulong counter;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(out, MAILDIR_NAME_SIZE, "%lld.M%06ldP%ldQ%lu.%.*s",
+	    (long long)now.tv_sec, now.tv_nsec / 1000, (long)getpid(),
+	    atomic_fetch_add(&counter, 1) + 1, MAILDIR_HOST_SIZE, host);
+}

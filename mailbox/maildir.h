@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One Maildir: its folders, opened or made, and unique names in them.
+ *
+ * Everything is opened relative to a folder already open, and no symbolic
+ * link is followed, so that what is written lands where it was meant to.
+ */
+#ifndef MAILBOX_MAILDIR_H
+#define MAILBOX_MAILDIR_H
+
+#include <sys/types.h>
+
+#include "base/error.h"
+
+/* Open folders.  All three descriptors are the struct's. */
+struct maildir {
+	int dir_fd; /* the Maildir itself; its parent is the user's folder */
+	int tmp_fd;
+	int new_fd;
+};
+
+#define MAILDIR_INIT                                     \
+	{                                                \
+		.dir_fd = -1, .tmp_fd = -1, .new_fd = -1 \
+	}
+
+/*
+ * Opens the Maildir called name in parent_fd.  What is missing of it (the
+ * whole, tmp, new, cur) is made with mode 0700, durably.  Returns 0; or -1
+ * with the reason and errno, the struct as by MAILDIR_INIT.
+ */
+int maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
+    struct error *err);
+void maildir_release(struct maildir *maildir);
+
+/*
+ * Opens the folder at path, relative to root_fd, one component after the
+ * other without following symbolic links.  Empty, "." and ".." components are
+ * refused (EINVAL).  Returns a descriptor that the caller closes, or -1 with
+ * errno.
+ */
+int maildir_open_beneath(int root_fd, const char *path);
+
+enum { MAILDIR_NAME_SIZE = 200, MAILDIR_HOST_SIZE = 100 };
+
+/*
+ * This host's name as file names have it: '/', ':' and ',' in octal, as the
+ * Maildir convention asks, and cut if it is longer.
+ */
+void maildir_host(char out[MAILDIR_HOST_SIZE]);
+
+/*
+ * Makes a name never given out before: SECONDS.MmicrosPpidQcount.HOST.  Any
+ * thread may call it.
+ */
+void maildir_make_name(char out[MAILDIR_NAME_SIZE], const char *host);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The Maildirs a delivery process has open, least recently used first to go.
+ *
+ * A user's folder is looked up again, by one stat, whenever it is asked for
+ * and not in use: a Maildir that was removed, moved or replaced meanwhile is
+ * opened anew.  Used by one thread.
+ */
+#ifndef MAILBOX_MAILDIR_CACHE_H
+#define MAILBOX_MAILDIR_CACHE_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "mailbox/maildir.h"
+
+struct maildir_cache;
+
+/* Descriptors that one cached Maildir keeps open. */
+enum { MAILDIR_CACHE_FDS = 3 };
+
+/*
+ * A cache of at most limit Maildirs (more while more are in use), all below
+ * the folder root (absolute; it may itself be reached by symbolic links).
+ * NULL, with the reason, when root cannot be opened.
+ */
+struct maildir_cache *maildir_cache_new(
+    const char *root, size_t limit, struct error *err);
+
+/* Nothing may be in use any more. */
+void maildir_cache_free(struct maildir_cache **cache);
+
+/*
+ * The Maildir in the folder user_dir (absolute, below root), made if it is
+ * missing; user_dir itself must exist.  It stays open until
+ * maildir_cache_put().  NULL with the reason and errno; EXDEV when user_dir is
+ * not below root.
+ */
+struct maildir *maildir_cache_get(
+    struct maildir_cache *cache, const char *user_dir, struct error *err);
+void maildir_cache_put(struct maildir_cache *cache, struct maildir *maildir);
+
+#endif

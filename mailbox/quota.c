@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: ISC */
+/* The Maildir++ quota and its file, maildirsize. */
+#include "mailbox/quota.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/scan.h"
+#include "mailbox/maildir.h"
+#include "mailbox/quota_scan.h"
+
+static const char file_name[] = "maildirsize";
+
+enum {
+	FILE_MAX = 5120,    /* Maildir++: larger ones are made again */
+	STALE_S = 15 * 60,  /* Maildir++: how long "full" is believed */
+	LINE_VALUE_MAX = 20 /* digits of a number, with its sign */
+};
+
+/* Numbers are at most this, so that sums of a file's lines never overflow. */
+static const uint64_t VALUE_MAX = INT64_MAX / FILE_MAX;
+
+/* One term of a quota: digits and S, C or nothing. */
+static bool
+parse_term(const char *text, size_t length, struct quota *quota)
+{
+	char unit = length > 0 ? text[length - 1] : '\0';
+	uint64_t value;
+
+	if (unit == 'S' || unit == 'C')
+		length--;
+	if (!scan_u64n(text, length, INT64_MAX, &value))
+		return false;
+	if (unit == 'C')
+		quota->count = value;
+	else
+		quota->bytes = value;
+	return true;
+}
+
+static int
+parse(const char *text, size_t length, struct quota *quota_out)
+{
+	struct quota quota = { 0 };
+
+	*quota_out = quota;
+	if (length == 0 || (length == 7 && memcmp(text, "NOQUOTA", 7) == 0))
+		return 0;
+	for (;;) {
+		const char *comma = memchr(text, ',', length);
+		size_t term = comma == NULL ? length : (size_t)(comma - text);
+
+		if (!parse_term(text, term, &quota))
+			return -1;
+		if (comma == NULL)
+			break;
+		text += term + 1;
+		length -= term + 1;
+	}
+	*quota_out = quota;
+	return quota.bytes != 0 || quota.count != 0;
+}
+
+int
+quota_parse(const char *text, struct quota *quota_out)
+{
+	return parse(text, strlen(text), quota_out);
+}
+
+/* A signed number of at most VALUE_MAX. */
+static bool
+parse_signed(const char *text, size_t length, int64_t *value_out)
+{
+	bool is_negative = length > 0 && *text == '-';
+	uint64_t value;
+
+	if (is_negative) {
+		text++;
+		length--;
+	}
+	if (!scan_u64n(text, length, VALUE_MAX, &value))
+		return false;
+	*value_out = is_negative ? -(int64_t)value : (int64_t)value;
+	return true;
+}
+
+/* "bytes count", blanks before, between and behind (Courier pads). */
+static bool
+parse_line(const char *text, size_t length, struct quota_usage *usage)
+{
+	const char *end = text + length;
+	int64_t values[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		const char *start;
+
+		while (text < end && *text == ' ')
+			text++;
+		start = text;
+		while (text < end && *text != ' ')
+			text++;
+		if (!parse_signed(start, (size_t)(text - start), &values[i]))
+			return false;
+	}
+	while (text < end && *text == ' ')
+		text++;
+	usage->bytes += values[0];
+	usage->count += values[1];
+	return text == end;
+}
+
+bool
+quota_read_text(const char *text, size_t length, struct quota *quota_out,
+    struct quota_usage *usage_out, unsigned *lines_out)
+{
+	const char *end = text + length;
+	const char *newline = memchr(text, '\n', length);
+
+	*usage_out = (struct quota_usage){ 0 };
+	*lines_out = 0;
+	if (length > FILE_MAX || newline == NULL ||
+	    parse(text, (size_t)(newline - text), quota_out) != 1)
+		return false;
+	for (text = newline + 1; text < end; text = newline + 1) {
+		newline = memchr(text, '\n', (size_t)(end - text));
+		if (newline == NULL ||
+		    !parse_line(text, (size_t)(newline - text), usage_out))
+			return false;
+		(*lines_out)++;
+	}
+	return *lines_out > 0 && usage_out->bytes >= 0 && usage_out->count >= 0;
+}
+
+/* What maildirsize says. */
+struct remembered {
+	struct quota_usage usage;
+	unsigned lines;
+	time_t changed_at;
+};
+
+/* 1; 0 when there is none of use for this quota; -1. */
+static int
+load(int maildir_fd, const struct quota *quota, struct remembered *out,
+    struct error *err)
+{
+	int fd = openat(maildir_fd, file_name,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[FILE_MAX + 1];
+	struct quota old;
+	struct stat st;
+	ssize_t n;
+	int result;
+
+	/* A link is not a file of ours: rename() will replace it. */
+	if (fd == -1 && (errno == ENOENT || errno == ELOOP))
+		return 0;
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", file_name);
+	n = read(fd, text, sizeof(text));
+	result = n == -1 || fstat(fd, &st) == -1 ? -1 : 1;
+	if (result == -1)
+		error_sys(err, "cannot read '%s'", file_name);
+	close(fd);
+	if (result == -1)
+		return -1;
+	if (!quota_read_text(text, (size_t)n, &old, &out->usage, &out->lines))
+		return 0;
+	out->changed_at = st.st_mtime;
+	return old.bytes == quota->bytes && old.count == quota->count;
+}
+
+static bool
+fits(const struct quota *quota, const struct quota_usage *usage,
+    const struct quota_usage *added)
+{
+	return (quota->bytes == 0 ||
+		   usage->bytes + added->bytes <= (int64_t)quota->bytes) &&
+	    (quota->count == 0 ||
+		usage->count + added->count <= (int64_t)quota->count);
+}
+
+int
+quota_check(int maildir_fd, const struct quota *quota,
+    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
+    struct error *err)
+{
+	struct remembered remembered;
+	int result = load(maildir_fd, quota, &remembered, err);
+
+	if (result == -1)
+		return -1;
+	*usage_out = remembered.usage;
+	if (result == 1 && fits(quota, usage_out, added))
+		return 1;
+	if (result == 1 && remembered.lines == 1 &&
+	    now - remembered.changed_at < STALE_S)
+		return 0;
+	if (quota_recalculate(maildir_fd, quota, usage_out, err) == -1)
+		return -1;
+	return fits(quota, usage_out, added);
+}
+
+static int
+append(int maildir_fd, const struct quota_usage *added, struct error *err)
+{
+	int fd = openat(maildir_fd, file_name,
+	    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char line[2 * LINE_VALUE_MAX + 3];
+	int length, result = 0;
+
+	if (fd == -1 && (errno == ENOENT || errno == ELOOP))
+		return 0;
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", file_name);
+	length = snprintf(line, sizeof(line), "%lld %lld\n",
+	    (long long)added->bytes, (long long)added->count);
+	if (file_write_all(fd, line, (size_t)length) == -1)
+		result = error_sys(err, "cannot write to '%s'", file_name);
+	close(fd);
+	return result;
+}
+
+static int
+lock(int maildir_fd, int how, struct error *err)
+{
+	while (flock(maildir_fd, how) == -1)
+		if (errno != EINTR)
+			return error_sys(err, "cannot lock the Maildir");
+	return 0;
+}
+
+int
+quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
+{
+	int result;
+
+	if (lock(maildir_fd, LOCK_SH, err) == -1)
+		return -1;
+	result = append(maildir_fd, added, err);
+	flock(maildir_fd, LOCK_UN);
+	return result;
+}
+
+static int
+store(int maildir_fd, const struct quota *quota,
+    const struct quota_usage *usage, struct error *err)
+{
+	char path[MAILDIR_NAME_SIZE + 4] = "tmp/", host[MAILDIR_HOST_SIZE];
+	char text[4 * LINE_VALUE_MAX + 6];
+	int fd, length = 0, result = 0;
+
+	if (quota->bytes != 0)
+		length = snprintf(text, sizeof(text), "%lluS%s",
+		    (unsigned long long)quota->bytes,
+		    quota->count != 0 ? "," : "");
+	if (quota->count != 0)
+		length += snprintf(text + length, sizeof(text) - (size_t)length,
+		    "%lluC", (unsigned long long)quota->count);
+	length += snprintf(text + length, sizeof(text) - (size_t)length,
+	    "\n%lld %lld\n", (long long)usage->bytes, (long long)usage->count);
+	maildir_host(host);
+	maildir_make_name(path + 4, host);
+	fd = openat(maildir_fd, path,
+	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return error_sys(err, "cannot create '%s'", path);
+	if (file_write_all(fd, text, (size_t)length) == -1 ||
+	    renameat(maildir_fd, path, maildir_fd, file_name) == -1) {
+		result = error_sys(err, "cannot write '%s'", file_name);
+		unlinkat(maildir_fd, path, 0);
+	}
+	close(fd);
+	return result;
+}
+
+int
+quota_recalculate(int maildir_fd, const struct quota *quota,
+    struct quota_usage *usage_out, struct error *err)
+{
+	int result;
+
+	if (lock(maildir_fd, LOCK_EX, err) == -1)
+		return -1;
+	result = quota_scan(maildir_fd, usage_out, err);
+	if (result == 0)
+		result = store(maildir_fd, quota, usage_out, err);
+	flock(maildir_fd, LOCK_UN);
+	return result;
+}

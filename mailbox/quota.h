@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The Maildir++ quota: what a Maildir may hold, and the file maildirsize in
+ * it, which remembers what it does hold.
+ *
+ * maildirsize is text.  Its first line is the quota it was made for
+ * ("1000000S,1000C"), each other line a change: bytes, a blank, messages; the
+ * sum is what is stored.  Deliveries and deletions are appended.  It is a
+ * cache: it is never synced, and is made again by looking at every message
+ * when it is missing, damaged, of another quota, over 5120 bytes, or when it
+ * says "full" and is older than 15 minutes or of several lines.
+ *
+ * Two processes that change it agree by flock() on the Maildir's folder:
+ * shared to append, exclusive to make it again.
+ */
+#ifndef MAILBOX_QUOTA_H
+#define MAILBOX_QUOTA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/error.h"
+
+/* 0: no limit of that kind. */
+struct quota {
+	uint64_t bytes;
+	uint64_t count;
+};
+
+struct quota_usage {
+	int64_t bytes;
+	int64_t count;
+};
+
+/*
+ * Reads a user's quota: "" and "NOQUOTA" are none, else numbers with S
+ * (bytes; may be left out) or C (messages) behind, by commas:
+ * "5000000S,1000C".  Returns 1 when there is a limit, 0 when there is none,
+ * -1 when the text is something else.
+ */
+int quota_parse(const char *text, struct quota *quota_out);
+
+/*
+ * Whether added fits beside what the Maildir holds.  now is the wall clock.
+ * Returns 1 when it fits, 0 when it does not (never before the messages have
+ * been looked at as described above), -1 with the reason when that cannot be
+ * told.  *usage_out is what is stored, without added, unless -1.
+ */
+int quota_check(int maildir_fd, const struct quota *quota,
+    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
+    struct error *err);
+
+/*
+ * Remembers that added was delivered (or, negative, removed).  Call it after
+ * the messages are in place.  A maildirsize that does not exist stays so: it
+ * will be made, by looking, when it is asked.  Returns 0 or -1.
+ */
+int quota_add(
+    int maildir_fd, const struct quota_usage *added, struct error *err);
+
+/*
+ * Looks at every message and makes maildirsize anew.  Messages in .Trash are
+ * not counted (Maildir++), unless the variable INCLUDE_TRASH is set, nor are
+ * those with the flag T.  Returns 0 or -1.
+ */
+int quota_recalculate(int maildir_fd, const struct quota *quota,
+    struct quota_usage *usage_out, struct error *err);
+
+/* Reads the text of a maildirsize.  False when it is damaged. */
+bool quota_read_text(const char *text, size_t length, struct quota *quota_out,
+    struct quota_usage *usage_out, unsigned *lines_out);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: ISC */
+#include "mailbox/maildir_cache.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/tempdir.h"
+
+static char *root;
+static struct maildir_cache *cache;
+
+static char *
+user_path(const char *user)
+{
+	return xasprintf("%s/%s", root, user);
+}
+
+static void
+make_user(const char *user)
+{
+	char *path = user_path(user);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	free(path);
+}
+
+static struct maildir *
+get(const char *user, struct error *err)
+{
+	char *path = user_path(user);
+	struct maildir *maildir = maildir_cache_get(cache, path, err);
+
+	free(path);
+	return maildir;
+}
+
+/* The inode of the open new, and back with it. */
+static ino_t
+visit(const char *user)
+{
+	struct error err;
+	struct maildir *maildir = get(user, &err);
+	struct stat st;
+
+	if (maildir == NULL)
+		fail_msg("%s", err.text);
+	assert_int_equal(fstat(maildir->new_fd, &st), 0);
+	maildir_cache_put(cache, maildir);
+	return st.st_ino;
+}
+
+static int
+count_open(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		count++;
+	closedir(dir);
+	return count;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	root = tempdir_make();
+	cache = maildir_cache_new(root, 2, NULL);
+	make_user("a");
+	make_user("b");
+	make_user("c");
+	return cache == NULL ? -1 : 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	maildir_cache_free(&cache);
+	assert_null(cache);
+	tempdir_remove(root);
+	return 0;
+}
+
+static void
+open_folders_are_kept(void **state)
+{
+	struct error err;
+	struct maildir *first = get("a", &err), *again = get("a", &err);
+
+	(void)state;
+	assert_non_null(first);
+	assert_ptr_equal(first, again);
+	maildir_cache_put(cache, again);
+	maildir_cache_put(cache, first);
+	assert_ptr_equal(get("a", &err), first);
+	maildir_cache_put(cache, first);
+}
+
+static void
+only_so_many_stay_open(void **state)
+{
+	static const char *const users[] = { "a", "b", "c" };
+	struct maildir *held[3];
+	struct error err;
+	int before = count_open(), i;
+
+	(void)state;
+	for (i = 0; i < 30; i++)
+		visit(users[i % 3]);
+	assert_int_equal(count_open() - before, 2 * MAILDIR_CACHE_FDS);
+	/* In use they may be more, and are fewer again after that. */
+	for (i = 0; i < 3; i++)
+		assert_non_null(held[i] = get(users[i], &err));
+	for (i = 0; i < 3; i++)
+		maildir_cache_put(cache, held[i]);
+	assert_int_equal(count_open() - before, 2 * MAILDIR_CACHE_FDS);
+}
+
+static void
+a_replaced_maildir_is_opened_anew(void **state)
+{
+	char *now = user_path("a/Maildir"), *away = user_path("a/moved");
+	char *user = user_path("a"), *user_away = user_path("elsewhere");
+	ino_t first = visit("a"), second, third;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(rename(now, away), 0);
+	second = visit("a");
+	assert_int_not_equal(first, second);
+	assert_int_equal(rename(user, user_away), 0);
+	assert_null(get("a", &err)); /* the user's folder is not made */
+	assert_int_equal(errno, ENOENT);
+	assert_non_null(strstr(err.text, "/a'"));
+	assert_int_equal(mkdir(user, 0700), 0);
+	third = visit("a");
+	assert_int_not_equal(second, third);
+	free(now);
+	free(away);
+	free(user);
+	free(user_away);
+}
+
+static void
+nothing_outside_is_opened(void **state)
+{
+	static const struct {
+		const char *path; /* after the root */
+		int error;
+	} rows[] = {
+		{ "", EXDEV },
+		{ "/", EXDEV },
+		{ "x/a", EXDEV },
+		{ "/../a", EINVAL },
+		{ "/a/..", EINVAL },
+		{ "/link", ENOTDIR },
+		{ "/absent", ENOENT },
+	};
+	char *link = user_path("link");
+	struct error err;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(symlink("a", link), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *path = xasprintf("%s%s", root, rows[i].path);
+
+		errno = 0;
+		assert_null(maildir_cache_get(cache, path, &err));
+		if (errno != rows[i].error)
+			fail_msg("'%s': errno %d, wanted %d", rows[i].path,
+			    errno, rows[i].error);
+		free(path);
+	}
+	assert_null(maildir_cache_get(cache, "/etc", &err));
+	assert_int_equal(errno, EXDEV);
+	free(link);
+}
+
+static void
+descriptors_that_run_out_are_taken_from_the_cache(void **state)
+{
+	struct rlimit old, small;
+	int next;
+
+	(void)state;
+	visit("a");
+	next = dup(0); /* the Maildir's descriptors are the three above it */
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	small = old;
+	/* Enough for one Maildir and, while it is opened, two folders more. */
+	small.rlim_cur = (rlim_t)next + MAILDIR_CACHE_FDS + 2;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
+	visit("b");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    open_folders_are_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    only_so_many_stay_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_replaced_maildir_is_opened_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    nothing_outside_is_opened, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    descriptors_that_run_out_are_taken_from_the_cache, setup,
+		    teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

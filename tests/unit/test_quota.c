@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: ISC */
+#include "mailbox/quota.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/unit/tempdir.h"
+
+static char *root;
+static int fd;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	root = tempdir_make();
+	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return mkdirat(fd, "tmp", 0700) | mkdirat(fd, "new", 0700) |
+	    mkdirat(fd, "cur", 0700);
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	close(fd);
+	tempdir_remove(root);
+	return 0;
+}
+
+static void
+put_file(const char *name, const char *text, time_t age)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = time(NULL) - age } };
+	int file = openat(fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_not_equal(file, -1);
+	assert_int_equal(file_write_all(file, text, strlen(text)), 0);
+	assert_int_equal(futimens(file, times), 0);
+	close(file);
+}
+
+static void
+assert_file(const char *wanted)
+{
+	char *path = xasprintf("%s/maildirsize", root);
+	struct buf buf;
+
+	buf_init(&buf);
+	assert_int_equal(file_read(path, 100000, &buf, NULL), 1);
+	assert_string_equal(buf.data, wanted);
+	buf_release(&buf);
+	free(path);
+}
+
+static void
+quota_texts(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		struct quota wanted;
+	} rows[] = {
+		{ "", 0, { 0, 0 } },
+		{ "NOQUOTA", 0, { 0, 0 } },
+		{ "0S", 0, { 0, 0 } },
+		{ "5000000", 1, { 5000000, 0 } },
+		{ "5000000S", 1, { 5000000, 0 } },
+		{ "5000000S,1000C", 1, { 5000000, 1000 } },
+		{ "1000C,5000000S", 1, { 5000000, 1000 } },
+		{ "1000C", 1, { 0, 1000 } },
+		{ "9223372036854775807S", 1, { INT64_MAX, 0 } },
+		{ "9223372036854775808S", -1, { 0, 0 } },
+		{ "noquota", -1, { 0, 0 } },
+		{ "5M", -1, { 0, 0 } },
+		{ "S", -1, { 0, 0 } },
+		{ "C", -1, { 0, 0 } },
+		{ "5000S,", -1, { 0, 0 } },
+		{ ",5000S", -1, { 0, 0 } },
+		{ "5000S,x", -1, { 0, 0 } },
+		{ "-1S", -1, { 0, 0 } },
+		{ "5000S 3C", -1, { 0, 0 } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct quota quota;
+		int result = quota_parse(rows[i].text, &quota);
+
+		if (result != rows[i].result ||
+		    quota.bytes != rows[i].wanted.bytes ||
+		    quota.count != rows[i].wanted.count)
+			fail_msg("'%s': %d %lluS,%lluC, wanted %d %lluS,%lluC",
+			    rows[i].text, result,
+			    (unsigned long long)quota.bytes,
+			    (unsigned long long)quota.count, rows[i].result,
+			    (unsigned long long)rows[i].wanted.bytes,
+			    (unsigned long long)rows[i].wanted.count);
+	}
+}
+
+static void
+file_texts(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_fine;
+		int64_t bytes, count;
+	} rows[] = {
+		{ "1000S\n10 1\n", true, 10, 1 },
+		{ "1000S,5C\n10 1\n20 2\n-10 -1\n", true, 20, 2 },
+		{ "1000S\n          10            1\n", true, 10, 1 },
+		{ "1000S\n10 1  \n", true, 10, 1 },
+		{ "1000S\n10  1\n", true, 10, 1 },
+		{ "", false, 0, 0 },
+		{ "1000S", false, 0, 0 },
+		{ "1000S\n", false, 0, 0 },
+		{ "NOQUOTA\n10 1\n", false, 0, 0 },
+		{ "\n10 1\n", false, 0, 0 },
+		{ "1000S\n10 1", false, 0, 0 },
+		{ "1000S\n10\n", false, 0, 0 },
+		{ "1000S\n10 x\n", false, 0, 0 },
+		{ "1000S\n10 1 1\n", false, 0, 0 },
+		{ "1000S\n\n", false, 0, 0 },
+		{ "1000S\n--10 1\n", false, 0, 0 },
+		{ "1000S\n-10 -1\n", false, 0, 0 },
+		{ "1000S\n10 1\n-20 -1\n", false, 0, 0 },
+		{ "1000S\n9223372036854775807 1\n", false, 0, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct quota_usage usage;
+		struct quota quota;
+		unsigned lines;
+		bool is_fine = quota_read_text(
+		    rows[i].text, strlen(rows[i].text), &quota, &usage, &lines);
+
+		if (is_fine != rows[i].is_fine ||
+		    (is_fine &&
+			(usage.bytes != rows[i].bytes ||
+			    usage.count != rows[i].count)))
+			fail_msg("'%s': %d %lld %lld", rows[i].text, is_fine,
+			    (long long)usage.bytes, (long long)usage.count);
+	}
+}
+
+/*
+ * Each row: what maildirsize says, how old it is; a message of 100 bytes lies
+ * in new.  Asked is whether 50 bytes fit into 200S.
+ */
+static void
+decisions(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *file; /* NULL: none */
+		time_t age;
+		int result;
+		int64_t bytes;	   /* usage that was found */
+		const char *after; /* NULL: as before */
+	} rows[] = {
+		{ "none yet", NULL, 0, 1, 100, "200S\n100 1\n" },
+		{ "fits", "200S\n150 1\n", 0, 1, 150, NULL },
+		{ "over, new", "200S\n151 1\n", 0, 0, 151, NULL },
+		{ "over, old", "200S\n151 1\n", 901, 1, 100, "200S\n100 1\n" },
+		{ "over, lines", "200S\n100 1\n51 1\n", 0, 1, 100,
+		    "200S\n100 1\n" },
+		{ "fits, old", "200S\n20 1\n", 100000, 1, 20, NULL },
+		{ "other quota", "300S\n1 1\n", 0, 1, 100, "200S\n100 1\n" },
+		{ "more quota", "200S,5C\n1 1\n", 0, 1, 100, "200S\n100 1\n" },
+		{ "damaged", "200S\nx\n", 0, 1, 100, "200S\n100 1\n" },
+		{ "cut", "200S\n1 1", 0, 1, 100, "200S\n100 1\n" },
+		{ "empty", "", 0, 1, 100, "200S\n100 1\n" },
+	};
+	const struct quota quota = { .bytes = 200 };
+	const struct quota_usage added = { 50, 1 };
+	size_t i;
+
+	(void)state;
+	put_file("new/1.M1.h,S=100", "", 0);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct quota_usage usage;
+		struct error err = { "" };
+		int result;
+
+		unlinkat(fd, "maildirsize", 0);
+		if (rows[i].file != NULL)
+			put_file("maildirsize", rows[i].file, rows[i].age);
+		result =
+		    quota_check(fd, &quota, &added, time(NULL), &usage, &err);
+		if (result != rows[i].result || usage.bytes != rows[i].bytes)
+			fail_msg("%s: %d %lld %s", rows[i].name, result,
+			    (long long)usage.bytes, err.text);
+		assert_file(
+		    rows[i].after != NULL ? rows[i].after : rows[i].file);
+	}
+}
+
+static void
+a_large_file_is_made_anew(void **state)
+{
+	const struct quota quota = { .bytes = 200, .count = 10 };
+	const struct quota_usage added = { 1, 1 };
+	struct quota_usage usage;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text);
+	buf_adds(&text, "200S,10C\n");
+	while (text.length <= 5120)
+		buf_adds(&text, "0 0\n");
+	put_file("maildirsize", text.data, 0);
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, NULL), 1);
+	assert_file("200S,10C\n0 0\n");
+	buf_release(&text);
+}
+
+static void
+both_limits_count(void **state)
+{
+	static const struct {
+		struct quota quota;
+		struct quota_usage added;
+		int result;
+	} rows[] = {
+		{ { 200, 0 }, { 100, 9 }, 1 },
+		{ { 200, 0 }, { 101, 9 }, 0 },
+		{ { 0, 3 }, { 1000000, 2 }, 1 },
+		{ { 0, 3 }, { 1, 3 }, 0 },
+		{ { 200, 3 }, { 100, 2 }, 1 },
+		{ { 200, 3 }, { 100, 3 }, 0 },
+		{ { 200, 3 }, { 101, 2 }, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	put_file("new/1.M1.h,S=100", "", 0);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct quota_usage usage;
+
+		if (quota_check(fd, &rows[i].quota, &rows[i].added, time(NULL),
+			&usage, NULL) != rows[i].result)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void
+additions_are_appended(void **state)
+{
+	const struct quota_usage added = { 4096, 2 }, removed = { -96, -1 };
+
+	(void)state;
+	/* A file that is not there will be made when it is asked for. */
+	assert_int_equal(quota_add(fd, &added, NULL), 0);
+	assert_int_equal(faccessat(fd, "maildirsize", F_OK, 0), -1);
+	put_file("maildirsize", "5000S\n0 0\n", 0);
+	assert_int_equal(quota_add(fd, &added, NULL), 0);
+	assert_int_equal(quota_add(fd, &removed, NULL), 0);
+	assert_file("5000S\n0 0\n4096 2\n-96 -1\n");
+}
+
+static void
+a_link_is_replaced_not_followed(void **state)
+{
+	const struct quota quota = { .bytes = 200 };
+	const struct quota_usage added = { 50, 1 };
+	struct quota_usage usage;
+	struct stat st;
+
+	(void)state;
+	put_file("victim", "200S\n0 0\n", 0);
+	assert_int_equal(symlinkat("victim", fd, "maildirsize"), 0);
+	assert_int_equal(quota_add(fd, &added, NULL), 0);
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, NULL), 1);
+	assert_int_equal(fstatat(fd, "victim", &st, 0), 0);
+	assert_int_equal(st.st_size, 9);
+	assert_int_equal(
+	    fstatat(fd, "maildirsize", &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void
+what_cannot_be_told_is_an_error(void **state)
+{
+	const struct quota quota = { .bytes = 200 };
+	const struct quota_usage added = { 50, 1 };
+	struct quota_usage usage;
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(mkdirat(fd, "maildirsize", 0700), 0);
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), -1);
+	assert_non_null(strstr(err.text, "maildirsize"));
+	assert_int_equal(quota_recalculate(fd, &quota, &usage, &err), -1);
+	assert_int_equal(unlinkat(fd, "maildirsize", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(fd, "tmp", AT_REMOVEDIR), 0);
+	assert_int_equal(quota_recalculate(fd, &quota, &usage, &err), -1);
+	assert_non_null(strstr(err.text, "cannot create 'tmp/"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(quota_texts),
+		cmocka_unit_test(file_texts),
+		cmocka_unit_test_setup_teardown(decisions, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_large_file_is_made_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    both_limits_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    additions_are_appended, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_link_is_replaced_not_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_cannot_be_told_is_an_error, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
