@@ -68,8 +68,8 @@ file_write_all(int fd, const char *data, size_t length)
 	return 0;
 }
 
-static int
-sync_parent(const char *path, struct error *err)
+int
+file_sync_parent(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *parent = slash == NULL ? xstrdup(".")
@@ -113,7 +113,7 @@ file_replace(const char *path, const char *data, size_t length, mode_t mode,
 		error_sys(err, "cannot rename '%s' to '%s'", temporary, path);
 		goto out;
 	}
-	result = sync_parent(path, err);
+	result = file_sync_parent(path, err);
 out:
 	if (fd != -1)
 		close(fd);

@@ -26,6 +26,9 @@ int file_read(const char *path, size_t max, struct buf *buf,
 int file_replace(const char *path, const char *data, size_t length,
     mode_t mode, struct error *err);
 
+/* Makes the names in the folder that holds path durable.  0 or -1. */
+int file_sync_parent(const char *path, struct error *err);
+
 /* Writes all bytes to a descriptor.  Returns 0 or -1 with errno. */
 int file_write_all(int fd, const char *data, size_t length);
 

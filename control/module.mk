@@ -1,3 +1,4 @@
 # control - settings, control files, cdb maps, users/assign, access rules, users
 LIBS += control/libcontrol.a
-control/libcontrol.a: control/identity.o
+control/libcontrol.a: control/assign.o control/cdbmap.o control/home.o \
+    control/identity.o control/setting_check.o control/settings.o

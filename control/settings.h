@@ -21,7 +21,8 @@ enum setting_type {
 	SETTING_NUMBER, /* unsigned decimal, in the row's unit and range */
 	SETTING_FLAG,   /* 0 or 1 */
 	SETTING_TEXT,   /* the first line, trailing blanks removed */
-	SETTING_LIST    /* every line; '#' comments and blank lines removed */
+	SETTING_LIST,   /* every line; '#' comments and blank lines removed */
+	SETTING_RULES   /* a file in a format of its own; the text is its path */
 };
 
 enum setting_id {
@@ -36,9 +37,11 @@ struct setting_row {
 	const char *name; /* and of its file */
 	enum setting_type type;
 	const char *unit;
-	const char *standard; /* default; "me": the content of control/me */
-	uint64_t min, max;    /* of a number */
-	const char *env;      /* environment variable that overrides, or "" */
+	const char *standard; /* default; "me": the content of control/me;
+	                       * of RULES: the usual file's name */
+	uint64_t min, max;    /* of a number; else of a line's length in bytes */
+	const char *env;      /* environment variable that overrides, or "";
+	                       * of RULES: that names another file */
 	const char *readers;  /* program names, blank between */
 	const char *text;
 };
@@ -64,9 +67,21 @@ struct settings;
  */
 struct settings *settings_load(const char *control_dir, const char *program,
     const char *instance, struct error *err);
+
+/*
+ * The same for all settings, but not stopped by errors: each reason is handed
+ * to report, and the setting it is about has its default.  Never NULL.
+ */
+struct settings *settings_load_all(const char *control_dir,
+    const char *instance,
+    void (*report)(enum setting_id id, const char *reason, void *context),
+    void *context);
 void settings_free(struct settings **settings);
 
-/* Of a setting whose type fits (asserted); borrowed from the snapshot. */
+/*
+ * Of a setting whose type fits and that was loaded (both asserted: a program
+ * must be among the row's readers); borrowed from the snapshot.
+ */
 uint64_t settings_number(const struct settings *settings, enum setting_id id);
 bool settings_flag(const struct settings *settings, enum setting_id id);
 const char *settings_text(const struct settings *settings,
@@ -74,10 +89,23 @@ const char *settings_text(const struct settings *settings,
 const struct setting_list *settings_list(const struct settings *settings,
     enum setting_id id);
 
-/* True when a file or variable gave the value, false for the default. */
+/*
+ * True when a file or variable gave the value, false for the default.  Of
+ * RULES: when the file exists or a variable names it.
+ */
 bool settings_is_set(const struct settings *settings, enum setting_id id);
 
-/* Checks one value as the loader would.  0, or -1 with the reason. */
+/* The file, "variable NAME", or "default"; of RULES "default" if not set. */
+const char *settings_source(const struct settings *settings,
+    enum setting_id id);
+
+/* The setting of that name.  False when there is none. */
+bool settings_find(const char *name, enum setting_id *id_out);
+
+/*
+ * Checks one value (of a list: one line) as the loader would.  0, or -1 with
+ * the reason, which names the value and what would be right, but no place.
+ */
 int settings_check_value(enum setting_id id, const char *value,
     struct error *err);
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+/* What may stand in a setting: the type, unit and range of its row. */
+#include "control/settings.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/scan.h"
+
+/* A bad value may be long, and then its begin tells enough. */
+#define VALUE "'%.60s%s'"
+#define VALUE_ARGS(value) (value), strlen(value) > 60 ? "..." : ""
+
+static const char *
+example_number(const struct setting_row *row)
+{
+	if (strcmp(row->standard, "0") != 0)
+		return row->standard;
+	return strcmp(row->unit, "bytes") == 0 ? "10485760" : "100";
+}
+
+static int
+check_number(const struct setting_row *row, const char *value,
+    struct error *err)
+{
+	bool has_unit = strcmp(row->unit, "number") != 0;
+	uint64_t number;
+
+	if (value[0] == '\0' || value[strspn(value, "0123456789")] != '\0')
+		return error_set(err, VALUE " is not a number%s%s; write a "
+		    "whole number, for example %s", VALUE_ARGS(value),
+		    has_unit ? " of " : "", has_unit ? row->unit : "",
+		    example_number(row));
+	if (!scan_u64(value, row->max, &number) || number < row->min)
+		return error_set(err, VALUE " is out of range; write a number "
+		    "from %llu to %llu", VALUE_ARGS(value),
+		    (unsigned long long)row->min,
+		    (unsigned long long)row->max);
+	return 0;
+}
+
+static int
+check_flag(const char *value, struct error *err)
+{
+	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+		return error_set(err, VALUE " is neither 0 nor 1; write 1 for "
+		    "yes or 0 for no", VALUE_ARGS(value));
+	return 0;
+}
+
+/* Bytes that end a name in an address, a header or a reply. */
+static bool
+is_name(const char *value)
+{
+	return value[strcspn(value, " \t@<>()[]\\,;\"")] == '\0';
+}
+
+static bool
+is_domain(const char *value)
+{
+	if (value[0] == '.')
+		value++;
+	return *value != '\0' && is_name(value);
+}
+
+static bool
+is_mailbox(const char *value)
+{
+	const char *at = strrchr(value, '@');
+
+	return at != NULL && at != value && at[1] != '\0' && is_name(at + 1) &&
+	    value[strcspn(value, " \t<>")] == '\0';
+}
+
+static bool
+is_virtual_domain(const char *value)
+{
+	return strchr(value, ':') != NULL &&
+	    value[strcspn(value, " \t")] == '\0';
+}
+
+static bool
+is_path(const char *value)
+{
+	return value[0] == '/';
+}
+
+/* The forms of texts and of list lines, by the unit of the row. */
+static const struct {
+	const char *unit;
+	bool (*is_right)(const char *value);
+	const char *remedy;
+} forms[] = {
+	{ "host", is_name,
+	    "is not a host name; write for example mail.example.org" },
+	{ "domain", is_domain,
+	    "is not a domain; write for example example.org" },
+	{ "domain:prefix", is_virtual_domain,
+	    "is not a virtual domain; write for example "
+	    "example.org:example.org" },
+	{ "mailbox", is_mailbox,
+	    "is not a mailbox; write for example archive@example.org" },
+	{ "local part", is_name,
+	    "is not a local part; write for example postmaster" },
+};
+
+static int
+check_line(const struct setting_row *row, const char *value,
+    struct error *err)
+{
+	size_t length = strlen(value), i;
+
+	if (length == 0 && row->min == 0)
+		return 0;
+	if (length < row->min)
+		return error_set(err, "is empty; write a %s in it", row->unit);
+	if (length > row->max)
+		return error_set(err, VALUE " has %zu bytes; the most is %llu",
+		    VALUE_ARGS(value), length, (unsigned long long)row->max);
+	for (i = 0; i < length; i++)
+		if ((unsigned char)value[i] < ' ' || value[i] == 127)
+			return error_set(err, VALUE " has a control character "
+			    "at byte %zu; remove it", VALUE_ARGS(value), i + 1);
+	if (row->type == SETTING_TEXT && strcmp(row->unit, "path") == 0 &&
+	    !is_path(value))
+		return error_set(err, VALUE " is not an absolute path; begin "
+		    "it with /", VALUE_ARGS(value));
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (strcmp(row->unit, forms[i].unit) == 0 &&
+		    !forms[i].is_right(value))
+			return error_set(err, VALUE " %s", VALUE_ARGS(value),
+			    forms[i].remedy);
+	return 0;
+}
+
+int
+settings_check_value(enum setting_id id, const char *value, struct error *err)
+{
+	const struct setting_row *row = &setting_rows[id];
+
+	switch (row->type) {
+	case SETTING_NUMBER:
+		return check_number(row, value, err);
+	case SETTING_FLAG:
+		return check_flag(value, err);
+	case SETTING_TEXT:
+	case SETTING_LIST:
+	case SETTING_RULES:
+		return check_line(row, value, err);
+	}
+	assert(!"a row has a type");
+	return -1;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: ISC */
+/* The settings of a node: table, loader, and access to what was loaded. */
+#include "control/settings.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/scan.h"
+
+enum { FILE_MAX_BYTES = 64 * 1024 * 1024 };
+
+const struct setting_row setting_rows[SETTING_COUNT] = {
+#define SETTING(name, type, unit, standard, min, max, env, readers, text)      \
+	{ #name, SETTING_##type, unit, standard, min, max, env, readers, text },
+#include "control/settings.tbl"
+#undef SETTING
+};
+
+struct value {
+	bool is_loaded;
+	bool is_set;
+	uint64_t number;          /* NUMBER, FLAG */
+	char *text;               /* TEXT, RULES */
+	struct setting_list list; /* LIST */
+	char *source;
+};
+
+struct settings {
+	struct value values[SETTING_COUNT];
+};
+
+/* What one load needs to know. */
+struct loader {
+	struct settings *settings;
+	const char *control_dir;
+	const char *instance; /* or NULL */
+};
+
+static bool
+is_reader(const struct setting_row *row, const char *program)
+{
+	size_t length = strlen(program);
+	const char *at = row->readers;
+
+	assert(length > 0);
+	while ((at = strstr(at, program)) != NULL) {
+		if ((at == row->readers || at[-1] == ' ') &&
+		    (at[length] == ' ' || at[length] == '\0'))
+			return true;
+		at += length;
+	}
+	return false;
+}
+
+static void
+value_clear(struct value *value)
+{
+	size_t i;
+
+	for (i = 0; i < value->list.count; i++)
+		free(value->list.items[i]);
+	free(value->list.items);
+	free(value->text);
+	free(value->source);
+	*value = (struct value){ .is_loaded = false };
+}
+
+static void
+value_init(enum setting_id id, struct value *value)
+{
+	if (setting_rows[id].type == SETTING_LIST)
+		value->list.items = xcalloc(1, sizeof(char *));
+}
+
+static void
+list_add(struct setting_list *list, const char *item)
+{
+	/* Doubled at each power of two; one place is for the NULL. */
+	if ((list->count & (list->count + 1)) == 0)
+		list->items = xrealloc(list->items,
+		    2 * (list->count + 1) * sizeof(*list->items));
+	list->items[list->count++] = xstrdup(item);
+	list->items[list->count] = NULL;
+}
+
+/* Puts one checked text into the value. */
+static void
+value_store(enum setting_id id, const char *text, struct value *value)
+{
+	switch (setting_rows[id].type) {
+	case SETTING_NUMBER:
+	case SETTING_FLAG:
+		if (!scan_u64(text, UINT64_MAX, &value->number))
+			assert(!"a number was checked before");
+		break;
+	case SETTING_TEXT:
+	case SETTING_RULES:
+		value->text = xstrdup(text);
+		break;
+	case SETTING_LIST:
+		list_add(&value->list, text);
+		break;
+	}
+}
+
+static bool
+is_comment(const char *line)
+{
+	return line[0] == '#' || line[0] == '\0';
+}
+
+/*
+ * The content of a control file; text is changed.  Of a list every line
+ * counts, else the first only, as in qmail.
+ */
+static int
+parse_text(enum setting_id id, struct buf *text, struct value *value,
+    unsigned *line_out, struct error *err)
+{
+	bool is_list = setting_rows[id].type == SETTING_LIST;
+	char *at = text->data, *end = text->data + text->length;
+	unsigned line = 1;
+
+	do {
+		char *newline = memchr(at, '\n', (size_t)(end - at));
+		char *stop = newline != NULL ? newline : end;
+
+		*line_out = line;
+		if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
+			return error_set(err, "a NUL byte; this is not a text "
+			    "file");
+		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
+			stop--;
+		*stop = '\0';
+		if (!is_list || !is_comment(at)) {
+			if (settings_check_value(id, at, err) == -1)
+				return -1;
+			value_store(id, at, value);
+		}
+		at = newline != NULL ? newline + 1 : end;
+		line++;
+	} while (is_list && at < end);
+	return 0;
+}
+
+/* 1, 0 when there is no such file, -1. */
+static int
+load_file(enum setting_id id, const char *path, struct value *value,
+    struct error *err)
+{
+	struct buf text;
+	unsigned line;
+	int result;
+
+	buf_init(&text);
+	result = file_read(path, FILE_MAX_BYTES, &text, err);
+	if (result == 1 && parse_text(id, &text, value, &line, err) == -1)
+		result = error_context(err, "%s:%u", path, line);
+	if (result == 1) {
+		value->is_set = true;
+		value->source = xstrdup(path);
+	}
+	buf_release(&text);
+	return result;
+}
+
+/* The name before ".queueN" that IndiMail gives these two, or NULL. */
+static const char *
+short_name(enum setting_id id)
+{
+	if (id == SETTING_concurrencylocal)
+		return "concurrencyl";
+	if (id == SETTING_concurrencyremote)
+		return "concurrencyr";
+	return NULL;
+}
+
+/* The files of a setting, those of the instance first. */
+static int
+load_files(const struct loader *loader, enum setting_id id,
+    struct value *value, struct error *err)
+{
+	const struct setting_row *row = &setting_rows[id];
+	char *paths[3] = { NULL, NULL, NULL };
+	size_t count = 0, i;
+	int result = 0;
+
+	if (loader->instance != NULL && is_reader(row, "qmail-send")) {
+		paths[count++] = xasprintf("%s/%s.%s", loader->control_dir,
+		    row->name, loader->instance);
+		if (short_name(id) != NULL)
+			paths[count++] = xasprintf("%s/%s.%s",
+			    loader->control_dir, short_name(id),
+			    loader->instance);
+	}
+	paths[count++] = xasprintf("%s/%s", loader->control_dir, row->name);
+	for (i = 0; i < count && result == 0; i++)
+		result = load_file(id, paths[i], value, err);
+	for (i = 0; i < count; i++)
+		free(paths[i]);
+	return result;
+}
+
+/* 1, 0 when the setting has no variable or it is unset, -1. */
+static int
+load_variable(enum setting_id id, struct value *value, struct error *err)
+{
+	const char *name = setting_rows[id].env;
+	const char *text = *name != '\0' ? getenv(name) : NULL;
+
+	if (text == NULL)
+		return 0;
+	if (settings_check_value(id, text, err) == -1)
+		return error_context(err, "variable %s", name);
+	value_store(id, text, value);
+	value->is_set = true;
+	value->source = xasprintf("variable %s", name);
+	return 1;
+}
+
+static int load_value(const struct loader *loader, enum setting_id id,
+    struct error *err);
+
+static int
+load_default(const struct loader *loader, enum setting_id id,
+    struct value *value, struct error *err)
+{
+	const struct setting_row *row = &setting_rows[id];
+	const char *standard = row->standard;
+
+	if (strcmp(standard, "me") == 0) {
+		if (load_value(loader, SETTING_me, err) == -1)
+			return -1;
+		standard = settings_text(loader->settings, SETTING_me);
+	}
+	value->source = xstrdup("default");
+	if (row->type != SETTING_LIST || *standard != '\0')
+		value_store(id, standard, value);
+	if (id == SETTING_me)
+		return error_set(err, "%s/me: no such file; write this node's "
+		    "host name in it, for example mail.example.org",
+		    loader->control_dir);
+	return 0;
+}
+
+/* A file of rules is not read here, only named and looked for. */
+static int
+load_rules(const struct loader *loader, enum setting_id id,
+    struct value *value, struct error *err)
+{
+	const struct setting_row *row = &setting_rows[id];
+	int found = load_variable(id, value, err);
+	char *path;
+
+	if (found == -1)
+		return -1;
+	if (found == 0)
+		value->text = xstrdup(row->standard);
+	if (value->text[0] != '/') {
+		path = xasprintf("%s/%s", loader->control_dir, value->text);
+		free(value->text);
+		value->text = path;
+	}
+	if (found == 0) {
+		value->is_set = access(value->text, F_OK) == 0;
+		value->source = xstrdup(value->is_set ? value->text
+						      : "default");
+	}
+	return 0;
+}
+
+/* Loads one setting; afterwards it has a value, if only an empty one. */
+static int
+load_value(const struct loader *loader, enum setting_id id, struct error *err)
+{
+	struct value *value = &loader->settings->values[id];
+	int result;
+
+	if (value->is_loaded)
+		return 0;
+	value_init(id, value);
+	if (setting_rows[id].type == SETTING_RULES)
+		result = load_rules(loader, id, value, err);
+	else {
+		result = load_variable(id, value, err);
+		if (result == 0)
+			result = load_files(loader, id, value, err);
+		if (result == 0)
+			result = load_default(loader, id, value, err);
+	}
+	value->is_loaded = true;
+	return result == -1 ? -1 : 0;
+}
+
+/* Gives a setting that could not be loaded its default, whatever me is. */
+static void
+use_default(struct settings *settings, enum setting_id id)
+{
+	const struct setting_row *row = &setting_rows[id];
+	struct value *value = &settings->values[id];
+	const char *standard = row->standard;
+
+	value_clear(value);
+	value_init(id, value);
+	if (strcmp(standard, "me") == 0)
+		standard = settings_text(settings, SETTING_me);
+	if (row->type != SETTING_LIST || *standard != '\0')
+		value_store(id, standard, value);
+	value->source = xstrdup("default");
+	value->is_loaded = true;
+}
+
+static int
+check_instance(const char *instance, struct error *err)
+{
+	if (instance != NULL &&
+	    (*instance == '\0' || strchr(instance, '/') != NULL))
+		return error_set(err, "'%s' is not a queue's name; write for "
+		    "example queue1", instance);
+	return 0;
+}
+
+struct settings *
+settings_load(const char *control_dir, const char *program,
+    const char *instance, struct error *err)
+{
+	struct settings *settings;
+	struct loader loader = { NULL, control_dir, instance };
+	unsigned id;
+
+	if (check_instance(instance, err) == -1)
+		return NULL;
+	settings = loader.settings = xcalloc(1, sizeof(*settings));
+	for (id = 0; id < SETTING_COUNT; id++) {
+		if (program != NULL && !is_reader(&setting_rows[id], program))
+			continue;
+		if (load_value(&loader, id, err) == -1) {
+			settings_free(&settings);
+			break;
+		}
+	}
+	return settings;
+}
+
+struct settings *
+settings_load_all(const char *control_dir, const char *instance,
+    void (*report)(enum setting_id id, const char *reason, void *context),
+    void *context)
+{
+	struct settings *settings = xcalloc(1, sizeof(*settings));
+	struct loader loader = { settings, control_dir, instance };
+	struct error err;
+	unsigned id;
+
+	/* me is the first row, so the others find it loaded, once reported. */
+	for (id = 0; id < SETTING_COUNT; id++)
+		if (load_value(&loader, id, &err) == -1) {
+			use_default(settings, id);
+			report(id, err.text, context);
+		}
+	return settings;
+}
+
+void
+settings_free(struct settings **settings_in)
+{
+	struct settings *settings = *settings_in;
+	unsigned id;
+
+	if (settings == NULL)
+		return;
+	for (id = 0; id < SETTING_COUNT; id++)
+		value_clear(&settings->values[id]);
+	free(settings);
+	*settings_in = NULL;
+}
+
+static const struct value *
+loaded(const struct settings *settings, enum setting_id id)
+{
+	assert(id < SETTING_COUNT && settings->values[id].is_loaded);
+	return &settings->values[id];
+}
+
+uint64_t
+settings_number(const struct settings *settings, enum setting_id id)
+{
+	assert(setting_rows[id].type == SETTING_NUMBER);
+	return loaded(settings, id)->number;
+}
+
+bool
+settings_flag(const struct settings *settings, enum setting_id id)
+{
+	assert(setting_rows[id].type == SETTING_FLAG);
+	return loaded(settings, id)->number != 0;
+}
+
+const char *
+settings_text(const struct settings *settings, enum setting_id id)
+{
+	assert(setting_rows[id].type == SETTING_TEXT ||
+	    setting_rows[id].type == SETTING_RULES);
+	return loaded(settings, id)->text;
+}
+
+const struct setting_list *
+settings_list(const struct settings *settings, enum setting_id id)
+{
+	assert(setting_rows[id].type == SETTING_LIST);
+	return &loaded(settings, id)->list;
+}
+
+bool
+settings_is_set(const struct settings *settings, enum setting_id id)
+{
+	return loaded(settings, id)->is_set;
+}
+
+const char *
+settings_source(const struct settings *settings, enum setting_id id)
+{
+	return loaded(settings, id)->source;
+}
+
+bool
+settings_find(const char *name, enum setting_id *id_out)
+{
+	unsigned id;
+
+	for (id = 0; id < SETTING_COUNT; id++)
+		if (strcmp(setting_rows[id].name, name) == 0) {
+			*id_out = id;
+			return true;
+		}
+	return false;
+}
