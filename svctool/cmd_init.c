@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool init: makes a node, or what is missing of it. */
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "svctool/init.h"
+#include "svctool/ports.h"
+#include "svctool/service.h"
+#include "svctool/svctool.h"
+#include "svctool/users.h"
+
+enum { QUEUES_MAX = 64, HOST_NAME_SIZE = 256 };
+
+/* The name of this host, as DNS or /etc/hosts completes it. */
+static char *
+default_me(const struct arg_list *domains)
+{
+	char host[HOST_NAME_SIZE];
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME };
+	struct addrinfo *found = NULL;
+	char *me = NULL;
+
+	if (gethostname(host, sizeof(host)) == -1)
+		snprintf(host, sizeof(host), "localhost");
+	host[sizeof(host) - 1] = '\0';
+	if (strchr(host, '.') != NULL)
+		return xstrdup(host);
+	if (domains->count > 0)
+		return xasprintf("%s.%s", host, domains->items[0]);
+	if (getaddrinfo(host, NULL, &hints, &found) == 0) {
+		if (found->ai_canonname != NULL &&
+		    strchr(found->ai_canonname, '.') != NULL)
+			me = xstrdup(found->ai_canonname);
+		freeaddrinfo(found);
+	}
+	return me != NULL ? me : xstrdup(host);
+}
+
+/* Root's node needs its users; says what is missing. */
+static int
+prepare_users(const struct init_options *options, struct maker *maker,
+    struct error *err)
+{
+	int missing;
+
+	if (options->user != NULL)
+		setenv("MQMAIL_USER", options->user, 1);
+	if (geteuid() != 0)
+		return 0;
+	missing = getenv("MQMAIL_USER") != NULL ? 0 : users_missing(err);
+	if (missing > 0 && options->create_users) {
+		if (users_create(false, err) == -1)
+			return -1;
+		missing = 0;
+	}
+	if (missing == -1)
+		return -1;
+	if (missing > 0 && *maker->node->destdir == '\0') {
+		printf("the system lacks users or groups; these make them:\n");
+		users_create(true, err);
+		return error_set(err,
+		    "users are missing: run the commands above, or "
+		    "'svctool init' again with --create-users, or with "
+		    "--user NAME to run everything as one user");
+	}
+	if (missing > 0)
+		printf("owners are not set: the system lacks users\n");
+	maker->has_users = missing == 0;
+	return 0;
+}
+
+static int
+make_listeners(struct maker *maker, const struct init_options *options,
+    struct error *err)
+{
+	const struct {
+		enum listener_kind kind;
+		const struct arg_list *ports;
+	} rows[] = {
+		{ LISTENER_SMTP, &options->smtp },
+		{ LISTENER_SUBMISSION, &options->submission },
+		{ LISTENER_SMTPS, &options->smtps },
+		{ LISTENER_LMTP, &options->lmtp },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t j = 0; j < rows[i].ports->count; j++) {
+			struct port_address address;
+
+			if (port_parse(rows[i].ports->items[j],
+				options->address, &address, err) == -1 ||
+			    service_make_listener(maker, rows[i].kind,
+				&address, err) == -1)
+				return -1;
+		}
+	return 0;
+}
+
+static int
+make_node(struct maker *maker, const struct init_options *options,
+    struct error *err)
+{
+	if (init_folders(maker, err) == -1 ||
+	    init_control(maker, options, err) == -1 ||
+	    init_tls(maker, options, err) == -1 ||
+	    init_rules(maker, options, err) == -1)
+		return -1;
+	for (unsigned i = 1; i <= options->queues; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "queue%u", i);
+		if (service_make_queue(maker, name, err) == -1)
+			return -1;
+	}
+	return make_listeners(maker, options, err) == -1 ||
+		init_domains(maker, options, err) == -1
+	    ? -1
+	    : 0;
+}
+
+static void
+release_options(struct init_options *options)
+{
+	free(options->me);
+	arg_list_release(&options->domains);
+	arg_list_release(&options->smtp);
+	arg_list_release(&options->submission);
+	arg_list_release(&options->smtps);
+	arg_list_release(&options->lmtp);
+	arg_list_release(&options->relay);
+}
+
+/* Options to values; -1 with the reason is a usage error. */
+static int
+complete_options(struct init_options *options, const char *me,
+    struct error *err)
+{
+	if (options->queues == 0 || options->queues > QUEUES_MAX)
+		return error_set(err, "--queues is 1 to %d", QUEUES_MAX);
+	options->me = me != NULL ? xstrdup(me)
+				 : default_me(&options->domains);
+	if (options->smtp.count + options->submission.count +
+		options->smtps.count + options->lmtp.count ==
+	    0)
+		arg_list_add(&options->smtp, "25", 2);
+	return 0;
+}
+
+int
+cmd_init(int argc, char **argv)
+{
+	struct init_options options = { .queues = 2, .address = "0.0.0.0" };
+	const char *home = NULL, *destdir = NULL, *me = NULL;
+	const struct arg_row rows[] = {
+		{ "home", ARG_TEXT, &home },
+		{ "destdir", ARG_TEXT, &destdir },
+		{ "me", ARG_TEXT, &me },
+		{ "domain", ARG_LIST, &options.domains },
+		{ "queues", ARG_NUMBER, &options.queues },
+		{ "address", ARG_TEXT, &options.address },
+		{ "port", ARG_LIST, &options.smtp },
+		{ "submission", ARG_LIST, &options.submission },
+		{ "smtps", ARG_LIST, &options.smtps },
+		{ "lmtp", ARG_LIST, &options.lmtp },
+		{ "relay", ARG_LIST, &options.relay },
+		{ "user", ARG_TEXT, &options.user },
+		{ "create-users", ARG_FLAG, &options.create_users },
+		{ NULL, ARG_FLAG, NULL },
+	};
+	struct maker maker = { .made = 0 };
+	struct node *node = NULL;
+	struct error err;
+	int words, code;
+
+	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
+	    (words > 0 &&
+		error_set(&err, "unknown argument '%s'", argv[0]) == -1) ||
+	    complete_options(&options, me, &err) == -1) {
+		release_options(&options);
+		return complain(EXIT_USAGE, &err);
+	}
+	node = node_new(home, destdir, &err);
+	maker.node = node;
+	if (node == NULL || prepare_users(&options, &maker, &err) == -1 ||
+	    make_node(&maker, &options, &err) == -1)
+		code = complain(EXIT_TROUBLE, &err);
+	else {
+		code = EXIT_FINE;
+		if (maker.made == 0)
+			printf("nothing to do: the node at %s%s is complete\n",
+			    node->destdir, node->home->root);
+		else
+			printf("the node is at %s%s; start it with: svctool "
+			       "start --home %s\n",
+			    node->destdir, node->home->root,
+			    node->home->root);
+	}
+	node_free(&node);
+	release_options(&options);
+	return code;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: ISC */
+/* Steps that make parts of a node. */
+#include "svctool/make.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+
+enum { FILE_MAX = 1 << 20 };
+
+void
+make_say(const char *verb, const char *format, ...)
+{
+	va_list arguments;
+
+	printf("%-8s ", verb);
+	va_start(arguments, format);
+	vprintf(format, arguments);
+	va_end(arguments);
+	putchar('\n');
+	fflush(stdout);
+}
+
+int
+make_owned(const struct maker *maker, const char *real_path,
+    enum make_owner owner, struct error *err)
+{
+	struct identity identity;
+
+	if (!maker->has_users || owner == MAKE_OURS)
+		return 0;
+	if (identity_find((enum identity_role)owner, &identity, err) != 1)
+		return -1;
+	if (chown(real_path, identity.uid, identity.gid) == -1)
+		return error_sys(err, "cannot give '%s' to the user '%s'",
+		    real_path, identity.name);
+	return 0;
+}
+
+int
+make_folder(struct maker *maker, const char *path, mode_t mode,
+    enum make_owner owner, struct error *err)
+{
+	char *real = node_path(maker->node, "%s", path);
+	struct stat st;
+	int result = -1;
+
+	if (stat(real, &st) == 0) {
+		if (!S_ISDIR(st.st_mode)) {
+			error_set(err, "'%s' is not a folder: move it away",
+			    real);
+			goto out;
+		}
+		maker->kept++;
+		result = 0;
+		goto out;
+	}
+	if (file_make_dirs(real, 0755, err) == -1)
+		goto out;
+	if (chmod(real, mode) == -1) {
+		error_sys(err, "cannot set the mode of '%s'", real);
+		goto out;
+	}
+	if (make_owned(maker, real, owner, err) == -1)
+		goto out;
+	if (!maker->is_quiet)
+		make_say("made", "folder %s", real);
+	maker->made++;
+	result = 0;
+out:
+	free(real);
+	return result;
+}
+
+int
+make_file(struct maker *maker, const char *path, const char *text,
+    mode_t mode, enum make_owner owner, struct error *err)
+{
+	char *real = node_path(maker->node, "%s", path);
+	int result = -1;
+
+	if (access(real, F_OK) == 0) {
+		maker->kept++;
+		free(real);
+		return 0;
+	}
+	if (file_replace(real, text, strlen(text), mode, err) == 0 &&
+	    make_owned(maker, real, owner, err) == 0) {
+		if (!maker->is_quiet)
+			make_say("made", "%s", real);
+		maker->made++;
+		result = 0;
+	}
+	free(real);
+	return result;
+}
+
+int
+make_file_again(struct maker *maker, const char *path, const char *text,
+    mode_t mode, enum make_owner owner, struct error *err)
+{
+	char *real = node_path(maker->node, "%s", path);
+	struct buf old;
+	int result, found;
+
+	buf_init(&old);
+	found = file_read(real, FILE_MAX, &old, err);
+	if (found == 1 && strcmp(old.data, text) != 0) {
+		result = file_replace(real, text, strlen(text), mode, err);
+		if (result == 0)
+			make_say("changed", "%s", real);
+		maker->made++;
+	} else
+		result = found == -1
+		    ? -1
+		    : make_file(maker, path, text, mode, owner, err);
+	buf_release(&old);
+	free(real);
+	return result;
+}

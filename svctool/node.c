@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/* The node that svctool works on. */
+#include "svctool/node.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { VARIABLE_MAX = 65536 };
+
+/* The first line of a variable's file, as envdir takes it; NULL if none. */
+static char *
+read_variable(const char *path)
+{
+	struct buf buf;
+	char *value = NULL;
+
+	buf_init(&buf);
+	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1) {
+		size_t length = strcspn(buf.data, "\n");
+
+		while (length > 0 && (buf.data[length - 1] == ' ' ||
+					 buf.data[length - 1] == '\t'))
+			length--;
+		value = xstrndup(buf.data, length);
+	}
+	buf_release(&buf);
+	return value;
+}
+
+/* What is already in our environment stays: the operator said so. */
+static void
+take_global_vars(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		char *path, *value;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		path = xasprintf("%s/%s", folder, entry->d_name);
+		value = read_variable(path);
+		if (value != NULL)
+			setenv(entry->d_name, value, 0);
+		free(value);
+		free(path);
+	}
+	closedir(dir);
+}
+
+struct node *
+node_new(const char *home_root, const char *destdir, struct error *err)
+{
+	struct node *node = xcalloc(1, sizeof(*node));
+	char *vars;
+
+	node->home = home_root != NULL ? home_at(home_root) : home_new();
+	setenv("MQMAIL_HOME", node->home->root, 1);
+	node->programs = file_program_dir();
+	node->global_vars = xasprintf("%s/global_vars", node->home->control);
+	node->destdir = xstrdup("");
+	if (destdir != NULL) {
+		free(node->destdir);
+		node->destdir = realpath(destdir, NULL);
+	}
+	if (node->destdir == NULL) {
+		error_sys(err, "cannot find the folder '%s' of --destdir",
+		    destdir);
+		node_free(&node);
+		return NULL;
+	}
+	vars = node_path(node, "%s", node->global_vars);
+	take_global_vars(vars);
+	free(vars);
+	return node;
+}
+
+void
+node_free(struct node **node)
+{
+	if (*node == NULL)
+		return;
+	home_free(&(*node)->home);
+	free((*node)->destdir);
+	free((*node)->programs);
+	free((*node)->global_vars);
+	free(*node);
+	*node = NULL;
+}
+
+char *
+node_path(const struct node *node, const char *format, ...)
+{
+	va_list arguments;
+	char *path, *whole;
+
+	va_start(arguments, format);
+	if (vasprintf(&path, format, arguments) == -1)
+		abort();
+	va_end(arguments);
+	whole = xasprintf("%s%s", node->destdir, path);
+	free(path);
+	return whole;
+}
+
+bool
+node_exists(const struct node *node, struct error *err)
+{
+	char *path = node_path(node, "%s/me", node->home->control);
+	bool is_there = access(path, F_OK) == 0;
+
+	if (!is_there)
+		error_set(err,
+		    "no node at '%s' (there is no '%s'): make one with "
+		    "'svctool init --home %s', or name another with --home",
+		    node->home->root, path, node->home->root);
+	free(path);
+	return is_there;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The folders in a folder. */
+static int
+list_folders(const char *folder, struct arg_list *names, struct error *err)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+
+	if (dir == NULL && errno == ENOENT)
+		return 0;
+	if (dir == NULL)
+		return error_sys(err, "cannot read folder '%s'", folder);
+	while ((entry = readdir(dir)) != NULL) {
+		char *path;
+		struct stat st;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		path = xasprintf("%s/%s", folder, entry->d_name);
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			arg_list_add(names, entry->d_name,
+			    strlen(entry->d_name));
+		free(path);
+	}
+	closedir(dir);
+	if (names->count > 1)
+		qsort(names->items, names->count, sizeof(*names->items),
+		    compare_names);
+	return 0;
+}
+
+int
+node_services(const struct node *node, struct arg_list *names_out,
+    struct error *err)
+{
+	char *path = node_path(node, "%s", node->home->service);
+	int result = list_folders(path, names_out, err);
+
+	free(path);
+	return result;
+}
+
+int
+node_queues(const struct node *node, struct arg_list *names_out,
+    struct error *err)
+{
+	char *path = node_path(node, "%s", node->home->queue);
+	int result = list_folders(path, names_out, err);
+
+	free(path);
+	return result;
+}
+
+char *
+node_variable(const struct node *node, const char *service, const char *name)
+{
+	char *path = node_path(node, "%s/%s/variables/%s",
+	    node->home->service, service, name);
+	char *value = read_variable(path);
+
+	free(path);
+	return value != NULL ? value : xstrdup("");
+}
+
+bool
+node_is_listener(const char *service)
+{
+	return strncmp(service, "qmail-smtpd.", 12) == 0;
+}

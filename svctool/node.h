@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The node that svctool works on: where it is, and which services and queues
+ * it has.
+ */
+#ifndef SVCTOOL_NODE_H
+#define SVCTOOL_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "control/home.h"
+#include "svctool/args.h"
+
+struct node {
+	struct home *home;  /* paths as the node's programs see them */
+	char *destdir;      /* node_path() puts it in front; "" mostly */
+	char *programs;     /* the folder of svctool's companions */
+	char *global_vars;  /* environment of every service, a folder */
+};
+
+/*
+ * home_root NULL: MQMAIL_HOME or the default; destdir NULL: none.  Relative
+ * paths are made absolute.  Also takes over the node's global_vars, and sets
+ * MQMAIL_HOME, in the environment, so that the programs that svctool runs see
+ * the same node.  NULL with the reason.
+ */
+struct node *node_new(const char *home_root, const char *destdir,
+    struct error *err);
+void node_free(struct node **node);
+
+/* Where svctool itself finds a path of the node.  The caller frees. */
+char *node_path(const struct node *node, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* True when there is a node: 1; 0 with the reason and remedy. */
+bool node_exists(const struct node *node, struct error *err);
+
+/*
+ * Names of the services, or of the queues, sorted as people count (queue2
+ * before queue10).  A node without the folder has none.  0 or -1.
+ */
+int node_services(const struct node *node, struct arg_list *names_out,
+    struct error *err);
+int node_queues(const struct node *node, struct arg_list *names_out,
+    struct error *err);
+
+/* One variable of a service, or "" when there is none; the caller frees. */
+char *node_variable(const struct node *node, const char *service,
+    const char *name);
+
+/* Is it a listener, as its name says (qmail-smtpd.25)? */
+bool node_is_listener(const char *service);
+
+#endif

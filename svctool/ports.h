@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/* The addresses that a node listens on. */
+#ifndef SVCTOOL_PORTS_H
+#define SVCTOOL_PORTS_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct port_address {
+	char ip[64]; /* numeric; "0.0.0.0" for "0" and "" */
+	uint16_t port;
+};
+
+/*
+ * Takes ADDRESS:PORT, [IPV6]:PORT or PORT apart (standard_ip is then the
+ * address).  0, or -1 with the reason.
+ */
+int port_parse(const char *text, const char *standard_ip,
+    struct port_address *address_out, struct error *err);
+
+/*
+ * Can it be bound now?  1; 0 when somebody has it, or we may not, with the
+ * reason and what to do; -1.
+ */
+int port_is_free(const struct port_address *address, struct error *err);
+
+/*
+ * Does somebody accept connections there?  Waits at most timeout_ms.  0 yes, -1
+ * no.
+ */
+int port_answers(const struct port_address *address, int timeout_ms);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+/* The running processes of a node, from /proc. */
+#include "svctool/proc.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/scan.h"
+
+enum { ENVIRONMENT_MAX = 1 << 20 };
+
+bool
+proc_is_ours(const char *name)
+{
+	static const char *const names[] = { "svscan", "supervise", "multilog",
+		"qmail-start", "qmail-send", "qmail-vdeliver", "qmail-smtpd" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* "PID (NAME) STATE ...": false when the process has gone. */
+static bool
+read_stat(pid_t pid, char name_out[PROC_NAME_SIZE], char *state_out)
+{
+	char path[64], line[256];
+	const char *open, *close;
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	n = fread(line, 1, sizeof(line) - 1, file);
+	fclose(file);
+	line[n] = '\0';
+	open = strchr(line, '(');
+	close = strrchr(line, ')');
+	if (open == NULL || close == NULL || close[1] != ' ')
+		return false;
+	snprintf(name_out, PROC_NAME_SIZE, "%.*s", (int)(close - open - 1),
+	    open + 1);
+	*state_out = close[2];
+	return true;
+}
+
+bool
+proc_is_alive(pid_t pid)
+{
+	char name[PROC_NAME_SIZE];
+	char state;
+
+	return read_stat(pid, name, &state) && state != 'Z' && state != 'X';
+}
+
+/* Its working folder, or false. */
+static bool
+read_cwd(pid_t pid, char cwd_out[PATH_MAX])
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cwd", (long)pid);
+	n = readlink(path, cwd_out, PATH_MAX - 1);
+	if (n <= 0)
+		return false;
+	cwd_out[n] = '\0';
+	return true;
+}
+
+static bool
+is_below(const char *path, const char *root)
+{
+	size_t length = strlen(root);
+
+	return strncmp(path, root, length) == 0 &&
+	    (path[length] == '/' || path[length] == '\0');
+}
+
+/* Was it started with MQMAIL_HOME=root? */
+static bool
+has_home(pid_t pid, const char *root)
+{
+	char path[64];
+	struct buf buf;
+	bool result = false;
+
+	snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
+	buf_init(&buf);
+	if (file_read(path, ENVIRONMENT_MAX, &buf, NULL) == 1) {
+		const char *at = buf.data;
+		const char *end = buf.data + buf.length;
+
+		for (; at < end && !result; at += strlen(at) + 1)
+			result = strncmp(at, "MQMAIL_HOME=", 12) == 0 &&
+			    strcmp(at + 12, root) == 0;
+	}
+	buf_release(&buf);
+	return result;
+}
+
+/* Calls visit for every process until it returns true. */
+static int
+each_process(bool (*visit)(pid_t pid, const char *name, void *context),
+    void *context, struct error *err)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+
+	if (dir == NULL)
+		return error_sys(err, "cannot read '/proc'");
+	while ((entry = readdir(dir)) != NULL) {
+		char name[PROC_NAME_SIZE];
+		char state;
+		uint64_t pid;
+
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+		    !scan_u64(entry->d_name, INT_MAX, &pid) ||
+		    !read_stat((pid_t)pid, name, &state) || state == 'Z' ||
+		    state == 'X')
+			continue;
+		if (visit((pid_t)pid, name, context))
+			break;
+	}
+	closedir(dir);
+	return 0;
+}
+
+struct node_search {
+	char root[PATH_MAX];
+	struct proc_list *list;
+};
+
+static bool
+visit_node(pid_t pid, const char *name, void *context)
+{
+	const struct node_search *search = context;
+	struct proc *proc;
+	char cwd[PATH_MAX];
+
+	if (!proc_is_ours(name) ||
+	    !((read_cwd(pid, cwd) && is_below(cwd, search->root)) ||
+		has_home(pid, search->root)))
+		return false;
+	search->list->items = xrealloc(search->list->items,
+	    (search->list->count + 1) * sizeof(*search->list->items));
+	proc = &search->list->items[search->list->count++];
+	proc->pid = pid;
+	snprintf(proc->name, sizeof(proc->name), "%s", name);
+	return false;
+}
+
+int
+proc_find_node(const char *root, struct proc_list *list_out,
+    struct error *err)
+{
+	struct node_search search = { .list = list_out };
+
+	list_out->items = NULL;
+	list_out->count = 0;
+	/* The kernel's paths have no symbolic links. */
+	if (realpath(root, search.root) == NULL)
+		snprintf(search.root, sizeof(search.root), "%s", root);
+	return each_process(visit_node, &search, err);
+}
+
+void
+proc_list_release(struct proc_list *list)
+{
+	free(list->items);
+	list->items = NULL;
+	list->count = 0;
+}
+
+struct svscan_search {
+	char folder[PATH_MAX];
+	pid_t pid;
+};
+
+static bool
+visit_svscan(pid_t pid, const char *name, void *context)
+{
+	struct svscan_search *search = context;
+	char cwd[PATH_MAX];
+
+	if (strcmp(name, "svscan") != 0 || !read_cwd(pid, cwd) ||
+	    strcmp(cwd, search->folder) != 0)
+		return false;
+	search->pid = pid;
+	return true;
+}
+
+pid_t
+proc_find_svscan(const char *service_dir)
+{
+	struct svscan_search search = { .pid = 0 };
+
+	if (realpath(service_dir, search.folder) == NULL)
+		return 0;
+	each_process(visit_svscan, &search, NULL);
+	return search.pid;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/* The running processes of a node, from /proc. */
+#ifndef SVCTOOL_PROC_H
+#define SVCTOOL_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum { PROC_NAME_SIZE = 32 };
+
+struct proc {
+	pid_t pid;
+	char name[PROC_NAME_SIZE];
+};
+
+struct proc_list {
+	struct proc *items;
+	size_t count;
+};
+
+/*
+ * The processes of the node at root: svscan, supervise, multilog and the
+ * programs of mqmail that work in a folder of it, or were started with it as
+ * MQMAIL_HOME.  Processes of other users that we may not look into are not
+ * seen.  The caller releases the list.
+ */
+int proc_find_node(const char *root, struct proc_list *list_out,
+    struct error *err);
+void proc_list_release(struct proc_list *list);
+
+/* The svscan that serves this folder; 0: none. */
+pid_t proc_find_svscan(const char *service_dir);
+
+/* Is the name that of a program which services of a node run? */
+bool proc_is_ours(const char *name);
+
+/* Is the process there and not just waiting for its parent? */
+bool proc_is_alive(pid_t pid);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+/* Stopping all of a node. */
+#include "svctool/lifecycle.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "svctool/make.h"
+#include "svctool/proc.h"
+#include "svctool/supervise.h"
+
+enum {
+	LOOK_AGAIN_MS = 20,
+	WITHOUT_SUPERVISE_MS = 1000, /* then TERM by pid, see below */
+	KILL_WAIT_MS = 5000
+};
+
+/*
+ * Services get TERM and their supervise ends after them; a log ends by itself
+ * when its service has closed the pipe, so that no line is lost.
+ */
+static int
+end_services(const struct node *node, const struct arg_list *services,
+    struct error *err)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < services->count; i++) {
+		char *folder = node_path(node, "%s/%s", node->home->service,
+		    services->items[i]);
+		char *log = node_path(node, "%s/%s/log", node->home->service,
+		    services->items[i]);
+
+		if (supervise_send(folder, "dx", err) == -1 ||
+		    supervise_send(log, "x", err) == -1)
+			result = -1;
+		free(log);
+		free(folder);
+	}
+	return result;
+}
+
+static void
+signal_all(const struct proc_list *list, int signal_number)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		make_say(signal_number == SIGKILL ? "KILL" : "TERM",
+		    "%s (pid %ld)", list->items[i].name,
+		    (long)list->items[i].pid);
+		kill(list->items[i].pid, signal_number);
+	}
+}
+
+/* Processes that no supervise could end: theirs was killed. */
+static bool
+are_orphans(const struct proc_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].name, "supervise") == 0)
+			return false;
+	return true;
+}
+
+/*
+ * Waits until no process is left.  1; 0 when the time is over, with those that
+ * are left in list_out; -1.
+ */
+static int
+wait_gone(const char *root, int64_t deadline, bool may_term,
+    struct proc_list *list_out, struct error *err)
+{
+	int64_t begin = clock_ms();
+
+	for (;;) {
+		if (proc_find_node(root, list_out, err) == -1)
+			return -1;
+		if (list_out->count == 0)
+			return 1;
+		if (clock_ms() >= deadline)
+			return 0;
+		if (may_term && clock_ms() >= begin + WITHOUT_SUPERVISE_MS &&
+		    are_orphans(list_out)) {
+			signal_all(list_out, SIGTERM);
+			may_term = false;
+		}
+		proc_list_release(list_out);
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+}
+
+int
+lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
+{
+	const char *root = node->home->root;
+	struct arg_list services = { .count = 0 };
+	struct proc_list list = { .count = 0 };
+	pid_t svscan = proc_find_svscan(node->home->service);
+	int result;
+
+	if (node_services(node, &services, err) == -1)
+		return -1;
+	/* First, or it would start each service again. */
+	if (svscan != 0 && kill(svscan, SIGTERM) == -1 && errno != ESRCH)
+		result = error_sys(err, "cannot stop svscan (pid %ld)",
+		    (long)svscan);
+	else
+		result = end_services(node, &services, err);
+	arg_list_release(&services);
+	if (result == 0)
+		result = wait_gone(root, clock_ms() + timeout_s * 1000L, true,
+		    &list, err);
+	if (result == 0) {
+		make_say("late", "%zu processes did not end in %u s",
+		    list.count, timeout_s);
+		signal_all(&list, SIGKILL);
+		proc_list_release(&list);
+		result = wait_gone(root, clock_ms() + KILL_WAIT_MS, false,
+		    &list, err);
+		if (result == 0)
+			result = error_set(err,
+			    "process %ld (%s) cannot be ended: try as root",
+			    (long)list.items[0].pid, list.items[0].name);
+	}
+	proc_list_release(&list);
+	return result == -1 ? -1 : 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* The subcommands of svctool. */
+#ifndef SVCTOOL_SVCTOOL_H
+#define SVCTOOL_SVCTOOL_H
+
+#include "base/error.h"
+
+enum {
+	EXIT_FINE = 0,
+	EXIT_TROUBLE = 1,    /* something is down, wrong, or could not be done */
+	EXIT_USAGE = 100,
+	EXIT_TEMPORARY = 111 /* our trouble: worth another try */
+};
+
+/*
+ * argv holds what follows the subcommand.  They print what they do and what
+ * went wrong, and return the exit code; EXIT_USAGE makes main print the usage.
+ */
+int cmd_init(int argc, char **argv);
+int cmd_start(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_restart(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_queue(int argc, char **argv);
+int cmd_systemd(int argc, char **argv);
+int cmd_showctl(int argc, char **argv);
+
+/* Prints "svctool: REASON" to stderr and returns code. */
+int complain(int code, const struct error *err);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/ports.c. */
+#include "svctool/ports.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void
+parse(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *wanted; /* IP PORT, or NULL: refused */
+	} rows[] = {
+		{ "25", "192.0.2.1 25" },
+		{ "127.0.0.1:2525", "127.0.0.1 2525" },
+		{ "0:25", "0.0.0.0 25" },
+		{ ":25", "0.0.0.0 25" },
+		{ "[::1]:587", "::1 587" },
+		{ "::1:587", "::1 587" },
+		{ "65535", "192.0.2.1 65535" },
+		{ "65536", NULL },
+		{ "0", NULL },
+		{ "", NULL },
+		{ "smtp", NULL },
+		{ "127.0.0.1:", NULL },
+		{ "127.0.0.1:25x", NULL },
+		{ "localhost:25", NULL },
+		{ "127.0.0.1.1:25", NULL },
+		{ "1111111111111111111111111111111111111111111111111111111111"
+		  "1111111111111111111111111111:25",
+		    NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct port_address address;
+		struct error err;
+		char got[128];
+		int result =
+		    port_parse(rows[i].text, "192.0.2.1", &address, &err);
+
+		if (rows[i].wanted == NULL) {
+			if (result != -1)
+				fail_msg("'%s' was taken", rows[i].text);
+			continue;
+		}
+		if (result == -1)
+			fail_msg("'%s': %s", rows[i].text, err.text);
+		snprintf(got, sizeof(got), "%s %u", address.ip, address.port);
+		if (strcmp(got, rows[i].wanted) != 0)
+			fail_msg("'%s': got '%s', wanted '%s'", rows[i].text,
+			    got, rows[i].wanted);
+	}
+}
+
+/* A port of the kernel's choice, busy while the descriptor is open. */
+static int
+take_port(struct port_address *address_out)
+{
+	struct sockaddr_in where = { .sin_family = AF_INET };
+	socklen_t size = sizeof(where);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(
+	    bind(fd, (struct sockaddr *)&where, sizeof(where)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&where, &size), 0);
+	snprintf(address_out->ip, sizeof(address_out->ip), "127.0.0.1");
+	address_out->port = ntohs(where.sin_port);
+	return fd;
+}
+
+static void
+busy_and_free(void **state)
+{
+	struct port_address address;
+	struct error err;
+	int fd = take_port(&address);
+
+	(void)state;
+	assert_int_equal(port_is_free(&address, &err), 0);
+	assert_non_null(strstr(err.text, "is already in use"));
+	assert_int_equal(port_answers(&address, 1000), 0);
+	close(fd);
+	assert_int_equal(port_answers(&address, 1000), -1);
+	assert_int_equal(port_is_free(&address, &err), 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parse),
+		cmocka_unit_test(busy_and_free),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
