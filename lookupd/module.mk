@@ -1,0 +1,4 @@
+# lookupd - user stores behind one interface
+LIBS += lookupd/liblookupd.a
+lookupd/liblookupd.a: lookupd/cdb_cache.o lookupd/store.o lookupd/store_cdb.o \
+    lookupd/vpasswd.o

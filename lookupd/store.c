@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/* A user store: what every backend has in common. */
+#include "lookupd/store.h"
+
+#include <string.h>
+
+#include "lookupd/store_backend.h"
+
+/*
+ * Lower case of a text of 1 to max bytes.  False when it is empty or longer:
+ * then no store holds it.  Only ASCII has case here; the bytes of a UTF-8
+ * local part (RFC 6531) are compared as they are.
+ */
+static bool
+fold(const char *text, size_t max, char *folded_out)
+{
+	size_t length = strnlen(text, max + 1);
+
+	if (length == 0 || length > max)
+		return false;
+	for (size_t i = 0; i <= length; i++) {
+		char c = text[i];
+
+		folded_out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+	}
+	return true;
+}
+
+void
+store_free(struct store **store)
+{
+	if (*store != NULL)
+		(*store)->backend->destroy(*store);
+	*store = NULL;
+}
+
+int
+store_find_domain(struct store *store, const char *domain,
+    struct store_domain *domain_out, struct error *err)
+{
+	char folded[STORE_DOMAIN_MAX + 1];
+	int result;
+
+	*domain_out = (struct store_domain){ .storage = BUF_INIT };
+	if (!fold(domain, STORE_DOMAIN_MAX, folded))
+		return 0;
+	result = store->backend->find_domain(store, folded, domain_out, err);
+	if (result != 1)
+		store_domain_release(domain_out);
+	return result;
+}
+
+int
+store_find_user(struct store *store, const char *local, const char *domain,
+    struct store_user *user_out, struct error *err)
+{
+	char folded_local[STORE_LOCAL_MAX + 1];
+	char folded_domain[STORE_DOMAIN_MAX + 1];
+	int result;
+
+	*user_out = (struct store_user){ .storage = BUF_INIT };
+	if (!fold(local, STORE_LOCAL_MAX, folded_local) ||
+	    !fold(domain, STORE_DOMAIN_MAX, folded_domain))
+		return 0;
+	result = store->backend->find_user(
+	    store, folded_local, folded_domain, user_out, err);
+	if (result != 1)
+		store_user_release(user_out);
+	return result;
+}
+
+void
+store_domain_release(struct store_domain *domain)
+{
+	buf_release(&domain->storage);
+	*domain = (struct store_domain){ .storage = BUF_INIT };
+}
+
+void
+store_user_release(struct store_user *user)
+{
+	buf_release(&user->storage);
+	*user = (struct store_user){ .storage = BUF_INIT };
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a user store is made of; for the backends only (store_cdb.c, and a
+ * database's beside it).
+ *
+ * store.c answers for what can be no name in any store and folds case, so a
+ * backend gets texts in lower case of 1 to STORE_LOCAL_MAX (local part) and 1
+ * to STORE_DOMAIN_MAX bytes.  It fills the result, whose storage is empty,
+ * only when it answers 1; whatever it leaves in storage otherwise is released
+ * by store.c.
+ */
+#ifndef LOOKUPD_STORE_BACKEND_H
+#define LOOKUPD_STORE_BACKEND_H
+
+#include "lookupd/store.h"
+
+enum { STORE_LOCAL_MAX = 64, STORE_DOMAIN_MAX = 255 }; /* RFC 5321 4.5.3.1 */
+
+struct store_backend {
+	int (*find_domain)(struct store *store, const char *domain,
+	    struct store_domain *domain_out, struct error *err);
+	int (*find_user)(struct store *store, const char *local,
+	    const char *domain, struct store_user *user_out, struct error *err);
+	void (*destroy)(struct store *store); /* frees the store too */
+};
+
+/* The first member of each backend's own struct. */
+struct store {
+	const struct store_backend *backend;
+};
+
+#endif

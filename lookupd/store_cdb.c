@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The cdb store of one node: users/cdb names a domain's folder, and
+ * vpasswd.cdb in it has the users (vpasswd(5)).
+ */
+#include "lookupd/store.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "control/assign.h"
+#include "control/home.h"
+#include "lookupd/cdb_cache.h"
+#include "lookupd/store_backend.h"
+#include "lookupd/vpasswd.h"
+
+/* A map costs a descriptor at most; services run with 1,024 and up. */
+enum { MAX_OPEN_MAPS = 256 };
+
+struct cdb_store {
+	struct store store; /* first: the backend's functions cast back */
+	struct cdb_cache *cache;
+	char *assign_text;
+	char *assign_cdb;
+};
+
+static struct cdb_store *
+of_store(struct store *store)
+{
+	return (struct cdb_store *)store;
+}
+
+static bool
+exists(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/*
+ * Without users/cdb: no virtual domains, if there is no users/assign either
+ * and the folder is there to say so.  0 or -1.
+ */
+static int
+explain_missing_cdb(const struct cdb_store *self, struct error *err)
+{
+	char *slash;
+	char *dir;
+	bool has_dir;
+
+	if (exists(self->assign_text))
+		return error_set(
+		    err, "'%s' is missing: run qmail-newu", self->assign_cdb);
+	dir = xstrdup(self->assign_cdb);
+	slash = strrchr(dir, '/');
+	*slash = '\0';
+	has_dir = access(dir, X_OK) == 0;
+	if (!has_dir)
+		error_sys(err, "cannot look into '%s'", dir);
+	free(dir);
+	return has_dir ? 0 : -1;
+}
+
+/*
+ * The line of a virtual domain is +DOMAIN-:REALDOMAIN:uid:gid:DIR:-::
+ * A match that leaves an extension is some shorter line's, such as the
+ * catch-all's, and no virtual domain.
+ */
+static int
+find_assign(struct cdb_store *self, const char *domain,
+    struct assign_entry *entry_out, struct error *err)
+{
+	char key[STORE_DOMAIN_MAX + 2];
+	struct cdb_cache_entry *cached;
+	int result;
+
+	result = cdb_cache_acquire(self->cache, self->assign_cdb, &cached, err);
+	if (result == 0)
+		return explain_missing_cdb(self, err);
+	if (result == -1)
+		return -1;
+	snprintf(key, sizeof(key), "%s-", domain);
+	result = assign_find(cdb_cache_map(cached), key, entry_out, err);
+	cdb_cache_release(self->cache, cached);
+	if (result == 1 &&
+	    (*entry_out->extension != '\0' ||
+		strcmp(entry_out->dash, "-") != 0)) {
+		assign_release(entry_out);
+		return 0;
+	}
+	return result;
+}
+
+static int
+cdb_find_domain(struct store *store, const char *domain,
+    struct store_domain *domain_out, struct error *err)
+{
+	struct assign_entry entry;
+	int result = find_assign(of_store(store), domain, &entry, err);
+
+	if (result != 1)
+		return result;
+	domain_out->storage = entry.storage; /* the texts point into it */
+	domain_out->name = entry.user;
+	domain_out->dir = entry.home;
+	domain_out->uid = entry.uid;
+	domain_out->gid = entry.gid;
+	domain_out->is_alias = strcmp(entry.user, domain) != 0;
+	return 1;
+}
+
+/* Fills user_out from the domain's vpasswd.cdb at path. */
+static int
+read_user(struct cdb_store *self, const char *path, const char *local,
+    struct store_user *user_out, struct error *err)
+{
+	struct buf *storage = &user_out->storage;
+	size_t start = storage->length;
+	struct cdb_cache_entry *cached;
+	struct vpasswd_entry entry;
+	int result;
+
+	result = cdb_cache_acquire(self->cache, path, &cached, err);
+	if (result == 0)
+		return error_set(
+		    err, "'%s' is missing: make it again with vmkpasswd", path);
+	if (result == -1)
+		return -1;
+	result = cdbmap_get(
+	    cdb_cache_map(cached), local, strlen(local), storage, err);
+	cdb_cache_release(self->cache, cached);
+	if (result != 1)
+		return result;
+	if (vpasswd_parse_value(storage->data, storage->data + start,
+		storage->length - start, &entry, err) == -1)
+		return error_context(err, "'%s': user '%s'", path, local);
+	user_out->name = entry.name;
+	user_out->password_hash = entry.hash;
+	user_out->gecos = entry.gecos;
+	user_out->dir = entry.dir;
+	user_out->quota = entry.quota;
+	user_out->flags = entry.gid_flags;
+	user_out->is_active = (entry.uid_flags & VPASSWD_INACTIVE) == 0;
+	return 1;
+}
+
+static int
+cdb_find_user(struct store *store, const char *local, const char *domain,
+    struct store_user *user_out, struct error *err)
+{
+	struct cdb_store *self = of_store(store);
+	struct assign_entry assign;
+	size_t domain_at;
+	char path[PATH_MAX];
+	int length;
+	int result = find_assign(self, domain, &assign, err);
+
+	if (result != 1)
+		return result;
+	/* One piece of memory: local part, domain, then the value. */
+	buf_reserve(&user_out->storage, 512);
+	buf_add(&user_out->storage, local, strlen(local) + 1);
+	domain_at = user_out->storage.length;
+	buf_add(&user_out->storage, assign.user, strlen(assign.user) + 1);
+	length = snprintf(path, sizeof(path), "%s/vpasswd.cdb", assign.home);
+	assign_release(&assign);
+	if (length < 0 || (size_t)length >= sizeof(path))
+		return error_set(err,
+		    "the folder of '%s' in users/assign is too long", domain);
+	result = read_user(self, path, local, user_out, err);
+	if (result == 1)
+		user_out->domain = user_out->storage.data + domain_at;
+	return result;
+}
+
+static void
+cdb_destroy(struct store *store)
+{
+	struct cdb_store *self = of_store(store);
+
+	cdb_cache_free(&self->cache);
+	free(self->assign_text);
+	free(self->assign_cdb);
+	free(self);
+}
+
+static const struct store_backend cdb_backend = {
+	.find_domain = cdb_find_domain,
+	.find_user = cdb_find_user,
+	.destroy = cdb_destroy,
+};
+
+struct store *
+store_open_cdb(const char *home_root, struct error *err)
+{
+	struct home *home = home_at(home_root);
+	struct cdb_store *self = NULL;
+
+	if (access(home->users, F_OK) == -1) {
+		error_sys(
+		    err, "cannot find the node's folder '%s'", home->users);
+		goto out;
+	}
+	self = xcalloc(1, sizeof(*self));
+	self->store.backend = &cdb_backend;
+	self->cache = cdb_cache_new(MAX_OPEN_MAPS);
+	self->assign_text = xasprintf("%s/assign", home->users);
+	self->assign_cdb = xasprintf("%s/cdb", home->users);
+out:
+	home_free(&home);
+	return self == NULL ? NULL : &self->store;
+}

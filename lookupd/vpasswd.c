@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/* One user's line of a vpasswd file. */
+#include "lookupd/vpasswd.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/scan.h"
+#include "lookupd/store_backend.h"
+
+enum { FIELDS_MIN = 6, FIELDS_MAX = 7, HASH_MAX = 511, TEXT_MAX = 1023 };
+
+/* No control character, no ':'. */
+static bool
+is_field(const char *text, size_t max)
+{
+	size_t length = strnlen(text, max + 1);
+
+	if (length > max)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c < 32 || c == 127 || c == ':')
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_name(const char *name)
+{
+	if (*name == '\0' || *name == '.' || !is_field(name, STORE_LOCAL_MAX))
+		return false;
+	for (; *name != '\0'; name++) {
+		if (*name == '/' || *name == ' ' ||
+		    (*name >= 'A' && *name <= 'Z'))
+			return false;
+	}
+	return true;
+}
+
+/* Deliveries go below this folder: it must mean one place only. */
+static bool
+is_dir(const char *dir)
+{
+	if (*dir != '/' || !is_field(dir, TEXT_MAX))
+		return false;
+	for (const char *at = dir; at != NULL; at = strchr(at + 1, '/')) {
+		if (strncmp(at, "/./", 3) == 0 || strcmp(at, "/.") == 0 ||
+		    strncmp(at, "/../", 4) == 0 || strcmp(at, "/..") == 0)
+			return false;
+	}
+	return true;
+}
+
+/* What is wrong with an entry, or NULL. */
+static const char *
+find_fault(const struct vpasswd_entry *entry)
+{
+	if (!is_name(entry->name))
+		return "the name is not one in lower case of 1 to 64 bytes "
+		       "without blanks, '/' and ':'";
+	if (!is_field(entry->hash, HASH_MAX))
+		return "the password hash has a ':' or a control character, "
+		       "or is too long";
+	if (!is_field(entry->gecos, TEXT_MAX))
+		return "the comment has a ':' or a control character, or is "
+		       "too long";
+	if (!is_dir(entry->dir))
+		return "the folder is not an absolute path without '.' and "
+		       "'..'";
+	if (!is_field(entry->quota, TEXT_MAX) || *entry->quota == '\0')
+		return "the quota is empty or has a ':' or a control "
+		       "character, or is too long";
+	return NULL;
+}
+
+static bool
+scan_flags(const char *text, unsigned *flags_out)
+{
+	uint64_t value;
+
+	if (!scan_u64(text, INT_MAX, &value))
+		return false;
+	*flags_out = (unsigned)value;
+	return true;
+}
+
+int
+vpasswd_parse_value(const char *name, char *value, size_t length,
+    struct vpasswd_entry *entry_out, struct error *err)
+{
+	char *fields[FIELDS_MAX];
+	unsigned count = 0;
+	const char *fault;
+
+	if (memchr(value, '\0', length) != NULL)
+		return error_set(err, "there is a NUL byte in it");
+	value[length] = '\0';
+	for (char *at = value; at != NULL; count++) {
+		char *colon = strchr(at, ':');
+
+		if (count == FIELDS_MAX)
+			return error_set(
+			    err, "more than %d fields", FIELDS_MAX + 1);
+		fields[count] = at;
+		if (colon != NULL)
+			*colon++ = '\0';
+		at = colon;
+	}
+	if (count < FIELDS_MIN)
+		return error_set(err,
+		    "%u fields, not name:hash:uid:gid:comment:folder:quota",
+		    count + 1);
+	*entry_out = (struct vpasswd_entry){
+		.name = name,
+		.hash = fields[0],
+		.gecos = fields[3],
+		.dir = fields[4],
+		.quota = *fields[5] == '\0' ? "NOQUOTA" : fields[5],
+	};
+	if (!scan_flags(fields[1], &entry_out->uid_flags) ||
+	    !scan_flags(fields[2], &entry_out->gid_flags))
+		return error_set(err, "uid or gid is not a number");
+	fault = find_fault(entry_out);
+	if (fault != NULL)
+		return error_set(err, "%s", fault);
+	return 0;
+}
+
+int
+vpasswd_parse_line(char *line, size_t length, struct vpasswd_entry *entry_out,
+    struct error *err)
+{
+	char *colon = memchr(line, ':', length);
+
+	if (colon == NULL)
+		return error_set(err, "there is no ':' in it");
+	if (memchr(line, '\0', (size_t)(colon - line)) != NULL)
+		return error_set(err, "there is a NUL byte in it");
+	*colon = '\0';
+	return vpasswd_parse_value(line, colon + 1,
+	    length - (size_t)(colon + 1 - line), entry_out, err);
+}
+
+int
+vpasswd_format(
+    const struct vpasswd_entry *entry, struct buf *line, struct error *err)
+{
+	const char *fault = find_fault(entry);
+
+	if (fault != NULL)
+		return error_set(err, "%s", fault);
+	buf_addf(line, "%s:%s:%u:%u:%s:%s:%s\n", entry->name, entry->hash,
+	    entry->uid_flags, entry->gid_flags, entry->gecos, entry->dir,
+	    entry->quota);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One user's line of a vpasswd file (vpasswd(5)), vpopmail's format:
+ *
+ *	name ":" hash ":" uid ":" gid ":" gecos ":" dir ":" quota [ ":" clear ]
+ *
+ * In vpasswd.cdb the name is the key and what follows its ':' the value.  uid
+ * and gid are flags, not identities: a domain's users share the domain's.
+ * The clear password that vpopmail may have put at the end is never used.
+ */
+#ifndef LOOKUPD_VPASSWD_H
+#define LOOKUPD_VPASSWD_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/*
+ * Flags in uid: the low four bits are the cluster state (reference 4.1; 0 on
+ * a node of its own), and this one.
+ */
+enum { VPASSWD_INACTIVE = 0x10 };
+
+/* A hash that no password has: crypt(3) never gives this text. */
+#define VPASSWD_NO_PASSWORD "*"
+
+struct vpasswd_entry {
+	const char *name;
+	const char *hash;
+	unsigned uid_flags; /* VPASSWD_INACTIVE and the cluster state */
+	unsigned gid_flags; /* enum store_flag */
+	const char *gecos;
+	const char *dir;   /* absolute, without "." and ".." in it */
+	const char *quota; /* never empty: "NOQUOTA" when there is none */
+};
+
+/*
+ * Takes a line without its newline apart, in place: line[length] must be
+ * writable, and the entry's texts point into line.  0, or -1 with what is
+ * wrong in it.
+ */
+int vpasswd_parse_line(char *line, size_t length,
+    struct vpasswd_entry *entry_out, struct error *err);
+
+/* The same for what follows the name; entry_out->name becomes name. */
+int vpasswd_parse_value(const char *name, char *value, size_t length,
+    struct vpasswd_entry *entry_out, struct error *err);
+
+/*
+ * Adds the entry as a line with its newline.  0; or -1 with the field that no
+ * line can hold (a ':', a control character, a relative folder), and then
+ * nothing is added.
+ */
+int vpasswd_format(
+    const struct vpasswd_entry *entry, struct buf *line, struct error *err);
+
+#endif
