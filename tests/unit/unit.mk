@@ -1,6 +1,6 @@
 # Unit tests: each tests/unit/test_NAME.c is one program with one source file's
 # tests.  The libraries are in link order; --as-needed leaves out the unused.
-UNIT_LIBS := svctool/libsvctool.a smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
+UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
     mailbox/libmailbox.a lookupd/liblookupd.a control/libcontrol.a \
     base/libbase.a
 UNITS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))

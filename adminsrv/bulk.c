@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+/* Many new users from a list. */
+#include "adminsrv/bulk.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adminsrv/password.h"
+#include "adminsrv/quota_text.h"
+#include "base/mem.h"
+
+enum { LINE_MAX_BYTES = 2048, WORDS_MAX = 3, THREADS_MAX = 16 };
+
+static const char blanks[] = " \t\r\n";
+
+/* Splits a line in place; the number of words, WORDS_MAX + 1 for more. */
+static unsigned
+split(char *line, char *words[WORDS_MAX + 1])
+{
+	unsigned count = 0;
+	char *rest = NULL;
+
+	for (unsigned i = 0; i <= WORDS_MAX; i++)
+		words[i] = NULL;
+	for (char *word = strtok_r(line, blanks, &rest);
+	     word != NULL && count <= WORDS_MAX;
+	     word = strtok_r(NULL, blanks, &rest))
+		words[count++] = word;
+	return count;
+}
+
+static int
+read_user(char *line, enum bulk_password kind, const char *default_quota,
+    struct bulk_user *user, struct error *err)
+{
+	unsigned has_password = kind == BULK_NO_PASSWORD ? 0 : 1;
+	char *words[WORDS_MAX + 1];
+	unsigned count = split(line, words);
+	const char *quota_word = words[1 + has_password];
+	struct buf quota;
+	int result;
+
+	if (count < 1 + has_password || count > 2 + has_password)
+		return error_set(err, "not of the form 'user@domain %s[quota]'",
+		    has_password ? "password " : "");
+	if (names_address(words[0], &user->address, err) == -1 ||
+	    names_check_new_user(user->address.local, err) == -1)
+		return -1;
+	buf_init(&quota);
+	result = quota_text_read(
+	    quota_word == NULL ? default_quota : quota_word, &quota, err);
+	user->quota = quota.data; /* the user's now */
+	if (has_password)
+		user->password = xstrdup(words[1]);
+	return result;
+}
+
+/* The next line into text: 1; 0 at the end; -1 when it is not usable. */
+static int
+read_line(FILE *file, char text[LINE_MAX_BYTES], struct error *err)
+{
+	if (fgets(text, LINE_MAX_BYTES, file) == NULL)
+		return ferror(file) ? error_sys(err, "cannot read the list")
+				    : 0;
+	if (strchr(text, '\n') == NULL && !feof(file))
+		return error_set(err, "longer than %d bytes, or with a NUL",
+		    LINE_MAX_BYTES - 2);
+	return 1;
+}
+
+int
+bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
+    struct bulk *bulk_out, struct error *err)
+{
+	char text[LINE_MAX_BYTES];
+	size_t size = 0;
+	int result;
+
+	*bulk_out = (struct bulk){ .users = NULL };
+	for (unsigned line = 1;; line++) {
+		struct bulk_user *user;
+
+		result = read_line(file, text, err);
+		if (result != 1)
+			break;
+		if (text[0] == '#' || text[strspn(text, blanks)] == '\0')
+			continue;
+		if (bulk_out->count == size) {
+			size = size == 0 ? 256 : size * 2;
+			bulk_out->users = xrealloc(
+			    bulk_out->users, size * sizeof(*bulk_out->users));
+		}
+		user = &bulk_out->users[bulk_out->count++];
+		*user = (struct bulk_user){ .line = line };
+		if (read_user(text, kind, default_quota, user, err) == -1) {
+			result =
+			    error_context(err, "line %u of the list", line);
+			break;
+		}
+	}
+	explicit_bzero(text, sizeof(text));
+	return result;
+}
+
+void
+bulk_release(struct bulk *bulk)
+{
+	for (size_t i = 0; i < bulk->count; i++) {
+		struct bulk_user *user = &bulk->users[i];
+
+		if (user->password != NULL)
+			explicit_bzero(user->password, strlen(user->password));
+		free(user->password);
+		free(user->hash);
+		free(user->quota);
+	}
+	free(bulk->users);
+	*bulk = (struct bulk){ .users = NULL };
+}
+
+/* Shared by the hashing threads. */
+struct hashing {
+	struct bulk *bulk;
+	const char *method;
+	atomic_size_t next;
+	atomic_bool has_failed;
+	pthread_mutex_t lock; /* for error */
+	struct error error;
+};
+
+static void *
+hash_some(void *context)
+{
+	struct hashing *hashing = context;
+	struct error err;
+	size_t i;
+
+	while (!atomic_load(&hashing->has_failed) &&
+	    (i = atomic_fetch_add(&hashing->next, 1)) < hashing->bulk->count) {
+		struct bulk_user *user = &hashing->bulk->users[i];
+		struct buf hash;
+
+		buf_init(&hash);
+		if (password_hash(
+			user->password, hashing->method, &hash, &err) == -1) {
+			pthread_mutex_lock(&hashing->lock);
+			hashing->error = err;
+			pthread_mutex_unlock(&hashing->lock);
+			atomic_store(&hashing->has_failed, true);
+		}
+		user->hash = hash.data; /* the user's now */
+	}
+	return NULL;
+}
+
+static int
+hash_all(struct bulk *bulk, const char *method, struct error *err)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	struct hashing hashing = { .bulk = bulk,
+		.method = method,
+		.lock = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t threads[THREADS_MAX];
+	int started = 0;
+
+	while (started + 1 < processors && started < THREADS_MAX &&
+	    pthread_create(&threads[started], NULL, hash_some, &hashing) == 0)
+		started++;
+	hash_some(&hashing); /* this thread works too */
+	for (int i = 0; i < started; i++)
+		pthread_join(threads[i], NULL);
+	if (hashing.has_failed && err != NULL)
+		*err = hashing.error;
+	return hashing.has_failed ? -1 : 0;
+}
+
+int
+bulk_hash(struct bulk *bulk, enum bulk_password kind, const char *method,
+    struct error *err)
+{
+	if (kind == BULK_CLEAR)
+		return hash_all(bulk, method, err);
+	for (size_t i = 0; i < bulk->count; i++) {
+		struct bulk_user *user = &bulk->users[i];
+
+		user->hash = xstrdup(
+		    kind == BULK_HASHED ? user->password : VPASSWD_NO_PASSWORD);
+	}
+	return 0;
+}
+
+/* By domain, then as they were. */
+static int
+compare(const void *left, const void *right)
+{
+	const struct bulk_user *a = left, *b = right;
+	int order = strcmp(a->address.domain, b->address.domain);
+
+	return order != 0 ? order : (a->line > b->line) - (a->line < b->line);
+}
+
+static enum admin_result
+add_domain(const struct bulk_user *list, size_t count, const char *home_root,
+    const char *gecos, struct error *err)
+{
+	struct users_new *new = xcalloc(count, sizeof(*new));
+	struct users *users = NULL;
+	struct store_domain domain;
+	enum admin_result result;
+
+	for (size_t i = 0; i < count; i++)
+		new[i] = (struct users_new){ .name = list[i].address.local,
+			.hash = list[i].hash,
+			.gecos = gecos == NULL ? list[i].address.local : gecos,
+			.quota = list[i].quota };
+	result =
+	    users_find_domain(home_root, list[0].address.domain, &domain, err);
+	if (result == ADMIN_OK) {
+		result = users_open(
+		    domain.dir, domain.uid, domain.gid, false, &users, err);
+		store_domain_release(&domain);
+	}
+	if (result == ADMIN_OK)
+		result = users_add(users, new, count, err);
+	users_close(&users);
+	free(new);
+	if (result != ADMIN_OK)
+		error_context(
+		    err, "none added in '%s'", list[0].address.domain);
+	return result;
+}
+
+enum admin_result
+bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
+    struct error *err)
+{
+	enum admin_result result = ADMIN_OK;
+	size_t end;
+
+	if (bulk->count > 0)
+		qsort(bulk->users, bulk->count, sizeof(*bulk->users), compare);
+	for (size_t i = 0; result == ADMIN_OK && i < bulk->count; i = end) {
+		for (end = i + 1; end < bulk->count; end++) {
+			if (strcmp(bulk->users[end].address.domain,
+				bulk->users[i].address.domain) != 0)
+				break;
+		}
+		result =
+		    add_domain(&bulk->users[i], end - i, home_root, gecos, err);
+	}
+	return result;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/* What the command programs have in common. */
+#include "adminsrv/cli.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "adminsrv/password.h"
+#include "base/log.h"
+#include "base/scan.h"
+#include "lookupd/vpasswd.h"
+
+void
+cli_start(const char *program)
+{
+	log_open(program);
+	umask(022);
+}
+
+int
+cli_end(enum admin_result result, const struct error *err)
+{
+	if (result != ADMIN_OK)
+		log_line("fatal: %s", err->text);
+	return (int)result;
+}
+
+void
+cli_usage(const char *text)
+{
+	fputs(text, stderr);
+	exit(ADMIN_REFUSED);
+}
+
+unsigned
+cli_number(char option, const char *text, unsigned min, unsigned max)
+{
+	uint64_t value;
+
+	if (!scan_u64(text, max, &value) || value < min)
+		fatal(ADMIN_REFUSED, "-%c '%s' is not a number from %u to %u",
+		    option, text, min, max);
+	return (unsigned)value;
+}
+
+bool
+cli_password_option(
+    struct cli_password *password, int option, const char *argument)
+{
+	switch (option) {
+	case 'e':
+		password->is_hashed = true;
+		return true;
+	case 'n':
+		password->is_none = true;
+		return true;
+	case 'r':
+		password->random_length = cli_number('r', argument, 8, 128);
+		return true;
+	case 'h':
+		password->method = argument;
+		return true;
+	}
+	return false;
+}
+
+enum admin_result
+cli_password_hash(const struct cli_password *password, const char *subject,
+    struct buf *hash_out, struct error *err)
+{
+	struct buf clear;
+	int result = 0;
+
+	buf_reset(hash_out);
+	if (password->is_none) {
+		buf_adds(hash_out, VPASSWD_NO_PASSWORD);
+		return ADMIN_OK;
+	}
+	buf_init(&clear);
+	if (password->argument != NULL)
+		buf_adds(&clear, password->argument);
+	else if (password->random_length > 0)
+		result = password_random(password->random_length, &clear, err);
+	else
+		result = password_ask(subject, &clear, err);
+	if (result == 0 && password->is_hashed)
+		buf_adds(hash_out, clear.data);
+	else if (result == 0)
+		result =
+		    password_hash(clear.data, password->method, hash_out, err);
+	if (result == 0 && password->random_length > 0 &&
+	    password->argument == NULL)
+		printf("Password: %s\n", clear.data);
+	explicit_bzero(clear.data, clear.size);
+	buf_release(&clear);
+	return result == 0 ? ADMIN_OK : ADMIN_REFUSED;
+}

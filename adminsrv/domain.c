@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: ISC */
+/* Virtual domains: made, and given alias names. */
+#include "adminsrv/domain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adminsrv/domain_private.h"
+#include "adminsrv/lock.h"
+#include "adminsrv/node_lines.h"
+#include "adminsrv/notify.h"
+#include "adminsrv/owner.h"
+#include "adminsrv/users.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "lookupd/store.h"
+
+/*
+ * Everybody may pass through a domain's folder, to .qmail-default; only the
+ * domain's owner lists it.  The users' folders in it are closed.
+ */
+enum { DIR_MODE = 0751, PARENT_MODE = 0755, FILE_MODE = 0644 };
+
+static const char qmail_default[] = "| vdelivermail '' bounce-no-mailbox\n";
+
+int
+domain_lock(const struct home *home, struct error *err)
+{
+	char *path = xasprintf("%s/.lock", home->users);
+	int fd = lock_take(path, err);
+
+	free(path);
+	return fd;
+}
+
+enum admin_result
+domain_tell(const struct home *home, struct error *err)
+{
+	return notify_daemons(home->run, err) == -1 ? ADMIN_FAILED : ADMIN_OK;
+}
+
+/* Another meaning of the name that must not be changed silently, or OK. */
+static enum admin_result
+check_free(const struct node_state *state, const char *domain, const char *real,
+    struct error *err)
+{
+	if (state->assign_user != NULL &&
+	    strcmp(state->assign_user, real) != 0) {
+		error_set(err,
+		    "'%s' is '%s' in users/assign: remove that first "
+		    "(vdeldomain %s)",
+		    domain, state->assign_user, domain);
+		return ADMIN_REFUSED;
+	}
+	if (state->virtual_to != NULL &&
+	    strcasecmp(state->virtual_to, domain) != 0) {
+		error_set(err,
+		    "control/virtualdomains sends '%s' to '%s': remove that "
+		    "line first",
+		    domain, state->virtual_to);
+		return ADMIN_REFUSED;
+	}
+	return ADMIN_OK;
+}
+
+/* Makes the domain's folder, its owner's.  *owner_out: who that is. */
+static enum admin_result
+make_dir(const struct home *home, const char *dir, struct identity *owner_out,
+    struct error *err)
+{
+	int found = identity_find(IDENTITY_VIRTUAL, owner_out, err);
+	struct stat st;
+
+	if (found != 1)
+		return found == 0 ? ADMIN_REFUSED : ADMIN_FAILED;
+	if (file_make_dirs(home->domains, PARENT_MODE, err) == -1)
+		return ADMIN_FAILED;
+	if (mkdir(dir, DIR_MODE) == -1 && errno != EEXIST) {
+		error_sys(err, "cannot make folder '%s'", dir);
+		return ADMIN_FAILED;
+	}
+	if (lstat(dir, &st) == -1) {
+		error_sys(err, "cannot look at '%s'", dir);
+		return ADMIN_FAILED;
+	}
+	/* Root's own: from a run that was killed before this. */
+	if (st.st_uid == geteuid() && S_ISDIR(st.st_mode)) {
+		if (lchown(dir, owner_out->uid, owner_out->gid) == 0 &&
+		    chmod(dir, DIR_MODE) == 0)
+			return ADMIN_OK;
+		error_sys(err, "cannot give '%s' to its owner", dir);
+		return ADMIN_FAILED;
+	}
+	if (st.st_uid == owner_out->uid)
+		return ADMIN_OK;
+	error_set(err,
+	    "'%s' is there already and belongs to uid %ld, not to '%s': move "
+	    "it away first",
+	    dir, (long)st.st_uid, owner_out->name);
+	return ADMIN_REFUSED;
+}
+
+static int
+write_file(
+    const char *dir, const char *name, const char *text, struct error *err)
+{
+	char *path = xasprintf("%s/%s", dir, name);
+	int result = file_replace(path, text, strlen(text), FILE_MODE, err);
+
+	free(path);
+	return result;
+}
+
+static enum admin_result
+put_postmaster(struct users *users, const struct domain_options *options,
+    struct error *err)
+{
+	const struct vpasswd_entry *old =
+	    vpasswd_file_find(users_file(users), "postmaster");
+	const struct users_new postmaster = { .name = "postmaster",
+		.hash = options->password_hash,
+		.gecos = "Postmaster",
+		.quota = options->quota,
+		.flags = STORE_POSTMASTER };
+	struct vpasswd_entry entry;
+
+	if (old == NULL)
+		return users_add(users, &postmaster, 1, err);
+	entry = *old;
+	entry.hash = options->password_hash;
+	return users_change(users, &entry, err);
+}
+
+/* What lies in the domain's folder. */
+static enum admin_result
+fill_dir(const char *dir, const struct identity *owner,
+    const struct domain_options *options, struct error *err)
+{
+	enum admin_result result;
+	struct users *users;
+	char *existing;
+	bool is_there;
+
+	result = users_open(dir, owner->uid, owner->gid, true, &users, err);
+	if (result != ADMIN_OK)
+		return result;
+	existing = xasprintf("%s/.qmail-default", dir);
+	is_there = access(existing, F_OK) == 0;
+	free(existing);
+	if (!is_there &&
+	    write_file(dir, ".qmail-default", qmail_default, err) == -1)
+		result = ADMIN_FAILED;
+	if (result == ADMIN_OK && options->users_per_level > 0) {
+		char *number = xasprintf("%u\n", options->users_per_level);
+
+		if (write_file(dir, ".users_per_level", number, err) == -1)
+			result = ADMIN_FAILED;
+		free(number);
+	}
+	if (result == ADMIN_OK)
+		result = put_postmaster(users, options, err);
+	users_close(&users);
+	return result;
+}
+
+/* The name's lines, once the folder is complete; rcpthosts last. */
+static enum admin_result
+put_lines(const struct home *home, const char *domain, const char *real,
+    uid_t uid, gid_t gid, const char *dir, struct error *err)
+{
+	if (node_lines_add_assign(home, domain, real, uid, gid, dir, err) ==
+		-1 ||
+	    node_lines_add_virtual(home, domain, err) == -1 ||
+	    node_lines_remove_local(home, domain, err) == -1 ||
+	    node_lines_add_rcpthost(home, domain, err) == -1)
+		return ADMIN_FAILED;
+	return domain_tell(home, err);
+}
+
+static bool
+has_all_lines(const struct node_state *state)
+{
+	return state->is_in_cdb && state->virtual_to != NULL &&
+	    !state->is_in_locals && state->is_in_rcpthosts;
+}
+
+/* Is the domain's folder as fill_dir() leaves it? */
+static bool
+has_all_files(const char *dir)
+{
+	struct vpasswd_file *file;
+	bool result;
+
+	if (vpasswd_file_load(dir, &file, NULL) == -1)
+		return false;
+	result = vpasswd_file_find(file, "postmaster") != NULL &&
+	    vpasswd_file_is_compiled(file);
+	vpasswd_file_free(&file);
+	return result;
+}
+
+static enum admin_result
+add_locked(const struct home *home, const char *domain,
+    const struct domain_options *options, const struct node_state *state,
+    struct error *err)
+{
+	enum admin_result result = check_free(state, domain, domain, err);
+	struct identity owner;
+	char *dir;
+
+	if (result != ADMIN_OK)
+		return result;
+	dir = state->assign_dir != NULL
+	    ? xstrdup(state->assign_dir)
+	    : xasprintf("%s/%s", home->domains, domain);
+	if (has_all_lines(state) && has_all_files(dir)) {
+		error_set(err, "the domain '%s' exists already", domain);
+		result = ADMIN_REFUSED;
+	}
+	if (result == ADMIN_OK)
+		result = make_dir(home, dir, &owner, err);
+	if (result == ADMIN_OK)
+		result = fill_dir(dir, &owner, options, err);
+	if (result == ADMIN_OK && file_sync_parent(dir, err) == -1)
+		result = ADMIN_FAILED;
+	if (result == ADMIN_OK)
+		result = put_lines(
+		    home, domain, domain, owner.uid, owner.gid, dir, err);
+	free(dir);
+	return result;
+}
+
+enum admin_result
+domain_add(const struct home *home, const char *domain,
+    const struct domain_options *options, struct error *err)
+{
+	int lock = domain_lock(home, err);
+	enum admin_result result = ADMIN_FAILED;
+	struct node_state state;
+
+	if (lock == -1)
+		return ADMIN_FAILED;
+	if (node_state_read(home, domain, &state, err) == 0) {
+		result = add_locked(home, domain, options, &state, err);
+		node_state_release(&state);
+	}
+	close(lock);
+	return result;
+}
+
+static enum admin_result
+alias_locked(const struct home *home, const char *real, const char *alias,
+    const struct node_state *to, struct error *err)
+{
+	struct node_state state;
+	enum admin_result result;
+
+	if (to->assign_user == NULL || to->virtual_to == NULL ||
+	    strcmp(to->assign_user, real) != 0) {
+		error_set(err,
+		    "'%s' is no virtual domain of its own: add it "
+		    "with vadddomain",
+		    real);
+		return ADMIN_REFUSED;
+	}
+	if (node_state_read(home, alias, &state, err) == -1)
+		return ADMIN_FAILED;
+	result = check_free(&state, alias, real, err);
+	if (result == ADMIN_OK && state.assign_user != NULL &&
+	    has_all_lines(&state)) {
+		error_set(err, "'%s' is an alias of '%s' already", alias, real);
+		result = ADMIN_REFUSED;
+	}
+	node_state_release(&state);
+	if (result == ADMIN_OK)
+		result = put_lines(home, alias, real, to->assign_uid,
+		    to->assign_gid, to->assign_dir, err);
+	return result;
+}
+
+enum admin_result
+domain_add_alias(const struct home *home, const char *real, const char *alias,
+    struct error *err)
+{
+	int lock = domain_lock(home, err);
+	enum admin_result result = ADMIN_FAILED;
+	struct node_state to;
+
+	if (lock == -1)
+		return ADMIN_FAILED;
+	if (node_state_read(home, real, &to, err) == 0) {
+		result = alias_locked(home, real, alias, &to, err);
+		node_state_release(&to);
+	}
+	close(lock);
+	return result;
+}

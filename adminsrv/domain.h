@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Virtual domains of a node: made, removed, given alias names.
+ *
+ * Each function holds the node's lock (users/.lock), changes one file after
+ * the other, each durably, and tells the running daemons.  The order is such
+ * that a crash in between leaves a node that works as before, or as after, for
+ * every message; running the same again ends what was begun.
+ */
+#ifndef ADMINSRV_DOMAIN_H
+#define ADMINSRV_DOMAIN_H
+
+#include <stdbool.h>
+
+#include "adminsrv/result.h"
+#include "base/error.h"
+#include "control/home.h"
+
+struct domain_options {
+	const char *password_hash; /* of the postmaster */
+	const char *quota;	   /* of the postmaster, as quota_text_read() */
+	unsigned users_per_level;  /* 0: as it is, or the standard */
+};
+
+/*
+ * Makes a domain (a checked name).  The folder is first and rcpthosts last: no
+ * mail is accepted before it can be delivered.  A folder with users that
+ * domain_remove() kept is taken over.  Refused when all is there already.
+ */
+enum admin_result domain_add(const struct home *home, const char *domain,
+    const struct domain_options *options, struct error *err);
+
+/*
+ * Removes a domain with its alias domains, or just the alias domain if it is
+ * one.  rcpthosts is first, and the mail last; keep_mail leaves the folder.
+ */
+enum admin_result domain_remove(const struct home *home, const char *domain,
+    bool keep_mail, struct error *err);
+
+/* Makes alias another name of the virtual domain real. */
+enum admin_result domain_add_alias(const struct home *home, const char *real,
+    const char *alias, struct error *err);
+
+#endif

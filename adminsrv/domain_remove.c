@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+/* Virtual domains: removed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adminsrv/domain.h"
+#include "adminsrv/domain_private.h"
+#include "adminsrv/lock.h"
+#include "adminsrv/node_lines.h"
+#include "adminsrv/owner.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { REMOVE_TRIES = 5 };
+
+/* One removal: the folder, and under which name it waits to be emptied. */
+struct removal {
+	char *dir;
+	char *removed_dir;
+	char **names; /* the domain and its alias domains, NULL-ended */
+	bool has_dir, has_removed_dir;
+};
+
+static bool
+is_dir(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool
+has_users(const char *dir)
+{
+	char *path = xasprintf("%s/vpasswd", dir);
+	bool is_there = access(path, F_OK) == 0;
+
+	free(path);
+	return is_there;
+}
+
+/*
+ * The folder that users/assign names, or, when a killed run has removed that
+ * line, where the domain's would be.  Only what has users in it is a domain's:
+ * a system user's line in users/assign looks the same.
+ */
+static void
+find_dir(struct removal *removal, const struct home *home, const char *domain,
+    const struct node_state *state)
+{
+	char *slash;
+
+	removal->dir = state->assign_dir != NULL
+	    ? xstrdup(state->assign_dir)
+	    : xasprintf("%s/%s", home->domains, domain);
+	slash = strrchr(removal->dir, '/');
+	removal->removed_dir = xasprintf("%.*s/.removed.%s",
+	    (int)(slash - removal->dir), removal->dir, slash + 1);
+	removal->has_dir = is_dir(removal->dir) && has_users(removal->dir);
+	removal->has_removed_dir = is_dir(removal->removed_dir);
+}
+
+static int
+find_names(struct removal *removal, const struct home *home, const char *domain,
+    bool is_alias, struct error *err)
+{
+	char **aliases;
+	size_t count = 0;
+
+	aliases = is_alias ? xcalloc(1, sizeof(*aliases))
+			   : node_lines_aliases(home, domain, err);
+	if (aliases == NULL)
+		return -1;
+	while (aliases[count] != NULL)
+		count++;
+	removal->names = xcalloc(count + 2, sizeof(*removal->names));
+	memcpy(removal->names, aliases, count * sizeof(*aliases));
+	free(aliases); /* its texts moved; the domain itself comes last */
+	removal->names[count] = xstrdup(domain);
+	return 0;
+}
+
+static void
+removal_release(struct removal *removal)
+{
+	node_lines_free_aliases(removal->names);
+	free(removal->dir);
+	free(removal->removed_dir);
+}
+
+/*
+ * Empties the renamed folder as its owner, so that no link in it leads root
+ * out, and removes it.
+ */
+static enum admin_result
+empty(const char *dir, struct error *err)
+{
+	enum admin_result result = ADMIN_OK;
+	struct error reason;
+	struct stat st;
+
+	if (lstat(dir, &st) == -1) {
+		if (errno == ENOENT)
+			return ADMIN_OK;
+		error_sys(err, "cannot look at '%s'", dir);
+		return ADMIN_FAILED;
+	}
+	result = owner_enter(st.st_uid, st.st_gid, err);
+	if (result != ADMIN_OK)
+		return result;
+	/* Deliveries that began before it was renamed may add a file. */
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		if (file_remove_tree(dir, &reason) == 0 || errno != ENOTEMPTY)
+			break;
+	}
+	owner_leave();
+	if (rmdir(dir) == -1 && errno != ENOENT) {
+		error_set(err,
+		    "the domain is removed, but not all of its folder: remove "
+		    "'%s' by hand (%s)",
+		    dir, reason.text);
+		return ADMIN_FAILED;
+	}
+	return ADMIN_OK;
+}
+
+/* Nothing more is accepted, then nothing is sent there, for every name. */
+static int
+stop_mail(const struct home *home, char *const *names, struct error *err)
+{
+	for (size_t i = 0; names[i] != NULL; i++) {
+		if (node_lines_remove_rcpthost(home, names[i], err) == -1)
+			return -1;
+	}
+	for (size_t i = 0; names[i] != NULL; i++) {
+		if (node_lines_remove_virtual(home, names[i], err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Renames the domain's folder away, when nobody is changing its users: who
+ * waits for the lock then finds no folder.
+ */
+static enum admin_result
+put_aside(const struct removal *removal, struct error *err)
+{
+	char *path = xasprintf("%s/.vpasswd.lock", removal->dir);
+	enum admin_result result = ADMIN_FAILED;
+	int lock = -1;
+	struct stat st;
+
+	if (lstat(removal->dir, &st) == -1)
+		error_sys(err, "cannot look at '%s'", removal->dir);
+	else
+		result = owner_enter(st.st_uid, st.st_gid, err);
+	if (result == ADMIN_OK) {
+		lock = lock_take(path, err);
+		owner_leave();
+		if (lock == -1)
+			result = ADMIN_FAILED;
+	}
+	if (result == ADMIN_OK)
+		result = empty(removal->removed_dir, err);
+	if (result == ADMIN_OK &&
+	    rename(removal->dir, removal->removed_dir) == -1) {
+		error_sys(err, "cannot rename '%s' to '%s'", removal->dir,
+		    removal->removed_dir);
+		result = ADMIN_FAILED;
+	}
+	if (result == ADMIN_OK && file_sync_parent(removal->dir, err) == -1)
+		result = ADMIN_FAILED;
+	if (lock != -1)
+		close(lock);
+	free(path);
+	return result;
+}
+
+static enum admin_result
+remove_locked(const struct home *home, const struct removal *removal,
+    bool keep_mail, struct error *err)
+{
+	enum admin_result result = ADMIN_OK;
+	enum admin_result told;
+
+	if (stop_mail(home, removal->names, err) == -1)
+		return ADMIN_FAILED;
+	told = domain_tell(home, err);
+	if (removal->has_dir && !keep_mail)
+		result = put_aside(removal, err);
+	if (result != ADMIN_OK)
+		return result;
+	/* The line that names the folder goes when the folder has gone. */
+	for (size_t i = 0; removal->names[i] != NULL; i++) {
+		if (node_lines_remove_assign(home, removal->names[i], err) ==
+		    -1)
+			return ADMIN_FAILED;
+	}
+	if (!keep_mail)
+		result = empty(removal->removed_dir, err);
+	return result == ADMIN_OK ? told : result;
+}
+
+static enum admin_result
+remove_named(const struct home *home, const char *domain, bool keep_mail,
+    const struct node_state *state, struct error *err)
+{
+	bool is_alias = state->assign_user != NULL &&
+	    strcmp(state->assign_user, domain) != 0;
+	struct removal removal = { .names = NULL };
+	enum admin_result result = ADMIN_FAILED;
+
+	find_dir(&removal, home, domain, state);
+	if (is_alias)
+		removal.has_dir = removal.has_removed_dir = false;
+	if (state->assign_user == NULL && state->virtual_to == NULL &&
+	    !removal.has_removed_dir && (keep_mail || !removal.has_dir)) {
+		error_set(err, "no virtual domain '%s'", domain);
+		result = ADMIN_REFUSED;
+	} else if (find_names(&removal, home, domain, is_alias, err) == 0)
+		result =
+		    remove_locked(home, &removal, keep_mail || is_alias, err);
+	removal_release(&removal);
+	return result;
+}
+
+enum admin_result
+domain_remove(const struct home *home, const char *domain, bool keep_mail,
+    struct error *err)
+{
+	int lock = domain_lock(home, err);
+	enum admin_result result = ADMIN_FAILED;
+	struct node_state state;
+
+	if (lock == -1)
+		return ADMIN_FAILED;
+	if (node_state_read(home, domain, &state, err) == 0) {
+		result = remove_named(home, domain, keep_mail, &state, err);
+		node_state_release(&state);
+	}
+	close(lock);
+	return result;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* A control file of lines, edited. */
+#include "adminsrv/line_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { TEXT_MAX = 512 * 1024 * 1024 };
+
+struct line_file {
+	char *path;
+	char **lines;
+	size_t count, size;
+	bool exists;
+	bool is_changed;
+};
+
+static void
+insert_line(struct line_file *file, size_t at, char *line)
+{
+	if (file->count == file->size) {
+		file->size = file->size == 0 ? 64 : file->size * 2;
+		file->lines =
+		    xrealloc(file->lines, file->size * sizeof(*file->lines));
+	}
+	memmove(file->lines + at + 1, file->lines + at,
+	    (file->count - at) * sizeof(*file->lines));
+	file->lines[at] = line;
+	file->count++;
+}
+
+int
+line_file_load(const char *path, struct line_file **file_out, struct error *err)
+{
+	struct line_file *file = xcalloc(1, sizeof(*file));
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	file->path = xstrdup(path);
+	result = file_read(path, TEXT_MAX, &text, err);
+	file->exists = result == 1;
+	if (result == 1 && memchr(text.data, '\0', text.length) != NULL)
+		result = error_set(err, "'%s' has a NUL byte in it", path);
+	for (const char *at = text.data; result == 1 && *at != '\0';) {
+		size_t length = strcspn(at, "\n");
+
+		insert_line(file, file->count, xstrndup(at, length));
+		at += length + (at[length] == '\n');
+	}
+	buf_release(&text);
+	if (result == -1)
+		line_file_free(&file);
+	*file_out = file;
+	return result == -1 ? -1 : 0;
+}
+
+void
+line_file_free(struct line_file **file)
+{
+	if (*file == NULL)
+		return;
+	for (size_t i = 0; i < (*file)->count; i++)
+		free((*file)->lines[i]);
+	free((*file)->lines);
+	free((*file)->path);
+	free(*file);
+	*file = NULL;
+}
+
+bool
+line_file_exists(const struct line_file *file)
+{
+	return file->exists;
+}
+
+/* The length of a line's key; 0: it has none. */
+static size_t
+key_length(const char *line)
+{
+	size_t length = strcspn(line, ":");
+
+	if (*line == '#')
+		return 0;
+	while (
+	    length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+		length--;
+	return length;
+}
+
+static bool
+has_key(const char *line, const char *key)
+{
+	size_t length = key_length(line);
+
+	return length > 0 && length == strlen(key) &&
+	    strncasecmp(line, key, length) == 0;
+}
+
+const char *
+line_file_next(const struct line_file *file, size_t *at)
+{
+	while (*at < file->count && key_length(file->lines[*at]) == 0)
+		++*at;
+	return *at == file->count ? NULL : file->lines[(*at)++];
+}
+
+const char *
+line_file_find(const struct line_file *file, const char *key)
+{
+	for (size_t i = 0; i < file->count; i++) {
+		if (has_key(file->lines[i], key))
+			return file->lines[i];
+	}
+	return NULL;
+}
+
+size_t
+line_file_count(const struct line_file *file)
+{
+	size_t count = 0;
+	size_t at = 0;
+
+	while (line_file_next(file, &at) != NULL)
+		count++;
+	return count;
+}
+
+void
+line_file_add(struct line_file *file, const char *line)
+{
+	size_t at = 0;
+
+	while (at < file->count && strcmp(file->lines[at], ".") != 0)
+		at++;
+	insert_line(file, at, xstrdup(line));
+	file->is_changed = true;
+}
+
+bool
+line_file_remove(struct line_file *file, const char *key)
+{
+	size_t kept = 0;
+	bool found;
+
+	for (size_t i = 0; i < file->count; i++) {
+		if (has_key(file->lines[i], key))
+			free(file->lines[i]);
+		else
+			file->lines[kept++] = file->lines[i];
+	}
+	found = kept < file->count;
+	file->count = kept;
+	file->is_changed = file->is_changed || found;
+	return found;
+}
+
+int
+line_file_save(const struct line_file *file, unsigned mode, const char *last,
+    struct error *err)
+{
+	bool has_last = false;
+	struct buf text;
+	int result;
+
+	if (!file->is_changed)
+		return 0;
+	buf_init(&text);
+	for (size_t i = 0; i < file->count; i++) {
+		buf_adds(&text, file->lines[i]);
+		buf_addc(&text, '\n');
+		has_last = last != NULL && strcmp(file->lines[i], last) == 0;
+	}
+	if (last != NULL && !has_last)
+		buf_addf(&text, "%s\n", last);
+	result = file_replace(file->path, text.data, text.length, mode, err);
+	buf_release(&text);
+	return result;
+}

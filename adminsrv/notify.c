@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/* Tells the running daemons that control files have changed. */
+#include "adminsrv/notify.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/scan.h"
+
+static const char *const daemons[] = { "qmail-send", "qmail-smtpd" };
+
+/* The program whose pid a file of this name holds, or NULL. */
+static const char *
+daemon_of(const char *file_name)
+{
+	size_t length = strlen(file_name);
+
+	if (length < 4 || strcmp(file_name + length - 4, ".pid") != 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof(daemons) / sizeof(daemons[0]); i++) {
+		size_t name_length = strlen(daemons[i]);
+
+		if (strncmp(file_name, daemons[i], name_length) == 0 &&
+		    file_name[name_length] == '.')
+			return daemons[i];
+	}
+	return NULL;
+}
+
+static bool
+read_pid(const char *path, pid_t *pid_out)
+{
+	uint64_t pid;
+	struct buf text;
+	bool is_good;
+
+	buf_init(&text);
+	is_good = file_read(path, 64, &text, NULL) == 1 &&
+	    scan_u64n(text.data, strcspn(text.data, "\n"), INT32_MAX, &pid) &&
+	    pid > 1;
+	buf_release(&text);
+	if (is_good)
+		*pid_out = (pid_t)pid;
+	return is_good;
+}
+
+/* HUP ends a program that does not expect it: not one that is not ours. */
+static bool
+is_running(pid_t pid, const char *program)
+{
+	char *path = xasprintf("/proc/%ld/comm", (long)pid);
+	struct buf name;
+	bool is_it;
+
+	buf_init(&name);
+	is_it = file_read(path, 64, &name, NULL) == 1 && name.length > 0 &&
+	    strlen(program) == name.length - 1 &&
+	    memcmp(name.data, program, name.length - 1) == 0;
+	buf_release(&name);
+	free(path);
+	return is_it;
+}
+
+int
+notify_daemons(const char *run_dir, struct error *err)
+{
+	DIR *dir = opendir(run_dir);
+	struct dirent *entry;
+	int result = 0;
+
+	if (dir == NULL && errno == ENOENT)
+		return 0;
+	if (dir == NULL)
+		return error_sys(err, "cannot look into '%s'", run_dir);
+	while ((entry = readdir(dir)) != NULL) {
+		const char *program = daemon_of(entry->d_name);
+		char *path;
+		pid_t pid;
+
+		if (program == NULL)
+			continue;
+		path = xasprintf("%s/%s", run_dir, entry->d_name);
+		if (read_pid(path, &pid) && is_running(pid, program) &&
+		    kill(pid, SIGHUP) == -1 && errno != ESRCH)
+			result = error_sys(err,
+			    "cannot tell %s (pid %ld of '%s') to read its "
+			    "files again: send it HUP as root",
+			    program, (long)pid, path);
+		free(path);
+	}
+	closedir(dir);
+	return result;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* Tells the running daemons that control files have changed. */
+#ifndef ADMINSRV_NOTIFY_H
+#define ADMINSRV_NOTIFY_H
+
+#include "base/error.h"
+
+/*
+ * Sends HUP to every qmail-send and qmail-smtpd that has a pid file
+ * (run/qmail-send.*.pid, run/qmail-smtpd.*.pid).  A pid whose process is gone,
+ * or is another program by now, is left alone.  0, or -1 when a daemon that is
+ * there could not be told.
+ */
+int notify_daemons(const char *run_dir, struct error *err);
+
+#endif

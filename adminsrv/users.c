@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/* One domain's users, opened to be changed. */
+#include "adminsrv/users.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adminsrv/dirhash.h"
+#include "adminsrv/lock.h"
+#include "adminsrv/maildir_make.h"
+#include "adminsrv/owner.h"
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/scan.h"
+
+/* From so many new users on, one sync of the filesystem is the cheaper one. */
+enum { SYNC_EACH_MAX = 16 };
+
+struct users {
+	char *dir;
+	int lock_fd;
+	struct vpasswd_file *file;
+};
+
+enum admin_result
+users_find_domain(const char *home_root, const char *domain,
+    struct store_domain *domain_out, struct error *err)
+{
+	struct store *store = store_open_cdb(home_root, err);
+	int found;
+
+	if (store == NULL)
+		return ADMIN_FAILED;
+	found = store_find_domain(store, domain, domain_out, err);
+	store_free(&store);
+	if (found == 1)
+		return ADMIN_OK;
+	if (found == -1)
+		return ADMIN_FAILED;
+	error_set(
+	    err, "no virtual domain '%s': add it with vadddomain", domain);
+	return ADMIN_REFUSED;
+}
+
+static enum admin_result
+load(struct users *users, bool is_new, struct error *err)
+{
+	int found = vpasswd_file_load(users->dir, &users->file, err);
+
+	if (found == -1)
+		return ADMIN_FAILED;
+	if (found == 0 && !is_new) {
+		error_set(err,
+		    "'%s/vpasswd' is missing: is its disk mounted?  Put it "
+		    "back, or run vadddomain for a new one",
+		    users->dir);
+		return ADMIN_FAILED;
+	}
+	if (found == 1 && !vpasswd_file_is_compiled(users->file) &&
+	    vpasswd_file_compile(users->file, err) == -1)
+		return ADMIN_FAILED;
+	return ADMIN_OK;
+}
+
+enum admin_result
+users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
+    struct users **users_out, struct error *err)
+{
+	enum admin_result result = owner_enter(uid, gid, err);
+	struct users *users;
+	char *lock;
+
+	*users_out = NULL;
+	if (result != ADMIN_OK)
+		return result;
+	users = xcalloc(1, sizeof(*users));
+	users->dir = xstrdup(domain_dir);
+	lock = xasprintf("%s/.vpasswd.lock", domain_dir);
+	users->lock_fd = lock_take(lock, err);
+	free(lock);
+	result = users->lock_fd == -1 ? ADMIN_FAILED : load(users, is_new, err);
+	if (result != ADMIN_OK)
+		users_close(&users);
+	*users_out = users;
+	return result;
+}
+
+void
+users_close(struct users **users)
+{
+	if (*users == NULL)
+		return;
+	vpasswd_file_free(&(*users)->file);
+	if ((*users)->lock_fd != -1)
+		close((*users)->lock_fd);
+	owner_leave();
+	free((*users)->dir);
+	free(*users);
+	*users = NULL;
+}
+
+const struct vpasswd_file *
+users_file(const struct users *users)
+{
+	return users->file;
+}
+
+/* The limit of users in a folder: .users_per_level, or the most. */
+static int
+read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
+{
+	char *path = xasprintf("%s/.users_per_level", domain_dir);
+	uint64_t limit = DIRHASH_LIMIT_MAX;
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	result = file_read(path, 64, &text, err);
+	if (result == 1 &&
+	    (!scan_u64n(text.data, strcspn(text.data, "\n"), DIRHASH_LIMIT_MAX,
+		 &limit) ||
+		limit == 0))
+		result = error_set(err,
+		    "'%s' has not a number from 1 to %d in its first line",
+		    path, DIRHASH_LIMIT_MAX);
+	buf_release(&text);
+	free(path);
+	*limit_out = (unsigned)limit;
+	return result == -1 ? -1 : 0;
+}
+
+static struct dirhash *
+count_folders(const struct users *users, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	struct dirhash *hash;
+	unsigned limit;
+	size_t at = 0;
+
+	if (read_limit(users->dir, &limit, err) == -1)
+		return NULL;
+	hash = dirhash_new(users->dir, limit);
+	while ((entry = vpasswd_file_next(users->file, &at)) != NULL)
+		dirhash_count(hash, entry->dir);
+	return hash;
+}
+
+/* Makes the user's folder and puts the user into the file, not yet saved. */
+static enum admin_result
+add_one(struct users *users, struct dirhash *hash, const struct users_new *new,
+    struct buf *dir, struct error *err)
+{
+	struct vpasswd_entry entry;
+	enum admin_result result;
+
+	if (vpasswd_file_find(users->file, new->name) != NULL) {
+		error_set(err,
+		    "user '%s' exists already in '%s': vpasswd changes the "
+		    "password, vdeluser removes",
+		    new->name, users->dir);
+		return ADMIN_REFUSED;
+	}
+	if (dirhash_place(hash, new->name, dir, err) == -1)
+		return ADMIN_REFUSED;
+	entry = (struct vpasswd_entry){ .name = new->name,
+		.hash = new->hash,
+		.gid_flags = new->flags,
+		.gecos = new->gecos,
+		.dir = dir->data,
+		.quota = new->quota };
+	if (vpasswd_file_put(users->file, &entry, err) == -1) {
+		error_context(err, "user '%s'", new->name);
+		return ADMIN_REFUSED;
+	}
+	result = maildir_make(dir->data, err);
+	if (result != ADMIN_OK)
+		error_context(err, "user '%s'", new->name);
+	return result;
+}
+
+static int
+sync_new(const struct users *users, const struct users_new *new, size_t count,
+    struct error *err)
+{
+	if (count > SYNC_EACH_MAX)
+		return maildir_sync_all(users->dir, err);
+	for (size_t i = 0; i < count; i++) {
+		const struct vpasswd_entry *entry =
+		    vpasswd_file_find(users->file, new[i].name);
+
+		if (maildir_sync(users->dir, entry->dir, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+enum admin_result
+users_add(struct users *users, const struct users_new *new, size_t count,
+    struct error *err)
+{
+	struct dirhash *hash = count_folders(users, err);
+	enum admin_result result = ADMIN_OK;
+	struct buf dir;
+
+	if (hash == NULL)
+		return ADMIN_FAILED;
+	buf_init(&dir);
+	for (size_t i = 0; result == ADMIN_OK && i < count; i++)
+		result = add_one(users, hash, &new[i], &dir, err);
+	if (result == ADMIN_OK &&
+	    (sync_new(users, new, count, err) == -1 ||
+		vpasswd_file_save(users->file, err) == -1))
+		result = ADMIN_FAILED;
+	buf_release(&dir);
+	dirhash_free(&hash);
+	return result;
+}
+
+static enum admin_result
+refuse_absent(const struct users *users, const char *name, struct error *err)
+{
+	error_set(err, "no user '%s' in '%s'", name, users->dir);
+	return ADMIN_REFUSED;
+}
+
+enum admin_result
+users_change(
+    struct users *users, const struct vpasswd_entry *entry, struct error *err)
+{
+	if (vpasswd_file_find(users->file, entry->name) == NULL)
+		return refuse_absent(users, entry->name, err);
+	if (vpasswd_file_put(users->file, entry, err) == -1)
+		return ADMIN_REFUSED;
+	return vpasswd_file_save(users->file, err) == -1 ? ADMIN_FAILED
+							 : ADMIN_OK;
+}
+
+/* Is inner the folder outer, or below it? */
+static bool
+is_within(const char *inner, const char *outer)
+{
+	size_t length = strlen(outer);
+
+	return strncmp(inner, outer, length) == 0 &&
+	    (inner[length] == '\0' || inner[length] == '/');
+}
+
+/*
+ * Files that came from elsewhere may have users who share a folder.  False
+ * when removing dir would take more than the one user's mail.
+ */
+static bool
+is_dir_own(const struct users *users, const char *name, const char *dir)
+{
+	const struct vpasswd_entry *entry;
+	size_t at = 0;
+
+	if (strcmp(dir, "/") == 0 || is_within(users->dir, dir))
+		return false;
+	while ((entry = vpasswd_file_next(users->file, &at)) != NULL) {
+		if (strcmp(entry->name, name) != 0 &&
+		    (is_within(entry->dir, dir) || is_within(dir, entry->dir)))
+			return false;
+	}
+	return true;
+}
+
+enum admin_result
+users_remove(struct users *users, const char *name, struct error *err)
+{
+	const struct vpasswd_entry *entry =
+	    vpasswd_file_find(users->file, name);
+	enum admin_result result = ADMIN_FAILED;
+	char *dir;
+
+	if (entry == NULL)
+		return refuse_absent(users, name, err);
+	if (!is_dir_own(users, name, entry->dir)) {
+		error_set(err,
+		    "user '%s' shares the folder '%s' with other users: give "
+		    "the user another one in '%s/vpasswd' first",
+		    name, entry->dir, users->dir);
+		return ADMIN_REFUSED;
+	}
+	dir = xstrdup(entry->dir);
+	while (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/')
+		dir[strlen(dir) - 1] = '\0';
+	vpasswd_file_remove(users->file, name);
+	if (vpasswd_file_save(users->file, err) == 0) {
+		result = ADMIN_OK;
+		if (maildir_remove(dir, err) == -1) {
+			error_context(
+			    err, "the user is removed, but not the mail");
+			result = ADMIN_FAILED;
+		}
+	}
+	free(dir);
+	return result;
+}

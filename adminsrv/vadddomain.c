@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/* vadddomain: makes a virtual domain with its postmaster. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "adminsrv/cli.h"
+#include "adminsrv/dirhash.h"
+#include "adminsrv/domain.h"
+#include "adminsrv/names.h"
+#include "adminsrv/quota_text.h"
+#include "base/log.h"
+
+static const char usage[] =
+    "usage: vadddomain [-en] [-h hash] [-l users-per-level] [-q quota]\n"
+    "                  [-r length] domain [postmaster-password]\n";
+
+int
+main(int argc, char **argv)
+{
+	struct domain_options options = { .users_per_level = 0 };
+	struct cli_password password = { .argument = NULL };
+	const char *quota_text = "NOQUOTA";
+	char domain[NAMES_DOMAIN_SIZE];
+	enum admin_result result;
+	struct buf hash, quota;
+	struct home *home;
+	struct error err;
+	int option;
+
+	cli_start("vadddomain");
+	while ((option = getopt(argc, argv, "enh:l:q:r:")) != -1) {
+		if (option == 'l')
+			options.users_per_level =
+			    cli_number('l', optarg, 1, DIRHASH_LIMIT_MAX);
+		else if (option == 'q')
+			quota_text = optarg;
+		else if (!cli_password_option(&password, option, optarg))
+			cli_usage(usage);
+	}
+	if (argc - optind < 1 || argc - optind > 2)
+		cli_usage(usage);
+	if (names_domain(argv[optind], domain, &err) == -1)
+		return cli_end(ADMIN_REFUSED, &err);
+	password.argument = argv[optind + 1]; /* argv ends with NULL */
+	buf_init(&hash);
+	buf_init(&quota);
+	home = home_new();
+	result = quota_text_read(quota_text, &quota, &err) == 0 ? ADMIN_OK
+								: ADMIN_REFUSED;
+	if (result == ADMIN_OK)
+		result =
+		    cli_password_hash(&password, "postmaster", &hash, &err);
+	options.password_hash = hash.data;
+	options.quota = quota.data;
+	if (result == ADMIN_OK)
+		result = domain_add(home, domain, &options, &err);
+	home_free(&home);
+	buf_release(&hash);
+	buf_release(&quota);
+	return cli_end(result, &err);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* vadduser: adds users to virtual domains. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "adminsrv/bulk.h"
+#include "adminsrv/cli.h"
+#include "adminsrv/names.h"
+#include "adminsrv/quota_text.h"
+#include "adminsrv/users.h"
+#include "control/home.h"
+
+static const char usage[] =
+    "usage: vadduser [-en] [-c comment] [-h hash] [-q quota] [-r length]\n"
+    "                user@domain [password]\n"
+    "       vadduser -i [-en] [-c comment] [-h hash] [-q quota] < list\n";
+
+struct options {
+	struct cli_password password;
+	const char *gecos; /* NULL: the user's name */
+	const char *quota;
+	bool is_list;
+};
+
+static enum admin_result
+add_one(const struct home *home, const struct options *options,
+    const char *argument, struct error *err)
+{
+	struct users_new new = { .gecos = options->gecos };
+	struct names_address address;
+	struct store_domain domain;
+	struct users *users = NULL;
+	enum admin_result result;
+	struct buf hash, quota;
+
+	if (names_address(argument, &address, err) == -1 ||
+	    names_check_new_user(address.local, err) == -1)
+		return ADMIN_REFUSED;
+	result = users_find_domain(home->root, address.domain, &domain, err);
+	if (result != ADMIN_OK)
+		return result;
+	buf_init(&hash);
+	buf_init(&quota);
+	if (quota_text_read(options->quota, &quota, err) == -1)
+		result = ADMIN_REFUSED;
+	else
+		result =
+		    cli_password_hash(&options->password, argument, &hash, err);
+	new.name = address.local;
+	new.hash = hash.data;
+	new.quota = quota.data;
+	if (new.gecos == NULL)
+		new.gecos = address.local;
+	if (result == ADMIN_OK)
+		result = users_open(
+		    domain.dir, domain.uid, domain.gid, false, &users, err);
+	if (result == ADMIN_OK)
+		result = users_add(users, &new, 1, err);
+	users_close(&users);
+	store_domain_release(&domain);
+	buf_release(&hash);
+	buf_release(&quota);
+	return result;
+}
+
+static enum admin_result
+add_list(
+    const struct home *home, const struct options *options, struct error *err)
+{
+	enum bulk_password kind = options->password.is_none ? BULK_NO_PASSWORD
+	    : options->password.is_hashed		    ? BULK_HASHED
+							    : BULK_CLEAR;
+	enum admin_result result = ADMIN_REFUSED;
+	struct bulk bulk;
+
+	if (bulk_read(stdin, kind, options->quota, &bulk, err) == 0 &&
+	    bulk_hash(&bulk, kind, options->password.method, err) == 0)
+		result = bulk_add(&bulk, home->root, options->gecos, err);
+	bulk_release(&bulk);
+	return result;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *standard = getenv("HARD_QUOTA");
+	struct options options = {
+		.quota =
+		    standard == NULL || *standard == '\0' ? "NOQUOTA" : standard
+	};
+	enum admin_result result;
+	struct home *home;
+	struct error err;
+	int option;
+
+	cli_start("vadduser");
+	while ((option = getopt(argc, argv, "c:eh:inq:r:")) != -1) {
+		if (option == 'c')
+			options.gecos = optarg;
+		else if (option == 'i')
+			options.is_list = true;
+		else if (option == 'q')
+			options.quota = optarg;
+		else if (!cli_password_option(
+			     &options.password, option, optarg))
+			cli_usage(usage);
+	}
+	if (options.is_list ? argc != optind || options.password.random_length
+			    : argc - optind < 1 || argc - optind > 2)
+		cli_usage(usage);
+	home = home_new();
+	if (options.is_list)
+		result = add_list(home, &options, &err);
+	else {
+		options.password.argument = argv[optind + 1];
+		result = add_one(home, &options, argv[optind], &err);
+	}
+	home_free(&home);
+	return cli_end(result, &err);
+}

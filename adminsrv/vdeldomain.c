@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+/* vdeldomain: removes a virtual domain, or an alias domain. */
+#include <unistd.h>
+
+#include "adminsrv/cli.h"
+#include "adminsrv/domain.h"
+#include "adminsrv/names.h"
+
+static const char usage[] = "usage: vdeldomain [-k] domain\n";
+
+int
+main(int argc, char **argv)
+{
+	char domain[NAMES_DOMAIN_SIZE];
+	enum admin_result result;
+	bool keep_mail = false;
+	struct home *home;
+	struct error err;
+	int option;
+
+	cli_start("vdeldomain");
+	while ((option = getopt(argc, argv, "k")) != -1) {
+		if (option != 'k')
+			cli_usage(usage);
+		keep_mail = true;
+	}
+	if (argc - optind != 1)
+		cli_usage(usage);
+	if (names_domain(argv[optind], domain, &err) == -1)
+		return cli_end(ADMIN_REFUSED, &err);
+	home = home_new();
+	result = domain_remove(home, domain, keep_mail, &err);
+	home_free(&home);
+	return cli_end(result, &err);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/* vmkpasswd: makes a domain's vpasswd.cdb from its vpasswd. */
+#include <unistd.h>
+
+#include "adminsrv/cli.h"
+#include "adminsrv/names.h"
+#include "adminsrv/users.h"
+#include "control/home.h"
+
+static const char usage[] = "usage: vmkpasswd domain\n";
+
+int
+main(int argc, char **argv)
+{
+	char name[NAMES_DOMAIN_SIZE];
+	struct users *users = NULL;
+	struct store_domain domain;
+	enum admin_result result;
+	struct home *home;
+	struct error err;
+
+	cli_start("vmkpasswd");
+	if (getopt(argc, argv, "") != -1 || argc - optind != 1)
+		cli_usage(usage);
+	if (names_domain(argv[optind], name, &err) == -1)
+		return cli_end(ADMIN_REFUSED, &err);
+	home = home_new();
+	result = users_find_domain(home->root, name, &domain, &err);
+	if (result == ADMIN_OK) {
+		result = users_open(
+		    domain.dir, domain.uid, domain.gid, false, &users, &err);
+		store_domain_release(&domain);
+	}
+	if (result == ADMIN_OK &&
+	    vpasswd_file_compile(users_file(users), &err) == -1)
+		result = ADMIN_FAILED;
+	users_close(&users);
+	home_free(&home);
+	return cli_end(result, &err);
+}
