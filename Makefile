@@ -21,6 +21,9 @@ SRC := $(CURDIR)
 BUILD := build/$(VARIANT)
 export SANITIZE
 
+# Goals one after the other: two makes in one build folder would race.  Each
+# of them still runs its own recipes in parallel.
+.NOTPARALLEL:
 .PHONY: all units check crash bench fuzz format install demo demo-stop clean \
     packages
 all units install:
@@ -85,11 +88,12 @@ PROGS :=
 LIBS :=
 UNITS :=
 MANS :=
+BUILT_MANS :=
 include $(sort $(patsubst $(SRC)/%,$(SRC)/%,$(wildcard $(SRC)/*/module.mk)))
 include $(SRC)/tests/unit/unit.mk
 
 .PHONY: all units install
-all: $(addprefix bin/,$(notdir $(PROGS)))
+all: $(addprefix bin/,$(notdir $(PROGS))) $(BUILT_MANS)
 units: $(UNITS)
 
 %.o: %.c
@@ -121,7 +125,7 @@ install: all
 	    $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(addprefix $(SRC)/,$(filter %.8,$(MANS))) \
 	    $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 644 $(addprefix $(SRC)/,$(filter %.5,$(MANS))) \
+	install -m 644 $(addprefix $(SRC)/,$(filter %.5,$(MANS))) $(BUILT_MANS) \
 	    $(DESTDIR)$(PREFIX)/share/man/man5
 
 -include $(shell find . -name '*.d')

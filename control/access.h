@@ -13,11 +13,12 @@
 #include "control/cdbmap.h"
 
 /*
- * Finds the rule for an address in tcpserver's order: full address, =host
- * names when host is not NULL, prefixes that end in '.' (or ':' for IPv6), the
- * empty rule.  *is_allowed_out is true unless the rule says deny; its
- * variables go into vars.  1 when a rule was found, 0 when none (allowed), -1
- * when the file is damaged (the caller refuses for now).
+ * Finds the rule for an address in tcpserver's order, and follows the first:
+ * the address; "=host" when host is not NULL; prefixes of the address that end
+ * in '.' (or ':' for IPv6); "=.suffix" of the host, and "="; the empty rule.
+ * ip is text as inet_ntop() writes it.  *is_allowed_out is true unless the rule
+ * says deny; its variables go into vars.  1 when a rule was found, 0 when none
+ * (allowed), -1 when the file is damaged (the caller refuses for now).
  */
 int access_check(const struct cdbmap *map, const char *ip, const char *host,
     struct vars *vars, bool *is_allowed_out, struct error *err);

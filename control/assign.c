@@ -2,8 +2,11 @@
 /* users/assign and users/cdb: see qmail-users(5). */
 #include "control/assign.h"
 
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -135,12 +138,23 @@ struct compiler {
 	char wildchars[WILDCHARS_SIZE];
 	size_t wildchar_count;
 	unsigned line;
+	bool is_text_bad;
 };
 
+/* Says what is wrong with the line, and that it is the text's fault. */
+static int bad_line(struct compiler *compiler, struct error *err,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 static int
-bad_line(const struct compiler *compiler, struct error *err,
-    const char *reason)
+bad_line(struct compiler *compiler, struct error *err, const char *format, ...)
 {
+	char reason[sizeof(err->text)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	compiler->is_text_bad = true;
 	return error_set(err, "users/assign:%u: %s", compiler->line, reason);
 }
 
@@ -153,7 +167,7 @@ add_wildchar(struct compiler *compiler, char c)
 
 /* Cuts value (fields and colons) into VALUE_FIELDS; what follows is cut off. */
 static int
-split_value(const struct compiler *compiler, struct buf *value,
+split_value(struct compiler *compiler, struct buf *value,
     struct error *err)
 {
 	char *fields[VALUE_FIELDS + 1];
@@ -166,27 +180,24 @@ split_value(const struct compiler *compiler, struct buf *value,
 
 		fields[count] = at;
 		if (colon == NULL)
-			return error_set(err, "users/assign:%u: %u colons, "
-			    "not %d; %s", compiler->line, count + 1,
-			    VALUE_FIELDS + 1, line_form);
+			return bad_line(compiler, err, "%u colons, not %d; %s",
+			    count + 1, VALUE_FIELDS + 1, line_form);
 		*colon = '\0';
 		at = colon + 1;
 		count++;
 	}
 	value->length = (size_t)(at - 1 - value->data);
 	if (fields[0][0] == '\0')
-		return error_set(err, "users/assign:%u: no user; %s",
-		    compiler->line, line_form);
+		return bad_line(compiler, err, "no user; %s", line_form);
 	if (!scan_u64(fields[1], UINT32_MAX - 1, &number))
-		return error_set(err, "users/assign:%u: uid '%.40s' is not a "
-		    "number from 0 to 4294967294", compiler->line, fields[1]);
+		return bad_line(compiler, err, "uid '%.40s' is not a number "
+		    "from 0 to 4294967294", fields[1]);
 	if (!scan_u64(fields[2], UINT32_MAX - 1, &number))
-		return error_set(err, "users/assign:%u: gid '%.40s' is not a "
-		    "number from 0 to 4294967294", compiler->line, fields[2]);
+		return bad_line(compiler, err, "gid '%.40s' is not a number "
+		    "from 0 to 4294967294", fields[2]);
 	if (fields[3][0] != '/')
-		return error_set(err, "users/assign:%u: home '%.200s' is not "
-		    "an absolute path; begin it with /", compiler->line,
-		    fields[3]);
+		return bad_line(compiler, err, "home '%.200s' is not an "
+		    "absolute path; begin it with /", fields[3]);
 	return 0;
 }
 
@@ -204,13 +215,11 @@ compile_line(struct compiler *compiler, const char *line, size_t length,
 		    "an empty line; remove it, or end the file with a line "
 		    "of a single dot");
 	if (line[0] != '=' && line[0] != '+')
-		return error_set(err, "users/assign:%u: begins with '%c', not "
-		    "'=' (one address), '+' (a wildcard) or a single dot (the "
-		    "end); %s", compiler->line, line[0] < ' ' ? '?' : line[0],
-		    line_form);
+		return bad_line(compiler, err, "begins with '%c', not '=' "
+		    "(one address), '+' (a wildcard) or a single dot (the "
+		    "end); %s", line[0], line_form);
 	if (colon == NULL)
-		return error_set(err, "users/assign:%u: no colons; %s",
-		    compiler->line, line_form);
+		return bad_line(compiler, err, "no colons; %s", line_form);
 	name_length = (size_t)(colon - line) - 1;
 	buf_reset(key);
 	buf_addc(key, '!');
@@ -266,13 +275,14 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 {
 	struct compiler compiler = { .writer = NULL };
 	struct buf text;
-	int result = -1;
+	int result = -1, saved_errno;
 
 	buf_init(&text);
 	switch (file_read(text_path, TEXT_MAX_BYTES, &text, err)) {
 	case 1:
 		break;
 	case 0:
+		errno = ENOENT;
 		error_set(err, "no file '%s'; write one (qmail-users(5)), of a "
 		    "single dot at least", text_path);
 		goto out;
@@ -284,9 +294,10 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 		goto out;
 	if (compile_text(&compiler, &text, err) == 0)
 		result = cdbmap_writer_commit(&compiler.writer, err);
-	else
-		cdbmap_writer_abort(&compiler.writer);
 out:
+	saved_errno = compiler.is_text_bad ? EINVAL : errno;
+	cdbmap_writer_abort(&compiler.writer);
 	buf_release(&text);
+	errno = saved_errno;
 	return result;
 }

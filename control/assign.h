@@ -33,8 +33,9 @@ int assign_find(const struct cdbmap *map, const char *local,
 void assign_release(struct assign_entry *entry);
 
 /*
- * Compiles the text to the cdb.  On a bad line the reason is
- * "users/assign:LINE: what is wrong", and the old cdb stays.
+ * Compiles the text to the cdb.  0, or -1 with errno and the reason, and the
+ * old cdb stays.  On a bad line errno is EINVAL, the reason
+ * "users/assign:LINE: what is wrong".
  */
 int assign_compile(const char *text_path, const char *cdb_path,
     struct error *err);

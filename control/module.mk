@@ -1,4 +1,27 @@
 # control - settings, control files, cdb maps, users/assign, access rules, users
 LIBS += control/libcontrol.a
-control/libcontrol.a: control/assign.o control/cdbmap.o control/home.o \
-    control/identity.o control/setting_check.o control/settings.o
+control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
+    control/envrules.o control/home.o control/identity.o \
+    control/morercpthosts.o control/rcpthosts.o control/setting_check.o \
+    control/settings.o control/wildmat.o
+
+PROGS += control/qmail-newu control/qmail-newmrh control/qmail-showctl
+control/qmail-newu: control/newu.o control/libcontrol.a base/libbase.a
+control/qmail-newu: LDLIBS += -lcdb
+control/qmail-newmrh: control/newmrh.o control/libcontrol.a base/libbase.a
+control/qmail-newmrh: LDLIBS += -lcdb
+control/qmail-showctl: control/showctl.o control/showctl_json.o \
+    control/showctl_man.o control/showctl_text.o control/unknown.o \
+    control/libcontrol.a base/libbase.a
+control/qmail-showctl: LDLIBS += -lcdb -ljansson
+
+# The manual's list of settings is the table's.
+BUILT_MANS += control/mqmail-control.5
+control/mqmail-control.5: control/mqmail-control.5.head \
+    control/mqmail-control.5.tail control/qmail-showctl
+	@echo "  MAN   $@"
+	@{ cat $(SRC)/$@.head && control/qmail-showctl --man && \
+	    cat $(SRC)/$@.tail; } >$@.new && mv $@.new $@
+
+MANS += control/qmail-newu.8 control/qmail-newmrh.8 control/qmail-showctl.8 \
+    control/qmail-users.5

@@ -10,8 +10,9 @@
 struct rcpthosts;
 
 /*
- * From the rcpthosts setting and control/morercpthosts.cdb.  When the file
- * rcpthosts is absent every domain matches, as in qmail-smtpd.
+ * From the rcpthosts setting and control/morercpthosts.cdb; a cdb that
+ * qmail-newmrh makes later counts at once.  When the file rcpthosts is absent
+ * every domain matches, as in qmail-smtpd.  NULL when the cdb cannot be read.
  */
 struct rcpthosts *rcpthosts_new(const char *control_dir,
     const struct settings *settings, struct error *err);
@@ -23,5 +24,13 @@ void rcpthosts_free(struct rcpthosts **hosts);
  */
 int rcpthosts_match(const struct rcpthosts *hosts, const char *mailbox,
     struct error *err);
+
+/*
+ * Compiles control/morercpthosts to morercpthosts.cdb, whose keys are the
+ * lines in small letters.  0, or -1 with errno and the reason, and the old cdb
+ * stays.  On a bad line errno is EINVAL, the reason ".../morercpthosts:LINE:
+ * what is wrong".
+ */
+int rcpthosts_compile_more(const char *control_dir, struct error *err);
 
 #endif

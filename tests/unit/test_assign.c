@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <unistd.h>
 
 #include "tests/unit/folder.h"
@@ -203,6 +204,7 @@ bad_lines(void **state)
 		if (compile(rows[i].text, rows[i].length != 0 ? rows[i].length
 			: strlen(rows[i].text), &err) != -1)
 			fail_msg("%s: compiled", rows[i].name);
+		assert_int_equal(errno, EINVAL);
 		if (strstr(err.text, rows[i].wanted) == NULL)
 			fail_msg("%s: got '%s', wanted '%s'", rows[i].name,
 			    err.text, rows[i].wanted);
@@ -219,6 +221,7 @@ no_text_is_an_error(void **state)
 	(void)state;
 	assert_int_equal(assign_compile(folder_path("none"), folder_path("cdb"),
 	    &err), -1);
+	assert_int_equal(errno, ENOENT);
 	assert_non_null(strstr(err.text, "no file"));
 }
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: ISC */
+/* rcpthosts and morercpthosts.cdb. */
+#include "control/rcpthosts.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "control/cdbmap.h"
+
+struct rcpthosts {
+	bool matches_all; /* there is no file */
+	char **names;     /* small letters, sorted */
+	size_t count;
+	char *more_path;
+};
+
+static void
+fold(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text >= 'A' && *text <= 'Z')
+			*text = (char)(*text - 'A' + 'a');
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct rcpthosts *
+rcpthosts_new(const char *control_dir, const struct settings *settings,
+    struct error *err)
+{
+	const struct setting_list *list =
+	    settings_list(settings, SETTING_rcpthosts);
+	struct rcpthosts *hosts = xcalloc(1, sizeof(*hosts));
+	struct cdbmap *more;
+	size_t i;
+
+	hosts->matches_all = !settings_is_set(settings, SETTING_rcpthosts);
+	hosts->more_path = xasprintf("%s/morercpthosts.cdb", control_dir);
+	hosts->names = xcalloc(list->count, sizeof(*hosts->names));
+	for (i = 0; i < list->count; i++) {
+		hosts->names[i] = xstrdup(list->items[i]);
+		fold(hosts->names[i]);
+	}
+	hosts->count = list->count;
+	qsort(hosts->names, hosts->count, sizeof(*hosts->names), compare);
+	/* A damaged file is told at the start, not at the first stranger. */
+	if (cdbmap_open(hosts->more_path, &more, err) == -1)
+		rcpthosts_free(&hosts);
+	else
+		cdbmap_free(&more);
+	return hosts;
+}
+
+void
+rcpthosts_free(struct rcpthosts **hosts_in)
+{
+	struct rcpthosts *hosts = *hosts_in;
+	size_t i;
+
+	if (hosts == NULL)
+		return;
+	for (i = 0; i < hosts->count; i++)
+		free(hosts->names[i]);
+	free(hosts->names);
+	free(hosts->more_path);
+	free(hosts);
+	*hosts_in = NULL;
+}
+
+/* The next name to try for a domain: itself, then each ".suffix". */
+static const char *
+next_name(const char *name)
+{
+	return strchr(name + (*name == '.'), '.');
+}
+
+static int
+match_names(const struct rcpthosts *hosts, const char *domain)
+{
+	const char *name;
+
+	for (name = domain; name != NULL; name = next_name(name))
+		if (bsearch(&name, hosts->names, hosts->count,
+			sizeof(*hosts->names), compare) != NULL)
+			return 1;
+	return 0;
+}
+
+/*
+ * Opened each time, so that qmail-newmrh takes effect at once and threads
+ * share nothing; only domains that are not in rcpthosts come here.
+ */
+static int
+match_more(const struct rcpthosts *hosts, const char *domain,
+    struct error *err)
+{
+	struct cdbmap *more;
+	const char *name;
+	int found = cdbmap_open(hosts->more_path, &more, err);
+
+	if (found != 1)
+		return found;
+	found = 0;
+	for (name = domain; name != NULL && found == 0; name = next_name(name))
+		found = cdbmap_get(more, name, strlen(name), NULL, err);
+	cdbmap_free(&more);
+	return found;
+}
+
+int
+rcpthosts_match(const struct rcpthosts *hosts, const char *mailbox,
+    struct error *err)
+{
+	const char *at = strrchr(mailbox, '@');
+	char *domain;
+	int result;
+
+	if (hosts->matches_all || at == NULL)
+		return 1;
+	domain = xstrdup(at + 1);
+	fold(domain);
+	result = match_names(hosts, domain);
+	if (result == 0)
+		result = match_more(hosts, domain, err);
+	free(domain);
+	return result;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/* What qmail-showctl shows, and its three ways to show it. */
+#ifndef CONTROL_SHOWCTL_H
+#define CONTROL_SHOWCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "control/settings.h"
+
+/* A folder's settings, and what is wrong with them. */
+struct showctl {
+	const char *control_dir;
+	const char *queue; /* whose settings, or NULL */
+	struct settings *settings;
+	char *reasons[SETTING_COUNT];   /* NULL: the setting is right */
+	bool is_chosen[SETTING_COUNT];  /* to be shown */
+	char **unknown;                 /* files that are no setting */
+	size_t unknown_count;
+};
+
+/* People's lines, or one JSON object, to standard output. */
+void showctl_print_text(const struct showctl *showctl);
+void showctl_print_json(const struct showctl *showctl);
+
+/* The settings part of mqmail-control(5), in mdoc, to standard output. */
+void showctl_print_man(void);
+
+/*
+ * The names of files in the folder that no program reads, sorted: mistyped
+ * settings, mostly.  Hidden files, backups (name~) and folders are passed over.
+ * Returns 0; the caller frees the names and the array.  -1 with the reason.
+ */
+int showctl_find_unknown(const char *control_dir, char ***names_out,
+    size_t *count_out, struct error *err);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/* Files in the control folder that are no setting. */
+#include "control/showctl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+
+/* Files that programs read besides the settings. */
+static const char *const others[] = { "from.envrules", "morercpthosts",
+	"morercpthosts.cdb" };
+
+/* What a queue's own file may be called before the '.'. */
+static bool
+is_queue_setting(const char *name)
+{
+	const char *dot = strchr(name, '.');
+	char *stem;
+	enum setting_id id;
+	bool is_one;
+
+	if (dot == NULL || dot[1] == '\0')
+		return false;
+	stem = xstrndup(name, (size_t)(dot - name));
+	is_one = strcmp(stem, "concurrencyl") == 0 ||
+	    strcmp(stem, "concurrencyr") == 0 ||
+	    (settings_find(stem, &id) &&
+		strstr(setting_rows[id].readers, "qmail-send") != NULL);
+	free(stem);
+	return is_one;
+}
+
+static bool
+is_known(const char *name)
+{
+	enum setting_id id;
+	size_t i;
+
+	if (name[0] == '.' || name[strlen(name) - 1] == '~')
+		return true;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, others[i]) == 0)
+			return true;
+	return settings_find(name, &id) || is_queue_setting(name);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int
+showctl_find_unknown(const char *control_dir, char ***names_out,
+    size_t *count_out, struct error *err)
+{
+	DIR *dir = opendir(control_dir);
+	struct dirent *entry;
+
+	*names_out = NULL;
+	*count_out = 0;
+	if (dir == NULL)
+		return error_sys(err, "cannot open folder '%s'", control_dir);
+	while ((entry = readdir(dir)) != NULL) {
+		struct stat st;
+
+		if (is_known(entry->d_name) ||
+		    (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
+			S_ISDIR(st.st_mode)))
+			continue;
+		*names_out = xrealloc(*names_out,
+		    (*count_out + 1) * sizeof(**names_out));
+		(*names_out)[(*count_out)++] = xstrdup(entry->d_name);
+	}
+	closedir(dir);
+	if (*count_out > 0)
+		qsort(*names_out, *count_out, sizeof(**names_out), compare);
+	return 0;
+}
