@@ -113,3 +113,15 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
 	}
 	return 0;
 }
+
+int
+args_parse_options(const struct arg_row *rows, int argc, char **argv,
+    struct error *err)
+{
+	int words;
+
+	if (args_parse(rows, argc, argv, &words, err) == -1)
+		return -1;
+	return words == 0 ? 0
+			  : error_set(err, "unknown argument '%s'", argv[0]);
+}

@@ -36,6 +36,10 @@ struct arg_row {
 int args_parse(const struct arg_row *rows, int argc, char **argv,
     int *words_out, struct error *err);
 
+/* The same for a command that takes no words. */
+int args_parse_options(const struct arg_row *rows, int argc, char **argv,
+    struct error *err);
+
 void arg_list_add(struct arg_list *list, const char *text, size_t length);
 void arg_list_release(struct arg_list *list);
 

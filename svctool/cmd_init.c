@@ -175,11 +175,9 @@ cmd_init(int argc, char **argv)
 	struct maker maker = { .made = 0 };
 	struct node *node = NULL;
 	struct error err;
-	int words, code;
+	int code;
 
-	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
-	    (words > 0 &&
-		error_set(&err, "unknown argument '%s'", argv[0]) == -1) ||
+	if (args_parse_options(rows, argc, argv, &err) == -1 ||
 	    complete_options(&options, me, &err) == -1) {
 		release_options(&options);
 		return complain(EXIT_USAGE, &err);

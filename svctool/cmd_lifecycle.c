@@ -22,14 +22,10 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	};
 	struct error err;
 	struct node *node;
-	int words, code = EXIT_FINE;
+	int code = EXIT_FINE;
 
-	if (args_parse(rows, argc, argv, &words, &err) == -1)
+	if (args_parse_options(rows, argc, argv, &err) == -1)
 		return complain(EXIT_USAGE, &err);
-	if (words > 0) {
-		error_set(&err, "unknown argument '%s'", argv[0]);
-		return complain(EXIT_USAGE, &err);
-	}
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||

@@ -2,8 +2,10 @@
 /* Folders and control files of a new node. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
+#include "control/assign.h"
 #include "svctool/init.h"
 
 int
@@ -53,6 +55,29 @@ make_line(struct maker *maker, const char *folder, const char *name,
 	return result;
 }
 
+/* users/cdb, from what was made or found. */
+static int
+compile_assign(struct maker *maker, struct error *err)
+{
+	const char *users = maker->node->home->users;
+	char *text = node_path(maker->node, "%s/assign", users);
+	char *cdb = node_path(maker->node, "%s/cdb", users);
+	int result = 0;
+
+	if (access(cdb, F_OK) == 0)
+		maker->kept++;
+	else {
+		result = assign_compile(text, cdb, err);
+		if (result == 0) {
+			make_say("made", "%s", cdb);
+			maker->made++;
+		}
+	}
+	free(cdb);
+	free(text);
+	return result;
+}
+
 int
 init_control(struct maker *maker, const struct init_options *options,
     struct error *err)
@@ -92,5 +117,5 @@ init_control(struct maker *maker, const struct init_options *options,
 		if (make_line(maker, rows[i].folder, rows[i].name,
 			rows[i].value, err) == -1)
 			return -1;
-	return 0;
+	return compile_assign(maker, err);
 }

@@ -23,14 +23,17 @@ init_domains(struct maker *maker, const struct init_options *options,
 		const char *domain = options->domains.items[i];
 		char *folder = node_path(node, "%s/%s", node->home->domains,
 		    domain);
-		const char *argv[] = { program, domain, NULL };
+		const char *argv[] = { program, "-n", domain, NULL };
 
 		if (access(folder, F_OK) == 0)
 			maker->kept++;
 		else {
 			result = spawn_wait(argv, err);
 			if (result == 0) {
-				make_say("made", "domain %s", domain);
+				make_say("made",
+				    "domain %s (postmaster without a "
+				    "password: vpasswd gives one)",
+				    domain);
 				maker->made++;
 			}
 		}

@@ -19,6 +19,13 @@ static const struct {
 	{ "start", cmd_start, "[--home DIR] [--timeout SECONDS]" },
 	{ "stop", cmd_stop, "[--home DIR] [--timeout SECONDS]" },
 	{ "restart", cmd_restart, "[--home DIR] [--timeout SECONDS]" },
+	{ "status", cmd_status, "[--home DIR] [--json]" },
+	{ "check", cmd_check, "[--home DIR]" },
+	{ "queue", cmd_queue,
+	    "add|remove|hold|release|fix NAME|NUMBER [--home DIR]\n"
+	    "            [--local] [--remote]" },
+	{ "systemd", cmd_systemd, "[--home DIR] --destdir DIR" },
+	{ "showctl", cmd_showctl, "[--home DIR]" },
 };
 
 int

@@ -114,9 +114,10 @@ make_file_again(struct maker *maker, const char *path, const char *text,
 	found = file_read(real, FILE_MAX, &old, err);
 	if (found == 1 && strcmp(old.data, text) != 0) {
 		result = file_replace(real, text, strlen(text), mode, err);
-		if (result == 0)
+		if (result == 0) {
 			make_say("changed", "%s", real);
-		maker->made++;
+			maker->made++;
+		}
 	} else
 		result = found == -1
 		    ? -1

@@ -1,12 +1,19 @@
 # svctool - makes, starts, stops, checks and shows a node
 LIBS += svctool/libsvctool.a
-svctool/libsvctool.a: svctool/args.o svctool/cmd_init.o \
-    svctool/cmd_lifecycle.o svctool/init_control.o svctool/init_domains.o \
-    svctool/init_rules.o svctool/init_tls.o svctool/make.o svctool/node.o \
-    svctool/ports.o svctool/proc.o svctool/ready.o svctool/run_script.o \
-    svctool/service.o svctool/spawn.o svctool/start.o svctool/stop.o \
-    svctool/supervise.o svctool/users.o
+svctool/libsvctool.a: svctool/args.o svctool/check_compiled.o \
+    svctool/check_owners.o svctool/check_queues.o svctool/check_services.o \
+    svctool/check_settings.o svctool/check_tls.o svctool/cmd_check.o \
+    svctool/cmd_init.o svctool/cmd_lifecycle.o svctool/cmd_queue.o \
+    svctool/cmd_showctl.o svctool/cmd_status.o svctool/cmd_systemd.o \
+    svctool/init_control.o svctool/init_domains.o svctool/init_rules.o \
+    svctool/init_tls.o svctool/make.o svctool/node.o svctool/ports.o \
+    svctool/proc.o svctool/queue_add.o svctool/queue_count.o \
+    svctool/queue_hold.o svctool/queue_ops.o svctool/queue_remove.o \
+    svctool/ready.o svctool/report.o svctool/report_json.o \
+    svctool/report_text.o svctool/run_script.o svctool/service.o \
+    svctool/spawn.o svctool/start.o svctool/stop.o svctool/supervise.o \
+    svctool/systemd_unit.o svctool/users.o
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a queue/libqueue.a \
     control/libcontrol.a base/libbase.a
-svctool/svctool: LDLIBS += -lcdb
+svctool/svctool: LDLIBS += -lcdb -ljansson

@@ -101,9 +101,9 @@ ready_service(const struct node *node, const char *name, struct error *err)
 {
 	if (ready_is_down(node, name))
 		return true;
-	if (!has_process(node, name, err))
-		return false;
 	if (ready_is_queue(node, name))
 		return queue_is_ready(node, name, err);
-	return !node_is_listener(name) || listener_is_ready(node, name, err);
+	if (node_is_listener(name))
+		return listener_is_ready(node, name, err);
+	return has_process(node, name, err);
 }

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/* May only those write and read who should? */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "control/identity.h"
+#include "svctool/check.h"
+#include "svctool/make.h"
+
+/* Checks one path that must exist. */
+static void
+check_path(struct check *check, const char *path, enum make_owner owner,
+    mode_t forbidden)
+{
+	struct identity identity = { .name = "root", .uid = 0 };
+	struct stat st;
+	struct error err;
+
+	if (lstat(path, &st) == -1) {
+		check_find(check, CHECK_ERROR, "%s: %s: 'svctool init' makes "
+					       "it",
+		    path, strerror(errno));
+		return;
+	}
+	if ((st.st_mode & forbidden) != 0)
+		check_find(check, CHECK_ERROR,
+		    "%s: its mode is %03o, which lets others %s it: chmod "
+		    "%03o '%s'",
+		    path, st.st_mode & 07777,
+		    (st.st_mode & forbidden & 0222) != 0 ? "change" : "read",
+		    st.st_mode & 07777 & ~forbidden, path);
+	if (geteuid() != 0 && owner == MAKE_OURS)
+		identity.uid = geteuid();
+	else if (owner != MAKE_OURS &&
+	    identity_find((enum identity_role)owner, &identity, &err) != 1) {
+		check_find(check, CHECK_ERROR, "%s: %s", path, err.text);
+		return;
+	}
+	if (st.st_uid != identity.uid)
+		check_find(check, CHECK_ERROR,
+		    "%s: it belongs to uid %lu, and should to uid %lu (%s): "
+		    "chown %lu '%s'",
+		    path, (unsigned long)st.st_uid,
+		    (unsigned long)identity.uid,
+		    geteuid() == 0 ? identity.name : "you",
+		    (unsigned long)identity.uid, path);
+}
+
+/* Below a folder: whatever a service runs or reads as root. */
+static void
+check_services_files(struct check *check)
+{
+	const struct home *home = check->node->home;
+	struct arg_list services = { .count = 0 };
+	struct error err;
+
+	if (node_services(check->node, &services, &err) == -1)
+		check_find(check, CHECK_ERROR, "%s", err.text);
+	for (size_t i = 0; i < services.count; i++) {
+		const char *name = services.items[i];
+		const char *const parts[] = { "", "/run", "/log", "/log/run",
+			"/variables" };
+
+		for (size_t j = 0; j < sizeof(parts) / sizeof(parts[0]); j++) {
+			char *path = xasprintf("%s/%s%s", home->service, name,
+			    parts[j]);
+
+			check_path(check, path, MAKE_OURS, 0022);
+			free(path);
+		}
+	}
+	arg_list_release(&services);
+}
+
+void
+check_owners(struct check *check)
+{
+	const struct home *home = check->node->home;
+	struct arg_list queues = { .count = 0 };
+	struct error err;
+	char *key = xasprintf("%s/servercert.pem", home->tls);
+	const struct {
+		const char *path;
+		enum make_owner owner;
+	} rows[] = {
+		{ home->root, MAKE_OURS },
+		{ home->control, MAKE_OURS },
+		{ home->users, MAKE_OURS },
+		{ home->domains, MAKE_VIRTUAL },
+		{ home->queue, MAKE_OURS },
+		{ home->service, MAKE_OURS },
+		{ home->run, MAKE_OURS },
+		{ home->log, MAKE_OURS },
+		{ home->tls, MAKE_OURS },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check_path(check, rows[i].path, rows[i].owner, 0022);
+	if (access(key, F_OK) == 0)
+		check_path(check, key,
+		    getenv("MQMAIL_USER") != NULL ? MAKE_SMTPD : MAKE_OURS,
+		    0027);
+	free(key);
+	check_services_files(check);
+	if (node_queues(check->node, &queues, &err) == -1)
+		check_find(check, CHECK_ERROR, "%s", err.text);
+	for (size_t i = 0; i < queues.count; i++) {
+		char *path = xasprintf("%s/%s", home->queue, queues.items[i]);
+
+		check_path(check, path, MAKE_QUEUE, 0022);
+		free(path);
+	}
+	arg_list_release(&queues);
+}

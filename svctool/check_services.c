@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/* Can every service run? */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "svctool/check.h"
+#include "svctool/ready.h"
+
+static void
+check_run(struct check *check, const char *name, const char *part)
+{
+	char *path = xasprintf("%s/%s/%s", check->node->home->service, name,
+	    part);
+
+	if (access(path, X_OK) == -1)
+		check_find(check, CHECK_ERROR,
+		    "%s: cannot be run: chmod 755 it, or remove the service "
+		    "and make it again with 'svctool init'",
+		    path);
+	free(path);
+}
+
+/* Two listeners on one port: only one of them can start. */
+static void
+check_ports(struct check *check, const struct arg_list *services)
+{
+	for (size_t i = 0; i < services->count; i++) {
+		struct port_address a, b;
+		struct error err;
+
+		if (!node_is_listener(services->items[i]))
+			continue;
+		if (ready_listen_address(check->node, services->items[i], &a,
+			&err) == -1) {
+			check_find(check, CHECK_ERROR, "%s", err.text);
+			continue;
+		}
+		for (size_t j = 0; j < i; j++)
+			if (node_is_listener(services->items[j]) &&
+			    ready_listen_address(check->node,
+				services->items[j], &b, &err) == 0 &&
+			    a.port == b.port &&
+			    (strcmp(a.ip, b.ip) == 0 ||
+				strcmp(a.ip, "0.0.0.0") == 0 ||
+				strcmp(b.ip, "0.0.0.0") == 0))
+				check_find(check, CHECK_ERROR,
+				    "%s/%s/variables/LISTEN: port %u is also "
+				    "that of %s: change one, then svctool "
+				    "restart",
+				    check->node->home->service,
+				    services->items[i], a.port,
+				    services->items[j]);
+	}
+}
+
+void
+check_services(struct check *check)
+{
+	struct arg_list services = { .count = 0 };
+	struct arg_list queues = { .count = 0 };
+	struct error err;
+
+	if (node_services(check->node, &services, &err) == -1 ||
+	    node_queues(check->node, &queues, &err) == -1)
+		check_find(check, CHECK_ERROR, "%s", err.text);
+	for (size_t i = 0; i < services.count; i++) {
+		check_run(check, services.items[i], "run");
+		check_run(check, services.items[i], "log/run");
+	}
+	for (size_t i = 0; i < queues.count; i++) {
+		char *path = xasprintf("%s/%s", check->node->home->service,
+		    queues.items[i]);
+
+		if (access(path, F_OK) == -1)
+			check_find(check, CHECK_ERROR,
+			    "%s: the queue has no service, so nothing "
+			    "delivers it: svctool queue add %s",
+			    path, queues.items[i]);
+		free(path);
+	}
+	check_ports(check, &services);
+	arg_list_release(&queues);
+	arg_list_release(&services);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* Can tls/servercert.pem be used, and for how long? */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "svctool/check.h"
+#include "svctool/spawn.h"
+
+enum { WARN_BEFORE_DAYS = 14, DAY_S = 86400 };
+
+/* Is it still valid then?  openssl-x509(1) answers by its exit code. */
+static bool
+is_valid_in(const char *path, unsigned days)
+{
+	char *seconds = xasprintf("%u", days * DAY_S);
+	const char *argv[] = { "openssl", "x509", "-noout", "-checkend",
+		seconds, "-in", path, NULL };
+	bool is_valid = spawn_filter(argv, "/dev/null", NULL) == 0;
+
+	free(seconds);
+	return is_valid;
+}
+
+void
+check_tls(struct check *check)
+{
+	char *path = xasprintf("%s/servercert.pem", check->node->home->tls);
+
+	if (access(path, F_OK) == -1)
+		check_find(check, CHECK_WARNING,
+		    "%s: there is none, so STARTTLS is not offered: put "
+		    "certificate chain and key there, or run 'svctool init' "
+		    "for a self-signed one",
+		    path);
+	else if (!is_valid_in(path, 0))
+		check_find(check, CHECK_ERROR,
+		    "%s: the certificate has expired: put a new one there, "
+		    "then svc -h the listeners",
+		    path);
+	else if (!is_valid_in(path, WARN_BEFORE_DAYS))
+		check_find(check, CHECK_WARNING,
+		    "%s: the certificate expires within %d days: put a new "
+		    "one there, then svc -h the listeners",
+		    path, WARN_BEFORE_DAYS);
+	free(path);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool systemd: units that run the same services without supervise. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "svctool/args.h"
+#include "svctool/make.h"
+#include "svctool/ready.h"
+#include "svctool/svctool.h"
+#include "svctool/systemd_unit.h"
+
+static int
+write_unit(struct maker *maker, const char *name, const struct buf *text,
+    struct error *err)
+{
+	char *path = xasprintf("/etc/systemd/system/%s", name);
+	int result = make_file_again(maker, path, text->data, 0644, MAKE_OURS,
+	    err);
+
+	free(path);
+	return result;
+}
+
+static int
+write_service(struct maker *maker, const struct node *source,
+    const char *name, struct error *err)
+{
+	char *unit = xasprintf("mqmail-%s.service", name);
+	char *folder = xasprintf("%s/%s", source->home->service, name);
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	systemd_unit_service(&text, name, folder,
+	    ready_is_queue(source, name));
+	result = write_unit(maker, unit, &text, err);
+	buf_release(&text);
+	free(folder);
+	free(unit);
+	return result;
+}
+
+/* Of the services of source, to where maker writes. */
+static int
+write_units(struct maker *maker, const struct node *source, struct error *err)
+{
+	struct arg_list services = { .count = 0 };
+	struct buf target;
+	int result = node_services(source, &services, err);
+
+	buf_init(&target);
+	if (result == 0)
+		result = make_folder(maker, "/etc/systemd/system", 0755,
+		    MAKE_OURS, err);
+	for (size_t i = 0; result == 0 && i < services.count; i++)
+		if (!ready_is_down(source, services.items[i]))
+			result = write_service(maker, source,
+			    services.items[i], err);
+	systemd_unit_target(&target);
+	if (result == 0)
+		result = write_unit(maker, "mqmail.target", &target, err);
+	buf_release(&target);
+	arg_list_release(&services);
+	return result;
+}
+
+/*
+ * With --destdir the node may lie below it (packaging), or be a real one whose
+ * units are written elsewhere.
+ */
+int
+cmd_systemd(int argc, char **argv)
+{
+	const char *home = NULL, *destdir = NULL;
+	const struct arg_row rows[] = {
+		{ "home", ARG_TEXT, &home },
+		{ "destdir", ARG_TEXT, &destdir },
+		{ NULL, ARG_FLAG, NULL },
+	};
+	struct maker maker = { .made = 0 };
+	struct node *installed = NULL, *target;
+	const struct node *source;
+	struct error err;
+	int code = EXIT_FINE;
+
+	if (args_parse_options(rows, argc, argv, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	target = node_new(home, destdir, &err);
+	if (target != NULL)
+		installed = node_new(home, NULL, &err);
+	maker.node = target;
+	source = target != NULL && node_exists(target, &err) ? target
+							      : installed;
+	if (source == NULL || !node_exists(source, &err) ||
+	    write_units(&maker, source, &err) == -1)
+		code = complain(EXIT_TROUBLE, &err);
+	else
+		printf("to use them: systemctl daemon-reload && systemctl "
+		       "enable --now mqmail.target (and not svctool start)\n");
+	node_free(&installed);
+	node_free(&target);
+	return code;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* What the subcommands of svctool queue share. */
+#include "svctool/queue_ops.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "queue/dir.h"
+#include "svctool/make.h"
+#include "svctool/proc.h"
+#include "svctool/ready.h"
+#include "svctool/supervise.h"
+
+enum { LOOK_AGAIN_MS = 20 };
+
+int
+queue_must_exist(const struct node *node, const char *name, struct error *err)
+{
+	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	int result = access(path, F_OK);
+
+	if (result == -1)
+		error_set(err,
+		    "no queue '%s': 'svctool status' lists those that there "
+		    "are",
+		    path);
+	free(path);
+	return result;
+}
+
+int
+queue_stop(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+	int result = supervise_send(folder, "d", err);
+
+	if (result == 1)
+		make_say("stop", "%s", name);
+	while (result != -1 && (result = queue_is_owned(queue, err)) == 1) {
+		if (clock_ms() >= deadline) {
+			result = error_set(err,
+			    "'%s' still has a process after %u s: 'svctool "
+			    "status' shows it",
+			    queue, timeout_s);
+			break;
+		}
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	free(queue);
+	free(folder);
+	return result == -1 ? -1 : 0;
+}
+
+int
+queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+
+	if (proc_find_svscan(node->home->service) == 0) {
+		make_say("note", "the node is not running, so %s is not",
+		    name);
+		return 0;
+	}
+	while (!ready_service(node, name, err)) {
+		if (clock_ms() >= deadline)
+			return error_context(err, "%s is not ready after %u s",
+			    name, timeout_s);
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	make_say("up", "%s", name);
+	return 0;
+}
+
+long
+queue_messages(const struct node *node, const char *name, struct error *err)
+{
+	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	struct queue_dir *queue = queue_dir_open(path, err);
+	long count = queue == NULL ? -1 : 0;
+
+	for (unsigned i = 0; queue != NULL && count >= 0 && i < queue->split;
+	     i++) {
+		char *folder = xasprintf("%s/mess/%u", path, i);
+		DIR *dir = opendir(folder);
+		const struct dirent *entry;
+
+		if (dir == NULL)
+			count = error_sys(err, "cannot read '%s'", folder);
+		while (dir != NULL && (entry = readdir(dir)) != NULL)
+			count += entry->d_name[0] != '.';
+		if (dir != NULL)
+			closedir(dir);
+		free(folder);
+	}
+	if (queue != NULL)
+		queue_dir_close(&queue);
+	free(path);
+	return count;
+}

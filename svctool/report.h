@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* What a node is doing now: collected once, shown as text or JSON. */
+#ifndef SVCTOOL_REPORT_H
+#define SVCTOOL_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "queue/health.h"
+#include "svctool/node.h"
+#include "svctool/supervise.h"
+
+struct report_service {
+	char *name;
+	struct supervise_state state, log_state;
+	bool is_off;   /* a file "down" says that it is not to run */
+	bool is_ready; /* does its work, see ready.h */
+	bool is_fine;
+	char *listen;  /* "127.0.0.1:25", or "" */
+	char *problem; /* why it is not fine, or "" */
+};
+
+struct report_queue {
+	char *name;
+	struct health health; /* zero and down when it has never run */
+	char *problem;        /* why nothing could be told, or "" */
+	bool is_fine;
+};
+
+struct report {
+	char *home;
+	pid_t svscan; /* 0: none */
+	bool is_fine; /* everything that should be up is */
+	struct report_service *services;
+	size_t service_count;
+	struct report_queue *queues;
+	size_t queue_count;
+};
+
+/* 0, or -1 with the reason.  Release it in both cases. */
+int report_collect(const struct node *node, struct report *report_out,
+    struct error *err);
+void report_release(struct report *report);
+
+void report_print_text(const struct report *report);
+/* The fields are in svctool(8). */
+void report_print_json(const struct report *report);
+
+#endif

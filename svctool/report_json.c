@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/* A node's report for programs; jansson, which no other file includes. */
+#include "svctool/report.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+static json_t *
+service_json(const struct report_service *service)
+{
+	json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}",
+	    "name", service->name, "supervised", service->state.is_supervised,
+	    "pid", (json_int_t)service->state.pid, "since",
+	    (json_int_t)service->state.since, "ready", service->is_ready,
+	    "off", service->is_off, "log", service->log_state.pid != 0, "ok",
+	    service->is_fine);
+
+	json_object_set_new(object, "state",
+	    json_string(service->state.pid != 0 ||
+			(!service->state.is_supervised && service->is_ready)
+		    ? "up"
+		    : "down"));
+	if (*service->listen != '\0')
+		json_object_set_new(object, "listen",
+		    json_string(service->listen));
+	if (*service->problem != '\0')
+		json_object_set_new(object, "problem",
+		    json_string(service->problem));
+	return object;
+}
+
+static void
+set_number(json_t *object, const char *name, uint64_t value)
+{
+	json_object_set_new(object, name, json_integer((json_int_t)value));
+}
+
+static json_t *
+queue_json(const struct report_queue *queue)
+{
+	const struct health *health = &queue->health;
+	json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name",
+	    queue->name, "state", health_state_name(health->state), "ok",
+	    queue->is_fine, "held_local", health->is_held_local,
+	    "held_remote", health->is_held_remote);
+
+	set_number(object, "pid", (uint64_t)health->pid);
+	set_number(object, "since", (uint64_t)health->started_at);
+	set_number(object, "backlog", health->backlog);
+	set_number(object, "backlog_todo", health->backlog_todo);
+	set_number(object, "accepted", health->accepted);
+	set_number(object, "finished", health->finished);
+	set_number(object, "delivered", health->delivered);
+	set_number(object, "deferred", health->deferred);
+	set_number(object, "failed", health->failed);
+	set_number(object, "local_running", health->local_running);
+	set_number(object, "local_limit", health->local_limit);
+	set_number(object, "remote_running", health->remote_running);
+	set_number(object, "remote_limit", health->remote_limit);
+	set_number(object, "commit_latency_us", health->commit_latency_us);
+	json_object_set_new(object, "commit_batch",
+	    json_real(health->commit_batch / 100.0));
+	set_number(object, "free_bytes", health->free_bytes);
+	set_number(object, "workers", health->workers);
+	if (*queue->problem != '\0')
+		json_object_set_new(object, "problem",
+		    json_string(queue->problem));
+	return object;
+}
+
+void
+report_print_json(const struct report *report)
+{
+	json_t *services = json_array();
+	json_t *queues = json_array();
+	json_t *object;
+
+	for (size_t i = 0; i < report->service_count; i++)
+		json_array_append_new(services,
+		    service_json(&report->services[i]));
+	for (size_t i = 0; i < report->queue_count; i++)
+		json_array_append_new(queues, queue_json(&report->queues[i]));
+	object = json_pack("{s:s, s:b, s:I, s:o, s:o}", "home", report->home,
+	    "ok", report->is_fine, "svscan", (json_int_t)report->svscan,
+	    "services", services, "queues", queues);
+	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(object);
+}

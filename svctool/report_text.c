@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: ISC */
+/* A node's report for people. */
+#include "svctool/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { DATE_SIZE = 32, AMOUNT_SIZE = 32 };
+
+/* Local time, as the operator's clock shows it; "-" for none. */
+static const char *
+date(time_t when, char out[DATE_SIZE])
+{
+	struct tm parts;
+
+	if (when == 0 || localtime_r(&when, &parts) == NULL ||
+	    strftime(out, DATE_SIZE, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+		snprintf(out, DATE_SIZE, "-");
+	return out;
+}
+
+static const char *
+bytes(uint64_t count, char out[AMOUNT_SIZE])
+{
+	static const char units[] = "BKMGTPE";
+	double amount = (double)count;
+	unsigned unit = 0;
+
+	while (amount >= 1024 && units[unit + 1] != '\0') {
+		amount /= 1024;
+		unit++;
+	}
+	snprintf(out, AMOUNT_SIZE, amount < 10 && unit > 0 ? "%.1f%c"
+							   : "%.0f%c",
+	    amount, units[unit]);
+	return out;
+}
+
+static const char *
+service_state(const struct report_service *service)
+{
+	if (!service->state.is_supervised)
+		return service->is_ready ? "up*" : "down";
+	if (service->state.pid == 0)
+		return "down";
+	return service->is_ready ? "up" : "starting";
+}
+
+static void
+print_service(const struct report_service *service)
+{
+	char when[DATE_SIZE];
+
+	printf("%-20s %-9s %8ld  %-19s  %-3s  %s\n", service->name,
+	    service_state(service), (long)service->state.pid,
+	    date(service->state.is_supervised ? service->state.since : 0,
+		when),
+	    service->log_state.pid != 0 ? "up" : "-", service->listen);
+	if (*service->problem != '\0')
+		printf("    %s\n", service->problem);
+}
+
+static const char *
+held(const struct health *health)
+{
+	if (health->is_held_local)
+		return health->is_held_remote ? "all" : "local";
+	return health->is_held_remote ? "remote" : "-";
+}
+
+static void
+print_queue(const struct report_queue *queue)
+{
+	const struct health *health = &queue->health;
+	char running[AMOUNT_SIZE], space[AMOUNT_SIZE];
+
+	snprintf(running, sizeof(running), "%u/%u", health->local_running,
+	    health->local_limit);
+	printf("%-10s %-9s %9" PRIu64 " %7" PRIu64 " %9s %8.1fms %7s %9" PRIu64
+	       " %8" PRIu64 " %6" PRIu64 "  %s\n",
+	    queue->name, health_state_name(health->state), health->backlog,
+	    health->backlog_todo, running, health->commit_latency_us / 1000.0,
+	    bytes(health->free_bytes, space), health->delivered,
+	    health->deferred, health->failed, held(health));
+	if (*queue->problem != '\0')
+		printf("    %s\n", queue->problem);
+}
+
+void
+report_print_text(const struct report *report)
+{
+	bool is_star = false;
+
+	printf("node %s: %s", report->home,
+	    report->is_fine ? "up" : "NOT fine");
+	if (report->svscan != 0)
+		printf(", svscan pid %ld\n\n", (long)report->svscan);
+	else
+		printf(", svscan does not run\n\n");
+	printf("%-20s %-9s %8s  %-19s  %-3s  %s\n", "SERVICE", "STATE", "PID",
+	    "SINCE", "LOG", "LISTENS");
+	for (size_t i = 0; i < report->service_count; i++) {
+		print_service(&report->services[i]);
+		is_star |= !report->services[i].state.is_supervised &&
+		    report->services[i].is_ready;
+	}
+	if (is_star)
+		printf("  * works, but not under supervise\n");
+	printf("\n%-10s %-9s %9s %7s %9s %10s %7s %9s %8s %6s  %s\n", "QUEUE",
+	    "STATE", "BACKLOG", "NEW", "RUNNING", "COMMIT", "FREE",
+	    "DELIVERED", "DEFERRED", "FAILED", "HELD");
+	for (size_t i = 0; i < report->queue_count; i++)
+		print_queue(&report->queues[i]);
+}

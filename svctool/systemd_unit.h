@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Texts of systemd units.  A unit runs the service's own run file, so there is
+ * one place that says how; the journal takes what multilog would.
+ */
+#ifndef SVCTOOL_SYSTEMD_UNIT_H
+#define SVCTOOL_SYSTEMD_UNIT_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+/* folder: of the service.  A queue's processes get time to finish. */
+void systemd_unit_service(struct buf *buf, const char *name,
+    const char *folder, bool is_queue);
+
+/* mqmail.target, which all the services belong to. */
+void systemd_unit_target(struct buf *buf);
+
+#endif
