@@ -18,6 +18,8 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
+enum { READ_BYTES = 4096, FILE_MAX_BYTES = 64 * 1024 * 1024 };
+
 static const char *const folder_names[QUEUE_FOLDER_COUNT] = {
 	[QUEUE_MESS] = "mess",
 	[QUEUE_INFO] = "info",
@@ -164,6 +166,31 @@ queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
 	queue_name(name, id, "");
 	return openat(queue_dir_fd(dir, folder, id), name,
 	    flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+int
+queue_read(int fd, struct buf *buf)
+{
+	size_t done = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		buf_reserve(buf, READ_BYTES);
+		n = pread(fd, buf->data + buf->length, READ_BYTES,
+		    (off_t)done);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return (int)n;
+		done += (size_t)n;
+		buf->length += (size_t)n;
+		buf->data[buf->length] = '\0';
+		if (done > FILE_MAX_BYTES) {
+			errno = EFBIG;
+			return -1;
+		}
+	}
 }
 
 int

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 enum { QUEUE_SPLIT = 23, QUEUE_SPLIT_MAX = 1009, QUEUE_NAME_SIZE = 32 };
@@ -56,6 +57,12 @@ void queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id,
 /* Opens a message's file; flags as open(2), always close-on-exec. */
 int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
     uint64_t id, int flags);
+
+/*
+ * Reads an open file of the queue from its start, whole, behind what buf
+ * holds.  0; -1 with errno (EFBIG: over 64 MiB, which no file here may be).
+ */
+int queue_read(int fd, struct buf *buf);
 
 /* Removes a message's file.  0 also when it was not there, else -1. */
 int queue_unlink(const struct queue_dir *dir, enum queue_folder folder,

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: ISC */
+/* Puts a message into a queue by writing its files. */
+#include "queue/direct.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "queue/dir.h"
+#include "queue/exitcode.h"
+
+struct direct {
+	struct queue_dir *dir;
+	uint64_t id;
+	int mess_fd;
+	bool has_intd;
+};
+
+static int
+trouble(int code, struct error *err, const char *what)
+{
+	int result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR
+							: code;
+
+	error_sys(err, "cannot %s", what);
+	return result;
+}
+
+int
+direct_open(const char *queue_path, struct direct **direct_out,
+    struct error *err)
+{
+	struct direct *direct = xcalloc(1, sizeof(*direct));
+	char first[64], name[QUEUE_NAME_SIZE];
+	struct stat st;
+	int pid, result;
+
+	direct->mess_fd = -1;
+	direct->dir = queue_dir_open(queue_path, err);
+	if (direct->dir == NULL) {
+		free(direct);
+		return QQ_CHDIR;
+	}
+	pid = queue_dir_fd(direct->dir, QUEUE_PID, 0);
+	snprintf(first, sizeof(first), "%ld.%ld.1", (long)getpid(),
+	    (long)time(NULL));
+	direct->mess_fd = openat(pid, first,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (direct->mess_fd == -1 || fstat(direct->mess_fd, &st) == -1) {
+		result = trouble(QQ_PID, err, "make a file in pid/");
+		direct_abort(&direct);
+		return result;
+	}
+	queue_name(name, st.st_ino, "");
+	if (renameat(pid, first,
+		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) ==
+	    -1) {
+		result = trouble(QQ_LINK_MESS, err, "name a file in mess/");
+		unlinkat(pid, first, 0);
+		direct_abort(&direct);
+		return result;
+	}
+	direct->id = st.st_ino; /* S2 */
+	*direct_out = direct;
+	return QQ_OK;
+}
+
+int
+direct_write(struct direct *direct, const char *data, size_t length,
+    struct error *err)
+{
+	if (file_write_all(direct->mess_fd, data, length) == -1)
+		return trouble(QQ_WRITE_ERROR, err, "write the message");
+	return QQ_OK;
+}
+
+static int
+write_intd(struct direct *direct, const char *record, size_t length,
+    struct error *err)
+{
+	int fd = queue_open_file(direct->dir, QUEUE_INTD, direct->id,
+	    O_WRONLY | O_CREAT | O_EXCL);
+	int result = QQ_OK;
+
+	if (fd == -1)
+		return trouble(QQ_INTD, err, "make a file in intd/");
+	direct->has_intd = true; /* S3 */
+	if (file_write_all(fd, record, length) == -1)
+		result = trouble(QQ_WRITE_ERROR, err, "write the envelope");
+	else if (fsync(fd) == -1)
+		result = trouble(QQ_SYNC, err, "sync the envelope");
+	close(fd);
+	return result;
+}
+
+/* The names: S4, durable only when both folders are synced. */
+static int
+name_todo(struct direct *direct, struct error *err)
+{
+	int mess = queue_dir_fd(direct->dir, QUEUE_MESS, direct->id);
+	int todo = queue_dir_fd(direct->dir, QUEUE_TODO, direct->id);
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, direct->id, "");
+	if (fsync(mess) == -1)
+		return trouble(QQ_SYNC_FOLDER, err, "sync mess/");
+	if (renameat(queue_dir_fd(direct->dir, QUEUE_INTD, direct->id), name,
+		todo, name) == -1)
+		return trouble(QQ_LINK_TODO, err, "name a file in todo/");
+	direct->has_intd = false;
+	if (fsync(todo) == -1) {
+		int result = trouble(QQ_SYNC_FOLDER, err, "sync todo/");
+
+		queue_unlink(direct->dir, QUEUE_TODO, direct->id);
+		return result;
+	}
+	return QQ_OK;
+}
+
+/* Tells a qmail-send that came up meanwhile.  None is not a failure. */
+static void
+pull_trigger(const struct direct *direct)
+{
+	char *path = queue_lock_path(direct->dir->path, "trigger");
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd != -1) {
+		if (write(fd, "", 1) == -1)
+			errno = 0; /* full: it is pulled already */
+		close(fd);
+	}
+	free(path);
+}
+
+int
+direct_commit(struct direct **direct_in, const char *record, size_t length,
+    struct error *err)
+{
+	struct direct *direct = *direct_in;
+	int result = QQ_OK;
+
+	if (fsync(direct->mess_fd) == -1)
+		result = trouble(QQ_SYNC, err, "sync the message");
+	if (result == QQ_OK)
+		result = write_intd(direct, record, length, err);
+	if (result == QQ_OK)
+		result = name_todo(direct, err);
+	if (result == QQ_OK) {
+		pull_trigger(direct);
+		direct->id = 0; /* it is qmail-send's now */
+	}
+	direct_abort(direct_in);
+	return result;
+}
+
+void
+direct_abort(struct direct **direct_in)
+{
+	struct direct *direct = *direct_in;
+
+	if (direct == NULL)
+		return;
+	if (direct->has_intd)
+		queue_unlink(direct->dir, QUEUE_INTD, direct->id);
+	if (direct->id != 0)
+		queue_unlink(direct->dir, QUEUE_MESS, direct->id);
+	if (direct->mess_fd != -1)
+		close(direct->mess_fd);
+	queue_dir_close(&direct->dir);
+	free(direct);
+	*direct_in = NULL;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/* queue-fix: makes or repairs a queue (queue-fix(8)). */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/scan.h"
+#include "control/identity.h"
+#include "queue/dir.h"
+#include "queue/fix.h"
+
+static void
+usage(void)
+{
+	fatal(100, "usage: queue-fix [-Nv] [-s split] QUEUEDIR");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct fix_options options = { .split = QUEUE_SPLIT,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+	struct identity owner;
+	struct error err;
+	uint64_t split;
+	int option, changes;
+
+	log_open("queue-fix");
+	while ((option = getopt(argc, argv, "Nvs:")) != -1)
+		switch (option) {
+		case 'N':
+			options.is_test = true;
+			break;
+		case 'v':
+			options.is_verbose = true;
+			break;
+		case 's':
+			if (!scan_u64(optarg, QUEUE_SPLIT_MAX, &split) ||
+			    split == 0)
+				fatal(100, "-s %s: the split is 1 to %d",
+				    optarg, QUEUE_SPLIT_MAX);
+			options.split = (unsigned)split;
+			break;
+		default:
+			usage();
+		}
+	if (optind != argc - 1)
+		usage();
+	if (getuid() == 0) {
+		if (identity_find(IDENTITY_QUEUE, &owner, &err) != 1)
+			fatal(111, "%s", err.text);
+		options.uid = owner.uid;
+		options.gid = owner.gid;
+	}
+	changes = queue_fix(argv[optind], &options, &err);
+	if (changes == -1)
+		fatal(111, "%s", err.text);
+	if (options.is_verbose || changes > 0)
+		printf("%s: %d change%s%s\n", argv[optind], changes,
+		    changes == 1 ? "" : "s",
+		    options.is_test ? " to make" : " made");
+	return options.is_test && changes > 0 ? 1 : 0;
+}

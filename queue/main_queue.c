@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmail-queue: queues one message, fd 0, with its envelope, fd 1
+ * (qmail-queue(8)).  The exit code is the whole answer.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/home.h"
+#include "control/identity.h"
+#include "control/settings.h"
+#include "queue/direct.h"
+#include "queue/envelope.h"
+#include "queue/exitcode.h"
+#include "queue/sink.h"
+#include "queue/sink_settings.h"
+
+enum { DEATH_S = 86400, READ_BYTES = 65536 };
+
+/* Where the message goes: a running queue, or its files. */
+struct way {
+	struct sink *sink;
+	struct direct *direct;
+	struct error err;
+};
+
+static void
+die(int signal_number)
+{
+	(void)signal_number;
+	_exit(QQ_TIMEOUT); /* the client that goes away leaves nothing */
+}
+
+static int
+write_way(struct way *way, const char *data, size_t length)
+{
+	return way->sink != NULL
+	    ? sink_write(way->sink, data, length)
+	    : direct_write(way->direct, data, length, &way->err);
+}
+
+/* qmail's own Received line. */
+static int
+write_received(struct way *way)
+{
+	char date[CLOCK_DATE_SIZE], line[200];
+	uid_t uid = getuid();
+	struct identity smtpd;
+	int length;
+
+	clock_date(time(NULL), date);
+	if (uid != 0 && uid != geteuid() &&
+	    identity_find(IDENTITY_SMTPD, &smtpd, NULL) == 1 &&
+	    uid == smtpd.uid)
+		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
+		    "invoked from network); %s\n", (long)getpid(), date);
+	else
+		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
+		    "invoked by uid %lu); %s\n", (long)getpid(),
+		    (unsigned long)uid, date);
+	return write_way(way, line, (size_t)length);
+}
+
+static int
+copy_message(struct way *way)
+{
+	char *buffer = xmalloc(READ_BYTES);
+	int result = write_received(way);
+
+	while (result == QQ_OK) {
+		ssize_t n = read(0, buffer, READ_BYTES);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			result = QQ_READ_ERROR;
+		if (n <= 0)
+			break;
+		result = write_way(way, buffer, (size_t)n);
+	}
+	free(buffer);
+	return result;
+}
+
+static int
+read_envelope(struct buf *record)
+{
+	for (;;) {
+		ssize_t n;
+
+		buf_reserve(record, READ_BYTES);
+		n = read(1, record->data + record->length, READ_BYTES);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return QQ_READ_ERROR;
+		if (n == 0)
+			return QQ_OK;
+		record->length += (size_t)n;
+		if (record->length > ENVELOPE_MAX_BYTES)
+			return QQ_ADDRESS_TOO_LONG;
+	}
+}
+
+/* Is some address over the limit, which has an exit code of its own? */
+static bool
+has_long_address(const struct buf *record)
+{
+	const char *at = record->data, *end = at + record->length;
+
+	while (at < end) {
+		size_t length = strnlen(at, (size_t)(end - at));
+
+		if (length > ENVELOPE_ADDRESS_MAX)
+			return true;
+		at += length + 1;
+	}
+	return false;
+}
+
+static int
+commit_direct(struct way *way, struct envelope *envelope)
+{
+	struct buf record = BUF_INIT;
+	const char *header = getenv("QQEH");
+	int result;
+
+	envelope->uid = getuid();
+	envelope->qp = (unsigned long)getpid();
+	if (header != NULL)
+		envelope->header = header;
+	envelope_format(&record, envelope);
+	result = direct_commit(&way->direct, record.data, record.length,
+	    &way->err);
+	buf_release(&record);
+	return result;
+}
+
+static int
+commit(struct way *way)
+{
+	struct buf record = BUF_INIT;
+	struct envelope envelope;
+	char text[256];
+	int result = read_envelope(&record);
+
+	if (result == QQ_OK && has_long_address(&record))
+		result = QQ_ADDRESS_TOO_LONG;
+	if (result == QQ_OK &&
+	    envelope_parse(record.data, record.length, true, &envelope,
+		&way->err) == -1)
+		result = QQ_ENVELOPE;
+	if (result == QQ_OK) {
+		if (way->sink != NULL) {
+			struct sink_envelope accepted = {
+				.sender = envelope.sender,
+				.recipients = envelope.recipients,
+				.recipient_count = envelope.recipient_count,
+				.qp = (unsigned long)getpid()
+			};
+
+			result = sink_commit(&way->sink, &accepted, text,
+			    sizeof(text));
+		} else
+			result = commit_direct(way, &envelope);
+		envelope_release(&envelope);
+	}
+	buf_release(&record);
+	return result;
+}
+
+/* No queue's process answers: its files, if we may. */
+static int
+open_direct(struct way *way, const struct sink_options *options)
+{
+	const char *queue_dir = getenv("QUEUEDIR");
+	unsigned i;
+	int result;
+
+	if (queue_dir != NULL && queue_dir[0] != '\0')
+		return direct_open(queue_dir, &way->direct, &way->err);
+	for (i = 0; i < options->queue_count; i++) {
+		char *path = xasprintf("%s/queue%u", options->queue_base,
+		    options->queue_start + i);
+
+		result = direct_open(path, &way->direct, &way->err);
+		free(path);
+		if (result == QQ_OK)
+			return QQ_OK;
+	}
+	return QQ_NETWORK;
+}
+
+static int
+open_way(struct way *way, struct sink_pool *pool,
+    const struct sink_options *options)
+{
+	int result = sink_open(pool, NULL, &way->sink);
+
+	if (result == QQ_OK)
+		result = sink_begin(way->sink);
+	if (result == QQ_OK || result == QQ_WRITE_ERROR)
+		return result;
+	sink_abort(&way->sink);
+	return open_direct(way, options);
+}
+
+int
+main(void)
+{
+	struct home *home = home_new();
+	struct settings *settings;
+	struct sink_options options;
+	struct sink_pool *pool;
+	struct way way = { .sink = NULL };
+	int result;
+
+	log_open("qmail-queue");
+	signal(SIGALRM, die);
+	signal(SIGPIPE, SIG_IGN);
+	alarm(DEATH_S);
+	/* It is itself what QMAILQUEUE of a session would have run. */
+	unsetenv("QMAILQUEUE");
+	settings = settings_load(home->control, "qmail-queue", NULL,
+	    &way.err);
+	if (settings == NULL) {
+		log_line("fatal: %s", way.err.text);
+		return QQ_BAD_CONFIG;
+	}
+	sink_options_set(&options, settings, home);
+	pool = sink_pool_new(&options);
+	result = open_way(&way, pool, &options);
+	if (result == QQ_OK)
+		result = copy_message(&way);
+	if (result == QQ_OK)
+		result = commit(&way);
+	sink_abort(&way.sink);
+	direct_abort(&way.direct);
+	if (result != QQ_OK && way.err.text[0] != '\0')
+		log_line("fatal: %s", way.err.text);
+	sink_pool_free(&pool);
+	settings_free(&settings);
+	home_free(&home);
+	return result;
+}

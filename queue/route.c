@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* Which recipients are local and which remote. */
+#include "queue/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+/* A line of virtualdomains: key ":" prefix; an empty prefix is an exception. */
+struct rule {
+	char *key;
+	char *prefix;
+};
+
+struct route {
+	char *envnoathost;
+	char **locals, **percenthack; /* sorted */
+	size_t local_count, percent_count;
+	struct rule *rules; /* sorted by key */
+	size_t rule_count;
+};
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const char *const *first = a, *const *second = b;
+
+	return strcasecmp(*first, *second);
+}
+
+static int
+compare_rules(const void *a, const void *b)
+{
+	const struct rule *first = a, *second = b;
+
+	return strcasecmp(first->key, second->key);
+}
+
+static char **
+copy_names(const struct setting_list *list, size_t *count_out)
+{
+	char **names = xcalloc(list->count, sizeof(*names));
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		names[i] = xstrdup(list->items[i]);
+	qsort(names, list->count, sizeof(*names), compare_names);
+	*count_out = list->count;
+	return names;
+}
+
+static int
+copy_rules(struct route *route, const struct setting_list *list,
+    struct error *err)
+{
+	size_t i;
+
+	route->rules = xcalloc(list->count, sizeof(*route->rules));
+	for (i = 0; i < list->count; i++) {
+		const char *colon = strchr(list->items[i], ':');
+
+		if (colon == NULL)
+			return error_set(err, "control/virtualdomains: '%s' "
+			    "has no ':'; a rule is domain:prefix",
+			    list->items[i]);
+		route->rules[i].key = xstrndup(list->items[i],
+		    (size_t)(colon - list->items[i]));
+		route->rules[i].prefix = xstrdup(colon + 1);
+		route->rule_count++;
+	}
+	qsort(route->rules, route->rule_count, sizeof(*route->rules),
+	    compare_rules);
+	return 0;
+}
+
+struct route *
+route_new(const struct settings *settings, struct error *err)
+{
+	struct route *route = xcalloc(1, sizeof(*route));
+
+	route->envnoathost = xstrdup(settings_text(settings,
+	    SETTING_envnoathost));
+	route->locals = copy_names(settings_list(settings, SETTING_locals),
+	    &route->local_count);
+	route->percenthack = copy_names(settings_list(settings,
+	    SETTING_percenthack), &route->percent_count);
+	if (copy_rules(route, settings_list(settings, SETTING_virtualdomains),
+		err) == -1)
+		route_free(&route);
+	return route;
+}
+
+static void
+free_names(char **names, size_t count)
+{
+	while (count > 0)
+		free(names[--count]);
+	free(names);
+}
+
+void
+route_free(struct route **route_in)
+{
+	struct route *route = *route_in;
+	size_t i;
+
+	if (route == NULL)
+		return;
+	free_names(route->locals, route->local_count);
+	free_names(route->percenthack, route->percent_count);
+	for (i = 0; i < route->rule_count; i++) {
+		free(route->rules[i].key);
+		free(route->rules[i].prefix);
+	}
+	free(route->rules);
+	free(route->envnoathost);
+	free(route);
+	*route_in = NULL;
+}
+
+static bool
+has_name(char *const *names, size_t count, const char *name)
+{
+	return bsearch(&name, names, count, sizeof(*names), compare_names) !=
+	    NULL;
+}
+
+static const struct rule *
+find_rule(const struct route *route, const char *key)
+{
+	struct rule wanted = { .key = NULL };
+
+	memcpy(&wanted.key, &key, sizeof(key)); /* only compared */
+	return bsearch(&wanted, route->rules, route->rule_count,
+	    sizeof(*route->rules), compare_rules);
+}
+
+/* The whole address, the domain, then its ".suffix"es, then the catch-all. */
+static const struct rule *
+match_rule(const struct route *route, const char *address,
+    const char *domain)
+{
+	const struct rule *rule = find_rule(route, address);
+	const char *dot;
+
+	if (rule == NULL)
+		rule = find_rule(route, domain);
+	for (dot = strchr(domain, '.'); rule == NULL && dot != NULL;
+	     dot = strchr(dot + 1, '.'))
+		rule = find_rule(route, dot);
+	return rule != NULL ? rule : find_rule(route, "");
+}
+
+/* user%host@gate becomes user@host while gate is in percenthack. */
+static void
+apply_percenthack(const struct route *route, struct buf *address)
+{
+	for (;;) {
+		char *at = memrchr(address->data, '@', address->length);
+		char *percent;
+
+		if (at == NULL ||
+		    !has_name(route->percenthack, route->percent_count,
+			at + 1))
+			return;
+		percent = memrchr(address->data, '%',
+		    (size_t)(at - address->data));
+		if (percent == NULL)
+			return;
+		*at = '\0';
+		*percent = '@';
+		address->length = (size_t)(at - address->data);
+	}
+}
+
+enum route_channel
+route_rewrite(const struct route *route, const char *recipient,
+    struct buf *buf)
+{
+	enum route_channel channel = ROUTE_REMOTE;
+	struct buf address = BUF_INIT;
+	const struct rule *rule;
+	const char *domain;
+
+	buf_adds(&address, recipient);
+	if (strchr(recipient, '@') == NULL)
+		buf_addf(&address, "@%s", route->envnoathost);
+	apply_percenthack(route, &address);
+	domain = strrchr(address.data, '@') + 1;
+	if (has_name(route->locals, route->local_count, domain))
+		channel = ROUTE_LOCAL;
+	else if ((rule = match_rule(route, address.data, domain)) != NULL &&
+	    rule->prefix[0] != '\0') {
+		channel = ROUTE_LOCAL;
+		buf_addf(buf, "%s-", rule->prefix);
+	}
+	buf_add(buf, address.data, address.length + 1);
+	buf_release(&address);
+	return channel;
+}
+
+const char *
+route_strip(const struct route *route, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	const struct rule *rule;
+	size_t length;
+
+	if (at == NULL ||
+	    has_name(route->locals, route->local_count, at + 1))
+		return address;
+	rule = match_rule(route, address, at + 1);
+	if (rule == NULL)
+		return address;
+	length = strlen(rule->prefix);
+	if (length > 0 && strncmp(address, rule->prefix, length) == 0 &&
+	    address[length] == '-')
+		return address + length + 1;
+	return address;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmail-send's state, and what its parts call in each other: private to
+ * queue/send_*.c and queue/main_send.c.
+ *
+ * All of it belongs to the thread of the event loop.  The committer and the
+ * scanner are threads of their own that share nothing but their interfaces.
+ *
+ *   send_intake   clients hand in new mail        -> message_new
+ *   send_message  a message's life in memory      -> deliveries
+ *   send_settle   what of it is remembered        -> committer
+ *   send_deliver  workers, jobs and their results -> message_result
+ *   send_backlog  messages not in memory: todo ids, retry schedules, the scan
+ *   send_bounce   failure reports to the sender   -> committer
+ */
+#ifndef QUEUE_SEND_H
+#define QUEUE_SEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/loop.h"
+#include "control/assign.h"
+#include "control/home.h"
+#include "control/settings.h"
+#include "queue/commit.h"
+#include "queue/envelope.h"
+#include "queue/health.h"
+#include "queue/idmap.h"
+#include "queue/job.h"
+#include "queue/route.h"
+#include "queue/schedule.h"
+#include "queue/spare.h"
+
+enum recipient_state {
+	RECIPIENT_WAITING,
+	RECIPIENT_RUNNING,
+	RECIPIENT_DONE,    /* delivered, or failed for good */
+	RECIPIENT_DEFERRED /* in this try */
+};
+
+struct recipient {
+	const char *address; /* as rewritten; in the message's texts */
+	uint64_t offset;     /* of its mark, once remembered */
+	enum route_channel channel;
+	enum recipient_state state;
+};
+
+/* A message that is being worked on. */
+struct message {
+	struct message *next, **link; /* in send.active */
+	struct message *next_waiting[ROUTE_CHANNEL_COUNT];
+	bool is_waiting[ROUTE_CHANNEL_COUNT]; /* in that channel's list */
+	uint64_t id;
+	time_t birth;
+	uint64_t size_bytes;
+	struct spare spare;     /* open while it is cheap; or -1 */
+	struct buf record;      /* todo's or info's; sender, header in it */
+	struct buf texts;       /* the recipients' addresses */
+	const char *sender;
+	const char *header;
+	struct recipient *recipients;
+	size_t recipient_count;
+	bool has_channel[ROUTE_CHANNEL_COUNT]; /* has its recipients loaded */
+	/* recipients of a channel before this one are not waiting */
+	size_t next_start[ROUTE_CHANNEL_COUNT];
+	size_t waiting[ROUTE_CHANNEL_COUNT];
+	size_t deferred[ROUTE_CHANNEL_COUNT];
+	size_t running;
+	/* done, but their marks are not on disk; with the notes of failures */
+	struct recipient **unmarked;
+	size_t unmarked_count, unmarked_size;
+	struct buf notes;
+	int64_t unmarked_since; /* clock_ms() */
+	int64_t settle_after;   /* clock_ms(): a failed step is tried again */
+	bool is_remembered;     /* S5 */
+	bool is_expired;        /* this try is the last */
+	bool is_settling;       /* the committer works on what comes next */
+};
+
+struct worker;
+struct client;
+
+struct send {
+	struct home *home;
+	struct settings *settings;
+	struct route *route;
+	struct cdbmap *assign;
+	int64_t assign_checked_at;
+	struct queue_dir *dir;
+	struct spare_pool *spares;
+	struct committer *committer;
+	struct loop *loop;
+	struct health_map *health_map;
+	struct health health;
+	bool is_stopping;
+	bool is_retrying_all; /* ALRM: the times on disk do not count */
+	/* send_message */
+	struct message *active;
+	struct idmap active_ids;
+	size_t active_count, active_max;
+	struct message *waiting[ROUTE_CHANNEL_COUNT];
+	struct message **waiting_end[ROUTE_CHANNEL_COUNT];
+	size_t commits_running; /* jobs of messages and clients */
+	/* send_deliver */
+	struct worker *workers;
+	struct loop_source workers_source;
+	uid_t worker_uid; /* of vmail, who may connect */
+	struct idmap deliveries;
+	uint32_t last_delivery;
+	unsigned running[ROUTE_CHANNEL_COUNT];
+	unsigned limit[ROUTE_CHANNEL_COUNT];
+	bool is_held[ROUTE_CHANNEL_COUNT];
+	/* send_intake */
+	struct client *clients;
+	struct loop_source intake_source;
+	/* send_backlog */
+	struct backlog *backlog;
+};
+
+/* -- send_message.c */
+
+/* A freshly committed message, S4; takes the record and the spare. */
+void message_new(struct send *send, uint64_t id, uint64_t size_bytes,
+    struct buf *record, struct spare *spare, bool is_bounce);
+
+/* Loads a message from disk and starts its try; from the backlog. */
+void message_load_todo(struct send *send, uint64_t id);
+void message_load_remembered(struct send *send, uint64_t id,
+    enum route_channel channel);
+/* One in S5 without local/ID and remote/ID: its end was interrupted. */
+void message_load_ended(struct send *send, uint64_t id);
+
+/* The end of one delivery. */
+void message_result(struct send *send, struct message *message,
+    struct recipient *recipient, enum job_outcome outcome,
+    const char *text);
+
+/* The next recipient of a channel to start; NULL when there is none. */
+struct recipient *message_next(struct send *send, enum route_channel channel,
+    struct message **message_out);
+/* It could not be started after all: it waits again. */
+void message_put_back(struct send *send, struct message *message,
+    struct recipient *recipient);
+
+/* Once a second: checkpoints, and steps that failed before. */
+void message_tick(struct send *send);
+void message_free(struct send *send, struct message *message);
+
+/* -- send_settle.c: what is remembered, and what follows when a try is over */
+
+/* Does what is next for a message with nothing running or to be started. */
+void settle(struct send *send, struct message *message);
+/* S4 -> S5 while deliveries go on. */
+void settle_checkpoint(struct send *send, struct message *message);
+/* S5 with nothing left in any channel: the report, then the end. */
+void settle_ended(struct send *send, struct message *message);
+/* S5: writes the marks and notes that are only in memory. */
+void settle_marks(struct send *send, struct message *message);
+
+/* -- send_deliver.c */
+int deliver_open(struct send *send, struct error *err);
+void deliver_close(struct send *send);
+/* Starts what may be started. */
+void deliver_start(struct send *send);
+void deliver_log_status(const struct send *send);
+bool deliver_has_worker(const struct send *send, enum route_channel channel);
+
+/* -- send_intake.c */
+int intake_open(struct send *send, struct error *err);
+void intake_close(struct send *send);
+/* Once a second: accepts again after a shortage of descriptors. */
+void intake_tick(struct send *send);
+
+/* -- send_backlog.c */
+int backlog_open(struct send *send, struct error *err);
+void backlog_close(struct send *send);
+/* A message in S4 that is not in memory: at its turn, or in ten minutes. */
+void backlog_add_todo(struct send *send, uint64_t id);
+void backlog_add_todo_later(struct send *send, uint64_t id);
+void backlog_add_retry(struct send *send, uint64_t id,
+    enum route_channel channel, time_t due);
+/* Loads what is due while there is room. */
+void backlog_run(struct send *send);
+/* Milliseconds until there may be something to do; -1 for never. */
+int backlog_timeout_ms(const struct send *send);
+void backlog_all_now(struct send *send);
+/* Looks into todo/ for messages that qmail-queue alone put there. */
+void backlog_scan_todo(struct send *send);
+uint64_t backlog_count(const struct send *send);
+uint64_t backlog_todo_count(const struct send *send);
+
+/* -- send_bounce.c */
+
+/*
+ * Injects the report of a message's failures, or says in the log that there is
+ * nobody to report to.  done is called once, perhaps at once: is_over is true
+ * when the failures need not be remembered any more.
+ */
+void bounce_send(struct send *send, struct message *message,
+    const char *notes,
+    void (*done)(struct send *send, struct message *message, bool is_over));
+
+#endif

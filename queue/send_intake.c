@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Clients with new mail (queue/intake_packet.h).  The order that makes a 250
+ * true is the committer's; here is who may say what when.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/packet.h"
+#include "queue/exitcode.h"
+#include "queue/intake_packet.h"
+#include "queue/send.h"
+
+/* Packets of one client that are read before others get their turn. */
+enum { PACKETS_A_TURN = 16, CLIENTS_A_TURN = 64 };
+
+enum client_state {
+	CLIENT_IDLE,
+	CLIENT_OPEN,      /* it writes */
+	CLIENT_COMMITTING /* the committer works */
+};
+
+struct client {
+	struct client *next, **link;
+	struct send *send;
+	struct loop_source source;
+	enum client_state state;
+	struct spare spare;
+	struct buf envelope;
+	unsigned long uid;
+	unsigned long qp;
+	bool is_gone; /* freed when its commit is done */
+};
+
+/* A commit under way; the client may go meanwhile. */
+struct intake {
+	struct client *client;
+	struct buf record;
+	uint64_t size_bytes;
+};
+
+static void
+client_free(struct client *client)
+{
+	if (client->spare.mess_fd != -1) {
+		/* It was never named outside pid/: as good as new. */
+		spare_give(client->send->spares, &client->spare);
+	}
+	*client->link = client->next;
+	if (client->next != NULL)
+		client->next->link = client->link;
+	buf_release(&client->envelope);
+	free(client);
+}
+
+/* The connection is over; a commit under way is not. */
+static void
+client_drop(struct client *client)
+{
+	loop_remove(client->send->loop, &client->source);
+	close(client->source.fd);
+	client->source.fd = -1;
+	if (client->state == CLIENT_COMMITTING)
+		client->is_gone = true;
+	else
+		client_free(client);
+}
+
+/* Answers never wait: a client that does not read its answer is dropped. */
+static int
+answer(struct client *client, const struct intake_packet *packet, int fd)
+{
+	struct buf buf = BUF_INIT;
+	int result;
+
+	intake_put(&buf, packet);
+	result = packet_send(client->source.fd, buf.data, buf.length, fd,
+	    MSG_DONTWAIT);
+	buf_release(&buf);
+	return result;
+}
+
+static int
+refuse(struct client *client, int code, const char *text)
+{
+	struct intake_packet refused = { .type = INTAKE_REFUSED,
+		.code = (uint32_t)code,
+		.text = text };
+
+	return answer(client, &refused, -1);
+}
+
+/* The error of a file operation as one of qmail-queue's exit codes. */
+static int
+code_of(int error)
+{
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		return QQ_WRITE_ERROR;
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+		return QQ_OUT_OF_MEMORY;
+	default:
+		return QQ_CREATE;
+	}
+}
+
+static int
+handle_open(struct client *client, const struct intake_packet *packet)
+{
+	struct send *send = client->send;
+	struct intake_packet opened = { .type = INTAKE_OPENED };
+	char name[QUEUE_NAME_SIZE];
+	struct error err;
+	int fd, result;
+
+	if (client->state != CLIENT_IDLE || packet->version != INTAKE_VERSION)
+		return -1;
+	if (send->is_stopping)
+		return refuse(client, 71, "the queue is being stopped");
+	if (spare_take(send->spares, &client->spare, &err) == -1) {
+		int code = code_of(errno);
+
+		log_line("warning: %s", err.text);
+		return refuse(client, code, err.text);
+	}
+	/* A description of its own, so that the lease can tell it is closed. */
+	spare_mess_name(name, client->spare.id);
+	fd = openat(queue_dir_fd(send->dir, QUEUE_PID, 0), name,
+	    O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1) {
+		int code = code_of(errno);
+
+		spare_give(send->spares, &client->spare);
+		return refuse(client, code, "cannot open the message file");
+	}
+	opened.id = client->spare.id;
+	result = answer(client, &opened, fd);
+	close(fd);
+	client->state = CLIENT_OPEN;
+	return result;
+}
+
+static void
+commit_done(struct commit_job *job, void *context)
+{
+	struct intake *intake = context;
+	struct client *client = intake->client;
+	struct send *send = client->send;
+	struct intake_packet committed = { .type = INTAKE_COMMITTED,
+		.id = job->id,
+		.code = (uint32_t)job->result,
+		.text = job->result == QQ_OK ? "" : job->err.text };
+
+	send->commits_running--;
+	client->state = CLIENT_IDLE;
+	if (!client->is_gone && answer(client, &committed, -1) == -1)
+		client_drop(client);
+	else if (client->is_gone)
+		client_free(client);
+	if (job->result == QQ_OK)
+		message_new(send, job->id, intake->size_bytes,
+		    &intake->record, &job->spare, false);
+	else
+		log_line("warning: message not queued: %s", job->err.text);
+	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* intake's */
+	buf_release(&intake->record);
+	free(intake);
+	commit_job_free(&job);
+}
+
+static int
+refuse_commit(struct client *client, int code, const char *text)
+{
+	struct intake_packet committed = { .type = INTAKE_COMMITTED,
+		.code = (uint32_t)code,
+		.text = text };
+
+	log_line("warning: message refused: %s", text);
+	spare_give(client->send->spares, &client->spare);
+	client->state = CLIENT_IDLE;
+	return answer(client, &committed, -1);
+}
+
+/* Makes the todo record of what the client sent; false if it is no envelope. */
+static bool
+make_record(const struct client *client, struct buf *record,
+    struct error *err)
+{
+	struct envelope envelope;
+
+	buf_addf(record, "u%lu", client->uid);
+	buf_addc(record, '\0');
+	buf_addf(record, "p%lu", client->qp);
+	buf_addc(record, '\0');
+	buf_add(record, client->envelope.data, client->envelope.length);
+	if (envelope_parse(record->data, record->length, false, &envelope,
+		err) == -1)
+		return false;
+	envelope_release(&envelope);
+	return true;
+}
+
+static int
+handle_commit(struct client *client, const struct intake_packet *packet)
+{
+	struct send *send = client->send;
+	struct commit_job *job;
+	struct intake *intake;
+	struct error err;
+
+	/* Nobody may be able to write to it from here on. */
+	switch (spare_is_unshared(client->spare.mess_fd)) {
+	case 1:
+		break;
+	case 0:
+		return refuse_commit(client, QQ_MESS,
+		    "the message file is still open elsewhere");
+	default:
+		return refuse_commit(client, QQ_MESS,
+		    "the queue's filesystem has no leases (F_SETLEASE)");
+	}
+	client->qp = (unsigned long)packet->qp;
+	intake = xcalloc(1, sizeof(*intake));
+	intake->client = client;
+	intake->size_bytes = packet->size_bytes;
+	if (!make_record(client, &intake->record, &err)) {
+		buf_release(&intake->record);
+		free(intake);
+		return refuse_commit(client, QQ_ENVELOPE, err.text);
+	}
+	job = commit_job_new(COMMIT_NEW, client->spare.id);
+	job->spare = client->spare;
+	client->spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	job->size_bytes = packet->size_bytes;
+	job->text[COMMIT_RECORD] = intake->record; /* borrowed: only read */
+	job->done = commit_done;
+	job->context = intake;
+	client->state = CLIENT_COMMITTING;
+	send->commits_running++;
+	commit_post(send->committer, job);
+	return 0;
+}
+
+static int
+handle_packet(struct client *client, const struct intake_packet *packet)
+{
+	switch (packet->type) {
+	case INTAKE_OPEN:
+		buf_reset(&client->envelope);
+		return handle_open(client, packet);
+	case INTAKE_ENVELOPE:
+	case INTAKE_COMMIT:
+		if (client->state != CLIENT_OPEN ||
+		    client->envelope.length + packet->piece_length >
+			ENVELOPE_MAX_BYTES)
+			return -1;
+		buf_add(&client->envelope, packet->piece,
+		    packet->piece_length);
+		return packet->type == INTAKE_COMMIT
+		    ? handle_commit(client, packet)
+		    : 0;
+	case INTAKE_ABORT:
+		if (client->state != CLIENT_OPEN)
+			return -1;
+		spare_give(client->send->spares, &client->spare);
+		client->state = CLIENT_IDLE;
+		return 0;
+	case INTAKE_OPENED:
+	case INTAKE_REFUSED:
+	case INTAKE_COMMITTED:
+		break;
+	}
+	return -1;
+}
+
+static void
+client_ready(uint32_t events, void *context)
+{
+	static char buffer[PACKET_MAX]; /* the loop has one thread */
+	struct client *client = context;
+	struct intake_packet packet;
+	int turn, fd;
+
+	(void)events;
+	for (turn = 0; turn < PACKETS_A_TURN; turn++) {
+		ssize_t n = packet_receive(client->source.fd, buffer,
+		    sizeof(buffer), &fd, MSG_DONTWAIT);
+
+		if (fd != -1)
+			close(fd); /* nobody sends us one */
+		if (n == -1 && errno == EAGAIN)
+			return;
+		if (n <= 0 || !intake_get(buffer, (size_t)n, &packet) ||
+		    handle_packet(client, &packet) == -1) {
+			client_drop(client);
+			return;
+		}
+	}
+}
+
+static void
+intake_ready(uint32_t events, void *context)
+{
+	struct send *send = context;
+	int turn;
+
+	(void)events;
+	for (turn = 0; turn < CLIENTS_A_TURN; turn++) {
+		int fd = accept4(send->intake_source.fd, NULL, NULL,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct client *client;
+		uid_t uid;
+		pid_t pid;
+
+		if (fd == -1 && errno != EAGAIN) {
+			/* EMFILE: they wait until the next tick. */
+			log_line("warning: cannot accept a client: %m");
+			loop_change(send->loop, &send->intake_source, 0);
+		}
+		if (fd == -1)
+			return;
+		if (packet_peer(fd, &uid, &pid) == -1) {
+			close(fd);
+			continue;
+		}
+		client = xcalloc(1, sizeof(*client));
+		client->send = send;
+		client->uid = uid;
+		client->spare = (struct spare){ .mess_fd = -1,
+			.envelope_fd = -1 };
+		client->source = (struct loop_source){ .fd = fd,
+			.ready = client_ready,
+			.context = client };
+		client->link = &send->clients;
+		client->next = send->clients;
+		if (client->next != NULL)
+			client->next->link = &client->next;
+		send->clients = client;
+		if (loop_add(send->loop, &client->source, EPOLLIN, NULL) ==
+		    -1) {
+			close(fd);
+			client_free(client);
+		}
+	}
+}
+
+void
+intake_tick(struct send *send)
+{
+	loop_change(send->loop, &send->intake_source, EPOLLIN);
+}
+
+int
+intake_open(struct send *send, struct error *err)
+{
+	char *path = queue_lock_path(send->dir->path, "intake");
+	int fd = packet_listen(path, 0666, err); /* as qmail-queue: anybody */
+
+	free(path);
+	if (fd == -1)
+		return -1;
+	send->intake_source = (struct loop_source){ .fd = fd,
+		.ready = intake_ready,
+		.context = send };
+	return loop_add(send->loop, &send->intake_source, EPOLLIN, err);
+}
+
+void
+intake_close(struct send *send)
+{
+	while (send->clients != NULL)
+		client_drop(send->clients);
+	if (send->intake_source.fd > 0) {
+		loop_remove(send->loop, &send->intake_source);
+		close(send->intake_source.fd);
+		send->intake_source.fd = -1;
+	}
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is remembered of a message, and what follows when a try is over:
+ *
+ *   S4, all done             bounce if needed, then FINISH  -> S1
+ *   S4, something left       REMEMBER                       -> S5, retry
+ *   S5, something left       MARK with the next time        -> retry
+ *   S5, a channel all done   CHANNEL_END; the last one: bounce, FORGET -> S1
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/exitcode.h"
+#include "queue/send.h"
+
+enum { AGAIN_MS = 10000 };
+
+/* The steps of the quadratic schedule (reference: the schedule table). */
+static const unsigned retry_steps[ROUTE_CHANNEL_COUNT] = {
+	[ROUTE_LOCAL] = 10,
+	[ROUTE_REMOTE] = 20,
+};
+
+static const enum queue_folder folders[ROUTE_CHANNEL_COUNT] = {
+	[ROUTE_LOCAL] = QUEUE_LOCAL,
+	[ROUTE_REMOTE] = QUEUE_REMOTE,
+};
+
+/* What a job of the committer belongs to. */
+struct step {
+	struct send *send;
+	struct message *message;
+};
+
+static void
+post(struct send *send, struct message *message, struct commit_job *job,
+    void (*done)(struct commit_job *, void *))
+{
+	struct step *step = xmalloc(sizeof(*step));
+
+	*step = (struct step){ .send = send, .message = message };
+	job->done = done;
+	job->context = step;
+	send->commits_running++;
+	commit_post(send->committer, job);
+}
+
+/* Ends a job: gives back what it belonged to. */
+static struct step
+take_step(struct commit_job *job, void *context)
+{
+	struct step step = *(struct step *)context;
+
+	free(context);
+	step.send->commits_running--;
+	if (job->result != QQ_OK)
+		log_line("alert: %s; will try again", job->err.text);
+	return step;
+}
+
+static void
+try_again(struct message *message)
+{
+	message->is_settling = false;
+	message->settle_after = clock_ms() + AGAIN_MS;
+}
+
+static size_t
+count_left(const struct message *message, enum route_channel channel)
+{
+	return message->waiting[channel] + message->deferred[channel];
+}
+
+static void
+over(struct send *send, struct message *message)
+{
+	log_line("end msg %" PRIu64, message->id);
+	send->health.finished++;
+	message_free(send, message);
+}
+
+static void
+finish_done(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+
+	if (job->result == QQ_OK)
+		over(step.send, step.message);
+	else {
+		step.message->spare = job->spare;
+		job->spare = (struct spare){ .mess_fd = -1,
+			.envelope_fd = -1 };
+		try_again(step.message);
+	}
+	commit_job_free(&job);
+}
+
+/* S4 -> S1 */
+static void
+finish(struct send *send, struct message *message)
+{
+	struct commit_job *job = commit_job_new(COMMIT_FINISH, message->id);
+
+	job->spare = message->spare;
+	message->spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	post(send, message, job, finish_done);
+}
+
+static void
+bounced(struct send *send, struct message *message, bool is_over)
+{
+	if (!is_over)
+		try_again(message);
+	else {
+		buf_reset(&message->notes);
+		finish(send, message);
+	}
+}
+
+/* The lists of S5, with where each recipient's mark is. */
+static void
+format_lists(struct message *message, struct commit_job *job)
+{
+	size_t i;
+
+	for (i = 0; i < message->recipient_count; i++) {
+		struct recipient *recipient = &message->recipients[i];
+		struct buf *list = &job->text[recipient->channel == ROUTE_LOCAL
+			? COMMIT_LOCAL
+			: COMMIT_REMOTE];
+
+		recipient->offset = list->length;
+		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
+		buf_add(list, recipient->address,
+		    strlen(recipient->address) + 1);
+	}
+}
+
+/* A channel without anything left has no file. */
+static void
+drop_done_lists(const struct message *message, struct commit_job *job)
+{
+	if (count_left(message, ROUTE_LOCAL) == 0 && message->running == 0)
+		buf_reset(&job->text[COMMIT_LOCAL]);
+	if (count_left(message, ROUTE_REMOTE) == 0 && message->running == 0)
+		buf_reset(&job->text[COMMIT_REMOTE]);
+}
+
+static time_t
+next_try(const struct message *message, enum route_channel channel)
+{
+	time_t now = time(NULL);
+
+	return message->deferred[channel] == 0
+	    ? now
+	    : schedule_retry(message->birth, now, retry_steps[channel]);
+}
+
+static struct commit_job *
+make_remember(struct message *message)
+{
+	struct commit_job *job = commit_job_new(COMMIT_REMEMBER, message->id);
+	struct buf *info = &job->text[COMMIT_RECORD];
+
+	buf_addf(info, "F%s", message->sender);
+	buf_addc(info, '\0');
+	if (message->header[0] != '\0') {
+		buf_addf(info, "H%s", message->header);
+		buf_addc(info, '\0');
+	}
+	format_lists(message, job);
+	buf_add(&job->text[COMMIT_BOUNCE], message->notes.data,
+	    message->notes.length);
+	job->birth = message->birth;
+	return job;
+}
+
+/* The message is in S5; the memory of it may go. */
+static void
+leave_to_backlog(struct send *send, struct message *message)
+{
+	enum route_channel channel;
+	uint64_t id = message->id;
+	time_t due[ROUTE_CHANNEL_COUNT] = { 0 };
+
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (count_left(message, channel) > 0)
+			due[channel] = next_try(message, channel);
+	message_free(send, message);
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (due[channel] != 0)
+			backlog_add_retry(send, id, channel, due[channel]);
+}
+
+static void
+remember_done(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+
+	if (job->result == QQ_OK)
+		leave_to_backlog(step.send, step.message);
+	else
+		try_again(step.message);
+	commit_job_free(&job);
+}
+
+/* S4 -> S5, when the try is over. */
+static void
+remember(struct send *send, struct message *message)
+{
+	struct commit_job *job = make_remember(message);
+
+	drop_done_lists(message, job);
+	job->retry_at[0] = next_try(message, ROUTE_LOCAL);
+	job->retry_at[1] = next_try(message, ROUTE_REMOTE);
+	post(send, message, job, remember_done);
+}
+
+static void
+checkpoint_done(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+	struct message *message = step.message;
+
+	if (job->result == QQ_OK) {
+		/* What ended meanwhile is in memory only, and still to mark. */
+		message->is_remembered = true;
+		message->is_settling = false;
+		spare_close(&message->spare);
+		settle_marks(step.send, message);
+		settle(step.send, message);
+	} else {
+		buf_add(&message->notes, job->text[COMMIT_BOUNCE].data,
+		    job->text[COMMIT_BOUNCE].length);
+		try_again(message);
+	}
+	commit_job_free(&job);
+}
+
+void
+settle_checkpoint(struct send *send, struct message *message)
+{
+	struct commit_job *job = make_remember(message);
+
+	message->is_settling = true;
+	message->unmarked_count = 0;
+	buf_reset(&message->notes);
+	post(send, message, job, checkpoint_done);
+}
+
+static void
+marks_done(struct commit_job *job, void *context)
+{
+	/* Marks that failed leave the recipients to be tried once more. */
+	take_step(job, context);
+	commit_job_free(&job);
+}
+
+/* One job for each channel that has ended recipients, the notes first. */
+static void
+post_marks(struct send *send, struct message *message,
+    enum route_channel channel, time_t retry_at)
+{
+	struct commit_job *job = commit_job_new(COMMIT_MARK, message->id);
+	size_t i;
+
+	job->channel = folders[channel];
+	job->retry_at[channel] = retry_at;
+	job->marks = xcalloc(message->unmarked_count, sizeof(*job->marks));
+	for (i = 0; i < message->unmarked_count; i++)
+		if (message->unmarked[i]->channel == channel)
+			job->marks[job->mark_count++] =
+			    message->unmarked[i]->offset;
+	if (message->notes.length > 0) {
+		job->text[COMMIT_BOUNCE] = message->notes;
+		message->notes = (struct buf)BUF_INIT;
+	}
+	if (job->mark_count == 0 && retry_at == 0 &&
+	    job->text[COMMIT_BOUNCE].length == 0)
+		commit_job_free(&job);
+	else
+		post(send, message, job, marks_done);
+}
+
+void
+settle_marks(struct send *send, struct message *message)
+{
+	enum route_channel channel;
+
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (message->has_channel[channel])
+			post_marks(send, message, channel, 0);
+	message->unmarked_count = 0;
+}
+
+static void
+forget_done(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+
+	/* What could not be removed is found, all done, at the next start. */
+	over(step.send, step.message);
+	commit_job_free(&job);
+}
+
+static void
+bounced_remembered(struct send *send, struct message *message, bool is_over)
+{
+	if (is_over)
+		post(send, message, commit_job_new(COMMIT_FORGET, message->id),
+		    forget_done);
+	else
+		try_again(message);
+}
+
+/* 1 it is there, 0 it is not, -1 cannot tell. */
+static int
+has_file(struct send *send, enum queue_folder folder, uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	if (faccessat(queue_dir_fd(send->dir, folder, id), name, F_OK,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
+void
+settle_ended(struct send *send, struct message *message)
+{
+	struct buf notes = BUF_INIT;
+	int fd = queue_open_file(send->dir, QUEUE_BOUNCE, message->id,
+	    O_RDONLY);
+
+	if (fd == -1 && errno == ENOENT)
+		bounced_remembered(send, message, true);
+	else if (fd == -1 || queue_read(fd, &notes) == -1) {
+		log_line("alert: cannot read bounce/%" PRIu64
+			 ": %m; will try again",
+		    message->id);
+		try_again(message);
+	} else
+		bounce_send(send, message, notes.data, bounced_remembered);
+	buf_release(&notes);
+	if (fd != -1)
+		close(fd);
+}
+
+static void
+channel_ended(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+	struct message *message = step.message;
+	enum route_channel channel;
+	bool has_other = job->result != QQ_OK;
+
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		has_other |= has_file(step.send, folders[channel],
+				 message->id) != 0;
+	if (job->result != QQ_OK)
+		try_again(message);
+	else if (has_other)
+		leave_to_backlog(step.send, message);
+	else
+		settle_ended(step.send, message);
+	commit_job_free(&job);
+}
+
+static void
+settle_remembered(struct send *send, struct message *message)
+{
+	enum route_channel channel, ended = ROUTE_CHANNEL_COUNT;
+
+	settle_marks(send, message);
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		if (!message->has_channel[channel])
+			continue;
+		if (count_left(message, channel) > 0)
+			post_marks(send, message, channel,
+			    next_try(message, channel));
+		else
+			ended = channel;
+	}
+	if (ended == ROUTE_CHANNEL_COUNT) {
+		/* The marks are posted; they do not need the message. */
+		leave_to_backlog(send, message);
+		return;
+	}
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		struct commit_job *job;
+
+		if (!message->has_channel[channel] ||
+		    count_left(message, channel) > 0)
+			continue;
+		job = commit_job_new(COMMIT_CHANNEL_END, message->id);
+		job->channel = folders[channel];
+		/* The last one goes on, when both are removed. */
+		post(send, message, job,
+		    channel == ended ? channel_ended : marks_done);
+	}
+}
+
+/* Is there anything that a worker, now or soon, will take? */
+static bool
+can_start(const struct send *send, const struct message *message)
+{
+	return message->waiting[ROUTE_LOCAL] > 0 ||
+	    (message->waiting[ROUTE_REMOTE] > 0 &&
+		deliver_has_worker(send, ROUTE_REMOTE));
+}
+
+void
+settle(struct send *send, struct message *message)
+{
+	if (message->running > 0 || message->is_settling ||
+	    message->settle_after != 0 || can_start(send, message))
+		return;
+	message->is_settling = true;
+	if (message->is_remembered)
+		settle_remembered(send, message);
+	else if (count_left(message, ROUTE_LOCAL) > 0 ||
+	    count_left(message, ROUTE_REMOTE) > 0)
+		remember(send, message);
+	else if (message->notes.length > 0)
+		bounce_send(send, message, message->notes.data, bounced);
+	else
+		finish(send, message);
+}
