@@ -13,7 +13,7 @@
 
 /* Files that programs read besides the settings. */
 static const char *const others[] = { "from.envrules", "morercpthosts",
-	"morercpthosts.cdb" };
+	"morercpthosts.cdb", "tcp.smtp", "tcp.smtp.cdb" };
 
 /* What a queue's own file may be called before the '.'. */
 static bool

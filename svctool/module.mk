@@ -17,3 +17,4 @@ PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a queue/libqueue.a \
     control/libcontrol.a base/libbase.a
 svctool/svctool: LDLIBS += -lcdb -ljansson
+MANS += svctool/svctool.8
