@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +17,12 @@
 #include "svctool/ports.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
+#include "svctool/supervise.h"
 
 enum {
 	LOOK_AGAIN_MS = 20,
 	STOP_OLD_S = 30,
+	STARTS_MAX = 4, /* of one service, a second between them */
 	LOG_TAIL = 300 /* bytes of a log that explain a failure */
 };
 
@@ -130,6 +133,50 @@ show_log(const struct node *node, const char *name)
 	free(path);
 }
 
+/* How often a service had to be started while we waited for it. */
+struct starts {
+	pid_t last;
+	unsigned count;
+};
+
+/* A service that ends again and again needs no more waiting. */
+static bool
+keeps_ending(const struct node *node, const char *name, struct starts *starts)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	struct supervise_state state;
+
+	if (supervise_read(folder, &state, NULL) == 1 && state.pid != 0 &&
+	    state.pid != starts->last) {
+		starts->last = state.pid;
+		starts->count++;
+	}
+	free(folder);
+	return starts->count > STARTS_MAX;
+}
+
+/* Waits until one is ready. */
+static int
+wait_service(const struct node *node, const char *name, int64_t deadline,
+    struct error *err)
+{
+	struct starts starts = { .count = 0 };
+
+	while (!ready_service(node, name, err)) {
+		bool is_ending = keeps_ending(node, name, &starts);
+
+		if (is_ending || clock_ms() >= deadline) {
+			show_log(node, name);
+			return error_context(err, is_ending
+				? "%s ends whenever it is started"
+				: "%s is not ready in time",
+			    name);
+		}
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	return 0;
+}
+
 /* Waits until all are ready; says each that became so. */
 static int
 wait_ready(const struct node *node, const struct arg_list *services,
@@ -140,15 +187,8 @@ wait_ready(const struct node *node, const struct arg_list *services,
 	for (size_t i = 0; i < services->count; i++) {
 		const char *name = services->items[i];
 
-		while (!ready_service(node, name, err)) {
-			if (clock_ms() >= deadline) {
-				show_log(node, name);
-				return error_context(err,
-				    "%s is not ready after %u s", name,
-				    timeout_s);
-			}
-			poll(NULL, 0, LOOK_AGAIN_MS);
-		}
+		if (wait_service(node, name, deadline, err) == -1)
+			return -1;
 		make_say(ready_is_down(node, name) ? "down" : "up", "%s",
 		    name);
 	}
