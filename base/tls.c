@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: ISC */
+/* TLS by OpenSSL. */
+#include "base/tls.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "base/mem.h"
+#include "base/tls_session.h"
+
+enum { TICKET_LIFETIME_S = 7200 };
+
+struct tls_context {
+	SSL_CTX *ctx;
+	BIO_METHOD *transport_method;
+};
+
+struct tls_session {
+	struct tls_transport transport;
+	SSL *ssl;
+	bool has_failed; /* OpenSSL asks not to use the object any more */
+};
+
+/* The first reason in OpenSSL's queue, which is emptied. */
+static const char *
+take_reason(void)
+{
+	unsigned long code = ERR_get_error();
+	const char *reason;
+
+	ERR_clear_error();
+	if (code == 0)
+		return "no reason given";
+	if (ERR_SYSTEM_ERROR(code))
+		return "system error";
+	reason = ERR_reason_error_string(code);
+	return reason == NULL ? "unknown reason" : reason;
+}
+
+static int
+transport_read(BIO *bio, char *data, size_t size, size_t *length_out)
+{
+	struct tls_session *session = BIO_get_data(bio);
+
+	*length_out = session->transport.read(session->transport.owner, data,
+	    size);
+	BIO_clear_retry_flags(bio);
+	/* So a read that took too long leaves the session fit for writing. */
+	if (*length_out == 0)
+		BIO_set_retry_read(bio);
+	return *length_out > 0;
+}
+
+static int
+transport_write(BIO *bio, const char *data, size_t length, size_t *written_out)
+{
+	struct tls_session *session = BIO_get_data(bio);
+
+	*written_out = session->transport.write(session->transport.owner, data,
+	    length);
+	BIO_clear_retry_flags(bio);
+	return *written_out > 0;
+}
+
+static long
+transport_control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio;
+	(void)number;
+	(void)pointer;
+	return command == BIO_CTRL_FLUSH; /* nothing waits in here */
+}
+
+/* An encrypted key is refused; OpenSSL's own function would ask a terminal. */
+static int
+refuse_passphrase(char *buf, int size, int is_writing, void *was_asked)
+{
+	(void)buf;
+	(void)size;
+	(void)is_writing;
+	*(bool *)was_asked = true;
+	return -1;
+}
+
+static int
+check_readable(const char *path, struct error *err)
+{
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+		return error_sys(err,
+		    "cannot read TLS certificate '%s' (make it, or allow this "
+		    "user to read it)",
+		    path);
+	fclose(file);
+	return 0;
+}
+
+static int
+load_certificate(SSL_CTX *ctx, const char *path, struct error *err)
+{
+	bool was_asked = false;
+	int loaded;
+
+	if (check_readable(path, err) == -1)
+		return -1;
+	if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
+		return error_set(err,
+		    "no usable certificate in '%s': %s (put the server's "
+		    "certificate in PEM form there, then those above it)",
+		    path, take_reason());
+	SSL_CTX_set_default_passwd_cb(ctx, refuse_passphrase);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &was_asked);
+	loaded = SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	if (was_asked) {
+		ERR_clear_error();
+		return error_set(err,
+		    "the key in '%s' is encrypted (store it without a "
+		    "passphrase: openssl pkey)",
+		    path);
+	}
+	if (loaded == 1 && SSL_CTX_check_private_key(ctx) == 1)
+		return 0;
+	/* Use of a key that is not the certificate's fails at loading too. */
+	if (ERR_GET_REASON(ERR_peek_last_error()) ==
+	    X509_R_KEY_VALUES_MISMATCH) {
+		ERR_clear_error();
+		return error_set(err,
+		    "the key in '%s' does not belong to its first certificate "
+		    "(put the server's certificate before those above it)",
+		    path);
+	}
+	return error_set(err,
+	    "no usable key in '%s': %s (put the certificate's key in PEM form "
+	    "into the same file)",
+	    path, take_reason());
+}
+
+static int
+set_ciphers(SSL_CTX *ctx, const char *ciphers, const char *suites,
+    struct error *err)
+{
+	if (ciphers != NULL && *ciphers != '\0' &&
+	    SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
+		return error_set(err,
+		    "no TLS 1.2 cipher in '%s': %s (see openssl ciphers)",
+		    ciphers, take_reason());
+	if (suites != NULL && *suites != '\0' &&
+	    SSL_CTX_set_ciphersuites(ctx, suites) != 1)
+		return error_set(err,
+		    "bad TLS 1.3 suites '%s': %s (see openssl ciphers -tls1_3)",
+		    suites, take_reason());
+	return 0;
+}
+
+static int
+configure(SSL_CTX *ctx, struct error *err)
+{
+	static const unsigned char name[] = "mqmail";
+
+	SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_read_ahead(ctx, 1); /* a record's head and body at once */
+	SSL_CTX_set_dh_auto(ctx, 1);
+	/*
+	 * Resumption by ticket alone: nothing is kept here.  One ticket is
+	 * enough, as one client makes one connection after the other.
+	 */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TICKET_LIFETIME_S);
+	if (SSL_CTX_set_num_tickets(ctx, 1) != 1 ||
+	    SSL_CTX_set_session_id_context(ctx, name, sizeof(name) - 1) != 1 ||
+	    SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
+		return error_set(err, "cannot set up TLS: %s", take_reason());
+	return 0;
+}
+
+static BIO_METHOD *
+make_transport_method(void)
+{
+	/* BIO_get_new_index() would run out after some hundred rereads. */
+	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
+
+	if (method == NULL)
+		return NULL;
+	BIO_meth_set_read_ex(method, transport_read);
+	BIO_meth_set_write_ex(method, transport_write);
+	BIO_meth_set_ctrl(method, transport_control);
+	return method;
+}
+
+struct tls_context *
+tls_context_new(const char *cert_path, const char *ciphers,
+    const char *suites, struct error *err)
+{
+	struct tls_context *context = xcalloc(1, sizeof(*context));
+
+	ERR_clear_error();
+	context->transport_method = make_transport_method();
+	context->ctx = SSL_CTX_new(TLS_server_method());
+	if (context->transport_method == NULL || context->ctx == NULL)
+		error_set(err, "cannot set up TLS: %s", take_reason());
+	else if (configure(context->ctx, err) == 0 &&
+	    load_certificate(context->ctx, cert_path, err) == 0 &&
+	    set_ciphers(context->ctx, ciphers, suites, err) == 0)
+		return context;
+	tls_context_free(&context);
+	return NULL;
+}
+
+void
+tls_context_free(struct tls_context **context)
+{
+	if (*context == NULL)
+		return;
+	SSL_CTX_free((*context)->ctx);
+	BIO_meth_free((*context)->transport_method);
+	free(*context);
+	*context = NULL;
+}
+
+struct tls_session *
+tls_session_new(struct tls_context *context,
+    const struct tls_transport *transport, struct error *err)
+{
+	struct tls_session *session = xcalloc(1, sizeof(*session));
+	BIO *bio;
+
+	ERR_clear_error();
+	session->transport = *transport;
+	session->ssl = SSL_new(context->ctx);
+	bio = BIO_new(context->transport_method);
+	if (session->ssl == NULL || bio == NULL) {
+		error_set(err, "cannot begin TLS: %s", take_reason());
+		BIO_free(bio);
+		tls_session_free(&session);
+		return NULL;
+	}
+	BIO_set_data(bio, session);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(session->ssl, bio, bio); /* takes bio */
+	return session;
+}
+
+void
+tls_session_free(struct tls_session **session)
+{
+	if (*session == NULL)
+		return;
+	SSL_free((*session)->ssl);
+	free(*session);
+	*session = NULL;
+}
+
+int
+tls_session_accept(struct tls_session *session, struct error *err)
+{
+	ERR_clear_error();
+	if (SSL_accept(session->ssl) == 1)
+		return 0;
+	session->has_failed = true;
+	return error_set(err, "TLS handshake failed: %s", take_reason());
+}
+
+ssize_t
+tls_session_read(struct tls_session *session, char *data, size_t size)
+{
+	size_t length;
+
+	if (session->has_failed)
+		return -1;
+	ERR_clear_error();
+	if (SSL_read_ex(session->ssl, data, size, &length) == 1)
+		return (ssize_t)length;
+	switch (SSL_get_error(session->ssl, 0)) {
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_WANT_READ: /* see transport_read */
+		return -1;
+	}
+	session->has_failed = true;
+	return -1;
+}
+
+int
+tls_session_write(struct tls_session *session, const char *data, size_t length)
+{
+	size_t written;
+
+	if (session->has_failed)
+		return -1;
+	ERR_clear_error();
+	if (SSL_write_ex(session->ssl, data, length, &written) == 1)
+		return 0; /* without partial writes: all of it */
+	session->has_failed = true;
+	return -1;
+}
+
+bool
+tls_session_has_pending(const struct tls_session *session)
+{
+	return SSL_has_pending(session->ssl) == 1;
+}
+
+void
+tls_session_close(struct tls_session *session)
+{
+	if (session->has_failed)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(session->ssl);
+	ERR_clear_error();
+}
+
+const char *
+tls_session_version(const struct tls_session *session)
+{
+	return SSL_get_version(session->ssl);
+}
+
+const char *
+tls_session_cipher(const struct tls_session *session)
+{
+	return SSL_get_cipher_name(session->ssl);
+}
+
+int
+tls_session_bits(const struct tls_session *session)
+{
+	return SSL_get_cipher_bits(session->ssl, NULL);
+}

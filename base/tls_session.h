@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One TLS connection, as base/stream.c uses it; nobody else includes this.
+ *
+ * The session reads and writes through its owner's functions, which wait and
+ * know the deadline; so nothing here waits.
+ */
+#ifndef BASE_TLS_SESSION_H
+#define BASE_TLS_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/tls.h"
+
+/*
+ * Both return how many bytes were moved, at least 1; or 0 when none can be any
+ * more (end, deadline, failure), which the owner remembers.
+ */
+struct tls_transport {
+	size_t (*read)(void *owner, char *data, size_t size);
+	size_t (*write)(void *owner, const char *data, size_t length);
+	void *owner;
+};
+
+struct tls_session;
+
+/*
+ * Both context and transport must outlive the session.  Never NULL unless
+ * OpenSSL is out of memory; then with the reason.
+ */
+struct tls_session *tls_session_new(struct tls_context *context,
+    const struct tls_transport *transport, struct error *err);
+void tls_session_free(struct tls_session **session);
+
+/* The server's handshake.  0, or -1 with the reason. */
+int tls_session_accept(struct tls_session *session, struct error *err);
+
+/*
+ * At least 1 byte read; 0 when the peer has closed properly; -1 when the
+ * transport had nothing or the protocol failed.  A transport that only ran out
+ * of time may be used on, so that the peer can be told.
+ */
+ssize_t tls_session_read(struct tls_session *session, char *data, size_t size);
+
+/* Writes all (at least 1 byte), or returns -1. */
+int tls_session_write(struct tls_session *session, const char *data,
+    size_t length);
+
+/* Bytes of the peer are kept in the session, perhaps not a whole record. */
+bool tls_session_has_pending(const struct tls_session *session);
+
+/* Tells the peer that nothing more comes (RFC 8446 6.1). */
+void tls_session_close(struct tls_session *session);
+
+/* Valid as long as the session is. */
+const char *tls_session_version(const struct tls_session *session);
+const char *tls_session_cipher(const struct tls_session *session);
+int tls_session_bits(const struct tls_session *session);
+
+#endif
