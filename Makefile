@@ -24,9 +24,9 @@ export SANITIZE
 # Goals one after the other: two makes in one build folder would race.  Each
 # of them still runs its own recipes in parallel.
 .NOTPARALLEL:
-.PHONY: all units check crash bench fuzz format install demo demo-stop clean \
-    packages
-all units install:
+.PHONY: all units libs check crash bench fuzz format install demo demo-stop \
+    clean packages
+all units libs install:
 	@mkdir -p $(BUILD)
 	@+$(MAKE) --no-print-directory -C $(BUILD) -f $(SRC)/Makefile \
 	    SRC=$(SRC) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) $@
@@ -92,9 +92,10 @@ BUILT_MANS :=
 include $(sort $(patsubst $(SRC)/%,$(SRC)/%,$(wildcard $(SRC)/*/module.mk)))
 include $(SRC)/tests/unit/unit.mk
 
-.PHONY: all units install
+.PHONY: all units libs install
 all: $(addprefix bin/,$(notdir $(PROGS))) $(BUILT_MANS)
 units: $(UNITS)
+libs: $(LIBS)
 
 %.o: %.c
 	@mkdir -p $(@D)
