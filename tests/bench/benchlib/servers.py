@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: ISC
+"""The servers that are compared, each in a folder of its own.
+
+All take mail for load.DOMAIN, whose users are 1 to load.USERS, and deliver to
+Maildirs below that folder.
+"""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+
+from . import load
+from .cpu import Processes
+
+
+class ServerError(Exception):
+    pass
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for_greeting(port, timeout_s=30):
+    """Seconds until the server greets."""
+    began = time.monotonic()
+    while time.monotonic() - began < timeout_s:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 5) as sock:
+                if sock.recv(3) == b"220":
+                    sock.sendall(b"QUIT\r\n")
+                    return time.monotonic() - began
+        except OSError:
+            pass
+        time.sleep(0.005)
+    raise ServerError(f"no greeting on port {port} within {timeout_s} s")
+
+
+class Server:
+    name = ""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = None
+        self.processes = None
+
+    def start(self):
+        os.makedirs(self.folder)
+        self.port = free_port()
+        self.processes = Processes(os.path.basename(self.folder))
+        self.launch()
+        wait_for_greeting(self.port)
+
+    def stop(self):
+        """Ends it, also when it has only half started."""
+        if self.processes is None:
+            return
+        try:
+            self.halt()
+        except (ServerError, subprocess.SubprocessError):
+            pass  # what is left is ended below
+        self.processes.end()
+        self.processes = None
+
+    def run(self, command, **options):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, check=False,
+                              stderr=subprocess.STDOUT, timeout=120,
+                              preexec_fn=self.processes.enter, **options)
+        if done.returncode != 0:
+            raise ServerError(f"{' '.join(command)}: {done.stdout.strip()}")
+        return done.stdout
+
+
+class Limit(Server):
+    """The yardstick; one Maildir, as least work asks."""
+
+    name = "limit"
+    maildirs = 1
+
+    def __init__(self, folder, program):
+        super().__init__(folder)
+        self.program = program
+        self.process = None
+
+    def launch(self):
+        self.process = subprocess.Popen(
+            [self.program, str(self.port), "2", str(self.maildirs),
+             self.folder], preexec_fn=self.processes.enter)
+        self.processes.root = self.process.pid
+
+    def halt(self):
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+    def new_folders(self):
+        return [f"{self.folder}/maildir{i}/new" for i in range(self.maildirs)]
+
+
+class LimitMany(Limit):
+    """The yardstick, delivering into as many Maildirs as the others."""
+
+    name = "limit-1000"
+    maildirs = load.USERS
+
+
+MAIN_CF = """\
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+command_directory = {command_directory}
+daemon_directory = {daemon_directory}
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = bench.example.test
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+alias_maps =
+alias_database =
+local_recipient_maps =
+virtual_mailbox_domains = {domain}
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = hash:{folder}/conf/users
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_mailbox_limit = 0
+"""
+
+MASTER_CF = """\
+{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+"""
+
+
+class Postfix(Server):
+    """Debian's Postfix, as installed but for virtual users; logs to nobody."""
+
+    name = "postfix"
+    settings = ""
+
+    def launch(self):
+        user = pwd.getpwnam("nobody")
+        conf = f"{self.folder}/conf"
+        for name in ("conf", "queue", "data", "mail"):
+            os.mkdir(f"{self.folder}/{name}")
+        owner = pwd.getpwnam("postfix")
+        os.chown(f"{self.folder}/data", owner.pw_uid, owner.pw_gid)
+        values = {"folder": self.folder, "port": self.port,
+                  "domain": load.DOMAIN, "uid": user.pw_uid,
+                  "gid": user.pw_gid}
+        for name in ("command_directory", "daemon_directory"):
+            values[name] = subprocess.check_output(
+                ["postconf", "-d", "-h", name], text=True).strip()
+        self.write("main.cf", MAIN_CF.format(**values) + self.settings)
+        self.write("master.cf", MASTER_CF.format(**values))
+        if os.path.exists("/etc/postfix/dynamicmaps.cf"):
+            shutil.copy("/etc/postfix/dynamicmaps.cf", conf)
+            shutil.copytree("/etc/postfix/dynamicmaps.cf.d",
+                            f"{conf}/dynamicmaps.cf.d")
+        self.write("users", "".join(f"{i}@{load.DOMAIN} {i}/\n"
+                                    for i in range(1, load.USERS + 1)))
+        for i in range(1, load.USERS + 1):
+            for part in ("", "/tmp", "/new", "/cur"):
+                path = f"{self.folder}/mail/{i}{part}"
+                os.mkdir(path, 0o700)
+                os.chown(path, user.pw_uid, user.pw_gid)
+        self.run(["postmap", "-c", conf, f"hash:{conf}/users"])
+        self.run(["postfix", "-c", conf, "start"])
+
+    def write(self, name, text):
+        with open(f"{self.folder}/conf/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+    def halt(self):
+        self.run(["postfix", "-c", f"{self.folder}/conf", "stop"])
+
+    def new_folders(self):
+        return [f"{self.folder}/mail/{i}/new"
+                for i in range(1, load.USERS + 1)]
+
+    @staticmethod
+    def missing():
+        """Why it cannot run here; None if it can."""
+        if shutil.which("postfix") is None:
+            return "not installed"
+        if os.getuid() != 0:
+            return "needs root"
+        return None
+
+
+class PostfixTuned(Postfix):
+    """The settings that Postfix's documents name for such a load."""
+
+    name = "postfix-tuned"
+    settings = """\
+in_flow_delay = 0
+default_process_limit = 200
+virtual_destination_concurrency_limit = 100
+initial_destination_concurrency = 20
+smtpd_peername_lookup = no
+smtpd_client_connection_count_limit = 0
+"""
+
+
+class Mqmail(Server):
+    """A node of tests/node: two queues, all checks on, users with a quota."""
+
+    name = "mqmail"
+    quota = "1000000000S"
+
+    def __init__(self, folder, root, build):
+        super().__init__(folder)
+        self.root, self.build = root, build
+        self.environment = dict(os.environ, MQMAIL_BUILD=build,
+                                MQMAIL_HOME=folder)
+        self.maildirs = []
+
+    def node(self, *arguments):
+        return self.run([f"{self.root}/tests/node", *arguments],
+                        env=self.environment)
+
+    def launch(self):
+        self.node("up", self.folder, "--queues", "2", "--domain", load.DOMAIN,
+                  "--init-only", *self.node_options())
+        users = "".join(f"{i}@{load.DOMAIN}\n"
+                        for i in range(1, load.USERS + 1))
+        done = subprocess.run(
+            [f"{self.build}/bin/vadduser", "-n", "-i", "-q", self.quota],
+            input=users, text=True, env=self.environment, check=False,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if done.returncode != 0:
+            raise ServerError(f"vadduser: {done.stderr.strip()}")
+        with open(f"{self.folder}/domains/{load.DOMAIN}/vpasswd",
+                  encoding="ascii") as file:
+            lines = [line.split(":") for line in file]
+        self.maildirs = [f"{line[5]}/Maildir" for line in lines
+                         if line[0].isdigit()]
+        self.up()
+
+    def node_options(self):
+        # All sessions come from one address.
+        return ["--env", "MAXPERIP=0"]
+
+    def up(self):
+        """Starts the node that is there."""
+        answer = self.node("up", self.folder)
+        values = dict(line.split("=", 1) for line in answer.splitlines()
+                      if "=" in line)
+        self.port = int(values["smtp"])
+
+    def halt(self):
+        self.node("down", self.folder)
+
+    def new_folders(self):
+        return [f"{maildir}/new" for maildir in self.maildirs]
