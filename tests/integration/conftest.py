@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: ISC
+"""Fixtures of the integration tests: nodes of their own, made by tests/node.
+
+A test that takes `node` has a running node with two queues and the users alice
+and bob; one that takes `make_node` calls it with options of tests/node.  Both
+end with the test, and no process may be left.
+"""
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from node import ROOT, SLOW, Node
+
+
+@pytest.fixture
+def make_node():
+    """Makes nodes that end with the test."""
+    nodes = []
+    base = Path(tempfile.mkdtemp(prefix="mq"))  # short: paths of sockets
+    base.chmod(0o755)
+
+    def make(*options):
+        node = Node(base / f"n{len(list(base.iterdir()))}", *options)
+        nodes.append(node)
+        return node
+
+    yield make
+    for folder in sorted(base.iterdir()):
+        subprocess.run([ROOT / "tests/node", "down", folder],
+                       stderr=sys.stderr, check=False, timeout=120 * SLOW)
+    left = [pid for node in nodes for pid in node.processes()]
+    shutil.rmtree(base, ignore_errors=True)
+    assert left == [], "processes were left running"
+
+
+@pytest.fixture
+def node(make_node):
+    """A running node with two queues, alice and bob."""
+    return make_node()

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: ISC
+"""A node for a test, made by tests/node, and what a test asks of it."""
+import contextlib
+import json
+import os
+import smtplib
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("MQMAIL_BUILD", ROOT / "build/plain")).resolve()
+BIN = BUILD / "bin"
+SLOW = 1 if BUILD.name == "plain" else 5  # sanitizers take their time
+DEADLINE_S = 20 * SLOW
+
+
+def wait_until(check, what, timeout=DEADLINE_S):
+    """Calls check until it gives something true, and returns that.
+
+    what says in a failure what did not happen; it may be a function.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            text = what() if callable(what) else what
+            pytest.fail(f"did not happen within {timeout} s: {text}")
+        time.sleep(0.02)
+
+
+class Node:
+    """A node made by tests/node in a folder of its own."""
+
+    def __init__(self, folder, *options):
+        self.home = Path(folder)
+        self.up(*options)
+
+    def up(self, *options):
+        """Makes or starts it; what tests/node prints becomes `info`."""
+        done = subprocess.run(
+            [ROOT / "tests/node", "up", self.home, *map(str, options)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            timeout=120 * SLOW)
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        self.info = dict(line.split("=", 1) for line in lines)
+        self.domain = self.info["domain"]
+        self.queue_count = int(self.info["queues"])
+
+    def down(self):
+        done = subprocess.run(
+            [ROOT / "tests/node", "down", self.home], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=120 * SLOW)
+        assert done.returncode == 0, done.stdout
+
+    @property
+    def smtp_port(self):
+        return int(self.info["smtp"])
+
+    @property
+    def smtps_port(self):
+        return int(self.info["smtps"])
+
+    @property
+    def lmtp_port(self):
+        return int(self.info["lmtp"])
+
+    @property
+    def control(self):
+        return self.home / "control"
+
+    def environment(self):
+        """As the node's services have it."""
+        environment = dict(os.environ)
+        for file in (self.control / "global_vars").iterdir():
+            environment[file.name] = file.read_text().split("\n")[0]
+        return environment
+
+    def run(self, program, *arguments, code=0, **options):
+        """Runs a program of the build for this node; checks its exit code.
+
+        code None: any.  Gives the CompletedProcess, with text output.
+        """
+        options.setdefault("env", self.environment())
+        options.setdefault("text", True)
+        done = subprocess.run(
+            [BIN / program, *map(str, arguments)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, timeout=120 * SLOW, **options)
+        assert code is None or done.returncode == code, (
+            f"{program} {arguments}: exit code {done.returncode}\n"
+            f"{done.stdout}{done.stderr}")
+        return done
+
+    def svctool(self, command, *arguments, code=0):
+        return self.run("svctool", command, *arguments, "--home", self.home,
+                        code=code)
+
+    def status(self):
+        """What svctool status --json says (whatever its exit code)."""
+        return json.loads(self.svctool("status", "--json", code=None).stdout)
+
+    def queue(self, name):
+        """The status of one queue."""
+        return next(queue for queue in self.status()["queues"]
+                    if queue["name"] == name)
+
+    def queue_dir(self, name):
+        return self.home / "queue" / name
+
+    def backlog(self):
+        return sum(queue["backlog"] for queue in self.status()["queues"])
+
+    def maildir(self, user):
+        passwd = self.home / "domains" / self.domain / "vpasswd"
+        for line in passwd.read_text().splitlines():
+            fields = line.split(":")
+            if fields[0] == user:
+                return Path(fields[5]) / "Maildir"
+        raise KeyError(user)
+
+    def messages(self, user):
+        """The files in new/, in the order of their names."""
+        folder = self.maildir(user) / "new"
+        return sorted(folder.iterdir()) if folder.exists() else []
+
+    def wait_messages(self, user, count, timeout=DEADLINE_S):
+        """Waits until there are count messages in new/; gives their bytes."""
+        wait_until(lambda: len(self.messages(user)) >= count,
+                   lambda: f"{count} messages for {user}\n{self.logs()}",
+                   timeout)
+        messages = [file.read_bytes() for file in self.messages(user)]
+        assert len(messages) == count
+        return messages
+
+    def wait_empty(self, timeout=DEADLINE_S):
+        """Waits until no queue holds a message."""
+        wait_until(lambda: self.backlog() == 0,
+                   lambda: f"empty queues\n{self.logs()}", timeout)
+
+    def log(self, service):
+        file = self.home / "log" / service / "current"
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    def logs(self):
+        """The ends of all logs, for a failure's text."""
+        return "\n".join(
+            f"--- {folder.name}\n{self.log(folder.name)[-2000:]}"
+            for folder in sorted((self.home / "log").iterdir())
+            if folder.is_dir())
+
+    def smtp(self, port=None):
+        """A connected smtplib.SMTP."""
+        return smtplib.SMTP("127.0.0.1", port or self.smtp_port,
+                            local_hostname="client.example.net",
+                            timeout=30 * SLOW)
+
+    def send(self, user="alice", subject="test", body="Hello.\n",
+             sender="sender@example.net"):
+        """One message by SMTP; gives its text as sent."""
+        text = (f"From: <{sender}>\nTo: <{user}@{self.domain}>\n"
+                f"Subject: {subject}\n\n{body}")
+        with self.smtp() as client:
+            client.sendmail(sender, [f"{user}@{self.domain}"], text)
+        return text
+
+    def processes(self):
+        """Pids of processes that were started for this node."""
+        found = []
+        wanted = f"MQMAIL_HOME={self.home}".encode()
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                values = (folder / "environ").read_bytes().split(b"\0")
+                state = (folder / "stat").read_text().rpartition(") ")[2][0]
+                if wanted in values and state not in "ZX":
+                    found.append(int(folder.name))
+        return found

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: ISC
+"""svctool systemd: units that run a node's services."""
+import subprocess
+
+
+def test_units_of_a_node(make_node, tmp_path):
+    node = make_node("--init-only")
+    node.svctool("systemd", "--destdir", tmp_path)
+    units = tmp_path / "etc/systemd/system"
+    names = {path.name for path in units.iterdir()}
+    assert names == {"mqmail.target"} | {
+        f"mqmail-{path.name}.service"
+        for path in (node.home / "service").iterdir()}
+    text = (units / "mqmail-queue1.service").read_text()
+    assert f'ExecStart="{node.home}/service/queue1/run"' in text
+    assert f"WorkingDirectory={node.home}/service/queue1" in text
+    before = {path: path.stat().st_mtime_ns for path in units.iterdir()}
+    node.svctool("systemd", "--destdir", tmp_path)
+    assert before == {path: path.stat().st_mtime_ns
+                      for path in units.iterdir()}
+
+
+def test_units_are_valid(make_node, tmp_path):
+    """By systemd's own check."""
+    node = make_node("--init-only")
+    node.svctool("systemd", "--destdir", tmp_path)
+    units = sorted((tmp_path / "etc/systemd/system").glob("*.service"))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=60)
+    assert [line for line in done.stdout.splitlines()
+            if "mqmail" in line] == []
