@@ -2,7 +2,9 @@
 /*
  * Constant databases (libcdb, which no other file includes).
  *
- * A map that is open for reading may be used by any number of threads.
+ * A map that is open for reading may be used by any number of threads.  The
+ * file is mapped: it must be replaced by renaming, as the writer does, and
+ * never be cut or written in place.
  */
 #ifndef CONTROL_CDBMAP_H
 #define CONTROL_CDBMAP_H

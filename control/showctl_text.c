@@ -6,6 +6,12 @@
 #include <string.h>
 
 static void
+print_count(size_t count)
+{
+	printf("%zu line%s", count, count == 1 ? "" : "s");
+}
+
+static void
 print_value(const struct settings *settings, enum setting_id id)
 {
 	const struct setting_row *row = &setting_rows[id];
@@ -28,7 +34,7 @@ print_value(const struct settings *settings, enum setting_id id)
 		printf("file %s", settings_text(settings, id));
 		break;
 	case SETTING_LIST:
-		printf("%zu lines", settings_list(settings, id)->count);
+		print_count(settings_list(settings, id)->count);
 		break;
 	}
 }
