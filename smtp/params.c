@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One command line, and its parameters.  RFC 5321 4.1.2:
+ *
+ *	esmtp-param   = esmtp-keyword ["=" esmtp-value]
+ *	esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+ *	esmtp-value   = 1*(%d33-60 / %d62-126)
+ */
+#include "smtp/params.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/scan.h"
+
+static bool
+is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool
+is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool
+smtp_line_parse(const char *text, size_t length, struct smtp_line *line_out)
+{
+	const char *end = text + length, *at;
+
+	if (end > text && end[-1] == '\n')
+		end--;
+	if (end > text && end[-1] == '\r')
+		end--;
+	for (at = text; at < end; at++)
+		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 127)
+			return false;
+	while (end > text && is_blank(end[-1]))
+		end--;
+	for (at = text; at < end && is_letter(*at); at++)
+		;
+	if (at == text || (at < end && !is_blank(*at)))
+		return false;
+	line_out->verb = text;
+	line_out->verb_length = (size_t)(at - text);
+	while (at < end && is_blank(*at))
+		at++;
+	line_out->argument = at;
+	line_out->argument_length = (size_t)(end - at);
+	return true;
+}
+
+bool
+smtp_word_is(const char *text, size_t length, const char *word)
+{
+	return strlen(word) == length && strncasecmp(text, word, length) == 0;
+}
+
+struct param {
+	const char *name, *value; /* value NULL without "=" */
+	size_t name_length, value_length;
+};
+
+/* 1 and the next parameter, 0 at the end, -1 when it is malformed. */
+static int
+next_param(const char **at_inout, const char *end, struct param *param)
+{
+	const char *at = *at_inout;
+
+	if (at < end && !is_blank(*at))
+		return -1;
+	while (at < end && is_blank(*at))
+		at++;
+	if (at == end)
+		return 0;
+	param->name = at;
+	while (at < end && (is_letter(*at) || (*at >= '0' && *at <= '9') ||
+			       (*at == '-' && at > param->name)))
+		at++;
+	param->name_length = (size_t)(at - param->name);
+	param->value = NULL;
+	param->value_length = 0;
+	if (param->name_length > 0 && at < end && *at == '=') {
+		param->value = ++at;
+		while (at < end && *at > ' ' && *at != '=' && *at != 127)
+			at++;
+		param->value_length = (size_t)(at - param->value);
+		if (param->value_length == 0)
+			return -1;
+	}
+	*at_inout = at;
+	return param->name_length > 0 ? 1 : -1;
+}
+
+/* RFC 1870 3: 1*20DIGIT. */
+static bool
+parse_size(const struct param *param, struct smtp_mail_params *params)
+{
+	size_t i;
+
+	if (params->has_size || param->value == NULL ||
+	    param->value_length > 20)
+		return false;
+	for (i = 0; i < param->value_length; i++)
+		if (param->value[i] < '0' || param->value[i] > '9')
+			return false;
+	params->has_size = true;
+	params->size_bytes = UINT64_MAX;
+	scan_u64n(param->value, param->value_length, UINT64_MAX,
+	    &params->size_bytes);
+	return true;
+}
+
+enum smtp_params_result
+smtp_mail_params_parse(const char *text, size_t length,
+    struct smtp_mail_params *params_out)
+{
+	const char *end = text + length;
+	bool has_body = false;
+	struct param param;
+	int found;
+
+	memset(params_out, 0, sizeof(*params_out));
+	while ((found = next_param(&text, end, &param)) == 1) {
+		if (smtp_word_is(param.name, param.name_length, "SIZE")) {
+			if (!parse_size(&param, params_out))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(param.name, param.name_length,
+			       "BODY")) {
+			if (has_body || param.value == NULL)
+				return SMTP_PARAMS_SYNTAX;
+			has_body = true;
+			params_out->is_8bit = smtp_word_is(param.value,
+			    param.value_length, "8BITMIME");
+			if (!params_out->is_8bit &&
+			    !smtp_word_is(param.value, param.value_length,
+				"7BIT"))
+				return SMTP_PARAMS_UNKNOWN;
+		} else if (smtp_word_is(param.name, param.name_length,
+			       "SMTPUTF8")) {
+			if (params_out->is_utf8 || param.value != NULL)
+				return SMTP_PARAMS_SYNTAX;
+			params_out->is_utf8 = true;
+		} else
+			return SMTP_PARAMS_UNKNOWN;
+	}
+	return found == 0 ? SMTP_PARAMS_OK : SMTP_PARAMS_SYNTAX;
+}
+
+enum smtp_params_result
+smtp_rcpt_params_parse(const char *text, size_t length)
+{
+	struct param param;
+
+	switch (next_param(&text, text + length, &param)) {
+	case 0:
+		return SMTP_PARAMS_OK;
+	case 1:
+		return SMTP_PARAMS_UNKNOWN;
+	}
+	return SMTP_PARAMS_SYNTAX;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/* One command line, and the parameters of MAIL and RCPT (RFC 5321 4.1.2). */
+#ifndef SMTP_PARAMS_H
+#define SMTP_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Both point into the line; neither has a '\0' behind it. */
+struct smtp_line {
+	const char *verb;
+	size_t verb_length;
+	const char *argument; /* without blanks at both ends */
+	size_t argument_length;
+};
+
+/*
+ * Splits a line that ends in LF or CRLF.  False when it holds a control
+ * character or begins with no verb (letters).
+ */
+bool smtp_line_parse(const char *text, size_t length,
+    struct smtp_line *line_out);
+
+bool smtp_word_is(const char *text, size_t length, const char *word);
+
+enum smtp_params_result {
+	SMTP_PARAMS_OK,
+	SMTP_PARAMS_SYNTAX,
+	SMTP_PARAMS_UNKNOWN /* well-formed, but of no extension we offer */
+};
+
+struct smtp_mail_params {
+	bool has_size;
+	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
+	bool is_8bit;        /* BODY=8BITMIME */
+	bool is_utf8;        /* SMTPUTF8 */
+};
+
+/* What follows the path of MAIL.  RCPT has no parameters we know. */
+enum smtp_params_result smtp_mail_params_parse(const char *text,
+    size_t length, struct smtp_mail_params *params_out);
+enum smtp_params_result smtp_rcpt_params_parse(const char *text,
+    size_t length);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+#include "smtp/params.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static void
+lines(void **state)
+{
+	static const struct {
+		const char *line;
+		const char *verb; /* NULL: not a command */
+		const char *argument;
+	} rows[] = {
+		{ "QUIT\r\n", "QUIT", "" },
+		{ "QUIT\n", "QUIT", "" },
+		{ "quit  \t\r\n", "quit", "" },
+		{ "EHLO  a.example \r\n", "EHLO", "a.example" },
+		{ "MAIL FROM:<a@b> SIZE=1\r\n", "MAIL", "FROM:<a@b> SIZE=1" },
+		{ "NOOP\tx\r\n", "NOOP", "x" },
+		{ "X", "X", "" },
+		{ "", NULL, NULL },
+		{ "\r\n", NULL, NULL },
+		{ " QUIT\r\n", NULL, NULL },
+		{ "QUIT!\r\n", NULL, NULL },
+		{ "123\r\n", NULL, NULL },
+		{ "QUIT\r\r\n", NULL, NULL },
+		{ "QUIT \rRSET\r\n", NULL, NULL },
+		{ "QUIT \x7f\r\n", NULL, NULL },
+		{ "QUIT \x01\r\n", NULL, NULL },
+		{ "\x16\x03\x01\x02\n", NULL, NULL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct smtp_line line;
+		bool is_command = smtp_line_parse(
+		    rows[i].line, strlen(rows[i].line), &line);
+
+		if (is_command != (rows[i].verb != NULL))
+			fail_msg("'%s': command %d", rows[i].line, is_command);
+		if (!is_command)
+			continue;
+		if (line.verb_length != strlen(rows[i].verb) ||
+		    memcmp(line.verb, rows[i].verb, line.verb_length) != 0 ||
+		    line.argument_length != strlen(rows[i].argument) ||
+		    memcmp(line.argument, rows[i].argument,
+			line.argument_length) != 0)
+			fail_msg("'%s': verb '%.*s', argument '%.*s'",
+			    rows[i].line, (int)line.verb_length, line.verb,
+			    (int)line.argument_length, line.argument);
+	}
+}
+
+static void
+a_line_with_nul_is_no_command(void **state)
+{
+	struct smtp_line line;
+
+	(void)state;
+	assert_false(smtp_line_parse("QUIT \0x\r\n", 9, &line));
+	assert_false(smtp_line_parse("QU\0T\r\n", 6, &line));
+}
+
+static void
+parameters_of_mail(void **state)
+{
+	static const struct {
+		const char *text;
+		enum smtp_params_result wanted;
+		bool has_size;
+		uint64_t size_bytes;
+		bool is_8bit, is_utf8;
+	} rows[] = {
+		{ "", SMTP_PARAMS_OK, false, 0, false, false },
+		{ " \t ", SMTP_PARAMS_OK, false, 0, false, false },
+		{ " SIZE=0", SMTP_PARAMS_OK, true, 0, false, false },
+		{ " size=12345", SMTP_PARAMS_OK, true, 12345, false, false },
+		{ " SIZE=18446744073709551615", SMTP_PARAMS_OK, true,
+		    UINT64_MAX, false, false },
+		{ " SIZE=99999999999999999999", SMTP_PARAMS_OK, true,
+		    UINT64_MAX, false, false },
+		{ " BODY=7BIT", SMTP_PARAMS_OK, false, 0, false, false },
+		{ " body=8bitMIME", SMTP_PARAMS_OK, false, 0, true, false },
+		{ " SMTPUTF8  SIZE=1 BODY=8BITMIME", SMTP_PARAMS_OK, true, 1,
+		    true, true },
+		{ "SIZE=1", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE=", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE=-1", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE=1k", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE=100000000000000000000", SMTP_PARAMS_SYNTAX, false, 0,
+		    false, false },
+		{ " SIZE=1 SIZE=2", SMTP_PARAMS_SYNTAX, true, 1, false,
+		    false },
+		{ " BODY", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " BODY=7BIT BODY=7BIT", SMTP_PARAMS_SYNTAX, false, 0, false,
+		    false },
+		{ " BODY=BINARYMIME", SMTP_PARAMS_UNKNOWN, false, 0, false,
+		    false },
+		{ " SMTPUTF8=1", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SMTPUTF8 SMTPUTF8", SMTP_PARAMS_SYNTAX, false, 0, false,
+		    true },
+		{ " AUTH=<>", SMTP_PARAMS_UNKNOWN, false, 0, false, false },
+		{ " RET=FULL", SMTP_PARAMS_UNKNOWN, false, 0, false, false },
+		{ " =x", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " -A=x", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " <a@b>", SMTP_PARAMS_SYNTAX, false, 0, false, false },
+		{ " SIZE=1=2", SMTP_PARAMS_SYNTAX, true, 1, false, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		size_t length = strlen(rows[i].text);
+		char *copy = xmalloc(length + 1);
+		struct smtp_mail_params params;
+		enum smtp_params_result result;
+
+		memcpy(copy, rows[i].text, length);
+		copy[length] = '7'; /* must not be read */
+		result = smtp_mail_params_parse(copy, length, &params);
+		free(copy);
+		if (result != rows[i].wanted ||
+		    params.has_size != rows[i].has_size ||
+		    params.size_bytes != rows[i].size_bytes ||
+		    params.is_8bit != rows[i].is_8bit ||
+		    params.is_utf8 != rows[i].is_utf8)
+			fail_msg("'%s': result %d, wanted %d, or other values",
+			    rows[i].text, (int)result, (int)rows[i].wanted);
+	}
+}
+
+static void
+parameters_of_rcpt(void **state)
+{
+	(void)state;
+	assert_int_equal(smtp_rcpt_params_parse("", 0), SMTP_PARAMS_OK);
+	assert_int_equal(smtp_rcpt_params_parse("  ", 2), SMTP_PARAMS_OK);
+	assert_int_equal(smtp_rcpt_params_parse(" NOTIFY=NEVER", 13),
+	    SMTP_PARAMS_UNKNOWN);
+	assert_int_equal(smtp_rcpt_params_parse("x", 1), SMTP_PARAMS_SYNTAX);
+	assert_int_equal(smtp_rcpt_params_parse(" <", 2), SMTP_PARAMS_SYNTAX);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lines),
+		cmocka_unit_test(a_line_with_nul_is_no_command),
+		cmocka_unit_test(parameters_of_mail),
+		cmocka_unit_test(parameters_of_rcpt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
