@@ -2,3 +2,4 @@
 LIBS += lookupd/liblookupd.a
 lookupd/liblookupd.a: lookupd/cdb_cache.o lookupd/store.o lookupd/store_cdb.o \
     lookupd/vpasswd.o
+MANS += lookupd/vpasswd.5
