@@ -174,7 +174,8 @@ line_file_save(const struct line_file *file, unsigned mode, const char *last,
 	for (size_t i = 0; i < file->count; i++) {
 		buf_adds(&text, file->lines[i]);
 		buf_addc(&text, '\n');
-		has_last = last != NULL && strcmp(file->lines[i], last) == 0;
+		if (last != NULL && strcmp(file->lines[i], last) == 0)
+			has_last = true; /* the rest is a remark */
 	}
 	if (last != NULL && !has_last)
 		buf_addf(&text, "%s\n", last);

@@ -39,7 +39,8 @@ bool line_file_remove(struct line_file *file, const char *key);
 
 /*
  * Puts the file in place durably, if it was changed; a new one gets mode.
- * last, or NULL, is a line that the file must end with.  0 or -1.
+ * last, or NULL, is a line that the file must have at the end of what counts.
+ * 0 or -1.
  */
 int line_file_save(const struct line_file *file, unsigned mode,
     const char *last, struct error *err);

@@ -14,6 +14,7 @@
 #include "base/scan.h"
 #include "control/assign.h"
 #include "control/cdbmap.h"
+#include "control/rcpthosts.h"
 
 enum { MODE = 0644, RCPTHOSTS_MAX = 50, ASSIGN_FIELDS = 5 };
 
@@ -332,35 +333,6 @@ node_lines_remove_local(
 	return result;
 }
 
-/* control/morercpthosts.cdb, as qmail-newmrh makes it. */
-static int
-compile_more(
-    const struct home *home, const struct line_file *file, struct error *err)
-{
-	char *path = xasprintf("%s/morercpthosts.cdb", home->control);
-	struct cdbmap_writer *writer = cdbmap_writer_new(path, err);
-	int result = writer == NULL ? -1 : 0;
-	const char *line;
-	size_t at = 0;
-
-	free(path);
-	while (result == 0 && (line = line_file_next(file, &at)) != NULL) {
-		size_t length = strcspn(line, " \t\r");
-		char *key = xstrndup(line, length);
-
-		for (size_t i = 0; i < length; i++) {
-			if (key[i] >= 'A' && key[i] <= 'Z')
-				key[i] = (char)(key[i] + 32);
-		}
-		result = cdbmap_writer_add(writer, key, length, "", 0, err);
-		free(key);
-	}
-	if (result == 0)
-		return cdbmap_writer_commit(&writer, err);
-	cdbmap_writer_abort(&writer);
-	return -1;
-}
-
 static int
 edit_more(const struct home *home, const char *key, const char *line,
     struct error *err)
@@ -373,7 +345,7 @@ edit_more(const struct home *home, const char *key, const char *line,
 		result = line_file_save(file, MODE, NULL, err);
 		/* In any case: a killed run may have left it behind. */
 		if (result == 0)
-			result = compile_more(home, file, err);
+			result = rcpthosts_compile_more(home->control, err);
 	}
 	line_file_free(&file);
 	return result;

@@ -2,13 +2,14 @@
 /* One domain's users, opened to be changed. */
 #include "adminsrv/users.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/dirhash.h"
 #include "adminsrv/lock.h"
-#include "adminsrv/maildir_make.h"
+#include "adminsrv/user_dir.h"
 #include "adminsrv/owner.h"
 #include "base/buf.h"
 #include "base/file.h"
@@ -58,6 +59,7 @@ load(struct users *users, bool is_new, struct error *err)
 		    users->dir);
 		return ADMIN_FAILED;
 	}
+	user_dir_sweep(users->dir);
 	if (found == 1 && !vpasswd_file_is_compiled(users->file) &&
 	    vpasswd_file_compile(users->file, err) == -1)
 		return ADMIN_FAILED;
@@ -174,7 +176,7 @@ add_one(struct users *users, struct dirhash *hash, const struct users_new *new,
 		error_context(err, "user '%s'", new->name);
 		return ADMIN_REFUSED;
 	}
-	result = maildir_make(dir->data, err);
+	result = user_dir_make(dir->data, err);
 	if (result != ADMIN_OK)
 		error_context(err, "user '%s'", new->name);
 	return result;
@@ -185,12 +187,12 @@ sync_new(const struct users *users, const struct users_new *new, size_t count,
     struct error *err)
 {
 	if (count > SYNC_EACH_MAX)
-		return maildir_sync_all(users->dir, err);
+		return user_dir_sync_all(users->dir, err);
 	for (size_t i = 0; i < count; i++) {
 		const struct vpasswd_entry *entry =
 		    vpasswd_file_find(users->file, new[i].name);
 
-		if (maildir_sync(users->dir, entry->dir, err) == -1)
+		if (user_dir_sync(users->dir, entry->dir, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -267,12 +269,39 @@ is_dir_own(const struct users *users, const char *name, const char *dir)
 	return true;
 }
 
+/*
+ * The folder is renamed first: killed here, the user is there without a
+ * folder, mail waits, and the next run ends it.
+ */
+static enum admin_result
+remove_with_dir(
+    struct users *users, const char *name, const char *dir, struct error *err)
+{
+	enum admin_result result = ADMIN_OK;
+	char *aside;
+
+	if (user_dir_put_aside(users->dir, dir, &aside, err) == -1)
+		return ADMIN_FAILED;
+	vpasswd_file_remove(users->file, name);
+	if (vpasswd_file_save(users->file, err) == -1) {
+		result = ADMIN_FAILED;
+		if (aside != NULL && rename(aside, dir) == -1)
+			error_context(err, "the mail is in '%s' now", aside);
+	} else if (aside != NULL &&
+	    user_dir_remove(users->dir, aside, err) == -1) {
+		error_context(err, "the user is removed, but not the mail");
+		result = ADMIN_FAILED;
+	}
+	free(aside);
+	return result;
+}
+
 enum admin_result
 users_remove(struct users *users, const char *name, struct error *err)
 {
 	const struct vpasswd_entry *entry =
 	    vpasswd_file_find(users->file, name);
-	enum admin_result result = ADMIN_FAILED;
+	enum admin_result result;
 	char *dir;
 
 	if (entry == NULL)
@@ -287,15 +316,7 @@ users_remove(struct users *users, const char *name, struct error *err)
 	dir = xstrdup(entry->dir);
 	while (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/')
 		dir[strlen(dir) - 1] = '\0';
-	vpasswd_file_remove(users->file, name);
-	if (vpasswd_file_save(users->file, err) == 0) {
-		result = ADMIN_OK;
-		if (maildir_remove(dir, err) == -1) {
-			error_context(
-			    err, "the user is removed, but not the mail");
-			result = ADMIN_FAILED;
-		}
-	}
+	result = remove_with_dir(users, name, dir, err);
 	free(dir);
 	return result;
 }

@@ -57,8 +57,8 @@ enum admin_result users_change(
     struct users *users, const struct vpasswd_entry *entry, struct error *err);
 
 /*
- * Removes a user, then the user's mail: from then on deliveries bounce, and
- * what is left of the mail after a crash is taken away by the next call.
+ * Removes a user and the user's mail: from then on deliveries bounce.  What is
+ * left of the mail after a crash the next users_open() takes away.
  */
 enum admin_result users_remove(
     struct users *users, const char *name, struct error *err);

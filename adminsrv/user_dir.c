@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /* The folder of a new user, with its Maildir. */
-#include "adminsrv/maildir_make.h"
+#include "adminsrv/user_dir.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -27,7 +29,7 @@ stop_at_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 }
 
 enum admin_result
-maildir_make(const char *user_dir, struct error *err)
+user_dir_make(const char *user_dir, struct error *err)
 {
 	static const char *const folders[] = { "tmp", "new", "cur" };
 	int found = nftw(user_dir, stop_at_file, 16, FTW_PHYS);
@@ -68,7 +70,7 @@ sync_folder(const char *path, struct error *err)
 }
 
 int
-maildir_sync(const char *domain_dir, const char *user_dir, struct error *err)
+user_dir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 {
 	char *path = xasprintf("%s/Maildir", user_dir);
 	size_t top = strlen(domain_dir);
@@ -87,7 +89,7 @@ maildir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 }
 
 int
-maildir_sync_all(const char *domain_dir, struct error *err)
+user_dir_sync_all(const char *domain_dir, struct error *err)
 {
 	int fd = open(domain_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = 0;
@@ -100,33 +102,76 @@ maildir_sync_all(const char *domain_dir, struct error *err)
 	return result;
 }
 
+/* A delivery under way may still put a file in: then again. */
+static int
+remove_tree(const char *path, struct error *err)
+{
+	for (int i = 1;; i++) {
+		if (file_remove_tree(path, err) == 0)
+			return 0;
+		if (errno != ENOTEMPTY || i == REMOVE_TRIES)
+			return -1;
+	}
+}
+
+static char *
+removed_dir(const char *domain_dir)
+{
+	return xasprintf("%s/.removed", domain_dir);
+}
+
 int
-maildir_remove(const char *user_dir, struct error *err)
+user_dir_put_aside(const char *domain_dir, const char *user_dir,
+    char **aside_out, struct error *err)
 {
 	const char *slash = strrchr(user_dir, '/');
-	char *removed;
-	int result;
+	char *removed = removed_dir(domain_dir);
+	char *aside = xasprintf("%s%s", removed, slash);
+	bool is_aside;
 
 	assert(slash != NULL && slash[1] != '\0');
-	removed = xasprintf(
-	    "%.*s/.removed.%s", (int)(slash - user_dir), user_dir, slash + 1);
-	/* What an earlier run that was killed here may have left. */
-	result = file_remove_tree(removed, err);
-	if (result == 0 && rename(user_dir, removed) == -1) {
-		if (errno != ENOENT)
-			result = error_sys(err, "cannot rename '%s' to '%s'",
-			    user_dir, removed);
-		goto out;
+	*aside_out = NULL;
+	is_aside = (mkdir(removed, FOLDER_MODE) == 0 || errno == EEXIST) &&
+	    rename(user_dir, aside) == 0;
+	if (!is_aside && errno == EXDEV) {
+		free(aside);
+		aside = xasprintf("%.*s/.removed.%s", (int)(slash - user_dir),
+		    user_dir, slash + 1);
+		is_aside = rename(user_dir, aside) == 0;
 	}
-	/* A delivery under way may still put a file in: then again. */
-	for (int i = 0; result == 0 && i < REMOVE_TRIES; i++) {
-		result = file_remove_tree(removed, err);
-		if (result == 0)
-			break;
-		if (errno == ENOTEMPTY && i + 1 < REMOVE_TRIES)
-			result = 0;
+	if (is_aside)
+		*aside_out = aside;
+	else if (errno != ENOENT)
+		error_sys(err, "cannot rename '%s' to '%s'", user_dir, aside);
+	if (!is_aside) {
+		int saved_errno = errno;
+
+		free(aside);
+		errno = saved_errno;
 	}
-out:
+	free(removed);
+	return is_aside || errno == ENOENT ? 0 : -1;
+}
+
+int
+user_dir_remove(const char *domain_dir, const char *aside, struct error *err)
+{
+	char *removed = removed_dir(domain_dir);
+	int result = remove_tree(aside, err);
+
+	if (result == 0)
+		result = remove_tree(removed, err);
 	free(removed);
 	return result;
+}
+
+void
+user_dir_sweep(const char *domain_dir)
+{
+	char *removed = removed_dir(domain_dir);
+
+	/* It stays for a later run, or vdeluser's next, which says why. */
+	if (remove_tree(removed, NULL) == -1)
+		errno = 0;
+	free(removed);
 }
