@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/tls.h"
 #include "svctool/check.h"
 #include "svctool/spawn.h"
 
@@ -26,6 +27,8 @@ void
 check_tls(struct check *check)
 {
 	char *path = xasprintf("%s/servercert.pem", check->node->home->tls);
+	struct tls_context *context = NULL;
+	struct error err;
 
 	if (access(path, F_OK) == -1)
 		check_find(check, CHECK_WARNING,
@@ -33,6 +36,10 @@ check_tls(struct check *check)
 		    "certificate chain and key there, or run 'svctool init' "
 		    "for a self-signed one",
 		    path);
+	else if ((context = tls_context_new(path, NULL, NULL, &err)) == NULL)
+		check_find(check, CHECK_ERROR,
+		    "%s: put a PEM file with certificate chain and key there",
+		    err.text);
 	else if (!is_valid_in(path, 0))
 		check_find(check, CHECK_ERROR,
 		    "%s: the certificate has expired: put a new one there, "
@@ -43,5 +50,6 @@ check_tls(struct check *check)
 		    "%s: the certificate expires within %d days: put a new "
 		    "one there, then svc -h the listeners",
 		    path, WARN_BEFORE_DAYS);
+	tls_context_free(&context);
 	free(path);
 }

@@ -16,5 +16,5 @@ svctool/libsvctool.a: svctool/args.o svctool/check_compiled.o \
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a queue/libqueue.a \
     control/libcontrol.a base/libbase.a
-svctool/svctool: LDLIBS += -lcdb -ljansson
+svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto
 MANS += svctool/svctool.8

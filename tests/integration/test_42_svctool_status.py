@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: ISC
+"""svctool status: what it says of services and queues, and its exit code."""
+import json
+
+from node import wait_until
+
+
+def test_a_node_that_is_up(node):
+    done = node.svctool("status")
+    assert f"node {node.home}: up, svscan pid" in done.stdout
+    assert f"127.0.0.1:{node.smtp_port}" in done.stdout
+    status = json.loads(node.svctool("status", "--json").stdout)
+    assert status["ok"] is True
+    assert status["home"] == str(node.home)
+    for service in status["services"]:
+        assert (service["state"], service["ok"], service["log"]) == (
+            "up", True, True)
+        assert service["pid"] > 0
+    for queue in status["queues"]:
+        assert (queue["state"], queue["ok"], queue["backlog"]) == (
+            "up", True, 0)
+        assert queue["local_limit"] == 100
+        assert queue["free_bytes"] > 0
+        assert not queue["held_local"] and not queue["held_remote"]
+
+
+def test_messages_are_counted(node):
+    for number in range(5):
+        node.send("alice", f"message {number}")
+    node.wait_messages("alice", 5)
+    node.wait_empty()
+    queues = node.status()["queues"]
+    assert sum(queue["accepted"] for queue in queues) == 5
+    assert sum(queue["delivered"] for queue in queues) == 5
+    assert sum(queue["failed"] for queue in queues) == 0
+
+
+def test_a_stopped_queue_is_not_fine(node):
+    node.svctool("status")
+    (node.home / "service/queue1/supervise/control").open("w").write("d")
+    wait_until(lambda: node.queue("queue1")["state"] == "down",
+               "queue1 is down")
+    done = node.svctool("status", code=1)
+    assert "NOT fine" in done.stdout
+    status = node.status()
+    assert status["ok"] is False
+    assert [queue["ok"] for queue in status["queues"]] == [False, True]
+
+
+def test_a_stopped_node_is_not_fine(node):
+    node.svctool("stop")
+    done = node.svctool("status", code=1)
+    assert "svscan does not run" in done.stdout
+    status = node.status()
+    assert all(service["state"] == "down" for service in status["services"])
+    assert all(queue["state"] == "down" for queue in status["queues"])

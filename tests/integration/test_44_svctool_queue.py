@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: ISC
+"""svctool queue: the collection grows and shrinks, and no mail is lost."""
+import threading
+
+from node import wait_until
+
+
+def accepted(node):
+    return {queue["name"]: queue["accepted"]
+            for queue in node.status()["queues"]}
+
+
+def test_add_and_remove_under_load(node):
+    """Mail goes on while a third queue comes and goes."""
+    stop = threading.Event()
+    sent = []
+
+    def load():
+        while not stop.is_set():
+            node.send("alice", f"message {len(sent)}")
+            sent.append(1)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        node.svctool("queue", "add", "3")
+        assert (node.control / "queue_count").read_text() == "3\n"
+        wait_until(lambda: accepted(node)["queue3"] > 0,
+                   "queue3 gets mail")
+        node.svctool("queue", "remove", "3")
+        assert (node.control / "queue_count").read_text() == "2\n"
+    finally:
+        stop.set()
+        thread.join()
+    assert not node.queue_dir("queue3").exists()
+    assert not (node.home / "service/queue3").exists()
+    node.wait_messages("alice", len(sent))
+    assert node.status()["ok"]
+    assert "0 errors, 0 warnings" in node.svctool("check").stdout
+
+
+def test_an_extra_queue_is_not_counted(node):
+    node.svctool("queue", "add", "slowq")
+    assert node.queue("slowq")["state"] == "up"
+    assert (node.control / "queue_count").read_text() == "2\n"
+    node.svctool("queue", "remove", "slowq")
+    assert not node.queue_dir("slowq").exists()
+
+
+def test_numbers_have_no_gap(node):
+    done = node.svctool("queue", "add", "5", code=1)
+    assert "the next one is queue3" in done.stderr
+    done = node.svctool("queue", "remove", "1", code=1)
+    assert "remove queue2 first" in done.stderr
+
+
+def test_the_only_queue_stays(make_node):
+    node = make_node("--queues", "1")
+    done = node.svctool("queue", "remove", "1", code=1)
+    assert "only queue" in done.stderr
+    assert node.queue("queue1")["state"] == "up"
+
+
+def test_an_unknown_queue_is_said(node):
+    for what in ("remove", "hold", "release", "fix"):
+        done = node.svctool("queue", what, "9", code=1)
+        assert "no queue" in done.stderr
+
+
+def test_hold_keeps_mail_and_release_delivers_it(node):
+    for name in ("queue1", "queue2"):
+        node.svctool("queue", "hold", name, "--local")
+        queue = node.queue(name)
+        assert queue["held_local"] and not queue["held_remote"]
+    assert "local" in node.svctool("status").stdout
+    for number in range(3):
+        node.send("alice", f"message {number}")
+    assert node.backlog() == 3
+    held = next(queue["name"] for queue in node.status()["queues"]
+                if queue["backlog"] > 0)
+    if held == "queue2":
+        done = node.svctool("queue", "remove", "2", "--timeout", "1", code=1)
+        assert "nothing is removed" in done.stderr
+        assert (node.control / "queue_count").read_text() == "2\n"
+    assert node.messages("alice") == []
+    for name in ("1", "2"):
+        node.svctool("queue", "release", name)
+    node.wait_messages("alice", 3)
+    assert not (node.control / "holdlocal.queue1").exists()
+
+
+def test_a_queue_with_messages_is_not_removed(node):
+    for name in ("queue1", "queue2"):
+        node.svctool("queue", "hold", name)
+
+    def fill():
+        node.send("alice")
+        return node.queue("queue2")["backlog"] > 0
+
+    wait_until(fill, "queue2 holds a message")
+    done = node.svctool("queue", "remove", "2", code=1)
+    assert "nothing is removed" in done.stderr
+    assert (node.control / "queue_count").read_text() == "2\n"
+    assert node.queue("queue2")["state"] == "up"
+
+
+def test_fix_of_a_running_queue_keeps_its_mail(node):
+    node.svctool("queue", "hold", "1")
+    node.svctool("queue", "hold", "2")
+    for number in range(3):
+        node.send("alice", f"message {number}")
+    for name in ("1", "2"):
+        node.svctool("queue", "fix", name)
+    assert node.status()["ok"]
+    assert node.backlog() == 3
+    for name in ("1", "2"):
+        node.svctool("queue", "release", name)
+    node.wait_messages("alice", 3)
+
+
+def test_hold_of_a_stopped_queue_holds_from_its_start(node):
+    node.svctool("stop")
+    done = node.svctool("queue", "hold", "1")
+    assert "is down" in done.stdout
+    node.svctool("start")
+    assert node.queue("queue1")["held_local"]
