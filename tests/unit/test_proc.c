@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/proc.c. */
+#include "svctool/proc.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void
+names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool wanted;
+	} rows[] = {
+		{ "svscan", true },
+		{ "supervise", true },
+		{ "multilog", true },
+		{ "qmail-smtpd", true },
+		{ "qmail-vdeliver", true },
+		{ "bash", false },
+		{ "qmail", false },
+		{ "qmail-smtpd2", false },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (proc_is_ours(rows[i].name) != rows[i].wanted)
+			fail_msg("'%s': wanted %d", rows[i].name,
+			    rows[i].wanted);
+}
+
+/* A child that is called name and works in folder, ready when it returns. */
+static pid_t
+start_child(const char *name, const char *folder)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		close(ready[0]);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, name);
+		if (chdir(folder) == 0 && write(ready[1], "x", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void
+end_child(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Only ours, and only those in the node's folder, are the node's. */
+static void
+find_node(void **state)
+{
+	char base[] = "/tmp/test_proc.XXXXXX";
+	char inside[64], beside[64];
+	struct proc_list list;
+	struct error err;
+	pid_t ours, other_name, other_node;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	snprintf(inside, sizeof(inside), "%s/n", base);
+	snprintf(beside, sizeof(beside), "%s/n2", base);
+	assert_int_equal(mkdir(inside, 0755), 0);
+	assert_int_equal(mkdir(beside, 0755), 0);
+	ours = start_child("qmail-send", inside);
+	other_name = start_child("vi", inside);
+	other_node = start_child("qmail-send", beside);
+
+	assert_int_equal(proc_find_node(inside, &list, &err), 0);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(list.items[0].pid, ours);
+	assert_string_equal(list.items[0].name, "qmail-send");
+	proc_list_release(&list);
+	assert_true(proc_is_alive(ours));
+
+	end_child(ours);
+	end_child(other_name);
+	end_child(other_node);
+	assert_false(proc_is_alive(ours));
+	assert_int_equal(proc_find_node(inside, &list, &err), 0);
+	assert_int_equal(list.count, 0);
+	proc_list_release(&list);
+	rmdir(inside);
+	rmdir(beside);
+	rmdir(base);
+}
+
+static void
+find_svscan(void **state)
+{
+	char folder[] = "/tmp/test_proc.XXXXXX";
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(proc_find_svscan(folder), 0);
+	pid = start_child("svscan", folder);
+	assert_int_equal(proc_find_svscan(folder), pid);
+	assert_int_equal(proc_find_svscan("/tmp"), 0);
+	assert_int_equal(proc_find_svscan("/tmp/does/not/exist"), 0);
+	end_child(pid);
+	assert_int_equal(proc_find_svscan(folder), 0);
+	rmdir(folder);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names),
+		cmocka_unit_test(find_node),
+		cmocka_unit_test(find_svscan),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/systemd_unit.c. */
+#include "svctool/systemd_unit.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+static void
+service(void **state)
+{
+	static const struct {
+		const char *folder;
+		bool is_queue;
+		const char *lines[3];
+	} rows[] = {
+		{ "/var/mqmail/service/queue1", true,
+		    { "\nWorkingDirectory=/var/mqmail/service/queue1\n",
+			"\nExecStart=\"/var/mqmail/service/queue1/run\"\n",
+			"\nTimeoutStopSec=120\n" } },
+		{ "/a b/100%/it\"s", false,
+		    { "\nWorkingDirectory=/a b/100%%/it\"s\n",
+			"\nExecStart=\"/a b/100%%/it\\\"s/run\"\n",
+			"\nTimeoutStopSec=30\n" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf buf;
+
+		buf_init(&buf);
+		systemd_unit_service(&buf, "x", rows[i].folder,
+		    rows[i].is_queue);
+		for (size_t j = 0; j < 3; j++)
+			if (strstr(buf.data, rows[i].lines[j]) == NULL)
+				fail_msg("'%s': no '%s' in\n%s",
+				    rows[i].folder, rows[i].lines[j],
+				    buf.data);
+		buf_release(&buf);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(service),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
