@@ -19,8 +19,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned lines;
 	int result;
 
-	if (quota_read_text(
-		(const char *)data, size, &quota, &usage, &lines)) {
+	if (quota_read_text((const char *)data, size, &quota, &usage, &lines)) {
 		assert(quota.bytes != 0 || quota.count != 0);
 		assert(usage.bytes >= 0 && usage.count >= 0 && lines > 0);
 	}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+/* What the .qmail files of a virtual domain's folder say. */
+#include "delivery/domain_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum {
+	FILE_MAX = 4096,    /* larger files are not the standard line */
+	DOMAINS_MAX = 4096, /* then all are forgotten */
+	BUCKETS = 1024,
+	SETTLED_S = 2 /* the time stamps of a file move in jiffies */
+};
+
+struct domain {
+	LIST_ENTRY(domain) bucket;
+	char *home;
+	uint64_t checked_in; /* the batch */
+	struct stat st;	     /* of .qmail-default when it was read */
+	bool is_settled;     /* it had not changed for a while by then */
+	bool is_standard;
+	struct absent_rule rule;
+};
+
+LIST_HEAD(bucket, domain);
+
+struct domain_rules {
+	uint64_t batch;
+	size_t count;
+	struct bucket buckets[BUCKETS];
+	struct buf path; /* reused */
+};
+
+struct domain_rules *
+domain_rules_new(void)
+{
+	struct domain_rules *rules = xcalloc(1, sizeof(*rules));
+
+	buf_init(&rules->path);
+	return rules;
+}
+
+static void
+forget_all(struct domain_rules *rules)
+{
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		struct domain *domain;
+
+		while ((domain = LIST_FIRST(&rules->buckets[i])) != NULL) {
+			LIST_REMOVE(domain, bucket);
+			dotqmail_release(&domain->rule);
+			free(domain->home);
+			free(domain);
+		}
+	}
+	rules->count = 0;
+}
+
+void
+domain_rules_free(struct domain_rules **rules)
+{
+	if (*rules == NULL)
+		return;
+	forget_all(*rules);
+	buf_release(&(*rules)->path);
+	free(*rules);
+	*rules = NULL;
+}
+
+void
+domain_rules_begin(struct domain_rules *rules)
+{
+	rules->batch++;
+}
+
+static struct domain *
+find_domain(struct domain_rules *rules, const char *home)
+{
+	struct bucket *bucket;
+	struct domain *domain;
+	uint32_t hash = 2166136261u; /* FNV-1a */
+	const char *c;
+
+	for (c = home; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	bucket = &rules->buckets[hash % BUCKETS];
+	LIST_FOREACH(domain, bucket, bucket)
+	if (strcmp(domain->home, home) == 0)
+		return domain;
+	if (rules->count == DOMAINS_MAX)
+		forget_all(rules);
+	domain = xcalloc(1, sizeof(*domain));
+	domain->home = xstrdup(home);
+	LIST_INSERT_HEAD(bucket, domain, bucket);
+	rules->count++;
+	return domain;
+}
+
+static bool
+is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool
+is_unchanged(const struct domain *domain, const struct stat *now)
+{
+	return domain->is_settled && domain->st.st_ino == now->st_ino &&
+	    domain->st.st_dev == now->st_dev &&
+	    domain->st.st_size == now->st_size &&
+	    is_same_time(&domain->st.st_mtim, &now->st_mtim) &&
+	    is_same_time(&domain->st.st_ctim, &now->st_ctim);
+}
+
+/* Reads the file at rules->path.  Returns 0 or -1. */
+static int
+read_default(
+    struct domain_rules *rules, struct domain *domain, struct error *err)
+{
+	int fd = open(rules->path.data, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char text[FILE_MAX + 1];
+	ssize_t n = 0;
+	int result = 0;
+
+	dotqmail_release(&domain->rule);
+	domain->is_standard = false;
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", rules->path.data);
+	if (fstat(fd, &domain->st) == -1 ||
+	    (n = read(fd, text, sizeof(text))) == -1)
+		result = error_sys(err, "cannot read '%s'", rules->path.data);
+	close(fd);
+	if (result == -1)
+		return -1;
+	domain->is_settled = time(NULL) - domain->st.st_ctim.tv_sec > SETTLED_S;
+	/* One that others may write is left to qmail-local's judgement. */
+	if (n <= FILE_MAX && (domain->st.st_mode & S_IWOTH) == 0)
+		domain->is_standard =
+		    dotqmail_read(text, (size_t)n, &domain->rule);
+	return 0;
+}
+
+/* As qmail-local does: a sticky folder is one that somebody is editing. */
+static int
+check_home(const char *home, struct error *err)
+{
+	struct stat st;
+
+	if (stat(home, &st) == -1)
+		return error_sys(err, "cannot open folder '%s'", home);
+	if (st.st_mode & S_ISVTX)
+		return error_set(err,
+		    "folder '%s' is sticky: its .qmail files are being edited",
+		    home);
+	return 0;
+}
+
+static void
+set_path(struct domain_rules *rules, const char *home, const char *name,
+    size_t length, const char *end)
+{
+	buf_reset(&rules->path);
+	buf_adds(&rules->path, home);
+	buf_adds(&rules->path, "/.qmail-");
+	buf_add(&rules->path, name, length);
+	buf_adds(&rules->path, end);
+}
+
+/* 1 standard, 0 general, -1. */
+static int
+check_default(
+    struct domain_rules *rules, struct domain *domain, struct error *err)
+{
+	struct stat now;
+	int result;
+
+	if (domain->checked_in == rules->batch)
+		return domain->is_standard;
+	if (check_home(domain->home, err) == -1)
+		return -1;
+	set_path(rules, domain->home, "", 0, "default");
+	if (stat(rules->path.data, &now) == -1) {
+		domain->is_settled = false;
+		if (errno == ENOENT)
+			return 0;
+		return error_sys(err, "cannot stat '%s'", rules->path.data);
+	}
+	if (!is_unchanged(domain, &now)) {
+		result = read_default(rules, domain, err);
+		if (result == -1) {
+			domain->is_settled = false;
+			return -1;
+		}
+	}
+	domain->checked_in = rules->batch;
+	return domain->is_standard;
+}
+
+/* Whether a file is at rules->path: 1, 0, -1. */
+static int
+exists(const struct domain_rules *rules, struct error *err)
+{
+	if (access(rules->path.data, F_OK) == 0)
+		return 1;
+	if (errno == ENOENT || errno == ENAMETOOLONG)
+		return 0;
+	return error_sys(err, "cannot look for '%s'", rules->path.data);
+}
+
+/* Whether a .qmail file of its own covers the extension: 1, 0, -1. */
+static int
+has_own_file(struct domain_rules *rules, const char *home,
+    const char *extension, struct error *err)
+{
+	size_t length = strlen(extension), i;
+	char name[256];
+	int result;
+
+	/* No file name has a '/', and none is that long. */
+	if (length >= sizeof(name) || strchr(extension, '/') != NULL)
+		return 0;
+	for (i = 0; i < length; i++) {
+		char c = extension[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c + 32);
+		name[i] = c == '.' ? ':' : c;
+	}
+	set_path(rules, home, name, length, "");
+	result = exists(rules, err);
+	for (i = length; result == 0 && i > 0; i--) {
+		if (name[i - 1] != '-')
+			continue;
+		set_path(rules, home, name, i, "default");
+		result = exists(rules, err);
+	}
+	return result;
+}
+
+int
+domain_rules_find(struct domain_rules *rules, const char *home,
+    const char *extension, const struct absent_rule **rule_out,
+    struct error *err)
+{
+	struct domain *domain = find_domain(rules, home);
+	int result = check_default(rules, domain, err);
+
+	if (result != 1)
+		return result;
+	result = has_own_file(rules, home, extension, err);
+	if (result != 0)
+		return result == 1 ? 0 : -1;
+	*rule_out = &domain->rule;
+	return 1;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/* The text of a virtual domain's .qmail-default. */
+#include "delivery/dotqmail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* A piece of the text; nothing is copied before all is understood. */
+struct word {
+	const char *at;
+	size_t length;
+};
+
+static bool
+word_is(const struct word *word, const char *text)
+{
+	return word->length == strlen(text) &&
+	    memcmp(word->at, text, word->length) == 0;
+}
+
+/* Bytes that mean themselves to a shell, wherever they stand in a word. */
+static bool
+is_plain(const struct word *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._@:+=-";
+	size_t i;
+
+	for (i = 0; i < word->length; i++)
+		if (word->at[i] == '\0' || strchr(plain, word->at[i]) == NULL)
+			return false;
+	return word->length > 0;
+}
+
+/* The next word of the line; false when there is none. */
+static bool
+next_word(struct word *line, struct word *word)
+{
+	while (line->length > 0 && (*line->at == ' ' || *line->at == '\t')) {
+		line->at++;
+		line->length--;
+	}
+	word->at = line->at;
+	while (line->length > 0 && *line->at != ' ' && *line->at != '\t') {
+		line->at++;
+		line->length--;
+	}
+	word->length = (size_t)(line->at - word->at);
+	return word->length > 0;
+}
+
+/* The only line that says something; false when there are none or several. */
+static bool
+only_line(const char *text, size_t length, struct word *line)
+{
+	const char *end = text + length;
+
+	line->at = NULL;
+	while (text < end) {
+		const char *newline = memchr(text, '\n', (size_t)(end - text));
+		const char *next = newline == NULL ? end : newline + 1;
+		struct word rest = { text,
+			(size_t)((newline == NULL ? end : newline) - text) };
+		struct word whole = rest, first;
+
+		if (*text != '#' && next_word(&rest, &first)) {
+			if (line->at != NULL)
+				return false;
+			*line = whole;
+		}
+		text = next;
+	}
+	return line->at != NULL;
+}
+
+static bool
+is_vdelivermail(const struct word *word)
+{
+	static const char name[] = "vdelivermail";
+	const size_t length = sizeof(name) - 1;
+
+	return is_plain(word) && word->length >= length &&
+	    memcmp(word->at + word->length - length, name, length) == 0 &&
+	    (word->length == length ||
+		word->at[word->length - length - 1] == '/');
+}
+
+static enum absent_action
+action_of(const struct word *word)
+{
+	const char *at;
+
+	if (word_is(word, "bounce-no-mailbox"))
+		return ABSENT_BOUNCE;
+	if (word_is(word, "delete"))
+		return ABSENT_DELETE;
+	if (!is_plain(word))
+		return ABSENT_GENERAL;
+	if (*word->at == '/')
+		return ABSENT_FOLDER;
+	at = memchr(word->at, '@', word->length);
+	if (at == NULL || at == word->at || at == word->at + word->length - 1 ||
+	    memchr(at + 1, '@', word->length - (size_t)(at + 1 - word->at)) !=
+		NULL)
+		return ABSENT_GENERAL;
+	return ABSENT_ADDRESS;
+}
+
+bool
+dotqmail_read_action(
+    const char *text, size_t length, struct absent_rule *rule_out)
+{
+	struct word word = { text, length };
+
+	*rule_out = (struct absent_rule)ABSENT_RULE_INIT;
+	rule_out->action = action_of(&word);
+	if (rule_out->action == ABSENT_FOLDER ||
+	    rule_out->action == ABSENT_ADDRESS)
+		rule_out->target = xstrndup(text, length);
+	return rule_out->action != ABSENT_GENERAL;
+}
+
+bool
+dotqmail_read(const char *text, size_t length, struct absent_rule *rule_out)
+{
+	struct word line, program, extension, action, more;
+
+	*rule_out = (struct absent_rule)ABSENT_RULE_INIT;
+	if (!only_line(text, length, &line) || *line.at != '|')
+		return false;
+	line.at++;
+	line.length--;
+	if (!next_word(&line, &program) || !next_word(&line, &extension) ||
+	    !next_word(&line, &action) || next_word(&line, &more))
+		return false;
+	if (!is_vdelivermail(&program) ||
+	    (!word_is(&extension, "''") && !word_is(&extension, "\"\"")))
+		return false;
+	return dotqmail_read_action(action.at, action.length, rule_out);
+}
+
+void
+dotqmail_release(struct absent_rule *rule)
+{
+	free(rule->target);
+	*rule = (struct absent_rule)ABSENT_RULE_INIT;
+}

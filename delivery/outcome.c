@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/* The outcomes of a delivery to a virtual user, and their texts. */
+#include "delivery/outcome.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ADDRESS_FORMAT "%.300s@%.255s"
+
+static void set(struct vdeliver_item *item, enum job_outcome outcome,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Writes the text, in one line of printable bytes and a newline. */
+static void
+set(struct vdeliver_item *item, enum job_outcome outcome, const char *format,
+    ...)
+{
+	size_t length, i;
+	va_list args;
+
+	item->outcome = outcome;
+	va_start(args, format);
+	vsnprintf(item->text, sizeof(item->text) - 1, format, args);
+	va_end(args);
+	length = strlen(item->text);
+	for (i = 0; i < length; i++)
+		if ((unsigned char)item->text[i] < ' ' || item->text[i] == 127)
+			item->text[i] = '?';
+	item->text[length] = '\n';
+	item->text[length + 1] = '\0';
+}
+
+void
+outcome_delivered(struct vdeliver_item *item)
+{
+	set(item, JOB_DELIVERED, "did 1+0+0");
+}
+
+void
+outcome_deleted(struct vdeliver_item *item)
+{
+	set(item, JOB_DELIVERED,
+	    "deleted: no account " ADDRESS_FORMAT " here by that name",
+	    item->job.extension, vdeliver_domain(item));
+}
+
+void
+outcome_general(struct vdeliver_item *item)
+{
+	set(item, JOB_GENERAL,
+	    "Address " ADDRESS_FORMAT
+	    " has a .qmail file that needs the general local delivery, which "
+	    "this release does not have. (#4.3.5)",
+	    item->job.extension, vdeliver_domain(item));
+}
+
+void
+outcome_no_account(struct vdeliver_item *item)
+{
+	set(item, JOB_PERMFAIL,
+	    "no account " ADDRESS_FORMAT " here by that name. (#5.1.1)",
+	    item->job.extension, vdeliver_domain(item));
+}
+
+void
+outcome_inactive(struct vdeliver_item *item)
+{
+	set(item, JOB_PERMFAIL,
+	    "account " ADDRESS_FORMAT " is inactive. (#5.2.1)",
+	    item->job.extension, vdeliver_domain(item));
+}
+
+void
+outcome_locked(struct vdeliver_item *item)
+{
+	set(item, JOB_PERMFAIL,
+	    "account " ADDRESS_FORMAT " locked/overquota. (#5.2.1)",
+	    item->job.extension, vdeliver_domain(item));
+}
+
+void
+outcome_looping(struct vdeliver_item *item)
+{
+	set(item, JOB_PERMFAIL,
+	    "This message is looping: it already has my Delivered-To line. "
+	    "(#5.4.6)");
+}
+
+void
+outcome_over_quota(
+    struct vdeliver_item *item, const struct quota_usage *usage, bool is_held)
+{
+	set(item, is_held ? JOB_TEMPFAIL : JOB_PERMFAIL,
+	    "account " ADDRESS_FORMAT
+	    " has insufficient quota. %llu/%lld/%lld:%llu/%llu. (#%d.2.2)",
+	    item->job.extension, vdeliver_domain(item),
+	    (unsigned long long)item->size, (long long)usage->bytes,
+	    (long long)usage->count, (unsigned long long)item->quota.count,
+	    (unsigned long long)item->quota.bytes, is_held ? 4 : 5);
+}
+
+void
+outcome_trouble(
+    struct vdeliver_item *item, int error_number, const struct error *err)
+{
+	const char *status = error_number == ENOSPC ? "4.3.1"
+	    : error_number == EDQUOT		    ? "4.2.2"
+	    : error_number == EXDEV		    ? "4.3.5"
+						    : "4.3.0";
+
+	set(item, JOB_TEMPFAIL,
+	    "Unable to deliver to " ADDRESS_FORMAT ": %.400s. (#%s)",
+	    item->job.extension, vdeliver_domain(item), err->text, status);
+}
+
+void
+outcome_unreadable(struct vdeliver_item *item, int error_number)
+{
+	char reason[128];
+
+	set(item, JOB_TEMPFAIL, "Unable to read message: %s. (#4.3.0)",
+	    strerror_r(error_number, reason, sizeof(reason)));
+}
+
+void
+outcome_bad_quota(struct vdeliver_item *item, const char *quota)
+{
+	set(item, JOB_TEMPFAIL,
+	    "account " ADDRESS_FORMAT
+	    " has a quota that cannot be read, '%.60s': it must be NOQUOTA or "
+	    "like 5000000S,1000C. (#4.3.5)",
+	    item->job.extension, vdeliver_domain(item), quota);
+}
+
+void
+outcome_bad_home(struct vdeliver_item *item, const char *domains)
+{
+	set(item, JOB_TEMPFAIL,
+	    "Folder '%.300s' of users/assign is not below '%.300s'. (#4.3.5)",
+	    item->job.home, domains);
+}

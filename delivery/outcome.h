@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The outcomes of a delivery to a virtual user, and their texts: for the log,
+ * and for the sender when it is a bounce.  Texts name the address, not files,
+ * in what senders see; our own trouble also says what failed.
+ */
+#ifndef DELIVERY_OUTCOME_H
+#define DELIVERY_OUTCOME_H
+
+#include "base/error.h"
+#include "delivery/vdeliver.h"
+
+void outcome_delivered(struct vdeliver_item *item);
+void outcome_deleted(struct vdeliver_item *item); /* no user; by the rule */
+void outcome_general(struct vdeliver_item *item);
+
+/* Permanent, as we know them for certain. */
+void outcome_no_account(struct vdeliver_item *item);
+void outcome_inactive(struct vdeliver_item *item);
+void outcome_locked(struct vdeliver_item *item);
+void outcome_looping(struct vdeliver_item *item);
+
+/* Permanent, or temporary when is_held. */
+void outcome_over_quota(
+    struct vdeliver_item *item, const struct quota_usage *usage, bool is_held);
+
+/* Temporary.  error_number (or 0) chooses the enhanced status. */
+void outcome_trouble(
+    struct vdeliver_item *item, int error_number, const struct error *err);
+void outcome_unreadable(struct vdeliver_item *item, int error_number);
+void outcome_bad_quota(struct vdeliver_item *item, const char *quota);
+void outcome_bad_home(struct vdeliver_item *item, const char *domains);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: ISC */
+/* The lines that final delivery puts in front of a message. */
+#include "delivery/trace.h"
+
+#include <string.h>
+
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool
+is_control(unsigned char c)
+{
+	return c < ' ' || c == 127;
+}
+
+static void
+put_clean(struct buf *buf, const char *text, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		buf_addc(
+		    buf, is_control((unsigned char)text[i]) ? '_' : text[i]);
+}
+
+/* RFC 5321 4.1.2 Dot-string; RFC 6531 3.3 adds the bytes of UTF-8. */
+static bool
+is_dot_string(const char *text, size_t length)
+{
+	static const char specials[] = " \"(),:;<>@[\\]";
+	char before = '.';
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		if (strchr(specials, text[i]) != NULL ||
+		    is_control((unsigned char)text[i]))
+			return false;
+		if (text[i] == '.' && before == '.')
+			return false;
+		before = text[i];
+	}
+	return before != '.';
+}
+
+static void
+put_quoted(struct buf *buf, const char *text, size_t length)
+{
+	size_t i;
+
+	buf_addc(buf, '"');
+	for (i = 0; i < length; i++) {
+		if (text[i] == '"' || text[i] == '\\')
+			buf_addc(buf, '\\');
+		put_clean(buf, text + i, 1);
+	}
+	buf_addc(buf, '"');
+}
+
+void
+trace_put_return_path(struct buf *buf, const char *sender)
+{
+	const char *at = strrchr(sender, '@');
+	size_t local = at == NULL ? strlen(sender) : (size_t)(at - sender);
+
+	buf_adds(buf, "Return-Path: <");
+	if (*sender != '\0') {
+		if (is_dot_string(sender, local))
+			buf_add(buf, sender, local);
+		else
+			put_quoted(buf, sender, local);
+		put_clean(buf, sender + local, strlen(sender + local));
+	}
+	buf_adds(buf, ">\n");
+}
+
+void
+trace_put_delivered_to(struct buf *buf, const char *recipient)
+{
+	buf_adds(buf, "Delivered-To: ");
+	put_clean(buf, recipient, strlen(recipient));
+	buf_addc(buf, '\n');
+}
+
+static void
+begin_line(struct trace_search *search)
+{
+	search->matched = 0;
+	search->is_matching = search->is_blank = true;
+}
+
+void
+trace_search_init(struct trace_search *search, const char *line, size_t length)
+{
+	*search = (struct trace_search){ .line = line, .length = length };
+	begin_line(search);
+}
+
+/* A line has ended. */
+static void
+end_line(struct trace_search *search)
+{
+	search->is_found =
+	    search->is_matching && search->matched == search->length;
+	search->is_over = search->is_found || search->is_blank;
+	begin_line(search);
+}
+
+static void
+feed_byte(struct trace_search *search, char c)
+{
+	if (c == '\n') {
+		end_line(search);
+		return;
+	}
+	if (c == '\r') /* a CR before the LF; elsewhere nobody's address */
+		return;
+	search->is_blank = false;
+	if (search->matched < search->length &&
+	    lower(c) == lower(search->line[search->matched]))
+		search->matched++;
+	else
+		search->is_matching = false;
+}
+
+bool
+trace_search_feed(struct trace_search *search, const char *data, size_t length)
+{
+	const char *end = data + length;
+
+	while (data < end && !search->is_over) {
+		if (search->is_matching) {
+			feed_byte(search, *data++);
+			continue;
+		}
+		data = memchr(data, '\n', (size_t)(end - data));
+		if (data == NULL)
+			break;
+		feed_byte(search, *data++);
+	}
+	return search->is_over;
+}
+
+bool
+trace_search_end(struct trace_search *search)
+{
+	if (!search->is_over)
+		end_line(search);
+	return search->is_found;
+}

@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: ISC */
+#include "delivery/vdeliver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "tests/unit/vdomain.h"
+
+static const struct vdomain_user users[] = {
+	{ "u0", "NOQUOTA", 0, 0, false },
+	{ "u1", "NOQUOTA", 0, 0, false },
+	{ "small", "1000S", 0, 0, false },
+	{ "few", "2C", 0, 0, false },
+	{ "inactive", "NOQUOTA", 16, 0, false },
+	{ "locked", "NOQUOTA", 0, STORE_BOUNCE_MAIL, false },
+	{ "badquota", "much", 0, 0, false },
+	{ "nofolder", "NOQUOTA", 0, 0, true },
+	{ "forward", "NOQUOTA", 0, 0, false },
+	{ "full", "NOQUOTA", 0, 0, false },
+};
+
+static struct vdomain node;
+static struct store *store;
+static struct sync_pool *pool;
+static struct vdeliver *vdeliver;
+
+static void
+open_vdeliver(bool hold, uint64_t mailsize)
+{
+	const struct vdeliver_options options = { hold, mailsize };
+	struct error err;
+
+	vdeliver_free(&vdeliver);
+	vdeliver = vdeliver_new(store, node.domains, pool, 8, &options, &err);
+	assert_non_null(vdeliver);
+}
+
+static int
+setup(void **state)
+{
+	struct error err;
+
+	(void)state;
+	vdomain_make(&node, users, sizeof(users) / sizeof(*users));
+	store = store_open_cdb(node.root, &err);
+	assert_non_null(store);
+	pool = sync_pool_new(4);
+	open_vdeliver(false, 0);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	vdeliver_free(&vdeliver);
+	sync_pool_free(&pool);
+	store_free(&store);
+	vdomain_remove(&node);
+	return 0;
+}
+
+/* A descriptor of a message, as qmail-send passes it. */
+static int
+message(const char *text, size_t length)
+{
+	char *path = xasprintf("%s/message", node.root);
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_int_equal(file_write_all(fd, text, length), 0);
+	close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	unlink(path);
+	free(path);
+	return fd;
+}
+
+/* One item to extension@example.test; item_release() frees its texts. */
+static struct vdeliver_item
+item_to(const char *extension, const char *text)
+{
+	char *recipient = xasprintf("example.test-%s@example.test", extension);
+
+	return (struct vdeliver_item){
+		.job = {
+			.sender = "a@example.org",
+			.recipient = recipient,
+			.user = "example.test",
+			.home = node.dir,
+			.dash = "-",
+			.extension = extension,
+			.header = "",
+		},
+		.fd = text == NULL ? -1 : message(text, strlen(text)),
+	};
+}
+
+static void
+item_release(struct vdeliver_item *item)
+{
+	free((char *)(uintptr_t)item->job.recipient);
+}
+
+/* How many messages a user has in new; the text of the last in text_out. */
+static int
+count_new(const char *user, struct buf *text_out)
+{
+	char *path = xasprintf("%s/%s/Maildir/new", node.dir, user);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int count = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		count++;
+		if (text_out != NULL) {
+			char *file = xasprintf("%s/%s", path, entry->d_name);
+
+			buf_reset(text_out);
+			assert_int_equal(
+			    file_read(file, 100000000, text_out, NULL), 1);
+			free(file);
+		}
+	}
+	if (dir != NULL)
+		closedir(dir);
+	free(path);
+	return count;
+}
+
+static void
+assert_outcome(const struct vdeliver_item *item, enum job_outcome outcome,
+    const char *text)
+{
+	if (item->outcome != outcome || strstr(item->text, text) == NULL)
+		fail_msg("%s: '%c' %s, wanted '%c' %s", item->job.recipient,
+		    item->outcome, item->text, outcome, text);
+	assert_int_equal(item->text[strlen(item->text) - 1], '\n');
+	assert_int_equal(item->fd, -1);
+}
+
+static void
+deliver(const char *extension, const char *text, enum job_outcome outcome,
+    const char *wanted)
+{
+	struct vdeliver_item item = item_to(extension, text);
+
+	vdeliver_run(vdeliver, &item, 1);
+	assert_outcome(&item, outcome, wanted);
+	item_release(&item);
+}
+
+static void
+what_a_message_looks_like(void **state)
+{
+	struct vdeliver_item item = item_to("U0", "Subject: x\n\nbody\n");
+	struct buf text;
+
+	(void)state;
+	buf_init(&text);
+	item.job.header = "DKIM-Signature: y";
+	vdeliver_run(vdeliver, &item, 1);
+	assert_outcome(&item, JOB_DELIVERED, "did 1+0+0\n");
+	item_release(&item);
+	assert_int_equal(count_new("u0", &text), 1);
+	assert_string_equal(text.data,
+	    "Return-Path: <a@example.org>\n"
+	    "Delivered-To: example.test-U0@example.test\n"
+	    "DKIM-Signature: y\n"
+	    "Subject: x\n\nbody\n");
+	buf_release(&text);
+}
+
+static void
+messages_of_every_size(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 300000 };
+	char *body = xmalloc(300000);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 300000; i++)
+		body[i] = (char)(i * 2654435761u >> 24);
+	memcpy(body, "A: b\n\n", 6);
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct vdeliver_item item = item_to("u0", NULL);
+		char *path = xasprintf("%s/u0/Maildir", node.dir);
+		struct buf text, front;
+
+		item.fd = message(body, sizes[i]);
+		vdeliver_run(vdeliver, &item, 1);
+		assert_outcome(&item, JOB_DELIVERED, "did");
+		item_release(&item);
+		buf_init(&text);
+		buf_init(&front);
+		buf_adds(&front,
+		    "Return-Path: <a@example.org>\n"
+		    "Delivered-To: example.test-u0@example.test\n");
+		assert_int_equal(count_new("u0", &text), 1);
+		assert_int_equal(text.length, front.length + sizes[i]);
+		assert_memory_equal(text.data, front.data, front.length);
+		assert_memory_equal(text.data + front.length, body, sizes[i]);
+		assert_int_equal(file_remove_tree(path, NULL), 0);
+		buf_release(&front);
+		buf_release(&text);
+		free(path);
+	}
+	free(body);
+}
+
+static void
+users_who_get_no_mail(void **state)
+{
+	static const struct {
+		const char *extension;
+		enum job_outcome outcome;
+		const char *text;
+	} rows[] = {
+		{ "absent", JOB_PERMFAIL,
+		    "no account absent@example.test here by that name. "
+		    "(#5.1.1)\n" },
+		{ "", JOB_PERMFAIL, "no account @example.test" },
+		{ "../u0", JOB_PERMFAIL, "no account ../u0@" },
+		{ "u0\nD", JOB_PERMFAIL, "no account u0?D@" },
+		{ "inactive", JOB_PERMFAIL,
+		    "account inactive@example.test is inactive. (#5.2.1)\n" },
+		{ "locked", JOB_PERMFAIL, "locked/overquota. (#5.2.1)\n" },
+		{ "badquota", JOB_TEMPFAIL, "'much'" },
+		{ "nofolder", JOB_TEMPFAIL, "example.test/nofolder'" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		deliver(
+		    rows[i].extension, "x\n", rows[i].outcome, rows[i].text);
+}
+
+static void
+quotas(void **state)
+{
+	char body[500];
+
+	(void)state;
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	deliver("small", body, JOB_DELIVERED, "did");
+	deliver("small", body, JOB_PERMFAIL,
+	    "account small@example.test has insufficient quota. "
+	    "574/574/1:0/1000. (#5.2.2)\n");
+	deliver("few", "x", JOB_DELIVERED, "did");
+	deliver("few", "x", JOB_DELIVERED, "did");
+	deliver("few", "x", JOB_PERMFAIL, "/2:2/0. (#5.2.2)");
+	open_vdeliver(true, 0);
+	deliver("small", body, JOB_TEMPFAIL, "(#4.2.2)");
+	open_vdeliver(false, 200);
+	deliver("small", body, JOB_PERMFAIL, "(#5.2.2)");
+	deliver("small", "small mail", JOB_DELIVERED, "did");
+	assert_int_equal(count_new("small", NULL), 2);
+	assert_int_equal(count_new("few", NULL), 2);
+}
+
+/* Five for a user of whose quota three are left, among others. */
+static void
+a_quota_holds_within_a_batch(void **state)
+{
+	struct vdeliver_item items[10];
+	struct buf text;
+	char *path;
+	int i, delivered = 0;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		items[i] = item_to(i % 2 ? "small" : "u0", "0123456789");
+	/* 85 bytes each: 11 fit into 1000; let 8 be there already. */
+	for (i = 0; i < 8; i++)
+		deliver("small", "0123456789", JOB_DELIVERED, "did");
+	vdeliver_run(vdeliver, items, 10);
+	for (i = 0; i < 10; i++) {
+		if (i % 2 == 0 || i < 6)
+			assert_outcome(&items[i], JOB_DELIVERED, "did");
+		else
+			assert_outcome(&items[i], JOB_PERMFAIL, "quota");
+		delivered += items[i].outcome == JOB_DELIVERED;
+		item_release(&items[i]);
+	}
+	assert_int_equal(count_new("small", NULL), 11);
+	assert_int_equal(delivered, 8);
+	/* The batch is one line of maildirsize. */
+	path = xasprintf("%s/small/Maildir/maildirsize", node.dir);
+	buf_init(&text);
+	assert_int_equal(file_read(path, 10000, &text, NULL), 1);
+	assert_non_null(strstr(text.data, "\n255 3\n"));
+	buf_release(&text);
+	free(path);
+}
+
+static void
+rules_for_absent_users(void **state)
+{
+	static const struct {
+		const char *line; /* %s is the domain's folder */
+		enum job_outcome outcome;
+		const char *text;
+		int in_u1; /* messages of u1 after it */
+	} rows[] = {
+		{ "| vdelivermail '' delete\n", JOB_DELIVERED,
+		    "deleted: no account absent@example.test", 0 },
+		{ "| vdelivermail '' %s/u1\n", JOB_DELIVERED, "did", 1 },
+		{ "| vdelivermail '' %s/u1/\n", JOB_DELIVERED, "did", 2 },
+		{ "| vdelivermail '' %s/u1/Maildir\n", JOB_DELIVERED, "did",
+		    3 },
+		{ "| vdelivermail '' %s/u1/Maildir/\n", JOB_DELIVERED, "did",
+		    4 },
+		{ "| vdelivermail '' U1@example.TEST\n", JOB_DELIVERED, "did",
+		    5 },
+		{ "| vdelivermail '' u9@example.test\n", JOB_PERMFAIL,
+		    "no account absent@example.test", 5 },
+		{ "| vdelivermail '' u1@example.org\n", JOB_GENERAL, "", 5 },
+		{ "| vdelivermail '' /etc\n", JOB_TEMPFAIL, "(#4.3.5)", 5 },
+		{ "| vdelivermail '' %s/../../x\n", JOB_TEMPFAIL, "", 5 },
+		{ "| vdelivermail '' %s/none\n", JOB_TEMPFAIL, "/none'", 5 },
+		{ "./Maildir/\n", JOB_GENERAL, "", 5 },
+		{ "| vdelivermail '' bounce-no-mailbox\n", JOB_PERMFAIL,
+		    "(#5.1.1)", 5 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *mark = strstr(rows[i].line, "%s");
+		char *line = mark == NULL
+		    ? xstrdup(rows[i].line)
+		    : xasprintf("%.*s%s%s", (int)(mark - rows[i].line),
+			  rows[i].line, node.dir, mark + 2);
+
+		vdomain_put(&node, "domains/example.test/.qmail-default", line);
+		deliver("absent", "x\n", rows[i].outcome, rows[i].text);
+		if (count_new("u1", NULL) != rows[i].in_u1)
+			fail_msg(
+			    "%s: %d messages", line, count_new("u1", NULL));
+		free(line);
+	}
+	assert_int_equal(count_new("..", NULL), 0);
+}
+
+static void
+files_that_need_the_general_way(void **state)
+{
+	(void)state;
+	vdomain_put(&node, "domains/example.test/.qmail-u0", "&x@y\n");
+	deliver("u0", "x\n", JOB_GENERAL, "");
+	vdomain_put(&node, "domains/example.test/forward/.qmail", "&x@y\n");
+	deliver("forward", "x\n", JOB_GENERAL, "");
+	deliver("u1", "x\n", JOB_DELIVERED, "did");
+	assert_int_equal(count_new("u0", NULL), 0);
+	assert_int_equal(count_new("forward", NULL), 0);
+}
+
+static void
+loops_are_ended(void **state)
+{
+	struct buf text;
+
+	(void)state;
+	deliver("u0",
+	    "Received: x\nDelivered-To: example.test-u0@example.test\n\n",
+	    JOB_PERMFAIL, "(#5.4.6)");
+	deliver("u1",
+	    "Received: x\nDelivered-To: example.test-u0@example.test\n\n",
+	    JOB_DELIVERED, "did");
+	/* Far down in a long header. */
+	buf_init(&text);
+	while (text.length < 200000)
+		buf_adds(&text, "X-Filler: ...............................\n");
+	buf_adds(&text, "Delivered-To: example.test-u0@example.test\n\n");
+	deliver("u0", text.data, JOB_PERMFAIL, "(#5.4.6)");
+	assert_int_equal(count_new("u0", NULL), 0);
+	buf_release(&text);
+}
+
+static void
+nothing_outside_the_domains(void **state)
+{
+	struct vdeliver_item item = item_to("u0", "x\n");
+	char *beside = xasprintf("%s-evil/example.test", node.domains);
+	char *maildir = xasprintf("%s/u0/Maildir", node.dir);
+
+	(void)state;
+	item.job.home = "/etc";
+	vdeliver_run(vdeliver, &item, 1);
+	assert_outcome(&item, JOB_TEMPFAIL, "'/etc'");
+	item_release(&item);
+	item = item_to("u0", "x\n");
+	item.job.home = beside;
+	vdeliver_run(vdeliver, &item, 1);
+	assert_outcome(&item, JOB_TEMPFAIL, "(#4.3.5)");
+	item_release(&item);
+	assert_int_equal(symlink("/tmp", maildir), 0);
+	deliver("u0", "x\n", JOB_TEMPFAIL, "'Maildir'");
+	free(maildir);
+	free(beside);
+}
+
+static void
+one_failure_leaves_the_others_alone(void **state)
+{
+	struct vdeliver_item items[4];
+	struct rlimit old, small;
+	char *body = xcalloc(1, 200001);
+	int i;
+
+	(void)state;
+	memset(body, 'x', 200000);
+	items[0] = item_to("u0", "before\n");
+	items[1] = item_to("full", body);
+	items[2] = item_to("u1", NULL); /* came without a descriptor */
+	items[3] = item_to("u0", "after\n");
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 100000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	vdeliver_run(vdeliver, items, 4);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_outcome(&items[0], JOB_DELIVERED, "did");
+	assert_outcome(&items[1], JOB_TEMPFAIL,
+	    "Unable to deliver to full@example.test: cannot write to");
+	assert_outcome(&items[2], JOB_TEMPFAIL, "Unable to read message");
+	assert_outcome(&items[3], JOB_DELIVERED, "did");
+	assert_int_equal(count_new("u0", NULL), 2);
+	assert_int_equal(count_new("full", NULL), 0);
+	for (i = 0; i < 4; i++)
+		item_release(&items[i]);
+	free(body);
+}
+
+static void
+what_the_store_cannot_tell_is_deferred(void **state)
+{
+	struct vdeliver_item item = item_to("u0", "x\n");
+	char *path = xasprintf("%s/vpasswd.cdb", node.dir);
+
+	(void)state;
+	/* A domain that users/assign no longer has: nothing is known. */
+	item.job.user = "gone.test";
+	vdeliver_run(vdeliver, &item, 1);
+	assert_outcome(&item, JOB_TEMPFAIL, "'gone.test'");
+	item_release(&item);
+	assert_int_equal(unlink(path), 0);
+	deliver("u0", "x\n", JOB_TEMPFAIL, "vpasswd.cdb");
+	deliver("absent", "x\n", JOB_TEMPFAIL, "vpasswd.cdb");
+	free(path);
+}
+
+static void
+options_of_the_environment(void **state)
+{
+	static const struct {
+		const char *hold, *mailsize;
+		int result;
+		bool is_held;
+		uint64_t size;
+	} rows[] = {
+		{ NULL, NULL, 0, false, 0 },
+		{ "", NULL, 0, true, 0 },
+		{ "1", "1024", 0, true, 1024 },
+		{ NULL, "1k", -1, false, 0 },
+		{ NULL, "", -1, false, 0 },
+		{ NULL, "-1", -1, false, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct vdeliver_options options;
+		struct error err;
+
+		unsetenv("HOLDOVERQUOTA");
+		unsetenv("OVERQUOTA_MAILSIZE");
+		if (rows[i].hold != NULL)
+			setenv("HOLDOVERQUOTA", rows[i].hold, 1);
+		if (rows[i].mailsize != NULL)
+			setenv("OVERQUOTA_MAILSIZE", rows[i].mailsize, 1);
+		assert_int_equal(
+		    vdeliver_read_options(&options, &err), rows[i].result);
+		if (rows[i].result == -1) {
+			assert_non_null(strstr(err.text, "OVERQUOTA_MAILSIZE"));
+			continue;
+		}
+		assert_int_equal(options.hold_over_quota, rows[i].is_held);
+		assert_int_equal(options.over_quota_mailsize, rows[i].size);
+	}
+}
+
+int
+main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(what_a_message_looks_like),
+		CASE(messages_of_every_size),
+		CASE(users_who_get_no_mail),
+		CASE(quotas),
+		CASE(a_quota_holds_within_a_batch),
+		CASE(rules_for_absent_users),
+		CASE(files_that_need_the_general_way),
+		CASE(loops_are_ended),
+		CASE(nothing_outside_the_domains),
+		CASE(one_failure_leaves_the_others_alone),
+		CASE(what_the_store_cannot_tell_is_deferred),
+		cmocka_unit_test(options_of_the_environment),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
