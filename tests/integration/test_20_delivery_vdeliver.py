@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: ISC
+"""qmail-vdeliver as a process, its qmail-send played by delivery_peer."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+from delivery_peer import TIMEOUT, Node, Send, message_file
+
+MESSAGE = b"Received: from x by y\nSubject: hello\n\nbody\n"
+
+
+@pytest.fixture
+def node(tmp_path):
+    return Node(tmp_path / "node", users=("alice", "bob"))
+
+
+@pytest.fixture
+def send(node):
+    peer = Send(node)
+    yield peer
+    peer.down()
+
+
+def test_the_worker_waits_for_its_queue(send):
+    send.start()
+    with pytest.raises(subprocess.TimeoutExpired):
+        send.worker.wait(0.2)
+    send.listen()
+    assert send.accept() == (1, "v")
+    assert send.hang_up() == 0
+
+
+def test_a_message_is_delivered(node, send, tmp_path):
+    send.up()
+    message = message_file(tmp_path, MESSAGE)
+    send.job(7, "Alice", message, header="X-Extra: yes\n")
+    os.close(message)
+    assert send.result() == (7, "K", "did 1+0+0\n")
+    # The worker has closed its descriptor: nobody else has the file open.
+    with open(tmp_path / "message", "r+b") as again:
+        fcntl.fcntl(again, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    assert node.messages("alice") == [
+        b"Return-Path: <a@example.org>\n"
+        b"Delivered-To: example.test-Alice@example.test\n"
+        b"X-Extra: yes\n" + MESSAGE
+    ]
+    name, = os.listdir(node.maildir("alice") + "/new")
+    size = len(node.messages("alice")[0])
+    assert re.fullmatch(r"\d+\.M\d{6}P\d+Q\d+\.[^,:/]+,S=%d" % size, name)
+    assert os.stat(node.maildir("alice") + "/new/" + name).st_mode & \
+        0o777 == 0o600
+    assert node.messages("alice", "tmp") == []
+    assert send.hang_up() == 0
+
+
+def test_outcomes(node, send, tmp_path):
+    node.add_user("small", quota="300S")
+    message = message_file(tmp_path, MESSAGE)
+    send.up()
+    for delivery, local in enumerate(("nobody", "small", "small", "small")):
+        send.job(delivery, local, message)
+    send.job(4, "alice", message, home="/etc")
+    looping = message_file(
+        tmp_path, b"Delivered-To: example.test-bob@example.test\n\n", "loop")
+    send.job(5, "bob", looping)
+    with open(os.path.join(node.dir, ".qmail-bob"), "w") as own:
+        own.write("&x@example.org\n")
+    send.job(6, "bob", message)
+    results = send.results(7)
+    assert results[0] == (
+        "D", "no account nobody@example.test here by that name. (#5.1.1)\n")
+    assert results[1][0] == "K"
+    assert results[2][0] == "K"
+    size = len(node.messages("small")[0])
+    assert results[3] == (
+        "D", "account small@example.test has insufficient quota. "
+        "%d/%d/2:0/300. (#5.2.2)\n" % (size, 2 * size))
+    assert results[4][0] == "Z" and "(#4.3.5)" in results[4][1]
+    assert results[6][0] == "G"
+    assert len(node.messages("small")) == 2
+    os.unlink(os.path.join(node.dir, ".qmail-bob"))
+    send.job(7, "bob", looping)
+    outcome, text = send.results(1)[7]
+    assert outcome == "D" and "(#5.4.6)" in text
+    assert node.messages("bob") == []
+
+
+def test_rules_and_users_change_while_it_runs(node, send, tmp_path):
+    message = message_file(tmp_path, MESSAGE)
+    send.up()
+    send.job(1, "carol", message)
+    assert send.result()[1] == "D"
+    node.add_user("carol")
+    send.job(2, "carol", message)
+    assert send.result()[1] == "K"
+    node.rule("| /usr/sbin/vdelivermail '' delete")
+    send.job(3, "dave", message)
+    assert send.result()[1:] == (
+        "K", "deleted: no account dave@example.test here by that name\n")
+    node.rule("| /usr/sbin/vdelivermail '' carol@example.test")
+    send.job(4, "dave", message)
+    assert send.result()[1] == "K"
+    assert len(node.messages("carol")) == 2
+    # A user who is removed and made again is another one.
+    node.run("vdeluser", "carol@example.test")
+    node.add_user("carol")
+    send.job(5, "carol", message)
+    assert send.result()[1] == "K"
+    assert len(node.messages("carol")) == 1
+
+
+def test_many_in_batches_to_a_slow_reader(node, send, tmp_path):
+    """Nothing is read before both directions are full."""
+    users = ["u%d" % i for i in range(20)]
+    for user in users:
+        node.add_user(user)
+    send.up()
+    bodies = {
+        d: b"Subject: %d\n\n" % d + b"x" * (d * 331 % 99999)
+        for d in range(700)
+    }
+    results = {}
+    is_full = False
+    for delivery, body in bodies.items():
+        message = message_file(tmp_path, body)
+        os.unlink(tmp_path / "message")
+        while not send.job(delivery, users[delivery % 20], message):
+            if is_full or not send.can_send(2):
+                is_full = True
+                results.update(send.results(1, is_all=False))
+        os.close(message)
+    assert is_full
+    results.update(send.results(700 - len(results)))
+    assert {outcome for outcome, _ in results.values()} == {"K"}
+    for i, user in enumerate(users):
+        found = sorted(m.split(b"\n", 2)[2] for m in node.messages(user))
+        assert found == sorted(bodies[d] for d in range(i, 700, 20))
+        assert node.messages(user, "tmp") == []
+
+
+def test_two_queues_deliver_to_the_same_users(node, send, tmp_path):
+    node.add_user("limited", quota="1000000S,1000C")
+    message = message_file(tmp_path, MESSAGE)
+    other = Send(node, "queue2")
+    try:
+        send.up()
+        other.up()
+        for delivery in range(60):
+            for peer in (send, other):
+                assert peer.job(delivery, "limited", message)
+        for peer in (send, other):
+            assert {o for o, _ in peer.results(60).values()} == {"K"}
+        messages = node.messages("limited")
+        assert len(messages) == 120
+        with open(node.maildir("limited") + "/maildirsize") as lines:
+            sizes = [line.split() for line in list(lines)[1:]]
+        assert sum(int(count) for _, count in sizes) == 120
+        assert sum(int(size) for size, _ in sizes) == \
+            sum(len(m) for m in messages)
+    finally:
+        other.down()
+
+
+@pytest.mark.parametrize("signal_number", (signal.SIGTERM, signal.SIGINT))
+def test_a_signal_ends_it_between_batches(node, send, tmp_path,
+                                          signal_number):
+    message = message_file(tmp_path, MESSAGE)
+    send.up()
+    for delivery in range(60):
+        assert send.job(delivery, "alice", message)
+    first = send.result()
+    assert first is not None
+    send.worker.send_signal(signal_number)
+    answered = 1
+    while send.result() is not None:
+        answered += 1
+    assert send.worker.wait(TIMEOUT) == 0
+    # What it took it finished and answered; the rest it never began.
+    assert len(node.messages("alice")) == answered
+    assert node.messages("alice", "tmp") == []
+
+
+def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
+    """kill -9 again and again; unanswered jobs are given to the next one."""
+    wanted = {
+        delivery: b"Subject: %d\n\n" % delivery + b"y" * 20000 + b"\nend\n"
+        for delivery in range(600)
+    }
+    waiting = dict(wanted)
+    kills = 0
+    while waiting:
+        send.up()
+        given = list(waiting.items())[:60]
+        for delivery, body in given:
+            message = message_file(tmp_path, body)
+            os.unlink(tmp_path / "message")
+            assert send.job(delivery, "alice", message)
+            os.close(message)
+        answers = 0
+        while answers < len(given):
+            if kills < 10 and answers == kills * 5:
+                send.worker.kill()
+                kills += 1
+            answer = send.result()
+            if answer is None:
+                break
+            answers += 1
+            assert answer[1] == "K"
+            del waiting[answer[0]]
+        send.connection.close()
+        send.worker.wait(TIMEOUT)
+    assert kills == 10
+    found = [m.split(b"\n", 2)[2] for m in node.messages("alice")]
+    assert set(found) == set(wanted.values())  # none lost, none truncated
+
+
+def test_a_full_disk_defers_and_recovers(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small filesystem")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs",
+                       str(disk)]).returncode != 0:
+        pytest.skip("cannot mount a small filesystem here")
+    send = None
+    try:
+        node = Node(tmp_path / "node", users=("alice", "bob"),
+                    environment={"DOMAINDIR": str(disk)})
+        send = Send(node)
+        send.up()
+        large = message_file(tmp_path, b"\n" + b"x" * 400000, "large")
+        small = message_file(tmp_path, MESSAGE, "small")
+        send.job(1, "alice", large)
+        assert send.result()[1] == "K"
+        send.job(2, "bob", large)
+        send.job(3, "bob", small)
+        results = send.results(2)
+        assert results[2][0] == "Z" and "(#4.3.1)" in results[2][1]
+        assert results[3][0] == "K"
+        assert node.messages("bob", "tmp") == []
+        new = node.maildir("alice") + "/new"
+        for name in os.listdir(new):
+            os.unlink(os.path.join(new, name))
+        send.job(4, "bob", large)
+        assert send.result()[1] == "K"
+        assert send.hang_up() == 0
+    finally:
+        if send is not None:
+            send.down()
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_it_is_durable_before_it_is_reported(node, send, tmp_path):
+    """strace shows the order: file sync, rename, folder sync, result."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    trace = tmp_path / "trace"
+    send.up(("strace", "-f", "-o", str(trace), "-e",
+             "trace=fdatasync,fsync,renameat,renameat2,sendmsg,openat"))
+    message = message_file(tmp_path, MESSAGE)
+    send.job(1, "alice", message)
+    send.job(2, "bob", message)
+    assert {o for o, _ in send.results(2).values()} == {"K"}
+    send.connection.close()
+    send.worker.wait(TIMEOUT)
+    calls = []
+    for line in trace.read_text().splitlines():
+        call = re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line)
+        if "unfinished" in line or call is None:
+            continue
+        name = call.group(1)
+        if name != "openat" or "O_EXCL" in line:
+            calls.append(name)
+    start = calls.index("openat")
+    kinds = [c.replace("renameat2", "renameat") for c in calls[start:]]
+    batches = "".join({"openat": "o", "fdatasync": "d", "renameat": "r",
+                       "fsync": "f", "sendmsg": "s"}[c] for c in kinds)
+    # One batch of two messages, or two of one.
+    assert batches in ("ooddrrffss", "odrfsodrfs"), batches
