@@ -3,7 +3,8 @@
  * Accepts connections and runs each on a thread of its own.
  *
  * The callbacks are called from several threads at once; what they share is
- * theirs to protect.  The limits count connections of this listener.
+ * theirs to protect.  The limits count connections of this listener.  Signals
+ * are blocked in sessions' threads; threads are used again by later sessions.
  */
 #ifndef BASE_LISTENER_H
 #define BASE_LISTENER_H
@@ -29,10 +30,14 @@ struct listener_limits {
 };
 
 struct listener_options {
-	const char *address; /* numeric; "0" or "" for every address */
+	/*
+	 * Numeric; "0" or "" for every address, of IPv4 and IPv6.  "::" is
+	 * IPv6 alone, so that "0.0.0.0" may be served beside it.
+	 */
+	const char *address;
 	uint16_t port;       /* 0: the kernel picks, see listener_port() */
 	bool is_shared;      /* SO_REUSEPORT: several processes, one port */
-	unsigned backlog;
+	unsigned backlog;    /* 0: 4096 (the kernel's somaxconn bounds it) */
 	size_t stack_bytes;  /* of a session's thread */
 	struct listener_limits limits;
 	/*
@@ -51,9 +56,16 @@ struct listener_options {
 
 struct listener;
 
-/* Binds and listens; NULL with the reason (a busy port is named). */
+/*
+ * Binds and listens; NULL with the reason (a busy port is named).  The options
+ * are copied, the context is borrowed.
+ */
 struct listener *listener_new(const struct listener_options *options,
     struct error *err);
+/*
+ * After listener_run has returned.  Waits for the sessions that are still
+ * served: a daemon that cannot exits instead.
+ */
 void listener_free(struct listener **listener);
 
 uint16_t listener_port(const struct listener *listener);
@@ -63,12 +75,13 @@ void listener_set_limits(struct listener *listener,
     const struct listener_limits *limits);
 
 /* How many connections are being served; any thread. */
-unsigned listener_connections(const struct listener *listener);
+unsigned listener_connections(struct listener *listener);
 
 /*
  * Accepts until listener_stop() (async-signal-safe, any thread).  EMFILE,
  * ENFILE and ENOMEM pause accepting briefly, with one log line per minute, and
- * never end it.  New connections wait in the backlog meanwhile.
+ * never end it.  New connections wait in the backlog meanwhile.  One that
+ * cannot get a thread is refused (not per address).
  */
 void listener_run(struct listener *listener);
 void listener_stop(struct listener *listener);

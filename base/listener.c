@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+/* Accepts connections and runs each on a thread of its own. */
+#include "base/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/ipcount.h"
+#include "base/listen_socket.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/worker_pool.h"
+
+enum {
+	MAX_IDLE_THREADS = 128,
+	PAUSE_MS = 100,
+	TROUBLE_LOG_MS = 60 * 1000,
+	DEFAULT_BACKLOG = 4096
+};
+
+struct listener {
+	struct listener_options options; /* without limits and address */
+	int fd;
+	int wake_fd; /* an eventfd that ends every wait of listener_run */
+	uint16_t port;
+	atomic_bool is_stopping;
+	struct worker_pool *workers;
+	/* of the thread that accepts */
+	int64_t quiet_until_ms; /* no line about trouble before */
+	/* under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t all_done;
+	struct listener_limits limits;
+	unsigned connections;
+	struct ipcount *per_ip;
+};
+
+struct connection {
+	struct listener *listener;
+	int fd;
+	struct sockaddr_storage remote;
+	struct in6_addr ip;
+};
+
+struct listener *
+listener_new(const struct listener_options *options, struct error *err)
+{
+	struct listener *listener = xcalloc(1, sizeof(*listener));
+	pthread_condattr_t monotonic;
+
+	listener->options = *options;
+	if (options->backlog == 0)
+		listener->options.backlog = DEFAULT_BACKLOG;
+	listener->fd = listen_socket_open(&listener->options, &listener->port,
+	    err);
+	listener->options.address = NULL; /* borrowed for this call only */
+	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (listener->fd != -1 && listener->wake_fd == -1)
+		error_sys(err, "cannot make an eventfd");
+	if (listener->fd == -1 || listener->wake_fd == -1) {
+		if (listener->fd != -1)
+			close(listener->fd);
+		if (listener->wake_fd != -1)
+			close(listener->wake_fd);
+		free(listener);
+		return NULL;
+	}
+	listener->limits = options->limits;
+	listener->per_ip = ipcount_new();
+	listener->workers = worker_pool_new(options->stack_bytes,
+	    MAX_IDLE_THREADS);
+	pthread_mutex_init(&listener->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&listener->all_done, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	return listener;
+}
+
+void
+listener_free(struct listener **listener_in)
+{
+	struct listener *listener = *listener_in;
+
+	if (listener == NULL)
+		return;
+	close(listener->fd);
+	worker_pool_free(&listener->workers);
+	close(listener->wake_fd);
+	ipcount_free(&listener->per_ip);
+	pthread_cond_destroy(&listener->all_done);
+	pthread_mutex_destroy(&listener->lock);
+	free(listener);
+	*listener_in = NULL;
+}
+
+uint16_t
+listener_port(const struct listener *listener)
+{
+	return listener->port;
+}
+
+void
+listener_set_limits(struct listener *listener,
+    const struct listener_limits *limits)
+{
+	pthread_mutex_lock(&listener->lock);
+	listener->limits = *limits;
+	pthread_mutex_unlock(&listener->lock);
+}
+
+unsigned
+listener_connections(struct listener *listener)
+{
+	unsigned connections;
+
+	pthread_mutex_lock(&listener->lock);
+	connections = listener->connections;
+	pthread_mutex_unlock(&listener->lock);
+	return connections;
+}
+
+static void
+describe_peer(const struct connection *connection, struct listener_peer *peer)
+{
+	struct sockaddr_storage local;
+	socklen_t size = sizeof(local);
+
+	listen_socket_text(&connection->remote, peer->remote_ip,
+	    sizeof(peer->remote_ip), &peer->remote_port);
+	if (getsockname(connection->fd, (struct sockaddr *)&local, &size) == -1)
+		memset(&local, 0, sizeof(local));
+	listen_socket_text(&local, peer->local_ip, sizeof(peer->local_ip),
+	    &peer->local_port);
+}
+
+enum admission { ADMITTED, OVER_TOTAL, OVER_PER_IP };
+
+static enum admission
+admit(struct listener *listener, const struct in6_addr *ip)
+{
+	enum admission admission = ADMITTED;
+
+	pthread_mutex_lock(&listener->lock);
+	if (listener->limits.max_per_ip > 0 &&
+	    ipcount_get(listener->per_ip, ip) >= listener->limits.max_per_ip)
+		admission = OVER_PER_IP;
+	else if (listener->connections >= listener->limits.max_connections)
+		admission = OVER_TOTAL;
+	else {
+		listener->connections++;
+		ipcount_add(listener->per_ip, ip);
+	}
+	pthread_mutex_unlock(&listener->lock);
+	return admission;
+}
+
+static void
+dismiss(struct listener *listener, const struct in6_addr *ip)
+{
+	pthread_mutex_lock(&listener->lock);
+	ipcount_drop(listener->per_ip, ip);
+	if (--listener->connections == 0)
+		pthread_cond_broadcast(&listener->all_done);
+	pthread_mutex_unlock(&listener->lock);
+}
+
+/* A worker's job: takes the connection. */
+static void
+serve(void *argument)
+{
+	struct connection *connection = argument;
+	struct listener *listener = connection->listener;
+	struct listener_peer peer;
+
+	describe_peer(connection, &peer);
+	listener->options.serve(connection->fd, &peer,
+	    listener->options.context);
+	/*
+	 * Not counted any more once the peer can see the end, or a client that
+	 * comes again at once would be one too many.
+	 */
+	dismiss(listener, &connection->ip);
+	close(connection->fd);
+	free(connection);
+}
+
+static void
+refuse(struct connection *connection, bool is_per_ip)
+{
+	struct listener *listener = connection->listener;
+	struct listener_peer peer;
+
+	describe_peer(connection, &peer);
+	listener->options.refuse(connection->fd, &peer, is_per_ip,
+	    listener->options.context);
+	close(connection->fd);
+	free(connection);
+}
+
+/* Waits until a connection comes or the listener is stopped. */
+static void
+wait_for_connection(struct listener *listener)
+{
+	struct pollfd wanted[] = {
+		{ .fd = listener->fd, .events = POLLIN },
+		{ .fd = listener->wake_fd, .events = POLLIN },
+	};
+
+	poll(wanted, 2, -1);
+}
+
+/* The process lacks something: leaves new connections in the backlog. */
+static void
+pause_for(struct listener *listener, const char *what, int error)
+{
+	struct pollfd wanted = { .fd = listener->wake_fd, .events = POLLIN };
+	int64_t now_ms = clock_ms();
+
+	if (now_ms >= listener->quiet_until_ms) {
+		errno = error;
+		log_line("%s: %m (%u connections are served; new ones wait; "
+			 "if this lasts, raise the service's limits of memory, "
+			 "processes and open files)",
+		    what, listener_connections(listener));
+		listener->quiet_until_ms = now_ms + TROUBLE_LOG_MS;
+	}
+	poll(&wanted, 1, PAUSE_MS);
+}
+
+static void
+take_connection(struct listener *listener, int fd,
+    const struct sockaddr_storage *remote)
+{
+	struct connection *connection = xmalloc(sizeof(*connection));
+	enum admission admission;
+	int error;
+
+	connection->listener = listener;
+	connection->fd = fd;
+	connection->remote = *remote;
+	listen_socket_ip(remote, &connection->ip);
+	admission = admit(listener, &connection->ip);
+	if (admission != ADMITTED) {
+		refuse(connection, admission == OVER_PER_IP);
+		return;
+	}
+	if (worker_pool_run(listener->workers, serve, connection) == 0)
+		return;
+	error = errno;
+	dismiss(listener, &connection->ip);
+	refuse(connection, false);
+	pause_for(listener, "cannot start a thread", error);
+}
+
+void
+listener_run(struct listener *listener)
+{
+	while (!atomic_load(&listener->is_stopping)) {
+		struct sockaddr_storage remote;
+		socklen_t size = sizeof(remote);
+		int fd = accept4(listener->fd, (struct sockaddr *)&remote,
+		    &size, SOCK_CLOEXEC);
+
+		if (fd != -1)
+			take_connection(listener, fd, &remote);
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			wait_for_connection(listener);
+		else if (errno == EMFILE || errno == ENFILE ||
+		    errno == ENOMEM || errno == ENOBUFS)
+			pause_for(listener, "cannot accept connections", errno);
+		else /* it is that connection's own trouble, accept(2) */
+			assert(errno != EBADF && errno != EINVAL);
+	}
+}
+
+void
+listener_stop(struct listener *listener)
+{
+	const uint64_t one = 1;
+	int saved_errno = errno;
+
+	atomic_store(&listener->is_stopping, true);
+	/* It can only fail by being full, and then it wakes as well. */
+	if (write(listener->wake_fd, &one, sizeof(one)) == -1)
+		errno = saved_errno;
+}
+
+bool
+listener_drain(struct listener *listener, int timeout_ms)
+{
+	int64_t until_ms = clock_ms() + timeout_ms;
+	struct timespec until = { .tv_sec = until_ms / 1000,
+		.tv_nsec = until_ms % 1000 * 1000000 };
+	bool is_empty;
+
+	pthread_mutex_lock(&listener->lock);
+	while (listener->connections > 0 &&
+	    pthread_cond_timedwait(&listener->all_done, &listener->lock,
+		&until) == 0)
+		;
+	is_empty = listener->connections == 0;
+	pthread_mutex_unlock(&listener->lock);
+	return is_empty;
+}

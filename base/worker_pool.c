@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/* Threads that each run one job at a time. */
+#include "base/worker_pool.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct job {
+	void (*run)(void *argument); /* NULL: none */
+	void *argument;
+};
+
+/* A thread that waits for its next job; lives on that thread's stack. */
+struct idle_worker {
+	struct idle_worker *next;
+	pthread_cond_t wake;
+	struct job job;
+};
+
+struct worker_pool {
+	pthread_attr_t attributes;
+	unsigned max_idle;
+	/* all below under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t all_gone;
+	struct idle_worker *idle; /* the last to become idle is taken first */
+	unsigned idle_count;
+	unsigned worker_count;
+	bool is_ending;
+	/*
+	 * The thread that ended last, still to be joined.  Whoever ends next
+	 * joins it, so nothing piles up and worker_pool_free() knows that
+	 * every thread has really gone.
+	 */
+	pthread_t ended;
+	bool has_ended;
+};
+
+/* What a new thread gets; freed by it. */
+struct start {
+	struct worker_pool *pool;
+	struct job job;
+};
+
+/* Waits for a job; called and returns with the lock held. */
+static struct job
+wait_for_job(struct worker_pool *pool)
+{
+	struct idle_worker self = { .next = pool->idle };
+
+	if (pool->is_ending || pool->idle_count >= pool->max_idle)
+		return self.job;
+	pthread_cond_init(&self.wake, NULL);
+	pool->idle = &self;
+	pool->idle_count++;
+	/* Whoever gives the job takes us from the list, as the end does. */
+	while (self.job.run == NULL && !pool->is_ending)
+		pthread_cond_wait(&self.wake, &pool->lock);
+	pthread_cond_destroy(&self.wake);
+	return self.job;
+}
+
+static void *
+work(void *argument)
+{
+	struct start *start = argument;
+	struct worker_pool *pool = start->pool;
+	struct job job = start->job;
+	pthread_t previous;
+	bool has_previous;
+
+	free(start);
+	do {
+		job.run(job.argument);
+		pthread_mutex_lock(&pool->lock);
+		job = wait_for_job(pool);
+		if (job.run != NULL)
+			pthread_mutex_unlock(&pool->lock);
+	} while (job.run != NULL);
+
+	previous = pool->ended;
+	has_previous = pool->has_ended;
+	pool->ended = pthread_self();
+	pool->has_ended = true;
+	if (--pool->worker_count == 0)
+		pthread_cond_signal(&pool->all_gone);
+	pthread_mutex_unlock(&pool->lock);
+	if (has_previous)
+		pthread_join(previous, NULL);
+	return NULL;
+}
+
+struct worker_pool *
+worker_pool_new(size_t stack_bytes, unsigned max_idle)
+{
+	struct worker_pool *pool = xcalloc(1, sizeof(*pool));
+	size_t least = (size_t)PTHREAD_STACK_MIN;
+	sigset_t all;
+
+	pool->max_idle = max_idle;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->all_gone, NULL);
+	pthread_attr_init(&pool->attributes);
+	pthread_attr_setstacksize(&pool->attributes,
+	    stack_bytes > least ? stack_bytes : least);
+	sigfillset(&all);
+	pthread_attr_setsigmask_np(&pool->attributes, &all);
+	return pool;
+}
+
+void
+worker_pool_free(struct worker_pool **pool_in)
+{
+	struct worker_pool *pool = *pool_in;
+	struct idle_worker *worker;
+
+	if (pool == NULL)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->is_ending = true;
+	for (worker = pool->idle; worker != NULL; worker = worker->next)
+		pthread_cond_signal(&worker->wake);
+	pool->idle = NULL;
+	while (pool->worker_count > 0)
+		pthread_cond_wait(&pool->all_gone, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+	if (pool->has_ended)
+		pthread_join(pool->ended, NULL);
+	pthread_attr_destroy(&pool->attributes);
+	pthread_cond_destroy(&pool->all_gone);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+	*pool_in = NULL;
+}
+
+/* Gives the job to an idle thread, if there is one. */
+static bool
+run_on_idle(struct worker_pool *pool, const struct job *job)
+{
+	struct idle_worker *worker;
+
+	pthread_mutex_lock(&pool->lock);
+	worker = pool->idle;
+	if (worker == NULL) {
+		pool->worker_count++; /* the new thread, before it may end */
+		pthread_mutex_unlock(&pool->lock);
+		return false;
+	}
+	pool->idle = worker->next;
+	pool->idle_count--;
+	worker->job = *job;
+	/* still under the lock: the worker may go as soon as it is let */
+	pthread_cond_signal(&worker->wake);
+	pthread_mutex_unlock(&pool->lock);
+	return true;
+}
+
+int
+worker_pool_run(struct worker_pool *pool, void (*run)(void *argument),
+    void *argument)
+{
+	struct job job = { .run = run, .argument = argument };
+	struct start *start;
+	pthread_t thread;
+	int error;
+
+	if (run_on_idle(pool, &job))
+		return 0;
+	start = xmalloc(sizeof(*start));
+	*start = (struct start){ .pool = pool, .job = job };
+	error = pthread_create(&thread, &pool->attributes, work, start);
+	if (error == 0)
+		return 0;
+	free(start);
+	pthread_mutex_lock(&pool->lock);
+	if (--pool->worker_count == 0)
+		pthread_cond_signal(&pool->all_gone);
+	pthread_mutex_unlock(&pool->lock);
+	errno = error;
+	return -1;
+}
