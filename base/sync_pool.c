@@ -4,59 +4,65 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 
+/* A helper is woken for so many jobs: waking one costs as much as a sync. */
+enum { JOBS_A_HELPER = 2 };
+
 struct sync_pool {
 	pthread_t *threads;
 	unsigned thread_count;
-	/* all below under lock */
-	pthread_mutex_t lock;
-	pthread_cond_t work_waits, work_done;
+	/* set by the caller before it posts start; read by the helpers after */
 	struct sync_job *jobs;
-	size_t next, count, unfinished;
+	size_t count;
 	bool is_ending;
+	sem_t start;
+	atomic_size_t next;       /* the first job that nobody has taken */
+	atomic_uint helpers_busy; /* the last one posts done */
+	sem_t done;
 };
 
 static void
-sync_one(struct sync_job *job)
-{
-	int result = job->is_folder ? fsync(job->fd) : fdatasync(job->fd);
-
-	job->error = result == -1 ? errno : 0;
-}
-
-/* Takes jobs until none waits; called and returns with the lock held. */
-static void
 work(struct sync_pool *pool)
 {
-	while (pool->next < pool->count) {
-		struct sync_job *job = &pool->jobs[pool->next++];
+	size_t at;
 
-		pthread_mutex_unlock(&pool->lock);
-		sync_one(job);
-		pthread_mutex_lock(&pool->lock);
-		if (--pool->unfinished == 0)
-			pthread_cond_signal(&pool->work_done);
+	while ((at = atomic_fetch_add(&pool->next, 1)) < pool->count) {
+		struct sync_job *job = &pool->jobs[at];
+		int result = job->is_folder ? fsync(job->fd)
+					    : fdatasync(job->fd);
+
+		job->error = result == -1 ? errno : 0;
 	}
+}
+
+static void
+wait_semaphore(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) == -1)
+		continue; /* EINTR is all there is */
 }
 
 static void *
-worker(void *arg)
+help(void *arg)
 {
 	struct sync_pool *pool = arg;
 
-	pthread_mutex_lock(&pool->lock);
-	while (!pool->is_ending) {
+	for (;;) {
+		wait_semaphore(&pool->start);
+		if (pool->is_ending)
+			return NULL;
 		work(pool);
-		pthread_cond_wait(&pool->work_waits, &pool->lock);
+		if (atomic_fetch_sub(&pool->helpers_busy, 1) == 1)
+			sem_post(&pool->done);
 	}
-	pthread_mutex_unlock(&pool->lock);
-	return NULL;
 }
 
 struct sync_pool *
@@ -67,16 +73,15 @@ sync_pool_new(unsigned threads)
 	sigset_t all, old;
 	unsigned i;
 
-	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->work_waits, NULL);
-	pthread_cond_init(&pool->work_done, NULL);
+	sem_init(&pool->start, 0, 0);
+	sem_init(&pool->done, 0, 0);
 	pool->threads = xcalloc(threads, sizeof(*pool->threads));
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
 	for (i = 0; i < threads; i++) {
-		if (pthread_create(&pool->threads[i], &attr, worker, pool) != 0)
+		if (pthread_create(&pool->threads[i], &attr, help, pool) != 0)
 			fatal(111, "cannot start a sync thread");
 		pool->thread_count++;
 	}
@@ -93,15 +98,13 @@ sync_pool_free(struct sync_pool **pool_in)
 
 	if (pool == NULL)
 		return;
-	pthread_mutex_lock(&pool->lock);
 	pool->is_ending = true;
-	pthread_cond_broadcast(&pool->work_waits);
-	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->thread_count; i++)
+		sem_post(&pool->start);
 	for (i = 0; i < pool->thread_count; i++)
 		pthread_join(pool->threads[i], NULL);
-	pthread_cond_destroy(&pool->work_done);
-	pthread_cond_destroy(&pool->work_waits);
-	pthread_mutex_destroy(&pool->lock);
+	sem_destroy(&pool->start);
+	sem_destroy(&pool->done);
 	free(pool->threads);
 	free(pool);
 	*pool_in = NULL;
@@ -110,24 +113,19 @@ sync_pool_free(struct sync_pool **pool_in)
 void
 sync_pool_run(struct sync_pool *pool, struct sync_job *jobs, size_t count)
 {
-	size_t helpers = count > 0 ? count - 1 : 0, i;
+	size_t helpers = count / JOBS_A_HELPER, i;
 
 	if (count == 0)
 		return;
-	pthread_mutex_lock(&pool->lock);
+	if (helpers > pool->thread_count)
+		helpers = pool->thread_count;
 	pool->jobs = jobs;
-	pool->count = pool->unfinished = count;
-	pool->next = 0;
-	/* The caller takes jobs too, so one fewer is woken than there are. */
-	if (helpers >= pool->thread_count)
-		pthread_cond_broadcast(&pool->work_waits);
-	else
-		for (i = 0; i < helpers; i++)
-			pthread_cond_signal(&pool->work_waits);
+	pool->count = count;
+	atomic_store(&pool->next, 0);
+	atomic_store(&pool->helpers_busy, (unsigned)helpers);
+	for (i = 0; i < helpers; i++)
+		sem_post(&pool->start);
 	work(pool);
-	while (pool->unfinished > 0)
-		pthread_cond_wait(&pool->work_done, &pool->lock);
-	pool->jobs = NULL;
-	pool->count = pool->next = 0;
-	pthread_mutex_unlock(&pool->lock);
+	if (helpers > 0)
+		wait_semaphore(&pool->done);
 }

@@ -30,7 +30,7 @@ void
 commit_batch_release(struct commit_batch *batch)
 {
 	while (batch->pair_count > 0)
-		spare_close(&batch->pairs[--batch->pair_count].spare);
+		spare_close(&batch->pairs[--batch->pair_count]);
 	free(batch->pairs);
 	free(batch->syncs);
 	free(batch->sync_owners);
@@ -240,38 +240,32 @@ commit_check_syncs(struct commit_batch *batch)
 static void
 place_new(struct commit_batch *batch, struct commit_job *job)
 {
-	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
 	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
 
-	queue_name(to, job->id, "");
-	spare_mess_name(from, job->id);
-	if (renameat(pid, from, queue_dir_fd(batch->dir, QUEUE_MESS, job->id),
-		to) == -1) {
-		fail(job, QQ_LINK_MESS, "place", "mess");
-		return;
-	}
-	folder_changed(batch, QUEUE_MESS, job->id);
+	if (!job->spare.is_named)
+		folder_changed(batch, QUEUE_MESS, job->id);
 	spare_envelope_name(from, job->id);
-	if (renameat(pid, from, queue_dir_fd(batch->dir, QUEUE_TODO, job->id),
-		to) == -1) {
+	queue_name(to, job->id, "");
+	if (renameat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), from,
+		queue_dir_fd(batch->dir, QUEUE_TODO, job->id), to) == -1) {
 		fail(job, QQ_LINK_TODO, "place", "todo");
 		return;
 	}
+	job->spare.is_named = true; /* when this batch is synced */
 	folder_changed(batch, QUEUE_TODO, job->id);
 	batch->needs_folder_sync = true;
 }
 
 static void
-add_pair(struct commit_batch *batch, struct spare *spare, int folder_fd)
+add_pair(struct commit_batch *batch, struct spare *spare)
 {
 	if (batch->pair_count == batch->pair_size) {
 		batch->pair_size = batch->pair_size * 2 + 64;
 		batch->pairs = xrealloc(batch->pairs,
 		    batch->pair_size * sizeof(*batch->pairs));
 	}
-	batch->pairs[batch->pair_count++] = (struct commit_pair){
-		.spare = *spare, .folder_fd = folder_fd };
-	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	batch->pairs[batch->pair_count++] = *spare;
+	*spare = (struct spare)SPARE_NONE;
 }
 
 static void
@@ -289,20 +283,14 @@ place_finish(struct commit_batch *batch, struct commit_job *job)
 			fail(job, QQ_LINK_MESS, "remove", "mess");
 		return;
 	}
-	/* The envelope first: without it the message is over. */
+	/* Without its envelope the message is over: S2, and a pair. */
 	queue_name(from, job->id, "");
 	spare_envelope_name(to, job->id);
 	if (renameat(todo, from, pid, to) == -1) {
 		fail(job, QQ_LINK_TODO, "take away", "todo");
 		return;
 	}
-	spare_mess_name(to, job->id);
-	if (renameat(queue_dir_fd(batch->dir, QUEUE_MESS, job->id), from, pid,
-		to) == -1) {
-		fail(job, QQ_LINK_MESS, "take away", "mess");
-		return;
-	}
-	add_pair(batch, &job->spare, todo);
+	add_pair(batch, &job->spare);
 }
 
 static void
@@ -412,14 +400,14 @@ commit_release_pairs(struct commit_batch *batch)
 	size_t i;
 
 	/*
-	 * After a failed sync nothing is known to be durable: the files stay in
-	 * pid/ until the next start, which syncs before it adopts them.
+	 * After a failed sync nothing is known to be durable: the files stay
+	 * until the next start, which syncs before it adopts them.
 	 */
 	for (i = 0; i < batch->pair_count; i++)
 		if (batch->folder_error == 0)
-			spare_give(batch->pool, &batch->pairs[i].spare);
+			spare_give(batch->pool, &batch->pairs[i]);
 		else
-			spare_close(&batch->pairs[i].spare);
+			spare_close(&batch->pairs[i]);
 	batch->pair_count = 0;
 }
 
@@ -427,15 +415,12 @@ commit_release_pairs(struct commit_batch *batch)
 static void
 undo_new(struct commit_batch *batch, struct commit_job *job)
 {
-	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
 	char name[QUEUE_NAME_SIZE];
 
 	queue_unlink(batch->dir, QUEUE_TODO, job->id);
 	queue_unlink(batch->dir, QUEUE_MESS, job->id);
-	spare_mess_name(name, job->id);
-	unlinkat(pid, name, 0);
 	spare_envelope_name(name, job->id);
-	unlinkat(pid, name, 0);
+	unlinkat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), name, 0);
 	spare_close(&job->spare);
 }
 

@@ -9,12 +9,6 @@
 #include "base/sync_pool.h"
 #include "queue/commit.h"
 
-/* A finished pair whose old envelope's removal is not yet durable. */
-struct commit_pair {
-	struct spare spare;
-	int folder_fd; /* where the envelope was: todo/ or info/S */
-};
-
 struct commit_batch {
 	const struct queue_dir *dir;
 	struct spare_pool *pool;
@@ -27,7 +21,8 @@ struct commit_batch {
 	size_t folder_count;
 	bool needs_folder_sync; /* somebody waits for it */
 	int folder_error;       /* errno of a failed folder sync, or 0 */
-	struct commit_pair *pairs;
+	/* finished, but the removal of the old envelope is not durable yet */
+	struct spare *pairs;
 	size_t pair_count, pair_size;
 };
 

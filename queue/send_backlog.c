@@ -315,7 +315,7 @@ sort_ids(struct ids *ids)
 		qsort(ids->at, ids->count, sizeof(*ids->at), compare_ids);
 }
 
-/* S2 or S3 for 36 hours: nobody can be writing it any more. */
+/* S2 or S3 for 36 hours, and no spare: nobody can be writing it any more. */
 static void
 remove_garbage(struct backlog *backlog, uint64_t id)
 {
@@ -323,6 +323,10 @@ remove_garbage(struct backlog *backlog, uint64_t id)
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
+	spare_envelope_name(name, id);
+	if (fstatat(queue_dir_fd(dir, QUEUE_PID, id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return;
 	queue_name(name, id, "");
 	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
 		AT_SYMLINK_NOFOLLOW) == -1 ||

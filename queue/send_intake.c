@@ -48,10 +48,8 @@ struct intake {
 static void
 client_free(struct client *client)
 {
-	if (client->spare.mess_fd != -1) {
-		/* It was never named outside pid/: as good as new. */
+	if (client->spare.mess_fd != -1)
 		spare_give(client->send->spares, &client->spare);
-	}
 	*client->link = client->next;
 	if (client->next != NULL)
 		client->next->link = client->link;
@@ -118,7 +116,6 @@ handle_open(struct client *client, const struct intake_packet *packet)
 {
 	struct send *send = client->send;
 	struct intake_packet opened = { .type = INTAKE_OPENED };
-	char name[QUEUE_NAME_SIZE];
 	struct error err;
 	int fd, result;
 
@@ -133,9 +130,8 @@ handle_open(struct client *client, const struct intake_packet *packet)
 		return refuse(client, code, err.text);
 	}
 	/* A description of its own, so that the lease can tell it is closed. */
-	spare_mess_name(name, client->spare.id);
-	fd = openat(queue_dir_fd(send->dir, QUEUE_PID, 0), name,
-	    O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = queue_open_file(send->dir, QUEUE_MESS, client->spare.id,
+	    O_WRONLY);
 	if (fd == -1) {
 		int code = code_of(errno);
 
@@ -239,7 +235,7 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	}
 	job = commit_job_new(COMMIT_NEW, client->spare.id);
 	job->spare = client->spare;
-	client->spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	client->spare = (struct spare)SPARE_NONE;
 	job->size_bytes = packet->size_bytes;
 	job->text[COMMIT_RECORD] = intake->record; /* borrowed: only read */
 	job->done = commit_done;
@@ -335,8 +331,7 @@ intake_ready(uint32_t events, void *context)
 		client = xcalloc(1, sizeof(*client));
 		client->send = send;
 		client->uid = uid;
-		client->spare = (struct spare){ .mess_fd = -1,
-			.envelope_fd = -1 };
+		client->spare = (struct spare)SPARE_NONE;
 		client->source = (struct loop_source){ .fd = fd,
 			.ready = client_ready,
 			.context = client };

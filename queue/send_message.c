@@ -195,7 +195,7 @@ message_new(struct send *send, uint64_t id, uint64_t size_bytes,
 	message->birth = time(NULL);
 	message->size_bytes = size_bytes;
 	message->spare = *spare;
-	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	*spare = (struct spare)SPARE_NONE;
 	message->record = *record;
 	*record = (struct buf)BUF_INIT;
 	begin_todo(send, message, is_bounce);

@@ -94,8 +94,7 @@ finish_done(struct commit_job *job, void *context)
 		over(step.send, step.message);
 	else {
 		step.message->spare = job->spare;
-		job->spare = (struct spare){ .mess_fd = -1,
-			.envelope_fd = -1 };
+		job->spare = (struct spare)SPARE_NONE;
 		try_again(step.message);
 	}
 	commit_job_free(&job);
@@ -108,7 +107,7 @@ finish(struct send *send, struct message *message)
 	struct commit_job *job = commit_job_new(COMMIT_FINISH, message->id);
 
 	job->spare = message->spare;
-	message->spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	message->spare = (struct spare)SPARE_NONE;
 	post(send, message, job, finish_done);
 }
 

@@ -30,12 +30,6 @@ struct spare_pool {
 };
 
 void
-spare_mess_name(char name_out[QUEUE_NAME_SIZE], uint64_t id)
-{
-	queue_name(name_out, id, "");
-}
-
-void
 spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id)
 {
 	queue_name(name_out, id, ".e");
@@ -88,29 +82,25 @@ spare_is_unshared(int fd)
 	return 1;
 }
 
-/* Opens or makes the envelope file of a pair. */
-static int
-open_envelope(struct spare_pool *pool, struct spare *spare, struct error *err)
+/* Removes both files; what cannot be removed is found by a later adoption. */
+static void
+unlink_spare(struct spare_pool *pool, struct spare *spare)
 {
 	char name[QUEUE_NAME_SIZE];
 
+	queue_unlink(pool->dir, QUEUE_MESS, spare->id);
 	spare_envelope_name(name, spare->id);
-	spare->envelope_fd = openat(pool->pid_folder, name,
-	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (spare->envelope_fd == -1)
-		return error_sys(err, "cannot create '%s/pid/%s'",
-		    pool->dir->path, name);
-	return 0;
+	unlinkat(pool->pid_folder, name, 0);
+	spare_close(spare);
 }
 
-/* Makes a pair: a file under any name first, which then gets its inode's. */
+/* Makes the message file: under any name first, which then gets its inode's. */
 static int
-make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
+make_mess(struct spare_pool *pool, struct spare *spare, struct error *err)
 {
 	char first[QUEUE_NAME_SIZE], name[QUEUE_NAME_SIZE];
 	struct stat st;
 
-	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
 	snprintf(first, sizeof(first), "new.%ld.%u", (long)getpid(),
 	    atomic_fetch_add(&pool->next_name, 1));
 	spare->mess_fd = openat(pool->pid_folder, first,
@@ -118,25 +108,42 @@ make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
 	if (spare->mess_fd == -1)
 		return error_sys(err, "cannot create '%s/pid/%s'",
 		    pool->dir->path, first);
-	if (fstat(spare->mess_fd, &st) == -1) {
-		error_sys(err, "cannot stat '%s/pid/%s'", pool->dir->path,
-		    first);
-		goto fail;
+	if (fstat(spare->mess_fd, &st) == 0) {
+		spare->id = st.st_ino;
+		queue_name(name, spare->id, "");
+		if (renameat(pool->pid_folder, first,
+			queue_dir_fd(pool->dir, QUEUE_MESS, spare->id),
+			name) == 0)
+			return 0;
 	}
-	spare->id = st.st_ino;
-	spare_mess_name(name, spare->id);
-	if (renameat(pool->pid_folder, first, pool->pid_folder, name) == -1) {
-		error_sys(err, "cannot rename '%s/pid/%s'", pool->dir->path,
-		    first);
-		goto fail;
-	}
-	if (open_envelope(pool, spare, err) == 0)
-		return 0;
-	unlinkat(pool->pid_folder, name, 0);
+	error_sys(err, "cannot rename '%s/pid/%s'", pool->dir->path, first);
+	unlinkat(pool->pid_folder, first, 0);
 	spare_close(spare);
 	return -1;
-fail:
-	unlinkat(pool->pid_folder, first, 0);
+}
+
+static int
+open_envelope(struct spare_pool *pool, struct spare *spare, int flags)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	spare_envelope_name(name, spare->id);
+	spare->envelope_fd = openat(pool->pid_folder, name,
+	    O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	return spare->envelope_fd == -1 ? -1 : 0;
+}
+
+static int
+make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
+{
+	*spare = (struct spare)SPARE_NONE;
+	if (make_mess(pool, spare, err) == -1)
+		return -1;
+	if (open_envelope(pool, spare, O_CREAT | O_TRUNC) == 0)
+		return 0;
+	error_sys(err, "cannot create '%s/pid/%llu.e'", pool->dir->path,
+	    (unsigned long long)spare->id);
+	queue_unlink(pool->dir, QUEUE_MESS, spare->id);
 	spare_close(spare);
 	return -1;
 }
@@ -154,19 +161,6 @@ spare_take(struct spare_pool *pool, struct spare *spare_out,
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return is_found ? 0 : make_spare(pool, spare_out, err);
-}
-
-static void
-unlink_spare(struct spare_pool *pool, struct spare *spare)
-{
-	char name[QUEUE_NAME_SIZE];
-
-	/* What cannot be removed now is garbage that adoption finds. */
-	spare_mess_name(name, spare->id);
-	unlinkat(pool->pid_folder, name, 0);
-	spare_envelope_name(name, spare->id);
-	unlinkat(pool->pid_folder, name, 0);
-	spare_close(spare);
 }
 
 static bool
@@ -193,61 +187,62 @@ spare_give(struct spare_pool *pool, struct spare *spare)
 	}
 	if (!is_kept)
 		unlink_spare(pool, spare);
-	*spare = (struct spare){ .mess_fd = -1, .envelope_fd = -1 };
+	*spare = (struct spare)SPARE_NONE;
 }
 
-/* A file named by its inode becomes a spare; true when it did. */
 static bool
-adopt(struct spare_pool *pool, const char *name, const struct stat *st)
+exists(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
-	struct spare spare = { .mess_fd = -1, .envelope_fd = -1 };
+	char name[QUEUE_NAME_SIZE];
 
-	if (!S_ISREG(st->st_mode) || st->st_nlink != 1 ||
-	    !scan_u64(name, UINT64_MAX, &spare.id) || spare.id != st->st_ino)
+	queue_name(name, id, "");
+	return faccessat(queue_dir_fd(dir, folder, id), name, F_OK,
+		   AT_SYMLINK_NOFOLLOW) == 0 ||
+	    errno != ENOENT;
+}
+
+/* Does "ID.e" belong to a message file in S2?  Then both are a pair. */
+static bool
+adopt(struct spare_pool *pool, const char *name)
+{
+	struct spare spare = SPARE_NONE;
+	size_t length = strlen(name);
+	struct stat st;
+
+	if (length < 3 || strcmp(name + length - 2, ".e") != 0 ||
+	    !scan_u64n(name, length - 2, UINT64_MAX, &spare.id) ||
+	    spare.id == 0 || exists(pool->dir, QUEUE_TODO, spare.id) ||
+	    exists(pool->dir, QUEUE_INFO, spare.id))
 		return false;
-	spare.mess_fd = openat(pool->pid_folder, name,
-	    O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (spare.mess_fd == -1)
-		return false;
-	if (open_envelope(pool, &spare, NULL) == -1) {
+	spare.mess_fd = queue_open_file(pool->dir, QUEUE_MESS, spare.id,
+	    O_RDWR);
+	if (spare.mess_fd == -1 || fstat(spare.mess_fd, &st) == -1 ||
+	    st.st_ino != spare.id || !S_ISREG(st.st_mode) ||
+	    st.st_nlink != 1 || open_envelope(pool, &spare, 0) == -1) {
 		spare_close(&spare);
 		return false;
 	}
+	spare.is_named = true; /* sync_folders() */
 	spare_give(pool, &spare);
 	return true;
 }
 
-/* An envelope file whose message file is there belongs to that pair. */
-static bool
-is_paired_envelope(struct spare_pool *pool, const char *name)
-{
-	size_t length = strlen(name);
-	char mess[QUEUE_NAME_SIZE];
-	struct stat st;
-
-	if (length < 3 || length >= sizeof(mess) ||
-	    strcmp(name + length - 2, ".e") != 0)
-		return false;
-	memcpy(mess, name, length - 2);
-	mess[length - 2] = '\0';
-	return fstatat(pool->pid_folder, mess, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 /*
- * What is in pid/ was never acknowledged, or its envelope left todo/ or info/:
- * a sync makes that durable before anything is used again.
+ * A pair was never acknowledged, or its envelope left todo/ or info/: syncs
+ * make that, and the names in mess/, durable before anything is used again.
  */
 static int
-sync_removals(const struct queue_dir *dir, struct error *err)
+sync_folders(const struct queue_dir *dir, struct error *err)
 {
 	unsigned i;
 
 	if (fsync(queue_dir_fd(dir, QUEUE_TODO, 0)) == -1)
 		return error_sys(err, "cannot sync '%s/todo'", dir->path);
 	for (i = 0; i < dir->split; i++)
-		if (fsync(queue_dir_fd(dir, QUEUE_INFO, i)) == -1)
-			return error_sys(err, "cannot sync '%s/info/%u'",
-			    dir->path, i);
+		if (fsync(queue_dir_fd(dir, QUEUE_INFO, i)) == -1 ||
+		    fsync(queue_dir_fd(dir, QUEUE_MESS, i)) == -1)
+			return error_sys(err, "cannot sync a folder of '%s'",
+			    dir->path);
 	return 0;
 }
 
@@ -257,8 +252,8 @@ adopt_or_remove(struct spare_pool *pool, const char *name, struct error *err)
 {
 	struct stat st;
 
-	if (fstatat(pool->pid_folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
-	    adopt(pool, name, &st) || is_paired_envelope(pool, name) ||
+	if (adopt(pool, name) ||
+	    fstatat(pool->pid_folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    st.st_mtime >= time(NULL) - OSSIFIED_S)
 		return 0;
 	if (unlinkat(pool->pid_folder, name, 0) == -1 && errno != ENOENT)
@@ -282,7 +277,7 @@ spare_pool_adopt(struct spare_pool *pool, struct error *err)
 			close(fd);
 		return -1;
 	}
-	result = sync_removals(pool->dir, err);
+	result = sync_folders(pool->dir, err);
 	while (result == 0 && (entry = readdir(stream)) != NULL)
 		if (entry->d_name[0] != '.')
 			result = adopt_or_remove(pool, entry->d_name, err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The spare files of a queue: pairs of a message file and an envelope file in
- * pid/, waiting to serve (docs/queue.md, Spare files).
+ * The spare files of a queue: pairs of a message file mess/S/ID and an envelope
+ * file pid/ID.e, waiting to serve (docs/queue.md, Spare files).
  *
  * A pool may be used by any thread; a pair belongs to whoever took it.
  */
@@ -21,6 +21,7 @@ struct spare {
 	uint64_t id; /* the inode of the message file */
 	int mess_fd;
 	int envelope_fd;
+	bool is_named; /* the name mess/S/ID is durable */
 };
 
 struct spare_pool;
@@ -30,9 +31,9 @@ struct spare_pool *spare_pool_new(const struct queue_dir *dir, unsigned max);
 void spare_pool_free(struct spare_pool **pool);
 
 /*
- * Takes up pairs that an earlier process left in pid/, and removes other
- * files there that are older than 36 hours.  For the start only, with the
- * queue's lock held.
+ * Takes up pairs that an earlier process left, and removes other files in
+ * pid/ that are older than 36 hours.  For the start only, with the queue's
+ * lock held.
  */
 int spare_pool_adopt(struct spare_pool *pool, struct error *err);
 
@@ -41,8 +42,8 @@ int spare_take(struct spare_pool *pool, struct spare *spare_out,
     struct error *err);
 
 /*
- * Gives a pair back whose files are named in pid/ and hold nothing that may
- * come back (the rule).  A pair that somebody else has open, that is large, or
+ * Gives a pair back that has no name in todo/ or info/, nor can get an old one
+ * back (the rule).  A pair that somebody else has open, that is large, or
  * that is too many, is unlinked.
  */
 void spare_give(struct spare_pool *pool, struct spare *spare);
@@ -56,8 +57,10 @@ void spare_close(struct spare *spare);
  */
 int spare_is_unshared(int fd);
 
-/* The names in pid/. */
-void spare_mess_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
+/* The envelope file's name in pid/. */
 void spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
+
+/* No pair. */
+#define SPARE_NONE { .id = 0, .mess_fd = -1, .envelope_fd = -1 }
 
 #endif
