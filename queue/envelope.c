@@ -37,7 +37,11 @@ parse_number(const char *text, unsigned long *out, struct error *err)
 static int
 parse_field(struct envelope *envelope, const char *field, struct error *err)
 {
-	if (strlen(field) > ENVELOPE_ADDRESS_MAX && field[0] != 'H')
+	size_t length = strlen(field);
+
+	if (field[0] == 'H' && length > ENVELOPE_HEADER_MAX)
+		return error_set(err, "extra header too long");
+	if (field[0] != 'H' && length > ENVELOPE_ADDRESS_MAX)
 		return error_set(err, "envelope address too long");
 	switch (field[0]) {
 	case 'u':

@@ -15,7 +15,9 @@
 enum {
 	ENVELOPE_MAX_BYTES = 16 * 1024 * 1024,
 	/* qmail's limit; more is qmail-queue's exit code 11 */
-	ENVELOPE_ADDRESS_MAX = 1003
+	ENVELOPE_ADDRESS_MAX = 1003,
+	/* of an extra header: it travels in one packet to a worker */
+	ENVELOPE_HEADER_MAX = 32768
 };
 
 /*

@@ -149,6 +149,13 @@ has_room(const struct send *send)
 	return !send->is_stopping && send->active_count < send->active_max;
 }
 
+/* Without a worker, or held, messages stay where they are. */
+static bool
+can_try(const struct send *send, enum route_channel channel)
+{
+	return !send->is_held[channel] && deliver_has_worker(send, channel);
+}
+
 static void
 run_retries(struct send *send, enum route_channel channel, time_t now)
 {
@@ -156,8 +163,7 @@ run_retries(struct send *send, enum route_channel channel, time_t now)
 	uint64_t id;
 	int turn;
 
-	/* Without a worker, or held, they stay where they are. */
-	if (send->is_held[channel] || !deliver_has_worker(send, channel))
+	if (!can_try(send, channel))
 		return;
 	for (turn = 0; turn < LOADS_A_TURN && has_room(send); turn++) {
 		if (!schedule_take(retries, now, &id))
@@ -175,7 +181,7 @@ all_tried(const struct send *send, time_t now)
 		time_t next = schedule_next(&send->backlog->retries[channel]);
 
 		if (send->backlog->retries[channel].count > 0 && next <= now &&
-		    deliver_has_worker(send, channel))
+		    can_try(send, channel))
 			return false;
 	}
 	return true;

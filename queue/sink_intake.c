@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The sink that is a queue's intake socket. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,6 +35,21 @@ send_packet(struct sink *sink, const struct intake_packet *packet)
 	return result;
 }
 
+/* For any one answer, or the room to ask. */
+static int
+set_timeout(struct sink *sink)
+{
+	struct timeval timeout = { .tv_sec = sink->timeout_ms / 1000,
+		.tv_usec = sink->timeout_ms % 1000 * 1000 };
+
+	if (setsockopt(sink->connection, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+		sizeof(timeout)) == -1 ||
+	    setsockopt(sink->connection, SOL_SOCKET, SO_SNDTIMEO, &timeout,
+		sizeof(timeout)) == -1)
+		return error_sys(&sink->err, "cannot set a timeout");
+	return 0;
+}
+
 /* Connects to a queue and sends OPEN.  0 or -1. */
 static int
 open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
@@ -55,7 +69,8 @@ open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
 	path = queue_lock_path(queue_path, "intake");
 	sink->connection = packet_connect(path, &sink->err);
 	free(path);
-	if (sink->connection != -1 && send_packet(sink, &open) == 0)
+	if (sink->connection != -1 && set_timeout(sink) == 0 &&
+	    send_packet(sink, &open) == 0)
 		return 0;
 	disconnect(sink);
 	if (sink->mux != NULL)
@@ -80,23 +95,18 @@ static int
 receive(struct sink *sink, char buffer[ANSWER_MAX_BYTES],
     struct intake_packet *answer, int *fd_out)
 {
-	struct pollfd in = { .fd = sink->connection, .events = POLLIN };
 	ssize_t n;
-	int ready;
 
 	*fd_out = -1;
-	do
-		ready = poll(&in, 1, sink->timeout_ms);
-	while (ready == -1 && errno == EINTR);
-	if (ready == 0) {
-		error_set(&sink->err, "queue '%s' did not answer in %d ms",
-		    sink->queues[sink->queue_at], sink->timeout_ms);
-		return 72;
-	}
 	n = packet_receive(sink->connection, buffer, ANSWER_MAX_BYTES, fd_out,
 	    0);
 	if (n > 0 && intake_get(buffer, (size_t)n, answer))
 		return QQ_OK;
+	if (n == -1 && errno == EAGAIN) { /* SO_RCVTIMEO */
+		error_set(&sink->err, "queue '%s' did not answer in %d ms",
+		    sink->queues[sink->queue_at], sink->timeout_ms);
+		return 72;
+	}
 	if (*fd_out != -1)
 		close(*fd_out);
 	*fd_out = -1;
