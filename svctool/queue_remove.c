@@ -25,8 +25,7 @@ must_be_empty(const struct node *node, const char *name, struct error *err)
 	if (count > 0)
 		return error_set(err,
 		    "%s holds %ld messages: wait until they are delivered "
-		    "(svctool status), or move them with queue-fix's help; "
-		    "nothing is removed",
+		    "(svctool status); nothing is removed",
 		    name, count);
 	return count == 0 ? 0 : -1;
 }
@@ -46,52 +45,92 @@ wait_empty(const struct node *node, const char *name, unsigned timeout_s,
 	return 0;
 }
 
+/* supervise writes into its folder until it ends. */
+static int
+wait_unsupervised(const char *folder, int64_t deadline, struct error *err)
+{
+	struct supervise_state state;
+	int result;
+
+	for (;;) {
+		result = supervise_read(folder, &state, err);
+		if (result == -1 || !state.is_supervised)
+			return result == -1 ? -1 : 0;
+		if (clock_ms() >= deadline)
+			return error_set(err,
+			    "the supervise of '%s' does not end: remove the "
+			    "folder when it has",
+			    folder);
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+}
+
 /*
  * The service's folder leaves svscan's sight before supervise ends, or svscan
  * would start it again.
  */
 static int
-remove_service(const struct node *node, const char *name, struct error *err)
+remove_service(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
 {
 	char *folder = node_path(node, "%s/%s", node->home->service, name);
 	char *hidden = node_path(node, "%s/.old-%s", node->home->service,
 	    name);
 	char *log = xasprintf("%s/log", hidden);
-	int result = 0;
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+	int result = -1;
 
 	if (rename(folder, hidden) == -1 && errno != ENOENT)
-		result = error_sys(err, "cannot rename '%s'", folder);
-	if (result == 0 &&
-	    (supervise_send(hidden, "dx", err) == -1 ||
-		supervise_send(log, "x", err) == -1))
-		result = -1;
-	if (result == 0)
-		result = file_remove_tree(hidden, err);
-	if (result == 0)
+		error_sys(err, "cannot rename '%s'", folder);
+	else if (supervise_send(hidden, "dx", err) != -1 &&
+	    wait_unsupervised(hidden, deadline, err) == 0 &&
+	    /* svscan holds the pipe, so the log has to be told too. */
+	    supervise_send(log, "dx", err) != -1 &&
+	    wait_unsupervised(log, deadline, err) == 0 &&
+	    file_remove_tree(hidden, err) == 0) {
 		make_say("removed", "%s", folder);
+		result = 0;
+	}
 	free(log);
 	free(hidden);
 	free(folder);
 	return result;
 }
 
-static int
-remove_files(const struct node *node, const char *name, struct error *err)
+/* Settings of this queue alone, and what it left in run/. */
+static void
+remove_traces(const struct node *node, const char *name)
 {
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
-	const char *const settings[] = { "holdlocal", "holdremote",
-		"concurrencyl", "concurrencyr" };
-	int result = file_remove_tree(queue, err);
+	const struct home *home = node->home;
+	const struct {
+		const char *folder, *prefix, *suffix;
+	} rows[] = {
+		{ home->control, "holdlocal.", "" },
+		{ home->control, "holdremote.", "" },
+		{ home->control, "concurrencyl.", "" },
+		{ home->control, "concurrencyr.", "" },
+		{ home->run, "qmail-send.", ".pid" },
+	};
 
-	if (result == 0)
-		make_say("removed", "%s", queue);
-	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		char *path = node_path(node, "%s/%s.%s", node->home->control,
-		    settings[i], name);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *path = node_path(node, "%s/%s%s%s", rows[i].folder,
+		    rows[i].prefix, name, rows[i].suffix);
 
 		if (unlink(path) == 0)
 			make_say("removed", "%s", path);
 		free(path);
+	}
+}
+
+static int
+remove_queue(const struct node *node, const char *name, struct error *err)
+{
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	int result = file_remove_tree(queue, err);
+
+	if (result == 0) {
+		make_say("removed", "%s", queue);
+		remove_traces(node, name);
 	}
 	free(queue);
 	return result;
@@ -105,7 +144,6 @@ queue_remove(const struct node *node, const char *name,
 	unsigned number = queue_count_number(name);
 	unsigned last;
 	char *folder;
-	int result;
 
 	if (queue_must_exist(node, name, err) == -1 ||
 	    queue_count_read(node, &collection, err) == -1 ||
@@ -133,6 +171,7 @@ queue_remove(const struct node *node, const char *name,
 		free(folder);
 		return -1;
 	}
-	result = remove_service(node, name, err);
-	return result == -1 ? -1 : remove_files(node, name, err);
+	if (remove_service(node, name, options->timeout_s, err) == -1)
+		return -1;
+	return remove_queue(node, name, err);
 }
