@@ -79,6 +79,22 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 	return 0;
 }
 
+/* Adds the files of a folder to *count; -1 in it when it cannot be read. */
+static void
+count_files(const char *folder, long *count, struct error *err)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+
+	if (dir == NULL) {
+		*count = error_sys(err, "cannot read '%s'", folder);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		*count += entry->d_name[0] != '.';
+	closedir(dir);
+}
+
 long
 queue_messages(const struct node *node, const char *name, struct error *err)
 {
@@ -86,19 +102,17 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 	struct queue_dir *queue = queue_dir_open(path, err);
 	long count = queue == NULL ? -1 : 0;
 
-	for (unsigned i = 0; queue != NULL && count >= 0 && i < queue->split;
-	     i++) {
-		char *folder = xasprintf("%s/mess/%u", path, i);
-		DIR *dir = opendir(folder);
-		const struct dirent *entry;
+	if (queue != NULL) {
+		char *todo = xasprintf("%s/todo", path);
 
-		if (dir == NULL)
-			count = error_sys(err, "cannot read '%s'", folder);
-		while (dir != NULL && (entry = readdir(dir)) != NULL)
-			count += entry->d_name[0] != '.';
-		if (dir != NULL)
-			closedir(dir);
-		free(folder);
+		count_files(todo, &count, err);
+		free(todo);
+	}
+	for (unsigned i = 0; count >= 0 && i < queue->split; i++) {
+		char *info = xasprintf("%s/info/%u", path, i);
+
+		count_files(info, &count, err);
+		free(info);
 	}
 	if (queue != NULL)
 		queue_dir_close(&queue);

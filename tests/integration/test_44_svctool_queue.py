@@ -41,7 +41,7 @@ def test_add_and_remove_under_load(node):
 
 def test_an_extra_queue_is_not_counted(node):
     node.svctool("queue", "add", "slowq")
-    assert node.queue("slowq")["state"] == "up"
+    assert node.queue("slowq")["ok"]
     assert (node.control / "queue_count").read_text() == "2\n"
     node.svctool("queue", "remove", "slowq")
     assert not node.queue_dir("slowq").exists()
@@ -58,7 +58,7 @@ def test_the_only_queue_stays(make_node):
     node = make_node("--queues", "1")
     done = node.svctool("queue", "remove", "1", code=1)
     assert "only queue" in done.stderr
-    assert node.queue("queue1")["state"] == "up"
+    assert node.queue("queue1")["ok"]
 
 
 def test_an_unknown_queue_is_said(node):
@@ -76,12 +76,6 @@ def test_hold_keeps_mail_and_release_delivers_it(node):
     for number in range(3):
         node.send("alice", f"message {number}")
     assert node.backlog() == 3
-    held = next(queue["name"] for queue in node.status()["queues"]
-                if queue["backlog"] > 0)
-    if held == "queue2":
-        done = node.svctool("queue", "remove", "2", "--timeout", "1", code=1)
-        assert "nothing is removed" in done.stderr
-        assert (node.control / "queue_count").read_text() == "2\n"
     assert node.messages("alice") == []
     for name in ("1", "2"):
         node.svctool("queue", "release", name)
@@ -95,13 +89,13 @@ def test_a_queue_with_messages_is_not_removed(node):
 
     def fill():
         node.send("alice")
-        return node.queue("queue2")["backlog"] > 0
+        return node.held("queue2") > 0
 
     wait_until(fill, "queue2 holds a message")
     done = node.svctool("queue", "remove", "2", code=1)
     assert "nothing is removed" in done.stderr
     assert (node.control / "queue_count").read_text() == "2\n"
-    assert node.queue("queue2")["state"] == "up"
+    assert node.queue("queue2")["ok"]
 
 
 def test_fix_of_a_running_queue_keeps_its_mail(node):
