@@ -1,14 +1,15 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
 queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
-    queue/exitcode.o queue/fix.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o \
+    queue/exitcode.o queue/fix.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/look.o \
     queue/mux.o queue/sink.o queue/sink_intake.o queue/sink_program.o queue/sink_settings.o \
     queue/route.o queue/schedule.o queue/send_backlog.o \
     queue/send_bounce.o queue/send_deliver.o queue/send_intake.o \
     queue/send_message.o queue/send_settle.o queue/spare.o
 
 PROGS += queue/qmail-send queue/qmail-start queue/queue-fix queue/qmail-queue \
-    queue/qmail-multi queue/qmail-nullqueue
+    queue/qmail-multi queue/qmail-nullqueue queue/qmail-qstat \
+    queue/qmail-qread
 queue/qmail-send: queue/main_send.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
 queue/qmail-send: LDLIBS += -lcdb
@@ -22,3 +23,11 @@ queue/qmail-queue: queue/main_queue.o queue/libqueue.a control/libcontrol.a \
 queue/qmail-queue: LDLIBS += -lcdb
 queue/qmail-multi: queue/main_multi.o queue/libqueue.a base/libbase.a
 queue/qmail-nullqueue: queue/main_null.o
+queue/qmail-qstat: queue/main_qstat.o queue/libqueue.a control/libcontrol.a \
+    base/libbase.a
+queue/qmail-qstat: LDLIBS += -ljansson
+queue/qmail-qread: queue/main_qread.o queue/libqueue.a control/libcontrol.a \
+    base/libbase.a
+queue/qmail-qread: LDLIBS += -ljansson
+
+MANS += queue/qmail-qstat.8 queue/qmail-qread.8

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from node import ROOT, SLOW, Node
+from queue_peer import Queue
 
 
 @pytest.fixture
@@ -41,3 +42,30 @@ def make_node():
 def node(make_node):
     """A running node with two queues, alice and bob."""
     return make_node()
+
+
+@pytest.fixture
+def make_queue():
+    """Makes queues of their own (queue_peer.Queue), ended with the test."""
+    base = Path(tempfile.mkdtemp(prefix="mq"))
+    base.chmod(0o755)
+    queues = []
+
+    def make(**options):
+        home = base / f"q{len(queues)}"
+        home.mkdir()
+        queues.append(Queue(home, **options))
+        return queues[-1]
+
+    yield make
+    for queue in queues:
+        if queue.process is not None:
+            queue.process.kill()
+            queue.process.wait(20 * SLOW)
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def queue(make_queue):
+    """A queue whose qmail-send is not started yet."""
+    return make_queue()
