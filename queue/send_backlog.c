@@ -238,21 +238,29 @@ backlog_all_now(struct send *send)
 
 /* -- the scanner's thread */
 
-/* Hands an id to the loop; waits when it is slower than we are. */
+/* Hands ids to the loop; waits when it is slower than we are. */
 static void
-hand_over(struct backlog *backlog, enum found what, uint64_t id)
+hand_over(struct backlog *backlog, enum found what, const struct ids *ids)
 {
 	uint64_t one = 1;
+	size_t done = 0;
 
-	pthread_mutex_lock(&backlog->lock);
-	while (backlog->found[what].count >= HANDED_MAX &&
-	    !atomic_load(&backlog->is_cancelled))
-		pthread_cond_wait(&backlog->found_taken, &backlog->lock);
-	ids_add(&backlog->found[what], id);
-	pthread_mutex_unlock(&backlog->lock);
-	if (write(backlog->scan_source.fd, &one, sizeof(one)) == -1 &&
-	    errno != EAGAIN)
-		log_line("alert: cannot wake the event loop: %m");
+	while (done < ids->count) {
+		struct ids *found = &backlog->found[what];
+
+		pthread_mutex_lock(&backlog->lock);
+		while (found->count >= HANDED_MAX &&
+		    !atomic_load(&backlog->is_cancelled))
+			pthread_cond_wait(&backlog->found_taken,
+			    &backlog->lock);
+		do
+			ids_add(found, ids->at[done++]);
+		while (done < ids->count && found->count < HANDED_MAX);
+		pthread_mutex_unlock(&backlog->lock);
+		if (write(backlog->scan_source.fd, &one, sizeof(one)) == -1 &&
+		    errno != EAGAIN)
+			log_line("alert: cannot wake the event loop: %m");
+	}
 }
 
 /* Lists the ids of one folder; a name that is no id is told and left alone. */
@@ -354,6 +362,8 @@ scan_part(struct backlog *backlog, unsigned part, const struct ids *todo)
 {
 	struct ids mess = { .at = NULL }, info = { .at = NULL };
 	struct ids local = { .at = NULL }, remote = { .at = NULL };
+	struct ids found[FOUND_COUNT] = { { .at = NULL } };
+	enum found what;
 	size_t i;
 
 	if (list_folder(backlog, QUEUE_LOCAL, part, &local) == 0 &&
@@ -371,16 +381,20 @@ scan_part(struct backlog *backlog, unsigned part, const struct ids *todo)
 			if (has_id(todo, id))
 				continue; /* S4: begun once more from todo/ */
 			if (is_local)
-				hand_over(backlog, FOUND_LOCAL, id);
+				ids_add(&found[FOUND_LOCAL], id);
 			if (is_remote)
-				hand_over(backlog, FOUND_REMOTE, id);
+				ids_add(&found[FOUND_REMOTE], id);
 			if (!is_local && !is_remote)
-				hand_over(backlog, FOUND_ENDED, id);
+				ids_add(&found[FOUND_ENDED], id);
 		}
 		for (i = 0; i < mess.count; i++)
 			if (!has_id(todo, mess.at[i]) &&
 			    !has_id(&info, mess.at[i]))
 				remove_garbage(backlog, mess.at[i]);
+	}
+	for (what = 0; what < FOUND_COUNT; what++) {
+		hand_over(backlog, what, &found[what]);
+		ids_release(&found[what]);
 	}
 	ids_release(&mess);
 	ids_release(&info);
@@ -395,11 +409,9 @@ scan(void *arg)
 	struct ids todo = { .at = NULL };
 	uint64_t one = 1;
 	unsigned part;
-	size_t i;
 
 	list_folder(backlog, QUEUE_TODO, 0, &todo);
-	for (i = 0; i < todo.count; i++)
-		hand_over(backlog, FOUND_TODO, todo.at[i]);
+	hand_over(backlog, FOUND_TODO, &todo);
 	sort_ids(&todo);
 	for (part = 0; backlog->is_whole_scan &&
 	     part < backlog->send->dir->split &&

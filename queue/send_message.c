@@ -378,7 +378,15 @@ message_load_ended(struct send *send, uint64_t id)
 {
 	struct message *message;
 
-	if (idmap_has(&send->active_ids, id))
+	/*
+	 * The scan lists one folder after the other, so the message may have
+	 * come to be remembered in between.  Here nothing moves: a message that
+	 * the committer works on is active.
+	 */
+	if (idmap_has(&send->active_ids, id) ||
+	    settle_has_file(send, QUEUE_TODO, id) != 0 ||
+	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
+	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
 		return;
 	message = message_create(send, id);
 	message->is_remembered = true;

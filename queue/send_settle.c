@@ -318,9 +318,8 @@ bounced_remembered(struct send *send, struct message *message, bool is_over)
 		try_again(message);
 }
 
-/* 1 it is there, 0 it is not, -1 cannot tell. */
-static int
-has_file(struct send *send, enum queue_folder folder, uint64_t id)
+int
+settle_has_file(struct send *send, enum queue_folder folder, uint64_t id)
 {
 	char name[QUEUE_NAME_SIZE];
 
@@ -361,7 +360,7 @@ channel_ended(struct commit_job *job, void *context)
 	bool has_other = job->result != QQ_OK;
 
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		has_other |= has_file(step.send, folders[channel],
+		has_other |= settle_has_file(step.send, folders[channel],
 				 message->id) != 0;
 	if (job->result != QQ_OK)
 		try_again(message);
