@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/* HELO, EHLO and LHLO (RFC 5321 4.1.1.1, RFC 2033 4.1). */
+#include <stdio.h>
+#include <string.h>
+
+#include "smtp/reply.h"
+#include "smtp/session_private.h"
+
+/* Any name is taken (RFC 5321 4.1.4); what shows it makes it safe. */
+static void
+take_name(struct smtp_session *session, const struct smtp_line *line)
+{
+	size_t length = line->argument_length < SMTP_HELO_MAX
+	    ? line->argument_length
+	    : SMTP_HELO_MAX;
+
+	smtp_transaction_reset(session);
+	memcpy(session->helo, line->argument, length);
+	session->helo[length] = '\0';
+	session->has_hello = true;
+	session->is_extended = session->has_status = false;
+}
+
+void
+smtp_cmd_helo(struct smtp_session *session, const struct smtp_line *line)
+{
+	take_name(session, line);
+	smtp_reply_line(session, 250, true, NULL,
+	    session->config->greeting->items[0]);
+}
+
+static void
+offer(struct smtp_session *session, const char *extension)
+{
+	smtp_reply_line(session, 250, false, NULL, extension);
+}
+
+void
+smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
+{
+	char size[32];
+
+	take_name(session, line);
+	session->is_extended = true;
+	offer(session, session->config->greeting->items[0]);
+	offer(session, "PIPELINING");
+	offer(session, "8BITMIME");
+	snprintf(size, sizeof(size), "SIZE %llu",
+	    (unsigned long long)session->config->databytes);
+	offer(session, size);
+	if (session->config->tls != NULL &&
+	    stream_tls_version(session->stream) == NULL)
+		offer(session, "STARTTLS");
+	offer(session, "SMTPUTF8");
+	offer(session, "CHUNKING");
+	/*
+	 * For clients that want qmail's replies to the letter although they
+	 * say EHLO: access rules may turn this off.
+	 */
+	session->has_status = vars_get(session->vars,
+				  "DISABLE_ENHANCEDSTATUSCODES") == NULL;
+	if (session->has_status)
+		smtp_reply_line(session, 250, false, NULL,
+		    "ENHANCEDSTATUSCODES");
+	smtp_reply_line(session, 250, true, NULL, "HELP");
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 6152, RFC 6531). */
+#include <string.h>
+#include <strings.h>
+
+#include "smtp/session_private.h"
+
+bool
+smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
+    const char *keyword, struct smtp_address *address_out,
+    const char **params_out)
+{
+	size_t length = strlen(keyword), used;
+	const char *path = line->argument + length;
+	const char *end = line->argument + line->argument_length;
+
+	if (line->argument_length < length ||
+	    strncasecmp(line->argument, keyword, length) != 0) {
+		smtp_reply_error(session, 555, "5.1.3",
+		    "syntax error in address");
+		return false;
+	}
+	/* Not in the grammar, but common: a blank before the path. */
+	while (path < end && (*path == ' ' || *path == '\t'))
+		path++;
+	switch (smtp_address_parse(path, (size_t)(end - path), address_out,
+	    &used)) {
+	case SMTP_ADDRESS_OK:
+		*params_out = path + used;
+		return true;
+	case SMTP_ADDRESS_TOO_LONG:
+		/* RFC 5321 4.5.3.1.10 */
+		smtp_reply_error(session, 501, "5.1.3",
+		    "sorry, that address is too long");
+		return false;
+	case SMTP_ADDRESS_SYNTAX:
+		break;
+	}
+	smtp_reply_error(session, 555, "5.1.3", "syntax error in address");
+	return false;
+}
+
+static bool
+read_params(struct smtp_session *session, const char *text, const char *end,
+    struct smtp_mail_params *params_out)
+{
+	switch (smtp_mail_params_parse(text, (size_t)(end - text),
+	    params_out)) {
+	case SMTP_PARAMS_OK:
+		/* Who said HELO was offered none (RFC 5321 3.2). */
+		if (session->is_extended || text == end)
+			return true;
+		break;
+	case SMTP_PARAMS_SYNTAX:
+		smtp_reply_error(session, 501, "5.5.4",
+		    "invalid parameter syntax");
+		return false;
+	case SMTP_PARAMS_UNKNOWN:
+		break;
+	}
+	smtp_reply_error(session, 555, "5.5.4", "parameter not implemented");
+	return false;
+}
+
+/* What rules set for this sender, and the limits that follow. */
+static bool
+apply_rules(struct smtp_session *session, const char *sender)
+{
+	const struct smtp_config *config = session->config;
+	struct smtp_transaction *transaction = &session->transaction;
+
+	if (config->from_rules != NULL)
+		envrules_apply(config->from_rules, sender,
+		    smtp_transaction_own_vars(session));
+	if (smtp_transaction_number(session, "DATABYTES", config->databytes,
+		&transaction->max_bytes) == 0 &&
+	    smtp_transaction_number(session, "MAXRECIPIENTS",
+		config->maxrecipients, &transaction->max_recipients) == 0)
+		return true;
+	smtp_reply(session, 451, "4.3.0",
+	    "Sorry, I'm unable to read controls");
+	return false;
+}
+
+static bool
+is_wanted(struct smtp_session *session, const struct smtp_address *sender,
+    const struct smtp_mail_params *params)
+{
+	const struct smtp_transaction *transaction = &session->transaction;
+
+	if (sender->is_utf8 && !params->is_utf8) {
+		smtp_reply(session, 553, "5.6.7",
+		    "sorry, a non-ASCII address needs SMTPUTF8");
+		return false;
+	}
+	if (session->kind->is_submission &&
+	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT") == NULL) {
+		smtp_reply(session, 530, "5.7.1", "authentication required");
+		return false;
+	}
+	if (transaction->max_bytes > 0 &&
+	    params->size_bytes > transaction->max_bytes) {
+		smtp_log_refused(session, "data size exceeded", NULL, NULL,
+		    NULL);
+		smtp_reply(session, 552, "5.3.4", "sorry, that message size "
+		    "exceeds my databytes limit");
+		return false;
+	}
+	return true;
+}
+
+void
+smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+	struct smtp_mail_params params;
+	struct smtp_address sender;
+	const char *rest;
+
+	if (transaction->is_open) {
+		smtp_reply_error(session, 503, "5.5.1",
+		    "bad sequence of commands");
+		return;
+	}
+	if (!smtp_read_path(session, line, "FROM:", &sender, &rest) ||
+	    !read_params(session, rest,
+		line->argument + line->argument_length, &params))
+		return;
+	transaction->sender = arena_strdup(&transaction->arena, sender.text);
+	if (!apply_rules(session, sender.text) ||
+	    !is_wanted(session, &sender, &params)) {
+		smtp_transaction_reset(session);
+		return;
+	}
+	transaction->is_open = true;
+	transaction->is_utf8 = params.is_utf8;
+	smtp_reply(session, 250, "2.1.0", "ok");
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+/* What a virtual domain's .qmail files say about mail to unknown users. */
+#ifndef SMTP_DOMAIN_RULE_H
+#define SMTP_DOMAIN_RULE_H
+
+#include <stdbool.h>
+
+/*
+ * Does the domain whose folder is dir take mail for local, which is no user?
+ * True when a .qmail file of its own covers it (.qmail-LOCAL or
+ * .qmail-PART-default, in lower case, dots as colons), when .qmail-default is
+ * anything but vdelivermail with bounce-no-mailbox, and when it cannot be
+ * told.  False is certain: that mail would bounce.
+ */
+bool smtp_domain_rule_takes(const char *dir, const char *local);
+
+#endif

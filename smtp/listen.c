@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: ISC */
+/* qmail-smtpd as a daemon. */
+#include "smtp/listen.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/listener.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/identity.h"
+#include "smtp/rules.h"
+#include "smtp/session.h"
+
+enum {
+	BACKLOG = 4096,
+	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
+	STACK_BYTES = 256 * 1024,
+	DRAIN_MS = 30 * 1000
+};
+
+struct daemon {
+	struct smtp_server *server;
+	struct smtp_rules *rules;
+	struct listener *listener;
+	unsigned max_connections; /* for the log; changed by __atomic only */
+};
+
+static void
+put_status(struct daemon *daemon, struct buf *buf, unsigned leaving)
+{
+	buf_addf(buf, "tcpserver: status: %u/%u\n",
+	    listener_connections(daemon->listener) - leaving,
+	    __atomic_load_n(&daemon->max_connections, __ATOMIC_RELAXED));
+}
+
+/* tcpserver -v's lines, which log tools follow; one write for all of them. */
+static void
+log_start(struct daemon *daemon, const struct listener_peer *peer,
+    const char *verdict)
+{
+	struct smtp_config *config = smtp_server_config(daemon->server);
+	int id = (int)gettid();
+	struct buf buf;
+
+	buf_init(&buf);
+	put_status(daemon, &buf, 0);
+	buf_addf(&buf, "tcpserver: pid %d from %s\n", id, peer->remote_ip);
+	buf_addf(&buf, "tcpserver: %s %d %s:%s:%u :%s::%u\n", verdict, id,
+	    config->name, peer->local_ip, peer->local_port, peer->remote_ip,
+	    peer->remote_port);
+	file_write_all(2, buf.data, buf.length);
+	buf_release(&buf);
+	smtp_config_release(&config);
+}
+
+static void
+log_end(struct daemon *daemon, int status)
+{
+	struct buf buf;
+
+	buf_init(&buf);
+	buf_addf(&buf, "tcpserver: end %d status %d\n", (int)gettid(),
+	    status);
+	put_status(daemon, &buf, 1);
+	file_write_all(2, buf.data, buf.length);
+	buf_release(&buf);
+}
+
+static void
+send_line(int fd, const char *line)
+{
+	send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* For programs that QMAILQUEUE names, as under tcpserver. */
+static void
+set_vars(struct vars *vars, const struct listener_peer *peer)
+{
+	char number[8];
+
+	vars_set(vars, "PROTO", "TCP");
+	vars_set(vars, "TCPREMOTEIP", peer->remote_ip);
+	vars_set(vars, "TCPLOCALIP", peer->local_ip);
+	snprintf(number, sizeof(number), "%u", peer->remote_port);
+	vars_set(vars, "TCPREMOTEPORT", number);
+	snprintf(number, sizeof(number), "%u", peer->local_port);
+	vars_set(vars, "TCPLOCALPORT", number);
+}
+
+static void
+serve(int fd, const struct listener_peer *peer, void *context)
+{
+	struct daemon *daemon = context;
+	const struct smtp_peer smtp_peer = {
+		.remote_ip = peer->remote_ip,
+		.local_ip = peer->local_ip,
+	};
+	bool speaks_plainly = !smtp_server_kind(daemon->server)->has_tls_first;
+	struct vars vars = VARS_INIT;
+	struct error err;
+	int may_connect;
+
+	set_vars(&vars, peer);
+	may_connect =
+	    smtp_rules_check(daemon->rules, peer->remote_ip, &vars, &err);
+	log_start(daemon, peer, may_connect == 1 ? "ok" : "deny");
+	if (may_connect == 1)
+		smtp_session_run(daemon->server, fd, fd, &smtp_peer, &vars);
+	else if (may_connect == -1) {
+		log_line("qmail-smtpd: pid %d from %s access rules cannot be "
+		    "read: %s", (int)gettid(), peer->remote_ip, err.text);
+		if (speaks_plainly)
+			send_line(fd, "421 Sorry, I'm unable to read controls "
+			    "(#4.3.0)\r\n");
+	} else if (speaks_plainly)
+		send_line(fd, "554 sorry, your host has been denied "
+		    "(#5.7.1)\r\n");
+	log_end(daemon, may_connect == 1 ? 0 : 100);
+	vars_release(&vars);
+}
+
+static void
+refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
+{
+	struct daemon *daemon = context;
+
+	log_line("qmail-smtpd: too many connections%s: refused %s",
+	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
+	    peer->remote_ip);
+	if (!smtp_server_kind(daemon->server)->has_tls_first)
+		send_line(fd, is_per_ip
+			? "421 too many connections from your address, try "
+			  "again later (#4.7.0)\r\n"
+			: "421 too many connections, try again later "
+			  "(#4.3.2)\r\n");
+}
+
+static void
+set_limits(struct daemon *daemon, struct listener_limits *limits)
+{
+	struct smtp_config *config = smtp_server_config(daemon->server);
+
+	limits->max_connections = (unsigned)settings_number(
+	    config->settings, SETTING_maxdaemons);
+	limits->max_per_ip = (unsigned)settings_number(
+	    config->settings, SETTING_maxperip);
+	__atomic_store_n(&daemon->max_connections, limits->max_connections,
+	    __ATOMIC_RELAXED);
+	smtp_config_release(&config);
+}
+
+static void
+reload(struct daemon *daemon)
+{
+	struct listener_limits limits;
+	struct error err;
+
+	if (smtp_server_reload(daemon->server, &err) == -1) {
+		log_line("qmail-smtpd: error: the old settings stay: %s",
+		    err.text);
+		return;
+	}
+	set_limits(daemon, &limits);
+	listener_set_limits(daemon->listener, &limits);
+	log_line("qmail-smtpd: settings reread");
+}
+
+static void
+list_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGHUP);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+}
+
+/* The thread that takes the signals, until one says stop. */
+static void *
+take_signals(void *context)
+{
+	struct daemon *daemon = context;
+	sigset_t signals;
+	int signal_number;
+
+	list_signals(&signals);
+	for (;;) {
+		if (sigwait(&signals, &signal_number) != 0)
+			continue;
+		if (signal_number != SIGHUP)
+			break;
+		reload(daemon);
+	}
+	listener_stop(daemon->listener);
+	return NULL;
+}
+
+/* Each connection takes a descriptor or two: ask for what we may have. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int
+open_rules(struct daemon *daemon, const struct home *home, struct error *err)
+{
+	const char *named = getenv("TCPRULES");
+	bool is_named = named != NULL && named[0] != '\0';
+	char *path = is_named ? xstrdup(named)
+			      : xasprintf("%s/tcp.smtp.cdb", home->control);
+
+	daemon->rules = smtp_rules_new(path, is_named, err);
+	free(path);
+	return daemon->rules == NULL ? -1 : 0;
+}
+
+/* Everything but the port; as the user that will serve.  An exit code. */
+static int
+prepare(struct daemon *daemon, const struct home *home,
+    const struct smtp_options *options, struct error *err)
+{
+	struct listener_limits limits;
+
+	if (identity_become(IDENTITY_SMTPD, err) == -1)
+		return 111;
+	daemon->server = smtp_server_new(home, &options->kind, err);
+	if (daemon->server == NULL || open_rules(daemon, home, err) == -1)
+		return 100;
+	set_limits(daemon, &limits);
+	listener_set_limits(daemon->listener, &limits);
+	return 0;
+}
+
+static int
+run(struct daemon *daemon, const struct smtp_options *options,
+    struct error *err)
+{
+	bool is_v6 = strchr(options->address, ':') != NULL;
+	pthread_t signal_thread;
+	int error;
+
+	error = pthread_create(&signal_thread, NULL, take_signals, daemon);
+	if (error != 0) {
+		error_set(err, "cannot start a thread: %s", strerror(error));
+		return 111;
+	}
+	log_line("qmail-smtpd: listening on %s%s%s:%u", is_v6 ? "[" : "",
+	    options->address[0] != '\0' ? options->address : "0",
+	    is_v6 ? "]" : "", listener_port(daemon->listener));
+	listener_run(daemon->listener);
+	pthread_join(signal_thread, NULL);
+	log_line("qmail-smtpd: stopping, %u sessions",
+	    listener_connections(daemon->listener));
+	smtp_server_stop(daemon->server);
+	if (!listener_drain(daemon->listener, DRAIN_MS)) {
+		/* Their threads still use all this: only an exit is left. */
+		log_line("qmail-smtpd: %u sessions cut off: none had a "
+		    "message accepted that is not queued",
+		    listener_connections(daemon->listener));
+		exit(0);
+	}
+	log_line("qmail-smtpd: exiting");
+	return 0;
+}
+
+int
+smtp_listen(const struct home *home, const struct smtp_options *options,
+    struct error *err)
+{
+	struct daemon daemon = { .server = NULL };
+	const struct listener_options listener_options = {
+		.address = options->address,
+		.port = options->port,
+		.is_shared = options->is_shared,
+		.backlog = BACKLOG,
+		.stack_bytes = STACK_BYTES,
+		.limits = { .max_connections = 1 },
+		.serve = serve,
+		.refuse = refuse,
+		.context = &daemon,
+	};
+	sigset_t signals;
+	int result = 111;
+
+	list_signals(&signals);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	raise_file_limit();
+	daemon.listener = listener_new(&listener_options, err);
+	if (daemon.listener == NULL)
+		return 111;
+	result = prepare(&daemon, home, options, err);
+	if (result == 0)
+		result = run(&daemon, options, err);
+	listener_free(&daemon.listener);
+	smtp_rules_free(&daemon.rules);
+	smtp_server_free(&daemon.server);
+	return result;
+}

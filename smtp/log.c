@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Log lines of sessions, in the positions where log tools look for them
+ * (reference 9.3): the program, pid, the address, then words and <fields>.
+ */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "queue/exitcode.h"
+#include "smtp/session_private.h"
+#include "smtp/text.h"
+
+enum { LINE_SIZE = 2048, FIELD_MAX = 300 };
+
+void
+smtp_log(const struct smtp_session *session, const char *format, ...)
+{
+	char text[LINE_SIZE];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line("qmail-smtpd: pid %d from %s %s", (int)session->id,
+	    session->peer->remote_ip, text);
+}
+
+static void
+put_field(struct buf *buf, const char *word, const char *text)
+{
+	buf_addf(buf, "%s <", word);
+	smtp_text_put_log(buf, text, FIELD_MAX);
+	buf_addc(buf, '>');
+}
+
+void
+smtp_log_refused(const struct smtp_session *session, const char *what,
+    const char *recipient_word, const char *recipient, const char *state)
+{
+	const char *sender = session->transaction.sender;
+	struct buf buf;
+
+	buf_init(&buf);
+	put_field(&buf, "MAIL from", sender != NULL ? sender : "");
+	if (recipient != NULL) {
+		buf_addc(&buf, ' ');
+		put_field(&buf, recipient_word, recipient);
+	}
+	if (state != NULL)
+		buf_addf(&buf, " state <%s>", state);
+	smtp_log(session, "%s: %s", what, buf.data);
+	buf_release(&buf);
+}
+
+void
+smtp_log_result(const struct smtp_session *session, int result,
+    const char *reason)
+{
+	const struct smtp_transaction *transaction = &session->transaction;
+	const struct smtp_message *message = &transaction->message;
+	const char *version = stream_tls_version(session->stream);
+	struct buf buf;
+	size_t i;
+
+	buf_init(&buf);
+	for (i = 0; i < transaction->recipient_count; i++) {
+		const struct smtp_recipient *recipient =
+		    &transaction->recipients[i];
+
+		buf_reset(&buf);
+		if (result != QQ_OK)
+			buf_addf(&buf, "%s (%s):", reason,
+			    qq_is_permanent(result) ? "permanent"
+						    : "temporary");
+		put_field(&buf, " HELO", session->helo);
+		put_field(&buf, " MAIL from", transaction->sender);
+		put_field(&buf, " RCPT", recipient->address);
+		buf_addf(&buf, " AUTH <%s> Size: %llu TLS=%s qp %lu id "
+		    "%lld.%lu",
+		    recipient->is_relayed ? "auth-ip/pop" : "local-rcpt",
+		    (unsigned long long)message->size_bytes,
+		    version != NULL ? version : "No", message->qp,
+		    (long long)message->when, message->qp);
+		smtp_log(session, "%s", buf.data);
+	}
+	buf_release(&buf);
+}

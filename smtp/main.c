@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* qmail-smtpd: receives mail by SMTP or LMTP; see qmail-smtpd(8). */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "smtp/listen.h"
+#include "smtp/session.h"
+
+static const char usage[] =
+    "usage: qmail-smtpd [--listen ADDRESS:PORT [--shared]] [--smtps] "
+    "[--submission] [--lmtp]";
+
+/* The address of fd 0's other or own end, when tcpserver did not say it. */
+static const char *
+socket_ip(int (*get)(int, struct sockaddr *, socklen_t *),
+    char out[INET6_ADDRSTRLEN], const char *standard)
+{
+	struct sockaddr_storage storage;
+	socklen_t length = sizeof(storage);
+	const struct sockaddr_in *v4 = (const void *)&storage;
+	const struct sockaddr_in6 *v6 = (const void *)&storage;
+	const char *text = NULL;
+
+	if (get(0, (struct sockaddr *)&storage, &length) == -1)
+		return standard;
+	if (storage.ss_family == AF_INET)
+		text = inet_ntop(AF_INET, &v4->sin_addr, out,
+		    INET6_ADDRSTRLEN);
+	else if (storage.ss_family == AF_INET6)
+		text = inet_ntop(AF_INET6, &v6->sin6_addr, out,
+		    INET6_ADDRSTRLEN);
+	if (text == NULL)
+		return standard;
+	return strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
+}
+
+static int
+get_peer(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return getpeername(fd, address, length);
+}
+
+static int
+get_own(int fd, struct sockaddr *address, socklen_t *length)
+{
+	return getsockname(fd, address, length);
+}
+
+/* The connection on fd 0 and 1, made by tcpserver or inetd. */
+static void
+serve_one(const struct home *home, const struct smtp_options *options)
+{
+	static const char sorry[] =
+	    "421 Sorry, I'm unable to read controls (#4.3.0)\r\n";
+	char remote_ip[INET6_ADDRSTRLEN], local_ip[INET6_ADDRSTRLEN];
+	struct smtp_peer peer = {
+		.remote_ip = getenv("TCPREMOTEIP"),
+		.remote_host = getenv("TCPREMOTEHOST"),
+		.remote_info = getenv("TCPREMOTEINFO"),
+		.local_ip = getenv("TCPLOCALIP"),
+		.local_host = getenv("TCPLOCALHOST"),
+	};
+	struct vars vars = VARS_INIT;
+	struct smtp_server *server;
+	struct error err;
+
+	if (peer.remote_ip == NULL)
+		peer.remote_ip = socket_ip(get_peer, remote_ip, "unknown");
+	if (peer.local_ip == NULL)
+		peer.local_ip = socket_ip(get_own, local_ip, "");
+	server = smtp_server_new(home, &options->kind, &err);
+	if (server == NULL) {
+		if (!options->kind.has_tls_first)
+			file_write_all(1, sorry, sizeof(sorry) - 1);
+		fatal(111, "%s", err.text);
+	}
+	smtp_session_run(server, 0, 1, &peer, &vars);
+	vars_release(&vars);
+	smtp_server_free(&server);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct smtp_options options;
+	struct home *home;
+	struct error err;
+	int result = 0;
+
+	(void)argc;
+	signal(SIGPIPE, SIG_IGN);
+	log_open("qmail-smtpd");
+	if (smtp_options_parse(&options, argv + 1, &err) == -1)
+		fatal(100, "%s; %s", err.text, usage);
+	home = home_new();
+	log_open(NULL); /* session lines begin in ways of their own */
+	if (options.is_listener)
+		result = smtp_listen(home, &options, &err);
+	else
+		serve_one(home, &options);
+	if (result != 0) {
+		log_open("qmail-smtpd");
+		fatal(result, "%s", err.text);
+	}
+	home_free(&home);
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+/* The message of a transaction: from its bytes to the queue. */
+#include <stdio.h>
+#include <string.h>
+
+#include "queue/exitcode.h"
+#include "smtp/received.h"
+#include "smtp/session_private.h"
+
+static bool
+is_bare_lf_refused(const struct smtp_message *message)
+{
+	return message->body.has_bare_lf && !message->allows_bare_lf;
+}
+
+/* smtp_body's emit: the bytes go to the queue while nothing speaks against. */
+static void
+store(void *context, const char *data, size_t length)
+{
+	struct smtp_session *session = context;
+	struct smtp_message *message = &session->transaction.message;
+
+	message->size_bytes += length;
+	smtp_hops_read(&message->hops, data, length);
+	if (message->sink_result == QQ_OK &&
+	    message->size_bytes <= message->max_bytes &&
+	    message->hops.count < session->config->maxhops &&
+	    !is_bare_lf_refused(message))
+		message->sink_result =
+		    sink_write(session->transaction.sink, data, length);
+}
+
+static int
+write_received(struct smtp_session *session)
+{
+	const struct smtp_message *message = &session->transaction.message;
+	const struct smtp_peer *peer = session->peer;
+	char id[64];
+	struct smtp_received received = {
+		.helo = session->helo,
+		.remote_host = peer->remote_host,
+		.remote_info = peer->remote_info,
+		.remote_ip = peer->remote_ip,
+		.tls_version = stream_tls_version(session->stream),
+		.tls_cipher = stream_tls_cipher(session->stream),
+		.tls_bits = stream_tls_bits(session->stream),
+		.is_lmtp = session->kind->is_lmtp,
+		.is_extended = session->is_extended,
+		.is_utf8 = session->transaction.is_utf8,
+		.id = id,
+		.when = message->when,
+	};
+	struct buf buf;
+	int result;
+
+	received.by = peer->local_host != NULL ? peer->local_host
+	    : session->config->name[0] != '\0' ? session->config->name
+	    : peer->local_ip[0] != '\0'	       ? peer->local_ip
+					       : "unknown";
+	snprintf(id, sizeof(id), "%lld.%lu", (long long)message->when,
+	    message->qp);
+	buf_init(&buf);
+	smtp_received_put(&buf, &received);
+	result = sink_write(session->transaction.sink, buf.data, buf.length);
+	buf_release(&buf);
+	return result;
+}
+
+int
+smtp_message_begin(struct smtp_session *session, bool is_dotted)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+	struct smtp_message *message = &transaction->message;
+	int result = smtp_transaction_open_sink(session);
+
+	if (result == QQ_OK)
+		result = sink_begin(transaction->sink);
+	if (result != QQ_OK)
+		return result;
+	*message = (struct smtp_message){
+		.hops = SMTP_HOPS_INIT,
+		.max_bytes = transaction->max_bytes == 0
+		    ? UINT64_MAX
+		    : transaction->max_bytes,
+		.allows_bare_lf = vars_get(smtp_transaction_vars(session),
+				      "ALLOW_BARELF") != NULL,
+		.when = time(NULL),
+		.qp = smtp_server_next_qp(session->server),
+	};
+	smtp_body_init(&message->body, is_dotted, store, session);
+	return write_received(session);
+}
+
+/* One reply; to LMTP's end of a message one for each recipient (RFC 2033). */
+static size_t
+count_replies(const struct smtp_session *session, bool is_end)
+{
+	return session->kind->is_lmtp && is_end
+	    ? session->transaction.recipient_count
+	    : 1;
+}
+
+static bool
+refuse(struct smtp_session *session, bool is_end)
+{
+	const struct smtp_message *message = &session->transaction.message;
+	size_t replies = count_replies(session, is_end);
+
+	if (is_bare_lf_refused(message)) {
+		/*
+		 * The reference has 451 (#4.6.0) here.  The bytes will be the
+		 * same next time, so that would only keep the sender waiting.
+		 */
+		smtp_log_refused(session, "Bare LF received", NULL, NULL,
+		    NULL);
+		while (replies-- > 0)
+			smtp_reply(session, 554, "5.6.0",
+			    "Sorry, I received Bare LF.");
+	} else if (message->size_bytes > message->max_bytes) {
+		smtp_log_refused(session, "data size exceeded", NULL, NULL,
+		    NULL);
+		while (replies-- > 0)
+			smtp_reply(session, 552, "5.3.4",
+			    "sorry, that message size exceeds my databytes "
+			    "limit");
+	} else if (message->hops.count >= session->config->maxhops) {
+		smtp_log_refused(session, "too many hops", NULL, NULL, NULL);
+		while (replies-- > 0)
+			smtp_reply(session, 554, "5.4.6",
+			    "too many hops, this message is looping");
+	} else if (message->sink_result != QQ_OK) {
+		const char *text = qq_text(message->sink_result);
+
+		smtp_log_result(session, message->sink_result, text);
+		while (replies-- > 0)
+			smtp_reply_qq(session, message->sink_result, text);
+	} else
+		return false;
+	smtp_transaction_reset(session);
+	return true;
+}
+
+bool
+smtp_message_refuse(struct smtp_session *session)
+{
+	return refuse(session, false);
+}
+
+static int
+commit(struct smtp_session *session, char *text, size_t size)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+	const char **addresses = arena_alloc(&transaction->arena,
+	    transaction->recipient_count * sizeof(*addresses));
+	struct sink_envelope envelope = {
+		.sender = transaction->sender,
+		.recipients = addresses,
+		.recipient_count = transaction->recipient_count,
+		.qp = transaction->message.qp,
+	};
+	size_t i;
+
+	for (i = 0; i < transaction->recipient_count; i++)
+		addresses[i] = transaction->recipients[i].address;
+	return sink_commit(&transaction->sink, &envelope, text, size);
+}
+
+void
+smtp_message_finish(struct smtp_session *session)
+{
+	const struct smtp_message *message = &session->transaction.message;
+	size_t replies = count_replies(session, true);
+	char text[512];
+	int result;
+
+	if (refuse(session, true))
+		return;
+	result = commit(session, text, sizeof(text));
+	smtp_log_result(session, result, text);
+	while (replies-- > 0)
+		if (result == QQ_OK)
+			smtp_reply(session, 250, "2.0.0", "ok %lld qp %lu",
+			    (long long)message->when, message->qp);
+		else
+			smtp_reply_qq(session, result, text);
+	if (result == QQ_OK)
+		session->errors = session->bad_recipients = 0;
+	smtp_transaction_reset(session);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/* The command line of qmail-smtpd. */
+#include "smtp/options.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/scan.h"
+
+static bool
+is_address(const char *text)
+{
+	unsigned char binary[16];
+
+	return text[0] == '\0' || strcmp(text, "0") == 0 ||
+	    inet_pton(AF_INET, text, binary) == 1 ||
+	    inet_pton(AF_INET6, text, binary) == 1;
+}
+
+/* ADDRESS:PORT or [ADDRESS]:PORT; an empty address or 0 is every address. */
+static int
+parse_listen(struct smtp_options *options, const char *text, struct error *err)
+{
+	const char *colon = strrchr(text, ':');
+	const char *start = text, *end = colon;
+	uint64_t port;
+
+	if (colon == NULL || !scan_u64(colon + 1, UINT16_MAX, &port))
+		return error_set(err, "'--listen %s' has no port of 0 to "
+		    "65535; write ADDRESS:PORT", text);
+	if (end > start + 1 && *start == '[' && end[-1] == ']') {
+		start++;
+		end--;
+	} else if (memchr(start, ':', (size_t)(end - start)) != NULL)
+		return error_set(err, "'--listen %s': an IPv6 address needs "
+		    "brackets, [ADDRESS]:PORT", text);
+	if ((size_t)(end - start) < sizeof(options->address)) {
+		memcpy(options->address, start, (size_t)(end - start));
+		options->address[end - start] = '\0';
+		options->port = (uint16_t)port;
+		options->is_listener = true;
+		if (is_address(options->address))
+			return 0;
+	}
+	return error_set(err, "'--listen %s' has no numeric address; write "
+	    "for example 0.0.0.0:25 or [::]:25", text);
+}
+
+int
+smtp_options_parse(struct smtp_options *options, char *const *args,
+    struct error *err)
+{
+	const char *smtps = getenv("SMTPS");
+	bool *flag;
+
+	*options = (struct smtp_options){
+		.kind.has_tls_first = smtps != NULL && smtps[0] != '\0',
+	};
+	for (; *args != NULL; args++) {
+		flag = strcmp(*args, "--lmtp") == 0
+		    ? &options->kind.is_lmtp
+		    : strcmp(*args, "--submission") == 0
+		    ? &options->kind.is_submission
+		    : strcmp(*args, "--smtps") == 0
+		    ? &options->kind.has_tls_first
+		    : strcmp(*args, "--shared") == 0 ? &options->is_shared
+						     : NULL;
+		if (flag != NULL)
+			*flag = true;
+		else if (strcmp(*args, "--listen") != 0)
+			return error_set(err, "'%s' is not an option", *args);
+		else if (*++args == NULL)
+			return error_set(err, "--listen needs ADDRESS:PORT");
+		else if (parse_listen(options, *args, err) == -1)
+			return -1;
+	}
+	return 0;
+}

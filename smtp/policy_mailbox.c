@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Is there such a mailbox?  Asked for domains of the user store, so that mail
+ * for nobody is refused here instead of bounced later (reference 2.10).
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "lookupd/store.h"
+#include "smtp/domain_rule.h"
+#include "smtp/session_private.h"
+#include "smtp/text.h"
+
+enum mailbox_state {
+	MAILBOX_OK,
+	MAILBOX_ABSENT,
+	MAILBOX_INACTIVE,
+	MAILBOX_OVERQUOTA,
+	MAILBOX_UNKNOWN /* could not tell */
+};
+
+static const struct {
+	const char *text, *status;
+} refusals[] = {
+	[MAILBOX_ABSENT] = { "is absent on this domain", "5.1.1" },
+	[MAILBOX_INACTIVE] = { "is inactive on this domain", "5.2.1" },
+	[MAILBOX_OVERQUOTA] = { "is overquota on this domain", "5.2.2" },
+};
+
+static enum mailbox_state
+find_user(struct store *store, const struct store_domain *domain,
+    const char *local, struct error *err)
+{
+	struct store_user user;
+	enum mailbox_state state = MAILBOX_OK;
+
+	switch (store_find_user(store, local, domain->name, &user, err)) {
+	case 1:
+		if (!user.is_active)
+			state = MAILBOX_INACTIVE;
+		else if (user.flags & STORE_BOUNCE_MAIL)
+			state = MAILBOX_OVERQUOTA;
+		store_user_release(&user);
+		return state;
+	case 0:
+		return smtp_domain_rule_takes(domain->dir, local)
+		    ? MAILBOX_OK
+		    : MAILBOX_ABSENT;
+	}
+	return MAILBOX_UNKNOWN;
+}
+
+static enum mailbox_state
+find_mailbox(struct smtp_session *session, const struct smtp_address *address,
+    struct error *err)
+{
+	struct store *store = smtp_server_store(session->server);
+	struct store_domain domain;
+	enum mailbox_state state;
+	char local[SMTP_ADDRESS_MAX + 1];
+	size_t length = (size_t)(address->domain - address->text) - 1;
+
+	memcpy(local, address->text, length);
+	local[length] = '\0';
+	switch (store_find_domain(store, address->domain, &domain, err)) {
+	case 0:
+		return MAILBOX_OK; /* not the store's: later parts decide */
+	case -1:
+		return MAILBOX_UNKNOWN;
+	}
+	/* RFC 5321 4.5.1: every domain has one. */
+	if (strcasecmp(local, "postmaster") == 0)
+		state = MAILBOX_OK;
+	else
+		state = find_user(store, &domain, local, err);
+	store_domain_release(&domain);
+	return state;
+}
+
+/* Addresses are shown when that is safe, and the line not too long. */
+static void
+refuse(struct smtp_session *session, const struct smtp_address *address,
+    enum mailbox_state state)
+{
+	const char *sender = session->transaction.sender;
+	const char *text = refusals[state].text;
+	const char *status = refusals[state].status;
+	bool is_shown = smtp_text_is_plain(address->text);
+	bool is_sender_shown = smtp_text_is_plain(sender) &&
+	    strlen(sender) + strlen(address->text) < 400;
+
+	smtp_log_refused(session, "Invalid RECIPIENT address", "RCPT",
+	    address->text, text);
+	if (is_shown)
+		smtp_reply(session, 550, status, "sorry, %s%smailbox <%s> %s",
+		    is_sender_shown ? sender : "",
+		    is_sender_shown && sender[0] != '\0' ? " " : "",
+		    address->text, text);
+	else
+		smtp_reply(session, 550, status, "sorry, this mailbox %s",
+		    text);
+}
+
+/* MAX_RCPT_ERRCOUNT, or what a session may try. */
+static void
+count_refusal(struct smtp_session *session, const struct smtp_address *address)
+{
+	uint64_t most;
+
+	if (smtp_transaction_number(session, "MAX_RCPT_ERRCOUNT",
+		SMTP_BAD_RECIPIENTS_MAX, &most) == -1)
+		most = SMTP_BAD_RECIPIENTS_MAX;
+	if (++session->bad_recipients <= most)
+		return;
+	smtp_log_refused(session, "Too many Invalid RECIPIENTS", "last RCPT",
+	    address->text, NULL);
+	smtp_reply(session, 421, "4.7.1",
+	    "too many invalid addresses, goodbye");
+	session->is_over = true;
+}
+
+static bool
+is_asked_for(struct smtp_session *session, const struct smtp_address *address)
+{
+	const char *check =
+	    vars_get(smtp_transaction_vars(session), "CHECKRECIPIENT");
+
+	return (check == NULL || strcmp(check, "0") != 0) &&
+	    address->domain != NULL &&
+	    smtp_config_checks_domain(session->config, address->domain);
+}
+
+bool
+smtp_policy_mailbox(struct smtp_session *session,
+    const struct smtp_address *address)
+{
+	enum mailbox_state state;
+	struct error err;
+
+	if (!is_asked_for(session, address))
+		return true;
+	state = find_mailbox(session, address, &err);
+	switch (state) {
+	case MAILBOX_OK:
+		return true;
+	case MAILBOX_ABSENT:
+	case MAILBOX_INACTIVE:
+	case MAILBOX_OVERQUOTA:
+		refuse(session, address, state);
+		count_refusal(session, address);
+		return false;
+	case MAILBOX_UNKNOWN:
+		break;
+	}
+	smtp_log(session, "cannot look up the recipient: %s", err.text);
+	smtp_reply(session, 451, "4.3.2",
+	    "Sorry, I got a temporary database error");
+	return false;
+}

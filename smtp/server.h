@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the sessions of one process share.  Any thread may call these; the
+ * functions lock what has to be locked.
+ */
+#ifndef SMTP_SERVER_H
+#define SMTP_SERVER_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "control/home.h"
+#include "lookupd/store.h"
+#include "queue/sink.h"
+#include "smtp/config.h"
+
+/* What the command line chose, for the life of the process. */
+struct smtp_kind {
+	bool is_lmtp;       /* RFC 2033 */
+	bool is_submission; /* RFC 6409: clients that may relay, only */
+	bool has_tls_first; /* RFC 8314: TLS before the greeting */
+};
+
+struct smtp_server;
+
+/* home is borrowed.  NULL, with the reason, when the settings are bad. */
+struct smtp_server *smtp_server_new(const struct home *home,
+    const struct smtp_kind *kind, struct error *err);
+void smtp_server_free(struct smtp_server **server);
+
+/* Reads settings, rules and certificate again.  -1: the old ones stay. */
+int smtp_server_reload(struct smtp_server *server, struct error *err);
+
+const struct smtp_kind *smtp_server_kind(const struct smtp_server *server);
+/* The current snapshot; the caller gives it back: smtp_config_release(). */
+struct smtp_config *smtp_server_config(struct smtp_server *server);
+struct sink_pool *smtp_server_sinks(struct smtp_server *server);
+struct store *smtp_server_store(struct smtp_server *server);
+
+/* The number of a message ("qp"), not used twice by this process. */
+unsigned long smtp_server_next_qp(struct smtp_server *server);
+
+/*
+ * A session's place in the list of those that smtp_server_stop() wakes.  The
+ * owner zeroes it, sets fd (a socket), and calls enter and leave, in between
+ * wait before each blocking read between transactions and resume after it.
+ */
+struct smtp_presence {
+	struct smtp_presence *next, **link;
+	int fd;
+	bool is_waiting;
+};
+
+void smtp_server_enter(struct smtp_server *server,
+    struct smtp_presence *presence);
+void smtp_server_leave(struct smtp_server *server,
+    struct smtp_presence *presence);
+/* False when the server has stopped: do not read, say goodbye. */
+bool smtp_server_wait(struct smtp_server *server,
+    struct smtp_presence *presence);
+void smtp_server_resume(struct smtp_server *server,
+    struct smtp_presence *presence);
+
+bool smtp_server_has_stopped(struct smtp_server *server);
+
+/*
+ * Asks every session to end: those between transactions see the end of their
+ * input now, the others when their transaction is over.
+ */
+void smtp_server_stop(struct smtp_server *server);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: ISC */
+/* One session: greeting, the loop over commands, replies, the end. */
+#include "smtp/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "smtp/reply.h"
+#include "smtp/session_private.h"
+
+void
+smtp_reply_line(struct smtp_session *session, int code, bool is_last,
+    const char *status, const char *text)
+{
+	char line[SMTP_REPLY_MAX + 1];
+	size_t length = smtp_reply_format(line, code, is_last,
+	    session->has_status ? status : NULL, text);
+
+	stream_write(session->stream, line, length);
+}
+
+void
+smtp_reply(struct smtp_session *session, int code, const char *status,
+    const char *format, ...)
+{
+	char text[SMTP_REPLY_MAX];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (code >= 400 && n >= 0 && (size_t)n < sizeof(text))
+		snprintf(text + n, sizeof(text) - (size_t)n, " (#%s)", status);
+	smtp_reply_line(session, code, true, status, text);
+}
+
+void
+smtp_reply_error(struct smtp_session *session, int code, const char *status,
+    const char *text)
+{
+	smtp_reply(session, code, status, "%s", text);
+	if (++session->errors < SMTP_ERRORS_MAX)
+		return;
+	smtp_log(session, "too many errors");
+	smtp_reply(session, 421, "4.7.1", "too many errors, goodbye");
+	session->is_over = true;
+}
+
+void
+smtp_session_lost(struct smtp_session *session, enum stream_result result)
+{
+	const char *where =
+	    session->transaction.is_open ? " inside a transaction" : "";
+
+	session->is_over = true;
+	switch (result) {
+	case STREAM_TIMEOUT:
+		smtp_log(session, "timeout reached reading data from client%s",
+		    where);
+		smtp_reply(session, 451, "4.4.2",
+		    "Sorry, I reached a timeout reading from client");
+		break;
+	case STREAM_CLOSED:
+		if (session->transaction.is_open)
+			smtp_log(session, "client went away%s", where);
+		break;
+	case STREAM_FAILED:
+		smtp_log(session, "connection failed%s", where);
+		break;
+	case STREAM_OK:
+	case STREAM_TOO_LONG:
+		break;
+	}
+}
+
+/* Several lines are one greeting; ESMTP stands where clients look for it. */
+static void
+greet(struct smtp_session *session)
+{
+	const struct setting_list *lines = session->config->greeting;
+	char first[SMTP_REPLY_MAX];
+	size_t i;
+
+	snprintf(first, sizeof(first), "%s %s", lines->items[0],
+	    session->kind->is_lmtp ? "LMTP" : "ESMTP");
+	for (i = 0; i < lines->count; i++)
+		smtp_reply_line(session, 220, i + 1 == lines->count, NULL,
+		    i == 0 ? first : lines->items[i]);
+}
+
+static void
+say_goodbye(struct smtp_session *session)
+{
+	session->is_over = true;
+	smtp_reply(session, 421, "4.3.2", "%s is going down, try again later",
+	    session->config->greeting->items[0]);
+}
+
+/*
+ * The next line.  A session between transactions costs no buffers, and ends
+ * when the server stops.
+ */
+static enum stream_result
+read_line(struct smtp_session *session, const char **line_out,
+    size_t *length_out)
+{
+	bool is_between = !session->transaction.is_open;
+	enum stream_result result;
+
+	if (!stream_has_input(session->stream) && is_between) {
+		stream_flush(session->stream);
+		stream_rest(session->stream);
+	}
+	if (is_between &&
+	    !smtp_server_wait(session->server, &session->presence)) {
+		say_goodbye(session);
+		return STREAM_CLOSED;
+	}
+	result = stream_read_line(session->stream, session->config->maxcmdlen,
+	    line_out, length_out);
+	if (is_between)
+		smtp_server_resume(session->server, &session->presence);
+	if (result == STREAM_CLOSED && is_between &&
+	    smtp_server_has_stopped(session->server))
+		say_goodbye(session);
+	return result;
+}
+
+static void
+serve_command(struct smtp_session *session)
+{
+	const char *text;
+	size_t length;
+	struct smtp_line line;
+	enum stream_result result = read_line(session, &text, &length);
+
+	if (session->is_over)
+		return;
+	if (result == STREAM_TOO_LONG)
+		smtp_reply_error(session, 553, "5.5.2",
+		    "sorry, the given command is too long!");
+	else if (result != STREAM_OK)
+		smtp_session_lost(session, result);
+	else if (!smtp_line_parse(text, length, &line))
+		smtp_reply_error(session, 500, "5.5.2",
+		    "this is not a command");
+	else
+		smtp_dispatch(session, &line);
+}
+
+/* RFC 8314 3: TLS before anything else. */
+static void
+start_with_tls(struct smtp_session *session)
+{
+	struct error err;
+
+	if (stream_start_tls(session->stream, session->config->tls,
+		session->config->timeout_ms, &err) == STREAM_OK)
+		return;
+	smtp_log(session, "TLS failed: %s", err.text);
+	session->is_over = true;
+}
+
+void
+smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
+    const struct smtp_peer *peer, struct vars *vars)
+{
+	struct smtp_session session = {
+		.server = server,
+		.kind = smtp_server_kind(server),
+		.config = smtp_server_config(server),
+		.stream = stream_new(read_fd, write_fd),
+		.peer = peer,
+		.vars = vars,
+		.presence = { .fd = read_fd },
+		.id = gettid(),
+	};
+
+	stream_set_timeout(session.stream, session.config->timeout_ms);
+	smtp_server_enter(server, &session.presence);
+	if (session.kind->has_tls_first)
+		start_with_tls(&session);
+	if (!session.is_over)
+		greet(&session);
+	while (!session.is_over)
+		serve_command(&session);
+	smtp_transaction_reset(&session);
+	stream_flush(session.stream);
+	smtp_server_leave(server, &session.presence);
+	stream_free(&session.stream);
+	smtp_config_release(&session.config);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: ISC */
+/* A session from the inside: for the files of the verbs and policies. */
+#ifndef SMTP_SESSION_PRIVATE_H
+#define SMTP_SESSION_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/arena.h"
+#include "base/stream.h"
+#include "base/vars.h"
+#include "queue/sink.h"
+#include "smtp/address.h"
+#include "smtp/body.h"
+#include "smtp/hops.h"
+#include "smtp/params.h"
+#include "smtp/session.h"
+
+enum {
+	SMTP_HELO_MAX = 255,
+	/* What a session may do wrong between two accepted messages. */
+	SMTP_ERRORS_MAX = 20,
+	SMTP_BAD_RECIPIENTS_MAX = 100, /* MAX_RCPT_ERRCOUNT is another */
+	/* Memory for the recipients of one transaction. */
+	SMTP_RECIPIENTS_BYTES_MAX = 1024 * 1024
+};
+
+/* The message of a transaction while it comes in. */
+struct smtp_message {
+	struct smtp_body body;
+	struct smtp_hops hops;
+	uint64_t size_bytes;  /* as stored, without our Received field */
+	uint64_t max_bytes;   /* UINT64_MAX: no limit */
+	bool allows_bare_lf;
+	int sink_result;      /* enum qq */
+	time_t when;
+	unsigned long qp;
+};
+
+struct smtp_recipient {
+	const char *address;
+	bool is_relayed; /* taken only because of RELAYCLIENT */
+};
+
+/* From MAIL to the end of DATA; zeroed in between. */
+struct smtp_transaction {
+	bool is_open;   /* MAIL was accepted */
+	bool has_chunk; /* BDAT has begun */
+	bool is_utf8;
+	struct arena arena; /* for all texts */
+	const char *sender;
+	struct smtp_recipient *recipients;
+	size_t recipient_count, recipient_room, recipient_bytes;
+	uint64_t max_bytes, max_recipients;
+	struct vars vars; /* the session's, and what rules set; if has_vars */
+	bool has_vars;
+	struct sink *sink;
+	struct smtp_message message;
+};
+
+struct smtp_session {
+	struct smtp_server *server;
+	const struct smtp_kind *kind;
+	struct smtp_config *config;
+	struct stream *stream;
+	const struct smtp_peer *peer;
+	struct vars *vars;
+	struct smtp_presence presence;
+	pid_t id; /* of the thread: tells sessions apart in the log */
+	/* What the client has said; forgotten at STARTTLS. */
+	char helo[SMTP_HELO_MAX + 1];
+	bool has_hello;
+	bool is_extended; /* EHLO or LHLO */
+	bool has_status;  /* ... and was offered ENHANCEDSTATUSCODES */
+	unsigned errors;
+	unsigned bad_recipients;
+	struct smtp_transaction transaction;
+	bool is_over;
+};
+
+/* session.c */
+/*
+ * Sends one line: code, the enhanced status if the client was told of those,
+ * and the text; 4yz and 5yz replies end in the status in qmail's form, (#5.7.1).
+ */
+void smtp_reply(struct smtp_session *session, int code, const char *status,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same for a line that others follow, or whose text has its own status. */
+void smtp_reply_line(struct smtp_session *session, int code, bool is_last,
+    const char *status, const char *text);
+/* A reply to something that counts as a mistake of the client. */
+void smtp_reply_error(struct smtp_session *session, int code,
+    const char *status, const char *text);
+/* The input has ended or failed: logs it, tells the client if it may hear. */
+void smtp_session_lost(struct smtp_session *session,
+    enum stream_result result);
+
+/* log.c: "qmail-smtpd: pid P from IP ..." */
+void smtp_log(const struct smtp_session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/*
+ * "what: MAIL from <sender> RCPT <recipient> state <state>"; recipient_word is
+ * "RCPT" or "Last RCPT".  recipient and state may be NULL.
+ */
+void smtp_log_refused(const struct smtp_session *session, const char *what,
+    const char *recipient_word, const char *recipient, const char *state);
+/* One line per recipient: accepted (QQ_OK), or why the queue refused. */
+void smtp_log_result(const struct smtp_session *session, int result,
+    const char *reason);
+
+/* transaction.c */
+void smtp_transaction_reset(struct smtp_session *session);
+/* The variables of the transaction, or of the session outside of one. */
+struct vars *smtp_transaction_vars(struct smtp_session *session);
+/* The same, but about to be changed: a copy from now on. */
+struct vars *smtp_transaction_own_vars(struct smtp_session *session);
+/* A number of the variables over standard.  0, or -1 when it is none. */
+int smtp_transaction_number(struct smtp_session *session, const char *name,
+    uint64_t standard, uint64_t *value_out);
+void smtp_transaction_add(struct smtp_session *session, const char *address,
+    bool is_relayed);
+/* Opens the sink if it is not yet.  enum qq. */
+int smtp_transaction_open_sink(struct smtp_session *session);
+/* The reply for a result of the sink; text as from qq_text(). */
+void smtp_reply_qq(struct smtp_session *session, int result,
+    const char *text);
+
+/* message.c */
+/* Begins to store: enum qq. */
+int smtp_message_begin(struct smtp_session *session, bool is_dotted);
+/* What is wrong with it so far was said (true), and the message is given up. */
+bool smtp_message_refuse(struct smtp_session *session);
+/* The whole message is there: commits and replies; the transaction is over. */
+void smtp_message_finish(struct smtp_session *session);
+
+/* verbs.c */
+/* Does what the line asks for. */
+void smtp_dispatch(struct smtp_session *session, const struct smtp_line *line);
+/* All verbs of this kind of server, with a blank between. */
+void smtp_verbs_put(const struct smtp_session *session, struct buf *buf);
+
+/* cmd_*.c: one for each verb; the argument is the line's. */
+void smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_helo(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_help(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_noop(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_quit(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_rset(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_starttls(struct smtp_session *session,
+    const struct smtp_line *line);
+void smtp_cmd_unsupported(struct smtp_session *session,
+    const struct smtp_line *line);
+void smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line);
+
+/*
+ * cmd_mail.c: reads "FROM:" or "TO:" and the path behind it, and replies if
+ * that is not well.  False then.  *params_out is where the parameters begin.
+ */
+bool smtp_read_path(struct smtp_session *session,
+    const struct smtp_line *line, const char *keyword,
+    struct smtp_address *address_out, const char **params_out);
+
+/* policy_relay.c: may mail go to this address?  Replies when it may not. */
+bool smtp_policy_relay(struct smtp_session *session,
+    const struct smtp_address *address, bool *is_relayed_out);
+/* policy_mailbox.c: is there such a mailbox?  Replies when there is not. */
+bool smtp_policy_mailbox(struct smtp_session *session,
+    const struct smtp_address *address);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/* From MAIL to the end of DATA. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/scan.h"
+#include "queue/exitcode.h"
+#include "smtp/session_private.h"
+#include "smtp/text.h"
+
+void
+smtp_transaction_reset(struct smtp_session *session)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+
+	sink_abort(&transaction->sink);
+	if (transaction->has_vars)
+		vars_release(&transaction->vars);
+	arena_reset(&transaction->arena);
+	memset(transaction, 0, sizeof(*transaction));
+}
+
+struct vars *
+smtp_transaction_vars(struct smtp_session *session)
+{
+	return session->transaction.has_vars ? &session->transaction.vars
+					     : session->vars;
+}
+
+struct vars *
+smtp_transaction_own_vars(struct smtp_session *session)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+	size_t i;
+
+	assert(transaction->sink == NULL); /* it has borrowed the others */
+	if (transaction->has_vars)
+		return &transaction->vars;
+	transaction->has_vars = true;
+	transaction->vars = (struct vars)VARS_INIT;
+	for (i = 0; i < session->vars->count; i++)
+		vars_set(&transaction->vars, session->vars->entries[i].name,
+		    session->vars->entries[i].value);
+	return &transaction->vars;
+}
+
+int
+smtp_transaction_number(struct smtp_session *session, const char *name,
+    uint64_t standard, uint64_t *value_out)
+{
+	const char *text = vars_get(smtp_transaction_vars(session), name);
+
+	*value_out = standard;
+	if (text == NULL || text[0] == '\0' ||
+	    scan_u64(text, INT64_MAX, value_out))
+		return 0;
+	smtp_log(session, "variable %s is no number: correct the access rules "
+	    "or envrules", name);
+	return -1;
+}
+
+void
+smtp_transaction_add(struct smtp_session *session, const char *address,
+    bool is_relayed)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+	size_t count = transaction->recipient_count;
+
+	if (count == transaction->recipient_room) {
+		size_t room = count == 0 ? 4 : 2 * count;
+		struct smtp_recipient *recipients = arena_alloc(
+		    &transaction->arena, room * sizeof(*recipients));
+
+		if (count > 0)
+			memcpy(recipients, transaction->recipients,
+			    count * sizeof(*recipients));
+		transaction->recipients = recipients;
+		transaction->recipient_room = room;
+	}
+	transaction->recipients[count] = (struct smtp_recipient){
+		.address = arena_strdup(&transaction->arena, address),
+		.is_relayed = is_relayed,
+	};
+	transaction->recipient_count++;
+	transaction->recipient_bytes +=
+	    strlen(address) + 1 + 2 * sizeof(*transaction->recipients);
+}
+
+int
+smtp_transaction_open_sink(struct smtp_session *session)
+{
+	if (session->transaction.sink != NULL)
+		return QQ_OK;
+	return sink_open(smtp_server_sinks(session->server),
+	    smtp_transaction_vars(session), &session->transaction.sink);
+}
+
+void
+smtp_reply_qq(struct smtp_session *session, int result, const char *text)
+{
+	bool is_permanent = qq_is_permanent(result);
+	int code = is_permanent ? 554 : result == QQ_WRITE_ERROR ? 452 : 451;
+	char status[16];
+	size_t length;
+	const char *found = smtp_text_status(text, &length);
+
+	/* RFC 2034 4: the first digits of code and status are the same. */
+	if (found == NULL || found[0] != (is_permanent ? '5' : '4')) {
+		found = is_permanent ? "5.3.0" : "4.3.0";
+		length = 5;
+	}
+	memcpy(status, found, length);
+	status[length] = '\0';
+	smtp_reply_line(session, code, true, status, text);
+}
