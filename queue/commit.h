@@ -28,8 +28,11 @@ enum commit_type {
 	                  * retry_at as the channel file's mtime if not 0 */
 	COMMIT_CHANNEL_END, /* S5: removes local/ID or remote/ID */
 	COMMIT_FORGET,   /* S5 -> S1: removes bounce, info, mess */
+	COMMIT_SWEEP,    /* S2, S3 -> S1, if 36 hours old and no spare */
 	COMMIT_TYPE_COUNT
 };
+
+enum { COMMIT_GARBAGE_S = 129600 };
 
 enum commit_text {
 	COMMIT_RECORD, /* the todo record, or info's */

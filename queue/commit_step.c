@@ -212,6 +212,7 @@ commit_write(struct commit_batch *batch, struct commit_job *job)
 	case COMMIT_FINISH:
 	case COMMIT_CHANNEL_END:
 	case COMMIT_FORGET:
+	case COMMIT_SWEEP:
 	case COMMIT_TYPE_COUNT:
 		break;
 	}
@@ -335,6 +336,42 @@ place_forget(struct commit_batch *batch, struct commit_job *job)
 		fail(job, QQ_WRITE_ERROR, "remove", "mess");
 }
 
+static bool
+is_absent(const struct commit_batch *batch, enum queue_folder folder,
+    uint64_t id, const char *suffix)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, suffix);
+	return faccessat(queue_dir_fd(batch->dir, folder, id), name, F_OK,
+		   AT_SYMLINK_NOFOLLOW) == -1 &&
+	    errno == ENOENT;
+}
+
+/*
+ * Here, in the thread that gives messages their names, the files cannot move
+ * between one look and the next.
+ */
+static void
+place_sweep(struct commit_batch *batch, struct commit_job *job)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, job->id, "");
+	if (fstatat(queue_dir_fd(batch->dir, QUEUE_MESS, job->id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == -1 ||
+	    st.st_mtime >= time(NULL) - COMMIT_GARBAGE_S ||
+	    !is_absent(batch, QUEUE_TODO, job->id, "") ||
+	    !is_absent(batch, QUEUE_INFO, job->id, "") ||
+	    !is_absent(batch, QUEUE_PID, job->id, ".e"))
+		return;
+	if (queue_unlink(batch->dir, QUEUE_INTD, job->id) == -1)
+		fail(job, QQ_WRITE_ERROR, "remove", "intd");
+	else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
+		fail(job, QQ_WRITE_ERROR, "remove", "mess");
+}
+
 void
 commit_place(struct commit_batch *batch, struct commit_job *job)
 {
@@ -358,6 +395,9 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 		break;
 	case COMMIT_FORGET:
 		place_forget(batch, job);
+		break;
+	case COMMIT_SWEEP:
+		place_sweep(batch, job);
 		break;
 	case COMMIT_TYPE_COUNT:
 		break;

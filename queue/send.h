@@ -157,6 +157,8 @@ void settle(struct send *send, struct message *message);
 void settle_checkpoint(struct send *send, struct message *message);
 /* S5 with nothing left in any channel: the report, then the end. */
 void settle_ended(struct send *send, struct message *message);
+/* S2 or S3, too old for anybody to be writing it: removed, if it still is. */
+void settle_sweep(struct send *send, uint64_t id);
 /* Has the message a file there?  1 yes, 0 no, -1 cannot tell. */
 int settle_has_file(struct send *send, enum queue_folder folder, uint64_t id);
 /* S5: writes the marks and notes that are only in memory. */

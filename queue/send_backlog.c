@@ -27,7 +27,6 @@
 enum {
 	TRIGGER_S = 1500,   /* todo/ is looked through at least so often */
 	LATER_S = 600,
-	GARBAGE_S = 129600, /* 36 hours: S2 and S3 that nobody can still write */
 	HANDED_MAX = 4096,  /* ids that the scanner hands over at once */
 	LOADS_A_TURN = 64
 };
@@ -38,7 +37,14 @@ struct ids {
 	size_t count, size;
 };
 
-enum found { FOUND_TODO, FOUND_LOCAL, FOUND_REMOTE, FOUND_ENDED, FOUND_COUNT };
+enum found {
+	FOUND_TODO,
+	FOUND_LOCAL,
+	FOUND_REMOTE,
+	FOUND_ENDED,
+	FOUND_GARBAGE,
+	FOUND_COUNT
+};
 
 struct backlog {
 	struct send *send;
@@ -329,31 +335,18 @@ sort_ids(struct ids *ids)
 		qsort(ids->at, ids->count, sizeof(*ids->at), compare_ids);
 }
 
-/* S2 or S3 for 36 hours, and no spare: nobody can be writing it any more. */
-static void
-remove_garbage(struct backlog *backlog, uint64_t id)
+/* Perhaps S2 or S3 for 36 hours; the committer looks again. */
+static bool
+may_be_garbage(const struct backlog *backlog, uint64_t id)
 {
 	const struct queue_dir *dir = backlog->send->dir;
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
-	spare_envelope_name(name, id);
-	if (fstatat(queue_dir_fd(dir, QUEUE_PID, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return;
 	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == -1 ||
-	    st.st_mtime > time(NULL) - GARBAGE_S)
-		return;
-	/* Again, now: it may have been queued since the folders were listed. */
-	if (fstatat(queue_dir_fd(dir, QUEUE_TODO, id), name, &st, 0) == 0 ||
-	    fstatat(queue_dir_fd(dir, QUEUE_INFO, id), name, &st, 0) == 0)
-		return;
-	if (queue_unlink(dir, QUEUE_INTD, id) == -1 ||
-	    queue_unlink(dir, QUEUE_MESS, id) == -1)
-		log_line("alert: cannot remove the remains of %" PRIu64 ": %m",
-		    id);
+	return fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
+		   AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_mtime < time(NULL) - COMMIT_GARBAGE_S;
 }
 
 /* One part of the split folders: which messages are in S5, and in S2, S3. */
@@ -389,8 +382,9 @@ scan_part(struct backlog *backlog, unsigned part, const struct ids *todo)
 		}
 		for (i = 0; i < mess.count; i++)
 			if (!has_id(todo, mess.at[i]) &&
-			    !has_id(&info, mess.at[i]))
-				remove_garbage(backlog, mess.at[i]);
+			    !has_id(&info, mess.at[i]) &&
+			    may_be_garbage(backlog, mess.at[i]))
+				ids_add(&found[FOUND_GARBAGE], mess.at[i]);
 	}
 	for (what = 0; what < FOUND_COUNT; what++) {
 		hand_over(backlog, what, &found[what]);
@@ -476,6 +470,9 @@ take_found(struct send *send, enum found what, const struct ids *ids)
 			break;
 		case FOUND_ENDED:
 			message_load_ended(send, id);
+			break;
+		case FOUND_GARBAGE:
+			settle_sweep(send, id);
 			break;
 		case FOUND_COUNT:
 			break;

@@ -253,12 +253,19 @@ settle_checkpoint(struct send *send, struct message *message)
 	post(send, message, job, checkpoint_done);
 }
 
+/* Of a job that nothing waits for. */
 static void
-marks_done(struct commit_job *job, void *context)
+job_done(struct commit_job *job, void *context)
 {
 	/* Marks that failed leave the recipients to be tried once more. */
 	take_step(job, context);
 	commit_job_free(&job);
+}
+
+void
+settle_sweep(struct send *send, uint64_t id)
+{
+	post(send, NULL, commit_job_new(COMMIT_SWEEP, id), job_done);
 }
 
 /* One job for each channel that has ended recipients, the notes first. */
@@ -284,7 +291,7 @@ post_marks(struct send *send, struct message *message,
 	    job->text[COMMIT_BOUNCE].length == 0)
 		commit_job_free(&job);
 	else
-		post(send, message, job, marks_done);
+		post(send, message, job, job_done);
 }
 
 void
@@ -401,7 +408,7 @@ settle_remembered(struct send *send, struct message *message)
 		job->channel = folders[channel];
 		/* The last one goes on, when both are removed. */
 		post(send, message, job,
-		    channel == ended ? channel_ended : marks_done);
+		    channel == ended ? channel_ended : job_done);
 	}
 }
 
