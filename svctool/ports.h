@@ -3,6 +3,7 @@
 #ifndef SVCTOOL_PORTS_H
 #define SVCTOOL_PORTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -26,9 +27,9 @@ int port_parse(const char *text, const char *standard_ip,
 int port_is_free(const struct port_address *address, struct error *err);
 
 /*
- * Does somebody accept connections there?  Waits at most timeout_ms.  0 yes, -1
- * no.
+ * Does some process listen there?  As the kernel says (/proc/net/tcp), without
+ * a connection that the listener would have to log.
  */
-int port_answers(const struct port_address *address, int timeout_ms);
+bool port_is_listening(const struct port_address *address);
 
 #endif

@@ -8,8 +8,6 @@
 #include "queue/health.h"
 #include "svctool/supervise.h"
 
-enum { ANSWER_TIMEOUT_MS = 1000 };
-
 bool
 ready_is_down(const struct node *node, const char *name)
 {
@@ -71,10 +69,10 @@ listener_is_ready(const struct node *node, const char *name,
 
 	if (ready_listen_address(node, name, &address, err) == -1)
 		return false;
-	if (port_answers(&address, ANSWER_TIMEOUT_MS) == 0)
+	if (port_is_listening(&address))
 		return true;
-	error_set(err, "port %u on %s does not answer", address.port,
-	    address.ip);
+	error_set(err, "nobody listens on %s port %u", address.ip,
+	    address.port);
 	return false;
 }
 

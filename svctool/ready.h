@@ -10,8 +10,8 @@
 #include "svctool/ports.h"
 
 /*
- * A queue is ready when its qmail-send takes mail, a listener when its port
- * answers, anything else when supervise has a process for it.  A service with
+ * A queue is ready when its qmail-send takes mail, a listener when somebody
+ * listens on its port, anything else when supervise has a process for it.  A service with
  * a file "down" need not be.  When false, err says what is missing.
  */
 bool ready_service(const struct node *node, const char *name,

@@ -25,7 +25,7 @@ judge_service(const struct node *node, struct report_service *service)
 	service->is_fine = service->is_off ||
 	    (is_running && service->is_ready);
 	if (!is_running && service->is_ready && !service->is_off)
-		error_set(&err, "it is down, but somebody else answers");
+		error_set(&err, "it is down, but somebody else listens on its port");
 	service->problem = xstrdup(service->is_fine ? "" : err.text);
 }
 

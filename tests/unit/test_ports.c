@@ -90,10 +90,37 @@ busy_and_free(void **state)
 	(void)state;
 	assert_int_equal(port_is_free(&address, &err), 0);
 	assert_non_null(strstr(err.text, "is already in use"));
-	assert_int_equal(port_answers(&address, 1000), 0);
+	assert_true(port_is_listening(&address));
+	snprintf(address.ip, sizeof(address.ip), "127.0.0.2");
+	assert_false(port_is_listening(&address));
+	snprintf(address.ip, sizeof(address.ip), "127.0.0.1");
 	close(fd);
-	assert_int_equal(port_answers(&address, 1000), -1);
+	assert_false(port_is_listening(&address));
 	assert_int_equal(port_is_free(&address, &err), 1);
+}
+
+/* The same for IPv6, where the host has it. */
+static void
+listening_v6(void **state)
+{
+	struct sockaddr_in6 where = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	socklen_t size = sizeof(where);
+	struct port_address address = { .ip = "::1" };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	(void)state;
+	if (fd != -1 &&
+	    bind(fd, (struct sockaddr *)&where, sizeof(where)) == 0) {
+		assert_int_equal(listen(fd, 5), 0);
+		assert_int_equal(
+		    getsockname(fd, (struct sockaddr *)&where, &size), 0);
+		address.port = ntohs(where.sin6_port);
+		assert_true(port_is_listening(&address));
+	}
+	if (fd != -1)
+		close(fd);
+	assert_false(port_is_listening(&address));
 }
 
 int
@@ -102,6 +129,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse),
 		cmocka_unit_test(busy_and_free),
+		cmocka_unit_test(listening_v6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
