@@ -14,7 +14,7 @@ void run_script_queue(struct buf *buf, const char *global_vars,
 
 /* A listener's run; what it does is in its variables. */
 void run_script_listener(struct buf *buf, const char *global_vars,
-    const char *programs);
+    const char *programs, const char *pid_file);
 
 /* A log's run; user NULL: as who starts it. */
 void run_script_log(struct buf *buf, const char *user, const char *log_dir);

@@ -172,14 +172,16 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 		{ "OPTIONS", options[kind] },
 		{ NULL, NULL },
 	};
+	char *pid_file = xasprintf("%s/%s.pid", maker->node->home->run, name);
 	struct buf script;
 	int result;
 
 	buf_init(&script);
 	run_script_listener(&script, maker->node->global_vars,
-	    maker->node->programs);
+	    maker->node->programs, pid_file);
 	result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
+	free(pid_file);
 	free(listen);
 	free(name);
 	return result;

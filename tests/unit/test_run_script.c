@@ -48,7 +48,7 @@ scripts_parse(void **state)
 		if (kind == 0)
 			run_script_queue(&script, path, path, path);
 		else if (kind == 1)
-			run_script_listener(&script, path, path);
+			run_script_listener(&script, path, path, path);
 		else
 			run_script_log(&script, kind == 2 ? path : NULL,
 			    path);
