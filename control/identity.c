@@ -3,10 +3,11 @@
 #include "control/identity.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "base/user.h"
 
 static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_SMTPD] = "qmaild",
@@ -60,9 +61,5 @@ identity_become(enum identity_role role, struct error *err)
 		return 0;
 	if (identity_find(role, &identity, err) != 1)
 		return -1;
-	if (initgroups(identity.name, identity.gid) == -1 ||
-	    setgid(identity.gid) == -1 || setuid(identity.uid) == -1)
-		return error_sys(err, "cannot become the user '%s'",
-		    identity.name);
-	return 0;
+	return user_become(identity.name, identity.uid, identity.gid, err);
 }

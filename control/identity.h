@@ -41,7 +41,7 @@ int identity_find(enum identity_role role, struct identity *identity_out,
     struct error *err);
 
 /*
- * Becomes the role's user for good, with that user's supplementary groups.
+ * Becomes the role's user for good, as user_become() in base/user.h says.
  * Does nothing when the process is not root's.  0, or -1 with the reason.
  */
 int identity_become(enum identity_role role, struct error *err);

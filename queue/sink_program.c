@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -13,29 +11,15 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "queue/exitcode.h"
 #include "queue/sink_private.h"
 
 enum {
 	ERROR_FD = 4,       /* the program's ERROR_FD: text for code 88 */
-	FIRST_FD = 10,      /* ours lie above those that the program gets */
-	KILL_AFTER_MS = 300000
+	KILL_AFTER_MS = 300000,
+	GRACE_MS = 1000     /* from SIGTERM to SIGKILL */
 };
-
-/* A pipe whose ends are close-on-exec and above the program's numbers. */
-static int
-make_pipe(int ends[2])
-{
-	int low[2], i;
-
-	if (pipe2(low, O_CLOEXEC) == -1)
-		return -1;
-	for (i = 0; i < 2; i++) {
-		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, FIRST_FD);
-		close(low[i]);
-	}
-	return ends[0] == -1 || ends[1] == -1 ? -1 : 0;
-}
 
 static void
 close_fd(int *fd)
@@ -61,38 +45,24 @@ make_environment(const struct vars *vars)
 	return environment;
 }
 
-/* Starts the program with the reading ends of its pipes.  0 or an errno. */
+/* Starts the program with the reading ends of its pipes.  0 or -1. */
 static int
-spawn(struct sink *sink, const char *program, int message, int envelope,
+start(struct sink *sink, const char *program, int message, int envelope,
     int error)
 {
+	const struct program_fd fds[] = { { message, 0 }, { envelope, 1 },
+		{ error, ERROR_FD } };
 	char *argv[] = { xstrdup(program), NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	char **environment;
-	sigset_t none, pipes;
-	int status;
+	char **environment = make_environment(sink->vars);
 
-	sigemptyset(&none);
-	sigemptyset(&pipes);
-	sigaddset(&pipes, SIGPIPE);
-	posix_spawnattr_init(&attributes);
-	posix_spawnattr_setflags(&attributes,
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setsigdefault(&attributes, &pipes);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, message, 0);
-	posix_spawn_file_actions_adddup2(&actions, envelope, 1);
-	posix_spawn_file_actions_adddup2(&actions, error, ERROR_FD);
-	environment = make_environment(sink->vars);
-	status = posix_spawn(&sink->pid, program, &actions, &attributes, argv,
-	    environment);
+	sink->pid = program_start(program, argv, environment, fds, 3,
+	    &sink->err);
 	vars_free_environment(environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
 	free(argv[0]);
-	return status;
+	if (sink->pid != -1)
+		return 0;
+	sink->pid = 0;
+	return error_context(&sink->err, "cannot run QMAILQUEUE");
 }
 
 int
@@ -102,17 +72,15 @@ sink_program_open(struct sink *sink, const char *program)
 	int error[2] = { -1, -1 };
 	int result = QQ_PIPE, i;
 
-	if (make_pipe(message) == -1 || make_pipe(envelope) == -1 ||
-	    make_pipe(error) == -1)
+	if (pipe2(message, O_CLOEXEC) == -1 ||
+	    pipe2(envelope, O_CLOEXEC) == -1 ||
+	    pipe2(error, O_CLOEXEC) == -1)
 		error_sys(&sink->err, "cannot make pipes for '%s'", program);
-	else {
-		errno = spawn(sink, program, message[0], envelope[0],
-		    error[1]);
-		result = errno == 0 ? QQ_OK : QQ_EXEC;
-		if (errno != 0)
-			error_sys(&sink->err, "cannot run QMAILQUEUE '%s'",
-			    program);
-	}
+	else
+		result = start(sink, program, message[0], envelope[0],
+			     error[1]) == 0
+		    ? QQ_OK
+		    : QQ_EXEC;
 	if (result == QQ_OK) {
 		sink->message_fd = message[1];
 		sink->envelope_fd = envelope[1];
@@ -128,25 +96,22 @@ sink_program_open(struct sink *sink, const char *program)
 	return result;
 }
 
-/* Reads what the program wrote for code 88: until it ends, or is killed. */
+/* Reads what the program wrote for code 88: until it ends, or is too late. */
 static void
-read_custom(struct sink *sink, char *custom_out, size_t size)
+read_custom(struct sink *sink, int64_t deadline_ms, char *custom_out,
+    size_t size)
 {
-	int64_t end = clock_ms() + KILL_AFTER_MS;
 	size_t used = 0;
 
 	for (;;) {
 		struct pollfd in = { .fd = sink->error_fd, .events = POLLIN };
 		char rest[256], *at = rest;
 		size_t room = sizeof(rest);
-		int64_t left = end - clock_ms();
+		int64_t left = deadline_ms - clock_ms();
 		ssize_t n;
 
-		if (left <= 0 || poll(&in, 1, (int)left) == 0) {
-			kill(sink->pid, SIGKILL);
-			sink_fail(sink, QQ_TIMEOUT);
+		if (left <= 0 || poll(&in, 1, (int)left) == 0)
 			break;
-		}
 		if (used + 1 < size) {
 			at = custom_out + used;
 			room = size - used - 1;
@@ -162,17 +127,21 @@ read_custom(struct sink *sink, char *custom_out, size_t size)
 	custom_out[used] = '\0';
 }
 
+/* Its exit code; one that is too late is ended with all it has started. */
 static int
-wait_exit(struct sink *sink)
+wait_exit(struct sink *sink, int64_t deadline_ms)
 {
+	int64_t left = deadline_ms - clock_ms();
 	int status;
-	pid_t pid;
+	int result = program_wait(sink->pid, left > 0 ? (int)left : 0,
+	    &status);
 
-	do
-		pid = waitpid(sink->pid, &status, 0);
-	while (pid == -1 && errno == EINTR);
+	if (result == 0) {
+		program_stop(sink->pid, GRACE_MS);
+		sink_fail(sink, QQ_TIMEOUT);
+	}
 	sink->pid = 0;
-	if (pid == -1)
+	if (result != 1)
 		return QQ_WAIT;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : QQ_CRASHED;
 }
@@ -197,6 +166,7 @@ int
 sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
     char *custom_out, size_t size)
 {
+	int64_t deadline_ms = clock_ms() + KILL_AFTER_MS;
 	char text[256] = "";
 	int code;
 
@@ -206,9 +176,9 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 	    write_envelope(sink, envelope) == -1 && errno != EPIPE)
 		sink_fail(sink, QQ_WRITE_ERROR);
 	close_fd(&sink->envelope_fd);
-	read_custom(sink, text, sizeof(text));
+	read_custom(sink, deadline_ms, text, sizeof(text));
 	close_fd(&sink->error_fd);
-	code = wait_exit(sink);
+	code = wait_exit(sink, deadline_ms);
 	if (sink->result != QQ_OK)
 		return sink->result;
 	if (code != QQ_CUSTOM)
@@ -228,7 +198,7 @@ sink_program_abort(struct sink *sink)
 	close_fd(&sink->envelope_fd);
 	close_fd(&sink->error_fd);
 	if (sink->pid > 0) {
-		kill(sink->pid, SIGTERM);
-		wait_exit(sink);
+		program_stop(sink->pid, GRACE_MS);
+		sink->pid = 0;
 	}
 }

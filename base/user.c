@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* Giving up root's rights. */
+#include "base/user.h"
+
+#include <grp.h>
+#include <stdbool.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* True when all three ids are the wanted ones and root is out of reach. */
+static bool
+is_for_good(uid_t uid, gid_t gid)
+{
+	uid_t real, effective, saved;
+	gid_t real_gid, effective_gid, saved_gid;
+
+	if (getresuid(&real, &effective, &saved) == -1 ||
+	    getresgid(&real_gid, &effective_gid, &saved_gid) == -1)
+		return false;
+	if (real != uid || effective != uid || saved != uid)
+		return false;
+	if (real_gid != gid || effective_gid != gid || saved_gid != gid)
+		return false;
+	return uid == 0 || (setuid(0) == -1 && seteuid(0) == -1);
+}
+
+int
+user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
+{
+	if (geteuid() != 0 && (geteuid() != uid || getuid() != uid))
+		return error_set(err,
+		    "cannot become the user '%s': only root can (start this as "
+		    "root, or as that user)",
+		    name);
+	if (geteuid() == 0) {
+		if (initgroups(name, gid) == -1 ||
+		    setresgid(gid, gid, gid) == -1 ||
+		    setresuid(uid, uid, uid) == -1)
+			return error_sys(err, "cannot become the user '%s'",
+			    name);
+		if (!is_for_good(uid, gid))
+			return error_set(err,
+			    "cannot become the user '%s' for good: root's "
+			    "rights came back (look at the capabilities that "
+			    "this service is given)",
+			    name);
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return error_sys(err, "cannot set no_new_privs");
+	return 0;
+}
