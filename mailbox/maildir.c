@@ -15,14 +15,27 @@
 
 enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
-/* Opens a folder, which is made first if missing: *is_made_out says so. */
+static int
+sync_folder(int fd, const char *name, struct error *err)
+{
+	if (fsync(fd) == -1)
+		return error_sys(err, "cannot sync folder '%s'", name);
+	return 0;
+}
+
+/*
+ * Opens a folder, which is made first if missing: *is_made_out says so.  It is
+ * synced itself then, which a filesystem without a journal needs; its name
+ * becomes durable with its parent.
+ */
 static int
 open_or_make(
     int parent_fd, const char *name, bool *is_made_out, struct error *err)
 {
 	int fd = openat(parent_fd, name, OPEN_FOLDER);
+	bool is_missing = fd == -1 && errno == ENOENT;
 
-	if (fd == -1 && errno == ENOENT) {
+	if (is_missing) {
 		if (mkdirat(parent_fd, name, 0700) == -1 && errno != EEXIST)
 			return error_sys(err, "cannot make folder '%s'", name);
 		*is_made_out = true;
@@ -30,15 +43,11 @@ open_or_make(
 	}
 	if (fd == -1)
 		return error_sys(err, "cannot open folder '%s'", name);
+	if (is_missing && sync_folder(fd, name, err) == -1) {
+		close(fd);
+		return -1;
+	}
 	return fd;
-}
-
-static int
-sync_folder(int fd, const char *name, struct error *err)
-{
-	if (fsync(fd) == -1)
-		return error_sys(err, "cannot sync folder '%s'", name);
-	return 0;
 }
 
 static int
