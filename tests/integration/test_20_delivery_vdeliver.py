@@ -17,8 +17,16 @@ MESSAGE = b"Received: from x by y\nSubject: hello\n\nbody\n"
 
 
 @pytest.fixture
-def node(tmp_path):
-    return Node(tmp_path / "node", users=("alice", "bob"))
+def folder():
+    """A short path, as names of sockets are short."""
+    path = tempfile.mkdtemp(prefix="mq")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def node(folder):
+    return Node(folder, users=("alice", "bob"))
 
 
 @pytest.fixture
@@ -221,7 +229,7 @@ def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
     assert set(found) == set(wanted.values())  # none lost, none truncated
 
 
-def test_a_full_disk_defers_and_recovers(tmp_path):
+def test_a_full_disk_defers_and_recovers(folder, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small filesystem")
     disk = tmp_path / "disk"
@@ -231,7 +239,7 @@ def test_a_full_disk_defers_and_recovers(tmp_path):
         pytest.skip("cannot mount a small filesystem here")
     send = None
     try:
-        node = Node(tmp_path / "node", users=("alice", "bob"),
+        node = Node(folder, users=("alice", "bob"),
                     environment={"DOMAINDIR": str(disk)})
         send = Send(node)
         send.up()
