@@ -79,9 +79,13 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 	return 0;
 }
 
-/* Adds the files of a folder to *count; -1 in it when it cannot be read. */
+/*
+ * Adds the files of a folder to *count, without those that are also in except
+ * (or NULL); -1 in it when it cannot be read.
+ */
 static void
-count_files(const char *folder, long *count, struct error *err)
+count_files(const char *folder, const char *except, long *count,
+    struct error *err)
 {
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
@@ -90,8 +94,16 @@ count_files(const char *folder, long *count, struct error *err)
 		*count = error_sys(err, "cannot read '%s'", folder);
 		return;
 	}
-	while ((entry = readdir(dir)) != NULL)
-		*count += entry->d_name[0] != '.';
+	while ((entry = readdir(dir)) != NULL) {
+		char *other;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		other = xasprintf("%s/%s", except != NULL ? except : "",
+		    entry->d_name);
+		*count += except == NULL || access(other, F_OK) == -1;
+		free(other);
+	}
 	closedir(dir);
 }
 
@@ -99,21 +111,19 @@ long
 queue_messages(const struct node *node, const char *name, struct error *err)
 {
 	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	char *todo = xasprintf("%s/todo", path);
 	struct queue_dir *queue = queue_dir_open(path, err);
 	long count = queue == NULL ? -1 : 0;
 
-	if (queue != NULL) {
-		char *todo = xasprintf("%s/todo", path);
-
-		count_files(todo, &count, err);
-		free(todo);
-	}
+	if (queue != NULL)
+		count_files(todo, NULL, &count, err);
 	for (unsigned i = 0; count >= 0 && i < queue->split; i++) {
 		char *info = xasprintf("%s/info/%u", path, i);
 
-		count_files(info, &count, err);
+		count_files(info, todo, &count, err);
 		free(info);
 	}
+	free(todo);
 	if (queue != NULL)
 		queue_dir_close(&queue);
 	free(path);

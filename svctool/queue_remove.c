@@ -2,6 +2,7 @@
 /* svctool queue remove: only an empty queue goes. */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "queue/health.h"
 #include "svctool/make.h"
 #include "svctool/queue_count.h"
 #include "svctool/queue_ops.h"
@@ -24,21 +26,35 @@ must_be_empty(const struct node *node, const char *name, struct error *err)
 
 	if (count > 0)
 		return error_set(err,
-		    "%s holds %ld messages: wait until they are delivered "
-		    "(svctool status); nothing is removed",
+		    "%s holds %ld messages, and nothing is removed: svctool "
+		    "status and qmail-qread show what they wait for",
 		    name, count);
 	return count == 0 ? 0 : -1;
 }
 
-/* Mail that was on its way when the count changed is delivered first. */
+/* Does anything deliver what the queue holds? */
+static bool
+is_delivering(const struct node *node, const char *name)
+{
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	struct health health;
+	bool is_it = health_read(queue, &health, NULL) == 1 &&
+	    (health.state == HEALTH_UP || health.state == HEALTH_STARTING) &&
+	    !health.is_held_local && !health.is_held_remote;
+
+	free(queue);
+	return is_it;
+}
+
+/* Mail that came before the count changed is delivered first. */
 static int
-wait_empty(const struct node *node, const char *name, unsigned timeout_s,
+drain(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 
 	while (must_be_empty(node, name, err) == -1) {
-		if (clock_ms() >= deadline)
+		if (clock_ms() >= deadline || !is_delivering(node, name))
 			return -1;
 		poll(NULL, 0, LOOK_AGAIN_MS);
 	}
@@ -136,39 +152,56 @@ remove_queue(const struct node *node, const char *name, struct error *err)
 	return result;
 }
 
+/* The queue gets no new mail now: empty it and stop it.  0 or -1. */
+static int
+drain_and_stop(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	char *folder;
+
+	if (drain(node, name, timeout_s, err) == -1 ||
+	    queue_stop(node, name, timeout_s, err) == -1)
+		return -1;
+	if (must_be_empty(node, name, err) == 0)
+		return 0;
+	/* A message came until the very end: the queue goes on. */
+	folder = node_path(node, "%s/%s", node->home->service, name);
+	supervise_send(folder, "u", NULL);
+	free(folder);
+	return -1;
+}
+
 int
 queue_remove(const struct node *node, const char *name,
     const struct queue_op_options *options, struct error *err)
 {
 	struct queue_collection collection;
 	unsigned number = queue_count_number(name);
+	bool is_counted;
 	unsigned last;
-	char *folder;
 
 	if (queue_must_exist(node, name, err) == -1 ||
-	    queue_count_read(node, &collection, err) == -1 ||
-	    must_be_empty(node, name, err) == -1)
+	    queue_count_read(node, &collection, err) == -1)
 		return -1;
 	last = collection.start + collection.count - 1;
+	is_counted = number == last;
 	if (number >= collection.start && number < last)
 		return error_set(err,
 		    "the queues are numbered without a gap: remove queue%u "
 		    "first",
 		    last);
-	if (number == last && collection.count == 1)
+	if (is_counted && collection.count == 1)
 		return error_set(err,
 		    "queue%u is the only queue: nothing is removed", last);
-	if (number == last &&
+	if (!is_delivering(node, name) &&
+	    must_be_empty(node, name, err) == -1)
+		return -1;
+	if (is_counted &&
 	    queue_count_write(node, collection.count - 1, err) == -1)
 		return -1;
-	if (wait_empty(node, name, options->timeout_s, err) == -1 ||
-	    queue_stop(node, name, options->timeout_s, err) == -1)
-		return -1;
-	/* A message may have come until the very end: then it goes on. */
-	if (must_be_empty(node, name, err) == -1) {
-		folder = node_path(node, "%s/%s", node->home->service, name);
-		supervise_send(folder, "u", NULL);
-		free(folder);
+	if (drain_and_stop(node, name, options->timeout_s, err) == -1) {
+		if (is_counted)
+			queue_count_write(node, collection.count, NULL);
 		return -1;
 	}
 	if (remove_service(node, name, options->timeout_s, err) == -1)

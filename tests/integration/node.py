@@ -118,8 +118,8 @@ class Node:
         The queue's health, in its status, is up to a second old.
         """
         folder = self.queue_dir(name)
-        return (len(list((folder / "todo").iterdir())) +
-                len(list(folder.glob("info/*/*"))))
+        return len({path.name for path in [*folder.glob("todo/*"),
+                                           *folder.glob("info/*/*")]})
 
     def backlog(self):
         """Messages that all queues hold."""
