@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ enum { LINE_MAX_BYTES = 4096, GATHER_BYTES = 65536 };
 
 static const char *program_name;
 static bool gathering;
+static pthread_mutex_t gather_lock = PTHREAD_MUTEX_INITIALIZER;
 static char gathered[GATHER_BYTES];
 static size_t gathered_bytes;
 
@@ -51,11 +53,20 @@ log_gather(void)
 	gathering = true;
 }
 
-void
-log_flush(void)
+/* With gather_lock held. */
+static void
+flush_gathered(void)
 {
 	write_all(gathered, gathered_bytes);
 	gathered_bytes = 0;
+}
+
+void
+log_flush(void)
+{
+	pthread_mutex_lock(&gather_lock);
+	flush_gathered();
+	pthread_mutex_unlock(&gather_lock);
 }
 
 static void
@@ -83,10 +94,12 @@ log_args(const char *level, const char *format, va_list args)
 		write_all(line, used);
 		return;
 	}
+	pthread_mutex_lock(&gather_lock);
 	if (gathered_bytes + used > sizeof(gathered))
-		log_flush();
+		flush_gathered();
 	memcpy(gathered + gathered_bytes, line, used);
 	gathered_bytes += used;
+	pthread_mutex_unlock(&gather_lock);
 }
 
 void

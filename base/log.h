@@ -3,9 +3,8 @@
  * Log lines to descriptor 2, which the service's multilog reads.
  *
  * Any thread may call these: a line is one write.  qmail-send, which logs a
- * handful of lines a message, gathers them instead (log_gather) and writes
- * them when its event loop says so (log_flush); gathering is for a process
- * with one thread that logs.
+ * handful of lines a message, gathers them instead (log_gather, before other
+ * threads log) and writes them when its event loop says so (log_flush).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
