@@ -52,6 +52,18 @@ identity_find(enum identity_role role, struct identity *identity_out,
 	return 1;
 }
 
+uid_t
+identity_peer(enum identity_role self, enum identity_role role)
+{
+	const struct passwd *pw = getpwnam(identity_name(self));
+
+	/* Not the role's own user: nobody changed users here. */
+	if (pw == NULL || pw->pw_uid != geteuid())
+		return geteuid();
+	pw = getpwnam(identity_name(role));
+	return pw == NULL ? geteuid() : pw->pw_uid;
+}
+
 int
 identity_become(enum identity_role role, struct error *err)
 {

@@ -41,6 +41,13 @@ int identity_find(enum identity_role role, struct identity *identity_out,
     struct error *err);
 
 /*
+ * The user id of another role's processes on this node, for a process that runs
+ * as the role self: a node whose processes all are one user's has that one.
+ * When the system cannot tell, the answer is the current user.
+ */
+uid_t identity_peer(enum identity_role self, enum identity_role role);
+
+/*
  * Becomes the role's user for good, as user_become() in base/user.h says.
  * Does nothing when the process is not root's.  0, or -1 with the reason.
  */

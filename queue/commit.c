@@ -24,6 +24,7 @@ struct committer {
 	pthread_t thread;
 	int wake_fd;
 	atomic_uint latency_us, batch_x100;
+	atomic_bool has_new; /* a batch had new mail since commit_fade() */
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t job_waits;
 	struct commit_job *posted, **posted_end;
@@ -126,6 +127,7 @@ run_batch(struct committer *committer, struct commit_job *jobs)
 		return;
 	average(&committer->latency_us, (uint32_t)(clock_us() - start));
 	average(&committer->batch_x100, messages * 100);
+	atomic_store(&committer->has_new, true);
 }
 
 /* Takes up to BATCH_MAX posted jobs; with the lock held. */
@@ -271,6 +273,17 @@ commit_reap(struct committer *committer)
 		next = jobs->next;
 		jobs->done(jobs, jobs->context);
 	}
+}
+
+void
+commit_fade(struct committer *committer)
+{
+	uint32_t old = atomic_load(&committer->latency_us);
+
+	/* A sample that comes in between wins. */
+	if (!atomic_exchange(&committer->has_new, false))
+		atomic_compare_exchange_strong(&committer->latency_us, &old,
+		    old / 2);
 }
 
 void

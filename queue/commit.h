@@ -71,7 +71,8 @@ struct committer;
 
 /* How it goes; any thread may read. */
 struct commit_stats {
-	uint32_t latency_us; /* moving average of a batch with new mail */
+	uint32_t latency_us; /* moving average of a batch with new mail; it
+	                      * fades while there is none (commit_fade) */
 	uint32_t batch_x100; /* moving average of its messages, times 100 */
 };
 
@@ -90,6 +91,12 @@ void commit_post(struct committer *committer, struct commit_job *job);
 
 /* Runs the callbacks of finished jobs, each of which frees its job. */
 void commit_reap(struct committer *committer);
+
+/*
+ * Once a second: without new mail the latency is halved, so that a queue that
+ * was slow, and is passed over for it, is tried again.
+ */
+void commit_fade(struct committer *committer);
 
 void commit_read_stats(struct committer *committer,
     struct commit_stats *stats_out);

@@ -157,6 +157,7 @@ static void
 write_note(struct commit_batch *batch, struct commit_job *job)
 {
 	const struct buf *note = &job->text[COMMIT_BOUNCE];
+	struct stat st;
 	int fd;
 
 	if (note->length == 0)
@@ -164,9 +165,17 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 	fd = queue_open_file(batch->dir, QUEUE_BOUNCE, job->id,
 	    O_WRONLY | O_CREAT | O_APPEND);
 	job->files[COMMIT_BOUNCE] = fd;
-	if (fd == -1 ||
-	    write(fd, note->data, note->length) != (ssize_t)note->length) {
+	if (fd == -1 || fstat(fd, &st) == -1) {
 		fail(job, QQ_WRITE_ERROR, "write", "bounce");
+		return;
+	}
+	errno = ENOSPC; /* for a short count */
+	if (write(fd, note->data, note->length) != (ssize_t)note->length) {
+		fail(job, QQ_WRITE_ERROR, "write", "bounce");
+		/* It is written again, whole. */
+		if (ftruncate(fd, st.st_size) == -1)
+			log_line("warning: half a note stays in bounce/%"
+				 PRIu64, job->id);
 		return;
 	}
 	/* The note is durable, name and all, before anything is marked. */

@@ -80,6 +80,7 @@ handle_signal(struct send *send, int number)
 		send->is_stopping = true;
 		send->health.state = HEALTH_STOPPING;
 		deliver_log_status(send);
+		message_tick(send); /* what has ended is remembered */
 		break;
 	}
 }
@@ -138,6 +139,7 @@ tick(struct process *process)
 	process->ticked_at = clock_ms();
 	message_tick(send);
 	intake_tick(send);
+	commit_fade(send->committer);
 	publish(send);
 }
 
@@ -213,6 +215,8 @@ watch_signals(struct process *process, struct error *err)
 	sigaddset(&set, SIGALRM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* Somebody opens a file just while a lease on it is tried. */
+	signal(SIGIO, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make a signalfd");
@@ -243,7 +247,6 @@ open_queue(struct process *process, const char *path, struct error *err)
 {
 	struct send *send = &process->send;
 	unsigned files = raise_file_limit(err);
-	struct identity vmail;
 	enum route_channel channel;
 
 	if (files == 0)
@@ -255,9 +258,8 @@ open_queue(struct process *process, const char *path, struct error *err)
 	process->lock_fd = queue_take(path, TAKE_MS, err);
 	if (process->lock_fd == -1)
 		return -1;
-	send->worker_uid = getuid();
-	if (identity_find(IDENTITY_VIRTUAL, &vmail, err) == 1)
-		send->worker_uid = vmail.uid;
+	send->worker_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL);
+	send->smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD);
 	send->active_max = files / 8 < ACTIVE_MAX ? files / 8 : ACTIVE_MAX;
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		send->waiting_end[channel] = &send->waiting[channel];
@@ -314,9 +316,9 @@ main(int argc, char **argv)
 	log_open(NULL);
 	if (argc != 2 || argv[1][0] == '-')
 		fatal(100, "usage: qmail-send QUEUEDIR");
+	log_gather();
 	if (open_queue(&process, argv[1], &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
-	log_gather();
 	log_line("running");
 	run(&process);
 	log_line("exiting");

@@ -72,6 +72,7 @@ struct message {
 	/* done, but their marks are not on disk; with the notes of failures */
 	struct recipient **unmarked;
 	size_t unmarked_count, unmarked_size;
+	size_t marking; /* of these a job of the committer works on, or 0 */
 	struct buf notes;
 	int64_t unmarked_since; /* clock_ms() */
 	int64_t settle_after;   /* clock_ms(): a failed step is tried again */
@@ -108,6 +109,7 @@ struct send {
 	struct worker *workers;
 	struct loop_source workers_source;
 	uid_t worker_uid; /* of vmail, who may connect */
+	uid_t smtpd_uid;  /* of qmaild, a client that is trusted */
 	struct idmap deliveries;
 	uint32_t last_delivery;
 	unsigned running[ROUTE_CHANNEL_COUNT];
@@ -122,9 +124,12 @@ struct send {
 
 /* -- send_message.c */
 
-/* A freshly committed message, S4; takes the record and the spare. */
+/*
+ * A freshly committed message, S4; takes the record and the spare.  bounced_id
+ * is the message whose failure it reports, or 0.
+ */
 void message_new(struct send *send, uint64_t id, uint64_t size_bytes,
-    struct buf *record, struct spare *spare, bool is_bounce);
+    struct buf *record, struct spare *spare, uint64_t bounced_id);
 
 /* Loads a message from disk and starts its try; from the backlog. */
 void message_load_todo(struct send *send, uint64_t id);
@@ -145,7 +150,7 @@ struct recipient *message_next(struct send *send, enum route_channel channel,
 void message_put_back(struct send *send, struct message *message,
     struct recipient *recipient);
 
-/* Once a second: checkpoints, and steps that failed before. */
+/* Once a second, and on TERM: checkpoints, and steps that failed before. */
 void message_tick(struct send *send);
 void message_free(struct send *send, struct message *message);
 

@@ -149,7 +149,7 @@ report_done(struct commit_job *job, void *context)
 	send->commits_running--;
 	if (job->result == QQ_OK)
 		message_new(send, job->id, report->size_bytes,
-		    &report->record, &job->spare, true);
+		    &report->record, &job->spare, report->message->id);
 	else
 		log_line("warning: cannot inject a bounce: %s; will try again",
 		    job->err.text);

@@ -111,6 +111,18 @@ code_of(int error)
 	}
 }
 
+/*
+ * A recycled file still has the last message in it, which the next one is
+ * written over.  Only our own programs are known to say truly how much they
+ * wrote; to anybody else the file is given empty.
+ */
+static bool
+is_trusted(const struct client *client)
+{
+	return client->uid == 0 || client->uid == getuid() ||
+	    client->uid == client->send->smtpd_uid;
+}
+
 static int
 handle_open(struct client *client, const struct intake_packet *packet)
 {
@@ -128,6 +140,12 @@ handle_open(struct client *client, const struct intake_packet *packet)
 
 		log_line("warning: %s", err.text);
 		return refuse(client, code, err.text);
+	}
+	if (!is_trusted(client) && ftruncate(client->spare.mess_fd, 0) == -1) {
+		int code = code_of(errno);
+
+		spare_give(send->spares, &client->spare);
+		return refuse(client, code, "cannot empty the message file");
 	}
 	/* A description of its own, so that the lease can tell it is closed. */
 	fd = queue_open_file(send->dir, QUEUE_MESS, client->spare.id,
@@ -164,7 +182,7 @@ commit_done(struct commit_job *job, void *context)
 		client_free(client);
 	if (job->result == QQ_OK)
 		message_new(send, job->id, intake->size_bytes,
-		    &intake->record, &job->spare, false);
+		    &intake->record, &job->spare, 0);
 	else
 		log_line("warning: message not queued: %s", job->err.text);
 	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* intake's */

@@ -141,7 +141,7 @@ begin(struct send *send, struct message *message)
 
 /* Takes the envelope apart.  -1, with the message freed, when damaged. */
 static int
-begin_todo(struct send *send, struct message *message, bool is_bounce)
+begin_todo(struct send *send, struct message *message, uint64_t bounced_id)
 {
 	struct envelope envelope;
 	struct error err;
@@ -165,8 +165,8 @@ begin_todo(struct send *send, struct message *message, bool is_bounce)
 			&message->texts),
 		    at, 0);
 	}
-	if (is_bounce)
-		log_line("bounce msg %" PRIu64 " qp %lu", message->id,
+	if (bounced_id != 0)
+		log_line("bounce msg %" PRIu64 " qp %lu", bounced_id,
 		    envelope.qp);
 	log_line("new msg %" PRIu64, message->id);
 	log_line("info msg %" PRIu64 ": bytes %" PRIu64
@@ -180,7 +180,7 @@ begin_todo(struct send *send, struct message *message, bool is_bounce)
 
 void
 message_new(struct send *send, uint64_t id, uint64_t size_bytes,
-    struct buf *record, struct spare *spare, bool is_bounce)
+    struct buf *record, struct spare *spare, uint64_t bounced_id)
 {
 	struct message *message;
 
@@ -198,7 +198,7 @@ message_new(struct send *send, uint64_t id, uint64_t size_bytes,
 	*spare = (struct spare)SPARE_NONE;
 	message->record = *record;
 	*record = (struct buf)BUF_INIT;
-	begin_todo(send, message, is_bounce);
+	begin_todo(send, message, bounced_id);
 }
 
 /* Could not be read now: later.  Absent: somebody was faster. */
@@ -256,7 +256,7 @@ message_load_todo(struct send *send, uint64_t id)
 	}
 	message->birth = st.st_mtime;
 	message->size_bytes = (uint64_t)st.st_size;
-	begin_todo(send, message, false);
+	begin_todo(send, message, 0);
 }
 
 /* The recipients of a local/ID or remote/ID that are not done. */
@@ -267,8 +267,9 @@ add_remembered(struct message *message, const struct buf *list,
 	const char *at = list->data, *end = list->data + list->length;
 
 	message->has_channel[channel] = true;
-	if (list->length > 0 && end[-1] != '\0')
-		return error_set(err, "does not end in NUL");
+	/* It is never written empty; so this is not "all are done". */
+	if (list->length == 0 || end[-1] != '\0')
+		return error_set(err, "is not complete");
 	for (; at < end; at += strlen(at) + 1) {
 		size_t text = message->texts.length;
 
@@ -311,8 +312,13 @@ load_info(struct send *send, struct message *message)
 		message->header = find_field(&message->record, 'H');
 		if (message->header == NULL)
 			message->header = "";
+		/* A sender that is cut off would be somebody else. */
 		errno = EBADMSG;
-		result = message->sender == NULL ? -1 : 0;
+		result = message->sender == NULL ||
+			message->record.data[message->record.length - 1] !=
+			    '\0'
+		    ? -1
+		    : 0;
 	}
 	saved_errno = errno;
 	close(fd);
@@ -386,6 +392,10 @@ message_load_ended(struct send *send, uint64_t id)
 	if (idmap_has(&send->active_ids, id) ||
 	    settle_has_file(send, QUEUE_TODO, id) != 0 ||
 	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
+	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
+		return;
+	/* Remembered while the scan went from local/ to info/: not ended. */
+	if (settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
 	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
 		return;
 	message = message_create(send, id);
@@ -507,18 +517,20 @@ message_tick(struct send *send)
 
 	for (message = send->active; message != NULL; message = next) {
 		next = message->next;
-		if (message->unmarked_count > 0 &&
+		if (message->settle_after != 0) {
+			if (now < message->settle_after)
+				continue;
+			message->settle_after = 0;
+			settle(send, message);
+		} else if (send->is_stopping)
+			settle(send, message);
+		else if (message->unmarked_count > 0 &&
 		    now >= message->unmarked_since + CHECKPOINT_MS &&
 		    !message->is_settling) {
 			if (message->is_remembered)
 				settle_marks(send, message);
-			else if (message->running > 0)
+			else
 				settle_checkpoint(send, message);
-		}
-		if (message->settle_after != 0 &&
-		    now >= message->settle_after) {
-			message->settle_after = 0;
-			settle(send, message);
 		}
 	}
 }

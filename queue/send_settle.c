@@ -4,7 +4,8 @@
  *
  *   S4, all done             bounce if needed, then FINISH  -> S1
  *   S4, something left       REMEMBER                       -> S5, retry
- *   S5, something left       MARK with the next time        -> retry
+ *   S5, ends not marked yet  MARK, with the notes of failures
+ *   S5, something left       MARK of the next time only     -> retry
  *   S5, a channel all done   CHANNEL_END; the last one: bounce, FORGET -> S1
  */
 #include <errno.h>
@@ -257,7 +258,6 @@ settle_checkpoint(struct send *send, struct message *message)
 static void
 job_done(struct commit_job *job, void *context)
 {
-	/* Marks that failed leave the recipients to be tried once more. */
 	take_step(job, context);
 	commit_job_free(&job);
 }
@@ -268,41 +268,75 @@ settle_sweep(struct send *send, uint64_t id)
 	post(send, NULL, commit_job_new(COMMIT_SWEEP, id), job_done);
 }
 
-/* One job for each channel that has ended recipients, the notes first. */
+/* Sets when a channel is tried again, for a next process. */
 static void
-post_marks(struct send *send, struct message *message,
+post_time(struct send *send, struct message *message,
     enum route_channel channel, time_t retry_at)
 {
 	struct commit_job *job = commit_job_new(COMMIT_MARK, message->id);
-	size_t i;
 
 	job->channel = folders[channel];
 	job->retry_at[channel] = retry_at;
-	job->marks = xcalloc(message->unmarked_count, sizeof(*job->marks));
+	post(send, message, job, job_done);
+}
+
+/* Takes out of unmarked, which may have grown, what a job has marked. */
+static void
+drop_marked(struct message *message, const struct commit_job *job)
+{
+	size_t i, kept = 0;
+
 	for (i = 0; i < message->unmarked_count; i++)
-		if (message->unmarked[i]->channel == channel)
-			job->marks[job->mark_count++] =
-			    message->unmarked[i]->offset;
-	if (message->notes.length > 0) {
-		job->text[COMMIT_BOUNCE] = message->notes;
-		message->notes = (struct buf)BUF_INIT;
+		if (i >= message->marking ||
+		    folders[message->unmarked[i]->channel] != job->channel)
+			message->unmarked[kept++] = message->unmarked[i];
+	message->unmarked_count = kept;
+	message->unmarked_since = clock_ms();
+}
+
+static void
+marks_done(struct commit_job *job, void *context)
+{
+	struct step step = take_step(job, context);
+	struct message *message = step.message;
+
+	if (job->result == QQ_OK)
+		drop_marked(message, job);
+	else {
+		/* Nothing follows before the notes are on disk. */
+		buf_add(&job->text[COMMIT_BOUNCE], message->notes.data,
+		    message->notes.length);
+		buf_release(&message->notes);
+		message->notes = job->text[COMMIT_BOUNCE];
+		job->text[COMMIT_BOUNCE] = (struct buf)BUF_INIT;
+		message->settle_after = clock_ms() + AGAIN_MS;
 	}
-	if (job->mark_count == 0 && retry_at == 0 &&
-	    job->text[COMMIT_BOUNCE].length == 0)
-		commit_job_free(&job);
-	else
-		post(send, message, job, job_done);
+	message->marking = 0;
+	commit_job_free(&job);
+	settle(step.send, message);
 }
 
 void
 settle_marks(struct send *send, struct message *message)
 {
-	enum route_channel channel;
+	struct commit_job *job;
+	size_t i;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (message->has_channel[channel])
-			post_marks(send, message, channel, 0);
-	message->unmarked_count = 0;
+	if (message->marking > 0 || message->settle_after != 0 ||
+	    message->unmarked_count == 0)
+		return;
+	/* One channel at a time: the notes belong in front of all marks. */
+	job = commit_job_new(COMMIT_MARK, message->id);
+	job->channel = folders[message->unmarked[0]->channel];
+	job->marks = xcalloc(message->unmarked_count, sizeof(*job->marks));
+	for (i = 0; i < message->unmarked_count; i++)
+		if (folders[message->unmarked[i]->channel] == job->channel)
+			job->marks[job->mark_count++] =
+			    message->unmarked[i]->offset;
+	job->text[COMMIT_BOUNCE] = message->notes;
+	message->notes = (struct buf)BUF_INIT;
+	message->marking = message->unmarked_count;
+	post(send, message, job, marks_done);
 }
 
 static void
@@ -383,18 +417,16 @@ settle_remembered(struct send *send, struct message *message)
 {
 	enum route_channel channel, ended = ROUTE_CHANNEL_COUNT;
 
-	settle_marks(send, message);
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		if (!message->has_channel[channel])
 			continue;
 		if (count_left(message, channel) > 0)
-			post_marks(send, message, channel,
+			post_time(send, message, channel,
 			    next_try(message, channel));
 		else
 			ended = channel;
 	}
 	if (ended == ROUTE_CHANNEL_COUNT) {
-		/* The marks are posted; they do not need the message. */
 		leave_to_backlog(send, message);
 		return;
 	}
@@ -412,10 +444,23 @@ settle_remembered(struct send *send, struct message *message)
 	}
 }
 
+/* Has this try changed nothing that a next process would miss? */
+static bool
+is_untouched(const struct message *message)
+{
+	return message->unmarked_count == 0 && message->notes.length == 0 &&
+	    message->deferred[ROUTE_LOCAL] == 0 &&
+	    message->deferred[ROUTE_REMOTE] == 0 &&
+	    (message->waiting[ROUTE_LOCAL] > 0 ||
+		message->waiting[ROUTE_REMOTE] > 0);
+}
+
 /* Is there anything that a worker, now or soon, will take? */
 static bool
 can_start(const struct send *send, const struct message *message)
 {
+	if (send->is_stopping)
+		return false;
 	return message->waiting[ROUTE_LOCAL] > 0 ||
 	    (message->waiting[ROUTE_REMOTE] > 0 &&
 		deliver_has_worker(send, ROUTE_REMOTE));
@@ -425,8 +470,14 @@ void
 settle(struct send *send, struct message *message)
 {
 	if (message->running > 0 || message->is_settling ||
-	    message->settle_after != 0 || can_start(send, message))
+	    message->marking > 0 || message->settle_after != 0 ||
+	    can_start(send, message) ||
+	    (send->is_stopping && is_untouched(message)))
 		return;
+	if (message->is_remembered && message->unmarked_count > 0) {
+		settle_marks(send, message); /* and then here again */
+		return;
+	}
 	message->is_settling = true;
 	if (message->is_remembered)
 		settle_remembered(send, message);

@@ -107,12 +107,36 @@ become(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* The peers of a process of one user are that user. */
+static void
+peers(void **state)
+{
+	static const struct {
+		const char *user;
+	} rows[] = {
+		{ "root" },
+		{ "nobody" },
+		{ "no-such-user-here" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		setenv("MQMAIL_USER", rows[i].user, 1);
+		assert_int_equal(identity_peer(IDENTITY_QUEUE,
+				     IDENTITY_VIRTUAL), geteuid());
+	}
+	unsetenv("MQMAIL_USER");
+	assert_int_equal(identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL),
+	    geteuid());
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
 		cmocka_unit_test(find),
+		cmocka_unit_test(peers),
 		cmocka_unit_test(become),
 	};
 

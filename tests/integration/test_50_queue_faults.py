@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ISC
+"""What once went wrong in the queue, one test each."""
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from node import wait_until
+from queue_peer import DOMAIN, Intake
+
+
+def names(*numbers):
+    return [f"u{number}@{DOMAIN}" for number in numbers]
+
+
+def test_recycled_file_shows_nothing_of_the_last_message(queue):
+    """A client that wrote nothing said it wrote what was there before."""
+    queue.start()
+    secret = b"Subject: x\n\n" + b"secret " * 100 + b"\n"
+    worker = queue.worker()
+    queue.inject(body=secret)
+    queue.wait_done()
+    wait_until(lambda: queue.files("pid"), "a spare file")
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be another user")
+    for name in ("", "queue", "queue/queue1", "queue/queue1/lock"):
+        (queue.home / name).chmod(0o755)
+    queue.home.parent.chmod(0o755)
+    code = subprocess.run(
+        ["/usr/bin/python3", "-c", f"""
+import os, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+import pathlib, queue_peer
+class At: dir = pathlib.Path({str(queue.dir)!r})
+os.setgid(65534)
+os.setuid(65534)
+client = queue_peer.Intake(At)
+_, fd = client.open()
+os.close(fd)
+print(client.commit(len({secret!r}), "thief@example.test",
+                    ["thief@example.test"]))
+"""], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert not code.startswith("(0,"), code
+    assert len(worker.jobs) == 1, worker.jobs[-1].message
+
+
+def test_stop_in_the_middle_repeats_nothing(queue):
+    """TERM with recipients done and others waiting forgot who was done."""
+    queue.set("concurrencylocal", "2")
+    queue.start()
+    first = queue.worker(lambda job: None)
+    queue.inject(names(*range(8)))
+    first.wait_jobs(2)
+    first.answer(first.held[0], "K", "ok\n")
+    first.answer(first.held[0], "K", "ok\n")
+    first.wait_jobs(4)
+    queue.send_signal(signal.SIGTERM)
+    queue.wait_log("exitasap")
+    for job in list(first.held):
+        first.answer(job, "K", "ok\n")
+    code = queue.process.wait(20)
+    assert code == 0
+    queue.stop() if queue.process.poll() is None else None
+    queue.process = None
+    queue.workers = []
+    first.close()
+    queue.start()
+    second = queue.worker()
+    queue.wait_done()
+    done = sorted(first.recipients() + second.recipients())
+    assert done == sorted(f"{DOMAIN}-{name}" for name in names(*range(8)))
+
+
+def test_note_that_cannot_be_written_does_not_end_the_message(queue):
+    """A failure's note met a full disk, and the message ended without it."""
+    number = queue.put_remembered(local=[f"{DOMAIN}-gone@{DOMAIN}"])
+    if shutil.which("chattr") is None or subprocess.run(
+            ["chattr", "+i", queue.dir / "bounce"],
+            stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("cannot make a folder immutable")
+    try:
+        queue.start()
+        worker = queue.worker(lambda job: ("D", "no such user (#5.1.1)\n"))
+        worker.wait_jobs(1)
+        queue.wait_log("alert: cannot .*bounce")
+        assert queue.path("info", number).exists()
+        assert queue.path("mess", number).exists()
+    finally:
+        subprocess.run(["chattr", "-i", queue.dir / "bounce"], check=True)
+    queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
+    queue.send_signal(signal.SIGHUP)
+    wait_until(lambda: any(b"Hi. This is the" in job.message
+                           for job in worker.jobs),
+               lambda: f"the report\n{queue.log()}")
+
+
+def test_bounce_line_names_the_message_that_failed(queue):
+    queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
+    queue.start()
+    queue.worker(lambda job: ("D", "no (#5.1.1)\n") if "gone" in
+                 job.recipient else ("K", "ok\n"))
+    queue.inject([f"gone@{DOMAIN}"])
+    queue.wait_log(r"^bounce msg \d+ qp \d+$")
+    queue.wait_done()
+    lines = queue.log().splitlines()
+    failed = next(line for line in lines if line.startswith("info msg"))
+    bounce = next(line for line in lines if line.startswith("bounce msg"))
+    report = [line for line in lines if line.startswith("info msg")][1]
+    assert bounce.split()[2] == failed.split()[2].rstrip(":")
+    assert bounce.split()[4] == report.split()[report.split().index("qp") + 1]
+
+
+def test_sigio_of_a_lease_does_not_end_qmail_send(queue):
+    """Whoever opened a file while its lease was tested ended the process."""
+    queue.start()
+    with open(f"/proc/{queue.process.pid}/status") as status:
+        ignored = next(int(line.split()[1], 16) for line in status
+                       if line.startswith("SigIgn:"))
+    assert ignored & 1 << (signal.SIGIO - 1)
+
+
+@pytest.mark.parametrize("local", [b"", b"Tx@y", b"garbage\0"])
+def test_damaged_list_keeps_the_message(queue, local):
+    """An empty local/ID was a message with all its recipients done."""
+    number = queue.put_remembered(local=["x"])
+    queue.path("local", number).write_bytes(local)
+    queue.start()
+    worker = queue.worker()
+    queue.wait_log(f"alert: cannot use local/{number}")
+    assert queue.path("mess", number).exists()
+    assert queue.path("info", number).exists()
+    assert queue.path("local", number).read_bytes() == local
+    queue.inject()
+    worker.wait_jobs(1)
+    assert worker.jobs[0].message_id != number
+
+
+@pytest.mark.parametrize("info", [b"", b"Fs@exam", b"garbage\0"])
+def test_damaged_info_keeps_the_message(queue, info):
+    """A sender that was cut off would have got the report."""
+    number = queue.put_remembered(local=[f"{DOMAIN}-u@{DOMAIN}"], info=info)
+    queue.start()
+    worker = queue.worker()
+    queue.wait_log(f"alert: cannot (use|read) info/{number}")
+    assert queue.path("mess", number).exists()
+    assert queue.path("local", number).exists()
+    queue.inject()
+    worker.wait_jobs(1)
+    assert worker.jobs[0].message_id != number
+
+
+def test_header_too_large_for_a_worker_is_refused(queue):
+    """It ended the worker, and everybody else's deliveries, at each try."""
+    queue.start()
+    queue.worker()
+    client = Intake(queue)
+    _, fd = client.open()
+    os.write(fd, b"Subject: x\n\n")
+    os.close(fd)
+    record = b"H" + b"X-A: " + b"a" * 70000 + b"\n\0Fs@e.test\0Tu@" + \
+        DOMAIN.encode() + b"\0"
+    code, text = client.commit(12, record=record)
+    assert code == 79, text
+
+
+def test_min_free_counts_for_a_named_queue_too(queue):
+    queue.start()
+    queue.inject(code=53, QUEUEDIR=str(queue.dir), MIN_FREE=str(1 << 60))
+    queue.inject(code=53, MIN_FREE=str(1 << 60))
+
+
+def test_root_injects_while_the_queue_is_down(make_queue):
+    """Its files were root's, and qmail-send, another user, could not read."""
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    queue = make_queue()
+    queue.user = "nobody"
+    shutil.chown(queue.home, "nobody")
+    queue.fix()
+    queue.inject()
+    owners = {path.owner() for folder in ("mess", "todo")
+              for path in queue.files(folder).values()}
+    assert owners == {"nobody"}
+
+
+def test_worker_of_its_own_user_is_let_in(queue):
+    """qmail-send, qmailq by then, took qmailq for the workers' user too."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be several users")
+    passwd = queue.home / "passwd"
+    passwd.write_text("root:x:0:0::/root:/bin/sh\n"
+                      "qmailq:x:64001:65534::/:/bin/false\n"
+                      "qmaild:x:64002:65534::/:/bin/false\n"
+                      "vmail:x:64003:65534::/:/bin/false\n")
+    names = ["unshare", "-m", "sh", "-c", f"mount --bind {passwd} /etc/passwd"
+             ' && exec "$@"', "sh"]
+    if subprocess.run([*names, "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("cannot make a mount namespace")
+    for path in [queue.dir, *queue.dir.rglob("*")]:
+        os.chown(path, 64001, 65534)
+    queue.start(*names, "setpriv", "--reuid=64001", "--regid=65534",
+                "--clear-groups", MQMAIL_USER="")
+    old = os.geteuid()
+    os.seteuid(64003)
+    try:
+        worker = queue.worker()
+    finally:
+        os.seteuid(old)
+    queue.inject(MQMAIL_USER="")
+    worker.wait_jobs(1)
