@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -208,22 +209,42 @@ override(const struct vars *vars, const char *name, uint64_t max,
 	    (unsigned long long)max);
 }
 
+/* QUEUEDIR: one queue, which may be full too. */
+static int
+find_one_queue(struct sink *sink, const char *queue_dir)
+{
+	struct sink_pool *pool = sink->pool;
+	struct statvfs fs;
+	uint64_t min_free;
+
+	pthread_mutex_lock(&pool->lock);
+	min_free = pool->options.min_free_bytes;
+	pthread_mutex_unlock(&pool->lock);
+	if (override(sink->vars, "MIN_FREE", UINT64_MAX, &min_free,
+		&sink->err) == -1)
+		return QQ_BAD_CONFIG;
+	/* What else is wrong with it shows when it is tried. */
+	if (min_free > 0 && statvfs(queue_dir, &fs) == 0 &&
+	    (uint64_t)fs.f_bavail * fs.f_frsize < min_free) {
+		error_set(&sink->err, "less than MIN_FREE bytes are free for "
+		    "'%s'", queue_dir);
+		return QQ_WRITE_ERROR;
+	}
+	sink->queue_dir = xstrdup(queue_dir);
+	sink->queues[0] = sink->queue_dir;
+	sink->queue_count = 1;
+	return QQ_OK;
+}
+
 static int
 find_queues(struct sink *sink)
 {
 	struct sink_pool *pool = sink->pool;
 	const char *base = vars_get(sink->vars, "QUEUE_BASE");
-	const char *queue_dir = vars_get(sink->vars, "QUEUEDIR");
 	uint64_t start, count, min_free;
 	struct collection wanted;
 	struct timespec now;
 
-	if (queue_dir != NULL && queue_dir[0] != '\0') {
-		sink->queue_dir = xstrdup(queue_dir);
-		sink->queues[0] = sink->queue_dir;
-		sink->queue_count = 1;
-		return QQ_OK;
-	}
 	pthread_mutex_lock(&pool->lock);
 	start = pool->options.queue_start;
 	count = pool->options.queue_count;
@@ -276,6 +297,7 @@ static int
 open_kind(struct sink *sink)
 {
 	const char *program = vars_get(sink->vars, "QMAILQUEUE");
+	const char *queue_dir = vars_get(sink->vars, "QUEUEDIR");
 	int result;
 
 	if (vars_get(sink->vars, "NULLQUEUE") != NULL) {
@@ -287,7 +309,9 @@ open_kind(struct sink *sink)
 		return sink_program_open(sink, program);
 	}
 	sink->kind = SINK_INTAKE;
-	result = find_queues(sink);
+	result = queue_dir != NULL && queue_dir[0] != '\0'
+	    ? find_one_queue(sink, queue_dir)
+	    : find_queues(sink);
 	return result == QQ_OK ? sink_intake_open(sink) : result;
 }
 
@@ -339,30 +363,35 @@ sink_begin(struct sink *sink)
 	return sink->result;
 }
 
-/* Writes what is pending: to a file at once, to a program as it reads. */
-static int
-flush(struct sink *sink)
+void
+sink_write_fd(struct sink *sink, int fd, const struct buf *data)
 {
+	struct pollfd out = { .fd = fd, .events = POLLOUT };
 	size_t done = 0;
 
-	while (done < sink->pending.length && sink->result == QQ_OK) {
-		struct pollfd out = { .fd = sink->message_fd,
-			.events = POLLOUT };
-		ssize_t n = write(sink->message_fd, sink->pending.data + done,
-		    sink->pending.length - done);
+	while (done < data->length && sink->result == QQ_OK) {
+		ssize_t n = write(fd, data->data + done, data->length - done);
 
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno == EAGAIN) {
 			if (poll(&out, 1, sink->timeout_ms) == 0)
 				sink_fail(sink, QQ_TIMEOUT);
-		} else if (errno == EPIPE)
-			break; /* the program has decided: its exit says */
-		else if (errno != EINTR) {
+		} else if (errno == EPIPE) {
+			/* The program has decided: its exit code says what. */
+			sink->is_unread = true;
+			break;
+		} else if (errno != EINTR) {
 			error_sys(&sink->err, "cannot write the message");
 			sink_fail(sink, QQ_WRITE_ERROR);
 		}
 	}
+}
+
+static int
+flush(struct sink *sink)
+{
+	sink_write_fd(sink, sink->message_fd, &sink->pending);
 	buf_reset(&sink->pending);
 	return sink->result;
 }

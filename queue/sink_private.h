@@ -32,7 +32,11 @@ struct sink {
 	/* program */
 	pid_t pid;
 	int envelope_fd, error_fd;
+	bool is_unread; /* it did not read all that it was given */
 };
+
+/* Writes all: to a file at once, to a program as it reads. */
+void sink_write_fd(struct sink *sink, int fd, const struct buf *data);
 
 /* Sets the first failure. */
 int sink_fail(struct sink *sink, int result);

@@ -87,6 +87,7 @@ sink_program_open(struct sink *sink, const char *program)
 		sink->error_fd = error[0];
 		message[1] = envelope[1] = error[0] = -1;
 		fcntl(sink->message_fd, F_SETFL, O_NONBLOCK);
+		fcntl(sink->envelope_fd, F_SETFL, O_NONBLOCK);
 	}
 	for (i = 0; i < 2; i++) {
 		close_fd(&message[i]);
@@ -146,20 +147,17 @@ wait_exit(struct sink *sink, int64_t deadline_ms)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : QQ_CRASHED;
 }
 
-static int
+static void
 write_envelope(struct sink *sink, const struct sink_envelope *envelope)
 {
 	struct sink_envelope plain = *envelope;
 	struct buf record = BUF_INIT;
-	int result;
 
 	plain.extra_header = ""; /* a program knows F and T only */
 	sink_format_envelope(sink, &plain, &record);
 	buf_addc(&record, '\0');
-	result = file_write_all(sink->envelope_fd, record.data,
-	    record.length);
+	sink_write_fd(sink, sink->envelope_fd, &record);
 	buf_release(&record);
-	return result;
 }
 
 int
@@ -172,15 +170,20 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 
 	/* After a failure it sees no end of the envelope and must not queue. */
 	close_fd(&sink->message_fd);
-	if (sink->result == QQ_OK &&
-	    write_envelope(sink, envelope) == -1 && errno != EPIPE)
-		sink_fail(sink, QQ_WRITE_ERROR);
+	if (sink->result == QQ_OK)
+		write_envelope(sink, envelope);
 	close_fd(&sink->envelope_fd);
 	read_custom(sink, deadline_ms, text, sizeof(text));
 	close_fd(&sink->error_fd);
 	code = wait_exit(sink, deadline_ms);
 	if (sink->result != QQ_OK)
 		return sink->result;
+	/* As in qmail: nothing is queued that was not read. */
+	if (code == QQ_OK && sink->is_unread) {
+		error_set(&sink->err, "the QMAILQUEUE program exited with 0 "
+		    "before it had read the message and its envelope");
+		return QQ_WRITE_ERROR;
+	}
 	if (code != QQ_CUSTOM)
 		return code;
 	/* "Dtext" is permanent, "Ztext" temporary; else it is a bug of it. */
