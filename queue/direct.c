@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "queue/dir.h"
 #include "queue/exitcode.h"
+#include "queue/spare.h"
 
 struct direct {
 	struct queue_dir *dir;
@@ -57,6 +58,9 @@ direct_open(const char *queue_path, struct direct **direct_out,
 		direct_abort(&direct);
 		return result;
 	}
+	/* Of an earlier spare with this inode, or this would be taken for it. */
+	spare_envelope_name(name, st.st_ino);
+	unlinkat(pid, name, 0);
 	queue_name(name, st.st_ino, "");
 	if (renameat(pid, first,
 		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) ==

@@ -30,6 +30,7 @@ struct way {
 	struct sink *sink;
 	struct direct *direct;
 	struct error err;
+	uid_t uid; /* who called us, as logged */
 };
 
 static void
@@ -52,20 +53,17 @@ static int
 write_received(struct way *way)
 {
 	char date[CLOCK_DATE_SIZE], line[200];
-	uid_t uid = getuid();
-	struct identity smtpd;
 	int length;
 
 	clock_date(time(NULL), date);
-	if (uid != 0 && uid != geteuid() &&
-	    identity_find(IDENTITY_SMTPD, &smtpd, NULL) == 1 &&
-	    uid == smtpd.uid)
+	if (way->uid != 0 && way->uid != geteuid() &&
+	    way->uid == identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD))
 		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
 		    "invoked from network); %s\n", (long)getpid(), date);
 	else
 		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
 		    "invoked by uid %lu); %s\n", (long)getpid(),
-		    (unsigned long)uid, date);
+		    (unsigned long)way->uid, date);
 	return write_way(way, line, (size_t)length);
 }
 
@@ -133,7 +131,7 @@ commit_direct(struct way *way, struct envelope *envelope)
 	const char *header = getenv("QQEH");
 	int result;
 
-	envelope->uid = getuid();
+	envelope->uid = way->uid;
 	envelope->qp = (unsigned long)getpid();
 	if (header != NULL)
 		envelope->header = header;
@@ -164,6 +162,9 @@ commit(struct way *way)
 				.sender = envelope.sender,
 				.recipients = envelope.recipients,
 				.recipient_count = envelope.recipient_count,
+				.extra_header = envelope.header[0] != '\0'
+				    ? envelope.header
+				    : NULL,
 				.qp = (unsigned long)getpid()
 			};
 
@@ -210,6 +211,9 @@ open_way(struct way *way, struct sink_pool *pool,
 	if (result == QQ_OK || result == QQ_WRITE_ERROR)
 		return result;
 	sink_abort(&way->sink);
+	/* qmail-send must be able to read what root writes. */
+	if (identity_become(IDENTITY_QUEUE, &way->err) == -1)
+		return QQ_NETWORK;
 	return open_direct(way, options);
 }
 
@@ -220,7 +224,7 @@ main(void)
 	struct settings *settings;
 	struct sink_options options;
 	struct sink_pool *pool;
-	struct way way = { .sink = NULL };
+	struct way way = { .uid = getuid() };
 	int result;
 
 	log_open("qmail-queue");
