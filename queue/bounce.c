@@ -106,6 +106,7 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	buf_addf(buf,
 	    "Auto-Submitted: auto-replied\n" /* RFC 3834 5 */
 	    "MIME-Version: 1.0\n"
+	    "Content-Transfer-Encoding: 8bit\n" /* as its parts: RFC 2045 6.4 */
 	    "Content-Type: multipart/report; report-type=delivery-status;\n"
 	    "\tboundary=\"%s\"\n\n",
 	    bounce->boundary);
