@@ -255,10 +255,12 @@ stream_read_line(struct stream *stream, size_t max, const char **line_out,
 	for (;;) {
 		size_t waiting = stream->in_end - stream->in_start;
 		size_t wanted = waiting < max ? waiting : max;
-		const char *from = stream->in + stream->in_start, *end;
 		enum stream_result result;
 
 		if (wanted > searched) {
+			const char *from = stream->in + stream->in_start;
+			const char *end;
+
 			end = memchr(from + searched, '\n', wanted - searched);
 			if (end != NULL) {
 				*line_out = from;

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of base/log.h; each case is a process whose descriptor 2 is read. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void
+say_plain(void)
+{
+	log_line("starting delivery %d: msg %lu", 7, 42UL);
+}
+
+static void
+say_named(void)
+{
+	log_open("qmail-smtpd");
+	log_line("listening");
+}
+
+static void
+say_control(void)
+{
+	/* what a peer puts into a line must not look like two */
+	log_line("helo %s", "a\r\nb\tc\033[2J\177\001 \303\244");
+}
+
+static void
+say_empty(void)
+{
+	log_line("%s", "");
+}
+
+static void
+say_gathered(void)
+{
+	log_gather();
+	log_line("one");
+	log_line("two");
+	if (write(2, "-\n", 2) != 2)
+		_exit(1);
+	log_flush();
+	log_flush(); /* nothing left */
+}
+
+static void
+forget_gathered(void)
+{
+	log_gather();
+	log_line("never flushed");
+}
+
+static void
+end_fatally(void)
+{
+	log_open("qmail-send");
+	log_gather();
+	log_line("before");
+	fatal(111, "cannot open '%s'", "x");
+}
+
+static void
+test_lines(void **state)
+{
+	static const struct {
+		const char *name;
+		void (*say)(void);
+		int code;
+		const char *wanted;
+	} cases[] = {
+		{ "plain", say_plain, 0, "starting delivery 7: msg 42\n" },
+		{ "named", say_named, 0, "qmail-smtpd: listening\n" },
+		{ "control", say_control, 0,
+		    "helo a??b?c?[2J?? \303\244\n" },
+		{ "empty", say_empty, 0, "\n" },
+		{ "gathered", say_gathered, 0, "-\none\ntwo\n" },
+		{ "not flushed", forget_gathered, 0, "" },
+		{ "fatal", end_fatally, 111,
+		    "qmail-send: before\nqmail-send: fatal: cannot open 'x'\n" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char got[4096];
+		size_t used = 0;
+		int ends[2], status = 0;
+		ssize_t n;
+		pid_t child;
+
+		assert_int_equal(pipe(ends), 0);
+		child = fork();
+		assert_int_not_equal(child, -1);
+		if (child == 0) {
+			dup2(ends[1], 2);
+			cases[i].say();
+			_exit(0);
+		}
+		close(ends[1]);
+		while ((n = read(ends[0], got + used,
+			    sizeof(got) - 1 - used)) > 0)
+			used += (size_t)n;
+		got[used] = '\0';
+		close(ends[0]);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (strcmp(got, cases[i].wanted) != 0)
+			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,
+			    cases[i].wanted, got);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), cases[i].code);
+	}
+}
+
+/* Runs say with descriptor 2 on a pipe; returns what came, and its length. */
+static size_t
+hear(void (*say)(void), char **text_out)
+{
+	enum { ROOM = 1000000 };
+	char *text = malloc(ROOM);
+	size_t used = 0;
+	int ends[2];
+	ssize_t n;
+	pid_t child;
+
+	assert_non_null(text);
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	assert_int_not_equal(child, -1);
+	if (child == 0) {
+		/* as multilog's pipe may be: full, and not waited for */
+		fcntl(ends[1], F_SETFL, O_NONBLOCK);
+		dup2(ends[1], 2);
+		say();
+		_exit(0);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], text + used, ROOM - used)) > 0)
+		used += (size_t)n;
+	close(ends[0]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	*text_out = text;
+	return used;
+}
+
+static void
+say_long(void)
+{
+	char text[10000];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	log_open("p");
+	log_line("%s", text);
+}
+
+/* A line longer than we write is cut, and still one line. */
+static void
+test_long_line(void **state)
+{
+	char *text;
+	size_t length = hear(say_long, &text);
+
+	(void)state;
+	assert_true(length > 4000 && length <= 4096);
+	assert_memory_equal(text, "p: xxx", 6);
+	assert_ptr_equal(memchr(text, '\n', length), text + length - 1);
+	free(text);
+}
+
+enum { MANY = 20000 };
+
+static void
+say_much(void)
+{
+	int i;
+
+	for (i = 0; i < MANY; i++)
+		log_line("line %06d", i);
+}
+
+static void
+say_much_gathered(void)
+{
+	log_gather();
+	say_much();
+	log_flush();
+}
+
+/* More than the pipe or the buffer holds: nothing is lost or torn. */
+static void
+test_much(void **state)
+{
+	void (*const ways[])(void) = { say_much, say_much_gathered };
+	size_t way;
+
+	(void)state;
+	for (way = 0; way < 2; way++) {
+		char *text, wanted[32];
+		size_t length = hear(ways[way], &text);
+		int i;
+
+		assert_int_equal(length, MANY * 12);
+		for (i = 0; i < MANY; i++) {
+			snprintf(wanted, sizeof(wanted), "line %06d\n", i);
+			assert_memory_equal(text + i * 12, wanted, 12);
+		}
+		free(text);
+	}
+}
+
+static void
+say_to_nobody(void)
+{
+	log_line("x");
+	_exit(7);
+}
+
+/* A log that has gone does not end the program. */
+static void
+test_no_reader(void **state)
+{
+	int ends[2], status = 0;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	assert_int_not_equal(child, -1);
+	if (child == 0) {
+		signal(SIGPIPE, SIG_IGN);
+		dup2(ends[1], 2);
+		close(ends[0]);
+		say_to_nobody();
+	}
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_much),
+		cmocka_unit_test(test_no_reader),
+	};
+
+	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}
