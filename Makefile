@@ -19,6 +19,7 @@ ifndef SRC
 
 SRC := $(CURDIR)
 BUILD := build/$(VARIANT)
+JOBS := $(shell nproc)
 export SANITIZE
 
 # Goals one after the other: two makes in one build folder would race.  Each
@@ -35,16 +36,16 @@ packages:
 	@tests/packages
 
 check: packages
-	@+$(MAKE) --no-print-directory all units
+	@+$(MAKE) -j$(JOBS) --no-print-directory all units
 	@tests/run-check $(BUILD)
 
 crash: packages
-	@+$(MAKE) --no-print-directory all
+	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/run-crash $(BUILD)
 
 bench:
 	@tests/packages bench
-	@+$(MAKE) --no-print-directory all
+	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/bench/bench $(BUILD)
 
 fuzz:
@@ -52,7 +53,7 @@ fuzz:
 	@tests/fuzz/run
 
 demo: packages
-	@+$(MAKE) --no-print-directory all
+	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/demo start $(BUILD)
 
 demo-stop:
