@@ -14,7 +14,7 @@
 #include "base/mem.h"
 
 /* A helper is woken for so many jobs: waking one costs as much as a sync. */
-enum { JOBS_A_HELPER = 2 };
+enum { JOBS_A_HELPER = 3 };
 
 struct sync_pool {
 	pthread_t *threads;
