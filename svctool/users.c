@@ -17,7 +17,7 @@ static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts" };
 static const struct {
 	const char *name, *group, *more_groups, *purpose;
 } users[] = {
-	{ "qmaild", "nofiles", "qcerts", "mqmail SMTP server" },
+	{ "qmaild", "nofiles", "qcerts,vmail", "mqmail SMTP server" },
 	{ "qmailq", "qmail", "", "mqmail queues" },
 	{ "vmail", "vmail", "", "mqmail virtual users" },
 	{ "qmaill", "nofiles", "", "mqmail logs" },
