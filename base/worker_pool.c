@@ -16,9 +16,13 @@ struct job {
 	void *argument;
 };
 
-/* A thread that waits for its next job; lives on that thread's stack. */
-struct idle_worker {
-	struct idle_worker *next;
+/*
+ * Where a thread waits for its next job.  Seats outlive their threads, so one
+ * may be signalled after the lock was given up: else the thread would wake up
+ * only to wait for the lock.
+ */
+struct seat {
+	struct seat *next;
 	pthread_cond_t wake;
 	struct job job;
 };
@@ -29,7 +33,8 @@ struct worker_pool {
 	/* all below under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t all_gone;
-	struct idle_worker *idle; /* the last to become idle is taken first */
+	struct seat *idle;  /* the last to become idle is taken first */
+	struct seat *empty; /* seats that nobody waits on */
 	unsigned idle_count;
 	unsigned worker_count;
 	bool is_ending;
@@ -48,22 +53,53 @@ struct start {
 	struct job job;
 };
 
+static struct seat *
+take_seat(struct worker_pool *pool)
+{
+	struct seat *seat = pool->empty;
+
+	if (seat != NULL)
+		pool->empty = seat->next;
+	else {
+		seat = xcalloc(1, sizeof(*seat));
+		pthread_cond_init(&seat->wake, NULL);
+	}
+	seat->job.run = NULL;
+	return seat;
+}
+
+static void
+free_seats(struct seat *seat)
+{
+	while (seat != NULL) {
+		struct seat *next = seat->next;
+
+		pthread_cond_destroy(&seat->wake);
+		free(seat);
+		seat = next;
+	}
+}
+
 /* Waits for a job; called and returns with the lock held. */
 static struct job
 wait_for_job(struct worker_pool *pool)
 {
-	struct idle_worker self = { .next = pool->idle };
+	struct job job = { .run = NULL };
+	struct seat *seat;
 
 	if (pool->is_ending || pool->idle_count >= pool->max_idle)
-		return self.job;
-	pthread_cond_init(&self.wake, NULL);
-	pool->idle = &self;
+		return job;
+	seat = take_seat(pool);
+	seat->next = pool->idle;
+	pool->idle = seat;
 	pool->idle_count++;
-	/* Whoever gives the job takes us from the list, as the end does. */
-	while (self.job.run == NULL && !pool->is_ending)
-		pthread_cond_wait(&self.wake, &pool->lock);
-	pthread_cond_destroy(&self.wake);
-	return self.job;
+	/* Whoever gives the job takes the seat from the list, as the end does. */
+	while (seat->job.run == NULL && !pool->is_ending)
+		pthread_cond_wait(&seat->wake, &pool->lock);
+	job = seat->job;
+	seat->next = pool->empty;
+	pool->empty = seat;
+	return job;
 }
 
 static void *
@@ -118,20 +154,21 @@ void
 worker_pool_free(struct worker_pool **pool_in)
 {
 	struct worker_pool *pool = *pool_in;
-	struct idle_worker *worker;
+	struct seat *seat;
 
 	if (pool == NULL)
 		return;
 	pthread_mutex_lock(&pool->lock);
 	pool->is_ending = true;
-	for (worker = pool->idle; worker != NULL; worker = worker->next)
-		pthread_cond_signal(&worker->wake);
+	for (seat = pool->idle; seat != NULL; seat = seat->next)
+		pthread_cond_signal(&seat->wake);
 	pool->idle = NULL;
 	while (pool->worker_count > 0)
 		pthread_cond_wait(&pool->all_gone, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 	if (pool->has_ended)
 		pthread_join(pool->ended, NULL);
+	free_seats(pool->empty);
 	pthread_attr_destroy(&pool->attributes);
 	pthread_cond_destroy(&pool->all_gone);
 	pthread_mutex_destroy(&pool->lock);
@@ -143,21 +180,20 @@ worker_pool_free(struct worker_pool **pool_in)
 static bool
 run_on_idle(struct worker_pool *pool, const struct job *job)
 {
-	struct idle_worker *worker;
+	struct seat *seat;
 
 	pthread_mutex_lock(&pool->lock);
-	worker = pool->idle;
-	if (worker == NULL) {
+	seat = pool->idle;
+	if (seat == NULL) {
 		pool->worker_count++; /* the new thread, before it may end */
 		pthread_mutex_unlock(&pool->lock);
 		return false;
 	}
-	pool->idle = worker->next;
+	pool->idle = seat->next;
 	pool->idle_count--;
-	worker->job = *job;
-	/* still under the lock: the worker may go as soon as it is let */
-	pthread_cond_signal(&worker->wake);
+	seat->job = *job;
 	pthread_mutex_unlock(&pool->lock);
+	pthread_cond_signal(&seat->wake);
 	return true;
 }
 
