@@ -93,7 +93,8 @@ listener_free(struct listener **listener_in)
 
 	if (listener == NULL)
 		return;
-	close(listener->fd);
+	if (listener->fd != -1)
+		close(listener->fd);
 	worker_pool_free(&listener->workers);
 	close(listener->wake_fd);
 	ipcount_free(&listener->per_ip);
@@ -281,6 +282,9 @@ listener_run(struct listener *listener)
 		else /* it is that connection's own trouble, accept(2) */
 			assert(errno != EBADF && errno != EINVAL);
 	}
+	/* Clients that waited here would wait for sessions that only drain. */
+	close(listener->fd);
+	listener->fd = -1;
 }
 
 void

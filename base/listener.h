@@ -81,7 +81,8 @@ unsigned listener_connections(struct listener *listener);
  * Accepts until listener_stop() (async-signal-safe, any thread).  EMFILE,
  * ENFILE and ENOMEM pause accepting briefly, with one log line per minute, and
  * never end it.  New connections wait in the backlog meanwhile.  One that
- * cannot get a thread is refused (not per address).
+ * cannot get a thread is refused (not per address).  When it returns nobody
+ * listens any more: new clients are refused by the kernel.
  */
 void listener_run(struct listener *listener);
 void listener_stop(struct listener *listener);
