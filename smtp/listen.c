@@ -24,7 +24,7 @@ enum {
 	BACKLOG = 4096,
 	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
 	STACK_BYTES = 256 * 1024,
-	DRAIN_MS = 30 * 1000
+	DRAIN_MS = 15 * 1000
 };
 
 struct daemon {
@@ -271,7 +271,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 		log_line("qmail-smtpd: %u sessions cut off: none had a "
 		    "message accepted that is not queued",
 		    listener_connections(daemon->listener));
-		exit(0);
+		_exit(0);
 	}
 	log_line("qmail-smtpd: exiting");
 	return 0;
