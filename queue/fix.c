@@ -37,8 +37,8 @@ struct fix {
 	int root;
 	int changes;
 	struct error *err;
-	/* by the name that files have: the inode of the message */
-	struct idmap by_name;
+	/* by the name that files have, N or fix.N: the message's inode */
+	struct idmap by_name, by_fix_name;
 	/* inodes of messages, for those already called fix.INODE */
 	struct idmap by_inode;
 };
@@ -238,8 +238,8 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 	}
 	if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return failed(fix, "stat", path);
-	if (!is_fix &&
-	    !idmap_put(&fix->by_name, id, (void *)(uintptr_t)st.st_ino))
+	if (!idmap_put(is_fix ? &fix->by_fix_name : &fix->by_name, id,
+		(void *)(uintptr_t)st.st_ino))
 		return error_set(fix->err, "two messages are called %" PRIu64
 		    " in '%s/mess'; move one away", id, fix->path);
 	idmap_put(&fix->by_inode, st.st_ino, NULL);
@@ -280,7 +280,11 @@ move_away(struct fix *fix, enum queue_folder kind, const char *folder,
 	if (!read_name(name, &id, &is_fix))
 		return 0;
 	snprintf(from, sizeof(from), "%s/%s", folder, name);
-	inode = is_fix ? id : (uintptr_t)idmap_get(&fix->by_name, id);
+	inode = (uintptr_t)idmap_get(is_fix ? &fix->by_fix_name
+					     : &fix->by_name, id);
+	/* Its message has not got this name yet, or has its last already. */
+	if (inode == 0 && is_fix)
+		inode = id;
 	if (inode == 0 || !idmap_has(&fix->by_inode, inode)) {
 		say(fix, "remove, since it has no message:", from);
 		if (!fix->options->is_test &&
@@ -289,7 +293,7 @@ move_away(struct fix *fix, enum queue_folder kind, const char *folder,
 		return 0;
 	}
 	right_folder(fix, kind, inode, right);
-	if (strcmp(right, folder) == 0 && (is_fix || inode == id))
+	if (strcmp(right, folder) == 0 && inode == id)
 		return set_owner(fix, from, 0600);
 	if (snprintf(to, sizeof(to), "%s/%s%" PRIu64, right, fix_prefix,
 		inode) >= (int)sizeof(to))
@@ -408,6 +412,7 @@ out:
 		close(lock_fd);
 	close(fix.root);
 	idmap_release(&fix.by_name);
+	idmap_release(&fix.by_fix_name);
 	idmap_release(&fix.by_inode);
 	return result;
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* A queue of a test's own.  Include after cmocka.h. */
+#ifndef TESTS_UNIT_QUEUE_FOLDER_H
+#define TESTS_UNIT_QUEUE_FOLDER_H
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "queue/dir.h"
+#include "queue/fix.h"
+#include "tests/unit/folder.h"
+
+/* queue_fix() without its lines on standard output. */
+static inline int
+quiet_fix(const char *path, unsigned split, bool is_test, struct error *err)
+{
+	struct fix_options options = { .split = split,
+		.is_test = is_test,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int out, result;
+
+	fflush(stdout);
+	out = dup(1);
+	dup2(null, 1);
+	result = queue_fix(path, &options, err);
+	fflush(stdout);
+	dup2(out, 1);
+	close(out);
+	close(null);
+	return result;
+}
+
+static inline struct queue_dir *
+make_queue(const char *name, unsigned split)
+{
+	struct error err = { "" };
+	struct queue_dir *dir;
+
+	if (quiet_fix(folder_path(name), split, false, &err) == -1)
+		fail_msg("%s", err.text);
+	dir = queue_dir_open(folder_path(name), &err);
+	if (dir == NULL)
+		fail_msg("%s", err.text);
+	return dir;
+}
+
+static inline bool
+has_file(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
+    const char *suffix)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, suffix);
+	return faccessat(queue_dir_fd(dir, kind, id), name, F_OK, 0) == 0;
+}
+
+/* Makes or replaces a message's file. */
+static inline void
+put_file(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
+    const char *data, size_t length)
+{
+	int fd = queue_open_file(dir, kind, id, O_WRONLY | O_CREAT | O_TRUNC);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, data, length), length);
+	close(fd);
+}
+
+static inline void
+expect_file(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
+    const char *wanted, size_t length)
+{
+	int fd = queue_open_file(dir, kind, id, O_RDONLY);
+	struct buf content = BUF_INIT;
+
+	if (fd == -1)
+		fail_msg("no %s/%llu", queue_folder_name(kind),
+		    (unsigned long long)id);
+	assert_int_equal(queue_read(fd, &content), 0);
+	assert_int_equal(content.length, length);
+	assert_memory_equal(content.data, wanted, length);
+	buf_release(&content);
+	close(fd);
+}
+
+#define EXPECT_FILE(dir, kind, id, text)                                       \
+	expect_file(dir, kind, id, text, sizeof(text) - 1)
+
+/* A message file named by its inode, as qmail-queue makes it; its id. */
+static inline uint64_t
+put_message(const struct queue_dir *dir, const char *text)
+{
+	int pid = queue_dir_fd(dir, QUEUE_PID, 0);
+	int fd = openat(pid, "by-test", O_WRONLY | O_CREAT | O_EXCL, 0600);
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	queue_name(name, st.st_ino, "");
+	assert_int_equal(renameat(pid, "by-test",
+	    queue_dir_fd(dir, QUEUE_MESS, st.st_ino), name), 0);
+	return st.st_ino;
+}
+
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+#endif
