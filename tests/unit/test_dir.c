@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of queue/dir.c. */
+#include "queue/dir.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "tests/unit/queue_folder.h"
+
+static void
+split_is_found_on_disk(void **state)
+{
+	static const unsigned splits[] = { 1, 23, 151 };
+	struct error err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char name[20];
+		struct queue_dir *dir;
+
+		snprintf(name, sizeof(name), "queue%zu", i);
+		dir = make_queue(name, splits[i]);
+		assert_int_equal(dir->split, splits[i]);
+		assert_string_equal(dir->name, name);
+		assert_int_equal(queue_dir_fd(dir, QUEUE_MESS, 153),
+		    dir->folders[QUEUE_MESS][153 % splits[i]]);
+		assert_int_equal(queue_dir_fd(dir, QUEUE_TODO, 153),
+		    dir->folders[QUEUE_TODO][0]);
+		queue_dir_close(&dir);
+		assert_null(dir);
+	}
+	assert_null(queue_dir_open(folder_path("none"), &err));
+	assert_non_null(strstr(err.text, "queue-fix"));
+	assert_null(queue_dir_open(folder, &err));
+	assert_non_null(strstr(err.text, "not a queue"));
+	assert_int_equal(rmdir(folder_path("queue1/local/7")), 0);
+	assert_null(queue_dir_open(folder_path("queue1"), &err));
+	assert_non_null(strstr(err.text, "local/7"));
+}
+
+static void
+files(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct buf got = BUF_INIT;
+	int fd;
+
+	(void)state;
+	assert_int_equal(queue_open_file(dir, QUEUE_INFO, 5, O_RDONLY), -1);
+	assert_int_equal(errno, ENOENT);
+	put_file(dir, QUEUE_INFO, 5, "a\0b", 3);
+	EXPECT_FILE(dir, QUEUE_INFO, 5, "a\0b");
+	assert_int_equal(access(folder_path("q/info/2/5"), F_OK), 0);
+	assert_int_equal(queue_unlink(dir, QUEUE_INFO, 5), 0);
+	assert_int_equal(queue_unlink(dir, QUEUE_INFO, 5), 0);
+	assert_false(has_file(dir, QUEUE_INFO, 5, ""));
+	/* Nobody may send us through a link. */
+	assert_int_equal(symlink("/etc/passwd", folder_path("q/info/2/5")),
+	    0);
+	assert_int_equal(queue_open_file(dir, QUEUE_INFO, 5, O_RDONLY), -1);
+	assert_int_equal(errno, ELOOP);
+	fd = queue_open_file(dir, QUEUE_INFO, 8, O_RDWR | O_CREAT);
+	assert_int_equal(ftruncate(fd, 70 << 20), 0);
+	assert_int_equal(queue_read(fd, &got), -1);
+	assert_int_equal(errno, EFBIG);
+	close(fd);
+	buf_release(&got);
+	queue_dir_close(&dir);
+}
+
+static void
+one_owner(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct error err = { "" };
+	int fd, status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(queue_is_owned(dir->path, &err), 0);
+	fd = queue_take(dir->path, 0, &err);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(queue_is_owned(dir->path, &err), 1);
+	assert_int_equal(queue_take(dir->path, 60, &err), -1);
+	assert_non_null(strstr(err.text, "another qmail-send"));
+	close(fd);
+	assert_int_equal(queue_is_owned(dir->path, &err), 0);
+	/* It waits for the owner to leave. */
+	pid = fork();
+	if (pid == 0) {
+		fd = queue_take(dir->path, 0, &err);
+		usleep(200000);
+		_exit(fd == -1);
+	}
+	while (queue_is_owned(dir->path, &err) == 0)
+		usleep(1000);
+	fd = queue_take(dir->path, 20000, &err);
+	assert_int_not_equal(fd, -1);
+	close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(queue_is_owned(folder_path("none"), &err), 0);
+	queue_dir_close(&dir);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(split_is_found_on_disk),
+		TEST(files),
+		TEST(one_owner),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of queue/health.c. */
+#include "queue/health.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/packet.h"
+#include "tests/unit/queue_folder.h"
+
+static void
+publish_and_read(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health sent = { .state = HEALTH_UP, .pid = 12, .backlog = 5 };
+	struct health got;
+	struct health_map *writer, *reader;
+	struct error err = { "" };
+	int64_t age_ms = -1;
+	int listener;
+
+	(void)state;
+	/* Never run is not the same as damaged. */
+	assert_int_equal(health_read(dir->path, &got, &err), 0);
+	writer = health_map_create(dir->path, &err);
+	assert_non_null(writer);
+	health_map_publish(writer, &sent);
+	reader = health_map_open(dir->path, &err);
+	assert_non_null(reader);
+	health_map_read(reader, &got, &age_ms);
+	assert_int_equal(got.state, HEALTH_UP);
+	assert_int_equal(got.pid, 12);
+	assert_int_equal(got.backlog, 5);
+	assert_in_range(age_ms, 0, 10000);
+	sent.backlog = 6;
+	health_map_publish(writer, &sent);
+	health_map_read(reader, &got, &age_ms);
+	assert_int_equal(got.backlog, 6);
+	/* Nobody listens: down, whatever the file says. */
+	assert_int_equal(health_read(dir->path, &got, &err), 1);
+	assert_int_equal(got.state, HEALTH_DOWN);
+	listener = packet_listen(folder_path("q/lock/intake"), 0600, &err);
+	assert_int_not_equal(listener, -1);
+	assert_int_equal(health_read(dir->path, &got, &err), 1);
+	assert_int_equal(got.state, HEALTH_UP);
+	close(listener);
+	health_map_close(&reader);
+	assert_null(reader);
+	health_map_close(&reader);
+	health_map_close(&writer);
+	queue_dir_close(&dir);
+}
+
+static void
+damaged_files(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+		const char *wanted;
+	} rows[] = {
+		{ "empty", 0, "damaged" },
+		{ "short", 20, "damaged" },
+		{ "zeros", 4096, "another version" },
+	};
+	static char zeros[4096];
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health_map *map;
+	struct health got;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { "" };
+
+		folder_write("q/lock/health", zeros, rows[i].size);
+		assert_int_equal(health_read(dir->path, &got, &err), -1);
+		assert_non_null(strstr(err.text, rows[i].wanted));
+	}
+	/* A new process makes it whole again. */
+	map = health_map_create(dir->path, NULL);
+	assert_non_null(map);
+	health_map_close(&map);
+	assert_int_equal(health_read(dir->path, &got, NULL), 1);
+	queue_dir_close(&dir);
+}
+
+static void
+write_on(struct health_map *writer)
+{
+	struct health health = { .state = HEALTH_UP };
+
+	for (;;) {
+		health.backlog++;
+		health.workers = (uint32_t)health.backlog;
+		health_map_publish(writer, &health);
+		usleep(10);
+	}
+}
+
+/* A copy is whole while the writer, another process, goes on. */
+static void
+copies_are_whole(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health_map *writer = health_map_create(dir->path, NULL);
+	struct health_map *reader = health_map_open(dir->path, NULL);
+	pid_t pid = fork();
+	int torn = 0;
+
+	(void)state;
+	if (pid == 0)
+		write_on(writer);
+	assert_int_not_equal(pid, -1);
+	for (int i = 0; i < 100000; i++) {
+		struct health got;
+		int64_t age_ms;
+
+		health_map_read(reader, &got, &age_ms);
+		torn += (uint32_t)got.backlog != got.workers;
+	}
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(torn, 0);
+	health_map_close(&reader);
+	health_map_close(&writer);
+	queue_dir_close(&dir);
+}
+
+static void
+names(void **state)
+{
+	(void)state;
+	assert_string_equal(health_state_name(HEALTH_DOWN), "down");
+	assert_string_equal(health_state_name(HEALTH_STARTING), "starting");
+	assert_string_equal(health_state_name(HEALTH_UP), "up");
+	assert_string_equal(health_state_name(HEALTH_STOPPING), "stopping");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(publish_and_read),
+		TEST(damaged_files),
+		TEST(copies_are_whole),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
