@@ -2,6 +2,7 @@
 /* Which recipients are local and which remote. */
 #include "queue/route.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -201,22 +202,37 @@ route_rewrite(const struct route *route, const char *recipient,
 	return channel;
 }
 
+/* Does the rule's prefix, and a dash, stand before the rest of address? */
+static bool
+has_prefix(const struct rule *rule, const char *address, const char *rest)
+{
+	size_t length = strlen(rule->prefix);
+
+	return length > 0 && rest == address + length + 1 &&
+	    strncmp(address, rule->prefix, length) == 0;
+}
+
 const char *
 route_strip(const struct route *route, const char *address)
 {
-	const char *at = strrchr(address, '@');
+	const char *at = strrchr(address, '@'), *dash;
 	const struct rule *rule;
-	size_t length;
 
 	if (at == NULL ||
 	    has_name(route->locals, route->local_count, at + 1))
 		return address;
+	/* A rule for one mailbox has the address without its prefix. */
+	for (dash = strchr(address, '-'); dash != NULL && dash < at;
+	     dash = strchr(dash + 1, '-')) {
+		rule = find_rule(route, dash + 1);
+		if (rule != NULL && has_prefix(rule, address, dash + 1))
+			return dash + 1;
+	}
 	rule = match_rule(route, address, at + 1);
 	if (rule == NULL)
 		return address;
-	length = strlen(rule->prefix);
-	if (length > 0 && strncmp(address, rule->prefix, length) == 0 &&
-	    address[length] == '-')
-		return address + length + 1;
+	dash = address + strlen(rule->prefix);
+	if (dash < at && *dash == '-' && has_prefix(rule, address, dash + 1))
+		return dash + 1;
 	return address;
 }
