@@ -144,6 +144,123 @@ test_no_program(void **state)
 	vars_release(&vars);
 }
 
+/* Exits before it has read all: its code counts, but 0 is not "queued". */
+static void
+test_unread(void **state)
+{
+	static const struct {
+		const char *name, *script;
+		int wanted;
+	} cases[] = {
+		{ "success unread", "exec <&-; exit 0", QQ_WRITE_ERROR },
+		{ "refusal unread", "exec <&-; exit 31", QQ_REJECTED },
+		{ "no envelope", "cat >/dev/null; exec 1<&-; sleep 0.2; "
+		    "exit 0", QQ_WRITE_ERROR },
+	};
+	static char body[300000];
+	const char *recipients[5000];
+	const struct sink_envelope to = { .sender = "a@example.test",
+		.recipients = recipients,
+		.recipient_count = 5000 };
+	size_t i;
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	for (i = 0; i < 5000; i++)
+		recipients[i] = "somebody-with-a-name@example.test";
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct vars vars = VARS_INIT;
+		struct sink *sink;
+		char text[256] = "";
+		int result;
+
+		assert_int_equal(open_script(cases[i].script, &vars, &sink),
+		    QQ_OK);
+		assert_int_equal(sink_begin(sink), QQ_OK);
+		sink_write(sink, body, sizeof(body));
+		result = sink_commit(&sink, &to, text, sizeof(text));
+		if (result != cases[i].wanted)
+			fail_msg("%s: wanted %d, got %d '%s'", cases[i].name,
+			    cases[i].wanted, result, text);
+		vars_release(&vars);
+	}
+}
+
+/* Reads late and slowly, more than a pipe holds. */
+static void
+test_slow_reader(void **state)
+{
+	static char body[300000];
+	const char *recipients[] = { "b@example.test" };
+	const struct sink_envelope to = { .sender = "a@example.test",
+		.recipients = recipients,
+		.recipient_count = 1 };
+	struct vars vars = VARS_INIT;
+	struct sink *sink;
+	char text[256] = "";
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	assert_int_equal(open_script("sleep 0.3; n=$(dd bs=7777 2>/dev/null | "
+	    "wc -c); cat <&1 >/dev/null; [ $n = 300000 ] || exit 31", &vars,
+	    &sink), QQ_OK);
+	assert_int_equal(sink_begin(sink), QQ_OK);
+	assert_int_equal(sink_write(sink, body, sizeof(body)), QQ_OK);
+	assert_int_equal(sink_commit(&sink, &to, text, sizeof(text)), QQ_OK);
+	vars_release(&vars);
+}
+
+/* Every code comes through, with the text that clients see. */
+static void
+test_every_code(void **state)
+{
+	const char *recipients[] = { "b@example.test" };
+	const struct sink_envelope to = { .sender = "a@example.test",
+		.recipients = recipients,
+		.recipient_count = 1 };
+	int code;
+
+	(void)state;
+	for (code = 1; code < 256; code++) {
+		struct vars vars = VARS_INIT;
+		struct sink *sink;
+		char script[64], text[256] = "";
+		int result;
+
+		if (code == QQ_CUSTOM)
+			continue; /* test_commit */
+		snprintf(script, sizeof(script), "exit %d", code);
+		assert_int_equal(open_script(script, &vars, &sink), QQ_OK);
+		assert_int_equal(sink_begin(sink), QQ_OK);
+		result = sink_commit(&sink, &to, text, sizeof(text));
+		if (result != code || strcmp(text, qq_text(code)) != 0)
+			fail_msg("%d: got %d '%s'", code, result, text);
+		vars_release(&vars);
+	}
+}
+
+static void
+test_nullqueue(void **state)
+{
+	const char *recipients[] = { "b@example.test" };
+	const struct sink_envelope to = { .sender = "a@example.test",
+		.recipients = recipients,
+		.recipient_count = 1 };
+	struct vars vars = VARS_INIT;
+	struct sink *sink;
+	char text[256] = "";
+
+	(void)state;
+	vars_set(&vars, "NULLQUEUE", "1");
+	vars_set(&vars, "QMAILQUEUE", "/nonexistent/program");
+	assert_int_equal(sink_open(pool, &vars, &sink), QQ_OK);
+	assert_int_equal(sink_begin(sink), QQ_OK);
+	assert_int_equal(sink_write(sink, "x", 1), QQ_OK);
+	assert_int_equal(sink_commit(&sink, &to, text, sizeof(text)), QQ_OK);
+	assert_null(sink);
+	vars_release(&vars);
+}
+
 /* One that does not end by itself, nor when asked, does not hold a session. */
 static void
 test_abort(void **state)
@@ -170,6 +287,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commit),
 		cmocka_unit_test(test_no_program),
+		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_every_code),
+		cmocka_unit_test(test_nullqueue),
 		cmocka_unit_test(test_abort),
 	};
 

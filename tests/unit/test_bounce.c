@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of queue/bounce.c; test_53_queue_bounce.py parses whole reports. */
+#include "queue/bounce.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct bounce
+make_bounce(const char *notes, const char *original)
+{
+	return (struct bounce){ .host = "me.test",
+		.from = "MAILER-DAEMON@me.test",
+		.to = "s@x",
+		.subject = "failure notice",
+		.boundary = "bound",
+		.notes = notes,
+		.sender = "s@x",
+		.now = 86400,
+		.qp = 5,
+		.original = original,
+		.original_length = strlen(original) };
+}
+
+static void
+expect(const struct bounce *bounce, const char *const *wanted, size_t count)
+{
+	struct buf buf = BUF_INIT;
+	const char *at;
+
+	bounce_format(&buf, bounce);
+	assert_int_equal(strlen(buf.data), buf.length);
+	at = buf.data;
+	/* In this order. */
+	for (size_t i = 0; i < count; i++) {
+		const char *found = strstr(at, wanted[i]);
+
+		if (found == NULL)
+			fail_msg("'%s' is not in, or before: %s", wanted[i],
+			    buf.data);
+		at = found + 1;
+	}
+	for (at = buf.data; *at != '\0'; at++)
+		assert_int_not_equal(*at, '\r');
+	buf_release(&buf);
+}
+
+static void
+form(void **state)
+{
+	static const char *const wanted[] = {
+		"Received: (qmail 5 invoked for bounce); "
+		"Fri, 02 Jan 1970 00:00:00 +0000\n",
+		"From: <MAILER-DAEMON@me.test>\nTo: <s@x>\n"
+		"Subject: failure notice\n",
+		"\n\n--bound\n",
+		"\n\nHi. This is the ",
+		"\n\n<a@b>:\nno such user (#5.1.1)\n\n",
+		"--- Below this line is a copy of the message.\n",
+		"\n--bound\nContent-Type: message/delivery-status\n\n"
+		"Reporting-MTA: dns; me.test\n",
+		"\n\nFinal-Recipient: rfc822; a@b\nAction: failed\n"
+		"Status: 5.1.1\n",
+		"\n--bound\nContent-Type: message/rfc822\n\n"
+		"Return-Path: <s@x>\nSubject: x\n\nbody\n",
+		"\n--bound--\n",
+	};
+	struct bounce bounce = make_bounce(
+	    "<a@b>:\nno such user (#5.1.1)\n\n", "Subject: x\n\nbody\n");
+
+	(void)state;
+	expect(&bounce, wanted, sizeof(wanted) / sizeof(wanted[0]));
+}
+
+static void
+status_of_texts(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} rows[] = {
+		{ "no (#5.1.1)\n", "Status: 5.1.1\n" },
+		{ "over quota (#5.2.2)\nmore\n", "Status: 5.2.2\n" },
+		{ "no code\n", "Status: 5.0.0\n" },
+		{ "was temporary (#4.3.0)\n", "Status: 5.0.0\n" },
+		{ "(#5.\n", "Status: 5.0.0\n" },
+		{ "(#5.1.1", "Status: 5.0.0\n" },
+		{ "(#5.123456789.123456789)\n", "Status: 5.0.0\n" },
+		{ "(#4.4.1) (#5.7.1)\n", "Status: 5.7.1\n" },
+		{ "", "Status: 5.0.0\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf notes = BUF_INIT;
+		struct bounce bounce;
+
+		buf_addf(&notes, "<a@b>:\n%s\n", rows[i].text);
+		bounce = make_bounce(notes.data, "");
+		expect(&bounce, &rows[i].wanted, 1);
+		buf_release(&notes);
+	}
+}
+
+static void
+cut_and_double(void **state)
+{
+	static const char *const cut[] = {
+		"--- Below this line is the header of the message.\n",
+		"\nContent-Type: text/rfc822-headers\n",
+		"\nReturn-Path: <s@x>\nSubject: x\n\n--bound--\n",
+	};
+	static const char *const twice[] = {
+		"Hi. This is the ",
+		"but the bounce bounced!",
+		"Return-Path: <>\n",
+	};
+	struct bounce bounce = make_bounce("<a@b>:\nno\n\n",
+	    "Subject: x\n\nbody\n");
+
+	(void)state;
+	bounce.is_cut = true;
+	expect(&bounce, cut, 3);
+	bounce.is_cut = false;
+	bounce.is_double = true;
+	bounce.sender = "";
+	expect(&bounce, twice, 3);
+}
+
+/* Every failure has its group; control characters make no lines. */
+static void
+several(void **state)
+{
+	static const char *const wanted[] = {
+		"Final-Recipient: rfc822; a@b\n",
+		"Final-Recipient: rfc822; c d@e\n",
+		"Diagnostic-Code: X-mqmail; two lines\n",
+		"Final-Recipient: utf-8; \xc3\xa4@b\n",
+	};
+	struct bounce bounce = make_bounce("<a@b>:\nno\n\n"
+		"<c\td@e>:\ntwo\nlines\n\n<\xc3\xa4@b>:\nno\n\n", "x");
+
+	(void)state;
+	expect(&bounce, wanted, 4);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(form),
+		cmocka_unit_test(status_of_texts),
+		cmocka_unit_test(cut_and_double),
+		cmocka_unit_test(several),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
