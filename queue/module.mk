@@ -31,3 +31,5 @@ queue/qmail-qread: queue/main_qread.o queue/libqueue.a control/libcontrol.a \
 queue/qmail-qread: LDLIBS += -ljansson
 
 MANS += queue/qmail-qstat.8 queue/qmail-qread.8
+MANS += queue/qmail-send.8 queue/qmail-start.8 queue/qmail-queue.8 \
+    queue/qmail-multi.8 queue/qmail-nullqueue.8 queue/queue-fix.8
