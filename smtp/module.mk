@@ -12,3 +12,4 @@ PROGS += smtp/qmail-smtpd
 smtp/qmail-smtpd: smtp/main.o smtp/libsmtp.a delivery/libdelivery.a \
     queue/libqueue.a lookupd/liblookupd.a control/libcontrol.a base/libbase.a
 smtp/qmail-smtpd: LDLIBS += -lssl -lcrypto -lcdb
+MANS += smtp/qmail-smtpd.8
