@@ -25,6 +25,7 @@ intake_put(struct buf *buf, const struct intake_packet *packet)
 	case INTAKE_COMMIT:
 		wire_put_u64(buf, packet->size_bytes);
 		wire_put_u64(buf, packet->qp);
+		wire_put_u8(buf, packet->wants_next);
 		wire_put_bytes(buf, packet->piece, packet->piece_length);
 		break;
 	case INTAKE_COMMITTED:
@@ -62,6 +63,7 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 	case INTAKE_COMMIT:
 		out->size_bytes = wire_get_u64(&reader);
 		out->qp = wire_get_u64(&reader);
+		out->wants_next = wire_get_u8(&reader) != 0;
 		out->piece = wire_get_bytes(&reader, &out->piece_length);
 		return wire_done(&reader);
 	case INTAKE_COMMITTED:

@@ -8,6 +8,10 @@
  * number of ENVELOPE packets (each a piece of the todo record's F and T part)
  * and COMMIT -> COMMITTED; or ABORT, which has no answer.  A connection that
  * ends is an ABORT.
+ *
+ * A client that sends many messages sets wants_next: COMMITTED then brings the
+ * descriptor of the next transaction, if there is one to be had, as if OPEN had
+ * been sent and OPENED had come.
  */
 #ifndef QUEUE_INTAKE_PACKET_H
 #define QUEUE_INTAKE_PACKET_H
@@ -19,7 +23,7 @@
 #include "base/buf.h"
 
 /* Raised with any change of the packets below. */
-enum { INTAKE_VERSION = 1 };
+enum { INTAKE_VERSION = 2 };
 
 enum intake_type {
 	INTAKE_OPEN = 1,
@@ -40,6 +44,7 @@ struct intake_packet {
 	const char *text;    /* REFUSED, COMMITTED: the reason, for the log */
 	uint64_t size_bytes; /* COMMIT: of the message */
 	uint64_t qp;         /* COMMIT */
+	bool wants_next;     /* COMMIT */
 	const char *piece;   /* ENVELOPE, COMMIT: of the envelope */
 	size_t piece_length;
 };

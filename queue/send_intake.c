@@ -43,6 +43,7 @@ struct intake {
 	struct client *client;
 	struct buf record;
 	uint64_t size_bytes;
+	bool wants_next;
 };
 
 static void
@@ -123,63 +124,96 @@ is_trusted(const struct client *client)
 	    client->uid == client->send->smtpd_uid;
 }
 
+/*
+ * A spare for the client's next message, and a description of its file that is
+ * the client's own, so that the lease can tell it is closed.  The descriptor,
+ * or -1 with errno and the reason.
+ */
+static int
+open_spare(struct client *client, struct error *err)
+{
+	struct send *send = client->send;
+	int fd, saved_errno;
+
+	if (spare_take(send->spares, &client->spare, err) == -1)
+		return -1;
+	if (!is_trusted(client) && ftruncate(client->spare.mess_fd, 0) == -1)
+		fd = error_sys(err, "cannot empty the message file");
+	else {
+		fd = queue_open_file(send->dir, QUEUE_MESS, client->spare.id,
+		    O_WRONLY);
+		if (fd == -1)
+			error_sys(err, "cannot open the message file");
+	}
+	if (fd == -1) {
+		saved_errno = errno;
+		spare_give(send->spares, &client->spare);
+		errno = saved_errno;
+		return -1;
+	}
+	client->state = CLIENT_OPEN;
+	buf_reset(&client->envelope);
+	return fd;
+}
+
 static int
 handle_open(struct client *client, const struct intake_packet *packet)
 {
-	struct send *send = client->send;
 	struct intake_packet opened = { .type = INTAKE_OPENED };
 	struct error err;
 	int fd, result;
 
 	if (client->state != CLIENT_IDLE || packet->version != INTAKE_VERSION)
 		return -1;
-	if (send->is_stopping)
+	if (client->send->is_stopping)
 		return refuse(client, 71, "the queue is being stopped");
-	if (spare_take(send->spares, &client->spare, &err) == -1) {
+	fd = open_spare(client, &err);
+	if (fd == -1) {
 		int code = code_of(errno);
 
 		log_line("warning: %s", err.text);
 		return refuse(client, code, err.text);
 	}
-	if (!is_trusted(client) && ftruncate(client->spare.mess_fd, 0) == -1) {
-		int code = code_of(errno);
-
-		spare_give(send->spares, &client->spare);
-		return refuse(client, code, "cannot empty the message file");
-	}
-	/* A description of its own, so that the lease can tell it is closed. */
-	fd = queue_open_file(send->dir, QUEUE_MESS, client->spare.id,
-	    O_WRONLY);
-	if (fd == -1) {
-		int code = code_of(errno);
-
-		spare_give(send->spares, &client->spare);
-		return refuse(client, code, "cannot open the message file");
-	}
 	opened.id = client->spare.id;
 	result = answer(client, &opened, fd);
 	close(fd);
-	client->state = CLIENT_OPEN;
 	return result;
+}
+
+/* The end of a commit: its result, and the next file if one is wanted. */
+static void
+answer_commit(struct client *client, const struct commit_job *job,
+    bool wants_next)
+{
+	struct intake_packet committed = { .type = INTAKE_COMMITTED,
+		.id = job->id,
+		.code = (uint32_t)job->result,
+		.text = job->result == QQ_OK ? "" : job->err.text };
+	int fd = -1, result;
+
+	client->state = CLIENT_IDLE;
+	if (client->is_gone) {
+		client_free(client);
+		return;
+	}
+	/* Without a file it asks again, and then hears why. */
+	if (wants_next && job->result == QQ_OK && !client->send->is_stopping)
+		fd = open_spare(client, NULL);
+	result = answer(client, &committed, fd);
+	if (fd != -1)
+		close(fd);
+	if (result == -1)
+		client_drop(client);
 }
 
 static void
 commit_done(struct commit_job *job, void *context)
 {
 	struct intake *intake = context;
-	struct client *client = intake->client;
-	struct send *send = client->send;
-	struct intake_packet committed = { .type = INTAKE_COMMITTED,
-		.id = job->id,
-		.code = (uint32_t)job->result,
-		.text = job->result == QQ_OK ? "" : job->err.text };
+	struct send *send = intake->client->send;
 
 	send->commits_running--;
-	client->state = CLIENT_IDLE;
-	if (!client->is_gone && answer(client, &committed, -1) == -1)
-		client_drop(client);
-	else if (client->is_gone)
-		client_free(client);
+	answer_commit(intake->client, job, intake->wants_next);
 	if (job->result == QQ_OK)
 		message_new(send, job->id, intake->size_bytes,
 		    &intake->record, &job->spare, 0);
@@ -246,6 +280,7 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	intake = xcalloc(1, sizeof(*intake));
 	intake->client = client;
 	intake->size_bytes = packet->size_bytes;
+	intake->wants_next = packet->wants_next;
 	if (!make_record(client, &intake->record, &err)) {
 		buf_release(&intake->record);
 		free(intake);
@@ -269,7 +304,6 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 {
 	switch (packet->type) {
 	case INTAKE_OPEN:
-		buf_reset(&client->envelope);
 		return handle_open(client, packet);
 	case INTAKE_ENVELOPE:
 	case INTAKE_COMMIT:

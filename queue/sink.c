@@ -29,7 +29,7 @@ enum {
 /* Idle connections to one queue. */
 struct endpoint {
 	char *queue_path;
-	int idle[IDLE_MAX];
+	struct sink_idle idle[IDLE_MAX];
 	unsigned idle_count;
 };
 
@@ -86,6 +86,15 @@ sink_pool_configure(struct sink_pool *pool,
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static void
+close_idle(struct sink_idle idle)
+{
+	/* The file first: with the connection its queue takes it back. */
+	if (idle.message_fd != -1)
+		close(idle.message_fd);
+	close(idle.connection);
+}
+
 void
 sink_pool_free(struct sink_pool **pool_in)
 {
@@ -98,7 +107,7 @@ sink_pool_free(struct sink_pool **pool_in)
 		struct endpoint *endpoint = &pool->endpoints[i];
 
 		while (endpoint->idle_count > 0)
-			close(endpoint->idle[--endpoint->idle_count]);
+			close_idle(endpoint->idle[--endpoint->idle_count]);
 		free(endpoint->queue_path);
 	}
 	for (i = 0; i < pool->collection_count; i++) {
@@ -123,24 +132,28 @@ find_endpoint(struct sink_pool *pool, const char *queue_path)
 	return NULL;
 }
 
-int
-sink_pool_get(struct sink_pool *pool, const char *queue_path)
+bool
+sink_pool_get(struct sink_pool *pool, const char *queue_path,
+    struct sink_idle *idle_out)
 {
 	struct endpoint *endpoint;
-	int fd = -1;
+	bool is_found;
 
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
-	if (endpoint != NULL && endpoint->idle_count > 0)
-		fd = endpoint->idle[--endpoint->idle_count];
+	is_found = endpoint != NULL && endpoint->idle_count > 0;
+	if (is_found)
+		*idle_out = endpoint->idle[--endpoint->idle_count];
 	pthread_mutex_unlock(&pool->lock);
-	return fd;
+	return is_found;
 }
 
 void
-sink_pool_put(struct sink_pool *pool, const char *queue_path, int fd)
+sink_pool_put(struct sink_pool *pool, const char *queue_path,
+    struct sink_idle idle)
 {
 	struct endpoint *endpoint;
+	bool is_kept = false;
 
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
@@ -152,12 +165,12 @@ sink_pool_put(struct sink_pool *pool, const char *queue_path, int fd)
 		endpoint->idle_count = 0;
 	}
 	if (endpoint->idle_count < IDLE_MAX) {
-		endpoint->idle[endpoint->idle_count++] = fd;
-		fd = -1;
+		endpoint->idle[endpoint->idle_count++] = idle;
+		is_kept = true;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (fd != -1)
-		close(fd);
+	if (!is_kept)
+		close_idle(idle);
 }
 
 /* The multiplexer of a collection; with the lock held. */
@@ -329,6 +342,7 @@ sink_open(struct sink_pool *pool, const struct vars *vars,
 	sink->envelope_fd = sink->error_fd = -1;
 	pthread_mutex_lock(&pool->lock);
 	sink->timeout_ms = pool->options.timeout_ms;
+	sink->has_many = pool->options.has_many;
 	if (extra == NULL)
 		extra = pool->options.extra_recipient;
 	if (extra != NULL && extra[0] != '\0')

@@ -14,6 +14,7 @@
 #ifndef QUEUE_SINK_H
 #define QUEUE_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -33,6 +34,7 @@ struct sink_options {
 	uint64_t min_free_bytes;
 	int timeout_ms; /* for any answer of a queue */
 	const char *extra_recipient; /* of every message (extraqueue), or NULL */
+	bool has_many; /* keep a next file at hand: for a server's many sinks */
 };
 
 struct sink_pool *sink_pool_new(const struct sink_options *options);

@@ -50,6 +50,37 @@ set_timeout(struct sink *sink)
 	return 0;
 }
 
+/* An idle connection's qmail-send says nothing, unless it has gone. */
+static bool
+is_alive(int connection)
+{
+	char byte;
+
+	return recv(connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	    errno == EAGAIN;
+}
+
+/* Takes an idle connection, with its next file or after sending OPEN. */
+static bool
+reuse(struct sink *sink, const char *queue_path,
+    const struct intake_packet *open)
+{
+	struct sink_idle idle;
+
+	while (sink_pool_get(sink->pool, queue_path, &idle)) {
+		sink->connection = idle.connection;
+		sink->message_fd = idle.message_fd;
+		if (is_alive(sink->connection) &&
+		    (sink->message_fd != -1 || send_packet(sink, open) == 0))
+			return true;
+		disconnect(sink); /* that qmail-send has gone */
+		if (sink->message_fd != -1)
+			close(sink->message_fd);
+		sink->message_fd = -1;
+	}
+	return false;
+}
+
 /* Connects to a queue and sends OPEN.  0 or -1. */
 static int
 open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
@@ -58,14 +89,9 @@ open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
 		.version = INTAKE_VERSION };
 	char *path;
 
-	if (may_reuse) {
-		sink->connection = sink_pool_get(sink->pool, queue_path);
-		sink->is_reused = sink->connection != -1;
-		if (sink->is_reused && send_packet(sink, &open) == 0)
-			return 0;
-		disconnect(sink); /* that qmail-send has gone */
-	}
-	sink->is_reused = false;
+	sink->is_reused = may_reuse && reuse(sink, queue_path, &open);
+	if (sink->is_reused)
+		return 0;
 	path = queue_lock_path(queue_path, "intake");
 	sink->connection = packet_connect(path, &sink->err);
 	free(path);
@@ -141,7 +167,7 @@ receive_opened(struct sink *sink)
 int
 sink_intake_begin(struct sink *sink)
 {
-	int result = receive_opened(sink);
+	int result = sink->message_fd != -1 ? QQ_OK : receive_opened(sink);
 
 	/* An idle connection may have ended with its qmail-send: ask anew. */
 	if (result != QQ_OK && sink->is_reused) {
@@ -180,6 +206,7 @@ send_envelope(struct sink *sink, const struct sink_envelope *envelope)
 		struct intake_packet commit = { .type = INTAKE_COMMIT,
 			.size_bytes = sink->size_bytes,
 			.qp = envelope->qp,
+			.wants_next = sink->has_many,
 			.piece = record.data + sent,
 			.piece_length = record.length - sent };
 
@@ -206,16 +233,17 @@ sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 		return 74;
 	}
 	result = receive(sink, buffer, &answer, &fd);
-	if (fd != -1)
-		close(fd);
 	if (result == QQ_OK && answer.type != INTAKE_COMMITTED)
 		result = QQ_BUG;
 	if (result != QQ_OK) {
+		if (fd != -1)
+			close(fd);
 		disconnect(sink);
 		return result;
 	}
 	sink_pool_put(sink->pool, sink->queues[sink->queue_at],
-	    sink->connection);
+	    (struct sink_idle){ .connection = sink->connection,
+		.message_fd = fd });
 	sink->connection = -1;
 	if (answer.code != QQ_OK)
 		error_set(&sink->err, "queue '%s' refused: %s",
@@ -226,6 +254,15 @@ sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 void
 sink_intake_abort(struct sink *sink)
 {
+	if (sink->message_fd != -1 && sink->size_bytes == 0 &&
+	    sink->result == QQ_OK) {
+		/* Nothing was written: it serves the next sink. */
+		sink_pool_put(sink->pool, sink->queues[sink->queue_at],
+		    (struct sink_idle){ .connection = sink->connection,
+			.message_fd = sink->message_fd });
+		sink->message_fd = sink->connection = -1;
+		return;
+	}
 	/* An ended connection is an abort; nothing else is worth a packet. */
 	if (sink->message_fd != -1)
 		close(sink->message_fd);

@@ -21,6 +21,7 @@ struct sink {
 	uint64_t size_bytes;  /* handed to sink_write so far */
 	int message_fd;       /* where it is written, or -1 */
 	int timeout_ms;
+	bool has_many;
 	char *extra_recipient;
 	/* intake: the queue in use, and those to try after it */
 	const char *queues[MUX_QUEUES_MAX];
@@ -58,9 +59,17 @@ int sink_program_commit(struct sink *sink,
     const struct sink_envelope *envelope, char *custom_out, size_t size);
 void sink_program_abort(struct sink *sink);
 
-/* Idle connections by queue path. -1 when there is none. */
-int sink_pool_get(struct sink_pool *pool, const char *queue_path);
-/* Takes the connection. */
-void sink_pool_put(struct sink_pool *pool, const char *queue_path, int fd);
+/* An idle connection to a queue, and the next message's file or -1. */
+struct sink_idle {
+	int connection;
+	int message_fd;
+};
+
+/* False when there is none. */
+bool sink_pool_get(struct sink_pool *pool, const char *queue_path,
+    struct sink_idle *idle_out);
+/* Takes both descriptors. */
+void sink_pool_put(struct sink_pool *pool, const char *queue_path,
+    struct sink_idle idle);
 
 #endif

@@ -28,8 +28,9 @@ static void
 set_sink_options(const struct smtp_server *server,
     const struct smtp_config *config, struct sink_options *options)
 {
-	*options = (struct sink_options){ .timeout_ms = SINK_TIMEOUT_MS };
 	sink_options_set(options, config->settings, server->home);
+	options->timeout_ms = SINK_TIMEOUT_MS;
+	options->has_many = true;
 }
 
 struct smtp_server *

@@ -123,7 +123,7 @@ class Intake:
     def __init__(self, queue):
         self.connection = connect(queue.dir / "lock/intake")
 
-    def open(self, version=1):
+    def open(self, version=2):
         """The id and the descriptor; asserts that there is one."""
         self.connection.send(struct.pack("<BI", 1, version))
         packet, fds, _, _ = socket.recv_fds(self.connection, 2048, 1)
@@ -140,7 +140,8 @@ class Intake:
             self.connection.send(struct.pack("<BI", 4, 40000) +
                                  record[:40000])
             record = record[40000:]
-        self.connection.send(struct.pack("<BQQI", 5, size, 1, len(record)) +
+        self.connection.send(struct.pack("<BQQBI", 5, size, 1, 0,
+                                        len(record)) +
                              record)
         return self.committed()
 

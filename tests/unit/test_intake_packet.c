@@ -18,6 +18,7 @@ round_trip(void **state)
 		{ .type = INTAKE_REFUSED, .code = 53, .text = "full" },
 		{ .type = INTAKE_ENVELOPE, .piece = "Fs\0Ta", .piece_length = 6 },
 		{ .type = INTAKE_COMMIT, .size_bytes = 1ull << 41, .qp = 12,
+		    .wants_next = true,
 		    .piece = "Fs\0Ta", .piece_length = 6 },
 		{ .type = INTAKE_COMMIT, .size_bytes = 0, .qp = 0,
 		    .piece = "", .piece_length = 0 },
@@ -41,6 +42,7 @@ round_trip(void **state)
 		    sent->text == NULL ? "" : sent->text);
 		assert_int_equal(got.size_bytes, sent->size_bytes);
 		assert_int_equal(got.qp, sent->qp);
+		assert_int_equal(got.wants_next, sent->wants_next);
 		assert_int_equal(got.piece_length, sent->piece_length);
 		assert_memory_equal(got.piece,
 		    sent->piece == NULL ? "" : sent->piece,
