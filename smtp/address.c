@@ -23,7 +23,7 @@
 struct parser {
 	const char *at, *end;
 	struct smtp_address *address; /* NULL in a source route */
-	size_t used;                  /* of address->text */
+	size_t used;		      /* of address->text */
 	bool is_too_long;
 };
 
@@ -273,8 +273,9 @@ enum smtp_address_result
 smtp_address_parse(const char *path, size_t length,
     struct smtp_address *address_out, size_t *used_out)
 {
-	struct parser parser = { .at = path, .end = path + length,
-		.address = address_out };
+	struct parser parser = {
+		.at = path, .end = path + length, .address = address_out
+	};
 	bool is_well;
 
 	address_out->domain = NULL;

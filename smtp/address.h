@@ -31,10 +31,10 @@ enum smtp_address_result {
  * the local part may hold blanks and '@'; never a control character.
  */
 struct smtp_address {
-	char text[SMTP_ADDRESS_MAX + 1]; /* "" for the null sender <> */
-	const char *domain; /* in text, behind the last '@'; NULL without */
+	char text[SMTP_ADDRESS_MAX + 1]; /* "" for the null sender */
+	const char *domain; /* in text, behind its last @; or NULL */
 	bool is_literal;    /* the domain is "[...]" */
-	bool is_utf8;       /* has bytes that are not ASCII, in valid UTF-8 */
+	bool is_utf8;	    /* not ASCII, but valid UTF-8 */
 };
 
 /*

@@ -6,8 +6,7 @@
 
 void
 smtp_body_init(struct smtp_body *body, bool is_dotted,
-    void (*emit)(void *context, const char *data, size_t length),
-    void *context)
+    void (*emit)(void *context, const char *data, size_t length), void *context)
 {
 	*body = (struct smtp_body){
 		.state = SMTP_BODY_LINE_START,
@@ -45,8 +44,8 @@ remember_tail(struct smtp_body *body, const char *data, size_t length)
  * there and goes out together with the next line.
  */
 static const char *
-read_text(struct smtp_body *body, const char **from, const char *at,
-    const char *end)
+read_text(
+    struct smtp_body *body, const char **from, const char *at, const char *end)
 {
 	const char *newline = memchr(at, '\n', (size_t)(end - at));
 
@@ -68,8 +67,8 @@ read_text(struct smtp_body *body, const char **from, const char *at,
 }
 
 bool
-smtp_body_read(struct smtp_body *body, const char *data, size_t length,
-    size_t *used_out)
+smtp_body_read(
+    struct smtp_body *body, const char *data, size_t length, size_t *used_out)
 {
 	const char *from = data, *at = data, *end = data + length;
 

@@ -19,8 +19,8 @@ parse(const struct smtp_line *line, uint64_t *size_out, bool *is_last_out)
 
 	while (at < end && *at >= '0' && *at <= '9')
 		at++;
-	if (!scan_u64n(line->argument, (size_t)(at - line->argument),
-		INT64_MAX, size_out))
+	if (!scan_u64n(line->argument, (size_t)(at - line->argument), INT64_MAX,
+		size_out))
 		return false;
 	*is_last_out = at < end;
 	if (at == end)

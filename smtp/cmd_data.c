@@ -11,8 +11,8 @@ is_in_sequence(struct smtp_session *session)
 	if (!transaction->is_open)
 		smtp_reply_error(session, 503, "5.5.1", "MAIL first");
 	else if (transaction->has_chunk) /* RFC 3030 2 */
-		smtp_reply_error(session, 503, "5.5.1",
-		    "bad sequence of commands");
+		smtp_reply_error(
+		    session, 503, "5.5.1", "bad sequence of commands");
 	else if (transaction->recipient_count == 0)
 		smtp_reply_error(session, 503, "5.5.1", "RCPT first");
 	else
@@ -41,15 +41,15 @@ read_message(struct smtp_session *session)
 			smtp_session_lost(session, result);
 			return false;
 		}
-		has_ended =
-		    smtp_body_read(&message->body, data, length, &used);
+		has_ended = smtp_body_read(&message->body, data, length, &used);
 		stream_consume(session->stream, used);
 		if (has_ended)
 			return true;
 		if (message->body.has_bare_lf && !message->allows_bare_lf &&
 		    !stream_has_input(session->stream) &&
 		    smtp_body_looks_ended(&message->body)) {
-			/* What may still come is not to be taken for commands. */
+			/* What may still come is not to be taken for commands.
+			 */
 			session->is_over = true;
 			return true;
 		}

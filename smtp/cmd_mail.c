@@ -16,22 +16,22 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
 
 	if (line->argument_length < length ||
 	    strncasecmp(line->argument, keyword, length) != 0) {
-		smtp_reply_error(session, 555, "5.1.3",
-		    "syntax error in address");
+		smtp_reply_error(
+		    session, 555, "5.1.3", "syntax error in address");
 		return false;
 	}
 	/* Not in the grammar, but common: a blank before the path. */
 	while (path < end && (*path == ' ' || *path == '\t'))
 		path++;
-	switch (smtp_address_parse(path, (size_t)(end - path), address_out,
-	    &used)) {
+	switch (smtp_address_parse(
+	    path, (size_t)(end - path), address_out, &used)) {
 	case SMTP_ADDRESS_OK:
 		*params_out = path + used;
 		return true;
 	case SMTP_ADDRESS_TOO_LONG:
 		/* RFC 5321 4.5.3.1.10 */
-		smtp_reply_error(session, 501, "5.1.3",
-		    "sorry, that address is too long");
+		smtp_reply_error(
+		    session, 501, "5.1.3", "sorry, that address is too long");
 		return false;
 	case SMTP_ADDRESS_SYNTAX:
 		break;
@@ -44,16 +44,16 @@ static bool
 read_params(struct smtp_session *session, const char *text, const char *end,
     struct smtp_mail_params *params_out)
 {
-	switch (smtp_mail_params_parse(text, (size_t)(end - text),
-	    params_out)) {
+	switch (
+	    smtp_mail_params_parse(text, (size_t)(end - text), params_out)) {
 	case SMTP_PARAMS_OK:
 		/* Who said HELO was offered none (RFC 5321 3.2). */
 		if (session->is_extended || text == end)
 			return true;
 		break;
 	case SMTP_PARAMS_SYNTAX:
-		smtp_reply_error(session, 501, "5.5.4",
-		    "invalid parameter syntax");
+		smtp_reply_error(
+		    session, 501, "5.5.4", "invalid parameter syntax");
 		return false;
 	case SMTP_PARAMS_UNKNOWN:
 		break;
@@ -77,8 +77,7 @@ apply_rules(struct smtp_session *session, const char *sender)
 	    smtp_transaction_number(session, "MAXRECIPIENTS",
 		config->maxrecipients, &transaction->max_recipients) == 0)
 		return true;
-	smtp_reply(session, 451, "4.3.0",
-	    "Sorry, I'm unable to read controls");
+	smtp_reply(session, 451, "4.3.0", "Sorry, I'm unable to read controls");
 	return false;
 }
 
@@ -100,9 +99,10 @@ is_wanted(struct smtp_session *session, const struct smtp_address *sender,
 	}
 	if (transaction->max_bytes > 0 &&
 	    params->size_bytes > transaction->max_bytes) {
-		smtp_log_refused(session, "data size exceeded", NULL, NULL,
-		    NULL);
-		smtp_reply(session, 552, "5.3.4", "sorry, that message size "
+		smtp_log_refused(
+		    session, "data size exceeded", NULL, NULL, NULL);
+		smtp_reply(session, 552, "5.3.4",
+		    "sorry, that message size "
 		    "exceeds my databytes limit");
 		return false;
 	}
@@ -118,13 +118,13 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 	const char *rest;
 
 	if (transaction->is_open) {
-		smtp_reply_error(session, 503, "5.5.1",
-		    "bad sequence of commands");
+		smtp_reply_error(
+		    session, 503, "5.5.1", "bad sequence of commands");
 		return;
 	}
 	if (!smtp_read_path(session, line, "FROM:", &sender, &rest) ||
-	    !read_params(session, rest,
-		line->argument + line->argument_length, &params))
+	    !read_params(
+		session, rest, line->argument + line->argument_length, &params))
 		return;
 	transaction->sender = arena_strdup(&transaction->arena, sender.text);
 	if (!apply_rules(session, sender.text) ||

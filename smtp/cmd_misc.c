@@ -22,7 +22,8 @@ void
 smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line)
 {
 	(void)line;
-	smtp_reply(session, 252, "2.7.0", "Cannot VRFY user, but will accept "
+	smtp_reply(session, 252, "2.7.0",
+	    "Cannot VRFY user, but will accept "
 	    "message and attempt delivery (#2.7.0)");
 }
 
@@ -44,14 +45,13 @@ void
 smtp_cmd_quit(struct smtp_session *session, const struct smtp_line *line)
 {
 	(void)line;
-	smtp_reply(session, 221, "2.0.0", "%s",
-	    session->config->greeting->items[0]);
+	smtp_reply(
+	    session, 221, "2.0.0", "%s", session->config->greeting->items[0]);
 	session->is_over = true;
 }
 
 void
-smtp_cmd_unsupported(struct smtp_session *session,
-    const struct smtp_line *line)
+smtp_cmd_unsupported(struct smtp_session *session, const struct smtp_line *line)
 {
 	(void)line;
 	smtp_reply_error(session, 502, "5.5.1", "command not implemented");

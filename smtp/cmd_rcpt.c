@@ -15,8 +15,8 @@ is_in_sequence(struct smtp_session *session)
 	if (!session->transaction.is_open)
 		smtp_reply_error(session, 503, "5.5.1", "MAIL first");
 	else if (session->transaction.has_chunk)
-		smtp_reply_error(session, 503, "5.5.1",
-		    "bad sequence of commands");
+		smtp_reply_error(
+		    session, 503, "5.5.1", "bad sequence of commands");
 	else
 		return true;
 	return false;
@@ -34,17 +34,17 @@ read_arguments(struct smtp_session *session, const struct smtp_line *line,
 	case SMTP_PARAMS_OK:
 		break;
 	case SMTP_PARAMS_SYNTAX:
-		smtp_reply_error(session, 501, "5.5.4",
-		    "invalid parameter syntax");
+		smtp_reply_error(
+		    session, 501, "5.5.4", "invalid parameter syntax");
 		return false;
 	case SMTP_PARAMS_UNKNOWN:
-		smtp_reply_error(session, 555, "5.5.4",
-		    "parameter not implemented");
+		smtp_reply_error(
+		    session, 555, "5.5.4", "parameter not implemented");
 		return false;
 	}
 	if (address_out->text[0] == '\0') {
-		smtp_reply_error(session, 555, "5.1.3",
-		    "syntax error in address");
+		smtp_reply_error(
+		    session, 555, "5.1.3", "syntax error in address");
 		return false;
 	}
 	if (address_out->is_utf8 && !session->transaction.is_utf8) {
@@ -68,8 +68,8 @@ has_room(struct smtp_session *session, const struct smtp_address *address)
 		transaction->recipient_count < transaction->max_recipients) &&
 	    transaction->recipient_bytes < SMTP_RECIPIENTS_BYTES_MAX)
 		return true;
-	smtp_log_refused(session, "Too many RECIPIENTS", "Last RCPT",
-	    address->text, NULL);
+	smtp_log_refused(
+	    session, "Too many RECIPIENTS", "Last RCPT", address->text, NULL);
 	smtp_reply(session, 452, "4.5.3", "sorry, too many recipients");
 	return false;
 }
@@ -124,7 +124,7 @@ apply_rules(struct smtp_session *session, const struct smtp_address *address)
  * no program is started before there is something to read.
  */
 static bool
-open_early(struct smtp_session *session)
+open_early(struct smtp_session *session, const struct smtp_address *address)
 {
 	const char *program =
 	    vars_get(smtp_transaction_vars(session), "QMAILQUEUE");
@@ -136,6 +136,7 @@ open_early(struct smtp_session *session)
 	result = smtp_transaction_open_sink(session);
 	if (result == QQ_OK)
 		return true;
+	smtp_log_refused(session, qq_text(result), "RCPT", address->text, NULL);
 	smtp_reply_qq(session, result, qq_text(result));
 	return false;
 }
@@ -172,7 +173,7 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 	    !smtp_policy_mailbox(session, &address))
 		return;
 	apply_rules(session, &address);
-	if (!open_early(session))
+	if (!open_early(session, &address))
 		return;
 	add(session, &address, is_relayed);
 	smtp_reply(session, 250, "2.1.5", "ok");

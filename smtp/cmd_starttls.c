@@ -9,21 +9,20 @@ smtp_cmd_starttls(struct smtp_session *session, const struct smtp_line *line)
 
 	(void)line;
 	if (session->config->tls == NULL) {
-		smtp_reply_error(session, 502, "5.5.1",
-		    "command not implemented");
+		smtp_reply_error(
+		    session, 502, "5.5.1", "command not implemented");
 		return;
 	}
 	if (stream_tls_version(session->stream) != NULL) {
-		smtp_reply_error(session, 503, "5.5.1",
-		    "bad sequence of commands");
+		smtp_reply_error(
+		    session, 503, "5.5.1", "bad sequence of commands");
 		return;
 	}
 	smtp_reply(session, 220, "2.0.0", "ready for tls");
 	/* 4.2: what was said in the clear may have been said by anybody. */
 	smtp_transaction_reset(session);
 	session->helo[0] = '\0';
-	session->has_hello = session->is_extended = session->has_status =
-	    false;
+	session->has_hello = session->is_extended = session->has_status = false;
 	if (stream_start_tls(session->stream, session->config->tls,
 		session->config->timeout_ms, &err) == STREAM_OK)
 		return;

@@ -34,8 +34,10 @@ read_certificate(struct smtp_config *config, const struct home *home,
 
 	if (access(path, F_OK) == -1 && errno == ENOENT && named == NULL) {
 		if (needs_tls)
-			result = error_set(err, "no certificate '%s': put the "
-			    "chain and the key there", path);
+			result = error_set(err,
+			    "no certificate '%s': put the "
+			    "chain and the key there",
+			    path);
 	} else {
 		config->tls = tls_context_new(path,
 		    settings_text(config->settings, SETTING_tlsserverciphers),
@@ -78,7 +80,8 @@ fill(struct smtp_config *config, const struct home *home, bool needs_tls,
 	config->name = settings_text(settings, SETTING_me);
 	config->greeting = settings_list(settings, SETTING_smtpgreeting);
 	if (config->greeting->count == 0)
-		return error_set(err, "neither '%s/smtpgreeting' nor '%s/me' "
+		return error_set(err,
+		    "neither '%s/smtpgreeting' nor '%s/me' "
 		    "has a line; write the host's name into me",
 		    home->control, home->control);
 	config->databytes = settings_number(settings, SETTING_databytes);
@@ -127,8 +130,8 @@ smtp_config_release(struct smtp_config **config_in)
 	struct smtp_config *config = *config_in;
 
 	*config_in = NULL;
-	if (config == NULL || __atomic_sub_fetch(&config->references, 1,
-				  __ATOMIC_ACQ_REL) > 0)
+	if (config == NULL ||
+	    __atomic_sub_fetch(&config->references, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	tls_context_free(&config->tls);
 	envrules_free(&config->domain_rules);

@@ -20,14 +20,14 @@ struct smtp_config {
 	unsigned references; /* changed by __atomic only */
 	struct settings *settings;
 	struct rcpthosts *rcpthosts;
-	struct envrules *from_rules;   /* NULL: no file */
-	struct envrules *domain_rules; /* NULL: no file */
-	struct tls_context *tls;       /* NULL: no certificate */
-	const char *name;              /* control/me; "" when there is none */
+	struct envrules *from_rules;	     /* NULL: no file */
+	struct envrules *domain_rules;	     /* NULL: no file */
+	struct tls_context *tls;	     /* NULL: no certificate */
+	const char *name;		     /* control/me; "" without */
 	const struct setting_list *greeting; /* at least one line */
 	struct setting_list checked_domains; /* sorted, without case */
-	uint64_t databytes;            /* 0: no limit */
-	uint64_t maxrecipients;        /* 0: what memory we allow */
+	uint64_t databytes;		     /* 0: no limit */
+	uint64_t maxrecipients;		     /* 0: what we allow */
 	uint64_t maxhops;
 	uint32_t maxcmdlen;
 	int timeout_ms;
@@ -37,15 +37,15 @@ struct smtp_config {
  * Reads everything.  NULL, with the reason, when anything is wrong.  A
  * certificate that does not exist is only wrong when needs_tls.
  */
-struct smtp_config *smtp_config_new(const struct home *home, bool needs_tls,
-    struct error *err);
+struct smtp_config *smtp_config_new(
+    const struct home *home, bool needs_tls, struct error *err);
 
 struct smtp_config *smtp_config_share(struct smtp_config *config);
 /* Gives one reference back; the last one frees. */
 void smtp_config_release(struct smtp_config **config);
 
 /* Does chkrcptdomains ask for the recipients of this domain? */
-bool smtp_config_checks_domain(const struct smtp_config *config,
-    const char *domain);
+bool smtp_config_checks_domain(
+    const struct smtp_config *config, const char *domain);
 
 #endif

@@ -68,8 +68,7 @@ log_end(struct daemon *daemon, int status)
 	struct buf buf;
 
 	buf_init(&buf);
-	buf_addf(&buf, "tcpserver: end %d status %d\n", (int)gettid(),
-	    status);
+	buf_addf(&buf, "tcpserver: end %d status %d\n", (int)gettid(), status);
 	put_status(daemon, &buf, 1);
 	file_write_all(2, buf.data, buf.length);
 	buf_release(&buf);
@@ -117,12 +116,15 @@ serve(int fd, const struct listener_peer *peer, void *context)
 		smtp_session_run(daemon->server, fd, fd, &smtp_peer, &vars);
 	else if (may_connect == -1) {
 		log_line("qmail-smtpd: pid %d from %s access rules cannot be "
-		    "read: %s", (int)gettid(), peer->remote_ip, err.text);
+			 "read: %s",
+		    (int)gettid(), peer->remote_ip, err.text);
 		if (speaks_plainly)
-			send_line(fd, "421 Sorry, I'm unable to read controls "
+			send_line(fd,
+			    "421 Sorry, I'm unable to read controls "
 			    "(#4.3.0)\r\n");
 	} else if (speaks_plainly)
-		send_line(fd, "554 sorry, your host has been denied "
+		send_line(fd,
+		    "554 sorry, your host has been denied "
 		    "(#5.7.1)\r\n");
 	log_end(daemon, may_connect == 1 ? 0 : 100);
 	vars_release(&vars);
@@ -137,7 +139,8 @@ refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
 	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
 	    peer->remote_ip);
 	if (!smtp_server_kind(daemon->server)->has_tls_first)
-		send_line(fd, is_per_ip
+		send_line(fd,
+		    is_per_ip
 			? "421 too many connections from your address, try "
 			  "again later (#4.7.0)\r\n"
 			: "421 too many connections, try again later "
@@ -149,10 +152,10 @@ set_limits(struct daemon *daemon, struct listener_limits *limits)
 {
 	struct smtp_config *config = smtp_server_config(daemon->server);
 
-	limits->max_connections = (unsigned)settings_number(
-	    config->settings, SETTING_maxdaemons);
-	limits->max_per_ip = (unsigned)settings_number(
-	    config->settings, SETTING_maxperip);
+	limits->max_connections =
+	    (unsigned)settings_number(config->settings, SETTING_maxdaemons);
+	limits->max_per_ip =
+	    (unsigned)settings_number(config->settings, SETTING_maxperip);
 	__atomic_store_n(&daemon->max_connections, limits->max_connections,
 	    __ATOMIC_RELAXED);
 	smtp_config_release(&config);
@@ -165,8 +168,8 @@ reload(struct daemon *daemon)
 	struct error err;
 
 	if (smtp_server_reload(daemon->server, &err) == -1) {
-		log_line("qmail-smtpd: error: the old settings stay: %s",
-		    err.text);
+		log_line(
+		    "qmail-smtpd: error: the old settings stay: %s", err.text);
 		return;
 	}
 	set_limits(daemon, &limits);
@@ -269,7 +272,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 	if (!listener_drain(daemon->listener, DRAIN_MS)) {
 		/* Their threads still use all this: only an exit is left. */
 		log_line("qmail-smtpd: %u sessions cut off: none had a "
-		    "message accepted that is not queued",
+			 "message accepted that is not queued",
 		    listener_connections(daemon->listener));
 		_exit(0);
 	}

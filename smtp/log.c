@@ -55,8 +55,8 @@ smtp_log_refused(const struct smtp_session *session, const char *what,
 }
 
 void
-smtp_log_result(const struct smtp_session *session, int result,
-    const char *reason)
+smtp_log_result(
+    const struct smtp_session *session, int result, const char *reason)
 {
 	const struct smtp_transaction *transaction = &session->transaction;
 	const struct smtp_message *message = &transaction->message;
@@ -77,7 +77,8 @@ smtp_log_result(const struct smtp_session *session, int result,
 		put_field(&buf, " HELO", session->helo);
 		put_field(&buf, " MAIL from", transaction->sender);
 		put_field(&buf, " RCPT", recipient->address);
-		buf_addf(&buf, " AUTH <%s> Size: %llu TLS=%s qp %lu id "
+		buf_addf(&buf,
+		    " AUTH <%s> Size: %llu TLS=%s qp %lu id "
 		    "%lld.%lu",
 		    recipient->is_relayed ? "auth-ip/pop" : "local-rcpt",
 		    (unsigned long long)message->size_bytes,

@@ -57,8 +57,8 @@ write_received(struct smtp_session *session)
 	    : session->config->name[0] != '\0' ? session->config->name
 	    : peer->local_ip[0] != '\0'	       ? peer->local_ip
 					       : "unknown";
-	snprintf(id, sizeof(id), "%lld.%lu", (long long)message->when,
-	    message->qp);
+	snprintf(
+	    id, sizeof(id), "%lld.%lu", (long long)message->when, message->qp);
 	buf_init(&buf);
 	smtp_received_put(&buf, &received);
 	result = sink_write(session->transaction.sink, buf.data, buf.length);
@@ -71,12 +71,8 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	struct smtp_message *message = &transaction->message;
-	int result = smtp_transaction_open_sink(session);
+	int result;
 
-	if (result == QQ_OK)
-		result = sink_begin(transaction->sink);
-	if (result != QQ_OK)
-		return result;
 	*message = (struct smtp_message){
 		.hops = SMTP_HOPS_INIT,
 		.max_bytes = transaction->max_bytes == 0
@@ -88,7 +84,14 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.qp = smtp_server_next_qp(session->server),
 	};
 	smtp_body_init(&message->body, is_dotted, store, session);
-	return write_received(session);
+	result = smtp_transaction_open_sink(session);
+	if (result == QQ_OK)
+		result = sink_begin(transaction->sink);
+	if (result == QQ_OK)
+		result = write_received(session);
+	if (result != QQ_OK)
+		smtp_log_result(session, result, qq_text(result));
+	return result;
 }
 
 /* One reply; to LMTP's end of a message one for each recipient (RFC 2033). */
@@ -111,14 +114,13 @@ refuse(struct smtp_session *session, bool is_end)
 		 * The reference has 451 (#4.6.0) here.  The bytes will be the
 		 * same next time, so that would only keep the sender waiting.
 		 */
-		smtp_log_refused(session, "Bare LF received", NULL, NULL,
-		    NULL);
+		smtp_log_refused(session, "Bare LF received", NULL, NULL, NULL);
 		while (replies-- > 0)
 			smtp_reply(session, 554, "5.6.0",
 			    "Sorry, I received Bare LF.");
 	} else if (message->size_bytes > message->max_bytes) {
-		smtp_log_refused(session, "data size exceeded", NULL, NULL,
-		    NULL);
+		smtp_log_refused(
+		    session, "data size exceeded", NULL, NULL, NULL);
 		while (replies-- > 0)
 			smtp_reply(session, 552, "5.3.4",
 			    "sorry, that message size exceeds my databytes "

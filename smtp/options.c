@@ -28,14 +28,18 @@ parse_listen(struct smtp_options *options, const char *text, struct error *err)
 	uint64_t port;
 
 	if (colon == NULL || !scan_u64(colon + 1, UINT16_MAX, &port))
-		return error_set(err, "'--listen %s' has no port of 0 to "
-		    "65535; write ADDRESS:PORT", text);
+		return error_set(err,
+		    "'--listen %s' has no port of 0 to "
+		    "65535; write ADDRESS:PORT",
+		    text);
 	if (end > start + 1 && *start == '[' && end[-1] == ']') {
 		start++;
 		end--;
 	} else if (memchr(start, ':', (size_t)(end - start)) != NULL)
-		return error_set(err, "'--listen %s': an IPv6 address needs "
-		    "brackets, [ADDRESS]:PORT", text);
+		return error_set(err,
+		    "'--listen %s': an IPv6 address needs "
+		    "brackets, [ADDRESS]:PORT",
+		    text);
 	if ((size_t)(end - start) < sizeof(options->address)) {
 		memcpy(options->address, start, (size_t)(end - start));
 		options->address[end - start] = '\0';
@@ -44,13 +48,15 @@ parse_listen(struct smtp_options *options, const char *text, struct error *err)
 		if (is_address(options->address))
 			return 0;
 	}
-	return error_set(err, "'--listen %s' has no numeric address; write "
-	    "for example 0.0.0.0:25 or [::]:25", text);
+	return error_set(err,
+	    "'--listen %s' has no numeric address; write "
+	    "for example 0.0.0.0:25 or [::]:25",
+	    text);
 }
 
 int
-smtp_options_parse(struct smtp_options *options, char *const *args,
-    struct error *err)
+smtp_options_parse(
+    struct smtp_options *options, char *const *args, struct error *err)
 {
 	const char *smtps = getenv("SMTPS");
 	bool *flag;
@@ -59,8 +65,7 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		.kind.has_tls_first = smtps != NULL && smtps[0] != '\0',
 	};
 	for (; *args != NULL; args++) {
-		flag = strcmp(*args, "--lmtp") == 0
-		    ? &options->kind.is_lmtp
+		flag = strcmp(*args, "--lmtp") == 0 ? &options->kind.is_lmtp
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
 		    : strcmp(*args, "--smtps") == 0

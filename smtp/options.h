@@ -12,8 +12,8 @@
 struct smtp_options {
 	bool is_listener; /* else one connection on fd 0 and 1 */
 	char address[64]; /* numeric; "" for every address */
-	uint16_t port;    /* 0: the kernel picks */
-	bool is_shared;   /* other processes listen there, too */
+	uint16_t port;	  /* 0: the kernel picks */
+	bool is_shared;	  /* other processes listen there, too */
 	struct smtp_kind kind;
 };
 
@@ -21,7 +21,7 @@ struct smtp_options {
  * Reads the arguments (without the program's name, NULL-ended) and the
  * variable SMTPS.  0, or -1 with the reason.
  */
-int smtp_options_parse(struct smtp_options *options, char *const *args,
-    struct error *err);
+int smtp_options_parse(
+    struct smtp_options *options, char *const *args, struct error *err);
 
 #endif

@@ -76,15 +76,16 @@ next_param(const char **at_inout, const char *end, struct param *param)
 	if (at == end)
 		return 0;
 	param->name = at;
-	while (at < end && (is_letter(*at) || (*at >= '0' && *at <= '9') ||
-			       (*at == '-' && at > param->name)))
+	while (at < end &&
+	    (is_letter(*at) || (*at >= '0' && *at <= '9') ||
+		(*at == '-' && at > param->name)))
 		at++;
 	param->name_length = (size_t)(at - param->name);
 	param->value = NULL;
 	param->value_length = 0;
 	if (param->name_length > 0 && at < end && *at == '=') {
 		param->value = ++at;
-		while (at < end && *at > ' ' && *at != '=' && *at != 127)
+		while (at<end && * at> ' ' && *at != '=' && *at != 127)
 			at++;
 		param->value_length = (size_t)(at - param->value);
 		if (param->value_length == 0)
@@ -108,14 +109,14 @@ parse_size(const struct param *param, struct smtp_mail_params *params)
 			return false;
 	params->has_size = true;
 	params->size_bytes = UINT64_MAX;
-	scan_u64n(param->value, param->value_length, UINT64_MAX,
-	    &params->size_bytes);
+	scan_u64n(
+	    param->value, param->value_length, UINT64_MAX, &params->size_bytes);
 	return true;
 }
 
 enum smtp_params_result
-smtp_mail_params_parse(const char *text, size_t length,
-    struct smtp_mail_params *params_out)
+smtp_mail_params_parse(
+    const char *text, size_t length, struct smtp_mail_params *params_out)
 {
 	const char *end = text + length;
 	bool has_body = false;
@@ -127,19 +128,18 @@ smtp_mail_params_parse(const char *text, size_t length,
 		if (smtp_word_is(param.name, param.name_length, "SIZE")) {
 			if (!parse_size(&param, params_out))
 				return SMTP_PARAMS_SYNTAX;
-		} else if (smtp_word_is(param.name, param.name_length,
-			       "BODY")) {
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "BODY")) {
 			if (has_body || param.value == NULL)
 				return SMTP_PARAMS_SYNTAX;
 			has_body = true;
-			params_out->is_8bit = smtp_word_is(param.value,
-			    param.value_length, "8BITMIME");
-			if (!params_out->is_8bit &&
-			    !smtp_word_is(param.value, param.value_length,
-				"7BIT"))
+			if (!smtp_word_is(
+				param.value, param.value_length, "8BITMIME") &&
+			    !smtp_word_is(
+				param.value, param.value_length, "7BIT"))
 				return SMTP_PARAMS_UNKNOWN;
-		} else if (smtp_word_is(param.name, param.name_length,
-			       "SMTPUTF8")) {
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "SMTPUTF8")) {
 			if (params_out->is_utf8 || param.value != NULL)
 				return SMTP_PARAMS_SYNTAX;
 			params_out->is_utf8 = true;

@@ -19,8 +19,8 @@ struct smtp_line {
  * Splits a line that ends in LF or CRLF.  False when it holds a control
  * character or begins with no verb (letters).
  */
-bool smtp_line_parse(const char *text, size_t length,
-    struct smtp_line *line_out);
+bool smtp_line_parse(
+    const char *text, size_t length, struct smtp_line *line_out);
 
 bool smtp_word_is(const char *text, size_t length, const char *word);
 
@@ -33,14 +33,15 @@ enum smtp_params_result {
 struct smtp_mail_params {
 	bool has_size;
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
-	bool is_8bit;        /* BODY=8BITMIME */
-	bool is_utf8;        /* SMTPUTF8 */
+	bool is_utf8;	     /* SMTPUTF8 */
 };
 
-/* What follows the path of MAIL.  RCPT has no parameters we know. */
-enum smtp_params_result smtp_mail_params_parse(const char *text,
-    size_t length, struct smtp_mail_params *params_out);
-enum smtp_params_result smtp_rcpt_params_parse(const char *text,
-    size_t length);
+/*
+ * What follows the path of MAIL.  BODY= is checked and makes no difference:
+ * content is stored as it comes.  RCPT has no parameters we know.
+ */
+enum smtp_params_result smtp_mail_params_parse(
+    const char *text, size_t length, struct smtp_mail_params *params_out);
+enum smtp_params_result smtp_rcpt_params_parse(const char *text, size_t length);
 
 #endif

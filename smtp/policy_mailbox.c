@@ -89,16 +89,16 @@ refuse(struct smtp_session *session, const struct smtp_address *address,
 	bool is_sender_shown = smtp_text_is_plain(sender) &&
 	    strlen(sender) + strlen(address->text) < 400;
 
-	smtp_log_refused(session, "Invalid RECIPIENT address", "RCPT",
-	    address->text, text);
+	smtp_log_refused(
+	    session, "Invalid RECIPIENT address", "RCPT", address->text, text);
 	if (is_shown)
 		smtp_reply(session, 550, status, "sorry, %s%smailbox <%s> %s",
 		    is_sender_shown ? sender : "",
 		    is_sender_shown && sender[0] != '\0' ? " " : "",
 		    address->text, text);
 	else
-		smtp_reply(session, 550, status, "sorry, this mailbox %s",
-		    text);
+		smtp_reply(
+		    session, 550, status, "sorry, this mailbox %s", text);
 }
 
 /* MAX_RCPT_ERRCOUNT, or what a session may try. */
@@ -114,8 +114,8 @@ count_refusal(struct smtp_session *session, const struct smtp_address *address)
 		return;
 	smtp_log_refused(session, "Too many Invalid RECIPIENTS", "last RCPT",
 	    address->text, NULL);
-	smtp_reply(session, 421, "4.7.1",
-	    "too many invalid addresses, goodbye");
+	smtp_reply(
+	    session, 421, "4.7.1", "too many invalid addresses, goodbye");
 	session->is_over = true;
 }
 
@@ -131,8 +131,8 @@ is_asked_for(struct smtp_session *session, const struct smtp_address *address)
 }
 
 bool
-smtp_policy_mailbox(struct smtp_session *session,
-    const struct smtp_address *address)
+smtp_policy_mailbox(
+    struct smtp_session *session, const struct smtp_address *address)
 {
 	enum mailbox_state state;
 	struct error err;
@@ -153,7 +153,7 @@ smtp_policy_mailbox(struct smtp_session *session,
 		break;
 	}
 	smtp_log(session, "cannot look up the recipient: %s", err.text);
-	smtp_reply(session, 451, "4.3.2",
-	    "Sorry, I got a temporary database error");
+	smtp_reply(
+	    session, 451, "4.3.2", "Sorry, I got a temporary database error");
 	return false;
 }

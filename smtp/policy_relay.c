@@ -18,12 +18,12 @@ smtp_policy_relay(struct smtp_session *session,
 	if (address->domain == NULL) {
 		if (may_relay || strcasecmp(address->text, "postmaster") == 0)
 			return true;
-		smtp_reply_error(session, 555, "5.1.3",
-		    "syntax error in address");
+		smtp_reply_error(
+		    session, 555, "5.1.3", "syntax error in address");
 		return false;
 	}
-	found = rcpthosts_match(session->config->rcpthosts, address->text,
-	    &err);
+	found =
+	    rcpthosts_match(session->config->rcpthosts, address->text, &err);
 	if (found == 1)
 		return true;
 	if (may_relay) {
@@ -37,9 +37,10 @@ smtp_policy_relay(struct smtp_session *session,
 		    "Sorry, I'm unable to read controls");
 		return false;
 	}
-	smtp_log_refused(session, "Invalid RELAY client", "RCPT",
-	    address->text, NULL);
-	smtp_reply(session, 553, "5.7.1", "sorry, that domain isn't in my "
+	smtp_log_refused(
+	    session, "Invalid RELAY client", "RCPT", address->text, NULL);
+	smtp_reply(session, 553, "5.7.1",
+	    "sorry, that domain isn't in my "
 	    "list of allowed rcpthosts");
 	return false;
 }

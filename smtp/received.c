@@ -28,8 +28,8 @@ put_protocol(struct buf *buf, const struct smtp_received *received)
 	else if (received->is_lmtp)
 		buf_adds(buf, "LMTP");
 	else
-		buf_adds(buf, has_tls || received->is_extended ? "ESMTP"
-							       : "SMTP");
+		buf_adds(
+		    buf, has_tls || received->is_extended ? "ESMTP" : "SMTP");
 	if (has_tls)
 		buf_addc(buf, 'S');
 }

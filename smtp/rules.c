@@ -24,8 +24,8 @@ reopen(struct smtp_rules *rules, struct error *err)
 	int found = cdbmap_open(rules->path, &map, err);
 
 	if (found == 0 && rules->is_required)
-		return error_set(err, "no file '%s'; make it with tcprules",
-		    rules->path);
+		return error_set(
+		    err, "no file '%s'; make it with tcprules", rules->path);
 	if (found == -1)
 		return -1;
 	cdbmap_free(&rules->map);

@@ -17,8 +17,8 @@ struct smtp_rules;
  * A path of which nothing exists means that everybody may connect, unless the
  * file is_required.  NULL, with the reason, when it cannot be read.
  */
-struct smtp_rules *smtp_rules_new(const char *path, bool is_required,
-    struct error *err);
+struct smtp_rules *smtp_rules_new(
+    const char *path, bool is_required, struct error *err);
 void smtp_rules_free(struct smtp_rules **rules);
 
 /*

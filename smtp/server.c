@@ -17,7 +17,7 @@ struct smtp_server {
 	struct smtp_kind kind;
 	struct sink_pool *sinks;
 	struct store *store;
-	unsigned long qp; /* changed by __atomic only */
+	unsigned long qp;     /* changed by __atomic only */
 	pthread_mutex_t lock; /* for what follows */
 	struct smtp_config *config;
 	struct smtp_presence *sessions;
@@ -34,8 +34,8 @@ set_sink_options(const struct smtp_server *server,
 }
 
 struct smtp_server *
-smtp_server_new(const struct home *home, const struct smtp_kind *kind,
-    struct error *err)
+smtp_server_new(
+    const struct home *home, const struct smtp_kind *kind, struct error *err)
 {
 	struct smtp_server *server = xcalloc(1, sizeof(*server));
 	struct sink_options options;
@@ -75,8 +75,8 @@ smtp_server_free(struct smtp_server **server_in)
 int
 smtp_server_reload(struct smtp_server *server, struct error *err)
 {
-	struct smtp_config *config = smtp_config_new(
-	    server->home, server->kind.has_tls_first, err);
+	struct smtp_config *config =
+	    smtp_config_new(server->home, server->kind.has_tls_first, err);
 	struct smtp_config *old;
 	struct sink_options options;
 

@@ -16,7 +16,7 @@
 
 /* What the command line chose, for the life of the process. */
 struct smtp_kind {
-	bool is_lmtp;       /* RFC 2033 */
+	bool is_lmtp;	    /* RFC 2033 */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 };
@@ -24,8 +24,8 @@ struct smtp_kind {
 struct smtp_server;
 
 /* home is borrowed.  NULL, with the reason, when the settings are bad. */
-struct smtp_server *smtp_server_new(const struct home *home,
-    const struct smtp_kind *kind, struct error *err);
+struct smtp_server *smtp_server_new(
+    const struct home *home, const struct smtp_kind *kind, struct error *err);
 void smtp_server_free(struct smtp_server **server);
 
 /* Reads settings, rules and certificate again.  -1: the old ones stay. */
@@ -51,15 +51,15 @@ struct smtp_presence {
 	bool is_waiting;
 };
 
-void smtp_server_enter(struct smtp_server *server,
-    struct smtp_presence *presence);
-void smtp_server_leave(struct smtp_server *server,
-    struct smtp_presence *presence);
+void smtp_server_enter(
+    struct smtp_server *server, struct smtp_presence *presence);
+void smtp_server_leave(
+    struct smtp_server *server, struct smtp_presence *presence);
 /* False when the server has stopped: do not read, say goodbye. */
-bool smtp_server_wait(struct smtp_server *server,
-    struct smtp_presence *presence);
-void smtp_server_resume(struct smtp_server *server,
-    struct smtp_presence *presence);
+bool smtp_server_wait(
+    struct smtp_server *server, struct smtp_presence *presence);
+void smtp_server_resume(
+    struct smtp_server *server, struct smtp_presence *presence);
 
 bool smtp_server_has_stopped(struct smtp_server *server);
 

@@ -15,8 +15,8 @@ smtp_reply_line(struct smtp_session *session, int code, bool is_last,
     const char *status, const char *text)
 {
 	char line[SMTP_REPLY_MAX + 1];
-	size_t length = smtp_reply_format(line, code, is_last,
-	    session->has_status ? status : NULL, text);
+	size_t length = smtp_reply_format(
+	    line, code, is_last, session->has_status ? status : NULL, text);
 
 	stream_write(session->stream, line, length);
 }
@@ -104,8 +104,8 @@ say_goodbye(struct smtp_session *session)
  * when the server stops.
  */
 static enum stream_result
-read_line(struct smtp_session *session, const char **line_out,
-    size_t *length_out)
+read_line(
+    struct smtp_session *session, const char **line_out, size_t *length_out)
 {
 	bool is_between = !session->transaction.is_open;
 	enum stream_result result;
@@ -119,8 +119,8 @@ read_line(struct smtp_session *session, const char **line_out,
 		say_goodbye(session);
 		return STREAM_CLOSED;
 	}
-	result = stream_read_line(session->stream, session->config->maxcmdlen,
-	    line_out, length_out);
+	result = stream_read_line(
+	    session->stream, session->config->maxcmdlen, line_out, length_out);
 	if (is_between)
 		smtp_server_resume(session->server, &session->presence);
 	if (result == STREAM_CLOSED && is_between &&
@@ -145,8 +145,8 @@ serve_command(struct smtp_session *session)
 	else if (result != STREAM_OK)
 		smtp_session_lost(session, result);
 	else if (!smtp_line_parse(text, length, &line))
-		smtp_reply_error(session, 500, "5.5.2",
-		    "this is not a command");
+		smtp_reply_error(
+		    session, 500, "5.5.2", "this is not a command");
 	else
 		smtp_dispatch(session, &line);
 }

@@ -32,10 +32,10 @@ enum {
 struct smtp_message {
 	struct smtp_body body;
 	struct smtp_hops hops;
-	uint64_t size_bytes;  /* as stored, without our Received field */
-	uint64_t max_bytes;   /* UINT64_MAX: no limit */
+	uint64_t size_bytes; /* as stored, without our Received field */
+	uint64_t max_bytes;  /* UINT64_MAX: no limit */
 	bool allows_bare_lf;
-	int sink_result;      /* enum qq */
+	int sink_result; /* enum qq */
 	time_t when;
 	unsigned long qp;
 };
@@ -47,7 +47,7 @@ struct smtp_recipient {
 
 /* From MAIL to the end of DATA; zeroed in between. */
 struct smtp_transaction {
-	bool is_open;   /* MAIL was accepted */
+	bool is_open;	/* MAIL was accepted */
 	bool has_chunk; /* BDAT has begun */
 	bool is_utf8;
 	struct arena arena; /* for all texts */
@@ -84,7 +84,8 @@ struct smtp_session {
 /* session.c */
 /*
  * Sends one line: code, the enhanced status if the client was told of those,
- * and the text; 4yz and 5yz replies end in the status in qmail's form, (#5.7.1).
+ * and the text; 4yz and 5yz replies end in the status in qmail's form,
+ * (#5.7.1).
  */
 void smtp_reply(struct smtp_session *session, int code, const char *status,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -95,8 +96,7 @@ void smtp_reply_line(struct smtp_session *session, int code, bool is_last,
 void smtp_reply_error(struct smtp_session *session, int code,
     const char *status, const char *text);
 /* The input has ended or failed: logs it, tells the client if it may hear. */
-void smtp_session_lost(struct smtp_session *session,
-    enum stream_result result);
+void smtp_session_lost(struct smtp_session *session, enum stream_result result);
 
 /* log.c: "qmail-smtpd: pid P from IP ..." */
 void smtp_log(const struct smtp_session *session, const char *format, ...)
@@ -108,8 +108,8 @@ void smtp_log(const struct smtp_session *session, const char *format, ...)
 void smtp_log_refused(const struct smtp_session *session, const char *what,
     const char *recipient_word, const char *recipient, const char *state);
 /* One line per recipient: accepted (QQ_OK), or why the queue refused. */
-void smtp_log_result(const struct smtp_session *session, int result,
-    const char *reason);
+void smtp_log_result(
+    const struct smtp_session *session, int result, const char *reason);
 
 /* transaction.c */
 void smtp_transaction_reset(struct smtp_session *session);
@@ -120,16 +120,15 @@ struct vars *smtp_transaction_own_vars(struct smtp_session *session);
 /* A number of the variables over standard.  0, or -1 when it is none. */
 int smtp_transaction_number(struct smtp_session *session, const char *name,
     uint64_t standard, uint64_t *value_out);
-void smtp_transaction_add(struct smtp_session *session, const char *address,
-    bool is_relayed);
+void smtp_transaction_add(
+    struct smtp_session *session, const char *address, bool is_relayed);
 /* Opens the sink if it is not yet.  enum qq. */
 int smtp_transaction_open_sink(struct smtp_session *session);
 /* The reply for a result of the sink; text as from qq_text(). */
-void smtp_reply_qq(struct smtp_session *session, int result,
-    const char *text);
+void smtp_reply_qq(struct smtp_session *session, int result, const char *text);
 
 /* message.c */
-/* Begins to store: enum qq. */
+/* Begins to store: enum qq, logged unless QQ_OK. */
 int smtp_message_begin(struct smtp_session *session, bool is_dotted);
 /* What is wrong with it so far was said (true), and the message is given up. */
 bool smtp_message_refuse(struct smtp_session *session);
@@ -153,25 +152,25 @@ void smtp_cmd_noop(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_quit(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_rset(struct smtp_session *session, const struct smtp_line *line);
-void smtp_cmd_starttls(struct smtp_session *session,
-    const struct smtp_line *line);
-void smtp_cmd_unsupported(struct smtp_session *session,
-    const struct smtp_line *line);
+void smtp_cmd_starttls(
+    struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_unsupported(
+    struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line);
 
 /*
  * cmd_mail.c: reads "FROM:" or "TO:" and the path behind it, and replies if
  * that is not well.  False then.  *params_out is where the parameters begin.
  */
-bool smtp_read_path(struct smtp_session *session,
-    const struct smtp_line *line, const char *keyword,
-    struct smtp_address *address_out, const char **params_out);
+bool smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
+    const char *keyword, struct smtp_address *address_out,
+    const char **params_out);
 
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,
     const struct smtp_address *address, bool *is_relayed_out);
 /* policy_mailbox.c: is there such a mailbox?  Replies when there is not. */
-bool smtp_policy_mailbox(struct smtp_session *session,
-    const struct smtp_address *address);
+bool smtp_policy_mailbox(
+    struct smtp_session *session, const struct smtp_address *address);
 
 #endif

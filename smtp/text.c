@@ -40,8 +40,7 @@ bool
 smtp_text_is_plain(const char *text)
 {
 	for (; *text != '\0'; text++)
-		if (*text <= ' ' || *text > '~' || *text == '<' ||
-		    *text == '>')
+		if (*text <= ' ' || *text > '~' || *text == '<' || *text == '>')
 			return false;
 	return true;
 }

@@ -55,14 +55,16 @@ smtp_transaction_number(struct smtp_session *session, const char *name,
 	if (text == NULL || text[0] == '\0' ||
 	    scan_u64(text, INT64_MAX, value_out))
 		return 0;
-	smtp_log(session, "variable %s is no number: correct the access rules "
-	    "or envrules", name);
+	smtp_log(session,
+	    "variable %s is no number: correct the access rules "
+	    "or envrules",
+	    name);
 	return -1;
 }
 
 void
-smtp_transaction_add(struct smtp_session *session, const char *address,
-    bool is_relayed)
+smtp_transaction_add(
+    struct smtp_session *session, const char *address, bool is_relayed)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	size_t count = transaction->recipient_count;

@@ -72,8 +72,8 @@ smtp_dispatch(struct smtp_session *session, const struct smtp_line *line)
 	const struct verb *verb = find_verb(session, line);
 
 	if (verb == NULL)
-		smtp_reply_error(session, 502, "5.5.2",
-		    "command not recognized");
+		smtp_reply_error(
+		    session, 502, "5.5.2", "command not recognized");
 	else if (verb->argument == ARGUMENT_NONE && line->argument_length > 0)
 		smtp_reply_error(session, 501, "5.5.4",
 		    "Syntax error (no parameters allowed)");
@@ -82,8 +82,8 @@ smtp_dispatch(struct smtp_session *session, const struct smtp_line *line)
 		smtp_reply_error(session, 501, "5.5.4",
 		    "Syntax error (a parameter is needed)");
 	else if (verb->needs_hello && !session->has_hello)
-		smtp_reply_error(session, 503, "5.5.4",
-		    "Polite people say hello first");
+		smtp_reply_error(
+		    session, 503, "5.5.4", "Polite people say hello first");
 	else
 		verb->act(session, line);
 }

@@ -14,8 +14,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct smtp_address address;
 	size_t used, length, i;
-	enum smtp_address_result result = smtp_address_parse(
-	    (const char *)data, size, &address, &used);
+	enum smtp_address_result result =
+	    smtp_address_parse((const char *)data, size, &address, &used);
 
 	assert(used <= size);
 	length = strlen(address.text);
@@ -25,8 +25,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < length; i++) {
 		assert((unsigned char)address.text[i] >= ' ');
 		assert(address.text[i] != 127);
-		assert(address.is_utf8 ||
-		    (unsigned char)address.text[i] < 128);
+		assert(address.is_utf8 || (unsigned char)address.text[i] < 128);
 	}
 	if (address.domain != NULL) {
 		assert(address.domain == strrchr(address.text, '@') + 1);

@@ -76,8 +76,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		assert(used <= piece && (has_ended || used == piece));
 		at += used;
 	}
-	wanted_used = read_plainly(
-	    data, size, is_dotted, &wanted, &wanted_end);
+	wanted_used = read_plainly(data, size, is_dotted, &wanted, &wanted_end);
 	assert(has_ended == wanted_end && at == wanted_used);
 	/* Without an end, only a CR that came last may be held back. */
 	if (!has_ended && body.state == SMTP_BODY_DOT_CR)

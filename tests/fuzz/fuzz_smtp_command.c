@@ -19,8 +19,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!smtp_line_parse((const char *)data, size, &line))
 		return 0;
 	assert(line.verb_length > 0);
-	assert(line.argument + line.argument_length <=
-	    (const char *)data + size);
+	assert(
+	    line.argument + line.argument_length <= (const char *)data + size);
 	for (i = 0; i < line.argument_length; i++)
 		assert((unsigned char)line.argument[i] >= ' ' ||
 		    line.argument[i] == '\t');

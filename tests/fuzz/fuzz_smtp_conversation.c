@@ -138,8 +138,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	accepted = check_replies(&replies);
 	/* LMTP answers for each recipient. */
 	if (kind != 1)
-		assert(accepted <=
-		    count_ends((const char *)data + 1, size - 1));
+		assert(
+		    accepted <= count_ends((const char *)data + 1, size - 1));
 	buf_release(&replies);
 	vars_release(&vars);
 	close(in);

@@ -355,6 +355,7 @@ def test_no_queue_no_mail(node):
             assert str(reply) == (
                 "452 4.3.0 qq write error or disk full (#4.3.0)")
             assert client.say("DATA").code == 503
+        server.wait_log("disk full .*: MAIL from <a@b> RCPT <alice@")
     node.svctool("stop")
     try:
         with smtpd(node) as server, server.client() as client:
@@ -363,6 +364,7 @@ def test_no_queue_no_mail(node):
             codes = [client.say("RCPT TO:<alice@example.test>").code,
                      client.say("DATA").code]
             assert codes[0] == 451 or codes[1] == 451, codes
+            server.wait_log(r"qmail-smtpd: pid \d+ from 127.*qq .*RCPT <alice@")
     finally:
         node.up()
     node.send()

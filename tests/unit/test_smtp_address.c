@@ -29,16 +29,16 @@ static const struct row rows[] = {
 	{ "a@b SIZE=1", SMTP_ADDRESS_OK, "a@b", "b", " SIZE=1" },
 	{ "a@b", SMTP_ADDRESS_OK, "a@b", "b", "" },
 	{ "<postmaster>", SMTP_ADDRESS_OK, "postmaster", NULL, "" },
-	{ "<PostMaster@Example.ORG>", SMTP_ADDRESS_OK,
-	    "PostMaster@Example.ORG", "Example.ORG", "" },
+	{ "<PostMaster@Example.ORG>", SMTP_ADDRESS_OK, "PostMaster@Example.ORG",
+	    "Example.ORG", "" },
 	{ "<@x.example,@y.example:a@b>", SMTP_ADDRESS_OK, "a@b", "b", "" },
 	{ "<@[192.0.2.1]:a@b>", SMTP_ADDRESS_OK, "a@b", "b", "" },
 	{ "<@x.example:postmaster>", SMTP_ADDRESS_OK, "postmaster", NULL, "" },
 	{ "<\"john smith\"@b>", SMTP_ADDRESS_OK, "john smith@b", "b", "" },
 	{ "<\"a@c\"@b>", SMTP_ADDRESS_OK, "a@c@b", "b", "" },
 	{ "<\"a\\\"\\\\b>\"@b>", SMTP_ADDRESS_OK, "a\"\\b>@b", "b", "" },
-	{ "<!#$%&'*+-/=?^_`{|}~@b>", SMTP_ADDRESS_OK,
-	    "!#$%&'*+-/=?^_`{|}~@b", "b", "" },
+	{ "<!#$%&'*+-/=?^_`{|}~@b>", SMTP_ADDRESS_OK, "!#$%&'*+-/=?^_`{|}~@b",
+	    "b", "" },
 	{ "<a..b.@c>", SMTP_ADDRESS_OK, "a..b.@c", "c", "" },
 	{ "<a@[192.0.2.1]>", SMTP_ADDRESS_OK, "a@[192.0.2.1]", "[192.0.2.1]",
 	    "" },
@@ -95,8 +95,8 @@ static const struct row rows[] = {
 
 /* In memory of exactly its size, so that sanitizers see a byte too many. */
 static enum smtp_address_result
-parse(const char *path, size_t length, struct smtp_address *address,
-    size_t *used)
+parse(
+    const char *path, size_t length, struct smtp_address *address, size_t *used)
 {
 	char *copy = xmalloc(length == 0 ? 1 : length);
 	enum smtp_address_result result;
@@ -117,8 +117,8 @@ paths(void **state)
 		const struct row *row = &rows[i];
 		struct smtp_address address;
 		size_t used;
-		enum smtp_address_result result = parse(row->path,
-		    strlen(row->path), &address, &used);
+		enum smtp_address_result result =
+		    parse(row->path, strlen(row->path), &address, &used);
 
 		if (result != row->wanted)
 			fail_msg("'%s': result %d, wanted %d", row->path,
@@ -170,14 +170,14 @@ nul_bytes_are_no_address(void **state)
 	size_t used;
 
 	(void)state;
-	assert_int_equal(parse("<a\0b@c>", 7, &address, &used),
-	    SMTP_ADDRESS_SYNTAX);
-	assert_int_equal(parse("<a@b\0c>", 7, &address, &used),
-	    SMTP_ADDRESS_SYNTAX);
+	assert_int_equal(
+	    parse("<a\0b@c>", 7, &address, &used), SMTP_ADDRESS_SYNTAX);
+	assert_int_equal(
+	    parse("<a@b\0c>", 7, &address, &used), SMTP_ADDRESS_SYNTAX);
 	assert_int_equal(parse("<a@[192.0.2.1\0]>", 16, &address, &used),
 	    SMTP_ADDRESS_SYNTAX);
-	assert_int_equal(parse("<\"\0\"@b>", 7, &address, &used),
-	    SMTP_ADDRESS_SYNTAX);
+	assert_int_equal(
+	    parse("<\"\0\"@b>", 7, &address, &used), SMTP_ADDRESS_SYNTAX);
 }
 
 /* Local part of local bytes, a domain of labels of label bytes. */

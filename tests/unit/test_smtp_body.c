@@ -47,10 +47,8 @@ static const struct row rows[] = {
 	{ "CRLF.CRCRLF", "\r\n.\r\r\nb\r\n.\r\n", "\n\r\nb\n", 0, false,
 	    false },
 	{ "CRCRLF.CRLF", "a\r\r\n.\r\n", "a\r\n", 0, false, false },
-	{ "LFLF.CRLF", "a\n\n.\r\nb\r\n.\r\n", "a\n\n.\nb\n", 0, true,
-	    false },
-	{ "LFCR.CRLF", "a\n\r.\r\nb\r\n.\r\n", "a\n\r.\nb\n", 0, true,
-	    false },
+	{ "LFLF.CRLF", "a\n\n.\r\nb\r\n.\r\n", "a\n\n.\nb\n", 0, true, false },
+	{ "LFCR.CRLF", "a\n\r.\r\nb\r\n.\r\n", "a\n\r.\nb\n", 0, true, false },
 	{ "CRLF.CRLF after LF", "a\nb\r\n.\r\n", "a\nb\n", 0, true, false },
 	{ "only CRs", "\r\r\r\n.\r\n", "\r\r\n", 0, false, false },
 	{ "CR at the end", "a\r", "a", -1, false, false },
@@ -109,8 +107,7 @@ every_cut(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		for (cut1 = 0; cut1 <= strlen(rows[i].input); cut1++)
-			for (cut2 = cut1; cut2 <= strlen(rows[i].input);
-			     cut2++)
+			for (cut2 = cut1; cut2 <= strlen(rows[i].input); cut2++)
 				run_row(&rows[i], cut1, cut2);
 }
 
@@ -134,8 +131,8 @@ nul_bytes_and_long_lines_survive(void **state)
 		size_t piece = SIZE + 5 - at;
 
 		assert_false(has_ended);
-		has_ended = smtp_body_read(&body, input + at,
-		    piece > 4096 ? 4096 : piece, &used);
+		has_ended = smtp_body_read(
+		    &body, input + at, piece > 4096 ? 4096 : piece, &used);
 	}
 	assert_true(has_ended);
 	assert_int_equal(stored.length, SIZE + 1);
@@ -171,8 +168,8 @@ chunks_are_not_dotted(void **state)
 		for (j = 0; j < 3 && cases[i].pieces[j] != NULL; j++) {
 			const char *piece = cases[i].pieces[j];
 
-			assert_false(smtp_body_read(
-			    &body, piece, strlen(piece), &used));
+			assert_false(
+			    smtp_body_read(&body, piece, strlen(piece), &used));
 			assert_int_equal(used, strlen(piece));
 		}
 		smtp_body_finish(&body);

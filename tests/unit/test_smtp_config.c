@@ -103,8 +103,8 @@ what_is_wrong_is_named(void **state)
 		smtp_home_write(root, rows[i].file, rows[i].text);
 		assert_null(smtp_config_new(home, false, &err));
 		if (strstr(err.text, rows[i].wanted) == NULL)
-			fail_msg("'%s' is not in: %s", rows[i].wanted,
-			    err.text);
+			fail_msg(
+			    "'%s' is not in: %s", rows[i].wanted, err.text);
 		remove(path);
 		free(path);
 	}

@@ -36,8 +36,7 @@ put(const char *name, const char *text)
 {
 	char *path = xasprintf("%s/%s", root, name);
 
-	assert_int_equal(
-	    file_replace(path, text, strlen(text), 0644, NULL), 0);
+	assert_int_equal(file_replace(path, text, strlen(text), 0644, NULL), 0);
 	free(path);
 }
 
@@ -99,8 +98,8 @@ files_of_their_own(void **state)
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (smtp_domain_rule_takes(root, rows[i].local) !=
 		    rows[i].takes)
-			fail_msg("'%s': wanted %d", rows[i].local,
-			    rows[i].takes);
+			fail_msg(
+			    "'%s': wanted %d", rows[i].local, rows[i].takes);
 	whole = xcalloc(1, 300);
 	memset(whole, 'x', 299);
 	assert_false(smtp_domain_rule_takes(root, whole));

@@ -68,10 +68,10 @@ good_lines(void **state)
 		assert_int_equal(options.port, rows[i].port);
 		assert_int_equal(options.is_shared, rows[i].is_shared);
 		assert_int_equal(options.kind.is_lmtp, rows[i].is_lmtp);
-		assert_int_equal(options.kind.is_submission,
-		    rows[i].is_submission);
-		assert_int_equal(options.kind.has_tls_first,
-		    rows[i].has_tls_first);
+		assert_int_equal(
+		    options.kind.is_submission, rows[i].is_submission);
+		assert_int_equal(
+		    options.kind.has_tls_first, rows[i].has_tls_first);
 	}
 }
 
@@ -81,8 +81,8 @@ bad_lines(void **state)
 	static const char *const lines[] = { "--listen", "--listen x",
 		"--listen 127.0.0.1", "--listen 127.0.0.1:", "--listen 1:x",
 		"--listen 127.0.0.1:65536", "--listen ::1:25",
-		"--listen [::1:25", "--listen [x]:25",
-		"--listen localhost:25", "--lmtpx", "x",
+		"--listen [::1:25", "--listen [x]:25", "--listen localhost:25",
+		"--lmtpx", "x",
 		"--listen 111111111111111111111111111111111111111111111111111"
 		"1111111111111111111111111111111111:25" };
 	struct smtp_options options;

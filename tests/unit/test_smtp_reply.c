@@ -50,8 +50,8 @@ never_longer_than_512_octets(void **state)
 
 		text[length] = '\0';
 		made = smtp_reply_format(out, 550, true, "5.1.1", text);
-		assert_int_equal(made,
-		    wanted > SMTP_REPLY_MAX ? SMTP_REPLY_MAX : wanted);
+		assert_int_equal(
+		    made, wanted > SMTP_REPLY_MAX ? SMTP_REPLY_MAX : wanted);
 		assert_int_equal(strlen(out), made);
 		assert_string_equal(out + made - 2, "\r\n");
 		text[length] = 'x';

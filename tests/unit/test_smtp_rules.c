@@ -40,8 +40,8 @@ put_rule(const char *key, const char *value, size_t length)
 	struct cdbmap_writer *writer = cdbmap_writer_new(path, NULL);
 
 	assert_non_null(writer);
-	assert_int_equal(cdbmap_writer_add(writer, key, strlen(key), value,
-			     length, NULL),
+	assert_int_equal(
+	    cdbmap_writer_add(writer, key, strlen(key), value, length, NULL),
 	    0);
 	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
 }

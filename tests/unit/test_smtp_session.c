@@ -101,8 +101,7 @@ conversations(void **state)
 		{ "no end", HELLO MAIL RCPT "DATA\r\nx\r\n.",
 		    "220 250 250 250 354", false },
 		{ "two messages",
-		    HELLO MAIL RCPT "DATA\r\n.\r\n" MAIL RCPT
-				    "DATA\r\n.\r\n",
+		    HELLO MAIL RCPT "DATA\r\n.\r\n" MAIL RCPT "DATA\r\n.\r\n",
 		    "220 250 250 250 354 250 250 250 354 250", false },
 		{ "one transaction at a time", HELLO MAIL MAIL "RSET\r\n" MAIL,
 		    "220 250 250 503 250 250", false },
@@ -116,8 +115,9 @@ conversations(void **state)
 		    "220 250 250 250 250 250", false },
 		{ "chunk cut off", HELLO MAIL RCPT "BDAT 5\r\nx",
 		    "220 250 250 250", false },
-		{ "chunk then rcpt", HELLO MAIL RCPT "BDAT 1\r\nx" RCPT
-				     "DATA\r\nBDAT 0 LAST\r\n",
+		{ "chunk then rcpt",
+		    HELLO MAIL RCPT "BDAT 1\r\nx" RCPT
+				    "DATA\r\nBDAT 0 LAST\r\n",
 		    "220 250 250 250 250 503 503 250", false },
 		{ "chunk then hello",
 		    HELLO MAIL RCPT "BDAT 1\r\nx" HELLO "BDAT 0 LAST\r\n",
@@ -182,8 +182,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    conversations, setup, teardown),
+		cmocka_unit_test_setup_teardown(conversations, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    submission_needs_relayclient, setup, teardown),
 	};
