@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/dir.h"
@@ -90,6 +91,35 @@ out:
 	return map;
 }
 
+/*
+ * Writes the page once, so that the filesystem has given it a block: else the
+ * first write to the mapping would be SIGBUS when the disk is full.
+ */
+static int
+allocate_page(int fd)
+{
+	static const struct health_page empty;
+
+	if (fchmod(fd, 0644) == -1 ||
+	    pwrite(fd, &empty, sizeof(empty), 0) != sizeof(empty))
+		return -1;
+	return ftruncate(fd, sizeof(empty));
+}
+
+/* Memory instead of the file: mail goes on, and nobody hears how. */
+static struct health_map *
+map_unpublished(void)
+{
+	struct health_map *map = xmalloc(sizeof(*map));
+	void *page = mmap(NULL, sizeof(struct health_page),
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		fatal(111, "out of memory");
+	map->page = page;
+	return map;
+}
+
 struct health_map *
 health_map_create(const char *queue_dir, struct error *err)
 {
@@ -97,11 +127,14 @@ health_map_create(const char *queue_dir, struct error *err)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	struct health_map *map = NULL;
 
-	if (fd == -1 || fchmod(fd, 0644) == -1 ||
-	    ftruncate(fd, sizeof(struct health_page)) == -1)
-		error_sys(err, "cannot make '%s'", path);
-	else
+	if (fd != -1 && allocate_page(fd) == 0)
 		map = map_page(fd, PROT_READ | PROT_WRITE, err, path);
+	else if (errno == ENOSPC || errno == EDQUOT) {
+		log_line("warning: cannot make '%s': %m; the queue's health is "
+			 "not shown until it is restarted", path);
+		map = map_unpublished();
+	} else
+		error_sys(err, "cannot make '%s'", path);
 	if (map != NULL) {
 		map->page->version = HEALTH_VERSION;
 		map->page->size = sizeof(struct health_page);

@@ -65,7 +65,10 @@ void health_map_close(struct health_map **map);
 void health_map_read(const struct health_map *map, struct health *health_out,
     int64_t *age_ms_out);
 
-/* qmail-send's side: makes the file, and publishes to it. */
+/*
+ * qmail-send's side: makes the file, and publishes to it.  On a full disk that
+ * has never held it the log says so, and nothing is published.
+ */
 struct health_map *health_map_create(const char *queue_dir,
     struct error *err);
 void health_map_publish(struct health_map *map, const struct health *health);
