@@ -207,14 +207,14 @@ class Queue:
     # -- qmail-send
 
     def start(self, *wrapper, **env):
+        ran = self.log().count("running\n")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, BIN / "qmail-send", self.dir],
                 env=self.environment(**env), stderr=log, stdout=log,
                 stdin=subprocess.DEVNULL)
-        self.running = self.log().count("running\n") + 1
         wait_until(
-            lambda: self.log().count("running\n") >= self.running or
+            lambda: self.log().count("running\n") > ran or
             self.process.poll() is not None,
             lambda: f"qmail-send runs\n{self.log()}")
         assert self.process.poll() is None, self.log()
