@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* What qmail-queue reads on descriptor 1: the first byte says which form. */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "queue/envelope.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct buf record = BUF_INIT, again = BUF_INIT;
+	struct envelope envelope, same;
+	struct error err;
+	bool is_input;
+	size_t i;
+
+	if (size == 0)
+		return 0;
+	is_input = data[0] % 2 == 0;
+	buf_add(&record, data + 1, size - 1);
+	if (envelope_parse(record.data, record.length, is_input, &envelope,
+		&err) == 0) {
+		assert(strlen(envelope.header) < ENVELOPE_HEADER_MAX);
+		assert(strlen(envelope.sender) < ENVELOPE_ADDRESS_MAX);
+		/* What is written of it is read the same. */
+		envelope_format(&again, &envelope);
+		assert(envelope_parse(again.data, again.length, false, &same,
+			   &err) == 0);
+		assert(same.recipient_count == envelope.recipient_count);
+		assert(strcmp(same.sender, envelope.sender) == 0);
+		assert(strcmp(same.header, envelope.header) == 0);
+		for (i = 0; i < same.recipient_count; i++)
+			assert(strcmp(same.recipients[i],
+				   envelope.recipients[i]) == 0);
+		envelope_release(&same);
+		envelope_release(&envelope);
+	}
+	buf_release(&record);
+	buf_release(&again);
+	return 0;
+}
