@@ -152,11 +152,11 @@ def test_kept_descriptor_is_refused(queue):
 
 
 @pytest.mark.parametrize("name, packets", [
-    ("another version", [b"\x01\x02\0\0\0"]),
-    ("commit without open", [b"\x05" + b"\0" * 20]),
+    ("another version", [b"\x01\x63\0\0\0"]),
+    ("commit without open", [b"\x05" + b"\0" * 21]),
     ("envelope without open", [b"\x04\0\0\0\0"]),
     ("abort without open", [b"\x07"]),
-    ("open twice", [b"\x01\x01\0\0\0", b"\x01\x01\0\0\0"]),
+    ("open twice", [b"\x01\x02\0\0\0", b"\x01\x02\0\0\0"]),
     ("an answer", [b"\x02" + b"\0" * 8]),
     ("no packet", [b"\xff"]),
     ("too large", [b"\x01" * 70000]),
@@ -212,7 +212,7 @@ def test_a_hundred_clients_at_once(queue):
     for client in clients:
         record = b"Fs@x\0Tu@" + DOMAIN.encode() + b"\0"
         client.connection.send(
-            b"\x05" + (4).to_bytes(8, "little") + bytes(8) +
+            b"\x05" + (4).to_bytes(8, "little") + bytes(9) +
             len(record).to_bytes(4, "little") + record)
     assert {client.committed()[0] for client in clients} == {0}
     jobs = worker.wait_jobs(100)
