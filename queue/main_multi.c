@@ -35,5 +35,8 @@ main(int argc, char **argv)
 	}
 	log_line("fatal: cannot run '%s': %s",
 	    argc > 1 ? argv[1] : plain[0], strerror(errno));
+	if (plain[0] != standard)
+		free(plain[0]);
+	free(standard);
 	return QQ_EXEC;
 }

@@ -237,6 +237,7 @@ main(void)
 	    &way.err);
 	if (settings == NULL) {
 		log_line("fatal: %s", way.err.text);
+		home_free(&home);
 		return QQ_BAD_CONFIG;
 	}
 	sink_options_set(&options, settings, home);
