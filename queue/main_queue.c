@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -30,7 +31,8 @@ struct way {
 	struct sink *sink;
 	struct direct *direct;
 	struct error err;
-	uid_t uid; /* who called us, as logged */
+	uid_t uid;   /* who called us, as logged */
+	uid_t owner; /* whom a set-user-id bit makes us, for the files alone */
 };
 
 static void
@@ -48,6 +50,17 @@ write_way(struct way *way, const char *data, size_t length)
 	    : direct_write(way->direct, data, length, &way->err);
 }
 
+/* Did qmail-smtpd call us, as a user of its own? */
+static bool
+is_smtpd(uid_t uid)
+{
+	const char *name = identity_name(IDENTITY_SMTPD);
+	const struct passwd *pw = getpwnam(name);
+
+	return uid != 0 && pw != NULL && pw->pw_uid == uid &&
+	    strcmp(name, identity_name(IDENTITY_QUEUE)) != 0;
+}
+
 /* qmail's own Received line. */
 static int
 write_received(struct way *way)
@@ -56,8 +69,7 @@ write_received(struct way *way)
 	int length;
 
 	clock_date(time(NULL), date);
-	if (way->uid != 0 && way->uid != geteuid() &&
-	    way->uid == identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD))
+	if (is_smtpd(way->uid))
 		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
 		    "invoked from network); %s\n", (long)getpid(), date);
 	else
@@ -211,6 +223,10 @@ open_way(struct way *way, struct sink_pool *pool,
 	if (result == QQ_OK || result == QQ_WRITE_ERROR)
 		return result;
 	sink_abort(&way->sink);
+	if (seteuid(way->owner) == -1) {
+		error_sys(&way->err, "cannot become the queue's user");
+		return QQ_NETWORK;
+	}
 	/* qmail-send must be able to read what root writes. */
 	if (identity_become(IDENTITY_QUEUE, &way->err) == -1)
 		return QQ_NETWORK;
@@ -224,10 +240,13 @@ main(void)
 	struct settings *settings;
 	struct sink_options options;
 	struct sink_pool *pool;
-	struct way way = { .uid = getuid() };
+	struct way way = { .uid = getuid(), .owner = geteuid() };
 	int result;
 
 	log_open("qmail-queue");
+	/* The environment names folders: they are read as the caller. */
+	if (seteuid(way.uid) == -1)
+		fatal(QQ_BUG, "cannot act as the caller");
 	signal(SIGALRM, die);
 	signal(SIGPIPE, SIG_IGN);
 	alarm(DEATH_S);

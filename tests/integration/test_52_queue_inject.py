@@ -219,3 +219,48 @@ def test_a_hundred_clients_at_once(queue):
     assert sorted(job.message for job in jobs) == [
         b"%03d\n" % i for i in range(100)]
     queue.wait_done()
+
+
+def test_set_user_id_is_for_the_files_alone(queue):
+    """Settings are read, and the queue asked, as the caller."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be several users")
+    program = queue.home / "qmail-queue"
+    shutil.copy(BIN / "qmail-queue", program)
+    shutil.chown(program, "nobody")
+    program.chmod(0o4755)
+    shutil.chown(queue.home, "nobody")
+    queue.user = "nobody"
+    queue.fix()
+    secret = queue.home / "secret"
+    secret.write_text("somebody's first line\n")
+    secret.chmod(0o600)
+    shutil.chown(secret, "nobody")
+    control = queue.home / "mine"
+    control.mkdir()
+    (control / "queue_count").symlink_to(secret)
+
+    def call(**env):
+        with open(queue.home / "envelope", "wb+") as envelope:
+            envelope.write(b"Fs@x\0Tu@" + DOMAIN.encode() + b"\0\0")
+            envelope.seek(0)  # and so is written
+            return subprocess.run(
+                [program], check=False, timeout=60, stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL, stdout=envelope,
+                env=queue.environment(**env),
+                preexec_fn=lambda: os.setuid(64005))
+
+    done = call(CONTROLDIR=str(control))
+    assert done.returncode == 55
+    assert b"somebody" not in done.stderr
+    assert call().returncode == 0  # the queue is down: files of its user
+    owners = {path.owner() for path in queue.files("todo").values()}
+    assert owners == {"nobody"}
+    assert b"u64005\0" in next(iter(
+        queue.files("todo").values())).read_bytes()
+    for path in queue.dir.rglob("*"):
+        os.chown(path, 0, 0)
+    queue.user = "root"
+    queue.start()
+    assert call().returncode == 0
+    queue.wait_log("^info msg .* uid 64005$", 2)
