@@ -29,9 +29,9 @@ proc_is_ours(const char *name)
 	return false;
 }
 
-/* "PID (NAME) STATE ...": false when the process has gone. */
+/* "PID (NAME) STATE PARENT ...": false when the process has gone. */
 static bool
-read_stat(pid_t pid, char name_out[PROC_NAME_SIZE], char *state_out)
+read_stat(pid_t pid, struct proc *proc_out, char *state_out)
 {
 	char path[64], line[256];
 	const char *open, *close;
@@ -47,21 +47,22 @@ read_stat(pid_t pid, char name_out[PROC_NAME_SIZE], char *state_out)
 	line[n] = '\0';
 	open = strchr(line, '(');
 	close = strrchr(line, ')');
-	if (open == NULL || close == NULL || close[1] != ' ')
+	if (open == NULL || close == NULL ||
+	    sscanf(close, ") %c %d", state_out, &proc_out->parent) != 2)
 		return false;
-	snprintf(name_out, PROC_NAME_SIZE, "%.*s", (int)(close - open - 1),
-	    open + 1);
-	*state_out = close[2];
+	snprintf(proc_out->name, sizeof(proc_out->name), "%.*s",
+	    (int)(close - open - 1), open + 1);
+	proc_out->pid = pid;
 	return true;
 }
 
 bool
 proc_is_alive(pid_t pid)
 {
-	char name[PROC_NAME_SIZE];
+	struct proc proc;
 	char state;
 
-	return read_stat(pid, name, &state) && state != 'Z' && state != 'X';
+	return read_stat(pid, &proc, &state) && state != 'Z' && state != 'X';
 }
 
 /* Its working folder, or false. */
@@ -112,7 +113,7 @@ has_home(pid_t pid, const char *root)
 
 /* Calls visit for every process until it returns true. */
 static int
-each_process(bool (*visit)(pid_t pid, const char *name, void *context),
+each_process(bool (*visit)(const struct proc *proc, void *context),
     void *context, struct error *err)
 {
 	DIR *dir = opendir("/proc");
@@ -121,16 +122,16 @@ each_process(bool (*visit)(pid_t pid, const char *name, void *context),
 	if (dir == NULL)
 		return error_sys(err, "cannot read '/proc'");
 	while ((entry = readdir(dir)) != NULL) {
-		char name[PROC_NAME_SIZE];
+		struct proc proc;
 		char state;
 		uint64_t pid;
 
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
 		    !scan_u64(entry->d_name, INT_MAX, &pid) ||
-		    !read_stat((pid_t)pid, name, &state) || state == 'Z' ||
+		    !read_stat((pid_t)pid, &proc, &state) || state == 'Z' ||
 		    state == 'X')
 			continue;
-		if (visit((pid_t)pid, name, context))
+		if (visit(&proc, context))
 			break;
 	}
 	closedir(dir);
@@ -143,21 +144,18 @@ struct node_search {
 };
 
 static bool
-visit_node(pid_t pid, const char *name, void *context)
+visit_node(const struct proc *proc, void *context)
 {
 	const struct node_search *search = context;
-	struct proc *proc;
 	char cwd[PATH_MAX];
 
-	if (!proc_is_ours(name) ||
-	    !((read_cwd(pid, cwd) && is_below(cwd, search->root)) ||
-		has_home(pid, search->root)))
+	if (!proc_is_ours(proc->name) ||
+	    !((read_cwd(proc->pid, cwd) && is_below(cwd, search->root)) ||
+		has_home(proc->pid, search->root)))
 		return false;
 	search->list->items = xrealloc(search->list->items,
 	    (search->list->count + 1) * sizeof(*search->list->items));
-	proc = &search->list->items[search->list->count++];
-	proc->pid = pid;
-	snprintf(proc->name, sizeof(proc->name), "%s", name);
+	search->list->items[search->list->count++] = *proc;
 	return false;
 }
 
@@ -189,15 +187,15 @@ struct svscan_search {
 };
 
 static bool
-visit_svscan(pid_t pid, const char *name, void *context)
+visit_svscan(const struct proc *proc, void *context)
 {
 	struct svscan_search *search = context;
 	char cwd[PATH_MAX];
 
-	if (strcmp(name, "svscan") != 0 || !read_cwd(pid, cwd) ||
+	if (strcmp(proc->name, "svscan") != 0 || !read_cwd(proc->pid, cwd) ||
 	    strcmp(cwd, search->folder) != 0)
 		return false;
-	search->pid = pid;
+	search->pid = proc->pid;
 	return true;
 }
 

@@ -12,7 +12,7 @@
 enum { PROC_NAME_SIZE = 32 };
 
 struct proc {
-	pid_t pid;
+	pid_t pid, parent;
 	char name[PROC_NAME_SIZE];
 };
 

@@ -46,24 +46,37 @@ end_services(const struct node *node, const struct arg_list *services,
 }
 
 static void
-signal_all(const struct proc_list *list, int signal_number)
+signal_one(const struct proc *proc, int signal_number)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		make_say(signal_number == SIGKILL ? "KILL" : "TERM",
-		    "%s (pid %ld)", list->items[i].name,
-		    (long)list->items[i].pid);
-		kill(list->items[i].pid, signal_number);
-	}
+	make_say(signal_number == SIGKILL ? "KILL" : "TERM", "%s (pid %ld)",
+	    proc->name, (long)proc->pid);
+	kill(proc->pid, signal_number);
 }
 
-/* Processes that no supervise could end: theirs was killed. */
+/* Is there a process of the node that started it? */
 static bool
-are_orphans(const struct proc_list *list)
+has_parent(const struct proc *proc, const struct proc_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i].name, "supervise") == 0)
-			return false;
-	return true;
+		if (list->items[i].pid == proc->parent)
+			return true;
+	return false;
+}
+
+/*
+ * Ends the services that no supervise could end, because theirs was killed.  A
+ * multilog ends by itself when the last of its pipe's writers has.
+ */
+static void
+end_orphans(const struct proc_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct proc *proc = &list->items[i];
+
+		if (strncmp(proc->name, "qmail-", 6) == 0 &&
+		    !has_parent(proc, list))
+			signal_one(proc, SIGTERM);
+	}
 }
 
 /*
@@ -83,9 +96,8 @@ wait_gone(const char *root, int64_t deadline, bool may_term,
 			return 1;
 		if (clock_ms() >= deadline)
 			return 0;
-		if (may_term && clock_ms() >= begin + WITHOUT_SUPERVISE_MS &&
-		    are_orphans(list_out)) {
-			signal_all(list_out, SIGTERM);
+		if (may_term && clock_ms() >= begin + WITHOUT_SUPERVISE_MS) {
+			end_orphans(list_out);
 			may_term = false;
 		}
 		proc_list_release(list_out);
@@ -117,7 +129,8 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 	if (result == 0) {
 		make_say("late", "%zu processes did not end in %u s",
 		    list.count, timeout_s);
-		signal_all(&list, SIGKILL);
+		for (size_t i = 0; i < list.count; i++)
+			signal_one(&list.items[i], SIGKILL);
 		proc_list_release(&list);
 		result = wait_gone(root, clock_ms() + KILL_WAIT_MS, false,
 		    &list, err);

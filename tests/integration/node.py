@@ -5,6 +5,7 @@ import json
 import os
 import smtplib
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -178,6 +179,37 @@ class Node:
         with self.smtp() as client:
             client.sendmail(sender, [f"{user}@{self.domain}"], text)
         return text
+
+    def inject(self, *recipients, queue=None, sender="sender@example.net",
+               text="Subject: injected\n\nHello.\n"):
+        """One message by qmail-queue (into this queue); its exit code."""
+        environment = self.environment()
+        if queue is not None:
+            environment["QUEUEDIR"] = str(self.queue_dir(queue))
+        with tempfile.TemporaryFile() as message, \
+                tempfile.TemporaryFile() as envelope:
+            message.write(text.encode())
+            envelope.write(b"F%s\0%s\0" % (sender.encode(), b"".join(
+                b"T%s\0" % recipient.encode() for recipient in recipients)))
+            message.seek(0)
+            envelope.seek(0)
+            return subprocess.run([BIN / "qmail-queue"], stdin=message,
+                                  stdout=envelope, stderr=subprocess.DEVNULL,
+                                  env=environment, timeout=120).returncode
+
+    def retry_until(self, check, what, timeout=DEADLINE_S):
+        """Waits like wait_until, while deferred mail is tried at once."""
+        services = [self.home / "service" / folder.name
+                    for folder in (self.home / "queue").iterdir()]
+
+        def look():
+            if check():
+                return True
+            subprocess.run(["svc", "-a", *services], check=True, timeout=60)
+            time.sleep(0.3)  # a try takes its time
+            return False
+
+        wait_until(look, lambda: f"{what}\n{self.logs()}", timeout)
 
     def processes(self):
         """Pids of processes that were started for this node."""

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: ISC
 """svctool queue: the collection grows and shrinks, and no mail is lost."""
-import subprocess
-import tempfile
 import threading
 
-from node import BIN, wait_until
+from node import wait_until
 
 
 def accepted(node):
@@ -85,25 +83,9 @@ def test_hold_keeps_mail_and_release_delivers_it(node):
     assert not (node.control / "holdlocal.queue1").exists()
 
 
-def inject(node, queue, recipient):
-    """One message into this queue, by qmail-queue; gives its exit code."""
-    environment = node.environment()
-    environment["QUEUEDIR"] = str(node.queue_dir(queue))
-    with tempfile.TemporaryFile() as message, \
-            tempfile.TemporaryFile() as envelope:
-        message.write(b"Subject: injected\n\nHello.\n")
-        envelope.write(b"Fsender@example.net\0T%s\0\0" %
-                       recipient.encode())
-        message.seek(0)
-        envelope.seek(0)
-        return subprocess.run([BIN / "qmail-queue"], stdin=message,
-                              stdout=envelope, env=environment,
-                              timeout=60).returncode
-
-
 def test_a_held_queue_with_messages_is_not_removed(node):
     node.svctool("queue", "hold", "2")
-    assert inject(node, "queue2", "alice@example.test") == 0
+    assert node.inject("alice@example.test", queue="queue2") == 0
     done = node.svctool("queue", "remove", "2", code=1)
     assert "queue2 holds 1 messages" in done.stderr
     assert (node.control / "queue_count").read_text() == "2\n"
@@ -114,7 +96,7 @@ def test_a_held_queue_with_messages_is_not_removed(node):
 
 
 def test_a_queue_that_does_not_drain_is_counted_again(node):
-    assert inject(node, "queue2", "nobody@elsewhere.example") == 0
+    assert node.inject("nobody@elsewhere.example", queue="queue2") == 0
     assert node.held("queue2") == 1  # remote: nothing delivers it here
     done = node.svctool("queue", "remove", "2", "--timeout", "1", code=1)
     assert "queue2 holds 1 messages" in done.stderr

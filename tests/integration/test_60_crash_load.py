@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: ISC
+"""kill -9 under load: every acknowledged message is there, whole, and only
+once unless it was in flight.
+
+MQMAIL_CRASH_ROUNDS (default 1; make crash says more) is how often.
+"""
+import contextlib
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from ledger import SENT, Ledger, Load
+from node import wait_until
+
+ROUNDS = int(os.environ.get("MQMAIL_CRASH_ROUNDS", "1"))
+USERS = 12
+PROGRAMS = ["qmail-send", "qmail-start", "qmail-vdeliver", "qmail-smtpd",
+            "supervise", "multilog", "svscan"]
+
+
+def processes(node):
+    """[pid, name] of all processes of the node."""
+    found = []
+    for pid in node.processes():
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+                found.append((pid, comm.read().strip()))
+    return found
+
+
+def kill(ledger, *pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    ledger.killed()
+
+
+def more_mail(ledger, count=20):
+    """Waits until so many more messages were acknowledged."""
+    before = ledger.count(SENT)
+    wait_until(lambda: ledger.count(SENT) >= before + count,
+               lambda: f"{count} more messages\n{ledger.node.logs()}")
+
+
+def come_up(node):
+    """As an operator would, who finds the node in any state."""
+    node.svctool("restart")
+    assert node.status()["ok"]
+
+
+def settle(node):
+    """Waits until all is delivered."""
+    node.retry_until(lambda: node.backlog() == 0, "empty queues", 60)
+
+
+@pytest.fixture
+def crash_node(make_node):
+    return make_node("--users", str(USERS))
+
+
+def users():
+    return [f"u{number}" for number in range(USERS)]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_program_in_turn(crash_node, program):
+    ledger = Ledger(crash_node, users())
+    with Load(ledger):
+        for _ in range(3 * ROUNDS):
+            more_mail(ledger)
+            victims = [pid for pid, name in processes(crash_node)
+                       if name == program]
+            if not victims:  # of svscan and its like, once is enough
+                break
+            kill(ledger, random.choice(victims))
+        # What is left of the node still takes mail.
+        more_mail(ledger)
+    come_up(crash_node)
+    settle(crash_node)
+    ledger.check()
+
+
+def test_all_at_once(crash_node):
+    """As a power cut would, but for what the kernel still holds."""
+    ledger = Ledger(crash_node, users())
+    for _ in range(3 * ROUNDS):
+        with Load(ledger):
+            more_mail(ledger, 50)
+            kill(ledger, *(pid for pid, _ in processes(crash_node)))
+        wait_until(lambda: not crash_node.processes(), "all are dead")
+        come_up(crash_node)
+    settle(crash_node)
+    ledger.check()
+
+
+def test_at_random(crash_node):
+    """Workers and daemons die at any moment, several a second."""
+    ledger = Ledger(crash_node, users())
+    until = time.monotonic() + 10 * ROUNDS
+    with Load(ledger):
+        more_mail(ledger)
+        while time.monotonic() < until:
+            victims = [pid for pid, name in processes(crash_node)
+                       if name.startswith("qmail-")]
+            if victims:
+                kill(ledger, random.choice(victims))
+            time.sleep(random.uniform(0, 0.8))
+        more_mail(ledger)
+    come_up(crash_node)
+    settle(crash_node)
+    ledger.check()
+    assert ledger.count(SENT) > 50
