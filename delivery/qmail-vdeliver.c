@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-vdeliver: the persistent worker that delivers to virtual users. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,9 +81,9 @@ raise_descriptors(void)
 	return (limit.rlim_cur - OTHER_FDS) / MAILDIR_CACHE_FDS;
 }
 
-/* The queue's qmail-send may still be starting. */
+/* The queue's qmail-send may still be starting.  TERM ends the wait. */
 static int
-connect_queue(const char *queue_dir)
+connect_queue(const char *queue_dir, const sigset_t *wait_mask)
 {
 	char *path = xasprintf("%s/lock/workers", queue_dir);
 	int64_t give_up_at = clock_ms() + CONNECT_WAIT_MS;
@@ -97,7 +98,7 @@ connect_queue(const char *queue_dir)
 			exit(0);
 		if (!may_come || clock_ms() >= give_up_at)
 			fatal(111, "%s; is qmail-send running?", err.text);
-		nanosleep(&pause, NULL);
+		ppoll(NULL, 0, &pause, wait_mask);
 	}
 	free(path);
 	return fd;
@@ -131,7 +132,7 @@ main(int argc, char **argv)
 	    store, home->domains, pool, raise_descriptors(), &options, &err);
 	if (vdeliver == NULL)
 		fatal(111, "%s", err.text);
-	fd = connect_queue(argv[1]);
+	fd = connect_queue(argv[1], &wait_mask);
 	result = worker_serve(fd, vdeliver, &is_stopping, &wait_mask, &err);
 	if (result == -1)
 		fatal(111, "%s", err.text);
