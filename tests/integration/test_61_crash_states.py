@@ -149,4 +149,4 @@ def test_killed_before_a_call(make_node, program, call):
         node.svctool("start")  # waits until the queue takes mail again
     account.check()
     assert "0 errors" in node.svctool("check").stdout
-    assert kills >= 2  # one that is rarely made may not come four times
+    assert kills >= 2  # the rarest call may not come four times
