@@ -399,7 +399,8 @@ queue_fix(const char *path, const struct fix_options *options,
 	    (!options->is_test && fix_folder(&fix, "lock", 0755) == -1))
 		goto out;
 	if (!options->is_test) {
-		lock_fd = queue_take(path, 0, err);
+		/* queue_is_owned() holds it for a moment, too. */
+		lock_fd = queue_take(path, 200, err);
 		if (lock_fd == -1)
 			goto out;
 	}

@@ -93,7 +93,8 @@ one_owner(void **state)
 	/* It waits for the owner to leave. */
 	pid = fork();
 	if (pid == 0) {
-		fd = queue_take(dir->path, 0, &err);
+		/* The parent's looks hold the lock for moments, too. */
+		fd = queue_take(dir->path, 20000, &err);
 		usleep(200000);
 		_exit(fd == -1);
 	}
