@@ -15,14 +15,16 @@
 #include "base/sync_pool.h"
 #include "queue/commit_step.h"
 #include "queue/exitcode.h"
+#include "queue/idmap.h"
 
-enum { SYNC_THREADS = 16, BATCH_MAX = 128, LINGER_MS = 20 };
+enum { SYNC_THREADS = 16, BATCH_MAX = 128 };
 
 struct committer {
 	struct commit_batch batch; /* the thread's own */
 	struct sync_pool *syncs;
 	pthread_t thread;
 	int wake_fd;
+	struct idmap new_ids; /* the owner's own */
 	atomic_uint latency_us, batch_x100;
 	atomic_bool has_new; /* a batch had new mail since commit_fade() */
 	pthread_mutex_t lock; /* for what follows */
@@ -72,9 +74,17 @@ append(struct commit_job ***end, struct commit_job *job)
 	*end = &job->next;
 }
 
+bool
+commit_is_new(const struct committer *committer, uint64_t id)
+{
+	return idmap_has(&committer->new_ids, id);
+}
+
 void
 commit_post(struct committer *committer, struct commit_job *job)
 {
+	if (job->type == COMMIT_NEW)
+		idmap_put(&committer->new_ids, job->id, NULL);
 	pthread_mutex_lock(&committer->lock);
 	append(&committer->posted_end, job);
 	pthread_cond_signal(&committer->job_waits);
@@ -115,8 +125,8 @@ run_batch(struct committer *committer, struct commit_job *jobs)
 	for (job = jobs; job != NULL; job = job->next)
 		if (job->result == QQ_OK)
 			commit_place(batch, job);
-	/* Removals alone can wait for the next batch's sync of the folder. */
-	if (commit_needs_folder_sync(batch)) {
+	/* Removals alone can wait a little for others' sync of the folder. */
+	if (commit_needs_folder_sync(batch, clock_us())) {
 		commit_gather_folders(batch);
 		sync_batch(committer);
 		commit_release_pairs(batch);
@@ -155,14 +165,11 @@ wait_jobs(struct committer *committer)
 	if (committer->posted != NULL || committer->is_ending)
 		return take_jobs(committer);
 	if (commit_has_pairs_waiting(&committer->batch)) {
-		struct timespec until;
+		int64_t end_us = committer->batch.waiting_since_us +
+		    COMMIT_LINGER_US;
+		struct timespec until = { .tv_sec = end_us / 1000000,
+			.tv_nsec = end_us % 1000000 * 1000 };
 
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += LINGER_MS * 1000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
 		pthread_cond_timedwait(&committer->job_waits,
 		    &committer->lock, &until);
 	} else
@@ -221,6 +228,7 @@ committer_new(const struct queue_dir *dir, struct spare_pool *pool,
     int wake_fd)
 {
 	struct committer *committer = xcalloc(1, sizeof(*committer));
+	pthread_condattr_t monotonic;
 	sigset_t all, old;
 
 	commit_batch_init(&committer->batch, dir, pool);
@@ -229,7 +237,10 @@ committer_new(const struct queue_dir *dir, struct spare_pool *pool,
 	committer->posted_end = &committer->posted;
 	committer->done_end = &committer->done;
 	pthread_mutex_init(&committer->lock, NULL);
-	pthread_cond_init(&committer->job_waits, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&committer->job_waits, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
 	if (pthread_create(&committer->thread, NULL, run, committer) != 0)
@@ -253,6 +264,7 @@ committer_free(struct committer **committer_in)
 	commit_reap(committer);
 	sync_pool_free(&committer->syncs);
 	commit_batch_release(&committer->batch);
+	idmap_release(&committer->new_ids);
 	pthread_cond_destroy(&committer->job_waits);
 	pthread_mutex_destroy(&committer->lock);
 	free(committer);
@@ -271,6 +283,8 @@ commit_reap(struct committer *committer)
 	pthread_mutex_unlock(&committer->lock);
 	for (; jobs != NULL; jobs = next) {
 		next = jobs->next;
+		if (jobs->type == COMMIT_NEW)
+			idmap_remove(&committer->new_ids, jobs->id);
 		jobs->done(jobs, jobs->context);
 	}
 }

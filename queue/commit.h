@@ -22,7 +22,8 @@
 
 enum commit_type {
 	COMMIT_NEW,      /* spare -> S4: spare, size_bytes, text[RECORD] */
-	COMMIT_FINISH,   /* S4 -> S1: spare or -1 descriptors */
+	COMMIT_FINISH,   /* S4 -> S2, a spare, or S1: spare or -1
+	                  * descriptors, has_leftovers */
 	COMMIT_REMEMBER, /* S4 -> S5: text[RECORD] info, others if not empty */
 	COMMIT_MARK,     /* S5: note to bounce/, then 'D' at marks in channel;
 	                  * retry_at as the channel file's mtime if not 0 */
@@ -52,6 +53,7 @@ struct commit_job {
 	enum queue_folder channel; /* QUEUE_LOCAL or QUEUE_REMOTE */
 	uint64_t *marks;           /* offsets; freed with the job */
 	size_t mark_count;
+	bool has_leftovers;        /* info, local, ... of an interrupted S5 */
 	time_t birth;              /* info's mtime, for COMMIT_REMEMBER */
 	time_t retry_at[2];        /* local's and remote's mtime; 0: as it is */
 	void (*done)(struct commit_job *job, void *context);
@@ -88,6 +90,9 @@ void committer_free(struct committer **committer);
 
 /* Takes the job. */
 void commit_post(struct committer *committer, struct commit_job *job);
+
+/* Is new mail with this id on its way: posted, and not reaped yet? */
+bool commit_is_new(const struct committer *committer, uint64_t id);
 
 /* Runs the callbacks of finished jobs, each of which frees its job. */
 void commit_reap(struct committer *committer);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/exitcode.h"
@@ -30,7 +31,7 @@ void
 commit_batch_release(struct commit_batch *batch)
 {
 	while (batch->pair_count > 0)
-		spare_close(&batch->pairs[--batch->pair_count]);
+		spare_close(&batch->pairs[--batch->pair_count].spare);
 	free(batch->pairs);
 	free(batch->syncs);
 	free(batch->sync_owners);
@@ -204,6 +205,30 @@ write_remember(struct commit_batch *batch, struct commit_job *job)
 	write_note(batch, job);
 }
 
+/*
+ * The files of an S5 that was begun and not completed, before the envelope
+ * goes: else they would be taken for the next message with this number.
+ */
+static void
+write_finish(struct commit_batch *batch, struct commit_job *job)
+{
+	static const enum queue_folder others[] = { QUEUE_LOCAL, QUEUE_REMOTE,
+		QUEUE_BOUNCE, QUEUE_INFO };
+	size_t i;
+
+	if (!job->has_leftovers)
+		return;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (queue_unlink(batch->dir, others[i], job->id) == -1) {
+			fail(job, QQ_WRITE_ERROR, "remove old files of",
+			    queue_folder_name(others[i]));
+			return;
+		}
+		add_sync(batch, queue_dir_fd(batch->dir, others[i], job->id),
+		    true, job);
+	}
+}
+
 void
 commit_write(struct commit_batch *batch, struct commit_job *job)
 {
@@ -219,6 +244,8 @@ commit_write(struct commit_batch *batch, struct commit_job *job)
 		write_note(batch, job);
 		break;
 	case COMMIT_FINISH:
+		write_finish(batch, job);
+		break;
 	case COMMIT_CHANNEL_END:
 	case COMMIT_FORGET:
 	case COMMIT_SWEEP:
@@ -266,22 +293,23 @@ place_new(struct commit_batch *batch, struct commit_job *job)
 	batch->needs_folder_sync = true;
 }
 
+/* Takes the descriptors. */
 static void
-add_pair(struct commit_batch *batch, struct spare *spare)
+add_pair(struct commit_batch *batch, struct spare *spare, bool is_unlinked)
 {
 	if (batch->pair_count == batch->pair_size) {
 		batch->pair_size = batch->pair_size * 2 + 64;
 		batch->pairs = xrealloc(batch->pairs,
 		    batch->pair_size * sizeof(*batch->pairs));
 	}
-	batch->pairs[batch->pair_count++] = *spare;
+	batch->pairs[batch->pair_count++] = (struct commit_pair){
+		.spare = *spare, .is_unlinked = is_unlinked };
 	*spare = (struct spare)SPARE_NONE;
 }
 
 static void
 place_finish(struct commit_batch *batch, struct commit_job *job)
 {
-	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
 	int todo = queue_dir_fd(batch->dir, QUEUE_TODO, job->id);
 	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
 
@@ -289,18 +317,18 @@ place_finish(struct commit_batch *batch, struct commit_job *job)
 	if (job->spare.mess_fd == -1 || job->spare.envelope_fd == -1) {
 		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
 			fail(job, QQ_LINK_TODO, "remove", "todo");
-		else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
-			fail(job, QQ_LINK_MESS, "remove", "mess");
+		else
+			add_pair(batch, &job->spare, true);
 		return;
 	}
 	/* Without its envelope the message is over: S2, and a pair. */
 	queue_name(from, job->id, "");
 	spare_envelope_name(to, job->id);
-	if (renameat(todo, from, pid, to) == -1) {
+	if (renameat(todo, from, queue_dir_fd(batch->dir, QUEUE_PID, job->id),
+		to) == 0)
+		add_pair(batch, &job->spare, false);
+	else if (errno != ENOENT) /* or it was taken away: over all the same */
 		fail(job, QQ_LINK_TODO, "take away", "todo");
-		return;
-	}
-	add_pair(batch, &job->spare);
 }
 
 static void
@@ -337,12 +365,18 @@ place_mark(struct commit_batch *batch, struct commit_job *job)
 static void
 place_forget(struct commit_batch *batch, struct commit_job *job)
 {
+	/* Those that went before, as jobs of their own, are as little durable. */
+	folder_changed(batch, QUEUE_TODO, job->id);
+	folder_changed(batch, QUEUE_LOCAL, job->id);
+	folder_changed(batch, QUEUE_REMOTE, job->id);
+	folder_changed(batch, QUEUE_BOUNCE, job->id);
+	folder_changed(batch, QUEUE_INFO, job->id);
 	if (queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1)
 		fail(job, QQ_WRITE_ERROR, "remove", "bounce");
 	else if (queue_unlink(batch->dir, QUEUE_INFO, job->id) == -1)
 		fail(job, QQ_WRITE_ERROR, "remove", "info");
-	else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
-		fail(job, QQ_WRITE_ERROR, "remove", "mess");
+	else
+		add_pair(batch, &job->spare, true);
 }
 
 static bool
@@ -401,6 +435,7 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 		if (queue_unlink(batch->dir, job->channel, job->id) == -1)
 			fail(job, QQ_WRITE_ERROR, "remove",
 			    queue_folder_name(job->channel));
+		folder_changed(batch, job->channel, job->id);
 		break;
 	case COMMIT_FORGET:
 		place_forget(batch, job);
@@ -413,10 +448,24 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 	}
 }
 
-bool
-commit_needs_folder_sync(const struct commit_batch *batch)
+/* From when on removals wait. */
+static void
+note_waiting(struct commit_batch *batch, int64_t now_us)
 {
-	return batch->needs_folder_sync;
+	if (!commit_has_pairs_waiting(batch))
+		batch->waiting_since_us = 0;
+	else if (batch->waiting_since_us == 0)
+		batch->waiting_since_us = now_us;
+}
+
+bool
+commit_needs_folder_sync(struct commit_batch *batch, int64_t now_us)
+{
+	note_waiting(batch, now_us);
+	return batch->needs_folder_sync ||
+	    batch->pair_count >= COMMIT_PAIRS_MAX ||
+	    (batch->waiting_since_us != 0 &&
+		now_us >= batch->waiting_since_us + COMMIT_LINGER_US);
 }
 
 void
@@ -452,25 +501,28 @@ commit_release_pairs(struct commit_batch *batch)
 	 * After a failed sync nothing is known to be durable: the files stay
 	 * until the next start, which syncs before it adopts them.
 	 */
-	for (i = 0; i < batch->pair_count; i++)
-		if (batch->folder_error == 0)
-			spare_give(batch->pool, &batch->pairs[i]);
+	for (i = 0; i < batch->pair_count; i++) {
+		struct commit_pair *pair = &batch->pairs[i];
+
+		if (batch->folder_error != 0)
+			spare_close(&pair->spare);
+		else if (pair->is_unlinked)
+			spare_discard(batch->pool, &pair->spare);
 		else
-			spare_close(&batch->pairs[i]);
+			spare_give(batch->pool, &pair->spare);
+	}
 	batch->pair_count = 0;
+	batch->waiting_since_us = 0;
 }
 
 /* Nobody will hear 250 for it: what was placed goes away again. */
 static void
 undo_new(struct commit_batch *batch, struct commit_job *job)
 {
-	char name[QUEUE_NAME_SIZE];
-
 	queue_unlink(batch->dir, QUEUE_TODO, job->id);
-	queue_unlink(batch->dir, QUEUE_MESS, job->id);
-	spare_envelope_name(name, job->id);
-	unlinkat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), name, 0);
-	spare_close(&job->spare);
+	folder_changed(batch, QUEUE_TODO, job->id);
+	add_pair(batch, &job->spare, true);
+	note_waiting(batch, clock_us());
 }
 
 void

@@ -9,6 +9,19 @@
 #include "base/sync_pool.h"
 #include "queue/commit.h"
 
+/* How long a removal may wait for the sync of others. */
+enum { COMMIT_LINGER_US = 20000, COMMIT_PAIRS_MAX = 128 };
+
+/*
+ * A message file that no name in todo/ or info/ belongs to any more.  Until
+ * that is durable its inode number must not be anybody else's: neither by
+ * serving again nor by being unlinked.
+ */
+struct commit_pair {
+	struct spare spare;
+	bool is_unlinked; /* unlinked then; else a spare */
+};
+
 struct commit_batch {
 	const struct queue_dir *dir;
 	struct spare_pool *pool;
@@ -20,9 +33,10 @@ struct commit_batch {
 	int *folders;
 	size_t folder_count;
 	bool needs_folder_sync; /* somebody waits for it */
+	int64_t waiting_since_us; /* clock_us(): of the oldest change; or 0 */
 	int folder_error;       /* errno of a failed folder sync, or 0 */
-	/* finished, but the removal of the old envelope is not durable yet */
-	struct spare *pairs;
+	/* their old names are gone, but that is not durable yet */
+	struct commit_pair *pairs;
 	size_t pair_count, pair_size;
 };
 
@@ -36,7 +50,7 @@ void commit_write(struct commit_batch *batch, struct commit_job *job);
 void commit_check_syncs(struct commit_batch *batch);
 /* 3: names, and what may only follow the contents. */
 void commit_place(struct commit_batch *batch, struct commit_job *job);
-bool commit_needs_folder_sync(const struct commit_batch *batch);
+bool commit_needs_folder_sync(struct commit_batch *batch, int64_t now_us);
 void commit_want_folder_sync(struct commit_batch *batch);
 void commit_gather_folders(struct commit_batch *batch);
 /* After 4: pairs whose removal is durable now become spare. */

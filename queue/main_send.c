@@ -139,6 +139,7 @@ tick(struct process *process)
 	process->ticked_at = clock_ms();
 	message_tick(send);
 	intake_tick(send);
+	deliver_tick(send);
 	commit_fade(send->committer);
 	publish(send);
 }

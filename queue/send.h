@@ -74,9 +74,13 @@ struct message {
 	size_t unmarked_count, unmarked_size;
 	size_t marking; /* of these a job of the committer works on, or 0 */
 	struct buf notes;
+	/* of these, what a checkpoint under way writes */
+	size_t checkpoint_marks, checkpoint_notes;
 	int64_t unmarked_since; /* clock_ms() */
 	int64_t settle_after;   /* clock_ms(): a failed step is tried again */
 	bool is_remembered;     /* S5 */
+	bool has_leftovers;     /* S4 with files of an S5 that was begun */
+	bool had_own_trouble;   /* in this try: the next one is soon */
 	bool is_expired;        /* this try is the last */
 	bool is_settling;       /* the committer works on what comes next */
 };
@@ -138,10 +142,13 @@ void message_load_remembered(struct send *send, uint64_t id,
 /* One in S5 without local/ID and remote/ID: its end was interrupted. */
 void message_load_ended(struct send *send, uint64_t id);
 
-/* The end of one delivery. */
+/* The end of one delivery, as a worker says. */
 void message_result(struct send *send, struct message *message,
     struct recipient *recipient, enum job_outcome outcome,
     const char *text);
+/* One that our own trouble ended: never the last try, and soon again. */
+void message_trouble(struct send *send, struct message *message,
+    struct recipient *recipient);
 
 /* The next recipient of a channel to start; NULL when there is none. */
 struct recipient *message_next(struct send *send, enum route_channel channel,
@@ -172,6 +179,8 @@ void settle_marks(struct send *send, struct message *message);
 /* -- send_deliver.c */
 int deliver_open(struct send *send, struct error *err);
 void deliver_close(struct send *send);
+/* Once a second: accepts again after a shortage of descriptors. */
+void deliver_tick(struct send *send);
 /* Starts what may be started. */
 void deliver_start(struct send *send);
 void deliver_log_status(const struct send *send);
@@ -191,6 +200,8 @@ void backlog_add_todo(struct send *send, uint64_t id);
 void backlog_add_todo_later(struct send *send, uint64_t id);
 void backlog_add_retry(struct send *send, uint64_t id,
     enum route_channel channel, time_t due);
+/* Something that only a whole scan finds could not be read: soon again. */
+void backlog_look_again(struct send *send);
 /* Loads what is due while there is room. */
 void backlog_run(struct send *send);
 /* Milliseconds until there may be something to do; -1 for never. */

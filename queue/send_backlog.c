@@ -27,6 +27,7 @@
 enum {
 	TRIGGER_S = 1500,   /* todo/ is looked through at least so often */
 	LATER_S = 600,
+	FAILED_SCAN_S = 60,
 	HANDED_MAX = 4096,  /* ids that the scanner hands over at once */
 	LOADS_A_TURN = 64
 };
@@ -62,6 +63,8 @@ struct backlog {
 	/* the scanner */
 	pthread_t thread;
 	bool is_thread_running, is_whole_scan;
+	bool has_failed;  /* the thread's, until it is joined */
+	bool wants_whole; /* a whole scan failed: the next one is whole */
 	atomic_bool is_cancelled;
 	struct loop_source scan_source; /* an eventfd */
 	pthread_mutex_t lock;           /* for found and is_scan_done */
@@ -113,6 +116,17 @@ backlog_add_todo_later(struct send *send, uint64_t id)
 }
 
 void
+backlog_look_again(struct send *send)
+{
+	struct backlog *backlog = send->backlog;
+	time_t soon = time(NULL) + FAILED_SCAN_S;
+
+	backlog->wants_whole = true;
+	if (backlog->next_scan > soon)
+		backlog->next_scan = soon;
+}
+
+void
 backlog_add_retry(struct send *send, uint64_t id,
     enum route_channel channel, time_t due)
 {
@@ -126,6 +140,10 @@ backlog_add_retry(struct send *send, uint64_t id,
 static void
 add_found_retry(struct send *send, uint64_t id, enum route_channel channel)
 {
+	const struct message *message = idmap_get(&send->active_ids, id);
+
+	if (message != NULL && message->has_channel[channel])
+		return;
 	if (!idmap_has(&send->backlog->scheduled[channel], id))
 		schedule_add(&send->backlog->retries[channel], id, 0);
 }
@@ -385,7 +403,8 @@ scan_part(struct backlog *backlog, unsigned part, const struct ids *todo)
 			    !has_id(&info, mess.at[i]) &&
 			    may_be_garbage(backlog, mess.at[i]))
 				ids_add(&found[FOUND_GARBAGE], mess.at[i]);
-	}
+	} else
+		backlog->has_failed = true;
 	for (what = 0; what < FOUND_COUNT; what++) {
 		hand_over(backlog, what, &found[what]);
 		ids_release(&found[what]);
@@ -404,10 +423,12 @@ scan(void *arg)
 	uint64_t one = 1;
 	unsigned part;
 
-	list_folder(backlog, QUEUE_TODO, 0, &todo);
+	backlog->has_failed = list_folder(backlog, QUEUE_TODO, 0, &todo) ==
+	    -1;
 	hand_over(backlog, FOUND_TODO, &todo);
 	sort_ids(&todo);
-	for (part = 0; backlog->is_whole_scan &&
+	/* Without all of todo/, S4 cannot be told from S5. */
+	for (part = 0; backlog->is_whole_scan && !backlog->has_failed &&
 	     part < backlog->send->dir->split &&
 	     !atomic_load(&backlog->is_cancelled);
 	     part++)
@@ -423,6 +444,18 @@ scan(void *arg)
 
 /* -- the loop's side of it */
 
+/* What is known already need not be found. */
+static void
+note_scheduled(struct backlog *backlog, enum route_channel channel)
+{
+	const struct schedule *retries = &backlog->retries[channel];
+	size_t i;
+
+	for (i = 0; i < retries->count; i++)
+		idmap_put(&backlog->scheduled[channel],
+		    retries->entries[i].id, NULL);
+}
+
 static void
 start_scan(struct backlog *backlog, bool is_whole)
 {
@@ -430,8 +463,13 @@ start_scan(struct backlog *backlog, bool is_whole)
 
 	if (backlog->is_thread_running)
 		return; /* the trigger's byte waits, or next_scan comes */
-	backlog->is_whole_scan = is_whole;
+	backlog->is_whole_scan = is_whole || backlog->wants_whole;
+	backlog->wants_whole = false;
 	backlog->is_scan_done = false;
+	if (backlog->is_whole_scan) {
+		note_scheduled(backlog, ROUTE_LOCAL);
+		note_scheduled(backlog, ROUTE_REMOTE);
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (pthread_create(&backlog->thread, NULL, scan, backlog) == 0)
@@ -509,6 +547,12 @@ scan_ready(uint32_t events, void *context)
 	backlog->is_thread_running = false;
 	idmap_release(&backlog->scheduled[ROUTE_LOCAL]);
 	idmap_release(&backlog->scheduled[ROUTE_REMOTE]);
+	if (backlog->has_failed) {
+		log_line("alert: the queue could not be looked through; will "
+			 "try again in %d seconds", FAILED_SCAN_S);
+		backlog->wants_whole = backlog->is_whole_scan;
+		backlog->next_scan = time(NULL) + FAILED_SCAN_S;
+	}
 	if (send->health.state == HEALTH_STARTING)
 		send->health.state = HEALTH_UP;
 }

@@ -84,11 +84,11 @@ outcome_word(enum job_outcome outcome)
 	return "deferral";
 }
 
+/* Logs the end of a delivery and frees it. */
 static void
-end_delivery(struct send *send, struct delivery *delivery,
+forget_delivery(struct send *send, struct delivery *delivery,
     enum job_outcome outcome, const char *text)
 {
-	struct message *message = delivery->message;
 	struct recipient *recipient = delivery->recipient;
 
 	log_result(delivery->number, outcome_word(outcome), text);
@@ -98,7 +98,28 @@ end_delivery(struct send *send, struct delivery *delivery,
 		delivery->worker->running--;
 	free(delivery);
 	deliver_log_status(send);
+}
+
+static void
+end_delivery(struct send *send, struct delivery *delivery,
+    enum job_outcome outcome, const char *text)
+{
+	struct message *message = delivery->message;
+	struct recipient *recipient = delivery->recipient;
+
+	forget_delivery(send, delivery, outcome, text);
 	message_result(send, message, recipient, outcome, text);
+}
+
+/* Trouble of our own: no reason to give a message up. */
+static void
+fail_delivery(struct send *send, struct delivery *delivery, const char *text)
+{
+	struct message *message = delivery->message;
+	struct recipient *recipient = delivery->recipient;
+
+	forget_delivery(send, delivery, JOB_TEMPFAIL, text);
+	message_trouble(send, message, recipient);
 }
 
 /* What a worker had in hand may or may not be delivered: try it again. */
@@ -117,7 +138,7 @@ worker_drop(struct worker *worker)
 		if (send->deliveries.slots[i].id == 0 ||
 		    delivery->worker != worker)
 			continue;
-		end_delivery(send, delivery, JOB_TEMPFAIL,
+		fail_delivery(send, delivery,
 		    "The delivery worker ended before it answered. (#4.3.0)\n");
 		i = (size_t)-1;
 	}
@@ -219,6 +240,11 @@ workers_ready(uint32_t events, void *context)
 	struct worker *worker;
 
 	(void)events;
+	if (fd == -1 && errno != EAGAIN) {
+		/* EMFILE: it waits until the next tick. */
+		log_line("warning: cannot accept a delivery worker: %m");
+		loop_change(send->loop, &send->workers_source, 0);
+	}
 	if (fd == -1)
 		return;
 	if (!is_trusted(send, fd)) {
@@ -254,6 +280,12 @@ deliver_open(struct send *send, struct error *err)
 		.ready = workers_ready,
 		.context = send };
 	return loop_add(send->loop, &send->workers_source, EPOLLIN, err);
+}
+
+void
+deliver_tick(struct send *send)
+{
+	loop_change(send->loop, &send->workers_source, EPOLLIN);
 }
 
 void
@@ -383,7 +415,7 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 		log_start(send, delivery);
 		log_line("alert: cannot open mess/%" PRIu64 ": %m",
 		    message->id);
-		end_delivery(send, delivery, JOB_TEMPFAIL,
+		fail_delivery(send, delivery,
 		    "The message cannot be read just now. (#4.3.0)\n");
 		return STARTED;
 	}
@@ -394,29 +426,35 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 		log_start(send, delivery);
 		delivery->worker = worker;
 		worker->running++;
-	} else if (errno == EAGAIN) {
+	} else if (errno != EMSGSIZE) {
+		/* No room, or it has gone, which its source tells next. */
 		worker->is_full = true;
 		loop_change(send->loop, &worker->source, EPOLLIN | EPOLLOUT);
 		undo_delivery(send, delivery);
 		result = NO_ROOM;
 	} else {
 		log_start(send, delivery);
-		end_delivery(send, delivery, JOB_TEMPFAIL,
-		    "The delivery worker has gone. (#4.3.0)\n");
+		fail_delivery(send, delivery,
+		    "The message's header lines are too many for one packet "
+		    "to the delivery worker. (#4.3.0)\n");
 	}
 	buf_release(&packet);
 	close(fd);
 	return result;
 }
 
+/* Ends a delivery before a worker has seen it. */
 static void
 defer_now(struct send *send, struct message *message,
-    struct recipient *recipient, const char *text)
+    struct recipient *recipient, bool is_trouble, const char *text)
 {
 	struct delivery *delivery = new_delivery(send, message, recipient);
 
 	log_start(send, delivery);
-	end_delivery(send, delivery, JOB_TEMPFAIL, text);
+	if (is_trouble)
+		fail_delivery(send, delivery, text);
+	else
+		end_delivery(send, delivery, JOB_TEMPFAIL, text);
 }
 
 /* Starts one local delivery; NO_ROOM when no more can be started now. */
@@ -438,7 +476,7 @@ start_local(struct send *send)
 	if (recipient == NULL)
 		return NO_ROOM;
 	if (send->assign == NULL) {
-		defer_now(send, message, recipient, "users/cdb is missing; "
+		defer_now(send, message, recipient, true, "users/cdb is missing; "
 		    "make it with qmail-newu. (#4.3.5)\n");
 		return STARTED;
 	}
@@ -452,13 +490,13 @@ start_local(struct send *send)
 		assign_release(&entry);
 		break;
 	case 0:
-		defer_now(send, message, recipient, "users/assign has no "
+		defer_now(send, message, recipient, false, "users/assign has no "
 		    "entry for this address, and this release delivers only "
 		    "to virtual users. (#4.3.5)\n");
 		break;
 	default:
 		log_line("alert: %s", err.text);
-		defer_now(send, message, recipient,
+		defer_now(send, message, recipient, true,
 		    "users/cdb cannot be read. (#4.3.5)\n");
 	}
 	free(local);

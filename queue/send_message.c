@@ -229,9 +229,15 @@ message_load_todo(struct send *send, uint64_t id)
 	struct spare *spare;
 	struct stat st;
 
-	if (idmap_has(&send->active_ids, id))
+	/* Not before its client may be told that it is accepted. */
+	if (idmap_has(&send->active_ids, id) ||
+	    commit_is_new(send->committer, id))
 		return;
 	message = message_create(send, id);
+	message->has_leftovers = settle_has_file(send, QUEUE_INFO, id) != 0 ||
+	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
+	    settle_has_file(send, QUEUE_REMOTE, id) != 0 ||
+	    settle_has_file(send, QUEUE_BOUNCE, id) != 0;
 	spare = &message->spare;
 	spare->envelope_fd = queue_open_file(send->dir, QUEUE_TODO, id,
 	    O_RDWR);
@@ -394,14 +400,13 @@ message_load_ended(struct send *send, uint64_t id)
 	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
 	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
 		return;
-	/* Remembered while the scan went from local/ to info/: not ended. */
-	if (settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
-	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
-		return;
 	message = message_create(send, id);
 	message->is_remembered = true;
 	if (load_info(send, message) == -1) {
-		load_failed(send, message, QUEUE_INFO, ROUTE_LOCAL);
+		log_line("alert: cannot read info/%" PRIu64 ": %m; will try "
+			 "again", id);
+		message_free(send, message);
+		backlog_look_again(send);
 		return;
 	}
 	message->is_settling = true;
@@ -506,6 +511,18 @@ message_result(struct send *send, struct message *message,
 	}
 	if (message->is_remembered && message->unmarked_count >= MARKS_MAX)
 		settle_marks(send, message);
+	settle(send, message);
+}
+
+void
+message_trouble(struct send *send, struct message *message,
+    struct recipient *recipient)
+{
+	message->running--;
+	message->had_own_trouble = true;
+	send->health.deferred++;
+	recipient->state = RECIPIENT_DEFERRED;
+	message->deferred[recipient->channel]++;
 	settle(send, message);
 }
 

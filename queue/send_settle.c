@@ -20,7 +20,10 @@
 #include "queue/exitcode.h"
 #include "queue/send.h"
 
-enum { AGAIN_MS = 10000 };
+enum {
+	AGAIN_MS = 10000,
+	TROUBLE_S = 60 /* until the next try after trouble of our own */
+};
 
 /* The steps of the quadratic schedule (reference: the schedule table). */
 static const unsigned retry_steps[ROUTE_CHANNEL_COUNT] = {
@@ -108,6 +111,7 @@ finish(struct send *send, struct message *message)
 	struct commit_job *job = commit_job_new(COMMIT_FINISH, message->id);
 
 	job->spare = message->spare;
+	job->has_leftovers = message->has_leftovers;
 	message->spare = (struct spare)SPARE_NONE;
 	post(send, message, job, finish_done);
 }
@@ -157,9 +161,11 @@ next_try(const struct message *message, enum route_channel channel)
 {
 	time_t now = time(NULL);
 
-	return message->deferred[channel] == 0
-	    ? now
-	    : schedule_retry(message->birth, now, retry_steps[channel]);
+	if (message->deferred[channel] == 0)
+		return now;
+	if (message->had_own_trouble)
+		return now + TROUBLE_S;
+	return schedule_retry(message->birth, now, retry_steps[channel]);
 }
 
 static struct commit_job *
@@ -205,8 +211,10 @@ remember_done(struct commit_job *job, void *context)
 
 	if (job->result == QQ_OK)
 		leave_to_backlog(step.send, step.message);
-	else
+	else {
+		step.message->has_leftovers = true;
 		try_again(step.message);
+	}
 	commit_job_free(&job);
 }
 
@@ -222,6 +230,20 @@ remember(struct send *send, struct message *message)
 	post(send, message, job, remember_done);
 }
 
+/* What the checkpoint has written is in memory only no more. */
+static void
+drop_written(struct message *message)
+{
+	size_t marks = message->checkpoint_marks;
+
+	message->unmarked_count -= marks;
+	if (message->unmarked_count > 0)
+		memmove(message->unmarked, message->unmarked + marks,
+		    message->unmarked_count * sizeof(*message->unmarked));
+	if (message->checkpoint_notes > 0)
+		buf_drop(&message->notes, message->checkpoint_notes);
+}
+
 static void
 checkpoint_done(struct commit_job *job, void *context)
 {
@@ -229,15 +251,16 @@ checkpoint_done(struct commit_job *job, void *context)
 	struct message *message = step.message;
 
 	if (job->result == QQ_OK) {
-		/* What ended meanwhile is in memory only, and still to mark. */
 		message->is_remembered = true;
 		message->is_settling = false;
+		message->has_leftovers = false;
 		spare_close(&message->spare);
+		drop_written(message);
+		/* What ended meanwhile is still to mark. */
 		settle_marks(step.send, message);
 		settle(step.send, message);
 	} else {
-		buf_add(&message->notes, job->text[COMMIT_BOUNCE].data,
-		    job->text[COMMIT_BOUNCE].length);
+		message->has_leftovers = true;
 		try_again(message);
 	}
 	commit_job_free(&job);
@@ -249,8 +272,8 @@ settle_checkpoint(struct send *send, struct message *message)
 	struct commit_job *job = make_remember(message);
 
 	message->is_settling = true;
-	message->unmarked_count = 0;
-	buf_reset(&message->notes);
+	message->checkpoint_marks = message->unmarked_count;
+	message->checkpoint_notes = message->notes.length;
 	post(send, message, job, checkpoint_done);
 }
 
@@ -398,12 +421,18 @@ channel_ended(struct commit_job *job, void *context)
 	struct step step = take_step(job, context);
 	struct message *message = step.message;
 	enum route_channel channel;
-	bool has_other = job->result != QQ_OK;
+	bool has_other = false, has_failed = job->result != QQ_OK;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		has_other |= settle_has_file(step.send, folders[channel],
-				 message->id) != 0;
-	if (job->result != QQ_OK)
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		if (settle_has_file(step.send, folders[channel],
+			message->id) == 0)
+			continue;
+		has_other = true;
+		/* All done, and still there: its own removal has failed. */
+		has_failed |= message->has_channel[channel] &&
+		    count_left(message, channel) == 0;
+	}
+	if (has_failed)
 		try_again(message);
 	else if (has_other)
 		leave_to_backlog(step.send, message);
@@ -416,18 +445,23 @@ static void
 settle_remembered(struct send *send, struct message *message)
 {
 	enum route_channel channel, ended = ROUTE_CHANNEL_COUNT;
+	bool has_left = false;
 
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		if (!message->has_channel[channel])
 			continue;
-		if (count_left(message, channel) > 0)
+		if (count_left(message, channel) > 0) {
+			has_left = true;
 			post_time(send, message, channel,
 			    next_try(message, channel));
-		else
+		} else
 			ended = channel;
 	}
 	if (ended == ROUTE_CHANNEL_COUNT) {
-		leave_to_backlog(send, message);
+		if (has_left)
+			leave_to_backlog(send, message);
+		else
+			settle_ended(send, message); /* once more */
 		return;
 	}
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
 
@@ -82,16 +83,45 @@ spare_is_unshared(int fd)
 	return 1;
 }
 
-/* Removes both files; what cannot be removed is found by a later adoption. */
-static void
-unlink_spare(struct spare_pool *pool, struct spare *spare)
+void
+spare_discard(struct spare_pool *pool, struct spare *spare)
 {
 	char name[QUEUE_NAME_SIZE];
 
+	/* What cannot be removed now is found by a later adoption. */
 	queue_unlink(pool->dir, QUEUE_MESS, spare->id);
 	spare_envelope_name(name, spare->id);
 	unlinkat(pool->pid_folder, name, 0);
 	spare_close(spare);
+}
+
+/*
+ * A new inode has no files of its number, unless they outlived their message
+ * in another system's hands: those go, durably, before it is anybody's.
+ */
+static int
+remove_strays(const struct queue_dir *dir, uint64_t id)
+{
+	static const enum queue_folder folders[] = { QUEUE_TODO, QUEUE_INFO,
+		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
+	char name[QUEUE_NAME_SIZE];
+	size_t i;
+
+	queue_name(name, id, "");
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		int folder = queue_dir_fd(dir, folders[i], id);
+
+		if (unlinkat(folder, name, 0) == -1) {
+			if (errno != ENOENT)
+				return -1;
+		} else {
+			log_line("warning: removed %s/%s, which had no message",
+			    queue_folder_name(folders[i]), name);
+			if (fsync(folder) == -1)
+				return -1;
+		}
+	}
+	return 0;
 }
 
 /* Makes the message file: under any name first, which then gets its inode's. */
@@ -111,7 +141,8 @@ make_mess(struct spare_pool *pool, struct spare *spare, struct error *err)
 	if (fstat(spare->mess_fd, &st) == 0) {
 		spare->id = st.st_ino;
 		queue_name(name, spare->id, "");
-		if (renameat(pool->pid_folder, first,
+		if (remove_strays(pool->dir, spare->id) == 0 &&
+		    renameat(pool->pid_folder, first,
 			queue_dir_fd(pool->dir, QUEUE_MESS, spare->id),
 			name) == 0)
 			return 0;
@@ -186,7 +217,7 @@ spare_give(struct spare_pool *pool, struct spare *spare)
 		pthread_mutex_unlock(&pool->lock);
 	}
 	if (!is_kept)
-		unlink_spare(pool, spare);
+		spare_discard(pool, spare);
 	*spare = (struct spare)SPARE_NONE;
 }
 

@@ -48,6 +48,9 @@ int spare_take(struct spare_pool *pool, struct spare *spare_out,
  */
 void spare_give(struct spare_pool *pool, struct spare *spare);
 
+/* Unlinks both files of a pair, under the same rule; closes what is open. */
+void spare_discard(struct spare_pool *pool, struct spare *spare);
+
 /* Closes both descriptors, which may be -1 already. */
 void spare_close(struct spare *spare);
 

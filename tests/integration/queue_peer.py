@@ -117,6 +117,12 @@ class Worker(threading.Thread):
         self.join(DEADLINE_S)
 
 
+def envelope_record(sender, recipients):
+    """Its F and T part, as the intake wants it."""
+    return b"F" + os.fsencode(sender) + b"\0" + b"".join(
+        b"T" + os.fsencode(name) + b"\0" for name in recipients)
+
+
 class Intake:
     """A client of lock/intake."""
 
@@ -130,19 +136,23 @@ class Intake:
         assert packet[0] == 2, packet
         return struct.unpack_from("<Q", packet, 1)[0], fds[0]
 
+    @staticmethod
+    def commit_packet(size, sender="s@example.net", recipients=()):
+        """A COMMIT with the whole envelope."""
+        record = envelope_record(sender, recipients)
+        return struct.pack("<BQQBI", 5, size, 1, 0, len(record)) + record
+
     def commit(self, size, sender="s@example.net", recipients=(),
                record=None):
         """The code and text of the answer."""
         if record is None:
-            record = b"F" + os.fsencode(sender) + b"\0" + b"".join(
-                b"T" + os.fsencode(name) + b"\0" for name in recipients)
+            record = envelope_record(sender, recipients)
         while len(record) > 40000:
             self.connection.send(struct.pack("<BI", 4, 40000) +
                                  record[:40000])
             record = record[40000:]
         self.connection.send(struct.pack("<BQQBI", 5, size, 1, 0,
-                                        len(record)) +
-                             record)
+                                         len(record)) + record)
         return self.committed()
 
     def committed(self):

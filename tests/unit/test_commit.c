@@ -146,6 +146,20 @@ expect_folders(struct bench *bench, uint64_t id, const char *wanted)
 	assert_string_equal(got, wanted);
 }
 
+/* The number is free only when the sync of the folders has made it so. */
+static void
+expect_gone(struct bench *bench, uint64_t id)
+{
+	for (int tries = 0; tries < 500; tries++) {
+		struct timespec pause = { .tv_nsec = 10000000 };
+
+		if (!has_file(bench->dir, QUEUE_MESS, id, ""))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	expect_folders(bench, id, "");
+}
+
 static void
 new_and_finish(void **state)
 {
@@ -234,10 +248,10 @@ refused(void **state)
 	open_bench(&bench);
 	id = commit_new(&bench, "short", 6); /* says one byte more */
 	assert_int_equal(bench.last_result, QQ_MESS);
-	expect_folders(&bench, id, "");
+	expect_gone(&bench, id);
 	id = commit_new(&bench, "x", UINT64_MAX);
 	assert_int_not_equal(bench.last_result, QQ_OK);
-	expect_folders(&bench, id, "");
+	expect_gone(&bench, id);
 	/* Its envelope was taken away: nothing can be queued. */
 	job = commit_job_new(COMMIT_NEW, 0);
 	assert_int_equal(spare_take(bench.pool, &job->spare, &err), 0);
@@ -253,7 +267,7 @@ refused(void **state)
 	run(&bench, job);
 	assert_int_equal(bench.last_result, QQ_LINK_TODO);
 	assert_non_null(strstr(bench.last_error.text, "todo"));
-	expect_folders(&bench, id, "");
+	expect_gone(&bench, id);
 	close_bench(&bench);
 }
 
@@ -335,7 +349,40 @@ life_in_s5(void **state)
 	expect_folders(&bench, id, "mib");
 	run(&bench, commit_job_new(COMMIT_FORGET, id));
 	assert_int_equal(bench.last_result, QQ_OK);
-	expect_folders(&bench, id, "");
+	expect_gone(&bench, id);
+	close_bench(&bench);
+}
+
+/*
+ * S4 with the files of an S5 that was begun: they are gone before the envelope,
+ * so that the next message with this number does not get them.
+ */
+static void
+finish_with_leftovers(void **state)
+{
+	static const enum queue_folder begun[] = { QUEUE_INFO, QUEUE_LOCAL,
+		QUEUE_REMOTE };
+	struct bench bench;
+	struct commit_job *job;
+	uint64_t id;
+	int fd;
+
+	(void)state;
+	open_bench(&bench);
+	id = commit_new(&bench, "x", 1);
+	for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+		fd = queue_open_file(bench.dir, begun[i], id,
+		    O_WRONLY | O_CREAT);
+		assert_int_not_equal(fd, -1);
+		close(fd);
+	}
+	job = commit_job_new(COMMIT_FINISH, id);
+	job->spare = bench.spare;
+	job->has_leftovers = true;
+	bench.spare = (struct spare)SPARE_NONE;
+	run(&bench, job);
+	assert_int_equal(bench.last_result, QQ_OK);
+	expect_folders(&bench, id, "me");
 	close_bench(&bench);
 }
 
@@ -473,6 +520,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_and_finish),
 		TEST(reuse_waits_for_the_sync),
+		TEST(finish_with_leftovers),
 		TEST(open_message_is_not_reused),
 		TEST(refused),
 		TEST(life_in_s5),
