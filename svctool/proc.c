@@ -56,15 +56,6 @@ read_stat(pid_t pid, struct proc *proc_out, char *state_out)
 	return true;
 }
 
-bool
-proc_is_alive(pid_t pid)
-{
-	struct proc proc;
-	char state;
-
-	return read_stat(pid, &proc, &state) && state != 'Z' && state != 'X';
-}
-
 /* Its working folder, or false. */
 static bool
 read_cwd(pid_t pid, char cwd_out[PATH_MAX])

@@ -37,7 +37,4 @@ pid_t proc_find_svscan(const char *service_dir);
 /* Is the name that of a program which services of a node run? */
 bool proc_is_ours(const char *name);
 
-/* Is the process there and not just waiting for its parent? */
-bool proc_is_alive(pid_t pid);
-
 #endif
