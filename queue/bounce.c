@@ -99,8 +99,10 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	clock_date(bounce->now, date);
 	buf_addf(buf, "Received: (qmail %lu invoked for bounce); %s\n",
 	    bounce->qp, date);
-	buf_addf(buf, "Date: %s\nFrom: <%s>\nTo: <%s>\nSubject: %s\n", date,
-	    bounce->from, bounce->to, bounce->subject);
+	buf_addf(buf, "Date: %s\nFrom: <%s>\nTo: <", date, bounce->from);
+	/* An address is the sender's word: it must not end its line. */
+	put_line(buf, bounce->to, strlen(bounce->to));
+	buf_addf(buf, ">\nSubject: %s\n", bounce->subject);
 	buf_addf(buf, "Message-ID: <%s@%s>\n", bounce->boundary,
 	    bounce->host);
 	buf_addf(buf,
@@ -158,7 +160,9 @@ put_original(struct buf *buf, const struct bounce *bounce)
 	    bounce->is_cut ? "text/rfc822-headers" : "message/rfc822");
 	if (!is_ascii(bounce->original, length))
 		buf_adds(buf, "Content-Transfer-Encoding: 8bit\n");
-	buf_addf(buf, "\nReturn-Path: <%s>\n", bounce->sender);
+	buf_adds(buf, "\nReturn-Path: <");
+	put_line(buf, bounce->sender, strlen(bounce->sender));
+	buf_adds(buf, ">\n");
 	if (bounce->is_cut) {
 		end = memmem(bounce->original, length, "\n\n", 2);
 		if (end != NULL)

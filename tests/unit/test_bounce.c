@@ -49,6 +49,19 @@ expect(const struct bounce *bounce, const char *const *wanted, size_t count)
 	buf_release(&buf);
 }
 
+/* A sender with a line end makes no header field of its own. */
+static void
+one_line(void **state)
+{
+	static const char *const wanted[] = { "\nTo: <s@x Bcc: <y@z>\nSubject:",
+		"\nReturn-Path: <s@x Bcc: <y@z>\n" };
+	struct bounce bounce = make_bounce("<a@b>:\nno\n\n", "x\n");
+
+	(void)state;
+	bounce.to = bounce.sender = "s@x\nBcc: <y@z";
+	expect(&bounce, wanted, 2);
+}
+
 static void
 form(void **state)
 {
@@ -152,6 +165,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(form),
+		cmocka_unit_test(one_line),
 		cmocka_unit_test(status_of_texts),
 		cmocka_unit_test(cut_and_double),
 		cmocka_unit_test(several),
