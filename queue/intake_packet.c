@@ -42,6 +42,7 @@ bool
 intake_get(const void *data, size_t length, struct intake_packet *out)
 {
 	struct wire_reader reader;
+	uint8_t wants_next;
 
 	*out = (struct intake_packet){ .text = "", .piece = "" };
 	wire_open(&reader, data, length);
@@ -63,9 +64,10 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 	case INTAKE_COMMIT:
 		out->size_bytes = wire_get_u64(&reader);
 		out->qp = wire_get_u64(&reader);
-		out->wants_next = wire_get_u8(&reader) != 0;
+		wants_next = wire_get_u8(&reader);
+		out->wants_next = wants_next == 1;
 		out->piece = wire_get_bytes(&reader, &out->piece_length);
-		return wire_done(&reader);
+		return wire_done(&reader) && wants_next <= 1;
 	case INTAKE_COMMITTED:
 		out->id = wire_get_u64(&reader);
 		out->code = wire_get_u32(&reader);

@@ -142,6 +142,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(settle_has_file(&fuzzed, QUEUE_INFO, ID) == 1);
 		assert(settle_has_file(&fuzzed, QUEUE_LOCAL, ID) == 1);
 	}
+	/* The number is free, for the next input, when its file is gone. */
+	while (settle_has_file(&fuzzed, QUEUE_INFO, ID) == 0 &&
+	    settle_has_file(&fuzzed, QUEUE_MESS, ID) == 1)
+		usleep(1000);
 	free(copy);
 	return 0;
 }
