@@ -98,9 +98,39 @@ packet_send(int fd, const void *data, size_t length, int pass_fd, int flags)
 	return n == -1 ? -1 : 0;
 }
 
+/* Takes up a packet's descriptors; how many there were, the first of them. */
+static size_t
+take_fds(struct msghdr *message, int *first_out)
+{
+	struct cmsghdr *header;
+	size_t count = 0;
+
+	for (header = CMSG_FIRSTHDR(message); header != NULL;
+	    header = CMSG_NXTHDR(message, header)) {
+		size_t i, in_header;
+
+		if (header->cmsg_level != SOL_SOCKET ||
+		    header->cmsg_type != SCM_RIGHTS)
+			continue;
+		in_header = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < in_header; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int),
+			    sizeof(int));
+			if (count++ == 0)
+				*first_out = fd;
+			else
+				close(fd);
+		}
+	}
+	return count;
+}
+
 ssize_t
 packet_receive(int fd, void *data, size_t size, int *passed_fd_out, int flags)
 {
+	/* Padding makes room for a second one, which then has to be closed. */
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
@@ -110,7 +140,7 @@ packet_receive(int fd, void *data, size_t size, int *passed_fd_out, int flags)
 		.msg_iovlen = 1,
 		.msg_control = &control,
 		.msg_controllen = sizeof(control) };
-	struct cmsghdr *header;
+	size_t count;
 	ssize_t n;
 
 	*passed_fd_out = -1;
@@ -119,19 +149,14 @@ packet_receive(int fd, void *data, size_t size, int *passed_fd_out, int flags)
 	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return -1;
-	header = CMSG_FIRSTHDR(&message);
-	if (header != NULL && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(passed_fd_out, CMSG_DATA(header), sizeof(int));
-	if (message.msg_flags & MSG_TRUNC) {
-		if (*passed_fd_out != -1)
-			close(*passed_fd_out);
-		*passed_fd_out = -1;
-		errno = EMSGSIZE;
-		return -1;
-	}
-	return n;
+	count = take_fds(&message, passed_fd_out);
+	if (count <= 1 && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+		return n;
+	if (count > 0)
+		close(*passed_fd_out);
+	*passed_fd_out = -1;
+	errno = message.msg_flags & MSG_TRUNC ? EMSGSIZE : EBADMSG;
+	return -1;
 }
 
 int

@@ -33,7 +33,8 @@ int packet_send(int fd, const void *data, size_t length, int pass_fd,
 
 /*
  * Receives one packet.  Returns its length; 0 when the other side has gone;
- * -1 with errno (EAGAIN, or EMSGSIZE for one larger than size).
+ * -1 with errno (EAGAIN, EMSGSIZE for one larger than size, or EBADMSG for one
+ * with several descriptors, of which none stays open).
  * *passed_fd_out is a descriptor that the caller now owns, or -1.
  */
 ssize_t packet_receive(int fd, void *data, size_t size, int *passed_fd_out,

@@ -113,6 +113,44 @@ test_sizes(void **state)
 	}
 }
 
+/* None of several descriptors stays, whether there is room for them or not. */
+static void
+test_many_fds(void **state)
+{
+	(void)state;
+	for (size_t count = 2; count <= 5; count++) {
+		union {
+			struct cmsghdr header;
+			char space[CMSG_SPACE(5 * sizeof(int))];
+		} control = { 0 };
+		char byte = 'x';
+		struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+		int pair[2], got_fd = -2, lowest, after;
+
+		open_pair(pair);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memset(CMSG_DATA(&control.header), 0, count * sizeof(int));
+		assert_int_equal(sendmsg(pair[0], &message, 0), 1);
+		lowest = dup(0);
+		close(lowest);
+		errno = 0;
+		assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd, 0),
+		    -1);
+		assert_int_equal(errno, EBADMSG);
+		assert_int_equal(got_fd, -1);
+		after = dup(0);
+		assert_int_equal(after, lowest);
+		close(after);
+		close(pair[0]);
+		close(pair[1]);
+	}
+}
+
 static void
 test_ends(void **state)
 {
@@ -217,6 +255,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_many_fds),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_bad_paths),
