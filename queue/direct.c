@@ -61,6 +61,8 @@ direct_open(const char *queue_path, struct direct **direct_out,
 	/* Of an earlier spare with this inode, or this would be taken for it. */
 	spare_envelope_name(name, st.st_ino);
 	unlinkat(pid, name, 0);
+	/* Of one that was ended in S3, or write_intd() would fail for it. */
+	queue_unlink(direct->dir, QUEUE_INTD, st.st_ino);
 	queue_name(name, st.st_ino, "");
 	if (renameat(pid, first,
 		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) ==

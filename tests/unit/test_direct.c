@@ -165,6 +165,31 @@ stale_envelope_goes(void **state)
 	queue_dir_close(&dir);
 }
 
+/* An envelope of one that was ended in S3 made the number fail for ever. */
+static void
+orphan_envelope_goes(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct direct *direct = open_direct(dir);
+	uint64_t id = only_file(dir, QUEUE_MESS);
+	struct error err = { "" };
+	char name[40];
+
+	(void)state;
+	direct_abort(&direct);
+	/* ext4 gives the inode again, if nobody is faster. */
+	snprintf(name, sizeof(name), "q/pid/%llu.e", (unsigned long long)id);
+	folder_write(name, "x", 1);
+	snprintf(name, sizeof(name), "q/intd/%llu", (unsigned long long)id);
+	folder_write(name, "x", 1);
+	direct = open_direct(dir);
+	if (only_file(dir, QUEUE_MESS) == id)
+		assert_int_equal(only_file(dir, QUEUE_INTD), 0);
+	if (direct_commit(&direct, RECORD, sizeof(RECORD), &err) != QQ_OK)
+		fail_msg("%s", err.text);
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -174,6 +199,7 @@ main(void)
 		TEST(failures),
 		TEST(no_queue),
 		TEST(stale_envelope_goes),
+		TEST(orphan_envelope_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
