@@ -167,8 +167,14 @@ receive_opened(struct sink *sink)
 int
 sink_intake_begin(struct sink *sink)
 {
-	int result = sink->message_fd != -1 ? QQ_OK : receive_opened(sink);
+	int result;
 
+	/* A file at hand is worth nothing once its qmail-send has gone. */
+	if (sink->message_fd != -1 && !is_alive(sink->connection)) {
+		close(sink->message_fd);
+		sink->message_fd = -1;
+	}
+	result = sink->message_fd != -1 ? QQ_OK : receive_opened(sink);
 	/* An idle connection may have ended with its qmail-send: ask anew. */
 	if (result != QQ_OK && sink->is_reused) {
 		disconnect(sink);
