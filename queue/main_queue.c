@@ -141,6 +141,7 @@ commit_direct(struct way *way, struct envelope *envelope)
 {
 	struct buf record = BUF_INIT;
 	const char *header = getenv("QQEH");
+	struct envelope checked;
 	int result;
 
 	envelope->uid = way->uid;
@@ -148,8 +149,15 @@ commit_direct(struct way *way, struct envelope *envelope)
 	if (header != NULL)
 		envelope->header = header;
 	envelope_format(&record, envelope);
-	result = direct_commit(&way->direct, record.data, record.length,
-	    &way->err);
+	/* Nothing is accepted that qmail-send would not take up later. */
+	if (envelope_parse(record.data, record.length, false, &checked,
+		&way->err) == -1)
+		result = QQ_ENVELOPE;
+	else {
+		envelope_release(&checked);
+		result = direct_commit(&way->direct, record.data,
+		    record.length, &way->err);
+	}
 	buf_release(&record);
 	return result;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,6 +20,9 @@
 
 /* Packets of one client that are read before others get their turn. */
 enum { PACKETS_A_TURN = 16, CLIENTS_A_TURN = 64 };
+
+/* What a file may have in holes: a filesystem's own are small. */
+enum { SPARSE_MAX_BYTES = 64 * 1024 };
 
 enum client_state {
 	CLIENT_IDLE,
@@ -238,23 +242,38 @@ refuse_commit(struct client *client, int code, const char *text)
 	return answer(client, &committed, -1);
 }
 
-/* Makes the todo record of what the client sent; false if it is no envelope. */
+/*
+ * Makes the todo record of what the client sent; false if it is no envelope.
+ * It is read as input, without u and p, which are not the client's to say.
+ */
 static bool
-make_record(const struct client *client, struct buf *record,
-    struct error *err)
+make_record(struct client *client, struct buf *record, struct error *err)
 {
 	struct envelope envelope;
 
+	buf_addc(&client->envelope, '\0'); /* the input's end */
+	if (envelope_parse(client->envelope.data, client->envelope.length, true,
+		&envelope, err) == -1)
+		return false;
+	envelope_release(&envelope);
 	buf_addf(record, "u%lu", client->uid);
 	buf_addc(record, '\0');
 	buf_addf(record, "p%lu", client->qp);
 	buf_addc(record, '\0');
-	buf_add(record, client->envelope.data, client->envelope.length);
-	if (envelope_parse(record->data, record->length, false, &envelope,
-		err) == -1)
-		return false;
-	envelope_release(&envelope);
+	buf_add(record, client->envelope.data, client->envelope.length - 1);
 	return true;
+}
+
+/* A file that claims far more than it takes would fill others' disks. */
+static bool
+is_sparse(const struct client *client, uint64_t size_bytes)
+{
+	struct stat st;
+
+	return fstat(client->spare.mess_fd, &st) == -1 ||
+	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES < size_bytes ||
+	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES <
+		(uint64_t)st.st_size;
 }
 
 static int
@@ -276,6 +295,9 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 		return refuse_commit(client, QQ_MESS,
 		    "the queue's filesystem has no leases (F_SETLEASE)");
 	}
+	if (!is_trusted(client) && is_sparse(client, packet->size_bytes))
+		return refuse_commit(client, QQ_MESS,
+		    "the message file has holes");
 	client->qp = (unsigned long)packet->qp;
 	intake = xcalloc(1, sizeof(*intake));
 	intake->client = client;
