@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: ISC
+"""A running node's processes killed in front of chosen system calls."""
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from node import SLOW, wait_until
+from traffic import Traffic, Victims, settle
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None,
+                                reason="strace is not installed")
+
+# Where a message changes hands or place; the first, and some later call.
+CALLS = {
+    "qmail-smtpd": ["recvmsg", "sendmsg,sendto", "write"],
+    "qmail-vdeliver queue1": ["openat", "write,writev,pwritev", "fdatasync",
+                              "renameat2,renameat", "fsync", "sendmsg,sendto"],
+    "qmail-send queue1": ["renameat", "fdatasync", "fsync", "sendmsg,sendto",
+                          "pwrite64"],
+}
+CASES = [(name, call, when) for name, calls in CALLS.items()
+         for call in calls for when in (1, 2, 7)]
+
+
+def kill_at(victims, name, call, when, traffic):
+    pid = victims.pid(name)
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
+         "-e", f"inject={call}:signal=KILL:when={when}", "-p", str(pid)],
+        stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: victims.pid(name) != pid,
+                   f"{name} comes to {call} number {when}", 60 * SLOW)
+    finally:
+        tracer.kill()
+        tracer.wait()
+    traffic.kills.append(time.time())
+    victims.wait_again(name, pid)
+
+
+def test_killed_at_calls(make_node):
+    node = make_node("--users", 10)
+    victims, traffic = Victims(node), Traffic(node)
+    try:
+        for name, call, when in CASES:
+            traffic.wait_accepted(10)
+            kill_at(victims, name, call, when, traffic)
+        traffic.wait_accepted(20)
+    finally:
+        traffic.stop()
+    settle(node, traffic)
