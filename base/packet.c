@@ -159,6 +159,30 @@ packet_receive(int fd, void *data, size_t size, int *passed_fd_out, int flags)
 	return -1;
 }
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* Linux 6.16; asm-generic/socket.h */
+#endif
+
+bool
+packet_refuse_fds(int fd)
+{
+	int no = 0;
+
+	return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no)) == 0;
+}
+
+bool
+packet_has_fds(int fd)
+{
+	char byte;
+	struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	/* Without room for them they are told, and stay with the packet. */
+	return recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT) > 0 &&
+	    (message.msg_flags & MSG_CTRUNC);
+}
+
 int
 packet_peer(int fd, uid_t *uid_out, pid_t *pid_out)
 {

@@ -7,6 +7,7 @@
 #ifndef BASE_PACKET_H
 #define BASE_PACKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -39,6 +40,15 @@ int packet_send(int fd, const void *data, size_t length, int pass_fd,
  */
 ssize_t packet_receive(int fd, void *data, size_t size, int *passed_fd_out,
     int flags);
+
+/*
+ * Closing a descriptor that a stranger sent can take as long as he likes.
+ * packet_refuse_fds: a listening socket's clients, or one connection's, cannot
+ * send any (Linux 6.16); false where the kernel has no such thing.
+ * packet_has_fds: does the next packet bring one?  Nothing is taken up.
+ */
+bool packet_refuse_fds(int fd);
+bool packet_has_fds(int fd);
 
 /* The user of the process at the other end, as the kernel says.  0 or -1. */
 int packet_peer(int fd, uid_t *uid_out, pid_t *pid_out);

@@ -122,6 +122,7 @@ struct send {
 	/* send_intake */
 	struct client *clients;
 	struct loop_source intake_source;
+	bool has_no_foreign_fds; /* the kernel keeps them from us */
 	/* send_backlog */
 	struct backlog *backlog;
 };
@@ -179,7 +180,7 @@ void settle_marks(struct send *send, struct message *message);
 /* -- send_deliver.c */
 int deliver_open(struct send *send, struct error *err);
 void deliver_close(struct send *send);
-/* Once a second: accepts again after a shortage of descriptors. */
+/* Once a second: accepts again, and drops clients that do nothing. */
 void deliver_tick(struct send *send);
 /* Starts what may be started. */
 void deliver_start(struct send *send);
@@ -189,7 +190,7 @@ bool deliver_has_worker(const struct send *send, enum route_channel channel);
 /* -- send_intake.c */
 int intake_open(struct send *send, struct error *err);
 void intake_close(struct send *send);
-/* Once a second: accepts again after a shortage of descriptors. */
+/* Once a second: accepts again, and drops clients that do nothing. */
 void intake_tick(struct send *send);
 
 /* -- send_backlog.c */

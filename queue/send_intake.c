@@ -5,12 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
@@ -23,6 +26,14 @@ enum { PACKETS_A_TURN = 16, CLIENTS_A_TURN = 64 };
 
 /* What a file may have in holes: a filesystem's own are small. */
 enum { SPARSE_MAX_BYTES = 64 * 1024 };
+
+/* What clients of other users may take up, all together but for the first. */
+enum {
+	STRANGERS_OF_A_USER = 32,
+	STRANGERS_MAX = 256,
+	STRANGERS_BYTES = 64 * 1024 * 1024, /* of envelopes */
+	IDLE_MS = 3600 * 1000
+};
 
 enum client_state {
 	CLIENT_IDLE,
@@ -39,7 +50,9 @@ struct client {
 	struct buf envelope;
 	unsigned long uid;
 	unsigned long qp;
-	bool is_gone; /* freed when its commit is done */
+	int64_t active_at; /* clock_ms() of the last packet */
+	bool is_gone;      /* freed when its commit is done */
+	atomic_bool is_closed;
 };
 
 /* A commit under way; the client may go meanwhile. */
@@ -62,17 +75,77 @@ client_free(struct client *client)
 	free(client);
 }
 
+/*
+ * A recycled file still has the last message in it, which the next one is
+ * written over.  Only our own programs are known to say truly how much they
+ * wrote; to anybody else the file is given empty.
+ */
+static bool
+is_trusted(const struct client *client)
+{
+	return client->uid == 0 || client->uid == getuid() ||
+	    client->uid == client->send->smtpd_uid;
+}
+
+/*
+ * Unread packets may hold descriptors of a stranger's, whose end can take as
+ * long as he likes (SO_LINGER): he waits, in a thread of his own.
+ */
+static void *
+close_aside(void *context)
+{
+	struct client *client = context;
+
+	close(client->source.fd);
+	atomic_store(&client->is_closed, true);
+	return NULL;
+}
+
+static void
+client_close(struct client *client)
+{
+	pthread_t thread;
+
+	if (!is_trusted(client) && !client->send->has_no_foreign_fds &&
+	    pthread_create(&thread, NULL, close_aside, client) == 0)
+		pthread_detach(thread);
+	else
+		close_aside(client);
+}
+
+/* Frees one that is gone, when nothing works with it any more. */
+static void
+client_reap(struct client *client)
+{
+	if (client->is_gone && client->state != CLIENT_COMMITTING &&
+	    atomic_load(&client->is_closed))
+		client_free(client); /* else at a later tick */
+}
+
+/* It has no transaction; a stranger's memory is not kept for the next. */
+static void
+client_idle(struct client *client)
+{
+	client->state = CLIENT_IDLE;
+	if (is_trusted(client))
+		buf_reset(&client->envelope);
+	else
+		buf_release(&client->envelope);
+}
+
 /* The connection is over; a commit under way is not. */
 static void
 client_drop(struct client *client)
 {
 	loop_remove(client->send->loop, &client->source);
-	close(client->source.fd);
-	client->source.fd = -1;
-	if (client->state == CLIENT_COMMITTING)
-		client->is_gone = true;
-	else
-		client_free(client);
+	client->is_gone = true;
+	if (client->state != CLIENT_COMMITTING) {
+		if (client->spare.mess_fd != -1)
+			spare_give(client->send->spares, &client->spare);
+		client_idle(client);
+	}
+	client_close(client);
+	client_reap(client);
 }
 
 /* Answers never wait: a client that does not read its answer is dropped. */
@@ -114,18 +187,6 @@ code_of(int error)
 	default:
 		return QQ_CREATE;
 	}
-}
-
-/*
- * A recycled file still has the last message in it, which the next one is
- * written over.  Only our own programs are known to say truly how much they
- * wrote; to anybody else the file is given empty.
- */
-static bool
-is_trusted(const struct client *client)
-{
-	return client->uid == 0 || client->uid == getuid() ||
-	    client->uid == client->send->smtpd_uid;
 }
 
 /*
@@ -195,9 +256,9 @@ answer_commit(struct client *client, const struct commit_job *job,
 		.text = job->result == QQ_OK ? "" : job->err.text };
 	int fd = -1, result;
 
-	client->state = CLIENT_IDLE;
+	client_idle(client);
 	if (client->is_gone) {
-		client_free(client);
+		client_reap(client);
 		return;
 	}
 	/* Without a file it asks again, and then hears why. */
@@ -238,7 +299,7 @@ refuse_commit(struct client *client, int code, const char *text)
 
 	log_line("warning: message refused: %s", text);
 	spare_give(client->send->spares, &client->spare);
-	client->state = CLIENT_IDLE;
+	client_idle(client);
 	return answer(client, &committed, -1);
 }
 
@@ -321,6 +382,23 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	return 0;
 }
 
+/* Would this piece be too much, alone or beside other users' envelopes? */
+static bool
+is_too_much(const struct client *client, size_t piece_length)
+{
+	const struct client *other;
+	size_t total = piece_length;
+
+	if (client->envelope.length + piece_length > ENVELOPE_MAX_BYTES)
+		return true;
+	if (is_trusted(client))
+		return false;
+	for (other = client->send->clients; other != NULL; other = other->next)
+		if (!is_trusted(other))
+			total += other->envelope.length;
+	return total > STRANGERS_BYTES;
+}
+
 static int
 handle_packet(struct client *client, const struct intake_packet *packet)
 {
@@ -330,8 +408,7 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 	case INTAKE_ENVELOPE:
 	case INTAKE_COMMIT:
 		if (client->state != CLIENT_OPEN ||
-		    client->envelope.length + packet->piece_length >
-			ENVELOPE_MAX_BYTES)
+		    is_too_much(client, packet->piece_length))
 			return -1;
 		buf_add(&client->envelope, packet->piece,
 		    packet->piece_length);
@@ -342,7 +419,7 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 		if (client->state != CLIENT_OPEN)
 			return -1;
 		spare_give(client->send->spares, &client->spare);
-		client->state = CLIENT_IDLE;
+		client_idle(client);
 		return 0;
 	case INTAKE_OPENED:
 	case INTAKE_REFUSED:
@@ -361,12 +438,19 @@ client_ready(uint32_t events, void *context)
 	int turn, fd;
 
 	(void)events;
+	client->active_at = clock_ms();
 	for (turn = 0; turn < PACKETS_A_TURN; turn++) {
-		ssize_t n = packet_receive(client->source.fd, buffer,
-		    sizeof(buffer), &fd, MSG_DONTWAIT);
+		ssize_t n;
 
+		if (!is_trusted(client) && !client->send->has_no_foreign_fds &&
+		    packet_has_fds(client->source.fd)) {
+			client_drop(client); /* nobody sends us one */
+			return;
+		}
+		n = packet_receive(client->source.fd, buffer, sizeof(buffer),
+		    &fd, MSG_DONTWAIT);
 		if (fd != -1)
-			close(fd); /* nobody sends us one */
+			close(fd);
 		if (n == -1 && errno == EAGAIN)
 			return;
 		if (n <= 0 || !intake_get(buffer, (size_t)n, &packet) ||
@@ -375,6 +459,23 @@ client_ready(uint32_t events, void *context)
 			return;
 		}
 	}
+}
+
+/* Has this client's user, or have all others together, enough connections? */
+static bool
+is_one_too_many(const struct client *client)
+{
+	const struct client *other;
+	unsigned count = 0, count_of_user = 0;
+
+	if (is_trusted(client))
+		return false;
+	for (other = client->send->clients; other != NULL;
+	    other = other->next) {
+		count += !is_trusted(other);
+		count_of_user += other->uid == client->uid;
+	}
+	return count > STRANGERS_MAX || count_of_user > STRANGERS_OF_A_USER;
 }
 
 static void
@@ -414,17 +515,41 @@ intake_ready(uint32_t events, void *context)
 		if (client->next != NULL)
 			client->next->link = &client->next;
 		send->clients = client;
+		client->active_at = clock_ms();
 		if (loop_add(send->loop, &client->source, EPOLLIN, NULL) ==
-		    -1) {
-			close(fd);
-			client_free(client);
-		}
+			-1 ||
+		    is_one_too_many(client))
+			client_drop(client);
 	}
+}
+
+/* It may write to its file for long without a packet. */
+static bool
+is_asleep(const struct client *client)
+{
+	struct stat st;
+
+	if (client->is_gone || client->state == CLIENT_COMMITTING ||
+	    clock_ms() - client->active_at < IDLE_MS)
+		return false;
+	if (client->state == CLIENT_IDLE)
+		return !is_trusted(client);
+	return fstat(client->spare.mess_fd, &st) == -1 ||
+	    time(NULL) - st.st_mtime >= IDLE_MS / 1000;
 }
 
 void
 intake_tick(struct send *send)
 {
+	struct client *client, *next;
+
+	for (client = send->clients; client != NULL; client = next) {
+		next = client->next;
+		if (is_asleep(client))
+			client_drop(client);
+		else
+			client_reap(client);
+	}
 	loop_change(send->loop, &send->intake_source, EPOLLIN);
 }
 
@@ -437,6 +562,8 @@ intake_open(struct send *send, struct error *err)
 	free(path);
 	if (fd == -1)
 		return -1;
+	/* Connections have it from the listening socket. */
+	send->has_no_foreign_fds = packet_refuse_fds(fd);
 	send->intake_source = (struct loop_source){ .fd = fd,
 		.ready = intake_ready,
 		.context = send };
@@ -446,8 +573,15 @@ intake_open(struct send *send, struct error *err)
 void
 intake_close(struct send *send)
 {
-	while (send->clients != NULL)
-		client_drop(send->clients);
+	struct client *client, *next;
+
+	for (client = send->clients; client != NULL; client = next) {
+		next = client->next;
+		if (!client->is_gone)
+			client_drop(client);
+		else
+			client_reap(client); /* or it ends with the process */
+	}
 	if (send->intake_source.fd > 0) {
 		loop_remove(send->loop, &send->intake_source);
 		close(send->intake_source.fd);

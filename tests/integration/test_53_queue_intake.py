@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: ISC
-"""The intake against clients that are not our own programs, and against time."""
+"""The intake against clients that are not our own programs."""
 import os
-import socket
-import struct
 import subprocess
 
 import pytest
 
-from node import wait_until
-from queue_peer import DOMAIN, Intake, connect
+from queue_peer import Intake
 
 
 def run_as_nobody(queue, code):
@@ -67,3 +64,63 @@ def test_files_alone_take_only_what_will_be_read(queue):
     assert not queue.files("todo") and not queue.files("mess")
     queue.inject(QQEH="X: " + "y" * 30000)
     assert len(queue.files("todo")) == 1
+
+
+# An older kernel, which cannot refuse descriptors.
+OLD_KERNEL = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
+              "trace=setsockopt", "-e",
+              "inject=setsockopt:error=ENOPROTOOPT:when=1")
+LINGER = """
+server = socket.create_server(("127.0.0.1", 0))
+sender = socket.create_connection(server.getsockname())
+peer, _ = server.accept()
+sender.setblocking(False)
+try:
+    while True:
+        sender.send(b"x" * 65536)
+except BlockingIOError:
+    pass
+sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 20))
+client = Intake(at)
+try:
+    socket.send_fds(client.connection, [b"\\xff"], [sender.fileno()])
+    print("sent")
+except PermissionError:
+    print("refused")
+sender.close()
+import time
+start = time.monotonic()
+client = Intake(at)
+_, fd = client.open()
+print(time.monotonic() - start)
+"""
+
+
+@pytest.mark.parametrize("wrapper", [(), OLD_KERNEL])
+def test_a_stranger_cannot_make_us_wait_for_his_descriptor(queue, wrapper):
+    """Closing a TCP socket that lingers stopped qmail-send for seconds."""
+    queue.start(*wrapper)
+    said = run_as_nobody(queue, LINGER).splitlines()
+    assert said[0] == "sent" if wrapper else said[0] in ("sent", "refused")
+    assert float(said[1]) < 8, said
+
+
+def test_strangers_have_32_connections_of_a_user(queue):
+    queue.start()
+    said = run_as_nobody(queue, """
+clients = [Intake(at) for _ in range(60)]
+clients[31].open()
+open_ones = 0
+for client in clients:
+    client.connection.settimeout(0.2)
+    try:
+        client.connection.recv(1)
+        continue
+    except TimeoutError:
+        open_ones += 1
+    except ConnectionResetError:
+        pass
+print(open_ones)
+""").split()
+    assert said == ["32"]
+    Intake(queue).open()

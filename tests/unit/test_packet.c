@@ -152,6 +152,31 @@ test_many_fds(void **state)
 }
 
 static void
+test_has_fds(void **state)
+{
+	int pair[2], got_fd;
+	char byte;
+
+	(void)state;
+	open_pair(pair);
+	assert_false(packet_has_fds(pair[1]));
+	assert_int_equal(packet_send(pair[0], "x", 1, -1, 0), 0);
+	assert_int_equal(packet_send(pair[0], "x", 1, 0, 0), 0);
+	assert_false(packet_has_fds(pair[1]));
+	assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd, 0), 1);
+	assert_true(packet_has_fds(pair[1]));
+	assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd, 0), 1);
+	assert_int_not_equal(got_fd, -1); /* it was not taken up before */
+	close(got_fd);
+	if (packet_refuse_fds(pair[1])) {
+		assert_int_equal(packet_send(pair[0], "x", 1, 0, 0), -1);
+		assert_int_equal(packet_send(pair[0], "x", 1, -1, 0), 0);
+	}
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
 test_ends(void **state)
 {
 	char byte;
@@ -256,6 +281,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_many_fds),
+		cmocka_unit_test(test_has_fds),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_bad_paths),
