@@ -125,6 +125,19 @@ added_by_batch(
 	return added;
 }
 
+/* Whether the item's Maildir was locked for an earlier one of the batch. */
+static bool
+is_known_busy(
+    const struct vdeliver_item *items, const struct vdeliver_item *item)
+{
+	const struct vdeliver_item *before;
+
+	for (before = items; before < item; before++)
+		if (before->is_busy && before->maildir == item->maildir)
+			return true;
+	return false;
+}
+
 /* False, with the outcome, when the message does not fit. */
 static bool
 fits_quota(const struct vdeliver *vdeliver, const struct vdeliver_item *items,
@@ -137,11 +150,19 @@ fits_quota(const struct vdeliver *vdeliver, const struct vdeliver_item *items,
 	if (!item->has_quota ||
 	    item->size <= vdeliver->options.over_quota_mailsize)
 		return true;
+	if (is_known_busy(items, item)) {
+		/* Waiting again, for each of many, would stop all users. */
+		error_set(&err, "the user's quota is being counted");
+		outcome_trouble(item, EWOULDBLOCK, &err);
+		return false;
+	}
 	added = added_by_batch(items, item);
 	result = quota_check(item->maildir->dir_fd, &item->quota, &added,
 	    time(NULL), &usage, &err);
-	if (result == -1)
+	if (result == -1) {
+		item->is_busy = errno == EWOULDBLOCK;
 		outcome_trouble(item, errno, &err);
+	}
 	if (result == 0) {
 		/* The batch's own mail counts as stored in what is said. */
 		usage.bytes += added.bytes - (int64_t)item->size;
@@ -507,7 +528,7 @@ vdeliver_run(
 	domain_rules_begin(vdeliver->rules);
 	for (i = 0; i < count; i++) {
 		items[i].maildir = NULL;
-		items[i].has_quota = false;
+		items[i].has_quota = items[i].is_busy = false;
 		items[i].is_sized = items[i].is_written = false;
 	}
 	for (i = 0; i < count; i++)

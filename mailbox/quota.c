@@ -18,9 +18,11 @@
 static const char file_name[] = "maildirsize";
 
 enum {
-	FILE_MAX = 5120,    /* Maildir++: larger ones are made again */
-	STALE_S = 15 * 60,  /* Maildir++: how long "full" is believed */
-	LINE_VALUE_MAX = 20 /* digits of a number, with its sign */
+	FILE_MAX = 5120,     /* Maildir++: larger ones are made again */
+	STALE_S = 15 * 60,   /* Maildir++: how long "full" is believed */
+	LINE_VALUE_MAX = 20, /* digits of a number, with its sign */
+	LOCK_TRIES = 5,
+	LOCK_PAUSE_MS = 20
 };
 
 /* Numbers are at most this, so that sums of a file's lines never overflow. */
@@ -227,24 +229,84 @@ append(int maildir_fd, const struct quota_usage *added, struct error *err)
 	return result;
 }
 
+/* Waits LOCK_TRIES pauses at most: 1; 0 when another still has it; -1. */
 static int
 lock(int maildir_fd, int how, struct error *err)
 {
-	while (flock(maildir_fd, how) == -1)
-		if (errno != EINTR)
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+	int tries = 0;
+
+	while (flock(maildir_fd, how | LOCK_NB) == -1) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_sys(err, "cannot lock the Maildir");
-	return 0;
+		if (errno == EWOULDBLOCK && tries++ == LOCK_TRIES)
+			return 0;
+		if (errno == EWOULDBLOCK)
+			nanosleep(&pause, NULL);
+	}
+	return 1;
 }
 
 int
 quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
 {
+	int locked = lock(maildir_fd, LOCK_SH, err);
 	int result;
 
-	if (lock(maildir_fd, LOCK_SH, err) == -1)
+	if (locked == -1)
 		return -1;
 	result = append(maildir_fd, added, err);
-	flock(maildir_fd, LOCK_UN);
+	if (locked == 1)
+		flock(maildir_fd, LOCK_UN);
+	return result;
+}
+
+/*
+ * What others append while we count comes behind this place in the old file,
+ * which is made when there is none.  -1 in *fd_out: it is a link.
+ */
+static int
+open_old(int maildir_fd, int *fd_out, off_t *end_out, struct error *err)
+{
+	struct stat st;
+
+	*fd_out = openat(maildir_fd, file_name,
+	    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (*fd_out == -1 && errno == ELOOP)
+		return 0;
+	if (*fd_out == -1)
+		return error_sys(err, "cannot open '%s'", file_name);
+	if (fstat(*fd_out, &st) == 0) {
+		*end_out = st.st_size;
+		return 0;
+	}
+	error_sys(err, "cannot stat '%s'", file_name);
+	close(*fd_out);
+	return -1;
+}
+
+/*
+ * Takes the lines behind end over into the file that has replaced the old one.
+ * What does not fit here makes it too large, and so made again.
+ */
+static int
+carry_over(int maildir_fd, int old_fd, off_t end, struct error *err)
+{
+	char text[FILE_MAX + 1];
+	ssize_t n = pread(old_fd, text, sizeof(text), end);
+	int fd, result = 0;
+
+	if (n == 0)
+		return 0;
+	if (n == -1)
+		return error_sys(err, "cannot read '%s'", file_name);
+	fd = openat(maildir_fd, file_name,
+	    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", file_name);
+	if (file_write_all(fd, text, (size_t)n) == -1)
+		result = error_sys(err, "cannot write to '%s'", file_name);
+	close(fd);
 	return result;
 }
 
@@ -280,17 +342,42 @@ store(int maildir_fd, const struct quota *quota,
 	return result;
 }
 
-int
-quota_recalculate(int maildir_fd, const struct quota *quota,
+static int
+recalculate(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err)
 {
-	int result;
+	off_t old_end = 0;
+	int old_fd, result;
 
-	if (lock(maildir_fd, LOCK_EX, err) == -1)
+	if (open_old(maildir_fd, &old_fd, &old_end, err) == -1)
 		return -1;
 	result = quota_scan(maildir_fd, usage_out, err);
 	if (result == 0)
 		result = store(maildir_fd, quota, usage_out, err);
+	if (result == 0 && old_fd != -1)
+		result = carry_over(maildir_fd, old_fd, old_end, err);
+	if (old_fd != -1)
+		close(old_fd);
+	return result;
+}
+
+int
+quota_recalculate(int maildir_fd, const struct quota *quota,
+    struct quota_usage *usage_out, struct error *err)
+{
+	int locked = lock(maildir_fd, LOCK_EX, err);
+	int result, saved_errno;
+
+	if (locked == 0) {
+		error_set(err, "another process has the Maildir locked, as "
+		    "while its size is counted: try again later");
+		errno = EWOULDBLOCK;
+	}
+	if (locked != 1)
+		return -1;
+	result = recalculate(maildir_fd, quota, usage_out, err);
+	saved_errno = errno;
 	flock(maildir_fd, LOCK_UN);
+	errno = saved_errno;
 	return result;
 }

@@ -11,7 +11,19 @@
  * says "full" and is older than 15 minutes or of several lines.
  *
  * Two processes that change it agree by flock() on the Maildir's folder:
- * shared to append, exclusive to make it again.
+ * shared to append, exclusive to make it again.  Nobody here waits longer than
+ * 100 ms for it, because a delivery process serves all users and another may
+ * hold it for as long as a huge Maildir is counted:
+ *
+ * - Adding then goes on without the lock.  Who counts meanwhile takes over all
+ *   lines that were appended to the old file since the count began (an empty
+ *   one is made for that when there is none).  A message that was counted and
+ *   added is so in twice, as it may be with the lock: too much is found out
+ *   when the Maildir seems full.  Lost is only a line written in the instant
+ *   between rename and taking over, no more than when a process is killed
+ *   between delivering and adding.
+ * - Counting needs the lock: without it "could not tell", a temporary failure.
+ *   What maildirsize says is still believed as long as it says "fits".
  */
 #ifndef MAILBOX_QUOTA_H
 #define MAILBOX_QUOTA_H
@@ -44,8 +56,9 @@ int quota_parse(const char *text, struct quota *quota_out);
 /*
  * Whether added fits beside what the Maildir holds.  now is the wall clock.
  * Returns 1 when it fits, 0 when it does not (never before the messages have
- * been looked at as described above), -1 with the reason when that cannot be
- * told.  *usage_out is what is stored, without added, unless -1.
+ * been looked at as described above), -1 with the reason and errno when that
+ * cannot be told (EWOULDBLOCK: it must be counted, but another has the lock).
+ * *usage_out is what is stored, without added, unless -1.
  */
 int quota_check(int maildir_fd, const struct quota *quota,
     const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
@@ -62,7 +75,8 @@ int quota_add(
 /*
  * Looks at every message and makes maildirsize anew.  Messages in .Trash are
  * not counted (Maildir++), unless the variable INCLUDE_TRASH is set, nor are
- * those with the flag T.  Returns 0 or -1.
+ * those with the flag T.  Returns 0, or -1 with the reason and errno
+ * (EWOULDBLOCK: another process has the lock).
  */
 int quota_recalculate(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err);

@@ -7,11 +7,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/tempdir.h"
@@ -316,6 +322,152 @@ what_cannot_be_told_is_an_error(void **state)
 	assert_non_null(strstr(err.text, "cannot create 'tmp/"));
 }
 
+/* Another process's lock, as it looks to us. */
+static int
+hold_lock(void)
+{
+	int other_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(flock(other_fd, LOCK_EX), 0);
+	return other_fd;
+}
+
+static void
+a_held_lock_is_not_waited_for(void **state)
+{
+	const struct quota quota = { .bytes = 200 };
+	const struct quota_usage added = { 50, 1 };
+	struct quota_usage usage;
+	struct error err = { "" };
+	int other_fd = hold_lock();
+
+	(void)state;
+	alarm(20); /* ends a test that waits */
+	errno = 0;
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), -1);
+	assert_int_equal(errno, EWOULDBLOCK);
+	assert_non_null(strstr(err.text, "locked"));
+	put_file("maildirsize", "200S\n100 1\n", 0);
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), 1);
+	assert_int_equal(quota_add(fd, &added, &err), 0);
+	assert_file("200S\n100 1\n50 1\n");
+	/* It still is the other's. */
+	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+	close(other_fd);
+	assert_int_equal(
+	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), 1);
+	alarm(0);
+}
+
+enum { UNSIZED = 2000, CATCHES = 12, ROUNDS_MAX = 1000 };
+
+/* Counts once for each byte that it reads, and answers it. */
+static void
+count_on_demand(int socket_fd)
+{
+	const struct quota quota = { .bytes = 200 };
+	int own_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct quota_usage usage;
+	char c;
+
+	while (read(socket_fd, &c, 1) == 1)
+		if (quota_recalculate(own_fd, &quota, &usage, NULL) == -1 ||
+		    write(socket_fd, &c, 1) != 1)
+			_exit(1);
+	_exit(0);
+}
+
+/* Stops the counting child; whether it has the lock then. */
+static bool
+stop_within(pid_t child)
+{
+	bool is_locked = false;
+	int i, status;
+
+	for (i = 0; i < 100000 && !is_locked; i++) {
+		is_locked = flock(fd, LOCK_SH | LOCK_NB) == -1;
+		if (!is_locked)
+			flock(fd, LOCK_UN);
+	}
+	kill(child, SIGSTOP);
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	is_locked = flock(fd, LOCK_SH | LOCK_NB) == -1;
+	if (!is_locked)
+		flock(fd, LOCK_UN);
+	return is_locked;
+}
+
+/* A message of 7 bytes in new, then its line. */
+static void
+deliver(int number)
+{
+	const struct quota_usage added = { 7, 1 };
+	char name[40];
+
+	snprintf(name, sizeof(name), "new/late%d.M1.h,S=7", number);
+	put_file(name, "", 0);
+	assert_int_equal(quota_add(fd, &added, NULL), 0);
+}
+
+/* At least so many: what is in twice is no loss. */
+static void
+assert_remembered(int64_t late)
+{
+	char *path = xasprintf("%s/maildirsize", root);
+	struct quota_usage usage;
+	struct quota quota;
+	unsigned lines;
+	struct buf buf;
+
+	buf_init(&buf);
+	assert_int_equal(file_read(path, 100000, &buf, NULL), 1);
+	assert_true(quota_read_text(
+	    buf.data, buf.length, &quota, &usage, &lines));
+	if (usage.bytes < 7 * late || usage.count < UNSIZED + late)
+		fail_msg("after %d deliveries: %s", (int)late, buf.data);
+	buf_release(&buf);
+	free(path);
+}
+
+/* A count that another process is stopped in, at any place of it. */
+static void
+what_is_added_while_another_counts_is_kept(void **state)
+{
+	int sockets[2], i, status, late = 0;
+	char name[40], c = 'x';
+	pid_t child;
+
+	(void)state;
+	for (i = 0; i < UNSIZED; i++) {
+		snprintf(name, sizeof(name), "new/%d.M1.h", i);
+		put_file(name, "", 0);
+	}
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	child = fork();
+	if (child == 0) {
+		close(sockets[0]);
+		count_on_demand(sockets[1]);
+	}
+	close(sockets[1]);
+	for (i = 0; i < ROUNDS_MAX && late < CATCHES; i++) {
+		if (late % 2 == 0)
+			unlinkat(fd, "maildirsize", 0);
+		assert_int_equal(write(sockets[0], &c, 1), 1);
+		if (stop_within(child))
+			deliver(++late);
+		kill(child, SIGCONT);
+		assert_int_equal(read(sockets[0], &c, 1), 1);
+		assert_remembered(late);
+	}
+	assert_int_equal(late, CATCHES);
+	close(sockets[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -333,6 +485,11 @@ main(void)
 		    a_link_is_replaced_not_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_cannot_be_told_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_held_lock_is_not_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    what_is_added_while_another_counts_is_kept, setup,
+		    teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "tests/unit/vdomain.h"
@@ -307,6 +309,40 @@ a_quota_holds_within_a_batch(void **state)
 	free(path);
 }
 
+/* One wait for the lock, not one for each message; other users get theirs. */
+static void
+a_locked_quota_stops_nobody(void **state)
+{
+	struct vdeliver_item items[60];
+	struct timespec start, end;
+	char *path;
+	int i, fd;
+
+	(void)state;
+	deliver("few", "x", JOB_DELIVERED, "did");
+	path = xasprintf("%s/few/Maildir/maildirsize", node.dir);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	path = xasprintf("%s/few/Maildir", node.dir);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	free(path);
+	for (i = 0; i < 60; i++)
+		items[i] = item_to(i % 6 ? "few" : "u0", "0123456789");
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	vdeliver_run(vdeliver, items, 60);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	for (i = 0; i < 60; i++) {
+		assert_outcome(&items[i],
+		    i % 6 ? JOB_TEMPFAIL : JOB_DELIVERED, i % 6 ? "4.3.0" : "did");
+		item_release(&items[i]);
+	}
+	/* 50 waits would be 5 s. */
+	assert_true(end.tv_sec - start.tv_sec < 4);
+	close(fd);
+	deliver("few", "x", JOB_DELIVERED, "did");
+}
+
 static void
 rules_for_absent_users(void **state)
 {
@@ -515,6 +551,7 @@ main(void)
 		CASE(users_who_get_no_mail),
 		CASE(quotas),
 		CASE(a_quota_holds_within_a_batch),
+		CASE(a_locked_quota_stops_nobody),
 		CASE(rules_for_absent_users),
 		CASE(files_that_need_the_general_way),
 		CASE(loops_are_ended),
