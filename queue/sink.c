@@ -2,6 +2,7 @@
 /* Where the message of one transaction goes. */
 #include "queue/sink.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,7 +23,7 @@ enum {
 	PENDING_START_BYTES = 8192,
 	PENDING_MAX_BYTES = 65536,
 	IDLE_MAX = 128,       /* connections kept for a queue */
-	COLLECTIONS_MAX = 64, /* made by access rules and envrules */
+	COLLECTIONS_MAX = 64, /* by access rules, envrules and HUPs */
 	TIMEOUT_MS = 60000
 };
 
@@ -33,7 +34,10 @@ struct endpoint {
 	unsigned idle_count;
 };
 
+/* One that no sink holds gives way to a new one. */
 struct collection {
+	unsigned sinks;   /* that hold it */
+	uint64_t used_at; /* the pool's count of uses, then */
 	char *base;
 	unsigned start, count, slice_ms;
 	uint64_t min_free_bytes;
@@ -45,8 +49,9 @@ struct sink_pool {
 	struct sink_options options; /* texts are the pool's */
 	struct endpoint *endpoints;
 	size_t endpoint_count;
-	struct collection collections[COLLECTIONS_MAX];
+	struct collection *collections[COLLECTIONS_MAX];
 	size_t collection_count;
+	uint64_t uses;
 };
 
 struct sink_pool *
@@ -95,6 +100,15 @@ close_idle(struct sink_idle idle)
 	close(idle.connection);
 }
 
+static void
+free_collection(struct collection *collection)
+{
+	assert(collection->sinks == 0);
+	mux_free(&collection->mux);
+	free(collection->base);
+	free(collection);
+}
+
 void
 sink_pool_free(struct sink_pool **pool_in)
 {
@@ -110,10 +124,8 @@ sink_pool_free(struct sink_pool **pool_in)
 			close_idle(endpoint->idle[--endpoint->idle_count]);
 		free(endpoint->queue_path);
 	}
-	for (i = 0; i < pool->collection_count; i++) {
-		mux_free(&pool->collections[i].mux);
-		free(pool->collections[i].base);
-	}
+	for (i = 0; i < pool->collection_count; i++)
+		free_collection(pool->collections[i]);
 	release_options(pool);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->endpoints);
@@ -173,40 +185,86 @@ sink_pool_put(struct sink_pool *pool, const char *queue_path,
 		close_idle(idle);
 }
 
-/* The multiplexer of a collection; with the lock held. */
-static struct mux *
-find_mux(struct sink_pool *pool, const struct collection *wanted,
-    struct error *err)
+/* Drops the longest unused collection; false when all are held. */
+static bool
+drop_collection(struct sink_pool *pool)
 {
-	struct mux_collection collection = { .base = wanted->base,
-		.start = wanted->start,
-		.count = wanted->count };
-	struct collection *found;
+	struct collection **oldest = NULL;
 	size_t i;
 
 	for (i = 0; i < pool->collection_count; i++) {
-		found = &pool->collections[i];
+		struct collection **at = &pool->collections[i];
+
+		if ((*at)->sinks == 0 &&
+		    (oldest == NULL || (*at)->used_at < (*oldest)->used_at))
+			oldest = at;
+	}
+	if (oldest == NULL)
+		return false;
+	free_collection(*oldest);
+	*oldest = pool->collections[--pool->collection_count];
+	return true;
+}
+
+static struct collection *
+find_collection(struct sink_pool *pool, const struct collection *wanted)
+{
+	size_t i;
+
+	for (i = 0; i < pool->collection_count; i++) {
+		struct collection *found = pool->collections[i];
+
 		if (found->start == wanted->start &&
 		    found->count == wanted->count &&
 		    found->slice_ms == wanted->slice_ms &&
 		    found->min_free_bytes == wanted->min_free_bytes &&
 		    strcmp(found->base, wanted->base) == 0)
-			return found->mux;
+			return found;
 	}
-	if (pool->collection_count == COLLECTIONS_MAX) {
-		error_set(err, "rules name more than %d queue collections",
-		    COLLECTIONS_MAX);
+	return NULL;
+}
+
+static struct collection *
+add_collection(struct sink_pool *pool, const struct collection *wanted,
+    struct error *err)
+{
+	struct mux_collection queues = { .base = wanted->base,
+		.start = wanted->start,
+		.count = wanted->count };
+	struct collection *added;
+	struct mux *mux;
+
+	if (pool->collection_count == COLLECTIONS_MAX &&
+	    !drop_collection(pool)) {
+		error_set(err, "transactions under way use %d different queue "
+		    "collections: let the rules name fewer", COLLECTIONS_MAX);
 		return NULL;
 	}
-	found = &pool->collections[pool->collection_count];
-	*found = *wanted;
-	found->mux = mux_new(&collection, wanted->slice_ms,
-	    wanted->min_free_bytes, err);
-	if (found->mux == NULL)
+	mux = mux_new(&queues, wanted->slice_ms, wanted->min_free_bytes, err);
+	if (mux == NULL)
 		return NULL;
-	found->base = xstrdup(wanted->base);
-	pool->collection_count++;
-	return found->mux;
+	added = xcalloc(1, sizeof(*added));
+	*added = *wanted;
+	added->base = xstrdup(wanted->base);
+	added->mux = mux;
+	pool->collections[pool->collection_count++] = added;
+	return added;
+}
+
+/* Finds or makes it, for one sink more; with the lock held. */
+static struct collection *
+hold_collection(struct sink_pool *pool, const struct collection *wanted,
+    struct error *err)
+{
+	struct collection *found = find_collection(pool, wanted);
+
+	if (found == NULL)
+		found = add_collection(pool, wanted, err);
+	if (found != NULL) {
+		found->sinks++;
+		found->used_at = ++pool->uses;
+	}
+	return found;
 }
 
 /* A number of the session's variables over the option's. */
@@ -255,7 +313,7 @@ find_queues(struct sink *sink)
 	struct sink_pool *pool = sink->pool;
 	const char *base = vars_get(sink->vars, "QUEUE_BASE");
 	uint64_t start, count, min_free;
-	struct collection wanted;
+	struct collection wanted = { .sinks = 0 };
 	struct timespec now;
 
 	pthread_mutex_lock(&pool->lock);
@@ -277,11 +335,12 @@ find_queues(struct sink *sink)
 		wanted.count = (unsigned)count;
 		wanted.slice_ms = pool->options.slice_ms;
 		wanted.min_free_bytes = min_free;
-		sink->mux = find_mux(pool, &wanted, &sink->err);
+		sink->collection = hold_collection(pool, &wanted, &sink->err);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (sink->mux == NULL)
+	if (sink->collection == NULL)
 		return QQ_BAD_CONFIG;
+	sink->mux = sink->collection->mux;
 	clock_gettime(CLOCK_REALTIME, &now);
 	sink->queue_count = mux_choose(sink->mux,
 	    now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
@@ -299,6 +358,11 @@ sink_free(struct sink **sink_in)
 
 	if (sink->message_fd != -1)
 		close(sink->message_fd);
+	if (sink->collection != NULL) {
+		pthread_mutex_lock(&sink->pool->lock);
+		sink->collection->sinks--;
+		pthread_mutex_unlock(&sink->pool->lock);
+	}
 	buf_release(&sink->pending);
 	free(sink->queue_dir);
 	free(sink->extra_recipient);

@@ -9,6 +9,8 @@
  *
  * Order: sink_open, sink_begin (when DATA is about to start), sink_write ...,
  * then sink_commit or sink_abort, each of which ends and frees the sink.
+ * Of the queue collections that options and variables name, 64 may be in use
+ * by sinks at once; those that no sink uses are dropped, oldest use first.
  * Nothing is queued unless sink_commit gave QQ_OK, and then it is durable.
  */
 #ifndef QUEUE_SINK_H

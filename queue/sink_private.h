@@ -26,7 +26,8 @@ struct sink {
 	/* intake: the queue in use, and those to try after it */
 	const char *queues[MUX_QUEUES_MAX];
 	unsigned queue_count, queue_at;
-	struct mux *mux;      /* NULL with QUEUEDIR */
+	struct collection *collection; /* held by us; NULL with QUEUEDIR */
+	struct mux *mux;      /* the collection's */
 	char *queue_dir;      /* QUEUEDIR */
 	int connection;
 	bool is_reused;       /* the connection was idle: may have gone */
