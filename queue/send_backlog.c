@@ -196,18 +196,22 @@ run_retries(struct send *send, enum route_channel channel, time_t now)
 	}
 }
 
+/*
+ * Has everything that ALRM made due been taken up?  What still is being found,
+ * or waits for a worker, has not.
+ */
 static bool
 all_tried(const struct send *send, time_t now)
 {
+	const struct backlog *backlog = send->backlog;
 	enum route_channel channel;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		time_t next = schedule_next(&send->backlog->retries[channel]);
-
-		if (send->backlog->retries[channel].count > 0 && next <= now &&
-		    can_try(send, channel))
+	if (backlog->is_thread_running && backlog->is_whole_scan)
+		return false;
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (backlog->retries[channel].count > 0 &&
+		    schedule_next(&backlog->retries[channel]) <= now)
 			return false;
-	}
 	return true;
 }
 
