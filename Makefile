@@ -130,6 +130,6 @@ install: all
 	install -m 644 $(addprefix $(SRC)/,$(filter %.5,$(MANS))) $(BUILT_MANS) \
 	    $(DESTDIR)$(PREFIX)/share/man/man5
 
--include $(shell find . -name '*.d')
+-include $(shell find . -name '*.d' -type f -not -path './bench-*')
 
 endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The text of a failure report: multipart/report (RFC 3462, 3464) whose first
+ * The text of a failure report: multipart/report (RFC 6522, 3464) whose first
  * part is qmail's bounce format (QSBMF).
  */
 #ifndef QUEUE_BOUNCE_H

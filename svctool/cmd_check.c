@@ -44,7 +44,8 @@ cmd_check(int argc, char **argv)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	check.node = node;
-	if (node == NULL || !node_exists(node, &err))
+	if (node == NULL || !node_exists(node, &err) ||
+	    !node_is_ours(node, &err))
 		complain(code, &err);
 	else {
 		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

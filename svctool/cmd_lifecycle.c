@@ -28,6 +28,7 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
+	    !node_is_ours(node, &err) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
 	    (is_start && lifecycle_start(node, timeout_s, &err) == -1))
 		code = complain(EXIT_TROUBLE, &err);

@@ -131,6 +131,24 @@ node_exists(const struct node *node, struct error *err)
 	return is_there;
 }
 
+bool
+node_is_ours(const struct node *node, struct error *err)
+{
+	char *root = node_path(node, "%s", node->home->root);
+	bool is_ours = false;
+	struct stat st;
+
+	if (stat(root, &st) == -1)
+		error_sys(err, "cannot look at '%s'", root);
+	else if (geteuid() != 0 && geteuid() != st.st_uid)
+		error_set(err, "'%s' belongs to user %lu: run this as that "
+		    "user, or as root", root, (unsigned long)st.st_uid);
+	else
+		is_ours = true;
+	free(root);
+	return is_ours;
+}
+
 static int
 compare_names(const void *a, const void *b)
 {

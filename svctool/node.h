@@ -38,6 +38,12 @@ char *node_path(const struct node *node, const char *format, ...)
 bool node_exists(const struct node *node, struct error *err);
 
 /*
+ * Is it ours to run and to judge: are we root, or the owner of its folder?  A
+ * stranger sees too little of it to say anything true.  False with the reason.
+ */
+bool node_is_ours(const struct node *node, struct error *err);
+
+/*
  * Names of the services, or of the queues, sorted as people count (queue2
  * before queue10).  A node without the folder has none.  0 or -1.
  */
