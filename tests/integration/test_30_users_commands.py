@@ -11,6 +11,8 @@ import warnings
 
 import pytest
 
+from node import wait_until
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MQMAIL_BUILD", ROOT / "build/plain"))
 warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -344,6 +346,11 @@ def test_daemons_are_told(home, tmp_path):
         program = tmp_path / name
         program.symlink_to("/bin/sleep")
         daemons[name] = subprocess.Popen([program, "100"])
+        # The kernel names a process a moment after it has closed Popen's pipe.
+        comm = f"/proc/{daemons[name].pid}/comm"
+        wait_until(lambda comm=comm, name=name:
+                   open(comm, encoding="ascii").read() == name + "\n",
+                   f"{comm} is {name}")
         (home.path / "run" / file).write_text(f"{daemons[name].pid}\n")
     (home.path / "run/qmail-send.queue3.pid").write_text("1\n")
     (home.path / "run/qmail-send.queue4.pid").write_text("nonsense")
