@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +25,9 @@ enum {
 	MAX_IDLE_THREADS = 128,
 	PAUSE_MS = 100,
 	TROUBLE_LOG_MS = 60 * 1000,
-	DEFAULT_BACKLOG = 4096
+	DEFAULT_BACKLOG = 4096,
+	LINGER_MS = 1000,
+	LINGER_BYTES = 64 * 1024
 };
 
 struct listener {
@@ -175,6 +178,37 @@ dismiss(struct listener *listener, const struct in6_addr *ip)
 	pthread_mutex_unlock(&listener->lock);
 }
 
+/*
+ * Closing with input unread makes the kernel send a reset, at which the peer
+ * may drop our last reply unread: then the input is read first, until the peer
+ * ends too, for a bounded time and size.  Ordinarily there is none.
+ */
+static void
+read_rest(int fd)
+{
+	struct pollfd in = { .fd = fd, .events = POLLIN };
+	size_t total = 0;
+	int64_t until_ms;
+	char bytes[4096];
+	int unread;
+
+	if (ioctl(fd, FIONREAD, &unread) == -1 || unread == 0 ||
+	    shutdown(fd, SHUT_WR) == -1)
+		return;
+	until_ms = clock_ms() + LINGER_MS;
+	while (total < LINGER_BYTES) {
+		int64_t left_ms = until_ms - clock_ms();
+		ssize_t n;
+
+		if (left_ms <= 0 || poll(&in, 1, (int)left_ms) != 1)
+			break;
+		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		total += (size_t)n;
+	}
+}
+
 /* A worker's job: takes the connection. */
 static void
 serve(void *argument)
@@ -186,6 +220,7 @@ serve(void *argument)
 	describe_peer(connection, &peer);
 	listener->options.serve(connection->fd, &peer,
 	    listener->options.context);
+	read_rest(connection->fd);
 	/*
 	 * Not counted any more once the peer can see the end, or a client that
 	 * comes again at once would be one too many.

@@ -42,7 +42,9 @@ struct listener_options {
 	struct listener_limits limits;
 	/*
 	 * Serves one connection; returns when it is over.  The descriptor is
-	 * the listener's, which closes it afterwards.
+	 * the listener's, which closes it afterwards; when input is unread
+	 * it reads that first (at most 64 KB, 1 s; still counted), so that the
+	 * last reply is not lost to a reset.
 	 */
 	void (*serve)(int fd, const struct listener_peer *peer, void *context);
 	/*

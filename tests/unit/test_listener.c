@@ -312,6 +312,68 @@ test_many_connections(void **state)
 	end(&service);
 }
 
+/* Waits for all of the input, reads none, and says goodbye. */
+static void
+serve_deaf(int fd, const struct listener_peer *peer, void *context)
+{
+	struct pollfd in = { .fd = fd, .events = POLLIN };
+
+	(void)peer;
+	(void)context;
+	poll(&in, 1, WAIT_MS);
+	send(fd, "421 bye\n", 8, MSG_NOSIGNAL);
+}
+
+/* Our input is unread there, and more comes: that must not reset us. */
+static void
+test_last_reply_is_heard(void **state)
+{
+	struct listener_options options = standard;
+	struct pollfd in = { .events = POLLIN };
+	struct service service;
+	char line[256];
+	int fd, error = -1;
+	socklen_t size = sizeof(error);
+
+	(void)state;
+	options.serve = serve_deaf;
+	begin(&service, &options);
+	fd = dial(listener_port(service.listener), false, NULL);
+	assert_int_equal(write(fd, "RSET\n", 5), 5);
+	in.fd = fd;
+	assert_int_equal(poll(&in, 1, WAIT_MS), 1);
+	assert_string_equal(hear(fd, line), "421 bye\n");
+	assert_string_equal(hear(fd, line), ""); /* an end, no reset */
+	assert_int_equal(
+	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+	assert_int_equal(error, 0);
+	assert_int_equal(recv(fd, line, 1, 0), 0);
+	assert_int_equal(send(fd, "QUIT\n", 5, MSG_NOSIGNAL), 5);
+	assert_int_equal(recv(fd, line, 1, 0), 0);
+	close(fd);
+	end(&service);
+}
+
+/* One who goes on sending is cut off. */
+static void
+test_chatterer_is_cut_off(void **state)
+{
+	static const char bytes[16384];
+	struct listener_options options = standard;
+	struct service service;
+	int fd;
+
+	(void)state;
+	options.serve = serve_deaf;
+	begin(&service, &options);
+	fd = dial(listener_port(service.listener), false, NULL);
+	while (send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0)
+		;
+	assert_true(errno == EPIPE || errno == ECONNRESET);
+	close(fd);
+	end(&service);
+}
+
 static void
 test_limits(void **state)
 {
@@ -499,6 +561,8 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_busy_port),
 		cmocka_unit_test(test_many_connections),
+		cmocka_unit_test(test_last_reply_is_heard),
+		cmocka_unit_test(test_chatterer_is_cut_off),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_thread),
