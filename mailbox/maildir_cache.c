@@ -11,9 +11,13 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "mailbox/maildir_tmp.h"
+
+enum { CLEAN_EVERY_S = 24 * 3600 };
 
 static const char maildir_name[] = "Maildir";
 
@@ -22,6 +26,7 @@ struct entry {
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) age;
 	unsigned users; /* gets without their put */
+	time_t cleaned_at; /* its tmp; 0: not yet */
 	dev_t new_dev;
 	ino_t new_ino;
 	char *new_path;	   /* relative to the root: USERDIR/Maildir/new */
@@ -92,9 +97,8 @@ maildir_cache_free(struct maildir_cache **cache_in)
 	*cache_in = NULL;
 }
 
-/* Closes the longest unused Maildir; false when all are in use. */
-static bool
-drop_oldest(struct maildir_cache *cache)
+bool
+maildir_cache_drop_oldest(struct maildir_cache *cache)
 {
 	struct entry *entry;
 
@@ -183,7 +187,7 @@ entry_open(struct maildir_cache *cache, const char *key, size_t length,
 	do
 		result = open_user(cache, user_dir, &entry->maildir, err);
 	while (result == -1 && (errno == EMFILE || errno == ENFILE) &&
-	    drop_oldest(cache));
+	    maildir_cache_drop_oldest(cache));
 	if (result == 0 && fstat(entry->maildir.new_fd, &st) == -1) {
 		result = error_sys(
 		    err, "cannot stat '%s/%s/new'", user_dir, maildir_name);
@@ -217,6 +221,17 @@ find_entry(struct maildir_cache *cache, const char *key, size_t length)
 	return NULL;
 }
 
+static void
+clean(struct entry *entry)
+{
+	time_t now = time(NULL);
+
+	if (now - entry->cleaned_at < CLEAN_EVERY_S)
+		return;
+	entry->cleaned_at = now;
+	maildir_tmp_clean(entry->maildir.tmp_fd, now);
+}
+
 struct maildir *
 maildir_cache_get(
     struct maildir_cache *cache, const char *user_dir, struct error *err)
@@ -237,7 +252,7 @@ maildir_cache_get(
 		entry = NULL;
 	}
 	if (entry == NULL) {
-		while (cache->count >= cache->limit && drop_oldest(cache))
+		while (cache->count >= cache->limit && maildir_cache_drop_oldest(cache))
 			continue;
 		entry = entry_open(cache, key, length, err);
 		if (entry == NULL)
@@ -246,6 +261,7 @@ maildir_cache_get(
 		TAILQ_REMOVE(&cache->ages, entry, age);
 		TAILQ_INSERT_TAIL(&cache->ages, entry, age);
 	}
+	clean(entry);
 	entry->users++;
 	return &entry->maildir;
 }
@@ -258,5 +274,5 @@ maildir_cache_put(struct maildir_cache *cache, struct maildir *maildir)
 	assert(entry->users > 0);
 	entry->users--;
 	if (cache->count > cache->limit)
-		drop_oldest(cache);
+		maildir_cache_drop_oldest(cache);
 }

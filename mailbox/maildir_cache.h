@@ -4,11 +4,14 @@
  *
  * A user's folder is looked up again, by one stat, whenever it is asked for
  * and not in use: a Maildir that was removed, moved or replaced meanwhile is
- * opened anew.  Used by one thread.
+ * opened anew.  When it is opened, and once a day while it is in the cache,
+ * old files in its tmp are removed (mailbox/maildir_tmp.h).  Used by one
+ * thread.
  */
 #ifndef MAILBOX_MAILDIR_CACHE_H
 #define MAILBOX_MAILDIR_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -39,5 +42,11 @@ void maildir_cache_free(struct maildir_cache **cache);
 struct maildir *maildir_cache_get(
     struct maildir_cache *cache, const char *user_dir, struct error *err);
 void maildir_cache_put(struct maildir_cache *cache, struct maildir *maildir);
+
+/*
+ * Closes the longest unused Maildir, for one who lacks descriptors; false when
+ * all are in use.
+ */
+bool maildir_cache_drop_oldest(struct maildir_cache *cache);
 
 #endif

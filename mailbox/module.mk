@@ -1,4 +1,4 @@
 # mailbox - Maildir delivery in batches, and the Maildir++ quota
 LIBS += mailbox/libmailbox.a
 mailbox/libmailbox.a: mailbox/maildir.o mailbox/maildir_cache.o \
-    mailbox/maildir_batch.o mailbox/quota.o mailbox/quota_scan.o
+    mailbox/maildir_batch.o mailbox/maildir_tmp.o mailbox/quota.o mailbox/quota_scan.o

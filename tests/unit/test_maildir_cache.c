@@ -9,11 +9,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/unit/tempdir.h"
@@ -211,6 +214,73 @@ descriptors_that_run_out_are_taken_from_the_cache(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+/* The clock of what is tested, which may be ahead. */
+static time_t ahead_s;
+
+time_t
+time(time_t *out)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += ahead_s;
+	if (out != NULL)
+		*out = now.tv_sec;
+	return now.tv_sec;
+}
+
+static void
+put_tmp(const char *name)
+{
+	char *path = xasprintf("%s/a/Maildir/tmp/%s", root, name);
+
+	assert_int_equal(close(creat(path, 0600)), 0);
+	free(path);
+}
+
+static bool
+has_tmp(const char *name)
+{
+	char *path = xasprintf("%s/a/Maildir/tmp/%s", root, name);
+	bool has = access(path, F_OK) == 0;
+
+	free(path);
+	return has;
+}
+
+static void
+tmp_is_cleaned_once_a_day(void **state)
+{
+	static const struct {
+		int hours; /* since the last row */
+		bool is_there;
+	} rows[] = {
+		{ 0, true },
+		{ 25, true }, /* looked at, but it is 25 hours old */
+		{ 23, true }, /* old, but not looked at */
+		{ 2, false },
+	};
+	size_t i;
+
+	(void)state;
+	visit("a");
+	put_tmp("left");
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		ahead_s += rows[i].hours * 3600;
+		visit("a");
+		if (has_tmp("left") != rows[i].is_there)
+			fail_msg("row %zu", i);
+	}
+	/* One that is opened is looked at in any case. */
+	put_tmp("left");
+	ahead_s += 37 * 3600;
+	visit("b");
+	visit("c");
+	visit("a");
+	assert_false(has_tmp("left"));
+	ahead_s = 0;
+}
+
 int
 main(void)
 {
@@ -226,6 +296,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    descriptors_that_run_out_are_taken_from_the_cache, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    tmp_is_cleaned_once_a_day, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
