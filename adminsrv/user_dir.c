@@ -102,6 +102,18 @@ user_dir_sync_all(const char *domain_dir, struct error *err)
 	return result;
 }
 
+int
+user_dir_forget_size(const char *user_dir, struct error *err)
+{
+	char *path = xasprintf("%s/Maildir/maildirsize", user_dir);
+	int result = 0;
+
+	if (unlink(path) == -1 && errno != ENOENT)
+		result = error_sys(err, "cannot remove '%s'", path);
+	free(path);
+	return result;
+}
+
 /* A delivery under way may still put a file in: then again. */
 static int
 remove_tree(const char *path, struct error *err)

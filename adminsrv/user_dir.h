@@ -21,6 +21,12 @@ int user_dir_sync(
 int user_dir_sync_all(const char *domain_dir, struct error *err);
 
 /*
+ * Removes what the user's Maildir remembers of its quota, maildirsize, so that
+ * it is made anew for another one.  0 or -1.
+ */
+int user_dir_forget_size(const char *user_dir, struct error *err);
+
+/*
  * Renames a user's folder away, where no delivery finds it: into .removed in
  * the domain's folder, or beside it when it is on another filesystem.
  * *aside_out is where it is now, for the caller to free; or NULL when there was

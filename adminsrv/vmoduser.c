@@ -5,6 +5,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
+#include "adminsrv/user_dir.h"
 #include "adminsrv/users.h"
 #include "control/home.h"
 #include "lookupd/store.h"
@@ -75,6 +76,14 @@ apply(const struct change *change, const struct store_domain *domain,
 	if (change->is_state_toggled)
 		entry.uid_flags ^= VPASSWD_INACTIVE;
 	result = users_change(users, &entry, err);
+	if (result == ADMIN_OK && change->quota != NULL) {
+		old = vpasswd_file_find(users_file(users), name);
+		if (user_dir_forget_size(old->dir, err) == -1) {
+			error_context(err, "the quota is changed, but the old "
+			    "one may still be kept");
+			result = ADMIN_FAILED;
+		}
+	}
 	users_close(&users);
 	return result;
 }

@@ -302,6 +302,20 @@ def test_vmoduser(domain):
     domain.run("vmoduser", "-n", "bob@example.test", code=100)
 
 
+def test_vmoduser_forgets_the_size(domain):
+    domain.run("vadduser", "-q", "7M", "alice@example.test", "x")
+    size = domain.path / "domains/example.test/alice/Maildir/maildirsize"
+    size.write_text("7340032S\n10 1\n")
+    domain.run("vmoduser", "-c", "Alice", "alice@example.test")
+    assert size.exists()
+    domain.run("vmoduser", "-q", "NOQUOTA", "alice@example.test")
+    assert not size.exists()
+    domain.run("vmoduser", "-q", "1M", "alice@example.test")
+    size.mkdir()
+    domain.run("vmoduser", "-q", "2M", "alice@example.test", code=111)
+    assert domain.user("alice@example.test")["quota"] == "2097152S"
+
+
 def test_vuserinfo(domain):
     domain.run("vadduser", "-c", "Jörg", "-q", "1M", "alice@example.test", "x")
     new = domain.path / "domains/example.test/alice/Maildir/new"
