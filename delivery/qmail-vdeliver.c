@@ -22,7 +22,13 @@
 enum {
 	SYNC_THREADS = 16,
 	CACHED_MAILDIRS = 2048,
-	OTHER_FDS = 512, /* a batch's messages and files, the store, ... */
+	/* Besides those of the Maildirs: */
+	MESSAGE_FDS = MAILDIR_BATCH_MAX, /* passed to us, of one batch */
+	TMP_FDS = MAILDIR_BATCH_MAX,     /* their files, until the commit */
+	SINGLE_FDS = 32, /* standard ones, socket, folders, rules, quotas */
+	OTHER_FDS = MESSAGE_FDS + TMP_FDS + STORE_CDB_FDS + SINGLE_FDS,
+	/* No batch may need more Maildirs than these. */
+	MAILDIRS_MIN = MAILDIR_BATCH_MAX,
 	CONNECT_WAIT_MS = 30000,
 	CONNECT_PAUSE_MS = 50
 };
@@ -55,24 +61,24 @@ catch_signals(sigset_t *wait_mask_out)
 	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error */
 }
 
-/* How many Maildirs may stay open, after asking for as many as we want. */
+/* How many Maildirs may stay open, after asking for all we may have. */
 static size_t
 raise_descriptors(void)
 {
 	const rlim_t wanted = CACHED_MAILDIRS * MAILDIR_CACHE_FDS + OTHER_FDS;
+	const rlim_t least = MAILDIRS_MIN * MAILDIR_CACHE_FDS + OTHER_FDS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		fatal(111, "cannot read the limit of descriptors");
-	if (limit.rlim_cur < wanted) {
-		limit.rlim_cur =
-		    limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (limit.rlim_cur != limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
 			fatal(111, "cannot raise the limit of descriptors");
 	}
 	if (limit.rlim_cur >= wanted)
 		return CACHED_MAILDIRS;
-	if (limit.rlim_cur < OTHER_FDS + MAILDIR_BATCH_MAX * MAILDIR_CACHE_FDS)
+	if (limit.rlim_cur < least)
 		fatal(111,
 		    "the limit of descriptors is %llu: raise it to %llu "
 		    "(ulimit -n, softlimit -o)",

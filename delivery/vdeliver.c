@@ -95,6 +95,28 @@ vdeliver_domain(const struct vdeliver_item *item)
 	return at != NULL ? at + 1 : item->job.user;
 }
 
+static bool
+is_lack_of_fds(int error_number)
+{
+	return error_number == EMFILE || error_number == ENFILE;
+}
+
+/* Defers the item for the reason in errno. */
+static void
+defer(struct vdeliver_item *item, const struct error *err)
+{
+	item->lacks_fds = is_lack_of_fds(errno);
+	outcome_trouble(item, errno, err);
+}
+
+/* Defers the item for a reason of which errno may say nothing. */
+static void
+defer_lookup(struct vdeliver_item *item, const struct error *err)
+{
+	item->lacks_fds = is_lack_of_fds(errno);
+	outcome_trouble(item, 0, err);
+}
+
 /* Opens the Maildir in user_dir; false, with the outcome, when it cannot. */
 static bool
 open_maildir(
@@ -105,7 +127,7 @@ open_maildir(
 	item->maildir = maildir_cache_get(vdeliver->maildirs, user_dir, &err);
 	if (item->maildir != NULL)
 		return true;
-	outcome_trouble(item, errno, &err);
+	defer(item, &err);
 	return false;
 }
 
@@ -161,7 +183,7 @@ fits_quota(const struct vdeliver *vdeliver, const struct vdeliver_item *items,
 	    time(NULL), &usage, &err);
 	if (result == -1) {
 		item->is_busy = errno == EWOULDBLOCK;
-		outcome_trouble(item, errno, &err);
+		defer(item, &err);
 	}
 	if (result == 0) {
 		/* The batch's own mail counts as stored in what is said. */
@@ -279,7 +301,7 @@ write_message(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	item->slot =
 	    maildir_batch_write(vdeliver->batch, item->maildir, &message, &err);
 	if (item->slot == -1) {
-		outcome_trouble(item, errno, &err);
+		defer(item, &err);
 		return;
 	}
 	item->is_written = true;
@@ -299,7 +321,7 @@ has_no_dotqmail(struct vdeliver_item *item)
 	if (errno == ENOENT)
 		return true;
 	error_sys(&err, "cannot look for the user's '.qmail'");
-	outcome_trouble(item, errno, &err);
+	defer(item, &err);
 	return false;
 }
 
@@ -329,13 +351,15 @@ deliver_to_name(struct vdeliver *vdeliver, struct vdeliver_item *items,
 {
 	struct store_user user;
 	struct error err;
-	int result = store_find_user(
-	    vdeliver->store, local, item->job.user, &user, &err);
+	int result;
 
+	errno = 0;
+	result = store_find_user(
+	    vdeliver->store, local, item->job.user, &user, &err);
 	if (result == 0)
 		return false;
 	if (result == -1) {
-		outcome_trouble(item, 0, &err);
+		defer_lookup(item, &err);
 		return true;
 	}
 	deliver_to_user(vdeliver, items, item, &user);
@@ -394,9 +418,11 @@ has_domain(struct vdeliver *vdeliver, struct vdeliver_item *item)
 {
 	struct store_domain domain;
 	struct error err;
-	int result =
-	    store_find_domain(vdeliver->store, item->job.user, &domain, &err);
+	int result;
 
+	errno = 0;
+	result =
+	    store_find_domain(vdeliver->store, item->job.user, &domain, &err);
 	if (result == 1) {
 		store_domain_release(&domain);
 		return true;
@@ -404,7 +430,7 @@ has_domain(struct vdeliver *vdeliver, struct vdeliver_item *item)
 	if (result == 0)
 		error_set(&err, "domain '%.255s' is not in users/assign",
 		    item->job.user);
-	outcome_trouble(item, 0, &err);
+	defer_lookup(item, &err);
 	return false;
 }
 
@@ -460,15 +486,38 @@ deliver_one(struct vdeliver *vdeliver, struct vdeliver_item *items,
 		outcome_bad_home(item, vdeliver->domains);
 		return;
 	}
+	errno = 0;
 	if (rule == NULL)
 		result = domain_rules_find(vdeliver->rules, item->job.home,
 		    item->job.extension, &rule, &err);
 	if (result == -1)
-		outcome_trouble(item, 0, &err);
+		defer_lookup(item, &err);
 	else if (result == 0)
 		outcome_general(item);
 	else if (!deliver_to_name(vdeliver, items, item, item->job.extension))
 		deliver_absent(vdeliver, items, item, rule);
+}
+
+static void
+release_maildir(struct vdeliver *vdeliver, struct vdeliver_item *item)
+{
+	if (item->maildir != NULL)
+		maildir_cache_put(vdeliver->maildirs, item->maildir);
+	item->maildir = NULL;
+}
+
+/* Where descriptors ran out, once more with those of an unused Maildir. */
+static void
+deliver_or_retry(struct vdeliver *vdeliver, struct vdeliver_item *items,
+    struct vdeliver_item *item)
+{
+	deliver_one(vdeliver, items, item);
+	if (!item->lacks_fds)
+		return;
+	release_maildir(vdeliver, item);
+	item->has_quota = item->is_sized = item->lacks_fds = false;
+	if (maildir_cache_drop_oldest(vdeliver->maildirs))
+		deliver_one(vdeliver, items, item);
 }
 
 /* After the commit: what became of each that was written. */
@@ -529,17 +578,17 @@ vdeliver_run(
 	for (i = 0; i < count; i++) {
 		items[i].maildir = NULL;
 		items[i].has_quota = items[i].is_busy = false;
+		items[i].lacks_fds = false;
 		items[i].is_sized = items[i].is_written = false;
 	}
 	for (i = 0; i < count; i++)
-		deliver_one(vdeliver, items, &items[i]);
+		deliver_or_retry(vdeliver, items, &items[i]);
 	maildir_batch_commit(vdeliver->batch);
 	set_outcomes(vdeliver, items, count);
 	remember_sizes(items, count);
 	maildir_batch_reset(vdeliver->batch);
 	for (i = 0; i < count; i++) {
-		if (items[i].maildir != NULL)
-			maildir_cache_put(vdeliver->maildirs, items[i].maildir);
+		release_maildir(vdeliver, &items[i]);
 		if (items[i].fd != -1)
 			close(items[i].fd);
 		items[i].fd = -1;

@@ -49,6 +49,7 @@ struct vdeliver_item {
 	bool has_quota;	 /* to be kept to */
 	bool is_sized;	 /* maildirsize is to be told */
 	bool is_written; /* in this batch */
+	bool lacks_fds;	 /* the process has none left, or the system */
 	bool is_busy;	 /* another process has the Maildir's quota locked */
 };
 

@@ -54,6 +54,9 @@ struct store_user {
 	bool is_active;
 };
 
+/* Descriptors that a cdb store keeps open at most, one for each map. */
+enum { STORE_CDB_FDS = 256 };
+
 /* The cdb store of one node; the root is home's. */
 struct store *store_open_cdb(const char *home_root, struct error *err);
 void store_free(struct store **store);

@@ -19,9 +19,6 @@
 #include "lookupd/store_backend.h"
 #include "lookupd/vpasswd.h"
 
-/* A map costs a descriptor at most; services run with 1,024 and up. */
-enum { MAX_OPEN_MAPS = 256 };
-
 struct cdb_store {
 	struct store store; /* first: the backend's functions cast back */
 	struct cdb_cache *cache;
@@ -207,7 +204,7 @@ store_open_cdb(const char *home_root, struct error *err)
 	}
 	self = xcalloc(1, sizeof(*self));
 	self->store.backend = &cdb_backend;
-	self->cache = cdb_cache_new(MAX_OPEN_MAPS);
+	self->cache = cdb_cache_new(STORE_CDB_FDS);
 	self->assign_text = xasprintf("%s/assign", home->users);
 	self->assign_cdb = xasprintf("%s/cdb", home->users);
 out:

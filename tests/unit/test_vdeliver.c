@@ -483,6 +483,50 @@ one_failure_leaves_the_others_alone(void **state)
 	free(body);
 }
 
+/* At each place where a descriptor is opened: an unused Maildir gives way. */
+static void
+descriptors_that_run_out_are_taken_from_the_cache(void **state)
+{
+	static const struct {
+		const char *name, *user;
+		bool is_open; /* its Maildir, before */
+		int left;     /* free descriptors */
+	} rows[] = {
+		{ "no file for tmp", "u0", true, 0 },
+		{ "no rules", "u0", false, 0 },
+		{ "no file of a quota", "small", true, 0 },
+		{ "no Maildir", "u0", false, 1 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct vdeliver_item item;
+		struct rlimit old, low;
+		int next;
+
+		open_vdeliver(false, 0);
+		/* Opening a Maildir takes five for a while: enough are unused. */
+		deliver("u1", "x", JOB_DELIVERED, "did");
+		deliver("small", "", JOB_DELIVERED, "did");
+		deliver("full", "x", JOB_DELIVERED, "did");
+		if (rows[i].is_open)
+			deliver(rows[i].user, "x", JOB_DELIVERED, "did");
+		item = item_to(rows[i].user, "x");
+		next = dup(0);
+		close(next);
+		assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+		low = old;
+		low.rlim_cur = (rlim_t)(next + rows[i].left);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		vdeliver_run(vdeliver, &item, 1);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+		if (item.outcome != JOB_DELIVERED)
+			fail_msg("%s: %s", rows[i].name, item.text);
+		item_release(&item);
+	}
+}
+
 static void
 what_the_store_cannot_tell_is_deferred(void **state)
 {
@@ -557,6 +601,7 @@ main(void)
 		CASE(loops_are_ended),
 		CASE(nothing_outside_the_domains),
 		CASE(one_failure_leaves_the_others_alone),
+		CASE(descriptors_that_run_out_are_taken_from_the_cache),
 		CASE(what_the_store_cannot_tell_is_deferred),
 		cmocka_unit_test(options_of_the_environment),
 	};
