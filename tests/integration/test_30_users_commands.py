@@ -359,7 +359,10 @@ def test_daemons_are_told(home, tmp_path):
                        ("another", "qmail-send.queue2.pid")):
         program = tmp_path / name
         program.symlink_to("/bin/sleep")
-        daemons[name] = subprocess.Popen([program, "100"])
+        # Under nohup the signal would be ignored, and that is inherited.
+        daemons[name] = subprocess.Popen(
+            [program, "100"],
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
         # The kernel names a process a moment after it has closed Popen's pipe.
         comm = f"/proc/{daemons[name].pid}/comm"
         wait_until(lambda comm=comm, name=name:
