@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: ISC
+"""What is measured of a node alone: idle connections, a full queue, syncs.
+
+Each function gives lines for people and a dictionary for programs.
+"""
+
+import glob
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import time
+
+from . import load
+from .servers import ServerError
+
+IDLE = 5000
+HELD = {"held-0": 0, "held-100k": 100_000, "held-1m": 1_000_000}
+HELD_FILES, HELD_BYTES = 3, 3 * 4096 + 3 * 256
+SCAN_TIMEOUT_S = 300
+MESSAGES = 12000
+SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
+
+
+def _kernel_kb():
+    """Kernel memory that connections and their threads take, system-wide."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        values = {line.split(":")[0]: int(line.split()[1]) for line in file}
+    return sum(values[name] for name in
+               ("SUnreclaim", "KernelStack", "PageTables"))
+
+
+def _connect(port, count):
+    connections = []
+    for _ in range(count):
+        sock = socket.create_connection(("127.0.0.1", port), 30)
+        connections.append(sock)
+        if sock.recv(512)[:3] != b"220":
+            raise ServerError(f"connection {len(connections)} was refused")
+        sock.sendall(b"EHLO bench.example.org\r\n")
+    for number, sock in enumerate(connections, 1):
+        if sock.recv(4096)[:3] != b"250":
+            raise ServerError(f"connection {number} got no answer to EHLO")
+    return connections
+
+
+def idle(server):
+    """Memory of IDLE connections that have said EHLO and wait."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < IDLE + 200:
+        raise ServerError(f"only {hard} open files are allowed, "
+                          f"{IDLE + 200} needed: raise ulimit -Hn")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        for sock in _connect(server.port, 50):
+            sock.close()
+        time.sleep(1)
+        pss, kernel = server.processes.memory_kb(), _kernel_kb()
+        connections = _connect(server.port, IDLE)
+        time.sleep(1)
+        pss = (server.processes.memory_kb() - pss) / IDLE
+        kernel = (_kernel_kb() - kernel) / IDLE
+        began = time.monotonic()
+        load.send(server.port, 500, 20, 4096, True)
+        took = time.monotonic() - began
+        for sock in connections:
+            sock.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return ([f"idle: {IDLE} connections, each {pss:.1f} KiB of the processes' "
+             f"memory (Pss) and {kernel:.1f} KiB of the kernel's (both ends); "
+             f"500 messages beside them took {took:.1f} s"],
+            {"connections": IDLE, "process_kib": pss, "kernel_kib": kernel,
+             "beside_s": took})
+
+
+def _status(server):
+    done = subprocess.run(
+        [f"{server.build}/bin/svctool", "status", "--home", server.folder,
+         "--json"], stdout=subprocess.PIPE, text=True, check=False,
+        env=server.environment, timeout=60)
+    return json.loads(done.stdout)["queues"]
+
+
+def _start(server, held):
+    """Starts a stopped node; (until it takes mail, until all is known)."""
+    began = time.monotonic()
+    server.up()
+    answers = time.monotonic() - began
+    while True:
+        queues = _status(server)
+        if all(queue["state"] == "up" for queue in queues):
+            break
+        if time.monotonic() - began > SCAN_TIMEOUT_S:
+            raise ServerError(f"the queues are not up after "
+                              f"{SCAN_TIMEOUT_S} s: {queues}")
+        time.sleep(0.05)
+    scanned = time.monotonic() - began
+    known = sum(queue["backlog"] for queue in queues)
+    if known != held:
+        raise ServerError(f"the queues know {known} messages of {held}")
+    return answers, scanned
+
+
+def _send_memory_kb():
+    """Rss of every qmail-send, by pid."""
+    sizes = {}
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path, encoding="ascii") as file:
+                if file.read() != "qmail-send\n":
+                    continue
+            with open(os.path.dirname(path) + "/statm",
+                      encoding="ascii") as file:
+                pages = int(file.read().split()[1])
+        except OSError:
+            continue
+        sizes[int(path.split("/")[2])] = pages * resource.getpagesize() // 1024
+    return sizes
+
+
+def _fill(server, program, count):
+    queues = sorted(glob.glob(f"{server.folder}/queue/queue[0-9]*"))
+    fillers = [subprocess.Popen([program, queue, str(count // len(queues)),
+                                 "86400"]) for queue in queues]
+    for filler in fillers:
+        if filler.wait() != 0:
+            raise ServerError("hold could not fill the queues")
+
+
+def _room(folder, count):
+    """Why there is no room for count held messages; None if there is."""
+    free = shutil.disk_usage(folder).free
+    inodes = os.statvfs(folder).f_favail
+    if free < count * HELD_BYTES + (4 << 30):
+        return (f"{free >> 30} GB free, "
+                f"{(count * HELD_BYTES + (4 << 30)) >> 30} GB needed")
+    if inodes and inodes < count * HELD_FILES + 100_000:
+        return f"{inodes} inodes free, {count * HELD_FILES + 100_000} needed"
+    return None
+
+
+def held(server, names, watch, program, say):
+    """Throughput and start time with messages held in the queues."""
+    lines, rows, now = [], [], 0
+    for name in sorted(names, key=HELD.get):
+        count = HELD[name]
+        reason = _room(server.folder, count - now)
+        if reason:
+            lines.append(f"{name}: left out: {reason}")
+            continue
+        server.halt()
+        say(f"{name}: filling")
+        _fill(server, program, count - now)
+        now = count
+        answers, scanned = _start(server, count)
+        own = [size for pid, size in _send_memory_kb().items()
+               if pid in server.processes.pids()]
+        row = {"case": name, "held": count, "answers_s": answers,
+               "scanned_s": scanned, "qmail_send_kib": sum(own)}
+        for mode, kept in (("kept", True), ("new", False)):
+            rates = [load.measure(server, watch, MESSAGES, 20, 4096, kept)
+                     for _ in range(3)]
+            rate, cpu = sorted(rates)[1]
+            row[mode] = {"messages_per_s": rate, "cpu_ms_per_message": cpu}
+        lines.append(
+            f"{name}: start: mail taken after {answers:.2f} s, all "
+            f"{count} known after {scanned:.2f} s; qmail-send together "
+            f"{sum(own)} KiB; kept {row['kept']['messages_per_s']:.0f} msg/s "
+            f"{row['kept']['cpu_ms_per_message']:.2f} ms, new "
+            f"{row['new']['messages_per_s']:.0f} msg/s "
+            f"{row['new']['cpu_ms_per_message']:.2f} ms")
+        say(lines[-1])
+        rows.append(row)
+    return lines, rows
+
+
+def _wait_until_traced(pids, timeout_s=60):
+    """Until strace holds every thread."""
+    deadline = time.monotonic() + timeout_s
+    waiting = set(pids)
+    while waiting:
+        for pid in list(waiting):
+            try:
+                traced = [_tracer(path) for path in
+                          glob.glob(f"/proc/{pid}/task/[0-9]*/status")]
+            except OSError:
+                continue  # a thread has just ended: look again
+            if all(traced):
+                waiting.remove(pid)
+        if time.monotonic() > deadline:
+            raise ServerError(f"strace does not hold {sorted(waiting)}")
+        time.sleep(0.1)
+
+
+def _tracer(path):
+    with open(path, encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file
+                    if line.startswith("TracerPid:"))
+
+
+def _sync_counts(server, messages, sessions, report):
+    """Calls per message, by name, as strace counts them."""
+    # Every thread of a process is found by -f.
+    command = ["strace", "-f", "-c", "-o", report, "-e", f"trace={SYNCS}"]
+    pids = server.processes.pids()
+    for pid in pids:
+        command += ["-p", str(pid)]
+    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        _wait_until_traced(pids)
+        load.send(server.port, messages, sessions, 4096, True)
+        time.sleep(1)
+    finally:
+        tracer.send_signal(2)
+        tracer.wait(timeout=60)
+    counts = {}
+    with open(report, encoding="ascii") as file:
+        for line in file:
+            fields = line.split()
+            if len(fields) >= 5 and fields[-1] in SYNCS.split(","):
+                counts[fields[-1]] = int(fields[3]) / messages
+    if not counts:
+        raise ServerError("strace saw no sync at all")
+    return counts
+
+
+def syncs(server):
+    """Counts the calls that make messages durable."""
+    lines, rows = [], []
+    for messages, sessions in ((100, 1), (2000, 20)):
+        counts = _sync_counts(server, messages, sessions,
+                              f"{server.folder}.strace")
+        text = ", ".join(f"{value:.2f} {name}"
+                         for name, value in sorted(counts.items()))
+        lines.append(f"syncs per message, {sessions} sessions: {text}")
+        rows.append({"sessions": sessions, "per_message": counts})
+    return lines, rows
