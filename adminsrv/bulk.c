@@ -96,8 +96,8 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 		user = &bulk_out->users[bulk_out->count++];
 		*user = (struct bulk_user){ .line = line };
 		if (read_user(text, kind, default_quota, user, err) == -1) {
-			result =
-			    error_context(err, "line %u of the list", line);
+			result = error_context(
+			    err, "line %u of the list", line);
 			break;
 		}
 	}
@@ -216,8 +216,8 @@ add_domain(const struct bulk_user *list, size_t count, const char *home_root,
 			.hash = list[i].hash,
 			.gecos = gecos == NULL ? list[i].address.local : gecos,
 			.quota = list[i].quota };
-	result =
-	    users_find_domain(home_root, list[0].address.domain, &domain, err);
+	result = users_find_domain(
+	    home_root, list[0].address.domain, &domain, err);
 	if (result == ADMIN_OK) {
 		result = users_open(
 		    domain.dir, domain.uid, domain.gid, false, &users, err);
@@ -248,8 +248,8 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
 				bulk->users[i].address.domain) != 0)
 				break;
 		}
-		result =
-		    add_domain(&bulk->users[i], end - i, home_root, gecos, err);
+		result = add_domain(
+		    &bulk->users[i], end - i, home_root, gecos, err);
 	}
 	return result;
 }

@@ -14,7 +14,7 @@
 struct bulk_user {
 	struct names_address address;
 	char *password; /* NULL with BULK_NO_PASSWORD */
-	char *hash;	/* made by bulk_hash() */
+	char *hash;     /* made by bulk_hash() */
 	char *quota;
 	unsigned line;
 };
@@ -25,8 +25,8 @@ struct bulk {
 };
 
 enum bulk_password {
-	BULK_CLEAR,	 /* user@domain password [quota] */
-	BULK_HASHED,	 /* the same, the password is a hash already */
+	BULK_CLEAR,      /* user@domain password [quota] */
+	BULK_HASHED,     /* the same, the password is a hash already */
 	BULK_NO_PASSWORD /* user@domain [quota] */
 };
 

@@ -89,8 +89,8 @@ cli_password_hash(const struct cli_password *password, const char *subject,
 	if (result == 0 && password->is_hashed)
 		buf_adds(hash_out, clear.data);
 	else if (result == 0)
-		result =
-		    password_hash(clear.data, password->method, hash_out, err);
+		result = password_hash(
+		    clear.data, password->method, hash_out, err);
 	if (result == 0 && password->random_length > 0 &&
 	    password->argument == NULL)
 		printf("Password: %s\n", clear.data);

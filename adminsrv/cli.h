@@ -24,8 +24,8 @@ unsigned cli_number(char option, const char *text, unsigned min, unsigned max);
 
 /* How a command line says what a password shall be. */
 struct cli_password {
-	bool is_hashed;	      /* -e: the password is a hash already */
-	bool is_none;	      /* -n: no password opens this account */
+	bool is_hashed;       /* -e: the password is a hash already */
+	bool is_none;         /* -n: no password opens this account */
 	size_t random_length; /* -r: make one up and print it */
 	const char *method;   /* -h, or NULL */
 	const char *argument; /* from the command line, or NULL: ask */

@@ -27,7 +27,7 @@ struct dirhash {
 	char *domain_dir;
 	size_t domain_dir_length;
 	unsigned limit;
-	size_t first_free;	/* no folder before it has room */
+	size_t first_free;      /* no folder before it has room */
 	uint8_t users[FOLDERS]; /* stops at 255 */
 };
 

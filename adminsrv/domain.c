@@ -120,8 +120,8 @@ static enum admin_result
 put_postmaster(struct users *users, const struct domain_options *options,
     struct error *err)
 {
-	const struct vpasswd_entry *old =
-	    vpasswd_file_find(users_file(users), "postmaster");
+	const struct vpasswd_entry *old = vpasswd_file_find(
+	    users_file(users), "postmaster");
 	const struct users_new postmaster = { .name = "postmaster",
 		.hash = options->password_hash,
 		.gecos = "Postmaster",

@@ -18,7 +18,7 @@
 
 struct domain_options {
 	const char *password_hash; /* of the postmaster */
-	const char *quota;	   /* of the postmaster, as quota_text_read() */
+	const char *quota;         /* of the postmaster, as quota_text_read() */
 	unsigned users_per_level;  /* 0: as it is, or the standard */
 };
 

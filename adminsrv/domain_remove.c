@@ -222,8 +222,8 @@ remove_named(const struct home *home, const char *domain, bool keep_mail,
 		error_set(err, "no virtual domain '%s'", domain);
 		result = ADMIN_REFUSED;
 	} else if (find_names(&removal, home, domain, is_alias, err) == 0)
-		result =
-		    remove_locked(home, &removal, keep_mail || is_alias, err);
+		result = remove_locked(
+		    home, &removal, keep_mail || is_alias, err);
 	removal_release(&removal);
 	return result;
 }

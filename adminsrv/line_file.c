@@ -25,8 +25,8 @@ insert_line(struct line_file *file, size_t at, char *line)
 {
 	if (file->count == file->size) {
 		file->size = file->size == 0 ? 64 : file->size * 2;
-		file->lines =
-		    xrealloc(file->lines, file->size * sizeof(*file->lines));
+		file->lines = xrealloc(
+		    file->lines, file->size * sizeof(*file->lines));
 	}
 	memmove(file->lines + at + 1, file->lines + at,
 	    (file->count - at) * sizeof(*file->lines));

@@ -13,8 +13,8 @@ lock_take(const char *path, struct error *err)
 {
 	for (;;) {
 		struct stat held, named;
-		int fd =
-		    open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		int fd = open(
+		    path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 		if (fd == -1)
 			return error_sys(

@@ -399,8 +399,8 @@ node_lines_aliases(const struct home *home, const char *real, struct error *err)
 			if (length > 2 && fields[0][length - 1] == '-') {
 				fields[0][length - 1] = '\0';
 				if (strcasecmp(fields[0] + 1, real) != 0)
-					aliases[count++] =
-					    xstrdup(fields[0] + 1);
+					aliases[count++] = xstrdup(
+					    fields[0] + 1);
 			}
 		}
 		free(copy);

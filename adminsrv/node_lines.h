@@ -23,7 +23,7 @@ struct node_state {
 	char *assign_dir;
 	uid_t assign_uid;
 	gid_t assign_gid;
-	bool is_in_cdb;	      /* users/cdb has the line, too */
+	bool is_in_cdb;       /* users/cdb has the line, too */
 	char *virtual_to;     /* virtualdomains' prefix; NULL: no line */
 	bool is_in_rcpthosts; /* or in morercpthosts.cdb */
 	bool is_in_locals;    /* also as control/me when there is no locals */

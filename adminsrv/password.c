@@ -161,8 +161,8 @@ password_hash(const char *password, const char *method, struct buf *hash_out,
 	data = xcalloc(1, sizeof(*data)); /* 32 KB: not for a stack */
 	hash = crypt_rn(password, setting, data, sizeof(*data));
 	if (hash == NULL)
-		result =
-		    error_sys(err, "cannot hash the password with %s", method);
+		result = error_sys(
+		    err, "cannot hash the password with %s", method);
 	else {
 		buf_reset(hash_out);
 		buf_adds(hash_out, hash);

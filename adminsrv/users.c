@@ -189,8 +189,8 @@ sync_new(const struct users *users, const struct users_new *new, size_t count,
 	if (count > SYNC_EACH_MAX)
 		return user_dir_sync_all(users->dir, err);
 	for (size_t i = 0; i < count; i++) {
-		const struct vpasswd_entry *entry =
-		    vpasswd_file_find(users->file, new[i].name);
+		const struct vpasswd_entry *entry = vpasswd_file_find(
+		    users->file, new[i].name);
 
 		if (user_dir_sync(users->dir, entry->dir, err) == -1)
 			return -1;
@@ -299,8 +299,8 @@ remove_with_dir(
 enum admin_result
 users_remove(struct users *users, const char *name, struct error *err)
 {
-	const struct vpasswd_entry *entry =
-	    vpasswd_file_find(users->file, name);
+	const struct vpasswd_entry *entry = vpasswd_file_find(
+	    users->file, name);
 	enum admin_result result;
 	char *dir;
 

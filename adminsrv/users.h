@@ -45,7 +45,7 @@ struct users_new {
 	const char *hash;
 	const char *gecos;
 	const char *quota; /* as quota_text_read() gives it */
-	unsigned flags;	   /* enum store_flag */
+	unsigned flags;    /* enum store_flag */
 };
 
 /* Adds all, with their Maildirs, in one step; or none. */

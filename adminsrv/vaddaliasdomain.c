@@ -16,8 +16,8 @@ is_real(const struct home *home, const char *name, bool *is_real_out,
     struct error *err)
 {
 	struct store_domain found;
-	enum admin_result result =
-	    users_find_domain(home->root, name, &found, err);
+	enum admin_result result = users_find_domain(
+	    home->root, name, &found, err);
 
 	*is_real_out = false;
 	if (result == ADMIN_OK) {

@@ -30,8 +30,8 @@ main(int argc, char **argv)
 	cli_start("vadddomain");
 	while ((option = getopt(argc, argv, "enh:l:q:r:")) != -1) {
 		if (option == 'l')
-			options.users_per_level =
-			    cli_number('l', optarg, 1, DIRHASH_LIMIT_MAX);
+			options.users_per_level = cli_number(
+			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
 		else if (option == 'q')
 			quota_text = optarg;
 		else if (!cli_password_option(&password, option, optarg))
@@ -48,8 +48,8 @@ main(int argc, char **argv)
 	result = quota_text_read(quota_text, &quota, &err) == 0 ? ADMIN_OK
 								: ADMIN_REFUSED;
 	if (result == ADMIN_OK)
-		result =
-		    cli_password_hash(&password, "postmaster", &hash, &err);
+		result = cli_password_hash(
+		    &password, "postmaster", &hash, &err);
 	options.password_hash = hash.data;
 	options.quota = quota.data;
 	if (result == ADMIN_OK)

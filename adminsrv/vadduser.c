@@ -44,8 +44,8 @@ add_one(const struct home *home, const struct options *options,
 	if (quota_text_read(options->quota, &quota, err) == -1)
 		result = ADMIN_REFUSED;
 	else
-		result =
-		    cli_password_hash(&options->password, argument, &hash, err);
+		result = cli_password_hash(
+		    &options->password, argument, &hash, err);
 	new.name = address.local;
 	new.hash = hash.data;
 	new.quota = quota.data;
@@ -68,7 +68,7 @@ add_list(
     const struct home *home, const struct options *options, struct error *err)
 {
 	enum bulk_password kind = options->password.is_none ? BULK_NO_PASSWORD
-	    : options->password.is_hashed		    ? BULK_HASHED
+	    : options->password.is_hashed                   ? BULK_HASHED
 							    : BULK_CLEAR;
 	enum admin_result result = ADMIN_REFUSED;
 	struct bulk bulk;
@@ -85,8 +85,8 @@ main(int argc, char **argv)
 {
 	const char *standard = getenv("HARD_QUOTA");
 	struct options options = {
-		.quota =
-		    standard == NULL || *standard == '\0' ? "NOQUOTA" : standard
+		.quota = standard == NULL || *standard == '\0' ? "NOQUOTA"
+							       : standard
 	};
 	enum admin_result result;
 	struct home *home;

@@ -79,7 +79,8 @@ apply(const struct change *change, const struct store_domain *domain,
 	if (result == ADMIN_OK && change->quota != NULL) {
 		old = vpasswd_file_find(users_file(users), name);
 		if (user_dir_forget_size(old->dir, err) == -1) {
-			error_context(err, "the quota is changed, but the old "
+			error_context(err,
+			    "the quota is changed, but the old "
 			    "one may still be kept");
 			result = ADMIN_FAILED;
 		}

@@ -16,8 +16,8 @@ change(const char *dir, uid_t uid, gid_t gid, const char *name,
 {
 	const struct vpasswd_entry *old;
 	struct users *users;
-	enum admin_result result =
-	    users_open(dir, uid, gid, false, &users, err);
+	enum admin_result result = users_open(
+	    dir, uid, gid, false, &users, err);
 
 	if (result != ADMIN_OK)
 		return result;
@@ -61,8 +61,8 @@ main(int argc, char **argv)
 	home = home_new();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
-		result =
-		    cli_password_hash(&password, argv[optind], &hash, &err);
+		result = cli_password_hash(
+		    &password, argv[optind], &hash, &err);
 		if (result == ADMIN_OK)
 			result = change(domain.dir, domain.uid, domain.gid,
 			    address.local, hash.data, &err);

@@ -122,8 +122,8 @@ append_row(struct vpasswd_file *file, const struct row *row)
 {
 	if (file->count == file->size) {
 		file->size = file->size == 0 ? 64 : file->size * 2;
-		file->rows =
-		    xrealloc(file->rows, file->size * sizeof(*file->rows));
+		file->rows = xrealloc(
+		    file->rows, file->size * sizeof(*file->rows));
 	}
 	file->rows[file->count++] = *row;
 	if (file->count * 2 > file->index_size)
@@ -140,8 +140,8 @@ load_lines(struct vpasswd_file *file, const struct buf *text, struct error *err)
 
 	for (unsigned number = 1; at < end; number++) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t length =
-		    (size_t)((newline == NULL ? end : newline) - at);
+		size_t length = (size_t)((newline == NULL ? end : newline) -
+		    at);
 		struct row row;
 		int result = 0;
 

@@ -60,8 +60,8 @@ show(struct output *output, const struct vpasswd_entry *entry,
 	json_t *json;
 
 	if (output->json == NULL) {
-		int result =
-		    user_info_print(entry, domain, output->fields, err);
+		int result = user_info_print(
+		    entry, domain, output->fields, err);
 
 		/* Users are blocks, unless each is a line. */
 		if (output->is_list && output->fields != USER_INFO_NAME)
@@ -116,8 +116,8 @@ show_users(struct output *output, const struct store_domain *domain,
 static void
 print_json(const struct output *output)
 {
-	const json_t *json =
-	    output->is_list ? output->json : json_array_get(output->json, 0);
+	const json_t *json = output->is_list ? output->json
+					     : json_array_get(output->json, 0);
 
 	json_dumpf(json, stdout, JSON_INDENT(2));
 	putchar('\n');

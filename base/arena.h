@@ -14,7 +14,10 @@ struct arena {
 	struct arena_block *blocks;
 };
 
-#define ARENA_INIT { .blocks = NULL }
+#define ARENA_INIT             \
+	{                      \
+		.blocks = NULL \
+	}
 
 /* Never NULL; aligned for any type; not zeroed. */
 void *arena_alloc(struct arena *arena, size_t size);

@@ -79,8 +79,8 @@ buf_addf(struct buf *buf, const char *format, ...)
 
 	buf_reserve(buf, 64);
 	va_start(args, format);
-	n = vsnprintf(buf->data + buf->length, buf->size - buf->length, format,
-	    args);
+	n = vsnprintf(
+	    buf->data + buf->length, buf->size - buf->length, format, args);
 	va_end(args);
 	assert(n >= 0);
 	if ((size_t)n >= buf->size - buf->length) {

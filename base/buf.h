@@ -16,7 +16,10 @@ struct buf {
 	size_t size;
 };
 
-#define BUF_INIT { .data = NULL, .length = 0, .size = 0 }
+#define BUF_INIT                                     \
+	{                                            \
+		.data = NULL, .length = 0, .size = 0 \
+	}
 
 /* BUF_INIT or zeroed storage also is an empty buffer, but with data NULL. */
 void buf_init(struct buf *buf);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Time: a monotonic clock for deadlines, the wall clock for people and files. */
+/* Time: a monotonic clock for deadlines, the wall clock for people and files.
+ */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -125,8 +125,8 @@ read_once(struct endpoint *endpoint, char *data, size_t size)
 }
 
 enum stream_result
-endpoint_read(struct endpoint *endpoint, char *data, size_t size,
-    size_t *length_out)
+endpoint_read(
+    struct endpoint *endpoint, char *data, size_t size, size_t *length_out)
 {
 	enum stream_result result = STREAM_OK;
 
@@ -179,8 +179,8 @@ endpoint_write(struct endpoint *endpoint, const char *data, size_t length)
 			data += n;
 			length -= (size_t)n;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			result = wait_for(endpoint, endpoint->write_fd,
-			    POLLOUT);
+			result = wait_for(
+			    endpoint, endpoint->write_fd, POLLOUT);
 		else if (errno != EINTR)
 			result = result_of_errno();
 	}

@@ -42,11 +42,11 @@ void endpoint_begin(struct endpoint *endpoint, int timeout_ms);
 enum stream_result endpoint_wait(struct endpoint *endpoint);
 
 /* Reads some bytes: at least 1 when the result is STREAM_OK. */
-enum stream_result endpoint_read(struct endpoint *endpoint, char *data,
-    size_t size, size_t *length_out);
+enum stream_result endpoint_read(
+    struct endpoint *endpoint, char *data, size_t size, size_t *length_out);
 
 /* Writes all bytes. */
-enum stream_result endpoint_write(struct endpoint *endpoint, const char *data,
-    size_t length);
+enum stream_result endpoint_write(
+    struct endpoint *endpoint, const char *data, size_t length);
 
 #endif

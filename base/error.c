@@ -53,7 +53,8 @@ error_context(struct error *err, const char *format, ...)
 	vsnprintf(context, sizeof(context), format, args);
 	va_end(args);
 	memcpy(reason, err->text, sizeof(reason));
-	if (snprintf(err->text, sizeof(err->text), "%s: %s", context, reason) < 0)
+	if (snprintf(err->text, sizeof(err->text), "%s: %s", context, reason) <
+	    0)
 		err->text[0] = '\0';
 	return -1;
 }

@@ -43,8 +43,8 @@ file_read(const char *path, size_t max, struct buf *buf, struct error *err)
 		buf->length += (size_t)n;
 		buf->data[buf->length] = '\0';
 		if (buf->length - start > max) {
-			error_set(err, "'%s' is larger than %zu bytes", path,
-			    max);
+			error_set(
+			    err, "'%s' is larger than %zu bytes", path, max);
 			break;
 		}
 	}
@@ -73,8 +73,8 @@ file_sync_parent(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *parent = slash == NULL ? xstrdup(".")
-	    : slash == path ? xstrdup("/")
-			    : xstrndup(path, (size_t)(slash - path));
+	    : slash == path          ? xstrdup("/")
+				     : xstrndup(path, (size_t)(slash - path));
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = 0;
 
@@ -136,11 +136,11 @@ file_make_dirs(const char *path, mode_t mode, struct error *err)
 			*slash = '\0';
 		if (mkdir(copy, mode) == 0) {
 			if (chmod(copy, mode) == -1)
-				result = error_sys(err, "cannot chmod '%s'",
-				    copy);
+				result = error_sys(
+				    err, "cannot chmod '%s'", copy);
 		} else if (errno != EEXIST)
-			result = error_sys(err, "cannot make folder '%s'",
-			    copy);
+			result = error_sys(
+			    err, "cannot make folder '%s'", copy);
 		if (slash == NULL || result == -1)
 			break;
 		*slash = '/';

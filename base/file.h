@@ -15,16 +15,15 @@
  * 0 when there is no such file; -1, with the reason, when it cannot be read or
  * is larger.
  */
-int file_read(const char *path, size_t max, struct buf *buf,
-    struct error *err);
+int file_read(const char *path, size_t max, struct buf *buf, struct error *err);
 
 /*
  * Replaces (or makes) a file as one durable step: a new file beside it is
  * written, synced and renamed over it, and the folder is synced.  Mode and
  * owner of an existing file are kept; a new one gets mode.  Returns 0 or -1.
  */
-int file_replace(const char *path, const char *data, size_t length,
-    mode_t mode, struct error *err);
+int file_replace(const char *path, const char *data, size_t length, mode_t mode,
+    struct error *err);
 
 /* Makes the names in the folder that holds path durable.  0 or -1. */
 int file_sync_parent(const char *path, struct error *err);

@@ -42,11 +42,11 @@ set_option(int fd, int level, int name, int value)
 
 /* Returns a listening socket, or -1 with errno. */
 static int
-open_one(const struct listener_options *options,
-    const struct addrinfo *address, bool takes_both)
+open_one(const struct listener_options *options, const struct addrinfo *address,
+    bool takes_both)
 {
-	int fd = socket(address->ai_family,
-	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(
+	    address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int saved_errno;
 
 	if (fd == -1)
@@ -75,8 +75,8 @@ fail:
 
 /* Like open_one, for a numeric address; -2: it is none. */
 static int
-open_numeric(const struct listener_options *options, const char *text,
-    bool takes_both)
+open_numeric(
+    const struct listener_options *options, const char *text, bool takes_both)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
@@ -135,8 +135,8 @@ listen_socket_open(const struct listener_options *options, uint16_t *port_out,
 }
 
 void
-listen_socket_ip(const struct sockaddr_storage *address,
-    struct in6_addr *ip_out)
+listen_socket_ip(
+    const struct sockaddr_storage *address, struct in6_addr *ip_out)
 {
 	memset(ip_out, 0, sizeof(*ip_out));
 	if (address->ss_family == AF_INET6) {

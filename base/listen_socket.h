@@ -17,11 +17,11 @@ int listen_socket_open(const struct listener_options *options,
     uint16_t *port_out, struct error *err);
 
 /* The address of either family, IPv4 in v4-mapped form. */
-void listen_socket_ip(const struct sockaddr_storage *address,
-    struct in6_addr *ip_out);
+void listen_socket_ip(
+    const struct sockaddr_storage *address, struct in6_addr *ip_out);
 
 /* The same as text (never v4-mapped), with the port. */
-void listen_socket_text(const struct sockaddr_storage *address,
-    char *text, size_t size, uint16_t *port_out);
+void listen_socket_text(const struct sockaddr_storage *address, char *text,
+    size_t size, uint16_t *port_out);
 
 #endif

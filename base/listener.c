@@ -63,8 +63,8 @@ listener_new(const struct listener_options *options, struct error *err)
 	listener->options = *options;
 	if (options->backlog == 0)
 		listener->options.backlog = DEFAULT_BACKLOG;
-	listener->fd = listen_socket_open(&listener->options, &listener->port,
-	    err);
+	listener->fd = listen_socket_open(
+	    &listener->options, &listener->port, err);
 	listener->options.address = NULL; /* borrowed for this call only */
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (listener->fd != -1 && listener->wake_fd == -1)
@@ -79,8 +79,8 @@ listener_new(const struct listener_options *options, struct error *err)
 	}
 	listener->limits = options->limits;
 	listener->per_ip = ipcount_new();
-	listener->workers = worker_pool_new(options->stack_bytes,
-	    MAX_IDLE_THREADS);
+	listener->workers = worker_pool_new(
+	    options->stack_bytes, MAX_IDLE_THREADS);
 	pthread_mutex_init(&listener->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -114,8 +114,8 @@ listener_port(const struct listener *listener)
 }
 
 void
-listener_set_limits(struct listener *listener,
-    const struct listener_limits *limits)
+listener_set_limits(
+    struct listener *listener, const struct listener_limits *limits)
 {
 	pthread_mutex_lock(&listener->lock);
 	listener->limits = *limits;
@@ -143,8 +143,8 @@ describe_peer(const struct connection *connection, struct listener_peer *peer)
 	    sizeof(peer->remote_ip), &peer->remote_port);
 	if (getsockname(connection->fd, (struct sockaddr *)&local, &size) == -1)
 		memset(&local, 0, sizeof(local));
-	listen_socket_text(&local, peer->local_ip, sizeof(peer->local_ip),
-	    &peer->local_port);
+	listen_socket_text(
+	    &local, peer->local_ip, sizeof(peer->local_ip), &peer->local_port);
 }
 
 enum admission { ADMITTED, OVER_TOTAL, OVER_PER_IP };
@@ -218,8 +218,8 @@ serve(void *argument)
 	struct listener_peer peer;
 
 	describe_peer(connection, &peer);
-	listener->options.serve(connection->fd, &peer,
-	    listener->options.context);
+	listener->options.serve(
+	    connection->fd, &peer, listener->options.context);
 	read_rest(connection->fd);
 	/*
 	 * Not counted any more once the peer can see the end, or a client that
@@ -237,8 +237,8 @@ refuse(struct connection *connection, bool is_per_ip)
 	struct listener_peer peer;
 
 	describe_peer(connection, &peer);
-	listener->options.refuse(connection->fd, &peer, is_per_ip,
-	    listener->options.context);
+	listener->options.refuse(
+	    connection->fd, &peer, is_per_ip, listener->options.context);
 	close(connection->fd);
 	free(connection);
 }
@@ -274,8 +274,8 @@ pause_for(struct listener *listener, const char *what, int error)
 }
 
 static void
-take_connection(struct listener *listener, int fd,
-    const struct sockaddr_storage *remote)
+take_connection(
+    struct listener *listener, int fd, const struct sockaddr_storage *remote)
 {
 	struct connection *connection = xmalloc(sizeof(*connection));
 	enum admission admission;
@@ -344,8 +344,8 @@ listener_drain(struct listener *listener, int timeout_ms)
 
 	pthread_mutex_lock(&listener->lock);
 	while (listener->connections > 0 &&
-	    pthread_cond_timedwait(&listener->all_done, &listener->lock,
-		&until) == 0)
+	    pthread_cond_timedwait(
+		&listener->all_done, &listener->lock, &until) == 0)
 		;
 	is_empty = listener->connections == 0;
 	pthread_mutex_unlock(&listener->lock);

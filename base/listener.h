@@ -35,10 +35,10 @@ struct listener_options {
 	 * IPv6 alone, so that "0.0.0.0" may be served beside it.
 	 */
 	const char *address;
-	uint16_t port;       /* 0: the kernel picks, see listener_port() */
-	bool is_shared;      /* SO_REUSEPORT: several processes, one port */
-	unsigned backlog;    /* 0: 4096 (the kernel's somaxconn bounds it) */
-	size_t stack_bytes;  /* of a session's thread */
+	uint16_t port;      /* 0: the kernel picks, see listener_port() */
+	bool is_shared;     /* SO_REUSEPORT: several processes, one port */
+	unsigned backlog;   /* 0: 4096 (the kernel's somaxconn bounds it) */
+	size_t stack_bytes; /* of a session's thread */
 	struct listener_limits limits;
 	/*
 	 * Serves one connection; returns when it is over.  The descriptor is
@@ -51,8 +51,8 @@ struct listener_options {
 	 * Says no to a connection over a limit (per address or total), on the
 	 * accepting thread: one short non-blocking write at most.
 	 */
-	void (*refuse)(int fd, const struct listener_peer *peer,
-	    bool is_per_ip, void *context);
+	void (*refuse)(int fd, const struct listener_peer *peer, bool is_per_ip,
+	    void *context);
 	void *context;
 };
 
@@ -62,8 +62,8 @@ struct listener;
  * Binds and listens; NULL with the reason (a busy port is named).  The options
  * are copied, the context is borrowed.
  */
-struct listener *listener_new(const struct listener_options *options,
-    struct error *err);
+struct listener *listener_new(
+    const struct listener_options *options, struct error *err);
 /*
  * After listener_run has returned.  Waits for the sessions that are still
  * served: a daemon that cannot exits instead.
@@ -73,8 +73,8 @@ void listener_free(struct listener **listener);
 uint16_t listener_port(const struct listener *listener);
 
 /* Limits for connections from now on; any thread. */
-void listener_set_limits(struct listener *listener,
-    const struct listener_limits *limits);
+void listener_set_limits(
+    struct listener *listener, const struct listener_limits *limits);
 
 /* How many connections are being served; any thread. */
 unsigned listener_connections(struct listener *listener);

@@ -46,8 +46,7 @@ loop_add(struct loop *loop, struct loop_source *source, uint32_t events,
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) == -1)
-		return error_sys(err, "cannot watch descriptor %d",
-		    source->fd);
+		return error_sys(err, "cannot watch descriptor %d", source->fd);
 	return 0;
 }
 
@@ -75,8 +74,8 @@ loop_remove(struct loop *loop, struct loop_source *source)
 void
 loop_wait(struct loop *loop, int timeout_ms)
 {
-	int count = epoll_wait(loop->epoll_fd, loop->ready, EVENTS_MAX,
-	    timeout_ms);
+	int count = epoll_wait(
+	    loop->epoll_fd, loop->ready, EVENTS_MAX, timeout_ms);
 
 	if (count == -1 && errno != EINTR)
 		fatal(111, "cannot wait for events");

@@ -26,8 +26,8 @@ void loop_free(struct loop **loop);
 /* events as for epoll_ctl(2).  The source stays where it is until removed. */
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events,
     struct error *err);
-void loop_change(struct loop *loop, struct loop_source *source,
-    uint32_t events);
+void loop_change(
+    struct loop *loop, struct loop_source *source, uint32_t events);
 
 /*
  * From now on the source is not called, not even for what is ready already;

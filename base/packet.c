@@ -14,8 +14,8 @@ static int
 make_address(const char *path, struct sockaddr_un *address, struct error *err)
 {
 	if (strlen(path) >= sizeof(address->sun_path))
-		return error_set(err, "socket path '%s' is over %zu bytes", path,
-		    sizeof(address->sun_path) - 1);
+		return error_set(err, "socket path '%s' is over %zu bytes",
+		    path, sizeof(address->sun_path) - 1);
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
 	memcpy(address->sun_path, path, strlen(path) + 1);
@@ -106,7 +106,7 @@ take_fds(struct msghdr *message, int *first_out)
 	size_t count = 0;
 
 	for (header = CMSG_FIRSTHDR(message); header != NULL;
-	    header = CMSG_NXTHDR(message, header)) {
+	     header = CMSG_NXTHDR(message, header)) {
 		size_t i, in_header;
 
 		if (header->cmsg_level != SOL_SOCKET ||

@@ -29,8 +29,8 @@ int packet_connect(const char *path, struct error *err);
  * Sends one packet, with the descriptor pass_fd unless it is -1 (it stays the
  * caller's).  flags: MSG_DONTWAIT or 0.  Returns 0, or -1 with errno.
  */
-int packet_send(int fd, const void *data, size_t length, int pass_fd,
-    int flags);
+int packet_send(
+    int fd, const void *data, size_t length, int pass_fd, int flags);
 
 /*
  * Receives one packet.  Returns its length; 0 when the other side has gone;
@@ -38,8 +38,8 @@ int packet_send(int fd, const void *data, size_t length, int pass_fd,
  * with several descriptors, of which none stays open).
  * *passed_fd_out is a descriptor that the caller now owns, or -1.
  */
-ssize_t packet_receive(int fd, void *data, size_t size, int *passed_fd_out,
-    int flags);
+ssize_t packet_receive(
+    int fd, void *data, size_t size, int *passed_fd_out, int flags);
 
 /*
  * Closing a descriptor that a stranger sent can take as long as he likes.

@@ -75,10 +75,10 @@ start(const char *program, char *const argv[], char *const environment[],
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawn_file_actions_init(&actions);
 	for (i = 0; i < fd_count; i++)
-		posix_spawn_file_actions_adddup2(&actions, copies[i],
-		    fds[i].number);
-	error = posix_spawn(pid_out, program, &actions, &attributes, argv,
-	    environment);
+		posix_spawn_file_actions_adddup2(
+		    &actions, copies[i], fds[i].number);
+	error = posix_spawn(
+	    pid_out, program, &actions, &attributes, argv, environment);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
 	return error;

@@ -12,8 +12,8 @@
  * *value_out untouched, when there is anything else in it, nothing at all, or
  * the number is larger.
  */
-bool scan_u64n(const char *text, size_t length, uint64_t max,
-    uint64_t *value_out);
+bool scan_u64n(
+    const char *text, size_t length, uint64_t max, uint64_t *value_out);
 bool scan_u64(const char *text, uint64_t max, uint64_t *value_out);
 
 #endif

@@ -82,8 +82,8 @@ transport_read(void *owner, char *data, size_t size)
 	struct stream *stream = owner;
 	size_t length;
 
-	stream->tls_result = endpoint_read(&stream->endpoint, data, size,
-	    &length);
+	stream->tls_result = endpoint_read(
+	    &stream->endpoint, data, size, &length);
 	return length;
 }
 
@@ -128,8 +128,8 @@ write_now(struct stream *stream, const char *data, size_t length)
 	if (stream->write_result != STREAM_OK || length == 0)
 		return;
 	if (stream->tls == NULL)
-		stream->write_result = endpoint_write(&stream->endpoint, data,
-		    length);
+		stream->write_result = endpoint_write(
+		    &stream->endpoint, data, length);
 	else if (tls_session_write(stream->tls, data, length) == -1)
 		stream->write_result = tls_failure(stream);
 }

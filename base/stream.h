@@ -58,8 +58,8 @@ enum stream_result stream_read_line(struct stream *stream, size_t max,
  * What is buffered, after a refill if that is nothing: *data_out, *length_out
  * (at least 1), valid until the next call.  stream_consume() takes bytes off.
  */
-enum stream_result stream_peek(struct stream *stream, const char **data_out,
-    size_t *length_out);
+enum stream_result stream_peek(
+    struct stream *stream, const char **data_out, size_t *length_out);
 void stream_consume(struct stream *stream, size_t length);
 
 /* True when input is buffered: replies may wait for more (pipelining). */

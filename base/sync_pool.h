@@ -26,7 +26,6 @@ struct sync_pool *sync_pool_new(unsigned threads);
 void sync_pool_free(struct sync_pool **pool);
 
 /* Syncs all jobs and returns when the last is done. */
-void sync_pool_run(struct sync_pool *pool, struct sync_job *jobs,
-    size_t count);
+void sync_pool_run(struct sync_pool *pool, struct sync_job *jobs, size_t count);
 
 #endif

@@ -49,8 +49,8 @@ transport_read(BIO *bio, char *data, size_t size, size_t *length_out)
 {
 	struct tls_session *session = BIO_get_data(bio);
 
-	*length_out = session->transport.read(session->transport.owner, data,
-	    size);
+	*length_out = session->transport.read(
+	    session->transport.owner, data, size);
 	BIO_clear_retry_flags(bio);
 	/* So a read that took too long leaves the session fit for writing. */
 	if (*length_out == 0)
@@ -63,8 +63,8 @@ transport_write(BIO *bio, const char *data, size_t length, size_t *written_out)
 {
 	struct tls_session *session = BIO_get_data(bio);
 
-	*written_out = session->transport.write(session->transport.owner, data,
-	    length);
+	*written_out = session->transport.write(
+	    session->transport.owner, data, length);
 	BIO_clear_retry_flags(bio);
 	return *written_out > 0;
 }
@@ -145,8 +145,8 @@ load_certificate(SSL_CTX *ctx, const char *path, struct error *err)
 }
 
 static int
-set_ciphers(SSL_CTX *ctx, const char *ciphers, const char *suites,
-    struct error *err)
+set_ciphers(
+    SSL_CTX *ctx, const char *ciphers, const char *suites, struct error *err)
 {
 	if (ciphers != NULL && *ciphers != '\0' &&
 	    SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
@@ -200,8 +200,8 @@ make_transport_method(void)
 }
 
 struct tls_context *
-tls_context_new(const char *cert_path, const char *ciphers,
-    const char *suites, struct error *err)
+tls_context_new(const char *cert_path, const char *ciphers, const char *suites,
+    struct error *err)
 {
 	struct tls_context *context = xcalloc(1, sizeof(*context));
 

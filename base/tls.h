@@ -20,8 +20,8 @@ struct tls_context;
  * Clients may resume sessions by ticket; the key of tickets lives as long as
  * the context, so a daemon that makes a new one at HUP changes it.
  */
-struct tls_context *tls_context_new(const char *cert_path,
-    const char *ciphers, const char *suites, struct error *err);
+struct tls_context *tls_context_new(const char *cert_path, const char *ciphers,
+    const char *suites, struct error *err);
 void tls_context_free(struct tls_context **context);
 
 #endif

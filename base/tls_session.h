@@ -46,8 +46,8 @@ int tls_session_accept(struct tls_session *session, struct error *err);
 ssize_t tls_session_read(struct tls_session *session, char *data, size_t size);
 
 /* Writes all (at least 1 byte), or returns -1. */
-int tls_session_write(struct tls_session *session, const char *data,
-    size_t length);
+int tls_session_write(
+    struct tls_session *session, const char *data, size_t length);
 
 /* Bytes of the peer are kept in the session, perhaps not a whole record. */
 bool tls_session_has_pending(const struct tls_session *session);

@@ -36,8 +36,8 @@ user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
 		if (initgroups(name, gid) == -1 ||
 		    setresgid(gid, gid, gid) == -1 ||
 		    setresuid(uid, uid, uid) == -1)
-			return error_sys(err, "cannot become the user '%s'",
-			    name);
+			return error_sys(
+			    err, "cannot become the user '%s'", name);
 		if (!is_for_good(uid, gid))
 			return error_set(err,
 			    "cannot become the user '%s' for good: root's "

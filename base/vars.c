@@ -44,8 +44,8 @@ vars_set(struct vars *vars, const char *name, const char *value)
 	struct vars_entry *entry = find(vars, name, strlen(name));
 
 	if (entry == NULL) {
-		vars->entries = xrealloc(vars->entries,
-		    (vars->count + 1) * sizeof(*vars->entries));
+		vars->entries = xrealloc(
+		    vars->entries, (vars->count + 1) * sizeof(*vars->entries));
 		entry = &vars->entries[vars->count++];
 		entry->name = xstrdup(name);
 	} else

@@ -21,7 +21,10 @@ struct vars {
 	size_t count;
 };
 
-#define VARS_INIT { .entries = NULL, .count = 0 }
+#define VARS_INIT                           \
+	{                                   \
+		.entries = NULL, .count = 0 \
+	}
 
 void vars_release(struct vars *vars);
 

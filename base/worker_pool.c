@@ -93,7 +93,8 @@ wait_for_job(struct worker_pool *pool)
 	seat->next = pool->idle;
 	pool->idle = seat;
 	pool->idle_count++;
-	/* Whoever gives the job takes the seat from the list, as the end does. */
+	/* Whoever gives the job takes the seat from the list, as the end does.
+	 */
 	while (seat->job.run == NULL && !pool->is_ending)
 		pthread_cond_wait(&seat->wake, &pool->lock);
 	job = seat->job;
@@ -143,8 +144,8 @@ worker_pool_new(size_t stack_bytes, unsigned max_idle)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->all_gone, NULL);
 	pthread_attr_init(&pool->attributes);
-	pthread_attr_setstacksize(&pool->attributes,
-	    stack_bytes > least ? stack_bytes : least);
+	pthread_attr_setstacksize(
+	    &pool->attributes, stack_bytes > least ? stack_bytes : least);
 	sigfillset(&all);
 	pthread_attr_setsigmask_np(&pool->attributes, &all);
 	return pool;
@@ -198,8 +199,8 @@ run_on_idle(struct worker_pool *pool, const struct job *job)
 }
 
 int
-worker_pool_run(struct worker_pool *pool, void (*run)(void *argument),
-    void *argument)
+worker_pool_run(
+    struct worker_pool *pool, void (*run)(void *argument), void *argument)
 {
 	struct job job = { .run = run, .argument = argument };
 	struct start *start;

@@ -23,7 +23,7 @@ void worker_pool_free(struct worker_pool **pool);
  * with errno when a thread was needed and could not be started; then the job
  * does not run.
  */
-int worker_pool_run(struct worker_pool *pool, void (*run)(void *argument),
-    void *argument);
+int worker_pool_run(
+    struct worker_pool *pool, void (*run)(void *argument), void *argument);
 
 #endif

@@ -15,8 +15,10 @@ apply(const char *key, struct buf *rule, struct vars *vars,
 	char *at = rule->data, *end = rule->data + rule->length;
 
 	if (rule->length > 0 && end[-1] != '\0')
-		return error_set(err, "access rule '%s' is damaged; run "
-		    "tcprules again", key);
+		return error_set(err,
+		    "access rule '%s' is damaged; run "
+		    "tcprules again",
+		    key);
 	for (; at < end; at += strlen(at) + 1) {
 		char *equals;
 
@@ -26,8 +28,10 @@ apply(const char *key, struct buf *rule, struct vars *vars,
 			continue;
 		equals = strchr(at, '=');
 		if (equals == NULL || equals == at + 1)
-			return error_set(err, "access rule '%s' sets a "
-			    "variable without a name; run tcprules again", key);
+			return error_set(err,
+			    "access rule '%s' sets a "
+			    "variable without a name; run tcprules again",
+			    key);
 		*equals = '\0';
 		vars_set(vars, at + 1, equals + 1);
 		at = equals + 1;

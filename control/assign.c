@@ -57,15 +57,19 @@ read_value(struct assign_entry *entry, const char *rest, struct error *err)
 
 		fields[i] = at;
 		if ((nul == end) != (i == VALUE_FIELDS - 1))
-			return error_set(err, "users/cdb: an entry has not %d "
-			    "fields; run qmail-newu", VALUE_FIELDS);
+			return error_set(err,
+			    "users/cdb: an entry has not %d "
+			    "fields; run qmail-newu",
+			    VALUE_FIELDS);
 		at = nul + 1;
 	}
 	/* The largest number is no user: it means "leave as it is". */
 	if (!scan_u64(fields[1], UINT32_MAX - 1, &uid) ||
 	    !scan_u64(fields[2], UINT32_MAX - 1, &gid))
-		return error_set(err, "users/cdb: the entry of user '%s' has "
-		    "a bad uid or gid; run qmail-newu", fields[0]);
+		return error_set(err,
+		    "users/cdb: the entry of user '%s' has "
+		    "a bad uid or gid; run qmail-newu",
+		    fields[0]);
 	entry->user = fields[0];
 	entry->uid = (uid_t)uid;
 	entry->gid = (gid_t)gid;
@@ -111,11 +115,11 @@ assign_find(const struct cdbmap *map, const char *local,
 	add_lower(&key, local, strlen(local));
 	found = cdbmap_get(map, "", 0, &wildchars, err);
 	if (found == 0)
-		found = error_set(err,
-		    "users/cdb has no list of wildcards; run qmail-newu");
+		found = error_set(
+		    err, "users/cdb has no list of wildcards; run qmail-newu");
 	if (found == 1)
-		found = find_key(map, &key, &wildchars, &entry_out->storage,
-		    &prefix, err);
+		found = find_key(
+		    map, &key, &wildchars, &entry_out->storage, &prefix, err);
 	if (found == 1)
 		found = read_value(entry_out, local + prefix - 1, err);
 	if (found != 1)
@@ -167,8 +171,7 @@ add_wildchar(struct compiler *compiler, char c)
 
 /* Cuts value (fields and colons) into VALUE_FIELDS; what follows is cut off. */
 static int
-split_value(struct compiler *compiler, struct buf *value,
-    struct error *err)
+split_value(struct compiler *compiler, struct buf *value, struct error *err)
 {
 	char *fields[VALUE_FIELDS + 1];
 	uint64_t number;
@@ -190,14 +193,20 @@ split_value(struct compiler *compiler, struct buf *value,
 	if (fields[0][0] == '\0')
 		return bad_line(compiler, err, "no user; %s", line_form);
 	if (!scan_u64(fields[1], UINT32_MAX - 1, &number))
-		return bad_line(compiler, err, "uid '%.40s' is not a number "
-		    "from 0 to 4294967294", fields[1]);
+		return bad_line(compiler, err,
+		    "uid '%.40s' is not a number "
+		    "from 0 to 4294967294",
+		    fields[1]);
 	if (!scan_u64(fields[2], UINT32_MAX - 1, &number))
-		return bad_line(compiler, err, "gid '%.40s' is not a number "
-		    "from 0 to 4294967294", fields[2]);
+		return bad_line(compiler, err,
+		    "gid '%.40s' is not a number "
+		    "from 0 to 4294967294",
+		    fields[2]);
 	if (fields[3][0] != '/')
-		return bad_line(compiler, err, "home '%.200s' is not an "
-		    "absolute path; begin it with /", fields[3]);
+		return bad_line(compiler, err,
+		    "home '%.200s' is not an "
+		    "absolute path; begin it with /",
+		    fields[3]);
 	return 0;
 }
 
@@ -215,9 +224,11 @@ compile_line(struct compiler *compiler, const char *line, size_t length,
 		    "an empty line; remove it, or end the file with a line "
 		    "of a single dot");
 	if (line[0] != '=' && line[0] != '+')
-		return bad_line(compiler, err, "begins with '%c', not '=' "
+		return bad_line(compiler, err,
+		    "begins with '%c', not '=' "
 		    "(one address), '+' (a wildcard) or a single dot (the "
-		    "end); %s", line[0], line_form);
+		    "end); %s",
+		    line[0], line_form);
 	if (colon == NULL)
 		return bad_line(compiler, err, "no colons; %s", line_form);
 	name_length = (size_t)(colon - line) - 1;
@@ -237,8 +248,8 @@ compile_line(struct compiler *compiler, const char *line, size_t length,
 }
 
 static int
-compile_text(struct compiler *compiler, const struct buf *text,
-    struct error *err)
+compile_text(
+    struct compiler *compiler, const struct buf *text, struct error *err)
 {
 	const char *at = text->data, *end = text->data + text->length;
 	struct buf key, value;
@@ -283,8 +294,10 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 		break;
 	case 0:
 		errno = ENOENT;
-		error_set(err, "no file '%s'; write one (qmail-users(5)), of a "
-		    "single dot at least", text_path);
+		error_set(err,
+		    "no file '%s'; write one (qmail-users(5)), of a "
+		    "single dot at least",
+		    text_path);
 		goto out;
 	default:
 		goto out;

@@ -20,7 +20,8 @@ struct assign_entry {
 	gid_t gid;
 	const char *home;
 	const char *dash;
-	const char *extension; /* the row's, with the rest of a wildcard match */
+	const char
+	    *extension; /* the row's, with the rest of a wildcard match */
 };
 
 /*
@@ -37,7 +38,7 @@ void assign_release(struct assign_entry *entry);
  * old cdb stays.  On a bad line errno is EINVAL, the reason
  * "users/assign:LINE: what is wrong".
  */
-int assign_compile(const char *text_path, const char *cdb_path,
-    struct error *err);
+int assign_compile(
+    const char *text_path, const char *cdb_path, struct error *err);
 
 #endif

@@ -118,8 +118,8 @@ cdbmap_writer_new(const char *path, struct error *err)
 
 	writer->path = xstrdup(path);
 	writer->temporary = xasprintf("%s.tmp.%ld", path, (long)getpid());
-	writer->fd = open(writer->temporary,
-	    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	writer->fd = open(
+	    writer->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (writer->fd == -1) {
 		error_sys(err, "cannot create '%s'", writer->temporary);
 		free(writer->path);

@@ -35,14 +35,14 @@ struct envrules {
 	size_t count;
 };
 
-static const char line_form[] =
-    "write pattern:NAME=value,NAME2=, for example "
-    "*@example.org:DATABYTES=10485760";
+static const char line_form[] = "write pattern:NAME=value,NAME2=, for example "
+				"*@example.org:DATABYTES=10485760";
 
 static bool
 is_variable_name(const char *name)
 {
-	static const char letters_and_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	static const char letters_and_digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz_0123456789";
 
 	return *name != '\0' && (*name < '0' || *name > '9') &&
@@ -78,14 +78,14 @@ parse_assignment(struct rule *rule, char *token, struct error *err)
 	struct assignment *assignment;
 
 	if (equals == NULL)
-		return error_set(err, "'%.60s' has no '='; %s", token,
-		    line_form);
+		return error_set(
+		    err, "'%.60s' has no '='; %s", token, line_form);
 	*equals = '\0';
 	if (!is_variable_name(token))
 		return error_set(err, "'%.60s' is not a variable's name; %s",
 		    token, line_form);
-	rule->assignments = xrealloc(rule->assignments,
-	    (rule->count + 1) * sizeof(*rule->assignments));
+	rule->assignments = xrealloc(
+	    rule->assignments, (rule->count + 1) * sizeof(*rule->assignments));
 	assignment = &rule->assignments[rule->count++];
 	assignment->name = xstrdup(token);
 	assignment->value = equals[1] == '\0' ? NULL : xstrdup(equals + 1);
@@ -141,11 +141,14 @@ parse_text(struct envrules *rules, struct buf *text, unsigned *line_out,
 		char *stop = newline != NULL ? newline : end;
 
 		if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
-			return error_set(err, "a NUL byte; this is not a text "
+			return error_set(err,
+			    "a NUL byte; this is not a text "
 			    "file");
 		if (stop - at > LINE_MAX_BYTES)
-			return error_set(err, "a line of %zu bytes; the most "
-			    "is %d", (size_t)(stop - at), LINE_MAX_BYTES);
+			return error_set(err,
+			    "a line of %zu bytes; the most "
+			    "is %d",
+			    (size_t)(stop - at), LINE_MAX_BYTES);
 		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
 			stop--;
 		*stop = '\0';
@@ -158,8 +161,7 @@ parse_text(struct envrules *rules, struct buf *text, unsigned *line_out,
 }
 
 int
-envrules_load(const char *path, struct envrules **rules_out,
-    struct error *err)
+envrules_load(const char *path, struct envrules **rules_out, struct error *err)
 {
 	struct envrules *rules = NULL;
 	struct buf text;
@@ -204,8 +206,8 @@ envrules_free(struct envrules **rules_in)
 }
 
 unsigned
-envrules_apply(const struct envrules *rules, const char *subject,
-    struct vars *vars)
+envrules_apply(
+    const struct envrules *rules, const char *subject, struct vars *vars)
 {
 	unsigned matched = 0;
 	size_t i, j;

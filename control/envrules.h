@@ -16,8 +16,8 @@ struct envrules;
  * 1 and *rules_out; 0 (and NULL) when there is no such file; -1 with file, line
  * and what is wrong.
  */
-int envrules_load(const char *path, struct envrules **rules_out,
-    struct error *err);
+int envrules_load(
+    const char *path, struct envrules **rules_out, struct error *err);
 void envrules_free(struct envrules **rules);
 
 /*
@@ -25,7 +25,7 @@ void envrules_free(struct envrules **rules);
  * whole address, or the domain for domainqueue; the null sender is "".  Later
  * lines win.  Returns how many lines matched.  rules may be NULL.
  */
-unsigned envrules_apply(const struct envrules *rules, const char *subject,
-    struct vars *vars);
+unsigned envrules_apply(
+    const struct envrules *rules, const char *subject, struct vars *vars);
 
 #endif

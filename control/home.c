@@ -25,8 +25,8 @@ below(const char *base, const char *path)
 {
 	if (path[0] == '/')
 		return trim(xstrdup(path));
-	return trim(xasprintf("%s/%s", strcmp(base, "/") == 0 ? "" : base,
-	    path));
+	return trim(
+	    xasprintf("%s/%s", strcmp(base, "/") == 0 ? "" : base, path));
 }
 
 static char *

@@ -13,7 +13,7 @@ struct home {
 	char *service;
 	char *run;
 	char *log;
-	char *tls;     /* CERTDIR, default tls */
+	char *tls; /* CERTDIR, default tls */
 	char *alias;
 };
 

@@ -25,8 +25,8 @@ identity_name(enum identity_role role)
 }
 
 int
-identity_find(enum identity_role role, struct identity *identity_out,
-    struct error *err)
+identity_find(
+    enum identity_role role, struct identity *identity_out, struct error *err)
 {
 	const struct passwd *pw;
 
@@ -45,8 +45,8 @@ identity_find(enum identity_role role, struct identity *identity_out,
 		return 0;
 	}
 	if (pw == NULL)
-		return error_sys(err, "cannot look up the user '%s'",
-		    identity_out->name);
+		return error_sys(
+		    err, "cannot look up the user '%s'", identity_out->name);
 	identity_out->uid = pw->pw_uid;
 	identity_out->gid = pw->pw_gid;
 	return 1;

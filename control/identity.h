@@ -37,8 +37,8 @@ const char *identity_name(enum identity_role role);
  * the system has no such user; -1 when it could not tell.  The reason is set
  * for both, and names what to do.
  */
-int identity_find(enum identity_role role, struct identity *identity_out,
-    struct error *err);
+int identity_find(
+    enum identity_role role, struct identity *identity_out, struct error *err);
 
 /*
  * The user id of another role's processes on this node, for a process that runs

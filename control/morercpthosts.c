@@ -15,15 +15,14 @@ enum { FILE_MAX_BYTES = 256 * 1024 * 1024 };
 
 /* Adds one line of text, cut off and folded in place. */
 static int
-add_line(struct cdbmap_writer *writer, char *line, char *stop,
-    struct error *err)
+add_line(
+    struct cdbmap_writer *writer, char *line, char *stop, struct error *err)
 {
 	char *at;
 
 	if (memchr(line, '\0', (size_t)(stop - line)) != NULL) {
 		errno = EINVAL;
-		return error_set(err,
-		    "a NUL byte; this is not a text file");
+		return error_set(err, "a NUL byte; this is not a text file");
 	}
 	while (stop > line && strchr(" \t\r", stop[-1]) != NULL)
 		stop--;
@@ -37,8 +36,8 @@ add_line(struct cdbmap_writer *writer, char *line, char *stop,
 		errno = EINVAL;
 		return -1;
 	}
-	return cdbmap_writer_add(writer, line, (size_t)(stop - line), "", 0,
-	    err);
+	return cdbmap_writer_add(
+	    writer, line, (size_t)(stop - line), "", 0, err);
 }
 
 static int
@@ -72,8 +71,10 @@ rcpthosts_compile_more(const char *control_dir, struct error *err)
 	result = file_read(path, FILE_MAX_BYTES, &text, err);
 	if (result == 0) {
 		errno = ENOENT;
-		error_set(err, "no file '%s'; write the domains in it, one a "
-		    "line", path);
+		error_set(err,
+		    "no file '%s'; write the domains in it, one a "
+		    "line",
+		    path);
 	}
 	if (result == 1)
 		writer = cdbmap_writer_new(cdb_path, err);

@@ -32,11 +32,11 @@ compare(const void *a, const void *b)
 }
 
 struct rcpthosts *
-rcpthosts_new(const char *control_dir, const struct settings *settings,
-    struct error *err)
+rcpthosts_new(
+    const char *control_dir, const struct settings *settings, struct error *err)
 {
-	const struct setting_list *list =
-	    settings_list(settings, SETTING_rcpthosts);
+	const struct setting_list *list = settings_list(
+	    settings, SETTING_rcpthosts);
 	struct rcpthosts *hosts = xcalloc(1, sizeof(*hosts));
 	struct cdbmap *more;
 	size_t i;
@@ -98,8 +98,7 @@ match_names(const struct rcpthosts *hosts, const char *domain)
  * share nothing; only domains that are not in rcpthosts come here.
  */
 static int
-match_more(const struct rcpthosts *hosts, const char *domain,
-    struct error *err)
+match_more(const struct rcpthosts *hosts, const char *domain, struct error *err)
 {
 	struct cdbmap *more;
 	const char *name;
@@ -115,8 +114,8 @@ match_more(const struct rcpthosts *hosts, const char *domain,
 }
 
 int
-rcpthosts_match(const struct rcpthosts *hosts, const char *mailbox,
-    struct error *err)
+rcpthosts_match(
+    const struct rcpthosts *hosts, const char *mailbox, struct error *err)
 {
 	const char *at = strrchr(mailbox, '@');
 	char *domain;

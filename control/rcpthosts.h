@@ -22,8 +22,8 @@ void rcpthosts_free(struct rcpthosts **hosts);
  * Does the domain of a mailbox match, by name or by a ".suffix" line?  An
  * address without '@' matches.  1 yes, 0 no, -1 could not tell.
  */
-int rcpthosts_match(const struct rcpthosts *hosts, const char *mailbox,
-    struct error *err);
+int rcpthosts_match(
+    const struct rcpthosts *hosts, const char *mailbox, struct error *err);
 
 /*
  * Compiles control/morercpthosts to morercpthosts.cdb, whose keys are the

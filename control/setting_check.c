@@ -20,21 +20,23 @@ example_number(const struct setting_row *row)
 }
 
 static int
-check_number(const struct setting_row *row, const char *value,
-    struct error *err)
+check_number(
+    const struct setting_row *row, const char *value, struct error *err)
 {
 	bool has_unit = strcmp(row->unit, "number") != 0;
 	uint64_t number;
 
 	if (value[0] == '\0' || value[strspn(value, "0123456789")] != '\0')
-		return error_set(err, VALUE " is not a number%s%s; write a "
-		    "whole number, for example %s", VALUE_ARGS(value),
-		    has_unit ? " of " : "", has_unit ? row->unit : "",
-		    example_number(row));
+		return error_set(err,
+		    VALUE " is not a number%s%s; write a "
+			  "whole number, for example %s",
+		    VALUE_ARGS(value), has_unit ? " of " : "",
+		    has_unit ? row->unit : "", example_number(row));
 	if (!scan_u64(value, row->max, &number) || number < row->min)
-		return error_set(err, VALUE " is out of range; write a number "
-		    "from %llu to %llu", VALUE_ARGS(value),
-		    (unsigned long long)row->min,
+		return error_set(err,
+		    VALUE " is out of range; write a number "
+			  "from %llu to %llu",
+		    VALUE_ARGS(value), (unsigned long long)row->min,
 		    (unsigned long long)row->max);
 	return 0;
 }
@@ -43,8 +45,10 @@ static int
 check_flag(const char *value, struct error *err)
 {
 	if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
-		return error_set(err, VALUE " is neither 0 nor 1; write 1 for "
-		    "yes or 0 for no", VALUE_ARGS(value));
+		return error_set(err,
+		    VALUE " is neither 0 nor 1; write 1 for "
+			  "yes or 0 for no",
+		    VALUE_ARGS(value));
 	return 0;
 }
 
@@ -105,8 +109,7 @@ static const struct {
 };
 
 static int
-check_line(const struct setting_row *row, const char *value,
-    struct error *err)
+check_line(const struct setting_row *row, const char *value, struct error *err)
 {
 	size_t length = strlen(value), i;
 
@@ -119,12 +122,16 @@ check_line(const struct setting_row *row, const char *value,
 		    VALUE_ARGS(value), length, (unsigned long long)row->max);
 	for (i = 0; i < length; i++)
 		if ((unsigned char)value[i] < ' ' || value[i] == 127)
-			return error_set(err, VALUE " has a control character "
-			    "at byte %zu; remove it", VALUE_ARGS(value), i + 1);
+			return error_set(err,
+			    VALUE " has a control character "
+				  "at byte %zu; remove it",
+			    VALUE_ARGS(value), i + 1);
 	if (row->type == SETTING_TEXT && strcmp(row->unit, "path") == 0 &&
 	    !is_path(value))
-		return error_set(err, VALUE " is not an absolute path; begin "
-		    "it with /", VALUE_ARGS(value));
+		return error_set(err,
+		    VALUE " is not an absolute path; begin "
+			  "it with /",
+		    VALUE_ARGS(value));
 	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
 		if (strcmp(row->unit, forms[i].unit) == 0 &&
 		    !forms[i].is_right(value))

@@ -15,7 +15,7 @@
 enum { FILE_MAX_BYTES = 64 * 1024 * 1024 };
 
 const struct setting_row setting_rows[SETTING_COUNT] = {
-#define SETTING(name, type, unit, standard, min, max, env, readers, text)      \
+#define SETTING(name, type, unit, standard, min, max, env, readers, text) \
 	{ #name, SETTING_##type, unit, standard, min, max, env, readers, text },
 #include "control/settings.tbl"
 #undef SETTING
@@ -82,8 +82,8 @@ list_add(struct setting_list *list, const char *item)
 {
 	/* Doubled at each power of two; one place is for the NULL. */
 	if ((list->count & (list->count + 1)) == 0)
-		list->items = xrealloc(list->items,
-		    2 * (list->count + 1) * sizeof(*list->items));
+		list->items = xrealloc(
+		    list->items, 2 * (list->count + 1) * sizeof(*list->items));
 	list->items[list->count++] = xstrdup(item);
 	list->items[list->count] = NULL;
 }
@@ -132,7 +132,8 @@ parse_text(enum setting_id id, struct buf *text, struct value *value,
 
 		*line_out = line;
 		if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
-			return error_set(err, "a NUL byte; this is not a text "
+			return error_set(err,
+			    "a NUL byte; this is not a text "
 			    "file");
 		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
 			stop--;
@@ -182,8 +183,8 @@ short_name(enum setting_id id)
 
 /* The files of a setting, those of the instance first. */
 static int
-load_files(const struct loader *loader, enum setting_id id,
-    struct value *value, struct error *err)
+load_files(const struct loader *loader, enum setting_id id, struct value *value,
+    struct error *err)
 {
 	const struct setting_row *row = &setting_rows[id];
 	char *paths[3] = { NULL, NULL, NULL };
@@ -223,8 +224,8 @@ load_variable(enum setting_id id, struct value *value, struct error *err)
 	return 1;
 }
 
-static int load_value(const struct loader *loader, enum setting_id id,
-    struct error *err);
+static int load_value(
+    const struct loader *loader, enum setting_id id, struct error *err);
 
 static int
 load_default(const struct loader *loader, enum setting_id id,
@@ -242,7 +243,8 @@ load_default(const struct loader *loader, enum setting_id id,
 	if (row->type != SETTING_LIST || *standard != '\0')
 		value_store(id, standard, value);
 	if (id == SETTING_me)
-		return error_set(err, "%s/me: no such file; write this node's "
+		return error_set(err,
+		    "%s/me: no such file; write this node's "
 		    "host name in it, for example mail.example.org",
 		    loader->control_dir);
 	return 0;
@@ -250,8 +252,8 @@ load_default(const struct loader *loader, enum setting_id id,
 
 /* A file of rules is not read here, only named and looked for. */
 static int
-load_rules(const struct loader *loader, enum setting_id id,
-    struct value *value, struct error *err)
+load_rules(const struct loader *loader, enum setting_id id, struct value *value,
+    struct error *err)
 {
 	const struct setting_row *row = &setting_rows[id];
 	int found = load_variable(id, value, err);
@@ -268,8 +270,8 @@ load_rules(const struct loader *loader, enum setting_id id,
 	}
 	if (found == 0) {
 		value->is_set = access(value->text, F_OK) == 0;
-		value->source = xstrdup(value->is_set ? value->text
-						      : "default");
+		value->source = xstrdup(
+		    value->is_set ? value->text : "default");
 	}
 	return 0;
 }
@@ -320,8 +322,10 @@ check_instance(const char *instance, struct error *err)
 {
 	if (instance != NULL &&
 	    (*instance == '\0' || strchr(instance, '/') != NULL))
-		return error_set(err, "'%s' is not a queue's name; write for "
-		    "example queue1", instance);
+		return error_set(err,
+		    "'%s' is not a queue's name; write for "
+		    "example queue1",
+		    instance);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ enum setting_type {
 	SETTING_FLAG,   /* 0 or 1 */
 	SETTING_TEXT,   /* the first line, trailing blanks removed */
 	SETTING_LIST,   /* every line; '#' comments and blank lines removed */
-	SETTING_RULES   /* a file in a format of its own; the text is its path */
+	SETTING_RULES /* a file in a format of its own; the text is its path */
 };
 
 enum setting_id {
@@ -38,11 +38,11 @@ struct setting_row {
 	enum setting_type type;
 	const char *unit;
 	const char *standard; /* default; "me": the content of control/me;
-	                       * of RULES: the usual file's name */
-	uint64_t min, max;    /* of a number; else of a line's length in bytes */
-	const char *env;      /* environment variable that overrides, or "";
-	                       * of RULES: that names another file */
-	const char *readers;  /* program names, blank between */
+			       * of RULES: the usual file's name */
+	uint64_t min, max;   /* of a number; else of a line's length in bytes */
+	const char *env;     /* environment variable that overrides, or "";
+			      * of RULES: that names another file */
+	const char *readers; /* program names, blank between */
 	const char *text;
 };
 
@@ -84,10 +84,10 @@ void settings_free(struct settings **settings);
  */
 uint64_t settings_number(const struct settings *settings, enum setting_id id);
 bool settings_flag(const struct settings *settings, enum setting_id id);
-const char *settings_text(const struct settings *settings,
-    enum setting_id id); /* "" when empty */
-const struct setting_list *settings_list(const struct settings *settings,
-    enum setting_id id);
+const char *settings_text(
+    const struct settings *settings, enum setting_id id); /* "" when empty */
+const struct setting_list *settings_list(
+    const struct settings *settings, enum setting_id id);
 
 /*
  * True when a file or variable gave the value, false for the default.  Of
@@ -96,8 +96,8 @@ const struct setting_list *settings_list(const struct settings *settings,
 bool settings_is_set(const struct settings *settings, enum setting_id id);
 
 /* The file, "variable NAME", or "default"; of RULES "default" if not set. */
-const char *settings_source(const struct settings *settings,
-    enum setting_id id);
+const char *settings_source(
+    const struct settings *settings, enum setting_id id);
 
 /* The setting of that name.  False when there is none. */
 bool settings_find(const char *name, enum setting_id *id_out);
@@ -106,7 +106,7 @@ bool settings_find(const char *name, enum setting_id *id_out);
  * Checks one value (of a list: one line) as the loader would.  0, or -1 with
  * the reason, which names the value and what would be right, but no place.
  */
-int settings_check_value(enum setting_id id, const char *value,
-    struct error *err);
+int settings_check_value(
+    enum setting_id id, const char *value, struct error *err);
 
 #endif

@@ -18,8 +18,7 @@ static const char usage[] =
     "       qmail-showctl --help\n";
 
 /* Ends with the usage on standard error. */
-static void __attribute__((noreturn))
-misused(void)
+static void __attribute__((noreturn)) misused(void)
 {
 	fputs(usage, stderr);
 	exit(100);
@@ -63,8 +62,10 @@ choose(struct showctl *showctl, char **names)
 		enum setting_id chosen;
 
 		if (!settings_find(*names, &chosen))
-			fatal(100, "there is no setting '%s'; without a name "
-			    "all are shown", *names);
+			fatal(100,
+			    "there is no setting '%s'; without a name "
+			    "all are shown",
+			    *names);
 		showctl->is_chosen[chosen] = true;
 	}
 }
@@ -91,15 +92,18 @@ show(struct showctl *showctl, char **names, bool is_json)
 	int result;
 
 	choose(showctl, names);
-	if (showctl->queue != NULL && (*showctl->queue == '\0' ||
-		strchr(showctl->queue, '/') != NULL))
-		fatal(100, "'%s' is not a queue's name; write for example "
-		    "queue1", showctl->queue);
-	if (*names == NULL && showctl_find_unknown(showctl->control_dir,
-		&showctl->unknown, &showctl->unknown_count, &err) == -1)
+	if (showctl->queue != NULL &&
+	    (*showctl->queue == '\0' || strchr(showctl->queue, '/') != NULL))
+		fatal(100,
+		    "'%s' is not a queue's name; write for example "
+		    "queue1",
+		    showctl->queue);
+	if (*names == NULL &&
+	    showctl_find_unknown(showctl->control_dir, &showctl->unknown,
+		&showctl->unknown_count, &err) == -1)
 		fatal(111, "%s", err.text);
-	showctl->settings = settings_load_all(showctl->control_dir,
-	    showctl->queue, keep_reason, showctl);
+	showctl->settings = settings_load_all(
+	    showctl->control_dir, showctl->queue, keep_reason, showctl);
 	check_rules(showctl);
 	if (is_json)
 		showctl_print_json(showctl);

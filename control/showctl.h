@@ -14,9 +14,9 @@ struct showctl {
 	const char *control_dir;
 	const char *queue; /* whose settings, or NULL */
 	struct settings *settings;
-	char *reasons[SETTING_COUNT];   /* NULL: the setting is right */
-	bool is_chosen[SETTING_COUNT];  /* to be shown */
-	char **unknown;                 /* files that are no setting */
+	char *reasons[SETTING_COUNT];  /* NULL: the setting is right */
+	bool is_chosen[SETTING_COUNT]; /* to be shown */
+	char **unknown;                /* files that are no setting */
 	size_t unknown_count;
 };
 

@@ -61,11 +61,11 @@ setting_json(const struct showctl *showctl, enum setting_id id)
 	json_t *json = json_object();
 
 	if (showctl->reasons[id] != NULL)
-		json_object_set_new(json, "error",
-		    text_json(showctl->reasons[id]));
+		json_object_set_new(
+		    json, "error", text_json(showctl->reasons[id]));
 	else {
-		json_object_set_new(json, "value",
-		    value_json(showctl->settings, id));
+		json_object_set_new(
+		    json, "value", value_json(showctl->settings, id));
 		json_object_set_new(json, "source",
 		    text_json(settings_source(showctl->settings, id)));
 		json_object_set_new(json, "is_set",
@@ -90,10 +90,10 @@ showctl_print_json(const struct showctl *showctl)
 			    setting_json(showctl, id));
 	for (i = 0; i < showctl->unknown_count; i++)
 		json_array_append_new(unknown, text_json(showctl->unknown[i]));
-	json_object_set_new(json, "control_dir",
-	    text_json(showctl->control_dir));
-	json_object_set_new(json, "queue", showctl->queue != NULL
-	    ? text_json(showctl->queue) : json_null());
+	json_object_set_new(
+	    json, "control_dir", text_json(showctl->control_dir));
+	json_object_set_new(json, "queue",
+	    showctl->queue != NULL ? text_json(showctl->queue) : json_null());
 	json_object_set_new(json, "settings", settings);
 	json_object_set_new(json, "unknown_files", unknown);
 	if (json_dumpf(json, stdout, JSON_INDENT(2)) == -1)

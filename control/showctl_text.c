@@ -18,14 +18,14 @@ print_value(const struct settings *settings, enum setting_id id)
 
 	switch (row->type) {
 	case SETTING_NUMBER:
-		printf("%llu", (unsigned long long)settings_number(settings,
-		    id));
+		printf(
+		    "%llu", (unsigned long long)settings_number(settings, id));
 		if (strcmp(row->unit, "number") != 0)
 			printf(" %s", row->unit);
 		break;
 	case SETTING_FLAG:
-		fputs(settings_flag(settings, id) ? "1 (yes)" : "0 (no)",
-		    stdout);
+		fputs(
+		    settings_flag(settings, id) ? "1 (yes)" : "0 (no)", stdout);
 		break;
 	case SETTING_TEXT:
 		printf("\"%s\"", settings_text(settings, id));

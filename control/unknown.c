@@ -73,8 +73,8 @@ showctl_find_unknown(const char *control_dir, char ***names_out,
 		    (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
 			S_ISDIR(st.st_mode)))
 			continue;
-		*names_out = xrealloc(*names_out,
-		    (*count_out + 1) * sizeof(**names_out));
+		*names_out = xrealloc(
+		    *names_out, (*count_out + 1) * sizeof(**names_out));
 		(*names_out)[(*count_out)++] = xstrdup(entry->d_name);
 	}
 	closedir(dir);

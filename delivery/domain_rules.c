@@ -26,7 +26,7 @@ struct domain {
 	LIST_ENTRY(domain) bucket;
 	char *home;
 	uint64_t checked_in; /* the batch */
-	struct stat st;	     /* of .qmail-default when it was read */
+	struct stat st;      /* of .qmail-default when it was read */
 	bool is_settled;     /* it had not changed for a while by then */
 	bool is_standard;
 	struct absent_rule rule;
@@ -147,8 +147,8 @@ read_default(
 	domain->is_settled = time(NULL) - domain->st.st_ctim.tv_sec > SETTLED_S;
 	/* One that others may write is left to qmail-local's judgement. */
 	if (n <= FILE_MAX && (domain->st.st_mode & S_IWOTH) == 0)
-		domain->is_standard =
-		    dotqmail_read(text, (size_t)n, &domain->rule);
+		domain->is_standard = dotqmail_read(
+		    text, (size_t)n, &domain->rule);
 	return 0;
 }
 

@@ -15,11 +15,11 @@
 #include <stddef.h>
 
 enum absent_action {
-	ABSENT_BOUNCE,	/* bounce-no-mailbox */
-	ABSENT_DELETE,	/* delete */
-	ABSENT_FOLDER,	/* /a/user/s/folder or /a/user/s/folder/Maildir */
+	ABSENT_BOUNCE,  /* bounce-no-mailbox */
+	ABSENT_DELETE,  /* delete */
+	ABSENT_FOLDER,  /* /a/user/s/folder or /a/user/s/folder/Maildir */
 	ABSENT_ADDRESS, /* user@domain */
-	ABSENT_GENERAL	/* anything else: not for us */
+	ABSENT_GENERAL  /* anything else: not for us */
 };
 
 struct absent_rule {

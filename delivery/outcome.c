@@ -106,8 +106,8 @@ outcome_trouble(
     struct vdeliver_item *item, int error_number, const struct error *err)
 {
 	const char *status = error_number == ENOSPC ? "4.3.1"
-	    : error_number == EDQUOT		    ? "4.2.2"
-	    : error_number == EXDEV		    ? "4.3.5"
+	    : error_number == EDQUOT                ? "4.2.2"
+	    : error_number == EXDEV                 ? "4.3.5"
 						    : "4.3.0";
 
 	set(item, JOB_TEMPFAIL,

@@ -102,8 +102,8 @@ trace_search_init(struct trace_search *search, const char *line, size_t length)
 static void
 end_line(struct trace_search *search)
 {
-	search->is_found =
-	    search->is_matching && search->matched == search->length;
+	search->is_found = search->is_matching &&
+	    search->matched == search->length;
 	search->is_over = search->is_found || search->is_blank;
 	begin_line(search);
 }

@@ -27,9 +27,9 @@ void trace_put_delivered_to(struct buf *buf, const char *recipient);
 struct trace_search {
 	const char *line;
 	size_t length;
-	size_t matched;	  /* bytes of line found so far in this line */
+	size_t matched;   /* bytes of line found so far in this line */
 	bool is_matching; /* all bytes of this line so far are line's */
-	bool is_blank;	  /* no byte in this line so far, but CR */
+	bool is_blank;    /* no byte in this line so far, but CR */
 	bool is_found;
 	bool is_over; /* found, or the header has ended */
 };

@@ -28,8 +28,8 @@ struct vdeliver {
 	struct maildir_cache *maildirs;
 	struct maildir_batch *batch;
 	struct domain_rules *rules;
-	struct buf front;	 /* the lines in front of one message */
-	char chunk[CHUNK_SIZE];	 /* the first bytes of one message */
+	struct buf front;        /* the lines in front of one message */
+	char chunk[CHUNK_SIZE];  /* the first bytes of one message */
 	char search[CHUNK_SIZE]; /* later ones, while a header is searched */
 };
 
@@ -54,8 +54,8 @@ vdeliver_new(struct store *store, const char *domains, struct sync_pool *pool,
     size_t cached_maildirs, const struct vdeliver_options *options,
     struct error *err)
 {
-	struct maildir_cache *maildirs =
-	    maildir_cache_new(domains, cached_maildirs, err);
+	struct maildir_cache *maildirs = maildir_cache_new(
+	    domains, cached_maildirs, err);
 	struct vdeliver *vdeliver;
 
 	if (maildirs == NULL)
@@ -290,16 +290,16 @@ write_message(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	item->size += vdeliver->front.length;
 	if (!fits_quota(vdeliver, items, item))
 		return;
-	parts[0] =
-	    (struct iovec){ vdeliver->front.data, vdeliver->front.length };
+	parts[0] = (struct iovec){ vdeliver->front.data,
+		vdeliver->front.length };
 	parts[1] = (struct iovec){ vdeliver->chunk, (size_t)n };
 	message.parts = parts;
 	if (n == CHUNK_SIZE) {
 		message.fd = item->fd;
 		message.offset = n;
 	}
-	item->slot =
-	    maildir_batch_write(vdeliver->batch, item->maildir, &message, &err);
+	item->slot = maildir_batch_write(
+	    vdeliver->batch, item->maildir, &message, &err);
 	if (item->slot == -1) {
 		defer(item, &err);
 		return;
@@ -421,8 +421,8 @@ has_domain(struct vdeliver *vdeliver, struct vdeliver_item *item)
 	int result;
 
 	errno = 0;
-	result =
-	    store_find_domain(vdeliver->store, item->job.user, &domain, &err);
+	result = store_find_domain(
+	    vdeliver->store, item->job.user, &domain, &err);
 	if (result == 1) {
 		store_domain_release(&domain);
 		return true;

@@ -22,7 +22,7 @@ enum { VDELIVER_TEXT_SIZE = 1024 };
 
 /* What operators set in the environment. */
 struct vdeliver_options {
-	bool hold_over_quota;	      /* HOLDOVERQUOTA: defer, do not bounce */
+	bool hold_over_quota;         /* HOLDOVERQUOTA: defer, do not bounce */
 	uint64_t over_quota_mailsize; /* OVERQUOTA_MAILSIZE: small mail fits */
 };
 
@@ -46,11 +46,11 @@ struct vdeliver_item {
 	int slot;
 	struct quota quota;
 	uint64_t size;
-	bool has_quota;	 /* to be kept to */
-	bool is_sized;	 /* maildirsize is to be told */
+	bool has_quota;  /* to be kept to */
+	bool is_sized;   /* maildirsize is to be told */
 	bool is_written; /* in this batch */
-	bool lacks_fds;	 /* the process has none left, or the system */
-	bool is_busy;	 /* another process has the Maildir's quota locked */
+	bool lacks_fds;  /* the process has none left, or the system */
+	bool is_busy;    /* another process has the Maildir's quota locked */
 };
 
 struct vdeliver;

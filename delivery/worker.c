@@ -89,8 +89,8 @@ send_results(int fd, const struct batch *batch)
 
 		buf_reset(&packet);
 		job_put_result(&packet, &result);
-		is_there =
-		    packet_send(fd, packet.data, packet.length, -1, 0) == 0;
+		is_there = packet_send(fd, packet.data, packet.length, -1, 0) ==
+		    0;
 	}
 	buf_release(&packet);
 	return is_there;

@@ -34,8 +34,9 @@ enum store_flag {
 /* A virtual domain.  Texts point into storage. */
 struct store_domain {
 	struct buf storage;
-	const char *name; /* the real domain: an alias domain gives its target */
-	const char *dir;  /* absolute; holds .qmail-default and the users */
+	const char
+	    *name;       /* the real domain: an alias domain gives its target */
+	const char *dir; /* absolute; holds .qmail-default and the users */
 	uid_t uid;
 	gid_t gid;
 	bool is_alias;
@@ -48,9 +49,9 @@ struct store_user {
 	const char *domain; /* the real domain */
 	const char *password_hash;
 	const char *gecos;
-	const char *dir;    /* absolute; the Maildir is dir/Maildir */
-	const char *quota;  /* "NOQUOTA", or bytes[S][,countC] */
-	unsigned flags;     /* enum store_flag */
+	const char *dir;   /* absolute; the Maildir is dir/Maildir */
+	const char *quota; /* "NOQUOTA", or bytes[S][,countC] */
+	unsigned flags;    /* enum store_flag */
 	bool is_active;
 };
 
@@ -64,8 +65,8 @@ void store_free(struct store **store);
 /* The caller releases what was found. */
 int store_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err);
-int store_find_user(struct store *store, const char *local,
-    const char *domain, struct store_user *user_out, struct error *err);
+int store_find_user(struct store *store, const char *local, const char *domain,
+    struct store_user *user_out, struct error *err);
 void store_domain_release(struct store_domain *domain);
 void store_user_release(struct store_user *user);
 

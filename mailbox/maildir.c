@@ -60,12 +60,12 @@ open_parts(
 	maildir->dir_fd = open_or_make(parent_fd, name, &is_dir_made, err);
 	if (maildir->dir_fd == -1)
 		return -1;
-	maildir->tmp_fd =
-	    open_or_make(maildir->dir_fd, "tmp", &is_part_made, err);
+	maildir->tmp_fd = open_or_make(
+	    maildir->dir_fd, "tmp", &is_part_made, err);
 	if (maildir->tmp_fd == -1)
 		return -1;
-	maildir->new_fd =
-	    open_or_make(maildir->dir_fd, "new", &is_part_made, err);
+	maildir->new_fd = open_or_make(
+	    maildir->dir_fd, "new", &is_part_made, err);
 	if (maildir->new_fd == -1)
 		return -1;
 	/* Nothing is delivered to cur, but its readers expect it. */

@@ -26,7 +26,7 @@ struct maildir_batch;
 struct maildir_message {
 	const struct iovec *parts; /* at most MAILDIR_PARTS_MAX */
 	int part_count;
-	int fd;	      /* copied from offset to its end; -1: nothing more */
+	int fd;       /* copied from offset to its end; -1: nothing more */
 	off_t offset; /* the descriptor's own position is not used */
 };
 

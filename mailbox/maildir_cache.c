@@ -25,11 +25,11 @@ struct entry {
 	struct maildir maildir; /* first: maildir_cache_put() casts back */
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) age;
-	unsigned users; /* gets without their put */
+	unsigned users;    /* gets without their put */
 	time_t cleaned_at; /* its tmp; 0: not yet */
 	dev_t new_dev;
 	ino_t new_ino;
-	char *new_path;	   /* relative to the root: USERDIR/Maildir/new */
+	char *new_path;    /* relative to the root: USERDIR/Maildir/new */
 	size_t key_length; /* of USERDIR, the front of new_path */
 };
 
@@ -252,7 +252,8 @@ maildir_cache_get(
 		entry = NULL;
 	}
 	if (entry == NULL) {
-		while (cache->count >= cache->limit && maildir_cache_drop_oldest(cache))
+		while (cache->count >= cache->limit &&
+		    maildir_cache_drop_oldest(cache))
 			continue;
 		entry = entry_open(cache, key, length, err);
 		if (entry == NULL)

@@ -36,8 +36,8 @@ maildir_tmp_clean(int tmp_fd, time_t now)
 			close(fd);
 		return;
 	}
-	while (names < MAILDIR_TMP_NAMES_MAX &&
-	    (entry = readdir(dir)) != NULL) {
+	while (
+	    names < MAILDIR_TMP_NAMES_MAX && (entry = readdir(dir)) != NULL) {
 		if (strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
 			continue;

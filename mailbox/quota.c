@@ -369,7 +369,8 @@ quota_recalculate(int maildir_fd, const struct quota *quota,
 	int result, saved_errno;
 
 	if (locked == 0) {
-		error_set(err, "another process has the Maildir locked, as "
+		error_set(err,
+		    "another process has the Maildir locked, as "
 		    "while its size is counted: try again later");
 		errno = EWOULDBLOCK;
 	}

@@ -99,8 +99,8 @@ scan_messages(int folder_fd, const char *name, struct quota_usage *usage,
 		return 0;
 	while (result == 0 && (entry = next_entry(dir)) != NULL)
 		if (entry->d_name[0] != '.' && !is_trashed(entry->d_name))
-			result =
-			    add_message(dirfd(dir), entry->d_name, usage, err);
+			result = add_message(
+			    dirfd(dir), entry->d_name, usage, err);
 	if (result == 0 && errno != 0)
 		result = error_sys(err, "cannot read folder '%s'", name);
 	closedir(dir);

@@ -66,7 +66,8 @@ put_recipient(struct buf *buf, const char *note, size_t length)
 		return;
 	text = end + 3;
 	buf_adds(buf, "\nFinal-Recipient: ");
-	buf_adds(buf, is_ascii(address, (size_t)(end - address))
+	buf_adds(buf,
+	    is_ascii(address, (size_t)(end - address))
 		? "rfc822; "
 		: "utf-8; "); /* RFC 6533 3 */
 	put_line(buf, address, (size_t)(end - address));
@@ -103,8 +104,7 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	/* An address is the sender's word: it must not end its line. */
 	put_line(buf, bounce->to, strlen(bounce->to));
 	buf_addf(buf, ">\nSubject: %s\n", bounce->subject);
-	buf_addf(buf, "Message-ID: <%s@%s>\n", bounce->boundary,
-	    bounce->host);
+	buf_addf(buf, "Message-ID: <%s@%s>\n", bounce->boundary, bounce->host);
 	buf_addf(buf,
 	    "Auto-Submitted: auto-replied\n" /* RFC 3834 5 */
 	    "MIME-Version: 1.0\n"
@@ -124,8 +124,9 @@ put_text(struct buf *buf, const struct bounce *bounce)
 	    "Hi. This is the mqmail-send program at %s.\n",
 	    bounce->boundary, bounce->host);
 	if (bounce->is_double)
-		buf_adds(buf, "I tried to deliver a bounce message to this "
-			      "address, but the bounce bounced!\n\n");
+		buf_adds(buf,
+		    "I tried to deliver a bounce message to this "
+		    "address, but the bounce bounced!\n\n");
 	else
 		buf_adds(buf,
 		    "I'm afraid I wasn't able to deliver your message to the "

@@ -13,8 +13,8 @@
 
 /* Texts are borrowed for the call. */
 struct bounce {
-	const char *host;     /* control/me: who reports */
-	const char *from;     /* MAILER-DAEMON@host */
+	const char *host; /* control/me: who reports */
+	const char *from; /* MAILER-DAEMON@host */
 	const char *to;
 	const char *subject;
 	const char *boundary; /* in no line of original */
@@ -25,7 +25,7 @@ struct bounce {
 	unsigned long qp;
 	const char *original; /* the message that failed, or a part of it */
 	size_t original_length;
-	bool is_cut;          /* original is not whole: only its header goes */
+	bool is_cut; /* original is not whole: only its header goes */
 };
 
 /* Puts the whole message, LF line ends, behind what buf holds. */

@@ -26,7 +26,7 @@ struct committer {
 	int wake_fd;
 	struct idmap new_ids; /* the owner's own */
 	atomic_uint latency_us, batch_x100;
-	atomic_bool has_new; /* a batch had new mail since commit_fade() */
+	atomic_bool has_new;  /* a batch had new mail since commit_fade() */
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t job_waits;
 	struct commit_job *posted, **posted_end;
@@ -42,9 +42,9 @@ commit_job_new(enum commit_type type, uint64_t id)
 
 	job->type = type;
 	job->id = id;
-	job->spare = (struct spare){ .id = id,
-		.mess_fd = -1,
-		.envelope_fd = -1 };
+	job->spare = (struct spare){
+		.id = id, .mess_fd = -1, .envelope_fd = -1
+	};
 	for (i = 0; i < sizeof(job->files) / sizeof(job->files[0]); i++)
 		job->files[i] = -1;
 	return job;
@@ -170,8 +170,8 @@ wait_jobs(struct committer *committer)
 		struct timespec until = { .tv_sec = end_us / 1000000,
 			.tv_nsec = end_us % 1000000 * 1000 };
 
-		pthread_cond_timedwait(&committer->job_waits,
-		    &committer->lock, &until);
+		pthread_cond_timedwait(
+		    &committer->job_waits, &committer->lock, &until);
 	} else
 		pthread_cond_wait(&committer->job_waits, &committer->lock);
 	return take_jobs(committer);
@@ -224,8 +224,7 @@ run(void *arg)
 }
 
 struct committer *
-committer_new(const struct queue_dir *dir, struct spare_pool *pool,
-    int wake_fd)
+committer_new(const struct queue_dir *dir, struct spare_pool *pool, int wake_fd)
 {
 	struct committer *committer = xcalloc(1, sizeof(*committer));
 	pthread_condattr_t monotonic;
@@ -296,13 +295,12 @@ commit_fade(struct committer *committer)
 
 	/* A sample that comes in between wins. */
 	if (!atomic_exchange(&committer->has_new, false))
-		atomic_compare_exchange_strong(&committer->latency_us, &old,
-		    old / 2);
+		atomic_compare_exchange_strong(
+		    &committer->latency_us, &old, old / 2);
 }
 
 void
-commit_read_stats(struct committer *committer,
-    struct commit_stats *stats_out)
+commit_read_stats(struct committer *committer, struct commit_stats *stats_out)
 {
 	stats_out->latency_us = atomic_load(&committer->latency_us);
 	stats_out->batch_x100 = atomic_load(&committer->batch_x100);

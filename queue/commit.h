@@ -23,13 +23,13 @@
 enum commit_type {
 	COMMIT_NEW,      /* spare -> S4: spare, size_bytes, text[RECORD] */
 	COMMIT_FINISH,   /* S4 -> S2, a spare, or S1: spare or -1
-	                  * descriptors, has_leftovers */
+			  * descriptors, has_leftovers */
 	COMMIT_REMEMBER, /* S4 -> S5: text[RECORD] info, others if not empty */
 	COMMIT_MARK,     /* S5: note to bounce/, then 'D' at marks in channel;
-	                  * retry_at as the channel file's mtime if not 0 */
+			  * retry_at as the channel file's mtime if not 0 */
 	COMMIT_CHANNEL_END, /* S5: removes local/ID or remote/ID */
-	COMMIT_FORGET,   /* S5 -> S1: removes bounce, info, mess */
-	COMMIT_SWEEP,    /* S2, S3 -> S1, if 36 hours old and no spare */
+	COMMIT_FORGET,      /* S5 -> S1: removes bounce, info, mess */
+	COMMIT_SWEEP,       /* S2, S3 -> S1, if 36 hours old and no spare */
 	COMMIT_TYPE_COUNT
 };
 
@@ -53,9 +53,9 @@ struct commit_job {
 	enum queue_folder channel; /* QUEUE_LOCAL or QUEUE_REMOTE */
 	uint64_t *marks;           /* offsets; freed with the job */
 	size_t mark_count;
-	bool has_leftovers;        /* info, local, ... of an interrupted S5 */
-	time_t birth;              /* info's mtime, for COMMIT_REMEMBER */
-	time_t retry_at[2];        /* local's and remote's mtime; 0: as it is */
+	bool has_leftovers; /* info, local, ... of an interrupted S5 */
+	time_t birth;       /* info's mtime, for COMMIT_REMEMBER */
+	time_t retry_at[2]; /* local's and remote's mtime; 0: as it is */
 	void (*done)(struct commit_job *job, void *context);
 	void *context;
 	/* set by the committer */
@@ -74,7 +74,7 @@ struct committer;
 /* How it goes; any thread may read. */
 struct commit_stats {
 	uint32_t latency_us; /* moving average of a batch with new mail; it
-	                      * fades while there is none (commit_fade) */
+			      * fades while there is none (commit_fade) */
 	uint32_t batch_x100; /* moving average of its messages, times 100 */
 };
 
@@ -82,8 +82,8 @@ struct commit_stats {
  * Starts the thread.  dir and pool are borrowed.  When jobs are done
  * wake_fd (an eventfd) becomes readable, and the owner calls commit_reap().
  */
-struct committer *committer_new(const struct queue_dir *dir,
-    struct spare_pool *pool, int wake_fd);
+struct committer *committer_new(
+    const struct queue_dir *dir, struct spare_pool *pool, int wake_fd);
 
 /* Finishes all posted jobs, ends the thread; callbacks are run. */
 void committer_free(struct committer **committer);
@@ -103,7 +103,7 @@ void commit_reap(struct committer *committer);
  */
 void commit_fade(struct committer *committer);
 
-void commit_read_stats(struct committer *committer,
-    struct commit_stats *stats_out);
+void commit_read_stats(
+    struct committer *committer, struct commit_stats *stats_out);
 
 #endif

@@ -23,8 +23,9 @@ commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
 {
 	*batch = (struct commit_batch){ .dir = dir, .pool = pool };
 	/* Every folder that a job can change, once: it never grows. */
-	batch->folders = xcalloc(dir->split * QUEUE_FOLDER_SPLIT_END +
-		QUEUE_FOLDER_COUNT, sizeof(int));
+	batch->folders = xcalloc(
+	    dir->split * QUEUE_FOLDER_SPLIT_END + QUEUE_FOLDER_COUNT,
+	    sizeof(int));
 }
 
 void
@@ -40,15 +41,14 @@ commit_batch_release(struct commit_batch *batch)
 
 /* The first failure counts. */
 static void
-fail(struct commit_job *job, int result, const char *what,
-    const char *where)
+fail(struct commit_job *job, int result, const char *what, const char *where)
 {
 	if (job->result != QQ_OK)
 		return;
 	job->result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR
 							 : result;
-	error_sys(&job->err, "cannot %s '%s/%" PRIu64 "'", what, where,
-	    job->id);
+	error_sys(
+	    &job->err, "cannot %s '%s/%" PRIu64 "'", what, where, job->id);
 }
 
 static void
@@ -57,8 +57,8 @@ add_sync(struct commit_batch *batch, int fd, bool is_folder,
 {
 	if (batch->sync_count == batch->sync_size) {
 		batch->sync_size = batch->sync_size * 2 + 64;
-		batch->syncs = xrealloc(batch->syncs,
-		    batch->sync_size * sizeof(*batch->syncs));
+		batch->syncs = xrealloc(
+		    batch->syncs, batch->sync_size * sizeof(*batch->syncs));
 		batch->sync_owners = xrealloc(batch->sync_owners,
 		    batch->sync_size * sizeof(*batch->sync_owners));
 	}
@@ -76,8 +76,8 @@ add_file(struct commit_batch *batch, struct commit_job *job, int fd)
 }
 
 static void
-folder_changed(struct commit_batch *batch, enum queue_folder folder,
-    uint64_t id)
+folder_changed(
+    struct commit_batch *batch, enum queue_folder folder, uint64_t id)
 {
 	int fd = queue_dir_fd(batch->dir, folder, id);
 	size_t i;
@@ -141,8 +141,8 @@ write_file(struct commit_batch *batch, struct commit_job *job,
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_NOW },
 		{ .tv_sec = mtime } };
-	int fd = queue_open_file(batch->dir, folder, job->id,
-	    O_WRONLY | O_CREAT | O_TRUNC);
+	int fd = queue_open_file(
+	    batch->dir, folder, job->id, O_WRONLY | O_CREAT | O_TRUNC);
 
 	job->files[text] = fd;
 	if (fd == -1 || put_content(fd, &job->text[text]) == -1 ||
@@ -163,8 +163,8 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 
 	if (note->length == 0)
 		return;
-	fd = queue_open_file(batch->dir, QUEUE_BOUNCE, job->id,
-	    O_WRONLY | O_CREAT | O_APPEND);
+	fd = queue_open_file(
+	    batch->dir, QUEUE_BOUNCE, job->id, O_WRONLY | O_CREAT | O_APPEND);
 	job->files[COMMIT_BOUNCE] = fd;
 	if (fd == -1 || fstat(fd, &st) == -1) {
 		fail(job, QQ_WRITE_ERROR, "write", "bounce");
@@ -175,14 +175,15 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 		fail(job, QQ_WRITE_ERROR, "write", "bounce");
 		/* It is written again, whole. */
 		if (ftruncate(fd, st.st_size) == -1)
-			log_line("warning: half a note stays in bounce/%"
-				 PRIu64, job->id);
+			log_line(
+			    "warning: half a note stays in bounce/%" PRIu64,
+			    job->id);
 		return;
 	}
 	/* The note is durable, name and all, before anything is marked. */
 	add_file(batch, job, fd);
-	add_sync(batch, queue_dir_fd(batch->dir, QUEUE_BOUNCE, job->id), true,
-	    job);
+	add_sync(
+	    batch, queue_dir_fd(batch->dir, QUEUE_BOUNCE, job->id), true, job);
 }
 
 static void
@@ -197,11 +198,11 @@ write_remember(struct commit_batch *batch, struct commit_job *job)
 	}
 	write_file(batch, job, COMMIT_RECORD, QUEUE_INFO, job->birth);
 	if (job->text[COMMIT_LOCAL].length > 0)
-		write_file(batch, job, COMMIT_LOCAL, QUEUE_LOCAL,
-		    job->retry_at[0]);
+		write_file(
+		    batch, job, COMMIT_LOCAL, QUEUE_LOCAL, job->retry_at[0]);
 	if (job->text[COMMIT_REMOTE].length > 0)
-		write_file(batch, job, COMMIT_REMOTE, QUEUE_REMOTE,
-		    job->retry_at[1]);
+		write_file(
+		    batch, job, COMMIT_REMOTE, QUEUE_REMOTE, job->retry_at[1]);
 	write_note(batch, job);
 }
 
@@ -299,11 +300,12 @@ add_pair(struct commit_batch *batch, struct spare *spare, bool is_unlinked)
 {
 	if (batch->pair_count == batch->pair_size) {
 		batch->pair_size = batch->pair_size * 2 + 64;
-		batch->pairs = xrealloc(batch->pairs,
-		    batch->pair_size * sizeof(*batch->pairs));
+		batch->pairs = xrealloc(
+		    batch->pairs, batch->pair_size * sizeof(*batch->pairs));
 	}
 	batch->pairs[batch->pair_count++] = (struct commit_pair){
-		.spare = *spare, .is_unlinked = is_unlinked };
+		.spare = *spare, .is_unlinked = is_unlinked
+	};
 	*spare = (struct spare)SPARE_NONE;
 }
 
@@ -352,8 +354,7 @@ place_mark(struct commit_batch *batch, struct commit_job *job)
 			    queue_folder_name(job->channel));
 			return;
 		}
-	if (job->retry_at[which] != NO_TIME_CHANGE &&
-	    futimens(fd, times) == -1)
+	if (job->retry_at[which] != NO_TIME_CHANGE && futimens(fd, times) == -1)
 		fail(job, QQ_WRITE_ERROR, "set the time of",
 		    queue_folder_name(job->channel));
 	if (job->mark_count > 0) {
@@ -365,7 +366,8 @@ place_mark(struct commit_batch *batch, struct commit_job *job)
 static void
 place_forget(struct commit_batch *batch, struct commit_job *job)
 {
-	/* Those that went before, as jobs of their own, are as little durable. */
+	/* Those that went before, as jobs of their own, are as little durable.
+	 */
 	folder_changed(batch, QUEUE_TODO, job->id);
 	folder_changed(batch, QUEUE_LOCAL, job->id);
 	folder_changed(batch, QUEUE_REMOTE, job->id);

@@ -32,16 +32,16 @@ struct commit_batch {
 	/* folders changed since their last sync */
 	int *folders;
 	size_t folder_count;
-	bool needs_folder_sync; /* somebody waits for it */
+	bool needs_folder_sync;   /* somebody waits for it */
 	int64_t waiting_since_us; /* clock_us(): of the oldest change; or 0 */
-	int folder_error;       /* errno of a failed folder sync, or 0 */
+	int folder_error;         /* errno of a failed folder sync, or 0 */
 	/* their old names are gone, but that is not durable yet */
 	struct commit_pair *pairs;
 	size_t pair_count, pair_size;
 };
 
-void commit_batch_init(struct commit_batch *batch,
-    const struct queue_dir *dir, struct spare_pool *pool);
+void commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
+    struct spare_pool *pool);
 void commit_batch_release(struct commit_batch *batch);
 
 /* 1: contents, which the next sync covers. */

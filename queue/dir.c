@@ -71,14 +71,15 @@ open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
 			snprintf(name, sizeof(name), "%s/%u",
 			    folder_names[folder], i);
 		else
-			snprintf(name, sizeof(name), "%s",
-			    folder_names[folder]);
-		dir->folders[folder][i] = openat(root, name,
-		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			snprintf(
+			    name, sizeof(name), "%s", folder_names[folder]);
+		dir->folders[folder][i] = openat(
+		    root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir->folders[folder][i] == -1)
 			return error_sys(err,
 			    "cannot open queue folder '%s/%s' (repair it with "
-			    "queue-fix)", dir->path, name);
+			    "queue-fix)",
+			    dir->path, name);
 	}
 	return 0;
 }
@@ -94,14 +95,18 @@ queue_dir_open(const char *path, struct error *err)
 	dir->path = xstrdup(path);
 	dir->name = xstrdup(slash == NULL ? path : slash + 1);
 	if (root == -1) {
-		error_sys(err, "cannot open queue '%s' (make it with "
-		    "queue-fix)", path);
+		error_sys(err,
+		    "cannot open queue '%s' (make it with "
+		    "queue-fix)",
+		    path);
 		goto fail;
 	}
 	dir->split = count_split(root);
 	if (dir->split == 0) {
-		error_set(err, "'%s' has no folder mess/0: not a queue (make "
-		    "it with queue-fix)", path);
+		error_set(err,
+		    "'%s' has no folder mess/0: not a queue (make "
+		    "it with queue-fix)",
+		    path);
 		goto fail;
 	}
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
@@ -143,12 +148,11 @@ queue_dir_close(struct queue_dir **dir_in)
 }
 
 int
-queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder,
-    uint64_t id)
+queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
-	return dir->folders[folder][folder < QUEUE_FOLDER_SPLIT_END
-	    ? id % dir->split
-	    : 0];
+	return dir
+	    ->folders[folder]
+		     [folder < QUEUE_FOLDER_SPLIT_END ? id % dir->split : 0];
 }
 
 void
@@ -177,8 +181,7 @@ queue_read(int fd, struct buf *buf)
 		ssize_t n;
 
 		buf_reserve(buf, READ_BYTES);
-		n = pread(fd, buf->data + buf->length, READ_BYTES,
-		    (off_t)done);
+		n = pread(fd, buf->data + buf->length, READ_BYTES, (off_t)done);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -194,8 +197,7 @@ queue_read(int fd, struct buf *buf)
 }
 
 int
-queue_unlink(const struct queue_dir *dir, enum queue_folder folder,
-    uint64_t id)
+queue_unlink(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
 	char name[QUEUE_NAME_SIZE];
 
@@ -227,8 +229,10 @@ queue_take(const char *queue_path, int timeout_ms, struct error *err)
 		struct timespec pause = { .tv_nsec = 50 * 1000000 };
 
 		if (errno != EWOULDBLOCK || clock_ms() >= end) {
-			error_sys(err, "cannot lock '%s' (is another "
-			    "qmail-send running on this queue?)", path);
+			error_sys(err,
+			    "cannot lock '%s' (is another "
+			    "qmail-send running on this queue?)",
+			    path);
 			close(fd);
 			fd = -1;
 			break;
@@ -253,7 +257,8 @@ queue_is_owned(const char *queue_path, struct error *err)
 		    : error_sys(err, "cannot open '%s'", path);
 	} else {
 		result = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0
-		    : errno == EWOULDBLOCK		   ? 1
+		    : errno == EWOULDBLOCK
+		    ? 1
 		    : error_sys(err, "cannot test the lock '%s'", path);
 		close(fd);
 	}

@@ -34,8 +34,8 @@ enum queue_folder {
 
 struct queue_dir {
 	char *path;
-	char *name;     /* last part of path: "queue1" */
-	unsigned split; /* found on disk */
+	char *name;                       /* last part of path: "queue1" */
+	unsigned split;                   /* found on disk */
 	int *folders[QUEUE_FOLDER_COUNT]; /* descriptors, one or split */
 };
 
@@ -47,12 +47,12 @@ struct queue_dir *queue_dir_open(const char *path, struct error *err);
 void queue_dir_close(struct queue_dir **dir);
 
 /* The descriptor of the folder that has, or would have, this message. */
-int queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder,
-    uint64_t id);
+int queue_dir_fd(
+    const struct queue_dir *dir, enum queue_folder folder, uint64_t id);
 
 /* A file's name inside its folder: the number, with suffix behind it. */
-void queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id,
-    const char *suffix);
+void queue_name(
+    char name_out[QUEUE_NAME_SIZE], uint64_t id, const char *suffix);
 
 /* Opens a message's file; flags as open(2), always close-on-exec. */
 int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
@@ -65,8 +65,8 @@ int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
 int queue_read(int fd, struct buf *buf);
 
 /* Removes a message's file.  0 also when it was not there, else -1. */
-int queue_unlink(const struct queue_dir *dir, enum queue_folder folder,
-    uint64_t id);
+int queue_unlink(
+    const struct queue_dir *dir, enum queue_folder folder, uint64_t id);
 
 /*
  * Makes the path of something in lock/, like "queue/queue1/lock/intake".  The

@@ -26,16 +26,15 @@ struct direct {
 static int
 trouble(int code, struct error *err, const char *what)
 {
-	int result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR
-							: code;
+	int result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR : code;
 
 	error_sys(err, "cannot %s", what);
 	return result;
 }
 
 int
-direct_open(const char *queue_path, struct direct **direct_out,
-    struct error *err)
+direct_open(
+    const char *queue_path, struct direct **direct_out, struct error *err)
 {
 	struct direct *direct = xcalloc(1, sizeof(*direct));
 	char first[64], name[QUEUE_NAME_SIZE];
@@ -51,22 +50,22 @@ direct_open(const char *queue_path, struct direct **direct_out,
 	pid = queue_dir_fd(direct->dir, QUEUE_PID, 0);
 	snprintf(first, sizeof(first), "%ld.%ld.1", (long)getpid(),
 	    (long)time(NULL));
-	direct->mess_fd = openat(pid, first,
-	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	direct->mess_fd = openat(
+	    pid, first, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (direct->mess_fd == -1 || fstat(direct->mess_fd, &st) == -1) {
 		result = trouble(QQ_PID, err, "make a file in pid/");
 		direct_abort(&direct);
 		return result;
 	}
-	/* Of an earlier spare with this inode, or this would be taken for it. */
+	/* Of an earlier spare with this inode, or this would be taken for it.
+	 */
 	spare_envelope_name(name, st.st_ino);
 	unlinkat(pid, name, 0);
 	/* Of one that was ended in S3, or write_intd() would fail for it. */
 	queue_unlink(direct->dir, QUEUE_INTD, st.st_ino);
 	queue_name(name, st.st_ino, "");
 	if (renameat(pid, first,
-		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) ==
-	    -1) {
+		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) == -1) {
 		result = trouble(QQ_LINK_MESS, err, "name a file in mess/");
 		unlinkat(pid, first, 0);
 		direct_abort(&direct);
@@ -78,8 +77,8 @@ direct_open(const char *queue_path, struct direct **direct_out,
 }
 
 int
-direct_write(struct direct *direct, const char *data, size_t length,
-    struct error *err)
+direct_write(
+    struct direct *direct, const char *data, size_t length, struct error *err)
 {
 	if (file_write_all(direct->mess_fd, data, length) == -1)
 		return trouble(QQ_WRITE_ERROR, err, "write the message");
@@ -87,11 +86,11 @@ direct_write(struct direct *direct, const char *data, size_t length,
 }
 
 static int
-write_intd(struct direct *direct, const char *record, size_t length,
-    struct error *err)
+write_intd(
+    struct direct *direct, const char *record, size_t length, struct error *err)
 {
-	int fd = queue_open_file(direct->dir, QUEUE_INTD, direct->id,
-	    O_WRONLY | O_CREAT | O_EXCL);
+	int fd = queue_open_file(
+	    direct->dir, QUEUE_INTD, direct->id, O_WRONLY | O_CREAT | O_EXCL);
 	int result = QQ_OK;
 
 	if (fd == -1)

@@ -13,10 +13,10 @@
 struct direct;
 
 /* Results are enum qq; *direct_out is set with QQ_OK only. */
-int direct_open(const char *queue_path, struct direct **direct_out,
-    struct error *err);
-int direct_write(struct direct *direct, const char *data, size_t length,
-    struct error *err);
+int direct_open(
+    const char *queue_path, struct direct **direct_out, struct error *err);
+int direct_write(
+    struct direct *direct, const char *data, size_t length, struct error *err);
 /* record: a whole todo record.  Durable with QQ_OK.  Ends it in any case. */
 int direct_commit(struct direct **direct, const char *record, size_t length,
     struct error *err);

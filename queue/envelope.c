@@ -58,7 +58,8 @@ parse_field(struct envelope *envelope, const char *field, struct error *err)
 		return 0;
 	case 'T':
 		if (envelope->sender == NULL)
-			return error_set(err, "recipient before the sender "
+			return error_set(err,
+			    "recipient before the sender "
 			    "in envelope");
 		return add_recipient(envelope, field + 1);
 	default:

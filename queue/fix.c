@@ -97,8 +97,10 @@ fix_folder(struct fix *fix, const char *name, mode_t mode)
 		if (mkdirat(fix->root, name, mode) == -1)
 			return failed(fix, "make folder", name);
 	} else if (!S_ISDIR(st.st_mode))
-		return error_set(fix->err, "'%s/%s' is not a folder; move it "
-		    "away", fix->path, name);
+		return error_set(fix->err,
+		    "'%s/%s' is not a folder; move it "
+		    "away",
+		    fix->path, name);
 	return set_owner(fix, name, mode);
 }
 
@@ -179,8 +181,8 @@ walk(struct fix *fix, const char *folder,
 	const char *name),
     enum queue_folder kind)
 {
-	int fd = openat(fix->root, folder,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(
+	    fix->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	int result = 0;
@@ -240,8 +242,10 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 		return failed(fix, "stat", path);
 	if (!idmap_put(is_fix ? &fix->by_fix_name : &fix->by_name, id,
 		(void *)(uintptr_t)st.st_ino))
-		return error_set(fix->err, "two messages are called %" PRIu64
-		    " in '%s/mess'; move one away", id, fix->path);
+		return error_set(fix->err,
+		    "two messages are called %" PRIu64
+		    " in '%s/mess'; move one away",
+		    id, fix->path);
 	idmap_put(&fix->by_inode, st.st_ino, NULL);
 	return 0;
 }
@@ -280,8 +284,8 @@ move_away(struct fix *fix, enum queue_folder kind, const char *folder,
 	if (!read_name(name, &id, &is_fix))
 		return 0;
 	snprintf(from, sizeof(from), "%s/%s", folder, name);
-	inode = (uintptr_t)idmap_get(is_fix ? &fix->by_fix_name
-					     : &fix->by_name, id);
+	inode = (uintptr_t)idmap_get(
+	    is_fix ? &fix->by_fix_name : &fix->by_name, id);
 	/* Its message has not got this name yet, or has its last already. */
 	if (inode == 0 && is_fix)
 		inode = id;
@@ -330,8 +334,8 @@ remove_extra_folders(struct fix *fix, enum queue_folder folder)
 	for (; i < QUEUE_SPLIT_MAX; i++) {
 		char name[PATH_SIZE];
 
-		snprintf(name, sizeof(name), "%s/%u",
-		    queue_folder_name(folder), i);
+		snprintf(
+		    name, sizeof(name), "%s/%u", queue_folder_name(folder), i);
 		if (faccessat(fix->root, name, F_OK, 0) == -1)
 			continue;
 		say(fix, "remove folder", name);
@@ -376,8 +380,8 @@ sync_all(struct fix *fix)
 }
 
 int
-queue_fix(const char *path, const struct fix_options *options,
-    struct error *err)
+queue_fix(
+    const char *path, const struct fix_options *options, struct error *err)
 {
 	struct fix fix = { .path = path, .options = options, .err = err };
 	int lock_fd = -1, result = -1;

@@ -29,7 +29,7 @@ struct fix_options {
  * called again at any point.  Returns how many things were (or would be)
  * changed, or -1 with the reason.
  */
-int queue_fix(const char *path, const struct fix_options *options,
-    struct error *err);
+int queue_fix(
+    const char *path, const struct fix_options *options, struct error *err);
 
 #endif

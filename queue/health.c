@@ -25,7 +25,7 @@ static const char page_magic[8] = "mqhealth";
 struct health_page {
 	char magic[sizeof(page_magic)];
 	uint32_t version;
-	uint32_t size; /* of the page: another build's is not read */
+	uint32_t size;        /* of the page: another build's is not read */
 	atomic_uint sequence; /* odd while qmail-send writes */
 	_Atomic int64_t written_at; /* clock_ms() */
 	struct health health;
@@ -39,8 +39,8 @@ static struct health_map *
 map_page(int fd, int protection, struct error *err, const char *path)
 {
 	struct health_map *map;
-	void *page = mmap(NULL, sizeof(struct health_page), protection,
-	    MAP_SHARED, fd, 0);
+	void *page = mmap(
+	    NULL, sizeof(struct health_page), protection, MAP_SHARED, fd, 0);
 
 	if (page == MAP_FAILED) {
 		error_sys(err, "cannot map '%s'", path);
@@ -65,8 +65,10 @@ health_map_open(const char *queue_dir, struct error *err)
 	}
 	if (fstat(fd, &st) == -1 ||
 	    (size_t)st.st_size < sizeof(struct health_page)) {
-		error_set(err, "'%s' is damaged; it is made anew when the "
-		    "queue starts", path);
+		error_set(err,
+		    "'%s' is damaged; it is made anew when the "
+		    "queue starts",
+		    path);
 		errno = EINVAL;
 		goto out;
 	}
@@ -75,8 +77,10 @@ health_map_open(const char *queue_dir, struct error *err)
 	    (memcmp(map->page->magic, page_magic, sizeof(page_magic)) != 0 ||
 		map->page->version != HEALTH_VERSION ||
 		map->page->size != sizeof(struct health_page))) {
-		error_set(err, "'%s' was made by another version; restart the "
-		    "queue", path);
+		error_set(err,
+		    "'%s' was made by another version; restart the "
+		    "queue",
+		    path);
 		health_map_close(&map);
 		errno = EINVAL;
 	}
@@ -131,7 +135,8 @@ health_map_create(const char *queue_dir, struct error *err)
 		map = map_page(fd, PROT_READ | PROT_WRITE, err, path);
 	else if (errno == ENOSPC || errno == EDQUOT) {
 		log_line("warning: cannot make '%s': %m; the queue's health is "
-			 "not shown until it is restarted", path);
+			 "not shown until it is restarted",
+		    path);
 		map = map_unpublished();
 	} else
 		error_sys(err, "cannot make '%s'", path);
@@ -191,8 +196,7 @@ health_map_read(const struct health_map *map, struct health *health_out,
 }
 
 int
-health_read(const char *queue_dir, struct health *health_out,
-    struct error *err)
+health_read(const char *queue_dir, struct health *health_out, struct error *err)
 {
 	struct health_map *map = health_map_open(queue_dir, err);
 	char *intake;

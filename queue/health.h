@@ -19,20 +19,20 @@ enum health_state {
 	HEALTH_DOWN,     /* no qmail-send: stopped, or dead */
 	HEALTH_STARTING, /* intake is open, the scan of the queue goes on */
 	HEALTH_UP,
-	HEALTH_STOPPING  /* no new mail */
+	HEALTH_STOPPING /* no new mail */
 };
 
 struct health {
 	enum health_state state;
 	pid_t pid;
-	int64_t started_at;        /* unix time */
+	int64_t started_at; /* unix time */
 	bool is_held_local;
 	bool is_held_remote;
-	uint64_t backlog;          /* messages accepted and not done */
-	uint64_t backlog_todo;     /* of these: not yet tried */
-	uint64_t accepted;         /* messages since the start */
+	uint64_t backlog;      /* messages accepted and not done */
+	uint64_t backlog_todo; /* of these: not yet tried */
+	uint64_t accepted;     /* messages since the start */
 	uint64_t finished;
-	uint64_t delivered;        /* recipients since the start */
+	uint64_t delivered; /* recipients since the start */
 	uint64_t deferred;
 	uint64_t failed;
 	uint32_t local_running, local_limit;
@@ -48,8 +48,8 @@ struct health {
  * with the reason.  A queue whose process does not answer on its intake socket
  * is HEALTH_DOWN whatever the file says.
  */
-int health_read(const char *queue_dir, struct health *health_out,
-    struct error *err);
+int health_read(
+    const char *queue_dir, struct health *health_out, struct error *err);
 
 /*
  * The same for who looks often: the file stays mapped.  NULL, with the reason,
@@ -69,8 +69,7 @@ void health_map_read(const struct health_map *map, struct health *health_out,
  * qmail-send's side: makes the file, and publishes to it.  On a full disk that
  * has never held it the log says so, and nothing is published.
  */
-struct health_map *health_map_create(const char *queue_dir,
-    struct error *err);
+struct health_map *health_map_create(const char *queue_dir, struct error *err);
 void health_map_publish(struct health_map *map, const struct health *health);
 
 /* "down", "starting", "up", "stopping". */

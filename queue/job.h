@@ -39,7 +39,7 @@ struct job {
 	const char *recipient; /* as rewritten: example.test-u0@example.test */
 	const char *user;      /* from users/assign; "" for remote */
 	uint32_t uid, gid;
-	const char *home;      /* the virtual domain's folder */
+	const char *home; /* the virtual domain's folder */
 	const char *dash;
 	const char *extension; /* the local part, in a virtual domain */
 	const char *header;    /* lines to put in front (QQEH), or "" */

@@ -14,16 +14,15 @@
 #include "control/settings.h"
 
 static void
-add_collection(struct look *look, const struct settings *settings,
-    const struct home *home)
+add_collection(
+    struct look *look, const struct settings *settings, const struct home *home)
 {
 	const char *base = settings_text(settings, SETTING_queue_base);
-	unsigned start = (unsigned)settings_number(settings,
-	    SETTING_queue_start);
+	unsigned start = (unsigned)settings_number(
+	    settings, SETTING_queue_start);
 	unsigned i;
 
-	look->count = (unsigned)settings_number(settings,
-	    SETTING_queue_count);
+	look->count = (unsigned)settings_number(settings, SETTING_queue_count);
 	look->paths = xcalloc(look->count, sizeof(*look->paths));
 	for (i = 0; i < look->count; i++)
 		look->paths[i] = xasprintf("%s/queue%u",
@@ -73,11 +72,15 @@ look_queue(const char *path, struct error *err)
 		close(fd);
 		dir = queue_dir_open(path, err);
 	} else if (errno == EACCES)
-		error_sys(err, "cannot look into '%s' (only root and the "
-		    "queue's user, qmailq, may)", mess);
+		error_sys(err,
+		    "cannot look into '%s' (only root and the "
+		    "queue's user, qmailq, may)",
+		    mess);
 	else
-		error_sys(err, "cannot look into '%s' (make the queue with "
-		    "queue-fix, or set QUEUEDIR or QUEUE_BASE)", mess);
+		error_sys(err,
+		    "cannot look into '%s' (make the queue with "
+		    "queue-fix, or set QUEUEDIR or QUEUE_BASE)",
+		    mess);
 	free(mess);
 	return dir;
 }

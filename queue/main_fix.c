@@ -20,9 +20,9 @@ usage(void)
 int
 main(int argc, char **argv)
 {
-	struct fix_options options = { .split = QUEUE_SPLIT,
-		.uid = (uid_t)-1,
-		.gid = (gid_t)-1 };
+	struct fix_options options = {
+		.split = QUEUE_SPLIT, .uid = (uid_t)-1, .gid = (gid_t)-1
+	};
 	struct identity owner;
 	struct error err;
 	uint64_t split;

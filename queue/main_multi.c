@@ -33,8 +33,8 @@ main(int argc, char **argv)
 		}
 		execv(plain[0], plain);
 	}
-	log_line("fatal: cannot run '%s': %s",
-	    argc > 1 ? argv[1] : plain[0], strerror(errno));
+	log_line("fatal: cannot run '%s': %s", argc > 1 ? argv[1] : plain[0],
+	    strerror(errno));
 	if (plain[0] != standard)
 		free(plain[0]);
 	free(standard);

@@ -68,8 +68,9 @@ read_file(struct reader *reader, enum queue_folder folder, uint64_t id,
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd == -1 || fstat(fd, st) == -1 || queue_read(fd, text) == -1)
-		result = error_sys(reader->err, "cannot read '%s/%s/%" PRIu64
-		    "'", reader->dir->path, queue_folder_name(folder), id);
+		result = error_sys(reader->err,
+		    "cannot read '%s/%s/%" PRIu64 "'", reader->dir->path,
+		    queue_folder_name(folder), id);
 	else {
 		result = stat_file(reader, folder, id, &named);
 		if (result == 1 && named.st_ino != st->st_ino)
@@ -100,11 +101,11 @@ json_text(const char *text)
 }
 
 static void
-add_recipient(struct item *item, const char *channel, const char *address,
-    bool is_done)
+add_recipient(
+    struct item *item, const char *channel, const char *address, bool is_done)
 {
-	json_t *recipient = json_pack("{s:s, s:b}", "channel", channel,
-	    "done", is_done);
+	json_t *recipient = json_pack(
+	    "{s:s, s:b}", "channel", channel, "done", is_done);
 
 	json_object_set_new(recipient, "address", json_text(address));
 	json_array_append_new(item->recipients, recipient);
@@ -115,8 +116,8 @@ static void
 put_text(const char *text)
 {
 	for (; *text != '\0'; text++)
-		putchar((unsigned char)*text < ' ' || *text == 127 ? '?'
-								   : *text);
+		putchar(
+		    (unsigned char)*text < ' ' || *text == 127 ? '?' : *text);
 }
 
 static void
@@ -133,13 +134,14 @@ print_item(const struct item *item)
 	    tm.tm_min, tm.tm_sec, item->id, item->size_bytes);
 	put_text(item->sender);
 	printf("> %s\n", item->is_bouncing ? " bouncing" : "");
-	json_array_foreach (item->recipients, i, recipient) {
+	json_array_foreach(item->recipients, i, recipient)
+	{
 		printf("%s\t%s\t",
 		    json_is_true(json_object_get(recipient, "done")) ? "  done"
 								     : "",
 		    json_string_value(json_object_get(recipient, "channel")));
-		put_text(json_string_value(json_object_get(recipient,
-		    "address")));
+		put_text(
+		    json_string_value(json_object_get(recipient, "address")));
 		putchar('\n');
 	}
 }
@@ -162,7 +164,8 @@ show(struct reader *reader, const struct item *item)
 	json_array_append_new(reader->messages, message);
 }
 
-/* The recipients of local/ID or remote/ID; a file that is not there has none. */
+/* The recipients of local/ID or remote/ID; a file that is not there has none.
+ */
 static int
 add_channel(struct reader *reader, struct item *item, enum queue_folder folder)
 {
@@ -173,8 +176,8 @@ add_channel(struct reader *reader, struct item *item, enum queue_folder folder)
 
 	for (at = list.data; result == 1 && at < list.data + list.length;
 	     at += strlen(at) + 1)
-		add_recipient(item, queue_folder_name(folder), at + 1,
-		    at[0] == 'D');
+		add_recipient(
+		    item, queue_folder_name(folder), at + 1, at[0] == 'D');
 	buf_release(&list);
 	return result == -1 ? -1 : 0;
 }
@@ -209,8 +212,10 @@ read_remembered(uint64_t id, void *context)
 		else
 			show(reader, &item);
 	} else if (result == 1)
-		result = error_set(reader->err, "'%s/info/%" PRIu64 "' is "
-		    "damaged", reader->dir->path, id);
+		result = error_set(reader->err,
+		    "'%s/info/%" PRIu64 "' is "
+		    "damaged",
+		    reader->dir->path, id);
 	json_decref(item.recipients);
 	buf_release(&info);
 	return result == -1 ? -1 : 0;
@@ -241,8 +246,8 @@ read_todo(uint64_t id, void *context)
 		item.birth = mess.st_mtime;
 		item.size_bytes = (uint64_t)mess.st_size;
 		for (i = 0; i < envelope.recipient_count; i++)
-			add_recipient(&item, "todo", envelope.recipients[i],
-			    false);
+			add_recipient(
+			    &item, "todo", envelope.recipients[i], false);
 		show(reader, &item);
 		json_decref(item.recipients);
 		envelope_release(&envelope);
@@ -276,19 +281,19 @@ read_queue(const char *path, json_t *messages)
 {
 	struct error err;
 	struct queue_dir *dir = look_queue(path, &err);
-	struct reader reader = { .dir = dir, .messages = messages,
-		.err = &err };
+	struct reader reader = {
+		.dir = dir, .messages = messages, .err = &err
+	};
 	struct guard guard = { .reader = &reader, .read = read_todo };
 	int result = -1;
 	unsigned part;
 
 	if (dir != NULL)
-		result = look_folder(dir, QUEUE_TODO, 0, guarded, &guard,
-		    &err);
+		result = look_folder(dir, QUEUE_TODO, 0, guarded, &guard, &err);
 	guard.read = read_remembered;
 	for (part = 0; result == 0 && part < dir->split; part++)
-		result = look_folder(dir, QUEUE_INFO, part, guarded, &guard,
-		    &err);
+		result = look_folder(
+		    dir, QUEUE_INFO, part, guarded, &guard, &err);
 	if (result == -1)
 		log_line("%s", err.text);
 	queue_dir_close(&dir);

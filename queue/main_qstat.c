@@ -49,8 +49,7 @@ add_info(uint64_t id, void *context)
  * and what is only on its way in.
  */
 static int
-count_queue(const struct queue_dir *dir, struct count *count,
-    struct error *err)
+count_queue(const struct queue_dir *dir, struct count *count, struct error *err)
 {
 	struct counting counting = { .count = count };
 	unsigned part;
@@ -59,8 +58,8 @@ count_queue(const struct queue_dir *dir, struct count *count,
 	*count = (struct count){ .messages = 0 };
 	result = look_folder(dir, QUEUE_TODO, 0, add_todo, &counting, err);
 	for (part = 0; result == 0 && part < dir->split; part++)
-		result = look_folder(dir, QUEUE_INFO, part, add_info,
-		    &counting, err);
+		result = look_folder(
+		    dir, QUEUE_INFO, part, add_info, &counting, err);
 	idmap_release(&counting.todo);
 	return result;
 }
@@ -72,17 +71,15 @@ print_text(const char *name, const struct count *count)
 
 	printf("%s%smessages in queue: %" PRIu64 "\n", name, colon,
 	    count->messages);
-	printf("%s%smessages in queue but not yet preprocessed: %" PRIu64
-	       "\n",
+	printf("%s%smessages in queue but not yet preprocessed: %" PRIu64 "\n",
 	    name, colon, count->not_preprocessed);
 }
 
 static json_t *
 make_json(const struct count *count)
 {
-	return json_pack("{s:I, s:I}", "messages",
-	    (json_int_t)count->messages, "not_preprocessed",
-	    (json_int_t)count->not_preprocessed);
+	return json_pack("{s:I, s:I}", "messages", (json_int_t)count->messages,
+	    "not_preprocessed", (json_int_t)count->not_preprocessed);
 }
 
 static void
@@ -98,8 +95,8 @@ print_json(const struct count *total, json_t *queues)
 
 /* Counts one queue and shows it, as asked.  False when it could not. */
 static bool
-show_queue(const char *path, bool is_verbose, json_t *queues,
-    struct count *total)
+show_queue(
+    const char *path, bool is_verbose, json_t *queues, struct count *total)
 {
 	struct error err;
 	struct queue_dir *dir = look_queue(path, &err);
@@ -151,8 +148,8 @@ main(int argc, char **argv)
 	if (look_open("qmail-qstat", &look, &err) == -1)
 		fatal(111, "%s", err.text);
 	for (i = 0; i < look.count; i++)
-		is_whole &= show_queue(look.paths[i], is_verbose && !is_json,
-		    queues, &total);
+		is_whole &= show_queue(
+		    look.paths[i], is_verbose && !is_json, queues, &total);
 	look_release(&look);
 	/* A sum without a queue would be taken for the sum. */
 	if (!is_whole)

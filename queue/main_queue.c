@@ -70,12 +70,15 @@ write_received(struct way *way)
 
 	clock_date(time(NULL), date);
 	if (is_smtpd(way->uid))
-		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
-		    "invoked from network); %s\n", (long)getpid(), date);
+		length = snprintf(line, sizeof(line),
+		    "Received: (qmail %ld "
+		    "invoked from network); %s\n",
+		    (long)getpid(), date);
 	else
-		length = snprintf(line, sizeof(line), "Received: (qmail %ld "
-		    "invoked by uid %lu); %s\n", (long)getpid(),
-		    (unsigned long)way->uid, date);
+		length = snprintf(line, sizeof(line),
+		    "Received: (qmail %ld "
+		    "invoked by uid %lu); %s\n",
+		    (long)getpid(), (unsigned long)way->uid, date);
 	return write_way(way, line, (size_t)length);
 }
 
@@ -150,13 +153,13 @@ commit_direct(struct way *way, struct envelope *envelope)
 		envelope->header = header;
 	envelope_format(&record, envelope);
 	/* Nothing is accepted that qmail-send would not take up later. */
-	if (envelope_parse(record.data, record.length, false, &checked,
-		&way->err) == -1)
+	if (envelope_parse(
+		record.data, record.length, false, &checked, &way->err) == -1)
 		result = QQ_ENVELOPE;
 	else {
 		envelope_release(&checked);
-		result = direct_commit(&way->direct, record.data,
-		    record.length, &way->err);
+		result = direct_commit(
+		    &way->direct, record.data, record.length, &way->err);
 	}
 	buf_release(&record);
 	return result;
@@ -173,8 +176,8 @@ commit(struct way *way)
 	if (result == QQ_OK && has_long_address(&record))
 		result = QQ_ADDRESS_TOO_LONG;
 	if (result == QQ_OK &&
-	    envelope_parse(record.data, record.length, true, &envelope,
-		&way->err) == -1)
+	    envelope_parse(
+		record.data, record.length, true, &envelope, &way->err) == -1)
 		result = QQ_ENVELOPE;
 	if (result == QQ_OK) {
 		if (way->sink != NULL) {
@@ -188,8 +191,8 @@ commit(struct way *way)
 				.qp = (unsigned long)getpid()
 			};
 
-			result = sink_commit(&way->sink, &accepted, text,
-			    sizeof(text));
+			result = sink_commit(
+			    &way->sink, &accepted, text, sizeof(text));
 		} else
 			result = commit_direct(way, &envelope);
 		envelope_release(&envelope);
@@ -221,8 +224,8 @@ open_direct(struct way *way, const struct sink_options *options)
 }
 
 static int
-open_way(struct way *way, struct sink_pool *pool,
-    const struct sink_options *options)
+open_way(
+    struct way *way, struct sink_pool *pool, const struct sink_options *options)
 {
 	int result = sink_open(pool, NULL, &way->sink);
 
@@ -260,8 +263,7 @@ main(void)
 	alarm(DEATH_S);
 	/* It is itself what QMAILQUEUE of a session would have run. */
 	unsetenv("QMAILQUEUE");
-	settings = settings_load(home->control, "qmail-queue", NULL,
-	    &way.err);
+	settings = settings_load(home->control, "qmail-queue", NULL, &way.err);
 	if (settings == NULL) {
 		log_line("fatal: %s", way.err.text);
 		home_free(&home);

@@ -34,8 +34,8 @@ struct process {
 static int
 load_settings(struct send *send, struct error *err)
 {
-	struct settings *settings = settings_load(send->home->control,
-	    "qmail-send", send->dir->name, err);
+	struct settings *settings = settings_load(
+	    send->home->control, "qmail-send", send->dir->name, err);
 	struct route *route;
 
 	if (settings == NULL)
@@ -49,14 +49,13 @@ load_settings(struct send *send, struct error *err)
 	route_free(&send->route);
 	send->settings = settings;
 	send->route = route;
-	send->limit[ROUTE_LOCAL] = (unsigned)settings_number(settings,
-	    SETTING_concurrencylocal);
-	send->limit[ROUTE_REMOTE] = (unsigned)settings_number(settings,
-	    SETTING_concurrencyremote);
-	send->is_held[ROUTE_LOCAL] = settings_flag(settings,
-	    SETTING_holdlocal);
-	send->is_held[ROUTE_REMOTE] = settings_flag(settings,
-	    SETTING_holdremote);
+	send->limit[ROUTE_LOCAL] = (unsigned)settings_number(
+	    settings, SETTING_concurrencylocal);
+	send->limit[ROUTE_REMOTE] = (unsigned)settings_number(
+	    settings, SETTING_concurrencyremote);
+	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
+	send->is_held[ROUTE_REMOTE] = settings_flag(
+	    settings, SETTING_holdremote);
 	return 0;
 }
 
@@ -69,7 +68,8 @@ handle_signal(struct send *send, int number)
 	case SIGHUP:
 		if (load_settings(send, &err) == -1)
 			log_line("alert: unable to reread controls: %s; "
-				 "keeping the old", err.text);
+				 "keeping the old",
+			    err.text);
 		send->assign_checked_at = 0;
 		break;
 	case SIGALRM:
@@ -185,16 +185,16 @@ raise_file_limit(struct error *err)
 		return 0;
 	}
 	if (limit.rlim_cur < FILES_WANTED) {
-		limit.rlim_cur = limit.rlim_max < FILES_WANTED
-		    ? limit.rlim_max
-		    : FILES_WANTED;
+		limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max
+							       : FILES_WANTED;
 		if (setrlimit(RLIMIT_NOFILE, &limit) == -1) {
 			error_sys(err, "cannot raise the limit of open files");
 			return 0;
 		}
 	}
 	if (limit.rlim_cur < 512) {
-		error_set(err, "only %lu open files are allowed; at least 512 "
+		error_set(err,
+		    "only %lu open files are allowed; at least 512 "
 		    "are needed (softlimit -o, ulimit -n)",
 		    (unsigned long)limit.rlim_cur);
 		return 0;
@@ -221,11 +221,11 @@ watch_signals(struct process *process, struct error *err)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make a signalfd");
-	process->signal_source = (struct loop_source){ .fd = fd,
-		.ready = signal_ready,
-		.context = process };
-	return loop_add(process->send.loop, &process->signal_source, EPOLLIN,
-	    err);
+	process->signal_source = (struct loop_source){
+		.fd = fd, .ready = signal_ready, .context = process
+	};
+	return loop_add(
+	    process->send.loop, &process->signal_source, EPOLLIN, err);
 }
 
 static int
@@ -236,9 +236,9 @@ start_committer(struct process *process, struct error *err)
 
 	if (fd == -1)
 		return error_sys(err, "cannot make an eventfd");
-	process->commit_source = (struct loop_source){ .fd = fd,
-		.ready = commit_ready,
-		.context = process };
+	process->commit_source = (struct loop_source){
+		.fd = fd, .ready = commit_ready, .context = process
+	};
 	send->committer = committer_new(send->dir, send->spares, fd);
 	return loop_add(send->loop, &process->commit_source, EPOLLIN, err);
 }
@@ -264,8 +264,8 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->active_max = files / 8 < ACTIVE_MAX ? files / 8 : ACTIVE_MAX;
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		send->waiting_end[channel] = &send->waiting[channel];
-	send->spares = spare_pool_new(send->dir,
-	    files / 16 < SPARES_MAX ? files / 16 : SPARES_MAX);
+	send->spares = spare_pool_new(
+	    send->dir, files / 16 < SPARES_MAX ? files / 16 : SPARES_MAX);
 	if (spare_pool_adopt(send->spares, err) == -1)
 		return -1;
 	send->loop = loop_new();

@@ -126,9 +126,8 @@ reap(void)
 			children[i].pid = 0;
 			log_exit(&children[i], status);
 			if (children[i].is_main)
-				result = WIFEXITED(status)
-				    ? WEXITSTATUS(status)
-				    : 111;
+				result = WIFEXITED(status) ? WEXITSTATUS(status)
+							   : 111;
 		}
 	return result;
 }

@@ -13,7 +13,7 @@
 #include "queue/health.h"
 
 enum {
-	REFRESH_MS = 100, /* how long a fitness is believed */
+	REFRESH_MS = 100,  /* how long a fitness is believed */
 	SILENT_MS = 10000, /* health older than this: the process hangs */
 	DOWN_MS = 1000,
 	SLOW_US = 2000000,
@@ -64,8 +64,8 @@ mux_new(const struct mux_collection *collection, unsigned slice_ms,
 	mux->min_free_bytes = min_free_bytes;
 	mux->slots = xcalloc(mux->count, sizeof(*mux->slots));
 	for (i = 0; i < mux->count; i++)
-		mux->slots[i].path = xasprintf("%s/queue%u", collection->base,
-		    collection->start + i);
+		mux->slots[i].path = xasprintf(
+		    "%s/queue%u", collection->base, collection->start + i);
 	pthread_mutex_init(&mux->lock, NULL);
 	return mux;
 }
@@ -136,8 +136,8 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 }
 
 unsigned
-mux_choose(struct mux *mux, int64_t now_ms,
-    const char *paths_out[MUX_QUEUES_MAX])
+mux_choose(
+    struct mux *mux, int64_t now_ms, const char *paths_out[MUX_QUEUES_MAX])
 {
 	unsigned healthy = 0, used = 0, first, i;
 	enum fitness fitness;
@@ -147,8 +147,7 @@ mux_choose(struct mux *mux, int64_t now_ms,
 	if (mux->refreshed_at == 0 || now >= mux->refreshed_at + REFRESH_MS) {
 		mux->refreshed_at = now;
 		for (i = 0; i < mux->count; i++)
-			mux->slots[i].fitness = judge(mux, &mux->slots[i],
-			    now);
+			mux->slots[i].fitness = judge(mux, &mux->slots[i], now);
 	}
 	for (i = 0; i < mux->count; i++)
 		if (mux->slots[i].fitness == MUX_HEALTHY)

@@ -28,8 +28,8 @@ struct mux_collection {
 struct mux;
 
 /* base is copied.  NULL with the reason when count is 0 or too many. */
-struct mux *mux_new(const struct mux_collection *collection,
-    unsigned slice_ms, uint64_t min_free_bytes, struct error *err);
+struct mux *mux_new(const struct mux_collection *collection, unsigned slice_ms,
+    uint64_t min_free_bytes, struct error *err);
 void mux_free(struct mux **mux);
 
 /*
@@ -38,8 +38,8 @@ void mux_free(struct mux **mux);
  * MUX_QUEUES_MAX pointers, valid as long as the mux.  Returns how many; 0 means
  * that every queue is full.  now_ms is the wall clock in milliseconds.
  */
-unsigned mux_choose(struct mux *mux, int64_t now_ms,
-    const char *paths_out[MUX_QUEUES_MAX]);
+unsigned mux_choose(
+    struct mux *mux, int64_t now_ms, const char *paths_out[MUX_QUEUES_MAX]);
 
 /* A queue did not answer: for a second it counts as down. */
 void mux_report_down(struct mux *mux, const char *path);

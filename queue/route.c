@@ -53,8 +53,8 @@ copy_names(const struct setting_list *list, size_t *count_out)
 }
 
 static int
-copy_rules(struct route *route, const struct setting_list *list,
-    struct error *err)
+copy_rules(
+    struct route *route, const struct setting_list *list, struct error *err)
 {
 	size_t i;
 
@@ -63,11 +63,12 @@ copy_rules(struct route *route, const struct setting_list *list,
 		const char *colon = strchr(list->items[i], ':');
 
 		if (colon == NULL)
-			return error_set(err, "control/virtualdomains: '%s' "
+			return error_set(err,
+			    "control/virtualdomains: '%s' "
 			    "has no ':'; a rule is domain:prefix",
 			    list->items[i]);
-		route->rules[i].key = xstrndup(list->items[i],
-		    (size_t)(colon - list->items[i]));
+		route->rules[i].key = xstrndup(
+		    list->items[i], (size_t)(colon - list->items[i]));
 		route->rules[i].prefix = xstrdup(colon + 1);
 		route->rule_count++;
 	}
@@ -81,12 +82,13 @@ route_new(const struct settings *settings, struct error *err)
 {
 	struct route *route = xcalloc(1, sizeof(*route));
 
-	route->envnoathost = xstrdup(settings_text(settings,
-	    SETTING_envnoathost));
-	route->locals = copy_names(settings_list(settings, SETTING_locals),
-	    &route->local_count);
-	route->percenthack = copy_names(settings_list(settings,
-	    SETTING_percenthack), &route->percent_count);
+	route->envnoathost = xstrdup(
+	    settings_text(settings, SETTING_envnoathost));
+	route->locals = copy_names(
+	    settings_list(settings, SETTING_locals), &route->local_count);
+	route->percenthack = copy_names(
+	    settings_list(settings, SETTING_percenthack),
+	    &route->percent_count);
 	if (copy_rules(route, settings_list(settings, SETTING_virtualdomains),
 		err) == -1)
 		route_free(&route);
@@ -140,8 +142,7 @@ find_rule(const struct route *route, const char *key)
 
 /* The whole address, the domain, then its ".suffix"es, then the catch-all. */
 static const struct rule *
-match_rule(const struct route *route, const char *address,
-    const char *domain)
+match_rule(const struct route *route, const char *address, const char *domain)
 {
 	const struct rule *rule = find_rule(route, address);
 	const char *dot;
@@ -163,11 +164,10 @@ apply_percenthack(const struct route *route, struct buf *address)
 		char *percent;
 
 		if (at == NULL ||
-		    !has_name(route->percenthack, route->percent_count,
-			at + 1))
+		    !has_name(route->percenthack, route->percent_count, at + 1))
 			return;
-		percent = memrchr(address->data, '%',
-		    (size_t)(at - address->data));
+		percent = memrchr(
+		    address->data, '%', (size_t)(at - address->data));
 		if (percent == NULL)
 			return;
 		*at = '\0';
@@ -177,8 +177,7 @@ apply_percenthack(const struct route *route, struct buf *address)
 }
 
 enum route_channel
-route_rewrite(const struct route *route, const char *recipient,
-    struct buf *buf)
+route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 {
 	enum route_channel channel = ROUTE_REMOTE;
 	struct buf address = BUF_INIT;
@@ -218,8 +217,7 @@ route_strip(const struct route *route, const char *address)
 	const char *at = strrchr(address, '@'), *dash;
 	const struct rule *rule;
 
-	if (at == NULL ||
-	    has_name(route->locals, route->local_count, at + 1))
+	if (at == NULL || has_name(route->locals, route->local_count, at + 1))
 		return address;
 	/* A rule for one mailbox has the address without its prefix. */
 	for (dash = strchr(address, '-'); dash != NULL && dash < at;

@@ -23,8 +23,8 @@ void route_free(struct route **route);
  * Puts the rewritten address, with its NUL, behind what buf holds, and returns
  * the channel.
  */
-enum route_channel route_rewrite(const struct route *route,
-    const char *recipient, struct buf *buf);
+enum route_channel route_rewrite(
+    const struct route *route, const char *recipient, struct buf *buf);
 
 /*
  * The recipient as the sender knew it: without the prefix that a virtual domain

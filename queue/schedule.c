@@ -27,8 +27,7 @@ schedule_add(struct schedule *schedule, uint64_t id, time_t due)
 		schedule->entries[at] = schedule->entries[(at - 1) / 2];
 		at = (at - 1) / 2;
 	}
-	schedule->entries[at] = (struct schedule_entry){ .due = due,
-		.id = id };
+	schedule->entries[at] = (struct schedule_entry){ .due = due, .id = id };
 }
 
 bool

@@ -56,9 +56,9 @@ struct message {
 	uint64_t id;
 	time_t birth;
 	uint64_t size_bytes;
-	struct spare spare;     /* open while it is cheap; or -1 */
-	struct buf record;      /* todo's or info's; sender, header in it */
-	struct buf texts;       /* the recipients' addresses */
+	struct spare spare; /* open while it is cheap; or -1 */
+	struct buf record;  /* todo's or info's; sender, header in it */
+	struct buf texts;   /* the recipients' addresses */
 	const char *sender;
 	const char *header;
 	struct recipient *recipients;
@@ -138,25 +138,24 @@ void message_new(struct send *send, uint64_t id, uint64_t size_bytes,
 
 /* Loads a message from disk and starts its try; from the backlog. */
 void message_load_todo(struct send *send, uint64_t id);
-void message_load_remembered(struct send *send, uint64_t id,
-    enum route_channel channel);
+void message_load_remembered(
+    struct send *send, uint64_t id, enum route_channel channel);
 /* One in S5 without local/ID and remote/ID: its end was interrupted. */
 void message_load_ended(struct send *send, uint64_t id);
 
 /* The end of one delivery, as a worker says. */
 void message_result(struct send *send, struct message *message,
-    struct recipient *recipient, enum job_outcome outcome,
-    const char *text);
+    struct recipient *recipient, enum job_outcome outcome, const char *text);
 /* One that our own trouble ended: never the last try, and soon again. */
-void message_trouble(struct send *send, struct message *message,
-    struct recipient *recipient);
+void message_trouble(
+    struct send *send, struct message *message, struct recipient *recipient);
 
 /* The next recipient of a channel to start; NULL when there is none. */
 struct recipient *message_next(struct send *send, enum route_channel channel,
     struct message **message_out);
 /* It could not be started after all: it waits again. */
-void message_put_back(struct send *send, struct message *message,
-    struct recipient *recipient);
+void message_put_back(
+    struct send *send, struct message *message, struct recipient *recipient);
 
 /* Once a second, and on TERM: checkpoints, and steps that failed before. */
 void message_tick(struct send *send);
@@ -199,8 +198,8 @@ void backlog_close(struct send *send);
 /* A message in S4 that is not in memory: at its turn, or in ten minutes. */
 void backlog_add_todo(struct send *send, uint64_t id);
 void backlog_add_todo_later(struct send *send, uint64_t id);
-void backlog_add_retry(struct send *send, uint64_t id,
-    enum route_channel channel, time_t due);
+void backlog_add_retry(
+    struct send *send, uint64_t id, enum route_channel channel, time_t due);
 /* Something that only a whole scan finds could not be read: soon again. */
 void backlog_look_again(struct send *send);
 /* Loads what is due while there is room. */
@@ -220,8 +219,7 @@ uint64_t backlog_todo_count(const struct send *send);
  * nobody to report to.  done is called once, perhaps at once: is_over is true
  * when the failures need not be remembered any more.
  */
-void bounce_send(struct send *send, struct message *message,
-    const char *notes,
+void bounce_send(struct send *send, struct message *message, const char *notes,
     void (*done)(struct send *send, struct message *message, bool is_over));
 
 #endif

@@ -25,10 +25,10 @@
 #include "queue/send.h"
 
 enum {
-	TRIGGER_S = 1500,   /* todo/ is looked through at least so often */
+	TRIGGER_S = 1500, /* todo/ is looked through at least so often */
 	LATER_S = 600,
 	FAILED_SCAN_S = 60,
-	HANDED_MAX = 4096,  /* ids that the scanner hands over at once */
+	HANDED_MAX = 4096, /* ids that the scanner hands over at once */
 	LOADS_A_TURN = 64
 };
 
@@ -127,8 +127,8 @@ backlog_look_again(struct send *send)
 }
 
 void
-backlog_add_retry(struct send *send, uint64_t id,
-    enum route_channel channel, time_t due)
+backlog_add_retry(
+    struct send *send, uint64_t id, enum route_channel channel, time_t due)
 {
 	struct backlog *backlog = send->backlog;
 
@@ -162,8 +162,7 @@ backlog_count(const struct send *send)
 {
 	const struct backlog *backlog = send->backlog;
 
-	return backlog_todo_count(send) +
-	    backlog->retries[ROUTE_LOCAL].count +
+	return backlog_todo_count(send) + backlog->retries[ROUTE_LOCAL].count +
 	    backlog->retries[ROUTE_REMOTE].count;
 }
 
@@ -279,8 +278,8 @@ hand_over(struct backlog *backlog, enum found what, const struct ids *ids)
 		pthread_mutex_lock(&backlog->lock);
 		while (found->count >= HANDED_MAX &&
 		    !atomic_load(&backlog->is_cancelled))
-			pthread_cond_wait(&backlog->found_taken,
-			    &backlog->lock);
+			pthread_cond_wait(
+			    &backlog->found_taken, &backlog->lock);
 		do
 			ids_add(found, ids->at[done++]);
 		while (done < ids->count && found->count < HANDED_MAX);
@@ -330,8 +329,8 @@ list_folder(struct backlog *backlog, enum queue_folder folder, unsigned part,
 	if (error == 0)
 		return 0;
 	errno = error;
-	log_line("alert: cannot list %s/%u: %m", queue_folder_name(folder),
-	    part);
+	log_line(
+	    "alert: cannot list %s/%u: %m", queue_folder_name(folder), part);
 	return -1;
 }
 
@@ -427,8 +426,7 @@ scan(void *arg)
 	uint64_t one = 1;
 	unsigned part;
 
-	backlog->has_failed = list_folder(backlog, QUEUE_TODO, 0, &todo) ==
-	    -1;
+	backlog->has_failed = list_folder(backlog, QUEUE_TODO, 0, &todo) == -1;
 	hand_over(backlog, FOUND_TODO, &todo);
 	sort_ids(&todo);
 	/* Without all of todo/, S4 cannot be told from S5. */
@@ -456,8 +454,8 @@ note_scheduled(struct backlog *backlog, enum route_channel channel)
 	size_t i;
 
 	for (i = 0; i < retries->count; i++)
-		idmap_put(&backlog->scheduled[channel],
-		    retries->entries[i].id, NULL);
+		idmap_put(
+		    &backlog->scheduled[channel], retries->entries[i].id, NULL);
 }
 
 static void
@@ -553,7 +551,8 @@ scan_ready(uint32_t events, void *context)
 	idmap_release(&backlog->scheduled[ROUTE_REMOTE]);
 	if (backlog->has_failed) {
 		log_line("alert: the queue could not be looked through; will "
-			 "try again in %d seconds", FAILED_SCAN_S);
+			 "try again in %d seconds",
+		    FAILED_SCAN_S);
 		backlog->wants_whole = backlog->is_whole_scan;
 		backlog->next_scan = time(NULL) + FAILED_SCAN_S;
 	}
@@ -585,11 +584,12 @@ open_trigger(struct backlog *backlog, struct error *err)
 
 	backlog->trigger_read = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	/* A writer of our own keeps the end of file away. */
-	backlog->trigger_write = open(path,
-	    O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	backlog->trigger_write = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	if (backlog->trigger_read == -1 || backlog->trigger_write == -1)
-		result = error_sys(err, "cannot open '%s' (repair the queue "
-		    "with queue-fix)", path);
+		result = error_sys(err,
+		    "cannot open '%s' (repair the queue "
+		    "with queue-fix)",
+		    path);
 	free(path);
 	return result;
 }
@@ -611,9 +611,9 @@ backlog_open(struct send *send, struct error *err)
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make an eventfd");
-	backlog->scan_source = (struct loop_source){ .fd = fd,
-		.ready = scan_ready,
-		.context = send };
+	backlog->scan_source = (struct loop_source){
+		.fd = fd, .ready = scan_ready, .context = send
+	};
 	backlog->trigger_source = (struct loop_source){
 		.fd = backlog->trigger_read,
 		.ready = trigger_ready,

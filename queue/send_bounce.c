@@ -22,8 +22,7 @@ enum { BOUNDARY_SIZE = 40 };
 struct report {
 	struct send *send;
 	struct message *message;
-	void (*done)(struct send *send, struct message *message,
-	    bool is_over);
+	void (*done)(struct send *send, struct message *message, bool is_over);
 	struct buf record;
 	uint64_t size_bytes;
 };
@@ -37,13 +36,13 @@ address_report(struct send *send, const struct message *message,
 	size_t length = strlen(original);
 
 	if (strcmp(original, double_sender) == 0) {
-		log_line("triple bounce: discarding bounce/%" PRIu64,
-		    message->id);
+		log_line(
+		    "triple bounce: discarding bounce/%" PRIu64, message->id);
 		return false;
 	}
 	if (length == 0) {
-		const char *user = settings_text(send->settings,
-		    SETTING_doublebounceto);
+		const char *user = settings_text(
+		    send->settings, SETTING_doublebounceto);
 
 		if (user[0] == '\0') {
 			log_line("double bounce: discarding bounce/%" PRIu64,
@@ -53,8 +52,9 @@ address_report(struct send *send, const struct message *message,
 		buf_adds(sender, double_sender);
 		buf_adds(to, user);
 		if (strchr(user, '@') == NULL)
-			buf_addf(to, "@%s", settings_text(send->settings,
-			    SETTING_doublebouncehost));
+			buf_addf(to, "@%s",
+			    settings_text(
+				send->settings, SETTING_doublebouncehost));
 		return true;
 	}
 	/* VERP: list-@host-@[] stands for list-@host. */
@@ -70,8 +70,7 @@ static int
 read_original(struct send *send, const struct message *message,
     struct buf *original, bool *is_cut_out)
 {
-	uint64_t max = settings_number(send->settings,
-	    SETTING_bouncemaxbytes);
+	uint64_t max = settings_number(send->settings, SETTING_bouncemaxbytes);
 	int fd = queue_open_file(send->dir, QUEUE_MESS, message->id, O_RDONLY);
 	struct stat st;
 	size_t length;
@@ -109,8 +108,8 @@ make_boundary(char boundary[BOUNDARY_SIZE])
 
 static void
 format_report(struct send *send, const struct message *message,
-    const char *notes, const char *to, const struct buf *original,
-    bool is_cut, struct buf *text)
+    const char *notes, const char *to, const struct buf *original, bool is_cut,
+    struct buf *text)
 {
 	char boundary[BOUNDARY_SIZE];
 	const struct settings *settings = send->settings;
@@ -148,8 +147,8 @@ report_done(struct commit_job *job, void *context)
 
 	send->commits_running--;
 	if (job->result == QQ_OK)
-		message_new(send, job->id, report->size_bytes,
-		    &report->record, &job->spare, report->message->id);
+		message_new(send, job->id, report->size_bytes, &report->record,
+		    &job->spare, report->message->id);
 	else
 		log_line("warning: cannot inject a bounce: %s; will try again",
 		    job->err.text);
@@ -206,9 +205,9 @@ bounce_send(struct send *send, struct message *message, const char *notes,
 	bool is_cut, is_posted = false, is_over = false;
 	struct error err;
 
-	*report = (struct report){ .send = send,
-		.message = message,
-		.done = done };
+	*report = (struct report){
+		.send = send, .message = message, .done = done
+	};
 	if (!address_report(send, message, &sender, &to))
 		is_over = true;
 	else if (read_original(send, message, &original, &is_cut) == -1)
@@ -216,10 +215,10 @@ bounce_send(struct send *send, struct message *message, const char *notes,
 			 " for a bounce: %m; will try again",
 		    message->id);
 	else {
-		format_report(send, message, notes, to.data, &original,
-		    is_cut, &text);
-		is_posted = inject(report, &text, sender.data, to.data,
-				&err) == 0;
+		format_report(
+		    send, message, notes, to.data, &original, is_cut, &text);
+		is_posted = inject(report, &text, sender.data, to.data, &err) ==
+		    0;
 		if (!is_posted)
 			log_line("warning: %s; will try again", err.text);
 	}

@@ -62,7 +62,7 @@ log_result(uint32_t number, const char *result, const char *text)
 	size_t i;
 
 	for (i = 0; i < TEXT_LOG_MAX && text[i] != '\0'; i++)
-		word[i] = text[i] == '\n'			      ? '/'
+		word[i] = text[i] == '\n'                             ? '/'
 		    : text[i] <= ' ' || (unsigned char)text[i] >= 127 ? '_'
 								      : text[i];
 	word[i] = '\0';
@@ -235,8 +235,8 @@ static void
 workers_ready(uint32_t events, void *context)
 {
 	struct send *send = context;
-	int fd = accept4(send->workers_source.fd, NULL, NULL,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(
+	    send->workers_source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct worker *worker;
 
 	(void)events;
@@ -255,9 +255,9 @@ workers_ready(uint32_t events, void *context)
 	}
 	worker = xcalloc(1, sizeof(*worker));
 	worker->send = send;
-	worker->source = (struct loop_source){ .fd = fd,
-		.ready = worker_ready,
-		.context = worker };
+	worker->source = (struct loop_source){
+		.fd = fd, .ready = worker_ready, .context = worker
+	};
 	worker->link = &send->workers;
 	worker->next = send->workers;
 	if (worker->next != NULL)
@@ -276,9 +276,9 @@ deliver_open(struct send *send, struct error *err)
 	free(path);
 	if (fd == -1)
 		return -1;
-	send->workers_source = (struct loop_source){ .fd = fd,
-		.ready = workers_ready,
-		.context = send };
+	send->workers_source = (struct loop_source){
+		.fd = fd, .ready = workers_ready, .context = send
+	};
 	return loop_add(send->loop, &send->workers_source, EPOLLIN, err);
 }
 
@@ -348,8 +348,8 @@ refresh_assign(struct send *send)
 }
 
 static struct delivery *
-new_delivery(struct send *send, struct message *message,
-    struct recipient *recipient)
+new_delivery(
+    struct send *send, struct message *message, struct recipient *recipient)
 {
 	struct delivery *delivery = xcalloc(1, sizeof(*delivery));
 
@@ -413,8 +413,8 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 
 	if (fd == -1) {
 		log_start(send, delivery);
-		log_line("alert: cannot open mess/%" PRIu64 ": %m",
-		    message->id);
+		log_line(
+		    "alert: cannot open mess/%" PRIu64 ": %m", message->id);
 		fail_delivery(send, delivery,
 		    "The message cannot be read just now. (#4.3.0)\n");
 		return STARTED;
@@ -476,7 +476,8 @@ start_local(struct send *send)
 	if (recipient == NULL)
 		return NO_ROOM;
 	if (send->assign == NULL) {
-		defer_now(send, message, recipient, true, "users/cdb is missing; "
+		defer_now(send, message, recipient, true,
+		    "users/cdb is missing; "
 		    "make it with qmail-newu. (#4.3.5)\n");
 		return STARTED;
 	}
@@ -490,7 +491,8 @@ start_local(struct send *send)
 		assign_release(&entry);
 		break;
 	case 0:
-		defer_now(send, message, recipient, false, "users/assign has no "
+		defer_now(send, message, recipient, false,
+		    "users/assign has no "
 		    "entry for this address, and this release delivers only "
 		    "to virtual users. (#4.3.5)\n");
 		break;

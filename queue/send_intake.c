@@ -156,8 +156,8 @@ answer(struct client *client, const struct intake_packet *packet, int fd)
 	int result;
 
 	intake_put(&buf, packet);
-	result = packet_send(client->source.fd, buf.data, buf.length, fd,
-	    MSG_DONTWAIT);
+	result = packet_send(
+	    client->source.fd, buf.data, buf.length, fd, MSG_DONTWAIT);
 	buf_release(&buf);
 	return result;
 }
@@ -165,9 +165,9 @@ answer(struct client *client, const struct intake_packet *packet, int fd)
 static int
 refuse(struct client *client, int code, const char *text)
 {
-	struct intake_packet refused = { .type = INTAKE_REFUSED,
-		.code = (uint32_t)code,
-		.text = text };
+	struct intake_packet refused = {
+		.type = INTAKE_REFUSED, .code = (uint32_t)code, .text = text
+	};
 
 	return answer(client, &refused, -1);
 }
@@ -205,8 +205,8 @@ open_spare(struct client *client, struct error *err)
 	if (!is_trusted(client) && ftruncate(client->spare.mess_fd, 0) == -1)
 		fd = error_sys(err, "cannot empty the message file");
 	else {
-		fd = queue_open_file(send->dir, QUEUE_MESS, client->spare.id,
-		    O_WRONLY);
+		fd = queue_open_file(
+		    send->dir, QUEUE_MESS, client->spare.id, O_WRONLY);
 		if (fd == -1)
 			error_sys(err, "cannot open the message file");
 	}
@@ -247,8 +247,8 @@ handle_open(struct client *client, const struct intake_packet *packet)
 
 /* The end of a commit: its result, and the next file if one is wanted. */
 static void
-answer_commit(struct client *client, const struct commit_job *job,
-    bool wants_next)
+answer_commit(
+    struct client *client, const struct commit_job *job, bool wants_next)
 {
 	struct intake_packet committed = { .type = INTAKE_COMMITTED,
 		.id = job->id,
@@ -280,8 +280,8 @@ commit_done(struct commit_job *job, void *context)
 	send->commits_running--;
 	answer_commit(intake->client, job, intake->wants_next);
 	if (job->result == QQ_OK)
-		message_new(send, job->id, intake->size_bytes,
-		    &intake->record, &job->spare, 0);
+		message_new(send, job->id, intake->size_bytes, &intake->record,
+		    &job->spare, 0);
 	else
 		log_line("warning: message not queued: %s", job->err.text);
 	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* intake's */
@@ -293,9 +293,9 @@ commit_done(struct commit_job *job, void *context)
 static int
 refuse_commit(struct client *client, int code, const char *text)
 {
-	struct intake_packet committed = { .type = INTAKE_COMMITTED,
-		.code = (uint32_t)code,
-		.text = text };
+	struct intake_packet committed = {
+		.type = INTAKE_COMMITTED, .code = (uint32_t)code, .text = text
+	};
 
 	log_line("warning: message refused: %s", text);
 	spare_give(client->send->spares, &client->spare);
@@ -334,7 +334,7 @@ is_sparse(const struct client *client, uint64_t size_bytes)
 	return fstat(client->spare.mess_fd, &st) == -1 ||
 	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES < size_bytes ||
 	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES <
-		(uint64_t)st.st_size;
+	    (uint64_t)st.st_size;
 }
 
 static int
@@ -357,8 +357,8 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 		    "the queue's filesystem has no leases (F_SETLEASE)");
 	}
 	if (!is_trusted(client) && is_sparse(client, packet->size_bytes))
-		return refuse_commit(client, QQ_MESS,
-		    "the message file has holes");
+		return refuse_commit(
+		    client, QQ_MESS, "the message file has holes");
 	client->qp = (unsigned long)packet->qp;
 	intake = xcalloc(1, sizeof(*intake));
 	intake->client = client;
@@ -410,8 +410,7 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 		if (client->state != CLIENT_OPEN ||
 		    is_too_much(client, packet->piece_length))
 			return -1;
-		buf_add(&client->envelope, packet->piece,
-		    packet->piece_length);
+		buf_add(&client->envelope, packet->piece, packet->piece_length);
 		return packet->type == INTAKE_COMMIT
 		    ? handle_commit(client, packet)
 		    : 0;
@@ -471,7 +470,7 @@ is_one_too_many(const struct client *client)
 	if (is_trusted(client))
 		return false;
 	for (other = client->send->clients; other != NULL;
-	    other = other->next) {
+	     other = other->next) {
 		count += !is_trusted(other);
 		count_of_user += other->uid == client->uid;
 	}
@@ -507,9 +506,9 @@ intake_ready(uint32_t events, void *context)
 		client->send = send;
 		client->uid = uid;
 		client->spare = (struct spare)SPARE_NONE;
-		client->source = (struct loop_source){ .fd = fd,
-			.ready = client_ready,
-			.context = client };
+		client->source = (struct loop_source){
+			.fd = fd, .ready = client_ready, .context = client
+		};
 		client->link = &send->clients;
 		client->next = send->clients;
 		if (client->next != NULL)
@@ -564,9 +563,9 @@ intake_open(struct send *send, struct error *err)
 		return -1;
 	/* Connections have it from the listening socket. */
 	send->has_no_foreign_fds = packet_refuse_fds(fd);
-	send->intake_source = (struct loop_source){ .fd = fd,
-		.ready = intake_ready,
-		.context = send };
+	send->intake_source = (struct loop_source){
+		.fd = fd, .ready = intake_ready, .context = send
+	};
 	return loop_add(send->loop, &send->intake_source, EPOLLIN, err);
 }
 

@@ -29,9 +29,9 @@ message_create(struct send *send, uint64_t id)
 	struct message *message = xcalloc(1, sizeof(*message));
 
 	message->id = id;
-	message->spare = (struct spare){ .id = id,
-		.mess_fd = -1,
-		.envelope_fd = -1 };
+	message->spare = (struct spare){
+		.id = id, .mess_fd = -1, .envelope_fd = -1
+	};
 	message->link = &send->active;
 	message->next = send->active;
 	if (message->next != NULL)
@@ -43,8 +43,8 @@ message_create(struct send *send, uint64_t id)
 }
 
 static void
-leave_waiting(struct send *send, struct message *message,
-    enum route_channel channel)
+leave_waiting(
+    struct send *send, struct message *message, enum route_channel channel)
 {
 	struct message **link = &send->waiting[channel];
 
@@ -59,8 +59,8 @@ leave_waiting(struct send *send, struct message *message,
 }
 
 static void
-enter_waiting(struct send *send, struct message *message,
-    enum route_channel channel)
+enter_waiting(
+    struct send *send, struct message *message, enum route_channel channel)
 {
 	if (message->is_waiting[channel])
 		return;
@@ -161,13 +161,13 @@ begin_todo(struct send *send, struct message *message, uint64_t bounced_id)
 		size_t at = message->texts.length;
 
 		add_recipient(message,
-		    route_rewrite(send->route, envelope.recipients[i],
-			&message->texts),
+		    route_rewrite(
+			send->route, envelope.recipients[i], &message->texts),
 		    at, 0);
 	}
 	if (bounced_id != 0)
-		log_line("bounce msg %" PRIu64 " qp %lu", bounced_id,
-		    envelope.qp);
+		log_line(
+		    "bounce msg %" PRIu64 " qp %lu", bounced_id, envelope.qp);
 	log_line("new msg %" PRIu64, message->id);
 	log_line("info msg %" PRIu64 ": bytes %" PRIu64
 		 " from <%s> qp %lu uid %lu",
@@ -239,8 +239,7 @@ message_load_todo(struct send *send, uint64_t id)
 	    settle_has_file(send, QUEUE_REMOTE, id) != 0 ||
 	    settle_has_file(send, QUEUE_BOUNCE, id) != 0;
 	spare = &message->spare;
-	spare->envelope_fd = queue_open_file(send->dir, QUEUE_TODO, id,
-	    O_RDWR);
+	spare->envelope_fd = queue_open_file(send->dir, QUEUE_TODO, id, O_RDWR);
 	if (spare->envelope_fd == -1 ||
 	    queue_read(spare->envelope_fd, &message->record) == -1) {
 		load_failed(send, message, QUEUE_TODO, ROUTE_LOCAL);
@@ -251,7 +250,8 @@ message_load_todo(struct send *send, uint64_t id)
 	spare->mess_fd = queue_open_file(send->dir, QUEUE_MESS, id, O_RDWR);
 	if (spare->mess_fd == -1 && errno == ENOENT) {
 		log_line("warning: todo/%" PRIu64 " has no message, so it was "
-			 "never acknowledged; removed", id);
+			 "never acknowledged; removed",
+		    id);
 		queue_unlink(send->dir, QUEUE_TODO, id);
 		message_free(send, message);
 		return;
@@ -282,11 +282,11 @@ add_remembered(struct message *message, const struct buf *list,
 		if (*at == 'D')
 			continue;
 		if (*at != 'T')
-			return error_set(err, "unknown record type %d",
-			    (unsigned char)*at);
+			return error_set(
+			    err, "unknown record type %d", (unsigned char)*at);
 		buf_add(&message->texts, at + 1, strlen(at));
-		add_recipient(message, channel, text,
-		    (uint64_t)(at - list->data));
+		add_recipient(
+		    message, channel, text, (uint64_t)(at - list->data));
 	}
 	return 0;
 }
@@ -321,8 +321,7 @@ load_info(struct send *send, struct message *message)
 		/* A sender that is cut off would be somebody else. */
 		errno = EBADMSG;
 		result = message->sender == NULL ||
-			message->record.data[message->record.length - 1] !=
-			    '\0'
+			message->record.data[message->record.length - 1] != '\0'
 		    ? -1
 		    : 0;
 	}
@@ -333,8 +332,8 @@ load_info(struct send *send, struct message *message)
 }
 
 void
-message_load_remembered(struct send *send, uint64_t id,
-    enum route_channel channel)
+message_load_remembered(
+    struct send *send, uint64_t id, enum route_channel channel)
 {
 	enum queue_folder folder = channel == ROUTE_LOCAL ? QUEUE_LOCAL
 							  : QUEUE_REMOTE;
@@ -352,8 +351,7 @@ message_load_remembered(struct send *send, uint64_t id,
 	message = message_create(send, id);
 	message->is_remembered = true;
 	fd = queue_open_file(send->dir, folder, id, O_RDONLY);
-	if (fd == -1 || fstat(fd, &st) == -1 ||
-	    queue_read(fd, &list) == -1) {
+	if (fd == -1 || fstat(fd, &st) == -1 || queue_read(fd, &list) == -1) {
 		load_failed(send, message, folder, channel);
 		goto out;
 	}
@@ -376,8 +374,8 @@ message_load_remembered(struct send *send, uint64_t id,
 		goto out;
 	}
 	message->is_expired = message->birth +
-		(time_t)settings_number(send->settings,
-		    SETTING_queuelifetime) < now;
+		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
+	    now;
 	begin(send, message);
 out:
 	buf_release(&list);
@@ -404,7 +402,8 @@ message_load_ended(struct send *send, uint64_t id)
 	message->is_remembered = true;
 	if (load_info(send, message) == -1) {
 		log_line("alert: cannot read info/%" PRIu64 ": %m; will try "
-			 "again", id);
+			 "again",
+		    id);
 		message_free(send, message);
 		backlog_look_again(send);
 		return;
@@ -414,8 +413,8 @@ message_load_ended(struct send *send, uint64_t id)
 }
 
 struct recipient *
-message_next(struct send *send, enum route_channel channel,
-    struct message **message_out)
+message_next(
+    struct send *send, enum route_channel channel, struct message **message_out)
 {
 	struct message *message = send->waiting[channel];
 	size_t at;
@@ -439,8 +438,8 @@ message_next(struct send *send, enum route_channel channel,
 }
 
 void
-message_put_back(struct send *send, struct message *message,
-    struct recipient *recipient)
+message_put_back(
+    struct send *send, struct message *message, struct recipient *recipient)
 {
 	enum route_channel channel = recipient->channel;
 	size_t at = (size_t)(recipient - message->recipients);
@@ -462,7 +461,8 @@ add_note(struct send *send, struct message *message,
 	if (message->notes.data[message->notes.length - 1] != '\n')
 		buf_addc(&message->notes, '\n');
 	if (is_expired)
-		buf_adds(&message->notes, "I'm not going to try again; this "
+		buf_adds(&message->notes,
+		    "I'm not going to try again; this "
 		    "message has been in the queue too long.\n");
 	buf_addc(&message->notes, '\n');
 }
@@ -485,8 +485,7 @@ recipient_done(struct message *message, struct recipient *recipient)
 
 void
 message_result(struct send *send, struct message *message,
-    struct recipient *recipient, enum job_outcome outcome,
-    const char *text)
+    struct recipient *recipient, enum job_outcome outcome, const char *text)
 {
 	bool is_last_try = message->is_expired &&
 	    (outcome == JOB_TEMPFAIL || outcome == JOB_GENERAL);
@@ -515,8 +514,8 @@ message_result(struct send *send, struct message *message,
 }
 
 void
-message_trouble(struct send *send, struct message *message,
-    struct recipient *recipient)
+message_trouble(
+    struct send *send, struct message *message, struct recipient *recipient)
 {
 	message->running--;
 	message->had_own_trouble = true;

@@ -141,8 +141,8 @@ format_lists(struct message *message, struct commit_job *job)
 
 		recipient->offset = list->length;
 		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
-		buf_add(list, recipient->address,
-		    strlen(recipient->address) + 1);
+		buf_add(
+		    list, recipient->address, strlen(recipient->address) + 1);
 	}
 }
 
@@ -398,8 +398,8 @@ void
 settle_ended(struct send *send, struct message *message)
 {
 	struct buf notes = BUF_INIT;
-	int fd = queue_open_file(send->dir, QUEUE_BOUNCE, message->id,
-	    O_RDONLY);
+	int fd = queue_open_file(
+	    send->dir, QUEUE_BOUNCE, message->id, O_RDONLY);
 
 	if (fd == -1 && errno == ENOENT)
 		bounced_remembered(send, message, true);
@@ -424,8 +424,8 @@ channel_ended(struct commit_job *job, void *context)
 	bool has_other = false, has_failed = job->result != QQ_OK;
 
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		if (settle_has_file(step.send, folders[channel],
-			message->id) == 0)
+		if (settle_has_file(step.send, folders[channel], message->id) ==
+		    0)
 			continue;
 		has_other = true;
 		/* All done, and still there: its own removal has failed. */
@@ -452,8 +452,8 @@ settle_remembered(struct send *send, struct message *message)
 			continue;
 		if (count_left(message, channel) > 0) {
 			has_left = true;
-			post_time(send, message, channel,
-			    next_try(message, channel));
+			post_time(
+			    send, message, channel, next_try(message, channel));
 		} else
 			ended = channel;
 	}

@@ -45,7 +45,7 @@ struct collection {
 };
 
 struct sink_pool {
-	pthread_mutex_t lock; /* for all of it; no I/O under it */
+	pthread_mutex_t lock;        /* for all of it; no I/O under it */
 	struct sink_options options; /* texts are the pool's */
 	struct endpoint *endpoints;
 	size_t endpoint_count;
@@ -76,16 +76,15 @@ release_options(struct sink_pool *pool)
 }
 
 void
-sink_pool_configure(struct sink_pool *pool,
-    const struct sink_options *options)
+sink_pool_configure(struct sink_pool *pool, const struct sink_options *options)
 {
 	pthread_mutex_lock(&pool->lock);
 	release_options(pool);
 	pool->options = *options;
 	pool->options.queue_base = xstrdup(options->queue_base);
 	if (options->extra_recipient != NULL)
-		pool->options.extra_recipient =
-		    xstrdup(options->extra_recipient);
+		pool->options.extra_recipient = xstrdup(
+		    options->extra_recipient);
 	if (pool->options.timeout_ms <= 0)
 		pool->options.timeout_ms = TIMEOUT_MS;
 	pthread_mutex_unlock(&pool->lock);
@@ -145,8 +144,8 @@ find_endpoint(struct sink_pool *pool, const char *queue_path)
 }
 
 bool
-sink_pool_get(struct sink_pool *pool, const char *queue_path,
-    struct sink_idle *idle_out)
+sink_pool_get(
+    struct sink_pool *pool, const char *queue_path, struct sink_idle *idle_out)
 {
 	struct endpoint *endpoint;
 	bool is_found;
@@ -161,8 +160,8 @@ sink_pool_get(struct sink_pool *pool, const char *queue_path,
 }
 
 void
-sink_pool_put(struct sink_pool *pool, const char *queue_path,
-    struct sink_idle idle)
+sink_pool_put(
+    struct sink_pool *pool, const char *queue_path, struct sink_idle idle)
 {
 	struct endpoint *endpoint;
 	bool is_kept = false;
@@ -225,8 +224,8 @@ find_collection(struct sink_pool *pool, const struct collection *wanted)
 }
 
 static struct collection *
-add_collection(struct sink_pool *pool, const struct collection *wanted,
-    struct error *err)
+add_collection(
+    struct sink_pool *pool, const struct collection *wanted, struct error *err)
 {
 	struct mux_collection queues = { .base = wanted->base,
 		.start = wanted->start,
@@ -236,8 +235,10 @@ add_collection(struct sink_pool *pool, const struct collection *wanted,
 
 	if (pool->collection_count == COLLECTIONS_MAX &&
 	    !drop_collection(pool)) {
-		error_set(err, "transactions under way use %d different queue "
-		    "collections: let the rules name fewer", COLLECTIONS_MAX);
+		error_set(err,
+		    "transactions under way use %d different queue "
+		    "collections: let the rules name fewer",
+		    COLLECTIONS_MAX);
 		return NULL;
 	}
 	mux = mux_new(&queues, wanted->slice_ms, wanted->min_free_bytes, err);
@@ -253,8 +254,8 @@ add_collection(struct sink_pool *pool, const struct collection *wanted,
 
 /* Finds or makes it, for one sink more; with the lock held. */
 static struct collection *
-hold_collection(struct sink_pool *pool, const struct collection *wanted,
-    struct error *err)
+hold_collection(
+    struct sink_pool *pool, const struct collection *wanted, struct error *err)
 {
 	struct collection *found = find_collection(pool, wanted);
 
@@ -297,8 +298,10 @@ find_one_queue(struct sink *sink, const char *queue_dir)
 	/* What else is wrong with it shows when it is tried. */
 	if (min_free > 0 && statvfs(queue_dir, &fs) == 0 &&
 	    (uint64_t)fs.f_bavail * fs.f_frsize < min_free) {
-		error_set(&sink->err, "less than MIN_FREE bytes are free for "
-		    "'%s'", queue_dir);
+		error_set(&sink->err,
+		    "less than MIN_FREE bytes are free for "
+		    "'%s'",
+		    queue_dir);
 		return QQ_WRITE_ERROR;
 	}
 	sink->queue_dir = xstrdup(queue_dir);
@@ -320,16 +323,15 @@ find_queues(struct sink *sink)
 	start = pool->options.queue_start;
 	count = pool->options.queue_count;
 	min_free = pool->options.min_free_bytes;
-	if (override(sink->vars, "QUEUE_START", 1000000, &start,
-		&sink->err) == 0 &&
+	if (override(sink->vars, "QUEUE_START", 1000000, &start, &sink->err) ==
+		0 &&
 	    override(sink->vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &count,
 		&sink->err) == 0 &&
 	    override(sink->vars, "MIN_FREE", UINT64_MAX, &min_free,
 		&sink->err) == 0) {
 		memcpy(&wanted.base,
-		    base != NULL && base[0] != '\0'
-			? &base
-			: &pool->options.queue_base,
+		    base != NULL && base[0] != '\0' ? &base
+						    : &pool->options.queue_base,
 		    sizeof(wanted.base));
 		wanted.start = (unsigned)start;
 		wanted.count = (unsigned)count;
@@ -342,11 +344,12 @@ find_queues(struct sink *sink)
 		return QQ_BAD_CONFIG;
 	sink->mux = sink->collection->mux;
 	clock_gettime(CLOCK_REALTIME, &now);
-	sink->queue_count = mux_choose(sink->mux,
-	    now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
+	sink->queue_count = mux_choose(
+	    sink->mux, now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
 	if (sink->queue_count > 0)
 		return QQ_OK;
-	error_set(&sink->err, "less than MIN_FREE bytes are free for every "
+	error_set(&sink->err,
+	    "less than MIN_FREE bytes are free for every "
 	    "queue");
 	return QQ_WRITE_ERROR;
 }
@@ -393,8 +396,8 @@ open_kind(struct sink *sink)
 }
 
 int
-sink_open(struct sink_pool *pool, const struct vars *vars,
-    struct sink **sink_out)
+sink_open(
+    struct sink_pool *pool, const struct vars *vars, struct sink **sink_out)
 {
 	struct sink *sink = xcalloc(1, sizeof(*sink));
 	const char *extra = vars_get(vars, "EXTRAQUEUE");
@@ -519,8 +522,7 @@ commit_kind(struct sink *sink, const struct sink_envelope *envelope,
 		return QQ_OK;
 	flush(sink);
 	if (sink->kind == SINK_PROGRAM)
-		return sink_program_commit(sink, envelope, custom,
-		    custom_size);
+		return sink_program_commit(sink, envelope, custom, custom_size);
 	if (sink->result == QQ_OK)
 		return sink_fail(sink, sink_intake_commit(sink, envelope));
 	sink_intake_abort(sink);

@@ -35,15 +35,16 @@ struct sink_options {
 	unsigned slice_ms;
 	uint64_t min_free_bytes;
 	int timeout_ms; /* for any answer of a queue */
-	const char *extra_recipient; /* of every message (extraqueue), or NULL */
+	const char
+	    *extra_recipient; /* of every message (extraqueue), or NULL */
 	bool has_many; /* keep a next file at hand: for a server's many sinks */
 };
 
 struct sink_pool *sink_pool_new(const struct sink_options *options);
 void sink_pool_free(struct sink_pool **pool);
 /* New options for sinks opened from now on; any thread. */
-void sink_pool_configure(struct sink_pool *pool,
-    const struct sink_options *options);
+void sink_pool_configure(
+    struct sink_pool *pool, const struct sink_options *options);
 
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
@@ -51,8 +52,8 @@ void sink_pool_configure(struct sink_pool *pool,
  * asks it for a file, without waiting for the answer.  vars must stay until
  * the sink ends.  *sink_out is set unless the result is an error.
  */
-int sink_open(struct sink_pool *pool, const struct vars *vars,
-    struct sink **sink_out);
+int sink_open(
+    struct sink_pool *pool, const struct vars *vars, struct sink **sink_out);
 
 /* Waits for the file, trying other healthy queues if this one fails. */
 int sink_begin(struct sink *sink);
@@ -68,10 +69,10 @@ struct sink_envelope {
 	const char *sender;            /* "" for the null sender */
 	const char *const *recipients; /* recipient_count of them, at least 1 */
 	size_t recipient_count;
-	const char *extra_header;      /* QQEH: lines that delivery puts in
-	                                * front, each ended by LF; or NULL
-	                                * for the variable QQEH's */
-	unsigned long qp;              /* the number logged as "qp" */
+	const char *extra_header; /* QQEH: lines that delivery puts in
+				   * front, each ended by LF; or NULL
+				   * for the variable QQEH's */
+	unsigned long qp;         /* the number logged as "qp" */
 };
 
 /*

@@ -62,8 +62,8 @@ is_alive(int connection)
 
 /* Takes an idle connection, with its next file or after sending OPEN. */
 static bool
-reuse(struct sink *sink, const char *queue_path,
-    const struct intake_packet *open)
+reuse(
+    struct sink *sink, const char *queue_path, const struct intake_packet *open)
 {
 	struct sink_idle idle;
 
@@ -124,8 +124,8 @@ receive(struct sink *sink, char buffer[ANSWER_MAX_BYTES],
 	ssize_t n;
 
 	*fd_out = -1;
-	n = packet_receive(sink->connection, buffer, ANSWER_MAX_BYTES, fd_out,
-	    0);
+	n = packet_receive(
+	    sink->connection, buffer, ANSWER_MAX_BYTES, fd_out, 0);
 	if (n > 0 && intake_get(buffer, (size_t)n, answer))
 		return QQ_OK;
 	if (n == -1 && errno == EAGAIN) { /* SO_RCVTIMEO */
@@ -229,7 +229,8 @@ sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 	struct intake_packet answer;
 	int fd, result;
 
-	/* Before the commit, or the queue refuses it: nobody may write later. */
+	/* Before the commit, or the queue refuses it: nobody may write later.
+	 */
 	close(sink->message_fd);
 	sink->message_fd = -1;
 	if (send_envelope(sink, envelope) == -1) {
@@ -248,8 +249,8 @@ sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 		return result;
 	}
 	sink_pool_put(sink->pool, sink->queues[sink->queue_at],
-	    (struct sink_idle){ .connection = sink->connection,
-		.message_fd = fd });
+	    (struct sink_idle){
+		.connection = sink->connection, .message_fd = fd });
 	sink->connection = -1;
 	if (answer.code != QQ_OK)
 		error_set(&sink->err, "queue '%s' refused: %s",

@@ -15,11 +15,11 @@ struct sink {
 	enum sink_kind kind;
 	struct sink_pool *pool;
 	const struct vars *vars;
-	int result;           /* the first failure, or QQ_OK */
-	struct error err;     /* its reason, for the log */
-	struct buf pending;   /* not yet written */
-	uint64_t size_bytes;  /* handed to sink_write so far */
-	int message_fd;       /* where it is written, or -1 */
+	int result;          /* the first failure, or QQ_OK */
+	struct error err;    /* its reason, for the log */
+	struct buf pending;  /* not yet written */
+	uint64_t size_bytes; /* handed to sink_write so far */
+	int message_fd;      /* where it is written, or -1 */
 	int timeout_ms;
 	bool has_many;
 	char *extra_recipient;
@@ -27,10 +27,10 @@ struct sink {
 	const char *queues[MUX_QUEUES_MAX];
 	unsigned queue_count, queue_at;
 	struct collection *collection; /* held by us; NULL with QUEUEDIR */
-	struct mux *mux;      /* the collection's */
-	char *queue_dir;      /* QUEUEDIR */
+	struct mux *mux;               /* the collection's */
+	char *queue_dir;               /* QUEUEDIR */
 	int connection;
-	bool is_reused;       /* the connection was idle: may have gone */
+	bool is_reused; /* the connection was idle: may have gone */
 	/* program */
 	pid_t pid;
 	int envelope_fd, error_fd;
@@ -50,14 +50,13 @@ void sink_format_envelope(const struct sink *sink,
 /* Each kind's part of the calls of sink.h; results are enum qq. */
 int sink_intake_open(struct sink *sink);
 int sink_intake_begin(struct sink *sink);
-int sink_intake_commit(struct sink *sink,
-    const struct sink_envelope *envelope);
+int sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope);
 void sink_intake_abort(struct sink *sink);
 
 int sink_program_open(struct sink *sink, const char *program);
 /* custom_out gets the program's own text (exit code 88), or stays "". */
-int sink_program_commit(struct sink *sink,
-    const struct sink_envelope *envelope, char *custom_out, size_t size);
+int sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
+    char *custom_out, size_t size);
 void sink_program_abort(struct sink *sink);
 
 /* An idle connection to a queue, and the next message's file or -1. */
@@ -67,10 +66,10 @@ struct sink_idle {
 };
 
 /* False when there is none. */
-bool sink_pool_get(struct sink_pool *pool, const char *queue_path,
-    struct sink_idle *idle_out);
+bool sink_pool_get(
+    struct sink_pool *pool, const char *queue_path, struct sink_idle *idle_out);
 /* Takes both descriptors. */
-void sink_pool_put(struct sink_pool *pool, const char *queue_path,
-    struct sink_idle idle);
+void sink_pool_put(
+    struct sink_pool *pool, const char *queue_path, struct sink_idle idle);
 
 #endif

@@ -16,9 +16,9 @@
 #include "queue/sink_private.h"
 
 enum {
-	ERROR_FD = 4,       /* the program's ERROR_FD: text for code 88 */
+	ERROR_FD = 4, /* the program's ERROR_FD: text for code 88 */
 	KILL_AFTER_MS = 300000,
-	GRACE_MS = 1000     /* from SIGTERM to SIGKILL */
+	GRACE_MS = 1000 /* from SIGTERM to SIGKILL */
 };
 
 static void
@@ -38,8 +38,7 @@ make_environment(const struct vars *vars)
 
 	while (environment[count] != NULL)
 		count++;
-	environment = xrealloc(environment,
-	    (count + 2) * sizeof(*environment));
+	environment = xrealloc(environment, (count + 2) * sizeof(*environment));
 	environment[count] = xasprintf("ERROR_FD=%d", ERROR_FD);
 	environment[count + 1] = NULL;
 	return environment;
@@ -55,8 +54,8 @@ start(struct sink *sink, const char *program, int message, int envelope,
 	char *argv[] = { xstrdup(program), NULL };
 	char **environment = make_environment(sink->vars);
 
-	sink->pid = program_start(program, argv, environment, fds, 3,
-	    &sink->err);
+	sink->pid = program_start(
+	    program, argv, environment, fds, 3, &sink->err);
 	vars_free_environment(environment);
 	free(argv[0]);
 	if (sink->pid != -1)
@@ -73,8 +72,7 @@ sink_program_open(struct sink *sink, const char *program)
 	int result = QQ_PIPE, i;
 
 	if (pipe2(message, O_CLOEXEC) == -1 ||
-	    pipe2(envelope, O_CLOEXEC) == -1 ||
-	    pipe2(error, O_CLOEXEC) == -1)
+	    pipe2(envelope, O_CLOEXEC) == -1 || pipe2(error, O_CLOEXEC) == -1)
 		error_sys(&sink->err, "cannot make pipes for '%s'", program);
 	else
 		result = start(sink, program, message[0], envelope[0],
@@ -99,8 +97,8 @@ sink_program_open(struct sink *sink, const char *program)
 
 /* Reads what the program wrote for code 88: until it ends, or is too late. */
 static void
-read_custom(struct sink *sink, int64_t deadline_ms, char *custom_out,
-    size_t size)
+read_custom(
+    struct sink *sink, int64_t deadline_ms, char *custom_out, size_t size)
 {
 	size_t used = 0;
 
@@ -134,8 +132,7 @@ wait_exit(struct sink *sink, int64_t deadline_ms)
 {
 	int64_t left = deadline_ms - clock_ms();
 	int status;
-	int result = program_wait(sink->pid, left > 0 ? (int)left : 0,
-	    &status);
+	int result = program_wait(sink->pid, left > 0 ? (int)left : 0, &status);
 
 	if (result == 0) {
 		program_stop(sink->pid, GRACE_MS);
@@ -180,7 +177,8 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 		return sink->result;
 	/* As in qmail: nothing is queued that was not read. */
 	if (code == QQ_OK && sink->is_unread) {
-		error_set(&sink->err, "the QMAILQUEUE program exited with 0 "
+		error_set(&sink->err,
+		    "the QMAILQUEUE program exited with 0 "
 		    "before it had read the message and its envelope");
 		return QQ_WRITE_ERROR;
 	}
@@ -189,8 +187,8 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 	/* "Dtext" is permanent, "Ztext" temporary; else it is a bug of it. */
 	if (text[0] != 'D' && text[0] != 'Z')
 		return QQ_BUG;
-	snprintf(custom_out, size, "%.*s",
-	    (int)strcspn(text + 1, "\r\n"), text + 1);
+	snprintf(
+	    custom_out, size, "%.*s", (int)strcspn(text + 1, "\r\n"), text + 1);
 	return text[0] == 'D' ? QQ_REJECTED : QQ_CUSTOM;
 }
 

@@ -136,8 +136,8 @@ make_mess(struct spare_pool *pool, struct spare *spare, struct error *err)
 	spare->mess_fd = openat(pool->pid_folder, first,
 	    O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (spare->mess_fd == -1)
-		return error_sys(err, "cannot create '%s/pid/%s'",
-		    pool->dir->path, first);
+		return error_sys(
+		    err, "cannot create '%s/pid/%s'", pool->dir->path, first);
 	if (fstat(spare->mess_fd, &st) == 0) {
 		spare->id = st.st_ino;
 		queue_name(name, spare->id, "");
@@ -180,8 +180,7 @@ make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
 }
 
 int
-spare_take(struct spare_pool *pool, struct spare *spare_out,
-    struct error *err)
+spare_take(struct spare_pool *pool, struct spare *spare_out, struct error *err)
 {
 	bool is_found = false;
 
@@ -245,11 +244,11 @@ adopt(struct spare_pool *pool, const char *name)
 	    spare.id == 0 || exists(pool->dir, QUEUE_TODO, spare.id) ||
 	    exists(pool->dir, QUEUE_INFO, spare.id))
 		return false;
-	spare.mess_fd = queue_open_file(pool->dir, QUEUE_MESS, spare.id,
-	    O_RDWR);
+	spare.mess_fd = queue_open_file(
+	    pool->dir, QUEUE_MESS, spare.id, O_RDWR);
 	if (spare.mess_fd == -1 || fstat(spare.mess_fd, &st) == -1 ||
-	    st.st_ino != spare.id || !S_ISREG(st.st_mode) ||
-	    st.st_nlink != 1 || open_envelope(pool, &spare, 0) == -1) {
+	    st.st_ino != spare.id || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+	    open_envelope(pool, &spare, 0) == -1) {
 		spare_close(&spare);
 		return false;
 	}
@@ -272,8 +271,8 @@ sync_folders(const struct queue_dir *dir, struct error *err)
 	for (i = 0; i < dir->split; i++)
 		if (fsync(queue_dir_fd(dir, QUEUE_INFO, i)) == -1 ||
 		    fsync(queue_dir_fd(dir, QUEUE_MESS, i)) == -1)
-			return error_sys(err, "cannot sync a folder of '%s'",
-			    dir->path);
+			return error_sys(
+			    err, "cannot sync a folder of '%s'", dir->path);
 	return 0;
 }
 
@@ -288,16 +287,16 @@ adopt_or_remove(struct spare_pool *pool, const char *name, struct error *err)
 	    st.st_mtime >= time(NULL) - OSSIFIED_S)
 		return 0;
 	if (unlinkat(pool->pid_folder, name, 0) == -1 && errno != ENOENT)
-		return error_sys(err, "cannot remove '%s/pid/%s'",
-		    pool->dir->path, name);
+		return error_sys(
+		    err, "cannot remove '%s/pid/%s'", pool->dir->path, name);
 	return 0;
 }
 
 int
 spare_pool_adopt(struct spare_pool *pool, struct error *err)
 {
-	int fd = openat(pool->pid_folder, ".",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(
+	    pool->pid_folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	int result;

@@ -38,8 +38,8 @@ void spare_pool_free(struct spare_pool **pool);
 int spare_pool_adopt(struct spare_pool *pool, struct error *err);
 
 /* A pair, waiting or newly made.  0 or -1 with the reason. */
-int spare_take(struct spare_pool *pool, struct spare *spare_out,
-    struct error *err);
+int spare_take(
+    struct spare_pool *pool, struct spare *spare_out, struct error *err);
 
 /*
  * Gives a pair back that has no name in todo/ or info/, nor can get an old one
@@ -64,6 +64,9 @@ int spare_is_unshared(int fd);
 void spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
 
 /* No pair. */
-#define SPARE_NONE { .id = 0, .mess_fd = -1, .envelope_fd = -1 }
+#define SPARE_NONE                                        \
+	{                                                 \
+		.id = 0, .mess_fd = -1, .envelope_fd = -1 \
+	}
 
 #endif

@@ -23,7 +23,7 @@
 struct parser {
 	const char *at, *end;
 	struct smtp_address *address; /* NULL in a source route */
-	size_t used;		      /* of address->text */
+	size_t used;                  /* of address->text */
 	bool is_too_long;
 };
 

@@ -34,7 +34,7 @@ struct smtp_address {
 	char text[SMTP_ADDRESS_MAX + 1]; /* "" for the null sender */
 	const char *domain; /* in text, behind its last @; or NULL */
 	bool is_literal;    /* the domain is "[...]" */
-	bool is_utf8;	    /* not ASCII, but valid UTF-8 */
+	bool is_utf8;       /* not ASCII, but valid UTF-8 */
 };
 
 /*

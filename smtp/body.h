@@ -15,16 +15,16 @@
 enum smtp_body_state {
 	SMTP_BODY_LINE_START,
 	SMTP_BODY_TEXT,
-	SMTP_BODY_CR,	 /* a CR that may be a line end's is held back */
-	SMTP_BODY_DOT,	 /* behind a line's first dot, which is dropped */
+	SMTP_BODY_CR,    /* a CR that may be a line end's is held back */
+	SMTP_BODY_DOT,   /* behind a line's first dot, which is dropped */
 	SMTP_BODY_DOT_CR /* behind dot and CR */
 };
 
 struct smtp_body {
 	enum smtp_body_state state;
-	bool is_dotted;	  /* DATA: dots are stuffed, a dot alone ends */
+	bool is_dotted;   /* DATA: dots are stuffed, a dot alone ends */
 	bool has_bare_lf; /* seen so far */
-	char tail[4];	  /* the last bytes as they came */
+	char tail[4];     /* the last bytes as they came */
 	/* Takes what is to be stored, in pieces of at least one byte. */
 	void (*emit)(void *context, const char *data, size_t length);
 	void *context;

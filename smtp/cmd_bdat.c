@@ -39,8 +39,8 @@ read_chunk(struct smtp_session *session, uint64_t left, struct smtp_body *body)
 	while (left > 0) {
 		const char *data;
 		size_t length, used;
-		enum stream_result result =
-		    stream_peek(session->stream, &data, &length);
+		enum stream_result result = stream_peek(
+		    session->stream, &data, &length);
 
 		if (result != STREAM_OK) {
 			smtp_session_lost(session, result);

@@ -33,8 +33,8 @@ read_message(struct smtp_session *session)
 	for (;;) {
 		const char *data;
 		size_t length, used;
-		enum stream_result result =
-		    stream_peek(session->stream, &data, &length);
+		enum stream_result result = stream_peek(
+		    session->stream, &data, &length);
 		bool has_ended;
 
 		if (result != STREAM_OK) {

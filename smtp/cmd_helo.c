@@ -57,8 +57,8 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	 * For clients that want qmail's replies to the letter although they
 	 * say EHLO: access rules may turn this off.
 	 */
-	session->has_status =
-	    vars_get(session->vars, "DISABLE_ENHANCEDSTATUSCODES") == NULL;
+	session->has_status = vars_get(session->vars,
+				  "DISABLE_ENHANCEDSTATUSCODES") == NULL;
 	if (session->has_status)
 		smtp_reply_line(
 		    session, 250, false, NULL, "ENHANCEDSTATUSCODES");

@@ -89,8 +89,8 @@ is_same_ip(const char *a, const char *b)
 static void
 replace_literal(struct smtp_session *session, struct smtp_address *address)
 {
-	const char *name =
-	    settings_text(session->config->settings, SETTING_localiphost);
+	const char *name = settings_text(
+	    session->config->settings, SETTING_localiphost);
 	char ip[INET6_ADDRSTRLEN + 8];
 	const char *at = ip;
 	size_t domain_at, length;
@@ -126,8 +126,8 @@ apply_rules(struct smtp_session *session, const struct smtp_address *address)
 static bool
 open_early(struct smtp_session *session, const struct smtp_address *address)
 {
-	const char *program =
-	    vars_get(smtp_transaction_vars(session), "QMAILQUEUE");
+	const char *program = vars_get(
+	    smtp_transaction_vars(session), "QMAILQUEUE");
 	int result;
 
 	if (session->config->domain_rules != NULL ||
@@ -145,8 +145,8 @@ static void
 add(struct smtp_session *session, const struct smtp_address *address,
     bool is_relayed)
 {
-	const char *suffix =
-	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT");
+	const char *suffix = vars_get(
+	    smtp_transaction_vars(session), "RELAYCLIENT");
 	char *whole;
 
 	if (suffix == NULL || suffix[0] == '\0') {

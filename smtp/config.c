@@ -58,13 +58,13 @@ compare(const void *a, const void *b)
 static void
 sort_domains(struct smtp_config *config)
 {
-	const struct setting_list *list =
-	    settings_list(config->settings, SETTING_chkrcptdomains);
+	const struct setting_list *list = settings_list(
+	    config->settings, SETTING_chkrcptdomains);
 	size_t i;
 
 	config->checked_domains.count = list->count;
-	config->checked_domains.items =
-	    xcalloc(list->count + 1, sizeof(*list->items));
+	config->checked_domains.items = xcalloc(
+	    list->count + 1, sizeof(*list->items));
 	for (i = 0; i < list->count; i++)
 		config->checked_domains.items[i] = list->items[i];
 	qsort(config->checked_domains.items, list->count, sizeof(*list->items),
@@ -85,13 +85,14 @@ fill(struct smtp_config *config, const struct home *home, bool needs_tls,
 		    "has a line; write the host's name into me",
 		    home->control, home->control);
 	config->databytes = settings_number(settings, SETTING_databytes);
-	config->maxrecipients =
-	    settings_number(settings, SETTING_maxrecipients);
+	config->maxrecipients = settings_number(
+	    settings, SETTING_maxrecipients);
 	config->maxhops = settings_number(settings, SETTING_maxhops);
-	config->maxcmdlen =
-	    (uint32_t)settings_number(settings, SETTING_maxcmdlen);
-	config->timeout_ms =
-	    (int)settings_number(settings, SETTING_timeoutsmtpd) * 1000;
+	config->maxcmdlen = (uint32_t)settings_number(
+	    settings, SETTING_maxcmdlen);
+	config->timeout_ms = (int)settings_number(
+				 settings, SETTING_timeoutsmtpd) *
+	    1000;
 	sort_domains(config);
 	config->rcpthosts = rcpthosts_new(home->control, settings, err);
 	if (config->rcpthosts == NULL ||
@@ -109,8 +110,8 @@ smtp_config_new(const struct home *home, bool needs_tls, struct error *err)
 	struct smtp_config *config = xcalloc(1, sizeof(*config));
 
 	config->references = 1;
-	config->settings =
-	    settings_load(home->control, "qmail-smtpd", NULL, err);
+	config->settings = settings_load(
+	    home->control, "qmail-smtpd", NULL, err);
 	if (config->settings == NULL ||
 	    fill(config, home, needs_tls, err) == -1)
 		smtp_config_release(&config);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct smtp_hops {
-	uint64_t count;	   /* of Received and Delivered-To fields */
+	uint64_t count;    /* of Received and Delivered-To fields */
 	unsigned column;   /* of the next byte; past the longest name: stays */
 	unsigned possible; /* names that the line's start still fits, as bits */
 	enum { SMTP_HOPS_HEADER, SMTP_HOPS_BODY } part;

@@ -109,8 +109,8 @@ serve(int fd, const struct listener_peer *peer, void *context)
 	int may_connect;
 
 	set_vars(&vars, peer);
-	may_connect =
-	    smtp_rules_check(daemon->rules, peer->remote_ip, &vars, &err);
+	may_connect = smtp_rules_check(
+	    daemon->rules, peer->remote_ip, &vars, &err);
 	log_start(daemon, peer, may_connect == 1 ? "ok" : "deny");
 	if (may_connect == 1)
 		smtp_session_run(daemon->server, fd, fd, &smtp_peer, &vars);
@@ -152,10 +152,10 @@ set_limits(struct daemon *daemon, struct listener_limits *limits)
 {
 	struct smtp_config *config = smtp_server_config(daemon->server);
 
-	limits->max_connections =
-	    (unsigned)settings_number(config->settings, SETTING_maxdaemons);
-	limits->max_per_ip =
-	    (unsigned)settings_number(config->settings, SETTING_maxperip);
+	limits->max_connections = (unsigned)settings_number(
+	    config->settings, SETTING_maxdaemons);
+	limits->max_per_ip = (unsigned)settings_number(
+	    config->settings, SETTING_maxperip);
 	__atomic_store_n(&daemon->max_connections, limits->max_connections,
 	    __ATOMIC_RELAXED);
 	smtp_config_release(&config);

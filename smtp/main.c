@@ -33,8 +33,8 @@ socket_ip(int (*get)(int, struct sockaddr *, socklen_t *),
 	if (storage.ss_family == AF_INET)
 		text = inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
 	else if (storage.ss_family == AF_INET6)
-		text =
-		    inet_ntop(AF_INET6, &v6->sin6_addr, out, INET6_ADDRSTRLEN);
+		text = inet_ntop(
+		    AF_INET6, &v6->sin6_addr, out, INET6_ADDRSTRLEN);
 	if (text == NULL)
 		return standard;
 	return strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;

@@ -26,8 +26,8 @@ store(void *context, const char *data, size_t length)
 	    message->size_bytes <= message->max_bytes &&
 	    message->hops.count < session->config->maxhops &&
 	    !is_bare_lf_refused(message))
-		message->sink_result =
-		    sink_write(session->transaction.sink, data, length);
+		message->sink_result = sink_write(
+		    session->transaction.sink, data, length);
 }
 
 static int
@@ -55,7 +55,7 @@ write_received(struct smtp_session *session)
 
 	received.by = peer->local_host != NULL ? peer->local_host
 	    : session->config->name[0] != '\0' ? session->config->name
-	    : peer->local_ip[0] != '\0'	       ? peer->local_ip
+	    : peer->local_ip[0] != '\0'        ? peer->local_ip
 					       : "unknown";
 	snprintf(
 	    id, sizeof(id), "%lld.%lu", (long long)message->when, message->qp);

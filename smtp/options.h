@@ -12,8 +12,8 @@
 struct smtp_options {
 	bool is_listener; /* else one connection on fd 0 and 1 */
 	char address[64]; /* numeric; "" for every address */
-	uint16_t port;	  /* 0: the kernel picks */
-	bool is_shared;	  /* other processes listen there, too */
+	uint16_t port;    /* 0: the kernel picks */
+	bool is_shared;   /* other processes listen there, too */
 	struct smtp_kind kind;
 };
 

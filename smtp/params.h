@@ -33,7 +33,7 @@ enum smtp_params_result {
 struct smtp_mail_params {
 	bool has_size;
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
-	bool is_utf8;	     /* SMTPUTF8 */
+	bool is_utf8;        /* SMTPUTF8 */
 };
 
 /*

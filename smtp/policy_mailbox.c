@@ -122,8 +122,8 @@ count_refusal(struct smtp_session *session, const struct smtp_address *address)
 static bool
 is_asked_for(struct smtp_session *session, const struct smtp_address *address)
 {
-	const char *check =
-	    vars_get(smtp_transaction_vars(session), "CHECKRECIPIENT");
+	const char *check = vars_get(
+	    smtp_transaction_vars(session), "CHECKRECIPIENT");
 
 	return (check == NULL || strcmp(check, "0") != 0) &&
 	    address->domain != NULL &&

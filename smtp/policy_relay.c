@@ -8,8 +8,8 @@ bool
 smtp_policy_relay(struct smtp_session *session,
     const struct smtp_address *address, bool *is_relayed_out)
 {
-	bool may_relay =
-	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT") != NULL;
+	bool may_relay = vars_get(smtp_transaction_vars(session),
+			     "RELAYCLIENT") != NULL;
 	struct error err;
 	int found;
 
@@ -22,8 +22,8 @@ smtp_policy_relay(struct smtp_session *session,
 		    session, 555, "5.1.3", "syntax error in address");
 		return false;
 	}
-	found =
-	    rcpthosts_match(session->config->rcpthosts, address->text, &err);
+	found = rcpthosts_match(
+	    session->config->rcpthosts, address->text, &err);
 	if (found == 1)
 		return true;
 	if (may_relay) {

@@ -10,18 +10,18 @@
 
 /* What is known of the session.  Texts of the peer are made safe here. */
 struct smtp_received {
-	const char *helo;	 /* "" when nothing was said */
+	const char *helo;        /* "" when nothing was said */
 	const char *remote_host; /* from tcpserver; NULL: "unknown" */
 	const char *remote_info; /* from tcpserver; NULL: none */
 	const char *remote_ip;
-	const char *by;		 /* our name */
+	const char *by;          /* our name */
 	const char *tls_version; /* NULL without TLS */
 	const char *tls_cipher;
 	int tls_bits;
 	bool is_lmtp;
 	bool is_extended; /* EHLO */
-	bool is_utf8;	  /* SMTPUTF8 at MAIL */
-	const char *id;	  /* which also is in the log */
+	bool is_utf8;     /* SMTPUTF8 at MAIL */
+	const char *id;   /* which also is in the log */
 	time_t when;
 };
 

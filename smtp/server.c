@@ -75,8 +75,8 @@ smtp_server_free(struct smtp_server **server_in)
 int
 smtp_server_reload(struct smtp_server *server, struct error *err)
 {
-	struct smtp_config *config =
-	    smtp_config_new(server->home, server->kind.has_tls_first, err);
+	struct smtp_config *config = smtp_config_new(
+	    server->home, server->kind.has_tls_first, err);
 	struct smtp_config *old;
 	struct sink_options options;
 

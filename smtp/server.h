@@ -16,7 +16,7 @@
 
 /* What the command line chose, for the life of the process. */
 struct smtp_kind {
-	bool is_lmtp;	    /* RFC 2033 */
+	bool is_lmtp;       /* RFC 2033 */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 };

@@ -52,8 +52,9 @@ smtp_reply_error(struct smtp_session *session, int code, const char *status,
 void
 smtp_session_lost(struct smtp_session *session, enum stream_result result)
 {
-	const char *where =
-	    session->transaction.is_open ? " inside a transaction" : "";
+	const char *where = session->transaction.is_open
+	    ? " inside a transaction"
+	    : "";
 
 	session->is_over = true;
 	switch (result) {

@@ -8,11 +8,11 @@
 
 /* Who talks to whom, as tcpserver's variables have it.  Texts are borrowed. */
 struct smtp_peer {
-	const char *remote_ip;	 /* "unknown" if it is */
+	const char *remote_ip;   /* "unknown" if it is */
 	const char *remote_host; /* NULL: not looked up */
 	const char *remote_info; /* NULL: not asked */
-	const char *local_ip;	 /* "" if unknown */
-	const char *local_host;	 /* NULL: the node's name */
+	const char *local_ip;    /* "" if unknown */
+	const char *local_host;  /* NULL: the node's name */
 };
 
 /*

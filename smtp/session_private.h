@@ -47,7 +47,7 @@ struct smtp_recipient {
 
 /* From MAIL to the end of DATA; zeroed in between. */
 struct smtp_transaction {
-	bool is_open;	/* MAIL was accepted */
+	bool is_open;   /* MAIL was accepted */
 	bool has_chunk; /* BDAT has begun */
 	bool is_utf8;
 	struct arena arena; /* for all texts */

@@ -85,8 +85,8 @@ smtp_transaction_add(
 		.is_relayed = is_relayed,
 	};
 	transaction->recipient_count++;
-	transaction->recipient_bytes +=
-	    strlen(address) + 1 + 2 * sizeof(*transaction->recipients);
+	transaction->recipient_bytes += strlen(address) + 1 +
+	    2 * sizeof(*transaction->recipients);
 }
 
 int

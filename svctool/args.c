@@ -14,8 +14,8 @@
 void
 arg_list_add(struct arg_list *list, const char *text, size_t length)
 {
-	list->items = xrealloc(list->items,
-	    (list->count + 1) * sizeof(*list->items));
+	list->items = xrealloc(
+	    list->items, (list->count + 1) * sizeof(*list->items));
 	list->items[list->count++] = xstrndup(text, length);
 }
 
@@ -99,15 +99,15 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
 			return error_set(err, "unknown option '%s'", argv[i]);
 		if (row->kind == ARG_FLAG) {
 			if (name[length] == '=')
-				return error_set(err, "--%s takes no value",
-				    row->name);
+				return error_set(
+				    err, "--%s takes no value", row->name);
 			*(bool *)row->value = true;
 			continue;
 		}
 		if (name[length] != '=' && i + 1 == argc)
 			return error_set(err, "--%s needs a value", row->name);
-		if (take_value(row, name[length] == '=' ? name + length + 1
-							: argv[++i],
+		if (take_value(row,
+			name[length] == '=' ? name + length + 1 : argv[++i],
 			err) == -1)
 			return -1;
 	}
@@ -115,8 +115,8 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
 }
 
 int
-args_parse_options(const struct arg_row *rows, int argc, char **argv,
-    struct error *err)
+args_parse_options(
+    const struct arg_row *rows, int argc, char **argv, struct error *err)
 {
 	int words;
 

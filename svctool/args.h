@@ -14,10 +14,10 @@ struct arg_list {
 };
 
 enum arg_kind {
-	ARG_FLAG,  /* value: bool * */
-	ARG_TEXT,  /* value: const char **, borrowed from argv */
+	ARG_FLAG,   /* value: bool * */
+	ARG_TEXT,   /* value: const char **, borrowed from argv */
 	ARG_NUMBER, /* value: unsigned * */
-	ARG_LIST   /* value: struct arg_list *, released by the caller */
+	ARG_LIST    /* value: struct arg_list *, released by the caller */
 };
 
 /* A row of a command's table, which ends with a row whose name is NULL. */
@@ -37,8 +37,8 @@ int args_parse(const struct arg_row *rows, int argc, char **argv,
     int *words_out, struct error *err);
 
 /* The same for a command that takes no words. */
-int args_parse_options(const struct arg_row *rows, int argc, char **argv,
-    struct error *err);
+int args_parse_options(
+    const struct arg_row *rows, int argc, char **argv, struct error *err);
 
 void arg_list_add(struct arg_list *list, const char *text, size_t length);
 void arg_list_release(struct arg_list *list);

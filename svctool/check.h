@@ -17,8 +17,8 @@ struct check {
 enum check_level { CHECK_ERROR, CHECK_WARNING };
 
 /* Prints and counts one finding. */
-void check_find(struct check *check, enum check_level level,
-    const char *format, ...) __attribute__((format(printf, 3, 4)));
+void check_find(struct check *check, enum check_level level, const char *format,
+    ...) __attribute__((format(printf, 3, 4)));
 
 void check_settings(struct check *check); /* values and unknown files */
 void check_owners(struct check *check);   /* permissions and owners */

@@ -53,8 +53,8 @@ check_compiled(struct check *check)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *source = xasprintf("%s/%s", rows[i].folder,
-		    rows[i].source);
+		char *source = xasprintf(
+		    "%s/%s", rows[i].folder, rows[i].source);
 		char *cdb = xasprintf("%s/%s", rows[i].folder, rows[i].cdb);
 
 		check_pair(check, source, cdb, rows[i].remedy);

@@ -21,8 +21,9 @@ check_path(struct check *check, const char *path, enum make_owner owner,
 	struct error err;
 
 	if (lstat(path, &st) == -1) {
-		check_find(check, CHECK_ERROR, "%s: %s: 'svctool init' makes "
-					       "it",
+		check_find(check, CHECK_ERROR,
+		    "%s: %s: 'svctool init' makes "
+		    "it",
 		    path, strerror(errno));
 		return;
 	}
@@ -44,8 +45,7 @@ check_path(struct check *check, const char *path, enum make_owner owner,
 		check_find(check, CHECK_ERROR,
 		    "%s: it belongs to uid %lu, and should to uid %lu (%s): "
 		    "chown %lu '%s'",
-		    path, (unsigned long)st.st_uid,
-		    (unsigned long)identity.uid,
+		    path, (unsigned long)st.st_uid, (unsigned long)identity.uid,
 		    geteuid() == 0 ? identity.name : "you",
 		    (unsigned long)identity.uid, path);
 }
@@ -66,8 +66,8 @@ check_services_files(struct check *check)
 			"/variables" };
 
 		for (size_t j = 0; j < sizeof(parts) / sizeof(parts[0]); j++) {
-			char *path = xasprintf("%s/%s%s", home->service, name,
-			    parts[j]);
+			char *path = xasprintf(
+			    "%s/%s%s", home->service, name, parts[j]);
 
 			check_path(check, path, MAKE_OURS, 0022);
 			free(path);

@@ -70,8 +70,7 @@ check_queue(struct check *check, const char *name)
 	if (queue == NULL)
 		check_find(check, CHECK_ERROR, "%s: svctool queue fix %s",
 		    err.text, name);
-	for (unsigned i = 0; queue != NULL && left > 0 && i < queue->split;
-	     i++)
+	for (unsigned i = 0; queue != NULL && left > 0 && i < queue->split; i++)
 		left -= check_folder(check, queue, i, left);
 	if (queue != NULL)
 		queue_dir_close(&queue);
@@ -84,13 +83,13 @@ check_collection(struct check *check)
 {
 	const struct home *home = check->node->home;
 	struct error err;
-	struct settings *settings =
-	    settings_load(home->control, "qmail-smtpd", NULL, &err);
+	struct settings *settings = settings_load(
+	    home->control, "qmail-smtpd", NULL, &err);
 
 	if (settings == NULL)
 		return; /* check_settings says why */
-	for (uint64_t i = 0;
-	     i < settings_number(settings, SETTING_queue_count); i++) {
+	for (uint64_t i = 0; i < settings_number(settings, SETTING_queue_count);
+	     i++) {
 		const char *base = settings_text(settings, SETTING_queue_base);
 		uint64_t number = i +
 		    settings_number(settings, SETTING_queue_start);

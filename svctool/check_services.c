@@ -11,8 +11,8 @@
 static void
 check_run(struct check *check, const char *name, const char *part)
 {
-	char *path = xasprintf("%s/%s/%s", check->node->home->service, name,
-	    part);
+	char *path = xasprintf(
+	    "%s/%s/%s", check->node->home->service, name, part);
 
 	if (access(path, X_OK) == -1)
 		check_find(check, CHECK_ERROR,
@@ -32,8 +32,8 @@ check_ports(struct check *check, const struct arg_list *services)
 
 		if (!node_is_listener(services->items[i]))
 			continue;
-		if (ready_listen_address(check->node, services->items[i], &a,
-			&err) == -1) {
+		if (ready_listen_address(
+			check->node, services->items[i], &a, &err) == -1) {
 			check_find(check, CHECK_ERROR, "%s", err.text);
 			continue;
 		}
@@ -70,8 +70,8 @@ check_services(struct check *check)
 		check_run(check, services.items[i], "log/run");
 	}
 	for (size_t i = 0; i < queues.count; i++) {
-		char *path = xasprintf("%s/%s", check->node->home->service,
-		    queues.items[i]);
+		char *path = xasprintf(
+		    "%s/%s", check->node->home->service, queues.items[i]);
 
 		if (access(path, F_OK) == -1)
 			check_find(check, CHECK_ERROR,

@@ -67,11 +67,10 @@ check_settings(struct check *check)
 	if (node_queues(check->node, &queues, &err) == -1)
 		check_find(check, CHECK_ERROR, "%s", err.text);
 	for (size_t i = 0; i < queues.count; i++) {
-		struct load load = { .check = check,
-			.said = &general.reasons };
+		struct load load = { .check = check, .said = &general.reasons };
 
-		settings = settings_load_all(control, queues.items[i], report,
-		    &load);
+		settings = settings_load_all(
+		    control, queues.items[i], report, &load);
 		settings_free(&settings);
 		arg_list_release(&load.reasons);
 	}

@@ -8,8 +8,7 @@
 #include "svctool/svctool.h"
 
 void
-check_find(struct check *check, enum check_level level, const char *format,
-    ...)
+check_find(struct check *check, enum check_level level, const char *format, ...)
 {
 	va_list arguments;
 
@@ -50,8 +49,8 @@ cmd_check(int argc, char **argv)
 	else {
 		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 			parts[i](&check);
-		printf("checked %s: %u errors, %u warnings\n",
-		    node->home->root, check.errors, check.warnings);
+		printf("checked %s: %u errors, %u warnings\n", node->home->root,
+		    check.errors, check.warnings);
 		code = check.errors == 0 ? EXIT_FINE : EXIT_TROUBLE;
 	}
 	node_free(&node);

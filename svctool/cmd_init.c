@@ -43,8 +43,8 @@ default_me(const struct arg_list *domains)
 
 /* Root's node needs its users; says what is missing. */
 static int
-prepare_users(const struct init_options *options, struct maker *maker,
-    struct error *err)
+prepare_users(
+    const struct init_options *options, struct maker *maker, struct error *err)
 {
 	int missing;
 
@@ -75,8 +75,8 @@ prepare_users(const struct init_options *options, struct maker *maker,
 }
 
 static int
-make_listeners(struct maker *maker, const struct init_options *options,
-    struct error *err)
+make_listeners(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	const struct {
 		enum listener_kind kind;
@@ -94,16 +94,16 @@ make_listeners(struct maker *maker, const struct init_options *options,
 
 			if (port_parse(rows[i].ports->items[j],
 				options->address, &address, err) == -1 ||
-			    service_make_listener(maker, rows[i].kind,
-				&address, err) == -1)
+			    service_make_listener(
+				maker, rows[i].kind, &address, err) == -1)
 				return -1;
 		}
 	return 0;
 }
 
 static int
-make_node(struct maker *maker, const struct init_options *options,
-    struct error *err)
+make_node(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	if (init_folders(maker, err) == -1 ||
 	    init_control(maker, options, err) == -1 ||
@@ -137,13 +137,12 @@ release_options(struct init_options *options)
 
 /* Options to values; -1 with the reason is a usage error. */
 static int
-complete_options(struct init_options *options, const char *me,
-    struct error *err)
+complete_options(
+    struct init_options *options, const char *me, struct error *err)
 {
 	if (options->queues == 0 || options->queues > QUEUES_MAX)
 		return error_set(err, "--queues is 1 to %d", QUEUES_MAX);
-	options->me = me != NULL ? xstrdup(me)
-				 : default_me(&options->domains);
+	options->me = me != NULL ? xstrdup(me) : default_me(&options->domains);
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count ==
 	    0)
@@ -195,8 +194,7 @@ cmd_init(int argc, char **argv)
 		else
 			printf("the node is at %s%s; start it with: svctool "
 			       "start --home %s\n",
-			    node->destdir, node->home->root,
-			    node->home->root);
+			    node->destdir, node->home->root, node->home->root);
 	}
 	node_free(&node);
 	release_options(&options);

@@ -38,8 +38,7 @@ cmd_queue(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(const struct node *node, const char *queue,
-		    const struct queue_op_options *options,
-		    struct error *err);
+		    const struct queue_op_options *options, struct error *err);
 	} ops[] = {
 		{ "add", queue_add },
 		{ "remove", queue_remove },

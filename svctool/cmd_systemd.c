@@ -15,16 +15,16 @@ write_unit(struct maker *maker, const char *name, const struct buf *text,
     struct error *err)
 {
 	char *path = xasprintf("/etc/systemd/system/%s", name);
-	int result = make_file_again(maker, path, text->data, 0644, MAKE_OURS,
-	    err);
+	int result = make_file_again(
+	    maker, path, text->data, 0644, MAKE_OURS, err);
 
 	free(path);
 	return result;
 }
 
 static int
-write_service(struct maker *maker, const struct node *source,
-    const char *name, struct error *err)
+write_service(struct maker *maker, const struct node *source, const char *name,
+    struct error *err)
 {
 	char *unit = xasprintf("mqmail-%s.service", name);
 	char *folder = xasprintf("%s/%s", source->home->service, name);
@@ -32,8 +32,7 @@ write_service(struct maker *maker, const struct node *source,
 	int result;
 
 	buf_init(&text);
-	systemd_unit_service(&text, name, folder,
-	    ready_is_queue(source, name));
+	systemd_unit_service(&text, name, folder, ready_is_queue(source, name));
 	result = write_unit(maker, unit, &text, err);
 	buf_release(&text);
 	free(folder);
@@ -51,12 +50,12 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 
 	buf_init(&target);
 	if (result == 0)
-		result = make_folder(maker, "/etc/systemd/system", 0755,
-		    MAKE_OURS, err);
+		result = make_folder(
+		    maker, "/etc/systemd/system", 0755, MAKE_OURS, err);
 	for (size_t i = 0; result == 0 && i < services.count; i++)
 		if (!ready_is_down(source, services.items[i]))
-			result = write_service(maker, source,
-			    services.items[i], err);
+			result = write_service(
+			    maker, source, services.items[i], err);
 	systemd_unit_target(&target);
 	if (result == 0)
 		result = write_unit(maker, "mqmail.target", &target, err);
@@ -91,7 +90,7 @@ cmd_systemd(int argc, char **argv)
 		installed = node_new(home, NULL, &err);
 	maker.node = target;
 	source = target != NULL && node_exists(target, &err) ? target
-							      : installed;
+							     : installed;
 	if (source == NULL || !node_exists(source, &err) ||
 	    write_units(&maker, source, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);

@@ -22,16 +22,16 @@ struct init_options {
 
 /* Each gives 0 or -1. */
 int init_folders(struct maker *maker, struct error *err);
-int init_control(struct maker *maker, const struct init_options *options,
-    struct error *err);
+int init_control(
+    struct maker *maker, const struct init_options *options, struct error *err);
 /* A self-signed certificate, unless there is one. */
-int init_tls(struct maker *maker, const struct init_options *options,
-    struct error *err);
+int init_tls(
+    struct maker *maker, const struct init_options *options, struct error *err);
 /* control/tcp.smtp and its cdb. */
-int init_rules(struct maker *maker, const struct init_options *options,
-    struct error *err);
+int init_rules(
+    struct maker *maker, const struct init_options *options, struct error *err);
 /* The virtual domains that do not exist yet. */
-int init_domains(struct maker *maker, const struct init_options *options,
-    struct error *err);
+int init_domains(
+    struct maker *maker, const struct init_options *options, struct error *err);
 
 #endif

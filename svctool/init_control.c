@@ -79,12 +79,13 @@ compile_assign(struct maker *maker, struct error *err)
 }
 
 int
-init_control(struct maker *maker, const struct init_options *options,
-    struct error *err)
+init_control(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	const struct home *home = maker->node->home;
-	const char *domain =
-	    options->domains.count > 0 ? options->domains.items[0] : NULL;
+	const char *domain = options->domains.count > 0
+	    ? options->domains.items[0]
+	    : NULL;
 	char queues[16];
 	/*
 	 * Mail of our own (bounces, postmaster without a domain) goes to the

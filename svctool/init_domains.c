@@ -8,8 +8,8 @@
 #include "svctool/spawn.h"
 
 int
-init_domains(struct maker *maker, const struct init_options *options,
-    struct error *err)
+init_domains(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	const struct node *node = maker->node;
 	char *program = xasprintf("%s/vadddomain", node->programs);
@@ -21,8 +21,8 @@ init_domains(struct maker *maker, const struct init_options *options,
 		    "installed node with vadddomain");
 	for (size_t i = 0; result == 0 && i < options->domains.count; i++) {
 		const char *domain = options->domains.items[i];
-		char *folder = node_path(node, "%s/%s", node->home->domains,
-		    domain);
+		char *folder = node_path(
+		    node, "%s/%s", node->home->domains, domain);
 		const char *argv[] = { program, "-n", domain, NULL };
 
 		if (access(folder, F_OK) == 0)

@@ -33,8 +33,8 @@ compile(struct maker *maker, const char *source, struct error *err)
 }
 
 int
-init_rules(struct maker *maker, const struct init_options *options,
-    struct error *err)
+init_rules(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	char *path = xasprintf("%s/tcp.smtp", maker->node->home->control);
 	char *real = node_path(maker->node, "%s", path);

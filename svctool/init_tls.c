@@ -39,8 +39,7 @@ set_readers(const struct maker *maker, const char *path, struct error *err)
 
 /* Runs openssl; key and certificate end up behind what pem holds. */
 static int
-generate(const char *me, const char *folder, struct buf *pem,
-    struct error *err)
+generate(const char *me, const char *folder, struct buf *pem, struct error *err)
 {
 	char *key = xasprintf("%s/.key.%ld", folder, (long)getpid());
 	char *cert = xasprintf("%s/.cert.%ld", folder, (long)getpid());
@@ -49,17 +48,18 @@ generate(const char *me, const char *folder, struct buf *pem,
 	char *names = xasprintf("subjectAltName=DNS:%s", me);
 	const char *make_key[] = { "openssl", "genpkey", "-algorithm", "EC",
 		"-pkeyopt", "ec_paramgen_curve:P-256", "-out", key, NULL };
-	const char *make_cert[] = { "openssl", "req", "-new", "-x509",
-		"-batch", "-days", "1095", "-subj", subject, "-addext", names,
-		"-key", key, "-out", cert, NULL };
+	const char *make_cert[] = { "openssl", "req", "-new", "-x509", "-batch",
+		"-days", "1095", "-subj", subject, "-addext", names, "-key",
+		key, "-out", cert, NULL };
 	mode_t old = umask(077);
 	int result = spawn_wait(make_key, err);
 
 	if (result == 0)
 		result = spawn_wait(make_cert, err);
 	umask(old);
-	if (result == 0 && (file_read(key, PEM_MAX, pem, err) != 1 ||
-			       file_read(cert, PEM_MAX, pem, err) != 1))
+	if (result == 0 &&
+	    (file_read(key, PEM_MAX, pem, err) != 1 ||
+		file_read(cert, PEM_MAX, pem, err) != 1))
 		result = -1;
 	unlink(key);
 	unlink(cert);
@@ -71,8 +71,8 @@ generate(const char *me, const char *folder, struct buf *pem,
 }
 
 int
-init_tls(struct maker *maker, const struct init_options *options,
-    struct error *err)
+init_tls(
+    struct maker *maker, const struct init_options *options, struct error *err)
 {
 	char *folder = node_path(maker->node, "%s", maker->node->home->tls);
 	char *path = xasprintf("%s/servercert.pem", folder);
@@ -90,8 +90,8 @@ init_tls(struct maker *maker, const struct init_options *options,
 	if (result == 0)
 		result = set_readers(maker, path, err);
 	if (result == 0) {
-		make_say("made", "%s (self-signed, for %s, three years)",
-		    path, options->me);
+		make_say("made", "%s (self-signed, for %s, three years)", path,
+		    options->me);
 		maker->made++;
 	} else
 		error_context(err, "cannot make the certificate '%s'", path);

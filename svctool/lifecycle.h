@@ -10,14 +10,14 @@
  * Starts svscan, unless it runs, and waits until every service is ready.  What
  * an earlier, broken run left is stopped first.  0 or -1.
  */
-int lifecycle_start(const struct node *node, unsigned timeout_s,
-    struct error *err);
+int lifecycle_start(
+    const struct node *node, unsigned timeout_s, struct error *err);
 
 /*
  * Tells every service to end and waits until no process of the node is left;
  * after timeout_s those that remain are killed.  0, also when nothing ran; -1.
  */
-int lifecycle_stop(const struct node *node, unsigned timeout_s,
-    struct error *err);
+int lifecycle_stop(
+    const struct node *node, unsigned timeout_s, struct error *err);
 
 #endif

@@ -49,9 +49,8 @@ usage(const char *name)
 int
 main(int argc, char **argv)
 {
-	for (size_t i = 0; argc > 1 &&
-	    i < sizeof(commands) / sizeof(commands[0]);
-	    i++) {
+	for (size_t i = 0;
+	     argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		int code;
 
 		if (strcmp(argv[1], commands[i].name) != 0)

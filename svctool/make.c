@@ -54,8 +54,8 @@ make_folder(struct maker *maker, const char *path, mode_t mode,
 
 	if (stat(real, &st) == 0) {
 		if (!S_ISDIR(st.st_mode)) {
-			error_set(err, "'%s' is not a folder: move it away",
-			    real);
+			error_set(
+			    err, "'%s' is not a folder: move it away", real);
 			goto out;
 		}
 		maker->kept++;
@@ -80,8 +80,8 @@ out:
 }
 
 int
-make_file(struct maker *maker, const char *path, const char *text,
-    mode_t mode, enum make_owner owner, struct error *err)
+make_file(struct maker *maker, const char *path, const char *text, mode_t mode,
+    enum make_owner owner, struct error *err)
 {
 	char *real = node_path(maker->node, "%s", path);
 	int result = -1;

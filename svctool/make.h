@@ -24,8 +24,8 @@ enum make_owner {
 
 struct maker {
 	const struct node *node;
-	unsigned made; /* steps that changed something */
-	unsigned kept; /* steps that found it there */
+	unsigned made;  /* steps that changed something */
+	unsigned kept;  /* steps that found it there */
 	bool has_users; /* owners can be set: root, users exist */
 	bool is_quiet;  /* parts of something that is said as a whole */
 };

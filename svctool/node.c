@@ -28,8 +28,9 @@ read_variable(const char *path)
 	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1) {
 		size_t length = strcspn(buf.data, "\n");
 
-		while (length > 0 && (buf.data[length - 1] == ' ' ||
-					 buf.data[length - 1] == '\t'))
+		while (length > 0 &&
+		    (buf.data[length - 1] == ' ' ||
+			buf.data[length - 1] == '\t'))
 			length--;
 		value = xstrndup(buf.data, length);
 	}
@@ -77,8 +78,8 @@ node_new(const char *home_root, const char *destdir, struct error *err)
 		node->destdir = realpath(destdir, NULL);
 	}
 	if (node->destdir == NULL) {
-		error_sys(err, "cannot find the folder '%s' of --destdir",
-		    destdir);
+		error_sys(
+		    err, "cannot find the folder '%s' of --destdir", destdir);
 		node_free(&node);
 		return NULL;
 	}
@@ -141,8 +142,10 @@ node_is_ours(const struct node *node, struct error *err)
 	if (stat(root, &st) == -1)
 		error_sys(err, "cannot look at '%s'", root);
 	else if (geteuid() != 0 && geteuid() != st.st_uid)
-		error_set(err, "'%s' belongs to user %lu: run this as that "
-		    "user, or as root", root, (unsigned long)st.st_uid);
+		error_set(err,
+		    "'%s' belongs to user %lu: run this as that "
+		    "user, or as root",
+		    root, (unsigned long)st.st_uid);
 	else
 		is_ours = true;
 	free(root);
@@ -174,8 +177,8 @@ list_folders(const char *folder, struct arg_list *names, struct error *err)
 			continue;
 		path = xasprintf("%s/%s", folder, entry->d_name);
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			arg_list_add(names, entry->d_name,
-			    strlen(entry->d_name));
+			arg_list_add(
+			    names, entry->d_name, strlen(entry->d_name));
 		free(path);
 	}
 	closedir(dir);
@@ -186,8 +189,8 @@ list_folders(const char *folder, struct arg_list *names, struct error *err)
 }
 
 int
-node_services(const struct node *node, struct arg_list *names_out,
-    struct error *err)
+node_services(
+    const struct node *node, struct arg_list *names_out, struct error *err)
 {
 	char *path = node_path(node, "%s", node->home->service);
 	int result = list_folders(path, names_out, err);
@@ -197,8 +200,8 @@ node_services(const struct node *node, struct arg_list *names_out,
 }
 
 int
-node_queues(const struct node *node, struct arg_list *names_out,
-    struct error *err)
+node_queues(
+    const struct node *node, struct arg_list *names_out, struct error *err)
 {
 	char *path = node_path(node, "%s", node->home->queue);
 	int result = list_folders(path, names_out, err);
@@ -210,8 +213,8 @@ node_queues(const struct node *node, struct arg_list *names_out,
 char *
 node_variable(const struct node *node, const char *service, const char *name)
 {
-	char *path = node_path(node, "%s/%s/variables/%s",
-	    node->home->service, service, name);
+	char *path = node_path(
+	    node, "%s/%s/variables/%s", node->home->service, service, name);
 	char *value = read_variable(path);
 
 	free(path);

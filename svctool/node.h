@@ -14,10 +14,10 @@
 #include "svctool/args.h"
 
 struct node {
-	struct home *home;  /* paths as the node's programs see them */
-	char *destdir;      /* node_path() puts it in front; "" mostly */
-	char *programs;     /* the folder of svctool's companions */
-	char *global_vars;  /* environment of every service, a folder */
+	struct home *home; /* paths as the node's programs see them */
+	char *destdir;     /* node_path() puts it in front; "" mostly */
+	char *programs;    /* the folder of svctool's companions */
+	char *global_vars; /* environment of every service, a folder */
 };
 
 /*
@@ -26,8 +26,8 @@ struct node {
  * MQMAIL_HOME, in the environment, so that the programs that svctool runs see
  * the same node.  NULL with the reason.
  */
-struct node *node_new(const char *home_root, const char *destdir,
-    struct error *err);
+struct node *node_new(
+    const char *home_root, const char *destdir, struct error *err);
 void node_free(struct node **node);
 
 /* Where svctool itself finds a path of the node.  The caller frees. */
@@ -47,14 +47,14 @@ bool node_is_ours(const struct node *node, struct error *err);
  * Names of the services, or of the queues, sorted as people count (queue2
  * before queue10).  A node without the folder has none.  0 or -1.
  */
-int node_services(const struct node *node, struct arg_list *names_out,
-    struct error *err);
-int node_queues(const struct node *node, struct arg_list *names_out,
-    struct error *err);
+int node_services(
+    const struct node *node, struct arg_list *names_out, struct error *err);
+int node_queues(
+    const struct node *node, struct arg_list *names_out, struct error *err);
 
 /* One variable of a service, or "" when there is none; the caller frees. */
-char *node_variable(const struct node *node, const char *service,
-    const char *name);
+char *node_variable(
+    const struct node *node, const char *service, const char *name);
 
 /* Is it a listener, as its name says (qmail-smtpd.25)? */
 bool node_is_listener(const char *service);

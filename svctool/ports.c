@@ -61,12 +61,12 @@ port_parse(const char *text, const char *standard_ip,
 		    text);
 	if (length >= sizeof(address_out->ip))
 		return error_set(err, "the address of '%s' is too long", text);
-	snprintf(address_out->ip, sizeof(address_out->ip), "%.*s",
-	    (int)length, ip);
+	snprintf(
+	    address_out->ip, sizeof(address_out->ip), "%.*s", (int)length, ip);
 	address_out->port = (uint16_t)port;
 	if (fill(address_out, &unused) == 0)
-		return error_set(err, "'%s' is not an IP address",
-		    address_out->ip);
+		return error_set(
+		    err, "'%s' is not an IP address", address_out->ip);
 	return 0;
 }
 
@@ -126,11 +126,11 @@ port_is_listening(const struct port_address *address)
 		uint32_t word;
 
 		memcpy(&word, (const char *)words + i * 4, 4);
-		length += (size_t)snprintf(wanted + length,
-		    sizeof(wanted) - length, "%08X", word);
+		length += (size_t)snprintf(
+		    wanted + length, sizeof(wanted) - length, "%08X", word);
 	}
-	snprintf(wanted + length, sizeof(wanted) - length, ":%04X ",
-	    address->port);
+	snprintf(
+	    wanted + length, sizeof(wanted) - length, ":%04X ", address->port);
 	while (file != NULL && !is_found &&
 	    fgets(line, sizeof(line), file) != NULL) {
 		const char *local = strchr(line, ':');

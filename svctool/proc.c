@@ -151,8 +151,7 @@ visit_node(const struct proc *proc, void *context)
 }
 
 int
-proc_find_node(const char *root, struct proc_list *list_out,
-    struct error *err)
+proc_find_node(const char *root, struct proc_list *list_out, struct error *err)
 {
 	struct node_search search = { .list = list_out };
 

@@ -27,8 +27,8 @@ struct proc_list {
  * MQMAIL_HOME.  Processes of other users that we may not look into are not
  * seen.  The caller releases the list.
  */
-int proc_find_node(const char *root, struct proc_list *list_out,
-    struct error *err);
+int proc_find_node(
+    const char *root, struct proc_list *list_out, struct error *err);
 void proc_list_release(struct proc_list *list);
 
 /* The svscan that serves this folder; 0: none. */

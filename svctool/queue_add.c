@@ -67,8 +67,7 @@ queue_repair(const struct node *node, const char *name,
 	if (was_up &&
 	    (supervise_send(folder, "u", err) == -1 ||
 		(result == 0 &&
-		    queue_wait_up(node, name, options->timeout_s, err) ==
-			-1)))
+		    queue_wait_up(node, name, options->timeout_s, err) == -1)))
 		result = -1;
 	free(fix);
 	free(queue);

@@ -21,15 +21,15 @@ int
 queue_count_read(const struct node *node,
     struct queue_collection *collection_out, struct error *err)
 {
-	struct settings *settings = settings_load(node->home->control,
-	    "qmail-smtpd", NULL, err);
+	struct settings *settings = settings_load(
+	    node->home->control, "qmail-smtpd", NULL, err);
 
 	if (settings == NULL)
 		return -1;
-	collection_out->start =
-	    (unsigned)settings_number(settings, SETTING_queue_start);
-	collection_out->count =
-	    (unsigned)settings_number(settings, SETTING_queue_count);
+	collection_out->start = (unsigned)settings_number(
+	    settings, SETTING_queue_start);
+	collection_out->count = (unsigned)settings_number(
+	    settings, SETTING_queue_count);
 	settings_free(&settings);
 	return 0;
 }

@@ -18,8 +18,8 @@ int queue_count_read(const struct node *node,
 /*
  * Writes the count and tells the listeners and queues by HUP.  0 or -1.
  */
-int queue_count_write(const struct node *node, unsigned count,
-    struct error *err);
+int queue_count_write(
+    const struct node *node, unsigned count, struct error *err);
 
 /*
  * The number of a queue of the collection's form ("queue3" is 3); 0 for

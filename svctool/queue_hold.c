@@ -42,8 +42,8 @@ static int
 wanted(const struct node *node, const char *name, bool *local_out,
     bool *remote_out, struct error *err)
 {
-	struct settings *settings = settings_load(node->home->control,
-	    "qmail-send", name, err);
+	struct settings *settings = settings_load(
+	    node->home->control, "qmail-send", name, err);
 
 	if (settings == NULL)
 		return -1;

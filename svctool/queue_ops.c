@@ -65,14 +65,13 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 
 	if (proc_find_svscan(node->home->service) == 0) {
-		make_say("note", "the node is not running, so %s is not",
-		    name);
+		make_say("note", "the node is not running, so %s is not", name);
 		return 0;
 	}
 	while (!ready_service(node, name, err)) {
 		if (clock_ms() >= deadline)
-			return error_context(err, "%s is not ready after %u s",
-			    name, timeout_s);
+			return error_context(
+			    err, "%s is not ready after %u s", name, timeout_s);
 		poll(NULL, 0, LOOK_AGAIN_MS);
 	}
 	make_say("up", "%s", name);
@@ -84,8 +83,8 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
  * (or NULL); -1 in it when it cannot be read.
  */
 static void
-count_files(const char *folder, const char *except, long *count,
-    struct error *err)
+count_files(
+    const char *folder, const char *except, long *count, struct error *err)
 {
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
@@ -99,8 +98,8 @@ count_files(const char *folder, const char *except, long *count,
 
 		if (entry->d_name[0] == '.')
 			continue;
-		other = xasprintf("%s/%s", except != NULL ? except : "",
-		    entry->d_name);
+		other = xasprintf(
+		    "%s/%s", except != NULL ? except : "", entry->d_name);
 		*count += except == NULL || access(other, F_OK) == -1;
 		free(other);
 	}

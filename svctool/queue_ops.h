@@ -30,8 +30,8 @@ int queue_repair(const struct node *node, const char *name,
     const struct queue_op_options *options, struct error *err);
 
 /* Is there such a queue?  0, or -1 with the reason. */
-int queue_must_exist(const struct node *node, const char *name,
-    struct error *err);
+int queue_must_exist(
+    const struct node *node, const char *name, struct error *err);
 
 /* Stops the queue's service and waits until nothing owns the queue. */
 int queue_stop(const struct node *node, const char *name, unsigned timeout_s,
@@ -41,14 +41,14 @@ int queue_stop(const struct node *node, const char *name, unsigned timeout_s,
  * Waits until the queue is up; only where svscan runs, which starts a new
  * service within five seconds.
  */
-int queue_wait_up(const struct node *node, const char *name,
-    unsigned timeout_s, struct error *err);
+int queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err);
 
 /*
  * Messages queued or preprocessed (states S4 and S5 of docs/queue.md); -1 when
  * they cannot be counted.
  */
-long queue_messages(const struct node *node, const char *name,
-    struct error *err);
+long queue_messages(
+    const struct node *node, const char *name, struct error *err);
 
 #endif

@@ -90,8 +90,7 @@ remove_service(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
 	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	char *hidden = node_path(node, "%s/.old-%s", node->home->service,
-	    name);
+	char *hidden = node_path(node, "%s/.old-%s", node->home->service, name);
 	char *log = xasprintf("%s/log", hidden);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 	int result = -1;
@@ -191,10 +190,9 @@ queue_remove(const struct node *node, const char *name,
 		    "first",
 		    last);
 	if (is_counted && collection.count == 1)
-		return error_set(err,
-		    "queue%u is the only queue: nothing is removed", last);
-	if (!is_delivering(node, name) &&
-	    must_be_empty(node, name, err) == -1)
+		return error_set(
+		    err, "queue%u is the only queue: nothing is removed", last);
+	if (!is_delivering(node, name) && must_be_empty(node, name, err) == -1)
 		return -1;
 	if (is_counted &&
 	    queue_count_write(node, collection.count - 1, err) == -1)

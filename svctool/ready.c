@@ -36,8 +36,8 @@ ready_listen_address(const struct node *node, const char *name,
 	int result = port_parse(listen, "0.0.0.0", address_out, err);
 
 	if (result == -1)
-		error_context(err, "%s/%s/variables/LISTEN",
-		    node->home->service, name);
+		error_context(
+		    err, "%s/%s/variables/LISTEN", node->home->service, name);
 	free(listen);
 	return result;
 }
@@ -62,8 +62,7 @@ has_process(const struct node *node, const char *name, struct error *err)
 }
 
 static bool
-listener_is_ready(const struct node *node, const char *name,
-    struct error *err)
+listener_is_ready(const struct node *node, const char *name, struct error *err)
 {
 	struct port_address address;
 
@@ -71,8 +70,8 @@ listener_is_ready(const struct node *node, const char *name,
 		return false;
 	if (port_is_listening(&address))
 		return true;
-	error_set(err, "nobody listens on %s port %u", address.ip,
-	    address.port);
+	error_set(
+	    err, "nobody listens on %s port %u", address.ip, address.port);
 	return false;
 }
 
@@ -88,8 +87,8 @@ queue_is_ready(const struct node *node, const char *name, struct error *err)
 	if (found == 0)
 		error_set(err, "the queue has never run");
 	else if (found == 1 && !is_ready)
-		error_set(err, "the queue is %s",
-		    health_state_name(health.state));
+		error_set(
+		    err, "the queue is %s", health_state_name(health.state));
 	free(queue_dir);
 	return is_ready;
 }

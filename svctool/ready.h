@@ -11,11 +11,12 @@
 
 /*
  * A queue is ready when its qmail-send takes mail, a listener when somebody
- * listens on its port, anything else when supervise has a process for it.  A service with
- * a file "down" need not be.  When false, err says what is missing.
+ * listens on its port, anything else when supervise has a process for it.  A
+ * service with a file "down" need not be.  When false, err says what is
+ * missing.
  */
-bool ready_service(const struct node *node, const char *name,
-    struct error *err);
+bool ready_service(
+    const struct node *node, const char *name, struct error *err);
 
 /* Is it meant to stay down (there is a file "down")? */
 bool ready_is_down(const struct node *node, const char *name);

@@ -22,10 +22,10 @@ judge_service(const struct node *node, struct report_service *service)
 
 	service->is_off = ready_is_down(node, service->name);
 	service->is_ready = ready_service(node, service->name, &err);
-	service->is_fine = service->is_off ||
-	    (is_running && service->is_ready);
+	service->is_fine = service->is_off || (is_running && service->is_ready);
 	if (!is_running && service->is_ready && !service->is_off)
-		error_set(&err, "it is down, but somebody else listens on its port");
+		error_set(
+		    &err, "it is down, but somebody else listens on its port");
 	service->problem = xstrdup(service->is_fine ? "" : err.text);
 }
 
@@ -52,8 +52,8 @@ collect_service(const struct node *node, const char *name,
 }
 
 static void
-collect_queue(const struct node *node, const char *name,
-    struct report_queue *queue)
+collect_queue(
+    const struct node *node, const char *name, struct report_queue *queue)
 {
 	char *folder = node_path(node, "%s/%s", node->home->queue, name);
 	struct error err = { .text = "" };
@@ -66,14 +66,13 @@ collect_queue(const struct node *node, const char *name,
 		memset(&queue->health, 0, sizeof(queue->health));
 	queue->problem = xstrdup(err.text);
 	queue->is_fine = queue->health.state == HEALTH_UP ||
-	    queue->health.state == HEALTH_STARTING ||
-	    ready_is_down(node, name);
+	    queue->health.state == HEALTH_STARTING || ready_is_down(node, name);
 	free(folder);
 }
 
 int
-report_collect(const struct node *node, struct report *report_out,
-    struct error *err)
+report_collect(
+    const struct node *node, struct report *report_out, struct error *err)
 {
 	struct arg_list services = { .count = 0 };
 	struct arg_list queues = { .count = 0 };
@@ -86,18 +85,17 @@ report_collect(const struct node *node, struct report *report_out,
 	if (node_services(node, &services, err) == -1 ||
 	    node_queues(node, &queues, err) == -1)
 		result = -1;
-	report_out->services =
-	    xcalloc(services.count + 1, sizeof(*report_out->services));
+	report_out->services = xcalloc(
+	    services.count + 1, sizeof(*report_out->services));
 	for (size_t i = 0; result == 0 && i < services.count; i++) {
 		struct report_service *service =
 		    &report_out->services[report_out->service_count++];
 
-		result = collect_service(node, services.items[i], service,
-		    err);
+		result = collect_service(node, services.items[i], service, err);
 		report_out->is_fine &= service->is_fine;
 	}
-	report_out->queues =
-	    xcalloc(queues.count + 1, sizeof(*report_out->queues));
+	report_out->queues = xcalloc(
+	    queues.count + 1, sizeof(*report_out->queues));
 	for (size_t i = 0; result == 0 && i < queues.count; i++) {
 		struct report_queue *queue =
 		    &report_out->queues[report_out->queue_count++];

@@ -39,8 +39,8 @@ struct report {
 };
 
 /* 0, or -1 with the reason.  Release it in both cases. */
-int report_collect(const struct node *node, struct report *report_out,
-    struct error *err);
+int report_collect(
+    const struct node *node, struct report *report_out, struct error *err);
 void report_release(struct report *report);
 
 void report_print_text(const struct report *report);

@@ -11,8 +11,8 @@ service_json(const struct report_service *service)
 	json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}",
 	    "name", service->name, "supervised", service->state.is_supervised,
 	    "pid", (json_int_t)service->state.pid, "since",
-	    (json_int_t)service->state.since, "ready", service->is_ready,
-	    "off", service->is_off, "log", service->log_state.pid != 0, "ok",
+	    (json_int_t)service->state.since, "ready", service->is_ready, "off",
+	    service->is_off, "log", service->log_state.pid != 0, "ok",
 	    service->is_fine);
 
 	json_object_set_new(object, "state",
@@ -21,11 +21,11 @@ service_json(const struct report_service *service)
 		    ? "up"
 		    : "down"));
 	if (*service->listen != '\0')
-		json_object_set_new(object, "listen",
-		    json_string(service->listen));
+		json_object_set_new(
+		    object, "listen", json_string(service->listen));
 	if (*service->problem != '\0')
-		json_object_set_new(object, "problem",
-		    json_string(service->problem));
+		json_object_set_new(
+		    object, "problem", json_string(service->problem));
 	return object;
 }
 
@@ -41,8 +41,8 @@ queue_json(const struct report_queue *queue)
 	const struct health *health = &queue->health;
 	json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name",
 	    queue->name, "state", health_state_name(health->state), "ok",
-	    queue->is_fine, "held_local", health->is_held_local,
-	    "held_remote", health->is_held_remote);
+	    queue->is_fine, "held_local", health->is_held_local, "held_remote",
+	    health->is_held_remote);
 
 	set_number(object, "pid", (uint64_t)health->pid);
 	set_number(object, "since", (uint64_t)health->started_at);
@@ -58,13 +58,13 @@ queue_json(const struct report_queue *queue)
 	set_number(object, "remote_running", health->remote_running);
 	set_number(object, "remote_limit", health->remote_limit);
 	set_number(object, "commit_latency_us", health->commit_latency_us);
-	json_object_set_new(object, "commit_batch",
-	    json_real(health->commit_batch / 100.0));
+	json_object_set_new(
+	    object, "commit_batch", json_real(health->commit_batch / 100.0));
 	set_number(object, "free_bytes", health->free_bytes);
 	set_number(object, "workers", health->workers);
 	if (*queue->problem != '\0')
-		json_object_set_new(object, "problem",
-		    json_string(queue->problem));
+		json_object_set_new(
+		    object, "problem", json_string(queue->problem));
 	return object;
 }
 
@@ -76,8 +76,8 @@ report_print_json(const struct report *report)
 	json_t *object;
 
 	for (size_t i = 0; i < report->service_count; i++)
-		json_array_append_new(services,
-		    service_json(&report->services[i]));
+		json_array_append_new(
+		    services, service_json(&report->services[i]));
 	for (size_t i = 0; i < report->queue_count; i++)
 		json_array_append_new(queues, queue_json(&report->queues[i]));
 	object = json_pack("{s:s, s:b, s:I, s:o, s:o}", "home", report->home,

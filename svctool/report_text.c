@@ -31,9 +31,8 @@ bytes(uint64_t count, char out[AMOUNT_SIZE])
 		amount /= 1024;
 		unit++;
 	}
-	snprintf(out, AMOUNT_SIZE, amount < 10 && unit > 0 ? "%.1f%c"
-							   : "%.0f%c",
-	    amount, units[unit]);
+	snprintf(out, AMOUNT_SIZE,
+	    amount < 10 && unit > 0 ? "%.1f%c" : "%.0f%c", amount, units[unit]);
 	return out;
 }
 
@@ -54,8 +53,7 @@ print_service(const struct report_service *service)
 
 	printf("%-20s %-9s %8ld  %-19s  %-3s  %s\n", service->name,
 	    service_state(service), (long)service->state.pid,
-	    date(service->state.is_supervised ? service->state.since : 0,
-		when),
+	    date(service->state.is_supervised ? service->state.since : 0, when),
 	    service->log_state.pid != 0 ? "up" : "-", service->listen);
 	if (*service->problem != '\0')
 		printf("    %s\n", service->problem);
@@ -92,8 +90,8 @@ report_print_text(const struct report *report)
 {
 	bool is_star = false;
 
-	printf("node %s: %s", report->home,
-	    report->is_fine ? "up" : "NOT fine");
+	printf(
+	    "node %s: %s", report->home, report->is_fine ? "up" : "NOT fine");
 	if (report->svscan != 0)
 		printf(", svscan pid %ld\n\n", (long)report->svscan);
 	else
@@ -108,8 +106,8 @@ report_print_text(const struct report *report)
 	if (is_star)
 		printf("  * works, but not under supervise\n");
 	printf("\n%-10s %-9s %9s %7s %9s %10s %7s %9s %8s %6s  %s\n", "QUEUE",
-	    "STATE", "BACKLOG", "NEW", "RUNNING", "COMMIT", "FREE",
-	    "DELIVERED", "DEFERRED", "FAILED", "HELD");
+	    "STATE", "BACKLOG", "NEW", "RUNNING", "COMMIT", "FREE", "DELIVERED",
+	    "DEFERRED", "FAILED", "HELD");
 	for (size_t i = 0; i < report->queue_count; i++)
 		print_queue(&report->queues[i]);
 }

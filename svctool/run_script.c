@@ -41,8 +41,8 @@ add_program(struct buf *buf, const char *programs, const char *name)
 }
 
 void
-run_script_queue(struct buf *buf, const char *global_vars,
-    const char *programs, const char *queue_dir)
+run_script_queue(struct buf *buf, const char *global_vars, const char *programs,
+    const char *queue_dir)
 {
 	add_start(buf, "one queue and its workers", global_vars);
 	buf_adds(buf, "    ");

@@ -49,8 +49,8 @@ make_log(struct maker *maker, const char *folder, const char *log_dir,
 	run_script_log(&script,
 	    geteuid() == 0 ? identity_name(IDENTITY_LOG) : NULL, log_dir);
 	if (result == 0)
-		result = make_file(maker, path, script.data, 0755, MAKE_OURS,
-		    err);
+		result = make_file(
+		    maker, path, script.data, 0755, MAKE_OURS, err);
 	buf_release(&script);
 	free(path);
 	return result;
@@ -95,14 +95,14 @@ make_service(struct maker *maker, const char *name, const char *script,
 	if (result == -1)
 		;
 	else if (access(real, F_OK) == 0)
-		result = fill_service(maker, folder, log_dir, script,
-		    variables, err);
+		result = fill_service(
+		    maker, folder, log_dir, script, variables, err);
 	else {
 		maker->is_quiet = true;
 		result = file_remove_tree(real_hidden, err);
 		if (result == 0)
-			result = fill_service(maker, hidden, log_dir, script,
-			    variables, err);
+			result = fill_service(
+			    maker, hidden, log_dir, script, variables, err);
 		maker->is_quiet = false;
 		if (result == 0 && rename(real_hidden, real) == -1)
 			result = error_sys(err, "cannot rename '%s' to '%s'",
@@ -131,8 +131,7 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	int result = 0;
 
 	buf_init(&script);
-	run_script_queue(&script, node->global_vars, node->programs,
-	    queue_dir);
+	run_script_queue(&script, node->global_vars, node->programs, queue_dir);
 	if (access(real, F_OK) == 0)
 		maker->kept++;
 	else {
@@ -144,8 +143,7 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 		}
 	}
 	if (result == 0)
-		result = make_service(maker, name, script.data, variables,
-		    err);
+		result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
 	free(fix);
 	free(real);
@@ -165,8 +163,8 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 	};
 	bool is_v6 = strchr(address->ip, ':') != NULL;
 	char *name = xasprintf("qmail-smtpd.%u", address->port);
-	char *listen = xasprintf(is_v6 ? "[%s]:%u" : "%s:%u", address->ip,
-	    address->port);
+	char *listen = xasprintf(
+	    is_v6 ? "[%s]:%u" : "%s:%u", address->ip, address->port);
 	const struct variable variables[] = {
 		{ "LISTEN", listen },
 		{ "OPTIONS", options[kind] },
@@ -177,8 +175,8 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 	int result;
 
 	buf_init(&script);
-	run_script_listener(&script, maker->node->global_vars,
-	    maker->node->programs, pid_file);
+	run_script_listener(
+	    &script, maker->node->global_vars, maker->node->programs, pid_file);
 	result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
 	free(pid_file);

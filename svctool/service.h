@@ -11,8 +11,8 @@
 #include "svctool/ports.h"
 
 /* One queue: its folder by queue-fix, and its service.  0 or -1. */
-int service_make_queue(struct maker *maker, const char *name,
-    struct error *err);
+int service_make_queue(
+    struct maker *maker, const char *name, struct error *err);
 
 /* What a listener speaks. */
 enum listener_kind {
@@ -29,7 +29,7 @@ int service_make_listener(struct maker *maker, enum listener_kind kind,
 /*
  * Sends a service HUP; not running is no failure.  Says what it did.  0 or -1.
  */
-int service_hangup(const struct node *node, const char *name,
-    struct error *err);
+int service_hangup(
+    const struct node *node, const char *name, struct error *err);
 
 #endif

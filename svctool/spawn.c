@@ -24,8 +24,8 @@ run(const char *const argv[], const posix_spawn_file_actions_t *actions,
 		char *const *out;
 	} words = { .in = argv };
 
-	failure = posix_spawnp(&pid, argv[0], actions, NULL, words.out,
-	    environ);
+	failure = posix_spawnp(
+	    &pid, argv[0], actions, NULL, words.out, environ);
 	if (failure != 0) {
 		errno = failure;
 		return error_sys(err, "cannot run '%s'", argv[0]);
@@ -49,19 +49,19 @@ spawn_wait(const char *const argv[], struct error *err)
 }
 
 int
-spawn_filter(const char *const argv[], const char *input_path,
-    struct error *err)
+spawn_filter(
+    const char *const argv[], const char *input_path, struct error *err)
 {
 	posix_spawn_file_actions_t actions;
 	int failure = posix_spawn_file_actions_init(&actions);
 	int result;
 
 	if (failure == 0)
-		failure = posix_spawn_file_actions_addopen(&actions, 0,
-		    input_path, O_RDONLY, 0);
+		failure = posix_spawn_file_actions_addopen(
+		    &actions, 0, input_path, O_RDONLY, 0);
 	if (failure == 0)
-		failure = posix_spawn_file_actions_addopen(&actions, 1,
-		    "/dev/null", O_WRONLY, 0);
+		failure = posix_spawn_file_actions_addopen(
+		    &actions, 1, "/dev/null", O_WRONLY, 0);
 	if (failure != 0) {
 		errno = failure;
 		return error_sys(err, "cannot prepare to run '%s'", argv[0]);

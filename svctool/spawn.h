@@ -12,7 +12,7 @@
 int spawn_wait(const char *const argv[], struct error *err);
 
 /* The same with fd 0 from a file and fd 1 thrown away. */
-int spawn_filter(const char *const argv[], const char *input_path,
-    struct error *err);
+int spawn_filter(
+    const char *const argv[], const char *input_path, struct error *err);
 
 #endif

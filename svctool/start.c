@@ -23,13 +23,13 @@ enum {
 	LOOK_AGAIN_MS = 20,
 	STOP_OLD_S = 30,
 	STARTS_MAX = 4, /* of one service, a second between them */
-	LOG_TAIL = 300 /* bytes of a log that explain a failure */
+	LOG_TAIL = 300  /* bytes of a log that explain a failure */
 };
 
 /* A port that somebody else has is known before anything is started. */
 static int
-check_ports(const struct node *node, const struct arg_list *services,
-    struct error *err)
+check_ports(
+    const struct node *node, const struct arg_list *services, struct error *err)
 {
 	for (size_t i = 0; i < services->count; i++) {
 		const char *name = services->items[i];
@@ -55,7 +55,9 @@ become_svscan(const char *service_dir, const char *log_path)
 	char *argv[] = { xstrdup("svscan"), xstrdup(service_dir), NULL };
 	const char *path = getenv("PATH");
 	char *environment[] = {
-		xasprintf("PATH=%s", path != NULL ? path
+		xasprintf("PATH=%s",
+		    path != NULL
+			? path
 			: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
 		xasprintf("MQMAIL_HOME=%s", getenv("MQMAIL_HOME")),
 		NULL,
@@ -67,7 +69,8 @@ become_svscan(const char *service_dir, const char *log_path)
 	    dup2(log_fd, 1) == -1 || dup2(log_fd, 2) == -1)
 		return;
 	setsid();
-	/* Whoever waits for the end of a pipe of ours must not wait for svscan */
+	/* Whoever waits for the end of a pipe of ours must not wait for svscan
+	 */
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	execvpe("svscan", argv, environment);
 }
@@ -100,8 +103,8 @@ start_svscan(const struct node *node, struct error *err)
 		    "'%s'",
 		    log_path);
 	} else
-		make_say("started", "svscan %s (pid %ld)",
-		    node->home->service, (long)pid);
+		make_say("started", "svscan %s (pid %ld)", node->home->service,
+		    (long)pid);
 	close(status_pipe[0]);
 	free(log_path);
 	return pid == -1 ? -1 : 0;
@@ -120,8 +123,8 @@ show_log(const struct node *node, const char *name)
 	if (fd != -1) {
 		off_t end = lseek(fd, 0, SEEK_END);
 
-		n = pread(fd, text, LOG_TAIL,
-		    end > LOG_TAIL ? end - LOG_TAIL : 0);
+		n = pread(
+		    fd, text, LOG_TAIL, end > LOG_TAIL ? end - LOG_TAIL : 0);
 		close(fd);
 	}
 	if (n > 0) {
@@ -167,9 +170,9 @@ wait_service(const struct node *node, const char *name, int64_t deadline,
 
 		if (is_ending || clock_ms() >= deadline) {
 			show_log(node, name);
-			return error_context(err, is_ending
-				? "%s ends whenever it is started"
-				: "%s is not ready in time",
+			return error_context(err,
+			    is_ending ? "%s ends whenever it is started"
+				      : "%s is not ready in time",
 			    name);
 		}
 		poll(NULL, 0, LOOK_AGAIN_MS);
@@ -189,8 +192,7 @@ wait_ready(const struct node *node, const struct arg_list *services,
 
 		if (wait_service(node, name, deadline, err) == -1)
 			return -1;
-		make_say(ready_is_down(node, name) ? "down" : "up", "%s",
-		    name);
+		make_say(ready_is_down(node, name) ? "down" : "up", "%s", name);
 	}
 	return 0;
 }
@@ -208,14 +210,13 @@ stop_rest(const struct node *node, struct error *err)
 	proc_list_release(&list);
 	if (count == 0)
 		return 0;
-	make_say("stop", "%zu processes of an earlier run without svscan",
-	    count);
+	make_say(
+	    "stop", "%zu processes of an earlier run without svscan", count);
 	return lifecycle_stop(node, STOP_OLD_S, err);
 }
 
 int
-lifecycle_start(const struct node *node, unsigned timeout_s,
-    struct error *err)
+lifecycle_start(const struct node *node, unsigned timeout_s, struct error *err)
 {
 	struct arg_list services = { .count = 0 };
 	int result = node_services(node, &services, err);

@@ -25,16 +25,16 @@ enum {
  * when its service has closed the pipe, so that no line is lost.
  */
 static int
-end_services(const struct node *node, const struct arg_list *services,
-    struct error *err)
+end_services(
+    const struct node *node, const struct arg_list *services, struct error *err)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < services->count; i++) {
-		char *folder = node_path(node, "%s/%s", node->home->service,
-		    services->items[i]);
-		char *log = node_path(node, "%s/%s/log", node->home->service,
-		    services->items[i]);
+		char *folder = node_path(
+		    node, "%s/%s", node->home->service, services->items[i]);
+		char *log = node_path(
+		    node, "%s/%s/log", node->home->service, services->items[i]);
 
 		if (supervise_send(folder, "dx", err) == -1 ||
 		    supervise_send(log, "x", err) == -1)
@@ -118,22 +118,22 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 		return -1;
 	/* First, or it would start each service again. */
 	if (svscan != 0 && kill(svscan, SIGTERM) == -1 && errno != ESRCH)
-		result = error_sys(err, "cannot stop svscan (pid %ld)",
-		    (long)svscan);
+		result = error_sys(
+		    err, "cannot stop svscan (pid %ld)", (long)svscan);
 	else
 		result = end_services(node, &services, err);
 	arg_list_release(&services);
 	if (result == 0)
-		result = wait_gone(root, clock_ms() + timeout_s * 1000L, true,
-		    &list, err);
+		result = wait_gone(
+		    root, clock_ms() + timeout_s * 1000L, true, &list, err);
 	if (result == 0) {
 		make_say("late", "%zu processes did not end in %u s",
 		    list.count, timeout_s);
 		for (size_t i = 0; i < list.count; i++)
 			signal_one(&list.items[i], SIGKILL);
 		proc_list_release(&list);
-		result = wait_gone(root, clock_ms() + KILL_WAIT_MS, false,
-		    &list, err);
+		result = wait_gone(
+		    root, clock_ms() + KILL_WAIT_MS, false, &list, err);
 		if (result == 0)
 			result = error_set(err,
 			    "process %ld (%s) cannot be ended: try as root",

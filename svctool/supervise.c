@@ -57,8 +57,8 @@ is_supervised(const char *folder)
 }
 
 int
-supervise_read(const char *folder, struct supervise_state *state_out,
-    struct error *err)
+supervise_read(
+    const char *folder, struct supervise_state *state_out, struct error *err)
 {
 	char *path = xasprintf("%s/supervise/status", folder);
 	struct buf buf;
@@ -68,10 +68,10 @@ supervise_read(const char *folder, struct supervise_state *state_out,
 	buf_init(&buf);
 	result = file_read(path, 256, &buf, err);
 	if (result == 1 &&
-	    !supervise_parse((const unsigned char *)buf.data, buf.length,
-		state_out))
-		result = error_set(err, "'%s' is not a status of supervise",
-		    path);
+	    !supervise_parse(
+		(const unsigned char *)buf.data, buf.length, state_out))
+		result = error_set(
+		    err, "'%s' is not a status of supervise", path);
 	state_out->is_supervised = is_supervised(folder);
 	/* Without supervise the file is what was, not what is. */
 	if (!state_out->is_supervised)

@@ -26,13 +26,12 @@ bool supervise_parse(const unsigned char *status, size_t length,
     struct supervise_state *state_out);
 
 /* folder: of a service, or of its log.  1; 0 never supervised; -1. */
-int supervise_read(const char *folder, struct supervise_state *state_out,
-    struct error *err);
+int supervise_read(
+    const char *folder, struct supervise_state *state_out, struct error *err);
 
 /*
  * Sends svc's letters ("dx", "h").  1; 0 when no supervise runs there; -1.
  */
-int supervise_send(const char *folder, const char *letters,
-    struct error *err);
+int supervise_send(const char *folder, const char *letters, struct error *err);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum {
 	EXIT_FINE = 0,
-	EXIT_TROUBLE = 1,    /* something is down, wrong, or could not be done */
+	EXIT_TROUBLE = 1, /* something is down, wrong, or could not be done */
 	EXIT_USAGE = 100,
 	EXIT_TEMPORARY = 111 /* our trouble: worth another try */
 };

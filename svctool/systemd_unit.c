@@ -29,8 +29,8 @@ add_path(struct buf *buf, const char *text)
 }
 
 void
-systemd_unit_service(struct buf *buf, const char *name, const char *folder,
-    bool is_queue)
+systemd_unit_service(
+    struct buf *buf, const char *name, const char *folder, bool is_queue)
 {
 	struct buf run;
 

@@ -11,8 +11,8 @@
 #include "base/buf.h"
 
 /* folder: of the service.  A queue's processes get time to finish. */
-void systemd_unit_service(struct buf *buf, const char *name,
-    const char *folder, bool is_queue);
+void systemd_unit_service(
+    struct buf *buf, const char *name, const char *folder, bool is_queue);
 
 /* mqmail.target, which all the services belong to. */
 void systemd_unit_target(struct buf *buf);

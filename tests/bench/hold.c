@@ -24,7 +24,7 @@
 
 enum { SPLIT_MAX = 1000 };
 
-static const char *const areas[] = {"mess", "info", "remote"};
+static const char *const areas[] = { "mess", "info", "remote" };
 enum { MESS, INFO, REMOTE, AREAS };
 
 static int folders[AREAS][SPLIT_MAX];
@@ -90,8 +90,8 @@ hold(unsigned split, unsigned number, time_t retry_at)
 	    "From: bench@example.org\nTo: far@remote.example.net\n"
 	    "Subject: held\n\nThis message waits in the queue.\n";
 	static const char sender[] = "Fbench@example.org";
-	const struct timespec times[2] = {
-	    {.tv_nsec = UTIME_OMIT}, {.tv_sec = retry_at}};
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+		{ .tv_sec = retry_at } };
 	char made[32], name[32], recipient[64];
 	struct stat st;
 	unsigned part;
@@ -100,20 +100,19 @@ hold(unsigned split, unsigned number, time_t retry_at)
 	/* Made in one split folder and moved to its own, when the inode is
 	 * known. */
 	snprintf(made, sizeof(made), "held.%u", number);
-	fd = make(folders[MESS][number % split], made, message,
-	    sizeof(message) - 1);
+	fd = make(
+	    folders[MESS][number % split], made, message, sizeof(message) - 1);
 	if (fstat(fd, &st) == -1)
 		err(111, "cannot stat '%s'", made);
 	close(fd);
 	part = (unsigned)(st.st_ino % split);
 	snprintf(name, sizeof(name), "%ju", (uintmax_t)st.st_ino);
 	if (renameat(folders[MESS][number % split], made, folders[MESS][part],
-	        name) == -1)
+		name) == -1)
 		err(111, "cannot rename '%s' to '%s'", made, name);
-	length = snprintf(recipient, sizeof(recipient),
-	    "Tfar%u@remote.example.net", number);
-	fd = make(folders[REMOTE][part], name, recipient,
-	    (size_t)length + 1);
+	length = snprintf(
+	    recipient, sizeof(recipient), "Tfar%u@remote.example.net", number);
+	fd = make(folders[REMOTE][part], name, recipient, (size_t)length + 1);
 	if (futimens(fd, times) == -1)
 		err(111, "cannot set the time of remote '%s'", name);
 	close(fd);

@@ -202,20 +202,21 @@ committer(void *arg)
 
 	for (;;) {
 		unsigned count = list_take(queue, &queue->commits,
-		    &queue->commits_wait, batch), i;
+			     &queue->commits_wait, batch),
+			 i;
 		size_t job = 0;
 
 		for (i = 0; i < count; i++) {
 			slot_names(batch[i], mess, todo);
 			move(queue->pid_dir, mess, queue->mess_dir, mess);
 			move(queue->pid_dir, todo, queue->todo_dir, mess);
-			jobs[job++] = (struct sync_job){batch[i]->mess_fd,
-			    false, 0};
-			jobs[job++] = (struct sync_job){batch[i]->todo_fd,
-			    false, 0};
+			jobs[job++] = (struct sync_job){ batch[i]->mess_fd,
+				false, 0 };
+			jobs[job++] = (struct sync_job){ batch[i]->todo_fd,
+				false, 0 };
 		}
-		jobs[job++] = (struct sync_job){queue->mess_dir, true, 0};
-		jobs[job++] = (struct sync_job){queue->todo_dir, true, 0};
+		jobs[job++] = (struct sync_job){ queue->mess_dir, true, 0 };
+		jobs[job++] = (struct sync_job){ queue->todo_dir, true, 0 };
 		sync_all(pool, jobs, job);
 		pthread_mutex_lock(&queue->lock);
 		for (i = 0; i < count; i++) {
@@ -247,7 +248,7 @@ add_folder(struct sync_job *jobs, size_t count, int fd)
 	for (i = 0; i < count; i++)
 		if (jobs[i].fd == fd)
 			return count;
-	jobs[count] = (struct sync_job){fd, true, 0};
+	jobs[count] = (struct sync_job){ fd, true, 0 };
 	return count + 1;
 }
 
@@ -267,8 +268,8 @@ deliver(struct sync_pool *pool, struct slot *batch[BATCH], unsigned count,
 		files[i].is_folder = false;
 		files[i].fd = create(maildir_tmp[batch[i]->maildir], names[i]);
 		copy(batch[i], files[i].fd, buffer);
-		folder_count = add_folder(folders, folder_count,
-		    maildir_new[batch[i]->maildir]);
+		folder_count = add_folder(
+		    folders, folder_count, maildir_new[batch[i]->maildir]);
 	}
 	sync_all(pool, files, count);
 	for (i = 0; i < count; i++) {
@@ -292,7 +293,8 @@ deliverer(void *arg)
 		err(111, "cannot allocate a buffer");
 	for (;;) {
 		unsigned count = list_take(queue, &queue->deliveries,
-		    &queue->deliveries_wait, batch), i;
+			     &queue->deliveries_wait, batch),
+			 i;
 
 		deliver(pool, batch, count, buffer);
 		for (i = 0; i < count; i++) {
@@ -328,8 +330,10 @@ receive(struct input *input, const char *mark, size_t length)
 	size_t seen = input->start;
 
 	for (;;) {
-		char *found = input->end - seen < length ? NULL :
-		    memmem(input->data + seen, input->end - seen, mark, length);
+		char *found = input->end - seen < length
+		    ? NULL
+		    : memmem(
+			  input->data + seen, input->end - seen, mark, length);
 		ssize_t got;
 
 		if (found != NULL)
@@ -357,11 +361,12 @@ receive(struct input *input, const char *mark, size_t length)
 static void
 store(struct slot *slot, const char *data, size_t length)
 {
-	static const char envelope[] = "u0\0p0\0Fa@example.org\0Tu@example.test";
+	static const char envelope[] =
+	    "u0\0p0\0Fa@example.org\0Tu@example.test";
 
 	if (pwrite(slot->mess_fd, data, length, 0) != (ssize_t)length ||
 	    pwrite(slot->todo_fd, envelope, sizeof(envelope), 0) !=
-	        (ssize_t)sizeof(envelope))
+		(ssize_t)sizeof(envelope))
 		err(111, "cannot write message %u", slot->number);
 	if (length < slot->file_length &&
 	    ftruncate(slot->mess_fd, (off_t)length) == -1)
@@ -373,8 +378,9 @@ static bool
 message(struct input *input, unsigned maildir)
 {
 	static unsigned turn;
-	struct queue *queue = &queues[__atomic_fetch_add(&turn, 1,
-	    __ATOMIC_RELAXED) % queue_count];
+	struct queue *queue =
+	    &queues[__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) %
+		queue_count];
 	struct slot *slot;
 	size_t length;
 
@@ -440,8 +446,8 @@ sessions(void *arg)
 		input->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		if (input->fd == -1)
 			continue;
-		setsockopt(input->fd, IPPROTO_TCP, TCP_NODELAY, &one,
-		    sizeof(one));
+		setsockopt(
+		    input->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		session(input);
 		close(input->fd);
 	}
@@ -499,10 +505,9 @@ open_maildirs(const char *dir)
 static void
 open_listener(unsigned port)
 {
-	struct sockaddr_in address = {
-	    .sin_family = AF_INET,
-	    .sin_port = htons((uint16_t)port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int one = 1;
 
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -510,7 +515,8 @@ open_listener(unsigned port)
 		err(111, "cannot make a socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) ==
-	        -1 || listen(listener, 1024) == -1)
+		-1 ||
+	    listen(listener, 1024) == -1)
 		err(111, "cannot listen on port %u", port);
 }
 

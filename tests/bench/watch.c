@@ -45,7 +45,7 @@ watch_folders(int notify)
 	while (fgets(line, sizeof(line), stdin) != NULL && line[0] != '\n') {
 		line[strcspn(line, "\n")] = '\0';
 		if (inotify_add_watch(notify, line,
-		        IN_MOVED_TO | IN_CREATE | IN_ONLYDIR) == -1)
+			IN_MOVED_TO | IN_CREATE | IN_ONLYDIR) == -1)
 			err(111, "cannot watch '%s'", line);
 	}
 }
@@ -65,7 +65,8 @@ count_events(int notify)
 			    (const void *)(buffer + at);
 
 			if ((event->mask & IN_Q_OVERFLOW) != 0)
-				errx(111, "the kernel dropped events: raise "
+				errx(111,
+				    "the kernel dropped events: raise "
 				    "fs.inotify.max_queued_events");
 			count++;
 			at += (ssize_t)sizeof(*event) + event->len;
@@ -79,7 +80,7 @@ count_events(int notify)
 static bool
 read_awaited(uint64_t *awaited_out)
 {
-	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
 	char line[64];
 
 	if (*awaited_out != 0 || poll(&input, 1, 0) <= 0)
@@ -93,7 +94,7 @@ read_awaited(uint64_t *awaited_out)
 int
 main(int argc, char **argv)
 {
-	const struct timespec nap = {.tv_nsec = LOOK_EVERY_MS * 1000000};
+	const struct timespec nap = { .tv_nsec = LOOK_EVERY_MS * 1000000 };
 	uint64_t come = 0, awaited = 0;
 	int64_t last_ns = 0, limit_ns, deadline_ns = INT64_MAX;
 	int notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

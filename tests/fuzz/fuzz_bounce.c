@@ -42,8 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bounce_format(&buf, &bounce);
 	/* It begins and ends as a report does, whatever is in it. */
 	assert(strncmp(buf.data, "Received: (qmail ", 17) == 0);
-	assert(memcmp(buf.data + buf.length - 14, "\n--boundary--\n", 14) ==
-	    0);
+	assert(memcmp(buf.data + buf.length - 14, "\n--boundary--\n", 14) == 0);
 	buf_release(&buf);
 	free(notes);
 	return 0;

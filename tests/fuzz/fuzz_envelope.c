@@ -22,14 +22,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	is_input = data[0] % 2 == 0;
 	buf_add(&record, data + 1, size - 1);
-	if (envelope_parse(record.data, record.length, is_input, &envelope,
-		&err) == 0) {
+	if (envelope_parse(
+		record.data, record.length, is_input, &envelope, &err) == 0) {
 		assert(strlen(envelope.header) < ENVELOPE_HEADER_MAX);
 		assert(strlen(envelope.sender) < ENVELOPE_ADDRESS_MAX);
 		/* What is written of it is read the same. */
 		envelope_format(&again, &envelope);
-		assert(envelope_parse(again.data, again.length, false, &same,
-			   &err) == 0);
+		assert(envelope_parse(
+			   again.data, again.length, false, &same, &err) == 0);
 		assert(same.recipient_count == envelope.recipient_count);
 		assert(strcmp(same.sender, envelope.sender) == 0);
 		assert(strcmp(same.header, envelope.header) == 0);

@@ -61,9 +61,9 @@ load_settings(void)
 static void
 set_up(void)
 {
-	struct fix_options options = { .split = 1,
-		.uid = (uid_t)-1,
-		.gid = (gid_t)-1 };
+	struct fix_options options = {
+		.split = 1, .uid = (uid_t)-1, .gid = (gid_t)-1
+	};
 	enum route_channel channel;
 	struct error err;
 	char path[64];
@@ -78,11 +78,11 @@ set_up(void)
 	fuzzed.dir = queue_dir_open(path, &err);
 	fuzzed.spares = spare_pool_new(fuzzed.dir, 4);
 	fuzzed.loop = loop_new();
-	commit_source = (struct loop_source){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	commit_source = (struct loop_source){ .fd = eventfd(0,
+						  EFD_CLOEXEC | EFD_NONBLOCK),
 		.ready = commit_ready };
-	fuzzed.committer = committer_new(fuzzed.dir, fuzzed.spares,
-	    commit_source.fd);
+	fuzzed.committer = committer_new(
+	    fuzzed.dir, fuzzed.spares, commit_source.fd);
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		fuzzed.waiting_end[channel] = &fuzzed.waiting[channel];
 	fuzzed.active_max = 10;
@@ -94,8 +94,8 @@ set_up(void)
 static void
 put(enum queue_folder folder, const uint8_t *data, size_t length)
 {
-	int fd = queue_open_file(fuzzed.dir, folder, ID,
-	    O_WRONLY | O_CREAT | O_TRUNC);
+	int fd = queue_open_file(
+	    fuzzed.dir, folder, ID, O_WRONLY | O_CREAT | O_TRUNC);
 
 	if (fd == -1 || write(fd, data, length) != (ssize_t)length)
 		abort();

@@ -49,8 +49,8 @@ check(const struct settings *settings, enum setting_id id)
 		settings_flag(settings, id);
 		break;
 	case SETTING_TEXT:
-		assert(settings_check_value(id, settings_text(settings, id),
-			   NULL) == 0);
+		assert(settings_check_value(
+			   id, settings_text(settings, id), NULL) == 0);
 		break;
 	case SETTING_RULES:
 		assert(settings_text(settings, id)[0] == '/');

@@ -14,8 +14,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct smtp_address address;
 	size_t used, length, i;
-	enum smtp_address_result result =
-	    smtp_address_parse((const char *)data, size, &address, &used);
+	enum smtp_address_result result = smtp_address_parse(
+	    (const char *)data, size, &address, &used);
 
 	assert(used <= size);
 	length = strlen(address.text);

@@ -31,8 +31,8 @@ check_line(struct stream *stream, struct model *model, size_t max, bool *is_end)
 {
 	const char *from = model->text + model->at, *line, *end;
 	size_t left = model->length - model->at, length;
-	enum stream_result result = stream_read_line(stream, max, &line,
-	    &length);
+	enum stream_result result = stream_read_line(
+	    stream, max, &line, &length);
 
 	end = left == 0 ? NULL : memchr(from, '\n', left);
 	if (end != NULL && (size_t)(end - from) + 1 <= max) {
@@ -53,8 +53,8 @@ check_line(struct stream *stream, struct model *model, size_t max, bool *is_end)
 }
 
 static void
-check_peek(struct stream *stream, struct model *model, unsigned share,
-    bool *is_end)
+check_peek(
+    struct stream *stream, struct model *model, unsigned share, bool *is_end)
 {
 	const char *data;
 	size_t length;

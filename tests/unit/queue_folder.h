@@ -86,7 +86,7 @@ expect_file(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
 	close(fd);
 }
 
-#define EXPECT_FILE(dir, kind, id, text)                                       \
+#define EXPECT_FILE(dir, kind, id, text) \
 	expect_file(dir, kind, id, text, sizeof(text) - 1)
 
 /* A message file named by its inode, as qmail-queue makes it; its id. */
@@ -104,11 +104,12 @@ put_message(const struct queue_dir *dir, const char *text)
 	close(fd);
 	queue_name(name, st.st_ino, "");
 	assert_int_equal(renameat(pid, "by-test",
-	    queue_dir_fd(dir, QUEUE_MESS, st.st_ino), name), 0);
+			     queue_dir_fd(dir, QUEUE_MESS, st.st_ino), name),
+	    0);
 	return st.st_ino;
 }
 
-#define TEST(name)                                                             \
+#define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 #endif

@@ -74,8 +74,8 @@ check_rows(const struct cdbmap *map, const struct row *rows, size_t count)
 		struct error err = { "" };
 		struct buf got;
 		bool is_allowed;
-		int found = access_check(map, rows[i].ip, rows[i].host, &vars,
-		    &is_allowed, &err);
+		int found = access_check(
+		    map, rows[i].ip, rows[i].host, &vars, &is_allowed, &err);
 
 		buf_init(&got);
 		add_vars(&got, &vars);
@@ -83,7 +83,8 @@ check_rows(const struct cdbmap *map, const struct row *rows, size_t count)
 		    is_allowed != rows[i].is_allowed ||
 		    strcmp(got.data, rows[i].vars) != 0)
 			fail_msg("%s %s: got %d %d '%s' (%s), wanted %d %d "
-			    "'%s'", rows[i].ip,
+				 "'%s'",
+			    rows[i].ip,
 			    rows[i].host != NULL ? rows[i].host : "-", found,
 			    is_allowed, got.data, err.text, rows[i].found,
 			    rows[i].is_allowed, rows[i].vars);
@@ -160,8 +161,9 @@ write_records(const struct record *records, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		assert_int_equal(cdbmap_writer_add(writer, records[i].key,
-		    strlen(records[i].key), records[i].value,
-		    records[i].value_length, &err), 0);
+				     strlen(records[i].key), records[i].value,
+				     records[i].value_length, &err),
+		    0);
 	assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
 	return open_rules();
 }

@@ -14,8 +14,8 @@
 static void
 test_alloc(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 7, 8, 15, 16, 17, 100, 1000,
-		1024, 4095, 4096, 4097, 16384, 100000 };
+	static const size_t sizes[] = { 0, 1, 7, 8, 15, 16, 17, 100, 1000, 1024,
+		4095, 4096, 4097, 16384, 100000 };
 	enum { ROUNDS = 20, KINDS = sizeof(sizes) / sizeof(sizes[0]) };
 	struct arena arena = ARENA_INIT;
 	unsigned char *all[ROUNDS][KINDS];
@@ -30,8 +30,8 @@ test_alloc(void **state)
 			if ((uintptr_t)p % alignof(max_align_t) != 0)
 				fail_msg("size %zu: %p is not aligned",
 				    sizes[kind], (void *)p);
-			memset(p, (int)(round * KINDS + kind) & 0xff,
-			    sizes[kind]);
+			memset(
+			    p, (int)(round * KINDS + kind) & 0xff, sizes[kind]);
 			all[round][kind] = p;
 		}
 	for (round = 0; round < ROUNDS; round++)
@@ -65,8 +65,8 @@ test_strings(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *got = arena_strndup(&arena, cases[i].text,
-		    cases[i].length);
+		const char *got = arena_strndup(
+		    &arena, cases[i].text, cases[i].length);
 
 		if (strcmp(got, cases[i].wanted) != 0)
 			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,

@@ -36,14 +36,14 @@ parse(const char *const words[WORDS_MAX], char *out, size_t size)
 	if (args_parse(rows, argc, argv, &count, &err) == -1)
 		snprintf(out, size, "%s", err.text);
 	else {
-		n = (size_t)snprintf(out, size, "%d %s %u ", flag, text,
-		    number);
+		n = (size_t)snprintf(
+		    out, size, "%d %s %u ", flag, text, number);
 		for (size_t i = 0; i < list.count; i++)
-			n += (size_t)snprintf(out + n, size - n, "%s|",
-			    list.items[i]);
+			n += (size_t)snprintf(
+			    out + n, size - n, "%s|", list.items[i]);
 		for (int i = 0; i < count; i++)
-			n += (size_t)snprintf(out + n, size - n, " %s",
-			    argv[i]);
+			n += (size_t)snprintf(
+			    out + n, size - n, " %s", argv[i]);
 	}
 	arg_list_release(&list);
 	for (int i = 0; i < argc; i++)
@@ -68,8 +68,7 @@ rows(void **state)
 		{ "list with holes", { "--list", ",a,,b," }, "0 - 7 a|b|" },
 		{ "words between", { "x", "--flag", "y" }, "1 - 7  x y" },
 		{ "words only", { "--", "--flag" }, "0 - 7  --flag" },
-		{ "value like option", { "--text", "--flag" },
-		    "0 --flag 7 " },
+		{ "value like option", { "--text", "--flag" }, "0 --flag 7 " },
 		{ "unknown", { "--fla" }, "unknown option '--fla'" },
 		{ "unknown long", { "--flags" }, "unknown option '--flags'" },
 		{ "short", { "-f" }, "unknown option '-f'" },

@@ -61,12 +61,12 @@ finds_as_lspawn_does(void **state)
 		{ "alice-listless", "alice", 1001, 1001, "/home/alice", "-",
 		    "listless" },
 		{ "bob", "bob", 1004, 1004, "/home/bob", "", "x" },
-		{ "example.test-u1", "example.test", 89, 89,
-		    "/d/example.test", "-", "u1" },
+		{ "example.test-u1", "example.test", 89, 89, "/d/example.test",
+		    "-", "u1" },
 		{ "example.test-u0", "special", 90, 90, "/d/special", "-",
 		    "u0" },
-		{ "example.test-a-b", "example.test", 89, 89,
-		    "/d/example.test", "-", "a-b" },
+		{ "example.test-a-b", "example.test", 89, 89, "/d/example.test",
+		    "-", "a-b" },
 		{ "UP.Txy", "upper", 91, 91, "/u", "-", "xy" },
 		{ "alicette", "catchall", 65534, 65534, "/var/alias", "-",
 		    "alicette" },
@@ -87,11 +87,12 @@ finds_as_lspawn_does(void **state)
 		    strcmp(entry.dash, rows[i].dash) != 0 ||
 		    strcmp(entry.extension, rows[i].extension) != 0)
 			fail_msg("%s: got %s %u %u %s '%s' '%s', wanted %s %u "
-			    "%u %s '%s' '%s'", rows[i].local, entry.user,
-			    (unsigned)entry.uid, (unsigned)entry.gid,
-			    entry.home, entry.dash, entry.extension,
-			    rows[i].user, rows[i].uid, rows[i].gid,
-			    rows[i].home, rows[i].dash, rows[i].extension);
+				 "%u %s '%s' '%s'",
+			    rows[i].local, entry.user, (unsigned)entry.uid,
+			    (unsigned)entry.gid, entry.home, entry.dash,
+			    entry.extension, rows[i].user, rows[i].uid,
+			    rows[i].gid, rows[i].home, rows[i].dash,
+			    rows[i].extension);
 		assign_release(&entry);
 	}
 	cdbmap_free(&map);
@@ -100,7 +101,8 @@ finds_as_lspawn_does(void **state)
 static void
 absent_without_catchall(void **state)
 {
-	struct cdbmap *map = must_compile("=a:a:1:1:/a:::\n+b-:b:1:1:/b:-::\n.\n");
+	struct cdbmap *map = must_compile(
+	    "=a:a:1:1:/a:::\n+b-:b:1:1:/b:-::\n.\n");
 	static const char *const names[] = { "", "aa", "b", "c-x", "xb-x" };
 
 	(void)state;
@@ -118,10 +120,13 @@ absent_without_catchall(void **state)
 static void
 format_is_qmails(void **state)
 {
-	static const char text[] = "=Joe:joe:503:78:/home/joe:::\n"
+	static const char text[] =
+	    "=Joe:joe:503:78:/home/joe:::\n"
 	    "+joe-:joe:503:78:/home/joe:-:pre:\n+x+:x:1:2:/x:+::\n.";
-#define RECORD(key, value)                                                     \
-	{ key, sizeof(key) - 1, value, sizeof(value) - 1 }
+#define RECORD(key, value)                                     \
+	{                                                      \
+		key, sizeof(key) - 1, value, sizeof(value) - 1 \
+	}
 	static const struct {
 		const char *key;
 		unsigned char key_length;
@@ -139,15 +144,15 @@ format_is_qmails(void **state)
 
 	(void)state;
 	buf_init(&file);
-	assert_int_equal(file_read(folder_path("cdb"), 1 << 20, &file, NULL),
-	    1);
+	assert_int_equal(
+	    file_read(folder_path("cdb"), 1 << 20, &file, NULL), 1);
 	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
 		const char *data = file.data + at;
 
 		assert_int_equal(data[0], records[i].key_length);
 		assert_int_equal(data[4], records[i].value_length);
-		assert_memory_equal(data + 8, records[i].key,
-		    records[i].key_length);
+		assert_memory_equal(
+		    data + 8, records[i].key, records[i].key_length);
 		assert_memory_equal(data + 8 + records[i].key_length,
 		    records[i].value, records[i].value_length);
 		at += 8 + records[i].key_length + records[i].value_length;
@@ -166,7 +171,8 @@ bad_lines(void **state)
 		size_t length; /* 0: of the text */
 		const char *wanted;
 	} rows[] = {
-		{ "empty file", "", 0, "users/assign:1: the text ends without" },
+		{ "empty file", "", 0,
+		    "users/assign:1: the text ends without" },
 		{ "no dot", "=a:a:1:1:/a:::\n", 0,
 		    "users/assign:2: the text ends without a line of a single "
 		    "dot" },
@@ -176,12 +182,15 @@ bad_lines(void **state)
 		    "users/assign:2: an empty line; remove it" },
 		{ "other first byte", "a:a:1:1:/a:::\n.\n", 0,
 		    "users/assign:1: begins with 'a', not '='" },
-		{ "dot and more", ". \n", 0, "users/assign:1: begins with '.'" },
-		{ "no colon", "=a\n.\n", 0, "users/assign:1: no colons; write "
+		{ "dot and more", ". \n", 0,
+		    "users/assign:1: begins with '.'" },
+		{ "no colon", "=a\n.\n", 0,
+		    "users/assign:1: no colons; write "
 		    "=address:user:uid:gid:home:dash:ext:" },
 		{ "six colons", "=a:a:1:1:/a::\n.\n", 0,
 		    "users/assign:1: 6 colons, not 7; write =address:" },
-		{ "no user", "=a::1:1:/a:::\n.\n", 0, "users/assign:1: no user" },
+		{ "no user", "=a::1:1:/a:::\n.\n", 0,
+		    "users/assign:1: no user" },
 		{ "uid", "=a:a:x:1:/a:::\n.\n", 0,
 		    "users/assign:1: uid 'x' is not a number" },
 		{ "uid -1", "=a:a:4294967295:1:/a:::\n.\n", 0,
@@ -201,8 +210,10 @@ bad_lines(void **state)
 	(void)state;
 	map = must_compile("=old:old:1:1:/old:::\n.\n");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (compile(rows[i].text, rows[i].length != 0 ? rows[i].length
-			: strlen(rows[i].text), &err) != -1)
+		if (compile(rows[i].text,
+			rows[i].length != 0 ? rows[i].length
+					    : strlen(rows[i].text),
+			&err) != -1)
 			fail_msg("%s: compiled", rows[i].name);
 		assert_int_equal(errno, EINVAL);
 		if (strstr(err.text, rows[i].wanted) == NULL)
@@ -219,8 +230,8 @@ no_text_is_an_error(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(assign_compile(folder_path("none"), folder_path("cdb"),
-	    &err), -1);
+	assert_int_equal(
+	    assign_compile(folder_path("none"), folder_path("cdb"), &err), -1);
 	assert_int_equal(errno, ENOENT);
 	assert_non_null(strstr(err.text, "no file"));
 }
@@ -270,7 +281,8 @@ damaged_entries(void **state)
 		if (rows[i].has_wildchars)
 			cdbmap_writer_add(writer, "", 0, "-", 1, &err);
 		assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
-		assert_int_equal(cdbmap_open(folder_path("cdb"), &map, &err), 1);
+		assert_int_equal(
+		    cdbmap_open(folder_path("cdb"), &map, &err), 1);
 		if (assign_find(map, "a", &entry, &err) != -1)
 			fail_msg("%s: wanted -1", rows[i].name);
 		assert_non_null(strstr(err.text, "run qmail-newu"));

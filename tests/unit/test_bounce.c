@@ -131,8 +131,8 @@ cut_and_double(void **state)
 		"but the bounce bounced!",
 		"Return-Path: <>\n",
 	};
-	struct bounce bounce = make_bounce("<a@b>:\nno\n\n",
-	    "Subject: x\n\nbody\n");
+	struct bounce bounce = make_bounce(
+	    "<a@b>:\nno\n\n", "Subject: x\n\nbody\n");
 
 	(void)state;
 	bounce.is_cut = true;
@@ -153,8 +153,10 @@ several(void **state)
 		"Diagnostic-Code: X-mqmail; two lines\n",
 		"Final-Recipient: utf-8; \xc3\xa4@b\n",
 	};
-	struct bounce bounce = make_bounce("<a@b>:\nno\n\n"
-		"<c\td@e>:\ntwo\nlines\n\n<\xc3\xa4@b>:\nno\n\n", "x");
+	struct bounce bounce = make_bounce(
+	    "<a@b>:\nno\n\n"
+	    "<c\td@e>:\ntwo\nlines\n\n<\xc3\xa4@b>:\nno\n\n",
+	    "x");
 
 	(void)state;
 	expect(&bounce, wanted, 4);

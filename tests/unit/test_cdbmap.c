@@ -29,7 +29,8 @@ write_numbers(const char *path, unsigned count)
 
 		snprintf(value, sizeof(value), "value%u", i);
 		assert_int_equal(cdbmap_writer_add(writer, key, (size_t)n,
-		    value, strlen(value), &err), 0);
+				     value, strlen(value), &err),
+		    0);
 	}
 	assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
 	assert_null(writer);
@@ -64,8 +65,8 @@ finds_what_was_written(void **state)
 		snprintf(wanted, sizeof(wanted), "before value%u", i);
 		buf_reset(&value);
 		buf_adds(&value, "before ");
-		assert_int_equal(cdbmap_get(map, key, (size_t)n, &value, &err),
-		    1);
+		assert_int_equal(
+		    cdbmap_get(map, key, (size_t)n, &value, &err), 1);
 		assert_string_equal(value.data, wanted);
 	}
 	assert_int_equal(cdbmap_get(map, "key0", 4, NULL, &err), 1);
@@ -81,16 +82,16 @@ static void
 binary_and_empty_keys(void **state)
 {
 	struct error err = { "" };
-	struct cdbmap_writer *writer = cdbmap_writer_new(folder_path("b.cdb"),
-	    &err);
+	struct cdbmap_writer *writer = cdbmap_writer_new(
+	    folder_path("b.cdb"), &err);
 	struct cdbmap *map;
 	struct buf value;
 
 	(void)state;
 	buf_init(&value);
 	assert_int_equal(cdbmap_writer_add(writer, "", 0, "-", 1, &err), 0);
-	assert_int_equal(cdbmap_writer_add(writer, "a\0b", 3, "c\0d", 3, &err),
-	    0);
+	assert_int_equal(
+	    cdbmap_writer_add(writer, "a\0b", 3, "c\0d", 3, &err), 0);
 	assert_int_equal(cdbmap_writer_add(writer, "e", 1, "", 0, &err), 0);
 	assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
 	map = open_map(folder_path("b.cdb"));
@@ -257,8 +258,8 @@ threads_share_a_map(void **state)
 	write_numbers(folder_path("t.cdb"), RECORDS);
 	map = open_map(folder_path("t.cdb"));
 	for (unsigned i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, read_all,
-		    map), 0);
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, read_all, map), 0);
 	for (unsigned i = 0; i < THREADS; i++) {
 		void *wrong;
 

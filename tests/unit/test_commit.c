@@ -37,8 +37,8 @@ open_bench(struct bench *bench)
 	bench->dir = make_queue("q", 3);
 	bench->pool = spare_pool_new(bench->dir, 8);
 	bench->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	bench->committer = committer_new(bench->dir, bench->pool,
-	    bench->wake_fd);
+	bench->committer = committer_new(
+	    bench->dir, bench->pool, bench->wake_fd);
 }
 
 static void
@@ -107,8 +107,8 @@ commit_new(struct bench *bench, const char *text, size_t said)
 
 	assert_int_equal(spare_take(bench->pool, &job->spare, &err), 0);
 	job->id = job->spare.id;
-	assert_int_equal(pwrite(job->spare.mess_fd, text, strlen(text), 0),
-	    strlen(text));
+	assert_int_equal(
+	    pwrite(job->spare.mess_fd, text, strlen(text), 0), strlen(text));
 	job->size_bytes = said;
 	buf_add(&job->text[COMMIT_RECORD], RECORD, sizeof(RECORD));
 	run(bench, job);
@@ -260,8 +260,9 @@ refused(void **state)
 		char name[QUEUE_NAME_SIZE];
 
 		spare_envelope_name(name, id);
-		assert_int_equal(unlinkat(queue_dir_fd(bench.dir, QUEUE_PID,
-			0), name, 0), 0);
+		assert_int_equal(
+		    unlinkat(queue_dir_fd(bench.dir, QUEUE_PID, 0), name, 0),
+		    0);
 	}
 	buf_add(&job->text[COMMIT_RECORD], RECORD, sizeof(RECORD));
 	run(&bench, job);
@@ -293,8 +294,8 @@ remember_job(uint64_t id)
 }
 
 static void
-expect_mtime(struct bench *bench, enum queue_folder kind, uint64_t id,
-    time_t wanted)
+expect_mtime(
+    struct bench *bench, enum queue_folder kind, uint64_t id, time_t wanted)
 {
 	int fd = queue_open_file(bench->dir, kind, id, O_RDONLY);
 	struct stat st;
@@ -371,8 +372,8 @@ finish_with_leftovers(void **state)
 	open_bench(&bench);
 	id = commit_new(&bench, "x", 1);
 	for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
-		fd = queue_open_file(bench.dir, begun[i], id,
-		    O_WRONLY | O_CREAT);
+		fd = queue_open_file(
+		    bench.dir, begun[i], id, O_WRONLY | O_CREAT);
 		assert_int_not_equal(fd, -1);
 		close(fd);
 	}
@@ -428,8 +429,8 @@ failed_remember_keeps_todo(void **state)
 	(void)state;
 	open_bench(&bench);
 	id = commit_new(&bench, "x", 1);
-	path = xasprintf("%s/info/%" PRIu64 "/%" PRIu64, bench.dir->path,
-	    id % 3, id);
+	path = xasprintf(
+	    "%s/info/%" PRIu64 "/%" PRIu64, bench.dir->path, id % 3, id);
 	assert_int_equal(mkdir(path, 0700), 0);
 	run(&bench, remember_job(id));
 	assert_int_not_equal(bench.last_result, QQ_OK);
@@ -492,8 +493,8 @@ many_at_once(void **state)
 	(void)state;
 	open_bench(&bench);
 	for (unsigned i = 0; i < COUNT; i++) {
-		struct commit_job *job = jobs[i] = commit_job_new(COMMIT_NEW,
-		    0);
+		struct commit_job *job = jobs[i] = commit_job_new(
+		    COMMIT_NEW, 0);
 
 		assert_int_equal(spare_take(bench.pool, &job->spare, NULL), 0);
 		job->id = job->spare.id;

@@ -60,8 +60,7 @@ files(void **state)
 	assert_int_equal(queue_unlink(dir, QUEUE_INFO, 5), 0);
 	assert_false(has_file(dir, QUEUE_INFO, 5, ""));
 	/* Nobody may send us through a link. */
-	assert_int_equal(symlink("/etc/passwd", folder_path("q/info/2/5")),
-	    0);
+	assert_int_equal(symlink("/etc/passwd", folder_path("q/info/2/5")), 0);
 	assert_int_equal(queue_open_file(dir, QUEUE_INFO, 5, O_RDONLY), -1);
 	assert_int_equal(errno, ELOOP);
 	fd = queue_open_file(dir, QUEUE_INFO, 8, O_RDWR | O_CREAT);

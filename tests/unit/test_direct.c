@@ -32,8 +32,8 @@ only_file(const struct queue_dir *dir, enum queue_folder kind)
 	uint64_t found = 0;
 
 	for (unsigned part = 0; part < parts; part++)
-		assert_int_equal(look_folder(dir, kind, part, note_id, &found,
-				     NULL), 0);
+		assert_int_equal(
+		    look_folder(dir, kind, part, note_id, &found, NULL), 0);
 	return found;
 }
 
@@ -55,8 +55,7 @@ open_direct(const struct queue_dir *dir)
 
 	if (direct_open(dir->path, &direct, &err) != QQ_OK)
 		fail_msg("%s", err.text);
-	assert_int_equal(direct_write(direct, "Subject: x\n", 11, &err),
-	    QQ_OK);
+	assert_int_equal(direct_write(direct, "Subject: x\n", 11, &err), QQ_OK);
 	return direct;
 }
 
@@ -67,16 +66,16 @@ queued(void **state)
 	struct direct *direct = open_direct(dir);
 	struct error err = { "" };
 	uint64_t id = only_file(dir, QUEUE_MESS);
-	int trigger = open(folder_path("q/lock/trigger"),
-	    O_RDONLY | O_NONBLOCK);
+	int trigger = open(
+	    folder_path("q/lock/trigger"), O_RDONLY | O_NONBLOCK);
 	char byte;
 
 	(void)state;
 	assert_int_not_equal(id, 0);
 	assert_int_equal(only_file(dir, QUEUE_TODO), 0); /* S2 */
 	assert_int_equal(direct_write(direct, "\nbody\n", 6, &err), QQ_OK);
-	assert_int_equal(direct_commit(&direct, RECORD, sizeof(RECORD), &err),
-	    QQ_OK);
+	assert_int_equal(
+	    direct_commit(&direct, RECORD, sizeof(RECORD), &err), QQ_OK);
 	assert_null(direct);
 	assert_int_equal(only_file(dir, QUEUE_TODO), id); /* S4 */
 	assert_int_equal(only_file(dir, QUEUE_INTD), 0);
@@ -123,8 +122,9 @@ failures(void **state)
 
 		snprintf(path, sizeof(path), "q/%s", rows[i].folder);
 		assert_int_equal(rmdir(folder_path(path)), 0);
-		assert_int_equal(direct_commit(&direct, RECORD,
-				     sizeof(RECORD), &err), rows[i].wanted);
+		assert_int_equal(
+		    direct_commit(&direct, RECORD, sizeof(RECORD), &err),
+		    rows[i].wanted);
 		assert_null(direct);
 		assert_int_equal(only_file(dir, QUEUE_MESS), 0);
 		assert_string_not_equal(err.text, "");
@@ -139,8 +139,8 @@ no_queue(void **state)
 	struct error err = { "" };
 
 	(void)state;
-	assert_int_equal(direct_open(folder_path("none"), &direct, &err),
-	    QQ_CHDIR);
+	assert_int_equal(
+	    direct_open(folder_path("none"), &direct, &err), QQ_CHDIR);
 	assert_non_null(strstr(err.text, "queue-fix"));
 }
 

@@ -31,8 +31,8 @@ largest_folder(char **dirs, size_t count)
 		*strrchr(dirs[i], '/') = '\0';
 	qsort(dirs, count, sizeof(*dirs), compare);
 	for (size_t i = 0; i < count; i++) {
-		here =
-		    i > 0 && strcmp(dirs[i], dirs[i - 1]) == 0 ? here + 1 : 1;
+		here = i > 0 && strcmp(dirs[i], dirs[i - 1]) == 0 ? here + 1
+								  : 1;
 		largest = here > largest ? here : largest;
 	}
 	return largest;

@@ -65,8 +65,8 @@ files(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct absent_rule rule;
-		bool is_standard =
-		    dotqmail_read(rows[i].text, strlen(rows[i].text), &rule);
+		bool is_standard = dotqmail_read(
+		    rows[i].text, strlen(rows[i].text), &rule);
 
 		if (rule.action != rows[i].action ||
 		    is_standard != (rows[i].action != ABSENT_GENERAL))

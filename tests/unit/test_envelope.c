@@ -20,12 +20,12 @@ parse(void **state)
 		size_t length;
 		bool is_input;
 		const char *wanted; /* sender|header|recipient|..., or "-" and
-		                     * a part of the reason */
+				     * a part of the reason */
 	} rows[] = {
 		{ "todo", TEXT("u5\0p7\0Fs@x\0Ta@b\0Tc\0"), false,
 		    "s@x||a@b|c" },
-		{ "todo with header", TEXT("u5\0p7\0HX-A: b\n\0F\0Ta\0"),
-		    false, "|X-A: b\n|a" },
+		{ "todo with header", TEXT("u5\0p7\0HX-A: b\n\0F\0Ta\0"), false,
+		    "|X-A: b\n|a" },
 		{ "no recipient", TEXT("u5\0p7\0Fs\0"), false, "s|" },
 		{ "no sender", TEXT("u5\0p7\0"), false, "-not complete" },
 		{ "empty", TEXT(""), false, "-not complete" },
@@ -106,7 +106,8 @@ limits(void **state)
 		buf_addc(&record, '\0');
 		buf_addc(&record, '\0');
 		assert_int_equal(envelope_parse(record.data, record.length,
-				     true, &envelope, &err), rows[i].wanted);
+				     true, &envelope, &err),
+		    rows[i].wanted);
 		if (rows[i].wanted == 0)
 			envelope_release(&envelope);
 		else
@@ -124,8 +125,8 @@ format(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(envelope_parse(wanted, sizeof(wanted), false,
-			     &envelope, &err), 0);
+	assert_int_equal(
+	    envelope_parse(wanted, sizeof(wanted), false, &envelope, &err), 0);
 	assert_int_equal(envelope.uid, 5);
 	assert_int_equal(envelope.qp, 7);
 	envelope_format(&record, &envelope);

@@ -11,8 +11,8 @@
 #include "tests/unit/folder.h"
 
 static int
-load(const char *text, size_t length, struct envrules **rules,
-    struct error *err)
+load(
+    const char *text, size_t length, struct envrules **rules, struct error *err)
 {
 	err->text[0] = '\0';
 	folder_write("rules", text, length);
@@ -23,14 +23,14 @@ static void
 applies_every_match(void **state)
 {
 	static const char text[] = "# rules\n"
-	    "*@example.org:A=1,B=2\n"
-	    "\n"
-	    "news*:QUEUEDIR=/q/slowq,\tDATABYTES=5 \n"
-	    "*@example.org: B=3,  C=x\\,y\n"
-	    "boss@example.org:A=,D=a=b\\c,\n"
-	    ":NULL=sender\n"
-	    "<>:TWICE=1\n"
-	    "*.queue.test:QUEUE_BASE=/x:y";
+				   "*@example.org:A=1,B=2\n"
+				   "\n"
+				   "news*:QUEUEDIR=/q/slowq,\tDATABYTES=5 \n"
+				   "*@example.org: B=3,  C=x\\,y\n"
+				   "boss@example.org:A=,D=a=b\\c,\n"
+				   ":NULL=sender\n"
+				   "<>:TWICE=1\n"
+				   "*.queue.test:QUEUE_BASE=/x:y";
 	static const struct {
 		const char *subject;
 		unsigned matched;
@@ -40,7 +40,8 @@ applies_every_match(void **state)
 		{ "A@EXAMPLE.ORG", 2, "A=1|B=3|C=x,y|" },
 		{ "boss@example.org", 3, "A=-|B=3|C=x,y|D=a=b\\c|" },
 		{ "news@other.test", 1, "QUEUEDIR=/q/slowq|DATABYTES=5|" },
-		{ "news@example.org", 3, "A=1|B=3|QUEUEDIR=/q/slowq|"
+		{ "news@example.org", 3,
+		    "A=1|B=3|QUEUEDIR=/q/slowq|"
 		    "DATABYTES=5|C=x,y|" },
 		{ "", 2, "NULL=sender|TWICE=1|" },
 		{ "none@other.test", 0, "" },
@@ -62,12 +63,13 @@ applies_every_match(void **state)
 		for (size_t j = 0; j < vars.count; j++)
 			buf_addf(&got, "%s=%s|", vars.entries[j].name,
 			    vars.entries[j].value != NULL
-			    ? vars.entries[j].value : "-");
+				? vars.entries[j].value
+				: "-");
 		if (matched != rows[i].matched ||
 		    strcmp(got.data, rows[i].wanted) != 0)
 			fail_msg("'%s': got %u '%s', wanted %u '%s'",
-			    rows[i].subject, matched, got.data,
-			    rows[i].matched, rows[i].wanted);
+			    rows[i].subject, matched, got.data, rows[i].matched,
+			    rows[i].wanted);
 		buf_release(&got);
 		vars_release(&vars);
 	}
@@ -117,8 +119,9 @@ bad_lines(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct envrules *rules;
 		struct error err;
-		int got = load(rows[i].text, rows[i].length != 0
-		    ? rows[i].length : strlen(rows[i].text), &rules, &err);
+		int got = load(rows[i].text,
+		    rows[i].length != 0 ? rows[i].length : strlen(rows[i].text),
+		    &rules, &err);
 
 		if (got != -1 || strstr(err.text, rows[i].wanted) == NULL)
 			fail_msg("'%s': got %d '%s', wanted '%s'", rows[i].text,

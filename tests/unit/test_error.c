@@ -20,12 +20,12 @@ texts(void **state)
 	assert_string_equal(err.text, "no queue 7");
 	errno = ENOENT;
 	assert_int_equal(error_sys(&err, "cannot open '%s'", "x"), -1);
-	assert_string_equal(err.text,
-	    "cannot open 'x': No such file or directory");
+	assert_string_equal(
+	    err.text, "cannot open 'x': No such file or directory");
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(error_context(&err, "queue%d", 1), -1);
-	assert_string_equal(err.text,
-	    "queue1: cannot open 'x': No such file or directory");
+	assert_string_equal(
+	    err.text, "queue1: cannot open 'x': No such file or directory");
 }
 
 static void

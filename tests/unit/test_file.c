@@ -55,8 +55,8 @@ reads_whole_files(void **state)
 	buf_reset(&buf);
 	memset(large, 'x', sizeof(large));
 	folder_write("large", large, sizeof(large));
-	assert_int_equal(file_read(folder_path("large"), sizeof(large), &buf,
-	    &err), 1);
+	assert_int_equal(
+	    file_read(folder_path("large"), sizeof(large), &buf, &err), 1);
 	assert_int_equal(buf.length, sizeof(large));
 	buf_reset(&buf);
 	folder_write("empty", "", 0);
@@ -92,12 +92,12 @@ replaces(void **state)
 
 	(void)state;
 	umask(077);
-	assert_int_equal(file_replace(folder_path("r"), "one", 3, 0644, &err),
-	    0);
+	assert_int_equal(
+	    file_replace(folder_path("r"), "one", 3, 0644, &err), 0);
 	assert_int_equal(mode_of("r"), 0644);
 	assert_int_equal(chmod(folder_path("r"), 0600), 0);
-	assert_int_equal(file_replace(folder_path("r"), "two\0", 4, 0644,
-	    &err), 0);
+	assert_int_equal(
+	    file_replace(folder_path("r"), "two\0", 4, 0644, &err), 0);
 	assert_int_equal(mode_of("r"), 0600);
 	assert_int_equal(file_read(folder_path("r"), 9, &buf, &err), 1);
 	assert_memory_equal(buf.data, "two\0", 4);
@@ -112,12 +112,12 @@ failed_replace_leaves_nothing(void **state)
 	struct error err = { "" };
 
 	(void)state;
-	assert_int_equal(file_replace(folder_path("no/x"), "a", 1, 0644, &err),
-	    -1);
+	assert_int_equal(
+	    file_replace(folder_path("no/x"), "a", 1, 0644, &err), -1);
 	assert_non_null(strstr(err.text, "cannot create '"));
 	assert_int_equal(mkdir(folder_path("dir"), 0755), 0);
-	assert_int_equal(file_replace(folder_path("dir"), "a", 1, 0644, &err),
-	    -1);
+	assert_int_equal(
+	    file_replace(folder_path("dir"), "a", 1, 0644, &err), -1);
 	assert_non_null(strstr(err.text, "cannot rename '"));
 	assert_int_equal(count_files(), 1);
 }
@@ -197,7 +197,7 @@ own_folder(void **state)
 	free(dir);
 }
 
-#define TEST(name)                                                             \
+#define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int

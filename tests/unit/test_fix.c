@@ -30,12 +30,13 @@ put_all(const struct queue_dir *dir, const char *text)
 static void
 expect_message(const struct queue_dir *dir, const char *text)
 {
-	char *command = xasprintf("cd '%s' && f=$(grep -lrx '%s' mess) && "
+	char *command = xasprintf(
+	    "cd '%s' && f=$(grep -lrx '%s' mess) && "
 	    "[ $(echo $f | wc -w) = 1 ] && i=$(stat -c %%i $f) && "
 	    "s=$((i %% %u)) && [ $f = mess/$s/$i ] && "
 	    "for n in todo intd bounce info/$s local/$s remote/$s; do "
-	    "grep -qx '%s' $n/$i || exit 1; done", dir->path, text,
-	    dir->split, text);
+	    "grep -qx '%s' $n/$i || exit 1; done",
+	    dir->path, text, dir->split, text);
 
 	if (system(command) != 0)
 		fail_msg("message '%s' is not whole (%s)", text, command);
@@ -84,7 +85,8 @@ creation(void **state)
 	assert_int_equal(st.st_mode & 07777, 0700);
 	/* What is missing or wrong is told, then made. */
 	sh("rmdir info/3 && chmod 755 todo && rm lock/trigger && "
-	   "echo x >lock/trigger", folder_path("q"));
+	   "echo x >lock/trigger",
+	    folder_path("q"));
 	would = quiet_fix(folder_path("q"), 5, true, &err);
 	assert_int_equal(would, 3);
 	assert_true(fix("q", 5) >= 3); /* modes of new ones, too */
@@ -124,7 +126,8 @@ swapped_names(void **state)
 	char *command = xasprintf(
 	    "for d in mess info local remote todo intd bounce; do "
 	    "f=$(find $d -name %" PRIu64 ") g=$(find $d -name %" PRIu64 "); "
-	    "mv $f x; mv $g $f; mv x $g; done", a, b);
+	    "mv $f x; mv $g $f; mv x $g; done",
+	    a, b);
 
 	(void)state;
 	sh(command, dir->path);
@@ -167,7 +170,8 @@ split_todo(void **state)
 	put_all(dir, "second");
 	sh("for d in todo intd; do for f in $(ls $d); do "
 	   "mkdir -p $d/$((f % 5)); mv $d/$f $d/$((f % 5))/; done; "
-	   "mkdir -p $d/0 $d/1; done", dir->path);
+	   "mkdir -p $d/0 $d/1; done",
+	    dir->path);
 	assert_true(fix("q", 5) > 0);
 	expect_message(dir, "first");
 	expect_message(dir, "second");
@@ -236,7 +240,8 @@ interrupted_and_copied(void **state)
 	put_all(dir, "first");
 	put_all(dir, "second");
 	sh("for f in $(find mess todo intd bounce info local remote -type f); "
-	   "do mv $f ${f%/*}/fix.${f##*/}; done", dir->path);
+	   "do mv $f ${f%/*}/fix.${f##*/}; done",
+	    dir->path);
 	sh("cp -r q copy", folder);
 	assert_true(fix("copy", 5) > 0);
 	copy = queue_dir_open(folder_path("copy"), NULL);
@@ -280,7 +285,8 @@ refusals(void **state)
 	assert_non_null(strstr(err.text, "another qmail-send"));
 	close(fd);
 	sh("mkdir mess/0/77 2>/dev/null; rmdir mess/0/77; rmdir bounce && "
-	   "echo x >bounce", dir->path);
+	   "echo x >bounce",
+	    dir->path);
 	assert_int_equal(quiet_fix(dir->path, 5, false, &err), -1);
 	assert_non_null(strstr(err.text, "bounce' is not a folder"));
 	sh("rm bounce && echo x >mess/1/99 && echo y >mess/2/99", dir->path);

@@ -34,8 +34,8 @@ names(void **state)
 			unsetenv("MQMAIL_USER");
 		else
 			setenv("MQMAIL_USER", rows[i].variable, 1);
-		assert_string_equal(identity_name(rows[i].role),
-		    rows[i].wanted);
+		assert_string_equal(
+		    identity_name(rows[i].role), rows[i].wanted);
 	}
 	unsetenv("MQMAIL_USER");
 }
@@ -122,12 +122,12 @@ peers(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		setenv("MQMAIL_USER", rows[i].user, 1);
-		assert_int_equal(identity_peer(IDENTITY_QUEUE,
-				     IDENTITY_VIRTUAL), geteuid());
+		assert_int_equal(
+		    identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL), geteuid());
 	}
 	unsetenv("MQMAIL_USER");
-	assert_int_equal(identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL),
-	    geteuid());
+	assert_int_equal(
+	    identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL), geteuid());
 }
 
 int

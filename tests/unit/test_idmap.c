@@ -60,8 +60,8 @@ many(void **state)
 				count += !has[key];
 				has[key] = true;
 			} else {
-				assert_int_equal(idmap_remove(&map, id),
-				    has[key]);
+				assert_int_equal(
+				    idmap_remove(&map, id), has[key]);
 				count -= has[key];
 				has[key] = false;
 			}
@@ -70,8 +70,8 @@ many(void **state)
 		for (int key = 0; key < KEYS; key++) {
 			uint64_t id = (uint64_t)(key + 1) * strides[s];
 
-			assert_ptr_equal(idmap_get(&map, id),
-			    has[key] ? &has[key] : NULL);
+			assert_ptr_equal(
+			    idmap_get(&map, id), has[key] ? &has[key] : NULL);
 		}
 		idmap_release(&map);
 	}

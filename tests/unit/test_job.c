@@ -10,7 +10,13 @@
 #include <string.h>
 
 /* No shorter and no longer packet is one. */
-#define CHECK_LENGTHS(get, buf, out)                                           	do {                                                                   		for (size_t n = 0; n < (buf)->length; n++)                     			assert_false(get((buf)->data, n, out));                		buf_addc(buf, 'x');                                            		assert_false(get((buf)->data, (buf)->length, out));            	} while (0)
+#define CHECK_LENGTHS(get, buf, out)                                \
+	do {                                                        \
+		for (size_t n = 0; n < (buf)->length; n++)          \
+			assert_false(get((buf)->data, n, out));     \
+		buf_addc(buf, 'x');                                 \
+		assert_false(get((buf)->data, (buf)->length, out)); \
+	} while (0)
 
 static void
 hello(void **state)
@@ -78,8 +84,8 @@ result(void **state)
 	static const struct {
 		char outcome;
 		bool wanted;
-	} rows[] = { { 'K', true }, { 'Z', true }, { 'D', true },
-		{ 'G', true }, { 'k', false }, { 0, false } };
+	} rows[] = { { 'K', true }, { 'Z', true }, { 'D', true }, { 'G', true },
+		{ 'k', false }, { 0, false } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -90,8 +96,8 @@ result(void **state)
 		struct buf buf = BUF_INIT;
 
 		job_put_result(&buf, &sent);
-		assert_int_equal(job_get_result(buf.data, buf.length, &got),
-		    rows[i].wanted);
+		assert_int_equal(
+		    job_get_result(buf.data, buf.length, &got), rows[i].wanted);
 		if (rows[i].wanted) {
 			assert_int_equal(got.delivery, 9);
 			assert_int_equal(got.outcome, rows[i].outcome);
@@ -106,9 +112,9 @@ result(void **state)
 static void
 nul(void **state)
 {
-	struct job_result sent = { .delivery = 1,
-		.outcome = JOB_DELIVERED,
-		.text = "abc" };
+	struct job_result sent = {
+		.delivery = 1, .outcome = JOB_DELIVERED, .text = "abc"
+	};
 	struct job_result got;
 	struct buf buf = BUF_INIT;
 

@@ -80,9 +80,8 @@ begin(struct service *service, const struct listener_options *options)
 	service->listener = listener_new(options, &err);
 	if (service->listener == NULL)
 		fail_msg("%s", err.text);
-	assert_int_equal(pthread_create(&service->thread, NULL, run,
-			     service->listener),
-	    0);
+	assert_int_equal(
+	    pthread_create(&service->thread, NULL, run, service->listener), 0);
 }
 
 static void
@@ -106,17 +105,16 @@ dial(uint16_t port, bool is_ipv6, const char *from)
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
 		.sin6_port = htons(port),
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	int fd = socket(is_ipv6 ? AF_INET6 : AF_INET,
-	    SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(
+	    is_ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	if (from != NULL) {
 		struct sockaddr_in source = { .sin_family = AF_INET };
 
 		assert_int_equal(inet_pton(AF_INET, from, &source.sin_addr), 1);
-		assert_int_equal(bind(fd, (struct sockaddr *)&source,
-				     sizeof(source)),
-		    0);
+		assert_int_equal(
+		    bind(fd, (struct sockaddr *)&source, sizeof(source)), 0);
 	}
 	if (is_ipv6)
 		assert_int_equal(
@@ -424,8 +422,8 @@ test_limits(void **state)
 			continue;
 		}
 		listener_set_limits(service.listener, &limits);
-		fd = dial(listener_port(service.listener), false,
-		    steps[i].from);
+		fd = dial(
+		    listener_port(service.listener), false, steps[i].from);
 		hear(fd, line);
 		if (strncmp(line, steps[i].wanted, strlen(steps[i].wanted)) !=
 		    0)
@@ -484,8 +482,9 @@ test_no_descriptors(void **state)
 	hear(logs[0], line);
 	setrlimit(RLIMIT_NOFILE, &old);
 	dup2(stderr_copy, 2);
-	assert_non_null(strstr(line, "cannot accept connections: Too many "
-				     "open files (1 connections"));
+	assert_non_null(strstr(line,
+	    "cannot accept connections: Too many "
+	    "open files (1 connections"));
 	hear(fds[1], line);
 	assert_non_null(strstr(line, " ok\n"));
 	/* only one line, though it was tried more often */

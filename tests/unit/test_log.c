@@ -80,8 +80,7 @@ test_lines(void **state)
 	} cases[] = {
 		{ "plain", say_plain, 0, "starting delivery 7: msg 42\n" },
 		{ "named", say_named, 0, "qmail-smtpd: listening\n" },
-		{ "control", say_control, 0,
-		    "helo a??b?c?[2J?? \303\244\n" },
+		{ "control", say_control, 0, "helo a??b?c?[2J?? \303\244\n" },
 		{ "empty", say_empty, 0, "\n" },
 		{ "gathered", say_gathered, 0, "-\none\ntwo\n" },
 		{ "not flushed", forget_gathered, 0, "" },
@@ -107,8 +106,8 @@ test_lines(void **state)
 			_exit(0);
 		}
 		close(ends[1]);
-		while ((n = read(ends[0], got + used,
-			    sizeof(got) - 1 - used)) > 0)
+		while (
+		    (n = read(ends[0], got + used, sizeof(got) - 1 - used)) > 0)
 			used += (size_t)n;
 		got[used] = '\0';
 		close(ends[0]);

@@ -37,9 +37,9 @@ open_end(struct end *end, struct loop *loop)
 
 	assert_int_equal(pipe(ends), 0);
 	*end = (struct end){ .loop = loop, .other = ends[1] };
-	end->source = (struct loop_source){ .fd = ends[0],
-		.ready = ready,
-		.context = end };
+	end->source = (struct loop_source){
+		.fd = ends[0], .ready = ready, .context = end
+	};
 	assert_int_equal(loop_add(loop, &end->source, EPOLLIN, NULL), 0);
 }
 

@@ -66,7 +66,7 @@ only_old_files_go(void **state)
 	static const struct {
 		const char *name;
 		time_t ahead_s; /* the clock */
-		time_t date_s;	/* the file's own date */
+		time_t date_s;  /* the file's own date */
 		bool is_there;
 	} rows[] = {
 		{ "new", 0, 0, true },

@@ -26,8 +26,8 @@ set_up(void **state)
 	struct fixture *fixture = test_calloc(1, sizeof(*fixture));
 	struct error err;
 
-	snprintf(fixture->folder, sizeof(fixture->folder),
-	    "/tmp/test_make.XXXXXX");
+	snprintf(
+	    fixture->folder, sizeof(fixture->folder), "/tmp/test_make.XXXXXX");
 	assert_non_null(mkdtemp(fixture->folder));
 	fixture->node = node_new("/n", fixture->folder, &err);
 	assert_non_null(fixture->node);
@@ -49,8 +49,8 @@ tear_down(void **state)
 
 /* The content of a file below the fixture's folder. */
 static void
-assert_content(const struct fixture *fixture, const char *path,
-    const char *wanted)
+assert_content(
+    const struct fixture *fixture, const char *path, const char *wanted)
 {
 	char *real = node_path(fixture->node, "%s", path);
 	struct buf buf;
@@ -100,12 +100,12 @@ files(void **state)
 	assert_int_equal(maker.kept, 2);
 
 	/* Unless it is to be replaced. */
-	assert_int_equal(make_file_again(&maker, "/n/a/b/c", "one\n", 0644,
-			     MAKE_OURS, &err),
+	assert_int_equal(
+	    make_file_again(&maker, "/n/a/b/c", "one\n", 0644, MAKE_OURS, &err),
 	    0);
 	assert_int_equal(maker.made, 2);
-	assert_int_equal(make_file_again(&maker, "/n/a/b/c", "two\n", 0644,
-			     MAKE_OURS, &err),
+	assert_int_equal(
+	    make_file_again(&maker, "/n/a/b/c", "two\n", 0644, MAKE_OURS, &err),
 	    0);
 	assert_content(fixture, "/n/a/b/c", "two\n");
 	assert_int_equal(maker.made, 3);

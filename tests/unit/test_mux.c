@@ -27,8 +27,8 @@ make_queues(struct queues *queues)
 		char name[40];
 
 		snprintf(name, sizeof(name), "queue%d/lock", i + 3);
-		assert_int_equal(file_make_dirs(folder_path(name), 0755,
-				     NULL), 0);
+		assert_int_equal(
+		    file_make_dirs(folder_path(name), 0755, NULL), 0);
 		snprintf(name, sizeof(name), "queue%d", i + 3);
 		queues->maps[i] = health_map_create(folder_path(name), NULL);
 		assert_non_null(queues->maps[i]);
@@ -47,9 +47,9 @@ free_queues(struct queues *queues)
 static struct mux *
 make_mux(uint64_t min_free)
 {
-	struct mux_collection collection = { .base = folder,
-		.start = 3,
-		.count = COUNT };
+	struct mux_collection collection = {
+		.base = folder, .start = 3, .count = COUNT
+	};
 	struct mux *mux = mux_new(&collection, SLICE_MS, min_free, NULL);
 
 	assert_non_null(mux);
@@ -71,8 +71,8 @@ count_firsts(struct mux *mux, unsigned firsts[COUNT], unsigned wanted_count)
 
 	memset(firsts, 0, COUNT * sizeof(*firsts));
 	for (int64_t now = 0; now < 20 * SLICE_MS; now += 10) {
-		assert_int_equal(mux_choose(mux, 1764000000000 + now, paths),
-		    wanted_count);
+		assert_int_equal(
+		    mux_choose(mux, 1764000000000 + now, paths), wanted_count);
 		firsts[place(paths[0])]++;
 	}
 }
@@ -90,8 +90,8 @@ expect_even(const unsigned firsts[COUNT], unsigned healthy_mask)
 		if ((healthy_mask >> i & 1) == 0)
 			low = high = 0;
 		if (firsts[i] < low || firsts[i] > high)
-			fail_msg("queue %u was first %u times, wanted %u-%u",
-			    i, firsts[i], low, high);
+			fail_msg("queue %u was first %u times, wanted %u-%u", i,
+			    firsts[i], low, high);
 	}
 }
 
@@ -147,8 +147,8 @@ unfit_are_skipped(void **state)
 		{ "held local", { .state = HEALTH_UP, .is_held_local = true } },
 		{ "held remote",
 		    { .state = HEALTH_UP, .is_held_remote = true } },
-		{ "slow", { .state = HEALTH_UP,
-			.commit_latency_us = 5000000 } },
+		{ "slow",
+		    { .state = HEALTH_UP, .commit_latency_us = 5000000 } },
 	};
 	const char *paths[MUX_QUEUES_MAX];
 	unsigned firsts[COUNT];
@@ -268,9 +268,9 @@ bad_counts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
-		struct mux_collection collection = { .base = folder,
-			.start = 1,
-			.count = counts[i] };
+		struct mux_collection collection = {
+			.base = folder, .start = 1, .count = counts[i]
+		};
 		struct error err = { "" };
 
 		assert_null(mux_new(&collection, SLICE_MS, 0, &err));
@@ -278,7 +278,8 @@ bad_counts(void **state)
 	}
 }
 
-#define TEST(name)                                                             	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int
 main(void)

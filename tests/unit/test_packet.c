@@ -40,9 +40,8 @@ tear_down(void **state)
 static void
 open_pair(int pair[2])
 {
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
-			     pair),
-	    0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 }
 
 static bool
@@ -79,15 +78,13 @@ test_sizes(void **state)
 		memset(out, (int)('a' + i), sizeof(out));
 		if (cases[i].has_fd)
 			pass = open(folder, O_RDONLY | O_CLOEXEC);
-		assert_int_equal(packet_send(pair[0], out, cases[i].sent, pass,
-				     0),
-		    0);
+		assert_int_equal(
+		    packet_send(pair[0], out, cases[i].sent, pass, 0), 0);
 		lowest = dup(0);
 		close(lowest);
 		errno = 0;
 		got = packet_receive(pair[1], in, cases[i].room, &got_fd, 0);
-		if (got != cases[i].wanted ||
-		    (got == -1 && errno != EMSGSIZE))
+		if (got != cases[i].wanted || (got == -1 && errno != EMSGSIZE))
 			fail_msg("%s: wanted %zd, got %zd", cases[i].name,
 			    cases[i].wanted, got);
 		if (got > 0)
@@ -125,7 +122,8 @@ test_many_fds(void **state)
 		} control = { 0 };
 		char byte = 'x';
 		struct iovec part = { .iov_base = &byte, .iov_len = 1 };
-		struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1,
+		struct msghdr message = { .msg_iov = &part,
+			.msg_iovlen = 1,
 			.msg_control = &control,
 			.msg_controllen = CMSG_SPACE(count * sizeof(int)) };
 		int pair[2], got_fd = -2, lowest, after;
@@ -139,8 +137,8 @@ test_many_fds(void **state)
 		lowest = dup(0);
 		close(lowest);
 		errno = 0;
-		assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd, 0),
-		    -1);
+		assert_int_equal(
+		    packet_receive(pair[1], &byte, 1, &got_fd, 0), -1);
 		assert_int_equal(errno, EBADMSG);
 		assert_int_equal(got_fd, -1);
 		after = dup(0);
@@ -185,9 +183,8 @@ test_ends(void **state)
 	(void)state;
 	open_pair(pair);
 	errno = 0;
-	assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd,
-			     MSG_DONTWAIT),
-	    -1);
+	assert_int_equal(
+	    packet_receive(pair[1], &byte, 1, &got_fd, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	close(pair[0]);
 	assert_int_equal(packet_receive(pair[1], &byte, 1, &got_fd, 0), 0);
@@ -225,8 +222,8 @@ test_listen(void **state)
 	assert_int_equal(uid, geteuid());
 	assert_int_equal(pid, getpid());
 	assert_int_equal(packet_send(client, "hello", 5, -1, 0), 0);
-	assert_int_equal(packet_receive(peer, text, sizeof(text), &got_fd, 0),
-	    5);
+	assert_int_equal(
+	    packet_receive(peer, text, sizeof(text), &got_fd, 0), 5);
 	assert_int_equal(packet_peer(0, &uid, &pid), -1);
 	close(peer);
 	close(client);

@@ -44,8 +44,8 @@ parse(void **state)
 		struct port_address address;
 		struct error err;
 		char got[128];
-		int result =
-		    port_parse(rows[i].text, "192.0.2.1", &address, &err);
+		int result = port_parse(
+		    rows[i].text, "192.0.2.1", &address, &err);
 
 		if (rows[i].wanted == NULL) {
 			if (result != -1)
@@ -71,8 +71,7 @@ take_port(struct port_address *address_out)
 
 	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_not_equal(fd, -1);
-	assert_int_equal(
-	    bind(fd, (struct sockaddr *)&where, sizeof(where)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&where, sizeof(where)), 0);
 	assert_int_equal(listen(fd, 5), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&where, &size), 0);
 	snprintf(address_out->ip, sizeof(address_out->ip), "127.0.0.1");

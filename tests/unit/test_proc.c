@@ -35,8 +35,8 @@ names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (proc_is_ours(rows[i].name) != rows[i].wanted)
-			fail_msg("'%s': wanted %d", rows[i].name,
-			    rows[i].wanted);
+			fail_msg(
+			    "'%s': wanted %d", rows[i].name, rows[i].wanted);
 }
 
 /* A child that is called name and works in folder, ready when it returns. */

@@ -45,8 +45,8 @@ read_all(int fd, char *text, size_t size)
 	size_t used = 0;
 	ssize_t n;
 
-	while (used < size - 1 &&
-	    (n = read(fd, text + used, size - 1 - used)) > 0)
+	while (
+	    used < size - 1 && (n = read(fd, text + used, size - 1 - used)) > 0)
 		used += (size_t)n;
 	text[used] = '\0';
 }
@@ -56,7 +56,7 @@ test_results(void **state)
 {
 	static const struct {
 		const char *name, *script;
-		int wanted_code;   /* -1: a signal */
+		int wanted_code; /* -1: a signal */
 		int wanted_signal;
 		const char *wanted_output;
 	} cases[] = {
@@ -66,8 +66,10 @@ test_results(void **state)
 		{ "environment", "echo $WORD; echo $HOME", 0, 0,
 		    "from environment\n\n" },
 		{ "signal", "kill -SEGV $$", -1, SIGSEGV, "" },
-		{ "its group", "read a b c d e rest </proc/$$/stat;"
-		    "test $e = $$ && echo leader", 0, 0, "leader\n" },
+		{ "its group",
+		    "read a b c d e rest </proc/$$/stat;"
+		    "test $e = $$ && echo leader",
+		    0, 0, "leader\n" },
 		{ "no signal is blocked or ignored",
 		    "grep -E 'Sig(Blk|Ign)' /proc/self/status | grep -c 0000$",
 		    0, 0, "2\n" },
@@ -92,13 +94,12 @@ test_results(void **state)
 		if (strcmp(output, cases[i].wanted_output) != 0)
 			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,
 			    cases[i].wanted_output, output);
-		if (cases[i].wanted_code >= 0
-			? !WIFEXITED(status) ||
+		if (cases[i].wanted_code >= 0 ? !WIFEXITED(status) ||
 			    WEXITSTATUS(status) != cases[i].wanted_code
-			: !WIFSIGNALED(status) ||
+					      : !WIFSIGNALED(status) ||
 			    WTERMSIG(status) != cases[i].wanted_signal)
-			fail_msg("%s: status %#x", cases[i].name,
-			    (unsigned)status);
+			fail_msg(
+			    "%s: status %#x", cases[i].name, (unsigned)status);
 	}
 }
 
@@ -117,8 +118,8 @@ test_crossed_descriptors(void **state)
 	assert_true(a[1] < 10 && b[1] < 10);
 	fds[0] = (struct program_fd){ a[1], b[1] };
 	fds[1] = (struct program_fd){ b[1], a[1] };
-	snprintf(first, sizeof(first), "echo to a >&%d; echo to b >&%d", b[1],
-	    a[1]);
+	snprintf(
+	    first, sizeof(first), "echo to a >&%d; echo to b >&%d", b[1], a[1]);
 	pid = start_shell(first, fds, 2);
 	close(a[1]);
 	close(b[1]);
@@ -178,8 +179,8 @@ test_cannot_start(void **state)
 		char *argv[] = { name, NULL }, *none[] = { NULL };
 
 		errno = 0;
-		assert_int_equal(program_start(cases[i].path, argv, none, NULL, 0,
-				     &err),
+		assert_int_equal(
+		    program_start(cases[i].path, argv, none, NULL, 0, &err),
 		    -1);
 		if (errno != cases[i].wanted ||
 		    strstr(err.text, cases[i].path) == NULL)
@@ -206,10 +207,12 @@ test_stop(void **state)
 	} cases[] = {
 		{ "ends when asked", "echo ready; exec sleep 1000" },
 		{ "with a child", "sleep 1000 & echo ready; wait" },
-		{ "does not listen", "trap '' TERM; echo ready; "
-				     "while :; do sleep 1000; done" },
-		{ "leaves a child behind", "(trap '' TERM; sleep 1000) & "
-					   "echo ready; exit 0" },
+		{ "does not listen",
+		    "trap '' TERM; echo ready; "
+		    "while :; do sleep 1000; done" },
+		{ "leaves a child behind",
+		    "(trap '' TERM; sleep 1000) & "
+		    "echo ready; exit 0" },
 	};
 	size_t i;
 
@@ -227,7 +230,8 @@ test_stop(void **state)
 		close(ends[1]);
 		assert_int_equal(read(ends[0], text, 6), 6); /* ready */
 		if (i < 3)
-			assert_int_equal(program_wait(pid, SHORT_MS, &status), 0);
+			assert_int_equal(
+			    program_wait(pid, SHORT_MS, &status), 0);
 		program_stop(pid, SHORT_MS);
 		/* all that held the pipe have gone */
 		read_all(ends[0], text, sizeof(text));

@@ -176,7 +176,7 @@ decisions(void **state)
 		const char *file; /* NULL: none */
 		time_t age;
 		int result;
-		int64_t bytes;	   /* usage that was found */
+		int64_t bytes;     /* usage that was found */
 		const char *after; /* NULL: as before */
 	} rows[] = {
 		{ "none yet", NULL, 0, 1, 100, "200S\n100 1\n" },
@@ -206,8 +206,8 @@ decisions(void **state)
 		unlinkat(fd, "maildirsize", 0);
 		if (rows[i].file != NULL)
 			put_file("maildirsize", rows[i].file, rows[i].age);
-		result =
-		    quota_check(fd, &quota, &added, time(NULL), &usage, &err);
+		result = quota_check(
+		    fd, &quota, &added, time(NULL), &usage, &err);
 		if (result != rows[i].result || usage.bytes != rows[i].bytes)
 			fail_msg("%s: %d %lld %s", rows[i].name, result,
 			    (long long)usage.bytes, err.text);
@@ -424,8 +424,8 @@ assert_remembered(int64_t late)
 
 	buf_init(&buf);
 	assert_int_equal(file_read(path, 100000, &buf, NULL), 1);
-	assert_true(quota_read_text(
-	    buf.data, buf.length, &quota, &usage, &lines));
+	assert_true(
+	    quota_read_text(buf.data, buf.length, &quota, &usage, &lines));
 	if (usage.bytes < 7 * late || usage.count < UNSIZED + late)
 		fail_msg("after %d deliveries: %s", (int)late, buf.data);
 	buf_release(&buf);

@@ -146,20 +146,21 @@ bad_more(void **state)
 	put("morercpthosts", "a.test\nuser@b.test\n");
 	assert_int_equal(rcpthosts_compile_more(folder, &err), -1);
 	assert_int_equal(errno, EINVAL);
-	assert_non_null(strstr(err.text, "/morercpthosts:2: 'user@b.test' is "
+	assert_non_null(strstr(err.text,
+	    "/morercpthosts:2: 'user@b.test' is "
 	    "not a domain"));
 	folder_write("morercpthosts", "a\0b\n", 4);
 	assert_int_equal(rcpthosts_compile_more(folder, &err), -1);
 	assert_int_equal(errno, EINVAL);
 	assert_non_null(strstr(err.text, "/morercpthosts:1: a NUL byte"));
-	assert_int_equal(cdbmap_open(folder_path("morercpthosts.cdb"), &map,
-	    &err), 1);
+	assert_int_equal(
+	    cdbmap_open(folder_path("morercpthosts.cdb"), &map, &err), 1);
 	assert_int_equal(cdbmap_get(map, "old.test", 8, NULL, &err), 1);
 	assert_int_equal(cdbmap_get(map, "a.test", 6, NULL, &err), 0);
 	cdbmap_free(&map);
 }
 
-#define TEST(name)                                                             \
+#define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int

@@ -46,7 +46,9 @@ check_rows(const struct route *route, const struct row *rows, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct buf got = BUF_INIT;
 		char channel = route_rewrite(route, rows[i].recipient, &got) ==
-			ROUTE_LOCAL ? 'l' : 'r';
+			ROUTE_LOCAL
+		    ? 'l'
+		    : 'r';
 		const char *stripped = rows[i].stripped == NULL
 		    ? rows[i].wanted
 		    : rows[i].stripped;
@@ -77,8 +79,7 @@ rules(void **state)
 		{ "a@VIRTUAL.test", 'l', "virtual-a@VIRTUAL.test",
 		    "a@VIRTUAL.test" },
 		{ "a@x.virtual.test", 'r', "a@x.virtual.test", NULL },
-		{ "a@x.wild.test", 'l', "wild-a@x.wild.test",
-		    "a@x.wild.test" },
+		{ "a@x.wild.test", 'l', "wild-a@x.wild.test", "a@x.wild.test" },
 		{ "a@y.x.wild.test", 'l', "wild-a@y.x.wild.test",
 		    "a@y.x.wild.test" },
 		{ "a@wild.test", 'r', "a@wild.test", NULL },
@@ -103,9 +104,11 @@ rules(void **state)
 		{ "a%b@local.test", 'l', "a%b@local.test", NULL },
 	};
 	struct error err = { "" };
-	struct route *route = make_route("virtual.test:virtual\n"
-		".wild.test:wild\nnot.wild.test:\nboss@virtual.test:one\n"
-		"one@remote.test:two\n", &err);
+	struct route *route = make_route(
+	    "virtual.test:virtual\n"
+	    ".wild.test:wild\nnot.wild.test:\nboss@virtual.test:one\n"
+	    "one@remote.test:two\n",
+	    &err);
 
 	(void)state;
 	check_rows(route, rows, sizeof(rows) / sizeof(rows[0]));
@@ -131,7 +134,8 @@ catch_all(void **state)
 	route_free(&route);
 }
 
-#define TEST(name)                                                             	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int
 main(void)

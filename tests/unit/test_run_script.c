@@ -50,8 +50,7 @@ scripts_parse(void **state)
 		else if (kind == 1)
 			run_script_listener(&script, path, path, path);
 		else
-			run_script_log(&script, kind == 2 ? path : NULL,
-			    path);
+			run_script_log(&script, kind == 2 ? path : NULL, path);
 		assert_memory_equal(script.data, "#!/bin/sh\n", 10);
 		buf_adds(&command, "sh -n -c ");
 		run_script_quote(&command, script.data);

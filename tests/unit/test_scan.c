@@ -60,7 +60,9 @@ part_of_a_text(void **state)
 	assert_true(scan_u64n("123abc", 3, 1000, &value));
 	assert_int_equal(value, 123);
 	assert_false(scan_u64n("123abc", 4, 1000, &value));
-	assert_false(scan_u64n("1\0" "2", 3, 1000, &value));
+	assert_false(scan_u64n("1\0"
+			       "2",
+	    3, 1000, &value));
 	assert_false(scan_u64n("1", 0, 1000, &value));
 	assert_int_equal(value, 123);
 }

@@ -60,35 +60,37 @@ all_now(void **state)
 static void
 retry_table(void **state)
 {
-	static const time_t remote[] = { 0, 400, 1600, 3600, 6400, 10000,
-		14400, 19600, 25600, 32400, 40000, 48400, 57600, 67600, 78400,
-		90000, 102400, 115600, 129600, 144400, 160000, 176400, 193600,
-		211600, 230400, 250000, 270400, 291600, 313600, 336400, 360000,
-		384400, 409600, 435600, 462400, 490000, 518400, 547600, 577600,
+	static const time_t remote[] = { 0, 400, 1600, 3600, 6400, 10000, 14400,
+		19600, 25600, 32400, 40000, 48400, 57600, 67600, 78400, 90000,
+		102400, 115600, 129600, 144400, 160000, 176400, 193600, 211600,
+		230400, 250000, 270400, 291600, 313600, 336400, 360000, 384400,
+		409600, 435600, 462400, 490000, 518400, 547600, 577600,
 		608400 };
 	static const struct {
 		time_t birth, now;
 		unsigned step;
 		time_t wanted;
 	} rows[] = {
-		{ 1000, 1000, 10, 1100 },  /* local: 0, 100, 400, 900 ... */
+		{ 1000, 1000, 10, 1100 }, /* local: 0, 100, 400, 900 ... */
 		{ 1000, 1100, 10, 1400 },
 		{ 1000, 1400, 10, 1900 },
-		{ 1000, 1103, 10, 1400 },  /* late by some seconds */
+		{ 1000, 1103, 10, 1400 }, /* late by some seconds */
 		{ 1000, 1120, 10, 1400 },
 		{ 1000, 1121, 10, 1441 },
-		{ 1000, 500, 20, 1400 },   /* a clock that was set back */
+		{ 1000, 500, 20, 1400 }, /* a clock that was set back */
 		{ 0, 1764000000, 20, (42000 + 20) * (time_t)(42000 + 20) },
 	};
 	const time_t birth = 1764000000;
 
 	(void)state;
 	for (size_t i = 0; i + 1 < sizeof(remote) / sizeof(remote[0]); i++)
-		assert_int_equal(schedule_retry(birth, birth + remote[i], 20) -
-			birth, remote[i + 1]);
+		assert_int_equal(
+		    schedule_retry(birth, birth + remote[i], 20) - birth,
+		    remote[i + 1]);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(schedule_retry(rows[i].birth, rows[i].now,
-				     rows[i].step), rows[i].wanted);
+		assert_int_equal(
+		    schedule_retry(rows[i].birth, rows[i].now, rows[i].step),
+		    rows[i].wanted);
 }
 
 int

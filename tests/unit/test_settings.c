@@ -31,8 +31,8 @@ static struct settings *
 must_load(const char *program, const char *instance)
 {
 	struct error err = { "" };
-	struct settings *settings = settings_load(folder, program, instance,
-	    &err);
+	struct settings *settings = settings_load(
+	    folder, program, instance, &err);
 
 	if (settings == NULL)
 		fail_msg("cannot load: %s", err.text);
@@ -85,14 +85,14 @@ defaults(void **state)
 	put("me", "mail.example.org\n");
 	settings = must_load(NULL, NULL);
 	assert_int_equal(settings_number(settings, SETTING_databytes), 0);
-	assert_int_equal(settings_number(settings, SETTING_queuelifetime),
-	    604800);
+	assert_int_equal(
+	    settings_number(settings, SETTING_queuelifetime), 604800);
 	assert_int_equal(settings_number(settings, SETTING_min_free), 52428800);
 	assert_false(settings_flag(settings, SETTING_holdlocal));
-	assert_string_equal(settings_text(settings, SETTING_bouncefrom),
-	    "MAILER-DAEMON");
-	assert_string_equal(settings_text(settings, SETTING_bouncehost),
-	    "mail.example.org");
+	assert_string_equal(
+	    settings_text(settings, SETTING_bouncefrom), "MAILER-DAEMON");
+	assert_string_equal(
+	    settings_text(settings, SETTING_bouncehost), "mail.example.org");
 	assert_string_equal(settings_text(settings, SETTING_queue_base), "");
 	assert_string_equal(settings_text(settings, SETTING_fromenvrules),
 	    folder_path("from.envrules"));
@@ -102,13 +102,13 @@ defaults(void **state)
 	assert_string_equal(locals->items[0], "mail.example.org");
 	assert_null(locals->items[1]);
 	assert_false(settings_is_set(settings, SETTING_locals));
-	assert_string_equal(settings_source(settings, SETTING_locals),
-	    "default");
+	assert_string_equal(
+	    settings_source(settings, SETTING_locals), "default");
 	assert_int_equal(settings_list(settings, SETTING_rcpthosts)->count, 0);
 	assert_null(settings_list(settings, SETTING_rcpthosts)->items[0]);
 	assert_true(settings_is_set(settings, SETTING_me));
-	assert_string_equal(settings_source(settings, SETTING_me),
-	    folder_path("me"));
+	assert_string_equal(
+	    settings_source(settings, SETTING_me), folder_path("me"));
 	settings_free(&settings);
 	assert_null(settings);
 	settings_free(&settings);
@@ -124,7 +124,8 @@ texts_and_lists(void **state)
 		{ "no newline", "a.test", "a.test|" },
 		{ "blanks at the end", "a.test \t\r\nb.test\n",
 		    "a.test|b.test|" },
-		{ "comments", "#x\na.test\n\n  \n#y\nb.test", "a.test|b.test|" },
+		{ "comments", "#x\na.test\n\n  \n#y\nb.test",
+		    "a.test|b.test|" },
 		{ "empty file", "", "" },
 		{ "only a newline", "\n", "" },
 		{ "twice the same", "a.test\na.test\n", "a.test|a.test|" },
@@ -152,8 +153,8 @@ texts_and_lists(void **state)
 			    got.data, rows[i].wanted);
 		assert_null(list->items[list->count]);
 		assert_true(settings_is_set(settings, SETTING_rcpthosts));
-		assert_string_equal(settings_text(settings, SETTING_me),
-		    "m.test");
+		assert_string_equal(
+		    settings_text(settings, SETTING_me), "m.test");
 		buf_release(&got);
 		settings_free(&settings);
 	}
@@ -167,38 +168,50 @@ bad_files(void **state)
 		size_t length; /* 0: of the text */
 		const char *wanted;
 	} rows[] = {
-		{ "databytes", "12x\n", 0, "/databytes:1: '12x' is not a "
+		{ "databytes", "12x\n", 0,
+		    "/databytes:1: '12x' is not a "
 		    "number of bytes; write a whole number, for example "
 		    "10485760" },
 		{ "databytes", "", 0, "'' is not a number of bytes" },
 		{ "databytes", "-1\n", 0, "'-1' is not a number" },
 		{ "databytes", " 1\n", 0, "' 1' is not a number" },
-		{ "databytes", "99999999999999999999\n", 0, "is out of range; "
+		{ "databytes", "99999999999999999999\n", 0,
+		    "is out of range; "
 		    "write a number from 0 to 9223372036854775807" },
-		{ "queue_count", "0\n", 0, "/queue_count:1: '0' is out of "
+		{ "queue_count", "0\n", 0,
+		    "/queue_count:1: '0' is out of "
 		    "range; write a number from 1 to 1000" },
 		{ "queue_count", "1001", 0, "'1001' is out of range" },
 		{ "queue_start", "a", 0, "'a' is not a number; write" },
-		{ "maxhops", "9\0" "9\n", 4, "/maxhops:1: a NUL byte" },
-		{ "holdlocal", "yes\n", 0, "/holdlocal:1: 'yes' is neither 0 "
+		{ "maxhops",
+		    "9\0"
+		    "9\n",
+		    4, "/maxhops:1: a NUL byte" },
+		{ "holdlocal", "yes\n", 0,
+		    "/holdlocal:1: 'yes' is neither 0 "
 		    "nor 1; write 1 for yes or 0 for no" },
 		{ "holdlocal", "", 0, "'' is neither 0 nor 1" },
 		{ "me", "\n", 0, "/me:1: is empty; write a host in it" },
-		{ "bouncehost", "a b\n", 0, "'a b' is not a host name; write "
+		{ "bouncehost", "a b\n", 0,
+		    "'a b' is not a host name; write "
 		    "for example mail.example.org" },
 		{ "bouncesubject", "a\001b\n", 0,
 		    "has a control character at byte 2" },
-		{ "locals", "a.test\n\nuser@b.test\n", 0, "/locals:3: "
+		{ "locals", "a.test\n\nuser@b.test\n", 0,
+		    "/locals:3: "
 		    "'user@b.test' is not a domain; write for example "
 		    "example.org" },
 		{ "locals", ".\n", 0, "/locals:1: '.' is not a domain" },
 		{ "locals", "a.test\nb\0.test\n", 15, "/locals:2: a NUL byte" },
-		{ "virtualdomains", "#\na.test\n", 0, "/virtualdomains:2: "
+		{ "virtualdomains", "#\na.test\n", 0,
+		    "/virtualdomains:2: "
 		    "'a.test' is not a virtual domain; write for example "
 		    "example.org:example.org" },
-		{ "queue_base", "queue\n", 0, "/queue_base:1: 'queue' is not "
+		{ "queue_base", "queue\n", 0,
+		    "/queue_base:1: 'queue' is not "
 		    "an absolute path; begin it with /" },
-		{ "extraqueue", "archive\n", 0, "'archive' is not a mailbox; "
+		{ "extraqueue", "archive\n", 0,
+		    "'archive' is not a mailbox; "
 		    "write for example archive@example.org" },
 		{ "doublebounceto", "a@b", 0, "'a@b' is not a local part" },
 	};
@@ -206,8 +219,9 @@ bad_files(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		put("me", "m.test\n");
-		folder_write(rows[i].file, rows[i].text, rows[i].length != 0
-		    ? rows[i].length : strlen(rows[i].text));
+		folder_write(rows[i].file, rows[i].text,
+		    rows[i].length != 0 ? rows[i].length
+					: strlen(rows[i].text));
 		must_fail(rows[i].file, NULL, rows[i].wanted);
 		assert_int_equal(unlink(folder_path(rows[i].file)), 0);
 	}
@@ -238,7 +252,8 @@ static void
 unreadable_files(void **state)
 {
 	(void)state;
-	must_fail("no me", NULL, "/me: no such file; write this node's host "
+	must_fail("no me", NULL,
+	    "/me: no such file; write this node's host "
 	    "name in it, for example mail.example.org");
 	/* A folder is unreadable for root, too. */
 	put("me", "m.test\n");
@@ -291,14 +306,14 @@ variables(void **state)
 	setenv("DOMAINQUEUE", "/etc/dq", 1);
 	settings = must_load(NULL, NULL);
 	assert_int_equal(settings_number(settings, SETTING_databytes), 200);
-	assert_string_equal(settings_source(settings, SETTING_databytes),
-	    "variable DATABYTES");
+	assert_string_equal(
+	    settings_source(settings, SETTING_databytes), "variable DATABYTES");
 	assert_true(settings_is_set(settings, SETTING_databytes));
 	assert_int_equal(settings_number(settings, SETTING_queue_count), 5);
 	assert_string_equal(settings_text(settings, SETTING_fromenvrules),
 	    folder_path("fromrules"));
-	assert_string_equal(settings_text(settings, SETTING_domainqueue),
-	    "/etc/dq");
+	assert_string_equal(
+	    settings_text(settings, SETTING_domainqueue), "/etc/dq");
 	assert_true(settings_is_set(settings, SETTING_domainqueue));
 	settings_free(&settings);
 	setenv("DATABYTES", "", 1);
@@ -362,7 +377,8 @@ instances(void **state)
 			    (unsigned)got, rows[i].wanted);
 		if (i == 0)
 			assert_int_equal(settings_number(settings,
-			    SETTING_concurrencyremote), 7);
+					     SETTING_concurrencyremote),
+			    7);
 		settings_free(&settings);
 	}
 	put("concurrencylocal.queue2", "x\n");
@@ -370,8 +386,8 @@ instances(void **state)
 		struct error err = { "" };
 
 		assert_null(settings_load(folder, NULL, "queue2", &err));
-		assert_non_null(strstr(err.text,
-		    "/concurrencylocal.queue2:1: 'x'"));
+		assert_non_null(
+		    strstr(err.text, "/concurrencylocal.queue2:1: 'x'"));
 		assert_null(settings_load(folder, NULL, "../queue2", &err));
 		assert_non_null(strstr(err.text, "is not a queue's name"));
 	}
@@ -420,8 +436,8 @@ all_errors_are_reported(void **state)
 	reports.count = 0;
 	settings = settings_load_all(folder, NULL, keep_report, &reports);
 	assert_int_equal(reports.count, 2);
-	assert_string_equal(settings_list(settings, SETTING_locals)->items[0],
-	    "m.test");
+	assert_string_equal(
+	    settings_list(settings, SETTING_locals)->items[0], "m.test");
 	assert_false(settings_is_set(settings, SETTING_locals));
 	settings_free(&settings);
 }

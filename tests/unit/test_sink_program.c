@@ -110,12 +110,12 @@ test_commit(void **state)
 		char script[512], text[256] = "";
 		int result;
 
-		snprintf(script, sizeof(script), "%s%s", take_all,
-		    cases[i].script);
+		snprintf(
+		    script, sizeof(script), "%s%s", take_all, cases[i].script);
 		assert_int_equal(open_script(script, &vars, &sink), QQ_OK);
 		assert_int_equal(sink_begin(sink), QQ_OK);
-		assert_int_equal(sink_write(sink, "Subject: x\n\nbody\n", 17),
-		    QQ_OK);
+		assert_int_equal(
+		    sink_write(sink, "Subject: x\n\nbody\n", 17), QQ_OK);
 		result = sink_commit(&sink, &to, text, sizeof(text));
 		if (result != cases[i].wanted)
 			fail_msg("%s: wanted %d, got %d '%s'", cases[i].name,
@@ -154,8 +154,10 @@ test_unread(void **state)
 	} cases[] = {
 		{ "success unread", "exec <&-; exit 0", QQ_WRITE_ERROR },
 		{ "refusal unread", "exec <&-; exit 31", QQ_REJECTED },
-		{ "no envelope", "cat >/dev/null; exec 1<&-; sleep 0.2; "
-		    "exit 0", QQ_WRITE_ERROR },
+		{ "no envelope",
+		    "cat >/dev/null; exec 1<&-; sleep 0.2; "
+		    "exit 0",
+		    QQ_WRITE_ERROR },
 	};
 	static char body[300000];
 	const char *recipients[5000];
@@ -174,8 +176,8 @@ test_unread(void **state)
 		char text[256] = "";
 		int result;
 
-		assert_int_equal(open_script(cases[i].script, &vars, &sink),
-		    QQ_OK);
+		assert_int_equal(
+		    open_script(cases[i].script, &vars, &sink), QQ_OK);
 		assert_int_equal(sink_begin(sink), QQ_OK);
 		sink_write(sink, body, sizeof(body));
 		result = sink_commit(&sink, &to, text, sizeof(text));
@@ -201,9 +203,12 @@ test_slow_reader(void **state)
 
 	(void)state;
 	memset(body, 'x', sizeof(body));
-	assert_int_equal(open_script("sleep 0.3; n=$(dd bs=7777 2>/dev/null | "
-	    "wc -c); cat <&1 >/dev/null; [ $n = 300000 ] || exit 31", &vars,
-	    &sink), QQ_OK);
+	assert_int_equal(
+	    open_script(
+		"sleep 0.3; n=$(dd bs=7777 2>/dev/null | "
+		"wc -c); cat <&1 >/dev/null; [ $n = 300000 ] || exit 31",
+		&vars, &sink),
+	    QQ_OK);
 	assert_int_equal(sink_begin(sink), QQ_OK);
 	assert_int_equal(sink_write(sink, body, sizeof(body)), QQ_OK);
 	assert_int_equal(sink_commit(&sink, &to, text, sizeof(text)), QQ_OK);
@@ -271,8 +276,8 @@ test_abort(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    open_script("trap '' TERM; while :; do sleep 1000; done", &vars,
-		&sink),
+	    open_script(
+		"trap '' TERM; while :; do sleep 1000; done", &vars, &sink),
 	    QQ_OK);
 	assert_int_equal(sink_begin(sink), QQ_OK);
 	sink_abort(&sink);
@@ -295,6 +300,6 @@ main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests_name("sink_program", tests, set_up,
-	    tear_down);
+	return cmocka_run_group_tests_name(
+	    "sink_program", tests, set_up, tear_down);
 }

@@ -117,8 +117,8 @@ paths(void **state)
 		const struct row *row = &rows[i];
 		struct smtp_address address;
 		size_t used;
-		enum smtp_address_result result =
-		    parse(row->path, strlen(row->path), &address, &used);
+		enum smtp_address_result result = parse(
+		    row->path, strlen(row->path), &address, &used);
 
 		if (result != row->wanted)
 			fail_msg("'%s': result %d, wanted %d", row->path,

@@ -43,8 +43,8 @@ lines(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct smtp_line line;
-		bool is_command =
-		    smtp_line_parse(rows[i].line, strlen(rows[i].line), &line);
+		bool is_command = smtp_line_parse(
+		    rows[i].line, strlen(rows[i].line), &line);
 
 		if (is_command != (rows[i].verb != NULL))
 			fail_msg("'%s': command %d", rows[i].line, is_command);

@@ -151,8 +151,8 @@ conversations(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const struct smtp_kind kind = { .is_lmtp = rows[i].is_lmtp };
-		char *codes =
-		    converse(rows[i].input, strlen(rows[i].input), &kind);
+		char *codes = converse(
+		    rows[i].input, strlen(rows[i].input), &kind);
 
 		if (strcmp(codes, rows[i].codes) != 0)
 			fail_msg("%s: %s, wanted %s", rows[i].name, codes,

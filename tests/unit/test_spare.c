@@ -111,8 +111,8 @@ large_is_unlinked(void **state)
 		uint64_t id = spare.id;
 
 		assert_int_equal(ftruncate(spare.mess_fd, rows[i].mess), 0);
-		assert_int_equal(ftruncate(spare.envelope_fd,
-				     rows[i].envelope), 0);
+		assert_int_equal(
+		    ftruncate(spare.envelope_fd, rows[i].envelope), 0);
 		spare_give(pool, &spare);
 		assert_int_equal(is_pair(dir, id), rows[i].is_kept);
 		assert_int_equal(is_gone(dir, id), !rows[i].is_kept);
@@ -165,9 +165,10 @@ adoption(void **state)
 	put_envelope(dir, wrong);
 	queue_name(from, wrong - 1000000, "");
 	queue_name(to, wrong, "");
-	assert_int_equal(renameat(queue_dir_fd(dir, QUEUE_MESS,
-		wrong - 1000000), from, queue_dir_fd(dir, QUEUE_MESS, wrong),
-		to), 0);
+	assert_int_equal(
+	    renameat(queue_dir_fd(dir, QUEUE_MESS, wrong - 1000000), from,
+		queue_dir_fd(dir, QUEUE_MESS, wrong), to),
+	    0);
 	folder_write("q/pid/new.1.2", "x", 1);
 	folder_write("q/pid/old.1.2", "x", 1);
 	age(folder_path("q/pid/old.1.2"));

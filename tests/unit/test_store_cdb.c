@@ -91,13 +91,13 @@ set_up(void **state)
 		assert_int_equal(file_make_dirs(path, 0755, NULL), 0);
 		free(path);
 	}
-	lines =
-	    xasprintf("+a.test-:a.test:1001:1002:%s/domains/a.test:-::\n"
-		      "+alias.test-:a.test:1001:1002:%s/domains/a.test:-::\n"
-		      "+b.test-:b.test:1001:1002:%s/domains/b.test:-::\n"
-		      "+:alias:7:8:/var/alias:-::\n"
-		      ".\n",
-		node->root, node->root, node->root);
+	lines = xasprintf(
+	    "+a.test-:a.test:1001:1002:%s/domains/a.test:-::\n"
+	    "+alias.test-:a.test:1001:1002:%s/domains/a.test:-::\n"
+	    "+b.test-:b.test:1001:1002:%s/domains/b.test:-::\n"
+	    "+:alias:7:8:/var/alias:-::\n"
+	    ".\n",
+	    node->root, node->root, node->root);
 	put_assign(node, lines);
 	free(lines);
 	put_users(node, "a.test",

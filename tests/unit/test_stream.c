@@ -92,8 +92,8 @@ wanted_text(struct ends *ends, const char *wanted)
 	assert_memory_equal(got, wanted, length);
 }
 
-static const char *const result_names[] = { "ok", "closed", "timeout",
-	"failed", "too long" };
+static const char *const result_names[] = { "ok", "closed", "timeout", "failed",
+	"too long" };
 
 /* Lines are read until something other than a line or "too long" comes. */
 static const struct {
@@ -141,14 +141,14 @@ run_line_case(size_t i, bool is_pipe, bool does_rest)
 	do {
 		if (does_rest)
 			stream_rest(ends.stream);
-		result = stream_read_line(ends.stream, line_cases[i].max,
-		    &line, &length);
+		result = stream_read_line(
+		    ends.stream, line_cases[i].max, &line, &length);
 		if (result == STREAM_OK)
-			used += (size_t)snprintf(got + used,
-			    sizeof(got) - used, "%.*s|", (int)length, line);
+			used += (size_t)snprintf(got + used, sizeof(got) - used,
+			    "%.*s|", (int)length, line);
 		else
-			used += (size_t)snprintf(got + used,
-			    sizeof(got) - used, "%s|", result_names[result]);
+			used += (size_t)snprintf(got + used, sizeof(got) - used,
+			    "%s|", result_names[result]);
 	} while (result == STREAM_OK || result == STREAM_TOO_LONG);
 	if (strcmp(got, line_cases[i].wanted) != 0)
 		fail_msg("%s (%s): wanted '%s', got '%s'", line_cases[i].name,
@@ -194,15 +194,14 @@ test_line_in_bytes(void **state)
 
 	(void)state;
 	open_ends(&ends, false);
-	assert_int_equal(pthread_create(&thread, NULL, trickle,
-			     &ends.peer_write_fd),
-	    0);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    pthread_create(&thread, NULL, trickle, &ends.peer_write_fd), 0);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	assert_int_equal(length, 10);
 	assert_memory_equal(line, "slow line\n", 10);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	assert_memory_equal(line, "next\n", length);
 	pthread_join(thread, NULL);
 	close_ends(&ends);
@@ -285,8 +284,8 @@ test_long_line(void **state)
 	open_ends(&ends, false);
 	job = (struct feed){ ends.peer_write_fd, all, LENGTH };
 	assert_int_equal(pthread_create(&thread, NULL, feed, &job), 0);
-	assert_int_equal(stream_read_line(ends.stream, LENGTH, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, LENGTH, &line, &length), STREAM_OK);
 	assert_int_equal(length, LENGTH);
 	assert_memory_equal(line, all, LENGTH);
 	pthread_join(thread, NULL);
@@ -316,8 +315,8 @@ test_peek(void **state)
 		const char *data;
 		size_t length;
 
-		assert_int_equal(stream_peek(ends.stream, &data, &length),
-		    STREAM_OK);
+		assert_int_equal(
+		    stream_peek(ends.stream, &data, &length), STREAM_OK);
 		assert_true(length >= 1 && length <= 65536);
 		assert_memory_equal(data, all + got, length);
 		if (length > largest)
@@ -342,24 +341,24 @@ test_peek_and_lines(void **state)
 	open_ends(&ends, false);
 	put(&ends, "one\ntwo\nthree\n", 14);
 	assert_false(stream_has_input(ends.stream));
-	assert_int_equal(stream_read_line(ends.stream, 10, &data, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 10, &data, &length), STREAM_OK);
 	assert_true(stream_has_input(ends.stream));
 	assert_int_equal(stream_peek(ends.stream, &data, &length), STREAM_OK);
 	assert_int_equal(length, 10);
 	assert_memory_equal(data, "two\nthree\n", 10);
 	stream_consume(ends.stream, 2); /* "o\n" is a line now */
 	stream_rest(ends.stream);       /* input waits: nothing is lost */
-	assert_int_equal(stream_read_line(ends.stream, 10, &data, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 10, &data, &length), STREAM_OK);
 	assert_memory_equal(data, "o\n", 2);
-	assert_int_equal(stream_read_line(ends.stream, 10, &data, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 10, &data, &length), STREAM_OK);
 	assert_memory_equal(data, "three\n", 6);
 	/* peek does not show the rest of a line that was too long */
 	put(&ends, "0123456789abcdef", 16);
-	assert_int_equal(stream_read_line(ends.stream, 10, &data, &length),
-	    STREAM_TOO_LONG);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 10, &data, &length), STREAM_TOO_LONG);
 	put(&ends, "ghi\nnew", 7);
 	assert_int_equal(stream_peek(ends.stream, &data, &length), STREAM_OK);
 	assert_int_equal(length, 3);
@@ -445,8 +444,8 @@ test_endless_line(void **state)
 	    0);
 	assert_int_equal(stream_read_line(ends.stream, 512, &line, &length),
 	    STREAM_TOO_LONG);
-	assert_int_equal(stream_read_line(ends.stream, 512, &line, &length),
-	    STREAM_TIMEOUT);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 512, &line, &length), STREAM_TIMEOUT);
 	shutdown(ends.stream_read_fd, SHUT_RDWR);
 	pthread_join(thread, NULL);
 	close_ends(&ends);
@@ -501,17 +500,17 @@ test_flush_before_wait(void **state)
 	(void)state;
 	open_ends(&ends, false);
 	put(&ends, "one\ntwo\n", 8);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	stream_write(ends.stream, "250 one\r\n", 9);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	stream_write(ends.stream, "250 two\r\n", 9);
 	assert_int_equal(recv(ends.peer_read_fd, &byte, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, EAGAIN);
 	stream_set_timeout(ends.stream, SHORT_MS);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_TIMEOUT);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_TIMEOUT);
 	wanted_text(&ends, "250 one\r\n250 two\r\n");
 	close_ends(&ends);
 }
@@ -567,8 +566,8 @@ test_bad_descriptor(void **state)
 	size_t length;
 
 	(void)state;
-	assert_int_equal(stream_read_line(stream, 100, &line, &length),
-	    STREAM_FAILED);
+	assert_int_equal(
+	    stream_read_line(stream, 100, &line, &length), STREAM_FAILED);
 	stream_write(stream, "x", 1);
 	assert_int_equal(stream_flush(stream), STREAM_FAILED);
 	stream_free(&stream);
@@ -586,8 +585,8 @@ test_descriptor_flags(void **state)
 	(void)state;
 	open_ends(&ends, true);
 	put(&ends, "x\n", 2);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	stream_write(ends.stream, "y\n", 2);
 	assert_int_equal(stream_flush(ends.stream), STREAM_OK);
 	assert_true(fcntl(ends.stream_read_fd, F_GETFL) & O_NONBLOCK);
@@ -611,12 +610,12 @@ test_nonblocking_socket(void **state)
 	assert_int_equal(fcntl(ends.stream_read_fd, F_SETFL, O_NONBLOCK), 0);
 	stream_set_timeout(ends.stream, SHORT_MS);
 	start = clock_ms();
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_TIMEOUT);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_TIMEOUT);
 	assert_true(clock_ms() - start >= SHORT_MS - 1);
 	put(&ends, "x\n", 2);
-	assert_int_equal(stream_read_line(ends.stream, 100, &line, &length),
-	    STREAM_OK);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
 	close_ends(&ends);
 }
 

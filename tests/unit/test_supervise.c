@@ -10,8 +10,10 @@
 #include <stdlib.h>
 
 /* 2^62 + 10 + 1000 seconds, nanoseconds, pid 258, paused, want */
-#define STATUS(pid_low, pid_high, want)                                       \
-	"\x40\0\0\0\0\0\x03\xf2" "\0\0\0\0" pid_low pid_high "\0\0" "\0" want
+#define STATUS(pid_low, pid_high, want)    \
+	"\x40\0\0\0\0\0\x03\xf2"           \
+	"\0\0\0\0" pid_low pid_high "\0\0" \
+	"\0" want
 
 static void
 parse(void **state)
@@ -45,9 +47,9 @@ parse(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct supervise_state got;
-		bool result =
-		    supervise_parse((const unsigned char *)rows[i].status,
-			rows[i].length, &got);
+		bool result = supervise_parse(
+		    (const unsigned char *)rows[i].status, rows[i].length,
+		    &got);
 
 		if (result != rows[i].wanted)
 			fail_msg("%s: got %d", rows[i].name, result);

@@ -57,9 +57,16 @@ test_results(void **state)
 		unsigned threads;
 		size_t jobs, rounds;
 	} cases[] = {
-		{ 0, 0, 2 }, { 0, 1, 2 }, { 0, 9, 2 }, { 1, 1, 50 },
-		{ 1, 10, 20 }, { 4, 1, 50 }, { 4, 3, 50 }, { 4, 40, 20 },
-		{ 16, 7, 50 }, { 16, 100, 5 },
+		{ 0, 0, 2 },
+		{ 0, 1, 2 },
+		{ 0, 9, 2 },
+		{ 1, 1, 50 },
+		{ 1, 10, 20 },
+		{ 4, 1, 50 },
+		{ 4, 3, 50 },
+		{ 4, 40, 20 },
+		{ 16, 7, 50 },
+		{ 16, 100, 5 },
 	};
 	struct sync_job jobs[100];
 	size_t i, round, job;
@@ -98,6 +105,6 @@ main(void)
 		cmocka_unit_test(test_results),
 	};
 
-	return cmocka_run_group_tests_name("sync_pool", tests, set_up,
-	    tear_down);
+	return cmocka_run_group_tests_name(
+	    "sync_pool", tests, set_up, tear_down);
 }

@@ -32,13 +32,12 @@ service(void **state)
 		struct buf buf;
 
 		buf_init(&buf);
-		systemd_unit_service(&buf, "x", rows[i].folder,
-		    rows[i].is_queue);
+		systemd_unit_service(
+		    &buf, "x", rows[i].folder, rows[i].is_queue);
 		for (size_t j = 0; j < 3; j++)
 			if (strstr(buf.data, rows[i].lines[j]) == NULL)
-				fail_msg("'%s': no '%s' in\n%s",
-				    rows[i].folder, rows[i].lines[j],
-				    buf.data);
+				fail_msg("'%s': no '%s' in\n%s", rows[i].folder,
+				    rows[i].lines[j], buf.data);
 		buf_release(&buf);
 	}
 }

@@ -27,8 +27,8 @@ enum { TIMEOUT_MS = 10000, SHORT_MS = 50 };
 
 /* What a PEM file of the tests is made of. */
 enum part {
-	CERT = 1,       /* of the first key */
-	KEY = 2,        /* the first key */
+	CERT = 1, /* of the first key */
+	KEY = 2,  /* the first key */
 	OTHER_KEY = 4,
 	LOCKED_KEY = 8, /* the first key, encrypted */
 	CHAIN = 16,     /* another certificate */
@@ -150,8 +150,8 @@ test_context(void **state)
 			unlink(path);
 		else
 			write_pem(path, cases[i].parts);
-		context = tls_context_new(path, cases[i].ciphers,
-		    cases[i].suites, &err);
+		context = tls_context_new(
+		    path, cases[i].ciphers, cases[i].suites, &err);
 		if (cases[i].wanted == NULL) {
 			if (context == NULL)
 				fail_msg("%s: %s", cases[i].name, err.text);
@@ -224,8 +224,8 @@ run_client(void *arg)
 	SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	ssl = SSL_new(ctx);
 	if (client->plain != NULL)
-		file_write_all(client->fd, client->plain,
-		    strlen(client->plain));
+		file_write_all(
+		    client->fd, client->plain, strlen(client->plain));
 	if (client->waits_for_220 && read(client->fd, reply, sizeof(reply)) < 1)
 		goto out;
 	SSL_set_fd(ssl, client->fd);
@@ -233,8 +233,8 @@ run_client(void *arg)
 	if (client->is_connected) {
 		snprintf(client->version, sizeof(client->version), "%s",
 		    SSL_get_version(ssl));
-		client->chain_length =
-		    sk_X509_num(SSL_get_peer_cert_chain(ssl));
+		client->chain_length = sk_X509_num(
+		    SSL_get_peer_cert_chain(ssl));
 		converse(client, ssl);
 	}
 out:
@@ -266,9 +266,8 @@ meet(struct meeting *meeting, struct client *client)
 	stream_set_timeout(meeting->stream, TIMEOUT_MS);
 	client->fd = meeting->fds[1];
 	meeting->client = client;
-	assert_int_equal(pthread_create(&meeting->thread, NULL, run_client,
-			     client),
-	    0);
+	assert_int_equal(
+	    pthread_create(&meeting->thread, NULL, run_client, client), 0);
 }
 
 static void
@@ -287,8 +286,8 @@ wanted_line(struct stream *stream, const char *wanted)
 {
 	const char *line;
 	size_t length;
-	enum stream_result result = stream_read_line(stream, 512, &line,
-	    &length);
+	enum stream_result result = stream_read_line(
+	    stream, 512, &line, &length);
 
 	if (result != STREAM_OK || length != strlen(wanted) ||
 	    memcmp(line, wanted, length) != 0)
@@ -324,8 +323,8 @@ test_versions(void **state)
 		assert_null(stream_tls_version(meeting.stream));
 		assert_null(stream_tls_cipher(meeting.stream));
 		assert_int_equal(stream_tls_bits(meeting.stream), 0);
-		result = stream_start_tls(meeting.stream, meeting.context,
-		    TIMEOUT_MS, &err);
+		result = stream_start_tls(
+		    meeting.stream, meeting.context, TIMEOUT_MS, &err);
 		if (cases[i].wanted == NULL) {
 			if (result != STREAM_FAILED || err.text[0] == '\0')
 				fail_msg("%s: result %d, reason '%s'",
@@ -337,8 +336,8 @@ test_versions(void **state)
 		if (result != STREAM_OK)
 			fail_msg("%s: %s", cases[i].name, err.text);
 		wanted_line(meeting.stream, "EHLO x\r\n");
-		assert_string_equal(stream_tls_version(meeting.stream),
-		    cases[i].wanted);
+		assert_string_equal(
+		    stream_tls_version(meeting.stream), cases[i].wanted);
 		/* "ECDHE-ECDSA-AES256-..." or "TLS_AES_256_..." */
 		assert_non_null(strstr(stream_tls_cipher(meeting.stream),
 		    cases[i].version == TLS1_3_VERSION ? "TLS_" : "ECDHE-"));
@@ -359,10 +358,12 @@ test_versions(void **state)
 static void
 test_injection(void **state)
 {
-	static const char *const injected[] = { "STARTTLS\r\nRSET\r\n",
+	static const char *const injected[] = {
+		"STARTTLS\r\nRSET\r\n",
 		"STARTTLS\r\nMAIL FROM:<evil@example.test>\r\nRCPT TO:<",
 		/* a line that is too long, its end still to come */
-		"STARTTLS\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" };
+		"STARTTLS\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+	};
 	size_t i;
 
 	(void)state;
@@ -411,11 +412,11 @@ test_plain_in_handshake(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	stream = stream_new(fds[0], fds[0]);
 	assert_int_equal(file_write_all(fds[1], "MAIL FROM:<>\r\n", 14), 0);
-	assert_int_equal(stream_start_tls(stream, context, TIMEOUT_MS, &err),
-	    STREAM_FAILED);
+	assert_int_equal(
+	    stream_start_tls(stream, context, TIMEOUT_MS, &err), STREAM_FAILED);
 	assert_non_null(strstr(err.text, "TLS handshake failed: "));
-	assert_int_equal(stream_read_line(stream, 512, &line, &length),
-	    STREAM_FAILED);
+	assert_int_equal(
+	    stream_read_line(stream, 512, &line, &length), STREAM_FAILED);
 	stream_write(stream, "250 ok\r\n", 8); /* must not go out in plain */
 	assert_int_equal(stream_flush(stream), STREAM_FAILED);
 	stream_free(&stream);
@@ -443,8 +444,8 @@ test_handshake_ends(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct error err = { "" };
-		struct tls_context *context = tls_context_new(good_path, NULL,
-		    NULL, &err);
+		struct tls_context *context = tls_context_new(
+		    good_path, NULL, NULL, &err);
 		struct stream *stream;
 		int fds[2];
 		int64_t start = clock_ms();
@@ -453,8 +454,8 @@ test_handshake_ends(void **state)
 		stream = stream_new(fds[0], fds[0]);
 		if (cases[i].does_close)
 			shutdown(fds[1], SHUT_WR);
-		assert_int_equal(stream_start_tls(stream, context, SHORT_MS,
-				     &err),
+		assert_int_equal(
+		    stream_start_tls(stream, context, SHORT_MS, &err),
 		    cases[i].wanted);
 		if (strstr(err.text, cases[i].reason) == NULL)
 			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,
@@ -489,8 +490,8 @@ test_timeout_then_reply(void **state)
 		stream_set_timeout(meeting.stream, SHORT_MS);
 		if (does_rest)
 			stream_rest(meeting.stream);
-		assert_int_equal(stream_read_line(meeting.stream, 512, &line,
-				     &length),
+		assert_int_equal(
+		    stream_read_line(meeting.stream, 512, &line, &length),
 		    STREAM_TIMEOUT);
 		stream_write(meeting.stream, "421 late\r\n", 10);
 		assert_int_equal(stream_flush(meeting.stream), STREAM_OK);
@@ -512,12 +513,12 @@ test_large(void **state)
 
 	(void)state;
 	meet(&meeting, &client);
-	assert_int_equal(stream_start_tls(meeting.stream, meeting.context,
-			     TIMEOUT_MS, &err),
+	assert_int_equal(
+	    stream_start_tls(meeting.stream, meeting.context, TIMEOUT_MS, &err),
 	    STREAM_OK);
 	while (got < LENGTH) {
-		assert_int_equal(stream_peek(meeting.stream, &data, &length),
-		    STREAM_OK);
+		assert_int_equal(
+		    stream_peek(meeting.stream, &data, &length), STREAM_OK);
 		for (i = 0; i < length; i++)
 			assert_int_equal(data[i], 'x');
 		stream_consume(meeting.stream, length);
@@ -525,8 +526,8 @@ test_large(void **state)
 		got += length;
 	}
 	assert_int_equal(got, LENGTH);
-	assert_int_equal(stream_peek(meeting.stream, &data, &length),
-	    STREAM_CLOSED);
+	assert_int_equal(
+	    stream_peek(meeting.stream, &data, &length), STREAM_CLOSED);
 	/* the peer has only closed its side */
 	stream_write(meeting.stream, "250 taken\r\n", 11);
 	assert_int_equal(stream_flush(meeting.stream), STREAM_OK);
@@ -546,8 +547,8 @@ test_rude_close(void **state)
 
 	(void)state;
 	meet(&meeting, &client);
-	assert_int_equal(stream_start_tls(meeting.stream, meeting.context,
-			     TIMEOUT_MS, &err),
+	assert_int_equal(
+	    stream_start_tls(meeting.stream, meeting.context, TIMEOUT_MS, &err),
 	    STREAM_OK);
 	wanted_line(meeting.stream, "DATA\r\n");
 	shutdown(meeting.fds[1], SHUT_WR);

@@ -17,13 +17,25 @@ only_what_no_program_reads(void **state)
 {
 	static const char *const files[] = {
 		/* known */
-		"me", "databytes", "from.envrules", "morercpthosts",
-		"morercpthosts.cdb", "tcp.smtp", "tcp.smtp.cdb",
-		"holdlocal.queue1", "concurrencyl.queue2",
-		"concurrencyr.slowq", "locals~", ".hidden",
+		"me",
+		"databytes",
+		"from.envrules",
+		"morercpthosts",
+		"morercpthosts.cdb",
+		"tcp.smtp",
+		"tcp.smtp.cdb",
+		"holdlocal.queue1",
+		"concurrencyl.queue2",
+		"concurrencyr.slowq",
+		"locals~",
+		".hidden",
 		/* not */
-		"databyte", "databytes.queue1", "holdlocal.", "concurrencyl",
-		"ME", "zzz",
+		"databyte",
+		"databytes.queue1",
+		"holdlocal.",
+		"concurrencyl",
+		"ME",
+		"zzz",
 	};
 	struct error err = { "" };
 	struct buf got = BUF_INIT;
@@ -34,14 +46,14 @@ only_what_no_program_reads(void **state)
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		folder_write(files[i], "", 0);
 	assert_int_equal(mkdir(folder_path("folder"), 0755), 0);
-	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err),
-	    0);
+	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err), 0);
 	for (size_t i = 0; i < count; i++) {
 		buf_addf(&got, "%s|", names[i]);
 		free(names[i]);
 	}
 	free(names);
-	assert_string_equal(got.data, "ME|concurrencyl|databyte|"
+	assert_string_equal(got.data,
+	    "ME|concurrencyl|databyte|"
 	    "databytes.queue1|holdlocal.|zzz|");
 	buf_release(&got);
 }
@@ -54,16 +66,16 @@ nothing_unknown_and_no_folder(void **state)
 	size_t count;
 
 	(void)state;
-	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err),
-	    0);
+	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err), 0);
 	assert_int_equal(count, 0);
 	free(names);
-	assert_int_equal(showctl_find_unknown(folder_path("none"), &names,
-	    &count, &err), -1);
+	assert_int_equal(
+	    showctl_find_unknown(folder_path("none"), &names, &count, &err),
+	    -1);
 	assert_non_null(strstr(err.text, "cannot open folder '"));
 }
 
-#define TEST(name)                                                             \
+#define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int

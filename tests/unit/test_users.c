@@ -20,8 +20,8 @@ open_users(bool is_new, enum admin_result wanted)
 {
 	struct users *users;
 	struct error err = { "" };
-	enum admin_result result =
-	    users_open(folder, geteuid(), getegid(), is_new, &users, &err);
+	enum admin_result result = users_open(
+	    folder, geteuid(), getegid(), is_new, &users, &err);
 
 	if (result != wanted)
 		fail_msg("users_open gave %d (%s), wanted %d", (int)result,

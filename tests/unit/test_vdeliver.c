@@ -333,8 +333,8 @@ a_locked_quota_stops_nobody(void **state)
 	vdeliver_run(vdeliver, items, 60);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	for (i = 0; i < 60; i++) {
-		assert_outcome(&items[i],
-		    i % 6 ? JOB_TEMPFAIL : JOB_DELIVERED, i % 6 ? "4.3.0" : "did");
+		assert_outcome(&items[i], i % 6 ? JOB_TEMPFAIL : JOB_DELIVERED,
+		    i % 6 ? "4.3.0" : "did");
 		item_release(&items[i]);
 	}
 	/* 50 waits would be 5 s. */
@@ -506,7 +506,8 @@ descriptors_that_run_out_are_taken_from_the_cache(void **state)
 		int next;
 
 		open_vdeliver(false, 0);
-		/* Opening a Maildir takes five for a while: enough are unused. */
+		/* Opening a Maildir takes five for a while: enough are unused.
+		 */
 		deliver("u1", "x", JOB_DELIVERED, "did");
 		deliver("small", "", JOB_DELIVERED, "did");
 		deliver("full", "x", JOB_DELIVERED, "did");

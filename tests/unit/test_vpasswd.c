@@ -72,8 +72,8 @@ parses_and_formats(void **state)
 		struct vpasswd_entry entry;
 		struct error err;
 		struct buf got;
-		int result =
-		    vpasswd_parse_line(line, strlen(line), &entry, &err);
+		int result = vpasswd_parse_line(
+		    line, strlen(line), &entry, &err);
 
 		buf_init(&got);
 		if (result == 0)

@@ -32,8 +32,8 @@ comes_back(void **state)
 	(void)state;
 	put_all(&buf);
 	/* The numbers are little-endian. */
-	assert_memory_equal(buf.data, "\xfe\4\3\2\1\x8\7\6\5\4\3\2\1\3\0\0\0",
-	    17);
+	assert_memory_equal(
+	    buf.data, "\xfe\4\3\2\1\x8\7\6\5\4\3\2\1\3\0\0\0", 17);
 	wire_open(&reader, buf.data, buf.length);
 	assert_int_equal(wire_get_u8(&reader), 0xfe);
 	assert_int_equal(wire_get_u32(&reader), 0x01020304);
@@ -104,7 +104,10 @@ bad_texts(void **state)
 		{ "NUL inside", "\3\0\0\0a\0\0", 7 },
 		{ "of no bytes", "\0\0\0\0", 4 },
 		{ "length behind the end", "\5\0\0\0ab\0", 7 },
-		{ "largest length", "\xff\xff\xff\xff" "a", 5 },
+		{ "largest length",
+		    "\xff\xff\xff\xff"
+		    "a",
+		    5 },
 	};
 
 	(void)state;

@@ -93,8 +93,8 @@ assert_hello(void)
 	struct job_hello hello;
 	char packet[100];
 	int fd;
-	ssize_t n =
-	    packet_receive(ours, packet, sizeof(packet), &fd, MSG_DONTWAIT);
+	ssize_t n = packet_receive(
+	    ours, packet, sizeof(packet), &fd, MSG_DONTWAIT);
 
 	assert_true(n > 0);
 	assert_true(job_get_hello(packet, (size_t)n, &hello));
@@ -108,8 +108,8 @@ assert_result(uint32_t delivery, enum job_outcome outcome)
 	struct job_result result;
 	char packet[2000];
 	int fd;
-	ssize_t n =
-	    packet_receive(ours, packet, sizeof(packet), &fd, MSG_DONTWAIT);
+	ssize_t n = packet_receive(
+	    ours, packet, sizeof(packet), &fd, MSG_DONTWAIT);
 
 	assert_true(n > 0);
 	assert_true(job_get_result(packet, (size_t)n, &result));

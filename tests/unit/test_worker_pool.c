@@ -48,8 +48,8 @@ test_all_at_once(void **state)
 
 		for (round = 0; round < ROUNDS; round++) {
 			atomic_init(&meetings[round].done, 0);
-			pthread_barrier_init(&meetings[round].barrier, NULL,
-			    JOBS);
+			pthread_barrier_init(
+			    &meetings[round].barrier, NULL, JOBS);
 			for (job = 0; job < JOBS; job++)
 				assert_int_equal(worker_pool_run(pool, meet,
 						     &meetings[round]),
@@ -58,8 +58,8 @@ test_all_at_once(void **state)
 		worker_pool_free(&pool); /* waits for all of them */
 		assert_null(pool);
 		for (round = 0; round < ROUNDS; round++) {
-			assert_int_equal(atomic_load(&meetings[round].done),
-			    JOBS);
+			assert_int_equal(
+			    atomic_load(&meetings[round].done), JOBS);
 			pthread_barrier_destroy(&meetings[round].barrier);
 		}
 	}
