@@ -6,11 +6,12 @@
  * All of it belongs to the thread of the event loop.  The committer and the
  * scanner are threads of their own that share nothing but their interfaces.
  *
- *   send_intake   clients hand in new mail        -> message_new
+ *   send_client   clients with new mail come and go, and their limits
+ *   send_intake   what they say: new mail         -> message_new
  *   send_message  a message's life in memory      -> deliveries
  *   send_settle   what of it is remembered        -> committer
  *   send_deliver  workers, jobs and their results -> message_result
- *   send_backlog  messages not in memory: todo ids, retry schedules, the scan
+ *   send_backlog  messages not in memory: todo ids, retry schedules
  *   send_bounce   failure reports to the sender   -> committer
  */
 #ifndef QUEUE_SEND_H
@@ -186,7 +187,7 @@ void deliver_start(struct send *send);
 void deliver_log_status(const struct send *send);
 bool deliver_has_worker(const struct send *send, enum route_channel channel);
 
-/* -- send_intake.c */
+/* -- send_client.c */
 int intake_open(struct send *send, struct error *err);
 void intake_close(struct send *send);
 /* Once a second: accepts again, and drops clients that do nothing. */

@@ -5,12 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,41 +15,10 @@
 #include "base/packet.h"
 #include "queue/exitcode.h"
 #include "queue/intake_packet.h"
-#include "queue/send.h"
+#include "queue/send_client.h"
 
 /* Packets of one client that are read before others get their turn. */
-enum { PACKETS_A_TURN = 16, CLIENTS_A_TURN = 64 };
-
-/* What a file may have in holes: a filesystem's own are small. */
-enum { SPARSE_MAX_BYTES = 64 * 1024 };
-
-/* What clients of other users may take up, all together but for the first. */
-enum {
-	STRANGERS_OF_A_USER = 32,
-	STRANGERS_MAX = 256,
-	STRANGERS_BYTES = 64 * 1024 * 1024, /* of envelopes */
-	IDLE_MS = 3600 * 1000
-};
-
-enum client_state {
-	CLIENT_IDLE,
-	CLIENT_OPEN,      /* it writes */
-	CLIENT_COMMITTING /* the committer works */
-};
-
-struct client {
-	struct client *next, **link;
-	struct send *send;
-	struct loop_source source;
-	enum client_state state;
-	struct spare spare;
-	struct buf envelope;
-	unsigned long uid;
-	unsigned long qp;
-	int64_t active_at; /* clock_ms() of the last packet */
-	bool is_gone;      /* freed when its commit is done */
-	atomic_bool is_closed;
-};
+enum { PACKETS_A_TURN = 16 };
 
 /* A commit under way; the client may go meanwhile. */
 struct intake {
@@ -62,91 +27,6 @@ struct intake {
 	uint64_t size_bytes;
 	bool wants_next;
 };
-
-static void
-client_free(struct client *client)
-{
-	if (client->spare.mess_fd != -1)
-		spare_give(client->send->spares, &client->spare);
-	*client->link = client->next;
-	if (client->next != NULL)
-		client->next->link = client->link;
-	buf_release(&client->envelope);
-	free(client);
-}
-
-/*
- * A recycled file still has the last message in it, which the next one is
- * written over.  Only our own programs are known to say truly how much they
- * wrote; to anybody else the file is given empty.
- */
-static bool
-is_trusted(const struct client *client)
-{
-	return client->uid == 0 || client->uid == getuid() ||
-	    client->uid == client->send->smtpd_uid;
-}
-
-/*
- * Unread packets may hold descriptors of a stranger's, whose end can take as
- * long as he likes (SO_LINGER): he waits, in a thread of his own.
- */
-static void *
-close_aside(void *context)
-{
-	struct client *client = context;
-
-	close(client->source.fd);
-	atomic_store(&client->is_closed, true);
-	return NULL;
-}
-
-static void
-client_close(struct client *client)
-{
-	pthread_t thread;
-
-	if (!is_trusted(client) && !client->send->has_no_foreign_fds &&
-	    pthread_create(&thread, NULL, close_aside, client) == 0)
-		pthread_detach(thread);
-	else
-		close_aside(client);
-}
-
-/* Frees one that is gone, when nothing works with it any more. */
-static void
-client_reap(struct client *client)
-{
-	if (client->is_gone && client->state != CLIENT_COMMITTING &&
-	    atomic_load(&client->is_closed))
-		client_free(client); /* else at a later tick */
-}
-
-/* It has no transaction; a stranger's memory is not kept for the next. */
-static void
-client_idle(struct client *client)
-{
-	client->state = CLIENT_IDLE;
-	if (is_trusted(client))
-		buf_reset(&client->envelope);
-	else
-		buf_release(&client->envelope);
-}
-
-/* The connection is over; a commit under way is not. */
-static void
-client_drop(struct client *client)
-{
-	loop_remove(client->send->loop, &client->source);
-	client->is_gone = true;
-	if (client->state != CLIENT_COMMITTING) {
-		if (client->spare.mess_fd != -1)
-			spare_give(client->send->spares, &client->spare);
-		client_idle(client);
-	}
-	client_close(client);
-	client_reap(client);
-}
 
 /* Answers never wait: a client that does not read its answer is dropped. */
 static int
@@ -202,7 +82,8 @@ open_spare(struct client *client, struct error *err)
 
 	if (spare_take(send->spares, &client->spare, err) == -1)
 		return -1;
-	if (!is_trusted(client) && ftruncate(client->spare.mess_fd, 0) == -1)
+	if (!client_is_trusted(client) &&
+	    ftruncate(client->spare.mess_fd, 0) == -1)
 		fd = error_sys(err, "cannot empty the message file");
 	else {
 		fd = queue_open_file(
@@ -325,18 +206,6 @@ make_record(struct client *client, struct buf *record, struct error *err)
 	return true;
 }
 
-/* A file that claims far more than it takes would fill others' disks. */
-static bool
-is_sparse(const struct client *client, uint64_t size_bytes)
-{
-	struct stat st;
-
-	return fstat(client->spare.mess_fd, &st) == -1 ||
-	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES < size_bytes ||
-	    (uint64_t)st.st_blocks * 512 + SPARSE_MAX_BYTES <
-	    (uint64_t)st.st_size;
-}
-
 static int
 handle_commit(struct client *client, const struct intake_packet *packet)
 {
@@ -356,7 +225,8 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 		return refuse_commit(client, QQ_MESS,
 		    "the queue's filesystem has no leases (F_SETLEASE)");
 	}
-	if (!is_trusted(client) && is_sparse(client, packet->size_bytes))
+	if (!client_is_trusted(client) &&
+	    client_is_sparse(client, packet->size_bytes))
 		return refuse_commit(
 		    client, QQ_MESS, "the message file has holes");
 	client->qp = (unsigned long)packet->qp;
@@ -382,23 +252,6 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	return 0;
 }
 
-/* Would this piece be too much, alone or beside other users' envelopes? */
-static bool
-is_too_much(const struct client *client, size_t piece_length)
-{
-	const struct client *other;
-	size_t total = piece_length;
-
-	if (client->envelope.length + piece_length > ENVELOPE_MAX_BYTES)
-		return true;
-	if (is_trusted(client))
-		return false;
-	for (other = client->send->clients; other != NULL; other = other->next)
-		if (!is_trusted(other))
-			total += other->envelope.length;
-	return total > STRANGERS_BYTES;
-}
-
 static int
 handle_packet(struct client *client, const struct intake_packet *packet)
 {
@@ -408,7 +261,7 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 	case INTAKE_ENVELOPE:
 	case INTAKE_COMMIT:
 		if (client->state != CLIENT_OPEN ||
-		    is_too_much(client, packet->piece_length))
+		    client_is_too_much(client, packet->piece_length))
 			return -1;
 		buf_add(&client->envelope, packet->piece, packet->piece_length);
 		return packet->type == INTAKE_COMMIT
@@ -428,8 +281,8 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 	return -1;
 }
 
-static void
-client_ready(uint32_t events, void *context)
+void
+intake_read(uint32_t events, void *context)
 {
 	static char buffer[PACKET_MAX]; /* the loop has one thread */
 	struct client *client = context;
@@ -441,7 +294,8 @@ client_ready(uint32_t events, void *context)
 	for (turn = 0; turn < PACKETS_A_TURN; turn++) {
 		ssize_t n;
 
-		if (!is_trusted(client) && !client->send->has_no_foreign_fds &&
+		if (!client_is_trusted(client) &&
+		    !client->send->has_no_foreign_fds &&
 		    packet_has_fds(client->source.fd)) {
 			client_drop(client); /* nobody sends us one */
 			return;
@@ -457,133 +311,5 @@ client_ready(uint32_t events, void *context)
 			client_drop(client);
 			return;
 		}
-	}
-}
-
-/* Has this client's user, or have all others together, enough connections? */
-static bool
-is_one_too_many(const struct client *client)
-{
-	const struct client *other;
-	unsigned count = 0, count_of_user = 0;
-
-	if (is_trusted(client))
-		return false;
-	for (other = client->send->clients; other != NULL;
-	     other = other->next) {
-		count += !is_trusted(other);
-		count_of_user += other->uid == client->uid;
-	}
-	return count > STRANGERS_MAX || count_of_user > STRANGERS_OF_A_USER;
-}
-
-static void
-intake_ready(uint32_t events, void *context)
-{
-	struct send *send = context;
-	int turn;
-
-	(void)events;
-	for (turn = 0; turn < CLIENTS_A_TURN; turn++) {
-		int fd = accept4(send->intake_source.fd, NULL, NULL,
-		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-		struct client *client;
-		uid_t uid;
-		pid_t pid;
-
-		if (fd == -1 && errno != EAGAIN) {
-			/* EMFILE: they wait until the next tick. */
-			log_line("warning: cannot accept a client: %m");
-			loop_change(send->loop, &send->intake_source, 0);
-		}
-		if (fd == -1)
-			return;
-		if (packet_peer(fd, &uid, &pid) == -1) {
-			close(fd);
-			continue;
-		}
-		client = xcalloc(1, sizeof(*client));
-		client->send = send;
-		client->uid = uid;
-		client->spare = (struct spare)SPARE_NONE;
-		client->source = (struct loop_source){
-			.fd = fd, .ready = client_ready, .context = client
-		};
-		client->link = &send->clients;
-		client->next = send->clients;
-		if (client->next != NULL)
-			client->next->link = &client->next;
-		send->clients = client;
-		client->active_at = clock_ms();
-		if (loop_add(send->loop, &client->source, EPOLLIN, NULL) ==
-			-1 ||
-		    is_one_too_many(client))
-			client_drop(client);
-	}
-}
-
-/* It may write to its file for long without a packet. */
-static bool
-is_asleep(const struct client *client)
-{
-	struct stat st;
-
-	if (client->is_gone || client->state == CLIENT_COMMITTING ||
-	    clock_ms() - client->active_at < IDLE_MS)
-		return false;
-	if (client->state == CLIENT_IDLE)
-		return !is_trusted(client);
-	return fstat(client->spare.mess_fd, &st) == -1 ||
-	    time(NULL) - st.st_mtime >= IDLE_MS / 1000;
-}
-
-void
-intake_tick(struct send *send)
-{
-	struct client *client, *next;
-
-	for (client = send->clients; client != NULL; client = next) {
-		next = client->next;
-		if (is_asleep(client))
-			client_drop(client);
-		else
-			client_reap(client);
-	}
-	loop_change(send->loop, &send->intake_source, EPOLLIN);
-}
-
-int
-intake_open(struct send *send, struct error *err)
-{
-	char *path = queue_lock_path(send->dir->path, "intake");
-	int fd = packet_listen(path, 0666, err); /* as qmail-queue: anybody */
-
-	free(path);
-	if (fd == -1)
-		return -1;
-	/* Connections have it from the listening socket. */
-	send->has_no_foreign_fds = packet_refuse_fds(fd);
-	send->intake_source = (struct loop_source){
-		.fd = fd, .ready = intake_ready, .context = send
-	};
-	return loop_add(send->loop, &send->intake_source, EPOLLIN, err);
-}
-
-void
-intake_close(struct send *send)
-{
-	struct client *client, *next;
-
-	for (client = send->clients; client != NULL; client = next) {
-		next = client->next;
-		if (!client->is_gone)
-			client_drop(client);
-		else
-			client_reap(client); /* or it ends with the process */
-	}
-	if (send->intake_source.fd > 0) {
-		loop_remove(send->loop, &send->intake_source);
-		close(send->intake_source.fd);
-		send->intake_source.fd = -1;
 	}
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A thread that looks through a queue's folders for messages that an earlier
+ * process left, or that qmail-queue alone put into todo/, while new mail is
+ * taken already.
+ *
+ * The functions here are for one thread, the owner (qmail-send's event loop).
+ */
+#ifndef QUEUE_SCANNER_H
+#define QUEUE_SCANNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "queue/dir.h"
+
+/* Numbers in a growing array.  Zeroed storage is an empty one. */
+struct ids {
+	uint64_t *at;
+	size_t count, size;
+};
+
+void ids_add(struct ids *ids, uint64_t id);
+void ids_release(struct ids *ids);
+
+enum found {
+	FOUND_TODO,    /* S4 */
+	FOUND_LOCAL,   /* S5, with local/ID */
+	FOUND_REMOTE,  /* S5, with remote/ID */
+	FOUND_ENDED,   /* S5 without either */
+	FOUND_GARBAGE, /* perhaps S2 or S3 for 36 hours */
+	FOUND_COUNT
+};
+
+enum scan_end {
+	SCAN_RUNS,
+	SCAN_OVER,
+	SCAN_FAILED /* not everything was seen; the log says why */
+};
+
+struct scanner;
+
+/*
+ * dir is borrowed.  When something is found, and at the end, wake_fd (an
+ * eventfd) becomes readable, and the owner calls scanner_take().
+ */
+struct scanner *scanner_new(const struct queue_dir *dir, int wake_fd);
+/* Stops a scan under way; what it found is lost. */
+void scanner_free(struct scanner **scanner);
+
+/*
+ * Starts to look through todo/; is_whole: through all folders.  Not while it
+ * runs.  0, or -1 when there can be no thread.
+ */
+int scanner_start(struct scanner *scanner, bool is_whole);
+bool scanner_is_running(const struct scanner *scanner);
+bool scanner_is_running_whole(const struct scanner *scanner);
+
+/*
+ * What was found since the last call, in found_out, whose arrays the caller
+ * releases; and whether that was all: SCAN_OVER and SCAN_FAILED are told once.
+ * The scanner waits when it is not called.
+ */
+enum scan_end scanner_take(
+    struct scanner *scanner, struct ids found_out[FOUND_COUNT]);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The clients of qmail-send's intake: private to queue/send_client.c (their
+ * connections), queue/send_intake.c (what they say) and queue/send_limits.c
+ * (how much they may take up).
+ */
+#ifndef QUEUE_SEND_CLIENT_H
+#define QUEUE_SEND_CLIENT_H
+
+#include <stdatomic.h>
+
+#include "queue/send.h"
+
+enum client_state {
+	CLIENT_IDLE,
+	CLIENT_OPEN,      /* it writes */
+	CLIENT_COMMITTING /* the committer works */
+};
+
+struct client {
+	struct client *next, **link;
+	struct send *send;
+	struct loop_source source;
+	enum client_state state;
+	struct spare spare;
+	struct buf envelope;
+	unsigned long uid;
+	unsigned long qp;
+	int64_t active_at; /* clock_ms() of the last packet */
+	bool is_gone;      /* freed when its commit is done */
+	atomic_bool is_closed;
+};
+
+/* -- send_client.c */
+
+/* It has no transaction; a stranger's memory is not kept for the next. */
+void client_idle(struct client *client);
+/* The connection is over; a commit under way is not. */
+void client_drop(struct client *client);
+/* Frees one that is gone, when nothing works with it any more. */
+void client_reap(struct client *client);
+
+/* -- send_intake.c */
+
+/* Reads packets, and does what they say: a loop_source's callback. */
+void intake_read(uint32_t events, void *context);
+
+/* -- send_limits.c */
+
+/* What clients of other users may take up. */
+enum {
+	STRANGERS_OF_A_USER = 32,           /* connections */
+	STRANGERS_MAX = 256,                /* all of them */
+	STRANGERS_BYTES = 64 * 1024 * 1024, /* of envelopes, all together */
+	STRANGERS_SPARSE_BYTES = 64 * 1024, /* of holes in a message file */
+	CLIENT_IDLE_MS = 3600 * 1000
+};
+
+/* Root, the queue's user, qmaild. */
+bool client_is_trusted(const struct client *client);
+/* Has its user, or have all others together, too many connections with it? */
+bool client_is_one_too_many(const struct client *client);
+/* Would this piece be too much, alone or beside other users' envelopes? */
+bool client_is_too_much(const struct client *client, size_t piece_length);
+/* Does the file claim far more than it takes, of what it holds or is said to?
+ */
+bool client_is_sparse(const struct client *client, uint64_t size_bytes);
+/* Has it been silent for too long?  Of clock_ms() and time(). */
+bool client_is_asleep(const struct client *client, int64_t now_ms, time_t now);
+
+#endif
