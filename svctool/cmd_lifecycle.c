@@ -4,11 +4,40 @@
 #include <stdio.h>
 
 #include "svctool/args.h"
+#include "svctool/check.h"
 #include "svctool/lifecycle.h"
 #include "svctool/node.h"
 #include "svctool/svctool.h"
 
 enum { TIMEOUT_S = 60 };
+
+/*
+ * A daemon does not start on a bad setting: what runs on the settings of before
+ * must not be stopped for that.
+ */
+static int
+check_before_stop(const struct node *node, struct error *err)
+{
+	struct check check = { .node = node };
+
+	check_settings(&check);
+	if (check.errors == 0)
+		return 0;
+	return error_set(err,
+	    "the node goes on as it is, because it would not start again: put "
+	    "the %u errors above right first",
+	    check.errors);
+}
+
+static void
+say_end(const struct node *node, bool is_start, unsigned down)
+{
+	printf("the node at %s is %s", node->home->root,
+	    is_start ? "up" : "stopped");
+	if (down > 0)
+		printf(", except for %u services that are down by wish", down);
+	putchar('\n');
+}
 
 static int
 run(int argc, char **argv, bool is_stop, bool is_start)
@@ -22,6 +51,7 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	};
 	struct error err;
 	struct node *node;
+	unsigned down = 0;
 	int code = EXIT_FINE;
 
 	if (args_parse_options(rows, argc, argv, &err) == -1)
@@ -29,12 +59,12 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
 	    !node_is_ours(node, &err) ||
+	    (is_stop && is_start && check_before_stop(node, &err) == -1) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
-	    (is_start && lifecycle_start(node, timeout_s, &err) == -1))
+	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))
 		code = complain(EXIT_TROUBLE, &err);
 	else
-		printf("the node at %s is %s\n", node->home->root,
-		    is_start ? "up" : "stopped");
+		say_end(node, is_start, down);
 	node_free(&node);
 	return code;
 }

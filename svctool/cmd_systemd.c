@@ -53,7 +53,7 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 		result = make_folder(
 		    maker, "/etc/systemd/system", 0755, MAKE_OURS, err);
 	for (size_t i = 0; result == 0 && i < services.count; i++)
-		if (!ready_is_down(source, services.items[i]))
+		if (!ready_has_down_file(source, services.items[i]))
 			result = write_service(
 			    maker, source, services.items[i], err);
 	systemd_unit_target(&target);

@@ -7,11 +7,12 @@
 #include "svctool/node.h"
 
 /*
- * Starts svscan, unless it runs, and waits until every service is ready.  What
- * an earlier, broken run left is stopped first.  0 or -1.
+ * Starts svscan, unless it runs, and waits until every service is ready that is
+ * not down by wish; *down_out: how many are.  What an earlier, broken run left
+ * is stopped first.  0, or -1; what is up then goes on.
  */
-int lifecycle_start(
-    const struct node *node, unsigned timeout_s, struct error *err);
+int lifecycle_start(const struct node *node, unsigned timeout_s,
+    unsigned *down_out, struct error *err);
 
 /*
  * Tells every service to end and waits until no process of the node is left;

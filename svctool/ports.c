@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,43 +107,62 @@ port_is_free(const struct port_address *address, struct error *err)
 	return result;
 }
 
-/*
- * A line is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE ...", all hexadecimal; the
- * address is printed as the 32-bit words that lie in memory, state 0A listens.
+/* The start of a line's local address: "ADDRESS:PORT ", as the kernel prints.
  */
-bool
-port_is_listening(const struct port_address *address)
+static void
+format_local(const struct port_address *address,
+    const union socket_address *where, bool is_v6, char *out, size_t size)
 {
-	union socket_address where;
-	bool is_v6 = fill(address, &where) == sizeof(where.v6);
-	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
-	const void *words = is_v6 ? (const void *)&where.v6.sin6_addr
-				  : (const void *)&where.v4.sin_addr;
-	char wanted[64], line[512];
+	const void *words = is_v6 ? (const void *)&where->v6.sin6_addr
+				  : (const void *)&where->v4.sin_addr;
 	size_t length = 0;
-	bool is_found = false;
 
 	for (size_t i = 0; i < (is_v6 ? 4U : 1U); i++) {
 		uint32_t word;
 
 		memcpy(&word, (const char *)words + i * 4, 4);
 		length += (size_t)snprintf(
-		    wanted + length, sizeof(wanted) - length, "%08X", word);
+		    out + length, size - length, "%08X", word);
 	}
-	snprintf(
-	    wanted + length, sizeof(wanted) - length, ":%04X ", address->port);
-	while (file != NULL && !is_found &&
+	snprintf(out + length, size - length, ":%04X ", address->port);
+}
+
+/*
+ * A line is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE QUEUES TIMER RETRANSMITS
+ * UID TIMEOUT INODE ..."; the address is printed as the 32-bit words that lie
+ * in memory, hexadecimal; state 0A listens.
+ */
+size_t
+port_listeners(
+    const struct port_address *address, uint64_t *inodes_out, size_t max)
+{
+	union socket_address where;
+	bool is_v6 = fill(address, &where) == sizeof(where.v6);
+	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+	char wanted[64], line[512];
+	size_t count = 0;
+
+	format_local(address, &where, is_v6, wanted, sizeof(wanted));
+	while (file != NULL && count < max &&
 	    fgets(line, sizeof(line), file) != NULL) {
 		const char *local = strchr(line, ':');
-		const char *state;
 
-		if (local == NULL ||
-		    strncmp(local + 2, wanted, strlen(wanted)) != 0)
-			continue;
-		state = strchr(local + 2 + strlen(wanted), ' ');
-		is_found = state != NULL && strncmp(state, " 0A ", 4) == 0;
+		if (local != NULL &&
+		    strncmp(local + 2, wanted, strlen(wanted)) == 0 &&
+		    sscanf(local + 2 + strlen(wanted),
+			"%*s 0A %*s %*s %*s %*s %*s %" SCNu64,
+			&inodes_out[count]) == 1)
+			count++;
 	}
 	if (file != NULL)
 		fclose(file);
-	return is_found;
+	return count;
+}
+
+bool
+port_is_listening(const struct port_address *address)
+{
+	uint64_t inode;
+
+	return port_listeners(address, &inode, 1) > 0;
 }

@@ -4,6 +4,7 @@
 #define SVCTOOL_PORTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -31,5 +32,12 @@ int port_is_free(const struct port_address *address, struct error *err);
  * a connection that the listener would have to log.
  */
 bool port_is_listening(const struct port_address *address);
+
+/*
+ * The inodes of the sockets that listen there, at most max of them; several
+ * processes may share a port.  Returns how many.
+ */
+size_t port_listeners(
+    const struct port_address *address, uint64_t *inodes_out, size_t max);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "svctool/proc_private.h"
 
 enum { ENVIRONMENT_MAX = 1 << 20 };
 
@@ -29,11 +30,11 @@ proc_is_ours(const char *name)
 	return false;
 }
 
-/* "PID (NAME) STATE PARENT ...": false when the process has gone. */
-static bool
-read_stat(pid_t pid, struct proc *proc_out, char *state_out)
+/* "PID (NAME) STATE PARENT ..." */
+bool
+proc_read(pid_t pid, struct proc *proc_out)
 {
-	char path[64], line[256];
+	char path[64], line[256], state;
 	const char *open, *close;
 	FILE *file;
 	size_t n;
@@ -48,7 +49,8 @@ read_stat(pid_t pid, struct proc *proc_out, char *state_out)
 	open = strchr(line, '(');
 	close = strrchr(line, ')');
 	if (open == NULL || close == NULL ||
-	    sscanf(close, ") %c %d", state_out, &proc_out->parent) != 2)
+	    sscanf(close, ") %c %d", &state, &proc_out->parent) != 2 ||
+	    state == 'Z' || state == 'X')
 		return false;
 	snprintf(proc_out->name, sizeof(proc_out->name), "%.*s",
 	    (int)(close - open - 1), open + 1);
@@ -102,10 +104,9 @@ has_home(pid_t pid, const char *root)
 	return result;
 }
 
-/* Calls visit for every process until it returns true. */
-static int
-each_process(bool (*visit)(const struct proc *proc, void *context),
-    void *context, struct error *err)
+int
+proc_each(bool (*visit)(const struct proc *proc, void *context), void *context,
+    struct error *err)
 {
 	DIR *dir = opendir("/proc");
 	const struct dirent *entry;
@@ -114,19 +115,25 @@ each_process(bool (*visit)(const struct proc *proc, void *context),
 		return error_sys(err, "cannot read '/proc'");
 	while ((entry = readdir(dir)) != NULL) {
 		struct proc proc;
-		char state;
 		uint64_t pid;
 
 		if (!isdigit((unsigned char)entry->d_name[0]) ||
 		    !scan_u64(entry->d_name, INT_MAX, &pid) ||
-		    !read_stat((pid_t)pid, &proc, &state) || state == 'Z' ||
-		    state == 'X')
+		    !proc_read((pid_t)pid, &proc))
 			continue;
 		if (visit(&proc, context))
 			break;
 	}
 	closedir(dir);
 	return 0;
+}
+
+bool
+proc_is_alive(pid_t pid)
+{
+	struct proc proc;
+
+	return proc_read(pid, &proc);
 }
 
 struct node_search {
@@ -160,7 +167,7 @@ proc_find_node(const char *root, struct proc_list *list_out, struct error *err)
 	/* The kernel's paths have no symbolic links. */
 	if (realpath(root, search.root) == NULL)
 		snprintf(search.root, sizeof(search.root), "%s", root);
-	return each_process(visit_node, &search, err);
+	return proc_each(visit_node, &search, err);
 }
 
 void
@@ -196,6 +203,6 @@ proc_find_svscan(const char *service_dir)
 
 	if (realpath(service_dir, search.folder) == NULL)
 		return 0;
-	each_process(visit_svscan, &search, NULL);
+	proc_each(visit_svscan, &search, NULL);
 	return search.pid;
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -33,6 +34,15 @@ void proc_list_release(struct proc_list *list);
 
 /* The svscan that serves this folder; 0: none. */
 pid_t proc_find_svscan(const char *service_dir);
+
+/* False when there is no such process, or it has ended and is a zombie. */
+bool proc_is_alive(pid_t pid);
+
+/*
+ * Does the process, or one that it started, hold one of the sockets?  1; 0; -1
+ * when we may not look into it.
+ */
+int proc_holds_socket(pid_t pid, const uint64_t *inodes, size_t count);
 
 /* Is the name that of a program which services of a node run? */
 bool proc_is_ours(const char *name);

@@ -7,9 +7,26 @@
 #include "svctool/make.h"
 #include "svctool/queue_count.h"
 #include "svctool/queue_ops.h"
+#include "svctool/ready.h"
 #include "svctool/service.h"
 #include "svctool/spawn.h"
 #include "svctool/supervise.h"
+
+/* One that was there already may be down by wish. */
+static int
+wait_added(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	struct supervise_state state;
+
+	if (ready_read_state(node, name, &state, err) == -1)
+		return -1;
+	if (ready_is_down_by_wish(node, name, &state, err)) {
+		make_say("note", "%s: %s", name, err->text);
+		return 0;
+	}
+	return queue_wait_up(node, name, timeout_s, err);
+}
 
 /*
  * The queue is counted when it is up: mail that the multiplexer sends there
@@ -33,7 +50,7 @@ queue_add(const struct node *node, const char *name,
 		    "queue%u",
 		    collection.start + collection.count);
 	if (service_make_queue(&maker, name, err) == -1 ||
-	    queue_wait_up(node, name, options->timeout_s, err) == -1)
+	    wait_added(node, name, options->timeout_s, err) == -1)
 		return -1;
 	if (is_next)
 		return queue_count_write(node, collection.count + 1, err);

@@ -68,7 +68,13 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 		make_say("note", "the node is not running, so %s is not", name);
 		return 0;
 	}
-	while (!ready_service(node, name, err)) {
+	for (;;) {
+		struct supervise_state state;
+
+		if (ready_read_state(node, name, &state, err) == -1)
+			return -1;
+		if (ready_service(node, name, &state, err) != READY_NO)
+			break;
 		if (clock_ms() >= deadline)
 			return error_context(
 			    err, "%s is not ready after %u s", name, timeout_s);

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include "queue/health.h"
-#include "svctool/supervise.h"
+#include "svctool/proc.h"
+
+enum { LISTENERS_MAX = 64 };
 
 bool
-ready_is_down(const struct node *node, const char *name)
+ready_has_down_file(const struct node *node, const char *name)
 {
 	char *path = node_path(node, "%s/%s/down", node->home->service, name);
 	bool is_down = access(path, F_OK) == 0;
@@ -43,64 +45,123 @@ ready_listen_address(const struct node *node, const char *name,
 }
 
 static bool
-has_process(const struct node *node, const char *name, struct error *err)
+has_process(const struct supervise_state *state, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	struct supervise_state state;
-	int found = supervise_read(folder, &state, err);
-
-	free(folder);
-	if (found == -1)
-		return false;
-	if (found == 0 || !state.is_supervised) {
+	if (!state->is_supervised)
 		error_set(err, "supervise does not run for it");
-		return false;
-	}
-	if (state.pid == 0)
+	else if (state->pid == 0)
 		error_set(err, "it is down");
-	return state.pid != 0;
-}
-
-static bool
-listener_is_ready(const struct node *node, const char *name, struct error *err)
-{
-	struct port_address address;
-
-	if (ready_listen_address(node, name, &address, err) == -1)
-		return false;
-	if (port_is_listening(&address))
+	else if (!proc_is_alive(state->pid))
+		error_set(err, "its process %ld has ended", (long)state->pid);
+	else
 		return true;
-	error_set(
-	    err, "nobody listens on %s port %u", address.ip, address.port);
 	return false;
 }
 
+/*
+ * Somebody who listens on the port may be another program, while ours ends
+ * again and again because of that.
+ */
 static bool
+listener_is_ready(const struct node *node, const char *name,
+    const struct supervise_state *state, struct error *err)
+{
+	struct port_address address;
+	uint64_t inodes[LISTENERS_MAX];
+	size_t count;
+
+	if (ready_listen_address(node, name, &address, err) == -1)
+		return false;
+	count = port_listeners(&address, inodes, LISTENERS_MAX);
+	if (count == 0) {
+		error_set(err, "nobody listens on %s port %u", address.ip,
+		    address.port);
+		return false;
+	}
+	if (!state->is_supervised)
+		return true;
+	/* What we may not look into must be believed. */
+	if (has_process(state, err) &&
+	    proc_holds_socket(state->pid, inodes, count) != 0)
+		return true;
+	error_set(err,
+	    "another process listens on %s port %u: stop that one ('ss "
+	    "-ltnp' shows it), or write another port to "
+	    "%s/%s/variables/LISTEN",
+	    address.ip, address.port, node->home->service, name);
+	return false;
+}
+
+static enum ready
 queue_is_ready(const struct node *node, const char *name, struct error *err)
 {
 	char *queue_dir = node_path(node, "%s/%s", node->home->queue, name);
 	struct health health;
 	int found = health_read(queue_dir, &health, err);
-	bool is_ready = found == 1 &&
-	    (health.state == HEALTH_UP || health.state == HEALTH_STARTING);
+	enum ready ready = READY_NO;
 
+	free(queue_dir);
 	if (found == 0)
 		error_set(err, "the queue has never run");
-	else if (found == 1 && !is_ready)
+	if (found != 1)
+		return READY_NO;
+	switch (health.state) {
+	case HEALTH_UP:
+		ready = READY_YES;
+		break;
+	case HEALTH_STARTING:
+		ready = READY_SCANNING;
+		break;
+	case HEALTH_DOWN:
+	case HEALTH_STOPPING:
 		error_set(
 		    err, "the queue is %s", health_state_name(health.state));
-	free(queue_dir);
-	return is_ready;
+	}
+	return ready;
+}
+
+enum ready
+ready_service(const struct node *node, const char *name,
+    const struct supervise_state *state, struct error *err)
+{
+	bool is_ready;
+
+	if (ready_is_queue(node, name))
+		return queue_is_ready(node, name, err);
+	is_ready = node_is_listener(name)
+	    ? listener_is_ready(node, name, state, err)
+	    : has_process(state, err);
+	return is_ready ? READY_YES : READY_NO;
+}
+
+int
+ready_read_state(const struct node *node, const char *name,
+    struct supervise_state *state_out, struct error *err)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	int found = supervise_read(folder, state_out, err);
+
+	free(folder);
+	return found == -1 ? -1 : 0;
 }
 
 bool
-ready_service(const struct node *node, const char *name, struct error *err)
+ready_is_down_by_wish(const struct node *node, const char *name,
+    const struct supervise_state *state, struct error *err)
 {
-	if (ready_is_down(node, name))
-		return true;
-	if (ready_is_queue(node, name))
-		return queue_is_ready(node, name, err);
-	if (node_is_listener(name))
-		return listener_is_ready(node, name, err);
-	return has_process(node, name, err);
+	const char *service = node->home->service;
+	bool has_file = ready_has_down_file(node, name);
+
+	if (state->is_supervised ? state->pid != 0 || state->is_wanted_up
+				 : !has_file)
+		return false;
+	if (has_file)
+		error_set(err,
+		    "down by wish: 'svc -u %s/%s' starts it now, and without "
+		    "the file '%s/%s/down' it starts with the node",
+		    service, name, service, name);
+	else
+		error_set(err, "down by wish: 'svc -u %s/%s' starts it",
+		    service, name);
+	return true;
 }

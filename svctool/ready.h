@@ -8,18 +8,37 @@
 #include "base/error.h"
 #include "svctool/node.h"
 #include "svctool/ports.h"
+#include "svctool/supervise.h"
+
+enum ready {
+	READY_NO,
+	READY_SCANNING, /* a queue: takes mail, still looks through its own */
+	READY_YES
+};
 
 /*
- * A queue is ready when its qmail-send takes mail, a listener when somebody
- * listens on its port, anything else when supervise has a process for it.  A
- * service with a file "down" need not be.  When false, err says what is
- * missing.
+ * A queue is ready when its qmail-send takes mail, a listener when its own
+ * process listens on its port, anything else when supervise has a living
+ * process for it.  A service that is not under supervise may be another
+ * supervisor's: then it counts that the work is done, by whomever.  state is
+ * what supervise says of it.  When READY_NO, err says what is missing.
  */
-bool ready_service(
-    const struct node *node, const char *name, struct error *err);
+enum ready ready_service(const struct node *node, const char *name,
+    const struct supervise_state *state, struct error *err);
 
-/* Is it meant to stay down (there is a file "down")? */
-bool ready_is_down(const struct node *node, const char *name);
+/* The state that supervise knows of it.  0 or -1. */
+int ready_read_state(const struct node *node, const char *name,
+    struct supervise_state *state_out, struct error *err);
+
+/* Is there a file "down", so that svscan's start does not start it? */
+bool ready_has_down_file(const struct node *node, const char *name);
+
+/*
+ * Is it down because the operator wants it so: by the file "down", or by svc?
+ * Then err says what brings it up.
+ */
+bool ready_is_down_by_wish(const struct node *node, const char *name,
+    const struct supervise_state *state, struct error *err);
 
 /* Where a listener listens, from its variables.  0 or -1. */
 int ready_listen_address(const struct node *node, const char *name,

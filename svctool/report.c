@@ -2,12 +2,33 @@
 /* What a node is doing now. */
 #include "svctool/report.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
+#include "control/settings.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
+#include "svctool/report_restart.h"
+
+const char *
+report_service_state(const struct report_service *service)
+{
+	if (service->is_restarting)
+		return "restarting";
+	if (service->state.is_supervised ? service->state.pid == 0
+					 : !service->is_ready)
+		return "down";
+	return service->is_ready ? "up" : "starting";
+}
+
+const char *
+report_queue_state(const struct report_queue *queue)
+{
+	return queue->is_full ? "full" : health_state_name(queue->health.state);
+}
 
 /*
  * Under another supervisor (systemd) there is no state of supervise: then it
@@ -16,17 +37,52 @@
 static void
 judge_service(const struct node *node, struct report_service *service)
 {
+	const struct supervise_state *state = &service->state;
 	struct error err = { .text = "" };
-	bool is_running = !service->state.is_supervised ||
-	    service->state.pid != 0;
+	struct error wish;
+	bool is_running = !state->is_supervised || state->pid != 0;
 
-	service->is_off = ready_is_down(node, service->name);
-	service->is_ready = ready_service(node, service->name, &err);
-	service->is_fine = service->is_off || (is_running && service->is_ready);
-	if (!is_running && service->is_ready && !service->is_off)
+	service->is_off = ready_has_down_file(node, service->name);
+	service->is_ready = ready_service(node, service->name, state, &err) !=
+	    READY_NO;
+	if (service->is_off &&
+	    (state->is_supervised ? state->pid == 0 : !service->is_ready))
+		service->is_fine = true;
+	else
+		service->is_fine = is_running && service->is_ready;
+	if (!is_running && service->is_ready)
 		error_set(
 		    &err, "it is down, but somebody else listens on its port");
-	service->problem = xstrdup(service->is_fine ? "" : err.text);
+	if (state->is_supervised &&
+	    ready_is_down_by_wish(node, service->name, state, &wish))
+		err = wish;
+	else if (service->is_fine)
+		err.text[0] = '\0';
+	service->problem = xstrdup(err.text);
+}
+
+/* After all services were looked at: one that keeps ending is not up. */
+static void
+judge_restarting(const struct node *node, struct report *report)
+{
+	if (!report_find_restarting(node, report))
+		return;
+	for (size_t i = 0; i < report->service_count; i++) {
+		struct report_service *service = &report->services[i];
+		char *problem;
+
+		if (!service->is_restarting)
+			continue;
+		problem = xasprintf(
+		    "it ends again and again; the end of %s/%s/current may "
+		    "say why%s%s",
+		    node->home->log, service->name,
+		    *service->problem != '\0' ? ": " : "", service->problem);
+		free(service->problem);
+		service->problem = problem;
+		service->is_fine = service->is_ready = false;
+		report->is_fine = false;
+	}
 }
 
 static int
@@ -52,21 +108,77 @@ collect_service(const struct node *node, const char *name,
 }
 
 static void
-collect_queue(
-    const struct node *node, const char *name, struct report_queue *queue)
+ignore_reason(enum setting_id id, const char *reason, void *context)
+{
+	(void)id;
+	(void)reason;
+	(void)context;
+}
+
+/*
+ * The free space that new mail wants: what the settings say, or more where a
+ * listener's own variable does.  A setting that is wrong has its default here:
+ * it is check that says so.
+ */
+static uint64_t
+wanted_free(const struct node *node, const struct arg_list *services)
+{
+	struct settings *settings = settings_load_all(
+	    node->home->control, NULL, ignore_reason, NULL);
+	uint64_t wanted = settings_number(settings, SETTING_min_free);
+
+	settings_free(&settings);
+	for (size_t i = 0; i < services->count; i++) {
+		char *text = node_variable(
+		    node, services->items[i], "MIN_FREE");
+		uint64_t number;
+
+		if (scan_u64(text, INT64_MAX, &number) && number > wanted)
+			wanted = number;
+		free(text);
+	}
+	return wanted;
+}
+
+/* A queue that runs, but is skipped for lack of space. */
+static void
+judge_space(struct report_queue *queue, struct error *err)
+{
+	const struct health *health = &queue->health;
+
+	queue->is_full = (health->state == HEALTH_UP ||
+			     health->state == HEALTH_STARTING) &&
+	    (health->free_bytes < queue->min_free_bytes ||
+		health->free_bytes == 0);
+	if (queue->is_full)
+		error_set(err,
+		    "takes no new mail: %" PRIu64 " bytes are free on its "
+		    "filesystem, and MIN_FREE wants %" PRIu64
+		    ": make room there, or lower control/min_free",
+		    health->free_bytes, queue->min_free_bytes);
+}
+
+static void
+collect_queue(const struct node *node, const char *name, uint64_t min_free,
+    struct report_queue *queue)
 {
 	char *folder = node_path(node, "%s/%s", node->home->queue, name);
 	struct error err = { .text = "" };
 	int found = health_read(folder, &queue->health, &err);
 
 	queue->name = xstrdup(name);
+	queue->min_free_bytes = min_free;
 	if (found == 0)
 		error_set(&err, "it has never run");
-	if (found != 1)
+	if (found == 1)
+		judge_space(queue, &err);
+	else
 		memset(&queue->health, 0, sizeof(queue->health));
 	queue->problem = xstrdup(err.text);
-	queue->is_fine = queue->health.state == HEALTH_UP ||
-	    queue->health.state == HEALTH_STARTING || ready_is_down(node, name);
+	queue->is_fine = !queue->is_full &&
+	    (queue->health.state == HEALTH_UP ||
+		queue->health.state == HEALTH_STARTING ||
+		ready_has_down_file(node, name));
 	free(folder);
 }
 
@@ -76,6 +188,7 @@ report_collect(
 {
 	struct arg_list services = { .count = 0 };
 	struct arg_list queues = { .count = 0 };
+	uint64_t min_free;
 	int result = 0;
 
 	memset(report_out, 0, sizeof(*report_out));
@@ -94,13 +207,15 @@ report_collect(
 		result = collect_service(node, services.items[i], service, err);
 		report_out->is_fine &= service->is_fine;
 	}
+	judge_restarting(node, report_out);
+	min_free = wanted_free(node, &services);
 	report_out->queues = xcalloc(
 	    queues.count + 1, sizeof(*report_out->queues));
 	for (size_t i = 0; result == 0 && i < queues.count; i++) {
 		struct report_queue *queue =
 		    &report_out->queues[report_out->queue_count++];
 
-		collect_queue(node, queues.items[i], queue);
+		collect_queue(node, queues.items[i], min_free, queue);
 		report_out->is_fine &= queue->is_fine;
 	}
 	arg_list_release(&services);

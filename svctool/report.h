@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "queue/health.h"
@@ -14,8 +15,9 @@
 struct report_service {
 	char *name;
 	struct supervise_state state, log_state;
-	bool is_off;   /* a file "down" says that it is not to run */
-	bool is_ready; /* does its work, see ready.h */
+	bool is_off;        /* a file "down" says that it is not to run */
+	bool is_ready;      /* does its work, see ready.h */
+	bool is_restarting; /* ends again and again */
 	bool is_fine;
 	char *listen;  /* "127.0.0.1:25", or "" */
 	char *problem; /* why it is not fine, or "" */
@@ -23,8 +25,10 @@ struct report_service {
 
 struct report_queue {
 	char *name;
-	struct health health; /* zero and down when it has never run */
-	char *problem;        /* why nothing could be told, or "" */
+	struct health health;    /* zero and down when it has never run */
+	uint64_t min_free_bytes; /* wanted for new mail */
+	bool is_full;            /* runs, but has less, so it takes none */
+	char *problem;           /* what is wrong, or why it is not known */
 	bool is_fine;
 };
 
@@ -38,10 +42,21 @@ struct report {
 	size_t queue_count;
 };
 
-/* 0, or -1 with the reason.  Release it in both cases. */
+/*
+ * 0, or -1 with the reason.  Release it in both cases.  A service that has just
+ * been started again is looked at for up to three seconds, to see whether that
+ * lasts.
+ */
 int report_collect(
     const struct node *node, struct report *report_out, struct error *err);
 void report_release(struct report *report);
+
+/*
+ * In one word, for people and programs: "up", "starting" (runs, but is not
+ * ready), "restarting", "down"; and a queue's: those of health.h, or "full".
+ */
+const char *report_service_state(const struct report_service *service);
+const char *report_queue_state(const struct report_queue *queue);
 
 void report_print_text(const struct report *report);
 /* The fields are in svctool(8). */

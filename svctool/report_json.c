@@ -8,18 +8,14 @@
 static json_t *
 service_json(const struct report_service *service)
 {
-	json_t *object = json_pack("{s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}",
-	    "name", service->name, "supervised", service->state.is_supervised,
-	    "pid", (json_int_t)service->state.pid, "since",
-	    (json_int_t)service->state.since, "ready", service->is_ready, "off",
-	    service->is_off, "log", service->log_state.pid != 0, "ok",
-	    service->is_fine);
+	json_t *object = json_pack(
+	    "{s:s, s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}", "name",
+	    service->name, "state", report_service_state(service), "supervised",
+	    service->state.is_supervised, "pid", (json_int_t)service->state.pid,
+	    "since", (json_int_t)service->state.since, "ready",
+	    service->is_ready, "off", service->is_off, "log",
+	    service->log_state.pid != 0, "ok", service->is_fine);
 
-	json_object_set_new(object, "state",
-	    json_string(service->state.pid != 0 ||
-			(!service->state.is_supervised && service->is_ready)
-		    ? "up"
-		    : "down"));
 	if (*service->listen != '\0')
 		json_object_set_new(
 		    object, "listen", json_string(service->listen));
@@ -40,7 +36,7 @@ queue_json(const struct report_queue *queue)
 {
 	const struct health *health = &queue->health;
 	json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name",
-	    queue->name, "state", health_state_name(health->state), "ok",
+	    queue->name, "state", report_queue_state(queue), "ok",
 	    queue->is_fine, "held_local", health->is_held_local, "held_remote",
 	    health->is_held_remote);
 
@@ -61,6 +57,7 @@ queue_json(const struct report_queue *queue)
 	json_object_set_new(
 	    object, "commit_batch", json_real(health->commit_batch / 100.0));
 	set_number(object, "free_bytes", health->free_bytes);
+	set_number(object, "min_free_bytes", queue->min_free_bytes);
 	set_number(object, "workers", health->workers);
 	if (*queue->problem != '\0')
 		json_object_set_new(

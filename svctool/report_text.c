@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DATE_SIZE = 32, AMOUNT_SIZE = 32 };
+enum { DATE_SIZE = 32, AMOUNT_SIZE = 32, STATE_SIZE = 16 };
 
 /* Local time, as the operator's clock shows it; "-" for none. */
 static const char *
@@ -36,23 +36,22 @@ bytes(uint64_t count, char out[AMOUNT_SIZE])
 	return out;
 }
 
-static const char *
-service_state(const struct report_service *service)
+/* A star for a service that works, but not under supervise. */
+static void
+service_state(const struct report_service *service, char out[STATE_SIZE])
 {
-	if (!service->state.is_supervised)
-		return service->is_ready ? "up*" : "down";
-	if (service->state.pid == 0)
-		return "down";
-	return service->is_ready ? "up" : "starting";
+	snprintf(out, STATE_SIZE, "%s%s", report_service_state(service),
+	    !service->state.is_supervised && service->is_ready ? "*" : "");
 }
 
 static void
 print_service(const struct report_service *service)
 {
-	char when[DATE_SIZE];
+	char when[DATE_SIZE], state[STATE_SIZE];
 
-	printf("%-20s %-9s %8ld  %-19s  %-3s  %s\n", service->name,
-	    service_state(service), (long)service->state.pid,
+	service_state(service, state);
+	printf("%-20s %-10s %8ld  %-19s  %-3s  %s\n", service->name, state,
+	    (long)service->state.pid,
 	    date(service->state.is_supervised ? service->state.since : 0, when),
 	    service->log_state.pid != 0 ? "up" : "-", service->listen);
 	if (*service->problem != '\0')
@@ -77,7 +76,7 @@ print_queue(const struct report_queue *queue)
 	    health->local_limit);
 	printf("%-10s %-9s %9" PRIu64 " %7" PRIu64 " %9s %8.1fms %7s %9" PRIu64
 	       " %8" PRIu64 " %6" PRIu64 "  %s\n",
-	    queue->name, health_state_name(health->state), health->backlog,
+	    queue->name, report_queue_state(queue), health->backlog,
 	    health->backlog_todo, running, health->commit_latency_us / 1000.0,
 	    bytes(health->free_bytes, space), health->delivered,
 	    health->deferred, health->failed, held(health));
@@ -96,7 +95,7 @@ report_print_text(const struct report *report)
 		printf(", svscan pid %ld\n\n", (long)report->svscan);
 	else
 		printf(", svscan does not run\n\n");
-	printf("%-20s %-9s %8s  %-19s  %-3s  %s\n", "SERVICE", "STATE", "PID",
+	printf("%-20s %-10s %8s  %-19s  %-3s  %s\n", "SERVICE", "STATE", "PID",
 	    "SINCE", "LOG", "LISTENS");
 	for (size_t i = 0; i < report->service_count; i++) {
 		print_service(&report->services[i]);

@@ -4,27 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "svctool/make.h"
 #include "svctool/ports.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
-#include "svctool/supervise.h"
+#include "svctool/wait_up.h"
 
-enum {
-	LOOK_AGAIN_MS = 20,
-	STOP_OLD_S = 30,
-	STARTS_MAX = 4, /* of one service, a second between them */
-	LOG_TAIL = 300  /* bytes of a log that explain a failure */
-};
+enum { STOP_OLD_S = 30 };
 
 /* A port that somebody else has is known before anything is started. */
 static int
@@ -35,7 +26,7 @@ check_ports(
 		const char *name = services->items[i];
 		struct port_address address;
 
-		if (!node_is_listener(name) || ready_is_down(node, name))
+		if (!node_is_listener(name) || ready_has_down_file(node, name))
 			continue;
 		if (ready_listen_address(node, name, &address, err) == -1)
 			return -1;
@@ -110,93 +101,6 @@ start_svscan(const struct node *node, struct error *err)
 	return pid == -1 ? -1 : 0;
 }
 
-/* The end of a service's log, or "". */
-static void
-show_log(const struct node *node, const char *name)
-{
-	char *path = node_path(node, "%s/%s/current", node->home->log, name);
-	char text[LOG_TAIL + 1];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = 0;
-	const char *at = text;
-
-	if (fd != -1) {
-		off_t end = lseek(fd, 0, SEEK_END);
-
-		n = pread(
-		    fd, text, LOG_TAIL, end > LOG_TAIL ? end - LOG_TAIL : 0);
-		close(fd);
-	}
-	if (n > 0) {
-		text[n] = '\0';
-		if (n == LOG_TAIL && strchr(text, '\n') != NULL)
-			at = strchr(text, '\n') + 1;
-		fprintf(stderr, "the end of %s:\n%s", path, at);
-	}
-	free(path);
-}
-
-/* How often a service had to be started while we waited for it. */
-struct starts {
-	pid_t last;
-	unsigned count;
-};
-
-/* A service that ends again and again needs no more waiting. */
-static bool
-keeps_ending(const struct node *node, const char *name, struct starts *starts)
-{
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	struct supervise_state state;
-
-	if (supervise_read(folder, &state, NULL) == 1 && state.pid != 0 &&
-	    state.pid != starts->last) {
-		starts->last = state.pid;
-		starts->count++;
-	}
-	free(folder);
-	return starts->count > STARTS_MAX;
-}
-
-/* Waits until one is ready. */
-static int
-wait_service(const struct node *node, const char *name, int64_t deadline,
-    struct error *err)
-{
-	struct starts starts = { .count = 0 };
-
-	while (!ready_service(node, name, err)) {
-		bool is_ending = keeps_ending(node, name, &starts);
-
-		if (is_ending || clock_ms() >= deadline) {
-			show_log(node, name);
-			return error_context(err,
-			    is_ending ? "%s ends whenever it is started"
-				      : "%s is not ready in time",
-			    name);
-		}
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
-	return 0;
-}
-
-/* Waits until all are ready; says each that became so. */
-static int
-wait_ready(const struct node *node, const struct arg_list *services,
-    unsigned timeout_s, struct error *err)
-{
-	int64_t deadline = clock_ms() + (int64_t)timeout_s * 1000;
-
-	for (size_t i = 0; i < services->count; i++) {
-		const char *name = services->items[i];
-
-		if (wait_service(node, name, deadline, err) == -1)
-			return -1;
-		make_say(ready_is_down(node, name) ? "down" : "up", "%s", name);
-	}
-	return 0;
-}
-
 /* A svscan that died, or was killed, leaves its services without it. */
 static int
 stop_rest(const struct node *node, struct error *err)
@@ -216,12 +120,16 @@ stop_rest(const struct node *node, struct error *err)
 }
 
 int
-lifecycle_start(const struct node *node, unsigned timeout_s, struct error *err)
+lifecycle_start(const struct node *node, unsigned timeout_s, unsigned *down_out,
+    struct error *err)
 {
 	struct arg_list services = { .count = 0 };
+	struct wait_up *wait = NULL;
 	int result = node_services(node, &services, err);
 	pid_t svscan = proc_find_svscan(node->home->service);
 
+	if (result == 0)
+		wait = wait_up_begin(node, &services);
 	if (result == 0 && svscan != 0)
 		make_say("kept", "svscan %s runs already (pid %ld)",
 		    node->home->service, (long)svscan);
@@ -233,7 +141,8 @@ lifecycle_start(const struct node *node, unsigned timeout_s, struct error *err)
 			result = start_svscan(node, err);
 	}
 	if (result == 0)
-		result = wait_ready(node, &services, timeout_s, err);
+		result = wait_up_end(wait, timeout_s, down_out, err);
+	wait_up_free(&wait);
 	arg_list_release(&services);
 	return result;
 }

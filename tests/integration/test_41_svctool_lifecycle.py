@@ -3,10 +3,12 @@
 import os
 import signal
 import socket
+import subprocess
+import time
 
 import pytest
 
-from node import wait_until
+from node import SLOW, wait_until
 
 
 def pid_of(node, name):
@@ -110,8 +112,119 @@ def test_a_service_marked_down_is_not_waited_for(make_node):
     node = make_node("--init-only")
     service = f"qmail-smtpd.{node.smtp_port}"
     (node.home / "service" / service / "down").write_text("")
-    node.svctool("start")
+    done = node.svctool("start")
+    assert f"{service}: down by wish: 'svc -u" in done.stdout
+    assert "up, except for 1 services" in done.stdout
     status = node.status()
     assert status["ok"]
     state = next(row for row in status["services"] if row["name"] == service)
     assert (state["state"], state["off"]) == ("down", True)
+
+
+def svc(node, letter, service):
+    subprocess.run(["svc", letter, node.home / "service" / service],
+                   check=True, timeout=60)
+
+
+def service_state(node, name):
+    return next(row for row in node.status()["services"]
+                if row["name"] == name)
+
+
+@pytest.mark.parametrize("kind", ["queue", "listener"])
+def test_a_service_downed_by_svc_is_not_waited_for(node, kind):
+    """svc -d is a wish; its log of before explains nothing."""
+    name = ("queue1" if kind == "queue"
+            else f"qmail-smtpd.{node.smtp_port}")
+    svc(node, "-d", name)
+    wait_until(lambda: service_state(node, name)["pid"] == 0, "it is down")
+    begin = time.monotonic()
+    done = node.svctool("start")
+    assert time.monotonic() - begin < 20 * SLOW
+    assert (f"down     {name}: down by wish: 'svc -u {node.home}/service/"
+            f"{name}' starts it\n") in done.stdout
+    assert done.stderr == ""
+    assert "down by wish" in node.svctool("status", code=1).stdout
+    svc(node, "-u", name)
+    wait_until(lambda: node.status()["ok"], "it is up again")
+    assert "down by wish" not in node.svctool("start").stdout
+
+
+@pytest.fixture
+def taken_port(node):
+    """The port of the node's listener is another program's."""
+    name = f"qmail-smtpd.{node.smtp_port}"
+    svc(node, "-d", name)
+    wait_until(lambda: service_state(node, name)["pid"] == 0, "it is down")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", node.smtp_port))
+        taken.listen()
+        svc(node, "-u", name)
+        yield name
+
+
+def test_start_sees_that_another_program_has_the_port(node, taken_port):
+    """Somebody listens there, but it is not the node's listener."""
+    before = node.log(taken_port)
+    assert before
+    done = node.svctool("start", code=1)
+    assert f"up       {taken_port}" not in done.stdout
+    assert f"{taken_port} ends whenever it is started" in done.stderr
+    assert f"another process listens on 127.0.0.1 port {node.smtp_port}" in (
+        done.stderr)
+    assert "cannot listen" in done.stderr  # the end of its log
+    assert "up       queue2" in done.stdout  # the others are told of
+    new = [line for line in done.stderr.splitlines() if line[0] == "@"]
+    assert new and not set(new) & set(before.splitlines())
+
+
+def test_a_listener_that_keeps_ending_is_restarting(node, taken_port):
+    """It is no longer new, and has a pid at nearly every moment."""
+    name = taken_port
+    wait_until(lambda: service_state(node, name)["state"] == "restarting",
+               lambda: f"restarting\n{node.svctool('status', code=1).stdout}")
+    for _ in range(3):
+        state = service_state(node, name)
+        assert (state["state"], state["ok"]) == ("restarting", False)
+    assert "it ends again and again" in node.svctool("status", code=1).stdout
+
+
+def test_a_queue_that_keeps_ending_is_restarting(node):
+    run = node.home / "service/queue1/run"
+    text = run.read_text()
+    run.write_text("#!/bin/sh\nexit 1\n")
+    svc(node, "-t", "queue1")
+    wait_until(lambda: service_state(node, "queue1")["state"] == "restarting",
+               lambda: f"restarting\n{node.svctool('status', code=1).stdout}")
+    run.write_text(text)
+    wait_until(lambda: node.status()["ok"], "it is up again")
+    assert service_state(node, "queue1")["state"] == "up"
+
+
+def test_restart_tests_the_settings_first(node):
+    """Each wrong file is named, and nothing is stopped."""
+    before = sorted(node.processes())
+    (node.control / "databytes").write_text("many\n")
+    (node.control / "concurrencyl.queue2").write_text("-1\n")
+    done = node.svctool("restart", code=1)
+    assert "databytes:1: 'many'" in done.stdout
+    assert "concurrencyl.queue2:1: '-1'" in done.stdout
+    assert "the 2 errors" in done.stderr
+    assert sorted(node.processes()) == before
+    node.send("alice", "still there")
+    node.wait_messages("alice", 1)
+    (node.control / "databytes").unlink()
+    (node.control / "concurrencyl.queue2").unlink()
+    node.svctool("restart")
+    assert set(before).isdisjoint(node.processes())
+
+
+def test_the_queues_are_up_after_start(node):
+    """start waits until they have looked through what they hold."""
+    for name in ("queue1", "queue2"):
+        assert node.inject("nobody@elsewhere.example", queue=name) == 0
+    for _ in range(3):
+        node.svctool("restart")
+        assert [queue["state"] for queue in node.status()["queues"]] == [
+            "up", "up"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """svctool status: what it says of services and queues, and its exit code."""
 import json
+import subprocess
 
 from node import wait_until
 
@@ -17,7 +18,7 @@ def test_a_node_that_is_up(node):
             "up", True, True)
         assert service["pid"] > 0
     for queue in status["queues"]:
-        assert queue["state"] in ("starting", "up")
+        assert queue["state"] == "up"
         assert (queue["ok"], queue["backlog"]) == (True, 0)
         assert queue["local_limit"] == 100
         assert queue["free_bytes"] > 0
@@ -57,3 +58,37 @@ def test_a_stopped_node_is_not_fine(node):
     status = node.status()
     assert all(service["state"] == "down" for service in status["services"])
     assert all(queue["state"] == "down" for queue in status["queues"])
+
+
+def test_a_queue_without_free_space_is_full(node):
+    """It runs and takes nothing: status says so, with both amounts."""
+    wanted = 1 << 60
+    (node.control / "min_free").write_text(f"{wanted}\n")
+    listener = node.home / "service" / f"qmail-smtpd.{node.smtp_port}"
+    subprocess.run(["svc", "-h", listener], check=True, timeout=60)
+
+    def refused():
+        with node.smtp() as client:
+            client.ehlo()
+            client.mail("sender@example.net")
+            return client.rcpt("alice@example.test")[0] == 452
+
+    wait_until(refused, "the listener refuses mail")
+    done = node.svctool("status", code=1)
+    assert "NOT fine" in done.stdout
+    assert f"MIN_FREE wants {wanted}" in done.stdout
+    assert "control/min_free" in done.stdout
+    for queue in node.status()["queues"]:
+        assert (queue["state"], queue["ok"]) == ("full", False)
+        assert 0 < queue["free_bytes"] < queue["min_free_bytes"] == wanted
+        assert f"{queue['free_bytes']} bytes are free" in queue["problem"]
+    (node.control / "min_free").unlink()
+    assert {queue["state"] for queue in node.status()["queues"]} == {"up"}
+
+
+def test_min_free_of_one_listener_counts(node):
+    """What its own variables ask for is more than the settings do."""
+    variables = node.home / "service" / f"qmail-smtpd.{node.smtp_port}" / (
+        "variables")
+    (variables / "MIN_FREE").write_text(f"{1 << 60}\n")
+    assert node.queue("queue1")["state"] == "full"
