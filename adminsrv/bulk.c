@@ -62,13 +62,20 @@ read_user(char *line, enum bulk_password kind, const char *default_quota,
 static int
 read_line(FILE *file, char text[LINE_MAX_BYTES], struct error *err)
 {
-	if (fgets(text, LINE_MAX_BYTES, file) == NULL)
-		return ferror(file) ? error_sys(err, "cannot read the list")
-				    : 0;
-	if (strchr(text, '\n') == NULL && !feof(file))
-		return error_set(err, "longer than %d bytes, or with a NUL",
-		    LINE_MAX_BYTES - 2);
-	return 1;
+	size_t length = 0;
+	int c;
+
+	while ((c = getc(file)) != EOF && c != '\n') {
+		if (c == '\0' || length == LINE_MAX_BYTES - 2)
+			return error_set(err,
+			    "longer than %d bytes, or with a NUL",
+			    LINE_MAX_BYTES - 2);
+		text[length++] = (char)c;
+	}
+	text[length] = '\0';
+	if (ferror(file))
+		return error_sys(err, "cannot read the list");
+	return c != EOF || length > 0;
 }
 
 int
@@ -84,6 +91,8 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 		struct bulk_user *user;
 
 		result = read_line(file, text, err);
+		if (result == -1)
+			error_context(err, "line %u of the list", line);
 		if (result != 1)
 			break;
 		if (text[0] == '#' || text[strspn(text, blanks)] == '\0')

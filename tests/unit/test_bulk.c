@@ -68,7 +68,7 @@ refuses_bad_lists(void **state)
 		{ BULK_CLEAR, "a:b@b.test x\n", "a:b" },
 		{ BULK_CLEAR, "a@b_.test x\n", "b_.test" },
 		{ BULK_NO_PASSWORD, "a@b.test 10M more\n", "line 1" },
-		{ BULK_CLEAR, long_line, "" },
+		{ BULK_CLEAR, long_line, "line 1" },
 	};
 
 	(void)state;
@@ -82,6 +82,22 @@ refuses_bad_lists(void **state)
 			fail_msg("row %zu: '%s'", i, err.text);
 		bulk_release(&bulk);
 	}
+}
+
+/* The password would silently have been "x". */
+static void
+refuses_nul_in_last_line(void **state)
+{
+	char list[] = "a@b.test x\0y";
+	FILE *file = fmemopen(list, sizeof(list) - 1, "r");
+	struct error err = { "" };
+	struct bulk bulk;
+
+	(void)state;
+	assert_int_equal(bulk_read(file, BULK_CLEAR, "9S", &bulk, &err), -1);
+	assert_non_null(strstr(err.text, "line 1"));
+	bulk_release(&bulk);
+	fclose(file);
 }
 
 static void
@@ -131,6 +147,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_lists),
 		cmocka_unit_test(refuses_bad_lists),
+		cmocka_unit_test(refuses_nul_in_last_line),
 		cmocka_unit_test(hashes_all),
 	};
 
