@@ -33,7 +33,8 @@ supervise_parse(const unsigned char *status, size_t length,
 		label = label << 8 | status[i];
 	for (int i = 3; i >= 0; i--)
 		pid = pid << 8 | status[12 + i];
-	if (label < TAI64_UNIX_ZERO || pid > INT32_MAX)
+	/* From 2^63 on TAI64 has no seconds. */
+	if (label < TAI64_UNIX_ZERO || label > INT64_MAX || pid > INT32_MAX)
 		return false;
 	state_out->since = (time_t)(label - TAI64_UNIX_ZERO);
 	state_out->pid = (pid_t)pid;
