@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A cdb file, asked for the key that stands in front of the first NUL of the
+ * input, and for others.  When the first byte is odd the rest is put as a
+ * record into a good file, which must give it back, and the file is then cut
+ * to as many bytes as the second byte says in 1/256 of it.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "control/cdbmap.h"
+#include "tests/fuzz/scratch.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char other_key[] = "other";
+
+/* Asks for a key: what is found must be the length's, else there is a reason */
+static int
+ask(const struct cdbmap *map, const void *key, size_t length)
+{
+	struct error err = { "" };
+	struct buf value;
+	int found;
+
+	buf_init(&value);
+	buf_adds(&value, "kept");
+	found = cdbmap_get(map, key, length, &value, &err);
+	assert(found >= -1 && found <= 1);
+	assert(found != -1 || err.text[0] != '\0');
+	assert(found == 1 || value.length == 4);
+	assert(memcmp(value.data, "kept", 4) == 0);
+	buf_release(&value);
+	assert(cdbmap_get(map, key, length, NULL, &err) == found);
+	return found;
+}
+
+/* Any bytes as a file. */
+static void
+ask_file(const char *path, const void *key, size_t length, bool is_whole)
+{
+	struct error err = { "" };
+	struct cdbmap *map;
+	int found;
+
+	if (cdbmap_open(path, &map, &err) != 1) {
+		assert(err.text[0] != '\0' && !is_whole);
+		return;
+	}
+	assert(!cdbmap_is_stale(map));
+	found = ask(map, key, length);
+	assert(found == 1 || !is_whole);
+	found = ask(map, other_key, strlen(other_key));
+	assert(found == 1 || !is_whole);
+	ask(map, "", 0);
+	cdbmap_free(&map);
+}
+
+static void
+ask_record(const uint8_t *data, size_t size, unsigned share)
+{
+	char *path = xasprintf("%s/cdb", scratch_dir());
+	const uint8_t *nul = memchr(data, '\0', size);
+	size_t length = nul == NULL ? size : (size_t)(nul - data);
+	struct cdbmap_writer *writer = cdbmap_writer_new(path, NULL);
+	struct buf text;
+
+	cdbmap_writer_add(
+	    writer, data, length, data + length, size - length, NULL);
+	cdbmap_writer_add(writer, other_key, strlen(other_key), "", 0, NULL);
+	if (cdbmap_writer_commit(&writer, NULL) == -1)
+		abort();
+	ask_file(path, data, length, true);
+	buf_init(&text);
+	if (file_read(path, SIZE_MAX / 2, &text, NULL) != 1 ||
+	    truncate(path, (off_t)(text.length * share / 256)) == -1)
+		abort();
+	ask_file(path, data, length, false);
+	buf_release(&text);
+	free(path);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct scratch cdb;
+	const uint8_t *nul;
+	size_t length;
+
+	if (size < 2)
+		return 0;
+	if (data[0] & 1) {
+		ask_record(data + 2, size - 2, data[1]);
+		return 0;
+	}
+	nul = memchr(data + 1, '\0', size - 1);
+	length = nul == NULL ? size - 1 : (size_t)(nul - data - 1);
+	scratch_open(&cdb, data + 1, size - 1);
+	ask_file(cdb.path, data + 1, length, false);
+	scratch_close(&cdb);
+	return 0;
+}
