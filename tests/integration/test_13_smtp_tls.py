@@ -127,6 +127,35 @@ def test_smtplib_over_tls(node, server):
     node.wait_messages("bob", 1)
 
 
+def has_swaks_with_tls():
+    """swaks speaks TLS only with a Perl library, which it can do without."""
+    if shutil.which("swaks") is None:
+        return False
+    done = subprocess.run(["swaks", "--support"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    return "TLS supported" in done.stdout
+
+
+@pytest.mark.skipif(not has_swaks_with_tls(),
+                    reason="no swaks, or no Net::SSLeay for its TLS")
+@pytest.mark.parametrize("options, by_tls", [
+    ([], ["--tls"]), (["--smtps"], ["--tls-on-connect"])])
+def test_swaks_over_tls(node, options, by_tls):
+    before = len(node.messages("bob"))
+    with smtpd(node, *options) as server:
+        done = subprocess.run(
+            ["swaks", "--server", "127.0.0.1", "--port", str(server.port),
+             *by_tls, "--ehlo", "client.example.net", "--from", "a@b.example",
+             "--to", "bob@example.test", "--body", "by swaks"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=60)
+        assert done.returncode == 0, done.stdout
+        assert "=== TLS started with cipher TLSv1.3:" in done.stdout
+        # What follows is said inside TLS ("~>").
+        assert " ~> DATA" in done.stdout and " -> DATA" not in done.stdout
+    node.wait_messages("bob", before + 1)
+
+
 def test_implicit_tls(node):
     with smtpd(node, "--smtps") as server:
         with Client(server.port, context=any_certificate()) as client:
