@@ -11,12 +11,14 @@
 #include "adminsrv/password.h"
 #include "base/log.h"
 #include "base/scan.h"
+#include "base/usage.h"
 #include "lookupd/vpasswd.h"
 
 void
-cli_start(const char *program)
+cli_start(const char *program, char *const *argv, const char *usage)
 {
 	log_open(program);
+	usage_answer(argv, program, usage);
 	umask(022);
 }
 

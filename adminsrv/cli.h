@@ -10,8 +10,11 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* Files are made with the modes that the code says, whoever runs it. */
-void cli_start(const char *program);
+/*
+ * Answers --help and --version (base/usage.h).  Files are made with the modes
+ * that the code says, whoever runs it.
+ */
+void cli_start(const char *program, char *const *argv, const char *usage);
 
 /* Says the reason unless the result is ADMIN_OK; returns the exit code. */
 int cli_end(enum admin_result result, const struct error *err);

@@ -36,7 +36,7 @@ main(int argc, char **argv)
 	struct home *home;
 	struct error err;
 
-	cli_start("vaddaliasdomain");
+	cli_start("vaddaliasdomain", argv, usage);
 	if (getopt(argc, argv, "") != -1 || argc - optind != 2)
 		cli_usage(usage);
 	if (names_domain(argv[optind], alias, &err) == -1 ||

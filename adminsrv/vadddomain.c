@@ -27,7 +27,7 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vadddomain");
+	cli_start("vadddomain", argv, usage);
 	while ((option = getopt(argc, argv, "enh:l:q:r:")) != -1) {
 		if (option == 'l')
 			options.users_per_level = cli_number(

@@ -93,7 +93,7 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vadduser");
+	cli_start("vadduser", argv, usage);
 	while ((option = getopt(argc, argv, "c:eh:inq:r:")) != -1) {
 		if (option == 'c')
 			options.gecos = optarg;

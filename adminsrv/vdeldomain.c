@@ -18,7 +18,7 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vdeldomain");
+	cli_start("vdeldomain", argv, usage);
 	while ((option = getopt(argc, argv, "k")) != -1) {
 		if (option != 'k')
 			cli_usage(usage);

@@ -20,7 +20,7 @@ main(int argc, char **argv)
 	struct home *home;
 	struct error err;
 
-	cli_start("vdeluser");
+	cli_start("vdeluser", argv, usage);
 	if (getopt(argc, argv, "") != -1 || argc - optind != 1)
 		cli_usage(usage);
 	if (names_address(argv[optind], &address, &err) == -1)

@@ -19,7 +19,7 @@ main(int argc, char **argv)
 	struct home *home;
 	struct error err;
 
-	cli_start("vmkpasswd");
+	cli_start("vmkpasswd", argv, usage);
 	if (getopt(argc, argv, "") != -1 || argc - optind != 1)
 		cli_usage(usage);
 	if (names_domain(argv[optind], name, &err) == -1)

@@ -102,7 +102,7 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vmoduser");
+	cli_start("vmoduser", argv, usage);
 	while ((option = getopt(argc, argv, "abc:dinpq:rstuwx")) != -1) {
 		if (option == 'c')
 			change.gecos = optarg;

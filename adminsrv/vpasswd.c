@@ -47,7 +47,7 @@ main(int argc, char **argv)
 	struct buf hash;
 	int option;
 
-	cli_start("vpasswd");
+	cli_start("vpasswd", argv, usage);
 	while ((option = getopt(argc, argv, "eh:nr:")) != -1) {
 		if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);

@@ -135,7 +135,7 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vuserinfo");
+	cli_start("vuserinfo", argv, usage);
 	while ((option = getopt_long(
 		    argc, argv, "acdD:gnpqu", long_options, NULL)) != -1) {
 		if (option == 'j' && output.json == NULL)

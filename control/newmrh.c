@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-newmrh: compiles control/morercpthosts to morercpthosts.cdb. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/usage.h"
 #include "control/home.h"
 #include "control/rcpthosts.h"
 
-static const char usage[] = "usage: qmail-newmrh [--help]\n";
+static const char usage[] = "usage: qmail-newmrh\n";
 
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct home *home;
 	struct error err;
-	int option;
 
 	log_open("qmail-newmrh");
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		fputs(usage, option == 'h' ? stdout : stderr);
-		return option == 'h' ? 0 : 100;
-	}
-	if (optind != argc) {
+	usage_answer(argv, "qmail-newmrh", usage);
+	if (argc > 1) {
 		fputs(usage, stderr);
 		return 100;
 	}

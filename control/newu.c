@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-newu: compiles users/assign to users/cdb. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/assign.h"
 #include "control/home.h"
 
-static const char usage[] = "usage: qmail-newu [--help]\n";
+static const char usage[] = "usage: qmail-newu\n";
 
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct home *home;
 	struct error err;
 	char *text_path, *cdb_path;
-	int option;
 
 	log_open("qmail-newu");
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		fputs(usage, option == 'h' ? stdout : stderr);
-		return option == 'h' ? 0 : 100;
-	}
-	if (optind != argc) {
+	usage_answer(argv, "qmail-newu", usage);
+	if (argc > 1) {
 		fputs(usage, stderr);
 		return 100;
 	}

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/envrules.h"
 #include "control/home.h"
 
@@ -137,6 +138,7 @@ main(int argc, char **argv)
 	int option, result;
 
 	log_open("qmail-showctl");
+	usage_answer(argv, "qmail-showctl", usage);
 	while ((option = getopt_long(argc, argv, "jq:h", options, NULL)) != -1)
 		switch (option) {
 		case 'j':

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "base/usage.h"
 #include "control/home.h"
 #include "delivery/vdeliver.h"
 #include "delivery/worker.h"
@@ -32,6 +33,8 @@ enum {
 	CONNECT_WAIT_MS = 30000,
 	CONNECT_PAUSE_MS = 50
 };
+
+static const char usage[] = "usage: qmail-vdeliver QUEUEDIR";
 
 static volatile sig_atomic_t is_stopping;
 
@@ -102,6 +105,10 @@ connect_queue(const char *queue_dir, const sigset_t *wait_mask)
 
 		if (is_stopping)
 			exit(0);
+		if (access(queue_dir, F_OK) == -1 && errno == ENOENT)
+			fatal(111,
+			    "there is no queue '%s': make it with queue-fix",
+			    queue_dir);
 		if (!may_come || clock_ms() >= give_up_at)
 			fatal(111, "%s; is qmail-send running?", err.text);
 		ppoll(NULL, 0, &pause, wait_mask);
@@ -123,8 +130,9 @@ main(int argc, char **argv)
 	int fd, result;
 
 	log_open("qmail-vdeliver");
-	if (argc != 2)
-		fatal(100, "usage: qmail-vdeliver QUEUEDIR");
+	usage_answer(argv, "qmail-vdeliver", usage);
+	if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
+		fatal(100, "%s", usage);
 	catch_signals(&wait_mask);
 	umask(077);
 	home = home_new();

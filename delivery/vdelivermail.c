@@ -11,11 +11,15 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/home.h"
 #include "delivery/vdeliver.h"
 
 /* The exit codes of qmail-command(8). */
 enum { EXIT_DELIVERED = 0, EXIT_PERMFAIL = 100, EXIT_TEMPFAIL = 111 };
+
+static const char usage[] =
+    "usage: | vdelivermail '' bounce-no-mailbox|delete|/FOLDER|USER@DOMAIN";
 
 static void leave(int code, const char *text) __attribute__((noreturn));
 static void leave_reason(int code, const char *reason)
@@ -114,11 +118,10 @@ main(int argc, char **argv)
 	struct error err;
 
 	log_open("vdelivermail");
+	usage_answer(argv, "vdelivermail", usage);
 	if (argc != 3 || *argv[1] != '\0' ||
 	    !dotqmail_read_action(argv[2], strlen(argv[2]), &rule))
-		leave_reason(EXIT_TEMPFAIL,
-		    "usage: | vdelivermail '' bounce-no-mailbox|delete|"
-		    "/FOLDER|USER@DOMAIN");
+		leave_reason(EXIT_TEMPFAIL, usage);
 	signal(SIGXFSZ, SIG_IGN);
 	umask(077);
 	home = home_new();

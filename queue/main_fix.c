@@ -7,15 +7,12 @@
 
 #include "base/log.h"
 #include "base/scan.h"
+#include "base/usage.h"
 #include "control/identity.h"
 #include "queue/dir.h"
 #include "queue/fix.h"
 
-static void
-usage(void)
-{
-	fatal(100, "usage: queue-fix [-Nv] [-s split] QUEUEDIR");
-}
+static const char usage[] = "usage: queue-fix [-Nv] [-s split] QUEUEDIR";
 
 int
 main(int argc, char **argv)
@@ -29,6 +26,7 @@ main(int argc, char **argv)
 	int option, changes;
 
 	log_open("queue-fix");
+	usage_answer(argv, "queue-fix", usage);
 	while ((option = getopt(argc, argv, "Nvs:")) != -1)
 		switch (option) {
 		case 'N':
@@ -45,10 +43,10 @@ main(int argc, char **argv)
 			options.split = (unsigned)split;
 			break;
 		default:
-			usage();
+			fatal(100, "%s", usage);
 		}
 	if (optind != argc - 1)
-		usage();
+		fatal(100, "%s", usage);
 	if (getuid() == 0) {
 		if (identity_find(IDENTITY_QUEUE, &owner, &err) != 1)
 			fatal(111, "%s", err.text);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "queue/exitcode.h"
 
 int
@@ -23,6 +24,8 @@ main(int argc, char **argv)
 	char *plain[2] = { standard, NULL };
 
 	log_open("qmail-multi");
+	usage_answer(
+	    argv, "qmail-multi", "usage: qmail-multi [PROGRAM [ARGUMENT ...]]");
 	free(dir);
 	if (argc > 1)
 		execv(argv[1], argv + 1);

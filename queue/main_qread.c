@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "queue/envelope.h"
 #include "queue/look.h"
 
@@ -300,6 +301,8 @@ read_queue(const char *path, json_t *messages)
 	return result == 0 && !guard.has_failed;
 }
 
+static const char usage[] = "usage: qmail-qread [--json]";
+
 int
 main(int argc, char **argv)
 {
@@ -315,14 +318,15 @@ main(int argc, char **argv)
 	int option;
 
 	log_open("qmail-qread");
+	usage_answer(argv, "qmail-qread", usage);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option != 'j')
-			fatal(100, "usage: qmail-qread [--json]");
+			fatal(100, "%s", usage);
 		if (messages == NULL)
 			messages = json_array();
 	}
 	if (optind != argc)
-		fatal(100, "usage: qmail-qread [--json]");
+		fatal(100, "%s", usage);
 	if (look_open("qmail-qread", &look, &err) == -1)
 		fatal(111, "%s", err.text);
 	for (i = 0; i < look.count; i++)

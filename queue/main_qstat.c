@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/usage.h"
 #include "queue/idmap.h"
 #include "queue/look.h"
 
@@ -119,6 +120,8 @@ show_queue(
 	return is_counted;
 }
 
+static const char usage[] = "usage: qmail-qstat [-v] [--json]";
+
 int
 main(int argc, char **argv)
 {
@@ -136,15 +139,16 @@ main(int argc, char **argv)
 	int option;
 
 	log_open("qmail-qstat");
+	usage_answer(argv, "qmail-qstat", usage);
 	while ((option = getopt_long(argc, argv, "v", options, NULL)) != -1)
 		if (option == 'j')
 			is_json = true;
 		else if (option == 'v')
 			is_verbose = true;
 		else
-			fatal(100, "usage: qmail-qstat [-v] [--json]");
+			fatal(100, "%s", usage);
 	if (optind != argc)
-		fatal(100, "usage: qmail-qstat [-v] [--json]");
+		fatal(100, "%s", usage);
 	if (look_open("qmail-qstat", &look, &err) == -1)
 		fatal(111, "%s", err.text);
 	for (i = 0; i < look.count; i++)

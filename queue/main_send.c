@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/identity.h"
 #include "queue/send.h"
 
@@ -308,6 +309,8 @@ close_queue(struct process *process)
 	close(process->lock_fd);
 }
 
+static const char usage[] = "usage: qmail-send QUEUEDIR";
+
 int
 main(int argc, char **argv)
 {
@@ -315,8 +318,9 @@ main(int argc, char **argv)
 	struct error err;
 
 	log_open(NULL);
+	usage_answer(argv, "qmail-send", usage);
 	if (argc != 2 || argv[1][0] == '-')
-		fatal(100, "usage: qmail-send QUEUEDIR");
+		fatal(100, "%s", usage);
 	log_gather();
 	if (open_queue(&process, argv[1], &err) == -1)
 		fatal(111, "cannot start: %s", err.text);

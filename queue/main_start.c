@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
 
@@ -177,6 +178,8 @@ supervise(int signals, const char *dir, const struct home *home,
 	}
 }
 
+static const char usage[] = "usage: qmail-start QUEUEDIR";
+
 int
 main(int argc, char **argv)
 {
@@ -186,8 +189,9 @@ main(int argc, char **argv)
 	int signals, status;
 
 	log_open("qmail-start");
+	usage_answer(argv, "qmail-start", usage);
 	if (argc != 2 || argv[1][0] == '-')
-		fatal(100, "usage: qmail-start QUEUEDIR");
+		fatal(100, "%s", usage);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/usage.h"
 #include "smtp/listen.h"
 #include "smtp/session.h"
 
@@ -96,6 +97,7 @@ main(int argc, char **argv)
 	(void)argc;
 	signal(SIGPIPE, SIG_IGN);
 	log_open("qmail-smtpd");
+	usage_answer(argv, "qmail-smtpd", usage);
 	if (smtp_options_parse(&options, argv + 1, &err) == -1)
 		fatal(100, "%s; %s", err.text, usage);
 	home = home_new();

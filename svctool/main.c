@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/usage.h"
+
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
@@ -36,25 +39,51 @@ complain(int code, const struct error *err)
 	return code;
 }
 
-static int
-usage(const char *name)
+/* The usage of a command, or of all. */
+static void
+put_usage(const char *name, struct buf *text)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (name == NULL || strcmp(name, commands[i].name) == 0)
-			fprintf(stderr, "usage: svctool %s %s\n",
+			buf_addf(text, "usage: svctool %s %s\n",
 			    commands[i].name, commands[i].usage);
+}
+
+static int
+usage(const char *name)
+{
+	struct buf text;
+
+	buf_init(&text);
+	put_usage(name, &text);
+	fputs(text.data, stderr);
+	buf_release(&text);
 	return EXIT_USAGE;
+}
+
+/* svctool --help, and svctool COMMAND --help. */
+static void
+answer(char *const *argv, const char *name)
+{
+	struct buf text;
+
+	buf_init(&text);
+	put_usage(name, &text);
+	usage_answer(argv, "svctool", text.data);
+	buf_release(&text);
 }
 
 int
 main(int argc, char **argv)
 {
+	answer(argv, NULL);
 	for (size_t i = 0;
 	     argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		int code;
 
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
+		answer(argv + 1, argv[1]);
 		code = commands[i].run(argc - 2, argv + 2);
 		return code == EXIT_USAGE ? usage(argv[1]) : code;
 	}
