@@ -120,9 +120,11 @@ struct send {
 	unsigned running[ROUTE_CHANNEL_COUNT];
 	unsigned limit[ROUTE_CHANNEL_COUNT];
 	bool is_held[ROUTE_CHANNEL_COUNT];
-	/* send_intake */
+	/* send_client, send_intake */
 	struct client *clients;
 	struct loop_source intake_source;
+	struct loop_source lease_timer; /* a timerfd */
+	bool is_lease_timer_on;
 	bool has_no_foreign_fds; /* the kernel keeps them from us */
 	/* send_backlog */
 	struct backlog *backlog;

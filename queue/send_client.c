@@ -160,7 +160,9 @@ intake_open(struct send *send, struct error *err)
 	send->intake_source = (struct loop_source){
 		.fd = fd, .ready = intake_ready, .context = send
 	};
-	return loop_add(send->loop, &send->intake_source, EPOLLIN, err);
+	if (loop_add(send->loop, &send->intake_source, EPOLLIN, err) == -1)
+		return -1;
+	return intake_timer_open(send, err);
 }
 
 void
@@ -180,4 +182,5 @@ intake_close(struct send *send)
 		close(send->intake_source.fd);
 		send->intake_source.fd = -1;
 	}
+	intake_timer_close(send);
 }

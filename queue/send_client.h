@@ -14,6 +14,7 @@
 enum client_state {
 	CLIENT_IDLE,
 	CLIENT_OPEN,      /* it writes */
+	CLIENT_LEASING,   /* COMMIT is here, but somebody has its file open */
 	CLIENT_COMMITTING /* the committer works */
 };
 
@@ -26,8 +27,12 @@ struct client {
 	struct buf envelope;
 	unsigned long uid;
 	unsigned long qp;
-	int64_t active_at; /* clock_ms() of the last packet */
-	bool is_gone;      /* freed when its commit is done */
+	/* what COMMIT said */
+	uint64_t size_bytes;
+	bool wants_next;
+	int64_t lease_until; /* clock_ms() when it is refused at last */
+	int64_t active_at;   /* clock_ms() of the last packet */
+	bool is_gone;        /* freed when its commit is done */
 	atomic_bool is_closed;
 };
 
@@ -44,6 +49,9 @@ void client_reap(struct client *client);
 
 /* Reads packets, and does what they say: a loop_source's callback. */
 void intake_read(uint32_t events, void *context);
+/* The timer for leases that are tried again. */
+int intake_timer_open(struct send *send, struct error *err);
+void intake_timer_close(struct send *send);
 
 /* -- send_limits.c */
 

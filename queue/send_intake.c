@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,6 +21,9 @@
 
 /* Packets of one client that are read before others get their turn. */
 enum { PACKETS_A_TURN = 16 };
+
+/* How long, and how often, it is asked whether a file is closed everywhere. */
+enum { LEASE_WAIT_MS = 200, LEASE_RETRY_MS = 10 };
 
 /* A commit under way; the client may go meanwhile. */
 struct intake {
@@ -206,34 +211,23 @@ make_record(struct client *client, struct buf *record, struct error *err)
 	return true;
 }
 
+/* Hands the message to the committer, or refuses it. */
 static int
-handle_commit(struct client *client, const struct intake_packet *packet)
+commit(struct client *client)
 {
 	struct send *send = client->send;
 	struct commit_job *job;
 	struct intake *intake;
 	struct error err;
 
-	/* Nobody may be able to write to it from here on. */
-	switch (spare_is_unshared(client->spare.mess_fd)) {
-	case 1:
-		break;
-	case 0:
-		return refuse_commit(client, QQ_MESS,
-		    "the message file is still open elsewhere");
-	default:
-		return refuse_commit(client, QQ_MESS,
-		    "the queue's filesystem has no leases (F_SETLEASE)");
-	}
 	if (!client_is_trusted(client) &&
-	    client_is_sparse(client, packet->size_bytes))
+	    client_is_sparse(client, client->size_bytes))
 		return refuse_commit(
 		    client, QQ_MESS, "the message file has holes");
-	client->qp = (unsigned long)packet->qp;
 	intake = xcalloc(1, sizeof(*intake));
 	intake->client = client;
-	intake->size_bytes = packet->size_bytes;
-	intake->wants_next = packet->wants_next;
+	intake->size_bytes = client->size_bytes;
+	intake->wants_next = client->wants_next;
 	if (!make_record(client, &intake->record, &err)) {
 		buf_release(&intake->record);
 		free(intake);
@@ -242,7 +236,7 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	job = commit_job_new(COMMIT_NEW, client->spare.id);
 	job->spare = client->spare;
 	client->spare = (struct spare)SPARE_NONE;
-	job->size_bytes = packet->size_bytes;
+	job->size_bytes = client->size_bytes;
 	job->text[COMMIT_RECORD] = intake->record; /* borrowed: only read */
 	job->done = commit_done;
 	job->context = intake;
@@ -250,6 +244,108 @@ handle_commit(struct client *client, const struct intake_packet *packet)
 	send->commits_running++;
 	commit_post(send->committer, job);
 	return 0;
+}
+
+static void
+set_timer(struct send *send, bool is_on)
+{
+	struct itimerspec every = { .it_interval.tv_nsec = 0 };
+
+	if (send->is_lease_timer_on == is_on)
+		return; /* set again and again it would never come */
+	send->is_lease_timer_on = is_on;
+	if (is_on)
+		every.it_interval.tv_nsec = every.it_value.tv_nsec =
+		    LEASE_RETRY_MS * 1000000;
+	/* Cannot fail: the descriptor is ours and the time is valid. */
+	timerfd_settime(send->lease_timer.fd, 0, &every, NULL);
+}
+
+/*
+ * Nobody may be able to write to the file from here on.  A client that is just
+ * starting a program has a copy of all its descriptors in a process that has
+ * not called exec yet: that is over in a moment.
+ */
+static int
+try_commit(struct client *client, int64_t now_ms)
+{
+	switch (spare_is_unshared(client->spare.mess_fd)) {
+	case 1:
+		return commit(client);
+	case 0:
+		if (now_ms >= client->lease_until)
+			return refuse_commit(client, QQ_MESS,
+			    "the message file is still open elsewhere");
+		client->state = CLIENT_LEASING;
+		return 0;
+	default:
+		return refuse_commit(client, QQ_MESS,
+		    "the queue's filesystem has no leases (F_SETLEASE)");
+	}
+}
+
+static void
+lease_ready(uint32_t events, void *context)
+{
+	struct send *send = context;
+	struct client *client, *next;
+	int64_t now_ms = clock_ms();
+	bool is_wanted = false;
+	uint64_t count;
+
+	(void)events;
+	if (read(send->lease_timer.fd, &count, sizeof(count)) == -1)
+		return;
+	for (client = send->clients; client != NULL; client = next) {
+		next = client->next;
+		if (client->is_gone || client->state != CLIENT_LEASING)
+			continue;
+		if (try_commit(client, now_ms) == -1)
+			client_drop(client);
+		else
+			is_wanted |= client->state == CLIENT_LEASING;
+	}
+	if (!is_wanted)
+		set_timer(send, false);
+}
+
+int
+intake_timer_open(struct send *send, struct error *err)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd == -1)
+		return error_sys(err, "cannot make a timer");
+	send->lease_timer = (struct loop_source){
+		.fd = fd, .ready = lease_ready, .context = send
+	};
+	return loop_add(send->loop, &send->lease_timer, EPOLLIN, err);
+}
+
+void
+intake_timer_close(struct send *send)
+{
+	if (send->lease_timer.fd <= 0)
+		return;
+	loop_remove(send->loop, &send->lease_timer);
+	close(send->lease_timer.fd);
+	send->lease_timer.fd = -1;
+}
+
+static int
+handle_commit(struct client *client, const struct intake_packet *packet)
+{
+	int64_t now_ms = clock_ms();
+	int result;
+
+	client->qp = (unsigned long)packet->qp;
+	client->size_bytes = packet->size_bytes;
+	client->wants_next = packet->wants_next;
+	client->lease_until = now_ms + LEASE_WAIT_MS;
+	result = try_commit(client, now_ms);
+	if (client->state == CLIENT_LEASING)
+		set_timer(client->send, true);
+	return result;
 }
 
 static int

@@ -2,10 +2,12 @@
 """The intake against clients that are not our own programs."""
 import os
 import subprocess
+import time
 
 import pytest
 
-from queue_peer import Intake
+from node import wait_until
+from queue_peer import DOMAIN, Intake
 
 
 def run_as_nobody(queue, code):
@@ -124,3 +126,67 @@ print(open_ones)
 """).split()
     assert said == ["32"]
     Intake(queue).open()
+
+
+def hold_over_commit(client, hold_s):
+    """Commits with a copy of the descriptor open for hold_s.
+
+    The answer's code, and for how long the copy really was open.
+    """
+    _, fd = client.open()
+    os.write(fd, b"x\n")
+    copy = os.dup(fd)
+    os.close(fd)
+    start = time.monotonic()
+    client.connection.send(client.commit_packet(
+        2, recipients=[f"u@{DOMAIN}"]))
+    time.sleep(hold_s)
+    os.close(copy)
+    held_s = time.monotonic() - start
+    return client.committed()[0], held_s
+
+
+def test_a_file_that_is_closed_in_a_moment_is_taken(queue):
+    """A client that starts a program just then has a copy until its exec."""
+    queue.start()
+    client = Intake(queue)
+    for _ in range(10):
+        code, held_s = hold_over_commit(client, 0.05)
+        if held_s < 0.15:  # else this machine is busy: it says nothing
+            break
+    assert code == 0
+    assert len(queue.files("todo")) >= 1
+    # Nothing else waits for the one that waits.
+    slow, other = Intake(queue), Intake(queue)
+    _, fd = slow.open()
+    slow.connection.send(slow.commit_packet(0, recipients=[f"u@{DOMAIN}"]))
+    start = time.monotonic()
+    _, other_fd = other.open()
+    os.close(other_fd)
+    assert other.commit(0, recipients=[f"u@{DOMAIN}"])[0] == 0
+    other_s = time.monotonic() - start
+    code, text = slow.committed()
+    assert code == 62 and "still open" in text
+    slow_s = time.monotonic() - start
+    assert other_s < slow_s
+    os.close(fd)
+    # Both connections, and the file's number, serve on.
+    for client in (slow, other):
+        assert hold_over_commit(client, 0)[0] == 0
+
+
+def test_what_is_said_while_the_file_is_open_ends_the_connection(queue):
+    queue.start()
+    for packet in (b"\x07", b"\x01\x02\0\0\0", b""):
+        client = Intake(queue)
+        number, fd = client.open()
+        client.connection.send(client.commit_packet(
+            0, recipients=[f"u@{DOMAIN}"]))
+        if packet:
+            client.connection.send(packet)
+            assert client.connection.recv(100) == b""
+        client.close()
+        wait_until(lambda: not queue.path("mess", number).exists(),
+                   "the shared file is taken away")
+        os.close(fd)
+    assert not queue.files("todo")
