@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -59,11 +60,14 @@ struct commit_job {
 	void (*done)(struct commit_job *job, void *context);
 	void *context;
 	/* set by the committer */
-	int result; /* enum qq */
+	bool is_note_kept; /* COMMIT_MARK: the note is durable, not to be
+			    * written again, even if the job fails */
+	int result;        /* enum qq */
 	struct error err;
 	/* the committer's own */
 	struct commit_job *next;
 	int files[COMMIT_TEXT_COUNT + 1]; /* opened for this batch, or -1 */
+	off_t note_at; /* where in bounce/ID the note went, or -1 */
 };
 
 struct commit_job *commit_job_new(enum commit_type type, uint64_t id);

@@ -161,6 +161,7 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 	struct stat st;
 	int fd;
 
+	job->note_at = -1;
 	if (note->length == 0)
 		return;
 	fd = queue_open_file(
@@ -170,20 +171,35 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 		fail(job, QQ_WRITE_ERROR, "write", "bounce");
 		return;
 	}
+	job->note_at = st.st_size;
 	errno = ENOSPC; /* for a short count */
 	if (write(fd, note->data, note->length) != (ssize_t)note->length) {
 		fail(job, QQ_WRITE_ERROR, "write", "bounce");
-		/* It is written again, whole. */
-		if (ftruncate(fd, st.st_size) == -1)
-			log_line(
-			    "warning: half a note stays in bounce/%" PRIu64,
-			    job->id);
 		return;
 	}
 	/* The note is durable, name and all, before anything is marked. */
 	add_file(batch, job, fd);
 	add_sync(
 	    batch, queue_dir_fd(batch->dir, QUEUE_BOUNCE, job->id), true, job);
+}
+
+/*
+ * The job will be done again, with its note: the report must not have it
+ * twice, nor half of it.  An empty file would be a report of nothing.
+ */
+static void
+undo_note(struct commit_batch *batch, struct commit_job *job)
+{
+	int fd = job->files[COMMIT_BOUNCE];
+
+	if (job->note_at == -1 || job->is_note_kept)
+		return;
+	if (job->note_at > 0
+		? ftruncate(fd, job->note_at) == -1
+		: queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1)
+		log_line("warning: a failure's note in bounce/%" PRIu64
+			 " cannot be taken back, and may be reported twice: %m",
+		    job->id);
 }
 
 static void
@@ -342,6 +358,8 @@ place_mark(struct commit_batch *batch, struct commit_job *job)
 	int fd = queue_open_file(batch->dir, job->channel, job->id, O_WRONLY);
 	size_t i;
 
+	/* Synced; and a mark without its note would be a lost report. */
+	job->is_note_kept = true;
 	job->files[COMMIT_TEXT_COUNT] = fd;
 	if (fd == -1) {
 		fail(job, QQ_WRITE_ERROR, "open",
@@ -534,6 +552,8 @@ commit_end(struct commit_batch *batch, struct commit_job *job)
 	    job->type == COMMIT_REMEMBER;
 	size_t i;
 
+	if (job->type == COMMIT_MARK && job->result != QQ_OK)
+		undo_note(batch, job);
 	for (i = 0; i < sizeof(job->files) / sizeof(job->files[0]); i++) {
 		if (job->files[i] != -1)
 			close(job->files[i]);

@@ -83,6 +83,7 @@ struct message {
 	bool has_leftovers;     /* S4 with files of an S5 that was begun */
 	bool had_own_trouble;   /* in this try: the next one is soon */
 	bool is_expired;        /* this try is the last */
+	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
 	bool is_settling;       /* the committer works on what comes next */
 };
 

@@ -90,6 +90,22 @@ backlog_add_retry(
 	schedule_add(&backlog->retries[channel], id, due);
 }
 
+/*
+ * The file is a message's in memory, most likely.  But one that is over may
+ * still be there because nobody has told us of its end: by then qmail-queue
+ * alone can have got its inode for the next one.
+ */
+static void
+add_found_todo(struct send *send, uint64_t id)
+{
+	struct message *message = idmap_get(&send->active_ids, id);
+
+	if (message != NULL)
+		message->is_in_todo_too = true; /* over() looks again */
+	else
+		backlog_add_todo(send, id);
+}
+
 static void
 add_found_retry(struct send *send, uint64_t id, enum route_channel channel)
 {
@@ -265,8 +281,7 @@ take_found(struct send *send, enum found what, const struct ids *ids)
 
 		switch (what) {
 		case FOUND_TODO:
-			if (!idmap_has(&send->active_ids, id))
-				backlog_add_todo(send, id);
+			add_found_todo(send, id);
 			break;
 		case FOUND_LOCAL:
 			add_found_retry(send, id, ROUTE_LOCAL);

@@ -229,9 +229,13 @@ message_load_todo(struct send *send, uint64_t id)
 	struct spare *spare;
 	struct stat st;
 
+	message = idmap_get(&send->active_ids, id);
+	if (message != NULL) {
+		message->is_in_todo_too = true;
+		return;
+	}
 	/* Not before its client may be told that it is accepted. */
-	if (idmap_has(&send->active_ids, id) ||
-	    commit_is_new(send->committer, id))
+	if (commit_is_new(send->committer, id))
 		return;
 	message = message_create(send, id);
 	message->has_leftovers = settle_has_file(send, QUEUE_INFO, id) != 0 ||

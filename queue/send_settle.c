@@ -84,9 +84,15 @@ count_left(const struct message *message, enum route_channel channel)
 static void
 over(struct send *send, struct message *message)
 {
-	log_line("end msg %" PRIu64, message->id);
+	uint64_t id = message->id;
+	bool is_in_todo_too = message->is_in_todo_too;
+
+	log_line("end msg %" PRIu64, id);
 	send->health.finished++;
 	message_free(send, message);
+	/* Of its own or of the next message with this inode? */
+	if (is_in_todo_too && settle_has_file(send, QUEUE_TODO, id) != 0)
+		backlog_add_todo(send, id);
 }
 
 static void
@@ -317,6 +323,16 @@ drop_marked(struct message *message, const struct commit_job *job)
 	message->unmarked_since = clock_ms();
 }
 
+/* In front of those that came meanwhile. */
+static void
+put_notes_back(struct message *message, struct buf *notes)
+{
+	buf_add(notes, message->notes.data, message->notes.length);
+	buf_release(&message->notes);
+	message->notes = *notes;
+	*notes = (struct buf)BUF_INIT;
+}
+
 static void
 marks_done(struct commit_job *job, void *context)
 {
@@ -327,11 +343,8 @@ marks_done(struct commit_job *job, void *context)
 		drop_marked(message, job);
 	else {
 		/* Nothing follows before the notes are on disk. */
-		buf_add(&job->text[COMMIT_BOUNCE], message->notes.data,
-		    message->notes.length);
-		buf_release(&message->notes);
-		message->notes = job->text[COMMIT_BOUNCE];
-		job->text[COMMIT_BOUNCE] = (struct buf)BUF_INIT;
+		if (!job->is_note_kept)
+			put_notes_back(message, &job->text[COMMIT_BOUNCE]);
 		message->settle_after = clock_ms() + AGAIN_MS;
 	}
 	message->marking = 0;

@@ -18,9 +18,14 @@ pytestmark = pytest.mark.skipif(
 
 def slow_syncs(queue, inject):
     """Delays, or fails, the syncs of qmail-send from now on."""
+    return inject_into(queue, "fsync,fdatasync", inject)
+
+
+def inject_into(queue, calls, inject):
+    """Has strace delay or fail calls of qmail-send from now on."""
     process = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-p",
-         str(queue.process.pid), "-e", "trace=fsync,fdatasync", "-e",
+         str(queue.process.pid), "-e", "trace=" + calls, "-e",
          "inject=" + inject])
     tasks = f"/proc/{queue.process.pid}/task"
 
@@ -33,6 +38,17 @@ def slow_syncs(queue, inject):
 
     wait_until(is_traced, "strace follows every thread")
     return process
+
+
+def let_go(tracer):
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait()
+
+
+def pull_trigger(queue):
+    trigger = os.open(queue.dir / "lock/trigger", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(trigger, b"x")
+    os.close(trigger)
 
 
 def kill(queue):
@@ -91,13 +107,69 @@ def test_nothing_is_delivered_before_it_is_accepted(queue):
     client.connection.send(client.commit_packet(
         len(body), recipients=(f"bob@{D}",)))
     wait_until(lambda: queue.files("todo"), "the envelope is placed")
-    trigger = os.open(queue.dir / "lock/trigger", os.O_WRONLY | os.O_NONBLOCK)
-    os.write(trigger, b"x")
-    os.close(trigger)
+    pull_trigger(queue)
     code, _ = client.committed()
-    tracer.send_signal(signal.SIGINT)
-    tracer.wait()
+    let_go(tracer)
     assert code != 0
     assert [job.recipient for job in worker.jobs
             if b"never accepted" in job.message] == []
     wait_until(lambda: not queue.files("todo"), "nothing is queued")
+
+
+def test_a_number_that_serves_again_before_its_end_is_known(queue):
+    """
+    The committer has removed a message, its inode serves one that qmail-queue
+    alone writes, and only then the loop hears of the first one's end.  The
+    scan that the trigger asked for took the file for the first one's, and the
+    message waited for the next scan, in 25 minutes.
+    """
+    number = queue.put_remembered(local=[f"{D}-first@{D}"])
+    queue.start()
+    worker = queue.worker(
+        lambda job: None if "first" in job.recipient else ("K", "ok\n"))
+    wait_until(lambda: worker.held, "the first one's job")
+    tracer = inject_into(queue, "unlinkat",
+                         "unlinkat:delay_exit=1500000")
+    worker.answer(worker.held[0], "K", "ok\n")
+    wait_until(lambda: not queue.path("mess", number).exists(),
+               "the message is removed")
+    queue.path("mess", number).write_bytes(b"Subject: second\n\nx\n")
+    queue.path("todo", number).write_bytes(
+        b"u0\0p1\0Fs@example.net\0Tsecond@example.test\0")
+    pull_trigger(queue)
+    assert "end msg" not in queue.log()
+    wait_until(lambda: len(worker.jobs) == 2, lambda: "the second one's job\n"
+               + queue.log())
+    assert worker.jobs[1].message == b"Subject: second\n\nx\n"
+    let_go(tracer)
+    queue.wait_done()
+
+
+@pytest.mark.parametrize("syncs, is_first", [
+    ("fsync", True), ("fdatasync", False)])
+def test_a_failures_note_is_written_once(queue, syncs, is_first):
+    """A sync fails, and the note was added again with the next attempt."""
+    names = [f"{D}-{name}@{D}" for name in ("gone", "later", "early")]
+    number = queue.put_remembered(local=names)
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    wait_until(lambda: len(worker.jobs) == 3, "three jobs")
+    jobs = {job.recipient.split("-")[1].split("@")[0]: job
+            for job in worker.held}
+    if not is_first:
+        worker.answer(jobs["early"], "D", "was gone before (#5.1.1)\n")
+        wait_until(lambda: b"Dexample.test-early@" in
+                   queue.path("local", number).read_bytes(), "its mark")
+    tracer = slow_syncs(queue, f"{syncs}:error=EIO")
+    worker.answer(jobs["gone"], "D", "no such user (#5.1.1)\n")
+    queue.wait_log("alert: cannot sync")
+    let_go(tracer)
+    wait_until(lambda: b"Dexample.test-gone@" in
+               queue.path("local", number).read_bytes(), "its mark")
+    for job in list(worker.held):
+        worker.answer(job, "Z", "later\n")
+    queue.wait_log("deferral: later", 2 if is_first else 1)
+    queue.stop()
+    notes = queue.path("bounce", number).read_text()
+    assert notes.count("no such user") == 1, notes
+    assert notes.count("was gone before") == (0 if is_first else 1), notes

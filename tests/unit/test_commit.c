@@ -26,6 +26,7 @@ struct bench {
 	int wake_fd;
 	unsigned done;
 	int last_result;
+	bool was_note_kept;
 	struct error last_error;
 	struct spare spare; /* of the last job */
 };
@@ -59,6 +60,7 @@ job_done(struct commit_job *job, void *context)
 
 	bench->done++;
 	bench->last_result = job->result;
+	bench->was_note_kept = job->is_note_kept;
 	bench->last_error = job->err;
 	spare_close(&bench->spare);
 	bench->spare = job->spare;
@@ -412,9 +414,22 @@ note_before_mark(void **state)
 	run(&bench, job);
 	assert_int_equal(bench.last_result, QQ_WRITE_ERROR);
 	assert_non_null(strstr(bench.last_error.text, "bounce"));
+	assert_false(bench.was_note_kept);
 	EXPECT_FILE(bench.dir, QUEUE_LOCAL, id, "Ta\0Tb\0");
 	assert_int_equal(rmdir(path), 0);
 	free(path);
+	/* The mark alone fails: the note is there, not to be added again. */
+	assert_int_equal(queue_unlink(bench.dir, QUEUE_LOCAL, id), 0);
+	job = commit_job_new(COMMIT_MARK, id);
+	job->channel = QUEUE_LOCAL;
+	job->marks = calloc(1, sizeof(*job->marks));
+	job->mark_count = 1;
+	put_text(job, COMMIT_BOUNCE, "note", 4);
+	run(&bench, job);
+	assert_int_equal(bench.last_result, QQ_WRITE_ERROR);
+	assert_non_null(strstr(bench.last_error.text, "local"));
+	assert_true(bench.was_note_kept);
+	EXPECT_FILE(bench.dir, QUEUE_BOUNCE, id, "note");
 	close_bench(&bench);
 }
 
