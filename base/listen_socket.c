@@ -45,8 +45,7 @@ static int
 open_one(const struct listener_options *options, const struct addrinfo *address,
     bool takes_both)
 {
-	int fd = socket(
-	    address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int saved_errno;
 
 	if (fd == -1)
@@ -96,13 +95,11 @@ open_numeric(
 }
 
 int
-listen_socket_open(const struct listener_options *options, uint16_t *port_out,
-    struct error *err)
+listen_socket_open(const struct listener_options *options,
+    struct sockaddr_storage *bound_out, struct error *err)
 {
 	const char *address = options->address;
-	struct sockaddr_storage bound;
-	socklen_t size = sizeof(bound);
-	char text[INET6_ADDRSTRLEN];
+	socklen_t size = sizeof(*bound_out);
 	int fd;
 
 	if (is_any(address)) {
@@ -125,13 +122,22 @@ listen_socket_open(const struct listener_options *options, uint16_t *port_out,
 		return error_set(err, "cannot listen on %s port %u: %m%s",
 		    address, (unsigned)options->port, hint);
 	}
-	if (getsockname(fd, (struct sockaddr *)&bound, &size) == -1) {
+	if (getsockname(fd, (struct sockaddr *)bound_out, &size) == -1) {
 		error_sys(err, "cannot find the port of a socket");
 		close(fd);
 		return -1;
 	}
-	listen_socket_text(&bound, text, sizeof(text), port_out);
 	return fd;
+}
+
+bool
+listen_socket_is_any(const struct sockaddr_storage *address)
+{
+	struct in6_addr ip;
+
+	listen_socket_ip(address, &ip);
+	return IN6_IS_ADDR_UNSPECIFIED(&ip) ||
+	    (IN6_IS_ADDR_V4MAPPED(&ip) && ip.s6_addr32[3] == 0);
 }
 
 void

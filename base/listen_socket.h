@@ -4,17 +4,21 @@
 #define BASE_LISTEN_SOCKET_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 #include "base/listener.h"
 
 /*
- * A non-blocking, close-on-exec socket bound as options say, and its port; or
- * -1 with the reason.
+ * A blocking, close-on-exec socket bound as options say, and the address that
+ * it got; or -1 with the reason.
  */
 int listen_socket_open(const struct listener_options *options,
-    uint16_t *port_out, struct error *err);
+    struct sockaddr_storage *bound_out, struct error *err);
+
+/* True when the address is that of every interface. */
+bool listen_socket_is_any(const struct sockaddr_storage *address);
 
 /* The address of either family, IPv4 in v4-mapped form. */
 void listen_socket_ip(

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -26,6 +25,8 @@ enum {
 	PAUSE_MS = 100,
 	TROUBLE_LOG_MS = 60 * 1000,
 	DEFAULT_BACKLOG = 4096,
+	/* Each has a descriptor's number at hand, so they are few. */
+	ACCEPTORS_MAX = 8,
 	LINGER_MS = 1000,
 	LINGER_BYTES = 64 * 1024
 };
@@ -33,17 +34,19 @@ enum {
 struct listener {
 	struct listener_options options; /* without limits and address */
 	int fd;
-	int wake_fd; /* an eventfd that ends every wait of listener_run */
-	uint16_t port;
-	atomic_bool is_stopping;
+	int wake_fd; /* an eventfd that ends every wait */
+	/* What it is bound to: the local end of all connections, unless any. */
+	struct listener_peer local;
+	bool is_any;
 	struct worker_pool *workers;
-	/* of the thread that accepts */
-	int64_t quiet_until_ms; /* no line about trouble before */
 	/* under lock */
 	pthread_mutex_t lock;
-	pthread_cond_t all_done;
+	pthread_cond_t all_done; /* connections or acceptors are 0 */
 	struct listener_limits limits;
 	unsigned connections;
+	unsigned acceptors; /* threads in accept_connections, not serving */
+	bool is_stopping;
+	int64_t quiet_until_ms; /* no line about trouble before */
 	struct ipcount *per_ip;
 };
 
@@ -58,14 +61,17 @@ struct listener *
 listener_new(const struct listener_options *options, struct error *err)
 {
 	struct listener *listener = xcalloc(1, sizeof(*listener));
+	struct sockaddr_storage bound = { .ss_family = AF_UNSPEC };
 	pthread_condattr_t monotonic;
 
 	listener->options = *options;
 	if (options->backlog == 0)
 		listener->options.backlog = DEFAULT_BACKLOG;
-	listener->fd = listen_socket_open(
-	    &listener->options, &listener->port, err);
+	listener->fd = listen_socket_open(&listener->options, &bound, err);
 	listener->options.address = NULL; /* borrowed for this call only */
+	listen_socket_text(&bound, listener->local.local_ip,
+	    sizeof(listener->local.local_ip), &listener->local.local_port);
+	listener->is_any = listen_socket_is_any(&bound);
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (listener->fd != -1 && listener->wake_fd == -1)
 		error_sys(err, "cannot make an eventfd");
@@ -110,7 +116,7 @@ listener_free(struct listener **listener_in)
 uint16_t
 listener_port(const struct listener *listener)
 {
-	return listener->port;
+	return listener->local.local_port;
 }
 
 void
@@ -139,8 +145,11 @@ describe_peer(const struct connection *connection, struct listener_peer *peer)
 	struct sockaddr_storage local;
 	socklen_t size = sizeof(local);
 
+	*peer = connection->listener->local;
 	listen_socket_text(&connection->remote, peer->remote_ip,
 	    sizeof(peer->remote_ip), &peer->remote_port);
+	if (!connection->listener->is_any)
+		return;
 	if (getsockname(connection->fd, (struct sockaddr *)&local, &size) == -1)
 		memset(&local, 0, sizeof(local));
 	listen_socket_text(
@@ -149,8 +158,13 @@ describe_peer(const struct connection *connection, struct listener_peer *peer)
 
 enum admission { ADMITTED, OVER_TOTAL, OVER_PER_IP };
 
+/*
+ * May this connection be served, and by this thread, which accepts no more
+ * then?  *was_last_out: nobody else accepts now; somebody has to, and counts
+ * as if he did already.
+ */
 static enum admission
-admit(struct listener *listener, const struct in6_addr *ip)
+admit(struct listener *listener, const struct in6_addr *ip, bool *was_last_out)
 {
 	enum admission admission = ADMITTED;
 
@@ -163,6 +177,9 @@ admit(struct listener *listener, const struct in6_addr *ip)
 	else {
 		listener->connections++;
 		ipcount_add(listener->per_ip, ip);
+		*was_last_out = listener->acceptors == 1;
+		if (!*was_last_out)
+			listener->acceptors--;
 	}
 	pthread_mutex_unlock(&listener->lock);
 	return admission;
@@ -209,11 +226,9 @@ read_rest(int fd)
 	}
 }
 
-/* A worker's job: takes the connection. */
 static void
-serve(void *argument)
+serve(const struct connection *connection)
 {
-	struct connection *connection = argument;
 	struct listener *listener = connection->listener;
 	struct listener_peer peer;
 
@@ -227,11 +242,10 @@ serve(void *argument)
 	 */
 	dismiss(listener, &connection->ip);
 	close(connection->fd);
-	free(connection);
 }
 
 static void
-refuse(struct connection *connection, bool is_per_ip)
+refuse(const struct connection *connection, bool is_per_ip)
 {
 	struct listener *listener = connection->listener;
 	struct listener_peer peer;
@@ -240,19 +254,6 @@ refuse(struct connection *connection, bool is_per_ip)
 	listener->options.refuse(
 	    connection->fd, &peer, is_per_ip, listener->options.context);
 	close(connection->fd);
-	free(connection);
-}
-
-/* Waits until a connection comes or the listener is stopped. */
-static void
-wait_for_connection(struct listener *listener)
-{
-	struct pollfd wanted[] = {
-		{ .fd = listener->fd, .events = POLLIN },
-		{ .fd = listener->wake_fd, .events = POLLIN },
-	};
-
-	poll(wanted, 2, -1);
 }
 
 /* The process lacks something: leaves new connections in the backlog. */
@@ -261,65 +262,193 @@ pause_for(struct listener *listener, const char *what, int error)
 {
 	struct pollfd wanted = { .fd = listener->wake_fd, .events = POLLIN };
 	int64_t now_ms = clock_ms();
+	unsigned connections;
+	bool is_told;
 
-	if (now_ms >= listener->quiet_until_ms) {
-		errno = error;
+	pthread_mutex_lock(&listener->lock);
+	connections = listener->connections;
+	is_told = now_ms < listener->quiet_until_ms;
+	if (!is_told)
+		listener->quiet_until_ms = now_ms + TROUBLE_LOG_MS;
+	pthread_mutex_unlock(&listener->lock);
+	errno = error;
+	if (!is_told)
 		log_line("%s: %m (%u connections are served; new ones wait; "
 			 "if this lasts, raise the service's limits of memory, "
 			 "processes and open files)",
-		    what, listener_connections(listener));
-		listener->quiet_until_ms = now_ms + TROUBLE_LOG_MS;
-	}
+		    what, connections);
 	poll(&wanted, 1, PAUSE_MS);
 }
 
-static void
-take_connection(
-    struct listener *listener, int fd, const struct sockaddr_storage *remote)
+/* Makes an acceptor of a thread that is none.  False: enough accept. */
+static bool
+begin_accepting(struct listener *listener)
 {
-	struct connection *connection = xmalloc(sizeof(*connection));
-	enum admission admission;
+	bool is_wanted;
+
+	pthread_mutex_lock(&listener->lock);
+	is_wanted = !listener->is_stopping &&
+	    listener->acceptors < ACCEPTORS_MAX;
+	if (is_wanted)
+		listener->acceptors++;
+	pthread_mutex_unlock(&listener->lock);
+	return is_wanted;
+}
+
+/* The contrary; false when nobody would accept any more, unless stopping. */
+static bool
+end_accepting(struct listener *listener)
+{
+	bool may_end;
+
+	pthread_mutex_lock(&listener->lock);
+	may_end = listener->is_stopping || listener->acceptors > 1;
+	if (may_end && --listener->acceptors == 0)
+		pthread_cond_broadcast(&listener->all_done);
+	pthread_mutex_unlock(&listener->lock);
+	return may_end;
+}
+
+static bool
+is_stopping(struct listener *listener)
+{
+	bool is;
+
+	pthread_mutex_lock(&listener->lock);
+	is = listener->is_stopping;
+	pthread_mutex_unlock(&listener->lock);
+	return is;
+}
+
+/* accept() has failed.  False when this thread is to accept no more. */
+static bool
+may_go_on(struct listener *listener, int error)
+{
+	if (is_stopping(listener))
+		return !end_accepting(listener);
+	if (error == EMFILE || error == ENFILE || error == ENOMEM ||
+	    error == ENOBUFS) {
+		if (end_accepting(listener))
+			return false;
+		pause_for(listener, "cannot accept connections", error);
+	} else /* it is that connection's own trouble, accept(2) */
+		assert(error != EBADF && error != EINVAL);
+	return true;
+}
+
+static void accept_connections(void *argument);
+
+/*
+ * Serves or refuses.  True when this thread is an acceptor still, or again.
+ */
+static bool
+take_connection(const struct connection *connection)
+{
+	struct listener *listener = connection->listener;
+	bool was_last = false;
+	enum admission admission = admit(listener, &connection->ip, &was_last);
 	int error;
 
-	connection->listener = listener;
-	connection->fd = fd;
-	connection->remote = *remote;
-	listen_socket_ip(remote, &connection->ip);
-	admission = admit(listener, &connection->ip);
 	if (admission != ADMITTED) {
 		refuse(connection, admission == OVER_PER_IP);
-		return;
+		return true;
 	}
-	if (worker_pool_run(listener->workers, serve, connection) == 0)
+	if (was_last &&
+	    worker_pool_run(listener->workers, accept_connections, listener) ==
+		-1) {
+		error = errno;
+		dismiss(listener, &connection->ip);
+		refuse(connection, false);
+		pause_for(listener, "cannot start a thread", error);
+		return true;
+	}
+	serve(connection);
+	return begin_accepting(listener);
+}
+
+/* A worker's job, counted as an acceptor already. */
+static void
+accept_connections(void *argument)
+{
+	struct connection connection = { .listener = argument };
+	struct listener *listener = argument;
+	bool goes_on = true;
+
+	while (goes_on) {
+		socklen_t size = sizeof(connection.remote);
+
+		connection.fd = accept4(listener->fd,
+		    (struct sockaddr *)&connection.remote, &size, SOCK_CLOEXEC);
+		if (connection.fd == -1)
+			goes_on = may_go_on(listener, errno);
+		else {
+			listen_socket_ip(&connection.remote, &connection.ip);
+			goes_on = take_connection(&connection);
+		}
+	}
+}
+
+/* Without any thread: tells so to a client that waits. */
+static void
+refuse_one(struct listener *listener)
+{
+	struct pollfd in = { .fd = listener->fd, .events = POLLIN };
+	struct connection connection = { .listener = listener };
+	socklen_t size = sizeof(connection.remote);
+
+	if (poll(&in, 1, 0) != 1)
 		return;
-	error = errno;
-	dismiss(listener, &connection->ip);
-	refuse(connection, false);
-	pause_for(listener, "cannot start a thread", error);
+	connection.fd = accept4(listener->fd,
+	    (struct sockaddr *)&connection.remote, &size, SOCK_CLOEXEC);
+	if (connection.fd != -1)
+		refuse(&connection, false);
+}
+
+/* Until there is a thread that accepts, or the listener is stopped: false. */
+static bool
+start_accepting(struct listener *listener)
+{
+	struct pollfd wake = { .fd = listener->wake_fd, .events = POLLIN };
+
+	while (poll(&wake, 1, 0) <= 0) {
+		int error;
+
+		if (worker_pool_run(
+			listener->workers, accept_connections, listener) == 0)
+			return true;
+		error = errno;
+		refuse_one(listener);
+		pause_for(listener, "cannot start a thread", error);
+	}
+	return false;
+}
+
+/* Clients that waited in the backlog would wait for sessions that drain. */
+static void
+end_all_accepting(struct listener *listener)
+{
+	pthread_mutex_lock(&listener->lock);
+	listener->is_stopping = true;
+	/* Linux: wakes whoever is in accept(), and nobody listens any more. */
+	shutdown(listener->fd, SHUT_RD);
+	while (listener->acceptors > 0)
+		pthread_cond_wait(&listener->all_done, &listener->lock);
+	pthread_mutex_unlock(&listener->lock);
+	close(listener->fd);
+	listener->fd = -1;
 }
 
 void
 listener_run(struct listener *listener)
 {
-	while (!atomic_load(&listener->is_stopping)) {
-		struct sockaddr_storage remote;
-		socklen_t size = sizeof(remote);
-		int fd = accept4(listener->fd, (struct sockaddr *)&remote,
-		    &size, SOCK_CLOEXEC);
+	struct pollfd wake = { .fd = listener->wake_fd, .events = POLLIN };
 
-		if (fd != -1)
-			take_connection(listener, fd, &remote);
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			wait_for_connection(listener);
-		else if (errno == EMFILE || errno == ENFILE ||
-		    errno == ENOMEM || errno == ENOBUFS)
-			pause_for(listener, "cannot accept connections", errno);
-		else /* it is that connection's own trouble, accept(2) */
-			assert(errno != EBADF && errno != EINVAL);
-	}
-	/* Clients that waited here would wait for sessions that only drain. */
-	close(listener->fd);
-	listener->fd = -1;
+	listener->acceptors = 1; /* nobody else is there yet */
+	if (!start_accepting(listener))
+		listener->acceptors = 0;
+	while (poll(&wake, 1, -1) != 1)
+		;
+	end_all_accepting(listener);
 }
 
 void
@@ -328,7 +457,6 @@ listener_stop(struct listener *listener)
 	const uint64_t one = 1;
 	int saved_errno = errno;
 
-	atomic_store(&listener->is_stopping, true);
 	/* It can only fail by being full, and then it wakes as well. */
 	if (write(listener->wake_fd, &one, sizeof(one)) == -1)
 		errno = saved_errno;

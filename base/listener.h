@@ -2,6 +2,8 @@
 /*
  * Accepts connections and runs each on a thread of its own.
  *
+ * The thread that accepts a connection serves it, and another accepts the
+ * next one: so a connection costs no hand-over while threads are idle.
  * The callbacks are called from several threads at once; what they share is
  * theirs to protect.  The limits count connections of this listener.  Signals
  * are blocked in sessions' threads; threads are used again by later sessions.
@@ -48,7 +50,7 @@ struct listener_options {
 	 */
 	void (*serve)(int fd, const struct listener_peer *peer, void *context);
 	/*
-	 * Says no to a connection over a limit (per address or total), on the
+	 * Says no to a connection over a limit (per address or total), on an
 	 * accepting thread: one short non-blocking write at most.
 	 */
 	void (*refuse)(int fd, const struct listener_peer *peer, bool is_per_ip,

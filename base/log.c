@@ -19,6 +19,10 @@ static pthread_mutex_t gather_lock = PTHREAD_MUTEX_INITIALIZER;
 static char gathered[GATHER_BYTES];
 static size_t gathered_bytes;
 
+static __thread struct log_batch *own_batch; /* the calling thread's */
+static pthread_mutex_t batches_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct log_batch *batches; /* under batches_lock, taken first */
+
 void
 log_open(const char *program)
 {
@@ -69,6 +73,90 @@ log_flush(void)
 	pthread_mutex_unlock(&gather_lock);
 }
 
+/* With the batch's lock held. */
+static void
+flush_batch(struct log_batch *batch)
+{
+	write_all(batch->text, batch->length);
+	batch->length = 0;
+	batch->is_old = false;
+}
+
+static void
+add_to_batch(struct log_batch *batch, const char *line, size_t length)
+{
+	pthread_mutex_lock(&batch->lock);
+	if (length > sizeof(batch->text) - batch->length)
+		flush_batch(batch);
+	if (length > sizeof(batch->text))
+		write_all(line, length);
+	else {
+		memcpy(batch->text + batch->length, line, length);
+		batch->length += length;
+	}
+	pthread_mutex_unlock(&batch->lock);
+}
+
+void
+log_batch_begin(struct log_batch *batch)
+{
+	batch->is_old = false;
+	batch->length = 0;
+	pthread_mutex_init(&batch->lock, NULL);
+	pthread_mutex_lock(&batches_lock);
+	batch->next = batches;
+	batch->link = &batches;
+	if (batches != NULL)
+		batches->link = &batch->next;
+	batches = batch;
+	pthread_mutex_unlock(&batches_lock);
+	own_batch = batch;
+}
+
+void
+log_batch_end(struct log_batch *batch)
+{
+	own_batch = NULL;
+	pthread_mutex_lock(&batches_lock);
+	*batch->link = batch->next;
+	if (batch->next != NULL)
+		batch->next->link = batch->link;
+	pthread_mutex_unlock(&batches_lock);
+	/* Nobody else knows it any more. */
+	flush_batch(batch);
+	pthread_mutex_destroy(&batch->lock);
+}
+
+void
+log_batches_tick(void)
+{
+	struct log_batch *batch;
+
+	pthread_mutex_lock(&batches_lock);
+	for (batch = batches; batch != NULL; batch = batch->next) {
+		pthread_mutex_lock(&batch->lock);
+		if (batch->is_old)
+			flush_batch(batch);
+		batch->is_old = batch->length > 0;
+		pthread_mutex_unlock(&batch->lock);
+	}
+	pthread_mutex_unlock(&batches_lock);
+}
+
+void
+log_batches_flush(void)
+{
+	struct log_batch *batch;
+
+	pthread_mutex_lock(&batches_lock);
+	for (batch = batches; batch != NULL; batch = batch->next) {
+		pthread_mutex_lock(&batch->lock);
+		flush_batch(batch);
+		pthread_mutex_unlock(&batch->lock);
+	}
+	pthread_mutex_unlock(&batches_lock);
+}
+
 static void
 log_args(const char *level, const char *format, va_list args)
 {
@@ -90,6 +178,10 @@ log_args(const char *level, const char *format, va_list args)
 		if ((unsigned char)line[i] < ' ' || line[i] == 127)
 			line[i] = '?';
 	line[used++] = '\n';
+	if (own_batch != NULL) {
+		add_to_batch(own_batch, line, used);
+		return;
+	}
 	if (!gathering) {
 		write_all(line, used);
 		return;
@@ -117,6 +209,8 @@ fatal(int code, const char *format, ...)
 {
 	va_list args;
 
+	log_batches_flush();
+	own_batch = NULL;
 	va_start(args, format);
 	log_args("fatal: ", format, args);
 	va_end(args);

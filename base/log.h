@@ -4,12 +4,15 @@
  *
  * Any thread may call these: a line is one write.  qmail-send, which logs a
  * handful of lines a message, gathers them instead (log_gather, before other
- * threads log) and writes them when its event loop says so (log_flush).
+ * threads log) and writes them when its event loop says so (log_flush).  A
+ * server's thread may gather the lines of its session in a log_batch.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Names the program in front of each line ("qmail-smtpd: "); NULL for lines
@@ -26,9 +29,38 @@ void log_gather(void);
 void log_flush(void);
 
 /*
- * Logs "fatal: " and the reason, flushes, and exits with code (100 permanent,
- * 111 temporary: an operator's mistake and a passing trouble).  For main.c and
- * for memory exhaustion only.
+ * Gathers the lines of one thread, which come in their order with one write:
+ * each write to a multilog that waits wakes it up.  The storage is the
+ * caller's, from log_batch_begin to log_batch_end, both by that thread.
+ * Lines that do not fit are not kept waiting.
+ */
+enum { LOG_BATCH_BYTES = 1024 };
+
+struct log_batch {
+	struct log_batch *next, **link;
+	pthread_mutex_t lock; /* for what follows */
+	bool is_old;          /* log_batches_tick has seen what waits */
+	size_t length;
+	char text[LOG_BATCH_BYTES];
+};
+
+void log_batch_begin(struct log_batch *batch);
+/* Writes what waits. */
+void log_batch_end(struct log_batch *batch);
+
+/*
+ * Writes what has waited in any batch since the last call.  Called every
+ * half second by one thread, no line waits longer than a second.
+ */
+void log_batches_tick(void);
+
+/* Writes what waits in all batches: before the process ends. */
+void log_batches_flush(void);
+
+/*
+ * Logs "fatal: " and the reason behind all that waits, and exits with code (100
+ * permanent, 111 temporary: an operator's mistake and a passing trouble).  For
+ * main.c and for memory exhaustion only.
  */
 void fatal(int code, const char *format, ...)
     __attribute__((noreturn, format(printf, 2, 3)));

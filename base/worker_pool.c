@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -18,13 +19,14 @@ struct job {
 
 /*
  * Where a thread waits for its next job.  Seats outlive their threads, so one
- * may be signalled after the lock was given up: else the thread would wake up
- * only to wait for the lock.
+ * may be woken after the lock was given up: else the thread would wake up only
+ * to wait for the lock.  A semaphore and no condition: who comes back from
+ * pthread_cond_wait() pays a system call more when it gives up the lock.
  */
 struct seat {
 	struct seat *next;
-	pthread_cond_t wake;
-	struct job job;
+	sem_t wake;
+	struct job job; /* of whom has taken the seat off the idle ones */
 };
 
 struct worker_pool {
@@ -62,7 +64,7 @@ take_seat(struct worker_pool *pool)
 		pool->empty = seat->next;
 	else {
 		seat = xcalloc(1, sizeof(*seat));
-		pthread_cond_init(&seat->wake, NULL);
+		sem_init(&seat->wake, 0, 0);
 	}
 	seat->job.run = NULL;
 	return seat;
@@ -74,13 +76,13 @@ free_seats(struct seat *seat)
 	while (seat != NULL) {
 		struct seat *next = seat->next;
 
-		pthread_cond_destroy(&seat->wake);
+		sem_destroy(&seat->wake);
 		free(seat);
 		seat = next;
 	}
 }
 
-/* Waits for a job; called and returns with the lock held. */
+/* Waits for a job, without the lock, which is held before and after. */
 static struct job
 wait_for_job(struct worker_pool *pool)
 {
@@ -93,10 +95,12 @@ wait_for_job(struct worker_pool *pool)
 	seat->next = pool->idle;
 	pool->idle = seat;
 	pool->idle_count++;
+	pthread_mutex_unlock(&pool->lock);
 	/* Whoever gives the job takes the seat from the list, as the end does.
 	 */
-	while (seat->job.run == NULL && !pool->is_ending)
-		pthread_cond_wait(&seat->wake, &pool->lock);
+	while (sem_wait(&seat->wake) == -1)
+		;
+	pthread_mutex_lock(&pool->lock);
 	job = seat->job;
 	seat->next = pool->empty;
 	pool->empty = seat;
@@ -162,7 +166,7 @@ worker_pool_free(struct worker_pool **pool_in)
 	pthread_mutex_lock(&pool->lock);
 	pool->is_ending = true;
 	for (seat = pool->idle; seat != NULL; seat = seat->next)
-		pthread_cond_signal(&seat->wake);
+		sem_post(&seat->wake);
 	pool->idle = NULL;
 	while (pool->worker_count > 0)
 		pthread_cond_wait(&pool->all_gone, &pool->lock);
@@ -194,7 +198,7 @@ run_on_idle(struct worker_pool *pool, const struct job *job)
 	pool->idle_count--;
 	seat->job = *job;
 	pthread_mutex_unlock(&pool->lock);
-	pthread_cond_signal(&seat->wake);
+	sem_post(&seat->wake);
 	return true;
 }
 

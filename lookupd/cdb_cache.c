@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { BUCKETS = 256 };
@@ -22,6 +23,7 @@ struct cdb_cache_entry {
 	unsigned bucket;
 	/* Under the cache's lock: */
 	unsigned users;
+	int64_t looked_at_ms; /* when the file was last known to be this one */
 	bool is_listed; /* false: replaced, to be freed by its last user */
 	struct cdb_cache_entry *bucket_next;
 	struct cdb_cache_entry *newer, *older;
@@ -159,9 +161,12 @@ cdb_cache_free(struct cdb_cache **cache)
 
 /* The open map at path if its file is still the one there, or NULL. */
 static struct cdb_cache_entry *
-acquire_open(struct cdb_cache *cache, const char *path, unsigned bucket)
+acquire_open(struct cdb_cache *cache, const char *path, unsigned bucket,
+    unsigned max_age_ms)
 {
 	struct cdb_cache_entry *entry;
+	int64_t now_ms = clock_ms();
+	bool is_young = false, is_stale;
 
 	pthread_mutex_lock(&cache->lock);
 	entry = table_find(cache, path, bucket);
@@ -171,23 +176,31 @@ acquire_open(struct cdb_cache *cache, const char *path, unsigned bucket)
 			list_remove(cache, entry);
 			list_put_first(cache, entry);
 		}
+		is_young = now_ms < entry->looked_at_ms + max_age_ms;
 	}
 	pthread_mutex_unlock(&cache->lock);
-	if (entry == NULL || !cdbmap_is_stale(entry->map))
+	if (entry == NULL || is_young)
 		return entry;
+	is_stale = cdbmap_is_stale(entry->map);
 	pthread_mutex_lock(&cache->lock);
-	entry->users--;
-	table_drop(cache, entry);
+	if (is_stale) {
+		entry->users--;
+		table_drop(cache, entry);
+		entry = NULL;
+	} else
+		entry->looked_at_ms = now_ms;
 	pthread_mutex_unlock(&cache->lock);
-	return NULL;
+	return entry;
 }
 
 int
 cdb_cache_acquire(struct cdb_cache *cache, const char *path,
-    struct cdb_cache_entry **entry_out, struct error *err)
+    unsigned max_age_ms, struct cdb_cache_entry **entry_out, struct error *err)
 {
 	unsigned bucket = bucket_of(path);
-	struct cdb_cache_entry *entry = acquire_open(cache, path, bucket);
+	struct cdb_cache_entry *entry = acquire_open(
+	    cache, path, bucket, max_age_ms);
+	int64_t now_ms = clock_ms(); /* before the file is opened */
 	struct cdb_cache_entry *other;
 	struct cdbmap *map;
 	int result;
@@ -203,6 +216,7 @@ cdb_cache_acquire(struct cdb_cache *cache, const char *path,
 	entry->map = map;
 	entry->bucket = bucket;
 	entry->users = 1;
+	entry->looked_at_ms = now_ms;
 	pthread_mutex_lock(&cache->lock);
 	/*
 	 * Another thread may have opened it at the same time.  Whichever of

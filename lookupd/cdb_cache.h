@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Open cdb maps by path, always the file that is at the path now.
+ * Open cdb maps by path: the file that is there now, or was a moment ago.
  *
  * Any number of threads may use one cache.  A map that somebody holds stays
  * open, also when its file was replaced meanwhile, until it is released; no
@@ -21,12 +21,13 @@ struct cdb_cache *cdb_cache_new(unsigned max_open);
 void cdb_cache_free(struct cdb_cache **cache);
 
 /*
- * The map at path; costs one stat when it is open already.  1 and *entry_out,
- * which the caller gives back with cdb_cache_release(); 0 when there is no
- * such file; -1 when it cannot be read.
+ * The map at path; costs one stat when it is open already, or nothing when the
+ * last look at the file is less than max_age_ms ago.  1 and *entry_out, which
+ * the caller gives back with cdb_cache_release(); 0 when there is no such file;
+ * -1 when it cannot be read.
  */
 int cdb_cache_acquire(struct cdb_cache *cache, const char *path,
-    struct cdb_cache_entry **entry_out, struct error *err);
+    unsigned max_age_ms, struct cdb_cache_entry **entry_out, struct error *err);
 const struct cdbmap *cdb_cache_map(const struct cdb_cache_entry *entry);
 void cdb_cache_release(struct cdb_cache *cache, struct cdb_cache_entry *entry);
 

@@ -34,6 +34,12 @@ store_free(struct store **store)
 	*store = NULL;
 }
 
+void
+store_set_max_age(struct store *store, unsigned max_age_ms)
+{
+	store->max_age_ms = max_age_ms;
+}
+
 int
 store_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err)

@@ -62,6 +62,13 @@ enum { STORE_CDB_FDS = 256 };
 struct store *store_open_cdb(const char *home_root, struct error *err);
 void store_free(struct store **store);
 
+/*
+ * What is found may be max_age_ms old, which saves a look at the files for
+ * each lookup; 0 at first.  Other answers are always of the files as they are
+ * now.  Before other threads use the store.
+ */
+void store_set_max_age(struct store *store, unsigned max_age_ms);
+
 /* The caller releases what was found. */
 int store_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err);

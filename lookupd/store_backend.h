@@ -27,6 +27,7 @@ struct store_backend {
 /* The first member of each backend's own struct. */
 struct store {
 	const struct store_backend *backend;
+	unsigned max_age_ms;
 };
 
 #endif

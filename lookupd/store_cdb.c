@@ -68,14 +68,15 @@ explain_missing_cdb(const struct cdb_store *self, struct error *err)
  * catch-all's, and no virtual domain.
  */
 static int
-find_assign(struct cdb_store *self, const char *domain,
+find_assign(struct cdb_store *self, const char *domain, unsigned max_age_ms,
     struct assign_entry *entry_out, struct error *err)
 {
 	char key[STORE_DOMAIN_MAX + 2];
 	struct cdb_cache_entry *cached;
 	int result;
 
-	result = cdb_cache_acquire(self->cache, self->assign_cdb, &cached, err);
+	result = cdb_cache_acquire(
+	    self->cache, self->assign_cdb, max_age_ms, &cached, err);
 	if (result == 0)
 		return explain_missing_cdb(self, err);
 	if (result == -1)
@@ -87,8 +88,11 @@ find_assign(struct cdb_store *self, const char *domain,
 	    (*entry_out->extension != '\0' ||
 		strcmp(entry_out->dash, "-") != 0)) {
 		assign_release(entry_out);
-		return 0;
+		result = 0;
 	}
+	/* It may have come, or the file been mended, meanwhile. */
+	if (result != 1 && max_age_ms > 0)
+		return find_assign(self, domain, 0, entry_out, err);
 	return result;
 }
 
@@ -97,7 +101,8 @@ cdb_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err)
 {
 	struct assign_entry entry;
-	int result = find_assign(of_store(store), domain, &entry, err);
+	int result = find_assign(
+	    of_store(store), domain, store->max_age_ms, &entry, err);
 
 	if (result != 1)
 		return result;
@@ -113,7 +118,7 @@ cdb_find_domain(struct store *store, const char *domain,
 /* Fills user_out from the domain's vpasswd.cdb at path. */
 static int
 read_user(struct cdb_store *self, const char *path, const char *local,
-    struct store_user *user_out, struct error *err)
+    unsigned max_age_ms, struct store_user *user_out, struct error *err)
 {
 	struct buf *storage = &user_out->storage;
 	size_t start = storage->length;
@@ -121,7 +126,7 @@ read_user(struct cdb_store *self, const char *path, const char *local,
 	struct vpasswd_entry entry;
 	int result;
 
-	result = cdb_cache_acquire(self->cache, path, &cached, err);
+	result = cdb_cache_acquire(self->cache, path, max_age_ms, &cached, err);
 	if (result == 0)
 		return error_set(
 		    err, "'%s' is missing: make it again with vmkpasswd", path);
@@ -130,6 +135,8 @@ read_user(struct cdb_store *self, const char *path, const char *local,
 	result = cdbmap_get(
 	    cdb_cache_map(cached), local, strlen(local), storage, err);
 	cdb_cache_release(self->cache, cached);
+	if (result != 1 && max_age_ms > 0)
+		return read_user(self, path, local, 0, user_out, err);
 	if (result != 1)
 		return result;
 	if (vpasswd_parse_value(storage->data, storage->data + start,
@@ -154,7 +161,7 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	size_t domain_at;
 	char path[PATH_MAX];
 	int length;
-	int result = find_assign(self, domain, &assign, err);
+	int result = find_assign(self, domain, store->max_age_ms, &assign, err);
 
 	if (result != 1)
 		return result;
@@ -168,7 +175,7 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return error_set(err,
 		    "the folder of '%s' in users/assign is too long", domain);
-	result = read_user(self, path, local, user_out, err);
+	result = read_user(self, path, local, store->max_age_ms, user_out, err);
 	if (result == 1)
 		user_out->domain = user_out->storage.data + domain_at;
 	return result;

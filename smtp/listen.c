@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,7 +22,8 @@ enum {
 	BACKLOG = 4096,
 	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
 	STACK_BYTES = 256 * 1024,
-	DRAIN_MS = 15 * 1000
+	DRAIN_MS = 15 * 1000,
+	LOG_TICK_NS = 500 * 1000 * 1000
 };
 
 struct daemon {
@@ -34,44 +33,46 @@ struct daemon {
 	unsigned max_connections; /* for the log; changed by __atomic only */
 };
 
-static void
-put_status(struct daemon *daemon, struct buf *buf, unsigned leaving)
+/* The number of a thread, as its log lines have it in place of a pid. */
+static int
+thread_id(void)
 {
-	buf_addf(buf, "tcpserver: status: %u/%u\n",
+	static __thread int id;
+
+	if (id == 0)
+		id = (int)gettid();
+	return id;
+}
+
+static void
+log_status(struct daemon *daemon, unsigned leaving)
+{
+	log_line("tcpserver: status: %u/%u",
 	    listener_connections(daemon->listener) - leaving,
 	    __atomic_load_n(&daemon->max_connections, __ATOMIC_RELAXED));
 }
 
-/* tcpserver -v's lines, which log tools follow; one write for all of them. */
+/* tcpserver -v's lines, which log tools follow. */
 static void
 log_start(struct daemon *daemon, const struct listener_peer *peer,
     const char *verdict)
 {
 	struct smtp_config *config = smtp_server_config(daemon->server);
-	int id = (int)gettid();
-	struct buf buf;
+	int id = thread_id();
 
-	buf_init(&buf);
-	put_status(daemon, &buf, 0);
-	buf_addf(&buf, "tcpserver: pid %d from %s\n", id, peer->remote_ip);
-	buf_addf(&buf, "tcpserver: %s %d %s:%s:%u :%s::%u\n", verdict, id,
-	    config->name, peer->local_ip, peer->local_port, peer->remote_ip,
+	log_status(daemon, 0);
+	log_line("tcpserver: pid %d from %s", id, peer->remote_ip);
+	log_line("tcpserver: %s %d %s:%s:%u :%s::%u", verdict, id, config->name,
+	    peer->local_ip, peer->local_port, peer->remote_ip,
 	    peer->remote_port);
-	file_write_all(2, buf.data, buf.length);
-	buf_release(&buf);
 	smtp_config_release(&config);
 }
 
 static void
 log_end(struct daemon *daemon, int status)
 {
-	struct buf buf;
-
-	buf_init(&buf);
-	buf_addf(&buf, "tcpserver: end %d status %d\n", (int)gettid(), status);
-	put_status(daemon, &buf, 1);
-	file_write_all(2, buf.data, buf.length);
-	buf_release(&buf);
+	log_line("tcpserver: end %d status %d", thread_id(), status);
+	log_status(daemon, 1);
 }
 
 static void
@@ -102,12 +103,15 @@ serve(int fd, const struct listener_peer *peer, void *context)
 	const struct smtp_peer smtp_peer = {
 		.remote_ip = peer->remote_ip,
 		.local_ip = peer->local_ip,
+		.id = thread_id(),
 	};
+	struct log_batch batch;
 	bool speaks_plainly = !smtp_server_kind(daemon->server)->has_tls_first;
 	struct vars vars = VARS_INIT;
 	struct error err;
 	int may_connect;
 
+	log_batch_begin(&batch);
 	set_vars(&vars, peer);
 	may_connect = smtp_rules_check(
 	    daemon->rules, peer->remote_ip, &vars, &err);
@@ -117,7 +121,7 @@ serve(int fd, const struct listener_peer *peer, void *context)
 	else if (may_connect == -1) {
 		log_line("qmail-smtpd: pid %d from %s access rules cannot be "
 			 "read: %s",
-		    (int)gettid(), peer->remote_ip, err.text);
+		    thread_id(), peer->remote_ip, err.text);
 		if (speaks_plainly)
 			send_line(fd,
 			    "421 Sorry, I'm unable to read controls "
@@ -128,6 +132,7 @@ serve(int fd, const struct listener_peer *peer, void *context)
 		    "(#5.7.1)\r\n");
 	log_end(daemon, may_connect == 1 ? 0 : 100);
 	vars_release(&vars);
+	log_batch_end(&batch);
 }
 
 static void
@@ -186,21 +191,24 @@ list_signals(sigset_t *signals)
 	sigaddset(signals, SIGINT);
 }
 
-/* The thread that takes the signals, until one says stop. */
+/*
+ * The thread that takes the signals, until one says stop, and writes the log
+ * lines of sessions that take longer.
+ */
 static void *
 take_signals(void *context)
 {
+	static const struct timespec tick = { .tv_nsec = LOG_TICK_NS };
 	struct daemon *daemon = context;
 	sigset_t signals;
-	int signal_number;
+	int signal_number = 0;
 
 	list_signals(&signals);
-	for (;;) {
-		if (sigwait(&signals, &signal_number) != 0)
-			continue;
-		if (signal_number != SIGHUP)
-			break;
-		reload(daemon);
+	while (signal_number != SIGTERM && signal_number != SIGINT) {
+		signal_number = sigtimedwait(&signals, NULL, &tick);
+		if (signal_number == SIGHUP)
+			reload(daemon);
+		log_batches_tick();
 	}
 	listener_stop(daemon->listener);
 	return NULL;
@@ -226,7 +234,7 @@ open_rules(struct daemon *daemon, const struct home *home, struct error *err)
 	char *path = is_named ? xstrdup(named)
 			      : xasprintf("%s/tcp.smtp.cdb", home->control);
 
-	daemon->rules = smtp_rules_new(path, is_named, err);
+	daemon->rules = smtp_rules_new(path, is_named, SMTP_MAX_AGE_MS, err);
 	free(path);
 	return daemon->rules == NULL ? -1 : 0;
 }
@@ -271,6 +279,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 	smtp_server_stop(daemon->server);
 	if (!listener_drain(daemon->listener, DRAIN_MS)) {
 		/* Their threads still use all this: only an exit is left. */
+		log_batches_flush();
 		log_line("qmail-smtpd: %u sessions cut off: none had a "
 			 "message accepted that is not queued",
 		    listener_connections(daemon->listener));

@@ -23,7 +23,7 @@ smtp_log(const struct smtp_session *session, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_line("qmail-smtpd: pid %d from %s %s", (int)session->id,
+	log_line("qmail-smtpd: pid %d from %s %s", session->peer->id,
 	    session->peer->remote_ip, text);
 }
 

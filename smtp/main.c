@@ -66,6 +66,7 @@ serve_one(const struct home *home, const struct smtp_options *options)
 		.remote_info = getenv("TCPREMOTEINFO"),
 		.local_ip = getenv("TCPLOCALIP"),
 		.local_host = getenv("TCPLOCALHOST"),
+		.id = (int)getpid(),
 	};
 	struct vars vars = VARS_INIT;
 	struct smtp_server *server;

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "control/access.h"
 
 struct smtp_rules {
 	char *path;
 	bool is_required;
+	unsigned max_age_ms;
+	int64_t looked_at_ms;  /* at the file; by __atomic only */
 	pthread_rwlock_t lock; /* for the map */
 	struct cdbmap *map;    /* NULL: there was no file */
 };
@@ -34,12 +37,14 @@ reopen(struct smtp_rules *rules, struct error *err)
 }
 
 struct smtp_rules *
-smtp_rules_new(const char *path, bool is_required, struct error *err)
+smtp_rules_new(
+    const char *path, bool is_required, unsigned max_age_ms, struct error *err)
 {
 	struct smtp_rules *rules = xcalloc(1, sizeof(*rules));
 
 	rules->path = xstrdup(path);
 	rules->is_required = is_required;
+	rules->max_age_ms = max_age_ms;
 	pthread_rwlock_init(&rules->lock, NULL);
 	if (reopen(rules, err) == -1)
 		smtp_rules_free(&rules);
@@ -81,23 +86,38 @@ check(struct smtp_rules *rules, const char *ip, struct vars *vars,
 	return is_allowed;
 }
 
+/* With a look at the file, as it is now. */
+static int
+check_now(struct smtp_rules *rules, const char *ip, struct vars *vars,
+    struct error *err)
+{
+	int64_t now_ms = clock_ms();
+	int result = 0;
+
+	pthread_rwlock_wrlock(&rules->lock);
+	if (is_stale(rules))
+		result = reopen(rules, err);
+	if (result == 0) {
+		__atomic_store_n(
+		    &rules->looked_at_ms, now_ms, __ATOMIC_RELAXED);
+		result = check(rules, ip, vars, err);
+	}
+	pthread_rwlock_unlock(&rules->lock);
+	return result;
+}
+
 int
 smtp_rules_check(struct smtp_rules *rules, const char *ip, struct vars *vars,
     struct error *err)
 {
+	int64_t looked_at_ms = __atomic_load_n(
+	    &rules->looked_at_ms, __ATOMIC_RELAXED);
 	int result;
 
+	if (clock_ms() >= looked_at_ms + rules->max_age_ms)
+		return check_now(rules, ip, vars, err);
 	pthread_rwlock_rdlock(&rules->lock);
-	if (!is_stale(rules)) {
-		result = check(rules, ip, vars, err);
-		pthread_rwlock_unlock(&rules->lock);
-		return result;
-	}
-	pthread_rwlock_unlock(&rules->lock);
-	pthread_rwlock_wrlock(&rules->lock);
-	result = is_stale(rules) ? reopen(rules, err) : 0;
-	if (result == 0)
-		result = check(rules, ip, vars, err);
+	result = check(rules, ip, vars, err);
 	pthread_rwlock_unlock(&rules->lock);
 	return result;
 }

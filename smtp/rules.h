@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The access rules of a listener: one cdb made by tcprules, opened again when
- * the file was replaced, so that new rules hold for the next connection.
+ * the file was replaced.
  */
 #ifndef SMTP_RULES_H
 #define SMTP_RULES_H
@@ -15,10 +15,12 @@ struct smtp_rules;
 
 /*
  * A path of which nothing exists means that everybody may connect, unless the
- * file is_required.  NULL, with the reason, when it cannot be read.
+ * file is_required.  Rules that were replaced may serve max_age_ms more, which
+ * saves a look at the file for each connection.  NULL, with the reason, when
+ * it cannot be read.
  */
 struct smtp_rules *smtp_rules_new(
-    const char *path, bool is_required, struct error *err);
+    const char *path, bool is_required, unsigned max_age_ms, struct error *err);
 void smtp_rules_free(struct smtp_rules **rules);
 
 /*

@@ -52,6 +52,7 @@ smtp_server_new(
 		smtp_server_free(&server);
 		return NULL;
 	}
+	store_set_max_age(server->store, SMTP_MAX_AGE_MS);
 	set_sink_options(server, server->config, &options);
 	server->sinks = sink_pool_new(&options);
 	return server;

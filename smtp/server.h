@@ -21,6 +21,12 @@ struct smtp_kind {
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 };
 
+/*
+ * Access rules that were replaced, and users and domains that were removed or
+ * changed, may serve this long.  A new user or domain serves at once.
+ */
+enum { SMTP_MAX_AGE_MS = 1000 };
+
 struct smtp_server;
 
 /* home is borrowed.  NULL, with the reason, when the settings are bad. */

@@ -177,7 +177,6 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 		.peer = peer,
 		.vars = vars,
 		.presence = { .fd = read_fd },
-		.id = gettid(),
 	};
 
 	stream_set_timeout(session.stream, session.config->timeout_ms);

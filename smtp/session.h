@@ -13,6 +13,7 @@ struct smtp_peer {
 	const char *remote_info; /* NULL: not asked */
 	const char *local_ip;    /* "" if unknown */
 	const char *local_host;  /* NULL: the node's name */
+	int id;                  /* tells sessions apart in the log */
 };
 
 /*

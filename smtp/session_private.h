@@ -69,7 +69,6 @@ struct smtp_session {
 	const struct smtp_peer *peer;
 	struct vars *vars;
 	struct smtp_presence presence;
-	pid_t id; /* of the thread: tells sessions apart in the log */
 	/* What the client has said; forgotten at STARTTLS. */
 	char helo[SMTP_HELO_MAX + 1];
 	bool has_hello;

@@ -120,6 +120,48 @@ def test_connection_lines_are_tcpservers(node):
             ) in log
 
 
+def test_lines_of_a_session_are_one_write(node):
+    """A pipe of packets shows what each write was."""
+    ours, theirs = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)
+    process = subprocess.Popen([BIN / "qmail-smtpd", "--listen", "127.0.0.1:0"],
+                               env=node.environment(), stderr=theirs)
+    os.close(theirs)
+    try:
+        port = int(re.search(rb"listening on 127\.0\.0\.1:(\d+)\n",
+                             os.read(ours, 4096))[1])
+        whole = re.compile(rb"tcpserver: status: 1/.*\ntcpserver: pid .*\n"
+                           rb"tcpserver: ok .*\nqmail-smtpd: pid .* qp .*\n"
+                           rb"tcpserver: end .*\ntcpserver: status: 0/.*\n")
+        for turn in range(20):  # one of them is quick enough
+            with Client(port) as client:
+                client.begin()
+                assert client.data("x\r\n.\r\n").code == 250
+                client.ok("QUIT")
+            lines = b""
+            while b"tcpserver: status: 0/" not in lines:
+                packet = os.read(ours, 4096)
+                assert packet.endswith(b"\n")
+                lines += packet
+            assert whole.fullmatch(lines), lines
+            if whole.fullmatch(packet):
+                break
+        assert whole.fullmatch(packet), packet
+        # those of a long session do not wait for its end
+        with Client(port) as client:
+            client.hello()
+            assert os.read(ours, 4096).startswith(b"tcpserver: status: 1/")
+            process.terminate()
+            assert client.read().code == 421
+        rest = b""
+        while packet := os.read(ours, 4096):
+            rest += packet
+        assert b"tcpserver: end " in rest and b"exiting\n" in rest
+    finally:
+        process.terminate()
+        assert process.wait(60 * SLOW) == 0
+        os.close(ours)
+
+
 def greeting(server):
     with server.client(greet=False) as client:
         return client.read().code

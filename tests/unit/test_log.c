@@ -61,6 +61,71 @@ forget_gathered(void)
 }
 
 static void
+say_in_batch(void)
+{
+	struct log_batch batch, idle;
+
+	log_batch_begin(&idle);
+	log_batch_begin(&batch);
+	log_line("one");
+	log_line("two");
+	if (write(2, "-\n", 2) != 2)
+		_exit(1);
+	log_batch_end(&batch);
+	log_line("direct");
+	log_batch_end(&idle);
+}
+
+/* What the first tick has seen the second one writes. */
+static void
+say_slowly_in_batch(void)
+{
+	struct log_batch batch;
+
+	log_batch_begin(&batch);
+	log_line("one");
+	log_batches_tick();
+	if (write(2, "1\n", 2) != 2)
+		_exit(1);
+	log_line("two");
+	log_batches_tick();
+	log_line("three");
+	log_batches_tick();
+	if (write(2, "2\n", 2) != 2)
+		_exit(1);
+	log_batches_tick();
+	if (write(2, "3\n", 2) != 2)
+		_exit(1);
+	log_line("four");
+	log_batches_flush();
+	_exit(0); /* as one whose sessions did not end */
+}
+
+/* Longer than the batch: still in order. */
+static void
+say_much_in_batch(void)
+{
+	struct log_batch batch;
+
+	log_batch_begin(&batch);
+	log_line("a%0500d", 1);
+	log_line("b%0500d", 1);
+	log_line("c%01500d", 1);
+	log_line("d");
+	log_batch_end(&batch);
+}
+
+static void
+end_fatally_in_batch(void)
+{
+	struct log_batch batch;
+
+	log_batch_begin(&batch);
+	log_line("before");
+	fatal(111, "cannot");
+}
+
+static void
 end_fatally(void)
 {
 	log_open("qmail-send");
@@ -84,6 +149,11 @@ test_lines(void **state)
 		{ "empty", say_empty, 0, "\n" },
 		{ "gathered", say_gathered, 0, "-\none\ntwo\n" },
 		{ "not flushed", forget_gathered, 0, "" },
+		{ "batch", say_in_batch, 0, "-\none\ntwo\ndirect\n" },
+		{ "slow batch", say_slowly_in_batch, 0,
+		    "1\none\ntwo\n2\nthree\n3\nfour\n" },
+		{ "fatal in a batch", end_fatally_in_batch, 111,
+		    "before\nfatal: cannot\n" },
 		{ "fatal", end_fatally, 111,
 		    "qmail-send: before\nqmail-send: fatal: cannot open 'x'\n" },
 	};
@@ -176,6 +246,21 @@ test_long_line(void **state)
 	free(text);
 }
 
+/* Lines longer than a batch has room for come in their order. */
+static void
+test_long_batch(void **state)
+{
+	char *text, wanted[2600];
+	size_t length = hear(say_much_in_batch, &text);
+	int n = snprintf(
+	    wanted, sizeof(wanted), "a%0500d\nb%0500d\nc%01500d\nd\n", 1, 1, 1);
+
+	(void)state;
+	assert_int_equal(length, n);
+	assert_memory_equal(text, wanted, length);
+	free(text);
+}
+
 enum { MANY = 20000 };
 
 static void
@@ -254,6 +339,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_long_batch),
 		cmocka_unit_test(test_much),
 		cmocka_unit_test(test_no_reader),
 	};

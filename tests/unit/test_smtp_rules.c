@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/cdbmap.h"
 #include "tests/unit/tempdir.h"
@@ -60,7 +61,7 @@ check(struct smtp_rules *rules, const char *ip)
 static void
 the_file_may_come_change_and_go(void **state)
 {
-	struct smtp_rules *rules = smtp_rules_new(path, false, NULL);
+	struct smtp_rules *rules = smtp_rules_new(path, false, 0, NULL);
 
 	(void)state;
 	assert_non_null(rules);
@@ -85,11 +86,33 @@ variables_are_set(void **state)
 
 	(void)state;
 	put_rule("", "+RELAYCLIENT=x", 15);
-	rules = smtp_rules_new(path, true, NULL);
+	rules = smtp_rules_new(path, true, 0, NULL);
 	assert_int_equal(smtp_rules_check(rules, "::1", &vars, NULL), 1);
 	assert_string_equal(vars_get(&vars, "RELAYCLIENT"), "x");
 	vars_release(&vars);
 	smtp_rules_free(&rules);
+}
+
+/* Young enough rules cost no look at the file; when it is their time, one. */
+static void
+old_rules_serve_for_a_time(void **state)
+{
+	enum { LONG_MS = 1000 * 1000, SHORT_MS = 50 };
+	struct smtp_rules *young, *old;
+
+	(void)state;
+	put_rule("192.0.2.", "D", 2);
+	young = smtp_rules_new(path, true, LONG_MS, NULL);
+	old = smtp_rules_new(path, true, SHORT_MS, NULL);
+	assert_int_equal(check(young, "192.0.2.1"), 0);
+	assert_int_equal(check(old, "192.0.2.1"), 0);
+	put_rule("192.0.3.", "D", 2);
+	assert_int_equal(check(young, "192.0.2.1"), 0);
+	usleep(SHORT_MS * 1000);
+	assert_int_equal(check(old, "192.0.2.1"), 1);
+	assert_int_equal(check(old, "192.0.3.1"), 0);
+	smtp_rules_free(&young);
+	smtp_rules_free(&old);
 }
 
 static void
@@ -99,10 +122,10 @@ could_not_tell(void **state)
 	struct error err;
 
 	(void)state;
-	assert_null(smtp_rules_new(path, true, &err));
+	assert_null(smtp_rules_new(path, true, 0, &err));
 	assert_non_null(strstr(err.text, path));
 	put_rule("", "D", 2);
-	rules = smtp_rules_new(path, true, NULL);
+	rules = smtp_rules_new(path, true, 0, NULL);
 	assert_int_equal(check(rules, "192.0.2.1"), 0);
 	assert_int_equal(file_replace(path, "x", 1, 0644, NULL), 0);
 	assert_int_equal(check(rules, "192.0.2.1"), -1);
@@ -121,6 +144,8 @@ main(void)
 		    the_file_may_come_change_and_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    variables_are_set, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    old_rules_serve_for_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    could_not_tell, setup, teardown),
 	};

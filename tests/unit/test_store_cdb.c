@@ -322,6 +322,36 @@ says_when_an_entry_is_damaged(void **state)
 	free(path);
 }
 
+/* What was found may be old, what is absent is so now. */
+static void
+old_answers_are_never_absent(void **state)
+{
+	struct node *node = *state;
+	char *lines = xasprintf(
+	    "+new.test-:new.test:1:2:%s/domains/b.test:-::\n"
+	    "+b.test-:b.test:1:2:%s/domains/b.test:-::\n.\n",
+	    node->root, node->root);
+	struct store_domain domain;
+
+	store_set_max_age(node->store, 1000 * 1000);
+	assert_int_equal(find(node, "alice", NULL), 1);
+	assert_int_equal(find(node, "carol", NULL), 0);
+	put_users(node, "a.test", "dora:h:0:0:D:/m/a/dora:NOQUOTA\n");
+	assert_int_equal(find(node, "alice", NULL), 1); /* of the old file */
+	assert_int_equal(find(node, "dora", NULL), 1);
+	assert_int_equal(find(node, "alice", NULL), 0);
+	put_assign(node, lines);
+	assert_int_equal(
+	    store_find_domain(node->store, "a.test", &domain, NULL), 1);
+	store_domain_release(&domain);
+	assert_int_equal(
+	    store_find_domain(node->store, "new.test", &domain, NULL), 1);
+	store_domain_release(&domain);
+	assert_int_equal(
+	    store_find_domain(node->store, "a.test", &domain, NULL), 0);
+	free(lines);
+}
+
 static void
 without_domains_all_is_absent(void **state)
 {
@@ -397,14 +427,14 @@ cache_keeps_its_limit(void **state)
 	struct cdb_cache_entry *held;
 	char *first = path_of(node, "domains/a.test/vpasswd.cdb");
 
-	assert_int_equal(cdb_cache_acquire(cache, first, &held, NULL), 1);
+	assert_int_equal(cdb_cache_acquire(cache, first, 0, &held, NULL), 1);
 	for (unsigned i = 0; i < 20; i++) {
 		char *path = xasprintf("%s/copy%u.cdb", node->root, i);
 		struct cdb_cache_entry *entry;
 
 		assert_int_equal(link(first, path), 0);
 		assert_int_equal(
-		    cdb_cache_acquire(cache, path, &entry, NULL), 1);
+		    cdb_cache_acquire(cache, path, 0, &entry, NULL), 1);
 		assert_int_equal(
 		    cdbmap_get(cdb_cache_map(entry), "alice", 5, NULL, NULL),
 		    1);
@@ -454,6 +484,7 @@ main(void)
 		TEST(never_takes_damage_for_absence),
 		TEST(says_when_a_cdb_is_damaged_inside),
 		TEST(says_when_an_entry_is_damaged),
+		TEST(old_answers_are_never_absent),
 		TEST(without_domains_all_is_absent),
 		TEST(threads_read_while_files_change),
 		TEST(cache_keeps_its_limit),
