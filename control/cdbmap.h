@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Constant databases (libcdb, which no other file includes).
+ * Constant databases.
  *
- * A map that is open for reading may be used by any number of threads.  The
- * file is mapped: it must be replaced by renaming, as the writer does, and
- * never be cut or written in place.
+ * A map that is open for reading may be used by any number of threads.  Files
+ * are replaced by renaming, as the writer does.  One that is overwritten in
+ * place (cp) answers "could not tell" until it is whole, or as before: its
+ * tables, which a reader wants first, are written last.  Only a writer that
+ * does not cut the file first can show a reader some old and some new bytes.
  */
 #ifndef CONTROL_CDBMAP_H
 #define CONTROL_CDBMAP_H
@@ -17,20 +19,23 @@
 
 struct cdbmap;
 
-/* 1 and *map_out; 0 when there is no such file; -1 when it cannot be read. */
+/*
+ * 1 and *map_out; 0 when there is no such file; -1 when it cannot be read, is
+ * no cdb file, or a part of one.
+ */
 int cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err);
 void cdbmap_free(struct cdbmap **map);
 
 /*
  * 1 and the value behind what value_out holds (NULL: not wanted); 0 absent; -1
- * damaged.
+ * damaged, not readable, or changed since it was opened.
  */
 int cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
     struct buf *value_out, struct error *err);
 
 /*
- * True when the file at the map's path is not the one that is open (replaced
- * or removed).  One stat.
+ * True when the file at the map's path is not the one that was opened, as it
+ * was: replaced, removed or changed.  One stat.
  */
 bool cdbmap_is_stale(const struct cdbmap *map);
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tests/unit/folder.h"
 
 enum { RECORDS = 2000, THREADS = 4 };
@@ -119,24 +120,198 @@ absent_is_not_damaged(void **state)
 	assert_null(map);
 	assert_non_null(strstr(err.text, "is not a cdb file"));
 	assert_int_equal(cdbmap_open(folder, &map, &err), -1);
+	assert_int_equal(mkfifo(folder_path("fifo"), 0600), 0);
+	assert_int_equal(cdbmap_open(folder_path("fifo"), &map, &err), -1);
 	assert_int_equal(cdbmap_open(folder_path("short/x"), &map, &err), -1);
 }
 
+/* A file that no writer has made whole is never one without records. */
 static void
 damage_is_could_not_tell(void **state)
 {
+	static char zeros[4096], high[2048 + 64];
 	struct error err = { "" };
 	struct cdbmap *map;
-	char bytes[2048 + 64];
+	struct buf whole;
 
 	(void)state;
-	/* Tables that point behind the end. */
-	memset(bytes, 0x7f, sizeof(bytes));
-	folder_write("bad.cdb", bytes, sizeof(bytes));
-	map = open_map(folder_path("bad.cdb"));
-	assert_int_equal(cdbmap_get(map, "a", 1, NULL, &err), -1);
+	memset(high, 0x7f, sizeof(high)); /* tables behind the end */
+	folder_write("bad.cdb", high, sizeof(high));
+	assert_int_equal(cdbmap_open(folder_path("bad.cdb"), &map, &err), -1);
 	assert_non_null(strstr(err.text, "is damaged"));
+	folder_write("bad.cdb", zeros, sizeof(zeros));
+	assert_int_equal(cdbmap_open(folder_path("bad.cdb"), &map, &err), -1);
+	assert_non_null(strstr(err.text, "is damaged"));
+	write_numbers(folder_path("whole.cdb"), 100);
+	buf_init(&whole);
+	assert_int_equal(
+	    file_read(folder_path("whole.cdb"), 1 << 20, &whole, &err), 1);
+	for (size_t length = 0; length < whole.length; length++) {
+		folder_write("part.cdb", whole.data, length);
+		if (cdbmap_open(folder_path("part.cdb"), &map, &err) != -1)
+			fail_msg("%zu of %zu bytes", length, whole.length);
+		assert_null(map);
+	}
+	buf_release(&whole);
+}
+
+/* The head and the tables are good; what they lead to is not. */
+static void
+damaged_records(void **state)
+{
+	enum { LENGTHS_AT = 2048 };
+	static const struct {
+		unsigned char key_length, high_byte;
+		int wanted;
+	} rows[] = {
+		{ 3, 0, 1 },
+		{ 3, 0x7f, -1 }, /* the value is longer than the file */
+		{ 200, 0, -1 },  /* the key is */
+		{ 2, 0, 0 },     /* of another key with the same hash */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *path = folder_path("r.cdb");
+		struct cdbmap_writer *writer = cdbmap_writer_new(path, NULL);
+		unsigned char lengths[8] = { rows[i].key_length, 0, 0, 0, 5, 0,
+			0, rows[i].high_byte };
+		struct error err = { "" };
+		struct cdbmap *map;
+		struct buf value;
+		FILE *file;
+		int found;
+
+		cdbmap_writer_add(writer, "key", 3, "value", 5, NULL);
+		assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
+		file = fopen(path, "r+");
+		fseek(file, LENGTHS_AT, SEEK_SET);
+		fwrite(lengths, sizeof(lengths), 1, file);
+		fclose(file);
+		map = open_map(path);
+		buf_init(&value);
+		buf_adds(&value, "before");
+		found = cdbmap_get(map, "key", 3, NULL, &err);
+		if (found != rows[i].wanted ||
+		    cdbmap_get(map, "key", 3, &value, &err) != found)
+			fail_msg("row %zu: %d", i, found);
+		assert_string_equal(
+		    value.data, found == 1 ? "beforevalue" : "before");
+		assert_true(found != -1 || strstr(err.text, "is damaged"));
+		buf_release(&value);
+		cdbmap_free(&map);
+	}
+}
+
+/* Asked so often that it is in memory, or not. */
+static void
+ask(const struct cdbmap *map, unsigned times)
+{
+	struct error err = { "" };
+
+	while (times-- > 0)
+		assert_int_equal(cdbmap_get(map, "key1", 4, NULL, &err), 1);
+}
+
+static void
+cut_in_place_is_could_not_tell(void **state)
+{
+	const char *path;
+	struct error err = { "" };
+	struct cdbmap *map, *known;
+
+	(void)state;
+	path = folder_path("cut.cdb");
+	write_numbers(path, RECORDS);
+	map = open_map(path);
+	known = open_map(path);
+	ask(known, 1000);
+	assert_int_equal(truncate(path, 3000), 0);
+	assert_true(cdbmap_is_stale(map));
+	assert_int_equal(cdbmap_get(map, "key1", 4, NULL, &err), -1);
+	assert_non_null(strstr(err.text, "overwritten"));
+	assert_int_equal(cdbmap_get(map, "none", 4, NULL, &err), -1);
+	/* What is in memory is whole, and known to be old. */
+	assert_true(cdbmap_is_stale(known));
+	ask(known, 1);
+	assert_int_equal(cdbmap_get(known, "none", 4, NULL, &err), 0);
+	cdbmap_free(&known);
 	cdbmap_free(&map);
+	assert_int_equal(cdbmap_open(path, &map, &err), -1);
+}
+
+static void
+overwritten_in_place_is_seen(void **state)
+{
+	struct error err = { "" };
+	struct cdbmap *map;
+	struct buf other, value;
+	const char *path;
+
+	(void)state;
+	path = folder_path("o.cdb");
+	write_numbers(folder_path("other.cdb"), RECORDS / 2);
+	buf_init(&other);
+	buf_init(&value);
+	assert_int_equal(
+	    file_read(folder_path("other.cdb"), 1 << 24, &other, &err), 1);
+	path = folder_path("o.cdb");
+	write_numbers(path, RECORDS);
+	map = open_map(path);
+	ask(map, 1);
+	folder_write("o.cdb", other.data, other.length); /* as cp does */
+	assert_true(cdbmap_is_stale(map));
+	assert_int_equal(cdbmap_get(map, "key1", 4, &value, &err), -1);
+	assert_int_equal(value.length, 0);
+	cdbmap_free(&map);
+	map = open_map(path);
+	ask(map, 1);
+	assert_int_equal(cdbmap_get(map, "key1999", 7, NULL, &err), 0);
+	cdbmap_free(&map);
+	buf_release(&other);
+	buf_release(&value);
+}
+
+/* Longer than one read, in files that stay on disk and in one that does not */
+static void
+long_keys_and_values(void **state)
+{
+	static char key[5000], text[9000000];
+	const size_t sizes[] = { 0, 1015, 1016, 1017, 1024, 4096, 70000,
+		sizeof(text) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (char)(i * 7);
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 13 / 5);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const char *path = folder_path("long.cdb");
+		struct cdbmap_writer *writer = cdbmap_writer_new(path, NULL);
+		size_t key_length = sizes[i] < 5000 ? sizes[i] : 5000;
+		struct error err = { "" };
+		struct cdbmap *map;
+		struct buf value;
+
+		cdbmap_writer_add(
+		    writer, key, key_length, text, sizes[i], NULL);
+		assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
+		map = open_map(path);
+		buf_init(&value);
+		for (unsigned n = 0; n < 20; n++) {
+			buf_reset(&value);
+			assert_int_equal(
+			    cdbmap_get(map, key, key_length, &value, &err), 1);
+			assert_int_equal(value.length, sizes[i]);
+			assert_memory_equal(value.data, text, sizes[i]);
+		}
+		if (key_length > 0)
+			assert_int_equal(
+			    cdbmap_get(map, key, key_length - 1, &value, &err),
+			    0);
+		buf_release(&value);
+		cdbmap_free(&map);
+	}
 }
 
 static void
@@ -277,6 +452,10 @@ main(void)
 		cmocka_unit_test(binary_and_empty_keys),
 		cmocka_unit_test(absent_is_not_damaged),
 		cmocka_unit_test(damage_is_could_not_tell),
+		cmocka_unit_test(damaged_records),
+		cmocka_unit_test(cut_in_place_is_could_not_tell),
+		cmocka_unit_test(overwritten_in_place_is_seen),
+		cmocka_unit_test(long_keys_and_values),
 		cmocka_unit_test(stale_when_replaced_or_removed),
 		cmocka_unit_test(abort_keeps_the_old_and_leaves_nothing),
 		cmocka_unit_test(mode_is_kept),
