@@ -16,6 +16,7 @@
 #include "adminsrv/owner.h"
 #include "adminsrv/users.h"
 #include "base/file.h"
+#include "base/file_sweep.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "lookupd/store.h"
@@ -131,6 +132,8 @@ put_postmaster(struct users *users, const struct domain_options *options,
 
 	if (old == NULL)
 		return users_add(users, &postmaster, 1, err);
+	if (options->keeps_postmaster)
+		return ADMIN_OK;
 	entry = *old;
 	entry.hash = options->password_hash;
 	return users_change(users, &entry, err);
@@ -152,7 +155,9 @@ fill_dir(const char *dir, const struct identity *owner,
 	existing = xasprintf("%s/.qmail-default", dir);
 	is_there = access(existing, F_OK) == 0;
 	free(existing);
-	if (!is_there &&
+	if (file_sweep(dir, err) == -1)
+		result = ADMIN_FAILED;
+	if (result == ADMIN_OK && !is_there &&
 	    write_file(dir, ".qmail-default", qmail_default, err) == -1)
 		result = ADMIN_FAILED;
 	if (result == ADMIN_OK && options->users_per_level > 0) {
@@ -201,6 +206,21 @@ has_all_files(const char *dir)
 	result = vpasswd_file_find(file, "postmaster") != NULL &&
 	    vpasswd_file_is_compiled(file);
 	vpasswd_file_free(&file);
+	return result;
+}
+
+int
+domain_is_complete(
+    const struct home *home, const char *domain, struct error *err)
+{
+	struct node_state state;
+	bool result;
+
+	if (node_state_read(home, domain, &state, err) == -1)
+		return -1;
+	result = has_all_lines(&state) && state.assign_dir != NULL &&
+	    has_all_files(state.assign_dir);
+	node_state_release(&state);
 	return result;
 }
 

@@ -20,6 +20,7 @@ struct domain_options {
 	const char *password_hash; /* of the postmaster */
 	const char *quota;         /* of the postmaster, as quota_text_read() */
 	unsigned users_per_level;  /* 0: as it is, or the standard */
+	bool keeps_postmaster;     /* one that is there keeps the password */
 };
 
 /*
@@ -29,6 +30,13 @@ struct domain_options {
  */
 enum admin_result domain_add(const struct home *home, const char *domain,
     const struct domain_options *options, struct error *err);
+
+/*
+ * Is the name a virtual domain, or an alias domain, with all that one has: the
+ * folder, the users and the lines of every file?  1; 0; -1 with the reason.
+ */
+int domain_is_complete(
+    const struct home *home, const char *domain, struct error *err);
 
 /*
  * Removes a domain with its alias domains, or just the alias domain if it is

@@ -7,14 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "svctool/init.h"
 #include "svctool/ports.h"
 #include "svctool/service.h"
 #include "svctool/svctool.h"
-#include "svctool/users.h"
 
-enum { QUEUES_MAX = 64, HOST_NAME_SIZE = 256 };
+enum { HOST_NAME_SIZE = 256 };
 
 /* The name of this host, as DNS or /etc/hosts completes it. */
 static char *
@@ -39,39 +39,6 @@ default_me(const struct arg_list *domains)
 		freeaddrinfo(found);
 	}
 	return me != NULL ? me : xstrdup(host);
-}
-
-/* Root's node needs its users; says what is missing. */
-static int
-prepare_users(
-    const struct init_options *options, struct maker *maker, struct error *err)
-{
-	int missing;
-
-	if (options->user != NULL)
-		setenv("MQMAIL_USER", options->user, 1);
-	if (geteuid() != 0)
-		return 0;
-	missing = getenv("MQMAIL_USER") != NULL ? 0 : users_missing(err);
-	if (missing > 0 && options->create_users) {
-		if (users_create(false, err) == -1)
-			return -1;
-		missing = 0;
-	}
-	if (missing == -1)
-		return -1;
-	if (missing > 0 && *maker->node->destdir == '\0') {
-		printf("the system lacks users or groups; these make them:\n");
-		users_create(true, err);
-		return error_set(err,
-		    "users are missing: run the commands above, or "
-		    "'svctool init' again with --create-users, or with "
-		    "--user NAME to run everything as one user");
-	}
-	if (missing > 0)
-		printf("owners are not set: the system lacks users\n");
-	maker->has_users = missing == 0;
-	return 0;
 }
 
 static int
@@ -105,7 +72,8 @@ static int
 make_node(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	if (init_folders(maker, err) == -1 ||
+	if (init_folders(maker, options, err) == -1 ||
+	    init_sweep(maker, err) == -1 ||
 	    init_control(maker, options, err) == -1 ||
 	    init_tls(maker, options, err) == -1 ||
 	    init_rules(maker, options, err) == -1)
@@ -135,19 +103,39 @@ release_options(struct init_options *options)
 	arg_list_release(&options->relay);
 }
 
-/* Options to values; -1 with the reason is a usage error. */
-static int
-complete_options(
-    struct init_options *options, const char *me, struct error *err)
+static void
+complete_options(struct init_options *options, const char *me)
 {
-	if (options->queues == 0 || options->queues > QUEUES_MAX)
-		return error_set(err, "--queues is 1 to %d", QUEUES_MAX);
 	options->me = me != NULL ? xstrdup(me) : default_me(&options->domains);
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count ==
 	    0)
 		arg_list_add(&options->smtp, "25", 2);
-	return 0;
+}
+
+/* Who it runs as: the option, the environment, or what a node here says. */
+static void
+choose_user(struct init_options *options)
+{
+	const char *user = getenv("MQMAIL_USER");
+
+	if (options->user != NULL)
+		setenv("MQMAIL_USER", options->user, 1);
+	else if (user != NULL && *user != '\0')
+		options->user = user;
+}
+
+static int
+open_node(struct init_options *options, const char *home, const char *destdir,
+    struct node **node_out, struct error *err)
+{
+	if (destdir != NULL && file_make_dirs(destdir, 0755, err) == -1)
+		return -1;
+	*node_out = node_new(home, destdir, err);
+	if (*node_out == NULL)
+		return -1;
+	choose_user(options);
+	return init_check_identity(*node_out, options->user, err);
 }
 
 int
@@ -176,14 +164,19 @@ cmd_init(int argc, char **argv)
 	struct error err;
 	int code;
 
-	if (args_parse_options(rows, argc, argv, &err) == -1 ||
-	    complete_options(&options, me, &err) == -1) {
+	code = args_parse_options(rows, argc, argv, &err);
+	if (code == 0) {
+		complete_options(&options, me);
+		options.has_destdir = destdir != NULL;
+		code = init_check_options(&options, &err);
+	}
+	if (code == -1) {
 		release_options(&options);
 		return complain(EXIT_USAGE, &err);
 	}
-	node = node_new(home, destdir, &err);
+	code = open_node(&options, home, destdir, &node, &err);
 	maker.node = node;
-	if (node == NULL || prepare_users(&options, &maker, &err) == -1 ||
+	if (code == -1 || init_prepare_users(&options, &maker, &err) == -1 ||
 	    make_node(&maker, &options, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);
 	else {

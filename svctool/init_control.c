@@ -8,35 +8,6 @@
 #include "control/assign.h"
 #include "svctool/init.h"
 
-int
-init_folders(struct maker *maker, struct error *err)
-{
-	const struct home *home = maker->node->home;
-	const struct {
-		const char *path;
-		mode_t mode;
-		enum make_owner owner;
-	} rows[] = {
-		{ home->root, 0755, MAKE_OURS },
-		{ home->control, 0755, MAKE_OURS },
-		{ maker->node->global_vars, 0755, MAKE_OURS },
-		{ home->users, 0755, MAKE_OURS },
-		{ home->domains, 0755, MAKE_VIRTUAL },
-		{ home->alias, 0755, MAKE_OURS },
-		{ home->queue, 0755, MAKE_OURS },
-		{ home->service, 0755, MAKE_OURS },
-		{ home->run, 0755, MAKE_OURS },
-		{ home->log, 0755, MAKE_OURS },
-		{ home->tls, 0755, MAKE_OURS },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (make_folder(maker, rows[i].path, rows[i].mode,
-			rows[i].owner, err) == -1)
-			return -1;
-	return 0;
-}
-
 /* One line; value "" makes an empty file, NULL makes none. */
 static int
 make_line(struct maker *maker, const char *folder, const char *name,
@@ -53,6 +24,57 @@ make_line(struct maker *maker, const char *folder, const char *name,
 	free(text);
 	free(path);
 	return result;
+}
+
+struct folder {
+	const char *path;
+	mode_t mode;
+	enum make_owner owner;
+};
+
+static int
+make_folders(struct maker *maker, const struct folder *rows, size_t count,
+    struct error *err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (make_folder(maker, rows[i].path, rows[i].mode,
+			rows[i].owner, err) == -1)
+			return -1;
+	return 0;
+}
+
+/*
+ * Whoever runs this again, after a kill too, must know who it was for before
+ * anything is there that belongs to somebody else: see init_check_identity().
+ */
+int
+init_folders(
+    struct maker *maker, const struct init_options *options, struct error *err)
+{
+	const struct home *home = maker->node->home;
+	const char *vars = maker->node->global_vars;
+	const struct folder first[] = {
+		{ home->root, 0755, MAKE_OURS },
+		{ home->control, 0755, MAKE_OURS },
+		{ vars, 0755, MAKE_OURS },
+	};
+	const struct folder others[] = {
+		{ home->queue, 0755, MAKE_OURS },
+		{ home->users, 0755, MAKE_OURS },
+		{ home->domains, 0755, MAKE_VIRTUAL },
+		{ home->alias, 0755, MAKE_OURS },
+		{ home->service, 0755, MAKE_OURS },
+		{ home->run, 0755, MAKE_OURS },
+		{ home->log, 0755, MAKE_OURS },
+		{ home->tls, 0755, MAKE_OURS },
+	};
+
+	if (make_folders(maker, first, sizeof(first) / sizeof(first[0]), err) ==
+		-1 ||
+	    make_line(maker, vars, "MQMAIL_USER", options->user, err) == -1)
+		return -1;
+	return make_folders(
+	    maker, others, sizeof(others) / sizeof(others[0]), err);
 }
 
 /* users/cdb, from what was made or found. */
@@ -105,7 +127,6 @@ init_control(
 		{ home->control, "queue_count", queues },
 		{ home->users, "assign", "." },
 		{ maker->node->global_vars, "MQMAIL_HOME", home->root },
-		{ maker->node->global_vars, "MQMAIL_USER", options->user },
 		{ maker->node->global_vars, "CONTROLDIR",
 		    getenv("CONTROLDIR") },
 		{ maker->node->global_vars, "ASSIGNDIR", getenv("ASSIGNDIR") },

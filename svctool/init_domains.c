@@ -1,44 +1,112 @@
 /* SPDX-License-Identifier: ISC */
 /* The virtual domains that svctool init is asked for. */
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
+#include "adminsrv/domain.h"
+#include "adminsrv/names.h"
+#include "adminsrv/node_lines.h"
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "lookupd/vpasswd.h"
 #include "svctool/init.h"
-#include "svctool/spawn.h"
+
+enum { ME_MAX = 4096 };
+
+static int
+add_domain(struct maker *maker, const char *word, struct error *err)
+{
+	const struct domain_options options = {
+		.password_hash = VPASSWD_NO_PASSWORD,
+		.quota = "NOQUOTA",
+		.keeps_postmaster = true,
+	};
+	const struct home *home = maker->node->home;
+	char domain[NAMES_DOMAIN_SIZE];
+	int found;
+
+	if (names_domain(word, domain, err) == -1)
+		return -1;
+	found = domain_is_complete(home, domain, err);
+	if (found == 1)
+		maker->kept++;
+	if (found != 0)
+		return found == 1 ? 0 : -1;
+	if (domain_add(home, domain, &options, err) != ADMIN_OK)
+		return -1;
+	make_say("made",
+	    "domain %s (postmaster without a password: vpasswd gives one)",
+	    domain);
+	maker->made++;
+	return 0;
+}
+
+/* The node's own name, as control/me has it. */
+static int
+read_me(
+    const struct home *home, char me_out[NAMES_DOMAIN_SIZE], struct error *err)
+{
+	char *path = xasprintf("%s/me", home->control);
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	result = file_read(path, ME_MAX, &text, err) == 1 ? 0 : -1;
+	if (result == 0) {
+		text.data[strcspn(text.data, " \t\r\n")] = '\0';
+		result = names_domain(text.data, me_out, err);
+	}
+	buf_release(&text);
+	free(path);
+	return result;
+}
+
+/*
+ * RFC 5321 4.5.1: postmaster at the server's own name must get mail.  A name
+ * that is a domain already, or local by the operator's wish, stays so.
+ */
+static int
+add_own_name(struct maker *maker, const char *first, struct error *err)
+{
+	const struct home *home = maker->node->home;
+	char me[NAMES_DOMAIN_SIZE], real[NAMES_DOMAIN_SIZE];
+	struct node_state state;
+	bool is_taken;
+	int found;
+
+	if (read_me(home, me, err) == -1 ||
+	    names_domain(first, real, err) == -1)
+		return -1;
+	found = domain_is_complete(home, me, err);
+	if (found == -1 || node_state_read(home, me, &state, err) == -1)
+		return -1;
+	is_taken = state.assign_user == NULL
+	    ? state.is_in_locals
+	    : strcmp(state.assign_user, real) != 0;
+	node_state_release(&state);
+	if (found == 1 || is_taken) {
+		maker->kept++;
+		return 0;
+	}
+	if (domain_add_alias(home, real, me, err) != ADMIN_OK)
+		return -1;
+	make_say(
+	    "made", "alias domain %s of %s, for postmaster@%s", me, real, me);
+	maker->made++;
+	return 0;
+}
 
 int
 init_domains(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	const struct node *node = maker->node;
-	char *program = xasprintf("%s/vadddomain", node->programs);
-	int result = 0;
+	const struct arg_list *domains = &options->domains;
 
-	if (options->domains.count > 0 && *node->destdir != '\0')
-		result = error_set(err,
-		    "--domain does not go with --destdir: add domains on the "
-		    "installed node with vadddomain");
-	for (size_t i = 0; result == 0 && i < options->domains.count; i++) {
-		const char *domain = options->domains.items[i];
-		char *folder = node_path(
-		    node, "%s/%s", node->home->domains, domain);
-		const char *argv[] = { program, "-n", domain, NULL };
-
-		if (access(folder, F_OK) == 0)
-			maker->kept++;
-		else {
-			result = spawn_wait(argv, err);
-			if (result == 0) {
-				make_say("made",
-				    "domain %s (postmaster without a "
-				    "password: vpasswd gives one)",
-				    domain);
-				maker->made++;
-			}
-		}
-		free(folder);
-	}
-	free(program);
-	return result;
+	for (size_t i = 0; i < domains->count; i++)
+		if (add_domain(maker, domains->items[i], err) == -1)
+			return -1;
+	return domains->count == 0
+	    ? 0
+	    : add_own_name(maker, domains->items[0], err);
 }

@@ -41,8 +41,9 @@ set_readers(const struct maker *maker, const char *path, struct error *err)
 static int
 generate(const char *me, const char *folder, struct buf *pem, struct error *err)
 {
-	char *key = xasprintf("%s/.key.%ld", folder, (long)getpid());
-	char *cert = xasprintf("%s/.cert.%ld", folder, (long)getpid());
+	/* The same names each time: a killed run leaves no pile of keys. */
+	char *key = xasprintf("%s/.key.new", folder);
+	char *cert = xasprintf("%s/.cert.new", folder);
 	/* X.509's common name has at most 64 characters. */
 	char *subject = xasprintf("/CN=%.64s", me);
 	char *names = xasprintf("subjectAltName=DNS:%s", me);
@@ -77,10 +78,14 @@ init_tls(
 	char *folder = node_path(maker->node, "%s", maker->node->home->tls);
 	char *path = xasprintf("%s/servercert.pem", folder);
 	struct buf pem;
+	struct stat st;
 	int result = 0;
 
 	buf_init(&pem);
-	if (access(path, F_OK) == 0) {
+	if (stat(path, &st) == 0) {
+		/* Only root can read it: a killed run got no further. */
+		if (st.st_uid == 0 && (st.st_mode & 0077) == 0)
+			result = set_readers(maker, path, err);
 		maker->kept++;
 		goto out;
 	}

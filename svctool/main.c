@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/usage.h"
@@ -76,6 +77,7 @@ answer(char *const *argv, const char *name)
 int
 main(int argc, char **argv)
 {
+	umask(022); /* modes are what the code says, whoever calls */
 	answer(argv, NULL);
 	for (size_t i = 0;
 	     argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {

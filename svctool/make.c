@@ -44,6 +44,39 @@ make_owned(const struct maker *maker, const char *real_path,
 	return 0;
 }
 
+/*
+ * A folder that was there already.  Root's own, which should be another's, is
+ * from a run that was killed between two steps.
+ */
+static int
+keep_folder(struct maker *maker, const char *real, const struct stat *st,
+    enum make_owner owner, struct error *err)
+{
+	struct identity identity;
+
+	if (!S_ISDIR(st->st_mode))
+		return error_set(
+		    err, "'%s' is not a folder: move it away", real);
+	if (!maker->has_users || owner == MAKE_OURS) {
+		maker->kept++;
+		return 0;
+	}
+	if (identity_find((enum identity_role)owner, &identity, err) != 1)
+		return -1;
+	if (st->st_uid == identity.uid) {
+		maker->kept++;
+		return 0;
+	}
+	if (st->st_uid != 0)
+		return error_set(err,
+		    "'%s' belongs to user %lu, and should to '%s': chown it, or "
+		    "move it away",
+		    real, (unsigned long)st->st_uid, identity.name);
+	maker->made++;
+	make_say("owner", "%s: %s", real, identity.name);
+	return make_owned(maker, real, owner, err);
+}
+
 int
 make_folder(struct maker *maker, const char *path, mode_t mode,
     enum make_owner owner, struct error *err)
@@ -53,13 +86,7 @@ make_folder(struct maker *maker, const char *path, mode_t mode,
 	int result = -1;
 
 	if (stat(real, &st) == 0) {
-		if (!S_ISDIR(st.st_mode)) {
-			error_set(
-			    err, "'%s' is not a folder: move it away", real);
-			goto out;
-		}
-		maker->kept++;
-		result = 0;
+		result = keep_folder(maker, real, &st, owner, err);
 		goto out;
 	}
 	if (file_make_dirs(real, 0755, err) == -1)

@@ -221,6 +221,16 @@ node_variable(const struct node *node, const char *service, const char *name)
 	return value != NULL ? value : xstrdup("");
 }
 
+char *
+node_global_variable(const struct node *node, const char *name)
+{
+	char *path = node_path(node, "%s/%s", node->global_vars, name);
+	char *value = read_variable(path);
+
+	free(path);
+	return value;
+}
+
 bool
 node_is_listener(const char *service)
 {

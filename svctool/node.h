@@ -56,6 +56,9 @@ int node_queues(
 char *node_variable(
     const struct node *node, const char *service, const char *name);
 
+/* One of all services, as its file has it; NULL: none.  The caller frees. */
+char *node_global_variable(const struct node *node, const char *name);
+
 /* Is it a listener, as its name says (qmail-smtpd.25)? */
 bool node_is_listener(const char *service);
 

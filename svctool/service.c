@@ -118,6 +118,33 @@ make_service(struct maker *maker, const char *name, const char *script,
 	return result;
 }
 
+/*
+ * A queue is made under a hidden name, too: a run that was killed leaves no
+ * half of one that the next would take for whole.
+ */
+static int
+make_queue_dir(const struct maker *maker, const char *name, const char *real,
+    struct error *err)
+{
+	const struct node *node = maker->node;
+	char *hidden = node_path(node, "%s/.new-%s", node->home->queue, name);
+	char *fix = xasprintf("%s/queue-fix", node->programs);
+	const char *argv[] = { fix, hidden, NULL };
+	int result = file_remove_tree(hidden, err);
+
+	/* It names every folder that it makes: too much here. */
+	if (result == 0)
+		result = spawn_filter(argv, "/dev/null", err);
+	if (result == 0 && rename(hidden, real) == -1)
+		result = error_sys(
+		    err, "cannot rename '%s' to '%s'", hidden, real);
+	if (result == 0)
+		result = file_sync_parent(real, err);
+	free(fix);
+	free(hidden);
+	return result;
+}
+
 int
 service_make_queue(struct maker *maker, const char *name, struct error *err)
 {
@@ -125,8 +152,6 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	const struct node *node = maker->node;
 	char *queue_dir = xasprintf("%s/%s", node->home->queue, name);
 	char *real = node_path(node, "%s", queue_dir);
-	char *fix = xasprintf("%s/queue-fix", node->programs);
-	const char *argv[] = { fix, real, NULL };
 	struct buf script;
 	int result = 0;
 
@@ -135,8 +160,7 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	if (access(real, F_OK) == 0)
 		maker->kept++;
 	else {
-		/* It names every folder that it makes: too much here. */
-		result = spawn_filter(argv, "/dev/null", err);
+		result = make_queue_dir(maker, name, real, err);
 		if (result == 0) {
 			make_say("made", "queue %s", real);
 			maker->made++;
@@ -145,7 +169,6 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	if (result == 0)
 		result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
-	free(fix);
 	free(real);
 	free(queue_dir);
 	return result;

@@ -32,6 +32,23 @@ def test_every_recipient_gets_the_message(node):
         assert b"Subject: to three" in message
 
 
+@pytest.mark.parametrize("recipient", [
+    "postmaster", "postmaster@example.test", "postmaster@mail.example.test",
+    "Postmaster@Mail.Example.TEST"])
+def test_postmaster_gets_mail_at_every_name(node, recipient):
+    """RFC 5321 4.5.1: also at the name that the server greets with."""
+    assert node.info["me"] == "mail.example.test"
+    with node.smtp() as client:
+        client.sendmail("sender@example.net", [recipient],
+                        "Subject: to the postmaster\n\nHello.\n")
+        code, text = client.docmd("MAIL", "FROM:<sender@example.net>")
+        code, text = client.docmd("RCPT", "TO:<nobody@mail.example.test>")
+        assert code == 550, text
+    (message,) = node.wait_messages("postmaster", 1)
+    assert b"Subject: to the postmaster" in message
+    node.wait_empty()
+
+
 def test_lmtp_and_smtps_listen(node):
     with smtplib.SMTP_SSL("127.0.0.1", node.smtps_port,
                           timeout=30 * SLOW) as client:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """svctool init: what it makes, what it leaves alone, what it refuses."""
 import os
+import shutil
 import stat
 import subprocess
 
@@ -100,7 +101,8 @@ def test_the_files_of_a_node(tmp_path):
     assert (control / "queue_count").read_text() == "3\n"
     assert (control / "envnoathost").read_text() == "example.test\n"
     assert (control / "virtualdomains").read_text() == (
-        "example.test:example.test\n")
+        "example.test:example.test\n"
+        "mail.example.test:mail.example.test\n")
     rules = (control / "tcp.smtp").read_text()
     assert '192.0.2.:allow,RELAYCLIENT=""\n' in rules
     assert '198.51.100.7:allow,RELAYCLIENT=""\n' in rules
@@ -130,7 +132,7 @@ def test_destdir_keeps_the_real_paths(tmp_path):
 def test_destdir_takes_no_domain(tmp_path):
     done = svctool("init", "--home", "/srv/mail", "--destdir", tmp_path,
                    "--me", "mail.example.test", "--domain", "example.test",
-                   *ONE_USER, code=1)
+                   *ONE_USER, code=100)
     assert "--domain does not go with --destdir" in done.stderr
 
 
@@ -143,11 +145,163 @@ def test_other_folders_are_remembered(tmp_path):
     assert str(elsewhere) in (home / "service/queue1/run").read_text()
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "smtp", "localhost:25"])
-def test_bad_ports_are_refused(tmp_path, port):
+@pytest.mark.parametrize("words, wanted", [
+    (["--port", "0"], "--port: '0' is not PORT"),
+    (["--port", "65536"], "--port: '65536' is not PORT"),
+    (["--port", "smtp"], "--port: 'smtp' is not PORT"),
+    (["--smtps", "localhost:25"], "--smtps: 'localhost' is not an IP"),
+    (["--lmtp", "24,24"], "--lmtp: port 24 is asked for twice"),
+    (["--port", "25", "--smtps", "127.0.0.1:25"], "--smtps: port 25 is asked"),
+    (["--address", "here"], "--address: 'here' is not an IP address"),
+    (["--me", ""], "--me"),
+    (["--me", "two words"], "--me"),
+    (["--me", "mail..example.test"], "'mail..example.test' is no domain name"),
+    (["--me", "user@example.test"], "--me"),
+    (["--domain", "example.test,bad_one"], "--domain: 'bad_one' is no"),
+    (["--domain", "../etc"], "--domain: '../etc' is no domain name"),
+    (["--relay", "10.0.0.0/8"], "--relay '10.0.0.0/8' is not an IPv4"),
+    (["--relay", "10."] + ["--relay", "10"], "--relay '10' is not an IPv4"),
+    (["--relay", "2001:db8::"], "--relay '2001:db8::' is not an IPv4"),
+    (["--relay", "192.0.2.256"], "--relay '192.0.2.256' is not an IPv4"),
+    (["--queues", "65"], "--queues is 1 to 64"),
+])
+def test_bad_values_are_refused_before_anything_is_made(tmp_path, words,
+                                                        wanted):
     done = svctool("init", "--home", tmp_path / "node", "--me", "m.example",
-                   "--port", port, *ONE_USER, code=1)
-    assert "is not" in done.stderr
+                   *ONE_USER, *words, code=100)
+    assert wanted in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("network", ["127.", "192.0.2.1", "192.0.2.16-31",
+                                     "10.1-7."])
+def test_good_relays_are_taken(tmp_path, network):
+    init(tmp_path / "node", "--relay", network)
+    rules = (tmp_path / "node/control/tcp.smtp").read_text()
+    assert f'{network}:allow,RELAYCLIENT=""\n' in rules
+
+
+def test_an_unknown_user_is_refused_before_anything_is_made(tmp_path):
+    done = svctool("init", "--home", tmp_path / "node", "--me", "m.example",
+                   "--user", "no-such-user", code=1)
+    assert "no system user 'no-such-user'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="not root")
+
+
+@as_root
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_another_user_is_not_mixed_into_a_node(tmp_path, how):
+    """Owners were chosen when the node was made."""
+    home = tmp_path / "node"
+    init(home)
+    before = tree(home)
+    words = {"option": ["--user", "nobody"], "variable": []}[how]
+    done = svctool("init", "--home", home, "--port", "2526", *words, code=1,
+                   environment={"MQMAIL_USER": "nobody"})
+    assert "runs as 'root'" in done.stderr
+    assert "'nobody'" in done.stderr
+    assert tree(home) == before
+    # Without one it goes on as what it is.
+    svctool("init", "--home", home, "--port", "127.0.0.1:2525")
+    assert tree(home) == before
+
+
+@as_root
+def test_root_does_not_mix_into_an_ordinary_users_node(tmp_path):
+    home = tmp_path / "node"
+    init(home)
+    os.chown(home / "control/global_vars", 65534, 65534)
+    before = tree(home)
+    done = init(home, "--smtps", "2526", code=1)
+    assert "is that of user 65534" in done.stderr
+    assert tree(home) == before
+
+
+def look(home):
+    """What a node consists of: names, modes, owners and settings."""
+    seen = {}
+    for path in home.rglob("*"):
+        name = str(path.relative_to(home))
+        text = ""
+        if path.is_file() and name.split("/")[0] in (
+                "control", "service", "users") and path.suffix != ".cdb" and (
+                    path.name != "cdb"):
+            text = path.read_text().replace(str(home), "HOME")
+        if not name.endswith("/trigger"):
+            seen[name] = (stat.S_IFMT(path.lstat().st_mode),
+                          stat.S_IMODE(path.lstat().st_mode),
+                          path.lstat().st_uid, text)
+    return seen
+
+
+# What a reader of the disk can see changes at these; every nth of them.
+KILLS = [("rename", 2), ("mkdir", 8), ("chmod", 6), ("chown", 1)]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
+@pytest.mark.skipif("address" in str(BIN), reason="sanitized build")
+@pytest.mark.parametrize("call, step", KILLS)
+def test_init_ends_what_a_killed_init_began(tmp_path, call, step):
+    words = ["--domain", "example.test,example.org", "--relay", "127."]
+    init(tmp_path / "whole", *words)
+    wanted = look(tmp_path / "whole")
+    kills = 0
+    for number in range(1, 1000, step):
+        home = tmp_path / f"n{number}"
+        done = subprocess.run(
+            ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+             f"inject={call}:signal=KILL:when={number}", BIN / "svctool",
+             "init", "--home", home, "--me", "mail.example.test", "--port",
+             "127.0.0.1:2525", *ONE_USER, *words],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+        if done.returncode == 0:
+            break
+        kills += 1
+        init(home, *words)
+        assert look(home) == wanted, f"killed at {call} {number}"
+        assert "nothing to do" in init(home, *words).stdout
+        shutil.rmtree(home)
+    assert kills > 3 or (call == "chown" and os.getuid() != 0)
+
+
+def test_init_ends_a_domain_that_was_half_made(tmp_path):
+    """Its folder is there, and what makes it a domain is not."""
+    home = tmp_path / "node"
+    init(home)
+    (home / "domains/example.test").mkdir(mode=0o751)
+    done = init(home, "--domain", "example.test")
+    assert "made     domain example.test" in done.stdout
+    assert "example.test" in (
+        home / "control/rcpthosts").read_text().splitlines()
+    (home / "control/rcpthosts").write_text("")
+    passwd = home / "domains/example.test/vpasswd"
+    passwd.write_text(passwd.read_text().replace(
+        "postmaster:", "postmaster:$6$mine", 1))
+    done = init(home, "--domain", "example.test")
+    assert "example.test" in (home / "control/rcpthosts").read_text()
+    assert "$6$mine" in passwd.read_text()  # the password that it had
+
+
+def test_a_local_name_of_the_node_stays_local(tmp_path):
+    """Made without a domain, its own name is local; a domain leaves it so."""
+    home = tmp_path / "node"
+    init(home)
+    assert (home / "control/locals").read_text() == "mail.example.test\n"
+    init(home, "--domain", "example.test")
+    assert (home / "control/locals").read_text() == "mail.example.test\n"
+    assert (home / "control/virtualdomains").read_text() == (
+        "example.test:example.test\n")
+
+
+def test_the_name_of_the_node_may_be_the_domain(tmp_path):
+    home = tmp_path / "node"
+    svctool("init", "--home", home, "--me", "example.test", "--domain",
+            "example.org,example.test", "--port", "127.0.0.1:2525", *ONE_USER)
+    assert (home / "control/virtualdomains").read_text() == (
+        "example.org:example.org\nexample.test:example.test\n")
 
 
 def users_there():
