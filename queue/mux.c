@@ -24,7 +24,6 @@ enum {
 enum fitness {
 	MUX_HEALTHY,
 	MUX_SLOW,
-	MUX_HELD,
 	MUX_DOWN, /* or said nothing lately */
 	MUX_FULL  /* never chosen */
 };
@@ -128,8 +127,6 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 	case HEALTH_UP:
 		break;
 	}
-	if (health.is_held_local || health.is_held_remote)
-		return MUX_HELD;
 	if (health.commit_latency_us > SLOW_US)
 		return MUX_SLOW;
 	return MUX_HEALTHY;

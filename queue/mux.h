@@ -4,8 +4,9 @@
  *
  * The clock is cut into slices, and in one slice all new mail goes to one
  * queue, slot = (clock / slice) mod count over the healthy queues.  A queue
- * is healthy when its qmail-send publishes health, is up, is not held, has
- * free space and commits in reasonable time.
+ * is healthy when its qmail-send publishes health, is up, has free space and
+ * commits in reasonable time.  One that is held (holdlocal, holdremote) takes
+ * its share: that is about deliveries alone.
  *
  * A mux may be used by any thread.
  */

@@ -144,9 +144,6 @@ unfit_are_skipped(void **state)
 	} rows[] = {
 		{ "stopped", { .state = HEALTH_DOWN } },
 		{ "stopping", { .state = HEALTH_STOPPING } },
-		{ "held local", { .state = HEALTH_UP, .is_held_local = true } },
-		{ "held remote",
-		    { .state = HEALTH_UP, .is_held_remote = true } },
 		{ "slow",
 		    { .state = HEALTH_UP, .commit_latency_us = 5000000 } },
 	};
@@ -168,6 +165,27 @@ unfit_are_skipped(void **state)
 		mux_free(&mux);
 		free_queues(&queues);
 	}
+}
+
+/* Holding is about deliveries: "mail is taken and kept". */
+static void
+held_is_healthy(void **state)
+{
+	struct health held = { .state = HEALTH_UP,
+		.is_held_local = true,
+		.is_held_remote = true };
+	struct queues queues;
+	struct mux *mux;
+	unsigned firsts[COUNT];
+
+	(void)state;
+	make_queues(&queues);
+	health_map_publish(queues.maps[2], &held);
+	mux = make_mux(0);
+	count_firsts(mux, firsts, COUNT);
+	expect_even(firsts, 0x1f);
+	mux_free(&mux);
+	free_queues(&queues);
 }
 
 static void
@@ -288,6 +306,7 @@ main(void)
 		TEST(even_over_healthy),
 		TEST(one_queue_a_slice),
 		TEST(unfit_are_skipped),
+		TEST(held_is_healthy),
 		TEST(starting_is_healthy),
 		TEST(silent_are_skipped),
 		TEST(hung_is_skipped),
