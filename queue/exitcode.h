@@ -29,9 +29,10 @@ enum qq {
 	QQ_CREATE = 68,
 	QQ_SYNC_FOLDER = 69,
 	QQ_PID = 70,
-	QQ_CUSTOM = 88, /* the text came from the program */
 	QQ_ENVELOPE = 79,
 	QQ_BUG = 81,
+	QQ_MISCONFIGURED = 87, /* who calls us does it wrongly */
+	QQ_CUSTOM = 88,        /* the text came from the program */
 	QQ_EXEC = 120,
 	QQ_FORK = 121,
 	QQ_WAIT = 122,

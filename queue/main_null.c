@@ -3,7 +3,13 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/usage.h"
 #include "queue/exitcode.h"
+
+static const char usage[] =
+    "usage: qmail-nullqueue, with a message on descriptor 0 and its envelope "
+    "on 1";
 
 static int
 drain(int fd)
@@ -18,8 +24,12 @@ drain(int fd)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	log_open("qmail-nullqueue");
+	usage_answer(argv, "qmail-nullqueue", usage);
+	if (argc > 1)
+		fatal(QQ_MISCONFIGURED, "%s", usage);
 	if (drain(0) == -1 || drain(1) == -1)
 		return QQ_READ_ERROR;
 	return QQ_OK;

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
 #include "control/settings.h"
@@ -25,6 +26,9 @@
 #include "queue/sink_settings.h"
 
 enum { DEATH_S = 86400, READ_BYTES = 65536 };
+
+static const char usage[] =
+    "usage: qmail-queue, with a message on descriptor 0 and its envelope on 1";
 
 /* Where the message goes: a running queue, or its files. */
 struct way {
@@ -245,9 +249,9 @@ open_way(
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	struct home *home = home_new();
+	struct home *home;
 	struct settings *settings;
 	struct sink_options options;
 	struct sink_pool *pool;
@@ -255,6 +259,10 @@ main(void)
 	int result;
 
 	log_open("qmail-queue");
+	usage_answer(argv, "qmail-queue", usage);
+	if (argc > 1)
+		fatal(QQ_MISCONFIGURED, "%s", usage);
+	home = home_new();
 	/* The environment names folders: they are read as the caller. */
 	if (seteuid(way.uid) == -1)
 		fatal(QQ_BUG, "cannot act as the caller");

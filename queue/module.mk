@@ -23,7 +23,7 @@ queue/qmail-queue: queue/main_queue.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
 queue/qmail-queue: LDLIBS += -lcdb
 queue/qmail-multi: queue/main_multi.o queue/libqueue.a base/libbase.a
-queue/qmail-nullqueue: queue/main_null.o
+queue/qmail-nullqueue: queue/main_null.o base/libbase.a
 queue/qmail-qstat: queue/main_qstat.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
 queue/qmail-qstat: LDLIBS += -ljansson

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """What every program says of itself, and to arguments that it has not got."""
+import os
 import re
 import subprocess
 
@@ -7,10 +8,7 @@ import pytest
 
 from node import BIN, ROOT, SLOW
 
-# Their arguments are of qmail's interface, and mean other things.
-WITHOUT_OPTIONS = {"qmail-queue", "qmail-nullqueue"}
-PROGRAMS = sorted(path.name for path in BIN.iterdir()
-                  if path.name not in WITHOUT_OPTIONS)
+PROGRAMS = sorted(path.name for path in BIN.iterdir())
 VERSION = re.search(r'MQMAIL_VERSION "(.*)"',
                     (ROOT / "base/usage.h").read_text())[1]
 
@@ -47,10 +45,23 @@ def test_the_version_is_that_of_the_news():
 def test_unknown_options_are_errors(program):
     done = run(program, "--no-such-option")
     # vdelivermail defers, whatever is wrong with its line in .qmail;
-    # qmail-multi takes it for a program (exit code of qmail-queue).
-    wanted = {"vdelivermail": 111, "qmail-multi": 120}.get(program, 100)
+    # qmail-multi takes it for a program; the others' codes are qmail-queue's.
+    wanted = {"vdelivermail": 111, "qmail-multi": 120, "qmail-queue": 87,
+              "qmail-nullqueue": 87}.get(program, 100)
     assert done.returncode == wanted
     assert "usage" in done.stdout + done.stderr or program == "qmail-multi"
+
+
+@pytest.mark.parametrize("program", ["qmail-queue", "qmail-nullqueue"])
+@pytest.mark.parametrize("word", ["--help", "--version", "", "queue1"])
+def test_an_argument_never_means_queued(program, word):
+    """Descriptor 1 is an envelope: nothing can be printed there."""
+    done = subprocess.run(
+        [BIN / program, word], stdin=subprocess.DEVNULL,
+        stdout=os.open("/dev/null", os.O_RDONLY), stderr=subprocess.PIPE,
+        text=True, timeout=10 * SLOW)
+    assert done.returncode == (111 if word.startswith("--") else 87)
+    assert done.stderr.startswith(f"{program}: fatal: ")
 
 
 def test_help_of_svctools_commands():
