@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """The intake against clients that are not our own programs."""
 import os
+import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -190,3 +192,83 @@ def test_what_is_said_while_the_file_is_open_ends_the_connection(queue):
                    "the shared file is taken away")
         os.close(fd)
     assert not queue.files("todo")
+
+
+def test_strangers_have_64_mib_of_envelopes(queue):
+    queue.start()
+    said = run_as_nobody(queue, """
+piece = struct.pack("<BI", 4, 50000) + b"x" * 50000
+clients = [Intake(at) for _ in range(5)]
+for client in clients:
+    client.open()
+taken = 0
+try:
+    while True:
+        # Little by little, each waiting for its turn: all are alive.
+        for client in clients:
+            client.connection.send(piece)
+            taken += 50000
+except (BrokenPipeError, ConnectionResetError):
+    print(taken)
+""")
+    # What one has sent may not be read yet: one socket's buffer each.
+    assert 64 << 20 <= int(said) <= (64 << 20) + 5 * (1 << 20), said
+    client = Intake(queue)
+    _, fd = client.open()
+    os.close(fd)
+    assert client.commit(0, recipients=[f"u@{DOMAIN}"] * 50000)[0] == 0
+
+
+def files_at_hand(node):
+    """The message files that qmail-smtpd has open."""
+    found = []
+    for pid in node.processes():
+        fds = Path(f"/proc/{pid}/fd")
+        try:
+            if Path(f"/proc/{pid}/comm").read_text() == "qmail-smtpd\n":
+                found += [link for link in map(os.readlink, fds.iterdir())
+                          if "/mess/" in link]
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def restart_queue(node):
+    """Kills the one qmail-send; waits until the next one takes mail."""
+    before = node.queue("queue1")["pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: node.queue("queue1")["state"] == "up" and
+               node.queue("queue1")["pid"] != before, "it runs again")
+
+
+@pytest.mark.parametrize("when", ["idle", "held"])
+def test_a_next_file_of_a_queue_that_died_is_not_used(make_node, when):
+    """
+    With each answer a listener gets the file of its next message.  It is no
+    use any more when the queue's process has ended, whether the file waits
+    in the pool (idle) or a transaction has it already (held).
+    """
+    node = make_node("--queues", "1")
+    with node.smtp() as smtp:
+        smtp.ehlo()
+
+        def send(between=lambda: None):
+            assert smtp.mail("s@example.net")[0] == 250
+            assert smtp.rcpt(f"alice@{node.domain}")[0] == 250
+            between()
+            return smtp.data(b"Subject: x\r\n\r\nx\r\n")[0]
+
+        assert send() == 250
+        at_hand = files_at_hand(node)
+        assert len(at_hand) == 1
+        if when == "idle":
+            restart_queue(node)
+            assert send() == 250
+        else:
+            assert send(lambda: restart_queue(node)) == 250
+        # The dead one's file is let go; there is a new one.
+        assert len(files_at_hand(node)) == 1
+        assert not any(file.endswith("(deleted)")
+                       for file in files_at_hand(node))
+        assert send() == 250
+    node.wait_messages("alice", 3)
