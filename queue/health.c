@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +18,7 @@
 #include "base/packet.h"
 #include "queue/dir.h"
 
-enum { HEALTH_VERSION = 1, READ_TRIES = 1000 };
+enum { HEALTH_VERSION = 1, READ_TRIES = 100 };
 
 static const char page_magic[8] = "mqhealth";
 
@@ -31,61 +32,102 @@ struct health_page {
 	struct health health;
 };
 
+/* The writer's has the page mapped, a reader's the file open. */
 struct health_map {
 	struct health_page *page;
+	int fd;
 };
 
 static struct health_map *
-map_page(int fd, int protection, struct error *err, const char *path)
+new_map(struct health_page *page, int fd)
 {
-	struct health_map *map;
-	void *page = mmap(
-	    NULL, sizeof(struct health_page), protection, MAP_SHARED, fd, 0);
+	struct health_map *map = xmalloc(sizeof(*map));
 
-	if (page == MAP_FAILED) {
-		error_sys(err, "cannot map '%s'", path);
-		return NULL;
-	}
-	map = xmalloc(sizeof(*map));
-	map->page = page;
+	*map = (struct health_map){ .page = page, .fd = fd };
 	return map;
+}
+
+/*
+ * Copies the page; a whole one unless the writer died in the middle: then its
+ * age tells.  The file is read and not mapped, since it may be cut short at any
+ * time, and that must not end who looks.  -1 when it is short.
+ */
+static int
+copy_page(int fd, struct health_page *page_out)
+{
+	const off_t at = offsetof(struct health_page, sequence);
+	int tries;
+
+	for (tries = 0; tries < READ_TRIES; tries++) {
+		unsigned before, after;
+
+		if (pread(fd, &before, sizeof(before), at) != sizeof(before) ||
+		    pread(fd, page_out, sizeof(*page_out), 0) !=
+			sizeof(*page_out) ||
+		    pread(fd, &after, sizeof(after), at) != sizeof(after))
+			return -1;
+		if (before % 2 == 0 && before == after)
+			break;
+	}
+	return 0;
+}
+
+/* May a bool be read there? */
+static bool
+is_bool(const bool *at)
+{
+	unsigned char byte;
+
+	memcpy(&byte, at, 1);
+	return byte <= 1;
+}
+
+/* The process that wrote it may be broken, or another one. */
+static bool
+is_sound(const struct health *health)
+{
+	return (unsigned)health->state <= HEALTH_STOPPING &&
+	    is_bool(&health->is_held_local) &&
+	    is_bool(&health->is_held_remote) && health->pid >= 0 &&
+	    health->started_at >= 0;
+}
+
+static int
+check_page(const struct health_page *page, const char *path, struct error *err)
+{
+	if (memcmp(page->magic, page_magic, sizeof(page_magic)) != 0 ||
+	    page->version != HEALTH_VERSION ||
+	    page->size != sizeof(struct health_page))
+		return error_set(err,
+		    "'%s' was made by another version; restart the queue",
+		    path);
+	if (!is_sound(&page->health))
+		return error_set(err,
+		    "'%s' is damaged; it is made anew when the queue starts",
+		    path);
+	return 0;
 }
 
 struct health_map *
 health_map_open(const char *queue_dir, struct error *err)
 {
 	char *path = queue_lock_path(queue_dir, "health");
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct health_map *map = NULL;
-	struct stat st;
+	struct health_page page;
 
 	if (fd == -1) {
 		error_sys(err, "cannot open '%s'", path);
-		goto out;
-	}
-	if (fstat(fd, &st) == -1 ||
-	    (size_t)st.st_size < sizeof(struct health_page)) {
+	} else if (copy_page(fd, &page) == -1) {
 		error_set(err,
-		    "'%s' is damaged; it is made anew when the "
-		    "queue starts",
+		    "'%s' is damaged; it is made anew when the queue starts",
 		    path);
 		errno = EINVAL;
-		goto out;
-	}
-	map = map_page(fd, PROT_READ, err, path);
-	if (map != NULL &&
-	    (memcmp(map->page->magic, page_magic, sizeof(page_magic)) != 0 ||
-		map->page->version != HEALTH_VERSION ||
-		map->page->size != sizeof(struct health_page))) {
-		error_set(err,
-		    "'%s' was made by another version; restart the "
-		    "queue",
-		    path);
-		health_map_close(&map);
+	} else if (check_page(&page, path, err) == -1)
 		errno = EINVAL;
-	}
-out:
-	if (fd != -1) {
+	else
+		map = new_map(NULL, fd);
+	if (fd != -1 && map == NULL) {
 		int saved_errno = errno;
 
 		close(fd);
@@ -110,18 +152,13 @@ allocate_page(int fd)
 	return ftruncate(fd, sizeof(empty));
 }
 
-/* Memory instead of the file: mail goes on, and nobody hears how. */
-static struct health_map *
-map_unpublished(void)
+static struct health_page *
+map_page(int fd, int flags)
 {
-	struct health_map *map = xmalloc(sizeof(*map));
 	void *page = mmap(NULL, sizeof(struct health_page),
-	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	    PROT_READ | PROT_WRITE, flags, fd, 0);
 
-	if (page == MAP_FAILED)
-		fatal(111, "out of memory");
-	map->page = page;
-	return map;
+	return page == MAP_FAILED ? NULL : page;
 }
 
 struct health_map *
@@ -129,27 +166,29 @@ health_map_create(const char *queue_dir, struct error *err)
 {
 	char *path = queue_lock_path(queue_dir, "health");
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	struct health_map *map = NULL;
+	struct health_page *page = NULL;
 
 	if (fd != -1 && allocate_page(fd) == 0)
-		map = map_page(fd, PROT_READ | PROT_WRITE, err, path);
+		page = map_page(fd, MAP_SHARED);
 	else if (errno == ENOSPC || errno == EDQUOT) {
 		log_line("warning: cannot make '%s': %m; the queue's health is "
 			 "not shown until it is restarted",
 		    path);
-		map = map_unpublished();
-	} else
+		/* Memory instead: mail goes on, and nobody hears how. */
+		page = map_page(-1, MAP_PRIVATE | MAP_ANONYMOUS);
+	}
+	if (page == NULL)
 		error_sys(err, "cannot make '%s'", path);
-	if (map != NULL) {
-		map->page->version = HEALTH_VERSION;
-		map->page->size = sizeof(struct health_page);
-		atomic_store(&map->page->sequence, 0);
-		memcpy(map->page->magic, page_magic, sizeof(page_magic));
+	else {
+		page->version = HEALTH_VERSION;
+		page->size = sizeof(struct health_page);
+		atomic_store(&page->sequence, 0);
+		memcpy(page->magic, page_magic, sizeof(page_magic));
 	}
 	if (fd != -1)
 		close(fd);
 	free(path);
-	return map;
+	return page == NULL ? NULL : new_map(page, -1);
 }
 
 void
@@ -159,7 +198,10 @@ health_map_close(struct health_map **map_in)
 
 	if (map == NULL)
 		return;
-	munmap(map->page, sizeof(struct health_page));
+	if (map->page != NULL)
+		munmap(map->page, sizeof(struct health_page));
+	if (map->fd != -1)
+		close(map->fd);
 	free(map);
 	*map_in = NULL;
 }
@@ -176,23 +218,33 @@ health_map_publish(struct health_map *map, const struct health *health)
 	atomic_fetch_add(&page->sequence, 1);
 }
 
+/* From now; the clock is monotonic: a later time is of another boot. */
+static int64_t
+age_of(const struct health_page *page)
+{
+	int64_t written_at, now = clock_ms();
+
+	memcpy(&written_at,
+	    (const char *)page + offsetof(struct health_page, written_at),
+	    sizeof(written_at));
+	return written_at < 0 || written_at > now ? INT64_MAX
+						  : now - written_at;
+}
+
 void
 health_map_read(const struct health_map *map, struct health *health_out,
     int64_t *age_ms_out)
 {
-	struct health_page *page = map->page;
-	int tries;
+	struct health_page page;
 
-	for (tries = 0; tries < READ_TRIES; tries++) {
-		unsigned before = atomic_load(&page->sequence);
-
-		*health_out = page->health;
-		*age_ms_out = clock_ms() - atomic_load(&page->written_at);
-		atomic_thread_fence(memory_order_acquire);
-		if (before % 2 == 0 && atomic_load(&page->sequence) == before)
-			break;
+	if (copy_page(map->fd, &page) == 0 &&
+	    check_page(&page, "", NULL) == 0) {
+		*health_out = page.health;
+		*age_ms_out = age_of(&page);
+	} else {
+		*health_out = (struct health){ .state = HEALTH_DOWN };
+		*age_ms_out = INT64_MAX;
 	}
-	/* After so many tries the writer died inside: its age tells. */
 }
 
 int

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a queue says of itself, in a small shared file, lock/health, which its
- * qmail-send writes and anybody may map.
+ * qmail-send writes and anybody may read.
  *
  * Only qmail-send writes; a reader's copy is whole (a sequence counter tells
- * it to read again when it was disturbed).
+ * it to read again when it was disturbed) and in range, whatever is in the
+ * file.
  */
 #ifndef QUEUE_HEALTH_H
 #define QUEUE_HEALTH_H
@@ -52,7 +53,7 @@ int health_read(
     const char *queue_dir, struct health *health_out, struct error *err);
 
 /*
- * The same for who looks often: the file stays mapped.  NULL, with the reason,
+ * The same for who looks often: the file stays open.  NULL, with the reason,
  * when there is none (the queue has never run) or it cannot be used.
  */
 struct health_map;
@@ -60,7 +61,9 @@ struct health_map *health_map_open(const char *queue_dir, struct error *err);
 void health_map_close(struct health_map **map);
 /*
  * Copies what is there now and says how old it is, since qmail-send writes at
- * least once a second while it lives.
+ * least once a second while it lives.  A file that has been damaged since, or
+ * cut short, is HEALTH_DOWN and of endless age (INT64_MAX), and so is the age
+ * of one that another boot has left.
  */
 void health_map_read(const struct health_map *map, struct health *health_out,
     int64_t *age_ms_out);

@@ -58,6 +58,12 @@ int sink_program_open(struct sink *sink, const char *program);
 int sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
     char *custom_out, size_t size);
 void sink_program_abort(struct sink *sink);
+/*
+ * What an exit code and the text on ERROR_FD mean: enum qq.  custom_out gets
+ * the text's first line, without its letter, when the code is 88.
+ */
+int sink_program_verdict(
+    int code, const char *text, char *custom_out, size_t size);
 
 /* An idle connection to a queue, and the next message's file or -1. */
 struct sink_idle {

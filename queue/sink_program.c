@@ -158,6 +158,19 @@ write_envelope(struct sink *sink, const struct sink_envelope *envelope)
 }
 
 int
+sink_program_verdict(int code, const char *text, char *custom_out, size_t size)
+{
+	if (code != QQ_CUSTOM)
+		return code;
+	/* "Dtext" is permanent, "Ztext" temporary; else it is a bug of it. */
+	if (text[0] != 'D' && text[0] != 'Z')
+		return QQ_BUG;
+	snprintf(
+	    custom_out, size, "%.*s", (int)strcspn(text + 1, "\r\n"), text + 1);
+	return text[0] == 'D' ? QQ_REJECTED : QQ_CUSTOM;
+}
+
+int
 sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
     char *custom_out, size_t size)
 {
@@ -182,14 +195,7 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 		    "before it had read the message and its envelope");
 		return QQ_WRITE_ERROR;
 	}
-	if (code != QQ_CUSTOM)
-		return code;
-	/* "Dtext" is permanent, "Ztext" temporary; else it is a bug of it. */
-	if (text[0] != 'D' && text[0] != 'Z')
-		return QQ_BUG;
-	snprintf(
-	    custom_out, size, "%.*s", (int)strcspn(text + 1, "\r\n"), text + 1);
-	return text[0] == 'D' ? QQ_REJECTED : QQ_CUSTOM;
+	return sink_program_verdict(code, text, custom_out, size);
 }
 
 void

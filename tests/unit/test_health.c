@@ -90,6 +90,83 @@ damaged_files(void **state)
 	queue_dir_close(&dir);
 }
 
+/* What is wrong in a file that was open while it was right. */
+static void
+damaged_while_open(void **state)
+{
+	static const struct {
+		const char *name;
+		off_t at; /* in the file: the page's head has 32 bytes */
+		char data[9];
+		size_t length; /* of data; 0: the file ends there */
+	} rows[] = {
+		{ "no state", 32, "\4\0\0\0", 4 },
+		{ "a negative state", 32, "\377\377\377\377", 4 },
+		{ "a negative pid", 36, "\0\0\0\200", 4 },
+		{ "a negative time", 40, "\0\0\0\0\0\0\0\200", 8 },
+		{ "held, perhaps", 48, "\2", 1 },
+		{ "held remote, perhaps", 49, "\377", 1 },
+		{ "another version", 8, "\2", 1 },
+		{ "another size", 12, "\1", 1 },
+		{ "written later than now", 24, "\0\0\0\0\0\0\0\177", 8 },
+		{ "written before the boot", 24, "\0\0\0\0\0\0\0\200", 8 },
+		{ "cut short", 100, "", 0 },
+		{ "cut off", 0, "", 0 },
+	};
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health good = { .state = HEALTH_UP, .pid = 12 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct health_map *writer, *reader;
+		struct health got;
+		int64_t age_ms;
+		int fd;
+
+		writer = health_map_create(dir->path, NULL);
+		assert_non_null(writer);
+		health_map_publish(writer, &good);
+		reader = health_map_open(dir->path, NULL);
+		assert_non_null(reader);
+		fd = open(folder_path("q/lock/health"), O_RDWR | O_CLOEXEC);
+		assert_int_not_equal(fd, -1);
+		if (rows[i].length == 0)
+			assert_int_equal(ftruncate(fd, rows[i].at), 0);
+		else
+			assert_int_equal(pwrite(fd, rows[i].data,
+					     rows[i].length, rows[i].at),
+			    rows[i].length);
+		health_map_read(reader, &got, &age_ms);
+		if (age_ms != INT64_MAX)
+			fail_msg(
+			    "%s: age %lld", rows[i].name, (long long)age_ms);
+		if (got.state != HEALTH_DOWN && rows[i].at != 24)
+			fail_msg("%s: state %d", rows[i].name, got.state);
+		close(fd);
+		health_map_close(&reader);
+		health_map_close(&writer);
+	}
+	queue_dir_close(&dir);
+}
+
+/* Whoever owns the queue cannot make others wait. */
+static void
+no_file(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health got;
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(mkfifo(folder_path("q/lock/health"), 0644), 0);
+	assert_int_equal(health_read(dir->path, &got, &err), -1);
+	assert_non_null(strstr(err.text, "damaged"));
+	assert_int_equal(unlink(folder_path("q/lock/health")), 0);
+	assert_int_equal(mkdir(folder_path("q/lock/health"), 0755), 0);
+	assert_int_equal(health_read(dir->path, &got, &err), -1);
+	queue_dir_close(&dir);
+}
+
 static void
 write_on(struct health_map *writer)
 {
@@ -148,6 +225,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(publish_and_read),
 		TEST(damaged_files),
+		TEST(damaged_while_open),
+		TEST(no_file),
 		TEST(copies_are_whole),
 		cmocka_unit_test(names),
 	};
