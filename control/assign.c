@@ -136,9 +136,10 @@ assign_release(struct assign_entry *entry)
 	*entry = (struct assign_entry){ .storage = BUF_INIT };
 }
 
-/* One run over the text of users/assign. */
+/* One run over the text of users/assign, to compile it or to visit it. */
 struct compiler {
 	struct cdbmap_writer *writer;
+	const struct assign_visitor *visitor; /* or NULL */
 	char wildchars[WILDCHARS_SIZE];
 	size_t wildchar_count;
 	unsigned line;
@@ -159,6 +160,8 @@ bad_line(struct compiler *compiler, struct error *err, const char *format, ...)
 	vsnprintf(reason, sizeof(reason), format, args);
 	va_end(args);
 	compiler->is_text_bad = true;
+	if (compiler->visitor != NULL)
+		return error_set(err, "%s", reason);
 	return error_set(err, "users/assign:%u: %s", compiler->line, reason);
 }
 
@@ -210,6 +213,32 @@ split_value(struct compiler *compiler, struct buf *value, struct error *err)
 	return 0;
 }
 
+/* Key and value are as compile_line() makes them. */
+static void
+visit_line(const struct compiler *compiler, bool is_wildcard,
+    const struct buf *key, const struct buf *value)
+{
+	const char *fields[VALUE_FIELDS];
+	const char *at = value->data;
+	uint64_t uid = 0, gid = 0;
+
+	for (unsigned i = 0; i < VALUE_FIELDS; i++) {
+		fields[i] = at;
+		at += strlen(at) + 1;
+	}
+	scan_u64(fields[1], UINT32_MAX - 1, &uid);
+	scan_u64(fields[2], UINT32_MAX - 1, &gid);
+	compiler->visitor->line(&(struct assign_line){ .number = compiler->line,
+				    .is_wildcard = is_wildcard,
+				    .address = key->data + 1,
+				    .user = fields[0],
+				    .uid = (uid_t)uid,
+				    .gid = (gid_t)gid,
+				    .home = fields[3],
+				    .dash = fields[4] },
+	    compiler->visitor->context);
+}
+
 static int
 compile_line(struct compiler *compiler, const char *line, size_t length,
     struct buf *key, struct buf *value, struct error *err)
@@ -243,8 +272,32 @@ compile_line(struct compiler *compiler, const char *line, size_t length,
 	buf_add(value, colon + 1, length - name_length - 2);
 	if (split_value(compiler, value, err) == -1)
 		return -1;
+	if (compiler->visitor != NULL) {
+		visit_line(compiler, line[0] == '+', key, value);
+		return 0;
+	}
 	return cdbmap_writer_add(compiler->writer, key->data, key->length,
 	    value->data, value->length, err);
+}
+
+/* What follows a bad line: nothing, or for a visitor the next one. */
+static int
+pass_fault(const struct compiler *compiler, const struct error *err)
+{
+	if (compiler->visitor == NULL)
+		return -1;
+	compiler->visitor->fault(
+	    compiler->line, err->text, compiler->visitor->context);
+	return 0;
+}
+
+static int
+end_text(struct compiler *compiler, struct error *err)
+{
+	if (compiler->visitor != NULL)
+		return 0;
+	return cdbmap_writer_add(compiler->writer, "", 0, compiler->wildchars,
+	    compiler->wildchar_count, err);
 }
 
 static int
@@ -261,23 +314,41 @@ compile_text(
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 
 		if (*at == '.' && (newline != NULL ? newline : end) - at == 1) {
-			result = cdbmap_writer_add(compiler->writer, "", 0,
-			    compiler->wildchars, compiler->wildchar_count, err);
+			result = end_text(compiler, err);
 			break;
 		}
 		if (newline == NULL) {
 			bad_line(compiler, err,
 			    "the text ends without a line of a single dot; it "
 			    "may be cut short, else add that line");
+			result = pass_fault(compiler, err);
 			break;
 		}
 		if (compile_line(compiler, at, (size_t)(newline - at), &key,
-			&value, err) == -1)
+			&value, err) == -1 &&
+		    pass_fault(compiler, err) == -1)
 			break;
 		at = newline + 1;
 	}
 	buf_release(&key);
 	buf_release(&value);
+	return result;
+}
+
+int
+assign_walk(const char *text_path, const struct assign_visitor *visitor,
+    struct error *err)
+{
+	struct compiler compiler = { .visitor = visitor };
+	struct error reason;
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	result = file_read(text_path, TEXT_MAX_BYTES, &text, err);
+	if (result == 1)
+		compile_text(&compiler, &text, &reason);
+	buf_release(&text);
 	return result;
 }
 

@@ -6,6 +6,7 @@
 #ifndef CONTROL_ASSIGN_H
 #define CONTROL_ASSIGN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -32,6 +33,31 @@ struct assign_entry {
 int assign_find(const struct cdbmap *map, const char *local,
     struct assign_entry *entry_out, struct error *err);
 void assign_release(struct assign_entry *entry);
+
+/* A line of the text; texts are valid during the visit. */
+struct assign_line {
+	unsigned number;
+	bool is_wildcard;    /* "+": the address begins so */
+	const char *address; /* lower case */
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+	const char *home;
+	const char *dash;
+};
+
+struct assign_visitor {
+	void (*line)(const struct assign_line *line, void *context);
+	void (*fault)(unsigned number, const char *reason, void *context);
+	void *context;
+};
+
+/*
+ * Goes through the text, also behind bad lines, for who checks it.  1; 0 when
+ * there is no such file; -1 with the reason when it cannot be read.
+ */
+int assign_walk(const char *text_path, const struct assign_visitor *visitor,
+    struct error *err);
 
 /*
  * Compiles the text to the cdb.  0, or -1 with errno and the reason, and the

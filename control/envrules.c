@@ -130,31 +130,64 @@ parse_line(struct envrules *rules, char *line, struct error *err)
 	return 0;
 }
 
+/* Bytes from at to stop, where a '\0' may be put: blank, comment or rule. */
 static int
-parse_text(struct envrules *rules, struct buf *text, unsigned *line_out,
+parse_bytes(struct envrules *rules, char *at, char *stop, struct error *err)
+{
+	if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
+		return error_set(err,
+		    "a NUL byte; this is not a text "
+		    "file");
+	if (stop - at > LINE_MAX_BYTES)
+		return error_set(err,
+		    "a line of %zu bytes; the most "
+		    "is %d",
+		    (size_t)(stop - at), LINE_MAX_BYTES);
+	while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
+		stop--;
+	*stop = '\0';
+	if (*at == '\0' || *at == '#')
+		return 0;
+	return parse_line(rules, at, err);
+}
+
+/* Tells the visitor of the rules from number first on. */
+static void
+tell(const struct envrules *rules, size_t first, unsigned line,
+    const struct envrules_visitor *visitor)
+{
+	for (; first < rules->count; first++) {
+		const struct rule *rule = &rules->rules[first];
+		struct vars vars = VARS_INIT;
+
+		for (size_t i = 0; i < rule->count; i++)
+			vars_set(&vars, rule->assignments[i].name,
+			    rule->assignments[i].value);
+		visitor->rule(line, rule->pattern, &vars, visitor->context);
+		vars_release(&vars);
+	}
+}
+
+/* visitor NULL: the first bad line ends it. */
+static int
+parse_text(struct envrules *rules, struct buf *text,
+    const struct envrules_visitor *visitor, unsigned *line_out,
     struct error *err)
 {
 	char *at = text->data, *end = text->data + text->length;
 
 	for (*line_out = 1; at < end; ++*line_out) {
 		char *newline = memchr(at, '\n', (size_t)(end - at));
-		char *stop = newline != NULL ? newline : end;
+		size_t count = rules->count;
+		int result = parse_bytes(
+		    rules, at, newline != NULL ? newline : end, err);
 
-		if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
-			return error_set(err,
-			    "a NUL byte; this is not a text "
-			    "file");
-		if (stop - at > LINE_MAX_BYTES)
-			return error_set(err,
-			    "a line of %zu bytes; the most "
-			    "is %d",
-			    (size_t)(stop - at), LINE_MAX_BYTES);
-		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
-			stop--;
-		*stop = '\0';
-		if (*at != '\0' && *at != '#' &&
-		    parse_line(rules, at, err) == -1)
+		if (result == -1 && visitor == NULL)
 			return -1;
+		if (result == -1)
+			visitor->fault(*line_out, err->text, visitor->context);
+		else if (visitor != NULL)
+			tell(rules, count, *line_out, visitor);
 		at = newline != NULL ? newline + 1 : end;
 	}
 	return 0;
@@ -172,13 +205,32 @@ envrules_load(const char *path, struct envrules **rules_out, struct error *err)
 	result = file_read(path, FILE_MAX_BYTES, &text, err);
 	if (result == 1) {
 		rules = xcalloc(1, sizeof(*rules));
-		if (parse_text(rules, &text, &line, err) == -1) {
+		if (parse_text(rules, &text, NULL, &line, err) == -1) {
 			result = error_context(err, "%s:%u", path, line);
 			envrules_free(&rules);
 		}
 	}
 	buf_release(&text);
 	*rules_out = rules;
+	return result;
+}
+
+int
+envrules_walk(
+    const char *path, const struct envrules_visitor *visitor, struct error *err)
+{
+	struct envrules *rules = xcalloc(1, sizeof(*rules));
+	struct buf text;
+	struct error reason;
+	unsigned line;
+	int result;
+
+	buf_init(&text);
+	result = file_read(path, FILE_MAX_BYTES, &text, err);
+	if (result == 1)
+		parse_text(rules, &text, visitor, &line, &reason);
+	buf_release(&text);
+	envrules_free(&rules);
 	return result;
 }
 

@@ -20,6 +20,21 @@ int envrules_load(
     const char *path, struct envrules **rules_out, struct error *err);
 void envrules_free(struct envrules **rules);
 
+/* What a walk tells; texts are valid until it returns. */
+struct envrules_visitor {
+	void (*rule)(unsigned line, const char *pattern,
+	    const struct vars *assignments, void *context);
+	void (*fault)(unsigned line, const char *reason, void *context);
+	void *context;
+};
+
+/*
+ * Goes through a file's lines, also behind bad ones, for who checks it.  1; 0
+ * when there is no such file; -1 with the reason when it cannot be read.
+ */
+int envrules_walk(const char *path, const struct envrules_visitor *visitor,
+    struct error *err);
+
 /*
  * Applies every line whose pattern (wildmat, case folded) matches subject: the
  * whole address, or the domain for domainqueue; the null sender is "".  Later
