@@ -1,30 +1,123 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What svctool check looks at.  Each finding is one line: how bad, file (and
- * line), what is wrong, and what to do.
+ * What svctool check looks at, and how it keeps what it finds.
+ *
+ * A finding names a file (and line), what is wrong, and the remedy.  Whoever
+ * finds something calls check_find() and then check_remedy(), which belongs to
+ * the finding before it.
  */
 #ifndef SVCTOOL_CHECK_H
 #define SVCTOOL_CHECK_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "control/settings.h"
+#include "svctool/make.h"
 #include "svctool/node.h"
+
+enum check_level { CHECK_ERROR, CHECK_WARNING };
+
+struct check_finding {
+	enum check_level level;
+	char *file;
+	unsigned line; /* 0: the file as a whole */
+	char *text;
+	char *remedy;
+};
 
 struct check {
 	const struct node *node;
 	unsigned errors;
 	unsigned warnings; /* do not make the check fail */
+	struct check_finding *findings;
+	size_t count, room;
+	struct arg_list used_queues; /* folders that new mail may go to */
+	bool is_dropped;             /* the last finding was known already */
+	/*
+	 * The control files' values, since check_settings(); in the place of
+	 * a bad one there is the default.
+	 */
+	struct settings *settings;
+	bool has_bad_count; /* it is not known which queues are counted */
 };
 
-enum check_level { CHECK_ERROR, CHECK_WARNING };
+/* Frees what was gathered; the node is the caller's. */
+void check_release(struct check *check);
 
-/* Prints and counts one finding. */
-void check_find(struct check *check, enum check_level level, const char *format,
-    ...) __attribute__((format(printf, 3, 4)));
+/*
+ * Keeps and counts one finding.  Control characters in its texts become '?'.
+ * The same text at the same place is kept once.
+ */
+void check_find(struct check *check, enum check_level level, const char *file,
+    unsigned line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+void check_remedy(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-void check_settings(struct check *check); /* values and unknown files */
-void check_owners(struct check *check);   /* permissions and owners */
-void check_queues(struct check *check);   /* folders, the inode rule */
-void check_services(struct check *check); /* run files, ports */
-void check_compiled(struct check *check); /* cdb files older than sources */
-void check_tls(struct check *check);      /* the certificate */
+/*
+ * A finding from the reason of another function.  "FILE:LINE: text" or "FILE:
+ * text" is taken apart, else the file is the first that the text quotes.
+ * remedy NULL: what the reason says behind its last "; ".
+ */
+void check_reason(struct check *check, enum check_level level,
+    const char *reason, const char *remedy);
+
+/* Of many findings of one kind the first are kept, and how many there were. */
+struct check_crowd {
+	unsigned long count;
+};
+
+enum { CHECK_CROWD_MAX = 20 };
+
+/* Counts one more; true when it is to be kept. */
+bool check_crowd_has_room(struct check_crowd *crowd);
+/* Says at file how many were not kept, if any. */
+void check_crowd_end(struct check *check, const struct check_crowd *crowd,
+    const char *file, const char *remedy);
+
+/* People's lines; the same with a sum at the end; one JSON array. */
+void check_print_findings(const struct check *check);
+void check_print_text(const struct check *check);
+void check_print_json(const struct check *check);
+
+/*
+ * Looks at one path: it must be there, belong to the owner, and have none of
+ * the forbidden bits of mode.
+ */
+void check_path(struct check *check, const char *path, enum make_owner owner,
+    mode_t forbidden);
+/* Whose it should be.  False, after a finding at path, if it is not known. */
+bool check_owner_uid(struct check *check, const char *path,
+    enum make_owner owner, uid_t *uid_out);
+
+/*
+ * Takes what settings read out of the environment: that of a service is what
+ * its variables/ and global_vars/ say, not what the operator's shell has.
+ */
+void check_forget_environment(void);
+
+/*
+ * Waits a few seconds until nobody changes what a lock file guards
+ * (adminsrv/lock.h), and keeps others from it until check_unlock().  A file
+ * that is missing is not made: nobody ever changed anything.  False when the
+ * lock was not to be had: then a change is under way, and what is seen may be
+ * half of it.  *lock_out is for check_unlock() in any case.
+ */
+bool check_lock(const char *path, int *lock_out);
+void check_unlock(int lock);
+
+/* The parts, in this order. */
+void check_settings(struct check *check);    /* values and unknown files */
+void check_variables(struct check *check);   /* of services, and global_vars */
+void check_owners(struct check *check);      /* permissions and owners */
+void check_queues(struct check *check);      /* folders, the inode rule */
+void check_services(struct check *check);    /* run files, ports */
+void check_compiled(struct check *check);    /* cdb files and their sources */
+void check_rules(struct check *check);       /* envrules and access rules */
+void check_collections(struct check *check); /* are all queues there, used? */
+void check_domains(struct check *check);     /* virtual domains and users */
+void check_tls(struct check *check);         /* the certificate */
 
 #endif

@@ -11,43 +11,56 @@
 #include "svctool/check.h"
 #include "svctool/make.h"
 
-/* Checks one path that must exist. */
-static void
+bool
+check_owner_uid(struct check *check, const char *path, enum make_owner owner,
+    uid_t *uid_out)
+{
+	struct identity identity;
+	struct error err;
+
+	*uid_out = geteuid(); /* root's, or all of it ours */
+	if (owner == MAKE_OURS)
+		return true;
+	if (identity_find((enum identity_role)owner, &identity, &err) == 1) {
+		*uid_out = identity.uid;
+		return true;
+	}
+	check_find(check, CHECK_ERROR, path, 0,
+	    "it cannot be told whose it should be: %s", err.text);
+	check_remedy(check, "svctool init --create-users");
+	return false;
+}
+
+void
 check_path(struct check *check, const char *path, enum make_owner owner,
     mode_t forbidden)
 {
-	struct identity identity = { .name = "root", .uid = 0 };
 	struct stat st;
-	struct error err;
+	uid_t uid;
 
 	if (lstat(path, &st) == -1) {
-		check_find(check, CHECK_ERROR,
-		    "%s: %s: 'svctool init' makes "
-		    "it",
-		    path, strerror(errno));
+		check_find(check, CHECK_ERROR, path, 0, "%s", strerror(errno));
+		check_remedy(check, "'svctool init' makes it");
 		return;
 	}
-	if ((st.st_mode & forbidden) != 0)
-		check_find(check, CHECK_ERROR,
-		    "%s: its mode is %03o, which lets others %s it: chmod "
-		    "%03o '%s'",
-		    path, st.st_mode & 07777,
-		    (st.st_mode & forbidden & 0222) != 0 ? "change" : "read",
+	if ((st.st_mode & forbidden) != 0) {
+		check_find(check, CHECK_ERROR, path, 0,
+		    "its mode is %03o, which lets others %s it",
+		    st.st_mode & 07777,
+		    (st.st_mode & forbidden & 0222) != 0 ? "change" : "read");
+		check_remedy(check, "chmod %03o '%s'",
 		    st.st_mode & 07777 & ~forbidden, path);
-	if (geteuid() != 0 && owner == MAKE_OURS)
-		identity.uid = geteuid();
-	else if (owner != MAKE_OURS &&
-	    identity_find((enum identity_role)owner, &identity, &err) != 1) {
-		check_find(check, CHECK_ERROR, "%s: %s", path, err.text);
-		return;
 	}
-	if (st.st_uid != identity.uid)
-		check_find(check, CHECK_ERROR,
-		    "%s: it belongs to uid %lu, and should to uid %lu (%s): "
-		    "chown %lu '%s'",
-		    path, (unsigned long)st.st_uid, (unsigned long)identity.uid,
-		    geteuid() == 0 ? identity.name : "you",
-		    (unsigned long)identity.uid, path);
+	if (check_owner_uid(check, path, owner, &uid) && st.st_uid != uid) {
+		check_find(check, CHECK_ERROR, path, 0,
+		    "it belongs to uid %lu, and should to uid %lu (%s)",
+		    (unsigned long)st.st_uid, (unsigned long)uid,
+		    geteuid() != 0 ? "you"
+			: owner == MAKE_OURS
+			? "root"
+			: identity_name((enum identity_role)owner));
+		check_remedy(check, "chown %lu '%s'", (unsigned long)uid, path);
+	}
 }
 
 /* Below a folder: whatever a service runs or reads as root. */
@@ -59,7 +72,8 @@ check_services_files(struct check *check)
 	struct error err;
 
 	if (node_services(check->node, &services, &err) == -1)
-		check_find(check, CHECK_ERROR, "%s", err.text);
+		check_reason(check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
 	for (size_t i = 0; i < services.count; i++) {
 		const char *name = services.items[i];
 		const char *const parts[] = { "", "/run", "/log", "/log/run",
@@ -80,8 +94,6 @@ void
 check_owners(struct check *check)
 {
 	const struct home *home = check->node->home;
-	struct arg_list queues = { .count = 0 };
-	struct error err;
 	char *key = xasprintf("%s/servercert.pem", home->tls);
 	const struct {
 		const char *path;
@@ -106,13 +118,4 @@ check_owners(struct check *check)
 		    0027);
 	free(key);
 	check_services_files(check);
-	if (node_queues(check->node, &queues, &err) == -1)
-		check_find(check, CHECK_ERROR, "%s", err.text);
-	for (size_t i = 0; i < queues.count; i++) {
-		char *path = xasprintf("%s/%s", home->queue, queues.items[i]);
-
-		check_path(check, path, MAKE_QUEUE, 0022);
-		free(path);
-	}
-	arg_list_release(&queues);
 }

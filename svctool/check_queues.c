@@ -5,58 +5,119 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/scan.h"
-#include "control/settings.h"
-#include "queue/dir.h"
-#include "svctool/check.h"
+#include "svctool/check_queue.h"
 
 enum { SAMPLE = 1000 /* messages of each queue that are looked at */ };
 
-/* One folder of mess/; returns how many messages were looked at. */
-static unsigned
-check_folder(struct check *check, const struct queue_dir *queue, unsigned part,
-    unsigned left)
-{
-	char *path = xasprintf("%s/mess/%u", queue->path, part);
-	DIR *dir = opendir(path);
-	const struct dirent *entry;
-	unsigned count = 0;
+/* One queue's messages. */
+struct messages {
+	struct check *check;
+	const struct queue_dir *queue;
+	uid_t uid;
+	unsigned left; /* of the sample */
+	struct check_crowd crowd;
+};
 
-	if (dir == NULL)
-		check_find(check, CHECK_ERROR,
-		    "%s: cannot be read (%s): run this as root or as the "
-		    "queue's user",
-		    path, strerror(errno));
-	while (dir != NULL && count < left && (entry = readdir(dir)) != NULL) {
-		struct stat st;
-		uint64_t id;
+static void find_wrong(struct messages *messages, const char *path,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void
+find_wrong(struct messages *messages, const char *path, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+
+	if (!check_crowd_has_room(&messages->crowd))
+		return;
+	va_start(arguments, format);
+	if (vasprintf(&text, format, arguments) == -1)
+		abort();
+	va_end(arguments);
+	check_find(messages->check, CHECK_ERROR, path, 0, "%s", text);
+	check_remedy(
+	    messages->check, "svctool queue fix %s", messages->queue->name);
+	free(text);
+}
+
+static void
+check_message(
+    struct messages *messages, const char *path, int fd, unsigned part)
+{
+	const char *name = strrchr(path, '/') + 1;
+	struct stat st;
+	uint64_t id;
+
+	if (!scan_u64(name, UINT64_MAX, &id)) {
+		check_find(messages->check, CHECK_WARNING, path, 0,
+		    "it is no message");
+		check_remedy(messages->check, "move it away");
+		return;
+	}
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return; /* gone meanwhile */
+	if (st.st_ino != id || id % messages->queue->split != part)
+		find_wrong(messages, path,
+		    "its inode is %" PRIu64 " (was the queue copied?)",
+		    (uint64_t)st.st_ino);
+	if (st.st_uid != messages->uid)
+		find_wrong(messages, path,
+		    "it belongs to uid %lu, and should to uid %lu",
+		    (unsigned long)st.st_uid, (unsigned long)messages->uid);
+}
+
+/* One folder of mess/. */
+static void
+check_folder(struct messages *messages, unsigned part)
+{
+	char *folder = xasprintf("%s/mess/%u", messages->queue->path, part);
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+
+	if (dir == NULL) {
+		check_find(messages->check, CHECK_ERROR, folder, 0,
+		    "cannot be read: %s", strerror(errno));
+		check_remedy(
+		    messages->check, "run this as root or as the queue's user");
+	}
+	while (dir != NULL && messages->left > 0 &&
+	    (entry = readdir(dir)) != NULL) {
+		char *path;
 
 		if (entry->d_name[0] == '.')
 			continue;
-		count++;
-		if (!scan_u64(entry->d_name, UINT64_MAX, &id))
-			check_find(check, CHECK_WARNING,
-			    "%s/%s: not a message: move it away", path,
-			    entry->d_name);
-		else if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-		    (st.st_ino != id || id % queue->split != part))
-			check_find(check, CHECK_ERROR,
-			    "%s/%s: its inode is %" PRIu64 " (was the queue "
-			    "copied?): svctool queue fix %s",
-			    path, entry->d_name, (uint64_t)st.st_ino,
-			    queue->name);
+		path = xasprintf("%s/%s", folder, entry->d_name);
+		check_message(messages, path, dirfd(dir), part);
+		messages->left--;
+		free(path);
 	}
 	if (dir != NULL)
 		closedir(dir);
-	free(path);
-	return count;
+	free(folder);
+}
+
+static void
+check_messages(struct check *check, const struct queue_dir *queue)
+{
+	struct messages messages = {
+		.check = check, .queue = queue, .left = SAMPLE
+	};
+	char *remedy = xasprintf("svctool queue fix %s", queue->name);
+
+	if (check_owner_uid(check, queue->path, MAKE_QUEUE, &messages.uid))
+		for (unsigned i = 0; messages.left > 0 && i < queue->split; i++)
+			check_folder(&messages, i);
+	check_crowd_end(check, &messages.crowd, queue->path, remedy);
+	free(remedy);
 }
 
 static void
@@ -65,45 +126,17 @@ check_queue(struct check *check, const char *name)
 	char *path = xasprintf("%s/%s", check->node->home->queue, name);
 	struct error err;
 	struct queue_dir *queue = queue_dir_open(path, &err);
-	unsigned left = SAMPLE;
 
-	if (queue == NULL)
-		check_find(check, CHECK_ERROR, "%s: svctool queue fix %s",
-		    err.text, name);
-	for (unsigned i = 0; queue != NULL && left > 0 && i < queue->split; i++)
-		left -= check_folder(check, queue, i, left);
-	if (queue != NULL)
+	check_queue_modes(check, name);
+	if (queue == NULL) {
+		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
+		check_remedy(check, "svctool queue fix %s", name);
+	} else {
+		check_messages(check, queue);
+		check_queue_orphans(check, queue);
 		queue_dir_close(&queue);
-	free(path);
-}
-
-/* Every queue that the multiplexer counts on is there. */
-static void
-check_collection(struct check *check)
-{
-	const struct home *home = check->node->home;
-	struct error err;
-	struct settings *settings = settings_load(
-	    home->control, "qmail-smtpd", NULL, &err);
-
-	if (settings == NULL)
-		return; /* check_settings says why */
-	for (uint64_t i = 0; i < settings_number(settings, SETTING_queue_count);
-	     i++) {
-		const char *base = settings_text(settings, SETTING_queue_base);
-		uint64_t number = i +
-		    settings_number(settings, SETTING_queue_start);
-		char *path = xasprintf("%s/queue%" PRIu64,
-		    *base != '\0' ? base : home->queue, number);
-
-		if (access(path, F_OK) == -1 && errno == ENOENT)
-			check_find(check, CHECK_ERROR,
-			    "%s/queue_count: it counts the queue '%s', which "
-			    "does not exist: lower it, or svctool queue add",
-			    home->control, path);
-		free(path);
 	}
-	settings_free(&settings);
+	free(path);
 }
 
 void
@@ -113,9 +146,9 @@ check_queues(struct check *check)
 	struct error err;
 
 	if (node_queues(check->node, &queues, &err) == -1)
-		check_find(check, CHECK_ERROR, "%s", err.text);
+		check_reason(check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
 	for (size_t i = 0; i < queues.count; i++)
 		check_queue(check, queues.items[i]);
-	check_collection(check);
 	arg_list_release(&queues);
 }

@@ -14,11 +14,27 @@ check_run(struct check *check, const char *name, const char *part)
 	char *path = xasprintf(
 	    "%s/%s/%s", check->node->home->service, name, part);
 
-	if (access(path, X_OK) == -1)
-		check_find(check, CHECK_ERROR,
-		    "%s: cannot be run: chmod 755 it, or remove the service "
-		    "and make it again with 'svctool init'",
+	if (access(path, X_OK) == -1) {
+		check_find(
+		    check, CHECK_ERROR, path, 0, "the service cannot run it");
+		check_remedy(check,
+		    "chmod 755 '%s', or if it is lost remove the service and "
+		    "make it again with 'svctool init'",
 		    path);
+	}
+	free(path);
+}
+
+static void
+find_same_port(
+    struct check *check, const char *one, const char *other, unsigned port)
+{
+	char *path = xasprintf(
+	    "%s/%s/variables/LISTEN", check->node->home->service, one);
+
+	check_find(check, CHECK_ERROR, path, 0, "port %u is also that of %s",
+	    port, other);
+	check_remedy(check, "change one of them, then svctool restart");
 	free(path);
 }
 
@@ -34,7 +50,8 @@ check_ports(struct check *check, const struct arg_list *services)
 			continue;
 		if (ready_listen_address(
 			check->node, services->items[i], &a, &err) == -1) {
-			check_find(check, CHECK_ERROR, "%s", err.text);
+			check_reason(check, CHECK_ERROR, err.text,
+			    "write ADDRESS:PORT there, for example 0.0.0.0:25");
 			continue;
 		}
 		for (size_t j = 0; j < i; j++)
@@ -45,13 +62,8 @@ check_ports(struct check *check, const struct arg_list *services)
 			    (strcmp(a.ip, b.ip) == 0 ||
 				strcmp(a.ip, "0.0.0.0") == 0 ||
 				strcmp(b.ip, "0.0.0.0") == 0))
-				check_find(check, CHECK_ERROR,
-				    "%s/%s/variables/LISTEN: port %u is also "
-				    "that of %s: change one, then svctool "
-				    "restart",
-				    check->node->home->service,
-				    services->items[i], a.port,
-				    services->items[j]);
+				find_same_port(check, services->items[i],
+				    services->items[j], a.port);
 	}
 }
 
@@ -64,7 +76,8 @@ check_services(struct check *check)
 
 	if (node_services(check->node, &services, &err) == -1 ||
 	    node_queues(check->node, &queues, &err) == -1)
-		check_find(check, CHECK_ERROR, "%s", err.text);
+		check_reason(check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
 	for (size_t i = 0; i < services.count; i++) {
 		check_run(check, services.items[i], "run");
 		check_run(check, services.items[i], "log/run");
@@ -73,11 +86,13 @@ check_services(struct check *check)
 		char *path = xasprintf(
 		    "%s/%s", check->node->home->service, queues.items[i]);
 
-		if (access(path, F_OK) == -1)
-			check_find(check, CHECK_ERROR,
-			    "%s: the queue has no service, so nothing "
-			    "delivers it: svctool queue add %s",
-			    path, queues.items[i]);
+		if (access(path, F_OK) == -1) {
+			check_find(check, CHECK_ERROR, path, 0,
+			    "the queue has no service, so nothing delivers "
+			    "it");
+			check_remedy(
+			    check, "svctool queue add %s", queues.items[i]);
+		}
 		free(path);
 	}
 	check_ports(check, &services);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Are the values of all settings right, and is every control file read? */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "control/settings.h"
 #include "control/showctl.h"
 #include "svctool/check.h"
@@ -27,11 +29,13 @@ report(enum setting_id id, const char *reason, void *context)
 {
 	struct load *load = context;
 
-	(void)id;
+	if (id == SETTING_queue_base || id == SETTING_queue_count ||
+	    id == SETTING_queue_start)
+		load->check->has_bad_count = true;
 	if (is_in(load->said, reason))
 		return;
 	arg_list_add(&load->reasons, reason, strlen(reason));
-	check_find(load->check, CHECK_ERROR, "%s", reason);
+	check_reason(load->check, CHECK_ERROR, reason, NULL);
 }
 
 static void
@@ -43,13 +47,19 @@ check_files(struct check *check)
 
 	if (showctl_find_unknown(folder, &names.items, &names.count, &err) ==
 	    -1)
-		check_find(check, CHECK_ERROR,
-		    "%s: run this as its owner or root", err.text);
-	for (size_t i = 0; i < names.count; i++)
-		check_find(check, CHECK_WARNING,
-		    "%s/%s: no program of this node reads it: is the name "
-		    "spelt right?  mqmail-control(5) has them all",
-		    folder, names.items[i]);
+		check_reason(check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
+	for (size_t i = 0; i < names.count; i++) {
+		char *path = xasprintf("%s/%s", folder, names.items[i]);
+
+		check_find(check, CHECK_WARNING, path, 0,
+		    "no program of this node reads it: is the name spelt "
+		    "right?");
+		check_remedy(check,
+		    "rename it to a name of mqmail-control(5), or rm '%s'",
+		    path);
+		free(path);
+	}
 	arg_list_release(&names);
 }
 
@@ -62,10 +72,10 @@ check_settings(struct check *check)
 	struct settings *settings;
 	struct error err;
 
-	settings = settings_load_all(control, NULL, report, &general);
-	settings_free(&settings);
+	check->settings = settings_load_all(control, NULL, report, &general);
 	if (node_queues(check->node, &queues, &err) == -1)
-		check_find(check, CHECK_ERROR, "%s", err.text);
+		check_reason(check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
 	for (size_t i = 0; i < queues.count; i++) {
 		struct load load = { .check = check, .said = &general.reasons };
 

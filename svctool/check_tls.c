@@ -23,6 +23,14 @@ is_valid_in(const char *path, unsigned days)
 	return is_valid;
 }
 
+static void
+find(struct check *check, enum check_level level, const char *path,
+    const char *text, const char *remedy)
+{
+	check_find(check, level, path, 0, "%s", text);
+	check_remedy(check, "%s", remedy);
+}
+
 void
 check_tls(struct check *check)
 {
@@ -31,25 +39,20 @@ check_tls(struct check *check)
 	struct error err;
 
 	if (access(path, F_OK) == -1)
-		check_find(check, CHECK_WARNING,
-		    "%s: there is none, so STARTTLS is not offered: put "
-		    "certificate chain and key there, or run 'svctool init' "
-		    "for a self-signed one",
-		    path);
+		find(check, CHECK_WARNING, path,
+		    "there is none, so STARTTLS is not offered",
+		    "put certificate chain and key there, or run 'svctool "
+		    "init' for a self-signed one");
 	else if ((context = tls_context_new(path, NULL, NULL, &err)) == NULL)
-		check_find(check, CHECK_ERROR,
-		    "%s: put a PEM file with certificate chain and key there",
-		    err.text);
+		find(check, CHECK_ERROR, path, err.text,
+		    "put a PEM file with certificate chain and key there");
 	else if (!is_valid_in(path, 0))
-		check_find(check, CHECK_ERROR,
-		    "%s: the certificate has expired: put a new one there, "
-		    "then svc -h the listeners",
-		    path);
+		find(check, CHECK_ERROR, path, "the certificate has expired",
+		    "put a new one there, then svc -h the listeners");
 	else if (!is_valid_in(path, WARN_BEFORE_DAYS))
-		check_find(check, CHECK_WARNING,
-		    "%s: the certificate expires within %d days: put a new "
-		    "one there, then svc -h the listeners",
-		    path, WARN_BEFORE_DAYS);
+		find(check, CHECK_WARNING, path,
+		    "the certificate expires within two weeks",
+		    "put a new one there, then svc -h the listeners");
 	tls_context_free(&context);
 	free(path);
 }

@@ -1,39 +1,34 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool check: is the node as it should be? */
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "svctool/args.h"
 #include "svctool/check.h"
 #include "svctool/svctool.h"
 
-void
-check_find(struct check *check, enum check_level level, const char *format, ...)
-{
-	va_list arguments;
-
-	printf(level == CHECK_ERROR ? "error    " : "warning  ");
-	va_start(arguments, format);
-	vprintf(format, arguments);
-	va_end(arguments);
-	putchar('\n');
-	if (level == CHECK_ERROR)
-		check->errors++;
-	else
-		check->warnings++;
-}
+static const struct {
+	void (*look)(struct check *check);
+} parts[] = {
+	{ check_settings },
+	{ check_variables },
+	{ check_owners },
+	{ check_queues },
+	{ check_services },
+	{ check_compiled },
+	{ check_rules },
+	{ check_collections },
+	{ check_domains },
+	{ check_tls },
+};
 
 int
 cmd_check(int argc, char **argv)
 {
 	const char *home = NULL;
+	bool is_json = false;
 	const struct arg_row rows[] = {
 		{ "home", ARG_TEXT, &home },
+		{ "json", ARG_FLAG, &is_json },
 		{ NULL, ARG_FLAG, NULL },
 	};
-	static void (*const parts[])(struct check *) = { check_settings,
-		check_owners, check_queues, check_services, check_compiled,
-		check_tls };
 	struct check check = { .errors = 0 };
 	struct error err;
 	struct node *node;
@@ -47,12 +42,16 @@ cmd_check(int argc, char **argv)
 	    !node_is_ours(node, &err))
 		complain(code, &err);
 	else {
+		check_forget_environment();
 		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-			parts[i](&check);
-		printf("checked %s: %u errors, %u warnings\n", node->home->root,
-		    check.errors, check.warnings);
+			parts[i].look(&check);
+		if (is_json)
+			check_print_json(&check);
+		else
+			check_print_text(&check);
 		code = check.errors == 0 ? EXIT_FINE : EXIT_TROUBLE;
 	}
+	check_release(&check);
 	node_free(&node);
 	return code;
 }

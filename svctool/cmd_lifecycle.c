@@ -20,13 +20,17 @@ check_before_stop(const struct node *node, struct error *err)
 {
 	struct check check = { .node = node };
 
+	int result = 0;
+
 	check_settings(&check);
-	if (check.errors == 0)
-		return 0;
-	return error_set(err,
-	    "the node goes on as it is, because it would not start again: put "
-	    "the %u errors above right first",
-	    check.errors);
+	check_print_findings(&check);
+	if (check.errors > 0)
+		result = error_set(err,
+		    "the node goes on as it is, because it would not start "
+		    "again: put the %u errors above right first",
+		    check.errors);
+	check_release(&check);
+	return result;
 }
 
 static void

@@ -24,7 +24,7 @@ static const struct {
 	{ "stop", cmd_stop, "[--home DIR] [--timeout SECONDS]" },
 	{ "restart", cmd_restart, "[--home DIR] [--timeout SECONDS]" },
 	{ "status", cmd_status, "[--home DIR] [--json]" },
-	{ "check", cmd_check, "[--home DIR]" },
+	{ "check", cmd_check, "[--home DIR] [--json]" },
 	{ "queue", cmd_queue,
 	    "add|remove|hold|release|fix NAME|NUMBER [--home DIR]\n"
 	    "            [--local] [--remote]" },

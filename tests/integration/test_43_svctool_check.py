@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """svctool check: each thing that can be wrong is found, with its remedy."""
+import json
 import os
 import shutil
 import subprocess
@@ -155,12 +156,440 @@ def bad_listen(node):
     return "variables/LISTEN"
 
 
-@pytest.mark.parametrize("damage", [
+def junk(path):
+    """A cdb file's place, with something else in it."""
+    path.write_bytes(b"this is no constant database\n" * 200)
+
+
+def cut(path):
+    """What a full disk leaves of a copy."""
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def junk_access_rules(node):
+    junk(node.control / "tcp.smtp.cdb")
+    return "tcp.smtp.cdb: table 0 is outside the file"
+
+
+def cut_access_rules(node):
+    cut(node.control / "tcp.smtp.cdb")
+    return "make it again from its source: 'tcprules "
+
+
+def zeros_for_access_rules(node):
+    """What a power cut may leave."""
+    size = (node.control / "tcp.smtp.cdb").stat().st_size
+    (node.control / "tcp.smtp.cdb").write_bytes(bytes(size))
+    return "tcp.smtp.cdb: table 0 is outside the file"
+
+
+def access_rule_with_a_bad_value(node):
+    rules = node.control / "tcp.smtp"
+    rules.write_text('10.:allow,DATABYTES="lots"\n:allow\n')
+    subprocess.run(
+        ["tcprules", f"{rules}.cdb", f"{rules}.tmp"], check=True,
+        stdin=rules.open())
+    return "rule '10.': DATABYTES: 'lots' is not a number of bytes"
+
+
+def junk_assign(node):
+    junk(node.home / "users/cdb")
+    return "users/cdb: table 0 is outside the file"
+
+
+def cut_assign(node):
+    cut(node.home / "users/cdb")
+    return "run qmail-newu"
+
+
+def another_cdb_for_assign(node):
+    shutil.copy(domain_dir(node) / "vpasswd.cdb", node.home / "users/cdb")
+    return "users/cdb: it has entries that are not of the right form"
+
+
+def assign_not_compiled(node):
+    """An edit that the times of the files do not show."""
+    file = node.home / "users/assign"
+    file.write_text("=bob:bob:7:8:/tmp:::\n" + file.read_text())
+    os.utime(file, (1, 1))
+    return "users/cdb: it was not made from 'assign' as that is now ('bob')"
+
+
+def assign_less_than_compiled(node):
+    file = node.home / "users/assign"
+    text = file.read_text()
+    file.write_text("=bob:bob:7:8:/tmp:::\n" + text)
+    node.run("qmail-newu")
+    file.write_text(text)
+    os.utime(file, (1, 1))
+    count = len(text.splitlines())
+    return f"users/cdb: it has {count + 1} entries, and 'assign' makes {count}"
+
+
+def domain_dir(node):
+    return node.home / "domains" / node.domain
+
+
+def junk_users(node):
+    junk(domain_dir(node) / "vpasswd.cdb")
+    return f"vmkpasswd {node.domain}"
+
+
+def empty_users(node):
+    (domain_dir(node) / "vpasswd.cdb").write_bytes(b"")
+    return "vpasswd.cdb: it has 0 bytes"
+
+
+def unreadable_users(node):
+    """Of no type that can be read; as root everything else can be."""
+    (domain_dir(node) / "vpasswd.cdb").unlink()
+    (domain_dir(node) / "vpasswd.cdb").mkdir(0o700)
+    return "vpasswd.cdb: it is not a file"
+
+
+def no_users(node):
+    (domain_dir(node) / "vpasswd.cdb").unlink()
+    return "vpasswd.cdb: it is missing"
+
+
+def stale_users(node):
+    vpasswd = domain_dir(node) / "vpasswd"
+    text = vpasswd.read_text()
+    vpasswd.write_text(text.replace("NOQUOTA", "1000S", 1))
+    os.utime(vpasswd, (1, 1))  # what counts is the content
+    return (f"vpasswd.cdb: it was not made from 'vpasswd' as that is now, so "
+            f"the last changes do not count: vmkpasswd {node.domain}")
+
+
+def bad_users(node):
+    with (domain_dir(node) / "vpasswd").open("a") as file:
+        file.write("carol\n")
+    return "vpasswd:4: there is no ':' in it"
+
+
+def readable_users(node):
+    (domain_dir(node) / "vpasswd.cdb").chmod(0o644)
+    return "vpasswd.cdb: its mode is 644, which lets others read password"
+
+
+def junk_morercpthosts(node):
+    (node.control / "morercpthosts").write_text("b.test\n")
+    junk(node.control / "morercpthosts.cdb")
+    return "run qmail-newmrh"
+
+
+def bad_envrules(node):
+    (node.control / "from.envrules").write_text(
+        "# comment\n*@a.example:DATABYTES=5\nno colon\n*:X\n")
+    return "from.envrules:3: no ':'"
+
+
+def second_bad_envrules(node):
+    bad_envrules(node)
+    return "from.envrules:4: 'X' has no '='"
+
+
+def bad_value_in_envrules(node):
+    (node.control / "from.envrules").write_text("\n*:DATABYTES=5k\n")
+    return "from.envrules:2: rule '*': DATABYTES: '5k' is not a number"
+
+
+def bad_domainqueue(node):
+    (node.control / "domainqueue").write_text("example.org\n")
+    return "domainqueue:1: no ':'"
+
+
+def domainqueue_without_queue(node):
+    slow = node.queue_dir("slowq")
+    (node.control / "domainqueue").write_text(
+        f"*.example:QUEUEDIR={node.queue_dir('queue1')}\n"
+        f"a.example:QUEUEDIR={slow}\n")
+    return f"domainqueue:2: rule 'a.example': it names the queue '{slow}'"
+
+
+def domainqueue_with_too_many(node):
+    (node.control / "domainqueue").write_text("*:QUEUE_COUNT=7\n")
+    return "/queue3', which does not exist"
+
+
+def rules_that_a_variable_names(node):
+    (node.home / "others").write_text("junk\n")
+    listener(node, "DOMAINQUEUE", f"{node.home}/others")
+    return "others:1: no ':'"
+
+
+def listener(node, name, value):
+    """Sets a variable of a listener; gives its file."""
+    service = node.home / "service" / f"qmail-smtpd.{node.smtp_port}"
+    (service / "variables" / name).write_text(f"{value}\n")
+    return service / "variables" / name
+
+
+def variable_out_of_range(node):
+    file = listener(node, "MAXDAEMONS", "0")
+    return f"{file}: MAXDAEMONS: '0' is out of range"
+
+
+def variable_no_number(node):
+    file = listener(node, "DATABYTES", "x")
+    return f"{file}: DATABYTES: 'x' is not a number of bytes"
+
+
+def variable_empty(node):
+    file = listener(node, "MAXPERIP", "")
+    return f"{file}: MAXPERIP: '' is not a number"
+
+
+def variable_of_a_queue(node):
+    file = node.home / "service/queue1/variables/OVERQUOTA_MAILSIZE"
+    file.write_text("1k\n")
+    return f"{file}: OVERQUOTA_MAILSIZE: '1k' is no number"
+
+
+def variable_of_all(node):
+    file = node.control / "global_vars/MAXPERIP"
+    file.write_text("-1\n")
+    return f"{file}: MAXPERIP: '-1' is not a number"
+
+
+def variable_that_is_a_folder(node):
+    (node.home / "service/queue1/variables/sub").mkdir()
+    return "variables/sub: it is not a file, so envdir fails"
+
+
+def options_unknown(node):
+    file = listener(node, "OPTIONS", "--smtp")
+    return f"{file}: '--smtp' is not an option"
+
+
+def rules_not_there(node):
+    file = listener(node, "FROMRULES", "vip.envrules")
+    return f"{file}: the file '{node.control}/vip.envrules' that it names"
+
+
+def variable_with_unknown_queue(node):
+    file = listener(node, "QUEUEDIR", node.queue_dir("fast"))
+    return f"{file}: it names the queue"
+
+
+def variable_with_relative_queue(node):
+    listener(node, "QUEUEDIR", "queue1")
+    return "it names the queue 'queue1', which is no absolute path"
+
+
+def variable_with_too_many_queues(node):
+    file = listener(node, "QUEUE_COUNT", "3")
+    return f"{file}: it counts the queue '{node.queue_dir('queue3')}'"
+
+
+def variable_with_another_start(node):
+    file = listener(node, "QUEUE_START", "2")
+    return f"{file}: it counts the queue '{node.queue_dir('queue3')}'"
+
+
+def global_variable_with_too_many_queues(node):
+    file = node.control / "global_vars/QUEUE_COUNT"
+    file.write_text("4\n")
+    return f"{file}: it counts the queue '{node.queue_dir('queue3')}'"
+
+
+def queue_mode(path, mode):
+    def damage(node):
+        (node.queue_dir("queue2") / path).chmod(mode)
+        return f"{node.queue_dir('queue2') / path}: its mode is {mode:03o}, "
+    damage.__name__ = f"mode_of_{path.replace('/', '_')}"
+    return damage
+
+
+def queue_without_trigger(node):
+    (node.queue_dir("queue2") / "lock/trigger").unlink()
+    return "lock/trigger: No such file or directory: svctool queue fix queue2"
+
+
+def queue_with_a_file_for_trigger(node):
+    trigger = node.queue_dir("queue2") / "lock/trigger"
+    trigger.unlink()
+    trigger.touch(0o622)
+    return "lock/trigger: it is not a named pipe"
+
+
+def queue_file(folder):
+    def damage(node):
+        queue = node.queue_dir("queue1")
+        split = len(list((queue / "mess").iterdir()))
+        number = 999999999
+        part = f"/{number % split}" if folder in ("info", "local") else ""
+        (queue / f"{folder}{part}/{number}").write_text("x")
+        return (f"{folder}{part}/{number}: there is no message "
+                f"mess/{number % split}/{number} that it belongs to: svctool "
+                "queue fix queue1")
+    damage.__name__ = f"{folder}_without_message"
+    return damage
+
+
+def writable_domain(node):
+    domain_dir(node).chmod(0o777)
+    return f"chmod 751 '{domain_dir(node)}'"
+
+
+def readable_maildir(node):
+    (node.maildir("alice") / "new").chmod(0o755)
+    return "alice/Maildir/new: its mode is 755, which lets others read it"
+
+
+def closed_maildir(node):
+    node.maildir("alice").chmod(0o500)
+    return "alice/Maildir: its mode is 500, so mail for the user waits"
+
+
+def no_user_folder(node):
+    shutil.rmtree(node.maildir("bob").parent)
+    return f"the folder of 'bob@{node.domain}': No such file"
+
+
+def file_for_a_user_folder(node):
+    shutil.rmtree(node.maildir("bob").parent)
+    node.maildir("bob").parent.touch()
+    return "bob: it is no folder"
+
+
+def no_qmail_default(node):
+    (domain_dir(node) / ".qmail-default").unlink()
+    return f"| vdelivermail '' bounce-no-mailbox\" > '{domain_dir(node)}"
+
+
+def virtualdomains(node, text):
+    """Adds lines; gives the place of the first one."""
+    file = node.control / "virtualdomains"
+    before = file.read_text()
+    file.write_text(before + text)
+    return f"{file}:{len(before.splitlines()) + 1}: "
+
+
+def junk_virtualdomains(node):
+    return virtualdomains(node, "a b:c\n") + "'a b:c' is not a virtual domain"
+
+
+def odd_virtualdomains(node):
+    """What has a ':' and can be no domain."""
+    where = virtualdomains(node, "<x>:example.test\n")
+    return where + "'<x>:example.test' is not a virtual domain"
+
+
+def every_bad_virtualdomain(node):
+    virtualdomains(node, "first\n")
+    where = virtualdomains(node, "second\n")
+    return f"{where}'second' is not a virtual domain"
+
+
+def virtualdomain_twice(node):
+    where = virtualdomains(node, f"{node.domain}:other\n")
+    return f"{where}'{node.domain}' has two lines, this one and line 1"
+
+
+def virtualdomain_without_assign(node):
+    where = virtualdomains(node, "lost.test:lost.test\n")
+    return f"{where}users/assign has no line for the prefix 'lost.test-'"
+
+
+def virtualdomain_in_locals(node):
+    (node.control / "locals").write_text(f"{node.domain}\n")
+    return f"'{node.domain}' is also in control/locals"
+
+
+def assign(node, *lines):
+    """Puts lines in front of users/assign, and compiles it."""
+    file = node.home / "users/assign"
+    file.write_text("".join(f"{line}\n" for line in lines) +
+                    file.read_text())
+    node.run("qmail-newu", code=None)
+    return f"{file}:{len(lines)}: "
+
+
+def assign_without_virtualdomain(node):
+    domain = domain_dir(node).parent / "half.test"
+    shutil.copytree(domain_dir(node), domain)
+    where = assign(node, f"+half.test-:half.test:{os.getuid()}:{os.getgid()}:"
+                   f"{domain}:-::")
+    return (f"{where}control/virtualdomains has no line for the domain "
+            "'half.test'")
+
+
+def assign_without_folder(node):
+    where = assign(node, "=bob:bob:7:8:/nonexistent/bob:::")
+    return f"{where}the folder '/nonexistent/bob': No such file"
+
+
+def domain_without_folder(node):
+    domain_dir(node).rename(node.home / "aside")
+    return f"vdeldomain {node.domain}"
+
+
+def assign_bad_lines(node):
+    assign(node, "=a:a:x:8:/tmp:::", "junk")
+    return "users/assign:1: uid 'x' is not a number"
+
+
+def assign_bad_lines_behind(node):
+    where = assign(node, "=a:a:x:8:/tmp:::", "junk")
+    return f"{where}begins with 'j'"
+
+
+def assign_of_another(node):
+    file = node.home / "users/assign"
+    file.write_text(file.read_text().replace(
+        f":{os.getuid()}:{os.getgid()}:", f":4242:{os.getgid()}:"))
+    node.run("qmail-newu")
+    return f"the domain '{node.domain}' has uid 4242, but mail is written by"
+
+
+def no_rcpthosts(node):
+    (node.control / "rcpthosts").unlink()
+    return "control/rcpthosts: it does not exist, so mail for every domain"
+
+
+DAMAGES = [
     bad_number, bad_number_of_a_queue, bad_line, writable_home, writable_run,
     run_not_executable, readable_key, key_not_pem, key_of_another, expired,
     stale_assign, stale_rules, no_compiled_assign, queue_without_folder,
     queue_not_there, queue_without_service, copied_message, same_port,
-    bad_listen], ids=lambda damage: damage.__name__)
+    bad_listen,
+    # cdb files
+    junk_access_rules, cut_access_rules, zeros_for_access_rules,
+    access_rule_with_a_bad_value, junk_assign, cut_assign,
+    another_cdb_for_assign, assign_not_compiled, assign_less_than_compiled,
+    junk_users, empty_users, unreadable_users,
+    no_users, stale_users, bad_users, readable_users, junk_morercpthosts,
+    # rules and variables
+    bad_envrules, second_bad_envrules, bad_value_in_envrules, bad_domainqueue,
+    domainqueue_without_queue, domainqueue_with_too_many,
+    rules_that_a_variable_names, variable_out_of_range, variable_no_number,
+    variable_empty, variable_of_a_queue, variable_of_all,
+    variable_that_is_a_folder, options_unknown, rules_not_there,
+    variable_with_unknown_queue, variable_with_relative_queue,
+    variable_with_too_many_queues, variable_with_another_start,
+    global_variable_with_too_many_queues,
+    # inside queues
+    queue_mode(".", 0o777), queue_mode("mess", 0o755),
+    queue_mode("mess/3", 0o755), queue_mode("info/22", 0o711),
+    queue_mode("todo", 0o770), queue_mode("intd", 0o777),
+    queue_mode("pid", 0o500), queue_mode("bounce", 0o701),
+    queue_mode("lock", 0o700), queue_mode("lock/trigger", 0o600),
+    queue_mode("lock/sendmutex", 0o644), queue_mode("lock/tcpto", 0o666),
+    queue_without_trigger, queue_with_a_file_for_trigger, queue_file("todo"),
+    queue_file("intd"), queue_file("info"), queue_file("local"),
+    # domains and users
+    writable_domain, readable_maildir, closed_maildir, no_user_folder,
+    file_for_a_user_folder, no_qmail_default, junk_virtualdomains,
+    odd_virtualdomains, every_bad_virtualdomain, virtualdomain_twice,
+    virtualdomain_without_assign, virtualdomain_in_locals,
+    assign_without_virtualdomain, assign_without_folder,
+    domain_without_folder, assign_bad_lines, assign_bad_lines_behind,
+    assign_of_another, no_rcpthosts]
+
+
+@pytest.mark.parametrize(
+    "damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_found(made, damage):
     wanted = damage(made)
     done = made.svctool("check", code=1)
@@ -175,3 +604,125 @@ def test_a_misspelt_setting_is_a_warning(made):
     done = made.svctool("check")
     assert "concurencylocal: no program of this node reads it" in done.stdout
     assert "0 errors, 1 warnings" in done.stdout
+
+
+def setting_of_no_queue(node):
+    (node.control / "concurrencylocal.queue7").write_text("10\n")
+    return (f"concurrencylocal.queue7: it is for the queue 'queue7', which "
+            f"does not exist: rm '{node.control}/concurrencylocal.queue7'")
+
+
+def short_setting_of_no_queue(node):
+    (node.control / "concurrencyr.slow").write_text("10\n")
+    return "concurrencyr.slow: it is for the queue 'slow'"
+
+
+def queue_not_counted(node):
+    (node.control / "queue_count").write_text("1\n")
+    return f"{node.queue_dir('queue2')}: no queue_count, variable or rule"
+
+
+def domain_not_taken(node):
+    rcpthosts = node.control / "rcpthosts"
+    rcpthosts.write_text(rcpthosts.read_text().replace(
+        f"{node.domain}\n", "other.test\n", 1))
+    return f"virtualdomains:1: '{node.domain}' is not in rcpthosts"
+
+
+def alias_not_taken(node):
+    rcpthosts = node.control / "rcpthosts"
+    rcpthosts.write_text(f"{node.domain}\n")
+    return f"vaddaliasdomain mail.{node.domain} {node.domain}"
+
+
+@pytest.mark.parametrize("oddity", [
+    setting_of_no_queue, short_setting_of_no_queue, queue_not_counted,
+    domain_not_taken, alias_not_taken], ids=lambda oddity: oddity.__name__)
+def test_what_may_be_meant_is_a_warning(made, oddity):
+    wanted = oddity(made)
+    done = made.svctool("check")
+    assert wanted in done.stdout
+    assert "0 errors, 1 warnings" in done.stdout
+
+
+def test_a_queue_that_only_a_rule_counts_is_right(made):
+    (made.control / "queue_count").write_text("1\n")
+    (made.control / "domainqueue").write_text(
+        "slow.example:QUEUE_START=2\n")
+    assert "0 errors, 0 warnings" in made.svctool("check").stdout
+
+
+def test_findings_as_json(made):
+    assert json.loads(made.svctool("check", "--json").stdout) == []
+    where = virtualdomains(made, "nonsense\n")
+    (made.control / "concurencylocal").write_text("10\n")
+    (made.queue_dir("queue1") / "todo").chmod(0o755)
+    done = made.svctool("check", "--json", code=1)
+    assert sorted(json.loads(done.stdout), key=lambda row: row["file"]) == [
+        {"severity": "warning", "file": f"{made.control}/concurencylocal",
+         "line": None, "text": "no program of this node reads it: is the name "
+         "spelt right?", "remedy": "rename it to a name of mqmail-control(5), "
+         f"or rm '{made.control}/concurencylocal'"},
+        {"severity": "error", "file": f"{made.control}/virtualdomains",
+         "line": int(where.split(":")[1]), "text": "'nonsense' is not a virtual domain",
+         "remedy": "write for example example.org:example.org"},
+        {"severity": "error", "file": f"{made.queue_dir('queue1')}/todo",
+         "line": None, "text": "its mode is 755, and should be 700",
+         "remedy": "svctool queue fix queue1"}]
+
+
+def test_names_that_are_no_text_are_shown_harmlessly(made):
+    name = os.fsencode(made.control) + b"/a\x1b[2Jb\xff"
+    open(name, "w").close()
+    done = made.run("svctool", "check", "--home", made.home,
+                    encoding="latin-1", text=None)
+    assert "a?[2Jb" in done.stdout and "\x1b" not in done.stdout
+    rows = json.loads(made.svctool("check", "--json").stdout)
+    assert [row["file"] for row in rows] == [f"{made.control}/a?[2Jb?"]
+
+
+def test_many_findings_are_summed_up(made):
+    with (made.control / "from.envrules").open("w") as file:
+        file.writelines("junk\n" for _ in range(50))
+    done = made.svctool("check", code=1)
+    assert "from.envrules:20: no ':'" in done.stdout
+    assert "30 more of these are not shown" in done.stdout
+    assert "21 errors, 0 warnings" in done.stdout
+
+
+def test_a_remedy_mends(made):
+    """svctool queue fix and vmkpasswd do what check says they do."""
+    for damage in (stale_users, queue_file("todo"),
+                   queue_mode("lock/trigger", 0o600),
+                   queue_mode("info/22", 0o711), queue_without_trigger):
+        damage(made)
+    made.svctool("check", code=1)
+    made.run("vmkpasswd", made.domain)
+    made.svctool("queue", "fix", "queue1")
+    made.svctool("queue", "fix", "queue2")
+    assert "0 errors, 0 warnings" in made.svctool("check").stdout
+
+
+def test_the_callers_environment_does_not_count(made):
+    environment = {**made.environment(), "MAXDAEMONS": "x",
+                   "QUEUE_COUNT": "9"}
+    done = made.run("svctool", "check", "--home", made.home, env=environment)
+    assert "0 errors, 0 warnings" in done.stdout
+
+
+def test_a_busy_node_is_right(make_node):
+    """Messages come and go while check looks, and nothing is missing."""
+    node = make_node("--users", 20)
+    senders = [subprocess.Popen(
+        ["smtp-source", "-m", "400", "-s", "4", "-f", "s@example.net",
+         "-t", f"u{i}@{node.domain}", f"127.0.0.1:{node.smtp_port}"])
+        for i in range(3)]
+    try:
+        while any(sender.poll() is None for sender in senders):
+            assert "0 errors, 0 warnings" in node.svctool(
+                "check", code=None).stdout
+    finally:
+        for sender in senders:
+            sender.wait(120)
+    node.wait_empty()
+    assert "0 errors, 0 warnings" in node.svctool("check").stdout

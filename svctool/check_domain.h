@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* The virtual domains of a node, for svctool check. */
+#ifndef SVCTOOL_CHECK_DOMAIN_H
+#define SVCTOOL_CHECK_DOMAIN_H
+
+#include "svctool/check.h"
+
+/* A line of users/assign. */
+struct check_assign {
+	unsigned line;
+	bool is_wildcard;
+	char *address; /* in lower case; "example.org-" of a domain */
+	/*
+	 * A virtual domain's line is +DOMAIN-:REALDOMAIN:uid:gid:DIR:-:: with
+	 * DIR below domains/: the domain's length, or 0.
+	 */
+	size_t domain_length;
+	char *user; /* the real domain */
+	uid_t uid;
+	gid_t gid;
+	char *home;
+	char *dash;
+};
+
+/* All good lines of users/assign, sorted by address and line. */
+struct check_assigns {
+	const char *path;
+	struct check_assign *items;
+	size_t count;
+};
+
+/* A line that has exactly this address, or NULL. */
+const struct check_assign *check_assign_find(
+    const struct check_assigns *assigns, const char *address, size_t length);
+
+/* users/cdb, against good lines that are all lines of users/assign. */
+void check_assign_cdb(struct check *check, const struct check_assigns *assigns);
+
+/* control/virtualdomains and rcpthosts, against the lines of users/assign. */
+void check_virtual(struct check *check, const struct check_assigns *assigns);
+
+/* A domain's folder: .qmail-default, vpasswd and its cdb, the users. */
+void check_domain(struct check *check, const struct check_assigns *assigns,
+    const struct check_assign *domain);
+
+/* The folders of the users, as vpasswd has them. */
+struct vpasswd_file;
+void check_domain_users(struct check *check, const struct check_assign *domain,
+    const struct vpasswd_file *users);
+
+#endif

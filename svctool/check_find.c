@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+/* Findings: kept, counted, and printed for people. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/scan.h"
+#include "svctool/check.h"
+
+static void
+finding_release(struct check_finding *finding)
+{
+	free(finding->file);
+	free(finding->text);
+	free(finding->remedy);
+}
+
+void
+check_release(struct check *check)
+{
+	for (size_t i = 0; i < check->count; i++)
+		finding_release(&check->findings[i]);
+	free(check->findings);
+	check->findings = NULL;
+	check->count = check->room = 0;
+	arg_list_release(&check->used_queues);
+	settings_free(&check->settings);
+}
+
+/* Names of files and values may hold anything; a terminal obeys some of it. */
+static void
+disarm(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
+static char *
+make_text(const char *format, va_list arguments)
+{
+	char *text;
+
+	if (vasprintf(&text, format, arguments) == -1)
+		abort();
+	disarm(text);
+	return text;
+}
+
+static unsigned *
+counter(struct check *check, enum check_level level)
+{
+	return level == CHECK_ERROR ? &check->errors : &check->warnings;
+}
+
+static bool
+is_known(const struct check *check, const struct check_finding *finding)
+{
+	for (size_t i = 0; i < check->count; i++) {
+		const struct check_finding *other = &check->findings[i];
+
+		if (other->line == finding->line &&
+		    strcmp(other->file, finding->file) == 0 &&
+		    strcmp(other->text, finding->text) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+check_find(struct check *check, enum check_level level, const char *file,
+    unsigned line, const char *format, ...)
+{
+	struct check_finding finding = { .level = level, .line = line };
+	va_list arguments;
+
+	va_start(arguments, format);
+	finding.text = make_text(format, arguments);
+	va_end(arguments);
+	finding.file = xstrdup(file);
+	disarm(finding.file);
+	finding.remedy = xstrdup("");
+	/* What belongs to it, its remedy, must not go to another. */
+	check->is_dropped = is_known(check, &finding);
+	if (check->is_dropped) {
+		finding_release(&finding);
+		return;
+	}
+	if (check->count == check->room) {
+		check->room = check->room == 0 ? 16 : 2 * check->room;
+		check->findings = xrealloc(
+		    check->findings, check->room * sizeof(*check->findings));
+	}
+	check->findings[check->count++] = finding;
+	++*counter(check, level);
+}
+
+void
+check_remedy(struct check *check, const char *format, ...)
+{
+	struct check_finding *finding;
+	va_list arguments;
+
+	if (check->is_dropped || check->count == 0)
+		return;
+	finding = &check->findings[check->count - 1];
+	free(finding->remedy);
+	va_start(arguments, format);
+	finding->remedy = make_text(format, arguments);
+	va_end(arguments);
+}
+
+/*
+ * Takes "FILE:LINE: " or "FILE: " off the front: returns what follows, and
+ * cuts the file off in place.  NULL when there is no such front.
+ */
+static char *
+split_front(char *reason, unsigned *line_out)
+{
+	char *end = strstr(reason, ": "), *colon;
+	uint64_t line;
+
+	*line_out = 0;
+	if (*reason != '/' || end == NULL)
+		return NULL;
+	*end = '\0';
+	colon = strrchr(reason, ':');
+	if (colon != NULL && scan_u64(colon + 1, UINT32_MAX, &line)) {
+		*colon = '\0';
+		*line_out = (unsigned)line;
+	}
+	return end + 2;
+}
+
+/* The first path in quotes, else the node's home.  The caller frees. */
+static char *
+find_quoted(const struct check *check, const char *reason)
+{
+	const char *quote = strstr(reason, "'/");
+	const char *end = quote != NULL ? strchr(quote + 1, '\'') : NULL;
+
+	return end != NULL ? xstrndup(quote + 1, (size_t)(end - quote - 1))
+			   : xstrdup(check->node->home->root);
+}
+
+void
+check_reason(struct check *check, enum check_level level, const char *reason,
+    const char *remedy)
+{
+	char *copy = xstrdup(reason), *file = copy, *found = NULL;
+	const char *said = remedy;
+	char *text, *semicolon;
+	unsigned line;
+
+	text = split_front(copy, &line);
+	if (text == NULL) {
+		found = find_quoted(check, reason);
+		file = found;
+		text = copy;
+	}
+	/* memrchr() would do, but the mark has two bytes. */
+	for (semicolon = text;
+	     remedy == NULL && (semicolon = strstr(semicolon, "; ")) != NULL;
+	     semicolon += 2)
+		said = semicolon + 2;
+	if (remedy == NULL && said != NULL)
+		text[said - 2 - text] = '\0';
+	check_find(check, level, file, line, "%s", text);
+	check_remedy(
+	    check, "%s", said != NULL ? said : "mend that, then check again");
+	free(found);
+	free(copy);
+}
+
+bool
+check_crowd_has_room(struct check_crowd *crowd)
+{
+	return crowd->count++ < CHECK_CROWD_MAX;
+}
+
+void
+check_crowd_end(struct check *check, const struct check_crowd *crowd,
+    const char *file, const char *remedy)
+{
+	if (crowd->count <= CHECK_CROWD_MAX)
+		return;
+	check_find(check, CHECK_ERROR, file, 0,
+	    "%lu more of these are not shown", crowd->count - CHECK_CROWD_MAX);
+	check_remedy(check, "%s", remedy);
+}
+
+void
+check_print_findings(const struct check *check)
+{
+	for (size_t i = 0; i < check->count; i++) {
+		const struct check_finding *finding = &check->findings[i];
+
+		printf(finding->level == CHECK_ERROR ? "error    %s"
+						     : "warning  %s",
+		    finding->file);
+		if (finding->line > 0)
+			printf(":%u", finding->line);
+		printf(": %s: %s\n", finding->text, finding->remedy);
+	}
+}
+
+void
+check_print_text(const struct check *check)
+{
+	check_print_findings(check);
+	printf("checked %s: %u errors, %u warnings\n", check->node->home->root,
+	    check->errors, check->warnings);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/* One variable's value, and the queues that variables choose. */
+#include "svctool/check_variable.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/scan.h"
+#include "queue/mux.h"
+
+/* Numbers that are no settings. */
+static const struct {
+	const char *name;
+	uint64_t max;
+	const char *example;
+} numbers[] = {
+	{ "MAX_RCPT_ERRCOUNT", INT64_MAX, "10" },
+	{ "OVERQUOTA_MAILSIZE", INT64_MAX, "10000" },
+	{ "SOFT_FILES", INT32_MAX, "20000" },
+};
+
+static void
+find(struct check *check, const struct check_place *place, const char *name,
+    const char *text, const char *remedy)
+{
+	check_find(check, CHECK_ERROR, place->file, place->line, "%s%s: %s",
+	    place->what, name, text);
+	check_remedy(check, "%s%s", remedy, place->remedy);
+}
+
+/* Takes the remedy off the end of a reason of settings_check_value(). */
+static const char *
+cut_remedy(char *text)
+{
+	char *at = text, *last = NULL;
+
+	while ((at = strstr(at, "; ")) != NULL)
+		last = at++;
+	if (last == NULL)
+		return "correct it";
+	*last = '\0';
+	return last + 2;
+}
+
+void
+check_variable(struct check *check, const struct check_place *place,
+    const char *name, const char *value)
+{
+	struct error err;
+	uint64_t number;
+
+	if (place->is_session && *value == '\0')
+		return;
+	for (unsigned id = 0; id < SETTING_COUNT; id++)
+		if (strcmp(setting_rows[id].env, name) == 0 &&
+		    settings_check_value(id, value, &err) == -1) {
+			const char *remedy = cut_remedy(err.text);
+
+			find(check, place, name, err.text, remedy);
+		}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (strcmp(numbers[i].name, name) == 0 &&
+		    !scan_u64(value, numbers[i].max, &number)) {
+			char *text = xasprintf("'%.60s' is no number", value);
+			char *remedy = xasprintf(
+			    "write for example %s", numbers[i].example);
+
+			find(check, place, name, text, remedy);
+			free(remedy);
+			free(text);
+		}
+}
+
+/* What the variables choose, over what the settings say. */
+struct choice {
+	const char *queue_dir; /* this one only, or NULL */
+	const char *base;
+	uint64_t start, count;
+};
+
+/* A variable's value, or NULL when it is not set or empty. */
+static const char *
+get(const struct vars *vars, const char *name)
+{
+	const char *value = vars_get(vars, name);
+
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static void
+override(const struct vars *vars, const char *name, uint64_t *number)
+{
+	const char *value = get(vars, name);
+
+	/* A bad number is found by check_variable(). */
+	if (value != NULL)
+		scan_u64(value, 1000000, number);
+}
+
+/* True when a queue is there, or when it cannot be told. */
+static bool
+may_exist(const char *path)
+{
+	char *mess = xasprintf("%s/mess", path);
+	bool may = access(mess, F_OK) == 0 ||
+	    (errno != ENOENT && errno != ENOTDIR);
+
+	free(mess);
+	return may;
+}
+
+static void
+note_used(struct check *check, const char *path)
+{
+	struct arg_list *used = &check->used_queues;
+
+	for (size_t i = 0; i < used->count; i++)
+		if (strcmp(used->items[i], path) == 0)
+			return;
+	arg_list_add(used, path, strlen(path));
+}
+
+/* True when the queue is there; verb says how the variable means it. */
+static bool
+check_one(struct check *check, const struct check_place *place,
+    const char *path, const char *verb)
+{
+	const char *slash = strrchr(path, '/');
+
+	note_used(check, path);
+	if (*path != '/') {
+		check_find(check, CHECK_ERROR, place->file, place->line,
+		    "%sit %s the queue '%s', which is no absolute path",
+		    place->what, verb, path);
+		check_remedy(check, "begin it with /%s", place->remedy);
+		return false;
+	}
+	if (may_exist(path))
+		return true;
+	check_find(check, CHECK_ERROR, place->file, place->line,
+	    "%sit %s the queue '%s', which does not exist", place->what, verb,
+	    path);
+	check_remedy(check, "correct it%s, or svctool queue add %s",
+	    place->remedy, slash + 1);
+	return false;
+}
+
+static void
+choose_by_settings(const struct check *check, struct choice *choice)
+{
+	const char *base = settings_text(check->settings, SETTING_queue_base);
+
+	choice->base = *base != '\0' ? base : check->node->home->queue;
+	choice->start = settings_number(check->settings, SETTING_queue_start);
+	choice->count = settings_number(check->settings, SETTING_queue_count);
+}
+
+const char *
+check_queue_chooser(const struct vars *vars)
+{
+	static const char *const names[] = { "QUEUEDIR", "QUEUE_COUNT",
+		"QUEUE_START", "QUEUE_BASE" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < vars->count; j++)
+			if (strcmp(vars->entries[j].name, names[i]) == 0)
+				return names[i];
+	return NULL;
+}
+
+void
+check_queue_choice(struct check *check, const struct check_place *place,
+    const struct vars *vars)
+{
+	struct choice choice = { .queue_dir = get(vars, "QUEUEDIR") };
+	bool is_there = true;
+
+	if (choice.queue_dir != NULL) {
+		check_one(check, place, choice.queue_dir, "names");
+		return;
+	}
+	choose_by_settings(check, &choice);
+	if (get(vars, "QUEUE_BASE") != NULL)
+		choice.base = get(vars, "QUEUE_BASE");
+	override(vars, "QUEUE_START", &choice.start);
+	override(vars, "QUEUE_COUNT", &choice.count);
+	if (choice.count == 0 || choice.count > MUX_QUEUES_MAX) {
+		check_find(check, CHECK_ERROR, place->file, place->line,
+		    "%sit counts %llu queues", place->what,
+		    (unsigned long long)choice.count);
+		check_remedy(check, "write a number from 1 to %d%s",
+		    MUX_QUEUES_MAX, place->remedy);
+		return;
+	}
+	/* The first that is missing tells enough. */
+	for (uint64_t i = 0; is_there && i < choice.count; i++) {
+		char *path = xasprintf("%s/queue%llu", choice.base,
+		    (unsigned long long)(choice.start + i));
+
+		is_there = check_one(check, place, path, "counts");
+		free(path);
+	}
+}
