@@ -32,20 +32,49 @@ check_name(const char *name, struct error *err)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	int (*run)(const struct node *node, const char *queue,
+	    const struct queue_op_options *options, struct error *err);
+} ops[] = {
+	{ "add", queue_add },
+	{ "remove", queue_remove },
+	{ "hold", queue_hold },
+	{ "release", queue_release },
+	{ "fix", queue_repair },
+};
+enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
+
+static const char verbs[] = "add, remove, hold, release or fix";
+
+/* "VERB QUEUE": the verb's number, or -1 with the reason. */
+static int
+find_op(int words, char *const *argv, struct error *err)
+{
+	int op = 0;
+
+	if (words == 0)
+		return error_set(
+		    err, "queue needs a verb and a queue: %s", verbs);
+	while (op < OP_COUNT && strcmp(argv[0], ops[op].name) != 0)
+		op++;
+	if (op == OP_COUNT)
+		return error_set(
+		    err, "queue has no verb '%s': it has %s", argv[0], verbs);
+	if (words == 1)
+		return error_set(err,
+		    "queue %s needs a queue: a number (3 for queue3) or a name",
+		    argv[0]);
+	if (words > 2)
+		return error_set(err,
+		    "queue %s takes one queue, and '%s' is one too many",
+		    argv[0], argv[2]);
+	return op;
+}
+
 int
 cmd_queue(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(const struct node *node, const char *queue,
-		    const struct queue_op_options *options, struct error *err);
-	} ops[] = {
-		{ "add", queue_add },
-		{ "remove", queue_remove },
-		{ "hold", queue_hold },
-		{ "release", queue_release },
-		{ "fix", queue_repair },
-	};
 	struct queue_op_options options = { .timeout_s = 60 };
 	const char *home = NULL;
 	const struct arg_row rows[] = {
@@ -58,18 +87,11 @@ cmd_queue(int argc, char **argv)
 	struct node *node = NULL;
 	struct error err;
 	char *name;
-	size_t op = 0;
-	int words, code = EXIT_FINE;
+	int words, op, code = EXIT_FINE;
 
-	if (args_parse(rows, argc, argv, &words, &err) == -1)
+	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
+	    (op = find_op(words, argv, &err)) == -1)
 		return complain(EXIT_USAGE, &err);
-	while (words == 2 && op < sizeof(ops) / sizeof(ops[0]) &&
-	    strcmp(argv[0], ops[op].name) != 0)
-		op++;
-	if (words != 2 || op == sizeof(ops) / sizeof(ops[0])) {
-		error_set(&err, "queue needs what to do, and a queue");
-		return complain(EXIT_USAGE, &err);
-	}
 	name = full_name(argv[1]);
 	if (check_name(name, &err) == -1) {
 		free(name);
@@ -77,6 +99,7 @@ cmd_queue(int argc, char **argv)
 	}
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
+	    !node_is_ours(node, &err) ||
 	    ops[op].run(node, name, &options, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);
 	node_free(&node);

@@ -2,7 +2,9 @@
 /* svctool systemd: units that run the same services without supervise. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "svctool/args.h"
 #include "svctool/make.h"
@@ -66,8 +68,25 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 
 /*
  * With --destdir the node may lie below it (packaging), or be a real one whose
- * units are written elsewhere.
+ * units are written elsewhere.  The folder is made only for a node that there
+ * is.  0 or -1; the caller frees what was set.
  */
+static int
+open_nodes(const char *home, const char *destdir, struct node **installed_out,
+    struct node **target_out, struct error *err)
+{
+	*target_out = NULL;
+	*installed_out = node_new(home, NULL, err);
+	if (*installed_out == NULL)
+		return -1;
+	if (destdir != NULL && access(destdir, F_OK) == -1 &&
+	    (!node_exists(*installed_out, err) ||
+		file_make_dirs(destdir, 0755, err) == -1))
+		return -1;
+	*target_out = node_new(home, destdir, err);
+	return *target_out == NULL ? -1 : 0;
+}
+
 int
 cmd_systemd(int argc, char **argv)
 {
@@ -78,19 +97,16 @@ cmd_systemd(int argc, char **argv)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	struct maker maker = { .made = 0 };
-	struct node *installed = NULL, *target;
-	const struct node *source;
+	struct node *installed, *target;
+	const struct node *source = NULL;
 	struct error err;
 	int code = EXIT_FINE;
 
 	if (args_parse_options(rows, argc, argv, &err) == -1)
 		return complain(EXIT_USAGE, &err);
-	target = node_new(home, destdir, &err);
-	if (target != NULL)
-		installed = node_new(home, NULL, &err);
+	if (open_nodes(home, destdir, &installed, &target, &err) == 0)
+		source = node_exists(target, &err) ? target : installed;
 	maker.node = target;
-	source = target != NULL && node_exists(target, &err) ? target
-							     : installed;
 	if (source == NULL || !node_exists(source, &err) ||
 	    write_units(&maker, source, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);

@@ -2,12 +2,15 @@
 /* svctool: makes, starts, stops, checks and shows a node. */
 #include "svctool/svctool.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/usage.h"
+
+static int cmd_help(int argc, char **argv);
 
 static const struct {
 	const char *name;
@@ -27,9 +30,10 @@ static const struct {
 	{ "check", cmd_check, "[--home DIR] [--json]" },
 	{ "queue", cmd_queue,
 	    "add|remove|hold|release|fix NAME|NUMBER [--home DIR]\n"
-	    "            [--local] [--remote]" },
-	{ "systemd", cmd_systemd, "[--home DIR] --destdir DIR" },
+	    "            [--timeout SECONDS] [--local] [--remote]" },
+	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
+	{ "help", cmd_help, "[COMMAND]" },
 };
 
 int
@@ -72,6 +76,31 @@ answer(char *const *argv, const char *name)
 	put_usage(name, &text);
 	usage_answer(argv, "svctool", text.data);
 	buf_release(&text);
+}
+
+static bool
+is_command(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return true;
+	return false;
+}
+
+/* svctool help [COMMAND], in other words. */
+static int
+cmd_help(int argc, char **argv)
+{
+	char program[] = "svctool", option[] = "--help";
+	char *const words[] = { program, option, NULL };
+	struct error err;
+
+	if (argc > 1 || (argc == 1 && !is_command(argv[0]))) {
+		error_set(&err, "there is no command '%s'", argv[argc - 1]);
+		return complain(EXIT_USAGE, &err);
+	}
+	answer(words, argc == 1 ? argv[0] : NULL);
+	return EXIT_FINE;
 }
 
 int

@@ -70,13 +70,16 @@ wait_told(const struct node *node, const char *name, unsigned timeout_s,
 		if (found == -1)
 			result = -1;
 		else if (found == 0 || health.state == HEALTH_DOWN) {
-			make_say("note", "%s is down: it will start so", name);
+			make_say("note",
+			    "%s is down: this counts from its next start on",
+			    name);
 			break;
 		} else if (health.is_held_local == is_local &&
 		    health.is_held_remote == is_remote) {
-			make_say("now", "%s: local %s, remote %s", name,
-			    is_local ? "held" : "delivered",
-			    is_remote ? "held" : "delivered");
+			make_say("now",
+			    "%s: local deliveries %s, remote deliveries %s",
+			    name, is_local ? "are held" : "go on",
+			    is_remote ? "are held" : "go on");
 			break;
 		} else if (clock_ms() >= deadline)
 			result = error_set(err,
@@ -90,6 +93,28 @@ wait_told(const struct node *node, const char *name, unsigned timeout_s,
 	return result;
 }
 
+/*
+ * A release that leaves something held must say so: the setting without a
+ * queue's name holds every queue that has none of its own.
+ */
+static int
+check_released(const struct node *node, const char *name, bool of_local,
+    bool of_remote, struct error *err)
+{
+	bool is_local, is_remote;
+
+	if (wanted(node, name, &is_local, &is_remote, err) == -1)
+		return -1;
+	if ((of_local && is_local) || (of_remote && is_remote))
+		return error_set(err,
+		    "%s is still held, by '%s/%s', which holds every queue: "
+		    "remove that file, then svc -h %s/*",
+		    name, node->home->control,
+		    of_local && is_local ? "holdlocal" : "holdremote",
+		    node->home->service);
+	return 0;
+}
+
 static int
 change(const struct node *node, const char *name,
     const struct queue_op_options *options, bool is_held, struct error *err)
@@ -101,9 +126,13 @@ change(const struct node *node, const char *name,
 		set_flag(node, "holdlocal", name, is_held, err) == -1) ||
 	    ((options->is_remote || is_both) &&
 		set_flag(node, "holdremote", name, is_held, err) == -1) ||
-	    service_hangup(node, name, err) == -1)
+	    service_hangup(node, name, err) == -1 ||
+	    wait_told(node, name, options->timeout_s, err) == -1)
 		return -1;
-	return wait_told(node, name, options->timeout_s, err);
+	return is_held
+	    ? 0
+	    : check_released(node, name, options->is_local || is_both,
+		  options->is_remote || is_both, err);
 }
 
 int

@@ -27,7 +27,8 @@ must_be_empty(const struct node *node, const char *name, struct error *err)
 	if (count > 0)
 		return error_set(err,
 		    "%s holds %ld messages, and nothing is removed: svctool "
-		    "status and qmail-qread show what they wait for",
+		    "status shows whether it is held or down, and qmail-qread "
+		    "what they wait for",
 		    name, count);
 	return count == 0 ? 0 : -1;
 }
@@ -141,12 +142,17 @@ static int
 remove_queue(const struct node *node, const char *name, struct error *err)
 {
 	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	char *log = node_path(node, "%s/%s", node->home->log, name);
 	int result = file_remove_tree(queue, err);
 
 	if (result == 0) {
 		make_say("removed", "%s", queue);
 		remove_traces(node, name);
+		if (access(log, F_OK) == 0)
+			make_say(
+			    "kept", "%s: the log of what it delivered", log);
 	}
+	free(log);
 	free(queue);
 	return result;
 }

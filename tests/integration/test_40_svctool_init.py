@@ -58,6 +58,26 @@ def test_wrong_words_are_usage(words):
     assert "usage: svctool" in done.stderr
 
 
+@pytest.mark.parametrize("words, wanted", [
+    ([], "queue needs a verb and a queue: add, remove, hold, release or fix"),
+    (["frob"], "queue has no verb 'frob': it has add, remove, hold, release"),
+    (["frob", "1"], "queue has no verb 'frob'"),
+    (["hold"], "queue hold needs a queue: a number"),
+    (["fix", "1", "2"], "queue fix takes one queue, and '2' is one too many"),
+])
+def test_the_verbs_of_queue_are_said(words, wanted):
+    done = svctool("queue", *words, code=100)
+    assert wanted in done.stderr.splitlines()[0]
+
+
+def test_help_is_a_command_too():
+    assert svctool("help").stdout == svctool("--help").stdout
+    assert svctool("help", "queue").stdout == svctool("queue",
+                                                      "--help").stdout
+    assert "there is no command 'me'" in svctool("help", "me",
+                                                 code=100).stderr
+
+
 @pytest.mark.parametrize("command", [
     ["start"], ["stop"], ["status"], ["check"], ["queue", "add", "1"],
     ["systemd"], ["showctl"]])

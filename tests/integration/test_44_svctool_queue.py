@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: ISC
 """svctool queue: the collection grows and shrinks, and no mail is lost."""
+import subprocess
 import threading
+import time
 
-from node import wait_until
+import pytest
+
+from node import SLOW, wait_until
 
 
 def accepted(node):
@@ -78,9 +82,57 @@ def test_hold_keeps_mail_and_release_delivers_it(node):
     assert node.backlog() == 3
     assert node.messages("alice") == []
     for name in ("1", "2"):
-        node.svctool("queue", "release", name)
+        done = node.svctool("queue", "release", name)
+        assert (f"queue{name}: local deliveries go on, remote deliveries go on"
+                in done.stdout)
     node.wait_messages("alice", 3)
     assert not (node.control / "holdlocal.queue1").exists()
+
+
+def test_release_says_what_still_holds(node):
+    """control/holdremote is for every queue, and is not taken away for one."""
+    (node.control / "holdremote").write_text("1\n")
+    node.svctool("queue", "hold", "1")
+    done = node.svctool("queue", "release", "1", code=1)
+    assert "local deliveries go on, remote deliveries are held" in done.stdout
+    assert f"still held, by '{node.control}/holdremote'" in done.stderr
+    node.svctool("queue", "release", "1", "--local")
+    (node.control / "holdremote").unlink()
+    node.svctool("queue", "release", "1")
+
+
+@pytest.mark.parametrize("how", ["held", "down"])
+def test_an_empty_queue_goes_whatever_it_does(node, how):
+    """Nothing in it waits for a delivery.  Its log stays, and that is said."""
+    log = node.home / "log/queue2"
+    if how == "held":
+        node.svctool("queue", "hold", "2")
+    else:
+        subprocess.run(["svc", "-d", node.home / "service/queue2"],
+                       check=True, timeout=60)
+        wait_until(lambda: node.queue("queue2")["state"] == "down",
+                   "queue2 is down")
+    done = node.svctool("queue", "remove", "2")
+    assert f"kept     {log}: the log of what it delivered" in done.stdout
+    assert (log / "current").exists()
+    assert not node.queue_dir("queue2").exists()
+    assert [path.name for path in node.control.glob("hold*")] == []
+    assert node.status()["ok"]
+
+
+def test_a_down_queue_with_messages_is_not_removed(node):
+    node.svctool("queue", "hold", "2")
+    assert node.inject("alice@example.test", queue="queue2") == 0
+    node.svctool("queue", "release", "1")
+    subprocess.run(["svc", "-d", node.home / "service/queue2"], check=True,
+                   timeout=60)
+    wait_until(lambda: node.queue("queue2")["state"] == "down", "it is down")
+    begin = time.monotonic()
+    done = node.svctool("queue", "remove", "2", code=1)
+    assert time.monotonic() - begin < 20 * SLOW
+    assert "queue2 holds 1 messages" in done.stderr
+    assert (node.control / "queue_count").read_text() == "2\n"
+    assert node.held("queue2") == 1
 
 
 def test_a_held_queue_with_messages_is_not_removed(node):

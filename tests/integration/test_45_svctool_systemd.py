@@ -30,3 +30,17 @@ def test_units_are_valid(make_node, tmp_path):
                           text=True, timeout=60)
     assert [line for line in done.stdout.splitlines()
             if "mqmail" in line] == []
+
+
+def test_the_destdir_is_made(make_node, tmp_path):
+    node = make_node("--init-only")
+    node.svctool("systemd", "--destdir", tmp_path / "a/b")
+    assert (tmp_path / "a/b/etc/systemd/system/mqmail.target").exists()
+
+
+def test_no_destdir_is_made_for_no_node(make_node, tmp_path):
+    node = make_node("--init-only")
+    done = node.run("svctool", "systemd", "--home", tmp_path / "none",
+                    "--destdir", tmp_path / "d", code=1)
+    assert "no node at" in done.stderr
+    assert not (tmp_path / "d").exists()
