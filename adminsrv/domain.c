@@ -29,14 +29,25 @@ enum { DIR_MODE = 0751, PARENT_MODE = 0755, FILE_MODE = 0644 };
 
 static const char qmail_default[] = "| vdelivermail '' bounce-no-mailbox\n";
 
-int
-domain_lock(const struct home *home, struct error *err)
+enum admin_result
+domain_lock(const struct home *home, int *fd_out, struct error *err)
 {
-	char *path = xasprintf("%s/.lock", home->users);
-	int fd = lock_take(path, err);
+	struct stat st;
+	char *path;
 
+	*fd_out = -1;
+	if (geteuid() != 0 && stat(home->users, &st) == 0 &&
+	    st.st_uid != geteuid()) {
+		error_set(err,
+		    "'%s' belongs to user %lu: run this as that user, or as "
+		    "root",
+		    home->users, (unsigned long)st.st_uid);
+		return ADMIN_REFUSED;
+	}
+	path = xasprintf("%s/.lock", home->users);
+	*fd_out = lock_take(path, err);
 	free(path);
-	return fd;
+	return *fd_out == -1 ? ADMIN_FAILED : ADMIN_OK;
 }
 
 enum admin_result
@@ -259,12 +270,13 @@ enum admin_result
 domain_add(const struct home *home, const char *domain,
     const struct domain_options *options, struct error *err)
 {
-	int lock = domain_lock(home, err);
-	enum admin_result result = ADMIN_FAILED;
+	int lock;
+	enum admin_result result = domain_lock(home, &lock, err);
 	struct node_state state;
 
-	if (lock == -1)
-		return ADMIN_FAILED;
+	if (result != ADMIN_OK)
+		return result;
+	result = ADMIN_FAILED;
 	if (node_state_read(home, domain, &state, err) == 0) {
 		result = add_locked(home, domain, options, &state, err);
 		node_state_release(&state);
@@ -307,12 +319,13 @@ enum admin_result
 domain_add_alias(const struct home *home, const char *real, const char *alias,
     struct error *err)
 {
-	int lock = domain_lock(home, err);
-	enum admin_result result = ADMIN_FAILED;
+	int lock;
+	enum admin_result result = domain_lock(home, &lock, err);
 	struct node_state to;
 
-	if (lock == -1)
-		return ADMIN_FAILED;
+	if (result != ADMIN_OK)
+		return result;
+	result = ADMIN_FAILED;
 	if (node_state_read(home, real, &to, err) == 0) {
 		result = alias_locked(home, real, alias, &to, err);
 		node_state_release(&to);

@@ -232,12 +232,13 @@ enum admin_result
 domain_remove(const struct home *home, const char *domain, bool keep_mail,
     struct error *err)
 {
-	int lock = domain_lock(home, err);
-	enum admin_result result = ADMIN_FAILED;
+	int lock;
+	enum admin_result result = domain_lock(home, &lock, err);
 	struct node_state state;
 
-	if (lock == -1)
-		return ADMIN_FAILED;
+	if (result != ADMIN_OK)
+		return result;
+	result = ADMIN_FAILED;
 	if (node_state_read(home, domain, &state, err) == 0) {
 		result = remove_named(home, domain, keep_mail, &state, err);
 		node_state_release(&state);

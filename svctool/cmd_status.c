@@ -24,10 +24,13 @@ cmd_status(int argc, char **argv)
 	if (args_parse_options(rows, argc, argv, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
-	if (node == NULL || !node_exists(node, &err) ||
-	    report_collect(node, &report, &err) == -1)
+	if (node == NULL || !node_exists(node, &err))
 		code = complain(EXIT_TROUBLE, &err);
-	else {
+	else if (report_collect(node, &report, &err) == -1) {
+		/* A stranger may not read what supervise knows. */
+		node_is_ours(node, &err);
+		code = complain(EXIT_TROUBLE, &err);
+	} else {
 		if (is_json)
 			report_print_json(&report);
 		else

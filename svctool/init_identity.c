@@ -92,13 +92,11 @@ init_check_identity(
 	/* Made after the identity's file, and before anything of others. */
 	char *first = node_path(node, "%s", node->home->queue);
 	bool is_begun = access(first, F_OK) == 0;
-	int result = 0;
+	int result = check_owner(node, err);
 
 	free(first);
-	if (user != NULL)
+	if (result == 0 && user != NULL)
 		result = check_user(user, err);
-	if (result == 0)
-		result = check_owner(node, err);
 	if (result == 0 && is_begun && geteuid() == 0)
 		result = check_same(node, user, err);
 	return result;
