@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "adminsrv/result.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "control/home.h"
 
@@ -41,9 +42,11 @@ int domain_is_complete(
 /*
  * Removes a domain with its alias domains, or just the alias domain if it is
  * one.  rcpthosts is first, and the mail last; keep_mail leaves the folder.
+ * After ADMIN_OK left has a line for each setting that still names one of them
+ * (see leftover.h).
  */
 enum admin_result domain_remove(const struct home *home, const char *domain,
-    bool keep_mail, struct error *err);
+    bool keep_mail, struct buf *left, struct error *err);
 
 /* Makes alias another name of the virtual domain real. */
 enum admin_result domain_add_alias(const struct home *home, const char *real,

@@ -8,6 +8,7 @@
 
 #include "adminsrv/domain.h"
 #include "adminsrv/domain_private.h"
+#include "adminsrv/leftover.h"
 #include "adminsrv/lock.h"
 #include "adminsrv/node_lines.h"
 #include "adminsrv/owner.h"
@@ -205,9 +206,24 @@ remove_locked(const struct home *home, const struct removal *removal,
 	return result == ADMIN_OK ? told : result;
 }
 
+/* All is removed; that some file cannot be read now changes nothing of it. */
+static void
+find_left(const struct home *home, char *const *names, struct buf *left)
+{
+	struct error err;
+
+	for (size_t i = 0; names[i] != NULL; i++) {
+		if (leftover_find(home, names[i], left, &err) == -1)
+			buf_addf(left,
+			    "it is not known whether a setting still names "
+			    "'%s': %s\n",
+			    names[i], err.text);
+	}
+}
+
 static enum admin_result
 remove_named(const struct home *home, const char *domain, bool keep_mail,
-    const struct node_state *state, struct error *err)
+    const struct node_state *state, struct buf *left, struct error *err)
 {
 	bool is_alias = state->assign_user != NULL &&
 	    strcmp(state->assign_user, domain) != 0;
@@ -224,13 +240,15 @@ remove_named(const struct home *home, const char *domain, bool keep_mail,
 	} else if (find_names(&removal, home, domain, is_alias, err) == 0)
 		result = remove_locked(
 		    home, &removal, keep_mail || is_alias, err);
+	if (result == ADMIN_OK)
+		find_left(home, removal.names, left);
 	removal_release(&removal);
 	return result;
 }
 
 enum admin_result
 domain_remove(const struct home *home, const char *domain, bool keep_mail,
-    struct error *err)
+    struct buf *left, struct error *err)
 {
 	int lock;
 	enum admin_result result = domain_lock(home, &lock, err);
@@ -240,7 +258,8 @@ domain_remove(const struct home *home, const char *domain, bool keep_mail,
 		return result;
 	result = ADMIN_FAILED;
 	if (node_state_read(home, domain, &state, err) == 0) {
-		result = remove_named(home, domain, keep_mail, &state, err);
+		result = remove_named(
+		    home, domain, keep_mail, &state, left, err);
 		node_state_release(&state);
 	}
 	close(lock);

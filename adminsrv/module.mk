@@ -1,8 +1,8 @@
 # adminsrv - the user and domain commands
 LIBS += adminsrv/libadmin.a
 adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/dirhash.o \
-    adminsrv/domain.o adminsrv/domain_remove.o adminsrv/line_file.o \
-    adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/notify.o \
+    adminsrv/domain.o adminsrv/domain_remove.o adminsrv/leftover.o \
+    adminsrv/line_file.o adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/notify.o \
     adminsrv/owner.o adminsrv/password.o adminsrv/quota_text.o \
     adminsrv/user_dir.o adminsrv/user_info.o adminsrv/user_info_json.o \
     adminsrv/users.o adminsrv/vpasswd_file.o

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* vdeldomain: removes a virtual domain, or an alias domain. */
+#include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
+#include "base/log.h"
 
 static const char usage[] = "usage: vdeldomain [-k] domain\n";
 
@@ -14,6 +16,7 @@ main(int argc, char **argv)
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
 	bool keep_mail = false;
+	struct buf left;
 	struct home *home;
 	struct error err;
 	int option;
@@ -29,7 +32,15 @@ main(int argc, char **argv)
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = home_new();
-	result = domain_remove(home, domain, keep_mail, &err);
+	buf_init(&left);
+	result = domain_remove(home, domain, keep_mail, &left, &err);
+	for (const char *at = left.data; *at != '\0';) {
+		int length = (int)strcspn(at, "\n");
+
+		log_line("warning: %.*s", length, at);
+		at += length + (at[length] == '\n');
+	}
+	buf_release(&left);
 	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -395,3 +395,23 @@ def test_many_at_once(domain):
     assert names.count("@") == 21
     assert len(domain.lines("users/assign")) == 12
     assert len(domain.lines("control/rcpthosts")) == 11
+
+
+def test_settings_that_name_a_removed_domain_are_said(domain):
+    """Of an alias domain, too: all go with the domain."""
+    domain.run("vaddaliasdomain", "mail.example.test", "example.test")
+    control = domain.path / "control"
+    (control / "envnoathost").write_text("example.test\n")
+    (control / "doublebouncehost").write_text("mail.example.test\n")
+    (control / "bouncehost").write_text("example.org\n")
+    done = subprocess.run([BUILD / "bin/vdeldomain", "example.test"],
+                          env=domain.env, capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0
+    lines = sorted(line.split(":", 2)[2] for line in
+                   done.stderr.splitlines())
+    assert [line.split("'")[1::2] for line in lines] == [
+        [f"{control}/doublebouncehost", "mail.example.test"],
+        [f"{control}/envnoathost", "example.test"]]
+    assert all("write another domain there" in line for line in lines)
+    assert (control / "envnoathost").read_text() == "example.test\n"

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/* Settings that still name a domain which was removed. */
+#include "adminsrv/leftover.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "adminsrv/line_file.h"
+#include "base/mem.h"
+#include "control/settings.h"
+
+/* Do the values of a setting name domains? */
+static bool
+names_domains(enum setting_id id)
+{
+	static const char *const units[] = { "host", "domain", "domain:prefix",
+		"mailbox" };
+
+	if (id == SETTING_me)
+		return false;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(setting_rows[id].unit, units[i]) == 0)
+			return true;
+	return false;
+}
+
+/* DOMAIN or USER@DOMAIN, and what may stand behind a ':' . */
+static bool
+names(const char *line, const char *domain)
+{
+	size_t length = strcspn(line, ": \t\r");
+	const char *at = memchr(line, '@', length);
+	const char *name = at == NULL ? line : at + 1;
+
+	length -= (size_t)(name - line);
+	return length == strlen(domain) &&
+	    strncasecmp(name, domain, length) == 0;
+}
+
+static int
+look(const struct home *home, const char *setting, const char *domain,
+    struct buf *lines, struct error *err)
+{
+	char *path = xasprintf("%s/%s", home->control, setting);
+	struct line_file *file;
+	const char *line;
+	size_t at = 0;
+	int result = line_file_load(path, &file, err);
+
+	while (result == 0 && (line = line_file_next(file, &at)) != NULL)
+		if (names(line, domain)) {
+			buf_addf(lines,
+			    "'%s' still names '%s': write another domain "
+			    "there or remove it, then svc -h %s/*\n",
+			    path, domain, home->service);
+			break;
+		}
+	line_file_free(&file);
+	free(path);
+	return result;
+}
+
+int
+leftover_find(const struct home *home, const char *domain, struct buf *lines,
+    struct error *err)
+{
+	for (int id = 0; id < SETTING_COUNT; id++)
+		if (names_domains((enum setting_id)id) &&
+		    look(home, setting_rows[id].name, domain, lines, err) == -1)
+			return -1;
+	return 0;
+}
