@@ -8,12 +8,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "control/cdbmap.h"
 #include "tests/fuzz/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { TIMES = 3, MORE = 64 * 1024 };
 
 static const char other_key[] = "other";
 
@@ -37,25 +40,47 @@ ask(const struct cdbmap *map, const void *key, size_t length)
 	return found;
 }
 
-/* Any bytes as a file. */
+/*
+ * Any bytes as a file.  Each question more than once: the first few may be
+ * answered by the file, later ones by a copy in memory.
+ */
 static void
 ask_file(const char *path, const void *key, size_t length, bool is_whole)
 {
 	struct error err = { "" };
 	struct cdbmap *map;
-	int found;
+	int first = 0, first_other = 0, times;
 
 	if (cdbmap_open(path, &map, &err) != 1) {
 		assert(err.text[0] != '\0' && !is_whole);
 		return;
 	}
 	assert(!cdbmap_is_stale(map));
-	found = ask(map, key, length);
-	assert(found == 1 || !is_whole);
-	found = ask(map, other_key, strlen(other_key));
-	assert(found == 1 || !is_whole);
-	ask(map, "", 0);
+	for (times = 0; times < TIMES; times++) {
+		int found = ask(map, key, length);
+		int other = ask(map, other_key, strlen(other_key));
+
+		assert((found == 1 && other == 1) || !is_whole);
+		assert(times == 0 || (found == first && other == first_other));
+		first = found;
+		first_other = other;
+		ask(map, "", 0);
+	}
 	cdbmap_free(&map);
+}
+
+/* As it is, which is small, and with so much behind it that it is read. */
+static void
+ask_both(const char *path, const void *key, size_t length, bool is_whole)
+{
+	struct stat st;
+
+	ask_file(path, key, length, is_whole);
+	if (stat(path, &st) == -1 || truncate(path, st.st_size + MORE) == -1)
+		abort();
+	ask_file(path, key, length, is_whole);
+	if (truncate(path, st.st_size) == -1)
+		abort();
 }
 
 static void
@@ -72,12 +97,12 @@ ask_record(const uint8_t *data, size_t size, unsigned share)
 	cdbmap_writer_add(writer, other_key, strlen(other_key), "", 0, NULL);
 	if (cdbmap_writer_commit(&writer, NULL) == -1)
 		abort();
-	ask_file(path, data, length, true);
+	ask_both(path, data, length, true);
 	buf_init(&text);
 	if (file_read(path, SIZE_MAX / 2, &text, NULL) != 1 ||
 	    truncate(path, (off_t)(text.length * share / 256)) == -1)
 		abort();
-	ask_file(path, data, length, false);
+	ask_both(path, data, length, false);
 	buf_release(&text);
 	free(path);
 }
@@ -98,7 +123,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	nul = memchr(data + 1, '\0', size - 1);
 	length = nul == NULL ? size - 1 : (size_t)(nul - data - 1);
 	scratch_open(&cdb, data + 1, size - 1);
-	ask_file(cdb.path, data + 1, length, false);
+	ask_both(cdb.path, data + 1, length, false);
 	scratch_close(&cdb);
 	return 0;
 }
