@@ -39,14 +39,18 @@ void
 smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 {
 	char size[32];
+	uint64_t max_bytes;
 
 	take_name(session, line);
 	session->is_extended = true;
 	offer(session, session->config->greeting->items[0]);
 	offer(session, "PIPELINING");
 	offer(session, "8BITMIME");
-	snprintf(size, sizeof(size), "SIZE %llu",
-	    (unsigned long long)session->config->databytes);
+	/* Of this session: access rules may have set it (RFC 1870 4). */
+	smtp_transaction_number(
+	    session, "DATABYTES", session->config->databytes, &max_bytes);
+	snprintf(
+	    size, sizeof(size), "SIZE %llu", (unsigned long long)max_bytes);
 	offer(session, size);
 	if (session->config->tls != NULL &&
 	    stream_tls_version(session->stream) == NULL)
