@@ -83,8 +83,9 @@ class Client:
                 return Reply(lines)
 
     def say(self, line):
-        self.write(line)
-        self.write(b"\r\n")
+        # One write: the second of two would wait for the first one's ACK.
+        self.write((line if isinstance(line, bytes) else line.encode()) +
+                   b"\r\n")
         return self.read()
 
     def ok(self, line):

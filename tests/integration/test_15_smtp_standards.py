@@ -15,9 +15,15 @@ def node():
         yield made
 
 
+@pytest.fixture(scope="module")
+def server(node):
+    with smtpd(node) as started:
+        yield started
+
+
 @pytest.fixture
-def client(node):
-    with smtpd(node) as server, server.client() as connected:
+def client(server):
+    with server.client() as connected:
         yield connected
 
 
