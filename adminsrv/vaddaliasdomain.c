@@ -7,6 +7,7 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 
 static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
 
@@ -46,7 +47,7 @@ main(int argc, char **argv)
 		error_set(&err, "'%s' cannot be its own alias", alias);
 		return cli_end(ADMIN_REFUSED, &err);
 	}
-	home = home_new();
+	home = global_vars_home();
 	result = is_real(home, alias, &alias_is_real, &err);
 	if (result == ADMIN_OK)
 		result = is_real(home, domain, &domain_is_real, &err);

@@ -9,6 +9,7 @@
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "base/log.h"
+#include "control/global_vars.h"
 
 static const char usage[] =
     "usage: vadddomain [-en] [-h hash] [-l users-per-level] [-q quota]\n"
@@ -44,7 +45,7 @@ main(int argc, char **argv)
 	password.argument = argv[optind + 1]; /* argv ends with NULL */
 	buf_init(&hash);
 	buf_init(&quota);
-	home = home_new();
+	home = global_vars_home();
 	result = quota_text_read(quota_text, &quota, &err) == 0 ? ADMIN_OK
 								: ADMIN_REFUSED;
 	if (result == ADMIN_OK)

@@ -8,6 +8,7 @@
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 #include "control/home.h"
 
 static const char usage[] =
@@ -108,7 +109,7 @@ main(int argc, char **argv)
 	if (options.is_list ? argc != optind || options.password.random_length
 			    : argc - optind < 1 || argc - optind > 2)
 		cli_usage(usage);
-	home = home_new();
+	home = global_vars_home();
 	if (options.is_list)
 		result = add_list(home, &options, &err);
 	else {

@@ -7,6 +7,7 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "base/log.h"
+#include "control/global_vars.h"
 
 static const char usage[] = "usage: vdeldomain [-k] domain\n";
 
@@ -31,7 +32,7 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	home = home_new();
+	home = global_vars_home();
 	buf_init(&left);
 	result = domain_remove(home, domain, keep_mail, &left, &err);
 	for (const char *at = left.data; *at != '\0';) {

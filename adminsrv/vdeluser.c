@@ -6,6 +6,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 #include "control/home.h"
 
 static const char usage[] = "usage: vdeluser user@domain\n";
@@ -31,7 +32,7 @@ main(int argc, char **argv)
 		    "4.5.1): vdeldomain removes the domain");
 		return cli_end(ADMIN_REFUSED, &err);
 	}
-	home = home_new();
+	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
 		result = users_open(

@@ -7,6 +7,7 @@
 #include "adminsrv/quota_text.h"
 #include "adminsrv/user_dir.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 #include "control/home.h"
 #include "lookupd/store.h"
 
@@ -129,7 +130,7 @@ main(int argc, char **argv)
 	}
 	if (quota_text != NULL)
 		change.quota = quota.data;
-	home = home_new();
+	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
 		result = apply(&change, &domain, address.local, &err);

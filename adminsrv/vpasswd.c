@@ -5,6 +5,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 #include "control/home.h"
 
 static const char usage[] =
@@ -58,7 +59,7 @@ main(int argc, char **argv)
 	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	buf_init(&hash);
-	home = home_new();
+	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
 		result = cli_password_hash(

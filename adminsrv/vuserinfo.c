@@ -11,6 +11,7 @@
 #include "adminsrv/owner.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
+#include "control/global_vars.h"
 #include "control/home.h"
 
 static const char usage[] =
@@ -156,7 +157,7 @@ main(int argc, char **argv)
 		    ? names_domain(domain_argument, address.domain, &err)
 		    : names_address(argv[optind], &address, &err)) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	home = home_new();
+	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
 		result = show_users(&output, &domain,

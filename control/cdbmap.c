@@ -114,11 +114,36 @@ is_same_content(const struct cdbmap *map)
 	    now.st_mtim.tv_nsec == map->st.st_mtim.tv_nsec;
 }
 
+/* The programs that make the files of a node, by name. */
+static const char *
+remedy(const char *path)
+{
+	static const struct {
+		const char *name, *remedy;
+	} rows[] = {
+		{ "cdb", "qmail-newu makes it again, from 'assign'" },
+		{ "morercpthosts.cdb",
+		    "qmail-newmrh makes it again, from 'morercpthosts'" },
+		{ "tcp.smtp.cdb",
+		    "'tcprules tcp.smtp.cdb tcp.smtp.tmp < tcp.smtp' there "
+		    "makes it again" },
+		{ "vpasswd.cdb",
+		    "vpasswd, vadduser and vmoduser make it again, from "
+		    "'vpasswd'" },
+	};
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(name, rows[i].name) == 0)
+			return rows[i].remedy;
+	return "make it again from its source";
+}
+
 static int
 say_damaged(const char *path, struct error *err)
 {
-	return error_set(
-	    err, "'%s' is damaged; make it again from its source", path);
+	return error_set(err, "'%s' is damaged; %s", path, remedy(path));
 }
 
 /*
@@ -147,9 +172,8 @@ read_head(struct cdbmap *map, struct error *err)
 	if (fstat(map->fd, &map->st) == -1)
 		return error_sys(err, "cannot stat '%s'", map->path);
 	if (!S_ISREG(map->st.st_mode) || map->st.st_size < HEAD_SIZE)
-		return error_set(err,
-		    "'%s' is not a cdb file; make it again from its source",
-		    map->path);
+		return error_set(err, "'%s' is not a cdb file; %s", map->path,
+		    remedy(map->path));
 	if (read_exactly(map->fd, map->head, HEAD_SIZE, 0) == -1)
 		return errno == 0
 		    ? say_damaged(map->path, err)

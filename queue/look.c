@@ -78,8 +78,9 @@ look_queue(const char *path, struct error *err)
 		    mess);
 	else
 		error_sys(err,
-		    "cannot look into '%s' (make the queue with "
-		    "queue-fix, or set QUEUEDIR or QUEUE_BASE)",
+		    "cannot look into '%s' (are queue_start and queue_count "
+		    "right, or QUEUEDIR and QUEUE_BASE?  queue-fix makes a "
+		    "queue)",
 		    mess);
 	free(mess);
 	return dir;

@@ -19,10 +19,11 @@ static int
 check_before_stop(const struct node *node, struct error *err)
 {
 	struct check check = { .node = node };
-
 	int result = 0;
 
+	check_forget_environment();
 	check_settings(&check);
+	check_variables(&check);
 	check_print_findings(&check);
 	if (check.errors > 0)
 		result = error_set(err,

@@ -11,62 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-
-enum { VARIABLE_MAX = 65536 };
-
-/* The first line of a variable's file, as envdir takes it; NULL if none. */
-static char *
-read_variable(const char *path)
-{
-	struct buf buf;
-	char *value = NULL;
-
-	buf_init(&buf);
-	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1) {
-		size_t length = strcspn(buf.data, "\n");
-
-		while (length > 0 &&
-		    (buf.data[length - 1] == ' ' ||
-			buf.data[length - 1] == '\t'))
-			length--;
-		value = xstrndup(buf.data, length);
-	}
-	buf_release(&buf);
-	return value;
-}
-
-/* What is already in our environment stays: the operator said so. */
-static void
-take_global_vars(const char *folder)
-{
-	DIR *dir = opendir(folder);
-	const struct dirent *entry;
-
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		char *path, *value;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		path = xasprintf("%s/%s", folder, entry->d_name);
-		value = read_variable(path);
-		if (value != NULL)
-			setenv(entry->d_name, value, 0);
-		free(value);
-		free(path);
-	}
-	closedir(dir);
-}
+#include "control/global_vars.h"
 
 struct node *
 node_new(const char *home_root, const char *destdir, struct error *err)
 {
 	struct node *node = xcalloc(1, sizeof(*node));
-	char *vars;
+	char *vars, *root;
 
 	node->home = home_root != NULL ? home_at(home_root) : home_new();
 	setenv("MQMAIL_HOME", node->home->root, 1);
@@ -84,8 +37,13 @@ node_new(const char *home_root, const char *destdir, struct error *err)
 		return NULL;
 	}
 	vars = node_path(node, "%s", node->global_vars);
-	take_global_vars(vars);
+	global_vars_take(vars);
 	free(vars);
+	/* Again: they may name other folders. */
+	root = xstrdup(node->home->root);
+	home_free(&node->home);
+	node->home = home_at(root);
+	free(root);
 	return node;
 }
 
@@ -215,7 +173,7 @@ node_variable(const struct node *node, const char *service, const char *name)
 {
 	char *path = node_path(
 	    node, "%s/%s/variables/%s", node->home->service, service, name);
-	char *value = read_variable(path);
+	char *value = global_vars_read(path);
 
 	free(path);
 	return value != NULL ? value : xstrdup("");
@@ -225,7 +183,7 @@ char *
 node_global_variable(const struct node *node, const char *name)
 {
 	char *path = node_path(node, "%s/%s", node->global_vars, name);
-	char *value = read_variable(path);
+	char *value = global_vars_read(path);
 
 	free(path);
 	return value;

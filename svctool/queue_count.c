@@ -17,12 +17,42 @@
 
 enum { NUMBER_MAX = 1000000 };
 
+/* Is a first queue there, or none at all yet? */
+static int
+check_start(const struct node *node, unsigned start, const char *source,
+    struct error *err)
+{
+	struct arg_list names = { .count = 0 };
+	const char *other = NULL;
+	bool is_there = false;
+	int result = node_queues(node, &names, err);
+
+	for (size_t i = 0; result == 0 && i < names.count; i++) {
+		unsigned number = queue_count_number(names.items[i]);
+
+		if (number == start)
+			is_there = true;
+		else if (number != 0 && other == NULL)
+			other = names.items[i];
+	}
+	if (result == 0 && !is_there && other != NULL)
+		result = error_set(err,
+		    "the queues begin with queue%u, as %s says, and that is "
+		    "not there, while %s is: is the number wrong?  Put the "
+		    "first queue's there (control/queue_start), then svc -h "
+		    "%s/*",
+		    start, source, other, node->home->service);
+	arg_list_release(&names);
+	return result;
+}
+
 int
 queue_count_read(const struct node *node,
     struct queue_collection *collection_out, struct error *err)
 {
 	struct settings *settings = settings_load(
 	    node->home->control, "qmail-smtpd", NULL, err);
+	int result;
 
 	if (settings == NULL)
 		return -1;
@@ -30,8 +60,10 @@ queue_count_read(const struct node *node,
 	    settings, SETTING_queue_start);
 	collection_out->count = (unsigned)settings_number(
 	    settings, SETTING_queue_count);
+	result = check_start(node, collection_out->start,
+	    settings_source(settings, SETTING_queue_start), err);
 	settings_free(&settings);
-	return 0;
+	return result;
 }
 
 int

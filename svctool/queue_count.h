@@ -11,7 +11,11 @@ struct queue_collection {
 	unsigned count;
 };
 
-/* 0, or -1 when the settings cannot be read. */
+/*
+ * 0, or -1 when the settings cannot be read, or when the first number is that
+ * of no queue while there are others of such names: then nothing that is done
+ * to a queue would be what is meant.
+ */
 int queue_count_read(const struct node *node,
     struct queue_collection *collection_out, struct error *err);
 

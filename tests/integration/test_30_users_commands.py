@@ -415,3 +415,13 @@ def test_settings_that_name_a_removed_domain_are_said(domain):
         [f"{control}/envnoathost", "example.test"]]
     assert all("write another domain there" in line for line in lines)
     assert (control / "envnoathost").read_text() == "example.test\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000])
+def test_a_damaged_cdb_names_the_program_that_makes_it(domain, content):
+    (domain.path / "users/cdb").write_bytes(content)
+    text = domain.run("vadduser", "-n", "alice@example.test", code=111)
+    assert "users/cdb' is " in text
+    assert "qmail-newu makes it again, from 'assign'" in text
+    domain.run("qmail-newu")
+    domain.run("vadduser", "-n", "alice@example.test")

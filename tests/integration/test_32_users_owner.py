@@ -100,3 +100,27 @@ def test_a_missing_owner_is_named(home):
                           capture_output=True, text=True)
     assert done.returncode == 100 and "no-such-user" in done.stderr
     assert list((home / "domains").iterdir()) == []
+
+
+def test_the_node_says_who_it_runs_as(home):
+    """Without MQMAIL_USER in the environment, as an operator has it."""
+    variables = home / "control/global_vars"
+    variables.mkdir()
+    (variables / "MQMAIL_USER").write_text(f"{OWNER}\n")
+    (variables / "ASSIGNDIR").write_text("elsewhere\n")
+    (home / "elsewhere").mkdir()
+    env = {name: value for name, value in os.environ.items()
+           if name not in ("MQMAIL_USER", "ASSIGNDIR")}
+    env["MQMAIL_HOME"] = str(home)
+    for words in (["vadddomain", "-n", "example.test"],
+                  ["vadduser", "-n", "alice@example.test"],
+                  ["vuserinfo", "alice@example.test"]):
+        done = subprocess.run([BIN / words[0], *words[1:]], env=env,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done
+    uid = pwd.getpwnam(OWNER).pw_uid
+    folder = home / "domains/example.test"
+    assert {path.lstat().st_uid for path in [folder, *folder.rglob("*")]} == {
+        uid}
+    assert "example.test" in (home / "elsewhere/assign").read_text()
+    assert list((home / "users").iterdir()) == []

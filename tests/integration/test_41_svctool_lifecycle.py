@@ -207,15 +207,20 @@ def test_restart_tests_the_settings_first(node):
     before = sorted(node.processes())
     (node.control / "databytes").write_text("many\n")
     (node.control / "concurrencyl.queue2").write_text("-1\n")
+    own = (node.home / "service" / f"qmail-smtpd.{node.smtp_port}" /
+           "variables/MAXPERIP")
+    own.write_text("few\n")
     done = node.svctool("restart", code=1)
     assert "databytes:1: 'many'" in done.stdout
     assert "concurrencyl.queue2:1: '-1'" in done.stdout
-    assert "the 2 errors" in done.stderr
+    assert str(own) in done.stdout and "'few'" in done.stdout
+    assert "the 3 errors" in done.stderr
     assert sorted(node.processes()) == before
     node.send("alice", "still there")
     node.wait_messages("alice", 1)
     (node.control / "databytes").unlink()
     (node.control / "concurrencyl.queue2").unlink()
+    own.unlink()
     node.svctool("restart")
     assert set(before).isdisjoint(node.processes())
 

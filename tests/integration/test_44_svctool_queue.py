@@ -58,6 +58,19 @@ def test_numbers_have_no_gap(node):
     assert "remove queue2 first" in done.stderr
 
 
+@pytest.mark.parametrize("words", [("add", "3"), ("add", "7"),
+                                   ("remove", "2"), ("remove", "1")])
+def test_a_wrong_queue_start_is_said(make_node, words):
+    """Else queue2 would count as an extra queue, and go."""
+    node = make_node("--init-only")
+    (node.control / "queue_start").write_text("5\n")
+    done = node.svctool("queue", *words, code=1)
+    assert f"begin with queue5, as {node.control}/queue_start" in done.stderr
+    assert "while queue1 is: is the number wrong?" in done.stderr
+    assert {path.name for path in (node.home / "queue").iterdir()} == {
+        "queue1", "queue2"}
+
+
 def test_the_only_queue_stays(make_node):
     node = make_node("--queues", "1")
     done = node.svctool("queue", "remove", "1", code=1)

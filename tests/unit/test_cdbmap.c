@@ -125,6 +125,34 @@ absent_is_not_damaged(void **state)
 	assert_int_equal(cdbmap_open(folder_path("short/x"), &map, &err), -1);
 }
 
+/* Whoever reads the message knows what to run. */
+static void
+the_remedy_is_named(void **state)
+{
+	static const struct {
+		const char *name, *wanted;
+	} rows[] = {
+		{ "cdb", "qmail-newu" },
+		{ "morercpthosts.cdb", "qmail-newmrh" },
+		{ "tcp.smtp.cdb", "'tcprules tcp.smtp.cdb" },
+		{ "vpasswd.cdb", "vpasswd, vadduser" },
+		{ "other.cdb", "from its source" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { "" };
+		struct cdbmap *map;
+
+		folder_write(rows[i].name, "x", 1);
+		assert_int_equal(
+		    cdbmap_open(folder_path(rows[i].name), &map, &err), -1);
+		if (strstr(err.text, rows[i].wanted) == NULL)
+			fail_msg("'%s': got '%s', wanted '%s'", rows[i].name,
+			    err.text, rows[i].wanted);
+	}
+}
+
 /* A file that no writer has made whole is never one without records. */
 static void
 damage_is_could_not_tell(void **state)
@@ -451,6 +479,7 @@ main(void)
 		cmocka_unit_test(finds_what_was_written),
 		cmocka_unit_test(binary_and_empty_keys),
 		cmocka_unit_test(absent_is_not_damaged),
+		cmocka_unit_test(the_remedy_is_named),
 		cmocka_unit_test(damage_is_could_not_tell),
 		cmocka_unit_test(damaged_records),
 		cmocka_unit_test(cut_in_place_is_could_not_tell),

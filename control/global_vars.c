@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/* The environment of every service of a node. */
+#include "control/global_vars.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+enum { VARIABLE_MAX = 65536 };
+
+char *
+global_vars_read(const char *path)
+{
+	struct buf buf;
+	char *value = NULL;
+
+	buf_init(&buf);
+	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1) {
+		size_t length = strcspn(buf.data, "\n");
+
+		while (length > 0 &&
+		    (buf.data[length - 1] == ' ' ||
+			buf.data[length - 1] == '\t'))
+			length--;
+		value = xstrndup(buf.data, length);
+	}
+	buf_release(&buf);
+	return value;
+}
+
+void
+global_vars_take(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		char *path, *value;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		path = xasprintf("%s/%s", folder, entry->d_name);
+		value = global_vars_read(path);
+		if (value != NULL)
+			setenv(entry->d_name, value, 0);
+		free(value);
+		free(path);
+	}
+	closedir(dir);
+}
+
+struct home *
+global_vars_home(void)
+{
+	struct home *home = home_new();
+	char *root = xstrdup(home->root);
+	char *folder = xasprintf("%s/global_vars", home->control);
+
+	global_vars_take(folder);
+	home_free(&home);
+	home = home_at(root);
+	free(folder);
+	free(root);
+	return home;
+}

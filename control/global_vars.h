@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control/global_vars: the environment of every service of a node, one variable
+ * a file (envdir), which the programs that an operator runs must have too.
+ */
+#ifndef CONTROL_GLOBAL_VARS_H
+#define CONTROL_GLOBAL_VARS_H
+
+#include "control/home.h"
+
+/* What envdir takes of a variable's file; NULL: no file.  The caller frees. */
+char *global_vars_read(const char *path);
+
+/*
+ * Puts the variables of a folder into our environment.  What is already there
+ * stays: the operator said so.
+ */
+void global_vars_take(const char *folder);
+
+/*
+ * home_new() with the global variables of that node: they may name other
+ * folders, and who the node runs as.
+ */
+struct home *global_vars_home(void);
+
+#endif
