@@ -13,6 +13,9 @@
 #include "base/mem.h"
 #include "base/packet.h"
 
+/* A result's text, and what is around it. */
+enum { RESULT_MAX = VDELIVER_TEXT_SIZE + 16 };
+
 struct batch {
 	size_t count;
 	struct vdeliver_item items[MAILDIR_BATCH_MAX];
@@ -68,8 +71,20 @@ take_job(int fd, struct batch *batch, struct error *err)
 	return 1;
 }
 
+/* Sends the results gathered so far. */
+static bool
+flush_results(int fd, struct buf *packet)
+{
+	bool is_there = packet->length == 0 ||
+	    packet_send(fd, packet->data, packet->length, -1, 0) == 0;
+
+	buf_reset(packet);
+	return is_there;
+}
+
 /*
- * Answers all; false when the other side is gone.  A slow one is waited for.
+ * Answers all, in few packets; false when the other side is gone.  A slow one
+ * is waited for.
  */
 static bool
 send_results(int fd, const struct batch *batch)
@@ -87,11 +102,11 @@ send_results(int fd, const struct batch *batch)
 			.text = item->text,
 		};
 
-		buf_reset(&packet);
+		if (packet.length > PACKET_MAX - RESULT_MAX)
+			is_there = flush_results(fd, &packet);
 		job_put_result(&packet, &result);
-		is_there = packet_send(fd, packet.data, packet.length, -1, 0) ==
-		    0;
 	}
+	is_there = is_there && flush_results(fd, &packet);
 	buf_release(&packet);
 	return is_there;
 }

@@ -17,7 +17,11 @@
 #include "queue/exitcode.h"
 #include "queue/idmap.h"
 
-enum { SYNC_THREADS = 16, BATCH_MAX = 128 };
+enum {
+	SYNC_THREADS = 16,
+	BATCH_MAX = 128,
+	PATIENCE_US = 10000 /* how long a patient job waits for others */
+};
 
 struct committer {
 	struct commit_batch batch; /* the thread's own */
@@ -31,6 +35,8 @@ struct committer {
 	pthread_cond_t job_waits;
 	struct commit_job *posted, **posted_end;
 	struct commit_job *done, **done_end;
+	int64_t patient_since_us; /* clock_us() of the first posted, if all
+				   * that is posted is patient; else 0 */
 	bool is_ending;
 };
 
@@ -80,14 +86,35 @@ commit_is_new(const struct committer *committer, uint64_t id)
 	return idmap_has(&committer->new_ids, id);
 }
 
+/*
+ * Nobody waits for the end of a delivered message: it can go with the next
+ * batch, so that the thread wakes once for many.
+ */
+static bool
+is_patient(const struct commit_job *job)
+{
+	return job->type == COMMIT_FINISH;
+}
+
 void
 commit_post(struct committer *committer, struct commit_job *job)
 {
+	bool is_first, wakes = !is_patient(job);
+
 	if (job->type == COMMIT_NEW)
 		idmap_put(&committer->new_ids, job->id, NULL);
 	pthread_mutex_lock(&committer->lock);
+	is_first = committer->posted == NULL;
+	if (wakes)
+		committer->patient_since_us = 0;
+	else if (is_first) {
+		/* It wakes to wait for the end of this one's patience. */
+		committer->patient_since_us = clock_us();
+		wakes = true;
+	}
 	append(&committer->posted_end, job);
-	pthread_cond_signal(&committer->job_waits);
+	if (wakes)
+		pthread_cond_signal(&committer->job_waits);
 	pthread_mutex_unlock(&committer->lock);
 }
 
@@ -152,28 +179,42 @@ take_jobs(struct committer *committer)
 	for (count = 1; last->next != NULL && count < BATCH_MAX; count++)
 		last = last->next;
 	committer->posted = last->next;
+	committer->patient_since_us = 0;
 	if (last->next == NULL)
 		committer->posted_end = &committer->posted;
 	last->next = NULL;
 	return first;
 }
 
+/* Waits for a signal, at most until end_us. */
+static void
+wait_until(struct committer *committer, int64_t end_us)
+{
+	struct timespec until = { .tv_sec = end_us / 1000000,
+		.tv_nsec = end_us % 1000000 * 1000 };
+
+	pthread_cond_timedwait(&committer->job_waits, &committer->lock, &until);
+}
+
 /* Waits for work.  NULL with nothing posted: linger is over, or the end. */
 static struct commit_job *
 wait_jobs(struct committer *committer)
 {
-	if (committer->posted != NULL || committer->is_ending)
-		return take_jobs(committer);
-	if (commit_has_pairs_waiting(&committer->batch)) {
-		int64_t end_us = committer->batch.waiting_since_us +
-		    COMMIT_LINGER_US;
-		struct timespec until = { .tv_sec = end_us / 1000000,
-			.tv_nsec = end_us % 1000000 * 1000 };
+	const struct commit_batch *batch = &committer->batch;
 
-		pthread_cond_timedwait(
-		    &committer->job_waits, &committer->lock, &until);
-	} else
-		pthread_cond_wait(&committer->job_waits, &committer->lock);
+	if (committer->posted == NULL && !committer->is_ending) {
+		if (commit_has_pairs_waiting(batch))
+			wait_until(committer,
+			    batch->waiting_since_us + COMMIT_LINGER_US);
+		else
+			pthread_cond_wait(
+			    &committer->job_waits, &committer->lock);
+	}
+	while (committer->posted != NULL && !committer->is_ending &&
+	    committer->patient_since_us != 0 &&
+	    clock_us() < committer->patient_since_us + PATIENCE_US)
+		wait_until(
+		    committer, committer->patient_since_us + PATIENCE_US);
 	return take_jobs(committer);
 }
 

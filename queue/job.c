@@ -84,18 +84,20 @@ job_put_result(struct buf *buf, const struct job_result *result)
 }
 
 bool
-job_get_result(const void *data, size_t length, struct job_result *out)
+job_take_result(const char **data, size_t *length, struct job_result *out)
 {
 	struct wire_reader reader;
 	uint8_t type;
 
-	wire_open(&reader, data, length);
+	wire_open(&reader, *data, *length);
 	type = wire_get_u8(&reader);
 	out->delivery = wire_get_u32(&reader);
 	out->outcome = wire_get_u8(&reader);
 	out->text = wire_get_text(&reader);
-	if (!wire_done(&reader) || type != PACKET_RESULT)
+	if (reader.has_failed || type != PACKET_RESULT)
 		return false;
+	*data = reader.at;
+	*length = reader.left;
 	switch (out->outcome) {
 	case JOB_DELIVERED:
 	case JOB_TEMPFAIL:

@@ -5,7 +5,8 @@
  * A worker connects to lock/workers in the queue directory and says hello.
  * qmail-send then sends jobs, each one packet with a read-only descriptor of
  * the message positioned at 0; the worker answers each with one result, in any
- * order, after it has closed that descriptor.
+ * order, after it has closed that descriptor.  Results that are ready together
+ * share a packet, so that qmail-send wakes once for them.
  */
 #ifndef QUEUE_JOB_H
 #define QUEUE_JOB_H
@@ -17,7 +18,7 @@
 #include "base/buf.h"
 
 /* Raised with any change of the packets below. */
-enum { JOB_VERSION = 1 };
+enum { JOB_VERSION = 2 };
 
 enum job_channel {
 	JOB_VIRTUAL = 'v', /* users of virtual domains */
@@ -59,7 +60,7 @@ struct job_result {
 	const char *text; /* one or more lines for the log and the bounce */
 };
 
-/* Put a packet behind what buf holds. */
+/* Put a packet, or one more result of it, behind what buf holds. */
 void job_put_hello(struct buf *buf, const struct job_hello *hello);
 void job_put(struct buf *buf, const struct job *job);
 void job_put_result(struct buf *buf, const struct job_result *result);
@@ -67,6 +68,11 @@ void job_put_result(struct buf *buf, const struct job_result *result);
 /* Read a whole packet; false when it is not one. */
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
 bool job_get(const void *data, size_t length, struct job *out);
-bool job_get_result(const void *data, size_t length, struct job_result *out);
+
+/*
+ * Reads the first of the results in a packet and moves *data and *length past
+ * it; false when there is something else.  Nothing is left after the last one.
+ */
+bool job_take_result(const char **data, size_t *length, struct job_result *out);
 
 #endif

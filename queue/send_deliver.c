@@ -168,25 +168,36 @@ greet(struct worker *worker, const void *data, size_t length)
 }
 
 static bool
-take_result(struct worker *worker, const void *data, size_t length)
+take_result(struct worker *worker, const struct job_result *result)
 {
 	struct send *send = worker->send;
-	struct job_result result;
-	struct delivery *delivery;
+	struct delivery *delivery = idmap_get(
+	    &send->deliveries, result->delivery);
 
-	if (!job_get_result(data, length, &result))
-		return false;
-	delivery = idmap_get(&send->deliveries, result.delivery);
 	if (delivery == NULL || delivery->worker != worker) {
 		log_line("delivery %" PRIu32 ": report mangled, will defer",
-		    result.delivery);
+		    result->delivery);
 		return false;
 	}
-	end_delivery(send, delivery, result.outcome,
-	    result.outcome == JOB_GENERAL && result.text[0] == '\0'
+	end_delivery(send, delivery, result->outcome,
+	    result->outcome == JOB_GENERAL && result->text[0] == '\0'
 		? "This address needs the general local delivery, which this "
 		  "release does not have. (#4.3.5)\n"
-		: result.text);
+		: result->text);
+	return true;
+}
+
+/* Takes all results of a packet, up to the first that is none. */
+static bool
+take_results(struct worker *worker, const char *data, size_t length)
+{
+	struct job_result result;
+
+	do
+		if (!job_take_result(&data, &length, &result) ||
+		    !take_result(worker, &result))
+			return false;
+	while (length > 0);
 	return true;
 }
 
@@ -211,7 +222,7 @@ worker_ready(uint32_t events, void *context)
 			return;
 		if (n <= 0 ||
 		    !(worker->has_greeted
-			    ? take_result(worker, buffer, (size_t)n)
+			    ? take_results(worker, buffer, (size_t)n)
 			    : greet(worker, buffer, (size_t)n))) {
 			worker_drop(worker);
 			return;

@@ -28,6 +28,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job_hello hello;
 	struct job job;
 	struct job_result result;
+	const char *next = (const char *)data;
+	size_t left = size;
 	unsigned kinds = 0;
 
 	if (job_get_hello(data, size, &hello)) {
@@ -40,10 +42,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_same(&packet, data, size);
 		kinds++;
 	}
-	if (job_get_result(data, size, &result)) {
+	while (left > 0 && job_take_result(&next, &left, &result)) {
 		job_put_result(&packet, &result);
-		check_same(&packet, data, size);
-		kinds++;
+		if (left == 0) {
+			check_same(&packet, data, size);
+			kinds++;
+		}
 	}
 	assert(kinds <= 1); /* no packet is two things */
 	buf_release(&packet);

@@ -88,6 +88,7 @@ class Send:
         self.listener = None
         self.connection = None
         self.worker = None
+        self.unread = b""  # results that came in one packet with others
         self.log = os.path.join(node.root, queue + ".log")
 
     def listen(self):
@@ -148,16 +149,20 @@ class Send:
 
     def result(self):
         """The next (delivery, outcome, text); None when the worker is gone."""
-        assert select.select([self.connection], [], [], TIMEOUT)[0]
-        try:
-            packet = self.connection.recv(60000)
-        except ConnectionResetError:
-            return None
-        if not packet:
-            return None
-        kind, delivery, outcome, length = struct.unpack("<BIBI", packet[:10])
-        assert kind == 3 and len(packet) == 10 + length
-        return delivery, chr(outcome), packet[10:-1].decode()
+        if not self.unread:
+            assert select.select([self.connection], [], [], TIMEOUT)[0]
+            try:
+                self.unread = self.connection.recv(60000)
+            except ConnectionResetError:
+                return None
+            if not self.unread:
+                return None
+        kind, delivery, outcome, length = struct.unpack(
+            "<BIBI", self.unread[:10])
+        text, self.unread = (self.unread[10:10 + length],
+                             self.unread[10 + length:])
+        assert kind == 3 and len(text) == length and text[-1:] == b"\0"
+        return delivery, chr(outcome), text[:-1].decode()
 
     def results(self, count, is_all=True):
         """The next count; is_all: there must be no more of them."""
@@ -167,6 +172,7 @@ class Send:
             assert delivery not in found
             found[delivery] = (outcome, text)
         if is_all:
+            assert not self.unread
             assert not select.select([self.connection], [], [], 0)[0]
         return found
 

@@ -77,7 +77,7 @@ class Worker(threading.Thread):
         self.held = []
         self.connection = connect(queue.dir / "lock/workers")
         self.connection.settimeout(None)
-        self.connection.send(struct.pack("<BIB", 1, 1, ord(channel)))
+        self.connection.send(struct.pack("<BIB", 1, 2, ord(channel)))
         self.start()
 
     def run(self):

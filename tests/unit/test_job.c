@@ -78,6 +78,13 @@ whole_job(void **state)
 	buf_release(&buf);
 }
 
+/* A packet with one result and nothing else. */
+static bool
+take(const char *data, size_t length, struct job_result *out)
+{
+	return job_take_result(&data, &length, out) && length == 0;
+}
+
 static void
 result(void **state)
 {
@@ -97,15 +104,45 @@ result(void **state)
 
 		job_put_result(&buf, &sent);
 		assert_int_equal(
-		    job_get_result(buf.data, buf.length, &got), rows[i].wanted);
+		    take(buf.data, buf.length, &got), rows[i].wanted);
 		if (rows[i].wanted) {
 			assert_int_equal(got.delivery, 9);
 			assert_int_equal(got.outcome, rows[i].outcome);
 			assert_string_equal(got.text, sent.text);
 		}
-		CHECK_LENGTHS(job_get_result, &buf, &got);
+		CHECK_LENGTHS(take, &buf, &got);
 		buf_release(&buf);
 	}
+}
+
+static void
+several_results(void **state)
+{
+	static const char *const texts[] = { "one\n", "", "three\n" };
+	struct job_result got;
+	struct buf buf = BUF_INIT;
+	const char *data;
+	size_t length;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		job_put_result(&buf,
+		    &(struct job_result){ .delivery = i,
+			.outcome = JOB_TEMPFAIL,
+			.text = texts[i] });
+	buf_addc(&buf, 'x'); /* a bad end */
+	data = buf.data;
+	length = buf.length;
+	for (i = 0; i < 3; i++) {
+		assert_true(job_take_result(&data, &length, &got));
+		assert_int_equal(got.delivery, i);
+		assert_string_equal(got.text, texts[i]);
+	}
+	assert_int_equal(length, 1);
+	assert_false(job_take_result(&data, &length, &got));
+	assert_int_equal(length, 1);
+	buf_release(&buf);
 }
 
 /* A text with a NUL inside, or without one at its end, is none. */
@@ -121,10 +158,10 @@ nul(void **state)
 	(void)state;
 	job_put_result(&buf, &sent);
 	buf.data[buf.length - 1] = 'd';
-	assert_false(job_get_result(buf.data, buf.length, &got));
+	assert_false(take(buf.data, buf.length, &got));
 	buf.data[buf.length - 1] = '\0';
 	buf.data[buf.length - 3] = '\0';
-	assert_false(job_get_result(buf.data, buf.length, &got));
+	assert_false(take(buf.data, buf.length, &got));
 	buf_release(&buf);
 }
 
@@ -135,6 +172,7 @@ main(void)
 		cmocka_unit_test(hello),
 		cmocka_unit_test(whole_job),
 		cmocka_unit_test(result),
+		cmocka_unit_test(several_results),
 		cmocka_unit_test(nul),
 	};
 
