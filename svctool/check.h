@@ -108,6 +108,13 @@ void check_forget_environment(void);
 bool check_lock(const char *path, int *lock_out);
 void check_unlock(int lock);
 
+/*
+ * A node that an ordinary user made runs everything as that user: root becomes
+ * that user for the rest of the process, and a warning says so.  0, or -1 with
+ * the reason.
+ */
+int check_as_owner(struct check *check, struct error *err);
+
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */
 void check_variables(struct check *check);   /* of services, and global_vars */

@@ -25,9 +25,20 @@ below(const struct folder *folder, const char *name)
 	return xasprintf("%s/%s", folder->path, name);
 }
 
-/* Password hashes are in it; qmail-smtpd's user reads it by its group. */
+/* Is there a user of qmail-smtpd's own, who reads by the domain's group? */
+static bool
+has_reader(const struct folder *folder)
+{
+	uid_t uid;
+
+	return geteuid() == 0 &&
+	    check_owner_uid(folder->check, folder->path, MAKE_SMTPD, &uid) &&
+	    uid != 0 && uid != folder->domain->uid;
+}
+
+/* There are password hashes in it. */
 static void
-check_secret(const struct folder *folder, const char *path)
+check_secret(const struct folder *folder, const char *path, bool is_for_group)
 {
 	const struct check_assign *domain = folder->domain;
 	struct stat st;
@@ -49,6 +60,14 @@ check_secret(const struct folder *folder, const char *path)
 		check_remedy(folder->check, "chown %lu:%lu '%s'",
 		    (unsigned long)domain->uid, (unsigned long)domain->gid,
 		    path);
+	} else if (is_for_group && has_reader(folder) &&
+	    (st.st_gid != domain->gid || (st.st_mode & 0040) == 0)) {
+		check_find(folder->check, CHECK_ERROR, path, 0,
+		    "its mode is %03o and its group %lu, so qmail-smtpd cannot "
+		    "look up users",
+		    st.st_mode & 07777, (unsigned long)st.st_gid);
+		check_remedy(folder->check, "chgrp %lu '%s' && chmod 640 '%s'",
+		    (unsigned long)domain->gid, path, path);
 	}
 }
 
@@ -77,7 +96,7 @@ check_users(const struct folder *folder, const struct vpasswd_file *users)
 		find_cdb(folder, cdb,
 		    "it was not made from 'vpasswd' as that is now, so the "
 		    "last changes do not count");
-	check_secret(folder, cdb);
+	check_secret(folder, cdb, true);
 	free(cdb);
 }
 
@@ -109,7 +128,7 @@ check_files(const struct folder *folder)
 		    folder->domain->user);
 	}
 	check_users(folder, found == 1 ? users : NULL);
-	check_secret(folder, text);
+	check_secret(folder, text, false);
 	/* Still with the lock: vdeluser moves a folder before the line goes. */
 	if (found == 1)
 		check_domain_users(check, folder->domain, users);
@@ -178,7 +197,7 @@ check_folder(
 		    (st->st_mode & 0022) != 0 ? "others may change it"
 					      : "its owner may not write it");
 		check_remedy(check, "chmod 751 '%s'", folder->path);
-	} else if (geteuid() == 0 && uid != 0 && (st->st_mode & 0011) == 0) {
+	} else if (has_reader(folder) && (st->st_mode & 0011) == 0) {
 		check_find(check, CHECK_ERROR, folder->path, 0,
 		    "its mode is %03o, so qmail-smtpd cannot look up users",
 		    st->st_mode & 07777);

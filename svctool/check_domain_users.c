@@ -16,82 +16,105 @@ struct users {
 	struct check_crowd crowd;
 };
 
-/*
- * A folder that belongs to the domain's owner, without the forbidden bits.
- * True when it is there; what is missing is the caller's matter.
- */
-static bool
-check_folder(struct users *users, const char *path, mode_t forbidden)
+static void
+check_owner(struct users *users, const char *path, const struct stat *st)
 {
 	const struct check_assign *domain = users->domain;
+
+	if (st->st_uid == domain->uid || !check_crowd_has_room(&users->crowd))
+		return;
+	check_find(users->check, CHECK_ERROR, path, 0,
+	    "it belongs to uid %lu, and should to uid %lu",
+	    (unsigned long)st->st_uid, (unsigned long)domain->uid);
+	check_remedy(users->check, "chown -R %lu:%lu '%s'",
+	    (unsigned long)domain->uid, (unsigned long)domain->gid, path);
+}
+
+static void
+check_mode(struct users *users, const char *path, mode_t mode, mode_t forbidden)
+{
+	bool is_open = (mode & forbidden) != 0;
+
+	if ((!is_open && (mode & 0700) == 0700) ||
+	    !check_crowd_has_room(&users->crowd))
+		return;
+	if (is_open)
+		check_find(users->check, CHECK_ERROR, path, 0,
+		    "its mode is %03o, which lets others %s it", mode & 07777,
+		    (mode & forbidden & 0022) != 0 ? "change" : "read");
+	else
+		check_find(users->check, CHECK_ERROR, path, 0,
+		    "its mode is %03o, so mail for the user waits",
+		    mode & 07777);
+	check_remedy(users->check, "chmod %03o '%s'",
+	    ((mode & 07777) | 0700) & ~forbidden, path);
+}
+
+/*
+ * A folder that belongs to the domain's owner, without the forbidden bits.  1;
+ * 0 when it is not there; -1 when what is below need not be looked at, since
+ * the remedy mends that too.
+ */
+static int
+check_folder(struct users *users, const char *path, mode_t forbidden)
+{
 	struct stat st;
 
 	if (lstat(path, &st) == -1)
-		return false;
+		return 0;
 	if (!S_ISDIR(st.st_mode)) {
 		if (check_crowd_has_room(&users->crowd)) {
 			check_find(users->check, CHECK_ERROR, path, 0,
 			    "it is no folder, so mail for the user waits");
 			check_remedy(users->check, "move it away");
 		}
-		return true;
+		return -1;
 	}
-	if (st.st_uid != domain->uid && check_crowd_has_room(&users->crowd)) {
-		check_find(users->check, CHECK_ERROR, path, 0,
-		    "it belongs to uid %lu, and should to uid %lu",
-		    (unsigned long)st.st_uid, (unsigned long)domain->uid);
-		check_remedy(users->check, "chown -R %lu:%lu '%s'",
-		    (unsigned long)domain->uid, (unsigned long)domain->gid,
-		    path);
-	}
-	if ((st.st_mode & forbidden) != 0 &&
-	    check_crowd_has_room(&users->crowd)) {
-		check_find(users->check, CHECK_ERROR, path, 0,
-		    "its mode is %03o, which lets others %s it",
-		    st.st_mode & 07777,
-		    (st.st_mode & forbidden & 0022) != 0 ? "change" : "read");
-		check_remedy(users->check, "chmod %03o '%s'",
-		    st.st_mode & 07777 & ~forbidden, path);
-	} else if ((st.st_mode & 0700) != 0700 &&
-	    check_crowd_has_room(&users->crowd)) {
-		check_find(users->check, CHECK_ERROR, path, 0,
-		    "its mode is %03o, so mail for the user waits",
-		    st.st_mode & 07777);
-		check_remedy(users->check, "chmod 700 '%s'", path);
-	}
-	return true;
+	check_owner(users, path, &st);
+	if (st.st_uid != users->domain->uid)
+		return -1;
+	check_mode(users, path, st.st_mode, forbidden);
+	return 1;
+}
+
+static void
+find_missing(struct users *users, const struct vpasswd_entry *entry)
+{
+	const struct check_assign *domain = users->domain;
+	int failure = errno;
+
+	if (!check_crowd_has_room(&users->crowd))
+		return;
+	check_find(users->check, CHECK_ERROR, entry->dir, 0,
+	    "the folder of '%s@%s': %s, so mail for the user waits",
+	    entry->name, domain->user, strerror(failure));
+	check_remedy(users->check,
+	    "put it back, or 'mkdir -m 700 %s && chown %lu:%lu %s' for an "
+	    "empty one",
+	    entry->dir, (unsigned long)domain->uid, (unsigned long)domain->gid,
+	    entry->dir);
 }
 
 static void
 check_user(struct users *users, const struct vpasswd_entry *entry)
 {
-	static const char *const parts[] = { "Maildir", "Maildir/tmp",
-		"Maildir/new", "Maildir/cur" };
+	static const char *const parts[] = { "tmp", "new", "cur" };
+	char *maildir = xasprintf("%s/Maildir", entry->dir);
+	int found = check_folder(users, entry->dir, 0022);
 
-	if (!check_folder(users, entry->dir, 0022)) {
-		int failure = errno;
-
-		if (check_crowd_has_room(&users->crowd)) {
-			check_find(users->check, CHECK_ERROR, entry->dir, 0,
-			    "the folder of '%s@%s': %s, so mail for the user "
-			    "waits",
-			    entry->name, users->domain->user,
-			    strerror(failure));
-			check_remedy(users->check,
-			    "put it back, or 'mkdir -m 700 %s && chown %lu:%lu "
-			    "%s' for an empty one",
-			    entry->dir, (unsigned long)users->domain->uid,
-			    (unsigned long)users->domain->gid, entry->dir);
-		}
-		return;
-	}
-	/* These a delivery makes when they are missing. */
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		char *path = xasprintf("%s/%s", entry->dir, parts[i]);
+	if (found == 0)
+		find_missing(users, entry);
+	if (found == 1)
+		found = check_folder(users, maildir, 0077);
+	/* Those that are missing a delivery makes. */
+	for (size_t i = 0; found == 1 && i < sizeof(parts) / sizeof(parts[0]);
+	     i++) {
+		char *path = xasprintf("%s/%s", maildir, parts[i]);
 
 		check_folder(users, path, 0077);
 		free(path);
 	}
+	free(maildir);
 }
 
 void

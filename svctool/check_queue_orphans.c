@@ -74,9 +74,10 @@ look_again(struct search *search)
 	for (unsigned i = 0; i < search->count; i++) {
 		const struct orphan *orphan = &search->orphans[i];
 
-		/* The message first: it goes, and comes, in that order. */
+		/* Missing both before and after the file was there. */
 		if (is_missing(search->queue, QUEUE_MESS, orphan->id) &&
-		    !is_missing(search->queue, orphan->folder, orphan->id))
+		    !is_missing(search->queue, orphan->folder, orphan->id) &&
+		    is_missing(search->queue, QUEUE_MESS, orphan->id))
 			search->orphans[kept++] = *orphan;
 	}
 	search->count = kept;

@@ -39,7 +39,7 @@ cmd_check(int argc, char **argv)
 	node = node_new(home, NULL, &err);
 	check.node = node;
 	if (node == NULL || !node_exists(node, &err) ||
-	    !node_is_ours(node, &err))
+	    !node_is_ours(node, &err) || check_as_owner(&check, &err) == -1)
 		complain(code, &err);
 	else {
 		check_forget_environment();

@@ -1,7 +1,8 @@
 # svctool - makes, starts, stops, checks and shows a node
 LIBS += svctool/libsvctool.a
-svctool/libsvctool.a: svctool/args.o svctool/check_assign_cdb.o \
-    svctool/check_cdb.o svctool/check_collections.o svctool/check_compiled.o \
+svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
+    svctool/check_assign_cdb.o svctool/check_cdb.o \
+    svctool/check_collections.o svctool/check_compiled.o \
     svctool/check_domain.o svctool/check_domain_users.o \
     svctool/check_domains.o svctool/check_find.o svctool/check_json.o \
     svctool/check_lock.o svctool/check_owners.o svctool/check_queue_modes.o \

@@ -146,6 +146,10 @@ def test_an_ordinary_users_node_is_all_that_users(make_node):
     done = subprocess.run([*prefix, BIN / "svctool", "check", "--home", home],
                           stdout=subprocess.PIPE, text=True, timeout=60)
     assert "0 errors, 0 warnings" in done.stdout
+    if prefix:  # root sees it as its user does, and is warned
+        done = node.svctool("check")
+        assert f"the node belongs to user {uid}" in done.stdout
+        assert "0 errors, 1 warnings" in done.stdout
     subprocess.run([*prefix, ROOT / "tests/node", "down", home], check=True,
                    timeout=120 * SLOW)
     assert node.processes() == []

@@ -290,6 +290,61 @@ damaged_entries(void **state)
 	}
 }
 
+static void
+note_line(const struct assign_line *line, void *context)
+{
+	buf_addf(context, "%u %c%s %s %lu %lu %s %s|", line->number,
+	    line->is_wildcard ? '+' : '=', line->address, line->user,
+	    (unsigned long)line->uid, (unsigned long)line->gid, line->home,
+	    line->dash);
+}
+
+static void
+note_fault(unsigned number, const char *reason, void *context)
+{
+	buf_addf(context, "%u bad %.8s|", number, reason);
+}
+
+static void
+walks_behind_bad_lines(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} rows[] = {
+		{ ".\n", "" },
+		{ ".\njunk", "" },
+		{ "", "1 bad the text|" },
+		{ "=A:b:7:8:/h:-:x:\n.\n", "1 =a b 7 8 /h -|" },
+		{ "+a.test-:a.test:7:8:/d:-::\n"
+		  "junk\n"
+		  "+:alias:0:4294967294:/al:-::\n"
+		  "=a:b:x:8:/h:::\n"
+		  "=c:d:1:2:/e:::\n",
+		    "1 +a.test- a.test 7 8 /d -|2 bad begins w|"
+		    "3 + alias 0 4294967294 /al -|4 bad uid 'x' |"
+		    "5 =c d 1 2 /e |6 bad the text|" },
+	};
+	struct error err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf seen;
+		const struct assign_visitor visitor = { note_line, note_fault,
+			&seen };
+
+		buf_init(&seen);
+		folder_write("walked", rows[i].text, strlen(rows[i].text));
+		assert_int_equal(
+		    assign_walk(folder_path("walked"), &visitor, &err), 1);
+		if (strcmp(seen.data, rows[i].wanted) != 0)
+			fail_msg("'%s': got '%s', wanted '%s'", rows[i].text,
+			    seen.data, rows[i].wanted);
+		buf_release(&seen);
+	}
+	assert_int_equal(assign_walk(folder_path("none"), NULL, &err), 0);
+	assert_int_equal(assign_walk(folder, NULL, &err), -1);
+}
+
 int
 main(void)
 {
@@ -298,6 +353,7 @@ main(void)
 		cmocka_unit_test(absent_without_catchall),
 		cmocka_unit_test(format_is_qmails),
 		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(walks_behind_bad_lines),
 		cmocka_unit_test(no_text_is_an_error),
 		cmocka_unit_test(dot_alone),
 		cmocka_unit_test(damaged_entries),

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "tests/unit/folder.h"
 
 static int
@@ -146,6 +147,54 @@ long_line(void **state)
 	assert_non_null(strstr(err.text, "/rules:1: a line of 4097 bytes"));
 }
 
+static void
+note_rule(unsigned line, const char *pattern, const struct vars *assignments,
+    void *context)
+{
+	buf_addf(context, "%u %s", line, pattern);
+	for (size_t i = 0; i < assignments->count; i++)
+		buf_addf(context, " %s=%s", assignments->entries[i].name,
+		    assignments->entries[i].value != NULL
+			? assignments->entries[i].value
+			: "(unset)");
+	buf_addc(context, '|');
+}
+
+static void
+note_fault(unsigned line, const char *reason, void *context)
+{
+	buf_addf(context, "%u bad %.8s|", line, reason);
+}
+
+static void
+walks_behind_bad_lines(void **state)
+{
+	static const char text[] = "# rules\n"
+				   "a:X=1,Y=\n"
+				   "bad\n"
+				   "<>:X=\\,\n"
+				   "b:X\n"
+				   "b:X=2,-=3\n"
+				   "c:X=3";
+	struct buf seen;
+	const struct envrules_visitor visitor = { note_rule, note_fault,
+		&seen };
+	struct error err = { "" };
+
+	(void)state;
+	buf_init(&seen);
+	folder_write("rules", text, strlen(text));
+	assert_int_equal(
+	    envrules_walk(folder_path("rules"), &visitor, &err), 1);
+	assert_string_equal(seen.data,
+	    "2 a X=1 Y=(unset)|3 bad no ':'; |4  X=,|5 bad 'X' has |"
+	    "6 bad '-' is n|7 c X=3|");
+	assert_int_equal(envrules_walk(folder_path("none"), &visitor, &err), 0);
+	assert_int_equal(envrules_walk(folder, &visitor, &err), -1);
+	assert_non_null(strstr(err.text, folder));
+	buf_release(&seen);
+}
+
 int
 main(void)
 {
@@ -154,6 +203,7 @@ main(void)
 		cmocka_unit_test(no_file_no_rules),
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(long_line),
+		cmocka_unit_test(walks_behind_bad_lines),
 	};
 
 	return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
