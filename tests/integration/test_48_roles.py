@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: ISC
+"""A node that root starts: each kind of process is a user of its own.
+
+The users are made by `svctool init --create-users` in a copy of /etc, which
+only the processes of the test have mounted (their own mount namespace), so
+that the host's users stay as they are.
+"""
+import os
+import shutil
+import smtplib
+import socket
+import stat
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from node import BIN, SLOW, Node, wait_until
+from test_01_node import may_reach
+
+USERS = ("qmaild", "qmailq", "vmail", "qmaill")
+GROUPS = ("qmail", "nofiles", "vmail", "qcerts")
+IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
+
+
+def why_not():
+    """The reason why this cannot run here, or ""."""
+    if os.getuid() != 0:
+        return "not root"
+    for program in ("unshare", "useradd", "groupadd"):
+        if shutil.which(program) is None:
+            return f"no {program}"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", IN_COPY, "/etc", "true"],
+        stderr=subprocess.PIPE, text=True, timeout=60)
+    return done.stderr
+
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class RoleNode(Node):
+    """A node whose programs see a copy of /etc."""
+
+    def __init__(self, base):
+        self.base, self.home = base, base / "n"
+        self.etc = base / "etc"
+        shutil.copytree("/etc", self.etc, symlinks=True,
+                        ignore_dangling_symlinks=True)
+        self.host = {}
+        for name in ("passwd", "shadow", "group", "gshadow"):
+            file = self.etc / name
+            if file.exists():
+                self.host[name] = file.read_text()
+                file.write_text("".join(
+                    line for line in file.read_text().splitlines(True)
+                    if line.split(":")[0] not in USERS + GROUPS))
+        self.bin = BIN
+        if not may_reach(BIN):  # the build may lie in a closed place
+            self.bin = base / "bin"
+            shutil.copytree(BIN, self.bin)
+        smtp, smtps, lmtp = free_ports(3)
+        self.info = {"smtp": smtp, "smtps": smtps, "lmtp": lmtp}
+        self.domain = "example.test"
+
+    def environment(self):
+        environment = {name: value for name, value in os.environ.items()
+                       if name != "MQMAIL_USER"}
+        return {**environment, "MQMAIL_HOME": str(self.home)}
+
+    def run(self, program, *words, code=0, **options):
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", IN_COPY, self.etc,
+             self.bin / program, *map(str, words)], env=self.environment(),
+            capture_output=True, text=True, timeout=120 * SLOW, **options)
+        assert code is None or done.returncode == code, done
+        return done
+
+    def init(self, *words, code=0):
+        return self.run(
+            "svctool", "init", "--me", "mail.example.test", "--domain",
+            "example.test", "--address", "127.0.0.1", "--port",
+            self.smtp_port, "--smtps", self.smtps_port, "--lmtp",
+            self.lmtp_port, *words, code=code)
+
+    def read_ids(self):
+        """Numbers of the users and groups, from the copy."""
+        def ids(name, wanted):
+            lines = (self.etc / name).read_text().splitlines()
+            return {fields[0]: int(fields[2]) for fields in
+                    (line.split(":") for line in lines)
+                    if fields[0] in wanted}
+
+        self.uids, self.gids = ids("passwd", USERS), ids("group", GROUPS)
+        self.uids["root"] = self.gids["root"] = 0
+
+
+@pytest.fixture(scope="module")
+def node():
+    base = Path(tempfile.mkdtemp(prefix="mq"))
+    base.chmod(0o755)
+    node = RoleNode(base)
+    try:
+        node.init("--create-users")
+        node.read_ids()
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+            if name in os.environ:
+                (node.control / "global_vars" / name).write_text(
+                    os.environ[name])
+        node.run("vadduser", "-n", "alice@example.test")
+        node.run("svctool", "start")
+        yield node
+    finally:
+        node.run("svctool", "stop", code=None)
+        left = node.processes()
+        shutil.rmtree(base)
+        assert left == []
+
+
+def status_of(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.split() for name, _, value in
+            (line.partition(":") for line in lines)}
+
+
+def test_the_hosts_users_are_not_touched(node):
+    """Those of the node are in the copy alone."""
+    assert set(node.uids) == {*USERS, "root"}
+    assert set(node.gids) == {*GROUPS, "root"}
+    assert {name: Path("/etc", name).read_text()
+            for name in node.host} == node.host
+
+
+# Program, its user, its group, and the groups that it may have besides.
+ROLES = {
+    "svscan": ("root", "root", None),
+    "supervise": ("root", "root", None),
+    "multilog": ("qmaill", "nofiles", set()),
+    "qmail-start": ("root", "root", None),
+    "qmail-send": ("qmailq", "qmail", set()),
+    "qmail-vdeliver": ("vmail", "vmail", set()),
+    "qmail-smtpd": ("qmaild", "nofiles", {"qcerts", "vmail"}),
+}
+
+
+def test_every_process_is_its_roles_user(node):
+    node.send("alice", "a message, so that every worker runs")
+    seen = set()
+    for pid in node.processes():
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        user, group, others = ROLES[name]
+        seen.add(name)
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            status = status_of(f"{pid}/task/{task.name}")
+            assert set(status["Uid"]) == {str(node.uids[user])}, name
+            assert set(status["Gid"]) == {str(node.gids[group])}, name
+            if user == "root":
+                continue
+            allowed = {str(node.gids[other]) for other in others | {group}}
+            assert set(status["Groups"]) <= allowed, name
+            assert int(status["CapEff"][0], 16) == 0, name
+            assert int(status["CapPrm"][0], 16) == 0, name
+            if name != "multilog":
+                assert status["NoNewPrivs"] == ["1"], name
+    assert seen == set(ROLES)
+
+
+def test_mail_goes_every_way(node):
+    before = len(node.messages("alice"))
+    node.send("alice", "by SMTP")
+    with smtplib.SMTP_SSL("127.0.0.1", node.smtps_port,
+                          timeout=30 * SLOW) as client:
+        client.sendmail("s@example.net", ["alice@example.test"],
+                        "Subject: by TLS\n\nHello.\n")
+    with smtplib.LMTP("127.0.0.1", node.lmtp_port) as client:
+        client.sendmail("s@example.net", ["alice@example.test"],
+                        "Subject: by LMTP\n\nHello.\n")
+    messages = node.wait_messages("alice", before + 3)
+    for how in (b"by SMTP", b"by TLS", b"by LMTP"):
+        assert any(b"Subject: " + how in message for message in messages)
+    with node.smtp() as client:
+        client.ehlo()
+        assert "starttls" in client.esmtp_features
+        client.mail("s@example.net")
+        assert client.rcpt("nobody@example.test")[0] == 550
+        assert client.rcpt("postmaster@mail.example.test")[0] == 250
+    for path in node.messages("alice"):
+        assert path.stat().st_uid == node.uids["vmail"]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_bounce_is_delivered(node):
+    """Made by qmail-send, to a user of the node."""
+    before = len(node.messages("alice"))
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", IN_COPY + ' 1<"$ENVELOPE"', node.etc,
+         node.bin / "qmail-queue"], input=b"Subject: to nobody\n\nHello.\n",
+        env={**node.environment(), "ENVELOPE": str(envelope(node))},
+        timeout=60 * SLOW)
+    assert done.returncode == 0
+    assert any(b"nobody@example.test" in message for message in
+               node.wait_messages("alice", before + 1))
+
+
+def envelope(node):
+    path = node.base / "envelope"
+    path.write_bytes(b"Falice@example.test\0Tnobody@example.test\0\0")
+    return path
+
+
+def owners(node):
+    """Below the home, who should own what: (glob, user)."""
+    return [
+        (".", "root"), ("control/**/*", "root"), ("users/*", "root"),
+        ("service", "root"), ("service/*/run", "root"),
+        ("service/*/log/run", "root"), ("service/*/variables/*", "root"),
+        ("run", "root"), ("log", "root"), ("log/*/**/*", "qmaill"),
+        ("log/queue1", "qmaill"), ("tls", "root"), ("tls/*", "root"),
+        ("queue", "root"), ("queue/*/**/*", "qmailq"),
+        ("queue/queue1", "qmailq"), ("domains/**/*", "vmail"),
+        ("domains", "vmail")]
+
+
+def test_every_file_is_its_roles_users(node):
+    node.send("alice", "so that there are files of every kind")
+    wait_until(lambda: node.log("queue1") + node.log("queue2"), "a log")
+    for pattern, user in owners(node):
+        paths = [node.home] if pattern == "." else list(
+            node.home.glob(pattern))
+        assert paths, pattern
+        for path in paths:
+            try:
+                found = path.lstat()
+            except FileNotFoundError:
+                continue  # a message that has been delivered meanwhile
+            assert found.st_uid == node.uids[user], path
+            if not stat.S_ISLNK(found.st_mode) and not stat.S_ISSOCK(
+                    found.st_mode) and not stat.S_ISFIFO(found.st_mode):
+                assert found.st_mode & 0o022 == 0, path
+    key = (node.home / "tls/servercert.pem").stat()
+    assert (key.st_gid, stat.S_IMODE(key.st_mode)) == (
+        node.gids["qcerts"], 0o640)
+
+
+def test_check_and_status_find_nothing(node):
+    done = node.run("svctool", "check")
+    assert "0 errors, 0 warnings" in done.stdout
+    assert node.run("svctool", "status").stdout.startswith(
+        f"node {node.home}: up")
+
+
+def test_queues_and_domains_come_while_it_runs(node):
+    node.run("svctool", "queue", "add", "3")
+    assert (node.queue_dir("queue3").stat().st_uid ==
+            node.uids["qmailq"])
+    node.run("vadddomain", "-n", "example.org")
+    folder = node.home / "domains/example.org"
+    assert {path.stat().st_uid for path in [folder, *folder.rglob("*")]} == {
+        node.uids["vmail"]}
+
+    def taken():
+        with node.smtp() as client:
+            client.ehlo()
+            client.mail("s@example.net")
+            return client.rcpt("postmaster@example.org")[0] == 250
+
+    wait_until(taken, "the new domain is known")
+    node.run("vdeldomain", "example.org")
+    node.run("svctool", "queue", "remove", "3")
+    assert not folder.exists()
+
+
+def test_init_again_keeps_the_roles(node):
+    assert "nothing to do" in node.init().stdout
+    done = node.init("--user", "root", code=1)
+    assert "one user for each kind of process" in done.stderr
+    for user in ("vmail", "nobody"):
+        done = node.init("--user", user, code=1)
+        assert f"leave '{user}'" in done.stderr
+
+
+def test_init_gives_owners_that_a_killed_init_did_not(node):
+    """Killed between making a folder and giving it away."""
+    for name in ("domains", "log/queue1"):
+        os.chown(node.home / name, 0, 0)
+    done = node.init()
+    assert f"owner    {node.home}/domains: vmail" in done.stdout
+    assert (node.home / "domains").stat().st_uid == node.uids["vmail"]
+    assert (node.home / "log/queue1").stat().st_uid == node.uids["qmaill"]
+    os.chown(node.home / "log/queue1", 65534, 65534)
+    done = node.init(code=1)
+    assert "belongs to user 65534, and should to 'qmaill'" in done.stderr
+    os.chown(node.home / "log/queue1", node.uids["qmaill"],
+             node.gids["nofiles"])
+
+
+def test_restart_and_stop_reach_every_user(node):
+    before = set(node.processes())
+    node.run("svctool", "restart")
+    assert before.isdisjoint(node.processes())
+    node.run("svctool", "stop")
+    assert node.processes() == []
+    node.run("svctool", "start")
+    node.send("alice", "after the restart")
