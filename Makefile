@@ -94,9 +94,13 @@ include $(sort $(patsubst $(SRC)/%,$(SRC)/%,$(wildcard $(SRC)/*/module.mk)))
 include $(SRC)/tests/unit/unit.mk
 
 .PHONY: all units libs install
+# The recipe keeps make from saying that there is nothing to be done.
 all: $(addprefix bin/,$(notdir $(PROGS))) $(BUILT_MANS)
+	@:
 units: $(UNITS)
+	@:
 libs: $(LIBS)
+	@:
 
 %.o: %.c
 	@mkdir -p $(@D)

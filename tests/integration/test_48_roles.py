@@ -5,7 +5,9 @@ The users are made by `svctool init --create-users` in a copy of /etc, which
 only the processes of the test have mounted (their own mount namespace), so
 that the host's users stay as they are.
 """
+import contextlib
 import os
+import random
 import shutil
 import smtplib
 import socket
@@ -42,13 +44,14 @@ pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Below those that the kernel gives to clients."""
+    ports = set()
+    while len(ports) < count:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as each, contextlib.suppress(OSError):
+            each.bind(("127.0.0.1", port))
+            ports.add(port)
+    return sorted(ports)
 
 
 class RoleNode(Node):
