@@ -43,10 +43,13 @@ crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/run-crash $(BUILD)
 
+# Another yardstick to measure beside our own, when it is there.
+BENCH_YARDSTICK ?= $(wildcard ../shared/bench/limit.c)
+
 bench:
 	@tests/packages bench
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
-	@tests/bench/bench $(BUILD)
+	@tests/bench/bench $(BUILD) $(BENCH_YARDSTICK:%=--yardstick %)
 
 fuzz:
 	@tests/packages fuzz

@@ -8,8 +8,8 @@ from .servers import Server, ServerError
 
 # Rates of a first round, to choose how many messages make a run of a few
 # seconds; later rounds go by what was measured.
-FIRST_RATE = {"limit": 4000, "limit-1000": 4000, "mqmail": 3000,
-              "postfix": 800, "postfix-tuned": 800}
+FIRST_RATE = {"limit": 4000, "limit-1000": 4000, "yardstick": 3000,
+              "mqmail": 3000, "postfix": 800, "postfix-tuned": 800}
 RUN_S = {4: 4, 64: 2}
 MESSAGES_MAX = {4: 30000, 64: 4000}
 
@@ -120,6 +120,8 @@ class Comparison:
                     ("mqmail", "postfix", "pfx"),
                     ("mqmail", "postfix-tuned", "tuned"),
                     ("mqmail", "limit", "limit"),
+                    ("mqmail", "yardstick", "yard"),
+                    ("limit", "yardstick", "yard"),
                     ("limit", "postfix", "pfx"))
                 if above in self.makers and below in self.makers]
 

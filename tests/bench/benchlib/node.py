@@ -142,6 +142,17 @@ def _room(folder, count):
     return None
 
 
+def _growth(rows, row):
+    """What a held message takes of qmail-send's memory, against a row before.
+    """
+    if not rows:
+        return ""
+    row["bytes_per_message"] = (
+        (row["qmail_send_kib"] - rows[0]["qmail_send_kib"]) * 1024 /
+        (row["held"] - rows[0]["held"]))
+    return f", {row['bytes_per_message']:.0f} bytes a message"
+
+
 def held(server, names, watch, program, say):
     """Throughput and start time with messages held in the queues."""
     lines, rows, now = [], [], 0
@@ -168,7 +179,8 @@ def held(server, names, watch, program, say):
         lines.append(
             f"{name}: start: mail taken after {answers:.2f} s, all "
             f"{count} known after {scanned:.2f} s; qmail-send together "
-            f"{sum(own)} KiB; kept {row['kept']['messages_per_s']:.0f} msg/s "
+            f"{sum(own)} KiB{_growth(rows, row)}; "
+            f"kept {row['kept']['messages_per_s']:.0f} msg/s "
             f"{row['kept']['cpu_ms_per_message']:.2f} ms, new "
             f"{row['new']['messages_per_s']:.0f} msg/s "
             f"{row['new']['cpu_ms_per_message']:.2f} ms")

@@ -103,6 +103,21 @@ class Limit(Server):
         return [f"{self.folder}/maildir{i}/new" for i in range(self.maildirs)]
 
 
+class Yardstick(Limit):
+    """Another yardstick, from one C file: YARDSTICK PORT QUEUES DIR."""
+
+    name = "yardstick"
+
+    def launch(self):
+        self.process = subprocess.Popen(
+            [self.program, str(self.port), "2", self.folder],
+            preexec_fn=self.processes.enter)
+        self.processes.root = self.process.pid
+
+    def new_folders(self):
+        return [f"{self.folder}/Maildir/new"]
+
+
 class LimitMany(Limit):
     """The yardstick, delivering into as many Maildirs as the others."""
 
