@@ -3,10 +3,17 @@
  * Memory whose exhaustion ends the process: the supervisor starts it again,
  * and the queue's rules make that safe.  Sizes that a peer chooses are checked
  * against a limit before these are called.
+ *
+ * A server whose sessions are not to end for the doing of one client keeps a
+ * reserve.  The first allocation that fails gives it back, so that what is
+ * under way can go on; while mem_is_short() the server begins nothing new.  If
+ * that does not do, an allocation waits for others to free memory, and only
+ * after five seconds without any does the process end.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Never return NULL.  The caller frees with free(). */
@@ -16,5 +23,13 @@ void *xrealloc(void *memory, size_t size);
 char *xstrdup(const char *text) __attribute__((malloc));
 char *xstrndup(const char *text, size_t length) __attribute__((malloc));
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Once, before there are threads. */
+void mem_set_reserve(size_t bytes);
+
+/*
+ * The reserve is gone.  Tries to get it again, about every 100 ms; any thread.
+ */
+bool mem_is_short(void);
 
 #endif

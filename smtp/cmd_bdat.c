@@ -103,10 +103,9 @@ smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 		return;
 	if (obstacle != NULL)
 		smtp_reply_error(session, 503, "5.5.1", obstacle);
-	else if (result != QQ_OK) {
-		smtp_reply_qq(session, result, qq_text(result));
-		smtp_transaction_reset(session);
-	} else if (is_last) {
+	else if (result != QQ_OK)
+		smtp_message_give_up(session, result);
+	else if (is_last) {
 		smtp_body_finish(body);
 		smtp_message_finish(session);
 	} else if (!smtp_message_refuse(session))

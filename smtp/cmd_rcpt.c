@@ -74,6 +74,18 @@ has_room(struct smtp_session *session, const struct smtp_address *address)
 	return false;
 }
 
+/* Its text is held twice when the envelope is made. */
+static bool
+has_memory(struct smtp_session *session, const struct smtp_address *address)
+{
+	if (smtp_session_take_memory(session,
+		2 * (strlen(address->text) + SMTP_RECIPIENT_BYTES),
+		&session->transaction.taken_bytes))
+		return true;
+	smtp_reply(session, 452, "4.3.1", SMTP_NO_MEMORY);
+	return false;
+}
+
 static bool
 is_same_ip(const char *a, const char *b)
 {
@@ -173,7 +185,7 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 	    !smtp_policy_mailbox(session, &address))
 		return;
 	apply_rules(session, &address);
-	if (!open_early(session, &address))
+	if (!has_memory(session, &address) || !open_early(session, &address))
 		return;
 	add(session, &address, is_relayed);
 	smtp_reply(session, 250, "2.1.5", "ok");

@@ -18,6 +18,11 @@ smtp_cmd_starttls(struct smtp_session *session, const struct smtp_line *line)
 		    session, 503, "5.5.1", "bad sequence of commands");
 		return;
 	}
+	if (!smtp_session_take_memory(
+		session, SMTP_TLS_BYTES, &session->taken_bytes)) {
+		smtp_reply(session, 454, "4.3.1", SMTP_NO_MEMORY);
+		return;
+	}
 	smtp_reply(session, 220, "2.0.0", "ready for tls");
 	/* 4.2: what was said in the clear may have been said by anybody. */
 	smtp_transaction_reset(session);

@@ -23,6 +23,8 @@ enum {
 	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
 	STACK_BYTES = 256 * 1024,
 	DRAIN_MS = 15 * 1000,
+	/* What goes on while memory is short can do with this. */
+	RESERVE_BYTES = 8 * 1024 * 1024,
 	LOG_TICK_NS = 500 * 1000 * 1000
 };
 
@@ -246,6 +248,7 @@ prepare(struct daemon *daemon, const struct home *home,
 {
 	struct listener_limits limits;
 
+	mem_set_reserve(RESERVE_BYTES);
 	if (identity_become(IDENTITY_SMTPD, err) == -1)
 		return 111;
 	daemon->server = smtp_server_new(home, &options->kind, err);

@@ -84,6 +84,9 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.qp = smtp_server_next_qp(session->server),
 	};
 	smtp_body_init(&message->body, is_dotted, store, session);
+	if (!smtp_session_take_memory(
+		session, SMTP_MESSAGE_BYTES, &transaction->taken_bytes))
+		return QQ_OUT_OF_MEMORY;
 	result = smtp_transaction_open_sink(session);
 	if (result == QQ_OK)
 		result = sink_begin(transaction->sink);
@@ -92,6 +95,15 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	if (result != QQ_OK)
 		smtp_log_result(session, result, qq_text(result));
 	return result;
+}
+
+void
+smtp_message_give_up(struct smtp_session *session, int result)
+{
+	smtp_reply_qq(session, result,
+	    result == QQ_OUT_OF_MEMORY ? SMTP_NO_MEMORY " (#4.3.1)"
+				       : qq_text(result));
+	smtp_transaction_reset(session);
 }
 
 /* One reply; to LMTP's end of a message one for each recipient (RFC 2033). */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 #include "queue/sink_settings.h"
 
@@ -17,6 +18,7 @@ struct smtp_server {
 	struct smtp_kind kind;
 	struct sink_pool *sinks;
 	struct store *store;
+	struct budget memory;
 	unsigned long qp;     /* changed by __atomic only */
 	pthread_mutex_t lock; /* for what follows */
 	struct smtp_config *config;
@@ -31,6 +33,13 @@ set_sink_options(const struct smtp_server *server,
 	sink_options_set(options, config->settings, server->home);
 	options->timeout_ms = SINK_TIMEOUT_MS;
 	options->has_many = true;
+}
+
+static void
+set_memory(struct smtp_server *server, const struct smtp_config *config)
+{
+	budget_set_limit(&server->memory,
+	    settings_number(config->settings, SETTING_sessionmemory));
 }
 
 struct smtp_server *
@@ -53,6 +62,7 @@ smtp_server_new(
 		return NULL;
 	}
 	store_set_max_age(server->store, SMTP_MAX_AGE_MS);
+	set_memory(server, server->config);
 	set_sink_options(server, server->config, &options);
 	server->sinks = sink_pool_new(&options);
 	return server;
@@ -83,6 +93,7 @@ smtp_server_reload(struct smtp_server *server, struct error *err)
 
 	if (config == NULL)
 		return -1;
+	set_memory(server, config);
 	set_sink_options(server, config, &options);
 	sink_pool_configure(server->sinks, &options);
 	pthread_mutex_lock(&server->lock);
@@ -120,6 +131,18 @@ struct store *
 smtp_server_store(struct smtp_server *server)
 {
 	return server->store;
+}
+
+bool
+smtp_server_take_memory(struct smtp_server *server, uint64_t bytes)
+{
+	return !mem_is_short() && budget_take(&server->memory, bytes);
+}
+
+void
+smtp_server_give_memory(struct smtp_server *server, uint64_t bytes)
+{
+	budget_give(&server->memory, bytes);
 }
 
 unsigned long

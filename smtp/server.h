@@ -7,6 +7,7 @@
 #define SMTP_SERVER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "control/home.h"
@@ -42,6 +43,14 @@ const struct smtp_kind *smtp_server_kind(const struct smtp_server *server);
 struct smtp_config *smtp_server_config(struct smtp_server *server);
 struct sink_pool *smtp_server_sinks(struct smtp_server *server);
 struct store *smtp_server_store(struct smtp_server *server);
+
+/*
+ * Memory that sessions may use in all (sessionmemory).  False, and nothing is
+ * taken, when that is used up or the process is short of memory: then nothing
+ * new is to be begun.  What was taken is given back.
+ */
+bool smtp_server_take_memory(struct smtp_server *server, uint64_t bytes);
+void smtp_server_give_memory(struct smtp_server *server, uint64_t bytes);
 
 /* The number of a message ("qp"), not used twice by this process. */
 unsigned long smtp_server_next_qp(struct smtp_server *server);

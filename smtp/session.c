@@ -152,6 +152,36 @@ serve_command(struct smtp_session *session)
 		smtp_dispatch(session, &line);
 }
 
+bool
+smtp_session_take_memory(
+    struct smtp_session *session, uint64_t bytes, uint64_t *taken)
+{
+	if (smtp_server_take_memory(session->server, bytes)) {
+		*taken += bytes;
+		return true;
+	}
+	smtp_log(session,
+	    "out of memory for sessions (sessionmemory %llu bytes)",
+	    (unsigned long long)settings_number(
+		session->config->settings, SETTING_sessionmemory));
+	return false;
+}
+
+/* Before anything else: is there memory for this session? */
+static void
+begin(struct smtp_session *session)
+{
+	bool has_tls = session->kind->has_tls_first;
+	uint64_t bytes = SMTP_SESSION_BYTES + (has_tls ? SMTP_TLS_BYTES : 0);
+
+	if (smtp_session_take_memory(session, bytes, &session->taken_bytes))
+		return;
+	session->is_over = true;
+	if (!has_tls)
+		smtp_reply(session, 421, "4.3.2",
+		    "too many connections, try again later");
+}
+
 /* RFC 8314 3: TLS before anything else. */
 static void
 start_with_tls(struct smtp_session *session)
@@ -181,7 +211,8 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 
 	stream_set_timeout(session.stream, session.config->timeout_ms);
 	smtp_server_enter(server, &session.presence);
-	if (session.kind->has_tls_first)
+	begin(&session);
+	if (!session.is_over && session.kind->has_tls_first)
 		start_with_tls(&session);
 	if (!session.is_over)
 		greet(&session);
@@ -191,5 +222,6 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 	stream_flush(session.stream);
 	smtp_server_leave(server, &session.presence);
 	stream_free(&session.stream);
+	smtp_server_give_memory(server, session.taken_bytes);
 	smtp_config_release(&session.config);
 }

@@ -25,8 +25,21 @@ enum {
 	SMTP_ERRORS_MAX = 20,
 	SMTP_BAD_RECIPIENTS_MAX = 100, /* MAX_RCPT_ERRCOUNT is another */
 	/* Memory for the recipients of one transaction. */
-	SMTP_RECIPIENTS_BYTES_MAX = 1024 * 1024
+	SMTP_RECIPIENTS_BYTES_MAX = 1024 * 1024,
+	/*
+	 * What counts as used of sessionmemory, on top of recipients: by a
+	 * session (its stack, and buffers for commands), by TLS, and while a
+	 * message comes in (larger buffers here, and the sink's).
+	 */
+	SMTP_SESSION_BYTES = 32 * 1024,
+	SMTP_TLS_BYTES = 64 * 1024,
+	SMTP_MESSAGE_BYTES = 160 * 1024,
+	/* A further recipient beside its text. */
+	SMTP_RECIPIENT_BYTES = 64
 };
+
+/* With the status 4.3.1, to what needs memory of sessionmemory. */
+#define SMTP_NO_MEMORY "sorry, I am short of memory, try again later"
 
 /* The message of a transaction while it comes in. */
 struct smtp_message {
@@ -54,6 +67,7 @@ struct smtp_transaction {
 	const char *sender;
 	struct smtp_recipient *recipients;
 	size_t recipient_count, recipient_room, recipient_bytes;
+	uint64_t taken_bytes; /* of sessionmemory */
 	uint64_t max_bytes, max_recipients;
 	struct vars vars; /* the session's, and what rules set; if has_vars */
 	bool has_vars;
@@ -76,6 +90,7 @@ struct smtp_session {
 	bool has_status;  /* ... and was offered ENHANCEDSTATUSCODES */
 	unsigned errors;
 	unsigned bad_recipients;
+	uint64_t taken_bytes; /* of sessionmemory, without the transaction's */
 	struct smtp_transaction transaction;
 	bool is_over;
 };
@@ -96,6 +111,13 @@ void smtp_reply_error(struct smtp_session *session, int code,
     const char *status, const char *text);
 /* The input has ended or failed: logs it, tells the client if it may hear. */
 void smtp_session_lost(struct smtp_session *session, enum stream_result result);
+
+/*
+ * Takes memory of sessionmemory and adds it to *taken, which is one of the
+ * session's two.  False, and logged, when there is none.
+ */
+bool smtp_session_take_memory(
+    struct smtp_session *session, uint64_t bytes, uint64_t *taken);
 
 /* log.c: "qmail-smtpd: pid P from IP ..." */
 void smtp_log(const struct smtp_session *session, const char *format, ...)
@@ -129,6 +151,8 @@ void smtp_reply_qq(struct smtp_session *session, int result, const char *text);
 /* message.c */
 /* Begins to store: enum qq, logged unless QQ_OK. */
 int smtp_message_begin(struct smtp_session *session, bool is_dotted);
+/* The reply to such a failure; the transaction is over. */
+void smtp_message_give_up(struct smtp_session *session, int result);
 /* What is wrong with it so far was said (true), and the message is given up. */
 bool smtp_message_refuse(struct smtp_session *session);
 /* The whole message is there: commits and replies; the transaction is over. */

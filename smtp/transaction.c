@@ -18,6 +18,7 @@ smtp_transaction_reset(struct smtp_session *session)
 	if (transaction->has_vars)
 		vars_release(&transaction->vars);
 	arena_reset(&transaction->arena);
+	smtp_server_give_memory(session->server, transaction->taken_bytes);
 	memset(transaction, 0, sizeof(*transaction));
 }
 
@@ -85,8 +86,7 @@ smtp_transaction_add(
 		.is_relayed = is_relayed,
 	};
 	transaction->recipient_count++;
-	transaction->recipient_bytes += strlen(address) + 1 +
-	    2 * sizeof(*transaction->recipients);
+	transaction->recipient_bytes += strlen(address) + SMTP_RECIPIENT_BYTES;
 }
 
 int
@@ -102,7 +102,8 @@ void
 smtp_reply_qq(struct smtp_session *session, int result, const char *text)
 {
 	bool is_permanent = qq_is_permanent(result);
-	int code = is_permanent ? 554 : result == QQ_WRITE_ERROR ? 452 : 451;
+	bool is_full = result == QQ_WRITE_ERROR || result == QQ_OUT_OF_MEMORY;
+	int code = is_permanent ? 554 : is_full ? 452 : 451;
 	char status[16];
 	size_t length;
 	const char *found = smtp_text_status(text, &length);
