@@ -2,8 +2,8 @@
 LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
     control/cdbmap_writer.o control/envrules.o control/global_vars.o \
-    control/home.o control/identity.o \
-    control/morercpthosts.o control/rcpthosts.o control/setting_check.o \
+    control/home.o control/identity.o control/morercpthosts.o \
+    control/percenthack.o control/rcpthosts.o control/setting_check.o \
     control/settings.o control/unknown.o control/wildmat.o
 
 PROGS += control/qmail-newu control/qmail-newmrh control/qmail-showctl

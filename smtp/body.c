@@ -60,6 +60,7 @@ read_text(
 	if (newline > at && newline[-1] == '\r') {
 		emit(body, *from, newline - 1);
 		*from = newline;
+		body->line_ends++;
 		body->state = SMTP_BODY_LINE_START;
 	} else
 		body->has_bare_lf = true;
@@ -98,6 +99,7 @@ smtp_body_read(
 		case SMTP_BODY_CR:
 			if (*at == '\n') {
 				from = at++;
+				body->line_ends++;
 				body->state = SMTP_BODY_LINE_START;
 			} else {
 				body->emit(body->context, "\r", 1);

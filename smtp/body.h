@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum smtp_body_state {
 	SMTP_BODY_LINE_START,
@@ -22,9 +23,10 @@ enum smtp_body_state {
 
 struct smtp_body {
 	enum smtp_body_state state;
-	bool is_dotted;   /* DATA: dots are stuffed, a dot alone ends */
-	bool has_bare_lf; /* seen so far */
-	char tail[4];     /* the last bytes as they came */
+	bool is_dotted;     /* DATA: dots are stuffed, a dot alone ends */
+	bool has_bare_lf;   /* seen so far */
+	uint64_t line_ends; /* CRLFs that became LFs so far */
+	char tail[4];       /* the last bytes as they came */
 	/* Takes what is to be stored, in pieces of at least one byte. */
 	void (*emit)(void *context, const char *data, size_t length);
 	void *context;

@@ -60,7 +60,7 @@ static const char *
 find_obstacle(const struct smtp_session *session)
 {
 	if (!session->has_hello)
-		return "Polite people say hello first";
+		return smtp_no_hello(session);
 	if (!session->transaction.is_open)
 		return "MAIL first";
 	if (session->transaction.recipient_count == 0)

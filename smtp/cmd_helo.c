@@ -29,6 +29,14 @@ smtp_cmd_helo(struct smtp_session *session, const struct smtp_line *line)
 	    session, 250, true, NULL, session->config->greeting->items[0]);
 }
 
+void
+smtp_cmd_not_smtp(struct smtp_session *session, const struct smtp_line *line)
+{
+	(void)line;
+	smtp_reply_error(
+	    session, 502, "5.5.1", "this is LMTP, please say LHLO");
+}
+
 static void
 offer(struct smtp_session *session, const char *extension)
 {

@@ -99,8 +99,8 @@ is_wanted(struct smtp_session *session, const struct smtp_address *sender,
 	}
 	if (transaction->max_bytes > 0 &&
 	    params->size_bytes > transaction->max_bytes) {
-		smtp_log_refused(
-		    session, "data size exceeded", NULL, NULL, NULL);
+		smtp_log_too_large(
+		    session, params->size_bytes, transaction->max_bytes);
 		smtp_reply(session, 552, "5.3.4",
 		    "sorry, that message size "
 		    "exceeds my databytes limit");

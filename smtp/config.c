@@ -35,8 +35,8 @@ read_certificate(struct smtp_config *config, const struct home *home,
 	if (access(path, F_OK) == -1 && errno == ENOENT && named == NULL) {
 		if (needs_tls)
 			result = error_set(err,
-			    "no certificate '%s': put the "
-			    "chain and the key there",
+			    "no certificate '%s': put the chain and the key "
+			    "there (or start again without TLS)",
 			    path);
 	} else {
 		config->tls = tls_context_new(path,

@@ -38,7 +38,8 @@ struct smtp_config {
 
 /*
  * Reads everything.  NULL, with the reason, when anything is wrong.  A
- * certificate that does not exist is only wrong when needs_tls.
+ * certificate that does not exist is only wrong when needs_tls: TLS was
+ * promised by the command line, or offered until now.
  */
 struct smtp_config *smtp_config_new(
     const struct home *home, bool needs_tls, struct error *err);

@@ -37,7 +37,7 @@ put_field(struct buf *buf, const char *word, const char *text)
 
 void
 smtp_log_refused(const struct smtp_session *session, const char *what,
-    const char *recipient_word, const char *recipient, const char *state)
+    const char *recipient_word, const char *recipient, const char *more)
 {
 	const char *sender = session->transaction.sender;
 	struct buf buf;
@@ -48,10 +48,21 @@ smtp_log_refused(const struct smtp_session *session, const char *what,
 		buf_addc(&buf, ' ');
 		put_field(&buf, recipient_word, recipient);
 	}
-	if (state != NULL)
-		buf_addf(&buf, " state <%s>", state);
+	if (more != NULL)
+		buf_addf(&buf, " %s", more);
 	smtp_log(session, "%s: %s", what, buf.data);
 	buf_release(&buf);
+}
+
+void
+smtp_log_too_large(const struct smtp_session *session, uint64_t size_bytes,
+    uint64_t limit_bytes)
+{
+	char more[80];
+
+	snprintf(more, sizeof(more), "Size: %llu limit: %llu",
+	    (unsigned long long)size_bytes, (unsigned long long)limit_bytes);
+	smtp_log_refused(session, "data size exceeded", NULL, NULL, more);
 }
 
 void

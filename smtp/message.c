@@ -13,6 +13,13 @@ is_bare_lf_refused(const struct smtp_message *message)
 	return message->body.has_bare_lf && !message->allows_bare_lf;
 }
 
+/* RFC 1870 3: CRLF counts as two, a dot that was doubled as one. */
+static uint64_t
+count_octets(const struct smtp_message *message)
+{
+	return message->size_bytes + message->body.line_ends;
+}
+
 /* smtp_body's emit: the bytes go to the queue while nothing speaks against. */
 static void
 store(void *context, const char *data, size_t length)
@@ -23,7 +30,7 @@ store(void *context, const char *data, size_t length)
 	message->size_bytes += length;
 	smtp_hops_read(&message->hops, data, length);
 	if (message->sink_result == QQ_OK &&
-	    message->size_bytes <= message->max_bytes &&
+	    count_octets(message) <= message->max_bytes &&
 	    message->hops.count < session->config->maxhops &&
 	    !is_bare_lf_refused(message))
 		message->sink_result = sink_write(
@@ -130,9 +137,9 @@ refuse(struct smtp_session *session, bool is_end)
 		while (replies-- > 0)
 			smtp_reply(session, 554, "5.6.0",
 			    "Sorry, I received Bare LF.");
-	} else if (message->size_bytes > message->max_bytes) {
-		smtp_log_refused(
-		    session, "data size exceeded", NULL, NULL, NULL);
+	} else if (count_octets(message) > message->max_bytes) {
+		smtp_log_too_large(
+		    session, count_octets(message), message->max_bytes);
 		while (replies-- > 0)
 			smtp_reply(session, 552, "5.3.4",
 			    "sorry, that message size exceeds my databytes "

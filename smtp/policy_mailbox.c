@@ -3,9 +3,11 @@
  * Is there such a mailbox?  Asked for domains of the user store, so that mail
  * for nobody is refused here instead of bounced later (reference 2.10).
  */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "control/percenthack.h"
 #include "lookupd/store.h"
 #include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
@@ -51,18 +53,14 @@ find_user(struct store *store, const struct store_domain *domain,
 }
 
 static enum mailbox_state
-find_mailbox(struct smtp_session *session, const struct smtp_address *address,
-    struct error *err)
+find_mailbox(struct smtp_session *session, const char *local,
+    const char *domain_name, struct error *err)
 {
 	struct store *store = smtp_server_store(session->server);
 	struct store_domain domain;
 	enum mailbox_state state;
-	char local[SMTP_ADDRESS_MAX + 1];
-	size_t length = (size_t)(address->domain - address->text) - 1;
 
-	memcpy(local, address->text, length);
-	local[length] = '\0';
-	switch (store_find_domain(store, address->domain, &domain, err)) {
+	switch (store_find_domain(store, domain_name, &domain, err)) {
 	case 0:
 		return MAILBOX_OK; /* not the store's: later parts decide */
 	case -1:
@@ -77,24 +75,23 @@ find_mailbox(struct smtp_session *session, const struct smtp_address *address,
 	return state;
 }
 
-/* Addresses are shown when that is safe, and the line not too long. */
+/*
+ * The address is shown when that is safe.  The reference has the sender in
+ * front of "mailbox", which reads as if the mailbox were the sender's.
+ */
 static void
 refuse(struct smtp_session *session, const struct smtp_address *address,
     enum mailbox_state state)
 {
-	const char *sender = session->transaction.sender;
 	const char *text = refusals[state].text;
 	const char *status = refusals[state].status;
-	bool is_shown = smtp_text_is_plain(address->text);
-	bool is_sender_shown = smtp_text_is_plain(sender) &&
-	    strlen(sender) + strlen(address->text) < 400;
+	char more[64];
 
+	snprintf(more, sizeof(more), "state <%s>", text);
 	smtp_log_refused(
-	    session, "Invalid RECIPIENT address", "RCPT", address->text, text);
-	if (is_shown)
-		smtp_reply(session, 550, status, "sorry, %s%smailbox <%s> %s",
-		    is_sender_shown ? sender : "",
-		    is_sender_shown && sender[0] != '\0' ? " " : "",
+	    session, "Invalid RECIPIENT address", "RCPT", address->text, more);
+	if (smtp_text_is_plain(address->text))
+		smtp_reply(session, 550, status, "sorry, mailbox <%s> %s",
 		    address->text, text);
 	else
 		smtp_reply(
@@ -120,14 +117,13 @@ count_refusal(struct smtp_session *session, const struct smtp_address *address)
 }
 
 static bool
-is_asked_for(struct smtp_session *session, const struct smtp_address *address)
+is_asked_for(struct smtp_session *session, const char *domain)
 {
 	const char *check = vars_get(
 	    smtp_transaction_vars(session), "CHECKRECIPIENT");
 
 	return (check == NULL || strcmp(check, "0") != 0) &&
-	    address->domain != NULL &&
-	    smtp_config_checks_domain(session->config, address->domain);
+	    smtp_config_checks_domain(session->config, domain);
 }
 
 bool
@@ -135,11 +131,20 @@ smtp_policy_mailbox(
     struct smtp_session *session, const struct smtp_address *address)
 {
 	enum mailbox_state state;
+	char mailbox[SMTP_ADDRESS_MAX + 1], *at;
 	struct error err;
 
-	if (!is_asked_for(session, address))
+	/* Judged as it will be delivered. */
+	memcpy(mailbox, address->text, strlen(address->text) + 1);
+	percenthack_apply(
+	    settings_list(session->config->settings, SETTING_percenthack),
+	    mailbox);
+	at = strrchr(mailbox, '@');
+	if (address->domain == NULL || at == NULL ||
+	    !is_asked_for(session, at + 1))
 		return true;
-	state = find_mailbox(session, address, &err);
+	*at = '\0';
+	state = find_mailbox(session, mailbox, at + 1, &err);
 	switch (state) {
 	case MAILBOX_OK:
 		return true;

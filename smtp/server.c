@@ -86,11 +86,13 @@ smtp_server_free(struct smtp_server **server_in)
 int
 smtp_server_reload(struct smtp_server *server, struct error *err)
 {
+	struct smtp_config *old = smtp_server_config(server);
+	bool has_tls = old->tls != NULL;
 	struct smtp_config *config = smtp_config_new(
-	    server->home, server->kind.has_tls_first, err);
-	struct smtp_config *old;
+	    server->home, has_tls, err);
 	struct sink_options options;
 
+	smtp_config_release(&old);
 	if (config == NULL)
 		return -1;
 	set_memory(server, config);

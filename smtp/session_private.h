@@ -46,7 +46,7 @@ struct smtp_message {
 	struct smtp_body body;
 	struct smtp_hops hops;
 	uint64_t size_bytes; /* as stored, without our Received field */
-	uint64_t max_bytes;  /* UINT64_MAX: no limit */
+	uint64_t max_bytes;  /* as RFC 1870 counts; UINT64_MAX: no limit */
 	bool allows_bare_lf;
 	int sink_result; /* enum qq */
 	time_t when;
@@ -123,11 +123,14 @@ bool smtp_session_take_memory(
 void smtp_log(const struct smtp_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /*
- * "what: MAIL from <sender> RCPT <recipient> state <state>"; recipient_word is
- * "RCPT" or "Last RCPT".  recipient and state may be NULL.
+ * "what: MAIL from <sender> RCPT <recipient> more"; recipient_word is "RCPT"
+ * or "Last RCPT".  recipient and more may be NULL.
  */
 void smtp_log_refused(const struct smtp_session *session, const char *what,
-    const char *recipient_word, const char *recipient, const char *state);
+    const char *recipient_word, const char *recipient, const char *more);
+/* "data size exceeded: MAIL from <sender> Size: N limit: N". */
+void smtp_log_too_large(const struct smtp_session *session, uint64_t size_bytes,
+    uint64_t limit_bytes);
 /* One line per recipient: accepted (QQ_OK), or why the queue refused. */
 void smtp_log_result(
     const struct smtp_session *session, int result, const char *reason);
@@ -161,6 +164,8 @@ void smtp_message_finish(struct smtp_session *session);
 /* verbs.c */
 /* Does what the line asks for. */
 void smtp_dispatch(struct smtp_session *session, const struct smtp_line *line);
+/* The reply to whom has not said HELO, EHLO or LHLO. */
+const char *smtp_no_hello(const struct smtp_session *session);
 /* All verbs of this kind of server, with a blank between. */
 void smtp_verbs_put(const struct smtp_session *session, struct buf *buf);
 
@@ -172,6 +177,8 @@ void smtp_cmd_helo(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_help(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_noop(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_not_smtp(
+    struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_quit(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_rset(struct smtp_session *session, const struct smtp_line *line);

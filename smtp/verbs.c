@@ -23,6 +23,9 @@ struct verb {
 static const struct verb verbs[] = {
 	{ "HELO", IN_SMTP, ARGUMENT_NEEDED, false, smtp_cmd_helo },
 	{ "EHLO", IN_SMTP, ARGUMENT_NEEDED, false, smtp_cmd_ehlo },
+	/* RFC 2033 4.1: never a positive reply to these */
+	{ "HELO", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_not_smtp },
+	{ "EHLO", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_not_smtp },
 	{ "LHLO", IN_LMTP, ARGUMENT_NEEDED, false, smtp_cmd_ehlo },
 	{ "MAIL", IN_BOTH, ARGUMENT_NEEDED, true, smtp_cmd_mail },
 	{ "RCPT", IN_BOTH, ARGUMENT_NEEDED, true, smtp_cmd_rcpt },
@@ -66,6 +69,13 @@ find_verb(const struct smtp_session *session, const struct smtp_line *line)
 	return NULL;
 }
 
+const char *
+smtp_no_hello(const struct smtp_session *session)
+{
+	return session->kind->is_lmtp ? "Polite people say hello (LHLO) first"
+				      : "Polite people say hello first";
+}
+
 void
 smtp_dispatch(struct smtp_session *session, const struct smtp_line *line)
 {
@@ -82,8 +92,7 @@ smtp_dispatch(struct smtp_session *session, const struct smtp_line *line)
 		smtp_reply_error(session, 501, "5.5.4",
 		    "Syntax error (a parameter is needed)");
 	else if (verb->needs_hello && !session->has_hello)
-		smtp_reply_error(
-		    session, 503, "5.5.4", "Polite people say hello first");
+		smtp_reply_error(session, 503, "5.5.4", smtp_no_hello(session));
 	else
 		verb->act(session, line);
 }
@@ -95,7 +104,8 @@ smtp_verbs_put(const struct smtp_session *session, struct buf *buf)
 
 	for (i = 0; i < VERB_COUNT; i++) {
 		if (!is_spoken(session, &verbs[i]) ||
-		    verbs[i].act == smtp_cmd_unsupported)
+		    verbs[i].act == smtp_cmd_unsupported ||
+		    verbs[i].act == smtp_cmd_not_smtp)
 			continue;
 		if (buf->length > 0)
 			buf_addc(buf, ' ');

@@ -254,8 +254,12 @@ def test_lmtp(node):
     with smtpd(node, "--lmtp") as server:
         with Client(server.port, greet=False) as client:
             assert client.read().lines == ["220 mail.example.test LMTP"]
-            assert client.say("EHLO x").code == 502
-            assert client.say("HELO x").code == 502
+            for line in ["EHLO x", "HELO x", "HELO"]:
+                assert str(client.say(line)) == (
+                    "502 this is LMTP, please say LHLO (#5.5.1)")
+            for line in [MAIL, "BDAT 0"]:
+                assert "LHLO" in str(client.say(line))
+            assert "EHLO" not in str(client.say("HELP"))
             client.hello("LHLO")
             client.ok(MAIL)
             client.ok("RCPT TO:<alice@example.test>")

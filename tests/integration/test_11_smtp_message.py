@@ -200,14 +200,23 @@ def test_databytes(node, inbox):
         reply = client.data(b"x" * 1000 + b"\r\n.\r\n")
         assert str(reply) == ("552 5.3.4 sorry, that message size exceeds my "
                               "databytes limit (#5.3.4)")
+        server.wait_log("data size exceeded: MAIL from <a@b> Size: 1001 "
+                        "limit: 1000\n")
+        server.wait_log("data size exceeded: MAIL from <a@b> Size: 1002 "
+                        "limit: 1000\n")
+        # RFC 1870: CRLF is two octets, in DATA as for SIZE
         client.begin()
-        assert client.data(b"x" * 999 + b"\r\n.\r\n").code == 250
-        assert inbox.take() == [b"x" * 999 + b"\n"]
+        assert client.data(b"x\r\n" * 333 + b"\r\n.\r\n").code == 552
+        client.begin()
+        assert client.data(b"x\r\n" * 332 + b"..\r\n.\r\n").code == 250
+        assert inbox.take() == [b"x\n" * 332 + b".\n"]
+        client.begin()
+        assert client.data(b"x" * 998 + b"\r\n.\r\n").code == 250
+        assert inbox.take() == [b"x" * 998 + b"\n"]
         client.begin()
         client.write(b"BDAT 600\r\n" + b"x" * 600 + b"BDAT 600\r\n" +
                      b"y" * 600 + b"BDAT 0 LAST\r\n")
         assert [client.read().code for _ in range(3)] == [250, 552, 503]
-    server.wait_log(re.escape("data size exceeded: MAIL from <a@b>"))
 
 
 def test_maxhops(node, client, inbox):

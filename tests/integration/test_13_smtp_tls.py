@@ -215,3 +215,20 @@ def test_without_a_certificate_there_is_no_starttls(node):
                     env={**node.environment(), "CERTDIR": "/nonexistent"},
                     code=100)
     assert "no certificate '/nonexistent/servercert.pem'" in done.stderr
+
+
+def test_hup_without_the_certificate_keeps_it(node):
+    pem = node.home / "tls/servercert.pem"
+    away = pem.with_suffix(".away")
+    with smtpd(node) as server:
+        first = certificate_of(server)
+        pem.rename(away)
+        try:
+            server.signal(signal.SIGHUP)
+            server.wait_log(f"error: the old settings stay: no certificate "
+                            f"'{pem}': put the chain and the key there")
+            assert certificate_of(server) == first
+        finally:
+            away.rename(pem)
+        server.signal(signal.SIGHUP)
+        server.wait_log("settings reread")

@@ -99,6 +99,46 @@ run_row(const struct row *row, size_t cut1, size_t cut2)
 	buf_release(&stored);
 }
 
+/* RFC 1870 counts the CRs that are not stored. */
+static void
+line_ends_are_counted(void **state)
+{
+	static const struct {
+		const char *input;
+		uint64_t wanted;
+	} counts[] = {
+		{ ".\r\n", 0 },
+		{ "\r\n.\r\n", 1 },
+		{ "a\r\nb\r\n.\r\n", 2 },
+		{ "..a\r\n\r\n.\r\n", 2 },
+		{ "a\rb\nc\r\r\n.\r\n", 1 },
+		{ "a\r\n.b\r\n", 2 },
+	};
+	size_t i, cut;
+
+	(void)state;
+	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+		const char *input = counts[i].input;
+
+		for (cut = 1; cut <= strlen(input); cut++) {
+			struct smtp_body body;
+			struct buf stored;
+			size_t used;
+
+			buf_init(&stored);
+			smtp_body_init(&body, true, collect, &stored);
+			smtp_body_read(&body, input, cut, &used);
+			if (cut < strlen(input))
+				smtp_body_read(&body, input + cut,
+				    strlen(input) - cut, &used);
+			buf_release(&stored);
+			if (body.line_ends != counts[i].wanted)
+				fail_msg("row %zu, cut at %zu: %llu", i, cut,
+				    (unsigned long long)body.line_ends);
+		}
+	}
+}
+
 static void
 every_cut(void **state)
 {
@@ -183,6 +223,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(line_ends_are_counted),
 		cmocka_unit_test(every_cut),
 		cmocka_unit_test(nul_bytes_and_long_lines_survive),
 		cmocka_unit_test(chunks_are_not_dotted),
