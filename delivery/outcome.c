@@ -94,7 +94,9 @@ outcome_over_quota(
 {
 	set(item, is_held ? JOB_TEMPFAIL : JOB_PERMFAIL,
 	    "account " ADDRESS_FORMAT
-	    " has insufficient quota. %llu/%lld/%lld:%llu/%llu. (#%d.2.2)",
+	    " has insufficient quota. %llu/%lld/%lld:%llu/%llu. "
+	    "(bytes of this message/bytes kept/messages kept:most messages/"
+	    "most bytes; 0 is no limit) (#%d.2.2)",
 	    item->job.extension, vdeliver_domain(item),
 	    (unsigned long long)item->size, (long long)usage->bytes,
 	    (long long)usage->count, (unsigned long long)item->quota.count,

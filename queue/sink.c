@@ -281,6 +281,20 @@ override(const struct vars *vars, const char *name, uint64_t max,
 	    (unsigned long long)max);
 }
 
+/* Why nothing is taken: the queue, what is free there, and what is wanted. */
+static int
+refuse_full(struct sink *sink, const char *queue_dir, bool is_only,
+    const struct statvfs *fs, uint64_t min_free)
+{
+	error_set(&sink->err,
+	    "%squeue '%s' has %llu bytes free, min_free wants %llu: make room "
+	    "on its filesystem, or lower min_free",
+	    is_only ? "" : "every queue is full: ", queue_dir,
+	    (unsigned long long)fs->f_bavail * fs->f_frsize,
+	    (unsigned long long)min_free);
+	return QQ_WRITE_ERROR;
+}
+
 /* QUEUEDIR: one queue, which may be full too. */
 static int
 find_one_queue(struct sink *sink, const char *queue_dir)
@@ -297,17 +311,31 @@ find_one_queue(struct sink *sink, const char *queue_dir)
 		return QQ_BAD_CONFIG;
 	/* What else is wrong with it shows when it is tried. */
 	if (min_free > 0 && statvfs(queue_dir, &fs) == 0 &&
-	    (uint64_t)fs.f_bavail * fs.f_frsize < min_free) {
-		error_set(&sink->err,
-		    "less than MIN_FREE bytes are free for "
-		    "'%s'",
-		    queue_dir);
-		return QQ_WRITE_ERROR;
-	}
+	    (uint64_t)fs.f_bavail * fs.f_frsize < min_free)
+		return refuse_full(sink, queue_dir, true, &fs, min_free);
 	sink->queue_dir = xstrdup(queue_dir);
 	sink->queues[0] = sink->queue_dir;
 	sink->queue_count = 1;
 	return QQ_OK;
+}
+
+/* Every queue is full; the first stands for all. */
+static int
+refuse_collection(struct sink *sink, uint64_t min_free)
+{
+	const struct collection *collection = sink->collection;
+	char *path = xasprintf(
+	    "%s/queue%u", collection->base, collection->start);
+	struct statvfs fs;
+	int result = QQ_WRITE_ERROR;
+
+	if (statvfs(path, &fs) == 0)
+		result = refuse_full(
+		    sink, path, collection->count == 1, &fs, min_free);
+	else
+		error_sys(&sink->err, "every queue was full; now '%s'", path);
+	free(path);
+	return result;
 }
 
 static int
@@ -348,10 +376,7 @@ find_queues(struct sink *sink)
 	    sink->mux, now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
 	if (sink->queue_count > 0)
 		return QQ_OK;
-	error_set(&sink->err,
-	    "less than MIN_FREE bytes are free for every "
-	    "queue");
-	return QQ_WRITE_ERROR;
+	return refuse_collection(sink, min_free);
 }
 
 static void

@@ -388,6 +388,16 @@ def test_no_queue_no_mail(node):
                 "452 4.3.0 qq write error or disk full (#4.3.0)")
             assert client.say("DATA").code == 503
         server.wait_log("disk full .*: MAIL from <a@b> RCPT <alice@")
+        line = server.wait_log("every queue is full: queue '.*/queue1' has "
+                               r"(\d+) bytes free, min_free wants (\d+): ")
+        assert 0 < int(line[1]) < int(line[2]) == 2 ** 62
+    queue = node.queue_dir("queue2")
+    with smtpd(node, MIN_FREE=str(2 ** 62), QUEUEDIR=queue) as server:
+        with server.client() as client:
+            client.hello()
+            client.ok("MAIL FROM:<a@b>")
+            assert client.say("RCPT TO:<alice@example.test>").code == 452
+        server.wait_log(rf": queue '{queue}' has \d+ bytes free")
     node.svctool("stop")
     try:
         with smtpd(node) as server, server.client() as client:
@@ -399,5 +409,7 @@ def test_no_queue_no_mail(node):
             server.wait_log(r"qmail-smtpd: pid \d+ from 127.*qq .*RCPT <alice@")
     finally:
         node.up()
+    node.wait_empty()
+    before = len(node.messages("alice"))
     node.send()
-    node.wait_messages("alice", len(node.messages("alice")) or 1)
+    node.wait_messages("alice", before + 1)

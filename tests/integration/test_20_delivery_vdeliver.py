@@ -89,7 +89,9 @@ def test_outcomes(node, send, tmp_path):
     size = len(node.messages("small")[0])
     assert results[3] == (
         "D", "account small@example.test has insufficient quota. "
-        "%d/%d/2:0/300. (#5.2.2)\n" % (size, 2 * size))
+        "%d/%d/2:0/300. (bytes of this message/bytes kept/messages kept:"
+        "most messages/most bytes; 0 is no limit) (#5.2.2)\n"
+        % (size, 2 * size))
     assert results[4][0] == "Z" and "(#4.3.5)" in results[4][1]
     assert results[6][0] == "G"
     assert len(node.messages("small")) == 2

@@ -261,10 +261,11 @@ quotas(void **state)
 	deliver("small", body, JOB_DELIVERED, "did");
 	deliver("small", body, JOB_PERMFAIL,
 	    "account small@example.test has insufficient quota. "
-	    "574/574/1:0/1000. (#5.2.2)\n");
+	    "574/574/1:0/1000. (bytes of this message/bytes kept/messages kept:"
+	    "most messages/most bytes; 0 is no limit) (#5.2.2)\n");
 	deliver("few", "x", JOB_DELIVERED, "did");
 	deliver("few", "x", JOB_DELIVERED, "did");
-	deliver("few", "x", JOB_PERMFAIL, "/2:2/0. (#5.2.2)");
+	deliver("few", "x", JOB_PERMFAIL, "/2:2/0. (bytes");
 	open_vdeliver(true, 0);
 	deliver("small", body, JOB_TEMPFAIL, "(#4.2.2)");
 	open_vdeliver(false, 200);
