@@ -44,19 +44,57 @@ find_all(const char *path, int must_be_right)
 	cdbmap_free(&map);
 }
 
+struct walk {
+	unsigned lines, faults;
+};
+
+static void
+see_line(const struct assign_line *line, void *context)
+{
+	struct walk *walk = context;
+
+	assert(line->number > 0 && line->user[0] != '\0');
+	assert(line->home[0] == '/' && line->uid != (uid_t)-1);
+	assert(line->address != NULL && line->dash != NULL);
+	walk->lines++;
+}
+
+static void
+see_fault(unsigned number, const char *reason, void *context)
+{
+	struct walk *walk = context;
+
+	assert(number > 0 && reason[0] != '\0');
+	walk->faults++;
+}
+
+/* Who checks the text finds fault where compiling it fails, and only there. */
+static void
+walk_text(const char *path, bool is_compiled)
+{
+	struct walk walk = { 0, 0 };
+	const struct assign_visitor visitor = { see_line, see_fault, &walk };
+
+	assert(assign_walk(path, &visitor, NULL) == 1);
+	assert((walk.faults == 0) == is_compiled);
+}
+
 static void
 compile_text(const void *data, size_t size)
 {
+	bool is_compiled;
 	char *cdb = xasprintf("%s/cdb", scratch_dir());
 	struct scratch text;
 	struct error err;
 
 	scratch_open(&text, data, size);
-	if (assign_compile(text.path, cdb, &err) == 0)
+	is_compiled = assign_compile(text.path, cdb, &err) == 0;
+	if (is_compiled)
 		find_all(cdb, 1);
 	else
 		assert(errno == EINVAL &&
 		    strncmp(err.text, "users/assign:", 13) == 0);
+	walk_text(text.path, is_compiled);
 	scratch_close(&text);
 	free(cdb);
 }
