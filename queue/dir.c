@@ -214,34 +214,84 @@ queue_lock_path(const char *queue_path, const char *name)
 	return xasprintf("%s/lock/%s", queue_path, name);
 }
 
+/* flock, waiting up to timeout_ms.  0, or -1 with errno. */
+static int
+wait_lock(int fd, int operation, int timeout_ms)
+{
+	int64_t end = clock_ms() + timeout_ms;
+
+	while (flock(fd, operation | LOCK_NB) == -1) {
+		struct timespec pause = { .tv_nsec = 50 * 1000000 };
+
+		if (errno != EWOULDBLOCK || clock_ms() >= end)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int
 queue_take(const char *queue_path, int timeout_ms, struct error *err)
 {
 	char *path = queue_lock_path(queue_path, "sendmutex");
-	int64_t end = clock_ms() + timeout_ms;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-	if (fd == -1) {
-		error_sys(err, "cannot open '%s'", path);
-		goto out;
+	if (fd == -1)
+		error_sys(err,
+		    "cannot open '%s' (make or repair the queue with "
+		    "queue-fix)",
+		    path);
+	else if (wait_lock(fd, LOCK_EX, timeout_ms) == -1) {
+		error_sys(err,
+		    "cannot lock '%s' (is another qmail-send running on this "
+		    "queue?)",
+		    path);
+		close(fd);
+		fd = -1;
 	}
-	while (flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		struct timespec pause = { .tv_nsec = 50 * 1000000 };
-
-		if (errno != EWOULDBLOCK || clock_ms() >= end) {
-			error_sys(err,
-			    "cannot lock '%s' (is another "
-			    "qmail-send running on this queue?)",
-			    path);
-			close(fd);
-			fd = -1;
-			break;
-		}
-		nanosleep(&pause, NULL);
-	}
-out:
 	free(path);
 	return fd;
+}
+
+int
+queue_lock_files(const char *queue_path, enum queue_lock lock, int timeout_ms,
+    struct error *err)
+{
+	bool is_repair = lock == QUEUE_FOR_REPAIR;
+	char *path = xasprintf("%s/pid", queue_path);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		error_sys(
+		    err, "cannot open '%s' (make it with queue-fix)", path);
+	else if (wait_lock(fd, is_repair ? LOCK_EX : LOCK_SH, timeout_ms) ==
+	    -1) {
+		error_sys(err, "cannot lock '%s' (%s)", path,
+		    is_repair ? "a qmail-queue is writing a message there: try "
+				"again when it has ended"
+			      : "queue-fix is repairing the queue");
+		close(fd);
+		fd = -1;
+	}
+	free(path);
+	return fd;
+}
+
+int
+queue_check_fixed(const char *queue_path, struct error *err)
+{
+	char *path = queue_lock_path(queue_path, QUEUE_FIXING);
+	int result = 0;
+
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		result = error_set(err,
+		    "queue-fix was interrupted in '%s' (run it again; '%s' "
+		    "goes when it has done all)",
+		    queue_path, path);
+	else if (errno != ENOENT)
+		result = error_sys(err, "cannot look for '%s'", path);
+	free(path);
+	return result;
 }
 
 int

@@ -81,6 +81,24 @@ char *queue_lock_path(const char *queue_path, const char *name);
  */
 int queue_take(const char *queue_path, int timeout_ms, struct error *err);
 
+/*
+ * Keeps qmail-queues that write files alone (QUEUE_FOR_FILES, many at once) and
+ * a repair (QUEUE_FOR_REPAIR, one) off each other: flock on pid/.  The same
+ * results as queue_take's.
+ */
+enum queue_lock { QUEUE_FOR_FILES, QUEUE_FOR_REPAIR };
+int queue_lock_files(const char *queue_path, enum queue_lock lock,
+    int timeout_ms, struct error *err);
+
+/*
+ * In lock/ while a repair moves messages: they do not lie where their names
+ * say, and one that is not found there is not gone.
+ */
+#define QUEUE_FIXING "fixing"
+/* -1 with the reason when such a repair was interrupted; to be asked under one
+ * of the locks above. */
+int queue_check_fixed(const char *queue_path, struct error *err);
+
 /* Is some process the owner?  1, 0, or -1 when it cannot be told. */
 int queue_is_owned(const char *queue_path, struct error *err);
 

@@ -19,6 +19,7 @@
 struct direct {
 	struct queue_dir *dir;
 	uint64_t id;
+	int lock_fd; /* no repair while we are here */
 	int mess_fd;
 	bool has_intd;
 };
@@ -42,9 +43,11 @@ direct_open(
 	int pid, result;
 
 	direct->mess_fd = -1;
-	direct->dir = queue_dir_open(queue_path, err);
+	direct->lock_fd = queue_lock_files(queue_path, QUEUE_FOR_FILES, 0, err);
+	if (direct->lock_fd != -1 && queue_check_fixed(queue_path, err) == 0)
+		direct->dir = queue_dir_open(queue_path, err);
 	if (direct->dir == NULL) {
-		free(direct);
+		direct_abort(&direct);
 		return QQ_CHDIR;
 	}
 	pid = queue_dir_fd(direct->dir, QUEUE_PID, 0);
@@ -178,6 +181,8 @@ direct_abort(struct direct **direct_in)
 	if (direct->mess_fd != -1)
 		close(direct->mess_fd);
 	queue_dir_close(&direct->dir);
+	if (direct->lock_fd != -1)
+		close(direct->lock_fd);
 	free(direct);
 	*direct_in = NULL;
 }

@@ -254,11 +254,12 @@ open_queue(struct process *process, const char *path, struct error *err)
 	if (files == 0)
 		return -1;
 	send->home = home_new();
+	/* Before anything is looked at: queue-fix may still be at work. */
+	process->lock_fd = queue_take(path, TAKE_MS, err);
+	if (process->lock_fd == -1 || queue_check_fixed(path, err) == -1)
+		return -1;
 	send->dir = queue_dir_open(path, err);
 	if (send->dir == NULL || load_settings(send, err) == -1)
-		return -1;
-	process->lock_fd = queue_take(path, TAKE_MS, err);
-	if (process->lock_fd == -1)
 		return -1;
 	send->worker_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL);
 	send->smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD);

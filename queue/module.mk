@@ -1,7 +1,8 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
 queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
-    queue/exitcode.o queue/fix.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/look.o \
+    queue/exitcode.o queue/fix.o queue/fix_message.o \
+    queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/look.o \
     queue/mux.o queue/sink.o queue/sink_intake.o queue/sink_program.o queue/sink_settings.o \
     queue/route.o queue/schedule.o queue/scanner.o \
     queue/send_backlog.o queue/send_bounce.o queue/send_client.o \

@@ -108,6 +108,60 @@ one_owner(void **state)
 	queue_dir_close(&dir);
 }
 
+/* Many write files alone at once, or one repairs. */
+static void
+writers_or_repair(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct error err = { "" };
+	int one, two;
+
+	(void)state;
+	one = queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err);
+	two = queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err);
+	assert_int_not_equal(one, -1);
+	assert_int_not_equal(two, -1);
+	close(one);
+	assert_int_equal(
+	    queue_lock_files(dir->path, QUEUE_FOR_REPAIR, 60, &err), -1);
+	assert_non_null(strstr(err.text, "a qmail-queue is writing"));
+	close(two);
+	one = queue_lock_files(dir->path, QUEUE_FOR_REPAIR, 0, &err);
+	assert_int_not_equal(one, -1);
+	assert_int_equal(
+	    queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err), -1);
+	assert_non_null(strstr(err.text, "queue-fix is repairing"));
+	close(one);
+	assert_int_equal(
+	    queue_lock_files(folder_path("none"), QUEUE_FOR_FILES, 0, &err),
+	    -1);
+	assert_non_null(strstr(err.text, "make it with queue-fix"));
+	queue_dir_close(&dir);
+}
+
+static void
+interrupted_repair(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(queue_check_fixed(dir->path, &err), 0);
+	folder_write("q/lock/fixing", "", 0);
+	assert_int_equal(queue_check_fixed(dir->path, &err), -1);
+	assert_non_null(strstr(err.text, "was interrupted"));
+	assert_non_null(strstr(err.text, "run it again"));
+	/* Cannot be told: as if it were there. */
+	folder_write("q/lock-too", "", 0);
+	assert_int_equal(unlink(folder_path("q/lock/fixing")), 0);
+	assert_int_equal(rename(folder_path("q/lock"), folder_path("l")), 0);
+	assert_int_equal(
+	    rename(folder_path("q/lock-too"), folder_path("q/lock")), 0);
+	assert_int_equal(queue_check_fixed(dir->path, &err), -1);
+	assert_non_null(strstr(err.text, "cannot look for"));
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -115,6 +169,8 @@ main(void)
 		TEST(split_is_found_on_disk),
 		TEST(files),
 		TEST(one_owner),
+		TEST(writers_or_repair),
+		TEST(interrupted_repair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Gives messages the names and folders that belong to them.
+ *
+ * Renaming goes in two steps, because a message's new name may be another
+ * one's old name: first everything that moves becomes fix.INODE in its new
+ * folder, then fix.INODE becomes INODE.  The message file goes first of all in
+ * the second step and last in the first, so that at any moment the other
+ * files of a message are found by its inode.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/scan.h"
+#include "queue/fix_private.h"
+
+static const char fix_prefix[] = "fix.";
+
+/*
+ * Calls visit for each file of a folder and of its numbered folders; folder is
+ * the path inside the queue.  0, or the first result of visit that is not.
+ */
+static int
+walk(struct fix *fix, const char *folder,
+    int (*visit)(struct fix *fix, enum queue_folder kind, const char *folder,
+	const char *name),
+    enum queue_folder kind)
+{
+	int fd = openat(
+	    fix->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int result = 0;
+
+	if (stream == NULL) {
+		if (fd != -1)
+			close(fd);
+		if (fix->options->is_test && errno == ENOENT)
+			return 0;
+		return fix_failed(fix, "list", folder);
+	}
+	while (result == 0) {
+		char path[FIX_PATH_SIZE];
+		struct stat st;
+
+		/* What is not seen would have its other files removed. */
+		errno = 0;
+		entry = readdir(stream);
+		if (entry == NULL) {
+			if (errno != 0)
+				result = fix_failed(fix, "list", folder);
+			break;
+		}
+		if (entry->d_name[0] == '.' ||
+		    snprintf(path, sizeof(path), "%s/%s", folder,
+			entry->d_name) >= (int)sizeof(path))
+			continue; /* no name of a queue */
+		if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+			/* Moved, by an earlier one of these calls. */
+			if (errno != ENOENT)
+				result = fix_failed(fix, "stat", path);
+		} else if (S_ISDIR(st.st_mode))
+			result = walk(fix, path, visit, kind);
+		else
+			result = visit(fix, kind, folder, entry->d_name);
+	}
+	closedir(stream);
+	return result;
+}
+
+/* Reads ID or fix.INODE; which one is told. */
+static bool
+read_name(const char *name, uint64_t *id_out, bool *is_fix_out)
+{
+	*is_fix_out = strncmp(name, fix_prefix, sizeof(fix_prefix) - 1) == 0;
+	return scan_u64(name + (*is_fix_out ? sizeof(fix_prefix) - 1 : 0),
+		   UINT64_MAX, id_out) &&
+	    *id_out != 0;
+}
+
+static bool
+is_messages(const char *name)
+{
+	uint64_t id;
+	bool is_fix;
+
+	return read_name(name, &id, &is_fix);
+}
+
+static int
+note_message(struct fix *fix, enum queue_folder kind, const char *folder,
+    const char *name)
+{
+	char path[FIX_PATH_SIZE];
+	struct stat st;
+	uint64_t id;
+	bool is_fix;
+
+	(void)kind;
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (!read_name(name, &id, &is_fix)) {
+		fix_tell(fix, "left alone, as no message:", path);
+		return 0;
+	}
+	if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return fix_failed(fix, "stat", path);
+	if (!idmap_put(is_fix ? &fix->by_fix_name : &fix->by_name, id,
+		(void *)(uintptr_t)st.st_ino))
+		return error_set(fix->err,
+		    "two messages are called %" PRIu64
+		    " in '%s/mess'; move one away",
+		    id, fix->path);
+	idmap_put(&fix->by_inode, st.st_ino, NULL);
+	return 0;
+}
+
+/* Where a file of the message with this inode belongs. */
+static void
+right_folder(const struct fix *fix, enum queue_folder kind, uint64_t inode,
+    char path[FIX_PATH_SIZE])
+{
+	if (kind < QUEUE_FOLDER_SPLIT_END)
+		snprintf(path, FIX_PATH_SIZE, "%s/%" PRIu64,
+		    queue_folder_name(kind), inode % fix->options->split);
+	else
+		snprintf(path, FIX_PATH_SIZE, "%s", queue_folder_name(kind));
+}
+
+/* First step: what is not where it belongs becomes fix.INODE. */
+static int
+move_away(struct fix *fix, enum queue_folder kind, const char *folder,
+    const char *name)
+{
+	char from[FIX_PATH_SIZE], right[FIX_PATH_SIZE], to[FIX_PATH_SIZE];
+	uint64_t id, inode;
+	bool is_fix;
+
+	if (!read_name(name, &id, &is_fix))
+		return 0;
+	snprintf(from, sizeof(from), "%s/%s", folder, name);
+	inode = (uintptr_t)idmap_get(
+	    is_fix ? &fix->by_fix_name : &fix->by_name, id);
+	/* Its message has not got this name yet, or has its last already. */
+	if (inode == 0 && is_fix)
+		inode = id;
+	if (inode == 0 || !idmap_has(&fix->by_inode, inode)) {
+		fix_say(fix, "remove, since it has no message:", from);
+		return fix_unlink(fix, from, 0);
+	}
+	right_folder(fix, kind, inode, right);
+	if (strcmp(right, folder) == 0 && inode == id)
+		return fix_owner(fix, from, 0600);
+	if (snprintf(to, sizeof(to), "%s/%s%" PRIu64, right, fix_prefix,
+		inode) >= (int)sizeof(to))
+		return error_set(fix->err, "name too long");
+	fix_say(fix, "rename by its inode number:", from);
+	return fix_rename(fix, from, to);
+}
+
+/* Second step: fix.INODE becomes INODE. */
+static int
+move_back(struct fix *fix, enum queue_folder kind, const char *folder,
+    const char *name)
+{
+	char from[FIX_PATH_SIZE], to[FIX_PATH_SIZE];
+	uint64_t inode;
+	bool is_fix;
+
+	(void)kind;
+	if (!read_name(name, &inode, &is_fix) || !is_fix)
+		return 0;
+	snprintf(from, sizeof(from), "%s/%s", folder, name);
+	snprintf(to, sizeof(to), "%s/%" PRIu64, folder, inode);
+	if (fix_rename(fix, from, to) == -1)
+		return -1;
+	return fix_owner(fix, to, 0600);
+}
+
+/*
+ * Out of a folder that goes, up into the one that has it: what is no message,
+ * and was left alone so far.  40/x becomes 40.x.
+ */
+static int
+move_up(struct fix *fix, const char *folder, const char *name)
+{
+	char from[FIX_PATH_SIZE + NAME_MAX], to[FIX_PATH_SIZE + NAME_MAX];
+	int length = snprintf(from, sizeof(from), "%s/%s", folder, name);
+
+	if (length >= (int)sizeof(from))
+		return error_set(fix->err, "name too long");
+	snprintf(to, sizeof(to), "%s", from);
+	to[strlen(folder)] = '.';
+	fix_say(fix, "move out of a folder that goes:", from);
+	if (fix->options->is_test)
+		return 0;
+	if (fix_begin(fix) == -1)
+		return -1;
+	if (renameat2(fix->root, from, fix->root, to, RENAME_NOREPLACE) == -1)
+		return error_sys(fix->err,
+		    "cannot rename '%s/%s' to '%s'; move it away, and call "
+		    "queue-fix again",
+		    fix->path, from, to);
+	return 0;
+}
+
+static int
+empty_folder(struct fix *fix, const char *folder)
+{
+	int fd = openat(
+	    fix->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int result = 0;
+
+	if (stream == NULL) {
+		result = fix_failed(fix, "list", folder);
+		if (fd != -1)
+			close(fd);
+		return result;
+	}
+	while (result == 0) {
+		errno = 0;
+		entry = readdir(stream);
+		if (entry == NULL) {
+			if (errno != 0)
+				result = fix_failed(fix, "list", folder);
+			break;
+		}
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0 &&
+		    /* with -N the messages are still there */
+		    !(fix->options->is_test && is_messages(entry->d_name)))
+			result = move_up(fix, folder, entry->d_name);
+	}
+	closedir(stream);
+	return result;
+}
+
+/* Folders of a larger split, or of a split todo/ and intd/. */
+static int
+remove_extra_folders(struct fix *fix, enum queue_folder folder)
+{
+	unsigned i = folder < QUEUE_FOLDER_SPLIT_END ? fix->options->split : 0;
+
+	for (; i < QUEUE_SPLIT_MAX; i++) {
+		char name[FIX_PATH_SIZE];
+		struct stat st;
+
+		snprintf(
+		    name, sizeof(name), "%s/%u", queue_folder_name(folder), i);
+		if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+			if (errno != ENOENT)
+				return fix_failed(fix, "stat", name);
+			continue;
+		}
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		if (empty_folder(fix, name) == -1)
+			return -1;
+		fix_say(fix, "remove folder", name);
+		if (fix_unlink(fix, name, AT_REMOVEDIR) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+int
+fix_messages(struct fix *fix)
+{
+	/* The message file last when leaving, first when arriving. */
+	static const enum queue_folder order[] = { QUEUE_TODO, QUEUE_INTD,
+		QUEUE_INFO, QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE,
+		QUEUE_MESS };
+	enum { COUNT = sizeof(order) / sizeof(order[0]) };
+	int i;
+
+	if (walk(fix, "mess", note_message, QUEUE_MESS) == -1)
+		return -1;
+	for (i = 0; i < COUNT; i++)
+		if (walk(fix, queue_folder_name(order[i]), move_away,
+			order[i]) == -1)
+			return -1;
+	for (i = COUNT - 1; i >= 0; i--)
+		if (walk(fix, queue_folder_name(order[i]), move_back,
+			order[i]) == -1 ||
+		    remove_extra_folders(fix, order[i]) == -1)
+			return -1;
+	return 0;
+}
