@@ -29,6 +29,9 @@ struct check_assigns {
 	size_t count;
 };
 
+/* Is path inside the folder?  By their names. */
+bool check_is_below(const char *path, const char *folder);
+
 /* A line that has exactly this address, or NULL. */
 const struct check_assign *check_assign_find(
     const struct check_assigns *assigns, const char *address, size_t length);

@@ -14,6 +14,8 @@ struct users {
 	struct check *check;
 	const struct check_assign *domain;
 	struct check_crowd crowd;
+	char *parent;    /* of the last user's folder */
+	bool is_reached; /* what is in it can be got at */
 };
 
 static void
@@ -77,6 +79,59 @@ check_folder(struct users *users, const char *path, mode_t forbidden)
 	return 1;
 }
 
+/*
+ * The folders between the domain's and the user's, which a hundred users share.
+ * True when what is in them can be got at.
+ */
+static bool
+check_parents(struct users *users, const char *dir)
+{
+	const char *slash = strrchr(dir, '/');
+	size_t length = (size_t)(slash - dir), at;
+
+	if (users->parent != NULL && strlen(users->parent) == length &&
+	    strncmp(users->parent, dir, length) == 0)
+		return users->is_reached;
+	free(users->parent);
+	users->parent = xstrndup(dir, length);
+	users->is_reached = true;
+	for (at = strlen(users->domain->home) + 1;
+	     users->is_reached && at <= length; at++) {
+		char *path;
+
+		if (dir[at] != '/')
+			continue;
+		path = xstrndup(dir, at);
+		users->is_reached = check_folder(users, path, 0022) != -1;
+		free(path);
+	}
+	return users->is_reached;
+}
+
+/* qmail-vdeliver goes nowhere else, and follows no links. */
+static bool
+is_reachable(struct users *users, const struct vpasswd_entry *entry)
+{
+	const char *domains = users->check->node->home->domains;
+	const struct check_assign *domain = users->domain;
+
+	if (check_is_below(entry->dir, domain->home))
+		return check_parents(users, entry->dir);
+	if (check_is_below(entry->dir, domains))
+		return true;
+	if (check_crowd_has_room(&users->crowd)) {
+		check_find(users->check, CHECK_ERROR, entry->dir, 0,
+		    "the folder of '%s@%s' is not below '%s', so mail for the "
+		    "user waits",
+		    entry->name, domain->user, domains);
+		check_remedy(users->check,
+		    "move it below that, correct '%s/vpasswd', then vmkpasswd "
+		    "%s",
+		    domain->home, domain->user);
+	}
+	return false;
+}
+
 static void
 find_missing(struct users *users, const struct vpasswd_entry *entry)
 {
@@ -100,7 +155,9 @@ check_user(struct users *users, const struct vpasswd_entry *entry)
 {
 	static const char *const parts[] = { "tmp", "new", "cur" };
 	char *maildir = xasprintf("%s/Maildir", entry->dir);
-	int found = check_folder(users, entry->dir, 0022);
+	int found = is_reachable(users, entry)
+	    ? check_folder(users, entry->dir, 0022)
+	    : -1;
 
 	if (found == 0)
 		find_missing(users, entry);
@@ -127,6 +184,7 @@ check_domain_users(struct check *check, const struct check_assign *domain,
 
 	while ((entry = vpasswd_file_next(file, &at)) != NULL)
 		check_user(&users, entry);
+	free(users.parent);
 	check_crowd_end(check, &users.crowd, domain->home,
 	    "mend those above, then check again");
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "control/assign.h"
@@ -17,8 +18,8 @@ struct walk {
 	struct check_crowd crowd;
 };
 
-static bool
-is_below(const char *path, const char *folder)
+bool
+check_is_below(const char *path, const char *folder)
 {
 	size_t length = strlen(folder);
 
@@ -32,7 +33,8 @@ domain_length(const struct assign_line *line, const char *domains)
 
 	return line->is_wildcard && length > 1 &&
 		line->address[length - 1] == '-' &&
-		strcmp(line->dash, "-") == 0 && is_below(line->home, domains)
+		strcmp(line->dash, "-") == 0 &&
+		check_is_below(line->home, domains)
 	    ? length - 1
 	    : 0;
 }
@@ -116,6 +118,39 @@ is_real(const struct check_assign *assign)
 	    memcmp(assign->user, assign->address, length) == 0;
 }
 
+/*
+ * Virtual users get mail only below domains/, and by no symbolic link: but who
+ * comes from vpopmail may have them elsewhere.
+ */
+static void
+check_place(struct check *check, const struct check_assigns *assigns,
+    const struct check_assign *assign)
+{
+	const char *domains = check->node->home->domains;
+	char *vpasswd = xasprintf("%s/vpasswd", assign->home);
+	struct stat st;
+
+	if (assign->domain_length == 0 && assign->is_wildcard &&
+	    strcmp(assign->dash, "-") == 0 && access(vpasswd, F_OK) == 0) {
+		check_find(check, CHECK_ERROR, assigns->path, assign->line,
+		    "the folder '%s' has virtual users, and is not below '%s', "
+		    "so their mail waits",
+		    assign->home, domains);
+		check_remedy(check,
+		    "move it there and correct the line, then qmail-newu, or "
+		    "set DOMAINDIR in '%s'",
+		    check->node->global_vars);
+	} else if (assign->domain_length > 0 && lstat(assign->home, &st) == 0 &&
+	    S_ISLNK(st.st_mode)) {
+		check_find(check, CHECK_ERROR, assigns->path, assign->line,
+		    "'%s' is a symbolic link, which no delivery follows",
+		    assign->home);
+		check_remedy(
+		    check, "put the folder itself there, or mount it there");
+	}
+	free(vpasswd);
+}
+
 static void
 check_home(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
@@ -125,8 +160,10 @@ check_home(struct check *check, const struct check_assigns *assigns,
 	    : S_ISDIR(st.st_mode)                   ? 0
 						    : ENOTDIR;
 
-	if (failure == 0)
+	if (failure == 0) {
+		check_place(check, assigns, assign);
 		return;
+	}
 	check_find(check, CHECK_ERROR, assigns->path, assign->line,
 	    "the folder '%s': %s", assign->home, strerror(failure));
 	if (assign->domain_length > 0)

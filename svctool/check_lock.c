@@ -7,7 +7,7 @@
 
 #include "svctool/check.h"
 
-enum { TRIES = 100, PAUSE_MS = 50 };
+enum { TRIES = 1000, PAUSE_MS = 5 };
 
 bool
 check_lock(const char *path, int *lock_out)

@@ -2,11 +2,15 @@
 /* Are the values of all settings right, and is every control file read? */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "control/settings.h"
 #include "control/showctl.h"
 #include "svctool/check.h"
+
+enum { PAUSE_MS = 200 };
 
 /* Of one load: the general settings, or those of a queue. */
 struct load {
@@ -41,6 +45,7 @@ report(enum setting_id id, const char *reason, void *context)
 static void
 check_files(struct check *check)
 {
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	const char *folder = check->node->home->control;
 	struct arg_list names = { .count = 0 };
 	struct error err;
@@ -49,9 +54,16 @@ check_files(struct check *check)
 	    -1)
 		check_reason(check, CHECK_ERROR, err.text,
 		    "run this as its owner or root");
+	/* A file that a command just writes gets its name in a moment. */
+	if (names.count > 0)
+		nanosleep(&pause, NULL);
 	for (size_t i = 0; i < names.count; i++) {
 		char *path = xasprintf("%s/%s", folder, names.items[i]);
 
+		if (access(path, F_OK) == -1) {
+			free(path);
+			continue;
+		}
 		check_find(check, CHECK_WARNING, path, 0,
 		    "no program of this node reads it: is the name spelt "
 		    "right?");

@@ -34,7 +34,8 @@ struct rules {
 	struct rule *items;
 	size_t count, room;
 	struct check_crowd bad;
-	struct rcpthosts *hosts; /* NULL: not known */
+	struct settings *settings; /* as they are now */
+	struct rcpthosts *hosts;   /* NULL: not known */
 };
 
 static void
@@ -182,7 +183,7 @@ static bool
 is_local(const struct rules *rules, const char *domain)
 {
 	const struct setting_list *list = settings_list(
-	    rules->check->settings, SETTING_locals);
+	    rules->settings, SETTING_locals);
 
 	for (size_t i = 0; i < list->count; i++)
 		if (strcasecmp(list->items[i], domain) == 0)
@@ -314,16 +315,25 @@ check_open_relay(struct check *check, const char *virtualdomains)
 
 /* Only a cdb that is known to be whole is looked up in. */
 static struct rcpthosts *
-load_rcpthosts(const struct check *check)
+load_rcpthosts(const struct rules *rules)
 {
-	const char *control = check->node->home->control;
+	const char *control = rules->check->node->home->control;
 	char *more = xasprintf("%s/morercpthosts.cdb", control);
 	struct rcpthosts *hosts = NULL;
 
 	if (check_cdb_file(more, NULL, NULL, NULL) != -1)
-		hosts = rcpthosts_new(control, check->settings, NULL);
+		hosts = rcpthosts_new(control, rules->settings, NULL);
 	free(more);
 	return hosts;
+}
+
+/* check_settings() has said it. */
+static void
+ignore(enum setting_id id, const char *reason, void *context)
+{
+	(void)id;
+	(void)reason;
+	(void)context;
 }
 
 void
@@ -337,12 +347,16 @@ check_virtual(struct check *check, const struct check_assigns *assigns)
 	if (rules.count > 1)
 		qsort(rules.items, rules.count, sizeof(*rules.items), compare);
 	check_twice(&rules);
-	rules.hosts = load_rcpthosts(check);
+	/* Those of before may be of before a command's change. */
+	rules.settings = settings_load_all(
+	    check->node->home->control, NULL, ignore, NULL);
+	rules.hosts = load_rcpthosts(&rules);
 	for (size_t i = 0; i < rules.count; i++)
 		check_rule(&rules, &rules.items[i]);
 	check_assigned(&rules);
 	check_open_relay(check, rules.path);
 	rcpthosts_free(&rules.hosts);
+	settings_free(&rules.settings);
 	for (size_t i = 0; i < rules.count; i++) {
 		free(rules.items[i].key);
 		free(rules.items[i].prefix);

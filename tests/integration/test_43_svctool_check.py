@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
 
@@ -447,6 +448,53 @@ def no_user_folder(node):
     return f"the folder of 'bob@{node.domain}': No such file"
 
 
+def link_for_a_user_folder(node):
+    folder = node.maildir("bob").parent
+    folder.rename(node.home / "aside")
+    folder.symlink_to(node.home / "aside")
+    return "bob: it is no folder"
+
+
+def change_vpasswd(node, old, new):
+    vpasswd = domain_dir(node) / "vpasswd"
+    vpasswd.write_text(vpasswd.read_text().replace(old, new))
+    node.run("vmkpasswd", node.domain)
+
+
+def user_folder_elsewhere(node):
+    folder = node.maildir("bob").parent
+    (node.home / "elsewhere").mkdir(0o700)
+    change_vpasswd(node, f"{folder}:", f"{node.home}/elsewhere:")
+    return (f"the folder of 'bob@{node.domain}' is not below "
+            f"'{node.home}/domains'")
+
+
+def shared_folder_of_another_mode(node):
+    """A folder of folders, as there are from the hundredth user on."""
+    folder = node.maildir("bob").parent
+    (folder.parent / "0").mkdir(0o700)
+    folder.rename(folder.parent / "0/bob")
+    change_vpasswd(node, f"{folder}:", f"{folder.parent}/0/bob:")
+    (folder.parent / "0").chmod(0o777)
+    return f"{folder.parent}/0: its mode is 777, which lets others change it"
+
+
+def domain_elsewhere(node):
+    folder = domain_dir(node)
+    folder.rename(node.home / "elsewhere")
+    file = node.home / "users/assign"
+    file.write_text(file.read_text().replace(
+        f":{folder}:", f":{node.home}/elsewhere:"))
+    node.run("qmail-newu")
+    return f"the folder '{node.home}/elsewhere' has virtual users, and is not"
+
+
+def domain_by_link(node):
+    domain_dir(node).rename(node.home / "elsewhere")
+    domain_dir(node).symlink_to(node.home / "elsewhere")
+    return f"'{domain_dir(node)}' is a symbolic link"
+
+
 def file_for_a_user_folder(node):
     shutil.rmtree(node.maildir("bob").parent)
     node.maildir("bob").parent.touch()
@@ -580,7 +628,9 @@ DAMAGES = [
     queue_file("intd"), queue_file("info"), queue_file("local"),
     # domains and users
     writable_domain, readable_maildir, closed_maildir, no_user_folder,
-    file_for_a_user_folder, no_qmail_default, junk_virtualdomains,
+    file_for_a_user_folder, link_for_a_user_folder, user_folder_elsewhere,
+    shared_folder_of_another_mode, domain_elsewhere, domain_by_link,
+    no_qmail_default, junk_virtualdomains,
     odd_virtualdomains, every_bad_virtualdomain, virtualdomain_twice,
     virtualdomain_without_assign, virtualdomain_in_locals,
     assign_without_virtualdomain, assign_without_folder,
@@ -708,6 +758,49 @@ def test_the_callers_environment_does_not_count(made):
                    "QUEUE_COUNT": "9"}
     done = made.run("svctool", "check", "--home", made.home, env=environment)
     assert "0 errors, 0 warnings" in done.stdout
+
+
+def test_commands_that_change_the_node_are_waited_for(made):
+    """What lies between two of their steps is no finding."""
+    stop = threading.Event()
+    failed = []
+
+    def change(*commands):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            for command in commands:
+                done = made.run(*[word.replace("N", str(number))
+                                  for word in command], code=None)
+                if done.returncode != 0:
+                    failed.append(f"{command}: {done.stderr}")
+
+    threads = [
+        threading.Thread(target=change, args=(
+            ("vadduser", "-n", f"uN@{made.domain}"),
+            ("vdeluser", f"uN@{made.domain}"))),
+        threading.Thread(target=change, args=(
+            ("vadddomain", "-n", "dN.test"),
+            ("vaddaliasdomain", "eN.test", "dN.test"),
+            ("vdeldomain", "dN.test")))]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(8):
+            done = made.svctool("check", code=None)
+            assert "0 errors, 0 warnings" in done.stdout, done.stdout
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failed == []
+
+
+def test_restart_names_the_file_of_a_variable(made):
+    file = made.control / "global_vars/MAXPERIP"
+    file.write_text("x\n")
+    done = made.svctool("restart", code=1)
+    assert f"error    {file}: MAXPERIP: 'x' is not" in done.stdout
 
 
 def test_a_busy_node_is_right(make_node):
