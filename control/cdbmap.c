@@ -223,7 +223,8 @@ cdbmap_free(struct cdbmap **map_in)
 
 /*
  * The copy in memory, or NULL.  The one question that makes it worth while
- * reads it; when the file has changed by then the map is of no more use.
+ * reads it; when the file has changed by then the map is of no more use.  One
+ * that no memory is left for is done without: nothing else shall end for it.
  */
 static const char *
 get_copy(const struct cdbmap *map)
@@ -236,8 +237,8 @@ get_copy(const struct cdbmap *map)
 	    atomic_fetch_add(&map->memory->questions, 1) !=
 		size / COPY_BYTES_A_QUESTION)
 		return copy;
-	copy = xmalloc(size);
-	if (read_exactly(map->fd, copy, size, 0) == -1 ||
+	copy = malloc(size);
+	if (copy == NULL || read_exactly(map->fd, copy, size, 0) == -1 ||
 	    !is_same_content(map)) {
 		free(copy);
 		return NULL;

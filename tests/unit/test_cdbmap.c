@@ -9,7 +9,9 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -472,6 +474,53 @@ threads_share_a_map(void **state)
 	cdbmap_free(&map);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* In a process that may have no more memory: 0 when all was answered. */
+static int
+ask_without_memory(const struct cdbmap *map, unsigned times)
+{
+	enum { PIECE = 1024 * 1024 };
+	struct rlimit limit = { .rlim_cur = 0 };
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file == NULL || fscanf(file, "%lu", &pages) != 1)
+		return 1;
+	fclose(file);
+	limit.rlim_max = pages * (unsigned long)sysconf(_SC_PAGESIZE) + 65536;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_AS, &limit) == -1)
+		return 2;
+	while (malloc(PIECE) != NULL) /* what was freed before */
+		;
+	while (times-- > 0)
+		if (cdbmap_get(map, "key1", 4, NULL, NULL) != 1)
+			return 3;
+	return 0;
+}
+
+static void
+copy_is_done_without(void **state)
+{
+	enum { LARGE = 100000 }; /* records: 4 MB, so malloc asks the kernel */
+	struct cdbmap *map;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	write_numbers(folder_path("large.cdb"), LARGE);
+	map = open_map(folder_path("large.cdb"));
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0)
+		_exit(ask_without_memory(map, 5000));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	cdbmap_free(&map);
+}
+#endif
+
 int
 main(void)
 {
@@ -490,6 +539,9 @@ main(void)
 		cmocka_unit_test(mode_is_kept),
 		cmocka_unit_test(cannot_write),
 		cmocka_unit_test(threads_share_a_map),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+		cmocka_unit_test(copy_is_done_without),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
