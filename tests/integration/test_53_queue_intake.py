@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The intake against clients that are not our own programs."""
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -272,3 +273,32 @@ def test_a_next_file_of_a_queue_that_died_is_not_used(make_node, when):
                        for file in files_at_hand(node))
         assert send() == 250
     node.wait_messages("alice", 3)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_without_a_next_file_a_listener_asks_for_one(make_node):
+    """A queue that cannot open one more file still takes what is written."""
+    node = make_node("--queues", "1")
+    with node.smtp() as smtp:
+        def send(subject):
+            smtp.sendmail("s@example.net", [f"alice@{node.domain}"],
+                          f"Subject: {subject}\n\nx\n")
+
+        send("one")
+        assert len(files_at_hand(node)) == 1
+        pid = node.queue("queue1")["pid"]
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-p", str(pid), "-o", "/dev/null", "-e",
+             "trace=openat", "-e", "inject=openat:error=EMFILE"],
+            stderr=subprocess.PIPE, text=True)
+        assert "attached" in tracer.stderr.readline()
+        send("two")
+        assert files_at_hand(node) == []
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(60)
+        tracer.stderr.close()
+        send("three")
+        assert len(files_at_hand(node)) == 1
+    # Deliveries could open nothing meanwhile, and wait.
+    node.retry_until(lambda: len(node.messages("alice")) == 3,
+                     "all are delivered")
