@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from node import BIN, wait_until
+from node import BIN, SLOW, wait_until
 from queue_peer import DOMAIN, Intake
 
 
