@@ -71,21 +71,6 @@ sort_domains(struct smtp_config *config)
 	    compare);
 }
 
-/* One session must be able to send a message by TLS. */
-static int
-check_memory(const struct settings *settings, struct error *err)
-{
-	uint64_t bytes = settings_number(settings, SETTING_sessionmemory);
-
-	if (bytes == 0 || bytes >= SMTP_MEMORY_LEAST)
-		return 0;
-	return error_set(err,
-	    "%s: %llu bytes do not do for one session: write 0 for no limit, "
-	    "or at least %d",
-	    settings_source(settings, SETTING_sessionmemory),
-	    (unsigned long long)bytes, SMTP_MEMORY_LEAST);
-}
-
 static int
 fill(struct smtp_config *config, const struct home *home, bool needs_tls,
     struct error *err)
@@ -108,8 +93,6 @@ fill(struct smtp_config *config, const struct home *home, bool needs_tls,
 	config->timeout_ms = (int)settings_number(
 				 settings, SETTING_timeoutsmtpd) *
 	    1000;
-	if (check_memory(settings, err) == -1)
-		return -1;
 	sort_domains(config);
 	config->rcpthosts = rcpthosts_new(home->control, settings, err);
 	if (config->rcpthosts == NULL ||

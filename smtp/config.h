@@ -16,9 +16,6 @@
 #include "control/rcpthosts.h"
 #include "control/settings.h"
 
-/* The least sessionmemory: a session, TLS and a message, some recipients. */
-enum { SMTP_MEMORY_LEAST = 512 * 1024 };
-
 struct smtp_config {
 	unsigned references; /* changed by __atomic only */
 	struct settings *settings;

@@ -109,8 +109,8 @@ def test_the_limit_changes_with_hup(node):
             with server.client() as client:
                 begin(client)
                 assert flood(client, 2000).code == 452
-                for text, log in [("1000\n", "1000 bytes do not do"),
-                                  ("0\n", "settings reread")]:
+                for text, log in [("1000\n", "the old settings stay: .*1000"),
+                                  (f"{LEAST * 9}\n", "settings reread")]:
                     file.write_text(text)
                     server.signal(signal.SIGHUP)
                     server.wait_log(log)
@@ -124,14 +124,14 @@ def test_the_limit_changes_with_hup(node):
 def test_a_limit_for_less_than_a_session_is_told(node):
     done = node.run("qmail-smtpd", "--listen", "127.0.0.1:0", code=100,
                     env={**node.environment(), "SESSIONMEMORY": "1000"})
-    assert "variable SESSIONMEMORY: 1000 bytes do not do" in done.stderr
+    assert "SESSIONMEMORY" in done.stderr and str(LEAST) in done.stderr
 
 
 def test_the_process_survives_without_memory(node):
     """The limit is the kernel's, and nobody has counted."""
     if SLOW > 1:
         pytest.skip("sanitizers need all addresses")
-    with smtpd(node, SESSIONMEMORY="0", CHECKRECIPIENT="0") as server:
+    with smtpd(node, SESSIONMEMORY=2 ** 62, CHECKRECIPIENT="0") as server:
         old, sender = server.client(), server.client()
         begin(old)
         old.ok("RCPT TO:<alice@example.test>")
