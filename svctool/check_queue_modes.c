@@ -86,6 +86,19 @@ look_split(const struct owned_queue *queue, const char *folder)
 	}
 }
 
+/* As some systems built on qmail have it; we look only into the folder. */
+static void
+find_split(const struct owned_queue *queue, const char *folder)
+{
+	char first[64];
+
+	snprintf(first, sizeof(first), "%s/0", folder);
+	if (faccessat(queue->fd, first, F_OK, AT_EACCESS) == 0)
+		find(queue, first,
+		    "the folder is split, as another system's, and the mail in "
+		    "it waits");
+}
+
 void
 check_queue_modes(struct check *check, const char *name)
 {
@@ -108,6 +121,8 @@ check_queue_modes(struct check *check, const char *name)
 			    i < QUEUE_FOLDER_SPLIT_END)
 				look_split(&queue, folder);
 		}
+		find_split(&queue, "todo");
+		find_split(&queue, "intd");
 		look(&queue, "lock/sendmutex", S_IFREG, 0600);
 		look(&queue, "lock/tcpto", S_IFREG, 0644);
 		look(&queue, "lock/trigger", S_IFIFO, 0622);

@@ -120,10 +120,31 @@ check_messages(struct check *check, const struct queue_dir *queue)
 	free(remedy);
 }
 
-static void
-check_queue(struct check *check, const char *name)
+/*
+ * Is queue-fix at work there, or was it interrupted?  Then nothing lies where
+ * it belongs, and its end mends that.
+ */
+static bool
+is_in_repair(struct check *check, const char *path, const char *name)
 {
-	char *path = xasprintf("%s/%s", check->node->home->queue, name);
+	struct error err;
+
+	if (queue_check_fixed(path, &err) == 0)
+		return false;
+	/* Asked again, since a repair may just have ended. */
+	if (queue_is_owned(path, NULL) == 0 &&
+	    queue_check_fixed(path, &err) == -1) {
+		check_find(check, CHECK_ERROR, path, 0,
+		    "a repair of the queue was interrupted, and nothing works "
+		    "in it until that is done");
+		check_remedy(check, "svctool queue fix %s", name);
+	}
+	return true;
+}
+
+static void
+check_whole_queue(struct check *check, const char *path, const char *name)
+{
 	struct error err;
 	struct queue_dir *queue = queue_dir_open(path, &err);
 
@@ -136,6 +157,15 @@ check_queue(struct check *check, const char *name)
 		check_queue_orphans(check, queue);
 		queue_dir_close(&queue);
 	}
+}
+
+static void
+check_queue(struct check *check, const char *name)
+{
+	char *path = xasprintf("%s/%s", check->node->home->queue, name);
+
+	if (!is_in_repair(check, path, name))
+		check_whole_queue(check, path, name);
 	free(path);
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """svctool check: each thing that can be wrong is found, with its remedy."""
+import fcntl
 import json
 import os
 import shutil
@@ -402,6 +403,16 @@ def queue_mode(path, mode):
     return damage
 
 
+def queue_of_another_system(node):
+    (node.queue_dir("queue1") / "todo/0").mkdir(0o700)
+    return "queue1/todo/0: the folder is split, as another system's"
+
+
+def queue_half_repaired(node):
+    (node.queue_dir("queue1") / "lock/fixing").touch(0o600)
+    return "queue1: a repair of the queue was interrupted"
+
+
 def queue_without_trigger(node):
     (node.queue_dir("queue2") / "lock/trigger").unlink()
     return "lock/trigger: No such file or directory: svctool queue fix queue2"
@@ -624,7 +635,8 @@ DAMAGES = [
     queue_mode("pid", 0o500), queue_mode("bounce", 0o701),
     queue_mode("lock", 0o700), queue_mode("lock/trigger", 0o600),
     queue_mode("lock/sendmutex", 0o644), queue_mode("lock/tcpto", 0o666),
-    queue_without_trigger, queue_with_a_file_for_trigger, queue_file("todo"),
+    queue_of_another_system, queue_half_repaired, queue_without_trigger,
+    queue_with_a_file_for_trigger, queue_file("todo"),
     queue_file("intd"), queue_file("info"), queue_file("local"),
     # domains and users
     writable_domain, readable_maildir, closed_maildir, no_user_folder,
@@ -744,8 +756,11 @@ def test_a_remedy_mends(made):
     """svctool queue fix and vmkpasswd do what check says they do."""
     for damage in (stale_users, queue_file("todo"),
                    queue_mode("lock/trigger", 0o600),
-                   queue_mode("info/22", 0o711), queue_without_trigger):
+                   queue_mode("info/22", 0o711), queue_without_trigger,
+                   queue_of_another_system):
         damage(made)
+    made.svctool("check", code=1)
+    queue_half_repaired(made)
     made.svctool("check", code=1)
     made.run("vmkpasswd", made.domain)
     made.svctool("queue", "fix", "queue1")
@@ -794,6 +809,15 @@ def test_commands_that_change_the_node_are_waited_for(made):
         for thread in threads:
             thread.join()
     assert failed == []
+
+
+def test_a_queue_that_is_being_repaired_is_left_alone(made):
+    queue_half_repaired(made)
+    (made.queue_dir("queue1") / "pid").rmdir()
+    with (made.queue_dir("queue1") / "lock/sendmutex").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as queue-fix holds it
+        assert "0 errors, 0 warnings" in made.svctool("check").stdout
+    made.svctool("check", code=1)
 
 
 def test_restart_names_the_file_of_a_variable(made):
