@@ -54,11 +54,15 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 	if (result == 0)
 		result = make_folder(
 		    maker, "/etc/systemd/system", 0755, MAKE_OURS, err);
-	for (size_t i = 0; result == 0 && i < services.count; i++)
-		if (!ready_has_down_file(source, services.items[i]))
-			result = write_service(
-			    maker, source, services.items[i], err);
 	systemd_unit_target(&target);
+	for (size_t i = 0; result == 0 && i < services.count; i++) {
+		const char *name = services.items[i];
+
+		if (ready_has_down_file(source, name))
+			continue;
+		result = write_service(maker, source, name, err);
+		systemd_unit_target_service(&target, name);
+	}
 	if (result == 0)
 		result = write_unit(maker, "mqmail.target", &target, err);
 	buf_release(&target);

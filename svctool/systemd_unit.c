@@ -67,15 +67,22 @@ systemd_unit_service(
 	buf_release(&run);
 }
 
+/* The sections' order is free, so [Unit] can come last and go on. */
 void
 systemd_unit_target(struct buf *buf)
 {
 	buf_adds(buf,
 	    "# Made by 'svctool systemd'.\n"
+	    "[Install]\n"
+	    "WantedBy=multi-user.target\n"
+	    "\n"
 	    "[Unit]\n"
 	    "Description=mqmail\n"
-	    "Documentation=man:svctool(8)\n"
-	    "\n"
-	    "[Install]\n"
-	    "WantedBy=multi-user.target\n");
+	    "Documentation=man:svctool(8)\n");
+}
+
+void
+systemd_unit_target_service(struct buf *buf, const char *name)
+{
+	buf_addf(buf, "Wants=mqmail-%s.service\n", name);
 }

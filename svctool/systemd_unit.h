@@ -14,7 +14,11 @@
 void systemd_unit_service(
     struct buf *buf, const char *name, const char *folder, bool is_queue);
 
-/* mqmail.target, which all the services belong to. */
+/*
+ * mqmail.target, in two steps: its head, and then what brings up one service
+ * when the target starts.
+ */
 void systemd_unit_target(struct buf *buf);
+void systemd_unit_target_service(struct buf *buf, const char *name);
 
 #endif

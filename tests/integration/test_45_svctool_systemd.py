@@ -24,12 +24,27 @@ def test_units_are_valid(make_node, tmp_path):
     """By systemd's own check."""
     node = make_node("--init-only")
     node.svctool("systemd", "--destdir", tmp_path)
-    units = sorted((tmp_path / "etc/systemd/system").glob("*.service"))
+    units = sorted((tmp_path / "etc/systemd/system").glob("mqmail*"))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, timeout=60)
     assert [line for line in done.stdout.splitlines()
             if "mqmail" in line] == []
+
+
+def test_the_target_brings_up_every_service(make_node, tmp_path):
+    """Who enables the target alone, as svctool says, gets the services."""
+    node = make_node("--init-only")
+    (node.home / "service/queue2/down").write_text("")
+    done = node.svctool("systemd", "--destdir", tmp_path)
+    assert "enable --now mqmail.target" in done.stdout
+    units = tmp_path / "etc/systemd/system"
+    text = (units / "mqmail.target").read_text()
+    wanted = {line.partition("=")[2] for line in text.splitlines()
+              if line.startswith("Wants=")}
+    assert wanted == {path.name for path in units.glob("*.service")}
+    assert "mqmail-queue1.service" in wanted
+    assert "mqmail-queue2.service" not in wanted  # down by wish
 
 
 def test_the_destdir_is_made(make_node, tmp_path):

@@ -42,11 +42,32 @@ service(void **state)
 	}
 }
 
+static void
+target(void **state)
+{
+	struct buf buf;
+	const char *unit;
+
+	(void)state;
+	buf_init(&buf);
+	systemd_unit_target(&buf);
+	systemd_unit_target_service(&buf, "queue1");
+	systemd_unit_target_service(&buf, "qmail-smtpd.25");
+	unit = strstr(buf.data, "\n[Unit]\n");
+	assert_non_null(unit);
+	assert_non_null(strstr(unit, "\nWants=mqmail-queue1.service\n"));
+	assert_non_null(
+	    strstr(unit, "\nWants=mqmail-qmail-smtpd.25.service\n"));
+	assert_null(strchr(unit + 2, '[')); /* nothing else follows */
+	buf_release(&buf);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(service),
+		cmocka_unit_test(target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
