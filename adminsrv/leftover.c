@@ -18,8 +18,6 @@ names_domains(enum setting_id id)
 	static const char *const units[] = { "host", "domain", "domain:prefix",
 		"mailbox" };
 
-	if (id == SETTING_me)
-		return false;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (strcmp(setting_rows[id].unit, units[i]) == 0)
 			return true;
@@ -39,11 +37,29 @@ names(const char *line, const char *domain)
 	    strncasecmp(name, domain, length) == 0;
 }
 
+/* The node's own name may stay what it is, but its postmaster gets no mail. */
+static void
+say(enum setting_id id, const char *path, const char *domain,
+    const struct home *home, struct buf *lines)
+{
+	if (id == SETTING_me)
+		buf_addf(lines,
+		    "'%s' still is '%s', where no postmaster gets mail now: "
+		    "'vaddaliasdomain %s DOMAIN' makes it a name of another "
+		    "domain\n",
+		    path, domain, domain);
+	else
+		buf_addf(lines,
+		    "'%s' still names '%s': write another domain there or "
+		    "remove it, then svc -h %s/*\n",
+		    path, domain, home->service);
+}
+
 static int
-look(const struct home *home, const char *setting, const char *domain,
+look(const struct home *home, enum setting_id id, const char *domain,
     struct buf *lines, struct error *err)
 {
-	char *path = xasprintf("%s/%s", home->control, setting);
+	char *path = xasprintf("%s/%s", home->control, setting_rows[id].name);
 	struct line_file *file;
 	const char *line;
 	size_t at = 0;
@@ -51,10 +67,7 @@ look(const struct home *home, const char *setting, const char *domain,
 
 	while (result == 0 && (line = line_file_next(file, &at)) != NULL)
 		if (names(line, domain)) {
-			buf_addf(lines,
-			    "'%s' still names '%s': write another domain "
-			    "there or remove it, then svc -h %s/*\n",
-			    path, domain, home->service);
+			say(id, path, domain, home, lines);
 			break;
 		}
 	line_file_free(&file);
@@ -68,7 +81,7 @@ leftover_find(const struct home *home, const char *domain, struct buf *lines,
 {
 	for (int id = 0; id < SETTING_COUNT; id++)
 		if (names_domains((enum setting_id)id) &&
-		    look(home, setting_rows[id].name, domain, lines, err) == -1)
+		    look(home, (enum setting_id)id, domain, lines, err) == -1)
 			return -1;
 	return 0;
 }

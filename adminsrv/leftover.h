@@ -9,8 +9,8 @@
 
 /*
  * Puts a line with file, domain and remedy behind what buf holds for each
- * control file, other than me, that names the domain, or a mailbox of it.  0,
- * or -1 when a file cannot be read.
+ * control file that names the domain, or a mailbox of it.  0, or -1 when a file
+ * cannot be read.
  */
 int leftover_find(const struct home *home, const char *domain,
     struct buf *lines, struct error *err);

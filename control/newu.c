@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/usage.h"
 #include "control/assign.h"
-#include "control/home.h"
+#include "control/global_vars.h"
 
 static const char usage[] = "usage: qmail-newu\n";
 
@@ -25,7 +25,7 @@ main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 100;
 	}
-	home = home_new();
+	home = global_vars_home();
 	text_path = xasprintf("%s/assign", home->users);
 	cdb_path = xasprintf("%s/cdb", home->users);
 	if (assign_compile(text_path, cdb_path, &err) == -1)

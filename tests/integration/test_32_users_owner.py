@@ -113,6 +113,7 @@ def test_the_node_says_who_it_runs_as(home):
            if name not in ("MQMAIL_USER", "ASSIGNDIR")}
     env["MQMAIL_HOME"] = str(home)
     for words in (["vadddomain", "-n", "example.test"],
+                  ["qmail-newu"],
                   ["vadduser", "-n", "alice@example.test"],
                   ["vuserinfo", "alice@example.test"]):
         done = subprocess.run([BIN / words[0], *words[1:]], env=env,

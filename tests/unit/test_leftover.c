@@ -51,7 +51,8 @@ names_the_file(void **unused)
 		    true },
 		{ "control/virtualdomains", "example.org:example.test\n",
 		    false },
-		{ "control/me", "example.test\n", false },
+		{ "control/me", "example.test\n", true },
+		{ "control/me", "mail.example.test\n", false },
 		{ "control/bouncesubject", "example.test\n", false },
 	};
 
