@@ -76,22 +76,27 @@ find_mailbox(struct smtp_session *session, const char *local,
 }
 
 /*
- * The address is shown when that is safe.  The reference has the sender in
- * front of "mailbox", which reads as if the mailbox were the sender's.
+ * The words are the reference's, sender in front, since tools look for them.
+ * Addresses are shown when that is safe.
  */
 static void
 refuse(struct smtp_session *session, const struct smtp_address *address,
     enum mailbox_state state)
 {
+	const char *sender = session->transaction.sender;
 	const char *text = refusals[state].text;
 	const char *status = refusals[state].status;
+	bool is_sender_shown = smtp_text_is_plain(sender) &&
+	    strlen(sender) + strlen(address->text) < 400;
 	char more[64];
 
 	snprintf(more, sizeof(more), "state <%s>", text);
 	smtp_log_refused(
 	    session, "Invalid RECIPIENT address", "RCPT", address->text, more);
 	if (smtp_text_is_plain(address->text))
-		smtp_reply(session, 550, status, "sorry, mailbox <%s> %s",
+		smtp_reply(session, 550, status, "sorry, %s%smailbox <%s> %s",
+		    is_sender_shown ? sender : "",
+		    is_sender_shown && sender[0] != '\0' ? " " : "",
 		    address->text, text);
 	else
 		smtp_reply(

@@ -142,8 +142,8 @@ def test_localiphost(node):
 def test_unknown_mailboxes_are_refused(node):
     with ask(node) as rcpt:
         assert str(rcpt("nobody@example.test")) == (
-            "550 5.1.1 sorry, mailbox <nobody@example.test> is absent on "
-            "this domain (#5.1.1)")
+            "550 5.1.1 sorry, sender@example.net mailbox "
+            "<nobody@example.test> is absent on this domain (#5.1.1)")
         assert rcpt("ALICE@example.test").code == 250
         assert rcpt('"alice"@example.test').code == 250
         assert rcpt("alice-ext@example.test").code == 550
@@ -158,8 +158,9 @@ def test_percenthack_is_judged_as_delivered(node):
             assert rcpt("alice%example.test@gate.test").code == 250
             assert rcpt("alice%example.test@GATE.test").code == 250
             assert str(rcpt("nobody%example.test@gate.test")) == (
-                "550 5.1.1 sorry, mailbox <nobody%example.test@gate.test> is "
-                "absent on this domain (#5.1.1)")
+                "550 5.1.1 sorry, sender@example.net mailbox "
+                "<nobody%example.test@gate.test> is absent on this domain "
+                "(#5.1.1)")
             assert rcpt("nobody%example.test%gate.test@gate.test").code == 550
             assert rcpt("nobody@gate.test").code == 250  # not the store's
             assert rcpt("nobody%other.test@gate.test").code == 250
