@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of queue/scanner.c. */
+#include "queue/scanner.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "queue/commit.h"
+#include "tests/unit/queue_folder.h"
+
+/* A scanner, and all that it has found. */
+struct bench {
+	struct queue_dir *dir;
+	struct scanner *scanner;
+	int wake_fd;
+	struct ids found[FOUND_COUNT];
+	int takes;
+};
+
+static void
+open_bench(struct bench *bench)
+{
+	*bench = (struct bench){ .dir = make_queue("q", 3) };
+	bench->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	assert_int_not_equal(bench->wake_fd, -1);
+	bench->scanner = scanner_new(bench->dir, bench->wake_fd);
+}
+
+static void
+close_bench(struct bench *bench)
+{
+	enum found what;
+
+	scanner_free(&bench->scanner);
+	assert_null(bench->scanner);
+	scanner_free(&bench->scanner);
+	for (what = 0; what < FOUND_COUNT; what++)
+		ids_release(&bench->found[what]);
+	close(bench->wake_fd);
+	queue_dir_close(&bench->dir);
+}
+
+/* Runs one scan to its end, as the event loop would. */
+static enum scan_end
+scan(struct bench *bench, bool is_whole)
+{
+	struct pollfd wake = { .fd = bench->wake_fd, .events = POLLIN };
+	enum scan_end end;
+	enum found what;
+
+	for (what = 0; what < FOUND_COUNT; what++)
+		bench->found[what].count = 0;
+	assert_int_equal(scanner_start(bench->scanner, is_whole), 0);
+	assert_true(scanner_is_running(bench->scanner));
+	assert_int_equal(scanner_is_running_whole(bench->scanner), is_whole);
+	bench->takes = 0;
+	do {
+		struct ids found[FOUND_COUNT];
+		uint64_t count;
+
+		assert_int_equal(poll(&wake, 1, 20000), 1);
+		assert_int_equal(
+		    read(bench->wake_fd, &count, sizeof(count)), 8);
+		end = scanner_take(bench->scanner, found);
+		bench->takes++;
+		for (what = 0; what < FOUND_COUNT; what++) {
+			for (size_t i = 0; i < found[what].count; i++)
+				ids_add(&bench->found[what], found[what].at[i]);
+			ids_release(&found[what]);
+		}
+	} while (end == SCAN_RUNS);
+	assert_false(scanner_is_running(bench->scanner));
+	assert_false(scanner_is_running_whole(bench->scanner));
+	return end;
+}
+
+static bool
+has(const struct bench *bench, enum found what, uint64_t id)
+{
+	for (size_t i = 0; i < bench->found[what].count; i++)
+		if (bench->found[what].at[i] == id)
+			return true;
+	return false;
+}
+
+/* m mess, t todo, i info, l local, r remote; o: mess is old */
+static uint64_t
+put(const struct queue_dir *dir, const char *files)
+{
+	uint64_t id = put_message(dir, "x\n");
+
+	if (strchr(files, 't') != NULL)
+		put_file(dir, QUEUE_TODO, id, "x", 1);
+	if (strchr(files, 'i') != NULL)
+		put_file(dir, QUEUE_INFO, id, "x", 1);
+	if (strchr(files, 'l') != NULL)
+		put_file(dir, QUEUE_LOCAL, id, "x", 1);
+	if (strchr(files, 'r') != NULL)
+		put_file(dir, QUEUE_REMOTE, id, "x", 1);
+	if (strchr(files, 'o') != NULL) {
+		struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+			{ .tv_sec = time(NULL) - COMMIT_GARBAGE_S - 10 } };
+		char name[QUEUE_NAME_SIZE];
+
+		queue_name(name, id, "");
+		assert_int_equal(utimensat(queue_dir_fd(dir, QUEUE_MESS, id),
+				     name, times, 0),
+		    0);
+	}
+	return id;
+}
+
+static void
+what_is_found(void **state)
+{
+	static const struct {
+		const char *name, *files, *wanted; /* a letter of "TLREG" */
+	} rows[] = {
+		{ "S2", "m", "" },
+		{ "S2 for long", "mo", "G" },
+		{ "S4", "mt", "T" },
+		{ "S4, old", "mto", "T" },
+		{ "S4, an S5 was begun", "mtilr", "T" },
+		{ "S5 local", "mil", "L" },
+		{ "S5 remote", "mir", "R" },
+		{ "S5 both, old", "milro", "LR" },
+		{ "S5, all done", "mi", "E" },
+		{ "local without info", "ml", "" },
+		{ "the same, old", "mlo", "G" },
+	};
+	enum { COUNT = sizeof(rows) / sizeof(rows[0]) };
+	static const char letters[] = "TLREG";
+	uint64_t ids[COUNT];
+	struct bench bench;
+	enum found what;
+
+	(void)state;
+	open_bench(&bench);
+	for (size_t i = 0; i < COUNT; i++)
+		ids[i] = put(bench.dir, rows[i].files);
+	folder_write("q/todo/notes", "x", 1);
+	folder_write("q/mess/1/README", "x", 1);
+	folder_write("q/info/2/0", "x", 1);
+	assert_int_equal(scan(&bench, true), SCAN_OVER);
+	for (size_t i = 0; i < COUNT; i++)
+		for (what = 0; what < FOUND_COUNT; what++)
+			if (has(&bench, what, ids[i]) !=
+			    (strchr(rows[i].wanted, letters[what]) != NULL))
+				fail_msg("%s: %c", rows[i].name, letters[what]);
+	/* todo/ alone. */
+	assert_int_equal(scan(&bench, false), SCAN_OVER);
+	assert_int_equal(bench.found[FOUND_TODO].count, 3);
+	for (what = FOUND_LOCAL; what < FOUND_COUNT; what++)
+		assert_int_equal(bench.found[what].count, 0);
+	close_bench(&bench);
+}
+
+/* More than are handed over at once: it waits for the owner. */
+static void
+many(void **state)
+{
+	enum { MANY = 10000 };
+	struct bench bench;
+
+	(void)state;
+	open_bench(&bench);
+	for (uint64_t id = 1; id <= MANY; id++)
+		put_file(bench.dir, QUEUE_TODO, id, "", 0);
+	assert_int_equal(scan(&bench, false), SCAN_OVER);
+	assert_int_equal(bench.found[FOUND_TODO].count, MANY);
+	for (uint64_t id = 1; id <= MANY; id += 999)
+		assert_true(has(&bench, FOUND_TODO, id));
+	assert_in_range(bench.takes, 3, MANY);
+	/* One that nobody takes from ends with its owner. */
+	assert_int_equal(scanner_start(bench.scanner, false), 0);
+	close_bench(&bench);
+}
+
+/* What lies in it is not taken for something else. */
+static void
+a_folder_that_cannot_be_read(void **state)
+{
+	struct bench bench;
+	uint64_t id;
+	int fd;
+
+	(void)state;
+	open_bench(&bench);
+	id = put(bench.dir, "mil");
+	/* Its descriptor is one that nobody can list. */
+	fd = bench.dir->folders[QUEUE_INFO][id % 3];
+	bench.dir->folders[QUEUE_INFO][id % 3] = open(
+	    folder_path("q/lock/tcpto"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(scan(&bench, true), SCAN_FAILED);
+	/* S5 and garbage cannot be told there. */
+	assert_false(has(&bench, FOUND_LOCAL, id));
+	assert_int_equal(bench.found[FOUND_GARBAGE].count, 0);
+	close(bench.dir->folders[QUEUE_INFO][id % 3]);
+	bench.dir->folders[QUEUE_INFO][id % 3] = fd;
+	assert_int_equal(scan(&bench, true), SCAN_OVER);
+	assert_true(has(&bench, FOUND_LOCAL, id));
+	close_bench(&bench);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_found),
+		TEST(many),
+		TEST(a_folder_that_cannot_be_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
