@@ -15,6 +15,7 @@ import pytest
 
 from node import ROOT, SLOW, Node
 from queue_peer import Queue
+from smtp_peer import smtpd
 
 
 @pytest.fixture
@@ -42,6 +43,20 @@ def make_node():
 def node(make_node):
     """A running node with two queues, alice and bob."""
     return make_node()
+
+
+@pytest.fixture(scope="module")
+def server(node):
+    """A qmail-smtpd of the node that a module makes for all its tests."""
+    with smtpd(node) as started:
+        yield started
+
+
+@pytest.fixture
+def client(server):
+    """Connected to the module's server, and greeted."""
+    with server.client() as connected:
+        yield connected
 
 
 @pytest.fixture

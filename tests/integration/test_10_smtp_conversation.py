@@ -13,18 +13,6 @@ def node():
         yield made
 
 
-@pytest.fixture(scope="module")
-def server(node):
-    with smtpd(node) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as connected:
-        yield connected
-
-
 def test_ehlo_offers_the_extensions(client):
     lines = client.hello().lines
     assert lines[0] == "250-mail.example.test"

@@ -16,18 +16,6 @@ def node():
         yield made
 
 
-@pytest.fixture(scope="module")
-def server(node):
-    with smtpd(node) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as connected:
-        yield connected
-
-
 class Inbox:
     """What arrived for a user since the last look, without added fields."""
 

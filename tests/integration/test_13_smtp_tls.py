@@ -18,18 +18,6 @@ def node():
         yield made
 
 
-@pytest.fixture(scope="module")
-def server(node):
-    with smtpd(node) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as connected:
-        yield connected
-
-
 def version(number):
     context = any_certificate()
     with pytest.warns() if number < ssl.TLSVersion.TLSv1_2 else nothing():

@@ -15,18 +15,6 @@ def node():
         yield made
 
 
-@pytest.fixture(scope="module")
-def server(node):
-    with smtpd(node) as started:
-        yield started
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as connected:
-        yield connected
-
-
 def size_offered(client):
     return re.search(r"^250.SIZE (\d+)$", str(client.hello()), re.M)[1]
 
