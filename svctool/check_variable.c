@@ -124,10 +124,14 @@ note_used(struct check *check, const char *path)
 	arg_list_add(used, path, strlen(path));
 }
 
-/* True when the queue is there; verb says how the variable means it. */
+/*
+ * True when the queue is there; verb says how the variable means it, and
+ * is_first that it is the first of a collection: then it is more likely that
+ * the collection's number is wrong than that a queue is missing.
+ */
 static bool
 check_one(struct check *check, const struct check_place *place,
-    const char *path, const char *verb)
+    const char *path, const char *verb, bool is_first)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -144,8 +148,14 @@ check_one(struct check *check, const struct check_place *place,
 	check_find(check, CHECK_ERROR, place->file, place->line,
 	    "%sit %s the queue '%s', which does not exist", place->what, verb,
 	    path);
-	check_remedy(check, "correct it%s, or svctool queue add %s",
-	    place->remedy, slash + 1);
+	if (is_first)
+		check_remedy(check,
+		    "write the first queue's number to queue_start "
+		    "(QUEUE_START), or its folder to queue_base%s",
+		    place->remedy);
+	else
+		check_remedy(check, "correct it%s, or svctool queue add %s",
+		    place->remedy, slash + 1);
 	return false;
 }
 
@@ -180,7 +190,7 @@ check_queue_choice(struct check *check, const struct check_place *place,
 	bool is_there = true;
 
 	if (choice.queue_dir != NULL) {
-		check_one(check, place, choice.queue_dir, "names");
+		check_one(check, place, choice.queue_dir, "names", false);
 		return;
 	}
 	choose_by_settings(check, &choice);
@@ -201,7 +211,10 @@ check_queue_choice(struct check *check, const struct check_place *place,
 		char *path = xasprintf("%s/queue%llu", choice.base,
 		    (unsigned long long)(choice.start + i));
 
-		is_there = check_one(check, place, path, "counts");
+		is_there = check_one(check, place, path, "counts", i == 0);
+		/* Which queues are counted is not known then. */
+		if (!is_there && i == 0 && !place->is_session)
+			check->has_bad_count = true;
 		free(path);
 	}
 }

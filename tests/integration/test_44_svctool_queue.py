@@ -71,6 +71,17 @@ def test_a_wrong_queue_start_is_said(make_node, words):
         "queue1", "queue2"}
 
 
+def test_check_names_a_wrong_queue_start(make_node):
+    """It said "svctool queue remove queue1", of a queue with mail."""
+    node = make_node("--init-only")
+    (node.control / "queue_start").write_text("5\n")
+    done = node.svctool("check", code=1)
+    assert "/queue/queue5', which does not exist: write the first queue's" in (
+        done.stdout)
+    assert "queue remove" not in done.stdout
+    assert "queue add" not in done.stdout
+
+
 def test_the_only_queue_stays(make_node):
     node = make_node("--queues", "1")
     done = node.svctool("queue", "remove", "1", code=1)
