@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* What is known of a user, as JSON. */
 #include <jansson.h>
-#include <stdlib.h>
 
 #include "adminsrv/user_info.h"
-#include "base/mem.h"
-
-/* JSON has only UTF-8; bytes of anything else become '?'. */
-static json_t *
-text_json(const char *text)
-{
-	json_t *json = json_string(text);
-	char *copy;
-
-	if (json != NULL)
-		return json;
-	copy = xstrdup(text);
-	for (char *at = copy; *at != '\0'; at++) {
-		if ((unsigned char)*at > 127)
-			*at = '?';
-	}
-	json = json_string(copy);
-	free(copy);
-	return json;
-}
+#include "control/json_text.h"
 
 static json_t *
 flags_json(const struct vpasswd_entry *entry)
@@ -62,17 +42,17 @@ user_info_json(
 		return NULL;
 	}
 	json = json_object();
-	json_object_set_new(json, "name", text_json(entry->name));
-	json_object_set_new(json, "domain", text_json(domain));
-	json_object_set_new(json, "passwd", text_json(entry->hash));
+	json_object_set_new(json, "name", json_text(entry->name));
+	json_object_set_new(json, "domain", json_text(domain));
+	json_object_set_new(json, "passwd", json_text(entry->hash));
 	json_object_set_new(json, "is_active",
 	    json_boolean((entry->uid_flags & VPASSWD_INACTIVE) == 0));
 	json_object_set_new(json, "uid", json_integer(entry->uid_flags));
 	json_object_set_new(json, "gid", json_integer(entry->gid_flags));
 	json_object_set_new(json, "flags", flags_json(entry));
-	json_object_set_new(json, "gecos", text_json(entry->gecos));
-	json_object_set_new(json, "dir", text_json(entry->dir));
-	json_object_set_new(json, "quota", text_json(entry->quota));
+	json_object_set_new(json, "gecos", json_text(entry->gecos));
+	json_object_set_new(json, "dir", json_text(entry->dir));
+	json_object_set_new(json, "quota", json_text(entry->quota));
 	json_object_set_new(json, "quota_bytes",
 	    number_json((int64_t)quota.bytes, quota.bytes > 0));
 	json_object_set_new(json, "quota_messages",

@@ -2,7 +2,8 @@
 LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
     control/cdbmap_writer.o control/envrules.o control/global_vars.o \
-    control/home.o control/identity.o control/morercpthosts.o \
+    control/home.o control/identity.o control/json_text.o \
+    control/morercpthosts.o \
     control/percenthack.o control/rcpthosts.o control/setting_check.o \
     control/settings.o control/unknown.o control/wildmat.o
 

@@ -6,25 +6,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/mem.h"
-
-/* JSON has only UTF-8; bytes of anything else become '?'. */
-static json_t *
-text_json(const char *text)
-{
-	json_t *json = json_string(text);
-	char *copy, *at;
-
-	if (json != NULL)
-		return json;
-	copy = xstrdup(text);
-	for (at = copy; *at != '\0'; at++)
-		if ((unsigned char)*at > 127)
-			*at = '?';
-	json = json_string(copy);
-	free(copy);
-	return json;
-}
+#include "control/json_text.h"
 
 static json_t *
 list_json(const struct setting_list *list)
@@ -33,7 +15,7 @@ list_json(const struct setting_list *list)
 	size_t i;
 
 	for (i = 0; i < list->count; i++)
-		json_array_append_new(array, text_json(list->items[i]));
+		json_array_append_new(array, json_text(list->items[i]));
 	return array;
 }
 
@@ -47,7 +29,7 @@ value_json(const struct settings *settings, enum setting_id id)
 		return json_boolean(settings_flag(settings, id));
 	case SETTING_TEXT:
 	case SETTING_RULES:
-		return text_json(settings_text(settings, id));
+		return json_text(settings_text(settings, id));
 	case SETTING_LIST:
 		return list_json(settings_list(settings, id));
 	}
@@ -62,12 +44,12 @@ setting_json(const struct showctl *showctl, enum setting_id id)
 
 	if (showctl->reasons[id] != NULL)
 		json_object_set_new(
-		    json, "error", text_json(showctl->reasons[id]));
+		    json, "error", json_text(showctl->reasons[id]));
 	else {
 		json_object_set_new(
 		    json, "value", value_json(showctl->settings, id));
 		json_object_set_new(json, "source",
-		    text_json(settings_source(showctl->settings, id)));
+		    json_text(settings_source(showctl->settings, id)));
 		json_object_set_new(json, "is_set",
 		    json_boolean(settings_is_set(showctl->settings, id)));
 	}
@@ -89,11 +71,11 @@ showctl_print_json(const struct showctl *showctl)
 			json_object_set_new(settings, setting_rows[id].name,
 			    setting_json(showctl, id));
 	for (i = 0; i < showctl->unknown_count; i++)
-		json_array_append_new(unknown, text_json(showctl->unknown[i]));
+		json_array_append_new(unknown, json_text(showctl->unknown[i]));
 	json_object_set_new(
-	    json, "control_dir", text_json(showctl->control_dir));
+	    json, "control_dir", json_text(showctl->control_dir));
 	json_object_set_new(json, "queue",
-	    showctl->queue != NULL ? text_json(showctl->queue) : json_null());
+	    showctl->queue != NULL ? json_text(showctl->queue) : json_null());
 	json_object_set_new(json, "settings", settings);
 	json_object_set_new(json, "unknown_files", unknown);
 	if (json_dumpf(json, stdout, JSON_INDENT(2)) == -1)

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/usage.h"
+#include "control/json_text.h"
 #include "queue/envelope.h"
 #include "queue/look.h"
 
@@ -80,25 +81,6 @@ read_file(struct reader *reader, enum queue_folder folder, uint64_t id,
 	if (fd != -1)
 		close(fd);
 	return result;
-}
-
-/* A text for JSON: what is not UTF-8 is shown as U+FFFD. */
-static json_t *
-json_text(const char *text)
-{
-	json_t *value = json_string(text);
-	struct buf shown = BUF_INIT;
-
-	if (value != NULL)
-		return value;
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 128)
-			buf_addc(&shown, *text);
-		else
-			buf_adds(&shown, "\xef\xbf\xbd");
-	value = json_string(shown.data);
-	buf_release(&shown);
-	return value;
 }
 
 static void

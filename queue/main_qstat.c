@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/usage.h"
+#include "control/json_text.h"
 #include "queue/idmap.h"
 #include "queue/look.h"
 
@@ -111,8 +112,8 @@ show_queue(
 		if (is_verbose)
 			print_text(dir->name, &count);
 		queue = make_json(&count);
-		json_object_set_new(queue, "name", json_string(dir->name));
-		json_object_set_new(queue, "path", json_string(path));
+		json_object_set_new(queue, "name", json_text(dir->name));
+		json_object_set_new(queue, "path", json_text(path));
 		json_array_append_new(queues, queue);
 	} else
 		log_line("%s", err.text);

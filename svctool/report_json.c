@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* A node's report for programs; jansson, which no other file includes. */
+/* A node's report for programs; jansson, as in check_json.c. */
 #include "svctool/report.h"
 
 #include <jansson.h>
 #include <stdio.h>
+
+#include "control/json_text.h"
 
 static json_t *
 service_json(const struct report_service *service)
@@ -21,7 +23,7 @@ service_json(const struct report_service *service)
 		    object, "listen", json_string(service->listen));
 	if (*service->problem != '\0')
 		json_object_set_new(
-		    object, "problem", json_string(service->problem));
+		    object, "problem", json_text(service->problem));
 	return object;
 }
 
@@ -61,7 +63,7 @@ queue_json(const struct report_queue *queue)
 	set_number(object, "workers", health->workers);
 	if (*queue->problem != '\0')
 		json_object_set_new(
-		    object, "problem", json_string(queue->problem));
+		    object, "problem", json_text(queue->problem));
 	return object;
 }
 

@@ -140,7 +140,7 @@ def test_showctl_json(home):
     assert settings["holdremote"]["value"] is True
     assert settings["locals"]["value"] == ["mail.example.org"]
     assert settings["locals"]["is_set"] is False
-    assert settings["bouncesubject"]["value"] == "caf?"
+    assert settings["bouncesubject"]["value"] == "caf\ufffd"
     one = run(home, "qmail-showctl", "--json", "me", "maxhops")
     assert sorted(json.loads(one.stdout)["settings"]) == ["maxhops", "me"]
 
