@@ -460,8 +460,12 @@ static void
 add_note(struct send *send, struct message *message,
     const struct recipient *recipient, const char *text, bool is_expired)
 {
-	buf_addf(&message->notes, "<%s>:\n%s",
-	    route_strip(send->route, recipient->address), text);
+	/* Only local ones were given a prefix by a rule. */
+	const char *address = recipient->channel == ROUTE_LOCAL
+	    ? route_strip(send->route, recipient->address)
+	    : recipient->address;
+
+	buf_addf(&message->notes, "<%s>:\n%s", address, text);
 	if (message->notes.data[message->notes.length - 1] != '\n')
 		buf_addc(&message->notes, '\n');
 	if (is_expired)
