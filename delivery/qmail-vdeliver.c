@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/batch_policy.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -130,6 +131,7 @@ main(int argc, char **argv)
 	int fd, result;
 
 	log_open("qmail-vdeliver");
+	batch_policy_set();
 	usage_answer(argv, "qmail-vdeliver", usage);
 	if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
 		fatal(100, "%s", usage);

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/batch_policy.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -323,6 +324,7 @@ main(int argc, char **argv)
 	if (argc != 2 || argv[1][0] == '-')
 		fatal(100, "%s", usage);
 	log_gather();
+	batch_policy_set();
 	if (open_queue(&process, argv[1], &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
 	log_line("running");

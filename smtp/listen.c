@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/batch_policy.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -311,6 +312,7 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 	sigset_t signals;
 	int result = 111;
 
+	batch_policy_set();
 	list_signals(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	raise_file_limit();
