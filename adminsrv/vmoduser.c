@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* vmoduser: changes a user's quota, comment, flags, or state. */
+#include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
@@ -50,6 +51,26 @@ flag_of(int option)
 	return 0;
 }
 
+/*
+ * Whether entry would get no mail for a reason that old did not have: what
+ * another system left so may be mended step by step.
+ */
+static bool
+stops_mail(const struct vpasswd_entry *old, const struct vpasswd_entry *entry)
+{
+	return (entry->uid_flags & ~old->uid_flags & VPASSWD_INACTIVE) != 0 ||
+	    (entry->gid_flags & ~old->gid_flags & STORE_BOUNCE_MAIL) != 0;
+}
+
+static enum admin_result
+refuse_postmaster(struct error *err)
+{
+	error_set(err,
+	    "every domain has a postmaster, who gets mail (RFC 5321 "
+	    "4.5.1): leave out -n and -b");
+	return ADMIN_REFUSED;
+}
+
 static enum admin_result
 apply(const struct change *change, const struct store_domain *domain,
     const char *name, struct error *err)
@@ -76,7 +97,11 @@ apply(const struct change *change, const struct store_domain *domain,
 		entry.gid_flags |= change->flags;
 	if (change->is_state_toggled)
 		entry.uid_flags ^= VPASSWD_INACTIVE;
-	result = users_change(users, &entry, err);
+	if (old != NULL && strcmp(name, "postmaster") == 0 &&
+	    stops_mail(old, &entry))
+		result = refuse_postmaster(err);
+	else
+		result = users_change(users, &entry, err);
 	if (result == ADMIN_OK && change->quota != NULL) {
 		old = vpasswd_file_find(users_file(users), name);
 		if (user_dir_forget_size(old->dir, err) == -1) {

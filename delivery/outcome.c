@@ -137,6 +137,17 @@ outcome_bad_quota(struct vdeliver_item *item, const char *quota)
 }
 
 void
+outcome_postmaster(struct vdeliver_item *item, bool is_inactive)
+{
+	set(item, JOB_TEMPFAIL,
+	    "account postmaster@%.255s is %s, but every domain's postmaster "
+	    "gets mail: 'vmoduser %s postmaster@%.255s' mends it. (#4.2.1)",
+	    vdeliver_domain(item),
+	    is_inactive ? "inactive" : "marked to bounce",
+	    is_inactive ? "-n" : "-tb", vdeliver_domain(item));
+}
+
+void
 outcome_bad_home(struct vdeliver_item *item, const char *domains)
 {
 	set(item, JOB_TEMPFAIL,

@@ -330,8 +330,12 @@ deliver_to_user(struct vdeliver *vdeliver, struct vdeliver_item *items,
     struct vdeliver_item *item, const struct store_user *user)
 {
 	int quota = quota_parse(user->quota, &item->quota);
+	bool is_closed = !user->is_active ||
+	    (user->flags & STORE_BOUNCE_MAIL) != 0;
 
-	if (!user->is_active)
+	if (is_closed && strcmp(user->name, "postmaster") == 0)
+		outcome_postmaster(item, !user->is_active);
+	else if (!user->is_active)
 		outcome_inactive(item);
 	else if (user->flags & STORE_BOUNCE_MAIL)
 		outcome_locked(item);

@@ -302,6 +302,33 @@ def test_vmoduser(domain):
     domain.run("vmoduser", "-n", "bob@example.test", code=100)
 
 
+@pytest.mark.parametrize("option", ["-n", "-b", "-tb", "-xpb"])
+def test_the_postmaster_always_gets_mail(domain, option):
+    folder = domain.path / "domains/example.test"
+    before = (folder / "vpasswd").read_text()
+    assert "RFC 5321 4.5.1" in domain.run(
+        "vmoduser", option, "Postmaster@example.test", code=100)
+    assert (folder / "vpasswd").read_text() == before
+    domain.run("vmoduser", "-pi", "-q", "7M", "postmaster@example.test")
+    user = domain.user("postmaster@example.test")
+    assert user["is_active"] and user["quota"] == "7340032S"
+    assert user["flags"] == ["no_pop", "no_imap", "postmaster"]
+
+
+def test_a_postmaster_without_mail_can_be_mended(domain):
+    vpasswd = domain.path / "domains/example.test/vpasswd"
+    name, passwd, uid, gid, rest = vpasswd.read_text().split(":", 4)
+    assert (name, uid, gid) == ("postmaster", "0", "128")
+    vpasswd.write_text(f"{name}:{passwd}:16:144:{rest}")  # as another system's
+    domain.run("vmkpasswd", "example.test")
+    domain.run("vmoduser", "-c", "P", "postmaster@example.test")
+    domain.run("vmoduser", "-n", "postmaster@example.test")
+    domain.run("vmoduser", "-tb", "postmaster@example.test")
+    user = domain.user("postmaster@example.test")
+    assert user["is_active"] and user["flags"] == ["postmaster"]
+    assert user["gecos"] == "P"
+
+
 def test_vmoduser_forgets_the_size(domain):
     domain.run("vadduser", "-q", "7M", "alice@example.test", "x")
     size = domain.path / "domains/example.test/alice/Maildir/maildirsize"

@@ -250,6 +250,41 @@ users_who_get_no_mail(void **state)
 		    rows[i].extension, "x\n", rows[i].outcome, rows[i].text);
 }
 
+/* What the server always takes, it took before we know better. */
+static void
+a_postmaster_that_is_closed_is_deferred(void **state)
+{
+	static const struct {
+		unsigned uid, gid;
+		enum job_outcome outcome;
+		const char *text;
+	} rows[] = {
+		{ 0, STORE_POSTMASTER, JOB_DELIVERED, "did" },
+		{ 16, 0, JOB_TEMPFAIL,
+		    "account postmaster@example.test is inactive, but every "
+		    "domain's postmaster gets mail: 'vmoduser -n "
+		    "postmaster@example.test' mends it. (#4.2.1)\n" },
+		{ 0, STORE_BOUNCE_MAIL, JOB_TEMPFAIL, "'vmoduser -tb " },
+		{ 16, STORE_BOUNCE_MAIL, JOB_TEMPFAIL, "is inactive" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct vdomain_user user = { "postmaster", "NOQUOTA",
+			rows[i].uid, rows[i].gid, false };
+		struct error err;
+
+		vdeliver_free(&vdeliver);
+		store_free(&store);
+		vdomain_put_users(&node, &user, 1);
+		store = store_open_cdb(node.root, &err);
+		assert_non_null(store);
+		open_vdeliver(false, 0);
+		deliver("PostMaster", "x\n", rows[i].outcome, rows[i].text);
+	}
+}
+
 static void
 quotas(void **state)
 {
@@ -595,6 +630,7 @@ main(void)
 		CASE(what_a_message_looks_like),
 		CASE(messages_of_every_size),
 		CASE(users_who_get_no_mail),
+		CASE(a_postmaster_that_is_closed_is_deferred),
 		CASE(quotas),
 		CASE(a_quota_holds_within_a_batch),
 		CASE(a_locked_quota_stops_nobody),
