@@ -114,14 +114,14 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	    bounce->boundary);
 }
 
-/* QSBMF: its first words and the break line are what readers look for. */
+/* QSBMF: its first line and the break line are what readers look for. */
 static void
 put_text(struct buf *buf, const struct bounce *bounce)
 {
 	buf_addf(buf,
 	    "--%s\nContent-Type: text/plain; charset=utf-8\n"
 	    "Content-Transfer-Encoding: 8bit\n\n"
-	    "Hi. This is the mqmail-send program at %s.\n",
+	    "Hi. This is the qmail-send program at %s.\n",
 	    bounce->boundary, bounce->host);
 	if (bounce->is_double)
 		buf_adds(buf,

@@ -65,8 +65,9 @@ def test_report_of_two_of_three(bouncing):
     message, text, status, original = parse(job)
     assert message["To"].addresses[0].addr_spec == "alice@example.net"
     assert message["Subject"] == "failure notice"
-    # QSBMF: its first words, and the line that ends it.
-    assert text.startswith("Hi. This is the ")
+    # QSBMF: its first line, and the one that ends it.
+    assert text.startswith(
+        "Hi. This is the qmail-send program at mail.example.test.\n")
     assert f"\n\n<gone1@{DOMAIN}>:\nSorry, no mailbox here. (#5.1.1)\n" in text
     assert "\n\n--- Below this line is a copy of the message." in text
     head, *fields = status

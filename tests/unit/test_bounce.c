@@ -71,7 +71,9 @@ form(void **state)
 		"From: <MAILER-DAEMON@me.test>\nTo: <s@x>\n"
 		"Subject: failure notice\n",
 		"\n\n--bound\n",
-		"\n\nHi. This is the ",
+		"\n\nHi. This is the qmail-send program at me.test.\n"
+		"I'm afraid I wasn't able to deliver your message to the "
+		"following addresses.\n",
 		"\n\n<a@b>:\nno such user (#5.1.1)\n\n",
 		"--- Below this line is a copy of the message.\n",
 		"\n--bound\nContent-Type: message/delivery-status\n\n"
@@ -127,7 +129,7 @@ cut_and_double(void **state)
 		"\nReturn-Path: <s@x>\nSubject: x\n\n--bound--\n",
 	};
 	static const char *const twice[] = {
-		"Hi. This is the ",
+		"Hi. This is the qmail-send program at me.test.\n",
 		"but the bounce bounced!",
 		"Return-Path: <>\n",
 	};
