@@ -108,14 +108,16 @@ static void
 count_refusal(struct smtp_session *session, const struct smtp_address *address)
 {
 	uint64_t most;
+	char what[64];
 
 	if (smtp_transaction_number(session, "MAX_RCPT_ERRCOUNT",
 		SMTP_BAD_RECIPIENTS_MAX, &most) == -1)
 		most = SMTP_BAD_RECIPIENTS_MAX;
 	if (++session->bad_recipients <= most)
 		return;
-	smtp_log_refused(session, "Too many Invalid RECIPIENTS", "last RCPT",
-	    address->text, NULL);
+	snprintf(what, sizeof(what), "Too many Invalid RECIPIENTS (%u)",
+	    session->bad_recipients);
+	smtp_log_refused(session, what, "last RCPT", address->text, NULL);
 	smtp_reply(
 	    session, 421, "4.7.1", "too many invalid addresses, goodbye");
 	session->is_over = true;
