@@ -73,7 +73,9 @@ print_facts(const struct setting_row *row)
 	else
 		printf("default: %s.\n", standard);
 	if (*row->env != '\0')
-		printf("Variable:\n.Ev %s .\n", row->env);
+		printf("Variable:\n.Ev %s ,\n"
+		       "which hides the file and takes effect on restart.\n",
+		    row->env);
 }
 
 void
