@@ -10,6 +10,9 @@ from .servers import Server, ServerError
 # seconds; later rounds go by what was measured.
 FIRST_RATE = {"limit": 4000, "limit-1000": 4000, "yardstick": 3000,
               "mqmail": 3000, "postfix": 800, "postfix-tuned": 800}
+# What mqmail shall reach in all of these cases: (times, server).
+GOAL = ((3.0, "postfix"), (0.5, "limit"))
+GOAL_CASES = ("4k-20-new", "4k-20-kept")
 RUN_S = {4: 4, 64: 2}
 MESSAGES_MAX = {4: 30000, 64: 4000}
 
@@ -112,6 +115,25 @@ class Comparison:
                          if both else f"{'-':>10}")
             lines.append(line)
         return "\n".join(lines)
+
+    def goal(self):
+        """The line about the goal; None unless all it asks for has run."""
+        reached, figures = True, []
+        for case in GOAL_CASES:
+            rates = {name: (self.median(case, name) or (None,))[0]
+                     for name in ("mqmail", *(name for _, name in GOAL))
+                     if name in self.results.get(case, {})}
+            if len(rates) <= len(GOAL) or None in rates.values():
+                return None
+            found = [(times, rates["mqmail"] / rates[name])
+                     for times, name in GOAL]
+            reached &= all(ratio >= times for times, ratio in found)
+            figures.append(f"{case} " + " and ".join(
+                f"{ratio:.2f}" for _, ratio in found))
+        wanted = " and ".join(f"{times} x {name}" for times, name in GOAL)
+        return (f"goal: {wanted} at 4k-20: "
+                f"{'reached' if reached else 'not reached'} "
+                f"({', '.join(figures)})")
 
     def ratios(self):
         """Columns (title, above, below) of the servers that run."""

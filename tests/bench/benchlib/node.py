@@ -169,14 +169,17 @@ def _growth(rows, row):
     return f", {row['bytes_per_message']:.0f} bytes a message"
 
 
-def held(server, names, watch, program, say):
-    """Throughput and start time with messages held in the queues."""
+def held(server, names, watch, program, say, fail):
+    """Throughput and start time with messages held in the queues.
+
+    fail is called with the reason for each name that is left out.
+    """
     lines, rows, now = [], [], 0
     for name in sorted(names, key=HELD.get):
         count = HELD[name]
         reason = _room(server.folder, count - now)
         if reason:
-            lines.append(f"{name}: left out: {reason}")
+            fail(f"{name}: left out: {reason}")
             continue
         server.halt()
         say(f"{name}: filling")
