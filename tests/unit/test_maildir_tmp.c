@@ -15,33 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/tempdir.h"
-
-static char *root;
-static int fd;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	root = tempdir_make();
-	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd == -1;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	close(fd);
-	tempdir_remove(root);
-	return 0;
-}
+#include "tests/unit/folder_fd.h"
 
 static void
 put_file(const char *name)
 {
-	int file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	int file = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 
 	assert_int_not_equal(file, -1);
 	close(file);
@@ -50,7 +29,7 @@ put_file(const char *name)
 static int
 count_files(void)
 {
-	DIR *dir = opendir(root);
+	DIR *dir = opendir(folder);
 	int count = 0;
 
 	assert_non_null(dir);
@@ -86,11 +65,11 @@ only_old_files_go(void **state)
 		};
 
 		put_file("x");
-		assert_int_equal(utimensat(fd, "x", times, 0), 0);
-		maildir_tmp_clean(fd, now + rows[i].ahead_s);
+		assert_int_equal(utimensat(folder_fd, "x", times, 0), 0);
+		maildir_tmp_clean(folder_fd, now + rows[i].ahead_s);
 		if ((count_files() == 1) != rows[i].is_there)
 			fail_msg("%s", rows[i].name);
-		unlinkat(fd, "x", 0);
+		unlinkat(folder_fd, "x", 0);
 	}
 }
 
@@ -98,9 +77,9 @@ static void
 only_files_go(void **state)
 {
 	(void)state;
-	assert_int_equal(mkdirat(fd, "folder", 0700), 0);
-	assert_int_equal(symlinkat("folder", fd, "link"), 0);
-	maildir_tmp_clean(fd, time(NULL) + 100 * 3600);
+	assert_int_equal(mkdirat(folder_fd, "folder", 0700), 0);
+	assert_int_equal(symlinkat("folder", folder_fd, "link"), 0);
+	maildir_tmp_clean(folder_fd, time(NULL) + 100 * 3600);
 	assert_int_equal(count_files(), 2);
 }
 
@@ -116,7 +95,7 @@ the_work_is_bounded(void **state)
 		put_file(name);
 	}
 	for (i = 150; i >= -50; i -= 100) {
-		maildir_tmp_clean(fd, time(NULL) + 37 * 3600);
+		maildir_tmp_clean(folder_fd, time(NULL) + 37 * 3600);
 		assert_int_equal(count_files(), i > 0 ? i : 0);
 	}
 }
@@ -126,10 +105,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-		    only_old_files_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_files_go, setup, teardown),
+		    only_old_files_go, folder_fd_setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    the_work_is_bounded, setup, teardown),
+		    only_files_go, folder_fd_setup, folder_fd_teardown),
+		cmocka_unit_test_setup_teardown(
+		    the_work_is_bounded, folder_fd_setup, folder_fd_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

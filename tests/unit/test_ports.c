@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tests/unit/port.h"
+
 static void
 parse(void **state)
 {
@@ -61,30 +63,12 @@ parse(void **state)
 	}
 }
 
-/* A port of the kernel's choice, busy while the descriptor is open. */
-static int
-take_port(struct port_address *address_out)
-{
-	struct sockaddr_in where = { .sin_family = AF_INET };
-	socklen_t size = sizeof(where);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(bind(fd, (struct sockaddr *)&where, sizeof(where)), 0);
-	assert_int_equal(listen(fd, 5), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&where, &size), 0);
-	snprintf(address_out->ip, sizeof(address_out->ip), "127.0.0.1");
-	address_out->port = ntohs(where.sin_port);
-	return fd;
-}
-
 static void
 busy_and_free(void **state)
 {
 	struct port_address address;
 	struct error err;
-	int fd = take_port(&address);
+	int fd = port_take(&address);
 
 	(void)state;
 	assert_int_equal(port_is_free(&address, &err), 0);

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/unit/child.h"
+
 static void
 names(void **state)
 {
@@ -39,30 +41,26 @@ names(void **state)
 			    "'%s': wanted %d", rows[i].name, rows[i].wanted);
 }
 
-/* A child that is called name and works in folder, ready when it returns. */
+struct wanted {
+	const char *name, *folder;
+};
+
+static bool
+take_name(const void *context)
+{
+	const struct wanted *wanted = context;
+
+	return prctl(PR_SET_NAME, wanted->name) == 0 &&
+	    chdir(wanted->folder) == 0;
+}
+
+/* A child that is called name and works in folder. */
 static pid_t
 start_child(const char *name, const char *folder)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	const struct wanted wanted = { name, folder };
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_int_not_equal(pid, -1);
-	if (pid == 0) {
-		close(ready[0]);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, name);
-		if (chdir(folder) == 0 && write(ready[1], "x", 1) == 1)
-			for (;;)
-				pause();
-		_exit(1);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
+	return child_start(take_name, &wanted);
 }
 
 static void

@@ -7,66 +7,35 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "svctool/ports.h"
+#include "tests/unit/child.h"
+#include "tests/unit/port.h"
 
-/* A socket that listens on a port of the kernel's choice. */
-static int
-take_port(struct port_address *address_out)
+struct wanted {
+	int fd;
+	bool has_grandchild; /* which keeps the descriptor */
+};
+
+static bool
+drop_descriptor(const void *context)
 {
-	struct sockaddr_in where = { .sin_family = AF_INET };
-	socklen_t size = sizeof(where);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const struct wanted *wanted = context;
 
-	where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(bind(fd, (struct sockaddr *)&where, sizeof(where)), 0);
-	assert_int_equal(listen(fd, 5), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&where, &size), 0);
-	snprintf(address_out->ip, sizeof(address_out->ip), "127.0.0.1");
-	address_out->port = ntohs(where.sin_port);
-	return fd;
+	if (wanted->has_grandchild && fork() == 0)
+		child_wait();
+	return close(wanted->fd) == 0;
 }
 
-/*
- * A child without the descriptor; with_grandchild: that has started a process
- * which has it.
- */
+/* A child without the descriptor. */
 static pid_t
-start_child(int fd, bool with_grandchild)
+start_child(int fd, bool has_grandchild)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
+	const struct wanted wanted = { fd, has_grandchild };
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	assert_int_not_equal(pid, -1);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (with_grandchild && fork() == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			for (;;)
-				pause();
-		}
-		close(fd);
-		if (write(ready[1], "x", 1) == 1)
-			for (;;)
-				pause();
-		_exit(1);
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
+	return child_start(drop_descriptor, &wanted);
 }
 
 static void
@@ -74,7 +43,7 @@ holders(void **state)
 {
 	struct port_address address;
 	uint64_t inodes[4];
-	int fd = take_port(&address);
+	int fd = port_take(&address);
 	size_t count = port_listeners(&address, inodes, 4);
 	pid_t other = start_child(fd, false);
 	pid_t parent = start_child(fd, true);

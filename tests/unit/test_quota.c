@@ -20,28 +20,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/tempdir.h"
-
-static char *root;
-static int fd;
+#include "tests/unit/folder_fd.h"
 
 static int
 setup(void **state)
 {
-	(void)state;
-	root = tempdir_make();
-	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return mkdirat(fd, "tmp", 0700) | mkdirat(fd, "new", 0700) |
-	    mkdirat(fd, "cur", 0700);
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	close(fd);
-	tempdir_remove(root);
-	return 0;
+	if (folder_fd_setup(state) != 0)
+		return -1;
+	return mkdirat(folder_fd, "tmp", 0700) |
+	    mkdirat(folder_fd, "new", 0700) | mkdirat(folder_fd, "cur", 0700);
 }
 
 static void
@@ -49,7 +36,7 @@ put_file(const char *name, const char *text, time_t age)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		{ .tv_sec = time(NULL) - age } };
-	int file = openat(fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int file = openat(folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	assert_int_not_equal(file, -1);
 	assert_int_equal(file_write_all(file, text, strlen(text)), 0);
@@ -60,14 +47,13 @@ put_file(const char *name, const char *text, time_t age)
 static void
 assert_file(const char *wanted)
 {
-	char *path = xasprintf("%s/maildirsize", root);
 	struct buf buf;
 
 	buf_init(&buf);
-	assert_int_equal(file_read(path, 100000, &buf, NULL), 1);
+	assert_int_equal(
+	    file_read(folder_path("maildirsize"), 100000, &buf, NULL), 1);
 	assert_string_equal(buf.data, wanted);
 	buf_release(&buf);
-	free(path);
 }
 
 static void
@@ -203,11 +189,11 @@ decisions(void **state)
 		struct error err = { "" };
 		int result;
 
-		unlinkat(fd, "maildirsize", 0);
+		unlinkat(folder_fd, "maildirsize", 0);
 		if (rows[i].file != NULL)
 			put_file("maildirsize", rows[i].file, rows[i].age);
 		result = quota_check(
-		    fd, &quota, &added, time(NULL), &usage, &err);
+		    folder_fd, &quota, &added, time(NULL), &usage, &err);
 		if (result != rows[i].result || usage.bytes != rows[i].bytes)
 			fail_msg("%s: %d %lld %s", rows[i].name, result,
 			    (long long)usage.bytes, err.text);
@@ -231,7 +217,8 @@ a_large_file_is_made_anew(void **state)
 		buf_adds(&text, "0 0\n");
 	put_file("maildirsize", text.data, 0);
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, NULL), 1);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, NULL),
+	    1);
 	assert_file("200S,10C\n0 0\n");
 	buf_release(&text);
 }
@@ -259,8 +246,8 @@ both_limits_count(void **state)
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct quota_usage usage;
 
-		if (quota_check(fd, &rows[i].quota, &rows[i].added, time(NULL),
-			&usage, NULL) != rows[i].result)
+		if (quota_check(folder_fd, &rows[i].quota, &rows[i].added,
+			time(NULL), &usage, NULL) != rows[i].result)
 			fail_msg("row %zu", i);
 	}
 }
@@ -272,11 +259,11 @@ additions_are_appended(void **state)
 
 	(void)state;
 	/* A file that is not there will be made when it is asked for. */
-	assert_int_equal(quota_add(fd, &added, NULL), 0);
-	assert_int_equal(faccessat(fd, "maildirsize", F_OK, 0), -1);
+	assert_int_equal(quota_add(folder_fd, &added, NULL), 0);
+	assert_int_equal(faccessat(folder_fd, "maildirsize", F_OK, 0), -1);
 	put_file("maildirsize", "5000S\n0 0\n", 0);
-	assert_int_equal(quota_add(fd, &added, NULL), 0);
-	assert_int_equal(quota_add(fd, &removed, NULL), 0);
+	assert_int_equal(quota_add(folder_fd, &added, NULL), 0);
+	assert_int_equal(quota_add(folder_fd, &removed, NULL), 0);
 	assert_file("5000S\n0 0\n4096 2\n-96 -1\n");
 }
 
@@ -290,14 +277,15 @@ a_link_is_replaced_not_followed(void **state)
 
 	(void)state;
 	put_file("victim", "200S\n0 0\n", 0);
-	assert_int_equal(symlinkat("victim", fd, "maildirsize"), 0);
-	assert_int_equal(quota_add(fd, &added, NULL), 0);
+	assert_int_equal(symlinkat("victim", folder_fd, "maildirsize"), 0);
+	assert_int_equal(quota_add(folder_fd, &added, NULL), 0);
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, NULL), 1);
-	assert_int_equal(fstatat(fd, "victim", &st, 0), 0);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, NULL),
+	    1);
+	assert_int_equal(fstatat(folder_fd, "victim", &st, 0), 0);
 	assert_int_equal(st.st_size, 9);
 	assert_int_equal(
-	    fstatat(fd, "maildirsize", &st, AT_SYMLINK_NOFOLLOW), 0);
+	    fstatat(folder_fd, "maildirsize", &st, AT_SYMLINK_NOFOLLOW), 0);
 	assert_true(S_ISREG(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
@@ -311,14 +299,17 @@ what_cannot_be_told_is_an_error(void **state)
 	struct error err = { "" };
 
 	(void)state;
-	assert_int_equal(mkdirat(fd, "maildirsize", 0700), 0);
+	assert_int_equal(mkdirat(folder_fd, "maildirsize", 0700), 0);
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), -1);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, &err),
+	    -1);
 	assert_non_null(strstr(err.text, "maildirsize"));
-	assert_int_equal(quota_recalculate(fd, &quota, &usage, &err), -1);
-	assert_int_equal(unlinkat(fd, "maildirsize", AT_REMOVEDIR), 0);
-	assert_int_equal(unlinkat(fd, "tmp", AT_REMOVEDIR), 0);
-	assert_int_equal(quota_recalculate(fd, &quota, &usage, &err), -1);
+	assert_int_equal(
+	    quota_recalculate(folder_fd, &quota, &usage, &err), -1);
+	assert_int_equal(unlinkat(folder_fd, "maildirsize", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(folder_fd, "tmp", AT_REMOVEDIR), 0);
+	assert_int_equal(
+	    quota_recalculate(folder_fd, &quota, &usage, &err), -1);
 	assert_non_null(strstr(err.text, "cannot create 'tmp/"));
 }
 
@@ -326,7 +317,8 @@ what_cannot_be_told_is_an_error(void **state)
 static int
 hold_lock(void)
 {
-	int other_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int other_fd = openat(
+	    folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_int_equal(flock(other_fd, LOCK_EX), 0);
 	return other_fd;
@@ -345,19 +337,22 @@ a_held_lock_is_not_waited_for(void **state)
 	alarm(20); /* ends a test that waits */
 	errno = 0;
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), -1);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, &err),
+	    -1);
 	assert_int_equal(errno, EWOULDBLOCK);
 	assert_non_null(strstr(err.text, "locked"));
 	put_file("maildirsize", "200S\n100 1\n", 0);
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), 1);
-	assert_int_equal(quota_add(fd, &added, &err), 0);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, &err),
+	    1);
+	assert_int_equal(quota_add(folder_fd, &added, &err), 0);
 	assert_file("200S\n100 1\n50 1\n");
 	/* It still is the other's. */
-	assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+	assert_int_equal(flock(folder_fd, LOCK_SH | LOCK_NB), -1);
 	close(other_fd);
 	assert_int_equal(
-	    quota_check(fd, &quota, &added, time(NULL), &usage, &err), 1);
+	    quota_check(folder_fd, &quota, &added, time(NULL), &usage, &err),
+	    1);
 	alarm(0);
 }
 
@@ -368,14 +363,18 @@ static void
 count_on_demand(int socket_fd)
 {
 	const struct quota quota = { .bytes = 200 };
-	int own_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int own_fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct quota_usage usage;
 	char c;
 
-	while (read(socket_fd, &c, 1) == 1)
-		if (quota_recalculate(own_fd, &quota, &usage, NULL) == -1 ||
-		    write(socket_fd, &c, 1) != 1)
+	while (read(socket_fd, &c, 1) == 1) {
+		/* stop_within() may have the lock whenever it is tried. */
+		while (quota_recalculate(own_fd, &quota, &usage, NULL) == -1)
+			if (errno != EWOULDBLOCK)
+				_exit(1);
+		if (write(socket_fd, &c, 1) != 1)
 			_exit(1);
+	}
 	_exit(0);
 }
 
@@ -387,16 +386,16 @@ stop_within(pid_t child)
 	int i, status;
 
 	for (i = 0; i < 100000 && !is_locked; i++) {
-		is_locked = flock(fd, LOCK_SH | LOCK_NB) == -1;
+		is_locked = flock(folder_fd, LOCK_SH | LOCK_NB) == -1;
 		if (!is_locked)
-			flock(fd, LOCK_UN);
+			flock(folder_fd, LOCK_UN);
 	}
 	kill(child, SIGSTOP);
 	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
 	assert_true(WIFSTOPPED(status));
-	is_locked = flock(fd, LOCK_SH | LOCK_NB) == -1;
+	is_locked = flock(folder_fd, LOCK_SH | LOCK_NB) == -1;
 	if (!is_locked)
-		flock(fd, LOCK_UN);
+		flock(folder_fd, LOCK_UN);
 	return is_locked;
 }
 
@@ -409,27 +408,26 @@ deliver(int number)
 
 	snprintf(name, sizeof(name), "new/late%d.M1.h,S=7", number);
 	put_file(name, "", 0);
-	assert_int_equal(quota_add(fd, &added, NULL), 0);
+	assert_int_equal(quota_add(folder_fd, &added, NULL), 0);
 }
 
 /* At least so many: what is in twice is no loss. */
 static void
 assert_remembered(int64_t late)
 {
-	char *path = xasprintf("%s/maildirsize", root);
 	struct quota_usage usage;
 	struct quota quota;
 	unsigned lines;
 	struct buf buf;
 
 	buf_init(&buf);
-	assert_int_equal(file_read(path, 100000, &buf, NULL), 1);
+	assert_int_equal(
+	    file_read(folder_path("maildirsize"), 100000, &buf, NULL), 1);
 	assert_true(
 	    quota_read_text(buf.data, buf.length, &quota, &usage, &lines));
 	if (usage.bytes < 7 * late || usage.count < UNSIZED + late)
 		fail_msg("after %d deliveries: %s", (int)late, buf.data);
 	buf_release(&buf);
-	free(path);
 }
 
 /* A count that another process is stopped in, at any place of it. */
@@ -454,7 +452,7 @@ what_is_added_while_another_counts_is_kept(void **state)
 	close(sockets[1]);
 	for (i = 0; i < ROUNDS_MAX && late < CATCHES; i++) {
 		if (late % 2 == 0)
-			unlinkat(fd, "maildirsize", 0);
+			unlinkat(folder_fd, "maildirsize", 0);
 		assert_int_equal(write(sockets[0], &c, 1), 1);
 		if (stop_within(child))
 			deliver(++late);
@@ -474,22 +472,23 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quota_texts),
 		cmocka_unit_test(file_texts),
-		cmocka_unit_test_setup_teardown(decisions, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-		    a_large_file_is_made_anew, setup, teardown),
+		    decisions, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    both_limits_count, setup, teardown),
+		    a_large_file_is_made_anew, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    additions_are_appended, setup, teardown),
+		    both_limits_count, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    a_link_is_replaced_not_followed, setup, teardown),
+		    additions_are_appended, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    what_cannot_be_told_is_an_error, setup, teardown),
+		    a_link_is_replaced_not_followed, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    a_held_lock_is_not_waited_for, setup, teardown),
+		    what_cannot_be_told_is_an_error, setup, folder_fd_teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_held_lock_is_not_waited_for, setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
 		    what_is_added_while_another_counts_is_kept, setup,
-		    teardown),
+		    folder_fd_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

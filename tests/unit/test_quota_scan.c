@@ -14,40 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/tempdir.h"
-
-static char *root;
-static int fd;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	root = tempdir_make();
-	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd == -1 ? -1 : 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	close(fd);
-	tempdir_remove(root);
-	return 0;
-}
+#include "base/mem.h"
+#include "tests/unit/folder_fd.h"
 
 /* Makes name, in a folder made for it, with "seven.\n" in it. */
 static void
 put_message(const char *name)
 {
-	char *path = xasprintf("%s/%s", root, name);
+	char *path = xasprintf("%s/%s", folder, name);
 	int file;
 
 	*strrchr(path, '/') = '\0';
 	assert_int_equal(file_make_dirs(path, 0700, NULL), 0);
 	free(path);
-	file = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	file = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	assert_int_equal(file_write_all(file, "seven.\n", 7), 0);
 	close(file);
 }
@@ -87,7 +67,7 @@ what_is_counted(void **state)
 		put_message(rows[i].name);
 		wanted.bytes += rows[i].bytes;
 		wanted.count += rows[i].count;
-		assert_int_equal(quota_scan(fd, &usage, NULL), 0);
+		assert_int_equal(quota_scan(folder_fd, &usage, NULL), 0);
 		if (usage.bytes != wanted.bytes || usage.count != wanted.count)
 			fail_msg("after '%s': %lld %lld, wanted %lld %lld",
 			    rows[i].name, (long long)usage.bytes,
@@ -95,7 +75,7 @@ what_is_counted(void **state)
 			    (long long)wanted.count);
 	}
 	assert_int_equal(setenv("INCLUDE_TRASH", "1", 1), 0);
-	assert_int_equal(quota_scan(fd, &usage, NULL), 0);
+	assert_int_equal(quota_scan(folder_fd, &usage, NULL), 0);
 	unsetenv("INCLUDE_TRASH");
 	assert_int_equal(usage.bytes, wanted.bytes + 500);
 }
@@ -108,9 +88,9 @@ folders_behind_links_are_not_counted(void **state)
 	(void)state;
 	put_message("new/1.M1.h");
 	put_message("other/cur/1.M1.h");
-	assert_int_equal(symlinkat("other", fd, ".Linked"), 0);
-	assert_int_equal(symlinkat("other/cur", fd, "cur"), 0);
-	assert_int_equal(quota_scan(fd, &usage, NULL), 0);
+	assert_int_equal(symlinkat("other", folder_fd, ".Linked"), 0);
+	assert_int_equal(symlinkat("other/cur", folder_fd, "cur"), 0);
+	assert_int_equal(quota_scan(folder_fd, &usage, NULL), 0);
 	assert_int_equal(usage.bytes, 7);
 	assert_int_equal(usage.count, 1);
 }
@@ -129,7 +109,7 @@ a_folder_that_cannot_be_opened_is_an_error(void **state)
 	none = old;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	result = quota_scan(fd, &usage, &err);
+	result = quota_scan(folder_fd, &usage, &err);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(result, -1);
 	assert_non_null(strstr(err.text, "cannot open folder 'new'"));
@@ -140,12 +120,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-		    what_is_counted, setup, teardown),
+		    what_is_counted, folder_fd_setup, folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    folders_behind_links_are_not_counted, setup, teardown),
+		    folders_behind_links_are_not_counted, folder_fd_setup,
+		    folder_fd_teardown),
 		cmocka_unit_test_setup_teardown(
-		    a_folder_that_cannot_be_opened_is_an_error, setup,
-		    teardown),
+		    a_folder_that_cannot_be_opened_is_an_error, folder_fd_setup,
+		    folder_fd_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
