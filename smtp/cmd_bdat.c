@@ -104,7 +104,7 @@ smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 	if (obstacle != NULL)
 		smtp_reply_error(session, 503, "5.5.1", obstacle);
 	else if (result != QQ_OK)
-		smtp_message_give_up(session, result);
+		smtp_message_give_up(session, result, is_last);
 	else if (is_last) {
 		smtp_body_finish(body);
 		smtp_message_finish(session);

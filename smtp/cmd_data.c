@@ -66,7 +66,7 @@ smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line)
 		return;
 	result = smtp_message_begin(session, true);
 	if (result != QQ_OK) {
-		smtp_message_give_up(session, result);
+		smtp_message_give_up(session, result, false);
 		return;
 	}
 	smtp_reply(session, 354, NULL, "go ahead");

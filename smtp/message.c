@@ -104,15 +104,6 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	return result;
 }
 
-void
-smtp_message_give_up(struct smtp_session *session, int result)
-{
-	smtp_reply_qq(session, result,
-	    result == QQ_OUT_OF_MEMORY ? SMTP_NO_MEMORY " (#4.3.1)"
-				       : qq_text(result));
-	smtp_transaction_reset(session);
-}
-
 /* One reply; to LMTP's end of a message one for each recipient (RFC 2033). */
 static size_t
 count_replies(const struct smtp_session *session, bool is_end)
@@ -120,6 +111,19 @@ count_replies(const struct smtp_session *session, bool is_end)
 	return session->kind->is_lmtp && is_end
 	    ? session->transaction.recipient_count
 	    : 1;
+}
+
+void
+smtp_message_give_up(struct smtp_session *session, int result, bool is_end)
+{
+	const char *text = result == QQ_OUT_OF_MEMORY ? SMTP_NO_MEMORY
+	    " (#4.3.1)"
+						      : qq_text(result);
+	size_t replies = count_replies(session, is_end);
+
+	while (replies-- > 0)
+		smtp_reply_qq(session, result, text);
+	smtp_transaction_reset(session);
 }
 
 static bool

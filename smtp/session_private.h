@@ -154,8 +154,12 @@ void smtp_reply_qq(struct smtp_session *session, int result, const char *text);
 /* message.c */
 /* Begins to store: enum qq, logged unless QQ_OK. */
 int smtp_message_begin(struct smtp_session *session, bool is_dotted);
-/* The reply to such a failure; the transaction is over. */
-void smtp_message_give_up(struct smtp_session *session, int result);
+/*
+ * The reply to such a failure, or LMTP's replies when the client has sent the
+ * whole message (is_end: BDAT LAST); the transaction is over.
+ */
+void smtp_message_give_up(
+    struct smtp_session *session, int result, bool is_end);
 /* What is wrong with it so far was said (true), and the message is given up. */
 bool smtp_message_refuse(struct smtp_session *session);
 /* The whole message is there: commits and replies; the transaction is over. */

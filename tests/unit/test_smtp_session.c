@@ -161,6 +161,49 @@ conversations(void **state)
 	}
 }
 
+/*
+ * RFC 2033 4.2: who pipelines counts replies, so that one too few would make
+ * the answer to QUIT that to a recipient.
+ */
+static void
+no_queue(void **state)
+{
+	static const struct {
+		const char *name, *input, *codes;
+		bool is_lmtp;
+	} rows[] = {
+		{ "last chunk", "BDAT 3 LAST\r\nx\r\nQUIT\r\n", "451 451 221",
+		    true },
+		{ "empty last chunk", "BDAT 0 LAST\r\nQUIT\r\n", "451 451 221",
+		    true },
+		{ "first chunk", "BDAT 3\r\nx\r\nQUIT\r\n", "451 221", true },
+		{ "data", "DATA\r\nQUIT\r\n", "451 221", true },
+		{ "last chunk by smtp", "BDAT 3 LAST\r\nx\r\nQUIT\r\n",
+		    "451 221", false },
+	};
+	size_t i;
+
+	(void)state;
+	unsetenv("NULLQUEUE");
+	/* With such rules no queue is asked at RCPT. */
+	smtp_home_write(root, "control/domainqueue", "none.example:X=y\n");
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct smtp_kind kind = { .is_lmtp = rows[i].is_lmtp };
+		char *input = xasprintf("%s" MAIL RCPT RCPT "%s",
+		    rows[i].is_lmtp ? "LHLO x\r\n" : HELLO, rows[i].input);
+		char *wanted = xasprintf(
+		    "220 250 250 250 250 %s", rows[i].codes);
+		char *codes = converse(input, strlen(input), &kind);
+
+		if (strcmp(codes, wanted) != 0)
+			fail_msg(
+			    "%s: %s, wanted %s", rows[i].name, codes, wanted);
+		free(codes);
+		free(wanted);
+		free(input);
+	}
+}
+
 static void
 submission_needs_relayclient(void **state)
 {
@@ -183,6 +226,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(conversations, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_queue, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    submission_needs_relayclient, setup, teardown),
 	};
