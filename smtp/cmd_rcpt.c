@@ -74,7 +74,10 @@ has_room(struct smtp_session *session, const struct smtp_address *address)
 	return false;
 }
 
-/* Its text is held twice when the envelope is made. */
+/*
+ * Its text is held twice when the envelope is made.  What is taken stays until
+ * the transaction ends: nothing may refuse the recipient after this.
+ */
 static bool
 has_memory(struct smtp_session *session, const struct smtp_address *address)
 {
@@ -131,6 +134,20 @@ apply_rules(struct smtp_session *session, const struct smtp_address *address)
 }
 
 /*
+ * No queue was there for a recipient, so none was accepted: nothing is lost by
+ * the end of the session.
+ */
+static void
+count_deferral(struct smtp_session *session)
+{
+	if (++session->deferred_recipients <= SMTP_DEFERRED_RECIPIENTS_MAX)
+		return;
+	smtp_log(session, "too many recipients without a queue");
+	smtp_reply(session, 421, "4.3.2", "there is no queue, try again later");
+	session->is_over = true;
+}
+
+/*
  * The queue is asked early, so that its answer comes while the client reads
  * ours; but not while a further recipient's rules may name another queue, and
  * no program is started before there is something to read.
@@ -150,6 +167,7 @@ open_early(struct smtp_session *session, const struct smtp_address *address)
 		return true;
 	smtp_log_refused(session, qq_text(result), "RCPT", address->text, NULL);
 	smtp_reply_qq(session, result, qq_text(result));
+	count_deferral(session);
 	return false;
 }
 
@@ -185,7 +203,7 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 	    !smtp_policy_mailbox(session, &address))
 		return;
 	apply_rules(session, &address);
-	if (!has_memory(session, &address) || !open_early(session, &address))
+	if (!open_early(session, &address) || !has_memory(session, &address))
 		return;
 	add(session, &address, is_relayed);
 	smtp_reply(session, 250, "2.1.5", "ok");

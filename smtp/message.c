@@ -209,6 +209,7 @@ smtp_message_finish(struct smtp_session *session)
 		else
 			smtp_reply_qq(session, result, text);
 	if (result == QQ_OK)
-		session->errors = session->bad_recipients = 0;
+		session->errors = session->bad_recipients =
+		    session->deferred_recipients = 0;
 	smtp_transaction_reset(session);
 }

@@ -24,6 +24,8 @@ enum {
 	/* What a session may do wrong between two accepted messages. */
 	SMTP_ERRORS_MAX = 20,
 	SMTP_BAD_RECIPIENTS_MAX = 100, /* MAX_RCPT_ERRCOUNT is another */
+	/* What it may try in between while no queue takes any. */
+	SMTP_DEFERRED_RECIPIENTS_MAX = 100,
 	/* Memory for the recipients of one transaction. */
 	SMTP_RECIPIENTS_BYTES_MAX = 1024 * 1024,
 	/*
@@ -90,6 +92,7 @@ struct smtp_session {
 	bool has_status;  /* ... and was offered ENHANCEDSTATUSCODES */
 	unsigned errors;
 	unsigned bad_recipients;
+	unsigned deferred_recipients; /* for want of a queue */
 	uint64_t taken_bytes; /* of sessionmemory, without the transaction's */
 	struct smtp_transaction transaction;
 	bool is_over;
