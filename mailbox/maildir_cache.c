@@ -21,14 +21,19 @@ enum { CLEAN_EVERY_S = 24 * 3600 };
 
 static const char maildir_name[] = "Maildir";
 
+/* A folder; while it is open, no other one's. */
+struct identity {
+	dev_t dev;
+	ino_t ino;
+};
+
 struct entry {
 	struct maildir maildir; /* first: maildir_cache_put() casts back */
 	LIST_ENTRY(entry) bucket;
 	TAILQ_ENTRY(entry) age;
 	unsigned users;    /* gets without their put */
 	time_t cleaned_at; /* its tmp; 0: not yet */
-	dev_t new_dev;
-	ino_t new_ino;
+	struct identity tmp, new;
 	char *new_path;    /* relative to the root: USERDIR/Maildir/new */
 	size_t key_length; /* of USERDIR, the front of new_path */
 };
@@ -121,15 +126,24 @@ find_bucket(struct maildir_cache *cache, const char *key, size_t length)
 	return &cache->buckets[hash % cache->bucket_count];
 }
 
-/* Whether the path still leads to the folder that is open. */
 static bool
-is_current(const struct maildir_cache *cache, const struct entry *entry)
+leads_to(int fd, const char *path, const struct identity *folder)
 {
 	struct stat st;
 
-	return fstatat(cache->root_fd, entry->new_path, &st,
-		   AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_dev == entry->new_dev && st.st_ino == entry->new_ino;
+	return fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_dev == folder->dev && st.st_ino == folder->ino;
+}
+
+/*
+ * Whether the paths still lead to the folders that are open.  A tmp that was
+ * removed alone would take no mail any more.
+ */
+static bool
+is_current(const struct maildir_cache *cache, const struct entry *entry)
+{
+	return leads_to(cache->root_fd, entry->new_path, &entry->new) &&
+	    leads_to(entry->maildir.dir_fd, "tmp", &entry->tmp);
 }
 
 /* The part of path below the root, or NULL. */
@@ -175,22 +189,35 @@ open_user(const struct maildir_cache *cache, const char *user_dir,
 	return result;
 }
 
+static int
+identify(int fd, struct identity *folder_out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	folder_out->dev = st.st_dev;
+	folder_out->ino = st.st_ino;
+	return 0;
+}
+
 static struct entry *
 entry_open(struct maildir_cache *cache, const char *key, size_t length,
     struct error *err)
 {
 	char *user_dir = xstrndup(key, length);
 	struct entry *entry = xcalloc(1, sizeof(*entry));
-	struct stat st;
 	int result;
 
 	do
 		result = open_user(cache, user_dir, &entry->maildir, err);
 	while (result == -1 && (errno == EMFILE || errno == ENFILE) &&
 	    maildir_cache_drop_oldest(cache));
-	if (result == 0 && fstat(entry->maildir.new_fd, &st) == -1) {
+	if (result == 0 &&
+	    (identify(entry->maildir.new_fd, &entry->new) == -1 ||
+		identify(entry->maildir.tmp_fd, &entry->tmp) == -1)) {
 		result = error_sys(
-		    err, "cannot stat '%s/%s/new'", user_dir, maildir_name);
+		    err, "cannot stat '%s/%s'", user_dir, maildir_name);
 		maildir_release(&entry->maildir);
 	}
 	if (result == -1) {
@@ -198,8 +225,6 @@ entry_open(struct maildir_cache *cache, const char *key, size_t length,
 		free(user_dir);
 		return NULL;
 	}
-	entry->new_dev = st.st_dev;
-	entry->new_ino = st.st_ino;
 	entry->new_path = xasprintf("%s/%s/new", user_dir, maildir_name);
 	entry->key_length = length;
 	free(user_dir);

@@ -2,11 +2,11 @@
 /*
  * The Maildirs a delivery process has open, least recently used first to go.
  *
- * A user's folder is looked up again, by one stat, whenever it is asked for
- * and not in use: a Maildir that was removed, moved or replaced meanwhile is
- * opened anew.  When it is opened, and once a day while it is in the cache,
- * old files in its tmp are removed (mailbox/maildir_tmp.h).  Used by one
- * thread.
+ * A user's folder is looked up again, by two stats, whenever it is asked for
+ * and not in use: a Maildir that was removed, moved or replaced meanwhile, or
+ * whose new or tmp was, is opened anew.  When it is opened, and once a day
+ * while it is in the cache, old files in its tmp are removed
+ * (mailbox/maildir_tmp.h).  Used by one thread.
  */
 #ifndef MAILBOX_MAILDIR_CACHE_H
 #define MAILBOX_MAILDIR_CACHE_H

@@ -159,6 +159,45 @@ a_replaced_maildir_is_opened_anew(void **state)
 	free(user_away);
 }
 
+/* A file put into the open tmp is where the path says. */
+static void
+a_removed_part_is_opened_anew(void **state)
+{
+	static const struct {
+		const char *part;
+		bool is_made_again;
+	} rows[] = { { "tmp", true }, { "tmp", false }, { "new", true },
+		{ "new", false } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *part = xasprintf("%s/a/Maildir/%s", root, rows[i].part);
+		char *file = xasprintf("%s/file", part);
+		struct error err;
+		struct maildir *maildir;
+		int fd;
+
+		visit("a");
+		assert_int_equal(rmdir(part), 0);
+		if (rows[i].is_made_again)
+			assert_int_equal(mkdir(part, 0700), 0);
+		maildir = get("a", &err);
+		assert_non_null(maildir);
+		fd = openat(
+		    rows[i].part[0] == 't' ? maildir->tmp_fd : maildir->new_fd,
+		    "file", O_WRONLY | O_CREAT | O_EXCL, 0600);
+		if (fd == -1 || unlink(file) == -1)
+			fail_msg("%s %s: %s", rows[i].part,
+			    rows[i].is_made_again ? "made again" : "removed",
+			    strerror(errno));
+		close(fd);
+		maildir_cache_put(cache, maildir);
+		free(file);
+		free(part);
+	}
+}
+
 static void
 nothing_outside_is_opened(void **state)
 {
@@ -291,6 +330,8 @@ main(void)
 		    only_so_many_stay_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_replaced_maildir_is_opened_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_removed_part_is_opened_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    nothing_outside_is_opened, setup, teardown),
 		cmocka_unit_test_setup_teardown(
