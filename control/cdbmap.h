@@ -39,7 +39,11 @@ int cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
  */
 bool cdbmap_is_stale(const struct cdbmap *map);
 
-/* Writes a new database and puts it in place as one durable step. */
+/*
+ * Writes a new database and puts it in place as one durable step.  It gets
+ * mode and owner of the old one, or 0644; until then only its owner can read
+ * it.
+ */
 struct cdbmap_writer;
 struct cdbmap_writer *cdbmap_writer_new(const char *path, struct error *err);
 int cdbmap_writer_add(struct cdbmap_writer *writer, const void *key,

@@ -27,8 +27,14 @@ cdbmap_writer_new(const char *path, struct error *err)
 
 	writer->path = xstrdup(path);
 	writer->temporary = xasprintf("%s.tmp.%ld", path, (long)getpid());
+	/*
+	 * It may hold password hashes: nobody else's until it has its mode, and
+	 * not the file that a killed process of this number left, which others
+	 * may have open.
+	 */
+	unlink(writer->temporary);
 	writer->fd = open(
-	    writer->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	    writer->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (writer->fd == -1) {
 		error_sys(err, "cannot create '%s'", writer->temporary);
 		free(writer->path);

@@ -415,6 +415,29 @@ mode_is_kept(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+/* Password hashes are nobody else's, not even while they are written. */
+static void
+mode_is_private_before_commit(void **state)
+{
+	struct cdbmap_writer *writer;
+	char name[64];
+	struct stat st;
+
+	(void)state;
+	write_numbers(folder_path("p.cdb"), 1);
+	/* A killed process of the same number may have left one. */
+	snprintf(name, sizeof(name), "p.cdb.tmp.%ld", (long)getpid());
+	folder_write(name, "left", 4);
+	assert_int_equal(chmod(folder_path(name), 0644), 0);
+	writer = cdbmap_writer_new(folder_path("p.cdb"), NULL);
+	assert_non_null(writer);
+	assert_int_equal(stat(folder_path(name), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
+	assert_int_equal(stat(folder_path("p.cdb"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+}
+
 static void
 cannot_write(void **state)
 {
@@ -537,6 +560,7 @@ main(void)
 		cmocka_unit_test(stale_when_replaced_or_removed),
 		cmocka_unit_test(abort_keeps_the_old_and_leaves_nothing),
 		cmocka_unit_test(mode_is_kept),
+		cmocka_unit_test(mode_is_private_before_commit),
 		cmocka_unit_test(cannot_write),
 		cmocka_unit_test(threads_share_a_map),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
