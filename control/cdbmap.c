@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 
 enum {
@@ -32,6 +33,7 @@ enum {
 	HEAD_SIZE = TABLES * PAIR_SIZE,
 	WINDOW_SIZE = 1024,
 	COPY_MAX = 8 * 1024 * 1024,
+	COPIES_MAX = 64 * 1024 * 1024, /* of all maps of the process */
 	/*
 	 * Reading that many bytes costs about what a question of the file
 	 * costs more than one of memory: by then the copy pays.
@@ -39,9 +41,11 @@ enum {
 	COPY_BYTES_A_QUESTION = 8192
 };
 
+static struct budget copies = { .limit = COPIES_MAX };
+
 /* What questions change, shared by the threads that ask. */
 struct memory {
-	atomic_uint questions;
+	atomic_uint questions; /* since a copy was last thought of */
 	char *_Atomic copy; /* NULL: not yet; else of the size that st says */
 };
 
@@ -206,15 +210,25 @@ cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err)
 	return 1;
 }
 
+static void
+free_copy(const struct cdbmap *map, char *copy)
+{
+	free(copy);
+	budget_give(&copies, (uint64_t)map->st.st_size);
+}
+
 void
 cdbmap_free(struct cdbmap **map_in)
 {
 	struct cdbmap *map = *map_in;
+	char *copy;
 
 	if (map == NULL)
 		return;
 	close(map->fd);
-	free(atomic_load(&map->memory->copy));
+	copy = atomic_load(&map->memory->copy);
+	if (copy != NULL)
+		free_copy(map, copy);
 	free(map->memory);
 	free(map->path);
 	free(map);
@@ -222,9 +236,30 @@ cdbmap_free(struct cdbmap **map_in)
 }
 
 /*
+ * Reads the file into memory; NULL when that cannot be.  The reserve that is
+ * given back when memory is short is not for this.
+ */
+static char *
+make_copy(const struct cdbmap *map)
+{
+	size_t size = (size_t)map->st.st_size;
+	char *copy;
+
+	if (mem_is_short() || !budget_take(&copies, size))
+		return NULL;
+	copy = malloc(size);
+	if (copy != NULL && read_exactly(map->fd, copy, size, 0) == 0 &&
+	    is_same_content(map))
+		return copy;
+	free_copy(map, copy);
+	return NULL;
+}
+
+/*
  * The copy in memory, or NULL.  The one question that makes it worth while
  * reads it; when the file has changed by then the map is of no more use.  One
- * that no memory is left for is done without: nothing else shall end for it.
+ * that no memory is left for is done without, since nothing else shall end for
+ * it, until as many questions were asked again.
  */
 static const char *
 get_copy(const struct cdbmap *map)
@@ -237,13 +272,12 @@ get_copy(const struct cdbmap *map)
 	    atomic_fetch_add(&map->memory->questions, 1) !=
 		size / COPY_BYTES_A_QUESTION)
 		return copy;
-	copy = malloc(size);
-	if (copy == NULL || read_exactly(map->fd, copy, size, 0) == -1 ||
-	    !is_same_content(map)) {
-		free(copy);
-		return NULL;
-	}
-	atomic_store_explicit(&map->memory->copy, copy, memory_order_release);
+	copy = make_copy(map);
+	if (copy == NULL)
+		atomic_store(&map->memory->questions, 0);
+	else
+		atomic_store_explicit(
+		    &map->memory->copy, copy, memory_order_release);
 	return copy;
 }
 

@@ -2,9 +2,12 @@
 /*
  * Constant databases.
  *
- * A map that is open for reading may be used by any number of threads.  Files
- * are replaced by renaming, as the writer does.  One that is overwritten in
- * place (cp) answers "could not tell" until it is whole, or as before: its
+ * A map that is open for reading may be used by any number of threads.  Small
+ * files that are asked often are kept in memory, up to 64 MiB of them in a
+ * process.
+ *
+ * Files are replaced by renaming, as the writer does.  One that is overwritten
+ * in place (cp) answers "could not tell" until it is whole, or as before: its
  * tables, which a reader wants first, are written last.  Only a writer that
  * does not cut the file first can show a reader some old and some new bytes.
  */

@@ -270,6 +270,50 @@ cut_in_place_is_could_not_tell(void **state)
 	assert_int_equal(cdbmap_open(path, &map, &err), -1);
 }
 
+/* A record so long that eight such files are all that a process copies. */
+static void
+write_long(const char *path)
+{
+	enum { LENGTH = 7600000 };
+	char *value = calloc(1, LENGTH);
+	struct cdbmap_writer *writer = cdbmap_writer_new(path, NULL);
+
+	assert_non_null(value);
+	cdbmap_writer_add(writer, "key1", 4, value, LENGTH, NULL);
+	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
+	free(value);
+}
+
+/* What is in memory still answers when its file was cut; what is not cannot. */
+static void
+copies_have_a_limit(void **state)
+{
+	enum { MAPS = 10, COPIES = 8, ENOUGH = 1000 };
+	static const char *const names[MAPS] = { "l0", "l1", "l2", "l3", "l4",
+		"l5", "l6", "l7", "l8", "l9" };
+	struct cdbmap *maps[MAPS];
+
+	(void)state;
+	for (int i = 0; i < MAPS; i++) {
+		write_long(folder_path(names[i]));
+		maps[i] = open_map(folder_path(names[i]));
+		ask(maps[i], ENOUGH);
+	}
+	/* One that is closed leaves its room to one that is still asked. */
+	cdbmap_free(&maps[0]);
+	ask(maps[MAPS - 1], ENOUGH);
+	for (int i = 1; i < MAPS; i++) {
+		bool is_copied = i < COPIES || i == MAPS - 1;
+		int found;
+
+		assert_int_equal(truncate(folder_path(names[i]), 3000), 0);
+		found = cdbmap_get(maps[i], "key1", 4, NULL, NULL);
+		if (found != (is_copied ? 1 : -1))
+			fail_msg("file %d: %d", i, found);
+		cdbmap_free(&maps[i]);
+	}
+}
+
 static void
 overwritten_in_place_is_seen(void **state)
 {
@@ -555,6 +599,7 @@ main(void)
 		cmocka_unit_test(damage_is_could_not_tell),
 		cmocka_unit_test(damaged_records),
 		cmocka_unit_test(cut_in_place_is_could_not_tell),
+		cmocka_unit_test(copies_have_a_limit),
 		cmocka_unit_test(overwritten_in_place_is_seen),
 		cmocka_unit_test(long_keys_and_values),
 		cmocka_unit_test(stale_when_replaced_or_removed),
