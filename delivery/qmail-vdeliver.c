@@ -31,6 +31,8 @@ enum {
 	OTHER_FDS = MESSAGE_FDS + TMP_FDS + STORE_CDB_FDS + SINGLE_FDS,
 	/* No batch may need more Maildirs than these. */
 	MAILDIRS_MIN = MAILDIR_BATCH_MAX,
+	/* A batch that has begun can end with this, when memory runs out. */
+	RESERVE_BYTES = 8 * 1024 * 1024,
 	CONNECT_WAIT_MS = 30000,
 	CONNECT_PAUSE_MS = 50
 };
@@ -143,6 +145,7 @@ main(int argc, char **argv)
 	store = store_open_cdb(home->root, &err);
 	if (store == NULL)
 		fatal(111, "%s", err.text);
+	mem_set_reserve(RESERVE_BYTES);
 	pool = sync_pool_new(SYNC_THREADS);
 	vdeliver = vdeliver_new(
 	    store, home->domains, pool, raise_descriptors(), &options, &err);

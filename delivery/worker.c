@@ -127,7 +127,8 @@ serve_batch(
 
 	do
 		result = take_job(fd, batch, err);
-	while (result == 1 && batch->count < MAILDIR_BATCH_MAX);
+	while (
+	    result == 1 && batch->count < MAILDIR_BATCH_MAX && !mem_is_short());
 	if (batch->count == 0)
 		return result;
 	/* What came before a bad packet is done and answered as ever. */
@@ -169,6 +170,9 @@ worker_serve(int fd, struct vdeliver *vdeliver,
 		result = wait_for_job(fd, is_stopping, wait_mask, err);
 		if (result == 1)
 			result = serve_batch(fd, vdeliver, batch, err);
+		if (result == 1 && mem_is_short())
+			result = error_set(err,
+			    "memory is short: starting anew, between batches");
 	}
 	free(batch);
 	return result;

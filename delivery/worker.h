@@ -15,7 +15,8 @@
  * while waiting is wait_mask).  Jobs not yet taken then stay unanswered.
  *
  * Returns 0; or -1 with the reason, when the other side does not speak the
- * same language.  A batch that has begun is always finished.
+ * same language, or when memory was short in a batch: a new process has more.
+ * A batch that has begun is always finished.
  */
 int worker_serve(int fd, struct vdeliver *vdeliver,
     const volatile sig_atomic_t *is_stopping, const sigset_t *wait_mask,

@@ -4,6 +4,7 @@
 import fcntl
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import pytest
 
 from delivery_peer import TIMEOUT, Node, Send, message_file
+from node import SLOW
 
 MESSAGE = b"Received: from x by y\nSubject: hello\n\nbody\n"
 
@@ -205,6 +207,38 @@ def test_a_signal_ends_it_between_batches(node, send, tmp_path,
     # What it took it finished and answered; the rest it never began.
     assert len(node.messages("alice")) == answered
     assert node.messages("alice", "tmp") == []
+
+
+def test_short_of_memory_it_ends_what_it_has_begun(node, send, tmp_path):
+    if SLOW > 1:
+        pytest.skip("sanitizers need all addresses")
+    message = message_file(tmp_path, MESSAGE)
+    send.up()
+    send.job(0, "alice", message)
+    assert send.result()[1] == "K"
+    pid = send.worker.pid
+    with open("/proc/%d/statm" % pid) as sizes:
+        size = int(sizes.read().split()[0]) * resource.getpagesize()
+    resource.prlimit(pid, resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+    # As many as the socket holds, so that they are one batch.
+    send.worker.send_signal(signal.SIGSTOP)
+    given = 0
+    while send.job(given + 1, "bob", message,
+                   header="X-Long: " + "y" * 50000 + "\n"):
+        given += 1
+    send.worker.send_signal(signal.SIGCONT)
+    answered = 0
+    while answered < given:
+        answer = send.result()
+        if answer is None:
+            assert send.worker.wait(TIMEOUT) == 111
+            break
+        assert answer[1] == "K"
+        answered += 1
+    assert answered > 0
+    with open(send.log) as log:
+        assert "memory is short" in log.read()
+    assert len(node.messages("bob")) == answered
 
 
 def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
