@@ -90,6 +90,10 @@ envelope_parse(const char *record, size_t length, bool is_input,
 			    (unsigned char)*at);
 			goto fail;
 		}
+		if (is_input && at[0] == 'T' && at[1] == '\0') {
+			error_set(err, "empty recipient in envelope");
+			goto fail;
+		}
 		if (parse_field(&envelope, at, err) == -1)
 			goto fail;
 	}

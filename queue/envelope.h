@@ -35,8 +35,9 @@ struct envelope {
 
 /*
  * Parses a todo record (with u and p) or what qmail-queue reads on fd 1
- * (without, its end marked by an empty string; is_input).  The record must end
- * in NUL.  0, or -1 with the reason; after 0 the caller releases.
+ * (without, its end marked by an empty string, and no recipient is empty;
+ * is_input).  The record must end in NUL.  0, or -1 with the reason; after 0
+ * the caller releases.
  */
 int envelope_parse(const char *record, size_t length, bool is_input,
     struct envelope *envelope_out, struct error *err);

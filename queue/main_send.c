@@ -22,6 +22,7 @@ enum {
 	TICK_MS = 1000,
 	SPARES_MAX = 512,
 	ACTIVE_MAX = 2000,
+	ACTIVE_BYTES_MAX = 256 * 1024 * 1024,
 	FILES_WANTED = 16384
 };
 
@@ -265,6 +266,7 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->worker_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL);
 	send->smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD);
 	send->active_max = files / 8 < ACTIVE_MAX ? files / 8 : ACTIVE_MAX;
+	send->active_bytes_max = ACTIVE_BYTES_MAX;
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		send->waiting_end[channel] = &send->waiting[channel];
 	send->spares = spare_pool_new(

@@ -57,9 +57,10 @@ struct message {
 	uint64_t id;
 	time_t birth;
 	uint64_t size_bytes;
-	struct spare spare; /* open while it is cheap; or -1 */
-	struct buf record;  /* todo's or info's; sender, header in it */
-	struct buf texts;   /* the recipients' addresses */
+	size_t memory_bytes; /* what its envelope takes up, about */
+	struct spare spare;  /* open while it is cheap; or -1 */
+	struct buf record;   /* todo's or info's; sender, header in it */
+	struct buf texts;    /* the recipients' addresses */
 	const char *sender;
 	const char *header;
 	struct recipient *recipients;
@@ -108,6 +109,7 @@ struct send {
 	struct message *active;
 	struct idmap active_ids;
 	size_t active_count, active_max;
+	size_t active_bytes, active_bytes_max; /* of memory, by envelopes */
 	struct message *waiting[ROUTE_CHANNEL_COUNT];
 	struct message **waiting_end[ROUTE_CHANNEL_COUNT];
 	size_t commits_running; /* jobs of messages and clients */
@@ -132,6 +134,12 @@ struct send {
 };
 
 /* -- send_message.c */
+
+/*
+ * May one more be worked on?  One that is alone may always, however large it
+ * is; else it would wait for ever.
+ */
+bool message_has_room(const struct send *send);
 
 /*
  * A freshly committed message, S4; takes the record and the spare.  bounced_id

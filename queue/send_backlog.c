@@ -138,7 +138,7 @@ backlog_count(const struct send *send)
 static bool
 has_room(const struct send *send)
 {
-	return !send->is_stopping && send->active_count < send->active_max;
+	return !send->is_stopping && message_has_room(send);
 }
 
 /* Without a worker, or held, messages stay where they are. */

@@ -60,6 +60,7 @@ enum {
 	STRANGERS_OF_A_USER = 32,           /* connections */
 	STRANGERS_MAX = 256,                /* all of them */
 	STRANGERS_BYTES = 64 * 1024 * 1024, /* of envelopes, all together */
+	STRANGERS_RECIPIENTS = 100000,      /* of a message */
 	STRANGERS_SPARSE_BYTES = 64 * 1024, /* of holes in a message file */
 	CLIENT_IDLE_MS = 3600 * 1000
 };
@@ -70,6 +71,8 @@ bool client_is_trusted(const struct client *client);
 bool client_is_one_too_many(const struct client *client);
 /* Would this piece be too much, alone or beside other users' envelopes? */
 bool client_is_too_much(const struct client *client, size_t piece_length);
+/* Are these too many recipients for one message of it? */
+bool client_has_too_many(const struct client *client, size_t recipient_count);
 /* Does the file claim far more than it takes, of what it holds or is said to?
  */
 bool client_is_sparse(const struct client *client, uint64_t size_bytes);

@@ -190,25 +190,35 @@ refuse_commit(struct client *client, int code, const char *text)
 }
 
 /*
- * Makes the todo record of what the client sent; false if it is no envelope.
- * It is read as input, without u and p, which are not the client's to say.
+ * Makes the todo record of what the client sent.  QQ_OK, or why it cannot be
+ * queued.  It is read as input, without u and p, which are not the client's to
+ * say.
  */
-static bool
+static int
 make_record(struct client *client, struct buf *record, struct error *err)
 {
 	struct envelope envelope;
+	size_t recipient_count;
 
 	buf_addc(&client->envelope, '\0'); /* the input's end */
 	if (envelope_parse(client->envelope.data, client->envelope.length, true,
 		&envelope, err) == -1)
-		return false;
+		return QQ_ENVELOPE;
+	recipient_count = envelope.recipient_count;
 	envelope_release(&envelope);
+	if (client_has_too_many(client, recipient_count)) {
+		error_set(err,
+		    "%zu recipients; %d are allowed in one message (send it in "
+		    "parts)",
+		    recipient_count, STRANGERS_RECIPIENTS);
+		return QQ_REJECTED;
+	}
 	buf_addf(record, "u%lu", client->uid);
 	buf_addc(record, '\0');
 	buf_addf(record, "p%lu", client->qp);
 	buf_addc(record, '\0');
 	buf_add(record, client->envelope.data, client->envelope.length - 1);
-	return true;
+	return QQ_OK;
 }
 
 /* Hands the message to the committer, or refuses it. */
@@ -219,6 +229,7 @@ commit(struct client *client)
 	struct commit_job *job;
 	struct intake *intake;
 	struct error err;
+	int code;
 
 	if (!client_is_trusted(client) &&
 	    client_is_sparse(client, client->size_bytes))
@@ -228,10 +239,11 @@ commit(struct client *client)
 	intake->client = client;
 	intake->size_bytes = client->size_bytes;
 	intake->wants_next = client->wants_next;
-	if (!make_record(client, &intake->record, &err)) {
+	code = make_record(client, &intake->record, &err);
+	if (code != QQ_OK) {
 		buf_release(&intake->record);
 		free(intake);
-		return refuse_commit(client, QQ_ENVELOPE, err.text);
+		return refuse_commit(client, code, err.text);
 	}
 	job = commit_job_new(COMMIT_NEW, client->spare.id);
 	job->spare = client->spare;

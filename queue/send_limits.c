@@ -49,6 +49,14 @@ client_is_too_much(const struct client *client, size_t piece_length)
 	return total > STRANGERS_BYTES;
 }
 
+/* Each of them takes memory until the deliveries are over. */
+bool
+client_has_too_many(const struct client *client, size_t recipient_count)
+{
+	return !client_is_trusted(client) &&
+	    recipient_count > STRANGERS_RECIPIENTS;
+}
+
 /* A file that claims far more than it takes would fill others' disks. */
 bool
 client_is_sparse(const struct client *client, uint64_t size_bytes)

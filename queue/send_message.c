@@ -23,6 +23,14 @@ enum {
 	MARKS_MAX = 16
 };
 
+bool
+message_has_room(const struct send *send)
+{
+	return send->active_count == 0 ||
+	    (send->active_count < send->active_max &&
+		send->active_bytes < send->active_bytes_max);
+}
+
 static struct message *
 message_create(struct send *send, uint64_t id)
 {
@@ -81,6 +89,7 @@ message_free(struct send *send, struct message *message)
 	if (message->next != NULL)
 		message->next->link = message->link;
 	send->active_count--;
+	send->active_bytes -= message->memory_bytes;
 	idmap_remove(&send->active_ids, message->id);
 	spare_close(&message->spare);
 	buf_release(&message->record);
@@ -123,6 +132,20 @@ fix_texts(struct message *message)
 		    (uintptr_t)message->recipients[i].address;
 }
 
+/*
+ * Counts what stays in memory until the try is over.  The arrays of recipients,
+ * and of those that are done, grow by doubling.
+ */
+static void
+weigh(struct send *send, struct message *message)
+{
+	message->memory_bytes = sizeof(*message) + message->record.size +
+	    message->texts.size +
+	    2 * message->recipient_count *
+		(sizeof(*message->recipients) + sizeof(*message->unmarked));
+	send->active_bytes += message->memory_bytes;
+}
+
 /* The try begins: its recipients wait for their turn. */
 static void
 begin(struct send *send, struct message *message)
@@ -130,6 +153,7 @@ begin(struct send *send, struct message *message)
 	enum route_channel channel;
 
 	fix_texts(message);
+	weigh(send, message);
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		if (message->waiting[channel] > 0)
 			enter_waiting(send, message, channel);
@@ -187,7 +211,7 @@ message_new(struct send *send, uint64_t id, uint64_t size_bytes,
 	send->health.accepted++;
 	if (idmap_has(&send->active_ids, id))
 		return; /* a scan of todo/ was faster */
-	if (send->active_count >= send->active_max) {
+	if (!message_has_room(send)) {
 		backlog_add_todo(send, id);
 		return;
 	}

@@ -19,6 +19,7 @@ from queue_peer import DOMAIN, Intake
     ("nothing", b"", 79),
     ("more behind the end", b"Fs\0Tu@x\0\0Tv@x\0", 79),
     ("an identity of its own", b"u0\0Fs\0Tu@x\0\0", 79),
+    ("empty recipient", b"Fs@x\0Tu@x\0T\0\0", 79),
     ("long address", b"Fs@x\0T" + b"a" * 1003 + b"\0\0", 11),
     ("long sender", b"F" + b"a" * 1003 + b"\0Tu@x\0\0", 11),
     ("longest address", b"F" + b"a" * 1002 + b"\0Tu@" + DOMAIN.encode() +

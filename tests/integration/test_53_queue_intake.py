@@ -33,7 +33,7 @@ os.setuid(65534)
 
 @pytest.mark.parametrize("record", [
     b"u4242\0Fs@x\0Tb@x\0", b"Fs@x\0p1\0Tb@x\0", b"Fs@x\0Tb@x\0\0",
-    b"Fs@x\0Tb@x", b""])
+    b"Fs@x\0Tb@x", b"Fs@x\0T\0", b""])
 def test_a_client_sends_h_f_and_t_only(queue, record):
     queue.start()
     client = Intake(queue)
@@ -61,6 +61,21 @@ print(client.commit(1000000, recipients=["u@example.test"]))
 """).splitlines()
     assert said[0].startswith("(62,"), said
     assert said[1].startswith("(0,"), said
+
+
+def test_strangers_have_100000_recipients_in_a_message(queue):
+    """Millions of short ones took all memory, again after each start."""
+    queue.set("holdlocal", "1")
+    queue.start()
+    said = run_as_nobody(queue, """
+for count in 100000, 100001:
+    client = Intake(at)
+    _, fd = client.open()
+    os.close(fd)
+    print(client.commit(0, recipients=["u"] * count))
+""").splitlines()
+    assert said[0].startswith("(0,"), said
+    assert said[1].startswith("(31,") and "100000" in said[1], said
 
 
 def test_files_alone_take_only_what_will_be_read(queue):

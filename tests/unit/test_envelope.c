@@ -47,6 +47,10 @@ parse(void **state)
 		    true, "-not complete" },
 		{ "input may not say who it is", TEXT("u0\0Fs\0Ta\0\0"), true,
 		    "-unknown record type 117" },
+		{ "empty recipient of todo", TEXT("u5\0p7\0Fs\0T\0"), false,
+		    "s||" },
+		{ "empty recipient", TEXT("Fs@x\0Ta@b\0T\0\0"), true,
+		    "-empty recipient" },
 		{ "only an end", TEXT("\0"), true, "-not complete" },
 	};
 

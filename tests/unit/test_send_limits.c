@@ -149,6 +149,31 @@ envelopes(void **state)
 }
 
 static void
+recipients(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned long uid;
+		size_t count;
+		bool wanted;
+	} rows[] = {
+		{ "none", ONE, 0, false },
+		{ "many", ONE, 100000, false },
+		{ "too many", ONE, 100001, true },
+		{ "too many, trusted", SMTPD, 100001, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bench bench = { .count = 0 };
+
+		if (client_has_too_many(add_client(&bench, rows[i].uid),
+			rows[i].count) != rows[i].wanted)
+			fail_msg("%s", rows[i].name);
+	}
+}
+
+static void
 holes(void **state)
 {
 	static const struct {
@@ -248,6 +273,7 @@ main(void)
 		cmocka_unit_test(who_is_trusted),
 		cmocka_unit_test(connections),
 		cmocka_unit_test(envelopes),
+		cmocka_unit_test(recipients),
 		cmocka_unit_test_setup_teardown(
 		    holes, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(
