@@ -566,7 +566,8 @@ message_tick(struct send *send)
 	for (message = send->active; message != NULL; message = next) {
 		next = message->next;
 		if (message->settle_after != 0) {
-			if (now < message->settle_after)
+			/* A last attempt, or what has ended is repeated. */
+			if (now < message->settle_after && !send->is_stopping)
 				continue;
 			message->settle_after = 0;
 			settle(send, message);

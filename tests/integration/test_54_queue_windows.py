@@ -173,3 +173,17 @@ def test_a_failures_note_is_written_once(queue, syncs, is_first):
     notes = queue.path("bounce", number).read_text()
     assert notes.count("no such user") == 1, notes
     assert notes.count("was gone before") == (0 if is_first else 1), notes
+
+
+def test_term_does_not_wait_for_a_step_that_failed(queue):
+    """What was delivered was repeated after a stop within these ten seconds."""
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    queue.inject()
+    worker.wait_jobs(1)
+    tracer = inject_into(queue, "renameat", "renameat:error=EIO")
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_log("alert: cannot take away .* will try again")
+    let_go(tracer)
+    assert queue.stop() == 0
+    assert not queue.files("todo")
