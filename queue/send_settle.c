@@ -437,13 +437,20 @@ channel_ended(struct commit_job *job, void *context)
 	bool has_other = false, has_failed = job->result != QQ_OK;
 
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		if (settle_has_file(step.send, folders[channel], message->id) ==
-		    0)
+		int found = settle_has_file(
+		    step.send, folders[channel], message->id);
+
+		if (found == 0)
 			continue;
 		has_other = true;
-		/* All done, and still there: its own removal has failed. */
-		has_failed |= message->has_channel[channel] &&
-		    count_left(message, channel) == 0;
+		/*
+		 * All done, and still there: its own removal has failed.  One
+		 * that cannot be told is perhaps not there, and then nothing
+		 * else would ever end the message.
+		 */
+		has_failed |= found == -1 ||
+		    (message->has_channel[channel] &&
+			count_left(message, channel) == 0);
 	}
 	if (has_failed)
 		try_again(message);

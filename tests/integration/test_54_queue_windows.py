@@ -187,3 +187,18 @@ def test_term_does_not_wait_for_a_step_that_failed(queue):
     let_go(tracer)
     assert queue.stop() == 0
     assert not queue.files("todo")
+
+
+def test_a_channel_that_cannot_be_told_is_looked_at_again(queue):
+    """The message was left to the other channel, which had nothing for it."""
+    queue.put_remembered(local=[f"{D}-u@{D}"])
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    worker.wait_jobs(1)
+    # The first look is for local/ID, which has been removed.
+    tracer = inject_into(queue, "faccessat,faccessat2",
+                         "faccessat,faccessat2:error=EIO:when=2")
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_files(local=0)
+    queue.wait_done()
+    let_go(tracer)
