@@ -144,6 +144,7 @@ run_batch(struct committer *committer, struct commit_job *jobs)
 	struct commit_job *job;
 	unsigned messages = 0;
 
+	commit_begin(batch);
 	for (job = jobs; job != NULL; job = job->next) {
 		messages += job->type == COMMIT_NEW;
 		commit_write(batch, job);

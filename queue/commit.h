@@ -67,7 +67,9 @@ struct commit_job {
 	/* the committer's own */
 	struct commit_job *next;
 	int files[COMMIT_TEXT_COUNT + 1]; /* opened for this batch, or -1 */
-	off_t note_at; /* where in bounce/ID the note went, or -1 */
+	off_t note_at;            /* where in bounce/ID the note went, or -1 */
+	bool needs_folders_first; /* folders that are synced with the contents
+				   */
 };
 
 struct commit_job *commit_job_new(enum commit_type type, uint64_t id);

@@ -67,6 +67,30 @@ add_sync(struct commit_batch *batch, int fd, bool is_folder,
 	batch->sync_owners[batch->sync_count++] = owner;
 }
 
+/*
+ * A folder once in a round, whatever number of jobs it is for: the kernel tells
+ * a failure once for each open file, so of two syncs only the first would fail.
+ */
+static void
+add_folder_sync(struct commit_batch *batch, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < batch->sync_count; i++)
+		if (batch->syncs[i].fd == fd)
+			return;
+	add_sync(batch, fd, true, NULL);
+}
+
+/* What the job does next depends on names in a folder that are durable. */
+static void
+need_folder(struct commit_batch *batch, struct commit_job *job,
+    enum queue_folder folder)
+{
+	job->needs_folders_first = true;
+	add_folder_sync(batch, queue_dir_fd(batch->dir, folder, job->id));
+}
+
 /* Content is written: start its write-back, and sync it with the batch. */
 static void
 add_file(struct commit_batch *batch, struct commit_job *job, int fd)
@@ -179,8 +203,7 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 	}
 	/* The note is durable, name and all, before anything is marked. */
 	add_file(batch, job, fd);
-	add_sync(
-	    batch, queue_dir_fd(batch->dir, QUEUE_BOUNCE, job->id), true, job);
+	need_folder(batch, job, QUEUE_BOUNCE);
 }
 
 /*
@@ -241,15 +264,21 @@ write_finish(struct commit_batch *batch, struct commit_job *job)
 			    queue_folder_name(others[i]));
 			return;
 		}
-		add_sync(batch, queue_dir_fd(batch->dir, others[i], job->id),
-		    true, job);
+		need_folder(batch, job, others[i]);
 	}
+}
+
+void
+commit_begin(struct commit_batch *batch)
+{
+	batch->folder_error = 0;
 }
 
 void
 commit_write(struct commit_batch *batch, struct commit_job *job)
 {
 	job->result = QQ_OK;
+	job->needs_folders_first = false;
 	switch (job->type) {
 	case COMMIT_NEW:
 		write_new(batch, job);
@@ -289,6 +318,19 @@ commit_check_syncs(struct commit_batch *batch)
 			batch->folder_error = sync->error;
 	}
 	batch->sync_count = 0;
+	/*
+	 * The next sync of that folder would say nothing of what was lost: no
+	 * pair may be used that waits for it.
+	 */
+	if (batch->folder_error != 0)
+		batch->needs_folder_sync = true;
+}
+
+static void
+fail_folders(const struct commit_batch *batch, struct commit_job *job)
+{
+	errno = batch->folder_error;
+	fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
 }
 
 static void
@@ -438,6 +480,10 @@ place_sweep(struct commit_batch *batch, struct commit_job *job)
 void
 commit_place(struct commit_batch *batch, struct commit_job *job)
 {
+	if (job->needs_folders_first && batch->folder_error != 0) {
+		fail_folders(batch, job);
+		return;
+	}
 	switch (job->type) {
 	case COMMIT_NEW:
 		place_new(batch, job);
@@ -500,10 +546,8 @@ commit_gather_folders(struct commit_batch *batch)
 	size_t i;
 
 	for (i = 0; i < batch->folder_count; i++)
-		add_sync(batch, batch->folders[i], true, NULL);
+		add_folder_sync(batch, batch->folders[i]);
 	batch->folder_count = 0;
-	batch->folder_error = 0;
-	batch->needs_folder_sync = false;
 }
 
 bool
@@ -533,6 +577,7 @@ commit_release_pairs(struct commit_batch *batch)
 	}
 	batch->pair_count = 0;
 	batch->waiting_since_us = 0;
+	batch->needs_folder_sync = false;
 }
 
 /* Nobody will hear 250 for it: what was placed goes away again. */
@@ -559,10 +604,8 @@ commit_end(struct commit_batch *batch, struct commit_job *job)
 			close(job->files[i]);
 		job->files[i] = -1;
 	}
-	if (needs_folders && batch->folder_error != 0) {
-		errno = batch->folder_error;
-		fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
-	}
+	if (needs_folders && batch->folder_error != 0)
+		fail_folders(batch, job);
 	if (job->type == COMMIT_NEW && job->result != QQ_OK)
 		undo_new(batch, job);
 	if (job->type == COMMIT_REMEMBER && job->result == QQ_OK) {

@@ -34,7 +34,8 @@ struct commit_batch {
 	size_t folder_count;
 	bool needs_folder_sync;   /* somebody waits for it */
 	int64_t waiting_since_us; /* clock_us(): of the oldest change; or 0 */
-	int folder_error;         /* errno of a failed folder sync, or 0 */
+	int folder_error;         /* errno of a folder's sync that failed in
+				   * this batch, early or late; or 0 */
 	/* their old names are gone, but that is not durable yet */
 	struct commit_pair *pairs;
 	size_t pair_count, pair_size;
@@ -44,6 +45,8 @@ void commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
     struct spare_pool *pool);
 void commit_batch_release(struct commit_batch *batch);
 
+/* 0: nothing has failed yet. */
+void commit_begin(struct commit_batch *batch);
 /* 1: contents, which the next sync covers. */
 void commit_write(struct commit_batch *batch, struct commit_job *job);
 /* 2, 4: results of the syncs to their jobs. */
