@@ -133,6 +133,11 @@ put_text(struct buf *buf, const struct bounce *bounce)
 		    "following addresses.\nThis is a permanent error; I've "
 		    "given up. Sorry it didn't work out.\n\n");
 	buf_adds(buf, bounce->notes);
+	if (bounce->unnoted > 0)
+		buf_addf(buf,
+		    "And at least %zu more, for which this report has no "
+		    "room.\n\n",
+		    bounce->unnoted);
 	buf_addf(buf, "--- Below this line is %s\n\n",
 	    bounce->is_cut ? "the header of the message."
 			   : "a copy of the message.");

@@ -19,6 +19,7 @@ struct bounce {
 	const char *subject;
 	const char *boundary; /* in no line of original */
 	const char *notes;    /* "<address>:\ntext\n\n" for each failure */
+	size_t unnoted;       /* failures, at least, without a note; or 0 */
 	const char *sender;   /* the original's, for a double bounce */
 	bool is_double;
 	time_t arrived_at, now;

@@ -74,8 +74,9 @@ struct message {
 	/* done, but their marks are not on disk; with the notes of failures */
 	struct recipient **unmarked;
 	size_t unmarked_count, unmarked_size;
-	size_t marking; /* of these a job of the committer works on, or 0 */
-	struct buf notes;
+	size_t marking;    /* of these a job of the committer works on, or 0 */
+	struct buf notes;  /* a NUL for each that there was no room for */
+	size_t note_bytes; /* of these, and of those in bounce/ID */
 	/* of these, what a checkpoint under way writes */
 	size_t checkpoint_marks, checkpoint_notes;
 	int64_t unmarked_since; /* clock_ms() */
@@ -228,10 +229,12 @@ uint64_t backlog_todo_count(const struct send *send);
 
 /*
  * Injects the report of a message's failures, or says in the log that there is
- * nobody to report to.  done is called once, perhaps at once: is_over is true
- * when the failures need not be remembered any more.
+ * nobody to report to.  Behind the text of notes is a NUL for each recipient
+ * that it has no room for.  done is called once, perhaps at once: is_over is
+ * true when the failures need not be remembered any more.
  */
-void bounce_send(struct send *send, struct message *message, const char *notes,
+void bounce_send(struct send *send, struct message *message,
+    const struct buf *notes,
     void (*done)(struct send *send, struct message *message, bool is_over));
 
 #endif

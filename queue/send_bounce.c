@@ -108,8 +108,8 @@ make_boundary(char boundary[BOUNDARY_SIZE])
 
 static void
 format_report(struct send *send, const struct message *message,
-    const char *notes, const char *to, const struct buf *original, bool is_cut,
-    struct buf *text)
+    const struct buf *notes, const char *to, const struct buf *original,
+    bool is_cut, struct buf *text)
 {
 	char boundary[BOUNDARY_SIZE];
 	const struct settings *settings = send->settings;
@@ -124,7 +124,8 @@ format_report(struct send *send, const struct message *message,
 		    is_double ? SETTING_doublebouncesubject
 			      : SETTING_bouncesubject),
 		.boundary = boundary,
-		.notes = notes,
+		.notes = notes->data,
+		.unnoted = notes->length - strlen(notes->data),
 		.sender = message->sender,
 		.is_double = is_double,
 		.arrived_at = message->birth,
@@ -196,7 +197,7 @@ inject(struct report *report, const struct buf *text, const char *sender,
 }
 
 void
-bounce_send(struct send *send, struct message *message, const char *notes,
+bounce_send(struct send *send, struct message *message, const struct buf *notes,
     void (*done)(struct send *send, struct message *message, bool is_over))
 {
 	struct buf sender = BUF_INIT, to = BUF_INIT, text = BUF_INIT;

@@ -20,7 +20,9 @@
 enum {
 	CHECKPOINT_RECIPIENTS = 32, /* more are remembered from the start */
 	CHECKPOINT_MS = 1000,       /* an end is not only in memory longer */
-	MARKS_MAX = 16
+	MARKS_MAX = 16,
+	NOTES_MAX_BYTES = 4 * 1024 * 1024, /* in one report, about */
+	LIST_MAX_BYTES = 1024 * 1024 * 1024
 };
 
 bool
@@ -359,6 +361,48 @@ load_info(struct send *send, struct message *message)
 	return result;
 }
 
+/*
+ * Reads a local/ID or remote/ID, which can be longer than what queue_read()
+ * takes: each recipient of an envelope may have got a domain or a prefix.
+ */
+static int
+read_list(int fd, off_t size, struct buf *list)
+{
+	if (size > LIST_MAX_BYTES) {
+		errno = EFBIG;
+		return -1;
+	}
+	buf_reserve(list, (size_t)size);
+	while (list->length < (size_t)size) {
+		ssize_t n = pread(fd, list->data + list->length,
+		    (size_t)size - list->length, (off_t)list->length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (n == 0)
+			break;
+		list->length += (size_t)n;
+	}
+	list->data[list->length] = '\0';
+	return 0;
+}
+
+/* How much earlier tries have noted already. */
+static size_t
+count_noted(struct send *send, uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, id, "");
+	return fstatat(queue_dir_fd(send->dir, QUEUE_BOUNCE, id), name, &st,
+		   AT_SYMLINK_NOFOLLOW) == -1
+	    ? 0
+	    : (size_t)st.st_size;
+}
+
 void
 message_load_remembered(
     struct send *send, uint64_t id, enum route_channel channel)
@@ -379,7 +423,8 @@ message_load_remembered(
 	message = message_create(send, id);
 	message->is_remembered = true;
 	fd = queue_open_file(send->dir, folder, id, O_RDONLY);
-	if (fd == -1 || fstat(fd, &st) == -1 || queue_read(fd, &list) == -1) {
+	if (fd == -1 || fstat(fd, &st) == -1 ||
+	    read_list(fd, st.st_size, &list) == -1) {
 		load_failed(send, message, folder, channel);
 		goto out;
 	}
@@ -401,6 +446,7 @@ message_load_remembered(
 		message_free(send, message);
 		goto out;
 	}
+	message->note_bytes = count_noted(send, id);
 	message->is_expired = message->birth +
 		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
 	    now;
@@ -488,7 +534,13 @@ add_note(struct send *send, struct message *message,
 	const char *address = recipient->channel == ROUTE_LOCAL
 	    ? route_strip(send->route, recipient->address)
 	    : recipient->address;
+	size_t before = message->notes.length;
 
+	if (message->note_bytes >= NOTES_MAX_BYTES) {
+		buf_addc(&message->notes, '\0');
+		message->note_bytes++;
+		return;
+	}
 	buf_addf(&message->notes, "<%s>:\n%s", address, text);
 	if (message->notes.data[message->notes.length - 1] != '\n')
 		buf_addc(&message->notes, '\n');
@@ -497,6 +549,7 @@ add_note(struct send *send, struct message *message,
 		    "I'm not going to try again; this "
 		    "message has been in the queue too long.\n");
 	buf_addc(&message->notes, '\n');
+	message->note_bytes += message->notes.length - before;
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,6 +23,7 @@
 
 enum {
 	AGAIN_MS = 10000,
+	NOTES_READ_BYTES = 8 * 1024 * 1024, /* more than we write ourselves */
 	TROUBLE_S = 60 /* until the next try after trouble of our own */
 };
 
@@ -407,6 +409,40 @@ settle_has_file(struct send *send, enum queue_folder folder, uint64_t id)
 	return errno == ENOENT ? 0 : -1;
 }
 
+/*
+ * Reads bounce/ID, or its first notes when it is larger than a report should
+ * be: with a NUL then, for those that follow (bounce_send()).
+ */
+static int
+read_notes(int fd, struct buf *notes)
+{
+	size_t cut;
+
+	buf_reserve(notes, NOTES_READ_BYTES);
+	while (notes->length < NOTES_READ_BYTES) {
+		ssize_t n = pread(fd, notes->data + notes->length,
+		    NOTES_READ_BYTES - notes->length, (off_t)notes->length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		notes->data[notes->length += (size_t)n] = '\0';
+		if (n == 0)
+			return 0;
+	}
+	if (strlen(notes->data) < notes->length)
+		return 0; /* it ends in NULs anyway */
+	for (cut = notes->length; cut >= 2; cut--)
+		if (memcmp(notes->data + cut - 2, "\n\n", 2) == 0) {
+			notes->length = cut;
+			break;
+		}
+	notes->data[notes->length] = '\0';
+	buf_addc(notes, '\0');
+	return 0;
+}
+
 void
 settle_ended(struct send *send, struct message *message)
 {
@@ -416,13 +452,13 @@ settle_ended(struct send *send, struct message *message)
 
 	if (fd == -1 && errno == ENOENT)
 		bounced_remembered(send, message, true);
-	else if (fd == -1 || queue_read(fd, &notes) == -1) {
+	else if (fd == -1 || read_notes(fd, &notes) == -1) {
 		log_line("alert: cannot read bounce/%" PRIu64
 			 ": %m; will try again",
 		    message->id);
 		try_again(message);
 	} else
-		bounce_send(send, message, notes.data, bounced_remembered);
+		bounce_send(send, message, &notes, bounced_remembered);
 	buf_release(&notes);
 	if (fd != -1)
 		close(fd);
@@ -539,7 +575,7 @@ settle(struct send *send, struct message *message)
 	    count_left(message, ROUTE_REMOTE) > 0)
 		remember(send, message);
 	else if (message->notes.length > 0)
-		bounce_send(send, message, message->notes.data, bounced);
+		bounce_send(send, message, &message->notes, bounced);
 	else
 		finish(send, message);
 }

@@ -172,3 +172,22 @@ def test_too_old_is_reported(queue):
         "the queue too long." in text
     queue.wait_log(f"^end msg {number}$")
     assert queue.path("info", young).exists()
+
+
+@pytest.mark.parametrize("size, more", [(5 << 20, 3), (70 << 20, 1)])
+def test_failures_that_no_report_has_room_for(queue, size, more):
+    """One over 64 MiB was never read again, and its message never ended."""
+    queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
+    note = b"<early@example.test>:\nno\n" + b"x" * 60000 + b"\n\n"
+    notes = note * (size // len(note))
+    number = queue.put_remembered(
+        local=[f"{DOMAIN}-gone{n}@{DOMAIN}" for n in range(3)], bounce=notes)
+    queue.start()
+    worker = queue.worker(lambda job: ("D", "no more (#5.2.0)\n")
+                          if job.extension.startswith("gone") else None)
+    wait_until(lambda: worker.held, lambda: f"a report\n{queue.log()}")
+    report = worker.held[0].message
+    assert f"\n\nAnd at least {more} more, for which".encode() in report
+    assert b"gone0@" not in report and len(report) < 9 << 20
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_log(f"^end msg {number}$")

@@ -255,3 +255,14 @@ def test_many_remembered_do_not_delay_intake(queue):
     worker.wait_jobs(1)
     assert time.monotonic() - begin < 5 * SLOW
     queue.wait_files(todo=0)
+
+
+def test_a_long_list_is_read_again(queue):
+    """One over 64 MiB stayed in the queue for ever."""
+    done = b"D" + b"a" * 1000 + b"\0"
+    queue.put_remembered(local=done * (65 << 10) + b"T" + DOMAIN.encode() +
+                         b"-u@" + DOMAIN.encode() + b"\0")
+    queue.start()
+    worker = queue.worker()
+    queue.wait_done()
+    assert worker.recipients() == [f"{DOMAIN}-u@{DOMAIN}"]
