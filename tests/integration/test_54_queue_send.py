@@ -129,7 +129,7 @@ def test_kill_repeats_only_what_was_in_flight(queue):
                           else ("K", "ok\n"))
     queue.inject([f"slow@{DOMAIN}", f"quick@{DOMAIN}"])
     worker.wait_jobs(2)
-    queue.wait_files(info=1)  # quick's end is on disk a second later
+    queue.wait_files(info=1, todo=0)  # quick's end is on disk in a second
     wait_until(lambda: any(b"Dexample" in path.read_bytes()
                            for path in queue.files("local").values()),
                "the mark of the one that is done")
