@@ -20,6 +20,9 @@
 
 enum { READ_BYTES = 4096, FILE_MAX_BYTES = 64 * 1024 * 1024 };
 
+/* For the folders below a queue's root: a link there is nobody's wish. */
+enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
+
 static const char *const folder_names[QUEUE_FOLDER_COUNT] = {
 	[QUEUE_MESS] = "mess",
 	[QUEUE_INFO] = "info",
@@ -55,52 +58,76 @@ count_split(int root)
 }
 
 static int
+open_failed(
+    const struct queue_dir *dir, const char *name, struct error *err)
+{
+	return error_sys(err,
+	    "cannot open queue folder '%s/%s' (repair it with queue-fix)",
+	    dir->path, name);
+}
+
+/* The folders 0, 1, ... of one that is split. */
+static int
+open_parts(struct queue_dir *dir, int parent, enum queue_folder folder,
+    struct error *err)
+{
+	unsigned i;
+
+	for (i = 0; i < dir->split; i++) {
+		char part[QUEUE_NAME_SIZE], name[2 * QUEUE_NAME_SIZE];
+
+		queue_name(part, i, "");
+		snprintf(
+		    name, sizeof(name), "%s/%s", folder_names[folder], part);
+		dir->folders[folder][i] = openat(parent, part, FOLDER_FLAGS);
+		if (dir->folders[folder][i] == -1)
+			return open_failed(dir, name, err);
+	}
+	return 0;
+}
+
+static int
 open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
     struct error *err)
 {
 	bool is_split = folder < QUEUE_FOLDER_SPLIT_END;
 	unsigned count = is_split ? dir->split : 1, i;
+	int fd = openat(root, folder_names[folder], FOLDER_FLAGS), result;
 
 	dir->folders[folder] = xmalloc(count * sizeof(int));
 	for (i = 0; i < count; i++)
 		dir->folders[folder][i] = -1;
-	for (i = 0; i < count; i++) {
-		char name[QUEUE_NAME_SIZE];
-
-		if (is_split)
-			snprintf(name, sizeof(name), "%s/%u",
-			    folder_names[folder], i);
-		else
-			snprintf(
-			    name, sizeof(name), "%s", folder_names[folder]);
-		dir->folders[folder][i] = openat(
-		    root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir->folders[folder][i] == -1)
-			return error_sys(err,
-			    "cannot open queue folder '%s/%s' (repair it with "
-			    "queue-fix)",
-			    dir->path, name);
+	if (fd == -1)
+		return open_failed(dir, folder_names[folder], err);
+	if (!is_split) {
+		dir->folders[folder][0] = fd;
+		return 0;
 	}
-	return 0;
+	result = open_parts(dir, fd, folder, err);
+	close(fd);
+	return result;
+}
+
+int
+queue_open_root(const char *path, struct error *err)
+{
+	int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (root == -1)
+		error_sys(err,
+		    "cannot open queue '%s' (make it with queue-fix)", path);
+	return root;
 }
 
 struct queue_dir *
-queue_dir_open(const char *path, struct error *err)
+queue_dir_open_at(int root, const char *path, struct error *err)
 {
 	struct queue_dir *dir = xcalloc(1, sizeof(*dir));
 	const char *slash = strrchr(path, '/');
-	int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	enum queue_folder folder;
 
 	dir->path = xstrdup(path);
 	dir->name = xstrdup(slash == NULL ? path : slash + 1);
-	if (root == -1) {
-		error_sys(err,
-		    "cannot open queue '%s' (make it with "
-		    "queue-fix)",
-		    path);
-		goto fail;
-	}
 	dir->split = count_split(root);
 	if (dir->split == 0) {
 		error_set(err,
@@ -112,13 +139,23 @@ queue_dir_open(const char *path, struct error *err)
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
 		if (open_folder(dir, root, folder, err) == -1)
 			goto fail;
-	close(root);
 	return dir;
 fail:
-	if (root != -1)
-		close(root);
 	queue_dir_close(&dir);
 	return NULL;
+}
+
+struct queue_dir *
+queue_dir_open(const char *path, struct error *err)
+{
+	int root = queue_open_root(path, err);
+	struct queue_dir *dir;
+
+	if (root == -1)
+		return NULL;
+	dir = queue_dir_open_at(root, path, err);
+	close(root);
+	return dir;
 }
 
 void
@@ -254,43 +291,58 @@ queue_take(const char *queue_path, int timeout_ms, struct error *err)
 }
 
 int
-queue_lock_files(const char *queue_path, enum queue_lock lock, int timeout_ms,
-    struct error *err)
+queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
+    int timeout_ms, struct error *err)
 {
 	bool is_repair = lock == QUEUE_FOR_REPAIR;
-	char *path = xasprintf("%s/pid", queue_path);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(root, folder_names[QUEUE_PID], FOLDER_FLAGS);
 
 	if (fd == -1)
-		error_sys(
-		    err, "cannot open '%s' (make it with queue-fix)", path);
+		error_sys(err, "cannot open '%s/pid' (make it with queue-fix)",
+		    queue_path);
 	else if (wait_lock(fd, is_repair ? LOCK_EX : LOCK_SH, timeout_ms) ==
 	    -1) {
-		error_sys(err, "cannot lock '%s' (%s)", path,
+		error_sys(err, "cannot lock '%s/pid' (%s)", queue_path,
 		    is_repair ? "a qmail-queue is writing a message there: try "
 				"again when it has ended"
 			      : "queue-fix is repairing the queue");
 		close(fd);
 		fd = -1;
 	}
-	free(path);
 	return fd;
+}
+
+int
+queue_check_fixed_at(int root, const char *queue_path, struct error *err)
+{
+	int lock = openat(
+	    root, folder_names[QUEUE_LOCK], FOLDER_FLAGS | O_PATH);
+	struct stat st;
+	int result = 0;
+
+	if (lock != -1 &&
+	    fstatat(lock, QUEUE_FIXING, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		result = error_set(err,
+		    "queue-fix was interrupted in '%s' (run it again; "
+		    "'%s/lock/" QUEUE_FIXING "' goes when it has done all)",
+		    queue_path, queue_path);
+	else if (errno != ENOENT)
+		result = error_sys(err,
+		    "cannot look for '%s/lock/" QUEUE_FIXING "'", queue_path);
+	if (lock != -1)
+		close(lock);
+	return result;
 }
 
 int
 queue_check_fixed(const char *queue_path, struct error *err)
 {
-	char *path = queue_lock_path(queue_path, QUEUE_FIXING);
-	int result = 0;
+	int root = queue_open_root(queue_path, err), result;
 
-	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		result = error_set(err,
-		    "queue-fix was interrupted in '%s' (run it again; '%s' "
-		    "goes when it has done all)",
-		    queue_path, path);
-	else if (errno != ENOENT)
-		result = error_sys(err, "cannot look for '%s'", path);
-	free(path);
+	if (root == -1)
+		return errno == ENOENT ? 0 : -1;
+	result = queue_check_fixed_at(root, queue_path, err);
+	close(root);
 	return result;
 }
 

@@ -42,7 +42,18 @@ struct queue_dir {
 /* "mess", "info", ... */
 const char *queue_folder_name(enum queue_folder folder);
 
-/* NULL with the reason (and what to do) when it is not a whole queue. */
+/*
+ * Opens the queue's own folder, wherever path leads, for the functions that
+ * take a root.  They follow no symbolic link below it.  -1 with the reason.
+ */
+int queue_open_root(const char *path, struct error *err);
+
+/*
+ * NULL with the reason (and what to do) when it is not a whole queue.  The
+ * root is borrowed, and path is its name.
+ */
+struct queue_dir *queue_dir_open_at(
+    int root, const char *path, struct error *err);
 struct queue_dir *queue_dir_open(const char *path, struct error *err);
 void queue_dir_close(struct queue_dir **dir);
 
@@ -87,7 +98,7 @@ int queue_take(const char *queue_path, int timeout_ms, struct error *err);
  * results as queue_take's.
  */
 enum queue_lock { QUEUE_FOR_FILES, QUEUE_FOR_REPAIR };
-int queue_lock_files(const char *queue_path, enum queue_lock lock,
+int queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
     int timeout_ms, struct error *err);
 
 /*
@@ -97,6 +108,7 @@ int queue_lock_files(const char *queue_path, enum queue_lock lock,
 #define QUEUE_FIXING "fixing"
 /* -1 with the reason when such a repair was interrupted; to be asked under one
  * of the locks above. */
+int queue_check_fixed_at(int root, const char *queue_path, struct error *err);
 int queue_check_fixed(const char *queue_path, struct error *err);
 
 /* Is some process the owner?  1, 0, or -1 when it cannot be told. */

@@ -33,6 +33,46 @@ trouble(int code, struct error *err, const char *what)
 	return result;
 }
 
+/*
+ * The caller of a set-user-id program names the queue: who else could change
+ * what lies in it could lead us to other files of the queue's user.
+ */
+static int
+check_owner(int root, const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(root, &st) == -1)
+		return error_sys(err, "cannot stat '%s'", path);
+	if ((st.st_uid == geteuid() || st.st_uid == 0) &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
+		return 0;
+	return error_set(err,
+	    "will not write into '%s', which uid %lu owns, mode %03o: it must "
+	    "be uid %lu's or root's, and nobody else may write to it (queue-fix "
+	    "mends a queue of yours)",
+	    path, (unsigned long)st.st_uid, (unsigned)(st.st_mode & 0777),
+	    (unsigned long)geteuid());
+}
+
+/* The lock and all folders, from one descriptor of the queue's own. */
+static int
+open_queue(struct direct *direct, const char *path, struct error *err)
+{
+	int root = queue_open_root(path, err);
+
+	if (root == -1)
+		return -1;
+	if (check_owner(root, path, err) == 0)
+		direct->lock_fd = queue_lock_files(
+		    root, path, QUEUE_FOR_FILES, 0, err);
+	if (direct->lock_fd != -1 &&
+	    queue_check_fixed_at(root, path, err) == 0)
+		direct->dir = queue_dir_open_at(root, path, err);
+	close(root);
+	return direct->dir == NULL ? -1 : 0;
+}
+
 int
 direct_open(
     const char *queue_path, struct direct **direct_out, struct error *err)
@@ -42,11 +82,8 @@ direct_open(
 	struct stat st;
 	int pid, result;
 
-	direct->mess_fd = -1;
-	direct->lock_fd = queue_lock_files(queue_path, QUEUE_FOR_FILES, 0, err);
-	if (direct->lock_fd != -1 && queue_check_fixed(queue_path, err) == 0)
-		direct->dir = queue_dir_open(queue_path, err);
-	if (direct->dir == NULL) {
+	direct->mess_fd = direct->lock_fd = -1;
+	if (open_queue(direct, queue_path, err) == -1) {
 		direct_abort(&direct);
 		return QQ_CHDIR;
 	}
@@ -135,15 +172,16 @@ name_todo(struct direct *direct, struct error *err)
 static void
 pull_trigger(const struct direct *direct)
 {
-	char *path = queue_lock_path(direct->dir->path, "trigger");
-	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(queue_dir_fd(direct->dir, QUEUE_LOCK, 0), "trigger",
+	    O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
 
-	if (fd != -1) {
-		if (write(fd, "", 1) == -1)
-			errno = 0; /* full: it is pulled already */
-		close(fd);
-	}
-	free(path);
+	if (fd == -1)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	    write(fd, "", 1) == -1)
+		errno = 0; /* full: it is pulled already */
+	close(fd);
 }
 
 int

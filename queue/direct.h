@@ -12,7 +12,12 @@
 
 struct direct;
 
-/* Results are enum qq; *direct_out is set with QQ_OK only. */
+/*
+ * Results are enum qq; *direct_out is set with QQ_OK only.  A queue that is
+ * neither ours nor root's, or that others may write to, is not used
+ * (QQ_CHDIR), and below it no symbolic link is followed: in a set-user-id
+ * program the path is the caller's.
+ */
 int direct_open(
     const char *queue_path, struct direct **direct_out, struct error *err);
 int direct_write(

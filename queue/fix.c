@@ -128,7 +128,7 @@ take_queue(struct fix *fix, int locks_out[2])
 	if (locks_out[0] == -1)
 		return -1;
 	locks_out[1] = queue_lock_files(
-	    fix->path, QUEUE_FOR_REPAIR, WRITERS_MS, fix->err);
+	    fix->root, fix->path, QUEUE_FOR_REPAIR, WRITERS_MS, fix->err);
 	return locks_out[1] == -1 ? -1 : 0;
 }
 

@@ -222,8 +222,11 @@ def test_a_hundred_clients_at_once(queue):
     queue.wait_done()
 
 
-def test_set_user_id_is_for_the_files_alone(queue):
-    """Settings are read, and the queue asked, as the caller."""
+def make_set_user_id(queue):
+    """
+    A queue of nobody's, and nobody's qmail-queue; a function that calls it as
+    somebody else.
+    """
     if os.getuid() != 0:
         pytest.skip("needs root, to be several users")
     if SLOW > 1:
@@ -235,13 +238,6 @@ def test_set_user_id_is_for_the_files_alone(queue):
     shutil.chown(queue.home, "nobody")
     queue.user = "nobody"
     queue.fix()
-    secret = queue.home / "secret"
-    secret.write_text("somebody's first line\n")
-    secret.chmod(0o600)
-    shutil.chown(secret, "nobody")
-    control = queue.home / "mine"
-    control.mkdir()
-    (control / "queue_count").symlink_to(secret)
 
     def call(**env):
         with open(queue.home / "envelope", "wb+") as envelope:
@@ -253,6 +249,19 @@ def test_set_user_id_is_for_the_files_alone(queue):
                 env=queue.environment(**env),
                 preexec_fn=lambda: os.setuid(64005))
 
+    return call
+
+
+def test_set_user_id_is_for_the_files_alone(queue):
+    """Settings are read, and the queue asked, as the caller."""
+    call = make_set_user_id(queue)
+    secret = queue.home / "secret"
+    secret.write_text("somebody's first line\n")
+    secret.chmod(0o600)
+    shutil.chown(secret, "nobody")
+    control = queue.home / "mine"
+    control.mkdir()
+    (control / "queue_count").symlink_to(secret)
     done = call(CONTROLDIR=str(control))
     assert done.returncode == 55
     assert b"somebody" not in done.stderr
@@ -267,3 +276,39 @@ def test_set_user_id_is_for_the_files_alone(queue):
     queue.start()
     assert call().returncode == 0
     queue.wait_log("^info msg .* uid 64005$", 2)
+
+
+def test_set_user_id_is_not_led_astray(queue):
+    """
+    A queue that the caller made, of links to what is the queue user's: a file
+    got a NUL for its first byte, and an envelope could be removed.
+    """
+    call = make_set_user_id(queue)
+    victim = queue.home / "victim"
+    victim.write_text("precious")
+    victim.chmod(0o600)
+    shutil.chown(victim, "nobody")
+    evil = queue.home / "evil"
+    for part in range(3):
+        for folder in ("mess", "info", "local", "remote"):
+            (evil / folder / str(part)).mkdir(parents=True)
+    for folder in ("pid", "bounce", "todo", "lock"):
+        (evil / folder).mkdir()
+    (evil / "intd").symlink_to(queue.dir / "todo")
+    (evil / "lock/trigger").symlink_to(victim)
+    for path in [evil, *evil.rglob("*")]:
+        os.chown(path, 64005, 64005, follow_symlinks=False)
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o777)
+    for env in ({"QUEUEDIR": str(evil)},
+                {"QUEUE_BASE": str(evil / "base"), "QUEUE_COUNT": "1"}):
+        (evil / "base").mkdir(exist_ok=True)
+        if not (evil / "base/queue1").exists():
+            (evil / "base/queue1").symlink_to(evil)
+        done = call(**env)
+        assert done.returncode in (56, 63)
+        assert b"will not write into" in done.stderr
+    assert victim.read_text() == "precious"
+    assert not any((evil / "todo").iterdir())
+    assert not queue.files("todo")
+    assert call().returncode == 0

@@ -114,28 +114,61 @@ writers_or_repair(void **state)
 {
 	struct queue_dir *dir = make_queue("q", 3);
 	struct error err = { "" };
+	int root = queue_open_root(dir->path, &err);
 	int one, two;
 
 	(void)state;
-	one = queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err);
-	two = queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err);
+	one = queue_lock_files(root, dir->path, QUEUE_FOR_FILES, 0, &err);
+	two = queue_lock_files(root, dir->path, QUEUE_FOR_FILES, 0, &err);
 	assert_int_not_equal(one, -1);
 	assert_int_not_equal(two, -1);
 	close(one);
 	assert_int_equal(
-	    queue_lock_files(dir->path, QUEUE_FOR_REPAIR, 60, &err), -1);
+	    queue_lock_files(root, dir->path, QUEUE_FOR_REPAIR, 60, &err), -1);
 	assert_non_null(strstr(err.text, "a qmail-queue is writing"));
 	close(two);
-	one = queue_lock_files(dir->path, QUEUE_FOR_REPAIR, 0, &err);
+	one = queue_lock_files(root, dir->path, QUEUE_FOR_REPAIR, 0, &err);
 	assert_int_not_equal(one, -1);
 	assert_int_equal(
-	    queue_lock_files(dir->path, QUEUE_FOR_FILES, 0, &err), -1);
+	    queue_lock_files(root, dir->path, QUEUE_FOR_FILES, 0, &err), -1);
 	assert_non_null(strstr(err.text, "queue-fix is repairing"));
 	close(one);
+	assert_int_equal(rmdir(folder_path("q/pid")), 0);
 	assert_int_equal(
-	    queue_lock_files(folder_path("none"), QUEUE_FOR_FILES, 0, &err),
-	    -1);
+	    queue_lock_files(root, dir->path, QUEUE_FOR_FILES, 0, &err), -1);
 	assert_non_null(strstr(err.text, "make it with queue-fix"));
+	close(root);
+	queue_dir_close(&dir);
+}
+
+/* What lies elsewhere is not the queue's. */
+static void
+links_are_not_followed(void **state)
+{
+	static const char *const names[] = { "mess", "mess/1", "remote/2",
+		"todo", "lock", "pid" };
+	struct queue_dir *dir = make_queue("q", 3);
+	struct error err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char path[40];
+
+		snprintf(path, sizeof(path), "q/%s", names[i]);
+		assert_int_equal(
+		    rename(folder_path(path), folder_path("away")), 0);
+		assert_int_equal(
+		    symlink(folder_path("away"), folder_path(path)), 0);
+		if (queue_dir_open(dir->path, &err) != NULL)
+			fail_msg("%s is a link", names[i]);
+		assert_non_null(strstr(err.text, "queue-fix"));
+		assert_int_equal(unlink(folder_path(path)), 0);
+		assert_int_equal(
+		    rename(folder_path("away"), folder_path(path)), 0);
+	}
+	queue_dir_close(&dir);
+	dir = queue_dir_open(folder_path("q"), &err);
+	assert_non_null(dir);
 	queue_dir_close(&dir);
 }
 
@@ -170,6 +203,7 @@ main(void)
 		TEST(files),
 		TEST(one_owner),
 		TEST(writers_or_repair),
+		TEST(links_are_not_followed),
 		TEST(interrupted_repair),
 	};
 

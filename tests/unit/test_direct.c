@@ -190,6 +190,107 @@ orphan_envelope_goes(void **state)
 	queue_dir_close(&dir);
 }
 
+/* A set-user-id program's caller may have made the queue, to mislead us. */
+static void
+others_queue_is_not_used(void **state)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+		uid_t uid; /* with root only */
+		bool is_used;
+	} rows[] = {
+		{ "ours", 0755, 0, true },
+		{ "all may write", 0777, 0, false },
+		{ "the group may write", 0775, 0, false },
+		{ "a sticky bit is no help", 01777, 0, false },
+		{ "another's", 0755, 64005, false },
+	};
+	struct queue_dir *dir = make_queue("q", 3);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct direct *direct = NULL;
+		struct error err = { "" };
+		int result;
+
+		if (rows[i].uid != 0 && geteuid() != 0)
+			continue;
+		assert_int_equal(chmod(dir->path, rows[i].mode), 0);
+		if (geteuid() == 0)
+			assert_int_equal(chown(dir->path, rows[i].uid, 0), 0);
+		result = direct_open(dir->path, &direct, &err);
+		if (result != (rows[i].is_used ? QQ_OK : QQ_CHDIR))
+			fail_msg("%s: %d %s", rows[i].name, result, err.text);
+		if (!rows[i].is_used)
+			assert_non_null(strstr(err.text, "will not write"));
+		direct_abort(&direct);
+		expect_empty(dir);
+	}
+	queue_dir_close(&dir);
+}
+
+/* The envelope of a message in another queue was removed through intd/. */
+static void
+links_are_not_followed(void **state)
+{
+	static const char *const names[] = { "mess", "mess/1", "intd", "todo",
+		"pid", "lock" };
+	struct queue_dir *dir = make_queue("q", 3);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct direct *direct = NULL;
+		struct error err = { "" };
+		char path[40];
+
+		snprintf(path, sizeof(path), "q/%s", names[i]);
+		assert_int_equal(
+		    rename(folder_path(path), folder_path("away")), 0);
+		assert_int_equal(
+		    symlink(folder_path("away"), folder_path(path)), 0);
+		if (direct_open(dir->path, &direct, &err) != QQ_CHDIR)
+			fail_msg("%s is a link", names[i]);
+		assert_string_not_equal(err.text, "");
+		assert_int_equal(unlink(folder_path(path)), 0);
+		assert_int_equal(
+		    rename(folder_path("away"), folder_path(path)), 0);
+		expect_empty(dir);
+	}
+	queue_dir_close(&dir);
+}
+
+/* Its first byte was overwritten. */
+static void
+trigger_is_a_pipe_or_left_alone(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+
+	(void)state;
+	folder_write("victim", "precious", 8);
+	for (int is_link = 0; is_link <= 1; is_link++) {
+		struct direct *direct = open_direct(dir);
+		struct error err = { "" };
+		char content[16] = "";
+		FILE *file;
+
+		assert_int_equal(unlink(folder_path("q/lock/trigger")), 0);
+		assert_int_equal((is_link ? symlink : link)(
+				     folder_path("victim"),
+				     folder_path("q/lock/trigger")),
+		    0);
+		assert_int_equal(
+		    direct_commit(&direct, RECORD, sizeof(RECORD), &err),
+		    QQ_OK);
+		file = fopen(folder_path("victim"), "r");
+		assert_non_null(file);
+		assert_int_equal(fread(content, 1, sizeof(content), file), 8);
+		fclose(file);
+		assert_string_equal(content, "precious");
+	}
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -200,6 +301,9 @@ main(void)
 		TEST(no_queue),
 		TEST(stale_envelope_goes),
 		TEST(orphan_envelope_goes),
+		TEST(others_queue_is_not_used),
+		TEST(links_are_not_followed),
+		TEST(trigger_is_a_pipe_or_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
