@@ -41,25 +41,77 @@ queue_folder_name(enum queue_folder folder)
 	return folder_names[folder];
 }
 
-/* The split is how many folders 0, 1, ... mess/ has.  0 when none. */
-static unsigned
-count_split(int root)
+/*
+ * One more than the largest number that a folder in this one has; 0 when there
+ * is none, -1 with errno.
+ */
+static int
+count_parts(int root, enum queue_folder folder)
 {
-	unsigned split;
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
+	int fd = openat(root, folder_names[folder], FOLDER_FLAGS);
+	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	uint64_t number, count = 0;
+	int error;
 
-	for (split = 0; split < QUEUE_SPLIT_MAX; split++) {
-		snprintf(name, sizeof(name), "mess/%u", split);
-		if (fstatat(root, name, &st, 0) == -1 || !S_ISDIR(st.st_mode))
+	if (stream == NULL) {
+		if (fd != -1)
+			close(fd);
+		return fd == -1 && errno == ENOENT ? 0 : -1;
+	}
+	while (errno = 0, (entry = readdir(stream)) != NULL) {
+		struct stat st;
+
+		if (!scan_u64(entry->d_name, QUEUE_SPLIT_MAX - 1, &number) ||
+		    number < count)
+			continue;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 			break;
+		if (S_ISDIR(st.st_mode))
+			count = number + 1;
+	}
+	error = errno;
+	closedir(stream);
+	errno = error;
+	return error == 0 ? (int)count : -1;
+}
+
+int
+queue_find_split(int root, const char *path, struct error *err)
+{
+	enum queue_folder folder;
+	int split = 0;
+
+	/* A lost folder must not make a smaller split: every message would be
+	 * looked for in the folder of another one, and not be found. */
+	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++) {
+		int count = count_parts(root, folder);
+
+		if (count == -1)
+			return error_sys(err,
+			    "cannot list '%s/%s' (it must be a folder, as "
+			    "queue-fix makes it)",
+			    path, folder_names[folder]);
+		if (count > split)
+			split = count;
 	}
 	return split;
 }
 
+int
+queue_part_missing(const char *path, enum queue_folder folder, unsigned part,
+    struct error *err)
+{
+	return error_set(err,
+	    "'%s/%s/%u' is missing, and with it what lay there: stop the queue "
+	    "and put the folder back, from lost+found or a backup, or, when "
+	    "that is lost for good, make an empty one with mkdir; then run "
+	    "queue-fix",
+	    path, folder_names[folder], part);
+}
+
 static int
-open_failed(
-    const struct queue_dir *dir, const char *name, struct error *err)
+open_failed(const struct queue_dir *dir, const char *name, struct error *err)
 {
 	return error_sys(err,
 	    "cannot open queue folder '%s/%s' (repair it with queue-fix)",
@@ -81,7 +133,9 @@ open_parts(struct queue_dir *dir, int parent, enum queue_folder folder,
 		    name, sizeof(name), "%s/%s", folder_names[folder], part);
 		dir->folders[folder][i] = openat(parent, part, FOLDER_FLAGS);
 		if (dir->folders[folder][i] == -1)
-			return open_failed(dir, name, err);
+			return errno == ENOENT
+			    ? queue_part_missing(dir->path, folder, i, err)
+			    : open_failed(dir, name, err);
 	}
 	return 0;
 }
@@ -124,12 +178,15 @@ queue_dir_open_at(int root, const char *path, struct error *err)
 {
 	struct queue_dir *dir = xcalloc(1, sizeof(*dir));
 	const char *slash = strrchr(path, '/');
+	int split = queue_find_split(root, path, err);
 	enum queue_folder folder;
 
 	dir->path = xstrdup(path);
 	dir->name = xstrdup(slash == NULL ? path : slash + 1);
-	dir->split = count_split(root);
-	if (dir->split == 0) {
+	if (split == -1)
+		goto fail;
+	dir->split = (unsigned)split;
+	if (split == 0) {
 		error_set(err,
 		    "'%s' has no folder mess/0: not a queue (make "
 		    "it with queue-fix)",

@@ -49,6 +49,20 @@ const char *queue_folder_name(enum queue_folder folder);
 int queue_open_root(const char *path, struct error *err);
 
 /*
+ * The split, as found on disk: one more than the largest number that a folder
+ * in mess/, info/, local/ or remote/ has.  0 when they have none, as in no
+ * queue; -1 with the reason when it cannot be told.
+ */
+int queue_find_split(int root, const char *path, struct error *err);
+
+/*
+ * Sets the reason for one of these folders that is not there, although the
+ * split says that it must have been, and what to do.  Always -1.
+ */
+int queue_part_missing(const char *path, enum queue_folder folder,
+    unsigned part, struct error *err);
+
+/*
  * NULL with the reason (and what to do) when it is not a whole queue.  The
  * root is borrowed, and path is its name.
  */

@@ -2,6 +2,7 @@
 /* Makes and repairs a queue directory. */
 #include "queue/fix.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,6 +116,80 @@ sync_all(struct fix *fix)
 	return 0;
 }
 
+/* Lies anything in a folder of mess/?  1, 0, or -1 with the reason. */
+static int
+has_messages(struct fix *fix, unsigned part)
+{
+	char name[FIX_PATH_SIZE];
+	const struct dirent *entry;
+	DIR *stream;
+	int fd, result = 0;
+
+	snprintf(name, sizeof(name), "mess/%u", part);
+	fd = openat(
+	    fix->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	stream = fd == -1 ? NULL : fdopendir(fd);
+	if (stream == NULL) {
+		result = fix_failed(fix, "list", name);
+		if (fd != -1)
+			close(fd);
+		return result;
+	}
+	while (errno = 0, (entry = readdir(stream)) != NULL && result == 0)
+		result = entry->d_name[0] != '.';
+	if (errno != 0)
+		result = fix_failed(fix, "list", name);
+	closedir(stream);
+	return result;
+}
+
+/*
+ * Refuses what would lose mail that may still be found.  Without the messages
+ * of a folder of mess/ their other files would be removed; without one of the
+ * other folders the messages would be taken for done, or never queued.
+ */
+static int
+check_part(struct fix *fix, enum queue_folder folder, unsigned part)
+{
+	char name[FIX_PATH_SIZE];
+	struct stat st;
+	int has_lost;
+
+	snprintf(name, sizeof(name), "%s/%u", queue_folder_name(folder), part);
+	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return fix_failed(fix, "stat", name);
+	has_lost = folder == QUEUE_MESS ? 1 : has_messages(fix, part);
+	return has_lost == 1
+	    ? queue_part_missing(fix->path, folder, part, fix->err)
+	    : has_lost;
+}
+
+static int
+check_parts(struct fix *fix)
+{
+	static const char fixing[] = "lock/" QUEUE_FIXING;
+	enum queue_folder folder;
+	struct stat st;
+	int split, part;
+
+	/* An interrupted repair made some itself, or removed some. */
+	if (fstatat(fix->root, fixing, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return fix_failed(fix, "look for", fixing);
+	split = queue_find_split(fix->root, fix->path, fix->err);
+	if (split == -1)
+		return -1;
+	/* mess/ comes first. */
+	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++)
+		for (part = 0; part < split; part++)
+			if (check_part(fix, folder, (unsigned)part) == -1)
+				return -1;
+	return 0;
+}
+
 /* Nobody else works with the queue from here on; their locks, or -1. */
 static int
 take_queue(struct fix *fix, int locks_out[2])
@@ -154,8 +229,9 @@ queue_fix(
 		return error_sys(err, "cannot open '%s'", path);
 	if (fix_folder(&fix, ".", 0755) == 0 &&
 	    (options->is_test || take_queue(&fix, locks) == 0) &&
-	    fix_folders(&fix) == 0 && fix_messages(&fix) == 0 &&
-	    sync_all(&fix) == 0 && fix_end(&fix) == 0)
+	    check_parts(&fix) == 0 && fix_folders(&fix) == 0 &&
+	    fix_messages(&fix) == 0 && sync_all(&fix) == 0 &&
+	    fix_end(&fix) == 0)
 		result = fix.changes;
 	for (i = 0; i < 2; i++)
 		if (locks[i] != -1)

@@ -43,6 +43,59 @@ split_is_found_on_disk(void **state)
 	assert_non_null(strstr(err.text, "local/7"));
 }
 
+/*
+ * A smaller split had each envelope looked for in the folder of another one,
+ * not found there, and removed.
+ */
+static void
+lost_folder_is_no_smaller_split(void **state)
+{
+	static const struct {
+		const char *name, *lost[2];
+		const char *wanted; /* NULL: it is a queue, of split 5 */
+	} rows[] = {
+		{ "none", { NULL }, NULL },
+		{ "in between", { "mess/3" }, "mess/3' is missing" },
+		{ "the first", { "mess/0" }, "mess/0' is missing" },
+		{ "the last", { "mess/4" }, "mess/4' is missing" },
+		{ "two", { "mess/1", "mess/3" }, "mess/1' is missing" },
+		{ "another kind", { "info/4" }, "info/4' is missing" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { "" };
+		char name[20], path[40];
+		struct queue_dir *dir;
+		size_t lost;
+
+		snprintf(name, sizeof(name), "queue%zu", i);
+		dir = make_queue(name, 5);
+		queue_dir_close(&dir);
+		for (lost = 0; lost < 2; lost++) {
+			if (rows[i].lost[lost] == NULL)
+				continue;
+			snprintf(path, sizeof(path), "%s/%s", name,
+			    rows[i].lost[lost]);
+			assert_int_equal(rmdir(folder_path(path)), 0);
+		}
+		/* No folders, or of no split. */
+		snprintf(path, sizeof(path), "%s/mess/1009", name);
+		assert_int_equal(mkdir(folder_path(path), 0700), 0);
+		snprintf(path, sizeof(path), "%s/mess/77", name);
+		folder_write(path, "x", 1);
+		dir = queue_dir_open(folder_path(name), &err);
+		if ((dir == NULL) != (rows[i].wanted != NULL))
+			fail_msg("%s: %s", rows[i].name, err.text);
+		if (dir != NULL)
+			assert_int_equal(dir->split, 5);
+		else if (strstr(err.text, rows[i].wanted) == NULL ||
+		    strstr(err.text, "queue-fix") == NULL)
+			fail_msg("%s: %s", rows[i].name, err.text);
+		queue_dir_close(&dir);
+	}
+}
+
 static void
 files(void **state)
 {
@@ -200,6 +253,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(split_is_found_on_disk),
+		TEST(lost_folder_is_no_smaller_split),
 		TEST(files),
 		TEST(one_owner),
 		TEST(writers_or_repair),

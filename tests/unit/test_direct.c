@@ -144,6 +144,20 @@ no_queue(void **state)
 	assert_non_null(strstr(err.text, "queue-fix"));
 }
 
+static void
+lost_folder(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct direct *direct;
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(rmdir(folder_path("q/mess/1")), 0);
+	assert_int_equal(direct_open(dir->path, &direct, &err), QQ_CHDIR);
+	assert_non_null(strstr(err.text, "mess/1' is missing"));
+	queue_dir_close(&dir);
+}
+
 /* A stale pid/ID.e would have made a spare of the message. */
 static void
 stale_envelope_goes(void **state)
@@ -299,6 +313,7 @@ main(void)
 		TEST(aborted),
 		TEST(failures),
 		TEST(no_queue),
+		TEST(lost_folder),
 		TEST(stale_envelope_goes),
 		TEST(orphan_envelope_goes),
 		TEST(others_queue_is_not_used),

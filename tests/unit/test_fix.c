@@ -273,6 +273,55 @@ orphans_go_and_strangers_stay(void **state)
 	queue_dir_close(&dir);
 }
 
+/* The rest of its messages was removed, before they could be put back. */
+static void
+lost_folder_may_come_back(void **state)
+{
+	static const char *const kinds[] = { "mess", "info", "local",
+		"remote" };
+	struct queue_dir *dir = make_queue("q", 5);
+	uint64_t id = put_all(dir, "first");
+
+	(void)state;
+	put_all(dir, "second");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct error err = { "" };
+		char path[60], wanted[40];
+
+		snprintf(wanted, sizeof(wanted), "%s/%u' is missing", kinds[i],
+		    (unsigned)(id % 5));
+		snprintf(path, sizeof(path), "q/%s/%u", kinds[i],
+		    (unsigned)(id % 5));
+		assert_int_equal(
+		    rename(folder_path(path), folder_path("lost")), 0);
+		for (int is_test = 0; is_test <= 1; is_test++) {
+			assert_int_equal(
+			    quiet_fix(dir->path, 5, is_test, &err), -1);
+			if (strstr(err.text, wanted) == NULL)
+				fail_msg("%s: %s", wanted, err.text);
+		}
+		assert_int_equal(
+		    rename(folder_path("lost"), folder_path(path)), 0);
+		assert_int_equal(fix("q", 5), 0);
+		expect_message(dir, "first");
+		expect_message(dir, "second");
+	}
+	queue_dir_close(&dir);
+	/* A repair that was interrupted had removed them itself. */
+	dir = make_queue("smaller", 5);
+	sh("rmdir mess/2 mess/3 && touch lock/fixing", dir->path);
+	queue_dir_close(&dir);
+	assert_true(fix("smaller", 2) > 0);
+	/* Lost for good, as the operator says. */
+	dir = make_queue("given-up", 5);
+	id = put_all(dir, "third");
+	sh("rm -r mess && mkdir mess mess/0 mess/1 mess/2 mess/3 mess/4",
+	    dir->path);
+	assert_true(fix("given-up", 5) > 0);
+	assert_false(has_file(dir, QUEUE_TODO, id, ""));
+	queue_dir_close(&dir);
+}
+
 static void
 refusals(void **state)
 {
@@ -307,6 +356,7 @@ main(void)
 		TEST(interrupted),
 		TEST(interrupted_and_copied),
 		TEST(orphans_go_and_strangers_stay),
+		TEST(lost_folder_may_come_back),
 		TEST(refusals),
 	};
 
