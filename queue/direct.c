@@ -66,11 +66,36 @@ open_queue(struct direct *direct, const char *path, struct error *err)
 	if (check_owner(root, path, err) == 0)
 		direct->lock_fd = queue_lock_files(
 		    root, path, QUEUE_FOR_FILES, 0, err);
-	if (direct->lock_fd != -1 &&
-	    queue_check_fixed_at(root, path, err) == 0)
+	if (direct->lock_fd != -1 && queue_check_fixed_at(root, path, err) == 0)
 		direct->dir = queue_dir_open_at(root, path, err);
 	close(root);
 	return direct->dir == NULL ? -1 : 0;
+}
+
+/* The new file gets the name of its inode, which no other file has. */
+static int
+name_mess(struct direct *direct, const char *first, struct error *err)
+{
+	int pid = queue_dir_fd(direct->dir, QUEUE_PID, 0);
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	if (fstat(direct->mess_fd, &st) == -1)
+		return trouble(QQ_PID, err, "stat a file in pid/");
+	/* Of an earlier spare with this inode, or this would be taken for it.
+	 */
+	spare_envelope_name(name, st.st_ino);
+	unlinkat(pid, name, 0);
+	/* An old envelope would have it delivered, half written, to the
+	 * recipients of another message. */
+	if (spare_remove_strays(direct->dir, st.st_ino, err) == -1)
+		return QQ_LINK_MESS;
+	queue_name(name, st.st_ino, "");
+	if (renameat(pid, first,
+		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) == -1)
+		return trouble(QQ_LINK_MESS, err, "name a file in mess/");
+	direct->id = st.st_ino; /* S2 */
+	return QQ_OK;
 }
 
 int
@@ -78,8 +103,7 @@ direct_open(
     const char *queue_path, struct direct **direct_out, struct error *err)
 {
 	struct direct *direct = xcalloc(1, sizeof(*direct));
-	char first[64], name[QUEUE_NAME_SIZE];
-	struct stat st;
+	char first[64];
 	int pid, result;
 
 	direct->mess_fd = direct->lock_fd = -1;
@@ -92,26 +116,17 @@ direct_open(
 	    (long)time(NULL));
 	direct->mess_fd = openat(
 	    pid, first, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (direct->mess_fd == -1 || fstat(direct->mess_fd, &st) == -1) {
+	if (direct->mess_fd == -1)
 		result = trouble(QQ_PID, err, "make a file in pid/");
+	else {
+		result = name_mess(direct, first, err);
+		if (result != QQ_OK)
+			unlinkat(pid, first, 0);
+	}
+	if (result != QQ_OK) {
 		direct_abort(&direct);
 		return result;
 	}
-	/* Of an earlier spare with this inode, or this would be taken for it.
-	 */
-	spare_envelope_name(name, st.st_ino);
-	unlinkat(pid, name, 0);
-	/* Of one that was ended in S3, or write_intd() would fail for it. */
-	queue_unlink(direct->dir, QUEUE_INTD, st.st_ino);
-	queue_name(name, st.st_ino, "");
-	if (renameat(pid, first,
-		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) == -1) {
-		result = trouble(QQ_LINK_MESS, err, "name a file in mess/");
-		unlinkat(pid, first, 0);
-		direct_abort(&direct);
-		return result;
-	}
-	direct->id = st.st_ino; /* S2 */
 	*direct_out = direct;
 	return QQ_OK;
 }

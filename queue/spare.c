@@ -95,32 +95,76 @@ spare_discard(struct spare_pool *pool, struct spare *spare)
 	spare_close(spare);
 }
 
+/* A rename over it would lose a message. */
+static int
+check_name_is_free(const struct queue_dir *dir, uint64_t id, struct error *err)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return error_set(err,
+		    "'%s/mess/%llu/%s' is the name of another file (stop the "
+		    "queue and run queue-fix: was it copied?)",
+		    dir->path, (unsigned long long)id % dir->split, name);
+	return errno == ENOENT
+	    ? 0
+	    : error_sys(
+		  err, "cannot look for message %s in '%s'", name, dir->path);
+}
+
 /*
  * A new inode has no files of its number, unless they outlived their message
  * in another system's hands: those go, durably, before it is anybody's.
  */
-static int
-remove_strays(const struct queue_dir *dir, uint64_t id)
+int
+spare_remove_strays(const struct queue_dir *dir, uint64_t id, struct error *err)
 {
 	static const enum queue_folder folders[] = { QUEUE_TODO, QUEUE_INFO,
 		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
 	char name[QUEUE_NAME_SIZE];
 	size_t i;
 
+	if (check_name_is_free(dir, id, err) == -1)
+		return -1;
 	queue_name(name, id, "");
 	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		int folder = queue_dir_fd(dir, folders[i], id);
 
-		if (unlinkat(folder, name, 0) == -1) {
-			if (errno != ENOENT)
-				return -1;
-		} else {
+		if (unlinkat(folder, name, 0) == 0) {
 			log_line("warning: removed %s/%s, which had no message",
 			    queue_folder_name(folders[i]), name);
-			if (fsync(folder) == -1)
-				return -1;
-		}
+			if (fsync(folder) == 0)
+				continue;
+		} else if (errno == ENOENT)
+			continue;
+		return error_sys(err, "cannot remove %s of '%s/%s'", name,
+		    dir->path, queue_folder_name(folders[i]));
 	}
+	return 0;
+}
+
+/* Gives a message file the name of its inode. */
+static int
+name_mess(struct spare_pool *pool, struct spare *spare, const char *first,
+    struct error *err)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	if (fstat(spare->mess_fd, &st) == -1)
+		return error_sys(
+		    err, "cannot stat '%s/pid/%s'", pool->dir->path, first);
+	spare->id = st.st_ino;
+	queue_name(name, spare->id, "");
+	if (spare_remove_strays(pool->dir, spare->id, err) == -1)
+		return -1;
+	if (renameat(pool->pid_folder, first,
+		queue_dir_fd(pool->dir, QUEUE_MESS, spare->id), name) == -1)
+		return error_sys(
+		    err, "cannot rename '%s/pid/%s'", pool->dir->path, first);
 	return 0;
 }
 
@@ -128,8 +172,7 @@ remove_strays(const struct queue_dir *dir, uint64_t id)
 static int
 make_mess(struct spare_pool *pool, struct spare *spare, struct error *err)
 {
-	char first[QUEUE_NAME_SIZE], name[QUEUE_NAME_SIZE];
-	struct stat st;
+	char first[QUEUE_NAME_SIZE];
 
 	snprintf(first, sizeof(first), "new.%ld.%u", (long)getpid(),
 	    atomic_fetch_add(&pool->next_name, 1));
@@ -138,16 +181,8 @@ make_mess(struct spare_pool *pool, struct spare *spare, struct error *err)
 	if (spare->mess_fd == -1)
 		return error_sys(
 		    err, "cannot create '%s/pid/%s'", pool->dir->path, first);
-	if (fstat(spare->mess_fd, &st) == 0) {
-		spare->id = st.st_ino;
-		queue_name(name, spare->id, "");
-		if (remove_strays(pool->dir, spare->id) == 0 &&
-		    renameat(pool->pid_folder, first,
-			queue_dir_fd(pool->dir, QUEUE_MESS, spare->id),
-			name) == 0)
-			return 0;
-	}
-	error_sys(err, "cannot rename '%s/pid/%s'", pool->dir->path, first);
+	if (name_mess(pool, spare, first, err) == 0)
+		return 0;
 	unlinkat(pool->pid_folder, first, 0);
 	spare_close(spare);
 	return -1;

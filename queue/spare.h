@@ -60,6 +60,14 @@ void spare_close(struct spare *spare);
  */
 int spare_is_unshared(int fd);
 
+/*
+ * Before a new file with the inode id is named in mess/: removes, durably, what
+ * other files of that number outlived their message.  0 or -1 with the reason,
+ * also when another file has the name, as in a queue that was copied.
+ */
+int spare_remove_strays(
+    const struct queue_dir *dir, uint64_t id, struct error *err);
+
 /* The envelope file's name in pid/. */
 void spare_envelope_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
 

@@ -109,6 +109,33 @@ put_message(const struct queue_dir *dir, const char *text)
 	return st.st_ino;
 }
 
+/*
+ * Gives one file the names of all numbers near id, in a folder.  The inode of
+ * a file that is made soon is among them, since a link takes none.
+ */
+enum { NUMBERS_NEAR = 1000 };
+
+static inline void
+put_near(const struct queue_dir *dir, enum queue_folder kind, uint64_t id)
+{
+	int pid = queue_dir_fd(dir, QUEUE_PID, 0);
+	uint64_t number = id > NUMBERS_NEAR ? id - NUMBERS_NEAR : 1;
+	int fd = openat(pid, "near", O_WRONLY | O_CREAT | O_EXCL, 0600);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, "old", 3), 3);
+	close(fd);
+	for (; number < id + NUMBERS_NEAR; number++) {
+		char name[QUEUE_NAME_SIZE];
+
+		queue_name(name, number, "");
+		assert_int_equal(linkat(pid, "near",
+				     queue_dir_fd(dir, kind, number), name, 0),
+		    0);
+	}
+	assert_int_equal(unlinkat(pid, "near", 0), 0);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 

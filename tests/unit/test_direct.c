@@ -204,6 +204,65 @@ orphan_envelope_goes(void **state)
 	queue_dir_close(&dir);
 }
 
+/*
+ * With an envelope of a message that is gone, a message would have been
+ * delivered before it was whole, and to that one's recipients.
+ */
+static void
+stray_files_go(void **state)
+{
+	static const enum queue_folder kinds[] = { QUEUE_TODO, QUEUE_INFO,
+		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
+	enum { COUNT = sizeof(kinds) / sizeof(kinds[0]) };
+	struct queue_dir *dir = make_queue("q", 3);
+	struct direct *direct = open_direct(dir);
+	uint64_t near = only_file(dir, QUEUE_MESS), id;
+	struct error err = { "" };
+
+	(void)state;
+	direct_abort(&direct);
+	for (size_t i = 0; i < COUNT; i++)
+		put_near(dir, kinds[i], near);
+	direct = open_direct(dir);
+	id = only_file(dir, QUEUE_MESS);
+	assert_in_range(id, near > NUMBERS_NEAR ? near - NUMBERS_NEAR : 1,
+	    near + NUMBERS_NEAR - 1);
+	for (size_t i = 0; i < COUNT; i++) {
+		if (has_file(dir, kinds[i], id, ""))
+			fail_msg(
+			    "%s/ still has it", queue_folder_name(kinds[i]));
+		assert_true(has_file(dir, kinds[i], id - 1, "") ||
+		    has_file(dir, kinds[i], id + 1, ""));
+	}
+	if (direct_commit(&direct, RECORD, sizeof(RECORD), &err) != QQ_OK)
+		fail_msg("%s", err.text);
+	expect_file(dir, QUEUE_TODO, id, RECORD, sizeof(RECORD));
+	queue_dir_close(&dir);
+}
+
+/* In a queue that was copied names are not inodes: one was overwritten. */
+static void
+another_message_has_the_name(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct direct *direct = open_direct(dir);
+	uint64_t near = only_file(dir, QUEUE_MESS);
+	struct error err = { "" };
+
+	(void)state;
+	direct_abort(&direct);
+	put_near(dir, QUEUE_MESS, near);
+	put_near(dir, QUEUE_TODO, near);
+	assert_int_equal(direct_open(dir->path, &direct, &err), QQ_LINK_MESS);
+	assert_non_null(strstr(err.text, "run queue-fix"));
+	assert_int_equal(only_file(dir, QUEUE_PID), 0);
+	for (uint64_t id = near; id < near + NUMBERS_NEAR; id++) {
+		EXPECT_FILE(dir, QUEUE_MESS, id, "old");
+		EXPECT_FILE(dir, QUEUE_TODO, id, "old");
+	}
+	queue_dir_close(&dir);
+}
+
 /* A set-user-id program's caller may have made the queue, to mislead us. */
 static void
 others_queue_is_not_used(void **state)
@@ -289,9 +348,9 @@ trigger_is_a_pipe_or_left_alone(void **state)
 		FILE *file;
 
 		assert_int_equal(unlink(folder_path("q/lock/trigger")), 0);
-		assert_int_equal((is_link ? symlink : link)(
-				     folder_path("victim"),
-				     folder_path("q/lock/trigger")),
+		assert_int_equal(
+		    (is_link ? symlink : link)(
+			folder_path("victim"), folder_path("q/lock/trigger")),
 		    0);
 		assert_int_equal(
 		    direct_commit(&direct, RECORD, sizeof(RECORD), &err),
@@ -316,6 +375,8 @@ main(void)
 		TEST(lost_folder),
 		TEST(stale_envelope_goes),
 		TEST(orphan_envelope_goes),
+		TEST(stray_files_go),
+		TEST(another_message_has_the_name),
 		TEST(others_queue_is_not_used),
 		TEST(links_are_not_followed),
 		TEST(trigger_is_a_pipe_or_left_alone),

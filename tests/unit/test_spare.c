@@ -191,6 +191,30 @@ adoption(void **state)
 	queue_dir_close(&dir);
 }
 
+/* In a queue that was copied names are not inodes: one was overwritten. */
+static void
+another_message_has_the_name(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct spare_pool *pool = spare_pool_new(dir, 8);
+	struct spare spare = take(pool);
+	uint64_t near = spare.id;
+	struct error err = { "" };
+
+	(void)state;
+	spare_discard(pool, &spare);
+	put_near(dir, QUEUE_MESS, near);
+	put_near(dir, QUEUE_TODO, near);
+	assert_int_equal(spare_take(pool, &spare, &err), -1);
+	assert_non_null(strstr(err.text, "run queue-fix"));
+	for (uint64_t id = near; id < near + NUMBERS_NEAR; id++) {
+		EXPECT_FILE(dir, QUEUE_MESS, id, "old");
+		EXPECT_FILE(dir, QUEUE_TODO, id, "old");
+	}
+	spare_pool_free(&pool);
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -199,6 +223,7 @@ main(void)
 		TEST(shared_is_unlinked),
 		TEST(large_is_unlinked),
 		TEST(adoption),
+		TEST(another_message_has_the_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
