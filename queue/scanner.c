@@ -192,8 +192,12 @@ scan_part(struct scanner *scanner, unsigned part, const struct ids *todo)
 			    !has_id(&info, mess.at[i]) &&
 			    may_be_garbage(scanner, mess.at[i]))
 				ids_add(&found[FOUND_GARBAGE], mess.at[i]);
-	} else
+	} else {
+		log_line("alert: messages in part %u of the queue wait until "
+			 "its folders can be read",
+		    part);
 		scanner->has_failed = true;
+	}
 	for (what = 0; what < FOUND_COUNT; what++) {
 		hand_over(scanner, what, &found[what]);
 		ids_release(&found[what]);
@@ -209,14 +213,16 @@ scan(void *arg)
 {
 	struct scanner *scanner = arg;
 	struct ids todo = { .at = NULL };
+	bool has_todo = list_folder(scanner, QUEUE_TODO, 0, &todo) == 0;
 	uint64_t one = 1;
 	unsigned part;
 
-	scanner->has_failed = list_folder(scanner, QUEUE_TODO, 0, &todo) == -1;
+	scanner->has_failed = !has_todo;
 	hand_over(scanner, FOUND_TODO, &todo);
 	sort_ids(&todo);
-	/* Without all of todo/, S4 cannot be told from S5. */
-	for (part = 0; scanner->is_whole && !scanner->has_failed &&
+	/* Without all of todo/, S4 cannot be told from S5.  But a part that
+	 * cannot be read must not keep the others waiting. */
+	for (part = 0; scanner->is_whole && has_todo &&
 	     part < scanner->dir->split && !atomic_load(&scanner->is_cancelled);
 	     part++)
 		scan_part(scanner, part, &todo);

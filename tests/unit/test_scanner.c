@@ -207,6 +207,55 @@ a_folder_that_cannot_be_read(void **state)
 	close_bench(&bench);
 }
 
+/* All that lay behind it was never looked at. */
+static void
+the_other_parts_go_on(void **state)
+{
+	struct bench bench;
+	int fd;
+
+	(void)state;
+	for (unsigned bad = 0; bad < 3; bad++) {
+		open_bench(&bench);
+		for (uint64_t id = 3; id <= 5; id++) {
+			put_file(bench.dir, QUEUE_INFO, id, "x", 1);
+			put_file(bench.dir, QUEUE_REMOTE, id, "x", 1);
+		}
+		fd = bench.dir->folders[QUEUE_LOCAL][bad];
+		bench.dir->folders[QUEUE_LOCAL][bad] = open(
+		    folder_path("q/lock/tcpto"), O_RDONLY | O_CLOEXEC);
+		assert_int_equal(scan(&bench, true), SCAN_FAILED);
+		for (uint64_t id = 3; id <= 5; id++)
+			if (has(&bench, FOUND_REMOTE, id) != (id % 3 != bad))
+				fail_msg("bad %u: %u", bad, (unsigned)id);
+		assert_int_equal(bench.found[FOUND_ENDED].count, 0);
+		close(bench.dir->folders[QUEUE_LOCAL][bad]);
+		bench.dir->folders[QUEUE_LOCAL][bad] = fd;
+		close_bench(&bench);
+	}
+}
+
+/* S4 would be taken for S5. */
+static void
+nothing_goes_on_without_todo(void **state)
+{
+	struct bench bench;
+	int fd;
+
+	(void)state;
+	open_bench(&bench);
+	put(bench.dir, "til");
+	put(bench.dir, "il");
+	fd = bench.dir->folders[QUEUE_TODO][0];
+	bench.dir->folders[QUEUE_TODO][0] = open(
+	    folder_path("q/lock/tcpto"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(scan(&bench, true), SCAN_FAILED);
+	assert_int_equal(bench.found[FOUND_LOCAL].count, 0);
+	close(bench.dir->folders[QUEUE_TODO][0]);
+	bench.dir->folders[QUEUE_TODO][0] = fd;
+	close_bench(&bench);
+}
+
 int
 main(void)
 {
@@ -214,6 +263,8 @@ main(void)
 		TEST(what_is_found),
 		TEST(many),
 		TEST(a_folder_that_cannot_be_read),
+		TEST(the_other_parts_go_on),
+		TEST(nothing_goes_on_without_todo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
