@@ -88,10 +88,14 @@ spare_discard(struct spare_pool *pool, struct spare *spare)
 {
 	char name[QUEUE_NAME_SIZE];
 
-	/* What cannot be removed now is found by a later adoption. */
-	queue_unlink(pool->dir, QUEUE_MESS, spare->id);
+	/*
+	 * Without its message file the number is free, for another pair whose
+	 * envelope would go.  What cannot be removed now is found later: a pair
+	 * by adoption, a message file alone as garbage.
+	 */
 	spare_envelope_name(name, spare->id);
 	unlinkat(pool->pid_folder, name, 0);
+	queue_unlink(pool->dir, QUEUE_MESS, spare->id);
 	spare_close(spare);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <sys/inotify.h>
 #include <time.h>
 
 #include "tests/unit/queue_folder.h"
@@ -191,6 +192,36 @@ adoption(void **state)
 	queue_dir_close(&dir);
 }
 
+/* Else a new pair of the same number could lose its envelope. */
+static void
+envelope_goes_before_its_number(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 1);
+	struct spare_pool *pool = spare_pool_new(dir, 8);
+	struct spare spare = take(pool);
+	union {
+		struct inotify_event event;
+		char bytes[1024];
+	} first;
+	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	uint64_t id = spare.id;
+	int pid;
+
+	(void)state;
+	assert_int_not_equal(watch, -1);
+	pid = inotify_add_watch(watch, folder_path("q/pid"), IN_DELETE);
+	assert_int_not_equal(pid, -1);
+	assert_int_not_equal(
+	    inotify_add_watch(watch, folder_path("q/mess/0"), IN_DELETE), -1);
+	spare_discard(pool, &spare);
+	assert_true(is_gone(dir, id));
+	assert_true(read(watch, &first, sizeof(first)) > 0);
+	assert_int_equal(first.event.wd, pid);
+	close(watch);
+	spare_pool_free(&pool);
+	queue_dir_close(&dir);
+}
+
 /* In a queue that was copied names are not inodes: one was overwritten. */
 static void
 another_message_has_the_name(void **state)
@@ -223,6 +254,7 @@ main(void)
 		TEST(shared_is_unlinked),
 		TEST(large_is_unlinked),
 		TEST(adoption),
+		TEST(envelope_goes_before_its_number),
 		TEST(another_message_has_the_name),
 	};
 
