@@ -328,7 +328,7 @@ int
 queue_take(const char *queue_path, int timeout_ms, struct error *err)
 {
 	char *path = queue_lock_path(queue_path, "sendmutex");
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd == -1)
 		error_sys(err,

@@ -95,26 +95,57 @@ fix_unlink(struct fix *fix, const char *name, int flags)
 	return 0;
 }
 
-int
-fix_owner(struct fix *fix, const char *name, mode_t mode)
+/* fchmod() refuses a descriptor that is only a place. */
+static int
+change_mode(int fd, mode_t mode)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fchmodat(AT_FDCWD, path, mode, 0);
+}
+
+static int
+change_owner(struct fix *fix, int fd, const char *name, mode_t mode)
 {
 	const struct fix_options *options = fix->options;
 	struct stat st;
 
-	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return options->is_test ? 0 : fix_failed(fix, "stat", name);
+	if (fstat(fd, &st) == -1)
+		return fix_failed(fix, "stat", name);
+	/* Root must not be led to a file elsewhere. */
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
+	    !S_ISFIFO(st.st_mode)) {
+		fix_tell(fix, "left alone, as no file of a queue:", name);
+		return 0;
+	}
 	if (options->uid != (uid_t)-1 &&
 	    (st.st_uid != options->uid || st.st_gid != options->gid)) {
 		fix_say(fix, "change the owner of", name);
 		if (!options->is_test &&
-		    fchownat(fix->root, name, options->uid, options->gid,
-			AT_SYMLINK_NOFOLLOW) == -1)
+		    fchownat(fd, "", options->uid, options->gid,
+			AT_EMPTY_PATH) == -1)
 			return fix_failed(fix, "change the owner of", name);
 	}
 	if ((st.st_mode & 07777) == mode)
 		return 0;
 	fix_say(fix, "change the mode of", name);
-	if (!options->is_test && fchmodat(fix->root, name, mode, 0) == -1)
+	if (!options->is_test && change_mode(fd, mode) == -1)
 		return fix_failed(fix, "change the mode of", name);
 	return 0;
+}
+
+int
+fix_owner(struct fix *fix, const char *name, mode_t mode)
+{
+	/* What is looked at is what is changed, whoever renames meanwhile. */
+	int fd = openat(fix->root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int result;
+
+	if (fd == -1)
+		return fix->options->is_test ? 0
+					     : fix_failed(fix, "open", name);
+	result = change_owner(fix, fd, name, mode);
+	close(fd);
+	return result;
 }

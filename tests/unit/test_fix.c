@@ -322,6 +322,41 @@ lost_folder_may_come_back(void **state)
 	queue_dir_close(&dir);
 }
 
+/* The mode of a file elsewhere was changed, by root too. */
+static void
+links_are_not_followed(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 5);
+	struct error err = { "" };
+	char name[40];
+	struct stat st;
+
+	(void)state;
+	folder_write("victim", "x", 1);
+	assert_int_equal(chmod(folder_path("victim"), 0644), 0);
+	assert_int_equal(
+	    symlink(folder_path("victim"), folder_path("q/mess/new")), 0);
+	assert_int_equal(lstat(folder_path("q/mess/new"), &st), 0);
+	snprintf(name, sizeof(name), "q/mess/%u/%llu",
+	    (unsigned)(st.st_ino % 5), (unsigned long long)st.st_ino);
+	assert_int_equal(
+	    rename(folder_path("q/mess/new"), folder_path(name)), 0);
+	put_all(dir, "first");
+	assert_int_equal(fix("q", 5), 0);
+	assert_int_equal(stat(folder_path("victim"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	assert_int_equal(lstat(folder_path(name), &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	expect_message(dir, "first");
+	assert_int_equal(unlink(folder_path("q/lock/sendmutex")), 0);
+	assert_int_equal(
+	    symlink(folder_path("made"), folder_path("q/lock/sendmutex")), 0);
+	assert_int_equal(quiet_fix(dir->path, 5, false, &err), -1);
+	assert_non_null(strstr(err.text, "sendmutex"));
+	assert_int_equal(access(folder_path("made"), F_OK), -1);
+	queue_dir_close(&dir);
+}
+
 static void
 refusals(void **state)
 {
@@ -357,6 +392,7 @@ main(void)
 		TEST(interrupted_and_copied),
 		TEST(orphans_go_and_strangers_stay),
 		TEST(lost_folder_may_come_back),
+		TEST(links_are_not_followed),
 		TEST(refusals),
 	};
 
