@@ -267,6 +267,7 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD);
 	send->active_max = files / 8 < ACTIVE_MAX ? files / 8 : ACTIVE_MAX;
 	send->active_bytes_max = ACTIVE_BYTES_MAX;
+	send->files_max = send->files_used = files;
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		send->waiting_end[channel] = &send->waiting[channel];
 	send->spares = spare_pool_new(

@@ -129,7 +129,11 @@ struct send {
 	struct loop_source intake_source;
 	struct loop_source lease_timer; /* a timerfd */
 	bool is_lease_timer_on;
-	bool has_no_foreign_fds; /* the kernel keeps them from us */
+	bool has_no_foreign_fds;   /* the kernel keeps them from us */
+	unsigned files_max;        /* descriptors that the process may have */
+	unsigned files_used;       /* since they were counted, no less */
+	unsigned files_short;      /* so many were not left ... */
+	int64_t files_short_until; /* ... and are not asked for; clock_ms() */
 	/* send_backlog */
 	struct backlog *backlog;
 };

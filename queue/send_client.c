@@ -107,7 +107,8 @@ intake_ready(uint32_t events, void *context)
 		}
 		if (fd == -1)
 			return;
-		if (packet_peer(fd, &uid, &pid) == -1) {
+		if (!client_has_files(send, 1) ||
+		    packet_peer(fd, &uid, &pid) == -1) {
 			close(fd);
 			continue;
 		}
@@ -144,6 +145,7 @@ intake_tick(struct send *send)
 			client_reap(client);
 	}
 	loop_change(send->loop, &send->intake_source, EPOLLIN);
+	client_recount_files(send);
 }
 
 int

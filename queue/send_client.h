@@ -65,6 +65,21 @@ enum {
 	CLIENT_IDLE_MS = 3600 * 1000
 };
 
+/* What all clients leave, of open files, to deliveries and the committer. */
+enum {
+	CLIENT_FILES = 3,    /* of a transaction, while it is begun */
+	FILES_LEFT_PART = 8, /* one part of so many */
+	FILES_LEFT_MAX = 512
+};
+
+/*
+ * May this number of files be opened for a client, and enough be left?  Only
+ * when it seems not are they counted.
+ */
+bool client_has_files(struct send *send, unsigned wanted);
+/* They are counted at the next question. */
+void client_recount_files(struct send *send);
+
 /* Root, the queue's user, qmaild. */
 bool client_is_trusted(const struct client *client);
 /* Has its user, or have all others together, too many connections with it? */

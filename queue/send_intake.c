@@ -85,6 +85,13 @@ open_spare(struct client *client, struct error *err)
 	struct send *send = client->send;
 	int fd, saved_errno;
 
+	if (!client_has_files(send, CLIENT_FILES)) {
+		errno = EMFILE;
+		return error_set(err,
+		    "too many clients for the limit of open files (%u; "
+		    "softlimit -o, ulimit -n)",
+		    send->files_max);
+	}
 	if (spare_take(send->spares, &client->spare, err) == -1)
 		return -1;
 	if (!client_is_trusted(client) &&

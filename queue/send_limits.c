@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* How much the intake's clients may take up (docs/protocol.md, Intake). */
+#include <dirent.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "queue/send_client.h"
+
+/* How long it is believed that there are not enough open files left. */
+enum { FILES_SHORT_MS = 100 };
 
 /*
  * A recycled file still has the last message in it, which the next one is
@@ -83,4 +89,56 @@ client_is_asleep(const struct client *client, int64_t now_ms, time_t now)
 		return !client_is_trusted(client);
 	return fstat(client->spare.mess_fd, &st) == -1 ||
 	    now - st.st_mtime >= CLIENT_IDLE_MS / 1000;
+}
+
+/* Counts the descriptors of this process.  False when it cannot be told. */
+static bool
+count_files(unsigned *count_out)
+{
+	DIR *stream = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	if (stream == NULL)
+		return false;
+	while (readdir(stream) != NULL)
+		count++;
+	closedir(stream);
+	*count_out = count - 3; /* ".", ".." and the stream's own */
+	return true;
+}
+
+void
+client_recount_files(struct send *send)
+{
+	send->files_used = send->files_max;
+}
+
+bool
+client_has_files(struct send *send, unsigned wanted)
+{
+	unsigned left = send->files_max / FILES_LEFT_PART;
+	int64_t now_ms;
+
+	if (left > FILES_LEFT_MAX)
+		left = FILES_LEFT_MAX;
+	/* A connection may still come, to hear why it gets nothing more. */
+	if (wanted < CLIENT_FILES)
+		left /= 2;
+	send->files_used += wanted;
+	if (send->files_used + left <= send->files_max)
+		return true;
+	now_ms = clock_ms();
+	if (now_ms < send->files_short_until && left >= send->files_short)
+		return false;
+	if (!count_files(&send->files_used)) {
+		/* Without /proc the limit itself will tell. */
+		client_recount_files(send);
+		return errno != EMFILE && errno != ENFILE;
+	}
+	send->files_used += wanted;
+	if (send->files_used + left <= send->files_max)
+		return true;
+	send->files_short = left;
+	send->files_short_until = now_ms + FILES_SHORT_MS;
+	return false;
 }

@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -317,3 +319,33 @@ def test_without_a_next_file_a_listener_asks_for_one(make_node):
     # Deliveries could open nothing meanwhile, and wait.
     node.retry_until(lambda: len(node.messages("alice")) == 3,
                      "all are delivered")
+
+
+def test_clients_leave_files_to_deliveries(queue):
+    """Sessions of the SMTP server took all: nothing could be handed out."""
+    queue.set("concurrencylocal", "1")
+    queue.start("prlimit", "--nofile=512:512")
+    worker = queue.worker(lambda job: None)
+    queue.inject([f"u@{DOMAIN}", f"v@{DOMAIN}"])
+    worker.wait_jobs(1)
+    clients, codes = [], []
+    while not codes and len(clients) < 600:
+        clients.append(Intake(queue))
+        connection = clients[-1].connection
+        connection.send(struct.pack("<BI", 1, 2))
+        packet, fds, _, _ = socket.recv_fds(connection, 2048, 1)
+        for fd in fds:
+            os.close(fd)
+        assert packet, queue.log()
+        if packet[0] == 3:
+            codes.append(struct.unpack_from("<I", packet, 1)[0])
+    assert codes == [51]
+    worker.answer(worker.held[0], "Z", "later\n")
+    worker.wait_jobs(2)
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_files(info=1, todo=0)
+    assert "EMFILE" not in queue.log()
+    assert "Too many open files" not in queue.log()
+    for client in clients:
+        client.close()
+    queue.inject()

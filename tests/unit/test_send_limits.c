@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -266,6 +267,67 @@ silence(void **state)
 	}
 }
 
+/* Descriptors are taken until as many are left as the row says. */
+static void
+files(void **state)
+{
+	enum { MAX = 800, LEFT = MAX / FILES_LEFT_PART };
+	static const struct {
+		const char *name;
+		unsigned left; /* before what is asked for */
+		unsigned wanted;
+		bool answer;
+	} rows[] = {
+		{ "many", MAX / 2, CLIENT_FILES, true },
+		{ "just enough", LEFT + CLIENT_FILES, CLIENT_FILES, true },
+		{ "one too few", LEFT + CLIENT_FILES - 1, CLIENT_FILES, false },
+		{ "for a connection", LEFT + CLIENT_FILES - 1, 1, true },
+		{ "just enough for one", LEFT / 2 + 1, 1, true },
+		{ "none for one", LEFT / 2, 1, false },
+		{ "nothing", 0, 1, false },
+	};
+	struct rlimit limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < MAX)
+		skip();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct send send = { .files_max = MAX, .files_used = MAX };
+		int fds[MAX], count = 0;
+		unsigned used = 0;
+		bool answer;
+
+		for (int fd = 0; fd < MAX; fd++)
+			used += fcntl(fd, F_GETFD) != -1;
+		while (used + count < MAX - rows[i].left)
+			fds[count++] = dup(0);
+		answer = client_has_files(&send, rows[i].wanted);
+		/* What is known to be short is not asked again at once. */
+		if (!answer && client_has_files(&send, rows[i].wanted))
+			fail_msg("%s: again", rows[i].name);
+		while (count > 0)
+			close(fds[--count]);
+		if (answer != rows[i].answer)
+			fail_msg("%s", rows[i].name);
+	}
+}
+
+/* Between two counts what is taken is added up, until a count says better. */
+static void
+files_are_counted(void **state)
+{
+	struct send send = { .files_max = 800, .files_used = 0 };
+
+	(void)state;
+	for (unsigned n = 0; n < 1000; n++)
+		assert_true(client_has_files(&send, CLIENT_FILES));
+	assert_true(send.files_used < 800);
+	client_recount_files(&send);
+	assert_true(client_has_files(&send, CLIENT_FILES));
+	assert_true(send.files_used < 700);
+}
+
 int
 main(void)
 {
@@ -274,6 +336,8 @@ main(void)
 		cmocka_unit_test(connections),
 		cmocka_unit_test(envelopes),
 		cmocka_unit_test(recipients),
+		cmocka_unit_test(files),
+		cmocka_unit_test(files_are_counted),
 		cmocka_unit_test_setup_teardown(
 		    holes, folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(
