@@ -19,6 +19,7 @@
 #include "control/json_text.h"
 #include "queue/envelope.h"
 #include "queue/look.h"
+#include "queue/remembered.h"
 
 /* What is being listed. */
 struct reader {
@@ -152,17 +153,26 @@ show(struct reader *reader, const struct item *item)
 static int
 add_channel(struct reader *reader, struct item *item, enum queue_folder folder)
 {
+	const char *channel = queue_folder_name(folder);
+	struct remembered recipient;
 	struct buf list = BUF_INIT;
-	const char *at;
 	struct stat st;
+	size_t at = 0;
 	int result = read_file(reader, folder, item->id, &list, &st);
+	bool is_there = result == 1;
 
-	for (at = list.data; result == 1 && at < list.data + list.length;
-	     at += strlen(at) + 1)
-		add_recipient(
-		    item, queue_folder_name(folder), at + 1, at[0] == 'D');
+	while (result == 1) {
+		result = remembered_next(
+		    list.data, list.length, &at, &recipient, reader->err);
+		if (result == 1)
+			add_recipient(item, channel, recipient.address,
+			    recipient.is_done);
+	}
+	if (is_there && result == -1)
+		error_context(reader->err, "'%s/%s/%" PRIu64 "'",
+		    reader->dir->path, channel, item->id);
 	buf_release(&list);
-	return result == -1 ? -1 : 0;
+	return result;
 }
 
 /* A message in S5, as its info/ID was found. */
@@ -182,8 +192,8 @@ read_remembered(uint64_t id, void *context)
 	result = read_file(reader, QUEUE_INFO, id, &info, &st);
 	if (result == 1)
 		result = stat_file(reader, QUEUE_MESS, id, &mess);
-	if (result == 1 && info.length > 1 && info.data[0] == 'F') {
-		item.sender = info.data + 1;
+	item.sender = remembered_field(info.data, info.length, 'F');
+	if (result == 1 && item.sender != NULL) {
 		item.birth = st.st_mtime;
 		item.size_bytes = (uint64_t)mess.st_size;
 		result = stat_file(reader, QUEUE_BOUNCE, id, &other);

@@ -4,7 +4,7 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_step.o queue/dir.o 
     queue/exitcode.o queue/fix.o queue/fix_message.o \
     queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/look.o \
     queue/mux.o queue/sink.o queue/sink_intake.o queue/sink_program.o queue/sink_settings.o \
-    queue/route.o queue/schedule.o queue/scanner.o \
+    queue/remembered.o queue/route.o queue/schedule.o queue/scanner.o \
     queue/send_backlog.o queue/send_bounce.o queue/send_client.o \
     queue/send_deliver.o queue/send_intake.o queue/send_limits.o \
     queue/send_message.o queue/send_settle.o queue/spare.o

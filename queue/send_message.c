@@ -15,11 +15,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "queue/remembered.h"
 #include "queue/send.h"
 
 enum {
 	CHECKPOINT_RECIPIENTS = 32, /* more are remembered from the start */
-	CHECKPOINT_MS = 1000,       /* an end is not only in memory longer */
+	/* an end is only in memory so long, and until the next tick */
+	CHECKPOINT_MS = 1000,
 	MARKS_MAX = 16,
 	NOTES_MAX_BYTES = 4 * 1024 * 1024, /* in one report, about */
 	LIST_MAX_BYTES = 1024 * 1024 * 1024
@@ -300,36 +302,22 @@ static int
 add_remembered(struct message *message, const struct buf *list,
     enum route_channel channel, struct error *err)
 {
-	const char *at = list->data, *end = list->data + list->length;
+	struct remembered recipient;
+	size_t at = 0;
+	int result;
 
 	message->has_channel[channel] = true;
-	/* It is never written empty; so this is not "all are done". */
-	if (list->length == 0 || end[-1] != '\0')
-		return error_set(err, "is not complete");
-	for (; at < end; at += strlen(at) + 1) {
+	while ((result = remembered_next(
+		    list->data, list->length, &at, &recipient, err)) == 1) {
 		size_t text = message->texts.length;
 
-		if (*at == 'D')
+		if (recipient.is_done)
 			continue;
-		if (*at != 'T')
-			return error_set(
-			    err, "unknown record type %d", (unsigned char)*at);
-		buf_add(&message->texts, at + 1, strlen(at));
-		add_recipient(
-		    message, channel, text, (uint64_t)(at - list->data));
+		buf_add(&message->texts, recipient.address,
+		    strlen(recipient.address) + 1);
+		add_recipient(message, channel, text, recipient.offset);
 	}
-	return 0;
-}
-
-static const char *
-find_field(const struct buf *record, char type)
-{
-	const char *at = record->data, *end = at + record->length;
-
-	for (; at < end; at += strlen(at) + 1)
-		if (*at == type)
-			return at + 1;
-	return NULL;
+	return result;
 }
 
 /* Reads info/ID: sender, header and birth.  0, -1 with errno set. */
@@ -344,16 +332,14 @@ load_info(struct send *send, struct message *message)
 		return -1;
 	if (fstat(fd, &st) == 0 && queue_read(fd, &message->record) == 0) {
 		message->birth = st.st_mtime;
-		message->sender = find_field(&message->record, 'F');
-		message->header = find_field(&message->record, 'H');
+		message->sender = remembered_field(
+		    message->record.data, message->record.length, 'F');
+		message->header = remembered_field(
+		    message->record.data, message->record.length, 'H');
 		if (message->header == NULL)
 			message->header = "";
-		/* A sender that is cut off would be somebody else. */
 		errno = EBADMSG;
-		result = message->sender == NULL ||
-			message->record.data[message->record.length - 1] != '\0'
-		    ? -1
-		    : 0;
+		result = message->sender == NULL ? -1 : 0;
 	}
 	saved_errno = errno;
 	close(fd);

@@ -84,11 +84,15 @@ def test_read_shows_every_message_in_qmail_form(queue):
 
 def test_damage_is_said_and_hides_nothing(queue):
     queue.put_remembered(info=b"garbage\0", local=["x"])
+    lists = [queue.put_remembered(local=b"Tu@x\0" + rest)
+             for rest in (b"\0", b"Tcut", b"no record\0")]
     queue.put_remembered(sender="good@example.net", local=["x"])
     (queue.dir / "todo/77").write_bytes(b"no envelope")
     queue.path("mess", 77).write_bytes(b"x")
     done = queue.run("qmail-qread", code=111)
     assert b"todo/77" in done.stderr and b"info/" in done.stderr
+    for number in lists:
+        assert f"/local/{number}': ".encode() in done.stderr
     assert b"<good@example.net>" in done.stdout
 
 
