@@ -13,21 +13,33 @@
 enum { VARIABLE_MAX = 65536 };
 
 char *
+global_vars_parse(const char *text, size_t length)
+{
+	const char *newline = memchr(text, '\n', length);
+	char *value;
+	size_t i;
+
+	if (newline != NULL)
+		length = (size_t)(newline - text);
+	while (
+	    length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+		length--;
+	value = xmalloc(length + 1);
+	for (i = 0; i < length; i++)
+		value[i] = text[i] == '\0' ? '\n' : text[i];
+	value[length] = '\0';
+	return value;
+}
+
+char *
 global_vars_read(const char *path)
 {
 	struct buf buf;
 	char *value = NULL;
 
 	buf_init(&buf);
-	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1) {
-		size_t length = strcspn(buf.data, "\n");
-
-		while (length > 0 &&
-		    (buf.data[length - 1] == ' ' ||
-			buf.data[length - 1] == '\t'))
-			length--;
-		value = xstrndup(buf.data, length);
-	}
+	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1)
+		value = global_vars_parse(buf.data, buf.length);
 	buf_release(&buf);
 	return value;
 }

@@ -6,9 +6,17 @@
 #ifndef CONTROL_GLOBAL_VARS_H
 #define CONTROL_GLOBAL_VARS_H
 
+#include <stddef.h>
+
 #include "control/home.h"
 
-/* What envdir takes of a variable's file; NULL: no file.  The caller frees. */
+/*
+ * What envdir takes of a file's bytes: the first line without the blanks at its
+ * end, and a newline for each NUL.  The caller frees.
+ */
+char *global_vars_parse(const char *text, size_t length);
+
+/* The same of a variable's file; NULL: no file.  The caller frees. */
 char *global_vars_read(const char *path);
 
 /*

@@ -14,24 +14,31 @@
 #include "base/mem.h"
 #include "tests/unit/folder.h"
 
+#define BYTES(text) text, sizeof(text) - 1
+
 static void
 values_are_as_envdir_takes_them(void **unused)
 {
 	static const struct {
-		const char *name, *text, *wanted;
+		const char *name, *text;
+		size_t length;
+		const char *wanted;
 	} rows[] = {
-		{ "plain", "value\n", "value" },
-		{ "no_newline", "value", "value" },
-		{ "blanks", "a value \t\n", "a value" },
-		{ "lines", "first\nsecond\n", "first" },
-		{ "empty", "", "" },
+		{ "plain", BYTES("value\n"), "value" },
+		{ "no_newline", BYTES("value"), "value" },
+		{ "blanks", BYTES("a value \t\n"), "a value" },
+		{ "only_blanks", BYTES(" \t\nx"), "" },
+		{ "lines", BYTES("first\nsecond\n"), "first" },
+		{ "nul", BYTES("one\0two \nthree"), "one\ntwo" },
+		{ "only_nul", BYTES("\0"), "\n" },
+		{ "empty", BYTES(""), "" },
 	};
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char *value;
 
-		folder_write(rows[i].name, rows[i].text, strlen(rows[i].text));
+		folder_write(rows[i].name, rows[i].text, rows[i].length);
 		value = global_vars_read(folder_path(rows[i].name));
 		assert_non_null(value);
 		assert_string_equal(value, rows[i].wanted);
