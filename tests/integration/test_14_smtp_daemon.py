@@ -184,8 +184,9 @@ def test_limits_of_connections(node):
                     "421 too many connections, try")
 
 
-def test_limits_change_with_hup(node):
-    file = node.control / "maxperip"
+@pytest.mark.parametrize("name", ["maxperip", "maxdaemons"])
+def test_limits_change_with_hup(node, name):
+    file = node.control / name
     file.write_text("1\n")
     try:
         with smtpd(node) as server, server.client():

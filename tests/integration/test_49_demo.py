@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,14 @@ class Demo(Node):
         environment["DEMO_DIR"] = str(self.home)
         if port is not None:
             environment["DEMO_PORT"] = str(port)
+        begin = time.monotonic()
         done = subprocess.run(
             [ROOT / "tests/demo", action, BUILD], env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=120 * SLOW)
         assert done.returncode == code, done.stdout
+        # A newcomer waits for this; packages and programs are there.
+        assert time.monotonic() - begin < 60 * SLOW
         return done.stdout
 
 

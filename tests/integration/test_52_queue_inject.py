@@ -84,6 +84,17 @@ def test_message_arrives_whole(queue):
     queue.wait_done()
 
 
+def test_extraqueue_of_a_control_file(queue):
+    queue.set("extraqueue", f"all@{DOMAIN}")
+    queue.start()
+    worker = queue.worker()
+    queue.inject([f"u@{DOMAIN}"])
+    queue.inject([f"v@{DOMAIN}"], EXTRAQUEUE=f"other@{DOMAIN}")
+    jobs = worker.wait_jobs(4)
+    queue.wait_done()
+    assert sorted(job.extension for job in jobs) == ["all", "other", "u", "v"]
+
+
 def test_injected_while_down_is_delivered_after_start(queue):
     queue.inject(body=b"first\n")
     assert len(queue.files("todo")) == 1 and not queue.files("intd")

@@ -3,6 +3,8 @@
 import email
 import email.policy
 import os
+import signal
+import time
 
 import pytest
 
@@ -35,7 +37,7 @@ def wait_reports(queue, count):
     return reports(queue)
 
 
-def parse(job):
+def parse(job, sender="MAILER-DAEMON@mail.example.test"):
     """The parts of a report, checked for what every report has."""
     message = email.message_from_bytes(job.message,
                                        policy=email.policy.default)
@@ -45,8 +47,7 @@ def parse(job):
     assert message["Auto-Submitted"] == "auto-replied"
     assert message["MIME-Version"] == "1.0"
     assert message["Date"].datetime and message["Message-ID"]
-    assert message["From"].addresses[0].addr_spec == \
-        "MAILER-DAEMON@mail.example.test"
+    assert message["From"].addresses[0].addr_spec == sender
     text, status, original = message.iter_parts()
     for part in (text, status, original):
         assert not part.defects
@@ -129,6 +130,25 @@ def test_triple_and_unwanted_double_bounces_are_discarded(bouncing):
     assert not reports(bouncing)
 
 
+def test_words_and_addresses_of_an_operators_own(bouncing):
+    for name, value in [
+            ("bouncefrom", "mailer"), ("bouncehost", "bounce.example.test"),
+            ("bouncesubject", "could not deliver"),
+            ("doublebounceto", "ops"), ("doublebouncehost", "example.net"),
+            ("doublebouncesubject", "could not report")]:
+        bouncing.set(name, value)
+    bouncing.send_signal(1)
+    bouncing.inject([f"gone@{DOMAIN}"], sender="gone-too@example.net")
+    first, double = wait_reports(bouncing, 2)
+    message, *_ = parse(first, "mailer@bounce.example.test")
+    assert message["Subject"] == "could not deliver"
+    assert first.recipient == f"{DOMAIN}-gone-too@example.net"
+    message, *_ = parse(double, "mailer@bounce.example.test")
+    assert message["Subject"] == "could not report"
+    assert double.recipient == f"{DOMAIN}-ops@example.net"
+    assert message["To"].addresses[0].addr_spec == "ops@example.net"
+
+
 def test_verp_sender_is_reported_to_its_list(bouncing):
     bouncing.inject([f"gone@{DOMAIN}"], sender="list-@example.net-@[]")
     job, = wait_reports(bouncing, 1)
@@ -191,3 +211,27 @@ def test_failures_that_no_report_has_room_for(queue, size, more):
     assert b"gone0@" not in report and len(report) < 9 << 20
     worker.answer(worker.held[0], "K", "ok\n")
     queue.wait_log(f"^end msg {number}$")
+
+
+def test_queuelifetime_of_an_operators_own(queue):
+    queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
+    queue.set("queuelifetime", "3600")
+    old, young = [queue.put_remembered(age=age, local=[f"{DOMAIN}-u@{DOMAIN}"])
+                  for age in (4000, 2000)]
+    queue.start()
+    worker = queue.worker(lambda job: ("Z", "not now\n")
+                          if job.sender else ("K", "ok\n"))
+    queue.wait_log(f"^end msg {old}$")
+    wait_until(lambda: any(job.message_id == young for job in worker.jobs),
+               "the young one is tried")
+    assert queue.path("info", young).exists()
+    queue.set("queuelifetime", "1000")
+    queue.send_signal(signal.SIGHUP)
+
+    def is_over():
+        queue.send_signal(signal.SIGALRM)
+        time.sleep(0.1)
+        return not queue.path("info", young).exists()
+
+    wait_until(is_over, lambda: f"the end of both\n{queue.log()}")
+    assert len(wait_reports(queue, 2)) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from node import wait_until
 from queue_peer import DOMAIN
+from smtp_peer import smtpd
 
 
 @pytest.fixture
@@ -63,6 +64,31 @@ def test_full_disk_refuses_and_recovers(small):
     small.wait_done()
     assert len(worker.jobs) == 2
     assert worker.jobs[1].message.endswith(b"x" * 300000)
+
+
+def test_smtp_data_on_a_full_disk(small):
+    small.set("rcpthosts", DOMAIN)
+    small.start()
+    worker = small.worker()
+    big = "Subject: big\r\n\r\n" + ("x" * 70 + "\r\n") * 5000 + ".\r\n"
+
+    def send(message):
+        client.begin(f"postmaster@{DOMAIN}")
+        return client.data(message)
+
+    with smtpd(small) as server, server.client() as client:
+        assert send("Subject: small\r\n\r\nx\r\n.\r\n").code == 250
+        small.wait_done()
+        fill(small)
+        for _ in range(3):
+            reply = send(big)
+            assert reply.code == 452, reply
+        assert not small.messages() and not small.files("todo")
+        (small.mount / "filler").unlink()
+        assert send(big).code == 250
+    small.wait_done()
+    assert len(worker.jobs) == 2
+    assert worker.jobs[1].message.endswith(b"x" * 70 + b"\n")
 
 
 def test_deliveries_go_on_while_it_is_full(small):
