@@ -6,11 +6,14 @@ knows of these tests.  A scenario walks every arrow of docs/queue.md: delivered
 at once, deferred and then delivered, failed and reported, some of several
 recipients done, a file used again.
 """
+import itertools
 import re
 import signal
 import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 from node import BIN, DEADLINE_S, wait_until
 from queue_peer import DOMAIN
@@ -253,3 +256,24 @@ def run(queue, call, when):
     return is_killed, scenario.states
 
 
+# Calls of one kind that are killed in front of, at most.
+WHEN_MAX = 40
+
+
+def walk(make_queue, call, step=1):
+    """Kills in front of each step-th call, from the first until none is left;
+    gives the states that were found."""
+    seen, failures = set(), []
+    for when in itertools.count(1, step):
+        queue = make_queue()
+        try:
+            is_killed, states = run(queue, call, when)
+        except (AssertionError, pytest.fail.Exception) as error:
+            failures.append(f"call {when}: {error}")
+            Scenario(queue).give_up()
+            is_killed, states = True, set()
+        seen |= states
+        if not is_killed or when >= WHEN_MAX:
+            break
+    assert not failures, "\n\n".join(failures)
+    return seen

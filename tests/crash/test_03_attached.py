@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from delivery_log import Kill
 from node import SLOW, wait_until
-from traffic import Traffic, Victims, settle
+from traffic import Traffic, Victims, part_of, settle
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None,
                                 reason="strace is not installed")
@@ -36,7 +37,7 @@ def kill_at(victims, name, call, when, traffic):
     finally:
         tracer.kill()
         tracer.wait()
-    traffic.kills.append(time.time())
+    traffic.kills.append(Kill(time.time(), *part_of(name)))
     victims.wait_again(name, pid)
 
 

@@ -7,13 +7,11 @@ import smtplib
 import threading
 import time
 
+import delivery_log
+
 SENT = "acknowledged"  # 250 after DATA: may never be lost
 UNSURE = "unsure"      # no answer to the dot, or "later": there, or not
 REFUSED = "refused"    # not sent whole, or refused for good: not there
-
-# A message is in flight from its first copy until that is remembered; a
-# second copy of one that was written longer before the last kill is a fault.
-WINDOW_S = 10
 
 
 class Ledger:
@@ -24,7 +22,11 @@ class Ledger:
         self.users = users
         self.lock = threading.Lock()
         self.rows = {}   # id: [user, body, state]
-        self.kills = []  # times
+        self.kills = []  # of delivery_log.Kill
+
+    @staticmethod
+    def sender(number):
+        return f"s{number}@example.net"
 
     def new(self):
         """A new row; gives its id, user and whole text."""
@@ -35,7 +37,7 @@ class Ledger:
             line = hashlib.sha256(str(number).encode()).hexdigest() + "\r\n"
             body = line * (size // len(line) + 1)
             self.rows[number] = [user, body, REFUSED]
-        text = (f"From: <s@example.net>\r\nX-Number: {number}\r\n"
+        text = (f"From: <{self.sender(number)}>\r\nX-Number: {number}\r\n"
                 f"Subject: {number}\r\n\r\n{body}")
         return number, user, text
 
@@ -47,7 +49,7 @@ class Ledger:
             with smtplib.SMTP("127.0.0.1", self.node.smtp_port,
                               timeout=20) as client:
                 client.ehlo("client.example.net")
-                if (client.mail("s@example.net")[0] == 250 and
+                if (client.mail(self.sender(number))[0] == 250 and
                         client.rcpt(f"{user}@{self.node.domain}")[0] == 250):
                     state = UNSURE
                     code = client.data(text)[0]
@@ -67,16 +69,11 @@ class Ledger:
         with self.lock:
             return sum(row[2] == state for row in self.rows.values())
 
-    def killed(self):
-        """Notes that processes have been killed just now."""
-        self.kills.append(time.time())
-
-    def was_in_flight(self, when):
-        return any(when - 1 <= kill <= when + WINDOW_S
-                   for kill in self.kills)
+    def kill(self, *pids):
+        self.kills += delivery_log.kill(self.node, pids)
 
     def check(self):
-        """Accounts for every message; gives how many were there twice."""
+        """Accounts for every message."""
         found = {}
         faults = []
         for user in self.users:
@@ -97,19 +94,17 @@ class Ledger:
                     faults.append(f"{number} is changed: {file}")
                 if head.count(b"\nX-Number: ") != 1:
                     faults.append(f"{number} has another's header: {file}")
-                found.setdefault(number, []).append(file.stat().st_mtime)
+                found.setdefault(number, []).append(file.stat().st_ctime)
         for number, (user, _, state) in self.rows.items():
             if state == SENT and number not in found:
                 faults.append(f"{number} for {user} is lost")
-        twice = 0
-        for number, times in found.items():
-            if len(times) > 1:
-                twice += 1
-                if not self.was_in_flight(sorted(times)[0]):
-                    faults.append(f"{number} came {len(times)} times, and "
-                                  "was not in flight at a kill")
+        repeated, ended = delivery_log.find_faults(
+            self.node, self.kills,
+            {(self.sender(number), self.rows[number][0]): times
+             for number, times in found.items()})
+        faults += repeated
         assert faults == [], "\n".join(faults[:20]) + self.node.logs()
-        return twice
+        assert ended > 0, "the logs have no message's end"
 
 
 class Load:

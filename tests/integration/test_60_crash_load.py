@@ -7,7 +7,6 @@ MQMAIL_CRASH_ROUNDS (default 1; make crash says more) is how often.
 import contextlib
 import os
 import random
-import signal
 import time
 
 import pytest
@@ -29,13 +28,6 @@ def processes(node):
             with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
                 found.append((pid, comm.read().strip()))
     return found
-
-
-def kill(ledger, *pids):
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    ledger.killed()
 
 
 def more_mail(ledger, count=20):
@@ -75,7 +67,7 @@ def test_each_program_in_turn(crash_node, program):
                        if name == program]
             if not victims:  # of svscan and its like, once is enough
                 break
-            kill(ledger, random.choice(victims))
+            ledger.kill(random.choice(victims))
         # What is left of the node still takes mail.
         more_mail(ledger)
     come_up(crash_node)
@@ -89,7 +81,7 @@ def test_all_at_once(crash_node):
     for _ in range(3 * ROUNDS):
         with Load(ledger):
             more_mail(ledger, 50)
-            kill(ledger, *(pid for pid, _ in processes(crash_node)))
+            ledger.kill(*(pid for pid, _ in processes(crash_node)))
         wait_until(lambda: not crash_node.processes(), "all are dead")
         come_up(crash_node)
     settle(crash_node)
@@ -106,7 +98,7 @@ def test_at_random(crash_node):
             victims = [pid for pid, name in processes(crash_node)
                        if name.startswith("qmail-")]
             if victims:
-                kill(ledger, random.choice(victims))
+                ledger.kill(random.choice(victims))
             time.sleep(random.uniform(0, 0.8))
         more_mail(ledger)
     come_up(crash_node)
