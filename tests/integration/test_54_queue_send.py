@@ -244,7 +244,8 @@ def test_todo_without_message_is_removed(queue):
 def test_many_remembered_do_not_delay_intake(queue):
     """50,000 messages in S5: new mail is taken and delivered at once."""
     first = queue.put_remembered(local=[f"{DOMAIN}-x@{DOMAIN}"])
-    for number in range(first + 1, first + 50001):
+    far = first + (1 << 40)  # of no inode that the test will see
+    for number in range(far, far + 50000):
         for name, content in (("info", b"Fs@x\0"), ("mess", b"x"),
                               ("remote", b"Tr@remote.example\0")):
             queue.path(name, number).write_bytes(content)

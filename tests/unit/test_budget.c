@@ -3,6 +3,7 @@
 #include "base/budget.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,21 +49,22 @@ test_steps(void **state)
 
 enum { TURNS = 100000, LIMIT = 2 };
 
+/* Takes and gives TURNS times; NULL when more than LIMIT was taken. */
 static void *
 take_and_give(void *argument)
 {
 	struct budget *budget = argument;
-	uintptr_t taken = 0;
-	int i;
+	int taken = 0;
 
-	for (i = 0; i < TURNS; i++)
+	while (taken < TURNS)
 		if (budget_take(budget, 1)) {
 			if (budget->used > LIMIT)
 				return NULL;
 			budget_give(budget, 1);
 			taken++;
-		}
-	return (void *)taken;
+		} else
+			sched_yield(); /* who has it may be waiting to run */
+	return argument;
 }
 
 static void
