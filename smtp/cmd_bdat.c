@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/scan.h"
-#include "queue/exitcode.h"
 #include "smtp/session_private.h"
 
 static bool
@@ -68,27 +67,38 @@ find_obstacle(const struct smtp_session *session)
 	return NULL;
 }
 
-/* The first chunk opens the message.  enum qq. */
-static int
-begin(struct smtp_session *session)
+/*
+ * RFC 2033 4.3: as many replies to the last chunk as recipients were taken, so
+ * none here.  It ends the transaction as one that was taken does.
+ */
+static void
+reply_obstacle(struct smtp_session *session, bool is_last, const char *obstacle)
 {
-	int result;
+	if (session->kind->is_lmtp && is_last)
+		smtp_transaction_reset(session);
+	else
+		smtp_reply_error(session, 503, "5.5.1", obstacle);
+}
 
-	if (session->transaction.has_chunk)
-		return QQ_OK;
-	result = smtp_message_begin(session, false);
-	session->transaction.has_chunk = result == QQ_OK;
-	return result;
+/* Where the chunk's bytes go; the first one opens the message. */
+static struct smtp_body *
+open_body(struct smtp_session *session)
+{
+	struct smtp_transaction *transaction = &session->transaction;
+
+	if (!transaction->has_chunk)
+		smtp_message_begin(session, false);
+	transaction->has_chunk = true;
+	return &transaction->message.body;
 }
 
 void
 smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 {
-	struct smtp_body *body = &session->transaction.message.body;
 	const char *obstacle = find_obstacle(session);
+	struct smtp_body *body = NULL;
 	uint64_t size;
 	bool is_last;
-	int result;
 
 	if (!parse(line, &size, &is_last)) {
 		/* What follows is a chunk of unknown size, not commands. */
@@ -97,14 +107,12 @@ smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 		session->is_over = true;
 		return;
 	}
-	result = obstacle == NULL ? begin(session) : QQ_OK;
-	if (!read_chunk(session, size,
-		obstacle == NULL && result == QQ_OK ? body : NULL))
+	if (obstacle == NULL)
+		body = open_body(session);
+	if (!read_chunk(session, size, body))
 		return;
 	if (obstacle != NULL)
-		smtp_reply_error(session, 503, "5.5.1", obstacle);
-	else if (result != QQ_OK)
-		smtp_message_give_up(session, result, is_last);
+		reply_obstacle(session, is_last, obstacle);
 	else if (is_last) {
 		smtp_body_finish(body);
 		smtp_message_finish(session);

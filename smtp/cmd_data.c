@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* DATA (RFC 5321 4.1.1.4). */
-#include "queue/exitcode.h"
 #include "smtp/session_private.h"
 
 static bool
@@ -59,14 +58,12 @@ read_message(struct smtp_session *session)
 void
 smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line)
 {
-	int result;
-
 	(void)line;
 	if (!is_in_sequence(session))
 		return;
-	result = smtp_message_begin(session, true);
-	if (result != QQ_OK) {
-		smtp_message_give_up(session, result, false);
+	if (!smtp_message_begin(session, true)) {
+		smtp_message_refuse(session);
+		smtp_transaction_reset(session);
 		return;
 	}
 	smtp_reply(session, 354, NULL, "go ahead");

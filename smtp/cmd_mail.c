@@ -117,6 +117,9 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 	struct smtp_address sender;
 	const char *rest;
 
+	/* Who had a chunk refused need not say RSET first. */
+	if (transaction->message.refusal != SMTP_REFUSAL_NONE)
+		smtp_transaction_reset(session);
 	if (transaction->is_open) {
 		smtp_reply_error(
 		    session, 503, "5.5.1", "bad sequence of commands");

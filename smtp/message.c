@@ -27,6 +27,8 @@ store(void *context, const char *data, size_t length)
 	struct smtp_session *session = context;
 	struct smtp_message *message = &session->transaction.message;
 
+	if (message->refusal != SMTP_REFUSAL_NONE)
+		return; /* the sink has gone */
 	message->size_bytes += length;
 	smtp_hops_read(&message->hops, data, length);
 	if (message->sink_result == QQ_OK &&
@@ -73,12 +75,12 @@ write_received(struct smtp_session *session)
 	return result;
 }
 
-int
+bool
 smtp_message_begin(struct smtp_session *session, bool is_dotted)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	struct smtp_message *message = &transaction->message;
-	int result;
+	int result = QQ_OK;
 
 	*message = (struct smtp_message){
 		.hops = SMTP_HOPS_INIT,
@@ -93,82 +95,108 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	smtp_body_init(&message->body, is_dotted, store, session);
 	if (!smtp_session_take_memory(
 		session, SMTP_MESSAGE_BYTES, &transaction->taken_bytes))
-		return QQ_OUT_OF_MEMORY;
-	result = smtp_transaction_open_sink(session);
+		result = QQ_OUT_OF_MEMORY;
+	if (result == QQ_OK)
+		result = smtp_transaction_open_sink(session);
 	if (result == QQ_OK)
 		result = sink_begin(transaction->sink);
 	if (result == QQ_OK)
 		result = write_received(session);
-	if (result != QQ_OK)
-		smtp_log_result(session, result, qq_text(result));
-	return result;
+	message->sink_result = result;
+	return result == QQ_OK;
 }
 
-/* One reply; to LMTP's end of a message one for each recipient (RFC 2033). */
-static size_t
-count_replies(const struct smtp_session *session, bool is_end)
-{
-	return session->kind->is_lmtp && is_end
-	    ? session->transaction.recipient_count
-	    : 1;
-}
-
-void
-smtp_message_give_up(struct smtp_session *session, int result, bool is_end)
-{
-	const char *text = result == QQ_OUT_OF_MEMORY ? SMTP_NO_MEMORY
-	    " (#4.3.1)"
-						      : qq_text(result);
-	size_t replies = count_replies(session, is_end);
-
-	while (replies-- > 0)
-		smtp_reply_qq(session, result, text);
-	smtp_transaction_reset(session);
-}
-
-static bool
-refuse(struct smtp_session *session, bool is_end)
+static enum smtp_refusal
+find_refusal(const struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
-	size_t replies = count_replies(session, is_end);
 
-	if (is_bare_lf_refused(message)) {
+	if (is_bare_lf_refused(message))
+		return SMTP_REFUSAL_BARE_LF;
+	if (count_octets(message) > message->max_bytes)
+		return SMTP_REFUSAL_SIZE;
+	if (message->hops.count >= session->config->maxhops)
+		return SMTP_REFUSAL_HOPS;
+	if (message->sink_result != QQ_OK)
+		return SMTP_REFUSAL_SINK;
+	return SMTP_REFUSAL_NONE;
+}
+
+static void
+log_refusal(const struct smtp_session *session)
+{
+	const struct smtp_message *message = &session->transaction.message;
+
+	switch (message->refusal) {
+	case SMTP_REFUSAL_NONE:
+		break;
+	case SMTP_REFUSAL_BARE_LF:
+		smtp_log_refused(session, "Bare LF received", NULL, NULL, NULL);
+		break;
+	case SMTP_REFUSAL_SIZE:
+		smtp_log_too_large(
+		    session, count_octets(message), message->max_bytes);
+		break;
+	case SMTP_REFUSAL_HOPS:
+		smtp_log_refused(session, "too many hops", NULL, NULL, NULL);
+		break;
+	case SMTP_REFUSAL_SINK:
+		smtp_log_result(session, message->sink_result,
+		    qq_text(message->sink_result));
+		break;
+	}
+}
+
+static void
+reply_refusal(struct smtp_session *session)
+{
+	int result = session->transaction.message.sink_result;
+
+	switch (session->transaction.message.refusal) {
+	case SMTP_REFUSAL_NONE:
+		break;
+	case SMTP_REFUSAL_BARE_LF:
 		/*
 		 * The reference has 451 (#4.6.0) here.  The bytes will be the
 		 * same next time, so that would only keep the sender waiting.
 		 */
-		smtp_log_refused(session, "Bare LF received", NULL, NULL, NULL);
-		while (replies-- > 0)
-			smtp_reply(session, 554, "5.6.0",
-			    "Sorry, I received Bare LF.");
-	} else if (count_octets(message) > message->max_bytes) {
-		smtp_log_too_large(
-		    session, count_octets(message), message->max_bytes);
-		while (replies-- > 0)
-			smtp_reply(session, 552, "5.3.4",
-			    "sorry, that message size exceeds my databytes "
-			    "limit");
-	} else if (message->hops.count >= session->config->maxhops) {
-		smtp_log_refused(session, "too many hops", NULL, NULL, NULL);
-		while (replies-- > 0)
-			smtp_reply(session, 554, "5.4.6",
-			    "too many hops, this message is looping");
-	} else if (message->sink_result != QQ_OK) {
-		const char *text = qq_text(message->sink_result);
-
-		smtp_log_result(session, message->sink_result, text);
-		while (replies-- > 0)
-			smtp_reply_qq(session, message->sink_result, text);
-	} else
-		return false;
-	smtp_transaction_reset(session);
-	return true;
+		smtp_reply(session, 554, "5.6.0", "Sorry, I received Bare LF.");
+		break;
+	case SMTP_REFUSAL_SIZE:
+		smtp_reply(session, 552, "5.3.4",
+		    "sorry, that message size exceeds my databytes limit");
+		break;
+	case SMTP_REFUSAL_HOPS:
+		smtp_reply(session, 554, "5.4.6",
+		    "too many hops, this message is looping");
+		break;
+	case SMTP_REFUSAL_SINK:
+		smtp_reply_qq(session, result,
+		    result == QQ_OUT_OF_MEMORY ? SMTP_NO_MEMORY " (#4.3.1)"
+					       : qq_text(result));
+		break;
+	}
 }
 
+/*
+ * What a chunk was refused for is the answer to all that follow it, so that
+ * what may be tried again does not end as 503 (RFC 3030 2 says only that they
+ * are discarded).
+ */
 bool
 smtp_message_refuse(struct smtp_session *session)
 {
-	return refuse(session, false);
+	struct smtp_message *message = &session->transaction.message;
+
+	if (message->refusal == SMTP_REFUSAL_NONE) {
+		message->refusal = find_refusal(session);
+		if (message->refusal == SMTP_REFUSAL_NONE)
+			return false;
+		log_refusal(session);
+		sink_abort(&session->transaction.sink);
+	}
+	reply_refusal(session);
+	return true;
 }
 
 static int
@@ -190,17 +218,13 @@ commit(struct smtp_session *session, char *text, size_t size)
 	return sink_commit(&transaction->sink, &envelope, text, size);
 }
 
-void
-smtp_message_finish(struct smtp_session *session)
+static void
+commit_and_reply(struct smtp_session *session, size_t replies)
 {
 	const struct smtp_message *message = &session->transaction.message;
-	size_t replies = count_replies(session, true);
 	char text[512];
-	int result;
+	int result = commit(session, text, sizeof(text));
 
-	if (refuse(session, true))
-		return;
-	result = commit(session, text, sizeof(text));
 	smtp_log_result(session, result, text);
 	while (replies-- > 0)
 		if (result == QQ_OK)
@@ -211,5 +235,20 @@ smtp_message_finish(struct smtp_session *session)
 	if (result == QQ_OK)
 		session->errors = session->bad_recipients =
 		    session->deferred_recipients = 0;
+}
+
+void
+smtp_message_finish(struct smtp_session *session)
+{
+	/* RFC 2033 4.2 */
+	size_t replies = session->kind->is_lmtp
+	    ? session->transaction.recipient_count
+	    : 1;
+
+	if (smtp_message_refuse(session))
+		while (--replies > 0)
+			reply_refusal(session);
+	else
+		commit_and_reply(session, replies);
 	smtp_transaction_reset(session);
 }

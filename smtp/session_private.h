@@ -43,6 +43,15 @@ enum {
 /* With the status 4.3.1, to what needs memory of sessionmemory. */
 #define SMTP_NO_MEMORY "sorry, I am short of memory, try again later"
 
+/* Why a message is not taken. */
+enum smtp_refusal {
+	SMTP_REFUSAL_NONE,
+	SMTP_REFUSAL_BARE_LF,
+	SMTP_REFUSAL_SIZE,
+	SMTP_REFUSAL_HOPS,
+	SMTP_REFUSAL_SINK /* sink_result says why */
+};
+
 /* The message of a transaction while it comes in. */
 struct smtp_message {
 	struct smtp_body body;
@@ -51,6 +60,8 @@ struct smtp_message {
 	uint64_t max_bytes;  /* as RFC 1870 counts; UINT64_MAX: no limit */
 	bool allows_bare_lf;
 	int sink_result; /* enum qq */
+	/* Once a chunk was refused, so are all that follow. */
+	enum smtp_refusal refusal;
 	time_t when;
 	unsigned long qp;
 };
@@ -155,17 +166,17 @@ int smtp_transaction_open_sink(struct smtp_session *session);
 void smtp_reply_qq(struct smtp_session *session, int result, const char *text);
 
 /* message.c */
-/* Begins to store: enum qq, logged unless QQ_OK. */
-int smtp_message_begin(struct smtp_session *session, bool is_dotted);
+/* Begins to store.  False when it cannot: sink_result says why. */
+bool smtp_message_begin(struct smtp_session *session, bool is_dotted);
 /*
- * The reply to such a failure, or LMTP's replies when the client has sent the
- * whole message (is_end: BDAT LAST); the transaction is over.
+ * What is wrong with it so far was said (true).  Nothing more is stored then,
+ * but the transaction goes on, for the chunks that may follow.
  */
-void smtp_message_give_up(
-    struct smtp_session *session, int result, bool is_end);
-/* What is wrong with it so far was said (true), and the message is given up. */
 bool smtp_message_refuse(struct smtp_session *session);
-/* The whole message is there: commits and replies; the transaction is over. */
+/*
+ * The whole message is there: commits and replies, to LMTP once for each
+ * recipient; the transaction is over.
+ */
 void smtp_message_finish(struct smtp_session *session);
 
 /* verbs.c */

@@ -147,8 +147,7 @@ def test_chunks(client, inbox):
     client.begin()
     client.write(b"BDAT 6\r\n.\r\na\r\nBDAT 0\r\nBDAT 2\r\n\n.BDAT 3 LAST\r\n\r\nx")
     # The second chunk begins with a bare LF: a\r\n came whole before.
-    assert [client.read().code for _ in range(3)] == [250, 250, 554]
-    assert client.read().code == 503
+    assert [client.read().code for _ in range(4)] == [250, 250, 554, 554]
     client.begin()
     client.write(b"BDAT 4\r\n.\r\naBDAT 0\r\nBDAT 1\r\n\rBDAT 5 LAST\r\n\n.\r\nx")
     replies = [client.read() for _ in range(4)]
@@ -204,7 +203,7 @@ def test_databytes(node, inbox):
         client.begin()
         client.write(b"BDAT 600\r\n" + b"x" * 600 + b"BDAT 600\r\n" +
                      b"y" * 600 + b"BDAT 0 LAST\r\n")
-        assert [client.read().code for _ in range(3)] == [250, 552, 503]
+        assert [client.read().code for _ in range(3)] == [250, 552, 552]
 
 
 def test_maxhops(node, client, inbox):

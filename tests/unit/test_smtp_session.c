@@ -128,6 +128,16 @@ conversations(void **state)
 			  "DATA\r\n0123456789\r\n.\r\n" MAIL RCPT
 			  "DATA\r\n0123456789\r\n.\r\n",
 		    "220 250 552 250 250 354 552 250 250 354 250", false },
+		{ "chunk refused, and what follows it",
+		    HELLO "MAIL FROM:<a@small.example>\r\n" RCPT
+			  "BDAT 11\r\n0123456789aBDAT 1\r\nxBDAT 0 LAST\r\n"
+			  "BDAT 0 LAST\r\n",
+		    "220 250 250 250 552 552 552 503", false },
+		{ "chunk refused, then another message",
+		    HELLO "MAIL FROM:<a@small.example>\r\n" RCPT
+			  "BDAT 11\r\n0123456789a" RCPT "DATA\r\n" MAIL RCPT
+			  "BDAT 1 LAST\r\nx",
+		    "220 250 250 250 552 503 503 250 250 250", false },
 		{ "rules that are wrong",
 		    HELLO "MAIL FROM:<a@bad.example>\r\n" RCPT,
 		    "220 250 451 503", false },
@@ -138,6 +148,22 @@ conversations(void **state)
 		    "LHLO x\r\n" MAIL RCPT RCPT "DATA\r\nx\n.\r\nQUIT\r\n"
 		    ".\r\nQUIT\r\n",
 		    "220 250 250 250 250 354 554 554 221", true },
+		{ "chunk refused by lmtp",
+		    "LHLO x\r\n"
+		    "MAIL FROM:<a@small.example>\r\n" RCPT RCPT RCPT
+		    "BDAT 11\r\n0123456789aBDAT 1\r\nxBDAT 1 LAST\r\nx"
+		    "QUIT\r\n",
+		    "220 250 250 250 250 250 552 552 552 552 552 221", true },
+		{ "chunk refused by lmtp, then another message",
+		    "LHLO x\r\n"
+		    "MAIL FROM:<a@small.example>\r\n" RCPT RCPT
+		    "BDAT 11\r\n0123456789aBDAT 0 LAST\r\n" MAIL RCPT
+		    "BDAT 1 LAST\r\nx",
+		    "220 250 250 250 250 552 552 552 250 250 250", true },
+		{ "last chunk for nobody by lmtp",
+		    "LHLO x\r\n" MAIL "BDAT 1\r\nxBDAT 1 LAST\r\nx"
+		    "BDAT 1 LAST\r\nx" MAIL "QUIT\r\n",
+		    "220 250 250 503 250 221", true },
 		{ "no tls here", HELLO "STARTTLS\r\n", "220 250 502", false },
 		{ "too many errors",
 		    "X\r\nX\r\nX\r\nX\r\nX\r\nX\r\nX\r\nX\r\nX\r\nX\r\nX\r\n"
@@ -177,6 +203,9 @@ no_queue(void **state)
 		{ "empty last chunk", "BDAT 0 LAST\r\nQUIT\r\n", "451 451 221",
 		    true },
 		{ "first chunk", "BDAT 3\r\nx\r\nQUIT\r\n", "451 221", true },
+		{ "later chunks",
+		    "BDAT 3\r\nx\r\nBDAT 1\r\nxBDAT 1 LAST\r\nxQUIT\r\n",
+		    "451 451 451 451 221", true },
 		{ "data", "DATA\r\nQUIT\r\n", "451 221", true },
 		{ "last chunk by smtp", "BDAT 3 LAST\r\nx\r\nQUIT\r\n",
 		    "451 221", false },
