@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/stream.h"
+#include "tests/unit/certificate.h"
 
 enum { TIMEOUT_MS = 10000, SHORT_MS = 50 };
 
@@ -39,26 +40,6 @@ static char folder[] = "/tmp/test_tls.XXXXXX";
 static char good_path[64];
 static EVP_PKEY *keys[2];
 static X509 *certs[2];
-
-static X509 *
-make_certificate(EVP_PKEY *key, const char *name)
-{
-	X509 *cert = X509_new();
-	X509_NAME *subject;
-
-	assert_non_null(cert);
-	X509_set_version(cert, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_set_pubkey(cert, key);
-	subject = X509_get_subject_name(cert);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-	    (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(cert, subject);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	return cert;
-}
 
 static void
 write_pem(const char *path, unsigned parts)
@@ -93,8 +74,8 @@ set_up(void **state)
 		return -1;
 	keys[0] = EVP_EC_gen("P-256");
 	keys[1] = EVP_EC_gen("P-256");
-	certs[0] = make_certificate(keys[0], "mail.example.test");
-	certs[1] = make_certificate(keys[1], "ca.example.test");
+	certs[0] = certificate_make(keys[0], "mail.example.test", 3600);
+	certs[1] = certificate_make(keys[1], "ca.example.test", 3600);
 	snprintf(good_path, sizeof(good_path), "%s/good.pem", folder);
 	write_pem(good_path, CERT | CHAIN | KEY);
 	return 0;
