@@ -8,6 +8,7 @@
 #include "svctool/lifecycle.h"
 #include "svctool/node.h"
 #include "svctool/svctool.h"
+#include "svctool/systemd_guard.h"
 
 enum { TIMEOUT_S = 60 };
 
@@ -64,6 +65,7 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
 	    !node_is_ours(node, &err) ||
+	    systemd_guard(node, NULL, &err) == -1 ||
 	    (is_stop && is_start && check_before_stop(node, &err) == -1) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
 	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))

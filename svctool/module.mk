@@ -20,8 +20,8 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/queue_remove.o svctool/ready.o svctool/report.o \
     svctool/report_json.o svctool/report_restart.o svctool/report_text.o \
     svctool/run_script.o svctool/service.o svctool/spawn.o svctool/start.o \
-    svctool/stop.o svctool/supervise.o svctool/systemd_unit.o svctool/users.o \
-    svctool/wait_up.o
+    svctool/stop.o svctool/supervise.o svctool/systemd_guard.o \
+    svctool/systemd_unit.o svctool/users.o svctool/wait_up.o
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a queue/libqueue.a mailbox/libmailbox.a \

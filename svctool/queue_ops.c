@@ -14,6 +14,7 @@
 #include "svctool/proc.h"
 #include "svctool/ready.h"
 #include "svctool/supervise.h"
+#include "svctool/systemd_guard.h"
 
 enum { LOOK_AGAIN_MS = 20 };
 
@@ -39,8 +40,10 @@ queue_stop(const struct node *node, const char *name, unsigned timeout_s,
 	char *folder = node_path(node, "%s/%s", node->home->service, name);
 	char *queue = node_path(node, "%s/%s", node->home->queue, name);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
-	int result = supervise_send(folder, "d", err);
+	int result = systemd_guard(node, name, err);
 
+	if (result == 0)
+		result = supervise_send(folder, "d", err);
 	if (result == 1)
 		make_say("stop", "%s", name);
 	while (result != -1 && (result = queue_is_owned(queue, err)) == 1) {

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: ISC
 """svctool systemd: units that run a node's services."""
+import os
 import subprocess
+from pathlib import Path
+
+import pytest
+
+from node import BIN, SLOW, wait_until
 
 
 def test_units_of_a_node(make_node, tmp_path):
@@ -59,3 +65,77 @@ def test_no_destdir_is_made_for_no_node(make_node, tmp_path):
                     "--destdir", tmp_path / "d", code=1)
     assert "no node at" in done.stderr
     assert not (tmp_path / "d").exists()
+
+
+CGROUPS = ("/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified",
+           "/sys/fs/cgroup")
+
+
+@pytest.fixture
+def unit_cgroup():
+    """Makes the control group that systemd makes for a unit."""
+    made = []
+
+    def make(unit):
+        for home in map(Path, CGROUPS):
+            if (home / "cgroup.procs").exists() and os.access(home, os.W_OK):
+                folder = home / unit
+                break
+        else:
+            pytest.skip("no control group can be made here (needs root)")
+        try:
+            folder.mkdir()
+        except OSError as error:
+            pytest.skip(f"no control group can be made here: {error}")
+        made.append(folder)
+        return folder / "cgroup.procs"
+
+    yield make
+    for folder in made:
+        folder.rmdir()
+
+
+def test_what_systemd_runs_is_left_to_it(make_node, unit_cgroup):
+    """svctool start took it for left over by a dead svscan, and ended it."""
+    node = make_node("--init-only")
+    service = node.home / "service/queue1"
+    procs = unit_cgroup("mqmail-queue1.service")
+    environment = {"PATH": os.environ["PATH"], "MQMAIL_HOME": str(node.home)}
+    # As the unit says: WorkingDirectory=, ExecStart=, Restart=no.
+    with subprocess.Popen(
+            [service / "run"], cwd=service, env=environment,
+            preexec_fn=lambda: procs.write_text(str(os.getpid()))) as queue:
+        try:
+            wait_until(lambda: node.queue("queue1")["state"] == "up",
+                       lambda: "queue1 up")
+            before = sorted(node.processes())
+            for command in ("start", "stop", "restart"):
+                done = node.svctool(command, code=1)
+                assert "mqmail-queue1.service" in done.stderr
+                assert "systemctl" in done.stderr
+                assert "mqmail.target" in done.stderr
+            done = node.svctool("queue", "fix", "1", code=1)
+            assert "systemctl stop mqmail-queue1.service" in done.stderr
+            assert sorted(node.processes()) == before
+            # Another queue is nobody's, and can be mended.
+            assert "fixed" in node.svctool("queue", "fix", "2").stdout
+        finally:
+            queue.terminate()
+            assert queue.wait(60 * SLOW) == 0
+    wait_until(lambda: node.processes() == [], lambda: "no process left")
+    node.svctool("start")
+    assert node.status()["ok"]
+
+
+def test_an_own_unit_that_starts_the_node_is_no_obstacle(make_node,
+                                                         unit_cgroup):
+    """Its name is that of no service: then svctool may be what stops it."""
+    node = make_node("--init-only")
+    procs = unit_cgroup("mqmail-node.service")
+    subprocess.run(
+        [BIN / "svctool", "start", "--home", node.home], check=True,
+        env=node.environment(), timeout=120 * SLOW, stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: procs.write_text(str(os.getpid())))
+    assert "runs already" in node.svctool("start").stdout
+    node.svctool("stop")
+    assert node.processes() == []
