@@ -245,5 +245,7 @@ cdb_cache_release(struct cdb_cache *cache, struct cdb_cache_entry *entry)
 	entry->users--;
 	if (entry->users == 0 && !entry->is_listed)
 		entry_free(entry);
+	else if (entry->users == 0)
+		table_trim(cache); /* others may have kept it full */
 	pthread_mutex_unlock(&cache->lock);
 }
