@@ -110,9 +110,11 @@ libs: $(LIBS)
 	@echo "  CC    $*.c"
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
 
+# A list that names other objects makes another library.
+$(foreach lib,$(LIBS),$(eval $(lib): $(SRC)/$(dir $(lib))module.mk))
 $(LIBS):
 	@echo "  AR    $@"
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(PROGS) $(UNITS):
 	@mkdir -p $(@D)

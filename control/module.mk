@@ -5,16 +5,15 @@ control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
     control/home.o control/identity.o control/json_text.o \
     control/morercpthosts.o \
     control/percenthack.o control/rcpthosts.o control/setting_check.o \
-    control/settings.o control/unknown.o control/wildmat.o
+    control/settings.o control/showctl_json.o control/showctl_man.o \
+    control/showctl_text.o control/unknown.o control/wildmat.o
 
 PROGS += control/qmail-newu control/qmail-newmrh control/qmail-showctl
 control/qmail-newu: control/newu.o control/libcontrol.a base/libbase.a
 control/qmail-newu: LDLIBS += -lcdb
 control/qmail-newmrh: control/newmrh.o control/libcontrol.a base/libbase.a
 control/qmail-newmrh: LDLIBS += -lcdb
-control/qmail-showctl: control/showctl.o control/showctl_json.o \
-    control/showctl_man.o control/showctl_text.o \
-    control/libcontrol.a base/libbase.a
+control/qmail-showctl: control/showctl.o control/libcontrol.a base/libbase.a
 control/qmail-showctl: LDLIBS += -lcdb -ljansson
 
 # The manual's list of settings is the table's.
