@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/settings.c and control/setting_check.c. */
+/* Tests of control/settings.c; single values are in test_setting_check.c. */
 #include "control/settings.h"
 
 #include <stdarg.h>
