@@ -137,14 +137,27 @@ outcome_bad_quota(struct vdeliver_item *item, const char *quota)
 }
 
 void
-outcome_postmaster(struct vdeliver_item *item, bool is_inactive)
+outcome_postmaster(
+    struct vdeliver_item *item, const char *name, bool is_inactive)
+{
+	const char *domain = item->job.user;
+
+	set(item, JOB_TEMPFAIL,
+	    "account " ADDRESS_FORMAT
+	    " is %s, but every domain's postmaster gets mail: 'vmoduser "
+	    "%s " ADDRESS_FORMAT "' mends it. (#4.2.1)",
+	    name, domain, is_inactive ? "inactive" : "marked to bounce",
+	    is_inactive ? "-n" : "-tb", name, domain);
+}
+
+void
+outcome_no_postmaster(struct vdeliver_item *item)
 {
 	set(item, JOB_TEMPFAIL,
-	    "account postmaster@%.255s is %s, but every domain's postmaster "
-	    "gets mail: 'vmoduser %s postmaster@%.255s' mends it. (#4.2.1)",
-	    vdeliver_domain(item),
-	    is_inactive ? "inactive" : "marked to bounce",
-	    is_inactive ? "-n" : "-tb", vdeliver_domain(item));
+	    "there is no account postmaster@%.255s, but every domain's "
+	    "postmaster gets mail: 'vadduser -n postmaster@%.255s' mends it. "
+	    "(#4.3.5)",
+	    item->job.user, item->job.user);
 }
 
 void

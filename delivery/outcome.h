@@ -29,8 +29,13 @@ void outcome_trouble(
     struct vdeliver_item *item, int error_number, const struct error *err);
 void outcome_unreadable(struct vdeliver_item *item, int error_number);
 void outcome_bad_quota(struct vdeliver_item *item, const char *quota);
-/* RFC 5321 4.5.1: our server takes a postmaster's mail, whatever its state. */
-void outcome_postmaster(struct vdeliver_item *item, bool is_inactive);
+/*
+ * RFC 5321 4.5.1: our server takes a postmaster's mail, whatever its state.
+ * name: the account that is to have it; there is none.
+ */
+void outcome_postmaster(
+    struct vdeliver_item *item, const char *name, bool is_inactive);
+void outcome_no_postmaster(struct vdeliver_item *item);
 void outcome_bad_home(struct vdeliver_item *item, const char *domains);
 
 #endif

@@ -160,6 +160,13 @@ is_known_busy(
 	return false;
 }
 
+/* RFC 5321 4.5.1: this mail is taken by the server whatever is known here. */
+static bool
+is_for_postmaster(const struct vdeliver_item *item)
+{
+	return strcasecmp(item->job.extension, "postmaster") == 0;
+}
+
 /* False, with the outcome, when the message does not fit. */
 static bool
 fits_quota(const struct vdeliver *vdeliver, const struct vdeliver_item *items,
@@ -169,7 +176,7 @@ fits_quota(const struct vdeliver *vdeliver, const struct vdeliver_item *items,
 	struct error err;
 	int result;
 
-	if (!item->has_quota ||
+	if (!item->has_quota || is_for_postmaster(item) ||
 	    item->size <= vdeliver->options.over_quota_mailsize)
 		return true;
 	if (is_known_busy(items, item)) {
@@ -333,8 +340,9 @@ deliver_to_user(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	bool is_closed = !user->is_active ||
 	    (user->flags & STORE_BOUNCE_MAIL) != 0;
 
-	if (is_closed && strcmp(user->name, "postmaster") == 0)
-		outcome_postmaster(item, !user->is_active);
+	if (is_closed &&
+	    (is_for_postmaster(item) || strcmp(user->name, "postmaster") == 0))
+		outcome_postmaster(item, user->name, !user->is_active);
 	else if (!user->is_active)
 		outcome_inactive(item);
 	else if (user->flags & STORE_BOUNCE_MAIL)
@@ -371,6 +379,18 @@ deliver_to_name(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	return true;
 }
 
+/* Nobody is to have the mail: it bounces, or is thrown away by the rule. */
+static void
+deliver_to_nobody(struct vdeliver_item *item, bool is_deleted)
+{
+	if (is_for_postmaster(item))
+		outcome_no_postmaster(item);
+	else if (is_deleted)
+		outcome_deleted(item);
+	else
+		outcome_no_account(item);
+}
+
 /* To the address of the rule, if its domain is the item's. */
 static void
 deliver_to_address(struct vdeliver *vdeliver, struct vdeliver_item *items,
@@ -386,7 +406,7 @@ deliver_to_address(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	}
 	local = xstrndup(address, (size_t)(at - address));
 	if (!deliver_to_name(vdeliver, items, item, local))
-		outcome_no_account(item);
+		deliver_to_nobody(item, false);
 	free(local);
 }
 
@@ -447,10 +467,8 @@ deliver_absent(struct vdeliver *vdeliver, struct vdeliver_item *items,
 		return;
 	switch (rule->action) {
 	case ABSENT_BOUNCE:
-		outcome_no_account(item);
-		break;
 	case ABSENT_DELETE:
-		outcome_deleted(item);
+		deliver_to_nobody(item, rule->action == ABSENT_DELETE);
 		break;
 	case ABSENT_FOLDER:
 		deliver_to_folder(vdeliver, items, item, rule->target);

@@ -136,16 +136,21 @@ other_trouble(void **state)
 	expect("bad quota", &item, JOB_TEMPFAIL,
 	    "account al@Example.Test has a quota that cannot be read, 'much': "
 	    "it must be NOQUOTA or like 5000000S,1000C. (#4.3.5)\n");
-	outcome_postmaster(&item, true);
+	outcome_postmaster(&item, "postmaster", true);
 	expect("inactive postmaster", &item, JOB_TEMPFAIL,
-	    "account postmaster@Example.Test is inactive, but every domain's "
-	    "postmaster gets mail: 'vmoduser -n postmaster@Example.Test' mends "
+	    "account postmaster@example.test is inactive, but every domain's "
+	    "postmaster gets mail: 'vmoduser -n postmaster@example.test' mends "
 	    "it. (#4.2.1)\n");
-	outcome_postmaster(&item, false);
+	outcome_postmaster(&item, "al", false);
 	expect("bouncing postmaster", &item, JOB_TEMPFAIL,
-	    "account postmaster@Example.Test is marked to bounce, but every "
-	    "domain's postmaster gets mail: 'vmoduser -tb "
-	    "postmaster@Example.Test' mends it. (#4.2.1)\n");
+	    "account al@example.test is marked to bounce, but every domain's "
+	    "postmaster gets mail: 'vmoduser -tb al@example.test' mends it. "
+	    "(#4.2.1)\n");
+	outcome_no_postmaster(&item);
+	expect("absent postmaster", &item, JOB_TEMPFAIL,
+	    "there is no account postmaster@example.test, but every domain's "
+	    "postmaster gets mail: 'vadduser -n postmaster@example.test' mends "
+	    "it. (#4.3.5)\n");
 	outcome_bad_home(&item, "/domains");
 	expect("bad home", &item, JOB_TEMPFAIL,
 	    "Folder '/h' of users/assign is not below '/domains'. (#4.3.5)\n");

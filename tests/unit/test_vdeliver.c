@@ -285,6 +285,60 @@ a_postmaster_that_is_closed_is_deferred(void **state)
 	}
 }
 
+/* For whom there is no account, or one that is not the postmaster's own. */
+static void
+a_postmaster_that_is_absent_is_deferred(void **state)
+{
+	static const struct {
+		const char *action;
+		enum job_outcome outcome;
+		const char *text;
+	} rows[] = {
+		{ "bounce-no-mailbox", JOB_TEMPFAIL,
+		    "there is no account postmaster@example.test, but every "
+		    "domain's postmaster gets mail: 'vadduser -n "
+		    "postmaster@example.test' mends it. (#4.3.5)\n" },
+		{ "delete", JOB_TEMPFAIL, "'vadduser -n " },
+		{ "none@example.test", JOB_TEMPFAIL, "'vadduser -n " },
+		{ "u0@example.test", JOB_DELIVERED, "did" },
+		{ "inactive@example.test", JOB_TEMPFAIL,
+		    "account inactive@example.test is inactive, but every "
+		    "domain's postmaster gets mail: 'vmoduser -n "
+		    "inactive@example.test' mends it. (#4.2.1)\n" },
+		{ "locked@example.test", JOB_TEMPFAIL, "'vmoduser -tb " },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *line = xasprintf(
+		    "| vdelivermail '' %s\n", rows[i].action);
+
+		vdomain_put(&node, "domains/example.test/.qmail-default", line);
+		deliver("Postmaster", "x\n", rows[i].outcome, rows[i].text);
+		free(line);
+	}
+}
+
+/* Not even that of who gets it instead; others' mail for that one bounces. */
+static void
+a_postmasters_mail_has_no_quota(void **state)
+{
+	char body[500];
+
+	(void)state;
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	vdomain_put(&node, "domains/example.test/.qmail-default",
+	    "| vdelivermail '' small@example.test\n");
+	deliver("small", body, JOB_DELIVERED, "did");
+	deliver("POSTMASTER", body, JOB_DELIVERED, "did");
+	deliver("postmaster", body, JOB_DELIVERED, "did");
+	/* What came counts. */
+	deliver("small", "", JOB_PERMFAIL, "(#5.2.2)");
+	assert_int_equal(count_new("small", NULL), 3);
+}
+
 static void
 quotas(void **state)
 {
@@ -631,6 +685,8 @@ main(void)
 		CASE(messages_of_every_size),
 		CASE(users_who_get_no_mail),
 		CASE(a_postmaster_that_is_closed_is_deferred),
+		CASE(a_postmaster_that_is_absent_is_deferred),
+		CASE(a_postmasters_mail_has_no_quota),
 		CASE(quotas),
 		CASE(a_quota_holds_within_a_batch),
 		CASE(a_locked_quota_stops_nobody),
