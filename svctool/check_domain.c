@@ -130,8 +130,10 @@ check_files(const struct folder *folder)
 	check_users(folder, found == 1 ? users : NULL);
 	check_secret(folder, text, false);
 	/* Still with the lock: vdeluser moves a folder before the line goes. */
-	if (found == 1)
+	if (found == 1) {
+		check_postmaster(check, folder->domain, users);
 		check_domain_users(check, folder->domain, users);
+	}
 out:
 	check_unlock(lock);
 	vpasswd_file_free(&users);

@@ -46,8 +46,12 @@ void check_virtual(struct check *check, const struct check_assigns *assigns);
 void check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain);
 
-/* The folders of the users, as vpasswd has them. */
 struct vpasswd_file;
+/* Its postmaster: there, and such as gets mail. */
+void check_postmaster(struct check *check, const struct check_assign *domain,
+    const struct vpasswd_file *users);
+
+/* The folders of the users, as vpasswd has them. */
 void check_domain_users(struct check *check, const struct check_assign *domain,
     const struct vpasswd_file *users);
 

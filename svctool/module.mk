@@ -5,7 +5,8 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_collections.o svctool/check_compiled.o \
     svctool/check_domain.o svctool/check_domain_users.o \
     svctool/check_domains.o svctool/check_find.o svctool/check_json.o \
-    svctool/check_lock.o svctool/check_owners.o svctool/check_queue_modes.o \
+    svctool/check_lock.o svctool/check_owners.o \
+    svctool/check_postmaster.o svctool/check_queue_modes.o \
     svctool/check_queue_orphans.o svctool/check_queues.o \
     svctool/check_rules.o svctool/check_services.o svctool/check_settings.o \
     svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \
@@ -24,7 +25,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/systemd_unit.o svctool/users.o svctool/wait_up.o
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a queue/libqueue.a mailbox/libmailbox.a \
+    smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a mailbox/libmailbox.a \
     lookupd/liblookupd.a control/libcontrol.a base/libbase.a
 svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt
 MANS += svctool/svctool.8

@@ -23,6 +23,7 @@ def logs(node):
 def test_an_absent_postmaster_is_deferred(node):
     sender = f"alice@{node.domain}"  # a bounce would come here
     change_user(node, "postmaster", lambda line: "")
+    assert node.svctool("check", code=1).stdout.count("postmaster@") == 2
     node.send("postmaster", sender=sender)
     wait_until(lambda: re.search(
         r"deferral: there_is_no_account_postmaster@example\.test,_but_every_"

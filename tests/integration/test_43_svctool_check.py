@@ -274,6 +274,41 @@ def readable_users(node):
     return "vpasswd.cdb: its mode is 644, which lets others read password"
 
 
+def change_postmaster(node, change):
+    vpasswd = domain_dir(node) / "vpasswd"
+    lines = vpasswd.read_text().splitlines(keepends=True)
+    vpasswd.write_text("".join(
+        change(line.split(":")) if line.startswith("postmaster:") else line
+        for line in lines))
+    node.run("vmkpasswd", node.domain)
+
+
+def no_postmaster(node):
+    change_postmaster(node, lambda fields: "")
+    return ("vpasswd: there is no 'postmaster', so mail for "
+            "postmaster@example.test waits: vadduser -n postmaster@")
+
+
+def no_postmaster_and_mail_deleted(node):
+    (domain_dir(node) / ".qmail-default").write_text(
+        "| vdelivermail '' delete\n")
+    return no_postmaster(node)
+
+
+def inactive_postmaster(node):
+    change_postmaster(node, lambda fields: ":".join(
+        [*fields[:2], str(int(fields[2]) | 0x10), *fields[3:]]))
+    return ("vpasswd: 'postmaster' is inactive, so mail for "
+            "postmaster@example.test waits: vmoduser -n postmaster@")
+
+
+def bouncing_postmaster(node):
+    change_postmaster(node, lambda fields: ":".join(
+        [*fields[:3], str(int(fields[3]) | 0x10), *fields[4:]]))
+    return ("'postmaster' is marked to bounce, so mail for "
+            "postmaster@example.test waits: vmoduser -tb postmaster@")
+
+
 def junk_morercpthosts(node):
     (node.control / "morercpthosts").write_text("b.test\n")
     junk(node.control / "morercpthosts.cdb")
@@ -647,7 +682,8 @@ DAMAGES = [
     virtualdomain_without_assign, virtualdomain_in_locals,
     assign_without_virtualdomain, assign_without_folder,
     domain_without_folder, assign_bad_lines, assign_bad_lines_behind,
-    assign_of_another, no_rcpthosts]
+    assign_of_another, no_rcpthosts, no_postmaster,
+    no_postmaster_and_mail_deleted, inactive_postmaster, bouncing_postmaster]
 
 
 @pytest.mark.parametrize(
@@ -659,6 +695,24 @@ def test_damage_is_found(made, damage):
               if line.startswith("error ")]
     assert any(wanted in line for line in errors), done.stdout
     assert all(str(made.home) in line for line in errors), done.stdout
+
+
+@pytest.mark.parametrize(
+    "damage", [no_postmaster, inactive_postmaster, bouncing_postmaster],
+    ids=lambda damage: damage.__name__)
+def test_a_postmasters_remedy_mends_it(made, damage):
+    damage(made)
+    (line,) = [line for line in made.svctool("check", code=1).stdout
+               .splitlines() if line.startswith("error ")]
+    made.run(*line.rpartition(": ")[2].split())
+    assert "0 errors, 0 warnings" in made.svctool("check").stdout
+
+
+def test_mail_for_no_postmaster_may_go_to_another(made):
+    (domain_dir(made) / ".qmail-default").write_text(
+        "| vdelivermail '' alice@example.test\n")
+    no_postmaster(made)
+    assert "0 errors, 0 warnings" in made.svctool("check").stdout
 
 
 def test_a_misspelt_setting_is_a_warning(made):
