@@ -35,7 +35,8 @@ all units libs install:
 packages:
 	@tests/packages
 
-check: packages
+check:
+	@tests/packages check
 	@+$(MAKE) -j$(JOBS) --no-print-directory all units
 	@tests/run-check $(BUILD)
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import smtplib
+import socket
 import subprocess
 import tempfile
 import time
@@ -32,6 +33,13 @@ def wait_until(check, what, timeout=DEADLINE_S):
             text = what() if callable(what) else what
             pytest.fail(f"did not happen within {timeout} s: {text}")
         time.sleep(0.02)
+
+
+def free_port():
+    """A port of loopback that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Node:

@@ -2,25 +2,18 @@
 """make install: a node of the installed programs, without the build folder."""
 import os
 import smtplib
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from installed import install
-from node import BUILD, SLOW, Node
+from node import BUILD, SLOW, Node, free_port
 
 
 @pytest.fixture(scope="module")
 def sbin(tmp_path_factory):
     return install(tmp_path_factory.mktemp("installed"))
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_programs_are_the_builds_own(sbin):

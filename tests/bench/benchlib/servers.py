@@ -7,10 +7,11 @@ Maildirs below that folder.
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 import time
+
+import postfix
 
 from . import load
 from .cpu import Processes
@@ -125,22 +126,7 @@ class LimitMany(Limit):
     maildirs = load.USERS
 
 
-MAIN_CF = """\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = {command_directory}
-daemon_directory = {daemon_directory}
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = bench.example.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-alias_database =
-local_recipient_maps =
+VIRTUAL_CF = """\
 virtual_mailbox_domains = {domain}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = hash:{folder}/conf/users
@@ -149,86 +135,38 @@ virtual_gid_maps = static:{gid}
 virtual_mailbox_limit = 0
 """
 
-MASTER_CF = """\
-{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-proxywrite unix - - n - 1 proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-"""
-
 
 class Postfix(Server):
     """Debian's Postfix, as installed but for virtual users; logs to nobody."""
 
     name = "postfix"
     settings = ""
+    instance = None
 
     def launch(self):
         user = pwd.getpwnam("nobody")
-        conf = f"{self.folder}/conf"
-        for name in ("conf", "queue", "data", "mail"):
-            os.mkdir(f"{self.folder}/{name}")
-        owner = pwd.getpwnam("postfix")
-        os.chown(f"{self.folder}/data", owner.pw_uid, owner.pw_gid)
-        values = {"folder": self.folder, "port": self.port,
-                  "domain": load.DOMAIN, "uid": user.pw_uid,
-                  "gid": user.pw_gid}
-        for name in ("command_directory", "daemon_directory"):
-            values[name] = subprocess.check_output(
-                ["postconf", "-d", "-h", name], text=True).strip()
-        self.write("main.cf", MAIN_CF.format(**values) + self.settings)
-        self.write("master.cf", MASTER_CF.format(**values))
-        if os.path.exists("/etc/postfix/dynamicmaps.cf"):
-            shutil.copy("/etc/postfix/dynamicmaps.cf", conf)
-            shutil.copytree("/etc/postfix/dynamicmaps.cf.d",
-                            f"{conf}/dynamicmaps.cf.d")
-        self.write("users", "".join(f"{i}@{load.DOMAIN} {i}/\n"
-                                    for i in range(1, load.USERS + 1)))
+        self.instance = postfix.Postfix(
+            self.folder, self.port, "bench.example.test", VIRTUAL_CF.format(
+                folder=self.folder, domain=load.DOMAIN, uid=user.pw_uid,
+                gid=user.pw_gid) + self.settings)
+        self.instance.write("users", "".join(
+            f"{i}@{load.DOMAIN} {i}/\n" for i in range(1, load.USERS + 1)))
         for i in range(1, load.USERS + 1):
             for part in ("", "/tmp", "/new", "/cur"):
                 path = f"{self.folder}/mail/{i}{part}"
-                os.mkdir(path, 0o700)
+                os.makedirs(path, 0o700)
                 os.chown(path, user.pw_uid, user.pw_gid)
+        conf = self.instance.conf
         self.run(["postmap", "-c", conf, f"hash:{conf}/users"])
-        self.run(["postfix", "-c", conf, "start"])
-
-    def write(self, name, text):
-        with open(f"{self.folder}/conf/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        self.run(self.instance.command("start"))
 
     def halt(self):
-        self.run(["postfix", "-c", f"{self.folder}/conf", "stop"])
+        if self.instance is not None:
+            self.run(self.instance.command("stop"))
 
     def new_folders(self):
         return [f"{self.folder}/mail/{i}/new"
                 for i in range(1, load.USERS + 1)]
-
-    @staticmethod
-    def missing():
-        """Why it cannot run here; None if it can."""
-        if shutil.which("postfix") is None:
-            return "not installed"
-        if os.getuid() != 0:
-            return "needs root"
-        return None
 
 
 class PostfixTuned(Postfix):
