@@ -5,6 +5,7 @@ import re
 import smtplib
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 
 import pytest
@@ -86,14 +87,16 @@ class Peer(postfix.Postfix):
 
 
 @contextmanager
-def relaying(folder, port, settings=""):
+def relaying(port, settings=""):
     """A running Postfix whose relayhost is the port; skips without one."""
     reason = postfix.missing()
     if reason is not None:
         pytest.skip(f"Postfix: {reason}")
-    peer = Peer(folder, port, settings)
-    peer.start()
-    try:
-        yield peer
-    finally:
-        peer.stop()
+    with tempfile.TemporaryDirectory(prefix="mq") as folder:
+        os.chmod(folder, 0o755)  # for Postfix's own users
+        peer = Peer(folder, port, settings)
+        peer.start()
+        try:
+            yield peer
+        finally:
+            peer.stop()

@@ -23,17 +23,9 @@ def node():
 
 
 @pytest.fixture(scope="module")
-def peer(node, tmp_path_factory):
-    with relaying(open_folder(tmp_path_factory), node.smtp_port) as running:
+def peer(node):
+    with relaying(node.smtp_port) as running:
         yield running
-
-
-def open_folder(tmp_path_factory):
-    """One that Postfix's own users may go through."""
-    folder = tmp_path_factory.mktemp("postfix")
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
-    return folder
 
 
 class Arrivals:
@@ -188,12 +180,11 @@ def test_a_temporary_refusal_is_deferred(node, peer):
     assert sender.files() == []
 
 
-def test_one_that_says_helo(node, tmp_path_factory):
+def test_one_that_says_helo(node):
     """No extension at all, also not 8BITMIME: the bytes come as they are."""
     arrival = Arrivals(node, "alice")
     body = lines_of(50, "helo")
-    with relaying(open_folder(tmp_path_factory), node.smtp_port,
-                  "smtp_never_send_ehlo = yes\n") as plain:
+    with relaying(node.smtp_port, "smtp_never_send_ehlo = yes\n") as plain:
         plain.send(SENDER, ["alice@example.test"], message(body))
         (header, arrived), = arrival.wait()
         assert "> HELO " + HOSTNAME in plain.said()
