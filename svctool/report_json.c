@@ -11,16 +11,17 @@ static json_t *
 service_json(const struct report_service *service)
 {
 	json_t *object = json_pack(
-	    "{s:s, s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}", "name",
-	    service->name, "state", report_service_state(service), "supervised",
-	    service->state.is_supervised, "pid", (json_int_t)service->state.pid,
-	    "since", (json_int_t)service->state.since, "ready",
-	    service->is_ready, "off", service->is_off, "log",
-	    service->log_state.pid != 0, "ok", service->is_fine);
+	    "{s:o, s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}", "name",
+	    json_text(service->name), "state", report_service_state(service),
+	    "supervised", service->state.is_supervised, "pid",
+	    (json_int_t)service->state.pid, "since",
+	    (json_int_t)service->state.since, "ready", service->is_ready, "off",
+	    service->is_off, "log", service->log_state.pid != 0, "ok",
+	    service->is_fine);
 
 	if (*service->listen != '\0')
 		json_object_set_new(
-		    object, "listen", json_string(service->listen));
+		    object, "listen", json_text(service->listen));
 	if (*service->problem != '\0')
 		json_object_set_new(
 		    object, "problem", json_text(service->problem));
@@ -37,8 +38,8 @@ static json_t *
 queue_json(const struct report_queue *queue)
 {
 	const struct health *health = &queue->health;
-	json_t *object = json_pack("{s:s, s:s, s:b, s:b, s:b}", "name",
-	    queue->name, "state", report_queue_state(queue), "ok",
+	json_t *object = json_pack("{s:o, s:s, s:b, s:b, s:b}", "name",
+	    json_text(queue->name), "state", report_queue_state(queue), "ok",
 	    queue->is_fine, "held_local", health->is_held_local, "held_remote",
 	    health->is_held_remote);
 
@@ -79,9 +80,9 @@ report_print_json(const struct report *report)
 		    services, service_json(&report->services[i]));
 	for (size_t i = 0; i < report->queue_count; i++)
 		json_array_append_new(queues, queue_json(&report->queues[i]));
-	object = json_pack("{s:s, s:b, s:I, s:o, s:o}", "home", report->home,
-	    "ok", report->is_fine, "svscan", (json_int_t)report->svscan,
-	    "services", services, "queues", queues);
+	object = json_pack("{s:o, s:b, s:I, s:o, s:o}", "home",
+	    json_text(report->home), "ok", report->is_fine, "svscan",
+	    (json_int_t)report->svscan, "services", services, "queues", queues);
 	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);
