@@ -119,6 +119,7 @@ a_removed_file_is_no_lock(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, take, &second), 0);
 	wait_until_waited_for(old.st_ino);
 	assert_int_equal(unlink(folder_path("lock")), 0);
+	folder_write("lock", "", 0);
 	close(first);
 	pthread_join(thread, NULL);
 	assert_int_not_equal(second, -1);

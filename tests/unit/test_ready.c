@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/ready.c. */
+#include "svctool/ready.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/child.h"
+#include "tests/unit/port.h"
+#include "tests/unit/svc_node.h"
+
+static const struct supervise_state not_supervised;
+
+static void
+queues(void **state)
+{
+	static const struct {
+		enum health_state health;
+		enum ready wanted;
+		const char *reason;
+	} rows[] = {
+		{ HEALTH_UP, READY_YES, "" },
+		{ HEALTH_STARTING, READY_SCANNING, "" },
+		{ HEALTH_STOPPING, READY_NO, "the queue is stopping" },
+		{ HEALTH_DOWN, READY_NO, "the queue is down" },
+	};
+	struct error err = { "" };
+
+	(void)state;
+	svc_dir("queue/queue1/lock");
+	assert_true(ready_is_queue(node, "queue1"));
+	assert_false(ready_is_queue(node, "queue2"));
+	assert_int_equal(
+	    ready_service(node, "queue1", &not_supervised, &err), READY_NO);
+	assert_string_equal(err.text, "the queue has never run");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct health health = { .state = rows[i].health };
+		struct svc_queue up = svc_queue_up("queue1", &health);
+		enum ready ready;
+
+		*err.text = '\0';
+		ready = ready_service(node, "queue1", &not_supervised, &err);
+		if (ready != rows[i].wanted ||
+		    strcmp(err.text, rows[i].reason) != 0)
+			fail_msg(
+			    "row %zu: got %d '%s'", i, (int)ready, err.text);
+		svc_queue_down(&up);
+	}
+	assert_int_equal(
+	    ready_service(node, "queue1", &not_supervised, &err), READY_NO);
+}
+
+/* Anything else is ready when supervise has a living process for it. */
+static void
+other_services(void **state)
+{
+	pid_t ended = fork();
+	const struct supervise_state down = { .is_supervised = true };
+	const struct supervise_state alive = { .is_supervised = true,
+		.pid = getpid() };
+	struct supervise_state dead = { .is_supervised = true };
+	struct error err;
+
+	(void)state;
+	if (ended == 0)
+		_exit(0);
+	assert_int_equal(waitpid(ended, NULL, 0), ended);
+	dead.pid = ended;
+	svc_dir("service/other");
+	assert_int_equal(
+	    ready_service(node, "other", &not_supervised, &err), READY_NO);
+	assert_string_equal(err.text, "supervise does not run for it");
+	assert_int_equal(ready_service(node, "other", &down, &err), READY_NO);
+	assert_string_equal(err.text, "it is down");
+	assert_int_equal(ready_service(node, "other", &dead, &err), READY_NO);
+	assert_non_null(strstr(err.text, " has ended"));
+	assert_int_equal(ready_service(node, "other", &alive, &err), READY_YES);
+}
+
+static bool
+no_more(const void *context)
+{
+	close(*(const int *)context);
+	return true;
+}
+
+/* Who listens on the port must be the service's own process. */
+static void
+listeners(void **state)
+{
+	struct port_address address;
+	int fd = port_take(&address);
+	const struct supervise_state ours = { .is_supervised = true,
+		.pid = getpid() };
+	struct supervise_state others = { .is_supervised = true };
+	struct error err = { "" };
+	char text[96];
+
+	(void)state;
+	snprintf(text, sizeof(text), "%s:%u\n", address.ip, address.port);
+	svc_put("service/qmail-smtpd.x/variables/LISTEN", text);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_YES);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &not_supervised, &err),
+	    READY_YES);
+	others.pid = child_start(no_more, &fd);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
+	assert_non_null(strstr(err.text,
+	    "another process listens on "
+	    "127.0.0.1 port"));
+	kill(others.pid, SIGKILL);
+	waitpid(others.pid, NULL, 0);
+	close(fd);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_NO);
+	assert_non_null(strstr(err.text, "nobody listens on 127.0.0.1 port"));
+	svc_put("service/qmail-smtpd.x/variables/LISTEN", "nowhere\n");
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_NO);
+	assert_non_null(strstr(err.text, "qmail-smtpd.x/variables/LISTEN: "));
+}
+
+static void
+listen_addresses(void **state)
+{
+	struct port_address address;
+	struct error err;
+
+	(void)state;
+	svc_put("service/s/variables/LISTEN", "2525\n");
+	assert_int_equal(ready_listen_address(node, "s", &address, &err), 0);
+	assert_string_equal(address.ip, "0.0.0.0");
+	assert_int_equal(address.port, 2525);
+	assert_int_equal(
+	    ready_listen_address(node, "none", &address, &err), -1);
+}
+
+/* What the operator wants down is nobody's fault. */
+static void
+by_wish(void **state)
+{
+	static const struct {
+		const char *name;
+		struct supervise_state state;
+		bool has_file, wanted;
+	} rows[] = {
+		{ "up", { .is_supervised = true, .pid = 5 }, false, false },
+		{ "up for once", { .is_supervised = true, .pid = 5 }, true,
+		    false },
+		{ "ended, to be started again",
+		    { .is_supervised = true, .is_wanted_up = true }, false,
+		    false },
+		{ "the same with a file",
+		    { .is_supervised = true, .is_wanted_up = true }, true,
+		    false },
+		{ "svc -d", { .is_supervised = true }, false, true },
+		{ "file down", { .is_supervised = true }, true, true },
+		{ "no supervise", { .pid = 0 }, false, false },
+		{ "no supervise, file down", { .pid = 0 }, true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { "" };
+		bool got;
+
+		svc_dir("service/s");
+		if (rows[i].has_file)
+			svc_put("service/s/down", "");
+		else
+			remove(folder_path("service/s/down"));
+		assert_int_equal(
+		    ready_has_down_file(node, "s"), rows[i].has_file);
+		got = ready_is_down_by_wish(node, "s", &rows[i].state, &err);
+		if (got != rows[i].wanted)
+			fail_msg("%s: got %d", rows[i].name, got);
+		if (got != (strstr(err.text, "starts it") != NULL) ||
+		    (got && rows[i].has_file) !=
+			(strstr(err.text, "/service/s/down'") != NULL))
+			fail_msg("%s: '%s'", rows[i].name, err.text);
+	}
+}
+
+static void
+never_supervised(void **state)
+{
+	struct supervise_state got = { .is_supervised = true };
+	struct error err;
+
+	(void)state;
+	svc_dir("service/s");
+	assert_int_equal(ready_read_state(node, "s", &got, &err), 0);
+	assert_false(got.is_supervised);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SVC_TEST(queues),
+		SVC_TEST(other_services),
+		SVC_TEST(listeners),
+		SVC_TEST(listen_addresses),
+		SVC_TEST(by_wish),
+		SVC_TEST(never_supervised),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/report.c, of a node where supervise never ran. */
+#include "svctool/report.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/port.h"
+#include "tests/unit/svc_node.h"
+
+static void
+states_of_services(void **state)
+{
+	static const struct {
+		const char *wanted;
+		pid_t pid;
+		bool is_supervised, is_ready, is_restarting;
+	} rows[] = {
+		{ "up", 5, true, true, false },
+		{ "starting", 5, true, false, false },
+		{ "down", 0, true, false, false },
+		/* Somebody else does its work, but supervise has it down. */
+		{ "down", 0, true, true, false },
+		{ "up", 0, false, true, false },
+		{ "down", 0, false, false, false },
+		{ "restarting", 5, true, false, true },
+		{ "restarting", 0, true, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct report_service service = {
+			.state = { .is_supervised = rows[i].is_supervised,
+			    .pid = rows[i].pid },
+			.is_ready = rows[i].is_ready,
+			.is_restarting = rows[i].is_restarting,
+		};
+
+		if (strcmp(report_service_state(&service), rows[i].wanted) != 0)
+			fail_msg("row %zu: got '%s'", i,
+			    report_service_state(&service));
+	}
+}
+
+static const struct report_queue *
+collect_queue(struct report *report)
+{
+	struct error err = { "" };
+
+	if (report_collect(node, report, &err) == -1)
+		fail_msg("%s", err.text);
+	assert_int_equal(report->queue_count, 1);
+	return &report->queues[0];
+}
+
+/* A queue that runs, by what it says and how much space it wants. */
+static void
+queues(void **state)
+{
+	static const struct {
+		const char *name;
+		enum health_state health;
+		uint64_t free_bytes;
+		const char *wanted, *problem; /* begin of it; "": none */
+		bool is_fine;
+	} rows[] = {
+		{ "up", HEALTH_UP, 1000, "up", "", true },
+		{ "starting", HEALTH_STARTING, 1000, "starting", "", true },
+		{ "stopping", HEALTH_STOPPING, 1000, "stopping", "", false },
+		{ "full", HEALTH_UP, 999, "full",
+		    "takes no new mail: 999 bytes are free on its filesystem, "
+		    "and MIN_FREE wants 1000",
+		    false },
+		{ "full at the start", HEALTH_STARTING, 0, "full",
+		    "takes no new mail: 0 bytes", false },
+		{ "stopping is not full", HEALTH_STOPPING, 0, "stopping", "",
+		    false },
+	};
+
+	(void)state;
+	svc_put("control/min_free", "1000\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct health health = { .state = rows[i].health,
+			.free_bytes = rows[i].free_bytes };
+		struct svc_queue up = svc_queue_up("queue1", &health);
+		struct report report;
+		const struct report_queue *queue = collect_queue(&report);
+
+		if (strcmp(report_queue_state(queue), rows[i].wanted) != 0 ||
+		    queue->is_fine != rows[i].is_fine ||
+		    report.is_fine != rows[i].is_fine ||
+		    (*rows[i].problem == '\0') != (*queue->problem == '\0') ||
+		    strncmp(queue->problem, rows[i].problem,
+			strlen(rows[i].problem)) != 0)
+			fail_msg("%s: got '%s', fine %d, '%s'", rows[i].name,
+			    report_queue_state(queue), queue->is_fine,
+			    queue->problem);
+		assert_int_equal(queue->min_free_bytes, 1000);
+		report_release(&report);
+		svc_queue_down(&up);
+	}
+}
+
+/* 0 wants nothing, but a disk without a byte is full all the same. */
+static void
+no_minimum(void **state)
+{
+	const struct health none = { .state = HEALTH_UP };
+	const struct health some = { .state = HEALTH_UP, .free_bytes = 1 };
+	struct svc_queue up;
+	struct report report;
+
+	(void)state;
+	svc_put("control/min_free", "0\n");
+	up = svc_queue_up("queue1", &some);
+	assert_false(collect_queue(&report)->is_full);
+	report_release(&report);
+	health_map_publish(up.map, &none);
+	assert_true(collect_queue(&report)->is_full);
+	report_release(&report);
+	svc_queue_down(&up);
+}
+
+/* A listener may want more space than the settings say, never less. */
+static void
+listeners_may_want_more(void **state)
+{
+	static const struct {
+		const char *value;
+		uint64_t wanted;
+	} rows[] = {
+		{ "5000\n", 5000 },
+		{ "999\n", 1000 },
+		{ "much\n", 1000 },
+		{ "", 1000 },
+	};
+	const struct health health = { .state = HEALTH_UP, .free_bytes = 2000 };
+	struct svc_queue up = svc_queue_up("queue1", &health);
+
+	(void)state;
+	svc_put("control/min_free", "1000\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct report_queue *queue;
+		struct report report;
+
+		svc_put(
+		    "service/qmail-smtpd.25/variables/MIN_FREE", rows[i].value);
+		queue = collect_queue(&report);
+		assert_int_equal(queue->min_free_bytes, rows[i].wanted);
+		assert_int_equal(queue->is_full, rows[i].wanted > 2000);
+		report_release(&report);
+	}
+	svc_queue_down(&up);
+}
+
+/* Down by the operator's wish is fine, and says how to bring it up. */
+static void
+queues_that_do_not_run(void **state)
+{
+	const struct health health = { .state = HEALTH_UP, .backlog = 7 };
+	const struct report_queue *queue;
+	struct svc_queue up;
+	struct report report;
+
+	(void)state;
+	svc_dir("queue/queue1/lock");
+	queue = collect_queue(&report);
+	assert_string_equal(report_queue_state(queue), "down");
+	assert_string_equal(queue->problem, "it has never run");
+	assert_false(queue->is_fine);
+	assert_false(report.is_fine);
+	assert_int_equal(report.svscan, 0);
+	assert_string_equal(report.home, folder);
+	report_release(&report);
+
+	up = svc_queue_up("queue1", &health);
+	svc_queue_down(&up); /* killed: its file still says up */
+	queue = collect_queue(&report);
+	assert_string_equal(report_queue_state(queue), "down");
+	assert_false(queue->is_fine);
+	report_release(&report);
+
+	svc_put("service/queue1/down", "");
+	queue = collect_queue(&report);
+	assert_true(queue->is_fine);
+	assert_true(report.is_fine);
+	assert_int_equal(report.service_count, 1);
+	assert_true(report.services[0].is_off);
+	assert_string_equal(report.services[0].problem, "");
+	report_release(&report);
+
+	/* What cannot be read is said, and is not called idle. */
+	svc_put("queue/queue1/lock/health", "damaged");
+	remove(folder_path("service/queue1/down"));
+	queue = collect_queue(&report);
+	assert_non_null(strstr(queue->problem, "damaged"));
+	assert_int_equal(queue->health.backlog, 0);
+	assert_false(queue->is_fine);
+	report_release(&report);
+}
+
+static void
+listeners(void **state)
+{
+	struct port_address address;
+	int fd = port_take(&address);
+	struct report report;
+	struct error err;
+	char listen[96];
+
+	(void)state;
+	snprintf(listen, sizeof(listen), "%s:%u", address.ip, address.port);
+	svc_put("service/qmail-smtpd.25/variables/LISTEN", listen);
+	assert_int_equal(report_collect(node, &report, &err), 0);
+	assert_int_equal(report.service_count, 1);
+	/* Another supervisor's: it counts that the work is done. */
+	assert_string_equal(report_service_state(&report.services[0]), "up");
+	assert_true(report.is_fine);
+	assert_string_equal(report.services[0].listen, listen);
+	assert_string_equal(report.services[0].problem, "");
+	report_release(&report);
+	close(fd);
+	assert_int_equal(report_collect(node, &report, &err), 0);
+	assert_string_equal(report_service_state(&report.services[0]), "down");
+	assert_false(report.is_fine);
+	assert_non_null(strstr(report.services[0].problem, "nobody listens"));
+	report_release(&report);
+}
+
+static void
+services_that_cannot_be_read(void **state)
+{
+	struct report report;
+	struct error err = { "" };
+
+	(void)state;
+	svc_put("service", "no folder");
+	assert_int_equal(report_collect(node, &report, &err), -1);
+	assert_non_null(strstr(err.text, "cannot read folder '"));
+	report_release(&report);
+}
+
+static int
+setup_without_service(void **state)
+{
+	return svc_setup(state) != 0 || remove(folder_path("service")) != 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(states_of_services),
+		SVC_TEST(queues),
+		SVC_TEST(no_minimum),
+		SVC_TEST(listeners_may_want_more),
+		SVC_TEST(queues_that_do_not_run),
+		SVC_TEST(listeners),
+		cmocka_unit_test_setup_teardown(services_that_cannot_be_read,
+		    setup_without_service, svc_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
