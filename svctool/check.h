@@ -115,6 +115,14 @@ void check_unlock(int lock);
  */
 int check_as_owner(struct check *check, struct error *err);
 
+/*
+ * The names that list (node_services, node_queues) has, to be released by the
+ * caller; why it has not got them is a finding.
+ */
+void check_names(struct check *check,
+    int (*list)(const struct node *, struct arg_list *, struct error *),
+    struct arg_list *names_out);
+
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */
 void check_variables(struct check *check);   /* of services, and global_vars */

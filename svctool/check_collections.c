@@ -103,12 +103,9 @@ check_instances(struct check *check, const struct arg_list *queues)
 void
 check_collections(struct check *check)
 {
-	struct arg_list queues = { .count = 0 };
-	struct error err;
+	struct arg_list queues;
 
-	if (node_queues(check->node, &queues, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++)
 		check_use(check, queues.items[i]);
 	check_instances(check, &queues);

@@ -68,12 +68,9 @@ static void
 check_services_files(struct check *check)
 {
 	const struct home *home = check->node->home;
-	struct arg_list services = { .count = 0 };
-	struct error err;
+	struct arg_list services;
 
-	if (node_services(check->node, &services, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++) {
 		const char *name = services.items[i];
 		const char *const parts[] = { "", "/run", "/log", "/log/run",

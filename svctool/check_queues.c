@@ -172,12 +172,9 @@ check_queue(struct check *check, const char *name)
 void
 check_queues(struct check *check)
 {
-	struct arg_list queues = { .count = 0 };
-	struct error err;
+	struct arg_list queues;
 
-	if (node_queues(check->node, &queues, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++)
 		check_queue(check, queues.items[i]);
 	arg_list_release(&queues);

@@ -70,14 +70,10 @@ check_ports(struct check *check, const struct arg_list *services)
 void
 check_services(struct check *check)
 {
-	struct arg_list services = { .count = 0 };
-	struct arg_list queues = { .count = 0 };
-	struct error err;
+	struct arg_list services, queues;
 
-	if (node_services(check->node, &services, &err) == -1 ||
-	    node_queues(check->node, &queues, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_services, &services);
+	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < services.count; i++) {
 		check_run(check, services.items[i], "run");
 		check_run(check, services.items[i], "log/run");

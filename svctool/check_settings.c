@@ -80,14 +80,11 @@ check_settings(struct check *check)
 {
 	const char *control = check->node->home->control;
 	struct load general = { .check = check };
-	struct arg_list queues = { .count = 0 };
+	struct arg_list queues;
 	struct settings *settings;
-	struct error err;
 
 	check->settings = settings_load_all(control, NULL, report, &general);
-	if (node_queues(check->node, &queues, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++) {
 		struct load load = { .check = check, .said = &general.reasons };
 

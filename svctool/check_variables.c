@@ -207,14 +207,13 @@ void
 check_variables(struct check *check)
 {
 	const struct node *node = check->node;
-	struct arg_list services = { .count = 0 };
+	struct arg_list services;
 	struct vars global = VARS_INIT;
 	struct folder folder = {
 		.check = check, .path = node->global_vars, .vars = &global
 	};
 	struct check_place place = { .what = "", .remedy = restart };
 	const char *chooser;
-	struct error err;
 	char *file;
 
 	read_folder(&folder);
@@ -227,9 +226,7 @@ check_variables(struct check *check)
 	    : xasprintf("%s/queue_count", node->home->control);
 	place.file = file;
 	check_queue_choice(check, &place, &global);
-	if (node_services(node, &services, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
+	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)
 		check_service(check, &global, services.items[i]);
 	arg_list_release(&services);

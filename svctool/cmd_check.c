@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool check: is the node as it should be? */
-#include "svctool/args.h"
 #include "svctool/check.h"
 #include "svctool/svctool.h"
 
@@ -22,25 +21,17 @@ static const struct {
 int
 cmd_check(int argc, char **argv)
 {
-	const char *home = NULL;
-	bool is_json = false;
-	const struct arg_row rows[] = {
-		{ "home", ARG_TEXT, &home },
-		{ "json", ARG_FLAG, &is_json },
-		{ NULL, ARG_FLAG, NULL },
-	};
 	struct check check = { .errors = 0 };
 	struct error err;
 	struct node *node;
-	int code = EXIT_TROUBLE;
+	bool is_json;
+	int code = open_to_show(argc, argv, &node, &is_json);
 
-	if (args_parse_options(rows, argc, argv, &err) == -1)
-		return complain(EXIT_USAGE, &err);
-	node = node_new(home, NULL, &err);
+	if (code != EXIT_FINE)
+		return code;
 	check.node = node;
-	if (node == NULL || !node_exists(node, &err) ||
-	    !node_is_ours(node, &err) || check_as_owner(&check, &err) == -1)
-		complain(code, &err);
+	if (!node_is_ours(node, &err) || check_as_owner(&check, &err) == -1)
+		code = complain(EXIT_TROUBLE, &err);
 	else {
 		check_forget_environment();
 		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)

@@ -3,6 +3,8 @@
 #ifndef SVCTOOL_SVCTOOL_H
 #define SVCTOOL_SVCTOOL_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 enum {
@@ -25,6 +27,16 @@ int cmd_check(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_systemd(int argc, char **argv);
 int cmd_showctl(int argc, char **argv);
+
+struct node;
+
+/*
+ * Reads the options --home and --json, and opens the node, which must exist:
+ * EXIT_FINE, and the caller frees it.  Else the exit code, after the reason was
+ * printed; there is no node then.
+ */
+int open_to_show(
+    int argc, char **argv, struct node **node_out, bool *is_json_out);
 
 /* Prints "svctool: REASON" to stderr and returns code. */
 int complain(int code, const struct error *err);
