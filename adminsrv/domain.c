@@ -30,12 +30,12 @@ enum { DIR_MODE = 0751, PARENT_MODE = 0755, FILE_MODE = 0644 };
 static const char qmail_default[] = "| vdelivermail '' bounce-no-mailbox\n";
 
 enum admin_result
-domain_lock(const struct home *home, int *fd_out, struct error *err)
+domain_lock_take(const struct home *home, const char *domain,
+    struct domain_lock *lock_out, struct error *err)
 {
 	struct stat st;
 	char *path;
 
-	*fd_out = -1;
 	if (geteuid() != 0 && stat(home->users, &st) == 0 &&
 	    st.st_uid != geteuid()) {
 		error_set(err,
@@ -45,9 +45,21 @@ domain_lock(const struct home *home, int *fd_out, struct error *err)
 		return ADMIN_REFUSED;
 	}
 	path = xasprintf("%s/.lock", home->users);
-	*fd_out = lock_take(path, err);
+	lock_out->fd = lock_take(path, err);
 	free(path);
-	return *fd_out == -1 ? ADMIN_FAILED : ADMIN_OK;
+	if (lock_out->fd == -1)
+		return ADMIN_FAILED;
+	if (node_state_read(home, domain, &lock_out->state, err) == 0)
+		return ADMIN_OK;
+	close(lock_out->fd);
+	return ADMIN_FAILED;
+}
+
+void
+domain_lock_release(struct domain_lock *lock)
+{
+	node_state_release(&lock->state);
+	close(lock->fd);
 }
 
 enum admin_result
@@ -270,18 +282,13 @@ enum admin_result
 domain_add(const struct home *home, const char *domain,
     const struct domain_options *options, struct error *err)
 {
-	int lock;
-	enum admin_result result = domain_lock(home, &lock, err);
-	struct node_state state;
+	struct domain_lock lock;
+	enum admin_result result = domain_lock_take(home, domain, &lock, err);
 
 	if (result != ADMIN_OK)
 		return result;
-	result = ADMIN_FAILED;
-	if (node_state_read(home, domain, &state, err) == 0) {
-		result = add_locked(home, domain, options, &state, err);
-		node_state_release(&state);
-	}
-	close(lock);
+	result = add_locked(home, domain, options, &lock.state, err);
+	domain_lock_release(&lock);
 	return result;
 }
 
@@ -319,17 +326,12 @@ enum admin_result
 domain_add_alias(const struct home *home, const char *real, const char *alias,
     struct error *err)
 {
-	int lock;
-	enum admin_result result = domain_lock(home, &lock, err);
-	struct node_state to;
+	struct domain_lock to;
+	enum admin_result result = domain_lock_take(home, real, &to, err);
 
 	if (result != ADMIN_OK)
 		return result;
-	result = ADMIN_FAILED;
-	if (node_state_read(home, real, &to, err) == 0) {
-		result = alias_locked(home, real, alias, &to, err);
-		node_state_release(&to);
-	}
-	close(lock);
+	result = alias_locked(home, real, alias, &to.state, err);
+	domain_lock_release(&to);
 	return result;
 }

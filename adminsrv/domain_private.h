@@ -4,13 +4,21 @@
 #define ADMINSRV_DOMAIN_PRIVATE_H
 
 #include "adminsrv/domain.h"
+#include "adminsrv/node_lines.h"
+
+/* A name, while nobody else changes domains of the node. */
+struct domain_lock {
+	int fd;
+	struct node_state state; /* what the node's files say of it */
+};
 
 /*
- * The node's lock: a descriptor to close.  Refused for who is neither root nor
- * the owner of users/; *fd_out is -1 unless the result is ADMIN_OK.
+ * Takes the node's lock and reads what is known of the name.  Refused for who
+ * is neither root nor the owner of users/.  After ADMIN_OK the caller releases.
  */
-enum admin_result domain_lock(
-    const struct home *home, int *fd_out, struct error *err);
+enum admin_result domain_lock_take(const struct home *home, const char *domain,
+    struct domain_lock *lock_out, struct error *err);
+void domain_lock_release(struct domain_lock *lock);
 
 /* Has the running daemons read their files again. */
 enum admin_result domain_tell(const struct home *home, struct error *err);

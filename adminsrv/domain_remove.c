@@ -250,18 +250,12 @@ enum admin_result
 domain_remove(const struct home *home, const char *domain, bool keep_mail,
     struct buf *left, struct error *err)
 {
-	int lock;
-	enum admin_result result = domain_lock(home, &lock, err);
-	struct node_state state;
+	struct domain_lock lock;
+	enum admin_result result = domain_lock_take(home, domain, &lock, err);
 
 	if (result != ADMIN_OK)
 		return result;
-	result = ADMIN_FAILED;
-	if (node_state_read(home, domain, &state, err) == 0) {
-		result = remove_named(
-		    home, domain, keep_mail, &state, left, err);
-		node_state_release(&state);
-	}
-	close(lock);
+	result = remove_named(home, domain, keep_mail, &lock.state, left, err);
+	domain_lock_release(&lock);
 	return result;
 }
