@@ -40,17 +40,12 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
 	return false;
 }
 
-static bool
-read_params(struct smtp_session *session, const char *text, const char *end,
-    struct smtp_mail_params *params_out)
+bool
+smtp_params_are_ok(struct smtp_session *session, enum smtp_params_result result)
 {
-	switch (
-	    smtp_mail_params_parse(text, (size_t)(end - text), params_out)) {
+	switch (result) {
 	case SMTP_PARAMS_OK:
-		/* Who said HELO was offered none (RFC 5321 3.2). */
-		if (session->is_extended || text == end)
-			return true;
-		break;
+		return true;
 	case SMTP_PARAMS_SYNTAX:
 		smtp_reply_error(
 		    session, 501, "5.5.4", "invalid parameter syntax");
@@ -60,6 +55,19 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 	}
 	smtp_reply_error(session, 555, "5.5.4", "parameter not implemented");
 	return false;
+}
+
+static bool
+read_params(struct smtp_session *session, const char *text, const char *end,
+    struct smtp_mail_params *params_out)
+{
+	enum smtp_params_result result = smtp_mail_params_parse(
+	    text, (size_t)(end - text), params_out);
+
+	/* Who said HELO was offered none (RFC 5321 3.2). */
+	if (result == SMTP_PARAMS_OK && !session->is_extended && text != end)
+		result = SMTP_PARAMS_UNKNOWN;
+	return smtp_params_are_ok(session, result);
 }
 
 /* What rules set for this sender, and the limits that follow. */

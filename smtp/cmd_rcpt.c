@@ -28,20 +28,10 @@ read_arguments(struct smtp_session *session, const struct smtp_line *line,
 {
 	const char *rest, *end = line->argument + line->argument_length;
 
-	if (!smtp_read_path(session, line, "TO:", address_out, &rest))
+	if (!smtp_read_path(session, line, "TO:", address_out, &rest) ||
+	    !smtp_params_are_ok(
+		session, smtp_rcpt_params_parse(rest, (size_t)(end - rest))))
 		return false;
-	switch (smtp_rcpt_params_parse(rest, (size_t)(end - rest))) {
-	case SMTP_PARAMS_OK:
-		break;
-	case SMTP_PARAMS_SYNTAX:
-		smtp_reply_error(
-		    session, 501, "5.5.4", "invalid parameter syntax");
-		return false;
-	case SMTP_PARAMS_UNKNOWN:
-		smtp_reply_error(
-		    session, 555, "5.5.4", "parameter not implemented");
-		return false;
-	}
 	if (address_out->text[0] == '\0') {
 		smtp_reply_error(
 		    session, 555, "5.1.3", "syntax error in address");

@@ -213,6 +213,9 @@ void smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line);
 bool smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
     const char *keyword, struct smtp_address *address_out,
     const char **params_out);
+/* The same file: may the command go on?  Replies when it may not. */
+bool smtp_params_are_ok(
+    struct smtp_session *session, enum smtp_params_result result);
 
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,
