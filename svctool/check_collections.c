@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "svctool/check.h"
+#include "svctool/check_domain.h"
 #include "svctool/queue_count.h"
 
 static bool
@@ -68,9 +68,8 @@ has_queue(
 
 		/* Of another QUEUE_BASE; those of ours were listed. */
 		if (slash != NULL && strcmp(slash + 1, name) == 0 &&
-		    strncmp(check->used_queues.items[i],
-			check->node->home->queue,
-			strlen(check->node->home->queue)) != 0)
+		    !check_is_below(
+			check->used_queues.items[i], check->node->home->queue))
 			return true;
 	}
 	return false;
