@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/check_services.c. */
+#include "svctool/check.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/check_node.h"
+
+static void
+put_service(const char *name, const char *listen)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "service/%s/run", name);
+	svc_put(path, "#!/bin/sh\n");
+	assert_int_equal(chmod(folder_path(path), 0755), 0);
+	snprintf(path, sizeof(path), "service/%s/log/run", name);
+	svc_put(path, "#!/bin/sh\n");
+	assert_int_equal(chmod(folder_path(path), 0755), 0);
+	snprintf(path, sizeof(path), "service/%s/variables/LISTEN", name);
+	if (listen != NULL)
+		svc_put(path, listen);
+}
+
+static void
+expect(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_services(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+static void
+run_files(void **state)
+{
+	(void)state;
+	expect("no service", "");
+	put_service("queue1", NULL);
+	expect("whole", "");
+	assert_int_equal(chmod(folder_path("service/queue1/run"), 0644), 0);
+	remove(folder_path("service/queue1/log/run"));
+	expect("neither can be run",
+	    "E ~/service/queue1/run: the service cannot run it -- chmod 755 "
+	    "'~/service/queue1/run', or if it is lost remove the service\n"
+	    "E ~/service/queue1/log/run: the service cannot run it\n");
+}
+
+static void
+queues_without_a_service(void **state)
+{
+	(void)state;
+	svc_dir("queue/queue1");
+	svc_dir("queue/queue2");
+	put_service("queue1", NULL);
+	expect("one of two",
+	    "E ~/service/queue2: the queue has no service, so nothing delivers "
+	    "it -- svctool queue add queue2\n");
+}
+
+static void
+ports(void **state)
+{
+	static const struct {
+		const char *first, *second, *wanted;
+	} rows[] = {
+		{ "127.0.0.1:25", "127.0.0.1:26", "" },
+		{ "127.0.0.1:25", "127.0.0.2:25", "" },
+		{ "127.0.0.1:25", "127.0.0.1:25",
+		    "E ~/service/qmail-smtpd.b/variables/LISTEN: port 25 is "
+		    "also that of qmail-smtpd.a -- change one of them\n" },
+		{ "0.0.0.0:25", "127.0.0.1:25", "port 25 is also that of\n" },
+		{ "127.0.0.1:25", "25", "port 25 is also that of\n" },
+		{ "25", "26", "" },
+		{ "x", "127.0.0.1:25",
+		    "E ~/service/qmail-smtpd.a/variables/LISTEN\n" },
+		{ "", "127.0.0.1:25",
+		    "-- write ADDRESS:PORT there, for example 0.0.0.0:25\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_service("qmail-smtpd.a", rows[i].first);
+		put_service("qmail-smtpd.b", rows[i].second);
+		expect(rows[i].second, rows[i].wanted);
+	}
+	/* What is no listener listens nowhere. */
+	put_service("qmail-smtpd.a", "25");
+	put_service("qmail-smtpd.b", "26");
+	put_service("other", "25");
+	expect("other", "");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SVC_TEST(run_files),
+		SVC_TEST(queues_without_a_service),
+		SVC_TEST(ports),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
