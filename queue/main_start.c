@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parent.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
@@ -202,6 +203,7 @@ main(int argc, char **argv)
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals == -1)
 		fatal(111, "cannot make a signalfd: %s", strerror(errno));
+	parent_end_with(parent_supervise());
 	/* What qmail-send and the workers log is the queue's log as it is. */
 	status = supervise(signals, dir, home, argv[1]);
 	end_workers();

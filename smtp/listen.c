@@ -15,6 +15,7 @@
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parent.h"
 #include "control/identity.h"
 #include "smtp/rules.h"
 #include "smtp/session.h"
@@ -309,6 +310,7 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		.refuse = refuse,
 		.context = &daemon,
 	};
+	pid_t supervise = parent_supervise();
 	sigset_t signals;
 	int result = 111;
 
@@ -320,8 +322,10 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 	if (daemon.listener == NULL)
 		return 111;
 	result = prepare(&daemon, home, options, err);
-	if (result == 0)
+	if (result == 0) {
+		parent_end_with(supervise);
 		result = run(&daemon, options, err);
+	}
 	listener_free(&daemon.listener);
 	smtp_rules_free(&daemon.rules);
 	smtp_server_free(&daemon.server);

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -233,3 +234,26 @@ def test_the_queues_are_up_after_start(node):
         node.svctool("restart")
         assert [queue["state"] for queue in node.status()["queues"]] == [
             "up", "up"]
+
+
+@pytest.mark.parametrize("kind", ["queue", "listener"])
+def test_a_service_ends_with_its_killed_supervise(node, kind):
+    """An orphan kept port or queue, and no HUP found it: no new domain."""
+    name = ("queue1" if kind == "queue" else f"qmail-smtpd.{node.smtp_port}")
+    old = service_state(node, name)["pid"]
+    supervise = int(Path(f"/proc/{old}/stat").read_text()
+                    .rpartition(")")[2].split()[1])
+    assert Path(f"/proc/{supervise}/comm").read_text() == "supervise\n"
+    os.kill(supervise, signal.SIGKILL)
+    wait_until(lambda: old not in node.processes(), f"{name} has ended")
+    # svscan looks every five seconds
+    wait_until(lambda: node.status()["ok"], lambda: node.logs())
+    node.run("vadddomain", "new.test", "secret")
+
+    def is_known():
+        with node.smtp() as client:
+            client.ehlo()
+            client.mail("sender@example.net")
+            return client.rcpt("postmaster@new.test")[0] == 250
+
+    wait_until(is_known, "the new domain is known")
