@@ -138,6 +138,7 @@ whole_nodes(void **state)
 	assert_int_equal(remove(folder_path("run")), 0);
 	svc_put("tls/servercert.pem", "key");
 	assert_int_equal(chmod(folder_path("service/s/run"), 0775), 0);
+	assert_int_equal(chmod(folder_path("service/s/log/run"), 0757), 0);
 	assert_int_equal(chmod(folder_path("service/s/variables"), 0757), 0);
 	check = check_begin();
 	check_owners(&check);
@@ -147,6 +148,7 @@ whole_nodes(void **state)
 	    "E ~/tls/servercert.pem: its mode is 644, which lets others read "
 	    "it -- chmod 640 '~/tls/servercert.pem'\n"
 	    "E ~/service/s/run: its mode is 775\n"
+	    "E ~/service/s/log/run: its mode is 757\n"
 	    "E ~/service/s/variables: its mode is 757\n");
 	check_expect(&check, "many faults", wanted);
 	check_release(&check);
