@@ -68,17 +68,29 @@ domain_tell(const struct home *home, struct error *err)
 	return notify_daemons(home->run, err) == -1 ? ADMIN_FAILED : ADMIN_OK;
 }
 
-/* Another meaning of the name that must not be changed silently, or OK. */
+/*
+ * Another meaning of the name that must not be changed silently, or OK.  What
+ * is said to be removed must not take users and mail with it.
+ */
 static enum admin_result
 check_free(const struct node_state *state, const char *domain, const char *real,
     struct error *err)
 {
-	if (state->assign_user != NULL &&
-	    strcmp(state->assign_user, real) != 0) {
-		error_set(err,
-		    "'%s' is '%s' in users/assign: remove that first "
-		    "(vdeldomain %s)",
-		    domain, state->assign_user, domain);
+	const char *user = state->assign_user;
+
+	if (user != NULL && strcmp(user, real) != 0) {
+		if (strcmp(user, domain) == 0)
+			error_set(err,
+			    "'%s' is a virtual domain with users and mail of "
+			    "its own, and cannot be an alias as long as it is: "
+			    "choose another name (vdeldomain would delete its "
+			    "users and all their mail)",
+			    domain);
+		else
+			error_set(err,
+			    "'%s' is an alias of '%s': remove that name first "
+			    "with 'vdeldomain %s', which leaves '%s' as it is",
+			    domain, user, domain, user);
 		return ADMIN_REFUSED;
 	}
 	if (state->virtual_to != NULL &&
@@ -301,10 +313,16 @@ alias_locked(const struct home *home, const char *real, const char *alias,
 
 	if (to->assign_user == NULL || to->virtual_to == NULL ||
 	    strcmp(to->assign_user, real) != 0) {
-		error_set(err,
-		    "'%s' is no virtual domain of its own: add it "
-		    "with vadddomain",
-		    real);
+		if (to->assign_user != NULL &&
+		    strcmp(to->assign_user, real) != 0)
+			error_set(err,
+			    "'%s' is itself an alias of '%s': name that one",
+			    real, to->assign_user);
+		else
+			error_set(err,
+			    "'%s' is no virtual domain of its own: add it "
+			    "with vadddomain",
+			    real);
 		return ADMIN_REFUSED;
 	}
 	if (node_state_read(home, alias, &state, err) == -1)

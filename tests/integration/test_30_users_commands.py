@@ -142,6 +142,11 @@ def test_alias_domain(domain):
     domain.run("vaddaliasdomain", "example.test", "second.test")
     domain.run("vaddaliasdomain", "second.test", "example.test", code=100)
     domain.run("vaddaliasdomain", "x.test", "y.test", code=100)
+    said = domain.run("vaddaliasdomain", "x.test", "second.test", code=100)
+    assert "'second.test' is itself an alias of 'example.test'" in said
+    said = domain.run("vadddomain", "second.test", "x", code=100)
+    assert "'second.test' is an alias of 'example.test'" in said
+    assert "vdeldomain second.test" in said and "'example.test' as it" in said
     # An alias is removed alone, a domain with its aliases.
     domain.run("vdeldomain", "second.test")
     assert "alice@example.test" in domain.run(
@@ -151,6 +156,15 @@ def test_alias_domain(domain):
         assert domain.read(name) == ""
     assert domain.lines("users/assign") == ["."]
     assert not (domain.path / "domains/example.test").exists()
+
+
+def test_a_domain_is_not_made_an_alias(domain):
+    """The remedy must not delete its users and mail unasked."""
+    domain.run("vadddomain", "new.test", "x")
+    said = domain.run("vaddaliasdomain", "new.test", "example.test", code=100)
+    assert "users and mail of its own" in said
+    assert "would delete its users" in said
+    assert "remove that first" not in said
 
 
 def test_vdeldomain(domain):
