@@ -4,6 +4,7 @@
  * (qmail-queue(8)).  The exit code is the whole answer.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -248,6 +249,23 @@ open_way(
 	return open_direct(way, options);
 }
 
+/*
+ * A descriptor that is closed would be the next file that we open: an empty
+ * message, or one with our log lines in it.
+ */
+static void
+check_descriptors(void)
+{
+	if (fcntl(2, F_GETFD) == -1 && open("/dev/null", O_WRONLY) == -1)
+		_exit(QQ_READ_ERROR);
+	if (fcntl(0, F_GETFD) == -1)
+		fatal(QQ_READ_ERROR,
+		    "cannot read the message: descriptor 0 is closed");
+	if (fcntl(1, F_GETFD) == -1)
+		fatal(QQ_READ_ERROR,
+		    "cannot read the envelope: descriptor 1 is closed");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -262,6 +280,7 @@ main(int argc, char **argv)
 	usage_answer(argv, "qmail-queue", usage);
 	if (argc > 1)
 		fatal(QQ_MISCONFIGURED, "%s", usage);
+	check_descriptors();
 	home = home_new();
 	/* The environment names folders: they are read as the caller. */
 	if (seteuid(way.uid) == -1)

@@ -46,6 +46,35 @@ def test_other_exit_codes(queue):
     assert b"/nonexistent" in done.stderr
 
 
+@pytest.mark.parametrize("closed, name", [("<&-", "message"),
+                                          (">&-", "envelope")])
+def test_a_closed_descriptor_is_no_empty_message(queue, closed, name):
+    queue.start()
+    envelope = queue.home / "envelope"
+    envelope.write_bytes(b"Fs@x\0Tu@" + DOMAIN.encode() + b"\0\0")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" </dev/null 1<>"$1" {closed}',
+         BIN / "qmail-queue", envelope], env=queue.environment(),
+        stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 54
+    assert b"cannot read the " + name.encode() in done.stderr
+    assert not queue.messages() and not queue.files("todo")
+
+
+def test_no_log_line_in_a_message(queue):
+    """Without descriptor 2 the next file would get what is logged."""
+    envelope = queue.home / "envelope"
+    envelope.write_bytes(b"Fs@x\0Tu@" + DOMAIN.encode() + b"\0\0")
+    trace = queue.home / "trace"
+    subprocess.run(
+        ["strace", "-o", trace, "sh", "-c",
+         'exec "$0" </dev/null 1<>"$1" 2>&-', BIN / "qmail-queue", envelope],
+        env=queue.environment(), check=True, timeout=60 * SLOW)
+    opened = re.findall(r'^openat\([^"\n]*"([^"\n]*)".* = 2$',
+                        trace.read_text(), re.M)
+    assert opened[-1] == "/dev/null"  # the others are libraries
+
+
 def test_multi_and_nullqueue(queue):
     queue.start()
     worker = queue.worker()
