@@ -3,16 +3,47 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/scan.h"
 #include "base/usage.h"
+#include "control/global_vars.h"
 #include "control/identity.h"
 #include "queue/dir.h"
 #include "queue/fix.h"
 
 static const char usage[] = "usage: queue-fix [-Nv] [-s split] QUEUEDIR";
+
+/*
+ * The queue of a node belongs to whom the node runs as, also when queue-fix is
+ * run by hand: NODE/queue/NAME and NODE/control/global_vars/MQMAIL_USER.
+ */
+static void
+take_node_user(const char *queue_dir)
+{
+	size_t length = strlen(queue_dir);
+	char *parent, *path, *user = NULL;
+
+	while (length > 1 && queue_dir[length - 1] == '/')
+		length--;
+	while (length > 0 && queue_dir[length - 1] != '/')
+		length--;
+	path = xasprintf("%.*s.", (int)length, queue_dir);
+	parent = realpath(path, NULL);
+	free(path);
+	if (parent == NULL)
+		return;
+	path = xasprintf("%s/../control/global_vars/MQMAIL_USER", parent);
+	user = global_vars_read(path);
+	if (user != NULL)
+		setenv("MQMAIL_USER", user, 0);
+	free(user);
+	free(path);
+	free(parent);
+}
 
 int
 main(int argc, char **argv)
@@ -48,6 +79,7 @@ main(int argc, char **argv)
 	if (optind != argc - 1)
 		fatal(100, "%s", usage);
 	if (getuid() == 0) {
+		take_node_user(argv[optind]);
 		if (identity_find(IDENTITY_QUEUE, &owner, &err) != 1)
 			fatal(111, "%s", err.text);
 		options.uid = owner.uid;

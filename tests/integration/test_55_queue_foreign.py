@@ -290,3 +290,25 @@ def test_nobody_else_works_in_a_queue_that_is_being_repaired(queue):
     worker = queue.worker()
     worker.wait_jobs(1)
     queue.wait_done()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("variable, wanted", [(None, "nobody"),
+                                              ("daemon", "daemon")])
+def test_the_queue_of_a_node_belongs_to_its_user(tmp_path, variable, wanted):
+    """By hand queue-fix gave it to qmailq, whom the node does not run as."""
+    variables = tmp_path / "control/global_vars"
+    variables.mkdir(parents=True)
+    (variables / "MQMAIL_USER").write_text("nobody\n")
+    (tmp_path / "queue").mkdir()
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("MQMAIL_")}
+    if variable is not None:
+        environment["MQMAIL_USER"] = variable
+    for path in (str(tmp_path / "queue/queue1/"), "queue2"):
+        subprocess.run([BIN / "queue-fix", path], env=environment, check=True,
+                       stdout=subprocess.DEVNULL, cwd=tmp_path / "queue",
+                       timeout=60)
+    for name in ("queue1", "queue2"):
+        folder = tmp_path / "queue" / name
+        assert {path.owner() for path in folder.rglob("*")} == {wanted}
