@@ -144,7 +144,7 @@ run_batch(struct committer *committer, struct commit_job *jobs)
 	struct commit_job *job;
 	unsigned messages = 0;
 
-	commit_begin(batch);
+	commit_begin(batch, start / 1000);
 	for (job = jobs; job != NULL; job = job->next) {
 		messages += job->type == COMMIT_NEW;
 		commit_write(batch, job);
@@ -161,6 +161,7 @@ run_batch(struct committer *committer, struct commit_job *jobs)
 	}
 	for (job = jobs; job != NULL; job = job->next)
 		commit_end(batch, job);
+	commit_write_journal(batch);
 	if (messages == 0)
 		return;
 	average(&committer->latency_us, (uint32_t)(clock_us() - start));
@@ -201,12 +202,11 @@ wait_until(struct committer *committer, int64_t end_us)
 static struct commit_job *
 wait_jobs(struct committer *committer)
 {
-	const struct commit_batch *batch = &committer->batch;
+	int64_t due_us = commit_due_us(&committer->batch);
 
 	if (committer->posted == NULL && !committer->is_ending) {
-		if (commit_has_pairs_waiting(batch))
-			wait_until(committer,
-			    batch->waiting_since_us + COMMIT_LINGER_US);
+		if (due_us != 0)
+			wait_until(committer, due_us);
 		else
 			pthread_cond_wait(
 			    &committer->job_waits, &committer->lock);
@@ -235,22 +235,30 @@ hand_back(struct committer *committer, struct commit_job *jobs)
 		log_line("alert: cannot wake the event loop");
 }
 
+/* Without jobs: is there something to do all the same? */
+static bool
+is_due(const struct committer *committer, bool is_last)
+{
+	int64_t due_us = commit_due_us(&committer->batch);
+
+	if (is_last)
+		return commit_has_waiting(&committer->batch);
+	return due_us != 0 && due_us <= clock_us();
+}
+
 static void *
 run(void *arg)
 {
 	struct committer *committer = arg;
+	bool is_last = false;
 
 	pthread_mutex_lock(&committer->lock);
-	for (;;) {
+	while (!is_last) {
 		struct commit_job *jobs = wait_jobs(committer);
-		bool is_last = committer->is_ending && jobs == NULL;
 
-		if (jobs == NULL &&
-		    !commit_has_pairs_waiting(&committer->batch)) {
-			if (is_last)
-				break;
+		is_last = committer->is_ending && jobs == NULL;
+		if (jobs == NULL && !is_due(committer, is_last))
 			continue;
-		}
 		pthread_mutex_unlock(&committer->lock);
 		if (jobs == NULL)
 			commit_want_folder_sync(&committer->batch);
@@ -258,21 +266,20 @@ run(void *arg)
 		pthread_mutex_lock(&committer->lock);
 		if (jobs != NULL)
 			hand_back(committer, jobs);
-		if (is_last)
-			break;
 	}
 	pthread_mutex_unlock(&committer->lock);
 	return NULL;
 }
 
 struct committer *
-committer_new(const struct queue_dir *dir, struct spare_pool *pool, int wake_fd)
+committer_new(const struct queue_dir *dir, struct spare_pool *pool,
+    struct journal *journal, int wake_fd)
 {
 	struct committer *committer = xcalloc(1, sizeof(*committer));
 	pthread_condattr_t monotonic;
 	sigset_t all, old;
 
-	commit_batch_init(&committer->batch, dir, pool);
+	commit_batch_init(&committer->batch, dir, pool, journal);
 	committer->syncs = sync_pool_new(SYNC_THREADS);
 	committer->wake_fd = wake_fd;
 	committer->posted_end = &committer->posted;

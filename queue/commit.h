@@ -19,10 +19,12 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "queue/dir.h"
+#include "queue/journal.h"
 #include "queue/spare.h"
 
 enum commit_type {
-	COMMIT_NEW,      /* spare -> S4: spare, size_bytes, text[RECORD] */
+	COMMIT_NEW,      /* spare -> S4: spare, size_bytes, text[RECORD],
+			  * wants_file */
 	COMMIT_FINISH,   /* S4 -> S2, a spare, or S1: spare or -1
 			  * descriptors, has_leftovers */
 	COMMIT_REMEMBER, /* S4 -> S5: text[RECORD] info, others if not empty */
@@ -54,12 +56,14 @@ struct commit_job {
 	enum queue_folder channel; /* QUEUE_LOCAL or QUEUE_REMOTE */
 	uint64_t *marks;           /* offsets; freed with the job */
 	size_t mark_count;
+	bool wants_file;    /* in todo/, without the journal */
 	bool has_leftovers; /* info, local, ... of an interrupted S5 */
 	time_t birth;       /* info's mtime, for COMMIT_REMEMBER */
 	time_t retry_at[2]; /* local's and remote's mtime; 0: as it is */
 	void (*done)(struct commit_job *job, void *context);
 	void *context;
 	/* set by the committer */
+	bool is_journaled; /* COMMIT_NEW: in the journal, not in todo/ */
 	bool is_note_kept; /* COMMIT_MARK: the note is durable, not to be
 			    * written again, even if the job fails */
 	int result;        /* enum qq */
@@ -85,11 +89,12 @@ struct commit_stats {
 };
 
 /*
- * Starts the thread.  dir and pool are borrowed.  When jobs are done
- * wake_fd (an eventfd) becomes readable, and the owner calls commit_reap().
+ * Starts the thread.  dir, pool and journal (which may be NULL) are borrowed.
+ * When jobs are done wake_fd (an eventfd) becomes readable, and the owner calls
+ * commit_reap().
  */
-struct committer *committer_new(
-    const struct queue_dir *dir, struct spare_pool *pool, int wake_fd);
+struct committer *committer_new(const struct queue_dir *dir,
+    struct spare_pool *pool, struct journal *journal, int wake_fd);
 
 /* Finishes all posted jobs, ends the thread; callbacks are run. */
 void committer_free(struct committer **committer);

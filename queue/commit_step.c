@@ -19,9 +19,11 @@ enum { NO_TIME_CHANGE = 0 };
 
 void
 commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
-    struct spare_pool *pool)
+    struct spare_pool *pool, struct journal *journal)
 {
-	*batch = (struct commit_batch){ .dir = dir, .pool = pool };
+	*batch = (struct commit_batch){
+		.dir = dir, .pool = pool, .journal = journal
+	};
 	/* Every folder that a job can change, once: it never grows. */
 	batch->folders = xcalloc(
 	    dir->split * QUEUE_FOLDER_SPLIT_END + QUEUE_FOLDER_COUNT,
@@ -140,8 +142,11 @@ write_new(struct commit_batch *batch, struct commit_job *job)
 	off_t size = (off_t)job->size_bytes;
 	struct stat st;
 
-	if (put_content(job->spare.envelope_fd, &job->text[COMMIT_RECORD]) ==
-	    -1) {
+	job->is_journaled = batch->journal != NULL && !job->wants_file &&
+	    journal_reserve(batch->journal, job->text[COMMIT_RECORD].length);
+	if (!job->is_journaled &&
+	    put_content(job->spare.envelope_fd, &job->text[COMMIT_RECORD]) ==
+		-1) {
 		fail(job, QQ_INTD, "write envelope", "todo");
 		return;
 	}
@@ -154,7 +159,8 @@ write_new(struct commit_batch *batch, struct commit_job *job)
 		fail(job, QQ_WRITE_ERROR, "truncate", "mess");
 		return;
 	}
-	add_file(batch, job, job->spare.envelope_fd);
+	if (!job->is_journaled)
+		add_file(batch, job, job->spare.envelope_fd);
 	add_file(batch, job, job->spare.mess_fd);
 }
 
@@ -269,9 +275,11 @@ write_finish(struct commit_batch *batch, struct commit_job *job)
 }
 
 void
-commit_begin(struct commit_batch *batch)
+commit_begin(struct commit_batch *batch, int64_t now_ms)
 {
-	batch->folder_error = 0;
+	batch->folder_error = batch->journal_error = 0;
+	if (batch->journal != NULL)
+		journal_tend(batch->journal, now_ms);
 }
 
 void
@@ -300,6 +308,12 @@ commit_write(struct commit_batch *batch, struct commit_job *job)
 	}
 }
 
+static bool
+is_journal(const struct commit_batch *batch, int fd)
+{
+	return batch->journal != NULL && fd == journal_fd(batch->journal);
+}
+
 void
 commit_check_syncs(struct commit_batch *batch)
 {
@@ -308,6 +322,11 @@ commit_check_syncs(struct commit_batch *batch)
 	for (i = 0; i < batch->sync_count; i++) {
 		const struct sync_job *sync = &batch->syncs[i];
 
+		if (is_journal(batch, sync->fd)) {
+			journal_synced(batch->journal, sync->error);
+			batch->journal_error = sync->error;
+			continue;
+		}
 		if (sync->error == 0)
 			continue;
 		errno = sync->error;
@@ -333,22 +352,51 @@ fail_folders(const struct commit_batch *batch, struct commit_job *job)
 	fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
 }
 
+/* The content is synced: who finds the record finds the message, too. */
 static void
-place_new(struct commit_batch *batch, struct commit_job *job)
+journal_new(struct commit_batch *batch, struct commit_job *job)
+{
+	const struct buf *envelope = &job->text[COMMIT_RECORD];
+	struct journal_record record = { .id = job->id,
+		.size_bytes = job->size_bytes,
+		.envelope = envelope->data,
+		.length = envelope->length };
+	struct stat st;
+
+	if (fstat(job->spare.mess_fd, &st) == -1) {
+		fail(job, QQ_MESS, "stat", "mess");
+		return;
+	}
+	record.mtime_s = st.st_mtime;
+	journal_add(batch->journal, &record);
+}
+
+static void
+name_todo(struct commit_batch *batch, struct commit_job *job)
 {
 	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
 
-	if (!job->spare.is_named)
-		folder_changed(batch, QUEUE_MESS, job->id);
 	spare_envelope_name(from, job->id);
 	queue_name(to, job->id, "");
 	if (renameat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), from,
-		queue_dir_fd(batch->dir, QUEUE_TODO, job->id), to) == -1) {
+		queue_dir_fd(batch->dir, QUEUE_TODO, job->id), to) == -1)
 		fail(job, QQ_LINK_TODO, "place", "todo");
+	else
+		folder_changed(batch, QUEUE_TODO, job->id);
+}
+
+static void
+place_new(struct commit_batch *batch, struct commit_job *job)
+{
+	if (!job->spare.is_named)
+		folder_changed(batch, QUEUE_MESS, job->id);
+	if (job->is_journaled)
+		journal_new(batch, job);
+	else
+		name_todo(batch, job);
+	if (job->result != QQ_OK)
 		return;
-	}
 	job->spare.is_named = true; /* when this batch is synced */
-	folder_changed(batch, QUEUE_TODO, job->id);
 	batch->needs_folder_sync = true;
 }
 
@@ -367,21 +415,40 @@ add_pair(struct commit_batch *batch, struct spare *spare, bool is_unlinked)
 	*spare = (struct spare)SPARE_NONE;
 }
 
+/* The envelope in the journal counts no more.  Is there one in todo/? */
+static bool
+end_journaled(struct commit_batch *batch, uint64_t id)
+{
+	enum journal_place place;
+
+	if (batch->journal == NULL)
+		return true;
+	place = journal_find(batch->journal, id);
+	journal_end(batch->journal, id);
+	return place != JOURNAL_HERE;
+}
+
 static void
 place_finish(struct commit_batch *batch, struct commit_job *job)
 {
 	int todo = queue_dir_fd(batch->dir, QUEUE_TODO, job->id);
+	bool is_whole = job->spare.mess_fd != -1 &&
+	    job->spare.envelope_fd != -1;
 	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
 
+	/* Without its envelope the message is over: S2, and a pair. */
+	if (!end_journaled(batch, job->id)) {
+		add_pair(batch, &job->spare, !is_whole);
+		return;
+	}
 	folder_changed(batch, QUEUE_TODO, job->id);
-	if (job->spare.mess_fd == -1 || job->spare.envelope_fd == -1) {
+	if (!is_whole) {
 		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
 			fail(job, QQ_LINK_TODO, "remove", "todo");
 		else
 			add_pair(batch, &job->spare, true);
 		return;
 	}
-	/* Without its envelope the message is over: S2, and a pair. */
 	queue_name(from, job->id, "");
 	spare_envelope_name(to, job->id);
 	if (renameat(todo, from, queue_dir_fd(batch->dir, QUEUE_PID, job->id),
@@ -518,7 +585,7 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 static void
 note_waiting(struct commit_batch *batch, int64_t now_us)
 {
-	if (!commit_has_pairs_waiting(batch))
+	if (!commit_has_waiting(batch))
 		batch->waiting_since_us = 0;
 	else if (batch->waiting_since_us == 0)
 		batch->waiting_since_us = now_us;
@@ -548,17 +615,46 @@ commit_gather_folders(struct commit_batch *batch)
 	for (i = 0; i < batch->folder_count; i++)
 		add_folder_sync(batch, batch->folders[i]);
 	batch->folder_count = 0;
+	if (batch->journal == NULL)
+		return;
+	if (journal_write(batch->journal) == -1)
+		batch->journal_error = errno;
+	else if (journal_begin_sync(batch->journal))
+		add_sync(batch, journal_fd(batch->journal), false, NULL);
+}
+
+void
+commit_write_journal(struct commit_batch *batch)
+{
+	/* A failure is found again before anything depends on it. */
+	if (batch->journal != NULL)
+		journal_write(batch->journal);
 }
 
 bool
-commit_has_pairs_waiting(const struct commit_batch *batch)
+commit_has_waiting(const struct commit_batch *batch)
 {
-	return batch->folder_count > 0 || batch->pair_count > 0;
+	return batch->folder_count > 0 || batch->pair_count > 0 ||
+	    (batch->journal != NULL && journal_has_unsynced(batch->journal));
+}
+
+int64_t
+commit_due_us(const struct commit_batch *batch)
+{
+	int64_t linger_us = batch->waiting_since_us + COMMIT_LINGER_US;
+	int64_t tend_us = batch->journal == NULL
+	    ? 0
+	    : journal_next_ms(batch->journal) * 1000;
+
+	if (!commit_has_waiting(batch))
+		return tend_us;
+	return tend_us == 0 || linger_us < tend_us ? linger_us : tend_us;
 }
 
 void
 commit_release_pairs(struct commit_batch *batch)
 {
+	bool is_durable = batch->folder_error == 0 && batch->journal_error == 0;
 	size_t i;
 
 	/*
@@ -568,7 +664,7 @@ commit_release_pairs(struct commit_batch *batch)
 	for (i = 0; i < batch->pair_count; i++) {
 		struct commit_pair *pair = &batch->pairs[i];
 
-		if (batch->folder_error != 0)
+		if (!is_durable)
 			spare_close(&pair->spare);
 		else if (pair->is_unlinked)
 			spare_discard(batch->pool, &pair->spare);
@@ -584,10 +680,30 @@ commit_release_pairs(struct commit_batch *batch)
 static void
 undo_new(struct commit_batch *batch, struct commit_job *job)
 {
-	queue_unlink(batch->dir, QUEUE_TODO, job->id);
-	folder_changed(batch, QUEUE_TODO, job->id);
+	if (end_journaled(batch, job->id)) {
+		queue_unlink(batch->dir, QUEUE_TODO, job->id);
+		folder_changed(batch, QUEUE_TODO, job->id);
+	}
 	add_pair(batch, &job->spare, true);
 	note_waiting(batch, clock_us());
+}
+
+/* info and the others are durable: the envelope may go. */
+static void
+end_remember(struct commit_batch *batch, struct commit_job *job)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	if (end_journaled(batch, job->id)) {
+		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
+			fail(job, QQ_LINK_TODO, "remove", "todo");
+		folder_changed(batch, QUEUE_TODO, job->id);
+	} else {
+		/* It would be one more file for each message that waits. */
+		spare_envelope_name(name, job->id);
+		unlinkat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), name, 0);
+	}
+	spare_close(&job->spare);
 }
 
 void
@@ -606,13 +722,12 @@ commit_end(struct commit_batch *batch, struct commit_job *job)
 	}
 	if (needs_folders && batch->folder_error != 0)
 		fail_folders(batch, job);
+	if (job->is_journaled && batch->journal_error != 0) {
+		errno = batch->journal_error;
+		fail(job, QQ_SYNC, "sync the envelope of", "lock/journal");
+	}
 	if (job->type == COMMIT_NEW && job->result != QQ_OK)
 		undo_new(batch, job);
-	if (job->type == COMMIT_REMEMBER && job->result == QQ_OK) {
-		/* info and the others are durable: the envelope may go. */
-		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
-			fail(job, QQ_LINK_TODO, "remove", "todo");
-		folder_changed(batch, QUEUE_TODO, job->id);
-		spare_close(&job->spare);
-	}
+	if (job->type == COMMIT_REMEMBER && job->result == QQ_OK)
+		end_remember(batch, job);
 }

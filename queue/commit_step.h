@@ -25,6 +25,9 @@ struct commit_pair {
 struct commit_batch {
 	const struct queue_dir *dir;
 	struct spare_pool *pool;
+	struct journal *journal; /* or NULL */
+	int journal_error; /* errno of what was to be made durable in it with
+			    * this batch; or 0 */
 	/* what the next sync covers, and whose failure it would be */
 	struct sync_job *syncs;
 	struct commit_job **sync_owners; /* NULL for a folder */
@@ -42,11 +45,11 @@ struct commit_batch {
 };
 
 void commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
-    struct spare_pool *pool);
+    struct spare_pool *pool, struct journal *journal);
 void commit_batch_release(struct commit_batch *batch);
 
-/* 0: nothing has failed yet. */
-void commit_begin(struct commit_batch *batch);
+/* 0: nothing has failed yet; the journal gets room.  now_ms is clock_ms(). */
+void commit_begin(struct commit_batch *batch, int64_t now_ms);
 /* 1: contents, which the next sync covers. */
 void commit_write(struct commit_batch *batch, struct commit_job *job);
 /* 2, 4: results of the syncs to their jobs. */
@@ -55,10 +58,19 @@ void commit_check_syncs(struct commit_batch *batch);
 void commit_place(struct commit_batch *batch, struct commit_job *job);
 bool commit_needs_folder_sync(struct commit_batch *batch, int64_t now_us);
 void commit_want_folder_sync(struct commit_batch *batch);
+/* 4: the folders, and the journal, that the next sync covers. */
 void commit_gather_folders(struct commit_batch *batch);
 /* After 4: pairs whose removal is durable now become spare. */
 void commit_release_pairs(struct commit_batch *batch);
-bool commit_has_pairs_waiting(const struct commit_batch *batch);
+/*
+ * After 5: what the jobs ended, and nobody waits for, is no more than its sync
+ * away from being durable.
+ */
+void commit_write_journal(struct commit_batch *batch);
+/* Are there removals that are not durable yet? */
+bool commit_has_waiting(const struct commit_batch *batch);
+/* clock_us() of when a batch is wanted though there are no jobs; or 0. */
+int64_t commit_due_us(const struct commit_batch *batch);
 /* 5: undo what failed, close what was opened. */
 void commit_end(struct commit_batch *batch, struct commit_job *job);
 

@@ -115,6 +115,9 @@ enum queue_lock { QUEUE_FOR_FILES, QUEUE_FOR_REPAIR };
 int queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
     int timeout_ms, struct error *err);
 
+/* In lock/: the newest envelopes (queue/journal.h). */
+#define QUEUE_JOURNAL "journal"
+
 /*
  * In lock/ while a repair moves messages: they do not lie where their names
  * say, and one that is not found there is not gone.

@@ -104,6 +104,10 @@ fix_folders(struct fix *fix)
 	    /* anybody's qmail-queue may pull it, as in qmail */
 	    fix_lock_file(fix, "lock/trigger", 0622, -1) == -1)
 		return -1;
+	/* qmail-send makes it. */
+	if (faccessat(fix->root, "lock/" QUEUE_JOURNAL, F_OK,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return fix_owner(fix, "lock/" QUEUE_JOURNAL, 0600);
 	return 0;
 }
 
@@ -230,8 +234,8 @@ queue_fix(
 	if (fix_folder(&fix, ".", 0755) == 0 &&
 	    (options->is_test || take_queue(&fix, locks) == 0) &&
 	    check_parts(&fix) == 0 && fix_folders(&fix) == 0 &&
-	    fix_messages(&fix) == 0 && sync_all(&fix) == 0 &&
-	    fix_end(&fix) == 0)
+	    fix_journal(&fix) == 0 && fix_messages(&fix) == 0 &&
+	    sync_all(&fix) == 0 && fix_end(&fix) == 0)
 		result = fix.changes;
 	for (i = 0; i < 2; i++)
 		if (locks[i] != -1)

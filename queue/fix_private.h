@@ -44,6 +44,11 @@ int fix_owner(struct fix *fix, const char *name, mode_t mode);
 int fix_rename(struct fix *fix, const char *from, const char *to);
 int fix_unlink(struct fix *fix, const char *name, int flags);
 
+/* -- fix_journal.c */
+
+/* Envelopes that a killed qmail-send left get their files.  0 or -1. */
+int fix_journal(struct fix *fix);
+
 /* -- fix_message.c */
 
 /* Each message's files get their names, in their folders.  0 or -1. */

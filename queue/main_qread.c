@@ -18,6 +18,8 @@
 #include "base/usage.h"
 #include "control/json_text.h"
 #include "queue/envelope.h"
+#include "queue/idmap.h"
+#include "queue/journal_view.h"
 #include "queue/look.h"
 #include "queue/remembered.h"
 
@@ -25,6 +27,8 @@
 struct reader {
 	const struct queue_dir *dir;
 	json_t *messages; /* NULL: as text */
+	struct journal_view journal;
+	struct idmap journaled; /* its ids, with their records */
 	struct error *err;
 };
 
@@ -186,7 +190,7 @@ read_remembered(uint64_t id, void *context)
 	int result = stat_file(reader, QUEUE_TODO, id, &other);
 
 	/* Still in todo/ it is S4, whatever else there is. */
-	if (result != 0)
+	if (result != 0 || idmap_has(&reader->journaled, id))
 		return result == -1 ? -1 : 0;
 	item.recipients = json_array();
 	result = read_file(reader, QUEUE_INFO, id, &info, &st);
@@ -216,37 +220,56 @@ read_remembered(uint64_t id, void *context)
 
 /* A message in S4: its recipients have no channel yet. */
 static int
+show_envelope(
+    struct reader *reader, uint64_t id, const char *record, size_t length)
+{
+	struct item item = { .id = id, .is_todo = true };
+	struct envelope envelope;
+	struct stat mess;
+	int result = stat_file(reader, QUEUE_MESS, id, &mess);
+	size_t i;
+
+	if (result != 1)
+		return result;
+	if (envelope_parse(record, length, false, &envelope, reader->err) == -1)
+		return error_context(reader->err, "'%s/todo/%" PRIu64 "'",
+		    reader->dir->path, id);
+	item.recipients = json_array();
+	item.sender = envelope.sender;
+	item.birth = mess.st_mtime;
+	item.size_bytes = (uint64_t)mess.st_size;
+	for (i = 0; i < envelope.recipient_count; i++)
+		add_recipient(&item, "todo", envelope.recipients[i], false);
+	show(reader, &item);
+	json_decref(item.recipients);
+	envelope_release(&envelope);
+	return 0;
+}
+
+static int
 read_todo(uint64_t id, void *context)
 {
 	struct reader *reader = context;
-	struct item item = { .id = id, .is_todo = true };
 	struct buf record = BUF_INIT;
-	struct envelope envelope;
-	struct stat st, mess;
-	int result = read_file(reader, QUEUE_TODO, id, &record, &st);
-	size_t i;
+	struct stat st;
+	int result = 0;
 
+	if (!idmap_has(&reader->journaled, id))
+		result = read_file(reader, QUEUE_TODO, id, &record, &st);
 	if (result == 1)
-		result = stat_file(reader, QUEUE_MESS, id, &mess);
-	if (result == 1 &&
-	    envelope_parse(record.data, record.length, false, &envelope,
-		reader->err) == -1) {
-		result = error_context(reader->err, "'%s/todo/%" PRIu64 "'",
-		    reader->dir->path, id);
-	} else if (result == 1) {
-		item.recipients = json_array();
-		item.sender = envelope.sender;
-		item.birth = mess.st_mtime;
-		item.size_bytes = (uint64_t)mess.st_size;
-		for (i = 0; i < envelope.recipient_count; i++)
-			add_recipient(
-			    &item, "todo", envelope.recipients[i], false);
-		show(reader, &item);
-		json_decref(item.recipients);
-		envelope_release(&envelope);
-	}
+		result = show_envelope(reader, id, record.data, record.length);
 	buf_release(&record);
-	return result == -1 ? -1 : 0;
+	return result;
+}
+
+/* One whose envelope is in the journal still, or was when we looked. */
+static int
+read_journaled(uint64_t id, void *context)
+{
+	struct reader *reader = context;
+	const struct journal_record *record = idmap_get(&reader->journaled, id);
+
+	return show_envelope(reader, id, record->envelope, record->length);
 }
 
 /* What cannot be shown is said, and does not hide the rest. */
@@ -268,6 +291,43 @@ guarded(uint64_t id, void *context)
 	return 0;
 }
 
+static int
+read_journal(struct reader *reader, struct guard *guard)
+{
+	struct journal_view *journal = &reader->journal;
+	size_t i;
+
+	if (journal_view_open(reader->dir, journal, reader->err) == -1)
+		return -1;
+	for (i = 0; i < journal->count; i++)
+		idmap_put(&reader->journaled, journal->records[i].id,
+		    &journal->records[i]);
+	for (i = 0; i < journal->count; i++)
+		guarded(journal->records[i].id, guard);
+	return 0;
+}
+
+static int
+read_folders(struct reader *reader)
+{
+	const struct queue_dir *dir = reader->dir;
+	struct guard guard = { .reader = reader, .read = read_journaled };
+	int result = read_journal(reader, &guard);
+	unsigned part;
+
+	guard.read = read_todo;
+	if (result == 0)
+		result = look_folder(
+		    dir, QUEUE_TODO, 0, guarded, &guard, reader->err);
+	guard.read = read_remembered;
+	for (part = 0; result == 0 && part < dir->split; part++)
+		result = look_folder(
+		    dir, QUEUE_INFO, part, guarded, &guard, reader->err);
+	if (result == -1)
+		log_line("%s", reader->err->text);
+	return result == 0 && !guard.has_failed ? 0 : -1;
+}
+
 /* False when something could not be read, which has been said. */
 static bool
 read_queue(const char *path, json_t *messages)
@@ -277,20 +337,16 @@ read_queue(const char *path, json_t *messages)
 	struct reader reader = {
 		.dir = dir, .messages = messages, .err = &err
 	};
-	struct guard guard = { .reader = &reader, .read = read_todo };
 	int result = -1;
-	unsigned part;
 
-	if (dir != NULL)
-		result = look_folder(dir, QUEUE_TODO, 0, guarded, &guard, &err);
-	guard.read = read_remembered;
-	for (part = 0; result == 0 && part < dir->split; part++)
-		result = look_folder(
-		    dir, QUEUE_INFO, part, guarded, &guard, &err);
-	if (result == -1)
+	if (dir == NULL)
 		log_line("%s", err.text);
+	else
+		result = read_folders(&reader);
+	idmap_release(&reader.journaled);
+	journal_view_release(&reader.journal);
 	queue_dir_close(&dir);
-	return result == 0 && !guard.has_failed;
+	return result == 0;
 }
 
 static const char usage[] = "usage: qmail-qread [--json]";

@@ -11,6 +11,7 @@
 #include "base/usage.h"
 #include "control/json_text.h"
 #include "queue/idmap.h"
+#include "queue/journal_view.h"
 #include "queue/look.h"
 
 struct count {
@@ -46,6 +47,22 @@ add_info(uint64_t id, void *context)
 	return 0;
 }
 
+/* Those of the journal count as in todo/, where they soon are. */
+static int
+count_journal(
+    const struct queue_dir *dir, struct counting *counting, struct error *err)
+{
+	struct journal_view view;
+	size_t i;
+
+	if (journal_view_open(dir, &view, err) == -1)
+		return -1;
+	for (i = 0; i < view.count; i++)
+		add_todo(view.records[i].id, counting);
+	journal_view_release(&view);
+	return 0;
+}
+
 /*
  * Messages are those with an envelope, S4 and S5: mess/ also has spare files
  * and what is only on its way in.
@@ -58,7 +75,10 @@ count_queue(const struct queue_dir *dir, struct count *count, struct error *err)
 	int result;
 
 	*count = (struct count){ .messages = 0 };
-	result = look_folder(dir, QUEUE_TODO, 0, add_todo, &counting, err);
+	result = count_journal(dir, &counting, err);
+	if (result == 0)
+		result = look_folder(
+		    dir, QUEUE_TODO, 0, add_todo, &counting, err);
 	for (part = 0; result == 0 && part < dir->split; part++)
 		result = look_folder(
 		    dir, QUEUE_INFO, part, add_info, &counting, err);

@@ -242,7 +242,8 @@ start_committer(struct process *process, struct error *err)
 	process->commit_source = (struct loop_source){
 		.fd = fd, .ready = commit_ready, .context = process
 	};
-	send->committer = committer_new(send->dir, send->spares, fd);
+	send->committer = committer_new(
+	    send->dir, send->spares, send->journal, fd);
 	return loop_add(send->loop, &process->commit_source, EPOLLIN, err);
 }
 
@@ -272,7 +273,9 @@ open_queue(struct process *process, const char *path, struct error *err)
 		send->waiting_end[channel] = &send->waiting[channel];
 	send->spares = spare_pool_new(
 	    send->dir, files / 16 < SPARES_MAX ? files / 16 : SPARES_MAX);
-	if (spare_pool_adopt(send->spares, err) == -1)
+	/* Before a pair that it holds the envelope for is taken for a spare. */
+	if (journal_open(send->dir, &send->journal, err) == -1 ||
+	    spare_pool_adopt(send->spares, err) == -1)
 		return -1;
 	send->loop = loop_new();
 	send->health.state = HEALTH_STARTING;
@@ -297,6 +300,7 @@ close_queue(struct process *process)
 	intake_close(send);
 	deliver_close(send);
 	committer_free(&send->committer);
+	journal_close(&send->journal);
 	while (send->active != NULL)
 		message_free(send, send->active);
 	backlog_close(send);

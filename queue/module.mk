@@ -1,8 +1,9 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
 queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
-    queue/exitcode.o queue/fix.o queue/fix_message.o \
-    queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/look.o \
+    queue/exitcode.o queue/fix.o queue/fix_journal.o queue/fix_message.o \
+    queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/journal.o \
+    queue/journal_fill.o queue/journal_record.o queue/journal_view.o queue/look.o \
     queue/mux.o queue/sink.o queue/sink_intake.o queue/sink_program.o queue/sink_settings.o \
     queue/remembered.o queue/route.o queue/schedule.o queue/scanner.o \
     queue/send_backlog.o queue/send_bounce.o queue/send_client.o \
@@ -14,12 +15,12 @@ PROGS += queue/qmail-send queue/qmail-start queue/queue-fix queue/qmail-queue \
     queue/qmail-qread
 queue/qmail-send: queue/main_send.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
-queue/qmail-send: LDLIBS += -lcdb
+queue/qmail-send: LDLIBS += -lcdb -lz
 queue/qmail-start: queue/main_start.o control/libcontrol.a base/libbase.a
 queue/qmail-start: LDLIBS += -lcdb
 queue/queue-fix: queue/main_fix.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
-queue/queue-fix: LDLIBS += -lcdb
+queue/queue-fix: LDLIBS += -lcdb -lz
 queue/qmail-queue: queue/main_queue.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
 queue/qmail-queue: LDLIBS += -lcdb
@@ -27,10 +28,10 @@ queue/qmail-multi: queue/main_multi.o queue/libqueue.a base/libbase.a
 queue/qmail-nullqueue: queue/main_null.o base/libbase.a
 queue/qmail-qstat: queue/main_qstat.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
-queue/qmail-qstat: LDLIBS += -ljansson
+queue/qmail-qstat: LDLIBS += -ljansson -lz
 queue/qmail-qread: queue/main_qread.o queue/libqueue.a control/libcontrol.a \
     base/libbase.a
-queue/qmail-qread: LDLIBS += -ljansson
+queue/qmail-qread: LDLIBS += -ljansson -lz
 
 MANS += queue/qmail-qstat.8 queue/qmail-qread.8
 MANS += queue/qmail-send.8 queue/qmail-start.8 queue/qmail-queue.8 \

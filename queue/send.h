@@ -100,6 +100,7 @@ struct send {
 	int64_t assign_checked_at;
 	struct queue_dir *dir;
 	struct spare_pool *spares;
+	struct journal *journal; /* the committer's; or NULL */
 	struct committer *committer;
 	struct loop *loop;
 	struct health_map *health_map;
@@ -147,11 +148,17 @@ struct send {
 bool message_has_room(const struct send *send);
 
 /*
- * A freshly committed message, S4; takes the record and the spare.  bounced_id
- * is the message whose failure it reports, or 0.
+ * Has a message that a client, or send_bounce, put into a spare queued, S4.
+ * The job's done calls message_new() if that worked.
  */
-void message_new(struct send *send, uint64_t id, uint64_t size_bytes,
-    struct buf *record, struct spare *spare, uint64_t bounced_id);
+void message_commit(struct send *send, struct commit_job *job);
+
+/*
+ * A freshly committed message; takes the record and the job's spare.
+ * bounced_id is the message whose failure it reports, or 0.
+ */
+void message_new(struct send *send, struct commit_job *job, struct buf *record,
+    uint64_t bounced_id);
 
 /* Loads a message from disk and starts its try; from the backlog. */
 void message_load_todo(struct send *send, uint64_t id);

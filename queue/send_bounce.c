@@ -24,7 +24,6 @@ struct report {
 	struct message *message;
 	void (*done)(struct send *send, struct message *message, bool is_over);
 	struct buf record;
-	uint64_t size_bytes;
 };
 
 /* Who hears of it: from and to of the report; false when nobody. */
@@ -148,8 +147,7 @@ report_done(struct commit_job *job, void *context)
 
 	send->commits_running--;
 	if (job->result == QQ_OK)
-		message_new(send, job->id, report->size_bytes, &report->record,
-		    &job->spare, report->message->id);
+		message_new(send, job, &report->record, report->message->id);
 	else
 		log_line("warning: cannot inject a bounce: %s; will try again",
 		    job->err.text);
@@ -184,15 +182,13 @@ inject(struct report *report, const struct buf *text, const char *sender,
 		return -1;
 	}
 	envelope_format(&report->record, &envelope);
-	report->size_bytes = text->length;
 	job = commit_job_new(COMMIT_NEW, spare.id);
 	job->spare = spare;
 	job->size_bytes = text->length;
 	job->text[COMMIT_RECORD] = report->record; /* borrowed: only read */
 	job->done = report_done;
 	job->context = report;
-	send->commits_running++;
-	commit_post(send->committer, job);
+	message_commit(send, job);
 	return 0;
 }
 

@@ -29,7 +29,6 @@ enum { LEASE_WAIT_MS = 200, LEASE_RETRY_MS = 10 };
 struct intake {
 	struct client *client;
 	struct buf record;
-	uint64_t size_bytes;
 	bool wants_next;
 };
 
@@ -173,8 +172,7 @@ commit_done(struct commit_job *job, void *context)
 	send->commits_running--;
 	answer_commit(intake->client, job, intake->wants_next);
 	if (job->result == QQ_OK)
-		message_new(send, job->id, intake->size_bytes, &intake->record,
-		    &job->spare, 0);
+		message_new(send, job, &intake->record, 0);
 	else
 		log_line("warning: message not queued: %s", job->err.text);
 	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* intake's */
@@ -244,7 +242,6 @@ commit(struct client *client)
 		    client, QQ_MESS, "the message file has holes");
 	intake = xcalloc(1, sizeof(*intake));
 	intake->client = client;
-	intake->size_bytes = client->size_bytes;
 	intake->wants_next = client->wants_next;
 	code = make_record(client, &intake->record, &err);
 	if (code != QQ_OK) {
@@ -260,8 +257,7 @@ commit(struct client *client)
 	job->done = commit_done;
 	job->context = intake;
 	client->state = CLIENT_COMMITTING;
-	send->commits_running++;
-	commit_post(send->committer, job);
+	message_commit(send, job);
 	return 0;
 }
 

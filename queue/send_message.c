@@ -207,23 +207,36 @@ begin_todo(struct send *send, struct message *message, uint64_t bounced_id)
 }
 
 void
-message_new(struct send *send, uint64_t id, uint64_t size_bytes,
-    struct buf *record, struct spare *spare, uint64_t bounced_id)
+message_commit(struct send *send, struct commit_job *job)
 {
+	/*
+	 * Only a file can be read again later.  What is on its way when the
+	 * room ends is worked on all the same: one message a client.
+	 */
+	job->wants_file = !message_has_room(send);
+	send->commits_running++;
+	commit_post(send->committer, job);
+}
+
+void
+message_new(struct send *send, struct commit_job *job, struct buf *record,
+    uint64_t bounced_id)
+{
+	uint64_t id = job->id;
 	struct message *message;
 
 	send->health.accepted++;
 	if (idmap_has(&send->active_ids, id))
 		return; /* a scan of todo/ was faster */
-	if (!message_has_room(send)) {
+	if (!job->is_journaled && !message_has_room(send)) {
 		backlog_add_todo(send, id);
 		return;
 	}
 	message = message_create(send, id);
 	message->birth = time(NULL);
-	message->size_bytes = size_bytes;
-	message->spare = *spare;
-	*spare = (struct spare)SPARE_NONE;
+	message->size_bytes = job->size_bytes;
+	message->spare = job->spare;
+	job->spare = (struct spare)SPARE_NONE;
 	message->record = *record;
 	*record = (struct buf)BUF_INIT;
 	begin_todo(send, message, bounced_id);

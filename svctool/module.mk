@@ -28,5 +28,5 @@ PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
     mailbox/libmailbox.a lookupd/liblookupd.a control/libcontrol.a base/libbase.a
-svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt
+svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
 MANS += svctool/svctool.8

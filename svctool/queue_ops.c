@@ -3,6 +3,7 @@
 #include "svctool/queue_ops.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "queue/dir.h"
+#include "queue/journal_view.h"
 #include "svctool/make.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
@@ -115,6 +117,27 @@ count_files(
 	closedir(dir);
 }
 
+/* A queue that was killed has its newest messages there. */
+static int
+add_journal(const struct queue_dir *queue, const char *todo, long *count,
+    struct error *err)
+{
+	struct journal_view view;
+	size_t i;
+
+	if (journal_view_open(queue, &view, err) == -1)
+		return -1;
+	for (i = 0; i < view.count; i++) {
+		char *other = xasprintf(
+		    "%s/%" PRIu64, todo, view.records[i].id);
+
+		*count += access(other, F_OK) == -1;
+		free(other);
+	}
+	journal_view_release(&view);
+	return 0;
+}
+
 long
 queue_messages(const struct node *node, const char *name, struct error *err)
 {
@@ -131,6 +154,8 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 		count_files(info, todo, &count, err);
 		free(info);
 	}
+	if (count >= 0 && add_journal(queue, todo, &count, err) == -1)
+		count = -1;
 	free(todo);
 	if (queue != NULL)
 		queue_dir_close(&queue);

@@ -130,7 +130,7 @@ class Scenario:
         if not self.is_dead():
             self.signal(signal.SIGALRM)
             self.wait_over(lambda: not queue.files("info") and
-                           not queue.files("todo"))
+                           not queue.envelopes())
         is_killed = self.is_dead(0.1)
         if not is_killed:
             self.signal(signal.SIGTERM)
@@ -171,8 +171,8 @@ class Scenario:
         """Holds the files against the table of docs/queue.md."""
         queue = self.queue
         files = {folder: queue.files(folder) for folder in
-                 ("mess", "intd", "todo", "info", "local", "remote",
-                  "bounce")}
+                 ("mess", "intd", "info", "local", "remote", "bounce")}
+        files["todo"] = queue.envelopes()
         spares = queue.spares()
         pending = set()
         for number in set().union(*files.values()):
@@ -181,8 +181,7 @@ class Scenario:
             if "todo" in has:
                 assert "mess" in has, f"{number} is in {has}"
                 self.states.add("S4")
-                record = files["todo"][number].read_bytes()
-                pending |= self._recipients(record, b"T")
+                pending |= self._recipients(files["todo"][number], b"T")
             elif "info" in has:
                 assert "mess" in has, f"{number} is in {has}"
                 self.states.add("S5")
@@ -216,7 +215,7 @@ class Scenario:
             queue.worker(self.decide)
             self.inject(names)
             end = time.monotonic() + DEADLINE_S
-            while any(queue.files(folder) for folder in
+            while any(queue.names(folder) for folder in
                       ("todo", "info", "local", "remote", "bounce")):
                 assert time.monotonic() < end, (
                     f"messages stay in the queue\n{queue.log()}")

@@ -82,7 +82,7 @@ set_up(void)
 						  EFD_CLOEXEC | EFD_NONBLOCK),
 		.ready = commit_ready };
 	fuzzed.committer = committer_new(
-	    fuzzed.dir, fuzzed.spares, commit_source.fd);
+	    fuzzed.dir, fuzzed.spares, NULL, commit_source.fd);
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
 		fuzzed.waiting_end[channel] = &fuzzed.waiting[channel];
 	fuzzed.active_max = 10;

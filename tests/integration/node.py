@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import journal
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MQMAIL_BUILD", ROOT / "build/plain")).resolve()
 BIN = BUILD / "bin"
@@ -128,7 +130,8 @@ class Node:
         """
         folder = self.queue_dir(name)
         return len({path.name for path in [*folder.glob("todo/*"),
-                                           *folder.glob("info/*/*")]})
+                                           *folder.glob("info/*/*")]} |
+                   set(journal.live(folder)))
 
     def backlog(self):
         """Messages that all queues hold."""

@@ -4,6 +4,7 @@ a test chooses, and an intake client that may misbehave.
 
 Packets are those of queue/job.h and queue/intake_packet.h (docs/protocol.md).
 """
+import contextlib
 import os
 import pwd
 import re
@@ -15,6 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import journal
 from node import BIN, DEADLINE_S, SLOW, wait_until
 
 DOMAIN = "example.test"
@@ -304,16 +306,30 @@ class Queue:
     def wait_files(self, **counts):
         """Waits until the folders hold so many files."""
         wait_until(
-            lambda: all(len(self.files(name)) == count
+            lambda: all(len(self.names(name)) == count
                         for name, count in counts.items()),
             lambda: f"{counts}; is "
-            f"{ {name: sorted(self.files(name)) for name in FOLDERS} }\n"
+            f"{ {name: sorted(self.names(name)) for name in FOLDERS} }\n"
             f"{self.log()}")
+
+    def names(self, folder):
+        """What has a file in a folder; of todo also what will have one."""
+        if folder == "todo":
+            return set(self.envelopes())
+        return set(self.files(folder))
+
+    def envelopes(self):
+        """The envelopes of S4, by number: in the journal or in todo/."""
+        found = journal.live(self.dir)
+        for number, path in self.files("todo").items():
+            with contextlib.suppress(FileNotFoundError):
+                found[number] = path.read_bytes()
+        return found
 
     def spares(self):
         """The numbers of spare pairs."""
         return {name[:-2] for name in self.files("pid")
-                if name.endswith(".e")}
+                if name.endswith(".e")} - set(journal.live(self.dir))
 
     def messages(self):
         """The numbers of messages: mess/ without spare files."""

@@ -221,7 +221,8 @@ def test_bad_packets_end_only_their_connection(queue, name, packets):
 
 
 def test_synced_before_the_answer(queue):
-    """strace sees the syncs of files and folder before COMMITTED is sent."""
+    """strace sees the syncs before COMMITTED is sent, the message's first: who
+    finds the envelope finds it whole."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     trace = queue.home / "trace"
@@ -234,10 +235,12 @@ def test_synced_before_the_answer(queue):
     sent = [i for i, line in enumerate(lines) if "sendmsg(" in line]
     answer = sent[-1]  # the first is OPENED
     before = "\n".join(lines[:answer])
-    assert re.search(r"fdatasync\(\d+<[^>]*/mess/\d+/\d+>", before), before
-    assert re.search(r"fdatasync\(\d+<[^>]*\.e>", before), before
-    renamed = before.index("renameat")
-    assert re.search(r"fsync\(\d+<[^>]*/todo>", before[renamed:]), before
+    named = before[before.rindex("renameat"):]
+    message = re.search(r"fdatasync\(\d+<[^>]*/mess/\d+/\d+>", named)
+    assert message, before
+    assert re.search(r"fsync\(\d+<[^>]*/mess/\d+>", named), before
+    assert re.search(r"fdatasync\(\d+<[^>]*/lock/journal>",
+                     named[message.end():]), before
     queue.process.wait(20)
     queue.process = None
 

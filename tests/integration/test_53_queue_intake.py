@@ -175,7 +175,7 @@ def test_a_file_that_is_closed_in_a_moment_is_taken(queue):
         if held_s < 0.15:  # else this machine is busy: it says nothing
             break
     assert code == 0
-    assert len(queue.files("todo")) >= 1
+    assert len(queue.envelopes()) >= 1
     # Nothing else waits for the one that waits.
     slow, other = Intake(queue), Intake(queue)
     _, fd = slow.open()
@@ -209,7 +209,7 @@ def test_what_is_said_while_the_file_is_open_ends_the_connection(queue):
         wait_until(lambda: not queue.path("mess", number).exists(),
                    "the shared file is taken away")
         os.close(fd)
-    assert not queue.files("todo")
+    assert not queue.envelopes()
 
 
 def test_strangers_have_64_mib_of_envelopes(queue):

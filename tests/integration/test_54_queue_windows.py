@@ -21,12 +21,13 @@ def slow_syncs(queue, inject):
     return inject_into(queue, "fsync,fdatasync", inject)
 
 
-def inject_into(queue, calls, inject):
-    """Has strace delay or fail calls of qmail-send from now on."""
+def inject_into(queue, calls, inject, only=()):
+    """Has strace delay or fail calls of qmail-send, on these paths, from now
+    on."""
     process = subprocess.Popen(
         ["strace", "-f", "-qq", "-o", "/dev/null", "-p",
          str(queue.process.pid), "-e", "trace=" + calls, "-e",
-         "inject=" + inject])
+         "inject=" + inject, *(f"-P{path}" for path in only)])
     tasks = f"/proc/{queue.process.pid}/task"
 
     def is_traced():
@@ -79,7 +80,7 @@ def test_an_interrupted_s5_is_not_the_next_messages(queue):
                "info and local are there")
     kill(queue)
     tracer.wait()
-    assert queue.files("todo") and queue.files("info")
+    assert queue.envelopes() and queue.files("info")
 
     queue.start()
     queue.worker()
@@ -92,12 +93,13 @@ def test_an_interrupted_s5_is_not_the_next_messages(queue):
 
 
 def test_nothing_is_delivered_before_it_is_accepted(queue):
-    """A scan of todo/ sees a message whose folders are still being synced."""
+    """A scan looks at the queue while the envelope is still being synced."""
     queue.start()
     worker = queue.worker()
-    queue.inject((f"alice@{D}",), body=b"Subject: first\n\nx\n")
-    queue.wait_log("^end msg ", 1)
-    tracer = slow_syncs(queue, "fsync:error=EIO:delay_enter=2000000")
+    # The message's file is synced, its envelope is not.
+    tracer = inject_into(
+        queue, "fdatasync", "fdatasync:error=EIO:delay_enter=2000000",
+        [queue.dir / "lock/journal"])
     client = queue_peer.Intake(queue)
     client.connection.settimeout(30)
     _, fd = client.open()
@@ -106,14 +108,14 @@ def test_nothing_is_delivered_before_it_is_accepted(queue):
     os.close(fd)
     client.connection.send(client.commit_packet(
         len(body), recipients=(f"bob@{D}",)))
-    wait_until(lambda: queue.files("todo"), "the envelope is placed")
+    wait_until(queue.envelopes, "the envelope is written")
     pull_trigger(queue)
     code, _ = client.committed()
     let_go(tracer)
     assert code != 0
     assert [job.recipient for job in worker.jobs
             if b"never accepted" in job.message] == []
-    wait_until(lambda: not queue.files("todo"), "nothing is queued")
+    wait_until(lambda: not queue.envelopes(), "nothing is queued")
 
 
 def test_a_number_that_serves_again_before_its_end_is_known(queue):
@@ -181,6 +183,7 @@ def test_term_does_not_wait_for_a_step_that_failed(queue):
     worker = queue.worker(lambda job: None)
     queue.inject()
     worker.wait_jobs(1)
+    wait_until(lambda: queue.files("todo"), "it has a file in todo/")
     tracer = inject_into(queue, "renameat", "renameat:error=EIO")
     worker.answer(worker.held[0], "K", "ok\n")
     queue.wait_log("alert: cannot take away .* will try again")

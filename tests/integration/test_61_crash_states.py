@@ -16,7 +16,7 @@ from node import SLOW, wait_until
 
 CALLS = {
     "qmail-send": ["write", "pwrite64", "sync_file_range", "fdatasync",
-                   "fsync", "renameat", "unlinkat", "openat", "fcntl",
+                   "fsync", "unlinkat", "openat", "fcntl",
                    "sendmsg", "recvmsg"],
     "qmail-vdeliver": ["openat", "writev", "fdatasync", "fsync", "renameat2",
                        "sendmsg", "recvmsg"],

@@ -39,7 +39,7 @@ open_bench(struct bench *bench)
 	bench->pool = spare_pool_new(bench->dir, 8);
 	bench->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	bench->committer = committer_new(
-	    bench->dir, bench->pool, bench->wake_fd);
+	    bench->dir, bench->pool, NULL, bench->wake_fd);
 }
 
 static void
@@ -233,7 +233,8 @@ open_message_is_not_reused(void **state)
 	finish(&bench, id);
 	committer_free(&bench.committer); /* does all that waits */
 	expect_folders(&bench, id, "");
-	bench.committer = committer_new(bench.dir, bench.pool, bench.wake_fd);
+	bench.committer = committer_new(
+	    bench.dir, bench.pool, NULL, bench.wake_fd);
 	close(fd);
 	close_bench(&bench);
 }

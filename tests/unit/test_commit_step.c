@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "queue/exitcode.h"
 #include "tests/unit/queue_folder.h"
 
@@ -28,7 +29,7 @@ open_bench(struct bench *bench)
 	bench->dir = make_queue("q", 3);
 	bench->pool = spare_pool_new(bench->dir, 8);
 	bench->syncs = sync_pool_new(0);
-	commit_batch_init(&bench->batch, bench->dir, bench->pool);
+	commit_batch_init(&bench->batch, bench->dir, bench->pool, NULL);
 }
 
 static void
@@ -74,7 +75,7 @@ run_batch(
 	struct commit_batch *batch = &bench->batch;
 	size_t i;
 
-	commit_begin(batch);
+	commit_begin(batch, clock_ms());
 	for (i = 0; i < count; i++)
 		commit_write(batch, jobs[i]);
 	sync_round(bench, failing_fd);

@@ -38,7 +38,7 @@ open_bench(struct bench *bench)
 	send->loop = loop_new();
 	bench->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	send->committer = committer_new(
-	    send->dir, send->spares, bench->wake_fd);
+	    send->dir, send->spares, NULL, bench->wake_fd);
 	if (backlog_open(send, &err) == -1)
 		fail_msg("%s", err.text);
 }
@@ -107,12 +107,13 @@ put_todo(struct bench *bench, unsigned recipient_count, struct buf *record)
 static void
 take_new(struct bench *bench, unsigned recipient_count)
 {
-	struct spare spare = SPARE_NONE;
 	struct buf record = BUF_INIT;
 	uint64_t id = put_todo(bench, recipient_count, &record);
+	struct commit_job *job = commit_job_new(COMMIT_NEW, id);
 
-	message_new(&bench->send, id, 1, &record, &spare, 0);
+	message_new(&bench->send, job, &record, 0);
 	buf_release(&record);
+	commit_job_free(&job);
 }
 
 /*

@@ -5,4 +5,4 @@ UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a smtp/libsmtp.a delivery/li
     base/libbase.a
 UNITS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
 $(foreach unit,$(UNITS),$(eval $(unit): $(unit).o $(filter $(LIBS),$(UNIT_LIBS))))
-$(UNITS): LDLIBS += -lcmocka -lssl -lcrypto -lcdb -lcrypt -ljansson
+$(UNITS): LDLIBS += -lcmocka -lssl -lcrypto -lcdb -lcrypt -ljansson -lz
