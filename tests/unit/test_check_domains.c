@@ -180,7 +180,7 @@ domains(void **state)
 	    "E ~/users/assign:1: the folder '~/domains/a.test': No such file "
 	    "or directory -- put the folder back (is its disk mounted?), or "
 	    "vdeldomain a.test\n");
-	svc_dir("elsewhere");
+	svc_put("elsewhere/vpasswd", "");
 	assert_int_equal(
 	    symlink(folder_path("elsewhere"), folder_path("domains/a.test")),
 	    0);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/check_queues.c. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <inttypes.h>
+
+#include "svctool/check_queue.h"
+#include "tests/unit/check_node.h"
+#include "tests/unit/queue_folder.h"
+
+enum { SPLIT = 3 };
+
+static struct queue_dir *queue;
+
+static int
+set_up(void **state)
+{
+	if (svc_setup(state) != 0)
+		return -1;
+	/* All one user's: root needs no others then. */
+	if (geteuid() == 0)
+		setenv("MQMAIL_USER", "root", 1);
+	queue = make_queue("queue/q", SPLIT);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	unsetenv("MQMAIL_USER");
+	if (queue != NULL)
+		queue_dir_close(&queue);
+	return svc_teardown(state);
+}
+
+static void
+expect(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_queues(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+/* A message's name is its inode, and says in which folder it lies. */
+static void
+messages(void **state)
+{
+	uint64_t id = put_message(queue, "whole");
+	char name[64], other[64], wanted[256], *got;
+	struct check check;
+
+	(void)state;
+	put_file(queue, QUEUE_TODO, id, "x", 1);
+	expect("whole", "");
+	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
+	    (unsigned)(id % SPLIT), id);
+	snprintf(other, sizeof(other), "queue/q/mess/%u/%" PRIu64,
+	    (unsigned)((id + 1) % SPLIT), id);
+	assert_int_equal(rename(folder_path(name), folder_path(other)), 0);
+	check = check_begin();
+	check_queues(&check);
+	got = check_render(&check);
+	snprintf(wanted, sizeof(wanted),
+	    "E ~/%s: its inode is %" PRIu64
+	    " (was the queue copied?) -- svctool queue fix q\n",
+	    other, id);
+	if (strstr(got, wanted) == NULL)
+		fail_msg("got '%s', wanted '%s'", got, wanted);
+	free(got);
+	check_release(&check);
+	assert_int_equal(rename(folder_path(other), folder_path(name)), 0);
+	svc_put("queue/q/mess/1/README", "not mail");
+	expect("no message",
+	    "W ~/queue/q/mess/1/README: it is no message -- move it away\n");
+	remove(folder_path("queue/q/mess/1/README"));
+	svc_put("queue/q/mess/0/.hidden", "");
+	expect("hidden", "");
+}
+
+/* As cp leaves it: every number is another's. */
+static void
+copied(void **state)
+{
+	char name[64], wanted[160];
+	uint64_t number = 3000000000;
+
+	(void)state;
+	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
+	    (unsigned)(number % SPLIT), number);
+	folder_write(name, "x", 1);
+	assert_int_equal(chmod(folder_path(name), 0600), 0);
+	put_file(queue, QUEUE_TODO, number, "x", 1);
+	snprintf(wanted, sizeof(wanted), "E ~/%s: its inode is \n", name);
+	expect("copied", wanted);
+}
+
+static void
+owners(void **state)
+{
+	uint64_t id = put_message(queue, "whole");
+	char name[64], wanted[160];
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("not root: cannot give files away\n");
+		skip();
+	}
+	put_file(queue, QUEUE_TODO, id, "x", 1);
+	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
+	    (unsigned)(id % SPLIT), id);
+	assert_int_equal(chown(folder_path(name), 65534, 0), 0);
+	snprintf(wanted, sizeof(wanted),
+	    "E ~/%s: it belongs to uid 65534, and should to uid 0\n", name);
+	expect("another's", wanted);
+}
+
+/* Nothing lies where it belongs then, and only the repair's end mends it. */
+static void
+a_repair_that_was_interrupted(void **state)
+{
+	(void)state;
+	svc_put("queue/q/lock/" QUEUE_FIXING, "");
+	remove(folder_path("queue/q/mess/1"));
+	expect("interrupted",
+	    "E ~/queue/q: a repair of the queue was interrupted, and nothing "
+	    "works in it until that is done -- svctool queue fix q\n");
+}
+
+static void
+a_queue_that_is_none(void **state)
+{
+	struct error err;
+	struct check check;
+
+	(void)state;
+	queue_dir_close(&queue);
+	assert_int_equal(file_remove_tree(folder_path("queue/q"), &err), 0);
+	expect("no queues", "");
+	svc_dir("queue/empty");
+	check = check_begin();
+	check_queues(&check);
+	assert_true(check.errors > 1);
+	assert_string_equal(
+	    check.findings[check.count - 1].remedy, "svctool queue fix empty");
+	check_release(&check);
+	remove(folder_path("queue/empty"));
+	remove(folder_path("queue"));
+	svc_put("queue", "no folder");
+	expect("no folder", "E ~/queue: cannot read folder '~/queue'\n");
+}
+
+#define QUEUE_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		QUEUE_TEST(messages),
+		QUEUE_TEST(copied),
+		QUEUE_TEST(owners),
+		QUEUE_TEST(a_repair_that_was_interrupted),
+		QUEUE_TEST(a_queue_that_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
