@@ -136,6 +136,31 @@ put_near(const struct queue_dir *dir, enum queue_folder kind, uint64_t id)
 	assert_int_equal(unlinkat(pid, "near", 0), 0);
 }
 
+/*
+ * Which number a new file gets is the filesystem's choice, and others make
+ * files, too: a test that says it was not near is done again, in a new queue.
+ */
+static inline void
+until_near(bool (*test)(struct queue_dir *dir))
+{
+	enum { TURNS = 20 };
+	unsigned turn;
+
+	for (turn = 0; turn < TURNS; turn++) {
+		struct queue_dir *dir;
+		char name[16];
+		bool was_near;
+
+		snprintf(name, sizeof(name), "near%u", turn);
+		dir = make_queue(name, 3);
+		was_near = test(dir);
+		queue_dir_close(&dir);
+		if (was_near)
+			return;
+	}
+	fail_msg("no new file got a number near the last one's");
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 

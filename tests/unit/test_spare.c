@@ -222,28 +222,38 @@ envelope_goes_before_its_number(void **state)
 	queue_dir_close(&dir);
 }
 
-/* In a queue that was copied names are not inodes: one was overwritten. */
-static void
-another_message_has_the_name(void **state)
+static bool
+name_is_refused(struct queue_dir *dir)
 {
-	struct queue_dir *dir = make_queue("q", 3);
 	struct spare_pool *pool = spare_pool_new(dir, 8);
 	struct spare spare = take(pool);
 	uint64_t near = spare.id;
 	struct error err = { "" };
+	bool was_near;
 
-	(void)state;
 	spare_discard(pool, &spare);
 	put_near(dir, QUEUE_MESS, near);
 	put_near(dir, QUEUE_TODO, near);
-	assert_int_equal(spare_take(pool, &spare, &err), -1);
-	assert_non_null(strstr(err.text, "run queue-fix"));
-	for (uint64_t id = near; id < near + NUMBERS_NEAR; id++) {
-		EXPECT_FILE(dir, QUEUE_MESS, id, "old");
-		EXPECT_FILE(dir, QUEUE_TODO, id, "old");
+	was_near = spare_take(pool, &spare, &err) == -1;
+	if (!was_near)
+		spare_discard(pool, &spare);
+	else {
+		assert_non_null(strstr(err.text, "run queue-fix"));
+		for (uint64_t id = near; id < near + NUMBERS_NEAR; id++) {
+			EXPECT_FILE(dir, QUEUE_MESS, id, "old");
+			EXPECT_FILE(dir, QUEUE_TODO, id, "old");
+		}
 	}
 	spare_pool_free(&pool);
-	queue_dir_close(&dir);
+	return was_near;
+}
+
+/* In a queue that was copied names are not inodes: one was overwritten. */
+static void
+another_message_has_the_name(void **state)
+{
+	(void)state;
+	until_near(name_is_refused);
 }
 
 int
