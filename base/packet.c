@@ -48,6 +48,26 @@ fail:
 	return -1;
 }
 
+bool
+packet_is_served(const char *path)
+{
+	struct sockaddr_un address;
+	bool is_served;
+	int fd;
+
+	if (make_address(path, &address, NULL) == -1)
+		return false;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return false;
+	/* EAGAIN: those that wait to be accepted are as many as may. */
+	is_served = connect(fd, (struct sockaddr *)&address, sizeof(address)) ==
+		0 ||
+	    errno == EAGAIN;
+	close(fd);
+	return is_served;
+}
+
 int
 packet_connect(const char *path, struct error *err)
 {

@@ -26,6 +26,12 @@ int packet_listen(const char *path, mode_t mode, struct error *err);
 int packet_connect(const char *path, struct error *err);
 
 /*
+ * Does somebody listen there?  Never waits: who has no time to accept, or
+ * hangs, still listens.
+ */
+bool packet_is_served(const char *path);
+
+/*
  * Sends one packet, with the descriptor pass_fd unless it is -1 (it stays the
  * caller's).  flags: MSG_DONTWAIT or 0.  Returns 0, or -1 with errno.
  */

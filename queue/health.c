@@ -250,21 +250,25 @@ health_map_read(const struct health_map *map, struct health *health_out,
 int
 health_read(const char *queue_dir, struct health *health_out, struct error *err)
 {
+	int64_t age_ms;
+
+	return health_read_age(queue_dir, health_out, &age_ms, err);
+}
+
+int
+health_read_age(const char *queue_dir, struct health *health_out,
+    int64_t *age_ms_out, struct error *err)
+{
 	struct health_map *map = health_map_open(queue_dir, err);
 	char *intake;
-	int64_t age_ms;
-	int fd;
 
 	if (map == NULL)
 		return errno == ENOENT ? 0 : -1;
-	health_map_read(map, health_out, &age_ms);
+	health_map_read(map, health_out, age_ms_out);
 	health_map_close(&map);
 	intake = queue_lock_path(queue_dir, "intake");
-	fd = packet_connect(intake, NULL);
-	if (fd == -1)
+	if (!packet_is_served(intake))
 		health_out->state = HEALTH_DOWN;
-	else
-		close(fd);
 	free(intake);
 	return 1;
 }

@@ -52,6 +52,13 @@ struct health {
 int health_read(
     const char *queue_dir, struct health *health_out, struct error *err);
 
+/* A qmail-send that has said nothing for longer hangs. */
+enum { HEALTH_SILENT_MS = 10000 };
+
+/* The same, and how old it is, as health_map_read() below says. */
+int health_read_age(const char *queue_dir, struct health *health_out,
+    int64_t *age_ms_out, struct error *err);
+
 /*
  * The same for who looks often: the file stays open.  NULL, with the reason,
  * when there is none (the queue has never run) or it cannot be used.

@@ -13,8 +13,7 @@
 #include "queue/health.h"
 
 enum {
-	REFRESH_MS = 100,  /* how long a fitness is believed */
-	SILENT_MS = 10000, /* health older than this: the process hangs */
+	REFRESH_MS = 100, /* how long a fitness is believed */
 	DOWN_MS = 1000,
 	SLOW_US = 2000000,
 	REMAP_MS = 1000
@@ -114,7 +113,7 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 	if (slot->map == NULL)
 		return MUX_DOWN;
 	health_map_read(slot->map, &health, &age_ms);
-	if (age_ms > SILENT_MS) {
+	if (age_ms > HEALTH_SILENT_MS) {
 		/* A queue made anew has another file: look again. */
 		health_map_close(&slot->map);
 		return MUX_DOWN;

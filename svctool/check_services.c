@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "svctool/check.h"
+#include "svctool/hung.h"
 #include "svctool/ready.h"
 
 static void
@@ -23,6 +24,25 @@ check_run(struct check *check, const char *name, const char *part)
 		    path);
 	}
 	free(path);
+}
+
+/* What runs on bad terms shows nowhere else: all its settings are right. */
+static void
+check_hung(struct check *check, const char *name)
+{
+	struct supervise_state state;
+	struct error err;
+	char *path;
+
+	if (ready_read_state(check->node, name, &state, &err) == -1)
+		check_reason(check, CHECK_ERROR, err.text,
+		    "svctool restart makes it anew");
+	else if (hung_service(check->node, name, &state, &err)) {
+		path = xasprintf("%s/%s", check->node->home->service, name);
+		check_find(check, CHECK_ERROR, path, 0, "the service hangs");
+		check_remedy(check, "%s", err.text);
+		free(path);
+	}
 }
 
 static void
@@ -77,6 +97,7 @@ check_services(struct check *check)
 	for (size_t i = 0; i < services.count; i++) {
 		check_run(check, services.items[i], "run");
 		check_run(check, services.items[i], "log/run");
+		check_hung(check, services.items[i]);
 	}
 	for (size_t i = 0; i < queues.count; i++) {
 		char *path = xasprintf(

@@ -16,7 +16,7 @@
 #include "base/scan.h"
 #include "svctool/proc_private.h"
 
-enum { ENVIRONMENT_MAX = 1 << 20 };
+enum { ENVIRONMENT_MAX = 1 << 20, GENERATIONS_MAX = 8 };
 
 bool
 proc_is_ours(const char *name)
@@ -55,6 +55,7 @@ proc_read(pid_t pid, struct proc *proc_out)
 	snprintf(proc_out->name, sizeof(proc_out->name), "%.*s",
 	    (int)(close - open - 1), open + 1);
 	proc_out->pid = pid;
+	proc_out->state = state;
 	return true;
 }
 
@@ -136,6 +137,20 @@ proc_is_alive(pid_t pid)
 	return proc_read(pid, &proc);
 }
 
+bool
+proc_descends(const struct proc *proc, pid_t ancestor)
+{
+	struct proc at = *proc;
+
+	for (int i = 0; i < GENERATIONS_MAX && at.parent > 1; i++) {
+		if (at.parent == ancestor)
+			return true;
+		if (!proc_read(at.parent, &at))
+			return false;
+	}
+	return false;
+}
+
 struct node_search {
 	char root[PATH_MAX];
 	struct proc_list *list;
@@ -205,4 +220,69 @@ proc_find_svscan(const char *service_dir)
 		return 0;
 	proc_each(visit_svscan, &search, NULL);
 	return search.pid;
+}
+
+struct child_search {
+	char folder[PATH_MAX];
+	pid_t pid;
+};
+
+/* Is it what the supervise that works in the folder has started? */
+static bool
+visit_supervised(const struct proc *proc, void *context)
+{
+	struct child_search *search = context;
+	struct proc parent;
+	char cwd[PATH_MAX];
+
+	if (proc->parent <= 1 || !proc_read(proc->parent, &parent) ||
+	    strcmp(parent.name, "supervise") != 0 ||
+	    !read_cwd(parent.pid, cwd) || strcmp(cwd, search->folder) != 0)
+		return false;
+	search->pid = proc->pid;
+	return true;
+}
+
+pid_t
+proc_find_supervised(const char *folder, pid_t said)
+{
+	struct child_search search = { .pid = 0 };
+	struct proc proc;
+
+	if (realpath(folder, search.folder) == NULL)
+		return said;
+	if (said != 0 && proc_read(said, &proc) &&
+	    visit_supervised(&proc, &search))
+		return said;
+	proc_each(visit_supervised, &search, NULL);
+	return search.pid != 0 ? search.pid : said;
+}
+
+struct stopped_search {
+	pid_t ancestor;
+	struct proc *proc;
+	bool is_found;
+};
+
+static bool
+visit_stopped(const struct proc *proc, void *context)
+{
+	struct stopped_search *search = context;
+
+	if (proc->state != 'T' ||
+	    (proc->pid != search->ancestor &&
+		!proc_descends(proc, search->ancestor)))
+		return false;
+	*search->proc = *proc;
+	search->is_found = true;
+	return true;
+}
+
+bool
+proc_find_stopped(pid_t pid, struct proc *proc_out)
+{
+	struct stopped_search search = { .ancestor = pid, .proc = proc_out };
+
+	proc_each(visit_stopped, &search, NULL);
+	return search.is_found;
 }

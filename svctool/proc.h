@@ -14,6 +14,7 @@ enum { PROC_NAME_SIZE = 32 };
 
 struct proc {
 	pid_t pid, parent;
+	char state; /* as /proc/PID/stat has it: 'T' is stopped by a signal */
 	char name[PROC_NAME_SIZE];
 };
 
@@ -34,6 +35,15 @@ void proc_list_release(struct proc_list *list);
 
 /* The svscan that serves this folder; 0: none. */
 pid_t proc_find_svscan(const char *service_dir);
+
+/*
+ * The process that the supervise of this service folder runs, given the one
+ * that its status names (0: none): on a full disk that file stays as it was.
+ */
+pid_t proc_find_supervised(const char *folder, pid_t said);
+
+/* Is the process, or one that it started, stopped by a signal?  Which? */
+bool proc_find_stopped(pid_t pid, struct proc *proc_out);
 
 /* False when there is no such process, or it has ended and is a zombie. */
 bool proc_is_alive(pid_t pid);

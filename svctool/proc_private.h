@@ -8,6 +8,9 @@
 /* What /proc says of a process; false when it has gone or is a zombie. */
 bool proc_read(pid_t pid, struct proc *proc_out);
 
+/* Did ancestor start the process, or what started it, and so on? */
+bool proc_descends(const struct proc *proc, pid_t ancestor);
+
 /*
  * Calls visit for every process, without zombies, until it returns true.  0 or
  * -1.

@@ -8,7 +8,7 @@
 
 #include "svctool/proc_private.h"
 
-enum { GENERATIONS_MAX = 8, LINK_SIZE = 64 };
+enum { LINK_SIZE = 64 };
 
 static bool
 is_one_of(const char *link, const uint64_t *inodes, size_t count)
@@ -50,21 +50,6 @@ look_into(pid_t pid, const uint64_t *inodes, size_t count)
 	return result;
 }
 
-/* Did ancestor start the process, or what started it, and so on? */
-static bool
-descends(const struct proc *proc, pid_t ancestor)
-{
-	struct proc at = *proc;
-
-	for (int i = 0; i < GENERATIONS_MAX && at.parent > 1; i++) {
-		if (at.parent == ancestor)
-			return true;
-		if (!proc_read(at.parent, &at))
-			return false;
-	}
-	return false;
-}
-
 struct socket_search {
 	pid_t ancestor;
 	const uint64_t *inodes;
@@ -78,7 +63,7 @@ visit_child(const struct proc *proc, void *context)
 	struct socket_search *search = context;
 	int found;
 
-	if (!descends(proc, search->ancestor))
+	if (!proc_descends(proc, search->ancestor))
 		return false;
 	found = look_into(proc->pid, search->inodes, search->count);
 	if (found != 0)

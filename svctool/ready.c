@@ -3,9 +3,11 @@
 #include "svctool/ready.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "queue/health.h"
+#include "svctool/hung.h"
 #include "svctool/proc.h"
 
 enum { LISTENERS_MAX = 64 };
@@ -58,6 +60,23 @@ has_process(const struct supervise_state *state, struct error *err)
 	return false;
 }
 
+/* The process of this node that has one of the sockets; 0: none. */
+static pid_t
+own_holder(const struct node *node, const uint64_t *inodes, size_t count)
+{
+	struct proc_list list;
+	pid_t found = 0;
+
+	if (proc_find_node(node->home->root, &list, NULL) == -1)
+		return 0;
+	for (size_t i = 0; i < list.count && found == 0; i++)
+		if (strcmp(list.items[i].name, "qmail-smtpd") == 0 &&
+		    proc_holds_socket(list.items[i].pid, inodes, count) == 1)
+			found = list.items[i].pid;
+	proc_list_release(&list);
+	return found;
+}
+
 /*
  * Somebody who listens on the port may be another program, while ours ends
  * again and again because of that.
@@ -69,6 +88,7 @@ listener_is_ready(const struct node *node, const char *name,
 	struct port_address address;
 	uint64_t inodes[LISTENERS_MAX];
 	size_t count;
+	pid_t holder;
 
 	if (ready_listen_address(node, name, &address, err) == -1)
 		return false;
@@ -84,6 +104,14 @@ listener_is_ready(const struct node *node, const char *name,
 	if (has_process(state, err) &&
 	    proc_holds_socket(state->pid, inodes, count) != 0)
 		return true;
+	holder = own_holder(node, inodes, count);
+	if (holder != 0)
+		return error_set(err,
+			   "process %ld, which an earlier start of this node "
+			   "has left, listens on %s port %u: 'kill %ld' ends "
+			   "it, and supervise starts the service again",
+			   (long)holder, address.ip, address.port,
+			   (long)holder) == 0;
 	error_set(err,
 	    "another process listens on %s port %u: stop that one ('ss "
 	    "-ltnp' shows it), or write another port to "
@@ -126,6 +154,8 @@ ready_service(const struct node *node, const char *name,
 {
 	bool is_ready;
 
+	if (hung_service(node, name, state, err))
+		return READY_NO;
 	if (ready_is_queue(node, name))
 		return queue_is_ready(node, name, err);
 	is_ready = node_is_listener(name)

@@ -20,8 +20,9 @@ enum ready {
  * A queue is ready when its qmail-send takes mail, a listener when its own
  * process listens on its port, anything else when supervise has a living
  * process for it.  A service that is not under supervise may be another
- * supervisor's: then it counts that the work is done, by whomever.  state is
- * what supervise says of it.  When READY_NO, err says what is missing.
+ * supervisor's: then it counts that the work is done, by whomever.  None is
+ * that hangs (hung.h).  state is what supervise says of it.  When READY_NO, err
+ * says what is missing.
  */
 enum ready ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/settings.h"
+#include "svctool/hung.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
 #include "svctool/report_restart.h"
@@ -18,6 +19,8 @@ report_service_state(const struct report_service *service)
 {
 	if (service->is_restarting)
 		return "restarting";
+	if (service->is_hung)
+		return "hung";
 	if (service->state.is_supervised ? service->state.pid == 0
 					 : !service->is_ready)
 		return "down";
@@ -27,6 +30,8 @@ report_service_state(const struct report_service *service)
 const char *
 report_queue_state(const struct report_queue *queue)
 {
+	if (queue->is_hung)
+		return "hung";
 	return queue->is_full ? "full" : health_state_name(queue->health.state);
 }
 
@@ -43,6 +48,7 @@ judge_service(const struct node *node, struct report_service *service)
 	bool is_running = !state->is_supervised || state->pid != 0;
 
 	service->is_off = ready_has_down_file(node, service->name);
+	service->is_hung = hung_service(node, service->name, state, &err);
 	service->is_ready = ready_service(node, service->name, state, &err) !=
 	    READY_NO;
 	if (service->is_off &&
@@ -170,12 +176,14 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 	queue->min_free_bytes = min_free;
 	if (found == 0)
 		error_set(&err, "it has never run");
-	if (found == 1)
-		judge_space(queue, &err);
-	else
+	if (found != 1)
 		memset(&queue->health, 0, sizeof(queue->health));
+	else if (hung_queue(node, name, &err))
+		queue->is_hung = true;
+	else
+		judge_space(queue, &err);
 	queue->problem = xstrdup(err.text);
-	queue->is_fine = !queue->is_full &&
+	queue->is_fine = !queue->is_full && !queue->is_hung &&
 	    (queue->health.state == HEALTH_UP ||
 		queue->health.state == HEALTH_STARTING ||
 		ready_has_down_file(node, name));

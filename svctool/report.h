@@ -18,6 +18,7 @@ struct report_service {
 	bool is_off;        /* a file "down" says that it is not to run */
 	bool is_ready;      /* does its work, see ready.h */
 	bool is_restarting; /* ends again and again */
+	bool is_hung;       /* runs, and answers nobody, see hung.h */
 	bool is_fine;
 	char *listen;  /* "127.0.0.1:25", or "" */
 	char *problem; /* why it is not fine, or "" */
@@ -28,6 +29,7 @@ struct report_queue {
 	struct health health;    /* zero and down when it has never run */
 	uint64_t min_free_bytes; /* wanted for new mail */
 	bool is_full;            /* runs, but has less, so it takes none */
+	bool is_hung;            /* runs, and answers nobody, see hung.h */
 	char *problem;           /* what is wrong, or why it is not known */
 	bool is_fine;
 };
@@ -53,7 +55,8 @@ void report_release(struct report *report);
 
 /*
  * In one word, for people and programs: "up", "starting" (runs, but is not
- * ready), "restarting", "down"; and a queue's: those of health.h, or "full".
+ * ready), "restarting", "hung", "down"; and a queue's: those of health.h,
+ * "hung" or "full".
  */
 const char *report_service_state(const struct report_service *service);
 const char *report_queue_state(const struct report_queue *queue);

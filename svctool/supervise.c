@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "svctool/proc.h"
 
 /* TAI64: seconds from 1970 TAI, plus 2^62; Unix time 0 is 10 s later. */
 static const uint64_t TAI64_UNIX_ZERO = UINT64_C(4611686018427387914);
@@ -57,6 +58,18 @@ is_supervised(const char *folder)
 	return true;
 }
 
+/* Does the service run as another process than the status has? */
+static void
+look_at_process(const char *folder, struct supervise_state *state)
+{
+	pid_t pid = proc_find_supervised(folder, state->pid);
+
+	if (pid == state->pid)
+		return;
+	state->pid = pid;
+	state->since = 0;
+}
+
 int
 supervise_read(
     const char *folder, struct supervise_state *state_out, struct error *err)
@@ -77,6 +90,8 @@ supervise_read(
 	/* Without supervise the file is what was, not what is. */
 	if (!state_out->is_supervised)
 		state_out->pid = 0;
+	else if (result == 1)
+		look_at_process(folder, state_out);
 	buf_release(&buf);
 	free(path);
 	return result;

@@ -15,7 +15,7 @@
 struct supervise_state {
 	bool is_supervised; /* a supervise process runs */
 	pid_t pid;          /* of the service; 0: down */
-	time_t since;       /* when it came up or went down */
+	time_t since;       /* when it came up or went down; 0: not known */
 	bool is_wanted_up;
 };
 
@@ -25,7 +25,10 @@ enum { SUPERVISE_STATUS_SIZE = 18 };
 bool supervise_parse(const unsigned char *status, size_t length,
     struct supervise_state *state_out);
 
-/* folder: of a service, or of its log.  1; 0 never supervised; -1. */
+/*
+ * folder: of a service, or of its log.  1; 0 never supervised; -1.  A status
+ * that supervise could not renew on a full disk is put right by what runs.
+ */
 int supervise_read(
     const char *folder, struct supervise_state *state_out, struct error *err);
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """svctool status: what it says of services and queues, and its exit code."""
 import json
+import os
+import signal
 import subprocess
 
 from node import wait_until
@@ -49,6 +51,50 @@ def test_a_stopped_queue_is_not_fine(node):
     status = node.status()
     assert status["ok"] is False
     assert [queue["ok"] for queue in status["queues"]] == [False, True]
+
+
+def test_a_process_stopped_by_a_signal_hangs(node):
+    """It was "up", while every client timed out."""
+    listener = f"qmail-smtpd.{node.smtp_port}"
+
+    def services():
+        return {row["name"]: row for row in node.status()["services"]}
+
+    pids = {"queue1": node.queue("queue1")["pid"],
+            listener: services()[listener]["pid"]}
+    for name, pid in pids.items():
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: services()[name]["state"] == "hung", "it hangs")
+            said = node.svctool("status", code=1).stdout
+            assert f"'kill -CONT {pid}' lets it go on" in said
+            if name == "queue1":
+                assert node.queue("queue1")["state"] == "hung"
+            said = node.svctool("check", code=1).stdout
+            assert f"/service/{name}: the service hangs" in said
+            assert f"'kill -CONT {pid}' lets it go on" in said
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: node.status()["ok"], node.logs)
+
+
+def test_a_status_that_supervise_could_not_renew(node):
+    """On a full disk the new process was called another program's."""
+    name = f"qmail-smtpd.{node.smtp_port}"
+
+    def service():
+        return next(row for row in node.status()["services"]
+                    if row["name"] == name)
+
+    old = service()["pid"]
+    in_the_way = node.home / "service" / name / "supervise/status.new"
+    in_the_way.mkdir()
+    os.kill(old, signal.SIGTERM)
+    wait_until(lambda: service()["pid"] != old and node.status()["ok"],
+               lambda: node.svctool("status", code=None).stdout)
+    node.send()
+    in_the_way.rmdir()
+    assert service()["state"] == "up"
 
 
 def test_a_stopped_node_is_not_fine(node):

@@ -49,6 +49,9 @@ publish_and_read(void **state)
 	assert_int_not_equal(listener, -1);
 	assert_int_equal(health_read(dir->path, &got, &err), 1);
 	assert_int_equal(got.state, HEALTH_UP);
+	age_ms = -1;
+	assert_int_equal(health_read_age(dir->path, &got, &age_ms, &err), 1);
+	assert_in_range(age_ms, 0, HEALTH_SILENT_MS);
 	close(listener);
 	health_map_close(&reader);
 	assert_null(reader);

@@ -272,6 +272,27 @@ test_bad_paths(void **state)
 	}
 }
 
+/* Who hangs lets clients wait until no more may: we must not be one. */
+static void
+test_is_served(void **state)
+{
+	struct error err;
+	int server, first;
+
+	(void)state;
+	assert_false(packet_is_served("/nonexistent/socket"));
+	server = packet_listen(path, 0600, &err);
+	assert_true(server >= 0);
+	assert_int_equal(listen(server, 0), 0);
+	first = packet_connect(path, &err); /* and nobody accepts */
+	assert_true(first >= 0);
+	for (int i = 0; i < 3; i++)
+		assert_true(packet_is_served(path));
+	close(first);
+	close(server);
+	assert_false(packet_is_served(path));
+}
+
 int
 main(void)
 {
@@ -282,6 +303,7 @@ main(void)
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_bad_paths),
+		cmocka_unit_test(test_is_served),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, set_up, tear_down);

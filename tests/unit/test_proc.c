@@ -125,6 +125,71 @@ find_svscan(void **state)
 	rmdir(folder);
 }
 
+static bool
+work_in(const void *folder)
+{
+	return chdir(folder) == 0;
+}
+
+/* The supervise of a folder, and a service that it runs. */
+static bool
+supervise(const void *context)
+{
+	return prctl(PR_SET_NAME, "supervise") == 0 && work_in(context) &&
+	    child_start(work_in, context) > 0;
+}
+
+/* On a full disk the status of supervise names who ran before. */
+static void
+find_supervised(void **state)
+{
+	char folder[] = "/tmp/test_proc.XXXXXX";
+	pid_t parent, service, other;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	other = start_child("qmail-smtpd", folder);
+	assert_int_equal(proc_find_supervised(folder, 0), 0);
+	assert_int_equal(proc_find_supervised(folder, other), other);
+	parent = child_start(supervise, folder);
+	service = proc_find_supervised(folder, 0);
+	assert_int_not_equal(service, 0);
+	assert_int_not_equal(service, other);
+	assert_true(proc_is_alive(service));
+	assert_int_equal(proc_find_supervised(folder, other), service);
+	assert_int_equal(proc_find_supervised(folder, service), service);
+	assert_int_equal(proc_find_supervised("/tmp", other), other);
+	assert_int_equal(proc_find_supervised("/no/such", other), other);
+	end_child(parent);
+	end_child(other);
+	rmdir(folder);
+}
+
+static void
+find_stopped(void **state)
+{
+	char folder[] = "/tmp/test_proc.XXXXXX";
+	pid_t parent, service;
+	struct proc proc;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	parent = child_start(supervise, folder);
+	service = proc_find_supervised(folder, 0);
+	assert_false(proc_find_stopped(parent, &proc));
+	assert_int_equal(kill(service, SIGSTOP), 0);
+	while (!proc_find_stopped(service, &proc))
+		usleep(1000);
+	assert_int_equal(proc.pid, service);
+	assert_true(proc_find_stopped(parent, &proc));
+	assert_int_equal(proc.pid, service);
+	assert_int_equal(kill(service, SIGCONT), 0);
+	while (proc_find_stopped(parent, &proc))
+		usleep(1000);
+	end_child(parent);
+	rmdir(folder);
+}
+
 int
 main(void)
 {
@@ -132,6 +197,8 @@ main(void)
 		cmocka_unit_test(names),
 		cmocka_unit_test(find_node),
 		cmocka_unit_test(find_svscan),
+		cmocka_unit_test(find_supervised),
+		cmocka_unit_test(find_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

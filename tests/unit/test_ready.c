@@ -125,6 +125,68 @@ listeners(void **state)
 	assert_non_null(strstr(err.text, "qmail-smtpd.x/variables/LISTEN: "));
 }
 
+static bool
+old_listener(const void *context)
+{
+	(void)context;
+	return prctl(PR_SET_NAME, "qmail-smtpd") == 0 && chdir(folder) == 0;
+}
+
+/* One that outlived its supervise is told from another program. */
+static void
+a_listener_of_before(void **state)
+{
+	struct port_address address;
+	int fd = port_take(&address);
+	pid_t old = child_start(old_listener, NULL);
+	struct supervise_state new = { .is_supervised = true };
+	struct error err = { "" };
+	char text[96];
+
+	(void)state;
+	new.pid = child_start(no_more, &fd);
+	close(fd);
+	snprintf(text, sizeof(text), "%s:%u\n", address.ip, address.port);
+	svc_put("service/qmail-smtpd.x/variables/LISTEN", text);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &new, &err), READY_NO);
+	snprintf(text, sizeof(text), "process %ld, which an earlier start of",
+	    (long)old);
+	assert_non_null(strstr(err.text, text));
+	snprintf(text, sizeof(text), "'kill %ld' ends it", (long)old);
+	assert_non_null(strstr(err.text, text));
+	kill(old, SIGKILL);
+	kill(new.pid, SIGKILL);
+	waitpid(old, NULL, 0);
+	waitpid(new.pid, NULL, 0);
+}
+
+static bool
+nothing(const void *context)
+{
+	return context == NULL;
+}
+
+static void
+a_stopped_process(void **state)
+{
+	struct supervise_state service = { .is_supervised = true };
+	struct error err = { "" };
+
+	(void)state;
+	svc_dir("service/other");
+	service.pid = child_start(nothing, NULL);
+	assert_int_equal(
+	    ready_service(node, "other", &service, &err), READY_YES);
+	kill(service.pid, SIGSTOP);
+	while (ready_service(node, "other", &service, &err) == READY_YES)
+		usleep(1000);
+	assert_non_null(strstr(err.text, "was stopped by a signal"));
+	assert_non_null(strstr(err.text, "'kill -CONT "));
+	kill(service.pid, SIGKILL);
+	waitpid(service.pid, NULL, 0);
+}
+
 static void
 listen_addresses(void **state)
 {
@@ -205,6 +267,8 @@ main(void)
 		SVC_TEST(queues),
 		SVC_TEST(other_services),
 		SVC_TEST(listeners),
+		SVC_TEST(a_listener_of_before),
+		SVC_TEST(a_stopped_process),
 		SVC_TEST(listen_addresses),
 		SVC_TEST(by_wish),
 		SVC_TEST(never_supervised),

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 
 #include "tests/unit/port.h"
 #include "tests/unit/svc_node.h"
@@ -17,17 +18,18 @@ states_of_services(void **state)
 	static const struct {
 		const char *wanted;
 		pid_t pid;
-		bool is_supervised, is_ready, is_restarting;
+		bool is_supervised, is_ready, is_restarting, is_hung;
 	} rows[] = {
-		{ "up", 5, true, true, false },
-		{ "starting", 5, true, false, false },
-		{ "down", 0, true, false, false },
+		{ "up", 5, true, true, false, false },
+		{ "starting", 5, true, false, false, false },
+		{ "down", 0, true, false, false, false },
 		/* Somebody else does its work, but supervise has it down. */
-		{ "down", 0, true, true, false },
-		{ "up", 0, false, true, false },
-		{ "down", 0, false, false, false },
-		{ "restarting", 5, true, false, true },
-		{ "restarting", 0, true, false, true },
+		{ "down", 0, true, true, false, false },
+		{ "up", 0, false, true, false, false },
+		{ "down", 0, false, false, false, false },
+		{ "restarting", 5, true, false, true, false },
+		{ "restarting", 0, true, false, true, false },
+		{ "hung", 5, true, false, false, true },
 	};
 
 	(void)state;
@@ -37,6 +39,7 @@ states_of_services(void **state)
 			    .pid = rows[i].pid },
 			.is_ready = rows[i].is_ready,
 			.is_restarting = rows[i].is_restarting,
+			.is_hung = rows[i].is_hung,
 		};
 
 		if (strcmp(report_service_state(&service), rows[i].wanted) != 0)
@@ -102,6 +105,45 @@ queues(void **state)
 		report_release(&report);
 		svc_queue_down(&up);
 	}
+}
+
+/* Makes the queue's health older, as if qmail-send had said nothing since. */
+static void
+make_older(const char *name, int64_t ms)
+{
+	static const off_t written_at = 24;
+	int fd = open(folder_path(name), O_RDWR);
+	int64_t when;
+
+	assert_int_equal(pread(fd, &when, sizeof(when), written_at), 8);
+	when -= ms;
+	assert_int_equal(pwrite(fd, &when, sizeof(when), written_at), 8);
+	close(fd);
+}
+
+static void
+a_queue_that_hangs(void **state)
+{
+	const struct health health = {
+		.state = HEALTH_UP, .pid = 0x7ffffff0, .free_bytes = 1000000000
+	};
+	struct svc_queue up = svc_queue_up("queue1", &health);
+	const struct report_queue *queue;
+	struct report report;
+
+	(void)state;
+	make_older("queue/queue1/lock/health", HEALTH_SILENT_MS / 2);
+	queue = collect_queue(&report);
+	assert_string_equal(report_queue_state(queue), "up");
+	report_release(&report);
+	make_older("queue/queue1/lock/health", HEALTH_SILENT_MS);
+	queue = collect_queue(&report);
+	assert_string_equal(report_queue_state(queue), "hung");
+	assert_false(queue->is_fine);
+	assert_false(report.is_fine);
+	assert_non_null(strstr(queue->problem, "has said nothing for 15 s"));
+	report_release(&report);
+	svc_queue_down(&up);
 }
 
 /* 0 wants nothing, but a disk without a byte is full all the same. */
@@ -255,6 +297,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(states_of_services),
 		SVC_TEST(queues),
+		SVC_TEST(a_queue_that_hangs),
 		SVC_TEST(no_minimum),
 		SVC_TEST(listeners_may_want_more),
 		SVC_TEST(queues_that_do_not_run),
