@@ -124,6 +124,17 @@ note_used(struct check *check, const char *path)
 	arg_list_add(used, path, strlen(path));
 }
 
+/* Is it where svctool queue add makes queues? */
+static bool
+is_in_node(const struct check *check, const char *path)
+{
+	const char *queue = check->node->home->queue;
+	size_t length = strlen(queue);
+
+	return strncmp(path, queue, length) == 0 && path[length] == '/' &&
+	    strchr(path + length + 1, '/') == NULL;
+}
+
 /*
  * True when the queue is there; verb says how the variable means it, and
  * is_first that it is the first of a collection: then it is more likely that
@@ -133,8 +144,6 @@ static bool
 check_one(struct check *check, const struct check_place *place,
     const char *path, const char *verb, bool is_first)
 {
-	const char *slash = strrchr(path, '/');
-
 	note_used(check, path);
 	if (*path != '/') {
 		check_find(check, CHECK_ERROR, place->file, place->line,
@@ -153,9 +162,14 @@ check_one(struct check *check, const struct check_place *place,
 		    "write the first queue's number to queue_start "
 		    "(QUEUE_START), or its folder to queue_base%s",
 		    place->remedy);
-	else
+	else if (is_in_node(check, path))
 		check_remedy(check, "correct it%s, or svctool queue add %s",
-		    place->remedy, slash + 1);
+		    place->remedy, strrchr(path, '/') + 1);
+	else
+		check_remedy(check,
+		    "correct it%s, or make that queue with 'queue-fix %s' and "
+		    "run its qmail-start",
+		    place->remedy, path);
 	return false;
 }
 
@@ -198,12 +212,9 @@ check_queue_choice(struct check *check, const struct check_place *place,
 		choice.base = get(vars, "QUEUE_BASE");
 	override(vars, "QUEUE_START", &choice.start);
 	override(vars, "QUEUE_COUNT", &choice.count);
+	/* check_variable() says it. */
 	if (choice.count == 0 || choice.count > MUX_QUEUES_MAX) {
-		check_find(check, CHECK_ERROR, place->file, place->line,
-		    "%sit counts %llu queues", place->what,
-		    (unsigned long long)choice.count);
-		check_remedy(check, "write a number from 1 to %d%s",
-		    MUX_QUEUES_MAX, place->remedy);
+		check->has_bad_count |= !place->is_session;
 		return;
 	}
 	/* The first that is missing tells enough. */

@@ -225,6 +225,8 @@ check_variables(struct check *check)
 	    ? xasprintf("%s/%s", node->global_vars, chooser)
 	    : xasprintf("%s/queue_count", node->home->control);
 	place.file = file;
+	if (chooser == NULL)
+		place.remedy = ", then svc -h the listeners";
 	check_queue_choice(check, &place, &global);
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)

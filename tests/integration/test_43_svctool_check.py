@@ -715,6 +715,28 @@ def test_mail_for_no_postmaster_may_go_to_another(made):
     assert "0 errors, 0 warnings" in made.svctool("check").stdout
 
 
+def test_a_wrong_number_of_queues_is_one_finding(made):
+    """What it hides is not guessed at."""
+    (made.control / "queue_count").write_text("500\n")
+    done = made.svctool("check", code=1)
+    assert done.stdout == (
+        f"error    {made.control}/queue_count:1: '500' is out of range: write "
+        f"a number from 1 to 128\n"
+        f"checked {made.home}: 1 errors, 0 warnings\n")
+
+
+@pytest.mark.parametrize("path, wanted, other", [
+    ("/nope", "queue-fix /nope", "svctool queue add"),
+    ("{home}/queue/slow", "svctool queue add slow", "queue-fix"),
+])
+def test_a_queue_is_added_where_it_is_named(made, path, wanted, other):
+    path = path.format(home=made.home)
+    (made.control / "from.envrules").write_text(f"*:QUEUEDIR={path}\n")
+    done = made.svctool("check", code=1)
+    assert f"it names the queue '{path}'" in done.stdout
+    assert wanted in done.stdout and other not in done.stdout
+
+
 def test_a_misspelt_setting_is_a_warning(made):
     (made.control / "concurencylocal").write_text("10\n")
     done = made.svctool("check")

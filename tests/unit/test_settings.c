@@ -180,8 +180,8 @@ bad_files(void **state)
 		    "write a number from 0 to 9223372036854775807" },
 		{ "queue_count", "0\n", 0,
 		    "/queue_count:1: '0' is out of "
-		    "range; write a number from 1 to 1000" },
-		{ "queue_count", "1001", 0, "'1001' is out of range" },
+		    "range; write a number from 1 to 128" },
+		{ "queue_count", "129", 0, "'129' is out of range" },
 		{ "queue_start", "a", 0, "'a' is not a number; write" },
 		{ "maxhops",
 		    "9\0"
