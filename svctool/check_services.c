@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Can every service run? */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/mem.h"
 #include "svctool/check.h"
 #include "svctool/hung.h"
+#include "svctool/queue_count.h"
 #include "svctool/ready.h"
 
 static void
@@ -16,12 +18,19 @@ check_run(struct check *check, const char *name, const char *part)
 	    "%s/%s/%s", check->node->home->service, name, part);
 
 	if (access(path, X_OK) == -1) {
+		bool is_ours = node_is_listener(name) ||
+		    queue_count_number(name) != 0 ||
+		    ready_is_queue(check->node, name);
+		bool is_lost = access(path, F_OK) == -1 && errno == ENOENT;
+
 		check_find(
 		    check, CHECK_ERROR, path, 0, "the service cannot run it");
-		check_remedy(check,
-		    "chmod 755 '%s', or if it is lost remove the service and "
-		    "make it again with 'svctool init'",
-		    path);
+		if (is_lost && is_ours)
+			check_remedy(check, "'svctool init' makes it again");
+		else if (is_lost)
+			check_remedy(check, "write it, with mode 755");
+		else
+			check_remedy(check, "chmod 755 '%s'", path);
 	}
 	free(path);
 }

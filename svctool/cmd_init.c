@@ -76,16 +76,20 @@ make_node(
 	    init_sweep(maker, err) == -1 ||
 	    init_control(maker, options, err) == -1 ||
 	    init_tls(maker, options, err) == -1 ||
-	    init_rules(maker, options, err) == -1)
+	    init_rules(maker, options, err) == -1 ||
+	    /* First: once there is a service, no port is the standard. */
+	    make_listeners(maker, options, err) == -1)
 		return -1;
-	for (unsigned i = 1; i <= options->queues; i++) {
+	for (unsigned i = 0; i < options->queues && !options->has_other_base;
+	     i++) {
 		char name[32];
 
-		snprintf(name, sizeof(name), "queue%u", i);
+		snprintf(
+		    name, sizeof(name), "queue%u", options->queue_start + i);
 		if (service_make_queue(maker, name, err) == -1)
 			return -1;
 	}
-	return make_listeners(maker, options, err) == -1 ||
+	return init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1
 	    : 0;
@@ -103,14 +107,22 @@ release_options(struct init_options *options)
 	arg_list_release(&options->relay);
 }
 
-static void
-complete_options(struct init_options *options, const char *me)
+/* What the options leave open, for a new node.  0, or -1: the name is none. */
+static int
+complete_options(struct init_options *options, struct error *err)
 {
-	options->me = me != NULL ? xstrdup(me) : default_me(&options->domains);
+	if (options->is_existing)
+		return 0;
+	if (options->me == NULL)
+		options->me = default_me(&options->domains);
+	if (options->queues == INIT_UNSAID)
+		options->queues = INIT_QUEUES_STANDARD;
+	options->queue_start = INIT_QUEUE_START;
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count ==
 	    0)
 		arg_list_add(&options->smtp, "25", 2);
+	return init_check_options(options, err);
 }
 
 /* Who it runs as: the option, the environment, or what a node here says. */
@@ -135,13 +147,18 @@ open_node(struct init_options *options, const char *home, const char *destdir,
 	if (*node_out == NULL)
 		return -1;
 	choose_user(options);
-	return init_check_identity(*node_out, options->user, err);
+	return init_check_identity(*node_out, options->user, err) == -1 ||
+		init_take_existing(*node_out, options, err) == -1 ||
+		complete_options(options, err) == -1
+	    ? -1
+	    : 0;
 }
 
 int
 cmd_init(int argc, char **argv)
 {
-	struct init_options options = { .queues = 2, .address = "0.0.0.0" };
+	struct init_options options = { .queues = INIT_UNSAID,
+		.address = "0.0.0.0" };
 	const char *home = NULL, *destdir = NULL, *me = NULL;
 	const struct arg_row rows[] = {
 		{ "home", ARG_TEXT, &home },
@@ -166,7 +183,7 @@ cmd_init(int argc, char **argv)
 
 	code = args_parse_options(rows, argc, argv, &err);
 	if (code == 0) {
-		complete_options(&options, me);
+		options.me = me != NULL ? xstrdup(me) : NULL;
 		options.has_destdir = destdir != NULL;
 		code = init_check_options(&options, &err);
 	}

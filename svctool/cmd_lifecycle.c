@@ -66,6 +66,7 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	if (node == NULL || !node_exists(node, &err) ||
 	    !node_is_ours(node, &err) ||
 	    systemd_guard(node, NULL, &err) == -1 ||
+	    (is_start && !node_has_name(node, &err)) ||
 	    (is_stop && is_start && check_before_stop(node, &err) == -1) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
 	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))

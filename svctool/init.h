@@ -5,16 +5,25 @@
 
 #include <stdbool.h>
 
+#include "adminsrv/names.h"
 #include "base/error.h"
 #include "svctool/args.h"
 #include "svctool/make.h"
 
+enum {
+	INIT_UNSAID = 0x7fffffff, /* of queues: no option says */
+	INIT_QUEUES_STANDARD = 2,
+	INIT_QUEUE_START = 1
+};
+
 struct init_options {
-	char *me;
+	char *me;         /* NULL: not said */
 	const char *user; /* or NULL: one for each kind of process */
 	const char *address;
 	bool create_users, has_destdir;
-	unsigned queues;
+	unsigned queues, queue_start;
+	bool is_existing;    /* a node with services is there already */
+	bool has_other_base; /* its queues are not in its own folder */
 	struct arg_list domains;
 	struct arg_list smtp, submission, smtps, lmtp; /* ports */
 	struct arg_list relay; /* address prefixes, as tcprules has them */
@@ -30,6 +39,15 @@ int init_check_options(const struct init_options *options, struct error *err);
  */
 int init_check_identity(
     const struct node *node, const char *user, struct error *err);
+/*
+ * Takes over what a node that is there already says: its name, and the queues
+ * that are counted.  Refuses more queues, which init would not count.
+ */
+int init_take_existing(
+    const struct node *node, struct init_options *options, struct error *err);
+/* The name in control/me: 1; 0 there is none; -1. */
+int init_read_me(
+    const struct node *node, char me_out[NAMES_DOMAIN_SIZE], struct error *err);
 /* Root's node needs its users; says what is missing, or makes them. */
 int init_prepare_users(
     const struct init_options *options, struct maker *maker, struct error *err);
@@ -44,6 +62,8 @@ int init_control(
 /* A self-signed certificate, unless there is one. */
 int init_tls(
     struct maker *maker, const struct init_options *options, struct error *err);
+/* What is missing of the services that are there. */
+int init_complete_services(struct maker *maker, struct error *err);
 /* control/tcp.smtp and its cdb. */
 int init_rules(
     struct maker *maker, const struct init_options *options, struct error *err);

@@ -6,13 +6,9 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "adminsrv/node_lines.h"
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "lookupd/vpasswd.h"
 #include "svctool/init.h"
-
-enum { ME_MAX = 4096 };
 
 static int
 add_domain(struct maker *maker, const char *word, struct error *err)
@@ -42,26 +38,6 @@ add_domain(struct maker *maker, const char *word, struct error *err)
 	return 0;
 }
 
-/* The node's own name, as control/me has it. */
-static int
-read_me(
-    const struct home *home, char me_out[NAMES_DOMAIN_SIZE], struct error *err)
-{
-	char *path = xasprintf("%s/me", home->control);
-	struct buf text;
-	int result;
-
-	buf_init(&text);
-	result = file_read(path, ME_MAX, &text, err) == 1 ? 0 : -1;
-	if (result == 0) {
-		text.data[strcspn(text.data, " \t\r\n")] = '\0';
-		result = names_domain(text.data, me_out, err);
-	}
-	buf_release(&text);
-	free(path);
-	return result;
-}
-
 /*
  * RFC 5321 4.5.1: postmaster at the server's own name must get mail.  A name
  * that is a domain already, or local by the operator's wish, stays so.
@@ -75,7 +51,7 @@ add_own_name(struct maker *maker, const char *first, struct error *err)
 	bool is_taken;
 	int found;
 
-	if (read_me(home, me, err) == -1 ||
+	if (init_read_me(maker->node, me, err) != 1 ||
 	    names_domain(first, real, err) == -1)
 		return -1;
 	found = domain_is_complete(home, me, err);

@@ -5,10 +5,11 @@
 
 #include "adminsrv/names.h"
 #include "base/scan.h"
+#include "queue/mux.h"
 #include "svctool/init.h"
 #include "svctool/ports.h"
 
-enum { QUEUES_MAX = 64, PORTS_MAX = 64 };
+enum { PORTS_MAX = 64 };
 
 static int
 check_names(const struct init_options *options, struct error *err)
@@ -18,7 +19,7 @@ check_names(const struct init_options *options, struct error *err)
 	for (size_t i = 0; i < options->domains.count; i++)
 		if (names_domain(options->domains.items[i], unused, err) == -1)
 			return error_context(err, "--domain");
-	if (names_domain(options->me, unused, err) == -1)
+	if (options->me != NULL && names_domain(options->me, unused, err) == -1)
 		return error_context(err,
 		    "--me (without it: this host's name) is to be the node's "
 		    "host name");
@@ -122,8 +123,9 @@ check_listeners(const struct init_options *options, struct error *err)
 int
 init_check_options(const struct init_options *options, struct error *err)
 {
-	if (options->queues == 0 || options->queues > QUEUES_MAX)
-		return error_set(err, "--queues is 1 to %d", QUEUES_MAX);
+	if (options->queues != INIT_UNSAID &&
+	    (options->queues == 0 || options->queues > MUX_QUEUES_MAX))
+		return error_set(err, "--queues is 1 to %d", MUX_QUEUES_MAX);
 	if (options->has_destdir && options->domains.count > 0)
 		return error_set(err,
 		    "--domain does not go with --destdir: add domains on the "

@@ -18,7 +18,7 @@ static const struct {
 	const char *usage;
 } commands[] = {
 	{ "init", cmd_init,
-	    "[--home DIR] [--destdir DIR] [--me NAME] [--domain D[,D]]\n"
+	    "[--home DIR] [--destdir DIR | --domain D[,D]] [--me NAME]\n"
 	    "            [--queues N] [--address IP] [--port P[,P]] "
 	    "[--submission P[,P]]\n"
 	    "            [--smtps P[,P]] [--lmtp P[,P]] [--relay NET[,NET]]\n"

@@ -78,15 +78,36 @@ node_path(const struct node *node, const char *format, ...)
 bool
 node_exists(const struct node *node, struct error *err)
 {
-	char *path = node_path(node, "%s/me", node->home->control);
-	bool is_there = access(path, F_OK) == 0;
+	char *me = node_path(node, "%s/me", node->home->control);
+	bool is_there = access(me, F_OK) == 0;
+	struct arg_list services = { .count = 0 };
 
+	/* One that lost a file is none the less a node, which may run. */
+	if (!is_there && node_services(node, &services, NULL) == 0)
+		is_there = services.count > 0;
 	if (!is_there)
 		error_set(err,
 		    "no node at '%s' (there is no '%s'): make one with "
 		    "'svctool init --home %s', or name another with --home",
-		    node->home->root, path, node->home->root);
-	free(path);
+		    node->home->root, me, node->home->root);
+	arg_list_release(&services);
+	free(me);
+	return is_there;
+}
+
+bool
+node_has_name(const struct node *node, struct error *err)
+{
+	char *me = node_path(node, "%s/me", node->home->control);
+	bool is_there = access(me, F_OK) == 0 || errno != ENOENT;
+
+	if (!is_there)
+		error_set(err,
+		    "the node at '%s' has lost '%s', its host name: put it "
+		    "back, as it was ('openssl x509 -noout -subject -in "
+		    "%s/servercert.pem' may show it)",
+		    node->home->root, me, node->home->tls);
+	free(me);
 	return is_there;
 }
 

@@ -34,8 +34,14 @@ void node_free(struct node **node);
 char *node_path(const struct node *node, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* True when there is a node: 1; 0 with the reason and remedy. */
+/*
+ * Is there a node: its host name or a service?  False with the reason and
+ * remedy.
+ */
 bool node_exists(const struct node *node, struct error *err);
+
+/* Is there control/me, without which nothing starts?  False with the remedy. */
+bool node_has_name(const struct node *node, struct error *err);
 
 /*
  * Is it ours to run and to judge: are we root, or the owner of its folder?  A

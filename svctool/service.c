@@ -174,6 +174,33 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	return result;
 }
 
+/* Under its name, with variables that it may have already. */
+static int
+make_listener(struct maker *maker, const char *name,
+    const struct variable *variables, struct error *err)
+{
+	char *pid_file = xasprintf("%s/%s.pid", maker->node->home->run, name);
+	struct buf script;
+	int result;
+
+	buf_init(&script);
+	run_script_listener(
+	    &script, maker->node->global_vars, maker->node->programs, pid_file);
+	result = make_service(maker, name, script.data, variables, err);
+	buf_release(&script);
+	free(pid_file);
+	return result;
+}
+
+int
+service_complete_listener(
+    struct maker *maker, const char *name, struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+
+	return make_listener(maker, name, none, err);
+}
+
 int
 service_make_listener(struct maker *maker, enum listener_kind kind,
     const struct port_address *address, struct error *err)
@@ -193,16 +220,8 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 		{ "OPTIONS", options[kind] },
 		{ NULL, NULL },
 	};
-	char *pid_file = xasprintf("%s/%s.pid", maker->node->home->run, name);
-	struct buf script;
-	int result;
+	int result = make_listener(maker, name, variables, err);
 
-	buf_init(&script);
-	run_script_listener(
-	    &script, maker->node->global_vars, maker->node->programs, pid_file);
-	result = make_service(maker, name, script.data, variables, err);
-	buf_release(&script);
-	free(pid_file);
 	free(listen);
 	free(name);
 	return result;

@@ -26,6 +26,11 @@ enum listener_kind {
 int service_make_listener(struct maker *maker, enum listener_kind kind,
     const struct port_address *address, struct error *err);
 
+/* The run files of a listener that is there, under the name it has.  0 or -1.
+ */
+int service_complete_listener(
+    struct maker *maker, const char *name, struct error *err);
+
 /*
  * Sends a service HUP; not running is no failure.  Says what it did.  0 or -1.
  */

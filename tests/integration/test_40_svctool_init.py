@@ -39,7 +39,7 @@ def tree(folder):
     ["init", "--frobnicate"],
     ["init", "word"],
     ["init", "--queues", "0"],
-    ["init", "--queues", "65"],
+    ["init", "--queues", "129"],
     ["init", "--queues", "two"],
     ["start", "--json"],
     ["stop", "now"],
@@ -110,6 +110,51 @@ def test_what_is_missing_comes_back(tmp_path):
     assert os.access(home / "service/queue1/log/run", os.X_OK)
     assert "concurrencylocal" in done.stdout
     assert "rcpthosts" not in done.stdout
+
+
+def test_only_what_is_missing_is_made(tmp_path):
+    """No port, queue or name that only another node would have."""
+    home = tmp_path / "node"
+    init(home, "--domain", "example.test", "--queues", "1")
+    wanted = look(home)
+    (home / "tls/servercert.pem").unlink()
+    (home / "service/qmail-smtpd.2525/run").unlink()
+    (home / "service/queue1/variables").rmdir()
+    done = svctool("init", "--home", home)
+    assert look(home) == wanted
+    assert "for mail.example.test" in done.stdout
+    name = subprocess.run(
+        ["openssl", "x509", "-noout", "-subject", "-in",
+         home / "tls/servercert.pem"], check=True, stdout=subprocess.PIPE,
+        text=True).stdout
+    assert "mail.example.test" in name
+    assert "nothing to do" in svctool("init", "--home", home).stdout
+
+
+def test_no_queue_is_made_that_is_not_counted(tmp_path):
+    home = tmp_path / "node"
+    init(home, "--queues", "3")
+    before = tree(home)
+    done = init(home, "--queues", "5", code=1)
+    assert "--queues 5: the node has 3" in done.stderr
+    assert "svctool queue add" in done.stderr
+    assert tree(home) == before
+
+
+@pytest.mark.parametrize("name, remedy", [
+    ("me", "--me"),
+    ("rcpthosts", "cat locals; sed 's/:.*//' virtualdomains"),
+])
+def test_what_nobody_else_knows_is_asked_for(tmp_path, name, remedy):
+    home = tmp_path / "node"
+    init(home, "--domain", "example.test")
+    (home / "control" / name).unlink()
+    before = tree(home)
+    done = svctool("init", "--home", home, code=1)
+    assert "has lost" in done.stderr
+    assert f"{home}/control/{name}'" in done.stderr
+    assert remedy in done.stderr
+    assert tree(home) == before
 
 
 def test_the_files_of_a_node(tmp_path):
@@ -183,7 +228,7 @@ def test_other_folders_are_remembered(tmp_path):
     (["--relay", "10."] + ["--relay", "10"], "--relay '10' is not an IPv4"),
     (["--relay", "2001:db8::"], "--relay '2001:db8::' is not an IPv4"),
     (["--relay", "192.0.2.256"], "--relay '192.0.2.256' is not an IPv4"),
-    (["--queues", "65"], "--queues is 1 to 64"),
+    (["--queues", "129"], "--queues is 1 to 128"),
 ])
 def test_bad_values_are_refused_before_anything_is_made(tmp_path, words,
                                                         wanted):

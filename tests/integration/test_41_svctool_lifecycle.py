@@ -37,6 +37,26 @@ def test_stop_leaves_no_process_and_start_brings_all_back(node):
         f"qmail-smtpd.{node.smtps_port}", f"qmail-smtpd.{node.lmtp_port}"}
 
 
+def test_a_node_without_its_name_can_be_stopped(node):
+    """Only starting needs it."""
+    me = node.control / "me"
+    text = me.read_text()
+    me.unlink()
+    before = sorted(node.processes())
+    for command in ("restart", "start"):
+        done = node.svctool(command, code=1)
+        assert f"has lost '{me}'" in done.stderr
+        assert "put it back" in done.stderr and "init" not in done.stderr
+    assert sorted(node.processes()) == before
+    assert node.status()["ok"]
+    assert f"{me}: no such file" in node.svctool("check", code=1).stdout
+    assert "is stopped" in node.svctool("stop").stdout
+    assert node.processes() == []
+    me.write_text(text)
+    node.svctool("start")
+    assert node.status()["ok"]
+
+
 def test_start_and_stop_twice_are_no_failure(node):
     before = sorted(node.processes())
     assert "runs already" in node.svctool("start").stdout

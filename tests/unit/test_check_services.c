@@ -47,7 +47,18 @@ run_files(void **state)
 	remove(folder_path("service/queue1/log/run"));
 	expect("neither can be run",
 	    "E ~/service/queue1/run: the service cannot run it -- chmod 755 "
-	    "'~/service/queue1/run', or if it is lost remove the service\n"
+	    "'~/service/queue1/run'\n"
+	    "E ~/service/queue1/log/run: the service cannot run it -- 'svctool "
+	    "init' makes it again\n");
+	svc_put("service/own/run", "");
+	remove(folder_path("service/own/run"));
+	svc_put("service/own/log/run", "");
+	remove(folder_path("service/queue1/run"));
+	expect("the operator's own",
+	    "E ~/service/own/run: the service cannot run it -- write it\n"
+	    "E ~/service/own/log/run: the service cannot run it -- chmod 755\n"
+	    "E ~/service/queue1/run: the service cannot run it -- 'svctool "
+	    "init' makes it again\n"
 	    "E ~/service/queue1/log/run: the service cannot run it\n");
 }
 

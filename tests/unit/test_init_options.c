@@ -121,10 +121,11 @@ numbers_and_pairs(void **state)
 		int wanted;
 	} rows[] = {
 		{ 1, false, false, 0 },
-		{ 64, false, true, 0 },
-		{ 64, true, false, 0 },
+		{ 128, false, true, 0 },
+		{ 128, true, false, 0 },
+		{ INIT_UNSAID, false, false, 0 },
 		{ 0, false, false, -1 },
-		{ 65, false, false, -1 },
+		{ 129, false, false, -1 },
 		{ 2, true, true, -1 },
 	};
 
