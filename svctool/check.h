@@ -125,6 +125,7 @@ void check_names(struct check *check,
 
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */
+void check_place(struct check *check);       /* moved, copied, another's? */
 void check_variables(struct check *check);   /* of services, and global_vars */
 void check_owners(struct check *check);      /* permissions and owners */
 void check_queues(struct check *check);      /* folders, the inode rule */

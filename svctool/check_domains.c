@@ -123,7 +123,7 @@ is_real(const struct check_assign *assign)
  * comes from vpopmail may have them elsewhere.
  */
 static void
-check_place(struct check *check, const struct check_assigns *assigns,
+check_folder(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	const char *domains = check->node->home->domains;
@@ -161,7 +161,7 @@ check_home(struct check *check, const struct check_assigns *assigns,
 						    : ENOTDIR;
 
 	if (failure == 0) {
-		check_place(check, assigns, assign);
+		check_folder(check, assigns, assign);
 		return;
 	}
 	check_find(check, CHECK_ERROR, assigns->path, assign->line,

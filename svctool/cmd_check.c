@@ -7,6 +7,7 @@ static const struct {
 	void (*look)(struct check *check);
 } parts[] = {
 	{ check_settings },
+	{ check_place },
 	{ check_variables },
 	{ check_owners },
 	{ check_queues },

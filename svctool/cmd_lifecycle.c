@@ -7,6 +7,7 @@
 #include "svctool/check.h"
 #include "svctool/lifecycle.h"
 #include "svctool/node.h"
+#include "svctool/place.h"
 #include "svctool/svctool.h"
 #include "svctool/systemd_guard.h"
 
@@ -64,9 +65,10 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
-	    !node_is_ours(node, &err) ||
+	    !(is_start ? node_is_ours_to_start : node_is_ours)(node, &err) ||
 	    systemd_guard(node, NULL, &err) == -1 ||
 	    (is_start && !node_has_name(node, &err)) ||
+	    (is_start && !place_is_right(node, &err)) ||
 	    (is_stop && is_start && check_before_stop(node, &err) == -1) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
 	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))

@@ -99,7 +99,7 @@ cmd_queue(int argc, char **argv)
 	}
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
-	    !node_is_ours(node, &err) ||
+	    !node_is_ours_to_start(node, &err) ||
 	    ops[op].run(node, name, &options, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);
 	node_free(&node);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool systemd: units that run the same services without supervise. */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,19 +25,41 @@ write_unit(struct maker *maker, const char *name, const struct buf *text,
 	return result;
 }
 
+/*
+ * An ordinary user's node runs as that user: its name, or number.  NULL: root
+ * starts it, as it does what is below --destdir, whoever packs that.  The
+ * caller frees.
+ */
+static char *
+find_user(const struct node *source)
+{
+	const struct passwd *pw;
+	uid_t uid;
+	gid_t gid;
+
+	if (*source->destdir != '\0' || !node_is_users(source, &uid, &gid))
+		return NULL;
+	pw = getpwuid(uid);
+	return pw != NULL ? xstrdup(pw->pw_name)
+			  : xasprintf("%lu", (unsigned long)uid);
+}
+
 static int
 write_service(struct maker *maker, const struct node *source, const char *name,
     struct error *err)
 {
 	char *unit = xasprintf("mqmail-%s.service", name);
 	char *folder = xasprintf("%s/%s", source->home->service, name);
+	char *user = find_user(source);
 	struct buf text;
 	int result;
 
 	buf_init(&text);
-	systemd_unit_service(&text, name, folder, ready_is_queue(source, name));
+	systemd_unit_service(
+	    &text, name, folder, user, ready_is_queue(source, name));
 	result = write_unit(maker, unit, &text, err);
 	buf_release(&text);
+	free(user);
 	free(folder);
 	free(unit);
 	return result;

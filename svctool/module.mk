@@ -5,7 +5,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_collections.o svctool/check_compiled.o \
     svctool/check_domain.o svctool/check_domain_users.o \
     svctool/check_domains.o svctool/check_find.o svctool/check_json.o \
-    svctool/check_lock.o svctool/check_names.o svctool/check_owners.o \
+    svctool/check_lock.o svctool/check_names.o svctool/check_owners.o svctool/check_place.o \
     svctool/check_postmaster.o svctool/check_queue_modes.o \
     svctool/check_queue_orphans.o svctool/check_queues.o \
     svctool/check_rules.o svctool/check_services.o svctool/check_settings.o \
@@ -18,7 +18,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/init_identity.o svctool/init_options.o \
     svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o \
     svctool/log_tail.o svctool/make.o svctool/node.o svctool/open_to_show.o \
-    svctool/ports.o \
+    svctool/place.o svctool/ports.o \
     svctool/proc.o svctool/proc_socket.o svctool/queue_add.o \
     svctool/queue_count.o svctool/queue_hold.o svctool/queue_ops.o \
     svctool/queue_remove.o svctool/ready.o svctool/report.o \

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,52 @@ node_is_ours(const struct node *node, struct error *err)
 		is_ours = true;
 	free(root);
 	return is_ours;
+}
+
+bool
+node_is_users(const struct node *node, uid_t *uid_out, gid_t *gid_out)
+{
+	char *root = node_path(node, "%s", node->home->root);
+	char *vars = node_path(node, "%s", node->global_vars);
+	struct stat home, made;
+	bool is_users = stat(root, &home) == 0 && stat(vars, &made) == 0 &&
+	    home.st_uid != 0 && home.st_uid == made.st_uid;
+
+	if (is_users) {
+		*uid_out = home.st_uid;
+		*gid_out = home.st_gid;
+	}
+	free(vars);
+	free(root);
+	return is_users;
+}
+
+bool
+node_is_ours_to_start(const struct node *node, struct error *err)
+{
+	const struct passwd *pw;
+	uid_t uid;
+	gid_t gid;
+
+	if (!node_is_ours(node, err))
+		return false;
+	if (geteuid() != 0 || !node_is_users(node, &uid, &gid))
+		return true;
+	pw = getpwuid(uid);
+	if (pw != NULL)
+		error_set(err,
+		    "the node at '%s' is that of the user '%s': run this as "
+		    "that user, never as root, who would run programs that the "
+		    "user can change: runuser -u %s -- svctool ... --home %s",
+		    node->home->root, pw->pw_name, pw->pw_name,
+		    node->home->root);
+	else
+		error_set(err,
+		    "the node at '%s' is that of user %lu: run this as that "
+		    "user, never as root, who would run programs that the user "
+		    "can change",
+		    node->home->root, (unsigned long)uid);
+	return false;
 }
 
 static int

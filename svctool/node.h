@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "control/home.h"
@@ -48,6 +49,18 @@ bool node_has_name(const struct node *node, struct error *err);
  * stranger sees too little of it to say anything true.  False with the reason.
  */
 bool node_is_ours(const struct node *node, struct error *err);
+
+/*
+ * Is it an ordinary user's, who runs all of it?  Of a node of root's just one
+ * folder may have got another owner.
+ */
+bool node_is_users(const struct node *node, uid_t *uid_out, gid_t *gid_out);
+
+/*
+ * May we start its programs?  As node_is_ours(), but root does not start those
+ * that an ordinary user can change.  False with the reason.
+ */
+bool node_is_ours_to_start(const struct node *node, struct error *err);
 
 /*
  * Names of the services, or of the queues, sorted as people count (queue2

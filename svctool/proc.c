@@ -198,14 +198,39 @@ struct svscan_search {
 	pid_t pid;
 };
 
+/*
+ * Of another user's process only the command line is to be seen: "svscan",
+ * FOLDER.
+ */
+static bool
+has_folder_argument(pid_t pid, const char *folder)
+{
+	char path[64], real[PATH_MAX];
+	struct buf buf;
+	const char *argument = NULL;
+	bool result;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
+	buf_init(&buf);
+	if (file_read(path, ENVIRONMENT_MAX, &buf, NULL) == 1 &&
+	    strlen(buf.data) + 1 < buf.length)
+		argument = buf.data + strlen(buf.data) + 1;
+	result = argument != NULL && realpath(argument, real) != NULL &&
+	    strcmp(real, folder) == 0;
+	buf_release(&buf);
+	return result;
+}
+
 static bool
 visit_svscan(const struct proc *proc, void *context)
 {
 	struct svscan_search *search = context;
 	char cwd[PATH_MAX];
 
-	if (strcmp(proc->name, "svscan") != 0 || !read_cwd(proc->pid, cwd) ||
-	    strcmp(cwd, search->folder) != 0)
+	if (strcmp(proc->name, "svscan") != 0 ||
+	    !(read_cwd(proc->pid, cwd)
+		    ? strcmp(cwd, search->folder) == 0
+		    : has_folder_argument(proc->pid, search->folder)))
 		return false;
 	search->pid = proc->pid;
 	return true;

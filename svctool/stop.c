@@ -112,14 +112,20 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 	struct arg_list services = { .count = 0 };
 	struct proc_list list = { .count = 0 };
 	pid_t svscan = proc_find_svscan(node->home->service);
-	int result;
+	int failure, result;
 
 	if (node_services(node, &services, err) == -1)
 		return -1;
 	/* First, or it would start each service again. */
-	if (svscan != 0 && kill(svscan, SIGTERM) == -1 && errno != ESRCH)
-		result = error_sys(
-		    err, "cannot stop svscan (pid %ld)", (long)svscan);
+	failure = svscan != 0 && kill(svscan, SIGTERM) == -1 ? errno : 0;
+	if (failure == EPERM)
+		result = error_set(err,
+		    "svscan (pid %ld) is another user's, who started the node: "
+		    "stop it as that user, or as root",
+		    (long)svscan);
+	else if (failure != 0 && failure != ESRCH)
+		result = error_set(err, "cannot stop svscan (pid %ld): %s",
+		    (long)svscan, strerror(failure));
 	else
 		result = end_services(node, &services, err);
 	arg_list_release(&services);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -44,12 +45,30 @@ supervise_parse(const unsigned char *status, size_t length,
 	return true;
 }
 
+/*
+ * A fifo for writing: nothing else, and by no link, since root writes here into
+ * what may be a user's folder.  -1 with errno.
+ */
+static int
+open_fifo(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISFIFO(st.st_mode))) {
+		close(fd);
+		errno = ENOTSUP;
+		return -1;
+	}
+	return fd;
+}
+
 /* The fifo "ok" has a reader as long as supervise lives. */
 static bool
 is_supervised(const char *folder)
 {
 	char *path = xasprintf("%s/supervise/ok", folder);
-	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	int fd = open_fifo(path);
 
 	free(path);
 	if (fd == -1)
@@ -108,7 +127,7 @@ supervise_send(const char *folder, const char *letters, struct error *err)
 		free(path);
 		return 0;
 	}
-	fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = open_fifo(path);
 	if (fd == -1 || file_write_all(fd, letters, strlen(letters)) == -1)
 		result = error_sys(err, "cannot write to '%s'", path);
 	if (fd != -1)

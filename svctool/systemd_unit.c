@@ -29,8 +29,8 @@ add_path(struct buf *buf, const char *text)
 }
 
 void
-systemd_unit_service(
-    struct buf *buf, const char *name, const char *folder, bool is_queue)
+systemd_unit_service(struct buf *buf, const char *name, const char *folder,
+    const char *user, bool is_queue)
 {
 	struct buf run;
 
@@ -50,6 +50,8 @@ systemd_unit_service(
 	add_path(buf, folder);
 	buf_adds(buf, "\nExecStart=");
 	add_word(buf, run.data);
+	if (user != NULL)
+		buf_addf(buf, "\nUser=%s", user);
 	/* TERM to the first process only: it ends its children in order. */
 	buf_addf(buf,
 	    "\n"

@@ -10,9 +10,12 @@
 
 #include "base/buf.h"
 
-/* folder: of the service.  A queue's processes get time to finish. */
-void systemd_unit_service(
-    struct buf *buf, const char *name, const char *folder, bool is_queue);
+/*
+ * folder: of the service; user: who runs it, or NULL (root).  A queue's
+ * processes get time to finish.
+ */
+void systemd_unit_service(struct buf *buf, const char *name, const char *folder,
+    const char *user, bool is_queue);
 
 /*
  * mqmail.target, in two steps: its head, and then what brings up one service

@@ -123,8 +123,9 @@ say_failure(const struct node *node, const struct service *service,
 		    node->home->log, service->name, lines.data);
 	else
 		fprintf(stderr,
-		    "its log %s/%s/current has nothing of this start\n",
-		    node->home->log, service->name);
+		    "its log %s/%s/current has nothing of this start; "
+		    "%s/svscan.log has what svscan and supervise say\n",
+		    node->home->log, service->name, node->home->log);
 	buf_release(&lines);
 }
 

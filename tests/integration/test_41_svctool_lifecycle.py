@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node import SLOW, wait_until
+from node import BIN, SLOW, wait_until
+from test_01_node import may_reach
 
 
 def pid_of(node, name):
@@ -277,3 +278,88 @@ def test_a_service_ends_with_its_killed_supervise(node, kind):
             return client.rcpt("postmaster@new.test")[0] == 250
 
     wait_until(is_known, "the new domain is known")
+
+
+def name_elsewhere(node):
+    """The files that check says are of another place."""
+    return [line.split(": ")[0].split(None, 1)[1] for line in
+            node.svctool("check", code=1).stdout.splitlines()
+            if "was the node moved or copied?" in line]
+
+
+def test_a_copy_does_not_work_in_its_original(make_node):
+    """Its services would: their files name the other folder."""
+    node = make_node("--init-only")
+    original, copy = node.home, node.home.parent / "copy"
+    subprocess.run(["cp", "-a", original, copy], check=True)
+    node.home = copy
+    for command in ("start", "restart"):
+        done = node.svctool(command, code=1)
+        assert f"MQMAIL_HOME' names '{original}'" in done.stderr
+        assert "svctool check" in done.stderr
+    wrong = name_elsewhere(node)
+    assert sorted(wrong) == sorted(map(str, [
+        copy / "control/global_vars/MQMAIL_HOME",
+        *copy.glob("service/*/run"), *copy.glob("service/*/log/run")]))
+    for name in wrong:  # the remedy
+        os.unlink(name)
+    node.svctool("init")
+    assert name_elsewhere(node) == []
+    assert str(original) not in (copy / "service/queue1/run").read_text()
+    node.svctool("start")
+    assert node.status()["ok"]
+    node.svctool("stop")
+    node.home = original
+    assert "0 errors" in node.svctool("check").stdout
+
+
+def test_a_node_may_have_two_names(make_node):
+    node = make_node("--init-only")
+    other = node.home.parent / "name"
+    other.symlink_to(node.home)
+    node.home = other
+    node.svctool("start")
+    assert node.status()["ok"]
+    assert name_elsewhere(node) == []
+    node.svctool("stop")
+
+
+@pytest.fixture
+def users_node(make_node):
+    """A node that belongs to an ordinary user."""
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    node = make_node("--init-only")
+    (node.control / "global_vars/MQMAIL_USER").unlink()
+    subprocess.run(["chown", "-R", "nobody:", node.home], check=True)
+    return node
+
+
+@pytest.mark.parametrize("words", [["start"], ["restart"],
+                                   ["queue", "add", "3"]], ids=" ".join)
+def test_root_does_not_start_a_users_programs(users_node, words):
+    done = users_node.svctool(*words, code=1)
+    assert "is that of the user 'nobody'" in done.stderr
+    assert "runuser -u nobody" in done.stderr
+    assert users_node.processes() == []
+    assert not users_node.queue_dir("queue3").exists()
+
+
+def test_what_another_started_is_not_stopped_by_silence(node):
+    """The owner saw nothing of root's processes, and heard "is stopped"."""
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    if not may_reach(BIN):
+        pytest.skip("another user cannot run the build")
+    (node.control / "global_vars/MQMAIL_USER").unlink()
+    subprocess.run(["chown", "-R", "nobody:", node.home], check=True)
+    done = subprocess.run(
+        [BIN / "svctool", "stop", "--home", node.home], user="nobody",
+        group="nogroup", extra_groups=[], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, timeout=60 * SLOW)
+    assert done.returncode == 1
+    assert f"svscan (pid {pid_of(node, 'svscan')}) is another" in done.stderr
+    assert "was started there by user 0" in node.svctool("check",
+                                                         code=1).stdout
+    assert "is stopped" in node.svctool("stop").stdout
+    assert node.processes() == []

@@ -26,6 +26,19 @@ def test_units_of_a_node(make_node, tmp_path):
                       for path in units.iterdir()}
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="not root")
+def test_a_users_node_runs_as_that_user(make_node, tmp_path):
+    """Root would run what the user can change."""
+    node = make_node("--init-only")
+    units = tmp_path / "etc/systemd/system"
+    node.svctool("systemd", "--destdir", tmp_path)
+    assert "User=" not in (units / "mqmail-queue1.service").read_text()
+    subprocess.run(["chown", "-R", "nobody:", node.home], check=True)
+    node.svctool("systemd", "--destdir", tmp_path)
+    for unit in units.glob("*.service"):
+        assert "\nUser=nobody\n" in unit.read_text()
+
+
 def test_units_are_valid(make_node, tmp_path):
     """By systemd's own check."""
     node = make_node("--init-only")

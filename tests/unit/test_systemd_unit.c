@@ -14,17 +14,18 @@ service(void **state)
 {
 	static const struct {
 		const char *folder;
+		const char *user;
 		bool is_queue;
-		const char *lines[3];
+		const char *lines[4];
 	} rows[] = {
-		{ "/var/mqmail/service/queue1", true,
+		{ "/var/mqmail/service/queue1", NULL, true,
 		    { "\nWorkingDirectory=/var/mqmail/service/queue1\n",
 			"\nExecStart=\"/var/mqmail/service/queue1/run\"\n",
-			"\nTimeoutStopSec=120\n" } },
-		{ "/a b/100%/it\"s", false,
+			"\nTimeoutStopSec=120\n", "" } },
+		{ "/a b/100%/it\"s", "alice", false,
 		    { "\nWorkingDirectory=/a b/100%%/it\"s\n",
 			"\nExecStart=\"/a b/100%%/it\\\"s/run\"\n",
-			"\nTimeoutStopSec=30\n" } },
+			"\nTimeoutStopSec=30\n", "\nUser=alice\n" } },
 	};
 
 	(void)state;
@@ -33,8 +34,10 @@ service(void **state)
 
 		buf_init(&buf);
 		systemd_unit_service(
-		    &buf, "x", rows[i].folder, rows[i].is_queue);
-		for (size_t j = 0; j < 3; j++)
+		    &buf, "x", rows[i].folder, rows[i].user, rows[i].is_queue);
+		assert_int_equal(
+		    rows[i].user != NULL, strstr(buf.data, "\nUser=") != NULL);
+		for (size_t j = 0; j < 4; j++)
 			if (strstr(buf.data, rows[i].lines[j]) == NULL)
 				fail_msg("'%s': no '%s' in\n%s", rows[i].folder,
 				    rows[i].lines[j], buf.data);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* Tests of svctool/place.c. */
+#include "svctool/place.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "svctool/run_script.h"
+#include "tests/unit/svc_node.h"
+
+static void
+word(void **state)
+{
+	static const struct {
+		const char *script, *mark, *wanted;
+	} rows[] = {
+		{ "", "envdir ", NULL },
+		{ "exec envdir", "envdir ", NULL },
+		{ "exec envdir ", "envdir ", NULL },
+		{ "exec envdir ./vars x", "envdir ", NULL },
+		{ "exec envdir ./vars\n/x", "envdir ", NULL },
+		{ "exec envdir '/a b' envdir '/c'", "envdir ", "/a b" },
+		{ "exec envdir '/it'\\''s' x", "envdir ", "/it's" },
+		{ "exec envdir '/open", "envdir ", "/open" },
+		{ "exec multilog t n20 /log/x\n", "multilog ", "/log/x" },
+		{ "exec multilog t s1 '/log/x'\n", "multilog ", "/log/x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *got = place_word(rows[i].script, rows[i].mark);
+
+		if ((got == NULL) != (rows[i].wanted == NULL) ||
+		    (got != NULL && strcmp(got, rows[i].wanted) != 0))
+			fail_msg("'%s': got '%s', wanted '%s'", rows[i].script,
+			    got != NULL ? got : "none",
+			    rows[i].wanted != NULL ? rows[i].wanted : "none");
+		free(got);
+	}
+}
+
+/* Scripts as svctool makes them, for a node at home. */
+static void
+put_scripts(const char *home)
+{
+	char vars[300], log[300];
+	struct buf text;
+
+	snprintf(vars, sizeof(vars), "%s/control/global_vars", home);
+	snprintf(log, sizeof(log), "%s/log/qmail-smtpd.25", home);
+	buf_init(&text);
+	run_script_listener(&text, vars, "/bin", "/p");
+	svc_put("service/qmail-smtpd.25/run", text.data);
+	buf_release(&text);
+	run_script_log(&text, NULL, log);
+	svc_put("service/qmail-smtpd.25/log/run", text.data);
+	buf_release(&text);
+	snprintf(vars, sizeof(vars), "%s\n", home);
+	svc_put("control/global_vars/MQMAIL_HOME", vars);
+}
+
+static void
+count(const char *file, const char *other, void *context)
+{
+	(void)file;
+	(void)other;
+	++*(unsigned *)context;
+}
+
+static unsigned
+count_found(void)
+{
+	unsigned found = 0;
+
+	place_find(node, count, &found);
+	return found;
+}
+
+static void
+places(void **state)
+{
+	char other[300];
+	struct error err = { "" };
+
+	(void)state;
+	assert_true(place_is_right(node, &err)); /* nothing says where */
+	put_scripts(folder);
+	svc_dir("log/qmail-smtpd.25");
+	assert_true(place_is_right(node, &err));
+	/* The same by another name */
+	snprintf(other, sizeof(other), "%s/alias/link", folder);
+	assert_int_equal(symlink(folder, other), 0);
+	put_scripts(other);
+	assert_int_equal(count_found(), 0);
+	put_scripts("/nonexistent/node");
+	assert_int_equal(count_found(), 3);
+	assert_false(place_is_right(node, &err));
+	assert_non_null(
+	    strstr(err.text, "MQMAIL_HOME' names '/nonexistent/node'"));
+	/* What the operator wrote may name what it likes. */
+	snprintf(other, sizeof(other), "%s/service/x", folder);
+	assert_int_equal(
+	    rename(folder_path("service/qmail-smtpd.25"), other), 0);
+	assert_int_equal(count_found(), 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(word),
+		SVC_TEST(places),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
