@@ -20,10 +20,6 @@ import journal
 from node import BIN, DEADLINE_S, SLOW, wait_until
 
 DOMAIN = "example.test"
-# The sanitizer cannot look for leaks in a program that is traced.
-NO_LEAKS = {"ASAN_OPTIONS": ":".join(
-    [*os.environ.get("ASAN_OPTIONS", "").split(":"), "detect_leaks=0"]
-).strip(":")}
 FOLDERS = ("mess", "todo", "intd", "info", "local", "remote", "bounce", "pid")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node import BIN, ROOT, SLOW, wait_until
+from node import BIN, NO_LEAKS, ROOT, SLOW, wait_until
 
 
 def test_a_message_goes_from_smtp_into_the_maildir(node):
@@ -147,7 +147,7 @@ def test_an_ordinary_users_node_is_all_that_users(make_node):
                           stdout=subprocess.PIPE, text=True, timeout=60)
     assert "0 errors, 0 warnings" in done.stdout
     if prefix:  # root sees it as its user does, and is warned
-        done = node.svctool("check")
+        done = node.svctool("check", env={**node.environment(), **NO_LEAKS})
         assert f"the node belongs to user {uid}" in done.stdout
         assert "0 errors, 1 warnings" in done.stdout
     subprocess.run([*prefix, ROOT / "tests/node", "down", home], check=True,

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from node import BIN, SLOW, wait_until
+from node import BIN, NO_LEAKS, SLOW, wait_until
 from queue_peer import DOMAIN, Intake
 
 
@@ -69,7 +69,7 @@ def test_no_log_line_in_a_message(queue):
     subprocess.run(
         ["strace", "-o", trace, "sh", "-c",
          'exec "$0" </dev/null 1<>"$1" 2>&-', BIN / "qmail-queue", envelope],
-        env=queue.environment(), check=True, timeout=60 * SLOW)
+        env=queue.environment(**NO_LEAKS), check=True, timeout=60 * SLOW)
     opened = re.findall(r'^openat\([^"\n]*"([^"\n]*)".* = 2$',
                         trace.read_text(), re.M)
     assert opened[-1] == "/dev/null"  # the others are libraries

@@ -11,8 +11,8 @@ import subprocess
 
 import pytest
 
-from node import BIN
-from queue_peer import DOMAIN, NO_LEAKS
+from node import BIN, NO_LEAKS
+from queue_peer import DOMAIN
 
 pytestmark = pytest.mark.skipif(
     shutil.which("strace") is None, reason="needs strace")

@@ -13,8 +13,8 @@ import subprocess
 import pytest
 
 import journal
-from node import BIN, wait_until
-from queue_peer import DOMAIN, NO_LEAKS, Intake
+from node import BIN, NO_LEAKS, wait_until
+from queue_peer import DOMAIN, Intake
 
 
 def body(name):
