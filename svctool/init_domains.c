@@ -49,10 +49,14 @@ add_own_name(struct maker *maker, const char *first, struct error *err)
 	char me[NAMES_DOMAIN_SIZE], real[NAMES_DOMAIN_SIZE];
 	struct node_state state;
 	bool is_taken;
-	int found;
+	int found = init_read_me(maker->node, me, err);
 
-	if (init_read_me(maker->node, me, err) != 1 ||
-	    names_domain(first, real, err) == -1)
+	if (found == 0)
+		return error_set(err,
+		    "'%s/me' has gone: write the node's name into it, then "
+		    "run this again",
+		    home->control);
+	if (found == -1 || names_domain(first, real, err) == -1)
 		return -1;
 	found = domain_is_complete(home, me, err);
 	if (found == -1 || node_state_read(home, me, &state, err) == -1)
