@@ -32,6 +32,7 @@ struct process {
 	struct loop_source signal_source;
 	struct loop_source commit_source; /* an eventfd */
 	int64_t ticked_at;
+	enum health_state published; /* the state, last */
 };
 
 static int
@@ -112,8 +113,9 @@ commit_ready(uint32_t events, void *context)
 }
 
 static void
-publish(struct send *send)
+publish(struct process *process)
 {
+	struct send *send = &process->send;
 	struct health *health = &send->health;
 	struct commit_stats stats;
 	struct statvfs fs;
@@ -132,6 +134,7 @@ publish(struct send *send)
 	if (statvfs(send->dir->path, &fs) == 0)
 		health->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	health_map_publish(send->health_map, health);
+	process->published = health->state;
 }
 
 static void
@@ -144,7 +147,7 @@ tick(struct process *process)
 	intake_tick(send);
 	deliver_tick(send);
 	commit_fade(send->committer);
-	publish(send);
+	publish(process);
 }
 
 /* Stopping, and nothing is under way: what waits is on disk. */
@@ -174,6 +177,9 @@ run(struct process *process)
 							  : timeout_ms);
 		backlog_run(send);
 		deliver_start(send);
+		/* Whoever starts a node waits for this one. */
+		if (send->health.state != process->published)
+			publish(process);
 	}
 }
 
@@ -296,7 +302,7 @@ close_queue(struct process *process)
 	struct send *send = &process->send;
 
 	send->health.state = HEALTH_DOWN;
-	publish(send);
+	publish(process);
 	intake_close(send);
 	deliver_close(send);
 	committer_free(&send->committer);
