@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/cdbmap.c. */
+/* Tests of control/cdbmap.c; how a cdb is written is in test_cdbmap_writer.c.
+ */
 #include "control/cdbmap.h"
 
 #include <stdarg.h>
@@ -16,39 +17,9 @@
 
 #include "base/file.h"
 #include "tests/unit/folder.h"
+#include "tests/unit/numbers_cdb.h"
 
 enum { RECORDS = 2000, THREADS = 4 };
-
-static void
-write_numbers(const char *path, unsigned count)
-{
-	struct error err = { "" };
-	struct cdbmap_writer *writer = cdbmap_writer_new(path, &err);
-
-	assert_non_null(writer);
-	for (unsigned i = 0; i < count; i++) {
-		char key[16], value[16];
-		int n = snprintf(key, sizeof(key), "key%u", i);
-
-		snprintf(value, sizeof(value), "value%u", i);
-		assert_int_equal(cdbmap_writer_add(writer, key, (size_t)n,
-				     value, strlen(value), &err),
-		    0);
-	}
-	assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
-	assert_null(writer);
-}
-
-static struct cdbmap *
-open_map(const char *path)
-{
-	struct error err = { "" };
-	struct cdbmap *map;
-
-	if (cdbmap_open(path, &map, &err) != 1)
-		fail_msg("%s", err.text);
-	return map;
-}
 
 static void
 finds_what_was_written(void **state)
@@ -407,98 +378,6 @@ stale_when_replaced_or_removed(void **state)
 	cdbmap_free(&map);
 }
 
-static unsigned
-count_files(void)
-{
-	DIR *dir = opendir(folder);
-	unsigned count = 0;
-
-	assert_non_null(dir);
-	for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-		count += entry->d_name[0] != '.';
-	closedir(dir);
-	return count;
-}
-
-static void
-abort_keeps_the_old_and_leaves_nothing(void **state)
-{
-	struct error err = { "" };
-	struct cdbmap_writer *writer;
-	struct cdbmap *map;
-	unsigned before;
-
-	(void)state;
-	write_numbers(folder_path("k.cdb"), 1);
-	before = count_files();
-	writer = cdbmap_writer_new(folder_path("k.cdb"), &err);
-	assert_int_equal(cdbmap_writer_add(writer, "x", 1, "y", 1, &err), 0);
-	cdbmap_writer_abort(&writer);
-	assert_null(writer);
-	assert_int_equal(count_files(), before);
-	map = open_map(folder_path("k.cdb"));
-	assert_int_equal(cdbmap_get(map, "key0", 4, NULL, &err), 1);
-	assert_int_equal(cdbmap_get(map, "x", 1, NULL, &err), 0);
-	cdbmap_free(&map);
-	writer = NULL;
-	cdbmap_writer_abort(&writer);
-}
-
-static void
-mode_is_kept(void **state)
-{
-	struct stat st;
-
-	(void)state;
-	write_numbers(folder_path("m.cdb"), 1);
-	assert_int_equal(stat(folder_path("m.cdb"), &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0644);
-	assert_int_equal(chmod(folder_path("m.cdb"), 0600), 0);
-	write_numbers(folder_path("m.cdb"), 2);
-	assert_int_equal(stat(folder_path("m.cdb"), &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-}
-
-/* Password hashes are nobody else's, not even while they are written. */
-static void
-mode_is_private_before_commit(void **state)
-{
-	struct cdbmap_writer *writer;
-	char name[64];
-	struct stat st;
-
-	(void)state;
-	write_numbers(folder_path("p.cdb"), 1);
-	/* A killed process of the same number may have left one. */
-	snprintf(name, sizeof(name), "p.cdb.tmp.%ld", (long)getpid());
-	folder_write(name, "left", 4);
-	assert_int_equal(chmod(folder_path(name), 0644), 0);
-	writer = cdbmap_writer_new(folder_path("p.cdb"), NULL);
-	assert_non_null(writer);
-	assert_int_equal(stat(folder_path(name), &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
-	assert_int_equal(stat(folder_path("p.cdb"), &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0644);
-}
-
-static void
-cannot_write(void **state)
-{
-	struct error err = { "" };
-	struct cdbmap_writer *writer;
-
-	(void)state;
-	assert_null(cdbmap_writer_new(folder_path("no/such/x.cdb"), &err));
-	assert_non_null(strstr(err.text, "cannot create"));
-	/* Renaming a file over a folder fails at the last step. */
-	assert_int_equal(mkdir(folder_path("dir.cdb"), 0755), 0);
-	writer = cdbmap_writer_new(folder_path("dir.cdb"), &err);
-	assert_int_equal(cdbmap_writer_commit(&writer, &err), -1);
-	assert_null(writer);
-	assert_non_null(strstr(err.text, "cannot rename"));
-}
-
 static void *
 read_all(void *arg)
 {
@@ -603,10 +482,6 @@ main(void)
 		cmocka_unit_test(overwritten_in_place_is_seen),
 		cmocka_unit_test(long_keys_and_values),
 		cmocka_unit_test(stale_when_replaced_or_removed),
-		cmocka_unit_test(abort_keeps_the_old_and_leaves_nothing),
-		cmocka_unit_test(mode_is_kept),
-		cmocka_unit_test(mode_is_private_before_commit),
-		cmocka_unit_test(cannot_write),
 		cmocka_unit_test(threads_share_a_map),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 		cmocka_unit_test(copy_is_done_without),
