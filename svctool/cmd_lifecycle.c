@@ -64,7 +64,12 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	if (args_parse_options(rows, argc, argv, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
-	if (node == NULL || !node_exists(node, &err) ||
+	if (node != NULL && is_stop && !is_start && lifecycle_is_left(node)) {
+		if (lifecycle_stop(node, timeout_s, &err) == -1)
+			code = complain(EXIT_TROUBLE, &err);
+		else
+			say_end(node, is_start, down);
+	} else if (node == NULL || !node_exists(node, &err) ||
 	    !(is_start ? node_is_ours_to_start : node_is_ours)(node, &err) ||
 	    systemd_guard(node, NULL, &err) == -1 ||
 	    (is_start && !node_has_name(node, &err)) ||

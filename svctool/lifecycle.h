@@ -3,6 +3,8 @@
 #ifndef SVCTOOL_LIFECYCLE_H
 #define SVCTOOL_LIFECYCLE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "svctool/node.h"
 
@@ -20,5 +22,8 @@ int lifecycle_start(const struct node *node, unsigned timeout_s,
  */
 int lifecycle_stop(
     const struct node *node, unsigned timeout_s, struct error *err);
+
+/* Was its folder removed, while processes of it run on? */
+bool lifecycle_is_left(const struct node *node);
 
 #endif

@@ -311,3 +311,20 @@ proc_find_stopped(pid_t pid, struct proc *proc_out)
 	proc_each(visit_stopped, &search, NULL);
 	return search.is_found;
 }
+
+bool
+proc_is_in_removed(pid_t pid)
+{
+	static const char mark[] = " (deleted)";
+	const size_t mark_length = sizeof(mark) - 1;
+	char cwd[PATH_MAX];
+	size_t length;
+
+	if (!read_cwd(pid, cwd))
+		return false;
+	length = strlen(cwd);
+	/* The kernel's mark, and not the end of a name. */
+	return length > mark_length &&
+	    strcmp(cwd + length - mark_length, mark) == 0 &&
+	    access(cwd, F_OK) == -1;
+}

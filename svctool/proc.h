@@ -45,6 +45,9 @@ pid_t proc_find_supervised(const char *folder, pid_t said);
 /* Is the process, or one that it started, stopped by a signal?  Which? */
 bool proc_find_stopped(pid_t pid, struct proc *proc_out);
 
+/* Does it work in a folder that has been removed since? */
+bool proc_is_in_removed(pid_t pid);
+
 /* False when there is no such process, or it has ended and is a zombie. */
 bool proc_is_alive(pid_t pid);
 

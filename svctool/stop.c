@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "svctool/make.h"
@@ -80,6 +81,41 @@ end_orphans(const struct proc_list *list)
 }
 
 /*
+ * What keeps services up in folders that were removed takes no orders there,
+ * but TERM.  svscan first, which would start each supervise again.
+ */
+static int
+end_removed(const char *root, struct error *err)
+{
+	static const char *const names[] = { "svscan", "supervise" };
+	struct proc_list list;
+
+	if (proc_find_node(root, &list, err) == -1)
+		return -1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < list.count; j++)
+			if (strcmp(list.items[j].name, names[i]) == 0 &&
+			    proc_is_in_removed(list.items[j].pid))
+				signal_one(&list.items[j], SIGTERM);
+	proc_list_release(&list);
+	return 0;
+}
+
+bool
+lifecycle_is_left(const struct node *node)
+{
+	struct proc_list list;
+	bool is_left;
+
+	if (access(node->home->root, F_OK) == 0 || errno != ENOENT ||
+	    proc_find_node(node->home->root, &list, NULL) == -1)
+		return false;
+	is_left = list.count > 0;
+	proc_list_release(&list);
+	return is_left;
+}
+
+/*
  * Waits until no process is left.  1; 0 when the time is over, with those that
  * are left in list_out; -1.
  */
@@ -129,6 +165,8 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 	else
 		result = end_services(node, &services, err);
 	arg_list_release(&services);
+	if (result == 0)
+		result = end_removed(root, err);
 	if (result == 0)
 		result = wait_gone(
 		    root, clock_ms() + timeout_s * 1000L, true, &list, err);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """svctool start, stop, restart: all of a node comes up, and all of it goes."""
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -363,3 +364,17 @@ def test_what_another_started_is_not_stopped_by_silence(node):
                                                          code=1).stdout
     assert "is stopped" in node.svctool("stop").stdout
     assert node.processes() == []
+
+
+def test_stop_of_a_folder_that_was_removed(node):
+    shutil.rmtree(node.home)
+    assert node.processes()
+    done = subprocess.run([BIN / "svctool", "stop", "--home", node.home],
+                          stdout=subprocess.PIPE, text=True, check=True,
+                          timeout=60 * SLOW)
+    assert "svscan (pid " in done.stdout
+    assert node.processes() == []
+    done = subprocess.run([BIN / "svctool", "stop", "--home", node.home],
+                          stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=60 * SLOW)
+    assert done.returncode == 1 and "no node at" in done.stderr

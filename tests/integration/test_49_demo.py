@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from node import BUILD, ROOT, SLOW, Node
+from test_01_node import may_reach
 
 pytestmark = pytest.mark.skipif(shutil.which("swaks") is None,
                                 reason="no swaks")
@@ -152,3 +153,44 @@ def test_make_says_nothing_when_there_is_nothing_to_do():
             timeout=300 * SLOW)
         assert done.returncode == 0
         assert "Nothing to be done" not in done.stdout + done.stderr
+
+
+def test_a_folder_removed_while_its_node_runs(demo):
+    """demo-stop said "there is no node" and left 27 processes."""
+    port = free_port()
+    demo.demo("start", port)
+    shutil.rmtree(demo.home)
+    assert demo.processes()
+    text = demo.demo("stop")
+    assert f"the node at {demo.home} is stopped" in text
+    assert demo.processes() == []
+    assert not listens(port)
+    assert "there is no node in" in demo.demo("stop")
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not may_reach(ROOT / "tests/demo"),
+                    reason="needs root, and a tree that others may read")
+def test_the_demo_of_another_user(demo):
+    """It was "port 2525 is in use", by nobody that ss shows to a user."""
+    os.chmod(demo.home.parent, 0o755)
+    demo.home.mkdir()
+    for action in ("start", "stop"):
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+             ROOT / "tests/demo", action, BUILD], text=True, timeout=60,
+            env=dict(os.environ, DEMO_DIR=str(demo.home)),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        assert done.returncode == 1
+        assert "is that of the user root" in done.stderr
+        assert "DEMO_DIR=" in done.stderr
+
+
+def test_the_demo_says_how_to_use_it(demo):
+    """Without MQMAIL_HOME the user commands look for /var/mqmail."""
+    text = demo.demo("start", free_port())
+    lines = [line.partition(":    ")[2] or line for line in text.splitlines()]
+    export = next(line for line in lines if "export MQMAIL_HOME" in line)
+    command = lines[lines.index(export) + 1]
+    subprocess.run(["sh", "-ec", f"{export.strip()}\n{command}"], check=True,
+                   timeout=60 * SLOW)
+    assert demo.maildir("carol").parent.exists()
