@@ -44,6 +44,13 @@ domain_lock_take(const struct home *home, const char *domain,
 		    home->users, (unsigned long)st.st_uid);
 		return ADMIN_REFUSED;
 	}
+	if (access(home->users, F_OK) == -1) {
+		error_sys(err,
+		    "cannot find the node's folder '%s' (MQMAIL_HOME names "
+		    "the node)",
+		    home->users);
+		return ADMIN_FAILED;
+	}
 	path = xasprintf("%s/.lock", home->users);
 	lock_out->fd = lock_take(path, err);
 	free(path);

@@ -366,7 +366,8 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 	case 0:
 		errno = ENOENT;
 		error_set(err,
-		    "no file '%s'; write one (qmail-users(5)), of a "
+		    "no file '%s'; if the node is elsewhere set "
+		    "MQMAIL_HOME, else write one (qmail-users(5)), of a "
 		    "single dot at least",
 		    text_path);
 		goto out;

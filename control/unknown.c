@@ -65,7 +65,9 @@ showctl_find_unknown(const char *control_dir, char ***names_out,
 	*names_out = NULL;
 	*count_out = 0;
 	if (dir == NULL)
-		return error_sys(err, "cannot open folder '%s'", control_dir);
+		return error_sys(err,
+		    "cannot open folder '%s' (MQMAIL_HOME names the node)",
+		    control_dir);
 	while ((entry = readdir(dir)) != NULL) {
 		struct stat st;
 

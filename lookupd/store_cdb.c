@@ -205,8 +205,10 @@ store_open_cdb(const char *home_root, struct error *err)
 	struct cdb_store *self = NULL;
 
 	if (access(home->users, F_OK) == -1) {
-		error_sys(
-		    err, "cannot find the node's folder '%s'", home->users);
+		error_sys(err,
+		    "cannot find the node's folder '%s' (MQMAIL_HOME names "
+		    "the node)",
+		    home->users);
 		goto out;
 	}
 	self = xcalloc(1, sizeof(*self));

@@ -169,7 +169,9 @@ queue_open_root(const char *path, struct error *err)
 
 	if (root == -1)
 		error_sys(err,
-		    "cannot open queue '%s' (make it with queue-fix)", path);
+		    "cannot open queue '%s' (MQMAIL_HOME or QUEUEDIR says "
+		    "where; queue-fix makes a queue)",
+		    path);
 	return root;
 }
 

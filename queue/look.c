@@ -79,8 +79,8 @@ look_queue(const char *path, struct error *err)
 	else
 		error_sys(err,
 		    "cannot look into '%s' (are queue_start and queue_count "
-		    "right, or QUEUEDIR and QUEUE_BASE?  queue-fix makes a "
-		    "queue)",
+		    "right, or MQMAIL_HOME, QUEUEDIR and QUEUE_BASE?  "
+		    "queue-fix makes a queue)",
 		    mess);
 	free(mess);
 	return dir;

@@ -167,6 +167,22 @@ def test_a_domain_is_not_made_an_alias(domain):
     assert "remove that first" not in said
 
 
+@pytest.mark.parametrize("command", [
+    ["vadddomain", "x.test", "x"], ["vdeldomain", "x.test"],
+    ["vadduser", "a@x.test", "x"], ["vuserinfo", "a@x.test"],
+    ["qmail-newu"], ["qmail-showctl"], ["qmail-qstat"], ["qmail-queue"]])
+def test_no_node_there(tmp_path, command):
+    """Who forgot MQMAIL_HOME is told that it is missing."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ("QUEUEDIR", "QUEUE_BASE")}
+    environment["MQMAIL_HOME"] = str(tmp_path / "none")
+    done = subprocess.run(
+        [BUILD / "bin" / command[0], *command[1:]], env=environment,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "MQMAIL_HOME" in done.stderr, done.stderr
+
+
 def test_vdeldomain(domain):
     domain.run("vadddomain", "other.test", "x")
     domain.run("vadduser", "alice@example.test", "x")
