@@ -123,6 +123,13 @@ void check_names(struct check *check,
     int (*list)(const struct node *, struct arg_list *, struct error *),
     struct arg_list *names_out);
 
+/*
+ * The programs that the service's run file names, and what they need beside
+ * them; known: those that were looked at, which grows.
+ */
+void check_programs(
+    struct check *check, const char *service, struct arg_list *known);
+
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */
 void check_place(struct check *check);       /* moved, copied, another's? */

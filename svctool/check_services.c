@@ -99,13 +99,14 @@ check_ports(struct check *check, const struct arg_list *services)
 void
 check_services(struct check *check)
 {
-	struct arg_list services, queues;
+	struct arg_list services, queues, known = { .count = 0 };
 
 	check_names(check, node_services, &services);
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < services.count; i++) {
 		check_run(check, services.items[i], "run");
 		check_run(check, services.items[i], "log/run");
+		check_programs(check, services.items[i], &known);
 		check_hung(check, services.items[i]);
 	}
 	for (size_t i = 0; i < queues.count; i++) {
@@ -122,6 +123,7 @@ check_services(struct check *check)
 		free(path);
 	}
 	check_ports(check, &services);
+	arg_list_release(&known);
 	arg_list_release(&queues);
 	arg_list_release(&services);
 }

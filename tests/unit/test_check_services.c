@@ -107,6 +107,56 @@ ports(void **state)
 	expect("other", "");
 }
 
+/* Beside the run file's program lie those that it starts. */
+static void
+programs(void **state)
+{
+	static const char *const names[] = { "qmail-start", "qmail-send",
+		"qmail-vdeliver", "qmail-smtpd" };
+	char run[300], path[64];
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "bin/%s", names[i]);
+		svc_put(path, "");
+		assert_int_equal(chmod(folder_path(path), 0755), 0);
+	}
+	for (int i = 1; i <= 2; i++) {
+		snprintf(path, sizeof(path), "queue%d", i);
+		put_service(path, NULL);
+		snprintf(path, sizeof(path), "service/queue%d/run", i);
+		snprintf(run, sizeof(run),
+		    "exec envdir '/e' \\\n    '%s/bin/qmail-start' '/q'\n",
+		    folder);
+		svc_put(path, run);
+		assert_int_equal(chmod(folder_path(path), 0755), 0);
+	}
+	put_service("qmail-smtpd.a", "127.0.0.1:25");
+	snprintf(
+	    run, sizeof(run), "sh -c '' \\\n '%s/bin/qmail-smtpd' x\n", folder);
+	svc_put("service/qmail-smtpd.a/run", run);
+	assert_int_equal(
+	    chmod(folder_path("service/qmail-smtpd.a/run"), 0755), 0);
+	expect("all are there", "");
+	remove(folder_path("bin/qmail-send"));
+	assert_int_equal(chmod(folder_path("bin/qmail-smtpd"), 0644), 0);
+	expect("one is missing, one cannot be run",
+	    "E ~/bin/qmail-smtpd: the program that services run is missing, or "
+	    "cannot be run -- install mqmail there again\n"
+	    "E ~/bin/qmail-send: the program that services run is missing\n");
+	/* What an operator has written otherwise is not judged. */
+	svc_put("service/queue1/run", "exec /x/qmail-start /q\n");
+	svc_put("service/queue2/run", "exec 'qmail-start' /q\n");
+	svc_put("service/qmail-smtpd.a/run", "");
+	for (int i = 1; i <= 2; i++) {
+		snprintf(path, sizeof(path), "service/queue%d/run", i);
+		assert_int_equal(chmod(folder_path(path), 0755), 0);
+	}
+	assert_int_equal(
+	    chmod(folder_path("service/qmail-smtpd.a/run"), 0755), 0);
+	expect("by hand", "");
+}
+
 int
 main(void)
 {
@@ -114,6 +164,7 @@ main(void)
 		SVC_TEST(run_files),
 		SVC_TEST(queues_without_a_service),
 		SVC_TEST(ports),
+		SVC_TEST(programs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
