@@ -110,6 +110,11 @@ sink_intake_open(struct sink *sink)
 	for (; sink->queue_at < sink->queue_count; sink->queue_at++)
 		if (open_queue(sink, sink->queues[sink->queue_at], true) == 0)
 			return QQ_OK;
+	if (sink->queue_count > 1)
+		error_context(&sink->err,
+		    "none of %u queues answers ('svctool status' shows why), "
+		    "not the last either",
+		    sink->queue_count);
 	return QQ_NETWORK;
 }
 

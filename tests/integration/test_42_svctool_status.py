@@ -78,6 +78,20 @@ def test_a_process_stopped_by_a_signal_hangs(node):
         wait_until(lambda: node.status()["ok"], node.logs)
 
 
+def test_the_log_says_where_to_look_when_no_queue_runs(node):
+    for number in (1, 2):
+        control = node.home / f"service/queue{number}/supervise/control"
+        control.open("w").write("d")
+        wait_until(lambda: node.queue(f"queue{number}")["state"] == "down",
+                   "it is down")
+    with node.smtp() as client:
+        client.ehlo()
+        client.mail("sender@example.net")
+        assert client.rcpt(f"alice@{node.domain}")[0] == 451
+    wait_until(lambda: "none of 2 queues answers ('svctool status' shows why)"
+               in node.log(f"qmail-smtpd.{node.smtp_port}"), node.logs)
+
+
 def test_a_status_that_supervise_could_not_renew(node):
     """On a full disk the new process was called another program's."""
     name = f"qmail-smtpd.{node.smtp_port}"
