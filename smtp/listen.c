@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parent.h"
+#include "base/plural.h"
 #include "control/identity.h"
 #include "smtp/rules.h"
 #include "smtp/session.h"
@@ -267,6 +268,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 {
 	bool is_v6 = strchr(options->address, ':') != NULL;
 	pthread_t signal_thread;
+	unsigned sessions;
 	int error;
 
 	error = pthread_create(&signal_thread, NULL, take_signals, daemon);
@@ -279,15 +281,17 @@ run(struct daemon *daemon, const struct smtp_options *options,
 	    is_v6 ? "]" : "", listener_port(daemon->listener));
 	listener_run(daemon->listener);
 	pthread_join(signal_thread, NULL);
-	log_line("qmail-smtpd: stopping, %u sessions",
-	    listener_connections(daemon->listener));
+	sessions = listener_connections(daemon->listener);
+	log_line(
+	    "qmail-smtpd: stopping, %u session%s", sessions, plural(sessions));
 	smtp_server_stop(daemon->server);
 	if (!listener_drain(daemon->listener, DRAIN_MS)) {
 		/* Their threads still use all this: only an exit is left. */
 		log_batches_flush();
-		log_line("qmail-smtpd: %u sessions cut off: none had a "
+		sessions = listener_connections(daemon->listener);
+		log_line("qmail-smtpd: %u session%s cut off: none had a "
 			 "message accepted that is not queued",
-		    listener_connections(daemon->listener));
+		    sessions, plural(sessions));
 		_exit(0);
 	}
 	log_line("qmail-smtpd: exiting");

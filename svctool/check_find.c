@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/scan.h"
+#include "base/plural.h"
 #include "svctool/check.h"
 
 static void
@@ -210,6 +211,7 @@ void
 check_print_text(const struct check *check)
 {
 	check_print_findings(check);
-	printf("checked %s: %u errors, %u warnings\n", check->node->home->root,
-	    check->errors, check->warnings);
+	printf("checked %s: %u error%s, %u warning%s\n",
+	    check->node->home->root, check->errors, plural(check->errors),
+	    check->warnings, plural(check->warnings));
 }

@@ -149,7 +149,7 @@ def test_an_ordinary_users_node_is_all_that_users(make_node):
     if prefix:  # root sees it as its user does, and is warned
         done = node.svctool("check", env={**node.environment(), **NO_LEAKS})
         assert f"the node belongs to user {uid}" in done.stdout
-        assert "0 errors, 1 warnings" in done.stdout
+        assert "0 errors, 1 warning\n" in done.stdout
     subprocess.run([*prefix, ROOT / "tests/node", "down", home], check=True,
                    timeout=120 * SLOW)
     assert node.processes() == []

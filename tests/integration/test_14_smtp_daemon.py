@@ -375,6 +375,6 @@ def test_term_cuts_off_what_does_not_end(node):
         started = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - started < 30
-        assert "1 sessions cut off" in server.log
+        assert "1 session cut off" in server.log
     assert os.path.exists(node.home)
     node.wait_empty()

@@ -722,7 +722,7 @@ def test_a_wrong_number_of_queues_is_one_finding(made):
     assert done.stdout == (
         f"error    {made.control}/queue_count:1: '500' is out of range: write "
         f"a number from 1 to 128\n"
-        f"checked {made.home}: 1 errors, 0 warnings\n")
+        f"checked {made.home}: 1 error, 0 warnings\n")
 
 
 @pytest.mark.parametrize("path, wanted, other", [
@@ -741,7 +741,7 @@ def test_a_misspelt_setting_is_a_warning(made):
     (made.control / "concurencylocal").write_text("10\n")
     done = made.svctool("check")
     assert "concurencylocal: no program of this node reads it" in done.stdout
-    assert "0 errors, 1 warnings" in done.stdout
+    assert "0 errors, 1 warning\n" in done.stdout
 
 
 def setting_of_no_queue(node):
@@ -780,7 +780,7 @@ def test_what_may_be_meant_is_a_warning(made, oddity):
     wanted = oddity(made)
     done = made.svctool("check")
     assert wanted in done.stdout
-    assert "0 errors, 1 warnings" in done.stdout
+    assert "0 errors, 1 warning\n" in done.stdout
 
 
 def test_a_queue_that_only_a_rule_counts_is_right(made):
