@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/plural.h"
 #include "svctool/args.h"
 #include "svctool/check.h"
 #include "svctool/lifecycle.h"
@@ -30,8 +31,8 @@ check_before_stop(const struct node *node, struct error *err)
 	if (check.errors > 0)
 		result = error_set(err,
 		    "the node goes on as it is, because it would not start "
-		    "again: put the %u errors above right first",
-		    check.errors);
+		    "again: put the %u error%s above right first",
+		    check.errors, plural(check.errors));
 	check_release(&check);
 	return result;
 }
@@ -42,7 +43,8 @@ say_end(const struct node *node, bool is_start, unsigned down)
 	printf("the node at %s is %s", node->home->root,
 	    is_start ? "up" : "stopped");
 	if (down > 0)
-		printf(", except for %u services that are down by wish", down);
+		printf(", except for %u service%s down by wish", down,
+		    plural(down));
 	putchar('\n');
 }
 

@@ -2,12 +2,16 @@
 /* What a service's log got since a moment. */
 #include "svctool/log_tail.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TAIL_BYTES = 4096 };
+#include "base/mem.h"
+
+enum { TAIL_BYTES = 4096, TIME_DIGITS = 24 };
 
 static char *
 log_path(const struct node *node, const char *name)
@@ -71,4 +75,40 @@ log_tail(const struct node *node, const char *name, const struct log_mark *mark,
 
 		buf_add(buf, text + at, (size_t)n - at);
 	}
+}
+
+/* multilog's time: "@", 24 hexadecimal digits and a blank. */
+static const char *
+skip_time(const char *line)
+{
+	size_t digits;
+
+	if (*line != '@')
+		return line;
+	digits = strspn(line + 1, "0123456789abcdef");
+	return digits == TIME_DIGITS && line[1 + digits] == ' '
+	    ? line + 1 + digits + 1
+	    : line;
+}
+
+char *
+log_last_line(const struct node *node, const char *name)
+{
+	const struct log_mark beginning = { .size = 0 };
+	const char *newline, *line;
+	struct buf lines;
+	char *result;
+
+	buf_init(&lines);
+	log_tail(node, name, &beginning, &lines);
+	while (lines.length > 0 && lines.data[lines.length - 1] == '\n')
+		lines.data[--lines.length] = '\0';
+	newline = strrchr(lines.data, '\n');
+	line = newline == NULL ? lines.data : newline + 1;
+	result = xstrdup(skip_time(line));
+	for (char *at = result; *at != '\0'; at++)
+		if (!isprint((unsigned char)*at))
+			*at = '?';
+	buf_release(&lines);
+	return result;
 }

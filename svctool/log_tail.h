@@ -27,4 +27,10 @@ enum { LOG_TAIL_LINES = 8 };
 void log_tail(const struct node *node, const char *name,
     const struct log_mark *mark, struct buf *buf);
 
+/*
+ * The last line of the log, without its time and with '?' for what cannot be
+ * printed; "" when there is none.  The caller frees.
+ */
+char *log_last_line(const struct node *node, const char *name);
+
 #endif

@@ -10,6 +10,7 @@
 #include "base/scan.h"
 #include "control/settings.h"
 #include "svctool/hung.h"
+#include "svctool/log_tail.h"
 #include "svctool/proc.h"
 #include "svctool/ready.h"
 #include "svctool/report_restart.h"
@@ -75,15 +76,18 @@ judge_restarting(const struct node *node, struct report *report)
 		return;
 	for (size_t i = 0; i < report->service_count; i++) {
 		struct report_service *service = &report->services[i];
-		char *problem;
+		char *problem, *line;
 
 		if (!service->is_restarting)
 			continue;
+		line = log_last_line(node, service->name);
 		problem = xasprintf(
-		    "it ends again and again; the end of %s/%s/current may "
-		    "say why%s%s",
+		    "it ends again and again%s%s; its log %s/%s/current ends "
+		    "with: %s",
+		    *service->problem != '\0' ? ": " : "", service->problem,
 		    node->home->log, service->name,
-		    *service->problem != '\0' ? ": " : "", service->problem);
+		    *line != '\0' ? line : "nothing");
+		free(line);
 		free(service->problem);
 		service->problem = problem;
 		service->is_fine = service->is_ready = false;
@@ -214,7 +218,10 @@ report_collect(
 
 		result = collect_service(node, services.items[i], service, err);
 		report_out->is_fine &= service->is_fine;
+		report_out->has_lost_svscan |= report_out->svscan == 0 &&
+		    service->state.is_supervised;
 	}
+	report_out->is_fine &= !report_out->has_lost_svscan;
 	judge_restarting(node, report_out);
 	min_free = wanted_free(node, &services);
 	report_out->queues = xcalloc(

@@ -37,6 +37,8 @@ struct report_queue {
 struct report {
 	char *home;
 	pid_t svscan; /* 0: none */
+	/* Nobody would start again a supervise that ends. */
+	bool has_lost_svscan;
 	bool is_fine; /* everything that should be up is */
 	struct report_service *services;
 	size_t service_count;

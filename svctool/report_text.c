@@ -93,6 +93,10 @@ report_print_text(const struct report *report)
 	    "node %s: %s", report->home, report->is_fine ? "up" : "NOT fine");
 	if (report->svscan != 0)
 		printf(", svscan pid %ld\n\n", (long)report->svscan);
+	else if (report->has_lost_svscan)
+		printf(", svscan does not run: its services do, but what "
+		       "starts them again is gone; 'svctool start' ends them "
+		       "and starts all anew\n\n");
 	else
 		printf(", svscan does not run\n\n");
 	printf("%-20s %-10s %8s  %-19s  %-3s  %s\n", "SERVICE", "STATE", "PID",

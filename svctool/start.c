@@ -114,8 +114,8 @@ stop_rest(const struct node *node, struct error *err)
 	proc_list_release(&list);
 	if (count == 0)
 		return 0;
-	make_say(
-	    "stop", "%zu processes of an earlier run without svscan", count);
+	make_say("stop", "%zu process%s of an earlier run without svscan",
+	    count, count == 1 ? "" : "es");
 	return lifecycle_stop(node, STOP_OLD_S, err);
 }
 

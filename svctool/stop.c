@@ -171,8 +171,8 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 		result = wait_gone(
 		    root, clock_ms() + timeout_s * 1000L, true, &list, err);
 	if (result == 0) {
-		make_say("late", "%zu processes did not end in %u s",
-		    list.count, timeout_s);
+		make_say("late", "%zu process%s did not end in %u s",
+		    list.count, list.count == 1 ? "" : "es", timeout_s);
 		for (size_t i = 0; i < list.count; i++)
 			signal_one(&list.items[i], SIGKILL);
 		proc_list_release(&list);

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "svctool/log_tail.h"
 #include "svctool/make.h"
 #include "svctool/ready.h"
@@ -211,7 +212,8 @@ wait_up_end(struct wait_up *wait, unsigned timeout_s, unsigned *down_out,
 	if (failed == 0)
 		return 0;
 	return error_set(err,
-	    "%zu of %zu services of the node are not up; 'svctool status' shows "
+	    "%zu of %zu service%s of the node %s not up; 'svctool status' shows "
 	    "what they do, 'svctool stop' ends those that are",
-	    failed, wait->count);
+	    failed, wait->count, plural(wait->count),
+	    failed == 1 ? "is" : "are");
 }

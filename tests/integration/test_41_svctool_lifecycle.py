@@ -102,6 +102,8 @@ def test_stop_ends_what_a_kill_left(node, victim):
 def test_start_cleans_up_after_a_killed_svscan(node):
     os.kill(pid_of(node, "svscan"), signal.SIGKILL)
     wait_until(lambda: pid_of(node, "svscan") is None, "svscan is gone")
+    said = node.svctool("status", code=1).stdout
+    assert "NOT fine, svscan does not run" in said and "svctool start" in said
     done = node.svctool("start")
     assert "of an earlier run" in done.stdout
     status = node.status()
@@ -137,7 +139,7 @@ def test_a_service_marked_down_is_not_waited_for(make_node):
     (node.home / "service" / service / "down").write_text("")
     done = node.svctool("start")
     assert f"{service}: down by wish: 'svc -u" in done.stdout
-    assert "up, except for 1 services" in done.stdout
+    assert "up, except for 1 service down by wish" in done.stdout
     status = node.status()
     assert status["ok"]
     state = next(row for row in status["services"] if row["name"] == service)
@@ -210,7 +212,9 @@ def test_a_listener_that_keeps_ending_is_restarting(node, taken_port):
     for _ in range(3):
         state = service_state(node, name)
         assert (state["state"], state["ok"]) == ("restarting", False)
-    assert "it ends again and again" in node.svctool("status", code=1).stdout
+    said = node.svctool("status", code=1).stdout
+    assert "it ends again and again" in said
+    assert f"log/{name}/current ends with: qmail-smtpd: fatal: " in said
 
 
 def test_a_queue_that_keeps_ending_is_restarting(node):

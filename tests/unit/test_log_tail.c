@@ -108,11 +108,48 @@ what_came_since(void **state)
 	}
 }
 
+static void
+last_line(void **state)
+{
+	static const struct {
+		const char *log; /* NULL: none */
+		const char *wanted;
+	} rows[] = {
+		{ NULL, "" },
+		{ "", "" },
+		{ "one\n", "one" },
+		{ "one\ntwo\n", "two" },
+		{ "one\ntwo", "two" },
+		{ "one\n\n\n", "one" },
+		{ "@4000000069208aeb1f6a7b3c fatal: x\n", "fatal: x" },
+		{ "@4000000069208aeb fatal: x\n",
+		    "@4000000069208aeb fatal: x" },
+		{ "@ x\n", "@ x" },
+		{ "a\033[2Jb\377\n", "a?[2Jb?" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *path = xasprintf("%s/log/s/current", root);
+		char *got;
+
+		unlink(path);
+		if (rows[i].log != NULL)
+			write_log(rows[i].log, "w");
+		got = log_last_line(node, "s");
+		if (strcmp(got, rows[i].wanted) != 0)
+			fail_msg("row %zu: got '%s'", i, got);
+		free(got);
+		free(path);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_came_since),
+		cmocka_unit_test(last_line),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

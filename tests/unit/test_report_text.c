@@ -61,6 +61,11 @@ nothing_runs(void **state)
 	assert_memory_equal(got, "node /n: up, svscan does not run\n\n", 34);
 	assert_null(strstr(got, "not under supervise"));
 	free(got);
+	report.has_lost_svscan = true;
+	got = print(&report);
+	assert_non_null(strstr(got, "svscan does not run: "));
+	assert_non_null(strstr(got, "'svctool start'"));
+	free(got);
 }
 
 static void
