@@ -5,84 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "queue/exitcode.h"
 
 enum { NO_TIME_CHANGE = 0 };
-
-void
-commit_batch_init(struct commit_batch *batch, const struct queue_dir *dir,
-    struct spare_pool *pool, struct journal *journal)
-{
-	*batch = (struct commit_batch){
-		.dir = dir, .pool = pool, .journal = journal
-	};
-	/* Every folder that a job can change, once: it never grows. */
-	batch->folders = xcalloc(
-	    dir->split * QUEUE_FOLDER_SPLIT_END + QUEUE_FOLDER_COUNT,
-	    sizeof(int));
-}
-
-void
-commit_batch_release(struct commit_batch *batch)
-{
-	while (batch->pair_count > 0)
-		spare_close(&batch->pairs[--batch->pair_count].spare);
-	free(batch->pairs);
-	free(batch->syncs);
-	free(batch->sync_owners);
-	free(batch->folders);
-}
-
-/* The first failure counts. */
-static void
-fail(struct commit_job *job, int result, const char *what, const char *where)
-{
-	if (job->result != QQ_OK)
-		return;
-	job->result = errno == ENOSPC || errno == EDQUOT ? QQ_WRITE_ERROR
-							 : result;
-	error_sys(
-	    &job->err, "cannot %s '%s/%" PRIu64 "'", what, where, job->id);
-}
-
-static void
-add_sync(struct commit_batch *batch, int fd, bool is_folder,
-    struct commit_job *owner)
-{
-	if (batch->sync_count == batch->sync_size) {
-		batch->sync_size = batch->sync_size * 2 + 64;
-		batch->syncs = xrealloc(
-		    batch->syncs, batch->sync_size * sizeof(*batch->syncs));
-		batch->sync_owners = xrealloc(batch->sync_owners,
-		    batch->sync_size * sizeof(*batch->sync_owners));
-	}
-	batch->syncs[batch->sync_count] = (struct sync_job){ .fd = fd,
-		.is_folder = is_folder };
-	batch->sync_owners[batch->sync_count++] = owner;
-}
-
-/*
- * A folder once in a round, whatever number of jobs it is for: the kernel tells
- * a failure once for each open file, so of two syncs only the first would fail.
- */
-static void
-add_folder_sync(struct commit_batch *batch, int fd)
-{
-	size_t i;
-
-	for (i = 0; i < batch->sync_count; i++)
-		if (batch->syncs[i].fd == fd)
-			return;
-	add_sync(batch, fd, true, NULL);
-}
 
 /* What the job does next depends on names in a folder that are durable. */
 static void
@@ -90,7 +20,8 @@ need_folder(struct commit_batch *batch, struct commit_job *job,
     enum queue_folder folder)
 {
 	job->needs_folders_first = true;
-	add_folder_sync(batch, queue_dir_fd(batch->dir, folder, job->id));
+	commit_add_folder_sync(
+	    batch, queue_dir_fd(batch->dir, folder, job->id));
 }
 
 /* Content is written: start its write-back, and sync it with the batch. */
@@ -98,20 +29,7 @@ static void
 add_file(struct commit_batch *batch, struct commit_job *job, int fd)
 {
 	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* only a hint */
-	add_sync(batch, fd, false, job);
-}
-
-static void
-folder_changed(
-    struct commit_batch *batch, enum queue_folder folder, uint64_t id)
-{
-	int fd = queue_dir_fd(batch->dir, folder, id);
-	size_t i;
-
-	for (i = 0; i < batch->folder_count; i++)
-		if (batch->folders[i] == fd)
-			return;
-	batch->folders[batch->folder_count++] = fd;
+	commit_add_sync(batch, fd, false, job);
 }
 
 /* Replaces the content of an open file. */
@@ -147,16 +65,16 @@ write_new(struct commit_batch *batch, struct commit_job *job)
 	if (!job->is_journaled &&
 	    put_content(job->spare.envelope_fd, &job->text[COMMIT_RECORD]) ==
 		-1) {
-		fail(job, QQ_INTD, "write envelope", "todo");
+		commit_fail(job, QQ_INTD, "write envelope", "todo");
 		return;
 	}
 	if (fstat(job->spare.mess_fd, &st) == -1 || st.st_size < size) {
 		errno = EINVAL; /* the client said it wrote more */
-		fail(job, QQ_MESS, "use message", "mess");
+		commit_fail(job, QQ_MESS, "use message", "mess");
 		return;
 	}
 	if (st.st_size > size && ftruncate(job->spare.mess_fd, size) == -1) {
-		fail(job, QQ_WRITE_ERROR, "truncate", "mess");
+		commit_fail(job, QQ_WRITE_ERROR, "truncate", "mess");
 		return;
 	}
 	if (!job->is_journaled)
@@ -177,11 +95,12 @@ write_file(struct commit_batch *batch, struct commit_job *job,
 	job->files[text] = fd;
 	if (fd == -1 || put_content(fd, &job->text[text]) == -1 ||
 	    (mtime != NO_TIME_CHANGE && futimens(fd, times) == -1)) {
-		fail(job, QQ_WRITE_ERROR, "write", queue_folder_name(folder));
+		commit_fail(
+		    job, QQ_WRITE_ERROR, "write", queue_folder_name(folder));
 		return;
 	}
 	add_file(batch, job, fd);
-	folder_changed(batch, folder, job->id);
+	commit_folder_changed(batch, folder, job->id);
 }
 
 static void
@@ -198,13 +117,13 @@ write_note(struct commit_batch *batch, struct commit_job *job)
 	    batch->dir, QUEUE_BOUNCE, job->id, O_WRONLY | O_CREAT | O_APPEND);
 	job->files[COMMIT_BOUNCE] = fd;
 	if (fd == -1 || fstat(fd, &st) == -1) {
-		fail(job, QQ_WRITE_ERROR, "write", "bounce");
+		commit_fail(job, QQ_WRITE_ERROR, "write", "bounce");
 		return;
 	}
 	job->note_at = st.st_size;
 	errno = ENOSPC; /* for a short count */
 	if (write(fd, note->data, note->length) != (ssize_t)note->length) {
-		fail(job, QQ_WRITE_ERROR, "write", "bounce");
+		commit_fail(job, QQ_WRITE_ERROR, "write", "bounce");
 		return;
 	}
 	/* The note is durable, name and all, before anything is marked. */
@@ -238,7 +157,7 @@ write_remember(struct commit_batch *batch, struct commit_job *job)
 	if (queue_unlink(batch->dir, QUEUE_LOCAL, job->id) == -1 ||
 	    queue_unlink(batch->dir, QUEUE_REMOTE, job->id) == -1 ||
 	    queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1) {
-		fail(job, QQ_WRITE_ERROR, "remove old files of", "info");
+		commit_fail(job, QQ_WRITE_ERROR, "remove old files of", "info");
 		return;
 	}
 	write_file(batch, job, COMMIT_RECORD, QUEUE_INFO, job->birth);
@@ -266,20 +185,12 @@ write_finish(struct commit_batch *batch, struct commit_job *job)
 		return;
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (queue_unlink(batch->dir, others[i], job->id) == -1) {
-			fail(job, QQ_WRITE_ERROR, "remove old files of",
+			commit_fail(job, QQ_WRITE_ERROR, "remove old files of",
 			    queue_folder_name(others[i]));
 			return;
 		}
 		need_folder(batch, job, others[i]);
 	}
-}
-
-void
-commit_begin(struct commit_batch *batch, int64_t now_ms)
-{
-	batch->folder_error = batch->journal_error = 0;
-	if (batch->journal != NULL)
-		journal_tend(batch->journal, now_ms);
 }
 
 void
@@ -308,48 +219,11 @@ commit_write(struct commit_batch *batch, struct commit_job *job)
 	}
 }
 
-static bool
-is_journal(const struct commit_batch *batch, int fd)
-{
-	return batch->journal != NULL && fd == journal_fd(batch->journal);
-}
-
-void
-commit_check_syncs(struct commit_batch *batch)
-{
-	size_t i;
-
-	for (i = 0; i < batch->sync_count; i++) {
-		const struct sync_job *sync = &batch->syncs[i];
-
-		if (is_journal(batch, sync->fd)) {
-			journal_synced(batch->journal, sync->error);
-			batch->journal_error = sync->error;
-			continue;
-		}
-		if (sync->error == 0)
-			continue;
-		errno = sync->error;
-		if (batch->sync_owners[i] != NULL)
-			fail(batch->sync_owners[i], QQ_SYNC, "sync",
-			    "the files of");
-		else
-			batch->folder_error = sync->error;
-	}
-	batch->sync_count = 0;
-	/*
-	 * The next sync of that folder would say nothing of what was lost: no
-	 * pair may be used that waits for it.
-	 */
-	if (batch->folder_error != 0)
-		batch->needs_folder_sync = true;
-}
-
 static void
 fail_folders(const struct commit_batch *batch, struct commit_job *job)
 {
 	errno = batch->folder_error;
-	fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
+	commit_fail(job, QQ_SYNC_FOLDER, "sync the folders of", "queue");
 }
 
 /* The content is synced: who finds the record finds the message, too. */
@@ -364,7 +238,7 @@ journal_new(struct commit_batch *batch, struct commit_job *job)
 	struct stat st;
 
 	if (fstat(job->spare.mess_fd, &st) == -1) {
-		fail(job, QQ_MESS, "stat", "mess");
+		commit_fail(job, QQ_MESS, "stat", "mess");
 		return;
 	}
 	record.mtime_s = st.st_mtime;
@@ -380,16 +254,16 @@ name_todo(struct commit_batch *batch, struct commit_job *job)
 	queue_name(to, job->id, "");
 	if (renameat(queue_dir_fd(batch->dir, QUEUE_PID, job->id), from,
 		queue_dir_fd(batch->dir, QUEUE_TODO, job->id), to) == -1)
-		fail(job, QQ_LINK_TODO, "place", "todo");
+		commit_fail(job, QQ_LINK_TODO, "place", "todo");
 	else
-		folder_changed(batch, QUEUE_TODO, job->id);
+		commit_folder_changed(batch, QUEUE_TODO, job->id);
 }
 
 static void
 place_new(struct commit_batch *batch, struct commit_job *job)
 {
 	if (!job->spare.is_named)
-		folder_changed(batch, QUEUE_MESS, job->id);
+		commit_folder_changed(batch, QUEUE_MESS, job->id);
 	if (job->is_journaled)
 		journal_new(batch, job);
 	else
@@ -398,21 +272,6 @@ place_new(struct commit_batch *batch, struct commit_job *job)
 		return;
 	job->spare.is_named = true; /* when this batch is synced */
 	batch->needs_folder_sync = true;
-}
-
-/* Takes the descriptors. */
-static void
-add_pair(struct commit_batch *batch, struct spare *spare, bool is_unlinked)
-{
-	if (batch->pair_count == batch->pair_size) {
-		batch->pair_size = batch->pair_size * 2 + 64;
-		batch->pairs = xrealloc(
-		    batch->pairs, batch->pair_size * sizeof(*batch->pairs));
-	}
-	batch->pairs[batch->pair_count++] = (struct commit_pair){
-		.spare = *spare, .is_unlinked = is_unlinked
-	};
-	*spare = (struct spare)SPARE_NONE;
 }
 
 /* The envelope in the journal counts no more.  Is there one in todo/? */
@@ -438,24 +297,24 @@ place_finish(struct commit_batch *batch, struct commit_job *job)
 
 	/* Without its envelope the message is over: S2, and a pair. */
 	if (!end_journaled(batch, job->id)) {
-		add_pair(batch, &job->spare, !is_whole);
+		commit_add_pair(batch, &job->spare, !is_whole);
 		return;
 	}
-	folder_changed(batch, QUEUE_TODO, job->id);
+	commit_folder_changed(batch, QUEUE_TODO, job->id);
 	if (!is_whole) {
 		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
-			fail(job, QQ_LINK_TODO, "remove", "todo");
+			commit_fail(job, QQ_LINK_TODO, "remove", "todo");
 		else
-			add_pair(batch, &job->spare, true);
+			commit_add_pair(batch, &job->spare, true);
 		return;
 	}
 	queue_name(from, job->id, "");
 	spare_envelope_name(to, job->id);
 	if (renameat(todo, from, queue_dir_fd(batch->dir, QUEUE_PID, job->id),
 		to) == 0)
-		add_pair(batch, &job->spare, false);
+		commit_add_pair(batch, &job->spare, false);
 	else if (errno != ENOENT) /* or it was taken away: over all the same */
-		fail(job, QQ_LINK_TODO, "take away", "todo");
+		commit_fail(job, QQ_LINK_TODO, "take away", "todo");
 }
 
 static void
@@ -471,21 +330,21 @@ place_mark(struct commit_batch *batch, struct commit_job *job)
 	job->is_note_kept = true;
 	job->files[COMMIT_TEXT_COUNT] = fd;
 	if (fd == -1) {
-		fail(job, QQ_WRITE_ERROR, "open",
+		commit_fail(job, QQ_WRITE_ERROR, "open",
 		    queue_folder_name(job->channel));
 		return;
 	}
 	for (i = 0; i < job->mark_count; i++)
 		if (pwrite(fd, "D", 1, (off_t)job->marks[i]) != 1) {
-			fail(job, QQ_WRITE_ERROR, "mark",
+			commit_fail(job, QQ_WRITE_ERROR, "mark",
 			    queue_folder_name(job->channel));
 			return;
 		}
 	if (job->retry_at[which] != NO_TIME_CHANGE && futimens(fd, times) == -1)
-		fail(job, QQ_WRITE_ERROR, "set the time of",
+		commit_fail(job, QQ_WRITE_ERROR, "set the time of",
 		    queue_folder_name(job->channel));
 	if (job->mark_count > 0) {
-		add_sync(batch, fd, false, job);
+		commit_add_sync(batch, fd, false, job);
 		batch->needs_folder_sync = true; /* syncs the marks too */
 	}
 }
@@ -495,17 +354,17 @@ place_forget(struct commit_batch *batch, struct commit_job *job)
 {
 	/* Those that went before, as jobs of their own, are as little durable.
 	 */
-	folder_changed(batch, QUEUE_TODO, job->id);
-	folder_changed(batch, QUEUE_LOCAL, job->id);
-	folder_changed(batch, QUEUE_REMOTE, job->id);
-	folder_changed(batch, QUEUE_BOUNCE, job->id);
-	folder_changed(batch, QUEUE_INFO, job->id);
+	commit_folder_changed(batch, QUEUE_TODO, job->id);
+	commit_folder_changed(batch, QUEUE_LOCAL, job->id);
+	commit_folder_changed(batch, QUEUE_REMOTE, job->id);
+	commit_folder_changed(batch, QUEUE_BOUNCE, job->id);
+	commit_folder_changed(batch, QUEUE_INFO, job->id);
 	if (queue_unlink(batch->dir, QUEUE_BOUNCE, job->id) == -1)
-		fail(job, QQ_WRITE_ERROR, "remove", "bounce");
+		commit_fail(job, QQ_WRITE_ERROR, "remove", "bounce");
 	else if (queue_unlink(batch->dir, QUEUE_INFO, job->id) == -1)
-		fail(job, QQ_WRITE_ERROR, "remove", "info");
+		commit_fail(job, QQ_WRITE_ERROR, "remove", "info");
 	else
-		add_pair(batch, &job->spare, true);
+		commit_add_pair(batch, &job->spare, true);
 }
 
 static bool
@@ -539,9 +398,9 @@ place_sweep(struct commit_batch *batch, struct commit_job *job)
 	    !is_absent(batch, QUEUE_PID, job->id, ".e"))
 		return;
 	if (queue_unlink(batch->dir, QUEUE_INTD, job->id) == -1)
-		fail(job, QQ_WRITE_ERROR, "remove", "intd");
+		commit_fail(job, QQ_WRITE_ERROR, "remove", "intd");
 	else if (queue_unlink(batch->dir, QUEUE_MESS, job->id) == -1)
-		fail(job, QQ_WRITE_ERROR, "remove", "mess");
+		commit_fail(job, QQ_WRITE_ERROR, "remove", "mess");
 }
 
 void
@@ -566,9 +425,9 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 		break;
 	case COMMIT_CHANNEL_END:
 		if (queue_unlink(batch->dir, job->channel, job->id) == -1)
-			fail(job, QQ_WRITE_ERROR, "remove",
+			commit_fail(job, QQ_WRITE_ERROR, "remove",
 			    queue_folder_name(job->channel));
-		folder_changed(batch, job->channel, job->id);
+		commit_folder_changed(batch, job->channel, job->id);
 		break;
 	case COMMIT_FORGET:
 		place_forget(batch, job);
@@ -581,111 +440,16 @@ commit_place(struct commit_batch *batch, struct commit_job *job)
 	}
 }
 
-/* From when on removals wait. */
-static void
-note_waiting(struct commit_batch *batch, int64_t now_us)
-{
-	if (!commit_has_waiting(batch))
-		batch->waiting_since_us = 0;
-	else if (batch->waiting_since_us == 0)
-		batch->waiting_since_us = now_us;
-}
-
-bool
-commit_needs_folder_sync(struct commit_batch *batch, int64_t now_us)
-{
-	note_waiting(batch, now_us);
-	return batch->needs_folder_sync ||
-	    batch->pair_count >= COMMIT_PAIRS_MAX ||
-	    (batch->waiting_since_us != 0 &&
-		now_us >= batch->waiting_since_us + COMMIT_LINGER_US);
-}
-
-void
-commit_want_folder_sync(struct commit_batch *batch)
-{
-	batch->needs_folder_sync = true;
-}
-
-void
-commit_gather_folders(struct commit_batch *batch)
-{
-	size_t i;
-
-	for (i = 0; i < batch->folder_count; i++)
-		add_folder_sync(batch, batch->folders[i]);
-	batch->folder_count = 0;
-	if (batch->journal == NULL)
-		return;
-	if (journal_write(batch->journal) == -1)
-		batch->journal_error = errno;
-	else if (journal_begin_sync(batch->journal))
-		add_sync(batch, journal_fd(batch->journal), false, NULL);
-}
-
-void
-commit_write_journal(struct commit_batch *batch)
-{
-	/* A failure is found again before anything depends on it. */
-	if (batch->journal != NULL)
-		journal_write(batch->journal);
-}
-
-bool
-commit_has_waiting(const struct commit_batch *batch)
-{
-	return batch->folder_count > 0 || batch->pair_count > 0 ||
-	    (batch->journal != NULL && journal_has_unsynced(batch->journal));
-}
-
-int64_t
-commit_due_us(const struct commit_batch *batch)
-{
-	int64_t linger_us = batch->waiting_since_us + COMMIT_LINGER_US;
-	int64_t tend_us = batch->journal == NULL
-	    ? 0
-	    : journal_next_ms(batch->journal) * 1000;
-
-	if (!commit_has_waiting(batch))
-		return tend_us;
-	return tend_us == 0 || linger_us < tend_us ? linger_us : tend_us;
-}
-
-void
-commit_release_pairs(struct commit_batch *batch)
-{
-	bool is_durable = batch->folder_error == 0 && batch->journal_error == 0;
-	size_t i;
-
-	/*
-	 * After a failed sync nothing is known to be durable: the files stay
-	 * until the next start, which syncs before it adopts them.
-	 */
-	for (i = 0; i < batch->pair_count; i++) {
-		struct commit_pair *pair = &batch->pairs[i];
-
-		if (!is_durable)
-			spare_close(&pair->spare);
-		else if (pair->is_unlinked)
-			spare_discard(batch->pool, &pair->spare);
-		else
-			spare_give(batch->pool, &pair->spare);
-	}
-	batch->pair_count = 0;
-	batch->waiting_since_us = 0;
-	batch->needs_folder_sync = false;
-}
-
 /* Nobody will hear 250 for it: what was placed goes away again. */
 static void
 undo_new(struct commit_batch *batch, struct commit_job *job)
 {
 	if (end_journaled(batch, job->id)) {
 		queue_unlink(batch->dir, QUEUE_TODO, job->id);
-		folder_changed(batch, QUEUE_TODO, job->id);
+		commit_folder_changed(batch, QUEUE_TODO, job->id);
 	}
-	add_pair(batch, &job->spare, true);
-	note_waiting(batch, clock_us());
+	commit_add_pair(batch, &job->spare, true);
+	commit_note_waiting(batch, clock_us());
 }
 
 /* info and the others are durable: the envelope may go. */
@@ -696,8 +460,8 @@ end_remember(struct commit_batch *batch, struct commit_job *job)
 
 	if (end_journaled(batch, job->id)) {
 		if (queue_unlink(batch->dir, QUEUE_TODO, job->id) == -1)
-			fail(job, QQ_LINK_TODO, "remove", "todo");
-		folder_changed(batch, QUEUE_TODO, job->id);
+			commit_fail(job, QQ_LINK_TODO, "remove", "todo");
+		commit_folder_changed(batch, QUEUE_TODO, job->id);
 	} else {
 		/* It would be one more file for each message that waits. */
 		spare_envelope_name(name, job->id);
@@ -724,7 +488,8 @@ commit_end(struct commit_batch *batch, struct commit_job *job)
 		fail_folders(batch, job);
 	if (job->is_journaled && batch->journal_error != 0) {
 		errno = batch->journal_error;
-		fail(job, QQ_SYNC, "sync the envelope of", "lock/journal");
+		commit_fail(
+		    job, QQ_SYNC, "sync the envelope of", "lock/journal");
 	}
 	if (job->type == COMMIT_NEW && job->result != QQ_OK)
 		undo_new(batch, job);

@@ -1,6 +1,6 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
-queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
+queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_batch.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
     queue/exitcode.o queue/fix.o queue/fix_journal.o queue/fix_message.o \
     queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/journal.o \
     queue/journal_fill.o queue/journal_record.o queue/journal_view.o queue/look.o \
