@@ -308,6 +308,7 @@ write_message(struct vdeliver *vdeliver, struct vdeliver_item *items,
 	item->slot = maildir_batch_write(
 	    vdeliver->batch, item->maildir, &message, &err);
 	if (item->slot == -1) {
+		maildir_context(item->maildir, &err);
 		defer(item, &err);
 		return;
 	}
@@ -560,6 +561,7 @@ set_outcomes(
 			outcome_delivered(item);
 			continue;
 		}
+		maildir_context(item->maildir, &err);
 		outcome_trouble(item, errno, &err);
 		item->is_written = false;
 	}

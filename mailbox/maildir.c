@@ -96,6 +96,20 @@ maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
 }
 
 void
+maildir_context(const struct maildir *maildir, struct error *err)
+{
+	int saved_errno = errno;
+	char link[64], path[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", maildir->dir_fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n > 0)
+		error_context(err, "Maildir '%.*s'", (int)n, path);
+	errno = saved_errno;
+}
+
+void
 maildir_release(struct maildir *maildir)
 {
 	if (maildir->dir_fd != -1)

@@ -34,6 +34,12 @@ int maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
 void maildir_release(struct maildir *maildir);
 
 /*
+ * Puts the Maildir's path in front of a reason that names a file in it; errno
+ * stays.
+ */
+void maildir_context(const struct maildir *maildir, struct error *err);
+
+/*
  * Opens the folder at path, relative to root_fd, one component after the
  * other without following symbolic links.  Empty, "." and ".." components are
  * refused (EINVAL).  Returns a descriptor that the caller closes, or -1 with

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -109,6 +111,29 @@ links_and_files_are_refused(void **state)
 	}
 }
 
+/* A reason names the Maildir, whatever file of it failed. */
+static void
+reasons_name_the_maildir(void **state)
+{
+	char wanted[PATH_MAX + 64], *real;
+	struct maildir maildir;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(maildir_open(root_fd, "M", &maildir, &err), 0);
+	errno = ENOSPC;
+	error_set(&err, "cannot write to 'tmp'");
+	maildir_context(&maildir, &err);
+	assert_int_equal(errno, ENOSPC);
+	real = realpath(root, NULL);
+	assert_non_null(real);
+	snprintf(wanted, sizeof(wanted),
+	    "Maildir '%s/M': cannot write to 'tmp'", real);
+	assert_string_equal(err.text, wanted);
+	free(real);
+	maildir_release(&maildir);
+}
+
 static void
 paths_stay_beneath(void **state)
 {
@@ -202,6 +227,8 @@ main(void)
 		    missing_folders_are_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    links_and_files_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    reasons_name_the_maildir, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    paths_stay_beneath, setup, teardown),
 		cmocka_unit_test_setup_teardown(

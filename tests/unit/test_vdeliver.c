@@ -563,7 +563,9 @@ one_failure_leaves_the_others_alone(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_outcome(&items[0], JOB_DELIVERED, "did");
 	assert_outcome(&items[1], JOB_TEMPFAIL,
-	    "Unable to deliver to full@example.test: cannot write to");
+	    "Unable to deliver to full@example.test: Maildir '");
+	assert_outcome(&items[1], JOB_TEMPFAIL,
+	    "/domains/example.test/full/Maildir': cannot write to 'tmp'");
 	assert_outcome(&items[2], JOB_TEMPFAIL, "Unable to read message");
 	assert_outcome(&items[3], JOB_DELIVERED, "did");
 	assert_int_equal(count_new("u0", NULL), 2);
