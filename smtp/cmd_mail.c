@@ -16,6 +16,7 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
 
 	if (line->argument_length < length ||
 	    strncasecmp(line->argument, keyword, length) != 0) {
+		smtp_log_syntax(session, line->argument, line->argument_length);
 		smtp_reply_error(
 		    session, 555, "5.1.3", "syntax error in address");
 		return false;
@@ -29,6 +30,7 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
 		*params_out = path + used;
 		return true;
 	case SMTP_ADDRESS_TOO_LONG:
+		smtp_log_syntax(session, line->argument, line->argument_length);
 		/* RFC 5321 4.5.3.1.10 */
 		smtp_reply_error(
 		    session, 501, "5.1.3", "sorry, that address is too long");
@@ -36,13 +38,17 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
 	case SMTP_ADDRESS_SYNTAX:
 		break;
 	}
+	smtp_log_syntax(session, line->argument, line->argument_length);
 	smtp_reply_error(session, 555, "5.1.3", "syntax error in address");
 	return false;
 }
 
 bool
-smtp_params_are_ok(struct smtp_session *session, enum smtp_params_result result)
+smtp_params_are_ok(struct smtp_session *session, const char *text,
+    size_t length, enum smtp_params_result result)
 {
+	if (result != SMTP_PARAMS_OK)
+		smtp_log_syntax(session, text, length);
 	switch (result) {
 	case SMTP_PARAMS_OK:
 		return true;
@@ -67,7 +73,7 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 	/* Who said HELO was offered none (RFC 5321 3.2). */
 	if (result == SMTP_PARAMS_OK && !session->is_extended && text != end)
 		result = SMTP_PARAMS_UNKNOWN;
-	return smtp_params_are_ok(session, result);
+	return smtp_params_are_ok(session, text, (size_t)(end - text), result);
 }
 
 /* What rules set for this sender, and the limits that follow. */

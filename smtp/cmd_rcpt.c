@@ -29,10 +29,11 @@ read_arguments(struct smtp_session *session, const struct smtp_line *line,
 	const char *rest, *end = line->argument + line->argument_length;
 
 	if (!smtp_read_path(session, line, "TO:", address_out, &rest) ||
-	    !smtp_params_are_ok(
-		session, smtp_rcpt_params_parse(rest, (size_t)(end - rest))))
+	    !smtp_params_are_ok(session, rest, (size_t)(end - rest),
+		smtp_rcpt_params_parse(rest, (size_t)(end - rest))))
 		return false;
 	if (address_out->text[0] == '\0') {
+		smtp_log_syntax(session, line->argument, line->argument_length);
 		smtp_reply_error(
 		    session, 555, "5.1.3", "syntax error in address");
 		return false;

@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "queue/exitcode.h"
 #include "smtp/session_private.h"
@@ -52,6 +53,26 @@ smtp_log_refused(const struct smtp_session *session, const char *what,
 		buf_addf(&buf, " %s", more);
 	smtp_log(session, "%s: %s", what, buf.data);
 	buf_release(&buf);
+}
+
+void
+smtp_log_syntax(
+    const struct smtp_session *session, const char *text, size_t length)
+{
+	struct buf line, field;
+
+	buf_init(&line);
+	buf_init(&field);
+	for (; length > 0 && *text == ' '; length--)
+		text++;
+	while (length > 0 && strchr("\r\n", text[length - 1]) != NULL)
+		length--;
+	/* One more byte, so that it shows where it was cut. */
+	buf_add(&line, text, length > FIELD_MAX ? FIELD_MAX + 1 : length);
+	put_field(&field, "COMMAND", line.data);
+	smtp_log(session, "syntax error: %s", field.data);
+	buf_release(&field);
+	buf_release(&line);
 }
 
 void

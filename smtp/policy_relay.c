@@ -18,6 +18,8 @@ smtp_policy_relay(struct smtp_session *session,
 	if (address->domain == NULL) {
 		if (may_relay || strcasecmp(address->text, "postmaster") == 0)
 			return true;
+		smtp_log_refused(session, "recipient without a domain", "RCPT",
+		    address->text, NULL);
 		smtp_reply_error(
 		    session, 555, "5.1.3", "syntax error in address");
 		return false;

@@ -140,15 +140,17 @@ serve_command(struct smtp_session *session)
 
 	if (session->is_over)
 		return;
-	if (result == STREAM_TOO_LONG)
+	if (result == STREAM_TOO_LONG) {
+		smtp_log(session, "command too long");
 		smtp_reply_error(session, 553, "5.5.2",
 		    "sorry, the given command is too long!");
-	else if (result != STREAM_OK)
+	} else if (result != STREAM_OK)
 		smtp_session_lost(session, result);
-	else if (!smtp_line_parse(text, length, &line))
+	else if (!smtp_line_parse(text, length, &line)) {
+		smtp_log_syntax(session, text, length);
 		smtp_reply_error(
 		    session, 500, "5.5.2", "this is not a command");
-	else
+	} else
 		smtp_dispatch(session, &line);
 }
 

@@ -145,6 +145,9 @@ void smtp_log_refused(const struct smtp_session *session, const char *what,
 /* "data size exceeded: MAIL from <sender> Size: N limit: N". */
 void smtp_log_too_large(const struct smtp_session *session, uint64_t size_bytes,
     uint64_t limit_bytes);
+/* "syntax error: COMMAND <text>", of a client's line or part of one. */
+void smtp_log_syntax(
+    const struct smtp_session *session, const char *text, size_t length);
 /* One line per recipient: accepted (QQ_OK), or why the queue refused. */
 void smtp_log_result(
     const struct smtp_session *session, int result, const char *reason);
@@ -213,9 +216,12 @@ void smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line);
 bool smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
     const char *keyword, struct smtp_address *address_out,
     const char **params_out);
-/* The same file: may the command go on?  Replies when it may not. */
-bool smtp_params_are_ok(
-    struct smtp_session *session, enum smtp_params_result result);
+/*
+ * The same file: may the command go on with these parameters?  Replies when it
+ * may not.
+ */
+bool smtp_params_are_ok(struct smtp_session *session, const char *text,
+    size_t length, enum smtp_params_result result);
 
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,
