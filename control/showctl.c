@@ -2,10 +2,12 @@
 /* qmail-showctl: shows every setting, its value and where that is from. */
 #include "control/showctl.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -122,6 +124,25 @@ show(struct showctl *showctl, char **names, bool is_json)
 	return result;
 }
 
+/* A queue's own settings may be made before the queue. */
+static void
+warn_of_no_queue(const struct home *home, const char *queue)
+{
+	const char *base = getenv("QUEUE_BASE");
+	char *path;
+
+	if (queue == NULL || *queue == '\0' || strchr(queue, '/') != NULL)
+		return;
+	if (base == NULL || *base == '\0')
+		base = home->queue;
+	path = xasprintf("%s/%s", base, queue);
+	if (access(path, F_OK) == -1 && errno == ENOENT)
+		log_line("warning: there is no queue '%s'; these are the "
+			 "settings that it would have",
+		    path);
+	free(path);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -164,6 +185,7 @@ main(int argc, char **argv)
 	}
 	home = home_new();
 	showctl.control_dir = home->control;
+	warn_of_no_queue(home, showctl.queue);
 	result = show(&showctl, argv + optind, is_json);
 	home_free(&home);
 	return result;

@@ -129,6 +129,10 @@ def test_showctl_json(home):
     (control / "bouncesubject").write_bytes(b"caf\xe9\n")
     done = run(home, "qmail-showctl", "--json", "--queue", "queue2")
     assert done.returncode == 0
+    assert f"there is no queue '{home}/queue/queue2'" in done.stderr
+    (home / "queue/queue2").mkdir(parents=True)
+    done = run(home, "qmail-showctl", "--json", "--queue", "queue2")
+    assert (done.returncode, done.stderr) == (0, "")
     shown = json.loads(done.stdout)
     assert shown["control_dir"] == str(control)
     assert shown["queue"] == "queue2"
