@@ -41,4 +41,7 @@ const char *check_queue_chooser(const struct vars *vars);
 void check_envrules(struct check *check, const char *path);
 void check_access_rules(struct check *check, const char *path);
 
+/* The variable that this name, which nothing reads, resembles; or NULL. */
+const char *check_spelling(const char *name);
+
 #endif

@@ -64,6 +64,16 @@ read_one(const struct folder *folder, const char *name)
 	else if (!cut_value(&text))
 		vars_set(folder->vars, name, NULL);
 	else {
+		const char *meant = check_spelling(name);
+
+		if (meant != NULL) {
+			check_find(folder->check, CHECK_WARNING, path, 0,
+			    "nothing reads a variable of this name: was %s "
+			    "meant?",
+			    meant);
+			check_remedy(folder->check, "mv '%s' '%s/%s'%s", path,
+			    folder->path, meant, restart);
+		}
 		check_variable(folder->check, &place, name, text.data);
 		vars_set(folder->vars, name, text.data);
 	}

@@ -919,3 +919,13 @@ def test_a_busy_node_is_right(make_node):
             sender.wait(120)
     node.wait_empty()
     assert "0 errors, 0 warnings" in node.svctool("check").stdout
+
+
+def test_a_misspelt_variable_is_said(node):
+    """QUEUE_CUONT changed nothing, and nobody said so."""
+    file = node.control / "global_vars/QUEUE_CUONT"
+    file.write_text("3\n")
+    done = node.svctool("check")
+    assert f"{file}: nothing reads a variable of this name: was " \
+        f"QUEUE_COUNT meant?: mv '{file}' " in done.stdout
+    assert "0 errors, 1 warning\n" in done.stdout
