@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "base/scan.h"
@@ -152,15 +153,28 @@ wanted_free(const struct node *node, const struct arg_list *services)
 
 /* A queue that runs, but is skipped for lack of space. */
 static void
-judge_space(struct report_queue *queue, struct error *err)
+judge_space(const char *folder, struct report_queue *queue, struct error *err)
 {
 	const struct health *health = &queue->health;
+	struct statvfs fs;
+	bool has_no_inodes = statvfs(folder, &fs) == 0 && fs.f_files > 0 &&
+	    fs.f_favail == 0;
 
 	queue->is_full = (health->state == HEALTH_UP ||
 			     health->state == HEALTH_STARTING) &&
 	    (health->free_bytes < queue->min_free_bytes ||
-		health->free_bytes == 0);
-	if (queue->is_full)
+		health->free_bytes == 0 || has_no_inodes);
+	if (!queue->is_full)
+		return;
+	if (health->free_bytes == 0)
+		error_set(err,
+		    "takes no new mail: no byte is free on its filesystem: "
+		    "make room there");
+	else if (health->free_bytes >= queue->min_free_bytes)
+		error_set(err,
+		    "takes no new mail: no inode is free on its filesystem: "
+		    "remove files there ('df -i' counts)");
+	else
 		error_set(err,
 		    "takes no new mail: %" PRIu64 " bytes are free on its "
 		    "filesystem, and MIN_FREE wants %" PRIu64
@@ -185,7 +199,7 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 	else if (hung_queue(node, name, &err))
 		queue->is_hung = true;
 	else
-		judge_space(queue, &err);
+		judge_space(folder, queue, &err);
 	queue->problem = xstrdup(err.text);
 	queue->is_fine = !queue->is_full && !queue->is_hung &&
 	    (queue->health.state == HEALTH_UP ||

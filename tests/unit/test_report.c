@@ -78,7 +78,7 @@ queues(void **state)
 		    "and MIN_FREE wants 1000",
 		    false },
 		{ "full at the start", HEALTH_STARTING, 0, "full",
-		    "takes no new mail: 0 bytes", false },
+		    "takes no new mail: no byte is free", false },
 		{ "stopping is not full", HEALTH_STOPPING, 0, "stopping", "",
 		    false },
 	};
@@ -162,6 +162,9 @@ no_minimum(void **state)
 	report_release(&report);
 	health_map_publish(up.map, &none);
 	assert_true(collect_queue(&report)->is_full);
+	assert_string_equal(report.queues[0].problem,
+	    "takes no new mail: no byte is free on its filesystem: make room "
+	    "there");
 	report_release(&report);
 	svc_queue_down(&up);
 }
