@@ -67,6 +67,7 @@ void check_reason(struct check *check, enum check_level level,
 /* Of many findings of one kind the first are kept, and how many there were. */
 struct check_crowd {
 	unsigned long count;
+	enum check_level level; /* of its sum */
 };
 
 enum { CHECK_CROWD_MAX = 20 };
@@ -76,6 +77,13 @@ bool check_crowd_has_room(struct check_crowd *crowd);
 /* Says at file how many were not kept, if any. */
 void check_crowd_end(struct check *check, const struct check_crowd *crowd,
     const char *file, const char *remedy);
+
+/*
+ * Hands see each line of a control file that is no comment, without the blanks
+ * at its end.  A missing file has none; one that cannot be read is a finding.
+ */
+void check_each_line(struct check *check, const char *path,
+    void (*see)(unsigned number, char *line, void *context), void *context);
 
 /* People's lines; the same with a sum at the end; one JSON array. */
 void check_print_findings(const struct check *check);
@@ -136,11 +144,17 @@ void check_place(struct check *check);       /* moved, copied, another's? */
 void check_variables(struct check *check);   /* of services, and global_vars */
 void check_owners(struct check *check);      /* permissions and owners */
 void check_queues(struct check *check);      /* folders, the inode rule */
+void check_running(struct check *check);     /* do services answer? */
 void check_services(struct check *check);    /* run files, ports */
 void check_compiled(struct check *check);    /* cdb files and their sources */
 void check_rules(struct check *check);       /* envrules and access rules */
 void check_collections(struct check *check); /* are all queues there, used? */
 void check_domains(struct check *check);     /* virtual domains and users */
 void check_tls(struct check *check);         /* the certificate */
+void check_space(struct check *check);       /* disks */
+
+/* Parts of two of them that may keep a node from starting well. */
+void check_routing(struct check *check);   /* virtualdomains and rcpthosts */
+bool check_tls_loads(struct check *check); /* is the certificate usable? */
 
 #endif

@@ -42,6 +42,19 @@ void check_assign_cdb(struct check *check, const struct check_assigns *assigns);
 /* control/virtualdomains and rcpthosts, against the lines of users/assign. */
 void check_virtual(struct check *check, const struct check_assigns *assigns);
 
+/* What is delivered here. */
+struct check_routes {
+	struct check *check;
+	const struct settings *settings;
+	const struct check_assigns *assigns;
+	/* Has virtualdomains a line for the key (a domain, .domain or "")? */
+	bool (*has_rule)(const void *rules, const char *key);
+	const void *rules;
+};
+
+/* Lines of rcpthosts and morercpthosts. */
+void check_rcpthosts(const struct check_routes *routes);
+
 /* A domain's folder: .qmail-default, vpasswd and its cdb, the users. */
 void check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain);

@@ -231,6 +231,25 @@ walk_assign(struct walk *walk)
 }
 
 void
+check_routing(struct check *check)
+{
+	const char *users = check->node->home->users;
+	char *path = xasprintf("%s/assign", users);
+	char *lock_path = xasprintf("%s/.lock", users);
+	struct walk walk = { .check = check, .assigns = { .path = path } };
+	int lock;
+
+	if (check_lock(lock_path, &lock)) {
+		walk_assign(&walk);
+		check_virtual(check, &walk.assigns);
+	}
+	check_unlock(lock);
+	release(&walk.assigns);
+	free(lock_path);
+	free(path);
+}
+
+void
 check_domains(struct check *check)
 {
 	const char *users = check->node->home->users;

@@ -187,7 +187,7 @@ check_crowd_end(struct check *check, const struct check_crowd *crowd,
 {
 	if (crowd->count <= CHECK_CROWD_MAX)
 		return;
-	check_find(check, CHECK_ERROR, file, 0,
+	check_find(check, crowd->level, file, 0,
 	    "%lu more of these are not shown", crowd->count - CHECK_CROWD_MAX);
 	check_remedy(check, "%s", remedy);
 }

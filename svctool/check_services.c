@@ -107,7 +107,6 @@ check_services(struct check *check)
 		check_run(check, services.items[i], "run");
 		check_run(check, services.items[i], "log/run");
 		check_programs(check, services.items[i], &known);
-		check_hung(check, services.items[i]);
 	}
 	for (size_t i = 0; i < queues.count; i++) {
 		char *path = xasprintf(
@@ -125,5 +124,16 @@ check_services(struct check *check)
 	check_ports(check, &services);
 	arg_list_release(&known);
 	arg_list_release(&queues);
+	arg_list_release(&services);
+}
+
+void
+check_running(struct check *check)
+{
+	struct arg_list services;
+
+	check_names(check, node_services, &services);
+	for (size_t i = 0; i < services.count; i++)
+		check_hung(check, services.items[i]);
 	arg_list_release(&services);
 }

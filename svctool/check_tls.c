@@ -31,12 +31,19 @@ find(struct check *check, enum check_level level, const char *path,
 	check_remedy(check, "%s", remedy);
 }
 
-void
-check_tls(struct check *check)
+static char *
+find_path(const struct check *check)
 {
-	char *path = xasprintf("%s/servercert.pem", check->node->home->tls);
+	return xasprintf("%s/servercert.pem", check->node->home->tls);
+}
+
+bool
+check_tls_loads(struct check *check)
+{
+	char *path = find_path(check);
 	struct tls_context *context = NULL;
 	struct error err;
+	bool is_usable = false;
 
 	if (access(path, F_OK) == -1)
 		find(check, CHECK_WARNING, path,
@@ -46,6 +53,20 @@ check_tls(struct check *check)
 	else if ((context = tls_context_new(path, NULL, NULL, &err)) == NULL)
 		find(check, CHECK_ERROR, path, err.text,
 		    "put a PEM file with certificate chain and key there");
+	else
+		is_usable = true;
+	tls_context_free(&context);
+	free(path);
+	return is_usable;
+}
+
+void
+check_tls(struct check *check)
+{
+	char *path = find_path(check);
+
+	if (!check_tls_loads(check))
+		;
 	else if (!is_valid_in(path, 0))
 		find(check, CHECK_ERROR, path, "the certificate has expired",
 		    "put a new one there, then svc -h the listeners");
@@ -53,6 +74,5 @@ check_tls(struct check *check)
 		find(check, CHECK_WARNING, path,
 		    "the certificate expires within two weeks",
 		    "put a new one there, then svc -h the listeners");
-	tls_context_free(&context);
 	free(path);
 }

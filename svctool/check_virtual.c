@@ -11,14 +11,10 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "control/rcpthosts.h"
 #include "svctool/check_cdb.h"
 #include "svctool/check_domain.h"
-
-enum { FILE_MAX_BYTES = 64 * 1024 * 1024 };
 
 /* A good line of virtualdomains: key ":" prefix, both in lower case. */
 struct rule {
@@ -66,9 +62,11 @@ find_bad(struct rules *rules, unsigned line, const char *reason)
 	free(whole);
 }
 
+/* A NUL byte check_settings() finds. */
 static void
-read_line(struct rules *rules, unsigned number, char *line)
+read_line(unsigned number, char *line, void *context)
 {
+	struct rules *rules = context;
 	struct error err;
 	char *colon;
 
@@ -95,34 +93,6 @@ read_line(struct rules *rules, unsigned number, char *line)
 	rules->items[rules->count++] = (struct rule){ .line = number,
 		.key = xstrdup(line),
 		.prefix = xstrdup(colon + 1) };
-}
-
-/* As the settings are read; a NUL byte check_settings() finds. */
-static void
-read_lines(struct rules *rules)
-{
-	struct buf text;
-	struct error err;
-	char *at, *end;
-
-	buf_init(&text);
-	if (file_read(rules->path, FILE_MAX_BYTES, &text, &err) == -1)
-		check_reason(rules->check, CHECK_ERROR, err.text,
-		    "run this as its owner or root");
-	at = text.data;
-	end = text.data + text.length;
-	for (unsigned line = 1; at < end; line++) {
-		char *newline = memchr(at, '\n', (size_t)(end - at));
-		char *stop = newline != NULL ? newline : end;
-
-		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
-			stop--;
-		*stop = '\0';
-		if (*at != '#' && *at != '\0')
-			read_line(rules, line, at);
-		at = newline != NULL ? newline + 1 : end;
-	}
-	buf_release(&text);
 }
 
 static int
@@ -249,8 +219,9 @@ check_rule(struct rules *rules, const struct rule *rule)
 }
 
 static bool
-has_rule(const struct rules *rules, const char *domain)
+has_rule(const void *context, const char *domain)
 {
+	const struct rules *rules = context;
 	size_t low = 0, high = rules->count;
 
 	while (low < high) {
@@ -306,9 +277,9 @@ check_open_relay(struct check *check, const char *virtualdomains)
 		    "it does not exist, so mail for every domain is taken from "
 		    "everybody: an open relay");
 		check_remedy(check,
-		    "sed 's/:.*//' '%s' > '%s', look through it, then svc -h "
-		    "the listeners",
-		    virtualdomains, path);
+		    "(cat '%s/locals'; sed 's/:.*//' '%s') > '%s', look "
+		    "through it, then svc -h the listeners",
+		    check->node->home->control, virtualdomains, path);
 	}
 	free(path);
 }
@@ -342,7 +313,7 @@ check_virtual(struct check *check, const struct check_assigns *assigns)
 	struct rules rules = { .check = check, .assigns = assigns };
 
 	rules.path = xasprintf("%s/virtualdomains", check->node->home->control);
-	read_lines(&rules);
+	check_each_line(check, rules.path, read_line, &rules);
 	check_crowd_end(check, &rules.bad, rules.path, "correct the lines");
 	if (rules.count > 1)
 		qsort(rules.items, rules.count, sizeof(*rules.items), compare);
@@ -354,6 +325,8 @@ check_virtual(struct check *check, const struct check_assigns *assigns)
 	for (size_t i = 0; i < rules.count; i++)
 		check_rule(&rules, &rules.items[i]);
 	check_assigned(&rules);
+	check_rcpthosts(&(struct check_routes){
+	    check, rules.settings, assigns, has_rule, &rules });
 	check_open_relay(check, rules.path);
 	rcpthosts_free(&rules.hosts);
 	settings_free(&rules.settings);

@@ -12,11 +12,13 @@ static const struct {
 	{ check_owners },
 	{ check_queues },
 	{ check_services },
+	{ check_running },
 	{ check_compiled },
 	{ check_rules },
 	{ check_collections },
 	{ check_domains },
 	{ check_tls },
+	{ check_space },
 };
 
 int

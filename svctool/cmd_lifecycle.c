@@ -15,8 +15,9 @@
 enum { TIMEOUT_S = 60 };
 
 /*
- * A daemon does not start on a bad setting: what runs on the settings of before
- * must not be stopped for that.
+ * What runs must not be stopped for what would not start, or would start worse:
+ * with a bad setting, as an open relay, or on a full disk.  A log or domain
+ * that is wrong is so with and without a restart.
  */
 static int
 check_before_stop(const struct node *node, struct error *err)
@@ -27,11 +28,17 @@ check_before_stop(const struct node *node, struct error *err)
 	check_forget_environment();
 	check_settings(&check);
 	check_variables(&check);
+	check_owners(&check);
+	check_services(&check);
+	check_rules(&check);
+	check_routing(&check);
+	check_tls_loads(&check);
+	check_space(&check);
 	check_print_findings(&check);
 	if (check.errors > 0)
 		result = error_set(err,
-		    "the node goes on as it is, because it would not start "
-		    "again: put the %u error%s above right first",
+		    "the node goes on as it is, because it might not start "
+		    "well again: put the %u error%s above right first",
 		    check.errors, plural(check.errors));
 	check_release(&check);
 	return result;

@@ -5,8 +5,11 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_collections.o svctool/check_compiled.o \
     svctool/check_domain.o svctool/check_domain_users.o \
     svctool/check_domains.o svctool/check_find.o svctool/check_json.o \
-    svctool/check_lock.o svctool/check_names.o svctool/check_owners.o svctool/check_place.o \
-    svctool/check_postmaster.o svctool/check_programs.o svctool/check_queue_modes.o \
+    svctool/check_lines.o svctool/check_lock.o \
+    svctool/check_names.o svctool/check_owners.o \
+    svctool/check_place.o svctool/check_postmaster.o \
+    svctool/check_programs.o svctool/check_queue_modes.o \
+    svctool/check_rcpthosts.o svctool/check_space.o \
     svctool/check_queue_orphans.o svctool/check_queues.o \
     svctool/check_rules.o svctool/check_services.o svctool/check_settings.o \
     svctool/check_spelling.o svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \

@@ -637,6 +637,48 @@ def assign_of_another(node):
     return f"the domain '{node.domain}' has uid 4242, but mail is written by"
 
 
+def writable_setting(node):
+    (node.control / "me").chmod(0o666)
+    return (f"{node.control}/me: its mode is 666, which lets others change "
+            f"it: chmod 644 '{node.control}/me'")
+
+
+def writable_assign(node):
+    (node.home / "users/assign").chmod(0o664)
+    return "users/assign: its mode is 664"
+
+
+def writable_variable(node):
+    (node.control / "global_vars/MQMAIL_HOME").chmod(0o646)
+    return "MQMAIL_HOME: its mode is 646"
+
+
+def writable_variable_of_a_service(node):
+    path = node.home / f"service/qmail-smtpd.{node.smtp_port}/variables/LISTEN"
+    path.chmod(0o666)
+    return f"{path}: its mode is 666"
+
+
+def setting_of_another(node):
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    shutil.chown(node.control / "locals", "nobody")
+    return "control/locals: it belongs to uid"
+
+
+def run_that_others_change(node):
+    """One mode is right for both lines."""
+    run = node.home / "service/queue1/run"
+    run.chmod(0o666)
+    return f"which lets others change it: chmod 755 '{run}'"
+
+
+def second_bad_rcpthosts(node):
+    with open(node.control / "rcpthosts", "a", encoding="ascii") as file:
+        file.write("two words\ngood.test\na@b@c\n")
+    return "rcpthosts:5: "
+
+
 def no_rcpthosts(node):
     (node.control / "rcpthosts").unlink()
     return "control/rcpthosts: it does not exist, so mail for every domain"
@@ -682,7 +724,10 @@ DAMAGES = [
     virtualdomain_without_assign, virtualdomain_in_locals,
     assign_without_virtualdomain, assign_without_folder,
     domain_without_folder, assign_bad_lines, assign_bad_lines_behind,
-    assign_of_another, no_rcpthosts, no_postmaster,
+    assign_of_another, no_rcpthosts, no_postmaster, second_bad_rcpthosts,
+    writable_setting, writable_assign, writable_variable,
+    writable_variable_of_a_service, setting_of_another,
+    run_that_others_change,
     no_postmaster_and_mail_deleted, inactive_postmaster, bouncing_postmaster]
 
 
@@ -763,7 +808,7 @@ def queue_not_counted(node):
 def domain_not_taken(node):
     rcpthosts = node.control / "rcpthosts"
     rcpthosts.write_text(rcpthosts.read_text().replace(
-        f"{node.domain}\n", "other.test\n", 1))
+        f"{node.domain}\n", "", 1))
     return f"virtualdomains:1: '{node.domain}' is not in rcpthosts"
 
 
@@ -773,9 +818,21 @@ def alias_not_taken(node):
     return f"vaddaliasdomain mail.{node.domain} {node.domain}"
 
 
+def domain_of_nobody(node):
+    with open(node.control / "rcpthosts", "a", encoding="ascii") as file:
+        file.write("Other.TEST\n")
+    return "rcpthosts:3: 'other.test' is neither in virtualdomains nor in"
+
+
+def more_domain_of_nobody(node):
+    (node.control / "morercpthosts").write_text("other.test\n")
+    node.run("qmail-newmrh")
+    return "morercpthosts.cdb: 'other.test' is neither in"
+
+
 @pytest.mark.parametrize("oddity", [
-    setting_of_no_queue, short_setting_of_no_queue, queue_not_counted,
-    domain_not_taken, alias_not_taken], ids=lambda oddity: oddity.__name__)
+    domain_of_nobody, more_domain_of_nobody, setting_of_no_queue,
+    short_setting_of_no_queue, queue_not_counted, domain_not_taken, alias_not_taken], ids=lambda oddity: oddity.__name__)
 def test_what_may_be_meant_is_a_warning(made, oddity):
     wanted = oddity(made)
     done = made.svctool("check")
@@ -929,3 +986,72 @@ def test_a_misspelt_variable_is_said(node):
     assert f"{file}: nothing reads a variable of this name: was " \
         f"QUEUE_COUNT meant?: mv '{file}' " in done.stdout
     assert "0 errors, 1 warning\n" in done.stdout
+
+
+def test_a_domain_may_be_taken_by_any_rule(made):
+    """What virtualdomains or locals know under another name is delivered."""
+    (made.control / "locals").write_text("Local.test\n")
+    (made.control / "percenthack").write_text("hack.test\n")
+    with open(made.control / "virtualdomains", "a",
+              encoding="ascii") as file:
+        file.write(f".wild.test:{made.domain}\n")
+    with open(made.control / "rcpthosts", "a", encoding="ascii") as file:
+        file.write("local.test\nhack.test\n.wild.test\na.b.wild.test\n")
+    assert "neither in" not in made.svctool("check", code=None).stdout
+
+
+@pytest.fixture
+def small(make_node, tmp_path):
+    """A node's queue on a filesystem of its own, with few inodes."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount a filesystem")
+    node = make_node("--init-only")
+    mount = node.queue_dir("queue2")
+    saved = tmp_path / "queue2"
+    subprocess.run(["cp", "-a", mount, saved], check=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o",
+                       "size=16m,nr_inodes=4000,mode=750", "none", mount],
+                      check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("cannot mount a filesystem")
+    try:
+        subprocess.run(["cp", "-a", f"{saved}/.", mount], check=True)
+        yield node, mount
+    finally:
+        node.svctool("stop", code=None)
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_a_full_disk_is_found(small):
+    node, mount = small
+    (node.control / "min_free").write_text("0\n")
+    node.svctool("check")
+    (mount / "pid/filler").write_bytes(b"")
+    with pytest.raises(OSError), open(mount / "pid/filler", "wb",
+                                      buffering=0) as filler:
+        while filler.write(b"x" * 4096) > 0:
+            pass
+    done = node.svctool("check", code=1)
+    assert f"{mount}: 0 bytes are free on its filesystem" in done.stdout
+    assert "min_free" not in done.stdout
+    (mount / "pid/filler").unlink()
+    (node.control / "min_free").write_text(f"{1 << 50}\n")
+    done = node.svctool("check", code=1)
+    assert "no new mail is taken: make room there, or lower" in done.stdout
+
+
+def test_a_disk_without_inodes_is_found(small):
+    node, mount = small
+    (node.control / "min_free").write_text("1000\n")
+    node.svctool("start")
+    assert node.status()["ok"]
+    with pytest.raises(OSError):
+        for number in range(5000):
+            (mount / f"pid/filler{number}").write_bytes(b"")
+    done = node.svctool("check", code=1)
+    assert f"{mount}: its filesystem has no free inode" in done.stdout
+    queue = node.queue("queue2")
+    assert queue["state"] == "full"
+    assert "no inode is free on its filesystem" in queue["problem"]
+    before = sorted(node.processes())
+    assert "has no free inode" in node.svctool("restart", code=1).stdout
+    assert sorted(node.processes()) == before

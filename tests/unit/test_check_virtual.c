@@ -60,7 +60,8 @@ ignore(enum setting_id id, const char *reason, void *context)
 
 /* Both domains are there, and known everywhere. */
 static const char both[] = "a.test:a.test\nalias.test:alias.test\n";
-static const char taken[] = "a.test\nalias.test\nc.test\n";
+static const char taken[] = "a.test\nalias.test\n";
+static const char more[] = "a.test\nalias.test\nc.test\n";
 
 static void
 lines_of_virtualdomains(void **state)
@@ -73,8 +74,8 @@ lines_of_virtualdomains(void **state)
 		const char *remedy; /* a part of it */
 	} rows[] = {
 		{ "", "", taken, 0, "", "" },
-		{ "# junk\n\nC.TEST:A.TEST \n", "", taken, 0, "", "" },
-		{ ".c.test:a.test\nu@c.test:bob\nc.test:\n", "", taken, 0, "",
+		{ "# junk\n\nC.TEST:A.TEST \n", "", more, 0, "", "" },
+		{ ".c.test:a.test\nu@c.test:bob\nc.test:\n", "", more, 0, "",
 		    "" },
 		{ ":alias\n", "", taken, 0, "", "" },
 		{ "junk\n", "", taken, 3, "'junk' is not a virtual domain",
@@ -87,7 +88,7 @@ lines_of_virtualdomains(void **state)
 		    "'a.test' has two lines, this one and line 1",
 		    "remove one of them" },
 		/* The catch-all line is not meant by a domain's own prefix. */
-		{ "c.test:c.test\n", "", taken, 3,
+		{ "c.test:c.test\n", "", more, 3,
 		    "users/assign has no line for the prefix 'c.test-'",
 		    "vadddomain c.test" },
 		{ "", "A.TEST\n", taken, 1, "'a.test' is also in control/loc",
@@ -97,6 +98,14 @@ lines_of_virtualdomains(void **state)
 		{ "", "", "a.test\n", 2, "'alias.test' is not in rcpthosts",
 		    "vaddaliasdomain alias.test a.test" },
 		{ "", "", ".test\n", 0, "", "" },
+		{ "", "", "a.test\nalias.test\nC.test\n", 3,
+		    "'c.test' is neither in virtualdomains nor in locals",
+		    "vadddomain c.test" },
+		{ ".test:alias\n", "", "a.test\nalias.test\nb.c.test\n", 0, "",
+		    "" },
+		{ ":alias\n", "", "a.test\nalias.test\nc.org\n", 0, "", "" },
+		{ "c.test:\n", "", "a.test\nalias.test\nc.test\n", 0, "", "" },
+		{ "", "C.TEST\n", "a.test\nalias.test\nc.test\n", 0, "", "" },
 		{ "", "", NULL, 0,
 		    "it does not exist, so mail for every domain is taken",
 		    "sed 's/:.*//'" },
