@@ -204,12 +204,14 @@ journal_write(struct journal *journal)
 	size_t left = journal->unsynced.length - journal->written;
 
 	journal->reserved = 0;
-	if (left == 0)
+	if (journal->unsynced.length == 0)
 		return 0;
-	if (journal->is_broken) {
+	if (journal->is_broken) { /* also when all of it is written */
 		errno = EIO;
 		return -1;
 	}
+	if (left == 0)
+		return 0;
 	if (!has_room(journal)) {
 		journal->is_full = true;
 		errno = ENOSPC;
