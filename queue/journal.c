@@ -477,9 +477,8 @@ open_whole(const struct queue_dir *dir, struct error *err)
 /* One that is not its message's any more does not go into todo/. */
 static int
 check_messages(
-    struct journal *journal, struct journal_view *view, struct error *err)
+    const struct queue_dir *dir, struct journal_view *view, struct error *err)
 {
-	const struct queue_dir *dir = journal->dir;
 	size_t i, kept = 0;
 
 	for (i = 0; i < view->count; i++) {
@@ -491,7 +490,6 @@ check_messages(
 		}
 		if (journal_set_aside(dir, record, err) == -1)
 			return -1;
-		put_end(journal, record->id);
 		log_line("alert: mess/%" PRIu64 " is not the message that was "
 			 "queued with this number; the envelope is kept as "
 			 "'%s/lock/envelope.%" PRIu64 "' (do they belong "
@@ -505,36 +503,30 @@ check_messages(
 
 /* What cannot be read may be what somebody looks for. */
 static int
-keep_damaged(struct journal *journal, struct error *err)
+keep_damaged(const struct queue_dir *dir, struct error *err)
 {
-	int lock = queue_dir_fd(journal->dir, QUEUE_LOCK, 0);
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
 
 	if (renameat(lock, QUEUE_JOURNAL, lock, QUEUE_JOURNAL ".damaged") ==
 		-1 ||
 	    fsync(lock) == -1)
 		return error_sys(err,
-		    "cannot rename '%s/lock/" QUEUE_JOURNAL "'",
-		    journal->dir->path);
+		    "cannot rename '%s/lock/" QUEUE_JOURNAL "'", dir->path);
 	log_line("alert: '%s/lock/" QUEUE_JOURNAL "' was damaged, so that "
 		 "envelopes may be lost; it is kept as lock/" QUEUE_JOURNAL
 		 ".damaged, where 'strings' shows addresses",
-	    journal->dir->path);
+	    dir->path);
 	return 0;
 }
 
 /* What an earlier process left goes into todo/. */
 static int
-take_over(struct journal *journal, struct journal_view *view, struct error *err)
+take_over(
+    const struct queue_dir *dir, struct journal_view *view, struct error *err)
 {
-	size_t i;
-
-	if (check_messages(journal, view, err) == -1 ||
-	    journal_fill(
-		journal->dir, false, view->records, view->count, err) == -1)
-		return -1;
-	for (i = 0; i < view->count; i++)
-		put_end(journal, view->records[i].id);
-	if (view->is_damaged && keep_damaged(journal, err) == -1)
+	if (check_messages(dir, view, err) == -1 ||
+	    journal_fill(dir, false, view->records, view->count, err) == -1 ||
+	    (view->is_damaged && keep_damaged(dir, err) == -1))
 		return -1;
 	if (view->count > 0)
 		log_line("took %zu envelopes from lock/" QUEUE_JOURNAL
@@ -574,15 +566,35 @@ release(struct journal **journal_in)
 	*journal_in = NULL;
 }
 
-/* A new generation, with the ends of what was taken over. */
+/*
+ * Both halves are begun anew, since nothing in them counts.  Only then that is
+ * certain: ends that we have read may not be on the disk, when their sync
+ * failed and the process was killed, and no later sync would say so.
+ */
 static int
 start(struct journal *journal, struct error *err)
 {
 	journal->fd = open_whole(journal->dir, err);
 	return journal->fd != -1 && begin_half(journal, err) == 0 &&
-		flush(journal, err) == 0
+		begin_half(journal, err) == 0
 	    ? 0
 	    : -1;
+}
+
+/* For the reason in err: goes on without, and nobody ever finds it there. */
+static int
+remove_file(const struct queue_dir *dir, struct error *err)
+{
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
+
+	log_line("warning: %s; each message gets a file in todo/ instead, "
+		 "until the next start",
+	    err->text);
+	if ((unlinkat(lock, QUEUE_JOURNAL, 0) == -1 && errno != ENOENT) ||
+	    fsync(lock) == -1)
+		return error_sys(err,
+		    "cannot remove '%s/lock/" QUEUE_JOURNAL "'", dir->path);
+	return 0;
 }
 
 int
@@ -591,7 +603,6 @@ journal_open(const struct queue_dir *dir, struct journal **journal_out,
 {
 	struct journal *journal = xcalloc(1, sizeof(*journal));
 	struct journal_view view;
-	bool has_left;
 	int result;
 
 	*journal_out = NULL;
@@ -602,20 +613,15 @@ journal_open(const struct queue_dir *dir, struct journal **journal_out,
 	if (result == 0) {
 		journal->half = view.generations[1] > view.generations[0];
 		journal->generation = view.generations[journal->half];
-		result = take_over(journal, &view, err);
-		has_left = journal->unsynced.length > 0;
+		result = take_over(dir, &view, err);
 		journal_view_release(&view);
-		if (result == 0 && start(journal, err) == 0) {
-			*journal_out = journal;
-			return 0;
-		}
-		if (result == 0 && !has_left)
-			log_line("warning: %s; each message gets a file in "
-				 "todo/ instead, until the next start",
-			    err->text);
-		else
-			result = -1;
 	}
+	if (result == 0 && start(journal, err) == 0) {
+		*journal_out = journal;
+		return 0;
+	}
+	if (result == 0)
+		result = remove_file(dir, err);
 	release(&journal);
 	return result;
 }

@@ -15,12 +15,13 @@
 
 enum { AT_ONCE = 128, SYNC_THREADS = 8, FEW = 4 };
 
+/* What failed with pid/ID.e. */
 static int
-failed(const struct queue_dir *dir, enum queue_folder folder, const char *what,
-    uint64_t id, struct error *err)
+failed(const struct queue_dir *dir, const char *what, uint64_t id,
+    struct error *err)
 {
-	return error_sys(err, "cannot %s '%s/%s/%" PRIu64 "'", what, dir->path,
-	    queue_folder_name(folder), id);
+	return error_sys(
+	    err, "cannot %s '%s/pid/%" PRIu64 ".e'", what, dir->path, id);
 }
 
 /* Writes the envelope into pid/ID.e, and leaves that open in *fd_out. */
@@ -40,7 +41,7 @@ write_spare(const struct queue_dir *dir, bool is_running,
 	    0600);
 	if (*fd_out == -1 ||
 	    file_write_all(*fd_out, record->envelope, record->length) == -1)
-		return failed(dir, QUEUE_PID, "write", record->id, err);
+		return failed(dir, "write", record->id, err);
 	return 0;
 }
 
@@ -53,7 +54,7 @@ place(const struct queue_dir *dir, uint64_t id, struct error *err)
 	queue_name(to, id, "");
 	if (renameat(queue_dir_fd(dir, QUEUE_PID, 0), from,
 		queue_dir_fd(dir, QUEUE_TODO, 0), to) == -1)
-		return failed(dir, QUEUE_TODO, "place", id, err);
+		return failed(dir, "move to todo/", id, err);
 	return 0;
 }
 
@@ -77,9 +78,8 @@ fill_some(const struct queue_dir *dir, bool is_running,
 		sync_pool_run(pool, syncs, count);
 	for (i = 0; result == 0 && i < count; i++) {
 		errno = syncs[i].error;
-		result = errno != 0
-		    ? failed(dir, QUEUE_PID, "sync", records[i].id, err)
-		    : place(dir, records[i].id, err);
+		result = errno != 0 ? failed(dir, "sync", records[i].id, err)
+				    : place(dir, records[i].id, err);
 	}
 	while (opened > 0)
 		close(syncs[--opened].fd);

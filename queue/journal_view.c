@@ -117,7 +117,12 @@ journal_view_read(int lock_folder, const char *queue_path,
 		    view->data.data + half * JOURNAL_HALF_BYTES,
 		    JOURNAL_HALF_BYTES);
 	older = view->generations[1] < view->generations[0];
-	add_half(view, &places, &size, older);
+	/*
+	 * A half two generations back was begun anew, and counted no more; that
+	 * its new header is not there is a failed sync's work.
+	 */
+	if (view->generations[older] + 1 == view->generations[!older])
+		add_half(view, &places, &size, older);
 	add_half(view, &places, &size, !older);
 	idmap_release(&places);
 	close_up(view);

@@ -32,7 +32,7 @@ static struct {
 	bool is_lost[DISK_BYTES / DISK_PAGE]; /* clean, and not durable */
 	bool is_dead; /* the process is, and writes nothing more */
 	unsigned failing_writes, failing_syncs; /* so many of the next ones */
-	unsigned syncs;
+	unsigned good_syncs;                    /* before those that fail */
 	uint64_t seed;
 } disk;
 
@@ -114,9 +114,10 @@ fdatasync(int fd)
 
 	if (!disk_has(fd))
 		return 0;
-	disk.syncs++;
-	fails = disk.is_dead || disk.failing_syncs > 0;
-	disk.failing_syncs -= disk.failing_syncs > 0;
+	fails = disk.failing_syncs > 0 && disk.good_syncs == 0;
+	disk.failing_syncs -= fails;
+	disk.good_syncs -= disk.good_syncs > 0;
+	fails |= disk.is_dead;
 	for (at = 0; !disk.is_dead && at < DISK_BYTES; at += DISK_SECTOR) {
 		page = at / DISK_PAGE;
 		if (!disk.is_dirty[page] || (fails && disk_random(2) == 0))

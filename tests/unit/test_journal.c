@@ -28,7 +28,7 @@ open_bench(struct bench *bench)
 {
 	disk.inode = 0;
 	disk.is_dead = false;
-	disk.failing_writes = disk.failing_syncs = 0;
+	disk.failing_writes = disk.failing_syncs = disk.good_syncs = 0;
 	bench->dir = make_queue("q", 3);
 	bench->journal = disk_open_journal(bench->dir);
 	bench->now_ms = clock_ms();
@@ -418,6 +418,162 @@ both_halves_fail(void **state)
 	close_bench(&bench);
 }
 
+/* An end whose sync failed is seen by the next process, and is not durable. */
+static void
+lost_end(void **state)
+{
+	struct bench bench;
+
+	(void)state;
+	open_bench(&bench);
+	disk.seed = 2; /* with which it does not reach the disk */
+	add(&bench, 1, "old");
+	assert_int_equal(sync_journal(bench.journal), 0);
+	journal_end(bench.journal, 1);
+	disk.failing_syncs = 1;
+	assert_int_equal(sync_journal(bench.journal), -1);
+	disk_kill(&bench.journal);
+	expect_view(&bench, "");
+	bench.journal = disk_open_journal(bench.dir);
+	/* The number may serve again now.  Then the power is cut. */
+	disk_kill(&bench.journal);
+	disk_cut(bench.dir);
+	expect_view(&bench, "");
+	bench.journal = disk_open_journal(bench.dir);
+	assert_false(has_file(bench.dir, QUEUE_TODO, 1, ""));
+	close_bench(&bench);
+}
+
+static bool
+has_in_lock(struct bench *bench, const char *name)
+{
+	return faccessat(
+		   queue_dir_fd(bench->dir, QUEUE_LOCK, 0), name, F_OK, 0) == 0;
+}
+
+/* No half can be begun at the start: without a journal, and without its file.
+ */
+static void
+cannot_begin(void **state)
+{
+	struct bench bench;
+	struct error err;
+
+	(void)state;
+	for (unsigned good = 0; good < 2; good++) {
+		open_bench(&bench);
+		add(&bench, 1, "a");
+		assert_int_equal(sync_journal(bench.journal), 0);
+		disk_kill(&bench.journal);
+		disk.failing_syncs = 1;
+		disk.good_syncs = good;
+		assert_int_equal(
+		    journal_open(bench.dir, &bench.journal, &err), 0);
+		assert_null(bench.journal);
+		EXPECT_FILE(bench.dir, QUEUE_TODO, 1, "a");
+		assert_false(has_in_lock(&bench, QUEUE_JOURNAL));
+		bench.journal = disk_open_journal(bench.dir);
+		expect_view(&bench, "");
+		close_bench(&bench);
+		folder_teardown(NULL);
+		folder_setup(NULL);
+	}
+}
+
+/* No room for the file. */
+static void
+cannot_make(void **state)
+{
+	struct bench bench;
+	struct error err;
+
+	(void)state;
+	open_bench(&bench);
+	journal_close(&bench.journal);
+	assert_int_equal(
+	    unlinkat(queue_dir_fd(bench.dir, QUEUE_LOCK, 0), QUEUE_JOURNAL, 0),
+	    0);
+	assert_int_equal(mkdirat(queue_dir_fd(bench.dir, QUEUE_LOCK, 0),
+			     QUEUE_JOURNAL ".new", 0700),
+	    0);
+	assert_int_equal(journal_open(bench.dir, &bench.journal, &err), 0);
+	assert_null(bench.journal);
+	close_bench(&bench);
+}
+
+/* What is in it cannot get files: nobody may work in the queue. */
+static void
+cannot_take_over(void **state)
+{
+	struct bench bench;
+	struct error err = { "" };
+
+	(void)state;
+	open_bench(&bench);
+	add(&bench, 1, "a");
+	assert_int_equal(sync_journal(bench.journal), 0);
+	disk_kill(&bench.journal);
+	assert_int_equal(
+	    mkdirat(queue_dir_fd(bench.dir, QUEUE_PID, 0), "1.e", 0700), 0);
+	assert_int_equal(journal_open(bench.dir, &bench.journal, &err), -1);
+	assert_null(bench.journal);
+	assert_non_null(strstr(err.text, "/pid/1.e'"));
+	expect_view(&bench, "1=a");
+	close_bench(&bench);
+}
+
+/* The file with this number in mess/ is another message. */
+static void
+not_its_message(void **state)
+{
+	struct bench bench;
+	char name[64];
+	uint64_t id;
+
+	(void)state;
+	open_bench(&bench);
+	id = put_message(bench.dir, "another");
+	add(&bench, id, "a"); /* of a message of no bytes */
+	assert_int_equal(sync_journal(bench.journal), 0);
+	disk_kill(&bench.journal);
+	bench.journal = disk_open_journal(bench.dir);
+	expect_view(&bench, "");
+	assert_false(has_file(bench.dir, QUEUE_TODO, id, ""));
+	snprintf(name, sizeof(name), "envelope.%" PRIu64, id);
+	assert_true(has_in_lock(&bench, name));
+	close_bench(&bench);
+}
+
+/* Something is wrong between two records: both count, and it is kept. */
+static void
+damaged(void **state)
+{
+	struct bench bench;
+	char zero = 0;
+	int fd;
+
+	(void)state;
+	open_bench(&bench);
+	add(&bench, 1, "a");
+	add(&bench, 2, "b");
+	add(&bench, 3, "c");
+	assert_int_equal(sync_journal(bench.journal), 0);
+	disk_kill(&bench.journal);
+	fd = disk_open(bench.dir);
+	for (off_t half = 0; half < DISK_BYTES; half += JOURNAL_HALF_BYTES)
+		assert_true(disk_write(fd, &zero, 1,
+		    half + JOURNAL_HEADER_BYTES + JOURNAL_BEFORE_ENVELOPE + 1 +
+			JOURNAL_BEFORE_ENVELOPE));
+	close(fd);
+	bench.journal = disk_open_journal(bench.dir);
+	EXPECT_FILE(bench.dir, QUEUE_TODO, 1, "a");
+	assert_false(has_file(bench.dir, QUEUE_TODO, 2, ""));
+	EXPECT_FILE(bench.dir, QUEUE_TODO, 3, "c");
+	assert_true(has_in_lock(&bench, QUEUE_JOURNAL ".damaged"));
+	expect_view(&bench, "");
+	close_bench(&bench);
+}
+
 int
 main(void)
 {
@@ -434,6 +590,12 @@ main(void)
 		TEST(killed),
 		TEST(failing_disk),
 		TEST(both_halves_fail),
+		TEST(lost_end),
+		TEST(cannot_begin),
+		TEST(cannot_make),
+		TEST(cannot_take_over),
+		TEST(not_its_message),
+		TEST(damaged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
