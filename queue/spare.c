@@ -232,12 +232,17 @@ spare_take(struct spare_pool *pool, struct spare *spare_out, struct error *err)
 	return is_found ? 0 : make_spare(pool, spare_out, err);
 }
 
+/*
+ * Small, and under its name: what is written to a file that another one was
+ * renamed over would not be what the name then stands for.
+ */
 static bool
-is_small(int fd)
+can_serve(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && st.st_size <= SPARE_MAX_BYTES;
+	return fstat(fd, &st) == 0 && st.st_size <= SPARE_MAX_BYTES &&
+	    st.st_nlink == 1;
 }
 
 void
@@ -245,7 +250,7 @@ spare_give(struct spare_pool *pool, struct spare *spare)
 {
 	bool is_kept = false;
 
-	if (is_small(spare->mess_fd) && is_small(spare->envelope_fd) &&
+	if (can_serve(spare->mess_fd) && can_serve(spare->envelope_fd) &&
 	    spare_is_unshared(spare->mess_fd) == 1) {
 		pthread_mutex_lock(&pool->lock);
 		if (pool->count < pool->max) {

@@ -43,8 +43,8 @@ int spare_take(
 
 /*
  * Gives a pair back that has no name in todo/ or info/, nor can get an old one
- * back (the rule).  A pair that somebody else has open, that is large, or
- * that is too many, is unlinked.
+ * back (the rule).  A pair that somebody else has open, that is large, that
+ * has lost a name or got one more, or that is too many, is unlinked.
  */
 void spare_give(struct spare_pool *pool, struct spare *spare);
 

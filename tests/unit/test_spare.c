@@ -122,6 +122,40 @@ large_is_unlinked(void **state)
 	queue_dir_close(&dir);
 }
 
+/*
+ * The envelope file has been replaced (the journal's second try to fill it), or
+ * has a name somewhere else, too: the next envelope would go into the wrong
+ * one.
+ */
+static void
+replaced_is_unlinked(void **state)
+{
+	static const char *const rows[] = { "replaced", "linked" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct queue_dir *dir = make_queue(rows[i], 3);
+		int pid = queue_dir_fd(dir, QUEUE_PID, 0);
+		struct spare_pool *pool = spare_pool_new(dir, 8);
+		struct spare spare = take(pool);
+		char name[QUEUE_NAME_SIZE], other[QUEUE_NAME_SIZE];
+		uint64_t id = spare.id;
+
+		spare_envelope_name(name, id);
+		queue_name(other, id, "");
+		if (i == 0) {
+			put_file(dir, QUEUE_PID, id, "other", 5);
+			assert_int_equal(renameat(pid, other, pid, name), 0);
+		} else
+			assert_int_equal(linkat(pid, name, pid, other, 0), 0);
+		spare_give(pool, &spare);
+		if (!is_gone(dir, id))
+			fail_msg("%s", rows[i]);
+		spare_pool_free(&pool);
+		queue_dir_close(&dir);
+	}
+}
+
 static void
 put_envelope(const struct queue_dir *dir, uint64_t id)
 {
@@ -263,6 +297,7 @@ main(void)
 		TEST(made_given_taken),
 		TEST(shared_is_unlinked),
 		TEST(large_is_unlinked),
+		TEST(replaced_is_unlinked),
 		TEST(adoption),
 		TEST(envelope_goes_before_its_number),
 		TEST(another_message_has_the_name),
