@@ -68,6 +68,19 @@ add_record(struct journal_view *view, struct idmap *places, size_t *size,
 	idmap_put(places, record->id, (void *)(uintptr_t)view->count);
 }
 
+/* A header is a sector: there was none, or it is whole. */
+static void
+read_header(struct journal_view *view, unsigned half)
+{
+	static const char none[JOURNAL_HEADER_BYTES];
+	const char *data = view->data.data + half * JOURNAL_HALF_BYTES;
+
+	view->generations[half] = journal_get_header(data, JOURNAL_HALF_BYTES);
+	if (view->generations[half] == 0 &&
+	    memcmp(data, none, sizeof(none)) != 0)
+		view->is_damaged = true;
+}
+
 static void
 add_half(struct journal_view *view, struct idmap *places, size_t *size,
     unsigned half)
@@ -113,9 +126,7 @@ journal_view_read(int lock_folder, const char *queue_path,
 		return 0;
 	pad(&view->data);
 	for (half = 0; half < JOURNAL_HALVES; half++)
-		view->generations[half] = journal_get_header(
-		    view->data.data + half * JOURNAL_HALF_BYTES,
-		    JOURNAL_HALF_BYTES);
+		read_header(view, half);
 	older = view->generations[1] < view->generations[0];
 	/*
 	 * A half two generations back was begun anew, and counted no more; that

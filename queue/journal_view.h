@@ -14,7 +14,7 @@ struct journal_view {
 	struct journal_record *records; /* their envelopes are in data */
 	size_t count;
 	struct buf data; /* the whole file */
-	bool is_damaged; /* there is something else between records */
+	bool is_damaged; /* something else is between records, or a header */
 	uint64_t generations[JOURNAL_HALVES];
 };
 
