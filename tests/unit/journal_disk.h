@@ -9,6 +9,7 @@
 #define TESTS_UNIT_JOURNAL_DISK_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,15 +27,27 @@ enum {
 
 /* The file itself is what the kernel has in memory. */
 static struct {
-	ino_t inode; /* of lock/journal; 0: nothing is done here */
+	ino_t inode; /* of lock/journal; or 0 */
 	char durable[DISK_BYTES];
 	bool is_dirty[DISK_BYTES / DISK_PAGE];
 	bool is_lost[DISK_BYTES / DISK_PAGE]; /* clean, and not durable */
 	bool is_dead; /* the process is, and writes nothing more */
 	unsigned failing_writes, failing_syncs; /* so many of the next ones */
 	unsigned good_syncs;                    /* before those that fail */
+	atomic_uint good_files; /* syncs of others until one fails; or 0 */
 	uint64_t seed;
 } disk;
+
+/* Nothing is done here before disk_watch(). */
+static inline void
+disk_reset(void)
+{
+	disk.inode = 0;
+	disk.is_dead = false;
+	disk.failing_writes = disk.failing_syncs = disk.good_syncs = 0;
+	disk.good_files = 0;
+	disk.seed = 1;
+}
 
 static unsigned
 disk_random(unsigned below)
@@ -112,8 +125,12 @@ fdatasync(int fd)
 	size_t at, page;
 	bool fails;
 
-	if (!disk_has(fd))
-		return 0;
+	if (!disk_has(fd)) {
+		if (disk.good_files == 0 || --disk.good_files > 0)
+			return 0;
+		errno = EIO;
+		return -1;
+	}
 	fails = disk.failing_syncs > 0 && disk.good_syncs == 0;
 	disk.failing_syncs -= fails;
 	disk.good_syncs -= disk.good_syncs > 0;

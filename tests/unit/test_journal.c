@@ -26,9 +26,7 @@ struct bench {
 static void
 open_bench(struct bench *bench)
 {
-	disk.inode = 0;
-	disk.is_dead = false;
-	disk.failing_writes = disk.failing_syncs = disk.good_syncs = 0;
+	disk_reset();
 	bench->dir = make_queue("q", 3);
 	bench->journal = disk_open_journal(bench->dir);
 	bench->now_ms = clock_ms();

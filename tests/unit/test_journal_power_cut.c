@@ -252,6 +252,7 @@ at_random(void **state)
 	uint64_t rounds = setting("MQMAIL_ROUNDS", 3000), round;
 
 	(void)state;
+	disk_reset();
 	disk.seed = setting("MQMAIL_SEED", 1);
 	world.dir = make_queue("q", 3);
 	world.journal = disk_open_journal(world.dir);
