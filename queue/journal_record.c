@@ -119,8 +119,14 @@ journal_get_record(const char *half, size_t length, uint64_t generation,
 	 * generation in it, which is mostly NULs.
 	 */
 	for (place = *at; place + JOURNAL_OVER_BYTES <= length; place++) {
-		if (memcmp(half + place + GENERATION_AT, &wanted,
-			sizeof(wanted)) != 0)
+		const char *found = memchr(half + place + GENERATION_AT,
+		    (int)(generation & 0xff), length - place - GENERATION_AT);
+
+		if (found == NULL)
+			return false;
+		place = (size_t)(found - half) - GENERATION_AT;
+		if (place + JOURNAL_OVER_BYTES > length ||
+		    memcmp(found, &wanted, sizeof(wanted)) != 0)
 			continue;
 		size = parse(half + place, length - place, record_out);
 		if (size == 0)
