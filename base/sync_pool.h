@@ -21,7 +21,10 @@ struct sync_job {
 	int error;      /* result: 0, or the errno of the failed sync */
 };
 
-/* Starts a pool of threads (0: every sync runs in the calling thread). */
+/*
+ * Starts a pool of so many threads, or of as many as there can be.  Without any
+ * every sync runs in the calling thread.
+ */
 struct sync_pool *sync_pool_new(unsigned threads);
 void sync_pool_free(struct sync_pool **pool);
 

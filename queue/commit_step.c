@@ -291,6 +291,7 @@ static void
 place_finish(struct commit_batch *batch, struct commit_job *job)
 {
 	int todo = queue_dir_fd(batch->dir, QUEUE_TODO, job->id);
+	int pid = queue_dir_fd(batch->dir, QUEUE_PID, job->id);
 	bool is_whole = job->spare.mess_fd != -1 &&
 	    job->spare.envelope_fd != -1;
 	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
@@ -310,8 +311,12 @@ place_finish(struct commit_batch *batch, struct commit_job *job)
 	}
 	queue_name(from, job->id, "");
 	spare_envelope_name(to, job->id);
-	if (renameat(todo, from, queue_dir_fd(batch->dir, QUEUE_PID, job->id),
-		to) == 0)
+	/*
+	 * A power cut can have left both names to the file, and then a rename
+	 * of one to the other does nothing.
+	 */
+	unlinkat(pid, to, 0);
+	if (renameat(todo, from, pid, to) == 0)
 		commit_add_pair(batch, &job->spare, false);
 	else if (errno != ENOENT) /* or it was taken away: over all the same */
 		commit_fail(job, QQ_LINK_TODO, "take away", "todo");

@@ -37,8 +37,8 @@ empty(struct fix *fix)
 	if (dir == NULL)
 		return -1;
 	if (become_owner(fix->options) == 0) {
-		result = journal_open(dir, &journal, fix->err);
-		if (result == 0)
+		result = journal_open(dir, true, &journal, fix->err);
+		if (result == 0) /* it is empty: nothing can fail */
 			journal_close(&journal);
 	} else
 		fix_failed(fix, "become the owner of", "lock");

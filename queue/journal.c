@@ -382,26 +382,30 @@ turn(struct journal *journal, struct error *err)
 	return begin_half(journal, err);
 }
 
+static void
+try_again(struct journal *journal, int64_t now_ms, const struct error *err)
+{
+	log_line("alert: %s; will try again", err->text);
+	journal->again_ms = now_ms + AGAIN_MS;
+}
+
 void
 journal_tend(struct journal *journal, int64_t now_ms)
 {
 	struct error err;
 	size_t count;
-	int result = 0;
 
 	journal->reserved = 0;
 	if (now_ms < journal->again_ms)
 		return;
 	journal->again_ms = 0;
 	count = count_oldest(journal, now_ms - JOURNAL_STAY_MS, -1);
-	if (count > 0)
-		result = fill_oldest(journal, count, &err);
-	if (result == 0 && (journal->is_full || journal->is_broken))
-		result = turn(journal, &err);
-	if (result == 0)
-		return;
-	log_line("alert: %s; will try again", err.text);
-	journal->again_ms = now_ms + AGAIN_MS;
+	if (count > 0 && fill_oldest(journal, count, &err) == -1)
+		try_again(journal, now_ms, &err);
+	/* It may be possible all the same: it is about other envelopes. */
+	if ((journal->is_full || journal->is_broken) &&
+	    turn(journal, &err) == -1)
+		try_again(journal, now_ms, &err);
 }
 
 int64_t
@@ -424,9 +428,12 @@ make_file(const struct queue_dir *dir, struct error *err)
 {
 	static const char zeros[64 * 1024], name[] = "journal.new";
 	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), result = 0, i;
-	int fd = openat(lock, name,
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd;
 
+	/* A power cut can have left it as another name of the journal. */
+	unlinkat(lock, name, 0);
+	fd = openat(lock, name,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	for (i = 0;
 	     fd != -1 && result == 0 && i < FILE_BYTES / (int)sizeof(zeros);
 	     i++)
@@ -474,28 +481,49 @@ open_whole(const struct queue_dir *dir, struct error *err)
 		  err, "cannot open '%s/lock/" QUEUE_JOURNAL "'", dir->path);
 }
 
-/* One that is not its message's any more does not go into todo/. */
 static int
-check_messages(
-    const struct queue_dir *dir, struct journal_view *view, struct error *err)
+set_aside(const struct queue_dir *dir, const struct journal_record *record,
+    struct error *err)
+{
+	if (journal_set_aside(dir, record, err) == -1)
+		return -1;
+	log_line("alert: mess/%" PRIu64 " is not the message that was queued "
+		 "with this number; the envelope is kept as "
+		 "'%s/lock/envelope.%" PRIu64 "' (do they belong together all "
+		 "the same? stop the queue and move it to todo/%" PRIu64 ")",
+	    record->id, dir->path, record->id, record->id);
+	return 0;
+}
+
+/* Only one that has its message goes into todo/. */
+static int
+check_messages(const struct queue_dir *dir, bool is_repair,
+    struct journal_view *view, struct error *err)
 {
 	size_t i, kept = 0;
 
 	for (i = 0; i < view->count; i++) {
 		const struct journal_record *record = &view->records[i];
 
-		if (journal_fits(dir, record) != 0) {
-			view->records[kept++] = *record;
+		switch (journal_match(dir, record)) {
+		case JOURNAL_OTHER:
+			if (set_aside(dir, record, err) == -1)
+				return -1;
 			continue;
+		case JOURNAL_ABSENT:
+			if (is_repair) /* perhaps in another folder */
+				break;
+			/* The next message may get the number any moment. */
+			log_line("warning: the envelope of %" PRIu64
+				 " has no message, so it was never "
+				 "acknowledged; dropped",
+			    record->id);
+			continue;
+		case JOURNAL_MATCH:
+		case JOURNAL_UNKNOWN:
+			break;
 		}
-		if (journal_set_aside(dir, record, err) == -1)
-			return -1;
-		log_line("alert: mess/%" PRIu64 " is not the message that was "
-			 "queued with this number; the envelope is kept as "
-			 "'%s/lock/envelope.%" PRIu64 "' (do they belong "
-			 "together all the same? stop the queue and move it to "
-			 "todo/%" PRIu64 ")",
-		    record->id, dir->path, record->id, record->id);
+		view->records[kept++] = *record;
 	}
 	view->count = kept;
 	return 0;
@@ -521,10 +549,10 @@ keep_damaged(const struct queue_dir *dir, struct error *err)
 
 /* What an earlier process left goes into todo/. */
 static int
-take_over(
-    const struct queue_dir *dir, struct journal_view *view, struct error *err)
+take_over(const struct queue_dir *dir, bool is_repair,
+    struct journal_view *view, struct error *err)
 {
-	if (check_messages(dir, view, err) == -1 ||
+	if (check_messages(dir, is_repair, view, err) == -1 ||
 	    journal_fill(dir, false, view->records, view->count, err) == -1 ||
 	    (view->is_damaged && keep_damaged(dir, err) == -1))
 		return -1;
@@ -598,8 +626,8 @@ remove_file(const struct queue_dir *dir, struct error *err)
 }
 
 int
-journal_open(const struct queue_dir *dir, struct journal **journal_out,
-    struct error *err)
+journal_open(const struct queue_dir *dir, bool is_repair,
+    struct journal **journal_out, struct error *err)
 {
 	struct journal *journal = xcalloc(1, sizeof(*journal));
 	struct journal_view view;
@@ -613,7 +641,7 @@ journal_open(const struct queue_dir *dir, struct journal **journal_out,
 	if (result == 0) {
 		journal->half = view.generations[1] > view.generations[0];
 		journal->generation = view.generations[journal->half];
-		result = take_over(dir, &view, err);
+		result = take_over(dir, is_repair, &view, err);
 		journal_view_release(&view);
 	}
 	if (result == 0 && start(journal, err) == 0) {
@@ -626,7 +654,7 @@ journal_open(const struct queue_dir *dir, struct journal **journal_out,
 	return result;
 }
 
-void
+int
 journal_close(struct journal **journal_in)
 {
 	struct journal *journal = *journal_in;
@@ -634,7 +662,7 @@ journal_close(struct journal **journal_in)
 	int result = 0;
 
 	if (journal == NULL)
-		return;
+		return 0;
 	while (result == 0 && journal->oldest != NULL)
 		result = fill_oldest(
 		    journal, count_oldest(journal, INT64_MAX, -1), &err);
@@ -643,6 +671,9 @@ journal_close(struct journal **journal_in)
 	if (result == 0)
 		result = flush(journal, &err);
 	if (result == -1)
-		log_line("alert: %s; the next start will try again", err.text);
+		log_line("alert: %s; envelopes are left in the journal, and "
+			 "qmail-send or queue-fix has to take them out",
+		    err.text);
 	release(journal_in);
+	return result;
 }

@@ -30,19 +30,20 @@ struct journal;
 
 /*
  * Gives what an earlier process left in the journal its files in todo/, and
- * empties it, making it when it is not there.  dir is borrowed; the queue is
+ * empties it, making it when it is not there.  In a repair messages may lie in
+ * other folders than their numbers say.  dir is borrowed; the queue is
  * the caller's alone (queue_take()).  0, with NULL when there can be no
  * journal, which the log says; -1 with the reason when envelopes may be left in
  * it, so that nothing may be done in the queue.
  */
-int journal_open(const struct queue_dir *dir, struct journal **journal_out,
-    struct error *err);
+int journal_open(const struct queue_dir *dir, bool is_repair,
+    struct journal **journal_out, struct error *err);
 
 /*
- * Gives all that is in it files in todo/.  What fails is said in the log, and
- * done at the next start.
+ * Gives all that is in it files in todo/.  0, or -1 when that failed, which the
+ * log says, and is left to the next journal_open().
  */
-void journal_close(struct journal **journal);
+int journal_close(struct journal **journal);
 
 /*
  * Is there room for a new envelope?  The caller then adds it in this batch, or

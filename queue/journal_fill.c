@@ -107,8 +107,8 @@ journal_fill(const struct queue_dir *dir, bool is_running,
 	return result;
 }
 
-int
-journal_fits(const struct queue_dir *dir, const struct journal_record *record)
+enum journal_match
+journal_match(const struct queue_dir *dir, const struct journal_record *record)
 {
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
@@ -116,10 +116,13 @@ journal_fits(const struct queue_dir *dir, const struct journal_record *record)
 	queue_name(name, record->id, "");
 	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, record->id), name, &st,
 		AT_SYMLINK_NOFOLLOW) == -1)
-		return -1;
+		return errno == ENOENT ? JOURNAL_ABSENT : JOURNAL_UNKNOWN;
+	if ((uint64_t)st.st_size != record->size_bytes)
+		return JOURNAL_OTHER;
 	/* A time of change that a power cut lost is an earlier one. */
-	return (uint64_t)st.st_size == record->size_bytes &&
-	    st.st_mtime <= record->mtime_s;
+	return st.st_mtime <= record->mtime_s || st.st_ino != record->id
+	    ? JOURNAL_MATCH
+	    : JOURNAL_OTHER;
 }
 
 int

@@ -19,11 +19,17 @@ int journal_fill(const struct queue_dir *dir, bool is_running,
     const struct journal_record *records, size_t count, struct error *err);
 
 /*
- * Is mess/S/ID what the envelope was written for?  1; 0 when it is another
- * message: one of another size, or written later; -1 when it is not there or
- * cannot be told.
+ * Is mess/S/ID what the envelope was written for?  It is another message's when
+ * it has another size, or was written later; but the time does not tell in a
+ * queue that was copied, where numbers are no inodes.
  */
-int journal_fits(
+enum journal_match {
+	JOURNAL_MATCH,
+	JOURNAL_OTHER,
+	JOURNAL_ABSENT,
+	JOURNAL_UNKNOWN /* cannot be told */
+};
+enum journal_match journal_match(
     const struct queue_dir *dir, const struct journal_record *record);
 
 /*

@@ -280,7 +280,7 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->spares = spare_pool_new(
 	    send->dir, files / 16 < SPARES_MAX ? files / 16 : SPARES_MAX);
 	/* Before a pair that it holds the envelope for is taken for a spare. */
-	if (journal_open(send->dir, &send->journal, err) == -1 ||
+	if (journal_open(send->dir, false, &send->journal, err) == -1 ||
 	    spare_pool_adopt(send->spares, err) == -1)
 		return -1;
 	send->loop = loop_new();
@@ -296,17 +296,19 @@ open_queue(struct process *process, const char *path, struct error *err)
 	return 0;
 }
 
-static void
+/* 0, or -1 when the queue is not what another system understands. */
+static int
 close_queue(struct process *process)
 {
 	struct send *send = &process->send;
+	int result;
 
 	send->health.state = HEALTH_DOWN;
 	publish(process);
 	intake_close(send);
 	deliver_close(send);
 	committer_free(&send->committer);
-	journal_close(&send->journal);
+	result = journal_close(&send->journal);
 	while (send->active != NULL)
 		message_free(send, send->active);
 	backlog_close(send);
@@ -322,6 +324,7 @@ close_queue(struct process *process)
 	queue_dir_close(&send->dir);
 	home_free(&send->home);
 	close(process->lock_fd);
+	return result;
 }
 
 static const char usage[] = "usage: qmail-send QUEUEDIR";
@@ -331,6 +334,7 @@ main(int argc, char **argv)
 {
 	static struct process process;
 	struct error err;
+	int result;
 
 	log_open(NULL);
 	usage_answer(argv, "qmail-send", usage);
@@ -343,7 +347,7 @@ main(int argc, char **argv)
 	log_line("running");
 	run(&process);
 	log_line("exiting");
-	close_queue(&process);
+	result = close_queue(&process);
 	log_flush();
-	return 0;
+	return result == 0 ? 0 : 111;
 }

@@ -266,6 +266,7 @@ load_failed(struct send *send, struct message *message,
 void
 message_load_todo(struct send *send, uint64_t id)
 {
+	char name[QUEUE_NAME_SIZE];
 	struct message *message;
 	struct spare *spare;
 	struct stat st;
@@ -292,6 +293,9 @@ message_load_todo(struct send *send, uint64_t id)
 	}
 	/* S4 has it, perhaps, when another system's qmail-queue wrote it. */
 	queue_unlink(send->dir, QUEUE_INTD, id);
+	/* And pid/ID.e, when a power cut undid half of the rename. */
+	spare_envelope_name(name, id);
+	unlinkat(queue_dir_fd(send->dir, QUEUE_PID, id), name, 0);
 	spare->mess_fd = queue_open_file(send->dir, QUEUE_MESS, id, O_RDWR);
 	if (spare->mess_fd == -1 && errno == ENOENT) {
 		log_line("warning: todo/%" PRIu64 " has no message, so it was "

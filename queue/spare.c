@@ -206,10 +206,15 @@ open_envelope(struct spare_pool *pool, struct spare *spare, int flags)
 static int
 make_spare(struct spare_pool *pool, struct spare *spare, struct error *err)
 {
+	char name[QUEUE_NAME_SIZE];
+
 	*spare = (struct spare)SPARE_NONE;
 	if (make_mess(pool, spare, err) == -1)
 		return -1;
-	if (open_envelope(pool, spare, O_CREAT | O_TRUNC) == 0)
+	/* What is there under its name may have another one. */
+	spare_envelope_name(name, spare->id);
+	unlinkat(pool->pid_folder, name, 0);
+	if (open_envelope(pool, spare, O_CREAT | O_EXCL) == 0)
 		return 0;
 	error_sys(err, "cannot create '%s/pid/%llu.e'", pool->dir->path,
 	    (unsigned long long)spare->id);

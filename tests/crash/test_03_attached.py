@@ -18,8 +18,7 @@ CALLS = {
     "qmail-smtpd": ["recvmsg", "sendmsg,sendto", "write"],
     "qmail-vdeliver queue1": ["openat", "write,writev,pwritev", "fdatasync",
                               "renameat2,renameat", "fsync", "sendmsg,sendto"],
-    "qmail-send queue1": ["renameat", "fdatasync", "fsync", "sendmsg,sendto",
-                          "pwrite64"],
+    "qmail-send queue1": ["fdatasync", "sendmsg,sendto", "pwrite64"],
 }
 CASES = [(name, call, when) for name, calls in CALLS.items()
          for call in calls for when in (1, 2, 7)]

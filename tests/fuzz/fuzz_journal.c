@@ -197,7 +197,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (journal_view_open(dir, &view, &err) == -1)
 		abort();
 	check_view(&view);
-	if (journal_open(dir, &journal, &err) == -1 || journal == NULL)
+	if (journal_open(dir, true, &journal, &err) == -1 || journal == NULL)
 		abort();
 	check_files(&view);
 	journal_view_release(&view);

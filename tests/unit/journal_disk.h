@@ -230,7 +230,7 @@ disk_open_journal(const struct queue_dir *dir)
 	struct error err = { "" };
 	struct journal *journal;
 
-	if (journal_open(dir, &journal, &err) == -1 || journal == NULL)
+	if (journal_open(dir, true, &journal, &err) == -1 || journal == NULL)
 		fail_msg("%s", err.text);
 	disk_watch(dir);
 	return journal;

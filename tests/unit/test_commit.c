@@ -358,6 +358,31 @@ life_in_s5(void **state)
 }
 
 /*
+ * After a power cut pid/ID.e can be there beside todo/ID, one file with two
+ * names.  A rename of one to the other does nothing, and the next message would
+ * have got this one's envelope.
+ */
+static void
+finish_with_two_names(void **state)
+{
+	struct bench bench;
+	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
+	uint64_t id;
+
+	(void)state;
+	open_bench(&bench);
+	id = commit_new(&bench, "text", 4);
+	queue_name(from, id, "");
+	spare_envelope_name(to, id);
+	assert_int_equal(linkat(queue_dir_fd(bench.dir, QUEUE_TODO, id), from,
+			     queue_dir_fd(bench.dir, QUEUE_PID, id), to, 0),
+	    0);
+	finish(&bench, id);
+	assert_false(has_file(bench.dir, QUEUE_TODO, id, ""));
+	close_bench(&bench);
+}
+
+/*
  * S4 with the files of an S5 that was begun: they are gone before the envelope,
  * so that the next message with this number does not get them.
  */
@@ -537,6 +562,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_and_finish),
 		TEST(reuse_waits_for_the_sync),
+		TEST(finish_with_two_names),
 		TEST(finish_with_leftovers),
 		TEST(open_message_is_not_reused),
 		TEST(refused),

@@ -466,7 +466,7 @@ cannot_begin(void **state)
 		disk.failing_syncs = 1;
 		disk.good_syncs = good;
 		assert_int_equal(
-		    journal_open(bench.dir, &bench.journal, &err), 0);
+		    journal_open(bench.dir, true, &bench.journal, &err), 0);
 		assert_null(bench.journal);
 		EXPECT_FILE(bench.dir, QUEUE_TODO, 1, "a");
 		assert_false(has_in_lock(&bench, QUEUE_JOURNAL));
@@ -494,7 +494,8 @@ cannot_make(void **state)
 	assert_int_equal(mkdirat(queue_dir_fd(bench.dir, QUEUE_LOCK, 0),
 			     QUEUE_JOURNAL ".new", 0700),
 	    0);
-	assert_int_equal(journal_open(bench.dir, &bench.journal, &err), 0);
+	assert_int_equal(
+	    journal_open(bench.dir, true, &bench.journal, &err), 0);
 	assert_null(bench.journal);
 	close_bench(&bench);
 }
@@ -513,7 +514,8 @@ cannot_take_over(void **state)
 	disk_kill(&bench.journal);
 	assert_int_equal(
 	    mkdirat(queue_dir_fd(bench.dir, QUEUE_PID, 0), "1.e", 0700), 0);
-	assert_int_equal(journal_open(bench.dir, &bench.journal, &err), -1);
+	assert_int_equal(
+	    journal_open(bench.dir, true, &bench.journal, &err), -1);
 	assert_null(bench.journal);
 	assert_non_null(strstr(err.text, "/pid/1.e'"));
 	expect_view(&bench, "1=a");
@@ -540,6 +542,33 @@ not_its_message(void **state)
 	snprintf(name, sizeof(name), "envelope.%" PRIu64, id);
 	assert_true(has_in_lock(&bench, name));
 	close_bench(&bench);
+}
+
+/*
+ * A message that has no file was never acknowledged, and its number is free;
+ * but in a repair it may be in another folder.
+ */
+static void
+without_its_message(void **state)
+{
+	struct bench bench;
+	struct error err;
+
+	(void)state;
+	for (int is_repair = 0; is_repair < 2; is_repair++) {
+		open_bench(&bench);
+		add(&bench, 1, "a");
+		assert_int_equal(sync_journal(bench.journal), 0);
+		disk_kill(&bench.journal);
+		assert_int_equal(
+		    journal_open(bench.dir, is_repair, &bench.journal, &err),
+		    0);
+		assert_int_equal(
+		    has_file(bench.dir, QUEUE_TODO, 1, ""), is_repair);
+		expect_view(&bench, "");
+		close_bench(&bench);
+		assert_int_equal(file_remove_tree(folder_path("q"), &err), 0);
+	}
 }
 
 /* Something is wrong between two records: both count, and it is kept. */
@@ -593,6 +622,7 @@ main(void)
 		TEST(cannot_make),
 		TEST(cannot_take_over),
 		TEST(not_its_message),
+		TEST(without_its_message),
 		TEST(damaged),
 	};
 

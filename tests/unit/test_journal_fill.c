@@ -183,14 +183,14 @@ fits(void **state)
 	static const struct {
 		const char *name;
 		int size, age_s; /* more than in the record */
-		int wanted;
+		enum journal_match wanted;
 	} rows[] = {
-		{ "as it was", 0, 0, 1 },
-		{ "its time was lost", 0, -5, 1 },
-		{ "written later", 0, 1, 0 },
-		{ "shorter", -1, 0, 0 },
-		{ "longer", 1, 0, 0 },
-		{ "shorter, before", -1, -5, 0 },
+		{ "as it was", 0, 0, JOURNAL_MATCH },
+		{ "its time was lost", 0, -5, JOURNAL_MATCH },
+		{ "written later", 0, 1, JOURNAL_OTHER },
+		{ "shorter", -1, 0, JOURNAL_OTHER },
+		{ "longer", 1, 0, JOURNAL_OTHER },
+		{ "shorter, before", -1, -5, JOURNAL_OTHER },
 	};
 	struct queue_dir *dir = make_queue("q", 3);
 	uint64_t id = put_message(dir, "content");
@@ -209,11 +209,31 @@ fits(void **state)
 		assert_int_equal(ftruncate(fd, 100 + rows[i].size), 0);
 		assert_int_equal(futimens(fd, times), 0);
 		close(fd);
-		if (journal_fits(dir, &record) != rows[i].wanted)
+		if (journal_match(dir, &record) != rows[i].wanted)
 			fail_msg("%s", rows[i].name);
 		record.id++;
-		assert_int_equal(journal_fits(dir, &record), -1);
+		assert_int_equal(journal_match(dir, &record), JOURNAL_ABSENT);
 	}
+	queue_dir_close(&dir);
+}
+
+/* A copy has times of its own, but nobody has got its numbers again. */
+static void
+fits_in_a_copy(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	uint64_t id = put_message(dir, "content"), other = id + 3;
+	struct journal_record record = { .id = other, .size_bytes = 7 };
+	int mess = queue_dir_fd(dir, QUEUE_MESS, id);
+	char from[QUEUE_NAME_SIZE], to[QUEUE_NAME_SIZE];
+
+	(void)state;
+	queue_name(from, id, "");
+	queue_name(to, other, "");
+	assert_int_equal(renameat(mess, from, mess, to), 0);
+	assert_int_equal(journal_match(dir, &record), JOURNAL_MATCH);
+	record.size_bytes++;
+	assert_int_equal(journal_match(dir, &record), JOURNAL_OTHER);
 	queue_dir_close(&dir);
 }
 
@@ -254,6 +274,7 @@ main(void)
 		TEST(many_and_none),
 		TEST(fails),
 		TEST(fits),
+		TEST(fits_in_a_copy),
 		TEST(set_aside),
 	};
 
