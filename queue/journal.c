@@ -29,8 +29,9 @@ enum {
 struct entry {
 	struct entry *next, **link;   /* the oldest first */
 	struct journal_record record; /* its envelope is on disk only ... */
+	uint64_t generation;
 	unsigned half;
-	size_t envelope_at; /* ... here in the half */
+	size_t at; /* ... in the record here, in the half */
 	int64_t since_ms;
 	bool is_in_todo; /* perhaps */
 };
@@ -61,6 +62,7 @@ add_entry(struct journal *journal, const struct journal_record *record)
 
 	entry->record = *record;
 	entry->record.envelope = NULL;
+	entry->generation = journal->generation;
 	entry->half = journal->half;
 	entry->since_ms = clock_ms();
 	entry->link = journal->newest_end;
@@ -118,8 +120,7 @@ journal_add(struct journal *journal, const struct journal_record *record)
 	if (entry != NULL) /* its message was taken away by hand */
 		remove_entry(journal, entry);
 	entry = add_entry(journal, record);
-	entry->envelope_at = journal->at + journal->unsynced.length +
-	    JOURNAL_BEFORE_ENVELOPE;
+	entry->at = journal->at + journal->unsynced.length;
 	journal_put_record(&journal->unsynced, journal->generation, record);
 }
 
@@ -252,32 +253,47 @@ journal_synced(struct journal *journal, int error)
 
 /* -- from here into todo/ */
 
-/* The envelopes of these entries, in texts. */
+/* The record of an entry; its envelope is in data, which has the room. */
 static int
-read_envelopes(const struct journal *journal, struct entry **entries,
+read_record(const struct journal *journal, const struct entry *entry,
+    char *data, struct journal_record *record_out)
+{
+	size_t length = JOURNAL_BEFORE_ENVELOPE + entry->record.length, at = 0;
+	ssize_t n = pread(
+	    journal->fd, data, length, place_of(entry->half, entry->at));
+
+	if (n == -1)
+		return -1;
+	errno = EBADMSG;
+	return n == (ssize_t)length &&
+		journal_get_record(
+		    data, length, entry->generation, &at, record_out) &&
+		record_out->length == entry->record.length &&
+		record_out->id == entry->record.id
+	    ? 0
+	    : -1;
+}
+
+/* The records of these entries, with their envelopes in texts. */
+static int
+read_records(const struct journal *journal, struct entry **entries,
     size_t count, struct journal_record *records, struct buf *texts,
     struct error *err)
 {
-	size_t i, at = 0;
+	size_t i, all = 0;
 
 	for (i = 0; i < count; i++)
-		at += entries[i]->record.length;
-	buf_reserve(texts, at);
+		all += JOURNAL_BEFORE_ENVELOPE + entries[i]->record.length;
+	buf_reserve(texts, all);
 	for (i = 0; i < count; i++) {
-		const struct entry *entry = entries[i];
-		ssize_t n = pread(journal->fd, texts->data + texts->length,
-		    entry->record.length,
-		    place_of(entry->half, entry->envelope_at));
-
-		if (n != (ssize_t)entry->record.length) {
-			errno = n == -1 ? errno : EIO;
+		if (read_record(journal, entries[i],
+			texts->data + texts->length, &records[i]) == -1)
 			return error_sys(err,
-			    "cannot read '%s/lock/" QUEUE_JOURNAL "'",
+			    "cannot read an envelope in '%s/lock/" QUEUE_JOURNAL
+			    "'",
 			    journal->dir->path);
-		}
-		records[i] = entry->record;
-		records[i].envelope = texts->data + texts->length;
-		texts->length += (size_t)n;
+		texts->length += JOURNAL_BEFORE_ENVELOPE +
+		    entries[i]->record.length;
 	}
 	return 0;
 }
@@ -294,7 +310,7 @@ fill_oldest(struct journal *journal, size_t count, struct error *err)
 
 	for (i = 0; i < count; i++, entry = entry->next)
 		entries[i] = entry;
-	result = read_envelopes(journal, entries, count, records, &texts, err);
+	result = read_records(journal, entries, count, records, &texts, err);
 	if (result == 0) {
 		for (i = 0; i < count; i++)
 			entries[i]->is_in_todo = true;

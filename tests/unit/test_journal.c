@@ -601,6 +601,44 @@ damaged(void **state)
 	close_bench(&bench);
 }
 
+/* What is read back is checked: it would be the envelope of a message. */
+static void
+overwritten(void **state)
+{
+	static const struct {
+		const char *name;
+		int at; /* of a byte in the record of 1 */
+	} rows[] = { { "its id", 17 },
+		{ "its envelope", JOURNAL_BEFORE_ENVELOPE } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct bench bench;
+		char byte = 'x';
+		int fd;
+
+		open_bench(&bench);
+		add(&bench, 1, "a");
+		assert_int_equal(sync_journal(bench.journal), 0);
+		fd = disk_open(bench.dir);
+		for (off_t half = 0; half < DISK_BYTES;
+		     half += JOURNAL_HALF_BYTES)
+			assert_true(disk_write(fd, &byte, 1,
+			    half + JOURNAL_HEADER_BYTES + rows[i].at));
+		close(fd);
+		journal_tend(bench.journal, clock_ms() + JOURNAL_STAY_MS);
+		if (has_file(bench.dir, QUEUE_TODO, 1, ""))
+			fail_msg("%s", rows[i].name);
+		/* It ends as any other. */
+		expect_place(&bench, 1, JOURNAL_HERE);
+		journal_end(bench.journal, 1);
+		assert_int_equal(sync_journal(bench.journal), 0);
+		close_bench(&bench);
+		folder_teardown(NULL);
+		folder_setup(NULL);
+	}
+}
+
 int
 main(void)
 {
@@ -624,6 +662,7 @@ main(void)
 		TEST(not_its_message),
 		TEST(without_its_message),
 		TEST(damaged),
+		TEST(overwritten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
