@@ -179,10 +179,37 @@ check_files(const struct journal_view *view)
 	}
 }
 
+/*
+ * Are there records of the generations that come next?  No process wrote them
+ * below these headers, and they will count.
+ */
+static bool
+has_later(const struct journal_view *view)
+{
+	uint64_t newest = view->generations[0] > view->generations[1]
+	    ? view->generations[0]
+	    : view->generations[1];
+	struct journal_record record;
+	unsigned half, next;
+
+	for (half = 0; half < JOURNAL_HALVES && view->data.length > 0; half++)
+		for (next = 1; next <= JOURNAL_HALVES; next++) {
+			size_t at = 0;
+
+			if (journal_get_record(view->data.data +
+				    half * (size_t)JOURNAL_HALF_BYTES,
+				JOURNAL_HALF_BYTES, newest + next, &at,
+				&record))
+				return true;
+		}
+	return false;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct journal_view view, empty;
+	bool is_forged;
 	struct journal *journal;
 	struct error err;
 
@@ -197,13 +224,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (journal_view_open(dir, &view, &err) == -1)
 		abort();
 	check_view(&view);
+	is_forged = has_later(&view);
 	if (journal_open(dir, true, &journal, &err) == -1 || journal == NULL)
 		abort();
 	check_files(&view);
 	journal_view_release(&view);
 	if (journal_view_open(dir, &empty, &err) == -1)
 		abort();
-	assert(empty.count == 0 && !empty.is_damaged);
+	assert(is_forged || (empty.count == 0 && !empty.is_damaged));
 	journal_view_release(&empty);
 	journal_close(&journal);
 	return 0;
