@@ -117,6 +117,9 @@ int queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
 
 /* In lock/: the newest envelopes (queue/journal.h). */
 #define QUEUE_JOURNAL "journal"
+/* And what of it is kept for people: with a number behind it. */
+#define QUEUE_DAMAGED "journal.damaged."
+#define QUEUE_ASIDE "envelope."
 
 /*
  * In lock/ while a repair moves messages: they do not lie where their names

@@ -64,12 +64,14 @@ fix_journal(struct fix *fix)
 	close(lock);
 	if (result == -1)
 		return -1;
-	if (view.count > 0) {
+	if (view.count > 0)
 		fix_say(
 		    fix, "take the envelopes out of", "lock/" QUEUE_JOURNAL);
-		if (!fix->options->is_test)
-			result = empty(fix);
-	}
+	else if (view.is_damaged)
+		fix_say(fix, "keep for people", "lock/" QUEUE_JOURNAL);
+	/* Also when nothing in it counts: that is made certain (journal.c). */
+	if (view.data.length > 0 && !fix->options->is_test)
+		result = empty(fix);
 	journal_view_release(&view);
 	return result;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ struct journal {
 	size_t syncing;      /* of those written */
 	bool is_full;        /* the half */
 	bool is_broken;      /* the half: nothing behind at is certain */
+	int64_t lost_ms;     /* clock_ms() of the last failure; or 0 */
 	int64_t again_ms;    /* clock_ms(): after a failure; or 0 */
 	struct entry *oldest, **newest_end;
 	struct idmap entries;
@@ -190,9 +192,13 @@ write_at(struct journal *journal, size_t at, const char *data, size_t length)
 static void
 is_lost(struct journal *journal, const char *what)
 {
+	int64_t now_ms = clock_ms();
 	int saved_errno = errno;
 
 	journal->is_broken = true;
+	if (journal->lost_ms != 0 && now_ms < journal->lost_ms + AGAIN_MS)
+		journal->again_ms = now_ms + AGAIN_MS; /* not over and over */
+	journal->lost_ms = now_ms;
 	log_line("alert: cannot %s '%s/lock/" QUEUE_JOURNAL
 		 "': %m; going on in its other half",
 	    what, journal->dir->path);
@@ -545,21 +551,29 @@ check_messages(const struct queue_dir *dir, bool is_repair,
 	return 0;
 }
 
-/* What cannot be read may be what somebody looks for. */
+/*
+ * What cannot be read may be what somebody looks for; beside what was kept
+ * before.
+ */
 static int
 keep_damaged(const struct queue_dir *dir, struct error *err)
 {
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), result, number = 0;
+	char name[sizeof(QUEUE_DAMAGED) + 16];
 
-	if (renameat(lock, QUEUE_JOURNAL, lock, QUEUE_JOURNAL ".damaged") ==
-		-1 ||
-	    fsync(lock) == -1)
+	do
+		snprintf(name, sizeof(name), QUEUE_DAMAGED "%d", ++number);
+	while ((result = renameat2(
+		    lock, QUEUE_JOURNAL, lock, name, RENAME_NOREPLACE)) == -1 &&
+	    errno == EEXIST);
+	if (result == -1 || fsync(lock) == -1)
 		return error_sys(err,
 		    "cannot rename '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-	log_line("alert: '%s/lock/" QUEUE_JOURNAL "' was damaged, so that "
-		 "envelopes may be lost; it is kept as lock/" QUEUE_JOURNAL
-		 ".damaged, where 'strings' shows addresses",
-	    dir->path);
+	log_line("alert: '%s/lock/" QUEUE_JOURNAL
+		 "' was damaged, as by a power "
+		 "cut in the middle of a write, or by the disk; should a "
+		 "message be missed, 'strings' shows the addresses in lock/%s",
+	    dir->path, name);
 	return 0;
 }
 

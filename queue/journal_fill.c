@@ -130,9 +130,9 @@ journal_set_aside(const struct queue_dir *dir,
     const struct journal_record *record, struct error *err)
 {
 	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), result = 0, fd;
-	char name[QUEUE_NAME_SIZE + sizeof("envelope.")];
+	char name[QUEUE_NAME_SIZE + sizeof(QUEUE_ASIDE)];
 
-	snprintf(name, sizeof(name), "envelope.%" PRIu64, record->id);
+	snprintf(name, sizeof(name), QUEUE_ASIDE "%" PRIu64, record->id);
 	fd = openat(lock, name,
 	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1 ||

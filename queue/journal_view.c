@@ -30,14 +30,16 @@ read_file(int lock_folder, const char *queue_path, struct buf *data,
 	return result;
 }
 
-/* A file that was cut has nothing where it ends. */
+/* A file that was cut has lost what lay behind. */
 static void
-pad(struct buf *data)
+pad(struct journal_view *view)
 {
 	size_t whole = (size_t)JOURNAL_HALVES * JOURNAL_HALF_BYTES;
+	struct buf *data = &view->data;
 
 	if (data->length >= whole)
 		return;
+	view->is_damaged = true;
 	buf_reserve(data, whole - data->length);
 	memset(data->data + data->length, 0, whole - data->length);
 	data->length = whole;
@@ -124,7 +126,7 @@ journal_view_read(int lock_folder, const char *queue_path,
 	}
 	if (view->data.length == 0)
 		return 0;
-	pad(&view->data);
+	pad(view);
 	for (half = 0; half < JOURNAL_HALVES; half++)
 		read_header(view, half);
 	older = view->generations[1] < view->generations[0];
@@ -146,6 +148,13 @@ journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
 {
 	return journal_view_read(
 	    queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, view_out, err);
+}
+
+bool
+queue_is_kept(const char *name)
+{
+	return strncmp(name, QUEUE_DAMAGED, strlen(QUEUE_DAMAGED)) == 0 ||
+	    strncmp(name, QUEUE_ASIDE, strlen(QUEUE_ASIDE)) == 0;
 }
 
 void

@@ -14,7 +14,8 @@ struct journal_view {
 	struct journal_record *records; /* their envelopes are in data */
 	size_t count;
 	struct buf data; /* the whole file */
-	bool is_damaged; /* something else is between records, or a header */
+	bool is_damaged; /* something else is between records, or in a
+			  * header, or the file was cut */
 	uint64_t generations[JOURNAL_HALVES];
 };
 
@@ -29,5 +30,8 @@ int journal_view_read(int lock_folder, const char *queue_path,
 int journal_view_open(const struct queue_dir *dir,
     struct journal_view *view_out, struct error *err);
 void journal_view_release(struct journal_view *view);
+
+/* Is this the name of what was kept for people in lock/? */
+bool queue_is_kept(const char *name);
 
 #endif

@@ -20,7 +20,7 @@
 enum {
 	TAKE_MS = 30000, /* for the last owner of the queue to leave */
 	TICK_MS = 1000,
-	SPARES_MAX = 512,
+	SPARES_MAX = 1024,
 	ACTIVE_MAX = 2000,
 	ACTIVE_BYTES_MAX = 256 * 1024 * 1024,
 	FILES_WANTED = 16384

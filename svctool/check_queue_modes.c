@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Owners and modes inside a queue: those that queue-fix(8) gives. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "queue/journal_view.h"
 #include "svctool/check_queue.h"
 
 /* One queue, and whose it should be. */
@@ -99,6 +101,34 @@ find_split(const struct owned_queue *queue, const char *folder)
 		    "it waits");
 }
 
+/* Only people can tell what these are to become. */
+static void
+find_kept(const struct owned_queue *queue)
+{
+	int fd = openat(
+	    queue->fd, "lock", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char *path;
+
+		if (!queue_is_kept(entry->d_name))
+			continue;
+		path = xasprintf("%s/lock/%s", queue->path, entry->d_name);
+		check_find(queue->check, CHECK_WARNING, path, 0,
+		    "qmail-send kept it, for a message that it could not "
+		    "queue; its log says why");
+		check_remedy(
+		    queue->check, "when nothing in it is missed: rm %s", path);
+		free(path);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	else if (fd != -1)
+		close(fd);
+}
+
 void
 check_queue_modes(struct check *check, const char *name)
 {
@@ -126,6 +156,11 @@ check_queue_modes(struct check *check, const char *name)
 		look(&queue, "lock/sendmutex", S_IFREG, 0600);
 		look(&queue, "lock/tcpto", S_IFREG, 0644);
 		look(&queue, "lock/trigger", S_IFIFO, 0622);
+		/* qmail-send makes it. */
+		if (faccessat(queue.fd, "lock/" QUEUE_JOURNAL, F_OK,
+			AT_SYMLINK_NOFOLLOW) == 0)
+			look(&queue, "lock/" QUEUE_JOURNAL, S_IFREG, 0600);
+		find_kept(&queue);
 	}
 	if (queue.fd != -1)
 		close(queue.fd);

@@ -117,6 +117,23 @@ count_files(
 	closedir(dir);
 }
 
+/* Envelopes that qmail-send kept in lock/ for people. */
+static int
+add_kept(const struct queue_dir *queue, long *count, struct error *err)
+{
+	char *lock = xasprintf("%s/lock", queue->path);
+	DIR *dir = opendir(lock);
+	const struct dirent *entry;
+	int result = dir != NULL ? 0 : error_sys(err, "cannot read '%s'", lock);
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		*count += queue_is_kept(entry->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	free(lock);
+	return result;
+}
+
 /* A queue that was killed has its newest messages there. */
 static int
 add_journal(const struct queue_dir *queue, const char *todo, long *count,
@@ -135,7 +152,7 @@ add_journal(const struct queue_dir *queue, const char *todo, long *count,
 		free(other);
 	}
 	journal_view_release(&view);
-	return 0;
+	return add_kept(queue, count, err);
 }
 
 long

@@ -254,7 +254,7 @@ def test_a_damaged_place_hides_nothing_behind_it(queue):
     check_jobs(worker, "a", "c")
     queue.wait_log("^alert: .*lock/journal' was damaged")
     assert f"b@{DOMAIN}"[1:].encode() in (
-        queue.dir / "lock/journal.damaged").read_bytes()
+        queue.dir / "lock/journal.damaged.1").read_bytes()
 
 
 def test_another_message_with_the_number_is_not_delivered(queue):

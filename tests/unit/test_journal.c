@@ -596,7 +596,7 @@ damaged(void **state)
 	EXPECT_FILE(bench.dir, QUEUE_TODO, 1, "a");
 	assert_false(has_file(bench.dir, QUEUE_TODO, 2, ""));
 	EXPECT_FILE(bench.dir, QUEUE_TODO, 3, "c");
-	assert_true(has_in_lock(&bench, QUEUE_JOURNAL ".damaged"));
+	assert_true(has_in_lock(&bench, QUEUE_DAMAGED "1"));
 	expect_view(&bench, "");
 	close_bench(&bench);
 }

@@ -155,14 +155,15 @@ cut(void **state)
 		const char *wanted;
 	} rows[] = {
 		{ 0, "" },
-		{ JOURNAL_HEADER_BYTES, "" },
-		{ JOURNAL_HEADER_BYTES + PLUS - 1, "" },
-		{ JOURNAL_HEADER_BYTES + PLUS, "9a" },
-		{ JOURNAL_HEADER_BYTES + 2 * PLUS - 1, "9a" },
-		{ JOURNAL_HALF_BYTES - 1, "9a 7b" },
+		{ JOURNAL_HEADER_BYTES, " damaged" },
+		{ JOURNAL_HEADER_BYTES + PLUS - 1, " damaged" },
+		{ JOURNAL_HEADER_BYTES + PLUS, "9a damaged" },
+		{ JOURNAL_HEADER_BYTES + 2 * PLUS - 1, "9a damaged" },
+		{ JOURNAL_HALF_BYTES - 1, "9a 7b damaged" },
 		{ JOURNAL_HALF_BYTES + 1, "9a 7b damaged" },
 		{ JOURNAL_HALF_BYTES + JOURNAL_HEADER_BYTES + PLUS,
-		    "9a 7b 8c" },
+		    "9a 7b 8c damaged" },
+		{ WHOLE, "9a 7b 8c" },
 	};
 	struct queue_dir *dir = make_queue("q", 3);
 	struct buf file = BUF_INIT;
