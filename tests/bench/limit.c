@@ -13,6 +13,7 @@
  * lookup, quota, log or retry, forgets its queue when it ends, and uses a file
  * again before the removal of the old envelope is durable.
  */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -40,6 +41,7 @@ enum {
 	MAILDIRS_MAX = 2000,
 	SESSIONS = 160, /* threads; each serves one connection at a time */
 	SYNC_THREADS = 15,
+	FILES = 100000,
 	BATCH = 64,
 	MESSAGE_MAX = 256 * 1024
 };
@@ -520,6 +522,16 @@ open_listener(unsigned port)
 		err(111, "cannot listen on port %u", port);
 }
 
+/* Each message that is under way has two files open. */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit = { .rlim_cur = FILES, .rlim_max = FILES };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		warn("cannot open %d files", FILES);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -534,6 +546,7 @@ main(int argc, char **argv)
 	if (maildir_count < 1 || maildir_count > MAILDIRS_MAX)
 		errx(100, "MAILDIRS is 1 to %d", MAILDIRS_MAX);
 	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
 	if (mkdir(argv[4], 0700) == -1 && errno != EEXIST)
 		err(111, "cannot make '%s'", argv[4]);
 	open_maildirs(argv[4]);
