@@ -67,12 +67,18 @@ cannot_be_had(void **state)
 	assert_int_equal(lock_take(folder_path("dir"), &err), -1);
 }
 
+/* A thread that takes the lock. */
+struct taker {
+	const char *path;
+	int fd;
+};
+
 static void *
 take(void *argument)
 {
-	int *fd = argument;
+	struct taker *taker = argument;
 
-	*fd = lock_take(folder_path("lock"), NULL);
+	taker->fd = lock_take(taker->path, NULL);
 	return NULL;
 }
 
@@ -108,25 +114,28 @@ wait_until_waited_for(ino_t inode)
 static void
 a_removed_file_is_no_lock(void **state)
 {
+	char path[256];
+	struct taker taker = { .path = path, .fd = -1 };
 	struct stat old, held, named;
 	pthread_t thread;
-	int first, second = -1;
+	int first;
 
 	(void)state;
+	snprintf(path, sizeof(path), "%s", folder_path("lock"));
 	first = lock_take(folder_path("lock"), NULL);
 	assert_int_not_equal(first, -1);
 	assert_int_equal(fstat(first, &old), 0);
-	assert_int_equal(pthread_create(&thread, NULL, take, &second), 0);
+	assert_int_equal(pthread_create(&thread, NULL, take, &taker), 0);
 	wait_until_waited_for(old.st_ino);
 	assert_int_equal(unlink(folder_path("lock")), 0);
 	folder_write("lock", "", 0);
 	close(first);
 	pthread_join(thread, NULL);
-	assert_int_not_equal(second, -1);
-	assert_int_equal(fstat(second, &held), 0);
+	assert_int_not_equal(taker.fd, -1);
+	assert_int_equal(fstat(taker.fd, &held), 0);
 	assert_int_equal(stat(folder_path("lock"), &named), 0);
 	assert_int_equal(held.st_ino, named.st_ino);
-	close(second);
+	close(taker.fd);
 }
 
 #define TEST(name) \
