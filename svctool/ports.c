@@ -158,11 +158,3 @@ port_listeners(
 		fclose(file);
 	return count;
 }
-
-bool
-port_is_listening(const struct port_address *address)
-{
-	uint64_t inode;
-
-	return port_listeners(address, &inode, 1) > 0;
-}

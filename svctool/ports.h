@@ -28,14 +28,9 @@ int port_parse(const char *text, const char *standard_ip,
 int port_is_free(const struct port_address *address, struct error *err);
 
 /*
- * Does some process listen there?  As the kernel says (/proc/net/tcp), without
- * a connection that the listener would have to log.
- */
-bool port_is_listening(const struct port_address *address);
-
-/*
  * The inodes of the sockets that listen there, at most max of them; several
- * processes may share a port.  Returns how many.
+ * processes may share a port.  As the kernel says (/proc/net/tcp), without a
+ * connection that the listener would have to log.  Returns how many.
  */
 size_t port_listeners(
     const struct port_address *address, uint64_t *inodes_out, size_t max);
