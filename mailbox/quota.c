@@ -201,7 +201,9 @@ quota_check(int maildir_fd, const struct quota *quota,
 	*usage_out = remembered.usage;
 	if (result == 1 && fits(quota, usage_out, added))
 		return 1;
+	/* Dated in the future: by a clock that was wrong; nobody knows when. */
 	if (result == 1 && remembered.lines == 1 &&
+	    remembered.changed_at <= now &&
 	    now - remembered.changed_at < STALE_S)
 		return 0;
 	if (quota_recalculate(maildir_fd, quota, usage_out, err) == -1)

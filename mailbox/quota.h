@@ -8,7 +8,8 @@
  * sum is what is stored.  Deliveries and deletions are appended.  It is a
  * cache: it is never synced, and is made again by looking at every message
  * when it is missing, damaged, of another quota, over 5120 bytes, or when it
- * says "full" and is older than 15 minutes or of several lines.
+ * says "full" and is older than 15 minutes, dated in the future, or of several
+ * lines.
  *
  * Two processes that change it agree by flock() on the Maildir's folder:
  * shared to append, exclusive to make it again.  Nobody here waits longer than

@@ -168,6 +168,8 @@ decisions(void **state)
 		{ "none yet", NULL, 0, 1, 100, "200S\n100 1\n" },
 		{ "fits", "200S\n150 1\n", 0, 1, 150, NULL },
 		{ "over, new", "200S\n151 1\n", 0, 0, 151, NULL },
+		{ "over, of the future", "200S\n151 1\n", -86400, 1, 100,
+		    "200S\n100 1\n" },
 		{ "over, old", "200S\n151 1\n", 901, 1, 100, "200S\n100 1\n" },
 		{ "over, lines", "200S\n100 1\n51 1\n", 0, 1, 100,
 		    "200S\n100 1\n" },
