@@ -44,7 +44,7 @@ read_maildirsize(
 	bool is_good;
 
 	buf_init(&text);
-	is_good = quota_parse(entry->quota, &wanted) == 1 &&
+	is_good = quota_read(entry->quota, &wanted, NULL) == 1 &&
 	    file_read(path, MAILDIRSIZE_MAX, &text, NULL) == 1 &&
 	    quota_read_text(
 		text.data, text.length, &found, usage_out, &lines) &&

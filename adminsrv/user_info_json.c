@@ -36,9 +36,8 @@ user_info_json(
 
 	if (found == -1)
 		return NULL;
-	if (quota_parse(entry->quota, &quota) == -1) {
-		error_set(err, "user '%s': '%s' is no quota", entry->name,
-		    entry->quota);
+	if (quota_read(entry->quota, &quota, err) == -1) {
+		error_context(err, "user '%s'", entry->name);
 		return NULL;
 	}
 	json = json_object();

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "mailbox/quota.h"
 
 /* From so many new users on, one sync of the filesystem is the cheaper one. */
 enum { SYNC_EACH_MAX = 16 };
@@ -23,6 +24,7 @@ struct users {
 	char *dir;
 	int lock_fd;
 	struct vpasswd_file *file;
+	bool has_text; /* not so with a new domain */
 };
 
 enum admin_result
@@ -59,15 +61,14 @@ load(struct users *users, bool is_new, struct error *err)
 		    users->dir);
 		return ADMIN_FAILED;
 	}
+	users->has_text = found == 1;
 	user_dir_sweep(users->dir);
-	if (found == 1 && !vpasswd_file_is_compiled(users->file) &&
-	    vpasswd_file_compile(users->file, err) == -1)
-		return ADMIN_FAILED;
 	return ADMIN_OK;
 }
 
-enum admin_result
-users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
+/* Without looking at the cdb. */
+static enum admin_result
+open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
     struct users **users_out, struct error *err)
 {
 	enum admin_result result = owner_enter(uid, gid, err);
@@ -86,6 +87,55 @@ users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
 	if (result != ADMIN_OK)
 		users_close(&users);
 	*users_out = users;
+	return result;
+}
+
+enum admin_result
+users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
+    struct users **users_out, struct error *err)
+{
+	enum admin_result result = open_text(
+	    domain_dir, uid, gid, is_new, users_out, err);
+	struct users *users = *users_out;
+
+	if (result != ADMIN_OK || !users->has_text ||
+	    vpasswd_file_is_compiled(users->file) ||
+	    vpasswd_file_compile(users->file, err) == 0)
+		return result;
+	users_close(users_out);
+	return ADMIN_FAILED;
+}
+
+/* Deliveries take a quota that cannot be read for none: told in time. */
+static enum admin_result
+check_quotas(const struct users *users, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	struct quota quota;
+	size_t at = 0;
+
+	while ((entry = vpasswd_file_next(users->file, &at)) != NULL)
+		if (quota_read(entry->quota, &quota, err) == -1) {
+			error_context(err, "'%s/vpasswd': user '%s'",
+			    users->dir, entry->name);
+			return ADMIN_REFUSED;
+		}
+	return ADMIN_OK;
+}
+
+enum admin_result
+users_compile(
+    const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
+{
+	struct users *users;
+	enum admin_result result = open_text(
+	    domain_dir, uid, gid, false, &users, err);
+
+	if (result == ADMIN_OK)
+		result = check_quotas(users, err);
+	if (result == ADMIN_OK && vpasswd_file_compile(users->file, err) == -1)
+		result = ADMIN_FAILED;
+	users_close(&users);
 	return result;
 }
 

@@ -37,6 +37,13 @@ enum admin_result users_open(const char *domain_dir, uid_t uid, gid_t gid,
     bool is_new, struct users **users_out, struct error *err);
 void users_close(struct users **users);
 
+/*
+ * Makes the cdb again from the text of the domain in the folder.  Refused when
+ * a user's quota cannot be read.
+ */
+enum admin_result users_compile(
+    const char *domain_dir, uid_t uid, gid_t gid, struct error *err);
+
 /* Borrowed, to look at. */
 const struct vpasswd_file *users_file(const struct users *users);
 

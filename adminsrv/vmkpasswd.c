@@ -13,7 +13,6 @@ int
 main(int argc, char **argv)
 {
 	char name[NAMES_DOMAIN_SIZE];
-	struct users *users = NULL;
 	struct store_domain domain;
 	enum admin_result result;
 	struct home *home;
@@ -27,14 +26,10 @@ main(int argc, char **argv)
 	home = home_new();
 	result = users_find_domain(home->root, name, &domain, &err);
 	if (result == ADMIN_OK) {
-		result = users_open(
-		    domain.dir, domain.uid, domain.gid, false, &users, &err);
+		result = users_compile(
+		    domain.dir, domain.uid, domain.gid, &err);
 		store_domain_release(&domain);
 	}
-	if (result == ADMIN_OK &&
-	    vpasswd_file_compile(users_file(users), &err) == -1)
-		result = ADMIN_FAILED;
-	users_close(&users);
 	home_free(&home);
 	return cli_end(result, &err);
 }

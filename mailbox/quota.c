@@ -2,15 +2,20 @@
 /* The Maildir++ quota and its file, maildirsize. */
 #include "mailbox/quota.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/scan.h"
 #include "mailbox/maildir.h"
 #include "mailbox/quota_scan.h"
@@ -22,43 +27,86 @@ enum {
 	STALE_S = 15 * 60,   /* Maildir++: how long "full" is believed */
 	LINE_VALUE_MAX = 20, /* digits of a number, with its sign */
 	LOCK_TRIES = 5,
-	LOCK_PAUSE_MS = 20
+	LOCK_PAUSE_MS = 20,
+	ALERT_INTERVAL_MS = 60 * 1000
 };
 
 /* Numbers are at most this, so that sums of a file's lines never overflow. */
 static const uint64_t VALUE_MAX = INT64_MAX / FILE_MAX;
 
-/* One term of a quota: digits and S, C or nothing. */
+/* The last byte, in lower case, is c, and something stands before it. */
 static bool
-parse_term(const char *text, size_t length, struct quota *quota)
+ends_in(const char *text, size_t length, char c)
 {
-	char unit = length > 0 ? text[length - 1] : '\0';
+	return length > 1 && tolower((unsigned char)text[length - 1]) == c;
+}
+
+/* Takes "[k|m|g|t][b][s]" off the end; returns the power of two it means. */
+static unsigned
+parse_unit(const char *text, size_t *length)
+{
+	static const char units[] = "kmgt";
+	unsigned i;
+
+	*length -= ends_in(text, *length, 's');
+	*length -= ends_in(text, *length, 'b');
+	for (i = 0; units[i] != '\0'; i++)
+		if (ends_in(text, *length, units[i])) {
+			--*length;
+			return (i + 1) * 10;
+		}
+	return 0;
+}
+
+/* One term of a quota.  At most one gives each limit. */
+static bool
+parse_term(const char *text, size_t length, struct quota *quota, bool seen[2])
+{
+	bool is_count = ends_in(text, length, 'c');
+	unsigned shift = 0;
 	uint64_t value;
 
-	if (unit == 'S' || unit == 'C')
+	if (is_count)
 		length--;
-	if (!scan_u64n(text, length, INT64_MAX, &value))
-		return false;
-	if (unit == 'C')
-		quota->count = value;
 	else
-		quota->bytes = value;
+		shift = parse_unit(text, &length);
+	if (seen[is_count] ||
+	    !scan_u64n(text, length, (uint64_t)INT64_MAX >> shift, &value))
+		return false;
+	seen[is_count] = true;
+	*(is_count ? &quota->count : &quota->bytes) = value << shift;
 	return true;
 }
 
+static bool
+says_none(const char *text, size_t length)
+{
+	static const char *const words[] = { "", "NOQUOTA", "unlimited",
+		"none" };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strlen(words[i]) == length &&
+		    strncasecmp(text, words[i], length) == 0)
+			return true;
+	return false;
+}
+
+/* As quota_read(); what is read need not be a whole text. */
 static int
 parse(const char *text, size_t length, struct quota *quota_out)
 {
 	struct quota quota = { 0 };
+	bool seen[2] = { false, false };
 
 	*quota_out = quota;
-	if (length == 0 || (length == 7 && memcmp(text, "NOQUOTA", 7) == 0))
+	if (says_none(text, length))
 		return 0;
 	for (;;) {
 		const char *comma = memchr(text, ',', length);
 		size_t term = comma == NULL ? length : (size_t)(comma - text);
 
-		if (!parse_term(text, term, &quota))
+		if (!parse_term(text, term, &quota, seen))
 			return -1;
 		if (comma == NULL)
 			break;
@@ -70,9 +118,44 @@ parse(const char *text, size_t length, struct quota *quota_out)
 }
 
 int
+quota_read(const char *text, struct quota *quota_out, struct error *err)
+{
+	int result = parse(text, strlen(text), quota_out);
+
+	if (result == -1)
+		error_set(err,
+		    "'%.60s' is no quota: write NOQUOTA, or bytes (50000000S "
+		    "or 50M), or messages (1000C), or both (50M,1000C)",
+		    text);
+	return result;
+}
+
+/* Logs a quota that cannot be read, unless one was in the last minute. */
+static void
+alert_unreadable(const struct error *err)
+{
+	static atomic_int_least64_t next_ms;
+	int64_t now = clock_ms(), next = atomic_load(&next_ms);
+
+	if (now >= next &&
+	    atomic_compare_exchange_strong(
+		&next_ms, &next, now + ALERT_INTERVAL_MS))
+		log_line("alert: a user has no readable quota, so that mail is "
+			 "delivered without a limit: %s (svctool check finds "
+			 "who it is)",
+		    err->text);
+}
+
+int
 quota_parse(const char *text, struct quota *quota_out)
 {
-	return parse(text, strlen(text), quota_out);
+	struct error err;
+	int result = quota_read(text, quota_out, &err);
+
+	if (result != -1)
+		return result;
+	alert_unreadable(&err);
+	return 0;
 }
 
 /* A signed number of at most VALUE_MAX. */

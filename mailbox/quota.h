@@ -47,10 +47,22 @@ struct quota_usage {
 };
 
 /*
- * Reads a user's quota: "" and "NOQUOTA" are none, else numbers with S
- * (bytes; may be left out) or C (messages) behind, by commas:
- * "5000000S,1000C".  Returns 1 when there is a limit, 0 when there is none,
- * -1 when the text is something else.
+ * Reads a user's quota as Maildir++, vpopmail and IndiMail know it, in either
+ * case; each kind of term at most once:
+ *
+ *	quota = "" / "NOQUOTA" / "unlimited" / "none" / term *( "," term )
+ *	term  = number [ "k" / "m" / "g" / "t" ] [ "b" ] [ "s" ]	bytes
+ *	      / number "c"						messages
+ *
+ * k is 2^10 and so on; 0 is no limit.  Returns 1 when there is a limit, 0 when
+ * there is none, -1 with what would be right when the text is something else.
+ */
+int quota_read(const char *text, struct quota *quota_out, struct error *err);
+
+/*
+ * What deliveries go by: quota_read(), but a text that is no quota, which is
+ * our trouble and not the user's, is none.  A log line says so, at most one a
+ * minute.  Returns 1 or 0.
  */
 int quota_parse(const char *text, struct quota *quota_out);
 

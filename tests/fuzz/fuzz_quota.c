@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(quota.bytes != 0 || quota.count != 0);
 		assert(usage.bytes >= 0 && usage.count >= 0 && lines > 0);
 	}
-	result = quota_parse(text, &quota);
+	result = quota_read(text, &quota, NULL);
 	assert(result == 1 || (quota.bytes == 0 && quota.count == 0));
 	free(text);
 	return 0;

@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&first);
 	buf_init(&again);
 	if (quota_text_read(text, &first, &err) == 0) {
-		assert(quota_parse(first.data, &quota) ==
+		assert(quota_read(first.data, &quota, NULL) ==
 		    (strcmp(first.data, "NOQUOTA") != 0));
 		assert(quota_text_read(first.data, &again, &err) == 0);
 		assert(strcmp(first.data, again.data) == 0);

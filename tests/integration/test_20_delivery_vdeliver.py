@@ -104,6 +104,26 @@ def test_outcomes(node, send, tmp_path):
     assert node.messages("bob") == []
 
 
+def test_a_quota_that_cannot_be_read_stops_no_mail(node, send, tmp_path):
+    for user, quota in (("free", "unlimited"), ("large", "50M"),
+                        ("odd", "50X"), ("odder", "much")):
+        node.add_user(user)
+        with open(node.dir + "/vpasswd", encoding="utf-8") as vpasswd:
+            text = vpasswd.read()
+        with open(node.dir + "/vpasswd", "w", encoding="utf-8") as vpasswd:
+            vpasswd.write(text.removesuffix("NOQUOTA\n") + quota + "\n")
+    node.add_user("last")  # makes the cdb of what was changed by hand
+    message = message_file(tmp_path, MESSAGE)
+    send.up()
+    for delivery, user in enumerate(("free", "large", "odd", "odder")):
+        send.job(delivery, user, message)
+    assert {text for _, text in send.results(4).values()} == {"did 1+0+0\n"}
+    for user in ("free", "large", "odd", "odder"):
+        assert len(node.messages(user)) == 1
+    with open(send.log, encoding="utf-8") as log:
+        assert log.read().count("alert: a user has no readable quota") == 1
+
+
 def test_rules_and_users_change_while_it_runs(node, send, tmp_path):
     message = message_file(tmp_path, MESSAGE)
     send.up()

@@ -373,6 +373,34 @@ def test_vmoduser_forgets_the_size(domain):
     assert domain.user("alice@example.test")["quota"] == "2097152S"
 
 
+def set_quota_by_hand(domain, quota):
+    vpasswd = domain.path / "domains/example.test/vpasswd"
+    rest = vpasswd.read_text().strip().rpartition(":")[0]
+    vpasswd.write_text(f"{rest}:{quota}\n")
+    return vpasswd.with_suffix(".cdb")
+
+
+@pytest.mark.parametrize("quota", ["50M", "1mbs,1000C", "unlimited"])
+def test_vmkpasswd_takes_foreign_quotas(domain, quota):
+    set_quota_by_hand(domain, quota)
+    domain.run("vmkpasswd", "example.test")
+    assert domain.user("postmaster@example.test")["quota"] == quota
+
+
+def test_vmkpasswd_refuses_what_is_no_quota(domain):
+    cdb = set_quota_by_hand(domain, "50X")
+    before = cdb.read_bytes()
+    told = domain.run("vmkpasswd", "example.test", code=100)
+    assert "/vpasswd': user 'postmaster': '50X' is no quota: write NOQUOTA, " \
+        "or bytes (50000000S or 50M)" in told
+    assert cdb.read_bytes() == before
+    domain.run("vmoduser", "-q", "50X", "postmaster@example.test", code=100)
+    domain.run("vadduser", "-q", "50X", "alice@example.test", "x", code=100)
+    domain.run("vmoduser", "-q", "50M", "postmaster@example.test")
+    domain.run("vmkpasswd", "example.test")
+    assert domain.user("postmaster@example.test")["quota"] == "52428800S"
+
+
 def test_vuserinfo(domain):
     domain.run("vadduser", "-c", "Jörg", "-q", "1M", "alice@example.test", "x")
     new = domain.path / "domains/example.test/alice/Maildir/new"

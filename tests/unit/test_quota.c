@@ -74,8 +74,38 @@ quota_texts(void **state)
 		{ "1000C", 1, { 0, 1000 } },
 		{ "9223372036854775807S", 1, { INT64_MAX, 0 } },
 		{ "9223372036854775808S", -1, { 0, 0 } },
-		{ "noquota", -1, { 0, 0 } },
-		{ "5M", -1, { 0, 0 } },
+		{ "noquota", 0, { 0, 0 } },
+		{ "unlimited", 0, { 0, 0 } },
+		{ "UNLIMITED", 0, { 0, 0 } },
+		{ "none", 0, { 0, 0 } },
+		{ "0", 0, { 0, 0 } },
+		{ "0S,0C", 0, { 0, 0 } },
+		{ "0S,5C", 1, { 0, 5 } },
+		{ "5M", 1, { 5 << 20, 0 } },
+		{ "5m", 1, { 5 << 20, 0 } },
+		{ "5MB", 1, { 5 << 20, 0 } },
+		{ "5mb", 1, { 5 << 20, 0 } },
+		{ "5MS", 1, { 5 << 20, 0 } },
+		{ "1mbs,1000C", 1, { 1 << 20, 1000 } },
+		{ "1000c,10MBS", 1, { 10 << 20, 1000 } },
+		{ "1024KB", 1, { 1 << 20, 0 } },
+		{ "1024k", 1, { 1 << 20, 0 } },
+		{ "1G", 1, { 1 << 30, 0 } },
+		{ "2T", 1, { (uint64_t)2 << 40, 0 } },
+		{ "1000B", 1, { 1000, 0 } },
+		{ "1000s", 1, { 1000, 0 } },
+		{ "8388607T", 1, { (uint64_t)8388607 << 40, 0 } },
+		{ "8388608T", -1, { 0, 0 } },
+		{ "5MM", -1, { 0, 0 } },
+		{ "5SB", -1, { 0, 0 } },
+		{ "5P", -1, { 0, 0 } },
+		{ "1.5M", -1, { 0, 0 } },
+		{ "MB", -1, { 0, 0 } },
+		{ "much", -1, { 0, 0 } },
+		{ "NOQUOTA ", -1, { 0, 0 } },
+		{ "NOQUOTA,5C", -1, { 0, 0 } },
+		{ "1S,2S", -1, { 0, 0 } },
+		{ "1C,2C", -1, { 0, 0 } },
 		{ "S", -1, { 0, 0 } },
 		{ "C", -1, { 0, 0 } },
 		{ "5000S,", -1, { 0, 0 } },
@@ -89,8 +119,12 @@ quota_texts(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct quota quota;
-		int result = quota_parse(rows[i].text, &quota);
+		struct error err = { "" };
+		int result = quota_read(rows[i].text, &quota, &err);
 
+		if ((err.text[0] != '\0') != (result == -1))
+			fail_msg("'%s': %d with the reason '%s'", rows[i].text,
+			    result, err.text);
 		if (result != rows[i].result ||
 		    quota.bytes != rows[i].wanted.bytes ||
 		    quota.count != rows[i].wanted.count)
@@ -101,6 +135,35 @@ quota_texts(void **state)
 			    (unsigned long long)rows[i].wanted.bytes,
 			    (unsigned long long)rows[i].wanted.count);
 	}
+}
+
+/* Whoever has it gets mail all the same, and it is told, but not each time. */
+static void
+an_unreadable_quota_is_none_and_told_once(void **state)
+{
+	int ends[2], old = dup(2);
+	struct quota quota;
+	char text[4096];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(dup2(ends[1], 2), 2);
+	assert_int_equal(quota_parse("5M", &quota), 1);
+	assert_int_equal(quota.bytes, 5 << 20);
+	assert_int_equal(quota_parse("50X", &quota), 0);
+	assert_int_equal(quota_parse("much", &quota), 0);
+	assert_int_equal(quota.bytes, 0);
+	dup2(old, 2);
+	close(old);
+	close(ends[1]);
+	n = read(ends[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_int_equal(strncmp(text, "alert: ", 7), 0);
+	assert_non_null(strstr(text, "'50X' is no quota: write NOQUOTA, or"));
+	assert_ptr_equal(strchr(text, '\n'), text + n - 1);
+	close(ends[0]);
 }
 
 static void
@@ -473,6 +536,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quota_texts),
+		cmocka_unit_test(an_unreadable_quota_is_none_and_told_once),
 		cmocka_unit_test(file_texts),
 		cmocka_unit_test_setup_teardown(
 		    decisions, setup, folder_fd_teardown),

@@ -28,6 +28,9 @@ reads_quotas(void **state)
 		{ "10K", "10240S" },
 		{ "10M", "10485760S" },
 		{ "10MS", "10485760S" },
+		{ "10MB", "10485760S" },
+		{ "unlimited", "NOQUOTA" },
+		{ "1T", "1099511627776S" },
 		{ "2g,9C", "2147483648S,9C" },
 		{ "9223372036854775807", "9223372036854775807S" },
 		{ "9223372036854775808", NULL },
@@ -36,12 +39,13 @@ reads_quotas(void **state)
 		{ "", NULL },
 		{ "0", NULL },
 		{ "0C", NULL },
+		{ "0S,0C", NULL },
 		{ "S", NULL },
 		{ "M", NULL },
 		{ "C", NULL },
 		{ "-1", NULL },
 		{ "1.5M", NULL },
-		{ "10T", NULL },
+		{ "10P", NULL },
 		{ "10MM", NULL },
 		{ "1000S,", NULL },
 		{ ",50C", NULL },
@@ -68,7 +72,7 @@ reads_quotas(void **state)
 			    rows[i].wanted == NULL ? "refused"
 						   : rows[i].wanted);
 		/* What we write, deliveries must understand. */
-		if (result == 0 && quota_parse(quota.data, &read) == -1)
+		if (result == 0 && quota_read(quota.data, &read, NULL) == -1)
 			fail_msg("'%s' became '%s', which is no quota",
 			    rows[i].input, quota.data);
 	}
