@@ -88,8 +88,21 @@ square_root(time_t value)
 time_t
 schedule_retry(time_t birth, time_t now, unsigned step)
 {
-	time_t n = now > birth ? square_root(now - birth) : 0;
+	time_t n;
 
-	n += step;
+	birth = schedule_sane_birth(birth, now);
+	n = square_root(now - birth) + step;
 	return birth + n * n;
+}
+
+time_t
+schedule_sane_birth(time_t birth, time_t now)
+{
+	return birth > now ? now : birth;
+}
+
+time_t
+schedule_sane_due(time_t birth, time_t due, time_t now, unsigned step)
+{
+	return due > schedule_retry(birth, now, 2 * step) ? now : due;
 }

@@ -36,8 +36,18 @@ void schedule_all_now(struct schedule *schedule);
 /*
  * The next try of a message born at birth whose try at now was deferred: the
  * quadratic schedule, birth + (n + step)^2 where n^2 is its age; step is 10 for
- * local and 20 for remote recipients (reference: the schedule table).
+ * local and 20 for remote recipients (reference: the schedule table).  A birth
+ * in the future counts as now.
  */
 time_t schedule_retry(time_t birth, time_t now, unsigned step);
+
+/*
+ * For times that are read from files, which a clock that was ahead may have
+ * made.  A birth in the future becomes now.  A due time that no try up to now
+ * can have been given becomes now, too; one step more than the schedule has is
+ * believed, so that a clock which is set back by seconds changes nothing.
+ */
+time_t schedule_sane_birth(time_t birth, time_t now);
+time_t schedule_sane_due(time_t birth, time_t due, time_t now, unsigned step);
 
 #endif

@@ -77,7 +77,7 @@ retry_table(void **state)
 		{ 1000, 1103, 10, 1400 }, /* late by some seconds */
 		{ 1000, 1120, 10, 1400 },
 		{ 1000, 1121, 10, 1441 },
-		{ 1000, 500, 20, 1400 }, /* a clock that was set back */
+		{ 1000, 500, 20, 900 }, /* a clock that was set back */
 		{ 0, 1764000000, 20, (42000 + 20) * (time_t)(42000 + 20) },
 	};
 	const time_t birth = 1764000000;
@@ -93,6 +93,57 @@ retry_table(void **state)
 		    rows[i].wanted);
 }
 
+/* Files that were written while the clock was ahead hold up no mail. */
+static void
+times_of_a_clock_that_was_ahead(void **state)
+{
+	enum { DAY = 86400, YEAR = 365 * DAY };
+	static const time_t now = 1764000000;
+	static const struct {
+		const char *name;
+		time_t age, wait; /* now - birth, due - now */
+		unsigned step;
+		bool is_kept;
+	} rows[] = {
+		{ "long due", 1000, -500, 10, true },
+		{ "now", 1000, 0, 10, true },
+		{ "the first retry", 0, 400, 20, true },
+		{ "a pause after trouble of ours", 0, 60, 10, true },
+		{ "the last of a week", 7 * DAY, 31510, 20, true },
+		{ "and the clock set back by a minute", 7 * DAY, 31570, 20,
+		    true },
+		{ "older than any lifetime", YEAR, 600000, 20, false },
+		{ "a year ahead", 1000, YEAR, 10, false },
+		{ "some hours ahead", 1000, 7200, 10, false },
+		{ "born in the future", -YEAR, YEAR + 400, 20, false },
+		{ "born in the future, due soon", -YEAR, 400, 20, true },
+		{ "due in the future, not from a week ago", 7 * DAY, 2 * DAY,
+		    20, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		time_t due = now + rows[i].wait;
+		time_t got = schedule_sane_due(
+		    now - rows[i].age, due, now, rows[i].step);
+
+		if (got != (rows[i].is_kept ? due : now))
+			fail_msg("%s: now%+lld", rows[i].name,
+			    (long long)(got - now));
+	}
+	/* What the schedule gives is believed at once and ever after. */
+	for (time_t age = 0; age < 8 * DAY; age += 777) {
+		time_t due = schedule_retry(now - age, now, 20);
+
+		assert_int_equal(
+		    schedule_sane_due(now - age, due, now, 20), due);
+		assert_int_equal(
+		    schedule_sane_due(now - age, due, due + 1, 20), due);
+	}
+	assert_int_equal(schedule_sane_birth(now + 1, now), now);
+	assert_int_equal(schedule_sane_birth(now - 1, now), now - 1);
+}
+
 int
 main(void)
 {
@@ -100,6 +151,7 @@ main(void)
 		cmocka_unit_test(in_the_order_of_time),
 		cmocka_unit_test(all_now),
 		cmocka_unit_test(retry_table),
+		cmocka_unit_test(times_of_a_clock_that_was_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
