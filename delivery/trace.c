@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/mailbox_text.h"
+
 static char
 lower(char c)
 {
@@ -26,53 +28,11 @@ put_clean(struct buf *buf, const char *text, size_t length)
 		    buf, is_control((unsigned char)text[i]) ? '_' : text[i]);
 }
 
-/* RFC 5321 4.1.2 Dot-string; RFC 6531 3.3 adds the bytes of UTF-8. */
-static bool
-is_dot_string(const char *text, size_t length)
-{
-	static const char specials[] = " \"(),:;<>@[\\]";
-	char before = '.';
-	size_t i;
-
-	for (i = 0; i < length; i++) {
-		if (strchr(specials, text[i]) != NULL ||
-		    is_control((unsigned char)text[i]))
-			return false;
-		if (text[i] == '.' && before == '.')
-			return false;
-		before = text[i];
-	}
-	return before != '.';
-}
-
-static void
-put_quoted(struct buf *buf, const char *text, size_t length)
-{
-	size_t i;
-
-	buf_addc(buf, '"');
-	for (i = 0; i < length; i++) {
-		if (text[i] == '"' || text[i] == '\\')
-			buf_addc(buf, '\\');
-		put_clean(buf, text + i, 1);
-	}
-	buf_addc(buf, '"');
-}
-
 void
 trace_put_return_path(struct buf *buf, const char *sender)
 {
-	const char *at = strrchr(sender, '@');
-	size_t local = at == NULL ? strlen(sender) : (size_t)(at - sender);
-
 	buf_adds(buf, "Return-Path: <");
-	if (*sender != '\0') {
-		if (is_dot_string(sender, local))
-			buf_add(buf, sender, local);
-		else
-			put_quoted(buf, sender, local);
-		put_clean(buf, sender + local, strlen(sender + local));
-	}
+	mailbox_put_quoted(buf, sender);
 	buf_adds(buf, ">\n");
 }
 

@@ -3,9 +3,12 @@
 #include "queue/bounce.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mailbox_text.h"
+#include "base/mem.h"
 
 static bool
 is_ascii(const char *text, size_t length)
@@ -55,6 +58,33 @@ put_line(struct buf *buf, const char *text, size_t length)
 		buf_addc(buf, (unsigned char)text[i] < ' ' ? ' ' : text[i]);
 }
 
+/*
+ * An address is a peer's word: it must not end its line, and gets the quotes
+ * that an envelope has without (RFC 5321 4.1.2).
+ */
+static void
+put_address(struct buf *buf, const char *address)
+{
+	struct buf quoted = BUF_INIT;
+
+	mailbox_put_quoted(&quoted, address);
+	put_line(buf, quoted.data, quoted.length);
+	buf_release(&quoted);
+}
+
+/* A note's address, which has its quotes unless an old version wrote it. */
+static void
+put_noted_address(struct buf *buf, const char *text, size_t length)
+{
+	char *address = xstrndup(text, length);
+
+	if (mailbox_is_quoted(address))
+		put_line(buf, address, length);
+	else
+		put_address(buf, address);
+	free(address);
+}
+
 /* RFC 3464 2.3: the fields of one recipient. */
 static void
 put_recipient(struct buf *buf, const char *note, size_t length)
@@ -70,7 +100,7 @@ put_recipient(struct buf *buf, const char *note, size_t length)
 	    is_ascii(address, (size_t)(end - address))
 		? "rfc822; "
 		: "utf-8; "); /* RFC 6533 3 */
-	put_line(buf, address, (size_t)(end - address));
+	put_noted_address(buf, address, (size_t)(end - address));
 	buf_adds(buf, "\nAction: failed\nStatus: ");
 	put_status(buf, text, (size_t)(note + length - text));
 	buf_adds(buf, "\nDiagnostic-Code: X-mqmail; ");
@@ -100,9 +130,10 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	clock_date(bounce->now, date);
 	buf_addf(buf, "Received: (qmail %lu invoked for bounce); %s\n",
 	    bounce->qp, date);
-	buf_addf(buf, "Date: %s\nFrom: <%s>\nTo: <", date, bounce->from);
-	/* An address is the sender's word: it must not end its line. */
-	put_line(buf, bounce->to, strlen(bounce->to));
+	buf_addf(buf, "Date: %s\nFrom: <", date);
+	put_address(buf, bounce->from);
+	buf_adds(buf, ">\nTo: <");
+	put_address(buf, bounce->to);
 	buf_addf(buf, ">\nSubject: %s\n", bounce->subject);
 	buf_addf(buf, "Message-ID: <%s@%s>\n", bounce->boundary, bounce->host);
 	buf_addf(buf,
@@ -167,7 +198,7 @@ put_original(struct buf *buf, const struct bounce *bounce)
 	if (!is_ascii(bounce->original, length))
 		buf_adds(buf, "Content-Transfer-Encoding: 8bit\n");
 	buf_adds(buf, "\nReturn-Path: <");
-	put_line(buf, bounce->sender, strlen(bounce->sender));
+	put_address(buf, bounce->sender);
 	buf_adds(buf, ">\n");
 	if (bounce->is_cut) {
 		end = memmem(bounce->original, length, "\n\n", 2);

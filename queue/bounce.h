@@ -11,7 +11,10 @@
 
 #include "base/buf.h"
 
-/* Texts are borrowed for the call. */
+/*
+ * Texts are borrowed for the call.  Addresses are as in an envelope, without
+ * quotes, but for those in notes, as mailbox_put_quoted() makes them.
+ */
 struct bounce {
 	const char *host; /* control/me: who reports */
 	const char *from; /* MAILER-DAEMON@host */

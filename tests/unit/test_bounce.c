@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mailbox_text.h"
+
 static struct bounce
 make_bounce(const char *notes, const char *original)
 {
@@ -53,13 +55,41 @@ expect(const struct bounce *bounce, const char *const *wanted, size_t count)
 static void
 one_line(void **state)
 {
-	static const char *const wanted[] = { "\nTo: <s@x Bcc: <y@z>\nSubject:",
-		"\nReturn-Path: <s@x Bcc: <y@z>\n" };
+	static const char *const wanted[] = {
+		"\nTo: <\"s@x_Bcc: <y\"@z>\nSubject:",
+		"\nReturn-Path: <\"s@x_Bcc: <y\"@z>\n",
+	};
 	struct bounce bounce = make_bounce("<a@b>:\nno\n\n", "x\n");
 
 	(void)state;
 	bounce.to = bounce.sender = "s@x\nBcc: <y@z";
 	expect(&bounce, wanted, 2);
+}
+
+/* RFC 5321 4.1.2: an envelope's local part may need quotes in a message. */
+static void
+quoted_local_parts(void **state)
+{
+	static const char *const wanted[] = {
+		"\nTo: <\"the sender\"@x>\n",
+		"\n<\"a \\\"b\\\" @\"@c>:\nno\n\n",
+		"\nFinal-Recipient: rfc822; \"a \\\"b\\\" @\"@c\n",
+		"\nFinal-Recipient: rfc822; \"old note\"@c\n",
+		"\nFinal-Recipient: rfc822; dot.string@c\n",
+		"\nReturn-Path: <\"the sender\"@x>\n",
+	};
+	struct buf notes = BUF_INIT;
+	struct bounce bounce;
+
+	(void)state;
+	buf_addc(&notes, '<');
+	mailbox_put_quoted(&notes, "a \"b\" @@c");
+	buf_adds(&notes,
+	    ">:\nno\n\n<old note@c>:\nno\n\n<dot.string@c>:\nno\n\n");
+	bounce = make_bounce(notes.data, "x\n");
+	bounce.to = bounce.sender = "the sender@x";
+	expect(&bounce, wanted, sizeof(wanted) / sizeof(wanted[0]));
+	buf_release(&notes);
 }
 
 static void
@@ -151,7 +181,7 @@ several(void **state)
 {
 	static const char *const wanted[] = {
 		"Final-Recipient: rfc822; a@b\n",
-		"Final-Recipient: rfc822; c d@e\n",
+		"Final-Recipient: rfc822; \"c_d\"@e\n",
 		"Diagnostic-Code: X-mqmail; two lines\n",
 		"Final-Recipient: utf-8; \xc3\xa4@b\n",
 	};
@@ -170,6 +200,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(form),
 		cmocka_unit_test(one_line),
+		cmocka_unit_test(quoted_local_parts),
 		cmocka_unit_test(status_of_texts),
 		cmocka_unit_test(cut_and_double),
 		cmocka_unit_test(several),
