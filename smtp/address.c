@@ -20,6 +20,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
+
 struct parser {
 	const char *at, *end;
 	struct smtp_address *address; /* NULL in a source route */
@@ -48,29 +50,15 @@ is_at(const struct parser *parser, char c)
 
 /*
  * The length of the character of two bytes or more at text, 0 when it is not
- * UTF-8 (RFC 3629 4) or a control character (U+0080 to U+009F).
+ * UTF-8 or a control character (U+0080 to U+009F).
  */
 static size_t
 utf8_length(const char *text, const char *end)
 {
-	static const uint32_t lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-	unsigned char first = (unsigned char)*text;
-	size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2, i;
-	uint32_t code = first & (0xffu >> (length + 1));
+	uint32_t code;
+	size_t length = utf8_decode(text, (size_t)(end - text), &code);
 
-	if (first < 0xc2 || first > 0xf4 || (size_t)(end - text) < length)
-		return 0;
-	for (i = 1; i < length; i++) {
-		unsigned char byte = (unsigned char)text[i];
-
-		if ((byte & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (byte & 0x3f);
-	}
-	if (code < lowest[length] || code > 0x10ffff ||
-	    (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	return length;
+	return length > 0 && code >= 0xa0 ? length : 0;
 }
 
 static bool

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log_text.h"
 #include "queue/exitcode.h"
 #include "smtp/session_private.h"
-#include "smtp/text.h"
 
 enum { LINE_SIZE = 2048, FIELD_MAX = 300 };
 
@@ -31,9 +31,10 @@ smtp_log(const struct smtp_session *session, const char *format, ...)
 static void
 put_field(struct buf *buf, const char *word, const char *text)
 {
-	buf_addf(buf, "%s <", word);
-	smtp_text_put_log(buf, text, FIELD_MAX);
-	buf_addc(buf, '>');
+	char field[FIELD_MAX + 1];
+
+	log_word(field, sizeof(field), text);
+	buf_addf(buf, "%s <%s>", word, field);
 }
 
 void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Bytes of a peer, made fit for a header field, a log line, a reply. */
+/* Bytes of a peer, made fit for a header field and a reply. */
 #include "smtp/text.h"
 
 #include <string.h>
@@ -17,23 +17,6 @@ smtp_text_put_header(struct buf *buf, const char *text, size_t max)
 {
 	for (; *text != '\0' && max > 0; text++, max--)
 		buf_addc(buf, is_header_safe(*text) ? *text : '?');
-}
-
-static char
-log_safe(char c)
-{
-	if (c == ' ')
-		return '_';
-	if ((unsigned char)c < ' ' || c == 127 || c == '<' || c == '>')
-		return '?';
-	return c;
-}
-
-void
-smtp_text_put_log(struct buf *buf, const char *text, size_t max)
-{
-	for (; *text != '\0' && max > 0; text++, max--)
-		buf_addc(buf, log_safe(*text));
 }
 
 bool

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Bytes of a peer, made fit for a header field, a log line, a reply. */
+/* Bytes of a peer, made fit for a header field and a reply. */
 #ifndef SMTP_TEXT_H
 #define SMTP_TEXT_H
 
@@ -13,12 +13,6 @@
  * field: letters, digits and .@%+/=:_~-[] stay, all else becomes '?'.
  */
 void smtp_text_put_header(struct buf *buf, const char *text, size_t max);
-
-/*
- * The same for a field of a log line, which tools split at blanks: control
- * characters become '?', blanks '_', '<' and '>' '?'.
- */
-void smtp_text_put_log(struct buf *buf, const char *text, size_t max);
 
 /* True when a reply may show it: printable ASCII, no brackets, no blanks. */
 bool smtp_text_is_plain(const char *text);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log_text.h"
 #include "base/mem.h"
 #include "smtp/received.h"
 #include "smtp/reply.h"
@@ -55,14 +56,12 @@ check_texts(const char *text)
 {
 	char reply[SMTP_REPLY_MAX + 1];
 	const char *status;
-	struct buf log;
+	char word[101];
 	size_t length;
 
-	buf_init(&log);
-	smtp_text_put_log(&log, text, 100);
-	assert(log.length <= 100);
-	assert(strpbrk(log.data, " <>\t\r\n") == NULL);
-	buf_release(&log);
+	length = log_word(word, sizeof(word), text);
+	assert(length <= 100 && strlen(word) == length);
+	assert(strpbrk(word, " <>\t\r\n\033\177") == NULL);
 	status = smtp_text_status(text, &length);
 	if (status != NULL) {
 		assert(status > text && status + length < strchr(text, '\0'));

@@ -424,16 +424,16 @@ def test_syntax_errors_are_logged(node):
         client.hello()
         assert client.say("MAIL FROM:<a b>").code == 555
         server.wait_log(r"from 127\.0\.0\.1 syntax error: "
-                        r"COMMAND <FROM:\?a_b\?>")
+                        r"COMMAND <FROM:_a_b_>")
         assert client.say("MAIL FROM:<a@example.net> FOO=1").code == 555
         server.wait_log(r"syntax error: COMMAND <FOO=1>")
         client.ok("MAIL FROM:<a@example.net>")
         assert client.say("RCPT TO:<>").code == 555
-        server.wait_log(r"syntax error: COMMAND <TO:\?\?>")
+        server.wait_log(r"syntax error: COMMAND <TO:__>")
         assert client.say("RCPT TO:<alice>").code == 555
         server.wait_log(r"recipient without a domain: "
                         r"MAIL from <a@example.net> RCPT <alice>")
         assert client.say("\x01\x02").code == 500
-        server.wait_log(r"syntax error: COMMAND <\?\?>")
+        server.wait_log(r"syntax error: COMMAND <__>")
         assert client.say("NOOP " + "x" * 20000).code == 553
         server.wait_log(r"from 127\.0\.0\.1 command too long")

@@ -25,8 +25,9 @@ refusals(void **state)
 		{ "", NULL, "more", FRONT "what: MAIL from <> more\n" },
 		{ NULL, NULL, NULL, FRONT "what: MAIL from <>\n" },
 		{ "a b@c", "<x>\n", NULL,
-		    FRONT "what: MAIL from <a_b@c> RCPT <?x?"
-			  "?>\n" },
+		    FRONT "what: MAIL from <a_b@c> RCPT <_x__>\n" },
+		{ "a@b", "c\302\205\302\2332J\377@d", NULL,
+		    FRONT "what: MAIL from <a@b> RCPT <c__2J_@d>\n" },
 	};
 	struct talk talk;
 

@@ -15,15 +15,14 @@ made_safe(void **state)
 	static const struct {
 		const char *text;
 		size_t max;
-		const char *header, *log;
+		const char *header;
 	} rows[] = {
-		{ "mail.example.org", 99, "mail.example.org",
-		    "mail.example.org" },
-		{ "[192.0.2.1]", 99, "[192.0.2.1]", "[192.0.2.1]" },
-		{ "a b)c\r\nX: y", 99, "a?b?c??X:?y", "a_b)c??X:_y" },
-		{ "<a>\x7f\x01\"", 99, "?a????", "?a???\"" },
-		{ "j\xc3\xbc", 99, "j??", "j\xc3\xbc" },
-		{ "abcdef", 3, "abc", "abc" },
+		{ "mail.example.org", 99, "mail.example.org" },
+		{ "[192.0.2.1]", 99, "[192.0.2.1]" },
+		{ "a b)c\r\nX: y", 99, "a?b?c??X:?y" },
+		{ "<a>\x7f\x01\"", 99, "?a????" },
+		{ "j\xc3\xbc", 99, "j??" },
+		{ "abcdef", 3, "abc" },
 	};
 	struct buf buf;
 	size_t i;
@@ -34,9 +33,6 @@ made_safe(void **state)
 		buf_reset(&buf);
 		smtp_text_put_header(&buf, rows[i].text, rows[i].max);
 		assert_string_equal(buf.data, rows[i].header);
-		buf_reset(&buf);
-		smtp_text_put_log(&buf, rows[i].text, rows[i].max);
-		assert_string_equal(buf.data, rows[i].log);
 	}
 	buf_release(&buf);
 }

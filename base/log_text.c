@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* What a peer has said, in a log line. */
+#include "base/log_text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+/* Blanks, line ends and direction marks above ASCII; and C1 controls. */
+static bool
+is_unicode_harmless(uint32_t code)
+{
+	static const struct {
+		uint32_t first, last;
+	} harmful[] = {
+		{ 0x7f, 0xa0 },
+		{ 0x1680, 0x1680 },
+		{ 0x2000, 0x200f },
+		{ 0x2028, 0x202f },
+		{ 0x205f, 0x206f },
+		{ 0x3000, 0x3000 },
+		{ 0xfeff, 0xfeff },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(harmful) / sizeof(harmful[0]); i++)
+		if (code >= harmful[i].first && code <= harmful[i].last)
+			return false;
+	return true;
+}
+
+static bool
+is_harmless(uint32_t code)
+{
+	return code > ' ' && code != '<' && code != '>' &&
+	    is_unicode_harmless(code);
+}
+
+size_t
+log_word(char *out, size_t size, const char *text)
+{
+	size_t left = strlen(text), used = 0;
+
+	while (left > 0) {
+		uint32_t code;
+		size_t length = utf8_decode(text, left, &code);
+		bool is_kept = length > 0 && is_harmless(code);
+
+		if (used + (is_kept ? length : 1) >= size)
+			break;
+		if (length == 0)
+			length = 1;
+		if (is_kept) {
+			memcpy(out + used, text, length);
+			used += length;
+		} else
+			out[used++] = '_';
+		text += length;
+		left -= length;
+	}
+	out[used] = '\0';
+	return used;
+}
