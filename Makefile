@@ -120,7 +120,8 @@ $(LIBS):
 $(PROGS) $(UNITS):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS) \
+	    $(foreach lib,$(filter %.a,$^),$($(lib)_LDLIBS))
 
 # One folder with every program: programs find each other beside themselves.
 define bin_rule

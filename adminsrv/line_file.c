@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/idn.h"
 
 enum { TEXT_MAX = 512 * 1024 * 1024 };
 
@@ -97,9 +98,18 @@ static bool
 has_key(const char *line, const char *key)
 {
 	size_t length = key_length(line);
+	char domain[IDN_DOMAIN_SIZE], *own;
+	bool is_same;
 
-	return length > 0 && length == strlen(key) &&
-	    strncasecmp(line, key, length) == 0;
+	if (length == strlen(key) && strncasecmp(line, key, length) == 0)
+		return length > 0;
+	if (idn_is_ascii(line))
+		return false;
+	/* A line that was written by hand may spell a domain otherwise. */
+	own = xstrndup(line, length);
+	is_same = idn_domain_canonical(own, domain) && strcmp(domain, key) == 0;
+	free(own);
+	return is_same;
 }
 
 const char *

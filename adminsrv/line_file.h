@@ -3,7 +3,8 @@
  * A control file of lines, edited: what is not changed stays as it is.
  *
  * A line's key is what stands before its first ':' (all of it without one),
- * without blanks at its end, compared without case.  Lines that begin with '#'
+ * without blanks at its end, compared without case; a domain that is not ASCII
+ * also has the key of its A-labels.  Lines that begin with '#'
  * and empty lines have no key.  Whoever edits holds the node's lock.
  */
 #ifndef ADMINSRV_LINE_FILE_H

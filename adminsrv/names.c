@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/idn.h"
+
 enum { LABEL_MAX = 63, DOMAIN_MAX = 253 };
 
 static const char standard_chars[] = "._-";
@@ -52,14 +54,18 @@ int
 names_domain(
     const char *domain, char domain_out[NAMES_DOMAIN_SIZE], struct error *err)
 {
-	size_t length = strnlen(domain, NAMES_DOMAIN_SIZE);
-	const char *label = domain;
+	bool is_domain = idn_domain_canonical(domain, domain_out);
+	const char *label = domain_out;
 
-	if (length > DOMAIN_MAX ||
-	    !fold(domain, length, domain_out, NAMES_DOMAIN_SIZE))
+	_Static_assert(NAMES_DOMAIN_SIZE == (int)IDN_DOMAIN_SIZE, "sizes");
+	if (*domain_out == '\0' || strlen(domain_out) > DOMAIN_MAX)
 		return error_set(err,
 		    "a domain name has 1 to %d characters, '%.60s' has not",
 		    DOMAIN_MAX, domain);
+	if (!is_domain)
+		return error_set(err,
+		    "'%s' is no domain name: it is not what IDNA2008 allows",
+		    domain);
 	for (;;) {
 		size_t label_length = strcspn(label, ".");
 

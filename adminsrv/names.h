@@ -13,15 +13,16 @@ struct names_address {
 };
 
 /*
- * A domain name of letters, digits and '-' (RFC 5321 4.1.2, RFC 1035 2.3.4),
- * folded to lower case into domain_out.  0, or -1 with what is wrong.
+ * A domain name of letters, digits and '-' (RFC 5321 4.1.2, RFC 1035 2.3.4), or
+ * an internationalized one; domain_out gets its one spelling (control/idn.h).
+ * 0, or -1 with what is wrong.
  */
 int names_domain(
     const char *domain, char domain_out[NAMES_DOMAIN_SIZE], struct error *err);
 
 /*
- * Takes user@domain apart at the last '@', folds both to lower case, and
- * checks the domain.  The local part only has to fit, so that every user that
+ * Takes user@domain apart at the last '@', folds the local part to lower case,
+ * and does the domain as names_domain().  The local part only has to fit, so that every user that
  * exists can be named.  0, or -1 with what is wrong.
  */
 int names_address(

@@ -10,15 +10,16 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/cdbmap.h"
+#include "control/idn.h"
 
 enum { FILE_MAX_BYTES = 256 * 1024 * 1024 };
 
-/* Adds one line of text, cut off and folded in place. */
+/* Adds one line of text, cut off in place. */
 static int
 add_line(
     struct cdbmap_writer *writer, char *line, char *stop, struct error *err)
 {
-	char *at;
+	char domain[IDN_DOMAIN_SIZE];
 
 	if (memchr(line, '\0', (size_t)(stop - line)) != NULL) {
 		errno = EINVAL;
@@ -29,15 +30,12 @@ add_line(
 	*stop = '\0';
 	if (*line == '\0' || *line == '#')
 		return 0;
-	for (at = line; at < stop; at++)
-		if (*at >= 'A' && *at <= 'Z')
-			*at = (char)(*at - 'A' + 'a');
 	if (settings_check_value(SETTING_rcpthosts, line, err) == -1) {
 		errno = EINVAL;
 		return -1;
 	}
-	return cdbmap_writer_add(
-	    writer, line, (size_t)(stop - line), "", 0, err);
+	idn_domain_canonical(line, domain);
+	return cdbmap_writer_add(writer, domain, strlen(domain), "", 0, err);
 }
 
 static int

@@ -9,21 +9,14 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "control/cdbmap.h"
+#include "control/idn.h"
 
 struct rcpthosts {
 	bool matches_all; /* there is no file */
-	char **names;     /* small letters, sorted */
+	char **names;     /* canonical, sorted */
 	size_t count;
 	char *more_path;
 };
-
-static void
-fold(char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text >= 'A' && *text <= 'Z')
-			*text = (char)(*text - 'A' + 'a');
-}
 
 static int
 compare(const void *a, const void *b)
@@ -45,8 +38,10 @@ rcpthosts_new(
 	hosts->more_path = xasprintf("%s/morercpthosts.cdb", control_dir);
 	hosts->names = xcalloc(list->count, sizeof(*hosts->names));
 	for (i = 0; i < list->count; i++) {
-		hosts->names[i] = xstrdup(list->items[i]);
-		fold(hosts->names[i]);
+		char name[IDN_DOMAIN_SIZE];
+
+		idn_domain_canonical(list->items[i], name);
+		hosts->names[i] = xstrdup(name);
 	}
 	hosts->count = list->count;
 	qsort(hosts->names, hosts->count, sizeof(*hosts->names), compare);
@@ -118,16 +113,14 @@ rcpthosts_match(
     const struct rcpthosts *hosts, const char *mailbox, struct error *err)
 {
 	const char *at = strrchr(mailbox, '@');
-	char *domain;
+	char domain[IDN_DOMAIN_SIZE];
 	int result;
 
 	if (hosts->matches_all || at == NULL)
 		return 1;
-	domain = xstrdup(at + 1);
-	fold(domain);
+	idn_domain_canonical(at + 1, domain);
 	result = match_names(hosts, domain);
 	if (result == 0)
 		result = match_more(hosts, domain, err);
-	free(domain);
 	return result;
 }

@@ -19,7 +19,8 @@ struct rcpthosts *rcpthosts_new(const char *control_dir,
 void rcpthosts_free(struct rcpthosts **hosts);
 
 /*
- * Does the domain of a mailbox match, by name or by a ".suffix" line?  An
+ * Does the domain of a mailbox match, in whatever spelling (control/idn.h), by
+ * name or by a ".suffix" line?  An
  * address without '@' matches.  1 yes, 0 no, -1 could not tell.
  */
 int rcpthosts_match(
@@ -27,7 +28,7 @@ int rcpthosts_match(
 
 /*
  * Compiles control/morercpthosts to morercpthosts.cdb, whose keys are the
- * lines in small letters.  0, or -1 with errno and the reason, and the old cdb
+ * lines in their one spelling (control/idn.h).  0, or -1 with errno and the reason, and the old cdb
  * stays.  On a bad line errno is EINVAL, the reason ".../morercpthosts:LINE:
  * what is wrong".
  */

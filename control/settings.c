@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "control/idn.h"
 
 enum { FILE_MAX_BYTES = 64 * 1024 * 1024 };
 
@@ -77,15 +78,41 @@ value_init(enum setting_id id, struct value *value)
 		value->list.items = xcalloc(1, sizeof(char *));
 }
 
+/* Takes the item. */
 static void
-list_add(struct setting_list *list, const char *item)
+list_add(struct setting_list *list, char *item)
 {
 	/* Doubled at each power of two; one place is for the NULL. */
 	if ((list->count & (list->count + 1)) == 0)
 		list->items = xrealloc(
 		    list->items, 2 * (list->count + 1) * sizeof(*list->items));
-	list->items[list->count++] = xstrdup(item);
+	list->items[list->count++] = item;
 	list->items[list->count] = NULL;
+}
+
+/*
+ * A name of a domain that is not ASCII becomes its A-labels: "DOMAIN", and of
+ * virtualdomains' lines what stands before the ':', behind an '@'.
+ */
+static char *
+canonical(const struct setting_row *row, const char *text)
+{
+	bool has_prefix = strcmp(row->unit, "domain:prefix") == 0;
+	size_t end = has_prefix ? strcspn(text, ":") : strlen(text);
+	const char *at = has_prefix ? memrchr(text, '@', end) : NULL;
+	size_t start = at == NULL ? 0 : (size_t)(at - text) + 1;
+	char domain[IDN_DOMAIN_SIZE];
+	char *spelled, *result = NULL;
+
+	if (!has_prefix && strcmp(row->unit, "domain") != 0 &&
+	    strcmp(row->unit, "host") != 0)
+		return xstrdup(text);
+	spelled = xstrndup(text + start, end - start);
+	if (!idn_is_ascii(spelled) && idn_domain_canonical(spelled, domain))
+		result = xasprintf(
+		    "%.*s%s%s", (int)start, text, domain, text + end);
+	free(spelled);
+	return result != NULL ? result : xstrdup(text);
 }
 
 /* Puts one checked text into the value. */
@@ -100,10 +127,10 @@ value_store(enum setting_id id, const char *text, struct value *value)
 		break;
 	case SETTING_TEXT:
 	case SETTING_RULES:
-		value->text = xstrdup(text);
+		value->text = canonical(&setting_rows[id], text);
 		break;
 	case SETTING_LIST:
-		list_add(&value->list, text);
+		list_add(&value->list, canonical(&setting_rows[id], text));
 		break;
 	}
 }

@@ -4,19 +4,30 @@
 
 #include <string.h>
 
+#include "control/idn.h"
 #include "lookupd/store_backend.h"
 
+/* False when no store holds it. */
+static bool
+fold_domain(const char *domain, char folded_out[STORE_DOMAIN_MAX + 1])
+{
+	_Static_assert(IDN_DOMAIN_SIZE == STORE_DOMAIN_MAX + 1, "sizes");
+
+	idn_domain_canonical(domain, folded_out);
+	return folded_out[0] != '\0';
+}
+
 /*
- * Lower case of a text of 1 to max bytes.  False when it is empty or longer:
- * then no store holds it.  Only ASCII has case here; the bytes of a UTF-8
- * local part (RFC 6531) are compared as they are.
+ * Lower case of a text of 1 to STORE_LOCAL_MAX bytes.  False when it is empty
+ * or longer.  Only ASCII has case here; the bytes of a UTF-8 local part (RFC
+ * 6531) are compared as they are.
  */
 static bool
-fold(const char *text, size_t max, char *folded_out)
+fold_local(const char *text, char folded_out[STORE_LOCAL_MAX + 1])
 {
-	size_t length = strnlen(text, max + 1);
+	size_t length = strnlen(text, STORE_LOCAL_MAX + 1);
 
-	if (length == 0 || length > max)
+	if (length == 0 || length > STORE_LOCAL_MAX)
 		return false;
 	for (size_t i = 0; i <= length; i++) {
 		char c = text[i];
@@ -48,7 +59,7 @@ store_find_domain(struct store *store, const char *domain,
 	int result;
 
 	*domain_out = (struct store_domain){ .storage = BUF_INIT };
-	if (!fold(domain, STORE_DOMAIN_MAX, folded))
+	if (!fold_domain(domain, folded))
 		return 0;
 	result = store->backend->find_domain(store, folded, domain_out, err);
 	if (result != 1)
@@ -65,8 +76,8 @@ store_find_user(struct store *store, const char *local, const char *domain,
 	int result;
 
 	*user_out = (struct store_user){ .storage = BUF_INIT };
-	if (!fold(local, STORE_LOCAL_MAX, folded_local) ||
-	    !fold(domain, STORE_DOMAIN_MAX, folded_domain))
+	if (!fold_local(local, folded_local) ||
+	    !fold_domain(domain, folded_domain))
 		return 0;
 	result = store->backend->find_user(
 	    store, folded_local, folded_domain, user_out, err);

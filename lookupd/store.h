@@ -69,7 +69,7 @@ void store_free(struct store **store);
  */
 void store_set_max_age(struct store *store, unsigned max_age_ms);
 
-/* The caller releases what was found. */
+/* Domains in any spelling.  The caller releases what was found. */
 int store_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err);
 int store_find_user(struct store *store, const char *local, const char *domain,

@@ -164,6 +164,7 @@ static bool
 parse_label(struct parser *parser)
 {
 	const char *start = parser->at;
+	bool is_ascii = true;
 	size_t length;
 
 	while (parser->at < parser->end) {
@@ -175,11 +176,13 @@ parse_label(struct parser *parser)
 			length = is_alphanumeric(c) || c == '-' || c == '_';
 		if (length == 0)
 			break;
+		is_ascii = is_ascii && (unsigned char)c < 0x80;
 		take(parser, length);
 	}
 	length = (size_t)(parser->at - start);
-	return length > 0 && length <= SMTP_LABEL_MAX && *start != '-' &&
-	    parser->at[-1] != '-';
+	/* RFC 5890 4.2: a U-label may have more bytes than its A-label. */
+	return length > 0 && (length <= SMTP_LABEL_MAX || !is_ascii) &&
+	    *start != '-' && parser->at[-1] != '-';
 }
 
 static bool

@@ -17,7 +17,7 @@ enum {
 	 */
 	SMTP_ADDRESS_MAX = 254,
 	SMTP_DOMAIN_MAX = 255, /* 4.5.3.1.2 */
-	SMTP_LABEL_MAX = 63    /* RFC 1035 2.3.4 */
+	SMTP_LABEL_MAX = 63    /* RFC 1035 2.3.4; of ASCII */
 };
 
 enum smtp_address_result {

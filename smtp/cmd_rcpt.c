@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "control/idn.h"
 #include "queue/exitcode.h"
 #include "smtp/session_private.h"
 
@@ -116,6 +117,25 @@ replace_literal(struct smtp_session *session, struct smtp_address *address)
 	address->is_literal = false;
 }
 
+/*
+ * A domain has one spelling from here on (RFC 5890: U-labels and A-labels are
+ * equivalent).  What is no domain, or has no room, stays, and is nobody's.
+ */
+static void
+spell_domain(struct smtp_address *address)
+{
+	char canonical[IDN_DOMAIN_SIZE];
+	size_t domain_at;
+
+	if (address->domain == NULL || idn_is_ascii(address->domain))
+		return;
+	domain_at = (size_t)(address->domain - address->text);
+	if (idn_domain_canonical(address->domain, canonical) &&
+	    strlen(canonical) <= SMTP_ADDRESS_MAX - domain_at)
+		memcpy(address->text + domain_at, canonical,
+		    strlen(canonical) + 1);
+}
+
 static void
 apply_rules(struct smtp_session *session, const struct smtp_address *address)
 {
@@ -190,6 +210,7 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 	    !has_room(session, &address))
 		return;
 	replace_literal(session, &address);
+	spell_domain(&address);
 	if (!smtp_policy_relay(session, &address, &is_relayed) ||
 	    !smtp_policy_mailbox(session, &address))
 		return;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/idn.h"
 
 static int
 read_rules(const struct settings *settings, enum setting_id id,
@@ -147,7 +148,10 @@ bool
 smtp_config_checks_domain(const struct smtp_config *config, const char *domain)
 {
 	const struct setting_list *list = &config->checked_domains;
+	char canonical[IDN_DOMAIN_SIZE];
 
+	if (!idn_is_ascii(domain) && idn_domain_canonical(domain, canonical))
+		domain = canonical;
 	return list->count == 0 ||
 	    bsearch(&domain, list->items, list->count, sizeof(*list->items),
 		compare) != NULL;

@@ -31,6 +31,8 @@ static const struct row rows[] = {
 	    "b.test\n" },
 	{ "by key", "a.test:x\na.testing:x\n.a.test:y\n", "a.test", NULL, NULL,
 	    "a.testing:x\n.a.test:y\n" },
+	{ "another spelling", "B\303\274cher.test:x\nb\303\274cher.tests\n",
+	    "xn--bcher-kva.test", NULL, NULL, "b\303\274cher.tests\n" },
 	{ "comments are no keys", "#a.test\n", "#a.test", NULL, NULL,
 	    "#a.test\n" },
 	{ "in front of the end", "+a-:a\n.\n", NULL, "+b-:b", ".",

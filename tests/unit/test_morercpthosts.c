@@ -42,6 +42,8 @@ lines(void **state)
 		{ "no newline", TEXT("a.test"), "a.test", "" },
 		{ "two", TEXT("b.test\na.test\n"), "a.test", "a" },
 		{ "capitals", TEXT("A.TesT\n"), "a.test", "A.TesT" },
+		{ "U-label", TEXT("B\303\274cher.test\n"),
+		    "xn--bcher-kva.test", "b\303\274cher.test" },
 		{ "suffix", TEXT(".A.test\n"), ".a.test", "a.test" },
 		{ "blanks", TEXT("a.test \t\n"), "a.test", "a.test \t" },
 		{ "CRLF", TEXT("a.test\r\n"), "a.test", "a.test\r" },

@@ -39,7 +39,13 @@ checks_domains(void **state)
 		{ "a/b.test", NULL },
 		{ "../x", NULL },
 		{ "a.test\n", NULL },
-		{ "ex\303\244mple.test", NULL },
+		{ "ex\303\244mple.test", "xn--exmple-cua.test" },
+		{ "EX\303\204MPLE.test", "xn--exmple-cua.test" },
+		{ "XN--exmple-cua.test", "xn--exmple-cua.test" },
+		{ "\342\230\225.test", NULL },
+		{ "ex\303mple.test", NULL },
+		{ "ex\303\244mple_.test", NULL },
+		{ "ex\303\244mple.", NULL },
 	};
 
 	(void)state;
@@ -66,6 +72,7 @@ splits_addresses(void **state)
 		{ "alice@example.test", "alice", "example.test" },
 		{ "Alice@Example.Test", "alice", "example.test" },
 		{ "a@b@c.test", "a@b", "c.test" },
+		{ "a@ex\303\244mple.test", "a", "xn--exmple-cua.test" },
 		{ L63 "4@c.test", L63 "4", "c.test" },
 		{ L63 "45@c.test", NULL, NULL },
 		{ "alice", NULL, NULL },

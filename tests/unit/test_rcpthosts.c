@@ -68,6 +68,17 @@ names_and_suffixes(void **state)
 		{ "a@.sub.test", 1 },
 		{ "a@b@example.org", 1 },
 		{ "\"a@example.org\"@c.test", 0 },
+		{ "a@b\303\274cher.test", 1 },
+		{ "a@B\303\234CHER.test", 1 },
+		{ "a@xn--bcher-kva.test", 1 },
+		{ "a@stra\303\237e.test", 1 },
+		{ "a@XN--strae-oqa.test", 1 },
+		{ "a@strasse.test", 0 },
+		{ "a@x.\303\274.test", 1 },
+		{ "a@x.xn--tda.test", 1 },
+		{ "a@xn--tda.test", 0 },
+		{ "a@\342\230\225.test", 1 }, /* as in the file, no IDN */
+		{ "a@\342\230\226.test", 0 },
 		{ "a@", 0 },
 		{ "a@.", 0 },
 		{ "postmaster", 1 },
@@ -77,7 +88,9 @@ names_and_suffixes(void **state)
 	struct rcpthosts *hosts;
 
 	(void)state;
-	put("rcpthosts", "zzz.test\nexample.org\nMiXeD.test\n.sub.test\n");
+	put("rcpthosts", "zzz.test\nexample.org\nMiXeD.test\n.sub.test\n"
+	    "b\303\274cher.test\nxn--strae-oqa.test\n.\303\274.test\n"
+	    "\342\230\225.test\n");
 	hosts = load(&err);
 	assert_non_null(hosts);
 	check_rows(hosts, rows, sizeof(rows) / sizeof(rows[0]));

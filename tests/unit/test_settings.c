@@ -454,6 +454,45 @@ unknown_name(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, folder_teardown)
 
+/* U-labels of the files are A-labels inside; the rest of a line stays. */
+static void
+domains_have_one_spelling(void **state)
+{
+	static const char *const virtual[] = { "xn--bcher-kva.test:b\303\274",
+		".xn--bcher-kva.test:x@\303\274:y",
+		"\303\274@xn--bcher-kva.test:p", ":\303\274",
+		"Example.test:Example.test", "\342\230\225.test:x",
+		"\303\274@:p" };
+	const struct setting_list *list;
+	struct settings *settings;
+
+	(void)state;
+	put("me", "mail.b\303\274cher.test\n");
+	put("rcpthosts", "Example.test\nb\303\274cher.test\n");
+	put("virtualdomains",
+	    "b\303\274cher.test:b\303\274\n"
+	    ".B\303\274cher.test:x@\303\274:y\n"
+	    "\303\274@b\303\274cher.test:p\n:\303\274\n"
+	    "Example.test:Example.test\n\342\230\225.test:x\n"
+	    "\303\274@:p\n");
+	put("smtpgreeting", "b\303\274cher.test\n");
+	settings = must_load(NULL, NULL);
+	assert_string_equal(settings_text(settings, SETTING_me),
+	    "mail.xn--bcher-kva.test");
+	list = settings_list(settings, SETTING_locals);
+	assert_string_equal(list->items[0], "mail.xn--bcher-kva.test");
+	list = settings_list(settings, SETTING_rcpthosts);
+	assert_string_equal(list->items[0], "Example.test");
+	assert_string_equal(list->items[1], "xn--bcher-kva.test");
+	list = settings_list(settings, SETTING_virtualdomains);
+	assert_int_equal(list->count, sizeof(virtual) / sizeof(*virtual));
+	for (size_t i = 0; i < list->count; i++)
+		assert_string_equal(list->items[i], virtual[i]);
+	list = settings_list(settings, SETTING_smtpgreeting);
+	assert_string_equal(list->items[0], "b\303\274cher.test");
+	settings_free(&settings);
+}
+
 int
 main(void)
 {
@@ -461,6 +500,7 @@ main(void)
 		TEST(table_is_consistent),
 		TEST(defaults),
 		TEST(texts_and_lists),
+		TEST(domains_have_one_spelling),
 		TEST(bad_files),
 		TEST(long_lines),
 		TEST(unreadable_files),

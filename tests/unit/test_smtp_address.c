@@ -205,13 +205,22 @@ parse_long(size_t local, size_t label, size_t labels)
 	return result;
 }
 
+#define A10 "\303\244\303\244\303\244\303\244\303\244" /* bytes */
+
 static void
 lengths(void **state)
 {
+	struct smtp_address address;
+	size_t used;
+
 	(void)state;
 	assert_int_equal(parse_long(64, 63, 2), SMTP_ADDRESS_OK);
 	assert_int_equal(parse_long(1, 64, 1), SMTP_ADDRESS_SYNTAX);
 	assert_int_equal(parse_long(190, 63, 1), SMTP_ADDRESS_OK);
+	/* A U-label of 70 bytes: its A-label is what has to be short. */
+	assert_int_equal(parse("<x@" A10 A10 A10 A10 A10 A10 A10 ">", 74,
+			     &address, &used),
+	    SMTP_ADDRESS_OK);
 	assert_int_equal(parse_long(191, 63, 1), SMTP_ADDRESS_TOO_LONG);
 	assert_int_equal(parse_long(2000, 63, 1), SMTP_ADDRESS_TOO_LONG);
 	assert_int_equal(parse_long(1, 63, 4), SMTP_ADDRESS_TOO_LONG);

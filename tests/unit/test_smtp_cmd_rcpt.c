@@ -80,6 +80,49 @@ paths_and_parameters(void **state)
 	talk_end(&talk);
 }
 
+/* U-label and A-label are one domain, and the envelope has one of them. */
+static void
+both_spellings_of_a_domain(void **state)
+{
+	static const struct {
+		const char *argument, *reply, *address;
+	} rows[] = {
+		{ "TO:<c@xn--bcher-kva.test>", OK, "c@xn--bcher-kva.test" },
+		{ "TO:<c@b\303\274cher.test>", OK, "c@xn--bcher-kva.test" },
+		{ "TO:<\303\244@B\303\234CHER.test>", OK,
+		    "\303\244@xn--bcher-kva.test" },
+		{ "TO:<c@\342\230\225.test>",
+		    "553 5.7.1 sorry, that domain isn't in my list of allowed "
+		    "rcpthosts (#5.7.1)",
+		    NULL },
+	};
+	static const char *const files[] = { "b\303\274cher.test\n",
+		"xn--bcher-kva.test\n" };
+
+	(void)state;
+	for (size_t file = 0; file < 2; file++) {
+		struct talk talk;
+
+		smtp_home_write(root, "control/rcpthosts", files[file]);
+		talk_begin(&talk, &smtp);
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			char *command = xasprintf("RCPT %s", rows[i].argument);
+
+			talk_must(&talk, "EHLO x", "250");
+			talk_must(&talk, "MAIL FROM:<a@b> SMTPUTF8", "250");
+			talk_expect(&talk, rows[i].argument, command,
+			    rows[i].reply);
+			if (rows[i].address != NULL)
+				assert_string_equal(
+				    talk.session.transaction.recipients[0]
+					.address,
+				    rows[i].address);
+			free(command);
+		}
+		talk_end(&talk);
+	}
+}
+
 static void
 only_in_sequence(void **state)
 {
@@ -216,6 +259,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TALK_TEST(paths_and_parameters),
+		TALK_TEST(both_spellings_of_a_domain),
 		TALK_TEST(only_in_sequence),
 		TALK_TEST(as_many_as_may_be),
 		TALK_TEST(relaying),

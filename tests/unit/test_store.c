@@ -79,7 +79,8 @@ names(void **state)
 	} rows[] = {
 		{ "plain", "al", "a.test", true },
 		{ "capitals", "AlZ@[", "A.TesT", true },
-		{ "utf-8 as it is", "\xc3\x84", "\xc3\x84.test", true },
+		{ "utf-8 as it is", "\xc3\x84", "a.test", true },
+		{ "no domain of IDNA", "al", "\xe2\x98\x95.test", true },
 		{ "empty local part", "", "a.test", false },
 		{ "empty domain", "al", "", false },
 		{ "long local part", local_most, "a.test", false },
@@ -112,6 +113,30 @@ names(void **state)
 		for (const char *at = noting.domain; *at != '\0'; at++)
 			assert_false(*at >= 'A' && *at <= 'Z');
 		store_user_release(&user);
+	}
+}
+
+static void
+domains_have_one_spelling(void **state)
+{
+	static const char *const spellings[] = { "b\xc3\xbc" "cher.test",
+		"B\xc3\x9c" "CHER.Test", "XN--bcher-kva.test" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(spellings) / sizeof(*spellings); i++) {
+		struct noting noting = { .store = { .backend = &backend } };
+		struct store_domain domain;
+		struct store_user user;
+
+		assert_int_equal(store_find_domain(&noting.store, spellings[i],
+				     &domain, NULL),
+		    0);
+		assert_string_equal(noting.domain, "xn--bcher-kva.test");
+		noting.domain[0] = '\0';
+		assert_int_equal(store_find_user(&noting.store, "al",
+				     spellings[i], &user, NULL),
+		    0);
+		assert_string_equal(noting.domain, "xn--bcher-kva.test");
 	}
 }
 
@@ -187,6 +212,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
+		cmocka_unit_test(domains_have_one_spelling),
 		cmocka_unit_test(domains_have_the_same_limits),
 		cmocka_unit_test(answers_without_a_result),
 		cmocka_unit_test(is_freed_once),
