@@ -2,22 +2,15 @@
 /* Log lines to descriptor 2. */
 #include "base/log.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { LINE_MAX_BYTES = 4096, GATHER_BYTES = 65536 };
+#include "base/log_out.h"
 
 static const char *program_name;
-static bool gathering;
-static pthread_mutex_t gather_lock = PTHREAD_MUTEX_INITIALIZER;
-static char gathered[GATHER_BYTES];
-static size_t gathered_bytes;
 
 static __thread struct log_batch *own_batch; /* the calling thread's */
 static pthread_mutex_t batches_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -27,74 +20,61 @@ void
 log_open(const char *program)
 {
 	program_name = program;
-}
-
-/* A log that cannot be written must not stop mail: after errors, drop it. */
-static void
-write_all(const char *text, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = write(2, text, length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && errno == EAGAIN) {
-			struct pollfd out = { .fd = 2, .events = POLLOUT };
-
-			poll(&out, 1, 1000);
-			continue;
-		}
-		if (n <= 0)
-			return;
-		text += n;
-		length -= (size_t)n;
-	}
+	log_out_name(program);
 }
 
 void
 log_gather(void)
 {
-	gathering = true;
-}
-
-/* With gather_lock held. */
-static void
-flush_gathered(void)
-{
-	write_all(gathered, gathered_bytes);
-	gathered_bytes = 0;
+	log_out_gather();
 }
 
 void
 log_flush(void)
 {
-	pthread_mutex_lock(&gather_lock);
-	flush_gathered();
-	pthread_mutex_unlock(&gather_lock);
+	log_out_push();
 }
 
-/* With the batch's lock held. */
+/* The batch's own thread, which alone adds to it, so the order stays. */
 static void
-flush_batch(struct log_batch *batch)
+flush_own_batch(struct log_batch *batch)
 {
-	write_all(batch->text, batch->length);
+	char text[LOG_BATCH_BYTES];
+	size_t length;
+
+	pthread_mutex_lock(&batch->lock);
+	length = batch->length;
+	memcpy(text, batch->text, length);
 	batch->length = 0;
 	batch->is_old = false;
+	pthread_mutex_unlock(&batch->lock);
+	/* Without the lock: who looks at all batches does not wait for us. */
+	log_out_put(text, length);
+}
+
+static bool
+fits(struct log_batch *batch, const char *line, size_t length)
+{
+	bool is_added;
+
+	pthread_mutex_lock(&batch->lock);
+	is_added = length <= sizeof(batch->text) - batch->length;
+	if (is_added) {
+		memcpy(batch->text + batch->length, line, length);
+		batch->length += length;
+	}
+	pthread_mutex_unlock(&batch->lock);
+	return is_added;
 }
 
 static void
 add_to_batch(struct log_batch *batch, const char *line, size_t length)
 {
-	pthread_mutex_lock(&batch->lock);
-	if (length > sizeof(batch->text) - batch->length)
-		flush_batch(batch);
-	if (length > sizeof(batch->text))
-		write_all(line, length);
-	else {
-		memcpy(batch->text + batch->length, line, length);
-		batch->length += length;
-	}
-	pthread_mutex_unlock(&batch->lock);
+	if (fits(batch, line, length))
+		return;
+	flush_own_batch(batch);
+	if (!fits(batch, line, length))
+		log_out_put(line, length);
 }
 
 void
@@ -123,44 +103,52 @@ log_batch_end(struct log_batch *batch)
 		batch->next->link = batch->link;
 	pthread_mutex_unlock(&batches_lock);
 	/* Nobody else knows it any more. */
-	flush_batch(batch);
+	flush_own_batch(batch);
 	pthread_mutex_destroy(&batch->lock);
+}
+
+/* Writes what waits in batches that are old, or all; never waits for it. */
+static void
+flush_batches(bool all)
+{
+	struct log_batch *batch;
+
+	pthread_mutex_lock(&batches_lock);
+	for (batch = batches; batch != NULL; batch = batch->next) {
+		pthread_mutex_lock(&batch->lock);
+		if ((all || batch->is_old) &&
+		    log_out_try(batch->text, batch->length))
+			batch->length = 0;
+		batch->is_old = batch->length > 0;
+		pthread_mutex_unlock(&batch->lock);
+	}
+	pthread_mutex_unlock(&batches_lock);
+	log_out_push();
 }
 
 void
 log_batches_tick(void)
 {
-	struct log_batch *batch;
-
-	pthread_mutex_lock(&batches_lock);
-	for (batch = batches; batch != NULL; batch = batch->next) {
-		pthread_mutex_lock(&batch->lock);
-		if (batch->is_old)
-			flush_batch(batch);
-		batch->is_old = batch->length > 0;
-		pthread_mutex_unlock(&batch->lock);
-	}
-	pthread_mutex_unlock(&batches_lock);
+	flush_batches(false);
 }
 
 void
 log_batches_flush(void)
 {
-	struct log_batch *batch;
+	flush_batches(true);
+}
 
-	pthread_mutex_lock(&batches_lock);
-	for (batch = batches; batch != NULL; batch = batch->next) {
-		pthread_mutex_lock(&batch->lock);
-		flush_batch(batch);
-		pthread_mutex_unlock(&batch->lock);
-	}
-	pthread_mutex_unlock(&batches_lock);
+void
+log_finish(void)
+{
+	log_batches_flush();
+	log_out_drain();
 }
 
 static void
 log_args(const char *level, const char *format, va_list args)
 {
-	char line[LINE_MAX_BYTES];
+	char line[LOG_LINE_MAX];
 	size_t used = 0, i;
 	int n;
 
@@ -178,20 +166,10 @@ log_args(const char *level, const char *format, va_list args)
 		if ((unsigned char)line[i] < ' ' || line[i] == 127)
 			line[i] = '?';
 	line[used++] = '\n';
-	if (own_batch != NULL) {
+	if (own_batch != NULL)
 		add_to_batch(own_batch, line, used);
-		return;
-	}
-	if (!gathering) {
-		write_all(line, used);
-		return;
-	}
-	pthread_mutex_lock(&gather_lock);
-	if (gathered_bytes + used > sizeof(gathered))
-		flush_gathered();
-	memcpy(gathered + gathered_bytes, line, used);
-	gathered_bytes += used;
-	pthread_mutex_unlock(&gather_lock);
+	else
+		log_out_put(line, used);
 }
 
 void
@@ -214,6 +192,5 @@ fatal(int code, const char *format, ...)
 	va_start(args, format);
 	log_args("fatal: ", format, args);
 	va_end(args);
-	log_flush();
-	exit(code);
+	exit(code); /* and with it what waits */
 }

@@ -6,6 +6,10 @@
  * handful of lines a message, gathers them instead (log_gather, before other
  * threads log) and writes them when its event loop says so (log_flush).  A
  * server's thread may gather the lines of its session in a log_batch.
+ *
+ * A reader that does not read stops nobody (base/log_out.h): a mebibyte of
+ * lines waits for it, callers of log_line and log_batch_end for two seconds in
+ * all, then lines are dropped and counted; the other calls do not wait.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -24,7 +28,7 @@ void log_open(const char *program);
 /* Writes one line; control characters and newlines in it become '?'. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* From now on lines wait for log_flush, or for a full buffer. */
+/* From now on lines wait for log_flush, or until there are many. */
 void log_gather(void);
 void log_flush(void);
 
@@ -54,8 +58,14 @@ void log_batch_end(struct log_batch *batch);
  */
 void log_batches_tick(void);
 
-/* Writes what waits in all batches: before the process ends. */
+/* Writes what waits in all batches. */
 void log_batches_flush(void);
+
+/*
+ * Writes all that waits, for a second at most: before _exit().  exit() does so
+ * itself, but for batches that have not ended.
+ */
+void log_finish(void);
 
 /*
  * Logs "fatal: " and the reason behind all that waits, and exits with code (100

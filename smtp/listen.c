@@ -292,6 +292,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 		log_line("qmail-smtpd: %u session%s cut off: none had a "
 			 "message accepted that is not queued",
 		    sessions, plural(sessions));
+		log_finish();
 		_exit(0);
 	}
 	log_line("qmail-smtpd: exiting");
