@@ -145,23 +145,6 @@ load_certificate(SSL_CTX *ctx, const char *path, struct error *err)
 }
 
 static int
-set_ciphers(
-    SSL_CTX *ctx, const char *ciphers, const char *suites, struct error *err)
-{
-	if (ciphers != NULL && *ciphers != '\0' &&
-	    SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
-		return error_set(err,
-		    "no TLS 1.2 cipher in '%s': %s (see openssl ciphers)",
-		    ciphers, take_reason());
-	if (suites != NULL && *suites != '\0' &&
-	    SSL_CTX_set_ciphersuites(ctx, suites) != 1)
-		return error_set(err,
-		    "bad TLS 1.3 suites '%s': %s (see openssl ciphers -tls1_3)",
-		    suites, take_reason());
-	return 0;
-}
-
-static int
 configure(SSL_CTX *ctx, struct error *err)
 {
 	static const unsigned char name[] = "mqmail";
@@ -200,8 +183,7 @@ make_transport_method(void)
 }
 
 struct tls_context *
-tls_context_new(const char *cert_path, const char *ciphers, const char *suites,
-    struct error *err)
+tls_context_new(const char *cert_path, struct error *err)
 {
 	struct tls_context *context = xcalloc(1, sizeof(*context));
 
@@ -211,11 +193,29 @@ tls_context_new(const char *cert_path, const char *ciphers, const char *suites,
 	if (context->transport_method == NULL || context->ctx == NULL)
 		error_set(err, "cannot set up TLS: %s", take_reason());
 	else if (configure(context->ctx, err) == 0 &&
-	    load_certificate(context->ctx, cert_path, err) == 0 &&
-	    set_ciphers(context->ctx, ciphers, suites, err) == 0)
+	    load_certificate(context->ctx, cert_path, err) == 0)
 		return context;
 	tls_context_free(&context);
 	return NULL;
+}
+
+int
+tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
+    const char *suites, struct error *err)
+{
+	ERR_clear_error();
+	if (ciphers != NULL && *ciphers != '\0' &&
+	    SSL_CTX_set_cipher_list(context->ctx, ciphers) != 1)
+		return error_set(err,
+		    "no TLS 1.2 cipher in '%s' (%s); write a list as "
+		    "openssl-ciphers(1) has it",
+		    ciphers, take_reason());
+	if (suites != NULL && *suites != '\0' &&
+	    SSL_CTX_set_ciphersuites(context->ctx, suites) != 1)
+		return error_set(err,
+		    "bad TLS 1.3 suites '%s' (%s); see openssl ciphers -tls1_3",
+		    suites, take_reason());
+	return 0;
 }
 
 void

@@ -13,15 +13,20 @@ struct tls_context;
 
 /*
  * A server's context from one PEM file with the certificate chain, the server's
- * first, and the key, not encrypted.  ciphers (TLS 1.2 list) and suites (1.3)
- * may be NULL or "" for OpenSSL's defaults.  NULL, with the reason, when the
- * file cannot be used.
+ * first, and the key, not encrypted.  NULL, with the reason, when the file
+ * cannot be used.
  *
  * Clients may resume sessions by ticket; the key of tickets lives as long as
  * the context, so a daemon that makes a new one at HUP changes it.
  */
-struct tls_context *tls_context_new(const char *cert_path, const char *ciphers,
-    const char *suites, struct error *err);
+struct tls_context *tls_context_new(const char *cert_path, struct error *err);
 void tls_context_free(struct tls_context **context);
+
+/*
+ * Before the context is used: ciphers (TLS 1.2 list) and suites (1.3), NULL or
+ * "" for OpenSSL's defaults.  0, or -1 with the reason.
+ */
+int tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
+    const char *suites, struct error *err);
 
 #endif

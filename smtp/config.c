@@ -18,35 +18,54 @@ read_rules(const struct settings *settings, enum setting_id id,
 	int found = envrules_load(path, rules_out, err);
 
 	if (found == 0 && settings_is_set(settings, id))
-		return error_set(err, "no file '%s', which %s names", path,
-		    settings_source(settings, id));
+		return error_set(err, "%s: no file '%s'; make it, or name none",
+		    settings_source(settings, id), path);
 	return found == -1 ? -1 : 0;
 }
 
+/*
+ * That of SERVERCERT must be there, and any must when TLS was promised; without
+ * one config->tls stays NULL.
+ */
 static int
 read_certificate(struct smtp_config *config, const struct home *home,
     bool needs_tls, struct error *err)
 {
 	const char *named = getenv("SERVERCERT");
-	char *path = named != NULL && named[0] != '\0'
-	    ? xstrdup(named)
-	    : xasprintf("%s/servercert.pem", home->tls);
+	bool is_named = named != NULL && named[0] != '\0';
+	char *path = is_named ? xstrdup(named)
+			      : xasprintf("%s/servercert.pem", home->tls);
 	int result = 0;
 
-	if (access(path, F_OK) == -1 && errno == ENOENT && named == NULL) {
+	if (!is_named && access(path, F_OK) == -1 && errno == ENOENT) {
 		if (needs_tls)
 			result = error_set(err,
 			    "no certificate '%s': put the chain and the key "
 			    "there (or start again without TLS)",
 			    path);
 	} else {
-		config->tls = tls_context_new(path,
-		    settings_text(config->settings, SETTING_tlsserverciphers),
-		    NULL, err);
-		result = config->tls == NULL ? -1 : 0;
+		config->tls = tls_context_new(path, err);
+		if (config->tls == NULL)
+			result = is_named
+			    ? error_context(err, "variable SERVERCERT")
+			    : -1;
 	}
 	free(path);
 	return result;
+}
+
+static int
+set_ciphers(struct smtp_config *config, struct error *err)
+{
+	const struct settings *settings = config->settings;
+
+	if (config->tls == NULL ||
+	    tls_context_set_ciphers(config->tls,
+		settings_text(settings, SETTING_tlsserverciphers), NULL,
+		err) == 0)
+		return 0;
+	return error_context(
+	    err, "%s:1", settings_source(settings, SETTING_tlsserverciphers));
 }
 
 static int
@@ -82,9 +101,9 @@ fill(struct smtp_config *config, const struct home *home, bool needs_tls,
 	config->greeting = settings_list(settings, SETTING_smtpgreeting);
 	if (config->greeting->count == 0)
 		return error_set(err,
-		    "neither '%s/smtpgreeting' nor '%s/me' "
-		    "has a line; write the host's name into me",
-		    home->control, home->control);
+		    "%s: it has no line, and a greeting needs one; write the "
+		    "host's name there, or remove the file",
+		    settings_source(settings, SETTING_smtpgreeting));
 	config->databytes = settings_number(settings, SETTING_databytes);
 	config->maxrecipients = settings_number(
 	    settings, SETTING_maxrecipients);
@@ -102,7 +121,9 @@ fill(struct smtp_config *config, const struct home *home, bool needs_tls,
 	    read_rules(settings, SETTING_domainqueue, &config->domain_rules,
 		err) == -1)
 		return -1;
-	return read_certificate(config, home, needs_tls, err);
+	return read_certificate(config, home, needs_tls, err) == -1
+	    ? -1
+	    : set_ciphers(config, err);
 }
 
 struct smtp_config *

@@ -179,7 +179,7 @@ reload(struct daemon *daemon)
 
 	if (smtp_server_reload(daemon->server, &err) == -1) {
 		log_line(
-		    "qmail-smtpd: error: the old settings stay: %s", err.text);
+		    "qmail-smtpd: alert: the old settings stay: %s", err.text);
 		return;
 	}
 	set_limits(daemon, &limits);
@@ -241,7 +241,9 @@ open_rules(struct daemon *daemon, const struct home *home, struct error *err)
 
 	daemon->rules = smtp_rules_new(path, is_named, SMTP_MAX_AGE_MS, err);
 	free(path);
-	return daemon->rules == NULL ? -1 : 0;
+	if (daemon->rules != NULL)
+		return 0;
+	return is_named ? error_context(err, "variable TCPRULES") : -1;
 }
 
 /* Everything but the port; as the user that will serve.  An exit code. */
@@ -249,17 +251,20 @@ static int
 prepare(struct daemon *daemon, const struct home *home,
     const struct smtp_options *options, struct error *err)
 {
-	struct listener_limits limits;
-
-	mem_set_reserve(RESERVE_BYTES);
 	if (identity_become(IDENTITY_SMTPD, err) == -1)
 		return 111;
 	daemon->server = smtp_server_new(home, &options->kind, err);
 	if (daemon->server == NULL || open_rules(daemon, home, err) == -1)
 		return 100;
-	set_limits(daemon, &limits);
-	listener_set_limits(daemon->listener, &limits);
 	return 0;
+}
+
+static void
+release_daemon(struct daemon *daemon)
+{
+	listener_free(&daemon->listener);
+	smtp_rules_free(&daemon->rules);
+	smtp_server_free(&daemon->server);
 }
 
 static int
@@ -315,6 +320,7 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		.refuse = refuse,
 		.context = &daemon,
 	};
+	struct listener_limits limits;
 	pid_t supervise = parent_supervise();
 	sigset_t signals;
 	int result = 111;
@@ -326,13 +332,25 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 	daemon.listener = listener_new(&listener_options, err);
 	if (daemon.listener == NULL)
 		return 111;
+	mem_set_reserve(RESERVE_BYTES);
 	result = prepare(&daemon, home, options, err);
 	if (result == 0) {
+		set_limits(&daemon, &limits);
+		listener_set_limits(daemon.listener, &limits);
 		parent_end_with(supervise);
 		result = run(&daemon, options, err);
 	}
-	listener_free(&daemon.listener);
-	smtp_rules_free(&daemon.rules);
-	smtp_server_free(&daemon.server);
+	release_daemon(&daemon);
 	return result;
+}
+
+int
+smtp_listen_check(const struct home *home, const struct smtp_options *options,
+    struct error *err)
+{
+	struct daemon daemon = { .server = NULL };
+	int result = prepare(&daemon, home, options, err);
+
+	release_daemon(&daemon);
+	return result == 0 ? 0 : -1;
 }

@@ -16,4 +16,12 @@
 int smtp_listen(const struct home *home, const struct smtp_options *options,
     struct error *err);
 
+/*
+ * Would smtp_listen() serve, were its port free?  Reads all that it reads, with
+ * the process's environment, as the user who serves, which the process becomes
+ * for good.  0, or -1 with the same reason.
+ */
+int smtp_listen_check(const struct home *home,
+    const struct smtp_options *options, struct error *err);
+
 #endif

@@ -3,7 +3,6 @@
 #include "svctool/args.h"
 
 #include <limits.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,15 @@ arg_list_add(struct arg_list *list, const char *text, size_t length)
 	list->items = xrealloc(
 	    list->items, (list->count + 1) * sizeof(*list->items));
 	list->items[list->count++] = xstrndup(text, length);
+}
+
+bool
+arg_list_has(const struct arg_list *list, const char *text)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], text) == 0)
+			return true;
+	return false;
 }
 
 void

@@ -3,6 +3,7 @@
 #ifndef SVCTOOL_ARGS_H
 #define SVCTOOL_ARGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -41,6 +42,7 @@ int args_parse_options(
     const struct arg_row *rows, int argc, char **argv, struct error *err);
 
 void arg_list_add(struct arg_list *list, const char *text, size_t length);
+bool arg_list_has(const struct arg_list *list, const char *text);
 void arg_list_release(struct arg_list *list);
 
 #endif

@@ -64,6 +64,19 @@ void check_remedy(struct check *check, const char *format, ...)
 void check_reason(struct check *check, enum check_level level,
     const char *reason, const char *remedy);
 
+/*
+ * The same, unless there is an error of the same file already, which most
+ * likely says it in other words.
+ */
+void check_reason_unless_known(
+    struct check *check, enum check_level level, const char *reason);
+
+/* Takes the remedy, behind the last "; ", off a reason; NULL: it has none. */
+const char *check_cut_remedy(char *text);
+
+/* Is there an error of that file? */
+bool check_has_error(const struct check *check, const char *file);
+
 /* Of many findings of one kind the first are kept, and how many there were. */
 struct check_crowd {
 	unsigned long count;
@@ -152,9 +165,10 @@ void check_collections(struct check *check); /* are all queues there, used? */
 void check_domains(struct check *check);     /* virtual domains and users */
 void check_tls(struct check *check);         /* the certificate */
 void check_space(struct check *check);       /* disks */
+void check_starts(struct check *check);      /* what else daemons refuse */
 
 /* Parts of two of them that may keep a node from starting well. */
 void check_routing(struct check *check);   /* virtualdomains and rcpthosts */
-bool check_tls_loads(struct check *check); /* is the certificate usable? */
+void check_tls_loads(struct check *check); /* is the certificate usable? */
 
 #endif

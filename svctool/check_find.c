@@ -146,33 +146,69 @@ find_quoted(const struct check *check, const char *reason)
 			   : xstrdup(check->node->home->root);
 }
 
-void
-check_reason(struct check *check, enum check_level level, const char *reason,
-    const char *remedy)
+const char *
+check_cut_remedy(char *text)
+{
+	char *at = text, *last = NULL;
+
+	/* memrchr() would do, but the mark has two bytes. */
+	while ((at = strstr(at, "; ")) != NULL)
+		last = at++;
+	if (last == NULL)
+		return NULL;
+	*last = '\0';
+	return last + 2;
+}
+
+bool
+check_has_error(const struct check *check, const char *file)
+{
+	for (size_t i = 0; i < check->count; i++)
+		if (check->findings[i].level == CHECK_ERROR &&
+		    strcmp(check->findings[i].file, file) == 0)
+			return true;
+	return false;
+}
+
+/* A reason as a finding; may_repeat: also where there is an error already. */
+static void
+find_by_reason(struct check *check, enum check_level level, const char *reason,
+    const char *remedy, bool may_repeat)
 {
 	char *copy = xstrdup(reason), *file = copy, *found = NULL;
 	const char *said = remedy;
-	char *text, *semicolon;
 	unsigned line;
+	char *text = split_front(copy, &line);
 
-	text = split_front(copy, &line);
 	if (text == NULL) {
 		found = find_quoted(check, reason);
 		file = found;
 		text = copy;
 	}
-	/* memrchr() would do, but the mark has two bytes. */
-	for (semicolon = text;
-	     remedy == NULL && (semicolon = strstr(semicolon, "; ")) != NULL;
-	     semicolon += 2)
-		said = semicolon + 2;
-	if (remedy == NULL && said != NULL)
-		text[said - 2 - text] = '\0';
-	check_find(check, level, file, line, "%s", text);
-	check_remedy(
-	    check, "%s", said != NULL ? said : "mend that, then check again");
+	if (said == NULL)
+		said = check_cut_remedy(text);
+	if (may_repeat || strcmp(file, check->node->home->root) == 0 ||
+	    !check_has_error(check, file)) {
+		check_find(check, level, file, line, "%s", text);
+		check_remedy(check, "%s",
+		    said != NULL ? said : "mend that, then check again");
+	}
 	free(found);
 	free(copy);
+}
+
+void
+check_reason(struct check *check, enum check_level level, const char *reason,
+    const char *remedy)
+{
+	find_by_reason(check, level, reason, remedy, true);
+}
+
+void
+check_reason_unless_known(
+    struct check *check, enum check_level level, const char *reason)
+{
+	find_by_reason(check, level, reason, NULL, false);
 }
 
 bool

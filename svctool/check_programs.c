@@ -25,10 +25,8 @@ check_program(struct check *check, const char *folder, const char *name,
     struct arg_list *known)
 {
 	char *path = xasprintf("%s/%s", folder, name);
-	bool is_known = false;
+	bool is_known = arg_list_has(known, path);
 
-	for (size_t i = 0; i < known->count; i++)
-		is_known |= strcmp(known->items[i], path) == 0;
 	if (!is_known && access(path, X_OK) == -1) {
 		check_find(check, CHECK_ERROR, path, 0,
 		    "the program that services run is missing, or cannot be "

@@ -79,8 +79,7 @@ check_ports(struct check *check, const struct arg_list *services)
 			continue;
 		if (ready_listen_address(
 			check->node, services->items[i], &a, &err) == -1) {
-			check_reason(check, CHECK_ERROR, err.text,
-			    "write ADDRESS:PORT there, for example 0.0.0.0:25");
+			check_reason(check, CHECK_ERROR, err.text, NULL);
 			continue;
 		}
 		for (size_t j = 0; j < i; j++)

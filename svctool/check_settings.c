@@ -19,15 +19,6 @@ struct load {
 	struct arg_list reasons;
 };
 
-static bool
-is_in(const struct arg_list *list, const char *text)
-{
-	for (size_t i = 0; list != NULL && i < list->count; i++)
-		if (strcmp(list->items[i], text) == 0)
-			return true;
-	return false;
-}
-
 static void
 report(enum setting_id id, const char *reason, void *context)
 {
@@ -36,7 +27,7 @@ report(enum setting_id id, const char *reason, void *context)
 	if (id == SETTING_queue_base || id == SETTING_queue_count ||
 	    id == SETTING_queue_start)
 		load->check->has_bad_count = true;
-	if (is_in(load->said, reason))
+	if (load->said != NULL && arg_list_has(load->said, reason))
 		return;
 	arg_list_add(&load->reasons, reason, strlen(reason));
 	check_reason(load->check, CHECK_ERROR, reason, NULL);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* Can tls/servercert.pem be used, and for how long? */
+/* Can the certificates be used, and for how long? */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/tls.h"
 #include "svctool/check.h"
+#include "svctool/service_env.h"
 #include "svctool/spawn.h"
 
 enum { WARN_BEFORE_DAYS = 14, DAY_S = 86400 };
@@ -31,16 +33,49 @@ find(struct check *check, enum check_level level, const char *path,
 	check_remedy(check, "%s", remedy);
 }
 
-static char *
-find_path(const struct check *check)
+/* The certificates of the listeners; without any, the one they would have. */
+static void
+list_certificates(const struct check *check, struct arg_list *paths_out)
 {
-	return xasprintf("%s/servercert.pem", check->node->home->tls);
+	const struct home *home = check->node->home;
+	char *standard = xasprintf("%s/servercert.pem", home->tls);
+	struct arg_list services = { .count = 0 };
+	bool has_listener = false;
+
+	*paths_out = (struct arg_list){ .count = 0 };
+	/* Why they cannot be listed is said elsewhere. */
+	node_services(check->node, &services, NULL);
+	for (size_t i = 0; i < services.count; i++) {
+		struct service_env env;
+		const char *named;
+		char *path;
+
+		if (!node_is_listener(services.items[i]))
+			continue;
+		has_listener = true;
+		service_env_read(check->node, services.items[i], &env);
+		named = service_env_get(&env, "SERVERCERT");
+		path = named == NULL ? xstrdup(standard)
+		    : *named == '/'  ? xstrdup(named)
+				     : xasprintf("%s/%s/%s", home->service,
+					   services.items[i], named);
+		/* One that is named, but missing, is found by check_starts().
+		 */
+		if (!arg_list_has(paths_out, path) &&
+		    (named == NULL || access(path, F_OK) == 0))
+			arg_list_add(paths_out, path, strlen(path));
+		free(path);
+		service_env_release(&env);
+	}
+	if (!has_listener)
+		arg_list_add(paths_out, standard, strlen(standard));
+	arg_list_release(&services);
+	free(standard);
 }
 
-bool
-check_tls_loads(struct check *check)
+static bool
+does_load(struct check *check, const char *path)
 {
-	char *path = find_path(check);
 	struct tls_context *context = NULL;
 	struct error err;
 	bool is_usable = false;
@@ -50,29 +85,45 @@ check_tls_loads(struct check *check)
 		    "there is none, so STARTTLS is not offered",
 		    "put certificate chain and key there, or run 'svctool "
 		    "init' for a self-signed one");
-	else if ((context = tls_context_new(path, NULL, NULL, &err)) == NULL)
+	else if ((context = tls_context_new(path, &err)) == NULL)
 		find(check, CHECK_ERROR, path, err.text,
 		    "put a PEM file with certificate chain and key there");
 	else
 		is_usable = true;
 	tls_context_free(&context);
-	free(path);
 	return is_usable;
+}
+
+void
+check_tls_loads(struct check *check)
+{
+	struct arg_list paths;
+
+	list_certificates(check, &paths);
+	for (size_t i = 0; i < paths.count; i++)
+		does_load(check, paths.items[i]);
+	arg_list_release(&paths);
 }
 
 void
 check_tls(struct check *check)
 {
-	char *path = find_path(check);
+	struct arg_list paths;
 
-	if (!check_tls_loads(check))
-		;
-	else if (!is_valid_in(path, 0))
-		find(check, CHECK_ERROR, path, "the certificate has expired",
-		    "put a new one there, then svc -h the listeners");
-	else if (!is_valid_in(path, WARN_BEFORE_DAYS))
-		find(check, CHECK_WARNING, path,
-		    "the certificate expires within two weeks",
-		    "put a new one there, then svc -h the listeners");
-	free(path);
+	list_certificates(check, &paths);
+	for (size_t i = 0; i < paths.count; i++) {
+		const char *path = paths.items[i];
+
+		if (!does_load(check, path))
+			;
+		else if (!is_valid_in(path, 0))
+			find(check, CHECK_ERROR, path,
+			    "the certificate has expired",
+			    "put a new one there, then svc -h the listeners");
+		else if (!is_valid_in(path, WARN_BEFORE_DAYS))
+			find(check, CHECK_WARNING, path,
+			    "the certificate expires within two weeks",
+			    "put a new one there, then svc -h the listeners");
+	}
+	arg_list_release(&paths);
 }

@@ -19,7 +19,6 @@ static const struct {
 	const char *example;
 } numbers[] = {
 	{ "MAX_RCPT_ERRCOUNT", INT64_MAX, "10" },
-	{ "OVERQUOTA_MAILSIZE", INT64_MAX, "10000" },
 	{ "SOFT_FILES", INT32_MAX, "20000" },
 };
 
@@ -30,20 +29,6 @@ find(struct check *check, const struct check_place *place, const char *name,
 	check_find(check, CHECK_ERROR, place->file, place->line, "%s%s: %s",
 	    place->what, name, text);
 	check_remedy(check, "%s%s", remedy, place->remedy);
-}
-
-/* Takes the remedy off the end of a reason of settings_check_value(). */
-static const char *
-cut_remedy(char *text)
-{
-	char *at = text, *last = NULL;
-
-	while ((at = strstr(at, "; ")) != NULL)
-		last = at++;
-	if (last == NULL)
-		return "correct it";
-	*last = '\0';
-	return last + 2;
 }
 
 void
@@ -58,9 +43,10 @@ check_variable(struct check *check, const struct check_place *place,
 	for (unsigned id = 0; id < SETTING_COUNT; id++)
 		if (strcmp(setting_rows[id].env, name) == 0 &&
 		    settings_check_value(id, value, &err) == -1) {
-			const char *remedy = cut_remedy(err.text);
+			const char *remedy = check_cut_remedy(err.text);
 
-			find(check, place, name, err.text, remedy);
+			find(check, place, name, err.text,
+			    remedy != NULL ? remedy : "correct it");
 		}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (strcmp(numbers[i].name, name) == 0 &&
@@ -116,12 +102,8 @@ may_exist(const char *path)
 static void
 note_used(struct check *check, const char *path)
 {
-	struct arg_list *used = &check->used_queues;
-
-	for (size_t i = 0; i < used->count; i++)
-		if (strcmp(used->items[i], path) == 0)
-			return;
-	arg_list_add(used, path, strlen(path));
+	if (!arg_list_has(&check->used_queues, path))
+		arg_list_add(&check->used_queues, path, strlen(path));
 }
 
 /* Is it where svctool queue add makes queues? */

@@ -8,15 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "smtp/options.h"
+#include "control/global_vars.h"
 #include "svctool/check_variable.h"
 #include "svctool/ready.h"
+#include "svctool/service_env.h"
 
-enum { VARIABLE_MAX_BYTES = 65536, OPTIONS_MAX = 32 };
+enum { VARIABLE_MAX_BYTES = 65536 };
 
 static const char restart[] = ", then svctool restart";
 
@@ -26,20 +28,6 @@ struct folder {
 	const char *path;
 	struct vars *vars; /* what is read goes there */
 };
-
-/* The value, which ends with its line; false: the variable gets unset. */
-static bool
-cut_value(struct buf *text)
-{
-	if (text->length == 0)
-		return false;
-	text->length = strcspn(text->data, "\n");
-	while (text->length > 0 &&
-	    strchr(" \t", text->data[text->length - 1]) != NULL)
-		text->length--;
-	text->data[text->length] = '\0';
-	return true;
-}
 
 static void
 read_one(const struct folder *folder, const char *name)
@@ -61,9 +49,10 @@ read_one(const struct folder *folder, const char *name)
 	} else if (file_read(path, VARIABLE_MAX_BYTES, &text, &err) == -1)
 		check_reason(folder->check, CHECK_ERROR, err.text,
 		    "make it readable for those who run services");
-	else if (!cut_value(&text))
-		vars_set(folder->vars, name, NULL);
+	else if (text.length == 0)
+		vars_set(folder->vars, name, NULL); /* envdir unsets it */
 	else {
+		char *value = global_vars_parse(text.data, text.length);
 		const char *meant = check_spelling(name);
 
 		if (meant != NULL) {
@@ -74,8 +63,9 @@ read_one(const struct folder *folder, const char *name)
 			check_remedy(folder->check, "mv '%s' '%s/%s'%s", path,
 			    folder->path, meant, restart);
 		}
-		check_variable(folder->check, &place, name, text.data);
-		vars_set(folder->vars, name, text.data);
+		check_variable(folder->check, &place, name, value);
+		vars_set(folder->vars, name, value);
+		free(value);
 	}
 	buf_release(&text);
 	free(path);
@@ -100,61 +90,40 @@ read_folder(const struct folder *folder)
 }
 
 /*
- * A file that the variable names, relative to where: it must exist, and is
- * given to look, which may be NULL.
+ * Looks into the file of rules that the variable names, relative to where.
+ * That it is there is asked of the daemon (check_starts.c).
  */
 static void
-check_named(const struct folder *folder, const char *name, const char *where,
+check_named(struct check *check, const struct service_env *env,
+    const char *name, const char *where,
     void (*look)(struct check *check, const char *path))
 {
-	const char *value = vars_get(folder->vars, name);
-	char *place, *path;
-	struct stat st;
+	const char *value = service_env_get(env, name);
+	char *path;
 
-	if (value == NULL || *value == '\0')
+	if (value == NULL)
 		return;
-	place = xasprintf("%s/%s", folder->path, name);
 	path = *value == '/' ? xstrdup(value)
 			     : xasprintf("%s/%s", where, value);
-	if (stat(path, &st) == -1) {
-		check_find(folder->check, CHECK_ERROR, place, 0,
-		    "the file '%s' that it names: %s", path, strerror(errno));
-		check_remedy(folder->check, "make that file, or rm '%s'%s",
-		    place, restart);
-	} else if (look != NULL)
-		look(folder->check, path);
+	if (access(path, F_OK) == 0)
+		look(check, path);
 	free(path);
-	free(place);
 }
 
-/* OPTIONS is what sh makes words of, and qmail-smtpd reads. */
+/* What a listener has, of its own or for all. */
 static void
-check_options(const struct folder *folder)
+check_listener(struct check *check, const char *name)
 {
-	const char *value = vars_get(folder->vars, "OPTIONS");
-	char *words = xstrdup(value != NULL ? value : ""), *at = words;
-	char *place = xasprintf("%s/OPTIONS", folder->path);
-	char *args[OPTIONS_MAX + 1] = { NULL };
-	struct smtp_options options;
-	struct error err;
+	const struct home *home = check->node->home;
+	char *cwd = xasprintf("%s/%s", home->service, name);
+	struct service_env env;
 
-	for (size_t i = 0; i < OPTIONS_MAX; i++) {
-		at += strspn(at, " \t");
-		if (*at == '\0')
-			break;
-		args[i] = at;
-		at += strcspn(at, " \t");
-		if (*at != '\0')
-			*at++ = '\0';
-	}
-	if (smtp_options_parse(&options, args, &err) == -1) {
-		check_find(
-		    folder->check, CHECK_ERROR, place, 0, "%s", err.text);
-		check_remedy(folder->check,
-		    "write options of qmail-smtpd(8) there%s", restart);
-	}
-	free(place);
-	free(words);
+	service_env_read(check->node, name, &env);
+	check_named(check, &env, "FROMRULES", home->control, check_envrules);
+	check_named(check, &env, "DOMAINQUEUE", home->control, check_envrules);
+	check_named(check, &env, "TCPRULES", cwd, check_access_rules);
+	service_env_release(&env);
+	free(cwd);
 }
 
 /* What a service has, over what all have. */
@@ -163,21 +132,13 @@ check_service(struct check *check, const struct vars *global, const char *name)
 {
 	const struct home *home = check->node->home;
 	char *path = xasprintf("%s/%s/variables", home->service, name);
-	char *cwd = xasprintf("%s/%s", home->service, name);
 	struct vars own = VARS_INIT, all = VARS_INIT;
 	struct folder folder = { .check = check, .path = path, .vars = &own };
 	const char *chooser;
 
 	read_folder(&folder);
-	if (node_is_listener(name)) {
-		check_options(&folder);
-		check_named(
-		    &folder, "FROMRULES", home->control, check_envrules);
-		check_named(
-		    &folder, "DOMAINQUEUE", home->control, check_envrules);
-		check_named(&folder, "TCPRULES", cwd, check_access_rules);
-		check_named(&folder, "SERVERCERT", cwd, NULL);
-	}
+	if (node_is_listener(name))
+		check_listener(check, name);
 	chooser = check_queue_chooser(&own);
 	if (!ready_is_queue(check->node, name) && chooser != NULL) {
 		char *file = xasprintf("%s/%s", path, chooser);
@@ -196,7 +157,6 @@ check_service(struct check *check, const struct vars *global, const char *name)
 	}
 	vars_release(&all);
 	vars_release(&own);
-	free(cwd);
 	free(path);
 }
 
@@ -227,9 +187,6 @@ check_variables(struct check *check)
 	char *file;
 
 	read_folder(&folder);
-	check_named(&folder, "FROMRULES", node->home->control, check_envrules);
-	check_named(
-	    &folder, "DOMAINQUEUE", node->home->control, check_envrules);
 	chooser = check_queue_chooser(&global);
 	file = chooser != NULL
 	    ? xasprintf("%s/%s", node->global_vars, chooser)

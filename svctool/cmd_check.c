@@ -19,6 +19,7 @@ static const struct {
 	{ check_domains },
 	{ check_tls },
 	{ check_space },
+	{ check_starts },
 };
 
 int

@@ -34,6 +34,7 @@ check_before_stop(const struct node *node, struct error *err)
 	check_routing(&check);
 	check_tls_loads(&check);
 	check_space(&check);
+	check_starts(&check);
 	check_print_findings(&check);
 	if (check.errors > 0)
 		result = error_set(err,

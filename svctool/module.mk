@@ -12,7 +12,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_rcpthosts.o svctool/check_space.o \
     svctool/check_queue_orphans.o svctool/check_queues.o \
     svctool/check_rules.o svctool/check_services.o svctool/check_settings.o \
-    svctool/check_spelling.o svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \
+    svctool/check_spelling.o svctool/check_starts.o svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \
     svctool/check_virtual.o svctool/cmd_check.o svctool/cmd_init.o \
     svctool/cmd_lifecycle.o svctool/cmd_queue.o svctool/cmd_showctl.o \
     svctool/cmd_status.o svctool/cmd_systemd.o \
@@ -26,7 +26,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/queue_count.o svctool/queue_hold.o svctool/queue_ops.o \
     svctool/queue_remove.o svctool/ready.o svctool/report.o \
     svctool/report_json.o svctool/report_restart.o svctool/report_text.o \
-    svctool/run_script.o svctool/service.o svctool/spawn.o svctool/start.o \
+    svctool/run_script.o svctool/service.o svctool/service_env.o svctool/spawn.o svctool/start.o \
     svctool/stop.o svctool/supervise.o svctool/systemd_guard.o \
     svctool/systemd_unit.o svctool/users.o svctool/wait_up.o
 PROGS += svctool/svctool

@@ -2,13 +2,17 @@
 /* Is a service of the node doing its work? */
 #include "svctool/ready.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "queue/health.h"
+#include "smtp/options.h"
 #include "svctool/hung.h"
 #include "svctool/proc.h"
+#include "svctool/service_env.h"
 
 enum { LISTENERS_MAX = 64 };
 
@@ -36,13 +40,36 @@ int
 ready_listen_address(const struct node *node, const char *name,
     struct port_address *address_out, struct error *err)
 {
-	char *listen = node_variable(node, name, "LISTEN");
-	int result = port_parse(listen, "0.0.0.0", address_out, err);
+	char option[] = "--listen";
+	char *words[] = { option, NULL, NULL };
+	struct smtp_options options;
+	struct service_env env;
+	const char *listen;
+	int result;
 
-	if (result == -1)
-		error_context(
-		    err, "%s/%s/variables/LISTEN", node->home->service, name);
-	free(listen);
+	service_env_read(node, name, &env);
+	listen = service_env_get(&env, "LISTEN");
+	words[1] = xstrdup(listen != NULL ? listen : "");
+	result = smtp_options_parse(&options, words, err);
+	if (result == 0 && options.port == 0)
+		result = error_set(err,
+		    "'--listen %s' has no port of its own; write ADDRESS:PORT",
+		    words[1]);
+	if (result == -1) {
+		char *file = service_env_file(&env, "LISTEN");
+
+		error_context(err, "%s", file);
+		free(file);
+	} else {
+		bool is_any = *options.address == '\0' ||
+		    strcmp(options.address, "0") == 0;
+
+		snprintf(address_out->ip, sizeof(address_out->ip), "%s",
+		    is_any ? "0.0.0.0" : options.address);
+		address_out->port = options.port;
+	}
+	free(words[1]);
+	service_env_release(&env);
 	return result;
 }
 

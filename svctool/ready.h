@@ -41,7 +41,7 @@ bool ready_has_down_file(const struct node *node, const char *name);
 bool ready_is_down_by_wish(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);
 
-/* Where a listener listens, from its variables.  0 or -1. */
+/* Where a listener listens, by its variable LISTEN.  0 or -1. */
 int ready_listen_address(const struct node *node, const char *name,
     struct port_address *address_out, struct error *err);
 

@@ -213,7 +213,7 @@ def test_hup_without_the_certificate_keeps_it(node):
         pem.rename(away)
         try:
             server.signal(signal.SIGHUP)
-            server.wait_log(f"error: the old settings stay: no certificate "
+            server.wait_log(f"alert: the old settings stay: no certificate "
                             f"'{pem}': put the chain and the key there")
             assert certificate_of(server) == first
         finally:

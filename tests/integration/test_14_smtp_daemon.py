@@ -70,13 +70,32 @@ def test_hup_rereads_and_a_bad_reread_keeps_the_old(node):
         with smtpd(node) as server:
             for text, log, size in [
                     ("1000\n", "settings reread", "SIZE 1000"),
-                    ("oops\n", "the old settings stay: .*oops", "SIZE 1000"),
+                    ("oops\n", "alert: the old settings stay: .*oops", "SIZE 1000"),
                     ("2000\n", "(?s)reread.*reread", "SIZE 2000")]:
                 file.write_text(text)
                 server.signal(signal.SIGHUP)
                 server.wait_log(log)
                 with server.client() as client:
                     assert size in str(client.hello())
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize("name, text", [
+    ("smtpgreeting", ""), ("tlsserverciphers", "no-such-cipher\n"),
+    ("from.envrules", "junk\n")])
+def test_hup_refuses_what_a_start_would(node, name, text):
+    """With an alert that names the file, and nobody is cut off."""
+    file = node.control / name
+    try:
+        with smtpd(node) as server, server.client() as old:
+            old.hello()
+            file.write_text(text)
+            server.signal(signal.SIGHUP)
+            server.wait_log(f"alert: the old settings stay: {file}")
+            with server.client() as client:
+                assert "STARTTLS" in str(client.hello())
+            assert old.say("NOOP").code == 250
     finally:
         file.unlink()
 

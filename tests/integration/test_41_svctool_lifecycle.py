@@ -283,9 +283,52 @@ def no_certificate(node):
     return "servercert.pem: "
 
 
+def no_greeting(node):
+    (node.control / "smtpgreeting").write_text("")
+    return "smtpgreeting: it has no line"
+
+
+def no_cipher(node):
+    (node.control / "tlsserverciphers").write_text("no-such-cipher\n")
+    return "tlsserverciphers:1: no TLS 1.2 cipher in 'no-such-cipher'"
+
+
+def lost_certificate(node):
+    """One of the listeners is for SMTPS."""
+    (node.home / "tls/servercert.pem").unlink()
+    return "servercert.pem: no certificate '"
+
+
+def lost_certificate_of_a_variable(node):
+    file = node.control / "global_vars/SERVERCERT"
+    file.write_text("/nonexistent.pem\n")
+    return f"{file}: SERVERCERT: cannot read TLS certificate"
+
+
+def lost_rules_of_a_variable(node):
+    file = node.control / "global_vars/TCPRULES"
+    file.write_text("/nonexistent.cdb\n")
+    return f"{file}: TCPRULES: no file '/nonexistent.cdb'"
+
+
+def number_of_workers_alone(node):
+    file = node.control / "global_vars/OVERQUOTA_MAILSIZE"
+    file.write_text("small\n")
+    return f"{file}: OVERQUOTA_MAILSIZE is 'small'"
+
+
+def port_alone(node):
+    file = (node.home / "service" / f"qmail-smtpd.{node.smtp_port}" /
+            "variables/LISTEN")
+    file.write_text(f"{node.smtp_port}\n")
+    return f"{file}: '--listen {node.smtp_port}' has no port"
+
+
 @pytest.mark.parametrize("damage", [
     open_relay, open_services, run_for_nobody, domain_for_nobody, bad_rule,
-    no_certificate], ids=lambda damage: damage.__name__)
+    no_certificate, no_greeting, no_cipher, lost_certificate,
+    lost_certificate_of_a_variable, lost_rules_of_a_variable,
+    number_of_workers_alone, port_alone], ids=lambda damage: damage.__name__)
 def test_restart_stops_nothing_for_worse(node, damage):
     before = sorted(node.processes())
     wanted = damage(node)
@@ -293,6 +336,11 @@ def test_restart_stops_nothing_for_worse(node, damage):
     assert wanted in done.stdout
     assert "the node goes on as it is" in done.stderr
     assert sorted(node.processes()) == before
+    errors = [line for line in done.stdout.splitlines()
+              if line.startswith("error ")]
+    files = [line.split(": ")[0] for line in errors]
+    assert len(set(files)) == len(files), "told twice"
+    assert errors[0] in node.svctool("check", code=1).stdout
 
 
 def test_restart_is_no_test_of_what_it_does_not_change(node):

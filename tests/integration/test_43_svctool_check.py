@@ -380,7 +380,7 @@ def variable_empty(node):
 def variable_of_a_queue(node):
     file = node.home / "service/queue1/variables/OVERQUOTA_MAILSIZE"
     file.write_text("1k\n")
-    return f"{file}: OVERQUOTA_MAILSIZE: '1k' is no number"
+    return f"{file}: OVERQUOTA_MAILSIZE is '1k': it must be a number"
 
 
 def variable_of_all(node):
@@ -396,12 +396,12 @@ def variable_that_is_a_folder(node):
 
 def options_unknown(node):
     file = listener(node, "OPTIONS", "--smtp")
-    return f"{file}: '--smtp' is not an option"
+    return f"{file}: OPTIONS: '--smtp' is not an option"
 
 
 def rules_not_there(node):
     file = listener(node, "FROMRULES", "vip.envrules")
-    return f"{file}: the file '{node.control}/vip.envrules' that it names"
+    return f"{file}: FROMRULES: no file '{node.control}/vip.envrules'"
 
 
 def variable_with_unknown_queue(node):

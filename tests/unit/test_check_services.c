@@ -86,12 +86,17 @@ ports(void **state)
 		    "E ~/service/qmail-smtpd.b/variables/LISTEN: port 25 is "
 		    "also that of qmail-smtpd.a -- change one of them\n" },
 		{ "0.0.0.0:25", "127.0.0.1:25", "port 25 is also that of\n" },
-		{ "127.0.0.1:25", "25", "port 25 is also that of\n" },
-		{ "25", "26", "" },
+		{ "127.0.0.1:25", ":25", "port 25 is also that of\n" },
+		{ "0:25", ":26", "" },
+		/* As qmail-smtpd takes it, no other way. */
+		{ "25", "0:26",
+		    "'--listen 25' has no port of 0 to 65535 -- "
+		    "write ADDRESS:PORT\n" },
 		{ "x", "127.0.0.1:25",
 		    "E ~/service/qmail-smtpd.a/variables/LISTEN\n" },
 		{ "", "127.0.0.1:25",
-		    "-- write ADDRESS:PORT there, for example 0.0.0.0:25\n" },
+		    "E ~/service/qmail-smtpd.a/variables/LISTEN: '--listen ' "
+		    "has no port\n" },
 	};
 
 	(void)state;
@@ -101,9 +106,9 @@ ports(void **state)
 		expect(rows[i].second, rows[i].wanted);
 	}
 	/* What is no listener listens nowhere. */
-	put_service("qmail-smtpd.a", "25");
-	put_service("qmail-smtpd.b", "26");
-	put_service("other", "25");
+	put_service("qmail-smtpd.a", "0:25");
+	put_service("qmail-smtpd.b", "0:26");
+	put_service("other", "0:25");
 	expect("other", "");
 }
 

@@ -57,23 +57,8 @@ values(void **state)
 		{ "service/queue1/variables/SOFT_FILES", "x\n",
 		    "E ~/service/queue1/variables/SOFT_FILES: SOFT_FILES: 'x' "
 		    "is no number -- write for example 20000\n" },
-		{ LISTENER "OPTIONS", "--submission\n", "" },
-		{ LISTENER "OPTIONS", " \n", "" },
-		{ LISTENER "OPTIONS", "--nonsense\n",
-		    "write options of qmail-smtpd(8) there, then svctool "
-		    "restart\n" },
-		{ LISTENER "FROMRULES", "none\n",
-		    "E ~/" LISTENER "FROMRULES: the file '~/control/none' that "
-		    "it names: No such file or directory -- make that file, "
-		    "or rm '~/" LISTENER "FROMRULES', then svctool restart\n" },
-		{ LISTENER "TCPRULES", "none\n",
-		    "the file '~/service/qmail-smtpd.25/none' that it\n" },
-		{ LISTENER "SERVERCERT", "/none\n",
-		    "the file '/none' that it names\n" },
+		{ LISTENER "FROMRULES", "none\n", "" }, /* check_starts() */
 		{ "service/queue1/variables/TCPRULES", "none\n", "" },
-		{ "control/global_vars/DOMAINQUEUE", "none\n",
-		    "E ~/control/global_vars/DOMAINQUEUE: the file "
-		    "'~/control/none'\n" },
 		{ "control/global_vars/.hidden", "x\n", "" },
 	};
 
@@ -98,6 +83,10 @@ named_rules(void **state)
 	expect("no cdb",
 	    "E ~/control/mine:1\n"
 	    "E ~/control/mine: \n");
+	remove(folder_path(LISTENER "FROMRULES"));
+	remove(folder_path(LISTENER "TCPRULES"));
+	svc_put("control/global_vars/TCPRULES", folder_path("control/mine"));
+	expect("everybody's cdb", "E ~/control/mine: \n");
 }
 
 static void

@@ -63,8 +63,7 @@ makes_one(void **state)
 	X509_free(certificate);
 	assert_int_equal(stat(folder_path("tls/servercert.pem"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	context = tls_context_new(
-	    folder_path("tls/servercert.pem"), NULL, NULL, &err);
+	context = tls_context_new(folder_path("tls/servercert.pem"), &err);
 	if (context == NULL)
 		fail_msg("%s", err.text);
 	tls_context_free(&context);

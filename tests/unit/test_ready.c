@@ -190,16 +190,37 @@ a_stopped_process(void **state)
 static void
 listen_addresses(void **state)
 {
+	static const struct {
+		const char *text, *ip; /* NULL: refused */
+		unsigned port;
+	} rows[] = {
+		{ "0:2525\n", "0.0.0.0", 2525 },
+		{ ":2525\n", "0.0.0.0", 2525 },
+		{ "127.0.0.1:25 \nmore\n", "127.0.0.1", 25 },
+		{ "[::1]:25", "::1", 25 },
+		{ "2525\n", NULL, 0 }, /* qmail-smtpd refuses it too */
+		{ "127.0.0.1:0\n", NULL, 0 },
+		{ "", NULL, 0 },
+	};
 	struct port_address address;
 	struct error err;
 
 	(void)state;
-	svc_put("service/s/variables/LISTEN", "2525\n");
-	assert_int_equal(ready_listen_address(node, "s", &address, &err), 0);
-	assert_string_equal(address.ip, "0.0.0.0");
-	assert_int_equal(address.port, 2525);
-	assert_int_equal(
-	    ready_listen_address(node, "none", &address, &err), -1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int result;
+
+		svc_put("service/s/variables/LISTEN", rows[i].text);
+		result = ready_listen_address(node, "s", &address, &err);
+		if (result != (rows[i].ip == NULL ? -1 : 0) ||
+		    (result == 0 &&
+			(strcmp(address.ip, rows[i].ip) != 0 ||
+			    address.port != rows[i].port)))
+			fail_msg("%s: %d", rows[i].text, result);
+	}
+	/* All services may have one. */
+	svc_put("control/global_vars/LISTEN", "127.0.0.1:26\n");
+	assert_int_equal(ready_listen_address(node, "t", &address, &err), 0);
+	assert_int_equal(address.port, 26);
 }
 
 /* What the operator wants down is nobody's fault. */
