@@ -124,31 +124,54 @@ is_unchanged(const struct domain *domain, const struct stat *now)
 	    is_same_time(&domain->st.st_ctim, &now->st_ctim);
 }
 
+/*
+ * Reads the file at path: 1 the standard line, 0 anything else, with the fault,
+ * -1.  *st_out is the file as it was read.
+ */
+static int
+read_rule(const char *path, struct stat *st_out, struct absent_rule *rule_out,
+    struct dotqmail_fault *fault, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	char text[FILE_MAX + 1];
+	ssize_t n = 0;
+	int result = 0;
+
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", path);
+	if (fstat(fd, st_out) == -1 || (n = read(fd, text, sizeof(text))) == -1)
+		result = error_sys(err, "cannot read '%s'", path);
+	close(fd);
+	if (result == -1)
+		return -1;
+	fault->line = 0;
+	if (n > FILE_MAX)
+		error_set(&fault->reason,
+		    "it has more than %d bytes; write one line", FILE_MAX);
+	/* One that others may write is left to qmail-local's judgement. */
+	else if ((st_out->st_mode & S_IWOTH) != 0)
+		error_set(&fault->reason, "others may write it; chmod o-w '%s'",
+		    path);
+	else
+		result = dotqmail_read(text, (size_t)n, rule_out, fault);
+	return result;
+}
+
 /* Reads the file at rules->path.  Returns 0 or -1. */
 static int
 read_default(
     struct domain_rules *rules, struct domain *domain, struct error *err)
 {
-	int fd = open(rules->path.data, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	char text[FILE_MAX + 1];
-	ssize_t n = 0;
-	int result = 0;
+	struct dotqmail_fault unused;
+	int result;
 
 	dotqmail_release(&domain->rule);
-	domain->is_standard = false;
-	if (fd == -1)
-		return error_sys(err, "cannot open '%s'", rules->path.data);
-	if (fstat(fd, &domain->st) == -1 ||
-	    (n = read(fd, text, sizeof(text))) == -1)
-		result = error_sys(err, "cannot read '%s'", rules->path.data);
-	close(fd);
+	result = read_rule(
+	    rules->path.data, &domain->st, &domain->rule, &unused, err);
+	domain->is_standard = result == 1;
 	if (result == -1)
 		return -1;
 	domain->is_settled = time(NULL) - domain->st.st_ctim.tv_sec > SETTLED_S;
-	/* One that others may write is left to qmail-local's judgement. */
-	if (n <= FILE_MAX && (domain->st.st_mode & S_IWOTH) == 0)
-		domain->is_standard = dotqmail_read(
-		    text, (size_t)n, &domain->rule);
 	return 0;
 }
 
@@ -264,4 +287,25 @@ domain_rules_find(struct domain_rules *rules, const char *home,
 		return result == 1 ? 0 : -1;
 	*rule_out = &domain->rule;
 	return 1;
+}
+
+int
+domain_rules_judge(
+    const char *home, struct dotqmail_fault *fault_out, struct error *err)
+{
+	struct absent_rule rule = ABSENT_RULE_INIT;
+	char *path = xasprintf("%s/.qmail-default", home);
+	struct stat st;
+	int result;
+
+	fault_out->reason.text[0] = '\0';
+	if (check_home(home, err) == -1)
+		result = -1;
+	else if (access(path, F_OK) == -1 && errno == ENOENT)
+		result = 0;
+	else
+		result = read_rule(path, &st, &rule, fault_out, err);
+	dotqmail_release(&rule);
+	free(path);
+	return result;
 }

@@ -32,4 +32,13 @@ int domain_rules_find(struct domain_rules *rules, const char *home,
     const char *extension, const struct absent_rule **rule_out,
     struct error *err);
 
+/*
+ * Reads the .qmail-default of the domain's folder home, as a delivery does that
+ * remembers nothing.  1 when it is the standard line; 0 when it is anything
+ * else, with the reason in *fault_out, or when there is none (then the reason
+ * is empty); -1, with the reason in err, when it cannot be told.
+ */
+int domain_rules_judge(
+    const char *home, struct dotqmail_fault *fault_out, struct error *err);
+
 #endif

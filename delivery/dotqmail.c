@@ -7,6 +7,10 @@
 
 #include "base/mem.h"
 
+#define DOTQMAIL_EXAMPLE "| vdelivermail '' bounce-no-mailbox"
+
+enum { FAULT_WORD_MAX = 80 };
+
 /* A piece of the text; nothing is copied before all is understood. */
 struct word {
 	const char *at;
@@ -52,28 +56,67 @@ next_word(struct word *line, struct word *word)
 	return word->length > 0;
 }
 
+/* About a word, or the file (NULL).  Always false. */
+static bool
+set_fault(struct dotqmail_fault *fault, unsigned line, const struct word *word,
+    const char *text)
+{
+	int length = word == NULL           ? 0
+	    : word->length > FAULT_WORD_MAX ? FAULT_WORD_MAX
+					    : (int)word->length;
+
+	if (fault == NULL)
+		return false;
+	fault->line = line;
+	if (word == NULL)
+		error_set(&fault->reason, "%s; write " DOTQMAIL_EXAMPLE, text);
+	else
+		error_set(&fault->reason, "'%.*s' %s; write " DOTQMAIL_EXAMPLE,
+		    length, word->at, text);
+	return false;
+}
+
+/* Without the blanks and the CR at its end. */
+static void
+trim_end(struct word *line)
+{
+	while (line->length > 0 &&
+	    memchr(" \t\r", line->at[line->length - 1], 3) != NULL)
+		line->length--;
+}
+
 /* The only line that says something; false when there are none or several. */
 static bool
-only_line(const char *text, size_t length, struct word *line)
+only_line(const char *text, size_t length, struct word *line,
+    unsigned *number_out, struct dotqmail_fault *fault)
 {
 	const char *end = text + length;
+	unsigned number = 1;
 
 	line->at = NULL;
-	while (text < end) {
+	for (; text < end; number++) {
 		const char *newline = memchr(text, '\n', (size_t)(end - text));
 		const char *next = newline == NULL ? end : newline + 1;
-		struct word rest = { text,
+		struct word whole = { text,
 			(size_t)((newline == NULL ? end : newline) - text) };
-		struct word whole = rest, first;
+		struct word rest, first;
 
+		trim_end(&whole);
+		rest = whole;
 		if (*text != '#' && next_word(&rest, &first)) {
 			if (line->at != NULL)
-				return false;
+				return set_fault(fault, number, &whole,
+				    "is a second line, and only one can be "
+				    "followed");
 			*line = whole;
+			*number_out = number;
 		}
 		text = next;
 	}
-	return line->at != NULL;
+	return line->at != NULL ||
+	    set_fault(fault, 0, NULL,
+		length == 0 ? "it is empty"
+			    : "it has only blank lines and comments");
 }
 
 static bool
@@ -124,22 +167,38 @@ dotqmail_read_action(
 }
 
 bool
-dotqmail_read(const char *text, size_t length, struct absent_rule *rule_out)
+dotqmail_read(const char *text, size_t length, struct absent_rule *rule_out,
+    struct dotqmail_fault *fault_out)
 {
-	struct word line, program, extension, action, more;
+	struct word whole, line, program, extension, action, more;
+	unsigned number = 0;
 
 	*rule_out = (struct absent_rule)ABSENT_RULE_INIT;
-	if (!only_line(text, length, &line) || *line.at != '|')
+	if (!only_line(text, length, &whole, &number, fault_out))
 		return false;
+	line = whole;
+	if (*line.at != '|')
+		return set_fault(
+		    fault_out, number, &whole, "does not begin with '|'");
 	line.at++;
 	line.length--;
-	if (!next_word(&line, &program) || !next_word(&line, &extension) ||
-	    !next_word(&line, &action) || next_word(&line, &more))
-		return false;
-	if (!is_vdelivermail(&program) ||
+	if (!next_word(&line, &program) || !is_vdelivermail(&program))
+		return set_fault(
+		    fault_out, number, &whole, "does not run vdelivermail");
+	if (!next_word(&line, &extension) ||
 	    (!word_is(&extension, "''") && !word_is(&extension, "\"\"")))
-		return false;
-	return dotqmail_read_action(action.at, action.length, rule_out);
+		return set_fault(
+		    fault_out, number, &whole, "has no '' behind the program");
+	if (!next_word(&line, &action))
+		return set_fault(fault_out, number, &whole, "has no action");
+	if (next_word(&line, &more))
+		return set_fault(
+		    fault_out, number, &more, "stands behind the action");
+	if (!dotqmail_read_action(action.at, action.length, rule_out))
+		return set_fault(fault_out, number, &action,
+		    "is not an action (bounce-no-mailbox, delete, /FOLDER or "
+		    "USER@DOMAIN)");
+	return true;
 }
 
 void

@@ -5,14 +5,17 @@
  *
  *	| [PATH/]vdelivermail '' ACTION
  *
- * as the one line that is neither blank nor a comment.  ACTION says what
- * becomes of mail to a user who does not exist.
+ * as the one line that is neither blank nor a comment; blanks and a CR at its
+ * end do not count.  ACTION says what becomes of mail to a user who does not
+ * exist.
  */
 #ifndef DELIVERY_DOTQMAIL_H
 #define DELIVERY_DOTQMAIL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "base/error.h"
 
 enum absent_action {
 	ABSENT_BOUNCE,  /* bounce-no-mailbox */
@@ -32,13 +35,20 @@ struct absent_rule {
 		.action = ABSENT_GENERAL, .target = NULL \
 	}
 
+/* Why a file is not the standard line, for those who write it. */
+struct dotqmail_fault {
+	unsigned line;       /* 0: the file as a whole */
+	struct error reason; /* ends with "; " and what would be right */
+};
+
 /*
  * Reads the text of a .qmail file.  True, with the rule, when it is the
- * standard line with an action that we know; else false, and the rule is
- * ABSENT_GENERAL.  What rule_out held is not released.
+ * standard line with an action that we know; else false, the rule is
+ * ABSENT_GENERAL, and *fault_out, which may be NULL, says why.  What rule_out
+ * held is not released.
  */
-bool dotqmail_read(
-    const char *text, size_t length, struct absent_rule *rule_out);
+bool dotqmail_read(const char *text, size_t length,
+    struct absent_rule *rule_out, struct dotqmail_fault *fault_out);
 
 /* Reads an ACTION alone, with the same results. */
 bool dotqmail_read_action(

@@ -77,7 +77,7 @@ default_takes(struct buf *path, const char *dir)
 		takes = false;
 		break;
 	case 1:
-		dotqmail_read(text.data, text.length, &rule);
+		dotqmail_read(text.data, text.length, &rule, NULL);
 		takes = rule.action != ABSENT_BOUNCE;
 		dotqmail_release(&rule);
 		break;

@@ -10,6 +10,7 @@
 
 #include "adminsrv/vpasswd_file.h"
 #include "base/mem.h"
+#include "delivery/domain_rules.h"
 #include "svctool/check_cdb.h"
 
 /* One domain. */
@@ -141,6 +142,26 @@ out:
 	free(text);
 }
 
+/* What the delivery makes of it. */
+static void
+check_default_line(const struct folder *folder, const char *path)
+{
+	struct dotqmail_fault fault;
+	struct error err;
+	int result = domain_rules_judge(folder->path, &fault, &err);
+	const char *remedy;
+
+	/* A sticky folder is one whose files are being edited. */
+	if (result == -1)
+		check_reason(folder->check, CHECK_WARNING, err.text, NULL);
+	if (result != 0 || *fault.reason.text == '\0')
+		return;
+	remedy = check_cut_remedy(fault.reason.text);
+	check_find(folder->check, CHECK_ERROR, path, fault.line,
+	    "%s, so mail for all users of the domain waits", fault.reason.text);
+	check_remedy(folder->check, "%s", remedy);
+}
+
 static void
 check_default(const struct folder *folder)
 {
@@ -161,7 +182,8 @@ check_default(const struct folder *folder)
 		    st.st_mode & 07777);
 		check_remedy(folder->check, "chmod %03o '%s'",
 		    st.st_mode & 07777 & ~0022, path);
-	}
+	} else
+		check_default_line(folder, path);
 	free(path);
 }
 

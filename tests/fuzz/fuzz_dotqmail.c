@@ -31,8 +31,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
 	struct absent_rule rule;
-	bool is_standard = dotqmail_read(text, size, &rule);
+	struct dotqmail_fault fault = { .reason = { "" } };
+	bool is_standard = dotqmail_read(text, size, &rule, &fault);
 
+	assert(is_standard == (fault.reason.text[0] == '\0'));
 	assert(is_standard == (rule.action != ABSENT_GENERAL));
 	assert((rule.target != NULL) ==
 	    (rule.action == ABSENT_FOLDER || rule.action == ABSENT_ADDRESS));

@@ -198,7 +198,9 @@ def test_qmail_files_stand_for_mailboxes(node):
                     ("| vdelivermail '' alice@example.test\n", 250),
                     ("| vdelivermail '' delete\n", 250),
                     ("./Maildir/\n", 250),
-                    ("# nothing\n| vdelivermail '' bounce-no-mailbox\n", 550)]:
+                    ("# nothing\n| vdelivermail '' bounce-no-mailbox\n", 550),
+                    ("| vdelivermail '' bounce-no-mailbx\n", 250),
+                    ("| vdelivermail '' bounce-no-mailbox\r\n", 550)]:
                 default.write_text(text)
                 assert rcpt("nobody@example.test").code == code, text
     finally:

@@ -87,3 +87,19 @@ def test_a_killed_worker_is_started_again(queue, node):
         return found == wanted
     wait_until(all_there, "30 messages")
     assert queue.stop() == 0
+
+
+def test_a_line_from_another_system_is_followed(make_node):
+    """A CR at the end of .qmail-default held up the domain's users' mail."""
+    made = make_node("--queues", 1)
+    default = made.home / "domains" / made.domain / ".qmail-default"
+    default.write_bytes(b"| vdelivermail '' bounce-no-mailbox\r\n")
+    made.send("alice")
+    made.wait_messages("alice", 1)
+    # What no line is holds it up until it is mended.
+    default.write_bytes(b"")
+    made.send("alice")
+    wait_until(lambda: "deferral: " in made.log("queue1"), made.logs)
+    default.write_bytes(b"| vdelivermail '' bounce-no-mailbox\n")
+    made.retry_until(lambda: len(made.messages("alice")) == 2, "the second")
+    made.wait_empty()

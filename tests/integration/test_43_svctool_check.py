@@ -552,6 +552,17 @@ def no_qmail_default(node):
     return f"| vdelivermail '' bounce-no-mailbox\" > '{domain_dir(node)}"
 
 
+def misspelt_qmail_default(node):
+    file = domain_dir(node) / ".qmail-default"
+    file.write_text("# all\n| vdelivermail '' bounce-no-mailbx\n")
+    return f"{file}:2: 'bounce-no-mailbx' is not an action"
+
+
+def empty_qmail_default(node):
+    (domain_dir(node) / ".qmail-default").write_text("")
+    return ".qmail-default: it is empty, so mail for all users of the domain"
+
+
 def virtualdomains(node, text):
     """Adds lines; gives the place of the first one."""
     file = node.control / "virtualdomains"
@@ -719,7 +730,8 @@ DAMAGES = [
     writable_domain, readable_maildir, closed_maildir, no_user_folder,
     file_for_a_user_folder, link_for_a_user_folder, user_folder_elsewhere,
     shared_folder_of_another_mode, domain_elsewhere, domain_by_link,
-    no_qmail_default, junk_virtualdomains,
+    no_qmail_default, misspelt_qmail_default, empty_qmail_default,
+    junk_virtualdomains,
     odd_virtualdomains, every_bad_virtualdomain, virtualdomain_twice,
     virtualdomain_without_assign, virtualdomain_in_locals,
     assign_without_virtualdomain, assign_without_folder,

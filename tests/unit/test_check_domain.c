@@ -106,6 +106,24 @@ static void
 default_file(void **state)
 {
 	(void)state;
+	svc_put(DIR "/.qmail-default",
+	    "# all\r\n| vdelivermail '' bounce-no-mailbox\r\n");
+	expect("from another system", "");
+	svc_put(DIR "/.qmail-default",
+	    "# all\n| vdelivermail '' bounce-no-mailbx\n");
+	expect("a typo",
+	    "E ~/" DIR "/.qmail-default:2: 'bounce-no-mailbx' is not an action "
+	    "(bounce-no-mailbox, delete, /FOLDER or USER@DOMAIN), so mail for "
+	    "all users of the domain waits -- write | vdelivermail '' "
+	    "bounce-no-mailbox\n");
+	assert_int_equal(chmod(folder_path(DIR), 01751), 0);
+	expect("sticky",
+	    "W ~/" DIR ": folder '~/" DIR "' is sticky: its .qmail files\n");
+	assert_int_equal(chmod(folder_path(DIR), 0751), 0);
+	svc_put(DIR "/.qmail-default", "");
+	expect("empty",
+	    "E ~/" DIR "/.qmail-default: it is empty, so mail for all users of "
+	    "the domain waits -- write | vdelivermail ''\n");
 	assert_int_equal(chmod(folder_path(DIR "/.qmail-default"), 0664), 0);
 	expect("others' mode",
 	    "E ~/" DIR "/.qmail-default: its mode is 664, which lets others "

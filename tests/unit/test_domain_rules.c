@@ -198,6 +198,46 @@ a_missing_or_sticky_folder_tells_nothing(void **state)
 	assert_non_null(strstr(err.text, "'/absent/folder'"));
 }
 
+/* The same judgement, with the reason, for who checks the file. */
+static void
+judged_as_delivered(void **state)
+{
+	static const struct {
+		const char *text; /* NULL: no file */
+		mode_t mode, folder_mode;
+		int wanted;
+		const char *reason;
+	} rows[] = {
+		{ NULL, 0, 0700, 0, "" },
+		{ standard, 0600, 0700, 1, "" },
+		{ standard, 0600, 01700, -1, "is sticky" },
+		{ standard, 0602, 0700, 0, "others may write it; chmod o-w" },
+		{ "", 0600, 0700, 0, "it is empty; write | vdelivermail" },
+		{ "| vdelivermail '' x\n", 0600, 0700, 0,
+		    "'x' is not an action" },
+	};
+	const struct absent_rule *rule;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct dotqmail_fault fault;
+		struct error err = { "" };
+		int result;
+
+		if (rows[i].text != NULL)
+			put(".qmail-default", rows[i].text, rows[i].mode);
+		assert_int_equal(chmod(home, rows[i].folder_mode), 0);
+		result = domain_rules_judge(home, &fault, &err);
+		if (result != rows[i].wanted || result != find("u0", &rule) ||
+		    strstr(result == -1 ? err.text : fault.reason.text,
+			rows[i].reason) == NULL)
+			fail_msg("%zu: %d '%s' '%s'", i, result,
+			    fault.reason.text, err.text);
+	}
+	assert_int_equal(chmod(home, 0700), 0);
+}
+
 static void
 many_domains_are_remembered_or_forgotten(void **state)
 {
@@ -243,6 +283,8 @@ main(void)
 		    large_files_are_not_the_standard_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_missing_or_sticky_folder_tells_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    judged_as_delivered, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    many_domains_are_remembered_or_forgotten, setup, teardown),
 	};
