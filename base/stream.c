@@ -420,7 +420,7 @@ stream_start_tls(struct stream *stream, struct tls_context *context,
 		return STREAM_FAILED;
 	endpoint_begin(&stream->endpoint, timeout_ms);
 	stream->endpoint.may_block = false; /* this timeout is used once only */
-	if (tls_session_accept(stream->tls, err) == -1)
+	if (tls_session_handshake(stream->tls, err) == -1)
 		return handshake_failure(stream, timeout_ms, err);
 	stream->write_result = STREAM_OK;
 	return STREAM_OK;

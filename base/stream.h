@@ -76,8 +76,8 @@ enum stream_result stream_flush(struct stream *stream);
 void stream_rest(struct stream *stream);
 
 /*
- * Flushes, drops all buffered input (RFC 3207 4.2) and performs a server's
- * handshake within timeout_ms; at most once.  context is borrowed until
+ * Flushes, drops all buffered input (RFC 3207 4.2) and performs the context's
+ * side of the handshake within timeout_ms; at most once.  context is borrowed until
  * stream_free().  After a failure only stream_free() is left: whatever else is
  * called fails and writes nothing.
  */

@@ -18,6 +18,7 @@
 enum { TICKET_LIFETIME_S = 7200 };
 
 struct tls_context {
+	bool is_client;
 	SSL_CTX *ctx;
 	BIO_METHOD *transport_method;
 };
@@ -182,21 +183,41 @@ make_transport_method(void)
 	return method;
 }
 
-struct tls_context *
-tls_context_new(const char *cert_path, struct error *err)
+static struct tls_context *
+make_context(const SSL_METHOD *method, struct error *err)
 {
 	struct tls_context *context = xcalloc(1, sizeof(*context));
 
 	ERR_clear_error();
 	context->transport_method = make_transport_method();
-	context->ctx = SSL_CTX_new(TLS_server_method());
-	if (context->transport_method == NULL || context->ctx == NULL)
-		error_set(err, "cannot set up TLS: %s", take_reason());
-	else if (configure(context->ctx, err) == 0 &&
-	    load_certificate(context->ctx, cert_path, err) == 0)
+	context->ctx = SSL_CTX_new(method);
+	if (context->transport_method != NULL && context->ctx != NULL)
 		return context;
+	error_set(err, "cannot set up TLS: %s", take_reason());
 	tls_context_free(&context);
 	return NULL;
+}
+
+struct tls_context *
+tls_context_new(const char *cert_path, struct error *err)
+{
+	struct tls_context *context = make_context(TLS_server_method(), err);
+
+	if (context != NULL &&
+	    (configure(context->ctx, err) == -1 ||
+		load_certificate(context->ctx, cert_path, err) == -1))
+		tls_context_free(&context);
+	return context;
+}
+
+struct tls_context *
+tls_client_context_new(struct error *err)
+{
+	struct tls_context *context = make_context(TLS_client_method(), err);
+
+	if (context != NULL)
+		context->is_client = true;
+	return context;
 }
 
 int
@@ -249,6 +270,10 @@ tls_session_new(struct tls_context *context,
 	BIO_set_data(bio, session);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(session->ssl, bio, bio); /* takes bio */
+	if (context->is_client)
+		SSL_set_connect_state(session->ssl);
+	else
+		SSL_set_accept_state(session->ssl);
 	return session;
 }
 
@@ -263,10 +288,10 @@ tls_session_free(struct tls_session **session)
 }
 
 int
-tls_session_accept(struct tls_session *session, struct error *err)
+tls_session_handshake(struct tls_session *session, struct error *err)
 {
 	ERR_clear_error();
-	if (SSL_accept(session->ssl) == 1)
+	if (SSL_do_handshake(session->ssl) == 1)
 		return 0;
 	session->has_failed = true;
 	return error_set(err, "TLS handshake failed: %s", take_reason());

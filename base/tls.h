@@ -20,6 +20,9 @@ struct tls_context;
  * the context, so a daemon that makes a new one at HUP changes it.
  */
 struct tls_context *tls_context_new(const char *cert_path, struct error *err);
+/* A client's, for connections to this host: it takes any certificate. */
+struct tls_context *tls_client_context_new(struct error *err);
+
 void tls_context_free(struct tls_context **context);
 
 /*

@@ -35,8 +35,8 @@ struct tls_session *tls_session_new(struct tls_context *context,
     const struct tls_transport *transport, struct error *err);
 void tls_session_free(struct tls_session **session);
 
-/* The server's handshake.  0, or -1 with the reason. */
-int tls_session_accept(struct tls_session *session, struct error *err);
+/* The context's side of it.  0, or -1 with the reason. */
+int tls_session_handshake(struct tls_session *session, struct error *err);
 
 /*
  * At least 1 byte read; 0 when the peer has closed properly; -1 when the

@@ -99,7 +99,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	log_open("qmail-smtpd");
 	usage_answer(argv, "qmail-smtpd", usage);
-	if (smtp_options_parse(&options, argv + 1, &err) == -1)
+	if (smtp_options_parse(&options, argv + 1, getenv("SMTPS"), &err) == -1)
 		fatal(100, "%s; %s", err.text, usage);
 	home = home_new();
 	log_open(NULL); /* session lines begin in ways of their own */

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/scan.h"
@@ -55,10 +54,9 @@ parse_listen(struct smtp_options *options, const char *text, struct error *err)
 }
 
 int
-smtp_options_parse(
-    struct smtp_options *options, char *const *args, struct error *err)
+smtp_options_parse(struct smtp_options *options, char *const *args,
+    const char *smtps, struct error *err)
 {
-	const char *smtps = getenv("SMTPS");
 	bool *flag;
 
 	*options = (struct smtp_options){

@@ -18,10 +18,10 @@ struct smtp_options {
 };
 
 /*
- * Reads the arguments (without the program's name, NULL-ended) and the
- * variable SMTPS.  0, or -1 with the reason.
+ * Reads the arguments (without the program's name, NULL-ended), and what the
+ * variable SMTPS has, or NULL.  0, or -1 with the reason.
  */
-int smtp_options_parse(
-    struct smtp_options *options, char *const *args, struct error *err);
+int smtp_options_parse(struct smtp_options *options, char *const *args,
+    const char *smtps, struct error *err);
 
 #endif

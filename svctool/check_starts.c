@@ -19,42 +19,21 @@
 #include "svctool/ready.h"
 #include "svctool/service_env.h"
 
-enum { WORDS_MAX = 32 };
-
 static const char variable_mark[] = "variable ";
 
 /* What a daemon does before it serves.  0, or -1 with its reason. */
-typedef int try_start(
-    const struct node *node, const char *service, struct error *err);
+typedef int try_start(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err);
 
-/*
- * The command line as the run file makes it, where sh makes words of OPTIONS.
- * Then whatever qmail-smtpd reads before it serves.
- */
 static int
-try_smtpd(const struct node *node, const char *service, struct error *err)
+try_smtpd(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
 {
-	const char *listen = getenv("LISTEN"), *more = getenv("OPTIONS");
-	char option[] = "--listen";
-	char *words[WORDS_MAX + 3] = { option,
-		xstrdup(listen != NULL ? listen : ""), NULL };
-	char *at = xstrdup(more != NULL ? more : "");
 	char *folder = xasprintf("%s/%s", node->home->service, service);
 	struct smtp_options options;
 
-	if (smtp_options_parse(&options, words, err) == -1)
-		return error_context(err, "%sLISTEN", variable_mark);
-	for (size_t i = 0; i < WORDS_MAX; i++) {
-		at += strspn(at, " \t");
-		if (*at == '\0')
-			break;
-		words[i + 2] = at;
-		at += strcspn(at, " \t");
-		if (*at != '\0')
-			*at++ = '\0';
-	}
-	if (smtp_options_parse(&options, words, err) == -1)
-		return error_context(err, "%sOPTIONS", variable_mark);
+	if (service_env_options(env, &options, err) == -1)
+		return -1;
 	/* Relative names of files are meant from there. */
 	if (chdir(folder) == -1)
 		return error_sys(err, "cannot work in '%s'", folder);
@@ -62,11 +41,13 @@ try_smtpd(const struct node *node, const char *service, struct error *err)
 }
 
 static int
-try_send(const struct node *node, const char *service, struct error *err)
+try_send(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
 {
 	struct settings *settings;
 
 	(void)node;
+	(void)env;
 	if (identity_become(IDENTITY_QUEUE, err) == -1)
 		return -1;
 	settings = settings_load(
@@ -75,12 +56,14 @@ try_send(const struct node *node, const char *service, struct error *err)
 }
 
 static int
-try_vdeliver(const struct node *node, const char *service, struct error *err)
+try_vdeliver(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
 {
 	struct vdeliver_options options;
 
 	(void)node;
 	(void)service;
+	(void)env;
 	if (identity_become(IDENTITY_VIRTUAL, err) == -1 ||
 	    vdeliver_read_options(&options, err) == -1)
 		return -1;
@@ -104,7 +87,7 @@ try_and_say(try_start *try, const struct node *node, const char *service,
 	struct error err = { .text = "" };
 
 	service_env_take(env, node);
-	if (try(node, service, &err) == 0)
+	if (try(node, service, env, &err) == 0)
 		_exit(0);
 	_exit(write(fd, err.text, strlen(err.text)) > 0 ? 1 : 2);
 }

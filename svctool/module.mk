@@ -16,7 +16,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_virtual.o svctool/cmd_check.o svctool/cmd_init.o \
     svctool/cmd_lifecycle.o svctool/cmd_queue.o svctool/cmd_showctl.o \
     svctool/cmd_status.o svctool/cmd_systemd.o \
-    svctool/hung.o svctool/init_control.o \
+    svctool/greet.o svctool/hung.o svctool/init_control.o \
     svctool/init_domains.o svctool/init_existing.o \
     svctool/init_identity.o svctool/init_options.o \
     svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o \

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "base/scan.h"
+#include "svctool/proc.h"
+
+enum { TAKERS_MAX = 64 };
 
 union socket_address {
 	struct sockaddr any;
@@ -34,6 +37,23 @@ fill(const struct port_address *address, union socket_address *out)
 		return sizeof(out->v6);
 	}
 	return 0;
+}
+
+socklen_t
+port_connect_address(
+    const struct port_address *address, struct sockaddr_storage *where_out)
+{
+	struct port_address near = *address;
+	union socket_address where;
+	socklen_t length;
+
+	if (strcmp(near.ip, "0.0.0.0") == 0)
+		snprintf(near.ip, sizeof(near.ip), "127.0.0.1");
+	else if (strcmp(near.ip, "::") == 0)
+		snprintf(near.ip, sizeof(near.ip), "::1");
+	length = fill(&near, &where);
+	memcpy(where_out, &where, sizeof(where));
+	return length;
 }
 
 int
@@ -71,12 +91,123 @@ port_parse(const char *text, const char *standard_ip,
 	return 0;
 }
 
+/* A socket that listens, as a line of /proc/net/tcp or tcp6 has it. */
+struct listening {
+	bool is_v6;
+	unsigned char ip[16]; /* of v4 the first four */
+	unsigned port;
+	uint64_t inode;
+};
+
+/*
+ * A line is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE QUEUES TIMER RETRANSMITS
+ * UID TIMEOUT INODE ..."; the address is printed as the 32-bit words that lie
+ * in memory, hexadecimal; state 0A listens.
+ */
+static bool
+parse_line(const char *line, bool is_v6, struct listening *out)
+{
+	const char *at = strchr(line, ':');
+	uint32_t words[4] = { 0 };
+
+	if (at == NULL)
+		return false;
+	at += strspn(at, ": ");
+	for (size_t i = 0; i < (is_v6 ? 4U : 1U); i++, at += 8)
+		if (sscanf(at, "%8" SCNx32, &words[i]) != 1)
+			return false;
+	memcpy(out->ip, words, sizeof(out->ip));
+	out->is_v6 = is_v6;
+	return sscanf(at, ":%4x %*s 0A %*s %*s %*s %*s %*s %" SCNu64,
+		   &out->port, &out->inode) == 2;
+}
+
+static bool
+is_any_ip(const unsigned char *ip, bool is_v6)
+{
+	static const unsigned char any[16] = { 0 };
+
+	return memcmp(ip, any, is_v6 ? 16 : 4) == 0;
+}
+
+/*
+ * Those of one family that listen there; or_around: also those that keep others
+ * from listening there.
+ */
+static size_t
+list_listening(const struct port_address *address, bool is_v6, bool or_around,
+    uint64_t *inodes_out, size_t max)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
+	union socket_address where;
+	bool is_ours_v6 = fill(address, &where) == sizeof(where.v6);
+	const unsigned char *ip = is_ours_v6 ? (const void *)&where.v6.sin6_addr
+					     : (const void *)&where.v4.sin_addr;
+	char line[512];
+	size_t count = 0;
+
+	while (file != NULL && count < max &&
+	    fgets(line, sizeof(line), file) != NULL) {
+		struct listening other;
+		bool is_same;
+
+		if (!parse_line(line, is_v6, &other) ||
+		    other.port != address->port)
+			continue;
+		is_same = is_v6 == is_ours_v6 &&
+		    memcmp(other.ip, ip, is_v6 ? 16 : 4) == 0;
+		if (or_around)
+			is_same |= is_any_ip(ip, is_ours_v6) ||
+			    is_any_ip(other.ip, is_v6) ||
+			    (is_v6 && !is_ours_v6 &&
+				memcmp(other.ip, mapped, 12) == 0 &&
+				memcmp(other.ip + 12, ip, 4) == 0);
+		if (is_same)
+			inodes_out[count++] = other.inode;
+	}
+	if (file != NULL)
+		fclose(file);
+	return count;
+}
+
+size_t
+port_listeners(
+    const struct port_address *address, uint64_t *inodes_out, size_t max)
+{
+	bool is_v6 = strchr(address->ip, ':') != NULL;
+
+	return list_listening(address, is_v6, false, inodes_out, max);
+}
+
+int
+port_find_taker(
+    const struct port_address *address, char text_out[PORT_TAKER_SIZE])
+{
+	uint64_t inodes[TAKERS_MAX];
+	size_t count = list_listening(address, false, true, inodes, TAKERS_MAX);
+	struct proc proc;
+	int found;
+
+	count += list_listening(
+	    address, true, true, inodes + count, TAKERS_MAX - count);
+	found = proc_find_holder(inodes, count, &proc);
+	if (found == 1)
+		snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)", proc.name,
+		    (long)proc.pid);
+	else
+		snprintf(text_out, PORT_TAKER_SIZE,
+		    "a process that is not to be seen from here");
+	return count == 0 ? 0 : found == 1 ? 1 : -1;
+}
+
 int
 port_is_free(const struct port_address *address, struct error *err)
 {
 	union socket_address where;
 	socklen_t length = fill(address, &where);
 	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char taker[PORT_TAKER_SIZE];
 	int one = 1;
 	int result = 1;
 
@@ -87,11 +218,11 @@ port_is_free(const struct port_address *address, struct error *err)
 	else if (bind(fd, &where.any, length) == -1 || listen(fd, 1) == -1) {
 		result = -1;
 		if (errno == EADDRINUSE) {
+			port_find_taker(address, taker);
 			error_set(err,
-			    "port %u on %s is already in use: stop what "
-			    "listens there (see 'ss -ltnp'), or give this "
-			    "node another port",
-			    address->port, address->ip);
+			    "port %u on %s is already in use by %s: stop that, "
+			    "or give this node another port",
+			    address->port, address->ip, taker);
 			result = 0;
 		} else if (errno == EACCES) {
 			error_set(err,
@@ -105,56 +236,4 @@ port_is_free(const struct port_address *address, struct error *err)
 	}
 	close(fd);
 	return result;
-}
-
-/* The start of a line's local address: "ADDRESS:PORT ", as the kernel prints.
- */
-static void
-format_local(const struct port_address *address,
-    const union socket_address *where, bool is_v6, char *out, size_t size)
-{
-	const void *words = is_v6 ? (const void *)&where->v6.sin6_addr
-				  : (const void *)&where->v4.sin_addr;
-	size_t length = 0;
-
-	for (size_t i = 0; i < (is_v6 ? 4U : 1U); i++) {
-		uint32_t word;
-
-		memcpy(&word, (const char *)words + i * 4, 4);
-		length += (size_t)snprintf(
-		    out + length, size - length, "%08X", word);
-	}
-	snprintf(out + length, size - length, ":%04X ", address->port);
-}
-
-/*
- * A line is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE QUEUES TIMER RETRANSMITS
- * UID TIMEOUT INODE ..."; the address is printed as the 32-bit words that lie
- * in memory, hexadecimal; state 0A listens.
- */
-size_t
-port_listeners(
-    const struct port_address *address, uint64_t *inodes_out, size_t max)
-{
-	union socket_address where;
-	bool is_v6 = fill(address, &where) == sizeof(where.v6);
-	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
-	char wanted[64], line[512];
-	size_t count = 0;
-
-	format_local(address, &where, is_v6, wanted, sizeof(wanted));
-	while (file != NULL && count < max &&
-	    fgets(line, sizeof(line), file) != NULL) {
-		const char *local = strchr(line, ':');
-
-		if (local != NULL &&
-		    strncmp(local + 2, wanted, strlen(wanted)) == 0 &&
-		    sscanf(local + 2 + strlen(wanted),
-			"%*s 0A %*s %*s %*s %*s %*s %" SCNu64,
-			&inodes_out[count]) == 1)
-			count++;
-	}
-	if (file != NULL)
-		fclose(file);
-	return count;
 }

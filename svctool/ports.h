@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 
@@ -21,6 +22,10 @@ struct port_address {
 int port_parse(const char *text, const char *standard_ip,
     struct port_address *address_out, struct error *err);
 
+/* Where a client of this host connects to; the length. */
+socklen_t port_connect_address(
+    const struct port_address *address, struct sockaddr_storage *where_out);
+
 /*
  * Can it be bound now?  1; 0 when somebody has it, or we may not, with the
  * reason and what to do; -1.
@@ -29,10 +34,19 @@ int port_is_free(const struct port_address *address, struct error *err);
 
 /*
  * The inodes of the sockets that listen there, at most max of them; several
- * processes may share a port.  As the kernel says (/proc/net/tcp), without a
- * connection that the listener would have to log.  Returns how many.
+ * processes may share a port.  As the kernel says (/proc/net/tcp).  Returns how
+ * many.
  */
 size_t port_listeners(
     const struct port_address *address, uint64_t *inodes_out, size_t max);
+
+/*
+ * Who listens there, or around, so that nobody else can: text_out is "NAME (pid
+ * N)", or says that it cannot be told.  1; 0 nobody listens; -1 somebody whom
+ * we may not look into.
+ */
+enum { PORT_TAKER_SIZE = 64 };
+int port_find_taker(
+    const struct port_address *address, char text_out[PORT_TAKER_SIZE]);
 
 #endif

@@ -57,6 +57,13 @@ bool proc_is_alive(pid_t pid);
  */
 int proc_holds_socket(pid_t pid, const uint64_t *inodes, size_t count);
 
+/*
+ * The process that holds one of the sockets, whosever it is.  1; 0 none that is
+ * to be seen; -1 perhaps one that we may not look into.
+ */
+int proc_find_holder(
+    const uint64_t *inodes, size_t count, struct proc *proc_out);
+
 /* Is the name that of a program which services of a node run? */
 bool proc_is_ours(const char *name);
 

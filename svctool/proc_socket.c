@@ -86,3 +86,35 @@ proc_holds_socket(pid_t pid, const uint64_t *inodes, size_t count)
 		proc_each(visit_child, &search, NULL);
 	return search.result;
 }
+
+struct holder_search {
+	const uint64_t *inodes;
+	size_t count;
+	struct proc *proc;
+	int result;
+};
+
+static bool
+visit_holder(const struct proc *proc, void *context)
+{
+	struct holder_search *search = context;
+	int found = look_into(proc->pid, search->inodes, search->count);
+
+	if (found != 0)
+		search->result = found;
+	if (found == 1)
+		*search->proc = *proc;
+	return found == 1;
+}
+
+int
+proc_find_holder(const uint64_t *inodes, size_t count, struct proc *proc_out)
+{
+	struct holder_search search = {
+		.inodes = inodes, .count = count, .proc = proc_out
+	};
+
+	if (count > 0)
+		proc_each(visit_holder, &search, NULL);
+	return search.result;
+}

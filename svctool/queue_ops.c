@@ -78,7 +78,7 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 
 		if (ready_read_state(node, name, &state, err) == -1)
 			return -1;
-		if (ready_service(node, name, &state, err) != READY_NO)
+		if (ready_does_work(ready_service(node, name, &state, err)))
 			break;
 		if (clock_ms() >= deadline)
 			return error_context(

@@ -7,14 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "queue/health.h"
-#include "smtp/options.h"
+#include "svctool/greet.h"
 #include "svctool/hung.h"
 #include "svctool/proc.h"
 #include "svctool/service_env.h"
 
 enum { LISTENERS_MAX = 64 };
+
+bool
+ready_does_work(enum ready ready)
+{
+	return ready == READY_YES || ready == READY_SCANNING;
+}
 
 bool
 ready_has_down_file(const struct node *node, const char *name)
@@ -40,37 +45,42 @@ int
 ready_listen_address(const struct node *node, const char *name,
     struct port_address *address_out, struct error *err)
 {
-	char option[] = "--listen";
-	char *words[] = { option, NULL, NULL };
 	struct smtp_options options;
 	struct service_env env;
-	const char *listen;
+	bool is_any;
 	int result;
 
 	service_env_read(node, name, &env);
-	listen = service_env_get(&env, "LISTEN");
-	words[1] = xstrdup(listen != NULL ? listen : "");
-	result = smtp_options_parse(&options, words, err);
-	if (result == 0 && options.port == 0)
-		result = error_set(err,
-		    "'--listen %s' has no port of its own; write ADDRESS:PORT",
-		    words[1]);
-	if (result == -1) {
+	result = service_env_listen(&env, &options, err);
+	if (result == 0 && options.port == 0) {
 		char *file = service_env_file(&env, "LISTEN");
 
-		error_context(err, "%s", file);
+		result = error_set(err,
+		    "%s: port 0 is any port; write the number of one", file);
 		free(file);
-	} else {
-		bool is_any = *options.address == '\0' ||
-		    strcmp(options.address, "0") == 0;
-
-		snprintf(address_out->ip, sizeof(address_out->ip), "%s",
-		    is_any ? "0.0.0.0" : options.address);
-		address_out->port = options.port;
 	}
-	free(words[1]);
 	service_env_release(&env);
-	return result;
+	if (result == -1)
+		return -1;
+	is_any = *options.address == '\0' || strcmp(options.address, "0") == 0;
+	snprintf(address_out->ip, sizeof(address_out->ip), "%s",
+	    is_any ? "0.0.0.0" : options.address);
+	address_out->port = options.port;
+	return 0;
+}
+
+/* Does it begin with TLS?  1, 0, or -1: its options are bad. */
+static int
+has_tls_first(const struct node *node, const char *name, struct error *err)
+{
+	struct smtp_options options;
+	struct service_env env;
+	int result;
+
+	service_env_read(node, name, &env);
+	result = service_env_options(&env, &options, err);
+	service_env_release(&env);
+	return result == -1 ? -1 : options.kind.has_tls_first;
 }
 
 static bool
@@ -104,47 +114,76 @@ own_holder(const struct node *node, const uint64_t *inodes, size_t count)
 	return found;
 }
 
+/* Somebody else has the port. */
+static enum ready
+say_taken(const struct node *node, const char *name,
+    const struct port_address *address, const char *taker, struct error *err)
+{
+	error_set(err,
+	    "the port is taken: %s listens on %s port %u, so this listener is "
+	    "not up: stop that, or write another port to "
+	    "%s/%s/variables/LISTEN",
+	    taker, address->ip, address->port, node->home->service, name);
+	return READY_NO;
+}
+
+static enum ready
+does_greet(const struct node *node, const char *name,
+    const struct port_address *address, struct error *err)
+{
+	int tls = has_tls_first(node, name, err);
+
+	/* It runs with others, which it had when it was started. */
+	if (tls == -1)
+		return READY_YES;
+	return greet_look(address, tls == 1, GREET_WAIT_MS, err) == 0
+	    ? READY_HUNG
+	    : READY_YES;
+}
+
 /*
  * Somebody who listens on the port may be another program, while ours ends
  * again and again because of that.
  */
-static bool
+static enum ready
 listener_is_ready(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
 {
 	struct port_address address;
 	uint64_t inodes[LISTENERS_MAX];
+	char taker[PORT_TAKER_SIZE];
 	size_t count;
 	pid_t holder;
 
 	if (ready_listen_address(node, name, &address, err) == -1)
-		return false;
+		return READY_NO;
 	count = port_listeners(&address, inodes, LISTENERS_MAX);
+	if (count == 0 && port_find_taker(&address, taker) != 0)
+		return say_taken(node, name, &address, taker, err);
 	if (count == 0) {
 		error_set(err, "nobody listens on %s port %u", address.ip,
 		    address.port);
-		return false;
+		return READY_NO;
 	}
-	if (!state->is_supervised)
-		return true;
 	/* What we may not look into must be believed. */
-	if (has_process(state, err) &&
+	if (state->is_supervised && has_process(state, err) &&
 	    proc_holds_socket(state->pid, inodes, count) != 0)
-		return true;
+		return does_greet(node, name, &address, err);
 	holder = own_holder(node, inodes, count);
-	if (holder != 0)
-		return error_set(err,
-			   "process %ld, which an earlier start of this node "
-			   "has left, listens on %s port %u: 'kill %ld' ends "
-			   "it, and supervise starts the service again",
-			   (long)holder, address.ip, address.port,
-			   (long)holder) == 0;
-	error_set(err,
-	    "another process listens on %s port %u: stop that one ('ss "
-	    "-ltnp' shows it), or write another port to "
-	    "%s/%s/variables/LISTEN",
-	    address.ip, address.port, node->home->service, name);
-	return false;
+	if (!state->is_supervised &&
+	    (holder != 0 ||
+		(geteuid() != 0 && port_find_taker(&address, taker) == -1)))
+		return does_greet(node, name, &address, err);
+	if (holder != 0) {
+		error_set(err,
+		    "process %ld, which an earlier start of this node has "
+		    "left, listens on %s port %u: 'kill %ld' ends it, and "
+		    "supervise starts the service again",
+		    (long)holder, address.ip, address.port, (long)holder);
+		return READY_NO;
+	}
+	port_find_taker(&address, taker);
+	return say_taken(node, name, &address, taker, err);
 }
 
 static enum ready
@@ -179,16 +218,13 @@ enum ready
 ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
 {
-	bool is_ready;
-
 	if (hung_service(node, name, state, err))
-		return READY_NO;
+		return READY_HUNG;
 	if (ready_is_queue(node, name))
 		return queue_is_ready(node, name, err);
-	is_ready = node_is_listener(name)
-	    ? listener_is_ready(node, name, state, err)
-	    : has_process(state, err);
-	return is_ready ? READY_YES : READY_NO;
+	if (node_is_listener(name))
+		return listener_is_ready(node, name, state, err);
+	return has_process(state, err) ? READY_YES : READY_NO;
 }
 
 int

@@ -12,17 +12,21 @@
 
 enum ready {
 	READY_NO,
+	READY_HUNG,     /* runs, and answers nobody */
 	READY_SCANNING, /* a queue: takes mail, still looks through its own */
 	READY_YES
 };
 
+/* SCANNING or YES. */
+bool ready_does_work(enum ready ready);
+
 /*
  * A queue is ready when its qmail-send takes mail, a listener when its own
- * process listens on its port, anything else when supervise has a living
- * process for it.  A service that is not under supervise may be another
- * supervisor's: then it counts that the work is done, by whomever.  None is
- * that hangs (hung.h).  state is what supervise says of it.  When READY_NO, err
- * says what is missing.
+ * process listens on its port and greets who connects, anything else when
+ * supervise has a living process for it.  A service that is not under supervise
+ * may be another supervisor's: then it counts that a process of this node does
+ * the work.  None is that hangs (hung.h).  state is what supervise says of it.
+ * When READY_NO, err says what is missing.
  */
 enum ready ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);

@@ -48,11 +48,11 @@ judge_service(const struct node *node, struct report_service *service)
 	struct error err = { .text = "" };
 	struct error wish;
 	bool is_running = !state->is_supervised || state->pid != 0;
+	enum ready ready = ready_service(node, service->name, state, &err);
 
 	service->is_off = ready_has_down_file(node, service->name);
-	service->is_hung = hung_service(node, service->name, state, &err);
-	service->is_ready = ready_service(node, service->name, state, &err) !=
-	    READY_NO;
+	service->is_hung = ready == READY_HUNG;
+	service->is_ready = ready_does_work(ready);
 	if (service->is_off &&
 	    (state->is_supervised ? state->pid == 0 : !service->is_ready))
 		service->is_fine = true;
@@ -60,7 +60,7 @@ judge_service(const struct node *node, struct report_service *service)
 		service->is_fine = is_running && service->is_ready;
 	if (!is_running && service->is_ready)
 		error_set(
-		    &err, "it is down, but somebody else listens on its port");
+		    &err, "it is down, but another process does its work");
 	if (state->is_supervised &&
 	    ready_is_down_by_wish(node, service->name, state, &wish))
 		err = wish;

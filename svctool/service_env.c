@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-enum { VARIABLE_MAX = 65536 };
+enum { VARIABLE_MAX = 65536, WORDS_MAX = 32 };
 
 static void
 read_variable(const char *folder, const char *name, struct vars *vars)
@@ -99,6 +99,77 @@ service_env_file(const struct service_env *env, const char *name)
 
 	return xasprintf(
 	    "%s/%s", is_global ? env->global_folder : env->own_folder, name);
+}
+
+static int
+blame_file(const struct service_env *env, const char *name, struct error *err)
+{
+	char *file = service_env_file(env, name);
+
+	error_context(err, "%s", file);
+	free(file);
+	return -1;
+}
+
+/* sh makes words of OPTIONS. */
+static void
+add_words(char *text, char **words)
+{
+	for (size_t i = 0; i < WORDS_MAX; i++) {
+		text += strspn(text, " \t");
+		if (*text == '\0')
+			break;
+		words[i] = text;
+		text += strcspn(text, " \t");
+		if (*text != '\0')
+			*text++ = '\0';
+	}
+}
+
+/* The words of LISTEN, and then also those of more. */
+static int
+parse_words(const struct service_env *env, const char *more,
+    struct smtp_options *options_out, struct error *err)
+{
+	const char *listen = service_env_get(env, "LISTEN");
+	char option[] = "--listen";
+	char *address = xstrdup(listen != NULL ? listen : "");
+	char *text = xstrdup(more != NULL ? more : "");
+	char *words[WORDS_MAX + 3] = { option, address, NULL };
+	int result;
+
+	add_words(text, words + 2);
+	result = smtp_options_parse(
+	    options_out, words, service_env_get(env, "SMTPS"), err);
+	free(text);
+	free(address);
+	return result;
+}
+
+int
+service_env_listen(const struct service_env *env,
+    struct smtp_options *options_out, struct error *err)
+{
+	return parse_words(env, NULL, options_out, err) == -1
+	    ? blame_file(env, "LISTEN", err)
+	    : 0;
+}
+
+int
+service_env_options(const struct service_env *env,
+    struct smtp_options *options_out, struct error *err)
+{
+	struct error reason;
+
+	if (service_env_listen(env, options_out, err) == -1)
+		return -1;
+	if (parse_words(env, service_env_get(env, "OPTIONS"), options_out,
+		&reason) == 0)
+		return 0;
+	error_set(err,
+	    "%s; write options of qmail-smtpd(8) there, then svctool restart",
+	    reason.text);
+	return blame_file(env, "OPTIONS", err);
 }
 
 void

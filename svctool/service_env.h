@@ -6,7 +6,9 @@
 #ifndef SVCTOOL_SERVICE_ENV_H
 #define SVCTOOL_SERVICE_ENV_H
 
+#include "base/error.h"
 #include "base/vars.h"
+#include "smtp/options.h"
 #include "svctool/node.h"
 
 struct service_env {
@@ -25,6 +27,18 @@ const char *service_env_get(const struct service_env *env, const char *name);
 
 /* The file that sets, or would set, the variable; the caller frees. */
 char *service_env_file(const struct service_env *env, const char *name);
+
+/*
+ * The command line of a listener, as its run file makes it of LISTEN and
+ * OPTIONS and qmail-smtpd reads it.  0, or -1 with the reason, which begins
+ * with the file to be put right.
+ */
+int service_env_options(const struct service_env *env,
+    struct smtp_options *options_out, struct error *err);
+
+/* The same by LISTEN alone, which says where it listens. */
+int service_env_listen(const struct service_env *env,
+    struct smtp_options *options_out, struct error *err);
 
 /* Gives the calling process this environment, with the node's home and PATH. */
 void service_env_take(const struct service_env *env, const struct node *node);

@@ -87,6 +87,7 @@ look(const struct node *node, struct service *service, struct error *err)
 		return now - service->scan_from >= SCAN_WAIT_MS ? SCANNING
 								: WAITING;
 	case READY_NO:
+	case READY_HUNG:
 		break;
 	}
 	return service->starts > STARTS_MAX ? ENDING : WAITING;
@@ -171,7 +172,8 @@ still_runs(const struct node *node, struct service *service, struct error *err)
 	    ready_read_state(node, service->name, &state, NULL) == -1 ||
 	    ready_is_down_by_wish(node, service->name, &state, NULL) ||
 	    (state.pid == service->pid &&
-		ready_service(node, service->name, &state, err) != READY_NO))
+		ready_does_work(
+		    ready_service(node, service->name, &state, err))))
 		return true;
 	if (state.pid != service->pid)
 		error_set(err, "its process %ld has ended", (long)service->pid);

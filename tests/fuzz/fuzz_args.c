@@ -58,7 +58,7 @@ read_smtpd(char *const *words)
 	struct error err = { "" };
 	unsigned char binary[16];
 
-	if (smtp_options_parse(&options, words, &err) == -1) {
+	if (smtp_options_parse(&options, words, NULL, &err) == -1) {
 		assert(err.text[0] != '\0');
 		return;
 	}

@@ -26,6 +26,11 @@ def pid_of(node, name):
     return None
 
 
+def own_name():
+    """As the kernel has it."""
+    return Path("/proc/self/comm").read_text(encoding="utf-8").strip()
+
+
 def test_stop_leaves_no_process_and_start_brings_all_back(node):
     assert node.status()["ok"]
     node.svctool("stop")
@@ -84,7 +89,8 @@ def test_a_busy_port_is_said_before_anything_starts(make_node):
                   "variables/LISTEN")
         listen.write_text(f"127.0.0.1:{port}\n")
         done = node.svctool("start", code=1)
-        assert f"port {port} on 127.0.0.1 is already in use" in done.stderr
+        assert (f"port {port} on 127.0.0.1 is already in use by "
+                f"{own_name()} (pid {os.getpid()}): stop that") in done.stderr
         assert node.processes() == []
     node.svctool("start")
     assert node.status()["ok"]
@@ -196,7 +202,8 @@ def test_start_sees_that_another_program_has_the_port(node, taken_port):
     done = node.svctool("start", code=1)
     assert f"up       {taken_port}" not in done.stdout
     assert f"{taken_port} ends whenever it is started" in done.stderr
-    assert f"another process listens on 127.0.0.1 port {node.smtp_port}" in (
+    assert (f"the port is taken: {own_name()} (pid {os.getpid()}) listens on "
+            f"127.0.0.1 port {node.smtp_port}, so this listener is not up") in (
         done.stderr)
     assert "cannot listen" in done.stderr  # the end of its log
     assert "up       queue2" in done.stdout  # the others are told of

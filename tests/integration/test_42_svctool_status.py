@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 
 from node import wait_until
@@ -118,6 +119,29 @@ def test_a_stopped_node_is_not_fine(node):
     status = node.status()
     assert all(service["state"] == "down" for service in status["services"])
     assert all(queue["state"] == "down" for queue in status["queues"])
+
+
+def test_another_program_on_the_port_is_not_ours(node):
+    """With the node down it was shown as up."""
+    node.svctool("stop")
+    name = f"qmail-smtpd.{node.smtp_port}"
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("0.0.0.0", node.smtp_port))
+        taken.listen()
+        service = next(row for row in node.status()["services"]
+                       if row["name"] == name)
+    assert (service["state"], service["ok"]) == ("down", False)
+    assert f"(pid {os.getpid()}) listens on" in service["problem"]
+
+
+def test_each_listener_greeted(node):
+    """Also the one that begins with TLS; its log shows who asked."""
+    for port in (node.smtp_port, node.smtps_port, node.lmtp_port):
+        before = node.log(f"qmail-smtpd.{port}").count(" from 127.0.0.1")
+        assert node.status()["ok"]
+        wait_until(lambda: node.log(f"qmail-smtpd.{port}").count(
+            " from 127.0.0.1") > before, node.logs)
 
 
 def test_a_queue_without_free_space_is_full(node):

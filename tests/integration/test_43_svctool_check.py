@@ -396,7 +396,7 @@ def variable_that_is_a_folder(node):
 
 def options_unknown(node):
     file = listener(node, "OPTIONS", "--smtp")
-    return f"{file}: OPTIONS: '--smtp' is not an option"
+    return f"{file}: '--smtp' is not an option"
 
 
 def rules_not_there(node):

@@ -87,10 +87,11 @@ what_daemons_refuse(void **state)
 		{ PLAIN "MAXPERIP", "few\n",
 		    "E ~/" PLAIN "MAXPERIP: MAXPERIP: 'few' is not a\n" },
 		{ PLAIN "OPTIONS", "--lmtp  --nonsense\n",
-		    "E ~/" PLAIN "OPTIONS: OPTIONS: '--nonsense' is not an\n" },
+		    "E ~/" PLAIN "OPTIONS: '--nonsense' is not an option -- "
+		    "write options of qmail-smtpd(8) there, then svctool\n" },
 		{ PLAIN "LISTEN", "25\n",
-		    "E ~/" PLAIN "LISTEN: LISTEN: '--listen 25' has no port of "
-		    "0 to 65535 -- write ADDRESS:PORT, then svctool\n" },
+		    "E ~/" PLAIN "LISTEN: '--listen 25' has no port of 0 to "
+		    "65535 -- write ADDRESS:PORT\n" },
 		{ GLOBAL "OVERQUOTA_MAILSIZE", "1k\n",
 		    "E ~/" GLOBAL "OVERQUOTA_MAILSIZE: OVERQUOTA_MAILSIZE is "
 		    "'1k': it must be a number of bytes -- correct it\n" },

@@ -77,10 +77,15 @@ busy_and_free(void **state)
 	struct port_address address;
 	struct error err;
 	int fd = port_take(&address);
+	char wanted[96];
 
 	(void)state;
 	assert_int_equal(port_is_free(&address, &err), 0);
-	assert_non_null(strstr(err.text, "is already in use"));
+	snprintf(wanted, sizeof(wanted),
+	    "is already in use by test_ports (pid "
+	    "%ld): stop that",
+	    (long)getpid());
+	assert_non_null(strstr(err.text, wanted));
 	assert_int_equal(count_listeners(&address), 1);
 	snprintf(address.ip, sizeof(address.ip), "127.0.0.2");
 	assert_int_equal(count_listeners(&address), 0);
@@ -114,12 +119,37 @@ listening_v6(void **state)
 	assert_int_equal(count_listeners(&address), 0);
 }
 
+/* Who keeps others from a port need not listen on the same address. */
+static void
+takers(void **state)
+{
+	static const char *const around[] = { "127.0.0.1", "0.0.0.0", "::" };
+	char wanted[PORT_TAKER_SIZE], got[PORT_TAKER_SIZE];
+	struct port_address address;
+	int fd = port_take(&address);
+
+	(void)state;
+	snprintf(
+	    wanted, sizeof(wanted), "test_ports (pid %ld)", (long)getpid());
+	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
+		snprintf(address.ip, sizeof(address.ip), "%s", around[i]);
+		assert_int_equal(port_find_taker(&address, got), 1);
+		assert_string_equal(got, wanted);
+	}
+	snprintf(address.ip, sizeof(address.ip), "127.0.0.2");
+	assert_int_equal(port_find_taker(&address, got), 0);
+	snprintf(address.ip, sizeof(address.ip), "::1");
+	assert_int_equal(port_find_taker(&address, got), 0);
+	close(fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse),
 		cmocka_unit_test(busy_and_free),
+		cmocka_unit_test(takers),
 		cmocka_unit_test(listening_v6),
 	};
 

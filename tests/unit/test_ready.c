@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/child.h"
+#include "tests/unit/greeter.h"
 #include "tests/unit/port.h"
 #include "tests/unit/svc_node.h"
 
@@ -80,6 +80,15 @@ other_services(void **state)
 	assert_int_equal(ready_service(node, "other", &alive, &err), READY_YES);
 }
 
+static void
+put_listen(const struct port_address *address)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "%s:%u\n", address->ip, address->port);
+	svc_put("service/qmail-smtpd.x/variables/LISTEN", text);
+}
+
 static bool
 no_more(const void *context)
 {
@@ -87,49 +96,62 @@ no_more(const void *context)
 	return true;
 }
 
-/* Who listens on the port must be the service's own process. */
+/*
+ * Who listens on the port must be the service's own process; without supervise
+ * one of the node, which another supervisor started.
+ */
 static void
 listeners(void **state)
 {
 	struct port_address address;
 	int fd = port_take(&address);
-	const struct supervise_state ours = { .is_supervised = true,
-		.pid = getpid() };
+	const struct greeter greeter = {
+		.fd = fd, .text = "220 m.test\r\n", .name = "other-program"
+	};
+	struct supervise_state ours = { .is_supervised = true };
 	struct supervise_state others = { .is_supervised = true };
 	struct error err = { "" };
-	char text[96];
+	char wanted[160];
 
 	(void)state;
-	snprintf(text, sizeof(text), "%s:%u\n", address.ip, address.port);
-	svc_put("service/qmail-smtpd.x/variables/LISTEN", text);
+	ours.pid = greeter_start(&greeter);
+	others.pid = child_start(no_more, &fd);
+	close(fd);
+	put_listen(&address);
 	assert_int_equal(
 	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_YES);
-	assert_int_equal(
-	    ready_service(node, "qmail-smtpd.x", &not_supervised, &err),
-	    READY_YES);
-	others.pid = child_start(no_more, &fd);
+	assert_string_equal(err.text, "");
+	for (int i = 0; i < 2; i++) {
+		*err.text = '\0';
+		assert_int_equal(ready_service(node, "qmail-smtpd.x",
+				     i == 0 ? &others : &not_supervised, &err),
+		    READY_NO);
+		snprintf(wanted, sizeof(wanted),
+		    "the port is taken: other-program (pid ");
+		assert_memory_equal(err.text, wanted, strlen(wanted));
+		snprintf(wanted, sizeof(wanted),
+		    ") listens on 127.0.0.1 port %u, so this listener is not "
+		    "up",
+		    address.port);
+		assert_non_null(strstr(err.text, wanted));
+	}
+	/* It also keeps us from an address around or inside of its own. */
+	snprintf(address.ip, sizeof(address.ip), "0.0.0.0");
+	put_listen(&address);
 	assert_int_equal(
 	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
-	assert_non_null(strstr(err.text,
-	    "another process listens on "
-	    "127.0.0.1 port"));
-	kill(others.pid, SIGKILL);
-	waitpid(others.pid, NULL, 0);
-	close(fd);
+	assert_non_null(strstr(err.text, "other-program (pid "));
+	greeter_end(ours.pid);
+	while (port_find_taker(&address, wanted) != 0)
+		usleep(1000);
 	assert_int_equal(
-	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_NO);
-	assert_non_null(strstr(err.text, "nobody listens on 127.0.0.1 port"));
+	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
+	assert_non_null(strstr(err.text, "nobody listens on 0.0.0.0 port"));
 	svc_put("service/qmail-smtpd.x/variables/LISTEN", "nowhere\n");
 	assert_int_equal(
-	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_NO);
+	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
 	assert_non_null(strstr(err.text, "qmail-smtpd.x/variables/LISTEN: "));
-}
-
-static bool
-old_listener(const void *context)
-{
-	(void)context;
-	return prctl(PR_SET_NAME, "qmail-smtpd") == 0 && chdir(folder) == 0;
+	greeter_end(others.pid);
 }
 
 /* One that outlived its supervise is told from another program. */
@@ -138,27 +160,45 @@ a_listener_of_before(void **state)
 {
 	struct port_address address;
 	int fd = port_take(&address);
-	pid_t old = child_start(old_listener, NULL);
+	const struct greeter greeter = { .fd = fd,
+		.text = "220 m.test\r\n",
+		.name = "qmail-smtpd",
+		.cwd = folder };
+	pid_t old = greeter_start(&greeter);
 	struct supervise_state new = { .is_supervised = true };
 	struct error err = { "" };
-	char text[96];
 
 	(void)state;
 	new.pid = child_start(no_more, &fd);
 	close(fd);
-	snprintf(text, sizeof(text), "%s:%u\n", address.ip, address.port);
-	svc_put("service/qmail-smtpd.x/variables/LISTEN", text);
+	put_listen(&address);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &not_supervised, &err),
+	    READY_YES);
 	assert_int_equal(
 	    ready_service(node, "qmail-smtpd.x", &new, &err), READY_NO);
-	snprintf(text, sizeof(text), "process %ld, which an earlier start of",
-	    (long)old);
-	assert_non_null(strstr(err.text, text));
-	snprintf(text, sizeof(text), "'kill %ld' ends it", (long)old);
-	assert_non_null(strstr(err.text, text));
-	kill(old, SIGKILL);
-	kill(new.pid, SIGKILL);
-	waitpid(old, NULL, 0);
-	waitpid(new.pid, NULL, 0);
+	assert_non_null(strstr(err.text, ", which an earlier start of"));
+	assert_non_null(strstr(err.text, "' ends it"));
+	greeter_end(old);
+	greeter_end(new.pid);
+}
+
+/* It listens, and that is all. */
+static void
+a_listener_that_hangs(void **state)
+{
+	struct port_address address;
+	int fd = port_take(&address);
+	const struct supervise_state ours = { .is_supervised = true,
+		.pid = getpid() };
+	struct error err = { "" };
+
+	(void)state;
+	put_listen(&address);
+	assert_int_equal(
+	    ready_service(node, "qmail-smtpd.x", &ours, &err), READY_HUNG);
+	assert_non_null(strstr(err.text, "greets nobody in time"));
+	close(fd);
 }
 
 static bool
@@ -289,6 +329,7 @@ main(void)
 		SVC_TEST(other_services),
 		SVC_TEST(listeners),
 		SVC_TEST(a_listener_of_before),
+		SVC_TEST(a_listener_that_hangs),
 		SVC_TEST(a_stopped_process),
 		SVC_TEST(listen_addresses),
 		SVC_TEST(by_wish),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 
+#include "tests/unit/greeter.h"
 #include "tests/unit/port.h"
 #include "tests/unit/svc_node.h"
 
@@ -252,11 +253,17 @@ listeners(void **state)
 {
 	struct port_address address;
 	int fd = port_take(&address);
+	const struct greeter greeter = { .fd = fd,
+		.text = "220 m.test\r\n",
+		.name = "qmail-smtpd",
+		.cwd = folder };
+	pid_t pid = greeter_start(&greeter);
 	struct report report;
 	struct error err;
 	char listen[96];
 
 	(void)state;
+	close(fd);
 	snprintf(listen, sizeof(listen), "%s:%u", address.ip, address.port);
 	svc_put("service/qmail-smtpd.25/variables/LISTEN", listen);
 	assert_int_equal(report_collect(node, &report, &err), 0);
@@ -267,7 +274,9 @@ listeners(void **state)
 	assert_string_equal(report.services[0].listen, listen);
 	assert_string_equal(report.services[0].problem, "");
 	report_release(&report);
-	close(fd);
+	greeter_end(pid);
+	while (port_find_taker(&address, listen) != 0)
+		usleep(1000);
 	assert_int_equal(report_collect(node, &report, &err), 0);
 	assert_string_equal(report_service_state(&report.services[0]), "down");
 	assert_false(report.is_fine);

@@ -29,7 +29,7 @@ parse(const char *line, struct smtp_options *options, struct error *err)
 			*at++ = '\0';
 	}
 	args[count] = NULL;
-	result = smtp_options_parse(options, args, err);
+	result = smtp_options_parse(options, args, getenv("SMTPS"), err);
 	free(words);
 	return result;
 }
