@@ -20,7 +20,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/init_domains.o svctool/init_existing.o \
     svctool/init_identity.o svctool/init_options.o \
     svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o \
-    svctool/log_tail.o svctool/make.o svctool/node.o svctool/open_to_show.o \
+    svctool/log_look.o svctool/log_tail.o svctool/make.o svctool/node.o svctool/open_to_show.o \
     svctool/place.o svctool/ports.o \
     svctool/proc.o svctool/proc_socket.o svctool/queue_add.o \
     svctool/queue_count.o svctool/queue_hold.o svctool/queue_ops.o \

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/scan.h"
 #include "control/settings.h"
 #include "svctool/hung.h"
@@ -69,6 +71,18 @@ judge_service(const struct node *node, struct report_service *service)
 	service->problem = xstrdup(err.text);
 }
 
+/* A service whose lines nobody reads comes to wait for that. */
+static void
+judge_log(const struct node *node, struct report_service *service)
+{
+	struct error err = { .text = "" };
+
+	service->log = log_look(
+	    node, service->name, &service->state, &service->log_state, &err);
+	service->log_problem = xstrdup(err.text);
+	service->is_fine &= service->log == LOG_NONE || service->log == LOG_UP;
+}
+
 /* After all services were looked at: one that keeps ending is not up. */
 static void
 judge_restarting(const struct node *node, struct report *report)
@@ -111,8 +125,10 @@ collect_service(const struct node *node, const char *name,
 	if (supervise_read(folder, &service->state, err) == -1 ||
 	    supervise_read(log, &service->log_state, err) == -1)
 		result = -1;
-	else
+	else {
 		judge_service(node, service);
+		judge_log(node, service);
+	}
 	free(log);
 	free(folder);
 	return result;
@@ -182,6 +198,14 @@ judge_space(const char *folder, struct report_queue *queue, struct error *err)
 		    health->free_bytes, queue->min_free_bytes);
 }
 
+static bool
+takes_mail(const struct report_queue *queue)
+{
+	return !queue->is_full && !queue->is_hung &&
+	    (queue->health.state == HEALTH_UP ||
+		queue->health.state == HEALTH_STARTING);
+}
+
 static void
 collect_queue(const struct node *node, const char *name, uint64_t min_free,
     struct report_queue *queue)
@@ -201,11 +225,70 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 	else
 		judge_space(folder, queue, &err);
 	queue->problem = xstrdup(err.text);
-	queue->is_fine = !queue->is_full && !queue->is_hung &&
-	    (queue->health.state == HEALTH_UP ||
-		queue->health.state == HEALTH_STARTING ||
+	queue->is_fine = takes_mail(queue) ||
+	    (!queue->is_full && !queue->is_hung &&
 		ready_has_down_file(node, name));
 	free(folder);
+}
+
+/* A queue that does not run: why is known of its service. */
+static void
+explain_queue(const struct node *node, const struct report *report,
+    struct report_queue *queue)
+{
+	const struct report_service *service = NULL;
+	struct buf text;
+
+	if (queue->health.state != HEALTH_DOWN || queue->is_hung)
+		return;
+	for (size_t i = 0; i < report->service_count; i++)
+		if (strcmp(report->services[i].name, queue->name) == 0)
+			service = &report->services[i];
+	buf_init(&text);
+	buf_adds(&text, queue->problem);
+	if (*queue->problem != '\0')
+		buf_adds(&text, "; ");
+	if (service == NULL)
+		buf_addf(&text,
+		    "it has no service: 'svctool queue add %s --home %s' makes "
+		    "one",
+		    queue->name, node->home->root);
+	else
+		buf_addf(&text, "its service is %s%s%s",
+		    report_service_state(service),
+		    *service->problem != '\0' ? ": " : "", service->problem);
+	free(queue->problem);
+	queue->problem = xstrdup(text.data);
+	buf_release(&text);
+}
+
+char *
+report_queue_summary(const struct report *report)
+{
+	size_t count = 0;
+	struct buf names;
+	char *text;
+
+	buf_init(&names);
+	for (size_t i = 0; i < report->queue_count; i++) {
+		const struct report_queue *queue = &report->queues[i];
+
+		if (takes_mail(queue))
+			continue;
+		buf_addf(&names, "%s%s (%s)", count++ > 0 ? ", " : "",
+		    queue->name, report_queue_state(queue));
+	}
+	if (count == 0)
+		text = xstrdup("");
+	else
+		text = xasprintf("%zu of %zu queue%s take%s no new mail: %s%s",
+		    count, report->queue_count, plural(report->queue_count),
+		    count == 1 ? "s" : "", names.data,
+		    count < report->queue_count
+			? ""
+			: "; clients are told to try again later");
+	buf_release(&names);
+	return text;
 }
 
 int
@@ -245,6 +328,7 @@ report_collect(
 		    &report_out->queues[report_out->queue_count++];
 
 		collect_queue(node, queues.items[i], min_free, queue);
+		explain_queue(node, report_out, queue);
 		report_out->is_fine &= queue->is_fine;
 	}
 	arg_list_release(&services);
@@ -259,6 +343,7 @@ report_release(struct report *report)
 		free(report->services[i].name);
 		free(report->services[i].listen);
 		free(report->services[i].problem);
+		free(report->services[i].log_problem);
 	}
 	for (size_t i = 0; i < report->queue_count; i++) {
 		free(report->queues[i].name);

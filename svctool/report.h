@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "queue/health.h"
+#include "svctool/log_look.h"
 #include "svctool/node.h"
 #include "svctool/supervise.h"
 
@@ -20,8 +21,10 @@ struct report_service {
 	bool is_restarting; /* ends again and again */
 	bool is_hung;       /* runs, and answers nobody, see hung.h */
 	bool is_fine;
-	char *listen;  /* "127.0.0.1:25", or "" */
-	char *problem; /* why it is not fine, or "" */
+	enum log_look log;
+	char *listen;      /* "127.0.0.1:25", or "" */
+	char *problem;     /* why it is not fine, or "" */
+	char *log_problem; /* what is wrong with its log, or "" */
 };
 
 struct report_queue {
@@ -30,7 +33,7 @@ struct report_queue {
 	uint64_t min_free_bytes; /* wanted for new mail */
 	bool is_full;            /* runs, but has less, so it takes none */
 	bool is_hung;            /* runs, and answers nobody, see hung.h */
-	char *problem;           /* what is wrong, or why it is not known */
+	char *problem; /* what is wrong, or why it is not known, or "" */
 	bool is_fine;
 };
 
@@ -62,6 +65,12 @@ void report_release(struct report *report);
  */
 const char *report_service_state(const struct report_service *service);
 const char *report_queue_state(const struct report_queue *queue);
+
+/*
+ * Which queues take no new mail now, in one line; "" when all do.  The caller
+ * frees.
+ */
+char *report_queue_summary(const struct report *report);
 
 void report_print_text(const struct report *report);
 /* The fields are in svctool(8). */

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/json_text.h"
 
@@ -11,13 +12,13 @@ static json_t *
 service_json(const struct report_service *service)
 {
 	json_t *object = json_pack(
-	    "{s:o, s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:b}", "name",
+	    "{s:o, s:s, s:b, s:I, s:I, s:b, s:b, s:b, s:s, s:b}", "name",
 	    json_text(service->name), "state", report_service_state(service),
 	    "supervised", service->state.is_supervised, "pid",
 	    (json_int_t)service->state.pid, "since",
 	    (json_int_t)service->state.since, "ready", service->is_ready, "off",
-	    service->is_off, "log", service->log_state.pid != 0, "ok",
-	    service->is_fine);
+	    service->is_off, "log", service->log_state.pid != 0, "log_state",
+	    log_look_name(service->log), "ok", service->is_fine);
 
 	if (*service->listen != '\0')
 		json_object_set_new(
@@ -25,6 +26,9 @@ service_json(const struct report_service *service)
 	if (*service->problem != '\0')
 		json_object_set_new(
 		    object, "problem", json_text(service->problem));
+	if (*service->log_problem != '\0')
+		json_object_set_new(
+		    object, "log_problem", json_text(service->log_problem));
 	return object;
 }
 
@@ -73,6 +77,7 @@ report_print_json(const struct report *report)
 {
 	json_t *services = json_array();
 	json_t *queues = json_array();
+	char *summary = report_queue_summary(report);
 	json_t *object;
 
 	for (size_t i = 0; i < report->service_count; i++)
@@ -83,6 +88,10 @@ report_print_json(const struct report *report)
 	object = json_pack("{s:o, s:b, s:I, s:o, s:o}", "home",
 	    json_text(report->home), "ok", report->is_fine, "svscan",
 	    (json_int_t)report->svscan, "services", services, "queues", queues);
+	if (*summary != '\0')
+		json_object_set_new(
+		    object, "queue_problem", json_text(summary));
+	free(summary);
 	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);

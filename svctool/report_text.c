@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { DATE_SIZE = 32, AMOUNT_SIZE = 32, STATE_SIZE = 16 };
@@ -50,12 +51,14 @@ print_service(const struct report_service *service)
 	char when[DATE_SIZE], state[STATE_SIZE];
 
 	service_state(service, state);
-	printf("%-20s %-10s %8ld  %-19s  %-3s  %s\n", service->name, state,
+	printf("%-20s %-10s %8ld  %-19s  %-7s  %s\n", service->name, state,
 	    (long)service->state.pid,
 	    date(service->state.is_supervised ? service->state.since : 0, when),
-	    service->log_state.pid != 0 ? "up" : "-", service->listen);
+	    log_look_name(service->log), service->listen);
 	if (*service->problem != '\0')
 		printf("    %s\n", service->problem);
+	if (*service->log_problem != '\0')
+		printf("    %s\n", service->log_problem);
 }
 
 static const char *
@@ -87,20 +90,24 @@ print_queue(const struct report_queue *queue)
 void
 report_print_text(const struct report *report)
 {
+	char *summary = report_queue_summary(report);
 	bool is_star = false;
 
 	printf(
 	    "node %s: %s", report->home, report->is_fine ? "up" : "NOT fine");
 	if (report->svscan != 0)
-		printf(", svscan pid %ld\n\n", (long)report->svscan);
+		printf(", svscan pid %ld\n", (long)report->svscan);
 	else if (report->has_lost_svscan)
 		printf(", svscan does not run: its services do, but what "
 		       "starts them again is gone; 'svctool start' ends them "
-		       "and starts all anew\n\n");
+		       "and starts all anew\n");
 	else
-		printf(", svscan does not run\n\n");
-	printf("%-20s %-10s %8s  %-19s  %-3s  %s\n", "SERVICE", "STATE", "PID",
-	    "SINCE", "LOG", "LISTENS");
+		printf(", svscan does not run\n");
+	if (*summary != '\0')
+		printf("%s\n", summary);
+	free(summary);
+	printf("\n%-20s %-10s %8s  %-19s  %-7s  %s\n", "SERVICE", "STATE",
+	    "PID", "SINCE", "LOG", "LISTENS");
 	for (size_t i = 0; i < report->service_count; i++) {
 		print_service(&report->services[i]);
 		is_star |= !report->services[i].state.is_supervised &&

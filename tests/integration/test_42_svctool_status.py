@@ -54,6 +54,31 @@ def test_a_stopped_queue_is_not_fine(node):
     assert [queue["ok"] for queue in status["queues"]] == [False, True]
 
 
+def test_queues_that_are_down_are_named(make_node):
+    """With what brings each of them up, for people and programs."""
+    node = make_node("--queues", 3)
+    assert "queue_problem" not in node.status()
+    for name in ("queue1", "queue3"):
+        subprocess.run(["svc", "-d", node.home / "service" / name],
+                       check=True, timeout=60)
+    wait_until(lambda: [queue["state"] for queue in node.status()["queues"]]
+               == ["down", "up", "down"], "two are down")
+    said = node.svctool("status", code=1).stdout
+    assert ("\n2 of 3 queues take no new mail: queue1 (down), queue3 (down)\n"
+            in said)
+    for name in ("queue1", "queue3"):
+        assert node.queue(name)["problem"] == (
+            "its service is down: down by wish: "
+            f"'svc -u {node.home}/service/{name}' starts it")
+    node.send()  # the third takes it
+    subprocess.run(["svc", "-d", node.home / "service/queue2"],
+                   check=True, timeout=60)
+    wait_until(lambda: node.queue("queue2")["state"] == "down", "all are")
+    assert node.status()["queue_problem"].endswith(
+        "3 of 3 queues take no new mail: queue1 (down), queue2 (down), "
+        "queue3 (down); clients are told to try again later")
+
+
 def test_a_process_stopped_by_a_signal_hangs(node):
     """It was "up", while every client timed out."""
     listener = f"qmail-smtpd.{node.smtp_port}"

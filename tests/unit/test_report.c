@@ -215,7 +215,9 @@ queues_that_do_not_run(void **state)
 	svc_dir("queue/queue1/lock");
 	queue = collect_queue(&report);
 	assert_string_equal(report_queue_state(queue), "down");
-	assert_string_equal(queue->problem, "it has never run");
+	assert_memory_equal(queue->problem,
+	    "it has never run; it has no service: 'svctool queue add queue1",
+	    62);
 	assert_false(queue->is_fine);
 	assert_false(report.is_fine);
 	assert_int_equal(report.svscan, 0);
@@ -227,11 +229,13 @@ queues_that_do_not_run(void **state)
 	queue = collect_queue(&report);
 	assert_string_equal(report_queue_state(queue), "down");
 	assert_false(queue->is_fine);
+	assert_memory_equal(queue->problem, "it has no service", 17);
 	report_release(&report);
 
 	svc_put("service/queue1/down", "");
 	queue = collect_queue(&report);
 	assert_true(queue->is_fine);
+	assert_string_equal(queue->problem, "its service is down");
 	assert_true(report.is_fine);
 	assert_int_equal(report.service_count, 1);
 	assert_true(report.services[0].is_off);

@@ -42,14 +42,15 @@ all_of_it(void **state)
 	    "{\"home\":\"/n\",\"ok\":false,\"svscan\":77,\"services\":["
 	    "{\"name\":\"queue1\",\"state\":\"up\",\"supervised\":true,"
 	    "\"pid\":258,\"since\":86400,\"ready\":true,\"off\":false,"
-	    "\"log\":true,\"ok\":true},"
+	    "\"log\":true,\"log_state\":\"up\",\"ok\":true},"
 	    "{\"name\":\"qmail-smtpd.25\",\"state\":\"down\",\"supervised\":"
 	    "true,\"pid\":0,\"since\":0,\"ready\":false,\"off\":false,"
-	    "\"log\":false,\"ok\":false,\"listen\":\"127.0.0.1:25\","
-	    "\"problem\":\"it is \xef\xbf\xbd down\"},"
+	    "\"log\":false,\"log_state\":\"stopped\",\"ok\":false,\"listen\":"
+	    "\"127.0.0.1:25\",\"problem\":\"it is \xef\xbf\xbd down\","
+	    "\"log_problem\":\"its logger was stopped\"},"
 	    "{\"name\":\"other\",\"state\":\"up\",\"supervised\":false,"
 	    "\"pid\":0,\"since\":77,\"ready\":true,\"off\":true,\"log\":false,"
-	    "\"ok\":true}],\"queues\":["
+	    "\"log_state\":\"-\",\"ok\":true}],\"queues\":["
 	    "{\"name\":\"queue1\",\"state\":\"up\",\"ok\":true,\"held_local\":"
 	    "false,\"held_remote\":false,\"pid\":300,\"since\":1000,"
 	    "\"backlog\":12,\"backlog_todo\":5,\"accepted\":40,\"finished\":28,"
@@ -64,7 +65,8 @@ all_of_it(void **state)
 	    "\"local_limit\":0,\"remote_running\":0,\"remote_limit\":0,"
 	    "\"commit_latency_us\":0,\"commit_batch\":0.0,\"free_bytes\":7,"
 	    "\"min_free_bytes\":1000,\"workers\":0,\"problem\":\"takes no new "
-	    "mail\"}]}");
+	    "mail\"}],\"queue_problem\":\"1 of 2 queues takes no new mail: "
+	    "slowq (full)\"}");
 	free(got);
 }
 
@@ -73,7 +75,8 @@ names_that_are_no_utf8(void **state)
 {
 	struct report_service service = { .name = REPORT_TEXT("s\xff"),
 		.listen = REPORT_TEXT("\xff"),
-		.problem = REPORT_TEXT("") };
+		.problem = REPORT_TEXT(""),
+		.log_problem = REPORT_TEXT("") };
 	struct report_queue queue = { .name = REPORT_TEXT("q\xff"),
 		.problem = REPORT_TEXT("") };
 	const struct report report = { .home = REPORT_TEXT("/\xff"),

@@ -29,16 +29,18 @@ all_of_it(void **state)
 
 	(void)state;
 	assert_string_equal(got,
-	    "node /n: NOT fine, svscan pid 77\n\n"
+	    "node /n: NOT fine, svscan pid 77\n"
+	    "1 of 2 queues takes no new mail: slowq (full)\n\n"
 	    "SERVICE              STATE           PID  SINCE                "
-	    "LOG  LISTENS\n"
+	    "LOG      LISTENS\n"
 	    "queue1               up              258  1970-01-02 00:00:00  "
-	    "up   \n"
+	    "up       \n"
 	    "qmail-smtpd.25       down              0  -                    "
-	    "-    127.0.0.1:25\n"
+	    "stopped  127.0.0.1:25\n"
 	    "    it is \xff down\n"
+	    "    its logger was stopped\n"
 	    "other                up*               0  -                    "
-	    "-    \n"
+	    "-        \n"
 	    "  * works, but not under supervise\n"
 	    "\n"
 	    "QUEUE      STATE       BACKLOG     NEW   RUNNING     COMMIT    "
