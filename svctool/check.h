@@ -17,7 +17,8 @@
 #include "svctool/make.h"
 #include "svctool/node.h"
 
-enum check_level { CHECK_ERROR, CHECK_WARNING };
+/* Only errors make the check fail; a note is of what is meant so. */
+enum check_level { CHECK_ERROR, CHECK_WARNING, CHECK_NOTE };
 
 struct check_finding {
 	enum check_level level;
@@ -30,7 +31,8 @@ struct check_finding {
 struct check {
 	const struct node *node;
 	unsigned errors;
-	unsigned warnings; /* do not make the check fail */
+	unsigned warnings;
+	unsigned notes;
 	struct check_finding *findings;
 	size_t count, room;
 	struct arg_list used_queues; /* folders that new mail may go to */
@@ -98,6 +100,9 @@ void check_crowd_end(struct check *check, const struct check_crowd *crowd,
 void check_each_line(struct check *check, const char *path,
     void (*see)(unsigned number, char *line, void *context), void *context);
 
+/* "error", "warning" or "note". */
+const char *check_level_name(enum check_level level);
+
 /* People's lines; the same with a sum at the end; one JSON array. */
 void check_print_findings(const struct check *check);
 void check_print_text(const struct check *check);
@@ -157,7 +162,7 @@ void check_place(struct check *check);       /* moved, copied, another's? */
 void check_variables(struct check *check);   /* of services, and global_vars */
 void check_owners(struct check *check);      /* permissions and owners */
 void check_queues(struct check *check);      /* folders, the inode rule */
-void check_running(struct check *check);     /* do services answer? */
+void check_running(struct check *check);     /* is all of the node up? */
 void check_services(struct check *check);    /* run files, ports */
 void check_compiled(struct check *check);    /* cdb files and their sources */
 void check_rules(struct check *check);       /* envrules and access rules */

@@ -53,7 +53,29 @@ make_text(const char *format, va_list arguments)
 static unsigned *
 counter(struct check *check, enum check_level level)
 {
-	return level == CHECK_ERROR ? &check->errors : &check->warnings;
+	switch (level) {
+	case CHECK_ERROR:
+		return &check->errors;
+	case CHECK_WARNING:
+		return &check->warnings;
+	case CHECK_NOTE:
+		break;
+	}
+	return &check->notes;
+}
+
+const char *
+check_level_name(enum check_level level)
+{
+	switch (level) {
+	case CHECK_ERROR:
+		return "error";
+	case CHECK_WARNING:
+		return "warning";
+	case CHECK_NOTE:
+		break;
+	}
+	return "note";
 }
 
 static bool
@@ -234,9 +256,8 @@ check_print_findings(const struct check *check)
 	for (size_t i = 0; i < check->count; i++) {
 		const struct check_finding *finding = &check->findings[i];
 
-		printf(finding->level == CHECK_ERROR ? "error    %s"
-						     : "warning  %s",
-		    finding->file);
+		printf(
+		    "%-8s %s", check_level_name(finding->level), finding->file);
 		if (finding->line > 0)
 			printf(":%u", finding->line);
 		printf(": %s: %s\n", finding->text, finding->remedy);

@@ -16,8 +16,8 @@ check_print_json(const struct check *check)
 
 		json_array_append_new(array,
 		    json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity",
-			finding->level == CHECK_ERROR ? "error" : "warning",
-			"file", json_text(finding->file), "line",
+			check_level_name(finding->level), "file",
+			json_text(finding->file), "line",
 			finding->line > 0
 			    ? json_integer((json_int_t)finding->line)
 			    : json_null(),

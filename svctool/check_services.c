@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "svctool/check.h"
-#include "svctool/hung.h"
 #include "svctool/queue_count.h"
 #include "svctool/ready.h"
 
@@ -33,25 +32,6 @@ check_run(struct check *check, const char *name, const char *part)
 			check_remedy(check, "chmod 755 '%s'", path);
 	}
 	free(path);
-}
-
-/* What runs on bad terms shows nowhere else: all its settings are right. */
-static void
-check_hung(struct check *check, const char *name)
-{
-	struct supervise_state state;
-	struct error err;
-	char *path;
-
-	if (ready_read_state(check->node, name, &state, &err) == -1)
-		check_reason(check, CHECK_ERROR, err.text,
-		    "svctool restart makes it anew");
-	else if (hung_service(check->node, name, &state, &err)) {
-		path = xasprintf("%s/%s", check->node->home->service, name);
-		check_find(check, CHECK_ERROR, path, 0, "the service hangs");
-		check_remedy(check, "%s", err.text);
-		free(path);
-	}
 }
 
 static void
@@ -123,16 +103,5 @@ check_services(struct check *check)
 	check_ports(check, &services);
 	arg_list_release(&known);
 	arg_list_release(&queues);
-	arg_list_release(&services);
-}
-
-void
-check_running(struct check *check)
-{
-	struct arg_list services;
-
-	check_names(check, node_services, &services);
-	for (size_t i = 0; i < services.count; i++)
-		check_hung(check, services.items[i]);
 	arg_list_release(&services);
 }

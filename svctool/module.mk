@@ -11,7 +11,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/check_programs.o svctool/check_queue_modes.o \
     svctool/check_rcpthosts.o svctool/check_space.o \
     svctool/check_queue_orphans.o svctool/check_queues.o \
-    svctool/check_rules.o svctool/check_services.o svctool/check_settings.o \
+    svctool/check_rules.o svctool/check_running.o svctool/check_services.o svctool/check_settings.o \
     svctool/check_spelling.o svctool/check_starts.o svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \
     svctool/check_virtual.o svctool/cmd_check.o svctool/cmd_init.o \
     svctool/cmd_lifecycle.o svctool/cmd_queue.o svctool/cmd_showctl.o \

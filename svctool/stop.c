@@ -141,6 +141,24 @@ wait_gone(const char *root, int64_t deadline, bool may_term,
 	}
 }
 
+/* Root does nothing by name in a folder that an ordinary user can change. */
+static void
+forget_killed(const struct node *node, const struct arg_list *services)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() == 0 && node_is_users(node, &uid, &gid))
+		return;
+	for (size_t i = 0; i < services->count; i++) {
+		char *folder = node_path(
+		    node, "%s/%s", node->home->service, services->items[i]);
+
+		supervise_forget(folder);
+		free(folder);
+	}
+}
+
 int
 lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 {
@@ -164,7 +182,6 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 		    (long)svscan, strerror(failure));
 	else
 		result = end_services(node, &services, err);
-	arg_list_release(&services);
 	if (result == 0)
 		result = end_removed(root, err);
 	if (result == 0)
@@ -184,5 +201,8 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 			    (long)list.items[0].pid, list.items[0].name);
 	}
 	proc_list_release(&list);
+	if (result != -1)
+		forget_killed(node, &services);
+	arg_list_release(&services);
 	return result == -1 ? -1 : 0;
 }

@@ -107,13 +107,25 @@ supervise_read(
 		    err, "'%s' is not a status of supervise", path);
 	state_out->is_supervised = is_supervised(folder);
 	/* Without supervise the file is what was, not what is. */
-	if (!state_out->is_supervised)
+	if (!state_out->is_supervised) {
+		state_out->was_up = state_out->pid != 0;
 		state_out->pid = 0;
-	else if (result == 1)
+	} else if (result == 1)
 		look_at_process(folder, state_out);
 	buf_release(&buf);
 	free(path);
 	return result;
+}
+
+void
+supervise_forget(const char *folder)
+{
+	char *path = xasprintf("%s/supervise/status", folder);
+	struct supervise_state state;
+
+	if (supervise_read(folder, &state, NULL) == 1 && state.was_up)
+		unlink(path);
+	free(path);
 }
 
 int

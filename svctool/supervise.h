@@ -17,6 +17,8 @@ struct supervise_state {
 	pid_t pid;          /* of the service; 0: down */
 	time_t since;       /* when it came up or went down; 0: not known */
 	bool is_wanted_up;
+	/* Without supervise: it ran when that ended, which nobody asked for. */
+	bool was_up;
 };
 
 enum { SUPERVISE_STATUS_SIZE = 18 };
@@ -31,6 +33,13 @@ bool supervise_parse(const unsigned char *status, size_t length,
  */
 int supervise_read(
     const char *folder, struct supervise_state *state_out, struct error *err);
+
+/*
+ * Once what a killed supervise had left is stopped: nobody is to take its last
+ * status for a service that ran until the end.  For a folder that only we, or
+ * root, can change.
+ */
+void supervise_forget(const char *folder);
 
 /*
  * Sends svc's letters ("dx", "h").  1; 0 when no supervise runs there; -1.

@@ -49,7 +49,8 @@ assert_plain(const char *text)
 static void
 check_findings(const struct check *check)
 {
-	assert(check->count <= check->errors + check->warnings);
+	assert(
+	    check->count <= check->errors + check->warnings + check->notes);
 	for (size_t i = 0; i < check->count; i++) {
 		assert_plain(check->findings[i].file);
 		assert_plain(check->findings[i].text);

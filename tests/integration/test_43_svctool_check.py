@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: ISC
 """svctool check: each thing that can be wrong is found, with its remedy."""
+import contextlib
 import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 
 import pytest
+
+from node import wait_until
 
 
 @pytest.fixture
@@ -18,13 +22,108 @@ def made(make_node):
 
 def test_a_new_node_is_right(made):
     done = made.svctool("check")
-    assert done.stdout == f"checked {made.home}: 0 errors, 0 warnings\n"
+    assert done.stdout == (
+        f"{not_running(made)}checked {made.home}: 0 errors, 0 warnings\n")
+
+
+def not_running(node):
+    """Of a node that is stopped, as one that was never started is."""
+    return (f"note     {node.home}/service: the node is not running: "
+            "svctool start\n")
 
 
 def test_a_running_node_is_right(node):
     node.send("alice")
     node.wait_messages("alice", 1)
+    done = node.svctool("check")
+    assert done.stdout == f"checked {node.home}: 0 errors, 0 warnings\n"
+
+
+def test_a_node_that_was_stopped_is_a_note(node):
+    node.svctool("stop")
+    assert not_running(node) in node.svctool("check").stdout
+    assert [row["severity"] for row in
+            json.loads(node.svctool("check", "--json").stdout)] == ["note"]
+
+
+def test_a_node_that_died_is_an_error(node):
+    """As after a power cut: nobody told it to end.  check was clean."""
+    for pid in node.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: node.processes() == [], "it is dead")
+    done = node.svctool("check", code=1)
+    assert (f"error    {node.home}/service: the node is not running, and "
+            "nobody stopped it: 5 of its services ran until") in done.stdout
+    node.svctool("stop")  # now it is meant so
+    assert not_running(node) in node.svctool("check").stdout
+    node.svctool("start")
     assert "0 errors, 0 warnings" in node.svctool("check").stdout
+
+
+def service_dir(node, name):
+    return node.home / "service" / name
+
+
+def svc(letter, folder):
+    subprocess.run(["svc", letter, folder], check=True, timeout=60)
+
+
+def state_of(node, name):
+    return next(row for row in node.status()["services"]
+                if row["name"] == name)
+
+
+def test_a_service_that_is_down_is_found(node):
+    folder = service_dir(node, "queue2")
+    svc("-d", folder)
+    wait_until(lambda: state_of(node, "queue2")["pid"] == 0, "it is down")
+    assert (f"warning  {folder}: the service is down by wish (svc -d): svc -u "
+            f"'{folder}' starts it\n") in node.svctool("check").stdout
+    (folder / "down").write_text("")
+    assert f"note     {folder}: the service is down by wish (a file 'down')" \
+        in node.svctool("check").stdout
+
+
+def test_a_service_that_keeps_ending_is_found(node):
+    name = f"qmail-smtpd.{node.smtp_port}"
+    folder = service_dir(node, name)
+    (folder / "run").write_text("#!/bin/sh\necho no >&2; exit 1\n")
+    svc("-t", folder)
+    wait_until(lambda: state_of(node, name)["state"] == "restarting",
+               "it keeps ending")
+    found = node.svctool("check", code=1).stdout
+    assert f"error    {folder}: the service is restarting: it ends again and" \
+        in found
+
+
+def test_a_lost_svscan_is_found(node):
+    os.kill(node.status()["svscan"], signal.SIGKILL)
+    wait_until(lambda: node.status()["svscan"] == 0, "it is gone")
+    done = node.svctool("check", code=1)
+    assert f"{node.home}/service: svscan does not run, so" in done.stdout
+
+
+def test_a_logger_that_reads_nothing_is_found(node):
+    """The service shows as up until the pipe is full, and then hangs."""
+    folder = service_dir(node, "queue1")
+    pid = int.from_bytes((folder / "log/supervise/status").read_bytes()[12:16],
+                         "little")
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state_of(node, "queue1")["log_state"] == "stopped",
+               "it is seen")
+    service = state_of(node, "queue1")
+    assert (service["state"], service["ok"]) == ("up", False)
+    assert f"'kill -CONT {pid}' lets it go on" in service["log_problem"]
+    assert (f"error    {folder}/log: the service's log is stopped: its logger "
+            f"(multilog, pid {pid})") in node.svctool("check", code=1).stdout
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: node.status()["ok"], "it goes on")
+    svc("-d", folder / "log")
+    wait_until(lambda: state_of(node, "queue1")["log_state"] == "down",
+               "it is down")
+    assert f"svc -u {folder}/log' starts it" in node.svctool(
+        "check", code=1).stdout
 
 
 def bad_number(node):
@@ -779,6 +878,7 @@ def test_a_wrong_number_of_queues_is_one_finding(made):
     assert done.stdout == (
         f"error    {made.control}/queue_count:1: '500' is out of range: write "
         f"a number from 1 to 128\n"
+        f"{not_running(made)}"
         f"checked {made.home}: 1 error, 0 warnings\n")
 
 
@@ -860,12 +960,16 @@ def test_a_queue_that_only_a_rule_counts_is_right(made):
 
 
 def test_findings_as_json(made):
-    assert json.loads(made.svctool("check", "--json").stdout) == []
+    assert json.loads(made.svctool("check", "--json").stdout) == [{
+        "severity": "note", "file": f"{made.home}/service", "line": None,
+        "text": "the node is not running", "remedy": "svctool start"}]
     where = virtualdomains(made, "nonsense\n")
     (made.control / "concurencylocal").write_text("10\n")
     (made.queue_dir("queue1") / "todo").chmod(0o755)
     done = made.svctool("check", "--json", code=1)
-    assert sorted(json.loads(done.stdout), key=lambda row: row["file"]) == [
+    assert sorted([row for row in json.loads(done.stdout)
+                   if row["severity"] != "note"],
+                  key=lambda row: row["file"]) == [
         {"severity": "warning", "file": f"{made.control}/concurencylocal",
          "line": None, "text": "no program of this node reads it: is the name "
          "spelt right?", "remedy": "rename it to a name of mqmail-control(5), "
@@ -885,7 +989,7 @@ def test_names_that_are_no_text_are_shown_harmlessly(made):
                     encoding="latin-1", text=None)
     assert "a?[2Jb" in done.stdout and "\x1b" not in done.stdout
     rows = json.loads(made.svctool("check", "--json").stdout)
-    assert [row["file"] for row in rows] == [f"{made.control}/a?[2Jb\ufffd"]
+    assert rows[0]["file"] == f"{made.control}/a?[2Jb\ufffd"
 
 
 def test_many_findings_are_summed_up(made):
@@ -1049,6 +1153,49 @@ def test_a_full_disk_is_found(small):
     (node.control / "min_free").write_text(f"{1 << 50}\n")
     done = node.svctool("check", code=1)
     assert "no new mail is taken: make room there, or lower" in done.stdout
+
+
+@pytest.fixture
+def small_log(make_node):
+    """A running node whose logs have a small filesystem of their own."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount a filesystem")
+    node = make_node("--init-only")
+    mount = node.home / "log"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=755",
+                       "none", mount], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("cannot mount a filesystem")
+    try:
+        node.svctool("init")
+        node.svctool("start")
+        yield node, mount
+    finally:
+        node.svctool("stop", code=None)
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_full_logs_are_found(small_log):
+    """Every service showed as up, and sessions stood still."""
+    node, mount = small_log
+    assert node.status()["ok"]
+    (mount / "filler").write_bytes(bytes(3500000))
+    assert (f"warning  {mount}: ") in node.svctool("check").stdout
+    with pytest.raises(OSError), open(mount / "more", "wb",
+                                      buffering=0) as filler:
+        while filler.write(b"x" * 4096) > 0:
+            pass
+    done = node.svctool("check", code=1)
+    assert (f"error    {mount}: 0 bytes are free on its filesystem, so no log "
+            "line is written: make room there\n") in done.stdout
+    status = node.status()
+    assert not status["ok"]
+    assert {service["log_state"] for service in status["services"]} == {"full"}
+    assert "no byte is free" in node.svctool("status", code=1).stdout
+    (mount / "more").unlink()
+    (mount / "filler").unlink()
+    wait_until(lambda: node.status()["ok"], node.logs)
+    assert "0 errors, 0 warnings" in node.svctool("check").stdout
 
 
 def test_a_disk_without_inodes_is_found(small):

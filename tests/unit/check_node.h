@@ -29,12 +29,15 @@ check_begin(void)
 }
 
 /*
- * All findings, one a line: "E FILE:LINE: TEXT -- REMEDY", where the node's
- * folder is "~".  The caller frees.
+ * All findings, one a line: "E FILE:LINE: TEXT -- REMEDY" (or W, N), where the
+ * node's folder is "~".  The caller frees.
  */
 static inline char *
 check_render(const struct check *check)
 {
+	static const char marks[] = { [CHECK_ERROR] = 'E',
+		[CHECK_WARNING] = 'W',
+		[CHECK_NOTE] = 'N' };
 	struct buf all, out;
 	const char *at, *next;
 
@@ -43,8 +46,8 @@ check_render(const struct check *check)
 	for (size_t i = 0; i < check->count; i++) {
 		const struct check_finding *finding = &check->findings[i];
 
-		buf_addf(&all, "%c %s",
-		    finding->level == CHECK_ERROR ? 'E' : 'W', finding->file);
+		buf_addf(
+		    &all, "%c %s", marks[finding->level], finding->file);
 		if (finding->line > 0)
 			buf_addf(&all, ":%u", finding->line);
 		buf_addf(&all, ": %s -- %s\n", finding->text, finding->remedy);
