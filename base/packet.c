@@ -13,9 +13,11 @@
 static int
 make_address(const char *path, struct sockaddr_un *address, struct error *err)
 {
-	if (strlen(path) >= sizeof(address->sun_path))
-		return error_set(err, "socket path '%s' is over %zu bytes",
-		    path, sizeof(address->sun_path) - 1);
+	_Static_assert(
+	    PACKET_PATH_MAX == sizeof(address->sun_path) - 1, "as the kernel");
+	if (strlen(path) > PACKET_PATH_MAX)
+		return error_set(err, "socket path '%s' is over %d bytes", path,
+		    PACKET_PATH_MAX);
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
 	memcpy(address->sun_path, path, strlen(path) + 1);

@@ -16,6 +16,9 @@
 /* No packet is larger: the kernel copies it whole. */
 enum { PACKET_MAX = 60000 };
 
+/* No path of a socket has more bytes (sun_path). */
+enum { PACKET_PATH_MAX = 107 };
+
 /*
  * Makes (replacing a dead one) a listening socket with mode.  Returns a
  * close-on-exec, non-blocking descriptor that the caller closes, or -1.

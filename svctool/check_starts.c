@@ -16,6 +16,7 @@
 #include "queue/route.h"
 #include "smtp/listen.h"
 #include "svctool/check.h"
+#include "svctool/place.h"
 #include "svctool/ready.h"
 #include "svctool/service_env.h"
 
@@ -46,9 +47,9 @@ try_send(const struct node *node, const char *service,
 {
 	struct settings *settings;
 
-	(void)node;
 	(void)env;
-	if (identity_become(IDENTITY_QUEUE, err) == -1)
+	if (!place_fits_queue(node, service, err) ||
+	    identity_become(IDENTITY_QUEUE, err) == -1)
 		return -1;
 	settings = settings_load(
 	    home_new()->control, "qmail-send", service, err);

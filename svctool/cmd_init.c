@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "svctool/init.h"
+#include "svctool/place.h"
 #include "svctool/ports.h"
 #include "svctool/service.h"
 #include "svctool/svctool.h"
@@ -137,6 +138,21 @@ choose_user(struct init_options *options)
 		options->user = user;
 }
 
+/* The sockets of every queue that is to be made. */
+static int
+check_length(const struct node *node, const struct init_options *options,
+    struct error *err)
+{
+	char name[32];
+
+	/* The last has the longest name. */
+	snprintf(name, sizeof(name), "queue%u",
+	    options->queue_start + options->queues - 1);
+	return options->has_other_base || place_fits_queue(node, name, err)
+	    ? 0
+	    : -1;
+}
+
 static int
 open_node(struct init_options *options, const char *home, const char *destdir,
     struct node **node_out, struct error *err)
@@ -149,7 +165,8 @@ open_node(struct init_options *options, const char *home, const char *destdir,
 	choose_user(options);
 	return init_check_identity(*node_out, options->user, err) == -1 ||
 		init_take_existing(*node_out, options, err) == -1 ||
-		complete_options(options, err) == -1
+		complete_options(options, err) == -1 ||
+		check_length(*node_out, options, err) == -1
 	    ? -1
 	    : 0;
 }
@@ -157,16 +174,15 @@ open_node(struct init_options *options, const char *home, const char *destdir,
 int
 cmd_init(int argc, char **argv)
 {
-	struct init_options options = { .queues = INIT_UNSAID,
-		.address = "0.0.0.0" };
-	const char *home = NULL, *destdir = NULL, *me = NULL;
+	struct init_options options = { .queues = INIT_UNSAID };
+	const char *home = NULL, *destdir = NULL, *me = NULL, *address = NULL;
 	const struct arg_row rows[] = {
 		{ "home", ARG_TEXT, &home },
 		{ "destdir", ARG_TEXT, &destdir },
 		{ "me", ARG_TEXT, &me },
 		{ "domain", ARG_LIST, &options.domains },
 		{ "queues", ARG_NUMBER, &options.queues },
-		{ "address", ARG_TEXT, &options.address },
+		{ "address", ARG_TEXT, &address },
 		{ "port", ARG_LIST, &options.smtp },
 		{ "submission", ARG_LIST, &options.submission },
 		{ "smtps", ARG_LIST, &options.smtps },
@@ -185,6 +201,8 @@ cmd_init(int argc, char **argv)
 	if (code == 0) {
 		options.me = me != NULL ? xstrdup(me) : NULL;
 		options.has_destdir = destdir != NULL;
+		options.has_address = address != NULL;
+		options.address = address != NULL ? address : "0.0.0.0";
 		code = init_check_options(&options, &err);
 	}
 	if (code == -1) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "svctool/args.h"
 #include "svctool/make.h"
+#include "svctool/service.h"
 
 enum {
 	INIT_UNSAID = 0x7fffffff, /* of queues: no option says */
@@ -20,7 +21,7 @@ struct init_options {
 	char *me;         /* NULL: not said */
 	const char *user; /* or NULL: one for each kind of process */
 	const char *address;
-	bool create_users, has_destdir;
+	bool create_users, has_destdir, has_address;
 	unsigned queues, queue_start;
 	bool is_existing;    /* a node with services is there already */
 	bool has_other_base; /* its queues are not in its own folder */
@@ -45,6 +46,12 @@ int init_check_identity(
  */
 int init_take_existing(
     const struct node *node, struct init_options *options, struct error *err);
+/*
+ * Names each option that changes nothing, as what is there stays as it is, and
+ * says what to do instead.  With the options as they were given.
+ */
+void init_say_unused(
+    const struct node *node, const struct init_options *options);
 /* The name in control/me: 1; 0 there is none; -1. */
 int init_read_me(
     const struct node *node, char me_out[NAMES_DOMAIN_SIZE], struct error *err);

@@ -132,6 +132,8 @@ init_take_existing(
 	int result = node_services(node, &services, err);
 
 	options->is_existing = services.count > 0;
+	if (result == 0)
+		init_say_unused(node, options);
 	if (result == 0 && options->is_existing)
 		result = take_me(node, options, err);
 	if (result == 0 && options->is_existing)

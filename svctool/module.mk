@@ -19,7 +19,7 @@ svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
     svctool/greet.o svctool/hung.o svctool/init_control.o \
     svctool/init_domains.o svctool/init_existing.o \
     svctool/init_identity.o svctool/init_options.o \
-    svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o \
+    svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o svctool/init_unused.o \
     svctool/log_look.o svctool/log_tail.o svctool/make.o svctool/node.o svctool/open_to_show.o \
     svctool/place.o svctool/ports.o \
     svctool/proc.o svctool/proc_socket.o svctool/queue_add.o \

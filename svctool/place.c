@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/packet.h"
 #include "svctool/ready.h"
 
 enum { SCRIPT_MAX = 65536 };
@@ -110,6 +111,27 @@ place_find(const struct node *node, place_see *see, void *context)
 		free(run);
 	}
 	arg_list_release(&services);
+}
+
+bool
+place_fits_queue(const struct node *node, const char *queue, struct error *err)
+{
+	const char *home = node->home->root;
+	/* The longest of those in lock/. */
+	char *path = xasprintf("%s/%s/lock/workers", node->home->queue, queue);
+	size_t length = strlen(path);
+	size_t rest = length - strlen(home);
+	bool fits = length <= PACKET_PATH_MAX;
+
+	if (!fits)
+		error_set(err,
+		    "the name of '%s' has %zu bytes; for the sockets of its "
+		    "queue '%s' it may have %zu at most, as a socket's path "
+		    "ends at %d",
+		    home, strlen(home), queue, PACKET_PATH_MAX - rest,
+		    PACKET_PATH_MAX);
+	free(path);
+	return fits;
 }
 
 struct first {

@@ -23,6 +23,13 @@ void place_find(const struct node *node, place_see *see, void *context);
 bool place_is_right(const struct node *node, struct error *err);
 
 /*
+ * May the sockets of this queue be made, whose paths the kernel limits?  False
+ * with the length that the node's folder may have.
+ */
+bool place_fits_queue(
+    const struct node *node, const char *queue, struct error *err);
+
+/*
  * The first word behind mark in a script that begins with a quote or '/',
  * without its quotes; NULL when there is none.  The caller frees.
  */

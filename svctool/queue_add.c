@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "svctool/make.h"
+#include "svctool/place.h"
 #include "svctool/queue_count.h"
 #include "svctool/queue_ops.h"
 #include "svctool/ready.h"
@@ -49,7 +50,8 @@ queue_add(const struct node *node, const char *name,
 		    "the queues are numbered without a gap: the next one is "
 		    "queue%u",
 		    collection.start + collection.count);
-	if (service_make_queue(&maker, name, err) == -1 ||
+	if (!place_fits_queue(node, name, err) ||
+	    service_make_queue(&maker, name, err) == -1 ||
 	    wait_added(node, name, options->timeout_s, err) == -1)
 		return -1;
 	if (is_next)

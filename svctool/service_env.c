@@ -52,9 +52,9 @@ service_env_read(
 	*env_out = (struct service_env){
 		.vars = VARS_INIT,
 		.own = VARS_INIT,
-		.own_folder = xasprintf(
-		    "%s/%s/variables", node->home->service, service),
-		.global_folder = xstrdup(node->global_vars),
+		.own_folder = node_path(
+		    node, "%s/%s/variables", node->home->service, service),
+		.global_folder = node_path(node, "%s", node->global_vars),
 	};
 	read_folder_vars(env_out->global_folder, &env_out->vars);
 	read_folder_vars(env_out->own_folder, &env_out->own);
@@ -89,6 +89,14 @@ service_env_get(const struct service_env *env, const char *name)
 	return entry != NULL && entry->value != NULL && *entry->value != '\0'
 	    ? entry->value
 	    : NULL;
+}
+
+const char *
+service_env_text(const struct service_env *env, const char *name)
+{
+	const char *value = service_env_get(env, name);
+
+	return value != NULL ? value : "";
 }
 
 char *
@@ -131,10 +139,9 @@ static int
 parse_words(const struct service_env *env, const char *more,
     struct smtp_options *options_out, struct error *err)
 {
-	const char *listen = service_env_get(env, "LISTEN");
 	char option[] = "--listen";
-	char *address = xstrdup(listen != NULL ? listen : "");
-	char *text = xstrdup(more != NULL ? more : "");
+	char *address = xstrdup(service_env_text(env, "LISTEN"));
+	char *text = xstrdup(more);
 	char *words[WORDS_MAX + 3] = { option, address, NULL };
 	int result;
 
@@ -150,7 +157,7 @@ int
 service_env_listen(const struct service_env *env,
     struct smtp_options *options_out, struct error *err)
 {
-	return parse_words(env, NULL, options_out, err) == -1
+	return parse_words(env, "", options_out, err) == -1
 	    ? blame_file(env, "LISTEN", err)
 	    : 0;
 }
@@ -163,7 +170,7 @@ service_env_options(const struct service_env *env,
 
 	if (service_env_listen(env, options_out, err) == -1)
 		return -1;
-	if (parse_words(env, service_env_get(env, "OPTIONS"), options_out,
+	if (parse_words(env, service_env_text(env, "OPTIONS"), options_out,
 		&reason) == 0)
 		return 0;
 	error_set(err,

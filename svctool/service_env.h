@@ -22,7 +22,8 @@ void service_env_read(
     const struct node *node, const char *service, struct service_env *env_out);
 void service_env_release(struct service_env *env);
 
-/* The value, or NULL when it is unset or empty. */
+/* The value, or NULL (of text: "") when it is unset or empty. */
+const char *service_env_text(const struct service_env *env, const char *name);
 const char *service_env_get(const struct service_env *env, const char *name);
 
 /* The file that sets, or would set, the variable; the caller frees. */

@@ -98,6 +98,32 @@ def test_a_second_run_changes_nothing(tmp_path):
     assert tree(home) == before
 
 
+def test_options_without_effect_are_named(tmp_path):
+    """An existing node dropped them without a word."""
+    home = tmp_path / "node"
+    init(home, "--queues", "3", "--relay", "127.")
+    before = tree(home)
+    done = svctool("init", "--home", home, "--me", "new.test", "--queues", "2",
+                   "--smtps", "2525", "--relay", "127.,10.")
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()
+            if line.startswith("unused ")] == [
+        "unused   --me new.test", "unused   --queues 2",
+        "unused   --smtps 2525", "unused   --relay 10."]
+    assert "nothing to do" in done.stdout
+    assert tree(home) == before
+    done = svctool("init", "--home", home, "--address", "127.0.0.1")
+    assert "unused   --address 127.0.0.1: " in done.stdout
+
+
+def test_a_home_that_is_too_long_is_refused(tmp_path):
+    """Its queues could not make their sockets, which only start told."""
+    home = tmp_path / ("x" * 90)
+    done = init(home, code=1)
+    assert f"the name of '{home}' has {len(str(home))} bytes" in done.stderr
+    assert "it may have 81 at most" in done.stderr
+    assert not home.exists()
+
+
 def test_what_is_missing_comes_back(tmp_path):
     home = tmp_path / "node"
     init(home)

@@ -108,12 +108,45 @@ places(void **state)
 	assert_int_equal(count_found(), 1);
 }
 
+/* A node may be made there exactly when its queue's sockets may. */
+static void
+lengths(void **state)
+{
+	char root[200] = "/";
+	struct error err;
+
+	(void)state;
+	for (size_t length = 70; length < 100; length++) {
+		struct node *there;
+		char path[300];
+		bool fits;
+
+		memset(root + 1, 'x', length - 1);
+		root[length] = '\0';
+		there = node_new(root, NULL, &err);
+		assert_non_null(there);
+		snprintf(
+		    path, sizeof(path), "%s/queue/queue12/lock/workers", root);
+		fits = place_fits_queue(there, "queue12", &err);
+		assert_int_equal(fits, strlen(path) <= PACKET_PATH_MAX);
+		if (!fits) {
+			assert_non_null(
+			    strstr(err.text, "may have 80 at most"));
+			assert_int_equal(packet_listen(path, 0600, &err), -1);
+			assert_non_null(strstr(err.text, "is over 107 bytes"));
+		}
+		node_free(&there);
+	}
+	setenv("MQMAIL_HOME", folder, 1);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(word),
 		SVC_TEST(places),
+		SVC_TEST(lengths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
