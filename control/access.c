@@ -2,6 +2,8 @@
 /* Access rules in a cdb made by tcprules. */
 #include "control/access.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -133,4 +135,42 @@ access_check(const struct cdbmap *map, const char *ip, const char *host,
 	buf_release(&search.key);
 	buf_release(&search.rule);
 	return found;
+}
+
+/* The text that access_check() gets of an address. */
+static bool
+is_as_printed(const char *text, const char *prefix)
+{
+	unsigned char binary[16];
+	char printed[INET6_ADDRSTRLEN];
+	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+
+	return inet_pton(family, text, binary) == 1 &&
+	    inet_ntop(family, binary, printed, sizeof(printed)) != NULL &&
+	    strncmp(printed, prefix, strlen(prefix)) == 0;
+}
+
+enum access_key
+access_judge_key(const char *key)
+{
+	size_t length = strlen(key);
+	char text[2 * INET6_ADDRSTRLEN];
+	char last = length > 0 ? key[length - 1] : '.';
+
+	if (*key == '=' || strchr(key, '@') != NULL)
+		return ACCESS_KEY_NAME;
+	if (length == 0 ||
+	    (length < INET6_ADDRSTRLEN && is_as_printed(key, key)))
+		return ACCESS_KEY_ADDRESS;
+	if (length >= INET6_ADDRSTRLEN || (last != '.' && last != ':'))
+		return ACCESS_KEY_NONE;
+	/* Is there any address that begins so? */
+	snprintf(text, sizeof(text), "%s1", key);
+	while (strlen(text) + 2 < sizeof(text)) {
+		if (is_as_printed(text, key))
+			return ACCESS_KEY_ADDRESS;
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		    "%c1", last);
+	}
+	return ACCESS_KEY_NONE;
 }

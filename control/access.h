@@ -23,4 +23,13 @@
 int access_check(const struct cdbmap *map, const char *ip, const char *host,
     struct vars *vars, bool *is_allowed_out, struct error *err);
 
+/* Which connections to a listener may have a rule of this key? */
+enum access_key {
+	ACCESS_KEY_ADDRESS, /* of an address, a prefix of addresses, or all */
+	ACCESS_KEY_NAME,    /* none: hosts' and users' names are not known */
+	ACCESS_KEY_NONE     /* none: no address is written so */
+};
+
+enum access_key access_judge_key(const char *key);
+
 #endif

@@ -150,6 +150,13 @@ void check_names(struct check *check,
     struct arg_list *names_out);
 
 /*
+ * The files that the variable names for listeners, each once; standard for
+ * those that name none, and when there is no listener.  To be released.
+ */
+void check_listener_files(struct check *check, const char *variable,
+    const char *standard, struct arg_list *paths_out);
+
+/*
  * The programs that the service's run file names, and what they need beside
  * them; known: those that were looked at, which grows.
  */
@@ -166,9 +173,10 @@ void check_running(struct check *check);     /* is all of the node up? */
 void check_services(struct check *check);    /* run files, ports */
 void check_compiled(struct check *check);    /* cdb files and their sources */
 void check_rules(struct check *check);       /* envrules and access rules */
+void check_access(struct check *check);      /* rules that never count */
 void check_collections(struct check *check); /* are all queues there, used? */
 void check_domains(struct check *check);     /* virtual domains and users */
-void check_tls(struct check *check);         /* the certificate */
+void check_tls(struct check *check);         /* the certificates */
 void check_space(struct check *check);       /* disks */
 void check_starts(struct check *check);      /* what else daemons refuse */
 

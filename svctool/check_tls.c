@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Can the certificates be used, and for how long? */
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/tls.h"
 #include "svctool/check.h"
-#include "svctool/service_env.h"
 #include "svctool/spawn.h"
 
 enum { WARN_BEFORE_DAYS = 14, DAY_S = 86400 };
@@ -33,43 +31,12 @@ find(struct check *check, enum check_level level, const char *path,
 	check_remedy(check, "%s", remedy);
 }
 
-/* The certificates of the listeners; without any, the one they would have. */
 static void
-list_certificates(const struct check *check, struct arg_list *paths_out)
+list_certificates(struct check *check, struct arg_list *paths_out)
 {
-	const struct home *home = check->node->home;
-	char *standard = xasprintf("%s/servercert.pem", home->tls);
-	struct arg_list services = { .count = 0 };
-	bool has_listener = false;
+	char *standard = xasprintf("%s/servercert.pem", check->node->home->tls);
 
-	*paths_out = (struct arg_list){ .count = 0 };
-	/* Why they cannot be listed is said elsewhere. */
-	node_services(check->node, &services, NULL);
-	for (size_t i = 0; i < services.count; i++) {
-		struct service_env env;
-		const char *named;
-		char *path;
-
-		if (!node_is_listener(services.items[i]))
-			continue;
-		has_listener = true;
-		service_env_read(check->node, services.items[i], &env);
-		named = service_env_get(&env, "SERVERCERT");
-		path = named == NULL ? xstrdup(standard)
-		    : *named == '/'  ? xstrdup(named)
-				     : xasprintf("%s/%s/%s", home->service,
-					   services.items[i], named);
-		/* One that is named, but missing, is found by check_starts().
-		 */
-		if (!arg_list_has(paths_out, path) &&
-		    (named == NULL || access(path, F_OK) == 0))
-			arg_list_add(paths_out, path, strlen(path));
-		free(path);
-		service_env_release(&env);
-	}
-	if (!has_listener)
-		arg_list_add(paths_out, standard, strlen(standard));
-	arg_list_release(&services);
+	check_listener_files(check, "SERVERCERT", standard, paths_out);
 	free(standard);
 }
 

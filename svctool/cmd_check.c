@@ -15,6 +15,7 @@ static const struct {
 	{ check_running },
 	{ check_compiled },
 	{ check_rules },
+	{ check_access },
 	{ check_collections },
 	{ check_domains },
 	{ check_tls },

@@ -1,6 +1,6 @@
 # svctool - makes, starts, stops, checks and shows a node
 LIBS += svctool/libsvctool.a
-svctool/libsvctool.a: svctool/args.o svctool/check_as_owner.o \
+svctool/libsvctool.a: svctool/args.o svctool/check_access.o svctool/check_as_owner.o \
     svctool/check_assign_cdb.o svctool/check_cdb.o \
     svctool/check_collections.o svctool/check_compiled.o \
     svctool/check_domain.o svctool/check_domain_users.o \

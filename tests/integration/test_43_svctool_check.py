@@ -293,6 +293,16 @@ def access_rule_with_a_bad_value(node):
     return "rule '10.': DATABYTES: 'lots' is not a number of bytes"
 
 
+def network_for_an_address(node):
+    """As other servers write one; the rule was never found."""
+    rules = node.control / "tcp.smtp"
+    rules.write_text('10.0.0.0/8:allow,RELAYCLIENT=""\n:allow\n')
+    subprocess.run(
+        ["tcprules", f"{rules}.cdb", f"{rules}.tmp"], check=True,
+        stdin=rules.open())
+    return f"{rules}:1: rule '10.0.0.0/8' is for no address"
+
+
 def junk_assign(node):
     junk(node.home / "users/cdb")
     return "users/cdb: table 0 is outside the file"
@@ -809,6 +819,7 @@ DAMAGES = [
     # rules and variables
     bad_envrules, second_bad_envrules, bad_value_in_envrules, bad_domainqueue,
     domainqueue_without_queue, domainqueue_with_too_many,
+    network_for_an_address,
     rules_that_a_variable_names, variable_out_of_range, variable_no_number,
     variable_empty, variable_of_a_queue, variable_of_all,
     variable_that_is_a_folder, options_unknown, rules_not_there,

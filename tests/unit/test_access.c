@@ -221,6 +221,49 @@ damaged_rules(void **state)
 	cdbmap_free(&map);
 }
 
+/* A key counts when access_check() finds it for some address. */
+static void
+keys(void **state)
+{
+	static const struct {
+		const char *key;
+		enum access_key wanted;
+	} rows[] = {
+		{ "", ACCESS_KEY_ADDRESS },
+		{ "10.", ACCESS_KEY_ADDRESS },
+		{ "10.0.255.", ACCESS_KEY_ADDRESS },
+		{ "192.0.2.1", ACCESS_KEY_ADDRESS },
+		{ "2001:db8::1", ACCESS_KEY_ADDRESS },
+		{ "2001:db8:", ACCESS_KEY_ADDRESS },
+		{ "fe80::", ACCESS_KEY_ADDRESS },
+		{ "::1", ACCESS_KEY_ADDRESS },
+		{ "=", ACCESS_KEY_NAME },
+		{ "=mail.test", ACCESS_KEY_NAME },
+		{ "joe@10.0.0.1", ACCESS_KEY_NAME },
+		{ "10", ACCESS_KEY_NONE },
+		{ "10.0", ACCESS_KEY_NONE },
+		{ "10.0.0.0/8", ACCESS_KEY_NONE },
+		{ "10.*", ACCESS_KEY_NONE },
+		{ "010.", ACCESS_KEY_NONE },
+		{ "256.", ACCESS_KEY_NONE },
+		{ "10..", ACCESS_KEY_NONE },
+		{ ".", ACCESS_KEY_NONE },
+		{ " 10.", ACCESS_KEY_NONE },
+		{ "10.0.0.1.", ACCESS_KEY_NONE },
+		{ "2001:DB8:", ACCESS_KEY_NONE },
+		{ "2001:db8::/32", ACCESS_KEY_NONE },
+		{ "mail.test", ACCESS_KEY_NONE },
+		{ "10.10.10.10.10.10.10.10.10.10.10.10.10.10.10.10.10.10.",
+		    ACCESS_KEY_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (access_judge_key(rows[i].key) != rows[i].wanted)
+			fail_msg("'%s': wanted %d", rows[i].key,
+			    (int)rows[i].wanted);
+}
+
 int
 main(void)
 {
@@ -229,6 +272,7 @@ main(void)
 		cmocka_unit_test(no_rule_is_allowed),
 		cmocka_unit_test(ipv6),
 		cmocka_unit_test(damaged_rules),
+		cmocka_unit_test(keys),
 	};
 
 	return cmocka_run_group_tests(tests, folder_setup, folder_teardown);
