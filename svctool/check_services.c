@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "svctool/check.h"
+#include "svctool/ports.h"
 #include "svctool/queue_count.h"
 #include "svctool/ready.h"
 
@@ -47,6 +48,33 @@ find_same_port(
 	free(path);
 }
 
+/* Can the listener have its port, or has the node it already? */
+static void
+check_port(
+    struct check *check, const char *name, const struct port_address *address)
+{
+	char taker[PORT_TAKER_SIZE];
+	struct error err;
+	char *path = xasprintf(
+	    "%s/%s/variables/LISTEN", check->node->home->service, name);
+
+	if (ready_has_down_file(check->node, name))
+		;
+	else if (!port_is_allowed(address, &err)) {
+		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
+		check_remedy(
+		    check, "correct LISTEN there, then svctool restart");
+	} else if (port_has_stranger(address, check->node->home->root, taker)) {
+		check_find(check, CHECK_ERROR, path, 0,
+		    "port %u on %s is taken by %s, so the listener cannot start",
+		    address->port, address->ip, taker);
+		check_remedy(check,
+		    "stop that, or write another port there, then svctool "
+		    "restart");
+	}
+	free(path);
+}
+
 /* Two listeners on one port: only one of them can start. */
 static void
 check_ports(struct check *check, const struct arg_list *services)
@@ -62,6 +90,7 @@ check_ports(struct check *check, const struct arg_list *services)
 			check_reason(check, CHECK_ERROR, err.text, NULL);
 			continue;
 		}
+		check_port(check, services->items[i], &a);
 		for (size_t j = 0; j < i; j++)
 			if (node_is_listener(services->items[j]) &&
 			    ready_listen_address(check->node,

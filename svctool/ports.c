@@ -180,25 +180,87 @@ port_listeners(
 	return list_listening(address, is_v6, false, inodes_out, max);
 }
 
+static void
+say_taker(const struct proc *proc, char text_out[PORT_TAKER_SIZE])
+{
+	snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)", proc->name,
+	    (long)proc->pid);
+}
+
+/* Those of both families that listen there or around. */
+static size_t
+list_takers(const struct port_address *address, uint64_t inodes_out[TAKERS_MAX])
+{
+	size_t count = list_listening(
+	    address, false, true, inodes_out, TAKERS_MAX);
+
+	return count +
+	    list_listening(
+		address, true, true, inodes_out + count, TAKERS_MAX - count);
+}
+
+bool
+port_has_stranger(const struct port_address *address, const char *root,
+    char text_out[PORT_TAKER_SIZE])
+{
+	uint64_t inodes[TAKERS_MAX];
+	size_t count = list_takers(address, inodes);
+	struct proc proc;
+
+	for (size_t i = 0; i < count; i++)
+		if (proc_find_holder(&inodes[i], 1, &proc) == 1 &&
+		    !proc_is_of_node(proc.pid, root)) {
+			say_taker(&proc, text_out);
+			return true;
+		}
+	return false;
+}
+
 int
 port_find_taker(
     const struct port_address *address, char text_out[PORT_TAKER_SIZE])
 {
 	uint64_t inodes[TAKERS_MAX];
-	size_t count = list_listening(address, false, true, inodes, TAKERS_MAX);
+	size_t count = list_takers(address, inodes);
 	struct proc proc;
 	int found;
 
-	count += list_listening(
-	    address, true, true, inodes + count, TAKERS_MAX - count);
 	found = proc_find_holder(inodes, count, &proc);
 	if (found == 1)
-		snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)", proc.name,
-		    (long)proc.pid);
+		say_taker(&proc, text_out);
 	else
 		snprintf(text_out, PORT_TAKER_SIZE,
 		    "a process that is not to be seen from here");
 	return count == 0 ? 0 : found == 1 ? 1 : -1;
+}
+
+static int
+say_not_allowed(const struct port_address *address, struct error *err)
+{
+	error_set(err,
+	    "port %u needs root: start the node as root, or give it a port "
+	    "above 1023",
+	    address->port);
+	return 0;
+}
+
+bool
+port_is_allowed(const struct port_address *address, struct error *err)
+{
+	union socket_address where;
+	socklen_t length = fill(address, &where);
+	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is_allowed = fd != -1 &&
+	    (bind(fd, &where.any, length) == 0 || errno == EADDRINUSE);
+
+	if (!is_allowed && errno == EACCES)
+		say_not_allowed(address, err);
+	else if (!is_allowed)
+		error_sys(err, "cannot listen on %s port %u", address->ip,
+		    address->port);
+	if (fd != -1)
+		close(fd);
+	return is_allowed;
 }
 
 int
@@ -224,13 +286,9 @@ port_is_free(const struct port_address *address, struct error *err)
 			    "or give this node another port",
 			    address->port, address->ip, taker);
 			result = 0;
-		} else if (errno == EACCES) {
-			error_set(err,
-			    "port %u needs root: start the node as root, or "
-			    "give it a port above 1023",
-			    address->port);
-			result = 0;
-		} else
+		} else if (errno == EACCES)
+			result = say_not_allowed(address, err);
+		else
 			error_sys(err, "cannot listen on %s port %u",
 			    address->ip, address->port);
 	}

@@ -33,6 +33,12 @@ socklen_t port_connect_address(
 int port_is_free(const struct port_address *address, struct error *err);
 
 /*
+ * Could we listen there, if nobody did?  False with the reason: it needs root,
+ * or is no address of this host.
+ */
+bool port_is_allowed(const struct port_address *address, struct error *err);
+
+/*
  * The inodes of the sockets that listen there, at most max of them; several
  * processes may share a port.  As the kernel says (/proc/net/tcp).  Returns how
  * many.
@@ -48,5 +54,12 @@ size_t port_listeners(
 enum { PORT_TAKER_SIZE = 64 };
 int port_find_taker(
     const struct port_address *address, char text_out[PORT_TAKER_SIZE]);
+
+/*
+ * The same of who is no process of the node at root, as far as that can be
+ * seen.  False when there is none.
+ */
+bool port_has_stranger(const struct port_address *address, const char *root,
+    char text_out[PORT_TAKER_SIZE]);
 
 #endif

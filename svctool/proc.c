@@ -156,15 +156,38 @@ struct node_search {
 	struct proc_list *list;
 };
 
+/* The kernel's paths have no symbolic links. */
+static void
+resolve(const char *root, char out[PATH_MAX])
+{
+	if (realpath(root, out) == NULL)
+		snprintf(out, PATH_MAX, "%s", root);
+}
+
+static bool
+is_of_root(pid_t pid, const char *root)
+{
+	char cwd[PATH_MAX];
+
+	return (read_cwd(pid, cwd) && is_below(cwd, root)) ||
+	    has_home(pid, root);
+}
+
+bool
+proc_is_of_node(pid_t pid, const char *root)
+{
+	char real[PATH_MAX];
+
+	resolve(root, real);
+	return is_of_root(pid, real);
+}
+
 static bool
 visit_node(const struct proc *proc, void *context)
 {
 	const struct node_search *search = context;
-	char cwd[PATH_MAX];
 
-	if (!proc_is_ours(proc->name) ||
-	    !((read_cwd(proc->pid, cwd) && is_below(cwd, search->root)) ||
-		has_home(proc->pid, search->root)))
+	if (!proc_is_ours(proc->name) || !is_of_root(proc->pid, search->root))
 		return false;
 	search->list->items = xrealloc(search->list->items,
 	    (search->list->count + 1) * sizeof(*search->list->items));
@@ -179,9 +202,7 @@ proc_find_node(const char *root, struct proc_list *list_out, struct error *err)
 
 	list_out->items = NULL;
 	list_out->count = 0;
-	/* The kernel's paths have no symbolic links. */
-	if (realpath(root, search.root) == NULL)
-		snprintf(search.root, sizeof(search.root), "%s", root);
+	resolve(root, search.root);
 	return proc_each(visit_node, &search, err);
 }
 

@@ -33,6 +33,9 @@ int proc_find_node(
     const char *root, struct proc_list *list_out, struct error *err);
 void proc_list_release(struct proc_list *list);
 
+/* The same of one process, whatever its name. */
+bool proc_is_of_node(pid_t pid, const char *root);
+
 /* The svscan that serves this folder; 0: none. */
 pid_t proc_find_svscan(const char *service_dir);
 

@@ -331,6 +331,25 @@ def port_alone(node):
     return f"{file}: '--listen {node.smtp_port}' has no port"
 
 
+def test_restart_stops_nothing_for_a_taken_port(node):
+    """The port that a listener was just given is another program's."""
+    before = sorted(node.processes())
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        listen = (node.home / "service" / f"qmail-smtpd.{node.smtp_port}" /
+                  "variables/LISTEN")
+        saved = listen.read_text()
+        listen.write_text(f"127.0.0.1:{port}\n")
+        done = node.svctool("restart", code=1)
+        assert (f"{listen}: port {port} on 127.0.0.1 is taken by "
+                f"{own_name()} (pid {os.getpid()}), so") in done.stdout
+    assert sorted(node.processes()) == before
+    listen.write_text(saved)
+    node.svctool("restart")
+
+
 @pytest.mark.parametrize("damage", [
     open_relay, open_services, run_for_nobody, domain_for_nobody, bad_rule,
     no_certificate, no_greeting, no_cipher, lost_certificate,

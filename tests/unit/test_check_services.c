@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "tests/unit/check_node.h"
+#include "tests/unit/greeter.h"
+#include "tests/unit/port.h"
 
 static void
 put_service(const char *name, const char *listen)
@@ -80,21 +82,22 @@ ports(void **state)
 	static const struct {
 		const char *first, *second, *wanted;
 	} rows[] = {
-		{ "127.0.0.1:25", "127.0.0.1:26", "" },
-		{ "127.0.0.1:25", "127.0.0.2:25", "" },
-		{ "127.0.0.1:25", "127.0.0.1:25",
-		    "E ~/service/qmail-smtpd.b/variables/LISTEN: port 25 is "
+		{ "127.0.0.9:18225", "127.0.0.9:18226", "" },
+		{ "127.0.0.9:18225", "127.0.0.8:18225", "" },
+		{ "127.0.0.9:18225", "127.0.0.9:18225",
+		    "E ~/service/qmail-smtpd.b/variables/LISTEN: port 18225 is "
 		    "also that of qmail-smtpd.a -- change one of them\n" },
-		{ "0.0.0.0:25", "127.0.0.1:25", "port 25 is also that of\n" },
-		{ "127.0.0.1:25", ":25", "port 25 is also that of\n" },
-		{ "0:25", ":26", "" },
+		{ "0.0.0.0:18225", "127.0.0.9:18225",
+		    "port 18225 is also that of\n" },
+		{ "127.0.0.9:18225", ":18225", "port 18225 is also that of\n" },
+		{ "0:18225", ":18226", "" },
 		/* As qmail-smtpd takes it, no other way. */
-		{ "25", "0:26",
+		{ "25", "0:18226",
 		    "'--listen 25' has no port of 0 to 65535 -- "
 		    "write ADDRESS:PORT\n" },
-		{ "x", "127.0.0.1:25",
+		{ "x", "127.0.0.9:18225",
 		    "E ~/service/qmail-smtpd.a/variables/LISTEN\n" },
-		{ "", "127.0.0.1:25",
+		{ "", "127.0.0.9:18225",
 		    "E ~/service/qmail-smtpd.a/variables/LISTEN: '--listen ' "
 		    "has no port\n" },
 	};
@@ -106,10 +109,44 @@ ports(void **state)
 		expect(rows[i].second, rows[i].wanted);
 	}
 	/* What is no listener listens nowhere. */
-	put_service("qmail-smtpd.a", "0:25");
-	put_service("qmail-smtpd.b", "0:26");
-	put_service("other", "0:25");
+	put_service("qmail-smtpd.a", "0:18225");
+	put_service("qmail-smtpd.b", "0:18226");
+	put_service("other", "0:18225");
 	expect("other", "");
+}
+
+/* A port that another program has, unless the listener is not to start. */
+static void
+taken_ports(void **state)
+{
+	struct port_address address;
+	int fd = port_take(&address);
+	const struct greeter own = {
+		.fd = fd, .name = "qmail-smtpd", .cwd = folder
+	};
+	char listen[96], wanted[160];
+	pid_t pid;
+
+	(void)state;
+	snprintf(listen, sizeof(listen), "%s:%u", address.ip, address.port);
+	put_service("qmail-smtpd.a", listen);
+	snprintf(wanted, sizeof(wanted),
+	    "E ~/service/qmail-smtpd.a/variables/LISTEN: port %u on 127.0.0.1 "
+	    "is taken by test_check_serv (pid %ld), so the listener cannot "
+	    "start -- stop that\n",
+	    address.port, (long)getpid());
+	expect("another's", wanted);
+	svc_put("service/qmail-smtpd.a/down", "");
+	expect("not to start", "");
+	remove(folder_path("service/qmail-smtpd.a/down"));
+	pid = greeter_start(&own);
+	close(fd);
+	expect("the node's own", "");
+	put_service("qmail-smtpd.a", "192.0.2.1:18225");
+	expect("another host's",
+	    "E ~/service/qmail-smtpd.a/variables/LISTEN: cannot listen on "
+	    "192.0.2.1 port 18225: Cannot assign requested address -- \n");
+	greeter_end(pid);
 }
 
 /* Beside the run file's program lie those that it starts. */
@@ -136,7 +173,7 @@ programs(void **state)
 		svc_put(path, run);
 		assert_int_equal(chmod(folder_path(path), 0755), 0);
 	}
-	put_service("qmail-smtpd.a", "127.0.0.1:25");
+	put_service("qmail-smtpd.a", "127.0.0.9:18225");
 	snprintf(
 	    run, sizeof(run), "sh -c '' \\\n '%s/bin/qmail-smtpd' x\n", folder);
 	svc_put("service/qmail-smtpd.a/run", run);
@@ -169,6 +206,7 @@ main(void)
 		SVC_TEST(run_files),
 		SVC_TEST(queues_without_a_service),
 		SVC_TEST(ports),
+		SVC_TEST(taken_ports),
 		SVC_TEST(programs),
 	};
 
