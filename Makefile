@@ -1,11 +1,6 @@
 # mqmail - one Makefile, which includes */module.mk
 #
-#   make                     all programs, in build/plain/bin
-#   make check               unit and integration tests
-#   make check SANITIZE=address,undefined   (or thread)
-#   make demo, demo-stop     a node in ./demo-node
-#   make bench, make fuzz    long runs
-#   make install DESTDIR= PREFIX=/usr
+# make help lists the targets.
 #
 # Objects and programs go to build/VARIANT.  The rules run there (VPATH finds
 # the sources), so module.mk files name paths relative to the root.
@@ -25,12 +20,27 @@ export SANITIZE
 # Goals one after the other: two makes in one build folder would race.  Each
 # of them still runs its own recipes in parallel.
 .NOTPARALLEL:
-.PHONY: all units libs check crash bench fuzz format install demo demo-stop \
-    clean packages
+.PHONY: all units libs help check crash bench fuzz format install demo \
+    demo-stop clean packages
 all units libs install:
 	@mkdir -p $(BUILD)
 	@+$(MAKE) --no-print-directory -C $(BUILD) -f $(SRC)/Makefile \
 	    SRC=$(SRC) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) $@
+
+help:
+	@echo "make              all programs, in build/plain/bin"
+	@echo "make check        unit and integration tests; some of them:"
+	@echo "                    make check T='test_queue_add test_55_*'"
+	@echo "                    make check DIR=queue"
+	@echo "make crash        kills processes under load, at length"
+	@echo "make bench        measures beside other servers"
+	@echo "make fuzz         runs the fuzzers"
+	@echo "make demo         a node in ./demo-node, until make demo-stop"
+	@echo "make install      DESTDIR= PREFIX=/usr"
+	@echo "make packages     installs what building needs"
+	@echo "make format       clang-format on all sources"
+	@echo "make clean        removes build/"
+	@echo "SANITIZE=address,undefined (or thread): another build and its tests"
 
 packages:
 	@tests/packages
@@ -38,7 +48,7 @@ packages:
 check:
 	@tests/packages check
 	@+$(MAKE) -j$(JOBS) --no-print-directory all units
-	@tests/run-check $(BUILD)
+	@tests/run-check $(BUILD) $(T) $(DIR)
 
 crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all

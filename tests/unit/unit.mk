@@ -3,6 +3,8 @@
 UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
     mailbox/libmailbox.a lookupd/liblookupd.a control/libcontrol.a \
     base/libbase.a
-UNITS := $(patsubst $(SRC)/%.c,%,$(wildcard $(SRC)/tests/unit/test_*.c))
+# T and DIR choose some of them, as in make check.
+UNITS := $(addprefix tests/unit/,$(shell $(SRC)/tests/run-check --units \
+    $(T) $(DIR)))
 $(foreach unit,$(UNITS),$(eval $(unit): $(unit).o $(filter $(LIBS),$(UNIT_LIBS))))
 $(UNITS): LDLIBS += -lcmocka -lssl -lcrypto -lcdb -lcrypt -ljansson -lz
