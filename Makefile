@@ -20,8 +20,8 @@ export SANITIZE
 # Goals one after the other: two makes in one build folder would race.  Each
 # of them still runs its own recipes in parallel.
 .NOTPARALLEL:
-.PHONY: all units libs help check crash bench fuzz format install demo \
-    demo-stop clean packages
+.PHONY: all units libs help check check-fresh crash bench fuzz format \
+    install demo demo-stop clean packages
 all units libs install:
 	@mkdir -p $(BUILD)
 	@+$(MAKE) --no-print-directory -C $(BUILD) -f $(SRC)/Makefile \
@@ -32,6 +32,7 @@ help:
 	@echo "make check        unit and integration tests; some of them:"
 	@echo "                    make check T='test_queue_add test_55_*'"
 	@echo "                    make check DIR=queue"
+	@echo "make check-fresh  the same in a root folder where nothing of ours is"
 	@echo "make crash        kills processes under load, at length"
 	@echo "make bench        measures beside other servers"
 	@echo "make fuzz         runs the fuzzers"
@@ -49,6 +50,10 @@ check:
 	@tests/packages check
 	@+$(MAKE) -j$(JOBS) --no-print-directory all units
 	@tests/run-check $(BUILD) $(T) $(DIR)
+
+check-fresh:
+	@tests/packages check
+	@tests/fresh $(if $(T),T="$(T)") $(if $(DIR),DIR="$(DIR)")
 
 crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
