@@ -34,7 +34,9 @@ help:
 	@echo "                    make check DIR=queue"
 	@echo "make check-fresh  the same in a root folder where nothing of ours is"
 	@echo "make crash        kills processes under load, at length"
-	@echo "make bench        measures beside other servers"
+	@echo "make bench        measures beside other servers; less of it:"
+	@echo "                    make bench BENCH=quick"
+	@echo "                    make bench BENCH='quick mqmail part1 kept'"
 	@echo "make fuzz         runs the fuzzers"
 	@echo "make demo         a node in ./demo-node, until make demo-stop"
 	@echo "make install      DESTDIR= PREFIX=/usr"
@@ -59,13 +61,15 @@ crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/run-crash $(BUILD)
 
-# Another yardstick to measure beside our own, when it is there.
-BENCH_YARDSTICK ?= $(wildcard ../shared/bench/limit.c)
+# Yardsticks to measure beside our own, where they are.
+BENCH_SHARED ?= $(firstword $(wildcard ../shared/bench ../../shared/bench))
+BENCH_YARDSTICK ?= $(wildcard $(BENCH_SHARED)/limit.c \
+    $(BENCH_SHARED)/journal.c)
 
 bench:
 	@tests/packages bench
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
-	@tests/bench/bench $(BUILD) $(BENCH_YARDSTICK:%=--yardstick %)
+	@tests/bench/bench $(BUILD) $(BENCH) $(BENCH_YARDSTICK:%=--yardstick %)
 
 fuzz:
 	@tests/packages fuzz

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""What is measured of a node alone: idle connections, a full queue, syncs.
+"""What is measured of nodes alone: idle connections, a full queue, syncs.
 
 Each function gives lines for people and a dictionary for programs.
 """
@@ -11,6 +11,7 @@ import resource
 import shutil
 import smtplib
 import socket
+import statistics
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ from .servers import ServerError
 IDLE = 5000
 HELD = {"held-0": 0, "held-100k": 100_000, "held-1m": 1_000_000}
 HELD_FILES, HELD_BYTES = 3, 3 * 4096 + 3 * 256
+HELD_ROUNDS = 3
 SCAN_TIMEOUT_S = 300
 MESSAGES = 12000
 SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
@@ -71,7 +73,7 @@ def idle(server):
             sock.close()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return ([f"idle: {IDLE} connections, each {pss:.1f} KiB of the processes' "
+    return ([f"idle {server.name}: {IDLE} connections, each {pss:.1f} KiB of the processes' "
              f"memory (Pss) and {kernel:.1f} KiB of the kernel's (both ends); "
              f"500 messages beside them took {took:.1f} s"],
             {"connections": IDLE, "process_kib": pss, "kernel_kib": kernel,
@@ -158,57 +160,72 @@ def _room(folder, count):
     return None
 
 
-def _growth(rows, row):
-    """What a held message takes of qmail-send's memory, against a row before.
+def _hold(server, program, count, more):
+    """Puts more messages into a node, which makes count; a row without rates.
     """
-    if not rows:
-        return ""
-    row["bytes_per_message"] = (
-        (row["qmail_send_kib"] - rows[0]["qmail_send_kib"]) * 1024 /
-        (row["held"] - rows[0]["held"]))
-    return f", {row['bytes_per_message']:.0f} bytes a message"
+    server.halt()
+    _fill(server, program, more)
+    takes, knows = _start(server, count)
+    own = [size for pid, size in _send_memory_kb().items()
+           if pid in server.processes.pids()]
+    return {"held": count, "takes": takes, "knows": knows,
+            "qmail_send_kib": sum(own)}
 
 
-def held(server, names, watch, program, say, fail):
+def _held_line(name, row, before):
+    """Of one node; before is its row of fewer messages, or None."""
+    growth = ""
+    if before is not None:
+        row["bytes_per_message"] = (
+            (row["qmail_send_kib"] - before["qmail_send_kib"]) * 1024 /
+            (row["held"] - before["held"]))
+        growth = f", {row['bytes_per_message']:.0f} bytes a message"
+    return (f"{name}: mail taken after {row['takes']:.2f} s, all known after "
+            f"{row['knows']:.2f} s; qmail-send together "
+            f"{row['qmail_send_kib']} KiB{growth}; " + ", ".join(
+                f"{mode} {row[mode]:.0f} msg/s {row[mode + '_cpu']:.3f} ms"
+                for mode in ("kept", "new")))
+
+
+def held(servers, names, watch, program, say, fail):
     """Throughput and start time with messages held in the queues.
 
-    fail is called with the reason for each name that is left out.
+    The servers take turns.  fail is called with the reason for each name that
+    is left out.  The rows are by server and case.
     """
-    lines, rows, now = [], [], 0
+    lines, rows, now = [], {server.name: {} for server in servers}, 0
     for name in sorted(names, key=HELD.get):
         count = HELD[name]
-        reason = _room(server.folder, count - now)
+        reason = _room(servers[0].folder, (count - now) * len(servers))
         if reason:
             fail(f"{name}: left out: {reason}")
             continue
-        server.halt()
-        say(f"{name}: filling")
-        _fill(server, program, count - now)
+        for server in servers:
+            say(f"{name}: filling {server.name}")
+            rows[server.name][name] = _hold(server, program, count,
+                                            count - now)
         now = count
-        answers, scanned = _start(server, count)
-        own = [size for pid, size in _send_memory_kb().items()
-               if pid in server.processes.pids()]
-        row = {"case": name, "held": count, "answers_s": answers,
-               "scanned_s": scanned, "qmail_send_kib": sum(own)}
         for mode, kept in (("kept", True), ("new", False)):
-            rates = [load.measure(server, watch, MESSAGES, 20, 4096, kept)
-                     for _ in range(3)]
-            rate, cpu = sorted(rates)[1]
-            row[mode] = {"messages_per_s": rate, "cpu_ms_per_message": cpu}
-        lines.append(
-            f"{name}: start: mail taken after {answers:.2f} s, all "
-            f"{count} known after {scanned:.2f} s; qmail-send together "
-            f"{sum(own)} KiB{_growth(rows, row)}; "
-            f"kept {row['kept']['messages_per_s']:.0f} msg/s "
-            f"{row['kept']['cpu_ms_per_message']:.2f} ms, new "
-            f"{row['new']['messages_per_s']:.0f} msg/s "
-            f"{row['new']['cpu_ms_per_message']:.2f} ms")
-        say(lines[-1])
-        rows.append(row)
+            rates = {server.name: [] for server in servers}
+            for _ in range(HELD_ROUNDS):
+                for server in servers:
+                    rates[server.name].append(load.measure(
+                        server, watch, MESSAGES, 20, 4096, kept))
+            for server in servers:
+                row = rows[server.name][name]
+                row[mode], row[f"{mode}_cpu"] = map(
+                    statistics.median, zip(*rates[server.name]))
+        for server in servers:
+            own = rows[server.name]
+            first = next(iter(own.values()))
+            lines.append(_held_line(
+                f"{name} {server.name}", own[name],
+                first if first is not own[name] else None))
+            say(lines[-1])
     return lines, rows
 
 
-def _wait_until_traced(pids, timeout_s=60):
+def wait_until_traced(pids, timeout_s=60):
     """Until strace holds every thread."""
     deadline = time.monotonic() + timeout_s
     waiting = set(pids)
@@ -241,7 +258,7 @@ def _sync_counts(server, messages, sessions, report):
         command += ["-p", str(pid)]
     tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        _wait_until_traced(pids)
+        wait_until_traced(pids)
         load.send(server.port, messages, sessions, 4096, True)
         time.sleep(1)
     finally:
@@ -266,6 +283,7 @@ def syncs(server):
                               f"{server.folder}.strace")
         text = ", ".join(f"{value:.2f} {name}"
                          for name, value in sorted(counts.items()))
-        lines.append(f"syncs per message, {sessions} sessions: {text}")
+        lines.append(f"syncs {server.name}: {sessions} sessions, a message: "
+                     f"{text}")
         rows.append({"sessions": sessions, "per_message": counts})
     return lines, rows

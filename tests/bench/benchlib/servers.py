@@ -5,10 +5,12 @@ All take mail for load.DOMAIN, whose users are 1 to load.USERS, and deliver to
 Maildirs below that folder.
 """
 
+import glob
 import os
 import pwd
 import socket
 import subprocess
+import tempfile
 import time
 
 import postfix
@@ -19,6 +21,23 @@ from .cpu import Processes
 
 class ServerError(Exception):
     pass
+
+
+def far_apart(folder):
+    """Makes ext4 put what is made in it into places far from each other.
+
+    Else the first server would get the inodes that others have freed lately,
+    which takes a filesystem without a journal long.
+    """
+    subprocess.run(["chattr", "+T", folder], stderr=subprocess.DEVNULL,
+                   check=False)
+
+
+def new_folder(parent, name):
+    """An empty folder, whose place does not come from its name."""
+    folder = tempfile.mkdtemp(prefix=f"{name}-", dir=parent)
+    os.chmod(folder, 0o755)
+    return folder
 
 
 def free_port():
@@ -43,19 +62,38 @@ def wait_for_greeting(port, timeout_s=30):
 
 
 class Server:
-    name = ""
+    """folder is empty; preload: variables for its processes' environment."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    # Its processes that need not have them: they make no mail durable.
+    without_preload = ()
+
+    def __init__(self, name, folder, preload):
+        self.name, self.folder, self.preload = name, folder, preload
         self.port = None
         self.processes = None
 
     def start(self):
-        os.makedirs(self.folder)
         self.port = free_port()
         self.processes = Processes(os.path.basename(self.folder))
         self.launch()
         wait_for_greeting(self.port)
+        self.check_preload()
+
+    def check_preload(self):
+        """That each process has the library, which some drop on their way."""
+        library = self.preload.get("LD_PRELOAD")
+        if library is None:
+            return
+        for pid in self.processes.pids():
+            try:
+                with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+                    name = file.read().strip()
+                with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+                    is_there = library in file.read()
+            except OSError:
+                continue  # it has ended
+            if not is_there and name not in self.without_preload:
+                raise ServerError(f"{name} runs without '{library}'")
 
     def stop(self):
         """Ends it, also when it has only half started."""
@@ -78,21 +116,23 @@ class Server:
         return done.stdout
 
 
-class Limit(Server):
-    """The yardstick; one Maildir, as least work asks."""
+class Yardstick(Server):
+    """One program, called with PORT QUEUES and what else it wants."""
 
-    name = "limit"
-    maildirs = 1
+    def __init__(self, name, folder, preload, command, news):
+        """In the words of command {port} and {folder} are filled in.
 
-    def __init__(self, folder, program):
-        super().__init__(folder)
-        self.program = program
+        news is a pattern of the new/ folders, below the folder.
+        """
+        super().__init__(name, folder, preload)
+        self.command, self.news = command, news
         self.process = None
 
     def launch(self):
         self.process = subprocess.Popen(
-            [self.program, str(self.port), "2", str(self.maildirs),
-             self.folder], preexec_fn=self.processes.enter)
+            [word.format(port=self.port, folder=self.folder)
+             for word in self.command], preexec_fn=self.processes.enter,
+            env={**os.environ, **self.preload})
         self.processes.root = self.process.pid
 
     def halt(self):
@@ -101,29 +141,7 @@ class Limit(Server):
             self.process.wait()
 
     def new_folders(self):
-        return [f"{self.folder}/maildir{i}/new" for i in range(self.maildirs)]
-
-
-class Yardstick(Limit):
-    """Another yardstick, from one C file: YARDSTICK PORT QUEUES DIR."""
-
-    name = "yardstick"
-
-    def launch(self):
-        self.process = subprocess.Popen(
-            [self.program, str(self.port), "2", self.folder],
-            preexec_fn=self.processes.enter)
-        self.processes.root = self.process.pid
-
-    def new_folders(self):
-        return [f"{self.folder}/Maildir/new"]
-
-
-class LimitMany(Limit):
-    """The yardstick, delivering into as many Maildirs as the others."""
-
-    name = "limit-1000"
-    maildirs = load.USERS
+        return glob.glob(f"{self.folder}/{self.news}", recursive=True)
 
 
 VIRTUAL_CF = """\
@@ -136,15 +154,35 @@ virtual_mailbox_limit = 0
 """
 
 
+# What its documents name for such a load.
+POSTFIX_TUNED_CF = """\
+in_flow_delay = 0
+default_process_limit = 200
+virtual_destination_concurrency_limit = 100
+initial_destination_concurrency = 20
+smtpd_peername_lookup = no
+smtpd_client_connection_count_limit = 0
+"""
+
+
 class Postfix(Server):
     """Debian's Postfix, as installed but for virtual users; logs to nobody."""
 
-    name = "postfix"
-    settings = ""
-    instance = None
+    def __init__(self, name, folder, preload, settings=""):
+        super().__init__(name, folder, preload)
+        self.settings = settings
+        self.instance = None
 
     def launch(self):
         user = pwd.getpwnam("nobody")
+        if self.preload:
+            # Its programs drop all other variables.
+            names = subprocess.check_output(
+                ["postconf", "-d", "-h", "import_environment"],
+                text=True).strip()
+            self.settings += f"import_environment = {names}" + "".join(
+                f" {name}={value}"
+                for name, value in self.preload.items()) + "\n"
         self.instance = postfix.Postfix(
             self.folder, self.port, "bench.example.test", VIRTUAL_CF.format(
                 folder=self.folder, domain=load.DOMAIN, uid=user.pw_uid,
@@ -169,28 +207,14 @@ class Postfix(Server):
                 for i in range(1, load.USERS + 1)]
 
 
-class PostfixTuned(Postfix):
-    """The settings that Postfix's documents name for such a load."""
-
-    name = "postfix-tuned"
-    settings = """\
-in_flow_delay = 0
-default_process_limit = 200
-virtual_destination_concurrency_limit = 100
-initial_destination_concurrency = 20
-smtpd_peername_lookup = no
-smtpd_client_connection_count_limit = 0
-"""
-
-
 class Mqmail(Server):
     """A node of tests/node: two queues, all checks on, users with a quota."""
 
-    name = "mqmail"
     quota = "1000000000S"
+    without_preload = ("svscan", "supervise", "multilog")
 
-    def __init__(self, folder, root, build):
-        super().__init__(folder)
+    def __init__(self, name, folder, preload, root, build):
+        super().__init__(name, folder, preload)
         self.root, self.build = root, build
         self.environment = dict(os.environ, MQMAIL_BUILD=build,
                                 MQMAIL_HOME=folder)
@@ -220,7 +244,10 @@ class Mqmail(Server):
 
     def node_options(self):
         # The only setting that differs from the default: 5,000 may connect.
-        return ["--env", "MAXDAEMONS=6000"]
+        options = ["--env", "MAXDAEMONS=6000"]
+        for name, value in self.preload.items():
+            options += ["--env", f"{name}={value}"]
+        return options
 
     def up(self):
         """Starts the node that is there."""
