@@ -160,16 +160,23 @@ def _room(folder, count):
     return None
 
 
-def _hold(server, program, count, more):
-    """Puts more messages into a node, which makes count; a row without rates.
-    """
-    server.halt()
-    _fill(server, program, more)
-    takes, knows = _start(server, count)
-    own = [size for pid, size in _send_memory_kb().items()
-           if pid in server.processes.pids()]
-    return {"held": count, "takes": takes, "knows": knows,
-            "qmail_send_kib": sum(own)}
+def _start_held(servers, count):
+    """Starts stopped nodes in turns, several times; rows without rates."""
+    starts = {server.name: [] for server in servers}
+    for turn in range(HELD_ROUNDS):
+        for server in servers:
+            if turn > 0:
+                server.halt()
+            starts[server.name].append(_start(server, count))
+    sizes = _send_memory_kb()
+    rows = {}
+    for server in servers:
+        takes, knows = map(statistics.median, zip(*starts[server.name]))
+        rows[server.name] = {
+            "held": count, "takes": takes, "knows": knows,
+            "qmail_send_kib": sum(sizes.get(pid, 0)
+                                  for pid in server.processes.pids())}
+    return rows
 
 
 def _held_line(name, row, before):
@@ -202,9 +209,11 @@ def held(servers, names, watch, program, say, fail):
             continue
         for server in servers:
             say(f"{name}: filling {server.name}")
-            rows[server.name][name] = _hold(server, program, count,
-                                            count - now)
+            server.halt()
+            _fill(server, program, count - now)
         now = count
+        for server, row in _start_held(servers, count).items():
+            rows[server][name] = row
         for mode, kept in (("kept", True), ("new", False)):
             rates = {server.name: [] for server in servers}
             for _ in range(HELD_ROUNDS):
