@@ -55,7 +55,8 @@ check:
 
 check-fresh:
 	@tests/packages check
-	@tests/fresh $(if $(T),T="$(T)") $(if $(DIR),DIR="$(DIR)")
+	@tests/fresh $(if $(T),T="$(T)") $(if $(DIR),DIR="$(DIR)") \
+	    $(if $(SANITIZE),SANITIZE=$(SANITIZE))
 
 crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
