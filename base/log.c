@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log_out.h"
+#include "base/log_text.h"
 
 static const char *program_name;
 
@@ -149,7 +150,7 @@ static void
 log_args(const char *level, const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX];
-	size_t used = 0, i;
+	size_t used = 0, start;
 	int n;
 
 	if (program_name != NULL)
@@ -158,13 +159,11 @@ log_args(const char *level, const char *format, va_list args)
 	n = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
 	if (n < 0)
 		return;
-	i = used;
+	start = used;
 	used += (size_t)n;
 	if (used > sizeof(line) - 2)
 		used = sizeof(line) - 2;
-	for (; i < used; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 127)
-			line[i] = '?';
+	used = start + log_clean(line + start, used - start);
 	line[used++] = '\n';
 	if (own_batch != NULL)
 		add_to_batch(own_batch, line, used);

@@ -63,3 +63,22 @@ log_word(char *out, size_t size, const char *text)
 	out[used] = '\0';
 	return used;
 }
+
+size_t
+log_clean(char *text, size_t length)
+{
+	size_t at = 0, used = 0;
+
+	while (at < length) {
+		uint32_t code;
+		size_t taken = utf8_decode(text + at, length - at, &code);
+
+		if (taken > 0 && code >= ' ' && is_unicode_harmless(code)) {
+			memmove(text + used, text + at, taken);
+			used += taken;
+		} else
+			text[used++] = '?';
+		at += taken > 0 ? taken : 1;
+	}
+	return used;
+}

@@ -18,4 +18,10 @@
  */
 size_t log_word(char *out, size_t size, const char *text);
 
+/*
+ * Of a whole line: all that log_word() replaces, but blanks, '<' and '>', become
+ * '?' in place.  Returns the length that is left; no '\0' is put.
+ */
+size_t log_clean(char *text, size_t length);
+
 #endif

@@ -73,6 +73,14 @@ packet_is_served(const char *path)
 int
 packet_connect(const char *path, struct error *err)
 {
+	return packet_connect_within(path, 0, err);
+}
+
+int
+packet_connect_within(const char *path, int timeout_ms, struct error *err)
+{
+	struct timeval timeout = { .tv_sec = timeout_ms / 1000,
+		.tv_usec = timeout_ms % 1000 * 1000 };
 	struct sockaddr_un address;
 	int fd;
 
@@ -83,7 +91,12 @@ packet_connect(const char *path, struct error *err)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return error_sys(err, "cannot make a socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
+	/* Of zero: no limit, as it is anyway. */
+	if (setsockopt(
+		fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1 ||
+	    setsockopt(
+		fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == -1 ||
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
 		int saved_errno = errno;
 
 		error_sys(err, "cannot connect to '%s'", path);

@@ -27,6 +27,11 @@ int packet_listen(const char *path, mode_t mode, struct error *err);
 
 /* Connects; the descriptor is blocking and close-on-exec.  -1 keeps errno. */
 int packet_connect(const char *path, struct error *err);
+/*
+ * The same, but no wait on the descriptor, now or later, takes longer than
+ * timeout_ms: then it is EAGAIN.
+ */
+int packet_connect_within(const char *path, int timeout_ms, struct error *err);
 
 /*
  * Does somebody listen there?  Never waits: who has no time to accept, or

@@ -62,11 +62,43 @@ words(void **state)
 	}
 }
 
+/* Of a whole line: it keeps its form, and does nothing to a terminal. */
+static void
+lines(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} rows[] = {
+		{ "", "" },
+		{ "info msg 1: from <a@x> qp 1", "info msg 1: from <a@x> qp 1" },
+		{ "a\r\nmsg 1\tx\033[2J\177", "a??msg 1?x?[2J?" },
+		{ "a\233b\302\233c\302\205", "a?b?c?" },
+		{ "a\342\200\256b\342\200\250c", "a?b?c" },
+		{ "j\303\274rgen \342\202\254", "j\303\274rgen \342\202\254" },
+		{ "cut \342\202", "cut ??" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char text[100];
+		size_t length = strlen(rows[i].text);
+
+		memcpy(text, rows[i].text, length);
+		length = log_clean(text, length);
+		text[length] = '\0';
+		if (strcmp(text, rows[i].wanted) != 0)
+			fail_msg("row %zu: '%s', wanted '%s'", i, text,
+			    rows[i].wanted);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words),
+		cmocka_unit_test(lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

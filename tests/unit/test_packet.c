@@ -293,6 +293,28 @@ test_is_served(void **state)
 	assert_false(packet_is_served(path));
 }
 
+/* Neither one that accepts nobody nor one that says nothing is waited for. */
+static void
+test_connect_within(void **state)
+{
+	struct error err;
+	int server, first, client, got_fd;
+	char byte;
+
+	(void)state;
+	server = packet_listen(path, 0600, &err);
+	assert_int_equal(listen(server, 0), 0);
+	first = packet_connect_within(path, 50, &err);
+	assert_true(first >= 0);
+	assert_int_equal(packet_receive(first, &byte, 1, &got_fd, 0), -1);
+	assert_int_equal(errno, EAGAIN);
+	client = packet_connect_within(path, 50, &err);
+	assert_int_equal(client, -1);
+	assert_int_equal(errno, EAGAIN);
+	close(first);
+	close(server);
+}
+
 int
 main(void)
 {
@@ -304,6 +326,7 @@ main(void)
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_bad_paths),
 		cmocka_unit_test(test_is_served),
+		cmocka_unit_test(test_connect_within),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, set_up, tear_down);

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/* Threads that do for an event loop what may block. */
+#include "base/work_pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+struct work_list {
+	struct work *first, **end;
+};
+
+struct work_pool {
+	/* the owner's own */
+	size_t count;
+	pthread_t *threads;
+	unsigned thread_count;
+	int wake_fd;
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t work_waits;
+	struct work_list posted, finished;
+	bool is_ending;
+};
+
+static void
+add_work(struct work_list *list, struct work *work)
+{
+	work->next = NULL;
+	*list->end = work;
+	list->end = &work->next;
+}
+
+static struct work *
+take_first_work(struct work_list *list)
+{
+	struct work *work = list->first;
+
+	list->first = work->next;
+	if (list->first == NULL)
+		list->end = &list->first;
+	return work;
+}
+
+static void
+wake_owner(const struct work_pool *pool)
+{
+	uint64_t one = 1;
+
+	if (write(pool->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
+		log_line("alert: cannot wake the event loop");
+}
+
+static void *
+run_works(void *arg)
+{
+	struct work_pool *pool = arg;
+
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		struct work *work;
+		bool is_first;
+
+		while (pool->posted.first == NULL && !pool->is_ending)
+			pthread_cond_wait(&pool->work_waits, &pool->lock);
+		if (pool->posted.first == NULL)
+			break;
+		work = take_first_work(&pool->posted);
+		pthread_mutex_unlock(&pool->lock);
+		work->run(work);
+		pthread_mutex_lock(&pool->lock);
+		is_first = pool->finished.first == NULL;
+		add_work(&pool->finished, work);
+		if (!is_first)
+			continue;
+		pthread_mutex_unlock(&pool->lock);
+		wake_owner(pool);
+		pthread_mutex_lock(&pool->lock);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+struct work_pool *
+work_pool_new(unsigned threads, int wake_fd)
+{
+	struct work_pool *pool = xcalloc(1, sizeof(*pool));
+	sigset_t all, old;
+
+	pool->wake_fd = wake_fd;
+	pool->posted.end = &pool->posted.first;
+	pool->finished.end = &pool->finished.first;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work_waits, NULL);
+	pool->threads = xcalloc(threads, sizeof(*pool->threads));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
+	for (; pool->thread_count < threads; pool->thread_count++)
+		if (pthread_create(&pool->threads[pool->thread_count], NULL,
+			run_works, pool) != 0)
+			break;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (pool->thread_count == 0)
+		fatal(111, "cannot start a thread");
+	return pool;
+}
+
+void
+work_pool_free(struct work_pool **pool_in)
+{
+	struct work_pool *pool = *pool_in;
+	unsigned i;
+
+	if (pool == NULL)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->is_ending = true;
+	pthread_cond_broadcast(&pool->work_waits);
+	pthread_mutex_unlock(&pool->lock);
+	for (i = 0; i < pool->thread_count; i++)
+		pthread_join(pool->threads[i], NULL);
+	work_pool_reap(pool);
+	/* What done has posted meanwhile has no thread any more. */
+	while (pool->posted.first != NULL) {
+		struct work *work = take_first_work(&pool->posted);
+
+		work->run(work);
+		work->done(work);
+	}
+	pthread_cond_destroy(&pool->work_waits);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->threads);
+	free(pool);
+	*pool_in = NULL;
+}
+
+void
+work_pool_post_all(struct work_pool *pool, struct work *works)
+{
+	struct work *work, *next;
+
+	if (works == NULL)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	for (work = works; work != NULL; work = next) {
+		next = work->next;
+		pool->count++;
+		add_work(&pool->posted, work);
+	}
+	/* One thread does many; a second one, if the first comes to wait. */
+	pthread_cond_signal(&pool->work_waits);
+	if (works->next != NULL)
+		pthread_cond_signal(&pool->work_waits);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void
+work_pool_kick(struct work_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	if (pool->posted.first != NULL)
+		pthread_cond_signal(&pool->work_waits);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void
+work_pool_post(struct work_pool *pool, struct work *work)
+{
+	work->next = NULL;
+	work_pool_post_all(pool, work);
+}
+
+void
+work_pool_reap(struct work_pool *pool)
+{
+	struct work *work, *next;
+
+	pthread_mutex_lock(&pool->lock);
+	work = pool->finished.first;
+	pool->finished.first = NULL;
+	pool->finished.end = &pool->finished.first;
+	pthread_mutex_unlock(&pool->lock);
+	for (; work != NULL; work = next) {
+		next = work->next;
+		pool->count--;
+		work->done(work);
+	}
+}
+
+size_t
+work_pool_count(const struct work_pool *pool)
+{
+	return pool->count;
+}
