@@ -1,7 +1,9 @@
 # delivery - deliveries to virtual users: qmail-vdeliver and vdelivermail
 LIBS += delivery/libdelivery.a
 delivery/libdelivery.a: delivery/domain_rules.o delivery/dotqmail.o \
-    delivery/outcome.o delivery/trace.o delivery/vdeliver.o delivery/worker.o
+    delivery/outcome.o delivery/trace.o delivery/vdeliver.o \
+    delivery/vdeliver_lookup.o delivery/vdeliver_quota.o \
+    delivery/vdeliver_write.o delivery/worker.o
 
 PROGS += delivery/qmail-vdeliver delivery/vdelivermail
 delivery/qmail-vdeliver: delivery/qmail-vdeliver.o
@@ -9,5 +11,5 @@ delivery/vdelivermail: delivery/vdelivermail.o
 delivery/qmail-vdeliver delivery/vdelivermail: delivery/libdelivery.a \
     queue/libqueue.a mailbox/libmailbox.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
-delivery/qmail-vdeliver delivery/vdelivermail: LDLIBS += -lcdb
+delivery/qmail-vdeliver delivery/vdelivermail: LDLIBS += -lcdb -lcrypto
 MANS += delivery/qmail-vdeliver.8 delivery/vdelivermail.8

@@ -43,7 +43,7 @@ outcome_deleted(struct vdeliver_item *item)
 {
 	set(item, JOB_DELIVERED,
 	    "deleted: no account " ADDRESS_FORMAT " here by that name",
-	    item->job.extension, vdeliver_domain(item));
+	    item->to->extension, vdeliver_domain(item));
 }
 
 void
@@ -53,7 +53,7 @@ outcome_general(struct vdeliver_item *item)
 	    "Address " ADDRESS_FORMAT
 	    " has a .qmail file that needs the general local delivery, which "
 	    "this release does not have. (#4.3.5)",
-	    item->job.extension, vdeliver_domain(item));
+	    item->to->extension, vdeliver_domain(item));
 }
 
 void
@@ -61,7 +61,7 @@ outcome_no_account(struct vdeliver_item *item)
 {
 	set(item, JOB_PERMFAIL,
 	    "no account " ADDRESS_FORMAT " here by that name. (#5.1.1)",
-	    item->job.extension, vdeliver_domain(item));
+	    item->to->extension, vdeliver_domain(item));
 }
 
 void
@@ -69,7 +69,7 @@ outcome_inactive(struct vdeliver_item *item)
 {
 	set(item, JOB_PERMFAIL,
 	    "account " ADDRESS_FORMAT " is inactive. (#5.2.1)",
-	    item->job.extension, vdeliver_domain(item));
+	    item->to->extension, vdeliver_domain(item));
 }
 
 void
@@ -77,7 +77,7 @@ outcome_locked(struct vdeliver_item *item)
 {
 	set(item, JOB_PERMFAIL,
 	    "account " ADDRESS_FORMAT " locked/overquota. (#5.2.1)",
-	    item->job.extension, vdeliver_domain(item));
+	    item->to->extension, vdeliver_domain(item));
 }
 
 void
@@ -97,7 +97,7 @@ outcome_over_quota(
 	    " has insufficient quota. %llu/%lld/%lld:%llu/%llu. "
 	    "(bytes of this message/bytes kept/messages kept:most messages/"
 	    "most bytes; 0 is no limit) (#%d.2.2)",
-	    item->job.extension, vdeliver_domain(item),
+	    item->to->extension, vdeliver_domain(item),
 	    (unsigned long long)item->size, (long long)usage->bytes,
 	    (long long)usage->count, (unsigned long long)item->quota.count,
 	    (unsigned long long)item->quota.bytes, is_held ? 4 : 5);
@@ -114,33 +114,21 @@ outcome_trouble(
 
 	set(item, JOB_TEMPFAIL,
 	    "Unable to deliver to " ADDRESS_FORMAT ": %.400s. (#%s)",
-	    item->job.extension, vdeliver_domain(item), err->text, status);
+	    item->to->extension, vdeliver_domain(item), err->text, status);
 }
 
 void
-outcome_unreadable(struct vdeliver_item *item, int error_number)
+outcome_unreadable(struct vdeliver_item *item, const struct error *err)
 {
-	char reason[128];
-
-	set(item, JOB_TEMPFAIL, "Unable to read message: %s. (#4.3.0)",
-	    strerror_r(error_number, reason, sizeof(reason)));
-}
-
-void
-outcome_bad_quota(struct vdeliver_item *item, const char *quota)
-{
-	set(item, JOB_TEMPFAIL,
-	    "account " ADDRESS_FORMAT
-	    " has a quota that cannot be read, '%.60s': it must be NOQUOTA or "
-	    "like 5000000S,1000C. (#4.3.5)",
-	    item->job.extension, vdeliver_domain(item), quota);
+	set(item, JOB_TEMPFAIL, "Unable to read message: %.400s. (#4.3.0)",
+	    err->text);
 }
 
 void
 outcome_postmaster(
     struct vdeliver_item *item, const char *name, bool is_inactive)
 {
-	const char *domain = item->job.user;
+	const char *domain = item->to->user;
 
 	set(item, JOB_TEMPFAIL,
 	    "account " ADDRESS_FORMAT
@@ -157,7 +145,7 @@ outcome_no_postmaster(struct vdeliver_item *item)
 	    "there is no account postmaster@%.255s, but every domain's "
 	    "postmaster gets mail: 'vadduser -n postmaster@%.255s' mends it. "
 	    "(#4.3.5)",
-	    item->job.user, item->job.user);
+	    item->to->user, item->to->user);
 }
 
 void
@@ -165,5 +153,5 @@ outcome_bad_home(struct vdeliver_item *item, const char *domains)
 {
 	set(item, JOB_TEMPFAIL,
 	    "Folder '%.300s' of users/assign is not below '%.300s'. (#4.3.5)",
-	    item->job.home, domains);
+	    item->to->home, domains);
 }

@@ -27,8 +27,7 @@ void outcome_over_quota(
 /* Temporary.  error_number (or 0) chooses the enhanced status. */
 void outcome_trouble(
     struct vdeliver_item *item, int error_number, const struct error *err);
-void outcome_unreadable(struct vdeliver_item *item, int error_number);
-void outcome_bad_quota(struct vdeliver_item *item, const char *quota);
+void outcome_unreadable(struct vdeliver_item *item, const struct error *err);
 /*
  * RFC 5321 4.5.1: our server takes a postmaster's mail, whatever its state.
  * name: the account that is to have it; there is none.

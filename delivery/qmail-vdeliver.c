@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-vdeliver: the persistent worker that delivers to virtual users. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/batch_policy.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/packet.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "delivery/vdeliver.h"
@@ -23,19 +20,22 @@
 
 enum {
 	SYNC_THREADS = 16,
+	/* In hand at once, if there are descriptors for it. */
+	RECIPIENTS = 500,
+	RECIPIENTS_LEAST = 32,
 	CACHED_MAILDIRS = 2048,
-	/* Besides those of the Maildirs: */
-	MESSAGE_FDS = MAILDIR_BATCH_MAX, /* passed to us, of one batch */
-	TMP_FDS = MAILDIR_BATCH_MAX,     /* their files, until the commit */
-	SINGLE_FDS = 32, /* standard ones, socket, folders, rules, quotas */
-	OTHER_FDS = MESSAGE_FDS + TMP_FDS + STORE_CDB_FDS + SINGLE_FDS,
-	/* No batch may need more Maildirs than these. */
-	MAILDIRS_MIN = MAILDIR_BATCH_MAX,
-	/* A batch that has begun can end with this, when memory runs out. */
-	RESERVE_BYTES = 8 * 1024 * 1024,
-	CONNECT_WAIT_MS = 30000,
-	CONNECT_PAUSE_MS = 50
+	/* Each needs the message, its file, and perhaps a Maildir of its own;
+	 * large messages come besides the small ones. */
+	RECIPIENT_FDS = 2 * (2 + MAILDIR_CACHE_FDS),
+	SINGLE_FDS =
+	    48, /* standard ones, folders, filesystems, rules, quotas */
+	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS,
+	/* What was taken can be finished with this, when memory runs out. */
+	RESERVE_BYTES = 8 * 1024 * 1024
 };
+
+/* Bytes of small messages in hand at once. */
+static const uint64_t BYTES = 32 * 1024 * 1024;
 
 static const char usage[] = "usage: qmail-vdeliver QUEUEDIR";
 
@@ -48,7 +48,7 @@ stop(int signal_number)
 	is_stopping = 1;
 }
 
-/* TERM and INT only arrive while we wait, never within a batch. */
+/* TERM and INT only arrive while we wait. */
 static void
 catch_signals(sigset_t *wait_mask_out)
 {
@@ -67,12 +67,11 @@ catch_signals(sigset_t *wait_mask_out)
 	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error */
 }
 
-/* How many Maildirs may stay open, after asking for all we may have. */
-static size_t
+/* As many descriptors as we may have; how many that is, up to a million. */
+static unsigned
 raise_descriptors(void)
 {
-	const rlim_t wanted = CACHED_MAILDIRS * MAILDIR_CACHE_FDS + OTHER_FDS;
-	const rlim_t least = MAILDIRS_MIN * MAILDIR_CACHE_FDS + OTHER_FDS;
+	const rlim_t least = OTHER_FDS + RECIPIENTS_LEAST * RECIPIENT_FDS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
@@ -82,83 +81,90 @@ raise_descriptors(void)
 		if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
 			fatal(111, "cannot raise the limit of descriptors");
 	}
-	if (limit.rlim_cur >= wanted)
-		return CACHED_MAILDIRS;
 	if (limit.rlim_cur < least)
 		fatal(111,
-		    "the limit of descriptors is %llu: raise it to %llu "
-		    "(ulimit -n, softlimit -o)",
+		    "the limit of descriptors is %llu: raise it to %u (ulimit "
+		    "-n, softlimit -o)",
 		    (unsigned long long)limit.rlim_cur,
-		    (unsigned long long)wanted);
-	return (limit.rlim_cur - OTHER_FDS) / MAILDIR_CACHE_FDS;
+		    OTHER_FDS + RECIPIENTS * RECIPIENT_FDS);
+	return limit.rlim_cur > 1000000 ? 1000000 : (unsigned)limit.rlim_cur;
 }
 
-/* The queue's qmail-send may still be starting.  TERM ends the wait. */
-static int
-connect_queue(const char *queue_dir, const sigset_t *wait_mask)
+/* Descriptor 0: a connection that qmail-start has made. */
+static void
+check_connection(void)
 {
-	char *path = xasprintf("%s/lock/workers", queue_dir);
-	int64_t give_up_at = clock_ms() + CONNECT_WAIT_MS;
-	const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_MS * 1000000 };
-	struct error err;
-	int fd;
+	int type = 0;
+	socklen_t length = sizeof(type);
 
-	while ((fd = packet_connect(path, &err)) == -1) {
-		bool may_come = errno == ENOENT || errno == ECONNREFUSED;
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &length) ==
+		-1 ||
+	    type != SOCK_SEQPACKET)
+		fatal(111,
+		    "descriptor 0 is no connection of qmail-send: it is "
+		    "qmail-start that starts this program");
+}
 
-		if (is_stopping)
-			exit(0);
-		if (access(queue_dir, F_OK) == -1 && errno == ENOENT)
-			fatal(111,
-			    "there is no queue '%s': make it with queue-fix",
-			    queue_dir);
-		if (!may_come || clock_ms() >= give_up_at)
-			fatal(111, "%s; is qmail-send running?", err.text);
-		ppoll(NULL, 0, &pause, wait_mask);
-	}
-	free(path);
-	return fd;
+static const char *
+queue_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct vdeliver_options options;
+	struct vdeliver_config config = { .sync_threads = SYNC_THREADS };
 	struct vdeliver *vdeliver;
-	struct sync_pool *pool;
-	struct store *store;
+	struct worker *worker;
+	unsigned files, recipients = RECIPIENTS;
 	sigset_t wait_mask;
 	struct home *home;
 	struct error err;
-	int fd, result;
+	char *host;
+	int result;
 
 	log_open("qmail-vdeliver");
 	batch_policy_set();
 	usage_answer(argv, "qmail-vdeliver", usage);
 	if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
 		fatal(100, "%s", usage);
+	check_connection();
 	catch_signals(&wait_mask);
 	umask(077);
 	home = home_new();
-	if (vdeliver_read_options(&options, &err) == -1)
+	if (vdeliver_read_options(&config.options, &err) == -1)
 		fatal(100, "%s", err.text);
-	store = store_open_cdb(home->root, &err);
-	if (store == NULL)
+	config.store = store_open_cdb(home->root, &err);
+	if (config.store == NULL)
 		fatal(111, "%s", err.text);
+	files = raise_descriptors() - OTHER_FDS;
+	if (recipients > files / RECIPIENT_FDS)
+		recipients = files / RECIPIENT_FDS;
+	files -= recipients * RECIPIENT_FDS;
+	config.cached_maildirs = recipients + files / MAILDIR_CACHE_FDS;
+	if (config.cached_maildirs > CACHED_MAILDIRS)
+		config.cached_maildirs = CACHED_MAILDIRS;
 	mem_set_reserve(RESERVE_BYTES);
-	pool = sync_pool_new(SYNC_THREADS);
-	vdeliver = vdeliver_new(
-	    store, home->domains, pool, raise_descriptors(), &options, &err);
+	host = vdeliver_read_host(home->control, "qmail-vdeliver");
+	worker = worker_new(STDIN_FILENO, recipients, BYTES);
+	config.domains = home->domains;
+	config.host = host;
+	config.queue = queue_name(argv[1]);
+	config.answer = worker_answer;
+	config.context = worker;
+	vdeliver = vdeliver_new(&config, &err);
 	if (vdeliver == NULL)
 		fatal(111, "%s", err.text);
-	fd = connect_queue(argv[1], &wait_mask);
-	result = worker_serve(fd, vdeliver, &is_stopping, &wait_mask, &err);
+	result = worker_serve(worker, vdeliver, &is_stopping, &wait_mask, &err);
 	if (result == -1)
 		fatal(111, "%s", err.text);
-	close(fd);
 	vdeliver_free(&vdeliver);
-	sync_pool_free(&pool);
-	store_free(&store);
+	worker_free(&worker);
+	store_free(&config.store);
+	free(host);
 	home_free(&home);
 	return 0;
 }

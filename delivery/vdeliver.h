@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Delivery to users of virtual domains, a batch at a time: what
- * qmail-vdeliver and vdelivermail have in common.  Used by one thread.
+ * Delivery to users of virtual domains: what qmail-vdeliver and vdelivermail
+ * have in common.
+ *
+ * One thread, the owner's, takes messages and gives answers, and does itself
+ * whatever is quick.  Syncs, large messages, slow lookups and counting what a
+ * Maildir holds are done by threads of vdeliver's own, so that none of them
+ * delays another user's mail.
  */
 #ifndef DELIVERY_VDELIVER_H
 #define DELIVERY_VDELIVER_H
@@ -11,14 +16,18 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "base/sync_pool.h"
+#include "base/work_pool.h"
 #include "delivery/dotqmail.h"
 #include "lookupd/store.h"
 #include "mailbox/maildir_batch.h"
 #include "mailbox/quota.h"
 #include "queue/job.h"
 
-enum { VDELIVER_TEXT_SIZE = 1024 };
+enum {
+	VDELIVER_TEXT_SIZE = 1024,
+	/* A larger message is written by a thread, and counts by itself. */
+	VDELIVER_SMALL_MAX = 1024 * 1024
+};
 
 /* What operators set in the environment. */
 struct vdeliver_options {
@@ -30,50 +39,115 @@ struct vdeliver_options {
 int vdeliver_read_options(
     struct vdeliver_options *options_out, struct error *err);
 
-/* One delivery. */
+/*
+ * The node's name, for names of files; if it has none, this host's.  The caller
+ * frees.
+ */
+char *vdeliver_read_host(const char *control_dir, const char *program);
+
+struct vdeliver;
+
+/* One recipient of a message. */
 struct vdeliver_item {
-	/* asked; texts are borrowed until vdeliver_run() returns */
-	struct job job;
-	int fd; /* the message, a regular file, read from 0; -1 when missing */
-	const struct absent_rule *rule; /* NULL: the domain's .qmail files */
+	struct vdeliver_message *message;
+	const struct job_recipient *to;
 
 	/* answered */
 	enum job_outcome outcome;
 	char text[VDELIVER_TEXT_SIZE]; /* ends with a newline */
 
-	/* vdeliver's own, while it runs */
-	struct maildir *maildir;
-	int slot;
+	/* vdeliver's own */
+	struct work work; /* what a thread does for it */
+	struct maildir_file file;
+	struct maildir *maildir; /* held; NULL: not open */
+	struct absent_rule rule;
+	char *user_dir;     /* holds the Maildir; NULL: there is an outcome */
+	struct buf front;   /* the lines in front of the message */
+	size_t line_at;     /* in front: Delivered-To ... */
+	size_t line_length; /* ... without its newline */
+	uint64_t size;      /* with these */
 	struct quota quota;
-	uint64_t size;
-	bool has_quota;  /* to be kept to */
-	bool is_sized;   /* maildirsize is to be told */
-	bool is_written; /* in this batch */
+	struct quota_usage usage; /* found by counting */
+	struct error err;         /* of a thread's work */
+	int error_number;         /* of the same */
+	int result;               /* of the same */
+	int64_t took_us;          /* the same */
+	bool has_quota;           /* to be kept to */
+	bool is_sized;            /* maildirsize is to be told */
+	bool is_users;   /* the folder is that of a user, who may have .qmail */
+	bool is_waiting; /* counted in maildir->waiting */
 	bool lacks_fds;  /* the process has none left, or the system */
-	bool is_busy;    /* another process has the Maildir's quota locked */
+	bool is_retried; /* after that */
+	bool is_over;
+	struct vdeliver_item *next_twin; /* same recipient, same message */
+	struct vdeliver_item *next;      /* in one list or another */
 };
 
-struct vdeliver;
+/* One message, for one or more recipients. */
+struct vdeliver_message {
+	struct job job; /* texts and recipients stay until the last answer */
+	int fd; /* the message, if job.body is NULL; vdeliver closes it */
+	/* what vdeliver frees with the message: what the texts lie in */
+	void *storage;
+	const struct absent_rule *rule; /* NULL: the domain's .qmail files */
 
-/* The recipient's domain, as senders know it. */
-const char *vdeliver_domain(const struct vdeliver_item *item);
+	/* vdeliver's own */
+	struct vdeliver *vdeliver;
+	char *body; /* read from fd */
+	size_t left;
+	struct vdeliver_item items[]; /* job.recipient_count of them */
+};
 
-/*
- * Deliveries below the folder domains, at most cached_maildirs of which stay
- * open.  store and pool are borrowed until vdeliver_free().  NULL with the
- * reason.
- */
-struct vdeliver *vdeliver_new(struct store *store, const char *domains,
-    struct sync_pool *pool, size_t cached_maildirs,
-    const struct vdeliver_options *options, struct error *err);
+struct vdeliver_config {
+	struct store *store; /* borrowed, as the texts are */
+	const char *domains; /* nothing is delivered outside of this folder */
+	const char *host;    /* for names of files: always the same */
+	const char *queue;   /* for the names of messages without a UUID */
+	size_t cached_maildirs; /* that stay open */
+	unsigned sync_threads;  /* for each filesystem */
+	struct vdeliver_options options;
+	/*
+	 * Called for each recipient that is done, JOB_DELIVERED only when it is
+	 * durable: from vdeliver_deliver() and vdeliver_reap().
+	 */
+	void (*answer)(const struct vdeliver_item *item, void *context);
+	void *context;
+};
+
+/* NULL with the reason. */
+struct vdeliver *vdeliver_new(
+    const struct vdeliver_config *config, struct error *err);
+/* Finishes all that was taken, and answers it. */
 void vdeliver_free(struct vdeliver **vdeliver);
 
 /*
- * Delivers count (at most MAILDIR_BATCH_MAX) items.  When it returns each
- * has its outcome, JOB_DELIVERED only for what is durable, and each
- * descriptor has been closed.
+ * An empty message for count recipients, with space for them in
+ * job.recipients.
  */
-void vdeliver_run(
-    struct vdeliver *vdeliver, struct vdeliver_item *items, size_t count);
+struct vdeliver_message *vdeliver_message_new(size_t count);
+
+/* Is it one that threads write? */
+bool vdeliver_is_large(const struct vdeliver_message *message);
+
+/*
+ * A round: first vdeliver_begin(), then vdeliver_deliver(), which takes the
+ * message, for what is there, then vdeliver_end(): files of domains are looked
+ * at anew in each round, and what was written is synced from its end on at the
+ * latest.
+ */
+void vdeliver_begin(struct vdeliver *vdeliver);
+void vdeliver_deliver(
+    struct vdeliver *vdeliver, struct vdeliver_message *message);
+void vdeliver_end(struct vdeliver *vdeliver);
+
+/* Becomes readable when vdeliver_reap() has something to do. */
+int vdeliver_wake_fd(const struct vdeliver *vdeliver);
+void vdeliver_reap(struct vdeliver *vdeliver);
+
+/* Recipients without an answer. */
+size_t vdeliver_count(const struct vdeliver *vdeliver);
+
+/* The recipient's domain, as senders know it. */
+const char *vdeliver_domain(const struct vdeliver_item *item);
 
 #endif

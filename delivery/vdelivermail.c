@@ -91,29 +91,55 @@ open_message(void)
 }
 
 static void
-make_job(struct job *job, struct home *home)
+fill_job(struct vdeliver_message *message, const struct home *home)
 {
-	job->extension = need("EXT");
-	job->user = need("HOST");
-	job->sender = need("SENDER");
-	job->recipient = getenv("RECIPIENT");
-	if (job->recipient == NULL)
-		job->recipient = xasprintf("%s@%s", job->extension, job->user);
+	struct job_recipient *to = &message->job.recipients[0];
+	const char *uuid = getenv("MQMAIL_UUID");
+	struct stat st;
+
+	to->extension = need("EXT");
+	to->user = need("HOST");
+	to->recipient = getenv("RECIPIENT");
+	if (to->recipient == NULL)
+		to->recipient = xasprintf("%s@%s", to->extension, to->user);
 	/* The command line says what to do: no .qmail file is read. */
-	job->home = xasprintf("%s/%s", home->domains, job->user);
-	job->dash = "-";
-	job->header = "";
+	to->home = xasprintf("%s/%s", home->domains, to->user);
+	to->dash = "-";
+	message->job.sender = need("SENDER");
+	message->job.header = "";
+	if (uuid != NULL && strlen(uuid) == UUID_TEXT_SIZE - 1)
+		uuid_parse(uuid, &message->job.uuid);
+	message->fd = open_message();
+	if (fstat(message->fd, &st) == -1)
+		leave_reason(EXIT_TEMPFAIL, "cannot stat the message");
+	message->job.size_bytes = (uint64_t)st.st_size;
+}
+
+struct answer {
+	enum job_outcome outcome;
+	char text[VDELIVER_TEXT_SIZE];
+};
+
+static void
+keep_answer(const struct vdeliver_item *item, void *context)
+{
+	struct answer *answer = context;
+
+	answer->outcome = item->outcome;
+	memcpy(answer->text, item->text, sizeof(answer->text));
 }
 
 int
 main(int argc, char **argv)
 {
 	struct absent_rule rule = ABSENT_RULE_INIT;
-	struct vdeliver_item item = { .rule = &rule };
-	struct vdeliver_options options;
+	struct answer answer;
+	struct vdeliver_config config = { .cached_maildirs = 1,
+		.answer = keep_answer,
+		.context = &answer,
+		.queue = "" };
+	struct vdeliver_message *message;
 	struct vdeliver *vdeliver;
-	struct sync_pool *pool;
-	struct store *store;
 	struct home *home;
 	struct error err;
 
@@ -125,31 +151,33 @@ main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	umask(077);
 	home = home_new();
-	make_job(&item.job, home);
-	item.fd = open_message();
-	if (vdeliver_read_options(&options, &err) == -1)
+	message = vdeliver_message_new(1);
+	message->rule = &rule;
+	fill_job(message, home);
+	if (vdeliver_read_options(&config.options, &err) == -1)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	store = store_open_cdb(home->root, &err);
-	if (store == NULL)
+	config.store = store_open_cdb(home->root, &err);
+	if (config.store == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	pool = sync_pool_new(0);
-	vdeliver = vdeliver_new(store, home->domains, pool, 1, &options, &err);
+	config.domains = home->domains;
+	config.host = vdeliver_read_host(home->control, "vdelivermail");
+	vdeliver = vdeliver_new(&config, &err);
 	if (vdeliver == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	vdeliver_run(vdeliver, &item, 1);
-	vdeliver_free(&vdeliver);
-	sync_pool_free(&pool);
-	store_free(&store);
+	vdeliver_begin(vdeliver);
+	vdeliver_deliver(vdeliver, message);
+	vdeliver_free(&vdeliver); /* with an answer */
+	store_free(&config.store);
 	home_free(&home);
 	dotqmail_release(&rule);
-	switch (item.outcome) {
+	switch (answer.outcome) {
 	case JOB_DELIVERED:
 		leave(EXIT_DELIVERED, "");
 	case JOB_PERMFAIL:
-		leave(EXIT_PERMFAIL, item.text);
+		leave(EXIT_PERMFAIL, answer.text);
 	case JOB_TEMPFAIL:
 	case JOB_GENERAL: /* forwarding: see BUGS in vdelivermail(8) */
-		leave(EXIT_TEMPFAIL, item.text);
+		leave(EXIT_TEMPFAIL, answer.text);
 	}
 	abort(); /* every outcome has left */
 }

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,167 +15,315 @@
 #include "base/mem.h"
 #include "base/packet.h"
 
-/* A result's text, and what is around it. */
-enum { RESULT_MAX = VDELIVER_TEXT_SIZE + 16 };
+enum {
+	/* A result's text, and what is around it. */
+	RESULT_MAX = VDELIVER_TEXT_SIZE + 16,
+	/* What was written so far may be synced while more is taken. */
+	ROUND_MESSAGES = 64,
+	/* Packets; from then on nothing more is taken. */
+	UNSENT_MAX = 4
+};
 
-struct batch {
-	size_t count;
-	struct vdeliver_item items[MAILDIR_BATCH_MAX];
-	char *packets[MAILDIR_BATCH_MAX]; /* the texts of the items' jobs */
+/* A packet that is to be sent. */
+struct unsent {
+	TAILQ_ENTRY(unsent) next;
+	struct buf packet;
+};
+
+TAILQ_HEAD(unsent_list, unsent);
+
+struct worker {
+	int fd;
+	struct job_take limit; /* of small messages */
+	struct job_take told;  /* last said to qmail-send */
+	size_t small_count, large_count;
+	uint64_t large_bytes; /* once for each recipient */
+	struct unsent_list unsent;
+	size_t unsent_count;
+	bool is_closed; /* nothing more comes, */
+	bool is_gone;   /* and nobody reads results */
+	int result;     /* -1: with the reason */
+	struct error err;
+	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	char packet[PACKET_MAX];
 };
 
-/* Waits for a packet: 1; 0 to stop; -1. */
-static int
-wait_for_job(int fd, const volatile sig_atomic_t *is_stopping,
-    const sigset_t *wait_mask, struct error *err)
+struct worker *
+worker_new(int fd, uint32_t recipients, uint64_t bytes)
 {
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct worker *worker = xcalloc(1, sizeof(*worker));
 
-	for (;;) {
-		if (*is_stopping)
-			return 0;
-		if (ppoll(&poll_fd, 1, NULL, wait_mask) == 1)
-			return 1;
-		if (errno != EINTR)
-			return error_sys(err, "cannot wait for qmail-send");
-	}
-}
-
-/* Takes one packet.  1; 0 when none waits or the other side is gone; -1. */
-static int
-take_job(int fd, struct batch *batch, struct error *err)
-{
-	struct vdeliver_item *item = &batch->items[batch->count];
-	int message_fd;
-	ssize_t n = packet_receive(fd, batch->packet, sizeof(batch->packet),
-	    &message_fd, MSG_DONTWAIT);
-	char *packet;
-
-	if (n == 0 || (n == -1 && (errno == EAGAIN || errno == ECONNRESET)))
-		return 0;
-	if (n == -1)
-		return error_sys(err, "cannot receive a job from qmail-send");
-	packet = xmalloc((size_t)n);
-	memcpy(packet, batch->packet, (size_t)n);
-	if (!job_get(packet, (size_t)n, &item->job)) {
-		free(packet);
-		if (message_fd != -1)
-			close(message_fd);
-		return error_set(err,
-		    "qmail-send sent a packet that is not a job of version %d: "
-		    "restart the queue so that both are of the same release",
-		    JOB_VERSION);
-	}
-	item->fd = message_fd;
-	item->rule = NULL;
-	batch->packets[batch->count++] = packet;
-	return 1;
-}
-
-/* Sends the results gathered so far. */
-static bool
-flush_results(int fd, struct buf *packet)
-{
-	bool is_there = packet->length == 0 ||
-	    packet_send(fd, packet->data, packet->length, -1, 0) == 0;
-
-	buf_reset(packet);
-	return is_there;
-}
-
-/*
- * Answers all, in few packets; false when the other side is gone.  A slow one
- * is waited for.
- */
-static bool
-send_results(int fd, const struct batch *batch)
-{
-	struct buf packet;
-	bool is_there = true;
-	size_t i;
-
-	buf_init(&packet);
-	for (i = 0; i < batch->count && is_there; i++) {
-		const struct vdeliver_item *item = &batch->items[i];
-		const struct job_result result = {
-			.delivery = item->job.delivery,
-			.outcome = item->outcome,
-			.text = item->text,
-		};
-
-		if (packet.length > PACKET_MAX - RESULT_MAX)
-			is_there = flush_results(fd, &packet);
-		job_put_result(&packet, &result);
-	}
-	is_there = is_there && flush_results(fd, &packet);
-	buf_release(&packet);
-	return is_there;
+	worker->fd = fd;
+	worker->limit = (struct job_take){ recipients, bytes };
+	TAILQ_INIT(&worker->unsent);
+	return worker;
 }
 
 static void
-forget(struct batch *batch)
+drop_first_unsent(struct worker *worker)
 {
-	while (batch->count > 0)
-		free(batch->packets[--batch->count]);
+	struct unsent *first = TAILQ_FIRST(&worker->unsent);
+
+	TAILQ_REMOVE(&worker->unsent, first, next);
+	worker->unsent_count--;
+	buf_release(&first->packet);
+	free(first);
 }
 
-/* One batch.  1; 0 when the other side is gone; -1. */
-static int
-serve_batch(
-    int fd, struct vdeliver *vdeliver, struct batch *batch, struct error *err)
+void
+worker_free(struct worker **worker)
 {
-	int result;
-
-	do
-		result = take_job(fd, batch, err);
-	while (
-	    result == 1 && batch->count < MAILDIR_BATCH_MAX && !mem_is_short());
-	if (batch->count == 0)
-		return result;
-	/* What came before a bad packet is done and answered as ever. */
-	vdeliver_run(vdeliver, batch->items, batch->count);
-	if (!send_results(fd, batch) && result != -1)
-		result = 0;
-	else if (result != -1)
-		result = 1;
-	forget(batch);
-	return result;
+	if (*worker == NULL)
+		return;
+	while (!TAILQ_EMPTY(&(*worker)->unsent))
+		drop_first_unsent(*worker);
+	free(*worker);
+	*worker = NULL;
 }
 
-static bool
-say_hello(int fd)
+/* -- to qmail-send */
+
+static struct buf *
+new_packet(struct worker *worker)
+{
+	struct unsent *unsent = xcalloc(1, sizeof(*unsent));
+
+	buf_init(&unsent->packet);
+	TAILQ_INSERT_TAIL(&worker->unsent, unsent, next);
+	worker->unsent_count++;
+	return &unsent->packet;
+}
+
+/* The results that a next one fits to, or a new packet. */
+static struct buf *
+results_packet(struct worker *worker)
+{
+	struct unsent *last = TAILQ_LAST(&worker->unsent, unsent_list);
+
+	if (last != NULL && last->packet.length <= PACKET_MAX - RESULT_MAX &&
+	    last->packet.data[0] == JOB_RESULTS)
+		return &last->packet;
+	return new_packet(worker);
+}
+
+static void
+say_hello(struct worker *worker)
 {
 	const struct job_hello hello = { JOB_VERSION, JOB_VIRTUAL };
-	struct buf packet;
-	bool is_there;
 
-	buf_init(&packet);
-	job_put_hello(&packet, &hello);
-	is_there = packet_send(fd, packet.data, packet.length, -1, 0) == 0;
-	buf_release(&packet);
-	return is_there;
+	job_put_hello(new_packet(worker), &hello);
+}
+
+/*
+ * Large messages take no memory here and hold up no small ones, so they do not
+ * use up what may be in hand of these.
+ */
+static void
+say_take(struct worker *worker)
+{
+	const struct job_take take = {
+		.recipients = worker->limit.recipients +
+		    (uint32_t)worker->large_count,
+		.bytes = worker->limit.bytes + worker->large_bytes,
+	};
+
+	if (take.recipients == worker->told.recipients &&
+	    take.bytes == worker->told.bytes)
+		return;
+	worker->told = take;
+	job_put_take(new_packet(worker), &take);
+}
+
+/* Sends as much as the other side takes now. */
+static void
+send_unsent(struct worker *worker)
+{
+	while (!TAILQ_EMPTY(&worker->unsent)) {
+		struct buf *packet = &TAILQ_FIRST(&worker->unsent)->packet;
+
+		if (!worker->is_gone &&
+		    packet_send(worker->fd, packet->data, packet->length, -1,
+			MSG_DONTWAIT) == -1) {
+			if (errno == EAGAIN)
+				return;
+			worker->is_closed = worker->is_gone = true;
+		}
+		drop_first_unsent(worker);
+	}
+}
+
+void
+worker_answer(const struct vdeliver_item *item, void *context)
+{
+	struct worker *worker = context;
+	const struct vdeliver_message *message = item->message;
+	const struct job_result result = {
+		.delivery = item->to->delivery,
+		.outcome = item->outcome,
+		.text = item->text,
+	};
+
+	job_put_result(results_packet(worker), &result);
+	if (!vdeliver_is_large(message)) {
+		worker->small_count--;
+		return;
+	}
+	worker->large_count--;
+	worker->large_bytes -= message->job.size_bytes;
+}
+
+/* -- from qmail-send */
+
+static void
+fail(struct worker *worker)
+{
+	worker->result = -1;
+	worker->is_closed = true;
+}
+
+/* The packet's message, with a copy of it; NULL when it is not one. */
+static struct vdeliver_message *
+read_message(struct worker *worker, size_t length, int fd)
+{
+	struct vdeliver_message *message;
+	struct job_recipient *recipients;
+	struct job job;
+	char *copy = xmalloc(length);
+
+	memcpy(copy, worker->packet, length);
+	if (!job_get(copy, length, worker->recipients, &job) ||
+	    (job.body != NULL && fd != -1)) {
+		free(copy);
+		return NULL;
+	}
+	message = vdeliver_message_new(job.recipient_count);
+	recipients = message->job.recipients;
+	message->job = job;
+	message->job.recipients = recipients;
+	memcpy(recipients, worker->recipients,
+	    job.recipient_count * sizeof(*recipients));
+	message->storage = copy;
+	message->fd = fd;
+	return message;
+}
+
+/* Takes one packet.  False when none waits, or none will come any more. */
+static bool
+take_job(struct worker *worker, struct vdeliver *vdeliver)
+{
+	struct vdeliver_message *message;
+	int fd;
+	ssize_t n = packet_receive(worker->fd, worker->packet,
+	    sizeof(worker->packet), &fd, MSG_DONTWAIT);
+
+	if (n == -1 && errno == EAGAIN)
+		return false;
+	if (n == 0 || (n == -1 && errno == ECONNRESET)) {
+		worker->is_closed = true;
+		return false;
+	}
+	if (n == -1) {
+		error_sys(&worker->err, "cannot receive a job from qmail-send");
+		fail(worker);
+		return false;
+	}
+	message = read_message(worker, (size_t)n, fd);
+	if (message == NULL) {
+		if (fd != -1)
+			close(fd);
+		error_set(&worker->err,
+		    "qmail-send sent a packet that is not a job of version %d: "
+		    "restart the queue so that both are of the same release",
+		    JOB_VERSION);
+		fail(worker);
+		return false;
+	}
+	if (vdeliver_is_large(message)) {
+		worker->large_count += message->job.recipient_count;
+		worker->large_bytes += message->job.recipient_count *
+		    message->job.size_bytes;
+	} else
+		worker->small_count += message->job.recipient_count;
+	vdeliver_deliver(vdeliver, message);
+	return true;
+}
+
+/* Whoever sends more than was asked for, or reads no results, has to wait. */
+static bool
+may_take(const struct worker *worker)
+{
+	return !worker->is_closed && worker->unsent_count < UNSENT_MAX &&
+	    worker->small_count < worker->limit.recipients &&
+	    worker->large_count < worker->limit.recipients;
+}
+
+/* Takes what waits. */
+static void
+take_round(struct worker *worker, struct vdeliver *vdeliver)
+{
+	int taken = 0;
+
+	vdeliver_begin(vdeliver);
+	while (may_take(worker) && !mem_is_short() && taken < ROUND_MESSAGES &&
+	    take_job(worker, vdeliver))
+		taken++;
+	vdeliver_end(vdeliver);
+}
+
+/* Waits for a packet, for room to send, or for something done. */
+static void
+wait_for_any(struct worker *worker, const struct vdeliver *vdeliver,
+    const sigset_t *wait_mask)
+{
+	struct pollfd fds[2] = {
+		{ .fd = vdeliver_wake_fd(vdeliver), .events = POLLIN },
+		{ .fd = worker->fd },
+	};
+
+	if (may_take(worker))
+		fds[1].events |= POLLIN;
+	if (!TAILQ_EMPTY(&worker->unsent))
+		fds[1].events |= POLLOUT;
+	if (fds[1].events == 0)
+		fds[1].fd = -1; /* its end would wake us again and again */
+	if (ppoll(fds, 2, NULL, wait_mask) == -1 && errno != EINTR) {
+		error_sys(&worker->err, "cannot wait for qmail-send");
+		fail(worker);
+	}
+}
+
+static void
+close_if_told(struct worker *worker, bool is_stopping)
+{
+	if (is_stopping)
+		worker->is_closed = true;
+	if (worker->is_closed || !mem_is_short())
+		return;
+	error_set(&worker->err,
+	    "memory is short: starting anew, when all is done that was taken");
+	fail(worker);
 }
 
 int
-worker_serve(int fd, struct vdeliver *vdeliver,
+worker_serve(struct worker *worker, struct vdeliver *vdeliver,
     const volatile sig_atomic_t *is_stopping, const sigset_t *wait_mask,
     struct error *err)
 {
-	struct batch *batch;
-	int result = 1;
-
-	if (!say_hello(fd))
-		return 0;
-	batch = xcalloc(1, sizeof(*batch));
-	while (result == 1) {
-		result = wait_for_job(fd, is_stopping, wait_mask, err);
-		if (result == 1)
-			result = serve_batch(fd, vdeliver, batch, err);
-		if (result == 1 && mem_is_short())
-			result = error_set(err,
-			    "memory is short: starting anew, between batches");
+	say_hello(worker);
+	say_take(worker);
+	for (;;) {
+		close_if_told(worker, *is_stopping != 0);
+		if (may_take(worker))
+			take_round(worker, vdeliver);
+		vdeliver_reap(vdeliver);
+		say_take(worker);
+		send_unsent(worker);
+		if (worker->is_closed && vdeliver_count(vdeliver) == 0 &&
+		    TAILQ_EMPTY(&worker->unsent))
+			break;
+		wait_for_any(worker, vdeliver, wait_mask);
 	}
-	free(batch);
-	return result;
+	if (worker->result == -1 && err != NULL)
+		*err = worker->err;
+	return worker->result;
 }

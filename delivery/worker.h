@@ -4,21 +4,33 @@
 #define DELIVERY_WORKER_H
 
 #include <signal.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "delivery/vdeliver.h"
 
+struct worker;
+
 /*
- * Says hello on fd, then takes jobs in batches (one that has arrived and all
- * that wait behind it) and answers each, until the other side is gone or
+ * At most so many recipients, and bytes of small messages, in hand; large ones
+ * are taken besides them.  fd, the connection, stays the caller's.
+ */
+struct worker *worker_new(int fd, uint32_t recipients, uint64_t bytes);
+void worker_free(struct worker **worker);
+
+/* vdeliver's answer (struct vdeliver_config), its context the worker. */
+void worker_answer(const struct vdeliver_item *item, void *context);
+
+/*
+ * Says hello, then takes jobs and answers each, until the other side is gone or
  * *is_stopping, which a signal sets that is blocked but for waiting (its mask
  * while waiting is wait_mask).  Jobs not yet taken then stay unanswered.
  *
  * Returns 0; or -1 with the reason, when the other side does not speak the
- * same language, or when memory was short in a batch: a new process has more.
- * A batch that has begun is always finished.
+ * same language, or when memory was short: a new process has more.  What was
+ * taken is always finished first.
  */
-int worker_serve(int fd, struct vdeliver *vdeliver,
+int worker_serve(struct worker *worker, struct vdeliver *vdeliver,
     const volatile sig_atomic_t *is_stopping, const sigset_t *wait_mask,
     struct error *err);
 

@@ -55,6 +55,7 @@ open_parts(
     int parent_fd, const char *name, struct maildir *maildir, struct error *err)
 {
 	bool is_dir_made = false, is_part_made = false;
+	struct stat st;
 	int cur_fd;
 
 	maildir->dir_fd = open_or_make(parent_fd, name, &is_dir_made, err);
@@ -73,6 +74,9 @@ open_parts(
 	if (cur_fd == -1)
 		return -1;
 	close(cur_fd);
+	if (fstat(maildir->tmp_fd, &st) == -1)
+		return error_sys(err, "cannot stat folder 'tmp'");
+	maildir->dev = st.st_dev;
 	if (is_part_made && sync_folder(maildir->dir_fd, name, err) == -1)
 		return -1;
 	if (is_dir_made && sync_folder(parent_fd, ".", err) == -1)
@@ -159,15 +163,11 @@ maildir_open_beneath(int root_fd, const char *path)
 }
 
 void
-maildir_host(char out[MAILDIR_HOST_SIZE])
+maildir_escape(const char *name, char *out, size_t size)
 {
-	char name[HOST_NAME_MAX + 1];
 	size_t used = 0, i;
 
-	if (gethostname(name, sizeof(name)) == -1)
-		snprintf(name, sizeof(name), "localhost");
-	name[sizeof(name) - 1] = '\0';
-	for (i = 0; name[i] != '\0' && used + 5 < MAILDIR_HOST_SIZE; i++) {
+	for (i = 0; name[i] != '\0' && used + 5 < size; i++) {
 		if (strchr("/:,", name[i]) == NULL)
 			out[used++] = name[i];
 		else
@@ -175,6 +175,17 @@ maildir_host(char out[MAILDIR_HOST_SIZE])
 			    out + used, 5, "\\%03o", (unsigned)name[i]);
 	}
 	out[used] = '\0';
+}
+
+void
+maildir_host(char out[MAILDIR_HOST_SIZE])
+{
+	char name[HOST_NAME_MAX + 1];
+
+	if (gethostname(name, sizeof(name)) == -1)
+		snprintf(name, sizeof(name), "localhost");
+	name[sizeof(name) - 1] = '\0';
+	maildir_escape(name, out, MAILDIR_HOST_SIZE);
 }
 
 void

@@ -8,15 +8,34 @@
 #ifndef MAILBOX_MAILDIR_H
 #define MAILBOX_MAILDIR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "mailbox/quota.h"
+
+struct maildir_line;
 
 /* Open folders.  All three descriptors are the struct's. */
 struct maildir {
 	int dir_fd; /* the Maildir itself; its parent is the user's folder */
 	int tmp_fd;
 	int new_fd;
+	dev_t dev; /* the filesystem of tmp */
+
+	/* of mailbox/maildir_batch.c */
+	struct maildir_line *line; /* its filesystem's; NULL: not known yet */
+	uint64_t sync_number;      /* the last group that synced new ... */
+	size_t sync_job;           /* ... as which job of it */
+
+	/* of whoever delivers, until it is closed */
+	struct quota_usage waiting;   /* on its way into the Maildir */
+	struct quota_usage delivered; /* there, but not in maildirsize yet */
+	bool is_counting;             /* its size is to be found out anew ... */
+	bool is_count_running;        /* ... just now */
+	int64_t count_again_at_ms;    /* clock_ms(): not before */
 };
 
 #define MAILDIR_INIT                                     \
@@ -50,9 +69,12 @@ int maildir_open_beneath(int root_fd, const char *path);
 enum { MAILDIR_NAME_SIZE = 200, MAILDIR_HOST_SIZE = 100 };
 
 /*
- * This host's name as file names have it: '/', ':' and ',' in octal, as the
+ * A name as it may be a part of file names: '/', ':' and ',' in octal, as the
  * Maildir convention asks, and cut if it is longer.
  */
+void maildir_escape(const char *name, char *out, size_t size);
+
+/* This host's name, escaped. */
 void maildir_host(char out[MAILDIR_HOST_SIZE]);
 
 /*

@@ -1,291 +1,481 @@
 /* SPDX-License-Identifier: ISC */
-/* Durable deliveries into Maildirs, many at once. */
+/* Makes deliveries into Maildirs durable, many at once. */
 #include "mailbox/maildir_batch.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/sync_pool.h"
+#include "mailbox/sync_choice.h"
 
-enum { COPY_SIZE = 128 * 1024 };
-
-enum slot_state {
-	SLOT_IN_TMP,
-	SLOT_IN_NEW, /* renamed; durable once the folder is synced */
-	SLOT_FAILED  /* removed again */
+enum {
+	GROUP_MAX = 256,
+	GROUP_BYTES_MAX = 32 * 1024 * 1024 /* not yet synced ones */
 };
 
-struct slot {
-	struct maildir *maildir;
-	int fd;
-	enum slot_state state;
-	uint64_t size;
-	char tmp_name[MAILDIR_NAME_SIZE];
-	char new_name[MAILDIR_NAME_SIZE + 24];
-	int error_number;
-	struct error error;
+struct file_list {
+	struct maildir_file *first, **end;
+	size_t count;
+};
+
+/* The way of files on one filesystem. */
+struct maildir_line {
+	struct maildir_batch *batch;
+	struct maildir_line *next; /* the owner's */
+	dev_t dev;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t work_waits;
+	struct file_list gathering;
+	bool is_started; /* what gathers need not wait */
+	bool is_ending;
+
+	/* the thread's own */
+	struct file_list renamed; /* the last group: not durable in new yet */
+	int fs_fd;                /* for syncfs(); -1: not here */
+	struct sync_pool *pool;
+	struct sync_choice files, folders; /* how groups, or renames alone */
+	uint64_t sync_number;
+	struct sync_job jobs[2 * GROUP_MAX];
+	size_t job_count;
 };
 
 struct maildir_batch {
-	struct sync_pool *pool;
-	char host[MAILDIR_HOST_SIZE];
-	int count;
-	struct slot slots[MAILDIR_BATCH_MAX];
-	struct sync_job jobs[MAILDIR_BATCH_MAX];
-	int folder_jobs[MAILDIR_BATCH_MAX]; /* of each slot: its folder's job */
-	char copy[COPY_SIZE];
+	/* the owner's */
+	unsigned sync_threads;
+	int wake_fd;
+	bool can_syncfs;
+	struct maildir_line *lines;
+
+	pthread_mutex_t lock; /* for what follows */
+	struct file_list finished;
 };
 
+static void
+list_init(struct file_list *list)
+{
+	*list = (struct file_list){ .end = &list->first };
+}
+
+static void
+list_add(struct file_list *list, struct maildir_file *file)
+{
+	file->next = NULL;
+	*list->end = file;
+	list->end = &file->next;
+	list->count++;
+}
+
+static struct maildir_file *
+list_take(struct file_list *list)
+{
+	struct maildir_file *file = list->first;
+
+	if (file == NULL)
+		return NULL;
+	list->first = file->next;
+	if (list->first == NULL)
+		list->end = &list->first;
+	list->count--;
+	return file;
+}
+
+/* -- the thread */
+
+/* To the owner; from is empty then. */
+static void
+hand_over(struct maildir_batch *batch, struct file_list *from)
+{
+	bool is_first;
+	uint64_t one = 1;
+
+	if (from->first == NULL)
+		return;
+	pthread_mutex_lock(&batch->lock);
+	is_first = batch->finished.first == NULL;
+	*batch->finished.end = from->first;
+	batch->finished.end = from->end;
+	batch->finished.count += from->count;
+	pthread_mutex_unlock(&batch->lock);
+	list_init(from);
+	if (is_first && write(batch->wake_fd, &one, sizeof(one)) == -1 &&
+	    errno != EAGAIN)
+		log_line("alert: cannot wake the deliveries' loop");
+}
+
+/* Gives the file up for the reason in errno. */
+static void
+fail_file(struct maildir_file *file, const char *what)
+{
+	file->error_number = errno;
+	error_sys(&file->error, "%s", what);
+	maildir_file_discard(file);
+}
+
+/* The job that syncs the file's folder, made when there is none yet. */
+static size_t
+folder_job(struct maildir_line *line, const struct maildir_file *file)
+{
+	struct maildir *maildir = file->maildir;
+
+	if (maildir->sync_number != line->sync_number) {
+		maildir->sync_number = line->sync_number;
+		maildir->sync_job = line->job_count;
+		line->jobs[line->job_count++] = (struct sync_job){
+			.fd = maildir->new_fd, .is_folder = true
+		};
+	}
+	return maildir->sync_job;
+}
+
+/* Lists what is to be synced: the group's files, the renamed ones' folders. */
+static void
+list_jobs(struct maildir_line *line, const struct file_list *group)
+{
+	struct maildir_file *file;
+
+	line->job_count = 0;
+	line->sync_number++;
+	for (file = line->renamed.first; file != NULL; file = file->next)
+		file->sync_job = folder_job(line, file);
+	for (file = group->first; file != NULL; file = file->next) {
+		if (file->is_synced)
+			continue;
+		file->sync_job = line->job_count;
+		line->jobs[line->job_count++] = (struct sync_job){
+			.fd = file->fd
+		};
+	}
+}
+
+/*
+ * syncfs() tells a write that failed once to each open descriptor, from Linux
+ * 5.8 on: so there is one for each filesystem, opened before anything was
+ * written and used here alone.
+ */
+static void
+sync_filesystem(struct maildir_line *line)
+{
+	int error_number = syncfs(line->fs_fd) == -1 ? errno : 0;
+	size_t i;
+
+	for (i = 0; i < line->job_count; i++)
+		line->jobs[i].error = error_number;
+}
+
+/* Syncs the group's content and the renames of the last one. */
+static void
+sync_all(struct maildir_line *line, const struct file_list *group)
+{
+	bool has_files = group->count > 0;
+	struct sync_choice *choice = has_files ? &line->files : &line->folders;
+	enum sync_way way = SYNC_EACH;
+	size_t count;
+	int64_t start_us;
+
+	list_jobs(line, group);
+	count = has_files ? group->count : line->job_count;
+	if (line->job_count == 0)
+		return;
+	if (line->fs_fd != -1)
+		way = sync_choice_pick(choice, count);
+	start_us = clock_us();
+	if (way == SYNC_ALL)
+		sync_filesystem(line);
+	else
+		sync_pool_run(line->pool, line->jobs, line->job_count);
+	if (line->fs_fd != -1)
+		sync_choice_learn(choice, count, way, clock_us() - start_us);
+}
+
+/* Ends the last group: its renames are durable, or not. */
+static void
+end_renamed(struct maildir_line *line)
+{
+	struct maildir_file *file;
+
+	for (file = line->renamed.first; file != NULL; file = file->next) {
+		errno = line->jobs[file->sync_job].error;
+		if (errno != 0)
+			fail_file(file, "cannot sync folder 'new'");
+	}
+	hand_over(line->batch, &line->renamed);
+}
+
+/* Renames the group, whose content is durable. */
+static void
+rename_group(struct maildir_line *line, struct file_list *group)
+{
+	struct maildir_file *file;
+	struct file_list failed;
+
+	list_init(&failed);
+	while ((file = list_take(group)) != NULL) {
+		errno = file->is_synced ? 0 : line->jobs[file->sync_job].error;
+		if (errno != 0)
+			fail_file(file, "cannot sync 'tmp' file");
+		else if (maildir_file_publish(file, &file->error) == -1) {
+			file->error_number = errno;
+			maildir_file_discard(file);
+		}
+		list_add(
+		    file->error_number == 0 ? &line->renamed : &failed, file);
+	}
+	hand_over(line->batch, &failed);
+}
+
+static void
+serve_group(struct maildir_line *line, struct file_list *group)
+{
+	sync_all(line, group);
+	end_renamed(line);
+	rename_group(line, group);
+}
+
+/* Takes what has gathered, as far as one group goes.  The lock is held. */
+static void
+take_group(struct maildir_line *line, struct file_list *group)
+{
+	uint64_t bytes = 0;
+
+	list_init(group);
+	if (!line->is_started && line->renamed.first == NULL)
+		return;
+	while (line->gathering.first != NULL && group->count < GROUP_MAX &&
+	    bytes < GROUP_BYTES_MAX) {
+		struct maildir_file *file = list_take(&line->gathering);
+
+		if (!file->is_synced)
+			bytes += file->size_bytes;
+		list_add(group, file);
+	}
+	if (line->gathering.first == NULL)
+		line->is_started = false;
+}
+
+static void *
+serve_line(void *arg)
+{
+	struct maildir_line *line = arg;
+
+	pthread_mutex_lock(&line->lock);
+	for (;;) {
+		struct file_list group;
+
+		take_group(line, &group);
+		if (group.count == 0 && line->renamed.count == 0) {
+			if (line->is_ending)
+				break;
+			pthread_cond_wait(&line->work_waits, &line->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&line->lock);
+		serve_group(line, &group);
+		pthread_mutex_lock(&line->lock);
+	}
+	pthread_mutex_unlock(&line->lock);
+	return NULL;
+}
+
+/* -- the owner's side */
+
+/* Whether syncfs() tells what went wrong: since Linux 5.8. */
+static bool
+kernel_can_syncfs(void)
+{
+	struct utsname name;
+	int major, minor;
+
+	return uname(&name) == 0 &&
+	    sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	    (major > 5 || (major == 5 && minor >= 8));
+}
+
+/* Of the others it is not known what syncfs() means there. */
+static bool
+filesystem_can_syncfs(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == -1)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC: /* and ext2, ext3 */
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return true;
+	}
+	return false;
+}
+
 struct maildir_batch *
-maildir_batch_new(struct sync_pool *pool)
+maildir_batch_new(unsigned sync_threads, int wake_fd)
 {
 	struct maildir_batch *batch = xcalloc(1, sizeof(*batch));
 
-	batch->pool = pool;
-	maildir_host(batch->host);
+	batch->sync_threads = sync_threads;
+	batch->wake_fd = wake_fd;
+	batch->can_syncfs = kernel_can_syncfs();
+	pthread_mutex_init(&batch->lock, NULL);
+	list_init(&batch->finished);
 	return batch;
 }
 
-void
-maildir_batch_free(struct maildir_batch **batch)
+static void
+free_line(struct maildir_line *line)
 {
-	if (*batch == NULL)
+	sync_pool_free(&line->pool);
+	if (line->fs_fd != -1)
+		close(line->fs_fd);
+	pthread_cond_destroy(&line->work_waits);
+	pthread_mutex_destroy(&line->lock);
+	free(line);
+}
+
+void
+maildir_batch_free(struct maildir_batch **batch_in)
+{
+	struct maildir_batch *batch = *batch_in;
+	struct maildir_line *line, *next;
+
+	if (batch == NULL)
 		return;
-	assert((*batch)->count == 0);
-	free(*batch);
-	*batch = NULL;
+	for (line = batch->lines; line != NULL; line = next) {
+		next = line->next;
+		pthread_mutex_lock(&line->lock);
+		line->is_started = line->is_ending = true;
+		pthread_cond_signal(&line->work_waits);
+		pthread_mutex_unlock(&line->lock);
+		pthread_join(line->thread, NULL);
+		free_line(line);
+	}
+	maildir_batch_reap(batch);
+	pthread_mutex_destroy(&batch->lock);
+	free(batch);
+	*batch_in = NULL;
 }
 
-void
-maildir_batch_reset(struct maildir_batch *batch)
-{
-	batch->count = 0;
-}
-
-/* Writes all parts; a short write (a disk filling up) goes on until it fails.
- */
+/* Signals are the main thread's.  0, or an error number. */
 static int
-write_parts(int fd, const struct maildir_message *message, uint64_t *size)
+start_thread(struct maildir_line *line)
 {
-	struct iovec parts[MAILDIR_PARTS_MAX];
-	struct iovec *part = parts;
-	int left = message->part_count;
+	sigset_t all, old;
+	int result;
 
-	assert(left <= MAILDIR_PARTS_MAX);
-	memcpy(parts, message->parts, (size_t)left * sizeof(*parts));
-	while (left > 0) {
-		ssize_t n = writev(fd, part, left);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	result = pthread_create(&line->thread, NULL, serve_line, line);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return result;
+}
 
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		*size += (uint64_t)n;
-		for (; left > 0 && (size_t)n >= part->iov_len; left--, part++)
-			n -= (ssize_t)part->iov_len;
-		if (left > 0) {
-			part->iov_base = (char *)part->iov_base + n;
-			part->iov_len -= (size_t)n;
+static struct maildir_line *
+new_line(struct maildir_batch *batch, const struct maildir *maildir,
+    struct error *err)
+{
+	struct maildir_line *line;
+	int fs_fd = -1;
+
+	if (batch->can_syncfs && filesystem_can_syncfs(maildir->dir_fd)) {
+		fs_fd = openat(
+		    maildir->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fs_fd == -1) {
+			error_sys(err, "cannot open the Maildir");
+			return NULL;
 		}
 	}
-	return 0;
-}
-
-/* Copies the rest of the message's file. */
-static int
-write_rest(struct maildir_batch *batch, int fd,
-    const struct maildir_message *message, uint64_t *size, struct error *err)
-{
-	off_t offset = message->offset;
-
-	while (message->fd != -1) {
-		ssize_t n = pread(message->fd, batch->copy, COPY_SIZE, offset);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return error_sys(err, "cannot read the message");
-		if (n == 0)
-			break;
-		if (file_write_all(fd, batch->copy, (size_t)n) == -1)
-			return error_sys(err, "cannot write to 'tmp'");
-		offset += n;
-		*size += (uint64_t)n;
+	line = xcalloc(1, sizeof(*line));
+	line->batch = batch;
+	line->dev = maildir->dev;
+	line->fs_fd = fs_fd;
+	pthread_mutex_init(&line->lock, NULL);
+	pthread_cond_init(&line->work_waits, NULL);
+	list_init(&line->gathering);
+	list_init(&line->renamed);
+	line->pool = sync_pool_new(batch->sync_threads);
+	errno = start_thread(line);
+	if (errno != 0) {
+		error_sys(err, "cannot start a thread");
+		free_line(line);
+		return NULL;
 	}
-	return 0;
+	line->next = batch->lines;
+	batch->lines = line;
+	return line;
 }
 
 int
-maildir_batch_write(struct maildir_batch *batch, struct maildir *maildir,
-    const struct maildir_message *message, struct error *err)
+maildir_batch_prepare(
+    struct maildir_batch *batch, struct maildir *maildir, struct error *err)
 {
-	struct slot *slot = &batch->slots[batch->count];
-	int saved_errno;
+	struct maildir_line *line;
 
-	assert(batch->count < MAILDIR_BATCH_MAX);
-	slot->maildir = maildir;
-	slot->state = SLOT_IN_TMP;
-	slot->size = 0;
-	maildir_make_name(slot->tmp_name, batch->host);
-	slot->fd = openat(maildir->tmp_fd, slot->tmp_name,
-	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (slot->fd == -1)
-		return error_sys(err, "cannot create 'tmp/%s'", slot->tmp_name);
-	if (write_parts(slot->fd, message, &slot->size) == -1)
-		error_sys(err, "cannot write to 'tmp'");
-	else if (write_rest(batch, slot->fd, message, &slot->size, err) == 0)
-		return batch->count++;
-	saved_errno = errno;
-	close(slot->fd);
-	unlinkat(maildir->tmp_fd, slot->tmp_name, 0);
-	errno = saved_errno;
-	return -1;
-}
-
-/* Gives up a slot for the reason in errno. */
-static void
-slot_fail(struct slot *slot, const char *what)
-{
-	slot->error_number = errno;
-	error_sys(&slot->error, "%s", what);
-	if (slot->state == SLOT_IN_NEW)
-		unlinkat(slot->maildir->new_fd, slot->new_name, 0);
-	else
-		unlinkat(slot->maildir->tmp_fd, slot->tmp_name, 0);
-	slot->state = SLOT_FAILED;
-}
-
-static void
-sync_files(struct maildir_batch *batch)
-{
-	int i;
-
-	for (i = 0; i < batch->count; i++)
-		batch->jobs[i] = (struct sync_job){ .fd = batch->slots[i].fd };
-	sync_pool_run(batch->pool, batch->jobs, (size_t)batch->count);
-	for (i = 0; i < batch->count; i++) {
-		close(batch->slots[i].fd);
-		errno = batch->jobs[i].error;
-		if (errno != 0)
-			slot_fail(&batch->slots[i], "cannot sync 'tmp' file");
-	}
-}
-
-/* The size in the name spares the quota a stat (Maildir++). */
-static void
-name_with_size(struct slot *slot)
-{
-	size_t length = strlen(slot->tmp_name);
-
-	memcpy(slot->new_name, slot->tmp_name, length);
-	snprintf(slot->new_name + length, sizeof(slot->new_name) - length,
-	    ",S=%llu", (unsigned long long)slot->size);
-}
-
-/* Never over an existing file, where the filesystem can promise that. */
-static int
-rename_new(const struct slot *slot)
-{
-	const struct maildir *maildir = slot->maildir;
-
-	if (renameat2(maildir->tmp_fd, slot->tmp_name, maildir->new_fd,
-		slot->new_name, RENAME_NOREPLACE) == 0)
+	if (maildir->line != NULL)
 		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	return renameat(
-	    maildir->tmp_fd, slot->tmp_name, maildir->new_fd, slot->new_name);
-}
-
-static void
-rename_files(struct maildir_batch *batch)
-{
-	int i;
-
-	for (i = 0; i < batch->count; i++) {
-		struct slot *slot = &batch->slots[i];
-
-		if (slot->state != SLOT_IN_TMP)
-			continue;
-		name_with_size(slot);
-		if (rename_new(slot) == -1)
-			slot_fail(slot, "cannot rename from 'tmp' to 'new'");
-		else
-			slot->state = SLOT_IN_NEW;
-	}
-}
-
-/* The job that syncs the folder of slot, or job_count: there is none yet. */
-static int
-find_job(const struct maildir_batch *batch, int job_count, int slot)
-{
-	int i;
-
-	for (i = 0; i < job_count; i++)
-		if (batch->jobs[i].fd == batch->slots[slot].maildir->new_fd)
+	for (line = batch->lines; line != NULL; line = line->next)
+		if (line->dev == maildir->dev)
 			break;
-	return i;
+	if (line == NULL)
+		line = new_line(batch, maildir, err);
+	maildir->line = line;
+	return line == NULL ? -1 : 0;
 }
 
-static void
-sync_folders(struct maildir_batch *batch)
+void
+maildir_batch_post(struct maildir_file *file)
 {
-	int job_count = 0, i;
+	struct maildir_line *line = file->maildir->line;
 
-	for (i = 0; i < batch->count; i++) {
-		if (batch->slots[i].state != SLOT_IN_NEW)
-			continue;
-		batch->folder_jobs[i] = find_job(batch, job_count, i);
-		if (batch->folder_jobs[i] == job_count)
-			batch->jobs[job_count++] = (struct sync_job){
-				.fd = batch->slots[i].maildir->new_fd,
-				.is_folder = true
-			};
-	}
-	sync_pool_run(batch->pool, batch->jobs, (size_t)job_count);
-	for (i = 0; i < batch->count; i++) {
-		if (batch->slots[i].state != SLOT_IN_NEW)
-			continue;
-		errno = batch->jobs[batch->folder_jobs[i]].error;
-		if (errno != 0)
-			slot_fail(&batch->slots[i], "cannot sync folder 'new'");
+	file->error_number = 0;
+	pthread_mutex_lock(&line->lock);
+	list_add(&line->gathering, file);
+	pthread_mutex_unlock(&line->lock);
+}
+
+void
+maildir_batch_start(struct maildir_batch *batch)
+{
+	struct maildir_line *line;
+
+	for (line = batch->lines; line != NULL; line = line->next) {
+		pthread_mutex_lock(&line->lock);
+		if (line->gathering.first != NULL && !line->is_started) {
+			line->is_started = true;
+			pthread_cond_signal(&line->work_waits);
+		}
+		pthread_mutex_unlock(&line->lock);
 	}
 }
 
 void
-maildir_batch_commit(struct maildir_batch *batch)
+maildir_batch_reap(struct maildir_batch *batch)
 {
-	sync_files(batch);
-	rename_files(batch);
-	sync_folders(batch);
-}
+	struct maildir_file *file;
+	struct file_list done;
 
-int
-maildir_batch_result(
-    const struct maildir_batch *batch, int slot, struct error *err)
-{
-	const struct slot *done = &batch->slots[slot];
-
-	assert(slot >= 0 && slot < batch->count);
-	assert(done->state != SLOT_IN_TMP);
-	if (done->state == SLOT_IN_NEW)
-		return 0;
-	if (err != NULL)
-		*err = done->error;
-	errno = done->error_number;
-	return -1;
-}
-
-uint64_t
-maildir_batch_size(const struct maildir_batch *batch, int slot)
-{
-	assert(slot >= 0 && slot < batch->count);
-	return batch->slots[slot].size;
+	pthread_mutex_lock(&batch->lock);
+	done = batch->finished;
+	if (done.first == NULL)
+		done.end = &done.first;
+	list_init(&batch->finished);
+	pthread_mutex_unlock(&batch->lock);
+	while ((file = list_take(&done)) != NULL)
+		file->done(file);
 }

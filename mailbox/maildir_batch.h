@@ -1,64 +1,59 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Durable deliveries into Maildirs, many at once.
+ * Makes deliveries into Maildirs durable, many at once.
  *
- * First each message is written to its Maildir's tmp (maildir_batch_write),
- * then one commit syncs all files in parallel, renames them to new, and syncs
- * each folder once.  What fails for one message is removed and concerns no
- * other.  Used by one thread.
+ * Files that were written to tmp (mailbox/maildir_file.h) are posted here.  A
+ * thread takes what was posted as one group, makes the content of all durable,
+ * renames all to new, and makes the renames durable: together with the content
+ * of the next group if there is one by then, else at once.  Only then are they
+ * done.  While it works the next group gathers, so that groups are as large as
+ * there is work, and a single file waits for nothing.
+ *
+ * Each filesystem has its own groups and its own thread: a slow one holds up
+ * nobody else's mail.  A group is synced as is quicker there
+ * (mailbox/sync_choice.h): a sync of each file and folder, in parallel, or one
+ * syncfs().  What fails for one file is removed and concerns no other; a
+ * syncfs() that fails concerns the whole group, since nobody knows whose write
+ * it was.
  */
 #ifndef MAILBOX_MAILDIR_BATCH_H
 #define MAILBOX_MAILDIR_BATCH_H
 
-#include <stdint.h>
-#include <sys/types.h>
-#include <sys/uio.h>
+#include <stddef.h>
 
 #include "base/error.h"
-#include "base/sync_pool.h"
-#include "mailbox/maildir.h"
-
-enum { MAILDIR_BATCH_MAX = 128 };
+#include "mailbox/maildir_file.h"
 
 struct maildir_batch;
 
-/* What to deliver: some bytes, then the rest of a file. */
-struct maildir_message {
-	const struct iovec *parts; /* at most MAILDIR_PARTS_MAX */
-	int part_count;
-	int fd;       /* copied from offset to its end; -1: nothing more */
-	off_t offset; /* the descriptor's own position is not used */
-};
-
-enum { MAILDIR_PARTS_MAX = 8 };
-
-/* The pool stays the caller's.  Nothing may wait in a batch that is freed. */
-struct maildir_batch *maildir_batch_new(struct sync_pool *pool);
+/*
+ * sync_threads: for each filesystem, besides its own.  wake_fd, an eventfd of
+ * the owner's, becomes readable when files are done.  One thread calls all of
+ * these.
+ */
+struct maildir_batch *maildir_batch_new(unsigned sync_threads, int wake_fd);
+/* Finishes all that was posted, and calls done for it, before it ends. */
 void maildir_batch_free(struct maildir_batch **batch);
 
 /*
- * Writes a message into maildir's tmp.  maildir is borrowed until the commit;
- * the message only for the call.  Returns a slot, the number of the message
- * in this batch; or -1 with the reason and errno, and nothing is left behind.
- * At most MAILDIR_BATCH_MAX messages fit (asserted).
+ * Prepares for files in maildir.  To be called before each of them is written:
+ * a write that fails later is only told to who was there before.  0; or -1 with
+ * the reason and errno.
  */
-int maildir_batch_write(struct maildir_batch *batch, struct maildir *maildir,
-    const struct maildir_message *message, struct error *err);
-
-/* Makes all that was written durable in new, or removes it. */
-void maildir_batch_commit(struct maildir_batch *batch);
+int maildir_batch_prepare(
+    struct maildir_batch *batch, struct maildir *maildir, struct error *err);
 
 /*
- * After the commit: 0 when the slot's message is durable in new; -1 when it
- * is not, with the reason and errno.
+ * Takes the file until file->done is called, from maildir_batch_reap(); its
+ * error_number and error are the result then, and if it is not 0 the file is
+ * nowhere any more.
  */
-int maildir_batch_result(
-    const struct maildir_batch *batch, int slot, struct error *err);
+void maildir_batch_post(struct maildir_file *file);
 
-/* The bytes of the slot's message as stored, valid after write. */
-uint64_t maildir_batch_size(const struct maildir_batch *batch, int slot);
+/* No more is to come at once: what was posted need not wait. */
+void maildir_batch_start(struct maildir_batch *batch);
 
-/* Forgets the slots: the batch is empty again. */
-void maildir_batch_reset(struct maildir_batch *batch);
+/* Calls done for all that are done. */
+void maildir_batch_reap(struct maildir_batch *batch);
 
 #endif

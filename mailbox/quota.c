@@ -261,8 +261,8 @@ load(int maildir_fd, const struct quota *quota, struct remembered *out,
 	return old.bytes == quota->bytes && old.count == quota->count;
 }
 
-static bool
-fits(const struct quota *quota, const struct quota_usage *usage,
+bool
+quota_fits(const struct quota *quota, const struct quota_usage *usage,
     const struct quota_usage *added)
 {
 	return (quota->bytes == 0 ||
@@ -271,8 +271,8 @@ fits(const struct quota *quota, const struct quota_usage *usage,
 		usage->count + added->count <= (int64_t)quota->count);
 }
 
-int
-quota_check(int maildir_fd, const struct quota *quota,
+enum quota_answer
+quota_look(int maildir_fd, const struct quota *quota,
     const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
     struct error *err)
 {
@@ -280,18 +280,38 @@ quota_check(int maildir_fd, const struct quota *quota,
 	int result = load(maildir_fd, quota, &remembered, err);
 
 	if (result == -1)
-		return -1;
+		return QUOTA_FAILED;
+	if (result == 0)
+		return QUOTA_UNKNOWN;
 	*usage_out = remembered.usage;
-	if (result == 1 && fits(quota, usage_out, added))
-		return 1;
+	if (quota_fits(quota, usage_out, added))
+		return QUOTA_FITS;
 	/* Dated in the future: by a clock that was wrong; nobody knows when. */
-	if (result == 1 && remembered.lines == 1 &&
-	    remembered.changed_at <= now &&
+	if (remembered.lines == 1 && remembered.changed_at <= now &&
 	    now - remembered.changed_at < STALE_S)
+		return QUOTA_FULL;
+	return QUOTA_SEEMS_FULL;
+}
+
+int
+quota_check(int maildir_fd, const struct quota *quota,
+    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
+    struct error *err)
+{
+	switch (quota_look(maildir_fd, quota, added, now, usage_out, err)) {
+	case QUOTA_FITS:
+		return 1;
+	case QUOTA_FULL:
 		return 0;
+	case QUOTA_FAILED:
+		return -1;
+	case QUOTA_SEEMS_FULL:
+	case QUOTA_UNKNOWN:
+		break;
+	}
 	if (quota_recalculate(maildir_fd, quota, usage_out, err) == -1)
 		return -1;
-	return fits(quota, usage_out, added);
+	return quota_fits(quota, usage_out, added);
 }
 
 static int
@@ -314,9 +334,9 @@ append(int maildir_fd, const struct quota_usage *added, struct error *err)
 	return result;
 }
 
-/* Waits LOCK_TRIES pauses at most: 1; 0 when another still has it; -1. */
+/* Waits that many pauses at most: 1; 0 when another still has it; -1. */
 static int
-lock(int maildir_fd, int how, struct error *err)
+lock(int maildir_fd, int how, int pauses, struct error *err)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
 	int tries = 0;
@@ -324,7 +344,7 @@ lock(int maildir_fd, int how, struct error *err)
 	while (flock(maildir_fd, how | LOCK_NB) == -1) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_sys(err, "cannot lock the Maildir");
-		if (errno == EWOULDBLOCK && tries++ == LOCK_TRIES)
+		if (errno == EWOULDBLOCK && tries++ == pauses)
 			return 0;
 		if (errno == EWOULDBLOCK)
 			nanosleep(&pause, NULL);
@@ -335,7 +355,7 @@ lock(int maildir_fd, int how, struct error *err)
 int
 quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
 {
-	int locked = lock(maildir_fd, LOCK_SH, err);
+	int locked = lock(maildir_fd, LOCK_SH, 0, err);
 	int result;
 
 	if (locked == -1)
@@ -450,7 +470,7 @@ int
 quota_recalculate(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err)
 {
-	int locked = lock(maildir_fd, LOCK_EX, err);
+	int locked = lock(maildir_fd, LOCK_EX, LOCK_TRIES, err);
 	int result, saved_errno;
 
 	if (locked == 0) {

@@ -12,18 +12,19 @@
  * lines.
  *
  * Two processes that change it agree by flock() on the Maildir's folder:
- * shared to append, exclusive to make it again.  Nobody here waits longer than
- * 100 ms for it, because a delivery process serves all users and another may
- * hold it for as long as a huge Maildir is counted:
+ * shared to append, exclusive to make it again.  Nobody here waits long for it,
+ * because a delivery process serves all users and another may hold it for as
+ * long as a huge Maildir is counted:
  *
- * - Adding then goes on without the lock.  Who counts meanwhile takes over all
- *   lines that were appended to the old file since the count began (an empty
+ * - Adding goes on at once without the lock.  Who counts meanwhile takes over
+ * all lines that were appended to the old file since the count began (an empty
  *   one is made for that when there is none).  A message that was counted and
  *   added is so in twice, as it may be with the lock: too much is found out
  *   when the Maildir seems full.  Lost is only a line written in the instant
  *   between rename and taking over, no more than when a process is killed
  *   between delivering and adding.
- * - Counting needs the lock: without it "could not tell", a temporary failure.
+ * - Counting needs the lock: without it, after 100 ms, "could not tell", a
+ *   temporary failure.
  *   What maildirsize says is still believed as long as it says "fits".
  */
 #ifndef MAILBOX_QUOTA_H
@@ -77,6 +78,27 @@ int quota_check(int maildir_fd, const struct quota *quota,
     const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
     struct error *err);
 
+enum quota_answer {
+	QUOTA_FITS,
+	QUOTA_FULL,       /* the messages were looked at as described above */
+	QUOTA_SEEMS_FULL, /* but they ought to be looked at before one says so
+			   */
+	QUOTA_UNKNOWN,    /* there is no maildirsize of use; no usage */
+	QUOTA_FAILED      /* with the reason and errno; no usage */
+};
+
+/*
+ * The same by maildirsize alone, for one who must not look at every message
+ * now.
+ */
+enum quota_answer quota_look(int maildir_fd, const struct quota *quota,
+    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
+    struct error *err);
+
+/* Whether added fits beside what is stored. */
+bool quota_fits(const struct quota *quota, const struct quota_usage *usage,
+    const struct quota_usage *added);
+
 /*
  * Remembers that added was delivered (or, negative, removed).  Call it after
  * the messages are in place.  A maildirsize that does not exist stays so: it
@@ -88,7 +110,9 @@ int quota_add(
 /*
  * Looks at every message and makes maildirsize anew.  Messages in .Trash are
  * not counted (Maildir++), unless the variable INCLUDE_TRASH is set, nor are
- * those with the flag T.  Returns 0, or -1 with the reason and errno
+ * those with the flag T.  In a thread beside others that use the Maildir,
+ * maildir_fd must have been opened for this alone: the lock is the open
+ * file's.  Returns 0, or -1 with the reason and errno
  * (EWOULDBLOCK: another process has the lock).
  */
 int quota_recalculate(int maildir_fd, const struct quota *quota,

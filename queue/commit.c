@@ -3,40 +3,53 @@
 #include "queue/commit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sync_pool.h"
-#include "queue/commit_step.h"
 #include "queue/exitcode.h"
-#include "queue/idmap.h"
 
 enum {
-	SYNC_THREADS = 16,
-	BATCH_MAX = 128,
-	PATIENCE_US = 10000 /* how long a patient job waits for others */
+	BATCH_BYTES = 1024 * 1024, /* a batch takes no more when it has these */
+	WRITE_ENDS_MS = 50,        /* until ends without a batch are written */
+	SYNC_ENDS_MS = 1000,       /* and synced */
+	RETRY_MS = 200             /* while the journal is full */
+};
+
+struct job_list {
+	struct commit_job *first, **end;
 };
 
 struct committer {
-	struct commit_batch batch; /* the thread's own */
-	struct sync_pool *syncs;
-	pthread_t thread;
+	const struct queue_dir *dir;
 	int wake_fd;
-	struct idmap new_ids; /* the owner's own */
+	pthread_t thread;
+	/* the thread's own */
+	struct journal *journal;
+	struct job_list news;     /* not in a batch yet */
+	struct job_list ends;     /* not durable yet, and it matters */
+	struct job_list finished; /* to be handed back */
+	/* clock_ms(), or 0: since when ends are not written, not synced */
+	int64_t unwritten_since_ms, unsynced_since_ms;
+	int64_t linger_until_ms; /* ends are expected */
+	/* anybody's */
 	atomic_uint latency_us, batch_x100;
-	atomic_bool has_new;  /* a batch had new mail since commit_fade() */
+	atomic_bool has_new; /* a batch had new mail since commit_fade() */
+	atomic_bool is_full;
+	atomic_uint_fast64_t used_bytes, size_bytes, wanted;
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t job_waits;
-	struct commit_job *posted, **posted_end;
-	struct commit_job *done, **done_end;
-	int64_t patient_since_us; /* clock_us() of the first posted, if all
-				   * that is posted is patient; else 0 */
+	struct job_list posted, done;
+	bool is_urgent;          /* somebody waits for one of those posted */
+	int64_t posted_at_ms;    /* of the first one; or 0 */
+	int64_t sleeps_until_ms; /* the thread; 0: it does not sleep */
 	bool is_ending;
 };
 
@@ -44,15 +57,9 @@ struct commit_job *
 commit_job_new(enum commit_type type, uint64_t id)
 {
 	struct commit_job *job = xcalloc(1, sizeof(*job));
-	size_t i;
 
 	job->type = type;
-	job->id = id;
-	job->spare = (struct spare){
-		.id = id, .mess_fd = -1, .envelope_fd = -1
-	};
-	for (i = 0; i < sizeof(job->files) / sizeof(job->files[0]); i++)
-		job->files[i] = -1;
+	job->message.id = id;
 	return job;
 }
 
@@ -60,263 +67,73 @@ void
 commit_job_free(struct commit_job **job_in)
 {
 	struct commit_job *job = *job_in;
-	int i;
 
 	if (job == NULL)
 		return;
-	spare_close(&job->spare);
-	for (i = 0; i < COMMIT_TEXT_COUNT; i++)
-		buf_release(&job->text[i]);
-	free(job->marks);
+	buf_release(&job->record);
+	buf_release(&job->body);
 	free(job);
 	*job_in = NULL;
 }
 
+/* -- lists */
+
 static void
-append(struct commit_job ***end, struct commit_job *job)
+empty_list(struct job_list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+static void
+append_job(struct job_list *list, struct commit_job *job)
 {
 	job->next = NULL;
-	**end = job;
-	*end = &job->next;
+	*list->end = job;
+	list->end = &job->next;
 }
 
-bool
-commit_is_new(const struct committer *committer, uint64_t id)
+static struct commit_job *
+take_job(struct job_list *list)
 {
-	return idmap_has(&committer->new_ids, id);
+	struct commit_job *job = list->first;
+
+	if (job != NULL) {
+		list->first = job->next;
+		if (list->first == NULL)
+			list->end = &list->first;
+	}
+	return job;
 }
 
-/*
- * Nobody waits for the end of a delivered message: it can go with the next
- * batch, so that the thread wakes once for many.
- */
-static bool
-is_patient(const struct commit_job *job)
+static void
+move_jobs(struct job_list *from, struct job_list *to)
 {
-	return job->type == COMMIT_FINISH;
+	if (from->first == NULL)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	empty_list(from);
 }
+
+/* -- the owner's side */
 
 void
 commit_post(struct committer *committer, struct commit_job *job)
 {
-	bool is_first, wakes = !is_patient(job);
+	bool is_urgent = job->type == COMMIT_NEW || job->is_waited_for;
 
-	if (job->type == COMMIT_NEW)
-		idmap_put(&committer->new_ids, job->id, NULL);
+	job->posted_at_ms = clock_ms();
 	pthread_mutex_lock(&committer->lock);
-	is_first = committer->posted == NULL;
-	if (wakes)
-		committer->patient_since_us = 0;
-	else if (is_first) {
-		/* It wakes to wait for the end of this one's patience. */
-		committer->patient_since_us = clock_us();
-		wakes = true;
-	}
-	append(&committer->posted_end, job);
-	if (wakes)
+	if (committer->posted.first == NULL)
+		committer->posted_at_ms = job->posted_at_ms;
+	append_job(&committer->posted, job);
+	committer->is_urgent |= is_urgent;
+	/* An end can wait for the next batch, but not for ever. */
+	if (is_urgent ||
+	    job->posted_at_ms + WRITE_ENDS_MS < committer->sleeps_until_ms)
 		pthread_cond_signal(&committer->job_waits);
 	pthread_mutex_unlock(&committer->lock);
-}
-
-static void
-average(atomic_uint *value, uint32_t sample)
-{
-	uint32_t old = atomic_load(value);
-
-	atomic_store(value, old == 0 ? sample : (old * 7 + sample) / 8);
-}
-
-/* Syncs what the batch gathered, and hands errors to the jobs. */
-static void
-sync_batch(struct committer *committer)
-{
-	struct commit_batch *batch = &committer->batch;
-
-	sync_pool_run(committer->syncs, batch->syncs, batch->sync_count);
-	commit_check_syncs(batch);
-}
-
-static void
-run_batch(struct committer *committer, struct commit_job *jobs)
-{
-	struct commit_batch *batch = &committer->batch;
-	int64_t start = clock_us();
-	struct commit_job *job;
-	unsigned messages = 0;
-
-	commit_begin(batch, start / 1000);
-	for (job = jobs; job != NULL; job = job->next) {
-		messages += job->type == COMMIT_NEW;
-		commit_write(batch, job);
-	}
-	sync_batch(committer);
-	for (job = jobs; job != NULL; job = job->next)
-		if (job->result == QQ_OK)
-			commit_place(batch, job);
-	/* Removals alone can wait a little for others' sync of the folder. */
-	if (commit_needs_folder_sync(batch, clock_us())) {
-		commit_gather_folders(batch);
-		sync_batch(committer);
-		commit_release_pairs(batch);
-	}
-	for (job = jobs; job != NULL; job = job->next)
-		commit_end(batch, job);
-	commit_write_journal(batch);
-	if (messages == 0)
-		return;
-	average(&committer->latency_us, (uint32_t)(clock_us() - start));
-	average(&committer->batch_x100, messages * 100);
-	atomic_store(&committer->has_new, true);
-}
-
-/* Takes up to BATCH_MAX posted jobs; with the lock held. */
-static struct commit_job *
-take_jobs(struct committer *committer)
-{
-	struct commit_job *first = committer->posted, *last = first;
-	int count;
-
-	if (first == NULL)
-		return NULL;
-	for (count = 1; last->next != NULL && count < BATCH_MAX; count++)
-		last = last->next;
-	committer->posted = last->next;
-	committer->patient_since_us = 0;
-	if (last->next == NULL)
-		committer->posted_end = &committer->posted;
-	last->next = NULL;
-	return first;
-}
-
-/* Waits for a signal, at most until end_us. */
-static void
-wait_until(struct committer *committer, int64_t end_us)
-{
-	struct timespec until = { .tv_sec = end_us / 1000000,
-		.tv_nsec = end_us % 1000000 * 1000 };
-
-	pthread_cond_timedwait(&committer->job_waits, &committer->lock, &until);
-}
-
-/* Waits for work.  NULL with nothing posted: linger is over, or the end. */
-static struct commit_job *
-wait_jobs(struct committer *committer)
-{
-	int64_t due_us = commit_due_us(&committer->batch);
-
-	if (committer->posted == NULL && !committer->is_ending) {
-		if (due_us != 0)
-			wait_until(committer, due_us);
-		else
-			pthread_cond_wait(
-			    &committer->job_waits, &committer->lock);
-	}
-	while (committer->posted != NULL && !committer->is_ending &&
-	    committer->patient_since_us != 0 &&
-	    clock_us() < committer->patient_since_us + PATIENCE_US)
-		wait_until(
-		    committer, committer->patient_since_us + PATIENCE_US);
-	return take_jobs(committer);
-}
-
-static void
-hand_back(struct committer *committer, struct commit_job *jobs)
-{
-	uint64_t one = 1;
-	struct commit_job *next;
-
-	for (; jobs != NULL; jobs = next) {
-		next = jobs->next;
-		append(&committer->done_end, jobs);
-	}
-	/* Cannot fail: the counter is far from full, and the fd is ours. */
-	if (write(committer->wake_fd, &one, sizeof(one)) == -1 &&
-	    errno != EAGAIN)
-		log_line("alert: cannot wake the event loop");
-}
-
-/* Without jobs: is there something to do all the same? */
-static bool
-is_due(const struct committer *committer, bool is_last)
-{
-	int64_t due_us = commit_due_us(&committer->batch);
-
-	if (is_last)
-		return commit_has_waiting(&committer->batch);
-	return due_us != 0 && due_us <= clock_us();
-}
-
-static void *
-run(void *arg)
-{
-	struct committer *committer = arg;
-	bool is_last = false;
-
-	pthread_mutex_lock(&committer->lock);
-	while (!is_last) {
-		struct commit_job *jobs = wait_jobs(committer);
-
-		is_last = committer->is_ending && jobs == NULL;
-		if (jobs == NULL && !is_due(committer, is_last))
-			continue;
-		pthread_mutex_unlock(&committer->lock);
-		if (jobs == NULL)
-			commit_want_folder_sync(&committer->batch);
-		run_batch(committer, jobs);
-		pthread_mutex_lock(&committer->lock);
-		if (jobs != NULL)
-			hand_back(committer, jobs);
-	}
-	pthread_mutex_unlock(&committer->lock);
-	return NULL;
-}
-
-struct committer *
-committer_new(const struct queue_dir *dir, struct spare_pool *pool,
-    struct journal *journal, int wake_fd)
-{
-	struct committer *committer = xcalloc(1, sizeof(*committer));
-	pthread_condattr_t monotonic;
-	sigset_t all, old;
-
-	commit_batch_init(&committer->batch, dir, pool, journal);
-	committer->syncs = sync_pool_new(SYNC_THREADS);
-	committer->wake_fd = wake_fd;
-	committer->posted_end = &committer->posted;
-	committer->done_end = &committer->done;
-	pthread_mutex_init(&committer->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&committer->job_waits, &monotonic);
-	pthread_condattr_destroy(&monotonic);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	if (pthread_create(&committer->thread, NULL, run, committer) != 0)
-		fatal(111, "cannot start the committer thread");
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return committer;
-}
-
-void
-committer_free(struct committer **committer_in)
-{
-	struct committer *committer = *committer_in;
-
-	if (committer == NULL)
-		return;
-	pthread_mutex_lock(&committer->lock);
-	committer->is_ending = true;
-	pthread_cond_signal(&committer->job_waits);
-	pthread_mutex_unlock(&committer->lock);
-	pthread_join(committer->thread, NULL);
-	commit_reap(committer);
-	sync_pool_free(&committer->syncs);
-	commit_batch_release(&committer->batch);
-	idmap_release(&committer->new_ids);
-	pthread_cond_destroy(&committer->job_waits);
-	pthread_mutex_destroy(&committer->lock);
-	free(committer);
-	*committer_in = NULL;
 }
 
 void
@@ -325,16 +142,19 @@ commit_reap(struct committer *committer)
 	struct commit_job *jobs, *next;
 
 	pthread_mutex_lock(&committer->lock);
-	jobs = committer->done;
-	committer->done = NULL;
-	committer->done_end = &committer->done;
+	jobs = committer->done.first;
+	empty_list(&committer->done);
 	pthread_mutex_unlock(&committer->lock);
 	for (; jobs != NULL; jobs = next) {
 		next = jobs->next;
-		if (jobs->type == COMMIT_NEW)
-			idmap_remove(&committer->new_ids, jobs->id);
 		jobs->done(jobs, jobs->context);
 	}
+}
+
+uint64_t
+commit_wanted(const struct committer *committer)
+{
+	return atomic_load(&committer->wanted);
 }
 
 void
@@ -349,8 +169,423 @@ commit_fade(struct committer *committer)
 }
 
 void
-commit_read_stats(struct committer *committer, struct commit_stats *stats_out)
+commit_read_stats(
+    const struct committer *committer, struct commit_stats *stats_out)
 {
-	stats_out->latency_us = atomic_load(&committer->latency_us);
-	stats_out->batch_x100 = atomic_load(&committer->batch_x100);
+	*stats_out = (struct commit_stats){ .latency_us = atomic_load(
+						&committer->latency_us),
+		.batch_x100 = atomic_load(&committer->batch_x100),
+		.is_full = atomic_load(&committer->is_full),
+		.journal_used_bytes = atomic_load(&committer->used_bytes),
+		.journal_size_bytes = atomic_load(&committer->size_bytes) };
+}
+
+/* -- the thread: jobs that it has taken */
+
+static void
+finish_job(struct committer *committer, struct commit_job *job)
+{
+	if (job->done != NULL)
+		append_job(&committer->finished, job);
+	else
+		commit_job_free(&job);
+}
+
+static void
+fail_job(struct committer *committer, struct commit_job *job, enum qq result)
+{
+	job->result = result;
+	finish_job(committer, job);
+}
+
+/* Notes its end; who waits for that does so until it is durable. */
+static void
+take_end(struct committer *committer, struct commit_job *job)
+{
+	journal_end(committer->journal, job->message.id);
+	if (committer->unwritten_since_ms == 0)
+		committer->unwritten_since_ms = job->posted_at_ms;
+	if (committer->unsynced_since_ms == 0)
+		committer->unsynced_since_ms = job->posted_at_ms;
+	if (job->is_waited_for || job->has_file)
+		append_job(&committer->ends, job);
+	else
+		finish_job(committer, job);
+}
+
+static void
+take_new(struct committer *committer, struct commit_job *job)
+{
+	struct journal_message *message = &job->message;
+
+	message->record = job->record.data;
+	message->record_length = job->record.length;
+	if (!job->has_file) {
+		message->body = job->body.data == NULL ? "" : job->body.data;
+		message->size_bytes = job->body.length;
+	}
+	if (journal_fits(committer->journal, message)) {
+		append_job(&committer->news, job);
+		return;
+	}
+	error_set(&job->err, "message is too large for the journal");
+	fail_job(committer, job, QQ_WRITE_ERROR);
+}
+
+static void
+take_jobs(struct committer *committer, struct job_list *jobs)
+{
+	struct commit_job *job;
+
+	while ((job = take_job(jobs)) != NULL)
+		switch (job->type) {
+		case COMMIT_NEW:
+			take_new(committer, job);
+			break;
+		case COMMIT_END:
+			take_end(committer, job);
+			break;
+		}
+}
+
+/* -- the thread: batches */
+
+/* Messages that wait, as many as there is room for. */
+static size_t
+fill_batch(struct committer *committer, struct job_list *batch)
+{
+	struct commit_job *job;
+	size_t bytes = 0, count = 0;
+
+	while ((job = committer->news.first) != NULL && bytes < BATCH_BYTES &&
+	    journal_add(committer->journal, &job->message)) {
+		job->segment = journal_segment(committer->journal);
+		bytes += job->record.length + job->body.length;
+		count++;
+		append_job(batch, take_job(&committer->news));
+	}
+	return count;
+}
+
+static void
+end_batch(struct committer *committer, struct job_list *batch, int error)
+{
+	struct commit_job *job;
+
+	while ((job = take_job(batch)) != NULL) {
+		errno = error;
+		if (error != 0)
+			error_sys(&job->err, "cannot write the journal");
+		fail_job(committer, job,
+		    error == 0            ? QQ_OK
+			: error == ENOSPC ? QQ_WRITE_ERROR
+					  : QQ_SYNC);
+	}
+}
+
+static bool
+is_due(int64_t since_ms, int64_t span_ms, int64_t now_ms)
+{
+	return since_ms != 0 && now_ms >= since_ms + span_ms;
+}
+
+/* It is noted when that is possible; until then it is done as often as it has
+ * to be. */
+static void
+fail_end(struct committer *committer, struct commit_job *job)
+{
+	error_set(&job->err, "cannot write the journal");
+	fail_job(committer, job, QQ_SYNC);
+}
+
+/* Those whose end is durable; and those who have waited for that too long. */
+static void
+finish_ends(struct committer *committer, int64_t now_ms)
+{
+	struct job_list waiting;
+	struct commit_job *job;
+
+	empty_list(&waiting);
+	move_jobs(&committer->ends, &waiting);
+	while ((job = take_job(&waiting)) != NULL) {
+		uint64_t id = job->message.id;
+
+		if (journal_is_ending(committer->journal, id)) {
+			if (job->is_waited_for &&
+			    is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))
+				fail_end(committer, job);
+			else
+				append_job(&committer->ends, job);
+			continue;
+		}
+		if (job->has_file &&
+		    queue_unlink(committer->dir, QUEUE_MESS, id) == -1)
+			log_line("warning: cannot remove '%s/mess/*/%" PRIu64
+				 "': %m",
+			    committer->dir->path, id);
+		finish_job(committer, job);
+	}
+}
+
+static bool
+is_end_waited_for(const struct committer *committer)
+{
+	const struct commit_job *job = committer->ends.first;
+
+	while (job != NULL && !job->is_waited_for)
+		job = job->next;
+	return job != NULL;
+}
+
+static void
+average(atomic_uint *value, uint32_t sample)
+{
+	uint32_t old = atomic_load(value);
+
+	atomic_store(value, old == 0 ? sample : (old * 7 + sample) / 8);
+}
+
+/* From now on it is to be written, if there is anything. */
+static void
+note_unwritten(struct committer *committer)
+{
+	int64_t since_ms = journal_has_unwritten(committer->journal)
+	    ? clock_ms()
+	    : 0;
+
+	committer->unwritten_since_ms = committer->unsynced_since_ms = since_ms;
+}
+
+/* Everything that is ready becomes durable. */
+static void
+commit_batch(
+    struct committer *committer, struct job_list *batch, int64_t now_ms)
+{
+	int result = journal_commit(committer->journal);
+
+	end_batch(committer, batch, result == 0 ? 0 : errno);
+	finish_ends(committer, now_ms);
+	note_unwritten(committer);
+}
+
+/* What waits too long for room is refused: the oldest are in front. */
+static void
+refuse_news(struct committer *committer, int64_t now_ms, bool is_last)
+{
+	struct commit_job *job;
+
+	while ((job = committer->news.first) != NULL &&
+	    (is_last || is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))) {
+		error_set(&job->err, "the journal is full");
+		fail_job(committer, take_job(&committer->news), QQ_WRITE_ERROR);
+	}
+}
+
+/*
+ * One batch, with these jobs.  True when more of those that were taken can be
+ * done at once.
+ */
+static bool
+run_batch(struct committer *committer, struct job_list *jobs, bool is_last)
+{
+	int64_t start_us = clock_us(), now_ms = start_us / 1000;
+	struct job_list batch;
+	size_t messages;
+
+	empty_list(&batch);
+	take_jobs(committer, jobs);
+	messages = fill_batch(committer, &batch);
+	atomic_store(&committer->is_full,
+	    messages == 0 && committer->news.first != NULL);
+	if (messages > 0 || is_last || is_end_waited_for(committer) ||
+	    is_due(committer->unsynced_since_ms, SYNC_ENDS_MS, now_ms)) {
+		commit_batch(committer, &batch, now_ms);
+	} else if (is_due(
+		       committer->unwritten_since_ms, WRITE_ENDS_MS, now_ms)) {
+		journal_write_ends(committer->journal);
+		committer->unwritten_since_ms = 0;
+	}
+	if (messages == 0) {
+		refuse_news(committer, now_ms, is_last);
+		return false;
+	}
+	committer->linger_until_ms = now_ms + WRITE_ENDS_MS;
+	average(&committer->latency_us, (uint32_t)(clock_us() - start_us));
+	average(&committer->batch_x100, (uint32_t)messages * 100);
+	atomic_store(&committer->has_new, true);
+	return committer->news.first != NULL;
+}
+
+/* -- the thread: its loop */
+
+static int64_t
+earlier(int64_t a, int64_t since_ms, int64_t span_ms)
+{
+	if (since_ms == 0)
+		return a;
+	return a == 0 || since_ms + span_ms < a ? since_ms + span_ms : a;
+}
+
+/* clock_ms(): when there is something to do without a job; or 0. */
+static int64_t
+next_ms(const struct committer *committer, int64_t now_ms)
+{
+	int64_t due_ms = 0;
+
+	if (committer->news.first != NULL || is_end_waited_for(committer))
+		due_ms = now_ms + RETRY_MS;
+	due_ms = earlier(due_ms, committer->unwritten_since_ms, WRITE_ENDS_MS);
+	due_ms = earlier(due_ms, committer->unsynced_since_ms, SYNC_ENDS_MS);
+	return due_ms;
+}
+
+/* Waits for a signal, at most until then; or, with 0, for ever. */
+static void
+wait_until(struct committer *committer, int64_t until_ms)
+{
+	struct timespec until = { .tv_sec = until_ms / 1000,
+		.tv_nsec = until_ms % 1000 * 1000000 };
+
+	committer->sleeps_until_ms = until_ms != 0 ? until_ms : INT64_MAX;
+	if (until_ms != 0)
+		pthread_cond_timedwait(
+		    &committer->job_waits, &committer->lock, &until);
+	else
+		pthread_cond_wait(&committer->job_waits, &committer->lock);
+	committer->sleeps_until_ms = 0;
+}
+
+/* Until there is something to do; with the lock. */
+static void
+wait_for_jobs(struct committer *committer)
+{
+	int64_t now_ms = clock_ms(), due_ms = next_ms(committer, now_ms);
+
+	while (!committer->is_ending && !committer->is_urgent) {
+		due_ms = earlier(
+		    due_ms, committer->posted_at_ms, WRITE_ENDS_MS);
+		if (due_ms != 0 && now_ms >= due_ms)
+			break;
+		if (due_ms == 0 && now_ms < committer->linger_until_ms)
+			wait_until(committer, committer->linger_until_ms);
+		else
+			wait_until(committer, due_ms);
+		now_ms = clock_ms();
+	}
+}
+
+/* With the lock: the owner is woken once for all that it has not reaped. */
+static void
+hand_back(struct committer *committer)
+{
+	struct journal_stats stats;
+	uint64_t wanted = journal_wanted(committer->journal), one = 1;
+	bool wakes = committer->finished.first != NULL &&
+	    committer->done.first == NULL;
+
+	journal_read_stats(committer->journal, &stats);
+	atomic_store(&committer->used_bytes, stats.used_bytes);
+	atomic_store(&committer->size_bytes, stats.size_bytes);
+	if (atomic_exchange(&committer->wanted, wanted) != wanted)
+		wakes = true;
+	move_jobs(&committer->finished, &committer->done);
+	/* Cannot fail: the counter is far from full, and the fd is ours. */
+	if (wakes && write(committer->wake_fd, &one, sizeof(one)) == -1 &&
+	    errno != EAGAIN)
+		log_line("alert: cannot wake the event loop");
+}
+
+static void *
+run_committer(void *arg)
+{
+	struct committer *committer = arg;
+	bool is_last = false, has_more = false;
+
+	pthread_mutex_lock(&committer->lock);
+	while (!is_last || has_more || committer->posted.first != NULL) {
+		struct job_list jobs;
+
+		if (!has_more)
+			wait_for_jobs(committer);
+		empty_list(&jobs);
+		move_jobs(&committer->posted, &jobs);
+		committer->is_urgent = false;
+		committer->posted_at_ms = 0;
+		is_last = committer->is_ending;
+		pthread_mutex_unlock(&committer->lock);
+		has_more = run_batch(committer, &jobs, is_last);
+		pthread_mutex_lock(&committer->lock);
+		hand_back(committer);
+	}
+	pthread_mutex_unlock(&committer->lock);
+	return NULL;
+}
+
+static void
+start_thread(struct committer *committer)
+{
+	pthread_condattr_t monotonic;
+	sigset_t all, old;
+
+	pthread_mutex_init(&committer->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&committer->job_waits, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
+	if (pthread_create(
+		&committer->thread, NULL, run_committer, committer) != 0)
+		fatal(111, "cannot start the committer thread");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+struct committer *
+committer_new(const struct queue_dir *dir, struct journal *journal, int wake_fd)
+{
+	struct committer *committer = xcalloc(1, sizeof(*committer));
+
+	committer->dir = dir;
+	committer->journal = journal;
+	committer->wake_fd = wake_fd;
+	empty_list(&committer->news);
+	empty_list(&committer->ends);
+	empty_list(&committer->finished);
+	empty_list(&committer->posted);
+	empty_list(&committer->done);
+	/* What an earlier process left is wanted, or has ended. */
+	hand_back(committer);
+	note_unwritten(committer);
+	start_thread(committer);
+	return committer;
+}
+
+static void
+fail_ends(struct committer *committer)
+{
+	struct commit_job *job;
+
+	while ((job = take_job(&committer->ends)) != NULL)
+		fail_end(committer, job);
+	move_jobs(&committer->finished, &committer->done);
+}
+
+void
+committer_free(struct committer **committer_in)
+{
+	struct committer *committer = *committer_in;
+
+	if (committer == NULL)
+		return;
+	pthread_mutex_lock(&committer->lock);
+	committer->is_ending = true;
+	pthread_cond_signal(&committer->job_waits);
+	pthread_mutex_unlock(&committer->lock);
+	pthread_join(committer->thread, NULL);
+	fail_ends(committer);
+	commit_reap(committer);
+	pthread_cond_destroy(&committer->job_waits);
+	pthread_mutex_destroy(&committer->lock);
+	free(committer);
+	*committer_in = NULL;
 }

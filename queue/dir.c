@@ -327,25 +327,43 @@ wait_lock(int fd, int operation, int timeout_ms)
 }
 
 int
-queue_take(const char *queue_path, int timeout_ms, struct error *err)
+queue_take_at(
+    int root, const char *queue_path, int timeout_ms, struct error *err)
 {
-	char *path = queue_lock_path(queue_path, "sendmutex");
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	static const char name[] = "sendmutex";
+	int lock = openat(root, folder_names[QUEUE_LOCK], FOLDER_FLAGS);
+	int fd = lock == -1
+	    ? -1
+	    : openat(
+		  lock, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd == -1)
 		error_sys(err,
-		    "cannot open '%s' (make or repair the queue with "
+		    "cannot open '%s/lock/%s' (make or repair the queue with "
 		    "queue-fix)",
-		    path);
+		    queue_path, name);
 	else if (wait_lock(fd, LOCK_EX, timeout_ms) == -1) {
 		error_sys(err,
-		    "cannot lock '%s' (is another qmail-send running on this "
-		    "queue?)",
-		    path);
+		    "cannot lock '%s/lock/%s' (is another qmail-send running "
+		    "on this queue?)",
+		    queue_path, name);
 		close(fd);
 		fd = -1;
 	}
-	free(path);
+	if (lock != -1)
+		close(lock);
+	return fd;
+}
+
+int
+queue_take(const char *queue_path, int timeout_ms, struct error *err)
+{
+	int root = queue_open_root(queue_path, err);
+	int fd = root == -1 ? -1
+			    : queue_take_at(root, queue_path, timeout_ms, err);
+
+	if (root != -1)
+		close(root);
 	return fd;
 }
 
@@ -409,7 +427,7 @@ int
 queue_is_owned(const char *queue_path, struct error *err)
 {
 	char *path = queue_lock_path(queue_path, "sendmutex");
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	int result;
 
 	if (fd == -1) {

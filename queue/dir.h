@@ -105,6 +105,9 @@ char *queue_lock_path(const char *queue_path, const char *name);
  * descriptor is closed; -1 with the reason.
  */
 int queue_take(const char *queue_path, int timeout_ms, struct error *err);
+/* The same for who has the queue's own folder open; queue_path is its name. */
+int queue_take_at(
+    int root, const char *queue_path, int timeout_ms, struct error *err);
 
 /*
  * Keeps qmail-queues that write files alone (QUEUE_FOR_FILES, many at once) and
@@ -115,9 +118,10 @@ enum queue_lock { QUEUE_FOR_FILES, QUEUE_FOR_REPAIR };
 int queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
     int timeout_ms, struct error *err);
 
-/* In lock/: the newest envelopes (queue/journal.h). */
+/* In lock/: the segments of the journal, .0 to .3 (queue/journal.h). */
 #define QUEUE_JOURNAL "journal"
-/* And what of it is kept for people: with a number behind it. */
+/* And what of it is kept for people: with a number behind it; an older release
+ * kept envelopes, too. */
 #define QUEUE_DAMAGED "journal.damaged."
 #define QUEUE_ASIDE "envelope."
 

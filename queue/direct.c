@@ -6,15 +6,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "queue/dir.h"
 #include "queue/exitcode.h"
-#include "queue/spare.h"
 
 struct direct {
 	struct queue_dir *dir;
@@ -72,6 +73,58 @@ open_queue(struct direct *direct, const char *path, struct error *err)
 	return direct->dir == NULL ? -1 : 0;
 }
 
+/* A rename over it would lose a message. */
+static int
+check_name_is_free(const struct queue_dir *dir, uint64_t id, struct error *err)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return error_set(err,
+		    "'%s/mess/%llu/%s' is the name of another file (stop the "
+		    "queue and run queue-fix: was it copied?)",
+		    dir->path, (unsigned long long)id % dir->split, name);
+	return errno == ENOENT
+	    ? 0
+	    : error_sys(
+		  err, "cannot look for message %s in '%s'", name, dir->path);
+}
+
+/*
+ * A new inode has no files of its number, unless they outlived their message
+ * in another system's hands: an old envelope would have this message delivered,
+ * half written, to the recipients of that one.  They go, durably, first.
+ */
+static int
+remove_strays(const struct queue_dir *dir, uint64_t id, struct error *err)
+{
+	static const enum queue_folder folders[] = { QUEUE_TODO, QUEUE_INFO,
+		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
+	char name[QUEUE_NAME_SIZE];
+	size_t i;
+
+	if (check_name_is_free(dir, id, err) == -1)
+		return -1;
+	queue_name(name, id, "");
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		int folder = queue_dir_fd(dir, folders[i], id);
+
+		if (unlinkat(folder, name, 0) == 0) {
+			log_line("warning: removed %s/%s, which had no message",
+			    queue_folder_name(folders[i]), name);
+			if (fsync(folder) == 0)
+				continue;
+		} else if (errno == ENOENT)
+			continue;
+		return error_sys(err, "cannot remove %s of '%s/%s'", name,
+		    dir->path, queue_folder_name(folders[i]));
+	}
+	return 0;
+}
+
 /* The new file gets the name of its inode, which no other file has. */
 static int
 name_mess(struct direct *direct, const char *first, struct error *err)
@@ -82,13 +135,7 @@ name_mess(struct direct *direct, const char *first, struct error *err)
 
 	if (fstat(direct->mess_fd, &st) == -1)
 		return trouble(QQ_PID, err, "stat a file in pid/");
-	/* Of an earlier spare with this inode, or this would be taken for it.
-	 */
-	spare_envelope_name(name, st.st_ino);
-	unlinkat(pid, name, 0);
-	/* An old envelope would have it delivered, half written, to the
-	 * recipients of another message. */
-	if (spare_remove_strays(direct->dir, st.st_ino, err) == -1)
+	if (remove_strays(direct->dir, st.st_ino, err) == -1)
 		return QQ_LINK_MESS;
 	queue_name(name, st.st_ino, "");
 	if (renameat(pid, first,

@@ -8,46 +8,103 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-static int
-add_recipient(struct envelope *envelope, const char *recipient)
+/* Doubled at each power of two; what is_done has no entry for is not done. */
+static void
+add_recipient(struct envelope *envelope, const char *recipient, bool is_done)
 {
 	size_t count = envelope->recipient_count;
+	size_t room = count == 0 ? 1 : count * 2;
+	bool is_full = (count & (count - 1)) == 0;
 
-	/* The array doubles at each power of two. */
-	if ((count & (count - 1)) == 0)
-		envelope->recipients = xrealloc(envelope->recipients,
-		    (count == 0 ? 1 : count * 2) *
-			sizeof(*envelope->recipients));
-	envelope->recipients[envelope->recipient_count++] = recipient;
+	if (is_full)
+		envelope->recipients = xrealloc(
+		    envelope->recipients, room * sizeof(*envelope->recipients));
+	if (envelope->is_done != NULL && is_full) {
+		envelope->is_done = xrealloc(
+		    envelope->is_done, room * sizeof(*envelope->is_done));
+		memset(envelope->is_done + count, 0,
+		    (room - count) * sizeof(*envelope->is_done));
+	}
+	if (envelope->is_done == NULL && is_done) {
+		for (room = 1; room < count + 1;)
+			room *= 2;
+		envelope->is_done = xcalloc(room, sizeof(*envelope->is_done));
+	}
+	if (envelope->is_done != NULL)
+		envelope->is_done[count] = is_done;
+	envelope->recipients[count] = recipient;
+	envelope->recipient_count++;
+}
+
+/* As qmail reads it: digits, and whatever follows is not looked at. */
+static int
+parse_number(const char *text, uint64_t max, uint64_t *out, struct error *err)
+{
+	if (!scan_u64n(text, strspn(text, "0123456789"), max, out))
+		return error_set(err, "bad number in envelope");
 	return 0;
 }
 
+/* The number, and behind it a blank and the UUID, when it has one. */
 static int
-parse_number(const char *text, unsigned long *out, struct error *err)
+parse_qp(struct envelope *envelope, const char *text, struct error *err)
 {
+	size_t digits = strspn(text, "0123456789");
 	uint64_t value;
 
-	/* As qmail reads it: digits, and whatever follows is not looked at. */
-	if (!scan_u64n(text, strspn(text, "0123456789"), UINT32_MAX, &value))
-		return error_set(err, "bad number in envelope");
-	*out = value;
+	if (parse_number(text, UINT32_MAX, &value, err) == -1)
+		return -1;
+	envelope->qp = (unsigned long)value;
+	if (text[digits] == ' ' &&
+	    !uuid_parse(text + digits + 1, &envelope->uuid))
+		envelope->uuid = (struct uuid){ { 0 } };
 	return 0;
+}
+
+static size_t
+find_max(char type)
+{
+	switch (type) {
+	case 'H':
+		return ENVELOPE_HEADER_MAX;
+	case 'n':
+		return ENVELOPE_MAX_BYTES;
+	default:
+		return ENVELOPE_ADDRESS_MAX;
+	}
 }
 
 static int
 parse_field(struct envelope *envelope, const char *field, struct error *err)
 {
-	size_t length = strlen(field);
+	uint64_t value;
 
-	if (field[0] == 'H' && length > ENVELOPE_HEADER_MAX)
-		return error_set(err, "extra header too long");
-	if (field[0] != 'H' && length > ENVELOPE_ADDRESS_MAX)
-		return error_set(err, "envelope address too long");
+	if (strlen(field) > find_max(field[0]))
+		return error_set(err,
+		    field[0] == 'H' ? "extra header too long"
+				    : "envelope address too long");
 	switch (field[0]) {
 	case 'u':
-		return parse_number(field + 1, &envelope->uid, err);
+		if (parse_number(field + 1, UINT32_MAX, &value, err) == -1)
+			return -1;
+		envelope->uid = (unsigned long)value;
+		return 0;
 	case 'p':
-		return parse_number(field + 1, &envelope->qp, err);
+		return parse_qp(envelope, field + 1, err);
+	case 'b':
+		if (parse_number(field + 1, INT64_MAX, &value, err) == -1)
+			return -1;
+		envelope->birth = (time_t)value;
+		return 0;
+	case 'a':
+		if (parse_number(
+			field + 1, ENVELOPE_ATTEMPT_MAX, &value, err) == -1)
+			return -1;
+		envelope->attempt = (unsigned)value;
+		return 0;
+	case 'n':
+		envelope->notes = field + 1;
+		return 0;
 	case 'H':
 		envelope->header = field + 1;
 		return 0;
@@ -57,24 +114,41 @@ parse_field(struct envelope *envelope, const char *field, struct error *err)
 		envelope->sender = field + 1;
 		return 0;
 	case 'T':
+	case 'D':
 		if (envelope->sender == NULL)
 			return error_set(err,
 			    "recipient before the sender "
 			    "in envelope");
-		return add_recipient(envelope, field + 1);
+		add_recipient(envelope, field + 1, field[0] == 'D');
+		return 0;
 	default:
 		return error_set(err, "unknown record type %d in envelope",
 		    (unsigned char)field[0]);
 	}
 }
 
+/* The types that each form may have; all of them have an end of string. */
+static const char *
+find_types(enum envelope_form form)
+{
+	switch (form) {
+	case ENVELOPE_TODO:
+		return "upbanHFTD";
+	case ENVELOPE_INPUT:
+		return "HFT";
+	case ENVELOPE_IMPORT:
+		return "banHFTD";
+	}
+	return "";
+}
+
 int
-envelope_parse(const char *record, size_t length, bool is_input,
+envelope_parse(const char *record, size_t length, enum envelope_form form,
     struct envelope *envelope_out, struct error *err)
 {
-	struct envelope envelope = { .header = "" };
+	struct envelope envelope = { .header = "", .notes = "" };
 	const char *at = record, *end = record + length;
-	bool has_end = !is_input;
+	bool is_input = form != ENVELOPE_TODO, has_end = !is_input;
 
 	if (length == 0 || end[-1] != '\0') {
 		error_set(err, "envelope is not complete");
@@ -85,12 +159,13 @@ envelope_parse(const char *record, size_t length, bool is_input,
 			has_end = at + 1 == end;
 			break;
 		}
-		if (is_input && strchr("FTH", *at) == NULL) {
+		if (*at == '\0' || strchr(find_types(form), *at) == NULL) {
 			error_set(err, "unknown record type %d in envelope",
 			    (unsigned char)*at);
 			goto fail;
 		}
-		if (is_input && at[0] == 'T' && at[1] == '\0') {
+		if (is_input && (at[0] == 'T' || at[0] == 'D') &&
+		    at[1] == '\0') {
 			error_set(err, "empty recipient in envelope");
 			goto fail;
 		}
@@ -112,7 +187,8 @@ void
 envelope_release(struct envelope *envelope)
 {
 	free(envelope->recipients);
-	*envelope = (struct envelope){ .header = "" };
+	free(envelope->is_done);
+	*envelope = (struct envelope){ .header = "", .notes = "" };
 }
 
 static void
@@ -122,18 +198,46 @@ put(struct buf *buf, char type, const char *text)
 	buf_add(buf, text, strlen(text) + 1);
 }
 
+static void
+put_number(struct buf *buf, char type, uint64_t number)
+{
+	buf_addf(buf, "%c%llu", type, (unsigned long long)number);
+	buf_addc(buf, '\0');
+}
+
+void
+envelope_put_origin(struct buf *buf, unsigned long uid, unsigned long qp,
+    const struct uuid *uuid)
+{
+	char text[UUID_TEXT_SIZE];
+
+	put_number(buf, 'u', uid);
+	buf_addf(buf, "p%lu", qp);
+	if (!uuid_is_none(uuid)) {
+		uuid_format(uuid, text);
+		buf_addf(buf, " %s", text);
+	}
+	buf_addc(buf, '\0');
+}
+
 void
 envelope_format(struct buf *buf, const struct envelope *envelope)
 {
 	size_t i;
 
-	buf_addf(buf, "u%lu", envelope->uid);
-	buf_addc(buf, '\0');
-	buf_addf(buf, "p%lu", envelope->qp);
-	buf_addc(buf, '\0');
+	envelope_put_origin(buf, envelope->uid, envelope->qp, &envelope->uuid);
+	if (envelope->birth > 0)
+		put_number(buf, 'b', (uint64_t)envelope->birth);
+	if (envelope->attempt > 0)
+		put_number(buf, 'a', envelope->attempt);
+	if (envelope->notes != NULL && envelope->notes[0] != '\0')
+		put(buf, 'n', envelope->notes);
 	if (envelope->header[0] != '\0')
 		put(buf, 'H', envelope->header);
 	put(buf, 'F', envelope->sender);
 	for (i = 0; i < envelope->recipient_count; i++)
-		put(buf, 'T', envelope->recipients[i]);
+		put(buf,
+		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
+								      : 'T',
+		    envelope->recipients[i]);
 }

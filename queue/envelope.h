@@ -8,16 +8,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/uuid.h"
 
 enum {
 	ENVELOPE_MAX_BYTES = 16 * 1024 * 1024,
 	/* qmail's limit; more is qmail-queue's exit code 11 */
 	ENVELOPE_ADDRESS_MAX = 1003,
 	/* of an extra header: it travels in one packet to a worker */
-	ENVELOPE_HEADER_MAX = 32768
+	ENVELOPE_HEADER_MAX = 32768,
+	ENVELOPE_ATTEMPT_MAX = 999999 /* info/ID has six digits for it */
 };
 
 /*
@@ -27,23 +30,42 @@ enum {
 struct envelope {
 	unsigned long uid;
 	unsigned long qp;
+	struct uuid uuid; /* none: of another system's qmail-queue */
 	const char *sender;
 	const char *header; /* "" when there is none */
 	const char **recipients;
 	size_t recipient_count;
+	/* of a message that was in another queue before; else 0, 0, "", NULL */
+	time_t birth;
+	unsigned attempt;  /* tries so far */
+	const char *notes; /* of failures, for the report */
+	bool *is_done;     /* of each recipient; the envelope's own */
+};
+
+enum envelope_form {
+	ENVELOPE_TODO,  /* all types, as in todo/ID and the journal */
+	ENVELOPE_INPUT, /* without, as qmail-queue reads it on fd 1: its end
+			 * marked by an empty string, no recipient empty */
+	ENVELOPE_IMPORT /* INPUT, and it may have D, b, a and n records */
 };
 
 /*
- * Parses a todo record (with u and p) or what qmail-queue reads on fd 1
- * (without, its end marked by an empty string, and no recipient is empty;
- * is_input).  The record must end in NUL.  0, or -1 with the reason; after 0
+ * Parses a record, which must end in NUL.  0, or -1 with the reason; after 0
  * the caller releases.
  */
-int envelope_parse(const char *record, size_t length, bool is_input,
+int envelope_parse(const char *record, size_t length, enum envelope_form form,
     struct envelope *envelope_out, struct error *err);
 void envelope_release(struct envelope *envelope);
 
-/* Puts the todo record behind what buf holds. */
+/*
+ * Puts the todo record behind what buf holds.  The UUID is behind the number of
+ * the p record, where qmail's programs do not look; D, b, a and n records,
+ * which they do not know, are put only where there is something to say.
+ */
 void envelope_format(struct buf *buf, const struct envelope *envelope);
+
+/* Only its u and p records: what an input's form becomes a todo's with. */
+void envelope_put_origin(struct buf *buf, unsigned long uid, unsigned long qp,
+    const struct uuid *uuid);
 
 #endif

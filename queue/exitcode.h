@@ -29,6 +29,7 @@ enum qq {
 	QQ_CREATE = 68,
 	QQ_SYNC_FOLDER = 69,
 	QQ_PID = 70,
+	QQ_UNAVAILABLE = 71, /* no queue takes it now */
 	QQ_ENVELOPE = 79,
 	QQ_BUG = 81,
 	QQ_MISCONFIGURED = 87, /* who calls us does it wrongly */

@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "queue/fix_private.h"
+#include "queue/journal.h"
 
 enum { TCPTO_BYTES = 1024, FOLDER_MODE = 0700 };
 
@@ -39,7 +41,7 @@ fix_folder(struct fix *fix, const char *name, mode_t mode)
 		    "'%s/%s' is not a folder; move it "
 		    "away",
 		    fix->path, name);
-	return fix_owner(fix, name, mode);
+	return fix_mode(fix, name, mode);
 }
 
 static int
@@ -51,7 +53,7 @@ fix_lock_file(struct fix *fix, const char *name, mode_t mode, off_t size)
 
 	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (is_pipe ? S_ISFIFO(st.st_mode) : S_ISREG(st.st_mode))
-			return fix_owner(fix, name, mode);
+			return fix_mode(fix, name, mode);
 		fix_say(fix, "replace", name);
 		if (!fix->options->is_test &&
 		    unlinkat(fix->root, name, 0) == -1)
@@ -75,39 +77,59 @@ fix_lock_file(struct fix *fix, const char *name, mode_t mode, off_t size)
 		}
 		close(fd);
 	}
-	return fix_owner(fix, name, mode);
+	return fix_mode(fix, name, mode);
 }
 
 static int
-fix_folders(struct fix *fix)
+fix_base_folders(struct fix *fix)
+{
+	enum queue_folder folder;
+
+	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
+		/* Clients reach the sockets in lock/. */
+		if (fix_folder(fix, queue_folder_name(folder),
+			folder == QUEUE_LOCK ? 0755 : FOLDER_MODE) == -1)
+			return -1;
+	return 0;
+}
+
+/* The numbered folders of this range, in each that is split. */
+static int
+fix_parts(struct fix *fix, unsigned first, unsigned end)
 {
 	enum queue_folder folder;
 	char name[FIX_PATH_SIZE];
 	unsigned i;
 
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
-		/* Clients reach the sockets in lock/. */
-		if (fix_folder(fix, queue_folder_name(folder),
-			folder == QUEUE_LOCK ? 0755 : FOLDER_MODE) == -1)
-			return -1;
-		if (folder >= QUEUE_FOLDER_SPLIT_END)
-			continue;
-		for (i = 0; i < fix->options->split; i++) {
+	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++)
+		for (i = first; i < end; i++) {
 			snprintf(name, sizeof(name), "%s/%u",
 			    queue_folder_name(folder), i);
 			if (fix_folder(fix, name, FOLDER_MODE) == -1)
 				return -1;
 		}
-	}
+	return 0;
+}
+
+static int
+fix_lock_files(struct fix *fix)
+{
+	char name[FIX_PATH_SIZE];
+	int i;
+
 	if (fix_lock_file(fix, "lock/sendmutex", 0600, 0) == -1 ||
 	    fix_lock_file(fix, "lock/tcpto", 0644, TCPTO_BYTES) == -1 ||
 	    /* anybody's qmail-queue may pull it, as in qmail */
 	    fix_lock_file(fix, "lock/trigger", 0622, -1) == -1)
 		return -1;
-	/* qmail-send makes it. */
-	if (faccessat(fix->root, "lock/" QUEUE_JOURNAL, F_OK,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return fix_owner(fix, "lock/" QUEUE_JOURNAL, 0600);
+	/* qmail-send makes these. */
+	for (i = 0; i < JOURNAL_SEGMENTS; i++) {
+		snprintf(name, sizeof(name), "lock/" QUEUE_JOURNAL ".%d", i);
+		if (faccessat(fix->root, name, F_OK, AT_SYMLINK_NOFOLLOW) ==
+			0 &&
+		    fix_mode(fix, name, 0600) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -130,8 +152,7 @@ has_messages(struct fix *fix, unsigned part)
 	int fd, result = 0;
 
 	snprintf(name, sizeof(name), "mess/%u", part);
-	fd = openat(
-	    fix->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd = fix_open_folder(fix, name);
 	stream = fd == -1 ? NULL : fdopendir(fd);
 	if (stream == NULL) {
 		result = fix_failed(fix, "list", name);
@@ -170,22 +191,23 @@ check_part(struct fix *fix, enum queue_folder folder, unsigned part)
 	    : has_lost;
 }
 
+/* The split that the queue has now, 0 for a new one, in *split_out. */
 static int
-check_parts(struct fix *fix)
+check_parts(struct fix *fix, unsigned *split_out)
 {
 	static const char fixing[] = "lock/" QUEUE_FIXING;
 	enum queue_folder folder;
 	struct stat st;
-	int split, part;
+	int split = queue_find_split(fix->root, fix->path, fix->err), part;
 
+	if (split == -1)
+		return -1;
+	*split_out = (unsigned)split;
 	/* An interrupted repair made some itself, or removed some. */
 	if (fstatat(fix->root, fixing, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return fix_failed(fix, "look for", fixing);
-	split = queue_find_split(fix->root, fix->path, fix->err);
-	if (split == -1)
-		return -1;
 	/* mess/ comes first. */
 	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++)
 		for (part = 0; part < split; part++)
@@ -194,29 +216,76 @@ check_parts(struct fix *fix)
 	return 0;
 }
 
+/* The locks lie in these, and they have to be the owner's. */
+static int
+make_first_folders(struct fix *fix)
+{
+	if (fix_folder(fix, "lock", 0755) == -1 ||
+	    fix_owner(fix, "lock") == -1 ||
+	    fix_owner(fix, "lock/sendmutex") == -1 ||
+	    fix_folder(fix, "pid", FOLDER_MODE) == -1 ||
+	    fix_owner(fix, "pid") == -1)
+		return -1;
+	return 0;
+}
+
 /* Nobody else works with the queue from here on; their locks, or -1. */
 static int
 take_queue(struct fix *fix, int locks_out[2])
 {
-	/* The locks lie in these. */
-	if (fix_folder(fix, "lock", 0755) == -1 ||
-	    fix_folder(fix, "pid", FOLDER_MODE) == -1)
+	if (fix_as_owner(fix) == -1)
 		return -1;
 	/* queue_is_owned() holds it for a moment, too. */
-	locks_out[0] = queue_take(fix->path, 200, fix->err);
-	if (locks_out[0] == -1)
+	locks_out[0] = queue_take_at(fix->root, fix->path, 200, fix->err);
+	if (locks_out[0] != -1)
+		locks_out[1] = queue_lock_files(fix->root, fix->path,
+		    QUEUE_FOR_REPAIR, WRITERS_MS, fix->err);
+	return fix_as_caller(fix) == -1 || locks_out[1] == -1 ? -1 : 0;
+}
+
+/* What the journal has gets its files where the queue has its messages now. */
+static int
+repair(struct fix *fix)
+{
+	unsigned split;
+
+	if (fix_resume(fix) == -1 || check_parts(fix, &split) == -1 ||
+	    fix_base_folders(fix) == -1 || fix_parts(fix, 0, split) == -1 ||
+	    (split > 0 && fix_journal(fix) == -1) ||
+	    fix_parts(fix, split, fix->options->split) == -1 ||
+	    fix_lock_files(fix) == -1 || fix_messages(fix) == -1 ||
+	    sync_all(fix) == -1)
 		return -1;
-	locks_out[1] = queue_lock_files(
-	    fix->root, fix->path, QUEUE_FOR_REPAIR, WRITERS_MS, fix->err);
-	return locks_out[1] == -1 ? -1 : 0;
+	return fix_end(fix);
+}
+
+static int
+take_and_repair(struct fix *fix, int locks[2])
+{
+	int result = -1;
+
+	if (fix_owner(fix, ".") == -1 || fix_folder(fix, ".", 0755) == -1)
+		return -1;
+	if (!fix->options->is_test &&
+	    (make_first_folders(fix) == -1 || take_queue(fix, locks) == -1))
+		return -1;
+	if (fix_owners(fix) == -1)
+		return -1;
+	if (fix_as_owner(fix) == 0)
+		result = repair(fix);
+	return fix_as_caller(fix) == -1 ? -1 : result;
 }
 
 int
 queue_fix(
     const char *path, const struct fix_options *options, struct error *err)
 {
-	struct fix fix = { .path = path, .options = options, .err = err };
-	int locks[2] = { -1, -1 }, result = -1, i;
+	struct fix fix = { .path = path,
+		.options = options,
+		.caller_uid = geteuid(),
+		.caller_gid = getegid(),
+		.err = err };
+	int locks[2] = { -1, -1 }, result, i;
 	struct stat st;
 
 	if (stat(path, &st) == -1 && errno == ENOENT) {
@@ -231,18 +300,14 @@ queue_fix(
 	fix.root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fix.root == -1)
 		return error_sys(err, "cannot open '%s'", path);
-	if (fix_folder(&fix, ".", 0755) == 0 &&
-	    (options->is_test || take_queue(&fix, locks) == 0) &&
-	    check_parts(&fix) == 0 && fix_folders(&fix) == 0 &&
-	    fix_journal(&fix) == 0 && fix_messages(&fix) == 0 &&
-	    sync_all(&fix) == 0 && fix_end(&fix) == 0)
-		result = fix.changes;
+	result = take_and_repair(&fix, locks);
 	for (i = 0; i < 2; i++)
 		if (locks[i] != -1)
 			close(locks[i]);
 	close(fix.root);
+	free(fix.groups);
 	idmap_release(&fix.by_name);
 	idmap_release(&fix.by_fix_name);
 	idmap_release(&fix.by_inode);
-	return result;
+	return result == -1 ? -1 : fix.changes;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Gives messages the names and folders that belong to them.
+ * Gives messages the folders that belong to them and, when that is asked for,
+ * their inodes as names.
  *
- * Renaming goes in two steps, because a message's new name may be another
- * one's old name: first everything that moves becomes fix.INODE in its new
- * folder, then fix.INODE becomes INODE.  The message file goes first of all in
- * the second step and last in the first, so that at any moment the other
+ * Renaming by inodes goes in two steps, because a message's new name may be
+ * another one's old name: first everything that moves becomes fix.INODE in its
+ * new folder, then fix.INODE becomes INODE.  The message file goes first of all
+ * in the second step and last in the first, so that at any moment the other
  * files of a message are found by its inode.
  */
 #include <dirent.h>
@@ -33,8 +34,7 @@ walk(struct fix *fix, const char *folder,
 	const char *name),
     enum queue_folder kind)
 {
-	int fd = openat(
-	    fix->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fix_open_folder(fix, folder);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	int result = 0;
@@ -75,9 +75,8 @@ walk(struct fix *fix, const char *folder,
 	return result;
 }
 
-/* Reads ID or fix.INODE; which one is told. */
-static bool
-read_name(const char *name, uint64_t *id_out, bool *is_fix_out)
+bool
+fix_read_name(const char *name, uint64_t *id_out, bool *is_fix_out)
 {
 	*is_fix_out = strncmp(name, fix_prefix, sizeof(fix_prefix) - 1) == 0;
 	return scan_u64(name + (*is_fix_out ? sizeof(fix_prefix) - 1 : 0),
@@ -91,7 +90,7 @@ is_messages(const char *name)
 	uint64_t id;
 	bool is_fix;
 
-	return read_name(name, &id, &is_fix);
+	return fix_read_name(name, &id, &is_fix);
 }
 
 static int
@@ -105,7 +104,7 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 
 	(void)kind;
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	if (!read_name(name, &id, &is_fix)) {
+	if (!fix_read_name(name, &id, &is_fix)) {
 		fix_tell(fix, "left alone, as no message:", path);
 		return 0;
 	}
@@ -118,50 +117,71 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 		    " in '%s/mess'; move one away",
 		    id, fix->path);
 	idmap_put(&fix->by_inode, st.st_ino, NULL);
+	/* Of an older release's repair. */
+	fix->is_by_inode |= is_fix;
 	return 0;
 }
 
-/* Where a file of the message with this inode belongs. */
+/* Where a file of the message of this number belongs. */
 static void
-right_folder(const struct fix *fix, enum queue_folder kind, uint64_t inode,
+right_folder(const struct fix *fix, enum queue_folder kind, uint64_t id,
     char path[FIX_PATH_SIZE])
 {
 	if (kind < QUEUE_FOLDER_SPLIT_END)
 		snprintf(path, FIX_PATH_SIZE, "%s/%" PRIu64,
-		    queue_folder_name(kind), inode % fix->options->split);
+		    queue_folder_name(kind), id % fix->options->split);
 	else
 		snprintf(path, FIX_PATH_SIZE, "%s", queue_folder_name(kind));
 }
 
-/* First step: what is not where it belongs becomes fix.INODE. */
-static int
-move_away(struct fix *fix, enum queue_folder kind, const char *folder,
-    const char *name)
+/* The number that a file is to have; 0 when it has no message. */
+static uint64_t
+right_number(const struct fix *fix, uint64_t id, bool is_fix)
 {
-	char from[FIX_PATH_SIZE], right[FIX_PATH_SIZE], to[FIX_PATH_SIZE];
-	uint64_t id, inode;
-	bool is_fix;
+	uint64_t inode;
 
-	if (!read_name(name, &id, &is_fix))
-		return 0;
-	snprintf(from, sizeof(from), "%s/%s", folder, name);
+	if (!fix->is_by_inode)
+		return idmap_has(&fix->by_name, id) ? id : 0;
 	inode = (uintptr_t)idmap_get(
 	    is_fix ? &fix->by_fix_name : &fix->by_name, id);
 	/* Its message has not got this name yet, or has its last already. */
 	if (inode == 0 && is_fix)
 		inode = id;
-	if (inode == 0 || !idmap_has(&fix->by_inode, inode)) {
+	return idmap_has(&fix->by_inode, inode) ? inode : 0;
+}
+
+/* First step, by inodes: what is not where it belongs becomes fix.INODE. */
+static int
+move_away(struct fix *fix, enum queue_folder kind, const char *folder,
+    const char *name)
+{
+	char from[FIX_PATH_SIZE], right[FIX_PATH_SIZE], to[FIX_PATH_SIZE];
+	uint64_t id, number;
+	bool is_fix;
+
+	if (!fix_read_name(name, &id, &is_fix))
+		return 0;
+	snprintf(from, sizeof(from), "%s/%s", folder, name);
+	number = right_number(fix, id, is_fix);
+	if (number == 0) {
 		fix_say(fix, "remove, since it has no message:", from);
 		return fix_unlink(fix, from, 0);
 	}
-	right_folder(fix, kind, inode, right);
-	if (strcmp(right, folder) == 0 && inode == id)
-		return fix_owner(fix, from, 0600);
-	if (snprintf(to, sizeof(to), "%s/%s%" PRIu64, right, fix_prefix,
-		inode) >= (int)sizeof(to))
+	right_folder(fix, kind, number, right);
+	if (strcmp(right, folder) == 0 && number == id)
+		return fix_mode(fix, from, 0600);
+	if (snprintf(to, sizeof(to), "%s/%s%" PRIu64, right,
+		fix->is_by_inode ? fix_prefix : "", number) >= (int)sizeof(to))
 		return error_set(fix->err, "name too long");
-	fix_say(fix, "rename by its inode number:", from);
-	return fix_rename(fix, from, to);
+	fix_say(fix,
+	    fix->is_by_inode ? "rename by its inode number:"
+			     : "move to the folder of its number:",
+	    from);
+	if (fix_rename(fix, from, to) == -1)
+		return -1;
+	return fix->is_by_inode || fix->options->is_test
+	    ? 0
+	    : fix_mode(fix, to, 0600);
 }
 
 /* Second step: fix.INODE becomes INODE. */
@@ -174,13 +194,13 @@ move_back(struct fix *fix, enum queue_folder kind, const char *folder,
 	bool is_fix;
 
 	(void)kind;
-	if (!read_name(name, &inode, &is_fix) || !is_fix)
+	if (!fix_read_name(name, &inode, &is_fix) || !is_fix)
 		return 0;
 	snprintf(from, sizeof(from), "%s/%s", folder, name);
 	snprintf(to, sizeof(to), "%s/%" PRIu64, folder, inode);
 	if (fix_rename(fix, from, to) == -1)
 		return -1;
-	return fix_owner(fix, to, 0600);
+	return fix_mode(fix, to, 0600);
 }
 
 /*
@@ -198,23 +218,13 @@ move_up(struct fix *fix, const char *folder, const char *name)
 	snprintf(to, sizeof(to), "%s", from);
 	to[strlen(folder)] = '.';
 	fix_say(fix, "move out of a folder that goes:", from);
-	if (fix->options->is_test)
-		return 0;
-	if (fix_begin(fix) == -1)
-		return -1;
-	if (renameat2(fix->root, from, fix->root, to, RENAME_NOREPLACE) == -1)
-		return error_sys(fix->err,
-		    "cannot rename '%s/%s' to '%s'; move it away, and call "
-		    "queue-fix again",
-		    fix->path, from, to);
-	return 0;
+	return fix_rename(fix, from, to);
 }
 
 static int
 empty_folder(struct fix *fix, const char *folder)
 {
-	int fd = openat(
-	    fix->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = fix_open_folder(fix, folder);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 	int result = 0;
@@ -283,6 +293,11 @@ fix_messages(struct fix *fix)
 
 	if (walk(fix, "mess", note_message, QUEUE_MESS) == -1)
 		return -1;
+	if (fix->is_by_inode && !fix->options->is_by_inode)
+		fix_tell(fix,
+		    "messages are named by their inodes, as the "
+		    "repair began that was interrupted in",
+		    "lock");
 	for (i = 0; i < COUNT; i++)
 		if (walk(fix, queue_folder_name(order[i]), move_away,
 			order[i]) == -1)

@@ -2,25 +2,46 @@
 /* The single steps of a repair, each told in one line. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/log_text.h"
+#include "base/mem.h"
 #include "queue/fix_private.h"
 
 static const char fixing[] = "lock/" QUEUE_FIXING;
+
+/* In that file: messages keep their numbers.  Else they get their inodes'. */
+static const char keeps_numbers[] = "numbers\n";
+
+/* A name can be of anybody's making who may write there. */
+static void
+print_line(const struct fix *fix, const char *modal, const char *verb,
+    const char *what)
+{
+	struct buf line;
+
+	buf_init(&line);
+	buf_addf(&line, "%s: %s%s %s", fix->path, modal, verb, what);
+	line.length = log_clean(line.data, line.length);
+	printf("%.*s\n", (int)line.length, line.data);
+	buf_release(&line);
+}
 
 void
 fix_say(struct fix *fix, const char *verb, const char *what)
 {
 	fix->changes++;
-	printf("%s: %s%s %s\n", fix->path,
-	    fix->options->is_test ? "would " : "", verb, what);
+	print_line(fix, fix->options->is_test ? "would " : "", verb, what);
 }
 
 void
 fix_tell(struct fix *fix, const char *text, const char *what)
 {
-	printf("%s: %s %s\n", fix->path, text, what);
+	print_line(fix, "", text, what);
 }
 
 int
@@ -29,10 +50,75 @@ fix_failed(struct fix *fix, const char *verb, const char *what)
 	return error_sys(fix->err, "cannot %s '%s/%s'", verb, fix->path, what);
 }
 
+int
+fix_open_folder(struct fix *fix, const char *name)
+{
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(fix->root, ".", flags);
+
+	while (fd != -1 && *name != '\0') {
+		size_t length = strcspn(name, "/");
+		char part[FIX_PATH_SIZE];
+		int next, saved_errno;
+
+		snprintf(part, sizeof(part), "%.*s", (int)length, name);
+		next = openat(fd, part, flags);
+		saved_errno = errno;
+		close(fd);
+		errno = saved_errno;
+		fd = next;
+		name += length + (name[length] == '/');
+	}
+	return fd;
+}
+
+static bool
+is_switching(const struct fix *fix)
+{
+	return fix->caller_uid == 0 && fix->options->uid != (uid_t)-1 &&
+	    !fix->options->is_test;
+}
+
+/* The caller's groups, to have them again. */
+static int
+remember_groups(struct fix *fix)
+{
+	if (fix->groups != NULL)
+		return 0;
+	fix->group_count = getgroups(0, NULL);
+	if (fix->group_count == -1)
+		return -1;
+	fix->groups = xcalloc(
+	    (size_t)fix->group_count + 1, sizeof(*fix->groups));
+	return getgroups(fix->group_count, fix->groups);
+}
+
+int
+fix_as_owner(struct fix *fix)
+{
+	if (is_switching(fix) &&
+	    (remember_groups(fix) == -1 ||
+		setgroups(1, &fix->options->gid) == -1 ||
+		setegid(fix->options->gid) == -1 ||
+		seteuid(fix->options->uid) == -1))
+		return fix_failed(fix, "become the owner of", ".");
+	return 0;
+}
+
+int
+fix_as_caller(struct fix *fix)
+{
+	if (is_switching(fix) &&
+	    (seteuid(fix->caller_uid) == -1 || setegid(fix->caller_gid) == -1 ||
+		setgroups((size_t)fix->group_count, fix->groups) == -1))
+		return fix_failed(fix, "become the caller again in", ".");
+	return 0;
+}
+
 static int
 sync_lock(struct fix *fix)
 {
-	int fd = openat(fix->root, "lock", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = fix_open_folder(fix, "lock");
 	int result = fd == -1 ? -1 : fsync(fd);
 
 	if (fd != -1)
@@ -41,16 +127,40 @@ sync_lock(struct fix *fix)
 }
 
 int
+fix_resume(struct fix *fix)
+{
+	char text[sizeof(keeps_numbers)] = "";
+	int fd = openat(fix->root, fixing, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	fix->is_by_inode = fix->options->is_by_inode;
+	if (fd == -1)
+		return errno == ENOENT ? 0 : fix_failed(fix, "read", fixing);
+	/* Empty, of an older release, or one that was just begun. */
+	if (read(fd, text, sizeof(text) - 1) != sizeof(text) - 1 ||
+	    strcmp(text, keeps_numbers) != 0)
+		fix->is_by_inode = true;
+	close(fd);
+	return 0;
+}
+
+int
 fix_begin(struct fix *fix)
 {
+	size_t length = fix->is_by_inode ? 0 : sizeof(keeps_numbers) - 1;
 	int fd;
 
 	if (fix->is_begun || fix->options->is_test)
 		return 0;
 	fd = openat(fix->root, fixing,
-	    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd == -1)
 		return fix_failed(fix, "make", fixing);
+	if (write(fd, keeps_numbers, length) != (ssize_t)length ||
+	    fsync(fd) == -1) {
+		fix_failed(fix, "write", fixing);
+		close(fd);
+		return -1;
+	}
 	close(fd);
 	fix->is_begun = true;
 	return sync_lock(fix);
@@ -78,8 +188,11 @@ fix_rename(struct fix *fix, const char *from, const char *to)
 		return 0;
 	if (fix_begin(fix) == -1)
 		return -1;
-	if (renameat(fix->root, from, fix->root, to) == -1)
-		return fix_failed(fix, "rename", from);
+	if (renameat2(fix->root, from, fix->root, to, RENAME_NOREPLACE) == -1)
+		return error_sys(fix->err,
+		    "cannot rename '%s/%s' to '%s'; move it away, and call "
+		    "queue-fix again",
+		    fix->path, from, to);
 	return 0;
 }
 
@@ -105,47 +218,39 @@ change_mode(int fd, mode_t mode)
 	return fchmodat(AT_FDCWD, path, mode, 0);
 }
 
-static int
-change_owner(struct fix *fix, int fd, const char *name, mode_t mode)
+/* As root in another one's queue, folders alone: a file may be somebody's by
+ * another name. */
+static bool
+may_have_mode(const struct fix *fix, const struct stat *st)
 {
-	const struct fix_options *options = fix->options;
-	struct stat st;
+	bool is_root = is_switching(fix) && fix->options->uid != 0 &&
+	    geteuid() == 0;
 
-	if (fstat(fd, &st) == -1)
-		return fix_failed(fix, "stat", name);
-	/* Root must not be led to a file elsewhere. */
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) &&
-	    !S_ISFIFO(st.st_mode)) {
-		fix_tell(fix, "left alone, as no file of a queue:", name);
-		return 0;
-	}
-	if (options->uid != (uid_t)-1 &&
-	    (st.st_uid != options->uid || st.st_gid != options->gid)) {
-		fix_say(fix, "change the owner of", name);
-		if (!options->is_test &&
-		    fchownat(fd, "", options->uid, options->gid,
-			AT_EMPTY_PATH) == -1)
-			return fix_failed(fix, "change the owner of", name);
-	}
-	if ((st.st_mode & 07777) == mode)
-		return 0;
-	fix_say(fix, "change the mode of", name);
-	if (!options->is_test && change_mode(fd, mode) == -1)
-		return fix_failed(fix, "change the mode of", name);
-	return 0;
+	return S_ISDIR(st->st_mode) ||
+	    (!is_root && (S_ISREG(st->st_mode) || S_ISFIFO(st->st_mode)));
 }
 
 int
-fix_owner(struct fix *fix, const char *name, mode_t mode)
+fix_mode(struct fix *fix, const char *name, mode_t mode)
 {
 	/* What is looked at is what is changed, whoever renames meanwhile. */
 	int fd = openat(fix->root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int result;
+	struct stat st;
+	int result = 0;
 
 	if (fd == -1)
-		return fix->options->is_test ? 0
-					     : fix_failed(fix, "open", name);
-	result = change_owner(fix, fd, name, mode);
+		return fix->options->is_test && errno == ENOENT
+		    ? 0
+		    : fix_failed(fix, "open", name);
+	if (fstat(fd, &st) == -1)
+		result = fix_failed(fix, "stat", name);
+	else if (!may_have_mode(fix, &st))
+		fix_tell(fix, "left alone, as no file of a queue:", name);
+	else if ((st.st_mode & 07777) != mode) {
+		fix_say(fix, "change the mode of", name);
+		if (!fix->options->is_test && change_mode(fd, mode) == -1)
+			result = fix_failed(fix, "change the mode of", name);
+	}
 	close(fd);
 	return result;
 }

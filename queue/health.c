@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* What a queue says of itself, in shared memory. */
+/* What a queue says of itself, in a file that is written over. */
 #include "queue/health.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,58 +15,55 @@
 #include "base/packet.h"
 #include "queue/dir.h"
 
-enum { HEALTH_VERSION = 1, READ_TRIES = 100 };
+enum { HEALTH_VERSION = 2, READ_TRIES = 100 };
 
 static const char page_magic[8] = "mqhealth";
 
-/* The file's layout, between processes of one build. */
+/* The file's content, between processes of one build. */
 struct health_page {
 	char magic[sizeof(page_magic)];
 	uint32_t version;
-	uint32_t size;        /* of the page: another build's is not read */
-	atomic_uint sequence; /* odd while qmail-send writes */
-	_Atomic int64_t written_at; /* clock_ms() */
+	uint32_t size;      /* of the page: another build's is not read */
+	uint32_t sequence;  /* another one with each writing */
+	int64_t written_at; /* clock_ms() */
 	struct health health;
+	uint32_t sequence_again;
 };
 
-/* The writer's has the page mapped, a reader's the file open. */
-struct health_map {
-	struct health_page *page;
-	int fd;
+struct health_file {
+	char *path;
+	int fd; /* of the writer: -1 as long as it could not be made */
+	uint32_t sequence;
+	bool has_failed; /* the log says so */
 };
 
-static struct health_map *
-new_map(struct health_page *page, int fd)
+static struct health_file *
+new_file(const char *queue_dir)
 {
-	struct health_map *map = xmalloc(sizeof(*map));
+	struct health_file *file = xcalloc(1, sizeof(*file));
 
-	*map = (struct health_map){ .page = page, .fd = fd };
-	return map;
+	file->path = queue_lock_path(queue_dir, "health");
+	file->fd = -1;
+	return file;
 }
 
 /*
- * Copies the page; a whole one unless the writer died in the middle: then its
- * age tells.  The file is read and not mapped, since it may be cut short at any
- * time, and that must not end who looks.  -1 when it is short.
+ * Copies the page.  The file is read and not mapped, since it may be cut short
+ * at any time, and that must not end who looks.  -1 when it is not whole.
  */
 static int
 copy_page(int fd, struct health_page *page_out)
 {
-	const off_t at = offsetof(struct health_page, sequence);
 	int tries;
 
 	for (tries = 0; tries < READ_TRIES; tries++) {
-		unsigned before, after;
-
-		if (pread(fd, &before, sizeof(before), at) != sizeof(before) ||
-		    pread(fd, page_out, sizeof(*page_out), 0) !=
-			sizeof(*page_out) ||
-		    pread(fd, &after, sizeof(after), at) != sizeof(after))
+		if (pread(fd, page_out, sizeof(*page_out), 0) !=
+		    sizeof(*page_out))
 			return -1;
-		if (before % 2 == 0 && before == after)
-			break;
+		if (page_out->sequence == page_out->sequence_again)
+			return 0;
 	}
-	return 0;
+	return -1;
 }
 
 /* May a bool be read there? */
@@ -88,7 +82,8 @@ is_sound(const struct health *health)
 {
 	return (unsigned)health->state <= HEALTH_STOPPING &&
 	    is_bool(&health->is_held_local) &&
-	    is_bool(&health->is_held_remote) && health->pid >= 0 &&
+	    is_bool(&health->is_held_remote) &&
+	    is_bool(&health->is_journal_full) && health->pid >= 0 &&
 	    health->started_at >= 0;
 }
 
@@ -108,136 +103,137 @@ check_page(const struct health_page *page, const char *path, struct error *err)
 	return 0;
 }
 
-struct health_map *
-health_map_open(const char *queue_dir, struct error *err)
+struct health_file *
+health_file_open(const char *queue_dir, struct error *err)
 {
-	char *path = queue_lock_path(queue_dir, "health");
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct health_map *map = NULL;
+	struct health_file *file = new_file(queue_dir);
 	struct health_page page;
+	int saved_errno = EINVAL;
 
-	if (fd == -1) {
-		error_sys(err, "cannot open '%s'", path);
-	} else if (copy_page(fd, &page) == -1) {
+	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd == -1) {
+		error_sys(err, "cannot open '%s'", file->path);
+		saved_errno = errno;
+	} else if (copy_page(file->fd, &page) == -1)
 		error_set(err,
 		    "'%s' is damaged; it is made anew when the queue starts",
-		    path);
-		errno = EINVAL;
-	} else if (check_page(&page, path, err) == -1)
-		errno = EINVAL;
-	else
-		map = new_map(NULL, fd);
-	if (fd != -1 && map == NULL) {
-		int saved_errno = errno;
-
-		close(fd);
-		errno = saved_errno;
-	}
-	free(path);
-	return map;
-}
-
-/*
- * Writes the page once, so that the filesystem has given it a block: else the
- * first write to the mapping would be SIGBUS when the disk is full.
- */
-static int
-allocate_page(int fd)
-{
-	static const struct health_page empty;
-
-	if (fchmod(fd, 0644) == -1 ||
-	    pwrite(fd, &empty, sizeof(empty), 0) != sizeof(empty))
-		return -1;
-	return ftruncate(fd, sizeof(empty));
-}
-
-static struct health_page *
-map_page(int fd, int flags)
-{
-	void *page = mmap(NULL, sizeof(struct health_page),
-	    PROT_READ | PROT_WRITE, flags, fd, 0);
-
-	return page == MAP_FAILED ? NULL : page;
-}
-
-struct health_map *
-health_map_create(const char *queue_dir, struct error *err)
-{
-	char *path = queue_lock_path(queue_dir, "health");
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	struct health_page *page = NULL;
-
-	if (fd != -1 && allocate_page(fd) == 0)
-		page = map_page(fd, MAP_SHARED);
-	else if (errno == ENOSPC || errno == EDQUOT) {
-		log_line("warning: cannot make '%s': %m; the queue's health is "
-			 "not shown until it is restarted",
-		    path);
-		/* Memory instead: mail goes on, and nobody hears how. */
-		page = map_page(-1, MAP_PRIVATE | MAP_ANONYMOUS);
-	}
-	if (page == NULL)
-		error_sys(err, "cannot make '%s'", path);
-	else {
-		page->version = HEALTH_VERSION;
-		page->size = sizeof(struct health_page);
-		atomic_store(&page->sequence, 0);
-		memcpy(page->magic, page_magic, sizeof(page_magic));
-	}
-	if (fd != -1)
-		close(fd);
-	free(path);
-	return page == NULL ? NULL : new_map(page, -1);
+		    file->path);
+	else if (check_page(&page, file->path, err) == 0)
+		return file;
+	health_file_close(&file);
+	errno = saved_errno;
+	return NULL;
 }
 
 void
-health_map_close(struct health_map **map_in)
+health_file_close(struct health_file **file_in)
 {
-	struct health_map *map = *map_in;
+	struct health_file *file = *file_in;
 
-	if (map == NULL)
+	if (file == NULL)
 		return;
-	if (map->page != NULL)
-		munmap(map->page, sizeof(struct health_page));
-	if (map->fd != -1)
-		close(map->fd);
-	free(map);
-	*map_in = NULL;
+	if (file->fd != -1)
+		close(file->fd);
+	free(file->path);
+	free(file);
+	*file_in = NULL;
+}
+
+/* An older file has its own mode and length.  0, or -1 with errno. */
+static int
+make_file(struct health_file *file)
+{
+	const off_t size = sizeof(struct health_page);
+	int saved_errno;
+
+	file->fd = open(
+	    file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (file->fd == -1)
+		return -1;
+	if (fchmod(file->fd, 0644) == 0 && ftruncate(file->fd, size) == 0)
+		return 0;
+	saved_errno = errno;
+	close(file->fd);
+	file->fd = -1;
+	errno = saved_errno;
+	return -1;
+}
+
+static int
+write_page(struct health_file *file, const struct health *health)
+{
+	struct health_page page;
+	ssize_t n;
+
+	if (file->fd == -1 && make_file(file) == -1)
+		return -1;
+	memset(&page, 0, sizeof(page));
+	memcpy(page.magic, page_magic, sizeof(page_magic));
+	page.version = HEALTH_VERSION;
+	page.size = sizeof(page);
+	page.sequence = page.sequence_again = ++file->sequence;
+	page.written_at = clock_ms();
+	page.health = *health;
+	n = pwrite(file->fd, &page, sizeof(page), 0);
+	if (n != -1 && n != sizeof(page))
+		errno = ENOSPC;
+	return n == sizeof(page) ? 0 : -1;
 }
 
 void
-health_map_publish(struct health_map *map, const struct health *health)
+health_file_publish(struct health_file *file, const struct health *health)
 {
-	struct health_page *page = map->page;
+	bool has_failed = write_page(file, health) == -1;
 
-	atomic_fetch_add(&page->sequence, 1);
-	atomic_thread_fence(memory_order_release);
-	page->health = *health;
-	atomic_store(&page->written_at, clock_ms());
-	atomic_fetch_add(&page->sequence, 1);
+	if (has_failed && !file->has_failed)
+		log_line("warning: cannot write '%s': %m; the queue's health "
+			 "is not shown until that works again",
+		    file->path);
+	file->has_failed = has_failed;
+}
+
+/* What goes by, so that mail must not wait for it. */
+static bool
+is_passing(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EIO;
+}
+
+struct health_file *
+health_file_create(const char *queue_dir, struct error *err)
+{
+	static const struct health none = { .state = HEALTH_DOWN };
+	struct health_file *file = new_file(queue_dir);
+
+	if (make_file(file) == -1 && !is_passing(errno)) {
+		error_sys(err, "cannot make '%s'", file->path);
+		health_file_close(&file);
+		return NULL;
+	}
+	/* Another sequence than that of what is there. */
+	file->sequence = (uint32_t)clock_ms();
+	health_file_publish(file, &none);
+	return file;
 }
 
 /* From now; the clock is monotonic: a later time is of another boot. */
 static int64_t
 age_of(const struct health_page *page)
 {
-	int64_t written_at, now = clock_ms();
+	int64_t now = clock_ms();
 
-	memcpy(&written_at,
-	    (const char *)page + offsetof(struct health_page, written_at),
-	    sizeof(written_at));
-	return written_at < 0 || written_at > now ? INT64_MAX
-						  : now - written_at;
+	return page->written_at < 0 || page->written_at > now
+	    ? INT64_MAX
+	    : now - page->written_at;
 }
 
 void
-health_map_read(const struct health_map *map, struct health *health_out,
+health_file_read(const struct health_file *file, struct health *health_out,
     int64_t *age_ms_out)
 {
 	struct health_page page;
 
-	if (copy_page(map->fd, &page) == 0 &&
+	if (copy_page(file->fd, &page) == 0 &&
 	    check_page(&page, "", NULL) == 0) {
 		*health_out = page.health;
 		*age_ms_out = age_of(&page);
@@ -259,15 +255,16 @@ int
 health_read_age(const char *queue_dir, struct health *health_out,
     int64_t *age_ms_out, struct error *err)
 {
-	struct health_map *map = health_map_open(queue_dir, err);
+	struct health_file *file = health_file_open(queue_dir, err);
 	char *intake;
 
-	if (map == NULL)
+	if (file == NULL)
 		return errno == ENOENT ? 0 : -1;
-	health_map_read(map, health_out, age_ms_out);
-	health_map_close(&map);
+	health_file_read(file, health_out, age_ms_out);
+	health_file_close(&file);
 	intake = queue_lock_path(queue_dir, "intake");
-	if (!packet_is_served(intake))
+	/* One that stops takes nothing any more, but is at work. */
+	if (health_out->state != HEALTH_STOPPING && !packet_is_served(intake))
 		health_out->state = HEALTH_DOWN;
 	free(intake);
 	return 1;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a queue says of itself, in a small shared file, lock/health, which its
- * qmail-send writes and anybody may read.
+ * What a queue says of itself, in a small file, lock/health, which its
+ * qmail-send writes and anybody may read (docs/protocol.md).
  *
- * Only qmail-send writes; a reader's copy is whole (a sequence counter tells
- * it to read again when it was disturbed) and in range, whatever is in the
- * file.
+ * Only qmail-send writes, by pwrite; nobody maps the file.  A reader's copy is
+ * whole (a sequence number tells it to read again when it was disturbed) and
+ * in range, whatever is in the file.
  */
 #ifndef QUEUE_HEALTH_H
 #define QUEUE_HEALTH_H
@@ -42,6 +42,10 @@ struct health {
 	uint32_t commit_batch;      /* moving average of its size, times 100 */
 	uint64_t free_bytes;        /* of the filesystem, for ordinary users */
 	uint32_t workers;           /* delivery workers connected */
+	uint32_t lanes_backing_off;
+	bool is_journal_full; /* new mail waits for room in the journal */
+	uint64_t journal_used_bytes, journal_size_bytes;
+	uint64_t damaged; /* messages that cannot be used as they are */
 };
 
 /*
@@ -55,7 +59,7 @@ int health_read(
 /* A qmail-send that has said nothing for longer hangs. */
 enum { HEALTH_SILENT_MS = 10000 };
 
-/* The same, and how old it is, as health_map_read() below says. */
+/* The same, and how old it is, as health_file_read() below says. */
 int health_read_age(const char *queue_dir, struct health *health_out,
     int64_t *age_ms_out, struct error *err);
 
@@ -63,24 +67,26 @@ int health_read_age(const char *queue_dir, struct health *health_out,
  * The same for who looks often: the file stays open.  NULL, with the reason,
  * when there is none (the queue has never run) or it cannot be used.
  */
-struct health_map;
-struct health_map *health_map_open(const char *queue_dir, struct error *err);
-void health_map_close(struct health_map **map);
+struct health_file;
+struct health_file *health_file_open(const char *queue_dir, struct error *err);
+void health_file_close(struct health_file **file);
 /*
  * Copies what is there now and says how old it is, since qmail-send writes at
  * least once a second while it lives.  A file that has been damaged since, or
  * cut short, is HEALTH_DOWN and of endless age (INT64_MAX), and so is the age
  * of one that another boot has left.
  */
-void health_map_read(const struct health_map *map, struct health *health_out,
+void health_file_read(const struct health_file *file, struct health *health_out,
     int64_t *age_ms_out);
 
 /*
- * qmail-send's side: makes the file, and publishes to it.  On a full disk that
- * has never held it the log says so, and nothing is published.
+ * qmail-send's side: makes the file, and writes to it.  What cannot be written,
+ * as on a full disk, is told in the log once and tried again at the next call:
+ * mail goes on.  NULL with the reason when the file can never be written.
  */
-struct health_map *health_map_create(const char *queue_dir, struct error *err);
-void health_map_publish(struct health_map *map, const struct health *health);
+struct health_file *health_file_create(
+    const char *queue_dir, struct error *err);
+void health_file_publish(struct health_file *file, const struct health *health);
 
 /* "down", "starting", "up", "stopping". */
 const char *health_state_name(enum health_state state);

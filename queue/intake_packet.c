@@ -2,38 +2,58 @@
 /* The packets between a client with new mail and the intake socket. */
 #include "queue/intake_packet.h"
 
+#include <string.h>
+
 #include "base/wire.h"
+
+static void
+put_uuid(struct buf *buf, const struct uuid *uuid)
+{
+	buf_add(buf, uuid->bytes, UUID_BYTES);
+}
+
+static struct uuid
+get_uuid(struct wire_reader *reader)
+{
+	struct uuid uuid;
+	int i;
+
+	for (i = 0; i < UUID_BYTES; i++)
+		uuid.bytes[i] = wire_get_u8(reader);
+	return uuid;
+}
 
 void
 intake_put(struct buf *buf, const struct intake_packet *packet)
 {
 	wire_put_u8(buf, (uint8_t)packet->type);
 	switch (packet->type) {
-	case INTAKE_OPEN:
+	case INTAKE_HELLO:
 		wire_put_u32(buf, packet->version);
 		break;
-	case INTAKE_OPENED:
-		wire_put_u64(buf, packet->id);
-		break;
-	case INTAKE_REFUSED:
-		wire_put_u32(buf, packet->code);
-		wire_put_text(buf, packet->text);
+	case INTAKE_BODY:
+		wire_put_bytes(buf, packet->body, packet->body_length);
 		break;
 	case INTAKE_ENVELOPE:
-		wire_put_bytes(buf, packet->piece, packet->piece_length);
+		wire_put_bytes(buf, packet->envelope, packet->envelope_length);
 		break;
 	case INTAKE_COMMIT:
-		wire_put_u64(buf, packet->size_bytes);
+		put_uuid(buf, &packet->uuid);
 		wire_put_u64(buf, packet->qp);
-		wire_put_u8(buf, packet->wants_next);
-		wire_put_bytes(buf, packet->piece, packet->piece_length);
+		wire_put_u64(buf, packet->size_bytes);
+		wire_put_u8(buf, packet->is_import);
+		wire_put_bytes(buf, packet->body, packet->body_length);
+		wire_put_bytes(buf, packet->envelope, packet->envelope_length);
 		break;
-	case INTAKE_COMMITTED:
+	case INTAKE_ASK:
+		put_uuid(buf, &packet->uuid);
+		break;
+	case INTAKE_ABORT:
+		break;
+	case INTAKE_ANSWER:
 		wire_put_u64(buf, packet->id);
 		wire_put_u32(buf, packet->code);
 		wire_put_text(buf, packet->text);
-		break;
-	case INTAKE_ABORT:
 		break;
 	}
 }
@@ -42,38 +62,40 @@ bool
 intake_get(const void *data, size_t length, struct intake_packet *out)
 {
 	struct wire_reader reader;
-	uint8_t wants_next;
+	uint8_t is_import;
 
-	*out = (struct intake_packet){ .text = "", .piece = "" };
+	*out = (struct intake_packet){ .text = "", .body = "", .envelope = "" };
 	wire_open(&reader, data, length);
 	out->type = wire_get_u8(&reader);
 	switch (out->type) {
-	case INTAKE_OPEN:
+	case INTAKE_HELLO:
 		out->version = wire_get_u32(&reader);
 		return wire_done(&reader);
-	case INTAKE_OPENED:
-		out->id = wire_get_u64(&reader);
-		return wire_done(&reader);
-	case INTAKE_REFUSED:
-		out->code = wire_get_u32(&reader);
-		out->text = wire_get_text(&reader);
+	case INTAKE_BODY:
+		out->body = wire_get_bytes(&reader, &out->body_length);
 		return wire_done(&reader);
 	case INTAKE_ENVELOPE:
-		out->piece = wire_get_bytes(&reader, &out->piece_length);
+		out->envelope = wire_get_bytes(&reader, &out->envelope_length);
 		return wire_done(&reader);
 	case INTAKE_COMMIT:
-		out->size_bytes = wire_get_u64(&reader);
+		out->uuid = get_uuid(&reader);
 		out->qp = wire_get_u64(&reader);
-		wants_next = wire_get_u8(&reader);
-		out->wants_next = wants_next == 1;
-		out->piece = wire_get_bytes(&reader, &out->piece_length);
-		return wire_done(&reader) && wants_next <= 1;
-	case INTAKE_COMMITTED:
+		out->size_bytes = wire_get_u64(&reader);
+		is_import = wire_get_u8(&reader);
+		out->is_import = is_import == 1;
+		out->body = wire_get_bytes(&reader, &out->body_length);
+		out->envelope = wire_get_bytes(&reader, &out->envelope_length);
+		return wire_done(&reader) && is_import <= 1 &&
+		    !uuid_is_none(&out->uuid);
+	case INTAKE_ASK:
+		out->uuid = get_uuid(&reader);
+		return wire_done(&reader) && !uuid_is_none(&out->uuid);
+	case INTAKE_ABORT:
+		return wire_done(&reader);
+	case INTAKE_ANSWER:
 		out->id = wire_get_u64(&reader);
 		out->code = wire_get_u32(&reader);
 		out->text = wire_get_text(&reader);
-		return wire_done(&reader);
-	case INTAKE_ABORT:
 		return wire_done(&reader);
 	}
 	return false;

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The packets between a client with new mail and qmail-send's intake socket,
- * lock/intake (docs/protocol.md).
+ * lock/intake (docs/protocol.md, Intake).
  *
- * One transaction at a time on a connection: OPEN -> OPENED with a descriptor
- * to write the message to (or REFUSED); then, with the descriptor closed, any
- * number of ENVELOPE packets (each a piece of the todo record's F and T part)
- * and COMMIT -> COMMITTED; or ABORT, which has no answer.  A connection that
- * ends is an ABORT.
- *
- * A client that sends many messages sets wants_next: COMMITTED then brings the
- * descriptor of the next transaction, if there is one to be had, as if OPEN had
- * been sent and OPENED had come.
+ * HELLO first.  Then one transaction after the other: any number of BODY and
+ * ENVELOPE pieces, then COMMIT, which brings the last pieces of both and is all
+ * that a small message needs; its answer is one ANSWER.  ABORT forgets what was
+ * sent of a transaction.  ASK is answered by ANSWER, too: whether a message
+ * with this UUID was committed, as a client wants to know whose answer was
+ * lost.
  */
 #ifndef QUEUE_INTAKE_PACKET_H
 #define QUEUE_INTAKE_PACKET_H
@@ -21,37 +18,46 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/uuid.h"
 
 /* Raised with any change of the packets below. */
-enum { INTAKE_VERSION = 2 };
+enum { INTAKE_VERSION = 3 };
 
 enum intake_type {
-	INTAKE_OPEN = 1,
-	INTAKE_OPENED,
-	INTAKE_REFUSED,
+	INTAKE_HELLO = 1,
+	INTAKE_BODY,
 	INTAKE_ENVELOPE,
 	INTAKE_COMMIT,
-	INTAKE_COMMITTED,
-	INTAKE_ABORT
+	INTAKE_ASK,
+	INTAKE_ABORT,
+	INTAKE_ANSWER
 };
+
+/* ANSWER's code to ASK, besides enum qq: no such message was committed. */
+enum { INTAKE_ABSENT = 255 };
 
 /* Any of the packets; fields that its type does not have are zero or "". */
 struct intake_packet {
 	enum intake_type type;
-	uint32_t version;    /* OPEN */
-	uint64_t id;         /* OPENED, COMMITTED */
-	uint32_t code;       /* REFUSED, COMMITTED: enum qq */
-	const char *text;    /* REFUSED, COMMITTED: the reason, for the log */
-	uint64_t size_bytes; /* COMMIT: of the message */
-	uint64_t qp;         /* COMMIT */
-	bool wants_next;     /* COMMIT */
-	const char *piece;   /* ENVELOPE, COMMIT: of the envelope */
-	size_t piece_length;
+	uint32_t version;    /* HELLO */
+	struct uuid uuid;    /* COMMIT, ASK */
+	uint64_t qp;         /* COMMIT: the number logged as "qp" */
+	uint64_t size_bytes; /* COMMIT: of the whole body, checked */
+	bool is_import;      /* COMMIT: the envelope has marks, notes, birth and
+			      * attempts (envelope.h); trusted clients only */
+	const char *body;    /* BODY, COMMIT: a piece */
+	size_t body_length;
+	const char *envelope; /* ENVELOPE, COMMIT: a piece */
+	size_t envelope_length;
+	uint64_t id;      /* ANSWER: the message's number, with code 0 */
+	uint32_t code;    /* ANSWER: enum qq, or INTAKE_ABSENT */
+	const char *text; /* ANSWER: the reason, for the log */
 };
 
 void intake_put(struct buf *buf, const struct intake_packet *packet);
 
-/* False when it is not a packet.  Texts point into data. */
+/* False when it is not a packet, or its UUID is none.  Texts point into data.
+ */
 bool intake_get(const void *data, size_t length, struct intake_packet *out);
 
 #endif

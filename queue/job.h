@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The packets between qmail-send and its delivery workers (docs/protocol.md).
+ * The packets between qmail-send and its delivery workers (docs/protocol.md,
+ * Deliveries).
  *
- * A worker connects to lock/workers in the queue directory and says hello.
- * qmail-send then sends jobs, each one packet with a read-only descriptor of
- * the message positioned at 0; the worker answers each with one result, in any
- * order, after it has closed that descriptor.  Results that are ready together
- * share a packet, so that qmail-send wakes once for them.
+ * A worker is a child of qmail-start's; the connection, made with it, is its
+ * descriptor 0.  It says hello, then how much it can take, and gets jobs as far
+ * as that.  A job is one message for one lane, with one or more recipients; each
+ * gets its own result, in any order.  Results that are ready together share a
+ * packet.
  */
 #ifndef QUEUE_JOB_H
 #define QUEUE_JOB_H
@@ -16,14 +17,29 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/uuid.h"
 
 /* Raised with any change of the packets below. */
-enum { JOB_VERSION = 2 };
+enum { JOB_VERSION = 3 };
+
+enum {
+	JOB_RECIPIENTS_MAX = 100,
+	/* a larger body comes as a descriptor */
+	JOB_BODY_MAX = 16 * 1024
+};
 
 enum job_channel {
 	JOB_VIRTUAL = 'v', /* users of virtual domains */
 	JOB_LOCAL = 'l',   /* the general local way */
 	JOB_REMOTE = 'r'
+};
+
+enum job_packet {
+	JOB_HELLO = 'h',   /* worker: version, channel */
+	JOB_TAKE = 't',    /* worker: from now on at most so much in hand */
+	JOB_JOB = 'j',     /* queue; perhaps with a descriptor */
+	JOB_RESULTS = 'r', /* worker: one or more results */
+	JOB_BACKOFF = 'b'  /* worker: a lane rests for a while */
 };
 
 /* A worker's first packet. */
@@ -32,18 +48,49 @@ struct job_hello {
 	enum job_channel channel;
 };
 
-/* One delivery.  Texts are borrowed: from the packet after job_get(). */
-struct job {
+/*
+ * What a worker may have in hand at once: recipients, and bytes of messages
+ * (one is given to it however large it is, when it has nothing).
+ */
+struct job_take {
+	uint32_t recipients;
+	uint64_t bytes;
+};
+
+/* Nothing of this lane for so long. */
+struct job_backoff {
+	const char *lane;
+	uint32_t seconds;
+	const char *reason; /* for the log and for people */
+};
+
+struct job_recipient {
 	uint32_t delivery;     /* given back in the result */
-	uint64_t message_id;   /* for logs */
-	const char *sender;    /* "" for the null sender */
 	const char *recipient; /* as rewritten: example.test-u0@example.test */
 	const char *user;      /* from users/assign; "" for remote */
-	uint32_t uid, gid;
-	const char *home; /* the virtual domain's folder */
+	const char *home;      /* the virtual domain's folder */
 	const char *dash;
 	const char *extension; /* the local part, in a virtual domain */
+};
+
+/*
+ * One message for one lane.  Texts are borrowed: from the packet after
+ * job_get().  What a worker does with its user's rights it must not decide by
+ * home alone (docs/protocol.md, Trust).
+ */
+struct job {
+	uint64_t message_id;   /* for logs */
+	struct uuid uuid;
+	const char *lane;
+	int64_t birth_s;       /* Unix time */
+	uint32_t attempt;      /* 1: the first */
+	uint64_t size_bytes;   /* committed: who can read less defers */
+	const char *sender;    /* "" for the null sender */
 	const char *header;    /* lines to put in front (QQEH), or "" */
+	const char *body;      /* size_bytes of them; NULL: a descriptor comes
+				* with the packet, to be read from 0 by pread */
+	struct job_recipient *recipients; /* recipient_count of them */
+	size_t recipient_count;
 };
 
 enum job_outcome {
@@ -53,26 +100,43 @@ enum job_outcome {
 	JOB_GENERAL = 'G' /* not for this worker: needs the general way */
 };
 
-/* A worker's answer to one job. */
+/* A worker's answer about one recipient. */
 struct job_result {
 	uint32_t delivery;
 	enum job_outcome outcome;
 	const char *text; /* one or more lines for the log and the bounce */
 };
 
-/* Put a packet, or one more result of it, behind what buf holds. */
+/* The type of a packet, its first byte; 0 when it is none of the above. */
+int job_packet_type(const void *data, size_t length);
+
+/*
+ * Put a packet behind what buf holds.  job_put_result() adds to a JOB_RESULTS
+ * packet that buf holds already, or begins one in an empty buf.
+ */
 void job_put_hello(struct buf *buf, const struct job_hello *hello);
+void job_put_take(struct buf *buf, const struct job_take *take);
+void job_put_backoff(struct buf *buf, const struct job_backoff *backoff);
 void job_put(struct buf *buf, const struct job *job);
 void job_put_result(struct buf *buf, const struct job_result *result);
 
-/* Read a whole packet; false when it is not one. */
+/*
+ * Read a whole packet; false when it is not one.  recipients_out has room for
+ * JOB_RECIPIENTS_MAX; out->recipients points to it.
+ */
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
-bool job_get(const void *data, size_t length, struct job *out);
+bool job_get_take(const void *data, size_t length, struct job_take *out);
+bool job_get_backoff(const void *data, size_t length, struct job_backoff *out);
+bool job_get(const void *data, size_t length,
+    struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out);
 
 /*
- * Reads the first of the results in a packet and moves *data and *length past
- * it; false when there is something else.  Nothing is left after the last one.
+ * The results of a packet, one after the other: job_open_results() sets *data
+ * and *length to its inside, false when it is no such packet;
+ * job_take_result() reads the first of the rest and moves past it, false when
+ * there is something else.  Nothing is left after the last one.
  */
+bool job_open_results(const char **data, size_t *length);
 bool job_take_result(const char **data, size_t *length, struct job_result *out);
 
 #endif

@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: ISC */
-/* The journal of a queue: its file, and what of it still counts. */
+/* The journal of a queue: its segments, and what in them counts. */
 #include "queue/journal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,695 +21,760 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/idmap.h"
-#include "queue/journal_fill.h"
-#include "queue/journal_view.h"
+#include "queue/journal_old.h"
+#include "queue/journal_scan.h"
 
 enum {
-	FILE_BYTES = JOURNAL_HALVES * JOURNAL_HALF_BYTES,
-	/* of each half, for ends: they always find room */
-	ENDS_BYTES = 64 * 1024,
-	FILL_MAX = 128, /* a batch waits for so many files, not for more */
+	ENDS_SHARE = 16,               /* of a segment, a part for ends only */
+	BUFFER_KEPT = 4 * 1024 * 1024, /* a larger one is given back */
 	AGAIN_MS = 1000
 };
 
-/* An envelope that is here. */
-struct entry {
-	struct entry *next, **link;   /* the oldest first */
-	struct journal_record record; /* its envelope is on disk only ... */
-	uint64_t generation;
-	unsigned half;
-	size_t at; /* ... in the record here, in the half */
-	int64_t since_ms;
-	bool is_in_todo; /* perhaps */
+/* Made of written zeros, in which everything else is this name. */
+static const char unfinished[] = QUEUE_JOURNAL ".new";
+
+struct segment {
+	bool is_ready;     /* its file is there, and to be written over */
+	int fd;            /* or -1 */
+	uint64_t messages; /* in it, that count */
+};
+
+struct ids {
+	uint64_t *ids;
+	size_t count, size;
 };
 
 struct journal {
 	const struct queue_dir *dir;
-	int fd;
-	unsigned half; /* that is written now */
+	uint64_t segment_bytes, body_max_bytes;
+	uint64_t next_id;
+	struct segment segments[JOURNAL_SEGMENTS];
+	/* the segment that is written */
 	uint64_t generation;
-	size_t at;           /* in the half: all before it is durable */
-	size_t reserved;     /* for this batch, and not added yet */
-	struct buf unsynced; /* what goes there */
-	size_t written;      /* of these bytes */
-	size_t syncing;      /* of those written */
-	bool is_full;        /* the half */
-	bool is_broken;      /* the half: nothing behind at is certain */
-	int64_t lost_ms;     /* clock_ms() of the last failure; or 0 */
-	int64_t again_ms;    /* clock_ms(): after a failure; or 0 */
-	struct entry *oldest, **newest_end;
-	struct idmap entries;
+	size_t at;      /* all before it is durable */
+	bool is_closed; /* nothing more goes into it */
+	/* the batch: from at on; its memory begins at a page, too */
+	struct buf batch;
+	char *memory;       /* that of the batch */
+	struct ids added;   /* its messages */
+	struct ids settled; /* the ends that are durable with it */
+	/* by id: journal_count() of where the message is; twice that, and 1
+	 * for a message that was withdrawn */
+	struct idmap messages, ends; /* those that count; not durable yet */
+	int64_t failed_at_ms;        /* clock_ms() of the last failure; or 0 */
+	int64_t again_at_ms;         /* no segment is begun before; or 0 */
 };
 
-/* -- entries */
-
-static struct entry *
-add_entry(struct journal *journal, const struct journal_record *record)
+static void
+add_id(struct ids *ids, uint64_t id)
 {
-	struct entry *entry = xcalloc(1, sizeof(*entry));
+	if (ids->count == ids->size) {
+		ids->size = ids->size * 2 + 64;
+		ids->ids = xrealloc(ids->ids, ids->size * sizeof(*ids->ids));
+	}
+	ids->ids[ids->count++] = id;
+}
 
-	entry->record = *record;
-	entry->record.envelope = NULL;
-	entry->generation = journal->generation;
-	entry->half = journal->half;
-	entry->since_ms = clock_ms();
-	entry->link = journal->newest_end;
-	*entry->link = entry;
-	journal->newest_end = &entry->next;
-	idmap_put(&journal->entries, record->id, entry);
-	return entry;
+static uint64_t
+count_of(const struct journal *journal)
+{
+	return journal_count(journal->generation);
+}
+
+static struct segment *
+segment_of(struct journal *journal, uint64_t count)
+{
+	return &journal->segments[count % JOURNAL_SEGMENTS];
+}
+
+/* -- files */
+
+static int
+write_zeros(int fd, uint64_t length)
+{
+	static const char zeros[64 * 1024];
+
+	while (length > 0) {
+		size_t some = length < sizeof(zeros) ? length : sizeof(zeros);
+
+		if (file_write_all(fd, zeros, some) == -1)
+			return -1;
+		length -= some;
+	}
+	return 0;
+}
+
+/* A new file is written over in place on btrfs, too, which needs no room. */
+static void
+set_in_place(int fd)
+{
+	int flags;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == -1)
+		return;
+	flags |= FS_NOCOW_FL;
+	ioctl(fd, FS_IOC_SETFLAGS, &flags); /* others do so anyway */
+}
+
+/* Makes a segment's file, or a new one in its place.  0, or -1 with errno. */
+static int
+make_segment(struct journal *journal, unsigned place, struct error *err)
+{
+	int lock = queue_dir_fd(journal->dir, QUEUE_LOCK, 0), result = 0, fd;
+	struct segment *segment = &journal->segments[place];
+	char name[JOURNAL_NAME_SIZE];
+
+	journal_name(name, place);
+	if (segment->fd != -1)
+		close(segment->fd);
+	segment->fd = -1;
+	unlinkat(lock, unfinished, 0);
+	fd = openat(lock, unfinished,
+	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd != -1)
+		set_in_place(fd);
+	if (fd == -1 || write_zeros(fd, journal->segment_bytes) == -1 ||
+	    fsync(fd) == -1 || renameat(lock, unfinished, lock, name) == -1 ||
+	    fsync(lock) == -1)
+		result = error_sys(err,
+		    "cannot make '%s/lock/%s' (%" PRIu64 " bytes)",
+		    journal->dir->path, name, journal->segment_bytes);
+	if (fd != -1) {
+		int saved_errno = errno;
+
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		close(fd);
+		if (result == -1)
+			unlinkat(lock, unfinished, 0);
+		errno = saved_errno;
+	}
+	segment->is_ready = result == 0;
+	return result;
+}
+
+/*
+ * Written past the page cache where the filesystem can do that: it takes less
+ * of the CPU, and none of the memory.
+ */
+static int
+open_segment(struct journal *journal, unsigned place, struct error *err)
+{
+	int lock = queue_dir_fd(journal->dir, QUEUE_LOCK, 0);
+	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
+	struct segment *segment = &journal->segments[place];
+	char name[JOURNAL_NAME_SIZE];
+
+	if (segment->fd != -1)
+		return 0;
+	journal_name(name, place);
+	segment->fd = openat(lock, name, flags | O_DIRECT);
+	if (segment->fd == -1 && errno == EINVAL)
+		segment->fd = openat(lock, name, flags);
+	return segment->fd != -1 ? 0
+				 : error_sys(err, "cannot open '%s/lock/%s'",
+				       journal->dir->path, name);
+}
+
+/* All of it, from and to pages; with flags of pwritev2().  0 or -1. */
+static int
+write_pages(int fd, const struct buf *pages, size_t at, int flags)
+{
+	size_t done = 0;
+
+	while (done < pages->length) {
+		struct iovec left = { .iov_base = pages->data + done,
+			.iov_len = pages->length - done };
+		ssize_t n = pwritev2(fd, &left, 1, (off_t)(at + done), flags);
+		int mode;
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0)
+			errno = EIO;
+		if (n > 0 || (n == -1 && errno == EINTR))
+			continue;
+		/* What is a page here need not be one for the device. */
+		mode = fcntl(fd, F_GETFL);
+		if (n == 0 || errno != EINVAL || !(mode & O_DIRECT) ||
+		    fcntl(fd, F_SETFL, mode & ~O_DIRECT) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* -- the batch */
+
+/* Of the segment that is written. */
+static size_t
+room_left(const struct journal *journal, bool is_for_ends)
+{
+	size_t whole = journal->segment_bytes,
+	       used = journal->at + journal->batch.length;
+
+	if (!is_for_ends)
+		whole -= whole / ENDS_SHARE;
+	return !journal->is_closed && used < whole ? whole - used : 0;
+}
+
+/* Room for so much more, and the rest of a page, in memory that is aligned. */
+static void
+reserve_batch(struct journal *journal, size_t extra)
+{
+	struct buf *batch = &journal->batch, larger = BUF_INIT;
+	size_t wanted = batch->length + extra + 2 * JOURNAL_PAGE_BYTES;
+	char *memory;
+
+	if (wanted <= batch->size)
+		return;
+	larger.size = 2 * wanted;
+	memory = xmalloc(larger.size + JOURNAL_PAGE_BYTES);
+	larger.data = memory + JOURNAL_PAGE_BYTES -
+	    (uintptr_t)memory % JOURNAL_PAGE_BYTES;
+	buf_add(&larger, batch->data, batch->length);
+	free(journal->memory);
+	journal->memory = memory;
+	*batch = larger;
 }
 
 static void
-remove_entry(struct journal *journal, struct entry *entry)
+release_batch(struct journal *journal)
 {
-	*entry->link = entry->next;
-	if (entry->next != NULL)
-		entry->next->link = entry->link;
-	else
-		journal->newest_end = entry->link;
-	idmap_remove(&journal->entries, entry->record.id);
-	free(entry);
+	free(journal->memory);
+	journal->memory = NULL;
+	journal->batch = (struct buf)BUF_INIT;
 }
 
-enum journal_place
-journal_find(const struct journal *journal, uint64_t id)
+static void
+reset_batch(struct journal *journal)
 {
-	const struct entry *entry = idmap_get(&journal->entries, id);
-
-	if (entry == NULL)
-		return JOURNAL_NOT;
-	return entry->is_in_todo ? JOURNAL_AND_TODO : JOURNAL_HERE;
+	journal->batch.length = 0;
+	journal->added.count = journal->settled.count = 0;
+	if (journal->batch.size > BUFFER_KEPT)
+		release_batch(journal);
 }
 
-/* -- what is written */
-
-bool
-journal_reserve(struct journal *journal, size_t length)
+static void
+put_record(struct journal *journal, enum journal_type type,
+    const struct journal_message *message, size_t bytes)
 {
-	size_t bytes = length + JOURNAL_BEFORE_ENVELOPE;
+	struct journal_record record = { .type = type,
+		.page = (uint32_t)(journal->at / JOURNAL_PAGE_BYTES),
+		.message = *message };
 
-	if (length > JOURNAL_ENVELOPE_MAX || journal->is_broken)
+	reserve_batch(journal, bytes);
+	journal_put_record(&journal->batch, journal->generation, &record);
+}
+
+/* All ends that have room. */
+static void
+put_ends(struct journal *journal)
+{
+	size_t i;
+
+	for (i = 0; i < journal->ends.size; i++) {
+		const struct idmap_slot *slot = &journal->ends.slots[i];
+		struct journal_message message = { .id = slot->id };
+		bool is_withdrawn = (uintptr_t)slot->value & 1;
+
+		if (slot->id == 0)
+			continue;
+		if (room_left(journal, true) < JOURNAL_END_BYTES)
+			break;
+		put_record(journal,
+		    is_withdrawn ? JOURNAL_WITHDRAWN : JOURNAL_END, &message,
+		    JOURNAL_END_BYTES);
+		add_id(&journal->settled, slot->id);
+	}
+}
+
+static void
+forget_settled(struct journal *journal)
+{
+	size_t i;
+
+	for (i = 0; i < journal->settled.count; i++)
+		idmap_remove(&journal->ends, journal->settled.ids[i]);
+	journal->settled.count = 0;
+	if (journal->ends.count == 0)
+		idmap_release(&journal->ends);
+}
+
+/* -- segments */
+
+/* With errno, which stays. */
+static void
+segment_failed(struct journal *journal, uint64_t count)
+{
+	int saved_errno = errno;
+	int64_t now_ms = clock_ms();
+	char name[JOURNAL_NAME_SIZE];
+
+	journal_name(name, count % JOURNAL_SEGMENTS);
+	log_line("alert: cannot write '%s/lock/%s': %m; going on in the next "
+		 "part of the journal",
+	    journal->dir->path, name);
+	if (saved_errno != ENOSPC && saved_errno != EDQUOT)
+		segment_of(journal, count)->is_ready = false;
+	if (journal->failed_at_ms != 0 &&
+	    now_ms < journal->failed_at_ms + AGAIN_MS)
+		journal->again_at_ms = now_ms + AGAIN_MS;
+	journal->failed_at_ms = now_ms;
+	errno = saved_errno;
+}
+
+static uint32_t
+random_number(void)
+{
+	uint32_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		fatal(111, "the system has no random numbers");
+	return number;
+}
+
+/*
+ * It is durable before anything follows: a record of what its place has held is
+ * not written over while it could count, and no later segment is begun, which
+ * may have the ends of that.
+ */
+static int
+write_header(struct journal *journal, int fd, uint64_t generation)
+{
+	int result;
+
+	reserve_batch(journal, JOURNAL_PAGE_BYTES);
+	journal_put_header(&journal->batch, generation, journal->next_id);
+	result = write_pages(fd, &journal->batch, 0, RWF_DSYNC);
+	journal->batch.length = 0;
+	return result;
+}
+
+/* What a new segment's place has held counts no more, without an end. */
+static void
+settle_ends(struct journal *journal)
+{
+	size_t i;
+
+	for (i = 0; i < journal->ends.size; i++) {
+		const struct idmap_slot *slot = &journal->ends.slots[i];
+
+		if (slot->id != 0 &&
+		    (uintptr_t)slot->value / 2 + JOURNAL_SEGMENTS <=
+			count_of(journal))
+			add_id(&journal->settled, slot->id);
+	}
+	forget_settled(journal);
+}
+
+/* With an empty batch: goes on in the next segment, if nothing there counts. */
+static bool
+begin_next(struct journal *journal)
+{
+	uint64_t count = count_of(journal) + 1,
+		 generation = count << 32 | random_number();
+	unsigned place = count % JOURNAL_SEGMENTS;
+	struct segment *segment = &journal->segments[place];
+	int64_t now_ms = clock_ms();
+	struct error err;
+
+	if (segment->messages > 0 || now_ms < journal->again_at_ms)
 		return false;
-	if (journal->at + journal->unsynced.length + journal->reserved + bytes >
-	    JOURNAL_HALF_BYTES - ENDS_BYTES) {
-		journal->is_full = true;
+	if ((!segment->is_ready && make_segment(journal, place, &err) == -1) ||
+	    open_segment(journal, place, &err) == -1) {
+		if (journal->again_at_ms == 0)
+			log_line("alert: %s; new mail waits", err.text);
+		journal->again_at_ms = now_ms + AGAIN_MS;
 		return false;
 	}
-	journal->reserved += bytes;
+	if (write_header(journal, segment->fd, generation) == -1) {
+		segment_failed(journal, count);
+		return false;
+	}
+	journal->again_at_ms = 0;
+	journal->generation = generation;
+	journal->at = JOURNAL_PAGE_BYTES;
+	journal->is_closed = false;
+	settle_ends(journal);
 	return true;
 }
 
-void
-journal_add(struct journal *journal, const struct journal_record *record)
-{
-	struct entry *entry = idmap_get(&journal->entries, record->id);
+/* -- messages and ends */
 
-	if (entry != NULL) /* its message was taken away by hand */
-		remove_entry(journal, entry);
-	entry = add_entry(journal, record);
-	entry->at = journal->at + journal->unsynced.length;
-	journal_put_record(&journal->unsynced, journal->generation, record);
+bool
+journal_takes(const struct journal *journal, uint64_t size_bytes)
+{
+	return size_bytes <= journal->body_max_bytes;
 }
 
-static void
-put_end(struct journal *journal, uint64_t id)
+static size_t
+bytes_of(const struct journal_message *message)
 {
-	struct journal_record over = { .id = id, .is_over = true };
+	return JOURNAL_NEW_BYTES + message->record_length +
+	    (message->body == NULL ? 0 : message->size_bytes);
+}
 
-	journal_put_record(&journal->unsynced, journal->generation, &over);
+bool
+journal_fits(
+    const struct journal *journal, const struct journal_message *message)
+{
+	return bytes_of(message) + JOURNAL_PAGE_BYTES <=
+	    journal->segment_bytes - journal->segment_bytes / ENDS_SHARE;
+}
+
+bool
+journal_add(struct journal *journal, const struct journal_message *message)
+{
+	size_t bytes = bytes_of(message);
+	uint64_t id = message->id, count;
+
+	assert(!idmap_has(&journal->messages, id));
+	if (room_left(journal, false) < bytes &&
+	    (journal->batch.length > 0 || !journal_fits(journal, message) ||
+		!begin_next(journal)))
+		return false;
+	if (id >= journal->next_id)
+		journal->next_id = id + 1;
+	put_record(journal, JOURNAL_NEW, message, bytes);
+	count = count_of(journal);
+	idmap_put(&journal->messages, id, (void *)(uintptr_t)count);
+	segment_of(journal, count)->messages++;
+	add_id(&journal->added, id);
+	return true;
+}
+
+/* It counts no more, since its client was told of a failure, or has ended. */
+static void
+end_message(struct journal *journal, uint64_t id, bool is_withdrawn)
+{
+	uintptr_t count = (uintptr_t)idmap_get(&journal->messages, id);
+
+	if (count == 0)
+		return;
+	idmap_remove(&journal->messages, id);
+	segment_of(journal, count)->messages--;
+	idmap_put(
+	    &journal->ends, id, (void *)(2 * count + (is_withdrawn ? 1 : 0)));
 }
 
 void
 journal_end(struct journal *journal, uint64_t id)
 {
-	struct entry *entry = idmap_get(&journal->entries, id);
-
-	if (entry == NULL)
-		return;
-	remove_entry(journal, entry);
-	put_end(journal, id);
-}
-
-static bool
-has_room(const struct journal *journal)
-{
-	return journal->at + journal->unsynced.length <= JOURNAL_HALF_BYTES;
+	end_message(journal, id, false);
 }
 
 bool
-journal_has_unsynced(const struct journal *journal)
+journal_is_ending(const struct journal *journal, uint64_t id)
 {
-	return journal->unsynced.length > 0 && !journal->is_broken &&
-	    has_room(journal);
+	return idmap_has(&journal->ends, id);
 }
 
-int
-journal_fd(const struct journal *journal)
+bool
+journal_has_unwritten(const struct journal *journal)
 {
-	return journal->fd;
+	return journal->added.count > 0 || journal->ends.count > 0;
 }
 
-static off_t
-place_of(unsigned half, size_t at)
-{
-	return (off_t)(half * (size_t)JOURNAL_HALF_BYTES + at);
-}
-
-/* All of it at its place in the half. */
+/* The batch, and ends.  0; -1 with errno, ENOSPC when no end has room. */
 static int
-write_at(struct journal *journal, size_t at, const char *data, size_t length)
+write_batch(struct journal *journal, int flags)
 {
-	size_t done = 0;
+	struct buf *batch = &journal->batch;
+	uint64_t count;
+	size_t left;
 
-	while (done < length) {
-		ssize_t n = pwrite(journal->fd, data + done, length - done,
-		    place_of(journal->half, at + done));
-
-		if (n == -1 && errno != EINTR)
-			return -1;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	return 0;
-}
-
-/* With errno, which stays. */
-static void
-is_lost(struct journal *journal, const char *what)
-{
-	int64_t now_ms = clock_ms();
-	int saved_errno = errno;
-
-	journal->is_broken = true;
-	if (journal->lost_ms != 0 && now_ms < journal->lost_ms + AGAIN_MS)
-		journal->again_ms = now_ms + AGAIN_MS; /* not over and over */
-	journal->lost_ms = now_ms;
-	log_line("alert: cannot %s '%s/lock/" QUEUE_JOURNAL
-		 "': %m; going on in its other half",
-	    what, journal->dir->path);
-	errno = saved_errno;
-}
-
-int
-journal_write(struct journal *journal)
-{
-	size_t left = journal->unsynced.length - journal->written;
-
-	journal->reserved = 0;
-	if (journal->unsynced.length == 0)
-		return 0;
-	if (journal->is_broken) { /* also when all of it is written */
-		errno = EIO;
-		return -1;
-	}
-	if (left == 0)
-		return 0;
-	if (!has_room(journal)) {
-		journal->is_full = true;
+	if (batch->length == 0 &&
+	    room_left(journal, true) < JOURNAL_END_BYTES &&
+	    !begin_next(journal)) {
 		errno = ENOSPC;
 		return -1;
 	}
-	if (write_at(journal, journal->at + journal->written,
-		journal->unsynced.data + journal->written, left) == -1) {
-		is_lost(journal, "write");
-		return -1;
+	put_ends(journal);
+	left = batch->length % JOURNAL_PAGE_BYTES;
+	if (left > 0) {
+		left = JOURNAL_PAGE_BYTES - left;
+		memset(batch->data + batch->length, 0, left);
+		batch->length += left;
 	}
-	journal->written += left;
-	return 0;
+	count = count_of(journal);
+	if (batch->length == 0 ||
+	    write_pages(
+		segment_of(journal, count)->fd, batch, journal->at, flags) == 0)
+		return 0;
+	journal->is_closed = true; /* nothing is certain of what follows */
+	segment_failed(journal, count);
+	return -1;
 }
 
-bool
-journal_begin_sync(struct journal *journal)
+int
+journal_commit(struct journal *journal)
 {
-	journal->syncing = journal->is_broken ? 0 : journal->written;
-	return journal->syncing > 0;
-}
-
-void
-journal_synced(struct journal *journal, int error)
-{
-	size_t done = journal->syncing;
-
-	journal->syncing = 0;
-	if (error == 0) {
-		journal->at += done;
-		journal->written -= done;
-		buf_drop(&journal->unsynced, done);
-		return;
-	}
-	/* The kernel may have dropped it, and the next sync would not say. */
-	errno = error;
-	is_lost(journal, "sync");
-}
-
-/* -- from here into todo/ */
-
-/* The record of an entry; its envelope is in data, which has the room. */
-static int
-read_record(const struct journal *journal, const struct entry *entry,
-    char *data, struct journal_record *record_out)
-{
-	size_t length = JOURNAL_BEFORE_ENVELOPE + entry->record.length, at = 0;
-	ssize_t n = pread(
-	    journal->fd, data, length, place_of(entry->half, entry->at));
-
-	if (n == -1)
-		return -1;
-	errno = EBADMSG;
-	return n == (ssize_t)length &&
-		journal_get_record(
-		    data, length, entry->generation, &at, record_out) &&
-		record_out->length == entry->record.length &&
-		record_out->id == entry->record.id
-	    ? 0
-	    : -1;
-}
-
-/* The records of these entries, with their envelopes in texts. */
-static int
-read_records(const struct journal *journal, struct entry **entries,
-    size_t count, struct journal_record *records, struct buf *texts,
-    struct error *err)
-{
-	size_t i, all = 0;
-
-	for (i = 0; i < count; i++)
-		all += JOURNAL_BEFORE_ENVELOPE + entries[i]->record.length;
-	buf_reserve(texts, all);
-	for (i = 0; i < count; i++) {
-		if (read_record(journal, entries[i],
-			texts->data + texts->length, &records[i]) == -1)
-			return error_sys(err,
-			    "cannot read an envelope in '%s/lock/" QUEUE_JOURNAL
-			    "'",
-			    journal->dir->path);
-		texts->length += JOURNAL_BEFORE_ENVELOPE +
-		    entries[i]->record.length;
-	}
-	return 0;
-}
-
-/* At most FILL_MAX of the oldest, of which count is known to be there. */
-static int
-fill_oldest(struct journal *journal, size_t count, struct error *err)
-{
-	struct entry *entries[FILL_MAX], *entry = journal->oldest;
-	struct journal_record records[FILL_MAX];
-	struct buf texts = BUF_INIT;
-	int result;
 	size_t i;
+	int result;
 
-	for (i = 0; i < count; i++, entry = entry->next)
-		entries[i] = entry;
-	result = read_records(journal, entries, count, records, &texts, err);
+	if (!journal_has_unwritten(journal))
+		return 0;
+	result = write_batch(journal, RWF_DSYNC);
 	if (result == 0) {
-		for (i = 0; i < count; i++)
-			entries[i]->is_in_todo = true;
-		result = journal_fill(journal->dir, true, records, count, err);
+		journal->at += journal->batch.length;
+		forget_settled(journal);
 	}
-	for (i = 0; result == 0 && i < count; i++)
-		journal_end(journal, records[i].id);
-	buf_release(&texts);
+	for (i = 0; result == -1 && i < journal->added.count; i++)
+		end_message(journal, journal->added.ids[i], true);
+	reset_batch(journal);
 	return result;
 }
 
-/* How many of the oldest, at most FILL_MAX, came before or are of the half. */
-static size_t
-count_oldest(const struct journal *journal, int64_t before_ms, int half)
+int
+journal_write_ends(struct journal *journal)
 {
-	const struct entry *entry = journal->oldest;
-	size_t count = 0;
+	int result;
 
-	for (; entry != NULL && count < FILL_MAX; entry = entry->next) {
-		if (entry->since_ms > before_ms && (int)entry->half != half)
-			break;
-		count++;
-	}
-	return count;
+	assert(journal->added.count == 0);
+	if (journal->ends.count == 0)
+		return 0;
+	/* The next batch goes to the same place, and has them, too. */
+	result = write_batch(journal, 0);
+	reset_batch(journal);
+	return result;
 }
 
-/* -- halves */
+/* -- how it is */
 
-/* What is not durable gets the new generation; only ends still count. */
-static void
-renew_unsynced(struct journal *journal)
+uint64_t
+journal_next_id(const struct journal *journal)
 {
-	struct buf old = journal->unsynced;
-	uint64_t generation = journal->generation - 1;
-	struct journal_record record;
-	size_t at = 0;
+	return journal->next_id;
+}
 
-	journal->unsynced = (struct buf)BUF_INIT;
-	journal->written = 0;
-	while (
-	    journal_get_record(old.data, old.length, generation, &at, &record))
-		if (record.is_over)
-			put_end(journal, record.id);
-	buf_release(&old);
+uint64_t
+journal_segment(const struct journal *journal)
+{
+	return count_of(journal);
+}
+
+uint64_t
+journal_wanted(const struct journal *journal)
+{
+	uint64_t next = count_of(journal) + 1;
+
+	return journal->segments[next % JOURNAL_SEGMENTS].messages > 0 &&
+		(journal->is_closed || journal->at > journal->segment_bytes / 2)
+	    ? next - JOURNAL_SEGMENTS
+	    : 0;
+}
+
+void
+journal_read_stats(
+    const struct journal *journal, struct journal_stats *stats_out)
+{
+	unsigned place, current = count_of(journal) % JOURNAL_SEGMENTS;
+
+	*stats_out = (struct journal_stats){ .size_bytes = JOURNAL_SEGMENTS *
+		    journal->segment_bytes,
+		.messages = journal->messages.count };
+	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+		if (place == current && !journal->is_closed)
+			stats_out->used_bytes += journal->at;
+		else if (journal->segments[place].messages > 0)
+			stats_out->used_bytes += journal->segment_bytes;
+}
+
+/* -- the beginning and the end */
+
+/*
+ * What a process that was killed has written is not durable yet, and must not
+ * be relied upon before; and what a failed sync has left in memory never is.
+ */
+static void
+settle_files(const struct queue_dir *dir)
+{
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
+	unsigned place;
+
+	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+		char name[JOURNAL_NAME_SIZE];
+		int fd;
+
+		journal_name(name, place);
+		fd = openat(
+		    lock, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd == -1)
+			continue; /* journal_scan() has the reason */
+		if (fdatasync(fd) == -1)
+			log_line("alert: cannot sync '%s/lock/%s': %m",
+			    dir->path, name);
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		close(fd);
+	}
+}
+
+struct opening {
+	struct journal *journal;
+	const struct journal_finder *finder;
+};
+
+static void
+take_up(const struct journal_message *message, enum journal_type over,
+    uint64_t count, void *context)
+{
+	struct opening *opening = context;
+	struct journal *journal = opening->journal;
+
+	if (over == JOURNAL_END)
+		opening->finder->ended(
+		    message->id, &message->uuid, opening->finder->context);
+	if (over != JOURNAL_NEW)
+		return;
+	idmap_put(&journal->messages, message->id, (void *)(uintptr_t)count);
+	segment_of(journal, count)->messages++;
+	opening->finder->message(message, count, opening->finder->context);
 }
 
 /*
- * Goes on in the other half, where nothing counts any more.  Its header is
- * durable before anything follows it, so that no record of an earlier
- * generation is taken for one that counts.
+ * Keeps what may have more in it than could be read, under another name beside
+ * those that were kept before, until its place is used again; then only there.
  */
-static int
-begin_half(struct journal *journal, struct error *err)
-{
-	struct buf header = BUF_INIT;
-	int result = 0;
-
-	journal->half = !journal->half;
-	journal_put_header(&header, journal->generation + 1);
-	if (write_at(journal, 0, header.data, header.length) == -1 ||
-	    fdatasync(journal->fd) == -1) {
-		journal->half = !journal->half;
-		journal->is_broken = true;
-		result = error_sys(err,
-		    "cannot write '%s/lock/" QUEUE_JOURNAL "'",
-		    journal->dir->path);
-	} else {
-		journal->generation++;
-		journal->at = JOURNAL_HEADER_BYTES;
-		journal->is_full = journal->is_broken = false;
-		renew_unsynced(journal);
-	}
-	buf_release(&header);
-	return result;
-}
-
-static int
-turn(struct journal *journal, struct error *err)
-{
-	size_t count;
-
-	while ((count = count_oldest(journal, 0, !journal->half)) > 0)
-		if (fill_oldest(journal, count, err) == -1)
-			return -1;
-	return begin_half(journal, err);
-}
-
 static void
-try_again(struct journal *journal, int64_t now_ms, const struct error *err)
+keep_damaged(const struct queue_dir *dir, unsigned place)
 {
-	log_line("alert: %s; will try again", err->text);
-	journal->again_ms = now_ms + AGAIN_MS;
-}
-
-void
-journal_tend(struct journal *journal, int64_t now_ms)
-{
-	struct error err;
-	size_t count;
-
-	journal->reserved = 0;
-	if (now_ms < journal->again_ms)
-		return;
-	journal->again_ms = 0;
-	count = count_oldest(journal, now_ms - JOURNAL_STAY_MS, -1);
-	if (count > 0 && fill_oldest(journal, count, &err) == -1)
-		try_again(journal, now_ms, &err);
-	/* It may be possible all the same: it is about other envelopes. */
-	if ((journal->is_full || journal->is_broken) &&
-	    turn(journal, &err) == -1)
-		try_again(journal, now_ms, &err);
-}
-
-int64_t
-journal_next_ms(const struct journal *journal)
-{
-	if (journal->again_ms != 0)
-		return journal->again_ms;
-	if (journal->is_broken)
-		return 1; /* at once */
-	return journal->oldest == NULL
-	    ? 0
-	    : journal->oldest->since_ms + JOURNAL_STAY_MS;
-}
-
-/* -- the file */
-
-/* All zeros, so that writing in it changes nothing but its content. */
-static int
-make_file(const struct queue_dir *dir, struct error *err)
-{
-	static const char zeros[64 * 1024], name[] = "journal.new";
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), result = 0, i;
-	int fd;
-
-	/* A power cut can have left it as another name of the journal. */
-	unlinkat(lock, name, 0);
-	fd = openat(lock, name,
-	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	for (i = 0;
-	     fd != -1 && result == 0 && i < FILE_BYTES / (int)sizeof(zeros);
-	     i++)
-		result = file_write_all(fd, zeros, sizeof(zeros));
-	if (fd == -1 || result == -1 || fsync(fd) == -1 ||
-	    renameat(lock, name, lock, QUEUE_JOURNAL) == -1 ||
-	    fsync(lock) == -1)
-		result = error_sys(err,
-		    "cannot make '%s/lock/" QUEUE_JOURNAL "' (%d bytes)",
-		    dir->path, FILE_BYTES);
-	if (fd != -1)
-		close(fd);
-	if (result == -1)
-		unlinkat(lock, name, 0);
-	return result;
-}
-
-static int
-open_file(const struct queue_dir *dir)
-{
-	return openat(queue_dir_fd(dir, QUEUE_LOCK, 0), QUEUE_JOURNAL,
-	    O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-}
-
-/* The descriptor of a whole file, made if there is none; or -1. */
-static int
-open_whole(const struct queue_dir *dir, struct error *err)
-{
-	int fd = open_file(dir);
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), number = 0, result;
+	char from[JOURNAL_NAME_SIZE], to[sizeof(QUEUE_DAMAGED) + 16];
 	struct stat st;
 
-	if (fd != -1 && fstat(fd, &st) == 0 && st.st_size == FILE_BYTES)
-		return fd;
-	if (fd != -1)
-		close(fd);
-	else if (errno != ENOENT)
-		return error_sys(
-		    err, "cannot open '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-	if (make_file(dir, err) == -1)
-		return -1;
-	fd = open_file(dir);
-	return fd != -1
-	    ? fd
-	    : error_sys(
-		  err, "cannot open '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-}
-
-static int
-set_aside(const struct queue_dir *dir, const struct journal_record *record,
-    struct error *err)
-{
-	if (journal_set_aside(dir, record, err) == -1)
-		return -1;
-	log_line("alert: mess/%" PRIu64 " is not the message that was queued "
-		 "with this number; the envelope is kept as "
-		 "'%s/lock/envelope.%" PRIu64 "' (do they belong together all "
-		 "the same? stop the queue and move it to todo/%" PRIu64 ")",
-	    record->id, dir->path, record->id, record->id);
-	return 0;
-}
-
-/* Only one that has its message goes into todo/. */
-static int
-check_messages(const struct queue_dir *dir, bool is_repair,
-    struct journal_view *view, struct error *err)
-{
-	size_t i, kept = 0;
-
-	for (i = 0; i < view->count; i++) {
-		const struct journal_record *record = &view->records[i];
-
-		switch (journal_match(dir, record)) {
-		case JOURNAL_OTHER:
-			if (set_aside(dir, record, err) == -1)
-				return -1;
-			continue;
-		case JOURNAL_ABSENT:
-			if (is_repair) /* perhaps in another folder */
-				break;
-			/* The next message may get the number any moment. */
-			log_line("warning: the envelope of %" PRIu64
-				 " has no message, so it was never "
-				 "acknowledged; dropped",
-			    record->id);
-			continue;
-		case JOURNAL_MATCH:
-		case JOURNAL_UNKNOWN:
-			break;
-		}
-		view->records[kept++] = *record;
-	}
-	view->count = kept;
-	return 0;
+	journal_name(from, place);
+	if (fstatat(lock, from, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_nlink > 1)
+		return; /* an earlier start has done so */
+	do
+		snprintf(to, sizeof(to), QUEUE_DAMAGED "%d", ++number);
+	while ((result = linkat(lock, from, lock, to, 0)) == -1 &&
+	    errno == EEXIST);
+	if (result == -1 || fsync(lock) == -1)
+		log_line("alert: '%s/lock/%s' is damaged, and cannot be kept "
+			 "as '%s': %m",
+		    dir->path, from, to);
+	else
+		log_line("alert: '%s/lock/%s' was damaged, as by the disk; all "
+			 "that could be read of it is used, and it is kept for "
+			 "people: should a message be missed, 'strings' may "
+			 "show it in lock/%s",
+		    dir->path, from, to);
 }
 
 /*
- * What cannot be read may be what somebody looks for; beside what was kept
- * before.
+ * Only one that is there can be written at once.  On a full disk none has to
+ * be: what is in the queue is delivered meanwhile.
  */
 static int
-keep_damaged(const struct queue_dir *dir, struct error *err)
+make_first(struct journal *journal, struct error *err)
 {
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), result, number = 0;
-	char name[sizeof(QUEUE_DAMAGED) + 16];
+	unsigned place = (count_of(journal) + 1) % JOURNAL_SEGMENTS;
+	const struct segment *next = &journal->segments[place];
 
-	do
-		snprintf(name, sizeof(name), QUEUE_DAMAGED "%d", ++number);
-	while ((result = renameat2(
-		    lock, QUEUE_JOURNAL, lock, name, RENAME_NOREPLACE)) == -1 &&
-	    errno == EEXIST);
-	if (result == -1 || fsync(lock) == -1)
-		return error_sys(err,
-		    "cannot rename '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-	log_line("alert: '%s/lock/" QUEUE_JOURNAL
-		 "' was damaged, as by a power "
-		 "cut in the middle of a write, or by the disk; should a "
-		 "message be missed, 'strings' shows the addresses in lock/%s",
-	    dir->path, name);
-	return 0;
-}
-
-/* What an earlier process left goes into todo/. */
-static int
-take_over(const struct queue_dir *dir, bool is_repair,
-    struct journal_view *view, struct error *err)
-{
-	if (check_messages(dir, is_repair, view, err) == -1 ||
-	    journal_fill(dir, false, view->records, view->count, err) == -1 ||
-	    (view->is_damaged && keep_damaged(dir, err) == -1))
+	if (next->is_ready || next->messages > 0 ||
+	    make_segment(journal, place, err) == 0)
+		return 0;
+	if (errno != ENOSPC && errno != EDQUOT)
 		return -1;
-	if (view->count > 0)
-		log_line("took %zu envelopes from lock/" QUEUE_JOURNAL
-			 " to todo/",
-		    view->count);
+	log_line("alert: %s; new mail waits", err->text);
 	return 0;
 }
 
-/* Makes all of it durable, outside of a batch. */
 static int
-flush(struct journal *journal, struct error *err)
+read_segments(struct journal *journal, const struct journal_finder *finder,
+    struct error *err)
 {
-	int result = journal_write(journal);
+	struct opening opening = { .journal = journal, .finder = finder };
+	struct journal_teller teller = { .message = take_up,
+		.context = &opening };
+	struct journal_scan scan;
+	unsigned place;
 
-	if (result == 0 && journal_begin_sync(journal)) {
-		result = fdatasync(journal->fd);
-		journal_synced(journal, result == 0 ? 0 : errno);
+	if (journal_scan(queue_dir_fd(journal->dir, QUEUE_LOCK, 0),
+		journal->dir->path, &teller, &scan, err) == -1)
+		return -1;
+	journal->next_id = scan.next_id;
+	journal->generation = scan.newest << 32;
+	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+		const struct journal_found *found = &scan.segments[place];
+
+		journal->segments[place].is_ready = found->size_bytes ==
+			journal->segment_bytes &&
+		    !found->is_damaged;
+		if (found->is_damaged)
+			keep_damaged(journal->dir, place);
 	}
-	return result == 0
-	    ? 0
-	    : error_sys(err, "cannot write '%s/lock/" QUEUE_JOURNAL "'",
-		  journal->dir->path);
+	return 0;
 }
 
 static void
-release(struct journal **journal_in)
+free_journal(struct journal **journal_in)
 {
 	struct journal *journal = *journal_in;
+	unsigned place;
 
-	while (journal->oldest != NULL)
-		remove_entry(journal, journal->oldest);
-	idmap_release(&journal->entries);
-	buf_release(&journal->unsynced);
-	if (journal->fd != -1)
-		close(journal->fd);
+	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+		if (journal->segments[place].fd != -1)
+			close(journal->segments[place].fd);
+	release_batch(journal);
+	free(journal->added.ids);
+	free(journal->settled.ids);
+	idmap_release(&journal->messages);
+	idmap_release(&journal->ends);
 	free(journal);
 	*journal_in = NULL;
 }
 
-/*
- * Both halves are begun anew, since nothing in them counts.  Only then that is
- * certain: ends that we have read may not be on the disk, when their sync
- * failed and the process was killed, and no later sync would say so.
- */
-static int
-start(struct journal *journal, struct error *err)
-{
-	journal->fd = open_whole(journal->dir, err);
-	return journal->fd != -1 && begin_half(journal, err) == 0 &&
-		begin_half(journal, err) == 0
-	    ? 0
-	    : -1;
-}
-
-/* For the reason in err: goes on without, and nobody ever finds it there. */
-static int
-remove_file(const struct queue_dir *dir, struct error *err)
-{
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
-
-	log_line("warning: %s; each message gets a file in todo/ instead, "
-		 "until the next start",
-	    err->text);
-	if ((unlinkat(lock, QUEUE_JOURNAL, 0) == -1 && errno != ENOENT) ||
-	    fsync(lock) == -1)
-		return error_sys(err,
-		    "cannot remove '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-	return 0;
-}
-
 int
-journal_open(const struct queue_dir *dir, bool is_repair,
-    struct journal **journal_out, struct error *err)
+journal_open(const struct queue_dir *dir, const struct journal_options *options,
+    const struct journal_finder *finder, struct journal **journal_out,
+    struct error *err)
 {
 	struct journal *journal = xcalloc(1, sizeof(*journal));
-	struct journal_view view;
-	int result;
+	uint64_t quarter;
+	unsigned place;
 
 	*journal_out = NULL;
 	journal->dir = dir;
-	journal->fd = -1;
-	journal->newest_end = &journal->oldest;
-	result = journal_view_open(dir, &view, err);
-	if (result == 0) {
-		journal->half = view.generations[1] > view.generations[0];
-		journal->generation = view.generations[journal->half];
-		result = take_over(dir, is_repair, &view, err);
-		journal_view_release(&view);
+	journal->segment_bytes = options->size_bytes / JOURNAL_SEGMENTS /
+	    JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
+	if (journal->segment_bytes < JOURNAL_SEGMENT_MIN)
+		journal->segment_bytes = JOURNAL_SEGMENT_MIN;
+	quarter = journal->segment_bytes / 4;
+	journal->body_max_bytes = options->body_max_bytes < quarter
+	    ? options->body_max_bytes
+	    : quarter;
+	/* Nothing is written behind what another process wrote. */
+	journal->at = journal->segment_bytes;
+	journal->is_closed = true;
+	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+		journal->segments[place].fd = -1;
+	settle_files(dir);
+	if (journal_old_remove(
+		queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, err) == -1 ||
+	    read_segments(journal, finder, err) == -1 ||
+	    make_first(journal, err) == -1) {
+		free_journal(&journal);
+		return -1;
 	}
-	if (result == 0 && start(journal, err) == 0) {
-		*journal_out = journal;
-		return 0;
-	}
-	if (result == 0)
-		result = remove_file(dir, err);
-	release(&journal);
-	return result;
+	*journal_out = journal;
+	return 0;
 }
 
 int
 journal_close(struct journal **journal_in)
 {
 	struct journal *journal = *journal_in;
-	struct error err;
-	int result = 0;
+	int result;
 
 	if (journal == NULL)
 		return 0;
-	while (result == 0 && journal->oldest != NULL)
-		result = fill_oldest(
-		    journal, count_oldest(journal, INT64_MAX, -1), &err);
-	if (result == 0 && (journal->is_full || journal->is_broken))
-		result = turn(journal, &err);
-	if (result == 0)
-		result = flush(journal, &err);
+	result = journal_commit(journal);
 	if (result == -1)
-		log_line("alert: %s; envelopes are left in the journal, and "
-			 "qmail-send or queue-fix has to take them out",
-		    err.text);
-	release(journal_in);
+		log_line("alert: not all that has ended could be noted in "
+			 "'%s/lock/" QUEUE_JOURNAL ".*': %m; it will be "
+			 "delivered again",
+		    journal->dir->path);
+	free_journal(journal_in);
 	return result;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The journal of a queue: where the envelope of a new message is made durable,
- * together with those of its batch (docs/queue.md, Journal).
- *
- * Most messages are delivered at once and need no file in todo/.  One that is
- * not over after JOURNAL_STAY_MS gets it.
+ * The journal of a queue: where new messages, envelope and body, are made
+ * durable, many by one sync (docs/queue.md, Journal).
  *
  * One thread at a time uses a journal: who opens and closes it, and the
- * committer in between.
+ * committer (queue/commit.h) in between.  What it holds it also has in no
+ * other place: nothing is read back while it is open.
  */
 #ifndef QUEUE_JOURNAL_H
 #define QUEUE_JOURNAL_H
@@ -16,78 +14,125 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/error.h"
+#include "base/uuid.h"
 #include "queue/dir.h"
-#include "queue/journal_record.h"
 
 enum {
-	JOURNAL_STAY_MS = 3000,
-	JOURNAL_ENVELOPE_MAX = 8192 /* a larger one is a file at once */
+	JOURNAL_SEGMENTS = 4,
+	JOURNAL_PAGE_BYTES = 4096, /* each batch begins at such a place */
+	/* a segment, at least; and a message, at most a quarter of one */
+	JOURNAL_SEGMENT_MIN = 256 * 1024,
+	JOURNAL_BODY_MAX = 128 * 1024 /* the default: larger ones have files */
+};
+
+/* A message in the journal. */
+struct journal_message {
+	uint64_t id;
+	struct uuid uuid;
+	int64_t birth_s;     /* Unix time */
+	uint64_t size_bytes; /* of the body, committed */
+	const char *record;  /* the envelope: a todo record (envelope.h) */
+	size_t record_length;
+	const char *body; /* NULL: it is in mess/ID, synced */
+};
+
+/* What an earlier process left, as journal_open() tells it. */
+struct journal_finder {
+	/* still counts; texts are valid during the call.  segment: see below */
+	void (*message)(const struct journal_message *message, uint64_t segment,
+	    void *context);
+	/* has ended; told so that who asks again for its UUID hears so */
+	void (*ended)(uint64_t id, const struct uuid *uuid, void *context);
+	void *context;
+};
+
+struct journal_options {
+	uint64_t size_bytes; /* of all segments */
+	size_t body_max_bytes;
 };
 
 struct journal;
 
 /*
- * Gives what an earlier process left in the journal its files in todo/, and
- * empties it, making it when it is not there.  In a repair messages may lie in
- * other folders than their numbers say.  dir is borrowed; the queue is
- * the caller's alone (queue_take()).  0, with NULL when there can be no
- * journal, which the log says; -1 with the reason when envelopes may be left in
- * it, so that nothing may be done in the queue.
+ * Opens the segments, making those that are missing or, when nothing in them
+ * counts, of another size; and tells what counts in them.  The queue is the
+ * caller's alone (queue_take()); dir is borrowed.  A segment with places that
+ * cannot be read, or are damaged where that means loss, is used as far as
+ * possible, kept aside as lock/journal.damaged.N, and named in the log.
+ *
+ * 0; -1 with the reason when the queue cannot work with it: no permission, or
+ * a journal of an older release that is not empty.  A full disk is no such
+ * reason: journal_add() then says that there is no room.
  */
-int journal_open(const struct queue_dir *dir, bool is_repair,
+int journal_open(const struct queue_dir *dir,
+    const struct journal_options *options, const struct journal_finder *finder,
     struct journal **journal_out, struct error *err);
 
-/*
- * Gives all that is in it files in todo/.  0, or -1 when that failed, which the
- * log says, and is left to the next journal_open().
- */
+/* Writes and syncs what has ended.  0, or -1 which the log tells. */
 int journal_close(struct journal **journal);
 
+/* The smallest id that was never used in this queue's journal. */
+uint64_t journal_next_id(const struct journal *journal);
+
+/* Does a body of that size go into the journal?  Any thread. */
+bool journal_takes(const struct journal *journal, uint64_t size_bytes);
+
 /*
- * Is there room for a new envelope?  The caller then adds it in this batch, or
- * gives the room up with the end of the batch.
+ * Can the message go into a segment, when there is room?  One with a very large
+ * envelope cannot, and needs files at once.  Any thread.
  */
-bool journal_reserve(struct journal *journal, size_t length);
-/* Adds one; it is durable after the next successful sync. */
-void journal_add(struct journal *journal, const struct journal_record *record);
+bool journal_fits(
+    const struct journal *journal, const struct journal_message *message);
 
-/* Is its envelope here, and is it in todo/, too? */
-enum journal_place {
-	JOURNAL_NOT, /* no: in todo/, or nowhere */
-	JOURNAL_HERE,
-	JOURNAL_AND_TODO /* perhaps */
-};
-enum journal_place journal_find(const struct journal *journal, uint64_t id);
+/*
+ * Adds a message to the batch, which copies its texts.  False when there is no
+ * room: the segment is full with this batch, so that it has to be committed
+ * first; or, with an empty batch, the next one has messages that still count,
+ * or cannot be made.
+ */
+bool journal_add(
+    struct journal *journal, const struct journal_message *message);
 
-/* The envelope of id counts no more, if it was here; durable as above. */
+/*
+ * The message counts no more; written with the next batch that has room.  Of an
+ * id that is not there it does nothing.
+ */
 void journal_end(struct journal *journal, uint64_t id);
 
-/*
- * Before a batch: files in todo/ for what has been here too long, and room for
- * what comes.  now_ms is clock_ms().
- */
-void journal_tend(struct journal *journal, int64_t now_ms);
-/* When that is wanted next, or 0: not before something is added. */
-int64_t journal_next_ms(const struct journal *journal);
+/* Did it end, and is that not durable yet? */
+bool journal_is_ending(const struct journal *journal, uint64_t id);
+
+/* Is there anything that journal_commit() would write? */
+bool journal_has_unwritten(const struct journal *journal);
 
 /*
- * Writes what was added and ended, so that it outlives this process.  0, or -1
- * with errno: it stays in memory, and what it is about is not durable.
+ * Makes the batch durable, with all ends that have room: one write that is a
+ * sync, too (this is the one place that says what durable means).  0; -1 with
+ * errno: then nothing of this batch is durable, those messages do not count,
+ * and what ended is written again with the next batch, in another segment.
  */
-int journal_write(struct journal *journal);
-
-/* Is there anything that is not durable, and could be? */
-bool journal_has_unsynced(const struct journal *journal);
+int journal_commit(struct journal *journal);
 
 /*
- * What is written is going to be synced.  False: there is nothing.  True: the
- * caller syncs the descriptor (fdatasync) and tells journal_synced() how that
- * went, 0 or the errno.
+ * Writes what has ended, without a sync, so that it outlives this process.
+ * 0 or -1 with errno.
  */
-bool journal_begin_sync(struct journal *journal);
-void journal_synced(struct journal *journal, int error);
-int journal_fd(const struct journal *journal);
+int journal_write_ends(struct journal *journal);
+
+/*
+ * Segments count up for ever.  journal_segment: the one that the last added
+ * message went to.  journal_wanted: all messages in segments up to this one
+ * should end or become kept, because their place is wanted soon; 0 for none.
+ */
+uint64_t journal_segment(const struct journal *journal);
+uint64_t journal_wanted(const struct journal *journal);
+
+struct journal_stats {
+	uint64_t size_bytes, used_bytes; /* used: by segments that count */
+	uint64_t messages;               /* that count */
+};
+void journal_read_stats(
+    const struct journal *journal, struct journal_stats *stats_out);
 
 #endif

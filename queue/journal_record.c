@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Formats and parses the records of lock/journal. */
+/* The format of a journal's segments. */
 #include "queue/journal_record.h"
 
 #include <endian.h>
@@ -8,16 +8,14 @@
 
 #include "base/wire.h"
 
-static const char magic[] = "mqmail journal 1\n";
-
-enum { TYPE_ENVELOPE = '+', TYPE_OVER = '-' };
+static const char magic[] = "mqmail journal 2\n";
 
 enum { CRC_BYTES = 4, LENGTH_BYTES = 4, GENERATION_AT = 8 };
 
 static uint32_t
-sum(const char *data, size_t length)
+checksum(const char *data, size_t length)
 {
-	return (uint32_t)crc32(0, (const Bytef *)data, (uInt)length);
+	return (uint32_t)crc32_z(0, (const Bytef *)data, length);
 }
 
 /* Writes a number into space that was left for it. */
@@ -29,32 +27,57 @@ set_u32(struct buf *buf, size_t at, size_t value)
 	memcpy(buf->data + at, &little, sizeof(little));
 }
 
-void
-journal_put_header(struct buf *buf, uint64_t generation)
+static size_t
+next_page(size_t at)
 {
-	size_t start = buf->length;
+	return (at + JOURNAL_PAGE_BYTES - 1) / JOURNAL_PAGE_BYTES *
+	    JOURNAL_PAGE_BYTES;
+}
+
+void
+journal_put_header(struct buf *buf, uint64_t generation, uint64_t next_id)
+{
+	size_t start = buf->length, left;
 
 	buf_adds(buf, magic);
 	wire_put_u64(buf, generation);
-	wire_put_u32(buf, sum(buf->data + start, buf->length - start));
-	while (buf->length < start + JOURNAL_HEADER_BYTES)
-		buf_addc(buf, '\0');
+	wire_put_u64(buf, next_id);
+	wire_put_u32(buf, checksum(buf->data + start, buf->length - start));
+	left = start + JOURNAL_PAGE_BYTES - buf->length;
+	buf_reserve(buf, left);
+	memset(buf->data + buf->length, 0, left + 1);
+	buf->length += left;
 }
 
-uint64_t
-journal_get_header(const char *half, size_t length)
+bool
+journal_get_header(const char *page, size_t length, uint64_t *generation_out,
+    uint64_t *next_id_out)
 {
-	size_t covered = strlen(magic) + sizeof(uint64_t);
 	struct wire_reader reader;
-	uint64_t generation;
+	size_t covered;
 
-	if (length < JOURNAL_HEADER_BYTES ||
-	    memcmp(half, magic, strlen(magic)) != 0)
-		return 0;
-	wire_open(&reader, half + strlen(magic),
-	    JOURNAL_HEADER_BYTES - strlen(magic));
-	generation = wire_get_u64(&reader);
-	return wire_get_u32(&reader) == sum(half, covered) ? generation : 0;
+	if (length < JOURNAL_PAGE_BYTES ||
+	    memcmp(page, magic, strlen(magic)) != 0)
+		return false;
+	wire_open(
+	    &reader, page + strlen(magic), JOURNAL_PAGE_BYTES - strlen(magic));
+	*generation_out = wire_get_u64(&reader);
+	*next_id_out = wire_get_u64(&reader);
+	covered = (size_t)(reader.at - page);
+	return wire_get_u32(&reader) == checksum(page, covered) &&
+	    journal_count(*generation_out) != 0;
+}
+
+static void
+put_message(struct buf *buf, const struct journal_message *message)
+{
+	buf_add(buf, message->uuid.bytes, UUID_BYTES);
+	wire_put_u64(buf, (uint64_t)message->birth_s);
+	wire_put_u64(buf, message->size_bytes);
+	wire_put_u8(buf, message->body != NULL);
+	wire_put_bytes(buf, message->record, message->record_length);
+	if (message->body != NULL)
+		buf_add(buf, message->body, message->size_bytes);
 }
 
 void
@@ -66,74 +89,160 @@ journal_put_record(
 	wire_put_u32(buf, 0);
 	wire_put_u32(buf, 0);
 	wire_put_u64(buf, generation);
-	wire_put_u8(buf, record->is_over ? TYPE_OVER : TYPE_ENVELOPE);
-	wire_put_u64(buf, record->id);
-	if (!record->is_over) {
-		wire_put_u64(buf, record->size_bytes);
-		wire_put_u64(buf, (uint64_t)record->mtime_s);
-		wire_put_bytes(buf, record->envelope, record->length);
-	}
+	wire_put_u32(buf, record->page);
+	wire_put_u8(buf, (uint8_t)record->type);
+	wire_put_u64(buf, record->message.id);
+	if (record->type == JOURNAL_NEW)
+		put_message(buf, &record->message);
 	set_u32(buf, covered, buf->length - covered - LENGTH_BYTES);
-	set_u32(buf, start, sum(buf->data + covered, buf->length - covered));
+	set_u32(
+	    buf, start, checksum(buf->data + covered, buf->length - covered));
 }
 
-/* The whole record at the front of data; how long it is, or 0. */
-static size_t
-parse(const char *data, size_t length, struct journal_record *record_out)
+static void
+get_message(struct wire_reader *reader, struct journal_message *message)
 {
+	bool is_here;
+	size_t i;
+
+	for (i = 0; i < UUID_BYTES; i++)
+		message->uuid.bytes[i] = wire_get_u8(reader);
+	message->birth_s = (int64_t)wire_get_u64(reader);
+	message->size_bytes = wire_get_u64(reader);
+	is_here = wire_get_u8(reader);
+	message->record = wire_get_bytes(reader, &message->record_length);
+	if (!is_here || reader->has_failed ||
+	    reader->left != message->size_bytes)
+		return; /* what is left makes it a bad record */
+	message->body = reader->at;
+	reader->left = 0;
+}
+
+size_t
+journal_get_record(const char *data, size_t length, uint64_t *generation_out,
+    struct journal_record *record_out)
+{
+	struct journal_record *record = record_out;
 	struct wire_reader reader;
 	uint32_t expected, size;
-	uint8_t type;
 
+	*record = (struct journal_record){ .page = 0 };
 	wire_open(&reader, data, length);
 	expected = wire_get_u32(&reader);
 	size = wire_get_u32(&reader);
 	if (reader.has_failed || size > reader.left ||
-	    sum(data + CRC_BYTES, LENGTH_BYTES + size) != expected)
+	    checksum(data + CRC_BYTES, LENGTH_BYTES + (size_t)size) != expected)
 		return 0;
 	wire_open(&reader, data + GENERATION_AT, size);
-	wire_get_u64(&reader);
-	type = wire_get_u8(&reader);
-	*record_out = (struct journal_record){ .id = wire_get_u64(&reader),
-		.is_over = type == TYPE_OVER };
-	if (type == TYPE_ENVELOPE) {
-		record_out->size_bytes = wire_get_u64(&reader);
-		record_out->mtime_s = (int64_t)wire_get_u64(&reader);
-		record_out->envelope = wire_get_bytes(
-		    &reader, &record_out->length);
-	} else if (type != TYPE_OVER)
+	*generation_out = wire_get_u64(&reader);
+	record->page = wire_get_u32(&reader);
+	record->type = wire_get_u8(&reader);
+	record->message.id = wire_get_u64(&reader);
+	if (record->type == JOURNAL_NEW)
+		get_message(&reader, &record->message);
+	else if (record->type != JOURNAL_END &&
+	    record->type != JOURNAL_WITHDRAWN)
 		return 0;
-	return wire_done(&reader) && record_out->id != 0 ? GENERATION_AT + size
-							 : 0;
+	return wire_done(&reader) && record->message.id != 0
+	    ? GENERATION_AT + (size_t)size
+	    : 0;
+}
+
+void
+journal_cursor_open(struct journal_cursor *cursor, const char *data,
+    size_t length, uint64_t generation)
+{
+	*cursor = (struct journal_cursor){ .data = data,
+		.length = length,
+		.generation = generation,
+		.at = JOURNAL_PAGE_BYTES };
+}
+
+/* The record that is exactly there; how long it is, or 0. */
+static size_t
+get_record_at(const struct journal_cursor *cursor, size_t at,
+    struct journal_record *record_out)
+{
+	uint64_t generation;
+	size_t size;
+
+	if (at >= cursor->length)
+		return 0;
+	size = journal_get_record(
+	    cursor->data + at, cursor->length - at, &generation, record_out);
+	return size != 0 && generation == cursor->generation &&
+		record_out->page != 0 &&
+		record_out->page <= at / JOURNAL_PAGE_BYTES
+	    ? size
+	    : 0;
+}
+
+/* Behind a damaged place there may be others: the next one, or 0. */
+static size_t
+find_record(const struct journal_cursor *cursor, size_t at,
+    struct journal_record *record_out, size_t *size_out)
+{
+	uint64_t wanted = htole64(cursor->generation);
+
+	while (at + JOURNAL_END_BYTES <= cursor->length) {
+		const char *from = cursor->data + at + GENERATION_AT;
+		const char *found = memmem(from,
+		    (size_t)(cursor->data + cursor->length - from), &wanted,
+		    sizeof(wanted));
+
+		if (found == NULL)
+			break;
+		at = (size_t)(found - cursor->data) - GENERATION_AT;
+		*size_out = get_record_at(cursor, at, record_out);
+		if (*size_out != 0)
+			return at;
+		at++;
+	}
+	return 0;
+}
+
+/* A later batch is there: so all of those before it must be. */
+static void
+begin_batch(struct journal_cursor *cursor, uint32_t page, size_t at)
+{
+	size_t begin = (size_t)page * JOURNAL_PAGE_BYTES;
+
+	if (cursor->has_gap || begin != next_page(cursor->at))
+		cursor->is_damaged = true;
+	cursor->has_gap = at != begin;
+	cursor->page = page;
+}
+
+static bool
+is_padding(const struct journal_cursor *cursor, size_t from, size_t to)
+{
+	while (from < to && cursor->data[from] == '\0')
+		from++;
+	return from == to;
 }
 
 bool
-journal_get_record(const char *half, size_t length, uint64_t generation,
-    size_t *at, struct journal_record *record_out)
+journal_cursor_next(
+    struct journal_cursor *cursor, struct journal_record *record_out)
 {
-	uint64_t wanted = htole64(generation);
-	size_t place, size;
+	size_t page_end = next_page(cursor->at), at = cursor->at, size;
 
-	/*
-	 * Behind a damaged place there may be others.  No envelope has a
-	 * generation in it, which is mostly NULs.
-	 */
-	for (place = *at; place + JOURNAL_OVER_BYTES <= length; place++) {
-		const char *found = memchr(half + place + GENERATION_AT,
-		    (int)(generation & 0xff), length - place - GENERATION_AT);
-
-		if (found == NULL)
-			return false;
-		place = (size_t)(found - half) - GENERATION_AT;
-		if (place + JOURNAL_OVER_BYTES > length ||
-		    memcmp(found, &wanted, sizeof(wanted)) != 0)
-			continue;
-		size = parse(half + place, length - place, record_out);
-		if (size == 0)
-			continue;
-		record_out->skipped = place - *at;
-		*at = place + size;
-		return true;
+	size = get_record_at(cursor, at, record_out);
+	if (size == 0 && at != page_end && page_end <= cursor->length) {
+		if (is_padding(cursor, at, page_end)) {
+			at = page_end;
+			size = get_record_at(cursor, at, record_out);
+		} else
+			cursor->has_gap = true;
 	}
-	return false;
+	if (size == 0)
+		at = find_record(cursor, at, record_out, &size);
+	if (at == 0)
+		return false;
+	if (record_out->page > cursor->page)
+		begin_batch(cursor, record_out->page, at);
+	else if (at != cursor->at)
+		cursor->has_gap = true;
+	cursor->at = at + size;
+	return true;
 }

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The records of lock/journal (docs/queue.md, Journal), in memory.
- *
- * The file has two halves.  Each begins with a header that says which
- * generation of records follows; what does not fit to it, and what is behind
- * that, was written before or not to the end.
+ * The format of a journal's segments (docs/queue.md, Journal), in memory.
  */
 #ifndef QUEUE_JOURNAL_RECORD_H
 #define QUEUE_JOURNAL_RECORD_H
@@ -14,41 +10,70 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "queue/journal.h"
+
+enum journal_type {
+	JOURNAL_NEW = '+',
+	JOURNAL_END = '-',
+	JOURNAL_WITHDRAWN = '!' /* an end: its client was told of a failure */
+};
 
 enum {
-	JOURNAL_HALVES = 2,
-	JOURNAL_HALF_BYTES = 2 * 1024 * 1024,
-	JOURNAL_HEADER_BYTES = 512 /* a sector: written whole or not at all */
+	JOURNAL_END_BYTES = 29,
+	JOURNAL_NEW_BYTES = 66 /* and those of envelope and body */
 };
+
+/*
+ * A generation is a number that counts segments, from 1, in its upper half, and
+ * one by chance in the lower, so that no mail can have records in its body.
+ */
+static inline uint64_t
+journal_count(uint64_t generation)
+{
+	return generation >> 32;
+}
 
 struct journal_record {
-	size_t skipped; /* bytes in front of it that are no record */
-	uint64_t id;
-	bool is_over; /* the envelope of this id counts no more; without: */
-	uint64_t size_bytes;  /* of the message file */
-	int64_t mtime_s;      /* of the message file */
-	const char *envelope; /* a todo record; in the parsed data */
-	size_t length;
+	enum journal_type type;
+	uint32_t page; /* of the segment, where its batch begins */
+	struct journal_message message; /* only id, if it is an end; its texts
+					 * are in the parsed data */
 };
 
-/* Puts a header behind what buf holds; generations count from 1. */
-void journal_put_header(struct buf *buf, uint64_t generation);
+/* Puts the first page of a segment behind what buf holds. */
+void journal_put_header(struct buf *buf, uint64_t generation, uint64_t next_id);
 
-/* The generation that a half is of; 0 when it has no header. */
-uint64_t journal_get_header(const char *half, size_t length);
+/* False when the page is none. */
+bool journal_get_header(const char *page, size_t length,
+    uint64_t *generation_out, uint64_t *next_id_out);
 
 /* Puts a record behind what buf holds. */
 void journal_put_record(
     struct buf *buf, uint64_t generation, const struct journal_record *record);
 
-/* How many bytes that takes, and how many of them are before the envelope. */
-enum { JOURNAL_OVER_BYTES = 25, JOURNAL_BEFORE_ENVELOPE = 45 };
-
 /*
- * The next record at or behind *at, which moves behind it; what is no whole
- * record of this generation is passed over.  False when there is none.
+ * The record at the front of data.  How long it is; 0 when there is none that
+ * is whole.
  */
-bool journal_get_record(const char *half, size_t length, uint64_t generation,
-    size_t *at, struct journal_record *record_out);
+size_t journal_get_record(const char *data, size_t length,
+    uint64_t *generation_out, struct journal_record *record_out);
+
+/* Reads the records of one generation in a segment. */
+struct journal_cursor {
+	const char *data; /* from the first page */
+	size_t length;
+	uint64_t generation;
+	size_t at;
+	uint32_t page;   /* of the last record's batch */
+	bool has_gap;    /* in that batch, or perhaps in the next one */
+	bool is_damaged; /* something was durable, and is not there */
+};
+
+void journal_cursor_open(struct journal_cursor *cursor, const char *data,
+    size_t length, uint64_t generation);
+
+/* False when there is none any more. */
+bool journal_cursor_next(
+    struct journal_cursor *cursor, struct journal_record *record_out);
 
 #endif

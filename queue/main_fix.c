@@ -15,56 +15,70 @@
 #include "queue/dir.h"
 #include "queue/fix.h"
 
-static const char usage[] = "usage: queue-fix [-Nv] [-s split] QUEUEDIR";
+static const char usage[] =
+    "usage: queue-fix [-Nv] [-I | --inodes] [-s split] QUEUEDIR";
 
 /*
- * The queue of a node belongs to whom the node runs as, also when queue-fix is
- * run by hand: NODE/queue/NAME and NODE/control/global_vars/MQMAIL_USER.
+ * The queue of a node, NODE/queue/NAME, belongs to whom the node runs as, also
+ * when queue-fix is run by hand: NODE/control/global_vars/MQMAIL_USER; and the
+ * node's settings count for it.
  */
 static void
-take_node_user(const char *queue_dir)
+take_node(const char *queue_dir)
 {
 	size_t length = strlen(queue_dir);
-	char *parent, *path, *user = NULL;
+	char *node, *path, *user;
 
 	while (length > 1 && queue_dir[length - 1] == '/')
 		length--;
 	while (length > 0 && queue_dir[length - 1] != '/')
 		length--;
-	path = xasprintf("%.*s.", (int)length, queue_dir);
-	parent = realpath(path, NULL);
+	path = xasprintf("%.*s./..", (int)length, queue_dir);
+	node = realpath(path, NULL);
 	free(path);
-	if (parent == NULL)
+	if (node == NULL)
 		return;
-	path = xasprintf("%s/../control/global_vars/MQMAIL_USER", parent);
+	path = xasprintf("%s/control/me", node);
+	if (access(path, F_OK) == 0)
+		setenv("MQMAIL_HOME", node, 0);
+	free(path);
+	path = xasprintf("%s/control/global_vars/MQMAIL_USER", node);
 	user = global_vars_read(path);
 	if (user != NULL)
 		setenv("MQMAIL_USER", user, 0);
 	free(user);
 	free(path);
-	free(parent);
+	free(node);
 }
 
 int
 main(int argc, char **argv)
 {
+	static const struct option words[] = {
+		{ "inodes", no_argument, NULL, 'I' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct fix_options options = {
 		.split = QUEUE_SPLIT, .uid = (uid_t)-1, .gid = (gid_t)-1
 	};
 	struct identity owner;
 	struct error err;
+	bool is_verbose = false;
 	uint64_t split;
 	int option, changes;
 
 	log_open("queue-fix");
 	usage_answer(argv, "queue-fix", usage);
-	while ((option = getopt(argc, argv, "Nvs:")) != -1)
+	while ((option = getopt_long(argc, argv, "INvs:", words, NULL)) != -1)
 		switch (option) {
+		case 'I':
+			options.is_by_inode = true;
+			break;
 		case 'N':
 			options.is_test = true;
 			break;
 		case 'v':
-			options.is_verbose = true;
+			is_verbose = true;
 			break;
 		case 's':
 			if (!scan_u64(optarg, QUEUE_SPLIT_MAX, &split) ||
@@ -78,8 +92,8 @@ main(int argc, char **argv)
 		}
 	if (optind != argc - 1)
 		fatal(100, "%s", usage);
+	take_node(argv[optind]);
 	if (getuid() == 0) {
-		take_node_user(argv[optind]);
 		if (identity_find(IDENTITY_QUEUE, &owner, &err) != 1)
 			fatal(111, "%s", err.text);
 		options.uid = owner.uid;
@@ -88,7 +102,7 @@ main(int argc, char **argv)
 	changes = queue_fix(argv[optind], &options, &err);
 	if (changes == -1)
 		fatal(111, "%s", err.text);
-	if (options.is_verbose || changes > 0)
+	if (is_verbose || changes > 0)
 		printf("%s: %d change%s%s\n", argv[optind], changes,
 		    changes == 1 ? "" : "s",
 		    options.is_test ? " to make" : " made");

@@ -10,84 +10,10 @@
 #include "base/log.h"
 #include "base/usage.h"
 #include "control/json_text.h"
-#include "queue/idmap.h"
-#include "queue/journal_view.h"
 #include "queue/look.h"
 
-struct count {
-	uint64_t messages;
-	uint64_t not_preprocessed;
-};
-
-/* A queue's messages as they are found. */
-struct counting {
-	struct count *count;
-	struct idmap todo;
-};
-
-static int
-add_todo(uint64_t id, void *context)
-{
-	struct counting *counting = context;
-
-	if (idmap_put(&counting->todo, id, NULL)) {
-		counting->count->not_preprocessed++;
-		counting->count->messages++;
-	}
-	return 0;
-}
-
-/* One that also is in todo/ is in S4 still, or was when we looked. */
-static int
-add_info(uint64_t id, void *context)
-{
-	struct counting *counting = context;
-
-	counting->count->messages += !idmap_has(&counting->todo, id);
-	return 0;
-}
-
-/* Those of the journal count as in todo/, where they soon are. */
-static int
-count_journal(
-    const struct queue_dir *dir, struct counting *counting, struct error *err)
-{
-	struct journal_view view;
-	size_t i;
-
-	if (journal_view_open(dir, &view, err) == -1)
-		return -1;
-	for (i = 0; i < view.count; i++)
-		add_todo(view.records[i].id, counting);
-	journal_view_release(&view);
-	return 0;
-}
-
-/*
- * Messages are those with an envelope, S4 and S5: mess/ also has spare files
- * and what is only on its way in.
- */
-static int
-count_queue(const struct queue_dir *dir, struct count *count, struct error *err)
-{
-	struct counting counting = { .count = count };
-	unsigned part;
-	int result;
-
-	*count = (struct count){ .messages = 0 };
-	result = count_journal(dir, &counting, err);
-	if (result == 0)
-		result = look_folder(
-		    dir, QUEUE_TODO, 0, add_todo, &counting, err);
-	for (part = 0; result == 0 && part < dir->split; part++)
-		result = look_folder(
-		    dir, QUEUE_INFO, part, add_info, &counting, err);
-	idmap_release(&counting.todo);
-	return result;
-}
-
 static void
-print_text(const char *name, const struct count *count)
+print_text(const char *name, const struct look_count *count)
 {
 	const char *colon = name[0] == '\0' ? "" : ": ";
 
@@ -98,14 +24,15 @@ print_text(const char *name, const struct count *count)
 }
 
 static json_t *
-make_json(const struct count *count)
+make_json(const struct look_count *count)
 {
-	return json_pack("{s:I, s:I}", "messages", (json_int_t)count->messages,
+	return json_pack("{s:I, s:I, s:I}", "messages",
+	    (json_int_t)count->messages, "fresh", (json_int_t)count->fresh,
 	    "not_preprocessed", (json_int_t)count->not_preprocessed);
 }
 
 static void
-print_json(const struct count *total, json_t *queues)
+print_json(const struct look_count *total, json_t *queues)
 {
 	json_t *all = make_json(total);
 
@@ -115,19 +42,35 @@ print_json(const struct count *total, json_t *queues)
 	json_decref(all);
 }
 
+/* 0, or -1 with the reason: also when some may be missing from the sum. */
+static int
+count_queue(
+    const struct queue_dir *dir, struct look_count *count, struct error *err)
+{
+	if (look_count(dir, count, err) == -1)
+		return -1;
+	return count->has_damaged_journal
+	    ? error_set(err,
+		  "the journal of '%s' is damaged: at its next start, "
+		  "qmail-send keeps aside what cannot be read of it",
+		  dir->path)
+	    : 0;
+}
+
 /* Counts one queue and shows it, as asked.  False when it could not. */
 static bool
 show_queue(
-    const char *path, bool is_verbose, json_t *queues, struct count *total)
+    const char *path, bool is_verbose, json_t *queues, struct look_count *total)
 {
 	struct error err;
 	struct queue_dir *dir = look_queue(path, &err);
-	struct count count;
+	struct look_count count;
 	json_t *queue;
 	bool is_counted = dir != NULL && count_queue(dir, &count, &err) == 0;
 
 	if (is_counted) {
 		total->messages += count.messages;
+		total->fresh += count.fresh;
 		total->not_preprocessed += count.not_preprocessed;
 		if (is_verbose)
 			print_text(dir->name, &count);
@@ -152,7 +95,7 @@ main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	bool is_json = false, is_verbose = false, is_whole = true;
-	struct count total = { .messages = 0 };
+	struct look_count total = { .messages = 0 };
 	json_t *queues = json_array();
 	struct error err;
 	struct look look;

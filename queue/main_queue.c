@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/usage.h"
+#include "base/uuid.h"
 #include "control/home.h"
 #include "control/identity.h"
 #include "control/settings.h"
@@ -36,6 +37,7 @@ struct way {
 	struct sink *sink;
 	struct direct *direct;
 	struct error err;
+	struct uuid uuid;
 	uid_t uid;   /* who called us, as logged */
 	uid_t owner; /* whom a set-user-id bit makes us, for the files alone */
 };
@@ -66,25 +68,42 @@ is_smtpd(uid_t uid)
 	    strcmp(name, identity_name(IDENTITY_QUEUE)) != 0;
 }
 
-/* qmail's own Received line. */
+/* qmail's own Received line, with the UUID behind what it always had. */
 static int
 write_received(struct way *way)
 {
-	char date[CLOCK_DATE_SIZE], line[200];
+	char date[CLOCK_DATE_SIZE], uuid[UUID_TEXT_SIZE],
+	    who[40] = "from network";
+	char line[200];
 	int length;
 
 	clock_date(time(NULL), date);
-	if (is_smtpd(way->uid))
-		length = snprintf(line, sizeof(line),
-		    "Received: (qmail %ld "
-		    "invoked from network); %s\n",
-		    (long)getpid(), date);
-	else
-		length = snprintf(line, sizeof(line),
-		    "Received: (qmail %ld "
-		    "invoked by uid %lu); %s\n",
-		    (long)getpid(), (unsigned long)way->uid, date);
+	uuid_format(
+	    way->sink != NULL ? sink_uuid(way->sink) : &way->uuid, uuid);
+	if (!is_smtpd(way->uid))
+		snprintf(
+		    who, sizeof(who), "by uid %lu", (unsigned long)way->uid);
+	length = snprintf(line, sizeof(line),
+	    "Received: (qmail %ld invoked %s)\n  id %s; %s\n", (long)getpid(),
+	    who, uuid, date);
 	return write_way(way, line, (size_t)length);
+}
+
+/*
+ * The message that we are called for may have a UUID already (qmail-smtpd's,
+ * when a filter hands it on to us).  A filter may send other mail besides, so
+ * that two could not be told apart if they had the same one.
+ */
+static void
+name_message(struct uuid *uuid_out)
+{
+	const char *text = getenv("MQMAIL_UUID");
+	struct uuid other;
+
+	if (text != NULL && uuid_parse(text, &other))
+		uuid_make_beside(uuid_out, &other);
+	else
+		uuid_make(uuid_out);
 }
 
 static int
@@ -154,12 +173,13 @@ commit_direct(struct way *way, struct envelope *envelope)
 
 	envelope->uid = way->uid;
 	envelope->qp = (unsigned long)getpid();
+	envelope->uuid = way->uuid;
 	if (header != NULL)
 		envelope->header = header;
 	envelope_format(&record, envelope);
 	/* Nothing is accepted that qmail-send would not take up later. */
-	if (envelope_parse(
-		record.data, record.length, false, &checked, &way->err) == -1)
+	if (envelope_parse(record.data, record.length, ENVELOPE_TODO, &checked,
+		&way->err) == -1)
 		result = QQ_ENVELOPE;
 	else {
 		envelope_release(&checked);
@@ -175,14 +195,14 @@ commit(struct way *way)
 {
 	struct buf record = BUF_INIT;
 	struct envelope envelope;
-	char text[256];
+	struct sink_outcome outcome;
 	int result = read_envelope(&record);
 
 	if (result == QQ_OK && has_long_address(&record))
 		result = QQ_ADDRESS_TOO_LONG;
 	if (result == QQ_OK &&
-	    envelope_parse(
-		record.data, record.length, true, &envelope, &way->err) == -1)
+	    envelope_parse(record.data, record.length, ENVELOPE_INPUT,
+		&envelope, &way->err) == -1)
 		result = QQ_ENVELOPE;
 	if (result == QQ_OK) {
 		if (way->sink != NULL) {
@@ -196,8 +216,7 @@ commit(struct way *way)
 				.qp = (unsigned long)getpid()
 			};
 
-			result = sink_commit(
-			    &way->sink, &accepted, text, sizeof(text));
+			result = sink_commit(&way->sink, &accepted, &outcome);
 		} else
 			result = commit_direct(way, &envelope);
 		envelope_release(&envelope);
@@ -225,27 +244,24 @@ open_direct(struct way *way, const struct sink_options *options)
 		if (result == QQ_OK)
 			return QQ_OK;
 	}
-	return QQ_NETWORK;
+	return QQ_UNAVAILABLE;
 }
 
 static int
 open_way(
     struct way *way, struct sink_pool *pool, const struct sink_options *options)
 {
-	int result = sink_open(pool, NULL, &way->sink);
+	int result = sink_open(pool, NULL, &way->uuid, &way->sink);
 
-	if (result == QQ_OK)
-		result = sink_begin(way->sink);
 	if (result == QQ_OK || result == QQ_WRITE_ERROR)
 		return result;
-	sink_abort(&way->sink);
 	if (seteuid(way->owner) == -1) {
 		error_sys(&way->err, "cannot become the queue's user");
-		return QQ_NETWORK;
+		return QQ_UNAVAILABLE;
 	}
 	/* qmail-send must be able to read what root writes. */
 	if (identity_become(IDENTITY_QUEUE, &way->err) == -1)
-		return QQ_NETWORK;
+		return QQ_UNAVAILABLE;
 	return open_direct(way, options);
 }
 
@@ -281,6 +297,7 @@ main(int argc, char **argv)
 	if (argc > 1)
 		fatal(QQ_MISCONFIGURED, "%s", usage);
 	check_descriptors();
+	name_message(&way.uuid);
 	home = home_new();
 	/* The environment names folders: they are read as the caller. */
 	if (seteuid(way.uid) == -1)
@@ -297,6 +314,7 @@ main(int argc, char **argv)
 		return QQ_BAD_CONFIG;
 	}
 	sink_options_set(&options, settings, home);
+	options.is_smtpd = is_smtpd(way.uid);
 	pool = sink_pool_new(&options);
 	result = open_way(&way, pool, &options);
 	if (result == QQ_OK)

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -16,21 +17,27 @@
 #include "base/usage.h"
 #include "control/identity.h"
 #include "queue/send.h"
+#include "queue/upgrade.h"
 
 enum {
 	TAKE_MS = 30000, /* for the last owner of the queue to leave */
 	TICK_MS = 1000,
-	SPARES_MAX = 1024,
-	ACTIVE_MAX = 2000,
-	ACTIVE_BYTES_MAX = 256 * 1024 * 1024,
-	FILES_WANTED = 16384
+	KEPT_MAX = 2000,
+	KEPT_BYTES_MAX = 256 * 1024 * 1024,
+	FILES_WANTED = 16384,
+	HELPERS = 4,
+	/* Above those in the journal there may be some that never were there:
+	 * of messages that had files at once. */
+	NUMBERS_APART = 1000000,
+	BODY_WRITERS = 4,
+	CONTROL_FD = 0 /* of qmail-start, if it is a socket */
 };
 
 struct process {
 	struct send send;
 	int lock_fd;
 	struct loop_source signal_source;
-	struct loop_source commit_source; /* an eventfd */
+	struct loop_source wake_source; /* an eventfd: a thread is done */
 	int64_t ticked_at;
 	enum health_state published; /* the state, last */
 };
@@ -40,12 +47,15 @@ load_settings(struct send *send, struct error *err)
 {
 	struct settings *settings = settings_load(
 	    send->home->control, "qmail-send", send->dir->name, err);
-	struct route *route;
+	struct route *route, *of_router;
+	enum lane_kind kind;
 
 	if (settings == NULL)
 		return -1;
 	route = route_new(settings, err);
-	if (route == NULL) {
+	of_router = route == NULL ? NULL : route_new(settings, err);
+	if (of_router == NULL) {
+		route_free(&route);
 		settings_free(&settings);
 		return -1;
 	}
@@ -53,6 +63,7 @@ load_settings(struct send *send, struct error *err)
 	route_free(&send->route);
 	send->settings = settings;
 	send->route = route;
+	router_set_route(send->router, of_router);
 	send->limit[ROUTE_LOCAL] = (unsigned)settings_number(
 	    settings, SETTING_concurrencylocal);
 	send->limit[ROUTE_REMOTE] = (unsigned)settings_number(
@@ -60,6 +71,13 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
+	for (kind = LANE_VIRTUAL; kind < LANE_KIND_COUNT; kind++) {
+		enum route_channel channel =
+		    kind == LANE_REMOTE ? ROUTE_REMOTE : ROUTE_LOCAL;
+
+		lane_set_limit(send->lanes, kind, send->limit[channel]);
+		lane_set_held(send->lanes, kind, send->is_held[channel]);
+	}
 	return 0;
 }
 
@@ -74,7 +92,6 @@ handle_signal(struct send *send, int number)
 			log_line("alert: unable to reread controls: %s; "
 				 "keeping the old",
 			    err.text);
-		send->assign_checked_at = 0;
 		break;
 	case SIGALRM:
 		backlog_all_now(send);
@@ -83,8 +100,9 @@ handle_signal(struct send *send, int number)
 	case SIGINT:
 		send->is_stopping = true;
 		send->health.state = HEALTH_STOPPING;
-		deliver_log_status(send);
-		message_tick(send); /* what has ended is remembered */
+		intake_stop(send->intake);
+		send->has_new_status = true;
+		message_tick(send); /* what is here becomes kept */
 		break;
 	}
 }
@@ -102,14 +120,20 @@ signal_ready(uint32_t events, void *context)
 }
 
 static void
-commit_ready(uint32_t events, void *context)
+wake_ready(uint32_t events, void *context)
 {
 	struct process *process = context;
+	struct send *send = &process->send;
 	uint64_t count;
 
 	(void)events;
-	if (read(process->commit_source.fd, &count, sizeof(count)) > 0)
-		commit_reap(process->send.committer);
+	if (read(process->wake_source.fd, &count, sizeof(count)) <= 0)
+		return;
+	commit_reap(send->committer);
+	keep_reap(send->keeper);
+	router_reap(send->router);
+	work_pool_reap(send->helpers);
+	work_pool_reap(send->bodies);
 }
 
 static void
@@ -123,6 +147,9 @@ publish(struct process *process)
 	commit_read_stats(send->committer, &stats);
 	health->commit_latency_us = stats.latency_us;
 	health->commit_batch = stats.batch_x100;
+	health->is_journal_full = stats.is_full;
+	health->journal_used_bytes = stats.journal_used_bytes;
+	health->journal_size_bytes = stats.journal_size_bytes;
 	health->is_held_local = send->is_held[ROUTE_LOCAL];
 	health->is_held_remote = send->is_held[ROUTE_REMOTE];
 	health->local_running = send->running[ROUTE_LOCAL];
@@ -133,7 +160,7 @@ publish(struct process *process)
 	health->backlog_todo = backlog_todo_count(send);
 	if (statvfs(send->dir->path, &fs) == 0)
 		health->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	health_map_publish(send->health_map, health);
+	health_file_publish(send->health_file, health);
 	process->published = health->state;
 }
 
@@ -144,10 +171,23 @@ tick(struct process *process)
 
 	process->ticked_at = clock_ms();
 	message_tick(send);
-	intake_tick(send);
-	deliver_tick(send);
+	backlog_tick(send);
+	intake_tick(send->intake);
+	router_tick(send->router);
 	commit_fade(send->committer);
 	publish(process);
+}
+
+/* Is there a fresh message that may still become kept? */
+static bool
+has_fresh(const struct send *send)
+{
+	const struct message *message;
+
+	TAILQ_FOREACH(message, &send->active, in_active)
+		if (message->form == MESSAGE_FRESH && !message->has_stopped)
+			return true;
+	return false;
 }
 
 /* Stopping, and nothing is under way: what waits is on disk. */
@@ -155,7 +195,19 @@ static bool
 is_over(const struct send *send)
 {
 	return send->is_stopping && send->deliveries.count == 0 &&
-	    send->commits_running == 0;
+	    send->jobs_running == 0 && intake_is_idle(send->intake) &&
+	    !has_fresh(send);
+}
+
+static int
+wait_ms(const struct process *process)
+{
+	int64_t left = process->ticked_at + TICK_MS - clock_ms();
+	int backlog_ms = backlog_timeout_ms(&process->send);
+
+	if (left < 0)
+		left = 0;
+	return backlog_ms == -1 || backlog_ms > left ? (int)left : backlog_ms;
 }
 
 static void
@@ -164,26 +216,23 @@ run(struct process *process)
 	struct send *send = &process->send;
 
 	while (!is_over(send)) {
-		int64_t left = process->ticked_at + TICK_MS - clock_ms();
-		int timeout_ms = backlog_timeout_ms(send);
-
-		if (left <= 0) {
+		if (clock_ms() >= process->ticked_at + TICK_MS)
 			tick(process);
-			left = TICK_MS;
-		}
+		router_flush(send->router);
 		log_flush();
-		loop_wait(send->loop,
-		    timeout_ms == -1 || timeout_ms > left ? (int)left
-							  : timeout_ms);
+		loop_wait(send->loop, wait_ms(process));
+		lane_run_timers(send->lanes, clock_ms());
+		message_run(send);
 		backlog_run(send);
 		deliver_start(send);
+		deliver_log_status(send);
 		/* Whoever starts a node waits for this one. */
 		if (send->health.state != process->published)
 			publish(process);
 	}
 }
 
-/* Descriptors are held open for spare and active files, as far as allowed. */
+/* Descriptors are held open for messages in memory, as far as allowed. */
 static unsigned
 raise_file_limit(struct error *err)
 {
@@ -225,8 +274,6 @@ watch_signals(struct process *process, struct error *err)
 	sigaddset(&set, SIGALRM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Somebody opens a file just while a lease on it is tried. */
-	signal(SIGIO, SIG_IGN);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make a signalfd");
@@ -237,20 +284,93 @@ watch_signals(struct process *process, struct error *err)
 	    process->send.loop, &process->signal_source, EPOLLIN, err);
 }
 
+/* The threads that work for the loop, but the committer. */
 static int
-start_committer(struct process *process, struct error *err)
+start_threads(struct process *process, struct error *err)
 {
 	struct send *send = &process->send;
+	char *assign = xasprintf("%s/cdb", send->home->users);
+	struct router_options options = { .assign_path = assign,
+		.domains_path = send->home->domains,
+		.has_lane_per_domain = settings_flag(
+		    send->settings, SETTING_virtuallanes) };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	if (fd == -1)
+	if (fd == -1) {
+		free(assign);
 		return error_sys(err, "cannot make an eventfd");
-	process->commit_source = (struct loop_source){
-		.fd = fd, .ready = commit_ready, .context = process
+	}
+	process->wake_source = (struct loop_source){
+		.fd = fd, .ready = wake_ready, .context = process
 	};
-	send->committer = committer_new(
-	    send->dir, send->spares, send->journal, fd);
-	return loop_add(send->loop, &process->commit_source, EPOLLIN, err);
+	send->router = router_new(&options, fd);
+	send->keeper = keeper_new(send->dir, fd);
+	send->helpers = work_pool_new(HELPERS, fd);
+	send->bodies = work_pool_new(BODY_WRITERS, fd);
+	free(assign);
+	return 0;
+}
+
+/* A larger body gets a file: as the settings say, or a 16th of the journal. */
+static size_t
+body_max_bytes(const struct settings *settings)
+{
+	uint64_t max = settings_number(settings, SETTING_journalmessage);
+	uint64_t part = settings_number(settings, SETTING_journalsize) / 16;
+
+	return (size_t)(max < part ? max : part);
+}
+
+/*
+ * Takes up what an earlier process left in the journal; the number of a new
+ * message is larger than any that was used before, and than any inode.
+ */
+static int
+open_journal(struct send *send, struct error *err)
+{
+	struct journal_options options = {
+		.size_bytes = settings_number(
+		    send->settings, SETTING_journalsize),
+		.body_max_bytes = send->body_max_bytes
+	};
+	struct journal_finder finder = { .message = message_found,
+		.ended = message_ended,
+		.context = send };
+
+	send->next_id = (uint64_t)time(NULL) * 1000000;
+	if (journal_open(send->dir, &options, &finder, &send->journal, err) ==
+	    -1)
+		return -1;
+	if (send->next_id < journal_next_id(send->journal) + NUMBERS_APART)
+		send->next_id = journal_next_id(send->journal) + NUMBERS_APART;
+	send->first_id = send->next_id;
+	return 0;
+}
+
+static int
+open_intake(struct send *send, struct error *err)
+{
+	struct intake_options options = { .loop = send->loop,
+		.dir = send->dir,
+		.bodies = send->bodies,
+		.smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD),
+		.body_max_bytes = send->body_max_bytes };
+
+	send->intake = intake_open(send, &options, err);
+	return send->intake == NULL ? -1 : 0;
+}
+
+/* The descriptor over which qmail-start sends connections of workers; or -1. */
+static int
+find_control(void)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	return getsockopt(CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+		type == SOCK_SEQPACKET
+	    ? CONTROL_FD
+	    : -1;
 }
 
 static int
@@ -258,7 +378,6 @@ open_queue(struct process *process, const char *path, struct error *err)
 {
 	struct send *send = &process->send;
 	unsigned files = raise_file_limit(err);
-	enum route_channel channel;
 
 	if (files == 0)
 		return -1;
@@ -268,30 +387,33 @@ open_queue(struct process *process, const char *path, struct error *err)
 	if (process->lock_fd == -1 || queue_check_fixed(path, err) == -1)
 		return -1;
 	send->dir = queue_dir_open(path, err);
-	if (send->dir == NULL || load_settings(send, err) == -1)
+	if (send->dir == NULL)
 		return -1;
-	send->worker_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_VIRTUAL);
-	send->smtpd_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_SMTPD);
-	send->active_max = files / 8 < ACTIVE_MAX ? files / 8 : ACTIVE_MAX;
-	send->active_bytes_max = ACTIVE_BYTES_MAX;
-	send->files_max = send->files_used = files;
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		send->waiting_end[channel] = &send->waiting[channel];
-	send->spares = spare_pool_new(
-	    send->dir, files / 16 < SPARES_MAX ? files / 16 : SPARES_MAX);
-	/* Before a pair that it holds the envelope for is taken for a spare. */
-	if (journal_open(send->dir, false, &send->journal, err) == -1 ||
-	    spare_pool_adopt(send->spares, err) == -1)
+	send->settings = settings_load(
+	    send->home->control, "qmail-send", send->dir->name, err);
+	if (send->settings == NULL || queue_drop_spares(send->dir, NULL, err) == -1)
 		return -1;
+	send->body_max_bytes = body_max_bytes(send->settings);
+	send->kept_max = files / 8 < KEPT_MAX ? files / 8 : KEPT_MAX;
+	send->kept_bytes_max = KEPT_BYTES_MAX;
+	TAILQ_INIT(&send->active);
+	send->recent = recent_new();
+	send->lanes = lane_table_new();
 	send->loop = loop_new();
+	if (start_threads(process, err) == -1 ||
+	    load_settings(send, err) == -1 || open_journal(send, err) == -1)
+		return -1;
+	send->committer = committer_new(
+	    send->dir, send->journal, process->wake_source.fd);
 	send->health.state = HEALTH_STARTING;
 	send->health.pid = getpid();
 	send->health.started_at = time(NULL);
-	send->health_map = health_map_create(path, err);
-	if (send->health_map == NULL || watch_signals(process, err) == -1 ||
-	    start_committer(process, err) == -1 ||
-	    backlog_open(send, err) == -1 || deliver_open(send, err) == -1 ||
-	    intake_open(send, err) == -1)
+	send->health_file = health_file_create(path, err);
+	if (send->health_file == NULL || watch_signals(process, err) == -1 ||
+	    loop_add(send->loop, &process->wake_source, EPOLLIN, err) == -1 ||
+	    load_end_found(send, err) == -1 || backlog_open(send, err) == -1 ||
+	    deliver_open(send, find_control(), err) == -1 ||
+	    open_intake(send, err) == -1)
 		return -1;
 	return 0;
 }
@@ -301,24 +423,34 @@ static int
 close_queue(struct process *process)
 {
 	struct send *send = &process->send;
-	int result;
+	const struct message *message;
+	int result = 0;
 
 	send->health.state = HEALTH_DOWN;
 	publish(process);
-	intake_close(send);
+	intake_close(&send->intake);
 	deliver_close(send);
+	TAILQ_FOREACH(message, &send->active, in_active)
+		if (message->form == MESSAGE_FRESH)
+			result = -1; /* the log has said why */
 	committer_free(&send->committer);
-	result = journal_close(&send->journal);
-	while (send->active != NULL)
-		message_free(send, send->active);
+	keeper_free(&send->keeper);
+	if (journal_close(&send->journal) == -1)
+		result = -1;
+	while (!TAILQ_EMPTY(&send->active))
+		message_free(send, TAILQ_FIRST(&send->active));
+	router_free(&send->router);
+	work_pool_free(&send->helpers);
+	work_pool_free(&send->bodies);
 	backlog_close(send);
+	lane_table_free(&send->lanes);
+	recent_free(&send->recent);
 	idmap_release(&send->active_ids);
-	spare_pool_free(&send->spares);
-	health_map_close(&send->health_map);
+	idmap_release(&send->damaged_ids);
+	health_file_close(&send->health_file);
 	loop_free(&send->loop);
 	close(process->signal_source.fd);
-	close(process->commit_source.fd);
-	cdbmap_free(&send->assign);
+	close(process->wake_source.fd);
 	route_free(&send->route);
 	settings_free(&send->settings);
 	queue_dir_close(&send->dir);

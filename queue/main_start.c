@@ -2,8 +2,13 @@
 /*
  * qmail-start: the processes of one queue, each under its own user
  * (qmail-start(8)).  Single-threaded, so it may fork.
+ *
+ * A worker's descriptor 0 is one end of a socket pair; the other one goes to
+ * qmail-send over the control socket, which is qmail-send's descriptor 0
+ * (docs/protocol.md, Deliveries).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,24 +25,32 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/packet.h"
 #include "base/parent.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
+#include "control/settings.h"
+#include "queue/job.h"
 
-enum { RESTART_MS = 1000, CHILD_COUNT = 2 };
+enum { RESTART_MS = 1000 };
 
 struct child {
 	const char *program;
 	enum identity_role role;
-	bool is_main; /* its end is the queue's end */
-	pid_t pid;    /* 0: not running */
+	enum job_channel channel; /* of a worker */
+	pid_t pid;                /* 0: not running */
 	int64_t start_at;
 };
 
-static struct child children[CHILD_COUNT] = {
-	{ .program = "qmail-send", .role = IDENTITY_QUEUE, .is_main = true },
-	{ .program = "qmail-vdeliver", .role = IDENTITY_VIRTUAL },
+struct starter {
+	const struct home *home;
+	const char *dir; /* of the programs */
+	const char *queue_path;
+	/* The control socket: ours, and that of qmail-send; -1 once it runs. */
+	int control_fd, send_fd;
+	struct child *children; /* the first is qmail-send */
+	size_t child_count;
 };
 
 static char *
@@ -61,17 +75,20 @@ write_pid(const struct home *home, const char *queue_path, pid_t pid)
 	free(path);
 }
 
-/* In the child: its user, its end with ours, its program. */
+/* In the child: its user, its end with ours, its descriptor 0, its program. */
 static void
-become(const struct child *child, const char *dir, const char *queue_path,
+become(const struct starter *starter, const struct child *child, int fd,
     pid_t parent)
 {
-	char *path = xasprintf("%s/%s", dir, child->program);
+	char *path = xasprintf("%s/%s", starter->dir, child->program);
 	struct error err;
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (dup2(fd, STDIN_FILENO) == -1)
+		fatal(111, "cannot start %s: %s", child->program,
+		    strerror(errno));
 	if (identity_become(child->role, &err) == -1)
 		fatal(111, "cannot start %s: %s", child->program, err.text);
 	/* After the change of user, which would clear it. */
@@ -79,28 +96,79 @@ become(const struct child *child, const char *dir, const char *queue_path,
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (getppid() != parent)
 		_exit(0); /* it died before we asked to be told */
-	execl(path, child->program, queue_path, (char *)NULL);
+	execl(path, child->program, starter->queue_path, (char *)NULL);
 	fatal(111, "cannot run '%s': %s", path, strerror(errno));
 }
 
-static void
-start(struct child *child, const char *dir, const struct home *home,
-    const char *queue_path)
+/* Starts the child with fd as its descriptor 0.  False when it cannot. */
+static bool
+start_child(const struct starter *starter, struct child *child, int fd)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
 
-	child->start_at = clock_ms() + RESTART_MS;
 	if (pid == 0)
-		become(child, dir, queue_path, parent);
+		become(starter, child, fd, parent);
 	if (pid == -1) {
 		log_line("alert: cannot fork for %s: %s", child->program,
 		    strerror(errno));
-		return;
+		return false;
 	}
 	child->pid = pid;
-	if (child->is_main)
-		write_pid(home, queue_path, pid);
+	return true;
+}
+
+static void
+start_send(struct starter *starter, struct child *child)
+{
+	if (!start_child(starter, child, starter->send_fd))
+		return;
+	write_pid(starter->home, starter->queue_path, child->pid);
+	/* From now on its end is seen in the control socket. */
+	close(starter->send_fd);
+	starter->send_fd = -1;
+}
+
+/*
+ * A worker whose connection does not reach qmail-send sees the end of it, ends,
+ * and is started again.
+ */
+static void
+start_worker(const struct starter *starter, struct child *child)
+{
+	const char channel = (char)child->channel;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) {
+		log_line("alert: cannot make a socket pair for %s: %s",
+		    child->program, strerror(errno));
+		return;
+	}
+	if (start_child(starter, child, ends[0]) &&
+	    packet_send(
+		starter->control_fd, &channel, 1, ends[1], MSG_DONTWAIT) == -1)
+		log_line("alert: cannot give %s to qmail-send: %s",
+		    child->program, strerror(errno));
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void
+start_missing(struct starter *starter)
+{
+	size_t i;
+
+	for (i = 0; i < starter->child_count; i++) {
+		struct child *child = &starter->children[i];
+
+		if (child->pid != 0 || clock_ms() < child->start_at)
+			continue;
+		child->start_at = clock_ms() + RESTART_MS;
+		if (i == 0)
+			start_send(starter, child);
+		else
+			start_worker(starter, child);
+	}
 }
 
 static void
@@ -116,18 +184,21 @@ log_exit(const struct child *child, int status)
 
 /* Notes who ended; the status of qmail-send, or -1 while it runs. */
 static int
-reap(void)
+reap(struct starter *starter)
 {
-	int status, result = -1, i;
+	int status, result = -1;
 	pid_t pid;
+	size_t i;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (i = 0; i < CHILD_COUNT; i++) {
-			if (children[i].pid != pid)
+		for (i = 0; i < starter->child_count; i++) {
+			struct child *child = &starter->children[i];
+
+			if (child->pid != pid)
 				continue;
-			children[i].pid = 0;
-			log_exit(&children[i], status);
-			if (children[i].is_main)
+			child->pid = 0;
+			log_exit(child, status);
+			if (i == 0)
 				result = WIFEXITED(status) ? WEXITSTATUS(status)
 							   : 111;
 		}
@@ -136,47 +207,85 @@ reap(void)
 
 /* Ends what still runs and waits for it. */
 static void
-end_workers(void)
+end_workers(struct starter *starter)
 {
-	int i;
+	size_t i;
 
-	for (i = 0; i < CHILD_COUNT; i++)
-		if (children[i].pid != 0)
-			kill(children[i].pid, SIGTERM);
-	for (i = 0; i < CHILD_COUNT; i++)
-		while (children[i].pid != 0 &&
-		    waitpid(children[i].pid, NULL, 0) == -1 && errno == EINTR)
+	for (i = 0; i < starter->child_count; i++)
+		if (starter->children[i].pid != 0)
+			kill(starter->children[i].pid, SIGTERM);
+	for (i = 0; i < starter->child_count; i++)
+		while (starter->children[i].pid != 0 &&
+		    waitpid(starter->children[i].pid, NULL, 0) == -1 &&
+		    errno == EINTR)
 			continue;
 }
 
 /* Runs the queue until qmail-send ends.  Its exit code. */
 static int
-supervise(int signals, const char *dir, const struct home *home,
-    const char *queue_path)
+supervise(struct starter *starter, int signals)
 {
 	struct pollfd in = { .fd = signals, .events = POLLIN };
 	struct signalfd_siginfo info;
 	bool is_stopping = false;
-	int status, i;
+	int status;
 
 	for (;;) {
-		for (i = 0; i < CHILD_COUNT; i++)
-			if (children[i].pid == 0 && !is_stopping &&
-			    clock_ms() >= children[i].start_at)
-				start(&children[i], dir, home, queue_path);
+		if (!is_stopping)
+			start_missing(starter);
 		poll(&in, 1, RESTART_MS);
 		while (read(signals, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo == SIGCHLD)
 				continue;
 			is_stopping |= info.ssi_signo == SIGTERM ||
 			    info.ssi_signo == SIGINT;
-			if (children[0].pid != 0)
-				kill(children[0].pid, (int)info.ssi_signo);
+			if (starter->children[0].pid != 0)
+				kill(starter->children[0].pid,
+				    (int)info.ssi_signo);
 		}
-		status = reap();
+		status = reap(starter);
 		if (status != -1)
 			return status;
 	}
+}
+
+/* qmail-send, and as many workers as the settings say. */
+static void
+list_children(struct starter *starter)
+{
+	struct error err;
+	struct settings *settings = settings_load(
+	    starter->home->control, "qmail-start", NULL, &err);
+	size_t workers, i;
+
+	if (settings == NULL)
+		fatal(111, "cannot start: %s", err.text);
+	workers = settings_number(settings, SETTING_vdeliverworkers);
+	settings_free(&settings);
+	starter->child_count = 1 + workers;
+	starter->children = xcalloc(
+	    starter->child_count, sizeof(*starter->children));
+	starter->children[0] = (struct child){ .program = "qmail-send",
+		.role = IDENTITY_QUEUE };
+	for (i = 1; i <= workers; i++)
+		starter->children[i] = (struct child){
+			.program = "qmail-vdeliver",
+			.role = IDENTITY_VIRTUAL,
+			.channel = JOB_VIRTUAL,
+		};
+}
+
+/* Descriptors 0 to 2 are there, so that no socket becomes one of them. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
 }
 
 static const char usage[] = "usage: qmail-start QUEUEDIR";
@@ -186,13 +295,16 @@ main(int argc, char **argv)
 {
 	struct home *home = home_new();
 	char *dir = file_program_dir();
+	struct starter starter = { .home = home, .dir = dir };
 	sigset_t set;
-	int signals, status;
+	int signals, status, ends[2];
 
 	log_open("qmail-start");
 	usage_answer(argv, "qmail-start", usage);
 	if (argc != 2 || argv[1][0] == '-')
 		fatal(100, "%s", usage);
+	starter.queue_path = argv[1];
+	fill_standard_descriptors();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -203,10 +315,16 @@ main(int argc, char **argv)
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals == -1)
 		fatal(111, "cannot make a signalfd: %s", strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
+		fatal(111, "cannot make a socket pair: %s", strerror(errno));
+	starter.control_fd = ends[0];
+	starter.send_fd = ends[1];
+	list_children(&starter);
 	parent_end_with(parent_supervise());
 	/* What qmail-send and the workers log is the queue's log as it is. */
-	status = supervise(signals, dir, home, argv[1]);
-	end_workers();
+	status = supervise(&starter, signals);
+	end_workers(&starter);
+	free(starter.children);
 	free(dir);
 	home_free(&home);
 	return status;

@@ -1,14 +1,19 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
-queue/libqueue.a: queue/bounce.o queue/commit.o queue/commit_batch.o queue/commit_step.o queue/dir.o queue/direct.o queue/envelope.o \
-    queue/exitcode.o queue/fix.o queue/fix_journal.o queue/fix_message.o \
-    queue/fix_step.o queue/health.o queue/idmap.o queue/intake_packet.o queue/job.o queue/journal.o \
-    queue/journal_fill.o queue/journal_record.o queue/journal_view.o queue/look.o \
-    queue/mux.o queue/sink.o queue/sink_intake.o queue/sink_program.o queue/sink_settings.o \
-    queue/remembered.o queue/route.o queue/schedule.o queue/scanner.o \
-    queue/send_backlog.o queue/send_bounce.o queue/send_client.o \
-    queue/send_deliver.o queue/send_intake.o queue/send_limits.o \
-    queue/send_message.o queue/send_settle.o queue/spare.o
+queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o \
+    queue/envelope.o queue/exitcode.o queue/fix.o queue/fix_journal.o \
+    queue/fix_message.o queue/fix_owner.o queue/fix_step.o queue/health.o queue/idmap.o \
+    queue/intake_packet.o queue/job.o queue/journal.o queue/journal_old.o queue/journal_scan.o \
+    queue/journal_record.o queue/journal_view.o queue/keep.o queue/keep_step.o \
+    queue/keep_sync.o queue/lane.o queue/look.o queue/look_count.o \
+    queue/look_message.o queue/mux.o queue/recent.o \
+    queue/remembered.o queue/route.o queue/router.o queue/scanner.o \
+    queue/schedule.o queue/send_backlog.o queue/send_body.o \
+    queue/send_bounce.o \
+    queue/send_client.o queue/send_deliver.o queue/send_intake.o \
+    queue/send_load.o queue/send_message.o queue/send_settle.o \
+    queue/send_stranger.o queue/send_transaction.o queue/sink.o queue/sink_intake.o queue/sink_program.o \
+    queue/sink_settings.o queue/upgrade.o
 
 PROGS += queue/qmail-send queue/qmail-start queue/queue-fix queue/qmail-queue \
     queue/qmail-multi queue/qmail-nullqueue queue/qmail-qstat \

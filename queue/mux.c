@@ -16,21 +16,22 @@ enum {
 	REFRESH_MS = 100, /* how long a fitness is believed */
 	DOWN_MS = 1000,
 	SLOW_US = 2000000,
-	REMAP_MS = 1000
+	REOPEN_MS = 1000
 };
 
 /* What makes a queue unfit; a smaller value is preferred. */
 enum fitness {
 	MUX_HEALTHY,
 	MUX_SLOW,
-	MUX_DOWN, /* or said nothing lately */
-	MUX_FULL  /* never chosen */
+	MUX_WAITING, /* its journal is full: it answers, but perhaps late */
+	MUX_DOWN,    /* or said nothing lately */
+	MUX_FULL     /* never chosen */
 };
 
 struct slot {
 	char *path;
-	struct health_map *map;
-	int64_t map_tried_at; /* clock_ms() */
+	struct health_file *health;
+	int64_t opened_at; /* clock_ms() of the last try */
 	int64_t down_until;
 	enum fitness fitness;
 };
@@ -77,7 +78,7 @@ mux_free(struct mux **mux_in)
 	if (mux == NULL)
 		return;
 	for (i = 0; i < mux->count; i++) {
-		health_map_close(&mux->slots[i].map);
+		health_file_close(&mux->slots[i].health);
 		free(mux->slots[i].path);
 	}
 	pthread_mutex_destroy(&mux->lock);
@@ -106,16 +107,16 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 		return MUX_FULL;
 	if (now < slot->down_until)
 		return MUX_DOWN;
-	if (slot->map == NULL && now >= slot->map_tried_at + REMAP_MS) {
-		slot->map_tried_at = now;
-		slot->map = health_map_open(slot->path, NULL);
+	if (slot->health == NULL && now >= slot->opened_at + REOPEN_MS) {
+		slot->opened_at = now;
+		slot->health = health_file_open(slot->path, NULL);
 	}
-	if (slot->map == NULL)
+	if (slot->health == NULL)
 		return MUX_DOWN;
-	health_map_read(slot->map, &health, &age_ms);
+	health_file_read(slot->health, &health, &age_ms);
 	if (age_ms > HEALTH_SILENT_MS) {
 		/* A queue made anew has another file: look again. */
-		health_map_close(&slot->map);
+		health_file_close(&slot->health);
 		return MUX_DOWN;
 	}
 	switch (health.state) {
@@ -126,6 +127,8 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 	case HEALTH_UP:
 		break;
 	}
+	if (health.is_journal_full)
+		return MUX_WAITING;
 	if (health.commit_latency_us > SLOW_US)
 		return MUX_SLOW;
 	return MUX_HEALTHY;

@@ -5,8 +5,8 @@
  * The clock is cut into slices, and in one slice all new mail goes to one
  * queue, slot = (clock / slice) mod count over the healthy queues.  A queue
  * is healthy when its qmail-send publishes health, is up, has free space and
- * commits in reasonable time.  One that is held (holdlocal, holdremote) takes
- * its share: that is about deliveries alone.
+ * room in its journal, and commits in reasonable time.  One that is held
+ * (holdlocal, holdremote) takes its share: that is about deliveries alone.
  *
  * A mux may be used by any thread.
  */
@@ -35,9 +35,10 @@ void mux_free(struct mux **mux);
 
 /*
  * The paths to try, best first: the slot's healthy queue, the other healthy
- * ones, then the unfit, never those that are full.  paths_out has room for
- * MUX_QUEUES_MAX pointers, valid as long as the mux.  Returns how many; 0 means
- * that every queue is full.  now_ms is the wall clock in milliseconds.
+ * ones, then the unfit (slow, with a full journal, down), never those without
+ * free space.  paths_out has room for MUX_QUEUES_MAX pointers, valid as long as
+ * the mux.  Returns how many; 0 means that every queue is full.  now_ms is the
+ * wall clock in milliseconds.
  */
 unsigned mux_choose(
     struct mux *mux, int64_t now_ms, const char *paths_out[MUX_QUEUES_MAX]);

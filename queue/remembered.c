@@ -2,7 +2,10 @@
 /* The records of info/ID, local/ID and remote/ID. */
 #include "queue/remembered.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/scan.h"
 
 static bool
 is_complete(const char *records, size_t length)
@@ -42,4 +45,81 @@ remembered_field(const char *info, size_t length, char type)
 		if (info[at] == type)
 			return info + at + 1;
 	return NULL;
+}
+
+void
+remembered_attempt_digits(
+    unsigned attempt, char digits_out[REMEMBERED_ATTEMPT_DIGITS + 1])
+{
+	if (attempt > REMEMBERED_ATTEMPT_MAX)
+		attempt = REMEMBERED_ATTEMPT_MAX;
+	snprintf(digits_out, REMEMBERED_ATTEMPT_DIGITS + 1, "%06u", attempt);
+}
+
+static void
+put_record(struct buf *buf, char type, const char *text)
+{
+	buf_addc(buf, type);
+	buf_add(buf, text, strlen(text) + 1);
+}
+
+void
+remembered_put_info(struct buf *buf, const struct remembered_info *info)
+{
+	char digits[REMEMBERED_ATTEMPT_DIGITS + 1], uuid[UUID_TEXT_SIZE];
+
+	put_record(buf, 'F', info->sender);
+	remembered_attempt_digits(info->attempt, digits);
+	put_record(buf, 'A', digits);
+	if (!uuid_is_none(&info->uuid)) {
+		uuid_format(&info->uuid, uuid);
+		put_record(buf, 'I', uuid);
+	}
+	if (info->has_size) {
+		buf_addf(buf, "S%llu", (unsigned long long)info->size_bytes);
+		buf_addc(buf, '\0');
+	}
+	if (info->header[0] != '\0')
+		put_record(buf, 'H', info->header);
+}
+
+static int
+read_attempt(const char *info, const char *text, struct remembered_info *out,
+    struct error *err)
+{
+	uint64_t value;
+
+	if (strlen(text) != REMEMBERED_ATTEMPT_DIGITS ||
+	    !scan_u64(text, REMEMBERED_ATTEMPT_MAX, &value))
+		return error_set(err, "bad number of attempts");
+	out->attempt = (unsigned)value;
+	out->attempt_at = (size_t)(text - info);
+	return 0;
+}
+
+int
+remembered_get_info(const char *info, size_t length,
+    struct remembered_info *info_out, struct error *err)
+{
+	const char *attempt = remembered_field(info, length, 'A');
+	const char *uuid = remembered_field(info, length, 'I');
+	const char *size = remembered_field(info, length, 'S');
+	const char *header = remembered_field(info, length, 'H');
+
+	*info_out = (struct remembered_info){ .header = "" };
+	info_out->sender = remembered_field(info, length, 'F');
+	if (info_out->sender == NULL)
+		return error_set(err, "has no sender");
+	if (attempt != NULL && read_attempt(info, attempt, info_out, err) == -1)
+		return -1;
+	if (uuid != NULL &&
+	    (strlen(uuid) != UUID_TEXT_SIZE - 1 ||
+		!uuid_parse(uuid, &info_out->uuid)))
+		return error_set(err, "bad UUID");
+	info_out->has_size = size != NULL;
+	if (size != NULL && !scan_u64(size, INT64_MAX, &info_out->size_bytes))
+		return error_set(err, "bad size");
+	if (header != NULL)
+		info_out->header = header;
+	return 0;
 }

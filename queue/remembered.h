@@ -2,7 +2,10 @@
 /*
  * What is on disk of a message in S5 (docs/queue.md):
  *
- *	info         = "F" sender NUL ["H" header lines NUL]
+ *	info         = "F" sender NUL ["A" attempts NUL "I" uuid NUL
+ *	               "S" size NUL ["H" header lines NUL]]
+ *	attempts     = 6DIGIT, written over in place
+ *	size         = the committed length of mess/ID, in bytes
  *	local/remote = 1*(mark address NUL)
  *	mark         = "T" to be done / "D" done
  *
@@ -13,8 +16,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
+#include "base/uuid.h"
+
+enum { REMEMBERED_ATTEMPT_MAX = 999999, REMEMBERED_ATTEMPT_DIGITS = 6 };
 
 struct remembered {
 	const char *address;
@@ -36,5 +44,29 @@ int remembered_next(const char *list, size_t length, size_t *at,
  * is none, or when the last one is cut off: its text would be another one.
  */
 const char *remembered_field(const char *info, size_t length, char type);
+
+/* What info/ID says.  Texts point into it. */
+struct remembered_info {
+	const char *sender;
+	/* the rest is none, 0, false, "" in another system's file */
+	unsigned attempt;  /* tries so far */
+	size_t attempt_at; /* where its six digits are, to be written over */
+	struct uuid uuid;
+	bool has_size;
+	uint64_t size_bytes; /* the message's committed length */
+	const char *header;
+};
+
+/* Puts a whole info/ID behind what buf holds.  An attempt above the largest is
+ * the largest. */
+void remembered_put_info(struct buf *buf, const struct remembered_info *info);
+
+/* 0, or -1 with the reason when it is damaged, a field of ours in it also. */
+int remembered_get_info(const char *info, size_t length,
+    struct remembered_info *info_out, struct error *err);
+
+/* The digits that are written over at attempt_at. */
+void remembered_attempt_digits(
+    unsigned attempt, char digits_out[REMEMBERED_ATTEMPT_DIGITS + 1]);
 
 #endif

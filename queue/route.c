@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "control/idn.h"
 
 /* A line of virtualdomains: key ":" prefix; an empty prefix is an exception. */
 struct rule {
@@ -176,6 +177,20 @@ apply_percenthack(const struct route *route, struct buf *address)
 	}
 }
 
+/* A U-label's domain is that of its A-labels (RFC 5890). */
+static void
+apply_idn(struct buf *address)
+{
+	const char *at = memrchr(address->data, '@', address->length);
+	char canonical[IDN_DOMAIN_SIZE];
+
+	if (at == NULL || idn_is_ascii(at + 1) ||
+	    !idn_domain_canonical(at + 1, canonical))
+		return; /* what is no name matches no rule */
+	address->length = (size_t)(at + 1 - address->data);
+	buf_adds(address, canonical);
+}
+
 enum route_channel
 route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 {
@@ -187,7 +202,9 @@ route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 	buf_adds(&address, recipient);
 	if (strchr(recipient, '@') == NULL)
 		buf_addf(&address, "@%s", route->envnoathost);
+	apply_idn(&address);
 	apply_percenthack(route, &address);
+	apply_idn(&address);
 	domain = strrchr(address.data, '@') + 1;
 	if (has_name(route->locals, route->local_count, domain))
 		channel = ROUTE_LOCAL;

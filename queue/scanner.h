@@ -2,7 +2,7 @@
 /*
  * A thread that looks through a queue's folders for messages that an earlier
  * process left, or that qmail-queue alone put into todo/, while new mail is
- * taken already.
+ * taken already.  It reads names and times, and opens no file of a message.
  *
  * The functions here are for one thread, the owner (qmail-send's event loop).
  */
@@ -12,26 +12,37 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "queue/dir.h"
-
-/* Numbers in a growing array.  Zeroed storage is an empty one. */
-struct ids {
-	uint64_t *at;
-	size_t count, size;
-};
-
-void ids_add(struct ids *ids, uint64_t id);
-void ids_release(struct ids *ids);
 
 enum found {
 	FOUND_TODO,    /* S4 */
 	FOUND_LOCAL,   /* S5, with local/ID */
 	FOUND_REMOTE,  /* S5, with remote/ID */
 	FOUND_ENDED,   /* S5 without either */
-	FOUND_GARBAGE, /* perhaps S2 or S3 for 36 hours */
+	FOUND_DAMAGED, /* local/ID or remote/ID, but neither info nor todo, and
+			* nothing in pid/ that it is being kept */
+	FOUND_GARBAGE, /* perhaps S2 or S3 for 36 hours, or interrupted when it
+			* was to be kept; or the body of a large fresh message
+			*/
 	FOUND_COUNT
 };
+
+struct found_item {
+	uint64_t id;
+	time_t due; /* LOCAL, REMOTE: the file's mtime, when to try again; 0
+		     * when it cannot be told, and for the others */
+};
+
+/* A growing array.  Zeroed storage is an empty one. */
+struct found_list {
+	struct found_item *at;
+	size_t count, size;
+};
+
+void found_list_add(struct found_list *list, struct found_item item);
+void found_list_release(struct found_list *list);
 
 enum scan_end {
 	SCAN_RUNS,
@@ -50,8 +61,9 @@ struct scanner *scanner_new(const struct queue_dir *dir, int wake_fd);
 void scanner_free(struct scanner **scanner);
 
 /*
- * Starts to look through todo/; is_whole: through all folders.  Not while it
- * runs.  0, or -1 when there can be no thread.
+ * Starts to look through todo/; is_whole: through all folders, and what nobody
+ * has touched in pid/ for 36 hours is removed, or is FOUND_GARBAGE.  Not while
+ * it runs.  0, or -1 when there can be no thread.
  */
 int scanner_start(struct scanner *scanner, bool is_whole);
 bool scanner_is_running(const struct scanner *scanner);
@@ -63,6 +75,6 @@ bool scanner_is_running_whole(const struct scanner *scanner);
  * The scanner waits when it is not called.
  */
 enum scan_end scanner_take(
-    struct scanner *scanner, struct ids found_out[FOUND_COUNT]);
+    struct scanner *scanner, struct found_list found_out[FOUND_COUNT]);
 
 #endif

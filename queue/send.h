@@ -3,16 +3,18 @@
  * qmail-send's state, and what its parts call in each other: private to
  * queue/send_*.c and queue/main_send.c.
  *
- * All of it belongs to the thread of the event loop.  The committer and the
- * scanner are threads of their own that share nothing but their interfaces.
+ * All of it belongs to the thread of the event loop, which does no disk I/O.
+ * The committer, the keeper, the router, the scanner, the helpers and writers of
+ * bodies (work_pool) and strangers' threads share nothing with it but their
+ * interfaces.
  *
- *   send_client   clients with new mail come and go, and their limits
- *   send_intake   what they say: new mail         -> message_new
- *   send_message  a message's life in memory      -> deliveries
- *   send_settle   what of it is remembered        -> committer
+ *   send_intake   new mail from clients           -> intake_submit
+ *   send_message  a message's life in memory      -> lanes
+ *   send_load     kept messages come into memory  -> message_route
+ *   send_settle   what of it is remembered        -> keeper, committer
  *   send_deliver  workers, jobs and their results -> message_result
- *   send_backlog  messages not in memory: todo ids, retry schedules
- *   send_bounce   failure reports to the sender   -> committer
+ *   send_backlog  messages on disk: scans, times  -> load_*
+ *   send_bounce   failure reports to the sender   -> message_submit
  */
 #ifndef QUEUE_SEND_H
 #define QUEUE_SEND_H
@@ -20,10 +22,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include "base/loop.h"
-#include "control/assign.h"
+#include "base/work_pool.h"
 #include "control/home.h"
 #include "control/settings.h"
 #include "queue/commit.h"
@@ -31,9 +34,13 @@
 #include "queue/health.h"
 #include "queue/idmap.h"
 #include "queue/job.h"
+#include "queue/keep.h"
+#include "queue/lane.h"
+#include "queue/recent.h"
 #include "queue/route.h"
-#include "queue/schedule.h"
-#include "queue/spare.h"
+#include "queue/router.h"
+#include "queue/scanner.h"
+#include "queue/send_intake.h"
 
 enum recipient_state {
 	RECIPIENT_WAITING,
@@ -42,130 +49,184 @@ enum recipient_state {
 	RECIPIENT_DEFERRED /* in this try */
 };
 
+enum { NO_RECIPIENT = UINT32_MAX };
+
 struct recipient {
 	const char *address; /* as rewritten; in the message's texts */
 	uint64_t offset;     /* of its mark, once remembered */
+	uint32_t part;       /* in message.parts */
+	uint32_t next;       /* that waits in the same part, or NO_RECIPIENT */
 	enum route_channel channel;
 	enum recipient_state state;
 };
 
-/* A message that is being worked on. */
+/* The recipients of a message that are in one lane. */
+struct part {
+	struct lane_part line;
+	uint32_t first, last; /* of those that wait */
+	size_t waiting;
+};
+
+/* Where a message is (docs/queue.md, States). */
+enum message_form {
+	MESSAGE_FRESH, /* F: in the journal */
+	MESSAGE_TODO,  /* S4 */
+	MESSAGE_KEPT   /* S5 */
+};
+
+/* A message in memory. */
 struct message {
-	struct message *next, **link; /* in send.active */
-	struct message *next_waiting[ROUTE_CHANNEL_COUNT];
-	bool is_waiting[ROUTE_CHANNEL_COUNT]; /* in that channel's list */
+	TAILQ_ENTRY(message) in_active; /* in order of arrival */
 	uint64_t id;
+	struct uuid uuid;
 	time_t birth;
+	unsigned attempt; /* 1: the first */
 	uint64_t size_bytes;
-	size_t memory_bytes; /* what its envelope takes up, about */
-	struct spare spare;  /* open while it is cheap; or -1 */
-	struct buf record;   /* todo's or info's; sender, header in it */
-	struct buf texts;    /* the recipients' addresses */
-	const char *sender;
-	const char *header;
+	bool is_unsized; /* another system's, in S5: as much as the file has */
+	size_t memory_bytes; /* about */
+	enum message_form form;
+	int64_t arrived_ms; /* clock_ms() */
+	uint64_t segment;   /* of the journal, while fresh */
+	/* what it is */
+	struct envelope envelope; /* of record; recipients of a try */
+	struct buf record;        /* todo's or info's; texts are in it */
+	struct buf list;          /* local/ID or remote/ID */
+	uint64_t *offsets;        /* in list, of the recipients' marks */
+	enum route_channel *channels; /* of these; both NULL without list */
+	struct buf body;          /* if it is in memory; data NULL: it is not */
+	int mess_fd;              /* else; read-only, or -1 */
+	bool has_file;            /* the body is in mess/ID */
+	off_t attempt_at;         /* of the digits in info/ID, or 0 */
+	/* where it goes */
+	struct router_request route;
 	struct recipient *recipients;
 	size_t recipient_count;
+	struct part *parts;
+	uint32_t part_count;
 	bool has_channel[ROUTE_CHANNEL_COUNT]; /* has its recipients loaded */
-	/* recipients of a channel before this one are not waiting */
-	size_t next_start[ROUTE_CHANNEL_COUNT];
 	size_t waiting[ROUTE_CHANNEL_COUNT];
 	size_t deferred[ROUTE_CHANNEL_COUNT];
 	size_t running;
 	/* done, but their marks are not on disk; with the notes of failures */
-	struct recipient **unmarked;
+	uint32_t *unmarked;
 	size_t unmarked_count, unmarked_size;
-	size_t marking;    /* of these a job of the committer works on, or 0 */
+	size_t marking;    /* of these a job of the keeper works on, or 0 */
 	struct buf notes;  /* a NUL for each that there was no room for */
 	size_t note_bytes; /* of these, and of those in bounce/ID */
-	/* of these, what a checkpoint under way writes */
-	size_t checkpoint_marks, checkpoint_notes;
+	/* of these, what a step to S5 under way writes */
+	size_t kept_marks, kept_notes;
 	int64_t unmarked_since; /* clock_ms() */
 	int64_t settle_after;   /* clock_ms(): a failed step is tried again */
-	bool is_remembered;     /* S5 */
-	bool has_leftovers;     /* S4 with files of an S5 that was begun */
+	bool is_committing;     /* not durable yet */
+	bool is_routing;        /* the router works on it */
+	bool is_settling;       /* the keeper or committer works on its end */
+	bool is_dead;           /* is freed when the router gives it back */
+	bool has_leftovers;     /* files of a step to S5 that failed */
+	bool is_unsure;         /* F: to be looked at again at settle_after */
+	bool is_unreadable;     /* F: its envelope; it is kept as it is, in S4 */
+	bool has_kept_files;    /* F: durable; its end is to be noted */
+	bool is_todo_kept;      /* these are those of S4 (not routed yet) */
 	bool had_own_trouble;   /* in this try: the next one is soon */
+	bool has_no_room;       /* S5: waits on disk as soon as it can */
 	bool is_expired;        /* this try is the last */
 	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
-	bool is_settling;       /* the committer works on what comes next */
+	bool has_stopped;       /* at a stop: could not be kept */
 };
+TAILQ_HEAD(message_list, message);
 
-struct worker;
-struct client;
+struct worker_list;
+struct backlog;
 
 struct send {
 	struct home *home;
 	struct settings *settings;
-	struct route *route;
-	struct cdbmap *assign;
-	int64_t assign_checked_at;
+	struct route *route; /* for reports; the router has another */
 	struct queue_dir *dir;
-	struct spare_pool *spares;
-	struct journal *journal; /* the committer's; or NULL */
+	struct journal *journal; /* the committer's */
 	struct committer *committer;
+	struct keeper *keeper;
+	struct router *router;
+	struct work_pool *helpers; /* read kept messages, make reports */
+	struct work_pool *bodies;  /* write large bodies */
+	struct lane_table *lanes;
+	struct intake *intake;
 	struct loop *loop;
-	struct health_map *health_map;
+	struct health_file *health_file;
 	struct health health;
 	bool is_stopping;
-	bool is_retrying_all; /* ALRM: the times on disk do not count */
+	uint64_t first_id, next_id; /* of this process, for new mail */
+	size_t body_max_bytes; /* of the journal; a larger body has a file */
+	struct recent *recent;
+	/* found in the journal, but are kept, or were never acknowledged: the
+	 * queue is not scanned before these ends are durable */
+	struct found_list over;
+	size_t ends_awaited;
+	struct idmap damaged_ids; /* that were told */
 	/* send_message */
-	struct message *active;
-	struct idmap active_ids;
-	size_t active_count, active_max;
-	size_t active_bytes, active_bytes_max; /* of memory, by envelopes */
-	struct message *waiting[ROUTE_CHANNEL_COUNT];
-	struct message **waiting_end[ROUTE_CHANNEL_COUNT];
-	size_t commits_running; /* jobs of messages and clients */
+	struct message_list active;
+	struct idmap active_ids; /* also of those that are being loaded */
+	size_t active_count;
+	/* of these, those in S4 and S5: the journal limits fresh ones */
+	size_t kept_count, kept_max;
+	size_t kept_bytes, kept_bytes_max;
+	size_t jobs_running; /* of keeper, committer, helpers, for messages */
+	uint64_t wanted_seen; /* commit_wanted() */
+	int64_t run_at_ms;    /* clock_ms(): message_run() looks again */
 	/* send_deliver */
-	struct worker *workers;
-	struct loop_source workers_source;
-	uid_t worker_uid; /* of vmail, who may connect */
-	uid_t smtpd_uid;  /* of qmaild, a client that is trusted */
+	struct worker_list *workers;
+	struct loop_source control_source; /* to qmail-start, or fd -1 */
 	struct idmap deliveries;
 	uint32_t last_delivery;
 	unsigned running[ROUTE_CHANNEL_COUNT];
 	unsigned limit[ROUTE_CHANNEL_COUNT];
 	bool is_held[ROUTE_CHANNEL_COUNT];
-	/* send_client, send_intake */
-	struct client *clients;
-	struct loop_source intake_source;
-	struct loop_source lease_timer; /* a timerfd */
-	bool is_lease_timer_on;
-	bool has_no_foreign_fds;   /* the kernel keeps them from us */
-	unsigned files_max;        /* descriptors that the process may have */
-	unsigned files_used;       /* since they were counted, no less */
-	unsigned files_short;      /* so many were not left ... */
-	int64_t files_short_until; /* ... and are not asked for; clock_ms() */
+	bool has_new_status; /* for the next line of the log */
 	/* send_backlog */
 	struct backlog *backlog;
 };
 
+/* What of a message is remembered in which folder. */
+enum queue_folder message_folder(enum route_channel channel);
+
 /* -- send_message.c */
 
-/*
- * May one more be worked on?  One that is alone may always, however large it
- * is; else it would wait for ever.
- */
+/* May one more in S4 or S5 be in memory?  One that is alone may always. */
 bool message_has_room(const struct send *send);
 
 /*
- * Has a message that a client, or send_bounce, put into a spare queued, S4.
- * The job's done calls message_new() if that worked.
+ * A message that our own process makes (a report) is queued: as
+ * intake_submit().  bounced_id is the message whose failure it reports.
  */
-void message_commit(struct send *send, struct commit_job *job);
-
-/*
- * A freshly committed message; takes the record and the job's spare.
- * bounced_id is the message whose failure it reports, or 0.
- */
-void message_new(struct send *send, struct commit_job *job, struct buf *record,
+void message_submit(struct send *send, struct intake_message *intake,
     uint64_t bounced_id);
 
-/* Loads a message from disk and starts its try; from the backlog. */
-void message_load_todo(struct send *send, uint64_t id);
-void message_load_remembered(
-    struct send *send, uint64_t id, enum route_channel channel);
-/* One in S5 without local/ID and remote/ID: its end was interrupted. */
-void message_load_ended(struct send *send, uint64_t id);
+/* What the journal has of an earlier process. */
+void message_found(const struct journal_message *found, uint64_t segment,
+    void *context);
+void message_ended(uint64_t id, const struct uuid *uuid, void *context);
+
+/*
+ * Takes what its envelope says of earlier tries, in another queue; birth is its
+ * own if that does not say.
+ */
+void message_take_history(struct message *message, time_t birth);
+
+/* A new message in memory, of the caller's making. */
+struct message *message_create(
+    struct send *send, uint64_t id, enum message_form form);
+/* A fresh one has come to S4 or S5. */
+void message_set_kept(
+    struct send *send, struct message *message, enum message_form form);
+/*
+ * Its envelope is there: asks where its recipients go, and then the try begins.
+ * channels: of recipients that were rewritten already, or NULL.
+ */
+void message_route(struct send *send, struct message *message,
+    const enum route_channel *channels);
+void message_free(struct send *send, struct message *message);
+
+/* Its lines in the log, as qmail's: new msg, info msg. */
+void message_log_new(const struct message *message);
 
 /* The end of one delivery, as a worker says. */
 void message_result(struct send *send, struct message *message,
@@ -174,56 +235,83 @@ void message_result(struct send *send, struct message *message,
 void message_trouble(
     struct send *send, struct message *message, struct recipient *recipient);
 
-/* The next recipient of a channel to start; NULL when there is none. */
-struct recipient *message_next(struct send *send, enum route_channel channel,
-    struct message **message_out);
-/* It could not be started after all: it waits again. */
+/* The next of a part that waits, now running; NULL when there is none. */
+struct recipient *message_next(struct message *message, struct part *part);
+/* It could not be started after all: it waits again, in the line. */
 void message_put_back(
     struct send *send, struct message *message, struct recipient *recipient);
 
+/* Is there anything that a worker, now or soon, will take? */
+bool message_can_start(const struct send *send, const struct message *message);
+
+/* Often: fresh messages whose place is wanted, or that have stayed too long. */
+void message_run(struct send *send);
 /* Once a second, and on TERM: checkpoints, and steps that failed before. */
 void message_tick(struct send *send);
-void message_free(struct send *send, struct message *message);
+
+/* -- send_load.c: kept messages from disk; helpers read their files */
+
+/*
+ * A message that the journal has from an earlier process, before the loop
+ * begins: its try begins (FRESH); or it is freed, and its end is to be noted, as
+ * it is kept (OVER), or was never acknowledged or has ended (GONE); or that
+ * cannot be told now (LEFT): then it is_unsure, and load_look_again() will tell.
+ */
+enum load_result { LOAD_FRESH, LOAD_OVER, LOAD_GONE, LOAD_LEFT };
+enum load_result load_found(struct send *send, struct message *message);
+void load_look_again(struct send *send, struct message *message);
+
+/* A damaged message: counts it, and true, when it was not told before. */
+bool load_is_new_damage(struct send *send, uint64_t id);
+
+/* Notes the ends of those that are over.  0, or -1 with the reason. */
+int load_end_found(struct send *send, struct error *err);
+
+void load_todo(struct send *send, uint64_t id);
+void load_remembered(
+    struct send *send, uint64_t id, enum route_channel channel);
+/* One in S5 without local/ID and remote/ID: its end was interrupted. */
+void load_ended(struct send *send, uint64_t id);
 
 /* -- send_settle.c: what is remembered, and what follows when a try is over */
 
 /* Does what is next for a message with nothing running or to be started. */
 void settle(struct send *send, struct message *message);
-/* S4 -> S5 while deliveries go on. */
-void settle_checkpoint(struct send *send, struct message *message);
+/* A fresh message becomes kept while deliveries go on. */
+void settle_keep(struct send *send, struct message *message);
 /* S5 with nothing left in any channel: the report, then the end. */
 void settle_ended(struct send *send, struct message *message);
+/* Removes the text of a large message that was not queued. */
+void settle_forget(struct send *send, uint64_t id);
 /* S2 or S3, too old for anybody to be writing it: removed, if it still is. */
 void settle_sweep(struct send *send, uint64_t id);
-/* Has the message a file there?  1 yes, 0 no, -1 cannot tell. */
-int settle_has_file(struct send *send, enum queue_folder folder, uint64_t id);
+/* Of the quadratic schedule: schedule_retry()'s. */
+unsigned settle_retry_step(enum route_channel channel);
 /* S5: writes the marks and notes that are only in memory. */
 void settle_marks(struct send *send, struct message *message);
 
 /* -- send_deliver.c */
-int deliver_open(struct send *send, struct error *err);
+
+/* control_fd: where qmail-start sends workers' connections; or -1. */
+int deliver_open(struct send *send, int control_fd, struct error *err);
 void deliver_close(struct send *send);
-/* Once a second: accepts again, and drops clients that do nothing. */
-void deliver_tick(struct send *send);
 /* Starts what may be started. */
 void deliver_start(struct send *send);
-void deliver_log_status(const struct send *send);
-bool deliver_has_worker(const struct send *send, enum route_channel channel);
-
-/* -- send_client.c */
-int intake_open(struct send *send, struct error *err);
-void intake_close(struct send *send);
-/* Once a second: accepts again, and drops clients that do nothing. */
-void intake_tick(struct send *send);
+/* One line for all that has changed since the last one. */
+void deliver_log_status(struct send *send);
+bool deliver_has_worker(const struct send *send, enum lane_kind kind);
 
 /* -- send_backlog.c */
+
 int backlog_open(struct send *send, struct error *err);
 void backlog_close(struct send *send);
 /* A message in S4 that is not in memory: at its turn, or in ten minutes. */
 void backlog_add_todo(struct send *send, uint64_t id);
 void backlog_add_todo_later(struct send *send, uint64_t id);
-void backlog_add_retry(
-    struct send *send, uint64_t id, enum route_channel channel, time_t due);
+/* One in S5; lane and sender as far as they are known, or NULL. */
+void backlog_add_retry(struct send *send, uint64_t id,
+    enum route_channel channel, time_t due, struct lane *lane,
+    const char *sender);
 /* Something that only a whole scan finds could not be read: soon again. */
 void backlog_look_again(struct send *send);
 /* Loads what is due while there is room. */
@@ -231,8 +319,12 @@ void backlog_run(struct send *send);
 /* Milliseconds until there may be something to do; -1 for never. */
 int backlog_timeout_ms(const struct send *send);
 void backlog_all_now(struct send *send);
+/* Looks through all of the queue, when send->ends_awaited is none. */
+void backlog_begin(struct send *send);
 /* Looks into todo/ for messages that qmail-queue alone put there. */
 void backlog_scan_todo(struct send *send);
+/* Once a second: the trigger may be pulled again. */
+void backlog_tick(struct send *send);
 uint64_t backlog_count(const struct send *send);
 uint64_t backlog_todo_count(const struct send *send);
 
@@ -240,9 +332,10 @@ uint64_t backlog_todo_count(const struct send *send);
 
 /*
  * Injects the report of a message's failures, or says in the log that there is
- * nobody to report to.  Behind the text of notes is a NUL for each recipient
- * that it has no room for.  done is called once, perhaps at once: is_over is
- * true when the failures need not be remembered any more.
+ * nobody to report to.  notes is the text of bounce/ID, NULL to have it read
+ * from there; behind it is a NUL for each recipient that it has no room for.
+ * done is called once, perhaps at once: is_over is true when the failures need
+ * not be remembered any more.
  */
 void bounce_send(struct send *send, struct message *message,
     const struct buf *notes,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Messages that are not in memory: ids of todo/ in the order of their arrival,
- * and for each channel the times of the next tries.  The scanner finds what an
- * earlier process left.
+ * and tickets in lanes with the times of the next tries.  The scanner finds what
+ * an earlier process left.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,25 +17,28 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/scanner.h"
+#include "queue/schedule.h"
 #include "queue/send.h"
 
 enum {
 	TRIGGER_S = 1500, /* todo/ is looked through at least so often */
 	LATER_S = 600,
 	FAILED_SCAN_S = 60,
-	LOADS_A_TURN = 64
+	LOADS_A_TURN = 64,
+	LOADS_MAX = 256, /* under way */
+	TRIGGER_BYTES = 4096
 };
 
 struct backlog {
 	struct send *send;
 	/* todo ids, a ring; and the same as a set */
-	struct ids todo;
+	struct found_list todo;
 	size_t todo_first;
 	struct idmap todo_ids;
 	struct schedule todo_later;
-	struct schedule retries[ROUTE_CHANNEL_COUNT];
-	/* those put there during the whole scan, which finds them too */
+	/* those with tickets since the whole scan began, which finds them too */
 	struct idmap scheduled[ROUTE_CHANNEL_COUNT];
+	struct lane *mixed; /* of tickets whose lanes are not known */
 	int trigger_read, trigger_write;
 	struct loop_source trigger_source;
 	time_t next_scan;
@@ -47,7 +51,7 @@ void
 backlog_add_todo(struct send *send, uint64_t id)
 {
 	struct backlog *backlog = send->backlog;
-	struct ids *todo = &backlog->todo;
+	struct found_list *todo = &backlog->todo;
 
 	if (!idmap_put(&backlog->todo_ids, id, NULL))
 		return; /* is there already */
@@ -59,7 +63,7 @@ backlog_add_todo(struct send *send, uint64_t id)
 		    todo->count * sizeof(*todo->at));
 		backlog->todo_first = 0;
 	}
-	ids_add(todo, id);
+	found_list_add(todo, (struct found_item){ .id = id });
 }
 
 void
@@ -80,14 +84,19 @@ backlog_look_again(struct send *send)
 }
 
 void
-backlog_add_retry(
-    struct send *send, uint64_t id, enum route_channel channel, time_t due)
+backlog_add_retry(struct send *send, uint64_t id, enum route_channel channel,
+    time_t due, struct lane *lane, const char *sender)
 {
 	struct backlog *backlog = send->backlog;
+	struct lane_ticket ticket = { .id = id,
+		.due_s = due < 0 ? 0 : (uint32_t)due,
+		.lane = lane_number(lane == NULL ? backlog->mixed : lane),
+		.sender = sender == NULL ? 0 : lane_sender_hash(sender),
+		.channel = (uint8_t)channel };
 
 	if (scanner_is_running_whole(backlog->scanner))
 		idmap_put(&backlog->scheduled[channel], id, NULL);
-	schedule_add(&backlog->retries[channel], id, due);
+	lane_wait(send->lanes, &ticket);
 }
 
 /*
@@ -106,15 +115,44 @@ add_found_todo(struct send *send, uint64_t id)
 		backlog_add_todo(send, id);
 }
 
-static void
-add_found_retry(struct send *send, uint64_t id, enum route_channel channel)
+/* What the file's time says, unless a clock that was ahead has made it. */
+static time_t
+sane_due(const struct send *send, enum route_channel channel, time_t due)
 {
-	const struct message *message = idmap_get(&send->active_ids, id);
+	time_t now = time(NULL);
+	/* No schedule has longer steps than that of the oldest message. */
+	time_t birth = now -
+	    (time_t)settings_number(send->settings, SETTING_queuelifetime);
 
-	if (message != NULL && message->has_channel[channel])
+	return schedule_sane_due(
+	    birth, due, now, settle_retry_step(channel));
+}
+
+static void
+add_found_retry(struct send *send, const struct found_item *file,
+    enum route_channel channel)
+{
+	const struct message *message = idmap_get(
+	    &send->active_ids, file->id);
+
+	if (message != NULL &&
+	    (message->has_channel[channel] || message->is_settling))
 		return;
-	if (!idmap_has(&send->backlog->scheduled[channel], id))
-		schedule_add(&send->backlog->retries[channel], id, 0);
+	if (!idmap_has(&send->backlog->scheduled[channel], file->id))
+		backlog_add_retry(send, file->id, channel,
+		    sane_due(send, channel, file->due), NULL, NULL);
+}
+
+/* What is in memory may be on its way to S5. */
+static void
+add_found_damaged(struct send *send, uint64_t id)
+{
+	if (idmap_has(&send->active_ids, id) || !load_is_new_damage(send, id))
+		return;
+	log_line("alert: message %" PRIu64
+		 " has recipients, but info/%" PRIu64
+		 " is missing; it stays until it is repaired (queue-fix -N %s)",
+	    id, id, send->dir->path);
 }
 
 uint64_t
@@ -129,66 +167,37 @@ backlog_todo_count(const struct send *send)
 uint64_t
 backlog_count(const struct send *send)
 {
-	const struct backlog *backlog = send->backlog;
-
-	return backlog_todo_count(send) + backlog->retries[ROUTE_LOCAL].count +
-	    backlog->retries[ROUTE_REMOTE].count;
+	return backlog_todo_count(send) + lane_ticket_count(send->lanes);
 }
 
 static bool
 has_room(const struct send *send)
 {
-	return !send->is_stopping && message_has_room(send);
+	return !send->is_stopping && message_has_room(send) &&
+	    work_pool_count(send->helpers) < LOADS_MAX;
 }
 
-/* Without a worker, or held, messages stay where they are. */
+/* Without a worker messages stay where they are. */
 static bool
-can_try(const struct send *send, enum route_channel channel)
+can_try(enum lane_kind kind, unsigned channel, void *context)
 {
-	return !send->is_held[channel] && deliver_has_worker(send, channel);
-}
+	const struct send *send = context;
 
-static void
-run_retries(struct send *send, enum route_channel channel, time_t now)
-{
-	struct schedule *retries = &send->backlog->retries[channel];
-	uint64_t id;
-	int turn;
-
-	if (!can_try(send, channel))
-		return;
-	for (turn = 0; turn < LOADS_A_TURN && has_room(send); turn++) {
-		if (!schedule_take(retries, now, &id))
-			return;
-		message_load_remembered(send, id, channel);
-	}
-}
-
-/*
- * Has everything that ALRM made due been taken up?  What still is being found,
- * or waits for a worker, has not.
- */
-static bool
-all_tried(const struct send *send, time_t now)
-{
-	const struct backlog *backlog = send->backlog;
-	enum route_channel channel;
-
-	if (scanner_is_running_whole(backlog->scanner))
+	if (send->is_held[channel])
 		return false;
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (backlog->retries[channel].count > 0 &&
-		    schedule_next(&backlog->retries[channel]) <= now)
-			return false;
-	return true;
+	if (kind == LANE_MIXED)
+		kind = channel == ROUTE_LOCAL ? LANE_VIRTUAL : LANE_REMOTE;
+	return deliver_has_worker(send, kind);
 }
 
 void
 backlog_run(struct send *send)
 {
 	struct backlog *backlog = send->backlog;
-	struct ids *todo = &backlog->todo;
-	enum route_channel channel;
+	struct found_list *todo = &backlog->todo;
+	/* A lane gets a part of the room, so that others find some. */
+	size_t share = send->kept_max / 4;
+	struct lane_ticket ticket;
 	time_t now = time(NULL);
 	uint64_t id;
 	int turn;
@@ -198,14 +207,18 @@ backlog_run(struct send *send)
 	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
 	     backlog->todo_first < todo->count;
 	     turn++) {
-		id = todo->at[backlog->todo_first++];
+		id = todo->at[backlog->todo_first++].id;
 		idmap_remove(&backlog->todo_ids, id);
-		message_load_todo(send, id);
+		load_todo(send, id);
 	}
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		run_retries(send, channel, now);
-	if (send->is_retrying_all && all_tried(send, now))
-		send->is_retrying_all = false;
+	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
+	     lane_take(send->lanes, now, share, can_try, send, &ticket);
+	     turn++) {
+		load_remembered(
+		    send, ticket.id, (enum route_channel)ticket.channel);
+		lane_release(send->lanes,
+		    lane_of_number(send->lanes, ticket.lane));
+	}
 	if (now >= backlog->next_scan)
 		backlog_scan_todo(send);
 }
@@ -224,24 +237,17 @@ backlog_timeout_ms(const struct send *send)
 void
 backlog_all_now(struct send *send)
 {
-	enum route_channel channel;
-
-	send->is_retrying_all = true;
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		schedule_all_now(&send->backlog->retries[channel]);
+	lane_all_now(send->lanes);
 	schedule_all_now(&send->backlog->todo_later);
 }
 
-/* What is known already need not be found. */
-static void
-note_scheduled(struct backlog *backlog, enum route_channel channel)
+static bool
+note_ticket(const struct lane_ticket *ticket, void *context)
 {
-	const struct schedule *retries = &backlog->retries[channel];
-	size_t i;
+	struct backlog *backlog = context;
 
-	for (i = 0; i < retries->count; i++)
-		idmap_put(
-		    &backlog->scheduled[channel], retries->entries[i].id, NULL);
+	idmap_put(&backlog->scheduled[ticket->channel], ticket->id, NULL);
+	return false; /* its time stays */
 }
 
 static void
@@ -249,14 +255,14 @@ start_scan(struct backlog *backlog, bool is_whole)
 {
 	int result;
 
-	if (scanner_is_running(backlog->scanner))
-		return; /* the trigger's byte waits, or next_scan comes */
+	/* The trigger's byte waits, or next_scan comes; or the first one. */
+	if (scanner_is_running(backlog->scanner) ||
+	    backlog->send->ends_awaited > 0)
+		return;
 	is_whole |= backlog->wants_whole;
 	backlog->wants_whole = false;
-	if (is_whole) {
-		note_scheduled(backlog, ROUTE_LOCAL);
-		note_scheduled(backlog, ROUTE_REMOTE);
-	}
+	if (is_whole) /* what is known already need not be found */
+		lane_hurry(backlog->send->lanes, note_ticket, backlog);
 	result = scanner_start(backlog->scanner, is_whole);
 	if (result == -1) {
 		log_line("alert: cannot start the scanner; will try again");
@@ -266,34 +272,49 @@ start_scan(struct backlog *backlog, bool is_whole)
 }
 
 void
+backlog_begin(struct send *send)
+{
+	start_scan(send->backlog, true);
+}
+
+void
 backlog_scan_todo(struct send *send)
 {
 	start_scan(send->backlog, false);
 }
 
 static void
-take_found(struct send *send, enum found what, const struct ids *ids)
+take_found(struct send *send, enum found what, const struct found_list *files)
 {
 	size_t i;
 
-	for (i = 0; i < ids->count; i++) {
-		uint64_t id = ids->at[i];
+	for (i = 0; i < files->count; i++) {
+		const struct found_item *file = &files->at[i];
 
 		switch (what) {
 		case FOUND_TODO:
-			add_found_todo(send, id);
+			add_found_todo(send, file->id);
 			break;
 		case FOUND_LOCAL:
-			add_found_retry(send, id, ROUTE_LOCAL);
+			add_found_retry(send, file, ROUTE_LOCAL);
 			break;
 		case FOUND_REMOTE:
-			add_found_retry(send, id, ROUTE_REMOTE);
+			add_found_retry(send, file, ROUTE_REMOTE);
 			break;
 		case FOUND_ENDED:
-			message_load_ended(send, id);
+			load_ended(send, file->id);
+			break;
+		case FOUND_DAMAGED:
+			add_found_damaged(send, file->id);
 			break;
 		case FOUND_GARBAGE:
-			settle_sweep(send, id);
+			/*
+			 * A large fresh message has its body there, and so
+			 * has one on its way in, however old the file looks.
+			 */
+			if (file->id < send->first_id &&
+			    !idmap_has(&send->active_ids, file->id))
+				settle_sweep(send, file->id);
 			break;
 		case FOUND_COUNT:
 			break;
@@ -307,7 +328,7 @@ scan_ready(uint32_t events, void *context)
 	struct send *send = context;
 	struct backlog *backlog = send->backlog;
 	bool is_whole = scanner_is_running_whole(backlog->scanner);
-	struct ids found[FOUND_COUNT];
+	struct found_list found[FOUND_COUNT];
 	uint64_t count;
 	enum scan_end end;
 	enum found what;
@@ -318,7 +339,7 @@ scan_ready(uint32_t events, void *context)
 	end = scanner_take(backlog->scanner, found);
 	for (what = 0; what < FOUND_COUNT; what++) {
 		take_found(send, what, &found[what]);
-		ids_release(&found[what]);
+		found_list_release(&found[what]);
 	}
 	if (end == SCAN_RUNS)
 		return;
@@ -335,20 +356,31 @@ scan_ready(uint32_t events, void *context)
 		send->health.state = HEALTH_UP;
 }
 
-/* qmail-queue, without us, put something into todo/. */
+/*
+ * qmail-queue, without us, put something into todo/.  Anybody may say so: a
+ * writer who never ends gets no more than a look each second.
+ */
 static void
 trigger_ready(uint32_t events, void *context)
 {
 	struct send *send = context;
-	char bytes[256];
+	struct backlog *backlog = send->backlog;
+	char bytes[TRIGGER_BYTES];
 
 	(void)events;
-	while (read(send->backlog->trigger_read, bytes, sizeof(bytes)) > 0)
-		continue;
-	if (scanner_is_running(send->backlog->scanner))
-		send->backlog->next_scan = time(NULL) + 1;
+	if (read(backlog->trigger_read, bytes, sizeof(bytes)) <= 0)
+		return;
+	loop_change(send->loop, &backlog->trigger_source, 0);
+	if (scanner_is_running(backlog->scanner))
+		backlog->next_scan = time(NULL) + 1;
 	else
 		backlog_scan_todo(send);
+}
+
+void
+backlog_tick(struct send *send)
+{
+	loop_change(send->loop, &send->backlog->trigger_source, EPOLLIN);
 }
 
 static int
@@ -376,6 +408,7 @@ backlog_open(struct send *send, struct error *err)
 	int fd;
 
 	backlog->send = send;
+	backlog->mixed = lane_hold(send->lanes, LANE_MIXED, "");
 	backlog->trigger_read = backlog->trigger_write = -1;
 	backlog->scan_source.fd = -1;
 	send->backlog = backlog;
@@ -396,7 +429,7 @@ backlog_open(struct send *send, struct error *err)
 	if (loop_add(send->loop, &backlog->scan_source, EPOLLIN, err) == -1 ||
 	    loop_add(send->loop, &backlog->trigger_source, EPOLLIN, err) == -1)
 		return -1;
-	start_scan(backlog, true);
+	backlog_begin(send);
 	return 0;
 }
 
@@ -404,7 +437,6 @@ void
 backlog_close(struct send *send)
 {
 	struct backlog *backlog = send->backlog;
-	enum route_channel channel;
 
 	if (backlog == NULL)
 		return;
@@ -415,13 +447,12 @@ backlog_close(struct send *send)
 		close(backlog->trigger_read);
 	if (backlog->trigger_write != -1)
 		close(backlog->trigger_write);
-	ids_release(&backlog->todo);
+	found_list_release(&backlog->todo);
 	idmap_release(&backlog->todo_ids);
 	schedule_release(&backlog->todo_later);
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		schedule_release(&backlog->retries[channel]);
-		idmap_release(&backlog->scheduled[channel]);
-	}
+	idmap_release(&backlog->scheduled[ROUTE_LOCAL]);
+	idmap_release(&backlog->scheduled[ROUTE_REMOTE]);
+	lane_release(send->lanes, backlog->mixed);
 	free(backlog);
 	send->backlog = NULL;
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* Injects the report of a message's failures, into the same queue. */
+/*
+ * Injects the report of a message's failures, into the same queue.  A helper
+ * reads the message, and writes the report if it is large.
+ */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,84 +17,190 @@
 #include "queue/bounce.h"
 #include "queue/exitcode.h"
 #include "queue/send.h"
+#include "queue/send_body.h"
 
 /* The sender of a double bounce, which is never bounced again. */
 static const char double_sender[] = "#@[]";
 
-enum { BOUNDARY_SIZE = 40 };
-
-struct report {
-	struct send *send;
-	struct message *message;
-	void (*done)(struct send *send, struct message *message, bool is_over);
-	struct buf record;
+enum {
+	BOUNDARY_SIZE = 40,
+	NOTES_READ_BYTES = 8 * 1024 * 1024 /* more than we write ourselves */
 };
 
-/* Who hears of it: from and to of the report; false when nobody. */
-static bool
-address_report(struct send *send, const struct message *message,
-    struct buf *sender, struct buf *to)
+struct report {
+	struct work work;
+	struct send *send;
+	struct message *message; /* settling: nothing of it changes */
+	void (*done)(struct send *send, struct message *message, bool is_over);
+	struct buf sender, to;
+	const char *discarded; /* "double bounce": nobody is to hear of it */
+	char *host, *from, *subject; /* copies: settings may be read again */
+	uint64_t max_bytes;
+	/* the helper's */
+	struct buf notes; /* of the caller, or read from bounce/ID */
+	bool has_notes;   /* else there is no bounce/ID: nothing failed */
+	bool reads_notes;
+	uint64_t id;      /* of the report's file, if it is large */
+	bool has_file;
+	struct buf text;  /* else */
+	uint64_t size_bytes;
+	struct error err;
+	int error; /* -1: could not be made, with err */
+};
+
+/* Who hears of it: from and to of the report, or why nobody does. */
+static void
+address_report(struct report *report)
 {
-	const char *original = message->sender;
+	const struct settings *settings = report->send->settings;
+	const char *original = report->message->envelope.sender;
 	size_t length = strlen(original);
 
-	if (strcmp(original, double_sender) == 0) {
-		log_line(
-		    "triple bounce: discarding bounce/%" PRIu64, message->id);
-		return false;
-	}
-	if (length == 0) {
+	buf_init(&report->sender);
+	if (strcmp(original, double_sender) == 0)
+		report->discarded = "triple bounce";
+	else if (length == 0) {
 		const char *user = settings_text(
-		    send->settings, SETTING_doublebounceto);
+		    settings, SETTING_doublebounceto);
 
-		if (user[0] == '\0') {
-			log_line("double bounce: discarding bounce/%" PRIu64,
-			    message->id);
-			return false;
-		}
-		buf_adds(sender, double_sender);
-		buf_adds(to, user);
+		if (user[0] == '\0')
+			report->discarded = "double bounce";
+		buf_adds(&report->sender, double_sender);
+		buf_adds(&report->to, user);
 		if (strchr(user, '@') == NULL)
-			buf_addf(to, "@%s",
-			    settings_text(
-				send->settings, SETTING_doublebouncehost));
-		return true;
+			buf_addf(&report->to, "@%s",
+			    settings_text(settings, SETTING_doublebouncehost));
+	} else {
+		/* VERP: list-@host-@[] stands for list-@host. */
+		if (length > 4 && strcmp(original + length - 4, "-@[]") == 0)
+			length -= 4;
+		buf_add(&report->to, original, length);
 	}
-	/* VERP: list-@host-@[] stands for list-@host. */
-	if (length > 4 && strcmp(original + length - 4, "-@[]") == 0)
-		length -= 4;
-	buf_adds(sender, "");
-	buf_add(to, original, length);
-	return true;
+}
+
+static void
+copy_settings(struct report *report)
+{
+	const struct settings *settings = report->send->settings;
+	bool is_double = report->message->envelope.sender[0] == '\0';
+
+	report->host = xstrdup(settings_text(settings, SETTING_me));
+	report->from = xasprintf("%s@%s",
+	    settings_text(settings, SETTING_bouncefrom),
+	    settings_text(settings, SETTING_bouncehost));
+	report->subject = xstrdup(settings_text(settings,
+	    is_double ? SETTING_doublebouncesubject : SETTING_bouncesubject));
+	report->max_bytes = settings_number(
+	    settings, SETTING_bouncemaxbytes);
+}
+
+/* -- in a helper */
+
+/*
+ * Reads bounce/ID, or its first notes when it is larger than a report should
+ * be: with a NUL then, for those that follow (bounce_send()).
+ */
+static int
+read_notes_file(int fd, struct buf *notes)
+{
+	size_t cut;
+
+	buf_reserve(notes, NOTES_READ_BYTES);
+	while (notes->length < NOTES_READ_BYTES) {
+		ssize_t n = pread(fd, notes->data + notes->length,
+		    NOTES_READ_BYTES - notes->length, (off_t)notes->length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		notes->data[notes->length += (size_t)n] = '\0';
+		if (n == 0)
+			return 0;
+	}
+	if (strlen(notes->data) < notes->length)
+		return 0; /* it ends in NULs anyway */
+	for (cut = notes->length; cut >= 2; cut--)
+		if (memcmp(notes->data + cut - 2, "\n\n", 2) == 0) {
+			notes->length = cut;
+			break;
+		}
+	notes->data[notes->length] = '\0';
+	buf_addc(notes, '\0');
+	return 0;
+}
+
+static int
+find_notes(struct report *report)
+{
+	uint64_t id = report->message->id;
+	int fd = queue_open_file(
+	    report->send->dir, QUEUE_BOUNCE, id, O_RDONLY);
+	int result = 0;
+
+	report->has_notes = fd != -1;
+	if (fd == -1 && errno != ENOENT)
+		result = -1;
+	if (fd != -1)
+		result = read_notes_file(fd, &report->notes);
+	if (result == -1)
+		error_sys(&report->err, "cannot read bounce/%" PRIu64, id);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+/* All that the message has, or its first bytes: never less than committed. */
+static int
+read_file(int fd, size_t length, struct buf *original)
+{
+	buf_reserve(original, length);
+	while (original->length < length) {
+		ssize_t n = pread(fd, original->data + original->length,
+		    length - original->length, (off_t)original->length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ENODATA;
+		if (n <= 0)
+			return -1;
+		original->length += (size_t)n;
+	}
+	original->data[length] = '\0';
+	return 0;
 }
 
 /* Reads the message that failed, or its first bytes. */
 static int
-read_original(struct send *send, const struct message *message,
-    struct buf *original, bool *is_cut_out)
+read_original(struct report *report, struct buf *original, bool *is_cut_out)
 {
-	uint64_t max = settings_number(send->settings, SETTING_bouncemaxbytes);
-	int fd = queue_open_file(send->dir, QUEUE_MESS, message->id, O_RDONLY);
+	struct send *send = report->send;
+	const struct message *message = report->message;
+	uint64_t max = report->max_bytes;
+	uint64_t size = message->size_bytes;
 	struct stat st;
-	size_t length;
-	ssize_t n;
+	int fd, result;
 
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1) {
+	fd = message->body.data != NULL
+	    ? -1
+	    : queue_open_file(send->dir, QUEUE_MESS, message->id, O_RDONLY);
+	if (message->is_unsized && fd != -1 && fstat(fd, &st) == 0)
+		size = (uint64_t)st.st_size;
+	*is_cut_out = max > 0 && size > max;
+	if (*is_cut_out)
+		size = max;
+	if (message->body.data != NULL) {
+		buf_add(original, message->body.data, (size_t)size);
+		return 0;
+	}
+	result = fd == -1 ? -1 : read_file(fd, (size_t)size, original);
+	if (result == -1)
+		error_sys(&report->err,
+		    "cannot read mess/%" PRIu64 " for a bounce", message->id);
+	if (fd != -1)
 		close(fd);
-		return -1;
-	}
-	*is_cut_out = max > 0 && (uint64_t)st.st_size > max;
-	length = *is_cut_out ? (size_t)max : (size_t)st.st_size;
-	buf_reserve(original, length);
-	n = pread(fd, original->data, length, 0);
-	if (n > 0) {
-		original->length = (size_t)n;
-		original->data[n] = '\0';
-	}
-	close(fd);
-	return n == -1 ? -1 : 0;
+	return result;
 }
 
 static void
@@ -106,27 +216,20 @@ make_boundary(char boundary[BOUNDARY_SIZE])
 }
 
 static void
-format_report(struct send *send, const struct message *message,
-    const struct buf *notes, const char *to, const struct buf *original,
-    bool is_cut, struct buf *text)
+format_report(struct report *report, const struct buf *original, bool is_cut)
 {
 	char boundary[BOUNDARY_SIZE];
-	const struct settings *settings = send->settings;
-	bool is_double = message->sender[0] == '\0';
-	char *from = xasprintf("%s@%s",
-	    settings_text(settings, SETTING_bouncefrom),
-	    settings_text(settings, SETTING_bouncehost));
-	struct bounce bounce = { .host = settings_text(settings, SETTING_me),
-		.from = from,
-		.to = to,
-		.subject = settings_text(settings,
-		    is_double ? SETTING_doublebouncesubject
-			      : SETTING_bouncesubject),
+	const struct message *message = report->message;
+	const struct buf *notes = &report->notes;
+	struct bounce bounce = { .host = report->host,
+		.from = report->from,
+		.to = report->to.data,
+		.subject = report->subject,
 		.boundary = boundary,
 		.notes = notes->data,
 		.unnoted = notes->length - strlen(notes->data),
-		.sender = message->sender,
-		.is_double = is_double,
+		.sender = message->envelope.sender,
+		.is_double = message->envelope.sender[0] == '\0',
 		.arrived_at = message->birth,
 		.now = time(NULL),
 		.qp = (unsigned long)getpid(),
@@ -135,96 +238,171 @@ format_report(struct send *send, const struct message *message,
 		.is_cut = is_cut };
 
 	make_boundary(boundary);
-	bounce_format(text, &bounce);
-	free(from);
+	bounce_format(&report->text, &bounce);
+}
+
+/* A report that is too large for the journal has its file, as such mail. */
+static int
+write_report_file(struct report *report)
+{
+	struct body_file *file = body_file_new(
+	    report->send->dir, report->send->bodies, report->id);
+	int result;
+
+	file->waiting = report->text;
+	report->text = (struct buf)BUF_INIT;
+	file->is_whole = true;
+	body_file_run(file);
+	if (file->result == QQ_OK) {
+		body_file_free(&file);
+		return 0;
+	}
+	result = error_set(
+	    &report->err, "cannot write a bounce: %s", file->err.text);
+	body_file_discard(&file);
+	return result;
+}
+
+static int
+make_report(struct report *report)
+{
+	struct buf original = BUF_INIT;
+	bool is_cut;
+	int result = 0;
+
+	if (report->reads_notes)
+		result = find_notes(report);
+	if (result == -1 || !report->has_notes || report->discarded != NULL)
+		return result;
+	result = read_original(report, &original, &is_cut);
+	if (result == 0)
+		format_report(report, &original, is_cut);
+	buf_release(&original);
+	report->size_bytes = report->text.length;
+	report->has_file = report->size_bytes > report->send->body_max_bytes;
+	return result == 0 && report->has_file ? write_report_file(report)
+					       : result;
 }
 
 static void
-report_done(struct commit_job *job, void *context)
+run_report(struct work *work)
 {
-	struct report *report = context;
-	struct send *send = report->send;
+	struct report *report = (struct report *)work;
 
-	send->commits_running--;
-	if (job->result == QQ_OK)
-		message_new(send, job, &report->record, report->message->id);
-	else
-		log_line("warning: cannot inject a bounce: %s; will try again",
-		    job->err.text);
-	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* the report's */
-	report->done(send, report->message, job->result == QQ_OK);
-	buf_release(&report->record);
-	free(report);
-	commit_job_free(&job);
+	report->error = make_report(report);
 }
 
-/* Writes the text into a spare file and has it committed.  0 or -1. */
-static int
-inject(struct report *report, const struct buf *text, const char *sender,
-    const char *to, struct error *err)
+/* -- in the event loop */
+
+static void
+end_report(struct report *report, bool is_over)
 {
-	struct send *send = report->send;
+	report->done(report->send, report->message, is_over);
+	buf_release(&report->sender);
+	buf_release(&report->to);
+	buf_release(&report->notes);
+	buf_release(&report->text);
+	free(report->host);
+	free(report->from);
+	free(report->subject);
+	free(report);
+}
+
+static void
+report_queued(struct intake_message *intake, int result, uint64_t id,
+    const char *text)
+{
+	struct report *report = intake->context;
+
+	report->send->jobs_running--;
+	if (result != QQ_OK)
+		log_line("warning: cannot inject a bounce: %s; will try again",
+		    text);
+	if (report->has_file && (result != QQ_OK || id != report->id))
+		settle_forget(report->send, report->id);
+	buf_release(&intake->record);
+	buf_release(&intake->body);
+	free(intake);
+	end_report(report, result == QQ_OK);
+}
+
+static void
+submit_report(struct report *report)
+{
+	const char *to = report->to.data;
+	struct intake_message *intake = xcalloc(1, sizeof(*intake));
 	struct envelope envelope = { .uid = getuid(),
 		.qp = (unsigned long)getpid(),
-		.sender = sender,
+		.sender = report->sender.data,
 		.header = "",
+		.notes = "",
 		.recipients = &to,
 		.recipient_count = 1 };
-	struct commit_job *job;
-	struct spare spare;
 
-	if (spare_take(send->spares, &spare, err) == -1)
-		return -1;
-	if (pwrite(spare.mess_fd, text->data, text->length, 0) !=
-	    (ssize_t)text->length) {
-		error_sys(err, "cannot write a bounce");
-		spare_give(send->spares, &spare);
-		return -1;
+	/*
+	 * The same for the same message: a report that was queued, and is asked
+	 * for again because its message's end was not noted, is queued once.
+	 */
+	if (uuid_is_none(&report->message->uuid))
+		uuid_make(&envelope.uuid);
+	else {
+		envelope.uuid = report->message->uuid;
+		uuid_bind(&envelope.uuid, (uid_t)-1); /* no user's */
 	}
-	envelope_format(&report->record, &envelope);
-	job = commit_job_new(COMMIT_NEW, spare.id);
-	job->spare = spare;
-	job->size_bytes = text->length;
-	job->text[COMMIT_RECORD] = report->record; /* borrowed: only read */
-	job->done = report_done;
-	job->context = report;
-	message_commit(send, job);
-	return 0;
+	envelope_format(&intake->record, &envelope);
+	intake->uuid = envelope.uuid;
+	intake->uid = getuid();
+	intake->qp = envelope.qp;
+	intake->size_bytes = report->size_bytes;
+	intake->has_file = report->has_file;
+	intake->id = report->id;
+	if (!report->has_file) {
+		intake->body = report->text;
+		report->text = (struct buf)BUF_INIT;
+	}
+	intake->done = report_queued;
+	intake->context = report;
+	report->send->jobs_running++;
+	message_submit(report->send, intake, report->message->id);
+}
+
+static void
+report_made(struct work *work)
+{
+	struct report *report = (struct report *)work;
+
+	report->send->jobs_running--;
+	if (report->error == -1) {
+		log_line("alert: %s; will try again", report->err.text);
+		end_report(report, false);
+	} else if (!report->has_notes)
+		end_report(report, true); /* nothing has failed */
+	else if (report->discarded != NULL) {
+		log_line("%s: discarding bounce/%" PRIu64, report->discarded,
+		    report->message->id);
+		end_report(report, true);
+	} else
+		submit_report(report);
 }
 
 void
 bounce_send(struct send *send, struct message *message, const struct buf *notes,
     void (*done)(struct send *send, struct message *message, bool is_over))
 {
-	struct buf sender = BUF_INIT, to = BUF_INIT, text = BUF_INIT;
-	struct buf original = BUF_INIT;
 	struct report *report = xcalloc(1, sizeof(*report));
-	bool is_cut, is_posted = false, is_over = false;
-	struct error err;
 
-	*report = (struct report){
-		.send = send, .message = message, .done = done
-	};
-	if (!address_report(send, message, &sender, &to))
-		is_over = true;
-	else if (read_original(send, message, &original, &is_cut) == -1)
-		log_line("alert: cannot read mess/%" PRIu64
-			 " for a bounce: %m; will try again",
-		    message->id);
-	else {
-		format_report(
-		    send, message, notes, to.data, &original, is_cut, &text);
-		is_posted = inject(report, &text, sender.data, to.data, &err) ==
-		    0;
-		if (!is_posted)
-			log_line("warning: %s; will try again", err.text);
+	report->work = (struct work){ .run = run_report, .done = report_made };
+	report->send = send;
+	report->message = message;
+	report->done = done;
+	report->reads_notes = notes == NULL;
+	if (notes != NULL) {
+		buf_add(&report->notes, notes->data, notes->length);
+		report->has_notes = true;
 	}
-	buf_release(&sender);
-	buf_release(&to);
-	buf_release(&text);
-	buf_release(&original);
-	if (is_posted)
-		return;
-	free(report);
-	done(send, message, is_over);
+	address_report(report);
+	copy_settings(report);
+	report->id = intake_next_id(send);
+	send->jobs_running++;
+	work_pool_post(send->helpers, &report->work);
 }

@@ -1,188 +1,256 @@
 /* SPDX-License-Identifier: ISC */
-/* The connections of clients with new mail: how they come and go. */
+/* Trusted clients, served by the event loop. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "queue/exitcode.h"
 #include "queue/send_client.h"
 
-/* Clients that are accepted before others get their turn. */
-enum { CLIENTS_A_TURN = 64 };
+enum {
+	/* Packets of one client that are read before others get their turn. */
+	PACKETS_A_TURN = 16,
+	/* Of a body, beside as much that is being written. */
+	WAITING_MAX_BYTES = 512 * 1024
+};
 
-static void
-client_free(struct client *client)
-{
-	if (client->spare.mess_fd != -1)
-		spare_give(client->send->spares, &client->spare);
-	*client->link = client->next;
-	if (client->next != NULL)
-		client->next->link = client->link;
-	buf_release(&client->envelope);
-	free(client);
-}
-
-/*
- * Unread packets may hold descriptors of a stranger's, whose end can take as
- * long as he likes (SO_LINGER): he waits, in a thread of his own.
- */
-static void *
-close_aside(void *context)
-{
-	struct client *client = context;
-
-	close(client->source.fd);
-	atomic_store(&client->is_closed, true);
-	return NULL;
-}
-
-static void
-client_close(struct client *client)
-{
-	pthread_t thread;
-
-	if (!client_is_trusted(client) && !client->send->has_no_foreign_fds &&
-	    pthread_create(&thread, NULL, close_aside, client) == 0)
-		pthread_detach(thread);
-	else
-		close_aside(client);
-}
-
-void
-client_reap(struct client *client)
-{
-	if (client->is_gone && client->state != CLIENT_COMMITTING &&
-	    atomic_load(&client->is_closed))
-		client_free(client); /* else at a later tick */
-}
-
-void
-client_idle(struct client *client)
-{
-	client->state = CLIENT_IDLE;
-	if (client_is_trusted(client))
-		buf_reset(&client->envelope);
-	else
-		buf_release(&client->envelope);
-}
+struct client {
+	struct client *next, **link;
+	struct intake *intake;
+	struct loop_source source;
+	struct transaction transaction;
+	bool has_hello;
+	bool is_held;              /* not read until more is written */
+	bool is_being_read;        /* ... by client_read(), which drops it */
+	bool is_lost;              /* to be dropped by that */
+	struct handover *handover; /* its COMMIT is not answered yet */
+	struct ask ask;            /* its link: not answered yet */
+};
 
 void
 client_drop(struct client *client)
 {
-	loop_remove(client->send->loop, &client->source);
-	client->is_gone = true;
-	if (client->state != CLIENT_COMMITTING) {
-		if (client->spare.mess_fd != -1)
-			spare_give(client->send->spares, &client->spare);
-		client_idle(client);
-	}
-	client_close(client);
-	client_reap(client);
+	struct intake *intake = client->intake;
+
+	loop_remove(intake->options.loop, &client->source);
+	close(client->source.fd);
+	if (client->handover != NULL)
+		client->handover->answer = NULL;
+	intake_forget_ask(&client->ask);
+	if (client->transaction.file != NULL)
+		client->transaction.file->changed = NULL;
+	transaction_reset(&client->transaction);
+	*client->link = client->next;
+	if (client->next != NULL)
+		client->next->link = client->link;
+	intake->client_count--;
+	free(client);
 }
 
 static void
-intake_ready(uint32_t events, void *context)
+lose_client(struct client *client)
 {
-	struct send *send = context;
+	client->is_lost = true;
+	if (!client->is_being_read)
+		client_drop(client);
+}
+
+/* An answer never waits: a client that does not read it is dropped. */
+static void
+answer(struct client *client, uint32_t code, uint64_t id, const char *text)
+{
+	struct intake_packet packet = {
+		.type = INTAKE_ANSWER, .code = code, .id = id, .text = text
+	};
+	struct buf buf = BUF_INIT;
+	int result;
+
+	intake_put(&buf, &packet);
+	result = packet_send(
+	    client->source.fd, buf.data, buf.length, -1, MSG_DONTWAIT);
+	buf_release(&buf);
+	if (result == -1)
+		lose_client(client);
+}
+
+static void
+commit_answered(void *context, int result, uint64_t id, const char *text)
+{
+	struct client *client = context;
+
+	client->handover = NULL;
+	answer(client, (uint32_t)result, id, result == QQ_OK ? "" : text);
+}
+
+static void
+ask_answered(void *context, bool is_known, uint64_t id)
+{
+	struct client *client = context;
+
+	answer(client, is_known ? QQ_OK : INTAKE_ABSENT, id,
+	    is_known ? "" : "no such message");
+}
+
+static void
+body_written(struct body_file *file, void *context)
+{
+	struct client *client = context;
+
+	if (!client->is_held || file->is_running)
+		return;
+	client->is_held = false;
+	loop_change(client->intake->options.loop, &client->source, EPOLLIN);
+}
+
+/* What is too large for the journal is written while more comes. */
+static void
+store_body(struct client *client)
+{
+	struct transaction *transaction = &client->transaction;
+	const struct intake_options *options = &client->intake->options;
+	struct body_file *file = transaction->file;
+
+	if (file == NULL) {
+		if (transaction->body.length <= options->body_max_bytes)
+			return;
+		file = body_file_new(options->dir, options->bodies,
+		    intake_next_id(client->intake->send));
+		file->changed = body_written;
+		file->context = client;
+		transaction_set_file(transaction, file);
+	}
+	body_file_post(file);
+	if (!client->is_held && file->is_running &&
+	    file->waiting.length > WAITING_MAX_BYTES) {
+		client->is_held = true;
+		loop_change(client->intake->options.loop, &client->source, 0);
+	}
+}
+
+static void
+commit(struct client *client, const struct intake_packet *packet)
+{
+	struct intake_message *message;
+	struct error err;
+	int result = transaction_end(
+	    &client->transaction, packet, &message, &err);
+
+	if (result != QQ_OK) {
+		transaction_reset(&client->transaction);
+		answer(client, (uint32_t)result, 0, err.text);
+		return;
+	}
+	if (client->is_held) {
+		client->is_held = false;
+		loop_change(
+		    client->intake->options.loop, &client->source, EPOLLIN);
+	}
+	intake_hand_over(client->intake, message, &client->transaction.file,
+	    commit_answered, client, &client->handover);
+	buf_reset(&client->transaction.envelope);
+	client->transaction.size_bytes = 0;
+}
+
+/* False when the client does what it may not. */
+static bool
+handle_packet(struct client *client, const struct intake_packet *packet)
+{
+	bool is_waiting = client->handover != NULL || client->ask.link != NULL;
+
+	if (is_waiting || client->has_hello == (packet->type == INTAKE_HELLO))
+		return false;
+	switch (packet->type) {
+	case INTAKE_HELLO:
+		client->has_hello = packet->version == INTAKE_VERSION;
+		return client->has_hello;
+	case INTAKE_BODY:
+	case INTAKE_ENVELOPE:
+	case INTAKE_COMMIT:
+		if (!transaction_add(&client->transaction, packet))
+			return false;
+		store_body(client);
+		if (packet->type == INTAKE_COMMIT)
+			commit(client, packet);
+		return true;
+	case INTAKE_ASK:
+		client->ask.uuid = packet->uuid;
+		intake_ask(client->intake, &client->ask);
+		return true;
+	case INTAKE_ABORT:
+		transaction_reset(&client->transaction);
+		return true;
+	case INTAKE_ANSWER:
+		break;
+	}
+	return false;
+}
+
+static bool
+read_packet(struct client *client, bool *is_more_out)
+{
+	static char buffer[PACKET_MAX]; /* the loop has one thread */
+	struct intake_packet packet;
+	int fd = -1;
+	ssize_t n = packet_receive(
+	    client->source.fd, buffer, sizeof(buffer), &fd, MSG_DONTWAIT);
+
+	*is_more_out = n > 0;
+	if (fd != -1)
+		close(fd);
+	if (n == -1 && errno == EAGAIN)
+		return true;
+	return n > 0 && fd == -1 && intake_get(buffer, (size_t)n, &packet) &&
+	    handle_packet(client, &packet);
+}
+
+static void
+client_ready(uint32_t events, void *context)
+{
+	struct client *client = context;
+	bool is_more = true;
 	int turn;
 
-	(void)events;
-	for (turn = 0; turn < CLIENTS_A_TURN; turn++) {
-		int fd = accept4(send->intake_source.fd, NULL, NULL,
-		    SOCK_CLOEXEC | SOCK_NONBLOCK);
-		struct client *client;
-		uid_t uid;
-		pid_t pid;
-
-		if (fd == -1 && errno != EAGAIN) {
-			/* EMFILE: they wait until the next tick. */
-			log_line("warning: cannot accept a client: %m");
-			loop_change(send->loop, &send->intake_source, 0);
-		}
-		if (fd == -1)
-			return;
-		if (!client_has_files(send, 1) ||
-		    packet_peer(fd, &uid, &pid) == -1) {
-			close(fd);
-			continue;
-		}
-		client = xcalloc(1, sizeof(*client));
-		client->send = send;
-		client->uid = uid;
-		client->spare = (struct spare)SPARE_NONE;
-		client->source = (struct loop_source){
-			.fd = fd, .ready = intake_read, .context = client
-		};
-		client->link = &send->clients;
-		client->next = send->clients;
-		if (client->next != NULL)
-			client->next->link = &client->next;
-		send->clients = client;
-		client->active_at = clock_ms();
-		if (loop_add(send->loop, &client->source, EPOLLIN, NULL) ==
-			-1 ||
-		    client_is_one_too_many(client))
+	if (client->is_held) {
+		/* It has gone, before COMMIT: all that was sent is void. */
+		if (events & (EPOLLHUP | EPOLLERR))
 			client_drop(client);
+		return;
 	}
+	client->is_being_read = true;
+	for (turn = 0; turn < PACKETS_A_TURN && is_more && !client->is_held &&
+	     !client->is_lost;
+	     turn++)
+		if (!read_packet(client, &is_more))
+			client->is_lost = true;
+	client->is_being_read = false;
+	if (client->is_lost)
+		client_drop(client);
 }
 
 void
-intake_tick(struct send *send)
+client_new(struct intake *intake, int fd, uid_t uid)
 {
-	struct client *client, *next;
+	struct client *client = xcalloc(1, sizeof(*client));
 
-	for (client = send->clients; client != NULL; client = next) {
-		next = client->next;
-		if (client_is_asleep(client, clock_ms(), time(NULL)))
-			client_drop(client);
-		else
-			client_reap(client);
-	}
-	loop_change(send->loop, &send->intake_source, EPOLLIN);
-	client_recount_files(send);
-}
-
-int
-intake_open(struct send *send, struct error *err)
-{
-	char *path = queue_lock_path(send->dir->path, "intake");
-	int fd = packet_listen(path, 0666, err); /* as qmail-queue: anybody */
-
-	free(path);
-	if (fd == -1)
-		return -1;
-	/* Connections have it from the listening socket. */
-	send->has_no_foreign_fds = packet_refuse_fds(fd);
-	send->intake_source = (struct loop_source){
-		.fd = fd, .ready = intake_ready, .context = send
+	client->intake = intake;
+	client->transaction.uid = uid;
+	client->transaction.is_trusted = true;
+	client->ask.answer = ask_answered;
+	client->ask.context = client;
+	client->source = (struct loop_source){
+		.fd = fd, .ready = client_ready, .context = client
 	};
-	if (loop_add(send->loop, &send->intake_source, EPOLLIN, err) == -1)
-		return -1;
-	return intake_timer_open(send, err);
-}
-
-void
-intake_close(struct send *send)
-{
-	struct client *client, *next;
-
-	for (client = send->clients; client != NULL; client = next) {
-		next = client->next;
-		if (!client->is_gone)
-			client_drop(client);
-		else
-			client_reap(client); /* or it ends with the process */
-	}
-	if (send->intake_source.fd > 0) {
-		loop_remove(send->loop, &send->intake_source);
-		close(send->intake_source.fd);
-		send->intake_source.fd = -1;
-	}
-	intake_timer_close(send);
+	client->link = &intake->clients;
+	client->next = intake->clients;
+	if (client->next != NULL)
+		client->next->link = &client->next;
+	intake->clients = client;
+	intake->client_count++;
+	if (loop_add(intake->options.loop, &client->source, EPOLLIN, NULL) ==
+	    -1)
+		client_drop(client);
 }

@@ -1,97 +1,133 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The clients of qmail-send's intake: private to queue/send_client.c (their
- * connections), queue/send_intake.c (what they say) and queue/send_limits.c
- * (how much they may take up).
+ * The inside of qmail-send's intake:
+ *
+ *   send_intake       accepts; hands messages over; questions for UUIDs
+ *   send_transaction  what a client has sent of a message, and its checks
+ *   send_client       trusted clients, in the event loop
+ *   send_stranger     the others, each in a thread
  */
 #ifndef QUEUE_SEND_CLIENT_H
 #define QUEUE_SEND_CLIENT_H
 
-#include <stdatomic.h>
+#include "base/budget.h"
+#include "queue/intake_packet.h"
+#include "queue/send_body.h"
+#include "queue/send_intake.h"
 
-#include "queue/send.h"
-
-enum client_state {
-	CLIENT_IDLE,
-	CLIENT_OPEN,      /* it writes */
-	CLIENT_LEASING,   /* COMMIT is here, but somebody has its file open */
-	CLIENT_COMMITTING /* the committer works */
-};
-
-struct client {
-	struct client *next, **link;
-	struct send *send;
-	struct loop_source source;
-	enum client_state state;
-	struct spare spare;
-	struct buf envelope;
-	unsigned long uid;
-	unsigned long qp;
-	/* what COMMIT said */
-	uint64_t size_bytes;
-	bool wants_next;
-	int64_t lease_until; /* clock_ms() when it is refused at last */
-	int64_t active_at;   /* clock_ms() of the last packet */
-	bool is_gone;        /* freed when its commit is done */
-	atomic_bool is_closed;
-};
-
-/* -- send_client.c */
-
-/* It has no transaction; a stranger's memory is not kept for the next. */
-void client_idle(struct client *client);
-/* The connection is over; a commit under way is not. */
-void client_drop(struct client *client);
-/* Frees one that is gone, when nothing works with it any more. */
-void client_reap(struct client *client);
-
-/* -- send_intake.c */
-
-/* Reads packets, and does what they say: a loop_source's callback. */
-void intake_read(uint32_t events, void *context);
-/* The timer for leases that are tried again. */
-int intake_timer_open(struct send *send, struct error *err);
-void intake_timer_close(struct send *send);
-
-/* -- send_limits.c */
-
-/* What clients of other users may take up. */
+/* What strangers may take up (docs/protocol.md, Intake). */
 enum {
 	STRANGERS_OF_A_USER = 32,           /* connections */
 	STRANGERS_MAX = 256,                /* all of them */
-	STRANGERS_BYTES = 64 * 1024 * 1024, /* of envelopes, all together */
+	STRANGERS_BYTES = 64 * 1024 * 1024, /* in memory, all together */
+	STRANGERS_BYTES_OF_A_USER = 32 * 1024 * 1024,
 	STRANGERS_RECIPIENTS = 100000,      /* of a message */
-	STRANGERS_SPARSE_BYTES = 64 * 1024, /* of holes in a message file */
-	CLIENT_IDLE_MS = 3600 * 1000
+	STRANGERS_SILENT_MS = 3600 * 1000
 };
 
-/* What all clients leave, of open files, to deliveries and the committer. */
-enum {
-	CLIENT_FILES = 3,    /* of a transaction, while it is begun */
-	FILES_LEFT_PART = 8, /* one part of so many */
-	FILES_LEFT_MAX = 512
+/* -- send_transaction.c: any thread, one at a time */
+
+struct transaction {
+	uid_t uid;
+	bool is_trusted;
+	struct buf body; /* while it has no file */
+	struct buf envelope;
+	uint64_t size_bytes; /* of the body, so far */
+	struct body_file *file;
 };
 
 /*
- * May this number of files be opened for a client, and enough be left?  Only
- * when it seems not are they counted.
+ * Adds a packet's pieces.  False when it is more than any client may send.
+ * A body that has a file is not written before its owner says so.
  */
-bool client_has_files(struct send *send, unsigned wanted);
-/* They are counted at the next question. */
-void client_recount_files(struct send *send);
+bool transaction_add(
+    struct transaction *transaction, const struct intake_packet *packet);
 
-/* Root, the queue's user, qmaild. */
-bool client_is_trusted(const struct client *client);
-/* Has its user, or have all others together, too many connections with it? */
-bool client_is_one_too_many(const struct client *client);
-/* Would this piece be too much, alone or beside other users' envelopes? */
-bool client_is_too_much(const struct client *client, size_t piece_length);
-/* Are these too many recipients for one message of it? */
-bool client_has_too_many(const struct client *client, size_t recipient_count);
-/* Does the file claim far more than it takes, of what it holds or is said to?
+/* Gives it a file; it has none yet. */
+void transaction_set_file(
+    struct transaction *transaction, struct body_file *file);
+
+/*
+ * All pieces of it are there, those of COMMIT too: the message, which the
+ * caller frees and which has the file's number if there is one (the file stays
+ * the transaction's).  Or enum qq, and the reason.
  */
-bool client_is_sparse(const struct client *client, uint64_t size_bytes);
-/* Has it been silent for too long?  Of clock_ms() and time(). */
-bool client_is_asleep(const struct client *client, int64_t now_ms, time_t now);
+int transaction_end(struct transaction *transaction,
+    const struct intake_packet *commit, struct intake_message **message_out,
+    struct error *err);
+
+/* Forgets all; the file is removed. */
+void transaction_reset(struct transaction *transaction);
+
+void intake_message_free(struct intake_message **message);
+
+/* -- send_intake.c: in the loop's thread */
+
+/* A message from its COMMIT to the answer. */
+struct handover {
+	struct handover *next, **link; /* in intake.handovers */
+	struct intake *intake;         /* NULL: it was closed */
+	struct intake_message *message;
+	struct body_file *file; /* or NULL */
+	/* NULL: nobody waits for it any more */
+	void (*answer)(
+	    void *context, int result, uint64_t id, const char *text);
+	void *context;
+};
+
+/* A question for a UUID. */
+struct ask {
+	struct ask *next, **link; /* in intake.asks; link NULL: in none */
+	struct uuid uuid;
+	void (*answer)(void *context, bool is_known, uint64_t id);
+	void *context;
+};
+
+struct client;
+struct stranger;
+struct stranger_room;
+
+struct intake {
+	struct send *send;
+	struct intake_options options;
+	struct loop_source source;
+	bool is_stopping;
+	bool has_no_foreign_fds; /* the kernel keeps descriptors from us */
+	unsigned clients_max, client_count;
+	struct client *clients;
+	struct handover *handovers;
+	struct ask *asks;
+	/* send_stranger */
+	struct stranger *strangers;
+	struct stranger_room *room;
+	struct loop_source calls;
+};
+
+/*
+ * Has the message submitted when its file, if any, is whole.  Takes message and
+ * *file.  answer is called once, perhaps at once; before that *handover_out is
+ * what it can be forgotten with.
+ */
+void intake_hand_over(struct intake *intake, struct intake_message *message,
+    struct body_file **file,
+    void (*answer)(void *context, int result, uint64_t id, const char *text),
+    void *context, struct handover **handover_out);
+
+/* Answers when it is decided, perhaps at once. */
+void intake_ask(struct intake *intake, struct ask *ask);
+void intake_forget_ask(struct ask *ask);
+
+/* -- send_client.c */
+
+/* Takes the connection. */
+void client_new(struct intake *intake, int fd, uid_t uid);
+void client_drop(struct client *client);
+
+/* -- send_stranger.c */
+
+int strangers_open(struct intake *intake, struct error *err);
+void strangers_close(struct intake *intake);
+/* Takes the connection. */
+void stranger_new(struct intake *intake, int fd, uid_t uid);
 
 #endif

@@ -1,426 +1,326 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Clients with new mail (queue/intake_packet.h).  The order that makes a 250
- * true is the committer's; here is who may say what when.
+ * The intake as qmail-send sees it: who connects, messages on their way from a
+ * client to the journal, and whether one was committed.
  */
+#include "queue/send_intake.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/exitcode.h"
-#include "queue/intake_packet.h"
 #include "queue/send_client.h"
 
-/* Packets of one client that are read before others get their turn. */
-enum { PACKETS_A_TURN = 16 };
+/* Clients that are accepted before others get their turn. */
+enum { CLIENTS_A_TURN = 64 };
 
-/* How long, and how often, it is asked whether a file is closed everywhere. */
-enum { LEASE_WAIT_MS = 200, LEASE_RETRY_MS = 10 };
+/* -- questions */
 
-/* A commit under way; the client may go meanwhile. */
-struct intake {
-	struct client *client;
-	struct buf record;
-	bool wants_next;
-};
-
-/* Answers never wait: a client that does not read its answer is dropped. */
-static int
-answer(struct client *client, const struct intake_packet *packet, int fd)
+/* A message whose file is not whole yet has not been submitted. */
+static bool
+is_handed_over(const struct intake *intake, const struct uuid *uuid)
 {
-	struct buf buf = BUF_INIT;
-	int result;
+	const struct handover *handover;
 
-	intake_put(&buf, packet);
-	result = packet_send(
-	    client->source.fd, buf.data, buf.length, fd, MSG_DONTWAIT);
-	buf_release(&buf);
-	return result;
-}
-
-static int
-refuse(struct client *client, int code, const char *text)
-{
-	struct intake_packet refused = {
-		.type = INTAKE_REFUSED, .code = (uint32_t)code, .text = text
-	};
-
-	return answer(client, &refused, -1);
-}
-
-/* The error of a file operation as one of qmail-queue's exit codes. */
-static int
-code_of(int error)
-{
-	switch (error) {
-	case ENOSPC:
-	case EDQUOT:
-		return QQ_WRITE_ERROR;
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
-		return QQ_OUT_OF_MEMORY;
-	default:
-		return QQ_CREATE;
-	}
-}
-
-/*
- * A spare for the client's next message, and a description of its file that is
- * the client's own, so that the lease can tell it is closed.  The descriptor,
- * or -1 with errno and the reason.
- */
-static int
-open_spare(struct client *client, struct error *err)
-{
-	struct send *send = client->send;
-	int fd, saved_errno;
-
-	if (!client_has_files(send, CLIENT_FILES)) {
-		errno = EMFILE;
-		return error_set(err,
-		    "too many clients for the limit of open files (%u; "
-		    "softlimit -o, ulimit -n)",
-		    send->files_max);
-	}
-	if (spare_take(send->spares, &client->spare, err) == -1)
-		return -1;
-	if (!client_is_trusted(client) &&
-	    ftruncate(client->spare.mess_fd, 0) == -1)
-		fd = error_sys(err, "cannot empty the message file");
-	else {
-		fd = queue_open_file(
-		    send->dir, QUEUE_MESS, client->spare.id, O_WRONLY);
-		if (fd == -1)
-			error_sys(err, "cannot open the message file");
-	}
-	if (fd == -1) {
-		saved_errno = errno;
-		spare_give(send->spares, &client->spare);
-		errno = saved_errno;
-		return -1;
-	}
-	client->state = CLIENT_OPEN;
-	buf_reset(&client->envelope);
-	return fd;
-}
-
-static int
-handle_open(struct client *client, const struct intake_packet *packet)
-{
-	struct intake_packet opened = { .type = INTAKE_OPENED };
-	struct error err;
-	int fd, result;
-
-	if (client->state != CLIENT_IDLE || packet->version != INTAKE_VERSION)
-		return -1;
-	if (client->send->is_stopping)
-		return refuse(client, 71, "the queue is being stopped");
-	fd = open_spare(client, &err);
-	if (fd == -1) {
-		int code = code_of(errno);
-
-		log_line("warning: %s", err.text);
-		return refuse(client, code, err.text);
-	}
-	opened.id = client->spare.id;
-	result = answer(client, &opened, fd);
-	close(fd);
-	return result;
-}
-
-/* The end of a commit: its result, and the next file if one is wanted. */
-static void
-answer_commit(
-    struct client *client, const struct commit_job *job, bool wants_next)
-{
-	struct intake_packet committed = { .type = INTAKE_COMMITTED,
-		.id = job->id,
-		.code = (uint32_t)job->result,
-		.text = job->result == QQ_OK ? "" : job->err.text };
-	int fd = -1, result;
-
-	client_idle(client);
-	if (client->is_gone) {
-		client_reap(client);
-		return;
-	}
-	/* Without a file it asks again, and then hears why. */
-	if (wants_next && job->result == QQ_OK && !client->send->is_stopping)
-		fd = open_spare(client, NULL);
-	result = answer(client, &committed, fd);
-	if (fd != -1)
-		close(fd);
-	if (result == -1)
-		client_drop(client);
-}
-
-static void
-commit_done(struct commit_job *job, void *context)
-{
-	struct intake *intake = context;
-	struct send *send = intake->client->send;
-
-	send->commits_running--;
-	answer_commit(intake->client, job, intake->wants_next);
-	if (job->result == QQ_OK)
-		message_new(send, job, &intake->record, 0);
-	else
-		log_line("warning: message not queued: %s", job->err.text);
-	job->text[COMMIT_RECORD] = (struct buf)BUF_INIT; /* intake's */
-	buf_release(&intake->record);
-	free(intake);
-	commit_job_free(&job);
-}
-
-static int
-refuse_commit(struct client *client, int code, const char *text)
-{
-	struct intake_packet committed = {
-		.type = INTAKE_COMMITTED, .code = (uint32_t)code, .text = text
-	};
-
-	log_line("warning: message refused: %s", text);
-	spare_give(client->send->spares, &client->spare);
-	client_idle(client);
-	return answer(client, &committed, -1);
-}
-
-/*
- * Makes the todo record of what the client sent.  QQ_OK, or why it cannot be
- * queued.  It is read as input, without u and p, which are not the client's to
- * say.
- */
-static int
-make_record(struct client *client, struct buf *record, struct error *err)
-{
-	struct envelope envelope;
-	size_t recipient_count;
-
-	buf_addc(&client->envelope, '\0'); /* the input's end */
-	if (envelope_parse(client->envelope.data, client->envelope.length, true,
-		&envelope, err) == -1)
-		return QQ_ENVELOPE;
-	recipient_count = envelope.recipient_count;
-	envelope_release(&envelope);
-	if (client_has_too_many(client, recipient_count)) {
-		error_set(err,
-		    "%zu recipients; %d are allowed in one message (send it in "
-		    "parts)",
-		    recipient_count, STRANGERS_RECIPIENTS);
-		return QQ_REJECTED;
-	}
-	buf_addf(record, "u%lu", client->uid);
-	buf_addc(record, '\0');
-	buf_addf(record, "p%lu", client->qp);
-	buf_addc(record, '\0');
-	buf_add(record, client->envelope.data, client->envelope.length - 1);
-	return QQ_OK;
-}
-
-/* Hands the message to the committer, or refuses it. */
-static int
-commit(struct client *client)
-{
-	struct send *send = client->send;
-	struct commit_job *job;
-	struct intake *intake;
-	struct error err;
-	int code;
-
-	if (!client_is_trusted(client) &&
-	    client_is_sparse(client, client->size_bytes))
-		return refuse_commit(
-		    client, QQ_MESS, "the message file has holes");
-	intake = xcalloc(1, sizeof(*intake));
-	intake->client = client;
-	intake->wants_next = client->wants_next;
-	code = make_record(client, &intake->record, &err);
-	if (code != QQ_OK) {
-		buf_release(&intake->record);
-		free(intake);
-		return refuse_commit(client, code, err.text);
-	}
-	job = commit_job_new(COMMIT_NEW, client->spare.id);
-	job->spare = client->spare;
-	client->spare = (struct spare)SPARE_NONE;
-	job->size_bytes = client->size_bytes;
-	job->text[COMMIT_RECORD] = intake->record; /* borrowed: only read */
-	job->done = commit_done;
-	job->context = intake;
-	client->state = CLIENT_COMMITTING;
-	message_commit(send, job);
-	return 0;
-}
-
-static void
-set_timer(struct send *send, bool is_on)
-{
-	struct itimerspec every = { .it_interval.tv_nsec = 0 };
-
-	if (send->is_lease_timer_on == is_on)
-		return; /* set again and again it would never come */
-	send->is_lease_timer_on = is_on;
-	if (is_on)
-		every.it_interval.tv_nsec = every.it_value.tv_nsec =
-		    LEASE_RETRY_MS * 1000000;
-	/* Cannot fail: the descriptor is ours and the time is valid. */
-	timerfd_settime(send->lease_timer.fd, 0, &every, NULL);
-}
-
-/*
- * Nobody may be able to write to the file from here on.  A client that is just
- * starting a program has a copy of all its descriptors in a process that has
- * not called exec yet: that is over in a moment.
- */
-static int
-try_commit(struct client *client, int64_t now_ms)
-{
-	switch (spare_is_unshared(client->spare.mess_fd)) {
-	case 1:
-		return commit(client);
-	case 0:
-		if (now_ms >= client->lease_until)
-			return refuse_commit(client, QQ_MESS,
-			    "the message file is still open elsewhere");
-		client->state = CLIENT_LEASING;
-		return 0;
-	default:
-		return refuse_commit(client, QQ_MESS,
-		    "the queue's filesystem has no leases (F_SETLEASE)");
-	}
-}
-
-static void
-lease_ready(uint32_t events, void *context)
-{
-	struct send *send = context;
-	struct client *client, *next;
-	int64_t now_ms = clock_ms();
-	bool is_wanted = false;
-	uint64_t count;
-
-	(void)events;
-	if (read(send->lease_timer.fd, &count, sizeof(count)) == -1)
-		return;
-	for (client = send->clients; client != NULL; client = next) {
-		next = client->next;
-		if (client->is_gone || client->state != CLIENT_LEASING)
-			continue;
-		if (try_commit(client, now_ms) == -1)
-			client_drop(client);
-		else
-			is_wanted |= client->state == CLIENT_LEASING;
-	}
-	if (!is_wanted)
-		set_timer(send, false);
-}
-
-int
-intake_timer_open(struct send *send, struct error *err)
-{
-	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-
-	if (fd == -1)
-		return error_sys(err, "cannot make a timer");
-	send->lease_timer = (struct loop_source){
-		.fd = fd, .ready = lease_ready, .context = send
-	};
-	return loop_add(send->loop, &send->lease_timer, EPOLLIN, err);
+	for (handover = intake->handovers; handover != NULL;
+	     handover = handover->next)
+		if (uuid_is_equal(&handover->message->uuid, uuid))
+			return true;
+	return false;
 }
 
 void
-intake_timer_close(struct send *send)
+intake_forget_ask(struct ask *ask)
 {
-	if (send->lease_timer.fd <= 0)
+	if (ask->link == NULL)
 		return;
-	loop_remove(send->loop, &send->lease_timer);
-	close(send->lease_timer.fd);
-	send->lease_timer.fd = -1;
+	*ask->link = ask->next;
+	if (ask->next != NULL)
+		ask->next->link = ask->link;
+	ask->link = NULL;
 }
 
-static int
-handle_commit(struct client *client, const struct intake_packet *packet)
+/* False when it is not decided yet. */
+static bool
+answer_ask(struct intake *intake, struct ask *ask)
 {
-	int64_t now_ms = clock_ms();
-	int result;
+	uint64_t id = 0;
+	enum intake_known known;
 
-	client->qp = (unsigned long)packet->qp;
-	client->size_bytes = packet->size_bytes;
-	client->wants_next = packet->wants_next;
-	client->lease_until = now_ms + LEASE_WAIT_MS;
-	result = try_commit(client, now_ms);
-	if (client->state == CLIENT_LEASING)
-		set_timer(client->send, true);
-	return result;
+	if (is_handed_over(intake, &ask->uuid))
+		return false;
+	known = intake_find(intake->send, &ask->uuid, &id);
+	if (known == INTAKE_PENDING)
+		return false;
+	intake_forget_ask(ask);
+	ask->answer(ask->context, known == INTAKE_KNOWN, id);
+	return true;
 }
 
-static int
-handle_packet(struct client *client, const struct intake_packet *packet)
+void
+intake_ask(struct intake *intake, struct ask *ask)
 {
-	switch (packet->type) {
-	case INTAKE_OPEN:
-		return handle_open(client, packet);
-	case INTAKE_ENVELOPE:
-	case INTAKE_COMMIT:
-		if (client->state != CLIENT_OPEN ||
-		    client_is_too_much(client, packet->piece_length))
-			return -1;
-		buf_add(&client->envelope, packet->piece, packet->piece_length);
-		return packet->type == INTAKE_COMMIT
-		    ? handle_commit(client, packet)
-		    : 0;
-	case INTAKE_ABORT:
-		if (client->state != CLIENT_OPEN)
-			return -1;
-		spare_give(client->send->spares, &client->spare);
-		client_idle(client);
-		return 0;
-	case INTAKE_OPENED:
-	case INTAKE_REFUSED:
-	case INTAKE_COMMITTED:
-		break;
+	ask->link = NULL;
+	if (answer_ask(intake, ask))
+		return;
+	ask->next = intake->asks;
+	ask->link = &intake->asks;
+	if (ask->next != NULL)
+		ask->next->link = &ask->next;
+	intake->asks = ask;
+}
+
+static void
+answer_asks(struct intake *intake)
+{
+	struct ask *ask, *next;
+
+	for (ask = intake->asks; ask != NULL; ask = next) {
+		next = ask->next;
+		answer_ask(intake, ask);
 	}
+}
+
+/* -- messages */
+
+/* Frees it, and tells who waits. */
+static void
+end_handover(
+    struct handover *handover, int result, uint64_t id, const char *text)
+{
+	struct intake *intake = handover->intake;
+
+	if (intake != NULL) {
+		*handover->link = handover->next;
+		if (handover->next != NULL)
+			handover->next->link = handover->link;
+	}
+	body_file_remove(&handover->file);
+	intake_message_free(&handover->message);
+	if (handover->answer != NULL)
+		handover->answer(handover->context, result, id, text);
+	free(handover);
+	if (intake != NULL)
+		answer_asks(intake);
+}
+
+/* Its file is the message's now, if that is what was queued. */
+static void
+message_done(
+    struct intake_message *message, int result, uint64_t id, const char *text)
+{
+	struct handover *handover = message->context;
+
+	if (result == QQ_OK && id == message->id)
+		body_file_free(&handover->file);
+	end_handover(handover, result, id, text);
+}
+
+static void
+refuse_handover(struct handover *handover, int result, const char *text)
+{
+	log_line("warning: message not queued: %s", text);
+	end_handover(handover, result, 0, text);
+}
+
+static void
+file_changed(struct body_file *file, void *context)
+{
+	struct handover *handover = context;
+
+	if (handover->intake == NULL)
+		refuse_handover(
+		    handover, QQ_UNAVAILABLE, "the queue was stopped");
+	else if (file->is_running)
+		return; /* there was more to write */
+	else if (file->result != QQ_OK)
+		refuse_handover(handover, file->result, file->err.text);
+	else
+		intake_submit(handover->intake->send, handover->message);
+}
+
+void
+intake_hand_over(struct intake *intake, struct intake_message *message,
+    struct body_file **file,
+    void (*answer)(void *context, int result, uint64_t id, const char *text),
+    void *context, struct handover **handover_out)
+{
+	struct handover *handover = xcalloc(1, sizeof(*handover));
+
+	handover->intake = intake;
+	handover->message = message;
+	handover->file = *file;
+	handover->answer = answer;
+	handover->context = context;
+	*file = NULL;
+	*handover_out = handover;
+	handover->next = intake->handovers;
+	handover->link = &intake->handovers;
+	if (handover->next != NULL)
+		handover->next->link = &handover->next;
+	intake->handovers = handover;
+	message->done = message_done;
+	message->context = handover;
+	if (intake->is_stopping) {
+		end_handover(
+		    handover, QQ_UNAVAILABLE, 0, "the queue is being stopped");
+		return;
+	}
+	if (handover->file == NULL) {
+		intake_submit(intake->send, message);
+		return;
+	}
+	handover->file->changed = file_changed;
+	handover->file->context = handover;
+	handover->file->is_whole = true;
+	body_file_post(handover->file);
+	if (!handover->file->is_running)
+		file_changed(handover->file, handover); /* it has failed */
+}
+
+/* -- connections */
+
+static bool
+is_trusted(const struct intake *intake, uid_t uid)
+{
+	return uid == 0 || uid == getuid() || uid == intake->options.smtpd_uid;
+}
+
+static void
+intake_ready(uint32_t events, void *context)
+{
+	struct intake *intake = context;
+	int turn;
+
+	(void)events;
+	for (turn = 0; turn < CLIENTS_A_TURN; turn++) {
+		int fd = accept4(intake->source.fd, NULL, NULL,
+		    SOCK_CLOEXEC | SOCK_NONBLOCK);
+		uid_t uid;
+		pid_t pid;
+
+		if (fd == -1 && errno != EAGAIN) {
+			/* EMFILE: they wait until the next tick. */
+			log_line("warning: cannot accept a client: %m");
+			loop_change(intake->options.loop, &intake->source, 0);
+		}
+		if (fd == -1)
+			return;
+		if (packet_peer(fd, &uid, &pid) == -1)
+			close(fd);
+		else if (!is_trusted(intake, uid))
+			stranger_new(intake, fd, uid);
+		else if (intake->client_count >= intake->clients_max)
+			close(fd); /* the rest of our files is for others */
+		else
+			client_new(intake, fd, uid);
+	}
+}
+
+void
+intake_tick(struct intake *intake)
+{
+	if (intake->source.fd != -1)
+		loop_change(intake->options.loop, &intake->source, EPOLLIN);
+	answer_asks(intake);
+}
+
+/* Half of the files that we may have open are for clients. */
+static unsigned
+find_clients_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+		return 512;
+	return files.rlim_cur > 2000000 ? 1000000
+					: (unsigned)(files.rlim_cur / 2);
+}
+
+static int
+listen_for_clients(struct intake *intake, struct error *err)
+{
+	char *path = queue_lock_path(intake->options.dir->path, "intake");
+	int fd = packet_listen(path, 0666, err); /* as qmail-queue: anybody */
+
+	free(path);
+	if (fd == -1)
+		return -1;
+	/* Connections have it from the listening socket. */
+	intake->has_no_foreign_fds = packet_refuse_fds(fd);
+	intake->source = (struct loop_source){
+		.fd = fd, .ready = intake_ready, .context = intake
+	};
+	if (loop_add(intake->options.loop, &intake->source, EPOLLIN, err) == 0)
+		return 0;
+	close(fd);
+	intake->source.fd = -1;
 	return -1;
 }
 
-void
-intake_read(uint32_t events, void *context)
+struct intake *
+intake_open(
+    struct send *send, const struct intake_options *options, struct error *err)
 {
-	static char buffer[PACKET_MAX]; /* the loop has one thread */
-	struct client *client = context;
-	struct intake_packet packet;
-	int turn, fd;
+	struct intake *intake = xcalloc(1, sizeof(*intake));
 
-	(void)events;
-	client->active_at = clock_ms();
-	for (turn = 0; turn < PACKETS_A_TURN; turn++) {
-		ssize_t n;
+	intake->send = send;
+	intake->options = *options;
+	intake->clients_max = find_clients_max();
+	intake->source.fd = intake->calls.fd = -1;
+	if (strangers_open(intake, err) == -1 ||
+	    listen_for_clients(intake, err) == -1)
+		intake_close(&intake);
+	return intake;
+}
 
-		if (!client_is_trusted(client) &&
-		    !client->send->has_no_foreign_fds &&
-		    packet_has_fds(client->source.fd)) {
-			client_drop(client); /* nobody sends us one */
-			return;
-		}
-		n = packet_receive(client->source.fd, buffer, sizeof(buffer),
-		    &fd, MSG_DONTWAIT);
-		if (fd != -1)
-			close(fd);
-		if (n == -1 && errno == EAGAIN)
-			return;
-		if (n <= 0 || !intake_get(buffer, (size_t)n, &packet) ||
-		    handle_packet(client, &packet) == -1) {
-			client_drop(client);
-			return;
-		}
+static void
+stop_listening(struct intake *intake)
+{
+	if (intake->source.fd == -1)
+		return;
+	loop_remove(intake->options.loop, &intake->source);
+	close(intake->source.fd);
+	intake->source.fd = -1;
+}
+
+void
+intake_stop(struct intake *intake)
+{
+	intake->is_stopping = true;
+	stop_listening(intake);
+}
+
+bool
+intake_is_idle(const struct intake *intake)
+{
+	return intake->handovers == NULL;
+}
+
+void
+intake_close(struct intake **intake_in)
+{
+	struct intake *intake = *intake_in;
+	struct handover *handover;
+
+	if (intake == NULL)
+		return;
+	stop_listening(intake);
+	while (intake->clients != NULL)
+		client_drop(intake->clients);
+	for (handover = intake->handovers; handover != NULL;
+	     handover = handover->next) {
+		handover->intake = NULL;
+		handover->answer = NULL;
 	}
+	strangers_close(intake);
+	free(intake);
+	*intake_in = NULL;
 }

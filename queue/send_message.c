@@ -3,530 +3,581 @@
  * A message's life in memory: from its commit, or its load from disk, through
  * the deliveries of one try, to send_settle.c.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "base/log_text.h"
+#include "base/mailbox_text.h"
 #include "base/mem.h"
-#include "queue/remembered.h"
+#include "queue/exitcode.h"
+#include "queue/schedule.h"
 #include "queue/send.h"
 
 enum {
-	CHECKPOINT_RECIPIENTS = 32, /* more are remembered from the start */
+	STAY_MS = 3000, /* a fresh message that is not over then is kept */
 	/* an end is only in memory so long, and until the next tick */
 	CHECKPOINT_MS = 1000,
 	MARKS_MAX = 16,
-	NOTES_MAX_BYTES = 4 * 1024 * 1024, /* in one report, about */
-	LIST_MAX_BYTES = 1024 * 1024 * 1024
+	SENDER_LOG_MAX = 2100,
+	RUN_MS = 100, /* between two looks at what has stayed */
+	NOTES_MAX_BYTES = 4 * 1024 * 1024 /* in one report, about */
 };
+
+/* A commit under way. */
+struct arrival {
+	struct send *send;
+	struct message *message;
+	struct intake_message *intake;
+	uint64_t bounced_id;
+	bool has_no_room; /* it is not routed: it waits in S4 */
+};
+
+enum queue_folder
+message_folder(enum route_channel channel)
+{
+	return channel == ROUTE_LOCAL ? QUEUE_LOCAL : QUEUE_REMOTE;
+}
 
 bool
 message_has_room(const struct send *send)
 {
-	return send->active_count == 0 ||
-	    (send->active_count < send->active_max &&
-		send->active_bytes < send->active_bytes_max);
+	return send->kept_count == 0 ||
+	    (send->kept_count < send->kept_max &&
+		send->kept_bytes < send->kept_bytes_max);
 }
 
-static struct message *
-message_create(struct send *send, uint64_t id)
+/* How much of memory a message in S4 or S5 takes, more than before. */
+static void
+count_kept(struct send *send, const struct message *message, int change)
+{
+	if (message->form == MESSAGE_FRESH)
+		return;
+	send->kept_count += (size_t)change;
+	send->kept_bytes += (size_t)change * message->memory_bytes;
+}
+
+void
+message_set_kept(
+    struct send *send, struct message *message, enum message_form form)
+{
+	count_kept(send, message, -1);
+	message->form = form;
+	count_kept(send, message, 1);
+}
+
+struct message *
+message_create(struct send *send, uint64_t id, enum message_form form)
 {
 	struct message *message = xcalloc(1, sizeof(*message));
 
 	message->id = id;
-	message->spare = (struct spare){
-		.id = id, .mess_fd = -1, .envelope_fd = -1
-	};
-	message->link = &send->active;
-	message->next = send->active;
-	if (message->next != NULL)
-		message->next->link = &message->next;
-	send->active = message;
+	message->form = form;
+	message->mess_fd = -1;
+	message->attempt = 1;
+	message->arrived_ms = clock_ms();
+	TAILQ_INSERT_TAIL(&send->active, message, in_active);
 	send->active_count++;
+	count_kept(send, message, 1);
 	idmap_put(&send->active_ids, id, message);
 	return message;
 }
 
 static void
-leave_waiting(
-    struct send *send, struct message *message, enum route_channel channel)
+release_message(struct message *message)
 {
-	struct message **link = &send->waiting[channel];
-
-	if (!message->is_waiting[channel])
-		return;
-	while (*link != message)
-		link = &(*link)->next_waiting[channel];
-	*link = message->next_waiting[channel];
-	if (*link == NULL)
-		send->waiting_end[channel] = link;
-	message->is_waiting[channel] = false;
-}
-
-static void
-enter_waiting(
-    struct send *send, struct message *message, enum route_channel channel)
-{
-	if (message->is_waiting[channel])
-		return;
-	message->next_waiting[channel] = NULL;
-	*send->waiting_end[channel] = message;
-	send->waiting_end[channel] = &message->next_waiting[channel];
-	message->is_waiting[channel] = true;
+	envelope_release(&message->envelope);
+	buf_release(&message->record);
+	buf_release(&message->list);
+	buf_release(&message->body);
+	buf_release(&message->notes);
+	buf_release(&message->route.texts);
+	free(message->route.answers);
+	free(message->offsets);
+	free(message->channels);
+	free(message->unmarked);
+	free(message->recipients);
+	free(message->parts);
+	if (message->mess_fd != -1)
+		close(message->mess_fd);
+	free(message);
 }
 
 void
 message_free(struct send *send, struct message *message)
 {
-	enum route_channel channel;
+	uint32_t i;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		leave_waiting(send, message, channel);
-	*message->link = message->next;
-	if (message->next != NULL)
-		message->next->link = message->link;
+	for (i = 0; i < message->part_count; i++) {
+		struct part *part = &message->parts[i];
+
+		lane_loaded(send->lanes, part->line.lane, -1);
+		lane_part_release(send->lanes, &part->line);
+	}
+	message->part_count = 0;
+	TAILQ_REMOVE(&send->active, message, in_active);
 	send->active_count--;
-	send->active_bytes -= message->memory_bytes;
+	count_kept(send, message, -1);
 	idmap_remove(&send->active_ids, message->id);
-	spare_close(&message->spare);
-	buf_release(&message->record);
-	buf_release(&message->texts);
-	buf_release(&message->notes);
-	free(message->unmarked);
-	free(message->recipients);
-	free(message);
+	if (message->is_routing)
+		message->is_dead = true; /* routed() frees it */
+	else
+		release_message(message);
 }
 
-/* Adds a recipient whose address is at the end of texts. */
-static void
-add_recipient(struct message *message, enum route_channel channel,
-    size_t text_offset, uint64_t offset)
-{
-	size_t count = message->recipient_count;
-
-	if ((count & (count - 1)) == 0)
-		message->recipients = xrealloc(message->recipients,
-		    (count == 0 ? 1 : count * 2) *
-			sizeof(*message->recipients));
-	message->recipients[message->recipient_count++] = (struct recipient){
-		/* texts may still move: an offset until fix_texts() */
-		.address = (const char *)(uintptr_t)text_offset,
-		.offset = offset,
-		.channel = channel,
-		.state = RECIPIENT_WAITING
-	};
-	message->waiting[channel]++;
-	message->has_channel[channel] = true;
-}
-
-static void
-fix_texts(struct message *message)
-{
-	size_t i;
-
-	for (i = 0; i < message->recipient_count; i++)
-		message->recipients[i].address = message->texts.data +
-		    (uintptr_t)message->recipients[i].address;
-}
+/* -- routing */
 
 /*
- * Counts what stays in memory until the try is over.  The arrays of recipients,
- * and of those that are done, grow by doubling.
+ * Counts what stays in memory until the try is over.  The array of those that
+ * are done grows by doubling; the router's texts are its own meanwhile.
  */
 static void
 weigh(struct send *send, struct message *message)
 {
+	count_kept(send, message, -1);
 	message->memory_bytes = sizeof(*message) + message->record.size +
-	    message->texts.size +
-	    2 * message->recipient_count *
-		(sizeof(*message->recipients) + sizeof(*message->unmarked));
-	send->active_bytes += message->memory_bytes;
+	    message->list.size + message->body.size +
+	    (message->is_routing ? 0 : message->route.texts.size) +
+	    message->recipient_count *
+		(sizeof(struct recipient) + sizeof(struct router_answer) +
+		    2 * sizeof(uint32_t)) +
+	    message->part_count * sizeof(struct part);
+	count_kept(send, message, 1);
 }
 
-/* The try begins: its recipients wait for their turn. */
-static void
-begin(struct send *send, struct message *message)
+/* The part of a lane, made if the message has none there. */
+static uint32_t
+find_part(struct send *send, struct message *message, struct idmap *parts,
+    const struct router_answer *answer)
 {
-	enum route_channel channel;
+	const char *key = message->route.texts.data + answer->lane;
+	struct lane *lane = lane_hold(send->lanes, answer->kind, key);
+	uintptr_t place = (uintptr_t)idmap_get(parts, lane_number(lane));
+	struct part *part;
 
-	fix_texts(message);
-	weigh(send, message);
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (message->waiting[channel] > 0)
-			enter_waiting(send, message, channel);
-	if (!message->is_remembered &&
-	    message->recipient_count > CHECKPOINT_RECIPIENTS)
-		settle_checkpoint(send, message);
+	if (place == 0) {
+		place = ++message->part_count;
+		idmap_put(parts, lane_number(lane), (void *)place);
+		part = &message->parts[place - 1];
+		*part = (struct part){
+			.first = NO_RECIPIENT, .last = NO_RECIPIENT
+		};
+		lane_part_init(send->lanes, &part->line, lane);
+		part->line.message = message;
+		lane_loaded(send->lanes, lane, 1);
+	}
+	lane_release(send->lanes, lane);
+	return (uint32_t)(place - 1);
+}
+
+static void
+wait_in_part(struct message *message, uint32_t number, bool is_first)
+{
+	struct recipient *recipient = &message->recipients[number];
+	struct part *part = &message->parts[recipient->part];
+
+	recipient->state = RECIPIENT_WAITING;
+	recipient->next = NO_RECIPIENT;
+	message->waiting[recipient->channel]++;
+	part->waiting++;
+	if (part->first == NO_RECIPIENT)
+		part->first = part->last = number;
+	else if (is_first) {
+		recipient->next = part->first;
+		part->first = number;
+	} else {
+		message->recipients[part->last].next = number;
+		part->last = number;
+	}
+}
+
+/* Recipients that are not done get their places in the parts. */
+static void
+make_recipients(struct send *send, struct message *message)
+{
+	const struct router_request *route = &message->route;
+	struct idmap parts = { .slots = NULL };
+	size_t i, count = route->recipient_count;
+
+	message->recipients = xcalloc(count, sizeof(*message->recipients));
+	message->recipient_count = count;
+	/* As many as there can be; the rest is given back. */
+	message->parts = xcalloc(count, sizeof(*message->parts));
+	for (i = 0; i < count; i++) {
+		const struct router_answer *answer = &route->answers[i];
+		struct recipient *recipient = &message->recipients[i];
+
+		recipient->address = route->texts.data + answer->address;
+		recipient->channel = answer->channel;
+		if (message->offsets != NULL)
+			recipient->offset = message->offsets[i];
+		message->has_channel[answer->channel] = true;
+		if (message->envelope.is_done != NULL &&
+		    message->envelope.is_done[i]) {
+			recipient->state = RECIPIENT_DONE;
+			continue;
+		}
+		recipient->part = find_part(send, message, &parts, answer);
+		wait_in_part(message, (uint32_t)i, false);
+	}
+	idmap_release(&parts);
+	/* Lines point into it, so that it must not move. */
+}
+
+static void
+begin_try(struct send *send, struct message *message)
+{
+	uint32_t i;
+
+	for (i = 0; i < message->part_count; i++)
+		lane_part_enter(send->lanes, &message->parts[i].line);
 	settle(send, message);
 }
 
-/* Takes the envelope apart.  -1, with the message freed, when damaged. */
-static int
-begin_todo(struct send *send, struct message *message, uint64_t bounced_id)
+static void
+routed(struct router_request *request, void *context)
 {
-	struct envelope envelope;
-	struct error err;
-	size_t i;
+	struct send *send = context;
+	struct message *message = (struct message *)(
+	    (char *)request - offsetof(struct message, route));
 
-	if (envelope_parse(message->record.data, message->record.length, false,
-		&envelope, &err) == -1) {
-		log_line("alert: cannot use todo/%" PRIu64
-			 ": %s; it stays until it is repaired",
-		    message->id, err.text);
-		message_free(send, message);
-		return -1;
+	message->is_routing = false;
+	if (message->is_dead) {
+		release_message(message);
+		return;
 	}
-	message->sender = envelope.sender;
-	message->header = envelope.header;
-	for (i = 0; i < envelope.recipient_count; i++) {
-		size_t at = message->texts.length;
+	make_recipients(send, message);
+	weigh(send, message);
+	if (!message->is_committing)
+		begin_try(send, message);
+}
 
-		add_recipient(message,
-		    route_rewrite(
-			send->route, envelope.recipients[i], &message->texts),
-		    at, 0);
-	}
-	if (bounced_id != 0)
-		log_line(
-		    "bounce msg %" PRIu64 " qp %lu", bounced_id, envelope.qp);
+void
+message_route(struct send *send, struct message *message,
+    const enum route_channel *channels)
+{
+	message->route.recipients = message->envelope.recipients;
+	message->route.recipient_count = message->envelope.recipient_count;
+	message->route.channels = channels;
+	message->route.done = routed;
+	message->route.context = send;
+	message->is_routing = true;
+	weigh(send, message);
+	router_ask(send->router, &message->route);
+}
+
+/* -- new mail */
+
+void
+message_log_new(const struct message *message)
+{
+	char uuid[UUID_TEXT_SIZE], sender[SENDER_LOG_MAX];
+
+	uuid_format(&message->uuid, uuid);
+	log_word(sender, sizeof(sender), message->envelope.sender);
 	log_line("new msg %" PRIu64, message->id);
 	log_line("info msg %" PRIu64 ": bytes %" PRIu64
-		 " from <%s> qp %lu uid %lu",
-	    message->id, message->size_bytes, message->sender, envelope.qp,
-	    envelope.uid);
-	envelope_release(&envelope);
-	begin(send, message);
-	return 0;
+		 " from <%s> qp %lu uid %lu%s%s",
+	    message->id, message->size_bytes, sender, message->envelope.qp,
+	    message->envelope.uid,
+	    uuid_is_none(&message->uuid) ? "" : " uuid ",
+	    uuid_is_none(&message->uuid) ? "" : uuid);
 }
 
 void
-message_commit(struct send *send, struct commit_job *job)
+message_take_history(struct message *message, time_t birth)
 {
-	/*
-	 * Only a file can be read again later.  What is on its way when the
-	 * room ends is worked on all the same: one message a client.
-	 */
-	job->wants_file = !message_has_room(send);
-	send->commits_running++;
-	commit_post(send->committer, job);
+	const struct envelope *envelope = &message->envelope;
+
+	message->birth = schedule_sane_birth(
+	    envelope->birth == 0 ? birth : envelope->birth, time(NULL));
+	message->attempt = envelope->attempt + 1;
+	if (envelope->notes[0] != '\0')
+		buf_adds(&message->notes, envelope->notes);
+	message->note_bytes = message->notes.length;
 }
 
-void
-message_new(struct send *send, struct commit_job *job, struct buf *record,
-    uint64_t bounced_id)
-{
-	uint64_t id = job->id;
-	struct message *message;
-
-	send->health.accepted++;
-	if (idmap_has(&send->active_ids, id))
-		return; /* a scan of todo/ was faster */
-	if (!job->is_journaled && !message_has_room(send)) {
-		backlog_add_todo(send, id);
-		return;
-	}
-	message = message_create(send, id);
-	message->birth = time(NULL);
-	message->size_bytes = job->size_bytes;
-	message->spare = job->spare;
-	job->spare = (struct spare)SPARE_NONE;
-	message->record = *record;
-	*record = (struct buf)BUF_INIT;
-	begin_todo(send, message, bounced_id);
-}
-
-/* Could not be read now: later.  Absent: somebody was faster. */
+/* The end of a commit, of whatever kind: answers, and the try begins. */
 static void
-load_failed(struct send *send, struct message *message,
-    enum queue_folder folder, enum route_channel channel)
+answer_arrival(
+    struct arrival *arrival, int result, const struct error *err)
 {
-	uint64_t id = message->id;
-	bool is_absent = errno == ENOENT;
+	struct send *send = arrival->send;
+	struct message *message = arrival->message;
+	const char *reason = result == QQ_OK ? "" : err->text;
 
-	if (!is_absent)
-		log_line("alert: cannot read %s/%" PRIu64
-			 ": %m; will try again later",
-		    queue_folder_name(folder), id);
-	message_free(send, message);
-	if (is_absent)
-		return;
-	if (folder == QUEUE_TODO || folder == QUEUE_MESS)
-		backlog_add_todo_later(send, id);
+	send->jobs_running--;
+	message->is_committing = false;
+	/* First, since done may have somebody ask whether it was queued. */
+	if (result != QQ_OK)
+		recent_remove(send->recent, &message->uuid);
+	arrival->intake->done(arrival->intake, result, message->id, reason);
+	if (result != QQ_OK) {
+		log_line("warning: message not queued: %s", reason);
+		message_free(send, message);
+	} else if (arrival->has_no_room) {
+		send->health.accepted++;
+		backlog_add_todo(send, message->id); /* which logs it */
+		message_free(send, message);
+	} else {
+		send->health.accepted++;
+		if (arrival->bounced_id != 0)
+			log_line("bounce msg %" PRIu64 " qp %lu",
+			    arrival->bounced_id, message->envelope.qp);
+		message_log_new(message);
+		if (!message->is_routing)
+			begin_try(send, message);
+	}
+	free(arrival);
+}
+
+static void
+commit_done(struct commit_job *job, void *context)
+{
+	struct arrival *arrival = context;
+	struct message *message = arrival->message;
+
+	message->record = job->record;
+	message->body = job->body;
+	message->segment = job->segment;
+	job->record = job->body = (struct buf)BUF_INIT;
+	weigh(arrival->send, message);
+	answer_arrival(arrival, job->result, &job->err);
+	commit_job_free(&job);
+}
+
+/* The journal holds its texts meanwhile. */
+static void
+commit_to_journal(struct arrival *arrival, const struct journal_message *entry)
+{
+	struct message *message = arrival->message;
+	struct commit_job *job = commit_job_new(COMMIT_NEW, message->id);
+
+	job->message = *entry;
+	job->record = message->record;
+	job->body = message->body;
+	message->record = message->body = (struct buf)BUF_INIT;
+	job->has_file = message->has_file;
+	job->done = commit_done;
+	job->context = arrival;
+	commit_post(arrival->send->committer, job);
+}
+
+static void
+files_done(struct keep_job *job, void *context)
+{
+	struct arrival *arrival = context;
+
+	if (job->result == QQ_OK) {
+		message_set_kept(
+		    arrival->send, arrival->message, MESSAGE_TODO);
+		arrival->message->has_file = true;
+	}
+	answer_arrival(arrival, job->result, &job->err);
+	keep_job_free(&job);
+}
+
+/* Its envelope is too large for the journal: S4 at once. */
+static void
+commit_to_files(struct arrival *arrival)
+{
+	struct message *message = arrival->message;
+	struct keep_job *job = keep_job_new(KEEP_TODO, message->id);
+
+	buf_add(&job->text[KEEP_RECORD], message->record.data,
+	    message->record.length);
+	job->birth = message->birth;
+	job->has_file = job->has_new_file = message->has_file;
+	job->body = &message->body;
+	job->done = files_done;
+	job->context = arrival;
+	keep_post(arrival->send->keeper, job);
+}
+
+/* What the journal has no room for, and memory neither, waits in S4. */
+static void
+commit_message(struct arrival *arrival)
+{
+	struct send *send = arrival->send;
+	struct message *message = arrival->message;
+	struct journal_message entry = { .id = message->id,
+		.uuid = message->uuid,
+		.birth_s = message->birth,
+		.size_bytes = message->size_bytes,
+		.record = message->record.data,
+		.record_length = message->record.length,
+		.body = message->has_file ? NULL : message->body.data };
+	bool has_fit = journal_fits(send->journal, &entry);
+
+	arrival->has_no_room = !has_fit && !message_has_room(send);
+	if (!arrival->has_no_room)
+		message_route(send, message, NULL);
+	if (has_fit)
+		commit_to_journal(arrival, &entry);
 	else
-		backlog_add_retry(send, id, channel, time(NULL) + 600);
+		commit_to_files(arrival);
 }
 
 void
-message_load_todo(struct send *send, uint64_t id)
+message_submit(
+    struct send *send, struct intake_message *intake, uint64_t bounced_id)
 {
-	char name[QUEUE_NAME_SIZE];
+	uint64_t known_id = 0;
 	struct message *message;
-	struct spare *spare;
-	struct stat st;
-
-	message = idmap_get(&send->active_ids, id);
-	if (message != NULL) {
-		message->is_in_todo_too = true;
-		return;
-	}
-	/* Not before its client may be told that it is accepted. */
-	if (commit_is_new(send->committer, id))
-		return;
-	message = message_create(send, id);
-	message->has_leftovers = settle_has_file(send, QUEUE_INFO, id) != 0 ||
-	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
-	    settle_has_file(send, QUEUE_REMOTE, id) != 0 ||
-	    settle_has_file(send, QUEUE_BOUNCE, id) != 0;
-	spare = &message->spare;
-	spare->envelope_fd = queue_open_file(send->dir, QUEUE_TODO, id, O_RDWR);
-	if (spare->envelope_fd == -1 ||
-	    queue_read(spare->envelope_fd, &message->record) == -1) {
-		load_failed(send, message, QUEUE_TODO, ROUTE_LOCAL);
-		return;
-	}
-	/* S4 has it, perhaps, when another system's qmail-queue wrote it. */
-	queue_unlink(send->dir, QUEUE_INTD, id);
-	/* And pid/ID.e, when a power cut undid half of the rename. */
-	spare_envelope_name(name, id);
-	unlinkat(queue_dir_fd(send->dir, QUEUE_PID, id), name, 0);
-	spare->mess_fd = queue_open_file(send->dir, QUEUE_MESS, id, O_RDWR);
-	if (spare->mess_fd == -1 && errno == ENOENT) {
-		log_line("warning: todo/%" PRIu64 " has no message, so it was "
-			 "never acknowledged; removed",
-		    id);
-		queue_unlink(send->dir, QUEUE_TODO, id);
-		message_free(send, message);
-		return;
-	}
-	if (spare->mess_fd == -1 || fstat(spare->mess_fd, &st) == -1) {
-		load_failed(send, message, QUEUE_MESS, ROUTE_LOCAL);
-		return;
-	}
-	message->birth = st.st_mtime;
-	message->size_bytes = (uint64_t)st.st_size;
-	begin_todo(send, message, 0);
-}
-
-/* The recipients of a local/ID or remote/ID that are not done. */
-static int
-add_remembered(struct message *message, const struct buf *list,
-    enum route_channel channel, struct error *err)
-{
-	struct remembered recipient;
-	size_t at = 0;
-	int result;
-
-	message->has_channel[channel] = true;
-	while ((result = remembered_next(
-		    list->data, list->length, &at, &recipient, err)) == 1) {
-		size_t text = message->texts.length;
-
-		if (recipient.is_done)
-			continue;
-		buf_add(&message->texts, recipient.address,
-		    strlen(recipient.address) + 1);
-		add_recipient(message, channel, text, recipient.offset);
-	}
-	return result;
-}
-
-/* Reads info/ID: sender, header and birth.  0, -1 with errno set. */
-static int
-load_info(struct send *send, struct message *message)
-{
-	int fd = queue_open_file(send->dir, QUEUE_INFO, message->id, O_RDONLY);
-	int result = -1, saved_errno;
-	struct stat st;
-
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == 0 && queue_read(fd, &message->record) == 0) {
-		message->birth = st.st_mtime;
-		message->sender = remembered_field(
-		    message->record.data, message->record.length, 'F');
-		message->header = remembered_field(
-		    message->record.data, message->record.length, 'H');
-		if (message->header == NULL)
-			message->header = "";
-		errno = EBADMSG;
-		result = message->sender == NULL ? -1 : 0;
-	}
-	saved_errno = errno;
-	close(fd);
-	errno = saved_errno;
-	return result;
-}
-
-/*
- * Reads a local/ID or remote/ID, which can be longer than what queue_read()
- * takes: each recipient of an envelope may have got a domain or a prefix.
- */
-static int
-read_list(int fd, off_t size, struct buf *list)
-{
-	if (size > LIST_MAX_BYTES) {
-		errno = EFBIG;
-		return -1;
-	}
-	buf_reserve(list, (size_t)size);
-	while (list->length < (size_t)size) {
-		ssize_t n = pread(fd, list->data + list->length,
-		    (size_t)size - list->length, (off_t)list->length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		list->length += (size_t)n;
-	}
-	list->data[list->length] = '\0';
-	return 0;
-}
-
-/* How much earlier tries have noted already. */
-static size_t
-count_noted(struct send *send, uint64_t id)
-{
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
-
-	queue_name(name, id, "");
-	return fstatat(queue_dir_fd(send->dir, QUEUE_BOUNCE, id), name, &st,
-		   AT_SYMLINK_NOFOLLOW) == -1
-	    ? 0
-	    : (size_t)st.st_size;
-}
-
-void
-message_load_remembered(
-    struct send *send, uint64_t id, enum route_channel channel)
-{
-	enum queue_folder folder = channel == ROUTE_LOCAL ? QUEUE_LOCAL
-							  : QUEUE_REMOTE;
-	time_t now = time(NULL), due;
-	struct buf list = BUF_INIT;
-	struct message *message;
+	struct arrival *arrival;
 	struct error err;
-	struct stat st;
-	int fd;
 
-	if (idmap_has(&send->active_ids, id)) { /* its other channel's try */
-		backlog_add_retry(send, id, channel, now + 1);
+	switch (intake_find(send, &intake->uuid, &known_id)) {
+	case INTAKE_KNOWN:
+		intake->done(intake, QQ_OK, known_id, "");
+		return;
+	case INTAKE_PENDING:
+		intake->done(intake, QQ_TIMEOUT, 0,
+		    "a message with this UUID is just being queued");
+		return;
+	case INTAKE_UNKNOWN:
+		break;
+	}
+	if (!intake->has_file)
+		intake->id = intake_next_id(send);
+	message = message_create(send, intake->id, MESSAGE_FRESH);
+	message->uuid = intake->uuid;
+	message->size_bytes = intake->size_bytes;
+	message->has_file = intake->has_file;
+	message->record = intake->record;
+	message->body = intake->body;
+	intake->record = intake->body = (struct buf)BUF_INIT;
+	if (envelope_parse(message->record.data, message->record.length,
+		ENVELOPE_TODO, &message->envelope, &err) == -1) {
+		message_free(send, message);
+		intake->done(intake, QQ_ENVELOPE, 0, err.text);
 		return;
 	}
-	message = message_create(send, id);
-	message->is_remembered = true;
-	fd = queue_open_file(send->dir, folder, id, O_RDONLY);
-	if (fd == -1 || fstat(fd, &st) == -1 ||
-	    read_list(fd, st.st_size, &list) == -1) {
-		load_failed(send, message, folder, channel);
-		goto out;
-	}
-	due = st.st_mtime;
-	if (due > now && !send->is_retrying_all) {
-		/* Found by the scan, which did not look at the time. */
-		message_free(send, message);
-		backlog_add_retry(send, id, channel, due);
-		goto out;
-	}
-	if (load_info(send, message) == -1) {
-		load_failed(send, message, QUEUE_INFO, channel);
-		goto out;
-	}
-	if (add_remembered(message, &list, channel, &err) == -1) {
-		log_line("alert: cannot use %s/%" PRIu64
-			 ": %s; it stays until it is repaired",
-		    queue_folder_name(folder), id, err.text);
-		message_free(send, message);
-		goto out;
-	}
-	message->note_bytes = count_noted(send, id);
-	message->is_expired = message->birth +
-		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
-	    now;
-	begin(send, message);
-out:
-	buf_release(&list);
-	if (fd != -1)
-		close(fd);
+	message_take_history(message, time(NULL));
+	if (message->body.data == NULL && !message->has_file)
+		buf_init(&message->body); /* it is empty, not absent */
+	recent_add(send->recent, &message->uuid, message->id);
+	arrival = xmalloc(sizeof(*arrival));
+	*arrival = (struct arrival){ .send = send,
+		.message = message,
+		.intake = intake,
+		.bounced_id = bounced_id };
+	message->is_committing = true;
+	send->jobs_running++;
+	commit_message(arrival);
 }
 
 void
-message_load_ended(struct send *send, uint64_t id)
+intake_submit(struct send *send, struct intake_message *intake)
 {
-	struct message *message;
-
-	/*
-	 * The scan lists one folder after the other, so the message may have
-	 * come to be remembered in between.  Here nothing moves: a message that
-	 * the committer works on is active.
-	 */
-	if (idmap_has(&send->active_ids, id) ||
-	    settle_has_file(send, QUEUE_TODO, id) != 0 ||
-	    settle_has_file(send, QUEUE_LOCAL, id) != 0 ||
-	    settle_has_file(send, QUEUE_REMOTE, id) != 0)
-		return;
-	message = message_create(send, id);
-	message->is_remembered = true;
-	if (load_info(send, message) == -1) {
-		log_line("alert: cannot read info/%" PRIu64 ": %m; will try "
-			 "again",
-		    id);
-		message_free(send, message);
-		backlog_look_again(send);
-		return;
-	}
-	message->is_settling = true;
-	settle_ended(send, message);
+	message_submit(send, intake, 0);
 }
+
+enum intake_known
+intake_find(struct send *send, const struct uuid *uuid, uint64_t *id_out)
+{
+	uint64_t id = recent_find(send->recent, uuid);
+	const struct message *message;
+
+	if (id == 0)
+		return INTAKE_UNKNOWN;
+	*id_out = id;
+	message = idmap_get(&send->active_ids, id);
+	return message != NULL && message->is_committing ? INTAKE_PENDING
+							 : INTAKE_KNOWN;
+}
+
+uint64_t
+intake_next_id(struct send *send)
+{
+	return send->next_id++;
+}
+
+void
+message_ended(uint64_t id, const struct uuid *uuid, void *context)
+{
+	struct send *send = context;
+
+	recent_add(send->recent, uuid, id);
+}
+
+void
+message_found(
+    const struct journal_message *found, uint64_t segment, void *context)
+{
+	struct send *send = context;
+	struct message *message = message_create(
+	    send, found->id, MESSAGE_FRESH);
+	struct error err;
+
+	recent_add(send->recent, &found->uuid, found->id);
+	message->uuid = found->uuid;
+	message->segment = segment;
+	message->size_bytes = found->size_bytes;
+	message->has_file = found->body == NULL;
+	buf_add(&message->record, found->record, found->record_length);
+	if (found->body != NULL)
+		buf_add(&message->body, found->body,
+		    (size_t)found->size_bytes);
+	if (envelope_parse(message->record.data, message->record.length,
+		ENVELOPE_TODO, &message->envelope, &err) == -1) {
+		log_line("alert: cannot use message %" PRIu64
+			 " of the journal: %s; it is kept as it is, in files",
+		    found->id, err.text);
+		load_is_new_damage(send, found->id);
+		message->is_unreadable = true;
+		message->birth = schedule_sane_birth(
+		    (time_t)found->birth_s, time(NULL));
+	} else
+		message_take_history(message, (time_t)found->birth_s);
+	/* Deliveries of it may have been in flight. */
+	message->attempt++;
+	switch (load_found(send, message)) {
+	case LOAD_GONE:
+		/* Its client may ask, and send it again. */
+		recent_remove(send->recent, &found->uuid);
+		__attribute__((fallthrough));
+	case LOAD_OVER:
+		found_list_add(
+		    &send->over, (struct found_item){ .id = found->id });
+		break;
+	case LOAD_FRESH:
+	case LOAD_LEFT:
+		break;
+	}
+}
+
+/* -- deliveries */
 
 struct recipient *
-message_next(
-    struct send *send, enum route_channel channel, struct message **message_out)
+message_next(struct message *message, struct part *part)
 {
-	struct message *message = send->waiting[channel];
-	size_t at;
+	struct recipient *recipient;
 
-	if (message == NULL)
+	if (part->first == NO_RECIPIENT)
 		return NULL;
-	at = message->next_start[channel];
-	while (message->recipients[at].channel != channel ||
-	    message->recipients[at].state != RECIPIENT_WAITING)
-		at++;
-	message->next_start[channel] = at + 1;
-	message->recipients[at].state = RECIPIENT_RUNNING;
-	message->waiting[channel]--;
+	recipient = &message->recipients[part->first];
+	part->first = recipient->next;
+	if (part->first == NO_RECIPIENT)
+		part->last = NO_RECIPIENT;
+	part->waiting--;
+	recipient->state = RECIPIENT_RUNNING;
+	message->waiting[recipient->channel]--;
 	message->running++;
-	/* Its next recipient comes after the other messages' turns. */
-	leave_waiting(send, message, channel);
-	if (message->waiting[channel] > 0)
-		enter_waiting(send, message, channel);
-	*message_out = message;
-	return &message->recipients[at];
+	return recipient;
 }
 
 void
 message_put_back(
     struct send *send, struct message *message, struct recipient *recipient)
 {
-	enum route_channel channel = recipient->channel;
-	size_t at = (size_t)(recipient - message->recipients);
-
-	recipient->state = RECIPIENT_WAITING;
-	message->waiting[channel]++;
 	message->running--;
-	if (message->next_start[channel] > at)
-		message->next_start[channel] = at;
-	enter_waiting(send, message, channel);
+	wait_in_part(
+	    message, (uint32_t)(recipient - message->recipients), true);
+	lane_part_enter(send->lanes, &message->parts[recipient->part].line);
 }
 
 static void
@@ -544,7 +595,9 @@ add_note(struct send *send, struct message *message,
 		message->note_bytes++;
 		return;
 	}
-	buf_addf(&message->notes, "<%s>:\n%s", address, text);
+	buf_addc(&message->notes, '<');
+	mailbox_put_quoted(&message->notes, address);
+	buf_addf(&message->notes, ">:\n%s", text);
 	if (message->notes.data[message->notes.length - 1] != '\n')
 		buf_addc(&message->notes, '\n');
 	if (is_expired)
@@ -562,13 +615,35 @@ recipient_done(struct message *message, struct recipient *recipient)
 
 	recipient->state = RECIPIENT_DONE;
 	if (count == message->unmarked_size) {
-		message->unmarked_size = count * 2 + 8;
+		message->unmarked_size = count * 2 + 2;
 		message->unmarked = xrealloc(message->unmarked,
 		    message->unmarked_size * sizeof(*message->unmarked));
 	}
 	if (count == 0)
 		message->unmarked_since = clock_ms();
-	message->unmarked[message->unmarked_count++] = recipient;
+	message->unmarked[message->unmarked_count++] =
+	    (uint32_t)(recipient - message->recipients);
+}
+
+static bool
+is_all_done(const struct message *message)
+{
+	enum route_channel channel;
+
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (message->waiting[channel] > 0 ||
+		    message->deferred[channel] > 0)
+			return false;
+	return message->running == 0;
+}
+
+static void
+recipient_deferred(struct send *send, struct message *message,
+    struct recipient *recipient)
+{
+	send->health.deferred++;
+	recipient->state = RECIPIENT_DEFERRED;
+	message->deferred[recipient->channel]++;
 }
 
 void
@@ -591,13 +666,15 @@ message_result(struct send *send, struct message *message,
 		break;
 	case JOB_TEMPFAIL:
 	case JOB_GENERAL:
-		send->health.deferred++;
-		recipient->state = RECIPIENT_DEFERRED;
-		message->deferred[recipient->channel]++;
+		recipient_deferred(send, message, recipient);
 		break;
 	}
-	if (message->is_remembered && message->unmarked_count >= MARKS_MAX)
+	if (message->form == MESSAGE_KEPT &&
+	    message->unmarked_count >= MARKS_MAX)
 		settle_marks(send, message);
+	/* That it could not be kept, on a full disk, matters no more. */
+	if (message->form == MESSAGE_FRESH && is_all_done(message))
+		message->settle_after = 0;
 	settle(send, message);
 }
 
@@ -607,35 +684,107 @@ message_trouble(
 {
 	message->running--;
 	message->had_own_trouble = true;
-	send->health.deferred++;
-	recipient->state = RECIPIENT_DEFERRED;
-	message->deferred[recipient->channel]++;
+	recipient_deferred(send, message, recipient);
 	settle(send, message);
+}
+
+bool
+message_can_start(const struct send *send, const struct message *message)
+{
+	bool is_young = clock_ms() < message->arrived_ms + STAY_MS;
+	uint32_t i;
+
+	if (send->is_stopping)
+		return false;
+	for (i = 0; i < message->part_count; i++) {
+		const struct part *part = &message->parts[i];
+		const struct lane *lane = part->line.lane;
+
+		if (part->waiting > 0 && !lane_is_resting(send->lanes, lane) &&
+		    (deliver_has_worker(send, lane_get_kind(lane)) ||
+			(is_young && lane_get_kind(lane) == LANE_VIRTUAL)))
+			return true;
+	}
+	return false;
+}
+
+/* -- time */
+
+/*
+ * Fresh, and its place in the journal is wanted, or it has been there too long;
+ * or in S4, and what has ended is only in memory.
+ */
+static bool
+wants_to_be_kept(
+    const struct message *message, int64_t now_ms, uint64_t wanted)
+{
+	if (message->is_committing || message->is_settling ||
+	    message->settle_after != 0)
+		return false;
+	switch (message->form) {
+	case MESSAGE_FRESH:
+		return message->segment <= wanted ||
+		    now_ms >= message->arrived_ms + STAY_MS;
+	case MESSAGE_TODO:
+		return message->unmarked_count > 0 &&
+		    now_ms >= message->unmarked_since + CHECKPOINT_MS;
+	case MESSAGE_KEPT:
+		break;
+	}
+	return false;
+}
+
+void
+message_run(struct send *send)
+{
+	uint64_t wanted = commit_wanted(send->committer);
+	int64_t now_ms = clock_ms();
+	struct message *message, *next;
+
+	if (wanted == send->wanted_seen && now_ms < send->run_at_ms)
+		return;
+	send->wanted_seen = wanted;
+	send->run_at_ms = now_ms + RUN_MS;
+	for (message = TAILQ_FIRST(&send->active); message != NULL;
+	     message = next) {
+		next = TAILQ_NEXT(message, in_active);
+		/* Those behind came later, and are in later segments. */
+		if (message->form == MESSAGE_FRESH &&
+		    !message->is_committing && message->segment > wanted &&
+		    now_ms < message->arrived_ms + STAY_MS)
+			break;
+		if (wants_to_be_kept(message, now_ms, wanted))
+			settle_keep(send, message);
+	}
 }
 
 void
 message_tick(struct send *send)
 {
 	struct message *message, *next;
-	int64_t now = clock_ms();
+	int64_t now_ms = clock_ms();
 
-	for (message = send->active; message != NULL; message = next) {
-		next = message->next;
+	for (message = TAILQ_FIRST(&send->active); message != NULL;
+	     message = next) {
+		next = TAILQ_NEXT(message, in_active);
+		if (message->is_unsure) {
+			if (now_ms >= message->settle_after &&
+			    !send->is_stopping)
+				load_look_again(send, message);
+			continue;
+		}
 		if (message->settle_after != 0) {
 			/* A last attempt, or what has ended is repeated. */
-			if (now < message->settle_after && !send->is_stopping)
+			if (now_ms < message->settle_after &&
+			    !send->is_stopping)
 				continue;
 			message->settle_after = 0;
-			settle(send, message);
-		} else if (send->is_stopping)
-			settle(send, message);
-		else if (message->unmarked_count > 0 &&
-		    now >= message->unmarked_since + CHECKPOINT_MS &&
-		    !message->is_settling) {
-			if (message->is_remembered)
-				settle_marks(send, message);
-			else
-				settle_checkpoint(send, message);
 		}
+		if (message->form == MESSAGE_KEPT &&
+		    message->unmarked_count > 0 && !message->is_settling &&
+		    now_ms >= message->unmarked_since + CHECKPOINT_MS)
+			settle_marks(send, message);
+		/* A lane may rest by now, or a worker be gone. */
+		settle(send, message);
 	}
 }

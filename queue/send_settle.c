@@ -2,28 +2,30 @@
 /*
  * What is remembered of a message, and what follows when a try is over:
  *
- *   S4, all done             bounce if needed, then FINISH  -> S1
- *   S4, something left       REMEMBER                       -> S5, retry
+ *   F, all done              bounce if needed, then END      -> S1
+ *   F, S4, no bounce now     as if something were left       -> S5
+ *   F, something left        REMEMBER or TODO, then END      -> S5, S4
+ *   S4, all done             bounce if needed, then FORGET   -> S1
+ *   S4, something left       REMEMBER                        -> S5, retry
  *   S5, ends not marked yet  MARK, with the notes of failures
- *   S5, something left       MARK of the next time only     -> retry
+ *   S5, something left       MARK of the next time only      -> retry
  *   S5, a channel all done   CHANNEL_END; the last one: bounce, FORGET -> S1
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/exitcode.h"
+#include "queue/remembered.h"
+#include "queue/schedule.h"
 #include "queue/send.h"
 
 enum {
 	AGAIN_MS = 10000,
-	NOTES_READ_BYTES = 8 * 1024 * 1024, /* more than we write ourselves */
 	TROUBLE_S = 60 /* until the next try after trouble of our own */
 };
 
@@ -33,41 +35,48 @@ static const unsigned retry_steps[ROUTE_CHANNEL_COUNT] = {
 	[ROUTE_REMOTE] = 20,
 };
 
-static const enum queue_folder folders[ROUTE_CHANNEL_COUNT] = {
-	[ROUTE_LOCAL] = QUEUE_LOCAL,
-	[ROUTE_REMOTE] = QUEUE_REMOTE,
-};
+unsigned
+settle_retry_step(enum route_channel channel)
+{
+	return retry_steps[channel];
+}
 
-/* What a job of the committer belongs to. */
+/* What a job of the keeper or the committer belongs to. */
 struct step {
 	struct send *send;
 	struct message *message;
 };
 
-static void
-post(struct send *send, struct message *message, struct commit_job *job,
-    void (*done)(struct commit_job *, void *))
+static struct step *
+new_step(struct send *send, struct message *message)
 {
 	struct step *step = xmalloc(sizeof(*step));
 
 	*step = (struct step){ .send = send, .message = message };
-	job->done = done;
-	job->context = step;
-	send->commits_running++;
-	commit_post(send->committer, job);
+	send->jobs_running++;
+	return step;
 }
 
 /* Ends a job: gives back what it belonged to. */
 static struct step
-take_step(struct commit_job *job, void *context)
+take_step(void *context, int result, const struct error *err)
 {
 	struct step step = *(struct step *)context;
 
 	free(context);
-	step.send->commits_running--;
-	if (job->result != QQ_OK)
-		log_line("alert: %s; will try again", job->err.text);
+	step.send->jobs_running--;
+	if (result != QQ_OK)
+		log_line("alert: %s; will try again", err->text);
 	return step;
+}
+
+static void
+post_keep(struct send *send, struct message *message, struct keep_job *job,
+    void (*done)(struct keep_job *, void *))
+{
+	job->done = done;
+	job->context = new_step(send, message);
+	keep_post(send->keeper, job);
 }
 
 static void
@@ -83,6 +92,13 @@ count_left(const struct message *message, enum route_channel channel)
 	return message->waiting[channel] + message->deferred[channel];
 }
 
+static bool
+has_left(const struct message *message)
+{
+	return count_left(message, ROUTE_LOCAL) > 0 ||
+	    count_left(message, ROUTE_REMOTE) > 0;
+}
+
 static void
 over(struct send *send, struct message *message)
 {
@@ -92,77 +108,68 @@ over(struct send *send, struct message *message)
 	log_line("end msg %" PRIu64, id);
 	send->health.finished++;
 	message_free(send, message);
-	/* Of its own or of the next message with this inode? */
-	if (is_in_todo_too && settle_has_file(send, QUEUE_TODO, id) != 0)
+	/* Of its own or of the next message with this number? */
+	if (is_in_todo_too)
 		backlog_add_todo(send, id);
 }
 
-static void
-finish_done(struct commit_job *job, void *context)
-{
-	struct step step = take_step(job, context);
+/* -- F and S4 -> S1 */
 
-	if (job->result == QQ_OK)
-		over(step.send, step.message);
-	else {
-		step.message->spare = job->spare;
-		job->spare = (struct spare)SPARE_NONE;
-		try_again(step.message);
-	}
-	commit_job_free(&job);
+/* The journal notes its end; nobody waits for that. */
+static void
+end_fresh(struct send *send, struct message *message)
+{
+	struct commit_job *job = commit_job_new(COMMIT_END, message->id);
+
+	job->has_file = message->has_file;
+	commit_post(send->committer, job);
+	over(send, message);
 }
 
-/* S4 -> S1 */
+static void
+forget_done(struct keep_job *job, void *context)
+{
+	struct step step = take_step(context, job->result, &job->err);
+	struct message *message = step.message;
+
+	if (job->result != QQ_OK) {
+		/* What is still there would be found, and delivered again. */
+		message->has_stopped = step.send->is_stopping;
+		try_again(message);
+	} else if (message->form == MESSAGE_FRESH)
+		end_fresh(step.send, message);
+	else
+		over(step.send, message);
+	keep_job_free(&job);
+}
+
 static void
 finish(struct send *send, struct message *message)
 {
-	struct commit_job *job = commit_job_new(COMMIT_FINISH, message->id);
-
-	job->spare = message->spare;
-	job->has_leftovers = message->has_leftovers;
-	message->spare = (struct spare)SPARE_NONE;
-	post(send, message, job, finish_done);
+	/* A step to S5 that failed may have left files, even info/ID. */
+	if (message->form == MESSAGE_FRESH && !message->has_leftovers)
+		end_fresh(send, message);
+	else
+		post_keep(send, message,
+		    keep_job_new(KEEP_FORGET, message->id), forget_done);
 }
 
+/*
+ * What cannot be reported now is kept: it must neither have its place in the
+ * journal, which the report may wait for, nor be delivered again.
+ */
 static void
 bounced(struct send *send, struct message *message, bool is_over)
 {
 	if (!is_over)
-		try_again(message);
+		settle_keep(send, message);
 	else {
 		buf_reset(&message->notes);
 		finish(send, message);
 	}
 }
 
-/* The lists of S5, with where each recipient's mark is. */
-static void
-format_lists(struct message *message, struct commit_job *job)
-{
-	size_t i;
-
-	for (i = 0; i < message->recipient_count; i++) {
-		struct recipient *recipient = &message->recipients[i];
-		struct buf *list = &job->text[recipient->channel == ROUTE_LOCAL
-			? COMMIT_LOCAL
-			: COMMIT_REMOTE];
-
-		recipient->offset = list->length;
-		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
-		buf_add(
-		    list, recipient->address, strlen(recipient->address) + 1);
-	}
-}
-
-/* A channel without anything left has no file. */
-static void
-drop_done_lists(const struct message *message, struct commit_job *job)
-{
-	if (count_left(message, ROUTE_LOCAL) == 0 && message->running == 0)
-		buf_reset(&job->text[COMMIT_LOCAL]);
-	if (count_left(message, ROUTE_REMOTE) == 0 && message->running == 0)
-		buf_reset(&job->text[COMMIT_REMOTE]);
-}
+/* -- what a next process must know */
 
 static time_t
 next_try(const struct message *message, enum route_channel channel)
@@ -176,23 +183,50 @@ next_try(const struct message *message, enum route_channel channel)
 	return schedule_retry(message->birth, now, retry_steps[channel]);
 }
 
-static struct commit_job *
-make_remember(struct message *message)
+/* The lane that all that is left of a channel is in; NULL: several. */
+static struct lane *
+lane_left(const struct message *message, enum route_channel channel)
 {
-	struct commit_job *job = commit_job_new(COMMIT_REMEMBER, message->id);
-	struct buf *info = &job->text[COMMIT_RECORD];
+	struct lane *lane = NULL;
+	size_t i;
 
-	buf_addf(info, "F%s", message->sender);
-	buf_addc(info, '\0');
-	if (message->header[0] != '\0') {
-		buf_addf(info, "H%s", message->header);
-		buf_addc(info, '\0');
+	for (i = 0; i < message->recipient_count; i++) {
+		const struct recipient *recipient = &message->recipients[i];
+		struct lane *its;
+
+		if (recipient->channel != channel ||
+		    recipient->state == RECIPIENT_DONE)
+			continue;
+		its = message->parts[recipient->part].line.lane;
+		if (lane != NULL && lane != its)
+			return NULL;
+		lane = its;
 	}
-	format_lists(message, job);
-	buf_add(&job->text[COMMIT_BOUNCE], message->notes.data,
-	    message->notes.length);
-	job->birth = message->birth;
-	return job;
+	return lane;
+}
+
+/*
+ * When the first of several lanes goes on that all back off.  Until then the
+ * message would be read, and left again, as fast as the disk is.
+ */
+static time_t
+end_of_back_offs(const struct message *message, enum route_channel channel)
+{
+	int64_t first_ms = INT64_MAX, now_ms = clock_ms();
+	uint32_t i;
+
+	for (i = 0; i < message->part_count; i++) {
+		const struct part *part = &message->parts[i];
+		const struct lane *lane = part->line.lane;
+		int64_t until_ms = lane_backs_off_until_ms(lane);
+
+		if (part->waiting > 0 && until_ms < first_ms &&
+		    (lane_get_kind(lane) == LANE_REMOTE) ==
+			(channel == ROUTE_REMOTE))
+			first_ms = until_ms;
+	}
+	return time(NULL) +
+	    (first_ms > now_ms ? (time_t)((first_ms - now_ms) / 1000 + 1) : 0);
 }
 
 /* The message is in S5; the memory of it may go. */
@@ -200,103 +234,242 @@ static void
 leave_to_backlog(struct send *send, struct message *message)
 {
 	enum route_channel channel;
-	uint64_t id = message->id;
-	time_t due[ROUTE_CHANNEL_COUNT] = { 0 };
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (count_left(message, channel) > 0)
-			due[channel] = next_try(message, channel);
-	message_free(send, message);
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (due[channel] != 0)
-			backlog_add_retry(send, id, channel, due[channel]);
-}
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		struct lane *lane = lane_left(message, channel);
 
-static void
-remember_done(struct commit_job *job, void *context)
-{
-	struct step step = take_step(job, context);
-
-	if (job->result == QQ_OK)
-		leave_to_backlog(step.send, step.message);
-	else {
-		step.message->has_leftovers = true;
-		try_again(step.message);
+		if (count_left(message, channel) == 0)
+			continue;
+		backlog_add_retry(send, message->id, channel,
+		    lane == NULL && message->deferred[channel] == 0
+			? end_of_back_offs(message, channel)
+			: next_try(message, channel),
+		    lane, message->envelope.sender);
 	}
-	commit_job_free(&job);
+	message_free(send, message);
 }
 
-/* S4 -> S5, when the try is over. */
+/* The lists of S5, with where each recipient's mark is. */
 static void
-remember(struct send *send, struct message *message)
+format_lists(struct message *message, struct keep_job *job)
 {
-	struct commit_job *job = make_remember(message);
+	size_t i;
 
+	for (i = 0; i < message->recipient_count; i++) {
+		struct recipient *recipient = &message->recipients[i];
+		struct buf *list = &job->text[recipient->channel == ROUTE_LOCAL
+			? KEEP_LOCAL
+			: KEEP_REMOTE];
+
+		recipient->offset = list->length;
+		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
+		buf_add(
+		    list, recipient->address, strlen(recipient->address) + 1);
+	}
+}
+
+/* A channel without anything left has no file. */
+static void
+drop_done_lists(struct message *message, struct keep_job *job)
+{
+	enum route_channel channel;
+
+	if (message->running > 0)
+		return;
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+		if (count_left(message, channel) == 0) {
+			buf_reset(&job->text[channel == ROUTE_LOCAL
+				? KEEP_LOCAL
+				: KEEP_REMOTE]);
+			message->has_channel[channel] = false;
+		}
+}
+
+static struct keep_job *
+make_remember(struct message *message)
+{
+	struct keep_job *job = keep_job_new(KEEP_REMEMBER, message->id);
+	struct remembered_info info = { .sender = message->envelope.sender,
+		.header = message->envelope.header,
+		.attempt = message->deferred[ROUTE_LOCAL] +
+			    message->deferred[ROUTE_REMOTE] >
+			0
+		    ? message->attempt
+		    : message->attempt - 1,
+		.uuid = message->uuid,
+		.has_size = true,
+		.size_bytes = message->size_bytes };
+
+	remembered_put_info(&job->text[KEEP_RECORD], &info);
+	remembered_get_info(job->text[KEEP_RECORD].data,
+	    job->text[KEEP_RECORD].length, &info, NULL);
+	message->attempt_at = (off_t)info.attempt_at;
+	format_lists(message, job);
 	drop_done_lists(message, job);
+	buf_add(&job->text[KEEP_BOUNCE], message->notes.data,
+	    message->notes.length);
 	job->retry_at[0] = next_try(message, ROUTE_LOCAL);
 	job->retry_at[1] = next_try(message, ROUTE_REMOTE);
-	post(send, message, job, remember_done);
+	return job;
 }
 
-/* What the checkpoint has written is in memory only no more. */
+/* Not routed yet: the envelope as it came. */
+static struct keep_job *
+make_todo(const struct message *message)
+{
+	struct keep_job *job = keep_job_new(KEEP_TODO, message->id);
+
+	buf_add(&job->text[KEEP_RECORD], message->record.data,
+	    message->record.length);
+	return job;
+}
+
+/* What the step to S5 has written is in memory only no more. */
 static void
 drop_written(struct message *message)
 {
-	size_t marks = message->checkpoint_marks;
+	size_t marks = message->kept_marks;
 
 	message->unmarked_count -= marks;
 	if (message->unmarked_count > 0)
 		memmove(message->unmarked, message->unmarked + marks,
 		    message->unmarked_count * sizeof(*message->unmarked));
-	if (message->checkpoint_notes > 0)
-		buf_drop(&message->notes, message->checkpoint_notes);
+	if (message->kept_notes > 0)
+		buf_drop(&message->notes, message->kept_notes);
+}
+
+/*
+ * In S4, with nothing of it remembered; it may have been routed meanwhile, or
+ * never will be.
+ */
+static void
+go_on_unrouted(struct send *send, struct message *message)
+{
+	uint64_t id = message->id;
+
+	if (message->is_unreadable ||
+	    (message->is_routing && send->is_stopping)) {
+		message_free(send, message);
+	} else if (!message->is_routing) {
+		settle(send, message);
+	} else if (message->has_no_room) {
+		message_free(send, message);
+		backlog_add_todo(send, id);
+	}
+}
+
+/*
+ * It is kept; what ended meanwhile is still to mark.  If more mail comes than
+ * is delivered it waits on disk.
+ */
+static void
+go_on_kept(struct send *send, struct message *message, bool is_todo)
+{
+	message->has_no_room = !message_has_room(send);
+	message_set_kept(
+	    send, message, is_todo ? MESSAGE_TODO : MESSAGE_KEPT);
+	message->has_file = true;
+	message->is_settling = false;
+	message->has_leftovers = false;
+	if (is_todo) {
+		go_on_unrouted(send, message);
+		return;
+	}
+	drop_written(message);
+	settle_marks(send, message);
+	settle(send, message);
 }
 
 static void
-checkpoint_done(struct commit_job *job, void *context)
+end_noted(struct commit_job *job, void *context)
 {
-	struct step step = take_step(job, context);
+	struct step step = take_step(context, job->result, &job->err);
 	struct message *message = step.message;
 
-	if (job->result == QQ_OK) {
-		message->is_remembered = true;
-		message->is_settling = false;
-		message->has_leftovers = false;
-		spare_close(&message->spare);
-		drop_written(message);
-		/* What ended meanwhile is still to mark. */
-		settle_marks(step.send, message);
-		settle(step.send, message);
-	} else {
+	if (job->result == QQ_OK)
+		go_on_kept(step.send, message, message->is_todo_kept);
+	else {
+		/* It counts in the journal as well: nothing may happen. */
 		message->has_leftovers = true;
+		message->has_stopped = step.send->is_stopping;
 		try_again(message);
 	}
 	commit_job_free(&job);
 }
 
-void
-settle_checkpoint(struct send *send, struct message *message)
+/* Files are there, durably.  The journal's record must not count any more. */
+static void
+note_end(struct send *send, struct message *message)
 {
-	struct commit_job *job = make_remember(message);
+	struct commit_job *job = commit_job_new(COMMIT_END, message->id);
 
-	message->is_settling = true;
-	message->checkpoint_marks = message->unmarked_count;
-	message->checkpoint_notes = message->notes.length;
-	post(send, message, job, checkpoint_done);
+	job->is_waited_for = true;
+	job->done = end_noted;
+	job->context = new_step(send, message);
+	commit_post(send->committer, job);
 }
+
+static void
+kept(struct keep_job *job, void *context)
+{
+	struct step step = take_step(context, job->result, &job->err);
+	struct message *message = step.message;
+
+	if (job->result != QQ_OK) {
+		message->has_leftovers = true;
+		message->has_stopped = step.send->is_stopping;
+		try_again(message);
+	} else if (message->form == MESSAGE_FRESH) {
+		message->has_kept_files = true;
+		message->is_todo_kept = job->type == KEEP_TODO;
+		note_end(step.send, message);
+	} else
+		go_on_kept(step.send, message, false);
+	keep_job_free(&job);
+}
+
+void
+settle_keep(struct send *send, struct message *message)
+{
+	struct keep_job *job;
+
+	if (message->has_kept_files) { /* whole: not to be written over */
+		message->is_settling = true;
+		note_end(send, message);
+		return;
+	}
+	job = message->is_routing || message->is_unreadable
+	    ? make_todo(message)
+	    : make_remember(message);
+	job->birth = message->birth;
+	job->has_file = message->has_file;
+	job->body = &message->body;
+	message->is_settling = true;
+	message->kept_marks = message->unmarked_count;
+	message->kept_notes = message->notes.length;
+	post_keep(send, message, job, kept);
+}
+
+/* -- S5 */
 
 /* Of a job that nothing waits for. */
 static void
-job_done(struct commit_job *job, void *context)
+job_done(struct keep_job *job, void *context)
 {
-	take_step(job, context);
-	commit_job_free(&job);
+	take_step(context, job->result, &job->err);
+	keep_job_free(&job);
+}
+
+void
+settle_forget(struct send *send, uint64_t id)
+{
+	post_keep(send, NULL, keep_job_new(KEEP_FORGET, id), job_done);
 }
 
 void
 settle_sweep(struct send *send, uint64_t id)
 {
-	post(send, NULL, commit_job_new(COMMIT_SWEEP, id), job_done);
+	post_keep(send, NULL, keep_job_new(KEEP_SWEEP, id), job_done);
 }
 
 /* Sets when a channel is tried again, for a next process. */
@@ -304,24 +477,36 @@ static void
 post_time(struct send *send, struct message *message,
     enum route_channel channel, time_t retry_at)
 {
-	struct commit_job *job = commit_job_new(COMMIT_MARK, message->id);
+	struct keep_job *job = keep_job_new(KEEP_MARK, message->id);
 
-	job->channel = folders[channel];
+	job->channel = message_folder(channel);
 	job->retry_at[channel] = retry_at;
-	post(send, message, job, job_done);
+	if (message->deferred[channel] > 0 && message->attempt_at != 0) {
+		job->attempt = message->attempt;
+		job->attempt_at = message->attempt_at;
+		job->birth = message->birth;
+	}
+	post_keep(send, message, job, job_done);
+}
+
+static enum queue_folder
+mark_folder(const struct message *message, size_t i)
+{
+	return message_folder(
+	    message->recipients[message->unmarked[i]].channel);
 }
 
 /* Takes out of unmarked, which may have grown, what a job has marked. */
 static void
-drop_marked(struct message *message, const struct commit_job *job)
+drop_marked(struct message *message, const struct keep_job *job)
 {
-	size_t i, kept = 0;
+	size_t i, left = 0;
 
 	for (i = 0; i < message->unmarked_count; i++)
 		if (i >= message->marking ||
-		    folders[message->unmarked[i]->channel] != job->channel)
-			message->unmarked[kept++] = message->unmarked[i];
-	message->unmarked_count = kept;
+		    mark_folder(message, i) != job->channel)
+			message->unmarked[left++] = message->unmarked[i];
+	message->unmarked_count = left;
 	message->unmarked_since = clock_ms();
 }
 
@@ -336,9 +521,9 @@ put_notes_back(struct message *message, struct buf *notes)
 }
 
 static void
-marks_done(struct commit_job *job, void *context)
+marks_done(struct keep_job *job, void *context)
 {
-	struct step step = take_step(job, context);
+	struct step step = take_step(context, job->result, &job->err);
 	struct message *message = step.message;
 
 	if (job->result == QQ_OK)
@@ -346,190 +531,104 @@ marks_done(struct commit_job *job, void *context)
 	else {
 		/* Nothing follows before the notes are on disk. */
 		if (!job->is_note_kept)
-			put_notes_back(message, &job->text[COMMIT_BOUNCE]);
+			put_notes_back(message, &job->text[KEEP_BOUNCE]);
 		message->settle_after = clock_ms() + AGAIN_MS;
 	}
 	message->marking = 0;
-	commit_job_free(&job);
+	keep_job_free(&job);
 	settle(step.send, message);
 }
 
 void
 settle_marks(struct send *send, struct message *message)
 {
-	struct commit_job *job;
+	struct keep_job *job;
 	size_t i;
 
 	if (message->marking > 0 || message->settle_after != 0 ||
 	    message->unmarked_count == 0)
 		return;
 	/* One channel at a time: the notes belong in front of all marks. */
-	job = commit_job_new(COMMIT_MARK, message->id);
-	job->channel = folders[message->unmarked[0]->channel];
+	job = keep_job_new(KEEP_MARK, message->id);
+	job->channel = mark_folder(message, 0);
 	job->marks = xcalloc(message->unmarked_count, sizeof(*job->marks));
 	for (i = 0; i < message->unmarked_count; i++)
-		if (folders[message->unmarked[i]->channel] == job->channel)
+		if (mark_folder(message, i) == job->channel)
 			job->marks[job->mark_count++] =
-			    message->unmarked[i]->offset;
-	job->text[COMMIT_BOUNCE] = message->notes;
+			    message->recipients[message->unmarked[i]].offset;
+	job->text[KEEP_BOUNCE] = message->notes;
 	message->notes = (struct buf)BUF_INIT;
 	message->marking = message->unmarked_count;
-	post(send, message, job, marks_done);
-}
-
-static void
-forget_done(struct commit_job *job, void *context)
-{
-	struct step step = take_step(job, context);
-
-	/* What could not be removed is found, all done, at the next start. */
-	over(step.send, step.message);
-	commit_job_free(&job);
+	post_keep(send, message, job, marks_done);
 }
 
 static void
 bounced_remembered(struct send *send, struct message *message, bool is_over)
 {
 	if (is_over)
-		post(send, message, commit_job_new(COMMIT_FORGET, message->id),
-		    forget_done);
+		post_keep(send, message,
+		    keep_job_new(KEEP_FORGET, message->id), forget_done);
 	else
 		try_again(message);
-}
-
-int
-settle_has_file(struct send *send, enum queue_folder folder, uint64_t id)
-{
-	char name[QUEUE_NAME_SIZE];
-
-	queue_name(name, id, "");
-	if (faccessat(queue_dir_fd(send->dir, folder, id), name, F_OK,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -1;
-}
-
-/*
- * Reads bounce/ID, or its first notes when it is larger than a report should
- * be: with a NUL then, for those that follow (bounce_send()).
- */
-static int
-read_notes(int fd, struct buf *notes)
-{
-	size_t cut;
-
-	buf_reserve(notes, NOTES_READ_BYTES);
-	while (notes->length < NOTES_READ_BYTES) {
-		ssize_t n = pread(fd, notes->data + notes->length,
-		    NOTES_READ_BYTES - notes->length, (off_t)notes->length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		notes->data[notes->length += (size_t)n] = '\0';
-		if (n == 0)
-			return 0;
-	}
-	if (strlen(notes->data) < notes->length)
-		return 0; /* it ends in NULs anyway */
-	for (cut = notes->length; cut >= 2; cut--)
-		if (memcmp(notes->data + cut - 2, "\n\n", 2) == 0) {
-			notes->length = cut;
-			break;
-		}
-	notes->data[notes->length] = '\0';
-	buf_addc(notes, '\0');
-	return 0;
 }
 
 void
 settle_ended(struct send *send, struct message *message)
 {
-	struct buf notes = BUF_INIT;
-	int fd = queue_open_file(
-	    send->dir, QUEUE_BOUNCE, message->id, O_RDONLY);
-
-	if (fd == -1 && errno == ENOENT)
-		bounced_remembered(send, message, true);
-	else if (fd == -1 || read_notes(fd, &notes) == -1) {
-		log_line("alert: cannot read bounce/%" PRIu64
-			 ": %m; will try again",
-		    message->id);
-		try_again(message);
-	} else
-		bounce_send(send, message, &notes, bounced_remembered);
-	buf_release(&notes);
-	if (fd != -1)
-		close(fd);
+	bounce_send(send, message, NULL, bounced_remembered);
 }
 
 static void
-channel_ended(struct commit_job *job, void *context)
+channel_ended(struct keep_job *job, void *context)
 {
-	struct step step = take_step(job, context);
+	struct step step = take_step(context, job->result, &job->err);
 	struct message *message = step.message;
-	enum route_channel channel;
-	bool has_other = false, has_failed = job->result != QQ_OK;
+	enum route_channel other = job->channel == QUEUE_LOCAL ? ROUTE_REMOTE
+							       : ROUTE_LOCAL;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		int found = settle_has_file(
-		    step.send, folders[channel], message->id);
-
-		if (found == 0)
-			continue;
-		has_other = true;
-		/*
-		 * All done, and still there: its own removal has failed.  One
-		 * that cannot be told is perhaps not there, and then nothing
-		 * else would ever end the message.
-		 */
-		has_failed |= found == -1 ||
-		    (message->has_channel[channel] &&
-			count_left(message, channel) == 0);
-	}
-	if (has_failed)
+	/* All done, and still there: its own removal has failed. */
+	if (job->result != QQ_OK ||
+	    (job->has_other_channel && message->has_channel[other] &&
+		count_left(message, other) == 0))
 		try_again(message);
-	else if (has_other)
+	else if (job->has_other_channel)
 		leave_to_backlog(step.send, message);
 	else
 		settle_ended(step.send, message);
-	commit_job_free(&job);
+	keep_job_free(&job);
 }
 
 static void
 settle_remembered(struct send *send, struct message *message)
 {
 	enum route_channel channel, ended = ROUTE_CHANNEL_COUNT;
-	bool has_left = false;
 
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		if (!message->has_channel[channel])
 			continue;
-		if (count_left(message, channel) > 0) {
-			has_left = true;
+		if (count_left(message, channel) > 0)
 			post_time(
 			    send, message, channel, next_try(message, channel));
-		} else
+		else
 			ended = channel;
 	}
 	if (ended == ROUTE_CHANNEL_COUNT) {
-		if (has_left)
+		if (has_left(message))
 			leave_to_backlog(send, message);
 		else
 			settle_ended(send, message); /* once more */
 		return;
 	}
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
-		struct commit_job *job;
+		struct keep_job *job;
 
 		if (!message->has_channel[channel] ||
 		    count_left(message, channel) > 0)
 			continue;
-		job = commit_job_new(COMMIT_CHANNEL_END, message->id);
-		job->channel = folders[channel];
+		job = keep_job_new(KEEP_CHANNEL_END, message->id);
+		job->channel = message_folder(channel);
 		/* The last one goes on, when both are removed. */
-		post(send, message, job,
+		post_keep(send, message, job,
 		    channel == ended ? channel_ended : job_done);
 	}
 }
@@ -540,40 +639,33 @@ is_untouched(const struct message *message)
 {
 	return message->unmarked_count == 0 && message->notes.length == 0 &&
 	    message->deferred[ROUTE_LOCAL] == 0 &&
-	    message->deferred[ROUTE_REMOTE] == 0 &&
-	    (message->waiting[ROUTE_LOCAL] > 0 ||
-		message->waiting[ROUTE_REMOTE] > 0);
-}
-
-/* Is there anything that a worker, now or soon, will take? */
-static bool
-can_start(const struct send *send, const struct message *message)
-{
-	if (send->is_stopping)
-		return false;
-	return message->waiting[ROUTE_LOCAL] > 0 ||
-	    (message->waiting[ROUTE_REMOTE] > 0 &&
-		deliver_has_worker(send, ROUTE_REMOTE));
+	    message->deferred[ROUTE_REMOTE] == 0 && has_left(message);
 }
 
 void
 settle(struct send *send, struct message *message)
 {
 	if (message->running > 0 || message->is_settling ||
-	    message->marking > 0 || message->settle_after != 0 ||
-	    can_start(send, message) ||
-	    (send->is_stopping && is_untouched(message)))
+	    message->is_committing || message->marking > 0 ||
+	    message->settle_after != 0 || message->has_stopped ||
+	    (message->is_routing && !send->is_stopping) ||
+	    (message_can_start(send, message) && !message->has_no_room) ||
+	    (send->is_stopping && message->form != MESSAGE_FRESH &&
+		(message->is_routing || is_untouched(message))))
 		return;
-	if (message->is_remembered && message->unmarked_count > 0) {
+	if (message->form == MESSAGE_KEPT && message->unmarked_count > 0) {
 		settle_marks(send, message); /* and then here again */
 		return;
 	}
+	if (message->form != MESSAGE_KEPT &&
+	    (message->is_routing || message->is_unreadable ||
+		has_left(message))) {
+		settle_keep(send, message); /* and then here again */
+		return;
+	}
 	message->is_settling = true;
-	if (message->is_remembered)
+	if (message->form == MESSAGE_KEPT)
 		settle_remembered(send, message);
-	else if (count_left(message, ROUTE_LOCAL) > 0 ||
-	    count_left(message, ROUTE_REMOTE) > 0)
-		remember(send, message);
 	else if (message->notes.length > 0)
 		bounce_send(send, message, &message->notes, bounced);
 	else

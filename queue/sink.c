@@ -21,7 +21,7 @@
 
 enum {
 	PENDING_START_BYTES = 8192,
-	PENDING_MAX_BYTES = 65536,
+	PROGRAM_PIECE_BYTES = 65536,
 	IDLE_MAX = 128,       /* connections kept for a queue */
 	COLLECTIONS_MAX = 64, /* by access rules, envrules and HUPs */
 	TIMEOUT_MS = 60000
@@ -30,7 +30,7 @@ enum {
 /* Idle connections to one queue. */
 struct endpoint {
 	char *queue_path;
-	struct sink_idle idle[IDLE_MAX];
+	int idle[IDLE_MAX];
 	unsigned idle_count;
 };
 
@@ -91,15 +91,6 @@ sink_pool_configure(struct sink_pool *pool, const struct sink_options *options)
 }
 
 static void
-close_idle(struct sink_idle idle)
-{
-	/* The file first: with the connection its queue takes it back. */
-	if (idle.message_fd != -1)
-		close(idle.message_fd);
-	close(idle.connection);
-}
-
-static void
 free_collection(struct collection *collection)
 {
 	assert(collection->sinks == 0);
@@ -120,7 +111,7 @@ sink_pool_free(struct sink_pool **pool_in)
 		struct endpoint *endpoint = &pool->endpoints[i];
 
 		while (endpoint->idle_count > 0)
-			close_idle(endpoint->idle[--endpoint->idle_count]);
+			close(endpoint->idle[--endpoint->idle_count]);
 		free(endpoint->queue_path);
 	}
 	for (i = 0; i < pool->collection_count; i++)
@@ -143,28 +134,24 @@ find_endpoint(struct sink_pool *pool, const char *queue_path)
 	return NULL;
 }
 
-bool
-sink_pool_get(
-    struct sink_pool *pool, const char *queue_path, struct sink_idle *idle_out)
+int
+sink_pool_get(struct sink_pool *pool, const char *queue_path)
 {
 	struct endpoint *endpoint;
-	bool is_found;
+	int connection = -1;
 
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
-	is_found = endpoint != NULL && endpoint->idle_count > 0;
-	if (is_found)
-		*idle_out = endpoint->idle[--endpoint->idle_count];
+	if (endpoint != NULL && endpoint->idle_count > 0)
+		connection = endpoint->idle[--endpoint->idle_count];
 	pthread_mutex_unlock(&pool->lock);
-	return is_found;
+	return connection;
 }
 
 void
-sink_pool_put(
-    struct sink_pool *pool, const char *queue_path, struct sink_idle idle)
+sink_pool_put(struct sink_pool *pool, const char *queue_path, int connection)
 {
 	struct endpoint *endpoint;
-	bool is_kept = false;
 
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
@@ -176,12 +163,12 @@ sink_pool_put(
 		endpoint->idle_count = 0;
 	}
 	if (endpoint->idle_count < IDLE_MAX) {
-		endpoint->idle[endpoint->idle_count++] = idle;
-		is_kept = true;
+		endpoint->idle[endpoint->idle_count++] = connection;
+		connection = -1;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (!is_kept)
-		close_idle(idle);
+	if (connection != -1)
+		close(connection);
 }
 
 /* Drops the longest unused collection; false when all are held. */
@@ -384,14 +371,13 @@ sink_free(struct sink **sink_in)
 {
 	struct sink *sink = *sink_in;
 
-	if (sink->message_fd != -1)
-		close(sink->message_fd);
 	if (sink->collection != NULL) {
 		pthread_mutex_lock(&sink->pool->lock);
 		sink->collection->sinks--;
 		pthread_mutex_unlock(&sink->pool->lock);
 	}
 	buf_release(&sink->pending);
+	buf_release(&sink->reasons);
 	free(sink->queue_dir);
 	free(sink->extra_recipient);
 	free(sink);
@@ -421,8 +407,8 @@ open_kind(struct sink *sink)
 }
 
 int
-sink_open(
-    struct sink_pool *pool, const struct vars *vars, struct sink **sink_out)
+sink_open(struct sink_pool *pool, const struct vars *vars,
+    const struct uuid *uuid, struct sink **sink_out)
 {
 	struct sink *sink = xcalloc(1, sizeof(*sink));
 	const char *extra = vars_get(vars, "EXTRAQUEUE");
@@ -430,11 +416,16 @@ sink_open(
 
 	sink->pool = pool;
 	sink->vars = vars;
-	sink->message_fd = sink->connection = -1;
-	sink->envelope_fd = sink->error_fd = -1;
+	sink->connection = -1;
+	sink->message_fd = sink->envelope_fd = sink->error_fd = -1;
+	if (uuid != NULL)
+		sink->uuid = *uuid;
+	else
+		uuid_make(&sink->uuid);
+	sink->bound = sink->uuid;
 	pthread_mutex_lock(&pool->lock);
 	sink->timeout_ms = pool->options.timeout_ms;
-	sink->has_many = pool->options.has_many;
+	sink->is_smtpd = pool->options.is_smtpd;
 	if (extra == NULL)
 		extra = pool->options.extra_recipient;
 	if (extra != NULL && extra[0] != '\0')
@@ -442,6 +433,7 @@ sink_open(
 	pthread_mutex_unlock(&pool->lock);
 	result = open_kind(sink);
 	if (result == QQ_OK) {
+		buf_reserve(&sink->pending, PENDING_START_BYTES);
 		*sink_out = sink;
 		return QQ_OK;
 	}
@@ -459,14 +451,10 @@ sink_fail(struct sink *sink, int result)
 	return sink->result;
 }
 
-int
-sink_begin(struct sink *sink)
+const struct uuid *
+sink_uuid(const struct sink *sink)
 {
-	if (sink->kind == SINK_INTAKE)
-		sink_fail(sink, sink_intake_begin(sink));
-	if (sink->result == QQ_OK)
-		buf_reserve(&sink->pending, PENDING_START_BYTES);
-	return sink->result;
+	return &sink->bound;
 }
 
 void
@@ -495,7 +483,7 @@ sink_write_fd(struct sink *sink, int fd, const struct buf *data)
 }
 
 static int
-flush(struct sink *sink)
+flush_program(struct sink *sink)
 {
 	sink_write_fd(sink, sink->message_fd, &sink->pending);
 	buf_reset(&sink->pending);
@@ -509,9 +497,10 @@ sink_write(struct sink *sink, const char *data, size_t length)
 	if (sink->kind == SINK_DISCARD || sink->result != QQ_OK)
 		return sink->result;
 	buf_add(&sink->pending, data, length);
-	if (sink->pending.length < PENDING_MAX_BYTES)
-		return QQ_OK;
-	return flush(sink);
+	if (sink->kind == SINK_INTAKE)
+		return sink_intake_write(sink);
+	return sink->pending.length < PROGRAM_PIECE_BYTES ? QQ_OK
+							  : flush_program(sink);
 }
 
 static void
@@ -543,27 +532,46 @@ static int
 commit_kind(struct sink *sink, const struct sink_envelope *envelope,
     char *custom, size_t custom_size)
 {
-	if (sink->kind == SINK_DISCARD)
-		return QQ_OK;
-	flush(sink);
-	if (sink->kind == SINK_PROGRAM)
+	switch (sink->kind) {
+	case SINK_DISCARD:
+		break;
+	case SINK_PROGRAM:
+		flush_program(sink);
 		return sink_program_commit(sink, envelope, custom, custom_size);
-	if (sink->result == QQ_OK)
-		return sink_fail(sink, sink_intake_commit(sink, envelope));
-	sink_intake_abort(sink);
-	return sink->result;
+	case SINK_INTAKE:
+		if (sink->result == QQ_OK)
+			return sink_intake_commit(sink, envelope);
+		sink_intake_abort(sink);
+		return sink->result;
+	}
+	return QQ_OK;
+}
+
+/* The queue's name is the last part of its path. */
+static void
+tell_where(const struct sink *sink, struct sink_outcome *outcome)
+{
+	const char *path = sink->queues[sink->queue_at];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(outcome->queue, sizeof(outcome->queue), "%s",
+	    slash != NULL ? slash + 1 : path);
+	outcome->id = sink->id;
 }
 
 int
 sink_commit(struct sink **sink_in, const struct sink_envelope *envelope,
-    char *text_out, size_t text_size)
+    struct sink_outcome *outcome_out)
 {
 	struct sink *sink = *sink_in;
 	char custom[256] = "";
 	int result = commit_kind(sink, envelope, custom, sizeof(custom));
 
-	snprintf(text_out, text_size, "%s",
+	*outcome_out = (struct sink_outcome){ .id = 0 };
+	snprintf(outcome_out->text, sizeof(outcome_out->text), "%s",
 	    custom[0] != '\0' ? custom : qq_text(result));
+	if (result == QQ_OK && sink->kind == SINK_INTAKE)
+		tell_where(sink, outcome_out);
 	if (result != QQ_OK && sink->err.text[0] != '\0')
 		log_line("warning: message not queued: %s", sink->err.text);
 	sink_free(sink_in);

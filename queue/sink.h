@@ -5,13 +5,18 @@
  *
  * A sink_pool is made once a process and shared by its threads (it keeps idle
  * connections to the queues); a sink belongs to one thread.  Results are enum
- * qq; the text for a client is sink_text().
+ * qq.
  *
- * Order: sink_open, sink_begin (when DATA is about to start), sink_write ...,
- * then sink_commit or sink_abort, each of which ends and frees the sink.
+ * Order: sink_open, sink_write ..., then sink_commit or sink_abort, each of
+ * which ends and frees the sink.
  * Of the queue collections that options and variables name, 64 may be in use
  * by sinks at once; those that no sink uses are dropped, oldest use first.
  * Nothing is queued unless sink_commit gave QQ_OK, and then it is durable.
+ *
+ * A queue that ends meanwhile is no failure: a body of up to SINK_HELD_MAX
+ * bytes is kept until the answer, and sent again to the same queue or another
+ * one. When it ends after it was asked to commit, it is first asked again
+ * whether it did (docs/protocol.md, Intake).
  */
 #ifndef QUEUE_SINK_H
 #define QUEUE_SINK_H
@@ -22,10 +27,13 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/uuid.h"
 #include "base/vars.h"
 
 struct sink;
 struct sink_pool;
+
+enum { SINK_HELD_MAX = 128 * 1024 };
 
 /* The queue collection by default; QUEUE* variables of a session override. */
 struct sink_options {
@@ -34,10 +42,10 @@ struct sink_options {
 	unsigned queue_start;
 	unsigned slice_ms;
 	uint64_t min_free_bytes;
-	int timeout_ms; /* for any answer of a queue */
-	const char
-	    *extra_recipient; /* of every message (extraqueue), or NULL */
-	bool has_many; /* keep a next file at hand: for a server's many sinks */
+	int timeout_ms;              /* for any answer of a queue */
+	const char *extra_recipient; /* of every message (extraqueue), or
+				      * NULL */
+	bool is_smtpd;               /* our user is qmaild, whom queues trust */
 };
 
 struct sink_pool *sink_pool_new(const struct sink_options *options);
@@ -49,14 +57,19 @@ void sink_pool_configure(
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
  * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE, EXTRAQUEUE) and
- * asks it for a file, without waiting for the answer.  vars must stay until
- * the sink ends.  *sink_out is set unless the result is an error.
+ * connects to it, or to another healthy one if it does not answer.  vars must
+ * stay until the sink ends.  *sink_out is set unless the result is an error.
+ *
+ * uuid names the message; NULL: a new one is made.
  */
-int sink_open(
-    struct sink_pool *pool, const struct vars *vars, struct sink **sink_out);
+int sink_open(struct sink_pool *pool, const struct vars *vars,
+    const struct uuid *uuid, struct sink **sink_out);
 
-/* Waits for the file, trying other healthy queues if this one fails. */
-int sink_begin(struct sink *sink);
+/*
+ * The message's, for its Received field and log lines: what the queue will know
+ * it by, which for a user whom it does not trust is uuid_bind()'s.
+ */
+const struct uuid *sink_uuid(const struct sink *sink);
 
 /*
  * Adds to the message (LF line ends).  Buffered; an error (disk full) is kept
@@ -75,13 +88,20 @@ struct sink_envelope {
 	unsigned long qp;         /* the number logged as "qp" */
 };
 
+/* How a message ended. */
+struct sink_outcome {
+	char text[512]; /* for the client, on another result than QQ_OK */
+	/* with QQ_OK: where it is, and its number there; "" and 0 when a
+	 * program or nobody has it */
+	char queue[64];
+	uint64_t id;
+};
+
 /*
  * Makes the message durable.  Always frees the sink and sets *sink to NULL.
- * On another result than QQ_OK, text_out (of text_size bytes) has the text for
- * the client.
  */
 int sink_commit(struct sink **sink, const struct sink_envelope *envelope,
-    char *text_out, size_t text_size);
+    struct sink_outcome *outcome_out);
 
 /* Forgets the message.  NULL inside is allowed. */
 void sink_abort(struct sink **sink);

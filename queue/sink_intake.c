@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/dir.h"
@@ -13,13 +14,37 @@
 #include "queue/intake_packet.h"
 #include "queue/sink_private.h"
 
-enum { PIECE_MAX_BYTES = 48 * 1024, ANSWER_MAX_BYTES = 2048 };
+enum {
+	/* of body and envelope in one packet, beside its other fields */
+	PIECE_MAX_BYTES = PACKET_MAX - 64,
+	ANSWER_MAX_BYTES = 2048,
+	/* A qmail-send that was killed is there again within that. */
+	RETRY_MS = 10000,
+	PAUSE_MS = 75
+};
+
+/* What became of a COMMIT, besides enum qq. */
+enum { LOST = -1 };
+
+static const char *
+queue_path(const struct sink *sink)
+{
+	return sink->queues[sink->queue_at];
+}
 
 static void
 disconnect(struct sink *sink)
 {
 	if (sink->connection != -1)
 		close(sink->connection);
+	sink->connection = -1;
+}
+
+/* For the next sink. */
+static void
+keep_connection(struct sink *sink)
+{
+	sink_pool_put(sink->pool, queue_path(sink), sink->connection);
 	sink->connection = -1;
 }
 
@@ -35,21 +60,6 @@ send_packet(struct sink *sink, const struct intake_packet *packet)
 	return result;
 }
 
-/* For any one answer, or the room to ask. */
-static int
-set_timeout(struct sink *sink)
-{
-	struct timeval timeout = { .tv_sec = sink->timeout_ms / 1000,
-		.tv_usec = sink->timeout_ms % 1000 * 1000 };
-
-	if (setsockopt(sink->connection, SOL_SOCKET, SO_RCVTIMEO, &timeout,
-		sizeof(timeout)) == -1 ||
-	    setsockopt(sink->connection, SOL_SOCKET, SO_SNDTIMEO, &timeout,
-		sizeof(timeout)) == -1)
-		return error_sys(&sink->err, "cannot set a timeout");
-	return 0;
-}
-
 /* An idle connection's qmail-send says nothing, unless it has gone. */
 static bool
 is_alive(int connection)
@@ -60,224 +70,358 @@ is_alive(int connection)
 	    errno == EAGAIN;
 }
 
-/* Takes an idle connection, with its next file or after sending OPEN. */
 static bool
-reuse(
-    struct sink *sink, const char *queue_path, const struct intake_packet *open)
+reuse(struct sink *sink)
 {
-	struct sink_idle idle;
-
-	while (sink_pool_get(sink->pool, queue_path, &idle)) {
-		sink->connection = idle.connection;
-		sink->message_fd = idle.message_fd;
-		if (is_alive(sink->connection) &&
-		    (sink->message_fd != -1 || send_packet(sink, open) == 0))
+	while ((sink->connection = sink_pool_get(
+		    sink->pool, queue_path(sink))) != -1) {
+		if (is_alive(sink->connection))
 			return true;
-		disconnect(sink); /* that qmail-send has gone */
-		if (sink->message_fd != -1)
-			close(sink->message_fd);
-		sink->message_fd = -1;
+		disconnect(sink);
 	}
 	return false;
 }
 
-/* Connects to a queue and sends OPEN.  0 or -1. */
-static int
-open_queue(struct sink *sink, const char *queue_path, bool may_reuse)
+static void
+add_reason(struct sink *sink, int error)
 {
-	struct intake_packet open = { .type = INTAKE_OPEN,
+	buf_addf(&sink->reasons, "%s'%s' (%s)",
+	    sink->reasons.length > 0 ? ", " : "", queue_path(sink),
+	    strerror(error));
+	if (sink->mux != NULL)
+		mux_report_down(sink->mux, queue_path(sink));
+}
+
+/* A connection to the queue at queue_at, with nothing sent.  0 or -1. */
+static int
+open_queue(struct sink *sink)
+{
+	struct intake_packet hello = { .type = INTAKE_HELLO,
 		.version = INTAKE_VERSION };
 	char *path;
 
-	sink->is_reused = may_reuse && reuse(sink, queue_path, &open);
-	if (sink->is_reused)
+	sink->sent_bytes = 0;
+	if (reuse(sink))
 		return 0;
-	path = queue_lock_path(queue_path, "intake");
-	sink->connection = packet_connect(path, &sink->err);
+	path = queue_lock_path(queue_path(sink), "intake");
+	sink->connection = packet_connect_within(path, sink->timeout_ms, NULL);
 	free(path);
-	if (sink->connection != -1 && set_timeout(sink) == 0 &&
-	    send_packet(sink, &open) == 0)
+	if (sink->connection != -1 && send_packet(sink, &hello) == 0)
 		return 0;
+	add_reason(sink, errno);
 	disconnect(sink);
-	if (sink->mux != NULL)
-		mux_report_down(sink->mux, queue_path);
 	return -1;
+}
+
+/* Says which queues are down; without any, the reason is there already. */
+static int
+fail_down(struct sink *sink)
+{
+	if (sink->reasons.length == 0)
+		return QQ_UNAVAILABLE;
+	error_set(&sink->err, "%s ('svctool status' shows more): %s",
+	    sink->queue_count > 1 ? "all queues are down" : "the queue is down",
+	    sink->reasons.data);
+	return QQ_UNAVAILABLE;
+}
+
+/* A queue trusts root, its own user and qmaild. */
+static void
+bind_uuid(struct sink *sink)
+{
+	uid_t uid;
+	pid_t pid;
+
+	if (geteuid() != 0 && !sink->is_smtpd &&
+	    packet_peer(sink->connection, &uid, &pid) == 0 && uid != geteuid())
+		uuid_bind(&sink->bound, geteuid());
 }
 
 int
 sink_intake_open(struct sink *sink)
 {
 	for (; sink->queue_at < sink->queue_count; sink->queue_at++)
-		if (open_queue(sink, sink->queues[sink->queue_at], true) == 0)
+		if (open_queue(sink) == 0) {
+			bind_uuid(sink);
 			return QQ_OK;
-	if (sink->queue_count > 1)
-		error_context(&sink->err,
-		    "none of %u queues answers ('svctool status' shows why), "
-		    "not the last either",
-		    sink->queue_count);
-	return QQ_NETWORK;
+		}
+	sink->queue_at = 0;
+	return fail_down(sink);
+}
+
+/* Can all of the body be sent again? */
+static bool
+is_held(const struct sink *sink)
+{
+	return sink->dropped_bytes == 0;
+}
+
+/* From the first loss on the time runs, whatever goes wrong then. */
+static bool
+is_time_over(struct sink *sink)
+{
+	int64_t now_ms = clock_ms();
+
+	if (sink->give_up_at == 0)
+		sink->give_up_at = now_ms + RETRY_MS;
+	return now_ms >= sink->give_up_at;
 }
 
 /*
- * Waits for the answer; its texts are in buffer.  A descriptor that comes with
- * it is the caller's.  Enum qq: when the answer did not come, what to say.
+ * The connection was lost before a COMMIT, or the queue refused: what is held
+ * goes to the next queue that answers, or to this one again.
  */
 static int
-receive(struct sink *sink, char buffer[ANSWER_MAX_BYTES],
-    struct intake_packet *answer, int *fd_out)
+move_on(struct sink *sink)
 {
-	ssize_t n;
+	unsigned tries;
 
-	*fd_out = -1;
-	n = packet_receive(
-	    sink->connection, buffer, ANSWER_MAX_BYTES, fd_out, 0);
-	if (n > 0 && intake_get(buffer, (size_t)n, answer))
-		return QQ_OK;
-	if (n == -1 && errno == EAGAIN) { /* SO_RCVTIMEO */
-		error_set(&sink->err, "queue '%s' did not answer in %d ms",
-		    sink->queues[sink->queue_at], sink->timeout_ms);
-		return 72;
+	disconnect(sink);
+	if (!is_held(sink)) {
+		error_set(&sink->err,
+		    "queue '%s' ended the connection in the middle of a "
+		    "message too large to be kept for another one",
+		    queue_path(sink));
+		return QQ_UNAVAILABLE;
 	}
-	if (*fd_out != -1)
-		close(*fd_out);
-	*fd_out = -1;
-	error_set(&sink->err, "queue '%s' ended the connection",
-	    sink->queues[sink->queue_at]);
-	return 74;
+	for (;;) {
+		buf_reset(&sink->reasons);
+		for (tries = 0; tries < sink->queue_count; tries++) {
+			sink->queue_at = (sink->queue_at + 1) %
+			    sink->queue_count;
+			if (open_queue(sink) == 0)
+				return QQ_OK;
+		}
+		if (is_time_over(sink))
+			return fail_down(sink);
+		usleep(PAUSE_MS * 1000);
+	}
 }
 
-/* The answer to OPEN. */
+/* Sends the body, but for at most rest bytes.  0, or -1: the queue is lost. */
 static int
-receive_opened(struct sink *sink)
+send_body(struct sink *sink, size_t rest)
 {
-	char buffer[ANSWER_MAX_BYTES];
-	struct intake_packet answer;
-	int fd, result = receive(sink, buffer, &answer, &fd);
+	while (sink->size_bytes - sink->sent_bytes > rest) {
+		size_t at = (size_t)(sink->sent_bytes - sink->dropped_bytes);
+		size_t left = sink->pending.length - at;
+		struct intake_packet piece = { .type = INTAKE_BODY,
+			.body = sink->pending.data + at,
+			.body_length = left < PIECE_MAX_BYTES
+			    ? left
+			    : PIECE_MAX_BYTES };
 
-	if (result != QQ_OK)
-		return result;
-	if (answer.type == INTAKE_OPENED && fd != -1) {
-		sink->message_fd = fd;
-		return QQ_OK;
+		if (send_packet(sink, &piece) == -1)
+			return -1;
+		sink->sent_bytes += piece.body_length;
 	}
-	if (fd != -1)
-		close(fd);
-	if (answer.type != INTAKE_REFUSED || answer.code == QQ_OK)
-		return QQ_BUG;
-	error_set(&sink->err, "queue '%s' refused: %s",
-	    sink->queues[sink->queue_at], answer.text);
-	return (int)answer.code;
+	return 0;
 }
 
 int
-sink_intake_begin(struct sink *sink)
+sink_intake_write(struct sink *sink)
+{
+	while (send_body(sink, PIECE_MAX_BYTES) == -1) {
+		int result = is_time_over(sink) ? fail_down(sink)
+						: move_on(sink);
+
+		if (result != QQ_OK)
+			return sink_fail(sink, result);
+	}
+	if (sink->size_bytes > SINK_HELD_MAX) {
+		buf_drop(&sink->pending,
+		    (size_t)(sink->sent_bytes - sink->dropped_bytes));
+		sink->dropped_bytes = sink->sent_bytes;
+	}
+	return QQ_OK;
+}
+
+/* All that was not sent, in one packet if it fits.  0, or -1 as above. */
+static int
+send_rest(struct sink *sink, const struct sink_envelope *envelope,
+    const struct buf *record)
+{
+	struct intake_packet commit = { .type = INTAKE_COMMIT,
+		.uuid = sink->uuid,
+		.qp = envelope->qp,
+		.size_bytes = sink->size_bytes };
+	struct intake_packet piece = { .type = INTAKE_ENVELOPE };
+	size_t rest = record->length < PIECE_MAX_BYTES
+	    ? PIECE_MAX_BYTES - record->length
+	    : 0;
+	size_t sent = 0;
+
+	if (send_body(sink, rest) == -1)
+		return -1;
+	for (; record->length - sent > PIECE_MAX_BYTES;
+	     sent += PIECE_MAX_BYTES) {
+		piece.envelope = record->data + sent;
+		piece.envelope_length = PIECE_MAX_BYTES;
+		if (send_packet(sink, &piece) == -1)
+			return -1;
+	}
+	commit.envelope = record->data + sent;
+	commit.envelope_length = record->length - sent;
+	commit.body_length = (size_t)(sink->size_bytes - sink->sent_bytes);
+	commit.body = sink->pending.data + sink->pending.length -
+	    commit.body_length;
+	/* A packet is sent whole or, when that fails, not at all. */
+	if (send_packet(sink, &commit) == -1)
+		return -1;
+	sink->sent_bytes = sink->size_bytes;
+	return 0;
+}
+
+/* Its answer's code; or LOST, with the connection. */
+static int
+receive(struct sink *sink)
+{
+	char buffer[ANSWER_MAX_BYTES];
+	struct intake_packet answer;
+	int fd = -1;
+	ssize_t n = packet_receive(
+	    sink->connection, buffer, sizeof(buffer), &fd, 0);
+
+	if (fd != -1)
+		close(fd);
+	if (n == -1 && errno == EAGAIN) { /* SO_RCVTIMEO */
+		error_set(&sink->err, "queue '%s' did not answer in %d ms",
+		    queue_path(sink), sink->timeout_ms);
+		disconnect(sink);
+		return QQ_TIMEOUT;
+	}
+	if (n <= 0) {
+		error_set(&sink->err, "queue '%s' ended the connection",
+		    queue_path(sink));
+		disconnect(sink);
+		return LOST;
+	}
+	if (!intake_get(buffer, (size_t)n, &answer) ||
+	    answer.type != INTAKE_ANSWER) {
+		error_set(&sink->err, "queue '%s' answered what is no answer",
+		    queue_path(sink));
+		disconnect(sink);
+		return QQ_BUG;
+	}
+	sink->id = answer.id;
+	if (answer.code != QQ_OK)
+		error_set(&sink->err, "queue '%s' refused: %s",
+		    queue_path(sink), answer.text);
+	return (int)answer.code;
+}
+
+/*
+ * It may have committed, though nobody heard: the queue is asked, as soon as
+ * there is a qmail-send again.  What it says is the result.
+ */
+static int
+ask(struct sink *sink)
+{
+	struct intake_packet question = { .type = INTAKE_ASK,
+		.uuid = sink->uuid };
+	int result;
+
+	for (;;) {
+		buf_reset(&sink->reasons);
+		if (open_queue(sink) == 0) {
+			result = send_packet(sink, &question) == 0
+			    ? receive(sink)
+			    : LOST;
+			if (result != LOST)
+				return result;
+			disconnect(sink);
+		}
+		if (is_time_over(sink))
+			return fail_down(sink);
+		usleep(PAUSE_MS * 1000);
+	}
+}
+
+/* Might another queue take what this one refused? */
+static bool
+is_queue_trouble(int code)
+{
+	return !qq_is_permanent(code) && code != QQ_ENVELOPE &&
+	    code != QQ_TIMEOUT && code != QQ_BUG;
+}
+
+/* One try on one queue: its code, or LOST: it was not committed. */
+static int
+try_commit(struct sink *sink, const struct sink_envelope *envelope,
+    const struct buf *record)
 {
 	int result;
 
-	/* A file at hand is worth nothing once its qmail-send has gone. */
-	if (sink->message_fd != -1 && !is_alive(sink->connection)) {
-		close(sink->message_fd);
-		sink->message_fd = -1;
-	}
-	result = sink->message_fd != -1 ? QQ_OK : receive_opened(sink);
-	/* An idle connection may have ended with its qmail-send: ask anew. */
-	if (result != QQ_OK && sink->is_reused) {
-		disconnect(sink);
-		if (open_queue(sink, sink->queues[sink->queue_at], false) == 0)
-			result = receive_opened(sink);
-	}
-	while (result != QQ_OK && sink->queue_at + 1 < sink->queue_count) {
-		disconnect(sink);
-		sink->queue_at++;
-		if (open_queue(sink, sink->queues[sink->queue_at], false) == 0)
-			result = receive_opened(sink);
-	}
-	if (result != QQ_OK)
-		disconnect(sink);
-	return result;
+	if (send_rest(sink, envelope, record) == -1)
+		return LOST;
+	result = receive(sink);
+	if (result == LOST)
+		result = ask(sink);
+	if (result != INTAKE_ABSENT)
+		return result;
+	sink->sent_bytes = 0;
+	return LOST;
 }
 
 static int
-send_envelope(struct sink *sink, const struct sink_envelope *envelope)
+commit_record(struct sink *sink, const struct sink_envelope *envelope,
+    const struct buf *record)
 {
-	struct buf record = BUF_INIT;
-	size_t sent = 0;
-	int result = 0;
+	unsigned refusals = 0;
 
-	sink_format_envelope(sink, envelope, &record);
-	while (result == 0 && record.length - sent > PIECE_MAX_BYTES) {
-		struct intake_packet piece = { .type = INTAKE_ENVELOPE,
-			.piece = record.data + sent,
-			.piece_length = PIECE_MAX_BYTES };
+	for (;;) {
+		int result = try_commit(sink, envelope, record);
+		bool is_connected = sink->connection != -1;
 
-		result = send_packet(sink, &piece);
-		sent += PIECE_MAX_BYTES;
+		if (result == LOST) {
+			if (is_time_over(sink))
+				return fail_down(sink);
+			/* The one that said so takes it, if it still can. */
+			if (is_connected && is_held(sink) &&
+			    sink->sent_bytes == 0 && is_alive(sink->connection))
+				continue;
+		} else {
+			if (is_connected)
+				keep_connection(sink);
+			if (result == QQ_OK || !is_queue_trouble(result) ||
+			    !is_held(sink) || !is_connected ||
+			    ++refusals >= sink->queue_count)
+				return result;
+		}
+		result = move_on(sink);
+		if (result != QQ_OK)
+			return result;
 	}
-	if (result == 0) {
-		struct intake_packet commit = { .type = INTAKE_COMMIT,
-			.size_bytes = sink->size_bytes,
-			.qp = envelope->qp,
-			.wants_next = sink->has_many,
-			.piece = record.data + sent,
-			.piece_length = record.length - sent };
-
-		result = send_packet(sink, &commit);
-	}
-	buf_release(&record);
-	return result;
 }
 
 int
 sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 {
-	char buffer[ANSWER_MAX_BYTES];
-	struct intake_packet answer;
-	int fd, result;
+	struct buf record = BUF_INIT;
+	int result;
 
-	/* Before the commit, or the queue refuses it: nobody may write later.
-	 */
-	close(sink->message_fd);
-	sink->message_fd = -1;
-	if (send_envelope(sink, envelope) == -1) {
-		error_sys(&sink->err, "queue '%s' ended the connection",
-		    sink->queues[sink->queue_at]);
-		disconnect(sink);
-		return 74;
-	}
-	result = receive(sink, buffer, &answer, &fd);
-	if (result == QQ_OK && answer.type != INTAKE_COMMITTED)
-		result = QQ_BUG;
-	if (result != QQ_OK) {
-		if (fd != -1)
-			close(fd);
-		disconnect(sink);
-		return result;
-	}
-	sink_pool_put(sink->pool, sink->queues[sink->queue_at],
-	    (struct sink_idle){
-		.connection = sink->connection, .message_fd = fd });
-	sink->connection = -1;
-	if (answer.code != QQ_OK)
-		error_set(&sink->err, "queue '%s' refused: %s",
-		    sink->queues[sink->queue_at], answer.text);
-	return (int)answer.code;
+	sink_format_envelope(sink, envelope, &record);
+	result = sink_fail(sink, commit_record(sink, envelope, &record));
+	buf_release(&record);
+	disconnect(sink);
+	return result;
 }
 
 void
 sink_intake_abort(struct sink *sink)
 {
-	if (sink->message_fd != -1 && sink->size_bytes == 0 &&
-	    sink->result == QQ_OK) {
-		/* Nothing was written: it serves the next sink. */
-		sink_pool_put(sink->pool, sink->queues[sink->queue_at],
-		    (struct sink_idle){ .connection = sink->connection,
-			.message_fd = sink->message_fd });
-		sink->message_fd = sink->connection = -1;
+	struct intake_packet forget = { .type = INTAKE_ABORT };
+	struct buf buf = BUF_INIT;
+
+	if (sink->connection == -1)
 		return;
-	}
-	/* An ended connection is an abort; nothing else is worth a packet. */
-	if (sink->message_fd != -1)
-		close(sink->message_fd);
-	sink->message_fd = -1;
-	disconnect(sink);
+	intake_put(&buf, &forget);
+	/* A queue that has no room for it knows when the connection ends. */
+	if (sink->sent_bytes == 0 ||
+	    packet_send(
+		sink->connection, buf.data, buf.length, -1, MSG_DONTWAIT) == 0)
+		keep_connection(sink);
+	else
+		disconnect(sink);
+	buf_release(&buf);
 }

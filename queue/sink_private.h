@@ -17,27 +17,32 @@ struct sink {
 	const struct vars *vars;
 	int result;          /* the first failure, or QQ_OK */
 	struct error err;    /* its reason, for the log */
-	struct buf pending;  /* not yet written */
+	struct uuid uuid;    /* as sent */
+	struct uuid bound;   /* as it is in the queue */
+	struct buf pending;  /* not yet written, or kept to be sent again */
 	uint64_t size_bytes; /* handed to sink_write so far */
-	int message_fd;      /* where it is written, or -1 */
 	int timeout_ms;
-	bool has_many;
 	char *extra_recipient;
+	uint64_t id; /* committed, as the queue says */
 	/* intake: the queue in use, and those to try after it */
 	const char *queues[MUX_QUEUES_MAX];
 	unsigned queue_count, queue_at;
 	struct collection *collection; /* held by us; NULL with QUEUEDIR */
 	struct mux *mux;               /* the collection's */
 	char *queue_dir;               /* QUEUEDIR */
-	int connection;
-	bool is_reused; /* the connection was idle: may have gone */
+	bool is_smtpd;
+	int connection;         /* or -1 */
+	uint64_t dropped_bytes; /* of the body, no more in pending */
+	uint64_t sent_bytes;    /* of the body, on this connection */
+	int64_t give_up_at;     /* clock_ms(); 0: no queue was lost so far */
+	struct buf reasons;     /* of the queues that do not answer */
 	/* program */
 	pid_t pid;
-	int envelope_fd, error_fd;
+	int message_fd, envelope_fd, error_fd;
 	bool is_unread; /* it did not read all that it was given */
 };
 
-/* Writes all: to a file at once, to a program as it reads. */
+/* Writes all to a program, as it reads. */
 void sink_write_fd(struct sink *sink, int fd, const struct buf *data);
 
 /* Sets the first failure. */
@@ -49,7 +54,8 @@ void sink_format_envelope(const struct sink *sink,
 
 /* Each kind's part of the calls of sink.h; results are enum qq. */
 int sink_intake_open(struct sink *sink);
-int sink_intake_begin(struct sink *sink);
+/* Sends of what is pending what is more than one packet takes. */
+int sink_intake_write(struct sink *sink);
 int sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope);
 void sink_intake_abort(struct sink *sink);
 
@@ -65,17 +71,10 @@ void sink_program_abort(struct sink *sink);
 int sink_program_verdict(
     int code, const char *text, char *custom_out, size_t size);
 
-/* An idle connection to a queue, and the next message's file or -1. */
-struct sink_idle {
-	int connection;
-	int message_fd;
-};
-
-/* False when there is none. */
-bool sink_pool_get(
-    struct sink_pool *pool, const char *queue_path, struct sink_idle *idle_out);
-/* Takes both descriptors. */
+/* An idle connection to a queue; -1 when there is none. */
+int sink_pool_get(struct sink_pool *pool, const char *queue_path);
+/* Takes the descriptor. */
 void sink_pool_put(
-    struct sink_pool *pool, const char *queue_path, struct sink_idle idle);
+    struct sink_pool *pool, const char *queue_path, int connection);
 
 #endif

@@ -29,19 +29,39 @@ close_fd(int *fd)
 	*fd = -1;
 }
 
-/* The session's variables, and where the program may explain itself. */
+/* In place of one that is there. */
 static char **
-make_environment(const struct vars *vars)
+put_variable(char **environment, char *line)
 {
-	char **environment = vars_make_environment(vars);
-	size_t count = 0;
+	size_t length = strcspn(line, "=") + 1, at = 0;
 
-	while (environment[count] != NULL)
-		count++;
-	environment = xrealloc(environment, (count + 2) * sizeof(*environment));
-	environment[count] = xasprintf("ERROR_FD=%d", ERROR_FD);
-	environment[count + 1] = NULL;
+	while (environment[at] != NULL &&
+	    strncmp(environment[at], line, length) != 0)
+		at++;
+	if (environment[at] == NULL) {
+		environment = xrealloc(
+		    environment, (at + 2) * sizeof(*environment));
+		environment[at + 1] = NULL;
+	} else
+		free(environment[at]);
+	environment[at] = line;
 	return environment;
+}
+
+/*
+ * The session's variables, where the program may explain itself, and which
+ * message it is.
+ */
+static char **
+make_environment(const struct sink *sink)
+{
+	char **environment = vars_make_environment(sink->vars);
+	char uuid[UUID_TEXT_SIZE];
+
+	uuid_format(&sink->uuid, uuid);
+	environment = put_variable(
+	    environment, xasprintf("ERROR_FD=%d", ERROR_FD));
+	return put_variable(environment, xasprintf("MQMAIL_UUID=%s", uuid));
 }
 
 /* Starts the program with the reading ends of its pipes.  0 or -1. */
@@ -52,7 +72,7 @@ start(struct sink *sink, const char *program, int message, int envelope,
 	const struct program_fd fds[] = { { message, 0 }, { envelope, 1 },
 		{ error, ERROR_FD } };
 	char *argv[] = { xstrdup(program), NULL };
-	char **environment = make_environment(sink->vars);
+	char **environment = make_environment(sink);
 
 	sink->pid = program_start(
 	    program, argv, environment, fds, 3, &sink->err);

@@ -37,6 +37,14 @@ put_field(struct buf *buf, const char *word, const char *text)
 	buf_addf(buf, "%s <%s>", word, field);
 }
 
+/* What a filter says may be what the message says: it opens no field. */
+static void
+put_reason(struct buf *buf, const char *text)
+{
+	for (; *text != '\0'; text++)
+		buf_addc(buf, *text == '<' || *text == '>' ? '_' : *text);
+}
+
 void
 smtp_log_refused(const struct smtp_session *session, const char *what,
     const char *recipient_word, const char *recipient, const char *more)
@@ -88,35 +96,39 @@ smtp_log_too_large(const struct smtp_session *session, uint64_t size_bytes,
 }
 
 void
-smtp_log_result(
-    const struct smtp_session *session, int result, const char *reason)
+smtp_log_result(const struct smtp_session *session, int result,
+    const struct sink_outcome *outcome)
 {
 	const struct smtp_transaction *transaction = &session->transaction;
 	const struct smtp_message *message = &transaction->message;
 	const char *version = stream_tls_version(session->stream);
+	char id[UUID_TEXT_SIZE];
 	struct buf buf;
 	size_t i;
 
 	buf_init(&buf);
+	uuid_format(&message->uuid, id);
 	for (i = 0; i < transaction->recipient_count; i++) {
 		const struct smtp_recipient *recipient =
 		    &transaction->recipients[i];
 
 		buf_reset(&buf);
-		if (result != QQ_OK)
-			buf_addf(&buf, "%s (%s):", reason,
+		if (result != QQ_OK) {
+			put_reason(&buf, outcome->text);
+			buf_addf(&buf, " (%s):",
 			    qq_is_permanent(result) ? "permanent"
 						    : "temporary");
+		}
 		put_field(&buf, " HELO", session->helo);
 		put_field(&buf, " MAIL from", transaction->sender);
 		put_field(&buf, " RCPT", recipient->address);
-		buf_addf(&buf,
-		    " AUTH <%s> Size: %llu TLS=%s qp %lu id "
-		    "%lld.%lu",
+		buf_addf(&buf, " AUTH <%s> Size: %llu TLS=%s qp %lu id %s",
 		    recipient->is_relayed ? "auth-ip/pop" : "local-rcpt",
 		    (unsigned long long)message->size_bytes,
-		    version != NULL ? version : "No", message->qp,
-		    (long long)message->when, message->qp);
+		    version != NULL ? version : "No", message->qp, id);
+		if (outcome->queue[0] != '\0')
+			buf_addf(&buf, " queue %s msg %llu", outcome->queue,
+			    (unsigned long long)outcome->id);
 		smtp_log(session, "%s", buf.data);
 	}
 	buf_release(&buf);

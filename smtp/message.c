@@ -20,6 +20,20 @@ count_octets(const struct smtp_message *message)
 	return message->size_bytes + message->body.line_ends;
 }
 
+/* A message that grows takes more memory, until the sink keeps no more of it.
+ */
+static bool
+take_large(struct smtp_session *session)
+{
+	struct smtp_message *message = &session->transaction.message;
+
+	if (message->is_large || message->size_bytes <= SMTP_SMALL_BYTES)
+		return true;
+	message->is_large = true;
+	return smtp_session_take_memory(
+	    session, SMTP_LARGE_BYTES, &session->transaction.taken_bytes);
+}
+
 /* smtp_body's emit: the bytes go to the queue while nothing speaks against. */
 static void
 store(void *context, const char *data, size_t length)
@@ -31,12 +45,14 @@ store(void *context, const char *data, size_t length)
 		return; /* the sink has gone */
 	message->size_bytes += length;
 	smtp_hops_read(&message->hops, data, length);
-	if (message->sink_result == QQ_OK &&
-	    count_octets(message) <= message->max_bytes &&
-	    message->hops.count < session->config->maxhops &&
-	    !is_bare_lf_refused(message))
-		message->sink_result = sink_write(
-		    session->transaction.sink, data, length);
+	if (message->sink_result != QQ_OK ||
+	    count_octets(message) > message->max_bytes ||
+	    message->hops.count >= session->config->maxhops ||
+	    is_bare_lf_refused(message))
+		return;
+	message->sink_result = take_large(session)
+	    ? sink_write(session->transaction.sink, data, length)
+	    : QQ_OUT_OF_MEMORY;
 }
 
 static int
@@ -44,7 +60,7 @@ write_received(struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
 	const struct smtp_peer *peer = session->peer;
-	char id[64];
+	char id[UUID_TEXT_SIZE];
 	struct smtp_received received = {
 		.helo = session->helo,
 		.remote_host = peer->remote_host,
@@ -66,8 +82,7 @@ write_received(struct smtp_session *session)
 	    : session->config->name[0] != '\0' ? session->config->name
 	    : peer->local_ip[0] != '\0'        ? peer->local_ip
 					       : "unknown";
-	snprintf(
-	    id, sizeof(id), "%lld.%lu", (long long)message->when, message->qp);
+	uuid_format(sink_uuid(session->transaction.sink), id);
 	buf_init(&buf);
 	smtp_received_put(&buf, &received);
 	result = sink_write(session->transaction.sink, buf.data, buf.length);
@@ -99,7 +114,7 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	if (result == QQ_OK)
 		result = smtp_transaction_open_sink(session);
 	if (result == QQ_OK)
-		result = sink_begin(transaction->sink);
+		message->uuid = *sink_uuid(transaction->sink);
 	if (result == QQ_OK)
 		result = write_received(session);
 	message->sink_result = result;
@@ -123,6 +138,16 @@ find_refusal(const struct smtp_session *session)
 }
 
 static void
+log_sink_refusal(const struct smtp_session *session)
+{
+	int result = session->transaction.message.sink_result;
+	struct sink_outcome outcome = { .id = 0 };
+
+	snprintf(outcome.text, sizeof(outcome.text), "%s", qq_text(result));
+	smtp_log_result(session, result, &outcome);
+}
+
+static void
 log_refusal(const struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
@@ -141,8 +166,7 @@ log_refusal(const struct smtp_session *session)
 		smtp_log_refused(session, "too many hops", NULL, NULL, NULL);
 		break;
 	case SMTP_REFUSAL_SINK:
-		smtp_log_result(session, message->sink_result,
-		    qq_text(message->sink_result));
+		log_sink_refusal(session);
 		break;
 	}
 }
@@ -200,7 +224,7 @@ smtp_message_refuse(struct smtp_session *session)
 }
 
 static int
-commit(struct smtp_session *session, char *text, size_t size)
+commit(struct smtp_session *session, struct sink_outcome *outcome)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	const char **addresses = arena_alloc(&transaction->arena,
@@ -215,23 +239,23 @@ commit(struct smtp_session *session, char *text, size_t size)
 
 	for (i = 0; i < transaction->recipient_count; i++)
 		addresses[i] = transaction->recipients[i].address;
-	return sink_commit(&transaction->sink, &envelope, text, size);
+	return sink_commit(&transaction->sink, &envelope, outcome);
 }
 
 static void
 commit_and_reply(struct smtp_session *session, size_t replies)
 {
 	const struct smtp_message *message = &session->transaction.message;
-	char text[512];
-	int result = commit(session, text, sizeof(text));
+	struct sink_outcome outcome;
+	int result = commit(session, &outcome);
 
-	smtp_log_result(session, result, text);
+	smtp_log_result(session, result, &outcome);
 	while (replies-- > 0)
 		if (result == QQ_OK)
 			smtp_reply(session, 250, "2.0.0", "ok %lld qp %lu",
 			    (long long)message->when, message->qp);
 		else
-			smtp_reply_qq(session, result, text);
+			smtp_reply_qq(session, result, outcome.text);
 	if (result == QQ_OK)
 		session->errors = session->bad_recipients =
 		    session->deferred_recipients = 0;

@@ -4,7 +4,7 @@
  *
  *	Received: from HOST (HELO name) (info@address)
  *	  by us with ESMTPS (TLSv1.3 CIPHER 256/256)
- *	  id 1700000000.12345; Tue, 14 Nov 2023 22:13:20 +0000
+ *	  id 018bcfe5-6800-7c3a-9f2e-5b1d0c4e7a91; Tue, 14 Nov 2023 ...
  */
 #include "smtp/received.h"
 

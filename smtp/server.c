@@ -32,7 +32,7 @@ set_sink_options(const struct smtp_server *server,
 {
 	sink_options_set(options, config->settings, server->home);
 	options->timeout_ms = SINK_TIMEOUT_MS;
-	options->has_many = true;
+	options->is_smtpd = true;
 }
 
 static void

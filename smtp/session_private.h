@@ -31,11 +31,14 @@ enum {
 	/*
 	 * What counts as used of sessionmemory, on top of recipients: by a
 	 * session (its stack, and buffers for commands), by TLS, and while a
-	 * message comes in (larger buffers here, and the sink's).
+	 * message comes in (larger buffers here, and what the sink keeps of
+	 * it; more when it is larger than SMTP_SMALL_BYTES).
 	 */
 	SMTP_SESSION_BYTES = 32 * 1024,
 	SMTP_TLS_BYTES = 64 * 1024,
-	SMTP_MESSAGE_BYTES = 160 * 1024,
+	SMTP_MESSAGE_BYTES = 96 * 1024,
+	SMTP_SMALL_BYTES = 16 * 1024,
+	SMTP_LARGE_BYTES = 2 * SINK_HELD_MAX,
 	/* A further recipient beside its text. */
 	SMTP_RECIPIENT_BYTES = 64
 };
@@ -59,11 +62,13 @@ struct smtp_message {
 	uint64_t size_bytes; /* as stored, without our Received field */
 	uint64_t max_bytes;  /* as RFC 1870 counts; UINT64_MAX: no limit */
 	bool allows_bare_lf;
+	bool is_large;   /* SMTP_LARGE_BYTES were asked for */
 	int sink_result; /* enum qq */
 	/* Once a chunk was refused, so are all that follow. */
 	enum smtp_refusal refusal;
 	time_t when;
 	unsigned long qp;
+	struct uuid uuid; /* none when no sink could be opened */
 };
 
 struct smtp_recipient {
@@ -148,9 +153,9 @@ void smtp_log_too_large(const struct smtp_session *session, uint64_t size_bytes,
 /* "syntax error: COMMAND <text>", of a client's line or part of one. */
 void smtp_log_syntax(
     const struct smtp_session *session, const char *text, size_t length);
-/* One line per recipient: accepted (QQ_OK), or why the queue refused. */
-void smtp_log_result(
-    const struct smtp_session *session, int result, const char *reason);
+/* One line per recipient: accepted (QQ_OK), and where it is; or why not. */
+void smtp_log_result(const struct smtp_session *session, int result,
+    const struct sink_outcome *outcome);
 
 /* transaction.c */
 void smtp_transaction_reset(struct smtp_session *session);

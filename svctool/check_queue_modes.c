@@ -101,6 +101,19 @@ find_split(const struct owned_queue *queue, const char *folder)
 		    "it waits");
 }
 
+/* Its segments; qmail-send makes them. */
+static void
+look_journal(const struct owned_queue *queue)
+{
+	for (unsigned i = 0; i < JOURNAL_SEGMENTS; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "lock/" QUEUE_JOURNAL ".%u", i);
+		if (faccessat(queue->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			look(queue, name, S_IFREG, 0600);
+	}
+}
+
 /* Only people can tell what these are to become. */
 static void
 find_kept(const struct owned_queue *queue)
@@ -117,8 +130,8 @@ find_kept(const struct owned_queue *queue)
 			continue;
 		path = xasprintf("%s/lock/%s", queue->path, entry->d_name);
 		check_find(queue->check, CHECK_WARNING, path, 0,
-		    "qmail-send kept it, for a message that it could not "
-		    "queue; its log says why");
+		    "qmail-send kept it, since it may hold mail that could not "
+		    "be read; its log says why");
 		check_remedy(
 		    queue->check, "when nothing in it is missed: rm %s", path);
 		free(path);
@@ -156,10 +169,7 @@ check_queue_modes(struct check *check, const char *name)
 		look(&queue, "lock/sendmutex", S_IFREG, 0600);
 		look(&queue, "lock/tcpto", S_IFREG, 0644);
 		look(&queue, "lock/trigger", S_IFIFO, 0622);
-		/* qmail-send makes it. */
-		if (faccessat(queue.fd, "lock/" QUEUE_JOURNAL, F_OK,
-			AT_SYMLINK_NOFOLLOW) == 0)
-			look(&queue, "lock/" QUEUE_JOURNAL, S_IFREG, 0600);
+		look_journal(&queue);
 		find_kept(&queue);
 	}
 	if (queue.fd != -1)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Is each queue whole?  A message's number is the inode of its file (that is
- * what makes numbers unique), in the folder that the number says.
+ * Is each queue whole?  A message lies in the folder that its number says, and
+ * can be delivered as it is.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,9 +15,11 @@
 
 #include "base/mem.h"
 #include "base/scan.h"
+#include "queue/look.h"
 #include "svctool/check_queue.h"
 
-enum { SAMPLE = 1000 /* messages of each queue that are looked at */ };
+/* Messages of each queue that are looked at: by name, and inside. */
+enum { SAMPLE = 1000, DAMAGE_SAMPLE = 10000 };
 
 /* One queue's messages. */
 struct messages {
@@ -65,10 +67,11 @@ check_message(
 	}
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return; /* gone meanwhile */
-	if (st.st_ino != id || id % messages->queue->split != part)
+	if (id % messages->queue->split != part)
 		find_wrong(messages, path,
-		    "its inode is %" PRIu64 " (was the queue copied?)",
-		    (uint64_t)st.st_ino);
+		    "it belongs into mess/%" PRIu64
+		    " (was the queue copied from one of another split?)",
+		    id % messages->queue->split);
 	if (st.st_uid != messages->uid)
 		find_wrong(messages, path,
 		    "it belongs to uid %lu, and should to uid %lu",
@@ -120,6 +123,34 @@ check_messages(struct check *check, const struct queue_dir *queue)
 	free(remedy);
 }
 
+/* Only people can tell what is to become of these. */
+static void
+check_damage(struct check *check, const struct queue_dir *queue)
+{
+	struct look_damage damage;
+	struct buf ids = BUF_INIT;
+	struct error err;
+
+	if (look_damage(queue, DAMAGE_SAMPLE, &damage, &err) == -1) {
+		check_find(check, CHECK_ERROR, queue->path, 0, "%s", err.text);
+		check_remedy(check,
+		    "run this as root or as the queue's user; what is damaged "
+		    "is kept aside when the queue starts again");
+	}
+	if (damage.count > 0) {
+		look_damage_format(&damage, &ids);
+		check_find(check, CHECK_ERROR, queue->path, 0,
+		    "%" PRIu64 " message%s cannot be delivered: %s",
+		    damage.count, damage.count == 1 ? "" : "s", ids.data);
+		check_remedy(check,
+		    "QUEUEDIR=%s qmail-qread says why, of each; mend what can "
+		    "be, or move the files of that number away while the queue "
+		    "is stopped",
+		    queue->path);
+	}
+	buf_release(&ids);
+}
+
 /*
  * Is queue-fix at work there, or was it interrupted?  Then nothing lies where
  * it belongs, and its end mends that.
@@ -155,6 +186,7 @@ check_whole_queue(struct check *check, const char *path, const char *name)
 	} else {
 		check_messages(check, queue);
 		check_queue_orphans(check, queue);
+		check_damage(check, queue);
 		queue_dir_close(&queue);
 	}
 }

@@ -123,7 +123,6 @@ init_control(
 		{ home->control, "virtualdomains", "" },
 		{ home->control, "envnoathost", domain },
 		{ home->control, "doublebouncehost", domain },
-		{ home->control, "concurrencylocal", "100" },
 		{ home->control, "queue_count", queues },
 		{ home->users, "assign", "." },
 		{ maker->node->global_vars, "MQMAIL_HOME", home->root },

@@ -117,8 +117,7 @@ bool
 place_fits_queue(const struct node *node, const char *queue, struct error *err)
 {
 	const char *home = node->home->root;
-	/* The longest of those in lock/. */
-	char *path = xasprintf("%s/%s/lock/workers", node->home->queue, queue);
+	char *path = xasprintf("%s/%s/lock/intake", node->home->queue, queue);
 	size_t length = strlen(path);
 	size_t rest = length - strlen(home);
 	bool fits = length <= PACKET_PATH_MAX;

@@ -45,8 +45,8 @@ int queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err);
 
 /*
- * Messages queued or preprocessed (states S4 and S5 of docs/queue.md); -1 when
- * they cannot be counted.
+ * Messages of the queue (queue/look.h), and files that are kept there for
+ * people; -1 when they cannot be counted.
  */
 long queue_messages(
     const struct node *node, const char *name, struct error *err);

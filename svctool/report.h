@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "queue/health.h"
+#include "queue/look.h"
 #include "svctool/log_look.h"
 #include "svctool/node.h"
 #include "svctool/supervise.h"
@@ -29,7 +30,10 @@ struct report_service {
 
 struct report_queue {
 	char *name;
-	struct health health;    /* zero and down when it has never run */
+	/* zero and down when it has never run; when it is down its backlog is
+	 * what was counted on disk */
+	struct health health;
+	struct look_damage damage; /* messages that cannot be delivered */
 	uint64_t min_free_bytes; /* wanted for new mail */
 	bool is_full;            /* runs, but has less, so it takes none */
 	bool is_hung;            /* runs, and answers nobody, see hung.h */

@@ -39,6 +39,17 @@ set_number(json_t *object, const char *name, uint64_t value)
 }
 
 static json_t *
+ids_json(const struct look_damage *damage)
+{
+	json_t *ids = json_array();
+
+	for (unsigned i = 0; i < damage->id_count; i++)
+		json_array_append_new(
+		    ids, json_integer((json_int_t)damage->ids[i]));
+	return ids;
+}
+
+static json_t *
 queue_json(const struct report_queue *queue)
 {
 	const struct health *health = &queue->health;
@@ -66,6 +77,13 @@ queue_json(const struct report_queue *queue)
 	set_number(object, "free_bytes", health->free_bytes);
 	set_number(object, "min_free_bytes", queue->min_free_bytes);
 	set_number(object, "workers", health->workers);
+	set_number(object, "lanes_backing_off", health->lanes_backing_off);
+	json_object_set_new(
+	    object, "journal_full", json_boolean(health->is_journal_full));
+	set_number(object, "journal_used_bytes", health->journal_used_bytes);
+	set_number(object, "journal_size_bytes", health->journal_size_bytes);
+	set_number(object, "damaged", queue->damage.count);
+	json_object_set_new(object, "damaged_ids", ids_json(&queue->damage));
 	if (*queue->problem != '\0')
 		json_object_set_new(
 		    object, "problem", json_text(queue->problem));

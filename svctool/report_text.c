@@ -69,6 +69,34 @@ held(const struct health *health)
 	return health->is_held_remote ? "remote" : "-";
 }
 
+/* What needs somebody's hand, or tells why new mail waits. */
+static void
+print_remarks(const struct report_queue *queue)
+{
+	const struct health *health = &queue->health;
+	const struct look_damage *damage = &queue->damage;
+	struct buf ids = BUF_INIT;
+
+	if (*queue->problem != '\0')
+		printf("    %s\n", queue->problem);
+	if (damage->count > 0) {
+		look_damage_format(damage, &ids);
+		printf("    %" PRIu64 " damaged message%s cannot be delivered "
+		       "(qmail-qread says why): %s\n",
+		    damage->count, damage->count == 1 ? "" : "s",
+		    ids.length == 0 ? "see its log" : ids.data);
+	}
+	if (health->is_journal_full)
+		printf("    its journal is full, and new mail waits: see its "
+		       "log, and control/journalsize\n");
+	if (health->lanes_backing_off > 0)
+		printf("    %u lane%s of deliveries back%s off: see its log\n",
+		    health->lanes_backing_off,
+		    health->lanes_backing_off == 1 ? "" : "s",
+		    health->lanes_backing_off == 1 ? "s" : "");
+	buf_release(&ids);
+}
+
 static void
 print_queue(const struct report_queue *queue)
 {
@@ -83,8 +111,7 @@ print_queue(const struct report_queue *queue)
 	    health->backlog_todo, running, health->commit_latency_us / 1000.0,
 	    bytes(health->free_bytes, space), health->delivered,
 	    health->deferred, health->failed, held(health));
-	if (*queue->problem != '\0')
-		printf("    %s\n", queue->problem);
+	print_remarks(queue);
 }
 
 void

@@ -4,19 +4,20 @@
 strace kills it (-e inject=CALL:signal=KILL:when=N), so nothing in the product
 knows of these tests.  A scenario walks every arrow of docs/queue.md: delivered
 at once, deferred and then delivered, failed and reported, some of several
-recipients done, a file used again.
+recipients done, small and large.
 """
+import contextlib
 import itertools
 import re
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from node import BIN, DEADLINE_S, wait_until
+from node import DEADLINE_S
 from queue_peer import DOMAIN
+from queue_states import states
 
 # Each recipient belongs to one message; the name says what a worker answers.
 MESSAGES = {
@@ -24,14 +25,15 @@ MESSAGES = {
     "some": ["ok-2", "later-1"],
     "failed": ["gone-1", "ok-3"],
     "deferred": ["later-2"],
-    "again": ["ok-4"],
+    "large": ["ok-4"],
 }
-AFTERWARDS = {"reused": ["ok-5"], "reused-too": ["ok-6", "later-3"]}
+AFTERWARDS = {"next": ["ok-5"], "next-too": ["ok-6", "later-3"]}
 SENDER = f"reports@{DOMAIN}"
 
 
 def body(name):
-    return f"Subject: {name}\n\nThis is for the recipients of {name}.\n"
+    text = f"Subject: {name}\n\nThis is for the recipients of {name}.\n"
+    return text * 2000 if name == "large" else text
 
 
 class Scenario:
@@ -71,36 +73,17 @@ class Scenario:
     def start_to_die(self, call, when):
         """Under strace; it may die before it is ready."""
         queue = self.queue
-        ran = queue.log().count("running\n")
-        with open(queue.log_path, "ab") as log:
-            queue.process = subprocess.Popen(
-                ["strace", "-f", "-qq", "-o", queue.home / "strace",
-                 "-e", f"trace={call}",
-                 "-e", f"inject={call}:signal=KILL:when={when}",
-                 BIN / "qmail-send", queue.dir], env=queue.environment(),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(lambda: self.is_dead() or
-                   queue.log().count("running\n") > ran,
-                   "qmail-send runs, or is killed")
+        queue.spawn("strace", "-D", "-f", "-qq", "-o", "/dev/null",
+                    "-e", f"trace={call}",
+                    "-e", f"inject={call}:signal=KILL:when={when}")
         if not self.is_dead():
-            try:
+            with contextlib.suppress(OSError):
                 queue.worker(self.decide)
-            except OSError:
-                assert self.is_dead(5)
 
     def is_dead(self, wait_s=0):
-        if wait_s:
-            try:
-                self.queue.process.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.queue.process.wait(wait_s)
         return self.queue.process.poll() is not None
-
-    def tracee(self):
-        """The pid of the qmail-send below strace."""
-        parent = self.queue.process.pid
-        path = Path(f"/proc/{parent}/task/{parent}/children")
-        return int(path.read_text().split()[0])
 
     def inject(self, names):
         for name, users in names.items():
@@ -126,40 +109,21 @@ class Scenario:
         self.inject(MESSAGES)
         self.wait_over(lambda: self.outcomes("Z") == 2 and
                        self.outcomes("D") == 1)
-        time.sleep(0.05)
-        if not self.is_dead():
-            self.signal(signal.SIGALRM)
-            self.wait_over(lambda: not queue.files("info") and
-                           not queue.envelopes())
-        is_killed = self.is_dead(0.1)
-        if not is_killed:
-            self.signal(signal.SIGTERM)
-            queue.process.wait(DEADLINE_S)
-        self.end_process()
-        return is_killed
 
-    def signal(self, number):
-        try:
-            subprocess.run(["kill", f"-{number}", str(self.tracee())],
-                           check=False, stderr=subprocess.DEVNULL)
-        except (OSError, IndexError):
-            assert self.is_dead(5)
+        def is_over():
+            if not self.is_dead():
+                queue.send_signal(signal.SIGALRM)
+            return not queue.files("info") and not queue.envelopes()
+
+        self.wait_over(is_over)
+        if not self.is_dead():
+            queue.send_signal(signal.SIGTERM)
+        return queue.ended() == -signal.SIGKILL
 
     def give_up(self):
         """Ends what a failed scenario left running."""
-        process = self.queue.process
-        if process is not None and process.poll() is None:
-            if process.args[0] == "strace":
-                self.signal(signal.SIGKILL)
-            process.kill()
-            process.wait()
-        self.end_process()
-
-    def end_process(self):
-        for worker in self.queue.workers:
-            worker.close()
-        self.queue.workers = []
-        self.queue.process = None
+        if self.queue.process is not None:
+            self.queue.stop(signal.SIGKILL)
 
     def outcomes(self, wanted):
         return len({name for name, _, outcome in self.jobs
@@ -169,46 +133,19 @@ class Scenario:
 
     def look(self):
         """Holds the files against the table of docs/queue.md."""
-        queue = self.queue
-        files = {folder: queue.files(folder) for folder in
-                 ("mess", "intd", "info", "local", "remote", "bounce")}
-        files["todo"] = queue.envelopes()
-        spares = queue.spares()
         pending = set()
-        for number in set().union(*files.values()):
-            has = {folder for folder, names in files.items()
-                   if number in names}
-            if "todo" in has:
-                assert "mess" in has, f"{number} is in {has}"
-                self.states.add("S4")
-                pending |= self._recipients(files["todo"][number], b"T")
-            elif "info" in has:
-                assert "mess" in has, f"{number} is in {has}"
-                self.states.add("S5")
-                for folder in has & {"local", "remote"}:
-                    record = files[folder][number].read_bytes()
-                    assert record.endswith(b"\0"), (
-                        f"{folder}/{number} is cut short: {record!r}")
-                    pending |= self._recipients(record, b"T")
-            elif has == {"mess"}:
-                self.states.add("S1" if number in spares else "S2")
-            else:
-                raise AssertionError(
-                    f"no state of the table: {number} is in {has}")
+        for found in states(self.queue).values():
+            self.states.add(found.state)
+            pending |= {address.partition("@")[0].removeprefix(f"{DOMAIN}-")
+                        for address in found.pending}
         self.settled = {user for name in self.accepted
                         for user in MESSAGES[name]} - pending
         self.tried_before = len(self.jobs)
 
-    @staticmethod
-    def _recipients(record, kind):
-        return {field[1:].decode().partition("@")[0].removeprefix(
-            f"{DOMAIN}-") for field in record.split(b"\0")
-            if field.startswith(kind)}
-
     # -- the end
 
     def recover(self):
-        """Two more processes, the second after files were used again."""
+        """Three more processes, with more mail."""
         queue = self.queue
         for names in ({}, AFTERWARDS, {}):
             queue.start()
@@ -218,7 +155,9 @@ class Scenario:
             while any(queue.names(folder) for folder in
                       ("todo", "info", "local", "remote", "bounce")):
                 assert time.monotonic() < end, (
-                    f"messages stay in the queue\n{queue.log()}")
+                    f"messages stay in the queue: "
+                    f"{[vars(one) for one in states(queue).values()]}\n"
+                    f"{queue.log()}")
                 queue.send_signal(signal.SIGALRM)
                 time.sleep(0.05)
             queue.stop()

@@ -14,28 +14,35 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct buf record = BUF_INIT, again = BUF_INIT;
 	struct envelope envelope, same;
+	enum envelope_form form;
 	struct error err;
-	bool is_input;
 	size_t i;
 
 	if (size == 0)
 		return 0;
-	is_input = data[0] % 2 == 0;
+	form = data[0] % 3;
 	buf_add(&record, data + 1, size - 1);
-	if (envelope_parse(
-		record.data, record.length, is_input, &envelope, &err) == 0) {
+	if (envelope_parse(record.data, record.length, form, &envelope, &err) ==
+	    0) {
 		assert(strlen(envelope.header) < ENVELOPE_HEADER_MAX);
 		assert(strlen(envelope.sender) < ENVELOPE_ADDRESS_MAX);
 		/* What is written of it is read the same. */
 		envelope_format(&again, &envelope);
-		assert(envelope_parse(
-			   again.data, again.length, false, &same, &err) == 0);
+		assert(envelope_parse(again.data, again.length, ENVELOPE_TODO,
+			   &same, &err) == 0);
 		assert(same.recipient_count == envelope.recipient_count);
 		assert(strcmp(same.sender, envelope.sender) == 0);
 		assert(strcmp(same.header, envelope.header) == 0);
+		assert(strcmp(same.notes, envelope.notes) == 0);
+		assert(same.birth == envelope.birth);
+		assert(same.attempt == envelope.attempt);
+		assert(uuid_is_equal(&same.uuid, &envelope.uuid));
+		assert((same.is_done != NULL) == (envelope.is_done != NULL));
 		for (i = 0; i < same.recipient_count; i++)
 			assert(strcmp(same.recipients[i],
-				   envelope.recipients[i]) == 0);
+				   envelope.recipients[i]) == 0 &&
+			    (same.is_done == NULL ||
+				same.is_done[i] == envelope.is_done[i]));
 		envelope_release(&same);
 		envelope_release(&envelope);
 	}

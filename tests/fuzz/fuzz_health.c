@@ -25,11 +25,11 @@ static void
 make_file(void)
 {
 	const struct health health = { .state = HEALTH_UP, .pid = 1 };
-	struct health_map *map = health_map_create(queue, NULL);
+	struct health_file *writer = health_file_create(queue, NULL);
 
-	assert(map != NULL);
-	health_map_publish(map, &health);
-	health_map_close(&map);
+	assert(writer != NULL);
+	health_file_publish(writer, &health);
+	health_file_close(&writer);
 }
 
 /*
@@ -55,12 +55,13 @@ write_file(const uint8_t *data, size_t size)
 static void
 check(const struct health *health)
 {
-	unsigned char held[2];
+	unsigned char flags[3];
 
-	memcpy(&held[0], &health->is_held_local, 1);
-	memcpy(&held[1], &health->is_held_remote, 1);
+	memcpy(&flags[0], &health->is_held_local, 1);
+	memcpy(&flags[1], &health->is_held_remote, 1);
+	memcpy(&flags[2], &health->is_journal_full, 1);
 	assert((unsigned)health->state <= HEALTH_STOPPING);
-	assert(held[0] <= 1 && held[1] <= 1);
+	assert(flags[0] <= 1 && flags[1] <= 1 && flags[2] <= 1);
 	assert(strcmp(health_state_name(health->state), "unknown") != 0);
 	assert(health->pid >= 0 && health->started_at >= 0);
 }
@@ -71,7 +72,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *paths[MUX_QUEUES_MAX];
 	struct mux_collection queues = { .start = 1, .count = 1 };
 	size_t half = size / 2;
-	struct health_map *map;
+	struct health_file *reader;
 	struct health health;
 	struct error err;
 	struct mux *mux;
@@ -93,16 +94,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mux = mux_new(&queues, 1, 0, &err);
 	assert(mux_choose(mux, 1, paths) == 1);
 	mux_free(&mux);
-	map = health_map_open(queue, &err);
-	if (map == NULL) {
+	reader = health_file_open(queue, &err);
+	if (reader == NULL) {
 		make_file();
-		map = health_map_open(queue, &err);
-		assert(map != NULL);
+		reader = health_file_open(queue, &err);
+		assert(reader != NULL);
 	}
 	write_file(data + half, size - half);
-	health_map_read(map, &health, &age_ms);
+	health_file_read(reader, &health, &age_ms);
 	check(&health);
 	assert(age_ms >= 0);
-	health_map_close(&map);
+	health_file_close(&reader);
 	return 0;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * lock/journal as a broken disk, or somebody else, left it.
+ * lock/journal.0 to .3 as a broken disk, or somebody else, left them.
  *
- * The first byte says how the rest becomes the file: 0 it is the file; else it
- * is two generations (a byte each, 0: no header), the length of the first
- * half's records (2 bytes), and those of both halves; with 2 they get right
- * sums.
+ * The input is pieces, one for each segment: a byte that says of what kind it
+ * is, the count of its generation, two bytes of its length, and the rest.
+ * Kinds: nothing; the file as it is; with a header in front; the same, and what
+ * is as long as a record gets the right sum, generation and page.
  */
 #include <assert.h>
 #include <endian.h>
@@ -15,17 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "base/file.h"
-#include "queue/fix.h"
+#include "queue/idmap.h"
 #include "queue/journal.h"
+#include "queue/journal_record.h"
+#include "queue/journal_scan.h"
 #include "queue/journal_view.h"
 
-enum { AS_IT_IS, IN_HALVES, WITH_SUMS, KINDS };
-enum { INPUT_HEADER = 5, MESSAGE_ID = 7, MESSAGE_BYTES = 5 };
+enum { NOTHING, AS_IT_IS, WITH_HEADER, WITH_SUMS, KINDS };
+enum { PIECE_HEADER = 4, CHANCE = 0x1234567 };
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct queue_dir *dir;
@@ -37,202 +41,269 @@ remove_base(void)
 	file_remove_tree(base, NULL);
 }
 
-/* A queue with one message. */
+/* The log is not read; libFuzzer keeps a standard error of its own. */
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	static char flag[] = "-close_fd_mask=2";
+	char **longer = calloc((size_t)*argc + 2, sizeof(*longer));
+
+	if (longer == NULL)
+		abort();
+	memcpy(longer, *argv, (size_t)*argc * sizeof(*longer));
+	longer[(*argc)++] = flag;
+	*argv = longer;
+	return 0;
+}
+
 static void
 set_up(void)
 {
-	struct fix_options options = {
-		.split = 1, .uid = (uid_t)-1, .gid = (gid_t)-1
-	};
+	static const char *const folders[] = { "mess/0", "info/0", "local/0",
+		"remote/0", "todo", "intd", "bounce", "pid", "lock" };
 	struct error err;
 	char path[64];
-	int fd;
+	size_t i;
 
-	if (mkdtemp(base) == NULL || freopen("/dev/null", "w", stdout) == NULL)
+	if (mkdtemp(base) == NULL)
 		abort();
 	atexit(remove_base);
-	snprintf(path, sizeof(path), "%s/q", base);
-	if (queue_fix(path, &options, &err) == -1)
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", base, folders[i]);
+		if (file_make_dirs(path, 0700, &err) == -1)
+			abort();
+	}
+	dir = queue_dir_open(base, &err);
+	if (dir == NULL)
 		abort();
-	dir = queue_dir_open(path, &err);
-	fd = queue_open_file(dir, QUEUE_MESS, MESSAGE_ID, O_WRONLY | O_CREAT);
-	if (fd == -1 || ftruncate(fd, MESSAGE_BYTES) == -1)
-		abort();
-	close(fd);
 }
 
-/* Gives what is as long as a record the sum of one. */
+/* What lies there is made a record of this segment, if it can be. */
 static void
-set_sums(struct buf *half)
+set_sums(struct buf *file, uint64_t generation)
 {
-	size_t at = JOURNAL_HEADER_BYTES;
-	uint32_t length, sum;
+	size_t at = JOURNAL_PAGE_BYTES;
+	uint64_t number = htole64(generation);
+	uint32_t length, page, sum;
 
-	while (at + 8 <= half->length) {
-		memcpy(&length, half->data + at + 4, sizeof(length));
-		length = le32toh(length);
-		if (length > half->length - at - 8)
+	while (at + JOURNAL_END_BYTES <= file->length) {
+		char *record = file->data + at;
+
+		memcpy(&length, record + 4, sizeof(length));
+		length = le32toh(length) % 8192;
+		if (length > file->length - at - 8)
 			return;
-		sum = htole32((uint32_t)crc32(
-		    0, (const Bytef *)half->data + at + 4, 4 + length));
-		memcpy(half->data + at, &sum, sizeof(sum));
+		sum = htole32(length);
+		memcpy(record + 4, &sum, sizeof(sum));
+		memcpy(record + 8, &number, sizeof(number));
+		page = htole32(
+		    (uint32_t)(at / JOURNAL_PAGE_BYTES) - (record[16] & 1));
+		memcpy(record + 16, &page, sizeof(page));
+		sum = htole32(
+		    (uint32_t)crc32(0, (const Bytef *)record + 4, 4 + length));
+		memcpy(record, &sum, sizeof(sum));
 		at += 8 + length;
+		if (record[21] & 1) /* by the id: a new batch */
+			at = (at + JOURNAL_PAGE_BYTES - 1) /
+			    JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
 	}
 }
 
 static void
-add_half(struct buf *file, unsigned half, int kind, uint8_t generation,
-    const uint8_t *data, size_t size)
+write_segment(
+    unsigned place, int kind, uint32_t count, const uint8_t *data, size_t size)
 {
-	struct buf content = BUF_INIT;
+	uint64_t generation = (uint64_t)count << 32 | CHANCE;
+	struct buf file = BUF_INIT;
+	char name[JOURNAL_NAME_SIZE];
+	int fd;
 
-	buf_init(&content);
-	if (generation != 0)
-		journal_put_header(&content, generation);
-	if (size > JOURNAL_HALF_BYTES - content.length)
-		size = JOURNAL_HALF_BYTES - content.length;
-	buf_add(&content, data, size);
-	if (kind == WITH_SUMS)
-		set_sums(&content);
-	memcpy(file->data + half * (size_t)JOURNAL_HALF_BYTES, content.data,
-	    content.length);
-	buf_release(&content);
-}
-
-static void
-write_file(const void *data, size_t size)
-{
-	int fd = openat(queue_dir_fd(dir, QUEUE_LOCK, 0), QUEUE_JOURNAL,
+	journal_name(name, place);
+	fd = openat(queue_dir_fd(dir, QUEUE_LOCK, 0), name,
 	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	if (fd == -1 || file_write_all(fd, data, size) == -1)
+	if (fd == -1)
+		abort();
+	if (kind != AS_IT_IS)
+		journal_put_header(&file, generation, count);
+	buf_add(&file, data, size);
+	if (kind == WITH_SUMS)
+		set_sums(&file, generation);
+	if (file_write_all(fd, file.data, file.length) == -1 ||
+	    ftruncate(fd, JOURNAL_SEGMENT_MIN) == -1)
 		abort();
 	close(fd);
-}
-
-static void
-write_halves(int kind, const uint8_t *data, size_t size)
-{
-	size_t first, left = size - INPUT_HEADER,
-		      whole = JOURNAL_HALVES * (size_t)JOURNAL_HALF_BYTES;
-	struct buf file = BUF_INIT;
-
-	buf_reserve(&file, whole);
-	memset(file.data, 0, whole);
-	first = data[3] + 256U * data[4];
-	if (first > left)
-		first = left;
-	add_half(&file, 0, kind, data[1], data + INPUT_HEADER, first);
-	add_half(
-	    &file, 1, kind, data[2], data + INPUT_HEADER + first, left - first);
-	write_file(file.data, whole);
 	buf_release(&file);
 }
 
-/* No number is 0 or there twice, and each envelope is inside of the file. */
+static void
+write_pieces(const uint8_t *data, size_t size)
+{
+	unsigned place;
+
+	for (place = 0; place < JOURNAL_SEGMENTS && size >= PIECE_HEADER;
+	     place++) {
+		size_t length = data[2] + 256U * data[3];
+		int kind = data[0] % KINDS;
+		uint32_t count = data[1] * JOURNAL_SEGMENTS + place;
+
+		if (data[0] & 0x80) /* mostly they are neighbours */
+			count = data[1];
+		size -= PIECE_HEADER;
+		if (length > size)
+			length = size;
+		if (kind != NOTHING)
+			write_segment(
+			    place, kind, count, data + PIECE_HEADER, length);
+		data += PIECE_HEADER + length;
+		size -= length;
+	}
+}
+
+static void
+remove_files(void)
+{
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), number;
+	char name[32];
+
+	for (number = 0; number < JOURNAL_SEGMENTS; number++) {
+		journal_name(name, (unsigned)number);
+		unlinkat(lock, name, 0);
+	}
+	for (number = 1; number <= JOURNAL_SEGMENTS; number++) {
+		snprintf(name, sizeof(name), QUEUE_DAMAGED "%d", number);
+		unlinkat(lock, name, 0);
+	}
+	snprintf(name, sizeof(name), QUEUE_DAMAGED "%d", number);
+	assert(faccessat(lock, name, F_OK, 0) == -1);
+}
+
+/* -- what is found */
+
+struct counted {
+	struct idmap ids;
+	const struct journal_view *view; /* what counts must be the same */
+	size_t messages;
+};
+
+static void
+message_found(
+    const struct journal_message *message, uint64_t segment, void *context)
+{
+	struct counted *counted = context;
+	const struct journal_message *same;
+
+	assert(message->id != 0 && segment != 0);
+	assert(idmap_put(&counted->ids, message->id, NULL));
+	if (counted->view == NULL)
+		return;
+	assert(counted->messages < counted->view->count);
+	same = &counted->view->messages[counted->messages++];
+	assert(same->id == message->id);
+	assert(same->size_bytes == message->size_bytes);
+	assert(same->record_length == message->record_length);
+	assert(message->record_length == 0 ||
+	    memcmp(same->record, message->record, message->record_length) == 0);
+	assert((same->body == NULL) == (message->body == NULL));
+	assert(message->body == NULL || message->size_bytes == 0 ||
+	    memcmp(same->body, message->body, message->size_bytes) == 0);
+}
+
+static void
+end_found(uint64_t id, const struct uuid *uuid, void *context)
+{
+	struct counted *counted = context;
+
+	(void)uuid;
+	assert(id != 0);
+	assert(idmap_put(&counted->ids, id, NULL));
+}
+
+static struct journal *
+open_journal(struct counted *counted)
+{
+	static const struct journal_options options = {
+		.size_bytes = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
+		.body_max_bytes = JOURNAL_BODY_MAX
+	};
+	struct journal_finder finder = {
+		.message = message_found, .ended = end_found, .context = counted
+	};
+	struct journal *journal;
+	struct error err;
+
+	if (journal_open(dir, &options, &finder, &journal, &err) == -1)
+		abort();
+	return journal;
+}
+
+/* All texts are inside of the data, one behind the other. */
 static void
 check_view(const struct journal_view *view)
 {
-	const char *data = view->data.data;
-	size_t i, other;
-
-	for (i = 0; i < view->count; i++) {
-		const struct journal_record *record = &view->records[i];
-
-		assert(record->id != 0 && !record->is_over);
-		assert(record->envelope >= data &&
-		    record->envelope + record->length <=
-			data + view->data.length);
-		for (other = 0; other < i; other++)
-			assert(view->records[other].id != record->id);
-	}
-}
-
-/* Each envelope has its file, unless its message is another one. */
-static void
-check_files(const struct journal_view *view)
-{
+	const char *at = view->data.data;
 	size_t i;
 
 	for (i = 0; i < view->count; i++) {
-		const struct journal_record *record = &view->records[i];
-		int fd = queue_open_file(dir, QUEUE_TODO, record->id, O_RDONLY);
-		struct buf content = BUF_INIT;
+		const struct journal_message *message = &view->messages[i];
 
-		if (record->id == MESSAGE_ID &&
-		    record->size_bytes != MESSAGE_BYTES) {
-			assert(fd == -1);
-			continue;
-		}
-		if (record->id == MESSAGE_ID && fd == -1)
-			continue; /* by its time */
-		assert(fd != -1);
-		if (queue_read(fd, &content) == -1)
-			abort();
-		close(fd);
-		assert(content.length == record->length);
-		assert(record->length == 0 ||
-		    memcmp(content.data, record->envelope, record->length) ==
-			0);
-		buf_release(&content);
-		queue_unlink(dir, QUEUE_TODO, record->id);
+		assert(message->record == at);
+		at += message->record_length;
+		assert(message->body == NULL || message->body == at);
+		at += message->body == NULL ? 0 : message->size_bytes;
 	}
+	assert(at == view->data.data + view->data.length);
 }
 
-/*
- * Are there records of the generations that come next?  No process wrote them
- * below these headers, and they will count.
- */
-static bool
-has_later(const struct journal_view *view)
+/* All that counts can be ended, and new mail comes behind it. */
+static void
+go_on(struct journal *journal, struct journal_view *view)
 {
-	uint64_t newest = view->generations[0] > view->generations[1]
-	    ? view->generations[0]
-	    : view->generations[1];
-	struct journal_record record;
-	unsigned half, next;
+	struct journal_message message = { .id = journal_next_id(journal),
+		.record = "Fr",
+		.record_length = 3,
+		.body = "" };
+	struct counted counted = { .view = NULL };
+	size_t i;
 
-	for (half = 0; half < JOURNAL_HALVES && view->data.length > 0; half++)
-		for (next = 1; next <= JOURNAL_HALVES; next++) {
-			size_t at = 0;
-
-			if (journal_get_record(view->data.data +
-				    half * (size_t)JOURNAL_HALF_BYTES,
-				JOURNAL_HALF_BYTES, newest + next, &at,
-				&record))
-				return true;
-		}
-	return false;
+	for (i = 0; i < view->count; i++)
+		journal_end(journal, view->messages[i].id);
+	journal_view_release(view);
+	if (message.id == UINT64_MAX) /* nobody ever gets there */
+		message.id = 1;
+	assert(journal_wanted(journal) == 0);
+	assert(journal_add(journal, &message));
+	assert(journal_commit(journal) == 0);
+	assert(!journal_has_unwritten(journal));
+	assert(journal_close(&journal) == 0);
+	journal = open_journal(&counted);
+	assert(idmap_has(&counted.ids, message.id));
+	idmap_release(&counted.ids);
+	assert(journal_next_id(journal) > message.id || message.id == 1);
+	assert(journal_close(&journal) == 0);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct journal_view view, empty;
-	bool is_forged;
+	struct journal_view view;
+	struct counted counted = { .view = &view };
 	struct journal *journal;
+	struct journal_stats stats;
 	struct error err;
 
 	if (dir == NULL)
 		set_up();
-	if (size < INPUT_HEADER)
-		return 0;
-	if (data[0] % KINDS == AS_IT_IS)
-		write_file(data + 1, size - 1);
-	else
-		write_halves(data[0] % KINDS, data, size);
+	write_pieces(data, size);
 	if (journal_view_open(dir, &view, &err) == -1)
 		abort();
 	check_view(&view);
-	is_forged = has_later(&view);
-	if (journal_open(dir, true, &journal, &err) == -1 || journal == NULL)
-		abort();
-	check_files(&view);
-	journal_view_release(&view);
-	if (journal_view_open(dir, &empty, &err) == -1)
-		abort();
-	assert(is_forged || (empty.count == 0 && !empty.is_damaged));
-	journal_view_release(&empty);
-	journal_close(&journal);
+	assert(!view.is_old);
+	journal = open_journal(&counted);
+	assert(counted.messages == view.count);
+	journal_read_stats(journal, &stats);
+	assert(stats.messages == view.count);
+	idmap_release(&counted.ids);
+	go_on(journal, &view);
+	remove_files();
 	return 0;
 }

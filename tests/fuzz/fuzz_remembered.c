@@ -52,6 +52,31 @@ read_field(const char *info, size_t length, char type)
 	assert(text == info + 1 || text[-2] == '\0');
 }
 
+/* What was read of a whole one is written and read the same. */
+static void
+read_info(const char *bytes, size_t length)
+{
+	struct remembered_info info, again;
+	struct buf buf = BUF_INIT;
+	struct error err = { "" };
+
+	if (remembered_get_info(bytes, length, &info, &err) == -1) {
+		assert(err.text[0] != '\0');
+		return;
+	}
+	assert(info.attempt_at == 0 ||
+	    info.attempt_at + REMEMBERED_ATTEMPT_DIGITS < length);
+	remembered_put_info(&buf, &info);
+	assert(remembered_get_info(buf.data, buf.length, &again, &err) == 0);
+	assert(strcmp(info.sender, again.sender) == 0);
+	assert(strcmp(info.header, again.header) == 0);
+	assert(info.attempt == again.attempt && again.attempt_at != 0);
+	assert(uuid_is_equal(&info.uuid, &again.uuid));
+	assert(info.has_size == again.has_size &&
+	    info.size_bytes == again.size_bytes);
+	buf_release(&buf);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -63,6 +88,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_list(copy, size);
 	read_field(copy, size, 'F');
 	read_field(copy, size, 'H');
+	read_info(copy, size);
 	free(copy);
 	return 0;
 }

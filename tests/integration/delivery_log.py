@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: ISC
-"""What the logs of the queues say of messages that were delivered twice.
+"""What the logs of the queues say of messages that were tried again.
 
-Every message has an envelope sender of its own: it tells whose lines these are,
-since numbers of messages are used again.  A kill may repeat what it fell into,
-and nothing else:
-
-- after its `end msg` line a message never comes again;
-- a recipient whose `success` line is there comes again only if qmail-send was
-  killed within the time that an end may be in memory only;
-- a copy is there for each delivery that may have made one, and no other.
+Every message has an envelope sender of its own: it tells whose lines these are.
+A recipient whose `success` line is there, and a message whose `end msg` line is
+there, comes again only if qmail-send was killed within the time that an end may
+be in memory only.  Whoever looks into the Maildir does not see that: a delivery
+that is repeated finds its own file.
 
 A killed qmail-send takes the last lines that it gathered with it, so the log
 may say less than what was done; never more.
 """
-import collections
 import contextlib
 import os
 import re
@@ -28,8 +24,6 @@ from node import SLOW
 REMEMBERED_S = 2
 # multilog, the committer, and whoever noted the kill, on a busy machine.
 SLACK_S = 1 * SLOW
-# From a job that the log does not have, to its file in new/.
-UNLOGGED_S = 3 * SLOW
 
 STAMP = re.compile(r"@([0-9a-f]{16})([0-9a-f]{8}) (.*)")
 TAI_0 = (1 << 62) + 10
@@ -90,9 +84,8 @@ class QueueLog:
                       kill.program == "qmail-send"]
         self.names = {}      # message's number: its envelope sender
         self.deliveries = {} # of this qmail-send, by number: (sender, user)
-        self.succeeded = {}  # (sender, user): when, the last time
-        self.ended = set()   # senders
-        self.copies = collections.Counter()  # that may be, by (sender, user)
+        self.over = {}       # when, of a sender, or (sender, user)
+        self.ended = 0
         self.faults = []
 
     def read(self, lines):
@@ -109,9 +102,7 @@ class QueueLog:
 
     def info(self, at, number, sender):
         self.names[number] = sender
-        if sender in self.ended:
-            self.faults.append(f"{sender} is in {self.queue} again, at {at}, "
-                               "after its end")
+        self._check(at, sender)
 
     def start(self, at, delivery, number, address):
         sender = self.names.get(number)
@@ -119,56 +110,32 @@ class QueueLog:
             return
         key = sender, address.partition("-")[2].partition("@")[0]
         self.deliveries[delivery] = key
-        self.copies[key] += 1
-        if sender in self.ended:
-            self.faults.append(f"{key} is tried in {self.queue} at {at}, "
-                               "after the message's end")
-        elif key in self.succeeded and not self.may_forget(
-                self.succeeded[key], at):
-            self.faults.append(
-                f"{key} is tried in {self.queue} at {at}, after its success "
-                f"at {self.succeeded[key]}; kills: {self.kills}")
+        self._check(at, sender)
+        self._check(at, key)
 
-    def may_forget(self, success, again):
-        return any(success - SLACK_S <= kill <= min(
-            success + REMEMBERED_S, again) + SLACK_S for kill in self.kills)
+    def _check(self, at, what):
+        over = self.over.get(what)
+        if over is not None and not any(
+                over - SLACK_S <= kill <= min(over + REMEMBERED_S, at) +
+                SLACK_S for kill in self.kills):
+            self.faults.append(f"{what} is in {self.queue} again, at {at}, "
+                               f"after its end at {over}; kills: {self.kills}")
 
-    def result(self, at, delivery, outcome, text):
+    def result(self, at, delivery, outcome, _):
         key = self.deliveries.pop(delivery, None)
-        if key is None:
-            return
-        if outcome == "success":
-            self.succeeded[key] = at
-        elif "delivery_worker_ended" not in text:
-            self.copies[key] -= 1  # its worker says that it made none
+        if key is not None and outcome == "success":
+            self.over[key] = at
 
-    def end(self, _, number):
+    def end(self, at, number):
         if self.names.get(number):
-            self.ended.add(self.names[number])
-
-    def may_be_unlogged(self, times):
-        """How many copies a kill may have taken out of the log."""
-        return sum(any(abs(when - kill) <= UNLOGGED_S for when in times)
-                   for kill in self.kills)
+            self.over[self.names[number]] = at
+            self.ended += 1
 
 
-def find_faults(node, kills, copies):
-    """What no kill explains; and how many messages' ends the logs have.
-
-    copies: when each file came, by (envelope sender, user).
-    """
+def find_faults(node, kills):
+    """What no kill explains; and how many messages' ends the logs have."""
     logs = [QueueLog(folder.name, kills).read(
         read_log(node.home / "log" / folder.name))
         for folder in sorted((node.home / "queue").iterdir())]
-    faults = [fault for log in logs for fault in log.faults]
-    for key, times in copies.items():
-        if len(times) < 2:
-            continue
-        mine = [log for log in logs if key[0] in log.names.values() or
-                log.copies[key]] or logs
-        known = sum(log.copies[key] for log in mine)
-        if len(times) > known + sum(log.may_be_unlogged(times)
-                                    for log in mine):
-            faults.append(f"{key} has {len(times)} copies, at {times}, of "
-                          f"{known} deliveries")
-    return faults, sum(len(log.ended) for log in logs)
+    return ([fault for log in logs for fault in log.faults],
+            sum(log.ended for log in logs))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A node's folder with users, and the part of qmail-send towards its worker.
 
-Packets are those of queue/job.h.
+Packets are those of queue/job.h, version 3.
 """
 
 import array
@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import uuid as uuid_module
 
 BUILD = os.environ.get(
     "MQMAIL_BUILD",
@@ -78,70 +79,88 @@ class Node:
         os.rename(path + ".new", path)
 
 
+BODY_MAX = 16 * 1024
+
+
 class Send:
-    """The listening end of lock/workers, with one worker at a time."""
+    """The queue's end of one worker's connection."""
 
     def __init__(self, node, queue="queue1"):
         self.node = node
         self.queue = os.path.join(node.root, "queue", queue)
-        os.makedirs(os.path.join(self.queue, "lock"), exist_ok=True)
-        self.listener = None
+        os.makedirs(self.queue, exist_ok=True)
         self.connection = None
         self.worker = None
+        self.take = None  # (recipients, bytes), as last told
         self.unread = b""  # results that came in one packet with others
         self.log = os.path.join(node.root, queue + ".log")
 
-    def listen(self):
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = os.path.join(self.queue, "lock/workers")
-        if os.path.exists(path):
-            os.unlink(path)
-        # Unix paths are short: name the socket by a descriptor's folder.
-        folder = os.open(os.path.dirname(path), os.O_RDONLY)
-        self.listener.bind("/proc/self/fd/%d/workers" % folder)
-        os.close(folder)
-        self.listener.listen(5)
-        self.listener.settimeout(TIMEOUT)
-
-    def start(self, wrapper=()):
+    def start(self, wrapper=(), **environment):
+        """A worker, as qmail-start starts it."""
+        self.connection, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with open(self.log, "ab") as log:
             self.worker = subprocess.Popen(
                 [*wrapper, os.path.join(BIN, "qmail-vdeliver"), self.queue],
-                env=self.node.environment, stdout=log, stderr=log)
+                env=dict(self.node.environment, **environment), stdin=theirs,
+                stdout=log, stderr=log)
+        theirs.close()
 
-    def accept(self):
-        """Waits for the worker; returns version and channel of its hello."""
-        self.connection, _ = self.listener.accept()
+    def hello(self):
+        """Waits for the worker's; its version and channel."""
         self.connection.settimeout(TIMEOUT)
         kind, version, channel = struct.unpack(
-            "<BIB", self.connection.recv(1000))
-        assert kind == 1
+            "<cIc", self.connection.recv(1000))
+        assert kind == b"h"
+        self._read_take(self.connection.recv(1000))
         self.connection.setblocking(False)
-        return version, chr(channel)
+        return version, channel.decode()
 
-    def up(self, wrapper=()):
-        if self.listener is None:
-            self.listen()
-        self.start(wrapper)
-        return self.accept()
+    def up(self, wrapper=(), **environment):
+        self.start(wrapper, **environment)
+        return self.hello()
 
-    def job(self, delivery, local, message, sender="a@example.org",
-            header="", home=None):
-        """Sends one job, message being an open file's descriptor.
+    def _read_take(self, packet):
+        kind, recipients, size = struct.unpack("<cIQ", packet)
+        assert kind == b"t"
+        self.take = recipients, size
 
-        False when the worker takes no more: then results wait to be read.
+    def job(self, deliveries, locals_, message, sender="a@example.org",
+            header="", home=None, uuid=None, message_id=None, size=None,
+            birth=1700000000, attempt=1):
+        """Sends one job.
+
+        deliveries and locals_ may be lists.  message: bytes, which go in the
+        packet, or an open file's descriptor.  False when the worker takes no
+        more: then results wait to be read.
         """
-        packet = struct.pack("<BIQ", 2, delivery, delivery)
-        packet += _text(sender)
-        packet += _text("example.test-%s@example.test" % local)
-        packet += _text("example.test")
-        packet += struct.pack("<II", os.getuid(), os.getgid())
-        packet += _text(home or self.node.dir) + _text("-") + _text(local)
-        packet += _text(header)
-        descriptors = array.array("i", [message])
+        if not isinstance(deliveries, (list, tuple)):
+            deliveries, locals_ = [deliveries], [locals_]
+        if uuid is None:
+            uuid = uuid_module.uuid4()
+        is_inside = isinstance(message, bytes)
+        if size is None:
+            size = len(message) if is_inside else os.fstat(message).st_size
+        packet = b"j" + struct.pack(
+            "<Q", deliveries[0] if message_id is None else message_id)
+        packet += uuid.bytes + _text("virtual")
+        packet += struct.pack("<QIQ", birth, attempt, size)
+        packet += _text(sender) + _text(header)
+        packet += struct.pack("<I", len(deliveries))
+        for delivery, local in zip(deliveries, locals_):
+            packet += struct.pack("<I", delivery)
+            packet += _text("example.test-%s@example.test" % local)
+            packet += _text("example.test")
+            packet += _text(home or self.node.dir) + _text("-") + _text(local)
+        packet += b"\1" if is_inside else b"\0"
+        if is_inside:
+            assert len(message) <= BODY_MAX
+            packet += struct.pack("<I", len(message)) + message
+        descriptors = array.array("i", [] if is_inside else [message])
         try:
             self.connection.sendmsg(
                 [packet],
+                [] if is_inside else
                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         except BlockingIOError:
             return False
@@ -149,20 +168,24 @@ class Send:
 
     def result(self):
         """The next (delivery, outcome, text); None when the worker is gone."""
-        if not self.unread:
+        while not self.unread:
             assert select.select([self.connection], [], [], TIMEOUT)[0]
             try:
-                self.unread = self.connection.recv(60000)
+                packet = self.connection.recv(60000)
             except ConnectionResetError:
                 return None
-            if not self.unread:
+            if not packet:
                 return None
-        kind, delivery, outcome, length = struct.unpack(
-            "<BIBI", self.unread[:10])
-        text, self.unread = (self.unread[10:10 + length],
-                             self.unread[10 + length:])
-        assert kind == 3 and len(text) == length and text[-1:] == b"\0"
-        return delivery, chr(outcome), text[:-1].decode()
+            if packet[:1] == b"t":
+                self._read_take(packet)
+                continue
+            assert packet[:1] == b"r" and len(packet) > 1
+            self.unread = packet[1:]
+        delivery, outcome, length = struct.unpack("<IcI", self.unread[:9])
+        text, self.unread = (self.unread[9:9 + length],
+                             self.unread[9 + length:])
+        assert len(text) == length and text[-1:] == b"\0"
+        return delivery, outcome.decode(), text[:-1].decode()
 
     def results(self, count, is_all=True):
         """The next count; is_all: there must be no more of them."""
@@ -171,9 +194,7 @@ class Send:
             delivery, outcome, text = self.result()
             assert delivery not in found
             found[delivery] = (outcome, text)
-        if is_all:
-            assert not self.unread
-            assert not select.select([self.connection], [], [], 0)[0]
+        assert not (is_all and self.unread)
         return found
 
     def can_send(self, timeout):
@@ -187,8 +208,6 @@ class Send:
     def down(self):
         if self.connection is not None:
             self.connection.close()
-        if self.listener is not None:
-            self.listener.close()
         if self.worker is not None and self.worker.poll() is None:
             self.worker.send_signal(signal.SIGKILL)
             self.worker.wait(TIMEOUT)

@@ -1,46 +1,101 @@
 # SPDX-License-Identifier: ISC
 """Reads a queue's journal as docs/queue.md describes it."""
 import struct
+import uuid
 import zlib
+from dataclasses import dataclass
 
-HALF = 2 * 1024 * 1024
-HEADER = 512
-MAGIC = b"mqmail journal 1\n"
+PAGE = 4096
+SEGMENTS = 4
+MAGIC = b"mqmail journal 2\n"
+# Of a record: CRC, length, generation, page of its batch, type, ID.
+HEAD = struct.Struct("<IIQIBQ")
+# Of a message, behind that: UUID, birth, length of the body, is it here,
+# length of the envelope.
+MESSAGE = struct.Struct("<16sqQBI")
 
 
-def _generation(half):
-    if not half.startswith(MAGIC):
+@dataclass
+class Message:
+    """A message that counts; body is None when it is in mess/."""
+    number: str
+    uuid: uuid.UUID
+    birth: int
+    size: int
+    envelope: bytes
+    body: bytes
+
+
+def generation(segment):
+    """The number in a segment's first page; 0 when there is none."""
+    if not segment.startswith(MAGIC):
         return 0
-    generation, crc = struct.unpack_from("<QI", half, len(MAGIC))
-    return generation if crc == zlib.crc32(half[:len(MAGIC) + 8]) else 0
+    found, _, crc = struct.unpack_from("<QQI", segment, len(MAGIC))
+    return found if crc == zlib.crc32(segment[:len(MAGIC) + 16]) else 0
 
 
-def _records(half, generation):
-    at = HEADER
-    while at + 25 <= len(half):
-        crc, length, found, kind, number = struct.unpack_from("<IIQBQ", half, at)
-        end = at + 8 + length
-        if found != generation or crc != zlib.crc32(half[at + 4:end]):
+def _record(segment, at, wanted):
+    """The record there: its end, type, number and what is behind; or None."""
+    if at + HEAD.size > len(segment):
+        return None
+    crc, length, found, _, kind, number = HEAD.unpack_from(segment, at)
+    end = at + 8 + length
+    if found != wanted or crc != zlib.crc32(segment[at + 4:end]):
+        return None
+    return end, chr(kind), str(number), segment[at + HEAD.size:end]
+
+
+def _records(segment, wanted):
+    at = PAGE
+    while at < len(segment):
+        record = _record(segment, at, wanted)
+        if record is None and at % PAGE != 0:
+            at += PAGE - at % PAGE
+            record = _record(segment, at, wanted)
+        if record is None:
             return
-        envelope = None if kind == ord("-") else half[at + 45:end]
-        yield str(number), envelope
-        at = end
+        at = record[0]
+        yield record[1:]
+
+
+def _message(number, data):
+    ident, birth, size, is_here, length = MESSAGE.unpack_from(data)
+    body = data[MESSAGE.size + length:]
+    assert not is_here or len(body) == size
+    return Message(number, uuid.UUID(bytes=ident), birth, size,
+                   data[MESSAGE.size:MESSAGE.size + length],
+                   body if is_here else None)
+
+
+def segments(queue):
+    """Those that count, the oldest first: (generation, content)."""
+    found = []
+    for place in range(SEGMENTS):
+        try:
+            segment = (queue / f"lock/journal.{place}").read_bytes()
+        except FileNotFoundError:
+            continue
+        if generation(segment) != 0:
+            found.append((generation(segment), segment))
+    found.sort()
+    return [pair for pair in found
+            if (pair[0] >> 32) + SEGMENTS > found[-1][0] >> 32]
+
+
+def messages(queue):
+    """Those that count, by number."""
+    found, over = {}, set()
+    for number, segment in segments(queue):
+        for kind, name, data in _records(segment, number):
+            if kind == "+":
+                found[name] = _message(name, data)
+            else:
+                over.add(name)
+    return {name: message for name, message in found.items()
+            if name not in over}
 
 
 def live(queue):
     """The envelopes that count, by the number of their message."""
-    try:
-        data = (queue / "lock/journal").read_bytes()
-    except FileNotFoundError:
-        return {}
-    halves = sorted(((_generation(half), half) for half in
-                     (data[:HALF], data[HALF:])), key=lambda pair: pair[0])
-    found = {}
-    for generation, half in halves:
-        if generation == 0:
-            continue
-        for number, envelope in _records(half, generation):
-            found.pop(number, None)
-            if envelope is not None:
-                found[number] = envelope
-    return found
+    return {name: message.envelope
+            for name, message in messages(queue).items()}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Accounts for every message that was sent to a node that is being killed."""
+import collections
 import hashlib
 import random
 import re
@@ -8,10 +9,21 @@ import threading
 import time
 
 import delivery_log
+from node import SLOW
 
-SENT = "acknowledged"  # 250 after DATA: may never be lost
-UNSURE = "unsure"      # no answer to the dot, or "later": there, or not
-REFUSED = "refused"    # not sent whole, or refused for good: not there
+SENT = "acknowledged"  # 250 after the dot: may never be lost
+UNSURE = "unsure"      # no answer to the dot: there, or not
+LATER = "later"        # 4yz: not there
+REFUSED = "refused"    # not sent whole, or 5yz: not there
+
+
+class Row:
+    """One transaction."""
+
+    def __init__(self, user, body):
+        self.user = user
+        self.body = body
+        self.state = REFUSED
 
 
 class Ledger:
@@ -21,87 +33,93 @@ class Ledger:
         self.node = node
         self.users = users
         self.lock = threading.Lock()
-        self.rows = {}   # id: [user, body, state]
+        self.rows = {}   # by number
         self.kills = []  # of delivery_log.Kill
 
     @staticmethod
     def sender(number):
         return f"s{number}@example.net"
 
-    def new(self):
-        """A new row; gives its id, user and whole text."""
+    def _new(self, user, body):
+        """The number of a new row, and its whole text."""
         with self.lock:
             number = len(self.rows)
-            user = random.choice(self.users)
-            size = random.choice((10, 1000, 4000, 40000))
-            line = hashlib.sha256(str(number).encode()).hexdigest() + "\r\n"
-            body = line * (size // len(line) + 1)
-            self.rows[number] = [user, body, REFUSED]
-        text = (f"From: <{self.sender(number)}>\r\nX-Number: {number}\r\n"
-                f"Subject: {number}\r\n\r\n{body}")
-        return number, user, text
+            self.rows[number] = Row(user, body)
+        return number, (f"From: <{self.sender(number)}>\r\n"
+                        f"X-Number: {number}\r\nSubject: {number}\r\n\r\n"
+                        f"{body}")
 
-    def send(self):
-        """One message on a connection of its own.  True when acknowledged."""
-        number, user, text = self.new()
+    def _try(self, user, body):
+        """One transaction on a connection of its own; its state."""
+        number, text = self._new(user, body)
         state = REFUSED
         try:
             with smtplib.SMTP("127.0.0.1", self.node.smtp_port,
-                              timeout=20) as client:
+                              timeout=20 * SLOW) as client:
                 client.ehlo("client.example.net")
                 if (client.mail(self.sender(number))[0] == 250 and
                         client.rcpt(f"{user}@{self.node.domain}")[0] == 250):
                     state = UNSURE
                     code = client.data(text)[0]
-                    if code == 250:
-                        state = SENT
-                    elif code // 100 == 5:
-                        state = REFUSED
+                    state = {2: SENT, 4: LATER, 5: REFUSED}[code // 100]
         except smtplib.SMTPDataError:
             state = REFUSED  # to DATA itself
         except (OSError, smtplib.SMTPException):
             pass  # the connection broke
         with self.lock:
-            self.rows[number][2] = state
-        return state == SENT
+            self.rows[number].state = state
+        return state
+
+    def send(self, is_over):
+        """A message, again and again until it is acknowledged."""
+        user = random.choice(self.users)
+        size = random.choice((10, 1000, 4000, 40000, 300000))
+        line = hashlib.sha256(random.randbytes(8)).hexdigest() + "\r\n"
+        body = line * (size // len(line) + 1)
+        while self._try(user, body) != SENT and not is_over():
+            time.sleep(0.05)  # a listener that is down
 
     def count(self, state):
         with self.lock:
-            return sum(row[2] == state for row in self.rows.values())
+            return sum(row.state == state for row in self.rows.values())
 
     def kill(self, *pids):
         self.kills += delivery_log.kill(self.node, pids)
 
+    def _read(self, file, user, faults):
+        """The number of a stored message, which is held against its row."""
+        data = file.read_bytes()
+        match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
+        number = int(match[1]) if match else None
+        if number not in self.rows:
+            faults.append(f"never sent: {file}")
+            return None
+        row = self.rows[number]
+        if row.user != user:
+            faults.append(f"{number} is {row.user}'s: {file}")
+        if row.state in (LATER, REFUSED):
+            faults.append(f"{number} was answered '{row.state}': {file}")
+        head, _, rest = data.partition(b"\n\n")
+        if rest != row.body.replace("\r\n", "\n").encode():
+            faults.append(f"{number} is changed: {file}")
+        if head.count(b"\nX-Number: ") != 1:
+            faults.append(f"{number} has another's header: {file}")
+        return number
+
     def check(self):
         """Accounts for every message."""
-        found = {}
-        faults = []
+        copies, faults = collections.Counter(), []
         for user in self.users:
-            for file in self.node.messages(user):
-                data = file.read_bytes()
-                match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
-                number = int(match[1]) if match else None
-                if number not in self.rows:
-                    faults.append(f"never sent: {file}")
-                    continue
-                owner, body, state = self.rows[number]
-                if owner != user:
-                    faults.append(f"{number} is {owner}'s: {file}")
-                if state == REFUSED:
-                    faults.append(f"{number} was refused: {file}")
-                head, _, rest = data.partition(b"\n\n")
-                if rest != body.replace("\r\n", "\n").encode():
-                    faults.append(f"{number} is changed: {file}")
-                if head.count(b"\nX-Number: ") != 1:
-                    faults.append(f"{number} has another's header: {file}")
-                found.setdefault(number, []).append(file.stat().st_ctime)
-        for number, (user, _, state) in self.rows.items():
-            if state == SENT and number not in found:
-                faults.append(f"{number} for {user} is lost")
-        repeated, ended = delivery_log.find_faults(
-            self.node, self.kills,
-            {(self.sender(number), self.rows[number][0]): times
-             for number, times in found.items()})
+            copies.update(self._read(file, user, faults)
+                          for file in self.node.messages(user))
+        for number, row in self.rows.items():
+            if row.state == SENT and copies[number] == 0:
+                faults.append(f"{number} for {row.user} is lost")
+            # A delivery that is repeated finds its own file.
+            if copies[number] > 1:
+                faults.append(f"{number} for {row.user} is there "
+                              f"{copies[number]} times")
+        repeated, ended = delivery_log.find_faults(self.node, self.kills)
         faults += repeated
         assert faults == [], "\n".join(faults[:20]) + self.node.logs()
         assert ended > 0, "the logs have no message's end"
@@ -118,8 +136,7 @@ class Load:
 
     def run(self):
         while not self.is_over.is_set():
-            if not self.ledger.send():
-                time.sleep(0.05)  # a listener that is down
+            self.ledger.send(self.is_over.is_set)
 
     def __enter__(self):
         for thread in self.threads:

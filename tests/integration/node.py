@@ -134,9 +134,11 @@ class Node:
         The queue's health, in its status, is up to a second old.
         """
         folder = self.queue_dir(name)
-        return len({path.name for path in [*folder.glob("todo/*"),
-                                           *folder.glob("info/*/*")]} |
-                   set(journal.live(folder)))
+        # In the order in which a message goes from one to the next.
+        found = set(journal.live(folder))
+        for pattern in ("todo/*", "info/*/*"):
+            found |= {path.name for path in folder.glob(pattern)}
+        return len(found)
 
     def backlog(self):
         """Messages that all queues hold."""

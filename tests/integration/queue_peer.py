@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""One queue of its own, and qmail-send's peers: a delivery worker whose answers
-a test chooses, and an intake client that may misbehave.
+"""One queue of its own, and qmail-send's peers: delivery workers
+(worker_peer.py), and an intake client that may misbehave.
 
-Packets are those of queue/job.h and queue/intake_packet.h (docs/protocol.md).
+Packets are those of queue/intake_packet.h (docs/protocol.md).
 """
 import contextlib
 import os
@@ -14,9 +14,12 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
+import uuid
 from pathlib import Path
 
 import journal
+import worker_peer
 from node import BIN, DEADLINE_S, SLOW, wait_until
 
 DOMAIN = "example.test"
@@ -43,82 +46,6 @@ def connect(path):
     return client
 
 
-class Job:
-    """One delivery that qmail-send asked for."""
-
-    def __init__(self, packet, message):
-        kind, self.delivery, self.message_id = struct.unpack_from(
-            "<BIQ", packet)
-        assert kind == 2
-        at = 13
-        fields = []
-        for form in "tttnntttt":
-            if form == "n":
-                fields.append(struct.unpack_from("<I", packet, at)[0])
-                at += 4
-                continue
-            length, = struct.unpack_from("<I", packet, at)
-            fields.append(os.fsdecode(packet[at + 4:at + 3 + length]))
-            at += 4 + length
-        (self.sender, self.recipient, self.user, self.uid, self.gid, self.home,
-         self.dash, self.extension, self.header) = fields
-        self.message = message
-
-
-class Worker(threading.Thread):
-    """Answers each job with what decide(job) says: (outcome, text).
-
-    None keeps the job until answer() is called for it.
-    """
-
-    def __init__(self, queue, decide=lambda job: ("K", "did 1+0+0\n"),
-                 channel="v"):
-        super().__init__(daemon=True)
-        self.decide = decide
-        self.jobs = []
-        self.held = []
-        self.connection = connect(queue.dir / "lock/workers")
-        self.connection.settimeout(None)
-        self.connection.send(struct.pack("<BIB", 1, 2, ord(channel)))
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                packet, fds, _, _ = socket.recv_fds(self.connection, 60000, 1)
-            except OSError:
-                return
-            if not packet:
-                return
-            with os.fdopen(fds[0], "rb") as file:
-                job = Job(packet, file.read())
-            said = self.decide(job)
-            if said is None:
-                self.held.append(job)
-            else:
-                self.answer(job, *said)
-            self.jobs.append(job)
-
-    def answer(self, job, outcome, text):
-        if job in self.held:
-            self.held.remove(job)
-        self.connection.send(struct.pack("<BIB", 3, job.delivery,
-                                         ord(outcome)) + _text(text))
-
-    def wait_jobs(self, count):
-        wait_until(lambda: len(self.jobs) >= count,
-                   lambda: f"{count} jobs, had {len(self.jobs)}")
-        return self.jobs[:count]
-
-    def recipients(self):
-        return [job.recipient for job in self.jobs]
-
-    def close(self):
-        self.connection.shutdown(socket.SHUT_RDWR)
-        self.connection.close()
-        self.join(DEADLINE_S)
-
-
 def envelope_record(sender, recipients):
     """Its F and T part, as the intake wants it."""
     return b"F" + os.fsencode(sender) + b"\0" + b"".join(
@@ -126,45 +53,140 @@ def envelope_record(sender, recipients):
 
 
 class Intake:
-    """A client of lock/intake."""
+    """A client of lock/intake, whose packets may be wrong."""
 
-    def __init__(self, queue):
+    VERSION = 3
+    HELLO, BODY, ENVELOPE, COMMIT, ASK, ABORT, ANSWER = range(1, 8)
+    ABSENT = 255
+    PIECE = 50000
+
+    def __init__(self, queue, version=VERSION):
         self.connection = connect(queue.dir / "lock/intake")
+        self.id = None  # of the last answer
+        if version is not None:
+            self.connection.send(self.hello(version))
 
-    def open(self, version=2):
-        """The id and the descriptor; asserts that there is one."""
-        self.connection.send(struct.pack("<BI", 1, version))
-        packet, fds, _, _ = socket.recv_fds(self.connection, 2048, 1)
-        assert packet[0] == 2, packet
-        return struct.unpack_from("<Q", packet, 1)[0], fds[0]
+    @classmethod
+    def hello(cls, version=VERSION):
+        return struct.pack("<BI", cls.HELLO, version)
 
-    @staticmethod
-    def commit_packet(size, sender="s@example.net", recipients=()):
-        """A COMMIT with the whole envelope."""
-        record = envelope_record(sender, recipients)
-        return struct.pack("<BQQBI", 5, size, 1, 0, len(record)) + record
+    @classmethod
+    def body(cls, piece):
+        return struct.pack("<BI", cls.BODY, len(piece)) + piece
 
-    def commit(self, size, sender="s@example.net", recipients=(),
-               record=None):
-        """The code and text of the answer."""
+    @classmethod
+    def envelope(cls, piece):
+        return struct.pack("<BI", cls.ENVELOPE, len(piece)) + piece
+
+    @classmethod
+    def commit_packet(cls, record, body=b"", ident=None, size=None,
+                      is_import=False):
+        """With the last pieces of both."""
+        return struct.pack(
+            "<B16sQQBI", cls.COMMIT, (ident or uuid.uuid4()).bytes, 1,
+            len(body) if size is None else size, is_import, len(body)
+        ) + body + struct.pack("<I", len(record)) + record
+
+    def send(self, body=b"", recipients=(), sender="s@example.net",
+             record=None, ident=None, size=None, is_import=False):
+        """A whole transaction, in pieces where it has to be."""
         if record is None:
             record = envelope_record(sender, recipients)
-        while len(record) > 40000:
-            self.connection.send(struct.pack("<BI", 4, 40000) +
-                                 record[:40000])
-            record = record[40000:]
-        self.connection.send(struct.pack("<BQQBI", 5, size, 1, 0,
-                                         len(record)) + record)
-        return self.committed()
+        size = len(body) if size is None else size
+        while len(body) + len(record) > self.PIECE and body:
+            self.connection.send(self.body(body[:self.PIECE]))
+            body = body[self.PIECE:]
+        while len(record) > self.PIECE:
+            self.connection.send(self.envelope(record[:self.PIECE]))
+            record = record[self.PIECE:]
+        self.connection.send(self.commit_packet(
+            record, body, ident, size, is_import))
 
-    def committed(self):
+    def commit(self, *arguments, **options):
+        """The code and text of the answer."""
+        self.send(*arguments, **options)
+        return self.answer()
+
+    def ask(self, ident):
+        """The code of the answer."""
+        self.connection.send(struct.pack("<B16s", self.ASK, ident.bytes))
+        return self.answer()[0]
+
+    def answer(self):
         packet = self.connection.recv(2048)
-        assert packet[0] == 6, packet
-        _, code, length = struct.unpack_from("<QII", packet, 1)
+        assert packet, "the connection is over"
+        assert packet[0] == self.ANSWER, packet
+        self.id, code, length = struct.unpack_from("<QII", packet, 1)
         return code, packet[17:16 + length].decode()
+
+    def is_over(self):
+        """Has the queue ended the connection?  Waits for what comes."""
+        try:
+            return self.connection.recv(2048) == b""
+        except ConnectionError:
+            return True
 
     def close(self):
         self.connection.close()
+
+
+class FakeQueue:
+    """
+    In qmail-send's place: plan says for each COMMIT and ASK what is answered, a
+    code or None to end the connection, and then also its listening socket if
+    is_restarted; there is a new one half a second later.
+    """
+
+    def __init__(self, directory, plan, is_restarted=False):
+        self.path = directory / "lock/intake"
+        self.plan = list(plan)
+        self.is_restarted = is_restarted
+        self.packets = []  # their types
+        self.body = b""
+        self.uuids = []    # of COMMIT and ASK
+        self._listen()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        self.path.unlink(missing_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.bind(os.path.relpath(self.path))
+        self.path.chmod(0o666)
+        self.socket.listen()
+
+    def _run(self):
+        while self.plan:
+            connection, _ = self.socket.accept()
+            with connection:
+                while self._serve(connection):
+                    pass
+            if self.is_restarted and self.plan:
+                self.socket.close()
+                time.sleep(0.5)
+                self._listen()
+        self.socket.close()
+
+    def _serve(self, connection):
+        packet = connection.recv(70000)
+        if not packet:
+            self.body = b""
+            return False
+        self.packets.append(packet[0])
+        if packet[0] == Intake.BODY:
+            self.body += packet[5:]
+        if packet[0] not in (Intake.COMMIT, Intake.ASK):
+            return True
+        self.uuids.append(packet[1:17])
+        if packet[0] == Intake.COMMIT:
+            length, = struct.unpack_from("<I", packet, 34)
+            self.body += packet[38:38 + length]
+        code = self.plan.pop(0)
+        if code is None:
+            return False
+        connection.send(struct.pack("<BQI", Intake.ANSWER, 4711, code) +
+                        _text("as planned"))
+        return bool(self.plan)
 
 
 class Queue:
@@ -175,6 +197,7 @@ class Queue:
         self.dir = Path(queue_dir or self.home / "queue/queue1")
         self.log_path = self.home / "send.log"
         self.process = None
+        self.control = None
         self.workers = []
         self.user = pwd.getpwuid(os.getuid()).pw_name
         for name in ("control", "users", "run"):
@@ -183,8 +206,9 @@ class Queue:
         self.set("locals", "")
         self.set("virtualdomains", f"{DOMAIN}:{DOMAIN}")
         self.set("min_free", "0")
+        self.set("journalsize", "1048576")
         self.assign(f"+{DOMAIN}-:{DOMAIN}:{os.getuid()}:{os.getgid()}:"
-                    f"{self.home}:-::\n.\n")
+                    f"{self.home}/domains/{DOMAIN}:-::\n.\n")
         self.fix()
 
     def set(self, name, value):
@@ -218,17 +242,23 @@ class Queue:
 
     # -- qmail-send
 
-    def start(self, *wrapper, **env):
+    def spawn(self, *wrapper, **env):
+        """Starts qmail-send; waits until it runs, or has ended."""
         ran = self.log().count("running\n")
+        self.control = worker_peer.Control()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, BIN / "qmail-send", self.dir],
                 env=self.environment(**env), stderr=log, stdout=log,
-                stdin=subprocess.DEVNULL)
+                stdin=self.control.theirs)
+        self.control.started()
         wait_until(
             lambda: self.log().count("running\n") > ran or
             self.process.poll() is not None,
             lambda: f"qmail-send runs\n{self.log()}")
+
+    def start(self, *wrapper, **env):
+        self.spawn(*wrapper, **env)
         assert self.process.poll() is None, self.log()
 
     def send_signal(self, number):
@@ -239,15 +269,22 @@ class Queue:
         if self.process is None:
             return None
         self.send_signal(number)
+        return self.ended()
+
+    def ended(self):
+        """Waits for the end of qmail-send, and ends the workers."""
         code = self.process.wait(DEADLINE_S)
         self.process = None
         for worker in self.workers:
             worker.close()
         self.workers = []
+        if self.control is not None:
+            self.control.close()
+            self.control = None
         return code
 
     def worker(self, *arguments, **options):
-        worker = Worker(self, *arguments, **options)
+        worker = worker_peer.Worker(self.control, *arguments, **options)
         self.workers.append(worker)
         return worker
 
@@ -322,20 +359,13 @@ class Queue:
                 found[number] = path.read_bytes()
         return found
 
-    def spares(self):
-        """The numbers of spare pairs."""
-        return {name[:-2] for name in self.files("pid")
-                if name.endswith(".e")} - set(journal.live(self.dir))
-
     def messages(self):
-        """The numbers of messages: mess/ without spare files."""
-        return set(self.files("mess")) - self.spares()
+        """The numbers of messages that have files."""
+        return set(self.files("mess"))
 
     def wait_done(self):
         """Waits until no message is left."""
-        self.wait_files(todo=0, info=0, local=0, remote=0, bounce=0)
-        wait_until(lambda: not self.messages(),
-                   lambda: f"no message files\n{self.log()}")
+        self.wait_files(todo=0, info=0, local=0, remote=0, bounce=0, mess=0)
 
     def put_remembered(self, sender="s@example.net", local=(), remote=(),
                        body=b"Subject: held\n\nheld\n", age=0, info=None,

@@ -139,7 +139,7 @@ def test_showctl_json(home):
     assert shown["unknown_files"] == []
     settings = shown["settings"]
     assert settings["concurrencylocal"] == {
-        "value": 3, "is_set": True, "unit": "deliveries", "default": "10",
+        "value": 3, "is_set": True, "unit": "deliveries", "default": "500",
         "source": f"{control}/concurrencyl.queue2"}
     assert settings["holdremote"]["value"] is True
     assert settings["locals"]["value"] == ["mail.example.org"]

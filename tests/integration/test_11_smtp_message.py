@@ -10,6 +10,9 @@ from node import wait_until
 from smtp_peer import shared_node, smtpd
 
 
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
 @pytest.fixture(scope="module")
 def node():
     with shared_node("--queues", 2) as made:
@@ -233,14 +236,15 @@ def received(node, user="alice"):
 def test_received_and_log_tell_the_same(node, server, client, inbox):
     client.begin()
     reply = client.data(b"x\r\n.\r\n")
-    when, qp = re.search(r"ok (\d+) qp (\d+)", reply.text).groups()
+    qp = re.search(r"ok \d+ qp (\d+)", reply.text)[1]
     inbox.take()
     field = received(node)
     assert re.fullmatch(
         r"Received: from unknown \(HELO client\.example\.net\) "
         r"\(127\.0\.0\.1\)\n  by mail\.example\.test with ESMTP\n"
-        rf"  id {when}\.{qp}; \w+, \d+ \w+ \d+ [\d:]+ \+0000", field)
-    line = server.wait_log(rf".*id {when}\.{qp}\n")[0]
+        rf"  id {UUID}; \w+, \d+ \w+ \d+ [\d:]+ \+0000", field)
+    ident = re.search(UUID, field)[0]
+    line = server.wait_log(rf".* qp {qp} id {ident} .*\n")[0]
     # smtp-matchup's positions, behind multilog's timestamp
     words = ("@t " + line).split()
     assert words[1:3] == ["qmail-smtpd:", "pid"]
@@ -249,7 +253,13 @@ def test_received_and_log_tell_the_same(node, server, client, inbox):
                            "<sender@example.net>", "RCPT",
                            "<alice@example.test>"]
     assert words[13:] == ["AUTH", "<local-rcpt>", "Size:", "2", "TLS=No",
-                          "qp", qp, "id", f"{when}.{qp}"]
+                          "qp", qp, "id", ident, *words[-4:]]
+    # And the queue's log goes on with its name, and with the UUID.
+    _, name, _, number = words[-4:]
+    assert words[-4:] == ["queue", name, "msg", number]
+    wait_until(lambda: re.search(
+        rf"info msg {number}: .* qp {qp} .*{ident}", node.log(name)),
+        lambda: f"the log of {name}\n{node.log(name)}")
 
 
 def test_received_of_helo_and_of_utf8(node, client, inbox):

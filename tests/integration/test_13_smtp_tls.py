@@ -47,13 +47,14 @@ def test_starttls(node, client, server, number, name):
     reply = client.data("x\r\n.\r\n")
     cipher, _, bits = client.socket.cipher()
     qp = re.search(r"qp (\d+)", reply.text)[1]
-    server.wait_log(rf"TLS={name} qp {qp} ")
+    line = server.wait_log(rf"TLS={name} qp {qp} id (\S+)")
+    ident = f"  id {line[1]};".encode()
     found = [text for text in node.wait_messages(
-        "alice", len(node.messages("alice")) or 1) if f".{qp};".encode() in text]
+        "alice", len(node.messages("alice")) or 1) if ident in text]
     if not found:  # it was not delivered yet
         node.wait_empty()
         found = [file.read_bytes() for file in node.messages("alice")
-                 if f".{qp};".encode() in file.read_bytes()]
+                 if ident in file.read_bytes()]
     assert (f"\n  by mail.example.test with ESMTPS ({name} {cipher} "
             f"{bits}/{bits})\n").encode() in found[0]
 

@@ -113,5 +113,5 @@ def test_received_has_the_clients_name_and_address(node, client):
     assert re.search(
         rb"^Received: from unknown \(HELO client\.example\.net\) "
         rb"\(127\.0\.0\.1\)\n  by mail\.example\.test with ESMTP\n  "
-        rb"id \d+\.\d+; [A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} "
+        rb"id [0-9a-f-]{36}; [A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} "
         rb"\d\d:\d\d:\d\d [+-]\d{4}\n", newest.read_bytes(), re.M)

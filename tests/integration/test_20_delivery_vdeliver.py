@@ -9,12 +9,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import uuid
 
 import pytest
 
-from delivery_peer import TIMEOUT, Node, Send, message_file
+from delivery_peer import BIN, TIMEOUT, Node, Send, message_file
 from node import SLOW
 
+# Of version 7, made at 1700000000.
+UUID = uuid.UUID(int=(1700000000123 << 80) | (7 << 76) | (2 << 62) | 12345)
 MESSAGE = b"Received: from x by y\nSubject: hello\n\nbody\n"
 
 
@@ -38,19 +41,26 @@ def send(node):
     peer.down()
 
 
-def test_the_worker_waits_for_its_queue(send):
-    send.start()
-    with pytest.raises(subprocess.TimeoutExpired):
-        send.worker.wait(0.2)
-    send.listen()
-    assert send.accept() == (2, "v")
+def test_it_says_hello_and_what_it_takes(send):
+    assert send.up() == (3, "v")
+    assert send.take == (500, 32 * 1024 * 1024)
     assert send.hang_up() == 0
+
+
+def test_it_is_not_started_by_hand(node, send):
+    for stdin in (subprocess.DEVNULL, subprocess.PIPE):
+        done = subprocess.Popen(
+            [os.path.join(BIN, "qmail-vdeliver"), send.queue], stdin=stdin,
+            stderr=subprocess.PIPE, env=node.environment)
+        _, text = done.communicate(timeout=TIMEOUT)
+        assert done.returncode == 111
+        assert b"descriptor 0 is no connection of qmail-send" in text
 
 
 def test_a_message_is_delivered(node, send, tmp_path):
     send.up()
     message = message_file(tmp_path, MESSAGE)
-    send.job(7, "Alice", message, header="X-Extra: yes\n")
+    send.job(7, "Alice", message, header="X-Extra: yes\n", uuid=UUID)
     os.close(message)
     assert send.result() == (7, "K", "did 1+0+0\n")
     # The worker has closed its descriptor: nobody else has the file open.
@@ -63,7 +73,8 @@ def test_a_message_is_delivered(node, send, tmp_path):
     ]
     name, = os.listdir(node.maildir("alice") + "/new")
     size = len(node.messages("alice")[0])
-    assert re.fullmatch(r"\d+\.M\d{6}P\d+Q\d+\.[^,:/]+,S=%d" % size, name)
+    assert re.fullmatch(
+        r"1700000000\.M%sR[0-9a-f]{16}\.[^,:/]+,S=%d" % (UUID.hex, size), name)
     assert os.stat(node.maildir("alice") + "/new/" + name).st_mode & \
         0o777 == 0o600
     assert node.messages("alice", "tmp") == []
@@ -261,7 +272,7 @@ def test_short_of_memory_it_ends_what_it_has_begun(node, send, tmp_path):
     assert len(node.messages("bob")) == answered
 
 
-def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
+def test_killed_it_loses_nothing_and_doubles_nothing(node, send, tmp_path):
     """kill -9 again and again; unanswered jobs are given to the next one."""
     wanted = {
         delivery: b"Subject: %d\n\n" % delivery + b"y" * 20000 + b"\nend\n"
@@ -275,7 +286,8 @@ def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
         for delivery, body in given:
             message = message_file(tmp_path, body)
             os.unlink(tmp_path / "message")
-            assert send.job(delivery, "alice", message)
+            assert send.job(delivery, "alice", message,
+                            uuid=uuid.UUID(int=UUID.int + delivery))
             os.close(message)
         answers = 0
         while answers < len(given):
@@ -292,7 +304,108 @@ def test_killed_it_loses_nothing_that_it_reported(node, send, tmp_path):
         send.worker.wait(TIMEOUT)
     assert kills == 10
     found = [m.split(b"\n", 2)[2] for m in node.messages("alice")]
-    assert set(found) == set(wanted.values())  # none lost, none truncated
+    # None is lost, none truncated, none there twice; none half-written.
+    assert sorted(found) == sorted(wanted.values())
+    assert node.messages("alice", "tmp") == []
+
+
+def test_a_delivery_made_again_makes_no_second_file(node, send, tmp_path):
+    node.add_user("limited", quota="1000000S")
+    send.up()
+    for local, kwargs in (
+            ("alice", {"uuid": UUID}), ("limited", {"uuid": UUID}),
+            # A message of another system's queue has no UUID.
+            ("bob", {"uuid": uuid.UUID(int=0), "message_id": 77})):
+        for delivery in (1, 2):
+            send.job(delivery, local, MESSAGE, attempt=delivery, **kwargs)
+            assert send.result()[1] == "K"
+        assert len(node.messages(local)) == 1
+    with open(node.maildir("limited") + "/maildirsize") as lines:
+        text = list(lines)
+    assert sum(int(line.split()[1]) for line in text[1:]) == 1
+    assert send.hang_up() == 0
+    send.up()  # and not after a restart
+    send.job(3, "alice", MESSAGE, uuid=UUID)
+    assert send.result()[1] == "K"
+    assert len(node.messages("alice")) == 1
+    # Other messages, other numbers, and other queues are others.
+    send.job(4, "bob", MESSAGE, uuid=uuid.UUID(int=0), message_id=78)
+    assert send.result()[1] == "K"
+    other = Send(node, "queue2")
+    try:
+        other.up()
+        other.job(1, "bob", MESSAGE, uuid=uuid.UUID(int=0), message_id=77)
+        assert other.result()[1] == "K"
+    finally:
+        other.down()
+    assert len(node.messages("bob")) == 3
+
+
+def test_names_of_files_end_in_the_nodes_name(node, send):
+    with open(node.root + "/control/me", "w") as me:
+        me.write("node.example\n")
+    send.up()
+    send.job(1, "alice", MESSAGE)
+    assert send.result()[1] == "K"
+    name, = os.listdir(node.maildir("alice") + "/new")
+    assert ".node.example,S=" in name
+
+
+def test_a_message_that_is_shorter_than_committed_is_deferred(
+        node, send, tmp_path):
+    send.up()
+    message = message_file(tmp_path, MESSAGE)
+    for delivery, size in enumerate((len(MESSAGE) + 1, 5000000)):
+        send.job(delivery, "alice", message, size=size)
+        assert send.result() == (
+            delivery, "Z", "Unable to read message: it ends after %d of %d "
+            "bytes. (#4.3.0)\n" % (len(MESSAGE), size))
+    read_end, write_end = os.pipe()
+    os.write(write_end, MESSAGE)
+    send.job(3, "alice", read_end, size=len(MESSAGE))
+    assert send.result()[1:] == (
+        "Z", "Unable to read message: at byte 0: Illegal seek. (#4.3.0)\n")
+    # What is behind its end does not belong to it.
+    send.job(4, "alice", message, size=len(MESSAGE) - 5)
+    assert send.result()[1] == "K"
+    assert [m.split(b"\n", 2)[2] for m in node.messages("alice")] == \
+        [MESSAGE[:-5]]
+    assert node.messages("alice", "tmp") == []
+
+
+def test_many_recipients_and_a_shared_position(node, send, tmp_path):
+    """Nobody's reading moves the place where another one reads."""
+    body = b"Subject: x\n\n" + b"line\n" * 300000  # a large one
+    message = message_file(tmp_path, body)
+    os.lseek(message, 1000, os.SEEK_SET)
+    send.up()
+    send.job([1, 2, 3, 4], ["alice", "bob", "nobody", "ALICE"], message)
+    send.job(5, "alice", message)
+    results = send.results(5)
+    assert {d: o for d, (o, _) in results.items()} == {
+        1: "K", 2: "K", 3: "D", 4: "K", 5: "K"}
+    assert os.lseek(message, 0, os.SEEK_CUR) == 1000
+    for user, count in (("alice", 2), ("bob", 1)):
+        assert [m.split(b"\n", 2)[2] for m in node.messages(user)] == \
+            [body] * count
+
+
+def test_a_large_message_delays_no_small_one(node, send, tmp_path):
+    large = os.open(tmp_path / "large", os.O_RDWR | os.O_CREAT, 0o600)
+    os.pwrite(large, b"Subject: x\n\n", 0)
+    os.ftruncate(large, 200 << 20)
+    send.up()
+    send.job(0, "alice", large)
+    for delivery in range(1, 9):
+        send.job(delivery, "bob", MESSAGE)
+        assert send.result()[0] == delivery
+    # It takes as many small ones as without it.
+    assert send.take == (501, (32 << 20) + (200 << 20))
+    assert send.result() == (0, "K", "did 1+0+0\n")
+    size = os.stat(os.path.join(
+        node.maildir("alice"), "new",
+        os.listdir(node.maildir("alice") + "/new")[0])).st_size
+    assert size > 200 << 20
 
 
 def test_a_full_disk_defers_and_recovers(folder, tmp_path):
@@ -331,30 +444,121 @@ def test_a_full_disk_defers_and_recovers(folder, tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+CALLS = ("fdatasync", "fsync", "syncfs", "renameat2", "sendmsg", "openat")
+
+
+class Traced:
+    """A worker under strace."""
+
+    def __init__(self, send, trace):
+        if shutil.which("strace") is None:
+            pytest.skip("strace is not installed")
+        self.send, self.trace = send, trace
+        send.up(("strace", "-f", "-o", str(trace), "-e",
+                 "trace=" + ",".join(CALLS)))
+        path = "/proc/%d/task/%d/children" % (send.worker.pid,
+                                              send.worker.pid)
+        with open(path) as children:
+            self.pid = int(children.read().split()[0])
+
+    def calls(self):
+        """Those that have returned, in order; openat only of files in tmp."""
+        self.send.connection.close()
+        self.send.worker.wait(TIMEOUT)
+        found = []
+        for line in self.trace.read_text().splitlines():
+            call = re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line)
+            if "unfinished" in line or call is None or \
+                    call.group(1) not in CALLS:
+                continue
+            if call.group(1) != "openat" or "O_EXCL" in line:
+                found.append(call.group(1))
+        return found[found.index("openat"):]
+
+
 def test_it_is_durable_before_it_is_reported(node, send, tmp_path):
-    """strace shows the order: file sync, rename, folder sync, result."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is not installed")
-    trace = tmp_path / "trace"
-    send.up(("strace", "-f", "-o", str(trace), "-e",
-             "trace=fdatasync,fsync,renameat,renameat2,sendmsg,openat"))
-    message = message_file(tmp_path, MESSAGE)
-    send.job(1, "alice", message)
-    send.job(2, "bob", message)
-    assert {o for o, _ in send.results(2).values()} == {"K"}
-    send.connection.close()
-    send.worker.wait(TIMEOUT)
-    calls = []
-    for line in trace.read_text().splitlines():
-        call = re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line)
-        if "unfinished" in line or call is None:
-            continue
-        name = call.group(1)
-        if name != "openat" or "O_EXCL" in line:
-            calls.append(name)
-    start = calls.index("openat")
-    kinds = [c.replace("renameat2", "renameat") for c in calls[start:]]
-    batches = "".join({"openat": "o", "fdatasync": "d", "renameat": "r",
-                       "fsync": "f", "sendmsg": "s"}[c] for c in kinds)
-    # One batch of two messages, or two of one.
-    assert batches in ("ooddrrffs", "odrfsodrfs"), batches
+    """The file is synced, renamed, its folder synced; then it is said."""
+    traced = Traced(send, tmp_path / "trace")
+    for delivery in range(3):
+        send.job(delivery, "alice", MESSAGE)
+        assert send.result()[1] == "K"
+    assert traced.calls() == 3 * [
+        "openat", "fdatasync", "renameat2", "fsync", "sendmsg"]
+
+
+@pytest.mark.parametrize("recipients", [1, 50])
+def test_many_are_few_groups(node, send, tmp_path, recipients):
+    """Those that wait together share syncs.  One alone has one for its content,
+    which parallel syncs of a group also have, and one for its name."""
+    users = ["u%d" % i for i in range(10)]
+    for user in users:
+        node.add_user(user)
+    traced = Traced(send, tmp_path / "trace")
+    os.kill(traced.pid, signal.SIGSTOP)
+    for first in range(0, 150, recipients):
+        deliveries = list(range(first, first + recipients))
+        # The rule of the domain, for names that are nobody's.
+        assert send.job(deliveries, ["x%d" % d for d in deliveries]
+                        if recipients > 1 else
+                        [users[d % 10] for d in deliveries], MESSAGE)
+    if recipients > 1:
+        node.rule("| vdelivermail '' " + node.maildir("u0"))
+    os.kill(traced.pid, signal.SIGCONT)
+    assert {o for o, _ in send.results(150).values()} == {"K"}
+    calls = traced.calls()
+    assert calls.count("renameat2") == 150
+    assert calls.count("fdatasync") <= 150
+    syncs = calls.count("fsync") + calls.count("syncfs")
+    assert syncs < 75 * SLOW, syncs
+
+
+# Makes the sync of a whole filesystem fail while a file is there, and notes
+# what became of it.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int
+syncfs(int fd)
+{
+	if (access(getenv("SYNCFS_FAILS"), F_OK) == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_syncfs, fd);
+}
+"""
+
+
+def test_a_failed_sync_of_the_filesystem_fails_the_group(
+        node, send, tmp_path):
+    if SLOW > 1:
+        pytest.skip("sanitizers must be loaded first")
+    (tmp_path / "shim.c").write_text(SHIM)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "shim.so",
+                    tmp_path / "shim.c"], check=True)
+    fails = tmp_path / "fails"
+    fails.touch()
+    send.up(LD_PRELOAD=str(tmp_path / "shim.so"), SYNCFS_FAILS=str(fails))
+    wanted = [b"Subject: %d\n" % i for i in range(100)]
+
+    def deliver():
+        send.worker.send_signal(signal.SIGSTOP)
+        for delivery, body in enumerate(wanted):
+            assert send.job(delivery, "alice", body,
+                            uuid=uuid.UUID(int=UUID.int + delivery))
+        send.worker.send_signal(signal.SIGCONT)
+        return send.results(len(wanted))
+
+    results = deliver()
+    if {outcome for outcome, _ in results.values()} == {"K"}:
+        pytest.skip("this filesystem is not synced as a whole")
+    assert {outcome for outcome, _ in results.values()} == {"Z"}
+    assert "Input/output error" in results[0][1]
+    assert node.messages("alice") == node.messages("alice", "tmp") == []
+    fails.unlink()
+    assert {outcome for outcome, _ in deliver().values()} == {"K"}
+    assert len(node.messages("alice")) == len(wanted)

@@ -43,7 +43,7 @@ def test_mail_to_either_is_delivered(node, spelling):
     assert [code for code, _ in answers] == [250, 250, 250, 550]
     assert f"<nobody@{A}> is absent".encode() in answers[3][1]
     assert all(b"Delivered-To: " + A.encode() in message
-               for message in node.wait_messages("carol", 3))
+               for message in node.wait_messages("carol", 1))
     node.wait_empty()
     node.run("vdeldomain", U)
     wait_until(lambda: codes(node, f"carol@{U}", f"carol@{A}") == [553, 553],
@@ -62,7 +62,7 @@ def test_lines_that_are_written_in_utf8(node):
     node.svctool("stop")
     node.svctool("start")
     assert codes(node, f"postmaster@{U}", f"postmaster@{A}") == [250, 250]
-    node.wait_messages("postmaster", 2)
+    node.wait_messages("postmaster", 1)  # one mailbox, named twice
     node.run("vdeldomain", A)
     for name in ("rcpthosts", "virtualdomains"):
         assert "cher" not in (node.control / name).read_text()

@@ -120,21 +120,21 @@ def test_a_home_that_is_too_long_is_refused(tmp_path):
     home = tmp_path / ("x" * 90)
     done = init(home, code=1)
     assert f"the name of '{home}' has {len(str(home))} bytes" in done.stderr
-    assert "it may have 81 at most" in done.stderr
+    assert "it may have 82 at most" in done.stderr
     assert not home.exists()
 
 
 def test_what_is_missing_comes_back(tmp_path):
     home = tmp_path / "node"
     init(home)
-    (home / "control/concurrencylocal").unlink()
+    (home / "control/locals").unlink()
     (home / "control/rcpthosts").write_text("kept.example\n")
     (home / "service/queue1/log/run").unlink()
     done = init(home)
-    assert (home / "control/concurrencylocal").read_text() == "100\n"
+    assert (home / "control/locals").read_text() == "mail.example.test\n"
     assert (home / "control/rcpthosts").read_text() == "kept.example\n"
     assert os.access(home / "service/queue1/log/run", os.X_OK)
-    assert "concurrencylocal" in done.stdout
+    assert "control/locals" in done.stdout
     assert "rcpthosts" not in done.stdout
 
 

@@ -233,15 +233,23 @@ def queue_without_service(node):
     return "svctool queue add queue2"
 
 
-def copied_message(node):
-    """As cp -r leaves it: a name that is not the inode."""
+def message_of_another_split(node):
+    """As it lies in a queue that has other folders."""
     folder = node.queue_dir("queue1") / "mess"
     split = len(list(folder.iterdir()))
-    file = folder / "draft"
-    file.write_text("x")
-    number = file.stat().st_ino + split
-    file.rename(folder / str(number % split) / str(number))
-    return f"{number}: its inode is {number - split}"
+    number = 1764000000000000 - 1764000000000000 % split + 1
+    (folder / "2" / str(number)).write_text("x")
+    return f"mess/2/{number}: it belongs into mess/1 (was the queue copied"
+
+
+def damaged_message(node):
+    """Its envelope, so that nobody can tell where it goes."""
+    queue = node.queue_dir("queue1")
+    number = 1764000000000000
+    split = len(list((queue / "mess").iterdir()))
+    (queue / "mess" / str(number % split) / str(number)).write_text("x")
+    (queue / "todo" / str(number)).write_text("no envelope")
+    return f"1 message cannot be delivered: {number}: QUEUEDIR="
 
 
 def same_port(node):
@@ -808,7 +816,8 @@ DAMAGES = [
     bad_number, bad_number_of_a_queue, bad_line, writable_home, writable_run,
     run_not_executable, readable_key, key_not_pem, key_of_another, expired,
     stale_assign, stale_rules, no_compiled_assign, queue_without_folder,
-    queue_not_there, queue_without_service, copied_message, same_port,
+    queue_not_there, queue_without_service, message_of_another_split,
+    damaged_message, same_port,
     bad_listen,
     # cdb files
     junk_access_rules, cut_access_rules, zeros_for_access_rules,

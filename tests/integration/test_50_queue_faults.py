@@ -3,47 +3,19 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
+import zlib
 
 import pytest
 
+import journal
 from node import wait_until
 from queue_peer import DOMAIN, Intake
 
 
 def names(*numbers):
     return [f"u{number}@{DOMAIN}" for number in numbers]
-
-
-def test_recycled_file_shows_nothing_of_the_last_message(queue):
-    """A client that wrote nothing said it wrote what was there before."""
-    queue.start()
-    secret = b"Subject: x\n\n" + b"secret " * 100 + b"\n"
-    worker = queue.worker()
-    queue.inject(body=secret)
-    queue.wait_done()
-    wait_until(lambda: queue.files("pid"), "a spare file")
-    if os.getuid() != 0:
-        pytest.skip("needs root, to be another user")
-    for name in ("", "queue", "queue/queue1", "queue/queue1/lock"):
-        (queue.home / name).chmod(0o755)
-    queue.home.parent.chmod(0o755)
-    code = subprocess.run(
-        ["/usr/bin/python3", "-c", f"""
-import os, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-import pathlib, queue_peer
-class At: dir = pathlib.Path({str(queue.dir)!r})
-os.setgid(65534)
-os.setuid(65534)
-client = queue_peer.Intake(At)
-_, fd = client.open()
-os.close(fd)
-print(client.commit(len({secret!r}), "thief@example.test",
-                    ["thief@example.test"]))
-"""], check=True, stdout=subprocess.PIPE, text=True).stdout
-    assert not code.startswith("(0,"), code
-    assert len(worker.jobs) == 1, worker.jobs[-1].message
 
 
 def test_stop_in_the_middle_repeats_nothing(queue):
@@ -112,15 +84,6 @@ def test_bounce_line_names_the_message_that_failed(queue):
     assert bounce.split()[4] == report.split()[report.split().index("qp") + 1]
 
 
-def test_sigio_of_a_lease_does_not_end_qmail_send(queue):
-    """Whoever opened a file while its lease was tested ended the process."""
-    queue.start()
-    with open(f"/proc/{queue.process.pid}/status") as status:
-        ignored = next(int(line.split()[1], 16) for line in status
-                       if line.startswith("SigIgn:"))
-    assert ignored & 1 << (signal.SIGIO - 1)
-
-
 @pytest.mark.parametrize("local", [b"", b"Tx@y", b"garbage\0"])
 def test_damaged_list_keeps_the_message(queue, local):
     """An empty local/ID was a message with all its recipients done."""
@@ -156,12 +119,9 @@ def test_header_too_large_for_a_worker_is_refused(queue):
     queue.start()
     queue.worker()
     client = Intake(queue)
-    _, fd = client.open()
-    os.write(fd, b"Subject: x\n\n")
-    os.close(fd)
     record = b"H" + b"X-A: " + b"a" * 70000 + b"\n\0Fs@e.test\0Tu@" + \
         DOMAIN.encode() + b"\0"
-    code, text = client.commit(12, record=record)
+    code, text = client.commit(b"Subject: x\n\n", record=record)
     assert code == 79, text
 
 
@@ -211,3 +171,57 @@ def test_worker_of_its_own_user_is_let_in(queue):
         os.seteuid(old)
     queue.inject(MQMAIL_USER="")
     worker.wait_jobs(1)
+
+
+def change_record(queue, old, new):
+    """In the journal of a killed queue, as a newer release might write it."""
+    path = next(path for path in (queue.dir / "lock").glob("journal.?")
+                if journal.generation(path.read_bytes()) != 0)
+    data = bytearray(path.read_bytes())
+    at = data.index(old)
+    data[at:at + len(old)] = new
+    length, = struct.unpack_from("<I", data, journal.PAGE + 4)
+    struct.pack_into("<I", data, journal.PAGE, zlib.crc32(
+        data[journal.PAGE + 4:journal.PAGE + 8 + length]))
+    path.write_bytes(data)
+
+
+def send_rounds(queue):
+    """Twice what the journal has room for."""
+    client = Intake(queue)
+    for _ in range((2 << 20) // 40000):
+        assert client.commit(b"x" * 40000, [f"u@{DOMAIN}"])[0] == 0
+    client.close()
+
+
+def test_a_damaged_envelope_does_not_fill_the_journal(queue):
+    """It stayed there, and its segment could never be used again: the queue
+    took no mail any more."""
+    queue.start()
+    queue.inject()  # fresh, while there is no worker
+    queue.stop(signal.SIGKILL)
+    number, = journal.messages(queue.dir)
+    change_record(queue, b"\0Fs@example.net\0", b"\0Qs@example.net\0")
+    queue.start()
+    queue.worker()
+    queue.wait_log(f"^alert: cannot use message {number} of the journal: "
+                   "unknown record type 81 in envelope; it is kept")
+    send_rounds(queue)
+    wait_until(lambda: list(queue.files("todo")) == [number], "it has files")
+    assert b"\0Qs@example.net\0" in queue.files("todo")[number].read_bytes()
+    assert queue.path("mess", number).read_bytes().endswith(b"body\n")
+    assert queue.stop() == 0
+    assert journal.messages(queue.dir) == {}
+    told = queue.run("qmail-qread", env={"QUEUEDIR": str(queue.dir)},
+                     code=111)
+    assert f"message {number} in queue1 cannot be delivered".encode() in \
+        told.stderr
+    # And it is told once, however often somebody has todo/ looked at.
+    queue.start()
+    worker = queue.worker()
+    queue.wait_log(f"^alert: cannot use todo/{number}")
+    (queue.dir / "lock/intake").unlink()
+    for count in (1, 2):
+        queue.inject()  # pulls the trigger
+        worker.wait_jobs(count)
+    assert queue.log().count(f"alert: cannot use todo/{number}") == 1

@@ -5,11 +5,19 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
+import time
+import uuid
 
 import pytest
 
 from node import BIN, NO_LEAKS, SLOW, wait_until
-from queue_peer import DOMAIN, Intake
+from queue_peer import DOMAIN, FakeQueue, Intake
+
+
+def text(ident):
+    """A UUID's 16 bytes as in headers and logs."""
+    return str(uuid.UUID(bytes=ident)).encode()
 
 
 @pytest.mark.parametrize("name, envelope, code", [
@@ -37,7 +45,7 @@ def test_exit_codes_of_envelopes(queue, name, envelope, code, is_up):
 
 def test_other_exit_codes(queue):
     queue.inject(code=55, QUEUE_COUNT="0")
-    queue.inject(code=56, QUEUE_BASE=str(queue.home / "none"))
+    queue.inject(code=71, QUEUE_BASE=str(queue.home / "none"))
     queue.inject(code=63, QUEUEDIR=str(queue.home / "none"))
     queue.inject(code=0, NULLQUEUE="1")
     assert not queue.messages()
@@ -104,9 +112,10 @@ def test_message_arrives_whole(queue):
     jobs = worker.wait_jobs(3)
     assert sorted(job.extension for job in jobs) == ["all", "u", "v"]
     for job in jobs:
-        received, rest = job.message.split(b"\n", 1)
-        assert re.fullmatch(rb"Received: \(qmail \d+ invoked by uid \d+\); "
-                            rb".* \+0000", received)
+        received, ident, rest = job.message.split(b"\n", 2)
+        assert re.fullmatch(rb"Received: \(qmail \d+ invoked by uid \d+\)",
+                            received)
+        assert re.fullmatch(b"  id %s; .* \\+0000" % text(job.uuid), ident)
         assert rest == body
         assert (job.sender, job.header) == ("", "X-Extra: yes\n")
         assert job.recipient == f"{DOMAIN}-{job.extension}@{DOMAIN}"
@@ -147,100 +156,69 @@ def test_client_that_goes_leaves_nothing(queue):
     worker = queue.worker()
     for _ in range(3):
         client = Intake(queue)
-        _, fd = client.open()
-        os.write(fd, b"Subject: never\n\n")
-        client.connection.send(b"\x04\x03\0\0\0Fs\0")
+        client.connection.send(Intake.body(b"Subject: never\n\n"))
+        client.connection.send(Intake.envelope(b"Fs\0"))
         client.close()
-        os.close(fd)
     client = Intake(queue)
-    _, fd = client.open()
-    client.connection.send(b"\x07")  # ABORT, and the connection goes on
-    os.close(fd)
-    _, fd = client.open()
-    os.write(fd, b"x\n")
-    os.close(fd)
-    assert client.commit(2, recipients=[f"u@{DOMAIN}"])[0] == 0
+    client.connection.send(Intake.body(b"Subject: never\n\n"))
+    client.connection.send(b"\x06")  # ABORT, and the connection goes on
+    assert client.commit(b"x\n", [f"u@{DOMAIN}"])[0] == 0
     queue.wait_done()
     assert [job.message for job in worker.jobs] == [b"x\n"]
 
 
-def test_kept_descriptor_is_refused(queue):
-    """Every way of keeping the file open."""
-    queue.start()
-    worker = queue.worker()
-    client = Intake(queue)
-    number, fd = client.open()
-    os.write(fd, b"x\n")
-    copy = os.dup(fd)
-    os.close(fd)
-    code, text = client.commit(2, recipients=[f"u@{DOMAIN}"])
-    assert code == 62 and "open" in text
-    os.close(copy)
-    assert not queue.path("mess", number).exists()
-    number, fd = client.open()
-    child = subprocess.Popen(["sleep", "1000"], pass_fds=[fd])
-    os.write(fd, b"x\n")
-    os.close(fd)
-    assert client.commit(2, recipients=[f"u@{DOMAIN}"])[0] == 62
-    child.kill()
-    child.wait()
-    _, fd = client.open()
-    os.write(fd, b"good\n")
-    os.close(fd)
-    assert client.commit(5, recipients=[f"u@{DOMAIN}"])[0] == 0
-    worker.wait_jobs(1)
-    assert worker.jobs[0].message == b"good\n"
+HELLO = Intake.hello()
 
 
 @pytest.mark.parametrize("name, packets", [
-    ("another version", [b"\x01\x63\0\0\0"]),
-    ("commit without open", [b"\x05" + b"\0" * 21]),
-    ("envelope without open", [b"\x04\0\0\0\0"]),
-    ("abort without open", [b"\x07"]),
-    ("open twice", [b"\x01\x02\0\0\0", b"\x01\x02\0\0\0"]),
-    ("an answer", [b"\x02" + b"\0" * 8]),
-    ("no packet", [b"\xff"]),
-    ("too large", [b"\x01" * 70000]),
+    ("another version", [Intake.hello(2)]),
+    ("commit without hello", [Intake.commit_packet(b"Fs\0")]),
+    ("envelope without hello", [Intake.envelope(b"Fs\0")]),
+    ("abort without hello", [b"\x06"]),
+    ("hello twice", [HELLO, HELLO]),
+    ("an answer", [HELLO, b"\x07" + b"\0" * 12 + b"\1\0\0\0\0"]),
+    ("commit without a UUID",
+     [HELLO, Intake.commit_packet(b"Fs\0", ident=uuid.UUID(int=0))]),
+    ("no packet", [HELLO, b"\xff"]),
+    ("too large", [HELLO, Intake.body(b"x" * 70000)]),
 ])
 def test_bad_packets_end_only_their_connection(queue, name, packets):
     queue.start()
-    client = Intake(queue)
+    client = Intake(queue, version=None)
     try:
         for packet in packets:
             client.connection.send(packet)
     except ConnectionError:
         pass
-    try:
-        while client.connection.recv(2048):
-            pass
-    except ConnectionError:
-        pass
+    assert client.is_over(), name
     queue.worker()
     queue.inject()
     queue.wait_done()
 
 
-def test_synced_before_the_answer(queue):
-    """strace sees the syncs before COMMITTED is sent, the message's first: who
-    finds the envelope finds it whole."""
+@pytest.mark.parametrize("size", [10, 200000])
+def test_synced_before_the_answer(queue, size):
+    """strace sees the syncs before the ANSWER is sent: of the journal, and
+    before that of a large message's file and its folder."""
     if shutil.which("strace") is None:
         pytest.skip("needs strace")
     trace = queue.home / "trace"
     queue.start("strace", "-D", "-f", "-y", "-o", trace, "-e",
-                "trace=fsync,fdatasync,sendmsg,rename,renameat,renameat2")
-    queue.inject()
+                "trace=fsync,fdatasync,sendmsg,pwritev2")
+    assert Intake(queue).commit(b"x" * size, [f"u@{DOMAIN}"])[0] == 0
     queue.process.send_signal(signal.SIGTERM)
     wait_until(lambda: "exiting" in queue.log(), "qmail-send stops")
     lines = trace.read_text().splitlines()
-    sent = [i for i, line in enumerate(lines) if "sendmsg(" in line]
-    answer = sent[-1]  # the first is OPENED
+    answer = next(i for i, line in enumerate(lines) if "sendmsg(" in line)
     before = "\n".join(lines[:answer])
-    named = before[before.rindex("renameat"):]
-    message = re.search(r"fdatasync\(\d+<[^>]*/mess/\d+/\d+>", named)
-    assert message, before
-    assert re.search(r"fsync\(\d+<[^>]*/mess/\d+>", named), before
-    assert re.search(r"fdatasync\(\d+<[^>]*/lock/journal>",
-                     named[message.end():]), before
+    journal = re.search(r"(fdatasync\(\d+<[^>]*/lock/journal\.\d>|"
+                        r"pwritev2\(\d+<[^>]*/lock/journal\.\d>.*DSYNC)",
+                        before)
+    assert journal, before
+    if size > 131072:
+        message = re.search(r"fdatasync\(\d+<[^>]*/mess/\d+/\d+>", before)
+        assert message and message.start() < journal.start(), before
+        assert re.search(r"fsync\(\d+<[^>]*/mess/\d+>", before), before
     queue.process.wait(20)
     queue.process = None
 
@@ -250,19 +228,112 @@ def test_a_hundred_clients_at_once(queue):
     worker = queue.worker()
     clients = [Intake(queue) for _ in range(100)]
     for i, client in enumerate(clients):
-        _, fd = client.open()
-        os.write(fd, b"%03d\n" % i)
-        os.close(fd)
-    for client in clients:
-        record = b"Fs@x\0Tu@" + DOMAIN.encode() + b"\0"
-        client.connection.send(
-            b"\x05" + (4).to_bytes(8, "little") + bytes(9) +
-            len(record).to_bytes(4, "little") + record)
-    assert {client.committed()[0] for client in clients} == {0}
+        client.send(b"%03d\n" % i, [f"u@{DOMAIN}"], sender="s@x")
+    assert {client.answer()[0] for client in clients} == {0}
     jobs = worker.wait_jobs(100)
     assert sorted(job.message for job in jobs) == [
         b"%03d\n" % i for i in range(100)]
     queue.wait_done()
+
+
+def inject_into_fake(queue, *arguments, **options):
+    """Runs qmail-queue beside, with a fake queue in place; both, at the end."""
+    fake = FakeQueue(queue.dir, *arguments)
+    return fake, queue.inject(**options)
+
+
+@pytest.mark.parametrize("plan, code, packets", [
+    ([0], 0, [1, 4]),
+    ([None, 0], 0, [1, 4, 1, 5]),            # the answer is lost; it is there
+    ([None, 255, 0], 0, [1, 4, 1, 5, 4]),    # it is not: again
+    ([None, None, 255, 0], 0, [1, 4, 1, 5, 1, 5, 4]),
+    ([53], 53, [1, 4]),
+    ([31], 31, [1, 4]),
+])
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_lost_answer_is_asked_for(queue, plan, code, packets, is_restarted):
+    """Nothing is sent twice that is queued; the queue may be away a while."""
+    fake, _ = inject_into_fake(queue, plan, is_restarted, code=code)
+    assert fake.packets == packets
+    assert len(set(fake.uuids)) == 1
+    assert fake.body.endswith(b"body\n")
+    assert not queue.files("todo")
+
+
+def test_a_large_message_that_was_not_queued_is_deferred(queue):
+    """It is not kept by the client: who sent it has to send it again."""
+    fake, done = inject_into_fake(queue, [None, 255], body=b"x" * 200000,
+                                  code=71)
+    assert fake.packets[-2:] == [1, 5]
+    assert b"too large" in done.stderr
+
+
+def test_a_queue_that_is_killed_while_mail_comes_in(queue):
+    """Of what was accepted all is delivered, once; nothing is lost."""
+    queue.start()
+    worker = queue.worker()
+    codes = []
+
+    def send(first):
+        for number in range(first, first + 10):
+            codes.append(queue.inject(
+                body=b"%d\n" % number, code=None).returncode)
+
+    threads = [threading.Thread(target=send, args=(10 * i,))
+               for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        time.sleep(0.3)
+        queue.stop(signal.SIGKILL)
+        queue.start()
+        worker = queue.worker(lambda job: None)
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 40
+    queue.stop(signal.SIGKILL)
+    queue.start()
+    worker = queue.worker()
+    queue.wait_done()
+    numbers = [job.message.splitlines()[-1] for job in worker.jobs]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_which_queues_are_down_is_said(queue):
+    """It was trouble with the network, and of the last one only."""
+    base = queue.home / "queue"
+    for number in (2, 3):
+        (base / f"queue{number}").mkdir()
+    done = queue.inject(code=71, QUEUE_START="2", QUEUE_COUNT="2")
+    assert b"all queues are down" in done.stderr
+    assert b"/queue2' (" in done.stderr and b"/queue3' (" in done.stderr
+    assert b"network" not in done.stderr
+
+
+def test_a_filter_tells_which_message_it_is(queue):
+    """What it queues has the same time in its UUID, but no UUID is two's."""
+    queue.start()
+    worker = queue.worker()
+    outer = "0190163d-8694-739b-aea5-966c26f8ad91"
+    queue.inject(MQMAIL_UUID=outer)
+    queue.inject(MQMAIL_UUID=outer)
+    queue.inject(MQMAIL_UUID="nonsense")
+    idents = [text(job.uuid).decode() for job in worker.wait_jobs(3)]
+    assert len(set(idents)) == 3 and outer not in idents
+    assert [ident[:15] == outer[:15] for ident in idents] == [
+        True, True, False]
+
+
+def test_files_alone_have_the_uuid_too(queue):
+    queue.inject()
+    (path,) = queue.files("todo").values()
+    record = path.read_bytes()
+    ident = re.search(rb"\0p\d+ ([0-9a-f-]{36})\0F", record).group(1)
+    (message,) = queue.files("mess").values()
+    assert b"  id " + ident in message.read_bytes()
+    queue.start()
+    worker = queue.worker()
+    assert text(worker.wait_jobs(1)[0].uuid) == ident
 
 
 def make_set_user_id(queue):
@@ -318,7 +389,13 @@ def test_set_user_id_is_for_the_files_alone(queue):
     queue.user = "root"
     queue.start()
     assert call().returncode == 0
-    queue.wait_log("^info msg .* uid 64005$", 2)
+    queue.wait_log("^info msg .* uid 64005 uuid ", 2)
+    # The Received field and the log name it alike: a stranger's, and ours.
+    for number, ident in re.findall("^info msg (\\d+): .* uuid (.*)$",
+                                    queue.log(), re.M):
+        wait_until(lambda number=number: queue.path("mess", number).exists(),
+                   "it is kept")
+        assert f"  id {ident}; " in queue.path("mess", number).read_text()
 
 
 def test_set_user_id_is_not_led_astray(queue):
@@ -349,7 +426,7 @@ def test_set_user_id_is_not_led_astray(queue):
         if not (evil / "base/queue1").exists():
             (evil / "base/queue1").symlink_to(evil)
         done = call(**env)
-        assert done.returncode in (56, 63)
+        assert done.returncode in (63, 71)
         assert b"will not write into" in done.stderr
     assert victim.read_text() == "precious"
     assert not any((evil / "todo").iterdir())

@@ -5,6 +5,7 @@ import email.policy
 import os
 import signal
 import time
+import uuid
 
 import pytest
 
@@ -235,3 +236,35 @@ def test_queuelifetime_of_an_operators_own(queue):
 
     wait_until(is_over, lambda: f"the end of both\n{queue.log()}")
     assert len(wait_reports(queue, 2)) == 2
+
+
+@pytest.mark.parametrize("damage", ["short", "long", "unreadable"])
+def test_the_committed_length_decides(queue, damage):
+    """Of a message whose end was interrupted: its report had what the file
+    had, and nobody heard that something was missing."""
+    queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
+    whole = b"Subject: x\n\nbegin\nend\n"
+    number = queue.put_remembered(
+        body=whole, bounce=b"<u@example.test>:\nno (#5.1.1)\n\n",
+        info=b"Fs@example.net\0A000001\0I%s\0S%d\0" % (
+            str(uuid.uuid4()).encode(), len(whole)))
+    mess = queue.path("mess", number)
+    mess.write_bytes({"short": whole[:18], "long": whole + b"more\n",
+                      "unreadable": whole}[damage])
+    if damage == "unreadable":
+        queue.start("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P",
+                    mess, "-e", "trace=pread64", "-e",
+                    "inject=pread64:error=EIO")
+    else:
+        queue.start()
+    worker = queue.worker()
+    if damage != "long":
+        queue.wait_log(f"^alert: cannot read mess/{number} for a bounce")
+        queue.stop(signal.SIGKILL)
+        assert worker.jobs == [] and queue.path("info", number).exists()
+        mess.write_bytes(whole)
+        queue.start()
+        worker = queue.worker()
+    job, = worker.wait_jobs(1)
+    assert b">\n" + whole + b"\n--" in job.message
+    queue.wait_done()

@@ -2,10 +2,13 @@
 """qmail-send: its log, retries, signals, holds, and damaged files."""
 import re
 import signal
+import struct
 import time
+import zlib
 
 import pytest
 
+import journal
 from node import SLOW, wait_until
 from queue_peer import DOMAIN
 
@@ -13,7 +16,7 @@ from queue_peer import DOMAIN
 LOG_LINES = [
     r"running", r"exiting",
     r"new msg \d+",
-    r"info msg \d+: bytes \d+ from <[^>]*> qp \d+ uid \d+",
+    r"info msg \d+: bytes \d+ from <[^>]*> qp \d+ uid \d+ uuid [0-9a-f-]{36}",
     r"starting delivery \d+: msg \d+ to (local|remote) \S+",
     r"status: local \d+/\d+ remote \d+/\d+( exitasap)?",
     r"delivery \d+: (success|failure|deferral): \S*",
@@ -66,7 +69,8 @@ def test_deferral_is_remembered_and_tried_by_the_table(queue):
     queue.wait_files(todo=0, info=1, local=1, remote=1)
     number = next(iter(queue.files("info")))
     a, b = f"{DOMAIN}-a@{DOMAIN}", f"{DOMAIN}-b@{DOMAIN}"
-    assert queue.path("info", number).read_bytes() == b"Fs@example.net\0"
+    assert queue.path("info", number).read_bytes().startswith(
+        b"Fs@example.net\0A000001\0I")
     assert queue.path("local", number).read_bytes() == \
         f"D{a}\0T{b}\0".encode()
     assert queue.path("remote", number).read_bytes() == \
@@ -267,3 +271,96 @@ def test_a_long_list_is_read_again(queue):
     worker = queue.worker()
     queue.wait_done()
     assert worker.recipients() == [f"{DOMAIN}-u@{DOMAIN}"]
+
+
+def test_a_clock_that_was_ahead_made_the_journal(queue):
+    """Its mail was told to be of next year, and was never too old."""
+    queue.start()
+    queue.inject()  # fresh for three seconds, while there is no worker
+    queue.stop(signal.SIGKILL)
+    number, = journal.messages(queue.dir)
+    path, segment = next(
+        (path, path.read_bytes()) for path in queue.files("lock").values()
+        if path.name.startswith("journal.") and
+        journal.generation(path.read_bytes()) != 0)
+    data = bytearray(segment)
+    ahead = int(time.time()) + 365 * 86400
+    at = journal.PAGE + journal.HEAD.size + 16  # behind the UUID
+    data[at:at + 8] = struct.pack("<q", ahead)
+    length, = struct.unpack_from("<I", data, journal.PAGE + 4)
+    end = journal.PAGE + 8 + length
+    struct.pack_into("<I", data, journal.PAGE,
+                     zlib.crc32(data[journal.PAGE + 4:end]))
+    path.write_bytes(data)
+    assert journal.messages(queue.dir)[number].birth == ahead
+    queue.start()
+    worker = queue.worker(lambda job: ("Z", "later\n"))
+    job, = worker.wait_jobs(1)
+    assert job.birth <= time.time()
+    queue.wait_files(info=1)
+    assert queue.path("info", number).stat().st_mtime <= time.time()
+    assert queue.path("local", number).stat().st_mtime < time.time() + 120
+
+
+def test_tries_do_not_make_a_message_younger(queue):
+    """Noting a try changed the time of info/ID, which is the birth: no mail
+    was ever too old, and each try was the first one's step behind the last."""
+    queue.start()
+    queue.worker(lambda job: ("Z", "later\n"))
+    number = queue.put_remembered(
+        local=[f"{DOMAIN}-u@{DOMAIN}"], age=10000,
+        info=b"Fs@example.net\0A000003\0")
+    info, local = queue.path("info", number), queue.path("local", number)
+    birth = int(info.stat().st_mtime)
+    queue.stop()
+    queue.start()
+    worker = queue.worker(lambda job: ("Z", "later\n"))
+    worker.wait_jobs(1)
+    assert worker.jobs[0].attempt == 4
+    wait_until(lambda: b"A000004" in info.read_bytes(), "it is noted")
+    # The square of 100 and 10, or a second later.
+    wait_until(lambda: local.stat().st_mtime > time.time(), "it has its time")
+    assert int(info.stat().st_mtime) == birth
+    assert local.stat().st_mtime - birth in (12100, 12321)
+
+
+@pytest.mark.parametrize("change", ["short", "long"])
+def test_the_committed_length_decides(queue, change):
+    """What became of a kept message's file is not what was accepted."""
+    queue.start()
+    queue.worker(lambda job: ("Z", "later\n"))
+    queue.inject(body=b"Subject: x\n\n" + b"whole\n" * 5000)
+    queue.wait_files(info=1)
+    queue.stop()
+    number, = queue.files("info")
+    mess = queue.path("mess", number)
+    whole = mess.read_bytes()
+    assert b"\0S%d\0" % len(whole) in queue.path("info", number).read_bytes()
+    mess.write_bytes(whole[:-7] if change == "short" else whole + b"more\n")
+    queue.start()
+    worker = queue.worker()
+    queue.send_signal(signal.SIGALRM)
+    queue.wait_log(f"^alert: cannot use info/{number}: mess/{number} has ")
+    queue.stop()
+    assert worker.jobs == []
+    mess.write_bytes(whole)
+    queue.start()
+    worker = queue.worker()
+    queue.send_signal(signal.SIGALRM)
+    assert worker.wait_jobs(1)[0].message == whole
+    queue.wait_done()
+
+
+def test_files_that_a_clock_ahead_has_made(queue):
+    """Kept mail of next year waited for a year."""
+    number = queue.put_remembered(
+        local=[f"{DOMAIN}-u@{DOMAIN}"], age=-365 * 86400,
+        info=b"Fs@example.net\0A000003\0")
+    queue.start()
+    queue.worker(lambda job: ("Z", "later\n")).wait_jobs(1)
+    info = queue.path("info", number)
+    wait_until(lambda: b"A000004" in info.read_bytes(), "it is noted")
+    wait_until(lambda: info.stat().st_mtime <= time.time(),
+               "it was born now")
+    wait_until(lambda: queue.path("local", number).stat().st_mtime <
+               time.time() + 130, "it is tried again soon")

@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
+import journal
 import queue_peer
 from node import wait_until
+from queue_states import states
 
 D = "example.test"
 
@@ -63,9 +65,8 @@ def kill(queue):
 
 def test_an_interrupted_s5_is_not_the_next_messages(queue):
     """
-    A message that is killed while it is being remembered has info/ and local/
-    beside todo/.  It ends at the next try, and its files serve a message for
-    somebody else, who must not share it with the first one's recipients.
+    A message that is killed while it is being remembered has mess/, local/ and
+    pid/ beside its record in the journal.  They do not count, and go with it.
     """
     queue.start()
     worker = queue.worker(lambda job: None)
@@ -76,46 +77,47 @@ def test_an_interrupted_s5_is_not_the_next_messages(queue):
     for job in list(worker.held):
         worker.answer(job, *(("Z", "later\n") if "alice" in job.recipient
                              else ("K", "ok\n")))
-    wait_until(lambda: queue.files("local") and queue.files("info"),
-               "info and local are there")
+    wait_until(lambda: queue.files("local") and queue.files("mess"),
+               "its files are there")
     kill(queue)
     tracer.wait()
-    assert queue.envelopes() and queue.files("info")
+    found, = states(queue).values()
+    assert found.state == "F" and {"pid", "local", "mess"} <= found.has
 
     queue.start()
-    queue.worker()
+    worker = queue.worker()
     queue.wait_log("^end msg ", 1)
     queue.inject((f"carol@{D}",), body=b"Subject: for carol\n\nSECRET\n")
     queue.wait_log("^end msg ", 2)
     queue.stop()
-    for folder in ("todo", "info", "local", "remote", "bounce"):
-        assert not queue.files(folder), folder
+    assert sorted(job.extension for job in worker.jobs) == [
+        "alice", "bob", "carol"]
+    assert states(queue) == {}
 
 
 def test_nothing_is_delivered_before_it_is_accepted(queue):
     """A scan looks at the queue while the envelope is still being synced."""
     queue.start()
     worker = queue.worker()
-    # The message's file is synced, its envelope is not.
+    queue.inject()
+    queue.wait_done()
     tracer = inject_into(
-        queue, "fdatasync", "fdatasync:error=EIO:delay_enter=2000000",
-        [queue.dir / "lock/journal"])
+        queue, "pwritev2", "pwritev2:error=EIO:delay_enter=2000000:when=1",
+        [queue.dir / "lock/journal.1"])
     client = queue_peer.Intake(queue)
     client.connection.settimeout(30)
-    _, fd = client.open()
-    body = b"Subject: never accepted\n\nx\n"
-    os.write(fd, body)
-    os.close(fd)
-    client.connection.send(client.commit_packet(
-        len(body), recipients=(f"bob@{D}",)))
-    wait_until(queue.envelopes, "the envelope is written")
+    client.send(b"Subject: never accepted\n\nx\n", [f"bob@{D}"])
     pull_trigger(queue)
-    code, _ = client.committed()
+    code, _ = client.answer()
     let_go(tracer)
     assert code != 0
-    assert [job.recipient for job in worker.jobs
-            if b"never accepted" in job.message] == []
-    wait_until(lambda: not queue.envelopes(), "nothing is queued")
+    # And nobody who asks, and no next process, finds it.
+    assert client.commit(b"Subject: accepted\n\nx\n", [f"bob@{D}"])[0] == 0
+    queue.wait_done()
+    kill(queue)
+    assert [message for message in worker.jobs[1:]
+            if b"Subject: accepted" not in message.message] == []
+    assert states(queue) == {}
 
 
 def test_a_number_that_serves_again_before_its_end_is_known(queue):
@@ -130,8 +132,9 @@ def test_a_number_that_serves_again_before_its_end_is_known(queue):
     worker = queue.worker(
         lambda job: None if "first" in job.recipient else ("K", "ok\n"))
     wait_until(lambda: worker.held, "the first one's job")
+    # The one of mess/: others look for files that are not there.
     tracer = inject_into(queue, "unlinkat",
-                         "unlinkat:delay_exit=1500000")
+                         "unlinkat:delay_exit=1500000:when=8")
     worker.answer(worker.held[0], "K", "ok\n")
     wait_until(lambda: not queue.path("mess", number).exists(),
                "the message is removed")
@@ -166,42 +169,53 @@ def test_a_failures_note_is_written_once(queue, syncs, is_first):
     worker.answer(jobs["gone"], "D", "no such user (#5.1.1)\n")
     queue.wait_log("alert: cannot sync")
     let_go(tracer)
-    wait_until(lambda: b"Dexample.test-gone@" in
-               queue.path("local", number).read_bytes(), "its mark")
     for job in list(worker.held):
         worker.answer(job, "Z", "later\n")
     queue.wait_log("deferral: later", 2 if is_first else 1)
-    queue.stop()
+    assert queue.stop() == 0  # which tries it once more, at once
+    assert b"Dexample.test-gone@" in queue.path("local", number).read_bytes()
     notes = queue.path("bounce", number).read_text()
     assert notes.count("no such user") == 1, notes
     assert notes.count("was gone before") == (0 if is_first else 1), notes
 
 
-def test_term_does_not_wait_for_a_step_that_failed(queue):
+@pytest.mark.parametrize("call, said", [
+    ("renameat", "alert: cannot place 'info/.* will try again"),
+    ("unlinkat", "alert: cannot remove .* will try again")])
+def test_term_does_not_wait_for_a_step_that_failed(queue, call, said):
     """What was delivered was repeated after a stop within these ten seconds."""
     queue.start()
     worker = queue.worker(lambda job: None)
     queue.inject()
     worker.wait_jobs(1)
-    wait_until(lambda: queue.files("todo"), "it has a file in todo/")
-    tracer = inject_into(queue, "renameat", "renameat:error=EIO")
-    worker.answer(worker.held[0], "K", "ok\n")
-    queue.wait_log("alert: cannot take away .* will try again")
+    if call == "unlinkat":
+        wait_until(lambda: not journal.live(queue.dir), "it is kept")
+    tracer = inject_into(queue, call, f"{call}:error=EIO",
+                         queue.dir.glob("*/*") if call == "unlinkat" else ())
+    worker.answer(worker.held[0], "K" if call == "unlinkat" else "Z", "x\n")
+    queue.wait_log(said)
     let_go(tracer)
     assert queue.stop() == 0
-    assert not queue.files("todo")
+    assert not queue.files("todo") and not journal.live(queue.dir)
+    assert len(queue.files("info")) == (0 if call == "unlinkat" else 1)
 
 
-def test_a_channel_that_cannot_be_told_is_looked_at_again(queue):
-    """The message was left to the other channel, which had nothing for it."""
+@pytest.mark.parametrize("when", [1, 2])
+def test_a_file_that_cannot_be_told_is_looked_for_again(queue, when):
+    """
+    The message was left to the other channel, which had nothing for it; or its
+    end was told, and a next process delivered it again.
+    """
     queue.put_remembered(local=[f"{D}-u@{D}"])
     queue.start()
     worker = queue.worker(lambda job: None)
     worker.wait_jobs(1)
-    # The first look is for local/ID, which has been removed.
+    # The looks are for the other channel, and whether it is S4.
     tracer = inject_into(queue, "faccessat,faccessat2",
-                         "faccessat,faccessat2:error=EIO:when=2")
+                         f"faccessat,faccessat2:error=EIO:when={when}")
     worker.answer(worker.held[0], "K", "ok\n")
-    queue.wait_files(local=0)
-    queue.wait_done()
+    queue.wait_log("alert: cannot look for")
+    assert "end msg" not in queue.log()
+    assert queue.stop() == 0  # it does not wait ten seconds
     let_go(tracer)
+    assert states(queue) == {}

@@ -17,6 +17,9 @@ from queue_peer import DOMAIN
 pytestmark = pytest.mark.skipif(
     shutil.which("strace") is None, reason="needs strace")
 
+# make crash has them all.
+STEP = 1 if os.environ.get("MQMAIL_CRASH_ROUNDS", "1") != "1" else 3
+
 BODY = b"Subject: alone\n\n" + b"A line of the message.\n" * 4000 + b"end\n"
 
 
@@ -66,8 +69,8 @@ def inject_alone(queue, step=None):
 
 
 def is_whole(message):
-    return re.fullmatch(rb"Received: [^\n]*\n" + re.escape(BODY),
-                        message) is not None
+    return re.fullmatch(rb"Received: [^\n]*\n(?:  [^\n]*\n)*" +
+                        re.escape(BODY), message) is not None
 
 
 def test_qmail_queue_alone_killed_at_each_step(make_queue):
@@ -81,7 +84,7 @@ def test_qmail_queue_alone_killed_at_each_step(make_queue):
     accepted = len(queue.files("todo"))
     assert accepted == 1
     states = set()
-    for step in todo:
+    for step in todo[::STEP]:
         code = inject_alone(queue, step)
         # The last ones come after the answer is known; it was not given.
         assert code in (-signal.SIGKILL, 128 + signal.SIGKILL, 0), step
@@ -107,7 +110,7 @@ def test_qmail_queue_alone_killed_at_each_step(make_queue):
     queue.wait_done()
     assert len(worker.jobs) == accepted
     assert all(is_whole(job.message) for job in worker.jobs)
-    queue.wait_files(mess=len(queue.spares()), intd=0)
+    queue.wait_files(intd=0)
     queue.stop()
 
 
@@ -115,6 +118,13 @@ def test_qmail_queue_alone_killed_at_each_step(make_queue):
 
 CHANGES = ("mkdirat", "mknodat", "renameat", "renameat2", "unlinkat",
            "fchownat", "fchmodat", "ftruncate", "syncfs", "fsync", "flock")
+
+
+def record(folder, name):
+    """What a message has there."""
+    return {"info": f"F{name}@x\0", "local": f"T{name}@x\0",
+            "remote": f"T{name}@x\0", "bounce": f"<{name}@x>:\nno\n\n",
+            }.get(folder, f"u1\0p1\0F{name}@x\0T{name}@x\0")
 
 
 def make_foreign(queue, path):
@@ -142,9 +152,10 @@ def make_foreign(queue, path):
         files = (("info", "local", "remote") if name in ("one", "two")
                  else ("todo", "intd"))
         for folder in files:
-            (path / folder / part / str(number)).write_text(f"of {name}\n")
+            (path / folder / part / str(number)).write_text(
+                record(folder, name))
         if name == "two":
-            (path / f"bounce/{number}").write_text(f"of {name}\n")
+            (path / f"bounce/{number}").write_text(record("bounce", name))
 
 
 def check_fixed(path, split):
@@ -162,7 +173,8 @@ def check_fixed(path, split):
         if name == "two":
             files.append(f"bounce/{number}")
         for file in files:
-            assert (path / file).read_text() == f"of {name}\n", file
+            assert (path / file).read_text() == record(
+                file.split("/")[0], name), file
         found[name] = len(files)
     assert found == {"one": 3, "two": 4, "three": 2, "four": 2}
     others = [file for folder in ("todo", "intd", "info", "local", "remote",
@@ -175,7 +187,7 @@ def check_fixed(path, split):
 
 def test_queue_fix_killed_at_each_step(queue):
     path = queue.dir
-    command = [BIN / "queue-fix", "-s", "3", path]
+    command = [BIN / "queue-fix", "-I", "-s", "3", path]
     make_foreign(queue, path)
     subprocess.run(["strace", "-qq", "-o", queue.home / "trace", *command],
                    env=queue.environment(**NO_LEAKS), check=True, timeout=60,
@@ -184,7 +196,7 @@ def test_queue_fix_killed_at_each_step(queue):
     todo = [step for step in steps(queue.home / "trace", CHANGES, "queue1")]
     assert len(todo) > 60
     kills = refused = 0
-    for step in todo:
+    for step in todo[::STEP]:
         make_foreign(queue, path)
         code = run_to_die(queue, step, command, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL)
@@ -194,16 +206,16 @@ def test_queue_fix_killed_at_each_step(queue):
             refused += 1
             done = queue.run("qmail-send", path, code=111)
             assert b"queue-fix was interrupted" in done.stderr, step
-        assert queue.run("queue-fix", "-s", "3", path, code=None
+        assert queue.run("queue-fix", "-I", "-s", "3", path, code=None
                          ).returncode == 0, step
         try:
             check_fixed(path, 3)
         except AssertionError as error:
             pytest.fail(f"killed at {step}: {error}")
-        again = queue.run("queue-fix", "-s", "3", path).stdout.decode()
+        again = queue.run("queue-fix", "-I", "-s", "3", path).stdout.decode()
         assert again == f"{path}: left alone, as no message: " \
             "mess/4.README\n", step
-    assert kills == len(todo) and refused > 40
+    assert kills == len(todo[::STEP]) and refused > 40 // STEP
 
 
 def test_queue_fix_takes_what_it_cannot_see_for_nothing(queue):
@@ -212,7 +224,7 @@ def test_queue_fix_takes_what_it_cannot_see_for_nothing(queue):
     then the other files of its messages removed: they had no message.
     """
     path = queue.dir
-    command = [BIN / "queue-fix", "-s", "3", path]
+    command = [BIN / "queue-fix", "-I", "-s", "3", path]
     make_foreign(queue, path)
     subprocess.run(["strace", "-qq", "-o", queue.home / "trace", *command],
                    env=queue.environment(**NO_LEAKS), check=True, timeout=60,
@@ -221,14 +233,17 @@ def test_queue_fix_takes_what_it_cannot_see_for_nothing(queue):
         queue.home / "trace", ("newfstatat",),
         only=r'"\w+/\d/[\d.]+", .*= 0$')
     assert {name for name, _ in todo} == {"getdents64", "newfstatat"}
-    for step in todo[::7]:  # one kind of folder after the other
+    codes = []
+    for step in todo[::7 * STEP]:  # one kind of folder after the other
         make_foreign(queue, path)
-        code = run_to_die(queue, step, command, "error=EIO",
-                          stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL)
-        assert code == 111, step
-        queue.run("queue-fix", "-s", "3", path)
+        codes.append(run_to_die(queue, step, command, "error=EIO",
+                                stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL))
+        # Where messages are only looked at, to tell what is damaged.
+        assert codes[-1] in (0, 111), step
+        queue.run("queue-fix", "-I", "-s", "3", path)
         try:
             check_fixed(path, 3)
         except AssertionError as error:
             pytest.fail(f"failed at {step}: {error}")
+    assert codes.count(111) > 15 // STEP, codes

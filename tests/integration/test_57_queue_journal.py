@@ -1,51 +1,69 @@
 # SPDX-License-Identifier: ISC
-"""The journal (docs/queue.md): where envelopes are before they have a file.
+"""The journal (docs/queue.md): where new messages are until they have files.
 
 Whatever happens to it, and whoever is killed on the way, each message is
 delivered to its own recipients, and only what was in flight is repeated.
+test_57_queue_states.py has the kills at each step of a message's life.
 """
+import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
+import uuid
 
 import pytest
 
 import journal
 from node import BIN, NO_LEAKS, wait_until
 from queue_peer import DOMAIN, Intake
+from queue_states import states
+from syscalls import Tracer
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None,
+                                  reason="strace is not installed")
+PAD = b"A line of a message that fills a segment.\n" * 1200  # 50 KB
+LARGE = b"A line of a message that gets a file.\n" * 3000
 
 
-def body(name):
-    return f"Subject: {name}\n\nThis is for {name}.\n".encode()
+def body(name, more=b""):
+    return f"Subject: {name}\n\nThis is for {name}.\n".encode() + more
 
 
-def inject(queue, *names):
+def commit(queue, *names, more=b""):
+    """The numbers that they got."""
+    client = Intake(queue)
+    numbers = []
     for name in names:
-        queue.inject([f"{name}@{DOMAIN}"], body=body(name))
-
-
-def name_of(job):
-    return job.recipient.partition("-")[2].partition("@")[0]
+        code, text = client.commit(body(name, more), [f"{name}@{DOMAIN}"])
+        assert code == 0, f"{text}\n{queue.log()}"
+        numbers.append(str(client.id))
+    client.close()
+    return numbers
 
 
 def check_jobs(worker, *names):
     """Each of these, and nobody else, got their own message."""
-    assert sorted(map(name_of, worker.jobs)) == sorted(names)
+    assert sorted(job.extension for job in worker.jobs) == sorted(names)
     for job in worker.jobs:
-        assert job.message.endswith(body(name_of(job))), job.recipient
+        assert job.message.startswith(body(job.extension)), job.extension
 
 
-def killed_with(queue, *names):
-    """A queue whose messages are in the journal only."""
+def killed_with(queue, *names, large=()):
+    """A queue whose messages are in the journal only; their numbers."""
     queue.start()
     worker = queue.worker(lambda job: None)
-    inject(queue, *names)
-    worker.wait_jobs(len(names))
-    assert len(journal.live(queue.dir)) == len(names)
-    assert not queue.files("todo")
+    numbers = commit(queue, *names)
+    numbers += commit(queue, *large, more=LARGE)
+    worker.wait_jobs(len(numbers))
     queue.stop(signal.SIGKILL)
+    found = states(queue)
+    assert set(found) == set(numbers)
+    assert sorted(one.state for one in found.values()) == \
+        ["F"] * len(names) + ["F large"] * len(large)
+    return numbers
 
 
 def delivered_by_the_next(queue, *names):
@@ -57,84 +75,38 @@ def delivered_by_the_next(queue, *names):
     assert queue.fix("-N") == ""
 
 
+def changed_at(queue):
+    return {folder: (queue.dir / folder).stat().st_mtime_ns
+            for folder in ("pid", "todo", "intd", "bounce")} | {
+        path: path.stat().st_mtime_ns for path in
+        queue.dir.glob("[milr]*/[0-9]*")}
+
+
+# -- what never has a file, and what gets some
+
 def test_delivered_at_once_it_never_has_a_file(queue):
     queue.start()
     worker = queue.worker()
-    before = (queue.dir / "todo").stat().st_mtime_ns
-    inject(queue, "a", "b", "c")
+    before = changed_at(queue)
+    numbers = commit(queue, "a", "b", "c")
     queue.wait_done()
     check_jobs(worker, "a", "b", "c")
-    assert (queue.dir / "todo").stat().st_mtime_ns == before
-    # Files serve again, for others.
-    inject(queue, "d", "e")
-    queue.wait_done()
-    check_jobs(worker, "a", "b", "c", "d", "e")
+    assert changed_at(queue) == before
+    assert len(set(numbers)) == 3
 
 
-def test_one_that_stays_gets_its_file(queue):
+def test_one_that_stays_gets_its_files(queue):
     queue.start()
     worker = queue.worker(lambda job: None)
-    inject(queue, "slow")
-    number, = journal.live(queue.dir)
-    wait_until(lambda: queue.files("todo"), "it has a file in todo/")
-    wait_until(lambda: not journal.live(queue.dir),
-               "it has left the journal")
-    assert number in queue.files("todo") and not queue.spares()
+    number, = commit(queue, "slow")
     worker.wait_jobs(1)
+    assert states(queue)[number].state == "F"
+    wait_until(lambda: number not in journal.live(queue.dir), "it is kept")
+    found = states(queue)[number]
+    assert found.state == "S5" and found.has == {"mess", "info", "local"}
     worker.answer(worker.held[0], "K", "ok\n")
     queue.wait_done()
     check_jobs(worker, "slow")
-    assert number in queue.spares()
-
-
-def test_killed_the_next_process_delivers(queue):
-    killed_with(queue, "a", "b", "c")
-    delivered_by_the_next(queue, "a", "b", "c")
-    assert "took 3 envelopes from lock/journal to todo/" in queue.log()
-
-
-def test_killed_and_only_looked_at(queue):
-    killed_with(queue, "a", "b")
-    assert b"messages in queue: 2\n" in queue.run("qmail-qstat").stdout
-    listed = queue.run("qmail-qread").stdout.decode()
-    assert re.findall(r"\ttodo\t(\w)@", listed) == ["a", "b"]
-    delivered_by_the_next(queue, "a", "b")
-
-
-def test_killed_and_repaired(queue):
-    """queue-fix leaves what another system's qmail-send understands."""
-    killed_with(queue, "a", "b")
-    said = queue.fix("-N", code=1)
-    assert "would take the envelopes out of lock/journal" in said
-    assert not queue.files("todo")
-    assert "take the envelopes out of lock/journal" in queue.fix()
-    assert len(queue.files("todo")) == 2 and not journal.live(queue.dir)
-    delivered_by_the_next(queue, "a", "b")
-
-
-def test_killed_and_copied(queue):
-    """Copied, all inodes are others."""
-    killed_with(queue, "a", "b", "c")
-    copy = queue.home / "queue/copy"
-    subprocess.run(["cp", "-a", queue.dir, copy], check=True)
-    shutil.rmtree(queue.dir)
-    copy.rename(queue.dir)
-    queue.fix()
-    delivered_by_the_next(queue, "a", "b", "c")
-
-
-def test_stopped_it_is_empty(queue):
-    queue.set("concurrencylocal", "1")
-    queue.start()
-    worker = queue.worker(lambda job: None)
-    inject(queue, "a", "waits")
-    worker.wait_jobs(1)
-    queue.send_signal(signal.SIGTERM)
-    worker.answer(worker.held[0], "K", "ok\n")
-    assert queue.process.wait(20) == 0
-    queue.stop()
-    assert not journal.live(queue.dir) and len(queue.files("todo")) == 1
-    delivered_by_the_next(queue, "waits")
 
 
 def many(count):
@@ -142,174 +114,426 @@ def many(count):
     return [f"{'x' * 900}{number}@{DOMAIN}" for number in range(count)]
 
 
+def test_too_large_an_envelope_gets_files_at_once(queue):
+    queue.set("holdlocal", "1")
+    queue.start()
+    client = Intake(queue)
+    assert client.commit(body("x"), many(300))[0] == 0
+    queue.stop(signal.SIGKILL)
+    assert states(queue)[str(client.id)].state in ("S4", "S5")
+    assert not journal.live(queue.dir)
+
+
+# -- a process that was killed
+
+def test_killed_the_next_process_delivers(queue):
+    numbers = killed_with(queue, "a", "b", "c", large=["d"])
+    delivered_by_the_next(queue, "a", "b", "c", "d")
+    for number in numbers:  # their names for life
+        assert f"end msg {number}\n" in queue.log()
+
+
+def test_killed_and_only_looked_at(queue):
+    killed_with(queue, "a", "b", large=["c"])
+    assert b"messages in queue: 3\n" in queue.run("qmail-qstat").stdout
+    listed = queue.run("qmail-qread").stdout.decode()
+    assert re.findall(r"\s(\w)@", listed) == ["a", "b", "c"]
+    delivered_by_the_next(queue, "a", "b", "c")
+
+
+def test_killed_and_repaired(queue):
+    """queue-fix leaves what another system's qmail-send understands."""
+    numbers = killed_with(queue, "a", "b", large=["c"])
+    said = queue.fix("-N", code=1)
+    assert "would take out of lock/journal, into files, mail of 3" in said
+    assert {one.state for one in states(queue).values()} == {"F", "F large"}
+    assert "take out of lock/journal" in queue.fix()
+    assert not journal.live(queue.dir)
+    assert {number: one.state for number, one in states(queue).items()} == {
+        number: "S4" for number in numbers}
+    delivered_by_the_next(queue, "a", "b", "c")
+
+
+def test_killed_and_copied(queue):
+    """Copied, all inodes are others."""
+    killed_with(queue, "a", "b", large=["c"])
+    copy = queue.home / "queue/copy"
+    subprocess.run(["cp", "-a", queue.dir, copy], check=True)
+    shutil.rmtree(queue.dir)
+    copy.rename(queue.dir)
+    delivered_by_the_next(queue, "a", "b", "c")
+
+
+# What a start does before it takes up anything, and when it has.
+START = ["openat", "pread64", "fdatasync", "fsync", "write", "renameat",
+         "pwritev2"]
+
+
+@needs_strace
+@pytest.mark.parametrize("call", START)
+def test_killed_while_it_starts(queue, call):
+    """However often: the next one finds the same."""
+    numbers = killed_with(queue, "a", "b", large=["c"])
+    paths = [queue.dir / f"lock/journal.{place}" for place in range(4)]
+    paths += [queue.dir / "lock", queue.dir / "lock/journal.new"]
+    found, when = states(queue), 1
+    while True:
+        queue.spawn(
+            "strace", "-D", "-f", "-qq", "-o", "/dev/null",
+            *(f"-P{path}" for path in paths), "-e", f"trace={call}",
+            "-e", f"inject={call}:signal=KILL:when={when}", **NO_LEAKS)
+        if call == "pwritev2":  # the first of the segment that it begins
+            Intake(queue).send(body("never"), [f"never@{DOMAIN}"])
+        try:
+            queue.process.wait(0.3)
+        except subprocess.TimeoutExpired:
+            queue.stop(signal.SIGKILL)
+            break
+        assert queue.ended() == -signal.SIGKILL
+        again = states(queue)
+        assert {number: one.state for number, one in again.items()} == {
+            number: one.state for number, one in found.items()}, when
+        if call == "pwritev2":
+            break
+        when += 3
+    assert when > 1 or call == "pwritev2"
+    assert set(journal.live(queue.dir)) >= set(numbers)
+    delivered_by_the_next(queue, "a", "b", "c")
+
+
+# -- a clean stop
+
+def as_qmail_reads(queue, number):
+    """Of S5: who is not done, as qmail-send and qmail-qread find it."""
+    mess = queue.path("mess", number).read_bytes()
+    sender = queue.path("info", number).read_bytes().partition(b"\0")[0]
+    assert sender == b"Fs@example.net"
+    left = []
+    for folder in ("local", "remote"):
+        if queue.path(folder, number).exists():
+            *records, end = queue.path(folder, number).read_bytes().split(b"\0")
+            assert end == b""
+            assert all(record[:1] in b"TD" for record in records)
+            left += [record[1:].decode() for record in records
+                     if record[:1] == b"T"]
+    return mess, left
+
+
+def test_stopped_it_is_empty(queue):
+    """And its files are any qmail's; queue-fix can name them by inodes."""
+    queue.set("concurrencylocal", "1")
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    commit(queue, "first")
+    worker.wait_jobs(1)
+    numbers = commit(queue, "small") + commit(queue, "large", more=LARGE)
+    queue.send_signal(signal.SIGTERM)
+    worker.answer(worker.held[0], "K", "ok\n")
+    assert queue.ended() == 0
+    assert journal.messages(queue.dir) == {}
+    assert {number: one.state for number, one in states(queue).items()} == {
+        number: "S5" for number in numbers}
+    for number, name, more in zip(numbers, ("small", "large"), (b"", LARGE)):
+        assert as_qmail_reads(queue, number) == (
+            body(name, more), [f"{DOMAIN}-{name}@{DOMAIN}"])
+    queue.fix("-I")
+    for number, path in queue.files("mess").items():
+        assert number == str(path.stat().st_ino)
+    delivered_by_the_next(queue, "small", "large")
+
+
+# -- segments
+
+def fill_segment(queue, *names):
+    """So that the next message needs the next one; with some of these names."""
+    return commit(queue, *names, *["full"] * (4 - len(names)), more=PAD)
+
+
 def test_goes_round_and_round(queue):
-    """More than both halves hold, with some that stay all the time."""
-    queue.set("concurrencylocal", "60")
+    """More than all hold, with some that stay all the time."""
     queue.start()
     worker = queue.worker(
-        lambda job: None if "stays" in job.recipient else ("K", "ok\n"))
-    client = Intake(queue)
-
-    def send(name, recipients):
-        _, fd = client.open()
-        os.write(fd, body(name))
-        os.close(fd)
-        code, text = client.commit(len(body(name)), recipients=recipients)
-        assert code == 0, text
-
-    for turn in range(30):
-        send(f"stays{turn}", [f"stays{turn}@{DOMAIN}"])
-        for number in range(30):
-            send("full", many(8))
-    wait_until(lambda: len(worker.held) == 30, "those that stay")
-    wait_until(lambda: len(queue.files("todo")) +
-               len(queue.files("info")) == 30, "all others are over")
+        lambda job: None if "stays" in job.extension else ("K", "ok\n"))
+    stays = [f"stays{turn}" for turn in range(10)]
+    for name in stays:
+        fill_segment(queue, name)
+    wait_until(lambda: len(worker.held) == 10 and len(
+        set(journal.live(queue.dir)) | set(queue.files("info"))) == 10,
+        "those that stay, and the others' ends")
     queue.stop(signal.SIGKILL)
+    found = states(queue)
+    assert {one.state for one in found.values()} == {"F", "S5"}
+    assert len(found) == 10
     queue.start()
     worker = queue.worker()
     queue.wait_done()
-    check_jobs(worker, *(f"stays{turn}" for turn in range(30)))
+    check_jobs(worker, *stays)
 
 
-# Of what is done when a message stays: into pid/ID.e, then to todo/ID.
-STEPS = [("openat", "{number}.e"), ("write", "{pid}/{number}.e"),
-         ("fdatasync", "{pid}/{number}.e"), ("renameat", "{number}.e"),
-         ("fsync", "{todo}"), ("pwrite64", "{journal}"),
-         ("fdatasync", "{journal}")]
+CHANGE = [("openat", "journal.new"), ("write", "lock/journal.new"),
+          ("fsync", "lock/journal.new"), ("renameat", "journal.new"),
+          ("fsync", "lock"), ("openat", "journal.2"),
+          ("pwritev2", "lock/journal.2")]
 
 
-@pytest.mark.skipif(shutil.which("strace") is None,
-                    reason="strace is not installed")
-@pytest.mark.parametrize("call, path", STEPS)
-@pytest.mark.parametrize("what", ["signal=KILL", "error=EIO"])
-def test_a_step_to_its_file_fails(queue, call, path, what):
+@needs_strace
+def test_killed_while_a_segment_is_made(make_queue):
+    for call, path in CHANGE:
+        queue = make_queue()
+        queue.start()
+        worker = queue.worker(lambda job: None if job.extension == "stays"
+                              else ("K", "ok\n"))
+        number, *_ = fill_segment(queue, "stays")
+        worker.wait_jobs(4)
+        ident = uuid.uuid4()
+        client = Intake(queue)
+        with Tracer(queue.process.pid, call, f"{call}:signal=KILL",
+                    [path if path.startswith("journal") else
+                     queue.dir / path]):
+            client.send(body("never", PAD), [f"never@{DOMAIN}"], ident=ident)
+            assert queue.ended() == -signal.SIGKILL
+        found = states(queue)
+        # The ends may have been in that batch.
+        assert found.pop(number).state == "F", path
+        assert {one.state for one in found.values()} <= {"F"}, path
+        queue.start()
+        worker = queue.worker()
+        assert Intake(queue).ask(ident) == Intake.ABSENT
+        queue.wait_done()
+        assert "stays" in [job.extension for job in worker.jobs]
+        assert set(job.extension for job in worker.jobs) <= {"stays", "full"}
+
+
+@needs_strace
+@pytest.mark.parametrize("call, path", CHANGE[:-1])
+def test_a_segment_that_cannot_be_made_is_made_later(queue, call, path):
+    """New mail waits a second for it."""
+    queue.start()
+    worker = queue.worker()
+    fill_segment(queue)
+    with Tracer(queue.process.pid, call, f"{call}:error=EIO:when=1",
+                [path if path.startswith("journal") else queue.dir / path]):
+        commit(queue, "waits", more=PAD)
+    queue.wait_log(r"^alert: cannot (make|open) .*/lock/journal\.2'.*new mail "
+                   "waits")
+    queue.wait_done()
+    check_jobs(worker, "waits", *["full"] * 4)
+
+
+@needs_strace
+@pytest.mark.parametrize("what", ["signal=KILL", "error=EIO"],
+                         ids=["kill", "error"])
+@pytest.mark.parametrize("when", [1, 2], ids=["header", "batch"])
+def test_the_place_of_a_segment_is_used_again(queue, what, when):
+    """
+    Nothing that its place has held counts again, nor does what its client was
+    told of a failure, when the new one's first writes fail.
+    """
+    queue.start()
+    worker = queue.worker()
+    for _ in range(4):
+        fill_segment(queue)
+    queue.wait_done()
+    client = Intake(queue)
+    with Tracer(queue.process.pid, "pwritev2", f"pwritev2:{what}:when={when}",
+                [queue.dir / "lock/journal.1"]):
+        client.send(body("never", PAD), [f"never@{DOMAIN}"])
+        if what == "signal=KILL":
+            assert queue.ended() == -signal.SIGKILL
+        else:
+            # Without a header it waits, and goes into the next one.
+            assert (client.answer()[0] == 0) == (when == 1)
+            queue.wait_log("^alert: cannot write .*lock/journal.1'")
+            commit(queue, "after", more=PAD)
+            queue.wait_done()
+            assert worker.jobs[-1].extension == "after"
+            queue.stop(signal.SIGKILL)
+    assert states(queue) == {}
+    delivered_by_the_next(queue)
+
+
+@needs_strace
+def test_after_a_failed_write_ends_go_into_the_next_segment(queue):
+    """Nothing of a batch that failed counts, and what had ended stays so."""
     queue.start()
     worker = queue.worker(lambda job: None)
-    inject(queue, "slow")
-    worker.wait_jobs(1)
-    number, = journal.live(queue.dir)
-    path = path.format(pid=queue.dir / "pid", todo=queue.dir / "todo",
-                       journal=queue.dir / "lock/journal", number=number)
-    strace = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", queue.home / "strace", "-p",
-         str(queue.process.pid), "-e", f"trace={call}", "-P", path,
-         "-e", f"inject={call}:{what}:when=1"])
-    if what == "signal=KILL":
-        assert queue.process.wait(20) == -signal.SIGKILL
-        assert queue.envelopes().keys() == {number}
-        queue.stop(signal.SIGKILL)
-        strace.wait()
-        delivered_by_the_next(queue, "slow")
-        return
-    wait_until(lambda: queue.files("todo") and not journal.live(queue.dir),
-               lambda: f"it has a file in todo/ alone\n{queue.log()}")
-    queue.wait_log("^alert: cannot ")
-    worker.answer(worker.held[0], "K", "ok\n")
-    queue.wait_done()
-    strace.terminate()
-    strace.wait()
-    check_jobs(worker, "slow")
-    assert queue.stop() == 0
+    commit(queue, "over", "stays")
+    worker.wait_jobs(2)
+    with Tracer(queue.process.pid, "pwritev2", "pwritev2:error=EIO:when=1",
+                [queue.dir / "lock/journal.1"]):
+        job, = [job for job in worker.held if job.extension == "over"]
+        worker.answer(job, "K", "ok\n")
+        queue.wait_log("^end msg")
+        queue.wait_log("^alert: cannot write .*lock/journal.1'")
+    wait_until(lambda: len(journal.live(queue.dir)) == 1, "the end is noted")
+    queue.stop(signal.SIGKILL)
+    delivered_by_the_next(queue, "stays")
 
 
-@pytest.mark.skipif(shutil.which("strace") is None,
-                    reason="strace is not installed")
-@pytest.mark.parametrize("call", ["openat", "write", "fdatasync", "renameat",
-                                  "fsync", "pwrite64"])
-def test_killed_while_it_takes_over(queue, call):
-    """The next start does what is left, however often that is killed."""
-    names = ["a", "b", "c", "d", "e", "f"]
-    killed_with(queue, *names)
-    accepted = set(queue.envelopes())
-    paths = [queue.dir / "lock/journal", queue.dir / "todo"]
-    paths += [f"{number}.e" for number in accepted]
-    paths += [queue.dir / f"pid/{number}.e" for number in accepted]
-    when = 1
-    while True:
-        done = subprocess.run(
-            ["strace", "-f", "-qq", "-o", queue.home / "strace",
-             *(f"-P{path}" for path in paths), "-e", f"trace={call}", "-e",
-             f"inject={call}:signal=KILL:when={when}", "timeout", "1",
-             BIN / "qmail-send", queue.dir], check=False,
-            env=queue.environment(**NO_LEAKS), stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, timeout=60)
-        assert set(queue.envelopes()) == accepted, when
-        if done.returncode != -signal.SIGKILL:
-            break
-        when += 1
-    assert when > 1
-    delivered_by_the_next(queue, *names)
-
+# -- damage
 
 def test_a_damaged_place_hides_nothing_behind_it(queue):
     killed_with(queue, "a", "b", "c")
-    path = queue.dir / "lock/journal"
+    path = queue.dir / "lock/journal.1"
     data = bytearray(path.read_bytes())
-    at = data.index(f"Tb@{DOMAIN}".encode())
-    data[at] ^= 1
+    data[data.index(b"This is for b.")] ^= 1
     path.write_bytes(data)
     queue.start()
     worker = queue.worker()
-    worker.wait_jobs(2)
+    queue.wait_done()
     check_jobs(worker, "a", "c")
-    queue.wait_log("^alert: .*lock/journal' was damaged")
-    assert f"b@{DOMAIN}"[1:].encode() in (
+    queue.wait_log("^alert: .*lock/journal.1' was damaged.*journal.damaged.1")
+    assert f"Tb@{DOMAIN}".encode() in (
         queue.dir / "lock/journal.damaged.1").read_bytes()
+    # It stays, and another one beside it.
+    for _ in range(6):
+        fill_segment(queue)
+    queue.wait_done()
+    assert queue.stop() == 0
+    assert f"Tb@{DOMAIN}".encode() in (
+        queue.dir / "lock/journal.damaged.1").read_bytes()
+    queue.start()
+    queue.stop()
+    assert queue.log().count(" was damaged") == 1
 
 
-def test_another_message_with_the_number_is_not_delivered(queue):
-    killed_with(queue, "a", "b")
-    numbers = {envelope.split(b"\0T")[1].partition(b"@")[0].decode(): number
-               for number, envelope in journal.live(queue.dir).items()}
-    path = queue.path("mess", numbers["a"])
-    path.write_bytes(b"Subject: of somebody else\n\nsecret\n")
-    os.utime(path, (2 ** 31, 2 ** 31))
+@needs_strace
+@pytest.mark.parametrize("calls, lost", [
+    # The header's; then the whole segment, its first pages, and so on: twice.
+    ("3..5", {"a", "b"}),
+    ("1+", {"a", "b", "c"})], ids=["some pages", "all of it"])
+def test_what_cannot_be_read_hides_nothing_behind_it(queue, calls, lost):
+    """Sectors of the disk, of the first segment."""
+    queue.start()
+    worker = queue.worker(lambda job: None if job.extension in "abcd" else
+                          ("K", "ok\n"))
+    commit(queue, "a", "b", "c")
+    commit(queue, *["full"] * 4, "d", more=PAD)
+    worker.wait_jobs(8)
+    queue.stop(signal.SIGKILL)
+    queue.spawn("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
+                "trace=pread64", f"-P{queue.dir / 'lock/journal.1'}", "-e",
+                f"inject=pread64:error=EIO:when={calls}", **NO_LEAKS)
+    worker = queue.worker()
+    queue.wait_log("^alert: .*lock/journal.1' was damaged")
+    worker.wait_jobs(4 - len(lost))
+    assert queue.stop() == 0
+    assert {job.extension for job in worker.jobs} >= {"a", "b", "c", "d"} - lost
+    for job in worker.jobs:
+        assert job.message.startswith(body(job.extension))
+    kept = (queue.dir / "lock/journal.damaged.1").read_bytes()
+    assert all(f"T{name}@{DOMAIN}".encode() in kept for name in "abc")
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 9000])
+def test_a_segment_that_is_cut_short(queue, size):
+    """Another one's messages are delivered, and new mail is taken."""
+    queue.start()
+    worker = queue.worker(lambda job: None if job.extension == "stays"
+                          else ("K", "ok\n"))
+    commit(queue, "cut", more=PAD)
+    commit(queue, "cut", "cut", "cut", more=PAD)
+    commit(queue, "stays", more=PAD)  # in the second one
+    worker.wait_jobs(5)
+    queue.stop(signal.SIGKILL)
+    os.truncate(queue.dir / "lock/journal.1", size)
     queue.start()
     worker = queue.worker()
-    worker.wait_jobs(1)
-    check_jobs(worker, "b")
-    queue.wait_log(f"alert: mess/{numbers['a']} is not the message")
-    aside = queue.dir / f"lock/envelope.{numbers['a']}"
-    assert f"Ta@{DOMAIN}".encode() in aside.read_bytes()
-    queue.stop()
+    commit(queue, "new")
+    queue.wait_done()
+    check_jobs(worker, "stays", "new")
+
+
+def test_a_large_message_whose_file_has_gone(queue):
+    """Or is too short: it is told, and waits."""
+    killed_with(queue, "a", large=["gone", "short"])
+    for path in queue.files("mess").values():
+        if b"for gone." in path.read_bytes():
+            path.unlink()
+        else:
+            os.truncate(path, 4096)
     queue.start()
-    assert queue.log().count("is not the message") == 1
+    worker = queue.worker()
+    queue.wait_log("^alert: mess/.* cannot be read whole")
+    worker.wait_jobs(1)
+    queue.wait_log("^delivery .*: deferral: cannot_read_the_whole")
+    worker.wait_jobs(2)
+    assert sorted(job.extension for job in worker.jobs) == ["a", "short"]
+    queue.stop()
+    assert {one.state for one in states(queue).values()} == {"S5"}
 
 
-def test_without_room_for_a_journal_there_are_files(queue):
-    shutil.rmtree(queue.dir / "lock/journal.new", ignore_errors=True)
-    (queue.dir / "lock/journal.new").mkdir()
+# -- no room
+
+def status(queue):
+    done = queue.run("svctool", "status", "--json", "--home", queue.home,
+                     code=None)
+    return json.loads(done.stdout)["queues"][0]
+
+
+def send_until_it_waits(queue):
+    """As many as there is room for, their names; and the client that waits."""
+    client = Intake(queue)
+    names = []
+    while True:
+        client.send(body(f"m{len(names)}", PAD), [f"m{len(names)}@{DOMAIN}"])
+        if not select.select([client.connection], [], [], 1.5)[0]:
+            return names, client
+        assert client.answer() == (0, "")
+        names.append(f"m{len(names)}")
+        assert len(names) < 40, queue.log()
+
+
+@needs_strace
+def test_a_full_journal_refuses_and_goes_on(queue):
+    """What counts cannot be kept, since there is no room for files."""
     queue.start()
     worker = queue.worker(lambda job: None)
-    inject(queue, "a")
-    worker.wait_jobs(1)
-    assert len(queue.files("todo")) == 1
-    assert "warning: cannot make" in queue.log()
+    with Tracer(queue.process.pid, "openat", "openat:error=ENOSPC",
+                [queue.dir / "pid"]):
+        names, client = send_until_it_waits(queue)
+        assert 10 < len(names) < 20
+        wait_until(lambda: status(queue)["journal_full"], "its health says so")
+        assert client.answer() == (53, "the journal is full")
+        # Nothing is lost, and what is over makes room.
+        for job in list(worker.held):
+            worker.answer(job, "K", "ok\n")
+        queue.wait_log("^end msg", len(names))
+        commit(queue, "new", more=PAD)
+    worker.wait_jobs(len(names) + 1)
     worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_done()
+    check_jobs(worker, *names, "new")
+    wait_until(lambda: not status(queue)["journal_full"], "its health says so")
+
+
+@needs_strace
+def test_without_room_for_a_segment_it_starts(queue):
+    """And delivers; new mail waits until there is room."""
+    killed_with(queue, "a", "b")
+    queue.spawn("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
+                "trace=write", f"-P{queue.dir / 'lock/journal.new'}", "-e",
+                "inject=write:error=ENOSPC:when=1..3", **NO_LEAKS)
+    queue.wait_log("^alert: cannot make .*journal.2'.*new mail waits")
+    worker = queue.worker()
+    worker.wait_jobs(2)
+    check_jobs(worker, "a", "b")
+    commit(queue, "c")
     queue.wait_done()
 
 
-def test_envelopes_that_cannot_be_read_stop_the_queue(queue):
-    """To go on without them would use their files for others."""
+@pytest.mark.parametrize("name", ["journal.0", "journal.3"])
+def test_a_journal_that_cannot_be_opened_stops_the_queue(queue, name):
+    """To go on without it could lose mail."""
     killed_with(queue, "a", "b")
-    path = queue.dir / "lock/journal"
+    path = queue.dir / "lock" / name
     aside = queue.home / "journal"
-    path.rename(aside)
-    path.mkdir()
-    done = subprocess.run([BIN / "qmail-send", queue.dir], check=False,
-                          env=queue.environment(), stderr=subprocess.PIPE,
-                          timeout=60)
-    assert done.returncode == 111
-    assert b"lock/journal" in done.stderr
-    path.rmdir()
-    aside.rename(path)
+    if path.exists():
+        path.rename(aside)
+    path.symlink_to("/dev/null")
+    done = queue.run("qmail-send", queue.dir, code=111)
+    assert f"lock/{name}".encode() in done.stderr
+    path.unlink()
+    if aside.exists():
+        aside.rename(path)
     delivered_by_the_next(queue, "a", "b")
-
-
-def test_too_large_for_the_journal(queue):
-    queue.start()
-    queue.worker(lambda job: None)
-    queue.inject(many(10))
-    wait_until(lambda: queue.files("todo") or queue.files("info"),
-               "it has its file at once")
-    assert not journal.live(queue.dir)

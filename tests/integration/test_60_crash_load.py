@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
-"""kill -9 under load: every acknowledged message is there, whole, and only
-once unless it was in flight.
+"""kill -9 under load, with clients that send again what was not acknowledged:
+every acknowledged message is there, whole, and once; and nothing that was
+answered with "later" is.
 
 MQMAIL_CRASH_ROUNDS (default 1; make crash says more) is how often.
 """

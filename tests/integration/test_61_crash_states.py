@@ -6,22 +6,25 @@ before each sync, each rename, each answer.  Then the queue starts again by
 itself, and every acknowledged message must be where the table says.
 """
 import contextlib
+import itertools
+import os
 import re
 import subprocess
 import threading
 
 import pytest
 
+import journal
 from node import SLOW, wait_until
+from syscalls import Tracer
 
 CALLS = {
-    "qmail-send": ["write", "pwrite64", "sync_file_range", "fdatasync",
-                   "fsync", "unlinkat", "openat", "fcntl",
-                   "sendmsg", "recvmsg"],
+    "qmail-send": ["pwritev2", "write", "sendmsg", "recvmsg", "openat",
+                   "pwrite64", "fdatasync", "fsync", "renameat", "unlinkat"],
     "qmail-vdeliver": ["openat", "writev", "fdatasync", "fsync", "renameat2",
                        "sendmsg", "recvmsg"],
 }
-NTH = (1, 2, 4)
+NTH = (1, 2, 4) if os.environ.get("MQMAIL_CRASH_ROUNDS", "1") != "1" else (1,)
 
 
 def pids(node, program):
@@ -32,30 +35,6 @@ def pids(node, program):
                 if comm.read() == program + "\n":
                     found.append(pid)
     return found
-
-
-class Killer:
-    """Kills a process before its Nth call of one kind (in any thread)."""
-
-    def __init__(self, pid, call, nth):
-        self.pid = pid
-        self.strace = subprocess.Popen(
-            ["strace", "-f", "-p", str(pid), "-e", f"trace={call}", "-e",
-             f"inject={call}:signal=KILL:when={nth}", "-o", "/dev/null"],
-            stderr=subprocess.PIPE, text=True)
-        line = self.strace.stderr.readline()
-        assert "attached" in line, (
-            f"strace cannot attach (kernel.yama.ptrace_scope?): {line}")
-
-    def is_done(self):
-        """Has it killed?  strace ends with the process."""
-        return self.strace.poll() is not None
-
-    def end(self):
-        """Lets go of a process that never came to its Nth call."""
-        self.strace.terminate()
-        self.strace.wait(60)
-        self.strace.stderr.close()
 
 
 class Account:
@@ -116,7 +95,8 @@ class Account:
             lambda: held <= node.held("queue1") <= self.number // 3 and
             not list(node.queue_dir("queue1").glob("todo/*")) and
             not list(node.queue_dir("queue1").glob("local/*/*")) and
-            not list(node.queue_dir("queue1").glob("bounce/*")),
+            not list(node.queue_dir("queue1").glob("bounce/*")) and
+            not journal.live(node.queue_dir("queue1")),
             f"only what has a remote recipient is held ({held})", 30 * SLOW)
         remote = list(node.queue_dir("queue1").glob("remote/*/*"))
         assert len(remote) == node.held("queue1")
@@ -125,28 +105,33 @@ class Account:
         for user in ("alice", "bob"):
             for file in node.messages(user):
                 assert b"line\n" * 50 in file.read_bytes(), file
+            # A delivery that is repeated finds its own file.
+            numbers = self.numbers(user)
+            assert len(numbers) == len(set(numbers)), (
+                f"{user}: {sorted(numbers)}\n{node.logs()}")
 
 
-@pytest.mark.parametrize("program, call", [
-    (program, call) for program, calls in CALLS.items() for call in calls])
-def test_killed_before_a_call(make_node, program, call):
+@pytest.mark.parametrize("program", CALLS)
+def test_killed_before_a_call(make_node, program):
     node = make_node("--queues", "1")
     account = Account(node)
-    account.send_all()  # spares are there, and a message of each kind is held
-    kills = 0
-    for nth in NTH:
+    account.send_all()  # one of each kind is held
+    kills = set()
+    for call, nth in itertools.product(CALLS[program], NTH):
         (victim,) = wait_until(lambda: pids(node, program),
                                f"{program} runs")
         wait_until(lambda: node.queue("queue1")["workers"] == 1,
                    "the worker is connected")
-        killer = Killer(victim, call, nth)
-        account.send_all()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            killer.strace.wait(1)
-        if killer.is_done():
-            kills += 1
-        killer.end()
-        node.svctool("start")  # waits until the queue takes mail again
+        with Tracer(victim, call, f"{call}:signal=KILL:when={nth}") as tracer:
+            account.send_all()
+            # strace counts the calls of each thread: they may be fewer.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                tracer.process.wait(1)
+            if tracer.process.poll() is not None:
+                kills.add(call)
+        # Waits until the queue takes mail again.
+        wait_until(lambda: node.svctool("start", code=None).returncode == 0,
+                   lambda: f"the node runs\n{node.logs()}")
     account.check()
     assert "0 errors" in node.svctool("check").stdout
-    assert kills >= 2  # the rarest call may not come four times
+    assert kills == set(CALLS[program])

@@ -1,239 +1,473 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A disk below lock/journal that loses power, and fails to write and to sync.
- * It takes the place of pwrite(), pread(), fsync() and fdatasync() in the test
- * program; other files are written, and their syncs do nothing.  Include after
- * cmocka.h, once.
+ * A disk below lock/journal.* that loses power, fails, lies and is full.  It
+ * takes the place of the calls that write, sync and read in the test program;
+ * other files are as ever, but their syncs do nothing.  Include after cmocka.h,
+ * once.
  */
 #ifndef TESTS_UNIT_JOURNAL_DISK_H
 #define TESTS_UNIT_JOURNAL_DISK_H
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "queue/journal.h"
-#include "tests/unit/queue_folder.h"
 
-enum {
-	DISK_BYTES = JOURNAL_HALVES * JOURNAL_HALF_BYTES,
-	DISK_SECTOR = 512,
-	DISK_PAGE = 4096 /* what the kernel writes at once */
+enum { DISK_SECTOR = 512, DISK_FILES = 256 };
+
+/* A sector as the kernel sees it, which is the file, and as the disk has it. */
+enum disk_sector {
+	DISK_CLEAN,
+	DISK_DIRTY, /* durable with the next sync */
+	DISK_LOST   /* the kernel thinks that it is durable */
 };
 
-/* The file itself is what the kernel has in memory. */
+struct disk_file {
+	ino_t inode; /* 0: none */
+	size_t size;
+	char *durable;
+	unsigned char *sectors;
+};
+
 static struct {
-	ino_t inode; /* of lock/journal; or 0 */
-	char durable[DISK_BYTES];
-	bool is_dirty[DISK_BYTES / DISK_PAGE];
-	bool is_lost[DISK_BYTES / DISK_PAGE]; /* clean, and not durable */
-	bool is_dead; /* the process is, and writes nothing more */
-	unsigned failing_writes, failing_syncs; /* so many of the next ones */
-	unsigned good_syncs;                    /* before those that fail */
-	atomic_uint good_files; /* syncs of others until one fails; or 0 */
+	pthread_mutex_t lock;
+	struct disk_file files[DISK_FILES];
 	uint64_t seed;
-} disk;
+	bool is_dead;        /* the process is, and does nothing more */
+	unsigned dies_after; /* so many calls; 0: never */
+	unsigned failing;    /* so many of the next writes and syncs */
+	unsigned lying;
+	bool is_full;      /* nothing new can be made */
+	bool is_unsettled; /* a rename is not durable: "saved" is the old */
+	char renamed[32];
+	ino_t bad_inode; /* with a page that cannot be read */
+	off_t bad_at;
+	unsigned calls;            /* of all that change something */
+	bool has_failed, has_lied; /* for the test to reset */
+} disk = { .lock = PTHREAD_MUTEX_INITIALIZER, .seed = 1 };
 
-/* Nothing is done here before disk_watch(). */
-static inline void
-disk_reset(void)
-{
-	disk.inode = 0;
-	disk.is_dead = false;
-	disk.failing_writes = disk.failing_syncs = disk.good_syncs = 0;
-	disk.good_files = 0;
-	disk.seed = 1;
-}
-
-static unsigned
+/* With the lock, or when nobody else is there. */
+static inline unsigned
 disk_random(unsigned below)
 {
 	disk.seed = disk.seed * 6364136223846793005 + 1442695040888963407;
 	return (unsigned)(disk.seed >> 33) % below;
 }
 
-static bool
-disk_has(int fd)
-{
-	struct stat st;
+/* -- which file */
 
-	return disk.inode != 0 && fstat(fd, &st) == 0 &&
-	    st.st_ino == disk.inode;
+static inline bool
+disk_path(int fd, char path[512])
+{
+	char link[64];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, 511);
+	path[length > 0 ? length : 0] = '\0';
+	return length > 0;
 }
 
-/* All of it, at the offset; true when it could. */
-static bool
-disk_write(int fd, const void *data, size_t length, off_t offset)
+/* Is it one of the journal's?  0, or its inode. */
+static inline ino_t
+disk_inode(int fd)
 {
-	return syscall(SYS_pwrite64, fd, data, length, offset) == (long)length;
+	char path[512];
+	struct stat st;
+
+	return disk_path(fd, path) &&
+		strstr(path, "/lock/" QUEUE_JOURNAL ".") != NULL &&
+		fstat(fd, &st) == 0
+	    ? st.st_ino
+	    : 0;
 }
 
 static inline void
-disk_read(int fd, char *data, size_t length, off_t offset)
+disk_forget(ino_t inode)
 {
+	size_t i;
+
+	for (i = 0; i < DISK_FILES; i++)
+		if (disk.files[i].inode == inode) {
+			free(disk.files[i].durable);
+			free(disk.files[i].sectors);
+			disk.files[i] = (struct disk_file){ .inode = 0 };
+		}
+}
+
+static inline void
+disk_read(int fd, void *data, size_t length, off_t at)
+{
+	char link[64];
+	int readable;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	readable = open(link, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(
-	    syscall(SYS_pread64, fd, data, length, offset), length);
+	    syscall(SYS_pread64, readable, data, length, at), length);
+	close(readable);
 }
 
-ssize_t
-pwrite(int fd, const void *data, size_t length, off_t offset)
+/* What is known of it; a file that is seen first is durable as it is. */
+static inline struct disk_file *
+disk_file(int fd, ino_t inode)
 {
-	size_t page, wanted = length;
+	struct disk_file *file = NULL;
+	struct stat st;
+	size_t i;
 
-	if (!disk_has(fd))
-		return syscall(SYS_pwrite64, fd, data, length, offset);
-	if (disk.is_dead || disk.failing_writes > 0) {
-		disk.failing_writes -= !disk.is_dead;
-		wanted = disk.is_dead ? 0 : length / 2;
-	}
-	if (wanted > 0 && !disk_write(fd, data, wanted, offset))
-		return -1;
-	for (page = (size_t)offset / DISK_PAGE;
-	     page * DISK_PAGE < (size_t)offset + wanted; page++) {
-		disk.is_dirty[page] = true;
-		disk.is_lost[page] = false;
-	}
+	for (i = 0; i < DISK_FILES; i++)
+		if (disk.files[i].inode == inode)
+			return &disk.files[i];
+		else if (disk.files[i].inode == 0)
+			file = &disk.files[i];
+	assert_non_null(file);
+	assert_int_equal(fstat(fd, &st), 0);
+	file->inode = inode;
+	file->size = (size_t)st.st_size;
+	file->durable = malloc(file->size + 1);
+	file->sectors = calloc(file->size / DISK_SECTOR + 1, 1);
+	if (file->size > 0)
+		disk_read(fd, file->durable, file->size, 0);
+	return file;
+}
+
+/* -- calls */
+
+/* False when this one cannot be done any more. */
+static inline bool
+disk_lives(void)
+{
+	disk.calls++;
+	if (disk.dies_after > 0 && --disk.dies_after == 0)
+		disk.is_dead = true;
 	errno = EIO;
-	return wanted == length ? (ssize_t)length : -1;
+	return !disk.is_dead;
 }
 
-ssize_t
-pread(int fd, void *data, size_t length, off_t offset)
+static inline void
+disk_put_sector(
+    struct disk_file *file, int fd, size_t at, const char *data, bool is_kept)
 {
-	if (disk.is_dead && disk_has(fd)) {
+	unsigned char *sector = &file->sectors[at / DISK_SECTOR];
+
+	if (is_kept) {
+		memcpy(file->durable + at, data, DISK_SECTOR);
+		*sector = DISK_CLEAN;
+	}
+	assert_int_equal(
+	    syscall(SYS_pwrite64, fd, data, DISK_SECTOR, (off_t)at),
+	    DISK_SECTOR);
+}
+
+/*
+ * Some of what a write that fails should have written is there; the kernel has
+ * all of it, or sees what is there.
+ */
+static inline void
+disk_fail_write(
+    struct disk_file *file, int fd, const char *data, size_t length, size_t at)
+{
+	bool is_cached = disk_random(2) == 0;
+	size_t i;
+
+	disk.has_failed = true;
+	for (i = 0; i < length; i += DISK_SECTOR) {
+		bool is_kept = disk_random(2) == 0;
+
+		if (!is_kept && !is_cached)
+			continue;
+		file->sectors[(at + i) / DISK_SECTOR] = DISK_LOST;
+		disk_put_sector(file, fd, at + i, data + i, is_kept);
+	}
+}
+
+/* The writes of a journal are single buffers of whole pages. */
+ssize_t
+pwritev2(int fd, const struct iovec *data, int count, off_t offset, int flags)
+{
+	ino_t inode = disk_inode(fd);
+	struct disk_file *file;
+	size_t at = (size_t)offset, i;
+	const char *from = data->iov_base;
+	bool was_dead, lies;
+
+	if (inode == 0) /* the log's */
+		return syscall(SYS_pwritev2, fd, data, count, offset,
+		    (long)(offset < 0 ? -1 : 0), flags);
+	assert_int_equal(count, 1);
+	assert_int_equal((uintptr_t)from % JOURNAL_PAGE_BYTES, 0);
+	assert_int_equal(at % JOURNAL_PAGE_BYTES, 0);
+	assert_int_equal(data->iov_len % JOURNAL_PAGE_BYTES, 0);
+	pthread_mutex_lock(&disk.lock);
+	/* The disk takes another place for it. */
+	if (inode == disk.bad_inode && offset <= disk.bad_at &&
+	    disk.bad_at < offset + (off_t)data->iov_len)
+		disk.bad_inode = 0;
+	was_dead = disk.is_dead;
+	file = disk_file(fd, inode);
+	assert_true(at + data->iov_len <= file->size);
+	if (disk.is_dead || !disk_lives() || disk.failing > 0) {
+		if (!was_dead)
+			disk_fail_write(file, fd, from, data->iov_len, at);
+		disk.failing -= disk.failing > 0 && !disk.is_dead;
+		pthread_mutex_unlock(&disk.lock);
 		errno = EIO;
 		return -1;
 	}
-	return syscall(SYS_pread64, fd, data, length, offset);
+	lies = disk.lying > 0;
+	disk.lying -= lies;
+	disk.has_lied |= lies;
+	for (i = 0; i < data->iov_len; i += DISK_SECTOR) {
+		file->sectors[(at + i) / DISK_SECTOR] = lies ? DISK_LOST
+							     : DISK_DIRTY;
+		disk_put_sector(
+		    file, fd, at + i, from + i, !lies && (flags & RWF_DSYNC));
+	}
+	pthread_mutex_unlock(&disk.lock);
+	return (ssize_t)data->iov_len;
+}
+
+ssize_t
+pread(int fd, void *data, size_t length, off_t at)
+{
+	off_t bad = disk.bad_at;
+
+	if (disk.bad_inode != 0 && disk_inode(fd) == disk.bad_inode &&
+	    at < bad + JOURNAL_PAGE_BYTES && at + (off_t)length > bad) {
+		if (at >= bad) {
+			errno = EIO;
+			return -1;
+		}
+		length = (size_t)(bad - at);
+	}
+	return syscall(SYS_pread64, fd, data, length, at);
+}
+
+/* The zeros of a new segment. */
+ssize_t
+write(int fd, const void *data, size_t length)
+{
+	ino_t inode = disk_inode(fd);
+	bool fails = false;
+
+	if (inode != 0) {
+		pthread_mutex_lock(&disk.lock);
+		fails = !disk_lives();
+		if (!fails && disk.is_full) {
+			fails = true;
+			errno = ENOSPC;
+		}
+		/* The number may be that of one that is no more. */
+		disk_forget(inode);
+		pthread_mutex_unlock(&disk.lock);
+	}
+	return fails ? -1 : syscall(SYS_write, fd, data, length);
+}
+
+static inline int
+disk_sync(int fd, ino_t inode)
+{
+	struct disk_file *file;
+	bool fails, lies;
+	size_t at;
+
+	if (!disk_lives())
+		return -1;
+	file = disk_file(fd, inode);
+	fails = disk.failing > 0;
+	lies = !fails && disk.lying > 0;
+	disk.failing -= fails;
+	disk.lying -= lies;
+	disk.has_failed |= fails;
+	disk.has_lied |= lies;
+	for (at = 0; at + DISK_SECTOR <= file->size; at += DISK_SECTOR) {
+		unsigned char *sector = &file->sectors[at / DISK_SECTOR];
+
+		if (*sector != DISK_DIRTY)
+			continue;
+		*sector = lies || (fails && disk_random(2) == 0) ? DISK_LOST
+								 : DISK_CLEAN;
+		if (*sector == DISK_CLEAN)
+			disk_read(
+			    fd, file->durable + at, DISK_SECTOR, (off_t)at);
+	}
+	errno = EIO;
+	return fails ? -1 : 0;
+}
+
+int
+fdatasync(int fd)
+{
+	ino_t inode = disk_inode(fd);
+	int result = 0;
+
+	pthread_mutex_lock(&disk.lock);
+	if (inode != 0)
+		result = disk_sync(fd, inode);
+	pthread_mutex_unlock(&disk.lock);
+	return result;
+}
+
+static inline bool
+disk_is_lock(int fd)
+{
+	char path[512];
+	size_t length;
+
+	if (!disk_path(fd, path))
+		return false;
+	length = strlen(path);
+	return length > 5 && strcmp(path + length - 5, "/lock") == 0;
 }
 
 int
 fsync(int fd)
 {
-	(void)fd;
+	int result;
+
+	if (!disk_is_lock(fd))
+		return fdatasync(fd);
+	pthread_mutex_lock(&disk.lock);
+	result = disk_lives() ? 0 : -1;
+	if (result == 0 && disk.is_unsettled) {
+		disk.is_unsettled = false;
+		unlinkat(fd, "saved", 0);
+	}
+	pthread_mutex_unlock(&disk.lock);
+	return result;
+}
+
+/* A new segment over an old one. */
+int
+renameat(int from, const char *old, int to, const char *new)
+{
+	bool lives;
+
+	pthread_mutex_lock(&disk.lock);
+	lives = disk_lives();
+	if (lives && disk_is_lock(to)) {
+		unlinkat(to, "saved", 0);
+		disk.is_unsettled = linkat(to, new, to, "saved", 0) == 0;
+		snprintf(disk.renamed, sizeof(disk.renamed), "%s", new);
+	}
+	pthread_mutex_unlock(&disk.lock);
+	return lives ? (int)syscall(SYS_renameat, from, old, to, new) : -1;
+}
+
+/* What is not dirty is read again from the disk, next time. */
+int
+posix_fadvise(int fd, off_t offset, off_t length, int advice)
+{
+	ino_t inode = disk_inode(fd);
+	struct disk_file *file;
+	int writable;
+	char link[64];
+	size_t at;
+
+	(void)offset;
+	(void)length;
+	if (inode == 0 || advice != POSIX_FADV_DONTNEED)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	writable = open(link, O_RDWR | O_CLOEXEC);
+	pthread_mutex_lock(&disk.lock);
+	file = disk_file(fd, inode);
+	for (at = 0; at + DISK_SECTOR <= file->size; at += DISK_SECTOR)
+		if (file->sectors[at / DISK_SECTOR] == DISK_LOST)
+			disk_put_sector(
+			    file, writable, at, file->durable + at, true);
+	pthread_mutex_unlock(&disk.lock);
+	close(writable);
 	return 0;
 }
 
-/* One that fails has written some, and the next will not try again. */
-int
-fdatasync(int fd)
-{
-	size_t at, page;
-	bool fails;
+/* -- what befalls it */
 
-	if (!disk_has(fd)) {
-		if (disk.good_files == 0 || --disk.good_files > 0)
-			return 0;
-		errno = EIO;
-		return -1;
-	}
-	fails = disk.failing_syncs > 0 && disk.good_syncs == 0;
-	disk.failing_syncs -= fails;
-	disk.good_syncs -= disk.good_syncs > 0;
-	fails |= disk.is_dead;
-	for (at = 0; !disk.is_dead && at < DISK_BYTES; at += DISK_SECTOR) {
-		page = at / DISK_PAGE;
-		if (!disk.is_dirty[page] || (fails && disk_random(2) == 0))
-			continue;
-		disk_read(fd, disk.durable + at, DISK_SECTOR, (off_t)at);
-	}
-	for (page = 0; !disk.is_dead && page < DISK_BYTES / DISK_PAGE; page++)
-		if (disk.is_dirty[page]) {
-			disk.is_dirty[page] = false;
-			disk.is_lost[page] = fails;
-		}
-	errno = EIO;
-	return fails ? -1 : 0;
-}
-
-static inline int
-disk_open(const struct queue_dir *dir)
-{
-	int fd = openat(queue_dir_fd(dir, QUEUE_LOCK, 0), QUEUE_JOURNAL,
-	    O_RDWR | O_CLOEXEC);
-
-	assert_int_not_equal(fd, -1);
-	return fd;
-}
-
-/* The journal as it is now is on this disk, all durable. */
+/* What has no name any more. */
 static inline void
-disk_watch(const struct queue_dir *dir)
+disk_prune(const struct queue_dir *dir)
 {
-	int fd = disk_open(dir);
-	struct stat st;
+	bool has_name[DISK_FILES] = { false };
+	int place;
+	size_t i;
 
-	assert_int_equal(fstat(fd, &st), 0);
-	if (st.st_ino != disk.inode) {
-		disk.inode = st.st_ino;
-		disk_read(fd, disk.durable, DISK_BYTES, 0);
-		memset(disk.is_dirty, 0, sizeof(disk.is_dirty));
-		memset(disk.is_lost, 0, sizeof(disk.is_lost));
+	for (place = 0; place <= JOURNAL_SEGMENTS; place++) {
+		struct stat st;
+		char name[32];
+
+		snprintf(name, sizeof(name), QUEUE_JOURNAL ".%d", place);
+		if (fstatat(queue_dir_fd(dir, QUEUE_LOCK, 0),
+			place == JOURNAL_SEGMENTS ? "saved" : name, &st,
+			0) == -1)
+			continue;
+		for (i = 0; i < DISK_FILES; i++)
+			has_name[i] |= disk.files[i].inode == st.st_ino;
 	}
-	close(fd);
+	for (i = 0; i < DISK_FILES; i++)
+		if (!has_name[i])
+			disk_forget(disk.files[i].inode);
 }
 
-/*
- * The power was cut: the file is what was durable, with any of the sectors that
- * were written later.
- */
+static inline void
+disk_reset(void)
+{
+	size_t i;
+
+	for (i = 0; i < DISK_FILES; i++)
+		disk_forget(disk.files[i].inode);
+	disk.is_dead = disk.is_full = disk.is_unsettled = false;
+	disk.dies_after = disk.failing = disk.lying = 0;
+	disk.bad_inode = 0;
+	disk.seed = 1;
+}
+
+/* The power was cut: any of what was not durable is there, or not. */
 static inline void
 disk_cut(const struct queue_dir *dir)
 {
-	int fd = disk_open(dir);
-	size_t at;
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), place;
 
-	for (at = 0; at < DISK_BYTES; at += DISK_SECTOR)
-		if (disk.is_dirty[at / DISK_PAGE] && disk_random(2) == 0)
-			disk_read(
-			    fd, disk.durable + at, DISK_SECTOR, (off_t)at);
-	assert_true(disk_write(fd, disk.durable, DISK_BYTES, 0));
-	memset(disk.is_dirty, 0, sizeof(disk.is_dirty));
-	memset(disk.is_lost, 0, sizeof(disk.is_lost));
-	close(fd);
-}
+	disk_prune(dir);
+	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+		struct disk_file *file;
+		struct stat st;
+		char name[32];
+		size_t at;
+		int fd;
 
-/* The kernel drops pages that it takes for written, and reads them again. */
-static inline void
-disk_drop_pages(const struct queue_dir *dir)
-{
-	int fd = disk_open(dir);
-	size_t page;
-
-	for (page = 0; page < DISK_BYTES / DISK_PAGE; page++)
-		if (disk.is_lost[page] && disk_random(2) == 0) {
-			assert_true(
-			    disk_write(fd, disk.durable + page * DISK_PAGE,
-				DISK_PAGE, (off_t)(page * DISK_PAGE)));
-			disk.is_lost[page] = false;
+		snprintf(name, sizeof(name), QUEUE_JOURNAL ".%d", place);
+		if (disk.is_unsettled && strcmp(name, disk.renamed) == 0) {
+			disk.is_unsettled = false;
+			if (disk_random(2) == 0)
+				syscall(
+				    SYS_renameat, lock, "saved", lock, name);
 		}
-	close(fd);
-}
-
-/* The process is killed: nothing that it does in here is seen. */
-static inline void
-disk_kill(struct journal **journal)
-{
-	disk.is_dead = true;
-	journal_close(journal);
-	disk.is_dead = false;
-}
-
-/* journal_open(), after which all is durable. */
-static inline struct journal *
-disk_open_journal(const struct queue_dir *dir)
-{
-	struct error err = { "" };
-	struct journal *journal;
-
-	if (journal_open(dir, true, &journal, &err) == -1 || journal == NULL)
-		fail_msg("%s", err.text);
-	disk_watch(dir);
-	return journal;
+		fd = openat(lock, name, O_RDWR | O_CLOEXEC);
+		if (fd == -1)
+			continue;
+		assert_int_equal(fstat(fd, &st), 0);
+		file = disk_file(fd, st.st_ino);
+		for (at = 0; at + DISK_SECTOR <= file->size; at += DISK_SECTOR)
+			if (file->sectors[at / DISK_SECTOR] != DISK_CLEAN &&
+			    disk_random(2) == 0)
+				disk_read(fd, file->durable + at, DISK_SECTOR,
+				    (off_t)at);
+		assert_int_equal(syscall(SYS_pwrite64, fd, file->durable,
+				     file->size, (off_t)0),
+		    file->size);
+		memset(file->sectors, DISK_CLEAN, file->size / DISK_SECTOR);
+		close(fd);
+	}
 }
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_QUEUE_FOLDER_H
 #define TESTS_UNIT_QUEUE_FOLDER_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,24 +14,32 @@
 
 /* queue_fix() without its lines on standard output. */
 static inline int
-quiet_fix(const char *path, unsigned split, bool is_test, struct error *err)
+quiet_fix_as(
+    const char *path, const struct fix_options *options, struct error *err)
 {
-	struct fix_options options = { .split = split,
-		.is_test = is_test,
-		.uid = (uid_t)-1,
-		.gid = (gid_t)-1 };
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	int out, result;
 
 	fflush(stdout);
 	out = dup(1);
 	dup2(null, 1);
-	result = queue_fix(path, &options, err);
+	result = queue_fix(path, options, err);
 	fflush(stdout);
 	dup2(out, 1);
 	close(out);
 	close(null);
 	return result;
+}
+
+static inline int
+quiet_fix(const char *path, unsigned split, bool is_test, struct error *err)
+{
+	struct fix_options options = { .split = split,
+		.is_test = is_test,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+
+	return quiet_fix_as(path, &options, err);
 }
 
 static inline struct queue_dir *
@@ -42,6 +51,44 @@ make_queue(const char *name, unsigned split)
 	if (quiet_fix(folder_path(name), split, false, &err) == -1)
 		fail_msg("%s", err.text);
 	dir = queue_dir_open(folder_path(name), &err);
+	if (dir == NULL)
+		fail_msg("%s", err.text);
+	return dir;
+}
+
+static inline void
+make_test_folder(const char *path)
+{
+	if (mkdir(path, 0700) == -1 && errno != EEXIST)
+		fail_msg("cannot make %s", path);
+}
+
+/*
+ * A queue without what lies in lock/, for tests of the message files; made, or
+ * opened again.
+ */
+static inline struct queue_dir *
+make_bare_queue(const char *name, unsigned split)
+{
+	const char *path = folder_path(name);
+	struct error err = { "" };
+	enum queue_folder kind;
+	struct queue_dir *dir;
+	char part[256];
+
+	make_test_folder(path);
+	for (kind = 0; kind < QUEUE_FOLDER_COUNT; kind++) {
+		snprintf(
+		    part, sizeof(part), "%s/%s", path, queue_folder_name(kind));
+		make_test_folder(part);
+		for (unsigned i = 0; kind < QUEUE_FOLDER_SPLIT_END && i < split;
+		     i++) {
+			snprintf(part, sizeof(part), "%s/%s/%u", path,
+			    queue_folder_name(kind), i);
+			make_test_folder(part);
+		}
+	}
+	dir = queue_dir_open(path, &err);
 	if (dir == NULL)
 		fail_msg("%s", err.text);
 	return dir;

@@ -89,7 +89,7 @@ svc_teardown(void **state)
 /* What a running queue shows of itself: it listens, and has its health. */
 struct svc_queue {
 	int listener;
-	struct health_map *map;
+	struct health_file *file;
 };
 
 static inline struct svc_queue
@@ -103,10 +103,10 @@ svc_queue_up(const char *name, const struct health *health)
 	svc_dir(path);
 	snprintf(path, sizeof(path), "%s/queue/%s", folder, name);
 	snprintf(socket_path, sizeof(socket_path), "%s/lock/intake", path);
-	queue.map = health_map_create(path, &err);
-	if (queue.map == NULL)
+	queue.file = health_file_create(path, &err);
+	if (queue.file == NULL)
 		fail_msg("%s", err.text);
-	health_map_publish(queue.map, health);
+	health_file_publish(queue.file, health);
 	queue.listener = packet_listen(socket_path, 0600, &err);
 	if (queue.listener == -1)
 		fail_msg("%s", err.text);
@@ -117,7 +117,7 @@ static inline void
 svc_queue_down(struct svc_queue *queue)
 {
 	close(queue->listener);
-	health_map_close(&queue->map);
+	health_file_close(&queue->file);
 }
 
 #define SVC_TEST(name) \

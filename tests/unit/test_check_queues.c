@@ -47,7 +47,9 @@ expect(const char *name, const char *wanted)
 	check_release(&check);
 }
 
-/* A message's name is its inode, and says in which folder it lies. */
+#define RECORD "u7\0p8\0Fs@x\0Ta@y\0"
+
+/* A message's number says in which folder it lies. */
 static void
 messages(void **state)
 {
@@ -56,7 +58,7 @@ messages(void **state)
 	struct check check;
 
 	(void)state;
-	put_file(queue, QUEUE_TODO, id, "x", 1);
+	put_file(queue, QUEUE_TODO, id, RECORD, sizeof(RECORD) - 1);
 	expect("whole", "");
 	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
 	    (unsigned)(id % SPLIT), id);
@@ -67,9 +69,9 @@ messages(void **state)
 	check_queues(&check);
 	got = check_render(&check);
 	snprintf(wanted, sizeof(wanted),
-	    "E ~/%s: its inode is %" PRIu64
-	    " (was the queue copied?) -- svctool queue fix q\n",
-	    other, id);
+	    "E ~/%s: it belongs into mess/%u (was the queue copied from one of "
+	    "another split?) -- svctool queue fix q\n",
+	    other, (unsigned)(id % SPLIT));
 	if (strstr(got, wanted) == NULL)
 		fail_msg("got '%s', wanted '%s'", got, wanted);
 	free(got);
@@ -83,21 +85,38 @@ messages(void **state)
 	expect("hidden", "");
 }
 
-/* As cp leaves it: every number is another's. */
+/* A number of ours, and one that a copy kept, are no inodes. */
 static void
-copied(void **state)
+numbers_of_ours(void **state)
 {
-	char name[64], wanted[160];
-	uint64_t number = 3000000000;
+	static const uint64_t numbers[] = { 3000000000, 1764000000000000 };
 
 	(void)state;
-	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
-	    (unsigned)(number % SPLIT), number);
-	folder_write(name, "x", 1);
-	assert_int_equal(chmod(folder_path(name), 0600), 0);
-	put_file(queue, QUEUE_TODO, number, "x", 1);
-	snprintf(wanted, sizeof(wanted), "E ~/%s: its inode is \n", name);
-	expect("copied", wanted);
+	for (size_t i = 0; i < 2; i++) {
+		put_file(queue, QUEUE_MESS, numbers[i], "x", 1);
+		put_file(
+		    queue, QUEUE_TODO, numbers[i], RECORD, sizeof(RECORD) - 1);
+	}
+	expect("numbers", "");
+}
+
+/* What the log told once is told until somebody has mended it. */
+static void
+damaged_messages(void **state)
+{
+	(void)state;
+	put_file(queue, QUEUE_MESS, 3000000000, "x", 1);
+	put_file(queue, QUEUE_TODO, 3000000000, "no record", 9);
+	expect("one",
+	    "E ~/queue/q: 1 message cannot be delivered: 3000000000 -- "
+	    "QUEUEDIR=~/queue/q qmail-qread says why, of each; mend what can "
+	    "be, or move the files of that number away while the queue is "
+	    "stopped\n");
+	for (uint64_t id = 10; id < 16; id++) {
+		put_file(queue, QUEUE_MESS, id, "x", 1);
+		put_file(queue, QUEUE_TODO, id, "no record", 9);
+	}
+	expect("several", "E ~/queue/q: 7 messages cannot be delivered: \n");
 }
 
 static void
@@ -111,7 +130,7 @@ owners(void **state)
 		print_message("not root: cannot give files away\n");
 		skip();
 	}
-	put_file(queue, QUEUE_TODO, id, "x", 1);
+	put_file(queue, QUEUE_TODO, id, RECORD, sizeof(RECORD) - 1);
 	snprintf(name, sizeof(name), "queue/q/mess/%u/%" PRIu64,
 	    (unsigned)(id % SPLIT), id);
 	assert_int_equal(chown(folder_path(name), 65534, 0), 0);
@@ -163,7 +182,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		QUEUE_TEST(messages),
-		QUEUE_TEST(copied),
+		QUEUE_TEST(numbers_of_ours),
+		QUEUE_TEST(damaged_messages),
 		QUEUE_TEST(owners),
 		QUEUE_TEST(a_repair_that_was_interrupted),
 		QUEUE_TEST(a_queue_that_is_none),

@@ -158,6 +158,10 @@ one_owner(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(queue_is_owned(folder_path("none"), &err), 0);
+	/* Its owner does not keep who looks. */
+	assert_int_equal(unlink(folder_path("q/lock/sendmutex")), 0);
+	assert_int_equal(mkfifo(folder_path("q/lock/sendmutex"), 0600), 0);
+	assert_int_equal(queue_is_owned(dir->path, &err), 0);
 	queue_dir_close(&dir);
 }
 

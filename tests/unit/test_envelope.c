@@ -18,40 +18,66 @@ parse(void **state)
 		const char *name;
 		const char *record;
 		size_t length;
-		bool is_input;
+		enum envelope_form form;
 		const char *wanted; /* sender|header|recipient|..., or "-" and
 				     * a part of the reason */
 	} rows[] = {
-		{ "todo", TEXT("u5\0p7\0Fs@x\0Ta@b\0Tc\0"), false,
+		{ "todo", TEXT("u5\0p7\0Fs@x\0Ta@b\0Tc\0"), ENVELOPE_TODO,
 		    "s@x||a@b|c" },
-		{ "todo with header", TEXT("u5\0p7\0HX-A: b\n\0F\0Ta\0"), false,
-		    "|X-A: b\n|a" },
-		{ "no recipient", TEXT("u5\0p7\0Fs\0"), false, "s|" },
-		{ "no sender", TEXT("u5\0p7\0"), false, "-not complete" },
-		{ "empty", TEXT(""), false, "-not complete" },
-		{ "no NUL", TEXT("u5\0p7\0Fs\0Ta"), false, "-not complete" },
-		{ "bad number", TEXT("ux\0p7\0Fs\0"), false, "-bad number" },
-		{ "large number", TEXT("u99999999999\0p7\0Fs\0"), false,
+		{ "todo with header", TEXT("u5\0p7\0HX-A: b\n\0F\0Ta\0"),
+		    ENVELOPE_TODO, "|X-A: b\n|a" },
+		{ "no recipient", TEXT("u5\0p7\0Fs\0"), ENVELOPE_TODO, "s|" },
+		{ "no sender", TEXT("u5\0p7\0"), ENVELOPE_TODO,
+		    "-not complete" },
+		{ "empty", TEXT(""), ENVELOPE_TODO, "-not complete" },
+		{ "no NUL", TEXT("u5\0p7\0Fs\0Ta"), ENVELOPE_TODO,
+		    "-not complete" },
+		{ "bad number", TEXT("ux\0p7\0Fs\0"), ENVELOPE_TODO,
 		    "-bad number" },
-		{ "unknown", TEXT("u5\0p7\0Fs\0Xa\0"), false,
+		{ "large number", TEXT("u99999999999\0p7\0Fs\0"), ENVELOPE_TODO,
+		    "-bad number" },
+		{ "unknown", TEXT("u5\0p7\0Fs\0Xa\0"), ENVELOPE_TODO,
 		    "-unknown record type 88" },
-		{ "empty field", TEXT("u5\0p7\0\0Fs\0"), false,
+		{ "empty field", TEXT("u5\0p7\0\0Fs\0"), ENVELOPE_TODO,
 		    "-unknown record type 0" },
-		{ "two senders", TEXT("u5\0p7\0Fs\0Fr\0"), false, "-second" },
-		{ "recipient first", TEXT("u5\0p7\0Ta\0Fs\0"), false,
+		{ "two senders", TEXT("u5\0p7\0Fs\0Fr\0"), ENVELOPE_TODO,
+		    "-second" },
+		{ "recipient first", TEXT("u5\0p7\0Ta\0Fs\0"), ENVELOPE_TODO,
 		    "-before the sender" },
-		{ "input", TEXT("Fs@x\0Ta@b\0\0"), true, "s@x||a@b" },
-		{ "input without end", TEXT("Fs@x\0Ta@b\0"), true,
+		{ "input", TEXT("Fs@x\0Ta@b\0\0"), ENVELOPE_INPUT, "s@x||a@b" },
+		{ "input without end", TEXT("Fs@x\0Ta@b\0"), ENVELOPE_INPUT,
 		    "-not complete" },
 		{ "input with more behind its end", TEXT("Fs\0Ta\0\0Tb\0"),
-		    true, "-not complete" },
-		{ "input may not say who it is", TEXT("u0\0Fs\0Ta\0\0"), true,
-		    "-unknown record type 117" },
-		{ "empty recipient of todo", TEXT("u5\0p7\0Fs\0T\0"), false,
-		    "s||" },
-		{ "empty recipient", TEXT("Fs@x\0Ta@b\0T\0\0"), true,
+		    ENVELOPE_INPUT, "-not complete" },
+		{ "input may not say who it is", TEXT("u0\0Fs\0Ta\0\0"),
+		    ENVELOPE_INPUT, "-unknown record type 117" },
+		{ "empty recipient of todo", TEXT("u5\0p7\0Fs\0T\0"),
+		    ENVELOPE_TODO, "s||" },
+		{ "empty recipient", TEXT("Fs@x\0Ta@b\0T\0\0"), ENVELOPE_INPUT,
 		    "-empty recipient" },
-		{ "only an end", TEXT("\0"), true, "-not complete" },
+		{ "todo with UUID",
+		    TEXT("u5\0p7 0190163d-8694-739b-aea5-966c26f8ad91\0Fs\0"),
+		    ENVELOPE_TODO, "s|" },
+		{ "todo of another queue",
+		    TEXT("u5\0p7\0b9\0a2\0nwhy\0Fs\0Da\0Tb\0"), ENVELOPE_TODO,
+		    "s||+a|b" },
+		{ "import", TEXT("b9\0a2\0nwhy\0HX: y\n\0Fs\0Ta\0Db\0\0"),
+		    ENVELOPE_IMPORT, "s|X: y\n|a|+b" },
+		{ "import may not say who it is", TEXT("u0\0Fs\0Ta\0\0"),
+		    ENVELOPE_IMPORT, "-unknown record type 117" },
+		{ "import without end", TEXT("Fs\0Da\0"), ENVELOPE_IMPORT,
+		    "-not complete" },
+		{ "import of nobody", TEXT("Fs\0D\0\0"), ENVELOPE_IMPORT,
+		    "-empty recipient" },
+		{ "input is no import", TEXT("Fs\0Da\0\0"), ENVELOPE_INPUT,
+		    "-unknown record type 68" },
+		{ "nor has attempts", TEXT("a1\0Fs\0Ta\0\0"), ENVELOPE_INPUT,
+		    "-unknown record type 97" },
+		{ "too many attempts", TEXT("a1000000\0Fs\0\0"),
+		    ENVELOPE_IMPORT, "-bad number" },
+		{ "bad birth", TEXT("b-1\0Fs\0\0"), ENVELOPE_IMPORT,
+		    "-bad number" },
+		{ "only an end", TEXT("\0"), ENVELOPE_INPUT, "-not complete" },
 	};
 
 	(void)state;
@@ -60,7 +86,7 @@ parse(void **state)
 		struct error err = { "" };
 		struct buf got = BUF_INIT;
 		int result = envelope_parse(rows[i].record, rows[i].length,
-		    rows[i].is_input, &envelope, &err);
+		    rows[i].form, &envelope, &err);
 
 		if (rows[i].wanted[0] == '-') {
 			if (result != -1 ||
@@ -74,7 +100,11 @@ parse(void **state)
 			fail_msg("%s: %s", rows[i].name, err.text);
 		buf_addf(&got, "%s|%s", envelope.sender, envelope.header);
 		for (size_t j = 0; j < envelope.recipient_count; j++)
-			buf_addf(&got, "|%s", envelope.recipients[j]);
+			buf_addf(&got, "|%s%s",
+			    envelope.is_done != NULL && envelope.is_done[j]
+				? "+"
+				: "",
+			    envelope.recipients[j]);
 		assert_string_equal(got.data, rows[i].wanted);
 		envelope_release(&envelope);
 		buf_release(&got);
@@ -110,7 +140,7 @@ limits(void **state)
 		buf_addc(&record, '\0');
 		buf_addc(&record, '\0');
 		assert_int_equal(envelope_parse(record.data, record.length,
-				     true, &envelope, &err),
+				     ENVELOPE_INPUT, &envelope, &err),
 		    rows[i].wanted);
 		if (rows[i].wanted == 0)
 			envelope_release(&envelope);
@@ -120,24 +150,105 @@ limits(void **state)
 	}
 }
 
+/* What is written of it is what was read. */
 static void
 format(void **state)
 {
-	static const char wanted[] = "u5\0p7\0HX: y\n\0Fs@x\0Ta\0Tb";
-	struct buf record = BUF_INIT;
-	struct envelope envelope;
-	struct error err;
+	static const struct {
+		const char *record;
+		size_t length;
+	} rows[] = {
+		{ TEXT("u5\0p7\0HX: y\n\0Fs@x\0Ta\0Tb\0") },
+		{ TEXT("u0\0p0\0F\0") },
+		{ TEXT("u5\0p7 0190163d-8694-739b-aea5-966c26f8ad91\0Fs@x\0"
+		       "Ta\0") },
+		{ TEXT("u5\0p7\0b1700000000\0a12\0nwhy\n\0HX: y\n\0Fs\0Ta\0"
+		       "Db\0Tc\0Td\0De\0") },
+	};
 
 	(void)state;
-	assert_int_equal(
-	    envelope_parse(wanted, sizeof(wanted), false, &envelope, &err), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf record = BUF_INIT;
+		struct envelope envelope;
+		struct error err;
+
+		assert_int_equal(envelope_parse(rows[i].record, rows[i].length,
+				     ENVELOPE_TODO, &envelope, &err),
+		    0);
+		envelope_format(&record, &envelope);
+		assert_int_equal(record.length, rows[i].length);
+		assert_memory_equal(
+		    record.data, rows[i].record, rows[i].length);
+		envelope_release(&envelope);
+		buf_release(&record);
+	}
+}
+
+static void
+fields(void **state)
+{
+	static const char record[] =
+	    "u5\0p7 0190163D-8694-739b-aea5-966c26f8ad91\0b9\0a2\0nwhy\0Fs";
+	static const char *const no_uuids[] = { "p7", "p7 ", "p7 x",
+		"p7x0190163d-8694-739b-aea5-966c26f8ad91",
+		"p7 0190163d-8694-739b-aea5-966c26f8ad9" };
+	struct envelope envelope;
+	struct error err;
+	struct uuid uuid;
+
+	(void)state;
+	assert_true(uuid_parse("0190163d-8694-739b-aea5-966c26f8ad91", &uuid));
+	assert_int_equal(envelope_parse(record, sizeof(record), ENVELOPE_TODO,
+			     &envelope, &err),
+	    0);
 	assert_int_equal(envelope.uid, 5);
 	assert_int_equal(envelope.qp, 7);
-	envelope_format(&record, &envelope);
-	assert_int_equal(record.length, sizeof(wanted));
-	assert_memory_equal(record.data, wanted, sizeof(wanted));
+	assert_true(uuid_is_equal(&envelope.uuid, &uuid));
+	assert_int_equal(envelope.birth, 9);
+	assert_int_equal(envelope.attempt, 2);
+	assert_string_equal(envelope.notes, "why");
+	assert_null(envelope.is_done);
 	envelope_release(&envelope);
-	buf_release(&record);
+	for (size_t i = 0; i < sizeof(no_uuids) / sizeof(no_uuids[0]); i++) {
+		struct buf buf = BUF_INIT;
+
+		buf_add(&buf, no_uuids[i], strlen(no_uuids[i]) + 1);
+		buf_add(&buf, "Fs", 3);
+		assert_int_equal(envelope_parse(buf.data, buf.length,
+				     ENVELOPE_TODO, &envelope, &err),
+		    0);
+		assert_int_equal(envelope.qp, 7);
+		if (!uuid_is_none(&envelope.uuid))
+			fail_msg("'%s' has a UUID", no_uuids[i]);
+		envelope_release(&envelope);
+		buf_release(&buf);
+	}
+}
+
+/* Marks at each place, over all sizes of the array. */
+static void
+marks(void **state)
+{
+	enum { COUNT = 40 };
+
+	(void)state;
+	for (size_t done = 0; done < COUNT; done++) {
+		struct buf record = BUF_INIT;
+		struct envelope envelope;
+		struct error err;
+
+		buf_add(&record, "Fs", 3);
+		for (size_t i = 0; i < COUNT; i++)
+			buf_add(&record, i == done ? "Dx" : "Tx", 3);
+		assert_int_equal(envelope_parse(record.data, record.length,
+				     ENVELOPE_TODO, &envelope, &err),
+		    0);
+		assert_int_equal(envelope.recipient_count, COUNT);
+		for (size_t i = 0; i < COUNT; i++)
+			assert_int_equal(envelope.is_done[i], i == done);
+		envelope_release(&envelope);
+		buf_release(&record);
+	}
 }
 
 int
@@ -147,6 +258,8 @@ main(void)
 		cmocka_unit_test(parse),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(format),
+		cmocka_unit_test(fields),
+		cmocka_unit_test(marks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,24 +9,57 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "base/mem.h"
 #include "tests/unit/queue_folder.h"
 
-/* A whole message in S5 and S4 together, its texts telling whose they are. */
-static uint64_t
-put_all(const struct queue_dir *dir, const char *text)
+/* Files of a message in S5 and S4 together, their text telling whose. */
+static void
+put_beside(const struct queue_dir *dir, uint64_t id, const char *text)
 {
 	static const enum queue_folder kinds[] = { QUEUE_TODO, QUEUE_INFO,
 		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
-	uint64_t id = put_message(dir, text);
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		put_file(dir, kinds[i], id, text, strlen(text));
+}
+
+/* A whole one that is named by its inode. */
+static uint64_t
+put_all(const struct queue_dir *dir, const char *text)
+{
+	uint64_t id = put_message(dir, text);
+
+	put_beside(dir, id, text);
 	return id;
 }
 
-/* Finds the message with this text; all its files must say the same. */
+/* A whole one with a number of ours. */
+static void
+put_ours(const struct queue_dir *dir, uint64_t id, const char *text)
+{
+	put_file(dir, QUEUE_MESS, id, text, strlen(text));
+	put_beside(dir, id, text);
+}
+
+static void
+expect_ours(const struct queue_dir *dir, uint64_t id, const char *text)
+{
+	static const enum queue_folder kinds[] = { QUEUE_MESS, QUEUE_TODO,
+		QUEUE_INFO, QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE,
+		QUEUE_INTD };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		expect_file(dir, kinds[i], id, text, strlen(text));
+}
+
+/*
+ * Finds the message with this text, which must be named by its inode; all its
+ * files must say the same.
+ */
 static void
 expect_message(const struct queue_dir *dir, const char *text)
 {
@@ -54,14 +87,35 @@ sh(const char *format, const char *path)
 }
 
 static int
-fix(const char *name, unsigned split)
+fix_as(const char *name, const struct fix_options *options)
 {
 	struct error err = { "" };
-	int changes = quiet_fix(folder_path(name), split, false, &err);
+	int changes = quiet_fix_as(folder_path(name), options, &err);
 
 	if (changes == -1)
 		fail_msg("%s", err.text);
 	return changes;
+}
+
+static int
+fix(const char *name, unsigned split)
+{
+	const struct fix_options options = {
+		.split = split, .uid = (uid_t)-1, .gid = (gid_t)-1
+	};
+
+	return fix_as(name, &options);
+}
+
+static int
+fix_by_inode(const char *name, unsigned split)
+{
+	const struct fix_options options = { .split = split,
+		.is_by_inode = true,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+
+	return fix_as(name, &options);
 }
 
 static void
@@ -93,6 +147,72 @@ creation(void **state)
 	assert_int_equal(fix("q", 5), 0);
 }
 
+/* A number is a message's for its life, whatever its inode is. */
+static void
+numbers_stay(void **state)
+{
+	const uint64_t ours = 1764000000000000;
+	struct queue_dir *dir = make_queue("old", 5), *copy;
+	uint64_t theirs = put_all(dir, "theirs");
+
+	(void)state;
+	for (uint64_t i = 0; i < 7; i++)
+		put_ours(dir, ours + i, "ours");
+	assert_int_equal(fix("old", 5), 0);
+	sh("cp -a old new", folder);
+	assert_int_equal(fix("new", 5), 0);
+	assert_true(fix("new", 9) > 0);
+	copy = queue_dir_open(folder_path("new"), NULL);
+	assert_int_equal(copy->split, 9);
+	expect_ours(copy, theirs, "theirs");
+	for (uint64_t i = 0; i < 7; i++)
+		expect_ours(copy, ours + i, "ours");
+	assert_int_equal(fix("new", 9), 0);
+	queue_dir_close(&copy);
+	queue_dir_close(&dir);
+}
+
+/* What an interrupted repair that keeps numbers left. */
+static void
+interrupted_with_numbers(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 5);
+
+	(void)state;
+	put_ours(dir, 1764000000000007, "first");
+	put_ours(dir, 1764000000000008, "second");
+	/* From 5 folders to 3: some have moved. */
+	sh("mv info/*/1764000000000007 info/1/; "
+	   "mv local/*/1764000000000007 local/1/; echo numbers >lock/fixing",
+	    dir->path);
+	queue_dir_close(&dir);
+	assert_true(fix("q", 3) > 0);
+	dir = queue_dir_open(folder_path("q"), NULL);
+	expect_ours(dir, 1764000000000007, "first");
+	expect_ours(dir, 1764000000000008, "second");
+	assert_int_equal(access(folder_path("q/lock/fixing"), F_OK), -1);
+	queue_dir_close(&dir);
+}
+
+/* No file is moved over another one. */
+static void
+place_is_taken(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 5);
+	struct error err = { "" };
+
+	(void)state;
+	put_ours(dir, 10, "first");
+	folder_write("q/info/3/10", "other", 5);
+	assert_int_equal(quiet_fix(dir->path, 5, false, &err), -1);
+	assert_non_null(strstr(err.text, "info/3/10' to 'info/0/10'"));
+	EXPECT_FILE(dir, QUEUE_INFO, 10, "first");
+	assert_int_equal(unlink(folder_path("q/info/3/10")), 0);
+	assert_int_equal(fix("q", 5), 1); /* the interrupted one ends */
+	expect_ours(dir, 10, "first");
+	queue_dir_close(&dir);
+}
+
 /* cp -r gives every file another inode. */
 static void
 copied(void **state)
@@ -106,13 +226,13 @@ copied(void **state)
 		put_all(dir, text);
 	}
 	sh("cp -r old new", folder);
-	assert_true(fix("new", 5) > 0);
+	assert_true(fix_by_inode("new", 5) > 0);
 	copy = queue_dir_open(folder_path("new"), NULL);
 	for (int i = 0; i < 40; i++) {
 		snprintf(text, sizeof(text), "message-%d", i);
 		expect_message(copy, text);
 	}
-	assert_int_equal(fix("new", 5), 0);
+	assert_int_equal(fix_by_inode("new", 5), 0);
 	queue_dir_close(&copy);
 	queue_dir_close(&dir);
 }
@@ -132,7 +252,7 @@ swapped_names(void **state)
 	(void)state;
 	sh(command, dir->path);
 	free(command);
-	assert_true(fix("q", 5) > 0);
+	assert_true(fix_by_inode("q", 5) > 0);
 	expect_message(dir, "aaa");
 	expect_message(dir, "bbb");
 	queue_dir_close(&dir);
@@ -219,6 +339,8 @@ interrupted(void **state)
 		queue_dir_close(&dir);
 		sh("cp -r q copy", folder);
 		sh(steps[i], folder_path("copy"));
+		/* It goes on as it began, also when not asked to. */
+		sh("touch lock/fixing", folder_path("copy"));
 		assert_true(fix("copy", 5) > 0);
 		copy = queue_dir_open(folder_path("copy"), NULL);
 		expect_message(copy, "first");
@@ -357,6 +479,197 @@ links_are_not_followed(void **state)
 	queue_dir_close(&dir);
 }
 
+enum { STRANGER = 65534 };
+
+/* What is in the victim's folder, owners and modes too; the caller frees. */
+static char *
+show_victim(void)
+{
+	char *command = xasprintf("cd '%s' && find . -printf "
+				  "'%%p %%U %%G %%m %%n %%s\\n' | sort && "
+				  "cat $(find . -type f | sort)",
+	    folder_path("victim"));
+	struct buf text = BUF_INIT;
+	FILE *pipe = popen(command, "r");
+	char part[1000];
+	size_t n;
+
+	assert_non_null(pipe);
+	while ((n = fread(part, 1, sizeof(part), pipe)) > 0)
+		buf_add(&text, part, n);
+	pclose(pipe);
+	free(command);
+	return text.data;
+}
+
+/*
+ * Root was led elsewhere by links that the queue's owner put into its place:
+ * each row makes some, and nothing in victim/ changes.
+ */
+static void
+root_is_led_nowhere(void **state)
+{
+	static const struct {
+		const char *name, *attack;
+	} rows[] = {
+		{ "mess", "mv mess aside; ln -s ../victim mess" },
+		{ "info", "mv info aside; ln -s ../victim info" },
+		{ "local", "mv local aside; ln -s ../victim local" },
+		{ "remote", "mv remote aside; ln -s ../victim remote" },
+		{ "todo", "rm -r todo; ln -s ../victim todo" },
+		{ "intd", "rm -r intd; ln -s ../victim intd" },
+		{ "bounce", "rm -r bounce; ln -s ../victim bounce" },
+		{ "pid", "rm -r pid; ln -s ../victim pid" },
+		{ "lock", "rm -r lock; ln -s ../victim lock" },
+		{ "mess/1", "rm -r mess/1; ln -s ../../victim mess/1" },
+		{ "info/1", "rm -r info/1; ln -s ../../victim info/1" },
+		{ "local/1", "rm -r local/1; ln -s ../../victim local/1" },
+		{ "remote/1", "rm -r remote/1; ln -s ../../victim remote/1" },
+		{ "todo/1", "ln -s ../../victim todo/1" },
+		{ "intd/1", "ln -s ../../victim intd/1" },
+		{ "bounce/6", "ln -s ../../victim bounce/6" },
+		{ "files",
+		    "ln -s ../../victim/6 mess/1/6; "
+		    "ln -s ../../../victim/6 mess/1/11; "
+		    "ln -s ../../victim/6 info/1/6; "
+		    "ln -s ../victim/6 todo/6; "
+		    "ln -s ../victim/6 bounce/6" },
+		{ "other names of files",
+		    "ln ../victim/6 mess/1/6; "
+		    "ln ../victim/11 mess/1/11; "
+		    "ln ../victim/11 todo/11" },
+		{ "sendmutex",
+		    "rm lock/sendmutex; "
+		    "ln -s ../../victim/6 lock/sendmutex" },
+		{ "a new sendmutex",
+		    "rm lock/sendmutex; "
+		    "ln -s ../../victim/no lock/sendmutex" },
+		{ "tcpto", "rm lock/tcpto; ln -s ../../victim/6 lock/tcpto" },
+		{ "trigger",
+		    "rm lock/trigger; ln -s ../../victim/6 lock/trigger" },
+		{ "fixing", "ln -s ../../victim/6 lock/fixing" },
+		{ "journals",
+		    "for i in .0 .1 .2 .3 '' .damaged.1; do "
+		    "ln -s ../../victim/6 lock/journal$i; done" },
+		{ "spares",
+		    "ln -s ../../victim/6 pid/6.e; "
+		    "ln -s ../../victim/6 mess/1/6; "
+		    "ln -s ../../victim/6 lock/workers" },
+	};
+	const struct fix_options options = {
+		.split = 3, .uid = STRANGER, .gid = STRANGER
+	};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(folder, 0755), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct queue_dir *dir = make_queue("q", 5);
+		struct error err = { "" };
+		char *before, *after;
+
+		queue_dir_close(&dir);
+		sh("mkdir victim victim/0 victim/1 && for i in 6 11 16 fix.6 "
+		   "x/../0/fix.5 1/6; do echo $i >victim/${i#x/../}; done; "
+		   "chmod -R a+rw victim",
+		    folder);
+		sh(rows[i].attack, folder_path("q"));
+		sh("chown -hR 65534:65534 .", folder_path("q"));
+		/* That gave away what has another name there. */
+		sh("chown -R 0:0 .", folder_path("victim"));
+		before = show_victim();
+		quiet_fix_as(folder_path("q"), &options, &err);
+		after = show_victim();
+		if (strcmp(before, after) != 0)
+			fail_msg("%s: before:\n%safter:\n%s", rows[i].name,
+			    before, after);
+		free(before);
+		free(after);
+		sh("rm -r q victim", folder);
+	}
+}
+
+/*
+ * He may rename while root works: now lock is a folder, now a file of root's,
+ * whose mode root then changed for the folder's.
+ */
+static void
+root_is_led_nowhere_meanwhile(void **state)
+{
+	const struct fix_options options = {
+		.split = 3, .uid = STRANGER, .gid = STRANGER
+	};
+	struct queue_dir *dir;
+	struct error err;
+	struct stat st;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(folder, 0755), 0);
+	dir = make_queue("q", 3);
+	folder_write("victim", "x", 1);
+	assert_int_equal(chmod(folder_path("victim"), 0600), 0);
+	sh("chown -R 65534:65534 . && ln ../victim aside", dir->path);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (chdir(dir->path) == 0 && setuid(STRANGER) == 0)
+			for (int i = 0; i < 1000; i++)
+				renameat2(AT_FDCWD, "lock", AT_FDCWD, "aside",
+				    RENAME_EXCHANGE);
+		_exit(1);
+	}
+	for (int i = 0; i < 300; i++) {
+		quiet_fix_as(folder_path("q"), &options, &err);
+		assert_int_equal(stat(folder_path("victim"), &st), 0);
+		if (st.st_uid != 0 || (st.st_mode & 07777) != 0600)
+			break;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	queue_dir_close(&dir);
+}
+
+/* What another system's user left is given away, and then mended. */
+static void
+root_gives_all_away(void **state)
+{
+	const struct fix_options options = {
+		.split = 3, .uid = STRANGER, .gid = STRANGER
+	};
+	struct queue_dir *dir = make_queue("q", 5);
+
+	(void)state;
+	if (geteuid() != 0) {
+		queue_dir_close(&dir);
+		skip();
+	}
+	put_ours(dir, 1764000000000007, "first");
+	/* As qmail-queue links it. */
+	sh("rm intd/*; ln todo/1764000000000007 intd/", dir->path);
+	/* As qmail-send keeps a damaged segment. */
+	sh("touch lock/journal.1; ln lock/journal.1 lock/journal.damaged.1",
+	    dir->path);
+	folder_write("q/mess/4/README", "x", 1);
+	queue_dir_close(&dir);
+	sh("chown -R 1234:1234 .; chmod -R 0700 .", folder_path("q"));
+	assert_true(fix_as("q", &options) > 0);
+	assert_int_equal(fix_as("q", &options), 0);
+	dir = queue_dir_open(folder_path("q"), NULL);
+	expect_ours(dir, 1764000000000007, "first");
+	sh("[ -z \"$(find . ! -user 65534 ! -name '*README')\" ] && "
+	   "[ -e mess/4.README ]",
+	    dir->path);
+	assert_int_equal(geteuid(), 0);
+	assert_int_equal(getegid(), 0);
+	queue_dir_close(&dir);
+}
+
 static void
 refusals(void **state)
 {
@@ -384,6 +697,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(creation),
+		TEST(numbers_stay),
+		TEST(interrupted_with_numbers),
+		TEST(place_is_taken),
 		TEST(copied),
 		TEST(swapped_names),
 		TEST(other_split),
@@ -393,6 +709,9 @@ main(void)
 		TEST(orphans_go_and_strangers_stay),
 		TEST(lost_folder_may_come_back),
 		TEST(links_are_not_followed),
+		TEST(root_is_led_nowhere),
+		TEST(root_is_led_nowhere_meanwhile),
+		TEST(root_gives_all_away),
 		TEST(refusals),
 	};
 

@@ -9,18 +9,27 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/packet.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/queue_folder.h"
 
 static void
 publish_and_read(void **state)
 {
 	struct queue_dir *dir = make_queue("q", 3);
-	struct health sent = { .state = HEALTH_UP, .pid = 12, .backlog = 5 };
+	struct health sent = { .state = HEALTH_UP,
+		.pid = 12,
+		.backlog = 5,
+		.is_journal_full = true,
+		.journal_used_bytes = 6,
+		.journal_size_bytes = 7,
+		.lanes_backing_off = 8,
+		.damaged = 9 };
 	struct health got;
-	struct health_map *writer, *reader;
+	struct health_file *writer, *reader;
 	struct error err = { "" };
 	int64_t age_ms = -1;
 	int listener;
@@ -28,19 +37,24 @@ publish_and_read(void **state)
 	(void)state;
 	/* Never run is not the same as damaged. */
 	assert_int_equal(health_read(dir->path, &got, &err), 0);
-	writer = health_map_create(dir->path, &err);
+	writer = health_file_create(dir->path, &err);
 	assert_non_null(writer);
-	health_map_publish(writer, &sent);
-	reader = health_map_open(dir->path, &err);
+	health_file_publish(writer, &sent);
+	reader = health_file_open(dir->path, &err);
 	assert_non_null(reader);
-	health_map_read(reader, &got, &age_ms);
+	health_file_read(reader, &got, &age_ms);
 	assert_int_equal(got.state, HEALTH_UP);
 	assert_int_equal(got.pid, 12);
 	assert_int_equal(got.backlog, 5);
+	assert_true(got.is_journal_full);
+	assert_int_equal(got.journal_used_bytes, 6);
+	assert_int_equal(got.journal_size_bytes, 7);
+	assert_int_equal(got.lanes_backing_off, 8);
+	assert_int_equal(got.damaged, 9);
 	assert_in_range(age_ms, 0, 10000);
 	sent.backlog = 6;
-	health_map_publish(writer, &sent);
-	health_map_read(reader, &got, &age_ms);
+	health_file_publish(writer, &sent);
+	health_file_read(reader, &got, &age_ms);
 	assert_int_equal(got.backlog, 6);
 	/* Nobody listens: down, whatever the file says. */
 	assert_int_equal(health_read(dir->path, &got, &err), 1);
@@ -53,10 +67,10 @@ publish_and_read(void **state)
 	assert_int_equal(health_read_age(dir->path, &got, &age_ms, &err), 1);
 	assert_in_range(age_ms, 0, HEALTH_SILENT_MS);
 	close(listener);
-	health_map_close(&reader);
+	health_file_close(&reader);
 	assert_null(reader);
-	health_map_close(&reader);
-	health_map_close(&writer);
+	health_file_close(&reader);
+	health_file_close(&writer);
 	queue_dir_close(&dir);
 }
 
@@ -74,7 +88,7 @@ damaged_files(void **state)
 	};
 	static char zeros[4096];
 	struct queue_dir *dir = make_queue("q", 3);
-	struct health_map *map;
+	struct health_file *file;
 	struct health got;
 
 	(void)state;
@@ -86,9 +100,9 @@ damaged_files(void **state)
 		assert_non_null(strstr(err.text, rows[i].wanted));
 	}
 	/* A new process makes it whole again. */
-	map = health_map_create(dir->path, NULL);
-	assert_non_null(map);
-	health_map_close(&map);
+	file = health_file_create(dir->path, NULL);
+	assert_non_null(file);
+	health_file_close(&file);
 	assert_int_equal(health_read(dir->path, &got, NULL), 1);
 	queue_dir_close(&dir);
 }
@@ -109,7 +123,10 @@ damaged_while_open(void **state)
 		{ "a negative time", 40, "\0\0\0\0\0\0\0\200", 8 },
 		{ "held, perhaps", 48, "\2", 1 },
 		{ "held remote, perhaps", 49, "\377", 1 },
-		{ "another version", 8, "\2", 1 },
+		{ "a full journal, perhaps",
+		    32 + offsetof(struct health, is_journal_full), "\3", 1 },
+		{ "half written", 16, "\377\377\377\377", 4 },
+		{ "another version", 8, "\1", 1 },
 		{ "another size", 12, "\1", 1 },
 		{ "written later than now", 24, "\0\0\0\0\0\0\0\177", 8 },
 		{ "written before the boot", 24, "\0\0\0\0\0\0\0\200", 8 },
@@ -121,15 +138,15 @@ damaged_while_open(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct health_map *writer, *reader;
+		struct health_file *writer, *reader;
 		struct health got;
 		int64_t age_ms;
 		int fd;
 
-		writer = health_map_create(dir->path, NULL);
+		writer = health_file_create(dir->path, NULL);
 		assert_non_null(writer);
-		health_map_publish(writer, &good);
-		reader = health_map_open(dir->path, NULL);
+		health_file_publish(writer, &good);
+		reader = health_file_open(dir->path, NULL);
 		assert_non_null(reader);
 		fd = open(folder_path("q/lock/health"), O_RDWR | O_CLOEXEC);
 		assert_int_not_equal(fd, -1);
@@ -139,16 +156,76 @@ damaged_while_open(void **state)
 			assert_int_equal(pwrite(fd, rows[i].data,
 					     rows[i].length, rows[i].at),
 			    rows[i].length);
-		health_map_read(reader, &got, &age_ms);
+		health_file_read(reader, &got, &age_ms);
 		if (age_ms != INT64_MAX)
 			fail_msg(
 			    "%s: age %lld", rows[i].name, (long long)age_ms);
 		if (got.state != HEALTH_DOWN && rows[i].at != 24)
 			fail_msg("%s: state %d", rows[i].name, got.state);
 		close(fd);
-		health_map_close(&reader);
-		health_map_close(&writer);
+		health_file_close(&reader);
+		health_file_close(&writer);
 	}
+	queue_dir_close(&dir);
+}
+
+/* No file may grow beyond so many bytes: as a full disk, but it ends. */
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A write that fails ends nobody, is told once, and is tried again. */
+static void
+failed_writes(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct health_file *writer = health_file_create(dir->path, NULL);
+	struct health_file *reader = health_file_open(dir->path, NULL);
+	struct health health = { .state = HEALTH_UP }, got;
+	struct capture capture;
+	int64_t age_ms;
+	char *said;
+
+	(void)state;
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	for (int turn = 1; turn <= 2; turn++) {
+		limit_files(sizeof(health)); /* the log has room */
+		capture = capture_begin(2);
+		for (int i = 0; i < 3; i++)
+			health_file_publish(writer, &health);
+		said = capture_end(&capture);
+		limit_files(RLIM_INFINITY);
+		assert_non_null(strstr(said, "/q/lock/health'"));
+		assert_null(strchr(strchr(said, '\n') + 1, '\n'));
+		free(said);
+		health.backlog = (uint64_t)turn;
+		health_file_publish(writer, &health);
+		health_file_read(reader, &got, &age_ms);
+		assert_int_equal(got.state, HEALTH_UP);
+		assert_int_equal(got.backlog, turn);
+	}
+	health_file_close(&reader);
+	health_file_close(&writer);
+	queue_dir_close(&dir);
+}
+
+/* Mail does not wait for the health file. */
+static void
+cannot_be_made(void **state)
+{
+	struct queue_dir *dir = make_queue("q", 3);
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(mkdir(folder_path("q/lock/health"), 0755), 0);
+	assert_null(health_file_create(dir->path, &err));
+	assert_non_null(strstr(err.text, "/q/lock/health'"));
 	queue_dir_close(&dir);
 }
 
@@ -171,14 +248,14 @@ no_file(void **state)
 }
 
 static void
-write_on(struct health_map *writer)
+write_on(struct health_file *writer)
 {
 	struct health health = { .state = HEALTH_UP };
 
 	for (;;) {
 		health.backlog++;
 		health.workers = (uint32_t)health.backlog;
-		health_map_publish(writer, &health);
+		health_file_publish(writer, &health);
 		usleep(10);
 	}
 }
@@ -188,8 +265,8 @@ static void
 copies_are_whole(void **state)
 {
 	struct queue_dir *dir = make_queue("q", 3);
-	struct health_map *writer = health_map_create(dir->path, NULL);
-	struct health_map *reader = health_map_open(dir->path, NULL);
+	struct health_file *writer = health_file_create(dir->path, NULL);
+	struct health_file *reader = health_file_open(dir->path, NULL);
 	pid_t pid = fork();
 	int torn = 0;
 
@@ -201,14 +278,14 @@ copies_are_whole(void **state)
 		struct health got;
 		int64_t age_ms;
 
-		health_map_read(reader, &got, &age_ms);
+		health_file_read(reader, &got, &age_ms);
 		torn += (uint32_t)got.backlog != got.workers;
 	}
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(torn, 0);
-	health_map_close(&reader);
-	health_map_close(&writer);
+	health_file_close(&reader);
+	health_file_close(&writer);
 	queue_dir_close(&dir);
 }
 
@@ -229,6 +306,8 @@ main(void)
 		TEST(publish_and_read),
 		TEST(damaged_files),
 		TEST(damaged_while_open),
+		TEST(failed_writes),
+		TEST(cannot_be_made),
 		TEST(no_file),
 		TEST(copies_are_whole),
 		cmocka_unit_test(names),

@@ -13,25 +13,28 @@ static void
 round_trip(void **state)
 {
 	static const struct intake_packet rows[] = {
-		{ .type = INTAKE_OPEN, .version = INTAKE_VERSION },
-		{ .type = INTAKE_OPENED, .id = 1ull << 40 },
-		{ .type = INTAKE_REFUSED, .code = 53, .text = "full" },
+		{ .type = INTAKE_HELLO, .version = INTAKE_VERSION },
+		{ .type = INTAKE_BODY, .body = "a\0b", .body_length = 3 },
 		{ .type = INTAKE_ENVELOPE,
-		    .piece = "Fs\0Ta",
-		    .piece_length = 6 },
+		    .envelope = "Fs\0Ta",
+		    .envelope_length = 6 },
 		{ .type = INTAKE_COMMIT,
+		    .uuid = { { 1, 2, [15] = 16 } },
 		    .size_bytes = 1ull << 41,
 		    .qp = 12,
-		    .wants_next = true,
-		    .piece = "Fs\0Ta",
-		    .piece_length = 6 },
-		{ .type = INTAKE_COMMIT,
-		    .size_bytes = 0,
-		    .qp = 0,
-		    .piece = "",
-		    .piece_length = 0 },
-		{ .type = INTAKE_COMMITTED, .id = 3, .code = 0, .text = "" },
+		    .is_import = true,
+		    .body = "a\0b",
+		    .body_length = 3,
+		    .envelope = "Fs\0Ta",
+		    .envelope_length = 6 },
+		{ .type = INTAKE_COMMIT, .uuid = { { [15] = 1 } } },
+		{ .type = INTAKE_ASK, .uuid = { { 0, 255, [15] = 1 } } },
 		{ .type = INTAKE_ABORT },
+		{ .type = INTAKE_ANSWER,
+		    .id = 1ull << 40,
+		    .code = 53,
+		    .text = "full" },
+		{ .type = INTAKE_ANSWER, .id = 3, .code = 0, .text = "" },
 	};
 
 	(void)state;
@@ -50,10 +53,16 @@ round_trip(void **state)
 		    got.text, sent->text == NULL ? "" : sent->text);
 		assert_int_equal(got.size_bytes, sent->size_bytes);
 		assert_int_equal(got.qp, sent->qp);
-		assert_int_equal(got.wants_next, sent->wants_next);
-		assert_int_equal(got.piece_length, sent->piece_length);
-		assert_memory_equal(got.piece,
-		    sent->piece == NULL ? "" : sent->piece, sent->piece_length);
+		assert_int_equal(got.is_import, sent->is_import);
+		assert_true(uuid_is_equal(&got.uuid, &sent->uuid));
+		assert_int_equal(got.body_length, sent->body_length);
+		if (sent->body_length > 0)
+			assert_memory_equal(
+			    got.body, sent->body, sent->body_length);
+		assert_int_equal(got.envelope_length, sent->envelope_length);
+		if (sent->envelope_length > 0)
+			assert_memory_equal(got.envelope, sent->envelope,
+			    sent->envelope_length);
 		for (size_t n = 0; n < buf.length; n++)
 			if (intake_get(buf.data, n, &got))
 				fail_msg(
@@ -80,12 +89,31 @@ unknown_types(void **state)
 	assert_false(intake_get("", 0, &got));
 }
 
+/* What names no message cannot be asked for, nor be found twice. */
+static void
+no_uuid(void **state)
+{
+	static const enum intake_type types[] = { INTAKE_COMMIT, INTAKE_ASK };
+	struct intake_packet got;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct intake_packet packet = { .type = types[i] };
+		struct buf buf = BUF_INIT;
+
+		intake_put(&buf, &packet);
+		assert_false(intake_get(buf.data, buf.length, &got));
+		buf_release(&buf);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(unknown_types),
+		cmocka_unit_test(no_uuid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

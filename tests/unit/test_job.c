@@ -19,6 +19,17 @@
 	} while (0)
 
 static void
+packet_types(void **state)
+{
+	(void)state;
+	assert_int_equal(job_packet_type("", 0), 0);
+	assert_int_equal(job_packet_type("xyz", 3), 0);
+	assert_int_equal(job_packet_type("\0", 1), 0);
+	for (const char *at = "htjrb"; *at != '\0'; at++)
+		assert_int_equal(job_packet_type(at, 1), *at);
+}
+
+static void
 hello(void **state)
 {
 	static const enum job_channel channels[] = { JOB_VIRTUAL, JOB_LOCAL,
@@ -32,6 +43,7 @@ hello(void **state)
 		struct buf buf = BUF_INIT;
 
 		job_put_hello(&buf, &sent);
+		assert_int_equal(job_packet_type(buf.data, buf.length), 'h');
 		assert_true(job_get_hello(buf.data, buf.length, &got));
 		assert_int_equal(got.version, 77);
 		assert_int_equal(got.channel, channels[i]);
@@ -44,45 +56,219 @@ hello(void **state)
 }
 
 static void
+take(void **state)
+{
+	const struct job_take sent = { 500, UINT64_MAX - 7 };
+	struct job_take got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	job_put_take(&buf, &sent);
+	assert_int_equal(job_packet_type(buf.data, buf.length), 't');
+	assert_true(job_get_take(buf.data, buf.length, &got));
+	assert_int_equal(got.recipients, 500);
+	assert_int_equal(got.bytes, UINT64_MAX - 7);
+	CHECK_LENGTHS(job_get_take, &buf, &got);
+	buf_release(&buf);
+}
+
+static void
+backoff(void **state)
+{
+	const struct job_backoff sent = { "example.org", 300, "no answer" };
+	struct job_backoff got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	job_put_backoff(&buf, &sent);
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'b');
+	assert_true(job_get_backoff(buf.data, buf.length, &got));
+	assert_string_equal(got.lane, "example.org");
+	assert_int_equal(got.seconds, 300);
+	assert_string_equal(got.reason, "no answer");
+	CHECK_LENGTHS(job_get_backoff, &buf, &got);
+	buf_release(&buf);
+}
+
+/* Checks one job and all that is shorter or longer. */
+static bool
+get_job(const void *data, size_t length, struct job *out)
+{
+	static struct job_recipient recipients[JOB_RECIPIENTS_MAX];
+
+	return job_get(data, length, recipients, out);
+}
+
+static struct job_recipient two[] = {
+	{ 0xfedcba98, "d-u@d", "d", "/home/d", "-", "u" },
+	{ 3, "d-v@d", "d", "/home/d", "-", "v" },
+};
+
+static struct job
+some_job(void)
+{
+	return (struct job){
+		.message_id = UINT64_MAX - 1,
+		.uuid = { { 1, 2, 3, 0xff } },
+		.lane = "virtual",
+		.birth_s = -5,
+		.attempt = 9,
+		.size_bytes = 4,
+		.sender = "",
+		.header = "X-A: b\n",
+		.body = "a\0\nb",
+		.recipients = two,
+		.recipient_count = 2,
+	};
+}
+
+static void
+assert_same_job(const struct job *got, const struct job *sent)
+{
+	size_t i;
+
+	assert_int_equal(got->message_id, sent->message_id);
+	assert_true(uuid_is_equal(&got->uuid, &sent->uuid));
+	assert_string_equal(got->lane, sent->lane);
+	assert_int_equal(got->birth_s, sent->birth_s);
+	assert_int_equal(got->attempt, sent->attempt);
+	assert_int_equal(got->size_bytes, sent->size_bytes);
+	assert_string_equal(got->sender, sent->sender);
+	assert_string_equal(got->header, sent->header);
+	assert_int_equal(got->recipient_count, sent->recipient_count);
+	for (i = 0; i < sent->recipient_count; i++) {
+		const struct job_recipient *a = &got->recipients[i];
+		const struct job_recipient *b = &sent->recipients[i];
+
+		assert_int_equal(a->delivery, b->delivery);
+		assert_string_equal(a->recipient, b->recipient);
+		assert_string_equal(a->user, b->user);
+		assert_string_equal(a->home, b->home);
+		assert_string_equal(a->dash, b->dash);
+		assert_string_equal(a->extension, b->extension);
+	}
+}
+
+static void
 whole_job(void **state)
 {
-	static const struct job sent = { .delivery = 0xfedcba98,
-		.message_id = UINT64_MAX - 1,
-		.sender = "",
-		.recipient = "d-u@d",
-		.user = "d",
-		.uid = 1,
-		.gid = 2,
-		.home = "/home",
-		.dash = "-",
-		.extension = "u",
-		.header = "X-A: b\n" };
+	struct job sent = some_job();
 	struct job got;
 	struct buf buf = BUF_INIT;
 
 	(void)state;
 	job_put(&buf, &sent);
-	assert_true(job_get(buf.data, buf.length, &got));
-	assert_int_equal(got.delivery, sent.delivery);
-	assert_int_equal(got.message_id, sent.message_id);
-	assert_string_equal(got.sender, sent.sender);
-	assert_string_equal(got.recipient, sent.recipient);
-	assert_string_equal(got.user, sent.user);
-	assert_int_equal(got.uid, 1);
-	assert_int_equal(got.gid, 2);
-	assert_string_equal(got.home, sent.home);
-	assert_string_equal(got.dash, sent.dash);
-	assert_string_equal(got.extension, sent.extension);
-	assert_string_equal(got.header, sent.header);
-	CHECK_LENGTHS(job_get, &buf, &got);
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'j');
+	assert_true(get_job(buf.data, buf.length, &got));
+	assert_same_job(&got, &sent);
+	assert_memory_equal(got.body, sent.body, 4);
+	CHECK_LENGTHS(get_job, &buf, &got);
 	buf_release(&buf);
+}
+
+static void
+job_whose_body_is_elsewhere(void **state)
+{
+	struct job sent = some_job();
+	struct job got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	sent.size_bytes = (uint64_t)1 << 40;
+	sent.body = NULL;
+	job_put(&buf, &sent);
+	assert_true(get_job(buf.data, buf.length, &got));
+	assert_same_job(&got, &sent);
+	assert_null(got.body);
+	CHECK_LENGTHS(get_job, &buf, &got);
+	buf_release(&buf);
+}
+
+static void
+empty_body(void **state)
+{
+	struct job sent = some_job();
+	struct job got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	sent.size_bytes = 0;
+	job_put(&buf, &sent);
+	assert_true(get_job(buf.data, buf.length, &got));
+	assert_same_job(&got, &sent);
+	assert_non_null(got.body);
+	buf_release(&buf);
+}
+
+/* The length of a body is the committed one, and bounded. */
+static void
+body_of_another_length(void **state)
+{
+	static const char large[JOB_BODY_MAX + 1];
+	struct job sent = some_job();
+	struct job got;
+	struct buf buf = BUF_INIT;
+	char *size;
+
+	(void)state;
+	job_put(&buf, &sent);
+	/* type, number, UUID, lane, birth, attempt */
+	size = buf.data + 1 + 8 + 16 + 4 + sizeof("virtual") + 8 + 4;
+	assert_int_equal(*size, 4);
+	*size = 5;
+	assert_false(get_job(buf.data, buf.length, &got));
+	*size = 4;
+	assert_true(get_job(buf.data, buf.length, &got));
+	buf_reset(&buf);
+	sent.body = large;
+	sent.size_bytes = JOB_BODY_MAX;
+	job_put(&buf, &sent);
+	assert_true(get_job(buf.data, buf.length, &got));
+	buf_reset(&buf);
+	sent.size_bytes++;
+	job_put(&buf, &sent);
+	assert_false(get_job(buf.data, buf.length, &got));
+	buf_release(&buf);
+}
+
+static void
+number_of_recipients(void **state)
+{
+	static const struct {
+		size_t count;
+		bool wanted;
+	} rows[] = { { 0, false }, { 1, true }, { JOB_RECIPIENTS_MAX, true },
+		{ JOB_RECIPIENTS_MAX + 1, false } };
+	struct job_recipient many[JOB_RECIPIENTS_MAX + 1];
+	struct job sent = some_job();
+	struct job got;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= JOB_RECIPIENTS_MAX; i++) {
+		many[i] = two[0];
+		many[i].delivery = (uint32_t)i;
+	}
+	sent.recipients = many;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf buf = BUF_INIT;
+
+		sent.recipient_count = rows[i].count;
+		job_put(&buf, &sent);
+		assert_int_equal(
+		    get_job(buf.data, buf.length, &got), rows[i].wanted);
+		if (rows[i].wanted)
+			assert_same_job(&got, &sent);
+		buf_release(&buf);
+	}
 }
 
 /* A packet with one result and nothing else. */
 static bool
-take(const char *data, size_t length, struct job_result *out)
+take_one(const char *data, size_t length, struct job_result *out)
 {
-	return job_take_result(&data, &length, out) && length == 0;
+	return job_open_results(&data, &length) &&
+	    job_take_result(&data, &length, out) && length == 0;
 }
 
 static void
@@ -103,14 +289,15 @@ result(void **state)
 		struct buf buf = BUF_INIT;
 
 		job_put_result(&buf, &sent);
+		assert_int_equal(job_packet_type(buf.data, buf.length), 'r');
 		assert_int_equal(
-		    take(buf.data, buf.length, &got), rows[i].wanted);
+		    take_one(buf.data, buf.length, &got), rows[i].wanted);
 		if (rows[i].wanted) {
 			assert_int_equal(got.delivery, 9);
 			assert_int_equal(got.outcome, rows[i].outcome);
 			assert_string_equal(got.text, sent.text);
 		}
-		CHECK_LENGTHS(take, &buf, &got);
+		CHECK_LENGTHS(take_one, &buf, &got);
 		buf_release(&buf);
 	}
 }
@@ -134,6 +321,7 @@ several_results(void **state)
 	buf_addc(&buf, 'x'); /* a bad end */
 	data = buf.data;
 	length = buf.length;
+	assert_true(job_open_results(&data, &length));
 	for (i = 0; i < 3; i++) {
 		assert_true(job_take_result(&data, &length, &got));
 		assert_int_equal(got.delivery, i);
@@ -158,10 +346,10 @@ nul(void **state)
 	(void)state;
 	job_put_result(&buf, &sent);
 	buf.data[buf.length - 1] = 'd';
-	assert_false(take(buf.data, buf.length, &got));
+	assert_false(take_one(buf.data, buf.length, &got));
 	buf.data[buf.length - 1] = '\0';
 	buf.data[buf.length - 3] = '\0';
-	assert_false(take(buf.data, buf.length, &got));
+	assert_false(take_one(buf.data, buf.length, &got));
 	buf_release(&buf);
 }
 
@@ -169,8 +357,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(packet_types),
 		cmocka_unit_test(hello),
+		cmocka_unit_test(take),
+		cmocka_unit_test(backoff),
 		cmocka_unit_test(whole_job),
+		cmocka_unit_test(job_whose_body_is_elsewhere),
+		cmocka_unit_test(empty_body),
+		cmocka_unit_test(body_of_another_length),
+		cmocka_unit_test(number_of_recipients),
 		cmocka_unit_test(result),
 		cmocka_unit_test(several_results),
 		cmocka_unit_test(nul),

@@ -1,242 +1,338 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of queue/journal_record.c. */
+/* Tests of queue/journal_record.h. */
 #include "queue/journal_record.h"
 
-#include <stdarg.h>
 #include <setjmp.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <endian.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
-#define ENVELOPE "u1\0p2\0Fs@x\0Ta@b"
+#include <cmocka.h>
 
-enum { GENERATION = 7, TYPE_AT = 16, LENGTH_AT = 4 };
+enum { PAGE = JOURNAL_PAGE_BYTES };
 
-static const struct journal_record whole = { .id = 4711,
-	.size_bytes = 5000000000,
-	.mtime_s = 1790000000,
-	.envelope = ENVELOPE,
-	.length = sizeof(ENVELOPE) };
-static const struct journal_record over = { .id = 4711, .is_over = true };
+static const uint64_t generation = (uint64_t)7 << 32 | 0x12345678;
 
 static void
-expect_record(const struct journal_record *got,
-    const struct journal_record *wanted, size_t skipped)
+pad(struct buf *buf)
 {
-	assert_int_equal(got->id, wanted->id);
-	assert_int_equal(got->is_over, wanted->is_over);
-	assert_int_equal(got->skipped, skipped);
-	if (wanted->is_over)
-		return;
-	assert_int_equal(got->size_bytes, wanted->size_bytes);
-	assert_int_equal(got->mtime_s, wanted->mtime_s);
-	assert_int_equal(got->length, wanted->length);
-	assert_memory_equal(got->envelope, wanted->envelope, wanted->length);
-}
-
-/* Is there any record of this generation? */
-static bool
-has_record(const struct buf *buf, uint64_t generation)
-{
-	struct journal_record record;
-	size_t at = 0;
-
-	return journal_get_record(
-	    buf->data, buf->length, generation, &at, &record);
+	while (buf->length % PAGE != 0)
+		buf_addc(buf, '\0');
 }
 
 static void
-headers(void **state)
+put_message(
+    struct buf *buf, uint64_t id, uint32_t page, const char *body, size_t size)
 {
-	static const uint64_t rows[] = { 1, 255, 256, 1ULL << 40, UINT64_MAX };
+	struct journal_record record = { .type = JOURNAL_NEW,
+		.page = page,
+		.message = { .id = id,
+		    .uuid = { { 1, 2, 3 } },
+		    .birth_s = 1000000,
+		    .size_bytes = size,
+		    .record = "Fa\0Tb",
+		    .record_length = 6,
+		    .body = body } };
+
+	journal_put_record(buf, generation, &record);
+}
+
+static void
+put_end(struct buf *buf, uint64_t id, uint32_t page)
+{
+	struct journal_record record = {
+		.type = JOURNAL_END, .page = page, .message = { .id = id }
+	};
+
+	journal_put_record(buf, generation, &record);
+}
+
+static void
+header(void **state)
+{
 	struct buf buf = BUF_INIT;
+	uint64_t found, next_id;
+	size_t i;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		buf_reset(&buf);
-		journal_put_header(&buf, rows[i]);
-		assert_int_equal(buf.length, JOURNAL_HEADER_BYTES);
-		assert_int_equal(
-		    journal_get_header(buf.data, buf.length), rows[i]);
-		assert_int_equal(
-		    journal_get_header(buf.data, buf.length - 1), 0);
-	}
-	buf_release(&buf);
-}
-
-static void
-damaged_headers(void **state)
-{
-	enum { MAGIC_GENERATION_SUM = 17 + 8 + 4 };
-	struct buf buf = BUF_INIT;
-
-	(void)state;
-	journal_put_header(&buf, GENERATION);
-	for (size_t i = 0; i < MAGIC_GENERATION_SUM; i++) {
-		buf.data[i] ^= 1;
-		if (journal_get_header(buf.data, buf.length) != 0)
-			fail_msg("byte %zu", i);
-		buf.data[i] ^= 1;
-	}
-	memset(buf.data, 0, buf.length);
-	assert_int_equal(journal_get_header(buf.data, buf.length), 0);
-	buf_release(&buf);
-}
-
-static void
-round_trip(void **state)
-{
-	struct journal_record record;
-	struct buf buf = BUF_INIT;
-	size_t at = 0, first;
-
-	(void)state;
-	journal_put_record(&buf, GENERATION, &whole);
-	first = buf.length;
-	assert_int_equal(first, JOURNAL_BEFORE_ENVELOPE + whole.length);
-	assert_memory_equal(
-	    buf.data + JOURNAL_BEFORE_ENVELOPE, ENVELOPE, whole.length);
-	journal_put_record(&buf, GENERATION, &over);
-	assert_int_equal(buf.length, first + JOURNAL_OVER_BYTES);
-	assert_true(
-	    journal_get_record(buf.data, buf.length, GENERATION, &at, &record));
-	expect_record(&record, &whole, 0);
-	assert_int_equal(at, first);
-	assert_true(
-	    journal_get_record(buf.data, buf.length, GENERATION, &at, &record));
-	expect_record(&record, &over, 0);
-	assert_int_equal(at, buf.length);
+	journal_put_header(&buf, generation, 99);
+	assert_int_equal(buf.length, PAGE);
+	assert_true(journal_get_header(buf.data, buf.length, &found, &next_id));
+	assert_int_equal(found, generation);
+	assert_int_equal(next_id, 99);
 	assert_false(
-	    journal_get_record(buf.data, buf.length, GENERATION, &at, &record));
+	    journal_get_header(buf.data, buf.length - 1, &found, &next_id));
+	for (i = 0; i < 37; i++) { /* its 37 bytes */
+		buf.data[i] ^= 1;
+		assert_false(
+		    journal_get_header(buf.data, buf.length, &found, &next_id));
+		buf.data[i] ^= 1;
+	}
+	buf_reset(&buf);
+	journal_put_header(&buf, 0x12345678, 99); /* counts from 1 */
+	assert_false(
+	    journal_get_header(buf.data, buf.length, &found, &next_id));
 	buf_release(&buf);
 }
 
-/* No part of a record, and no record with any bit wrong, is one. */
 static void
-torn_and_flipped(void **state)
+one_record(void **state)
 {
-	const struct journal_record *records[] = { &whole, &over };
+	static const struct {
+		const char *name, *body;
+		size_t size, bytes;
+	} cases[] = {
+		{ "here", "body\n", 5, JOURNAL_NEW_BYTES + 6 + 5 },
+		{ "empty", "", 0, JOURNAL_NEW_BYTES + 6 },
+		{ "in a file", NULL, 12345, JOURNAL_NEW_BYTES + 6 },
+	};
+	struct journal_record record;
+	uint64_t found;
+	size_t i, at;
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buf buf = BUF_INIT;
-		size_t length, at, bit;
+		const struct journal_message *message = &record.message;
 
-		journal_put_record(&buf, GENERATION, records[i]);
-		length = buf.length;
-		assert_true(has_record(&buf, GENERATION));
-		assert_false(has_record(&buf, GENERATION - 1));
-		assert_false(has_record(&buf, GENERATION + 1));
-		for (buf.length = 0; buf.length < length; buf.length++)
-			if (has_record(&buf, GENERATION))
-				fail_msg("cut at %zu", buf.length);
-		for (at = 0; at < length; at++)
-			for (bit = 0; bit < 8; bit++) {
-				buf.data[at] ^= (char)(1 << bit);
-				if (has_record(&buf, GENERATION))
-					fail_msg("byte %zu bit %zu", at, bit);
-				buf.data[at] ^= (char)(1 << bit);
-			}
+		put_message(&buf, 42, 3, cases[i].body, cases[i].size);
+		assert_int_equal(buf.length, cases[i].bytes);
+		assert_int_equal(
+		    journal_get_record(buf.data, buf.length, &found, &record),
+		    buf.length);
+		assert_int_equal(found, generation);
+		assert_int_equal(record.type, JOURNAL_NEW);
+		assert_int_equal(record.page, 3);
+		assert_int_equal(message->id, 42);
+		assert_int_equal(message->uuid.bytes[2], 3);
+		assert_int_equal(message->birth_s, 1000000);
+		assert_int_equal(message->size_bytes, cases[i].size);
+		assert_int_equal(message->record_length, 6);
+		assert_memory_equal(message->record, "Fa\0Tb", 6);
+		if (cases[i].body == NULL)
+			assert_null(message->body);
+		else
+			assert_memory_equal(
+			    message->body, cases[i].body, cases[i].size);
+		for (at = 0; at < buf.length; at++) {
+			assert_int_equal(
+			    journal_get_record(buf.data, at, &found, &record),
+			    0);
+			buf.data[at] ^= 0x40;
+			assert_int_equal(journal_get_record(buf.data,
+					     buf.length, &found, &record),
+			    0);
+			buf.data[at] ^= 0x40;
+		}
 		buf_release(&buf);
 	}
 }
 
-/* Each place that is no record is passed over, and said. */
+/* Right sums, and yet no records. */
 static void
-passes_over(void **state)
+bad_records(void **state)
+{
+	struct journal_record records[] = {
+		{ .type = JOURNAL_END, .page = 1, .message = { .id = 0 } },
+		{ .type = 'x', .page = 1, .message = { .id = 1 } },
+	};
+	struct journal_record record;
+	struct buf buf = BUF_INIT;
+	uint64_t found;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		buf_reset(&buf);
+		journal_put_record(&buf, generation, &records[i]);
+		assert_int_equal(buf.length, JOURNAL_END_BYTES);
+		assert_int_equal(
+		    journal_get_record(buf.data, buf.length, &found, &record),
+		    0);
+	}
+	buf_release(&buf);
+}
+
+/* -- cursors */
+
+struct wanted {
+	uint64_t ids[8]; /* up to a 0 */
+	bool is_damaged;
+};
+
+static void
+expect_records(
+    const char *name, const struct buf *segment, const struct wanted *wanted)
+{
+	struct journal_cursor cursor;
+	struct journal_record record;
+	size_t count = 0;
+
+	journal_cursor_open(
+	    &cursor, segment->data, segment->length, generation);
+	while (journal_cursor_next(&cursor, &record)) {
+		if (wanted->ids[count] != record.message.id)
+			fail_msg("%s: record %zu is %llu, not %llu", name,
+			    count, (unsigned long long)record.message.id,
+			    (unsigned long long)wanted->ids[count]);
+		count++;
+	}
+	if (wanted->ids[count] != 0)
+		fail_msg("%s: %zu records", name, count);
+	if (cursor.is_damaged != wanted->is_damaged)
+		fail_msg("%s: damaged: %d", name, cursor.is_damaged);
+}
+
+/*
+ * Page 1: messages 1 and 2; 2 to 4: message 3 of two pages, and the end of 1;
+ * 5: message 4, to the last byte of the page; 6: the end of 2.
+ */
+static void
+make_segment(struct buf *segment)
+{
+	static char body[2 * PAGE];
+
+	memset(body, 'x', sizeof(body));
+	buf_reset(segment);
+	journal_put_header(segment, generation, 1);
+	put_message(segment, 1, 1, "one", 3);
+	put_message(segment, 2, 1, "two", 3);
+	pad(segment);
+	put_message(segment, 3, 2, body, sizeof(body));
+	put_end(segment, 1, 2);
+	pad(segment);
+	assert_int_equal(segment->length, 5 * PAGE);
+	put_message(segment, 4, 5, body, PAGE - JOURNAL_NEW_BYTES - 6);
+	assert_int_equal(segment->length, 6 * PAGE);
+	put_end(segment, 2, 6);
+	pad(segment);
+	buf_reserve(segment, 4 * PAGE);
+	memset(segment->data + segment->length, 0, 4 * PAGE);
+	segment->length += 4 * PAGE;
+}
+
+static void
+lost_places(void **state)
 {
 	static const struct {
 		const char *name;
-		uint64_t generation; /* of a record in front */
-		size_t zeros, wanted;
-	} rows[] = {
-		{ "nothing", 0, 0, 0 },
-		{ "zeros", 0, 700, 700 },
-		{ "an older record", GENERATION - 2, 0, JOURNAL_OVER_BYTES },
-		{ "both", GENERATION - 2, 3, JOURNAL_OVER_BYTES + 3 },
+		size_t from, to; /* these bytes are lost */
+		struct wanted wanted;
+	} cases[] = {
+		{ "nothing", 0, 0, { { 1, 2, 3, 1, 4, 2 }, false } },
+		{ "header", 0, PAGE, { { 1, 2, 3, 1, 4, 2 }, false } },
+		{ "the first record", PAGE + 10, PAGE + 11,
+		    { { 2, 3, 1, 4, 2 }, true } },
+		{ "the second record", PAGE + 80, PAGE + 90,
+		    { { 1, 3, 1, 4, 2 }, true } },
+		{ "in a body, the rest of its batch", 4 * PAGE - 1, 4 * PAGE,
+		    { { 1, 2, 1, 4, 2 }, true } },
+		{ "the first batch", PAGE, 2 * PAGE, { { 3, 1, 4, 2 }, true } },
+		{ "in a body", 3 * PAGE, 3 * PAGE + 512,
+		    { { 1, 2, 1, 4, 2 }, true } },
+		{ "a batch of some pages", 2 * PAGE, 5 * PAGE,
+		    { { 1, 2, 4, 2 }, true } },
+		{ "its last page", 4 * PAGE, 5 * PAGE,
+		    { { 1, 2, 4, 2 }, true } },
+		{ "a batch that fills its page", 5 * PAGE, 6 * PAGE,
+		    { { 1, 2, 3, 1, 2 }, true } },
+		/* Not durable, perhaps. */
+		{ "the last batch", 6 * PAGE, 7 * PAGE,
+		    { { 1, 2, 3, 1, 4 }, false } },
+		{ "in the last record", 6 * PAGE, 6 * PAGE + 2,
+		    { { 1, 2, 3, 1, 4 }, false } },
+		{ "all", PAGE, 7 * PAGE, { { 0 }, false } },
+		{ "all but the last", PAGE, 6 * PAGE, { { 2 }, true } },
 	};
+	struct buf segment = BUF_INIT;
+	size_t i;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct journal_record record;
-		struct buf buf = BUF_INIT;
-		size_t at = 0;
-
-		if (rows[i].generation != 0)
-			journal_put_record(&buf, rows[i].generation, &over);
-		for (size_t zero = 0; zero < rows[i].zeros; zero++)
-			buf_addc(&buf, '\0');
-		journal_put_record(&buf, GENERATION, &whole);
-		if (!journal_get_record(
-			buf.data, buf.length, GENERATION, &at, &record))
-			fail_msg("%s", rows[i].name);
-		expect_record(&record, &whole, rows[i].wanted);
-		assert_int_equal(at, buf.length);
-		buf_release(&buf);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		make_segment(&segment);
+		memset(segment.data + cases[i].from, 0,
+		    cases[i].to - cases[i].from);
+		expect_records(cases[i].name, &segment, &cases[i].wanted);
+		make_segment(&segment);
+		memset(segment.data + cases[i].from, 0xe5,
+		    cases[i].to - cases[i].from);
+		expect_records(cases[i].name, &segment, &cases[i].wanted);
 	}
+	buf_release(&segment);
 }
 
+/* A cut file: what is there is found. */
 static void
-set_sum(struct buf *buf)
+cut(void **state)
 {
-	uint32_t sum = htole32((uint32_t)crc32(
-	    0, (const Bytef *)buf->data + 4, (uInt)(buf->length - 4)));
-
-	memcpy(buf->data, &sum, sizeof(sum));
-}
-
-/* The sum is right, and it is no record all the same. */
-static void
-wrong_content(void **state)
-{
-	static const struct {
-		const char *name;
-		size_t at;
-		char value;
-		bool is_good;
-	} rows[] = {
-		{ "as it was", TYPE_AT, '+', true },
-		{ "no such type", TYPE_AT, '*', false },
-		{ "an end with an envelope", TYPE_AT, '-', false },
-		{ "no id", TYPE_AT + 1, 0, false },
-		{ "envelope too short", JOURNAL_BEFORE_ENVELOPE - 4,
-		    sizeof(ENVELOPE) - 1, false },
-		{ "envelope too long", JOURNAL_BEFORE_ENVELOPE - 4,
-		    sizeof(ENVELOPE) + 1, false },
-		{ "envelope far too long", JOURNAL_BEFORE_ENVELOPE - 1, 127,
-		    false },
-		{ "record too long", LENGTH_AT + 3, 127, false },
-		{ "record that long that it wraps", LENGTH_AT + 3, -1, false },
-	};
+	struct wanted wanted = { { 1, 2, 3, 1 }, false };
+	struct buf segment = BUF_INIT;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct journal_record small = whole;
-		struct buf buf = BUF_INIT;
+	make_segment(&segment);
+	segment.length = 5 * PAGE + 100;
+	expect_records("in a record", &segment, &wanted);
+	segment.length = 5 * PAGE;
+	expect_records("between batches", &segment, &wanted);
+	segment.length = 5 * PAGE - 1;
+	expect_records("in the padding", &segment, &wanted);
+	segment.length = 0;
+	wanted.ids[0] = 0;
+	expect_records("everything", &segment, &wanted);
+	buf_release(&segment);
+}
 
-		small.id = 1;
-		journal_put_record(&buf, GENERATION, &small);
-		buf.data[rows[i].at] = rows[i].value;
-		set_sum(&buf);
-		if (has_record(&buf, GENERATION) != rows[i].is_good)
-			fail_msg("%s", rows[i].name);
-		buf_release(&buf);
-	}
+/* Records of another generation, behind and below this one's. */
+static void
+other_generations(void **state)
+{
+	struct wanted wanted = { { 1, 2, 3, 1, 4, 2 }, false };
+	struct journal_record old = {
+		.type = JOURNAL_END, .page = 7, .message = { .id = 9 }
+	};
+	struct buf segment = BUF_INIT, record = BUF_INIT;
+
+	(void)state;
+	make_segment(&segment);
+	journal_put_record(&record, generation - ((uint64_t)4 << 32), &old);
+	memcpy(segment.data + 7 * PAGE, record.data, record.length);
+	memcpy(segment.data + 8 * PAGE, record.data, record.length);
+	expect_records("older", &segment, &wanted);
+	buf_reset(&record);
+	journal_put_record(&record, generation ^ 1, &old);
+	memcpy(segment.data + 7 * PAGE, record.data, record.length);
+	expect_records("forged", &segment, &wanted);
+	buf_release(&record);
+	buf_release(&segment);
+}
+
+/* What was written without a sync, and then was written over, is no damage. */
+static void
+longer_before(void **state)
+{
+	struct wanted wanted = { { 1, 2, 3, 1, 4, 2, 5 }, false };
+	struct buf segment = BUF_INIT, record = BUF_INIT;
+
+	(void)state;
+	make_segment(&segment);
+	put_end(&record, 5, 6);
+	memcpy(segment.data + 7 * PAGE, record.data, record.length);
+	expect_records("a second page", &segment, &wanted);
+	buf_release(&record);
+	buf_release(&segment);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(headers),
-		cmocka_unit_test(damaged_headers),
-		cmocka_unit_test(round_trip),
-		cmocka_unit_test(torn_and_flipped),
-		cmocka_unit_test(passes_over),
-		cmocka_unit_test(wrong_content),
+		cmocka_unit_test(header),
+		cmocka_unit_test(one_record),
+		cmocka_unit_test(bad_records),
+		cmocka_unit_test(lost_places),
+		cmocka_unit_test(cut),
+		cmocka_unit_test(other_generations),
+		cmocka_unit_test(longer_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

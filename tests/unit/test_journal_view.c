@@ -1,233 +1,332 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of queue/journal_view.c: what of a file counts. */
+/* Tests of queue/journal_view.h and, through it, of queue/journal_scan.h. */
 #include "queue/journal_view.h"
 
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
-#include <errno.h>
-#include <inttypes.h>
 
-#include "tests/unit/queue_folder.h"
+#include "queue/journal_record.h"
+#include "queue/journal_scan.h"
+#include "tests/unit/bare_queue.h"
+#include "tests/unit/journal_found.h"
 
-enum { WHOLE = JOURNAL_HALVES * JOURNAL_HALF_BYTES };
+enum { PAGE = JOURNAL_PAGE_BYTES, PAGES = 8 };
 
-/*
- * Writes a half: "3: +7a -7 2:+8b" is a header of generation 3, then the
- * envelope "a" of 7 and its end, and then what an older generation left.  "~"
- * is some bytes that are no record; "!" a header that is damaged.
- */
+static struct queue_dir *dir;
+
+/* -- segments made by hand */
+
+static struct buf segment;
+static uint64_t generation;
+
 static void
-write_half(struct buf *file, unsigned half, const char *script)
+begin_segment(uint32_t count, uint32_t chance, uint64_t next_id)
 {
-	size_t start = half * (size_t)JOURNAL_HALF_BYTES;
-	const char *at = script;
-	uint64_t generation = 0;
-	struct buf buf = BUF_INIT;
+	generation = (uint64_t)count << 32 | chance;
+	buf_reset(&segment);
+	journal_put_header(&segment, generation, next_id);
+}
 
-	buf_init(&buf);
-	while (*at != '\0') {
-		struct journal_record record = { .is_over = *at == '-' };
-		char *end;
-
-		if (*at == '+' || *at == '-') {
-			record.id = strtoull(at + 1, &end, 10);
-			record.envelope = end;
-			record.length = record.is_over ? 0 : 1;
-			at = end + record.length;
-			journal_put_record(&buf, generation, &record);
-		} else if (*at == '~') {
-			buf_adds(&buf, "no record at all");
-			at++;
-		} else if (*at == '!') {
-			buf.data[20] ^= 1;
-			at++;
-		} else if (*at == ' ')
-			at++;
-		else {
-			generation = strtoull(at, &end, 10);
-			assert_int_equal(*end, ':');
-			at = end + 1;
-			if (buf.length == 0)
-				journal_put_header(&buf, generation);
-		}
-	}
-	memcpy(file->data + start, buf.data, buf.length);
-	buf_release(&buf);
+static uint32_t
+page(void)
+{
+	while (segment.length % PAGE != 0)
+		buf_addc(&segment, '\0');
+	return (uint32_t)(segment.length / PAGE);
 }
 
 static void
-put_journal(const struct queue_dir *dir, const void *data, size_t length)
+put_new(uint64_t id, const char *record, const char *body)
 {
-	int fd = openat(queue_dir_fd(dir, QUEUE_LOCK, 0), QUEUE_JOURNAL,
-	    O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	struct journal_record message = { .type = JOURNAL_NEW,
+		.page = page(),
+		.message = { .id = id,
+		    .birth_s = 77,
+		    .size_bytes = body == NULL ? 999 : strlen(body),
+		    .record = record,
+		    .record_length = strlen(record),
+		    .body = body } };
 
-	assert_int_not_equal(fd, -1);
-	assert_int_equal(write(fd, data, length), length);
-	close(fd);
+	journal_put_record(&segment, generation, &message);
 }
 
-/* "7a 8b" and, when something is wrong, "damaged" behind them. */
 static void
-expect_view(const char *name, const struct queue_dir *dir, const char *wanted)
+put_over(uint64_t id, enum journal_type type)
 {
-	struct buf got = BUF_INIT;
+	struct journal_record over = {
+		.type = type, .page = page(), .message = { .id = id }
+	};
+
+	journal_put_record(&segment, generation, &over);
+}
+
+static void
+write_segment(unsigned place)
+{
+	char name[64];
+
+	page();
+	while (segment.length < (size_t)PAGES * PAGE)
+		buf_addc(&segment, '\0');
+	snprintf(name, sizeof(name), "q/lock/journal.%u", place);
+	folder_write(name, segment.data, segment.length);
+}
+
+/* Message id in its generation's place, and nothing else. */
+static void
+put_segment(uint32_t count, uint64_t id)
+{
+	begin_segment(count, 5, id);
+	put_new(id, "Fr", "body");
+	write_segment(count % JOURNAL_SEGMENTS);
+}
+
+static void
+expect_view(const char *name, const char *wanted, bool is_damaged)
+{
 	struct journal_view view;
-	struct error err;
+	struct error err = { "" };
+	char text[256] = "";
+	size_t i, at = 0;
 
 	if (journal_view_open(dir, &view, &err) == -1)
 		fail_msg("%s: %s", name, err.text);
-	buf_init(&got);
-	for (size_t i = 0; i < view.count; i++)
-		buf_addf(&got, "%s%" PRIu64 "%.*s", i > 0 ? " " : "",
-		    view.records[i].id, (int)view.records[i].length,
-		    view.records[i].envelope);
-	if (view.is_damaged)
-		buf_adds(&got, " damaged");
-	if (strcmp(got.data, wanted) != 0)
-		fail_msg("%s: got '%s', wanted '%s'", name, got.data, wanted);
-	buf_release(&got);
+	for (i = 0; i < view.count; i++)
+		at += (size_t)snprintf(text + at, sizeof(text) - at,
+		    "%s%" PRIu64, i == 0 ? "" : " ", view.messages[i].id);
+	if (strcmp(text, wanted) != 0)
+		fail_msg("%s: '%s', not '%s'", name, text, wanted);
+	if (view.is_damaged != is_damaged)
+		fail_msg("%s: damaged: %d", name, view.is_damaged);
+	assert_false(view.is_old);
 	journal_view_release(&view);
-	assert_null(view.records);
 }
 
-static void
-what_counts(void **state)
+static int
+setup(void **state)
 {
-	static const struct {
-		const char *name, *halves[JOURNAL_HALVES], *wanted;
-	} rows[] = {
-		{ "new", { "", "" }, "" },
-		{ "nothing yet", { "", "1:" }, "" },
-		{ "in their order", { "", "1: +9a +7b +8c" }, "9a 7b 8c" },
-		{ "over", { "", "1: +9a +7b -9 +8c -8" }, "7b" },
-		{ "its number again", { "", "1: +9a +7b -9 +9c" }, "7b 9c" },
-		{ "without an end", { "", "1: +9a +7b +9c" }, "7b 9c" },
-		{ "an end of nothing", { "", "1: -9 +7b" }, "7b" },
-		{ "the other half is newer", { "1: +9a +7b", "2: -9 +8c" },
-		    "7b 8c" },
-		{ "the other half is older", { "3: -9 +8c", "2: +9a +7b" },
-		    "7b 8c" },
-		{ "ended there, and new here", { "3: -9 +9c", "2: +9a" },
-		    "9c" },
-		{ "new there, ended here", { "3: -9", "2: -9 +9a" }, "" },
-		{ "an older one behind", { "3: +9a 1:+7b", "2: +8c" },
-		    "8c 9a" },
-		{ "one that was to be newer", { "3: +9a 4:+7b", "2: +8c" },
-		    "8c 9a" },
-		{ "a half that was begun anew", { "4: +9a", "2: +8c" }, "9a" },
-		{ "the same, the other way", { "1: +9a", "4: +8c" }, "8c" },
-		{ "twice the same", { "4: +9a", "4: +8c" }, "8c" },
-		{ "something between", { "", "1: +9a ~+7b" }, "9a 7b damaged" },
-		{ "something at the front", { "", "1: ~+7b" }, "7b damaged" },
-		{ "something behind", { "", "1: +9a +7b ~" }, "9a 7b" },
-		{ "an older one between", { "", "3: +9a 1:+7b 3:+8c" },
-		    "9a 8c damaged" },
-		{ "no such header", { "", "1:! +9a" }, " damaged" },
-		{ "one of two headers", { "2: +7b", "1:! +9a" }, "7b damaged" },
-	};
-	struct queue_dir *dir = make_queue("q", 3);
+	if (folder_setup(state) != 0)
+		return -1;
+	dir = make_bare_queue("q", 1);
+	return 0;
+}
 
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct buf file = BUF_INIT;
-
-		buf_reserve(&file, WHOLE);
-		memset(file.data, 0, WHOLE);
-		for (unsigned half = 0; half < JOURNAL_HALVES; half++)
-			write_half(&file, half, rows[i].halves[half]);
-		put_journal(dir, file.data, WHOLE);
-		expect_view(rows[i].name, dir, rows[i].wanted);
-		buf_release(&file);
-	}
+static int
+teardown(void **state)
+{
 	queue_dir_close(&dir);
+	buf_release(&segment);
+	return folder_teardown(state);
 }
 
-/* A file that was cut has what is whole in it. */
-static void
-cut(void **state)
-{
-	enum { PLUS = JOURNAL_BEFORE_ENVELOPE + 1 };
-	static const struct {
-		size_t length;
-		const char *wanted;
-	} rows[] = {
-		{ 0, "" },
-		{ JOURNAL_HEADER_BYTES, " damaged" },
-		{ JOURNAL_HEADER_BYTES + PLUS - 1, " damaged" },
-		{ JOURNAL_HEADER_BYTES + PLUS, "9a damaged" },
-		{ JOURNAL_HEADER_BYTES + 2 * PLUS - 1, "9a damaged" },
-		{ JOURNAL_HALF_BYTES - 1, "9a 7b damaged" },
-		{ JOURNAL_HALF_BYTES + 1, "9a 7b damaged" },
-		{ JOURNAL_HALF_BYTES + JOURNAL_HEADER_BYTES + PLUS,
-		    "9a 7b 8c damaged" },
-		{ WHOLE, "9a 7b 8c" },
-	};
-	struct queue_dir *dir = make_queue("q", 3);
-	struct buf file = BUF_INIT;
+/* -- tests */
 
+static void
+empty(void **state)
+{
 	(void)state;
-	buf_reserve(&file, WHOLE);
-	memset(file.data, 0, WHOLE);
-	write_half(&file, 0, "1: +9a +7b");
-	write_half(&file, 1, "2: +8c");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "%zu bytes", rows[i].length);
-		put_journal(dir, file.data, rows[i].length);
-		expect_view(name, dir, rows[i].wanted);
-	}
-	buf_release(&file);
-	queue_dir_close(&dir);
+	expect_view("no journal", "", false);
+	folder_write("q/lock/journal.0", "", 0);
+	expect_view("an empty file", "", false);
+	begin_segment(1, 5, 1);
+	write_segment(1);
+	expect_view("nothing in it", "", false);
+	memset(segment.data, 0, segment.length);
+	write_segment(2);
+	expect_view("one of zeros", "", false);
 }
 
 static void
-no_file(void **state)
+texts(void **state)
 {
-	struct queue_dir *dir = make_queue("q", 3);
-
-	(void)state;
-	expect_view("no file", dir, "");
-	queue_dir_close(&dir);
-}
-
-/* It cannot be told what is in it. */
-static void
-cannot_read(void **state)
-{
-	struct queue_dir *dir = make_queue("q", 3);
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0), fd;
 	struct journal_view view;
 	struct error err;
 
 	(void)state;
-	assert_int_equal(symlinkat("other", lock, QUEUE_JOURNAL), 0);
-	assert_int_equal(journal_view_open(dir, &view, &err), -1);
-	assert_non_null(strstr(err.text, "/q/lock/journal'"));
-	assert_int_equal(unlinkat(lock, QUEUE_JOURNAL, 0), 0);
-	assert_int_equal(mkdirat(lock, QUEUE_JOURNAL, 0700), 0);
-	assert_int_equal(journal_view_open(dir, &view, &err), -1);
-	assert_int_equal(unlinkat(lock, QUEUE_JOURNAL, AT_REMOVEDIR), 0);
-	/* Larger than any file here may be. */
-	put_journal(dir, "", 0);
-	fd = openat(lock, QUEUE_JOURNAL, O_WRONLY);
-	assert_int_equal(ftruncate(fd, 1LL << 40), 0);
-	close(fd);
-	assert_int_equal(journal_view_open(dir, &view, &err), -1);
-	queue_dir_close(&dir);
+	begin_segment(1, 5, 1);
+	put_new(3, "Fa", "one\n");
+	put_new(4, "Fbb", NULL);
+	put_new(5, "Fccc", "");
+	put_new(6, "Fdddd", "four\n");
+	put_over(3, JOURNAL_END);
+	write_segment(1);
+	assert_int_equal(journal_view_open(dir, &view, &err), 0);
+	assert_int_equal(view.count, 3);
+	assert_int_equal(view.messages[0].id, 4);
+	assert_int_equal(view.messages[0].record_length, 3);
+	assert_memory_equal(view.messages[0].record, "Fbb", 3);
+	assert_null(view.messages[0].body);
+	assert_int_equal(view.messages[0].size_bytes, 999);
+	assert_int_equal(view.messages[0].birth_s, 77);
+	assert_memory_equal(view.messages[1].record, "Fccc", 4);
+	assert_non_null(view.messages[1].body);
+	assert_int_equal(view.messages[1].size_bytes, 0);
+	assert_memory_equal(view.messages[2].record, "Fdddd", 5);
+	assert_memory_equal(view.messages[2].body, "four\n", 5);
+	journal_view_release(&view);
+	assert_null(view.messages);
 }
+
+/* The ring: four segments count, the oldest first. */
+static void
+generations(void **state)
+{
+	(void)state;
+	put_segment(9, 90);
+	expect_view("one", "90", false);
+	put_segment(7, 70);
+	put_segment(8, 80);
+	put_segment(6, 60);
+	expect_view("four", "60 70 80 90", false);
+	/* 10 has come to the place of 6, and failed; 11 to that of 7. */
+	put_segment(11, 110);
+	expect_view("one was not written", "80 90 110", false);
+	begin_segment(11, 5, 1);
+	put_over(60, JOURNAL_END);
+	put_over(80, JOURNAL_WITHDRAWN);
+	put_over(90, JOURNAL_END);
+	put_new(110, "Fr", "body");
+	put_over(110, JOURNAL_END);
+	write_segment(3);
+	expect_view("ends", "", false);
+	/* In a place that is another one's. */
+	begin_segment(12, 5, 1);
+	put_new(120, "Fr", "body");
+	write_segment(3);
+	expect_view("not its place", "60 80 90", true);
+}
+
+/* Where the header is lost the first record says what it was. */
+static void
+lost_header(void **state)
+{
+	static const char *const wanted[] = { "60 80 90", "60 70 80 90" };
+	int is_there;
+
+	(void)state;
+	for (is_there = 0; is_there < 2; is_there++) {
+		put_segment(6, 60);
+		put_segment(8, 80);
+		put_segment(9, 90);
+		put_segment(7, 70);
+		memset(segment.data, is_there ? 0 : 0xe5, PAGE);
+		if (!is_there)
+			memset(segment.data + PAGE, 0xe5, 40);
+		else
+			segment.data[3] = 'x';
+		write_segment(3);
+		expect_view("header", wanted[is_there], true);
+	}
+}
+
+static void
+damaged(void **state)
+{
+	(void)state;
+	begin_segment(1, 5, 1);
+	put_new(1, "Fr", "body");
+	put_new(2, "Fr", "body");
+	put_new(3, "Fr", "body");
+	segment.data[2 * PAGE + 50] ^= 1;
+	write_segment(1);
+	expect_view("in front of another", "1 3", true);
+	segment.data[2 * PAGE + 50] ^= 1;
+	segment.data[3 * PAGE + 50] ^= 1;
+	write_segment(1);
+	expect_view("at the end", "1 2", false);
+	folder_write("q/lock/journal.1", segment.data, 2 * PAGE + 20);
+	expect_view("cut", "1", false);
+	folder_write("q/lock/journal.1", segment.data, 100);
+	expect_view("cut in its header", "", true);
+	folder_write("q/lock/journal.1", "something else", 14);
+	expect_view("no segment", "", true);
+	unlinkat(queue_dir_fd(dir, QUEUE_LOCK, 0), "journal.1", 0);
+	begin_segment(0, 5, 1); /* generations count from 1 */
+	put_new(1, "Fr", "body");
+	write_segment(0);
+	expect_view("of no generation", "", true);
+}
+
+/* A mail's body has what could be records, and lies behind a bad place. */
+static void
+forged(void **state)
+{
+	struct journal_record end = {
+		.type = JOURNAL_END, .page = 1, .message = { .id = 1 }
+	};
+	struct journal_record new = { .type = JOURNAL_NEW,
+		.page = 1,
+		.message = { .id = 9, .record = "", .body = "" } };
+	struct buf body = BUF_INIT;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 20; i++) {
+		journal_put_record(&body, (uint64_t)1 << 32 | i, &end);
+		journal_put_record(&body, (uint64_t)1 << 32 | i, &new);
+	}
+	begin_segment(1, 0x12345678, 1);
+	put_new(1, "Fr", "body");
+	new.page = page();
+	new.message.id = 2;
+	new.message.body = body.data;
+	new.message.size_bytes = body.length;
+	journal_put_record(&segment, generation, &new);
+	put_new(3, "Fr", "body");
+	write_segment(1);
+	expect_view("whole", "1 2 3", false);
+	segment.data[2 * PAGE + 10] ^= 1;
+	write_segment(1);
+	expect_view("damaged", "1 3", true);
+	buf_release(&body);
+}
+
+static void
+cannot(void **state)
+{
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
+	struct journal_view view;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(symlinkat("elsewhere", lock, "journal.3"), 0);
+	assert_int_equal(journal_view_open(dir, &view, &err), -1);
+	assert_non_null(strstr(err.text, "q/lock/journal.3"));
+	assert_null(view.messages);
+	unlinkat(lock, "journal.3", 0);
+	assert_int_equal(symlinkat("elsewhere", lock, "journal"), 0);
+	assert_int_equal(journal_view_open(dir, &view, &err), -1);
+	assert_non_null(strstr(err.text, "q/lock/journal"));
+}
+
+static void
+kept_names(void **state)
+{
+	(void)state;
+	assert_true(queue_is_kept("journal.damaged.1"));
+	assert_true(queue_is_kept("envelope.12"));
+	assert_false(queue_is_kept("journal.1"));
+	assert_false(queue_is_kept("journal"));
+}
+
+#define VIEW_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(no_file),
-		TEST(what_counts),
-		TEST(cut),
-		TEST(cannot_read),
+		VIEW_TEST(empty),
+		VIEW_TEST(texts),
+		VIEW_TEST(generations),
+		VIEW_TEST(lost_header),
+		VIEW_TEST(damaged),
+		VIEW_TEST(forged),
+		VIEW_TEST(cannot),
+		VIEW_TEST(kept_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
 enum { COUNT = 5, SLICE_MS = 1000 };
 
 struct queues {
-	struct health_map *maps[COUNT];
+	struct health_file *files[COUNT];
 	struct health health[COUNT];
 };
 
@@ -30,10 +30,10 @@ make_queues(struct queues *queues)
 		assert_int_equal(
 		    file_make_dirs(folder_path(name), 0755, NULL), 0);
 		snprintf(name, sizeof(name), "queue%d", i + 3);
-		queues->maps[i] = health_map_create(folder_path(name), NULL);
-		assert_non_null(queues->maps[i]);
+		queues->files[i] = health_file_create(folder_path(name), NULL);
+		assert_non_null(queues->files[i]);
 		queues->health[i] = (struct health){ .state = HEALTH_UP };
-		health_map_publish(queues->maps[i], &queues->health[i]);
+		health_file_publish(queues->files[i], &queues->health[i]);
 	}
 }
 
@@ -41,7 +41,7 @@ static void
 free_queues(struct queues *queues)
 {
 	for (int i = 0; i < COUNT; i++)
-		health_map_close(&queues->maps[i]);
+		health_file_close(&queues->files[i]);
 }
 
 static struct mux *
@@ -146,6 +146,8 @@ unfit_are_skipped(void **state)
 		{ "stopping", { .state = HEALTH_STOPPING } },
 		{ "slow",
 		    { .state = HEALTH_UP, .commit_latency_us = 5000000 } },
+		{ "with a full journal",
+		    { .state = HEALTH_UP, .is_journal_full = true } },
 	};
 	const char *paths[MUX_QUEUES_MAX];
 	unsigned firsts[COUNT];
@@ -156,7 +158,7 @@ unfit_are_skipped(void **state)
 		struct mux *mux;
 
 		make_queues(&queues);
-		health_map_publish(queues.maps[2], &rows[i].health);
+		health_file_publish(queues.files[2], &rows[i].health);
 		mux = make_mux(0);
 		count_firsts(mux, firsts, COUNT);
 		expect_even(firsts, 0x1b);
@@ -180,7 +182,7 @@ held_is_healthy(void **state)
 
 	(void)state;
 	make_queues(&queues);
-	health_map_publish(queues.maps[2], &held);
+	health_file_publish(queues.files[2], &held);
 	mux = make_mux(0);
 	count_firsts(mux, firsts, COUNT);
 	expect_even(firsts, 0x1f);
@@ -198,7 +200,7 @@ starting_is_healthy(void **state)
 	(void)state;
 	make_queues(&queues);
 	queues.health[1].state = HEALTH_STARTING;
-	health_map_publish(queues.maps[1], &queues.health[1]);
+	health_file_publish(queues.files[1], &queues.health[1]);
 	mux = make_mux(0);
 	count_firsts(mux, firsts, COUNT);
 	expect_even(firsts, 0x1f);
@@ -234,7 +236,7 @@ hung_is_skipped(void **state)
 	const char *paths[MUX_QUEUES_MAX];
 	struct queues queues;
 	struct mux *mux;
-	struct health_map *map;
+	struct health_file *file;
 	struct health health;
 	int64_t age_ms;
 
@@ -242,7 +244,7 @@ hung_is_skipped(void **state)
 	make_queues(&queues);
 	mux = make_mux(0);
 	assert_int_equal(mux_choose(mux, 0, paths), COUNT);
-	map = health_map_open(folder_path("queue3"), NULL);
+	file = health_file_open(folder_path("queue3"), NULL);
 	/* The same clock as written_at, wound back by more than it may be. */
 	{
 		int fd = open(folder_path("queue3/lock/health"), O_RDWR);
@@ -253,13 +255,13 @@ hung_is_skipped(void **state)
 		assert_int_equal(pwrite(fd, &written_at, 8, 24), 8);
 		close(fd);
 	}
-	health_map_read(map, &health, &age_ms);
+	health_file_read(file, &health, &age_ms);
 	assert_true(age_ms > 10000);
 	mux_free(&mux);
 	mux = make_mux(0);
 	mux_choose(mux, 0, paths);
 	assert_int_equal(place(paths[COUNT - 1]), 0);
-	health_map_close(&map);
+	health_file_close(&file);
 	mux_free(&mux);
 	free_queues(&queues);
 }
@@ -275,6 +277,34 @@ full_are_never_chosen(void **state)
 	make_queues(&queues);
 	mux = make_mux(1ull << 60);
 	assert_int_equal(mux_choose(mux, 0, paths), 0);
+	mux_free(&mux);
+	free_queues(&queues);
+}
+
+/* The last is the one that is least likely to answer soon. */
+static void
+unfit_in_order(void **state)
+{
+	static const struct health rows[COUNT] = {
+		{ .state = HEALTH_DOWN },
+		{ .state = HEALTH_UP, .is_journal_full = true },
+		{ .state = HEALTH_UP },
+		{ .state = HEALTH_UP, .commit_latency_us = 5000000 },
+		{ .state = HEALTH_STOPPING },
+	};
+	static const unsigned wanted[COUNT] = { 2, 3, 1, 0, 4 };
+	const char *paths[MUX_QUEUES_MAX];
+	struct queues queues;
+	struct mux *mux;
+
+	(void)state;
+	make_queues(&queues);
+	for (int i = 0; i < COUNT; i++)
+		health_file_publish(queues.files[i], &rows[i]);
+	mux = make_mux(0);
+	assert_int_equal(mux_choose(mux, 0, paths), COUNT);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(place(paths[i]), wanted[i]);
 	mux_free(&mux);
 	free_queues(&queues);
 }
@@ -311,6 +341,7 @@ main(void)
 		TEST(silent_are_skipped),
 		TEST(hung_is_skipped),
 		TEST(full_are_never_chosen),
+		TEST(unfit_in_order),
 		TEST(bad_counts),
 	};
 

@@ -126,12 +126,12 @@ lengths(void **state)
 		there = node_new(root, NULL, &err);
 		assert_non_null(there);
 		snprintf(
-		    path, sizeof(path), "%s/queue/queue12/lock/workers", root);
+		    path, sizeof(path), "%s/queue/queue12/lock/intake", root);
 		fits = place_fits_queue(there, "queue12", &err);
 		assert_int_equal(fits, strlen(path) <= PACKET_PATH_MAX);
 		if (!fits) {
 			assert_non_null(
-			    strstr(err.text, "may have 80 at most"));
+			    strstr(err.text, "may have 81 at most"));
 			assert_int_equal(packet_listen(path, 0600, &err), -1);
 			assert_non_null(strstr(err.text, "is over 107 bytes"));
 		}

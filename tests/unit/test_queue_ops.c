@@ -12,6 +12,8 @@
 #include "tests/unit/queue_folder.h"
 #include "tests/unit/svc_node.h"
 
+#include "tests/unit/fresh.h"
+
 /* Messages of states S4 and S5; one that is in both counts once. */
 static void
 messages(void **state)
@@ -31,6 +33,12 @@ messages(void **state)
 	put_file(dir, QUEUE_TODO, ids[2], "x", 1);
 	put_file(dir, QUEUE_INFO, ids[2], "x", 1);
 	assert_int_equal(queue_messages(node, "queue1", &err), 3);
+	/* Of a queue that was killed, and for people: perhaps mail. */
+	PUT_FRESH(1764000000000000, "u7\0p8\0Fs@x\0Ta@y\0", "x");
+	kill_fresh(dir);
+	assert_int_equal(queue_messages(node, "queue1", &err), 4);
+	svc_put("queue/queue1/lock/journal.damaged.1", "x");
+	assert_int_equal(queue_messages(node, "queue1", &err), 5);
 	queue_dir_close(&dir);
 	/* Not to be counted is not none. */
 	assert_int_equal(

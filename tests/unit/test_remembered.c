@@ -107,12 +107,127 @@ fields_of_info(void **state)
 	}
 }
 
+/* "sender|attempt@at|uuid|size|header", or the reason. */
+static char *
+read_info(const char *bytes, size_t length)
+{
+	char *info = xmalloc(length > 0 ? length : 1);
+	struct buf text = BUF_INIT;
+	struct remembered_info got;
+	struct error err;
+	char uuid[UUID_TEXT_SIZE];
+
+	memcpy(info, bytes, length);
+	if (remembered_get_info(info, length, &got, &err) == -1)
+		buf_adds(&text, err.text);
+	else {
+		uuid_format(&got.uuid, uuid);
+		buf_addf(&text, "%s|%u@%zu|%s|", got.sender, got.attempt,
+		    got.attempt_at, uuid_is_none(&got.uuid) ? "" : uuid);
+		if (got.has_size)
+			buf_addf(
+			    &text, "%llu", (unsigned long long)got.size_bytes);
+		buf_addf(&text, "|%s", got.header);
+	}
+	free(info);
+	return text.data;
+}
+
+#define UUID "0190163d-8694-739b-aea5-966c26f8ad91"
+
+static void
+whole_infos(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		const char *wanted;
+	} rows[] = {
+		{ BYTES("Fa@b\0"), "a@b|0@0|||" },
+		{ BYTES("F\0"), "|0@0|||" },
+		{ BYTES("Fa@b\0HX: y\n\0"), "a@b|0@0|||X: y\n" },
+		{ BYTES("Fa@b\0A000012\0I" UUID "\0S34\0HX: y\n\0"),
+		    "a@b|12@6|" UUID "|34|X: y\n" },
+		{ BYTES("Fa@b\0A000000\0S0\0"), "a@b|0@6||0|" },
+		{ BYTES(""), "has no sender" },
+		{ BYTES("A000012\0"), "has no sender" },
+		{ BYTES("Fa@b\0A000012\0S3"), "has no sender" },
+		{ BYTES("Fa@b\0A12\0"), "bad number of attempts" },
+		{ BYTES("Fa@b\0A00001x\0"), "bad number of attempts" },
+		{ BYTES("Fa@b\0I" UUID "0\0"), "bad UUID" },
+		{ BYTES("Fa@b\0I\0"), "bad UUID" },
+		{ BYTES("Fa@b\0S-1\0"), "bad size" },
+		{ BYTES("Fa@b\0S\0"), "bad size" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *got = read_info(rows[i].bytes, rows[i].length);
+
+		if (strcmp(got, rows[i].wanted) != 0)
+			fail_msg("row %zu: got '%s', wanted '%s'", i, got,
+			    rows[i].wanted);
+		free(got);
+	}
+}
+
+static void
+infos_that_are_put(void **state)
+{
+	static const struct {
+		struct remembered_info info;
+		const char *wanted;
+		size_t length;
+	} rows[] = {
+		{ { .sender = "", .header = "" }, BYTES("F\0A000000\0") },
+		{ { .sender = "a@b",
+		      .attempt = 12,
+		      .has_size = true,
+		      .size_bytes = 34,
+		      .header = "X: y\n" },
+		    BYTES("Fa@b\0A000012\0S34\0HX: y\n\0") },
+		{ { .sender = "a@b",
+		      .attempt = 1000000,
+		      .has_size = true,
+		      .header = "" },
+		    BYTES("Fa@b\0A999999\0S0\0") },
+		{ { .sender = "a@b",
+		      .uuid = { { 0x01, 0x90, 0x16, 0x3d, 0x86, 0x94, 0x73,
+			  0x9b, 0xae, 0xa5, 0x96, 0x6c, 0x26, 0xf8, 0xad,
+			  0x91 } },
+		      .header = "" },
+		    BYTES("Fa@b\0A000000\0I" UUID "\0") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf buf = BUF_INIT;
+		struct remembered_info again;
+		struct error err;
+
+		remembered_put_info(&buf, &rows[i].info);
+		assert_int_equal(buf.length, rows[i].length);
+		assert_memory_equal(buf.data, rows[i].wanted, rows[i].length);
+		assert_int_equal(
+		    remembered_get_info(buf.data, buf.length, &again, &err), 0);
+		/* The digits are written over in place. */
+		remembered_attempt_digits(77, buf.data + again.attempt_at);
+		buf.data[again.attempt_at + REMEMBERED_ATTEMPT_DIGITS] = '\0';
+		assert_int_equal(
+		    remembered_get_info(buf.data, buf.length, &again, &err), 0);
+		assert_int_equal(again.attempt, 77);
+		buf_release(&buf);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_of_recipients),
 		cmocka_unit_test(fields_of_info),
+		cmocka_unit_test(whole_infos),
+		cmocka_unit_test(infos_that_are_put),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #include "tests/unit/greeter.h"
 #include "tests/unit/port.h"
+#include "tests/unit/queue_folder.h"
 #include "tests/unit/svc_node.h"
 
 static void
@@ -161,7 +162,7 @@ no_minimum(void **state)
 	up = svc_queue_up("queue1", &some);
 	assert_false(collect_queue(&report)->is_full);
 	report_release(&report);
-	health_map_publish(up.map, &none);
+	health_file_publish(up.file, &none);
 	assert_true(collect_queue(&report)->is_full);
 	assert_string_equal(report.queues[0].problem,
 	    "takes no new mail: no byte is free on its filesystem: make room "
@@ -208,11 +209,13 @@ queues_that_do_not_run(void **state)
 {
 	const struct health health = { .state = HEALTH_UP, .backlog = 7 };
 	const struct report_queue *queue;
+	struct queue_dir *dir;
 	struct svc_queue up;
 	struct report report;
 
 	(void)state;
-	svc_dir("queue/queue1/lock");
+	dir = make_queue("queue/queue1", 3);
+	queue_dir_close(&dir);
 	queue = collect_queue(&report);
 	assert_string_equal(report_queue_state(queue), "down");
 	assert_memory_equal(queue->problem,
@@ -250,6 +253,60 @@ queues_that_do_not_run(void **state)
 	assert_int_equal(queue->health.backlog, 0);
 	assert_false(queue->is_fine);
 	report_release(&report);
+}
+
+/* A queue that was killed shows what it holds, not what it once said. */
+static void
+queues_are_looked_into(void **state)
+{
+	struct health health = { .state = HEALTH_UP,
+		.backlog = 7,
+		.free_bytes = 1000000000,
+		.damaged = 1 };
+	struct queue_dir *dir = make_queue("queue/queue1", 3);
+	const struct report_queue *queue;
+	struct svc_queue up;
+	struct report report;
+
+	(void)state;
+	put_file(dir, QUEUE_MESS, 5, "x", 1);
+	put_file(dir, QUEUE_TODO, 5, "u7\0p8\0Fs@x\0Ta@y\0", 16);
+	put_file(dir, QUEUE_MESS, 6, "x", 1);
+	put_file(dir, QUEUE_TODO, 6, "no record", 9);
+	queue = collect_queue(&report); /* it has never run */
+	assert_int_equal(queue->health.backlog, 2);
+	assert_int_equal(queue->health.backlog_todo, 2);
+	assert_int_equal(queue->damage.count, 1);
+	assert_int_equal(queue->damage.ids[0], 6);
+	report_release(&report);
+
+	up = svc_queue_up("queue1", &health);
+	queue = collect_queue(&report);
+	assert_int_equal(queue->health.backlog, 7);
+	assert_int_equal(queue->damage.count, 1);
+	assert_int_equal(queue->damage.ids[0], 6);
+	report_release(&report);
+	/* It knows of more than can be found. */
+	health.damaged = 4;
+	health_file_publish(up.file, &health);
+	queue = collect_queue(&report);
+	assert_int_equal(queue->damage.count, 4);
+	assert_int_equal(queue->damage.id_count, 1);
+	report_release(&report);
+	/* Without any nothing is looked for. */
+	health.damaged = 0;
+	health_file_publish(up.file, &health);
+	queue = collect_queue(&report);
+	assert_int_equal(queue->damage.count, 0);
+	report_release(&report);
+
+	svc_queue_down(&up);
+	queue = collect_queue(&report);
+	assert_string_equal(report_queue_state(queue), "down");
+	assert_int_equal(queue->health.backlog, 2);
+	assert_int_equal(queue->damage.count, 1);
+	report_release(&report);
+	queue_dir_close(&dir);
 }
 
 static void
@@ -317,6 +374,7 @@ main(void)
 		SVC_TEST(no_minimum),
 		SVC_TEST(listeners_may_want_more),
 		SVC_TEST(queues_that_do_not_run),
+		SVC_TEST(queues_are_looked_into),
 		SVC_TEST(listeners),
 		cmocka_unit_test_setup_teardown(services_that_cannot_be_read,
 		    setup_without_service, svc_teardown),

@@ -47,6 +47,11 @@ all_of_it(void **state)
 	    "FREE DELIVERED DEFERRED FAILED  HELD\n"
 	    "queue1     up               12       5      3/10      1.6ms    "
 	    "1.5K        30        4      2  -\n"
+	    "    3 damaged messages cannot be delivered (qmail-qread says why): "
+	    "8, 9 and 1 more\n"
+	    "    its journal is full, and new mail waits: see its log, and "
+	    "control/journalsize\n"
+	    "    1 lane of deliveries backs off: see its log\n"
 	    "slowq      full              0       0       0/0      0.0ms      "
 	    "7B         0        0      0  -\n"
 	    "    takes no new mail\n");

@@ -63,7 +63,7 @@ facts(void **state)
 		{ SETTING_me,
 		    "One line, a host of at most 255 bytes;\n"
 		    "default: empty.\n.Pp\nRead by\n.Xr qmail-smtpd 8 ,\n"
-		    ".Xr qmail-send 8 .\n" },
+		    ".Xr qmail-send 8 ,\n" },
 		{ SETTING_locals,
 		    "A list, a domain of at most 255 bytes in each line;\n"
 		    "default: the content of\n.Ic me .\n" },

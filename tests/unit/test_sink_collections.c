@@ -63,7 +63,7 @@ open_sink(unsigned number, struct sink **sink_out)
 
 	snprintf(text, sizeof(text), "%u", number);
 	vars_set(&vars[number], "MIN_FREE", text);
-	return sink_open(pool, &vars[number], sink_out);
+	return sink_open(pool, &vars[number], NULL, sink_out);
 }
 
 static void

@@ -57,7 +57,7 @@ open_script(const char *script, struct vars *vars, struct sink **sink_out)
 	unlink(path);
 	assert_int_equal(file_replace(path, text, strlen(text), 0755, &err), 0);
 	vars_set(vars, "QMAILQUEUE", path);
-	return sink_open(pool, vars, sink_out);
+	return sink_open(pool, vars, NULL, sink_out);
 }
 
 static void
@@ -107,28 +107,59 @@ test_commit(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct vars vars = VARS_INIT;
 		struct sink *sink;
-		char script[512], text[256] = "";
+		struct sink_outcome outcome;
+		char script[512];
 		int result;
 
 		snprintf(
 		    script, sizeof(script), "%s%s", take_all, cases[i].script);
 		assert_int_equal(open_script(script, &vars, &sink), QQ_OK);
-		assert_int_equal(sink_begin(sink), QQ_OK);
 		assert_int_equal(
 		    sink_write(sink, "Subject: x\n\nbody\n", 17), QQ_OK);
-		result = sink_commit(&sink, &to, text, sizeof(text));
+		result = sink_commit(&sink, &to, &outcome);
 		if (result != cases[i].wanted)
 			fail_msg("%s: wanted %d, got %d '%s'", cases[i].name,
-			    cases[i].wanted, result, text);
+			    cases[i].wanted, result, outcome.text);
 		if (cases[i].wanted_text != NULL &&
-		    strcmp(text, cases[i].wanted_text) != 0)
+		    strcmp(outcome.text, cases[i].wanted_text) != 0)
 			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,
-			    cases[i].wanted_text, text);
+			    cases[i].wanted_text, outcome.text);
 		assert_null(sink);
 		assert_file("message", "Subject: x\n\nbody\n", 17);
 		assert_file("envelope", envelope, sizeof(envelope));
 		vars_release(&vars);
 	}
+}
+
+/* What the program itself queues can be told to belong to it. */
+static void
+test_uuid(void **state)
+{
+	const char *recipients[] = { "b@example.test" };
+	const struct sink_envelope to = { .sender = "a@example.test",
+		.recipients = recipients,
+		.recipient_count = 1 };
+	struct vars vars = VARS_INIT;
+	struct sink_outcome outcome;
+	struct sink *sink;
+	char wanted[UUID_TEXT_SIZE + 1];
+
+	(void)state;
+	/* Not that of the message for which the caller was called. */
+	setenv("MQMAIL_UUID", "outer", 1);
+	vars_set(&vars, "MQMAIL_UUID", "of the session");
+	assert_int_equal(open_script("cat >message; cat <&1 >envelope; "
+				     "echo $MQMAIL_UUID >uuid",
+			     &vars, &sink),
+	    QQ_OK);
+	uuid_format(sink_uuid(sink), wanted);
+	assert_int_equal(sink_commit(&sink, &to, &outcome), QQ_OK);
+	assert_string_equal(outcome.queue, "");
+	assert_int_equal(outcome.id, 0);
+	memcpy(wanted + UUID_TEXT_SIZE - 1, "\n", 2);
+	assert_file("uuid", wanted, UUID_TEXT_SIZE);
+	unsetenv("MQMAIL_UUID");
+	vars_release(&vars);
 }
 
 static void
@@ -139,7 +170,7 @@ test_no_program(void **state)
 
 	(void)state;
 	vars_set(&vars, "QMAILQUEUE", "/nonexistent/program");
-	assert_int_equal(sink_open(pool, &vars, &sink), QQ_EXEC);
+	assert_int_equal(sink_open(pool, &vars, NULL, &sink), QQ_EXEC);
 	assert_null(sink);
 	vars_release(&vars);
 }
@@ -173,17 +204,16 @@ test_unread(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct vars vars = VARS_INIT;
 		struct sink *sink;
-		char text[256] = "";
+		struct sink_outcome outcome;
 		int result;
 
 		assert_int_equal(
 		    open_script(cases[i].script, &vars, &sink), QQ_OK);
-		assert_int_equal(sink_begin(sink), QQ_OK);
 		sink_write(sink, body, sizeof(body));
-		result = sink_commit(&sink, &to, text, sizeof(text));
+		result = sink_commit(&sink, &to, &outcome);
 		if (result != cases[i].wanted)
 			fail_msg("%s: wanted %d, got %d '%s'", cases[i].name,
-			    cases[i].wanted, result, text);
+			    cases[i].wanted, result, outcome.text);
 		vars_release(&vars);
 	}
 }
@@ -199,7 +229,7 @@ test_slow_reader(void **state)
 		.recipient_count = 1 };
 	struct vars vars = VARS_INIT;
 	struct sink *sink;
-	char text[256] = "";
+	struct sink_outcome outcome;
 
 	(void)state;
 	memset(body, 'x', sizeof(body));
@@ -209,9 +239,8 @@ test_slow_reader(void **state)
 		"wc -c); cat <&1 >/dev/null; [ $n = 300000 ] || exit 31",
 		&vars, &sink),
 	    QQ_OK);
-	assert_int_equal(sink_begin(sink), QQ_OK);
 	assert_int_equal(sink_write(sink, body, sizeof(body)), QQ_OK);
-	assert_int_equal(sink_commit(&sink, &to, text, sizeof(text)), QQ_OK);
+	assert_int_equal(sink_commit(&sink, &to, &outcome), QQ_OK);
 	vars_release(&vars);
 }
 
@@ -229,17 +258,17 @@ test_every_code(void **state)
 	for (code = 1; code < 256; code++) {
 		struct vars vars = VARS_INIT;
 		struct sink *sink;
-		char script[64], text[256] = "";
+		struct sink_outcome outcome;
+		char script[64];
 		int result;
 
 		if (code == QQ_CUSTOM)
 			continue; /* test_commit */
 		snprintf(script, sizeof(script), "exit %d", code);
 		assert_int_equal(open_script(script, &vars, &sink), QQ_OK);
-		assert_int_equal(sink_begin(sink), QQ_OK);
-		result = sink_commit(&sink, &to, text, sizeof(text));
-		if (result != code || strcmp(text, qq_text(code)) != 0)
-			fail_msg("%d: got %d '%s'", code, result, text);
+		result = sink_commit(&sink, &to, &outcome);
+		if (result != code || strcmp(outcome.text, qq_text(code)) != 0)
+			fail_msg("%d: got %d '%s'", code, result, outcome.text);
 		vars_release(&vars);
 	}
 }
@@ -253,15 +282,14 @@ test_nullqueue(void **state)
 		.recipient_count = 1 };
 	struct vars vars = VARS_INIT;
 	struct sink *sink;
-	char text[256] = "";
+	struct sink_outcome outcome;
 
 	(void)state;
 	vars_set(&vars, "NULLQUEUE", "1");
 	vars_set(&vars, "QMAILQUEUE", "/nonexistent/program");
-	assert_int_equal(sink_open(pool, &vars, &sink), QQ_OK);
-	assert_int_equal(sink_begin(sink), QQ_OK);
+	assert_int_equal(sink_open(pool, &vars, NULL, &sink), QQ_OK);
 	assert_int_equal(sink_write(sink, "x", 1), QQ_OK);
-	assert_int_equal(sink_commit(&sink, &to, text, sizeof(text)), QQ_OK);
+	assert_int_equal(sink_commit(&sink, &to, &outcome), QQ_OK);
 	assert_null(sink);
 	vars_release(&vars);
 }
@@ -279,7 +307,6 @@ test_abort(void **state)
 	    open_script(
 		"trap '' TERM; while :; do sleep 1000; done", &vars, &sink),
 	    QQ_OK);
-	assert_int_equal(sink_begin(sink), QQ_OK);
 	sink_abort(&sink);
 	assert_null(sink);
 	assert_true(clock_ms() - start < 20000);
@@ -291,6 +318,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commit),
+		cmocka_unit_test(test_uuid),
 		cmocka_unit_test(test_no_program),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_slow_reader),

@@ -63,20 +63,35 @@ sizes(void **state)
 	talk_end(&talk);
 }
 
-/* One line for each recipient; who may relay is told from who is local. */
+/*
+ * One line for each recipient; who may relay is told from who is local, and
+ * what was accepted, where it is.
+ */
 static void
 results(void **state)
 {
 	static const struct {
 		int result;
-		const char *front;
+		struct sink_outcome outcome;
+		const char *front, *where;
 	} rows[] = {
-		{ QQ_OK, FRONT " HELO <x> MAIL from <a@b> RCPT <" },
-		{ QQ_REJECTED,
-		    FRONT "why (permanent): HELO <x> MAIL from <a@b> RCPT <" },
-		{ QQ_WRITE_ERROR,
-		    FRONT "why (temporary): HELO <x> MAIL from <a@b> RCPT <" },
+		{ QQ_OK, { .queue = "queue7", .id = 1ull << 40 },
+		    FRONT " HELO <x> MAIL from <a@b> RCPT <",
+		    " queue queue7 msg 1099511627776" },
+		{ QQ_OK, { .id = 0 }, FRONT " HELO <x> MAIL from <a@b> RCPT <",
+		    "" },
+		{ QQ_REJECTED, { .text = "why" },
+		    FRONT "why (permanent): HELO <x> MAIL from <a@b> RCPT <",
+		    "" },
+		{ QQ_WRITE_ERROR, { .text = "why" },
+		    FRONT "why (temporary): HELO <x> MAIL from <a@b> RCPT <",
+		    "" },
+		{ QQ_REJECTED, { .text = "bad> HELO <y>\n\302\2332J" },
+		    FRONT "bad_ HELO _y_??2J (permanent): HELO <x> MAIL from "
+			  "<a@b> RCPT <",
+		    "" },
 	};
+	static const char uuid[] = "0190163d-8694-739b-aea5-966c26f8ad91";
 	struct talk talk;
 
 	(void)state;
@@ -88,17 +103,20 @@ results(void **state)
 	talk.session.transaction.message = (struct smtp_message){
 		.size_bytes = 12, .when = 1000, .qp = 55
 	};
+	assert_true(uuid_parse(uuid, &talk.session.transaction.message.uuid));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int saved = talk_log_begin(&talk);
 		char *wanted;
 
-		smtp_log_result(&talk.session, rows[i].result, "why");
+		smtp_log_result(
+		    &talk.session, rows[i].result, &rows[i].outcome);
 		talk_log_end(&talk, saved);
 		wanted = xasprintf("%slocal@c> AUTH <local-rcpt> Size: 12 "
-				   "TLS=No qp 55 id 1000.55\n"
+				   "TLS=No qp 55 id %s%s\n"
 				   "%sfar@d> AUTH <auth-ip/pop> Size: 12 "
-				   "TLS=No qp 55 id 1000.55\n",
-		    rows[i].front, rows[i].front);
+				   "TLS=No qp 55 id %s%s\n",
+		    rows[i].front, uuid, rows[i].where, rows[i].front, uuid,
+		    rows[i].where);
 		assert_string_equal(talk.logged.data, wanted);
 		free(wanted);
 	}

@@ -86,6 +86,7 @@ stores_with_a_received_line(void **state)
 	const struct smtp_kind kind = { .is_lmtp = false };
 	const char *reply;
 	struct talk talk;
+	struct uuid uuid;
 	struct buf content = BUF_INIT;
 
 	(void)state;
@@ -100,6 +101,7 @@ stores_with_a_received_line(void **state)
 	read_stored("message", &content);
 	if (strncmp(content.data, head, strlen(head)) != 0)
 		fail_msg("got '%s'", content.data);
+	assert_true(uuid_parse(content.data + strlen(head), &uuid));
 	assert_string_equal(body_of(content.data), "A: b\n\n.x\n\n");
 	read_stored("envelope", &content);
 	assert_int_equal(content.length, sizeof(envelope));
@@ -309,6 +311,38 @@ messages_need_memory(void **state)
 	talk_end(&talk);
 }
 
+/* What the sink keeps of a large one is asked for as it grows. */
+static void
+large_messages_need_more(void **state)
+{
+	enum { LARGE = 3 * SMTP_SMALL_BYTES };
+	static char data[LARGE + 6];
+	const struct smtp_kind kind = { .is_lmtp = false };
+	struct talk talk;
+	uint64_t taken = 0;
+
+	(void)state;
+	for (size_t i = 0; i < LARGE; i++)
+		data[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : 'x';
+	memcpy(data + LARGE, ".\r\n", 4);
+	begin(&talk, &kind);
+	begin_transaction(&talk);
+	while (smtp_server_take_memory(talk.server, SMTP_MESSAGE_BYTES))
+		taken += SMTP_MESSAGE_BYTES;
+	smtp_server_give_memory(talk.server, SMTP_MESSAGE_BYTES);
+	taken -= SMTP_MESSAGE_BYTES;
+	if (strncmp(send_data(&talk, data), "452 4.3.1 ", 10) != 0)
+		fail_msg("got '%s'", talk.replies.data);
+	begin_transaction(&talk);
+	if (strncmp(send_data(&talk, ".\r\n"), "250 2.0.0 ok", 12) != 0)
+		fail_msg("got '%s'", talk.replies.data);
+	smtp_server_give_memory(talk.server, taken);
+	begin_transaction(&talk);
+	if (strncmp(send_data(&talk, data), "250 2.0.0 ok", 12) != 0)
+		fail_msg("got '%s'", talk.replies.data);
+	talk_end(&talk);
+}
+
 int
 main(void)
 {
@@ -319,6 +353,7 @@ main(void)
 		TALK_TEST(hops_have_a_limit),
 		TALK_TEST(what_the_queue_says),
 		TALK_TEST(messages_need_memory),
+		TALK_TEST(large_messages_need_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,8 +10,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -30,48 +32,12 @@ static const struct vdomain_user users[] = {
 	{ "nofolder", "NOQUOTA", 0, 0, true },
 	{ "forward", "NOQUOTA", 0, 0, false },
 	{ "full", "NOQUOTA", 0, 0, false },
+	{ "much", "1000000S", 0, 0, false },
 };
 
 static struct vdomain node;
 static struct store *store;
-static struct sync_pool *pool;
 static struct vdeliver *vdeliver;
-
-static void
-open_vdeliver(bool hold, uint64_t mailsize)
-{
-	const struct vdeliver_options options = { hold, mailsize };
-	struct error err;
-
-	vdeliver_free(&vdeliver);
-	vdeliver = vdeliver_new(store, node.domains, pool, 8, &options, &err);
-	assert_non_null(vdeliver);
-}
-
-static int
-setup(void **state)
-{
-	struct error err;
-
-	(void)state;
-	vdomain_make(&node, users, sizeof(users) / sizeof(*users));
-	store = store_open_cdb(node.root, &err);
-	assert_non_null(store);
-	pool = sync_pool_new(4);
-	open_vdeliver(false, 0);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	vdeliver_free(&vdeliver);
-	sync_pool_free(&pool);
-	store_free(&store);
-	vdomain_remove(&node);
-	return 0;
-}
 
 /* A descriptor of a message, as qmail-send passes it. */
 static int
@@ -88,30 +54,147 @@ message(const char *text, size_t length)
 	return fd;
 }
 
+/* One delivery, and what became of it. */
+struct item {
+	const char *sender, *recipient, *user, *home, *extension, *header;
+	struct uuid uuid; /* none: a new one */
+	int fd;           /* closed by the delivery */
+	uint64_t size;
+	enum job_outcome outcome;
+	char text[VDELIVER_TEXT_SIZE];
+};
+
 /* One item to extension@example.test; item_release() frees its texts. */
-static struct vdeliver_item
+static struct item
 item_to(const char *extension, const char *text)
 {
-	char *recipient = xasprintf("example.test-%s@example.test", extension);
-
-	return (struct vdeliver_item){
-		.job = {
-			.sender = "a@example.org",
-			.recipient = recipient,
-			.user = "example.test",
-			.home = node.dir,
-			.dash = "-",
-			.extension = extension,
-			.header = "",
-		},
+	return (struct item){
+		.sender = "a@example.org",
+		.recipient = xasprintf(
+		    "example.test-%s@example.test", extension),
+		.user = "example.test",
+		.home = node.dir,
+		.extension = extension,
+		.header = "",
 		.fd = text == NULL ? -1 : message(text, strlen(text)),
+		.size = text == NULL ? 0 : strlen(text),
 	};
 }
 
 static void
-item_release(struct vdeliver_item *item)
+item_release(struct item *item)
 {
-	free((char *)(uintptr_t)item->job.recipient);
+	free((char *)(uintptr_t)item->recipient);
+}
+
+static struct item *running;
+static size_t answer_count;
+
+static void
+keep_answer(const struct vdeliver_item *answered, void *context)
+{
+	struct item *item = &running[answered->to->delivery];
+
+	assert_null(context);
+	assert_int_equal(item->outcome, 0);
+	item->outcome = answered->outcome;
+	memcpy(item->text, answered->text, sizeof(item->text));
+	answer_count++;
+}
+
+static void
+start(struct item *item, uint32_t delivery)
+{
+	struct vdeliver_message *sent = vdeliver_message_new(1);
+
+	sent->job.recipients[0] = (struct job_recipient){
+		.delivery = delivery,
+		.recipient = item->recipient,
+		.user = item->user,
+		.home = item->home,
+		.dash = "-",
+		.extension = item->extension,
+	};
+	sent->job.sender = item->sender;
+	sent->job.header = item->header;
+	sent->job.size_bytes = item->size;
+	sent->job.uuid = item->uuid;
+	if (uuid_is_none(&item->uuid))
+		uuid_make(&sent->job.uuid);
+	sent->fd = item->fd;
+	item->outcome = 0;
+	vdeliver_deliver(vdeliver, sent);
+}
+
+/* Until so many have been answered. */
+static void
+wait_for(size_t count)
+{
+	struct pollfd poll_fd = { .fd = vdeliver_wake_fd(vdeliver),
+		.events = POLLIN };
+
+	while (answer_count < count) {
+		assert_int_equal(poll(&poll_fd, 1, 60000), 1);
+		vdeliver_reap(vdeliver);
+	}
+	assert_int_equal(answer_count, count);
+}
+
+static void
+run(struct item *items, size_t count)
+{
+	uint32_t i;
+
+	running = items;
+	answer_count = 0;
+	vdeliver_begin(vdeliver);
+	for (i = 0; i < count; i++)
+		start(&items[i], i);
+	vdeliver_end(vdeliver);
+	wait_for(count);
+}
+
+static void
+open_vdeliver(bool hold, uint64_t mailsize)
+{
+	const struct vdeliver_config config = {
+		.store = store,
+		.domains = node.domains,
+		.host = "host.test",
+		.queue = "queue1",
+		.cached_maildirs = 8,
+		.sync_threads = 4,
+		.options = { hold, mailsize },
+		.answer = keep_answer,
+	};
+	struct error err;
+
+	vdeliver_free(&vdeliver);
+	vdeliver = vdeliver_new(&config, &err);
+	assert_non_null(vdeliver);
+}
+
+static int
+setup(void **state)
+{
+	struct error err;
+
+	(void)state;
+	vdomain_make(&node, users, sizeof(users) / sizeof(*users));
+	store = store_open_cdb(node.root, &err);
+	assert_non_null(store);
+	open_vdeliver(false, 0);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	vdeliver_free(&vdeliver);
+	store_free(&store);
+	vdomain_remove(&node);
+	return 0;
 }
 
 /* How many messages a user has in new; the text of the last in text_out. */
@@ -143,23 +226,22 @@ count_new(const char *user, struct buf *text_out)
 }
 
 static void
-assert_outcome(const struct vdeliver_item *item, enum job_outcome outcome,
-    const char *text)
+assert_outcome(
+    const struct item *item, enum job_outcome outcome, const char *text)
 {
 	if (item->outcome != outcome || strstr(item->text, text) == NULL)
-		fail_msg("%s: '%c' %s, wanted '%c' %s", item->job.recipient,
+		fail_msg("%s: '%c' %s, wanted '%c' %s", item->recipient,
 		    item->outcome, item->text, outcome, text);
 	assert_int_equal(item->text[strlen(item->text) - 1], '\n');
-	assert_int_equal(item->fd, -1);
 }
 
 static void
 deliver(const char *extension, const char *text, enum job_outcome outcome,
     const char *wanted)
 {
-	struct vdeliver_item item = item_to(extension, text);
+	struct item item = item_to(extension, text);
 
-	vdeliver_run(vdeliver, &item, 1);
+	run(&item, 1);
 	assert_outcome(&item, outcome, wanted);
 	item_release(&item);
 }
@@ -167,13 +249,13 @@ deliver(const char *extension, const char *text, enum job_outcome outcome,
 static void
 what_a_message_looks_like(void **state)
 {
-	struct vdeliver_item item = item_to("U0", "Subject: x\n\nbody\n");
+	struct item item = item_to("U0", "Subject: x\n\nbody\n");
 	struct buf text;
 
 	(void)state;
 	buf_init(&text);
-	item.job.header = "DKIM-Signature: y";
-	vdeliver_run(vdeliver, &item, 1);
+	item.header = "DKIM-Signature: y";
+	run(&item, 1);
 	assert_outcome(&item, JOB_DELIVERED, "did 1+0+0\n");
 	item_release(&item);
 	assert_int_equal(count_new("u0", &text), 1);
@@ -188,21 +270,23 @@ what_a_message_looks_like(void **state)
 static void
 messages_of_every_size(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 300000 };
-	char *body = xmalloc(300000);
+	static const size_t sizes[] = { 0, 1, 65535, 65536, 65537, 300000,
+		1048576, 1048577, 6000000 };
+	char *body = xmalloc(6000000);
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 300000; i++)
+	for (i = 0; i < 6000000; i++)
 		body[i] = (char)(i * 2654435761u >> 24);
 	memcpy(body, "A: b\n\n", 6);
 	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		struct vdeliver_item item = item_to("u0", NULL);
+		struct item item = item_to("u0", NULL);
 		char *path = xasprintf("%s/u0/Maildir", node.dir);
 		struct buf text, front;
 
 		item.fd = message(body, sizes[i]);
-		vdeliver_run(vdeliver, &item, 1);
+		item.size = sizes[i];
+		run(&item, 1);
 		assert_outcome(&item, JOB_DELIVERED, "did");
 		item_release(&item);
 		buf_init(&text);
@@ -376,8 +460,11 @@ quotas(void **state)
 static void
 a_quota_holds_within_a_batch(void **state)
 {
-	struct vdeliver_item items[10];
+	struct item items[10];
+	struct quota_usage usage;
+	struct quota quota;
 	struct buf text;
+	unsigned lines;
 	char *path;
 	int i, delivered = 0;
 
@@ -387,7 +474,7 @@ a_quota_holds_within_a_batch(void **state)
 	/* 85 bytes each: 11 fit into 1000; let 8 be there already. */
 	for (i = 0; i < 8; i++)
 		deliver("small", "0123456789", JOB_DELIVERED, "did");
-	vdeliver_run(vdeliver, items, 10);
+	run(items, 10);
 	for (i = 0; i < 10; i++) {
 		if (i % 2 == 0 || i < 6)
 			assert_outcome(&items[i], JOB_DELIVERED, "did");
@@ -398,11 +485,13 @@ a_quota_holds_within_a_batch(void **state)
 	}
 	assert_int_equal(count_new("small", NULL), 11);
 	assert_int_equal(delivered, 8);
-	/* The batch is one line of maildirsize. */
 	path = xasprintf("%s/small/Maildir/maildirsize", node.dir);
 	buf_init(&text);
 	assert_int_equal(file_read(path, 10000, &text, NULL), 1);
-	assert_non_null(strstr(text.data, "\n255 3\n"));
+	assert_true(
+	    quota_read_text(text.data, text.length, &quota, &usage, &lines));
+	assert_int_equal(usage.bytes, 935);
+	assert_int_equal(usage.count, 11);
 	buf_release(&text);
 	free(path);
 }
@@ -411,7 +500,7 @@ a_quota_holds_within_a_batch(void **state)
 static void
 a_locked_quota_stops_nobody(void **state)
 {
-	struct vdeliver_item items[60];
+	struct item items[60];
 	struct timespec start, end;
 	char *path;
 	int i, fd;
@@ -428,7 +517,7 @@ a_locked_quota_stops_nobody(void **state)
 	for (i = 0; i < 60; i++)
 		items[i] = item_to(i % 6 ? "few" : "u0", "0123456789");
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	vdeliver_run(vdeliver, items, 60);
+	run(items, 60);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	for (i = 0; i < 60; i++) {
 		assert_outcome(&items[i], i % 6 ? JOB_TEMPFAIL : JOB_DELIVERED,
@@ -528,18 +617,18 @@ loops_are_ended(void **state)
 static void
 nothing_outside_the_domains(void **state)
 {
-	struct vdeliver_item item = item_to("u0", "x\n");
+	struct item item = item_to("u0", "x\n");
 	char *beside = xasprintf("%s-evil/example.test", node.domains);
 	char *maildir = xasprintf("%s/u0/Maildir", node.dir);
 
 	(void)state;
-	item.job.home = "/etc";
-	vdeliver_run(vdeliver, &item, 1);
+	item.home = "/etc";
+	run(&item, 1);
 	assert_outcome(&item, JOB_TEMPFAIL, "'/etc'");
 	item_release(&item);
 	item = item_to("u0", "x\n");
-	item.job.home = beside;
-	vdeliver_run(vdeliver, &item, 1);
+	item.home = beside;
+	run(&item, 1);
 	assert_outcome(&item, JOB_TEMPFAIL, "(#4.3.5)");
 	item_release(&item);
 	assert_int_equal(symlink("/tmp", maildir), 0);
@@ -551,7 +640,7 @@ nothing_outside_the_domains(void **state)
 static void
 one_failure_leaves_the_others_alone(void **state)
 {
-	struct vdeliver_item items[4];
+	struct item items[4];
 	struct rlimit old, small;
 	char *body = xcalloc(1, 200001);
 	int i;
@@ -567,7 +656,7 @@ one_failure_leaves_the_others_alone(void **state)
 	small = old;
 	small.rlim_cur = 100000;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	vdeliver_run(vdeliver, items, 4);
+	run(items, 4);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_outcome(&items[0], JOB_DELIVERED, "did");
 	assert_outcome(&items[1], JOB_TEMPFAIL,
@@ -601,7 +690,7 @@ descriptors_that_run_out_are_taken_from_the_cache(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct vdeliver_item item;
+		struct item item;
 		struct rlimit old, low;
 		int next;
 
@@ -620,7 +709,7 @@ descriptors_that_run_out_are_taken_from_the_cache(void **state)
 		low = old;
 		low.rlim_cur = (rlim_t)(next + rows[i].left);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
-		vdeliver_run(vdeliver, &item, 1);
+		run(&item, 1);
 		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 		if (item.outcome != JOB_DELIVERED)
 			fail_msg("%s: %s", rows[i].name, item.text);
@@ -631,19 +720,216 @@ descriptors_that_run_out_are_taken_from_the_cache(void **state)
 static void
 what_the_store_cannot_tell_is_deferred(void **state)
 {
-	struct vdeliver_item item = item_to("u0", "x\n");
+	struct item item = item_to("u0", "x\n");
 	char *path = xasprintf("%s/vpasswd.cdb", node.dir);
 
 	(void)state;
 	/* A domain that users/assign no longer has: nothing is known. */
-	item.job.user = "gone.test";
-	vdeliver_run(vdeliver, &item, 1);
+	item.user = "gone.test";
+	run(&item, 1);
 	assert_outcome(&item, JOB_TEMPFAIL, "'gone.test'");
 	item_release(&item);
 	assert_int_equal(unlink(path), 0);
 	deliver("u0", "x\n", JOB_TEMPFAIL, "vpasswd.cdb");
 	deliver("absent", "x\n", JOB_TEMPFAIL, "vpasswd.cdb");
 	free(path);
+}
+
+/* The text of maildirsize. */
+static void
+assert_maildirsize(const char *user, const char *wanted)
+{
+	char *path = xasprintf("%s/%s/Maildir/maildirsize", node.dir, user);
+	struct buf text;
+
+	buf_init(&text);
+	assert_int_equal(file_read(path, 10000, &text, NULL), 1);
+	assert_string_equal(text.data, wanted);
+	buf_release(&text);
+	free(path);
+}
+
+/* What was committed is delivered, or nothing is. */
+static void
+the_committed_length_decides(void **state)
+{
+	static const struct {
+		uint64_t size;
+		enum job_outcome outcome;
+		const char *text;
+	} rows[] = {
+		{ 5, JOB_TEMPFAIL,
+		    "Unable to read message: it ends after 4 of 5 bytes. "
+		    "(#4.3.0)\n" },
+		{ 1048576, JOB_TEMPFAIL, "after 4 of 1048576 bytes" },
+		{ 1048577, JOB_TEMPFAIL, "after 4 of 1048577 bytes" },
+		{ (uint64_t)1 << 40, JOB_TEMPFAIL, "after 4 of 109951" },
+		{ 3, JOB_DELIVERED, "did" },
+	};
+	struct buf text;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct item item = item_to("u0", "abc\n");
+
+		item.size = rows[i].size;
+		run(&item, 1);
+		assert_outcome(&item, rows[i].outcome, rows[i].text);
+		item_release(&item);
+		assert_int_equal(
+		    count_new("u0", NULL), rows[i].outcome == JOB_DELIVERED);
+	}
+	buf_init(&text);
+	assert_int_equal(count_new("u0", &text), 1);
+	assert_string_equal(text.data + text.length - 4, "\nabc");
+	buf_release(&text);
+}
+
+static void
+what_cannot_be_read_is_deferred(void **state)
+{
+	static const uint64_t sizes[] = { 10, 2000000 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct item item = item_to("u0", NULL);
+		int ends[2];
+
+		item.size = sizes[i];
+		item.fd = open(node.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		run(&item, 1);
+		assert_outcome(&item, JOB_TEMPFAIL,
+		    "Unable to read message: at byte 0: Is a directory");
+		assert_int_equal(pipe(ends), 0);
+		item.fd = ends[0];
+		run(&item, 1);
+		assert_outcome(&item, JOB_TEMPFAIL, "Illegal seek");
+		close(ends[1]);
+		item_release(&item);
+	}
+	assert_int_equal(count_new("u0", NULL), 0);
+}
+
+/* As after a crash before the result was heard. */
+static void
+a_delivery_made_again_makes_no_second_file(void **state)
+{
+	char body[500];
+	struct item item;
+	int i;
+
+	(void)state;
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	item = item_to("small", body);
+	uuid_make(&item.uuid);
+	for (i = 0; i < 4; i++) {
+		if (i > 0)
+			item.fd = message(body, strlen(body));
+		if (i == 3)
+			open_vdeliver(false, 0); /* another process */
+		run(&item, 1);
+		/* 574 bytes: two of them would be over the quota. */
+		assert_outcome(&item, JOB_DELIVERED, "did");
+		assert_int_equal(count_new("small", NULL), 1);
+	}
+	assert_maildirsize("small", "1000S\n574 1\n");
+	item_release(&item);
+	deliver("small", body, JOB_PERMFAIL, "quota");
+}
+
+/* One who is named twice, in whatever case, has one file and two answers. */
+static void
+a_recipient_named_twice(void **state)
+{
+	static const char *const names[] = { "u0", "u1", "U0", "u0", "U1" };
+	struct vdeliver_message *sent = vdeliver_message_new(5);
+	struct item items[5];
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		items[i] = item_to(names[i], NULL);
+		sent->job.recipients[i] = (struct job_recipient){
+			.delivery = i,
+			.recipient = items[i].recipient,
+			.user = items[i].user,
+			.home = items[i].home,
+			.dash = "-",
+			.extension = items[i].extension,
+		};
+	}
+	sent->job.sender = "";
+	sent->job.header = "";
+	sent->job.body = "body\n";
+	sent->job.size_bytes = 5;
+	uuid_make(&sent->job.uuid);
+	running = items;
+	answer_count = 0;
+	vdeliver_begin(vdeliver);
+	vdeliver_deliver(vdeliver, sent);
+	vdeliver_end(vdeliver);
+	wait_for(5);
+	for (i = 0; i < 5; i++) {
+		assert_outcome(&items[i], JOB_DELIVERED, "did");
+		item_release(&items[i]);
+	}
+	assert_int_equal(count_new("u0", NULL), 1);
+	assert_int_equal(count_new("u1", NULL), 1);
+}
+
+static void
+sizes_of_a_group_are_one_line(void **state)
+{
+	struct item items[5];
+	int i;
+
+	(void)state;
+	deliver("much", "first", JOB_DELIVERED, "did");
+	for (i = 0; i < 5; i++)
+		items[i] = item_to("much", "0123456789");
+	run(items, 5);
+	for (i = 0; i < 5; i++) {
+		assert_outcome(&items[i], JOB_DELIVERED, "did");
+		item_release(&items[i]);
+	}
+	assert_maildirsize("much", "1000000S\n0 0\n79 1\n420 5\n");
+}
+
+/* Of 64 MiB; others are delivered while it is still being written. */
+static void
+a_large_message_delays_no_small_one(void **state)
+{
+	enum { LARGE = 64 * 1024 * 1024 };
+	struct item items[21];
+	int i;
+
+	(void)state;
+	items[0] = item_to("u0", "x\n\n");
+	items[0].size = LARGE;
+	close(items[0].fd);
+	items[0].fd = memfd_create("large", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(items[0].fd, LARGE), 0);
+	assert_int_equal(pwrite(items[0].fd, "x\n\n", 3, 0), 3);
+	running = items;
+	answer_count = 0;
+	vdeliver_begin(vdeliver);
+	start(&items[0], 0);
+	for (i = 1; i <= 20; i++) {
+		items[i] = item_to("u0", "small\n");
+		start(&items[i], (uint32_t)i);
+	}
+	vdeliver_end(vdeliver);
+	wait_for(20);
+	assert_int_equal(items[0].outcome, 0);
+	assert_int_equal(count_new("u0", NULL), 20);
+	wait_for(21);
+	for (i = 0; i <= 20; i++) {
+		assert_outcome(&items[i], JOB_DELIVERED, "did");
+		item_release(&items[i]);
+	}
 }
 
 static void
@@ -708,6 +994,12 @@ main(void)
 		CASE(one_failure_leaves_the_others_alone),
 		CASE(descriptors_that_run_out_are_taken_from_the_cache),
 		CASE(what_the_store_cannot_tell_is_deferred),
+		CASE(the_committed_length_decides),
+		CASE(what_cannot_be_read_is_deferred),
+		CASE(a_delivery_made_again_makes_no_second_file),
+		CASE(a_recipient_named_twice),
+		CASE(sizes_of_a_group_are_one_line),
+		CASE(a_large_message_delays_no_small_one),
 		cmocka_unit_test(options_of_the_environment),
 	};
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -19,8 +20,8 @@ static const struct vdomain_user users[] = {
 
 static struct vdomain node;
 static struct store *store;
-static struct sync_pool *pool;
 static struct vdeliver *vdeliver;
+static struct worker *worker;
 static int ours, theirs; /* qmail-send's end, the worker's end */
 static sigset_t wait_mask;
 static volatile sig_atomic_t is_stopping;
@@ -30,10 +31,18 @@ static char results[PACKET_MAX];
 static const char *next_result;
 static size_t results_left, results_packets;
 
+enum { RECIPIENTS = 100, BYTES = 1000000 };
+
 static int
 setup(void **state)
 {
-	const struct vdeliver_options options = { false, 0 };
+	struct vdeliver_config config = {
+		.host = "h.test",
+		.queue = "queue1",
+		.cached_maildirs = 8,
+		.sync_threads = 2,
+		.answer = worker_answer,
+	};
 	struct error err;
 	int ends[2];
 
@@ -41,13 +50,16 @@ setup(void **state)
 	vdomain_make(&node, users, 1);
 	store = store_open_cdb(node.root, &err);
 	assert_non_null(store);
-	pool = sync_pool_new(2);
-	vdeliver = vdeliver_new(store, node.domains, pool, 8, &options, &err);
-	assert_non_null(vdeliver);
 	assert_int_equal(
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	ours = ends[0];
 	theirs = ends[1];
+	worker = worker_new(theirs, RECIPIENTS, BYTES);
+	config.store = store;
+	config.domains = node.domains;
+	config.context = worker;
+	vdeliver = vdeliver_new(&config, &err);
+	assert_non_null(vdeliver);
 	sigemptyset(&wait_mask);
 	results_left = results_packets = 0;
 	is_stopping = 0;
@@ -61,36 +73,94 @@ teardown(void **state)
 	close(ours);
 	close(theirs);
 	vdeliver_free(&vdeliver);
-	sync_pool_free(&pool);
+	worker_free(&worker);
 	store_free(&store);
 	vdomain_remove(&node);
 	return 0;
 }
 
+/* body: in the packet; NULL: a descriptor of a file of size bytes, or none. */
 static void
-send_job(uint32_t delivery, const char *extension)
+send_message(uint32_t delivery, size_t count, const char *extension,
+    const char *body, uint64_t size, bool has_fd)
 {
 	char *path = xasprintf("%s/message", node.root);
-	const struct job job = {
-		.delivery = delivery,
+	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
+	struct job job = {
+		.message_id = delivery,
+		.lane = "virtual",
+		.attempt = 1,
 		.sender = "",
-		.recipient = "example.test-x@example.test",
-		.user = "example.test",
-		.home = node.dir,
-		.dash = "-",
-		.extension = extension,
 		.header = "",
+		.body = body,
+		.size_bytes = size,
+		.recipients = recipients,
+		.recipient_count = count,
 	};
 	struct buf packet;
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = -1;
+	size_t i;
 
+	uuid_make(&job.uuid);
+	for (i = 0; i < count; i++)
+		recipients[i] = (struct job_recipient){
+			.delivery = delivery + (uint32_t)i,
+			.recipient = xasprintf(
+			    "example.test-x%zu@example.test", i),
+			.user = "example.test",
+			.home = node.dir,
+			.dash = "-",
+			.extension = extension,
+		};
+	if (has_fd) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	}
 	buf_init(&packet);
 	job_put(&packet, &job);
 	assert_int_equal(
 	    packet_send(ours, packet.data, packet.length, fd, 0), 0);
 	buf_release(&packet);
-	close(fd);
+	for (i = 0; i < count; i++)
+		free((char *)(uintptr_t)recipients[i].recipient);
+	if (fd != -1)
+		close(fd);
 	free(path);
+}
+
+static void
+send_job(uint32_t delivery, const char *extension)
+{
+	send_message(delivery, 1, extension, "body\n", 5, false);
+}
+
+static int
+serve(struct error *err)
+{
+	return worker_serve(worker, vdeliver, &is_stopping, &wait_mask, err);
+}
+
+/* The worker's end, in a thread of its own until it ends. */
+static void *
+serve_beside(void *arg)
+{
+	(void)arg;
+	assert_int_equal(serve(NULL), 0);
+	return NULL;
+}
+
+static void
+assert_take(uint32_t recipients, uint64_t bytes)
+{
+	struct job_take take;
+	char packet[100];
+	int fd;
+	ssize_t n = packet_receive(ours, packet, sizeof(packet), &fd, 0);
+
+	assert_true(n > 0);
+	assert_true(job_get_take(packet, (size_t)n, &take));
+	assert_int_equal(take.recipients, recipients);
+	assert_int_equal(take.bytes, bytes);
 }
 
 static void
@@ -99,58 +169,103 @@ assert_hello(void)
 	struct job_hello hello;
 	char packet[100];
 	int fd;
-	ssize_t n = packet_receive(
-	    ours, packet, sizeof(packet), &fd, MSG_DONTWAIT);
+	ssize_t n = packet_receive(ours, packet, sizeof(packet), &fd, 0);
 
 	assert_true(n > 0);
 	assert_true(job_get_hello(packet, (size_t)n, &hello));
 	assert_int_equal(hello.version, JOB_VERSION);
 	assert_int_equal(hello.channel, JOB_VIRTUAL);
+	assert_take(RECIPIENTS, BYTES);
+}
+
+/* The next result, which may not be there yet. */
+static void
+next_answer(struct job_result *result_out)
+{
+	if (results_left == 0) {
+		int fd;
+		ssize_t n = packet_receive(
+		    ours, results, sizeof(results), &fd, 0);
+
+		assert_true(n > 0);
+		next_result = results;
+		results_left = (size_t)n;
+		results_packets++;
+		assert_true(job_open_results(&next_result, &results_left));
+		assert_true(results_left > 0);
+	}
+	assert_true(job_take_result(&next_result, &results_left, result_out));
 }
 
 static void
 assert_result(uint32_t delivery, enum job_outcome outcome)
 {
 	struct job_result result;
-	int fd;
 
-	if (results_left == 0) {
-		ssize_t n = packet_receive(
-		    ours, results, sizeof(results), &fd, MSG_DONTWAIT);
-
-		assert_true(n > 0);
-		next_result = results;
-		results_left = (size_t)n;
-		results_packets++;
-	}
-	assert_true(job_take_result(&next_result, &results_left, &result));
+	next_answer(&result);
 	assert_int_equal(result.delivery, delivery);
 	assert_int_equal(result.outcome, outcome);
 }
 
 static void
-every_job_is_answered_once(void **state)
+assert_nothing_more(void)
 {
 	char packet[100];
-	struct error err;
-	uint32_t i;
 	int fd;
 
-	(void)state;
-	for (i = 0; i < 150; i++) /* more than a batch */
-		send_job(1000 + i, i % 3 == 2 ? "absent" : "u0");
-	assert_int_equal(shutdown(ours, SHUT_WR), 0);
-	assert_int_equal(
-	    worker_serve(theirs, vdeliver, &is_stopping, &wait_mask, &err), 0);
-	assert_hello();
-	for (i = 0; i < 150; i++)
-		assert_result(
-		    1000 + i, i % 3 == 2 ? JOB_PERMFAIL : JOB_DELIVERED);
-	assert_true(results_packets < 10); /* one or two for each batch */
 	assert_int_equal(results_left, 0);
 	assert_int_equal(
 	    packet_receive(ours, packet, sizeof(packet), &fd, MSG_DONTWAIT),
 	    -1);
+}
+
+static void
+every_job_is_answered_once(void **state)
+{
+	bool is_answered[150] = { false };
+	struct job_result result;
+	struct error err;
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 150; i++) /* more than it takes at once */
+		send_job(1000 + i, i % 3 == 2 ? "absent" : "u0");
+	assert_int_equal(shutdown(ours, SHUT_WR), 0);
+	assert_int_equal(serve(&err), 0);
+	assert_hello();
+	for (i = 0; i < 150; i++) {
+		next_answer(&result);
+		assert_in_range(result.delivery, 1000, 1149);
+		assert_false(is_answered[result.delivery - 1000]);
+		is_answered[result.delivery - 1000] = true;
+		assert_int_equal(result.outcome,
+		    (result.delivery - 1000) % 3 == 2 ? JOB_PERMFAIL
+						      : JOB_DELIVERED);
+	}
+	assert_true(results_packets < 20); /* they share packets */
+	assert_nothing_more();
+}
+
+static void
+recipients_of_one_message_have_their_own_results(void **state)
+{
+	bool is_answered[JOB_RECIPIENTS_MAX] = { false };
+	struct job_result result;
+	struct error err;
+	size_t i;
+
+	(void)state;
+	send_message(0, JOB_RECIPIENTS_MAX, "u0", NULL, 100000, true);
+	assert_int_equal(shutdown(ours, SHUT_WR), 0);
+	assert_int_equal(serve(&err), 0);
+	assert_hello();
+	for (i = 0; i < JOB_RECIPIENTS_MAX; i++) {
+		next_answer(&result);
+		assert_int_equal(result.outcome, JOB_DELIVERED);
+		assert_false(is_answered[result.delivery]);
+		is_answered[result.delivery] = true;
+	}
+	assert_nothing_more();
 }
 
 static void
@@ -162,58 +277,69 @@ jobs_before_a_bad_packet_are_answered(void **state)
 	send_job(1, "u0");
 	assert_int_equal(packet_send(ours, "nonsense", 8, -1, 0), 0);
 	send_job(2, "u0");
-	assert_int_equal(
-	    worker_serve(theirs, vdeliver, &is_stopping, &wait_mask, &err), -1);
+	assert_int_equal(serve(&err), -1);
 	assert_non_null(strstr(err.text, "restart the queue"));
 	assert_hello();
 	assert_result(1, JOB_DELIVERED);
+	assert_nothing_more();
 }
 
 static void
-a_job_without_a_descriptor_is_deferred(void **state)
+a_body_that_is_there_twice_is_no_job(void **state)
 {
-	struct job job = {
-		.delivery = 7,
-		.sender = "",
-		.recipient = "x@example.test",
-		.user = "example.test",
-		.home = "",
-		.dash = "",
-		.extension = "u0",
-		.header = "",
-	};
-	struct buf packet;
 	struct error err;
 
 	(void)state;
-	buf_init(&packet);
-	job_put(&packet, &job);
-	assert_int_equal(
-	    packet_send(ours, packet.data, packet.length, -1, 0), 0);
-	buf_release(&packet);
+	send_message(1, 1, "u0", "12345", 5, true);
+	assert_int_equal(serve(&err), -1);
+	assert_hello();
+	assert_nothing_more();
+}
+
+static void
+a_job_without_its_bytes_is_deferred(void **state)
+{
+	struct error err;
+
+	(void)state;
+	send_message(7, 1, "u0", NULL, 5, false);
+	send_message(8, 1, "u0", NULL, 5000000, false);
 	assert_int_equal(shutdown(ours, SHUT_WR), 0);
-	assert_int_equal(
-	    worker_serve(theirs, vdeliver, &is_stopping, &wait_mask, &err), 0);
+	assert_int_equal(serve(&err), 0);
 	assert_hello();
 	assert_result(7, JOB_TEMPFAIL);
+	assert_result(8, JOB_TEMPFAIL);
+}
+
+/* While a large one is written as many small ones as ever are taken. */
+static void
+large_messages_come_besides(void **state)
+{
+	enum { LARGE = 5000000 };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, serve_beside, NULL), 0);
+	send_message(1, 1, "u0", NULL, LARGE, true);
+	assert_hello();
+	assert_take(RECIPIENTS + 1, BYTES + LARGE);
+	assert_result(1, JOB_DELIVERED);
+	assert_take(RECIPIENTS, BYTES);
+	assert_int_equal(shutdown(ours, SHUT_WR), 0);
+	pthread_join(thread, NULL);
 }
 
 static void
 told_to_stop_it_takes_no_more(void **state)
 {
-	char packet[100];
 	struct error err;
-	int fd;
 
 	(void)state;
 	send_job(1, "u0");
 	is_stopping = 1;
-	assert_int_equal(
-	    worker_serve(theirs, vdeliver, &is_stopping, &wait_mask, &err), 0);
+	assert_int_equal(serve(&err), 0);
 	assert_hello();
-	assert_int_equal(
-	    packet_receive(ours, packet, sizeof(packet), &fd, MSG_DONTWAIT),
-	    -1);
+	assert_nothing_more();
 }
 
 static void
@@ -224,8 +350,7 @@ a_queue_that_has_gone_is_no_error(void **state)
 	(void)state;
 	send_job(1, "u0");
 	close(ours);
-	assert_int_equal(
-	    worker_serve(theirs, vdeliver, &is_stopping, &wait_mask, &err), 0);
+	assert_int_equal(serve(&err), 0);
 	ours = dup(theirs); /* for the teardown */
 }
 
@@ -236,7 +361,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(every_job_is_answered_once),
 		CASE(jobs_before_a_bad_packet_are_answered),
-		CASE(a_job_without_a_descriptor_is_deferred),
+		CASE(recipients_of_one_message_have_their_own_results),
+		CASE(a_body_that_is_there_twice_is_no_job),
+		CASE(a_job_without_its_bytes_is_deferred),
+		CASE(large_messages_come_besides),
 		CASE(told_to_stop_it_takes_no_more),
 		CASE(a_queue_that_has_gone_is_no_error),
 	};

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: ISC */
+/* Which folder a virtual user's mail goes to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "delivery/outcome.h"
+#include "delivery/vdeliver_private.h"
+
+enum {
+	/* A store that takes longer is asked by a thread, for a second. */
+	SLOW_LOOKUP_US = 20 * 1000,
+	SLOW_FOR_MS = 1000
+};
+
+/* -- in any thread: of the item, the configuration and the store alone */
+
+static void
+take_user(struct vdeliver_item *item, const struct store_user *user)
+{
+	bool is_closed = !user->is_active ||
+	    (user->flags & STORE_BOUNCE_MAIL) != 0;
+
+	if (is_closed &&
+	    (item_is_for_postmaster(item) ||
+		strcmp(user->name, "postmaster") == 0))
+		outcome_postmaster(item, user->name, !user->is_active);
+	else if (!user->is_active)
+		outcome_inactive(item);
+	else if (user->flags & STORE_BOUNCE_MAIL)
+		outcome_locked(item);
+	else {
+		item->has_quota = item->is_sized = quota_parse(user->quota,
+						       &item->quota) == 1;
+		item->is_users = true;
+		item->user_dir = xstrdup(user->dir);
+	}
+}
+
+/* Looks for local at the item's domain.  False: there is no such user. */
+static bool
+find_name(struct vdeliver_item *item, const char *local)
+{
+	struct store_user user;
+	struct error err;
+	int result;
+
+	errno = 0;
+	result = store_find_user(item->message->vdeliver->config.store, local,
+	    item->to->user, &user, &err);
+	if (result == 0)
+		return false;
+	if (result == -1) {
+		item_defer_lookup(item, &err);
+		return true;
+	}
+	take_user(item, &user);
+	store_user_release(&user);
+	return true;
+}
+
+/* Nobody is to have the mail: it bounces, or is thrown away by the rule. */
+static void
+take_nobody(struct vdeliver_item *item, bool is_deleted)
+{
+	if (item_is_for_postmaster(item))
+		outcome_no_postmaster(item);
+	else if (is_deleted)
+		outcome_deleted(item);
+	else
+		outcome_no_account(item);
+}
+
+/* To the address of the rule, if its domain is the item's. */
+static void
+find_address(struct vdeliver_item *item, const char *address)
+{
+	const char *at = strchr(address, '@');
+	char *local;
+
+	if (strcasecmp(at + 1, item->to->user) != 0 &&
+	    strcasecmp(at + 1, vdeliver_domain(item)) != 0) {
+		outcome_general(item);
+		return;
+	}
+	local = xstrndup(address, (size_t)(at - address));
+	if (!find_name(item, local))
+		take_nobody(item, false);
+	free(local);
+}
+
+/* To the folder of the rule: a Maildir, or a folder that holds one. */
+static void
+take_folder(struct vdeliver_item *item, const char *folder)
+{
+	static const char maildir[] = "/Maildir";
+	size_t length = strlen(folder);
+
+	while (length > 1 && folder[length - 1] == '/')
+		length--;
+	if (length > sizeof(maildir) - 1 &&
+	    memcmp(folder + length - (sizeof(maildir) - 1), maildir,
+		sizeof(maildir) - 1) == 0)
+		length -= sizeof(maildir) - 1;
+	/* Perhaps a user's with a quota: then it wants to know the size. */
+	item->is_sized = true;
+	item->user_dir = xstrndup(folder, length);
+}
+
+/*
+ * Whether the store knows the domain at all: if it does not (users/assign was
+ * changed after the message was taken), nothing is known of its users.
+ */
+static bool
+has_domain(struct vdeliver_item *item)
+{
+	struct store_domain domain;
+	struct error err;
+	int result;
+
+	errno = 0;
+	result = store_find_domain(item->message->vdeliver->config.store,
+	    item->to->user, &domain, &err);
+	if (result == 1) {
+		store_domain_release(&domain);
+		return true;
+	}
+	if (result == 0)
+		error_set(&err, "domain '%.255s' is not in users/assign",
+		    item->to->user);
+	item_defer_lookup(item, &err);
+	return false;
+}
+
+/* The user does not exist: what the domain wants then. */
+static void
+find_instead(struct vdeliver_item *item)
+{
+	if (!has_domain(item))
+		return;
+	switch (item->rule.action) {
+	case ABSENT_BOUNCE:
+	case ABSENT_DELETE:
+		take_nobody(item, item->rule.action == ABSENT_DELETE);
+		break;
+	case ABSENT_FOLDER:
+		take_folder(item, item->rule.target);
+		break;
+	case ABSENT_ADDRESS:
+		find_address(item, item->rule.target);
+		break;
+	case ABSENT_GENERAL:
+		outcome_general(item);
+		break;
+	}
+}
+
+/* Sets user_dir, or the outcome. */
+static void
+look_up(struct vdeliver_item *item)
+{
+	int64_t start_us = clock_us();
+
+	if (!find_name(item, item->to->extension))
+		find_instead(item);
+	item->took_us = clock_us() - start_us;
+}
+
+/* -- in the owner's */
+
+static void
+looked_up(struct vdeliver_item *item)
+{
+	if (item->took_us > SLOW_LOOKUP_US)
+		item->message->vdeliver->lookups_slow_until_ms = clock_ms() +
+		    SLOW_FOR_MS;
+	if (item->user_dir != NULL)
+		item_open(item);
+	else
+		item_end(item);
+}
+
+static void
+run_lookup(struct work *work)
+{
+	look_up(item_of_work(work));
+}
+
+static void
+end_lookup(struct work *work)
+{
+	looked_up(item_of_work(work));
+}
+
+static bool
+is_below(const char *path, const char *folder)
+{
+	size_t length = strlen(folder);
+
+	while (length > 1 && folder[length - 1] == '/')
+		length--;
+	return strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
+/* What the domain says of absent users.  False, with the outcome: not for us.
+ */
+static bool
+find_rule(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct absent_rule *rule = item->message->rule;
+	struct error err;
+	int result = 1;
+
+	if (!is_below(item->to->home, vdeliver->domains)) {
+		outcome_bad_home(item, vdeliver->domains);
+		return false;
+	}
+	errno = 0;
+	if (rule == NULL)
+		result = domain_rules_find(vdeliver->rules, item->to->home,
+		    item->to->extension, &rule, &err);
+	if (result == -1)
+		item_defer_lookup(item, &err);
+	else if (result == 0)
+		outcome_general(item);
+	if (result != 1)
+		return false;
+	item->rule.action = rule->action;
+	if (rule->target != NULL)
+		item->rule.target = xstrdup(rule->target);
+	return true;
+}
+
+void
+item_look_up(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+
+	if (!find_rule(item)) {
+		item_end(item);
+		return;
+	}
+	if (clock_ms() < vdeliver->lookups_slow_until_ms) {
+		item->work.run = run_lookup;
+		item->work.done = end_lookup;
+		work_pool_post(vdeliver->slow, &item->work);
+		return;
+	}
+	look_up(item);
+	looked_up(item);
+}
+
+/* True when the user has no .qmail file (forwarding, programs); or outcome. */
+static bool
+has_no_dotqmail(struct vdeliver_item *item)
+{
+	struct error err;
+
+	if (faccessat(item->maildir->dir_fd, "../.qmail", F_OK, 0) == 0) {
+		outcome_general(item);
+		return false;
+	}
+	if (errno == ENOENT)
+		return true;
+	error_sys(&err, "cannot look for the user's '.qmail'");
+	item_defer(item, &err);
+	return false;
+}
+
+/* Opens the Maildir in user_dir; false, with the outcome, when it cannot. */
+static bool
+open_maildir(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	struct error err;
+
+	item->maildir = maildir_cache_get(
+	    vdeliver->maildirs, item->user_dir, &err);
+	if (item->maildir != NULL &&
+	    maildir_batch_prepare(vdeliver->batch, item->maildir, &err) == 0)
+		return true;
+	item_defer(item, &err);
+	return false;
+}
+
+void
+item_open(struct vdeliver_item *item)
+{
+	if (!open_maildir(item) || (item->is_users && !has_no_dotqmail(item)))
+		item_end(item);
+	else
+		item_check_quota(item);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+/* Whether a message fits a virtual user's quota. */
+#include <errno.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "delivery/outcome.h"
+#include "delivery/vdeliver_private.h"
+
+/*
+ * What a Maildir holds is counted by looking at every message, before one is
+ * refused.  Where that takes long, at most one part in so many of the time goes
+ * into it: until then what maildirsize says is believed.
+ */
+enum { COUNT_LONG_US = 5000, COUNT_SHARE = 50 };
+
+/* The item's own size with that of what is on its way to the same Maildir. */
+static struct quota_usage
+added_with(const struct vdeliver_item *item)
+{
+	return (struct quota_usage){
+		.bytes = item->maildir->waiting.bytes + (int64_t)item->size,
+		.count = item->maildir->waiting.count + 1,
+	};
+}
+
+/* It is going to be written. */
+static void
+admit(struct vdeliver_item *item)
+{
+	item->maildir->waiting.bytes += (int64_t)item->size;
+	item->maildir->waiting.count++;
+	item->is_waiting = true;
+	item_write(item);
+}
+
+void
+quota_leave(struct vdeliver_item *item)
+{
+	if (!item->is_waiting)
+		return;
+	item->maildir->waiting.bytes -= (int64_t)item->size;
+	item->maildir->waiting.count--;
+	item->is_waiting = false;
+}
+
+/* It does not fit, unless it is there already and would replace itself. */
+static void
+refuse(struct vdeliver_item *item, const struct quota_usage *usage)
+{
+	struct quota_usage stored = *usage;
+	char name[MAILDIR_NAME_SIZE];
+
+	item_make_name(item, name);
+	if (maildir_is_in_new(item->maildir, name, item->size)) {
+		admit(item);
+		return;
+	}
+	/* What is on its way counts as stored in what is said. */
+	stored.bytes += item->maildir->waiting.bytes;
+	stored.count += item->maildir->waiting.count;
+	outcome_over_quota(item, &stored,
+	    item->message->vdeliver->config.options.hold_over_quota);
+	item_end(item);
+}
+
+/* -- counting */
+
+/* In a thread. */
+static void
+run_count(struct work *work)
+{
+	struct vdeliver_item *item = item_of_work(work);
+	int64_t start_us = clock_us();
+	/* A lock of its own, not the one that is added under. */
+	int fd = openat(
+	    item->maildir->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	item->result = -1;
+	if (fd == -1)
+		error_sys(&item->err, "cannot open the Maildir");
+	else
+		item->result = quota_recalculate(
+		    fd, &item->quota, &item->usage, &item->err);
+	item->error_number = errno;
+	if (fd != -1)
+		close(fd);
+	item->took_us = clock_us() - start_us;
+}
+
+/* What a count has found, for all who waited for it. */
+struct count {
+	int result;
+	int error_number;
+	struct error err;
+	struct quota_usage usage;
+};
+
+static void
+take_count(struct vdeliver_item *item, const struct count *count)
+{
+	const struct quota_usage added = added_with(item);
+
+	if (count->result == -1) {
+		errno = count->error_number;
+		item_defer(item, &count->err);
+		item_end(item);
+	} else if (quota_fits(&item->quota, &count->usage, &added))
+		admit(item);
+	else
+		refuse(item, &count->usage);
+}
+
+static void
+end_count(struct work *work)
+{
+	struct vdeliver_item *counter = item_of_work(work), *item;
+	struct vdeliver *vdeliver = counter->message->vdeliver;
+	struct maildir *maildir = counter->maildir;
+	const struct count count = { counter->result, counter->error_number,
+		counter->err, counter->usage };
+	struct item_list all, waiters;
+
+	maildir->is_counting = maildir->is_count_running = false;
+	if (counter->took_us > COUNT_LONG_US)
+		maildir->count_again_at_ms = clock_ms() +
+		    counter->took_us * COUNT_SHARE / 1000;
+	item_list_move(&vdeliver->counting, &all);
+	item_list_init(&waiters);
+	item_list_add(&waiters, counter);
+	while ((item = item_list_take(&all)) != NULL)
+		item_list_add(
+		    item->maildir == maildir ? &waiters : &vdeliver->counting,
+		    item);
+	while ((item = item_list_take(&waiters)) != NULL)
+		take_count(item, &count);
+}
+
+void
+quota_start_counts(struct vdeliver *vdeliver)
+{
+	struct item_list all;
+	struct vdeliver_item *item;
+
+	item_list_move(&vdeliver->counting, &all);
+	while ((item = item_list_take(&all)) != NULL) {
+		/* What is on its way would count twice: once it is there. */
+		if (item->maildir->is_count_running ||
+		    item->maildir->waiting.count > 0) {
+			item_list_add(&vdeliver->counting, item);
+			continue;
+		}
+		item->maildir->is_count_running = true;
+		item->work.run = run_count;
+		item->work.done = end_count;
+		work_pool_post(vdeliver->slow, &item->work);
+	}
+}
+
+static void
+wait_for_count(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+
+	item->maildir->is_counting = true;
+	item_list_add(&vdeliver->counting, item);
+	quota_start_counts(vdeliver);
+}
+
+/* -- the step */
+
+void
+item_check_quota(struct vdeliver_item *item)
+{
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	struct quota_usage added, usage = { 0 };
+	struct error err;
+
+	item_make_front(item);
+	if (!item->has_quota || item_is_for_postmaster(item) ||
+	    item->size <= vdeliver->config.options.over_quota_mailsize) {
+		admit(item);
+		return;
+	}
+	if (item->maildir->is_counting) {
+		wait_for_count(item);
+		return;
+	}
+	added = added_with(item);
+	switch (quota_look(item->maildir->dir_fd, &item->quota, &added,
+	    time(NULL), &usage, &err)) {
+	case QUOTA_FITS:
+		admit(item);
+		break;
+	case QUOTA_FULL:
+		refuse(item, &usage);
+		break;
+	case QUOTA_SEEMS_FULL:
+		if (clock_ms() < item->maildir->count_again_at_ms)
+			refuse(item, &usage);
+		else
+			wait_for_count(item);
+		break;
+	case QUOTA_UNKNOWN:
+		wait_for_count(item);
+		break;
+	case QUOTA_FAILED:
+		item_defer(item, &err);
+		item_end(item);
+		break;
+	}
+}
+
+void
+quota_remember(struct vdeliver *vdeliver)
+{
+	struct vdeliver_item *item;
+
+	for (item = vdeliver->finished.first; item != NULL; item = item->next) {
+		quota_leave(item);
+		if (item->outcome != JOB_DELIVERED || !item->is_sized ||
+		    item->file.has_replaced)
+			continue;
+		item->maildir->delivered.bytes += (int64_t)item->size;
+		item->maildir->delivered.count++;
+	}
+	for (item = vdeliver->finished.first; item != NULL; item = item->next) {
+		struct maildir *maildir = item->maildir;
+
+		if (maildir->delivered.count == 0)
+			continue;
+		/* The mail is there; a cache that is wrong heals itself. */
+		quota_add(maildir->dir_fd, &maildir->delivered, NULL);
+		maildir->delivered = (struct quota_usage){ 0 };
+	}
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* Reads a journal's segments: for journal.c and journal_view.c. */
+#ifndef QUEUE_JOURNAL_SCAN_H
+#define QUEUE_JOURNAL_SCAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "queue/journal_record.h"
+
+/* A segment's name in lock/, by its place: generations go round. */
+enum { JOURNAL_NAME_SIZE = 16 };
+void journal_name(char name_out[JOURNAL_NAME_SIZE], unsigned place);
+
+struct journal_found {
+	uint64_t size_bytes; /* 0: there is no such file */
+	uint64_t generation; /* 0: none */
+	bool counts;         /* the ring has not come to its place again */
+	bool is_damaged;     /* something that counted cannot be read */
+	bool is_aside;       /* it has another name, for people */
+};
+
+struct journal_scan {
+	struct journal_found segments[JOURNAL_SEGMENTS];
+	uint64_t newest;  /* journal_count() of the last one; 0: none */
+	uint64_t next_id; /* above all that is there */
+};
+
+struct journal_teller {
+	/*
+	 * Each message, the oldest first; its texts are valid during the call.
+	 * over: JOURNAL_NEW (it counts), or how it has ended.
+	 */
+	void (*message)(const struct journal_message *message,
+	    enum journal_type over, uint64_t count, void *context);
+	void *context;
+};
+
+/* 0; -1 with the reason when a file cannot be opened. */
+int journal_scan(int lock_folder, const char *queue_path,
+    const struct journal_teller *teller, struct journal_scan *scan_out,
+    struct error *err);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+/* The keeper: its thread, its jobs and their batches. */
+#include "queue/keep.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/exitcode.h"
+#include "queue/idmap.h"
+#include "queue/keep_step.h"
+
+enum {
+	SYNC_THREADS = 16,
+	BATCH_MAX = 64 /* of at most KEEP_TEXT_COUNT open files each */
+};
+
+struct keep_list {
+	struct keep_job *first, **end;
+};
+
+struct keeper {
+	struct keep_syncs syncs; /* the thread's own */
+	pthread_t thread;
+	int wake_fd;
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t job_waits;
+	struct keep_list posted, done;
+	bool is_ending;
+};
+
+struct keep_job *
+keep_job_new(enum keep_type type, uint64_t id)
+{
+	struct keep_job *job = xcalloc(1, sizeof(*job));
+	int i;
+
+	job->type = type;
+	job->id = id;
+	job->note_at = -1;
+	for (i = 0; i < KEEP_TEXT_COUNT; i++)
+		job->files[i] = -1;
+	return job;
+}
+
+void
+keep_job_free(struct keep_job **job_in)
+{
+	struct keep_job *job = *job_in;
+	int i;
+
+	if (job == NULL)
+		return;
+	for (i = 0; i < KEEP_TEXT_COUNT; i++)
+		buf_release(&job->text[i]);
+	free(job->marks);
+	free(job);
+	*job_in = NULL;
+}
+
+static void
+append_job(struct keep_list *list, struct keep_job *job)
+{
+	job->next = NULL;
+	*list->end = job;
+	list->end = &job->next;
+}
+
+static void
+empty_list(struct keep_list *list)
+{
+	list->first = NULL;
+	list->end = &list->first;
+}
+
+void
+keep_post(struct keeper *keeper, struct keep_job *job)
+{
+	pthread_mutex_lock(&keeper->lock);
+	append_job(&keeper->posted, job);
+	pthread_cond_signal(&keeper->job_waits);
+	pthread_mutex_unlock(&keeper->lock);
+}
+
+/*
+ * Takes the next batch: up to BATCH_MAX jobs, and up to the second one of a
+ * message, as steps of one message's jobs follow each other.  With the lock
+ * held.
+ */
+static struct keep_job *
+take_batch(struct keeper *keeper)
+{
+	struct keep_job *first = keeper->posted.first, **end;
+	struct idmap ids = { .slots = NULL };
+
+	for (end = &keeper->posted.first; *end != NULL; end = &(*end)->next)
+		if (ids.count == BATCH_MAX ||
+		    !idmap_put(&ids, (*end)->id, NULL))
+			break;
+	idmap_release(&ids);
+	keeper->posted.first = *end;
+	*end = NULL;
+	if (keeper->posted.first == NULL)
+		empty_list(&keeper->posted);
+	return first;
+}
+
+static void
+hand_back(struct keeper *keeper, struct keep_job *jobs)
+{
+	uint64_t one = 1;
+	struct keep_job *next;
+
+	for (; jobs != NULL; jobs = next) {
+		next = jobs->next;
+		append_job(&keeper->done, jobs);
+	}
+	if (write(keeper->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
+		log_line("alert: cannot wake the event loop");
+}
+
+static void *
+run_keeper(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	pthread_mutex_lock(&keeper->lock);
+	for (;;) {
+		struct keep_job *jobs;
+
+		while (keeper->posted.first == NULL && !keeper->is_ending)
+			pthread_cond_wait(&keeper->job_waits, &keeper->lock);
+		if (keeper->posted.first == NULL)
+			break;
+		jobs = take_batch(keeper);
+		pthread_mutex_unlock(&keeper->lock);
+		keep_run(&keeper->syncs, jobs);
+		pthread_mutex_lock(&keeper->lock);
+		hand_back(keeper, jobs);
+	}
+	pthread_mutex_unlock(&keeper->lock);
+	return NULL;
+}
+
+struct keeper *
+keeper_new(const struct queue_dir *dir, int wake_fd)
+{
+	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
+	sigset_t all, old;
+
+	keep_syncs_init(&keeper->syncs, dir, SYNC_THREADS);
+	keeper->wake_fd = wake_fd;
+	empty_list(&keeper->posted);
+	empty_list(&keeper->done);
+	pthread_mutex_init(&keeper->lock, NULL);
+	pthread_cond_init(&keeper->job_waits, NULL);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
+	if (pthread_create(&keeper->thread, NULL, run_keeper, keeper) != 0)
+		fatal(111, "cannot start the keeper thread");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return keeper;
+}
+
+void
+keeper_free(struct keeper **keeper_in)
+{
+	struct keeper *keeper = *keeper_in;
+
+	if (keeper == NULL)
+		return;
+	pthread_mutex_lock(&keeper->lock);
+	keeper->is_ending = true;
+	pthread_cond_signal(&keeper->job_waits);
+	pthread_mutex_unlock(&keeper->lock);
+	pthread_join(keeper->thread, NULL);
+	keep_reap(keeper);
+	keep_syncs_release(&keeper->syncs);
+	pthread_cond_destroy(&keeper->job_waits);
+	pthread_mutex_destroy(&keeper->lock);
+	free(keeper);
+	*keeper_in = NULL;
+}
+
+void
+keep_reap(struct keeper *keeper)
+{
+	struct keep_job *jobs, *next;
+
+	pthread_mutex_lock(&keeper->lock);
+	jobs = keeper->done.first;
+	empty_list(&keeper->done);
+	pthread_mutex_unlock(&keeper->lock);
+	for (; jobs != NULL; jobs = next) {
+		next = jobs->next;
+		jobs->done(jobs, jobs->context);
+	}
+}

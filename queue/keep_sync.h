@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a step of the keeper's batch syncs, and which jobs wait for that:
+ * private to queue/keep*.c, used by its thread only.
+ */
+#ifndef QUEUE_KEEP_SYNC_H
+#define QUEUE_KEEP_SYNC_H
+
+#include "base/sync_pool.h"
+#include "queue/keep.h"
+
+struct keep_folder {
+	int fd;        /* to sync */
+	bool is_dirty; /* names in it may not be durable */
+	size_t sync;   /* 1 + its index in syncs in this round, or 0 */
+};
+
+struct keep_syncs {
+	const struct queue_dir *dir;
+	struct sync_pool *pool;
+	struct keep_folder *folders[QUEUE_FOLDER_COUNT]; /* one or split */
+	/* of this round */
+	struct sync_job *jobs;
+	size_t count, size;
+	struct keep_wait *waits;
+	size_t wait_count, wait_size;
+};
+
+void keep_syncs_init(
+    struct keep_syncs *syncs, const struct queue_dir *dir, unsigned threads);
+void keep_syncs_release(struct keep_syncs *syncs);
+
+/* The job failed, with errno's reason; its first failure counts. */
+void keep_fail(struct keep_job *job, const char *what, const char *where);
+
+/* The job waits for what was written to fd. */
+void keep_wait_file(
+    struct keep_syncs *syncs, struct keep_job *job, int fd, const char *where);
+
+/* Names in the message's folder have changed. */
+void keep_changed(
+    struct keep_syncs *syncs, enum queue_folder folder, uint64_t id);
+
+/* Are all changes in the message's folder durable? */
+bool keep_is_durable(
+    struct keep_syncs *syncs, enum queue_folder folder, uint64_t id);
+
+/* The job waits for what has changed in its folder, by whomever. */
+void keep_wait_folder(
+    struct keep_syncs *syncs, struct keep_job *job, enum queue_folder folder);
+
+/* Ends the round: syncs, and fails the jobs that waited for what failed. */
+void keep_sync(struct keep_syncs *syncs);
+
+#endif

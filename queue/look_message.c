@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: ISC */
+/* The messages of a queue, one after the other, in whatever state. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "queue/envelope.h"
+#include "queue/idmap.h"
+#include "queue/journal_view.h"
+#include "queue/look.h"
+#include "queue/remembered.h"
+
+struct walk {
+	const struct queue_dir *dir;
+	int (*visit)(const struct look_message *message, void *context);
+	void *context;
+	struct idmap queued;     /* that have todo/ID */
+	struct idmap remembered; /* that have info/ID, or have lost it */
+	struct idmap fresh; /* that the journal has, and no file was found */
+};
+
+/* A message that is being read, and what its texts point to. */
+struct reading {
+	struct walk *walk;
+	struct look_message message;
+	struct look_recipient *recipients;
+	size_t count, allocated;
+	struct buf texts[3]; /* the record, local/, remote/ */
+	struct error problem;
+};
+
+static struct reading
+begin_reading(struct walk *walk, uint64_t id, enum look_state state)
+{
+	return (struct reading){ .walk = walk,
+		.message = { .id = id, .state = state, .sender = "" },
+		.texts = { BUF_INIT, BUF_INIT, BUF_INIT } };
+}
+
+static void
+end_reading(struct reading *reading)
+{
+	size_t i;
+
+	free(reading->recipients);
+	for (i = 0; i < 3; i++)
+		buf_release(&reading->texts[i]);
+}
+
+static int
+show(struct reading *reading, bool has_problem)
+{
+	struct look_message *message = &reading->message;
+
+	message->recipients = reading->recipients;
+	message->recipient_count = reading->count;
+	message->problem = has_problem ? reading->problem.text : NULL;
+	return reading->walk->visit(message, reading->walk->context);
+}
+
+static void
+add_recipient(struct reading *reading, enum queue_folder channel,
+    const char *address, bool is_done)
+{
+	if (reading->count == reading->allocated) {
+		reading->allocated = 2 * reading->allocated + 8;
+		reading->recipients = xrealloc(reading->recipients,
+		    reading->allocated * sizeof(*reading->recipients));
+	}
+	reading->recipients[reading->count++] = (struct look_recipient){
+		.address = address, .channel = channel, .is_done = is_done
+	};
+}
+
+/* 1; 0 when it is gone, since qmail-send goes on working; -1. */
+static int
+stat_file(struct reading *reading, enum queue_folder folder, struct stat *st)
+{
+	const struct queue_dir *dir = reading->walk->dir;
+	uint64_t id = reading->message.id;
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(dir, folder, id), name, st,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	if (errno == ENOENT)
+		return 0;
+	return error_sys(&reading->problem, "cannot stat '%s/%s/%" PRIu64 "'",
+	    dir->path, queue_folder_name(folder), id);
+}
+
+/* The same for a file's content. */
+static int
+read_file(struct reading *reading, enum queue_folder folder, struct buf *text,
+    struct stat *st)
+{
+	const struct queue_dir *dir = reading->walk->dir;
+	uint64_t id = reading->message.id;
+	int fd = queue_open_file(dir, folder, id, O_RDONLY | O_NONBLOCK);
+	int result = 1;
+
+	if (fd == -1 && errno == ENOENT)
+		return 0;
+	if (fd == -1 || fstat(fd, st) == -1 || queue_read(fd, text) == -1)
+		result = error_sys(&reading->problem,
+		    "cannot read '%s/%s/%" PRIu64 "'", dir->path,
+		    queue_folder_name(folder), id);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+/* What mess/ID says.  1; 0 when the message is gone; -1. */
+static int
+stat_mess(struct reading *reading, struct stat *st)
+{
+	int result = stat_file(reading, QUEUE_MESS, st);
+
+	if (result == 1)
+		reading->message.size_bytes = (uint64_t)st->st_size;
+	return result;
+}
+
+/* The recipients of local/ID or remote/ID; one that is not there has none. */
+static int
+add_channel(struct reading *reading, enum queue_folder folder, struct buf *list)
+{
+	struct remembered recipient;
+	struct stat st;
+	size_t at = 0;
+	int result = read_file(reading, folder, list, &st);
+
+	if (result != 1)
+		return result;
+	while ((result = remembered_next(list->data, list->length, &at,
+		    &recipient, &reading->problem)) == 1)
+		add_recipient(
+		    reading, folder, recipient.address, recipient.is_done);
+	if (result == -1)
+		error_context(&reading->problem, "'%s/%s/%" PRIu64 "'",
+		    reading->walk->dir->path, queue_folder_name(folder),
+		    reading->message.id);
+	return result;
+}
+
+/* Whoever reads fewer bytes than were committed defers, always. */
+static int
+check_length(struct reading *reading, uint64_t committed_bytes)
+{
+	struct look_message *message = &reading->message;
+
+	return committed_bytes <= message->size_bytes
+	    ? 0
+	    : error_set(&reading->problem,
+		  "'%s/mess/%" PRIu64 "' has %" PRIu64 " bytes, and had "
+		  "%" PRIu64 " when it was accepted",
+		  reading->walk->dir->path, message->id, message->size_bytes,
+		  committed_bytes);
+}
+
+/* What info/ID says. */
+static int
+read_info(struct reading *reading, const struct buf *text)
+{
+	struct look_message *message = &reading->message;
+	struct remembered_info info;
+
+	if (remembered_get_info(
+		text->data, text->length, &info, &reading->problem) == -1)
+		return error_context(&reading->problem, "'%s/info/%" PRIu64 "'",
+		    reading->walk->dir->path, message->id);
+	message->sender = info.sender;
+	message->uuid = info.uuid;
+	message->attempt = info.attempt;
+	return info.has_size ? check_length(reading, info.size_bytes) : 0;
+}
+
+/* One that is damaged does not hide the other. */
+static bool
+add_channels(struct reading *reading)
+{
+	bool has_problem = add_channel(
+			       reading, QUEUE_LOCAL, &reading->texts[1]) == -1;
+
+	return add_channel(reading, QUEUE_REMOTE, &reading->texts[2]) == -1 ||
+	    has_problem;
+}
+
+static int
+read_remembered(struct reading *reading)
+{
+	struct look_message *message = &reading->message;
+	struct stat st, other;
+	int result = stat_mess(reading, &other);
+	bool has_problem = result == -1;
+
+	if (result == 0)
+		return 0;
+	if (result == 1)
+		message->birth = other.st_mtime;
+	result = read_file(reading, QUEUE_INFO, &reading->texts[0], &st);
+	if (result == 0)
+		return 0;
+	if (result == 1) {
+		message->birth = st.st_mtime;
+		result = read_info(reading, &reading->texts[0]);
+	}
+	has_problem |= result == -1;
+	result = stat_file(reading, QUEUE_BOUNCE, &other);
+	message->is_bouncing = result == 1;
+	has_problem |= result == -1;
+	has_problem |= add_channels(reading);
+	return show(reading, has_problem);
+}
+
+/* A message in S5, as its info/ID was found. */
+static int
+visit_info(uint64_t id, void *context)
+{
+	struct walk *walk = context;
+	struct reading reading = begin_reading(walk, id, LOOK_REMEMBERED);
+	int result = 0;
+
+	idmap_remove(&walk->fresh, id);
+	idmap_put(&walk->remembered, id, NULL);
+	/* Still in todo/ it is S4, whatever else there is. */
+	if (!idmap_has(&walk->queued, id))
+		result = read_remembered(&reading);
+	end_reading(&reading);
+	return result;
+}
+
+/* As local/ID or remote/ID was found: whose are these recipients? */
+static int
+visit_headless(uint64_t id, void *context)
+{
+	struct walk *walk = context;
+	struct reading reading = begin_reading(walk, id, LOOK_REMEMBERED);
+	struct stat mess;
+	int result = 0;
+
+	if (!idmap_has(&walk->queued, id) && !idmap_has(&walk->fresh, id) &&
+	    !idmap_has(&walk->remembered, id) &&
+	    look_is_headless(walk->dir, id)) {
+		idmap_put(&walk->remembered, id, NULL);
+		if (stat_mess(&reading, &mess) == 1)
+			reading.message.birth = mess.st_mtime;
+		if (!add_channels(&reading))
+			error_set(&reading.problem,
+			    "it has recipients, but 'info/%" PRIu64
+			    "' is missing",
+			    id);
+		result = show(&reading, true);
+	}
+	end_reading(&reading);
+	return result;
+}
+
+/* What a todo record says: its recipients have no channel yet. */
+static int
+show_envelope(struct reading *reading, const char *record, size_t length)
+{
+	struct look_message *message = &reading->message;
+	struct envelope envelope;
+	size_t i;
+	int result;
+
+	if (envelope_parse(record, length, ENVELOPE_TODO, &envelope,
+		&reading->problem) == -1) {
+		error_context(&reading->problem, "envelope of message %" PRIu64,
+		    message->id);
+		return show(reading, true);
+	}
+	message->sender = envelope.sender;
+	if (uuid_is_none(&message->uuid))
+		message->uuid = envelope.uuid;
+	message->attempt = envelope.attempt;
+	for (i = 0; i < envelope.recipient_count; i++)
+		add_recipient(reading, QUEUE_TODO, envelope.recipients[i],
+		    envelope.is_done != NULL && envelope.is_done[i]);
+	result = show(reading, false);
+	envelope_release(&envelope);
+	return result;
+}
+
+static int
+read_queued(struct reading *reading)
+{
+	struct buf *record = &reading->texts[0];
+	struct stat mess, st;
+	int result = stat_mess(reading, &mess);
+
+	if (result == 1)
+		result = read_file(reading, QUEUE_TODO, record, &st);
+	if (result != 1)
+		return result == -1 ? show(reading, true) : 0;
+	reading->message.birth = mess.st_mtime;
+	return show_envelope(reading, record->data, record->length);
+}
+
+static int
+visit_todo(uint64_t id, void *context)
+{
+	struct walk *walk = context;
+	struct reading reading = begin_reading(walk, id, LOOK_QUEUED);
+	int result;
+
+	idmap_remove(&walk->fresh, id);
+	idmap_put(&walk->queued, id, NULL);
+	result = read_queued(&reading);
+	end_reading(&reading);
+	return result;
+}
+
+static int
+visit_fresh(struct walk *walk, const struct journal_message *fresh)
+{
+	struct reading reading = begin_reading(walk, fresh->id, LOOK_FRESH);
+	struct look_message *message = &reading.message;
+	struct stat mess;
+	int result = 1;
+
+	message->uuid = fresh->uuid;
+	message->birth = fresh->birth_s;
+	/* A body of its own that is missing was not acknowledged, or is over.
+	 */
+	if (fresh->body == NULL)
+		result = stat_mess(&reading, &mess);
+	if (result == 1 && fresh->body == NULL)
+		result = check_length(&reading, fresh->size_bytes) == 0 ? 1
+									: -1;
+	message->size_bytes = fresh->size_bytes;
+	if (result == 1)
+		result = show_envelope(
+		    &reading, fresh->record, fresh->record_length);
+	else if (result == -1)
+		result = show(&reading, true);
+	end_reading(&reading);
+	return result;
+}
+
+/* One that has a file is kept, whatever the journal says. */
+static int
+visit_journal(struct walk *walk, const struct journal_view *view)
+{
+	size_t i;
+	int result = 0;
+
+	for (i = 0; i < view->count && result == 0; i++)
+		if (idmap_has(&walk->fresh, view->messages[i].id))
+			result = visit_fresh(walk, &view->messages[i]);
+	return result;
+}
+
+/* 0, or -1 with the reason. */
+static int
+check_view(const struct queue_dir *dir, const struct journal_view *view,
+    struct error *err)
+{
+	if (view->is_old)
+		return look_old_journal(dir, err);
+	if (look_is_damaged(dir, view))
+		return error_set(err,
+		    "the journal of '%s' is damaged: what cannot be read of "
+		    "it is not shown",
+		    dir->path);
+	return 0;
+}
+
+static int
+visit_part(struct walk *walk, unsigned part, struct error *err)
+{
+	static const struct {
+		enum queue_folder folder;
+		int (*visit)(uint64_t id, void *context);
+	} rows[] = {
+		{ QUEUE_INFO, visit_info },
+		{ QUEUE_LOCAL, visit_headless },
+		{ QUEUE_REMOTE, visit_headless },
+	};
+	size_t i;
+	int result = 0;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]) && result == 0; i++)
+		result = look_folder(
+		    walk->dir, rows[i].folder, part, rows[i].visit, walk, err);
+	return result;
+}
+
+int
+look_messages(const struct queue_dir *dir,
+    int (*visit)(const struct look_message *message, void *context),
+    void *context, struct error *err)
+{
+	struct walk walk = { .dir = dir, .visit = visit, .context = context };
+	struct journal_view view = { .count = 0 };
+	/* First, since a message leaves it for a file, and never enters it. */
+	int seen = journal_view_open(dir, &view, err), result;
+	bool has_view = seen == 0;
+	unsigned part;
+	size_t i;
+
+	if (has_view)
+		seen = check_view(dir, &view, err);
+	for (i = 0; i < view.count; i++)
+		idmap_put(&walk.fresh, view.messages[i].id, NULL);
+	result = look_folder(
+	    dir, QUEUE_TODO, 0, visit_todo, &walk, seen == -1 ? NULL : err);
+	for (part = 0; result == 0 && part < dir->split; part++)
+		result = visit_part(&walk, part, seen == -1 ? NULL : err);
+	if (result == 0)
+		result = visit_journal(&walk, &view);
+	if (has_view)
+		journal_view_release(&view);
+	idmap_release(&walk.remembered);
+	idmap_release(&walk.queued);
+	idmap_release(&walk.fresh);
+	return result == 0 ? seen : result;
+}
+
+struct search {
+	struct look_damage *damage;
+	uint64_t left;
+};
+
+enum { SEARCH_ENDS = 1 };
+
+static int
+note_damage(const struct look_message *message, void *context)
+{
+	struct search *search = context;
+	struct look_damage *damage = search->damage;
+
+	if (search->left-- == 0)
+		return SEARCH_ENDS;
+	if (message->problem != NULL) {
+		if (damage->id_count < LOOK_DAMAGE_IDS)
+			damage->ids[damage->id_count++] = message->id;
+		damage->count++;
+	}
+	return 0;
+}
+
+int
+look_damage(const struct queue_dir *dir, uint64_t messages_max,
+    struct look_damage *damage_out, struct error *err)
+{
+	struct search search = { .damage = damage_out, .left = messages_max };
+	int result;
+
+	*damage_out = (struct look_damage){ .count = 0 };
+	result = look_messages(dir, note_damage, &search, err);
+	damage_out->is_whole = result == 0;
+	return result == -1 ? -1 : 0;
+}
+
+void
+look_damage_format(const struct look_damage *damage, struct buf *buf)
+{
+	unsigned i;
+
+	for (i = 0; i < damage->id_count; i++)
+		buf_addf(buf, "%s%" PRIu64, i == 0 ? "" : ", ", damage->ids[i]);
+	if (damage->count > damage->id_count)
+		buf_addf(buf, " and %" PRIu64 " more", damage->count - i);
+}

@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages come from disk into memory.  Their files are read by helpers; the
+ * event loop gets what they found.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/exitcode.h"
+#include "queue/remembered.h"
+#include "queue/schedule.h"
+#include "queue/send.h"
+
+enum {
+	LIST_MAX_BYTES = 1024 * 1024 * 1024,
+	AGAIN_S = 600, /* after what could not be read */
+	LOOK_AGAIN_MS = 10000
+};
+
+enum load_kind { LOAD_TODO, LOAD_REMEMBERED, LOAD_ENDED };
+
+/* What files of a message there are that the journal has. */
+struct traces {
+	int error; /* errno; 0: nothing of this is unknown */
+	bool is_kept;
+	bool is_gone; /* its body should be in a file */
+	bool is_short;
+	bool has_leftovers;
+};
+
+/* A message on its way from disk. */
+struct load {
+	struct work work;
+	struct send *send;
+	struct message *message; /* the loop's, but for what follows */
+	enum load_kind kind;
+	enum route_channel channel; /* REMEMBERED */
+	/* what the helper found */
+	int error; /* errno; 0 when all could be read */
+	enum queue_folder failed; /* the file that could not */
+	bool is_never_acknowledged; /* TODO: there is no mess/ID */
+	bool has_changed; /* ENDED: it is in another state by now */
+	int mess_fd;
+	struct buf record, list;
+	time_t birth;
+	uint64_t size_bytes;
+	size_t note_bytes;
+	bool has_leftovers;
+};
+
+/* -- in a helper */
+
+/* 1, 0, or -1 when it cannot be told. */
+static int
+has_file(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	if (faccessat(queue_dir_fd(dir, folder, id), name, F_OK,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
+static int
+load_failed(struct load *load, enum queue_folder folder)
+{
+	load->error = errno == 0 ? EIO : errno;
+	load->failed = folder;
+	return -1;
+}
+
+/*
+ * Reads a local/ID or remote/ID, which can be longer than what queue_read()
+ * takes: each recipient of an envelope may have got a domain or a prefix.
+ */
+static int
+read_list(int fd, off_t size, struct buf *list)
+{
+	if (size > LIST_MAX_BYTES) {
+		errno = EFBIG;
+		return -1;
+	}
+	buf_reserve(list, (size_t)size);
+	while (list->length < (size_t)size) {
+		ssize_t n = pread(fd, list->data + list->length,
+		    (size_t)size - list->length, (off_t)list->length);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (n == 0)
+			break;
+		list->length += (size_t)n;
+	}
+	list->data[list->length] = '\0';
+	return 0;
+}
+
+/* A whole file of the message into buf; its mtime, if that is wanted. */
+static int
+read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
+    time_t *mtime_out)
+{
+	int fd = queue_open_file(
+	    load->send->dir, folder, load->message->id, O_RDONLY);
+	struct stat st;
+	int result = fd == -1 || fstat(fd, &st) == -1 ||
+		read_list(fd, st.st_size, buf) == -1
+	    ? load_failed(load, folder)
+	    : 0;
+
+	if (fd != -1)
+		close(fd);
+	if (result == 0 && mtime_out != NULL)
+		*mtime_out = st.st_mtime;
+	return result;
+}
+
+/* mess/ID: stays open for the workers. */
+static int
+open_mess(struct load *load, time_t *mtime_out)
+{
+	struct stat st;
+
+	load->mess_fd = queue_open_file(
+	    load->send->dir, QUEUE_MESS, load->message->id, O_RDONLY);
+	if (load->mess_fd == -1 || fstat(load->mess_fd, &st) == -1)
+		return load_failed(load, QUEUE_MESS);
+	load->size_bytes = (uint64_t)st.st_size;
+	if (mtime_out != NULL)
+		*mtime_out = st.st_mtime;
+	return 0;
+}
+
+static void
+run_todo(struct load *load)
+{
+	const struct queue_dir *dir = load->send->dir;
+	uint64_t id = load->message->id;
+
+	load->has_leftovers = has_file(dir, QUEUE_INFO, id) != 0 ||
+	    has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    has_file(dir, QUEUE_REMOTE, id) != 0 ||
+	    has_file(dir, QUEUE_BOUNCE, id) != 0;
+	if (read_whole(load, QUEUE_TODO, &load->record, NULL) == -1)
+		return;
+	/* S4 has it, perhaps, when another system's qmail-queue wrote it. */
+	queue_unlink(dir, QUEUE_INTD, id);
+	if (open_mess(load, &load->birth) == -1 && load->error == ENOENT) {
+		load->is_never_acknowledged = true;
+		queue_unlink(dir, QUEUE_TODO, id);
+	}
+}
+
+/* How much earlier tries have noted already. */
+static size_t
+count_noted(const struct queue_dir *dir, uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, id, "");
+	return fstatat(queue_dir_fd(dir, QUEUE_BOUNCE, id), name, &st,
+		   AT_SYMLINK_NOFOLLOW) == -1
+	    ? 0
+	    : (size_t)st.st_size;
+}
+
+static void
+run_remembered(struct load *load)
+{
+	if (read_whole(load, message_folder(load->channel), &load->list,
+		NULL) == 0 &&
+	    read_whole(load, QUEUE_INFO, &load->record, &load->birth) == 0 &&
+	    open_mess(load, NULL) == 0)
+		load->note_bytes = count_noted(
+		    load->send->dir, load->message->id);
+}
+
+static void
+run_ended(struct load *load)
+{
+	const struct queue_dir *dir = load->send->dir;
+	uint64_t id = load->message->id;
+
+	/* The scan lists one folder after the other: it may have moved. */
+	load->has_changed = has_file(dir, QUEUE_TODO, id) != 0 ||
+	    has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    has_file(dir, QUEUE_REMOTE, id) != 0;
+	if (!load->has_changed)
+		read_whole(load, QUEUE_INFO, &load->record, &load->birth);
+}
+
+static void
+run_load(struct work *work)
+{
+	struct load *load = (struct load *)work;
+
+	switch (load->kind) {
+	case LOAD_TODO:
+		run_todo(load);
+		break;
+	case LOAD_REMEMBERED:
+		run_remembered(load);
+		break;
+	case LOAD_ENDED:
+		run_ended(load);
+		break;
+	}
+}
+
+/* -- in the event loop */
+
+bool
+load_is_new_damage(struct send *send, uint64_t id)
+{
+	if (!idmap_put(&send->damaged_ids, id, NULL))
+		return false;
+	send->health.damaged++;
+	return true;
+}
+
+/*
+ * A message that cannot be used as it is; people must look at it.  It is told
+ * once, however often it is found.
+ */
+static void
+say_damaged(struct send *send, const struct message *message,
+    enum queue_folder folder, const char *why)
+{
+	if (!load_is_new_damage(send, message->id))
+		return;
+	log_line("alert: cannot use %s/%" PRIu64
+		 ": %s; it stays until it is repaired (queue-fix -N %s)",
+	    queue_folder_name(folder), message->id, why, send->dir->path);
+}
+
+/* Could not be read now: later.  Absent: somebody was faster. */
+static void
+try_later(struct load *load, const struct message *message)
+{
+	struct send *send = load->send;
+
+	errno = load->error;
+	log_line("alert: cannot read %s/%" PRIu64 ": %m; will try again later",
+	    queue_folder_name(load->failed), message->id);
+	switch (load->kind) {
+	case LOAD_TODO:
+		backlog_add_todo_later(send, message->id);
+		break;
+	case LOAD_REMEMBERED:
+		backlog_add_retry(send, message->id, load->channel,
+		    time(NULL) + AGAIN_S, NULL, NULL);
+		break;
+	case LOAD_ENDED:
+		backlog_look_again(send);
+		break;
+	}
+}
+
+/*
+ * Only the file that says what state the message is in may be gone, since
+ * somebody was faster.  Any other that is missing is a damage.
+ */
+static bool
+may_be_absent(const struct load *load)
+{
+	switch (load->kind) {
+	case LOAD_TODO:
+		return load->failed == QUEUE_TODO;
+	case LOAD_REMEMBERED:
+		return load->failed == message_folder(load->channel);
+	case LOAD_ENDED:
+		return load->failed == QUEUE_INFO;
+	}
+	return false;
+}
+
+/* False, with the message freed, when there is nothing to go on with. */
+static bool
+is_loaded(struct load *load)
+{
+	struct message *message = load->message;
+
+	if (load->is_never_acknowledged)
+		log_line("warning: todo/%" PRIu64 " has no message, so it was "
+			 "never acknowledged; removed",
+		    message->id);
+	else if (load->error == ENOENT && may_be_absent(load))
+		;
+	else if (load->error == ENOENT)
+		say_damaged(load->send, message, load->failed,
+		    "the file is missing");
+	else if (load->error != 0)
+		try_later(load, message);
+	else if (!load->has_changed)
+		return true;
+	message_free(load->send, message);
+	return false;
+}
+
+/* Takes what info says: sender and header, and what our own adds. */
+static int
+take_info(struct message *message, struct error *err)
+{
+	const struct buf *record = &message->record;
+	struct remembered_info info;
+
+	if (remembered_get_info(record->data, record->length, &info, err) == -1)
+		return -1;
+	message->envelope = (struct envelope){ .sender = info.sender,
+		.header = info.header,
+		.notes = "" };
+	message->uuid = info.uuid;
+	message->attempt = info.attempt + 1;
+	message->attempt_at = (off_t)info.attempt_at;
+	message->is_unsized = !info.has_size;
+	if (info.has_size && message->mess_fd == -1)
+		message->size_bytes = info.size_bytes;
+	if (info.has_size && info.size_bytes != message->size_bytes &&
+	    message->mess_fd != -1)
+		return error_set(err,
+		    "mess/%" PRIu64 " has %" PRIu64 " bytes, but %" PRIu64
+		    " were committed",
+		    message->id, message->size_bytes, info.size_bytes);
+	return 0;
+}
+
+/* The recipients of a local/ID or remote/ID that are not done. */
+static int
+take_list(struct message *message, struct error *err)
+{
+	const struct buf *list = &message->list;
+	struct remembered recipient;
+	struct envelope *envelope = &message->envelope;
+	size_t at = 0, size = 0;
+	int result;
+
+	while ((result = remembered_next(
+		    list->data, list->length, &at, &recipient, err)) == 1) {
+		if (recipient.is_done)
+			continue;
+		if (envelope->recipient_count == size) {
+			size = size * 2 + 1;
+			envelope->recipients = xrealloc(envelope->recipients,
+			    size * sizeof(*envelope->recipients));
+			message->offsets = xrealloc(message->offsets,
+			    size * sizeof(*message->offsets));
+		}
+		message->offsets[envelope->recipient_count] = recipient.offset;
+		envelope->recipients[envelope->recipient_count++] =
+		    recipient.address;
+	}
+	return result;
+}
+
+static void
+go_on_remembered(struct load *load)
+{
+	struct send *send = load->send;
+	struct message *message = load->message;
+	enum route_channel *channels;
+	struct error err;
+	size_t i;
+
+	message->note_bytes = load->note_bytes;
+	if (take_info(message, &err) == -1) {
+		say_damaged(send, message, QUEUE_INFO, err.text);
+		message_free(send, message);
+		return;
+	}
+	if (take_list(message, &err) == -1) {
+		say_damaged(
+		    send, message, message_folder(load->channel), err.text);
+		message_free(send, message);
+		return;
+	}
+	message->has_channel[load->channel] = true;
+	message->is_expired = message->birth +
+		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
+	    time(NULL);
+	if (message->envelope.recipient_count == 0) {
+		settle(send, message); /* all done: its end was interrupted */
+		return;
+	}
+	channels = xcalloc(
+	    message->envelope.recipient_count, sizeof(*channels));
+	for (i = 0; i < message->envelope.recipient_count; i++)
+		channels[i] = load->channel;
+	message->channels = channels;
+	message_route(send, message, channels);
+}
+
+static void
+go_on_todo(struct load *load)
+{
+	struct send *send = load->send;
+	struct message *message = load->message;
+	struct error err;
+
+	message->has_leftovers = load->has_leftovers;
+	if (envelope_parse(message->record.data, message->record.length,
+		ENVELOPE_TODO, &message->envelope, &err) == -1) {
+		say_damaged(send, message, QUEUE_TODO, err.text);
+		message_free(send, message);
+		return;
+	}
+	message->uuid = message->envelope.uuid;
+	message_take_history(message, message->birth);
+	message_log_new(message);
+	message_route(send, message, NULL);
+}
+
+static void
+go_on_ended(struct load *load)
+{
+	struct send *send = load->send;
+	struct message *message = load->message;
+	struct error err;
+
+	if (take_info(message, &err) == -1) {
+		say_damaged(send, message, QUEUE_INFO, err.text);
+		message_free(send, message);
+		return;
+	}
+	message->is_settling = true;
+	settle_ended(send, message);
+}
+
+static void
+load_done(struct work *work)
+{
+	struct load *load = (struct load *)work;
+	struct message *message = load->message;
+
+	load->send->jobs_running--;
+	message->record = load->record;
+	message->list = load->list;
+	message->birth = schedule_sane_birth(load->birth, time(NULL));
+	message->size_bytes = load->size_bytes;
+	message->mess_fd = load->mess_fd;
+	message->has_file = true;
+	message->is_settling = false;
+	if (is_loaded(load))
+		switch (load->kind) {
+		case LOAD_TODO:
+			go_on_todo(load);
+			break;
+		case LOAD_REMEMBERED:
+			go_on_remembered(load);
+			break;
+		case LOAD_ENDED:
+			go_on_ended(load);
+			break;
+		}
+	free(load);
+}
+
+static void
+post_load(struct send *send, uint64_t id, enum load_kind kind,
+    enum route_channel channel)
+{
+	struct load *load = xcalloc(1, sizeof(*load));
+
+	load->work = (struct work){ .run = run_load, .done = load_done };
+	load->send = send;
+	load->kind = kind;
+	load->channel = channel;
+	load->mess_fd = -1;
+	load->message = message_create(
+	    send, id, kind == LOAD_TODO ? MESSAGE_TODO : MESSAGE_KEPT);
+	load->message->is_settling = true; /* nobody else goes on with it */
+	send->jobs_running++;
+	work_pool_post(send->helpers, &load->work);
+}
+
+void
+load_todo(struct send *send, uint64_t id)
+{
+	struct message *message = idmap_get(&send->active_ids, id);
+
+	if (message != NULL)
+		message->is_in_todo_too = true; /* over() looks again */
+	else
+		post_load(send, id, LOAD_TODO, ROUTE_LOCAL);
+}
+
+void
+load_remembered(struct send *send, uint64_t id, enum route_channel channel)
+{
+	if (idmap_has(&send->active_ids, id)) /* its other channel's try */
+		backlog_add_retry(
+		    send, id, channel, time(NULL) + 1, NULL, NULL);
+	else
+		post_load(send, id, LOAD_REMEMBERED, channel);
+}
+
+void
+load_ended(struct send *send, uint64_t id)
+{
+	if (!idmap_has(&send->active_ids, id))
+		post_load(send, id, LOAD_ENDED, ROUTE_LOCAL);
+}
+
+/* -- messages of the journal: at the start, or in a helper */
+
+static void
+find_traces(const struct queue_dir *dir, const struct message *message,
+    struct traces *traces_out)
+{
+	uint64_t id = message->id;
+	int has_info = has_file(dir, QUEUE_INFO, id);
+	int has_todo = has_info == -1 ? -1 : has_file(dir, QUEUE_TODO, id);
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	*traces_out = (struct traces){ .error = has_todo == -1 ? errno : 0,
+		.is_kept = has_info == 1 || has_todo == 1 };
+	if (has_todo == -1 || traces_out->is_kept)
+		return;
+	traces_out->has_leftovers = has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    has_file(dir, QUEUE_REMOTE, id) != 0 ||
+	    has_file(dir, QUEUE_BOUNCE, id) != 0 ||
+	    (!message->has_file && has_file(dir, QUEUE_MESS, id) != 0);
+	if (!message->has_file)
+		return;
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		traces_out->is_short =
+		    (uint64_t)st.st_size != message->size_bytes;
+	else {
+		traces_out->is_gone = errno == ENOENT;
+		traces_out->is_short = true;
+	}
+}
+
+static enum load_result
+take_found(struct send *send, struct message *message,
+    const struct traces *traces)
+{
+	message->is_unsure = traces->error != 0;
+	message->is_settling = message->has_stopped = message->is_unsure;
+	if (message->is_unsure) {
+		errno = traces->error;
+		log_line("alert: cannot tell whether message %" PRIu64
+			 " of the journal has files: %m; will look again",
+		    message->id);
+		message->settle_after = clock_ms() + LOOK_AGAIN_MS;
+		return LOAD_LEFT;
+	}
+	message->settle_after = 0;
+	/* What has such a file is kept, whatever the journal says. */
+	if (traces->is_kept || traces->is_gone) {
+		message_free(send, message);
+		return traces->is_kept ? LOAD_OVER : LOAD_GONE;
+	}
+	message->has_leftovers = traces->has_leftovers;
+	if (traces->is_short)
+		log_line("alert: mess/%" PRIu64
+			 " cannot be read whole; its deliveries wait",
+		    message->id);
+	if (!message->is_unreadable)
+		message_route(send, message, NULL);
+	return LOAD_FRESH;
+}
+
+enum load_result
+load_found(struct send *send, struct message *message)
+{
+	struct traces traces;
+
+	find_traces(send->dir, message, &traces);
+	return take_found(send, message, &traces);
+}
+
+/*
+ * The names that make them kept may be in memory only: who gave them was killed
+ * before the folders were synced.
+ */
+static int
+sync_names(const struct queue_dir *dir, struct error *err)
+{
+	unsigned part;
+
+	for (part = 0; part < dir->split; part++)
+		if (fsync(queue_dir_fd(dir, QUEUE_INFO, part)) == -1)
+			return error_sys(
+			    err, "cannot sync '%s/info/%u'", dir->path, part);
+	return fsync(queue_dir_fd(dir, QUEUE_TODO, 0)) == 0
+	    ? 0
+	    : error_sys(err, "cannot sync '%s/todo'", dir->path);
+}
+
+static void found_ended(struct commit_job *job, void *context);
+
+static void
+post_found_end(struct send *send, uint64_t id)
+{
+	struct commit_job *job = commit_job_new(COMMIT_END, id);
+
+	job->is_waited_for = true;
+	job->done = found_ended;
+	job->context = send;
+	send->ends_awaited++;
+	commit_post(send->committer, job);
+}
+
+/* Until there is room for it in the journal. */
+static void
+found_ended(struct commit_job *job, void *context)
+{
+	struct send *send = context;
+
+	send->ends_awaited--;
+	if (job->result != QQ_OK && !send->is_stopping)
+		post_found_end(send, job->message.id);
+	else if (send->ends_awaited == 0 && !send->is_stopping)
+		backlog_begin(send);
+	commit_job_free(&job);
+}
+
+/* Another look at one of which it could not be told what there is. */
+struct look {
+	struct work work;
+	struct send *send;
+	struct message *message;
+	struct traces traces; /* the helper's */
+};
+
+static void
+run_look(struct work *work)
+{
+	struct look *look = (struct look *)work;
+	struct send *send = look->send;
+
+	find_traces(send->dir, look->message, &look->traces);
+	if (look->traces.is_kept && sync_names(send->dir, NULL) == -1)
+		look->traces.error = errno;
+}
+
+static void
+look_done(struct work *work)
+{
+	struct look *look = (struct look *)work;
+	struct send *send = look->send;
+	struct uuid uuid = look->message->uuid;
+	uint64_t id = look->message->id;
+
+	send->jobs_running--;
+	switch (take_found(send, look->message, &look->traces)) {
+	case LOAD_OVER: /* the first scan has passed over it */
+		post_found_end(send, id);
+		backlog_look_again(send);
+		break;
+	case LOAD_GONE:
+		recent_remove(send->recent, &uuid);
+		commit_post(send->committer, commit_job_new(COMMIT_END, id));
+		break;
+	case LOAD_FRESH:
+	case LOAD_LEFT:
+		break;
+	}
+	free(look);
+}
+
+void
+load_look_again(struct send *send, struct message *message)
+{
+	struct look *look = xcalloc(1, sizeof(*look));
+
+	look->work = (struct work){ .run = run_look, .done = look_done };
+	look->send = send;
+	look->message = message;
+	message->is_unsure = false; /* until it is done */
+	send->jobs_running++;
+	work_pool_post(send->helpers, &look->work);
+}
+
+int
+load_end_found(struct send *send, struct error *err)
+{
+	size_t i;
+
+	if (send->over.count > 0 && sync_names(send->dir, err) == -1)
+		return -1;
+	for (i = 0; i < send->over.count; i++)
+		post_found_end(send, send->over.at[i].id);
+	found_list_release(&send->over);
+	return 0;
+}
