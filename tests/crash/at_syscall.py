@@ -105,6 +105,8 @@ class Scenario:
     def until_killed(self, call, when):
         """Runs it all; True if it was killed on the way."""
         queue = self.queue
+        queue.start()  # which makes the journal
+        queue.stop()
         self.start_to_die(call, when)
         self.inject(MESSAGES)
         self.wait_over(lambda: self.outcomes("Z") == 2 and
@@ -153,7 +155,7 @@ class Scenario:
             self.inject(names)
             end = time.monotonic() + DEADLINE_S
             while any(queue.names(folder) for folder in
-                      ("todo", "info", "local", "remote", "bounce")):
+                      ("todo", "info", "local", "remote", "bounce", "todo")):
                 assert time.monotonic() < end, (
                     f"messages stay in the queue: "
                     f"{[vars(one) for one in states(queue).values()]}\n"

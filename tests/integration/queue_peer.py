@@ -363,9 +363,17 @@ class Queue:
         """The numbers of messages that have files."""
         return set(self.files("mess"))
 
+    def is_empty(self):
+        """No message is left; one may move on while we look, from the journal
+        to files, or from files to its report in the journal."""
+        return not any(self.names(folder) for folder in (
+            "todo", "info", "local", "remote", "bounce", "mess", "todo"))
+
     def wait_done(self):
         """Waits until no message is left."""
-        self.wait_files(todo=0, info=0, local=0, remote=0, bounce=0, mess=0)
+        wait_until(self.is_empty, lambda: f"no message is left; is "
+                   f"{ {name: sorted(self.names(name)) for name in FOLDERS} }\n"
+                   f"{self.log()}")
 
     def put_remembered(self, sender="s@example.net", local=(), remote=(),
                        body=b"Subject: held\n\nheld\n", age=0, info=None,
