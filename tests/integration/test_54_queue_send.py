@@ -168,7 +168,8 @@ def test_held_mail_is_taken_and_kept(queue):
     worker = queue.worker()
     queue.inject()
     queue.wait_log("^new msg")
-    assert len(queue.messages()) == 1 and not worker.jobs
+    wait_until(lambda: len(queue.messages()) == 1, "it has files")
+    assert not worker.jobs
     queue.set("holdlocal", "0")
     queue.send_signal(signal.SIGHUP)
     worker.wait_jobs(1)
