@@ -28,7 +28,7 @@ int
 packet_listen(const char *path, mode_t mode, struct error *err)
 {
 	struct sockaddr_un address;
-	int fd;
+	int fd, saved_errno;
 
 	if (make_address(path, &address, err) == -1)
 		return -1;
@@ -36,17 +36,17 @@ packet_listen(const char *path, mode_t mode, struct error *err)
 	if (fd == -1)
 		return error_sys(err, "cannot make a socket");
 	if (unlink(path) == -1 && errno != ENOENT) {
+		saved_errno = errno;
 		error_sys(err, "cannot remove old socket '%s'", path);
-		goto fail;
-	}
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 ||
+	} else if (bind(fd, (struct sockaddr *)&address, sizeof(address)) ==
+		-1 ||
 	    chmod(path, mode) == -1 || listen(fd, 1024) == -1) {
+		saved_errno = errno;
 		error_sys(err, "cannot listen on '%s'", path);
-		goto fail;
-	}
-	return fd;
-fail:
+	} else
+		return fd;
 	close(fd);
+	errno = saved_errno;
 	return -1;
 }
 

@@ -21,7 +21,8 @@ enum { PACKET_PATH_MAX = 107 };
 
 /*
  * Makes (replacing a dead one) a listening socket with mode.  Returns a
- * close-on-exec, non-blocking descriptor that the caller closes, or -1.
+ * close-on-exec, non-blocking descriptor that the caller closes, or -1, which
+ * keeps errno.
  */
 int packet_listen(const char *path, mode_t mode, struct error *err);
 

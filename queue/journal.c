@@ -35,6 +35,7 @@ static const char unfinished[] = QUEUE_JOURNAL ".new";
 
 struct segment {
 	bool is_ready;     /* its file is there, and to be written over */
+	bool is_missing;   /* there was none, at the start */
 	int fd;            /* or -1 */
 	uint64_t messages; /* in it, that count */
 };
@@ -662,21 +663,28 @@ keep_damaged(const struct queue_dir *dir, unsigned place)
 }
 
 /*
- * Only one that is there can be written at once.  On a full disk none has to
- * be: what is in the queue is delivered meanwhile.
+ * The next one, and those that are not there: later there may be no room, and
+ * ends have to be noted.  Another one, even if it is damaged, may have ends of
+ * messages that are elsewhere.  On a full disk none has to be there: what is in
+ * the queue is delivered meanwhile.
  */
 static int
-make_first(struct journal *journal, struct error *err)
+make_missing(struct journal *journal, struct error *err)
 {
-	unsigned place = (count_of(journal) + 1) % JOURNAL_SEGMENTS;
-	const struct segment *next = &journal->segments[place];
+	uint64_t next = count_of(journal) + 1, count;
 
-	if (next->is_ready || next->messages > 0 ||
-	    make_segment(journal, place, err) == 0)
+	for (count = next; count < next + JOURNAL_SEGMENTS; count++) {
+		const struct segment *segment = segment_of(journal, count);
+
+		if (segment->is_ready || segment->messages > 0 ||
+		    (count > next && !segment->is_missing) ||
+		    make_segment(journal, count % JOURNAL_SEGMENTS, err) == 0)
+			continue;
+		if (errno != ENOSPC && errno != EDQUOT)
+			return -1;
+		log_line("alert: %s; new mail will have to wait", err->text);
 		return 0;
-	if (errno != ENOSPC && errno != EDQUOT)
-		return -1;
-	log_line("alert: %s; new mail waits", err->text);
+	}
 	return 0;
 }
 
@@ -698,6 +706,7 @@ read_segments(struct journal *journal, const struct journal_finder *finder,
 	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
 		const struct journal_found *found = &scan.segments[place];
 
+		journal->segments[place].is_missing = found->size_bytes == 0;
 		journal->segments[place].is_ready = found->size_bytes ==
 			journal->segment_bytes &&
 		    !found->is_damaged;
@@ -753,7 +762,7 @@ journal_open(const struct queue_dir *dir, const struct journal_options *options,
 	if (journal_old_remove(
 		queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, err) == -1 ||
 	    read_segments(journal, finder, err) == -1 ||
-	    make_first(journal, err) == -1) {
+	    make_missing(journal, err) == -1) {
 		free_journal(&journal);
 		return -1;
 	}

@@ -178,14 +178,16 @@ tick(struct process *process)
 	publish(process);
 }
 
-/* Is there a fresh message that may still become kept? */
+/* Is there a step to be done: a fresh message's to files, or one that failed? */
 static bool
-has_fresh(const struct send *send)
+has_steps(const struct send *send)
 {
 	const struct message *message;
 
 	TAILQ_FOREACH(message, &send->active, in_active)
-		if (message->form == MESSAGE_FRESH && !message->has_stopped)
+		if (!message->has_stopped &&
+		    (message->form == MESSAGE_FRESH ||
+			message->settle_after != 0))
 			return true;
 	return false;
 }
@@ -196,7 +198,7 @@ is_over(const struct send *send)
 {
 	return send->is_stopping && send->deliveries.count == 0 &&
 	    send->jobs_running == 0 && intake_is_idle(send->intake) &&
-	    !has_fresh(send);
+	    !has_steps(send);
 }
 
 static int

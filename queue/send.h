@@ -130,7 +130,8 @@ struct message {
 	bool has_no_room;       /* S5: waits on disk as soon as it can */
 	bool is_expired;        /* this try is the last */
 	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
-	bool has_stopped;       /* at a stop: could not be kept */
+	bool is_last_attempt;   /* at a stop: a step failed, and is tried again */
+	bool has_stopped;       /* that has failed, too: it stays as it is */
 };
 TAILQ_HEAD(message_list, message);
 

@@ -224,26 +224,6 @@ intake_ready(uint32_t events, void *context)
 	}
 }
 
-void
-intake_tick(struct intake *intake)
-{
-	if (intake->source.fd != -1)
-		loop_change(intake->options.loop, &intake->source, EPOLLIN);
-	answer_asks(intake);
-}
-
-/* Half of the files that we may have open are for clients. */
-static unsigned
-find_clients_max(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
-		return 512;
-	return files.rlim_cur > 2000000 ? 1000000
-					: (unsigned)(files.rlim_cur / 2);
-}
-
 static int
 listen_for_clients(struct intake *intake, struct error *err)
 {
@@ -265,6 +245,42 @@ listen_for_clients(struct intake *intake, struct error *err)
 	return -1;
 }
 
+void
+intake_tick(struct intake *intake)
+{
+	struct error err;
+
+	if (intake->source.fd != -1)
+		loop_change(intake->options.loop, &intake->source, EPOLLIN);
+	else if (!intake->is_stopping)
+		listen_for_clients(intake, &err);
+	answer_asks(intake);
+}
+
+/* Half of the files that we may have open are for clients. */
+static unsigned
+find_clients_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+		return 512;
+	return files.rlim_cur > 2000000 ? 1000000
+					: (unsigned)(files.rlim_cur / 2);
+}
+
+/* On a full disk it is tried again at each tick, and deliveries go on. */
+static int
+listen_if_there_is_room(struct intake *intake, struct error *err)
+{
+	if (listen_for_clients(intake, err) == 0)
+		return 0;
+	if (errno != ENOSPC && errno != EDQUOT)
+		return -1;
+	log_line("alert: %s; new mail waits", err->text);
+	return 0;
+}
+
 struct intake *
 intake_open(
     struct send *send, const struct intake_options *options, struct error *err)
@@ -276,7 +292,7 @@ intake_open(
 	intake->clients_max = find_clients_max();
 	intake->source.fd = intake->calls.fd = -1;
 	if (strangers_open(intake, err) == -1 ||
-	    listen_for_clients(intake, err) == -1)
+	    listen_if_there_is_room(intake, err) == -1)
 		intake_close(&intake);
 	return intake;
 }

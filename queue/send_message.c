@@ -775,10 +775,12 @@ message_tick(struct send *send)
 		}
 		if (message->settle_after != 0) {
 			/* A last attempt, or what has ended is repeated. */
-			if (now_ms < message->settle_after &&
-			    !send->is_stopping)
+			if (message->has_stopped ||
+			    (now_ms < message->settle_after &&
+				!send->is_stopping))
 				continue;
 			message->settle_after = 0;
+			message->is_last_attempt = send->is_stopping;
 		}
 		if (message->form == MESSAGE_KEPT &&
 		    message->unmarked_count > 0 && !message->is_settling &&

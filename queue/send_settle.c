@@ -84,6 +84,7 @@ try_again(struct message *message)
 {
 	message->is_settling = false;
 	message->settle_after = clock_ms() + AGAIN_MS;
+	message->has_stopped = message->is_last_attempt;
 }
 
 static size_t
@@ -134,7 +135,6 @@ forget_done(struct keep_job *job, void *context)
 
 	if (job->result != QQ_OK) {
 		/* What is still there would be found, and delivered again. */
-		message->has_stopped = step.send->is_stopping;
 		try_again(message);
 	} else if (message->form == MESSAGE_FRESH)
 		end_fresh(step.send, message);
@@ -391,7 +391,6 @@ end_noted(struct commit_job *job, void *context)
 	else {
 		/* It counts in the journal as well: nothing may happen. */
 		message->has_leftovers = true;
-		message->has_stopped = step.send->is_stopping;
 		try_again(message);
 	}
 	commit_job_free(&job);
@@ -417,7 +416,6 @@ kept(struct keep_job *job, void *context)
 
 	if (job->result != QQ_OK) {
 		message->has_leftovers = true;
-		message->has_stopped = step.send->is_stopping;
 		try_again(message);
 	} else if (message->form == MESSAGE_FRESH) {
 		message->has_kept_files = true;
@@ -532,7 +530,7 @@ marks_done(struct keep_job *job, void *context)
 		/* Nothing follows before the notes are on disk. */
 		if (!job->is_note_kept)
 			put_notes_back(message, &job->text[KEEP_BOUNCE]);
-		message->settle_after = clock_ms() + AGAIN_MS;
+		try_again(message);
 	}
 	message->marking = 0;
 	keep_job_free(&job);

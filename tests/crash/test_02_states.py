@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 import at_syscall
-from node import wait_until
+from node import BIN, wait_until
 from queue_peer import DOMAIN
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None,
@@ -66,7 +66,7 @@ def test_qmail_queue_killed_while_it_writes_alone(make_queue):
                     ["strace", "-f", "-qq", "-o", queue.home / "strace",
                      "-e", f"trace={call}",
                      "-e", f"inject={call}:signal=KILL:when={when}",
-                     at_syscall.BIN / "qmail-queue"], stdin=mess,
+                     BIN / "qmail-queue"], stdin=mess,
                     stdout=envelope, env=queue.environment(),
                     check=False).returncode
             mess, intd, todo = (names(queue, folder)

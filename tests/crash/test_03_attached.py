@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: ISC
 """A running node's processes killed in front of chosen system calls."""
 import shutil
-import subprocess
 import time
 
 import pytest
 
 from delivery_log import Kill
 from node import SLOW, wait_until
+from syscalls import Tracer
 from traffic import Traffic, Victims, part_of, settle
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None,
@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None,
 
 # Where a message changes hands or place; the first, and some later call.
 CALLS = {
-    "qmail-smtpd": ["recvmsg", "sendmsg,sendto", "write"],
-    "qmail-vdeliver queue1": ["openat", "write,writev,pwritev", "fdatasync",
-                              "renameat2,renameat", "fsync", "sendmsg,sendto"],
-    "qmail-send queue1": ["fdatasync", "sendmsg,sendto", "pwrite64"],
+    "qmail-smtpd": ["recvmsg", "sendmsg", "sendto"],
+    "qmail-vdeliver queue1": ["openat", "writev", "fdatasync,syncfs",
+                              "renameat2", "fsync", "sendmsg"],
+    "qmail-send queue1": ["pwritev2", "sendmsg", "write"],
 }
 CASES = [(name, call, when) for name, calls in CALLS.items()
          for call in calls for when in (1, 2, 7)]
@@ -26,16 +26,9 @@ CASES = [(name, call, when) for name, calls in CALLS.items()
 
 def kill_at(victims, name, call, when, traffic):
     pid = victims.pid(name)
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}",
-         "-e", f"inject={call}:signal=KILL:when={when}", "-p", str(pid)],
-        stderr=subprocess.DEVNULL)
-    try:
+    with Tracer(pid, call, f"{call}:signal=KILL:when={when}"):
         wait_until(lambda: victims.pid(name) != pid,
                    f"{name} comes to {call} number {when}", 60 * SLOW)
-    finally:
-        tracer.kill()
-        tracer.wait()
     traffic.kills.append(Kill(time.time(), *part_of(name)))
     victims.wait_again(name, pid)
 

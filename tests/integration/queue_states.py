@@ -14,6 +14,9 @@ class Found:
         self.state = state  # as the table calls it
         self.pending = set()  # addresses
 
+    def __repr__(self):
+        return f"{self.state} in {sorted(self.has)}, for {self.pending}"
+
 
 def _recipients(record):
     return {field[1:].decode() for field in record.split(b"\0")

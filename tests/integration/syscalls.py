@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from node import wait_until
+from node import SLOW, wait_until
 
 
 class Tracer:
@@ -32,7 +32,12 @@ class Tracer:
     def let_go(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+        try:
+            self.process.wait(10 * SLOW)
+        except subprocess.TimeoutExpired:
+            # It hangs now and then when what it follows was killed.
+            self.process.kill()
+            self.process.wait()
 
     def __enter__(self):
         return self

@@ -167,8 +167,7 @@ def test_held_mail_is_taken_and_kept(queue):
     queue.start()
     worker = queue.worker()
     queue.inject()
-    queue.wait_log("^new msg")
-    wait_until(lambda: len(queue.messages()) == 1, "it has files")
+    queue.wait_files(mess=1)
     assert not worker.jobs
     queue.set("holdlocal", "0")
     queue.send_signal(signal.SIGHUP)

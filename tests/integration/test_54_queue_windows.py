@@ -200,6 +200,24 @@ def test_term_does_not_wait_for_a_step_that_failed(queue, call, said):
     assert len(queue.files("info")) == (0 if call == "unlinkat" else 1)
 
 
+def test_a_step_that_fails_at_the_stop_is_tried_once_more(queue):
+    """It was under way then: what was delivered was delivered again."""
+    number = queue.put_remembered(local=[f"{D}-u@{D}"])
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    worker.wait_jobs(1)
+    tracer = inject_into(
+        queue, "pwrite64", "pwrite64:error=EIO:delay_enter=1000000:when=1",
+        [queue.path("local", number)])
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_log("^delivery 1: success")
+    queue.send_signal(signal.SIGTERM)
+    assert queue.ended() == 0
+    let_go(tracer)
+    assert "alert: cannot mark" in queue.log()
+    assert states(queue) == {}
+
+
 @pytest.mark.parametrize("when", [1, 2])
 def test_a_file_that_cannot_be_told_is_looked_for_again(queue, when):
     """
