@@ -185,7 +185,8 @@ class Bench:
         """S2 and S3 go when they are old."""
         for folder in ("mess", "pid", "intd"):
             for path in self.queue.files(folder).values():
-                path.unlink()
+                # Its end may just be coming to it.
+                path.unlink(missing_ok=True)
 
     # -- messages
 
