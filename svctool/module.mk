@@ -1,34 +1,39 @@
 # svctool - makes, starts, stops, checks and shows a node
 LIBS += svctool/libsvctool.a
-svctool/libsvctool.a: svctool/args.o svctool/check_access.o svctool/check_as_owner.o \
-    svctool/check_assign_cdb.o svctool/check_cdb.o \
-    svctool/check_collections.o svctool/check_compiled.o \
-    svctool/check_domain.o svctool/check_domain_users.o \
-    svctool/check_domains.o svctool/check_find.o svctool/check_json.o \
-    svctool/check_lines.o svctool/check_lock.o \
-    svctool/check_names.o svctool/check_owners.o \
-    svctool/check_place.o svctool/check_postmaster.o \
-    svctool/check_programs.o svctool/check_queue_modes.o \
-    svctool/check_rcpthosts.o svctool/check_space.o \
-    svctool/check_queue_orphans.o svctool/check_queues.o \
-    svctool/check_rules.o svctool/check_running.o svctool/check_services.o svctool/check_settings.o \
-    svctool/check_spelling.o svctool/check_starts.o svctool/check_tls.o svctool/check_variable.o svctool/check_variables.o \
-    svctool/check_virtual.o svctool/cmd_check.o svctool/cmd_init.o \
-    svctool/cmd_lifecycle.o svctool/cmd_queue.o svctool/cmd_showctl.o \
-    svctool/cmd_status.o svctool/cmd_systemd.o \
-    svctool/greet.o svctool/hung.o svctool/init_control.o \
-    svctool/init_domains.o svctool/init_existing.o \
-    svctool/init_identity.o svctool/init_options.o \
-    svctool/init_rules.o svctool/init_sweep.o svctool/init_tls.o svctool/init_unused.o \
-    svctool/log_look.o svctool/log_tail.o svctool/make.o svctool/node.o svctool/open_to_show.o \
-    svctool/place.o svctool/ports.o \
-    svctool/proc.o svctool/proc_socket.o svctool/queue_add.o \
-    svctool/queue_count.o svctool/queue_hold.o svctool/queue_ops.o \
-    svctool/queue_remove.o svctool/ready.o svctool/report.o \
-    svctool/report_json.o svctool/report_restart.o svctool/report_text.o \
-    svctool/run_script.o svctool/service.o svctool/service_env.o svctool/spawn.o svctool/start.o \
-    svctool/stop.o svctool/supervise.o svctool/systemd_guard.o \
-    svctool/systemd_unit.o svctool/users.o svctool/wait_up.o
+svctool/libsvctool.a: \
+    svctool/args.o svctool/make.o svctool/node.o svctool/open_to_show.o \
+    svctool/lifecycle/cmd_lifecycle.o svctool/lifecycle/start.o \
+    svctool/lifecycle/stop.o svctool/lifecycle/wait_up.o \
+    svctool/check/access.o svctool/check/as_owner.o \
+    svctool/check/assign_cdb.o svctool/check/cdb.o svctool/check/cmd_check.o \
+    svctool/check/collections.o svctool/check/compiled.o \
+    svctool/check/domain.o svctool/check/domain_users.o \
+    svctool/check/domains.o svctool/check/find.o svctool/check/json.o \
+    svctool/check/lines.o svctool/check/lock.o svctool/check/names.o \
+    svctool/check/owners.o svctool/check/place.o svctool/check/postmaster.o \
+    svctool/check/programs.o svctool/check/queue_modes.o \
+    svctool/check/queue_orphans.o svctool/check/queues.o \
+    svctool/check/rcpthosts.o svctool/check/rules.o svctool/check/running.o \
+    svctool/check/services.o svctool/check/settings.o svctool/check/space.o \
+    svctool/check/spelling.o svctool/check/starts.o svctool/check/tls.o \
+    svctool/check/variable.o svctool/check/variables.o \
+    svctool/check/virtual.o \
+    svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
+    svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
+    svctool/init/rules.o svctool/init/sweep.o svctool/init/tls.o \
+    svctool/init/unused.o svctool/init/users.o \
+    svctool/queue/add.o svctool/queue/cmd_queue.o svctool/queue/count.o \
+    svctool/queue/hold.o svctool/queue/ops.o svctool/queue/remove.o \
+    svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
+    svctool/show/log_look.o svctool/show/log_tail.o svctool/show/report.o \
+    svctool/show/report_json.o svctool/show/report_restart.o \
+    svctool/show/report_text.o \
+    svctool/run/cmd_systemd.o svctool/run/greet.o svctool/run/hung.o \
+    svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
+    svctool/run/proc_socket.o svctool/run/ready.o svctool/run/run_script.o \
+    svctool/run/service.o svctool/run/service_env.o svctool/run/spawn.o \
+    svctool/run/supervise.o svctool/run/systemd_guard.o \
+    svctool/run/systemd_unit.o
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \

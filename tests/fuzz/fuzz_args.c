@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "smtp/options.h"
 #include "svctool/args.h"
-#include "svctool/ports.h"
-#include "svctool/queue_count.h"
+#include "svctool/queue/count.h"
+#include "svctool/run/ports.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "control/cdbmap.h"
 #include "control/envrules.h"
-#include "svctool/check_cdb.h"
-#include "svctool/check_variable.h"
+#include "svctool/check/cdb.h"
+#include "svctool/check/variable.h"
 #include "tests/fuzz/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "svctool/check_domain.h"
+#include "svctool/check/domain.h"
 #include "tests/fuzz/scratch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

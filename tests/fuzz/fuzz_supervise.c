@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "svctool/supervise.h"
+#include "svctool/run/supervise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -13,7 +13,10 @@ ORDER = re.findall(
     re.MULTILINE)
 ORDER.remove("tests")  # which may include all of them
 SOURCES = [path for folder in ORDER
-           for path in sorted((ROOT / folder).glob("*.[ch]"))]
+           for path in sorted((ROOT / folder).rglob("*.[ch]"))]
+# The same inside svctool; its own files stand below all of them.
+ROOMS = re.findall(r"^\| `(\w+)/` \|", (ROOT / "svctool/README.md").read_text(),
+                   re.MULTILINE)
 
 
 def test_the_document_names_each_folder_of_source():
@@ -25,9 +28,25 @@ def test_the_document_names_each_folder_of_source():
 def test_includes_point_downwards(folder):
     allowed = set(ORDER[ORDER.index(folder):])
     upward = {(path.name, target) for path in SOURCES
-              if path.parent.name == folder
+              if path.is_relative_to(ROOT / folder)
               for target in re.findall(r'^#include "(\w+)/', path.read_text(),
                                        re.MULTILINE)
+              if target not in allowed}
+    assert upward == set()
+
+
+def test_the_document_of_svctool_names_each_folder():
+    assert {path.parent.name
+            for path in ROOT.glob("svctool/*/*.c")} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", [*ROOMS, ""])
+def test_includes_in_svctool_point_downwards(room):
+    allowed = set(ROOMS[ROOMS.index(room):]) if room else set()
+    upward = {(path.name, target)
+              for path in (ROOT / "svctool" / room).glob("*.[ch]")
+              for target in re.findall(r'^#include "svctool/(\w+)/',
+                                       path.read_text(), re.MULTILINE)
               if target not in allowed}
     assert upward == set()
 

@@ -8,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "svctool/check.h"
+#include "svctool/check/check.h"
 #include "tests/unit/svc_node.h"
 
 static inline void

@@ -7,7 +7,7 @@
 #define TESTS_UNIT_CHECK_USERS_H
 
 #include "adminsrv/vpasswd_file.h"
-#include "svctool/check_domain.h"
+#include "svctool/check/domain.h"
 #include "tests/unit/check_node.h"
 
 static char domain_home[160];

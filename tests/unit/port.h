@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "svctool/ports.h"
+#include "svctool/run/ports.h"
 
 /* A socket that listens there: it is busy while the descriptor is open. */
 static inline int

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_REPORT_H
 #define TESTS_UNIT_REPORT_H
 
-#include "svctool/report.h"
+#include "svctool/show/report.h"
 
 /* Texts of a report are borrowed here: it is not to be released. */
 #define REPORT_TEXT(text) ((char[]){ text })

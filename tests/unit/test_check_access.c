@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_access.c, with the tcprules that operators use. */
-#include "svctool/check_access.h"
+/* Tests of svctool/check/access.c, with the tcprules that operators use. */
+#include "svctool/check/access.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

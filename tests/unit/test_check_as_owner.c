@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_as_owner.c; root's rows need root. */
-#include "svctool/check.h"
+/* Tests of svctool/check/as_owner.c; root's rows need root. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_cdb.c. */
-#include "svctool/check_cdb.h"
+/* Tests of svctool/check/cdb.c. */
+#include "svctool/check/cdb.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

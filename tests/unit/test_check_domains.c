@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_domains.c and what it calls with whole files. */
-#include "svctool/check_domain.h"
+/* Tests of svctool/check/domains.c and what it calls with whole files. */
+#include "svctool/check/domain.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_find.c. */
+/* Tests of svctool/check/find.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "svctool/check.h"
+#include "svctool/check/check.h"
 
 static char root[] = "/home";
 static struct home home = { .root = root };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_owners.c; rows about owners need root. */
-#include "svctool/check.h"
+/* Tests of svctool/check/owners.c; rows about owners need root. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_place.c; which files are seen is in test_place.c. */
-#include "svctool/check.h"
+/* Tests of svctool/check/place.c; which files are seen is in test_place.c. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

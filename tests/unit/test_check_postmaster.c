@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_postmaster.c. */
-#include "svctool/check_domain.h"
+/* Tests of svctool/check/postmaster.c. */
+#include "svctool/check/domain.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

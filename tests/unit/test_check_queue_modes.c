@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_queue_modes.c. */
+/* Tests of svctool/check/queue_modes.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "svctool/check_queue.h"
+#include "svctool/check/queue.h"
 #include "tests/unit/check_node.h"
 #include "tests/unit/queue_folder.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_queue_orphans.c. */
+/* Tests of svctool/check/queue_orphans.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
-#include "svctool/check_queue.h"
+#include "svctool/check/queue.h"
 #include "tests/unit/queue_folder.h"
 
 enum { SPLIT = 3, ORPHAN = 999999999 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_queues.c. */
+/* Tests of svctool/check/queues.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <inttypes.h>
 
-#include "svctool/check_queue.h"
+#include "svctool/check/queue.h"
 #include "tests/unit/check_node.h"
 #include "tests/unit/queue_folder.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_running.c; a running node's are integration tests. */
-#include "svctool/check.h"
+/* Tests of svctool/check/running.c; a running node's are integration tests. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "svctool/supervise.h"
+#include "svctool/run/supervise.h"
 #include "tests/unit/check_node.h"
 
 /* supervise's status at 2^62 + 10 + 1000 seconds, and the low byte of a pid. */

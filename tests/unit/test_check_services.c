@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_services.c. */
-#include "svctool/check.h"
+/* Tests of svctool/check/services.c. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

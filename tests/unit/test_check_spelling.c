@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_spelling.c. */
-#include "svctool/check_variable.h"
+/* Tests of svctool/check/spelling.c. */
+#include "svctool/check/variable.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_starts.c. */
-#include "svctool/check.h"
+/* Tests of svctool/check/starts.c. */
+#include "svctool/check/check.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check_virtual.c. */
+/* Tests of svctool/check/virtual.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "svctool/check_domain.h"
+#include "svctool/check/domain.h"
 #include "tests/unit/folder.h"
 
 static char control[64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/greet.c. */
-#include "svctool/greet.h"
+/* Tests of svctool/run/greet.c. */
+#include "svctool/run/greet.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

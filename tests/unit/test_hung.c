@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/hung.c. */
-#include "svctool/hung.h"
+/* Tests of svctool/run/hung.c. */
+#include "svctool/run/hung.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

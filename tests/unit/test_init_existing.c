@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_existing.c. */
-#include "svctool/init.h"
+/* Tests of svctool/init/existing.c. */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

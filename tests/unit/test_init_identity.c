@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_identity.c; some rows need root. */
-#include "svctool/init.h"
+/* Tests of svctool/init/identity.c; some rows need root. */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_options.c. */
-#include "svctool/init.h"
+/* Tests of svctool/init/options.c. */
+#include "svctool/init/init.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_rules.c, with tcprules(1). */
-#include "svctool/init.h"
+/* Tests of svctool/init/rules.c, with tcprules(1). */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_sweep.c; which files go is in test_file_sweep.c. */
-#include "svctool/init.h"
+/* Tests of svctool/init/sweep.c; which files go is in test_file_sweep.c. */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

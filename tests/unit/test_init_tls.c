@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_tls.c, with openssl(1). */
-#include "svctool/init.h"
+/* Tests of svctool/init/tls.c, with openssl(1). */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init_unused.c. */
-#include "svctool/init.h"
+/* Tests of svctool/init/unused.c. */
+#include "svctool/init/init.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

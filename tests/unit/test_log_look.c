@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/log_look.c. */
-#include "svctool/log_look.h"
+/* Tests of svctool/show/log_look.c. */
+#include "svctool/show/log_look.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/log_tail.c. */
-#include "svctool/log_tail.h"
+/* Tests of svctool/show/log_tail.c. */
+#include "svctool/show/log_tail.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

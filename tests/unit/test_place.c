@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/place.c. */
-#include "svctool/place.h"
+/* Tests of svctool/run/place.c. */
+#include "svctool/run/place.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "svctool/run_script.h"
+#include "svctool/run/run_script.h"
 #include "tests/unit/svc_node.h"
 
 static void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/ports.c. */
-#include "svctool/ports.h"
+/* Tests of svctool/run/ports.c. */
+#include "svctool/run/ports.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/proc.c. */
-#include "svctool/proc.h"
+/* Tests of svctool/run/proc.c. */
+#include "svctool/run/proc.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/proc_socket.c, and of whom a port belongs to. */
-#include "svctool/proc.h"
+/* Tests of svctool/run/proc_socket.c, and of whom a port belongs to. */
+#include "svctool/run/proc.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

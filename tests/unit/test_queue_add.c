@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Tests of svctool/queue_add.c with folders that are there already, in a node
+ * Tests of svctool/queue/add.c with folders that are there already, in a node
  * that does not run; new ones are in
  * tests/integration/test_44_svctool_queue.py.
  */
-#include "svctool/queue_ops.h"
+#include "svctool/queue/ops.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

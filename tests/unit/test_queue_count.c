@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/queue_count.c. */
-#include "svctool/queue_count.h"
+/* Tests of svctool/queue/count.c. */
+#include "svctool/queue/count.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

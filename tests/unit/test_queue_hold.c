@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/queue_hold.c, with a queue that shows what it was told. */
-#include "svctool/queue_ops.h"
+/* Tests of svctool/queue/hold.c, with a queue that shows what it was told. */
+#include "svctool/queue/ops.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/queue_remove.c, of queues that no process owns. */
-#include "svctool/queue_ops.h"
+/* Tests of svctool/queue/remove.c, of queues that no process owns. */
+#include "svctool/queue/ops.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

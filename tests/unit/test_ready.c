@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/ready.c. */
-#include "svctool/ready.h"
+/* Tests of svctool/run/ready.c. */
+#include "svctool/run/ready.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/report.c, of a node where supervise never ran. */
-#include "svctool/report.h"
+/* Tests of svctool/show/report.c, of a node where supervise never ran. */
+#include "svctool/show/report.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/report_restart.c. */
-#include "svctool/report_restart.h"
+/* Tests of svctool/show/report_restart.c. */
+#include "svctool/show/report_restart.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/report_text.c. */
-#include "svctool/report.h"
+/* Tests of svctool/show/report_text.c. */
+#include "svctool/show/report.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

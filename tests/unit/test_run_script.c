@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/run_script.c. */
-#include "svctool/run_script.h"
+/* Tests of svctool/run/run_script.c. */
+#include "svctool/run/run_script.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/service.c; whole queues are in tests/integration. */
-#include "svctool/service.h"
+/* Tests of svctool/run/service.c; whole queues are in tests/integration. */
+#include "svctool/run/service.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/service_env.c. */
-#include "svctool/service_env.h"
+/* Tests of svctool/run/service_env.c. */
+#include "svctool/run/service_env.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

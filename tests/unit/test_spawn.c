@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/spawn.c. */
-#include "svctool/spawn.h"
+/* Tests of svctool/run/spawn.c. */
+#include "svctool/run/spawn.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/supervise.c. */
-#include "svctool/supervise.h"
+/* Tests of svctool/run/supervise.c. */
+#include "svctool/run/supervise.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

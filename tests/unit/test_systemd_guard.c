@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/systemd_guard.c: the text of /proc/PID/cgroup. */
-#include "svctool/systemd_guard.h"
+/* Tests of svctool/run/systemd_guard.c: the text of /proc/PID/cgroup. */
+#include "svctool/run/systemd_guard.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

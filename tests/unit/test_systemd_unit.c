@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/systemd_unit.c. */
-#include "svctool/systemd_unit.h"
+/* Tests of svctool/run/systemd_unit.c. */
+#include "svctool/run/systemd_unit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

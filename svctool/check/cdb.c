@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: ISC */
+/* Goes through a whole cdb file. */
+#include "svctool/check/cdb.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+
+enum {
+	TABLES = 256,
+	HEAD_BYTES = TABLES * 8,
+	PAIR_BYTES = 8,
+	FILE_MAX_BYTES = 1 << 30
+};
+
+struct cdb_bytes {
+	const unsigned char *data;
+	uint64_t size;
+	uint64_t records_end;
+};
+
+static uint32_t
+number_at(const struct cdb_bytes *cdb, uint64_t position)
+{
+	const unsigned char *at = cdb->data + position;
+
+	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
+	    (uint32_t)at[3] << 24;
+}
+
+static uint32_t
+hash(const unsigned char *key, size_t length)
+{
+	uint32_t h = 5381;
+
+	for (size_t i = 0; i < length; i++)
+		h = ((h << 5) + h) ^ key[i];
+	return h;
+}
+
+/* The record at a position that is inside the records; false: it is not. */
+static bool
+read_record(const struct cdb_bytes *cdb, uint64_t position,
+    struct check_cdb_record *record)
+{
+	uint64_t key = position + PAIR_BYTES, value;
+
+	if (position < HEAD_BYTES || key > cdb->records_end)
+		return false;
+	record->key_length = number_at(cdb, position);
+	record->value_length = number_at(cdb, position + 4);
+	value = key + record->key_length;
+	if (value + record->value_length > cdb->records_end)
+		return false;
+	record->key = (const char *)cdb->data + key;
+	record->value = (const char *)cdb->data + value;
+	return true;
+}
+
+/* Where the tables are; the records end where the first one begins. */
+static int
+check_heads(struct cdb_bytes *cdb, struct error *err)
+{
+	cdb->records_end = cdb->size;
+	for (unsigned i = 0; i < TABLES; i++) {
+		uint64_t position = number_at(cdb, i * PAIR_BYTES);
+		uint64_t slots = number_at(cdb, i * PAIR_BYTES + 4);
+
+		if (position < HEAD_BYTES ||
+		    position + slots * PAIR_BYTES > cdb->size)
+			return error_set(err,
+			    "table %u is outside the file of %llu bytes: it is "
+			    "cut short, or no cdb file",
+			    i, (unsigned long long)cdb->size);
+		if (position < cdb->records_end)
+			cdb->records_end = position;
+	}
+	return 0;
+}
+
+static int
+check_records(const struct cdb_bytes *cdb, check_cdb_visit *visit,
+    void *context, uint64_t *count_out, struct error *err)
+{
+	uint64_t position = HEAD_BYTES;
+
+	for (*count_out = 0; position < cdb->records_end; ++*count_out) {
+		struct check_cdb_record record;
+
+		if (!read_record(cdb, position, &record))
+			return error_set(err,
+			    "the record at byte %llu does not fit: the file is "
+			    "damaged",
+			    (unsigned long long)position);
+		if (visit != NULL)
+			visit(&record, context);
+		position += PAIR_BYTES + record.key_length +
+		    record.value_length;
+	}
+	return 0;
+}
+
+/* Each slot in use must name a record with such a key. */
+static int
+check_table(const struct cdb_bytes *cdb, unsigned table, uint64_t *used,
+    struct error *err)
+{
+	uint64_t at = number_at(cdb, table * PAIR_BYTES);
+	uint64_t slots = number_at(cdb, table * PAIR_BYTES + 4);
+
+	for (; slots > 0; slots--, at += PAIR_BYTES) {
+		uint32_t wanted = number_at(cdb, at);
+		uint32_t position = number_at(cdb, at + 4);
+		struct check_cdb_record record;
+
+		if (position == 0)
+			continue;
+		if (!read_record(cdb, position, &record) ||
+		    hash(cdb->data + position + PAIR_BYTES,
+			record.key_length) != wanted ||
+		    wanted % TABLES != table)
+			return error_set(err,
+			    "a slot of table %u, at byte %llu, names no record "
+			    "of such a key: the file is damaged",
+			    table, (unsigned long long)at);
+		++*used;
+	}
+	return 0;
+}
+
+int
+check_cdb_walk(const void *data, size_t size, check_cdb_visit *visit,
+    void *context, struct error *err)
+{
+	struct cdb_bytes cdb = { .data = data, .size = size };
+	uint64_t count, used = 0;
+
+	if (size < HEAD_BYTES)
+		return error_set(err,
+		    "it has %zu bytes, fewer than the %d that any cdb file "
+		    "begins with",
+		    size, HEAD_BYTES);
+	if (size > UINT32_MAX)
+		return error_set(err, "it is larger than a cdb file can be");
+	if (check_heads(&cdb, err) == -1 ||
+	    check_records(&cdb, NULL, NULL, &count, err) == -1)
+		return -1;
+	for (unsigned i = 0; i < TABLES; i++)
+		if (check_table(&cdb, i, &used, err) == -1)
+			return -1;
+	if (used != count)
+		return error_set(err,
+		    "it has %llu records, and its tables name %llu: the file "
+		    "is damaged",
+		    (unsigned long long)count, (unsigned long long)used);
+	return visit == NULL ? 0
+			     : check_records(&cdb, visit, context, &count, err);
+}
+
+int
+check_cdb_file(
+    const char *path, check_cdb_visit *visit, void *context, struct error *err)
+{
+	struct buf bytes;
+	struct stat st;
+	int result;
+
+	/* Reading a pipe would wait for ever. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(err, "it is not a file");
+	buf_init(&bytes);
+	/* Read, not mapped: who cuts it short now would end us by SIGBUS. */
+	result = file_read(path, FILE_MAX_BYTES, &bytes, err);
+	if (result == 1 &&
+	    check_cdb_walk(bytes.data, bytes.length, visit, context, err) == -1)
+		result = -1;
+	buf_release(&bytes);
+	return result;
+}

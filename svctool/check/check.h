@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What svctool check looks at, and how it keeps what it finds.
+ *
+ * A finding names a file (and line), what is wrong, and the remedy.  Whoever
+ * finds something calls check_find() and then check_remedy(), which belongs to
+ * the finding before it.
+ */
+#ifndef SVCTOOL_CHECK_CHECK_H
+#define SVCTOOL_CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "control/settings.h"
+#include "svctool/make.h"
+#include "svctool/node.h"
+
+/* Only errors make the check fail; a note is of what is meant so. */
+enum check_level { CHECK_ERROR, CHECK_WARNING, CHECK_NOTE };
+
+struct check_finding {
+	enum check_level level;
+	char *file;
+	unsigned line; /* 0: the file as a whole */
+	char *text;
+	char *remedy;
+};
+
+struct check {
+	const struct node *node;
+	unsigned errors;
+	unsigned warnings;
+	unsigned notes;
+	struct check_finding *findings;
+	size_t count, room;
+	struct arg_list used_queues; /* folders that new mail may go to */
+	bool is_dropped;             /* the last finding was known already */
+	/*
+	 * The control files' values, since check_settings(); in the place of
+	 * a bad one there is the default.
+	 */
+	struct settings *settings;
+	bool has_bad_count; /* it is not known which queues are counted */
+};
+
+/* Frees what was gathered; the node is the caller's. */
+void check_release(struct check *check);
+
+/*
+ * Keeps and counts one finding.  Control characters in its texts become '?'.
+ * The same text at the same place is kept once.
+ */
+void check_find(struct check *check, enum check_level level, const char *file,
+    unsigned line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+void check_remedy(struct check *check, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * A finding from the reason of another function.  "FILE:LINE: text" or "FILE:
+ * text" is taken apart, else the file is the first that the text quotes.
+ * remedy NULL: what the reason says behind its last "; ".
+ */
+void check_reason(struct check *check, enum check_level level,
+    const char *reason, const char *remedy);
+
+/*
+ * The same, unless there is an error of the same file already, which most
+ * likely says it in other words.
+ */
+void check_reason_unless_known(
+    struct check *check, enum check_level level, const char *reason);
+
+/* Takes the remedy, behind the last "; ", off a reason; NULL: it has none. */
+const char *check_cut_remedy(char *text);
+
+/* Is there an error of that file? */
+bool check_has_error(const struct check *check, const char *file);
+
+/* Of many findings of one kind the first are kept, and how many there were. */
+struct check_crowd {
+	unsigned long count;
+	enum check_level level; /* of its sum */
+};
+
+enum { CHECK_CROWD_MAX = 20 };
+
+/* Counts one more; true when it is to be kept. */
+bool check_crowd_has_room(struct check_crowd *crowd);
+/* Says at file how many were not kept, if any. */
+void check_crowd_end(struct check *check, const struct check_crowd *crowd,
+    const char *file, const char *remedy);
+
+/*
+ * Hands see each line of a control file that is no comment, without the blanks
+ * at its end.  A missing file has none; one that cannot be read is a finding.
+ */
+void check_each_line(struct check *check, const char *path,
+    void (*see)(unsigned number, char *line, void *context), void *context);
+
+/* "error", "warning" or "note". */
+const char *check_level_name(enum check_level level);
+
+/* People's lines; the same with a sum at the end; one JSON array. */
+void check_print_findings(const struct check *check);
+void check_print_text(const struct check *check);
+void check_print_json(const struct check *check);
+
+/*
+ * Looks at one path: it must be there, belong to the owner, and have none of
+ * the forbidden bits of mode.
+ */
+void check_path(struct check *check, const char *path, enum make_owner owner,
+    mode_t forbidden);
+/* Whose it should be.  False, after a finding at path, if it is not known. */
+bool check_owner_uid(struct check *check, const char *path,
+    enum make_owner owner, uid_t *uid_out);
+
+/*
+ * Takes what settings read out of the environment: that of a service is what
+ * its variables/ and global_vars/ say, not what the operator's shell has.
+ */
+void check_forget_environment(void);
+
+/*
+ * Waits a few seconds until nobody changes what a lock file guards
+ * (adminsrv/lock.h), and keeps others from it until check_unlock().  A file
+ * that is missing is not made: nobody ever changed anything.  False when the
+ * lock was not to be had: then a change is under way, and what is seen may be
+ * half of it.  *lock_out is for check_unlock() in any case.
+ */
+bool check_lock(const char *path, int *lock_out);
+void check_unlock(int lock);
+
+/*
+ * A node that an ordinary user made runs everything as that user: root becomes
+ * that user for the rest of the process, and a warning says so.  0, or -1 with
+ * the reason.
+ */
+int check_as_owner(struct check *check, struct error *err);
+
+/*
+ * The names that list (node_services, node_queues) has, to be released by the
+ * caller; why it has not got them is a finding.
+ */
+void check_names(struct check *check,
+    int (*list)(const struct node *, struct arg_list *, struct error *),
+    struct arg_list *names_out);
+
+/*
+ * The files that the variable names for listeners, each once; standard for
+ * those that name none, and when there is no listener.  To be released.
+ */
+void check_listener_files(struct check *check, const char *variable,
+    const char *standard, struct arg_list *paths_out);
+
+/*
+ * The programs that the service's run file names, and what they need beside
+ * them; known: those that were looked at, which grows.
+ */
+void check_programs(
+    struct check *check, const char *service, struct arg_list *known);
+
+/* The parts, in this order. */
+void check_settings(struct check *check);    /* values and unknown files */
+void check_place(struct check *check);       /* moved, copied, another's? */
+void check_variables(struct check *check);   /* of services, and global_vars */
+void check_owners(struct check *check);      /* permissions and owners */
+void check_queues(struct check *check);      /* folders, the inode rule */
+void check_running(struct check *check);     /* is all of the node up? */
+void check_services(struct check *check);    /* run files, ports */
+void check_compiled(struct check *check);    /* cdb files and their sources */
+void check_rules(struct check *check);       /* envrules and access rules */
+void check_access(struct check *check);      /* rules that never count */
+void check_collections(struct check *check); /* are all queues there, used? */
+void check_domains(struct check *check);     /* virtual domains and users */
+void check_tls(struct check *check);         /* the certificates */
+void check_space(struct check *check);       /* disks */
+void check_starts(struct check *check);      /* what else daemons refuse */
+
+/* Parts of two of them that may keep a node from starting well. */
+void check_routing(struct check *check);   /* virtualdomains and rcpthosts */
+void check_tls_loads(struct check *check); /* is the certificate usable? */
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/* users/assign, and the folders that its lines name. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "control/assign.h"
+#include "svctool/check/domain.h"
+
+/* One walk over the text. */
+struct walk {
+	struct check *check;
+	struct check_assigns assigns;
+	size_t room;
+	struct check_crowd crowd;
+};
+
+bool
+check_is_below(const char *path, const char *folder)
+{
+	size_t length = strlen(folder);
+
+	return strncmp(path, folder, length) == 0 && path[length] == '/';
+}
+
+static size_t
+domain_length(const struct assign_line *line, const char *domains)
+{
+	size_t length = strlen(line->address);
+
+	return line->is_wildcard && length > 1 &&
+		line->address[length - 1] == '-' &&
+		strcmp(line->dash, "-") == 0 &&
+		check_is_below(line->home, domains)
+	    ? length - 1
+	    : 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct check_assign *one = a, *two = b;
+	int order = strcmp(one->address, two->address);
+
+	return order != 0 ? order : one->line < two->line ? -1 : 1;
+}
+
+const struct check_assign *
+check_assign_find(
+    const struct check_assigns *assigns, const char *address, size_t length)
+{
+	size_t low = 0, high = assigns->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const char *other = assigns->items[middle].address;
+		int order = strncmp(address, other, length);
+
+		if (order == 0 && other[length] != '\0')
+			order = -1;
+		if (order == 0)
+			return &assigns->items[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+static void
+see_line(const struct assign_line *line, void *context)
+{
+	struct walk *walk = context;
+	struct check_assigns *assigns = &walk->assigns;
+
+	if (assigns->count == walk->room) {
+		walk->room = walk->room == 0 ? 16 : 2 * walk->room;
+		assigns->items = xrealloc(
+		    assigns->items, walk->room * sizeof(*assigns->items));
+	}
+	assigns->items[assigns->count++] = (struct check_assign){
+		.line = line->number,
+		.is_wildcard = line->is_wildcard,
+		.address = xstrdup(line->address),
+		.domain_length = domain_length(
+		    line, walk->check->node->home->domains),
+		.user = xstrdup(line->user),
+		.uid = line->uid,
+		.gid = line->gid,
+		.home = xstrdup(line->home),
+		.dash = xstrdup(line->dash),
+	};
+}
+
+static void
+see_fault(unsigned number, const char *reason, void *context)
+{
+	struct walk *walk = context;
+
+	if (!check_crowd_has_room(&walk->crowd))
+		return;
+	check_find(
+	    walk->check, CHECK_ERROR, walk->assigns.path, number, "%s", reason);
+	check_remedy(walk->check, "correct the line, then qmail-newu");
+}
+
+/* Does the line name the domain itself, and no alias of it? */
+static bool
+is_real(const struct check_assign *assign)
+{
+	size_t length = assign->domain_length;
+
+	return length > 0 && strlen(assign->user) == length &&
+	    memcmp(assign->user, assign->address, length) == 0;
+}
+
+/*
+ * Virtual users get mail only below domains/, and by no symbolic link: but who
+ * comes from vpopmail may have them elsewhere.
+ */
+static void
+check_folder(struct check *check, const struct check_assigns *assigns,
+    const struct check_assign *assign)
+{
+	const char *domains = check->node->home->domains;
+	char *vpasswd = xasprintf("%s/vpasswd", assign->home);
+	struct stat st;
+
+	if (assign->domain_length == 0 && assign->is_wildcard &&
+	    strcmp(assign->dash, "-") == 0 && access(vpasswd, F_OK) == 0) {
+		check_find(check, CHECK_ERROR, assigns->path, assign->line,
+		    "the folder '%s' has virtual users, and is not below '%s', "
+		    "so their mail waits",
+		    assign->home, domains);
+		check_remedy(check,
+		    "move it there and correct the line, then qmail-newu, or "
+		    "set DOMAINDIR in '%s'",
+		    check->node->global_vars);
+	} else if (assign->domain_length > 0 && lstat(assign->home, &st) == 0 &&
+	    S_ISLNK(st.st_mode)) {
+		check_find(check, CHECK_ERROR, assigns->path, assign->line,
+		    "'%s' is a symbolic link, which no delivery follows",
+		    assign->home);
+		check_remedy(
+		    check, "put the folder itself there, or mount it there");
+	}
+	free(vpasswd);
+}
+
+static void
+check_home(struct check *check, const struct check_assigns *assigns,
+    const struct check_assign *assign)
+{
+	struct stat st;
+	int failure = stat(assign->home, &st) == -1 ? errno
+	    : S_ISDIR(st.st_mode)                   ? 0
+						    : ENOTDIR;
+
+	if (failure == 0) {
+		check_folder(check, assigns, assign);
+		return;
+	}
+	check_find(check, CHECK_ERROR, assigns->path, assign->line,
+	    "the folder '%s': %s", assign->home, strerror(failure));
+	if (assign->domain_length > 0)
+		check_remedy(check,
+		    "put the folder back (is its disk mounted?), or "
+		    "vdeldomain %.*s",
+		    (int)assign->domain_length, assign->address);
+	else
+		check_remedy(check,
+		    "put the folder back, or remove the line, then qmail-newu");
+}
+
+static void
+check_lines(struct check *check, const struct check_assigns *assigns)
+{
+	for (size_t i = 0; i < assigns->count; i++) {
+		const struct check_assign *assign = &assigns->items[i];
+
+		if (i > 0 &&
+		    strcmp(assign->address, assigns->items[i - 1].address) ==
+			0 &&
+		    assign->is_wildcard == assigns->items[i - 1].is_wildcard) {
+			check_find(check, CHECK_ERROR, assigns->path,
+			    assign->line,
+			    "'%s' has two lines, this one and line %u: the "
+			    "first counts",
+			    assign->address, assigns->items[i - 1].line);
+			check_remedy(
+			    check, "remove one of them, then qmail-newu");
+		}
+		check_home(check, assigns, assign);
+	}
+}
+
+static void
+release(struct check_assigns *assigns)
+{
+	for (size_t i = 0; i < assigns->count; i++) {
+		free(assigns->items[i].address);
+		free(assigns->items[i].user);
+		free(assigns->items[i].home);
+		free(assigns->items[i].dash);
+	}
+	free(assigns->items);
+}
+
+/* Reads the text; 1, 0 there is none, -1. */
+static int
+walk_assign(struct walk *walk)
+{
+	const struct assign_visitor visitor = { see_line, see_fault, walk };
+	struct check_assigns *assigns = &walk->assigns;
+	struct error err;
+	int result = assign_walk(assigns->path, &visitor, &err);
+
+	if (result == -1)
+		check_reason(walk->check, CHECK_ERROR, err.text,
+		    "run this as its owner or root");
+	check_crowd_end(walk->check, &walk->crowd, assigns->path,
+	    "correct the lines, then qmail-newu");
+	if (assigns->count > 1)
+		qsort(assigns->items, assigns->count, sizeof(*assigns->items),
+		    compare);
+	return result;
+}
+
+void
+check_routing(struct check *check)
+{
+	const char *users = check->node->home->users;
+	char *path = xasprintf("%s/assign", users);
+	char *lock_path = xasprintf("%s/.lock", users);
+	struct walk walk = { .check = check, .assigns = { .path = path } };
+	int lock;
+
+	if (check_lock(lock_path, &lock)) {
+		walk_assign(&walk);
+		check_virtual(check, &walk.assigns);
+	}
+	check_unlock(lock);
+	release(&walk.assigns);
+	free(lock_path);
+	free(path);
+}
+
+void
+check_domains(struct check *check)
+{
+	const char *users = check->node->home->users;
+	char *path = xasprintf("%s/assign", users);
+	char *lock_path = xasprintf("%s/.lock", users);
+	struct walk walk = { .check = check, .assigns = { .path = path } };
+	int lock;
+
+	/* vadddomain and vdeldomain change one file after the other. */
+	if (check_lock(lock_path, &lock)) {
+		if (walk_assign(&walk) == 1 && walk.crowd.count == 0)
+			check_assign_cdb(check, &walk.assigns);
+		check_lines(check, &walk.assigns);
+		check_virtual(check, &walk.assigns);
+	}
+	check_unlock(lock);
+	for (size_t i = 0; i < walk.assigns.count; i++)
+		if (is_real(&walk.assigns.items[i]))
+			check_domain(
+			    check, &walk.assigns, &walk.assigns.items[i]);
+	release(&walk.assigns);
+	free(lock_path);
+	free(path);
+}

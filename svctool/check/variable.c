@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: ISC */
+/* One variable's value, and the queues that variables choose. */
+#include "svctool/check/variable.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/scan.h"
+#include "queue/mux.h"
+
+/* Numbers that are no settings. */
+static const struct {
+	const char *name;
+	uint64_t max;
+	const char *example;
+} numbers[] = {
+	{ "MAX_RCPT_ERRCOUNT", INT64_MAX, "10" },
+	{ "SOFT_FILES", INT32_MAX, "20000" },
+};
+
+static void
+find(struct check *check, const struct check_place *place, const char *name,
+    const char *text, const char *remedy)
+{
+	check_find(check, CHECK_ERROR, place->file, place->line, "%s%s: %s",
+	    place->what, name, text);
+	check_remedy(check, "%s%s", remedy, place->remedy);
+}
+
+void
+check_variable(struct check *check, const struct check_place *place,
+    const char *name, const char *value)
+{
+	struct error err;
+	uint64_t number;
+
+	if (place->is_session && *value == '\0')
+		return;
+	for (unsigned id = 0; id < SETTING_COUNT; id++)
+		if (strcmp(setting_rows[id].env, name) == 0 &&
+		    settings_check_value(id, value, &err) == -1) {
+			const char *remedy = check_cut_remedy(err.text);
+
+			find(check, place, name, err.text,
+			    remedy != NULL ? remedy : "correct it");
+		}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (strcmp(numbers[i].name, name) == 0 &&
+		    !scan_u64(value, numbers[i].max, &number)) {
+			char *text = xasprintf("'%.60s' is no number", value);
+			char *remedy = xasprintf(
+			    "write for example %s", numbers[i].example);
+
+			find(check, place, name, text, remedy);
+			free(remedy);
+			free(text);
+		}
+}
+
+/* What the variables choose, over what the settings say. */
+struct choice {
+	const char *queue_dir; /* this one only, or NULL */
+	const char *base;
+	uint64_t start, count;
+};
+
+/* A variable's value, or NULL when it is not set or empty. */
+static const char *
+get(const struct vars *vars, const char *name)
+{
+	const char *value = vars_get(vars, name);
+
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static void
+override(const struct vars *vars, const char *name, uint64_t *number)
+{
+	const char *value = get(vars, name);
+
+	/* A bad number is found by check_variable(). */
+	if (value != NULL)
+		scan_u64(value, 1000000, number);
+}
+
+/* True when a queue is there, or when it cannot be told. */
+static bool
+may_exist(const char *path)
+{
+	char *mess = xasprintf("%s/mess", path);
+	bool may = access(mess, F_OK) == 0 ||
+	    (errno != ENOENT && errno != ENOTDIR);
+
+	free(mess);
+	return may;
+}
+
+static void
+note_used(struct check *check, const char *path)
+{
+	if (!arg_list_has(&check->used_queues, path))
+		arg_list_add(&check->used_queues, path, strlen(path));
+}
+
+/* Is it where svctool queue add makes queues? */
+static bool
+is_in_node(const struct check *check, const char *path)
+{
+	const char *queue = check->node->home->queue;
+	size_t length = strlen(queue);
+
+	return strncmp(path, queue, length) == 0 && path[length] == '/' &&
+	    strchr(path + length + 1, '/') == NULL;
+}
+
+/*
+ * True when the queue is there; verb says how the variable means it, and
+ * is_first that it is the first of a collection: then it is more likely that
+ * the collection's number is wrong than that a queue is missing.
+ */
+static bool
+check_one(struct check *check, const struct check_place *place,
+    const char *path, const char *verb, bool is_first)
+{
+	note_used(check, path);
+	if (*path != '/') {
+		check_find(check, CHECK_ERROR, place->file, place->line,
+		    "%sit %s the queue '%s', which is no absolute path",
+		    place->what, verb, path);
+		check_remedy(check, "begin it with /%s", place->remedy);
+		return false;
+	}
+	if (may_exist(path))
+		return true;
+	check_find(check, CHECK_ERROR, place->file, place->line,
+	    "%sit %s the queue '%s', which does not exist", place->what, verb,
+	    path);
+	if (is_first)
+		check_remedy(check,
+		    "write the first queue's number to queue_start "
+		    "(QUEUE_START), or its folder to queue_base%s",
+		    place->remedy);
+	else if (is_in_node(check, path))
+		check_remedy(check, "correct it%s, or svctool queue add %s",
+		    place->remedy, strrchr(path, '/') + 1);
+	else
+		check_remedy(check,
+		    "correct it%s, or make that queue with 'queue-fix %s' and "
+		    "run its qmail-start",
+		    place->remedy, path);
+	return false;
+}
+
+static void
+choose_by_settings(const struct check *check, struct choice *choice)
+{
+	const char *base = settings_text(check->settings, SETTING_queue_base);
+
+	choice->base = *base != '\0' ? base : check->node->home->queue;
+	choice->start = settings_number(check->settings, SETTING_queue_start);
+	choice->count = settings_number(check->settings, SETTING_queue_count);
+}
+
+const char *
+check_queue_chooser(const struct vars *vars)
+{
+	static const char *const names[] = { "QUEUEDIR", "QUEUE_COUNT",
+		"QUEUE_START", "QUEUE_BASE" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t j = 0; j < vars->count; j++)
+			if (strcmp(vars->entries[j].name, names[i]) == 0)
+				return names[i];
+	return NULL;
+}
+
+void
+check_queue_choice(struct check *check, const struct check_place *place,
+    const struct vars *vars)
+{
+	struct choice choice = { .queue_dir = get(vars, "QUEUEDIR") };
+	bool is_there = true;
+
+	if (choice.queue_dir != NULL) {
+		check_one(check, place, choice.queue_dir, "names", false);
+		return;
+	}
+	choose_by_settings(check, &choice);
+	if (get(vars, "QUEUE_BASE") != NULL)
+		choice.base = get(vars, "QUEUE_BASE");
+	override(vars, "QUEUE_START", &choice.start);
+	override(vars, "QUEUE_COUNT", &choice.count);
+	/* check_variable() says it. */
+	if (choice.count == 0 || choice.count > MUX_QUEUES_MAX) {
+		check->has_bad_count |= !place->is_session;
+		return;
+	}
+	/* The first that is missing tells enough. */
+	for (uint64_t i = 0; is_there && i < choice.count; i++) {
+		char *path = xasprintf("%s/queue%llu", choice.base,
+		    (unsigned long long)(choice.start + i));
+
+		is_there = check_one(check, place, path, "counts", i == 0);
+		/* Which queues are counted is not known then. */
+		if (!is_there && i == 0 && !place->is_session)
+			check->has_bad_count = true;
+		free(path);
+	}
+}

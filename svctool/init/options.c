@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/* Are the values of init's options right?  Looked at before anything is made.
+ */
+#include <string.h>
+
+#include "adminsrv/names.h"
+#include "base/scan.h"
+#include "queue/mux.h"
+#include "svctool/init/init.h"
+#include "svctool/run/ports.h"
+
+enum { PORTS_MAX = 64 };
+
+static int
+check_names(const struct init_options *options, struct error *err)
+{
+	char unused[NAMES_DOMAIN_SIZE];
+
+	for (size_t i = 0; i < options->domains.count; i++)
+		if (names_domain(options->domains.items[i], unused, err) == -1)
+			return error_context(err, "--domain");
+	if (options->me != NULL && names_domain(options->me, unused, err) == -1)
+		return error_context(err,
+		    "--me (without it: this host's name) is to be the node's "
+		    "host name");
+	return 0;
+}
+
+/* A number of an address, or two with '-' between them. */
+static bool
+is_octet(const char *text, size_t length, bool may_be_range)
+{
+	const char *dash = memchr(text, '-', length);
+	uint64_t from, to;
+
+	if (dash == NULL)
+		return scan_u64n(text, length, 255, &from);
+	return may_be_range &&
+	    scan_u64n(text, (size_t)(dash - text), 255, &from) &&
+	    scan_u64n(dash + 1, length - (size_t)(dash + 1 - text), 255, &to) &&
+	    from <= to;
+}
+
+/* Four numbers, or fewer with a '.' behind each; the last may be a range. */
+static bool
+is_network(const char *text)
+{
+	for (unsigned count = 1;; count++) {
+		size_t length = strcspn(text, ".");
+		bool is_last = text[length] == '\0' || text[length + 1] == '\0';
+
+		if (!is_octet(text, length, is_last))
+			return false;
+		if (text[length] == '\0')
+			return count == 4;
+		if (is_last)
+			return count < 4;
+		text += length + 1;
+	}
+}
+
+static int
+check_relay(const struct init_options *options, struct error *err)
+{
+	for (size_t i = 0; i < options->relay.count; i++)
+		if (!is_network(options->relay.items[i]))
+			return error_set(err,
+			    "--relay '%s' is not an IPv4 address or a prefix of "
+			    "one that ends in a dot: write 192.0.2.17, 192.0.2. "
+			    "or 192.0.2.16-31",
+			    options->relay.items[i]);
+	return 0;
+}
+
+/* A service is named after its port alone. */
+struct ports_seen {
+	uint16_t ports[PORTS_MAX];
+	size_t count;
+};
+
+static int
+check_ports(const char *option, const struct arg_list *list,
+    const char *standard_ip, struct ports_seen *seen, struct error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct port_address address;
+
+		if (port_parse(list->items[i], standard_ip, &address, err) ==
+		    -1)
+			return error_context(err, "--%s", option);
+		for (size_t j = 0; j < seen->count; j++)
+			if (seen->ports[j] == address.port)
+				return error_set(err,
+				    "--%s: port %u is asked for twice, and a "
+				    "port has one listener",
+				    option, address.port);
+		if (seen->count == PORTS_MAX)
+			return error_set(err, "more than %d ports", PORTS_MAX);
+		seen->ports[seen->count++] = address.port;
+	}
+	return 0;
+}
+
+static int
+check_listeners(const struct init_options *options, struct error *err)
+{
+	struct ports_seen seen = { .count = 0 };
+	struct port_address unused;
+
+	if (port_parse("25", options->address, &unused, err) == -1)
+		return error_context(err, "--address");
+	if (check_ports("port", &options->smtp, options->address, &seen, err) ==
+		-1 ||
+	    check_ports("submission", &options->submission, options->address,
+		&seen, err) == -1 ||
+	    check_ports(
+		"smtps", &options->smtps, options->address, &seen, err) == -1)
+		return -1;
+	return check_ports(
+	    "lmtp", &options->lmtp, options->address, &seen, err);
+}
+
+int
+init_check_options(const struct init_options *options, struct error *err)
+{
+	if (options->queues != INIT_UNSAID &&
+	    (options->queues == 0 || options->queues > MUX_QUEUES_MAX))
+		return error_set(err, "--queues is 1 to %d", MUX_QUEUES_MAX);
+	if (options->has_destdir && options->domains.count > 0)
+		return error_set(err,
+		    "--domain does not go with --destdir: add domains on the "
+		    "installed node with vadddomain");
+	if (check_names(options, err) == -1 || check_relay(options, err) == -1)
+		return -1;
+	return check_listeners(options, err);
+}

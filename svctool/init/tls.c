@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tls/servercert.pem of a new node: a key and a certificate signed by itself,
+ * until the operator puts a better one there.
+ */
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "svctool/init/init.h"
+#include "svctool/run/spawn.h"
+
+enum { PEM_MAX = 65536 };
+
+/* Who serves TLS may read the key: the group qcerts, or just the one user. */
+static int
+set_readers(const struct maker *maker, const char *path, struct error *err)
+{
+	const struct group *group;
+
+	if (!maker->has_users)
+		return 0;
+	if (getenv("MQMAIL_USER") != NULL)
+		return make_owned(maker, path, MAKE_SMTPD, err);
+	group = getgrnam("qcerts");
+	if (group == NULL)
+		return error_set(err,
+		    "no group 'qcerts': make it with 'svctool init "
+		    "--create-users'");
+	if (chown(path, 0, group->gr_gid) == -1 || chmod(path, 0640) == -1)
+		return error_sys(err, "cannot set the owner of '%s'", path);
+	return 0;
+}
+
+/* Runs openssl; key and certificate end up behind what pem holds. */
+static int
+generate(const char *me, const char *folder, struct buf *pem, struct error *err)
+{
+	/* The same names each time: a killed run leaves no pile of keys. */
+	char *key = xasprintf("%s/.key.new", folder);
+	char *cert = xasprintf("%s/.cert.new", folder);
+	/* X.509's common name has at most 64 characters. */
+	char *subject = xasprintf("/CN=%.64s", me);
+	char *names = xasprintf("subjectAltName=DNS:%s", me);
+	const char *make_key[] = { "openssl", "genpkey", "-algorithm", "EC",
+		"-pkeyopt", "ec_paramgen_curve:P-256", "-out", key, NULL };
+	const char *make_cert[] = { "openssl", "req", "-new", "-x509", "-batch",
+		"-days", "1095", "-subj", subject, "-addext", names, "-key",
+		key, "-out", cert, NULL };
+	mode_t old = umask(077);
+	int result = spawn_wait(make_key, err);
+
+	if (result == 0)
+		result = spawn_wait(make_cert, err);
+	umask(old);
+	if (result == 0 &&
+	    (file_read(key, PEM_MAX, pem, err) != 1 ||
+		file_read(cert, PEM_MAX, pem, err) != 1))
+		result = -1;
+	unlink(key);
+	unlink(cert);
+	free(names);
+	free(subject);
+	free(cert);
+	free(key);
+	return result;
+}
+
+int
+init_tls(
+    struct maker *maker, const struct init_options *options, struct error *err)
+{
+	char *folder = node_path(maker->node, "%s", maker->node->home->tls);
+	char *path = xasprintf("%s/servercert.pem", folder);
+	struct buf pem;
+	struct stat st;
+	int result = 0;
+
+	buf_init(&pem);
+	if (stat(path, &st) == 0) {
+		/* Only root can read it: a killed run got no further. */
+		if (st.st_uid == 0 && (st.st_mode & 0077) == 0)
+			result = set_readers(maker, path, err);
+		maker->kept++;
+		goto out;
+	}
+	result = generate(options->me, folder, &pem, err);
+	if (result == 0)
+		result = file_replace(path, pem.data, pem.length, 0600, err);
+	if (result == 0)
+		result = set_readers(maker, path, err);
+	if (result == 0) {
+		make_say("made", "%s (self-signed, for %s, three years)", path,
+		    options->me);
+		maker->made++;
+	} else
+		error_context(err, "cannot make the certificate '%s'", path);
+out:
+	buf_release(&pem);
+	free(path);
+	free(folder);
+	return result;
+}

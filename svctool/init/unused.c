@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Options of svctool init that change nothing, because what they are about is
+ * there already and says otherwise: each is named, with what to do instead.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "control/settings.h"
+#include "svctool/init/init.h"
+#include "svctool/run/ports.h"
+#include "svctool/run/ready.h"
+#include "svctool/run/service_env.h"
+
+enum { RULES_MAX = 16 * 1024 * 1024 };
+
+static const char verb[] = "unused";
+
+static void
+say_name(const struct node *node, const struct init_options *options)
+{
+	char me[NAMES_DOMAIN_SIZE], wanted[NAMES_DOMAIN_SIZE];
+	struct error unused;
+
+	if (options->me == NULL || init_read_me(node, me, &unused) != 1 ||
+	    names_domain(options->me, wanted, &unused) == -1 ||
+	    strcmp(me, wanted) == 0)
+		return;
+	make_say(verb,
+	    "--me %s: the node keeps the name %s; to change it write it to "
+	    "'%s/me', put a certificate for it into '%s', and svctool restart",
+	    options->me, me, node->home->control, node->home->tls);
+}
+
+static void
+ignore_setting(enum setting_id id, const char *reason, void *context)
+{
+	(void)id;
+	(void)reason;
+	(void)context;
+}
+
+static void
+say_queues(const struct node *node, const struct init_options *options)
+{
+	char *control = node_path(node, "%s", node->home->control);
+	struct settings *settings = settings_load_all(
+	    control, NULL, ignore_setting, NULL);
+	unsigned count = (unsigned)settings_number(
+	    settings, SETTING_queue_count);
+
+	/* More are refused (init_take_existing()). */
+	if (options->queues < count &&
+	    settings_is_set(settings, SETTING_queue_count))
+		make_say(verb,
+		    "--queues %u: the node has %u, and keeps them; 'svctool "
+		    "queue remove' takes the last away",
+		    options->queues, count);
+	settings_free(&settings);
+	free(control);
+}
+
+static bool
+has_service(const struct node *node, const char *name)
+{
+	char *path = node_path(node, "%s/%s", node->home->service, name);
+	bool result = access(path, F_OK) == 0;
+
+	free(path);
+	return result;
+}
+
+/* A listener that is there, and is not what the option asks for. */
+static void
+say_listener(const struct node *node, const char *option, const char *text,
+    enum listener_kind kind, const struct port_address *wanted)
+{
+	char *name = xasprintf("qmail-smtpd.%u", wanted->port);
+	struct smtp_options options;
+	struct port_address address;
+	struct service_env env;
+	struct error err;
+	bool is_same;
+
+	if (!has_service(node, name)) {
+		free(name);
+		return;
+	}
+	service_env_read(node, name, &env);
+	is_same = ready_listen_address(node, name, &address, &err) == 0 &&
+	    strcmp(address.ip, wanted->ip) == 0 &&
+	    address.port == wanted->port &&
+	    service_env_options(&env, &options, &err) == 0 &&
+	    options.kind.is_lmtp == (kind == LISTENER_LMTP) &&
+	    options.kind.is_submission == (kind == LISTENER_SUBMISSION) &&
+	    options.kind.has_tls_first == (kind == LISTENER_SMTPS);
+	if (!is_same)
+		make_say(verb,
+		    "--%s %s: the listener %s is there, and stays what it is; "
+		    "change LISTEN ('%s') and OPTIONS ('%s') in '%s', then "
+		    "svctool restart",
+		    option, text, name, service_env_text(&env, "LISTEN"),
+		    service_env_text(&env, "OPTIONS"), env.own_folder);
+	service_env_release(&env);
+	free(name);
+}
+
+static void
+say_listeners(const struct node *node, const struct init_options *options)
+{
+	const struct {
+		const char *option;
+		enum listener_kind kind;
+		const struct arg_list *ports;
+	} rows[] = {
+		{ "port", LISTENER_SMTP, &options->smtp },
+		{ "submission", LISTENER_SUBMISSION, &options->submission },
+		{ "smtps", LISTENER_SMTPS, &options->smtps },
+		{ "lmtp", LISTENER_LMTP, &options->lmtp },
+	};
+	bool is_any = false;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (size_t j = 0; j < rows[i].ports->count; j++) {
+			const char *text = rows[i].ports->items[j];
+			struct port_address wanted;
+			struct error unused;
+
+			is_any = true;
+			if (port_parse(
+				text, options->address, &wanted, &unused) == 0)
+				say_listener(node, rows[i].option, text,
+				    rows[i].kind, &wanted);
+		}
+	if (options->has_address && !is_any && options->is_existing)
+		make_say(verb,
+		    "--address %s: it is for listeners that are made now, and "
+		    "none is asked for; change LISTEN in the variables/ of "
+		    "those that are there, then svctool restart",
+		    options->address);
+}
+
+/* Does a line of the rules begin with it? */
+static bool
+has_rule(const char *rules, const char *network)
+{
+	size_t length = strlen(network);
+
+	for (const char *at = rules; at != NULL; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, network, length) == 0 && at[length] == ':')
+			return true;
+	}
+	return false;
+}
+
+static void
+say_relay(const struct node *node, const struct init_options *options)
+{
+	char *path = node_path(node, "%s/tcp.smtp", node->home->control);
+	struct buf rules;
+
+	buf_init(&rules);
+	if (file_read(path, RULES_MAX, &rules, NULL) == 1)
+		for (size_t i = 0; i < options->relay.count; i++)
+			if (!has_rule(rules.data, options->relay.items[i]))
+				make_say(verb,
+				    "--relay %s: '%s' is there, and stays as "
+				    "it is; write '%s:allow,RELAYCLIENT=\"\"' "
+				    "above its last line, and run 'tcprules "
+				    "%s.cdb %s.tmp < %s'",
+				    options->relay.items[i], path,
+				    options->relay.items[i], path, path, path);
+	buf_release(&rules);
+	free(path);
+}
+
+static void
+say_users(const struct init_options *options)
+{
+	if (options->create_users && (geteuid() != 0 || options->user != NULL))
+		make_say(verb,
+		    "--create-users: everything of this node runs as one "
+		    "user, %s",
+		    options->user != NULL ? options->user : "you");
+}
+
+void
+init_say_unused(const struct node *node, const struct init_options *options)
+{
+	say_name(node, options);
+	say_queues(node, options);
+	say_listeners(node, options);
+	say_relay(node, options);
+	say_users(options);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/* Starting and stopping all of a node. */
+#ifndef SVCTOOL_LIFECYCLE_LIFECYCLE_H
+#define SVCTOOL_LIFECYCLE_LIFECYCLE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "svctool/node.h"
+
+/*
+ * Starts svscan, unless it runs, and waits until every service is ready that is
+ * not down by wish; *down_out: how many are.  What an earlier, broken run left
+ * is stopped first.  0, or -1; what is up then goes on.
+ */
+int lifecycle_start(const struct node *node, unsigned timeout_s,
+    unsigned *down_out, struct error *err);
+
+/*
+ * Tells every service to end and waits until no process of the node is left;
+ * after timeout_s those that remain are killed.  0, also when nothing ran; -1.
+ */
+int lifecycle_stop(
+    const struct node *node, unsigned timeout_s, struct error *err);
+
+/* Was its folder removed, while processes of it run on? */
+bool lifecycle_is_left(const struct node *node);
+
+#endif

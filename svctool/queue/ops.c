@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/* What the subcommands of svctool queue share. */
+#include "svctool/queue/ops.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "queue/dir.h"
+#include "queue/look.h"
+#include "svctool/make.h"
+#include "svctool/run/proc.h"
+#include "svctool/run/ready.h"
+#include "svctool/run/supervise.h"
+#include "svctool/run/systemd_guard.h"
+
+enum { LOOK_AGAIN_MS = 20 };
+
+int
+queue_must_exist(const struct node *node, const char *name, struct error *err)
+{
+	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	int result = access(path, F_OK);
+
+	if (result == -1)
+		error_set(err,
+		    "no queue '%s': 'svctool status' lists those that there "
+		    "are",
+		    path);
+	free(path);
+	return result;
+}
+
+int
+queue_stop(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+	int result = systemd_guard(node, name, err);
+
+	if (result == 0)
+		result = supervise_send(folder, "d", err);
+	if (result == 1)
+		make_say("stop", "%s", name);
+	while (result != -1 && (result = queue_is_owned(queue, err)) == 1) {
+		if (clock_ms() >= deadline) {
+			result = error_set(err,
+			    "'%s' still has a process after %u s: 'svctool "
+			    "status' shows it",
+			    queue, timeout_s);
+			break;
+		}
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	free(queue);
+	free(folder);
+	return result == -1 ? -1 : 0;
+}
+
+int
+queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+
+	if (proc_find_svscan(node->home->service) == 0) {
+		make_say("note", "the node is not running, so %s is not", name);
+		return 0;
+	}
+	for (;;) {
+		struct supervise_state state;
+
+		if (ready_read_state(node, name, &state, err) == -1)
+			return -1;
+		if (ready_does_work(ready_service(node, name, &state, err)))
+			break;
+		if (clock_ms() >= deadline)
+			return error_context(
+			    err, "%s is not ready after %u s", name, timeout_s);
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	make_say("up", "%s", name);
+	return 0;
+}
+
+long
+queue_messages(const struct node *node, const char *name, struct error *err)
+{
+	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	struct queue_dir *queue = queue_dir_open(path, err);
+	struct look_count count;
+	long result = -1;
+
+	if (queue != NULL && look_count(queue, &count, err) == 0)
+		result = (long)(count.messages + count.aside +
+		    count.has_damaged_journal);
+	queue_dir_close(&queue);
+	free(path);
+	return result;
+}

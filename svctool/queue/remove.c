@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool queue remove: only an empty queue goes. */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "queue/health.h"
+#include "svctool/make.h"
+#include "svctool/queue/count.h"
+#include "svctool/queue/ops.h"
+#include "svctool/run/supervise.h"
+
+enum { LOOK_AGAIN_MS = 100 };
+
+/* Refuses a queue that holds messages. */
+static int
+must_be_empty(const struct node *node, const char *name, struct error *err)
+{
+	long count = queue_messages(node, name, err);
+
+	if (count > 0)
+		return error_set(err,
+		    "%s holds %ld messages, and nothing is removed: svctool "
+		    "status shows whether it is held or down, and qmail-qread "
+		    "what they wait for",
+		    name, count);
+	return count == 0 ? 0 : -1;
+}
+
+/* Does anything deliver what the queue holds? */
+static bool
+is_delivering(const struct node *node, const char *name)
+{
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	struct health health;
+	bool is_it = health_read(queue, &health, NULL) == 1 &&
+	    (health.state == HEALTH_UP || health.state == HEALTH_STARTING) &&
+	    !health.is_held_local && !health.is_held_remote;
+
+	free(queue);
+	return is_it;
+}
+
+/* Mail that came before the count changed is delivered first. */
+static int
+drain(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+
+	while (must_be_empty(node, name, err) == -1) {
+		if (clock_ms() >= deadline || !is_delivering(node, name))
+			return -1;
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+	return 0;
+}
+
+/* supervise writes into its folder until it ends. */
+static int
+wait_unsupervised(const char *folder, int64_t deadline, struct error *err)
+{
+	struct supervise_state state;
+	int result;
+
+	for (;;) {
+		result = supervise_read(folder, &state, err);
+		if (result == -1 || !state.is_supervised)
+			return result == -1 ? -1 : 0;
+		if (clock_ms() >= deadline)
+			return error_set(err,
+			    "the supervise of '%s' does not end: remove the "
+			    "folder when it has",
+			    folder);
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+}
+
+/*
+ * The service's folder leaves svscan's sight before supervise ends, or svscan
+ * would start it again.
+ */
+static int
+remove_service(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	char *hidden = node_path(node, "%s/.old-%s", node->home->service, name);
+	char *log = xasprintf("%s/log", hidden);
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+	int result = -1;
+
+	if (rename(folder, hidden) == -1 && errno != ENOENT)
+		error_sys(err, "cannot rename '%s'", folder);
+	else if (supervise_send(hidden, "dx", err) != -1 &&
+	    wait_unsupervised(hidden, deadline, err) == 0 &&
+	    /* svscan holds the pipe, so the log has to be told too. */
+	    supervise_send(log, "dx", err) != -1 &&
+	    wait_unsupervised(log, deadline, err) == 0 &&
+	    file_remove_tree(hidden, err) == 0) {
+		make_say("removed", "%s", folder);
+		result = 0;
+	}
+	free(log);
+	free(hidden);
+	free(folder);
+	return result;
+}
+
+/* Settings of this queue alone, and what it left in run/. */
+static void
+remove_traces(const struct node *node, const char *name)
+{
+	const struct home *home = node->home;
+	const struct {
+		const char *folder, *prefix, *suffix;
+	} rows[] = {
+		{ home->control, "holdlocal.", "" },
+		{ home->control, "holdremote.", "" },
+		{ home->control, "concurrencyl.", "" },
+		{ home->control, "concurrencyr.", "" },
+		{ home->run, "qmail-send.", ".pid" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *path = node_path(node, "%s/%s%s%s", rows[i].folder,
+		    rows[i].prefix, name, rows[i].suffix);
+
+		if (unlink(path) == 0)
+			make_say("removed", "%s", path);
+		free(path);
+	}
+}
+
+static int
+remove_queue(const struct node *node, const char *name, struct error *err)
+{
+	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	char *log = node_path(node, "%s/%s", node->home->log, name);
+	int result = file_remove_tree(queue, err);
+
+	if (result == 0) {
+		make_say("removed", "%s", queue);
+		remove_traces(node, name);
+		if (access(log, F_OK) == 0)
+			make_say(
+			    "kept", "%s: the log of what it delivered", log);
+	}
+	free(log);
+	free(queue);
+	return result;
+}
+
+/* The queue gets no new mail now: empty it and stop it.  0 or -1. */
+static int
+drain_and_stop(const struct node *node, const char *name, unsigned timeout_s,
+    struct error *err)
+{
+	char *folder;
+
+	if (drain(node, name, timeout_s, err) == -1 ||
+	    queue_stop(node, name, timeout_s, err) == -1)
+		return -1;
+	if (must_be_empty(node, name, err) == 0)
+		return 0;
+	/* A message came until the very end: the queue goes on. */
+	folder = node_path(node, "%s/%s", node->home->service, name);
+	supervise_send(folder, "u", NULL);
+	free(folder);
+	return -1;
+}
+
+int
+queue_remove(const struct node *node, const char *name,
+    const struct queue_op_options *options, struct error *err)
+{
+	struct queue_collection collection;
+	unsigned number = queue_count_number(name);
+	bool is_counted;
+	unsigned last;
+
+	if (queue_must_exist(node, name, err) == -1 ||
+	    queue_count_read(node, &collection, err) == -1)
+		return -1;
+	last = collection.start + collection.count - 1;
+	is_counted = number == last;
+	if (number >= collection.start && number < last)
+		return error_set(err,
+		    "the queues are numbered without a gap: remove queue%u "
+		    "first",
+		    last);
+	if (is_counted && collection.count == 1)
+		return error_set(
+		    err, "queue%u is the only queue: nothing is removed", last);
+	if (!is_delivering(node, name) && must_be_empty(node, name, err) == -1)
+		return -1;
+	if (is_counted &&
+	    queue_count_write(node, collection.count - 1, err) == -1)
+		return -1;
+	if (drain_and_stop(node, name, options->timeout_s, err) == -1) {
+		if (is_counted)
+			queue_count_write(node, collection.count, NULL);
+		return -1;
+	}
+	if (remove_service(node, name, options->timeout_s, err) == -1)
+		return -1;
+	return remove_queue(node, name, err);
+}

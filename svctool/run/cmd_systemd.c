@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool systemd: units that run the same services without supervise. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "svctool/args.h"
+#include "svctool/make.h"
+#include "svctool/run/ready.h"
+#include "svctool/run/systemd_unit.h"
+#include "svctool/svctool.h"
+
+static int
+write_unit(struct maker *maker, const char *name, const struct buf *text,
+    struct error *err)
+{
+	char *path = xasprintf("/etc/systemd/system/%s", name);
+	int result = make_file_again(
+	    maker, path, text->data, 0644, MAKE_OURS, err);
+
+	free(path);
+	return result;
+}
+
+/*
+ * An ordinary user's node runs as that user: its name, or number.  NULL: root
+ * starts it, as it does what is below --destdir, whoever packs that.  The
+ * caller frees.
+ */
+static char *
+find_user(const struct node *source)
+{
+	const struct passwd *pw;
+	uid_t uid;
+	gid_t gid;
+
+	if (*source->destdir != '\0' || !node_is_users(source, &uid, &gid))
+		return NULL;
+	pw = getpwuid(uid);
+	return pw != NULL ? xstrdup(pw->pw_name)
+			  : xasprintf("%lu", (unsigned long)uid);
+}
+
+static int
+write_service(struct maker *maker, const struct node *source, const char *name,
+    struct error *err)
+{
+	char *unit = xasprintf("mqmail-%s.service", name);
+	char *folder = xasprintf("%s/%s", source->home->service, name);
+	char *user = find_user(source);
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	systemd_unit_service(
+	    &text, name, folder, user, ready_is_queue(source, name));
+	result = write_unit(maker, unit, &text, err);
+	buf_release(&text);
+	free(user);
+	free(folder);
+	free(unit);
+	return result;
+}
+
+/* Of the services of source, to where maker writes. */
+static int
+write_units(struct maker *maker, const struct node *source, struct error *err)
+{
+	struct arg_list services = { .count = 0 };
+	struct buf target;
+	int result = node_services(source, &services, err);
+
+	buf_init(&target);
+	if (result == 0)
+		result = make_folder(
+		    maker, "/etc/systemd/system", 0755, MAKE_OURS, err);
+	systemd_unit_target(&target);
+	for (size_t i = 0; result == 0 && i < services.count; i++) {
+		const char *name = services.items[i];
+
+		if (ready_has_down_file(source, name))
+			continue;
+		result = write_service(maker, source, name, err);
+		systemd_unit_target_service(&target, name);
+	}
+	if (result == 0)
+		result = write_unit(maker, "mqmail.target", &target, err);
+	buf_release(&target);
+	arg_list_release(&services);
+	return result;
+}
+
+/*
+ * With --destdir the node may lie below it (packaging), or be a real one whose
+ * units are written elsewhere.  The folder is made only for a node that there
+ * is.  0 or -1; the caller frees what was set.
+ */
+static int
+open_nodes(const char *home, const char *destdir, struct node **installed_out,
+    struct node **target_out, struct error *err)
+{
+	*target_out = NULL;
+	*installed_out = node_new(home, NULL, err);
+	if (*installed_out == NULL)
+		return -1;
+	if (destdir != NULL && access(destdir, F_OK) == -1 &&
+	    (!node_exists(*installed_out, err) ||
+		file_make_dirs(destdir, 0755, err) == -1))
+		return -1;
+	*target_out = node_new(home, destdir, err);
+	return *target_out == NULL ? -1 : 0;
+}
+
+int
+cmd_systemd(int argc, char **argv)
+{
+	const char *home = NULL, *destdir = NULL;
+	const struct arg_row rows[] = {
+		{ "home", ARG_TEXT, &home },
+		{ "destdir", ARG_TEXT, &destdir },
+		{ NULL, ARG_FLAG, NULL },
+	};
+	struct maker maker = { .made = 0 };
+	struct node *installed, *target;
+	const struct node *source = NULL;
+	struct error err;
+	int code = EXIT_FINE;
+
+	if (args_parse_options(rows, argc, argv, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	if (open_nodes(home, destdir, &installed, &target, &err) == 0)
+		source = node_exists(target, &err) ? target : installed;
+	maker.node = target;
+	if (source == NULL || !node_exists(source, &err) ||
+	    write_units(&maker, source, &err) == -1)
+		code = complain(EXIT_TROUBLE, &err);
+	else
+		printf("to use them: systemctl daemon-reload && systemctl "
+		       "enable --now mqmail.target (and not svctool start)\n");
+	node_free(&installed);
+	node_free(&target);
+	return code;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* The addresses that a node listens on. */
+#ifndef SVCTOOL_RUN_PORTS_H
+#define SVCTOOL_RUN_PORTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+
+struct port_address {
+	char ip[64]; /* numeric; "0.0.0.0" for "0" and "" */
+	uint16_t port;
+};
+
+/*
+ * Takes ADDRESS:PORT, [IPV6]:PORT or PORT apart (standard_ip is then the
+ * address).  0, or -1 with the reason.
+ */
+int port_parse(const char *text, const char *standard_ip,
+    struct port_address *address_out, struct error *err);
+
+/* Where a client of this host connects to; the length. */
+socklen_t port_connect_address(
+    const struct port_address *address, struct sockaddr_storage *where_out);
+
+/*
+ * Can it be bound now?  1; 0 when somebody has it, or we may not, with the
+ * reason and what to do; -1.
+ */
+int port_is_free(const struct port_address *address, struct error *err);
+
+/*
+ * Could we listen there, if nobody did?  False with the reason: it needs root,
+ * or is no address of this host.
+ */
+bool port_is_allowed(const struct port_address *address, struct error *err);
+
+/*
+ * The inodes of the sockets that listen there, at most max of them; several
+ * processes may share a port.  As the kernel says (/proc/net/tcp).  Returns how
+ * many.
+ */
+size_t port_listeners(
+    const struct port_address *address, uint64_t *inodes_out, size_t max);
+
+/*
+ * Who listens there, or around, so that nobody else can: text_out is "NAME (pid
+ * N)", or says that it cannot be told.  1; 0 nobody listens; -1 somebody whom
+ * we may not look into.
+ */
+enum { PORT_TAKER_SIZE = 64 };
+int port_find_taker(
+    const struct port_address *address, char text_out[PORT_TAKER_SIZE]);
+
+/*
+ * The same of who is no process of the node at root, as far as that can be
+ * seen.  False when there is none.
+ */
+bool port_has_stranger(const struct port_address *address, const char *root,
+    char text_out[PORT_TAKER_SIZE]);
+
+#endif

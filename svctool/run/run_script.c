@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: ISC */
+/* The texts of run files, for sh. */
+#include "svctool/run/run_script.h"
+
+#include <stddef.h>
+
+void
+run_script_quote(struct buf *buf, const char *text)
+{
+	buf_addc(buf, '\'');
+	for (; *text != '\0'; text++)
+		if (*text == '\'')
+			buf_adds(buf, "'\\''");
+		else
+			buf_addc(buf, *text);
+	buf_addc(buf, '\'');
+}
+
+static void
+add_start(struct buf *buf, const char *what, const char *global_vars)
+{
+	buf_addf(buf,
+	    "#!/bin/sh\n"
+	    "# Made by svctool: %s.  Its environment is in variables/.\n"
+	    "exec 2>&1\n"
+	    "exec envdir ",
+	    what);
+	run_script_quote(buf, global_vars);
+	buf_adds(buf, " envdir ./variables \\\n");
+}
+
+static void
+add_program(struct buf *buf, const char *programs, const char *name)
+{
+	struct buf path;
+
+	buf_init(&path);
+	buf_addf(&path, "%s/%s", programs, name);
+	run_script_quote(buf, path.data);
+	buf_release(&path);
+}
+
+void
+run_script_queue(struct buf *buf, const char *global_vars, const char *programs,
+    const char *queue_dir)
+{
+	add_start(buf, "one queue and its workers", global_vars);
+	buf_adds(buf, "    ");
+	add_program(buf, programs, "qmail-start");
+	buf_addc(buf, ' ');
+	run_script_quote(buf, queue_dir);
+	buf_addc(buf, '\n');
+}
+
+/*
+ * The inner sh is there to read the variables, and to say its pid, which is
+ * qmail-smtpd's.  softlimit -o counts the descriptors, which are connections.
+ */
+void
+run_script_listener(struct buf *buf, const char *global_vars,
+    const char *programs, const char *pid_file)
+{
+	add_start(buf, "one listener", global_vars);
+	buf_adds(buf,
+	    "    sh -c 'echo $$ >\"$1\"; exec softlimit "
+	    "-o \"${SOFT_FILES:-20000}\" \\\n"
+	    "        \"$0\" --listen \"$LISTEN\" $OPTIONS' \\\n    ");
+	add_program(buf, programs, "qmail-smtpd");
+	buf_addc(buf, ' ');
+	run_script_quote(buf, pid_file);
+	buf_addc(buf, '\n');
+}
+
+void
+run_script_log(struct buf *buf, const char *user, const char *log_dir)
+{
+	buf_adds(buf, "#!/bin/sh\n# Made by svctool.\nexec ");
+	if (user != NULL) {
+		buf_adds(buf, "setuidgid ");
+		run_script_quote(buf, user);
+		buf_addc(buf, ' ');
+	}
+	/* 20 files of a megabyte beside current */
+	buf_adds(buf, "multilog t s1000000 n20 ");
+	run_script_quote(buf, log_dir);
+	buf_addc(buf, '\n');
+}

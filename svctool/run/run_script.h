@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/* The texts of run files, for sh. */
+#ifndef SVCTOOL_RUN_RUN_SCRIPT_H
+#define SVCTOOL_RUN_RUN_SCRIPT_H
+
+#include "base/buf.h"
+
+/* Puts text behind what buf holds, as one word of sh. */
+void run_script_quote(struct buf *buf, const char *text);
+
+/* A queue's run: programs is the folder of qmail-start. */
+void run_script_queue(struct buf *buf, const char *global_vars,
+    const char *programs, const char *queue_dir);
+
+/* A listener's run; what it does is in its variables. */
+void run_script_listener(struct buf *buf, const char *global_vars,
+    const char *programs, const char *pid_file);
+
+/* A log's run; user NULL: as who starts it. */
+void run_script_log(struct buf *buf, const char *user, const char *log_dir);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: ISC */
+/* The services of a node. */
+#include "svctool/run/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "svctool/run/run_script.h"
+#include "svctool/run/spawn.h"
+#include "svctool/run/supervise.h"
+
+/* A row of variables/, the service's environment. */
+struct variable {
+	const char *name;
+	const char *value;
+};
+
+static int
+make_variables(struct maker *maker, const char *folder,
+    const struct variable *rows, struct error *err)
+{
+	int result = make_folder(maker, folder, 0755, MAKE_OURS, err);
+
+	for (; result == 0 && rows->name != NULL; rows++) {
+		char *path = xasprintf("%s/%s", folder, rows->name);
+		char *text = xasprintf("%s\n", rows->value);
+
+		result = make_file(maker, path, text, 0644, MAKE_OURS, err);
+		free(text);
+		free(path);
+	}
+	return result;
+}
+
+static int
+make_log(struct maker *maker, const char *folder, const char *log_dir,
+    struct error *err)
+{
+	char *path = xasprintf("%s/run", folder);
+	struct buf script;
+	int result = make_folder(maker, folder, 0755, MAKE_OURS, err);
+
+	buf_init(&script);
+	run_script_log(&script,
+	    geteuid() == 0 ? identity_name(IDENTITY_LOG) : NULL, log_dir);
+	if (result == 0)
+		result = make_file(
+		    maker, path, script.data, 0755, MAKE_OURS, err);
+	buf_release(&script);
+	free(path);
+	return result;
+}
+
+/* What is in a service's folder, whatever the folder's name is just now. */
+static int
+fill_service(struct maker *maker, const char *folder, const char *log_dir,
+    const char *script, const struct variable *variables, struct error *err)
+{
+	char *vars = xasprintf("%s/variables", folder);
+	char *log = xasprintf("%s/log", folder);
+	char *run = xasprintf("%s/run", folder);
+	int result = -1;
+
+	if (make_folder(maker, folder, 0755, MAKE_OURS, err) == 0 &&
+	    make_variables(maker, vars, variables, err) == 0 &&
+	    make_log(maker, log, log_dir, err) == 0)
+		result = make_file(maker, run, script, 0755, MAKE_OURS, err);
+	free(run);
+	free(log);
+	free(vars);
+	return result;
+}
+
+/*
+ * A new service is made under a name that svscan skips, and appears whole:
+ * svscan looks every five seconds, and looks for log/ only once.
+ */
+static int
+make_service(struct maker *maker, const char *name, const char *script,
+    const struct variable *variables, struct error *err)
+{
+	const struct home *home = maker->node->home;
+	char *folder = xasprintf("%s/%s", home->service, name);
+	char *hidden = xasprintf("%s/.new-%s", home->service, name);
+	char *log_dir = xasprintf("%s/%s", home->log, name);
+	char *real = node_path(maker->node, "%s", folder);
+	char *real_hidden = node_path(maker->node, "%s", hidden);
+	int result = make_folder(maker, log_dir, 0755, MAKE_LOG, err);
+
+	if (result == -1)
+		;
+	else if (access(real, F_OK) == 0)
+		result = fill_service(
+		    maker, folder, log_dir, script, variables, err);
+	else {
+		maker->is_quiet = true;
+		result = file_remove_tree(real_hidden, err);
+		if (result == 0)
+			result = fill_service(
+			    maker, hidden, log_dir, script, variables, err);
+		maker->is_quiet = false;
+		if (result == 0 && rename(real_hidden, real) == -1)
+			result = error_sys(err, "cannot rename '%s' to '%s'",
+			    real_hidden, real);
+		if (result == 0)
+			make_say("made", "service %s", real);
+	}
+	free(real_hidden);
+	free(real);
+	free(log_dir);
+	free(hidden);
+	free(folder);
+	return result;
+}
+
+/*
+ * A queue is made under a hidden name, too: a run that was killed leaves no
+ * half of one that the next would take for whole.
+ */
+static int
+make_queue_dir(const struct maker *maker, const char *name, const char *real,
+    struct error *err)
+{
+	const struct node *node = maker->node;
+	char *hidden = node_path(node, "%s/.new-%s", node->home->queue, name);
+	char *fix = xasprintf("%s/queue-fix", node->programs);
+	const char *argv[] = { fix, hidden, NULL };
+	int result = file_remove_tree(hidden, err);
+
+	/* It names every folder that it makes: too much here. */
+	if (result == 0)
+		result = spawn_filter(argv, "/dev/null", err);
+	if (result == 0 && rename(hidden, real) == -1)
+		result = error_sys(
+		    err, "cannot rename '%s' to '%s'", hidden, real);
+	if (result == 0)
+		result = file_sync_parent(real, err);
+	free(fix);
+	free(hidden);
+	return result;
+}
+
+int
+service_make_queue(struct maker *maker, const char *name, struct error *err)
+{
+	static const struct variable variables[] = { { NULL, NULL } };
+	const struct node *node = maker->node;
+	char *queue_dir = xasprintf("%s/%s", node->home->queue, name);
+	char *real = node_path(node, "%s", queue_dir);
+	struct buf script;
+	int result = 0;
+
+	buf_init(&script);
+	run_script_queue(&script, node->global_vars, node->programs, queue_dir);
+	if (access(real, F_OK) == 0)
+		maker->kept++;
+	else {
+		result = make_queue_dir(maker, name, real, err);
+		if (result == 0) {
+			make_say("made", "queue %s", real);
+			maker->made++;
+		}
+	}
+	if (result == 0)
+		result = make_service(maker, name, script.data, variables, err);
+	buf_release(&script);
+	free(real);
+	free(queue_dir);
+	return result;
+}
+
+/* Under its name, with variables that it may have already. */
+static int
+make_listener(struct maker *maker, const char *name,
+    const struct variable *variables, struct error *err)
+{
+	char *pid_file = xasprintf("%s/%s.pid", maker->node->home->run, name);
+	struct buf script;
+	int result;
+
+	buf_init(&script);
+	run_script_listener(
+	    &script, maker->node->global_vars, maker->node->programs, pid_file);
+	result = make_service(maker, name, script.data, variables, err);
+	buf_release(&script);
+	free(pid_file);
+	return result;
+}
+
+int
+service_complete_listener(
+    struct maker *maker, const char *name, struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+
+	return make_listener(maker, name, none, err);
+}
+
+int
+service_make_listener(struct maker *maker, enum listener_kind kind,
+    const struct port_address *address, struct error *err)
+{
+	static const char *const options[] = {
+		[LISTENER_SMTP] = "",
+		[LISTENER_SUBMISSION] = "--submission",
+		[LISTENER_SMTPS] = "--smtps",
+		[LISTENER_LMTP] = "--lmtp",
+	};
+	bool is_v6 = strchr(address->ip, ':') != NULL;
+	char *name = xasprintf("qmail-smtpd.%u", address->port);
+	char *listen = xasprintf(
+	    is_v6 ? "[%s]:%u" : "%s:%u", address->ip, address->port);
+	const struct variable variables[] = {
+		{ "LISTEN", listen },
+		{ "OPTIONS", options[kind] },
+		{ NULL, NULL },
+	};
+	int result = make_listener(maker, name, variables, err);
+
+	free(listen);
+	free(name);
+	return result;
+}
+
+int
+service_hangup(const struct node *node, const char *name, struct error *err)
+{
+	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	int result = supervise_send(folder, "h", err);
+
+	if (result == 1)
+		make_say("HUP", "%s", name);
+	free(folder);
+	return result == -1 ? -1 : 0;
+}

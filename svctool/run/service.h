@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The services of a node: daemontools folders with run, log/run and
+ * variables/.
+ */
+#ifndef SVCTOOL_RUN_SERVICE_H
+#define SVCTOOL_RUN_SERVICE_H
+
+#include "base/error.h"
+#include "svctool/make.h"
+#include "svctool/run/ports.h"
+
+/* One queue: its folder by queue-fix, and its service.  0 or -1. */
+int service_make_queue(
+    struct maker *maker, const char *name, struct error *err);
+
+/* What a listener speaks. */
+enum listener_kind {
+	LISTENER_SMTP,
+	LISTENER_SUBMISSION,
+	LISTENER_SMTPS,
+	LISTENER_LMTP
+};
+
+/* One listener, named after its port.  0 or -1. */
+int service_make_listener(struct maker *maker, enum listener_kind kind,
+    const struct port_address *address, struct error *err);
+
+/* The run files of a listener that is there, under the name it has.  0 or -1.
+ */
+int service_complete_listener(
+    struct maker *maker, const char *name, struct error *err);
+
+/*
+ * Sends a service HUP; not running is no failure.  Says what it did.  0 or -1.
+ */
+int service_hangup(
+    const struct node *node, const char *name, struct error *err);
+
+#endif

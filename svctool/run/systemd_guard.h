@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Services that systemd runs, by the units of svctool systemd: it starts again
+ * whatever of them somebody else ends.
+ */
+#ifndef SVCTOOL_RUN_SYSTEMD_GUARD_H
+#define SVCTOOL_RUN_SYSTEMD_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "svctool/node.h"
+
+enum { SYSTEMD_NAME_SIZE = 256 };
+
+/*
+ * The service whose unit, mqmail-NAME.service, the process with this
+ * /proc/PID/cgroup belongs to.  False: there is none.
+ */
+bool systemd_guard_parse(
+    const char *cgroup, size_t length, char name_out[SYSTEMD_NAME_SIZE]);
+
+/*
+ * Is the service (NULL: any of the node) run by systemd now?  0 when it is not;
+ * -1 when it is, with what to do instead, or when that is not known.
+ */
+int systemd_guard(
+    const struct node *node, const char *service, struct error *err);
+
+#endif

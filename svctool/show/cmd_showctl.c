@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool showctl: every setting and where it comes from (qmail-showctl). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "svctool/args.h"
+#include "svctool/node.h"
+#include "svctool/run/spawn.h"
+#include "svctool/svctool.h"
+
+int
+cmd_showctl(int argc, char **argv)
+{
+	const char *home = NULL;
+	const struct arg_row rows[] = {
+		{ "home", ARG_TEXT, &home },
+		{ NULL, ARG_FLAG, NULL },
+	};
+	struct error err;
+	struct node *node;
+	int code = EXIT_FINE;
+
+	if (args_parse_options(rows, argc, argv, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	node = node_new(home, NULL, &err);
+	if (node == NULL || !node_exists(node, &err))
+		code = complain(EXIT_TROUBLE, &err);
+	else {
+		char *program = xasprintf("%s/qmail-showctl", node->programs);
+		const char *words[] = { program, NULL };
+
+		if (spawn_wait(words, &err) == -1)
+			code = complain(EXIT_TROUBLE, &err);
+		free(program);
+	}
+	node_free(&node);
+	return code;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool status: is everything up, and what are the queues doing? */
+#include "svctool/show/report.h"
+#include "svctool/svctool.h"
+
+int
+cmd_status(int argc, char **argv)
+{
+	struct report report = { .home = NULL };
+	struct node *node;
+	struct error err;
+	bool is_json;
+	int code = open_to_show(argc, argv, &node, &is_json);
+
+	if (code != EXIT_FINE)
+		return code;
+	if (report_collect(node, &report, &err) == -1) {
+		/* A stranger may not read what supervise knows. */
+		node_is_ours(node, &err);
+		code = complain(EXIT_TROUBLE, &err);
+	} else {
+		if (is_json)
+			report_print_json(&report);
+		else
+			report_print_text(&report);
+		code = report.is_fine ? EXIT_FINE : EXIT_TROUBLE;
+	}
+	report_release(&report);
+	node_free(&node);
+	return code;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/* Which services end again and again? */
+#include "svctool/show/report_restart.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "svctool/run/proc.h"
+#include "svctool/run/ready.h"
+
+enum { YOUNG_S = 3, LOOK_AGAIN_MS = 50 };
+
+bool
+report_is_young(const struct report_service *service, time_t now)
+{
+	const struct supervise_state *log = &service->log_state;
+
+	return service->state.is_supervised && service->state.pid != 0 &&
+	    service->state.since <= now &&
+	    now - service->state.since < YOUNG_S &&
+	    (log->pid == 0 || service->state.since - log->since >= YOUNG_S);
+}
+
+/* Has the process that was seen ended? */
+static bool
+has_ended(const struct node *node, const struct report_service *service)
+{
+	struct supervise_state state;
+
+	return !proc_is_alive(service->state.pid) ||
+	    (ready_read_state(node, service->name, &state, NULL) == 0 &&
+		state.pid != service->state.pid);
+}
+
+bool
+report_find_restarting(const struct node *node, struct report *report)
+{
+	int64_t deadline = clock_ms() + YOUNG_S * 1000;
+	bool is_any = false;
+
+	for (size_t i = 0; i < report->service_count; i++) {
+		struct report_service *service = &report->services[i];
+
+		while (report_is_young(service, time(NULL)) &&
+		    clock_ms() < deadline && !service->is_restarting) {
+			service->is_restarting = has_ended(node, service);
+			if (!service->is_restarting)
+				poll(NULL, 0, LOOK_AGAIN_MS);
+		}
+		is_any |= service->is_restarting;
+	}
+	return is_any;
+}
