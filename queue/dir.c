@@ -18,7 +18,11 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-enum { READ_BYTES = 4096, FILE_MAX_BYTES = 64 * 1024 * 1024 };
+enum {
+	READ_BYTES = 4096, /* at once, from a file that begins */
+	READ_MAX_BYTES = 1024 * 1024,
+	FILE_MAX_BYTES = 64 * 1024 * 1024
+};
 
 /* For the folders below a queue's root: a link there is nobody's wish. */
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
@@ -269,15 +273,33 @@ queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
 }
 
 int
-queue_read(int fd, struct buf *buf)
+queue_has_file(
+    const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	queue_name(name, id, "");
+	if (faccessat(queue_dir_fd(dir, folder, id), name, F_OK,
+		AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
+int
+queue_read_first(int fd, size_t max_bytes, struct buf *buf)
 {
 	size_t done = 0;
 
-	for (;;) {
+	while (done < max_bytes) {
+		size_t part = READ_BYTES;
 		ssize_t n;
 
-		buf_reserve(buf, READ_BYTES);
-		n = pread(fd, buf->data + buf->length, READ_BYTES, (off_t)done);
+		if (done > part) /* it is a long one */
+			part = done < READ_MAX_BYTES ? done : READ_MAX_BYTES;
+		if (part > max_bytes - done)
+			part = max_bytes - done;
+		buf_reserve(buf, part);
+		n = pread(fd, buf->data + buf->length, part, (off_t)done);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -285,11 +307,21 @@ queue_read(int fd, struct buf *buf)
 		done += (size_t)n;
 		buf->length += (size_t)n;
 		buf->data[buf->length] = '\0';
-		if (done > FILE_MAX_BYTES) {
-			errno = EFBIG;
-			return -1;
-		}
 	}
+	return 0;
+}
+
+int
+queue_read(int fd, struct buf *buf)
+{
+	size_t before = buf->length;
+
+	if (queue_read_first(fd, FILE_MAX_BYTES + 1, buf) == -1)
+		return -1;
+	if (buf->length - before <= FILE_MAX_BYTES)
+		return 0;
+	errno = EFBIG;
+	return -1;
 }
 
 int

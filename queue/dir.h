@@ -83,11 +83,17 @@ void queue_name(
 int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
     uint64_t id, int flags);
 
+/* Is there such a file?  1, 0, or -1 with errno when it cannot be told. */
+int queue_has_file(
+    const struct queue_dir *dir, enum queue_folder folder, uint64_t id);
+
 /*
  * Reads an open file of the queue from its start, whole, behind what buf
  * holds.  0; -1 with errno (EFBIG: over 64 MiB, which no file here may be).
  */
 int queue_read(int fd, struct buf *buf);
+/* The same, but its first bytes alone, or as many as it has. */
+int queue_read_first(int fd, size_t max_bytes, struct buf *buf);
 
 /* Removes a message's file.  0 also when it was not there, else -1. */
 int queue_unlink(

@@ -105,19 +105,11 @@ read_notes_file(int fd, struct buf *notes)
 {
 	size_t cut;
 
-	buf_reserve(notes, NOTES_READ_BYTES);
-	while (notes->length < NOTES_READ_BYTES) {
-		ssize_t n = pread(fd, notes->data + notes->length,
-		    NOTES_READ_BYTES - notes->length, (off_t)notes->length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		notes->data[notes->length += (size_t)n] = '\0';
-		if (n == 0)
-			return 0;
-	}
+	buf_init(notes);
+	if (queue_read_first(fd, NOTES_READ_BYTES, notes) == -1)
+		return -1;
+	if (notes->length < NOTES_READ_BYTES)
+		return 0;
 	if (strlen(notes->data) < notes->length)
 		return 0; /* it ends in NULs anyway */
 	for (cut = notes->length; cut >= 2; cut--)
@@ -150,27 +142,6 @@ find_notes(struct report *report)
 	return result;
 }
 
-/* All that the message has, or its first bytes: never less than committed. */
-static int
-read_file(int fd, size_t length, struct buf *original)
-{
-	buf_reserve(original, length);
-	while (original->length < length) {
-		ssize_t n = pread(fd, original->data + original->length,
-		    length - original->length, (off_t)original->length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = ENODATA;
-		if (n <= 0)
-			return -1;
-		original->length += (size_t)n;
-	}
-	original->data[length] = '\0';
-	return 0;
-}
-
 /* Reads the message that failed, or its first bytes. */
 static int
 read_original(struct report *report, struct buf *original, bool *is_cut_out)
@@ -194,7 +165,12 @@ read_original(struct report *report, struct buf *original, bool *is_cut_out)
 		buf_add(original, message->body.data, (size_t)size);
 		return 0;
 	}
-	result = fd == -1 ? -1 : read_file(fd, (size_t)size, original);
+	buf_init(original);
+	result = fd == -1 ? -1 : queue_read_first(fd, (size_t)size, original);
+	if (result == 0 && original->length < size) {
+		errno = ENODATA; /* never less than was committed */
+		result = -1;
+	}
 	if (result == -1)
 		error_sys(&report->err,
 		    "cannot read mess/%" PRIu64 " for a bounce", message->id);
