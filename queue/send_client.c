@@ -19,7 +19,7 @@ enum {
 };
 
 struct client {
-	struct client *next, **link;
+	LIST_ENTRY(client) in_intake;
 	struct intake *intake;
 	struct loop_source source;
 	struct transaction transaction;
@@ -28,7 +28,7 @@ struct client {
 	bool is_being_read;        /* ... by client_read(), which drops it */
 	bool is_lost;              /* to be dropped by that */
 	struct handover *handover; /* its COMMIT is not answered yet */
-	struct ask ask;            /* its link: not answered yet */
+	struct ask ask;
 };
 
 void
@@ -44,9 +44,7 @@ client_drop(struct client *client)
 	if (client->transaction.file != NULL)
 		client->transaction.file->changed = NULL;
 	transaction_reset(&client->transaction);
-	*client->link = client->next;
-	if (client->next != NULL)
-		client->next->link = client->link;
+	LIST_REMOVE(client, in_intake);
 	intake->client_count--;
 	free(client);
 }
@@ -159,7 +157,7 @@ commit(struct client *client, const struct intake_packet *packet)
 static bool
 handle_packet(struct client *client, const struct intake_packet *packet)
 {
-	bool is_waiting = client->handover != NULL || client->ask.link != NULL;
+	bool is_waiting = client->handover != NULL || client->ask.is_waiting;
 
 	if (is_waiting || client->has_hello == (packet->type == INTAKE_HELLO))
 		return false;
@@ -244,11 +242,7 @@ client_new(struct intake *intake, int fd, uid_t uid)
 	client->source = (struct loop_source){
 		.fd = fd, .ready = client_ready, .context = client
 	};
-	client->link = &intake->clients;
-	client->next = intake->clients;
-	if (client->next != NULL)
-		client->next->link = &client->next;
-	intake->clients = client;
+	LIST_INSERT_HEAD(&intake->clients, client, in_intake);
 	intake->client_count++;
 	if (loop_add(intake->options.loop, &client->source, EPOLLIN, NULL) ==
 	    -1)

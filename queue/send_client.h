@@ -10,6 +10,8 @@
 #ifndef QUEUE_SEND_CLIENT_H
 #define QUEUE_SEND_CLIENT_H
 
+#include <sys/queue.h>
+
 #include "base/budget.h"
 #include "queue/intake_packet.h"
 #include "queue/send_body.h"
@@ -65,8 +67,8 @@ void intake_message_free(struct intake_message **message);
 
 /* A message from its COMMIT to the answer. */
 struct handover {
-	struct handover *next, **link; /* in intake.handovers */
-	struct intake *intake;         /* NULL: it was closed */
+	LIST_ENTRY(handover) in_intake;
+	struct intake *intake; /* NULL: it was closed */
 	struct intake_message *message;
 	struct body_file *file; /* or NULL */
 	/* NULL: nobody waits for it any more */
@@ -77,7 +79,8 @@ struct handover {
 
 /* A question for a UUID. */
 struct ask {
-	struct ask *next, **link; /* in intake.asks; link NULL: in none */
+	LIST_ENTRY(ask) in_intake;
+	bool is_waiting; /* and in that list */
 	struct uuid uuid;
 	void (*answer)(void *context, bool is_known, uint64_t id);
 	void *context;
@@ -94,11 +97,11 @@ struct intake {
 	bool is_stopping;
 	bool has_no_foreign_fds; /* the kernel keeps descriptors from us */
 	unsigned clients_max, client_count;
-	struct client *clients;
-	struct handover *handovers;
-	struct ask *asks;
+	LIST_HEAD(, client) clients;
+	LIST_HEAD(, handover) handovers;
+	LIST_HEAD(, ask) asks;
 	/* send_stranger */
-	struct stranger *strangers;
+	LIST_HEAD(, stranger) strangers;
 	struct stranger_room *room;
 	struct loop_source calls;
 };

@@ -29,8 +29,7 @@ is_handed_over(const struct intake *intake, const struct uuid *uuid)
 {
 	const struct handover *handover;
 
-	for (handover = intake->handovers; handover != NULL;
-	     handover = handover->next)
+	LIST_FOREACH(handover, &intake->handovers, in_intake)
 		if (uuid_is_equal(&handover->message->uuid, uuid))
 			return true;
 	return false;
@@ -39,12 +38,9 @@ is_handed_over(const struct intake *intake, const struct uuid *uuid)
 void
 intake_forget_ask(struct ask *ask)
 {
-	if (ask->link == NULL)
-		return;
-	*ask->link = ask->next;
-	if (ask->next != NULL)
-		ask->next->link = ask->link;
-	ask->link = NULL;
+	if (ask->is_waiting)
+		LIST_REMOVE(ask, in_intake);
+	ask->is_waiting = false;
 }
 
 /* False when it is not decided yet. */
@@ -67,14 +63,11 @@ answer_ask(struct intake *intake, struct ask *ask)
 void
 intake_ask(struct intake *intake, struct ask *ask)
 {
-	ask->link = NULL;
+	ask->is_waiting = false;
 	if (answer_ask(intake, ask))
 		return;
-	ask->next = intake->asks;
-	ask->link = &intake->asks;
-	if (ask->next != NULL)
-		ask->next->link = &ask->next;
-	intake->asks = ask;
+	ask->is_waiting = true;
+	LIST_INSERT_HEAD(&intake->asks, ask, in_intake);
 }
 
 static void
@@ -82,8 +75,8 @@ answer_asks(struct intake *intake)
 {
 	struct ask *ask, *next;
 
-	for (ask = intake->asks; ask != NULL; ask = next) {
-		next = ask->next;
+	for (ask = LIST_FIRST(&intake->asks); ask != NULL; ask = next) {
+		next = LIST_NEXT(ask, in_intake);
 		answer_ask(intake, ask);
 	}
 }
@@ -97,11 +90,8 @@ end_handover(
 {
 	struct intake *intake = handover->intake;
 
-	if (intake != NULL) {
-		*handover->link = handover->next;
-		if (handover->next != NULL)
-			handover->next->link = handover->link;
-	}
+	if (intake != NULL)
+		LIST_REMOVE(handover, in_intake);
 	body_file_remove(&handover->file);
 	intake_message_free(&handover->message);
 	if (handover->answer != NULL)
@@ -161,11 +151,7 @@ intake_hand_over(struct intake *intake, struct intake_message *message,
 	handover->context = context;
 	*file = NULL;
 	*handover_out = handover;
-	handover->next = intake->handovers;
-	handover->link = &intake->handovers;
-	if (handover->next != NULL)
-		handover->next->link = &handover->next;
-	intake->handovers = handover;
+	LIST_INSERT_HEAD(&intake->handovers, handover, in_intake);
 	message->done = message_done;
 	message->context = handover;
 	if (intake->is_stopping) {
@@ -317,7 +303,7 @@ intake_stop(struct intake *intake)
 bool
 intake_is_idle(const struct intake *intake)
 {
-	return intake->handovers == NULL;
+	return LIST_EMPTY(&intake->handovers);
 }
 
 void
@@ -329,10 +315,9 @@ intake_close(struct intake **intake_in)
 	if (intake == NULL)
 		return;
 	stop_listening(intake);
-	while (intake->clients != NULL)
-		client_drop(intake->clients);
-	for (handover = intake->handovers; handover != NULL;
-	     handover = handover->next) {
+	while (!LIST_EMPTY(&intake->clients))
+		client_drop(LIST_FIRST(&intake->clients));
+	LIST_FOREACH(handover, &intake->handovers, in_intake) {
 		handover->intake = NULL;
 		handover->answer = NULL;
 	}

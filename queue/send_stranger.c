@@ -42,7 +42,7 @@ enum call_type {
 };
 
 struct call {
-	struct call *next; /* in room.first */
+	STAILQ_ENTRY(call) in_room;
 	enum call_type type;
 	struct stranger *stranger;
 	/* set by the thread */
@@ -60,7 +60,7 @@ struct call {
 
 /* While he has connections, or the room is there. */
 struct stranger_user {
-	struct stranger_user *next; /* in room.users */
+	LIST_ENTRY(stranger_user) in_room;
 	uid_t uid;
 	unsigned connections;
 	struct budget memory;
@@ -69,7 +69,7 @@ struct stranger_user {
 /* What the loop and the threads share; the last of them frees it. */
 struct stranger_room {
 	struct budget memory;
-	struct stranger_user *users; /* the loop's own */
+	LIST_HEAD(, stranger_user) users; /* the loop's own */
 	int wake_fd; /* calls wait */
 	const struct queue_dir *dir;
 	struct work_pool *pool;
@@ -79,12 +79,12 @@ struct stranger_room {
 	unsigned references;
 	unsigned writing; /* threads that write to the queue's files */
 	bool is_closed;   /* no more calls, no more files */
-	struct call *first, **end;
+	STAILQ_HEAD(call_list, call) calls;
 };
 
 struct stranger {
 	/* the loop's own */
-	struct stranger *next, **link;
+	LIST_ENTRY(stranger) in_intake;
 	/* the thread's, which frees it */
 	struct stranger_room *room;
 	struct stranger_user *user;
@@ -106,10 +106,10 @@ leave_room(struct stranger_room *room)
 	pthread_mutex_unlock(&room->lock);
 	if (!is_last)
 		return;
-	while (room->users != NULL) {
-		struct stranger_user *user = room->users;
+	while (!LIST_EMPTY(&room->users)) {
+		struct stranger_user *user = LIST_FIRST(&room->users);
 
-		room->users = user->next;
+		LIST_REMOVE(user, in_room);
 		free(user);
 	}
 	close(room->wake_fd);
@@ -129,11 +129,9 @@ call_loop(struct stranger *stranger, struct call *call)
 	bool is_done;
 
 	call->stranger = stranger;
-	call->next = NULL;
 	pthread_mutex_lock(&room->lock);
 	if (!room->is_closed) {
-		*room->end = call;
-		room->end = &call->next;
+		STAILQ_INSERT_TAIL(&room->calls, call, in_room);
 		if (write(room->wake_fd, &one, sizeof(one)) == -1 &&
 		    errno != EAGAIN)
 			log_line("alert: cannot wake the event loop");
@@ -410,10 +408,11 @@ ask_answered(void *context, bool is_known, uint64_t id)
 static struct stranger_user *
 find_stranger_user(const struct stranger_room *room, uid_t uid)
 {
-	struct stranger_user *user = room->users;
+	struct stranger_user *user;
 
-	while (user != NULL && user->uid != uid)
-		user = user->next;
+	LIST_FOREACH(user, &room->users, in_room)
+		if (user->uid == uid)
+			break;
 	return user;
 }
 
@@ -427,33 +426,22 @@ join_user(struct stranger_room *room, uid_t uid)
 		user = xcalloc(1, sizeof(*user));
 		user->uid = uid;
 		budget_set_limit(&user->memory, STRANGERS_BYTES_OF_A_USER);
-		user->next = room->users;
-		room->users = user;
+		LIST_INSERT_HEAD(&room->users, user, in_room);
 	}
 	user->connections++;
 	return user;
 }
 
 static void
-leave_user(struct stranger_room *room, struct stranger_user *user)
-{
-	struct stranger_user **link = &room->users;
-
-	if (--user->connections > 0)
-		return;
-	while (*link != user)
-		link = &(*link)->next;
-	*link = user->next;
-	free(user);
-}
-
-static void
 unlink_stranger(struct stranger *stranger)
 {
-	*stranger->link = stranger->next;
-	if (stranger->next != NULL)
-		stranger->next->link = stranger->link;
-	leave_user(stranger->room, stranger->user);
+	struct stranger_user *user = stranger->user;
+
+	LIST_REMOVE(stranger, in_intake);
+	if (--user->connections > 0)
+		return;
+	LIST_REMOVE(user, in_room);
+	free(user);
 }
 
 static void
@@ -489,6 +477,7 @@ calls_ready(uint32_t events, void *context)
 {
 	struct intake *intake = context;
 	struct stranger_room *room = intake->room;
+	struct call_list calls = STAILQ_HEAD_INITIALIZER(calls);
 	struct call *call, *next;
 	uint64_t count;
 
@@ -496,12 +485,11 @@ calls_ready(uint32_t events, void *context)
 	if (read(room->wake_fd, &count, sizeof(count)) == -1)
 		return;
 	pthread_mutex_lock(&room->lock);
-	call = room->first;
-	room->first = NULL;
-	room->end = &room->first;
+	STAILQ_CONCAT(&calls, &room->calls);
 	pthread_mutex_unlock(&room->lock);
-	for (; call != NULL; call = next) {
-		next = call->next; /* it ends when it is answered */
+	for (call = STAILQ_FIRST(&calls); call != NULL; call = next) {
+		/* It ends when it is answered. */
+		next = STAILQ_NEXT(call, in_room);
 		do_call(intake, call);
 	}
 }
@@ -513,7 +501,7 @@ are_many(const struct intake *intake, uid_t uid)
 	const struct stranger_user *user;
 	unsigned count = 0;
 
-	for (user = intake->room->users; user != NULL; user = user->next)
+	LIST_FOREACH(user, &intake->room->users, in_room)
 		count += user->connections;
 	user = find_stranger_user(intake->room, uid);
 	return count >= STRANGERS_MAX ||
@@ -558,11 +546,7 @@ stranger_new(struct intake *intake, int fd, uid_t uid)
 	stranger->is_one_too_many = is_one_too_many;
 	stranger->transaction.uid = uid;
 	pthread_cond_init(&stranger->answered, NULL);
-	stranger->link = &intake->strangers;
-	stranger->next = intake->strangers;
-	if (stranger->next != NULL)
-		stranger->next->link = &stranger->next;
-	intake->strangers = stranger;
+	LIST_INSERT_HEAD(&intake->strangers, stranger, in_intake);
 	pthread_mutex_lock(&room->lock);
 	room->references++;
 	pthread_mutex_unlock(&room->lock);
@@ -587,7 +571,7 @@ strangers_open(struct intake *intake, struct error *err)
 	room->pool = intake->options.bodies;
 	room->body_max_bytes = intake->options.body_max_bytes;
 	room->references = 1;
-	room->end = &room->first;
+	STAILQ_INIT(&room->calls);
 	pthread_mutex_init(&room->lock, NULL);
 	pthread_cond_init(&room->quiet, NULL);
 	room->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -610,8 +594,7 @@ strangers_close(struct intake *intake)
 		loop_remove(intake->options.loop, &intake->calls);
 	pthread_mutex_lock(&room->lock);
 	room->is_closed = true;
-	for (stranger = intake->strangers; stranger != NULL;
-	     stranger = stranger->next) {
+	LIST_FOREACH(stranger, &intake->strangers, in_intake) {
 		if (stranger->fd != -1)
 			shutdown(stranger->fd, SHUT_RDWR);
 		pthread_cond_signal(&stranger->answered);

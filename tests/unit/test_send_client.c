@@ -297,7 +297,7 @@ a_question_about_a_file(void **state)
 	bench.is_done_at_once = true;
 	send_large(fd, 3, 200000);
 	assert_true(peer_send(other, &ask));
-	BENCH_UNTIL(bench.intake->handovers != NULL || bench.count == 1);
+	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->handovers) || bench.count == 1);
 	bench.known = INTAKE_KNOWN; /* when it is */
 	BENCH_UNTIL(peer_has_heard(other, &code, NULL));
 	assert_int_equal(code, QQ_OK);
@@ -452,7 +452,7 @@ a_client_that_does_not_read(void **state)
 	for (i = 0; i < 100000 && peer_send(fd, &ask); i++)
 		loop_wait(bench.loop, 0);
 	assert_true(i < 100000);
-	BENCH_UNTIL(bench.intake->clients == NULL);
+	BENCH_UNTIL(LIST_EMPTY(&bench.intake->clients));
 	close(fd);
 }
 
