@@ -33,13 +33,21 @@ enum {
 	CONTROL_FD = 0 /* of qmail-start, if it is a socket */
 };
 
+/* What the queue says of itself, on its way to the disk. */
+struct publication {
+	struct work work;
+	struct process *process;
+	struct health health;
+	bool is_posted;
+};
+
 struct process {
 	struct send send;
 	int lock_fd;
 	struct loop_source signal_source;
 	struct loop_source wake_source; /* an eventfd: a thread is done */
 	int64_t ticked_at;
-	enum health_state published; /* the state, last */
+	struct publication publication; /* the last one */
 };
 
 static int
@@ -71,13 +79,10 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
-	for (kind = LANE_VIRTUAL; kind < LANE_KIND_COUNT; kind++) {
-		enum route_channel channel =
-		    kind == LANE_REMOTE ? ROUTE_REMOTE : ROUTE_LOCAL;
-
-		lane_set_limit(send->lanes, kind, send->limit[channel]);
-		lane_set_held(send->lanes, kind, send->is_held[channel]);
-	}
+	for (kind = 0; kind < LANE_KIND_COUNT; kind++)
+		lane_set_held(
+		    send->lanes, kind, send->is_held[lane_channel(kind)]);
+	deliver_set_limits(send);
 	return 0;
 }
 
@@ -136,13 +141,36 @@ wake_ready(uint32_t events, void *context)
 	work_pool_reap(send->bodies);
 }
 
+/* In a helper, since a disk that hangs must not stop the loop. */
 static void
-publish(struct process *process)
+run_publication(struct work *work)
 {
-	struct send *send = &process->send;
+	struct publication *publication = (struct publication *)work;
+	struct process *process = publication->process;
+	struct statvfs fs;
+
+	if (statvfs(process->send.dir->path, &fs) == 0)
+		publication->health.free_bytes =
+		    (uint64_t)fs.f_bavail * fs.f_frsize;
+	health_file_publish(process->send.health_file, &publication->health);
+}
+
+static void
+publication_done(struct work *work)
+{
+	struct publication *publication = (struct publication *)work;
+	struct send *send = &publication->process->send;
+
+	send->jobs_running--;
+	send->health.free_bytes = publication->health.free_bytes;
+	publication->is_posted = false;
+}
+
+static void
+gather_health(struct send *send)
+{
 	struct health *health = &send->health;
 	struct commit_stats stats;
-	struct statvfs fs;
 
 	commit_read_stats(send->committer, &stats);
 	health->commit_latency_us = stats.latency_us;
@@ -156,12 +184,28 @@ publish(struct process *process)
 	health->local_limit = send->limit[ROUTE_LOCAL];
 	health->remote_running = send->running[ROUTE_REMOTE];
 	health->remote_limit = send->limit[ROUTE_REMOTE];
-	health->backlog = backlog_count(send) + send->active_count;
+	health->backlog = backlog_count(send);
 	health->backlog_todo = backlog_todo_count(send);
-	if (statvfs(send->dir->path, &fs) == 0)
-		health->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	health_file_publish(send->health_file, health);
-	process->published = health->state;
+	health->lanes_backing_off = lane_count_backing_off(send->lanes);
+}
+
+/* Not while the last one is under way; the next look finds what has changed. */
+static void
+publish(struct process *process)
+{
+	struct publication *publication = &process->publication;
+	struct send *send = &process->send;
+
+	if (publication->is_posted)
+		return;
+	gather_health(send);
+	publication->work = (struct work){ .run = run_publication,
+		.done = publication_done };
+	publication->process = process;
+	publication->health = send->health;
+	publication->is_posted = true;
+	send->jobs_running++;
+	work_pool_post(send->helpers, &publication->work);
 }
 
 static void
@@ -229,7 +273,7 @@ run(struct process *process)
 		deliver_start(send);
 		deliver_log_status(send);
 		/* Whoever starts a node waits for this one. */
-		if (send->health.state != process->published)
+		if (send->health.state != process->publication.health.state)
 			publish(process);
 	}
 }
@@ -294,8 +338,7 @@ start_threads(struct process *process, struct error *err)
 	char *assign = xasprintf("%s/cdb", send->home->users);
 	struct router_options options = { .assign_path = assign,
 		.domains_path = send->home->domains,
-		.has_lane_per_domain = settings_flag(
-		    send->settings, SETTING_virtuallanes) };
+		.has_lane_per_domain = send->has_many_lanes };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (fd == -1) {
@@ -400,7 +443,10 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->kept_bytes_max = KEPT_BYTES_MAX;
 	TAILQ_INIT(&send->active);
 	send->recent = recent_new();
-	send->lanes = lane_table_new();
+	/* A lane gets a part of the room, so that others find some. */
+	send->lanes = lane_table_new(send->kept_max / 4);
+	send->has_many_lanes = settings_flag(
+	    send->settings, SETTING_virtuallanes);
 	send->loop = loop_new();
 	if (start_threads(process, err) == -1 ||
 	    load_settings(send, err) == -1 || open_journal(send, err) == -1)
@@ -429,7 +475,8 @@ close_queue(struct process *process)
 	int result = 0;
 
 	send->health.state = HEALTH_DOWN;
-	publish(process);
+	gather_health(send);
+	health_file_publish(send->health_file, &send->health);
 	intake_close(&send->intake);
 	deliver_close(send);
 	TAILQ_FOREACH(message, &send->active, in_active)

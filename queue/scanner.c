@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,12 +16,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "queue/envelope.h"
 #include "queue/keep.h"
 
 enum { HANDED_MAX = 4096 /* ids that are handed over at once */ };
 
 struct scanner {
 	const struct queue_dir *dir;
+	uint64_t record_bytes;
 	int wake_fd;
 	pthread_t thread;
 	bool is_running, is_whole;
@@ -30,7 +31,7 @@ struct scanner {
 	atomic_bool is_cancelled;
 	pthread_mutex_t lock; /* for found and is_done */
 	pthread_cond_t found_taken;
-	struct found_list found[FOUND_COUNT];
+	struct found_list found;
 	bool is_done;
 };
 
@@ -64,13 +65,13 @@ ids_release(struct ids *ids)
 }
 
 void
-found_list_add(struct found_list *list, struct found_item item)
+found_list_add(struct found_list *list, const struct found_item *item)
 {
 	if (list->count == list->size) {
 		list->size = list->size * 2 + 64;
 		list->at = xrealloc(list->at, list->size * sizeof(*list->at));
 	}
-	list->at[list->count++] = item;
+	list->at[list->count++] = *item;
 }
 
 void
@@ -94,9 +95,9 @@ wake_for_found(const struct scanner *scanner)
  * many at once (wake_for_found()).
  */
 static void
-hand_over(struct scanner *scanner, enum found what, uint64_t id, time_t due)
+hand_over(struct scanner *scanner, const struct found_item *item)
 {
-	struct found_list *found = &scanner->found[what];
+	struct found_list *found = &scanner->found;
 
 	pthread_mutex_lock(&scanner->lock);
 	if (found->count >= HANDED_MAX)
@@ -104,8 +105,16 @@ hand_over(struct scanner *scanner, enum found what, uint64_t id, time_t due)
 	while (
 	    found->count >= HANDED_MAX && !atomic_load(&scanner->is_cancelled))
 		pthread_cond_wait(&scanner->found_taken, &scanner->lock);
-	found_list_add(found, (struct found_item){ .id = id, .due = due });
+	found_list_add(found, item);
 	pthread_mutex_unlock(&scanner->lock);
+}
+
+static void
+hand_over_id(struct scanner *scanner, enum found what, uint64_t id)
+{
+	const struct found_item item = { .what = what, .id = id };
+
+	hand_over(scanner, &item);
 }
 
 /* Lists the ids of one folder; a name that is no id is told and left alone. */
@@ -174,23 +183,10 @@ sort_ids(struct ids *ids)
 		qsort(ids->at, ids->count, sizeof(*ids->at), compare_ids);
 }
 
-/* Perhaps S2 or S3 for 36 hours; the keeper looks again. */
-static bool
-may_be_garbage(const struct scanner *scanner, uint64_t id)
-{
-	const struct queue_dir *dir = scanner->dir;
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
-
-	queue_name(name, id, "");
-	return fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
-		   AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_mtime < time(NULL) - KEEP_GARBAGE_S;
-}
-
-/* When to try again, as the file says. */
+/* A file's mtime; 0 when it cannot be told. */
 static time_t
-find_due(const struct scanner *scanner, enum queue_folder folder, uint64_t id)
+find_mtime(
+    const struct scanner *scanner, enum queue_folder folder, uint64_t id)
 {
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
@@ -200,32 +196,6 @@ find_due(const struct scanner *scanner, enum queue_folder folder, uint64_t id)
 		   AT_SYMLINK_NOFOLLOW) == 0
 	    ? st.st_mtime
 	    : 0;
-}
-
-/* In the order of their numbers, which most likely is that on disk. */
-static void
-hand_over_remembered(
-    struct scanner *scanner, uint64_t id, bool is_local, bool is_remote)
-{
-	if (is_local)
-		hand_over(scanner, FOUND_LOCAL, id,
-		    find_due(scanner, QUEUE_LOCAL, id));
-	if (is_remote)
-		hand_over(scanner, FOUND_REMOTE, id,
-		    find_due(scanner, QUEUE_REMOTE, id));
-	if (!is_local && !is_remote)
-		hand_over(scanner, FOUND_ENDED, id, 0);
-}
-
-static bool
-has_message_file(
-    const struct scanner *scanner, enum queue_folder folder, uint64_t id)
-{
-	char name[QUEUE_NAME_SIZE];
-
-	queue_name(name, id, "");
-	return faccessat(queue_dir_fd(scanner->dir, folder, id), name, F_OK,
-		   AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /*
@@ -243,19 +213,37 @@ hand_over_damaged(struct scanner *scanner, enum queue_folder folder,
 		if (!has_id(&known->info, list->at[i]) &&
 		    !has_id(&known->todo, list->at[i]) &&
 		    !has_id(&known->pid, list->at[i]) &&
-		    has_message_file(scanner, folder, list->at[i]))
-			hand_over(scanner, FOUND_DAMAGED, list->at[i], 0);
+		    queue_has_file(scanner->dir, folder, list->at[i]) == 1)
+			hand_over_id(scanner, FOUND_DAMAGED, list->at[i]);
 }
 
-/* S2 or S3: nothing says where it goes, and nothing did. */
+/*
+ * S2 or S3 for 36 hours, perhaps: nothing says where it goes, and nothing did.
+ * The keeper looks again.
+ */
 static bool
-is_found_garbage(const struct scanner *scanner, const struct known *known,
+may_be_garbage(const struct scanner *scanner, const struct known *known,
     const struct ids *local, const struct ids *remote, uint64_t id)
 {
-	return !has_id(&known->todo, id) && !has_id(&known->info, id) &&
-	    (has_id(&known->pid, id) ||
-		(!has_id(local, id) && !has_id(remote, id))) &&
-	    may_be_garbage(scanner, id);
+	time_t mtime;
+
+	if (has_id(&known->todo, id) || has_id(&known->info, id) ||
+	    (!has_id(&known->pid, id) &&
+		(has_id(local, id) || has_id(remote, id))))
+		return false;
+	mtime = find_mtime(scanner, QUEUE_MESS, id);
+	return mtime != 0 && mtime < time(NULL) - KEEP_GARBAGE_S;
+}
+
+/* What is in S5, as far as the folder of the channel says. */
+static void
+find_channel(const struct scanner *scanner, const struct ids *list,
+    enum queue_folder folder, enum route_channel channel,
+    struct found_item *item)
+{
+	item->has_channel[channel] = has_id(list, item->id);
+	if (item->has_channel[channel])
+		item->due[channel] = find_mtime(scanner, folder, item->id);
 }
 
 /* One part of the split folders: which messages are in S5, and in S2, S3. */
@@ -267,35 +255,39 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 	size_t i;
 
 	info->count = 0;
-	if (list_folder(scanner, QUEUE_LOCAL, part, &local) == 0 &&
-	    list_folder(scanner, QUEUE_REMOTE, part, &remote) == 0 &&
-	    list_folder(scanner, QUEUE_INFO, part, info) == 0 &&
-	    list_folder(scanner, QUEUE_MESS, part, &mess) == 0) {
-		sort_ids(&local);
-		sort_ids(&remote);
-		sort_ids(info);
-		for (i = 0;
-		     i < info->count && !atomic_load(&scanner->is_cancelled);
-		     i++)
-			if (!has_id(&known->todo, info->at[i])) /* S4 */
-				hand_over_remembered(scanner, info->at[i],
-				    has_id(&local, info->at[i]),
-				    has_id(&remote, info->at[i]));
-		hand_over_damaged(scanner, QUEUE_LOCAL, &local, known);
-		hand_over_damaged(scanner, QUEUE_REMOTE, &remote, known);
-		for (i = 0;
-		     i < mess.count && !atomic_load(&scanner->is_cancelled);
-		     i++)
-			if (is_found_garbage(
-				scanner, known, &local, &remote, mess.at[i]))
-				hand_over(
-				    scanner, FOUND_GARBAGE, mess.at[i], 0);
-	} else {
+	if (list_folder(scanner, QUEUE_LOCAL, part, &local) == -1 ||
+	    list_folder(scanner, QUEUE_REMOTE, part, &remote) == -1 ||
+	    list_folder(scanner, QUEUE_INFO, part, info) == -1 ||
+	    list_folder(scanner, QUEUE_MESS, part, &mess) == -1) {
 		log_line("alert: messages in part %u of the queue wait until "
 			 "its folders can be read",
 		    part);
 		scanner->has_failed = true;
+		goto out;
 	}
+	sort_ids(&local);
+	sort_ids(&remote);
+	/* In the order of their numbers, which most likely is that on disk. */
+	sort_ids(info);
+	for (i = 0; i < info->count && !atomic_load(&scanner->is_cancelled);
+	     i++) {
+		struct found_item item = { .what = FOUND_KEPT,
+			.id = info->at[i] };
+
+		if (has_id(&known->todo, item.id))
+			continue; /* S4 */
+		find_channel(scanner, &local, QUEUE_LOCAL, ROUTE_LOCAL, &item);
+		find_channel(
+		    scanner, &remote, QUEUE_REMOTE, ROUTE_REMOTE, &item);
+		hand_over(scanner, &item);
+	}
+	hand_over_damaged(scanner, QUEUE_LOCAL, &local, known);
+	hand_over_damaged(scanner, QUEUE_REMOTE, &remote, known);
+	for (i = 0; i < mess.count && !atomic_load(&scanner->is_cancelled);
+	     i++)
+		if (may_be_garbage(scanner, known, &local, &remote, mess.at[i]))
+			hand_over_id(scanner, FOUND_GARBAGE, mess.at[i]);
+out:
 	wake_for_found(scanner);
 	ids_release(&mess);
 	ids_release(&local);
@@ -353,11 +345,11 @@ sweep_pid(
 	    !S_ISREG(st.st_mode) || st.st_ctime >= time(NULL) - KEEP_GARBAGE_S)
 		return;
 	if (!scan_u64(name, UINT64_MAX, &id) || id == 0 ||
-	    has_message_file(scanner, QUEUE_INFO, id) ||
-	    has_message_file(scanner, QUEUE_TODO, id))
+	    queue_has_file(scanner->dir, QUEUE_INFO, id) == 1 ||
+	    queue_has_file(scanner->dir, QUEUE_TODO, id) == 1)
 		unlinkat(folder, name, 0);
 	else /* with what else there is of it */
-		hand_over(scanner, FOUND_GARBAGE, id, 0);
+		hand_over_id(scanner, FOUND_GARBAGE, id);
 }
 
 static void
@@ -375,23 +367,67 @@ scan_whole(struct scanner *scanner, struct known *known)
 	walk_pid(scanner, known, sweep_pid);
 }
 
+/* Of an envelope that may never have been in the journal. */
+static void
+find_uuid(const struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct buf record = BUF_INIT;
+	struct envelope envelope;
+	struct stat st;
+	int fd;
+
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(scanner->dir, QUEUE_TODO, id), name, &st,
+		AT_SYMLINK_NOFOLLOW) == -1 ||
+	    (uint64_t)st.st_size <= scanner->record_bytes)
+		return;
+	fd = queue_open_file(scanner->dir, QUEUE_TODO, id, O_RDONLY);
+	if (fd == -1)
+		return;
+	if (queue_read(fd, &record) == 0 &&
+	    envelope_parse(record.data, record.length, ENVELOPE_TODO, &envelope,
+		NULL) == 0) {
+		*uuid_out = envelope.uuid;
+		envelope_release(&envelope);
+	}
+	buf_release(&record);
+	close(fd);
+}
+
+/* All of todo/, or false. */
+static bool
+scan_todo(struct scanner *scanner, struct ids *todo)
+{
+	size_t i;
+
+	if (list_folder(scanner, QUEUE_TODO, 0, todo) == -1)
+		scanner->has_failed = true;
+	sort_ids(todo);
+	for (i = 0; i < todo->count && !atomic_load(&scanner->is_cancelled);
+	     i++) {
+		struct found_item item = { .what = FOUND_TODO,
+			.id = todo->at[i] };
+
+		if (scanner->is_whole)
+			find_uuid(scanner, item.id, &item.uuid);
+		hand_over(scanner, &item);
+	}
+	if (!scanner->has_failed)
+		hand_over_id(scanner, FOUND_TODO_END, 0);
+	wake_for_found(scanner);
+	return !scanner->has_failed;
+}
+
 static void *
 scan(void *arg)
 {
 	struct scanner *scanner = arg;
 	struct known known = { .todo = { .at = NULL } };
-	struct ids *todo = &known.todo;
-	bool has_todo = list_folder(scanner, QUEUE_TODO, 0, todo) == 0;
-	size_t i;
 
-	scanner->has_failed = !has_todo;
-	sort_ids(todo);
-	for (i = 0; i < todo->count && !atomic_load(&scanner->is_cancelled);
-	     i++)
-		hand_over(scanner, FOUND_TODO, todo->at[i], 0);
-	wake_for_found(scanner);
+	scanner->has_failed = false;
 	/* Without all of todo/, S4 cannot be told from S5. */
-	if (scanner->is_whole && has_todo)
+	if (scan_todo(scanner, &known.todo) && scanner->is_whole)
 		scan_whole(scanner, &known);
 	ids_release(&known.todo);
 	ids_release(&known.pid);
@@ -404,11 +440,12 @@ scan(void *arg)
 }
 
 struct scanner *
-scanner_new(const struct queue_dir *dir, int wake_fd)
+scanner_new(const struct queue_dir *dir, uint64_t record_bytes, int wake_fd)
 {
 	struct scanner *scanner = xcalloc(1, sizeof(*scanner));
 
 	scanner->dir = dir;
+	scanner->record_bytes = record_bytes;
 	scanner->wake_fd = wake_fd;
 	pthread_mutex_init(&scanner->lock, NULL);
 	pthread_cond_init(&scanner->found_taken, NULL);
@@ -419,7 +456,6 @@ void
 scanner_free(struct scanner **scanner_in)
 {
 	struct scanner *scanner = *scanner_in;
-	enum found what;
 
 	if (scanner == NULL)
 		return;
@@ -430,8 +466,7 @@ scanner_free(struct scanner **scanner_in)
 		pthread_mutex_unlock(&scanner->lock);
 		pthread_join(scanner->thread, NULL);
 	}
-	for (what = 0; what < FOUND_COUNT; what++)
-		found_list_release(&scanner->found[what]);
+	found_list_release(&scanner->found);
 	pthread_mutex_destroy(&scanner->lock);
 	pthread_cond_destroy(&scanner->found_taken);
 	free(scanner);
@@ -466,13 +501,13 @@ scanner_is_running_whole(const struct scanner *scanner)
 }
 
 enum scan_end
-scanner_take(struct scanner *scanner, struct found_list found_out[FOUND_COUNT])
+scanner_take(struct scanner *scanner, struct found_list *found_out)
 {
 	bool is_done;
 
 	pthread_mutex_lock(&scanner->lock);
-	memcpy(found_out, scanner->found, sizeof(scanner->found));
-	memset(scanner->found, 0, sizeof(scanner->found));
+	*found_out = scanner->found;
+	scanner->found = (struct found_list){ .at = NULL };
 	is_done = scanner->is_done;
 	pthread_cond_signal(&scanner->found_taken);
 	pthread_mutex_unlock(&scanner->lock);

@@ -13,16 +13,21 @@ schedule_release(struct schedule *schedule)
 	*schedule = (struct schedule){ .entries = NULL };
 }
 
+static void
+resize_schedule(struct schedule *schedule, size_t size)
+{
+	schedule->size = size;
+	schedule->entries = xrealloc(
+	    schedule->entries, size * sizeof(*schedule->entries));
+}
+
 void
 schedule_add(struct schedule *schedule, uint64_t id, time_t due)
 {
 	size_t at = schedule->count++;
 
-	if (schedule->count > schedule->size) {
-		schedule->size = schedule->size * 2 + 64;
-		schedule->entries = xrealloc(schedule->entries,
-		    schedule->size * sizeof(*schedule->entries));
-	}
+	if (schedule->count > schedule->size)
+		resize_schedule(schedule, schedule->size + schedule->size / 4 + 1);
 	while (at > 0 && schedule->entries[(at - 1) / 2].due > due) {
 		schedule->entries[at] = schedule->entries[(at - 1) / 2];
 		at = (at - 1) / 2;
@@ -51,6 +56,8 @@ schedule_take(struct schedule *schedule, time_t now, uint64_t *id_out)
 		at = child;
 	}
 	schedule->entries[at] = last;
+	if (schedule->size > 1024 && schedule->count < schedule->size / 4)
+		resize_schedule(schedule, schedule->size / 2);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * When to try a message again: a heap of (time, id), 16 bytes a message.
+ * What is due when: a heap of (time, id), 16 bytes an entry; and the times at
+ * which a message is tried again.
  */
 #ifndef QUEUE_SCHEDULE_H
 #define QUEUE_SCHEDULE_H

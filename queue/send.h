@@ -127,7 +127,8 @@ struct message {
 	bool has_kept_files;    /* F: durable; its end is to be noted */
 	bool is_todo_kept;      /* these are those of S4 (not routed yet) */
 	bool had_own_trouble;   /* in this try: the next one is soon */
-	bool has_no_room;       /* S5: waits on disk as soon as it can */
+	bool has_no_room;       /* S5: in memory, or in that of its lanes: waits
+				 * on disk as soon as it can */
 	bool is_expired;        /* this try is the last */
 	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
 	bool is_last_attempt;   /* at a stop: a step failed, and is tried again */
@@ -135,7 +136,8 @@ struct message {
 };
 TAILQ_HEAD(message_list, message);
 
-struct worker_list;
+struct worker;
+struct handed;
 struct backlog;
 
 struct send {
@@ -158,10 +160,9 @@ struct send {
 	uint64_t first_id, next_id; /* of this process, for new mail */
 	size_t body_max_bytes; /* of the journal; a larger body has a file */
 	struct recent *recent;
-	/* found in the journal, but are kept, or were never acknowledged: the
-	 * queue is not scanned before these ends are durable */
-	struct found_list over;
-	size_t ends_awaited;
+	/* in the journal, though they are kept, or perhaps are (backlog_hold()),
+	 * or never were acknowledged; with what was found of them, or NULL */
+	struct idmap held;
 	struct idmap damaged_ids; /* that were told */
 	/* send_message */
 	struct message_list active;
@@ -174,13 +175,18 @@ struct send {
 	uint64_t wanted_seen; /* commit_wanted() */
 	int64_t run_at_ms;    /* clock_ms(): message_run() looks again */
 	/* send_deliver */
-	struct worker_list *workers;
+	LIST_HEAD(, worker) workers;
+	/* jobs whose bodies are to be opened, and those that wait for a worker
+	 * then; how many are open, or about to be */
+	STAILQ_HEAD(, handed) unopened, opened;
+	unsigned openings;
 	struct loop_source control_source; /* to qmail-start, or fd -1 */
 	struct idmap deliveries;
 	uint32_t last_delivery;
 	unsigned running[ROUTE_CHANNEL_COUNT];
 	unsigned limit[ROUTE_CHANNEL_COUNT];
 	bool is_held[ROUTE_CHANNEL_COUNT];
+	bool has_many_lanes; /* of virtual users: virtuallanes */
 	bool has_new_status; /* for the next line of the log */
 	/* send_backlog */
 	struct backlog *backlog;
@@ -254,18 +260,20 @@ void message_tick(struct send *send);
 
 /*
  * A message that the journal has from an earlier process, before the loop
- * begins: its try begins (FRESH); or it is freed, and its end is to be noted, as
- * it is kept (OVER), or was never acknowledged or has ended (GONE); or that
- * cannot be told now (LEFT): then it is_unsure, and load_look_again() will tell.
+ * begins: its try begins; or it is freed, and held until its end is noted, as it
+ * is kept, was never acknowledged, or has ended; or that cannot be told now:
+ * then it is_unsure and held, and load_look_again() will tell.
  */
-enum load_result { LOAD_FRESH, LOAD_OVER, LOAD_GONE, LOAD_LEFT };
-enum load_result load_found(struct send *send, struct message *message);
+void load_found(struct send *send, struct message *message);
 void load_look_again(struct send *send, struct message *message);
 
 /* A damaged message: counts it, and true, when it was not told before. */
 bool load_is_new_damage(struct send *send, uint64_t id);
 
-/* Notes the ends of those that are over.  0, or -1 with the reason. */
+/*
+ * Notes the ends of those that are over, and then lets them go.  0, or -1 with
+ * the reason.
+ */
 int load_end_found(struct send *send, struct error *err);
 
 void load_todo(struct send *send, uint64_t id);
@@ -296,6 +304,8 @@ void settle_marks(struct send *send, struct message *message);
 /* control_fd: where qmail-start sends workers' connections; or -1. */
 int deliver_open(struct send *send, int control_fd, struct error *err);
 void deliver_close(struct send *send);
+/* How many there may be, after the settings or the workers have changed. */
+void deliver_set_limits(struct send *send);
 /* Starts what may be started. */
 void deliver_start(struct send *send);
 /* One line for all that has changed since the last one. */
@@ -309,10 +319,17 @@ void backlog_close(struct send *send);
 /* A message in S4 that is not in memory: at its turn, or in ten minutes. */
 void backlog_add_todo(struct send *send, uint64_t id);
 void backlog_add_todo_later(struct send *send, uint64_t id);
-/* One in S5; lane and sender as far as they are known, or NULL. */
+/* One in S5; lane: that of all that is left, or NULL, if it is not known. */
 void backlog_add_retry(struct send *send, uint64_t id,
-    enum route_channel channel, time_t due, struct lane *lane,
-    const char *sender);
+    enum route_channel channel, time_t due, struct lane *lane);
+/* Are both of its channels still to be tried, each by itself? */
+void backlog_set_split(struct send *send, uint64_t id, bool is_split);
+/*
+ * Until it is let go nothing happens to what scans find of a message: that the
+ * journal does not count it any more must be durable first.
+ */
+void backlog_hold(struct send *send, uint64_t id);
+void backlog_let_go(struct send *send, uint64_t id);
 /* Something that only a whole scan finds could not be read: soon again. */
 void backlog_look_again(struct send *send);
 /* Loads what is due while there is room. */
@@ -320,13 +337,14 @@ void backlog_run(struct send *send);
 /* Milliseconds until there may be something to do; -1 for never. */
 int backlog_timeout_ms(const struct send *send);
 void backlog_all_now(struct send *send);
-/* Looks through all of the queue, when send->ends_awaited is none. */
-void backlog_begin(struct send *send);
 /* Looks into todo/ for messages that qmail-queue alone put there. */
 void backlog_scan_todo(struct send *send);
 /* Once a second: the trigger may be pulled again. */
 void backlog_tick(struct send *send);
+/* Messages, in memory and on disk. */
 uint64_t backlog_count(const struct send *send);
+/* Can a message in S4 that is not known be there no more? */
+bool backlog_has_seen_todo(const struct send *send);
 uint64_t backlog_todo_count(const struct send *send);
 
 /* -- send_bounce.c */

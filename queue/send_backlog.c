@@ -31,45 +31,44 @@ enum {
 
 struct backlog {
 	struct send *send;
-	/* todo ids, a ring; and the same as a set */
-	struct found_list todo;
-	size_t todo_first;
+	/* ids of todo/: those that wait for their turn have its number for a
+	 * time, and so are long due; and the same as a set */
+	struct schedule todo;
 	struct idmap todo_ids;
-	struct schedule todo_later;
+	time_t last_turn;
 	/* those with tickets since the whole scan began, which finds them too */
 	struct idmap scheduled[ROUTE_CHANNEL_COUNT];
-	struct lane *mixed; /* of tickets whose lanes are not known */
+	/* messages with a ticket for each of their channels, or that are in
+	 * memory by one of these: they count once */
+	struct idmap split;
+	/* of tickets whose lanes are not known */
+	struct lane *mixed[ROUTE_CHANNEL_COUNT];
 	int trigger_read, trigger_write;
 	struct loop_source trigger_source;
 	time_t next_scan;
 	struct scanner *scanner;
 	bool wants_whole; /* a whole scan failed: the next one is whole */
+	bool has_seen_todo;
 	struct loop_source scan_source; /* an eventfd */
 };
+
+static void
+add_todo(struct send *send, uint64_t id, time_t due)
+{
+	if (idmap_put(&send->backlog->todo_ids, id, NULL))
+		schedule_add(&send->backlog->todo, id, due);
+}
 
 void
 backlog_add_todo(struct send *send, uint64_t id)
 {
-	struct backlog *backlog = send->backlog;
-	struct found_list *todo = &backlog->todo;
-
-	if (!idmap_put(&backlog->todo_ids, id, NULL))
-		return; /* is there already */
-	/* The front that was taken is closed up now and then. */
-	if (backlog->todo_first > 1024 &&
-	    backlog->todo_first > todo->count / 2) {
-		todo->count -= backlog->todo_first;
-		memmove(todo->at, todo->at + backlog->todo_first,
-		    todo->count * sizeof(*todo->at));
-		backlog->todo_first = 0;
-	}
-	found_list_add(todo, (struct found_item){ .id = id });
+	add_todo(send, id, ++send->backlog->last_turn);
 }
 
 void
 backlog_add_todo_later(struct send *send, uint64_t id)
 {
-	schedule_add(&send->backlog->todo_later, id, time(NULL) + LATER_S);
+	add_todo(send, id, time(NULL) + LATER_S);
 }
 
 void
@@ -85,18 +84,23 @@ backlog_look_again(struct send *send)
 
 void
 backlog_add_retry(struct send *send, uint64_t id, enum route_channel channel,
-    time_t due, struct lane *lane, const char *sender)
+    time_t due, struct lane *lane)
 {
 	struct backlog *backlog = send->backlog;
-	struct lane_ticket ticket = { .id = id,
-		.due_s = due < 0 ? 0 : (uint32_t)due,
-		.lane = lane_number(lane == NULL ? backlog->mixed : lane),
-		.sender = sender == NULL ? 0 : lane_sender_hash(sender),
-		.channel = (uint8_t)channel };
 
 	if (scanner_is_running_whole(backlog->scanner))
 		idmap_put(&backlog->scheduled[channel], id, NULL);
-	lane_wait(send->lanes, &ticket);
+	lane_wait(send->lanes, lane == NULL ? backlog->mixed[channel] : lane,
+	    id, due);
+}
+
+void
+backlog_set_split(struct send *send, uint64_t id, bool is_split)
+{
+	if (is_split)
+		idmap_put(&send->backlog->split, id, NULL);
+	else
+		idmap_remove(&send->backlog->split, id);
 }
 
 /*
@@ -129,18 +133,29 @@ sane_due(const struct send *send, enum route_channel channel, time_t due)
 }
 
 static void
-add_found_retry(struct send *send, const struct found_item *file,
-    enum route_channel channel)
+add_found_kept(struct send *send, const struct found_item *item)
 {
+	struct backlog *backlog = send->backlog;
 	const struct message *message = idmap_get(
-	    &send->active_ids, file->id);
+	    &send->active_ids, item->id);
+	enum route_channel channel;
+	unsigned tickets = 0;
 
-	if (message != NULL &&
-	    (message->has_channel[channel] || message->is_settling))
+	if (message != NULL && message->is_settling)
 		return;
-	if (!idmap_has(&send->backlog->scheduled[channel], file->id))
-		backlog_add_retry(send, file->id, channel,
-		    sane_due(send, channel, file->due), NULL, NULL);
+	if (!item->has_channel[ROUTE_LOCAL] && !item->has_channel[ROUTE_REMOTE])
+		load_ended(send, item->id);
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		if (!item->has_channel[channel] ||
+		    (message != NULL && message->has_channel[channel]))
+			continue;
+		tickets++;
+		if (!idmap_has(&backlog->scheduled[channel], item->id))
+			backlog_add_retry(send, item->id, channel,
+			    sane_due(send, channel, item->due[channel]), NULL);
+	}
+	if (tickets == ROUTE_CHANNEL_COUNT)
+		backlog_set_split(send, item->id, true);
 }
 
 /* What is in memory may be on its way to S5. */
@@ -158,16 +173,14 @@ add_found_damaged(struct send *send, uint64_t id)
 uint64_t
 backlog_todo_count(const struct send *send)
 {
-	const struct backlog *backlog = send->backlog;
-
-	return backlog->todo.count - backlog->todo_first +
-	    backlog->todo_later.count;
+	return send->backlog->todo.count;
 }
 
 uint64_t
 backlog_count(const struct send *send)
 {
-	return backlog_todo_count(send) + lane_ticket_count(send->lanes);
+	return backlog_todo_count(send) + lane_ticket_count(send->lanes) +
+	    send->active_count - send->backlog->split.count;
 }
 
 static bool
@@ -179,46 +192,34 @@ has_room(const struct send *send)
 
 /* Without a worker messages stay where they are. */
 static bool
-can_try(enum lane_kind kind, unsigned channel, void *context)
+can_try(enum lane_kind kind, void *context)
 {
-	const struct send *send = context;
-
-	if (send->is_held[channel])
-		return false;
-	if (kind == LANE_MIXED)
-		kind = channel == ROUTE_LOCAL ? LANE_VIRTUAL : LANE_REMOTE;
-	return deliver_has_worker(send, kind);
+	if (kind == LANE_MIXED_LOCAL)
+		kind = LANE_VIRTUAL;
+	else if (kind == LANE_MIXED_REMOTE)
+		kind = LANE_REMOTE;
+	return deliver_has_worker(context, kind);
 }
 
 void
 backlog_run(struct send *send)
 {
 	struct backlog *backlog = send->backlog;
-	struct found_list *todo = &backlog->todo;
-	/* A lane gets a part of the room, so that others find some. */
-	size_t share = send->kept_max / 4;
-	struct lane_ticket ticket;
 	time_t now = time(NULL);
+	enum lane_kind kind;
 	uint64_t id;
 	int turn;
 
-	while (schedule_take(&backlog->todo_later, now, &id))
-		backlog_add_todo(send, id);
 	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
-	     backlog->todo_first < todo->count;
+	     schedule_take(&backlog->todo, now, &id);
 	     turn++) {
-		id = todo->at[backlog->todo_first++].id;
 		idmap_remove(&backlog->todo_ids, id);
 		load_todo(send, id);
 	}
 	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
-	     lane_take(send->lanes, now, share, can_try, send, &ticket);
-	     turn++) {
-		load_remembered(
-		    send, ticket.id, (enum route_channel)ticket.channel);
-		lane_release(send->lanes,
-		    lane_of_number(send->lanes, ticket.lane));
-	}
+	     lane_take(send->lanes, now, can_try, send, &id, &kind);
+	     turn++)
+		load_remembered(send, id, lane_channel(kind));
 	if (now >= backlog->next_scan)
 		backlog_scan_todo(send);
 }
@@ -226,28 +227,28 @@ backlog_run(struct send *send)
 int
 backlog_timeout_ms(const struct send *send)
 {
-	const struct backlog *backlog = send->backlog;
+	const struct schedule *todo = &send->backlog->todo;
 
 	/* The tick comes every second anyway; only haste is told here. */
-	if (has_room(send) && backlog->todo_first < backlog->todo.count)
-		return 0;
-	return -1;
+	return todo->count > 0 && schedule_next(todo) <= time(NULL) &&
+		has_room(send)
+	    ? 0
+	    : -1;
 }
 
 void
 backlog_all_now(struct send *send)
 {
 	lane_all_now(send->lanes);
-	schedule_all_now(&send->backlog->todo_later);
+	schedule_all_now(&send->backlog->todo);
 }
 
-static bool
-note_ticket(const struct lane_ticket *ticket, void *context)
+static void
+note_ticket(uint64_t id, enum lane_kind kind, void *context)
 {
 	struct backlog *backlog = context;
 
-	idmap_put(&backlog->scheduled[ticket->channel], ticket->id, NULL);
-	return false; /* its time stays */
+	idmap_put(&backlog->scheduled[lane_channel(kind)], id, NULL);
 }
 
 static void
@@ -255,14 +256,14 @@ start_scan(struct backlog *backlog, bool is_whole)
 {
 	int result;
 
-	/* The trigger's byte waits, or next_scan comes; or the first one. */
-	if (scanner_is_running(backlog->scanner) ||
-	    backlog->send->ends_awaited > 0)
+	/* The trigger's byte waits, or next_scan comes. */
+	if (scanner_is_running(backlog->scanner))
 		return;
 	is_whole |= backlog->wants_whole;
 	backlog->wants_whole = false;
 	if (is_whole) /* what is known already need not be found */
-		lane_hurry(backlog->send->lanes, note_ticket, backlog);
+		lane_visit_tickets(
+		    backlog->send->lanes, note_ticket, backlog);
 	result = scanner_start(backlog->scanner, is_whole);
 	if (result == -1) {
 		log_line("alert: cannot start the scanner; will try again");
@@ -272,55 +273,92 @@ start_scan(struct backlog *backlog, bool is_whole)
 }
 
 void
-backlog_begin(struct send *send)
-{
-	start_scan(send->backlog, true);
-}
-
-void
 backlog_scan_todo(struct send *send)
 {
 	start_scan(send->backlog, false);
 }
 
 static void
-take_found(struct send *send, enum found what, const struct found_list *files)
+use_found(struct send *send, const struct found_item *item)
+{
+	switch (item->what) {
+	case FOUND_TODO:
+		if (!uuid_is_none(&item->uuid))
+			recent_add(send->recent, &item->uuid, item->id);
+		add_found_todo(send, item->id);
+		break;
+	case FOUND_TODO_END:
+		send->backlog->has_seen_todo = true;
+		intake_tick(send->intake); /* questions can be answered now */
+		break;
+	case FOUND_KEPT:
+		add_found_kept(send, item);
+		break;
+	case FOUND_DAMAGED:
+		add_found_damaged(send, item->id);
+		break;
+	case FOUND_GARBAGE:
+		/*
+		 * A large fresh message has its body there, and so has one on
+		 * its way in, however old the file looks.
+		 */
+		if (item->id < send->first_id &&
+		    !idmap_has(&send->active_ids, item->id))
+			settle_sweep(send, item->id);
+		break;
+	}
+}
+
+bool
+backlog_has_seen_todo(const struct send *send)
+{
+	return send->backlog->has_seen_todo;
+}
+
+/* -- what is kept while the journal has it, too */
+
+void
+backlog_hold(struct send *send, uint64_t id)
+{
+	if (!idmap_has(&send->held, id))
+		idmap_put(&send->held, id, NULL);
+}
+
+void
+backlog_let_go(struct send *send, uint64_t id)
+{
+	struct found_item *found = idmap_get(&send->held, id);
+
+	idmap_remove(&send->held, id);
+	if (found != NULL)
+		use_found(send, found);
+	free(found);
+}
+
+/* What was found of it waits until it is let go. */
+static void
+note_found(struct send *send, const struct found_item *item)
+{
+	struct found_item *found = idmap_get(&send->held, item->id);
+
+	if (found == NULL)
+		found = xmalloc(sizeof(*found));
+	*found = *item;
+	idmap_put(&send->held, item->id, found);
+}
+
+static void
+release_held(struct send *send)
 {
 	size_t i;
 
-	for (i = 0; i < files->count; i++) {
-		const struct found_item *file = &files->at[i];
-
-		switch (what) {
-		case FOUND_TODO:
-			add_found_todo(send, file->id);
-			break;
-		case FOUND_LOCAL:
-			add_found_retry(send, file, ROUTE_LOCAL);
-			break;
-		case FOUND_REMOTE:
-			add_found_retry(send, file, ROUTE_REMOTE);
-			break;
-		case FOUND_ENDED:
-			load_ended(send, file->id);
-			break;
-		case FOUND_DAMAGED:
-			add_found_damaged(send, file->id);
-			break;
-		case FOUND_GARBAGE:
-			/*
-			 * A large fresh message has its body there, and so
-			 * has one on its way in, however old the file looks.
-			 */
-			if (file->id < send->first_id &&
-			    !idmap_has(&send->active_ids, file->id))
-				settle_sweep(send, file->id);
-			break;
-		case FOUND_COUNT:
-			break;
-		}
-	}
+	for (i = 0; i < send->held.size; i++)
+		if (send->held.slots[i].id != 0)
+			free(send->held.slots[i].value);
+	idmap_release(&send->held);
 }
+
+/* -- scans */
 
 static void
 scan_ready(uint32_t events, void *context)
@@ -328,19 +366,21 @@ scan_ready(uint32_t events, void *context)
 	struct send *send = context;
 	struct backlog *backlog = send->backlog;
 	bool is_whole = scanner_is_running_whole(backlog->scanner);
-	struct found_list found[FOUND_COUNT];
+	struct found_list found;
 	uint64_t count;
 	enum scan_end end;
-	enum found what;
+	size_t i;
 
 	(void)events;
 	if (read(backlog->scan_source.fd, &count, sizeof(count)) == -1)
 		return;
-	end = scanner_take(backlog->scanner, found);
-	for (what = 0; what < FOUND_COUNT; what++) {
-		take_found(send, what, &found[what]);
-		found_list_release(&found[what]);
-	}
+	end = scanner_take(backlog->scanner, &found);
+	for (i = 0; i < found.count; i++)
+		if (idmap_has(&send->held, found.at[i].id))
+			note_found(send, &found.at[i]);
+		else
+			use_found(send, &found.at[i]);
+	found_list_release(&found);
 	if (end == SCAN_RUNS)
 		return;
 	idmap_release(&backlog->scheduled[ROUTE_LOCAL]);
@@ -408,7 +448,10 @@ backlog_open(struct send *send, struct error *err)
 	int fd;
 
 	backlog->send = send;
-	backlog->mixed = lane_hold(send->lanes, LANE_MIXED, "");
+	backlog->mixed[ROUTE_LOCAL] = lane_hold(
+	    send->lanes, LANE_MIXED_LOCAL, "");
+	backlog->mixed[ROUTE_REMOTE] = lane_hold(
+	    send->lanes, LANE_MIXED_REMOTE, "");
 	backlog->trigger_read = backlog->trigger_write = -1;
 	backlog->scan_source.fd = -1;
 	send->backlog = backlog;
@@ -417,7 +460,9 @@ backlog_open(struct send *send, struct error *err)
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make an eventfd");
-	backlog->scanner = scanner_new(send->dir, fd);
+	/* A smaller record fits into a segment, with any body that is in it. */
+	backlog->scanner = scanner_new(send->dir,
+	    settings_number(send->settings, SETTING_journalsize) / 16, fd);
 	backlog->scan_source = (struct loop_source){
 		.fd = fd, .ready = scan_ready, .context = send
 	};
@@ -429,7 +474,7 @@ backlog_open(struct send *send, struct error *err)
 	if (loop_add(send->loop, &backlog->scan_source, EPOLLIN, err) == -1 ||
 	    loop_add(send->loop, &backlog->trigger_source, EPOLLIN, err) == -1)
 		return -1;
-	backlog_begin(send);
+	start_scan(backlog, true);
 	return 0;
 }
 
@@ -447,12 +492,14 @@ backlog_close(struct send *send)
 		close(backlog->trigger_read);
 	if (backlog->trigger_write != -1)
 		close(backlog->trigger_write);
-	found_list_release(&backlog->todo);
+	schedule_release(&backlog->todo);
 	idmap_release(&backlog->todo_ids);
-	schedule_release(&backlog->todo_later);
+	idmap_release(&backlog->split);
+	release_held(send);
 	idmap_release(&backlog->scheduled[ROUTE_LOCAL]);
 	idmap_release(&backlog->scheduled[ROUTE_REMOTE]);
-	lane_release(send->lanes, backlog->mixed);
+	lane_release(send->lanes, backlog->mixed[ROUTE_LOCAL]);
+	lane_release(send->lanes, backlog->mixed[ROUTE_REMOTE]);
 	free(backlog);
 	send->backlog = NULL;
 }

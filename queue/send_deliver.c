@@ -23,6 +23,7 @@
 
 enum {
 	PACKETS_A_TURN = 256,
+	OPENINGS_MAX = 16, /* jobs with an open file that were not sent yet */
 	TEXT_LOG_MAX = 2000, /* bytes of a result's text in the log */
 	ADDRESS_LOG_MAX = 2100,
 	/* of a packet, for what is not the body */
@@ -35,23 +36,32 @@ struct worker {
 	struct loop_source source;
 	bool has_greeted;
 	bool is_full; /* its socket takes no more just now */
-	enum job_channel channel;
+	enum lane_kind kind;
 	struct job_take take;
 	unsigned running; /* recipients */
 	uint64_t bytes;   /* of messages in memory that it has in hand */
 };
-LIST_HEAD(worker_list, worker);
 
-/* A job in hand, until its last recipient's result. */
+/* A job, from its first delivery to the last one's result. */
 struct handed {
-	struct worker *worker;
+	struct work work; /* if its message is to be opened, */
+	STAILQ_ENTRY(handed) in_send; /* before and after that */
+	struct send *send;
+	struct message *message;
+	struct worker *worker; /* NULL: it was not sent yet */
+	enum lane_kind kind;
+	uint64_t bytes; /* of the message, if it is in memory */
+	struct buf packet;
 	unsigned left;
-	uint64_t bytes;
+	struct delivery *deliveries[JOB_RECIPIENTS_MAX]; /* until it is sent */
+	unsigned count;
+	int fd; /* that was opened, or -1 with errno in error */
+	int error;
 };
 
 struct delivery {
 	uint32_t number;
-	struct handed *handed; /* NULL: not given to a worker */
+	struct handed *handed; /* NULL: it is for no worker */
 	struct message *message;
 	struct recipient *recipient;
 };
@@ -61,20 +71,18 @@ static const char *const channel_names[ROUTE_CHANNEL_COUNT] = {
 	[ROUTE_REMOTE] = "remote",
 };
 
-static enum job_channel
-channel_of_kind(enum lane_kind kind)
+static enum lane_kind
+kind_of_channel(enum job_channel channel)
 {
-	switch (kind) {
-	case LANE_LOCAL:
-		return JOB_LOCAL;
-	case LANE_REMOTE:
-		return JOB_REMOTE;
-	case LANE_MIXED:
-	case LANE_VIRTUAL:
-	case LANE_KIND_COUNT:
+	switch (channel) {
+	case JOB_VIRTUAL:
 		break;
+	case JOB_LOCAL:
+		return LANE_LOCAL;
+	case JOB_REMOTE:
+		return LANE_REMOTE;
 	}
-	return JOB_VIRTUAL;
+	return LANE_VIRTUAL;
 }
 
 void
@@ -135,8 +143,8 @@ lane_of(const struct message *message, const struct recipient *recipient)
 }
 
 static struct delivery *
-new_delivery(
-    struct send *send, struct message *message, struct recipient *recipient)
+new_delivery(struct send *send, struct message *message,
+    struct recipient *recipient, struct handed *handed)
 {
 	struct delivery *delivery = xcalloc(1, sizeof(*delivery));
 
@@ -145,10 +153,25 @@ new_delivery(
 	delivery->number = send->last_delivery;
 	delivery->message = message;
 	delivery->recipient = recipient;
+	delivery->handed = handed;
 	idmap_put(&send->deliveries, delivery->number, delivery);
 	send->running[recipient->channel]++;
-	lane_started(send->lanes, lane_of(message, recipient), 1);
+	lane_started(send->lanes, lane_of(message, recipient));
 	return delivery;
+}
+
+/* One of its deliveries has ended; the last one frees it. */
+static void
+leave_handed(struct handed *handed)
+{
+	if (handed->worker != NULL)
+		handed->worker->running--;
+	if (--handed->left > 0)
+		return;
+	if (handed->worker != NULL)
+		handed->worker->bytes -= handed->bytes;
+	buf_release(&handed->packet);
+	free(handed);
 }
 
 static void
@@ -159,14 +182,9 @@ free_delivery(struct send *send, struct delivery *delivery)
 
 	idmap_remove(&send->deliveries, delivery->number);
 	send->running[recipient->channel]--;
-	lane_ended(send->lanes, lane_of(delivery->message, recipient), 1);
-	if (handed != NULL) {
-		handed->worker->running--;
-		if (--handed->left == 0) {
-			handed->worker->bytes -= handed->bytes;
-			free(handed);
-		}
-	}
+	lane_ended(send->lanes, lane_of(delivery->message, recipient));
+	if (handed != NULL)
+		leave_handed(handed);
 	free(delivery);
 }
 
@@ -230,7 +248,8 @@ static void
 defer_now(struct send *send, struct message *message,
     struct recipient *recipient, bool is_trouble, const char *text)
 {
-	struct delivery *delivery = new_delivery(send, message, recipient);
+	struct delivery *delivery = new_delivery(
+	    send, message, recipient, NULL);
 
 	log_delivery(send, delivery);
 	if (is_trouble)
@@ -266,6 +285,7 @@ worker_drop(struct worker *worker)
 	if (worker->has_greeted)
 		send->health.workers--;
 	free(worker);
+	deliver_set_limits(send);
 }
 
 static bool
@@ -279,7 +299,7 @@ greet(struct worker *worker, const void *data, size_t length)
 			 "was started; restart the queue after an upgrade");
 		return false;
 	}
-	worker->channel = hello.channel;
+	worker->kind = kind_of_channel(hello.channel);
 	worker->has_greeted = true;
 	worker->send->health.workers++;
 	return true;
@@ -322,20 +342,6 @@ take_results(struct worker *worker, const char *data, size_t length)
 	return true;
 }
 
-static enum lane_kind
-kind_of_channel(enum job_channel channel)
-{
-	switch (channel) {
-	case JOB_VIRTUAL:
-		break;
-	case JOB_LOCAL:
-		return LANE_LOCAL;
-	case JOB_REMOTE:
-		return LANE_REMOTE;
-	}
-	return LANE_VIRTUAL;
-}
-
 static bool
 back_off(struct worker *worker, const char *data, size_t length)
 {
@@ -346,8 +352,7 @@ back_off(struct worker *worker, const char *data, size_t length)
 
 	if (!job_get_backoff(data, length, &backoff))
 		return false;
-	lane = lane_find(
-	    send->lanes, kind_of_channel(worker->channel), backoff.lane);
+	lane = lane_find(send->lanes, worker->kind, backoff.lane);
 	if (lane == NULL)
 		return true; /* nothing waits in it any more */
 	log_word(key, sizeof(key), backoff.lane);
@@ -355,8 +360,17 @@ back_off(struct worker *worker, const char *data, size_t length)
 	log_line("lane %s: rests for %" PRIu32 " s: %s", key, backoff.seconds,
 	    reason);
 	lane_back_off(send->lanes, lane,
-	    clock_ms() + (int64_t)backoff.seconds * 1000, backoff.reason);
+	    clock_ms() + (int64_t)backoff.seconds * 1000);
 	return true;
+}
+
+static bool
+set_take(struct worker *worker, const char *data, size_t length)
+{
+	bool is_valid = job_get_take(data, length, &worker->take);
+
+	deliver_set_limits(worker->send);
+	return is_valid;
 }
 
 static bool
@@ -366,7 +380,7 @@ take_packet(struct worker *worker, const char *data, size_t length)
 		return greet(worker, data, length);
 	switch (job_packet_type(data, length)) {
 	case JOB_TAKE:
-		return job_get_take(data, length, &worker->take);
+		return set_take(worker, data, length);
 	case JOB_RESULTS:
 		return take_results(worker, data, length);
 	case JOB_BACKOFF:
@@ -411,7 +425,7 @@ add_worker(struct send *send, int fd)
 	worker->source = (struct loop_source){
 		.fd = fd, .ready = worker_ready, .context = worker
 	};
-	LIST_INSERT_HEAD(send->workers, worker, in_workers);
+	LIST_INSERT_HEAD(&send->workers, worker, in_workers);
 	if (loop_add(send->loop, &worker->source, EPOLLIN, NULL) == -1)
 		worker_drop(worker);
 }
@@ -444,8 +458,8 @@ control_ready(uint32_t events, void *context)
 int
 deliver_open(struct send *send, int control_fd, struct error *err)
 {
-	send->workers = xcalloc(1, sizeof(*send->workers));
-	LIST_INIT(send->workers);
+	STAILQ_INIT(&send->unopened);
+	STAILQ_INIT(&send->opened);
 	send->control_source = (struct loop_source){
 		.fd = control_fd, .ready = control_ready, .context = send
 	};
@@ -457,12 +471,8 @@ deliver_open(struct send *send, int control_fd, struct error *err)
 void
 deliver_close(struct send *send)
 {
-	if (send->workers == NULL)
-		return;
-	while (!LIST_EMPTY(send->workers))
-		worker_drop(LIST_FIRST(send->workers));
-	free(send->workers);
-	send->workers = NULL;
+	while (!LIST_EMPTY(&send->workers))
+		worker_drop(LIST_FIRST(&send->workers));
 	idmap_release(&send->deliveries);
 }
 
@@ -476,12 +486,12 @@ has_room(const struct worker *worker)
 
 /* The worker of that kind with the least in hand that takes more; or NULL. */
 static struct worker *
-find_worker(const struct send *send, enum job_channel channel)
+find_worker(const struct send *send, enum lane_kind kind)
 {
 	struct worker *worker, *best = NULL;
 
-	LIST_FOREACH(worker, send->workers, in_workers)
-		if (worker->channel == channel && has_room(worker) &&
+	LIST_FOREACH(worker, &send->workers, in_workers)
+		if (worker->kind == kind && has_room(worker) &&
 		    (best == NULL || worker->running < best->running))
 			best = worker;
 	return best;
@@ -494,32 +504,53 @@ deliver_has_worker(const struct send *send, enum lane_kind kind)
 
 	if (kind == LANE_LOCAL)
 		return true; /* defer_local() is quick */
-	LIST_FOREACH(worker, send->workers, in_workers)
-		if (worker->has_greeted &&
-		    worker->channel == channel_of_kind(kind))
+	LIST_FOREACH(worker, &send->workers, in_workers)
+		if (worker->has_greeted && worker->kind == kind)
 			return true;
 	return false;
+}
+
+/* As many as the settings allow, and the workers take. */
+void
+deliver_set_limits(struct send *send)
+{
+	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_LOCAL,
+		LANE_REMOTE };
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		enum lane_kind kind = kinds[i];
+		unsigned limit = send->limit[lane_channel(kind)];
+		const struct worker *worker;
+		uint64_t taken = 0;
+
+		LIST_FOREACH(worker, &send->workers, in_workers)
+			if (worker->has_greeted && worker->kind == kind)
+				taken += worker->take.recipients;
+		lane_set_limit(send->lanes, kind,
+		    taken > 0 && taken < limit ? (unsigned)taken : limit,
+		    kind == LANE_REMOTE ||
+			(kind == LANE_VIRTUAL && send->has_many_lanes));
+	}
 }
 
 /* -- jobs */
 
 /*
  * The descriptor for a body that is too large for a packet: mess/ID, or a copy
- * in memory that nobody can change.  It stays the message's.  -1 with errno.
+ * in memory that nobody can change.  It stays the message's.  -1 with errno, 0
+ * when it is not there before its file is opened.
  */
 static int
-body_fd(struct send *send, struct message *message)
+find_body(struct message *message, int *fd_out)
 {
 	int fd;
 
+	*fd_out = message->mess_fd;
 	if (message->mess_fd != -1)
-		return message->mess_fd;
-	if (message->body.data == NULL) {
-		/* Fresh: it was written, or looked for, a moment ago. */
-		message->mess_fd = queue_open_file(
-		    send->dir, QUEUE_MESS, message->id, O_RDONLY);
-		return message->mess_fd;
-	}
+		return 1;
+	if (message->body.data == NULL)
+		return 0;
 	fd = memfd_create("message", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd == -1)
 		return -1;
@@ -531,8 +562,8 @@ body_fd(struct send *send, struct message *message)
 		close(fd);
 		return -1;
 	}
-	message->mess_fd = fd;
-	return fd;
+	*fd_out = message->mess_fd = fd;
+	return 1;
 }
 
 static bool
@@ -570,56 +601,12 @@ add_recipient(const struct message *message, const struct recipient *recipient,
 	return true;
 }
 
-/* The job's recipients were given to the worker. */
-static void
-hand_over(struct send *send, struct worker *worker, struct handed *handed,
-    struct delivery **deliveries, size_t count)
-{
-	size_t i;
-
-	handed->worker = worker;
-	handed->left = (unsigned)count;
-	worker->bytes += handed->bytes;
-	worker->running += (unsigned)count;
-	for (i = 0; i < count; i++) {
-		deliveries[i]->handed = handed;
-		log_delivery(send, deliveries[i]);
-	}
-}
-
-enum hand_result { HANDED, NO_ROOM };
-
-/* The job could not be sent: it waits, or is deferred. */
-static enum hand_result
-take_back(struct send *send, struct worker *worker,
-    struct delivery **deliveries, size_t count)
-{
-	bool is_too_large = errno == EMSGSIZE;
-	size_t i;
-
-	if (!is_too_large) {
-		/* No room, or it has gone, which its source tells next. */
-		worker->is_full = true;
-		loop_change(send->loop, &worker->source, EPOLLIN | EPOLLOUT);
-	}
-	for (i = count; i-- > 0;)
-		if (is_too_large) {
-			log_delivery(send, deliveries[i]);
-			fail_delivery(send, deliveries[i],
-			    "The message's header lines are too many for one "
-			    "packet to the delivery worker. (#4.3.0)\n");
-		} else
-			undo_delivery(send, deliveries[i]);
-	return is_too_large ? HANDED : NO_ROOM;
-}
-
-/* Gives up to max of a part's recipients to a worker, as one job. */
-static enum hand_result
-hand_out(struct send *send, struct worker *worker, struct message *message,
-    struct part *part, unsigned max)
+/* Takes up to max of a part's recipients for a job, and makes its packet. */
+static struct handed *
+gather_job(struct send *send, struct message *message, struct part *part,
+    unsigned max)
 {
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
-	struct delivery *deliveries[JOB_RECIPIENTS_MAX];
 	struct handed *handed = xcalloc(1, sizeof(*handed));
 	struct job job = { .message_id = message->id,
 		.uuid = message->uuid,
@@ -632,54 +619,184 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 		.body = fits_packet(message) ? message->body.data : NULL,
 		.recipients = recipients };
 	size_t text_bytes = strlen(job.sender) + strlen(job.header) + 256;
-	int fd = job.body == NULL ? body_fd(send, message) : -1;
-	struct buf packet = BUF_INIT;
 	struct recipient *recipient;
-	enum hand_result result = HANDED;
-	size_t count = 0;
 
-	if (job.body == NULL && fd == -1) {
-		free(handed);
-		log_line("alert: cannot read message %" PRIu64 ": %m",
-		    message->id);
-		recipient = message_next(message, part);
-		if (part->waiting > 0)
-			lane_part_enter(send->lanes, &part->line);
-		defer_now(send, message, recipient, true,
-		    "The message cannot be read just now. (#4.3.0)\n");
-		return HANDED;
-	}
-	while (count < max && count < JOB_RECIPIENTS_MAX &&
-	    (recipient = message_next(message, part)) != NULL) {
-		deliveries[count] = new_delivery(send, message, recipient);
-		if (!add_recipient(message, recipient,
-			deliveries[count]->number, &job, &text_bytes)) {
-			undo_delivery(send, deliveries[count]);
-			break;
-		}
-		count++;
-	}
-	job_put(&packet, &job);
+	handed->send = send;
+	handed->message = message;
+	handed->kind = lane_get_kind(part->line.lane);
 	if (message->body.data != NULL)
 		handed->bytes = message->size_bytes;
-	if (packet_send(worker->source.fd, packet.data, packet.length, fd,
-		MSG_DONTWAIT) == 0) {
-		hand_over(send, worker, handed, deliveries, count);
-		if (part->waiting > 0)
-			lane_part_enter(send->lanes, &part->line);
-	} else {
-		free(handed);
-		result = take_back(send, worker, deliveries, count);
+	while (handed->count < max && handed->count < JOB_RECIPIENTS_MAX &&
+	    (recipient = message_next(message, part)) != NULL) {
+		struct delivery *delivery = new_delivery(
+		    send, message, recipient, handed);
+
+		handed->left++;
+		if (!add_recipient(message, recipient, delivery->number, &job,
+			&text_bytes)) {
+			undo_delivery(send, delivery);
+			break;
+		}
+		handed->deliveries[handed->count++] = delivery;
 	}
-	buf_release(&packet);
-	return result;
+	job_put(&handed->packet, &job);
+	if (part->waiting > 0)
+		lane_part_enter(send->lanes, &part->line);
+	return handed;
+}
+
+/* None of it is given to a worker now; text NULL: it waits again. */
+static void
+drop_job(struct handed *handed, const char *text)
+{
+	struct send *send = handed->send;
+	unsigned i = handed->count;
+
+	while (i-- > 0) { /* the last one frees it */
+		struct delivery *delivery = handed->deliveries[i];
+
+		if (text == NULL)
+			undo_delivery(send, delivery);
+		else {
+			log_delivery(send, delivery);
+			fail_delivery(send, delivery, text);
+		}
+	}
+}
+
+/* The body cannot be read: a reason of our own to defer. */
+static void
+fail_job(struct handed *handed)
+{
+	log_line("alert: cannot read message %" PRIu64 ": %m",
+	    handed->message->id);
+	drop_job(handed, "The message cannot be read just now. (#4.3.0)\n");
+}
+
+enum hand_result { HANDED, NO_ROOM };
+
+/* fd: of the body, or -1. */
+static enum hand_result
+send_job(struct worker *worker, struct handed *handed, int fd)
+{
+	struct send *send = handed->send;
+	unsigned i;
+
+	if (packet_send(worker->source.fd, handed->packet.data,
+		handed->packet.length, fd, MSG_DONTWAIT) == 0) {
+		buf_release(&handed->packet);
+		handed->worker = worker;
+		worker->bytes += handed->bytes;
+		worker->running += handed->count;
+		for (i = 0; i < handed->count; i++)
+			log_delivery(send, handed->deliveries[i]);
+		return HANDED;
+	}
+	if (errno == EMSGSIZE) {
+		drop_job(handed, "The message's header lines are too many for "
+				 "one packet to the delivery worker. "
+				 "(#4.3.0)\n");
+		return HANDED;
+	}
+	/* No room, or it has gone, which its source tells next. */
+	worker->is_full = true;
+	loop_change(send->loop, &worker->source, EPOLLIN | EPOLLOUT);
+	drop_job(handed, NULL);
+	return NO_ROOM;
+}
+
+/* In a helper: the body of a large fresh message. */
+static void
+open_body(struct work *work)
+{
+	struct handed *handed = (struct handed *)work;
+
+	handed->fd = queue_open_file(
+	    handed->send->dir, QUEUE_MESS, handed->message->id, O_RDONLY);
+	handed->error = errno;
+}
+
+static void
+body_opened(struct work *work)
+{
+	struct handed *handed = (struct handed *)work;
+
+	STAILQ_INSERT_TAIL(&handed->send->opened, handed, in_send);
+}
+
+/* Its body is open, or cannot be opened. */
+static void
+go_on_opened(struct handed *handed, struct worker *worker)
+{
+	int fd = handed->fd;
+
+	if (fd == -1) {
+		errno = handed->error;
+		fail_job(handed);
+	} else if (worker == NULL)
+		drop_job(handed, NULL);
+	else
+		send_job(worker, handed, fd);
+	if (fd != -1)
+		close(fd);
+}
+
+/* Has bodies opened, a few at a time, and goes on with these. */
+static void
+run_openings(struct send *send)
+{
+	struct handed *handed, *next;
+
+	for (handed = STAILQ_FIRST(&send->opened); handed != NULL;
+	     handed = next) {
+		struct worker *worker = send->is_stopping
+		    ? NULL
+		    : find_worker(send, handed->kind);
+
+		next = STAILQ_NEXT(handed, in_send);
+		if (worker == NULL && !send->is_stopping &&
+		    deliver_has_worker(send, handed->kind))
+			continue; /* it is full just now */
+		STAILQ_REMOVE(&send->opened, handed, handed, in_send);
+		send->openings--;
+		go_on_opened(handed, worker);
+	}
+	while ((handed = STAILQ_FIRST(&send->unopened)) != NULL &&
+	    (send->openings < OPENINGS_MAX || send->is_stopping)) {
+		STAILQ_REMOVE_HEAD(&send->unopened, in_send);
+		if (send->is_stopping) {
+			drop_job(handed, NULL);
+			continue;
+		}
+		send->openings++;
+		handed->work = (struct work){ .run = open_body,
+			.done = body_opened };
+		work_pool_post(send->helpers, &handed->work);
+	}
+}
+
+/* Gives up to max of a part's recipients to a worker, as one job. */
+static enum hand_result
+hand_out(struct send *send, struct worker *worker, struct message *message,
+    struct part *part, unsigned max)
+{
+	struct handed *handed = gather_job(send, message, part, max);
+	int fd = -1, found = fits_packet(message) ? 1 : find_body(message, &fd);
+
+	if (found == 1)
+		return send_job(worker, handed, fd);
+	if (found == -1)
+		fail_job(handed);
+	else
+		STAILQ_INSERT_TAIL(&send->unopened, handed, in_send);
+	return HANDED;
 }
 
 /* Starts one job; NO_ROOM when no more can be started now. */
 static enum hand_result
 start_job(struct send *send, enum lane_kind kind)
 {
-	struct worker *worker = find_worker(send, channel_of_kind(kind));
+	struct worker *worker = find_worker(send, kind);
 	struct lane_part *line;
 	unsigned room;
 
@@ -730,6 +847,7 @@ deliver_start(struct send *send)
 	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_REMOTE };
 	size_t i;
 
+	run_openings(send);
 	if (send->is_stopping)
 		return;
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -737,4 +855,5 @@ deliver_start(struct send *send)
 			continue;
 	while (defer_local(send) == HANDED)
 		continue;
+	run_openings(send);
 }

@@ -53,7 +53,7 @@ answer_ask(struct intake *intake, struct ask *ask)
 	if (is_handed_over(intake, &ask->uuid))
 		return false;
 	known = intake_find(intake->send, &ask->uuid, &id);
-	if (known == INTAKE_PENDING)
+	if (known == INTAKE_PENDING || known == INTAKE_UNSURE)
 		return false;
 	intake_forget_ask(ask);
 	ask->answer(ask->context, known == INTAKE_KNOWN, id);

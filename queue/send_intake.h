@@ -58,6 +58,7 @@ void intake_submit(struct send *send, struct intake_message *message);
 
 enum intake_known {
 	INTAKE_UNKNOWN,
+	INTAKE_UNSURE,  /* todo/ may have it, from before a kill */
 	INTAKE_PENDING, /* submitted, and not done yet */
 	INTAKE_KNOWN
 };

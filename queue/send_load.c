@@ -58,19 +58,6 @@ struct load {
 
 /* -- in a helper */
 
-/* 1, 0, or -1 when it cannot be told. */
-static int
-has_file(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
-{
-	char name[QUEUE_NAME_SIZE];
-
-	queue_name(name, id, "");
-	if (faccessat(queue_dir_fd(dir, folder, id), name, F_OK,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -1;
-}
-
 static int
 load_failed(struct load *load, enum queue_folder folder)
 {
@@ -80,34 +67,10 @@ load_failed(struct load *load, enum queue_folder folder)
 }
 
 /*
- * Reads a local/ID or remote/ID, which can be longer than what queue_read()
- * takes: each recipient of an envelope may have got a domain or a prefix.
+ * A whole file of the message into buf; its mtime, if that is wanted.  A
+ * local/ID or remote/ID can be longer than an envelope: each recipient may have
+ * got a domain or a prefix.
  */
-static int
-read_list(int fd, off_t size, struct buf *list)
-{
-	if (size > LIST_MAX_BYTES) {
-		errno = EFBIG;
-		return -1;
-	}
-	buf_reserve(list, (size_t)size);
-	while (list->length < (size_t)size) {
-		ssize_t n = pread(fd, list->data + list->length,
-		    (size_t)size - list->length, (off_t)list->length);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		list->length += (size_t)n;
-	}
-	list->data[list->length] = '\0';
-	return 0;
-}
-
-/* A whole file of the message into buf; its mtime, if that is wanted. */
 static int
 read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
     time_t *mtime_out)
@@ -115,15 +78,22 @@ read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
 	int fd = queue_open_file(
 	    load->send->dir, folder, load->message->id, O_RDONLY);
 	struct stat st;
-	int result = fd == -1 || fstat(fd, &st) == -1 ||
-		read_list(fd, st.st_size, buf) == -1
-	    ? load_failed(load, folder)
-	    : 0;
+	int result = fd == -1 || fstat(fd, &st) == -1 ? -1 : 0;
 
+	if (result == 0 && st.st_size > LIST_MAX_BYTES) {
+		errno = EFBIG;
+		result = -1;
+	}
+	if (result == 0) {
+		buf_init(buf);
+		result = queue_read_first(fd, (size_t)st.st_size, buf);
+	}
+	if (result == -1)
+		load_failed(load, folder);
+	else if (mtime_out != NULL)
+		*mtime_out = st.st_mtime;
 	if (fd != -1)
 		close(fd);
-	if (result == 0 && mtime_out != NULL)
-		*mtime_out = st.st_mtime;
 	return result;
 }
 
@@ -149,10 +119,10 @@ run_todo(struct load *load)
 	const struct queue_dir *dir = load->send->dir;
 	uint64_t id = load->message->id;
 
-	load->has_leftovers = has_file(dir, QUEUE_INFO, id) != 0 ||
-	    has_file(dir, QUEUE_LOCAL, id) != 0 ||
-	    has_file(dir, QUEUE_REMOTE, id) != 0 ||
-	    has_file(dir, QUEUE_BOUNCE, id) != 0;
+	load->has_leftovers = queue_has_file(dir, QUEUE_INFO, id) != 0 ||
+	    queue_has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    queue_has_file(dir, QUEUE_REMOTE, id) != 0 ||
+	    queue_has_file(dir, QUEUE_BOUNCE, id) != 0;
 	if (read_whole(load, QUEUE_TODO, &load->record, NULL) == -1)
 		return;
 	/* S4 has it, perhaps, when another system's qmail-queue wrote it. */
@@ -195,9 +165,9 @@ run_ended(struct load *load)
 	uint64_t id = load->message->id;
 
 	/* The scan lists one folder after the other: it may have moved. */
-	load->has_changed = has_file(dir, QUEUE_TODO, id) != 0 ||
-	    has_file(dir, QUEUE_LOCAL, id) != 0 ||
-	    has_file(dir, QUEUE_REMOTE, id) != 0;
+	load->has_changed = queue_has_file(dir, QUEUE_TODO, id) != 0 ||
+	    queue_has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    queue_has_file(dir, QUEUE_REMOTE, id) != 0;
 	if (!load->has_changed)
 		read_whole(load, QUEUE_INFO, &load->record, &load->birth);
 }
@@ -231,37 +201,48 @@ load_is_new_damage(struct send *send, uint64_t id)
 	return true;
 }
 
+/* Nothing more is known of it: frees it. */
+static void
+drop_loaded(struct send *send, struct message *message)
+{
+	backlog_set_split(send, message->id, false);
+	message_free(send, message);
+}
+
 /*
  * A message that cannot be used as it is; people must look at it.  It is told
  * once, however often it is found.
  */
 static void
-say_damaged(struct send *send, const struct message *message,
+drop_damaged(struct send *send, struct message *message,
     enum queue_folder folder, const char *why)
 {
-	if (!load_is_new_damage(send, message->id))
-		return;
-	log_line("alert: cannot use %s/%" PRIu64
-		 ": %s; it stays until it is repaired (queue-fix -N %s)",
-	    queue_folder_name(folder), message->id, why, send->dir->path);
+	if (load_is_new_damage(send, message->id))
+		log_line("alert: cannot use %s/%" PRIu64
+			 ": %s; it stays until it is repaired (queue-fix -N %s)",
+		    queue_folder_name(folder), message->id, why,
+		    send->dir->path);
+	drop_loaded(send, message);
 }
 
-/* Could not be read now: later.  Absent: somebody was faster. */
+/* Could not be read now. */
 static void
-try_later(struct load *load, const struct message *message)
+try_later(struct load *load, struct message *message)
 {
 	struct send *send = load->send;
+	uint64_t id = message->id;
 
 	errno = load->error;
 	log_line("alert: cannot read %s/%" PRIu64 ": %m; will try again later",
-	    queue_folder_name(load->failed), message->id);
+	    queue_folder_name(load->failed), id);
+	message_free(send, message);
 	switch (load->kind) {
 	case LOAD_TODO:
-		backlog_add_todo_later(send, message->id);
+		backlog_add_todo_later(send, id);
 		break;
 	case LOAD_REMEMBERED:
-		backlog_add_retry(send, message->id, load->channel,
-		    time(NULL) + AGAIN_S, NULL, NULL);
+		backlog_add_retry(
+		    send, id, load->channel, time(NULL) + AGAIN_S, NULL);
 		break;
 	case LOAD_ENDED:
 		backlog_look_again(send);
@@ -291,22 +272,24 @@ may_be_absent(const struct load *load)
 static bool
 is_loaded(struct load *load)
 {
+	struct send *send = load->send;
 	struct message *message = load->message;
+	bool is_absent = load->error == ENOENT;
 
+	if (load->error == 0 && !load->has_changed)
+		return true;
 	if (load->is_never_acknowledged)
 		log_line("warning: todo/%" PRIu64 " has no message, so it was "
 			 "never acknowledged; removed",
 		    message->id);
-	else if (load->error == ENOENT && may_be_absent(load))
-		;
-	else if (load->error == ENOENT)
-		say_damaged(load->send, message, load->failed,
-		    "the file is missing");
-	else if (load->error != 0)
+	if (load->has_changed || load->is_never_acknowledged ||
+	    (is_absent && may_be_absent(load)))
+		drop_loaded(send, message); /* somebody was faster, or will be */
+	else if (is_absent)
+		drop_damaged(
+		    send, message, load->failed, "the file is missing");
+	else
 		try_later(load, message);
-	else if (!load->has_changed)
-		return true;
-	message_free(load->send, message);
 	return false;
 }
 
@@ -376,14 +359,12 @@ go_on_remembered(struct load *load)
 
 	message->note_bytes = load->note_bytes;
 	if (take_info(message, &err) == -1) {
-		say_damaged(send, message, QUEUE_INFO, err.text);
-		message_free(send, message);
+		drop_damaged(send, message, QUEUE_INFO, err.text);
 		return;
 	}
 	if (take_list(message, &err) == -1) {
-		say_damaged(
+		drop_damaged(
 		    send, message, message_folder(load->channel), err.text);
-		message_free(send, message);
 		return;
 	}
 	message->has_channel[load->channel] = true;
@@ -412,8 +393,7 @@ go_on_todo(struct load *load)
 	message->has_leftovers = load->has_leftovers;
 	if (envelope_parse(message->record.data, message->record.length,
 		ENVELOPE_TODO, &message->envelope, &err) == -1) {
-		say_damaged(send, message, QUEUE_TODO, err.text);
-		message_free(send, message);
+		drop_damaged(send, message, QUEUE_TODO, err.text);
 		return;
 	}
 	message->uuid = message->envelope.uuid;
@@ -430,8 +410,7 @@ go_on_ended(struct load *load)
 	struct error err;
 
 	if (take_info(message, &err) == -1) {
-		say_damaged(send, message, QUEUE_INFO, err.text);
-		message_free(send, message);
+		drop_damaged(send, message, QUEUE_INFO, err.text);
 		return;
 	}
 	message->is_settling = true;
@@ -500,8 +479,7 @@ void
 load_remembered(struct send *send, uint64_t id, enum route_channel channel)
 {
 	if (idmap_has(&send->active_ids, id)) /* its other channel's try */
-		backlog_add_retry(
-		    send, id, channel, time(NULL) + 1, NULL, NULL);
+		backlog_add_retry(send, id, channel, time(NULL) + 1, NULL);
 	else
 		post_load(send, id, LOAD_REMEMBERED, channel);
 }
@@ -520,8 +498,8 @@ find_traces(const struct queue_dir *dir, const struct message *message,
     struct traces *traces_out)
 {
 	uint64_t id = message->id;
-	int has_info = has_file(dir, QUEUE_INFO, id);
-	int has_todo = has_info == -1 ? -1 : has_file(dir, QUEUE_TODO, id);
+	int has_info = queue_has_file(dir, QUEUE_INFO, id);
+	int has_todo = has_info == -1 ? -1 : queue_has_file(dir, QUEUE_TODO, id);
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
@@ -529,10 +507,10 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 		.is_kept = has_info == 1 || has_todo == 1 };
 	if (has_todo == -1 || traces_out->is_kept)
 		return;
-	traces_out->has_leftovers = has_file(dir, QUEUE_LOCAL, id) != 0 ||
-	    has_file(dir, QUEUE_REMOTE, id) != 0 ||
-	    has_file(dir, QUEUE_BOUNCE, id) != 0 ||
-	    (!message->has_file && has_file(dir, QUEUE_MESS, id) != 0);
+	traces_out->has_leftovers = queue_has_file(dir, QUEUE_LOCAL, id) != 0 ||
+	    queue_has_file(dir, QUEUE_REMOTE, id) != 0 ||
+	    queue_has_file(dir, QUEUE_BOUNCE, id) != 0 ||
+	    (!message->has_file && queue_has_file(dir, QUEUE_MESS, id) != 0);
 	if (!message->has_file)
 		return;
 	queue_name(name, id, "");
@@ -546,8 +524,11 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 	}
 }
 
-static enum load_result
-take_found(struct send *send, struct message *message,
+/* What was found: its try begins, it is held and freed, or is unsure still. */
+enum found_state { FOUND_FRESH, FOUND_OVER, FOUND_UNSURE };
+
+static enum found_state
+judge_traces(struct send *send, struct message *message,
     const struct traces *traces)
 {
 	message->is_unsure = traces->error != 0;
@@ -558,13 +539,17 @@ take_found(struct send *send, struct message *message,
 			 " of the journal has files: %m; will look again",
 		    message->id);
 		message->settle_after = clock_ms() + LOOK_AGAIN_MS;
-		return LOAD_LEFT;
+		backlog_hold(send, message->id);
+		return FOUND_UNSURE;
 	}
 	message->settle_after = 0;
 	/* What has such a file is kept, whatever the journal says. */
 	if (traces->is_kept || traces->is_gone) {
+		backlog_hold(send, message->id);
+		if (traces->is_gone) /* its client may send it again */
+			recent_remove(send->recent, &message->uuid);
 		message_free(send, message);
-		return traces->is_kept ? LOAD_OVER : LOAD_GONE;
+		return FOUND_OVER;
 	}
 	message->has_leftovers = traces->has_leftovers;
 	if (traces->is_short)
@@ -573,16 +558,16 @@ take_found(struct send *send, struct message *message,
 		    message->id);
 	if (!message->is_unreadable)
 		message_route(send, message, NULL);
-	return LOAD_FRESH;
+	return FOUND_FRESH;
 }
 
-enum load_result
+void
 load_found(struct send *send, struct message *message)
 {
 	struct traces traces;
 
 	find_traces(send->dir, message, &traces);
-	return take_found(send, message, &traces);
+	judge_traces(send, message, &traces);
 }
 
 /*
@@ -613,7 +598,6 @@ post_found_end(struct send *send, uint64_t id)
 	job->is_waited_for = true;
 	job->done = found_ended;
 	job->context = send;
-	send->ends_awaited++;
 	commit_post(send->committer, job);
 }
 
@@ -623,11 +607,10 @@ found_ended(struct commit_job *job, void *context)
 {
 	struct send *send = context;
 
-	send->ends_awaited--;
-	if (job->result != QQ_OK && !send->is_stopping)
+	if (job->result == QQ_OK)
+		backlog_let_go(send, job->message.id);
+	else if (!send->is_stopping)
 		post_found_end(send, job->message.id);
-	else if (send->ends_awaited == 0 && !send->is_stopping)
-		backlog_begin(send);
 	commit_job_free(&job);
 }
 
@@ -655,21 +638,17 @@ look_done(struct work *work)
 {
 	struct look *look = (struct look *)work;
 	struct send *send = look->send;
-	struct uuid uuid = look->message->uuid;
 	uint64_t id = look->message->id;
 
 	send->jobs_running--;
-	switch (take_found(send, look->message, &look->traces)) {
-	case LOAD_OVER: /* the first scan has passed over it */
+	switch (judge_traces(send, look->message, &look->traces)) {
+	case FOUND_OVER:
 		post_found_end(send, id);
-		backlog_look_again(send);
 		break;
-	case LOAD_GONE:
-		recent_remove(send->recent, &uuid);
-		commit_post(send->committer, commit_job_new(COMMIT_END, id));
+	case FOUND_FRESH:
+		backlog_let_go(send, id);
 		break;
-	case LOAD_FRESH:
-	case LOAD_LEFT:
+	case FOUND_UNSURE:
 		break;
 	}
 	free(look);
@@ -693,10 +672,13 @@ load_end_found(struct send *send, struct error *err)
 {
 	size_t i;
 
-	if (send->over.count > 0 && sync_names(send->dir, err) == -1)
+	if (send->held.count > 0 && sync_names(send->dir, err) == -1)
 		return -1;
-	for (i = 0; i < send->over.count; i++)
-		post_found_end(send, send->over.at[i].id);
-	found_list_release(&send->over);
+	for (i = 0; i < send->held.size; i++) {
+		uint64_t id = send->held.slots[i].id;
+
+		if (id != 0 && !idmap_has(&send->active_ids, id))
+			post_found_end(send, id);
+	}
 	return 0;
 }

@@ -111,12 +111,8 @@ message_free(struct send *send, struct message *message)
 {
 	uint32_t i;
 
-	for (i = 0; i < message->part_count; i++) {
-		struct part *part = &message->parts[i];
-
-		lane_loaded(send->lanes, part->line.lane, -1);
-		lane_part_release(send->lanes, &part->line);
-	}
+	for (i = 0; i < message->part_count; i++)
+		lane_part_release(send->lanes, &message->parts[i].line);
 	message->part_count = 0;
 	TAILQ_REMOVE(&send->active, message, in_active);
 	send->active_count--;
@@ -165,9 +161,8 @@ find_part(struct send *send, struct message *message, struct idmap *parts,
 		*part = (struct part){
 			.first = NO_RECIPIENT, .last = NO_RECIPIENT
 		};
-		lane_part_init(send->lanes, &part->line, lane);
+		lane_part_init(&part->line, lane);
 		part->line.message = message;
-		lane_loaded(send->lanes, lane, 1);
 	}
 	lane_release(send->lanes, lane);
 	return (uint32_t)(place - 1);
@@ -227,6 +222,19 @@ make_recipients(struct send *send, struct message *message)
 	/* Lines point into it, so that it must not move. */
 }
 
+/* What was read before its lanes were known waits on disk, in these. */
+static bool
+is_over_shares(const struct send *send, const struct message *message)
+{
+	uint32_t i;
+
+	for (i = 0; i < message->part_count; i++)
+		if (!lane_is_over_share(
+			send->lanes, message->parts[i].line.lane))
+			return false;
+	return message->form == MESSAGE_KEPT;
+}
+
 static void
 begin_try(struct send *send, struct message *message)
 {
@@ -251,6 +259,7 @@ routed(struct router_request *request, void *context)
 	}
 	make_recipients(send, message);
 	weigh(send, message);
+	message->has_no_room |= is_over_shares(send, message);
 	if (!message->is_committing)
 		begin_try(send, message);
 }
@@ -439,6 +448,7 @@ message_submit(
 		    "a message with this UUID is just being queued");
 		return;
 	case INTAKE_UNKNOWN:
+	case INTAKE_UNSURE: /* who sends it does not ask */
 		break;
 	}
 	if (!intake->has_file)
@@ -483,7 +493,8 @@ intake_find(struct send *send, const struct uuid *uuid, uint64_t *id_out)
 	const struct message *message;
 
 	if (id == 0)
-		return INTAKE_UNKNOWN;
+		return backlog_has_seen_todo(send) ? INTAKE_UNKNOWN
+						   : INTAKE_UNSURE;
 	*id_out = id;
 	message = idmap_get(&send->active_ids, id);
 	return message != NULL && message->is_committing ? INTAKE_PENDING
@@ -535,19 +546,7 @@ message_found(
 		message_take_history(message, (time_t)found->birth_s);
 	/* Deliveries of it may have been in flight. */
 	message->attempt++;
-	switch (load_found(send, message)) {
-	case LOAD_GONE:
-		/* Its client may ask, and send it again. */
-		recent_remove(send->recent, &found->uuid);
-		__attribute__((fallthrough));
-	case LOAD_OVER:
-		found_list_add(
-		    &send->over, (struct found_item){ .id = found->id });
-		break;
-	case LOAD_FRESH:
-	case LOAD_LEFT:
-		break;
-	}
+	load_found(send, message);
 }
 
 /* -- deliveries */

@@ -108,6 +108,7 @@ over(struct send *send, struct message *message)
 
 	log_line("end msg %" PRIu64, id);
 	send->health.finished++;
+	backlog_set_split(send, id, false);
 	message_free(send, message);
 	/* Of its own or of the next message with this number? */
 	if (is_in_todo_too)
@@ -206,11 +207,12 @@ lane_left(const struct message *message, enum route_channel channel)
 }
 
 /*
- * When the first of several lanes goes on that all back off.  Until then the
- * message would be read, and left again, as fast as the disk is.
+ * When the first of several lanes may go on that all back off, or are full.
+ * Until then the message would be read, and left again, as fast as the disk is.
  */
 static time_t
-end_of_back_offs(const struct message *message, enum route_channel channel)
+end_of_rest(const struct send *send, const struct message *message,
+    enum route_channel channel)
 {
 	int64_t first_ms = INT64_MAX, now_ms = clock_ms();
 	uint32_t i;
@@ -220,9 +222,10 @@ end_of_back_offs(const struct message *message, enum route_channel channel)
 		const struct lane *lane = part->line.lane;
 		int64_t until_ms = lane_backs_off_until_ms(lane);
 
+		if (until_ms == 0 && lane_is_over_share(send->lanes, lane))
+			until_ms = now_ms + AGAIN_MS;
 		if (part->waiting > 0 && until_ms < first_ms &&
-		    (lane_get_kind(lane) == LANE_REMOTE) ==
-			(channel == ROUTE_REMOTE))
+		    lane_channel(lane_get_kind(lane)) == channel)
 			first_ms = until_ms;
 	}
 	return time(NULL) +
@@ -235,6 +238,9 @@ leave_to_backlog(struct send *send, struct message *message)
 {
 	enum route_channel channel;
 
+	if (!has_left(message) || (count_left(message, ROUTE_LOCAL) > 0 &&
+				      count_left(message, ROUTE_REMOTE) > 0))
+		backlog_set_split(send, message->id, has_left(message));
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		struct lane *lane = lane_left(message, channel);
 
@@ -242,9 +248,9 @@ leave_to_backlog(struct send *send, struct message *message)
 			continue;
 		backlog_add_retry(send, message->id, channel,
 		    lane == NULL && message->deferred[channel] == 0
-			? end_of_back_offs(message, channel)
+			? end_of_rest(send, message, channel)
 			: next_try(message, channel),
-		    lane, message->envelope.sender);
+		    lane);
 	}
 	message_free(send, message);
 }
@@ -596,6 +602,15 @@ channel_ended(struct keep_job *job, void *context)
 	keep_job_free(&job);
 }
 
+/* Has this try changed nothing that a next process would miss? */
+static bool
+is_untouched(const struct message *message)
+{
+	return message->unmarked_count == 0 && message->notes.length == 0 &&
+	    message->deferred[ROUTE_LOCAL] == 0 &&
+	    message->deferred[ROUTE_REMOTE] == 0 && has_left(message);
+}
+
 static void
 settle_remembered(struct send *send, struct message *message)
 {
@@ -604,11 +619,11 @@ settle_remembered(struct send *send, struct message *message)
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		if (!message->has_channel[channel])
 			continue;
-		if (count_left(message, channel) > 0)
+		if (count_left(message, channel) == 0)
+			ended = channel;
+		else if (!is_untouched(message))
 			post_time(
 			    send, message, channel, next_try(message, channel));
-		else
-			ended = channel;
 	}
 	if (ended == ROUTE_CHANNEL_COUNT) {
 		if (has_left(message))
@@ -629,15 +644,6 @@ settle_remembered(struct send *send, struct message *message)
 		post_keep(send, message, job,
 		    channel == ended ? channel_ended : job_done);
 	}
-}
-
-/* Has this try changed nothing that a next process would miss? */
-static bool
-is_untouched(const struct message *message)
-{
-	return message->unmarked_count == 0 && message->notes.length == 0 &&
-	    message->deferred[ROUTE_LOCAL] == 0 &&
-	    message->deferred[ROUTE_REMOTE] == 0 && has_left(message);
 }
 
 void

@@ -8,8 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
+#include "queue/envelope.h"
 #include "queue/keep.h"
 #include "tests/unit/queue_folder.h"
 
@@ -27,12 +29,15 @@ time(time_t *out)
 	return now.tv_sec + ahead_s;
 }
 
+/* What is larger in todo/ may not have been in a journal. */
+enum { RECORD_BYTES = 100 };
+
 /* A scanner, and all that it has found. */
 struct bench {
 	struct queue_dir *dir;
 	struct scanner *scanner;
 	int wake_fd;
-	struct found_list found[FOUND_COUNT];
+	struct found_list found;
 	int takes;
 };
 
@@ -43,19 +48,16 @@ open_bench(struct bench *bench)
 	folder_write("q/lock/no-folder", "", 0);
 	bench->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_int_not_equal(bench->wake_fd, -1);
-	bench->scanner = scanner_new(bench->dir, bench->wake_fd);
+	bench->scanner = scanner_new(bench->dir, RECORD_BYTES, bench->wake_fd);
 }
 
 static void
 close_bench(struct bench *bench)
 {
-	enum found what;
-
 	scanner_free(&bench->scanner);
 	assert_null(bench->scanner);
 	scanner_free(&bench->scanner);
-	for (what = 0; what < FOUND_COUNT; what++)
-		found_list_release(&bench->found[what]);
+	found_list_release(&bench->found);
 	close(bench->wake_fd);
 	queue_dir_close(&bench->dir);
 }
@@ -66,42 +68,72 @@ scan(struct bench *bench, bool is_whole)
 {
 	struct pollfd wake = { .fd = bench->wake_fd, .events = POLLIN };
 	enum scan_end end;
-	enum found what;
 
-	for (what = 0; what < FOUND_COUNT; what++)
-		bench->found[what].count = 0;
+	bench->found.count = 0;
 	assert_int_equal(scanner_start(bench->scanner, is_whole), 0);
 	assert_true(scanner_is_running(bench->scanner));
 	assert_int_equal(scanner_is_running_whole(bench->scanner), is_whole);
 	bench->takes = 0;
 	do {
-		struct found_list found[FOUND_COUNT];
+		struct found_list found;
 		uint64_t count;
 
 		assert_int_equal(poll(&wake, 1, 20000), 1);
 		assert_int_equal(
 		    read(bench->wake_fd, &count, sizeof(count)), 8);
-		end = scanner_take(bench->scanner, found);
+		end = scanner_take(bench->scanner, &found);
 		bench->takes++;
-		for (what = 0; what < FOUND_COUNT; what++) {
-			for (size_t i = 0; i < found[what].count; i++)
-				found_list_add(
-				    &bench->found[what], found[what].at[i]);
-			found_list_release(&found[what]);
-		}
+		for (size_t i = 0; i < found.count; i++)
+			found_list_add(&bench->found, &found.at[i]);
+		found_list_release(&found);
 	} while (end == SCAN_RUNS);
 	assert_false(scanner_is_running(bench->scanner));
 	assert_false(scanner_is_running_whole(bench->scanner));
 	return end;
 }
 
-static bool
-has(const struct bench *bench, enum found what, uint64_t id)
+static const struct found_item *
+find_item(const struct bench *bench, enum found what, uint64_t id)
 {
-	for (size_t i = 0; i < bench->found[what].count; i++)
-		if (bench->found[what].at[i].id == id)
-			return true;
-	return false;
+	for (size_t i = 0; i < bench->found.count; i++)
+		if (bench->found.at[i].what == what &&
+		    bench->found.at[i].id == id)
+			return &bench->found.at[i];
+	return NULL;
+}
+
+static size_t
+count_of(const struct bench *bench, enum found what)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < bench->found.count; i++)
+		count += bench->found.at[i].what == what;
+	return count;
+}
+
+/* What was found of a message, as letters of "TKLRDG", each once. */
+static void
+put_letters(const struct bench *bench, uint64_t id, char letters[8])
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < bench->found.count; i++) {
+		const struct found_item *item = &bench->found.at[i];
+
+		if (item->id != id)
+			continue;
+		assert_true(length < 5);
+		letters[length++] = item->what == FOUND_TODO ? 'T'
+		    : item->what == FOUND_KEPT               ? 'K'
+		    : item->what == FOUND_DAMAGED            ? 'D'
+							     : 'G';
+		if (item->has_channel[ROUTE_LOCAL])
+			letters[length++] = 'L';
+		if (item->has_channel[ROUTE_REMOTE])
+			letters[length++] = 'R';
+	}
+	letters[length] = '\0';
 }
 
 static void
@@ -143,27 +175,25 @@ static void
 what_is_found(void **state)
 {
 	static const struct {
-		const char *name, *files, *wanted; /* letters of "TLREDG" */
+		const char *name, *files, *wanted; /* put_letters() */
 	} rows[] = {
 		{ "S2", "m", "" },
 		{ "S2 for long", "mo", "G" },
 		{ "S4", "mt", "T" },
 		{ "S4, old", "mto", "T" },
 		{ "S4, an S5 was begun", "mtilr", "T" },
-		{ "S5 local", "mil", "L" },
-		{ "S5 remote", "mir", "R" },
-		{ "S5 both, old", "milro", "LR" },
-		{ "S5, all done", "mi", "E" },
+		{ "S5 local", "mil", "KL" },
+		{ "S5 remote", "mir", "KR" },
+		{ "S5 both, old", "milro", "KLR" },
+		{ "S5, all done", "mi", "K" },
 		{ "local without info", "ml", "D" },
 		{ "remote without info, old", "mro", "D" },
 		{ "an S5 was begun of a fresh one", "mlrp", "" },
 		{ "the same, old", "mlrpo", "G" },
 	};
 	enum { COUNT = sizeof(rows) / sizeof(rows[0]) };
-	static const char letters[] = "TLREDG";
 	uint64_t ids[COUNT];
 	struct bench bench;
-	enum found what;
 
 	(void)state;
 	open_bench(&bench);
@@ -173,26 +203,19 @@ what_is_found(void **state)
 	folder_write("q/mess/1/README", "x", 1);
 	folder_write("q/info/2/0", "x", 1);
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
-	for (size_t i = 0; i < COUNT; i++)
-		for (what = 0; what < FOUND_COUNT; what++)
-			if (has(&bench, what, ids[i]) !=
-			    (strchr(rows[i].wanted, letters[what]) != NULL))
-				fail_msg("%s: %c", rows[i].name, letters[what]);
+	for (size_t i = 0; i < COUNT; i++) {
+		char letters[8];
+
+		put_letters(&bench, ids[i], letters);
+		if (strcmp(letters, rows[i].wanted) != 0)
+			fail_msg("%s: %s", rows[i].name, letters);
+	}
 	/* todo/ alone. */
 	assert_int_equal(scan(&bench, false), SCAN_OVER);
-	assert_int_equal(bench.found[FOUND_TODO].count, 3);
-	for (what = FOUND_LOCAL; what < FOUND_COUNT; what++)
-		assert_int_equal(bench.found[what].count, 0);
+	assert_int_equal(count_of(&bench, FOUND_TODO), 3);
+	assert_int_equal(bench.found.count, 4);
+	assert_int_equal(bench.found.at[3].what, FOUND_TODO_END);
 	close_bench(&bench);
-}
-
-static time_t
-due_of(const struct bench *bench, enum found what, uint64_t id)
-{
-	for (size_t i = 0; i < bench->found[what].count; i++)
-		if (bench->found[what].at[i].id == id)
-			return bench->found[what].at[i].due;
-	return -1;
 }
 
 /* When each is to be tried again is known without reading any of them. */
@@ -200,18 +223,56 @@ static void
 due_times(void **state)
 {
 	struct bench bench;
-	uint64_t id, todo;
+	const struct found_item *item;
+	uint64_t id;
 
 	(void)state;
 	open_bench(&bench);
 	id = put(bench.dir, "milr");
-	todo = put(bench.dir, "mt");
 	set_mtime(bench.dir, QUEUE_LOCAL, id, 2000000);
 	set_mtime(bench.dir, QUEUE_REMOTE, id, 3000000);
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
-	assert_int_equal(due_of(&bench, FOUND_LOCAL, id), 2000000);
-	assert_int_equal(due_of(&bench, FOUND_REMOTE, id), 3000000);
-	assert_int_equal(due_of(&bench, FOUND_TODO, todo), 0);
+	item = find_item(&bench, FOUND_KEPT, id);
+	assert_non_null(item);
+	assert_int_equal(item->due[ROUTE_LOCAL], 2000000);
+	assert_int_equal(item->due[ROUTE_REMOTE], 3000000);
+	close_bench(&bench);
+}
+
+/* What can never have been in the journal is known by its UUID all the same. */
+static void
+uuids_of_large_envelopes(void **state)
+{
+	static const char wanted[] = "0190163d-8694-739b-aea5-966c26f8ad91";
+	struct uuid uuid;
+	struct bench bench;
+	uint64_t ids[3];
+
+	(void)state;
+	open_bench(&bench);
+	assert_true(uuid_parse(wanted, &uuid));
+	for (size_t i = 0; i < 3; i++) {
+		struct buf record = BUF_INIT;
+
+		ids[i] = put_message(bench.dir, "x\n");
+		envelope_put_origin(&record, 7, 8, &uuid);
+		buf_add(&record, "Fs\0", 3);
+		for (size_t to = 0; to < 1 + i * 20; to++)
+			buf_add(&record, "Tu@example.test", 16);
+		if (i == 2)
+			buf_addc(&record, 'x'); /* it is damaged */
+		put_file(bench.dir, QUEUE_TODO, ids[i], record.data,
+		    record.length);
+		buf_release(&record);
+	}
+	assert_int_equal(scan(&bench, true), SCAN_OVER);
+	for (size_t i = 0; i < 3; i++) {
+		const struct found_item *item = find_item(
+		    &bench, FOUND_TODO, ids[i]);
+
+		assert_non_null(item);
+		assert_int_equal(uuid_is_equal(&item->uuid, &uuid), i == 1);
+	}
 	close_bench(&bench);
 }
 
@@ -232,7 +293,7 @@ left_in_pid(void **state)
 	}
 	put_file(bench.dir, QUEUE_INFO, 8, "x", 1);
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
-	assert_int_equal(bench.found[FOUND_GARBAGE].count, 0);
+	assert_int_equal(count_of(&bench, FOUND_GARBAGE), 0);
 	ahead_s = KEEP_GARBAGE_S + 10;
 	assert_int_equal(scan(&bench, false), SCAN_OVER);
 	assert_true(has_file(bench.dir, QUEUE_PID, 8, ""));
@@ -240,8 +301,8 @@ left_in_pid(void **state)
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
 	ahead_s = 0;
 	assert_int_equal(access(folder_path("q/pid/12.34.1"), F_OK), -1);
-	assert_true(has(&bench, FOUND_GARBAGE, 7));
-	assert_int_equal(bench.found[FOUND_GARBAGE].count, 1);
+	assert_non_null(find_item(&bench, FOUND_GARBAGE, 7));
+	assert_int_equal(count_of(&bench, FOUND_GARBAGE), 1);
 	assert_true(has_file(bench.dir, QUEUE_PID, 7, ""));
 	assert_false(has_file(bench.dir, QUEUE_PID, 8, ""));
 	close_bench(&bench);
@@ -259,9 +320,9 @@ many(void **state)
 	for (uint64_t id = 1; id <= MANY; id++)
 		put_file(bench.dir, QUEUE_TODO, id, "", 0);
 	assert_int_equal(scan(&bench, false), SCAN_OVER);
-	assert_int_equal(bench.found[FOUND_TODO].count, MANY);
+	assert_int_equal(count_of(&bench, FOUND_TODO), MANY);
 	for (uint64_t id = 1; id <= MANY; id += 999)
-		assert_true(has(&bench, FOUND_TODO, id));
+		assert_non_null(find_item(&bench, FOUND_TODO, id));
 	assert_in_range(bench.takes, 3, MANY);
 	/* One that nobody takes from ends with its owner. */
 	assert_int_equal(scanner_start(bench.scanner, false), 0);
@@ -285,12 +346,12 @@ a_folder_that_cannot_be_read(void **state)
 	    folder_path("q/lock/no-folder"), O_RDONLY | O_CLOEXEC);
 	assert_int_equal(scan(&bench, true), SCAN_FAILED);
 	/* S5 and garbage cannot be told there. */
-	assert_false(has(&bench, FOUND_LOCAL, id));
-	assert_int_equal(bench.found[FOUND_GARBAGE].count, 0);
+	assert_null(find_item(&bench, FOUND_KEPT, id));
+	assert_int_equal(count_of(&bench, FOUND_GARBAGE), 0);
 	close(bench.dir->folders[QUEUE_INFO][id % 3]);
 	bench.dir->folders[QUEUE_INFO][id % 3] = fd;
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
-	assert_true(has(&bench, FOUND_LOCAL, id));
+	assert_non_null(find_item(&bench, FOUND_KEPT, id));
 	close_bench(&bench);
 }
 
@@ -313,9 +374,9 @@ the_other_parts_go_on(void **state)
 		    folder_path("q/lock/no-folder"), O_RDONLY | O_CLOEXEC);
 		assert_int_equal(scan(&bench, true), SCAN_FAILED);
 		for (uint64_t id = 3; id <= 5; id++)
-			if (has(&bench, FOUND_REMOTE, id) != (id % 3 != bad))
+			if ((find_item(&bench, FOUND_KEPT, id) != NULL) !=
+			    (id % 3 != bad))
 				fail_msg("bad %u: %u", bad, (unsigned)id);
-		assert_int_equal(bench.found[FOUND_ENDED].count, 0);
 		close(bench.dir->folders[QUEUE_LOCAL][bad]);
 		bench.dir->folders[QUEUE_LOCAL][bad] = fd;
 		close_bench(&bench);
@@ -337,7 +398,7 @@ nothing_goes_on_without_todo(void **state)
 	bench.dir->folders[QUEUE_TODO][0] = open(
 	    folder_path("q/lock/no-folder"), O_RDONLY | O_CLOEXEC);
 	assert_int_equal(scan(&bench, true), SCAN_FAILED);
-	assert_int_equal(bench.found[FOUND_LOCAL].count, 0);
+	assert_int_equal(count_of(&bench, FOUND_KEPT), 0);
 	close(bench.dir->folders[QUEUE_TODO][0]);
 	bench.dir->folders[QUEUE_TODO][0] = fd;
 	close_bench(&bench);
@@ -349,6 +410,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_found),
 		TEST(due_times),
+		TEST(uuids_of_large_envelopes),
 		TEST(left_in_pid),
 		TEST(many),
 		TEST(a_folder_that_cannot_be_read),
