@@ -28,7 +28,6 @@ struct lane {
 	uint64_t number;
 	enum lane_kind kind;
 	unsigned running;
-	size_t holders;
 	int64_t backs_off_until_ms; /* 0: it does not */
 	/* parts */
 	size_t part_count;      /* in line or not: messages in memory */
@@ -136,20 +135,17 @@ lane_find(struct lane_table *table, enum lane_kind kind, const char *key)
 }
 
 struct lane *
-lane_hold(struct lane_table *table, enum lane_kind kind, const char *key)
+lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 {
 	struct lane *lane = lane_find(table, kind, key);
 	size_t size = strlen(key) + 1;
 	uint64_t hash = hash_lane(kind, key);
 
-	if (lane != NULL) {
-		lane->holders++;
+	if (lane != NULL)
 		return lane;
-	}
 	lane = xcalloc(1, sizeof(*lane) + size);
 	memcpy(lane->key, key, size);
 	lane->kind = kind;
-	lane->holders = 1;
 	TAILQ_INIT(&lane->parts);
 	lane->number = ++table->last_number;
 	lane->next_of_hash = idmap_get(&table->by_hash, hash);
@@ -165,7 +161,7 @@ drop_unused_lane(struct lane_table *table, struct lane *lane)
 	uint64_t hash = hash_lane(lane->kind, lane->key);
 	struct lane *first = idmap_get(&table->by_hash, hash), **link = &first;
 
-	if (lane->holders > 0 || lane->part_count > 0 || lane->running > 0 ||
+	if (lane->part_count > 0 || lane->running > 0 ||
 	    lane->backs_off_until_ms != 0 || lane->tickets.count > 0)
 		return;
 	while (*link != lane)
@@ -177,14 +173,6 @@ drop_unused_lane(struct lane_table *table, struct lane *lane)
 		idmap_put(&table->by_hash, hash, first);
 	idmap_remove(&table->by_number, lane->number);
 	free_lane(lane);
-}
-
-void
-lane_release(struct lane_table *table, struct lane *lane)
-{
-	assert(lane->holders > 0);
-	lane->holders--;
-	drop_unused_lane(table, lane);
 }
 
 const char *

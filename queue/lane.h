@@ -53,15 +53,14 @@ struct lane_table *lane_table_new(size_t share);
 void lane_table_free(struct lane_table **table);
 
 /*
- * The lane of this key, made if there is none.  It stays while it has parts,
- * tickets, running deliveries, a back-off or holders; the caller is a holder
- * until lane_release().  "virtual", "virtual:example.test", "local", and a
- * remote destination's name in lower case are keys.
+ * The lane of this key, made if there is none, and the caller gives it something
+ * next: it is there while it has parts, tickets, running deliveries or a
+ * back-off.  "virtual", "virtual:example.test", "local", and a remote
+ * destination's name in lower case are keys.
  */
-struct lane *lane_hold(
+struct lane *lane_get(
     struct lane_table *table, enum lane_kind kind, const char *key);
-void lane_release(struct lane_table *table, struct lane *lane);
-/* The lane of this name, or NULL; not held. */
+/* The lane of this name, or NULL. */
 struct lane *lane_find(
     struct lane_table *table, enum lane_kind kind, const char *key);
 

@@ -117,24 +117,34 @@ hand_over_id(struct scanner *scanner, enum found what, uint64_t id)
 	hand_over(scanner, &item);
 }
 
-/* Lists the ids of one folder; a name that is no id is told and left alone. */
-static int
-list_folder(struct scanner *scanner, enum queue_folder folder, unsigned part,
-    struct ids *ids)
+static DIR *
+open_folder(
+    const struct scanner *scanner, enum queue_folder folder, unsigned part)
 {
 	int fd = openat(queue_dir_fd(scanner->dir, folder, part), ".",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int error = 0;
 
 	if (stream == NULL) {
 		log_line("alert: cannot list %s/%u: %m",
 		    queue_folder_name(folder), part);
 		if (fd != -1)
 			close(fd);
-		return -1;
 	}
+	return stream;
+}
+
+/* Lists the ids of one folder; a name that is no id is told and left alone. */
+static int
+list_folder(struct scanner *scanner, enum queue_folder folder, unsigned part,
+    struct ids *ids)
+{
+	DIR *stream = open_folder(scanner, folder, part);
+	const struct dirent *entry;
+	int error = 0;
+
+	if (stream == NULL)
+		return -1;
 	while (!atomic_load(&scanner->is_cancelled)) {
 		uint64_t id;
 
@@ -294,62 +304,48 @@ out:
 	ids_release(&remote);
 }
 
-/* Visits the files in pid/; what cannot be listed waits for the next time. */
-static void
-walk_pid(struct scanner *scanner, struct known *known,
-    void (*visit)(struct scanner *scanner, struct known *known, int folder,
-	const char *name))
-{
-	int folder = queue_dir_fd(scanner->dir, QUEUE_PID, 0);
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-
-	if (stream == NULL) {
-		log_line("warning: cannot list pid/: %m");
-		if (fd != -1)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(stream)) != NULL)
-		if (entry->d_name[0] != '.')
-			visit(scanner, known, folder, entry->d_name);
-	closedir(stream);
-}
-
-static void
-note_pid(
-    struct scanner *scanner, struct known *known, int folder, const char *name)
-{
-	uint64_t id;
-
-	(void)scanner;
-	(void)folder;
-	if (scan_u64(name, UINT64_MAX, &id))
-		ids_add(&known->pid, id);
-}
-
 /*
  * A file on its way in of which nothing came: its writer is long gone.  A time
  * that a writer sets does not count.
  */
 static void
-sweep_pid(
-    struct scanner *scanner, struct known *known, int folder, const char *name)
+sweep_pid(struct scanner *scanner, const char *name, uint64_t id)
 {
+	int folder = queue_dir_fd(scanner->dir, QUEUE_PID, 0);
 	struct stat st;
-	uint64_t id;
 
-	(void)known;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    !S_ISREG(st.st_mode) || st.st_ctime >= time(NULL) - KEEP_GARBAGE_S)
 		return;
-	if (!scan_u64(name, UINT64_MAX, &id) || id == 0 ||
-	    queue_has_file(scanner->dir, QUEUE_INFO, id) == 1 ||
+	if (id == 0 || queue_has_file(scanner->dir, QUEUE_INFO, id) == 1 ||
 	    queue_has_file(scanner->dir, QUEUE_TODO, id) == 1)
 		unlinkat(folder, name, 0);
 	else /* with what else there is of it */
 		hand_over_id(scanner, FOUND_GARBAGE, id);
+}
+
+/* Which messages are on their way; what cannot be listed waits. */
+static void
+scan_pid(struct scanner *scanner, struct ids *pid)
+{
+	DIR *stream = open_folder(scanner, QUEUE_PID, 0);
+	const struct dirent *entry;
+
+	if (stream == NULL)
+		return;
+	while ((entry = readdir(stream)) != NULL) {
+		uint64_t id;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (scan_u64(entry->d_name, UINT64_MAX, &id) && id != 0)
+			ids_add(pid, id);
+		else
+			id = 0; /* a qmail-queue's */
+		sweep_pid(scanner, entry->d_name, id);
+	}
+	closedir(stream);
+	sort_ids(pid);
 }
 
 static void
@@ -357,14 +353,12 @@ scan_whole(struct scanner *scanner, struct known *known)
 {
 	unsigned part;
 
-	walk_pid(scanner, known, note_pid);
-	sort_ids(&known->pid);
+	scan_pid(scanner, &known->pid);
 	/* A part that cannot be read must not keep the others waiting. */
 	for (part = 0;
 	     part < scanner->dir->split && !atomic_load(&scanner->is_cancelled);
 	     part++)
 		scan_part(scanner, part, known);
-	walk_pid(scanner, known, sweep_pid);
 }
 
 /* Of an envelope that may never have been in the journal. */

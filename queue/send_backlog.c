@@ -41,8 +41,6 @@ struct backlog {
 	/* messages with a ticket for each of their channels, or that are in
 	 * memory by one of these: they count once */
 	struct idmap split;
-	/* of tickets whose lanes are not known */
-	struct lane *mixed[ROUTE_CHANNEL_COUNT];
 	int trigger_read, trigger_write;
 	struct loop_source trigger_source;
 	time_t next_scan;
@@ -90,8 +88,12 @@ backlog_add_retry(struct send *send, uint64_t id, enum route_channel channel,
 
 	if (scanner_is_running_whole(backlog->scanner))
 		idmap_put(&backlog->scheduled[channel], id, NULL);
-	lane_wait(send->lanes, lane == NULL ? backlog->mixed[channel] : lane,
-	    id, due);
+	if (lane == NULL)
+		lane = lane_get(send->lanes,
+		    channel == ROUTE_LOCAL ? LANE_MIXED_LOCAL
+					   : LANE_MIXED_REMOTE,
+		    "");
+	lane_wait(send->lanes, lane, id, due);
 }
 
 void
@@ -448,10 +450,6 @@ backlog_open(struct send *send, struct error *err)
 	int fd;
 
 	backlog->send = send;
-	backlog->mixed[ROUTE_LOCAL] = lane_hold(
-	    send->lanes, LANE_MIXED_LOCAL, "");
-	backlog->mixed[ROUTE_REMOTE] = lane_hold(
-	    send->lanes, LANE_MIXED_REMOTE, "");
 	backlog->trigger_read = backlog->trigger_write = -1;
 	backlog->scan_source.fd = -1;
 	send->backlog = backlog;
@@ -498,8 +496,6 @@ backlog_close(struct send *send)
 	release_held(send);
 	idmap_release(&backlog->scheduled[ROUTE_LOCAL]);
 	idmap_release(&backlog->scheduled[ROUTE_REMOTE]);
-	lane_release(send->lanes, backlog->mixed[ROUTE_LOCAL]);
-	lane_release(send->lanes, backlog->mixed[ROUTE_REMOTE]);
 	free(backlog);
 	send->backlog = NULL;
 }

@@ -61,17 +61,7 @@ lose_client(struct client *client)
 static void
 answer(struct client *client, uint32_t code, uint64_t id, const char *text)
 {
-	struct intake_packet packet = {
-		.type = INTAKE_ANSWER, .code = code, .id = id, .text = text
-	};
-	struct buf buf = BUF_INIT;
-	int result;
-
-	intake_put(&buf, &packet);
-	result = packet_send(
-	    client->source.fd, buf.data, buf.length, -1, MSG_DONTWAIT);
-	buf_release(&buf);
-	if (result == -1)
+	if (!transaction_answer(client->source.fd, code, id, text))
 		lose_client(client);
 }
 

@@ -61,6 +61,10 @@ int transaction_end(struct transaction *transaction,
 /* Forgets all; the file is removed. */
 void transaction_reset(struct transaction *transaction);
 
+/* Sends an ANSWER; false when the client does not read it. */
+bool transaction_answer(
+    int fd, uint32_t code, uint64_t id, const char *text);
+
 void intake_message_free(struct intake_message **message);
 
 /* -- send_intake.c: in the loop's thread */

@@ -150,7 +150,7 @@ find_part(struct send *send, struct message *message, struct idmap *parts,
     const struct router_answer *answer)
 {
 	const char *key = message->route.texts.data + answer->lane;
-	struct lane *lane = lane_hold(send->lanes, answer->kind, key);
+	struct lane *lane = lane_get(send->lanes, answer->kind, key);
 	uintptr_t place = (uintptr_t)idmap_get(parts, lane_number(lane));
 	struct part *part;
 
@@ -164,7 +164,6 @@ find_part(struct send *send, struct message *message, struct idmap *parts,
 		lane_part_init(&part->line, lane);
 		part->line.message = message;
 	}
-	lane_release(send->lanes, lane);
 	return (uint32_t)(place - 1);
 }
 

@@ -143,22 +143,6 @@ call_loop(struct stranger *stranger, struct call *call)
 	return is_done;
 }
 
-static bool
-answer(struct stranger *stranger, uint32_t code, uint64_t id, const char *text)
-{
-	struct intake_packet packet = {
-		.type = INTAKE_ANSWER, .code = code, .id = id, .text = text
-	};
-	struct buf buf = BUF_INIT;
-	int result;
-
-	intake_put(&buf, &packet);
-	result = packet_send(
-	    stranger->fd, buf.data, buf.length, -1, MSG_DONTWAIT);
-	buf_release(&buf);
-	return result == 0;
-}
-
 /* May the queue's files be written to?  Then until end_writing(). */
 static bool
 begin_writing(struct stranger_room *room)
@@ -265,7 +249,8 @@ commit(struct stranger *stranger, const struct intake_packet *packet)
 
 	if (result != QQ_OK) {
 		end_transaction(stranger);
-		return answer(stranger, (uint32_t)result, 0, err.text);
+		return transaction_answer(
+		    stranger->fd, (uint32_t)result, 0, err.text);
 	}
 	call.file = stranger->transaction.file;
 	stranger->transaction.file = NULL;
@@ -276,7 +261,8 @@ commit(struct stranger *stranger, const struct intake_packet *packet)
 	}
 	end_transaction(stranger);
 	return is_alive &&
-	    answer(stranger, (uint32_t)call.result, call.id, call.text);
+	    transaction_answer(stranger->fd, (uint32_t)call.result, call.id,
+		call.text);
 }
 
 static bool
@@ -286,7 +272,8 @@ ask(struct stranger *stranger, const struct intake_packet *packet)
 
 	uuid_bind(&call.ask.uuid, stranger->transaction.uid);
 	return call_loop(stranger, &call) &&
-	    answer(stranger, (uint32_t)call.result, call.id, call.text);
+	    transaction_answer(stranger->fd, (uint32_t)call.result, call.id,
+		call.text);
 }
 
 /* False when he does what he may not, or has gone. */

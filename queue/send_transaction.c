@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What a client has sent of a message, and what is wrong with it. */
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/packet.h"
 #include "queue/envelope.h"
 #include "queue/exitcode.h"
 #include "queue/send_client.h"
@@ -117,6 +119,21 @@ transaction_reset(struct transaction *transaction)
 	buf_release(&transaction->body);
 	buf_release(&transaction->envelope);
 	transaction->size_bytes = 0;
+}
+
+bool
+transaction_answer(int fd, uint32_t code, uint64_t id, const char *text)
+{
+	struct intake_packet packet = {
+		.type = INTAKE_ANSWER, .code = code, .id = id, .text = text
+	};
+	struct buf buf = BUF_INIT;
+	int result;
+
+	intake_put(&buf, &packet);
+	result = packet_send(fd, buf.data, buf.length, -1, MSG_DONTWAIT);
+	buf_release(&buf);
+	return result == 0;
 }
 
 void

@@ -35,6 +35,16 @@ teardown(void **state)
 	return table != NULL;
 }
 
+/* A lane that stays until lane_ended(). */
+static struct lane *
+hold(enum lane_kind kind, const char *key)
+{
+	struct lane *lane = lane_get(table, kind, key);
+
+	lane_started(table, lane);
+	return lane;
+}
+
 static void
 wait_in(struct lane *lane, uint64_t id, time_t due)
 {
@@ -54,19 +64,19 @@ take_at(time_t now)
 static void
 keys_and_lifetime(void **state)
 {
-	struct lane *a = lane_hold(table, LANE_REMOTE, "a.test");
+	struct lane *a = hold(LANE_REMOTE, "a.test");
 	uint64_t number = lane_number(a);
 
 	(void)state;
 	assert_int_not_equal(number, 0);
 	assert_string_equal(lane_key(a), "a.test");
 	assert_int_equal(lane_get_kind(a), LANE_REMOTE);
-	assert_ptr_equal(lane_hold(table, LANE_REMOTE, "a.test"), a);
+	assert_ptr_equal(hold(LANE_REMOTE, "a.test"), a);
 	assert_ptr_equal(lane_find(table, LANE_REMOTE, "a.test"), a);
 	assert_null(lane_find(table, LANE_LOCAL, "a.test"));
-	lane_release(table, a);
+	lane_ended(table, a);
 	assert_non_null(lane_find(table, LANE_REMOTE, "a.test"));
-	lane_release(table, a);
+	lane_ended(table, a);
 	assert_null(lane_find(table, LANE_REMOTE, "a.test"));
 	/* Many, and the last ones go first. */
 	for (unsigned round = 0; round < 2; round++) {
@@ -75,7 +85,7 @@ keys_and_lifetime(void **state)
 
 		for (unsigned i = 0; i < 1000; i++) {
 			snprintf(key, sizeof(key), "%u.test", i);
-			many[i] = lane_hold(table, LANE_REMOTE, key);
+			many[i] = hold(LANE_REMOTE, key);
 			assert_true(lane_number(many[i]) > number);
 		}
 		for (unsigned i = 0; i < 1000; i++) {
@@ -84,7 +94,7 @@ keys_and_lifetime(void **state)
 			    lane_find(table, LANE_REMOTE, key), many[i]);
 		}
 		for (unsigned i = 1000; i > 0; i--)
-			lane_release(table, many[i - 1]);
+			lane_ended(table, many[i - 1]);
 	}
 	assert_null(lane_find(table, LANE_REMOTE, "7.test"));
 }
@@ -94,11 +104,11 @@ static void
 what_keeps_a_lane(void **state)
 {
 	struct lane_part part;
-	struct lane *lane = lane_hold(table, LANE_REMOTE, "a");
+	struct lane *lane = hold(LANE_REMOTE, "a");
 
 	(void)state;
 	lane_part_init(&part, lane);
-	lane_release(table, lane);
+	lane_ended(table, lane);
 	lane_started(table, lane);
 	lane_started(table, lane);
 	lane_part_release(table, &part);
@@ -115,7 +125,7 @@ what_keeps_a_lane(void **state)
 static void
 due_times(void **state)
 {
-	struct lane *lane = lane_hold(table, LANE_REMOTE, "a");
+	struct lane *lane = hold(LANE_REMOTE, "a");
 
 	(void)state;
 	/* Not in the order of their times. */
@@ -134,16 +144,16 @@ due_times(void **state)
 	assert_int_equal(take_at(NOW + 20), 2);
 	assert_int_equal(take_at(NOW + 20), 0);
 	assert_int_equal(take_at(NOW + 50), 1);
-	lane_release(table, lane);
+	lane_ended(table, lane);
 }
 
 /* One lane with 100,000 tickets, due earlier, does not starve the others. */
 static void
 tickets_in_turn(void **state)
 {
-	struct lane *big = lane_hold(table, LANE_REMOTE, "big");
-	struct lane *small = lane_hold(table, LANE_REMOTE, "small");
-	struct lane *virtual = lane_hold(table, LANE_VIRTUAL, "virtual");
+	struct lane *big = hold(LANE_REMOTE, "big");
+	struct lane *small = hold(LANE_REMOTE, "small");
+	struct lane *virtual = hold(LANE_VIRTUAL, "virtual");
 	unsigned got_small = 0, got_virtual = 0;
 
 	(void)state;
@@ -161,17 +171,17 @@ tickets_in_turn(void **state)
 	}
 	assert_int_equal(got_small, 10);
 	assert_int_equal(got_virtual, 10);
-	lane_release(table, big);
-	lane_release(table, small);
-	lane_release(table, virtual);
+	lane_ended(table, big);
+	lane_ended(table, small);
+	lane_ended(table, virtual);
 }
 
 /* A lane takes up its share of memory, and no more until it gives some back. */
 static void
 share_of_memory(void **state)
 {
-	struct lane *a = lane_hold(table, LANE_REMOTE, "a");
-	struct lane *b = lane_hold(table, LANE_REMOTE, "b");
+	struct lane *a = hold(LANE_REMOTE, "a");
+	struct lane *b = hold(LANE_REMOTE, "b");
 	struct lane_part parts[3];
 
 	(void)state;
@@ -198,8 +208,8 @@ share_of_memory(void **state)
 	lane_part_release(table, &parts[1]);
 	assert_int_equal(take_at(NOW), 50);
 	lane_part_release(table, &parts[0]);
-	lane_release(table, a);
-	lane_release(table, b);
+	lane_ended(table, a);
+	lane_ended(table, b);
 }
 
 struct filter {
@@ -221,8 +231,8 @@ static void
 who_takes(void **state)
 {
 	struct filter filter = { LANE_MIXED_LOCAL, 0 };
-	struct lane *mixed[2] = { lane_hold(table, LANE_MIXED_LOCAL, ""),
-		lane_hold(table, LANE_MIXED_REMOTE, "") };
+	struct lane *mixed[2] = { hold(LANE_MIXED_LOCAL, ""),
+		hold(LANE_MIXED_REMOTE, "") };
 	struct lane *lanes[1000];
 	enum lane_kind kind;
 	uint64_t id;
@@ -232,7 +242,7 @@ who_takes(void **state)
 		char key[16];
 
 		snprintf(key, sizeof(key), "%u.test", i);
-		lanes[i] = lane_hold(table, LANE_REMOTE, key);
+		lanes[i] = hold(LANE_REMOTE, key);
 		wait_in(lanes[i], 100 + i, 1);
 	}
 	for (unsigned i = 0; i < 10; i++)
@@ -254,9 +264,9 @@ who_takes(void **state)
 	assert_true(lane_take(table, NOW, is_wanted, &filter, &id, &kind));
 	assert_int_equal(lane_channel(kind), ROUTE_REMOTE);
 	for (unsigned i = 0; i < 1000; i++)
-		lane_release(table, lanes[i]);
-	lane_release(table, mixed[0]);
-	lane_release(table, mixed[1]);
+		lane_ended(table, lanes[i]);
+	lane_ended(table, mixed[0]);
+	lane_ended(table, mixed[1]);
 }
 
 /* Its tickets cost nothing, however many; one timer ends it. */
@@ -264,8 +274,8 @@ static void
 back_off_costs_one_timer(void **state)
 {
 	enum { TICKETS = 300000, TAKES = 100000 };
-	struct lane *off = lane_hold(table, LANE_REMOTE, "off");
-	struct lane *on = lane_hold(table, LANE_REMOTE, "on");
+	struct lane *off = hold(LANE_REMOTE, "off");
+	struct lane *on = hold(LANE_REMOTE, "on");
 	clock_t began;
 
 	(void)state;
@@ -304,15 +314,15 @@ back_off_costs_one_timer(void **state)
 	lane_run_timers(table, 9000);
 	assert_int_equal(lane_backs_off_until_ms(off), 9500);
 	lane_back_off(table, off, 0);
-	lane_release(table, off);
-	lane_release(table, on);
+	lane_ended(table, off);
+	lane_ended(table, on);
 }
 
 /* Their tickets stay where they are while a clock is set back. */
 static void
 clock_set_back(void **state)
 {
-	struct lane *lane = lane_hold(table, LANE_REMOTE, "a");
+	struct lane *lane = hold(LANE_REMOTE, "a");
 
 	(void)state;
 	wait_in(lane, 1, NOW);
@@ -321,14 +331,14 @@ clock_set_back(void **state)
 	assert_int_equal(take_at(NOW - 100), 0);
 	assert_int_equal(lane_ticket_count(table), 1);
 	assert_int_equal(take_at(NOW + 1), 2);
-	lane_release(table, lane);
+	lane_ended(table, lane);
 }
 
 static void
 hurry_all(void **state)
 {
-	struct lane *a = lane_hold(table, LANE_REMOTE, "a");
-	struct lane *b = lane_hold(table, LANE_LOCAL, "local");
+	struct lane *a = hold(LANE_REMOTE, "a");
+	struct lane *b = hold(LANE_LOCAL, "local");
 
 	(void)state;
 	for (uint64_t id = 1; id <= 100; id++)
@@ -338,8 +348,8 @@ hurry_all(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_not_equal(take_at(NOW), 0);
 	assert_int_equal(take_at(NOW), 0);
-	lane_release(table, a);
-	lane_release(table, b);
+	lane_ended(table, a);
+	lane_ended(table, b);
 }
 
 static void
@@ -353,8 +363,8 @@ note_ticket(uint64_t id, enum lane_kind kind, void *context)
 static void
 visit_all(void **state)
 {
-	struct lane *a = lane_hold(table, LANE_REMOTE, "a");
-	struct lane *b = lane_hold(table, LANE_VIRTUAL, "virtual");
+	struct lane *a = hold(LANE_REMOTE, "a");
+	struct lane *b = hold(LANE_VIRTUAL, "virtual");
 	uint64_t sum = 0;
 
 	(void)state;
@@ -363,15 +373,15 @@ visit_all(void **state)
 	wait_in(b, 5, NOW);
 	lane_visit_tickets(table, note_ticket, &sum);
 	assert_int_equal(sum, 3005);
-	lane_release(table, a);
-	lane_release(table, b);
+	lane_ended(table, a);
+	lane_ended(table, b);
 }
 
 static void
 memory_per_ticket(void **state)
 {
 	enum { TICKETS = 1000000, BYTES_MAX = 21 };
-	struct lane *lane = lane_hold(table, LANE_MIXED_LOCAL, "");
+	struct lane *lane = hold(LANE_MIXED_LOCAL, "");
 	struct mallinfo2 before = mallinfo2(), after;
 
 	(void)state;
@@ -387,7 +397,7 @@ memory_per_ticket(void **state)
 	after = mallinfo2();
 	assert_in_range(after.uordblks + after.hblkhd, 0,
 	    before.uordblks + before.hblkhd + 1000 * BYTES_MAX * 8);
-	lane_release(table, lane);
+	lane_ended(table, lane);
 }
 
 /* -- parts */
@@ -398,7 +408,7 @@ enum { PARTS = 10 };
 static struct lane *
 fill(enum lane_kind kind, const char *key, struct lane_part *parts)
 {
-	struct lane *lane = lane_hold(table, kind, key);
+	struct lane *lane = lane_get(table, kind, key);
 
 	for (int i = 0; i < PARTS; i++) {
 		parts[i].message = &parts[i];
@@ -406,7 +416,6 @@ fill(enum lane_kind kind, const char *key, struct lane_part *parts)
 		lane_part_enter(table, &parts[i]);
 		lane_part_enter(table, &parts[i]); /* is in it already */
 	}
-	lane_release(table, lane);
 	return lane;
 }
 

@@ -420,10 +420,10 @@ qmaild_is_no_stranger(void **state)
 	bench.is_done_at_once = true;
 	pid_t pid = start_as(65533, stay);
 
-	BENCH_UNTIL(bench.intake->clients != NULL);
-	assert_null(bench.intake->strangers);
+	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->clients));
+	assert_true(LIST_EMPTY(&bench.intake->strangers));
 	kill(pid, SIGKILL);
-	BENCH_UNTIL(bench.intake->clients == NULL);
+	BENCH_UNTIL(LIST_EMPTY(&bench.intake->clients));
 	waitpid(pid, NULL, 0);
 }
 
@@ -465,7 +465,7 @@ memory(void **state)
 {
 	(void)state;
 	must_do_as(STRANGER, fill_memory);
-	BENCH_UNTIL(bench.intake->strangers == NULL);
+	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
 	/* It is given back. */
 	must_do_as(STRANGER, fill_memory);
 }
@@ -542,7 +542,7 @@ lingering_descriptors(void **state)
 	BENCH_UNTIL(peer_has_heard(fd, &code, NULL));
 	close(fd);
 	assert_true(clock_ms() - began_at < 5000);
-	BENCH_UNTIL(bench.intake->strangers == NULL);
+	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
 	/* Nor does their end keep the last threads. */
 	BENCH_UNTIL(count_threads() == threads);
 	kill(pid, SIGKILL);
@@ -554,7 +554,7 @@ aborts(void **state)
 {
 	(void)state;
 	must_do_as(STRANGER, abort_in_a_loop);
-	BENCH_UNTIL(bench.intake->strangers == NULL);
+	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
 	for (uint64_t id = FIRST_ID; id < bench.next_id; id++)
 		assert_false(has_file(bench.dir, QUEUE_MESS, id, ""));
 	assert_int_equal(bench.count, 0);
@@ -575,7 +575,7 @@ users_are_apart(void **state)
 	int status;
 
 	(void)state;
-	BENCH_UNTIL(bench.intake->strangers != NULL);
+	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->strangers));
 	must_do_as(OTHER, open_too_many);
 	intake_close(&bench.intake);
 	while (waitpid(pid, &status, WNOHANG) != pid)
@@ -608,7 +608,7 @@ a_stop(void **state)
 	(void)state;
 	assert_int_equal(pipe(stopped_pipe), 0);
 	pid = start_as(STRANGER, commit_after_a_stop);
-	BENCH_UNTIL(bench.intake->strangers != NULL);
+	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->strangers));
 	intake_stop(bench.intake);
 	assert_int_equal(write(stopped_pipe[1], "x", 1), 1);
 	while (!has_ended(pid, &status))
