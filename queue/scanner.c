@@ -361,7 +361,10 @@ scan_whole(struct scanner *scanner, struct known *known)
 		scan_part(scanner, part, known);
 }
 
-/* Of an envelope that may never have been in the journal. */
+/*
+ * Of an envelope that may never have been in the journal; without its message
+ * it was never acknowledged.
+ */
 static void
 find_uuid(const struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
 {
@@ -374,7 +377,11 @@ find_uuid(const struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
 	queue_name(name, id, "");
 	if (fstatat(queue_dir_fd(scanner->dir, QUEUE_TODO, id), name, &st,
 		AT_SYMLINK_NOFOLLOW) == -1 ||
-	    (uint64_t)st.st_size <= scanner->record_bytes)
+	    (uint64_t)st.st_size <= scanner->record_bytes ||
+	    queue_has_file(scanner->dir, QUEUE_MESS, id) != 1 ||
+	    /* Who gave the names may have been killed before he did that. */
+	    fsync(queue_dir_fd(scanner->dir, QUEUE_MESS, id)) == -1 ||
+	    fsync(queue_dir_fd(scanner->dir, QUEUE_TODO, id)) == -1)
 		return;
 	fd = queue_open_file(scanner->dir, QUEUE_TODO, id, O_RDONLY);
 	if (fd == -1)

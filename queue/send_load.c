@@ -25,8 +25,6 @@ enum {
 	LOOK_AGAIN_MS = 10000
 };
 
-enum load_kind { LOAD_TODO, LOAD_REMEMBERED, LOAD_ENDED };
-
 /* What files of a message there are that the journal has. */
 struct traces {
 	int error; /* errno; 0: nothing of this is unknown */
@@ -41,13 +39,16 @@ struct load {
 	struct work work;
 	struct send *send;
 	struct message *message; /* the loop's, but for what follows */
-	enum load_kind kind;
-	enum route_channel channel; /* REMEMBERED */
+	/* whose file says what state it is in: todo; local or remote; or, all
+	 * done, info */
+	enum queue_folder folder;
+	void (*read)(struct load *load);  /* in the helper */
+	void (*go_on)(struct load *load); /* in the loop */
 	/* what the helper found */
 	int error; /* errno; 0 when all could be read */
 	enum queue_folder failed; /* the file that could not */
-	bool is_never_acknowledged; /* TODO: there is no mess/ID */
-	bool has_changed; /* ENDED: it is in another state by now */
+	bool is_never_acknowledged; /* todo: there is no mess/ID */
+	bool has_changed;           /* info: it is in another state by now */
 	int mess_fd;
 	struct buf record, list;
 	time_t birth;
@@ -114,7 +115,7 @@ open_mess(struct load *load, time_t *mtime_out)
 }
 
 static void
-run_todo(struct load *load)
+read_todo(struct load *load)
 {
 	const struct queue_dir *dir = load->send->dir;
 	uint64_t id = load->message->id;
@@ -148,10 +149,9 @@ count_noted(const struct queue_dir *dir, uint64_t id)
 }
 
 static void
-run_remembered(struct load *load)
+read_remembered(struct load *load)
 {
-	if (read_whole(load, message_folder(load->channel), &load->list,
-		NULL) == 0 &&
+	if (read_whole(load, load->folder, &load->list, NULL) == 0 &&
 	    read_whole(load, QUEUE_INFO, &load->record, &load->birth) == 0 &&
 	    open_mess(load, NULL) == 0)
 		load->note_bytes = count_noted(
@@ -159,7 +159,7 @@ run_remembered(struct load *load)
 }
 
 static void
-run_ended(struct load *load)
+read_ended(struct load *load)
 {
 	const struct queue_dir *dir = load->send->dir;
 	uint64_t id = load->message->id;
@@ -177,17 +177,7 @@ run_load(struct work *work)
 {
 	struct load *load = (struct load *)work;
 
-	switch (load->kind) {
-	case LOAD_TODO:
-		run_todo(load);
-		break;
-	case LOAD_REMEMBERED:
-		run_remembered(load);
-		break;
-	case LOAD_ENDED:
-		run_ended(load);
-		break;
-	}
+	load->read(load);
 }
 
 /* -- in the event loop */
@@ -225,6 +215,12 @@ drop_damaged(struct send *send, struct message *message,
 	drop_loaded(send, message);
 }
 
+static enum route_channel
+channel_of_load(const struct load *load)
+{
+	return load->folder == QUEUE_REMOTE ? ROUTE_REMOTE : ROUTE_LOCAL;
+}
+
 /* Could not be read now. */
 static void
 try_later(struct load *load, struct message *message)
@@ -236,39 +232,21 @@ try_later(struct load *load, struct message *message)
 	log_line("alert: cannot read %s/%" PRIu64 ": %m; will try again later",
 	    queue_folder_name(load->failed), id);
 	message_free(send, message);
-	switch (load->kind) {
-	case LOAD_TODO:
+	if (load->folder == QUEUE_TODO)
 		backlog_add_todo_later(send, id);
-		break;
-	case LOAD_REMEMBERED:
-		backlog_add_retry(
-		    send, id, load->channel, time(NULL) + AGAIN_S, NULL);
-		break;
-	case LOAD_ENDED:
+	else if (load->folder == QUEUE_INFO)
 		backlog_look_again(send);
-		break;
-	}
+	else
+		backlog_add_retry(send, id, channel_of_load(load),
+		    time(NULL) + AGAIN_S, NULL);
 }
 
 /*
  * Only the file that says what state the message is in may be gone, since
  * somebody was faster.  Any other that is missing is a damage.
+ *
+ * False, with the message freed, when there is nothing to go on with.
  */
-static bool
-may_be_absent(const struct load *load)
-{
-	switch (load->kind) {
-	case LOAD_TODO:
-		return load->failed == QUEUE_TODO;
-	case LOAD_REMEMBERED:
-		return load->failed == message_folder(load->channel);
-	case LOAD_ENDED:
-		return load->failed == QUEUE_INFO;
-	}
-	return false;
-}
-
-/* False, with the message freed, when there is nothing to go on with. */
 static bool
 is_loaded(struct load *load)
 {
@@ -283,7 +261,7 @@ is_loaded(struct load *load)
 			 "never acknowledged; removed",
 		    message->id);
 	if (load->has_changed || load->is_never_acknowledged ||
-	    (is_absent && may_be_absent(load)))
+	    (is_absent && load->failed == load->folder))
 		drop_loaded(send, message); /* somebody was faster, or will be */
 	else if (is_absent)
 		drop_damaged(
@@ -353,7 +331,7 @@ go_on_remembered(struct load *load)
 {
 	struct send *send = load->send;
 	struct message *message = load->message;
-	enum route_channel *channels;
+	enum route_channel channel = channel_of_load(load), *channels;
 	struct error err;
 	size_t i;
 
@@ -363,11 +341,10 @@ go_on_remembered(struct load *load)
 		return;
 	}
 	if (take_list(message, &err) == -1) {
-		drop_damaged(
-		    send, message, message_folder(load->channel), err.text);
+		drop_damaged(send, message, load->folder, err.text);
 		return;
 	}
-	message->has_channel[load->channel] = true;
+	message->has_channel[channel] = true;
 	message->is_expired = message->birth +
 		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
 	    time(NULL);
@@ -378,7 +355,7 @@ go_on_remembered(struct load *load)
 	channels = xcalloc(
 	    message->envelope.recipient_count, sizeof(*channels));
 	for (i = 0; i < message->envelope.recipient_count; i++)
-		channels[i] = load->channel;
+		channels[i] = channel;
 	message->channels = channels;
 	message_route(send, message, channels);
 }
@@ -432,33 +409,24 @@ load_done(struct work *work)
 	message->has_file = true;
 	message->is_settling = false;
 	if (is_loaded(load))
-		switch (load->kind) {
-		case LOAD_TODO:
-			go_on_todo(load);
-			break;
-		case LOAD_REMEMBERED:
-			go_on_remembered(load);
-			break;
-		case LOAD_ENDED:
-			go_on_ended(load);
-			break;
-		}
+		load->go_on(load);
 	free(load);
 }
 
 static void
-post_load(struct send *send, uint64_t id, enum load_kind kind,
-    enum route_channel channel)
+post_load(struct send *send, uint64_t id, enum queue_folder folder,
+    void (*read)(struct load *load), void (*go_on)(struct load *load))
 {
 	struct load *load = xcalloc(1, sizeof(*load));
 
 	load->work = (struct work){ .run = run_load, .done = load_done };
 	load->send = send;
-	load->kind = kind;
-	load->channel = channel;
+	load->folder = folder;
+	load->read = read;
+	load->go_on = go_on;
 	load->mess_fd = -1;
 	load->message = message_create(
-	    send, id, kind == LOAD_TODO ? MESSAGE_TODO : MESSAGE_KEPT);
+	    send, id, folder == QUEUE_TODO ? MESSAGE_TODO : MESSAGE_KEPT);
 	load->message->is_settling = true; /* nobody else goes on with it */
 	send->jobs_running++;
 	work_pool_post(send->helpers, &load->work);
@@ -472,7 +440,7 @@ load_todo(struct send *send, uint64_t id)
 	if (message != NULL)
 		message->is_in_todo_too = true; /* over() looks again */
 	else
-		post_load(send, id, LOAD_TODO, ROUTE_LOCAL);
+		post_load(send, id, QUEUE_TODO, read_todo, go_on_todo);
 }
 
 void
@@ -481,14 +449,15 @@ load_remembered(struct send *send, uint64_t id, enum route_channel channel)
 	if (idmap_has(&send->active_ids, id)) /* its other channel's try */
 		backlog_add_retry(send, id, channel, time(NULL) + 1, NULL);
 	else
-		post_load(send, id, LOAD_REMEMBERED, channel);
+		post_load(send, id, message_folder(channel), read_remembered,
+		    go_on_remembered);
 }
 
 void
 load_ended(struct send *send, uint64_t id)
 {
 	if (!idmap_has(&send->active_ids, id))
-		post_load(send, id, LOAD_ENDED, ROUTE_LOCAL);
+		post_load(send, id, QUEUE_INFO, read_ended, go_on_ended);
 }
 
 /* -- messages of the journal: at the start, or in a helper */

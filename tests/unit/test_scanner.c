@@ -246,12 +246,12 @@ uuids_of_large_envelopes(void **state)
 	static const char wanted[] = "0190163d-8694-739b-aea5-966c26f8ad91";
 	struct uuid uuid;
 	struct bench bench;
-	uint64_t ids[3];
+	uint64_t ids[4];
 
 	(void)state;
 	open_bench(&bench);
 	assert_true(uuid_parse(wanted, &uuid));
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct buf record = BUF_INIT;
 
 		ids[i] = put_message(bench.dir, "x\n");
@@ -263,10 +263,13 @@ uuids_of_large_envelopes(void **state)
 			buf_addc(&record, 'x'); /* it is damaged */
 		put_file(bench.dir, QUEUE_TODO, ids[i], record.data,
 		    record.length);
+		if (i == 3) /* it was never acknowledged */
+			assert_int_equal(
+			    queue_unlink(bench.dir, QUEUE_MESS, ids[i]), 0);
 		buf_release(&record);
 	}
 	assert_int_equal(scan(&bench, true), SCAN_OVER);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		const struct found_item *item = find_item(
 		    &bench, FOUND_TODO, ids[i]);
 
