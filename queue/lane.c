@@ -5,8 +5,8 @@
  * A lane with parts is in the turn of its kind while it does not back off.  One
  * with a ticket that is due is ready, in another list of its kind, while it
  * neither backs off nor has its share of memory.  Timers are lane numbers in a
- * schedule; one that was set for nothing, or for a lane that is gone, finds that
- * out when it ends.
+ * schedule; one that was set for nothing, or for a lane that is gone, finds
+ * that out when it ends.
  */
 #include "queue/lane.h"
 
@@ -220,7 +220,7 @@ leave_ready(struct lane_table *table, struct lane *lane)
 	lane->is_ready = false;
 }
 
-/* Ready while a ticket is due and may be read, with a timer before it is due. */
+/* Ready while a ticket is due and may be read; before, there is a timer. */
 static void
 update_ready(struct lane_table *table, struct lane *lane)
 {
@@ -366,7 +366,8 @@ room_of_lane(const struct lane_kind_state *state, const struct lane *lane)
 	if (running >= 3 * left)
 		return 0;
 	/* After so many it has three times as many as are left. */
-	return 3 * left - running < 4 ? 1 : (unsigned)((3 * left - running) / 4);
+	return 3 * left - running < 4 ? 1
+				      : (unsigned)((3 * left - running) / 4);
 }
 
 struct lane_part *

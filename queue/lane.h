@@ -24,8 +24,8 @@
 #include "queue/route.h"
 
 enum lane_kind {
-	/* Tickets only: of kept messages that were not read yet, or that are for
-	 * several lanes of their channel. */
+	/* Tickets only: of kept messages that were not read yet, or that are
+	 * for several lanes of their channel. */
 	LANE_MIXED_LOCAL,
 	LANE_MIXED_REMOTE,
 	LANE_VIRTUAL, /* users of virtual domains */
@@ -53,9 +53,9 @@ struct lane_table *lane_table_new(size_t share);
 void lane_table_free(struct lane_table **table);
 
 /*
- * The lane of this key, made if there is none, and the caller gives it something
- * next: it is there while it has parts, tickets, running deliveries or a
- * back-off.  "virtual", "virtual:example.test", "local", and a remote
+ * The lane of this key, made if there is none, and the caller gives it
+ * something next: it is there while it has parts, tickets, running deliveries
+ * or a back-off.  "virtual", "virtual:example.test", "local", and a remote
  * destination's name in lower case are keys.
  */
 struct lane *lane_get(

@@ -436,7 +436,8 @@ open_queue(struct process *process, const char *path, struct error *err)
 		return -1;
 	send->settings = settings_load(
 	    send->home->control, "qmail-send", send->dir->name, err);
-	if (send->settings == NULL || queue_drop_spares(send->dir, NULL, err) == -1)
+	if (send->settings == NULL ||
+	    queue_drop_spares(send->dir, NULL, err) == -1)
 		return -1;
 	send->body_max_bytes = body_max_bytes(send->settings);
 	send->kept_max = files / 8 < KEPT_MAX ? files / 8 : KEPT_MAX;

@@ -195,8 +195,7 @@ sort_ids(struct ids *ids)
 
 /* A file's mtime; 0 when it cannot be told. */
 static time_t
-find_mtime(
-    const struct scanner *scanner, enum queue_folder folder, uint64_t id)
+find_mtime(const struct scanner *scanner, enum queue_folder folder, uint64_t id)
 {
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
@@ -293,8 +292,7 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 	}
 	hand_over_damaged(scanner, QUEUE_LOCAL, &local, known);
 	hand_over_damaged(scanner, QUEUE_REMOTE, &remote, known);
-	for (i = 0; i < mess.count && !atomic_load(&scanner->is_cancelled);
-	     i++)
+	for (i = 0; i < mess.count && !atomic_load(&scanner->is_cancelled); i++)
 		if (may_be_garbage(scanner, known, &local, &remote, mess.at[i]))
 			hand_over_id(scanner, FOUND_GARBAGE, mess.at[i]);
 out:

@@ -27,7 +27,8 @@ schedule_add(struct schedule *schedule, uint64_t id, time_t due)
 	size_t at = schedule->count++;
 
 	if (schedule->count > schedule->size)
-		resize_schedule(schedule, schedule->size + schedule->size / 4 + 1);
+		resize_schedule(
+		    schedule, schedule->size + schedule->size / 4 + 1);
 	while (at > 0 && schedule->entries[(at - 1) / 2].due > due) {
 		schedule->entries[at] = schedule->entries[(at - 1) / 2];
 		at = (at - 1) / 2;

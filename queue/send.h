@@ -76,6 +76,7 @@ enum message_form {
 
 /* A message in memory. */
 struct message {
+	struct send *send;
 	TAILQ_ENTRY(message) in_active; /* in order of arrival */
 	uint64_t id;
 	struct uuid uuid;
@@ -131,7 +132,7 @@ struct message {
 				 * on disk as soon as it can */
 	bool is_expired;        /* this try is the last */
 	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
-	bool is_last_attempt;   /* at a stop: a step failed, and is tried again */
+	bool is_last_attempt;   /* at a stop: a step failed, is tried again */
 	bool has_stopped;       /* that has failed, too: it stays as it is */
 };
 TAILQ_HEAD(message_list, message);
@@ -160,8 +161,8 @@ struct send {
 	uint64_t first_id, next_id; /* of this process, for new mail */
 	size_t body_max_bytes; /* of the journal; a larger body has a file */
 	struct recent *recent;
-	/* in the journal, though they are kept, or perhaps are (backlog_hold()),
-	 * or never were acknowledged; with what was found of them, or NULL */
+	/* in the journal, though they are kept, or perhaps are, or never were
+	 * acknowledged (backlog_hold()); with what was found, or NULL */
 	struct idmap held;
 	struct idmap damaged_ids; /* that were told */
 	/* send_message */
@@ -248,6 +249,10 @@ struct recipient *message_next(struct message *message, struct part *part);
 void message_put_back(
     struct send *send, struct message *message, struct recipient *recipient);
 
+/* Recipients of a channel, or any at all, that wait or were deferred. */
+size_t message_left(const struct message *message, enum route_channel channel);
+bool message_has_left(const struct message *message);
+
 /* Is there anything that a worker, now or soon, will take? */
 bool message_can_start(const struct send *send, const struct message *message);
 
@@ -260,8 +265,8 @@ void message_tick(struct send *send);
 
 /*
  * A message that the journal has from an earlier process, before the loop
- * begins: its try begins; or it is freed, and held until its end is noted, as it
- * is kept, was never acknowledged, or has ended; or that cannot be told now:
+ * begins: its try begins; or it is freed, and held until its end is noted, as
+ * it is kept, was never acknowledged, or has ended; or that cannot be told now:
  * then it is_unsure and held, and load_look_again() will tell.
  */
 void load_found(struct send *send, struct message *message);
@@ -289,7 +294,7 @@ void settle(struct send *send, struct message *message);
 /* A fresh message becomes kept while deliveries go on. */
 void settle_keep(struct send *send, struct message *message);
 /* S5 with nothing left in any channel: the report, then the end. */
-void settle_ended(struct send *send, struct message *message);
+void settle_ended(struct message *message);
 /* Removes the text of a large message that was not queued. */
 void settle_forget(struct send *send, uint64_t id);
 /* S2 or S3, too old for anybody to be writing it: removed, if it still is. */
@@ -297,7 +302,7 @@ void settle_sweep(struct send *send, uint64_t id);
 /* Of the quadratic schedule: schedule_retry()'s. */
 unsigned settle_retry_step(enum route_channel channel);
 /* S5: writes the marks and notes that are only in memory. */
-void settle_marks(struct send *send, struct message *message);
+void settle_marks(struct message *message);
 
 /* -- send_deliver.c */
 
@@ -356,8 +361,7 @@ uint64_t backlog_todo_count(const struct send *send);
  * done is called once, perhaps at once: is_over is true when the failures need
  * not be remembered any more.
  */
-void bounce_send(struct send *send, struct message *message,
-    const struct buf *notes,
-    void (*done)(struct send *send, struct message *message, bool is_over));
+void bounce_send(struct message *message, const struct buf *notes,
+    void (*done)(struct message *message, bool is_over));
 
 #endif

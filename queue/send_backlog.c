@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Messages that are not in memory: ids of todo/ in the order of their arrival,
- * and tickets in lanes with the times of the next tries.  The scanner finds what
- * an earlier process left.
+ * and tickets in lanes with the times of the next tries.  The scanner finds
+ * what an earlier process left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ struct backlog {
 	struct schedule todo;
 	struct idmap todo_ids;
 	time_t last_turn;
-	/* those with tickets since the whole scan began, which finds them too */
+	/* with tickets since the whole scan began, which finds them, too */
 	struct idmap scheduled[ROUTE_CHANNEL_COUNT];
 	/* messages with a ticket for each of their channels, or that are in
 	 * memory by one of these: they count once */
@@ -130,16 +130,14 @@ sane_due(const struct send *send, enum route_channel channel, time_t due)
 	time_t birth = now -
 	    (time_t)settings_number(send->settings, SETTING_queuelifetime);
 
-	return schedule_sane_due(
-	    birth, due, now, settle_retry_step(channel));
+	return schedule_sane_due(birth, due, now, settle_retry_step(channel));
 }
 
 static void
 add_found_kept(struct send *send, const struct found_item *item)
 {
 	struct backlog *backlog = send->backlog;
-	const struct message *message = idmap_get(
-	    &send->active_ids, item->id);
+	const struct message *message = idmap_get(&send->active_ids, item->id);
 	enum route_channel channel;
 	unsigned tickets = 0;
 
@@ -166,8 +164,7 @@ add_found_damaged(struct send *send, uint64_t id)
 {
 	if (idmap_has(&send->active_ids, id) || !load_is_new_damage(send, id))
 		return;
-	log_line("alert: message %" PRIu64
-		 " has recipients, but info/%" PRIu64
+	log_line("alert: message %" PRIu64 " has recipients, but info/%" PRIu64
 		 " is missing; it stays until it is repaired (queue-fix -N %s)",
 	    id, id, send->dir->path);
 }
@@ -264,8 +261,7 @@ start_scan(struct backlog *backlog, bool is_whole)
 	is_whole |= backlog->wants_whole;
 	backlog->wants_whole = false;
 	if (is_whole) /* what is known already need not be found */
-		lane_visit_tickets(
-		    backlog->send->lanes, note_ticket, backlog);
+		lane_visit_tickets(backlog->send->lanes, note_ticket, backlog);
 	result = scanner_start(backlog->scanner, is_whole);
 	if (result == -1) {
 		log_line("alert: cannot start the scanner; will try again");

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +22,6 @@
 static const char double_sender[] = "#@[]";
 
 enum {
-	BOUNDARY_SIZE = 40,
 	NOTES_READ_BYTES = 8 * 1024 * 1024 /* more than we write ourselves */
 };
 
@@ -31,7 +29,7 @@ struct report {
 	struct work work;
 	struct send *send;
 	struct message *message; /* settling: nothing of it changes */
-	void (*done)(struct send *send, struct message *message, bool is_over);
+	void (*done)(struct message *message, bool is_over);
 	struct buf sender, to;
 	const char *discarded; /* "double bounce": nobody is to hear of it */
 	char *host, *from, *subject; /* copies: settings may be read again */
@@ -40,9 +38,9 @@ struct report {
 	struct buf notes; /* of the caller, or read from bounce/ID */
 	bool has_notes;   /* else there is no bounce/ID: nothing failed */
 	bool reads_notes;
-	uint64_t id;      /* of the report's file, if it is large */
+	uint64_t id; /* of the report's file, if it is large */
 	bool has_file;
-	struct buf text;  /* else */
+	struct buf text; /* else */
 	uint64_t size_bytes;
 	struct error err;
 	int error; /* -1: could not be made, with err */
@@ -90,8 +88,7 @@ copy_settings(struct report *report)
 	    settings_text(settings, SETTING_bouncehost));
 	report->subject = xstrdup(settings_text(settings,
 	    is_double ? SETTING_doublebouncesubject : SETTING_bouncesubject));
-	report->max_bytes = settings_number(
-	    settings, SETTING_bouncemaxbytes);
+	report->max_bytes = settings_number(settings, SETTING_bouncemaxbytes);
 }
 
 /* -- in a helper */
@@ -126,8 +123,7 @@ static int
 find_notes(struct report *report)
 {
 	uint64_t id = report->message->id;
-	int fd = queue_open_file(
-	    report->send->dir, QUEUE_BOUNCE, id, O_RDONLY);
+	int fd = queue_open_file(report->send->dir, QUEUE_BOUNCE, id, O_RDONLY);
 	int result = 0;
 
 	report->has_notes = fd != -1;
@@ -180,21 +176,10 @@ read_original(struct report *report, struct buf *original, bool *is_cut_out)
 }
 
 static void
-make_boundary(char boundary[BOUNDARY_SIZE])
-{
-	unsigned char random[12];
-	size_t i;
-
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		memset(random, 0, sizeof(random));
-	for (i = 0; i < sizeof(random); i++)
-		snprintf(boundary + 2 * i, 3, "%02x", random[i]);
-}
-
-static void
 format_report(struct report *report, const struct buf *original, bool is_cut)
 {
-	char boundary[BOUNDARY_SIZE];
+	char boundary[UUID_TEXT_SIZE];
+	struct uuid uuid;
 	const struct message *message = report->message;
 	const struct buf *notes = &report->notes;
 	struct bounce bounce = { .host = report->host,
@@ -213,7 +198,8 @@ format_report(struct report *report, const struct buf *original, bool is_cut)
 		.original_length = original->length,
 		.is_cut = is_cut };
 
-	make_boundary(boundary);
+	uuid_make(&uuid);
+	uuid_format(&uuid, boundary);
 	bounce_format(&report->text, &bounce);
 }
 
@@ -273,7 +259,7 @@ run_report(struct work *work)
 static void
 end_report(struct report *report, bool is_over)
 {
-	report->done(report->send, report->message, is_over);
+	report->done(report->message, is_over);
 	buf_release(&report->sender);
 	buf_release(&report->to);
 	buf_release(&report->notes);
@@ -285,8 +271,8 @@ end_report(struct report *report, bool is_over)
 }
 
 static void
-report_queued(struct intake_message *intake, int result, uint64_t id,
-    const char *text)
+report_queued(
+    struct intake_message *intake, int result, uint64_t id, const char *text)
 {
 	struct report *report = intake->context;
 
@@ -362,10 +348,11 @@ report_made(struct work *work)
 }
 
 void
-bounce_send(struct send *send, struct message *message, const struct buf *notes,
-    void (*done)(struct send *send, struct message *message, bool is_over))
+bounce_send(struct message *message, const struct buf *notes,
+    void (*done)(struct message *message, bool is_over))
 {
 	struct report *report = xcalloc(1, sizeof(*report));
+	struct send *send = message->send;
 
 	report->work = (struct work){ .run = run_report, .done = report_made };
 	report->send = send;

@@ -23,7 +23,7 @@
 
 enum {
 	PACKETS_A_TURN = 256,
-	OPENINGS_MAX = 16, /* jobs with an open file that were not sent yet */
+	OPENINGS_MAX = 16,   /* jobs with an open file that were not sent yet */
 	TEXT_LOG_MAX = 2000, /* bytes of a result's text in the log */
 	ADDRESS_LOG_MAX = 2100,
 	/* of a packet, for what is not the body */
@@ -44,7 +44,7 @@ struct worker {
 
 /* A job, from its first delivery to the last one's result. */
 struct handed {
-	struct work work; /* if its message is to be opened, */
+	struct work work;             /* if its message is to be opened, */
 	STAILQ_ENTRY(handed) in_send; /* before and after that */
 	struct send *send;
 	struct message *message;
@@ -64,11 +64,6 @@ struct delivery {
 	struct handed *handed; /* NULL: it is for no worker */
 	struct message *message;
 	struct recipient *recipient;
-};
-
-static const char *const channel_names[ROUTE_CHANNEL_COUNT] = {
-	[ROUTE_LOCAL] = "local",
-	[ROUTE_REMOTE] = "remote",
 };
 
 static enum lane_kind
@@ -196,7 +191,8 @@ log_delivery(struct send *send, const struct delivery *delivery)
 	log_word(address, sizeof(address), delivery->recipient->address);
 	log_line("starting delivery %" PRIu32 ": msg %" PRIu64 " to %s %s",
 	    delivery->number, delivery->message->id,
-	    channel_names[delivery->recipient->channel], address);
+	    queue_folder_name(message_folder(delivery->recipient->channel)),
+	    address);
 	send->has_new_status = true;
 }
 
@@ -359,8 +355,8 @@ back_off(struct worker *worker, const char *data, size_t length)
 	put_text_word(reason, backoff.reason);
 	log_line("lane %s: rests for %" PRIu32 " s: %s", key, backoff.seconds,
 	    reason);
-	lane_back_off(send->lanes, lane,
-	    clock_ms() + (int64_t)backoff.seconds * 1000);
+	lane_back_off(
+	    send->lanes, lane, clock_ms() + (int64_t)backoff.seconds * 1000);
 	return true;
 }
 
@@ -603,8 +599,8 @@ add_recipient(const struct message *message, const struct recipient *recipient,
 
 /* Takes up to max of a part's recipients for a job, and makes its packet. */
 static struct handed *
-gather_job(struct send *send, struct message *message, struct part *part,
-    unsigned max)
+gather_job(
+    struct send *send, struct message *message, struct part *part, unsigned max)
 {
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	struct handed *handed = xcalloc(1, sizeof(*handed));
@@ -668,8 +664,8 @@ drop_job(struct handed *handed, const char *text)
 static void
 fail_job(struct handed *handed)
 {
-	log_line("alert: cannot read message %" PRIu64 ": %m",
-	    handed->message->id);
+	log_line(
+	    "alert: cannot read message %" PRIu64 ": %m", handed->message->id);
 	drop_job(handed, "The message cannot be read just now. (#4.3.0)\n");
 }
 
@@ -693,9 +689,10 @@ send_job(struct worker *worker, struct handed *handed, int fd)
 		return HANDED;
 	}
 	if (errno == EMSGSIZE) {
-		drop_job(handed, "The message's header lines are too many for "
-				 "one packet to the delivery worker. "
-				 "(#4.3.0)\n");
+		drop_job(handed,
+		    "The message's header lines are too many for "
+		    "one packet to the delivery worker. "
+		    "(#4.3.0)\n");
 		return HANDED;
 	}
 	/* No room, or it has gone, which its source tells next. */

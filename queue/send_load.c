@@ -45,8 +45,8 @@ struct load {
 	void (*read)(struct load *load);  /* in the helper */
 	void (*go_on)(struct load *load); /* in the loop */
 	/* what the helper found */
-	int error; /* errno; 0 when all could be read */
-	enum queue_folder failed; /* the file that could not */
+	int error;                  /* errno; 0 when all could be read */
+	enum queue_folder failed;   /* the file that could not */
 	bool is_never_acknowledged; /* todo: there is no mess/ID */
 	bool has_changed;           /* info: it is in another state by now */
 	int mess_fd;
@@ -208,8 +208,9 @@ drop_damaged(struct send *send, struct message *message,
     enum queue_folder folder, const char *why)
 {
 	if (load_is_new_damage(send, message->id))
-		log_line("alert: cannot use %s/%" PRIu64
-			 ": %s; it stays until it is repaired (queue-fix -N %s)",
+		log_line(
+		    "alert: cannot use %s/%" PRIu64
+		    ": %s; it stays until it is repaired (queue-fix -N %s)",
 		    queue_folder_name(folder), message->id, why,
 		    send->dir->path);
 	drop_loaded(send, message);
@@ -262,7 +263,7 @@ is_loaded(struct load *load)
 		    message->id);
 	if (load->has_changed || load->is_never_acknowledged ||
 	    (is_absent && load->failed == load->folder))
-		drop_loaded(send, message); /* somebody was faster, or will be */
+		drop_loaded(send, message); /* somebody was faster */
 	else if (is_absent)
 		drop_damaged(
 		    send, message, load->failed, "the file is missing");
@@ -280,9 +281,9 @@ take_info(struct message *message, struct error *err)
 
 	if (remembered_get_info(record->data, record->length, &info, err) == -1)
 		return -1;
-	message->envelope = (struct envelope){ .sender = info.sender,
-		.header = info.header,
-		.notes = "" };
+	message->envelope = (struct envelope){
+		.sender = info.sender, .header = info.header, .notes = ""
+	};
 	message->uuid = info.uuid;
 	message->attempt = info.attempt + 1;
 	message->attempt_at = (off_t)info.attempt_at;
@@ -316,8 +317,8 @@ take_list(struct message *message, struct error *err)
 			size = size * 2 + 1;
 			envelope->recipients = xrealloc(envelope->recipients,
 			    size * sizeof(*envelope->recipients));
-			message->offsets = xrealloc(message->offsets,
-			    size * sizeof(*message->offsets));
+			message->offsets = xrealloc(
+			    message->offsets, size * sizeof(*message->offsets));
 		}
 		message->offsets[envelope->recipient_count] = recipient.offset;
 		envelope->recipients[envelope->recipient_count++] =
@@ -391,7 +392,7 @@ go_on_ended(struct load *load)
 		return;
 	}
 	message->is_settling = true;
-	settle_ended(send, message);
+	settle_ended(message);
 }
 
 static void
@@ -468,7 +469,8 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 {
 	uint64_t id = message->id;
 	int has_info = queue_has_file(dir, QUEUE_INFO, id);
-	int has_todo = has_info == -1 ? -1 : queue_has_file(dir, QUEUE_TODO, id);
+	int has_todo = has_info == -1 ? -1
+				      : queue_has_file(dir, QUEUE_TODO, id);
 	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
@@ -485,8 +487,8 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 	queue_name(name, id, "");
 	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
 		AT_SYMLINK_NOFOLLOW) == 0)
-		traces_out->is_short =
-		    (uint64_t)st.st_size != message->size_bytes;
+		traces_out->is_short = (uint64_t)st.st_size !=
+		    message->size_bytes;
 	else {
 		traces_out->is_gone = errno == ENOENT;
 		traces_out->is_short = true;
@@ -497,8 +499,8 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 enum found_state { FOUND_FRESH, FOUND_OVER, FOUND_UNSURE };
 
 static enum found_state
-judge_traces(struct send *send, struct message *message,
-    const struct traces *traces)
+judge_traces(
+    struct send *send, struct message *message, const struct traces *traces)
 {
 	message->is_unsure = traces->error != 0;
 	message->is_settling = message->has_stopped = message->is_unsure;

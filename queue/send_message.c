@@ -74,6 +74,7 @@ message_create(struct send *send, uint64_t id, enum message_form form)
 {
 	struct message *message = xcalloc(1, sizeof(*message));
 
+	message->send = send;
 	message->id = id;
 	message->form = form;
 	message->mess_fd = -1;
@@ -623,16 +624,17 @@ recipient_done(struct message *message, struct recipient *recipient)
 	    (uint32_t)(recipient - message->recipients);
 }
 
-static bool
-is_all_done(const struct message *message)
+size_t
+message_left(const struct message *message, enum route_channel channel)
 {
-	enum route_channel channel;
+	return message->waiting[channel] + message->deferred[channel];
+}
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (message->waiting[channel] > 0 ||
-		    message->deferred[channel] > 0)
-			return false;
-	return message->running == 0;
+bool
+message_has_left(const struct message *message)
+{
+	return message_left(message, ROUTE_LOCAL) > 0 ||
+	    message_left(message, ROUTE_REMOTE) > 0;
 }
 
 static void
@@ -669,9 +671,10 @@ message_result(struct send *send, struct message *message,
 	}
 	if (message->form == MESSAGE_KEPT &&
 	    message->unmarked_count >= MARKS_MAX)
-		settle_marks(send, message);
+		settle_marks(message);
 	/* That it could not be kept, on a full disk, matters no more. */
-	if (message->form == MESSAGE_FRESH && is_all_done(message))
+	if (message->form == MESSAGE_FRESH && message->running == 0 &&
+	    !message_has_left(message))
 		message->settle_after = 0;
 	settle(send, message);
 }
@@ -783,7 +786,7 @@ message_tick(struct send *send)
 		if (message->form == MESSAGE_KEPT &&
 		    message->unmarked_count > 0 && !message->is_settling &&
 		    now_ms >= message->unmarked_since + CHECKPOINT_MS)
-			settle_marks(send, message);
+			settle_marks(message);
 		/* A lane may rest by now, or a worker be gone. */
 		settle(send, message);
 	}

@@ -41,41 +41,40 @@ settle_retry_step(enum route_channel channel)
 	return retry_steps[channel];
 }
 
-/* What a job of the keeper or the committer belongs to. */
-struct step {
-	struct send *send;
-	struct message *message;
-};
-
-static struct step *
-new_step(struct send *send, struct message *message)
+/* The end of a job of the keeper or the committer. */
+static void
+end_step(struct send *send, int result, const struct error *err)
 {
-	struct step *step = xmalloc(sizeof(*step));
-
-	*step = (struct step){ .send = send, .message = message };
-	send->jobs_running++;
-	return step;
-}
-
-/* Ends a job: gives back what it belonged to. */
-static struct step
-take_step(void *context, int result, const struct error *err)
-{
-	struct step step = *(struct step *)context;
-
-	free(context);
-	step.send->jobs_running--;
+	send->jobs_running--;
 	if (result != QQ_OK)
 		log_line("alert: %s; will try again", err->text);
-	return step;
 }
 
+/* A step of the message, which waits for it. */
 static void
-post_keep(struct send *send, struct message *message, struct keep_job *job,
+post_step(struct message *message, struct keep_job *job,
     void (*done)(struct keep_job *, void *))
 {
 	job->done = done;
-	job->context = new_step(send, message);
+	job->context = message;
+	message->send->jobs_running++;
+	keep_post(message->send->keeper, job);
+}
+
+static void
+job_done(struct keep_job *job, void *context)
+{
+	end_step(context, job->result, &job->err);
+	keep_job_free(&job);
+}
+
+/* A job that nothing waits for. */
+static void
+post_alone(struct send *send, struct keep_job *job)
+{
+	job->done = job_done;
+	job->context = send;
+	send->jobs_running++;
 	keep_post(send->keeper, job);
 }
 
@@ -85,19 +84,6 @@ try_again(struct message *message)
 	message->is_settling = false;
 	message->settle_after = clock_ms() + AGAIN_MS;
 	message->has_stopped = message->is_last_attempt;
-}
-
-static size_t
-count_left(const struct message *message, enum route_channel channel)
-{
-	return message->waiting[channel] + message->deferred[channel];
-}
-
-static bool
-has_left(const struct message *message)
-{
-	return count_left(message, ROUTE_LOCAL) > 0 ||
-	    count_left(message, ROUTE_REMOTE) > 0;
 }
 
 static void
@@ -131,16 +117,17 @@ end_fresh(struct send *send, struct message *message)
 static void
 forget_done(struct keep_job *job, void *context)
 {
-	struct step step = take_step(context, job->result, &job->err);
-	struct message *message = step.message;
+	struct message *message = context;
+	struct send *send = message->send;
 
+	end_step(send, job->result, &job->err);
 	if (job->result != QQ_OK) {
 		/* What is still there would be found, and delivered again. */
 		try_again(message);
 	} else if (message->form == MESSAGE_FRESH)
-		end_fresh(step.send, message);
+		end_fresh(send, message);
 	else
-		over(step.send, message);
+		over(send, message);
 	keep_job_free(&job);
 }
 
@@ -151,8 +138,8 @@ finish(struct send *send, struct message *message)
 	if (message->form == MESSAGE_FRESH && !message->has_leftovers)
 		end_fresh(send, message);
 	else
-		post_keep(send, message,
-		    keep_job_new(KEEP_FORGET, message->id), forget_done);
+		post_step(message, keep_job_new(KEEP_FORGET, message->id),
+		    forget_done);
 }
 
 /*
@@ -160,13 +147,13 @@ finish(struct send *send, struct message *message)
  * journal, which the report may wait for, nor be delivered again.
  */
 static void
-bounced(struct send *send, struct message *message, bool is_over)
+bounced(struct message *message, bool is_over)
 {
 	if (!is_over)
-		settle_keep(send, message);
+		settle_keep(message->send, message);
 	else {
 		buf_reset(&message->notes);
-		finish(send, message);
+		finish(message->send, message);
 	}
 }
 
@@ -238,13 +225,14 @@ leave_to_backlog(struct send *send, struct message *message)
 {
 	enum route_channel channel;
 
-	if (!has_left(message) || (count_left(message, ROUTE_LOCAL) > 0 &&
-				      count_left(message, ROUTE_REMOTE) > 0))
-		backlog_set_split(send, message->id, has_left(message));
+	if (!message_has_left(message) ||
+	    (message_left(message, ROUTE_LOCAL) > 0 &&
+		message_left(message, ROUTE_REMOTE) > 0))
+		backlog_set_split(send, message->id, message_has_left(message));
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		struct lane *lane = lane_left(message, channel);
 
-		if (count_left(message, channel) == 0)
+		if (message_left(message, channel) == 0)
 			continue;
 		backlog_add_retry(send, message->id, channel,
 		    lane == NULL && message->deferred[channel] == 0
@@ -263,9 +251,9 @@ format_lists(struct message *message, struct keep_job *job)
 
 	for (i = 0; i < message->recipient_count; i++) {
 		struct recipient *recipient = &message->recipients[i];
-		struct buf *list = &job->text[recipient->channel == ROUTE_LOCAL
-			? KEEP_LOCAL
-			: KEEP_REMOTE];
+		struct buf *list =
+		    &job->text[recipient->channel == ROUTE_LOCAL ? KEEP_LOCAL
+								 : KEEP_REMOTE];
 
 		recipient->offset = list->length;
 		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
@@ -283,10 +271,10 @@ drop_done_lists(struct message *message, struct keep_job *job)
 	if (message->running > 0)
 		return;
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
-		if (count_left(message, channel) == 0) {
-			buf_reset(&job->text[channel == ROUTE_LOCAL
-				? KEEP_LOCAL
-				: KEEP_REMOTE]);
+		if (message_left(message, channel) == 0) {
+			buf_reset(
+			    &job->text[channel == ROUTE_LOCAL ? KEEP_LOCAL
+							      : KEEP_REMOTE]);
 			message->has_channel[channel] = false;
 		}
 }
@@ -372,8 +360,7 @@ static void
 go_on_kept(struct send *send, struct message *message, bool is_todo)
 {
 	message->has_no_room = !message_has_room(send);
-	message_set_kept(
-	    send, message, is_todo ? MESSAGE_TODO : MESSAGE_KEPT);
+	message_set_kept(send, message, is_todo ? MESSAGE_TODO : MESSAGE_KEPT);
 	message->has_file = true;
 	message->is_settling = false;
 	message->has_leftovers = false;
@@ -382,18 +369,19 @@ go_on_kept(struct send *send, struct message *message, bool is_todo)
 		return;
 	}
 	drop_written(message);
-	settle_marks(send, message);
+	settle_marks(message);
 	settle(send, message);
 }
 
 static void
 end_noted(struct commit_job *job, void *context)
 {
-	struct step step = take_step(context, job->result, &job->err);
-	struct message *message = step.message;
+	struct message *message = context;
+	struct send *send = message->send;
 
+	end_step(send, job->result, &job->err);
 	if (job->result == QQ_OK)
-		go_on_kept(step.send, message, message->is_todo_kept);
+		go_on_kept(send, message, message->is_todo_kept);
 	else {
 		/* It counts in the journal as well: nothing may happen. */
 		message->has_leftovers = true;
@@ -410,25 +398,27 @@ note_end(struct send *send, struct message *message)
 
 	job->is_waited_for = true;
 	job->done = end_noted;
-	job->context = new_step(send, message);
+	job->context = message;
+	send->jobs_running++;
 	commit_post(send->committer, job);
 }
 
 static void
 kept(struct keep_job *job, void *context)
 {
-	struct step step = take_step(context, job->result, &job->err);
-	struct message *message = step.message;
+	struct message *message = context;
+	struct send *send = message->send;
 
+	end_step(send, job->result, &job->err);
 	if (job->result != QQ_OK) {
 		message->has_leftovers = true;
 		try_again(message);
 	} else if (message->form == MESSAGE_FRESH) {
 		message->has_kept_files = true;
 		message->is_todo_kept = job->type == KEEP_TODO;
-		note_end(step.send, message);
+		note_end(send, message);
 	} else
-		go_on_kept(step.send, message, false);
+		go_on_kept(send, message, false);
 	keep_job_free(&job);
 }
 
@@ -451,29 +441,21 @@ settle_keep(struct send *send, struct message *message)
 	message->is_settling = true;
 	message->kept_marks = message->unmarked_count;
 	message->kept_notes = message->notes.length;
-	post_keep(send, message, job, kept);
+	post_step(message, job, kept);
 }
 
 /* -- S5 */
 
-/* Of a job that nothing waits for. */
-static void
-job_done(struct keep_job *job, void *context)
-{
-	take_step(context, job->result, &job->err);
-	keep_job_free(&job);
-}
-
 void
 settle_forget(struct send *send, uint64_t id)
 {
-	post_keep(send, NULL, keep_job_new(KEEP_FORGET, id), job_done);
+	post_alone(send, keep_job_new(KEEP_FORGET, id));
 }
 
 void
 settle_sweep(struct send *send, uint64_t id)
 {
-	post_keep(send, NULL, keep_job_new(KEEP_SWEEP, id), job_done);
+	post_alone(send, keep_job_new(KEEP_SWEEP, id));
 }
 
 /* Sets when a channel is tried again, for a next process. */
@@ -490,7 +472,7 @@ post_time(struct send *send, struct message *message,
 		job->attempt_at = message->attempt_at;
 		job->birth = message->birth;
 	}
-	post_keep(send, message, job, job_done);
+	post_alone(send, job);
 }
 
 static enum queue_folder
@@ -527,9 +509,10 @@ put_notes_back(struct message *message, struct buf *notes)
 static void
 marks_done(struct keep_job *job, void *context)
 {
-	struct step step = take_step(context, job->result, &job->err);
-	struct message *message = step.message;
+	struct message *message = context;
+	struct send *send = message->send;
 
+	end_step(send, job->result, &job->err);
 	if (job->result == QQ_OK)
 		drop_marked(message, job);
 	else {
@@ -540,11 +523,11 @@ marks_done(struct keep_job *job, void *context)
 	}
 	message->marking = 0;
 	keep_job_free(&job);
-	settle(step.send, message);
+	settle(send, message);
 }
 
 void
-settle_marks(struct send *send, struct message *message)
+settle_marks(struct message *message)
 {
 	struct keep_job *job;
 	size_t i;
@@ -563,42 +546,43 @@ settle_marks(struct send *send, struct message *message)
 	job->text[KEEP_BOUNCE] = message->notes;
 	message->notes = (struct buf)BUF_INIT;
 	message->marking = message->unmarked_count;
-	post_keep(send, message, job, marks_done);
+	post_step(message, job, marks_done);
 }
 
 static void
-bounced_remembered(struct send *send, struct message *message, bool is_over)
+bounced_remembered(struct message *message, bool is_over)
 {
 	if (is_over)
-		post_keep(send, message,
-		    keep_job_new(KEEP_FORGET, message->id), forget_done);
+		post_step(message, keep_job_new(KEEP_FORGET, message->id),
+		    forget_done);
 	else
 		try_again(message);
 }
 
 void
-settle_ended(struct send *send, struct message *message)
+settle_ended(struct message *message)
 {
-	bounce_send(send, message, NULL, bounced_remembered);
+	bounce_send(message, NULL, bounced_remembered);
 }
 
 static void
 channel_ended(struct keep_job *job, void *context)
 {
-	struct step step = take_step(context, job->result, &job->err);
-	struct message *message = step.message;
+	struct message *message = context;
+	struct send *send = message->send;
 	enum route_channel other = job->channel == QUEUE_LOCAL ? ROUTE_REMOTE
 							       : ROUTE_LOCAL;
 
+	end_step(send, job->result, &job->err);
 	/* All done, and still there: its own removal has failed. */
 	if (job->result != QQ_OK ||
 	    (job->has_other_channel && message->has_channel[other] &&
-		count_left(message, other) == 0))
+		message_left(message, other) == 0))
 		try_again(message);
 	else if (job->has_other_channel)
-		leave_to_backlog(step.send, message);
+		leave_to_backlog(send, message);
 	else
-		settle_ended(step.send, message);
+		settle_ended(message);
 	keep_job_free(&job);
 }
 
@@ -608,7 +592,7 @@ is_untouched(const struct message *message)
 {
 	return message->unmarked_count == 0 && message->notes.length == 0 &&
 	    message->deferred[ROUTE_LOCAL] == 0 &&
-	    message->deferred[ROUTE_REMOTE] == 0 && has_left(message);
+	    message->deferred[ROUTE_REMOTE] == 0 && message_has_left(message);
 }
 
 static void
@@ -619,30 +603,32 @@ settle_remembered(struct send *send, struct message *message)
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		if (!message->has_channel[channel])
 			continue;
-		if (count_left(message, channel) == 0)
+		if (message_left(message, channel) == 0)
 			ended = channel;
 		else if (!is_untouched(message))
 			post_time(
 			    send, message, channel, next_try(message, channel));
 	}
 	if (ended == ROUTE_CHANNEL_COUNT) {
-		if (has_left(message))
+		if (message_has_left(message))
 			leave_to_backlog(send, message);
 		else
-			settle_ended(send, message); /* once more */
+			settle_ended(message); /* once more */
 		return;
 	}
 	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
 		struct keep_job *job;
 
 		if (!message->has_channel[channel] ||
-		    count_left(message, channel) > 0)
+		    message_left(message, channel) > 0)
 			continue;
 		job = keep_job_new(KEEP_CHANNEL_END, message->id);
 		job->channel = message_folder(channel);
 		/* The last one goes on, when both are removed. */
-		post_keep(send, message, job,
-		    channel == ended ? channel_ended : job_done);
+		if (channel == ended)
+			post_step(message, job, channel_ended);
+		else
+			post_alone(send, job);
 	}
 }
 
@@ -658,12 +644,12 @@ settle(struct send *send, struct message *message)
 		(message->is_routing || is_untouched(message))))
 		return;
 	if (message->form == MESSAGE_KEPT && message->unmarked_count > 0) {
-		settle_marks(send, message); /* and then here again */
+		settle_marks(message); /* and then here again */
 		return;
 	}
 	if (message->form != MESSAGE_KEPT &&
 	    (message->is_routing || message->is_unreadable ||
-		has_left(message))) {
+		message_has_left(message))) {
 		settle_keep(send, message); /* and then here again */
 		return;
 	}
@@ -671,7 +657,7 @@ settle(struct send *send, struct message *message)
 	if (message->form == MESSAGE_KEPT)
 		settle_remembered(send, message);
 	else if (message->notes.length > 0)
-		bounce_send(send, message, &message->notes, bounced);
+		bounce_send(message, &message->notes, bounced);
 	else
 		finish(send, message);
 }

@@ -248,8 +248,8 @@ who_takes(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		wait_in(mixed[i % 2], 1 + i, 1);
 	for (unsigned i = 0; i < 5; i++) {
-		assert_true(lane_take(
-		    table, NOW, is_wanted, &filter, &id, &kind));
+		assert_true(
+		    lane_take(table, NOW, is_wanted, &filter, &id, &kind));
 		assert_int_equal(kind, LANE_MIXED_LOCAL);
 		assert_int_equal(lane_channel(kind), ROUTE_LOCAL);
 		assert_int_equal(id % 2, 1);
@@ -537,8 +537,7 @@ no_lane_takes_all_deliveries(void **state)
 	lanes[0] = fill(LANE_VIRTUAL, "virtual:a", a);
 	start_all(LANE_VIRTUAL, NULL);
 	lanes[1] = fill(LANE_VIRTUAL, "virtual:b", b);
-	assert_ptr_equal(
-	    lane_next(table, LANE_VIRTUAL, &room)->lane, lanes[1]);
+	assert_ptr_equal(lane_next(table, LANE_VIRTUAL, &room)->lane, lanes[1]);
 	assert_in_range(room, 10, 25);
 	start_all(LANE_VIRTUAL, NULL);
 	lanes[2] = fill(LANE_VIRTUAL, "virtual:c", c);

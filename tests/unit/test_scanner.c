@@ -261,8 +261,8 @@ uuids_of_large_envelopes(void **state)
 			buf_add(&record, "Tu@example.test", 16);
 		if (i == 2)
 			buf_addc(&record, 'x'); /* it is damaged */
-		put_file(bench.dir, QUEUE_TODO, ids[i], record.data,
-		    record.length);
+		put_file(
+		    bench.dir, QUEUE_TODO, ids[i], record.data, record.length);
 		if (i == 3) /* it was never acknowledged */
 			assert_int_equal(
 			    queue_unlink(bench.dir, QUEUE_MESS, ids[i]), 0);
