@@ -181,7 +181,7 @@ drop(struct asked *asked)
 static const char *
 words(const struct router_request *request, size_t at)
 {
-	static const char kinds[LANE_KIND_COUNT] = "MVLR";
+	static const char kinds[LANE_KIND_COUNT] = "MMVLR";
 	static char text[500];
 	const struct router_answer *answer = &request->answers[at];
 	const char *texts = request->texts.data;
