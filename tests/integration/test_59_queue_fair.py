@@ -222,6 +222,7 @@ def test_only_what_the_journal_has_waits_for_it(queue):
     worker.wait_jobs(1)
     wait_until(lambda: status(queue)["state"] == "up", "it was looked through")
     assert worker.recipients() == [f"{DOMAIN}-kept@{DOMAIN}"]
+    queue.wait_log("^end msg")
     queue.stop(signal.SIGKILL)
     queue.start()
     worker = queue.worker()
