@@ -14,5 +14,5 @@ MANS += $(addprefix adminsrv/,$(addsuffix .8,$(ADMINSRV_PROGS)))
 $(foreach prog,$(ADMINSRV_PROGS),$(eval adminsrv/$(prog): adminsrv/$(prog).o \
     adminsrv/libadmin.a mailbox/libmailbox.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a))
-$(addprefix adminsrv/,$(ADMINSRV_PROGS)): LDLIBS += -lcdb -lcrypt
+$(addprefix adminsrv/,$(ADMINSRV_PROGS)): LDLIBS += -lcrypt
 adminsrv/vuserinfo: LDLIBS += -ljansson

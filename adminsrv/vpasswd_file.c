@@ -2,14 +2,10 @@
 /* A domain's users: vpasswd and vpasswd.cdb. */
 #include "adminsrv/vpasswd_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -252,26 +248,6 @@ vpasswd_file_remove(struct vpasswd_file *file, const char *name)
 	return row != NULL;
 }
 
-/*
- * A new cdb would be everybody's to read, and it has the password hashes: so
- * an empty file with the right mode is put there first, whose mode the cdb then
- * gets.  Until then lookups cannot tell, as they could not without a file.
- */
-static int
-make_private(const char *path, struct error *err)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int result = 0;
-
-	if (fd == -1 && errno == EEXIST)
-		return 0;
-	if (fd == -1 || fchmod(fd, CDB_MODE) == -1)
-		result = error_sys(err, "cannot create '%s'", path);
-	if (fd != -1)
-		close(fd);
-	return result;
-}
-
 static void
 print_fingerprint(const struct vpasswd_file *file, char text[FINGERPRINT_SIZE])
 {
@@ -308,11 +284,10 @@ vpasswd_file_compile(const struct vpasswd_file *file, struct error *err)
 {
 	struct cdbmap_writer *writer;
 
-	if (make_private(file->cdb_path, err) == -1)
-		return -1;
 	writer = cdbmap_writer_new(file->cdb_path, err);
 	if (writer == NULL)
 		return -1;
+	cdbmap_writer_set_mode(writer, CDB_MODE);
 	if (add_rows(file, writer, err) == -1) {
 		cdbmap_writer_abort(&writer);
 		return -1;

@@ -27,9 +27,7 @@ buf_release(struct buf *buf)
 void
 buf_reset(struct buf *buf)
 {
-	buf->length = 0;
-	if (buf->data != NULL)
-		buf->data[0] = '\0';
+	buf_cut(buf, 0);
 }
 
 void
@@ -91,6 +89,15 @@ buf_addf(struct buf *buf, const char *format, ...)
 		va_end(args);
 	}
 	buf->length += (size_t)n;
+}
+
+void
+buf_cut(struct buf *buf, size_t length)
+{
+	assert(length <= buf->length);
+	buf->length = length;
+	if (buf->data != NULL)
+		buf->data[length] = '\0';
 }
 
 void

@@ -35,6 +35,9 @@ void buf_addf(struct buf *buf, const char *format, ...)
 /* Makes room for at least extra bytes more (and the '\0'). */
 void buf_reserve(struct buf *buf, size_t extra);
 
+/* Takes away what is behind the first length bytes. */
+void buf_cut(struct buf *buf, size_t length);
+
 /* Takes count bytes away from the front. */
 void buf_drop(struct buf *buf, size_t count);
 

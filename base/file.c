@@ -87,40 +87,65 @@ file_sync_parent(const char *path, struct error *err)
 }
 
 int
-file_replace(const char *path, const char *data, size_t length, mode_t mode,
-    struct error *err)
+file_begin(const char *path, char **temporary_out, struct error *err)
 {
 	char *temporary = xasprintf("%s.tmp.%ld", path, (long)getpid());
-	struct stat old;
-	bool has_old = stat(path, &old) == 0;
-	int result = -1;
 	int fd;
 
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	/* Not what a killed process of this number left: others may have it. */
+	unlink(temporary);
+	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd == -1) {
 		error_sys(err, "cannot create '%s'", temporary);
-		goto out;
-	}
+		free(temporary);
+	} else
+		*temporary_out = temporary;
+	return fd;
+}
+
+void
+file_abort(int fd, char *temporary)
+{
+	close(fd);
+	unlink(temporary);
+	free(temporary);
+}
+
+int
+file_commit(int fd, char *temporary, const char *path, mode_t mode,
+    struct error *err)
+{
+	struct stat old;
+	bool has_old = stat(path, &old) == 0;
+	int result = 0;
+
 	/* An owner that we may not set stays ours: not worth a failure. */
 	if (has_old && fchown(fd, old.st_uid, old.st_gid) == -1)
 		errno = 0;
 	if (fchmod(fd, has_old ? old.st_mode & 07777 : mode) == -1 ||
-	    file_write_all(fd, data, length) == -1 || fsync(fd) == -1) {
-		error_sys(err, "cannot write '%s'", temporary);
-		goto out;
-	}
-	if (rename(temporary, path) == -1) {
-		error_sys(err, "cannot rename '%s' to '%s'", temporary, path);
-		goto out;
-	}
-	result = file_sync_parent(path, err);
-out:
-	if (fd != -1)
-		close(fd);
-	if (result == -1)
-		unlink(temporary);
-	free(temporary);
-	return result;
+	    fsync(fd) == -1)
+		result = error_sys(err, "cannot write '%s'", temporary);
+	else if (rename(temporary, path) == -1)
+		result = error_sys(
+		    err, "cannot rename '%s' to '%s'", temporary, path);
+	file_abort(fd, temporary); /* a name that is gone, if it succeeded */
+	return result == -1 ? -1 : file_sync_parent(path, err);
+}
+
+int
+file_replace(const char *path, const char *data, size_t length, mode_t mode,
+    struct error *err)
+{
+	char *temporary;
+	int fd = file_begin(path, &temporary, err);
+
+	if (fd == -1)
+		return -1;
+	if (file_write_all(fd, data, length) == 0)
+		return file_commit(fd, temporary, path, mode, err);
+	error_sys(err, "cannot write '%s'", temporary);
+	file_abort(fd, temporary);
+	return -1;
 }
 
 int

@@ -25,6 +25,16 @@ int file_read(const char *path, size_t max, struct buf *buf, struct error *err);
 int file_replace(const char *path, const char *data, size_t length, mode_t mode,
     struct error *err);
 
+/*
+ * The same in steps, for who writes the new file himself.  file_begin: the new
+ * file, which nobody but its owner may read until it is in place, and its name,
+ * of which one of the others disposes; or -1.
+ */
+int file_begin(const char *path, char **temporary_out, struct error *err);
+int file_commit(int fd, char *temporary, const char *path, mode_t mode,
+    struct error *err);
+void file_abort(int fd, char *temporary);
+
 /* Makes the names in the folder that holds path durable.  0 or -1. */
 int file_sync_parent(const char *path, struct error *err);
 

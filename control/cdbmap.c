@@ -1,89 +1,45 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Constant databases, read.
+ * Constant databases, by libcdb, which no other file includes.
  *
  *	file   = 256 tables (position, slots), records, the tables' slots
  *	slot   = hash, position of a record; 0: an empty slot
  *	record = length of the key, length of the value, key, value
  *
- * All numbers have 32 bits, low byte first.  A key's hash says which table has
- * it, and in which slot to begin; an empty slot ends the search.
- *
- * Nothing is mapped, since a file that is cut while it is mapped ends the
- * process (SIGBUS).  Three reads answer a question; a small file that is asked
- * often is read into memory.
+ * All numbers have 32 bits.  A key's hash says which table has it, and in which
+ * slot to begin; an empty slot ends the search.
  */
 #include "control/cdbmap.h"
 
+#include <cdb.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/budget.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 enum {
 	TABLES = 256,
-	PAIR_SIZE = 8, /* of two numbers: a table, a slot, a record's lengths */
+	PAIR_SIZE = 8, /* two numbers: a table, a slot, a record's lengths */
 	HEAD_SIZE = TABLES * PAIR_SIZE,
-	WINDOW_SIZE = 1024,
-	COPY_MAX = 8 * 1024 * 1024,
-	COPIES_MAX = 64 * 1024 * 1024, /* of all maps of the process */
-	/*
-	 * Reading that many bytes costs about what a question of the file
-	 * costs more than one of memory: by then the copy pays.
-	 */
-	COPY_BYTES_A_QUESTION = 8192
-};
-
-static struct budget copies = { .limit = COPIES_MAX };
-
-/* What questions change, shared by the threads that ask. */
-struct memory {
-	atomic_uint questions; /* since a copy was last thought of */
-	char *_Atomic copy; /* NULL: not yet; else of the size that st says */
+	COPY_MAX = 64 * 1024
 };
 
 struct cdbmap {
-	int fd;
 	char *path;
-	struct stat st; /* when it was opened */
+	struct stat st;      /* when it was opened */
+	unsigned char *copy; /* the whole file, which cdb is of; or NULL */
+	struct cdb cdb;
+	/* without a copy */
+	int fd; /* else -1 */
 	unsigned char head[HEAD_SIZE];
-	struct memory *memory;
 };
-
-struct pair {
-	uint32_t first, second;
-};
-
-/* One question: the bytes at hand, of the copy or of the file. */
-struct reader {
-	const struct cdbmap *map;
-	const char *copy;
-	uint64_t size;
-	uint64_t window_at;
-	size_t window_length;
-	char window[WINDOW_SIZE];
-};
-
-static uint32_t
-get_number(const unsigned char *bytes)
-{
-	return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-	    (uint32_t)bytes[3] << 24;
-}
-
-static struct pair
-get_pair(const void *bytes)
-{
-	return (struct pair){ get_number(bytes),
-		get_number((const unsigned char *)bytes + 4) };
-}
 
 /* Reads exactly length bytes.  0, or -1 with errno (0: the file is shorter). */
 static int
@@ -107,20 +63,26 @@ read_exactly(int fd, void *bytes, size_t length, uint64_t at)
 	return 0;
 }
 
+static bool
+is_same_content(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 /* The file's content is still what it was when the map was opened. */
 static bool
-is_same_content(const struct cdbmap *map)
+is_unchanged(const struct cdbmap *map)
 {
 	struct stat now;
 
-	return fstat(map->fd, &now) == 0 && now.st_size == map->st.st_size &&
-	    now.st_mtim.tv_sec == map->st.st_mtim.tv_sec &&
-	    now.st_mtim.tv_nsec == map->st.st_mtim.tv_nsec;
+	return fstat(map->fd, &now) == 0 && is_same_content(&now, &map->st);
 }
 
 /* The programs that make the files of a node, by name. */
 static const char *
-remedy(const char *path)
+cdb_remedy(const char *path)
 {
 	static const struct {
 		const char *name, *remedy;
@@ -145,44 +107,86 @@ remedy(const char *path)
 }
 
 static int
-say_damaged(const char *path, struct error *err)
+report_damaged_cdb(const struct cdbmap *map, struct error *err)
 {
-	return error_set(err, "'%s' is damaged; %s", path, remedy(path));
+	return error_set(
+	    err, "'%s' is damaged; %s", map->path, cdb_remedy(map->path));
 }
 
 /*
  * Each table lies behind the head and within the file: so neither a file that
- * is written just now, whose tables come last, nor one of zeros is taken for
- * one without records.
+ * is being written, whose tables come last, nor one of zeros is taken for one
+ * without records.
  */
 static bool
 is_head_good(const struct cdbmap *map)
 {
-	uint64_t size = (uint64_t)map->st.st_size;
-
 	for (unsigned i = 0; i < TABLES; i++) {
-		struct pair table = get_pair(map->head + i * PAIR_SIZE);
+		const unsigned char *table = map->head + i * PAIR_SIZE;
+		unsigned at = cdb_unpack(table);
 
-		if (table.first < HEAD_SIZE ||
-		    table.first + (uint64_t)table.second * PAIR_SIZE > size)
+		if (at < HEAD_SIZE ||
+		    at + (uint64_t)cdb_unpack(table + 4) * PAIR_SIZE >
+			(uint64_t)map->st.st_size)
 			return false;
 	}
 	return true;
 }
 
+/*
+ * The records fill all that is before the first table.  libcdb says "absent" of
+ * a key whose record has a wrong length.
+ */
+static bool
+are_records_good(const unsigned char *copy)
+{
+	uint64_t at = HEAD_SIZE, end = cdb_unpack(copy);
+
+	while (at + PAIR_SIZE <= end)
+		at += PAIR_SIZE + (uint64_t)cdb_unpack(copy + at) +
+		    cdb_unpack(copy + at + 4);
+	return at == end;
+}
+
+/*
+ * Copies a small file, and needs its descriptor no more.  Without memory for it
+ * the file is read when it is asked: the reserve that is given back when memory
+ * is short is not for this.
+ */
 static int
-read_head(struct cdbmap *map, struct error *err)
+copy_cdb(struct cdbmap *map, struct error *err)
+{
+	size_t size = (size_t)map->st.st_size;
+
+	if (size > COPY_MAX || mem_is_short() ||
+	    (map->copy = malloc(size)) == NULL)
+		return 0;
+	if (read_exactly(map->fd, map->copy, size, 0) == -1 ||
+	    !is_unchanged(map) || !are_records_good(map->copy))
+		return report_damaged_cdb(map, err);
+	/* As cdb_init() fills it of a mapped file. */
+	map->cdb = (struct cdb){ .cdb_fd = -1,
+		.cdb_fsize = (unsigned)size,
+		.cdb_dend = cdb_unpack(map->copy),
+		.cdb_mem = map->copy };
+	close(map->fd);
+	map->fd = -1;
+	return 0;
+}
+
+static int
+read_cdb(struct cdbmap *map, struct error *err)
 {
 	if (fstat(map->fd, &map->st) == -1)
 		return error_sys(err, "cannot stat '%s'", map->path);
 	if (!S_ISREG(map->st.st_mode) || map->st.st_size < HEAD_SIZE)
 		return error_set(err, "'%s' is not a cdb file; %s", map->path,
-		    remedy(map->path));
-	if (read_exactly(map->fd, map->head, HEAD_SIZE, 0) == -1)
-		return errno == 0
-		    ? say_damaged(map->path, err)
-		    : error_sys(err, "cannot read '%s'", map->path);
-	return is_head_good(map) ? 0 : say_damaged(map->path, err);
+		    cdb_remedy(map->path));
+	if (read_exactly(map->fd, map->head, HEAD_SIZE, 0) == -1 && errno != 0)
+		return error_sys(err, "cannot read '%s'", map->path);
+	if (!is_head_good(map))
+		return report_damaged_cdb(map, err);
+	return copy_cdb(map, err);
 }
 
 int
@@ -201,8 +205,7 @@ cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err)
 	map = xcalloc(1, sizeof(*map));
 	map->fd = fd;
 	map->path = xstrdup(path);
-	map->memory = xcalloc(1, sizeof(*map->memory));
-	if (read_head(map, err) == -1) {
+	if (read_cdb(map, err) == -1) {
 		cdbmap_free(&map);
 		return -1;
 	}
@@ -210,235 +213,111 @@ cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err)
 	return 1;
 }
 
-static void
-free_copy(const struct cdbmap *map, char *copy)
-{
-	free(copy);
-	budget_give(&copies, (uint64_t)map->st.st_size);
-}
-
 void
 cdbmap_free(struct cdbmap **map_in)
 {
 	struct cdbmap *map = *map_in;
-	char *copy;
 
 	if (map == NULL)
 		return;
-	close(map->fd);
-	copy = atomic_load(&map->memory->copy);
-	if (copy != NULL)
-		free_copy(map, copy);
-	free(map->memory);
+	if (map->fd != -1)
+		close(map->fd);
+	free(map->copy);
 	free(map->path);
 	free(map);
 	*map_in = NULL;
 }
 
-/*
- * Reads the file into memory; NULL when that cannot be.  The reserve that is
- * given back when memory is short is not for this.
- */
-static char *
-make_copy(const struct cdbmap *map)
-{
-	size_t size = (size_t)map->st.st_size;
-	char *copy;
-
-	if (mem_is_short() || !budget_take(&copies, size))
-		return NULL;
-	copy = malloc(size);
-	if (copy != NULL && read_exactly(map->fd, copy, size, 0) == 0 &&
-	    is_same_content(map))
-		return copy;
-	free_copy(map, copy);
-	return NULL;
-}
-
-/*
- * The copy in memory, or NULL.  The one question that makes it worth while
- * reads it; when the file has changed by then the map is of no more use.  One
- * that no memory is left for is done without, since nothing else shall end for
- * it, until as many questions were asked again.
- */
-static const char *
-get_copy(const struct cdbmap *map)
-{
-	char *copy = atomic_load_explicit(
-	    &map->memory->copy, memory_order_acquire);
-	size_t size = (size_t)map->st.st_size;
-
-	if (copy != NULL || size > COPY_MAX ||
-	    atomic_fetch_add(&map->memory->questions, 1) !=
-		size / COPY_BYTES_A_QUESTION)
-		return copy;
-	copy = make_copy(map);
-	if (copy == NULL)
-		atomic_store(&map->memory->questions, 0);
-	else
-		atomic_store_explicit(
-		    &map->memory->copy, copy, memory_order_release);
-	return copy;
-}
-
-/*
- * The length bytes (at most WINDOW_SIZE) at a position, valid until the next
- * call; NULL when they are not in the file or cannot be read.
- */
-static const char *
-get_bytes(struct reader *reader, uint64_t at, size_t length)
-{
-	size_t wanted = WINDOW_SIZE;
-
-	if (length > reader->size || at > reader->size - length)
-		return NULL;
-	if (reader->copy != NULL)
-		return reader->copy + at;
-	if (at >= reader->window_at &&
-	    at + length <= reader->window_at + reader->window_length)
-		return reader->window + (at - reader->window_at);
-	if (wanted > reader->size - at)
-		wanted = (size_t)(reader->size - at);
-	reader->window_length = 0;
-	if (read_exactly(reader->map->fd, reader->window, wanted, at) == -1)
-		return NULL;
-	reader->window_at = at;
-	reader->window_length = wanted;
-	return reader->window;
-}
-
-/* Is this key at the position?  1, 0, -1. */
 static int
-is_key(struct reader *reader, uint64_t at, const char *key, size_t length)
+find_in_copy(const struct cdbmap *map, const void *key, unsigned length,
+    struct buf *value_out)
 {
-	while (length > 0) {
-		size_t piece = length < WINDOW_SIZE ? length : WINDOW_SIZE;
-		const char *bytes = get_bytes(reader, at, piece);
+	struct cdb cdb = map->cdb; /* libcdb puts into it what it finds */
+	int found = cdb_find(&cdb, key, length);
 
-		if (bytes == NULL)
-			return -1;
-		if (memcmp(bytes, key, piece) != 0)
-			return 0;
-		at += piece;
-		key += piece;
-		length -= piece;
-	}
-	return 1;
-}
-
-/* Adds bytes that lie within the file.  1 or -1. */
-static int
-add_value(struct reader *reader, uint64_t at, size_t length, struct buf *value)
-{
-	buf_reserve(value, length);
-	while (length > 0) {
-		size_t piece = length < WINDOW_SIZE ? length : WINDOW_SIZE;
-		const char *bytes = get_bytes(reader, at, piece);
-
-		if (bytes == NULL)
-			return -1;
-		buf_add(value, bytes, piece);
-		at += piece;
-		length -= piece;
-	}
-	return 1;
+	if (found == 1 && value_out != NULL)
+		buf_add(value_out, cdb_getdata(&cdb), cdb_datalen(&cdb));
+	return found;
 }
 
 /* Is the record at a position the key's?  Then its value.  1, 0, -1. */
 static int
-read_record(struct reader *reader, uint64_t at, const char *key, size_t length,
-    struct buf *value_out)
+read_record_of(const struct cdbmap *map, uint64_t at, const void *key,
+    unsigned length, struct buf *value_out)
 {
-	const char *bytes = get_bytes(reader, at, PAIR_SIZE);
-	struct pair lengths;
-	int result;
+	unsigned char lengths[PAIR_SIZE];
+	struct buf record = BUF_INIT;
+	unsigned value_length;
+	int result = -1;
 
-	if (bytes == NULL)
+	if (read_exactly(map->fd, lengths, PAIR_SIZE, at) == -1)
 		return -1;
-	lengths = get_pair(bytes);
-	at += PAIR_SIZE;
+	value_length = cdb_unpack(lengths + 4);
 	/* Before memory is taken. */
-	if ((uint64_t)lengths.first + lengths.second > reader->size - at)
+	if (at + PAIR_SIZE + cdb_unpack(lengths) + value_length >
+	    (uint64_t)map->st.st_size)
 		return -1;
-	if (lengths.first != length)
+	if (cdb_unpack(lengths) != length)
 		return 0;
-	result = is_key(reader, at, key, length);
+	record.length = (size_t)length + (value_out != NULL ? value_length : 0);
+	buf_reserve(&record, record.length);
+	if (read_exactly(map->fd, record.data, record.length, at + PAIR_SIZE) ==
+	    0)
+		result = memcmp(record.data, key, length) == 0;
 	if (result == 1 && value_out != NULL)
-		result = add_value(
-		    reader, at + length, lengths.second, value_out);
+		buf_add(value_out, record.data + length, value_length);
+	buf_release(&record);
 	return result;
 }
 
 static int
-find(struct reader *reader, const char *key, size_t length,
+find_in_file(const struct cdbmap *map, const void *key, unsigned length,
     struct buf *value_out)
 {
-	uint32_t hash = 5381, slot;
-	struct pair table;
-	int result = 0;
+	unsigned hash = cdb_hash(key, length);
+	const unsigned char *table = map->head + hash % TABLES * PAIR_SIZE;
+	unsigned slots = cdb_unpack(table + 4);
+	int found = 0;
 
-	for (size_t i = 0; i < length; i++)
-		hash = ((hash << 5) + hash) ^ (unsigned char)key[i];
-	table = get_pair(reader->map->head + hash % TABLES * PAIR_SIZE);
-	if (table.second == 0)
-		return 0;
-	slot = (hash / TABLES) % table.second;
-	for (uint32_t i = 0; i < table.second && result == 0; i++) {
-		const char *bytes = get_bytes(reader,
-		    table.first + (uint64_t)slot * PAIR_SIZE, PAIR_SIZE);
-		struct pair pair;
+	for (unsigned i = 0; i < slots && found == 0; i++) {
+		unsigned char slot[PAIR_SIZE];
 
-		if (bytes == NULL)
+		if (read_exactly(map->fd, slot, PAIR_SIZE,
+			cdb_unpack(table) +
+			    (uint64_t)((hash / TABLES + i) % slots) *
+				PAIR_SIZE) == -1)
 			return -1;
-		pair = get_pair(bytes);
-		if (pair.second == 0)
+		if (cdb_unpack(slot + 4) == 0)
 			return 0;
-		if (pair.first == hash)
-			result = read_record(
-			    reader, pair.second, key, length, value_out);
-		if (++slot == table.second)
-			slot = 0;
+		if (cdb_unpack(slot) == hash)
+			found = read_record_of(map, cdb_unpack(slot + 4), key,
+			    length, value_out);
 	}
-	return result;
-}
-
-/* Takes what was added behind start away again. */
-static void
-cut(struct buf *value, size_t start)
-{
-	if (value == NULL || value->length == start)
-		return;
-	value->length = start;
-	value->data[start] = '\0';
+	return found;
 }
 
 int
 cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
     struct buf *value_out, struct error *err)
 {
-	struct reader reader;
 	size_t start = value_out == NULL ? 0 : value_out->length;
 	int found;
 
-	if (key_length > UINT32_MAX)
+	if (key_length > UINT_MAX)
 		return 0;
-	reader.map = map;
-	reader.copy = get_copy(map);
-	reader.size = (uint64_t)map->st.st_size;
-	reader.window_at = 0;
-	reader.window_length = 0;
-	found = find(&reader, key, key_length, value_out);
-	if (reader.copy == NULL && !is_same_content(map)) {
-		cut(value_out, start);
+	if (map->copy != NULL)
+		found = find_in_copy(map, key, (unsigned)key_length, value_out);
+	else
+		found = find_in_file(map, key, (unsigned)key_length, value_out);
+	if (map->copy == NULL && !is_unchanged(map)) {
+		if (value_out != NULL && value_out->length > start)
+			buf_cut(value_out, start);
 		return error_set(err,
 		    "'%s' was overwritten while it was open; make it again "
 		    "from its source, by a program that renames it into place",
 		    map->path);
 	}
-	if (found != -1)
-		return found;
-	cut(value_out, start);
-	return say_damaged(map->path, err);
+	return found == -1 ? report_damaged_cdb(map, err) : found;
 }
 
 bool
@@ -447,10 +326,90 @@ cdbmap_is_stale(const struct cdbmap *map)
 	const struct stat *old = &map->st;
 	struct stat now;
 
-	return stat(map->path, &now) == -1 || now.st_ino != old->st_ino ||
-	    now.st_dev != old->st_dev || now.st_size != old->st_size ||
-	    now.st_mtim.tv_sec != old->st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != old->st_mtim.tv_nsec ||
+	return stat(map->path, &now) == -1 || !is_same_content(&now, old) ||
+	    now.st_ino != old->st_ino || now.st_dev != old->st_dev ||
 	    now.st_ctim.tv_sec != old->st_ctim.tv_sec ||
 	    now.st_ctim.tv_nsec != old->st_ctim.tv_nsec;
+}
+
+struct cdbmap_writer {
+	struct cdb_make make;
+	int fd;
+	char *path, *temporary;
+	mode_t mode; /* if there is no old one */
+};
+
+struct cdbmap_writer *
+cdbmap_writer_new(const char *path, struct error *err)
+{
+	struct cdbmap_writer *writer = xcalloc(1, sizeof(*writer));
+
+	writer->path = xstrdup(path);
+	writer->mode = 0644;
+	writer->fd = file_begin(path, &writer->temporary, err);
+	if (writer->fd == -1) {
+		free(writer->path);
+		free(writer);
+		return NULL;
+	}
+	if (cdb_make_start(&writer->make, writer->fd) == -1) {
+		error_sys(err, "cannot write '%s'", writer->temporary);
+		cdbmap_writer_abort(&writer);
+	}
+	return writer;
+}
+
+void
+cdbmap_writer_set_mode(struct cdbmap_writer *writer, mode_t mode)
+{
+	writer->mode = mode;
+}
+
+int
+cdbmap_writer_add(struct cdbmap_writer *writer, const void *key,
+    size_t key_length, const void *value, size_t value_length,
+    struct error *err)
+{
+	if (key_length > UINT_MAX || value_length > UINT_MAX)
+		return error_set(err,
+		    "cannot write '%s': a cdb holds at most 4 GiB",
+		    writer->temporary);
+	if (cdb_make_add(&writer->make, key, (unsigned)key_length, value,
+		(unsigned)value_length) == -1)
+		return error_sys(err, "cannot write '%s'", writer->temporary);
+	return 0;
+}
+
+static void
+writer_free(struct cdbmap_writer **writer_in)
+{
+	free((*writer_in)->path);
+	free(*writer_in);
+	*writer_in = NULL;
+}
+
+int
+cdbmap_writer_commit(struct cdbmap_writer **writer_in, struct error *err)
+{
+	struct cdbmap_writer *writer = *writer_in;
+	int result = 0;
+
+	if (cdb_make_finish(&writer->make) == -1) {
+		result = error_sys(err, "cannot write '%s'", writer->temporary);
+		file_abort(writer->fd, writer->temporary);
+	} else
+		result = file_commit(writer->fd, writer->temporary,
+		    writer->path, writer->mode, err);
+	writer_free(writer_in);
+	return result;
+}
+
+void
+cdbmap_writer_abort(struct cdbmap_writer **writer_in)
+{
+	if (*writer_in == NULL)
+		return;
+	cdb_make_finish(&(*writer_in)->make); /* frees what it gathered */
+	file_abort((*writer_in)->fd, (*writer_in)->temporary);
+	writer_free(writer_in);
 }

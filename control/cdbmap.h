@@ -2,9 +2,13 @@
 /*
  * Constant databases.
  *
- * A map that is open for reading may be used by any number of threads.  Small
- * files that are asked often are kept in memory, up to 64 MiB of them in a
- * process.
+ * A map that is open for reading may be used by any number of threads.
+ *
+ * libcdb's cdb_init() maps a file, and a file that is cut while it is mapped
+ * ends the process (SIGBUS).  So a file up to 64 KiB is copied into memory, in
+ * which libcdb finds what is asked.  A larger one stays on disk, as each of a
+ * node's processes would have a copy: of that one the map reads itself, by
+ * pread, since libcdb's cdb_seek() moves the position that threads share.
  *
  * Files are replaced by renaming, as the writer does.  One that is overwritten
  * in place (cp) answers "could not tell" until it is whole, or as before: its
@@ -16,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -43,15 +48,17 @@ int cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
 bool cdbmap_is_stale(const struct cdbmap *map);
 
 /*
- * Writes a new database and puts it in place as one durable step.  It gets
- * mode and owner of the old one, or 0644; until then only its owner can read
- * it.
+ * Writes a new database and puts it in place as one durable step, as
+ * file_commit() does: with mode and owner of the old one, else with the mode
+ * that was set, else 0644.
  */
 struct cdbmap_writer;
 struct cdbmap_writer *cdbmap_writer_new(const char *path, struct error *err);
 int cdbmap_writer_add(struct cdbmap_writer *writer, const void *key,
     size_t key_length, const void *value, size_t value_length,
     struct error *err);
+void cdbmap_writer_set_mode(struct cdbmap_writer *writer, mode_t mode);
+
 /* Ends and frees the writer; without commit the old database stays. */
 int cdbmap_writer_commit(struct cdbmap_writer **writer, struct error *err);
 void cdbmap_writer_abort(struct cdbmap_writer **writer);

@@ -1,22 +1,21 @@
 # control - settings, control files, cdb maps, users/assign, access rules, users
 LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
-    control/cdbmap_writer.o control/envrules.o control/global_vars.o \
+    control/envrules.o control/global_vars.o \
     control/home.o control/identity.o control/idn.o control/json_text.o \
     control/morercpthosts.o \
     control/percenthack.o control/rcpthosts.o control/setting_check.o \
     control/settings.o control/showctl_json.o control/showctl_man.o \
     control/showctl_text.o control/unknown.o control/wildmat.o
 # Whoever is linked with it.
-control/libcontrol.a_LDLIBS := -Wl,--as-needed -lidn2 -Wl,--no-as-needed
+control/libcontrol.a_LDLIBS := -Wl,--as-needed -lcdb -lidn2 \
+    -Wl,--no-as-needed
 
 PROGS += control/qmail-newu control/qmail-newmrh control/qmail-showctl
 control/qmail-newu: control/newu.o control/libcontrol.a base/libbase.a
-control/qmail-newu: LDLIBS += -lcdb
 control/qmail-newmrh: control/newmrh.o control/libcontrol.a base/libbase.a
-control/qmail-newmrh: LDLIBS += -lcdb
 control/qmail-showctl: control/showctl.o control/libcontrol.a base/libbase.a
-control/qmail-showctl: LDLIBS += -lcdb -ljansson
+control/qmail-showctl: LDLIBS += -ljansson
 
 # The manual's list of settings is the table's.
 BUILT_MANS += control/mqmail-control.5

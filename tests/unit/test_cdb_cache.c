@@ -13,15 +13,19 @@
 
 #include "tests/unit/folder.h"
 
+/* So large that it has a descriptor as long as it is open. */
 static void
 put_map(const char *name, const char *value)
 {
+	static const char filler[300000];
 	struct cdbmap_writer *writer = cdbmap_writer_new(
 	    folder_path(name), NULL);
 
 	assert_non_null(writer);
 	assert_int_equal(
 	    cdbmap_writer_add(writer, "k", 1, value, strlen(value), NULL), 0);
+	assert_int_equal(
+	    cdbmap_writer_add(writer, "f", 1, filler, sizeof(filler), NULL), 0);
 	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/cdbmap_writer.c. */
+/* Tests of control/cdbmap.c: how a cdb is written. */
 #include "control/cdbmap.h"
 
 #include <stdarg.h>
