@@ -36,7 +36,7 @@ int envrules_walk(const char *path, const struct envrules_visitor *visitor,
     struct error *err);
 
 /*
- * Applies every line whose pattern (wildmat, case folded) matches subject: the
+ * Applies every line whose pattern (fnmatch(3), without case) matches subject: the
  * whole address, or the domain for domainqueue; the null sender is "".  Later
  * lines win.  Returns how many lines matched.  rules may be NULL.
  */

@@ -3,10 +3,9 @@ LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
     control/envrules.o control/global_vars.o \
     control/home.o control/identity.o control/idn.o control/json_text.o \
-    control/morercpthosts.o \
     control/percenthack.o control/rcpthosts.o control/setting_check.o \
     control/settings.o control/showctl_json.o control/showctl_man.o \
-    control/showctl_text.o control/unknown.o control/wildmat.o
+    control/showctl_text.o control/unknown.o
 # Whoever is linked with it.
 control/libcontrol.a_LDLIBS := -Wl,--as-needed -lcdb -lidn2 \
     -Wl,--no-as-needed

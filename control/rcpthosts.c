@@ -2,14 +2,19 @@
 /* rcpthosts and morercpthosts.cdb. */
 #include "control/rcpthosts.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "control/cdbmap.h"
 #include "control/idn.h"
+
+enum { MORE_MAX_BYTES = 256 * 1024 * 1024 }; /* morercpthosts */
 
 struct rcpthosts {
 	bool matches_all; /* there is no file */
@@ -122,5 +127,71 @@ rcpthosts_match(
 	result = match_names(hosts, domain);
 	if (result == 0)
 		result = match_more(hosts, domain, err);
+	return result;
+}
+
+/* One line of morercpthosts, not blank. */
+static int
+add_more_domain(
+    struct cdbmap_writer *writer, const char *line, struct error *err)
+{
+	char domain[IDN_DOMAIN_SIZE];
+
+	if (settings_check_value(SETTING_rcpthosts, line, err) == -1) {
+		errno = EINVAL;
+		return -1;
+	}
+	idn_domain_canonical(line, domain);
+	return cdbmap_writer_add(writer, domain, strlen(domain), "", 0, err);
+}
+
+static int
+add_more_lines(struct cdbmap_writer *writer, const char *path, struct buf *text,
+    struct error *err)
+{
+	struct lines lines;
+	char *line;
+	int found;
+
+	lines_open(&lines, text);
+	while ((found = lines_next(&lines, &line, err)) == 1)
+		if (*line != '\0' && *line != '#' &&
+		    add_more_domain(writer, line, err) == -1)
+			return error_context(err, "%s:%u", path, lines.number);
+	if (found == 0)
+		return 0;
+	errno = EINVAL;
+	return error_context(err, "%s:%u", path, lines.number);
+}
+
+int
+rcpthosts_compile_more(const char *control_dir, struct error *err)
+{
+	char *path = xasprintf("%s/morercpthosts", control_dir);
+	char *cdb_path = xasprintf("%s.cdb", path);
+	struct cdbmap_writer *writer = NULL;
+	struct buf text;
+	int result, saved_errno;
+
+	buf_init(&text);
+	result = file_read(path, MORE_MAX_BYTES, &text, err);
+	if (result == 0) {
+		errno = ENOENT;
+		error_set(err,
+		    "no file '%s'; write the domains in it, one a "
+		    "line",
+		    path);
+	}
+	if (result == 1)
+		writer = cdbmap_writer_new(cdb_path, err);
+	result = -1;
+	if (writer != NULL && add_more_lines(writer, path, &text, err) == 0)
+		result = cdbmap_writer_commit(&writer, err);
+	saved_errno = errno;
+	cdbmap_writer_abort(&writer);
+	buf_release(&text);
+	free(cdb_path);
+	free(path);
+	errno = saved_errno;
 	return result;
 }

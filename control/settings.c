@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/idn.h"
@@ -135,44 +136,28 @@ value_store(enum setting_id id, const char *text, struct value *value)
 	}
 }
 
-static bool
-is_comment(const char *line)
-{
-	return line[0] == '#' || line[0] == '\0';
-}
-
 /*
  * The content of a control file; text is changed.  Of a list every line
  * counts, else the first only, as in qmail.
  */
 static int
-parse_text(enum setting_id id, struct buf *text, struct value *value,
-    unsigned *line_out, struct error *err)
+parse_setting(enum setting_id id, struct lines *lines, struct value *value,
+    struct error *err)
 {
 	bool is_list = setting_rows[id].type == SETTING_LIST;
-	char *at = text->data, *end = text->data + text->length;
-	unsigned line = 1;
+	char nothing[] = "", *line = nothing;
+	int found;
 
 	do {
-		char *newline = memchr(at, '\n', (size_t)(end - at));
-		char *stop = newline != NULL ? newline : end;
-
-		*line_out = line;
-		if (memchr(at, '\0', (size_t)(stop - at)) != NULL)
-			return error_set(err,
-			    "a NUL byte; this is not a text "
-			    "file");
-		while (stop > at && strchr(" \t\r", stop[-1]) != NULL)
-			stop--;
-		*stop = '\0';
-		if (!is_list || !is_comment(at)) {
-			if (settings_check_value(id, at, err) == -1)
-				return -1;
-			value_store(id, at, value);
-		}
-		at = newline != NULL ? newline + 1 : end;
-		line++;
-	} while (is_list && at < end);
+		found = lines_next(lines, &line, err);
+		if (found == -1)
+			return -1;
+		if (is_list && (found == 0 || *line == '#' || *line == '\0'))
+			continue;
+		if (settings_check_value(id, line, err) == -1)
+			return -1;
+		value_store(id, line, value);
+	} while (is_list && found == 1);
 	return 0;
 }
 
@@ -181,14 +166,16 @@ static int
 load_file(enum setting_id id, const char *path, struct value *value,
     struct error *err)
 {
+	struct lines lines;
 	struct buf text;
-	unsigned line;
 	int result;
 
 	buf_init(&text);
 	result = file_read(path, FILE_MAX_BYTES, &text, err);
-	if (result == 1 && parse_text(id, &text, value, &line, err) == -1)
-		result = error_context(err, "%s:%u", path, line);
+	lines_open(&lines, &text);
+	if (result == 1 && parse_setting(id, &lines, value, err) == -1)
+		result = error_context(err, "%s:%u", path,
+		    lines.number > 0 ? lines.number : 1);
 	if (result == 1) {
 		value->is_set = true;
 		value->source = xstrdup(path);

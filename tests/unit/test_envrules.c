@@ -195,10 +195,111 @@ walks_behind_bad_lines(void **state)
 	buf_release(&seen);
 }
 
+/* Does a rule of this pattern apply? */
+static bool
+matches(const char *pattern, const char *subject)
+{
+	struct vars vars = VARS_INIT;
+	struct envrules *rules;
+	struct error err;
+	char line[512];
+	int length = snprintf(line, sizeof(line), "%s:A=1\n", pattern);
+	bool is_match;
+
+	if (load(line, (size_t)length, &rules, &err) != 1)
+		fail_msg("'%s': %s", pattern, err.text);
+	is_match = envrules_apply(rules, subject, &vars) == 1;
+	vars_release(&vars);
+	envrules_free(&rules);
+	return is_match;
+}
+
+static void
+patterns(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool wanted;
+	} rows[] = {
+		{ "", "", true },
+		{ "<>", "", true },
+		{ "", "a", false },
+		{ "a", "", false },
+		{ "abc", "abc", true },
+		{ "abc", "aBC", true },
+		{ "ABC", "abc", true },
+		{ "abc", "abcd", false },
+		{ "abcd", "abc", false },
+		{ "*", "", true },
+		{ "*", "anything@at.all", true },
+		{ "**", "x", true },
+		{ "*@example.org", "a@example.org", true },
+		{ "*@example.org", "a@Example.ORG", true },
+		{ "*@example.org", "a@example.org.", false },
+		{ "*@example.org", "example.org", false },
+		{ "a*b*c", "aXbYbZc", true },
+		{ "a*b*c", "aXbYbZ", false },
+		{ "*ab", "aab", true },
+		{ "a?c", "abc", true },
+		{ "a?c", "ac", false },
+		{ "?", "", false },
+		{ "[abc]", "b", true },
+		{ "[abc]", "B", true },
+		{ "[abc]", "d", false },
+		{ "[a-c]x", "cx", true },
+		{ "[a-c]x", "dx", false },
+		{ "[A-C]", "b", true },
+		{ "[^a-c]", "d", true },
+		{ "[^a-c]", "B", false },
+		{ "[^a-c]", "", false },
+		{ "[]]", "]", true },
+		{ "[^]]", "]", false },
+		{ "[^]]", "x", true },
+		{ "[a-]", "-", true },
+		{ "[-a]", "-", true },
+		{ "[abc", "[abc", true },
+		{ "[", "[", true },
+		{ "[^", "[^", true },
+		{ "[]", "[]", true },
+		{ "\\*", "*", true },
+		{ "\\*", "a", false },
+		{ "\\[a]", "[a]", true },
+		{ "*[0-9]@*", "user7@x", true },
+		{ "*[0-9]@*", "user@x", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (matches(rows[i].pattern, rows[i].text) !=
+		    rows[i].wanted)
+			fail_msg("'%s' and '%s': wanted %d", rows[i].pattern,
+			    rows[i].text, rows[i].wanted);
+}
+
+/* Would run for ages if every '*' were tried at every place. */
+static void
+many_stars_are_quick(void **state)
+{
+	char pattern[257], text[4097];
+
+	(void)state;
+	for (size_t i = 0; i < 256; i++)
+		pattern[i] = i % 2 == 0 ? '*' : 'a';
+	pattern[255] = 'b';
+	pattern[256] = '\0';
+	memset(text, 'a', 4096);
+	text[4096] = '\0';
+	assert_false(matches(pattern, text));
+	text[4095] = 'b';
+	assert_true(matches(pattern, text));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patterns),
+		cmocka_unit_test(many_stars_are_quick),
 		cmocka_unit_test(applies_every_match),
 		cmocka_unit_test(no_file_no_rules),
 		cmocka_unit_test(bad_lines),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/morercpthosts.c; who matches is in test_rcpthosts.c. */
+/* Tests of control/rcpthosts.c; who matches is in test_rcpthosts.c. */
 #include "control/rcpthosts.h"
 
 #include <stdarg.h>
