@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "base/scan.h"
 
 static const char *const daemons[] = { "qmail-send", "qmail-smtpd" };
@@ -52,23 +53,6 @@ read_pid(const char *path, pid_t *pid_out)
 	return is_good;
 }
 
-/* HUP ends a program that does not expect it: not one that is not ours. */
-static bool
-is_running(pid_t pid, const char *program)
-{
-	char *path = xasprintf("/proc/%ld/comm", (long)pid);
-	struct buf name;
-	bool is_it;
-
-	buf_init(&name);
-	is_it = file_read(path, 64, &name, NULL) == 1 && name.length > 0 &&
-	    strlen(program) == name.length - 1 &&
-	    memcmp(name.data, program, name.length - 1) == 0;
-	buf_release(&name);
-	free(path);
-	return is_it;
-}
-
 int
 notify_daemons(const char *run_dir, struct error *err)
 {
@@ -88,7 +72,8 @@ notify_daemons(const char *run_dir, struct error *err)
 		if (program == NULL)
 			continue;
 		path = xasprintf("%s/%s", run_dir, entry->d_name);
-		if (read_pid(path, &pid) && is_running(pid, program) &&
+		/* HUP ends a program that does not expect it: only ours. */
+		if (read_pid(path, &pid) && program_is(pid, program) &&
 		    kill(pid, SIGHUP) == -1 && errno != ESRCH)
 			result = error_sys(err,
 			    "cannot tell %s (pid %ld of '%s') to read its "

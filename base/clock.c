@@ -2,10 +2,12 @@
 /* Time. */
 #include "base/clock.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 
 static int64_t
-now(int64_t per_second, int64_t nanoseconds_per_unit)
+read_clock(int64_t per_second, int64_t nanoseconds_per_unit)
 {
 	struct timespec ts;
 
@@ -16,13 +18,39 @@ now(int64_t per_second, int64_t nanoseconds_per_unit)
 int64_t
 clock_ms(void)
 {
-	return now(1000, 1000000);
+	return read_clock(1000, 1000000);
 }
 
 int64_t
 clock_us(void)
 {
-	return now(1000000, 1000);
+	return read_clock(1000000, 1000);
+}
+
+void
+clock_sleep_ms(int ms)
+{
+	struct timespec span = { .tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&span, NULL);
+}
+
+int
+clock_wait_fd(int fd, short events, int64_t deadline_ms)
+{
+	struct pollfd wanted = { .fd = fd, .events = events };
+	int64_t left_ms;
+
+	while ((left_ms = deadline_ms - clock_ms()) > 0) {
+		int n = poll(&wanted, 1, (int)left_ms);
+
+		if (n > 0)
+			return 1;
+		if (n == -1 && errno != EINTR)
+			return -1;
+	}
+	return 0;
 }
 
 void

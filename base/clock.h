@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Time: a monotonic clock for deadlines, the wall clock for people and files.
+/* Time: a monotonic clock for deadlines, the wall clock for people and files; and
+ * waiting.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -12,6 +13,14 @@
 int64_t clock_ms(void);
 /* The same in microseconds. */
 int64_t clock_us(void);
+
+void clock_sleep_ms(int ms);
+
+/*
+ * Waits until the descriptor has one of the events (poll(2)), or the time of
+ * clock_ms() is deadline_ms.  1; 0 when the time has passed; -1 with errno.
+ */
+int clock_wait_fd(int fd, short events, int64_t deadline_ms);
 
 enum { CLOCK_DATE_SIZE = 40 };
 

@@ -66,21 +66,12 @@ result_of_errno(void)
 static enum stream_result
 wait_for(struct endpoint *endpoint, int fd, short events)
 {
-	struct pollfd wanted = { .fd = fd, .events = events };
+	int result = clock_wait_fd(fd, events, endpoint->deadline_ms);
 
 	endpoint->may_block = false;
-	for (;;) {
-		int64_t left_ms = endpoint->deadline_ms - clock_ms();
-		int n;
-
-		if (left_ms <= 0)
-			return STREAM_TIMEOUT;
-		n = poll(&wanted, 1, (int)left_ms);
-		if (n > 0)
-			return STREAM_OK;
-		if (n == -1 && errno != EINTR)
-			return STREAM_FAILED;
-	}
+	return result == 1 ? STREAM_OK
+	    : result == 0  ? STREAM_TIMEOUT
+			   : STREAM_FAILED;
 }
 
 enum stream_result

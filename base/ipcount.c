@@ -1,124 +1,59 @@
 /* SPDX-License-Identifier: ISC */
-/* How many connections each address has: a hash table with chains. */
+/* How many connections each address has: a tree, which no choice of addresses
+ * makes slow.
+ */
 #include "base/ipcount.h"
 
 #include <assert.h>
-#include <stdint.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/mem.h"
 
-enum { FIRST_SLOTS = 64 };
-
-struct entry {
-	struct entry *next;
-	struct in6_addr ip;
-	unsigned count; /* never 0 */
+struct ip_entry {
+	struct in6_addr ip; /* first: keys are compared with entries */
+	unsigned count;     /* never 0 */
 };
 
 struct ipcount {
-	struct entry **slots;
-	size_t slot_count; /* a power of two */
-	size_t entry_count;
-	uint64_t seed[2]; /* so that peers cannot choose the same slot */
+	void *root;
 };
 
 struct ipcount *
 ipcount_new(void)
 {
-	struct ipcount *table = xcalloc(1, sizeof(*table));
-
-	table->slot_count = FIRST_SLOTS;
-	table->slots = xcalloc(table->slot_count, sizeof(struct entry *));
-	/* Without random numbers the table works; only a seed is lost. */
-	if (getrandom(table->seed, sizeof(table->seed), GRND_NONBLOCK) == -1)
-		table->seed[0] = (uint64_t)(uintptr_t)table;
-	return table;
+	return xcalloc(1, sizeof(struct ipcount));
 }
 
 void
 ipcount_free(struct ipcount **table)
 {
-	size_t i;
-
 	if (*table == NULL)
 		return;
-	for (i = 0; i < (*table)->slot_count; i++) {
-		struct entry *entry = (*table)->slots[i];
-
-		while (entry != NULL) {
-			struct entry *next = entry->next;
-
-			free(entry);
-			entry = next;
-		}
-	}
-	free((*table)->slots);
+	tdestroy((*table)->root, free);
 	free(*table);
 	*table = NULL;
 }
 
-static uint64_t
-mix(uint64_t x)
+static int
+compare_ips(const void *a, const void *b)
 {
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return memcmp(a, b, sizeof(struct in6_addr));
 }
 
-static struct entry **
-slot_of(const struct ipcount *table, const struct in6_addr *ip)
+static struct ip_entry *
+find_ip(const struct ipcount *table, const struct in6_addr *ip)
 {
-	uint64_t half[2], hash;
+	struct ip_entry *const *node = tfind(ip, &table->root, compare_ips);
 
-	memcpy(half, ip, sizeof(half));
-	hash = mix(half[0] ^ table->seed[0]);
-	hash = mix(hash ^ half[1] ^ table->seed[1]);
-	return &table->slots[hash & (table->slot_count - 1)];
-}
-
-/* Where the address is linked, or would be: then *result is NULL. */
-static struct entry **
-find(const struct ipcount *table, const struct in6_addr *ip)
-{
-	struct entry **link = slot_of(table, ip);
-
-	while (*link != NULL && memcmp(&(*link)->ip, ip, sizeof(*ip)) != 0)
-		link = &(*link)->next;
-	return link;
-}
-
-static void
-grow(struct ipcount *table)
-{
-	struct entry **old = table->slots;
-	size_t old_count = table->slot_count, i;
-
-	table->slot_count *= 2;
-	table->slots = xcalloc(table->slot_count, sizeof(struct entry *));
-	for (i = 0; i < old_count; i++) {
-		struct entry *entry = old[i];
-
-		while (entry != NULL) {
-			struct entry *next = entry->next;
-			struct entry **slot = slot_of(table, &entry->ip);
-
-			entry->next = *slot;
-			*slot = entry;
-			entry = next;
-		}
-	}
-	free(old);
+	return node == NULL ? NULL : *node;
 }
 
 unsigned
 ipcount_get(const struct ipcount *table, const struct in6_addr *ip)
 {
-	const struct entry *entry = *find(table, ip);
+	const struct ip_entry *entry = find_ip(table, ip);
 
 	return entry == NULL ? 0 : entry->count;
 }
@@ -126,29 +61,25 @@ ipcount_get(const struct ipcount *table, const struct in6_addr *ip)
 void
 ipcount_add(struct ipcount *table, const struct in6_addr *ip)
 {
-	struct entry **link = find(table, ip);
+	struct ip_entry *entry = find_ip(table, ip);
 
-	if (*link != NULL) {
-		(*link)->count++;
-		return;
+	if (entry == NULL) {
+		entry = xcalloc(1, sizeof(*entry));
+		entry->ip = *ip;
+		while (tsearch(entry, &table->root, compare_ips) == NULL)
+			free(xmalloc(64)); /* waits for memory, or ends it all */
 	}
-	*link = xcalloc(1, sizeof(**link));
-	(*link)->ip = *ip;
-	(*link)->count = 1;
-	if (++table->entry_count > table->slot_count)
-		grow(table);
+	entry->count++;
 }
 
 void
 ipcount_drop(struct ipcount *table, const struct in6_addr *ip)
 {
-	struct entry **link = find(table, ip);
-	struct entry *entry = *link;
+	struct ip_entry *entry = find_ip(table, ip);
 
 	assert(entry != NULL);
 	if (--entry->count > 0)
 		return;
-	*link = entry->next;
-	table->entry_count--;
+	tdelete(ip, &table->root, compare_ips);
 	free(entry);
 }

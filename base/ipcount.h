@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How many connections each address has.  The cost of a call does not grow
- * with their number, and an address without connections takes no memory.
+ * How many connections each address has.  The cost of a call hardly grows
+ * with their number, whatever they are, and an address without connections takes no memory.
  * Used under its owner's lock.
  */
 #ifndef BASE_IPCOUNT_H

@@ -203,23 +203,18 @@ dismiss(struct listener *listener, const struct in6_addr *ip)
 static void
 read_rest(int fd)
 {
-	struct pollfd in = { .fd = fd, .events = POLLIN };
+	int64_t until_ms = clock_ms() + LINGER_MS;
 	size_t total = 0;
-	int64_t until_ms;
 	char bytes[4096];
 	int unread;
 
 	if (ioctl(fd, FIONREAD, &unread) == -1 || unread == 0 ||
 	    shutdown(fd, SHUT_WR) == -1)
 		return;
-	until_ms = clock_ms() + LINGER_MS;
-	while (total < LINGER_BYTES) {
-		int64_t left_ms = until_ms - clock_ms();
-		ssize_t n;
+	while (total < LINGER_BYTES &&
+	    clock_wait_fd(fd, POLLIN, until_ms) == 1) {
+		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
-		if (left_ms <= 0 || poll(&in, 1, (int)left_ms) != 1)
-			break;
-		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		if (n <= 0)
 			break;
 		total += (size_t)n;

@@ -1,39 +1,285 @@
 /* SPDX-License-Identifier: ISC */
-/* Log lines to descriptor 2. */
+/*
+ * Log lines to descriptor 2, whose reader may be stopped, or have a full disk.
+ *
+ * Mail is not to wait for that: what the pipe does not take waits in a buffer of
+ * the process.  Whoever finds the buffer full waits for the reader, but all of
+ * them together no longer than two seconds until it is empty again; then lines
+ * are dropped, and counted, until it is half empty, and a line says how many:
+ *
+ *	warning: 17 log lines were dropped: the log's reader did not read
+ *
+ * Lines are written in their order, in pieces that a pipe takes whole, so that
+ * those of processes which share it are not mixed.  The lock is held while
+ * writing, but not while waiting.  (Where the kernel cannot write to a pipe
+ * without waiting, and another process fills it between our look and our write,
+ * this one write waits.)
+ */
 #include "base/log.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
-#include "base/log_out.h"
+#include "base/clock.h"
 #include "base/log_text.h"
+
+enum {
+	LOG_LINE_MAX = 4096, /* with its newline */
+	OUT_BYTES = 1024 * 1024,
+	GATHER_BYTES = 65536,
+	PAUSE_MS = 5,
+	WAIT_MS = 2000,
+	DRAIN_MS = 1000,
+	COUNT_LINE_MAX = 200
+};
+
+_Static_assert((int)LOG_LINE_MAX <= PIPE_BUF, "a line is written whole");
 
 static const char *program_name;
 
-static __thread struct log_batch *own_batch; /* the calling thread's */
-static pthread_mutex_t batches_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct log_batch *batches; /* under batches_lock, taken first */
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Under out_lock. */
+static struct {
+	size_t start, length; /* what waits, in text */
+	size_t dropped;       /* lines, while is_dropping */
+	int64_t wait_until;   /* 0: nobody has waited since it was empty */
+	bool is_gathering, is_dropping, has_exit;
+	char text[OUT_BYTES];
+} out;
 
-void
-log_open(const char *program)
+/* A file is written at once, if not without waiting for its disk. */
+static bool
+is_log_file(void)
 {
-	program_name = program;
-	log_out_name(program);
+	struct stat st;
+
+	return fstat(2, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-void
-log_gather(void)
+/*
+ * Writes at most PIPE_BUF bytes without waiting.  How many; 0 when the reader
+ * must read first; -1 when nobody ever will.
+ */
+static ssize_t
+write_some_log(char *text, size_t length)
 {
-	log_out_gather();
+	struct iovec piece = { text, length };
+	struct pollfd ready = { .fd = 2, .events = POLLOUT };
+	ssize_t n;
+
+	do
+		n = pwritev2(2, &piece, 1, -1, RWF_NOWAIT);
+	while (n == -1 && errno == EINTR);
+	if (n != -1)
+		return n;
+	if (errno == EAGAIN && !is_log_file())
+		return 0;
+	/* Older kernels cannot with pipes, nor any with terminals. */
+	if (errno != EAGAIN && errno != EOPNOTSUPP && errno != EINVAL &&
+	    errno != ENOSYS)
+		return -1;
+	if (poll(&ready, 1, 0) < 1)
+		return 0;
+	n = write(2, text, length);
+	return n == -1 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
+}
+
+/* What goes with one write: whole lines as far as a pipe takes them whole. */
+static size_t
+next_log_piece(void)
+{
+	const char *text = out.text + out.start, *end;
+
+	if (out.length <= PIPE_BUF)
+		return out.length;
+	end = memrchr(text, '\n', PIPE_BUF);
+	return end == NULL ? PIPE_BUF : (size_t)(end - text) + 1;
+}
+
+static void
+write_waiting_log(void)
+{
+	while (out.length > 0) {
+		ssize_t n = write_some_log(out.text + out.start, next_log_piece());
+
+		if (n == 0)
+			return;
+		if (n == -1) /* a log that is gone: mail goes on */
+			n = (ssize_t)out.length;
+		out.start += (size_t)n;
+		out.length -= (size_t)n;
+	}
+	out.start = 0;
+	out.wait_until = 0;
+}
+
+static void
+append_log(const char *lines, size_t length)
+{
+	if (out.start + out.length + length > OUT_BYTES) {
+		memmove(out.text, out.text + out.start, out.length);
+		out.start = 0;
+	}
+	memcpy(out.text + out.start + out.length, lines, length);
+	out.length += length;
+}
+
+static void
+append_drop_count(void)
+{
+	char line[COUNT_LINE_MAX];
+	int n = snprintf(line, sizeof(line),
+	    "%.60s%swarning: %zu log line%s dropped: the log's reader did not "
+	    "read\n",
+	    program_name != NULL ? program_name : "",
+	    program_name != NULL ? ": " : "", out.dropped,
+	    out.dropped == 1 ? " was" : "s were");
+
+	append_log(line, (size_t)n);
+}
+
+static void
+push_log(void)
+{
+	write_waiting_log();
+	if (!out.is_dropping || out.length > OUT_BYTES / 2)
+		return;
+	out.is_dropping = false;
+	append_drop_count();
+	out.dropped = 0;
+	write_waiting_log();
+}
+
+static void
+drop_log(const char *lines, size_t length)
+{
+	const char *end = lines + length;
+
+	out.is_dropping = true;
+	while ((lines = memchr(lines, '\n', (size_t)(end - lines))) != NULL) {
+		out.dropped++;
+		lines++;
+	}
+}
+
+static void
+pause_unlocked(void)
+{
+	pthread_mutex_unlock(&out_lock);
+	clock_sleep_ms(PAUSE_MS);
+	pthread_mutex_lock(&out_lock);
+}
+
+static bool
+has_log_room(size_t length)
+{
+	return !out.is_dropping && out.length + length <= OUT_BYTES;
+}
+
+/* May a caller for whose lines there is no room wait for it? */
+static bool
+may_still_wait(void)
+{
+	if (out.is_dropping)
+		return false;
+	if (out.wait_until == 0)
+		out.wait_until = clock_ms() + WAIT_MS;
+	return clock_ms() < out.wait_until;
+}
+
+/* Waits up to a second until all is written.  exit() does that, too. */
+static void
+drain_log(void)
+{
+	int64_t until = clock_ms() + DRAIN_MS;
+
+	pthread_mutex_lock(&out_lock);
+	push_log();
+	while (out.length > 0 && clock_ms() < until) {
+		pause_unlocked();
+		push_log();
+	}
+	pthread_mutex_unlock(&out_lock);
+}
+
+/* With out_lock.  False: there is no room, and there may be later. */
+static bool
+put_or_wait(const char *lines, size_t length)
+{
+	if (!has_log_room(length))
+		push_log();
+	if (has_log_room(length))
+		append_log(lines, length);
+	else if (!may_still_wait())
+		drop_log(lines, length);
+	else
+		return false;
+	if (!out.is_gathering || out.length >= GATHER_BYTES)
+		push_log();
+	if (out.length > 0 && !out.has_exit)
+		out.has_exit = atexit(drain_log) == 0;
+	return true;
+}
+
+/* Waits for room as long as may_still_wait(). */
+static void
+put_log(const char *lines, size_t length)
+{
+	pthread_mutex_lock(&out_lock);
+	while (!put_or_wait(lines, length))
+		pause_unlocked();
+	pthread_mutex_unlock(&out_lock);
+}
+
+/* The same without waiting: false when it would have to, and nothing is done. */
+static bool
+try_log(const char *lines, size_t length)
+{
+	bool is_done;
+
+	pthread_mutex_lock(&out_lock);
+	is_done = put_or_wait(lines, length);
+	pthread_mutex_unlock(&out_lock);
+	return is_done;
 }
 
 void
 log_flush(void)
 {
-	log_out_push();
+	pthread_mutex_lock(&out_lock);
+	push_log();
+	pthread_mutex_unlock(&out_lock);
+}
+
+static __thread struct log_batch *own_batch; /* the calling thread's */
+
+static pthread_mutex_t batches_lock = PTHREAD_MUTEX_INITIALIZER;
+static LIST_HEAD(, log_batch) batches; /* under batches_lock, taken first */
+
+void
+log_open(const char *program)
+{
+	pthread_mutex_lock(&out_lock);
+	program_name = program;
+	pthread_mutex_unlock(&out_lock);
+}
+
+void
+log_gather(void)
+{
+	pthread_mutex_lock(&out_lock);
+	out.is_gathering = true;
+	pthread_mutex_unlock(&out_lock);
 }
 
 /* The batch's own thread, which alone adds to it, so the order stays. */
@@ -50,11 +296,11 @@ flush_own_batch(struct log_batch *batch)
 	batch->is_old = false;
 	pthread_mutex_unlock(&batch->lock);
 	/* Without the lock: who looks at all batches does not wait for us. */
-	log_out_put(text, length);
+	put_log(text, length);
 }
 
 static bool
-fits(struct log_batch *batch, const char *line, size_t length)
+add_if_it_fits(struct log_batch *batch, const char *line, size_t length)
 {
 	bool is_added;
 
@@ -71,11 +317,11 @@ fits(struct log_batch *batch, const char *line, size_t length)
 static void
 add_to_batch(struct log_batch *batch, const char *line, size_t length)
 {
-	if (fits(batch, line, length))
+	if (add_if_it_fits(batch, line, length))
 		return;
 	flush_own_batch(batch);
-	if (!fits(batch, line, length))
-		log_out_put(line, length);
+	if (!add_if_it_fits(batch, line, length))
+		put_log(line, length);
 }
 
 void
@@ -85,11 +331,7 @@ log_batch_begin(struct log_batch *batch)
 	batch->length = 0;
 	pthread_mutex_init(&batch->lock, NULL);
 	pthread_mutex_lock(&batches_lock);
-	batch->next = batches;
-	batch->link = &batches;
-	if (batches != NULL)
-		batches->link = &batch->next;
-	batches = batch;
+	LIST_INSERT_HEAD(&batches, batch, link);
 	pthread_mutex_unlock(&batches_lock);
 	own_batch = batch;
 }
@@ -99,9 +341,7 @@ log_batch_end(struct log_batch *batch)
 {
 	own_batch = NULL;
 	pthread_mutex_lock(&batches_lock);
-	*batch->link = batch->next;
-	if (batch->next != NULL)
-		batch->next->link = batch->link;
+	LIST_REMOVE(batch, link);
 	pthread_mutex_unlock(&batches_lock);
 	/* Nobody else knows it any more. */
 	flush_own_batch(batch);
@@ -115,16 +355,16 @@ flush_batches(bool all)
 	struct log_batch *batch;
 
 	pthread_mutex_lock(&batches_lock);
-	for (batch = batches; batch != NULL; batch = batch->next) {
+	LIST_FOREACH(batch, &batches, link) {
 		pthread_mutex_lock(&batch->lock);
 		if ((all || batch->is_old) &&
-		    log_out_try(batch->text, batch->length))
+		    try_log(batch->text, batch->length))
 			batch->length = 0;
 		batch->is_old = batch->length > 0;
 		pthread_mutex_unlock(&batch->lock);
 	}
 	pthread_mutex_unlock(&batches_lock);
-	log_out_push();
+	log_flush();
 }
 
 void
@@ -143,7 +383,7 @@ void
 log_finish(void)
 {
 	log_batches_flush();
-	log_out_drain();
+	drain_log();
 }
 
 static void
@@ -168,7 +408,7 @@ log_args(const char *level, const char *format, va_list args)
 	if (own_batch != NULL)
 		add_to_batch(own_batch, line, used);
 	else
-		log_out_put(line, used);
+		put_log(line, used);
 }
 
 void

@@ -7,9 +7,9 @@
  * threads log) and writes them when its event loop says so (log_flush).  A
  * server's thread may gather the lines of its session in a log_batch.
  *
- * A reader that does not read stops nobody (base/log_out.h): a mebibyte of
- * lines waits for it, callers of log_line and log_batch_end for two seconds in
- * all, then lines are dropped and counted; the other calls do not wait.
+ * A reader that does not read stops nobody: a mebibyte of lines waits for it,
+ * callers of log_line and log_batch_end for two seconds in all, then lines are
+ * dropped and counted; the other calls do not wait.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 /*
  * Names the program in front of each line ("qmail-smtpd: "); NULL for lines
@@ -41,7 +42,7 @@ void log_flush(void);
 enum { LOG_BATCH_BYTES = 1024 };
 
 struct log_batch {
-	struct log_batch *next, **link;
+	LIST_ENTRY(log_batch) link;
 	pthread_mutex_t lock; /* for what follows */
 	bool is_old;          /* log_batches_tick has seen what waits */
 	size_t length;

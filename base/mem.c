@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -89,13 +88,11 @@ give_reserve(void)
 static void
 hope(unsigned *naps)
 {
-	static const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
-
 	if (reserve_bytes == 0 || (*naps > NAPS_MAX))
 		fatal(111, "out of memory");
 	if (give_reserve())
 		return;
-	nanosleep(&nap, NULL);
+	clock_sleep_ms(NAP_MS);
 	++*naps;
 }
 

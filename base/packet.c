@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,29 +25,34 @@ make_address(const char *path, struct sockaddr_un *address, struct error *err)
 	return 0;
 }
 
+static void
+close_keeping_errno(int fd)
+{
+	int saved_errno = errno;
+
+	close(fd);
+	errno = saved_errno;
+}
+
 int
 packet_listen(const char *path, mode_t mode, struct error *err)
 {
 	struct sockaddr_un address;
-	int fd, saved_errno;
+	int fd;
 
 	if (make_address(path, &address, err) == -1)
 		return -1;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return error_sys(err, "cannot make a socket");
-	if (unlink(path) == -1 && errno != ENOENT) {
-		saved_errno = errno;
+	if (unlink(path) == -1 && errno != ENOENT)
 		error_sys(err, "cannot remove old socket '%s'", path);
-	} else if (bind(fd, (struct sockaddr *)&address, sizeof(address)) ==
-		-1 ||
-	    chmod(path, mode) == -1 || listen(fd, 1024) == -1) {
-		saved_errno = errno;
+	else if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 ||
+	    chmod(path, mode) == -1 || listen(fd, 1024) == -1)
 		error_sys(err, "cannot listen on '%s'", path);
-	} else
+	else
 		return fd;
-	close(fd);
-	errno = saved_errno;
+	close_keeping_errno(fd);
 	return -1;
 }
 
@@ -63,8 +69,8 @@ packet_is_served(const char *path)
 	if (fd == -1)
 		return false;
 	/* EAGAIN: those that wait to be accepted are as many as may. */
-	is_served = connect(fd, (struct sockaddr *)&address, sizeof(address)) ==
-		0 ||
+	is_served =
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
 	    errno == EAGAIN;
 	close(fd);
 	return is_served;
@@ -97,11 +103,8 @@ packet_connect_within(const char *path, int timeout_ms, struct error *err)
 	    setsockopt(
 		fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == -1 ||
 	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1) {
-		int saved_errno = errno;
-
 		error_sys(err, "cannot connect to '%s'", path);
-		close(fd);
-		errno = saved_errno;
+		close_keeping_errno(fd);
 		return -1;
 	}
 	return fd;
@@ -114,11 +117,11 @@ packet_send(int fd, const void *data, size_t length, int pass_fd, int flags)
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct iovec part = { .iov_len = length };
+	/* sendmsg(2) only reads. */
+	struct iovec part = { (void *)(uintptr_t)data, length };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 	ssize_t n;
 
-	memcpy(&part.iov_base, &data, sizeof(data)); /* sendmsg only reads */
 	if (pass_fd != -1) {
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;

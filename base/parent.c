@@ -3,31 +3,17 @@
 #include "base/parent.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
-
-enum { NAME_MAX_BYTES = 64 };
+#include "base/program.h"
 
 pid_t
 parent_supervise(void)
 {
 	pid_t parent = getppid();
-	char path[64];
-	struct buf name;
-	int found;
 
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)parent);
-	buf_init(&name);
-	found = file_read(path, NAME_MAX_BYTES, &name, NULL);
-	if (found != 1 || strcmp(name.data, "supervise\n") != 0)
-		parent = 0;
-	buf_release(&name);
-	return parent;
+	return program_is(parent, "supervise") ? parent : 0;
 }
 
 void

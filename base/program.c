@@ -7,12 +7,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 static void
@@ -54,7 +57,7 @@ copy_above(const struct program_fd *fds, size_t count)
 
 /* Returns an errno, or 0. */
 static int
-start(const char *program, char *const argv[], char *const environment[],
+spawn_with(const char *program, char *const argv[], char *const environment[],
     const struct program_fd *fds, const int *copies, size_t fd_count,
     pid_t *pid_out)
 {
@@ -95,7 +98,7 @@ program_start(const char *program, char *const argv[],
 
 	if (copies == NULL)
 		return error_sys(err, "cannot start '%s'", program);
-	error = start(program, argv, environment, fds, copies, fd_count, &pid);
+	error = spawn_with(program, argv, environment, fds, copies, fd_count, &pid);
 	close_copies(copies, fd_count);
 	if (error == 0)
 		return pid;
@@ -120,19 +123,16 @@ program_wait(pid_t pid, int timeout_ms, int *status_out)
 {
 	int64_t deadline_ms = clock_ms() + timeout_ms;
 	int result = collect(pid, status_out);
-	struct pollfd end = { .events = POLLIN };
-	int64_t left_ms;
+	int fd;
 
 	if (result != 0)
 		return result;
-	end.fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (end.fd == -1)
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd == -1)
 		return -1;
-	while (result == 0 && (left_ms = deadline_ms - clock_ms()) > 0) {
-		if (poll(&end, 1, (int)left_ms) == 1)
-			result = collect(pid, status_out);
-	}
-	close(end.fd);
+	if (clock_wait_fd(fd, POLLIN, deadline_ms) == 1)
+		result = collect(pid, status_out);
+	close(fd);
 	return result;
 }
 
@@ -149,4 +149,20 @@ program_stop(pid_t pid, int grace_ms)
 	kill(-pid, SIGKILL);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
+}
+
+bool
+program_is(pid_t pid, const char *name)
+{
+	enum { COMM_MAX = 64 };
+	struct buf comm = BUF_INIT;
+	char path[64];
+	bool is_it;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	is_it = file_read(path, COMM_MAX, &comm, NULL) == 1 &&
+	    comm.length > 0 && strlen(name) == comm.length - 1 &&
+	    memcmp(comm.data, name, comm.length - 1) == 0;
+	buf_release(&comm);
+	return is_it;
 }

@@ -7,6 +7,7 @@
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -42,5 +43,8 @@ int program_wait(pid_t pid, int timeout_ms, int *status_out);
  * not ended after grace_ms.
  */
 void program_stop(pid_t pid, int grace_ms);
+
+/* Is the process a program of this name (15 bytes of it, comm in proc(5))? */
+bool program_is(pid_t pid, const char *name);
 
 #endif

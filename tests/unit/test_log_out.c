@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Tests of base/log_out.c: a process whose descriptor 2 is a pipe that nobody
+ * Tests of base/log.c: a process whose descriptor 2 is a pipe that nobody
  * reads for a while.
  */
 #include "base/log.h"
@@ -26,7 +26,6 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "base/log_out.h"
 
 enum {
 	MANY = 60000,   /* lines: more than the buffer holds */
