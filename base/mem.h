@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 /* Never return NULL.  The caller frees with free(). */
 void *xmalloc(size_t size) __attribute__((malloc));
@@ -23,6 +24,20 @@ void *xrealloc(void *memory, size_t size);
 char *xstrdup(const char *text) __attribute__((malloc));
 char *xstrndup(const char *text, size_t length) __attribute__((malloc));
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * AUTO(S_free) struct S *s = NULL; calls S_free(&s) at the end of the block,
+ * whichever way it is left.  So does AUTO(buf_release) struct buf text =
+ * BUF_INIT; and, for what free(3) takes, AUTO(mem_free) char *text = NULL;
+ * errno stays.
+ */
+#define AUTO(release) __attribute__((cleanup(release)))
+
+static inline void
+mem_free(void *pointer)
+{
+	free(*(void **)pointer);
+}
 
 /* Once, before there are threads. */
 void mem_set_reserve(size_t bytes);
