@@ -14,19 +14,18 @@
 #include "adminsrv/owner.h"
 #include "base/file.h"
 #include "base/mem.h"
-
-enum { REMOVE_TRIES = 5 };
+#include "base/strlist.h"
 
 /* One removal: the folder, and under which name it waits to be emptied. */
 struct removal {
 	char *dir;
 	char *removed_dir;
-	char **names; /* the domain and its alias domains, NULL-ended */
+	struct strlist names; /* the domain and its alias domains */
 	bool has_dir, has_removed_dir;
 };
 
 static bool
-is_dir(const char *path)
+is_there_as_dir(const char *path)
 {
 	struct stat st;
 
@@ -36,11 +35,9 @@ is_dir(const char *path)
 static bool
 has_users(const char *dir)
 {
-	char *path = xasprintf("%s/vpasswd", dir);
-	bool is_there = access(path, F_OK) == 0;
+	AUTO(mem_free) char *path = xasprintf("%s/vpasswd", dir);
 
-	free(path);
-	return is_there;
+	return access(path, F_OK) == 0;
 }
 
 /*
@@ -60,34 +57,25 @@ find_dir(struct removal *removal, const struct home *home, const char *domain,
 	slash = strrchr(removal->dir, '/');
 	removal->removed_dir = xasprintf("%.*s/.removed.%s",
 	    (int)(slash - removal->dir), removal->dir, slash + 1);
-	removal->has_dir = is_dir(removal->dir) && has_users(removal->dir);
-	removal->has_removed_dir = is_dir(removal->removed_dir);
+	removal->has_dir = is_there_as_dir(removal->dir) && has_users(removal->dir);
+	removal->has_removed_dir = is_there_as_dir(removal->removed_dir);
 }
 
 static int
 find_names(struct removal *removal, const struct home *home, const char *domain,
     bool is_alias, struct error *err)
 {
-	char **aliases;
-	size_t count = 0;
-
-	aliases = is_alias ? xcalloc(1, sizeof(*aliases))
-			   : node_lines_aliases(home, domain, err);
-	if (aliases == NULL)
+	if (!is_alias &&
+	    node_lines_aliases(home, domain, &removal->names, err) == -1)
 		return -1;
-	while (aliases[count] != NULL)
-		count++;
-	removal->names = xcalloc(count + 2, sizeof(*removal->names));
-	memcpy(removal->names, aliases, count * sizeof(*aliases));
-	free(aliases); /* its texts moved; the domain itself comes last */
-	removal->names[count] = xstrdup(domain);
+	strlist_add(&removal->names, domain); /* the domain itself comes last */
 	return 0;
 }
 
 static void
 removal_release(struct removal *removal)
 {
-	node_lines_free_aliases(removal->names);
+	strlist_release(&removal->names);
 	free(removal->dir);
 	free(removal->removed_dir);
 }
@@ -97,49 +85,42 @@ removal_release(struct removal *removal)
  * out, and removes it.
  */
 static enum admin_result
-empty(const char *dir, struct error *err)
+empty_folder(const char *dir, struct error *err)
 {
-	enum admin_result result = ADMIN_OK;
+	enum admin_result result;
 	struct error reason;
 	struct stat st;
 
-	if (lstat(dir, &st) == -1) {
-		if (errno == ENOENT)
-			return ADMIN_OK;
-		error_sys(err, "cannot look at '%s'", dir);
-		return ADMIN_FAILED;
-	}
+	if (lstat(dir, &st) == -1)
+		return errno == ENOENT
+		    ? ADMIN_OK
+		    : admin_fail(err, "cannot look at '%s'", dir);
 	result = owner_enter(st.st_uid, st.st_gid, err);
 	if (result != ADMIN_OK)
 		return result;
-	/* Deliveries that began before it was renamed may add a file. */
-	for (int i = 0; i < REMOVE_TRIES; i++) {
-		if (file_remove_tree(dir, &reason) == 0 || errno != ENOTEMPTY)
-			break;
-	}
+	file_remove_tree(dir, &reason);
 	owner_leave();
-	if (rmdir(dir) == -1 && errno != ENOENT) {
-		error_set(err,
-		    "the domain is removed, but not all of its folder: remove "
-		    "'%s' by hand (%s)",
-		    dir, reason.text);
-		return ADMIN_FAILED;
-	}
-	return ADMIN_OK;
+	if (rmdir(dir) == 0 || errno == ENOENT)
+		return ADMIN_OK;
+	error_set(err,
+	    "the domain is removed, but not all of its folder: remove '%s' by "
+	    "hand (%s)",
+	    dir, reason.text);
+	return ADMIN_FAILED;
 }
 
 /* Nothing more is accepted, then nothing is sent there, for every name. */
 static int
-stop_mail(const struct home *home, char *const *names, struct error *err)
+stop_mail(const struct home *home, const struct strlist *names,
+    struct error *err)
 {
-	for (size_t i = 0; names[i] != NULL; i++) {
-		if (node_lines_remove_rcpthost(home, names[i], err) == -1)
+	for (size_t i = 0; i < names->count; i++)
+		if (node_lines_remove_rcpthost(home, names->items[i], err) ==
+		    -1)
 			return -1;
-	}
-	for (size_t i = 0; names[i] != NULL; i++) {
-		if (node_lines_remove_virtual(home, names[i], err) == -1)
+	for (size_t i = 0; i < names->count; i++)
+		if (node_lines_remove_virtual(home, names->items[i], err) == -1)
 			return -1;
-	}
 	return 0;
 }
 
@@ -150,34 +131,28 @@ stop_mail(const struct home *home, char *const *names, struct error *err)
 static enum admin_result
 put_aside(const struct removal *removal, struct error *err)
 {
-	char *path = xasprintf("%s/.vpasswd.lock", removal->dir);
-	enum admin_result result = ADMIN_FAILED;
-	int lock = -1;
+	AUTO(mem_free) char *path = xasprintf("%s/.vpasswd.lock", removal->dir);
+	enum admin_result result;
 	struct stat st;
+	int lock;
 
 	if (lstat(removal->dir, &st) == -1)
-		error_sys(err, "cannot look at '%s'", removal->dir);
-	else
-		result = owner_enter(st.st_uid, st.st_gid, err);
-	if (result == ADMIN_OK) {
-		lock = lock_take(path, err);
-		owner_leave();
-		if (lock == -1)
-			result = ADMIN_FAILED;
-	}
-	if (result == ADMIN_OK)
-		result = empty(removal->removed_dir, err);
+		return admin_fail(err, "cannot look at '%s'", removal->dir);
+	result = owner_enter(st.st_uid, st.st_gid, err);
+	if (result != ADMIN_OK)
+		return result;
+	lock = lock_take(path, err);
+	owner_leave();
+	if (lock == -1)
+		return ADMIN_FAILED;
+	result = empty_folder(removal->removed_dir, err);
 	if (result == ADMIN_OK &&
-	    rename(removal->dir, removal->removed_dir) == -1) {
-		error_sys(err, "cannot rename '%s' to '%s'", removal->dir,
-		    removal->removed_dir);
-		result = ADMIN_FAILED;
-	}
-	if (result == ADMIN_OK && file_sync_parent(removal->dir, err) == -1)
-		result = ADMIN_FAILED;
-	if (lock != -1)
-		close(lock);
-	free(path);
+	    rename(removal->dir, removal->removed_dir) == -1)
+		result = admin_fail(err, "cannot rename '%s' to '%s'",
+		    removal->dir, removal->removed_dir);
+	if (result == ADMIN_OK)
+		result = admin_result_of(file_sync_parent(removal->dir, err));
+	close(lock);
 	return result;
 }
 
@@ -185,10 +160,11 @@ static enum admin_result
 remove_locked(const struct home *home, const struct removal *removal,
     bool keep_mail, struct error *err)
 {
+	const struct strlist *names = &removal->names;
 	enum admin_result result = ADMIN_OK;
 	enum admin_result told;
 
-	if (stop_mail(home, removal->names, err) == -1)
+	if (stop_mail(home, names, err) == -1)
 		return ADMIN_FAILED;
 	told = domain_tell(home, err);
 	if (removal->has_dir && !keep_mail)
@@ -196,29 +172,27 @@ remove_locked(const struct home *home, const struct removal *removal,
 	if (result != ADMIN_OK)
 		return result;
 	/* The line that names the folder goes when the folder has gone. */
-	for (size_t i = 0; removal->names[i] != NULL; i++) {
-		if (node_lines_remove_assign(home, removal->names[i], err) ==
-		    -1)
+	for (size_t i = 0; i < names->count; i++)
+		if (node_lines_remove_assign(home, names->items[i], err) == -1)
 			return ADMIN_FAILED;
-	}
 	if (!keep_mail)
-		result = empty(removal->removed_dir, err);
+		result = empty_folder(removal->removed_dir, err);
 	return result == ADMIN_OK ? told : result;
 }
 
 /* All is removed; that some file cannot be read now changes nothing of it. */
 static void
-find_left(const struct home *home, char *const *names, struct buf *left)
+find_left(
+    const struct home *home, const struct strlist *names, struct buf *left)
 {
 	struct error err;
 
-	for (size_t i = 0; names[i] != NULL; i++) {
-		if (leftover_find(home, names[i], left, &err) == -1)
+	for (size_t i = 0; i < names->count; i++)
+		if (leftover_find(home, names->items[i], left, &err) == -1)
 			buf_addf(left,
 			    "it is not known whether a setting still names "
 			    "'%s': %s\n",
-			    names[i], err.text);
-	}
+			    names->items[i], err.text);
 }
 
 static enum admin_result
@@ -227,21 +201,20 @@ remove_named(const struct home *home, const char *domain, bool keep_mail,
 {
 	bool is_alias = state->assign_user != NULL &&
 	    strcmp(state->assign_user, domain) != 0;
-	struct removal removal = { .names = NULL };
+	struct removal removal = { .dir = NULL };
 	enum admin_result result = ADMIN_FAILED;
 
 	find_dir(&removal, home, domain, state);
 	if (is_alias)
 		removal.has_dir = removal.has_removed_dir = false;
 	if (state->assign_user == NULL && state->virtual_to == NULL &&
-	    !removal.has_removed_dir && (keep_mail || !removal.has_dir)) {
-		error_set(err, "no virtual domain '%s'", domain);
-		result = ADMIN_REFUSED;
-	} else if (find_names(&removal, home, domain, is_alias, err) == 0)
+	    !removal.has_removed_dir && (keep_mail || !removal.has_dir))
+		result = admin_refuse(err, "no virtual domain '%s'", domain);
+	else if (find_names(&removal, home, domain, is_alias, err) == 0)
 		result = remove_locked(
 		    home, &removal, keep_mail || is_alias, err);
 	if (result == ADMIN_OK)
-		find_left(home, removal.names, left);
+		find_left(home, &removal.names, left);
 	removal_release(&removal);
 	return result;
 }

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/strlist.h"
 #include "control/home.h"
 
 /* What the files say of a name.  node_state_release() frees. */
@@ -54,12 +55,8 @@ int node_lines_add_rcpthost(
 int node_lines_remove_rcpthost(
     const struct home *home, const char *domain, struct error *err);
 
-/*
- * The alias domains of a real domain: a NULL-ended array, to be freed with
- * its texts by node_lines_free_aliases().  NULL with the reason.
- */
-char **node_lines_aliases(
-    const struct home *home, const char *real, struct error *err);
-void node_lines_free_aliases(char **aliases);
+/* Adds the alias domains of a real domain. */
+int node_lines_aliases(const struct home *home, const char *real,
+    struct strlist *aliases, struct error *err);
 
 #endif

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-enum { FOLDER_MODE = 0700, REMOVE_TRIES = 5, IS_FILE = 1 };
+enum { FOLDER_MODE = 0700, IS_FILE = 1 };
 
 /* Ends the walk at the first thing that is not a folder. */
 static int
@@ -34,58 +34,37 @@ user_dir_make(const char *user_dir, struct error *err)
 	static const char *const folders[] = { "tmp", "new", "cur" };
 	int found = nftw(user_dir, stop_at_file, 16, FTW_PHYS);
 
-	if (found == IS_FILE) {
-		error_set(err,
+	if (found == IS_FILE)
+		return admin_refuse(err,
 		    "'%s' has files of an earlier user: move it away, or "
 		    "remove it, first",
 		    user_dir);
-		return ADMIN_REFUSED;
-	}
-	if (found == -1 && errno != ENOENT) {
-		error_sys(err, "cannot look into '%s'", user_dir);
-		return ADMIN_FAILED;
-	}
+	if (found == -1 && errno != ENOENT)
+		return admin_fail(err, "cannot look into '%s'", user_dir);
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		AUTO(mem_free)
 		char *path = xasprintf("%s/Maildir/%s", user_dir, folders[i]);
-		int result = file_make_dirs(path, FOLDER_MODE, err);
 
-		free(path);
-		if (result == -1)
+		if (file_make_dirs(path, FOLDER_MODE, err) == -1)
 			return ADMIN_FAILED;
 	}
 	return ADMIN_OK;
 }
 
-static int
-sync_folder(const char *path, struct error *err)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = 0;
-
-	if (fd == -1 || fsync(fd) == -1)
-		result = error_sys(err, "cannot sync folder '%s'", path);
-	if (fd != -1)
-		close(fd);
-	return result;
-}
-
 int
 user_dir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 {
-	char *path = xasprintf("%s/Maildir", user_dir);
+	AUTO(mem_free) char *path = xasprintf("%s/Maildir/new", user_dir);
 	size_t top = strlen(domain_dir);
-	int result;
 
 	assert(strncmp(user_dir, domain_dir, top) == 0);
 	/* From the inside out: nothing is named before it is there. */
-	for (;;) {
-		result = sync_folder(path, err);
-		if (result == -1 || strlen(path) <= top)
-			break;
+	while (strlen(path) > top) {
+		if (file_sync_parent(path, err) == -1)
+			return -1;
 		*strrchr(path, '/') = '\0';
 	}
-	free(path);
-	return result;
+	return 0;
 }
 
 int
@@ -105,25 +84,12 @@ user_dir_sync_all(const char *domain_dir, struct error *err)
 int
 user_dir_forget_size(const char *user_dir, struct error *err)
 {
+	AUTO(mem_free)
 	char *path = xasprintf("%s/Maildir/maildirsize", user_dir);
-	int result = 0;
 
 	if (unlink(path) == -1 && errno != ENOENT)
-		result = error_sys(err, "cannot remove '%s'", path);
-	free(path);
-	return result;
-}
-
-/* A delivery under way may still put a file in: then again. */
-static int
-remove_tree(const char *path, struct error *err)
-{
-	for (int i = 1;; i++) {
-		if (file_remove_tree(path, err) == 0)
-			return 0;
-		if (errno != ENOTEMPTY || i == REMOVE_TRIES)
-			return -1;
-	}
+		return error_sys(err, "cannot remove '%s'", path);
+	return 0;
 }
 
 static char *
@@ -136,8 +102,8 @@ int
 user_dir_put_aside(const char *domain_dir, const char *user_dir,
     char **aside_out, struct error *err)
 {
+	AUTO(mem_free) char *removed = removed_dir(domain_dir);
 	const char *slash = strrchr(user_dir, '/');
-	char *removed = removed_dir(domain_dir);
 	char *aside = xasprintf("%s%s", removed, slash);
 	bool is_aside;
 
@@ -151,39 +117,30 @@ user_dir_put_aside(const char *domain_dir, const char *user_dir,
 		    user_dir, slash + 1);
 		is_aside = rename(user_dir, aside) == 0;
 	}
-	if (is_aside)
+	if (is_aside) {
 		*aside_out = aside;
-	else if (errno != ENOENT)
-		error_sys(err, "cannot rename '%s' to '%s'", user_dir, aside);
-	if (!is_aside) {
-		int saved_errno = errno;
-
-		free(aside);
-		errno = saved_errno;
+		return 0;
 	}
-	free(removed);
-	return is_aside || errno == ENOENT ? 0 : -1;
+	if (errno != ENOENT)
+		error_sys(err, "cannot rename '%s' to '%s'", user_dir, aside);
+	free(aside);
+	return errno == ENOENT ? 0 : -1;
 }
 
 int
 user_dir_remove(const char *domain_dir, const char *aside, struct error *err)
 {
-	char *removed = removed_dir(domain_dir);
-	int result = remove_tree(aside, err);
+	AUTO(mem_free) char *removed = removed_dir(domain_dir);
 
-	if (result == 0)
-		result = remove_tree(removed, err);
-	free(removed);
-	return result;
+	return file_remove_tree(aside, err) == -1 ? -1 : file_remove_tree(removed, err);
 }
 
 void
 user_dir_sweep(const char *domain_dir)
 {
-	char *removed = removed_dir(domain_dir);
+	AUTO(mem_free) char *removed = removed_dir(domain_dir);
 
 	/* It stays for a later run, or vdeluser's next, which says why. */
-	if (remove_tree(removed, NULL) == -1)
+	if (file_remove_tree(removed, NULL) == -1)
 		errno = 0;
-	free(removed);
 }

@@ -31,24 +31,19 @@ enum admin_result
 users_find_domain(const char *home_root, const char *domain,
     struct store_domain *domain_out, struct error *err)
 {
-	struct store *store = store_open_cdb(home_root, err);
-	int found;
+	AUTO(store_free) struct store *store = store_open_cdb(home_root, err);
+	int found = store == NULL
+	    ? -1
+	    : store_find_domain(store, domain, domain_out, err);
 
-	if (store == NULL)
-		return ADMIN_FAILED;
-	found = store_find_domain(store, domain, domain_out, err);
-	store_free(&store);
-	if (found == 1)
-		return ADMIN_OK;
-	if (found == -1)
-		return ADMIN_FAILED;
-	error_set(
+	if (found != 0)
+		return admin_result_of(found);
+	return admin_refuse(
 	    err, "no virtual domain '%s': add it with vadddomain", domain);
-	return ADMIN_REFUSED;
 }
 
 static enum admin_result
-load(struct users *users, bool is_new, struct error *err)
+load_users(struct users *users, bool is_new, struct error *err)
 {
 	int found = vpasswd_file_load(users->dir, &users->file, err);
 
@@ -72,18 +67,16 @@ open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
     struct users **users_out, struct error *err)
 {
 	enum admin_result result = owner_enter(uid, gid, err);
+	AUTO(mem_free) char *lock = xasprintf("%s/.vpasswd.lock", domain_dir);
 	struct users *users;
-	char *lock;
 
 	*users_out = NULL;
 	if (result != ADMIN_OK)
 		return result;
 	users = xcalloc(1, sizeof(*users));
 	users->dir = xstrdup(domain_dir);
-	lock = xasprintf("%s/.vpasswd.lock", domain_dir);
 	users->lock_fd = lock_take(lock, err);
-	free(lock);
-	result = users->lock_fd == -1 ? ADMIN_FAILED : load(users, is_new, err);
+	result = users->lock_fd == -1 ? ADMIN_FAILED : load_users(users, is_new, err);
 	if (result != ADMIN_OK)
 		users_close(&users);
 	*users_out = users;
@@ -104,6 +97,23 @@ users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
 		return result;
 	users_close(users_out);
 	return ADMIN_FAILED;
+}
+
+enum admin_result
+users_open_named(const char *home_root, const char *domain,
+    struct users **users_out, struct error *err)
+{
+	struct store_domain found;
+	enum admin_result result = users_find_domain(
+	    home_root, domain, &found, err);
+
+	*users_out = NULL;
+	if (result != ADMIN_OK)
+		return result;
+	result = users_open(
+	    found.dir, found.uid, found.gid, false, users_out, err);
+	store_domain_release(&found);
+	return result;
 }
 
 /* Deliveries take a quota that cannot be read for none: told in time. */
@@ -163,13 +173,12 @@ users_file(const struct users *users)
 static int
 read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 {
+	AUTO(mem_free)
 	char *path = xasprintf("%s/.users_per_level", domain_dir);
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	uint64_t limit = DIRHASH_LIMIT_MAX;
-	struct buf text;
-	int result;
+	int result = file_read(path, 64, &text, err);
 
-	buf_init(&text);
-	result = file_read(path, 64, &text, err);
 	if (result == 1 &&
 	    (!scan_u64n(text.data, strcspn(text.data, "\n"), DIRHASH_LIMIT_MAX,
 		 &limit) ||
@@ -177,14 +186,12 @@ read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 		result = error_set(err,
 		    "'%s' has not a number from 1 to %d in its first line",
 		    path, DIRHASH_LIMIT_MAX);
-	buf_release(&text);
-	free(path);
 	*limit_out = (unsigned)limit;
 	return result == -1 ? -1 : 0;
 }
 
 static struct dirhash *
-count_folders(const struct users *users, struct error *err)
+count_user_folders(const struct users *users, struct error *err)
 {
 	const struct vpasswd_entry *entry;
 	struct dirhash *hash;
@@ -201,19 +208,17 @@ count_folders(const struct users *users, struct error *err)
 
 /* Makes the user's folder and puts the user into the file, not yet saved. */
 static enum admin_result
-add_one(struct users *users, struct dirhash *hash, const struct users_new *new,
+add_user(struct users *users, struct dirhash *hash, const struct users_new *new,
     struct buf *dir, struct error *err)
 {
 	struct vpasswd_entry entry;
 	enum admin_result result;
 
-	if (vpasswd_file_find(users->file, new->name) != NULL) {
-		error_set(err,
+	if (vpasswd_file_find(users->file, new->name) != NULL)
+		return admin_refuse(err,
 		    "user '%s' exists already in '%s': vpasswd changes the "
 		    "password, vdeluser removes",
 		    new->name, users->dir);
-		return ADMIN_REFUSED;
-	}
 	if (dirhash_place(hash, new->name, dir, err) == -1)
 		return ADMIN_REFUSED;
 	entry = (struct vpasswd_entry){ .name = new->name,
@@ -252,41 +257,40 @@ enum admin_result
 users_add(struct users *users, const struct users_new *new, size_t count,
     struct error *err)
 {
-	struct dirhash *hash = count_folders(users, err);
-	enum admin_result result = ADMIN_OK;
-	struct buf dir;
+	AUTO(dirhash_free)
+	struct dirhash *hash = count_user_folders(users, err);
+	AUTO(buf_release) struct buf dir = BUF_INIT;
+	enum admin_result result = admin_result_of(hash == NULL ? -1 : 0);
 
-	if (hash == NULL)
-		return ADMIN_FAILED;
-	buf_init(&dir);
 	for (size_t i = 0; result == ADMIN_OK && i < count; i++)
-		result = add_one(users, hash, &new[i], &dir, err);
+		result = add_user(users, hash, &new[i], &dir, err);
 	if (result == ADMIN_OK &&
 	    (sync_new(users, new, count, err) == -1 ||
 		vpasswd_file_save(users->file, err) == -1))
 		result = ADMIN_FAILED;
-	buf_release(&dir);
-	dirhash_free(&hash);
 	return result;
 }
 
-static enum admin_result
-refuse_absent(const struct users *users, const char *name, struct error *err)
+enum admin_result
+users_find(const struct users *users, const char *name,
+    const struct vpasswd_entry **entry_out, struct error *err)
 {
-	error_set(err, "no user '%s' in '%s'", name, users->dir);
-	return ADMIN_REFUSED;
+	*entry_out = vpasswd_file_find(users->file, name);
+	if (*entry_out != NULL)
+		return ADMIN_OK;
+	return admin_refuse(err, "no user '%s' in '%s'", name, users->dir);
 }
 
 enum admin_result
 users_change(
     struct users *users, const struct vpasswd_entry *entry, struct error *err)
 {
-	if (vpasswd_file_find(users->file, entry->name) == NULL)
-		return refuse_absent(users, entry->name, err);
-	if (vpasswd_file_put(users->file, entry, err) == -1)
+	const struct vpasswd_entry *old;
+
+	if (users_find(users, entry->name, &old, err) != ADMIN_OK ||
+	    vpasswd_file_put(users->file, entry, err) == -1)
 		return ADMIN_REFUSED;
-	return vpasswd_file_save(users->file, err) == -1 ? ADMIN_FAILED
-							 : ADMIN_OK;
+	return admin_result_of(vpasswd_file_save(users->file, err));
 }
 
 /* Is inner the folder outer, or below it? */
@@ -327,46 +331,37 @@ static enum admin_result
 remove_with_dir(
     struct users *users, const char *name, const char *dir, struct error *err)
 {
-	enum admin_result result = ADMIN_OK;
-	char *aside;
+	AUTO(mem_free) char *aside = NULL;
 
 	if (user_dir_put_aside(users->dir, dir, &aside, err) == -1)
 		return ADMIN_FAILED;
 	vpasswd_file_remove(users->file, name);
 	if (vpasswd_file_save(users->file, err) == -1) {
-		result = ADMIN_FAILED;
 		if (aside != NULL && rename(aside, dir) == -1)
 			error_context(err, "the mail is in '%s' now", aside);
-	} else if (aside != NULL &&
-	    user_dir_remove(users->dir, aside, err) == -1) {
-		error_context(err, "the user is removed, but not the mail");
-		result = ADMIN_FAILED;
+		return ADMIN_FAILED;
 	}
-	free(aside);
-	return result;
+	if (aside == NULL || user_dir_remove(users->dir, aside, err) == 0)
+		return ADMIN_OK;
+	error_context(err, "the user is removed, but not the mail");
+	return ADMIN_FAILED;
 }
 
 enum admin_result
 users_remove(struct users *users, const char *name, struct error *err)
 {
-	const struct vpasswd_entry *entry = vpasswd_file_find(
-	    users->file, name);
-	enum admin_result result;
-	char *dir;
+	AUTO(mem_free) char *dir = NULL;
+	const struct vpasswd_entry *entry;
 
-	if (entry == NULL)
-		return refuse_absent(users, name, err);
-	if (!is_dir_own(users, name, entry->dir)) {
-		error_set(err,
+	if (users_find(users, name, &entry, err) != ADMIN_OK)
+		return ADMIN_REFUSED;
+	if (!is_dir_own(users, name, entry->dir))
+		return admin_refuse(err,
 		    "user '%s' shares the folder '%s' with other users: give "
 		    "the user another one in '%s/vpasswd' first",
 		    name, entry->dir, users->dir);
-		return ADMIN_REFUSED;
-	}
 	dir = xstrdup(entry->dir);
 	while (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/')
 		dir[strlen(dir) - 1] = '\0';
-	result = remove_with_dir(users, name, dir, err);
-	free(dir);
-	return result;
+	return remove_with_dir(users, name, dir, err);
 }

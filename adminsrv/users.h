@@ -44,6 +44,14 @@ void users_close(struct users **users);
 enum admin_result users_compile(
     const char *domain_dir, uid_t uid, gid_t gid, struct error *err);
 
+/* users_open() of the domain of that name, or alias; ADMIN_REFUSED: none. */
+enum admin_result users_open_named(const char *home_root, const char *domain,
+    struct users **users_out, struct error *err);
+
+/* Borrowed until the user is changed; ADMIN_REFUSED: no such user. */
+enum admin_result users_find(const struct users *users, const char *name,
+    const struct vpasswd_entry **entry_out, struct error *err);
+
 /* Borrowed, to look at. */
 const struct vpasswd_file *users_file(const struct users *users);
 

@@ -14,6 +14,8 @@
 
 #include "base/mem.h"
 
+enum { REMOVE_TRIES = 5 };
+
 int
 file_read(const char *path, size_t max, struct buf *buf, struct error *err)
 {
@@ -186,10 +188,14 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 int
 file_remove_tree(const char *path, struct error *err)
 {
-	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == -1 &&
-	    errno != ENOENT)
-		return error_sys(err, "cannot remove '%s'", path);
-	return 0;
+	for (int i = 0; i < REMOVE_TRIES; i++) {
+		if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 ||
+		    errno == ENOENT)
+			return 0;
+		if (errno != ENOTEMPTY)
+			break;
+	}
+	return error_sys(err, "cannot remove '%s'", path);
 }
 
 char *

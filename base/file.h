@@ -47,7 +47,10 @@ int file_write_all(int fd, const char *data, size_t length);
  */
 int file_make_dirs(const char *path, mode_t mode, struct error *err);
 
-/* Removes a tree; symbolic links are removed, not followed.  0 or -1. */
+/*
+ * Removes a tree, also when others put some more files in meanwhile; symbolic
+ * links are removed, not followed.  0 or -1 with errno.
+ */
 int file_remove_tree(const char *path, struct error *err);
 
 /*

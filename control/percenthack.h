@@ -9,6 +9,6 @@
  * Rewrites user%host@gate to user@host, in place, as long as gate is one of
  * the list's names (without case).  What has no '@' or '%' stays.
  */
-void percenthack_apply(const struct setting_list *gates, char *address);
+void percenthack_apply(const struct strlist *gates, char *address);
 
 #endif

@@ -18,38 +18,28 @@ enum { MORE_MAX_BYTES = 256 * 1024 * 1024 }; /* morercpthosts */
 
 struct rcpthosts {
 	bool matches_all; /* there is no file */
-	char **names;     /* canonical, sorted */
-	size_t count;
+	struct strlist names; /* canonical, sorted */
 	char *more_path;
 };
-
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 struct rcpthosts *
 rcpthosts_new(
     const char *control_dir, const struct settings *settings, struct error *err)
 {
-	const struct setting_list *list = settings_list(
+	const struct strlist *list = settings_list(
 	    settings, SETTING_rcpthosts);
 	struct rcpthosts *hosts = xcalloc(1, sizeof(*hosts));
 	struct cdbmap *more;
-	size_t i;
 
 	hosts->matches_all = !settings_is_set(settings, SETTING_rcpthosts);
 	hosts->more_path = xasprintf("%s/morercpthosts.cdb", control_dir);
-	hosts->names = xcalloc(list->count, sizeof(*hosts->names));
-	for (i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		char name[IDN_DOMAIN_SIZE];
 
 		idn_domain_canonical(list->items[i], name);
-		hosts->names[i] = xstrdup(name);
+		strlist_add(&hosts->names, name);
 	}
-	hosts->count = list->count;
-	qsort(hosts->names, hosts->count, sizeof(*hosts->names), compare);
+	strlist_sort(&hosts->names);
 	/* A damaged file is told at the start, not at the first stranger. */
 	if (cdbmap_open(hosts->more_path, &more, err) == -1)
 		rcpthosts_free(&hosts);
@@ -62,13 +52,10 @@ void
 rcpthosts_free(struct rcpthosts **hosts_in)
 {
 	struct rcpthosts *hosts = *hosts_in;
-	size_t i;
 
 	if (hosts == NULL)
 		return;
-	for (i = 0; i < hosts->count; i++)
-		free(hosts->names[i]);
-	free(hosts->names);
+	strlist_release(&hosts->names);
 	free(hosts->more_path);
 	free(hosts);
 	*hosts_in = NULL;
@@ -87,8 +74,7 @@ match_names(const struct rcpthosts *hosts, const char *domain)
 	const char *name;
 
 	for (name = domain; name != NULL; name = next_name(name))
-		if (bsearch(&name, hosts->names, hosts->count,
-			sizeof(*hosts->names), compare) != NULL)
+		if (strlist_find(&hosts->names, name))
 			return 1;
 	return 0;
 }

@@ -28,7 +28,7 @@ struct value {
 	bool is_set;
 	uint64_t number;          /* NUMBER, FLAG */
 	char *text;               /* TEXT, RULES */
-	struct setting_list list; /* LIST */
+	struct strlist list; /* LIST */
 	char *source;
 };
 
@@ -62,33 +62,10 @@ is_reader(const struct setting_row *row, const char *program)
 static void
 value_clear(struct value *value)
 {
-	size_t i;
-
-	for (i = 0; i < value->list.count; i++)
-		free(value->list.items[i]);
-	free(value->list.items);
+	strlist_release(&value->list);
 	free(value->text);
 	free(value->source);
 	*value = (struct value){ .is_loaded = false };
-}
-
-static void
-value_init(enum setting_id id, struct value *value)
-{
-	if (setting_rows[id].type == SETTING_LIST)
-		value->list.items = xcalloc(1, sizeof(char *));
-}
-
-/* Takes the item. */
-static void
-list_add(struct setting_list *list, char *item)
-{
-	/* Doubled at each power of two; one place is for the NULL. */
-	if ((list->count & (list->count + 1)) == 0)
-		list->items = xrealloc(
-		    list->items, 2 * (list->count + 1) * sizeof(*list->items));
-	list->items[list->count++] = item;
-	list->items[list->count] = NULL;
 }
 
 /*
@@ -96,30 +73,30 @@ list_add(struct setting_list *list, char *item)
  * virtualdomains' lines what stands before the ':', behind an '@'.
  */
 static char *
-canonical(const struct setting_row *row, const char *text)
+spell_domain(const struct setting_row *row, const char *text)
 {
 	bool has_prefix = strcmp(row->unit, "domain:prefix") == 0;
 	size_t end = has_prefix ? strcspn(text, ":") : strlen(text);
 	const char *at = has_prefix ? memrchr(text, '@', end) : NULL;
 	size_t start = at == NULL ? 0 : (size_t)(at - text) + 1;
 	char domain[IDN_DOMAIN_SIZE];
-	char *spelled, *result = NULL;
+	AUTO(mem_free) char *spelled = NULL;
 
 	if (!has_prefix && strcmp(row->unit, "domain") != 0 &&
 	    strcmp(row->unit, "host") != 0)
 		return xstrdup(text);
 	spelled = xstrndup(text + start, end - start);
-	if (!idn_is_ascii(spelled) && idn_domain_canonical(spelled, domain))
-		result = xasprintf(
-		    "%.*s%s%s", (int)start, text, domain, text + end);
-	free(spelled);
-	return result != NULL ? result : xstrdup(text);
+	if (idn_is_ascii(spelled) || !idn_domain_canonical(spelled, domain))
+		return xstrdup(text);
+	return xasprintf("%.*s%s%s", (int)start, text, domain, text + end);
 }
 
 /* Puts one checked text into the value. */
 static void
 value_store(enum setting_id id, const char *text, struct value *value)
 {
+	AUTO(mem_free) char *spelled = spell_domain(&setting_rows[id], text);
+
 	switch (setting_rows[id].type) {
 	case SETTING_NUMBER:
 	case SETTING_FLAG:
@@ -128,10 +105,10 @@ value_store(enum setting_id id, const char *text, struct value *value)
 		break;
 	case SETTING_TEXT:
 	case SETTING_RULES:
-		value->text = canonical(&setting_rows[id], text);
+		value->text = xstrdup(spelled);
 		break;
 	case SETTING_LIST:
-		list_add(&value->list, canonical(&setting_rows[id], text));
+		strlist_add(&value->list, spelled);
 		break;
 	}
 }
@@ -299,7 +276,6 @@ load_value(const struct loader *loader, enum setting_id id, struct error *err)
 
 	if (value->is_loaded)
 		return 0;
-	value_init(id, value);
 	if (setting_rows[id].type == SETTING_RULES)
 		result = load_rules(loader, id, value, err);
 	else {
@@ -322,7 +298,6 @@ use_default(struct settings *settings, enum setting_id id)
 	const char *standard = row->standard;
 
 	value_clear(value);
-	value_init(id, value);
 	if (strcmp(standard, "me") == 0)
 		standard = settings_text(settings, SETTING_me);
 	if (row->type != SETTING_LIST || *standard != '\0')
@@ -427,7 +402,7 @@ settings_text(const struct settings *settings, enum setting_id id)
 	return loaded(settings, id)->text;
 }
 
-const struct setting_list *
+const struct strlist *
 settings_list(const struct settings *settings, enum setting_id id)
 {
 	assert(setting_rows[id].type == SETTING_LIST);

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/strlist.h"
 
 enum setting_type {
 	SETTING_NUMBER, /* unsigned decimal, in the row's unit and range */
@@ -47,11 +48,6 @@ struct setting_row {
 };
 
 extern const struct setting_row setting_rows[SETTING_COUNT];
-
-struct setting_list {
-	char **items; /* NULL-ended */
-	size_t count;
-};
 
 /* A snapshot of all settings.  Read-only, so threads may share it. */
 struct settings;
@@ -86,7 +82,7 @@ uint64_t settings_number(const struct settings *settings, enum setting_id id);
 bool settings_flag(const struct settings *settings, enum setting_id id);
 const char *settings_text(
     const struct settings *settings, enum setting_id id); /* "" when empty */
-const struct setting_list *settings_list(
+const struct strlist *settings_list(
     const struct settings *settings, enum setting_id id);
 
 /*

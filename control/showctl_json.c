@@ -9,7 +9,7 @@
 #include "control/json_text.h"
 
 static json_t *
-list_json(const struct setting_list *list)
+list_json(const struct strlist *list)
 {
 	json_t *array = json_array();
 	size_t i;

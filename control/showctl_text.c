@@ -40,7 +40,7 @@ print_value(const struct settings *settings, enum setting_id id)
 }
 
 static void
-print_list(const struct setting_list *list)
+print_list(const struct strlist *list)
 {
 	size_t i;
 

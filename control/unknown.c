@@ -36,7 +36,7 @@ is_queue_setting(const char *name)
 }
 
 static bool
-is_known(const char *name)
+is_known_file(const char *name)
 {
 	enum setting_id id;
 	size_t i;
@@ -49,18 +49,13 @@ is_known(const char *name)
 	return settings_find(name, &id) || is_queue_setting(name);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int
 showctl_find_unknown(const char *control_dir, char ***names_out,
     size_t *count_out, struct error *err)
 {
 	DIR *dir = opendir(control_dir);
-	struct dirent *entry;
+	struct strlist names = { .items = NULL };
+	const struct dirent *entry;
 
 	*names_out = NULL;
 	*count_out = 0;
@@ -71,16 +66,14 @@ showctl_find_unknown(const char *control_dir, char ***names_out,
 	while ((entry = readdir(dir)) != NULL) {
 		struct stat st;
 
-		if (is_known(entry->d_name) ||
-		    (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-			S_ISDIR(st.st_mode)))
-			continue;
-		*names_out = xrealloc(
-		    *names_out, (*count_out + 1) * sizeof(**names_out));
-		(*names_out)[(*count_out)++] = xstrdup(entry->d_name);
+		if (!is_known_file(entry->d_name) &&
+		    (fstatat(dirfd(dir), entry->d_name, &st, 0) == -1 ||
+			!S_ISDIR(st.st_mode)))
+			strlist_add(&names, entry->d_name);
 	}
 	closedir(dir);
-	if (*count_out > 0)
-		qsort(*names_out, *count_out, sizeof(**names_out), compare);
+	strlist_sort(&names);
+	*names_out = names.items;
+	*count_out = names.count;
 	return 0;
 }

@@ -41,7 +41,7 @@ compare_rules(const void *a, const void *b)
 }
 
 static char **
-copy_names(const struct setting_list *list, size_t *count_out)
+copy_names(const struct strlist *list, size_t *count_out)
 {
 	char **names = xcalloc(list->count, sizeof(*names));
 	size_t i;
@@ -55,7 +55,7 @@ copy_names(const struct setting_list *list, size_t *count_out)
 
 static int
 copy_rules(
-    struct route *route, const struct setting_list *list, struct error *err)
+    struct route *route, const struct strlist *list, struct error *err)
 {
 	size_t i;
 

@@ -78,7 +78,7 @@ compare(const void *a, const void *b)
 static void
 sort_domains(struct smtp_config *config)
 {
-	const struct setting_list *list = settings_list(
+	const struct strlist *list = settings_list(
 	    config->settings, SETTING_chkrcptdomains);
 	size_t i;
 
@@ -168,7 +168,7 @@ smtp_config_release(struct smtp_config **config_in)
 bool
 smtp_config_checks_domain(const struct smtp_config *config, const char *domain)
 {
-	const struct setting_list *list = &config->checked_domains;
+	const struct strlist *list = &config->checked_domains;
 	char canonical[IDN_DOMAIN_SIZE];
 
 	if (!idn_is_ascii(domain) && idn_domain_canonical(domain, canonical))

@@ -24,8 +24,8 @@ struct smtp_config {
 	struct envrules *domain_rules;       /* NULL: no file */
 	struct tls_context *tls;             /* NULL: no certificate */
 	const char *name;                    /* control/me; "" without */
-	const struct setting_list *greeting; /* at least one line */
-	struct setting_list checked_domains; /* sorted, without case */
+	const struct strlist *greeting; /* at least one line */
+	struct strlist checked_domains; /* sorted, without case */
 	uint64_t databytes;                  /* 0: no limit */
 	uint64_t maxrecipients;              /* 0: what we allow */
 	uint64_t maxhops;

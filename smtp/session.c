@@ -81,7 +81,7 @@ smtp_session_lost(struct smtp_session *session, enum stream_result result)
 static void
 greet(struct smtp_session *session)
 {
-	const struct setting_list *lines = session->config->greeting;
+	const struct strlist *lines = session->config->greeting;
 	char first[SMTP_REPLY_MAX];
 	size_t i;
 

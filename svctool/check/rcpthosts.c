@@ -20,7 +20,7 @@ struct hosts {
 };
 
 static bool
-is_in(const struct setting_list *list, const char *domain)
+is_in(const struct strlist *list, const char *domain)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (strcasecmp(list->items[i], domain) == 0)

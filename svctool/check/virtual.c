@@ -152,7 +152,7 @@ is_domain(const char *key)
 static bool
 is_local(const struct rules *rules, const char *domain)
 {
-	const struct setting_list *list = settings_list(
+	const struct strlist *list = settings_list(
 	    rules->settings, SETTING_locals);
 
 	for (size_t i = 0; i < list->count; i++)

@@ -166,7 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct home *home = get_home();
 	struct buf before[FILES], after;
 	struct error err = { "" };
-	char **aliases;
+	struct strlist aliases = { .items = NULL };
 	int i;
 
 	write_files(data, size);
@@ -174,9 +174,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		buf_init(&before[i]);
 		other_lines(names[i], &before[i]);
 	}
-	aliases = node_lines_aliases(home, "d.test", &err);
-	assert(aliases != NULL || err.text[0] != '\0');
-	node_lines_free_aliases(aliases);
+	assert(node_lines_aliases(home, "d.test", &aliases, &err) == 0 ||
+	    err.text[0] != '\0');
+	strlist_release(&aliases);
 	if (add(home) == 0) {
 		check_added(home);
 		if (take_away(home) == 0)

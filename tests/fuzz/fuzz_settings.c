@@ -36,7 +36,7 @@ static void
 check(const struct settings *settings, enum setting_id id)
 {
 	const struct setting_row *row = &setting_rows[id];
-	const struct setting_list *list;
+	const struct strlist *list;
 	uint64_t number;
 	size_t i;
 

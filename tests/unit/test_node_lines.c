@@ -168,7 +168,7 @@ me_is_local_until_locals_says_otherwise(void **unused)
 static void
 finds_aliases(void **unused)
 {
-	char **aliases;
+	struct strlist aliases = { .items = NULL };
 
 	(void)unused;
 	put("users/assign",
@@ -178,12 +178,11 @@ finds_aliases(void **unused)
 	    "=a.test-joe:a.test:7:8:/d/a.test:::\n"
 	    "# +no.test-:a.test:7:8:/d/a.test:-::\n"
 	    "+y.test-:a.test:7:8:/d/a.test:-::\n.\n");
-	aliases = node_lines_aliases(home, "a.test", NULL);
-	assert_non_null(aliases);
-	assert_string_equal(aliases[0], "x.test");
-	assert_string_equal(aliases[1], "y.test");
-	assert_null(aliases[2]);
-	node_lines_free_aliases(aliases);
+	assert_int_equal(node_lines_aliases(home, "a.test", &aliases, NULL), 0);
+	assert_int_equal(aliases.count, 2);
+	assert_string_equal(aliases.items[0], "x.test");
+	assert_string_equal(aliases.items[1], "y.test");
+	strlist_release(&aliases);
 }
 
 static void

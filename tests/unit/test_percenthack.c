@@ -33,7 +33,7 @@ test_rewriting(void **state)
 	};
 	char first[] = "gate.test", second[] = "second.test";
 	char *names[] = { first, second, NULL };
-	const struct setting_list list = { .items = names, .count = 2 };
+	const struct strlist list = { .items = names, .count = 2 };
 	size_t i;
 
 	(void)state;
