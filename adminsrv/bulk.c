@@ -18,7 +18,7 @@ static const char blanks[] = " \t\r\n";
 
 /* Splits a line in place; the number of words, WORDS_MAX + 1 for more. */
 static unsigned
-split(char *line, char *words[WORDS_MAX + 1])
+split_words(char *line, char *words[WORDS_MAX + 1])
 {
 	unsigned count = 0;
 	char *rest = NULL;
@@ -33,12 +33,12 @@ split(char *line, char *words[WORDS_MAX + 1])
 }
 
 static int
-read_user(char *line, enum bulk_password kind, const char *default_quota,
+read_bulk_user(char *line, enum bulk_password kind, const char *default_quota,
     struct bulk_user *user, struct error *err)
 {
 	unsigned has_password = kind == BULK_NO_PASSWORD ? 0 : 1;
 	char *words[WORDS_MAX + 1];
-	unsigned count = split(line, words);
+	unsigned count = split_words(line, words);
 	const char *quota_word = words[1 + has_password];
 	struct buf quota;
 	int result;
@@ -60,7 +60,7 @@ read_user(char *line, enum bulk_password kind, const char *default_quota,
 
 /* The next line into text: 1; 0 at the end; -1 when it is not usable. */
 static int
-read_line(FILE *file, char text[LINE_MAX_BYTES], struct error *err)
+read_list_line(FILE *file, char text[LINE_MAX_BYTES], struct error *err)
 {
 	size_t length = 0;
 	int c;
@@ -90,7 +90,7 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 	for (unsigned line = 1;; line++) {
 		struct bulk_user *user;
 
-		result = read_line(file, text, err);
+		result = read_list_line(file, text, err);
 		if (result == -1)
 			error_context(err, "line %u of the list", line);
 		if (result != 1)
@@ -104,7 +104,7 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 		}
 		user = &bulk_out->users[bulk_out->count++];
 		*user = (struct bulk_user){ .line = line };
-		if (read_user(text, kind, default_quota, user, err) == -1) {
+		if (read_bulk_user(text, kind, default_quota, user, err) == -1) {
 			result = error_context(
 			    err, "line %u of the list", line);
 			break;
@@ -203,7 +203,7 @@ bulk_hash(struct bulk *bulk, enum bulk_password kind, const char *method,
 
 /* By domain, then as they were. */
 static int
-compare(const void *left, const void *right)
+compare_by_domain(const void *left, const void *right)
 {
 	const struct bulk_user *a = left, *b = right;
 	int order = strcmp(a->address.domain, b->address.domain);
@@ -212,12 +212,12 @@ compare(const void *left, const void *right)
 }
 
 static enum admin_result
-add_domain(const struct bulk_user *list, size_t count, const char *home_root,
-    const char *gecos, struct error *err)
+add_to_domain(const struct bulk_user *list, size_t count,
+    const char *home_root, const char *gecos, struct error *err)
 {
-	struct users_new *new = xcalloc(count, sizeof(*new));
-	struct users *users = NULL;
-	struct store_domain domain;
+	AUTO(mem_free) struct users_new *new = xcalloc(count, sizeof(*new));
+	AUTO(users_close) struct users *users = NULL;
+	const char *domain = list[0].address.domain;
 	enum admin_result result;
 
 	for (size_t i = 0; i < count; i++)
@@ -225,20 +225,11 @@ add_domain(const struct bulk_user *list, size_t count, const char *home_root,
 			.hash = list[i].hash,
 			.gecos = gecos == NULL ? list[i].address.local : gecos,
 			.quota = list[i].quota };
-	result = users_find_domain(
-	    home_root, list[0].address.domain, &domain, err);
-	if (result == ADMIN_OK) {
-		result = users_open(
-		    domain.dir, domain.uid, domain.gid, false, &users, err);
-		store_domain_release(&domain);
-	}
+	result = users_open_named(home_root, domain, &users, err);
 	if (result == ADMIN_OK)
 		result = users_add(users, new, count, err);
-	users_close(&users);
-	free(new);
 	if (result != ADMIN_OK)
-		error_context(
-		    err, "none added in '%s'", list[0].address.domain);
+		error_context(err, "none added in '%s'", domain);
 	return result;
 }
 
@@ -250,14 +241,15 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
 	size_t end;
 
 	if (bulk->count > 0)
-		qsort(bulk->users, bulk->count, sizeof(*bulk->users), compare);
+		qsort(bulk->users, bulk->count, sizeof(*bulk->users),
+		    compare_by_domain);
 	for (size_t i = 0; result == ADMIN_OK && i < bulk->count; i = end) {
-		for (end = i + 1; end < bulk->count; end++) {
-			if (strcmp(bulk->users[end].address.domain,
-				bulk->users[i].address.domain) != 0)
-				break;
-		}
-		result = add_domain(
+		end = i + 1;
+		while (end < bulk->count &&
+		    strcmp(bulk->users[end].address.domain,
+			bulk->users[i].address.domain) == 0)
+			end++;
+		result = add_to_domain(
 		    &bulk->users[i], end - i, home_root, gecos, err);
 	}
 	return result;

@@ -19,17 +19,17 @@
 enum { MAILDIRSIZE_MAX = 64 * 1024 };
 
 const struct user_info_flag user_info_flags[] = {
-	{ STORE_NO_PASSWD_CHANGE, "no_password_change",
+	{ STORE_NO_PASSWD_CHANGE, 'd', "no_password_change",
 	    "may not change the password" },
-	{ STORE_NO_POP, "no_pop", "no POP3" },
-	{ STORE_NO_WEBMAIL, "no_webmail", "no webmail" },
-	{ STORE_NO_IMAP, "no_imap", "no IMAP" },
-	{ STORE_BOUNCE_MAIL, "bounce_mail", "mail is bounced" },
-	{ STORE_NO_RELAY, "no_relay", "no relaying" },
-	{ STORE_NO_DIALUP, "no_dialup", "no dialup" },
-	{ STORE_POSTMASTER, "postmaster", "administrator of the domain" },
-	{ STORE_NO_SMTP, "no_smtp", "no SMTP" },
-	{ 0, NULL, NULL },
+	{ STORE_NO_POP, 'p', "no_pop", "no POP3" },
+	{ STORE_NO_WEBMAIL, 'w', "no_webmail", "no webmail" },
+	{ STORE_NO_IMAP, 'i', "no_imap", "no IMAP" },
+	{ STORE_BOUNCE_MAIL, 'b', "bounce_mail", "mail is bounced" },
+	{ STORE_NO_RELAY, 'r', "no_relay", "no relaying" },
+	{ STORE_NO_DIALUP, 'u', "no_dialup", "no dialup" },
+	{ STORE_POSTMASTER, 'a', "postmaster", "administrator of the domain" },
+	{ STORE_NO_SMTP, 's', "no_smtp", "no SMTP" },
+	{ 0, 0, NULL, NULL },
 };
 
 /* The sum of a maildirsize that was made for this quota; false: look. */
@@ -37,45 +37,37 @@ static bool
 read_maildirsize(
     const struct vpasswd_entry *entry, struct quota_usage *usage_out)
 {
+	AUTO(mem_free)
 	char *path = xasprintf("%s/Maildir/maildirsize", entry->dir);
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct quota wanted, found;
-	struct buf text;
 	unsigned lines;
-	bool is_good;
 
-	buf_init(&text);
-	is_good = quota_read(entry->quota, &wanted, NULL) == 1 &&
+	return quota_read(entry->quota, &wanted, NULL) == 1 &&
 	    file_read(path, MAILDIRSIZE_MAX, &text, NULL) == 1 &&
 	    quota_read_text(
 		text.data, text.length, &found, usage_out, &lines) &&
 	    found.bytes == wanted.bytes && found.count == wanted.count;
-	buf_release(&text);
-	free(path);
-	return is_good;
 }
 
 int
 user_info_usage(const struct vpasswd_entry *entry,
     struct quota_usage *usage_out, struct error *err)
 {
-	char *path;
+	AUTO(mem_free) char *path = xasprintf("%s/Maildir", entry->dir);
 	int result = 1;
 	int fd;
 
 	if (read_maildirsize(entry, usage_out))
 		return 1;
-	path = xasprintf("%s/Maildir", entry->dir);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
-		result = errno == ENOENT
+		return errno == ENOENT
 		    ? 0
 		    : error_sys(err, "cannot open '%s'", path);
-	else {
-		if (quota_scan(fd, usage_out, err) == -1)
-			result = error_context(err, "'%s'", path);
-		close(fd);
-	}
-	free(path);
+	if (quota_scan(fd, usage_out, err) == -1)
+		result = error_context(err, "'%s'", path);
+	close(fd);
 	return result;
 }
 

@@ -9,6 +9,7 @@
 #include "lookupd/vpasswd.h"
 #include "mailbox/quota.h"
 
+/* In the order of the options "npugcdq" of vuserinfo. */
 enum user_info_field {
 	USER_INFO_NAME = 0x01,
 	USER_INFO_HASH = 0x02,
@@ -20,11 +21,12 @@ enum user_info_field {
 	USER_INFO_ALL = 0x7f
 };
 
-/* The words of a bit of gid_flags, for people; a row with flag 0 ends it. */
+/* A bit of gid_flags; a row with flag 0 ends the table. */
 struct user_info_flag {
 	unsigned flag;
+	int option;       /* of vmoduser */
 	const char *name; /* in JSON */
-	const char *text;
+	const char *text; /* for people */
 };
 extern const struct user_info_flag user_info_flags[];
 

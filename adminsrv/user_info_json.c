@@ -32,7 +32,6 @@ user_info_json(
 	struct quota_usage usage = { .bytes = 0 };
 	struct quota quota = { .bytes = 0 };
 	int found = user_info_usage(entry, &usage, err);
-	json_t *json;
 
 	if (found == -1)
 		return NULL;
@@ -40,25 +39,17 @@ user_info_json(
 		error_context(err, "user '%s'", entry->name);
 		return NULL;
 	}
-	json = json_object();
-	json_object_set_new(json, "name", json_text(entry->name));
-	json_object_set_new(json, "domain", json_text(domain));
-	json_object_set_new(json, "passwd", json_text(entry->hash));
-	json_object_set_new(json, "is_active",
-	    json_boolean((entry->uid_flags & VPASSWD_INACTIVE) == 0));
-	json_object_set_new(json, "uid", json_integer(entry->uid_flags));
-	json_object_set_new(json, "gid", json_integer(entry->gid_flags));
-	json_object_set_new(json, "flags", flags_json(entry));
-	json_object_set_new(json, "gecos", json_text(entry->gecos));
-	json_object_set_new(json, "dir", json_text(entry->dir));
-	json_object_set_new(json, "quota", json_text(entry->quota));
-	json_object_set_new(json, "quota_bytes",
-	    number_json((int64_t)quota.bytes, quota.bytes > 0));
-	json_object_set_new(json, "quota_messages",
-	    number_json((int64_t)quota.count, quota.count > 0));
-	json_object_set_new(
-	    json, "used_bytes", number_json(usage.bytes, found == 1));
-	json_object_set_new(
-	    json, "used_messages", number_json(usage.count, found == 1));
-	return json;
+	return json_pack("{s:o, s:o, s:o, s:b, s:i, s:i, s:o, s:o, s:o, s:o, "
+			 "s:o, s:o, s:o, s:o}",
+	    "name", json_text(entry->name), "domain", json_text(domain),
+	    "passwd", json_text(entry->hash), "is_active",
+	    (entry->uid_flags & VPASSWD_INACTIVE) == 0, "uid",
+	    (int)entry->uid_flags, "gid", (int)entry->gid_flags, "flags",
+	    flags_json(entry), "gecos", json_text(entry->gecos), "dir",
+	    json_text(entry->dir), "quota", json_text(entry->quota),
+	    "quota_bytes", number_json((int64_t)quota.bytes, quota.bytes > 0),
+	    "quota_messages",
+	    number_json((int64_t)quota.count, quota.count > 0), "used_bytes",
+	    number_json(usage.bytes, found == 1), "used_messages",
+	    number_json(usage.count, found == 1));
 }

@@ -8,8 +8,8 @@
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
-#include "control/home.h"
 
 static const char usage[] =
     "usage: vadduser [-en] [-c comment] [-h hash] [-q quota] [-r length]\n"
@@ -24,44 +24,39 @@ struct options {
 };
 
 static enum admin_result
-add_one(const struct home *home, const struct options *options,
+add_single(const struct home *home, const struct options *options,
     const char *argument, struct error *err)
 {
+	AUTO(users_close) struct users *users = NULL;
+	AUTO(buf_release) struct buf hash = BUF_INIT;
+	AUTO(buf_release) struct buf quota = BUF_INIT;
 	struct users_new new = { .gecos = options->gecos };
 	struct names_address address;
 	struct store_domain domain;
-	struct users *users = NULL;
 	enum admin_result result;
-	struct buf hash, quota;
 
 	if (names_address(argument, &address, err) == -1 ||
 	    names_check_new_user(address.local, err) == -1)
 		return ADMIN_REFUSED;
+	/* Nobody is asked for a password in vain. */
 	result = users_find_domain(home->root, address.domain, &domain, err);
 	if (result != ADMIN_OK)
 		return result;
-	buf_init(&hash);
-	buf_init(&quota);
+	store_domain_release(&domain);
 	if (quota_text_read(options->quota, &quota, err) == -1)
-		result = ADMIN_REFUSED;
-	else
-		result = cli_password_hash(
-		    &options->password, argument, &hash, err);
+		return ADMIN_REFUSED;
+	result = cli_password_hash(&options->password, argument, &hash, err);
+	if (result == ADMIN_OK)
+		result = users_open_named(
+		    home->root, address.domain, &users, err);
+	if (result != ADMIN_OK)
+		return result;
 	new.name = address.local;
 	new.hash = hash.data;
 	new.quota = quota.data;
 	if (new.gecos == NULL)
 		new.gecos = address.local;
-	if (result == ADMIN_OK)
-		result = users_open(
-		    domain.dir, domain.uid, domain.gid, false, &users, err);
-	if (result == ADMIN_OK)
-		result = users_add(users, &new, 1, err);
-	users_close(&users);
-	store_domain_release(&domain);
-	buf_release(&hash);
-	buf_release(&quota);
-	return result;
+	return users_add(users, &new, 1, err);
 }
 
 static enum admin_result
@@ -71,14 +66,12 @@ add_list(
 	enum bulk_password kind = options->password.is_none ? BULK_NO_PASSWORD
 	    : options->password.is_hashed                   ? BULK_HASHED
 							    : BULK_CLEAR;
-	enum admin_result result = ADMIN_REFUSED;
-	struct bulk bulk;
+	AUTO(bulk_release) struct bulk bulk;
 
-	if (bulk_read(stdin, kind, options->quota, &bulk, err) == 0 &&
-	    bulk_hash(&bulk, kind, options->password.method, err) == 0)
-		result = bulk_add(&bulk, home->root, options->gecos, err);
-	bulk_release(&bulk);
-	return result;
+	if (bulk_read(stdin, kind, options->quota, &bulk, err) == -1 ||
+	    bulk_hash(&bulk, kind, options->password.method, err) == -1)
+		return ADMIN_REFUSED;
+	return bulk_add(&bulk, home->root, options->gecos, err);
 }
 
 int
@@ -114,7 +107,7 @@ main(int argc, char **argv)
 		result = add_list(home, &options, &err);
 	else {
 		options.password.argument = argv[optind + 1];
-		result = add_one(home, &options, argv[optind], &err);
+		result = add_single(home, &options, argv[optind], &err);
 	}
 	home_free(&home);
 	return cli_end(result, &err);

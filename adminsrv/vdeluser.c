@@ -7,7 +7,6 @@
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
 #include "control/global_vars.h"
-#include "control/home.h"
 
 static const char usage[] = "usage: vdeluser user@domain\n";
 
@@ -15,8 +14,7 @@ int
 main(int argc, char **argv)
 {
 	struct names_address address;
-	struct users *users = NULL;
-	struct store_domain domain;
+	struct users *users;
 	enum admin_result result;
 	struct home *home;
 	struct error err;
@@ -26,19 +24,14 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	if (strcmp(address.local, "postmaster") == 0) {
-		error_set(&err,
-		    "every domain has a postmaster (RFC 5321 "
-		    "4.5.1): vdeldomain removes the domain");
-		return cli_end(ADMIN_REFUSED, &err);
-	}
+	if (strcmp(address.local, "postmaster") == 0)
+		return cli_end(
+		    admin_refuse(&err,
+			"every domain has a postmaster (RFC 5321 4.5.1): "
+			"vdeldomain removes the domain"),
+		    &err);
 	home = global_vars_home();
-	result = users_find_domain(home->root, address.domain, &domain, &err);
-	if (result == ADMIN_OK) {
-		result = users_open(
-		    domain.dir, domain.uid, domain.gid, false, &users, &err);
-		store_domain_release(&domain);
-	}
+	result = users_open_named(home->root, address.domain, &users, &err);
 	if (result == ADMIN_OK)
 		result = users_remove(users, address.local, &err);
 	users_close(&users);

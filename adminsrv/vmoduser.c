@@ -7,10 +7,10 @@
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "adminsrv/user_dir.h"
+#include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
-#include "control/home.h"
-#include "lookupd/store.h"
 
 static const char usage[] =
     "usage: vmoduser [-n] [-c comment] [-q quota] [-tx] [-abdiprsuw]\n"
@@ -25,30 +25,15 @@ struct change {
 	bool is_state_toggled;
 };
 
+/* The flag of an option, or 0. */
 static unsigned
-flag_of(int option)
+flag_of_option(int option)
 {
-	switch (option) {
-	case 'a':
-		return STORE_POSTMASTER;
-	case 'b':
-		return STORE_BOUNCE_MAIL;
-	case 'd':
-		return STORE_NO_PASSWD_CHANGE;
-	case 'i':
-		return STORE_NO_IMAP;
-	case 'p':
-		return STORE_NO_POP;
-	case 'r':
-		return STORE_NO_RELAY;
-	case 's':
-		return STORE_NO_SMTP;
-	case 'u':
-		return STORE_NO_DIALUP;
-	case 'w':
-		return STORE_NO_WEBMAIL;
-	}
-	return 0;
+	const struct user_info_flag *row = user_info_flags;
+
+	while (row->flag != 0 && row->option != option)
+		row++;
+	return row->flag;
 }
 
 /*
@@ -63,28 +48,20 @@ stops_mail(const struct vpasswd_entry *old, const struct vpasswd_entry *entry)
 }
 
 static enum admin_result
-refuse_postmaster(struct error *err)
+change_user(const struct change *change, const struct home *home,
+    const struct names_address *address, struct error *err)
 {
-	error_set(err,
-	    "every domain has a postmaster, who gets mail (RFC 5321 "
-	    "4.5.1): leave out -n and -b");
-	return ADMIN_REFUSED;
-}
-
-static enum admin_result
-apply(const struct change *change, const struct store_domain *domain,
-    const char *name, struct error *err)
-{
+	AUTO(users_close) struct users *users = NULL;
 	const struct vpasswd_entry *old;
 	struct vpasswd_entry entry;
-	struct users *users;
-	enum admin_result result = users_open(
-	    domain->dir, domain->uid, domain->gid, false, &users, err);
+	enum admin_result result = users_open_named(
+	    home->root, address->domain, &users, err);
 
+	if (result == ADMIN_OK)
+		result = users_find(users, address->local, &old, err);
 	if (result != ADMIN_OK)
 		return result;
-	old = vpasswd_file_find(users_file(users), name);
-	entry = old != NULL ? *old : (struct vpasswd_entry){ .name = name };
+	entry = *old;
 	if (change->gecos != NULL)
 		entry.gecos = change->gecos;
 	if (change->quota != NULL)
@@ -97,22 +74,20 @@ apply(const struct change *change, const struct store_domain *domain,
 		entry.gid_flags |= change->flags;
 	if (change->is_state_toggled)
 		entry.uid_flags ^= VPASSWD_INACTIVE;
-	if (old != NULL && strcmp(name, "postmaster") == 0 &&
+	if (strcmp(address->local, "postmaster") == 0 &&
 	    stops_mail(old, &entry))
-		result = refuse_postmaster(err);
-	else
-		result = users_change(users, &entry, err);
-	if (result == ADMIN_OK && change->quota != NULL) {
-		old = vpasswd_file_find(users_file(users), name);
-		if (user_dir_forget_size(old->dir, err) == -1) {
-			error_context(err,
-			    "the quota is changed, but the old "
-			    "one may still be kept");
-			result = ADMIN_FAILED;
-		}
-	}
-	users_close(&users);
-	return result;
+		return admin_refuse(err,
+		    "every domain has a postmaster, who gets mail (RFC 5321 "
+		    "4.5.1): leave out -n and -b");
+	result = users_change(users, &entry, err);
+	if (result != ADMIN_OK || change->quota == NULL)
+		return result;
+	users_find(users, address->local, &old, err);
+	if (user_dir_forget_size(old->dir, err) == 0)
+		return ADMIN_OK;
+	error_context(
+	    err, "the quota is changed, but the old one may still be kept");
+	return ADMIN_FAILED;
 }
 
 int
@@ -121,9 +96,8 @@ main(int argc, char **argv)
 	struct change change = { .gecos = NULL };
 	const char *quota_text = NULL;
 	struct names_address address;
-	struct store_domain domain;
+	AUTO(buf_release) struct buf quota = BUF_INIT;
 	enum admin_result result;
-	struct buf quota;
 	struct home *home;
 	struct error err;
 	int option;
@@ -140,28 +114,20 @@ main(int argc, char **argv)
 			change.is_toggled = true;
 		else if (option == 'x')
 			change.is_cleared = true;
-		else if (flag_of(option) == 0)
+		else if (flag_of_option(option) == 0)
 			cli_usage(usage);
-		change.flags |= flag_of(option);
+		change.flags |= flag_of_option(option);
 	}
 	if (argc - optind != 1)
 		cli_usage(usage);
-	buf_init(&quota);
 	if (names_address(argv[optind], &address, &err) == -1 ||
 	    (quota_text != NULL &&
-		quota_text_read(quota_text, &quota, &err) == -1)) {
-		buf_release(&quota);
+		quota_text_read(quota_text, &quota, &err) == -1))
 		return cli_end(ADMIN_REFUSED, &err);
-	}
 	if (quota_text != NULL)
 		change.quota = quota.data;
 	home = global_vars_home();
-	result = users_find_domain(home->root, address.domain, &domain, &err);
-	if (result == ADMIN_OK) {
-		result = apply(&change, &domain, address.local, &err);
-		store_domain_release(&domain);
-	}
+	result = change_user(&change, home, &address, &err);
 	home_free(&home);
-	buf_release(&quota);
 	return cli_end(result, &err);
 }

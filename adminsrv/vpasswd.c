@@ -5,35 +5,29 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
-#include "control/home.h"
 
 static const char usage[] =
     "usage: vpasswd [-en] [-h hash] [-r length] user@domain [password]\n";
 
 static enum admin_result
-change(const char *dir, uid_t uid, gid_t gid, const char *name,
+change_password(const struct home *home, const struct names_address *address,
     const char *hash, struct error *err)
 {
+	AUTO(users_close) struct users *users = NULL;
 	const struct vpasswd_entry *old;
-	struct users *users;
-	enum admin_result result = users_open(
-	    dir, uid, gid, false, &users, err);
+	struct vpasswd_entry entry;
+	enum admin_result result = users_open_named(
+	    home->root, address->domain, &users, err);
 
+	if (result == ADMIN_OK)
+		result = users_find(users, address->local, &old, err);
 	if (result != ADMIN_OK)
 		return result;
-	old = vpasswd_file_find(users_file(users), name);
-	if (old == NULL) {
-		error_set(err, "no user '%s' in '%s'", name, dir);
-		result = ADMIN_REFUSED;
-	} else {
-		struct vpasswd_entry entry = *old;
-
-		entry.hash = hash;
-		result = users_change(users, &entry, err);
-	}
-	users_close(&users);
-	return result;
+	entry = *old;
+	entry.hash = hash;
+	return users_change(users, &entry, err);
 }
 
 int
@@ -62,13 +56,12 @@ main(int argc, char **argv)
 	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
+		store_domain_release(&domain);
 		result = cli_password_hash(
 		    &password, argv[optind], &hash, &err);
-		if (result == ADMIN_OK)
-			result = change(domain.dir, domain.uid, domain.gid,
-			    address.local, hash.data, &err);
-		store_domain_release(&domain);
 	}
+	if (result == ADMIN_OK)
+		result = change_password(home, &address, hash.data, &err);
 	home_free(&home);
 	buf_release(&hash);
 	return cli_end(result, &err);

@@ -3,7 +3,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
@@ -11,8 +11,8 @@
 #include "adminsrv/owner.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
-#include "control/home.h"
 
 static const char usage[] =
     "usage: vuserinfo [-acdgnpqu] [--json] user@domain\n"
@@ -30,32 +30,20 @@ struct output {
 	bool is_list;
 };
 
+/* The fields of an option, or 0. */
 static unsigned
-field_of(int option)
+fields_of_option(int option)
 {
-	switch (option) {
-	case 'a':
-		return USER_INFO_ALL;
-	case 'c':
-		return USER_INFO_GECOS;
-	case 'd':
-		return USER_INFO_DIR;
-	case 'g':
-		return USER_INFO_GID;
-	case 'n':
-		return USER_INFO_NAME;
-	case 'p':
-		return USER_INFO_HASH;
-	case 'q':
-		return USER_INFO_QUOTA;
-	case 'u':
-		return USER_INFO_UID;
-	}
-	return 0;
+	static const char options[] = "npugcdq"; /* of USER_INFO_NAME, ... */
+	const char *at = strchr(options, option);
+
+	return option == 'a' ? USER_INFO_ALL
+	    : at == NULL     ? 0
+			     : USER_INFO_NAME << (at - options);
 }
 
 static int
-show(struct output *output, const struct vpasswd_entry *entry,
+show_user(struct output *output, const struct vpasswd_entry *entry,
     const char *domain, struct error *err)
 {
 	json_t *json;
@@ -80,42 +68,35 @@ static enum admin_result
 show_users(struct output *output, const struct store_domain *domain,
     const char *name, struct error *err)
 {
-	enum admin_result result = owner_enter(domain->uid, domain->gid, err);
+	AUTO(vpasswd_file_free) struct vpasswd_file *file = NULL;
 	const struct vpasswd_entry *entry;
-	struct vpasswd_file *file;
 	size_t at = 0;
 	int found;
 
-	if (result != ADMIN_OK)
-		return result;
 	/* Without the lock: the file is replaced in one step. */
 	found = vpasswd_file_load(domain->dir, &file, err);
 	if (found == 0)
 		error_set(err, "'%s/vpasswd' is missing: is its disk mounted?",
 		    domain->dir);
-	result = found == 1 ? ADMIN_OK : ADMIN_FAILED;
-	if (result == ADMIN_OK && name != NULL &&
-	    vpasswd_file_find(file, name) == NULL) {
-		error_set(err, "no user '%s' in '%s'", name, domain->dir);
-		result = ADMIN_REFUSED;
-	} else if (result == ADMIN_OK && name != NULL) {
-		if (show(output, vpasswd_file_find(file, name), domain->name,
-			err) == -1)
-			result = ADMIN_FAILED;
+	if (found != 1)
+		return ADMIN_FAILED;
+	if (name != NULL) {
+		entry = vpasswd_file_find(file, name);
+		if (entry == NULL)
+			return admin_refuse(
+			    err, "no user '%s' in '%s'", name, domain->dir);
+		return admin_result_of(
+		    show_user(output, entry, domain->name, err));
 	}
-	while (result == ADMIN_OK && name == NULL &&
-	    (entry = vpasswd_file_next(file, &at)) != NULL) {
-		if (show(output, entry, domain->name, err) == -1)
-			result = ADMIN_FAILED;
-	}
-	vpasswd_file_free(&file);
-	owner_leave();
-	return result;
+	while ((entry = vpasswd_file_next(file, &at)) != NULL)
+		if (show_user(output, entry, domain->name, err) == -1)
+			return ADMIN_FAILED;
+	return ADMIN_OK;
 }
 
 /* One user is one object, a domain an array of them. */
 static void
-print_json(const struct output *output)
+print_users_json(const struct output *output)
 {
 	const json_t *json = output->is_list ? output->json
 					     : json_array_get(output->json, 0);
@@ -143,9 +124,9 @@ main(int argc, char **argv)
 			output.json = json_array();
 		else if (option == 'D')
 			domain_argument = optarg;
-		else if (option != 'j' && field_of(option) == 0)
+		else if (option != 'j' && fields_of_option(option) == 0)
 			cli_usage(usage);
-		output.fields |= field_of(option);
+		output.fields |= fields_of_option(option);
 	}
 	output.is_list = domain_argument != NULL;
 	if (argc - optind != (output.is_list ? 0 : 1) ||
@@ -160,12 +141,16 @@ main(int argc, char **argv)
 	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
-		result = show_users(&output, &domain,
-		    output.is_list ? NULL : address.local, &err);
+		result = owner_enter(domain.uid, domain.gid, &err);
+		if (result == ADMIN_OK) {
+			result = show_users(&output, &domain,
+			    output.is_list ? NULL : address.local, &err);
+			owner_leave();
+		}
 		store_domain_release(&domain);
 	}
 	if (result == ADMIN_OK && output.json != NULL)
-		print_json(&output);
+		print_users_json(&output);
 	json_decref(output.json);
 	home_free(&home);
 	return cli_end(result, &err);
