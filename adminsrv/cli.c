@@ -10,6 +10,7 @@
 
 #include "adminsrv/password.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/scan.h"
 #include "base/usage.h"
 #include "lookupd/vpasswd.h"
@@ -73,7 +74,7 @@ enum admin_result
 cli_password_hash(const struct cli_password *password, const char *subject,
     struct buf *hash_out, struct error *err)
 {
-	struct buf clear;
+	AUTO(buf_release) struct buf clear = BUF_INIT;
 	int result = 0;
 
 	buf_reset(hash_out);
@@ -97,6 +98,5 @@ cli_password_hash(const struct cli_password *password, const char *subject,
 	    password->argument == NULL)
 		printf("Password: %s\n", clear.data);
 	explicit_bzero(clear.data, clear.size);
-	buf_release(&clear);
 	return result == 0 ? ADMIN_OK : ADMIN_REFUSED;
 }

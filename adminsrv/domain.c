@@ -3,7 +3,6 @@
 #include "adminsrv/domain.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -33,27 +32,20 @@ enum admin_result
 domain_lock_take(const struct home *home, const char *domain,
     struct domain_lock *lock_out, struct error *err)
 {
+	AUTO(mem_free) char *path = xasprintf("%s/.lock", home->users);
 	struct stat st;
-	char *path;
 
-	if (geteuid() != 0 && stat(home->users, &st) == 0 &&
-	    st.st_uid != geteuid()) {
-		error_set(err,
-		    "'%s' belongs to user %lu: run this as that user, or as "
-		    "root",
-		    home->users, (unsigned long)st.st_uid);
-		return ADMIN_REFUSED;
-	}
-	if (access(home->users, F_OK) == -1) {
-		error_sys(err,
+	if (stat(home->users, &st) == -1)
+		return admin_fail(err,
 		    "cannot find the node's folder '%s' (MQMAIL_HOME names "
 		    "the node)",
 		    home->users);
-		return ADMIN_FAILED;
-	}
-	path = xasprintf("%s/.lock", home->users);
+	if (geteuid() != 0 && st.st_uid != geteuid())
+		return admin_refuse(err,
+		    "'%s' belongs to user %lu: run this as that user, or as "
+		    "root",
+		    home->users, (unsigned long)st.st_uid);
 	lock_out->fd = lock_take(path, err);
-	free(path);
 	if (lock_out->fd == -1)
 		return ADMIN_FAILED;
 	if (node_state_read(home, domain, &lock_out->state, err) == 0)
@@ -72,7 +64,7 @@ domain_lock_release(struct domain_lock *lock)
 enum admin_result
 domain_tell(const struct home *home, struct error *err)
 {
-	return notify_daemons(home->run, err) == -1 ? ADMIN_FAILED : ADMIN_OK;
+	return admin_result_of(notify_daemons(home->run, err));
 }
 
 /*
@@ -85,29 +77,25 @@ check_free(const struct node_state *state, const char *domain, const char *real,
 {
 	const char *user = state->assign_user;
 
-	if (user != NULL && strcmp(user, real) != 0) {
-		if (strcmp(user, domain) == 0)
-			error_set(err,
-			    "'%s' is a virtual domain with users and mail of "
-			    "its own, and cannot be an alias as long as it is: "
-			    "choose another name (vdeldomain would delete its "
-			    "users and all their mail)",
-			    domain);
-		else
-			error_set(err,
-			    "'%s' is an alias of '%s': remove that name first "
-			    "with 'vdeldomain %s', which leaves '%s' as it is",
-			    domain, user, domain, user);
-		return ADMIN_REFUSED;
-	}
+	if (user != NULL && strcmp(user, real) != 0 &&
+	    strcmp(user, domain) == 0)
+		return admin_refuse(err,
+		    "'%s' is a virtual domain with users and mail of its own, "
+		    "and cannot be an alias as long as it is: choose another "
+		    "name (vdeldomain would delete its users and all their "
+		    "mail)",
+		    domain);
+	if (user != NULL && strcmp(user, real) != 0)
+		return admin_refuse(err,
+		    "'%s' is an alias of '%s': remove that name first with "
+		    "'vdeldomain %s', which leaves '%s' as it is",
+		    domain, user, domain, user);
 	if (state->virtual_to != NULL &&
-	    strcasecmp(state->virtual_to, domain) != 0) {
-		error_set(err,
+	    strcasecmp(state->virtual_to, domain) != 0)
+		return admin_refuse(err,
 		    "control/virtualdomains sends '%s' to '%s': remove that "
 		    "line first",
 		    domain, state->virtual_to);
-		return ADMIN_REFUSED;
-	}
 	return ADMIN_OK;
 }
 
@@ -123,40 +111,32 @@ make_dir(const struct home *home, const char *dir, struct identity *owner_out,
 		return found == 0 ? ADMIN_REFUSED : ADMIN_FAILED;
 	if (file_make_dirs(home->domains, PARENT_MODE, err) == -1)
 		return ADMIN_FAILED;
-	if (mkdir(dir, DIR_MODE) == -1 && errno != EEXIST) {
-		error_sys(err, "cannot make folder '%s'", dir);
-		return ADMIN_FAILED;
-	}
-	if (lstat(dir, &st) == -1) {
-		error_sys(err, "cannot look at '%s'", dir);
-		return ADMIN_FAILED;
-	}
+	if (mkdir(dir, DIR_MODE) == -1 && errno != EEXIST)
+		return admin_fail(err, "cannot make folder '%s'", dir);
+	if (lstat(dir, &st) == -1)
+		return admin_fail(err, "cannot look at '%s'", dir);
 	/* Root's own: from a run that was killed before this. */
 	if (st.st_uid == geteuid() && S_ISDIR(st.st_mode)) {
 		if (lchown(dir, owner_out->uid, owner_out->gid) == 0 &&
 		    chmod(dir, DIR_MODE) == 0)
 			return ADMIN_OK;
-		error_sys(err, "cannot give '%s' to its owner", dir);
-		return ADMIN_FAILED;
+		return admin_fail(err, "cannot give '%s' to its owner", dir);
 	}
 	if (st.st_uid == owner_out->uid)
 		return ADMIN_OK;
-	error_set(err,
+	return admin_refuse(err,
 	    "'%s' is there already and belongs to uid %ld, not to '%s': move "
 	    "it away first",
 	    dir, (long)st.st_uid, owner_out->name);
-	return ADMIN_REFUSED;
 }
 
 static int
 write_file(
     const char *dir, const char *name, const char *text, struct error *err)
 {
-	char *path = xasprintf("%s/%s", dir, name);
-	int result = file_replace(path, text, strlen(text), FILE_MODE, err);
+	AUTO(mem_free) char *path = xasprintf("%s/%s", dir, name);
 
-	free(path);
-	return result;
+	return file_replace(path, text, strlen(text), FILE_MODE, err);
 }
 
 static enum admin_result
@@ -186,33 +166,22 @@ static enum admin_result
 fill_dir(const char *dir, const struct identity *owner,
     const struct domain_options *options, struct error *err)
 {
-	enum admin_result result;
-	struct users *users;
-	char *existing;
-	bool is_there;
+	AUTO(mem_free) char *standard = xasprintf("%s/.qmail-default", dir);
+	AUTO(mem_free)
+	char *number = xasprintf("%u\n", options->users_per_level);
+	AUTO(users_close) struct users *users = NULL;
+	enum admin_result result = users_open(
+	    dir, owner->uid, owner->gid, true, &users, err);
 
-	result = users_open(dir, owner->uid, owner->gid, true, &users, err);
 	if (result != ADMIN_OK)
 		return result;
-	existing = xasprintf("%s/.qmail-default", dir);
-	is_there = access(existing, F_OK) == 0;
-	free(existing);
-	if (file_sweep(dir, err) == -1)
-		result = ADMIN_FAILED;
-	if (result == ADMIN_OK && !is_there &&
-	    write_file(dir, ".qmail-default", qmail_default, err) == -1)
-		result = ADMIN_FAILED;
-	if (result == ADMIN_OK && options->users_per_level > 0) {
-		char *number = xasprintf("%u\n", options->users_per_level);
-
-		if (write_file(dir, ".users_per_level", number, err) == -1)
-			result = ADMIN_FAILED;
-		free(number);
-	}
-	if (result == ADMIN_OK)
-		result = put_postmaster(users, options, err);
-	users_close(&users);
-	return result;
+	if (file_sweep(dir, err) == -1 ||
+	    (access(standard, F_OK) == -1 &&
+		write_file(dir, ".qmail-default", qmail_default, err) == -1) ||
+	    (options->users_per_level > 0 &&
+		write_file(dir, ".users_per_level", number, err) == -1))
+		return ADMIN_FAILED;
+	return put_postmaster(users, options, err);
 }
 
 /* The name's lines, once the folder is complete; rcpthosts last. */
@@ -240,15 +209,11 @@ has_all_lines(const struct node_state *state)
 static bool
 has_all_files(const char *dir)
 {
-	struct vpasswd_file *file;
-	bool result;
+	AUTO(vpasswd_file_free) struct vpasswd_file *file = NULL;
 
-	if (vpasswd_file_load(dir, &file, NULL) == -1)
-		return false;
-	result = vpasswd_file_find(file, "postmaster") != NULL &&
+	return vpasswd_file_load(dir, &file, NULL) != -1 &&
+	    vpasswd_file_find(file, "postmaster") != NULL &&
 	    vpasswd_file_is_compiled(file);
-	vpasswd_file_free(&file);
-	return result;
 }
 
 int
@@ -271,29 +236,25 @@ add_locked(const struct home *home, const char *domain,
     const struct domain_options *options, const struct node_state *state,
     struct error *err)
 {
-	enum admin_result result = check_free(state, domain, domain, err);
-	struct identity owner;
-	char *dir;
-
-	if (result != ADMIN_OK)
-		return result;
-	dir = state->assign_dir != NULL
+	AUTO(mem_free)
+	char *dir = state->assign_dir != NULL
 	    ? xstrdup(state->assign_dir)
 	    : xasprintf("%s/%s", home->domains, domain);
-	if (has_all_lines(state) && has_all_files(dir)) {
-		error_set(err, "the domain '%s' exists already", domain);
-		result = ADMIN_REFUSED;
-	}
+	enum admin_result result = check_free(state, domain, domain, err);
+	struct identity owner;
+
+	if (result == ADMIN_OK && has_all_lines(state) && has_all_files(dir))
+		return admin_refuse(
+		    err, "the domain '%s' exists already", domain);
 	if (result == ADMIN_OK)
 		result = make_dir(home, dir, &owner, err);
 	if (result == ADMIN_OK)
 		result = fill_dir(dir, &owner, options, err);
-	if (result == ADMIN_OK && file_sync_parent(dir, err) == -1)
-		result = ADMIN_FAILED;
+	if (result == ADMIN_OK)
+		result = admin_result_of(file_sync_parent(dir, err));
 	if (result == ADMIN_OK)
 		result = put_lines(
 		    home, domain, domain, owner.uid, owner.gid, dir, err);
-	free(dir);
 	return result;
 }
 
@@ -315,36 +276,29 @@ static enum admin_result
 alias_locked(const struct home *home, const char *real, const char *alias,
     const struct node_state *to, struct error *err)
 {
-	struct node_state state;
+	AUTO(node_state_release)
+	struct node_state state = { .assign_user = NULL };
 	enum admin_result result;
 
-	if (to->assign_user == NULL || to->virtual_to == NULL ||
-	    strcmp(to->assign_user, real) != 0) {
-		if (to->assign_user != NULL &&
-		    strcmp(to->assign_user, real) != 0)
-			error_set(err,
-			    "'%s' is itself an alias of '%s': name that one",
-			    real, to->assign_user);
-		else
-			error_set(err,
-			    "'%s' is no virtual domain of its own: add it "
-			    "with vadddomain",
-			    real);
-		return ADMIN_REFUSED;
-	}
+	if (to->assign_user != NULL && strcmp(to->assign_user, real) != 0)
+		return admin_refuse(err,
+		    "'%s' is itself an alias of '%s': name that one", real,
+		    to->assign_user);
+	if (to->assign_user == NULL || to->virtual_to == NULL)
+		return admin_refuse(err,
+		    "'%s' is no virtual domain of its own: add it with "
+		    "vadddomain",
+		    real);
 	if (node_state_read(home, alias, &state, err) == -1)
 		return ADMIN_FAILED;
 	result = check_free(&state, alias, real, err);
-	if (result == ADMIN_OK && state.assign_user != NULL &&
-	    has_all_lines(&state)) {
-		error_set(err, "'%s' is an alias of '%s' already", alias, real);
-		result = ADMIN_REFUSED;
-	}
-	node_state_release(&state);
-	if (result == ADMIN_OK)
-		result = put_lines(home, alias, real, to->assign_uid,
-		    to->assign_gid, to->assign_dir, err);
-	return result;
+	if (result != ADMIN_OK)
+		return result;
+	if (state.assign_user != NULL && has_all_lines(&state))
+		return admin_refuse(
+		    err, "'%s' is an alias of '%s' already", alias, real);
+	return put_lines(home, alias, real, to->assign_uid, to->assign_gid,
+	    to->assign_dir, err);
 }
 
 enum admin_result

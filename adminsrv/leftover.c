@@ -3,7 +3,6 @@
 #include "adminsrv/leftover.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,7 +25,7 @@ names_domains(enum setting_id id)
 
 /* DOMAIN or USER@DOMAIN, and what may stand behind a ':' . */
 static bool
-names(const char *line, const char *domain)
+is_of_domain(const char *line, const char *domain)
 {
 	size_t length = strcspn(line, ": \t\r");
 	const char *at = memchr(line, '@', length);
@@ -39,7 +38,7 @@ names(const char *line, const char *domain)
 
 /* The node's own name may stay what it is, but its postmaster gets no mail. */
 static void
-say(enum setting_id id, const char *path, const char *domain,
+put_remedy(enum setting_id id, const char *path, const char *domain,
     const struct home *home, struct buf *lines)
 {
 	if (id == SETTING_me)
@@ -56,23 +55,23 @@ say(enum setting_id id, const char *path, const char *domain,
 }
 
 static int
-look(const struct home *home, enum setting_id id, const char *domain,
+find_in_setting(const struct home *home, enum setting_id id, const char *domain,
     struct buf *lines, struct error *err)
 {
+	AUTO(mem_free)
 	char *path = xasprintf("%s/%s", home->control, setting_rows[id].name);
-	struct line_file *file;
+	AUTO(line_file_free) struct line_file *file = NULL;
 	const char *line;
 	size_t at = 0;
-	int result = line_file_load(path, &file, err);
 
-	while (result == 0 && (line = line_file_next(file, &at)) != NULL)
-		if (names(line, domain)) {
-			say(id, path, domain, home, lines);
+	if (line_file_load(path, &file, err) == -1)
+		return -1;
+	while ((line = line_file_next(file, &at)) != NULL)
+		if (is_of_domain(line, domain)) {
+			put_remedy(id, path, domain, home, lines);
 			break;
 		}
-	line_file_free(&file);
-	free(path);
-	return result;
+	return 0;
 }
 
 int
@@ -81,7 +80,8 @@ leftover_find(const struct home *home, const char *domain, struct buf *lines,
 {
 	for (int id = 0; id < SETTING_COUNT; id++)
 		if (names_domains((enum setting_id)id) &&
-		    look(home, (enum setting_id)id, domain, lines, err) == -1)
+		    find_in_setting(
+		home, (enum setting_id)id, domain, lines, err) == -1)
 			return -1;
 	return 0;
 }

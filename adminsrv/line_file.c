@@ -39,10 +39,9 @@ int
 line_file_load(const char *path, struct line_file **file_out, struct error *err)
 {
 	struct line_file *file = xcalloc(1, sizeof(*file));
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	int result;
 
-	buf_init(&text);
 	file->path = xstrdup(path);
 	result = file_read(path, TEXT_MAX, &text, err);
 	file->exists = result == 1;
@@ -54,7 +53,6 @@ line_file_load(const char *path, struct line_file **file_out, struct error *err)
 		insert_line(file, file->count, xstrndup(at, length));
 		at += length + (at[length] == '\n');
 	}
-	buf_release(&text);
 	if (result == -1)
 		line_file_free(&file);
 	*file_out = file;
@@ -98,8 +96,8 @@ static bool
 has_key(const char *line, const char *key)
 {
 	size_t length = key_length(line);
-	char domain[IDN_DOMAIN_SIZE], *own;
-	bool is_same;
+	AUTO(mem_free) char *own = NULL;
+	char domain[IDN_DOMAIN_SIZE];
 
 	if (length == strlen(key) && strncasecmp(line, key, length) == 0)
 		return length > 0;
@@ -107,9 +105,7 @@ has_key(const char *line, const char *key)
 		return false;
 	/* A line that was written by hand may spell a domain otherwise. */
 	own = xstrndup(line, length);
-	is_same = idn_domain_canonical(own, domain) && strcmp(domain, key) == 0;
-	free(own);
-	return is_same;
+	return idn_domain_canonical(own, domain) && strcmp(domain, key) == 0;
 }
 
 const char *
@@ -174,9 +170,8 @@ int
 line_file_save(const struct line_file *file, unsigned mode, const char *last,
     struct error *err)
 {
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	bool has_last = false;
-	struct buf text;
-	int result;
 
 	if (!file->is_changed)
 		return 0;
@@ -189,7 +184,5 @@ line_file_save(const struct line_file *file, unsigned mode, const char *last,
 	}
 	if (last != NULL && !has_last)
 		buf_addf(&text, "%s\n", last);
-	result = file_replace(file->path, text.data, text.length, mode, err);
-	buf_release(&text);
-	return result;
+	return file_replace(file->path, text.data, text.length, mode, err);
 }

@@ -2,6 +2,7 @@
 /* Names of domains and users as operators give them. */
 #include "adminsrv/names.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,25 +15,14 @@ static const char standard_chars[] = "._-";
 /* atext of RFC 5322 3.2.3 besides letters and digits, and the dot; no '/'. */
 static const char possible_chars[] = ".!#$%&'*+-=?^_`{|}~";
 
-/* isalnum() without the locale. */
-static bool
-is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
-}
-
 /* Lower case; false when the text is empty or does not fit. */
 static bool
-fold(const char *text, size_t length, char *folded_out, size_t size)
+fold_local_part(const char *text, size_t length, char *folded_out, size_t size)
 {
 	if (length == 0 || length >= size)
 		return false;
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-
-		folded_out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
+	for (size_t i = 0; i < length; i++)
+		folded_out[i] = (char)tolower((unsigned char)text[i]);
 	folded_out[length] = '\0';
 	return true;
 }
@@ -44,7 +34,7 @@ is_label(const char *label, size_t length)
 	    label[length - 1] == '-')
 		return false;
 	for (size_t i = 0; i < length; i++) {
-		if (!is_alnum(label[i]) && label[i] != '-')
+		if (!isalnum((unsigned char)label[i]) && label[i] != '-')
 			return false;
 	}
 	return true;
@@ -90,7 +80,7 @@ names_address(
 	if (at == NULL)
 		return error_set(
 		    err, "'%.200s' is not of the form user@domain", address);
-	if (!fold(address, (size_t)(at - address), address_out->local,
+	if (!fold_local_part(address, (size_t)(at - address), address_out->local,
 		sizeof(address_out->local)))
 		return error_set(err,
 		    "the part before '@' of '%.200s' has not 1 to %d "
@@ -99,19 +89,13 @@ names_address(
 	return names_domain(at + 1, address_out->domain, err);
 }
 
-static const char *
-allowed_chars(void)
-{
-	const char *chars = getenv("ALLOWCHARS");
-
-	return chars == NULL ? standard_chars : chars;
-}
-
 int
 names_check_new_user(const char *local, struct error *err)
 {
-	const char *chars = allowed_chars();
+	const char *chars = getenv("ALLOWCHARS");
 
+	if (chars == NULL)
+		chars = standard_chars;
 	if (chars[strspn(chars, possible_chars)] != '\0')
 		return error_set(err,
 		    "ALLOWCHARS '%s' has a character that no user name may "
@@ -121,7 +105,7 @@ names_check_new_user(const char *local, struct error *err)
 		return error_set(err,
 		    "the user name '%s' is empty or begins with '-'", local);
 	for (const char *at = local; *at != '\0'; at++) {
-		if (!is_alnum(*at) && strchr(chars, *at) == NULL)
+		if (!isalnum((unsigned char)*at) && strchr(chars, *at) == NULL)
 			return error_set(err,
 			    "the user name '%s' may have letters, digits and "
 			    "%s only (ALLOWCHARS)",

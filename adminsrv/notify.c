@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -39,18 +38,15 @@ daemon_of(const char *file_name)
 static bool
 read_pid(const char *path, pid_t *pid_out)
 {
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	uint64_t pid;
-	struct buf text;
-	bool is_good;
 
-	buf_init(&text);
-	is_good = file_read(path, 64, &text, NULL) == 1 &&
-	    scan_u64n(text.data, strcspn(text.data, "\n"), INT32_MAX, &pid) &&
-	    pid > 1;
-	buf_release(&text);
-	if (is_good)
-		*pid_out = (pid_t)pid;
-	return is_good;
+	if (file_read(path, 64, &text, NULL) != 1 ||
+	    !scan_u64n(text.data, strcspn(text.data, "\n"), INT32_MAX, &pid) ||
+	    pid <= 1)
+		return false;
+	*pid_out = (pid_t)pid;
+	return true;
 }
 
 int
@@ -65,21 +61,18 @@ notify_daemons(const char *run_dir, struct error *err)
 	if (dir == NULL)
 		return error_sys(err, "cannot look into '%s'", run_dir);
 	while ((entry = readdir(dir)) != NULL) {
+		AUTO(mem_free)
+		char *path = xasprintf("%s/%s", run_dir, entry->d_name);
 		const char *program = daemon_of(entry->d_name);
-		char *path;
 		pid_t pid;
 
-		if (program == NULL)
-			continue;
-		path = xasprintf("%s/%s", run_dir, entry->d_name);
 		/* HUP ends a program that does not expect it: only ours. */
-		if (read_pid(path, &pid) && program_is(pid, program) &&
+		if (program != NULL && read_pid(path, &pid) && program_is(pid, program) &&
 		    kill(pid, SIGHUP) == -1 && errno != ESRCH)
 			result = error_sys(err,
 			    "cannot tell %s (pid %ld of '%s') to read its "
 			    "files again: send it HUP as root",
 			    program, (long)pid, path);
-		free(path);
 	}
 	closedir(dir);
 	return result;

@@ -13,11 +13,10 @@ owner_enter(uid_t uid, gid_t gid, struct error *err)
 	if (geteuid() != 0) {
 		if (geteuid() == uid)
 			return ADMIN_OK;
-		error_set(err,
+		return admin_refuse(err,
 		    "the domain's files belong to uid %ld: run this as that "
 		    "user or as root",
 		    (long)uid);
-		return ADMIN_REFUSED;
 	}
 	if (uid == 0)
 		return ADMIN_OK;

@@ -30,7 +30,7 @@ static const struct {
 
 /* One line from descriptor 0, byte by byte: what follows is not ours. */
 static int
-read_line(struct buf *line, struct error *err)
+read_password(struct buf *line, struct error *err)
 {
 	buf_reset(line);
 	for (;;) {
@@ -62,14 +62,14 @@ static int
 prompt(
     const char *text, const char *subject, struct buf *line, struct error *err)
 {
+	AUTO(mem_free)
 	char *question = xasprintf("%s for %s: ", text, subject);
 	int result = 0;
 
 	if (file_write_all(STDERR_FILENO, question, strlen(question)) == -1)
 		result = error_sys(err, "cannot ask for the password");
-	free(question);
 	if (result == 0)
-		result = read_line(line, err);
+		result = read_password(line, err);
 	/* The newline that was typed was not shown. */
 	if (file_write_all(STDERR_FILENO, "\n", 1) == -1 && result == 0)
 		result = error_sys(err, "cannot ask for the password");
@@ -80,11 +80,11 @@ int
 password_ask(const char *subject, struct buf *password_out, struct error *err)
 {
 	struct termios shown, hidden;
-	struct buf again;
+	AUTO(buf_release) struct buf again = BUF_INIT;
 	int result;
 
 	if (tcgetattr(STDIN_FILENO, &shown) == -1)
-		return read_line(password_out, err);
+		return read_password(password_out, err);
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) == -1)
@@ -98,7 +98,6 @@ password_ask(const char *subject, struct buf *password_out, struct error *err)
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown) == -1 && result == 0)
 		result = error_sys(err, "cannot turn the terminal's echo on");
 	explicit_bzero(again.data, again.size);
-	buf_release(&again);
 	return result;
 }
 

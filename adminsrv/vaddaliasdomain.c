@@ -13,7 +13,7 @@ static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
 
 /* Is the name a virtual domain, and no alias? */
 static enum admin_result
-is_real(const struct home *home, const char *name, bool *is_real_out,
+is_real_domain(const struct home *home, const char *name, bool *is_real_out,
     struct error *err)
 {
 	struct store_domain found;
@@ -43,14 +43,14 @@ main(int argc, char **argv)
 	if (names_domain(argv[optind], alias, &err) == -1 ||
 	    names_domain(argv[optind + 1], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	if (strcmp(alias, domain) == 0) {
-		error_set(&err, "'%s' cannot be its own alias", alias);
-		return cli_end(ADMIN_REFUSED, &err);
-	}
+	if (strcmp(alias, domain) == 0)
+		return cli_end(
+		    admin_refuse(&err, "'%s' cannot be its own alias", alias),
+		    &err);
 	home = global_vars_home();
-	result = is_real(home, alias, &alias_is_real, &err);
+	result = is_real_domain(home, alias, &alias_is_real, &err);
 	if (result == ADMIN_OK)
-		result = is_real(home, domain, &domain_is_real, &err);
+		result = is_real_domain(home, domain, &domain_is_real, &err);
 	/* IndiMail names the alias first, vpopmail the domain: both will do. */
 	if (result == ADMIN_OK && alias_is_real && !domain_is_real)
 		result = domain_add_alias(home, alias, domain, &err);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* vadddomain: makes a virtual domain with its postmaster. */
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
@@ -8,7 +7,7 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
-#include "base/log.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] =
@@ -21,9 +20,10 @@ main(int argc, char **argv)
 	struct domain_options options = { .users_per_level = 0 };
 	struct cli_password password = { .argument = NULL };
 	const char *quota_text = "NOQUOTA";
+	AUTO(buf_release) struct buf hash = BUF_INIT;
+	AUTO(buf_release) struct buf quota = BUF_INIT;
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
-	struct buf hash, quota;
 	struct home *home;
 	struct error err;
 	int option;
@@ -43,20 +43,14 @@ main(int argc, char **argv)
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	password.argument = argv[optind + 1]; /* argv ends with NULL */
-	buf_init(&hash);
-	buf_init(&quota);
-	home = global_vars_home();
-	result = quota_text_read(quota_text, &quota, &err) == 0 ? ADMIN_OK
-								: ADMIN_REFUSED;
-	if (result == ADMIN_OK)
-		result = cli_password_hash(
-		    &password, "postmaster", &hash, &err);
+	if (quota_text_read(quota_text, &quota, &err) == -1)
+		return cli_end(ADMIN_REFUSED, &err);
+	home = global_vars_home(); /* which may say how to hash */
+	result = cli_password_hash(&password, "postmaster", &hash, &err);
 	options.password_hash = hash.data;
 	options.quota = quota.data;
 	if (result == ADMIN_OK)
 		result = domain_add(home, domain, &options, &err);
 	home_free(&home);
-	buf_release(&hash);
-	buf_release(&quota);
 	return cli_end(result, &err);
 }

@@ -39,7 +39,7 @@ main(int argc, char **argv)
 	enum admin_result result;
 	struct home *home;
 	struct error err;
-	struct buf hash;
+	AUTO(buf_release) struct buf hash = BUF_INIT;
 	int option;
 
 	cli_start("vpasswd", argv, usage);
@@ -52,7 +52,6 @@ main(int argc, char **argv)
 	password.argument = argv[optind + 1];
 	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	buf_init(&hash);
 	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK) {
@@ -63,6 +62,5 @@ main(int argc, char **argv)
 	if (result == ADMIN_OK)
 		result = change_password(home, &address, hash.data, &err);
 	home_free(&home);
-	buf_release(&hash);
 	return cli_end(result, &err);
 }
