@@ -108,9 +108,12 @@ file_begin(const char *path, char **temporary_out, struct error *err)
 void
 file_abort(int fd, char *temporary)
 {
+	int saved_errno = errno;
+
 	close(fd);
 	unlink(temporary);
 	free(temporary);
+	errno = saved_errno;
 }
 
 int

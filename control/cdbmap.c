@@ -407,9 +407,12 @@ cdbmap_writer_commit(struct cdbmap_writer **writer_in, struct error *err)
 void
 cdbmap_writer_abort(struct cdbmap_writer **writer_in)
 {
+	int saved_errno = errno;
+
 	if (*writer_in == NULL)
 		return;
 	cdb_make_finish(&(*writer_in)->make); /* frees what it gathered */
 	file_abort((*writer_in)->fd, (*writer_in)->temporary);
 	writer_free(writer_in);
+	errno = saved_errno;
 }

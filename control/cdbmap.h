@@ -61,6 +61,6 @@ void cdbmap_writer_set_mode(struct cdbmap_writer *writer, mode_t mode);
 
 /* Ends and frees the writer; without commit the old database stays. */
 int cdbmap_writer_commit(struct cdbmap_writer **writer, struct error *err);
-void cdbmap_writer_abort(struct cdbmap_writer **writer);
+void cdbmap_writer_abort(struct cdbmap_writer **writer); /* keeps errno */
 
 #endif

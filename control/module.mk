@@ -4,8 +4,7 @@ control/libcontrol.a: control/access.o control/assign.o control/cdbmap.o \
     control/envrules.o control/global_vars.o \
     control/home.o control/identity.o control/idn.o control/json_text.o \
     control/percenthack.o control/rcpthosts.o control/setting_check.o \
-    control/settings.o control/showctl_json.o control/showctl_man.o \
-    control/showctl_text.o control/unknown.o
+    control/settings.o control/showctl_print.o control/unknown.o
 # Whoever is linked with it.
 control/libcontrol.a_LDLIBS := -Wl,--as-needed -lcdb -lidn2 \
     -Wl,--no-as-needed

@@ -71,10 +71,8 @@ next_name(const char *name)
 static int
 match_names(const struct rcpthosts *hosts, const char *domain)
 {
-	const char *name;
-
-	for (name = domain; name != NULL; name = next_name(name))
-		if (strlist_find(&hosts->names, name))
+	for (; domain != NULL; domain = next_name(domain))
+		if (strlist_find(&hosts->names, domain))
 			return 1;
 	return 0;
 }
@@ -86,16 +84,14 @@ match_names(const struct rcpthosts *hosts, const char *domain)
 static int
 match_more(const struct rcpthosts *hosts, const char *domain, struct error *err)
 {
-	struct cdbmap *more;
-	const char *name;
+	AUTO(cdbmap_free) struct cdbmap *more = NULL;
 	int found = cdbmap_open(hosts->more_path, &more, err);
 
 	if (found != 1)
 		return found;
 	found = 0;
-	for (name = domain; name != NULL && found == 0; name = next_name(name))
-		found = cdbmap_get(more, name, strlen(name), NULL, err);
-	cdbmap_free(&more);
+	for (; domain != NULL && found == 0; domain = next_name(domain))
+		found = cdbmap_get(more, domain, strlen(domain), NULL, err);
 	return found;
 }
 
@@ -153,31 +149,24 @@ add_more_lines(struct cdbmap_writer *writer, const char *path, struct buf *text,
 int
 rcpthosts_compile_more(const char *control_dir, struct error *err)
 {
-	char *path = xasprintf("%s/morercpthosts", control_dir);
-	char *cdb_path = xasprintf("%s.cdb", path);
-	struct cdbmap_writer *writer = NULL;
-	struct buf text;
-	int result, saved_errno;
+	AUTO(mem_free) char *path = xasprintf("%s/morercpthosts", control_dir);
+	AUTO(mem_free) char *cdb_path = xasprintf("%s.cdb", path);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	int found = file_read(path, MORE_MAX_BYTES, &text, err);
+	struct cdbmap_writer *writer;
 
-	buf_init(&text);
-	result = file_read(path, MORE_MAX_BYTES, &text, err);
-	if (result == 0) {
+	if (found == 0) {
 		errno = ENOENT;
 		error_set(err,
-		    "no file '%s'; write the domains in it, one a "
-		    "line",
-		    path);
+		    "no file '%s'; write the domains in it, one a line", path);
 	}
-	if (result == 1)
-		writer = cdbmap_writer_new(cdb_path, err);
-	result = -1;
-	if (writer != NULL && add_more_lines(writer, path, &text, err) == 0)
-		result = cdbmap_writer_commit(&writer, err);
-	saved_errno = errno;
+	if (found != 1)
+		return -1;
+	writer = cdbmap_writer_new(cdb_path, err);
+	if (writer == NULL)
+		return -1;
+	if (add_more_lines(writer, path, &text, err) == 0)
+		return cdbmap_writer_commit(&writer, err);
 	cdbmap_writer_abort(&writer);
-	buf_release(&text);
-	free(cdb_path);
-	free(path);
-	errno = saved_errno;
-	return result;
+	return -1;
 }

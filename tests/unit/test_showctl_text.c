@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/showctl_text.c. */
+/* Tests of control/showctl_print.c. */
 #include "control/showctl.h"
 
 #include <stdarg.h>

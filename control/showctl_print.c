@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: ISC */
+/* Settings for people, as JSON, and as a part of mqmail-control(5). */
+#include "control/showctl.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/plural.h"
+#include "control/json_text.h"
+
+static void
+print_value(const struct settings *settings, enum setting_id id)
+{
+	const struct setting_row *row = &setting_rows[id];
+	size_t count;
+
+	switch (row->type) {
+	case SETTING_NUMBER:
+		printf(
+		    "%llu", (unsigned long long)settings_number(settings, id));
+		if (strcmp(row->unit, "number") != 0)
+			printf(" %s", row->unit);
+		break;
+	case SETTING_FLAG:
+		fputs(
+		    settings_flag(settings, id) ? "1 (yes)" : "0 (no)", stdout);
+		break;
+	case SETTING_TEXT:
+		printf("\"%s\"", settings_text(settings, id));
+		break;
+	case SETTING_RULES:
+		printf("file %s", settings_text(settings, id));
+		break;
+	case SETTING_LIST:
+		count = settings_list(settings, id)->count;
+		printf("%zu line%s", count, plural(count));
+		break;
+	}
+}
+
+static void
+print_list(const struct strlist *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		printf("\t%s\n", list->items[i]);
+}
+
+void
+showctl_print_text(const struct showctl *showctl)
+{
+	unsigned id;
+	size_t i;
+
+	printf("control folder: %s%s%s\n", showctl->control_dir,
+	    showctl->queue != NULL ? ", for the queue " : "",
+	    showctl->queue != NULL ? showctl->queue : "");
+	for (id = 0; id < SETTING_COUNT; id++) {
+		if (!showctl->is_chosen[id])
+			continue;
+		printf("%s: ", setting_rows[id].name);
+		if (showctl->reasons[id] != NULL) {
+			printf("WRONG: %s\n", showctl->reasons[id]);
+			continue;
+		}
+		print_value(showctl->settings, id);
+		printf(" (%s)\n", settings_source(showctl->settings, id));
+		if (setting_rows[id].type == SETTING_LIST)
+			print_list(settings_list(showctl->settings, id));
+	}
+	for (i = 0; i < showctl->unknown_count; i++)
+		printf("%s: no program reads this file\n", showctl->unknown[i]);
+}
+
+static json_t *
+list_json(const struct strlist *list)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		json_array_append_new(array, json_text(list->items[i]));
+	return array;
+}
+
+static json_t *
+value_json(const struct settings *settings, enum setting_id id)
+{
+	switch (setting_rows[id].type) {
+	case SETTING_NUMBER:
+		return json_integer((json_int_t)settings_number(settings, id));
+	case SETTING_FLAG:
+		return json_boolean(settings_flag(settings, id));
+	case SETTING_TEXT:
+	case SETTING_RULES:
+		return json_text(settings_text(settings, id));
+	case SETTING_LIST:
+		return list_json(settings_list(settings, id));
+	}
+	return json_null();
+}
+
+static json_t *
+setting_json(const struct showctl *showctl, enum setting_id id)
+{
+	const struct setting_row *row = &setting_rows[id];
+
+	if (showctl->reasons[id] != NULL)
+		return json_pack("{s:o, s:s, s:s}", "error",
+		    json_text(showctl->reasons[id]), "unit", row->unit,
+		    "default", row->standard);
+	return json_pack("{s:o, s:o, s:b, s:s, s:s}", "value",
+	    value_json(showctl->settings, id), "source",
+	    json_text(settings_source(showctl->settings, id)), "is_set",
+	    settings_is_set(showctl->settings, id), "unit", row->unit,
+	    "default", row->standard);
+}
+
+void
+showctl_print_json(const struct showctl *showctl)
+{
+	json_t *settings = json_object(), *unknown = json_array(), *json;
+
+	for (unsigned id = 0; id < SETTING_COUNT; id++)
+		if (showctl->is_chosen[id])
+			json_object_set_new(settings, setting_rows[id].name,
+			    setting_json(showctl, id));
+	for (size_t i = 0; i < showctl->unknown_count; i++)
+		json_array_append_new(unknown, json_text(showctl->unknown[i]));
+	json = json_pack("{s:o, s:o, s:o, s:o}", "control_dir",
+	    json_text(showctl->control_dir), "queue",
+	    showctl->queue != NULL ? json_text(showctl->queue) : json_null(),
+	    "settings", settings, "unknown_files", unknown);
+	if (json_dumpf(json, stdout, JSON_INDENT(2)) == -1)
+		fatal(111, "cannot write the settings");
+	putchar('\n');
+	json_decref(json);
+}
+
+/* Each sentence on a line of its own, as mdoc wants it; '\' and '-' escaped. */
+static void
+print_mdoc_text(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (strncmp(text, ".  ", 3) == 0) {
+			fputs(".\n", stdout);
+			text += 2;
+		} else if (*text == '\\')
+			fputs("\\e", stdout);
+		else if (*text == '-' && (text[1] == '-' || text[1] == ' '))
+			fputs("\\-", stdout);
+		else
+			putchar(*text);
+	}
+	putchar('\n');
+}
+
+static void
+print_mdoc_readers(const char *readers)
+{
+	const char *at = readers;
+
+	puts(".Pp\nRead by");
+	while (*at != '\0') {
+		size_t length = strcspn(at, " ");
+		bool is_last = at[length] == '\0';
+
+		printf(".Xr %.*s 8 %s\n", (int)length, at, is_last ? "." : ",");
+		at += length + !is_last;
+	}
+}
+
+/* One line of facts: type and unit, default, range, variable. */
+static void
+print_mdoc_facts(const struct setting_row *row)
+{
+	const char *standard = row->standard;
+
+	puts(".Pp");
+	switch (row->type) {
+	case SETTING_NUMBER:
+		printf("A number of %s from %llu to %llu;\n",
+		    strcmp(row->unit, "number") == 0 ? "a queue" : row->unit,
+		    (unsigned long long)row->min, (unsigned long long)row->max);
+		break;
+	case SETTING_FLAG:
+		puts("0 or 1;");
+		break;
+	case SETTING_TEXT:
+		printf("One line, a %s of at most %llu bytes;\n", row->unit,
+		    (unsigned long long)row->max);
+		break;
+	case SETTING_LIST:
+		printf("A list, a %s of at most %llu bytes in each line;\n",
+		    row->unit, (unsigned long long)row->max);
+		break;
+	case SETTING_RULES:
+		puts("A file of rules;");
+		break;
+	}
+	if (strcmp(standard, "me") == 0)
+		puts("default: the content of\n.Ic me .");
+	else if (*standard == '\0')
+		puts("default: empty.");
+	else
+		printf("default: %s.\n", standard);
+	if (*row->env != '\0')
+		printf("Variable:\n.Ev %s ,\n"
+		       "which hides the file and takes effect on restart.\n",
+		    row->env);
+}
+
+void
+showctl_print_man(void)
+{
+	unsigned id;
+
+	puts(".Bl -tag -width Ds");
+	for (id = 0; id < SETTING_COUNT; id++) {
+		const struct setting_row *row = &setting_rows[id];
+
+		printf(".It Ic %s\n", row->name);
+		print_mdoc_text(row->text);
+		print_mdoc_facts(row);
+		print_mdoc_readers(row->readers);
+	}
+	puts(".El");
+}
