@@ -15,7 +15,6 @@
 #include "adminsrv/owner.h"
 #include "adminsrv/users.h"
 #include "base/file.h"
-#include "base/file_sweep.h"
 #include "base/mem.h"
 #include "control/identity.h"
 #include "lookupd/store.h"

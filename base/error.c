@@ -24,7 +24,6 @@ int
 error_sys(struct error *err, const char *format, ...)
 {
 	int saved_errno = errno;
-	char reason[128];
 	va_list args;
 	size_t length;
 
@@ -34,8 +33,8 @@ error_sys(struct error *err, const char *format, ...)
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
 	length = strlen(err->text);
-	snprintf(err->text + length, sizeof(err->text) - length, ": %s",
-	    strerror_r(saved_errno, reason, sizeof(reason)));
+	errno = saved_errno;
+	snprintf(err->text + length, sizeof(err->text) - length, ": %m");
 	errno = saved_errno;
 	return -1;
 }
@@ -43,18 +42,18 @@ error_sys(struct error *err, const char *format, ...)
 int
 error_context(struct error *err, const char *format, ...)
 {
-	char context[sizeof(err->text)];
-	char reason[sizeof(err->text)];
+	struct error reason;
 	va_list args;
+	size_t length;
 
 	if (err == NULL)
 		return -1;
+	reason = *err;
 	va_start(args, format);
-	vsnprintf(context, sizeof(context), format, args);
+	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	memcpy(reason, err->text, sizeof(reason));
-	if (snprintf(err->text, sizeof(err->text), "%s: %s", context, reason) <
-	    0)
-		err->text[0] = '\0';
+	length = strlen(err->text);
+	snprintf(err->text + length, sizeof(err->text) - length, ": %s",
+	    reason.text);
 	return -1;
 }

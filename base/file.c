@@ -2,10 +2,12 @@
 /* Whole files and folders. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
 
 enum { REMOVE_TRIES = 5 };
 
@@ -74,6 +77,7 @@ int
 file_sync_parent(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
+	AUTO(mem_free)
 	char *parent = slash == NULL ? xstrdup(".")
 	    : slash == path          ? xstrdup("/")
 				     : xstrndup(path, (size_t)(slash - path));
@@ -84,7 +88,6 @@ file_sync_parent(const char *path, struct error *err)
 		result = error_sys(err, "cannot sync folder '%s'", parent);
 	if (fd != -1)
 		close(fd);
-	free(parent);
 	return result;
 }
 
@@ -156,27 +159,20 @@ file_replace(const char *path, const char *data, size_t length, mode_t mode,
 int
 file_make_dirs(const char *path, mode_t mode, struct error *err)
 {
-	char *copy = xstrdup(path);
+	AUTO(mem_free) char *copy = xstrdup(path);
 	char *slash = copy;
-	int result = 0;
 
 	for (;;) {
 		slash = strchr(slash + 1, '/');
 		if (slash != NULL)
 			*slash = '\0';
-		if (mkdir(copy, mode) == 0) {
-			if (chmod(copy, mode) == -1)
-				result = error_sys(
-				    err, "cannot chmod '%s'", copy);
-		} else if (errno != EEXIST)
-			result = error_sys(
-			    err, "cannot make folder '%s'", copy);
-		if (slash == NULL || result == -1)
-			break;
+		if (mkdir(copy, mode) == 0 ? chmod(copy, mode) == -1
+					   : errno != EEXIST)
+			return error_sys(err, "cannot make folder '%s'", copy);
+		if (slash == NULL)
+			return 0;
 		*slash = '/';
 	}
-	free(copy);
-	return result;
 }
 
 static int
@@ -215,4 +211,36 @@ file_program_dir(void)
 	if (slash != NULL)
 		*slash = '\0';
 	return xstrdup(path);
+}
+
+static bool
+is_left_behind(const char *name)
+{
+	const char *suffix = strstr(name, ".tmp.");
+	uint64_t pid;
+
+	return suffix != NULL && scan_u64(suffix + 5, INT_MAX, &pid) &&
+	    pid > 0 && kill((pid_t)pid, 0) == -1 && errno == ESRCH;
+}
+
+int
+file_sweep(const char *folder, struct error *err)
+{
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+	int count = 0;
+
+	if (dir == NULL)
+		return error_sys(err, "cannot read folder '%s'", folder);
+	while (count != -1 && (entry = readdir(dir)) != NULL) {
+		if (!is_left_behind(entry->d_name))
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
+			count++;
+		else if (errno != ENOENT)
+			count = error_sys(err, "cannot remove '%s/%s'", folder,
+			    entry->d_name);
+	}
+	closedir(dir);
+	return count;
 }

@@ -54,6 +54,13 @@ int file_make_dirs(const char *path, mode_t mode, struct error *err);
 int file_remove_tree(const char *path, struct error *err);
 
 /*
+ * Removes what programs that were killed left of files that they wrote: the
+ * files NAME.tmp.PID of a folder whose process is no more.  Gives how many, or
+ * -1.
+ */
+int file_sweep(const char *folder, struct error *err);
+
+/*
  * The folder that holds the running program, where its companions are.
  * The caller frees.
  */

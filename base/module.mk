@@ -1,7 +1,7 @@
 # base - strings, errors, log, time, files, streams, TLS, listener, packets
 LIBS += base/libbase.a
 base/libbase.a: base/arena.o base/batch_policy.o base/budget.o base/buf.o \
-    base/clock.o base/endpoint.o base/error.o base/file.o base/file_sweep.o base/ipcount.o base/lines.o \
+    base/clock.o base/endpoint.o base/error.o base/file.o base/ipcount.o base/lines.o \
     base/listen_socket.o base/listener.o base/log.o base/log_text.o base/loop.o base/mailbox_text.o base/mem.o \
     base/packet.o base/parent.o base/scan.o base/program.o base/strlist.o base/stream.o base/sync_pool.o \
     base/tls.o base/usage.o base/user.o base/utf8.o base/vars.o base/wire.o \

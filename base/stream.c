@@ -37,7 +37,6 @@ struct stream {
 	size_t out_size, out_length;
 	enum stream_result write_result; /* once not STREAM_OK, for ever */
 	struct tls_session *tls;         /* NULL: plain */
-	enum stream_result tls_result;   /* how transport calls ended */
 };
 
 struct stream *
@@ -76,36 +75,17 @@ stream_set_timeout(struct stream *stream, int timeout_ms)
 	stream->timeout_ms = timeout_ms;
 }
 
-static size_t
-transport_read(void *owner, char *data, size_t size)
-{
-	struct stream *stream = owner;
-	size_t length;
-
-	stream->tls_result = endpoint_read(
-	    &stream->endpoint, data, size, &length);
-	return length;
-}
-
-static size_t
-transport_write(void *owner, const char *data, size_t length)
-{
-	struct stream *stream = owner;
-
-	stream->tls_result = endpoint_write(&stream->endpoint, data, length);
-	return stream->tls_result == STREAM_OK ? length : 0;
-}
-
-/* Why TLS failed: the transport's trouble, or a breach of the protocol. */
+/* Why TLS failed: the endpoint's trouble, or a breach of the protocol. */
 static enum stream_result
 tls_failure(const struct stream *stream)
 {
-	return stream->tls_result != STREAM_OK ? stream->tls_result
-					       : STREAM_FAILED;
+	enum stream_result result = tls_session_result(stream->tls);
+
+	return result != STREAM_OK ? result : STREAM_FAILED;
 }
 
 static enum stream_result
-read_some(struct stream *stream, char *data, size_t size, size_t *length_out)
+read_stream(struct stream *stream, char *data, size_t size, size_t *length_out)
 {
 	ssize_t n;
 
@@ -161,7 +141,7 @@ read_rested(struct stream *stream)
 		if (result != STREAM_OK)
 			return result;
 	}
-	result = read_some(stream, taste, sizeof(taste), &length);
+	result = read_stream(stream, taste, sizeof(taste), &length);
 	if (result != STREAM_OK)
 		return result;
 	stream->in = xmalloc(IN_FIRST);
@@ -221,7 +201,7 @@ refill(struct stream *stream, bool is_first)
 		return read_rested(stream);
 	make_room(stream);
 	room = stream->in_size - stream->in_end;
-	result = read_some(stream, stream->in + stream->in_end, room, &length);
+	result = read_stream(stream, stream->in + stream->in_end, room, &length);
 	stream->in_end += length;
 	stream->was_filled = length == room;
 	return result;
@@ -390,7 +370,7 @@ handshake_failure(struct stream *stream, int timeout_ms, struct error *err)
 	else if (result == STREAM_CLOSED)
 		error_set(err,
 		    "TLS handshake failed: the peer closed the connection");
-	else if (stream->tls_result != STREAM_OK)
+	else if (tls_session_result(stream->tls) != STREAM_OK)
 		error_set(err, "TLS handshake failed: cannot read or write");
 	return result;
 }
@@ -399,9 +379,6 @@ enum stream_result
 stream_start_tls(struct stream *stream, struct tls_context *context,
     int timeout_ms, struct error *err)
 {
-	const struct tls_transport transport = { .read = transport_read,
-		.write = transport_write,
-		.owner = stream };
 	enum stream_result result = stream_flush(stream);
 
 	assert(stream->tls == NULL);
@@ -415,7 +392,7 @@ stream_start_tls(struct stream *stream, struct tls_context *context,
 	stream_rest(stream);
 
 	stream->write_result = STREAM_FAILED; /* until the handshake is done */
-	stream->tls = tls_session_new(context, &transport, err);
+	stream->tls = tls_session_new(context, &stream->endpoint, err);
 	if (stream->tls == NULL)
 		return STREAM_FAILED;
 	endpoint_begin(&stream->endpoint, timeout_ms);

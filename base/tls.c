@@ -20,11 +20,12 @@ enum { TICKET_LIFETIME_S = 7200 };
 struct tls_context {
 	bool is_client;
 	SSL_CTX *ctx;
-	BIO_METHOD *transport_method;
+	BIO_METHOD *bio_method;
 };
 
 struct tls_session {
-	struct tls_transport transport;
+	struct endpoint *endpoint;
+	enum stream_result result; /* of its last call */
 	SSL *ssl;
 	bool has_failed; /* OpenSSL asks not to use the object any more */
 };
@@ -46,12 +47,12 @@ take_reason(void)
 }
 
 static int
-transport_read(BIO *bio, char *data, size_t size, size_t *length_out)
+bio_read(BIO *bio, char *data, size_t size, size_t *length_out)
 {
 	struct tls_session *session = BIO_get_data(bio);
 
-	*length_out = session->transport.read(
-	    session->transport.owner, data, size);
+	session->result = endpoint_read(
+	    session->endpoint, data, size, length_out);
 	BIO_clear_retry_flags(bio);
 	/* So a read that took too long leaves the session fit for writing. */
 	if (*length_out == 0)
@@ -60,18 +61,18 @@ transport_read(BIO *bio, char *data, size_t size, size_t *length_out)
 }
 
 static int
-transport_write(BIO *bio, const char *data, size_t length, size_t *written_out)
+bio_write(BIO *bio, const char *data, size_t length, size_t *written_out)
 {
 	struct tls_session *session = BIO_get_data(bio);
 
-	*written_out = session->transport.write(
-	    session->transport.owner, data, length);
+	session->result = endpoint_write(session->endpoint, data, length);
 	BIO_clear_retry_flags(bio);
+	*written_out = session->result == STREAM_OK ? length : 0;
 	return *written_out > 0;
 }
 
 static long
-transport_control(BIO *bio, int command, long number, void *pointer)
+bio_control(BIO *bio, int command, long number, void *pointer)
 {
 	(void)bio;
 	(void)number;
@@ -170,16 +171,16 @@ configure(SSL_CTX *ctx, struct error *err)
 }
 
 static BIO_METHOD *
-make_transport_method(void)
+make_bio_method(void)
 {
 	/* BIO_get_new_index() would run out after some hundred rereads. */
 	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
 
 	if (method == NULL)
 		return NULL;
-	BIO_meth_set_read_ex(method, transport_read);
-	BIO_meth_set_write_ex(method, transport_write);
-	BIO_meth_set_ctrl(method, transport_control);
+	BIO_meth_set_read_ex(method, bio_read);
+	BIO_meth_set_write_ex(method, bio_write);
+	BIO_meth_set_ctrl(method, bio_control);
 	return method;
 }
 
@@ -189,9 +190,9 @@ make_context(const SSL_METHOD *method, struct error *err)
 	struct tls_context *context = xcalloc(1, sizeof(*context));
 
 	ERR_clear_error();
-	context->transport_method = make_transport_method();
+	context->bio_method = make_bio_method();
 	context->ctx = SSL_CTX_new(method);
-	if (context->transport_method != NULL && context->ctx != NULL)
+	if (context->bio_method != NULL && context->ctx != NULL)
 		return context;
 	error_set(err, "cannot set up TLS: %s", take_reason());
 	tls_context_free(&context);
@@ -245,22 +246,22 @@ tls_context_free(struct tls_context **context)
 	if (*context == NULL)
 		return;
 	SSL_CTX_free((*context)->ctx);
-	BIO_meth_free((*context)->transport_method);
+	BIO_meth_free((*context)->bio_method);
 	free(*context);
 	*context = NULL;
 }
 
 struct tls_session *
 tls_session_new(struct tls_context *context,
-    const struct tls_transport *transport, struct error *err)
+    struct endpoint *endpoint, struct error *err)
 {
 	struct tls_session *session = xcalloc(1, sizeof(*session));
 	BIO *bio;
 
 	ERR_clear_error();
-	session->transport = *transport;
+	session->endpoint = endpoint;
 	session->ssl = SSL_new(context->ctx);
-	bio = BIO_new(context->transport_method);
+	bio = BIO_new(context->bio_method);
 	if (session->ssl == NULL || bio == NULL) {
 		error_set(err, "cannot begin TLS: %s", take_reason());
 		BIO_free(bio);
@@ -310,7 +311,7 @@ tls_session_read(struct tls_session *session, char *data, size_t size)
 	switch (SSL_get_error(session->ssl, 0)) {
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
-	case SSL_ERROR_WANT_READ: /* see transport_read */
+	case SSL_ERROR_WANT_READ: /* see bio_read */
 		return -1;
 	}
 	session->has_failed = true;
@@ -329,6 +330,12 @@ tls_session_write(struct tls_session *session, const char *data, size_t length)
 		return 0; /* without partial writes: all of it */
 	session->has_failed = true;
 	return -1;
+}
+
+enum stream_result
+tls_session_result(const struct tls_session *session)
+{
+	return session->result;
 }
 
 bool

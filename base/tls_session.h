@@ -2,8 +2,7 @@
 /*
  * One TLS connection, as base/stream.c uses it; nobody else includes this.
  *
- * The session reads and writes through its owner's functions, which wait and
- * know the deadline; so nothing here waits.
+ * The session reads and writes through an endpoint, whose deadline counts.
  */
 #ifndef BASE_TLS_SESSION_H
 #define BASE_TLS_SESSION_H
@@ -12,27 +11,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/tls.h"
-
-/*
- * Both return how many bytes were moved, at least 1; or 0 when none can be any
- * more (end, deadline, failure), which the owner remembers.
- */
-struct tls_transport {
-	size_t (*read)(void *owner, char *data, size_t size);
-	size_t (*write)(void *owner, const char *data, size_t length);
-	void *owner;
-};
 
 struct tls_session;
 
 /*
- * Both context and transport must outlive the session.  Never NULL unless
+ * Both context and endpoint must outlive the session.  Never NULL unless
  * OpenSSL is out of memory; then with the reason.
  */
 struct tls_session *tls_session_new(struct tls_context *context,
-    const struct tls_transport *transport, struct error *err);
+    struct endpoint *endpoint, struct error *err);
 void tls_session_free(struct tls_session **session);
 
 /* The context's side of it.  0, or -1 with the reason. */
@@ -40,8 +30,8 @@ int tls_session_handshake(struct tls_session *session, struct error *err);
 
 /*
  * At least 1 byte read; 0 when the peer has closed properly; -1 when the
- * transport had nothing or the protocol failed.  A transport that only ran out
- * of time may be used on, so that the peer can be told.
+ * endpoint had nothing or the protocol failed.  A session that only ran out of
+ * time may be used on, so that the peer can be told.
  */
 ssize_t tls_session_read(struct tls_session *session, char *data, size_t size);
 
@@ -49,6 +39,11 @@ ssize_t tls_session_read(struct tls_session *session, char *data, size_t size);
 int tls_session_write(
     struct tls_session *session, const char *data, size_t length);
 
+/*
+ * How the endpoint's last call for this session ended; with STREAM_OK a failure
+ * is a breach of the protocol.
+ */
+enum stream_result tls_session_result(const struct tls_session *session);
 /* Bytes of the peer are kept in the session, perhaps not a whole record. */
 bool tls_session_has_pending(const struct tls_session *session);
 

@@ -2,7 +2,7 @@
 /* Files that were half written when an earlier run was killed. */
 #include <stdlib.h>
 
-#include "base/file_sweep.h"
+#include "base/file.h"
 #include "svctool/init/init.h"
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of base/file_sweep.c. */
-#include "base/file_sweep.h"
+/* Tests of base/file.c. */
+#include "base/file.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
