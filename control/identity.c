@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/user.h"
+#include "base/process.h"
 
 static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_SMTPD] = "qmaild",

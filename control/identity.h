@@ -48,7 +48,7 @@ int identity_find(
 uid_t identity_peer(enum identity_role self, enum identity_role role);
 
 /*
- * Becomes the role's user for good, as user_become() in base/user.h says.
+ * Becomes the role's user for good, as user_become() in base/process.h says.
  * Does nothing when the process is not root's.  0, or -1 with the reason.
  */
 int identity_become(enum identity_role role, struct error *err);

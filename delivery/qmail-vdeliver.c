@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/batch_policy.h"
+#include "base/process.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/usage.h"

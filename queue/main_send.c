@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/batch_policy.h"
+#include "base/process.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

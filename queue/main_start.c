@@ -26,7 +26,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
-#include "base/parent.h"
+#include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"

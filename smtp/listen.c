@@ -11,11 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/batch_policy.h"
 #include "base/listener.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/parent.h"
+#include "base/process.h"
 #include "base/plural.h"
 #include "control/identity.h"
 #include "smtp/rules.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of base/batch_policy.c. */
-#include "base/batch_policy.h"
+/* Tests of base/process.c. */
+#include "base/process.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of base/parent.c. */
-#include "base/parent.h"
+/* Tests of base/process.c. */
+#include "base/process.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Tests of base/user.h; those that need root are skipped without it. */
-#include "base/user.h"
+#include "base/process.h"
 
 #include <grp.h>
 #include <pwd.h>

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: ISC */
-/* Giving up root's rights. */
-#include "base/user.h"
+/* How a process of ours lives. */
+#include "base/process.h"
 
 #include <grp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/program.h"
+
 /* True when all three ids are the wanted ones and root is out of reach. */
 static bool
-is_for_good(uid_t uid, gid_t gid)
+is_user_for_good(uid_t uid, gid_t gid)
 {
 	uid_t real, effective, saved;
 	gid_t real_gid, effective_gid, saved_gid;
@@ -38,7 +42,7 @@ user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
 		    setresuid(uid, uid, uid) == -1)
 			return error_sys(
 			    err, "cannot become the user '%s'", name);
-		if (!is_for_good(uid, gid))
+		if (!is_user_for_good(uid, gid))
 			return error_set(err,
 			    "cannot become the user '%s' for good: root's "
 			    "rights came back (look at the capabilities that "
@@ -48,4 +52,33 @@ user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return error_sys(err, "cannot set no_new_privs");
 	return 0;
+}
+
+pid_t
+parent_supervise(void)
+{
+	pid_t parent = getppid();
+
+	return program_is(parent, "supervise") ? parent : 0;
+}
+
+void
+parent_end_with(pid_t parent)
+{
+	if (parent == 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* It may have died before we asked to be told. */
+	if (getppid() != parent)
+		kill(getpid(), SIGTERM);
+}
+
+void
+batch_policy_set(void)
+{
+	static const struct sched_param priority = { .sched_priority = 0 };
+
+	/* Whoever gave us another policy than the ordinary one meant it. */
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		sched_setscheduler(0, SCHED_BATCH, &priority);
 }
