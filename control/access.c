@@ -11,7 +11,7 @@
  * variable.  tcpserver skips other letters, and so do we.
  */
 static int
-apply(const char *key, struct buf *rule, struct vars *vars,
+follow_access_rule(const char *key, struct buf *rule, struct vars *vars,
     bool *is_allowed_out, struct error *err)
 {
 	char *at = rule->data, *end = rule->data + rule->length;
@@ -60,7 +60,7 @@ try_key(struct search *search)
 	    &search->rule, search->err);
 	if (found != 1)
 		return found;
-	return apply(search->key.data, &search->rule, search->vars,
+	return follow_access_rule(search->key.data, &search->rule, search->vars,
 	    search->is_allowed_out, search->err);
 }
 
@@ -129,8 +129,6 @@ access_check(const struct cdbmap *map, const char *ip, const char *host,
 	int found;
 
 	*is_allowed_out = true;
-	buf_init(&search.key);
-	buf_init(&search.rule);
 	found = try_all(&search, ip, host);
 	buf_release(&search.key);
 	buf_release(&search.rule);

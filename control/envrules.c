@@ -160,18 +160,15 @@ static int
 read_rules(const char *path, struct envrules *rules,
     const struct envrules_visitor *visitor, struct error *err)
 {
-	struct error own;
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	int result = file_read(path, FILE_MAX_BYTES, &text, err);
 	struct lines lines;
-	struct buf text;
-	int result;
+	struct error own;
 
-	buf_init(&text);
-	result = file_read(path, FILE_MAX_BYTES, &text, err);
 	lines_open(&lines, &text);
 	if (result == 1 && parse_rules(rules, &lines, visitor, &own) == -1)
 		result = error_set(
 		    err, "%s:%u: %s", path, lines.number, own.text);
-	buf_release(&text);
 	return result;
 }
 
@@ -191,11 +188,10 @@ int
 envrules_walk(
     const char *path, const struct envrules_visitor *visitor, struct error *err)
 {
+	AUTO(envrules_free)
 	struct envrules *rules = xcalloc(1, sizeof(*rules));
-	int result = read_rules(path, rules, visitor, err);
 
-	envrules_free(&rules);
-	return result;
+	return read_rules(path, rules, visitor, err);
 }
 
 void

@@ -34,14 +34,11 @@ global_vars_parse(const char *text, size_t length)
 char *
 global_vars_read(const char *path)
 {
-	struct buf buf;
-	char *value = NULL;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
-	buf_init(&buf);
-	if (file_read(path, VARIABLE_MAX, &buf, NULL) == 1)
-		value = global_vars_parse(buf.data, buf.length);
-	buf_release(&buf);
-	return value;
+	if (file_read(path, VARIABLE_MAX, &buf, NULL) != 1)
+		return NULL;
+	return global_vars_parse(buf.data, buf.length);
 }
 
 void
@@ -53,16 +50,14 @@ global_vars_take(const char *folder)
 	if (dir == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL) {
-		char *path, *value;
+		AUTO(mem_free)
+		char *path = xasprintf("%s/%s", folder, entry->d_name);
+		AUTO(mem_free) char *value = NULL;
 
-		if (entry->d_name[0] == '.')
-			continue;
-		path = xasprintf("%s/%s", folder, entry->d_name);
-		value = global_vars_read(path);
+		if (entry->d_name[0] != '.')
+			value = global_vars_read(path);
 		if (value != NULL)
 			setenv(entry->d_name, value, 0);
-		free(value);
-		free(path);
 	}
 	closedir(dir);
 }
@@ -70,14 +65,10 @@ global_vars_take(const char *folder)
 struct home *
 global_vars_home(void)
 {
-	struct home *home = home_new();
-	char *root = xstrdup(home->root);
+	AUTO(home_free) struct home *home = home_new();
+	AUTO(mem_free)
 	char *folder = xasprintf("%s/global_vars", home->control);
 
 	global_vars_take(folder);
-	home_free(&home);
-	home = home_at(root);
-	free(folder);
-	free(root);
-	return home;
+	return home_at(home->root);
 }

@@ -21,7 +21,7 @@ trim(char *path)
 
 /* path, or below base when it is relative. */
 static char *
-below(const char *base, const char *path)
+below_folder(const char *base, const char *path)
 {
 	if (path[0] == '/')
 		return trim(xstrdup(path));
@@ -34,21 +34,16 @@ from_environment(const char *base, const char *variable, const char *standard)
 {
 	const char *value = getenv(variable);
 
-	return below(base, value == NULL || *value == '\0' ? standard : value);
+	return below_folder(base, value == NULL || *value == '\0' ? standard : value);
 }
 
 /* An absolute path, so that a later chdir() does not move the node. */
 static char *
 absolute(const char *path)
 {
-	char *folder, *result;
+	AUTO(mem_free) char *folder = getcwd(NULL, 0);
 
-	if (path[0] == '/')
-		return trim(xstrdup(path));
-	folder = getcwd(NULL, 0);
-	result = below(folder != NULL ? folder : "/", path);
-	free(folder);
-	return result;
+	return below_folder(folder != NULL ? folder : "/", path);
 }
 
 struct home *
@@ -60,12 +55,12 @@ home_at(const char *root)
 	home->control = from_environment(home->root, "CONTROLDIR", "control");
 	home->users = from_environment(home->root, "ASSIGNDIR", "users");
 	home->domains = from_environment(home->root, "DOMAINDIR", "domains");
-	home->queue = below(home->root, "queue");
-	home->service = below(home->root, "service");
-	home->run = below(home->root, "run");
-	home->log = below(home->root, "log");
+	home->queue = below_folder(home->root, "queue");
+	home->service = below_folder(home->root, "service");
+	home->run = below_folder(home->root, "run");
+	home->log = below_folder(home->root, "log");
 	home->tls = from_environment(home->root, "CERTDIR", "tls");
-	home->alias = below(home->root, "alias");
+	home->alias = below_folder(home->root, "alias");
 	return home;
 }
 

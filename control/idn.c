@@ -2,6 +2,7 @@
 /* Internationalized domain names: the one spelling of a domain. */
 #include "control/idn.h"
 
+#include <ctype.h>
 #include <idn2.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -23,17 +24,14 @@ idn_is_ascii(const char *text)
 
 /* Copies with ASCII letters in lower case; false, and "", when too long. */
 static bool
-fold(const char *text, char out[IDN_DOMAIN_SIZE])
+fold_domain_name(const char *text, char out[IDN_DOMAIN_SIZE])
 {
-	size_t length = strnlen(text, IDN_DOMAIN_SIZE), i;
+	size_t length = strnlen(text, IDN_DOMAIN_SIZE);
 
 	if (length == IDN_DOMAIN_SIZE)
 		length = 0;
-	for (i = 0; i < length; i++) {
-		char c = text[i];
-
-		out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
+	for (size_t i = 0; i < length; i++)
+		out[i] = (char)tolower((unsigned char)text[i]);
 	out[length] = '\0';
 	return text[length] == '\0';
 }
@@ -43,7 +41,7 @@ fold(const char *text, char out[IDN_DOMAIN_SIZE])
  * makes ASCII of some characters that are not: '@' of U+FF20.
  */
 static bool
-is_plain(const char *name)
+is_plain_name(const char *name)
 {
 	static const char label[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
 	size_t length;
@@ -69,7 +67,7 @@ to_ascii(const char *domain)
 		free(xmalloc(INPUT_MAX)); /* waits for memory, or ends it all */
 	if (result != IDN2_OK)
 		return NULL;
-	if (is_plain((char *)ascii))
+	if (is_plain_name((char *)ascii))
 		return (char *)ascii;
 	idn2_free(ascii);
 	return NULL;
@@ -84,14 +82,14 @@ idn_domain_canonical(
 	bool fits;
 
 	if (idn_is_ascii(domain))
-		return fold(domain, canonical_out);
+		return fold_domain_name(domain, canonical_out);
 	ascii = to_ascii(domain + dot);
 	fits = ascii != NULL && strlen(ascii) + dot < IDN_DOMAIN_SIZE;
 	if (fits) {
 		canonical_out[0] = '.';
 		memcpy(canonical_out + dot, ascii, strlen(ascii) + 1);
 	} else
-		fold(domain, canonical_out);
+		fold_domain_name(domain, canonical_out);
 	idn2_free(ascii);
 	return fits;
 }

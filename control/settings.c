@@ -143,11 +143,10 @@ static int
 load_file(enum setting_id id, const char *path, struct value *value,
     struct error *err)
 {
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct lines lines;
-	struct buf text;
 	int result;
 
-	buf_init(&text);
 	result = file_read(path, FILE_MAX_BYTES, &text, err);
 	lines_open(&lines, &text);
 	if (result == 1 && parse_setting(id, &lines, value, err) == -1)
@@ -157,7 +156,6 @@ load_file(enum setting_id id, const char *path, struct value *value,
 		value->is_set = true;
 		value->source = xstrdup(path);
 	}
-	buf_release(&text);
 	return result;
 }
 
@@ -218,25 +216,35 @@ load_variable(enum setting_id id, struct value *value, struct error *err)
 static int load_value(
     const struct loader *loader, enum setting_id id, struct error *err);
 
-static int
-load_default(const struct loader *loader, enum setting_id id,
-    struct value *value, struct error *err)
+/* Its default: of some settings what me is. */
+static void
+use_default(struct settings *settings, enum setting_id id)
 {
 	const struct setting_row *row = &setting_rows[id];
-	const char *standard = row->standard;
+	struct value *value = &settings->values[id];
+	const char *standard = strcmp(row->standard, "me") == 0
+	    ? settings_text(settings, SETTING_me)
+	    : row->standard;
 
-	if (strcmp(standard, "me") == 0) {
-		if (load_value(loader, SETTING_me, err) == -1)
-			return -1;
-		standard = settings_text(loader->settings, SETTING_me);
-	}
-	value->source = xstrdup("default");
+	value_clear(value);
 	if (row->type != SETTING_LIST || *standard != '\0')
 		value_store(id, standard, value);
+	value->source = xstrdup("default");
+	value->is_loaded = true;
+}
+
+static int
+load_default(
+    const struct loader *loader, enum setting_id id, struct error *err)
+{
+	if (strcmp(setting_rows[id].standard, "me") == 0 &&
+	    load_value(loader, SETTING_me, err) == -1)
+		return -1;
+	use_default(loader->settings, id);
 	if (id == SETTING_me)
 		return error_set(err,
-		    "%s/me: no such file; write this node's "
-		    "host name in it, for example mail.example.org",
+		    "%s/me: no such file; write this node's host name in it, "
+		    "for example mail.example.org",
 		    loader->control_dir);
 	return 0;
 }
@@ -248,16 +256,15 @@ load_rules(const struct loader *loader, enum setting_id id, struct value *value,
 {
 	const struct setting_row *row = &setting_rows[id];
 	int found = load_variable(id, value, err);
-	char *path;
 
 	if (found == -1)
 		return -1;
 	if (found == 0)
 		value->text = xstrdup(row->standard);
 	if (value->text[0] != '/') {
-		path = xasprintf("%s/%s", loader->control_dir, value->text);
-		free(value->text);
-		value->text = path;
+		AUTO(mem_free) char *name = value->text;
+
+		value->text = xasprintf("%s/%s", loader->control_dir, name);
 	}
 	if (found == 0) {
 		value->is_set = access(value->text, F_OK) == 0;
@@ -283,27 +290,10 @@ load_value(const struct loader *loader, enum setting_id id, struct error *err)
 		if (result == 0)
 			result = load_files(loader, id, value, err);
 		if (result == 0)
-			result = load_default(loader, id, value, err);
+			result = load_default(loader, id, err);
 	}
 	value->is_loaded = true;
 	return result == -1 ? -1 : 0;
-}
-
-/* Gives a setting that could not be loaded its default, whatever me is. */
-static void
-use_default(struct settings *settings, enum setting_id id)
-{
-	const struct setting_row *row = &setting_rows[id];
-	struct value *value = &settings->values[id];
-	const char *standard = row->standard;
-
-	value_clear(value);
-	if (strcmp(standard, "me") == 0)
-		standard = settings_text(settings, SETTING_me);
-	if (row->type != SETTING_LIST || *standard != '\0')
-		value_store(id, standard, value);
-	value->source = xstrdup("default");
-	value->is_loaded = true;
 }
 
 static int

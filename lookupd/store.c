@@ -2,6 +2,7 @@
 /* A user store: what every backend has in common. */
 #include "lookupd/store.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "control/idn.h"
@@ -29,11 +30,8 @@ fold_local(const char *text, char folded_out[STORE_LOCAL_MAX + 1])
 
 	if (length == 0 || length > STORE_LOCAL_MAX)
 		return false;
-	for (size_t i = 0; i <= length; i++) {
-		char c = text[i];
-
-		folded_out[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-	}
+	for (size_t i = 0; i <= length; i++)
+		folded_out[i] = (char)tolower((unsigned char)text[i]);
 	return true;
 }
 

@@ -6,7 +6,6 @@
 #include "lookupd/store.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 struct cdb_store {
 	struct store store; /* first: the backend's functions cast back */
 	struct cdb_cache *cache;
+	char *users_dir;
 	char *assign_text;
 	char *assign_cdb;
 };
@@ -32,12 +32,6 @@ of_store(struct store *store)
 	return (struct cdb_store *)store;
 }
 
-static bool
-exists(const char *path)
-{
-	return access(path, F_OK) == 0 || errno != ENOENT;
-}
-
 /*
  * Without users/cdb: no virtual domains, if there is no users/assign either
  * and the folder is there to say so.  0 or -1.
@@ -45,21 +39,12 @@ exists(const char *path)
 static int
 explain_missing_cdb(const struct cdb_store *self, struct error *err)
 {
-	char *slash;
-	char *dir;
-	bool has_dir;
-
-	if (exists(self->assign_text))
+	if (access(self->assign_text, F_OK) == 0 || errno != ENOENT)
 		return error_set(
 		    err, "'%s' is missing: run qmail-newu", self->assign_cdb);
-	dir = xstrdup(self->assign_cdb);
-	slash = strrchr(dir, '/');
-	*slash = '\0';
-	has_dir = access(dir, X_OK) == 0;
-	if (!has_dir)
-		error_sys(err, "cannot look into '%s'", dir);
-	free(dir);
-	return has_dir ? 0 : -1;
+	if (access(self->users_dir, X_OK) == -1)
+		return error_sys(err, "cannot look into '%s'", self->users_dir);
+	return 0;
 }
 
 /*
@@ -117,7 +102,7 @@ cdb_find_domain(struct store *store, const char *domain,
 
 /* Fills user_out from the domain's vpasswd.cdb at path. */
 static int
-read_user(struct cdb_store *self, const char *path, const char *local,
+read_cdb_user(struct cdb_store *self, const char *path, const char *local,
     unsigned max_age_ms, struct store_user *user_out, struct error *err)
 {
 	struct buf *storage = &user_out->storage;
@@ -136,7 +121,7 @@ read_user(struct cdb_store *self, const char *path, const char *local,
 	    cdb_cache_map(cached), local, strlen(local), storage, err);
 	cdb_cache_release(self->cache, cached);
 	if (result != 1 && max_age_ms > 0)
-		return read_user(self, path, local, 0, user_out, err);
+		return read_cdb_user(self, path, local, 0, user_out, err);
 	if (result != 1)
 		return result;
 	if (vpasswd_parse_value(storage->data, storage->data + start,
@@ -158,9 +143,8 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 {
 	struct cdb_store *self = of_store(store);
 	struct assign_entry assign;
+	AUTO(mem_free) char *path = NULL;
 	size_t domain_at;
-	char path[PATH_MAX];
-	int length;
 	int result = find_assign(self, domain, store->max_age_ms, &assign, err);
 
 	if (result != 1)
@@ -170,12 +154,10 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	buf_add(&user_out->storage, local, strlen(local) + 1);
 	domain_at = user_out->storage.length;
 	buf_add(&user_out->storage, assign.user, strlen(assign.user) + 1);
-	length = snprintf(path, sizeof(path), "%s/vpasswd.cdb", assign.home);
+	path = xasprintf("%s/vpasswd.cdb", assign.home);
 	assign_release(&assign);
-	if (length < 0 || (size_t)length >= sizeof(path))
-		return error_set(err,
-		    "the folder of '%s' in users/assign is too long", domain);
-	result = read_user(self, path, local, store->max_age_ms, user_out, err);
+	result = read_cdb_user(
+	    self, path, local, store->max_age_ms, user_out, err);
 	if (result == 1)
 		user_out->domain = user_out->storage.data + domain_at;
 	return result;
@@ -187,6 +169,7 @@ cdb_destroy(struct store *store)
 	struct cdb_store *self = of_store(store);
 
 	cdb_cache_free(&self->cache);
+	free(self->users_dir);
 	free(self->assign_text);
 	free(self->assign_cdb);
 	free(self);
@@ -201,22 +184,21 @@ static const struct store_backend cdb_backend = {
 struct store *
 store_open_cdb(const char *home_root, struct error *err)
 {
-	struct home *home = home_at(home_root);
-	struct cdb_store *self = NULL;
+	AUTO(home_free) struct home *home = home_at(home_root);
+	struct cdb_store *self;
 
 	if (access(home->users, F_OK) == -1) {
 		error_sys(err,
 		    "cannot find the node's folder '%s' (MQMAIL_HOME names "
 		    "the node)",
 		    home->users);
-		goto out;
+		return NULL;
 	}
 	self = xcalloc(1, sizeof(*self));
 	self->store.backend = &cdb_backend;
 	self->cache = cdb_cache_new(STORE_CDB_FDS);
+	self->users_dir = xstrdup(home->users);
 	self->assign_text = xasprintf("%s/assign", home->users);
 	self->assign_cdb = xasprintf("%s/cdb", home->users);
-out:
-	home_free(&home);
-	return self == NULL ? NULL : &self->store;
+	return &self->store;
 }

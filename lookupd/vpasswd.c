@@ -30,7 +30,7 @@ is_field(const char *text, size_t max)
 }
 
 static bool
-is_name(const char *name)
+is_user_name(const char *name)
 {
 	if (*name == '\0' || *name == '.' || !is_field(name, STORE_LOCAL_MAX))
 		return false;
@@ -44,7 +44,7 @@ is_name(const char *name)
 
 /* Deliveries go below this folder: it must mean one place only. */
 static bool
-is_dir(const char *dir)
+is_user_dir(const char *dir)
 {
 	if (*dir != '/' || !is_field(dir, TEXT_MAX))
 		return false;
@@ -60,7 +60,7 @@ is_dir(const char *dir)
 static const char *
 find_fault(const struct vpasswd_entry *entry)
 {
-	if (!is_name(entry->name))
+	if (!is_user_name(entry->name))
 		return "the name is not one in lower case of 1 to 64 bytes "
 		       "without blanks, '/' and ':'";
 	if (!is_field(entry->hash, HASH_MAX))
@@ -69,7 +69,7 @@ find_fault(const struct vpasswd_entry *entry)
 	if (!is_field(entry->gecos, TEXT_MAX))
 		return "the comment has a ':' or a control character, or is "
 		       "too long";
-	if (!is_dir(entry->dir))
+	if (!is_user_dir(entry->dir))
 		return "the folder is not an absolute path without '.' and "
 		       "'..'";
 	if (!is_field(entry->quota, TEXT_MAX) || *entry->quota == '\0')
@@ -100,16 +100,11 @@ vpasswd_parse_value(const char *name, char *value, size_t length,
 	if (memchr(value, '\0', length) != NULL)
 		return error_set(err, "there is a NUL byte in it");
 	value[length] = '\0';
-	for (char *at = value; at != NULL; count++) {
-		char *colon = strchr(at, ':');
-
+	for (char *rest = value; rest != NULL;) {
 		if (count == FIELDS_MAX)
 			return error_set(
 			    err, "more than %d fields", FIELDS_MAX + 1);
-		fields[count] = at;
-		if (colon != NULL)
-			*colon++ = '\0';
-		at = colon;
+		fields[count++] = strsep(&rest, ":");
 	}
 	if (count < FIELDS_MIN)
 		return error_set(err,
