@@ -85,7 +85,7 @@ removal_release(struct removal *removal)
  * out, and removes it.
  */
 static enum admin_result
-empty_folder(const char *dir, struct error *err)
+empty_removed(const char *dir, struct error *err)
 {
 	enum admin_result result;
 	struct error reason;
@@ -145,7 +145,7 @@ put_aside(const struct removal *removal, struct error *err)
 	owner_leave();
 	if (lock == -1)
 		return ADMIN_FAILED;
-	result = empty_folder(removal->removed_dir, err);
+	result = empty_removed(removal->removed_dir, err);
 	if (result == ADMIN_OK &&
 	    rename(removal->dir, removal->removed_dir) == -1)
 		result = admin_fail(err, "cannot rename '%s' to '%s'",
@@ -176,7 +176,7 @@ remove_locked(const struct home *home, const struct removal *removal,
 		if (node_lines_remove_assign(home, names->items[i], err) == -1)
 			return ADMIN_FAILED;
 	if (!keep_mail)
-		result = empty_folder(removal->removed_dir, err);
+		result = empty_removed(removal->removed_dir, err);
 	return result == ADMIN_OK ? told : result;
 }
 

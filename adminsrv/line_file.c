@@ -9,31 +9,17 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/strlist.h"
 #include "control/idn.h"
 
 enum { TEXT_MAX = 512 * 1024 * 1024 };
 
 struct line_file {
 	char *path;
-	char **lines;
-	size_t count, size;
+	struct strlist lines;
 	bool exists;
 	bool is_changed;
 };
-
-static void
-insert_line(struct line_file *file, size_t at, char *line)
-{
-	if (file->count == file->size) {
-		file->size = file->size == 0 ? 64 : file->size * 2;
-		file->lines = xrealloc(
-		    file->lines, file->size * sizeof(*file->lines));
-	}
-	memmove(file->lines + at + 1, file->lines + at,
-	    (file->count - at) * sizeof(*file->lines));
-	file->lines[at] = line;
-	file->count++;
-}
 
 int
 line_file_load(const char *path, struct line_file **file_out, struct error *err)
@@ -50,7 +36,7 @@ line_file_load(const char *path, struct line_file **file_out, struct error *err)
 	for (const char *at = text.data; result == 1 && *at != '\0';) {
 		size_t length = strcspn(at, "\n");
 
-		insert_line(file, file->count, xstrndup(at, length));
+		strlist_addn(&file->lines, at, length);
 		at += length + (at[length] == '\n');
 	}
 	if (result == -1)
@@ -64,9 +50,7 @@ line_file_free(struct line_file **file)
 {
 	if (*file == NULL)
 		return;
-	for (size_t i = 0; i < (*file)->count; i++)
-		free((*file)->lines[i]);
-	free((*file)->lines);
+	strlist_release(&(*file)->lines);
 	free((*file)->path);
 	free(*file);
 	*file = NULL;
@@ -111,17 +95,17 @@ has_key(const char *line, const char *key)
 const char *
 line_file_next(const struct line_file *file, size_t *at)
 {
-	while (*at < file->count && key_length(file->lines[*at]) == 0)
+	while (*at < file->lines.count && key_length(file->lines.items[*at]) == 0)
 		++*at;
-	return *at == file->count ? NULL : file->lines[(*at)++];
+	return *at == file->lines.count ? NULL : file->lines.items[(*at)++];
 }
 
 const char *
 line_file_find(const struct line_file *file, const char *key)
 {
-	for (size_t i = 0; i < file->count; i++) {
-		if (has_key(file->lines[i], key))
-			return file->lines[i];
+	for (size_t i = 0; i < file->lines.count; i++) {
+		if (has_key(file->lines.items[i], key))
+			return file->lines.items[i];
 	}
 	return NULL;
 }
@@ -140,28 +124,31 @@ line_file_count(const struct line_file *file)
 void
 line_file_add(struct line_file *file, const char *line)
 {
-	size_t at = 0;
+	size_t end = file->lines.count, at = 0;
+	char **items, *added;
 
-	while (at < file->count && strcmp(file->lines[at], ".") != 0)
+	while (at < end && strcmp(file->lines.items[at], ".") != 0)
 		at++;
-	insert_line(file, at, xstrdup(line));
+	strlist_add(&file->lines, line);
+	items = file->lines.items;
+	added = items[end];
+	memmove(&items[at + 1], &items[at], (end - at) * sizeof(*items));
+	items[at] = added;
 	file->is_changed = true;
 }
 
 bool
 line_file_remove(struct line_file *file, const char *key)
 {
-	size_t kept = 0;
+	struct strlist kept = { .items = NULL };
 	bool found;
 
-	for (size_t i = 0; i < file->count; i++) {
-		if (has_key(file->lines[i], key))
-			free(file->lines[i]);
-		else
-			file->lines[kept++] = file->lines[i];
-	}
-	found = kept < file->count;
-	file->count = kept;
+	for (size_t i = 0; i < file->lines.count; i++)
+		if (!has_key(file->lines.items[i], key))
+			strlist_add(&kept, file->lines.items[i]);
+	found = kept.count < file->lines.count;
+	strlist_release(&file->lines);
+	file->lines = kept;
 	file->is_changed = file->is_changed || found;
 	return found;
 }
@@ -176,10 +163,10 @@ line_file_save(const struct line_file *file, unsigned mode, const char *last,
 	if (!file->is_changed)
 		return 0;
 	buf_init(&text);
-	for (size_t i = 0; i < file->count; i++) {
-		buf_adds(&text, file->lines[i]);
+	for (size_t i = 0; i < file->lines.count; i++) {
+		buf_adds(&text, file->lines.items[i]);
 		buf_addc(&text, '\n');
-		if (last != NULL && strcmp(file->lines[i], last) == 0)
+		if (last != NULL && strcmp(file->lines.items[i], last) == 0)
 			has_last = true; /* the rest is a remark */
 	}
 	if (last != NULL && !has_last)

@@ -46,7 +46,7 @@ hash_bytes(const char *data, size_t length)
 }
 
 static int
-compare_names(const void *a, const void *b)
+compare_users(const void *a, const void *b)
 {
 	const struct row *left = a, *right = b;
 
@@ -60,7 +60,7 @@ find_user_row(const struct vpasswd_file *file, const char *name)
 {
 	struct row wanted = { .hash = hash_bytes(name, strlen(name)),
 		.entry.name = name };
-	struct row *const *node = tfind(&wanted, &file->by_name, compare_names);
+	struct row *const *node = tfind(&wanted, &file->by_name, compare_users);
 
 	return node == NULL ? NULL : *node;
 }
@@ -108,7 +108,7 @@ append_row(struct vpasswd_file *file, struct row *row)
 		    file->rows, file->size * sizeof(*file->rows));
 	}
 	file->rows[file->count++] = row;
-	while (tsearch(row, &file->by_name, compare_names) == NULL)
+	while (tsearch(row, &file->by_name, compare_users) == NULL)
 		free(xmalloc(64)); /* waits for memory, or ends it all */
 }
 
@@ -236,7 +236,7 @@ vpasswd_file_remove(struct vpasswd_file *file, const char *name)
 
 	if (row == NULL)
 		return false;
-	tdelete(row, &file->by_name, compare_names);
+	tdelete(row, &file->by_name, compare_users);
 	while (file->rows[at] != row)
 		at++;
 	file->count--;

@@ -12,9 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { DEFAULT_BACKLOG = 4096 };
+
 /* What the operator can do about it, or "". */
 static const char *
-remedy(int error)
+port_remedy(int error)
 {
 	switch (error) {
 	case EADDRINUSE:
@@ -62,7 +64,9 @@ open_one(const struct listener_options *options, const struct addrinfo *address,
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
 		goto fail;
 	if (bind(fd, address->ai_addr, address->ai_addrlen) == -1 ||
-	    listen(fd, (int)options->backlog) == -1)
+	    listen(fd,
+		options->backlog > 0 ? (int)options->backlog
+				     : DEFAULT_BACKLOG) == -1)
 		goto fail;
 	return fd;
 fail:
@@ -117,7 +121,7 @@ listen_socket_open(const struct listener_options *options,
 		    "(0 means every address)",
 		    address);
 	if (fd == -1) {
-		const char *hint = remedy(errno);
+		const char *hint = port_remedy(errno);
 
 		return error_set(err, "cannot listen on %s port %u: %m%s",
 		    address, (unsigned)options->port, hint);

@@ -24,7 +24,6 @@ enum {
 	MAX_IDLE_THREADS = 128,
 	PAUSE_MS = 100,
 	TROUBLE_LOG_MS = 60 * 1000,
-	DEFAULT_BACKLOG = 4096,
 	/* Each has a descriptor's number at hand, so they are few. */
 	ACCEPTORS_MAX = 8,
 	LINGER_MS = 1000,
@@ -60,29 +59,29 @@ struct connection {
 struct listener *
 listener_new(const struct listener_options *options, struct error *err)
 {
-	struct listener *listener = xcalloc(1, sizeof(*listener));
 	struct sockaddr_storage bound = { .ss_family = AF_UNSPEC };
+	int fd = listen_socket_open(options, &bound, err);
+	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct listener *listener;
 	pthread_condattr_t monotonic;
 
+	if (fd != -1 && wake_fd == -1) {
+		error_sys(err, "cannot make an eventfd");
+		close(fd);
+		return NULL;
+	}
+	if (fd == -1) {
+		close(wake_fd);
+		return NULL;
+	}
+	listener = xcalloc(1, sizeof(*listener));
 	listener->options = *options;
-	if (options->backlog == 0)
-		listener->options.backlog = DEFAULT_BACKLOG;
-	listener->fd = listen_socket_open(&listener->options, &bound, err);
 	listener->options.address = NULL; /* borrowed for this call only */
+	listener->fd = fd;
+	listener->wake_fd = wake_fd;
 	listen_socket_text(&bound, listener->local.local_ip,
 	    sizeof(listener->local.local_ip), &listener->local.local_port);
 	listener->is_any = listen_socket_is_any(&bound);
-	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (listener->fd != -1 && listener->wake_fd == -1)
-		error_sys(err, "cannot make an eventfd");
-	if (listener->fd == -1 || listener->wake_fd == -1) {
-		if (listener->fd != -1)
-			close(listener->fd);
-		if (listener->wake_fd != -1)
-			close(listener->wake_fd);
-		free(listener);
-		return NULL;
-	}
 	listener->limits = options->limits;
 	listener->per_ip = ipcount_new();
 	listener->workers = worker_pool_new(
@@ -164,7 +163,7 @@ enum admission { ADMITTED, OVER_TOTAL, OVER_PER_IP };
  * as if he did already.
  */
 static enum admission
-admit(struct listener *listener, const struct in6_addr *ip, bool *was_last_out)
+admit_connection(struct listener *listener, const struct in6_addr *ip, bool *was_last_out)
 {
 	enum admission admission = ADMITTED;
 
@@ -222,7 +221,7 @@ read_rest(int fd)
 }
 
 static void
-serve(const struct connection *connection)
+serve_connection(const struct connection *connection)
 {
 	struct listener *listener = connection->listener;
 	struct listener_peer peer;
@@ -240,7 +239,7 @@ serve(const struct connection *connection)
 }
 
 static void
-refuse(const struct connection *connection, bool is_per_ip)
+refuse_connection(const struct connection *connection, bool is_per_ip)
 {
 	struct listener *listener = connection->listener;
 	struct listener_peer peer;
@@ -341,11 +340,11 @@ take_connection(const struct connection *connection)
 {
 	struct listener *listener = connection->listener;
 	bool was_last = false;
-	enum admission admission = admit(listener, &connection->ip, &was_last);
+	enum admission admission = admit_connection(listener, &connection->ip, &was_last);
 	int error;
 
 	if (admission != ADMITTED) {
-		refuse(connection, admission == OVER_PER_IP);
+		refuse_connection(connection, admission == OVER_PER_IP);
 		return true;
 	}
 	if (was_last &&
@@ -353,11 +352,11 @@ take_connection(const struct connection *connection)
 		-1) {
 		error = errno;
 		dismiss(listener, &connection->ip);
-		refuse(connection, false);
+		refuse_connection(connection, false);
 		pause_for(listener, "cannot start a thread", error);
 		return true;
 	}
-	serve(connection);
+	serve_connection(connection);
 	return begin_accepting(listener);
 }
 
@@ -396,7 +395,7 @@ refuse_one(struct listener *listener)
 	connection.fd = accept4(listener->fd,
 	    (struct sockaddr *)&connection.remote, &size, SOCK_CLOEXEC);
 	if (connection.fd != -1)
-		refuse(&connection, false);
+		refuse_connection(&connection, false);
 }
 
 /* Until there is a thread that accepts, or the listener is stopped: false. */

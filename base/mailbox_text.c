@@ -5,7 +5,7 @@
 #include <string.h>
 
 static bool
-is_control(unsigned char c)
+is_control_byte(unsigned char c)
 {
 	return c < ' ' || c == 127;
 }
@@ -19,13 +19,13 @@ local_length(const char *mailbox)
 }
 
 static void
-put_clean(struct buf *buf, const char *text, size_t length)
+put_without_controls(struct buf *buf, const char *text, size_t length)
 {
 	size_t i;
 
 	for (i = 0; i < length; i++)
 		buf_addc(
-		    buf, is_control((unsigned char)text[i]) ? '_' : text[i]);
+		    buf, is_control_byte((unsigned char)text[i]) ? '_' : text[i]);
 }
 
 /* RFC 5321 4.1.2 Dot-string; RFC 6531 3.3 adds the bytes of UTF-8. */
@@ -38,7 +38,7 @@ is_dot_string(const char *text, size_t length)
 
 	for (i = 0; i < length; i++) {
 		if (strchr(specials, text[i]) != NULL ||
-		    is_control((unsigned char)text[i]))
+		    is_control_byte((unsigned char)text[i]))
 			return false;
 		if (text[i] == '.' && before == '.')
 			return false;
@@ -56,7 +56,7 @@ put_quoted_string(struct buf *buf, const char *text, size_t length)
 	for (i = 0; i < length; i++) {
 		if (text[i] == '"' || text[i] == '\\')
 			buf_addc(buf, '\\');
-		put_clean(buf, text + i, 1);
+		put_without_controls(buf, text + i, 1);
 	}
 	buf_addc(buf, '"');
 }
@@ -72,7 +72,7 @@ mailbox_put_quoted(struct buf *buf, const char *mailbox)
 		buf_add(buf, mailbox, local);
 	else
 		put_quoted_string(buf, mailbox, local);
-	put_clean(buf, mailbox + local, strlen(mailbox + local));
+	put_without_controls(buf, mailbox + local, strlen(mailbox + local));
 }
 
 bool
@@ -83,7 +83,7 @@ mailbox_is_quoted(const char *mailbox)
 	if (local < 2 || mailbox[0] != '"' || mailbox[local - 1] != '"')
 		return false;
 	for (i = 1; i < local - 1; i++) {
-		if (mailbox[i] == '"' || is_control((unsigned char)mailbox[i]))
+		if (mailbox[i] == '"' || is_control_byte((unsigned char)mailbox[i]))
 			return false;
 		if (mailbox[i] == '\\' && ++i == local - 1)
 			return false;

@@ -3,12 +3,10 @@
 #include "base/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,54 +16,41 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-static void
-close_copies(int *copies, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		close(copies[i]);
-	free(copies);
-}
-
 /*
- * Copies of the descriptors above every number that the program wants, so that
- * giving it one cannot overwrite another.  NULL with errno.
+ * First to numbers above all that count, so that giving the program one cannot
+ * overwrite another.
  */
-static int *
-copy_above(const struct program_fd *fds, size_t count)
+static void
+give_fds(posix_spawn_file_actions_t *actions, const struct program_fd *fds,
+    size_t count)
 {
-	int *copies = xcalloc(count, sizeof(*copies));
 	int above = 3;
-	size_t i;
 
-	for (i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		if (fds[i].number >= above)
 			above = fds[i].number + 1;
-	for (i = 0; i < count; i++) {
-		copies[i] = fcntl(fds[i].fd, F_DUPFD_CLOEXEC, above);
-		if (copies[i] == -1) {
-			int saved_errno = errno;
-
-			close_copies(copies, i);
-			errno = saved_errno;
-			return NULL;
-		}
+		if (fds[i].fd >= above)
+			above = fds[i].fd + 1;
 	}
-	return copies;
+	for (size_t i = 0; i < count; i++)
+		posix_spawn_file_actions_adddup2(
+		    actions, fds[i].fd, above + (int)i);
+	for (size_t i = 0; i < count; i++) {
+		posix_spawn_file_actions_adddup2(
+		    actions, above + (int)i, fds[i].number);
+		posix_spawn_file_actions_addclose(actions, above + (int)i);
+	}
 }
 
-/* Returns an errno, or 0. */
-static int
-spawn_with(const char *program, char *const argv[], char *const environment[],
-    const struct program_fd *fds, const int *copies, size_t fd_count,
-    pid_t *pid_out)
+pid_t
+program_start(const char *program, char *const argv[],
+    char *const environment[], const struct program_fd *fds, size_t fd_count,
+    struct error *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t none, all;
-	int error;
-	size_t i;
+	pid_t pid;
 
 	sigemptyset(&none);
 	sigfillset(&all);
@@ -77,38 +62,19 @@ spawn_with(const char *program, char *const argv[], char *const environment[],
 	posix_spawnattr_setsigdefault(&attributes, &all);
 	posix_spawnattr_setpgroup(&attributes, 0);
 	posix_spawn_file_actions_init(&actions);
-	for (i = 0; i < fd_count; i++)
-		posix_spawn_file_actions_adddup2(
-		    &actions, copies[i], fds[i].number);
-	error = posix_spawn(
-	    pid_out, program, &actions, &attributes, argv, environment);
+	give_fds(&actions, fds, fd_count);
+	errno = posix_spawn(
+	    &pid, program, &actions, &attributes, argv, environment);
+	if (errno != 0)
+		pid = error_sys(err, "cannot start '%s'", program);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
-	return error;
-}
-
-pid_t
-program_start(const char *program, char *const argv[],
-    char *const environment[], const struct program_fd *fds, size_t fd_count,
-    struct error *err)
-{
-	int *copies = copy_above(fds, fd_count);
-	pid_t pid = -1;
-	int error;
-
-	if (copies == NULL)
-		return error_sys(err, "cannot start '%s'", program);
-	error = spawn_with(program, argv, environment, fds, copies, fd_count, &pid);
-	close_copies(copies, fd_count);
-	if (error == 0)
-		return pid;
-	errno = error;
-	return error_sys(err, "cannot start '%s'", program);
+	return pid;
 }
 
 /* Collects the program if it has ended: 1, 0, or -1 with errno. */
 static int
-collect(pid_t pid, int *status_out)
+collect_program(pid_t pid, int *status_out)
 {
 	pid_t ended;
 
@@ -122,7 +88,7 @@ int
 program_wait(pid_t pid, int timeout_ms, int *status_out)
 {
 	int64_t deadline_ms = clock_ms() + timeout_ms;
-	int result = collect(pid, status_out);
+	int result = collect_program(pid, status_out);
 	int fd;
 
 	if (result != 0)
@@ -131,7 +97,7 @@ program_wait(pid_t pid, int timeout_ms, int *status_out)
 	if (fd == -1)
 		return -1;
 	if (clock_wait_fd(fd, POLLIN, deadline_ms) == 1)
-		result = collect(pid, status_out);
+		result = collect_program(pid, status_out);
 	close(fd);
 	return result;
 }

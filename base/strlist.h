@@ -11,8 +11,9 @@ struct strlist {
 	size_t count;
 };
 
-/* The text is copied. */
+/* The text, or the first length bytes of it, is copied. */
 void strlist_add(struct strlist *list, const char *text);
+void strlist_addn(struct strlist *list, const char *text, size_t length);
 /* The list is empty afterwards, and may be used again. */
 void strlist_release(struct strlist *list);
 

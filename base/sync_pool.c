@@ -30,7 +30,7 @@ struct sync_pool {
 };
 
 static void
-work(struct sync_pool *pool)
+sync_some(struct sync_pool *pool)
 {
 	size_t at;
 
@@ -59,7 +59,7 @@ help(void *arg)
 		wait_semaphore(&pool->start);
 		if (pool->is_ending)
 			return NULL;
-		work(pool);
+		sync_some(pool);
 		if (atomic_fetch_sub(&pool->helpers_busy, 1) == 1)
 			sem_post(&pool->done);
 	}
@@ -70,22 +70,20 @@ sync_pool_new(unsigned threads)
 {
 	struct sync_pool *pool = xcalloc(1, sizeof(*pool));
 	pthread_attr_t attr;
-	sigset_t all, old;
-	unsigned i;
+	sigset_t all;
 
 	sem_init(&pool->start, 0, 0);
 	sem_init(&pool->done, 0, 0);
 	pool->threads = xcalloc(threads, sizeof(*pool->threads));
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 64 * 1024);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	for (i = 0; i < threads; i++) {
-		if (pthread_create(&pool->threads[i], &attr, help, pool) != 0)
-			break; /* fewer, then; the caller works too */
+	sigfillset(&all); /* signals are main's */
+	pthread_attr_setsigmask_np(&attr, &all);
+	/* Perhaps fewer; the caller works too. */
+	while (pool->thread_count < threads &&
+	    pthread_create(&pool->threads[pool->thread_count], &attr, help,
+		pool) == 0)
 		pool->thread_count++;
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return pool;
 }
@@ -125,7 +123,7 @@ sync_pool_run(struct sync_pool *pool, struct sync_job *jobs, size_t count)
 	atomic_store(&pool->helpers_busy, (unsigned)helpers);
 	for (i = 0; i < helpers; i++)
 		sem_post(&pool->start);
-	work(pool);
+	sync_some(pool);
 	if (helpers > 0)
 		wait_semaphore(&pool->done);
 }

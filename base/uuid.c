@@ -3,7 +3,9 @@
 #include "base/uuid.h"
 
 #include <openssl/sha.h>
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -73,29 +75,17 @@ uuid_format(const struct uuid *uuid, char text_out[UUID_TEXT_SIZE])
 	*at = '\0';
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool
 uuid_parse(const char *text, struct uuid *uuid_out)
 {
-	int i, high, low;
-
-	for (i = 0; i < UUID_BYTES; i++) {
+	for (int i = 0; i < UUID_BYTES; i++) {
 		if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
 			return false;
-		high = hex_value(text[0]);
-		low = high == -1 ? -1 : hex_value(text[1]);
-		if (low == -1)
+		if (!isxdigit((unsigned char)text[0]) ||
+		    !isxdigit((unsigned char)text[1]))
 			return false;
-		uuid_out->bytes[i] = (uint8_t)(high << 4 | low);
+		uuid_out->bytes[i] = (uint8_t)strtoul(
+		    (const char[]){ text[0], text[1], '\0' }, NULL, 16);
 		text += 2;
 	}
 	return true;

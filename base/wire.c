@@ -47,7 +47,7 @@ wire_open(struct wire_reader *reader, const void *data, size_t length)
 }
 
 static const char *
-take(struct wire_reader *reader, size_t length)
+take_bytes(struct wire_reader *reader, size_t length)
 {
 	const char *at = reader->at;
 
@@ -63,7 +63,7 @@ take(struct wire_reader *reader, size_t length)
 uint8_t
 wire_get_u8(struct wire_reader *reader)
 {
-	const char *at = take(reader, 1);
+	const char *at = take_bytes(reader, 1);
 
 	return at == NULL ? 0 : (uint8_t)*at;
 }
@@ -71,7 +71,7 @@ wire_get_u8(struct wire_reader *reader)
 uint32_t
 wire_get_u32(struct wire_reader *reader)
 {
-	const char *at = take(reader, sizeof(uint32_t));
+	const char *at = take_bytes(reader, sizeof(uint32_t));
 	uint32_t value;
 
 	if (at == NULL)
@@ -83,7 +83,7 @@ wire_get_u32(struct wire_reader *reader)
 uint64_t
 wire_get_u64(struct wire_reader *reader)
 {
-	const char *at = take(reader, sizeof(uint64_t));
+	const char *at = take_bytes(reader, sizeof(uint64_t));
 	uint64_t value;
 
 	if (at == NULL)
@@ -96,7 +96,7 @@ const char *
 wire_get_bytes(struct wire_reader *reader, size_t *length_out)
 {
 	size_t length = wire_get_u32(reader);
-	const char *at = take(reader, length);
+	const char *at = take_bytes(reader, length);
 
 	*length_out = at == NULL ? 0 : length;
 	return at == NULL ? "" : at;

@@ -91,7 +91,8 @@ struct work_pool *
 work_pool_new(unsigned threads, int wake_fd)
 {
 	struct work_pool *pool = xcalloc(1, sizeof(*pool));
-	sigset_t all, old;
+	pthread_attr_t attr;
+	sigset_t all;
 
 	pool->wake_fd = wake_fd;
 	pool->posted.end = &pool->posted.first;
@@ -99,13 +100,14 @@ work_pool_new(unsigned threads, int wake_fd)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work_waits, NULL);
 	pool->threads = xcalloc(threads, sizeof(*pool->threads));
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	for (; pool->thread_count < threads; pool->thread_count++)
-		if (pthread_create(&pool->threads[pool->thread_count], NULL,
-			run_works, pool) != 0)
-			break;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_init(&attr);
+	sigfillset(&all); /* signals are main's */
+	pthread_attr_setsigmask_np(&attr, &all);
+	while (pool->thread_count < threads &&
+	    pthread_create(&pool->threads[pool->thread_count], &attr, run_works,
+		pool) == 0)
+		pool->thread_count++;
+	pthread_attr_destroy(&attr);
 	if (pool->thread_count == 0)
 		fatal(111, "cannot start a thread");
 	return pool;

@@ -108,7 +108,7 @@ wait_for_job(struct worker_pool *pool)
 }
 
 static void *
-work(void *argument)
+run_worker(void *argument)
 {
 	struct start *start = argument;
 	struct worker_pool *pool = start->pool;
@@ -215,7 +215,7 @@ worker_pool_run(
 		return 0;
 	start = xmalloc(sizeof(*start));
 	*start = (struct start){ .pool = pool, .job = job };
-	error = pthread_create(&thread, &pool->attributes, work, start);
+	error = pthread_create(&thread, &pool->attributes, run_worker, start);
 	if (error == 0)
 		return 0;
 	free(start);

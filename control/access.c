@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "base/strlist.h"
+
 /*
  * A rule's instructions, each ended by NUL: "D" denies, "+NAME=VALUE" sets a
  * variable.  tcpserver skips other letters, and so do we.
@@ -41,97 +44,51 @@ follow_access_rule(const char *key, struct buf *rule, struct vars *vars,
 	return 1;
 }
 
-/* What one search shares. */
-struct search {
-	const struct cdbmap *map;
-	struct vars *vars;
-	bool *is_allowed_out;
-	struct error *err;
-	struct buf key, rule;
-};
-
-/* Follows the rule for search->key.  1, 0 when there is none, -1. */
-static int
-try_key(struct search *search)
+static void
+add_host_key(struct strlist *keys, const char *host)
 {
-	int found;
+	AUTO(mem_free) char *key = xasprintf("=%s", host);
 
-	found = cdbmap_get(search->map, search->key.data, search->key.length,
-	    &search->rule, search->err);
-	if (found != 1)
-		return found;
-	return follow_access_rule(search->key.data, &search->rule, search->vars,
-	    search->is_allowed_out, search->err);
+	strlist_add(keys, key);
 }
 
-static int
-try_host(struct search *search, const char *host)
+/* The keys in tcpserver's order. */
+static void
+add_keys(struct strlist *keys, const char *ip, const char *host)
 {
-	buf_reset(&search->key);
-	buf_addc(&search->key, '=');
-	buf_adds(&search->key, host);
-	return try_key(search);
-}
-
-static int
-try_prefixes(struct search *search, const char *ip)
-{
-	size_t length;
-	int found = 0;
-
-	for (length = strlen(ip); length > 0 && found == 0; length--)
-		if (ip[length - 1] == '.' || ip[length - 1] == ':') {
-			buf_reset(&search->key);
-			buf_add(&search->key, ip, length);
-			found = try_key(search);
-		}
-	return found;
-}
-
-/* ".example.org" of mail.example.org, ".org", and then any host at all. */
-static int
-try_suffixes(struct search *search, const char *host)
-{
-	const char *dot = host;
-	int found = 0;
-
-	while (found == 0 && (dot = strchr(dot, '.')) != NULL)
-		found = try_host(search, dot++);
-	return found != 0 ? found : try_host(search, "");
-}
-
-static int
-try_all(struct search *search, const char *ip, const char *host)
-{
-	int found;
-
-	buf_adds(&search->key, ip);
-	found = try_key(search);
-	if (found == 0 && host != NULL)
-		found = try_host(search, host);
-	if (found == 0)
-		found = try_prefixes(search, ip);
-	if (found == 0 && host != NULL)
-		found = try_suffixes(search, host);
-	if (found == 0) {
-		buf_reset(&search->key);
-		found = try_key(search);
+	strlist_add(keys, ip);
+	if (host != NULL)
+		add_host_key(keys, host);
+	for (size_t length = strlen(ip); length > 0; length--)
+		if (ip[length - 1] == '.' || ip[length - 1] == ':')
+			strlist_addn(keys, ip, length);
+	if (host != NULL) {
+		/* ".example.org" of mail.example.org, ".org", any host */
+		for (; (host = strchr(host, '.')) != NULL; host++)
+			add_host_key(keys, host);
+		add_host_key(keys, "");
 	}
-	return found;
+	strlist_add(keys, "");
 }
 
 int
 access_check(const struct cdbmap *map, const char *ip, const char *host,
     struct vars *vars, bool *is_allowed_out, struct error *err)
 {
-	struct search search = { map, vars, is_allowed_out, err, BUF_INIT,
-		BUF_INIT };
-	int found;
+	AUTO(strlist_release) struct strlist keys = { .items = NULL };
+	AUTO(buf_release) struct buf rule = BUF_INIT;
+	int found = 0;
 
 	*is_allowed_out = true;
-	found = try_all(&search, ip, host);
-	buf_release(&search.key);
-	buf_release(&search.rule);
+	add_keys(&keys, ip, host);
+	for (size_t i = 0; i < keys.count && found == 0; i++) {
+		const char *key = keys.items[i];
+
+		found = cdbmap_get(map, key, strlen(key), &rule, err);
+		if (found == 1)
+			found = follow_access_rule(
+			    key, &rule, vars, is_allowed_out, err);
+	}
 	return found;
 }
 

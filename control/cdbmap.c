@@ -73,7 +73,7 @@ is_same_content(const struct stat *a, const struct stat *b)
 
 /* The file's content is still what it was when the map was opened. */
 static bool
-is_unchanged(const struct cdbmap *map)
+is_map_unchanged(const struct cdbmap *map)
 {
 	struct stat now;
 
@@ -162,7 +162,7 @@ copy_cdb(struct cdbmap *map, struct error *err)
 	    (map->copy = malloc(size)) == NULL)
 		return 0;
 	if (read_exactly(map->fd, map->copy, size, 0) == -1 ||
-	    !is_unchanged(map) || !are_records_good(map->copy))
+	    !is_map_unchanged(map) || !are_records_good(map->copy))
 		return report_damaged_cdb(map, err);
 	/* As cdb_init() fills it of a mapped file. */
 	map->cdb = (struct cdb){ .cdb_fd = -1,
@@ -309,7 +309,7 @@ cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
 		found = find_in_copy(map, key, (unsigned)key_length, value_out);
 	else
 		found = find_in_file(map, key, (unsigned)key_length, value_out);
-	if (map->copy == NULL && !is_unchanged(map)) {
+	if (map->copy == NULL && !is_map_unchanged(map)) {
 		if (value_out != NULL && value_out->length > start)
 			buf_cut(value_out, start);
 		return error_set(err,

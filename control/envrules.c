@@ -157,7 +157,7 @@ parse_rules(struct envrules *rules, struct lines *lines,
 
 /* As envrules_load() and, with a visitor, envrules_walk(). */
 static int
-read_rules(const char *path, struct envrules *rules,
+read_envrules(const char *path, struct envrules *rules,
     const struct envrules_visitor *visitor, struct error *err)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
@@ -178,7 +178,7 @@ envrules_load(const char *path, struct envrules **rules_out, struct error *err)
 	int result;
 
 	*rules_out = xcalloc(1, sizeof(**rules_out));
-	result = read_rules(path, *rules_out, NULL, err);
+	result = read_envrules(path, *rules_out, NULL, err);
 	if (result != 1)
 		envrules_free(rules_out);
 	return result;
@@ -191,7 +191,7 @@ envrules_walk(
 	AUTO(envrules_free)
 	struct envrules *rules = xcalloc(1, sizeof(*rules));
 
-	return read_rules(path, rules, visitor, err);
+	return read_envrules(path, rules, visitor, err);
 }
 
 void

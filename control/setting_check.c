@@ -60,7 +60,7 @@ is_name(const char *value)
 }
 
 static bool
-is_domain(const char *value)
+is_domain_value(const char *value)
 {
 	if (value[0] == '.')
 		value++;
@@ -97,7 +97,7 @@ static const struct {
 } forms[] = {
 	{ "host", is_name,
 	    "is not a host name; write for example mail.example.org" },
-	{ "domain", is_domain,
+	{ "domain", is_domain_value,
 	    "is not a domain; write for example example.org" },
 	{ "domain:prefix", is_virtual_domain,
 	    "is not a virtual domain; write for example "

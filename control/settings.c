@@ -73,7 +73,7 @@ value_clear(struct value *value)
  * virtualdomains' lines what stands before the ':', behind an '@'.
  */
 static char *
-spell_domain(const struct setting_row *row, const char *text)
+canonical_value(const struct setting_row *row, const char *text)
 {
 	bool has_prefix = strcmp(row->unit, "domain:prefix") == 0;
 	size_t end = has_prefix ? strcspn(text, ":") : strlen(text);
@@ -95,7 +95,7 @@ spell_domain(const struct setting_row *row, const char *text)
 static void
 value_store(enum setting_id id, const char *text, struct value *value)
 {
-	AUTO(mem_free) char *spelled = spell_domain(&setting_rows[id], text);
+	AUTO(mem_free) char *spelled = canonical_value(&setting_rows[id], text);
 
 	switch (setting_rows[id].type) {
 	case SETTING_NUMBER:

@@ -39,18 +39,15 @@ keep_reason(enum setting_id id, const char *reason, void *context)
 static void
 check_rules(struct showctl *showctl)
 {
-	struct envrules *rules;
-	struct error err;
-	unsigned id;
+	for (unsigned id = 0; id < SETTING_COUNT; id++) {
+		AUTO(envrules_free) struct envrules *rules = NULL;
+		struct error err;
 
-	for (id = 0; id < SETTING_COUNT; id++) {
-		if (setting_rows[id].type != SETTING_RULES ||
-		    showctl->reasons[id] != NULL)
-			continue;
-		if (envrules_load(settings_text(showctl->settings, id), &rules,
+		if (setting_rows[id].type == SETTING_RULES &&
+		    showctl->reasons[id] == NULL &&
+		    envrules_load(settings_text(showctl->settings, id), &rules,
 			&err) == -1)
 			showctl->reasons[id] = xstrdup(err.text);
-		envrules_free(&rules);
 	}
 }
 
@@ -88,19 +85,13 @@ verdict(const struct showctl *showctl)
 }
 
 static int
-show(struct showctl *showctl, char **names, bool is_json)
+show_settings(struct showctl *showctl, char **names, bool is_json)
 {
 	struct error err;
 	size_t i;
 	int result;
 
 	choose(showctl, names);
-	if (showctl->queue != NULL &&
-	    (*showctl->queue == '\0' || strchr(showctl->queue, '/') != NULL))
-		fatal(100,
-		    "'%s' is not a queue's name; write for example "
-		    "queue1",
-		    showctl->queue);
 	if (*names == NULL &&
 	    showctl_find_unknown(showctl->control_dir, &showctl->unknown,
 		&showctl->unknown_count, &err) == -1)
@@ -126,21 +117,23 @@ show(struct showctl *showctl, char **names, bool is_json)
 
 /* A queue's own settings may be made before the queue. */
 static void
-warn_of_no_queue(const struct home *home, const char *queue)
+check_shown_queue(const struct home *home, const char *queue)
 {
+	AUTO(mem_free) char *path = NULL;
 	const char *base = getenv("QUEUE_BASE");
-	char *path;
 
-	if (queue == NULL || *queue == '\0' || strchr(queue, '/') != NULL)
+	if (queue == NULL)
 		return;
-	if (base == NULL || *base == '\0')
-		base = home->queue;
-	path = xasprintf("%s/%s", base, queue);
+	if (*queue == '\0' || strchr(queue, '/') != NULL)
+		fatal(100,
+		    "'%s' is not a queue's name; write for example queue1",
+		    queue);
+	path = xasprintf("%s/%s",
+	    base == NULL || *base == '\0' ? home->queue : base, queue);
 	if (access(path, F_OK) == -1 && errno == ENOENT)
 		log_line("warning: there is no queue '%s'; these are the "
 			 "settings that it would have",
 		    path);
-	free(path);
 }
 
 int
@@ -185,8 +178,8 @@ main(int argc, char **argv)
 	}
 	home = home_new();
 	showctl.control_dir = home->control;
-	warn_of_no_queue(home, showctl.queue);
-	result = show(&showctl, argv + optind, is_json);
+	check_shown_queue(home, showctl.queue);
+	result = show_settings(&showctl, argv + optind, is_json);
 	home_free(&home);
 	return result;
 }
