@@ -135,31 +135,21 @@ struct hashing {
 	struct bulk *bulk;
 	const char *method;
 	atomic_size_t next;
-	atomic_bool has_failed;
-	pthread_mutex_t lock; /* for error */
-	struct error error;
 };
 
 static void *
 hash_some(void *context)
 {
 	struct hashing *hashing = context;
-	struct error err;
 	size_t i;
 
-	while (!atomic_load(&hashing->has_failed) &&
-	    (i = atomic_fetch_add(&hashing->next, 1)) < hashing->bulk->count) {
+	while ((i = atomic_fetch_add(&hashing->next, 1)) <
+	    hashing->bulk->count) {
 		struct bulk_user *user = &hashing->bulk->users[i];
-		struct buf hash;
+		struct buf hash = BUF_INIT;
 
-		buf_init(&hash);
-		if (password_hash(
-			user->password, hashing->method, &hash, &err) == -1) {
-			pthread_mutex_lock(&hashing->lock);
-			hashing->error = err;
-			pthread_mutex_unlock(&hashing->lock);
-			atomic_store(&hashing->has_failed, true);
-		}
+		/* Without a hash the reason is asked for at the end. */
+		password_hash(user->password, hashing->method, &hash, NULL);
 		user->hash = hash.data; /* the user's now */
 	}
 	return NULL;
@@ -169,9 +159,8 @@ static int
 hash_all(struct bulk *bulk, const char *method, struct error *err)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	struct hashing hashing = { .bulk = bulk,
-		.method = method,
-		.lock = PTHREAD_MUTEX_INITIALIZER };
+	struct hashing hashing = { .bulk = bulk, .method = method };
+	AUTO(buf_release) struct buf hash = BUF_INIT;
 	pthread_t threads[THREADS_MAX];
 	int started = 0;
 
@@ -181,9 +170,12 @@ hash_all(struct bulk *bulk, const char *method, struct error *err)
 	hash_some(&hashing); /* this thread works too */
 	for (int i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
-	if (hashing.has_failed && err != NULL)
-		*err = hashing.error;
-	return hashing.has_failed ? -1 : 0;
+	for (size_t i = 0; i < bulk->count; i++)
+		if (bulk->users[i].hash == NULL &&
+		    password_hash(
+			bulk->users[i].password, method, &hash, err) == -1)
+			return -1;
+	return 0;
 }
 
 int

@@ -99,12 +99,7 @@ hope(unsigned *naps)
 void *
 xmalloc(size_t size)
 {
-	unsigned naps = 0;
-	void *memory;
-
-	while ((memory = malloc(size > 0 ? size : 1)) == NULL)
-		hope(&naps);
-	return memory;
+	return xrealloc(NULL, size);
 }
 
 void *

@@ -11,18 +11,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A socket for the path, and its address; or -1 with errno. */
 static int
-make_address(const char *path, struct sockaddr_un *address, struct error *err)
+open_socket(
+    const char *path, int flags, struct sockaddr_un *address, struct error *err)
 {
+	int fd;
+
 	_Static_assert(
 	    PACKET_PATH_MAX == sizeof(address->sun_path) - 1, "as the kernel");
-	if (strlen(path) > PACKET_PATH_MAX)
+	if (strlen(path) > PACKET_PATH_MAX) {
+		errno = ENAMETOOLONG;
 		return error_set(err, "socket path '%s' is over %d bytes", path,
 		    PACKET_PATH_MAX);
-	memset(address, 0, sizeof(*address));
-	address->sun_family = AF_UNIX;
+	}
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	memcpy(address->sun_path, path, strlen(path) + 1);
-	return 0;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+	return fd != -1 ? fd : error_sys(err, "cannot make a socket");
 }
 
 static void
@@ -38,13 +44,10 @@ int
 packet_listen(const char *path, mode_t mode, struct error *err)
 {
 	struct sockaddr_un address;
-	int fd;
+	int fd = open_socket(path, SOCK_NONBLOCK, &address, err);
 
-	if (make_address(path, &address, err) == -1)
-		return -1;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
-		return error_sys(err, "cannot make a socket");
+		return -1;
 	if (unlink(path) == -1 && errno != ENOENT)
 		error_sys(err, "cannot remove old socket '%s'", path);
 	else if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == -1 ||
@@ -60,12 +63,9 @@ bool
 packet_is_served(const char *path)
 {
 	struct sockaddr_un address;
+	int fd = open_socket(path, SOCK_NONBLOCK, &address, NULL);
 	bool is_served;
-	int fd;
 
-	if (make_address(path, &address, NULL) == -1)
-		return false;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return false;
 	/* EAGAIN: those that wait to be accepted are as many as may. */
@@ -88,15 +88,10 @@ packet_connect_within(const char *path, int timeout_ms, struct error *err)
 	struct timeval timeout = { .tv_sec = timeout_ms / 1000,
 		.tv_usec = timeout_ms % 1000 * 1000 };
 	struct sockaddr_un address;
-	int fd;
+	int fd = open_socket(path, 0, &address, err);
 
-	if (make_address(path, &address, err) == -1) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd == -1)
-		return error_sys(err, "cannot make a socket");
+		return -1;
 	/* Of zero: no limit, as it is anyway. */
 	if (setsockopt(
 		fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1 ||

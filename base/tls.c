@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -92,27 +93,16 @@ refuse_passphrase(char *buf, int size, int is_writing, void *was_asked)
 }
 
 static int
-check_readable(const char *path, struct error *err)
-{
-	FILE *file = fopen(path, "re");
-
-	if (file == NULL)
-		return error_sys(err,
-		    "cannot read TLS certificate '%s' (make it, or allow this "
-		    "user to read it)",
-		    path);
-	fclose(file);
-	return 0;
-}
-
-static int
 load_certificate(SSL_CTX *ctx, const char *path, struct error *err)
 {
 	bool was_asked = false;
 	int loaded;
 
-	if (check_readable(path, err) == -1)
-		return -1;
+	if (euidaccess(path, R_OK) == -1)
+		return error_sys(err,
+		    "cannot read TLS certificate '%s' (make it, or allow this "
+		    "user to read it)",
+		    path);
 	if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1)
 		return error_set(err,
 		    "no usable certificate in '%s': %s (put the server's "

@@ -60,35 +60,39 @@ take_bytes(struct wire_reader *reader, size_t length)
 	return at;
 }
 
+static void
+get_wire_number(struct wire_reader *reader, void *number, size_t size)
+{
+	const char *at = take_bytes(reader, size);
+
+	if (at != NULL)
+		memcpy(number, at, size);
+}
+
 uint8_t
 wire_get_u8(struct wire_reader *reader)
 {
-	const char *at = take_bytes(reader, 1);
+	uint8_t value = 0;
 
-	return at == NULL ? 0 : (uint8_t)*at;
+	get_wire_number(reader, &value, sizeof(value));
+	return value;
 }
 
 uint32_t
 wire_get_u32(struct wire_reader *reader)
 {
-	const char *at = take_bytes(reader, sizeof(uint32_t));
-	uint32_t value;
+	uint32_t value = 0;
 
-	if (at == NULL)
-		return 0;
-	memcpy(&value, at, sizeof(value));
+	get_wire_number(reader, &value, sizeof(value));
 	return le32toh(value);
 }
 
 uint64_t
 wire_get_u64(struct wire_reader *reader)
 {
-	const char *at = take_bytes(reader, sizeof(uint64_t));
-	uint64_t value;
+	uint64_t value = 0;
 
-	if (at == NULL)
-		return 0;
-	memcpy(&value, at, sizeof(value));
+	get_wire_number(reader, &value, sizeof(value));
 	return le64toh(value);
 }
 

@@ -83,12 +83,6 @@ is_virtual_domain(const char *value)
 	    value[strcspn(value, " \t")] == '\0';
 }
 
-static bool
-is_path(const char *value)
-{
-	return value[0] == '/';
-}
-
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -127,7 +121,7 @@ check_line(const struct setting_row *row, const char *value, struct error *err)
 				  "at byte %zu; remove it",
 			    VALUE_ARGS(value), i + 1);
 	if (row->type == SETTING_TEXT && strcmp(row->unit, "path") == 0 &&
-	    !is_path(value))
+	    value[0] != '/')
 		return error_set(err,
 		    VALUE " is not an absolute path; begin "
 			  "it with /",

@@ -8,15 +8,7 @@
 #include "control/idn.h"
 #include "lookupd/store_backend.h"
 
-/* False when no store holds it. */
-static bool
-fold_domain(const char *domain, char folded_out[STORE_DOMAIN_MAX + 1])
-{
-	_Static_assert(IDN_DOMAIN_SIZE == STORE_DOMAIN_MAX + 1, "sizes");
-
-	idn_domain_canonical(domain, folded_out);
-	return folded_out[0] != '\0';
-}
+_Static_assert(IDN_DOMAIN_SIZE == STORE_DOMAIN_MAX + 1, "sizes");
 
 /*
  * Lower case of a text of 1 to STORE_LOCAL_MAX bytes.  False when it is empty
@@ -57,7 +49,8 @@ store_find_domain(struct store *store, const char *domain,
 	int result;
 
 	*domain_out = (struct store_domain){ .storage = BUF_INIT };
-	if (!fold_domain(domain, folded))
+	idn_domain_canonical(domain, folded);
+	if (folded[0] == '\0') /* no store holds it */
 		return 0;
 	result = store->backend->find_domain(store, folded, domain_out, err);
 	if (result != 1)
@@ -74,8 +67,8 @@ store_find_user(struct store *store, const char *local, const char *domain,
 	int result;
 
 	*user_out = (struct store_user){ .storage = BUF_INIT };
-	if (!fold_local(local, folded_local) ||
-	    !fold_domain(domain, folded_domain))
+	idn_domain_canonical(domain, folded_domain);
+	if (!fold_local(local, folded_local) || folded_domain[0] == '\0')
 		return 0;
 	result = store->backend->find_user(
 	    store, folded_local, folded_domain, user_out, err);
