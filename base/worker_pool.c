@@ -9,25 +9,25 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "base/mem.h"
 
-struct job {
-	void (*run)(void *argument); /* NULL: none */
+/*
+ * A thread's place, where it gets its jobs.  Seats outlive their threads, so one
+ * may be woken after the lock was given up: else the thread would wake up only
+ * to wait for the lock.  A semaphore and no condition: who comes back from
+ * pthread_cond_wait() needs the lock, too.
+ */
+struct seat {
+	struct worker_pool *pool;
+	SLIST_ENTRY(seat) link;
+	sem_t wake;
+	void (*run)(void *argument); /* the job; NULL: none, the pool ends */
 	void *argument;
 };
 
-/*
- * Where a thread waits for its next job.  Seats outlive their threads, so one
- * may be woken after the lock was given up: else the thread would wake up only
- * to wait for the lock.  A semaphore and no condition: who comes back from
- * pthread_cond_wait() pays a system call more when it gives up the lock.
- */
-struct seat {
-	struct seat *next;
-	sem_t wake;
-	struct job job; /* of whom has taken the seat off the idle ones */
-};
+SLIST_HEAD(seat_list, seat);
 
 struct worker_pool {
 	pthread_attr_t attributes;
@@ -35,8 +35,8 @@ struct worker_pool {
 	/* all below under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t all_gone;
-	struct seat *idle;  /* the last to become idle is taken first */
-	struct seat *empty; /* seats that nobody waits on */
+	struct seat_list idle;  /* the last to become idle is taken first */
+	struct seat_list empty; /* without a thread */
 	unsigned idle_count;
 	unsigned worker_count;
 	bool is_ending;
@@ -49,88 +49,52 @@ struct worker_pool {
 	bool has_ended;
 };
 
-/* What a new thread gets; freed by it. */
-struct start {
-	struct worker_pool *pool;
-	struct job job;
-};
-
-static struct seat *
-take_seat(struct worker_pool *pool)
+/* Waits until the seat has a job; false: the thread is not needed any more. */
+static bool
+wait_for_job(struct worker_pool *pool, struct seat *seat)
 {
-	struct seat *seat = pool->empty;
+	bool waits;
 
-	if (seat != NULL)
-		pool->empty = seat->next;
-	else {
-		seat = xcalloc(1, sizeof(*seat));
-		sem_init(&seat->wake, 0, 0);
-	}
-	seat->job.run = NULL;
-	return seat;
-}
-
-static void
-free_seats(struct seat *seat)
-{
-	while (seat != NULL) {
-		struct seat *next = seat->next;
-
-		sem_destroy(&seat->wake);
-		free(seat);
-		seat = next;
-	}
-}
-
-/* Waits for a job, without the lock, which is held before and after. */
-static struct job
-wait_for_job(struct worker_pool *pool)
-{
-	struct job job = { .run = NULL };
-	struct seat *seat;
-
-	if (pool->is_ending || pool->idle_count >= pool->max_idle)
-		return job;
-	seat = take_seat(pool);
-	seat->next = pool->idle;
-	pool->idle = seat;
-	pool->idle_count++;
-	pthread_mutex_unlock(&pool->lock);
-	/* Whoever gives the job takes the seat from the list, as the end does.
-	 */
-	while (sem_wait(&seat->wake) == -1)
-		;
+	seat->run = NULL;
 	pthread_mutex_lock(&pool->lock);
-	job = seat->job;
-	seat->next = pool->empty;
-	pool->empty = seat;
-	return job;
+	waits = !pool->is_ending && pool->idle_count < pool->max_idle;
+	if (waits) {
+		SLIST_INSERT_HEAD(&pool->idle, seat, link);
+		pool->idle_count++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	/* Whoever wakes it has taken the seat from the list. */
+	while (waits && sem_wait(&seat->wake) == -1)
+		;
+	return seat->run != NULL;
+}
+
+/* With the lock: the seat has no thread. */
+static void
+leave_seat(struct worker_pool *pool, struct seat *seat)
+{
+	SLIST_INSERT_HEAD(&pool->empty, seat, link);
+	if (--pool->worker_count == 0)
+		pthread_cond_signal(&pool->all_gone);
 }
 
 static void *
 run_worker(void *argument)
 {
-	struct start *start = argument;
-	struct worker_pool *pool = start->pool;
-	struct job job = start->job;
+	struct seat *seat = argument;
+	struct worker_pool *pool = seat->pool;
 	pthread_t previous;
 	bool has_previous;
 
-	free(start);
-	do {
-		job.run(job.argument);
-		pthread_mutex_lock(&pool->lock);
-		job = wait_for_job(pool);
-		if (job.run != NULL)
-			pthread_mutex_unlock(&pool->lock);
-	} while (job.run != NULL);
-
+	do
+		seat->run(seat->argument);
+	while (wait_for_job(pool, seat));
+	pthread_mutex_lock(&pool->lock);
 	previous = pool->ended;
 	has_previous = pool->has_ended;
 	pool->ended = pthread_self();
 	pool->has_ended = true;
-	if (--pool->worker_count == 0)
-		pthread_cond_signal(&pool->all_gone);
+	leave_seat(pool, seat);
 	pthread_mutex_unlock(&pool->lock);
 	if (has_previous)
 		pthread_join(previous, NULL);
@@ -165,15 +129,20 @@ worker_pool_free(struct worker_pool **pool_in)
 		return;
 	pthread_mutex_lock(&pool->lock);
 	pool->is_ending = true;
-	for (seat = pool->idle; seat != NULL; seat = seat->next)
+	while ((seat = SLIST_FIRST(&pool->idle)) != NULL) {
+		SLIST_REMOVE_HEAD(&pool->idle, link);
 		sem_post(&seat->wake);
-	pool->idle = NULL;
+	}
 	while (pool->worker_count > 0)
 		pthread_cond_wait(&pool->all_gone, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 	if (pool->has_ended)
 		pthread_join(pool->ended, NULL);
-	free_seats(pool->empty);
+	while ((seat = SLIST_FIRST(&pool->empty)) != NULL) {
+		SLIST_REMOVE_HEAD(&pool->empty, link);
+		sem_destroy(&seat->wake);
+		free(seat);
+	}
 	pthread_attr_destroy(&pool->attributes);
 	pthread_cond_destroy(&pool->all_gone);
 	pthread_mutex_destroy(&pool->lock);
@@ -181,47 +150,52 @@ worker_pool_free(struct worker_pool **pool_in)
 	*pool_in = NULL;
 }
 
-/* Gives the job to an idle thread, if there is one. */
-static bool
-run_on_idle(struct worker_pool *pool, const struct job *job)
+/* With the lock: a seat for a new thread. */
+static struct seat *
+take_seat(struct worker_pool *pool)
 {
-	struct seat *seat;
+	struct seat *seat = SLIST_FIRST(&pool->empty);
 
-	pthread_mutex_lock(&pool->lock);
-	seat = pool->idle;
-	if (seat == NULL) {
-		pool->worker_count++; /* the new thread, before it may end */
-		pthread_mutex_unlock(&pool->lock);
-		return false;
+	pool->worker_count++; /* before it may end */
+	if (seat != NULL)
+		SLIST_REMOVE_HEAD(&pool->empty, link);
+	else {
+		seat = xcalloc(1, sizeof(*seat));
+		seat->pool = pool;
+		sem_init(&seat->wake, 0, 0);
 	}
-	pool->idle = seat->next;
-	pool->idle_count--;
-	seat->job = *job;
-	pthread_mutex_unlock(&pool->lock);
-	sem_post(&seat->wake);
-	return true;
+	return seat;
 }
 
 int
 worker_pool_run(
     struct worker_pool *pool, void (*run)(void *argument), void *argument)
 {
-	struct job job = { .run = run, .argument = argument };
-	struct start *start;
+	struct seat *seat;
 	pthread_t thread;
+	bool is_idle;
 	int error;
 
-	if (run_on_idle(pool, &job))
+	pthread_mutex_lock(&pool->lock);
+	seat = SLIST_FIRST(&pool->idle);
+	is_idle = seat != NULL;
+	if (is_idle) {
+		SLIST_REMOVE_HEAD(&pool->idle, link);
+		pool->idle_count--;
+	} else
+		seat = take_seat(pool);
+	seat->run = run;
+	seat->argument = argument;
+	pthread_mutex_unlock(&pool->lock);
+	if (is_idle) {
+		sem_post(&seat->wake);
 		return 0;
-	start = xmalloc(sizeof(*start));
-	*start = (struct start){ .pool = pool, .job = job };
-	error = pthread_create(&thread, &pool->attributes, run_worker, start);
+	}
+	error = pthread_create(&thread, &pool->attributes, run_worker, seat);
 	if (error == 0)
 		return 0;
-	free(start);
 	pthread_mutex_lock(&pool->lock);
-	if (--pool->worker_count == 0)
-		pthread_cond_signal(&pool->all_gone);
+	leave_seat(pool, seat);
 	pthread_mutex_unlock(&pool->lock);
 	errno = error;
 	return -1;
