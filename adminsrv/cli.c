@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the command programs have in common. */
+/* Common code of the command programs. */
 #include "adminsrv/cli.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the command programs have in common: for their main() only. */
+/* Common code of the command programs, for their main() only. */
 #ifndef ADMINSRV_CLI_H
 #define ADMINSRV_CLI_H
 

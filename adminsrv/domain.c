@@ -160,7 +160,7 @@ put_postmaster(struct users *users, const struct domain_options *options,
 	return users_change(users, &entry, err);
 }
 
-/* What lies in the domain's folder. */
+/* Makes the files in the domain's folder. */
 static enum admin_result
 fill_dir(const char *dir, const struct identity *owner,
     const struct domain_options *options, struct error *err)

@@ -45,7 +45,7 @@ int node_lines_add_virtual(
 int node_lines_remove_virtual(
     const struct home *home, const char *domain, struct error *err);
 
-/* What is in locals would never be looked up as a virtual domain. */
+/* A domain in locals would never be looked up as a virtual domain. */
 int node_lines_remove_local(
     const struct home *home, const char *domain, struct error *err);
 

@@ -16,7 +16,7 @@ quota_text_read(const char *text, struct buf *quota_out, struct error *err)
 	buf_reset(quota_out);
 	if (result == -1)
 		return -1;
-	/* Who writes 0 may mean that nothing is to be kept. */
+	/* An operator who writes 0 may mean that nothing is to be kept. */
 	if (result == 0 && (*text == '\0' || isdigit((unsigned char)*text)))
 		return error_set(err,
 		    "'%.60s' limits nothing: write NOQUOTA for that", text);

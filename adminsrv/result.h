@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What became of an operator's command; also the program's exit code.  The
+ * The result of an operator's command, and its program's exit code.  The
  * reason of anything but ADMIN_OK is in the struct error.
  */
 #ifndef ADMINSRV_RESULT_H
@@ -18,7 +18,7 @@ enum admin_result {
 #define admin_refuse(err, ...) (error_set(err, __VA_ARGS__), ADMIN_REFUSED)
 #define admin_fail(err, ...) (error_sys(err, __VA_ARGS__), ADMIN_FAILED)
 
-/* Of an action that is our trouble if it fails: 0 or -1. */
+/* The result of an action (0 or -1) whose failure is our trouble. */
 static inline enum admin_result
 admin_result_of(int result)
 {

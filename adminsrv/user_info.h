@@ -31,7 +31,7 @@ struct user_info_flag {
 extern const struct user_info_flag user_info_flags[];
 
 /*
- * What the user's Maildir holds: by its maildirsize if that fits the quota,
+ * The use of the user's Maildir: by its maildirsize if that fits the quota,
  * else by looking at every message.  1; 0 when there is no Maildir; -1.
  */
 int user_info_usage(const struct vpasswd_entry *entry,

@@ -84,19 +84,9 @@ arena_alloc(struct arena *arena, size_t size)
 char *
 arena_strdup(struct arena *arena, const char *text)
 {
-	return arena_strndup(arena, text, strlen(text));
-}
+	size_t size = strlen(text) + 1;
 
-char *
-arena_strndup(struct arena *arena, const char *text, size_t length)
-{
-	char *copy;
-
-	length = strnlen(text, length);
-	copy = arena_alloc(arena, length + 1);
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	return copy;
+	return memcpy(arena_alloc(arena, size), text, size);
 }
 
 void

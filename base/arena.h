@@ -22,7 +22,6 @@ struct arena {
 /* Never NULL; aligned for any type; not zeroed. */
 void *arena_alloc(struct arena *arena, size_t size);
 char *arena_strdup(struct arena *arena, const char *text);
-char *arena_strndup(struct arena *arena, const char *text, size_t length);
 
 /* Frees all; the arena is empty and may be used again. */
 void arena_reset(struct arena *arena);

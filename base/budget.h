@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What many threads may use of one thing, in all.  Any thread may call these.
+ * A limit that many threads share.  Any thread may call these.
  */
 #ifndef BASE_BUDGET_H
 #define BASE_BUDGET_H
@@ -16,7 +16,7 @@ struct budget {
 	_Atomic uint64_t limit; /* 0: none */
 };
 
-/* What is used already stays, also when it is more than that. */
+/* An amount that is in use stays, even if it is above the new limit. */
 static inline void
 budget_set_limit(struct budget *budget, uint64_t limit)
 {

@@ -20,30 +20,21 @@ endpoint_init(struct endpoint *endpoint, int read_fd, int write_fd)
 
 /* True when this call has changed the descriptor. */
 static bool
-make_nonblocking(int fd)
+set_nonblocking(int fd, bool is_wanted)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags != -1 && (flags & O_NONBLOCK) == 0 &&
-	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
-
-static void
-make_blocking(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags != -1)
-		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	return flags != -1 && is_wanted != ((flags & O_NONBLOCK) != 0) &&
+	    fcntl(fd, F_SETFL, flags ^ O_NONBLOCK) == 0;
 }
 
 void
 endpoint_release(struct endpoint *endpoint)
 {
 	if (endpoint->is_read_changed)
-		make_blocking(endpoint->read_fd);
+		set_nonblocking(endpoint->read_fd, false);
 	if (endpoint->is_write_changed)
-		make_blocking(endpoint->write_fd);
+		set_nonblocking(endpoint->write_fd, false);
 	endpoint->is_read_changed = endpoint->is_write_changed = false;
 }
 
@@ -100,7 +91,7 @@ prepare_read(struct endpoint *endpoint)
 		return;
 	}
 	endpoint->read_kind = ENDPOINT_OTHER;
-	endpoint->is_read_changed = make_nonblocking(endpoint->read_fd);
+	endpoint->is_read_changed = set_nonblocking(endpoint->read_fd, true);
 }
 
 static ssize_t
@@ -154,7 +145,8 @@ write_once(struct endpoint *endpoint, const char *data, size_t length)
 	if (n >= 0 || errno != ENOTSOCK)
 		return n;
 	endpoint->write_kind = ENDPOINT_OTHER;
-	endpoint->is_write_changed = make_nonblocking(endpoint->write_fd);
+	endpoint->is_write_changed = set_nonblocking(
+	    endpoint->write_fd, true);
 	return write(endpoint->write_fd, data, length);
 }
 

@@ -24,34 +24,27 @@ file_read(const char *path, size_t max, struct buf *buf, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t start = buf->length;
-	int result = -1;
+	int result = 0;
 
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd == -1)
 		return error_sys(err, "cannot open '%s'", path);
-	for (;;) {
+	while (result == 0) {
 		ssize_t n;
 
 		buf_reserve(buf, 8192);
 		n = read(fd, buf->data + buf->length, 8192);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			error_sys(err, "cannot read '%s'", path);
-			break;
-		}
-		if (n == 0) {
+		if (n == 0)
 			result = 1;
-			break;
-		}
-		buf->length += (size_t)n;
+		else if (n == -1 && errno != EINTR)
+			result = error_sys(err, "cannot read '%s'", path);
+		else if (n > 0)
+			buf->length += (size_t)n;
 		buf->data[buf->length] = '\0';
-		if (buf->length - start > max) {
-			error_set(
+		if (buf->length - start > max)
+			result = error_set(
 			    err, "'%s' is larger than %zu bytes", path, max);
-			break;
-		}
 	}
 	close(fd);
 	return result;

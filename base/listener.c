@@ -34,7 +34,7 @@ struct listener {
 	struct listener_options options; /* without limits and address */
 	int fd;
 	int wake_fd; /* an eventfd that ends every wait */
-	/* What it is bound to: the local end of all connections, unless any. */
+	/* The address it is bound to, which all connections have unless is_any. */
 	struct listener_peer local;
 	bool is_any;
 	struct worker_pool *workers;

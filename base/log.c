@@ -94,7 +94,7 @@ write_some_log(char *text, size_t length)
 	return n == -1 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
 }
 
-/* What goes with one write: whole lines as far as a pipe takes them whole. */
+/* The length of the next write: whole lines, if a pipe takes them whole. */
 static size_t
 next_log_piece(void)
 {

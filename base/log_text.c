@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a peer has said, in a log line. */
+/* A peer's words in a log line. */
 #include "base/log_text.h"
 
 #include <stdbool.h>

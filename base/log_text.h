@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a peer has said, in a log line.  Tools split lines at blanks and take
+ * A peer's words in a log line.  Tools split lines at blanks and take
  * <...> for a field, and people read them on terminals.
  */
 #ifndef BASE_LOG_TEXT_H
@@ -19,8 +19,8 @@
 size_t log_word(char *out, size_t size, const char *text);
 
 /*
- * Of a whole line: all that log_word() replaces, but blanks, '<' and '>', become
- * '?' in place.  Returns the length that is left; no '\0' is put.
+ * The same for a whole line, in place, with '?'; blanks, '<' and '>' stay.
+ * Returns the length that is left; no '\0' is put.
  */
 size_t log_clean(char *text, size_t length);
 

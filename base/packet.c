@@ -92,7 +92,7 @@ packet_connect_within(const char *path, int timeout_ms, struct error *err)
 
 	if (fd == -1)
 		return -1;
-	/* Of zero: no limit, as it is anyway. */
+	/* A timeout of zero is no limit. */
 	if (setsockopt(
 		fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1 ||
 	    setsockopt(

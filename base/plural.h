@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* What a number of things puts behind their name: "%zu error%s". */
+/* The ending of the name of so many things: "%zu error%s". */
 static inline const char *
 plural(size_t count)
 {

@@ -78,7 +78,7 @@ batch_policy_set(void)
 {
 	static const struct sched_param priority = { .sched_priority = 0 };
 
-	/* Whoever gave us another policy than the ordinary one meant it. */
+	/* Another policy than the ordinary one was chosen for us: keep it. */
 	if (sched_getscheduler(0) == SCHED_OTHER)
 		sched_setscheduler(0, SCHED_BATCH, &priority);
 }

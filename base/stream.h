@@ -55,7 +55,7 @@ enum stream_result stream_read_line(struct stream *stream, size_t max,
     const char **line_out, size_t *length_out);
 
 /*
- * What is buffered, after a refill if that is nothing: *data_out, *length_out
+ * Gives the buffered input, after a refill if there is none: *data_out, *length_out
  * (at least 1), valid until the next call.  stream_consume() takes bytes off.
  */
 enum stream_result stream_peek(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What every program answers about itself, alike. */
+/* The answers that every program gives about itself. */
 #include "base/usage.h"
 
 #include <stdio.h>

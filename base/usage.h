@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What every program answers about itself, alike. */
+/* The answers that every program gives about itself. */
 #ifndef BASE_USAGE_H
 #define BASE_USAGE_H
 

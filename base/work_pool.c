@@ -128,7 +128,7 @@ work_pool_free(struct work_pool **pool_in)
 	for (i = 0; i < pool->thread_count; i++)
 		pthread_join(pool->threads[i], NULL);
 	work_pool_reap(pool);
-	/* What done has posted meanwhile has no thread any more. */
+	/* No thread is left for what done has posted meanwhile. */
 	while (pool->posted.first != NULL) {
 		struct work *work = take_first_work(&pool->posted);
 

@@ -11,7 +11,7 @@
 #include "control/home.h"
 
 /*
- * What envdir takes of a file's bytes: the first line without the blanks at its
+ * The value that envdir takes from a file: the first line without blanks at its
  * end, and a newline for each NUL.  The caller frees.
  */
 char *global_vars_parse(const char *text, size_t length);

@@ -33,7 +33,7 @@ struct identity {
 const char *identity_name(enum identity_role role);
 
 /*
- * Who a role's processes are: the current user unless that is root.  1; 0 when
+ * The user of a role's processes: the current one unless that is root.  1; 0 if
  * the system has no such user; -1 when it could not tell.  The reason is set
  * for both, and names what to do.
  */

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-/* What any name has in UTF-8 that has 255 bytes as A-labels, and more. */
+/* More than the UTF-8 of any name that has 255 bytes as A-labels. */
 enum { INPUT_MAX = 4 * IDN_DOMAIN_SIZE };
 
 bool

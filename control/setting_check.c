@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What may stand in a setting: the type, unit and range of its row. */
+/* Checks a setting's value against the type, unit and range of its row. */
 #include "control/settings.h"
 
 #include <assert.h>

@@ -176,24 +176,21 @@ load_files(const struct loader *loader, enum setting_id id, struct value *value,
     struct error *err)
 {
 	const struct setting_row *row = &setting_rows[id];
-	char *paths[3] = { NULL, NULL, NULL };
-	size_t count = 0, i;
+	const char *names[] = { row->name, short_name(id) };
+	AUTO(mem_free)
+	char *common = xasprintf("%s/%s", loader->control_dir, row->name);
 	int result = 0;
 
-	if (loader->instance != NULL && is_reader(row, "qmail-send")) {
-		paths[count++] = xasprintf("%s/%s.%s", loader->control_dir,
-		    row->name, loader->instance);
-		if (short_name(id) != NULL)
-			paths[count++] = xasprintf("%s/%s.%s",
-			    loader->control_dir, short_name(id),
-			    loader->instance);
-	}
-	paths[count++] = xasprintf("%s/%s", loader->control_dir, row->name);
-	for (i = 0; i < count && result == 0; i++)
-		result = load_file(id, paths[i], value, err);
-	for (i = 0; i < count; i++)
-		free(paths[i]);
-	return result;
+	if (loader->instance != NULL && is_reader(row, "qmail-send"))
+		for (size_t i = 0; i < 2 && names[i] != NULL && result == 0;
+		     i++) {
+			AUTO(mem_free)
+			char *own = xasprintf("%s/%s.%s", loader->control_dir,
+			    names[i], loader->instance);
+
+			result = load_file(id, own, value, err);
+		}
+	return result != 0 ? result : load_file(id, common, value, err);
 }
 
 /* 1, 0 when the setting has no variable or it is unset, -1. */

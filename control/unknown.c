@@ -15,7 +15,7 @@
 static const char *const others[] = { "from.envrules", "morercpthosts",
 	"morercpthosts.cdb", "tcp.smtp", "tcp.smtp.cdb" };
 
-/* What a queue's own file may be called before the '.'. */
+/* Is it the name of a queue's own setting, SETTING.QUEUE? */
 static bool
 is_queue_setting(const char *name)
 {

@@ -63,7 +63,7 @@ struct store *store_open_cdb(const char *home_root, struct error *err);
 void store_free(struct store **store);
 
 /*
- * What is found may be max_age_ms old, which saves a look at the files for
+ * A user or domain that is found may be max_age_ms old, which saves a look for
  * each lookup; 0 at first.  Other answers are always of the files as they are
  * now.  Before other threads use the store.
  */

@@ -49,30 +49,11 @@ test_alloc(void **state)
 static void
 test_strings(void **state)
 {
-	static const struct {
-		const char *name, *text;
-		size_t length;
-		const char *wanted;
-	} cases[] = {
-		{ "whole", "abc", 3, "abc" },
-		{ "part", "abcdef", 3, "abc" },
-		{ "empty", "", 0, "" },
-		{ "none of it", "abc", 0, "" },
-		{ "ends before length", "abc", 10, "abc" },
-	};
 	struct arena arena = ARENA_INIT;
-	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *got = arena_strndup(
-		    &arena, cases[i].text, cases[i].length);
-
-		if (strcmp(got, cases[i].wanted) != 0)
-			fail_msg("%s: wanted '%s', got '%s'", cases[i].name,
-			    cases[i].wanted, got);
-	}
 	assert_string_equal(arena_strdup(&arena, "all of it"), "all of it");
+	assert_string_equal(arena_strdup(&arena, ""), "");
 	arena_reset(&arena);
 }
 
