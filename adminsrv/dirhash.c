@@ -98,18 +98,13 @@ dirhash_count(struct dirhash *hash, const char *user_dir)
 static void
 put_levels(size_t folder, struct buf *dir)
 {
-	unsigned levels = 0;
-	size_t divisor = 1;
+	size_t size = 1; /* of the folder's level */
 
-	for (size_t size = 1; folder >= size; size *= WIDTH) {
+	for (; folder >= size; size *= WIDTH)
 		folder -= size;
-		levels++;
-	}
-	for (unsigned i = 1; i < levels; i++)
-		divisor *= WIDTH;
-	for (; levels > 0; levels--, divisor /= WIDTH) {
+	while ((size /= WIDTH) > 0) {
 		buf_addc(dir, '/');
-		buf_addc(dir, characters[folder / divisor % WIDTH]);
+		buf_addc(dir, characters[folder / size % WIDTH]);
 	}
 }
 

@@ -60,12 +60,6 @@ domain_lock_release(struct domain_lock *lock)
 	close(lock->fd);
 }
 
-enum admin_result
-domain_tell(const struct home *home, struct error *err)
-{
-	return admin_result_of(notify_daemons(home->run, err));
-}
-
 /*
  * Another meaning of the name that must not be changed silently, or OK.  What
  * is said to be removed must not take users and mail with it.
@@ -194,7 +188,7 @@ put_lines(const struct home *home, const char *domain, const char *real,
 	    node_lines_remove_local(home, domain, err) == -1 ||
 	    node_lines_add_rcpthost(home, domain, err) == -1)
 		return ADMIN_FAILED;
-	return domain_tell(home, err);
+	return admin_result_of(notify_daemons(home->run, err));
 }
 
 static bool
@@ -219,15 +213,13 @@ int
 domain_is_complete(
     const struct home *home, const char *domain, struct error *err)
 {
-	struct node_state state;
-	bool result;
+	AUTO(node_state_release)
+	struct node_state state = { .assign_user = NULL };
 
 	if (node_state_read(home, domain, &state, err) == -1)
 		return -1;
-	result = has_all_lines(&state) && state.assign_dir != NULL &&
+	return has_all_lines(&state) && state.assign_dir != NULL &&
 	    has_all_files(state.assign_dir);
-	node_state_release(&state);
-	return result;
 }
 
 static enum admin_result

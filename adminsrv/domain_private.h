@@ -20,7 +20,4 @@ enum admin_result domain_lock_take(const struct home *home, const char *domain,
     struct domain_lock *lock_out, struct error *err);
 void domain_lock_release(struct domain_lock *lock);
 
-/* Has the running daemons read their files again. */
-enum admin_result domain_tell(const struct home *home, struct error *err);
-
 #endif

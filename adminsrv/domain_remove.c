@@ -11,6 +11,7 @@
 #include "adminsrv/leftover.h"
 #include "adminsrv/lock.h"
 #include "adminsrv/node_lines.h"
+#include "adminsrv/notify.h"
 #include "adminsrv/owner.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -166,7 +167,7 @@ remove_locked(const struct home *home, const struct removal *removal,
 
 	if (stop_mail(home, names, err) == -1)
 		return ADMIN_FAILED;
-	told = domain_tell(home, err);
+	told = admin_result_of(notify_daemons(home->run, err));
 	if (removal->has_dir && !keep_mail)
 		result = put_aside(removal, err);
 	if (result != ADMIN_OK)

@@ -162,7 +162,6 @@ line_file_save(const struct line_file *file, unsigned mode, const char *last,
 
 	if (!file->is_changed)
 		return 0;
-	buf_init(&text);
 	for (size_t i = 0; i < file->lines.count; i++) {
 		buf_adds(&text, file->lines.items[i]);
 		buf_addc(&text, '\n');

@@ -30,14 +30,10 @@ fold_local_part(const char *text, size_t length, char *folded_out, size_t size)
 static bool
 is_label(const char *label, size_t length)
 {
-	if (length == 0 || length > LABEL_MAX || label[0] == '-' ||
-	    label[length - 1] == '-')
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		if (!isalnum((unsigned char)label[i]) && label[i] != '-')
-			return false;
-	}
-	return true;
+	static const char possible[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+	return length > 0 && length <= LABEL_MAX && label[0] != '-' &&
+	    label[length - 1] != '-' && strspn(label, possible) == length;
 }
 
 int

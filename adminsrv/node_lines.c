@@ -186,15 +186,6 @@ node_state_release(struct node_state *state)
 	*state = (struct node_state){ .assign_user = NULL };
 }
 
-static int
-compile_users(const struct home *home, struct error *err)
-{
-	AUTO(mem_free) char *text = xasprintf("%s/assign", home->users);
-	AUTO(mem_free) char *cdb = xasprintf("%s/cdb", home->users);
-
-	return assign_compile(text, cdb, err);
-}
-
 int
 node_lines_add_assign(const struct home *home, const char *domain,
     const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err)
@@ -211,7 +202,7 @@ node_lines_add_assign(const struct home *home, const char *domain,
 		line_file_add(file, line);
 	if (line_file_save(file, MODE, ".", err) == -1)
 		return -1;
-	return compile_users(home, err);
+	return assign_compile_users(home->users, err);
 }
 
 int
@@ -226,7 +217,7 @@ node_lines_remove_assign(
 	line_file_remove(file, key);
 	if (line_file_save(file, MODE, ".", err) == -1)
 		return -1;
-	return line_file_exists(file) ? compile_users(home, err) : 0;
+	return line_file_exists(file) ? assign_compile_users(home->users, err) : 0;
 }
 
 /* Makes line, or nothing if it is NULL, the only line with the key. */

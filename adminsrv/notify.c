@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,23 +16,14 @@
 #include "base/program.h"
 #include "base/scan.h"
 
-static const char *const daemons[] = { "qmail-send", "qmail-smtpd" };
-
 /* The program whose pid a file of this name holds, or NULL. */
 static const char *
 daemon_of(const char *file_name)
 {
-	size_t length = strlen(file_name);
-
-	if (length < 4 || strcmp(file_name + length - 4, ".pid") != 0)
-		return NULL;
-	for (size_t i = 0; i < sizeof(daemons) / sizeof(daemons[0]); i++) {
-		size_t name_length = strlen(daemons[i]);
-
-		if (strncmp(file_name, daemons[i], name_length) == 0 &&
-		    file_name[name_length] == '.')
-			return daemons[i];
-	}
+	if (fnmatch("qmail-send.*pid", file_name, 0) == 0)
+		return "qmail-send";
+	if (fnmatch("qmail-smtpd.*pid", file_name, 0) == 0)
+		return "qmail-smtpd";
 	return NULL;
 }
 

@@ -11,29 +11,28 @@
 
 static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
 
-/* Is the name a virtual domain, and no alias? */
-static enum admin_result
-is_real_domain(const struct home *home, const char *name, bool *is_real_out,
-    struct error *err)
+/* Is the name a virtual domain, and no alias?  1, 0, -1. */
+static int
+is_real_domain(const struct home *home, const char *name, struct error *err)
 {
 	struct store_domain found;
 	enum admin_result result = users_find_domain(
 	    home->root, name, &found, err);
+	bool is_real;
 
-	*is_real_out = false;
-	if (result == ADMIN_OK) {
-		*is_real_out = !found.is_alias;
-		store_domain_release(&found);
-	}
-	return result == ADMIN_FAILED ? ADMIN_FAILED : ADMIN_OK;
+	if (result != ADMIN_OK)
+		return result == ADMIN_REFUSED ? 0 : -1;
+	is_real = !found.is_alias;
+	store_domain_release(&found);
+	return is_real;
 }
 
 int
 main(int argc, char **argv)
 {
 	char alias[NAMES_DOMAIN_SIZE], domain[NAMES_DOMAIN_SIZE];
-	bool alias_is_real, domain_is_real;
-	enum admin_result result;
+	enum admin_result result = ADMIN_FAILED;
+	int alias_is_real, domain_is_real;
 	struct home *home;
 	struct error err;
 
@@ -48,14 +47,15 @@ main(int argc, char **argv)
 		    admin_refuse(&err, "'%s' cannot be its own alias", alias),
 		    &err);
 	home = global_vars_home();
-	result = is_real_domain(home, alias, &alias_is_real, &err);
-	if (result == ADMIN_OK)
-		result = is_real_domain(home, domain, &domain_is_real, &err);
+	alias_is_real = is_real_domain(home, alias, &err);
+	domain_is_real = alias_is_real == -1
+	    ? -1
+	    : is_real_domain(home, domain, &err);
 	/* IndiMail names the alias first, vpopmail the domain: both will do. */
-	if (result == ADMIN_OK && alias_is_real && !domain_is_real)
-		result = domain_add_alias(home, alias, domain, &err);
-	else if (result == ADMIN_OK)
-		result = domain_add_alias(home, domain, alias, &err);
+	if (domain_is_real != -1)
+		result = alias_is_real && !domain_is_real
+		    ? domain_add_alias(home, alias, domain, &err)
+		    : domain_add_alias(home, domain, alias, &err);
 	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -7,6 +7,7 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] = "usage: vdeldomain [-k] domain\n";
@@ -17,7 +18,7 @@ main(int argc, char **argv)
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
 	bool keep_mail = false;
-	struct buf left;
+	AUTO(buf_release) struct buf left = BUF_INIT;
 	struct home *home;
 	struct error err;
 	int option;
@@ -41,7 +42,6 @@ main(int argc, char **argv)
 		log_line("warning: %.*s", length, at);
 		at += length + (at[length] == '\n');
 	}
-	buf_release(&left);
 	home_free(&home);
 	return cli_end(result, &err);
 }

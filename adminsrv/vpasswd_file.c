@@ -277,16 +277,14 @@ add_rows(const struct vpasswd_file *file, struct cdbmap_writer *writer,
 int
 vpasswd_file_compile(const struct vpasswd_file *file, struct error *err)
 {
-	struct cdbmap_writer *writer;
+	AUTO(cdbmap_writer_abort)
+	struct cdbmap_writer *writer = cdbmap_writer_new(file->cdb_path, err);
 
-	writer = cdbmap_writer_new(file->cdb_path, err);
 	if (writer == NULL)
 		return -1;
 	cdbmap_writer_set_mode(writer, CDB_MODE);
-	if (add_rows(file, writer, err) == -1) {
-		cdbmap_writer_abort(&writer);
+	if (add_rows(file, writer, err) == -1)
 		return -1;
-	}
 	return cdbmap_writer_commit(&writer, err);
 }
 

@@ -30,12 +30,6 @@ port_remedy(int error)
 	return "";
 }
 
-static bool
-is_any(const char *address)
-{
-	return *address == '\0' || strcmp(address, "0") == 0;
-}
-
 static int
 set_option(int fd, int level, int name, int value)
 {
@@ -106,7 +100,7 @@ listen_socket_open(const struct listener_options *options,
 	socklen_t size = sizeof(*bound_out);
 	int fd;
 
-	if (is_any(address)) {
+	if (*address == '\0' || strcmp(address, "0") == 0) {
 		address = "every address";
 		fd = open_numeric(options, "::", true);
 		/* a host without IPv6 */

@@ -303,22 +303,16 @@ end_accepting(struct listener *listener)
 	return may_end;
 }
 
-static bool
-is_stopping(struct listener *listener)
-{
-	bool is;
-
-	pthread_mutex_lock(&listener->lock);
-	is = listener->is_stopping;
-	pthread_mutex_unlock(&listener->lock);
-	return is;
-}
-
 /* accept() has failed.  False when this thread is to accept no more. */
 static bool
 may_go_on(struct listener *listener, int error)
 {
-	if (is_stopping(listener))
+	bool is_stopping;
+
+	pthread_mutex_lock(&listener->lock);
+	is_stopping = listener->is_stopping;
+	pthread_mutex_unlock(&listener->lock);
+	if (is_stopping)
 		return !end_accepting(listener);
 	if (error == EMFILE || error == ENFILE || error == ENOMEM ||
 	    error == ENOBUFS) {
@@ -360,26 +354,30 @@ take_connection(const struct connection *connection)
 	return begin_accepting(listener);
 }
 
+/* False with errno. */
+static bool
+accept_connection(struct connection *connection)
+{
+	socklen_t size = sizeof(connection->remote);
+
+	connection->fd = accept4(connection->listener->fd,
+	    (struct sockaddr *)&connection->remote, &size, SOCK_CLOEXEC);
+	if (connection->fd != -1)
+		listen_socket_ip(&connection->remote, &connection->ip);
+	return connection->fd != -1;
+}
+
 /* A worker's job, counted as an acceptor already. */
 static void
 accept_connections(void *argument)
 {
 	struct connection connection = { .listener = argument };
-	struct listener *listener = argument;
 	bool goes_on = true;
 
-	while (goes_on) {
-		socklen_t size = sizeof(connection.remote);
-
-		connection.fd = accept4(listener->fd,
-		    (struct sockaddr *)&connection.remote, &size, SOCK_CLOEXEC);
-		if (connection.fd == -1)
-			goes_on = may_go_on(listener, errno);
-		else {
-			listen_socket_ip(&connection.remote, &connection.ip);
-			goes_on = take_connection(&connection);
-		}
-	}
+	while (goes_on)
+		goes_on = accept_connection(&connection)
+		    ? take_connection(&connection)
+		    : may_go_on(argument, errno);
 }
 
 /* Without any thread: tells so to a client that waits. */
@@ -388,13 +386,8 @@ refuse_one(struct listener *listener)
 {
 	struct pollfd in = { .fd = listener->fd, .events = POLLIN };
 	struct connection connection = { .listener = listener };
-	socklen_t size = sizeof(connection.remote);
 
-	if (poll(&in, 1, 0) != 1)
-		return;
-	connection.fd = accept4(listener->fd,
-	    (struct sockaddr *)&connection.remote, &size, SOCK_CLOEXEC);
-	if (connection.fd != -1)
+	if (poll(&in, 1, 0) == 1 && accept_connection(&connection))
 		refuse_connection(&connection, false);
 }
 

@@ -31,13 +31,6 @@ is_unicode_harmless(uint32_t code)
 	return true;
 }
 
-static bool
-is_harmless(uint32_t code)
-{
-	return code > ' ' && code != '<' && code != '>' &&
-	    is_unicode_harmless(code);
-}
-
 size_t
 log_word(char *out, size_t size, const char *text)
 {
@@ -46,7 +39,8 @@ log_word(char *out, size_t size, const char *text)
 	while (left > 0) {
 		uint32_t code;
 		size_t length = utf8_decode(text, left, &code);
-		bool is_kept = length > 0 && is_harmless(code);
+		bool is_kept = length > 0 && code > ' ' && code != '<' &&
+		    code != '>' && is_unicode_harmless(code);
 
 		if (used + (is_kept ? length : 1) >= size)
 			break;

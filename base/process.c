@@ -18,14 +18,11 @@ is_user_for_good(uid_t uid, gid_t gid)
 	uid_t real, effective, saved;
 	gid_t real_gid, effective_gid, saved_gid;
 
-	if (getresuid(&real, &effective, &saved) == -1 ||
-	    getresgid(&real_gid, &effective_gid, &saved_gid) == -1)
-		return false;
-	if (real != uid || effective != uid || saved != uid)
-		return false;
-	if (real_gid != gid || effective_gid != gid || saved_gid != gid)
-		return false;
-	return uid == 0 || (setuid(0) == -1 && seteuid(0) == -1);
+	return getresuid(&real, &effective, &saved) == 0 &&
+	    getresgid(&real_gid, &effective_gid, &saved_gid) == 0 &&
+	    real == uid && effective == uid && saved == uid &&
+	    real_gid == gid && effective_gid == gid && saved_gid == gid &&
+	    (uid == 0 || (setuid(0) == -1 && seteuid(0) == -1));
 }
 
 int

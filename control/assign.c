@@ -305,9 +305,10 @@ assign_walk(const char *text_path, const struct assign_visitor *visitor,
 int
 assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 {
-	struct compiler compiler = { .writer = NULL };
+	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int found = file_read(text_path, TEXT_MAX_BYTES, &text, err);
+	struct compiler compiler = { .visitor = NULL };
 
 	if (found == 0) {
 		errno = ENOENT;
@@ -318,11 +319,17 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 	}
 	if (found != 1)
 		return -1;
-	compiler.writer = cdbmap_writer_new(cdb_path, err);
-	if (compiler.writer == NULL)
+	compiler.writer = writer = cdbmap_writer_new(cdb_path, err);
+	if (writer == NULL || compile_text(&compiler, &text, err) == -1)
 		return -1;
-	if (compile_text(&compiler, &text, err) == 0)
-		return cdbmap_writer_commit(&compiler.writer, err);
-	cdbmap_writer_abort(&compiler.writer);
-	return -1;
+	return cdbmap_writer_commit(&writer, err);
+}
+
+int
+assign_compile_users(const char *folder, struct error *err)
+{
+	AUTO(mem_free) char *text_path = xasprintf("%s/assign", folder);
+	AUTO(mem_free) char *cdb_path = xasprintf("%s/cdb", folder);
+
+	return assign_compile(text_path, cdb_path, err);
 }

@@ -66,5 +66,7 @@ int assign_walk(const char *text_path, const struct assign_visitor *visitor,
  */
 int assign_compile(
     const char *text_path, const char *cdb_path, struct error *err);
+/* The same of the files assign and cdb in a folder. */
+int assign_compile_users(const char *folder, struct error *err);
 
 #endif

@@ -52,18 +52,16 @@ static char *
 cut_token(char *token)
 {
 	char *from = token, *to = token;
+	bool is_last;
 
 	while (*from != '\0' && *from != ',') {
 		if (from[0] == '\\' && from[1] == ',')
 			from++;
 		*to++ = *from++;
 	}
-	if (*from == '\0') {
-		*to = '\0';
-		return NULL;
-	}
+	is_last = *from == '\0';
 	*to = '\0';
-	return from + 1;
+	return is_last ? NULL : from + 1;
 }
 
 static int

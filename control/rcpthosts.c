@@ -152,8 +152,8 @@ rcpthosts_compile_more(const char *control_dir, struct error *err)
 	AUTO(mem_free) char *path = xasprintf("%s/morercpthosts", control_dir);
 	AUTO(mem_free) char *cdb_path = xasprintf("%s.cdb", path);
 	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
 	int found = file_read(path, MORE_MAX_BYTES, &text, err);
-	struct cdbmap_writer *writer;
 
 	if (found == 0) {
 		errno = ENOENT;
@@ -163,10 +163,7 @@ rcpthosts_compile_more(const char *control_dir, struct error *err)
 	if (found != 1)
 		return -1;
 	writer = cdbmap_writer_new(cdb_path, err);
-	if (writer == NULL)
+	if (writer == NULL || add_more_lines(writer, path, &text, err) == -1)
 		return -1;
-	if (add_more_lines(writer, path, &text, err) == 0)
-		return cdbmap_writer_commit(&writer, err);
-	cdbmap_writer_abort(&writer);
-	return -1;
+	return cdbmap_writer_commit(&writer, err);
 }

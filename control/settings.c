@@ -293,18 +293,6 @@ load_value(const struct loader *loader, enum setting_id id, struct error *err)
 	return result == -1 ? -1 : 0;
 }
 
-static int
-check_instance(const char *instance, struct error *err)
-{
-	if (instance != NULL &&
-	    (*instance == '\0' || strchr(instance, '/') != NULL))
-		return error_set(err,
-		    "'%s' is not a queue's name; write for "
-		    "example queue1",
-		    instance);
-	return 0;
-}
-
 struct settings *
 settings_load(const char *control_dir, const char *program,
     const char *instance, struct error *err)
@@ -313,8 +301,13 @@ settings_load(const char *control_dir, const char *program,
 	struct loader loader = { NULL, control_dir, instance };
 	unsigned id;
 
-	if (check_instance(instance, err) == -1)
+	if (instance != NULL &&
+	    (*instance == '\0' || strchr(instance, '/') != NULL)) {
+		error_set(err,
+		    "'%s' is not a queue's name; write for example queue1",
+		    instance);
 		return NULL;
+	}
 	settings = loader.settings = xcalloc(1, sizeof(*settings));
 	for (id = 0; id < SETTING_COUNT; id++) {
 		if (program != NULL && !is_reader(&setting_rows[id], program))

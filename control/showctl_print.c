@@ -40,25 +40,18 @@ print_value(const struct settings *settings, enum setting_id id)
 	}
 }
 
-static void
-print_list(const struct strlist *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count; i++)
-		printf("\t%s\n", list->items[i]);
-}
-
 void
 showctl_print_text(const struct showctl *showctl)
 {
-	unsigned id;
-	size_t i;
-
 	printf("control folder: %s%s%s\n", showctl->control_dir,
 	    showctl->queue != NULL ? ", for the queue " : "",
 	    showctl->queue != NULL ? showctl->queue : "");
-	for (id = 0; id < SETTING_COUNT; id++) {
+	for (unsigned id = 0; id < SETTING_COUNT; id++) {
+		const struct strlist *list = setting_rows[id].type ==
+			SETTING_LIST
+		    ? settings_list(showctl->settings, id)
+		    : NULL;
+
 		if (!showctl->is_chosen[id])
 			continue;
 		printf("%s: ", setting_rows[id].name);
@@ -68,27 +61,28 @@ showctl_print_text(const struct showctl *showctl)
 		}
 		print_value(showctl->settings, id);
 		printf(" (%s)\n", settings_source(showctl->settings, id));
-		if (setting_rows[id].type == SETTING_LIST)
-			print_list(settings_list(showctl->settings, id));
+		for (size_t i = 0; list != NULL && i < list->count; i++)
+			printf("\t%s\n", list->items[i]);
 	}
-	for (i = 0; i < showctl->unknown_count; i++)
+	for (size_t i = 0; i < showctl->unknown_count; i++)
 		printf("%s: no program reads this file\n", showctl->unknown[i]);
 }
 
 static json_t *
-list_json(const struct strlist *list)
+texts_json(char *const *texts, size_t count)
 {
 	json_t *array = json_array();
-	size_t i;
 
-	for (i = 0; i < list->count; i++)
-		json_array_append_new(array, json_text(list->items[i]));
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, json_text(texts[i]));
 	return array;
 }
 
 static json_t *
 value_json(const struct settings *settings, enum setting_id id)
 {
+	const struct strlist *list;
+
 	switch (setting_rows[id].type) {
 	case SETTING_NUMBER:
 		return json_integer((json_int_t)settings_number(settings, id));
@@ -98,7 +92,8 @@ value_json(const struct settings *settings, enum setting_id id)
 	case SETTING_RULES:
 		return json_text(settings_text(settings, id));
 	case SETTING_LIST:
-		return list_json(settings_list(settings, id));
+		list = settings_list(settings, id);
+		return texts_json(list->items, list->count);
 	}
 	return json_null();
 }
@@ -122,18 +117,17 @@ setting_json(const struct showctl *showctl, enum setting_id id)
 void
 showctl_print_json(const struct showctl *showctl)
 {
-	json_t *settings = json_object(), *unknown = json_array(), *json;
+	json_t *settings = json_object(), *json;
 
 	for (unsigned id = 0; id < SETTING_COUNT; id++)
 		if (showctl->is_chosen[id])
 			json_object_set_new(settings, setting_rows[id].name,
 			    setting_json(showctl, id));
-	for (size_t i = 0; i < showctl->unknown_count; i++)
-		json_array_append_new(unknown, json_text(showctl->unknown[i]));
 	json = json_pack("{s:o, s:o, s:o, s:o}", "control_dir",
 	    json_text(showctl->control_dir), "queue",
 	    showctl->queue != NULL ? json_text(showctl->queue) : json_null(),
-	    "settings", settings, "unknown_files", unknown);
+	    "settings", settings, "unknown_files",
+	    texts_json(showctl->unknown, showctl->unknown_count));
 	if (json_dumpf(json, stdout, JSON_INDENT(2)) == -1)
 		fatal(111, "cannot write the settings");
 	putchar('\n');
