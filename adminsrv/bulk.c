@@ -104,7 +104,8 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 		}
 		user = &bulk_out->users[bulk_out->count++];
 		*user = (struct bulk_user){ .line = line };
-		if (read_bulk_user(text, kind, default_quota, user, err) == -1) {
+		if (read_bulk_user(text, kind, default_quota, user, err) ==
+		    -1) {
 			result = error_context(
 			    err, "line %u of the list", line);
 			break;
@@ -143,8 +144,8 @@ hash_some(void *context)
 	struct hashing *hashing = context;
 	size_t i;
 
-	while ((i = atomic_fetch_add(&hashing->next, 1)) <
-	    hashing->bulk->count) {
+	while (
+	    (i = atomic_fetch_add(&hashing->next, 1)) < hashing->bulk->count) {
 		struct bulk_user *user = &hashing->bulk->users[i];
 		struct buf hash = BUF_INIT;
 
@@ -204,8 +205,8 @@ compare_by_domain(const void *left, const void *right)
 }
 
 static enum admin_result
-add_to_domain(const struct bulk_user *list, size_t count,
-    const char *home_root, const char *gecos, struct error *err)
+add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
+    const char *gecos, struct error *err)
 {
 	AUTO(mem_free) struct users_new *new = xcalloc(count, sizeof(*new));
 	AUTO(users_close) struct users *users = NULL;

@@ -33,14 +33,6 @@ is_there_as_dir(const char *path)
 	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool
-has_users(const char *dir)
-{
-	AUTO(mem_free) char *path = xasprintf("%s/vpasswd", dir);
-
-	return access(path, F_OK) == 0;
-}
-
 /*
  * The folder that users/assign names, or, when a killed run has removed that
  * line, where the domain's would be.  Only what has users in it is a domain's:
@@ -50,6 +42,7 @@ static void
 find_dir(struct removal *removal, const struct home *home, const char *domain,
     const struct node_state *state)
 {
+	AUTO(mem_free) char *users = NULL;
 	char *slash;
 
 	removal->dir = state->assign_dir != NULL
@@ -58,7 +51,9 @@ find_dir(struct removal *removal, const struct home *home, const char *domain,
 	slash = strrchr(removal->dir, '/');
 	removal->removed_dir = xasprintf("%.*s/.removed.%s",
 	    (int)(slash - removal->dir), removal->dir, slash + 1);
-	removal->has_dir = is_there_as_dir(removal->dir) && has_users(removal->dir);
+	users = xasprintf("%s/vpasswd", removal->dir);
+	removal->has_dir = is_there_as_dir(removal->dir) &&
+	    access(users, F_OK) == 0;
 	removal->has_removed_dir = is_there_as_dir(removal->removed_dir);
 }
 
@@ -112,8 +107,8 @@ empty_removed(const char *dir, struct error *err)
 
 /* Nothing more is accepted, then nothing is sent there, for every name. */
 static int
-stop_mail(const struct home *home, const struct strlist *names,
-    struct error *err)
+stop_mail(
+    const struct home *home, const struct strlist *names, struct error *err)
 {
 	for (size_t i = 0; i < names->count; i++)
 		if (node_lines_remove_rcpthost(home, names->items[i], err) ==

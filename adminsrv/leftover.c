@@ -81,7 +81,7 @@ leftover_find(const struct home *home, const char *domain, struct buf *lines,
 	for (int id = 0; id < SETTING_COUNT; id++)
 		if (names_domains((enum setting_id)id) &&
 		    find_in_setting(
-		home, (enum setting_id)id, domain, lines, err) == -1)
+			home, (enum setting_id)id, domain, lines, err) == -1)
 			return -1;
 	return 0;
 }

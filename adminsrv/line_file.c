@@ -95,7 +95,8 @@ has_key(const char *line, const char *key)
 const char *
 line_file_next(const struct line_file *file, size_t *at)
 {
-	while (*at < file->lines.count && key_length(file->lines.items[*at]) == 0)
+	while (
+	    *at < file->lines.count && key_length(file->lines.items[*at]) == 0)
 		++*at;
 	return *at == file->lines.count ? NULL : file->lines.items[(*at)++];
 }

@@ -76,8 +76,8 @@ names_address(
 	if (at == NULL)
 		return error_set(
 		    err, "'%.200s' is not of the form user@domain", address);
-	if (!fold_local_part(address, (size_t)(at - address), address_out->local,
-		sizeof(address_out->local)))
+	if (!fold_local_part(address, (size_t)(at - address),
+		address_out->local, sizeof(address_out->local)))
 		return error_set(err,
 		    "the part before '@' of '%.200s' has not 1 to %d "
 		    "characters",

@@ -22,8 +22,8 @@ int names_domain(
 
 /*
  * Takes user@domain apart at the last '@', folds the local part to lower case,
- * and does the domain as names_domain().  The local part only has to fit, so that every user that
- * exists can be named.  0, or -1 with what is wrong.
+ * and does the domain as names_domain().  The local part only has to fit, so
+ * that every user that exists can be named.  0, or -1 with what is wrong.
  */
 int names_address(
     const char *address, struct names_address *address_out, struct error *err);

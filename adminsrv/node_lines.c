@@ -9,7 +9,6 @@
 
 #include "adminsrv/line_file.h"
 #include "adminsrv/names.h"
-#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
@@ -44,10 +43,11 @@ split_assign(char *line, char *fields[ASSIGN_FIELDS])
 	return true;
 }
 
-/* Does users/cdb say the same?  A damaged one is one more thing to make again. */
+/* Does users/cdb say the same?  A damaged one is one more thing to make again.
+ */
 static bool
-is_in_users_cdb(const struct home *home, const char *domain,
-    const struct node_state *state)
+is_in_users_cdb(
+    const struct home *home, const char *domain, const struct node_state *state)
 {
 	AUTO(mem_free) char *path = xasprintf("%s/cdb", home->users);
 	AUTO(mem_free) char *key = xasprintf("%s-", domain);
@@ -156,9 +156,8 @@ read_locals(const struct home *home, const char *domain,
 
 	if (load_lines(home->control, "locals", &file, err) == -1)
 		return -1;
-	is_local = line_file_exists(file)
-	    ? line_file_find(file, domain) != NULL
-	    : is_me(home, domain, err);
+	is_local = line_file_exists(file) ? line_file_find(file, domain) != NULL
+					  : is_me(home, domain, err);
 	state->is_in_locals = is_local == 1;
 	return is_local == -1 ? -1 : 0;
 }
@@ -217,7 +216,8 @@ node_lines_remove_assign(
 	line_file_remove(file, key);
 	if (line_file_save(file, MODE, ".", err) == -1)
 		return -1;
-	return line_file_exists(file) ? assign_compile_users(home->users, err) : 0;
+	return line_file_exists(file) ? assign_compile_users(home->users, err)
+				      : 0;
 }
 
 /* Makes line, or nothing if it is NULL, the only line with the key. */

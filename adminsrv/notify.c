@@ -59,8 +59,9 @@ notify_daemons(const char *run_dir, struct error *err)
 		pid_t pid;
 
 		/* HUP ends a program that does not expect it: only ours. */
-		if (program != NULL && read_pid(path, &pid) && program_is(pid, program) &&
-		    kill(pid, SIGHUP) == -1 && errno != ESRCH)
+		if (program != NULL && read_pid(path, &pid) &&
+		    program_is(pid, program) && kill(pid, SIGHUP) == -1 &&
+		    errno != ESRCH)
 			result = error_sys(err,
 			    "cannot tell %s (pid %ld of '%s') to read its "
 			    "files again: send it HUP as root",

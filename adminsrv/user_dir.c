@@ -132,7 +132,9 @@ user_dir_remove(const char *domain_dir, const char *aside, struct error *err)
 {
 	AUTO(mem_free) char *removed = removed_dir(domain_dir);
 
-	return file_remove_tree(aside, err) == -1 ? -1 : file_remove_tree(removed, err);
+	return file_remove_tree(aside, err) == -1
+	    ? -1
+	    : file_remove_tree(removed, err);
 }
 
 void

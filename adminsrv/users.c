@@ -76,7 +76,8 @@ open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
 	users = xcalloc(1, sizeof(*users));
 	users->dir = xstrdup(domain_dir);
 	users->lock_fd = lock_take(lock, err);
-	result = users->lock_fd == -1 ? ADMIN_FAILED : load_users(users, is_new, err);
+	result = users->lock_fd == -1 ? ADMIN_FAILED
+				      : load_users(users, is_new, err);
 	if (result != ADMIN_OK)
 		users_close(&users);
 	*users_out = users;
@@ -134,8 +135,7 @@ check_quotas(const struct users *users, struct error *err)
 }
 
 enum admin_result
-users_compile(
-    const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
+users_compile(const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
 {
 	struct users *users;
 	enum admin_result result = open_text(

@@ -23,7 +23,6 @@ budget_set_limit(struct budget *budget, uint64_t limit)
 	atomic_store_explicit(&budget->limit, limit, memory_order_relaxed);
 }
 
-
 /* False, and nothing is taken, when that would be over the limit. */
 static inline bool
 budget_take(struct budget *budget, uint64_t amount)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Time: a monotonic clock for deadlines, the wall clock for people and files; and
- * waiting.
+/* Time: a monotonic clock for deadlines, the wall clock for people and files;
+ * and waiting.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

@@ -145,8 +145,7 @@ write_once(struct endpoint *endpoint, const char *data, size_t length)
 	if (n >= 0 || errno != ENOTSOCK)
 		return n;
 	endpoint->write_kind = ENDPOINT_OTHER;
-	endpoint->is_write_changed = set_nonblocking(
-	    endpoint->write_fd, true);
+	endpoint->is_write_changed = set_nonblocking(endpoint->write_fd, true);
 	return write(endpoint->write_fd, data, length);
 }
 

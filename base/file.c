@@ -113,8 +113,8 @@ file_abort(int fd, char *temporary)
 }
 
 int
-file_commit(int fd, char *temporary, const char *path, mode_t mode,
-    struct error *err)
+file_commit(
+    int fd, char *temporary, const char *path, mode_t mode, struct error *err)
 {
 	struct stat old;
 	bool has_old = stat(path, &old) == 0;

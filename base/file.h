@@ -31,8 +31,8 @@ int file_replace(const char *path, const char *data, size_t length, mode_t mode,
  * of which one of the others disposes; or -1.
  */
 int file_begin(const char *path, char **temporary_out, struct error *err);
-int file_commit(int fd, char *temporary, const char *path, mode_t mode,
-    struct error *err);
+int file_commit(
+    int fd, char *temporary, const char *path, mode_t mode, struct error *err);
 void file_abort(int fd, char *temporary); /* keeps errno */
 
 /* Makes the names in the folder that holds path durable.  0 or -1. */

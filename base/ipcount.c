@@ -67,7 +67,8 @@ ipcount_add(struct ipcount *table, const struct in6_addr *ip)
 		entry = xcalloc(1, sizeof(*entry));
 		entry->ip = *ip;
 		while (tsearch(entry, &table->root, compare_ips) == NULL)
-			free(xmalloc(64)); /* waits for memory, or ends it all */
+			free(
+			    xmalloc(64)); /* waits for memory, or ends it all */
 	}
 	entry->count++;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How many connections each address has.  The cost of a call hardly grows
- * with their number, whatever they are, and an address without connections takes no memory.
- * Used under its owner's lock.
+ * with their number, whatever they are, and an address without connections
+ * takes no memory. Used under its owner's lock.
  */
 #ifndef BASE_IPCOUNT_H
 #define BASE_IPCOUNT_H

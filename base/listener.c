@@ -34,7 +34,8 @@ struct listener {
 	struct listener_options options; /* without limits and address */
 	int fd;
 	int wake_fd; /* an eventfd that ends every wait */
-	/* The address it is bound to, which all connections have unless is_any. */
+	/* The address it is bound to, which all connections have unless is_any.
+	 */
 	struct listener_peer local;
 	bool is_any;
 	struct worker_pool *workers;
@@ -163,7 +164,8 @@ enum admission { ADMITTED, OVER_TOTAL, OVER_PER_IP };
  * as if he did already.
  */
 static enum admission
-admit_connection(struct listener *listener, const struct in6_addr *ip, bool *was_last_out)
+admit_connection(
+    struct listener *listener, const struct in6_addr *ip, bool *was_last_out)
 {
 	enum admission admission = ADMITTED;
 
@@ -210,8 +212,8 @@ read_rest(int fd)
 	if (ioctl(fd, FIONREAD, &unread) == -1 || unread == 0 ||
 	    shutdown(fd, SHUT_WR) == -1)
 		return;
-	while (total < LINGER_BYTES &&
-	    clock_wait_fd(fd, POLLIN, until_ms) == 1) {
+	while (
+	    total < LINGER_BYTES && clock_wait_fd(fd, POLLIN, until_ms) == 1) {
 		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 		if (n <= 0)
@@ -334,7 +336,8 @@ take_connection(const struct connection *connection)
 {
 	struct listener *listener = connection->listener;
 	bool was_last = false;
-	enum admission admission = admit_connection(listener, &connection->ip, &was_last);
+	enum admission admission = admit_connection(
+	    listener, &connection->ip, &was_last);
 	int error;
 
 	if (admission != ADMITTED) {

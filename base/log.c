@@ -2,10 +2,11 @@
 /*
  * Log lines to descriptor 2, whose reader may be stopped, or have a full disk.
  *
- * Mail is not to wait for that: what the pipe does not take waits in a buffer of
- * the process.  Whoever finds the buffer full waits for the reader, but all of
- * them together no longer than two seconds until it is empty again; then lines
- * are dropped, and counted, until it is half empty, and a line says how many:
+ * Mail is not to wait for that: what the pipe does not take waits in a buffer
+ *of the process.  Whoever finds the buffer full waits for the reader, but all
+ *of them together no longer than two seconds until it is empty again; then
+ *lines are dropped, and counted, until it is half empty, and a line says how
+ *many:
  *
  *	warning: 17 log lines were dropped: the log's reader did not read
  *
@@ -110,7 +111,8 @@ static void
 write_waiting_log(void)
 {
 	while (out.length > 0) {
-		ssize_t n = write_some_log(out.text + out.start, next_log_piece());
+		ssize_t n = write_some_log(
+		    out.text + out.start, next_log_piece());
 
 		if (n == 0)
 			return;
@@ -241,7 +243,8 @@ put_log(const char *lines, size_t length)
 	pthread_mutex_unlock(&out_lock);
 }
 
-/* The same without waiting: false when it would have to, and nothing is done. */
+/* The same without waiting: false when it would have to, and nothing is done.
+ */
 static bool
 try_log(const char *lines, size_t length)
 {
@@ -355,7 +358,8 @@ flush_batches(bool all)
 	struct log_batch *batch;
 
 	pthread_mutex_lock(&batches_lock);
-	LIST_FOREACH(batch, &batches, link) {
+	LIST_FOREACH(batch, &batches, link)
+	{
 		pthread_mutex_lock(&batch->lock);
 		if ((all || batch->is_old) &&
 		    try_log(batch->text, batch->length))

@@ -26,7 +26,8 @@
  */
 void log_open(const char *program);
 
-/* Writes one line, in which log_clean() (base/log_text.h) leaves no controls. */
+/* Writes one line, in which log_clean() (base/log_text.h) leaves no controls.
+ */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* From now on lines wait for log_flush, or until there are many. */

@@ -24,8 +24,8 @@ put_without_controls(struct buf *buf, const char *text, size_t length)
 	size_t i;
 
 	for (i = 0; i < length; i++)
-		buf_addc(
-		    buf, is_control_byte((unsigned char)text[i]) ? '_' : text[i]);
+		buf_addc(buf,
+		    is_control_byte((unsigned char)text[i]) ? '_' : text[i]);
 }
 
 /* RFC 5321 4.1.2 Dot-string; RFC 6531 3.3 adds the bytes of UTF-8. */
@@ -83,7 +83,8 @@ mailbox_is_quoted(const char *mailbox)
 	if (local < 2 || mailbox[0] != '"' || mailbox[local - 1] != '"')
 		return false;
 	for (i = 1; i < local - 1; i++) {
-		if (mailbox[i] == '"' || is_control_byte((unsigned char)mailbox[i]))
+		if (mailbox[i] == '"' ||
+		    is_control_byte((unsigned char)mailbox[i]))
 			return false;
 		if (mailbox[i] == '\\' && ++i == local - 1)
 			return false;

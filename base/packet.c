@@ -69,8 +69,8 @@ packet_is_served(const char *path)
 	if (fd == -1)
 		return false;
 	/* EAGAIN: those that wait to be accepted are as many as may. */
-	is_served =
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+	is_served = connect(fd, (struct sockaddr *)&address, sizeof(address)) ==
+		0 ||
 	    errno == EAGAIN;
 	close(fd);
 	return is_served;

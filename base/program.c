@@ -14,7 +14,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/mem.h"
 
 /*
  * First to numbers above all that count, so that giving the program one cannot
@@ -76,11 +75,8 @@ program_start(const char *program, char *const argv[],
 static int
 collect_program(pid_t pid, int *status_out)
 {
-	pid_t ended;
+	pid_t ended = waitpid(pid, status_out, WNOHANG);
 
-	do
-		ended = waitpid(pid, status_out, WNOHANG);
-	while (ended == -1 && errno == EINTR);
 	return ended == pid ? 1 : (int)ended;
 }
 

@@ -201,7 +201,8 @@ refill(struct stream *stream, bool is_first)
 		return read_rested(stream);
 	make_room(stream);
 	room = stream->in_size - stream->in_end;
-	result = read_stream(stream, stream->in + stream->in_end, room, &length);
+	result = read_stream(
+	    stream, stream->in + stream->in_end, room, &length);
 	stream->in_end += length;
 	stream->was_filled = length == room;
 	return result;

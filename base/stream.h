@@ -55,8 +55,9 @@ enum stream_result stream_read_line(struct stream *stream, size_t max,
     const char **line_out, size_t *length_out);
 
 /*
- * Gives the buffered input, after a refill if there is none: *data_out, *length_out
- * (at least 1), valid until the next call.  stream_consume() takes bytes off.
+ * Gives the buffered input, after a refill if there is none: *data_out,
+ * *length_out (at least 1), valid until the next call.  stream_consume() takes
+ * bytes off.
  */
 enum stream_result stream_peek(
     struct stream *stream, const char **data_out, size_t *length_out);
@@ -77,9 +78,9 @@ void stream_rest(struct stream *stream);
 
 /*
  * Flushes, drops all buffered input (RFC 3207 4.2) and performs the context's
- * side of the handshake within timeout_ms; at most once.  context is borrowed until
- * stream_free().  After a failure only stream_free() is left: whatever else is
- * called fails and writes nothing.
+ * side of the handshake within timeout_ms; at most once.  context is borrowed
+ * until stream_free().  After a failure only stream_free() is left: whatever
+ * else is called fails and writes nothing.
  */
 enum stream_result stream_start_tls(struct stream *stream,
     struct tls_context *context, int timeout_ms, struct error *err);

@@ -19,8 +19,8 @@ strlist_addn(struct strlist *list, const char *text, size_t length)
 {
 	/* Doubled at each power of two; one place is for the NULL. */
 	if ((list->count & (list->count + 1)) == 0)
-		list->items = xrealloc(list->items,
-		    2 * (list->count + 1) * sizeof(*list->items));
+		list->items = xrealloc(
+		    list->items, 2 * (list->count + 1) * sizeof(*list->items));
 	list->items[list->count++] = xstrndup(text, length);
 	list->items[list->count] = NULL;
 }

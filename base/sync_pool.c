@@ -81,8 +81,8 @@ sync_pool_new(unsigned threads)
 	pthread_attr_setsigmask_np(&attr, &all);
 	/* Perhaps fewer; the caller works too. */
 	while (pool->thread_count < threads &&
-	    pthread_create(&pool->threads[pool->thread_count], &attr, help,
-		pool) == 0)
+	    pthread_create(
+		&pool->threads[pool->thread_count], &attr, help, pool) == 0)
 		pool->thread_count++;
 	pthread_attr_destroy(&attr);
 	return pool;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <openssl/bio.h>
@@ -242,8 +241,8 @@ tls_context_free(struct tls_context **context)
 }
 
 struct tls_session *
-tls_session_new(struct tls_context *context,
-    struct endpoint *endpoint, struct error *err)
+tls_session_new(
+    struct tls_context *context, struct endpoint *endpoint, struct error *err)
 {
 	struct tls_session *session = xcalloc(1, sizeof(*session));
 	BIO *bio;

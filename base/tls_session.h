@@ -21,8 +21,8 @@ struct tls_session;
  * Both context and endpoint must outlive the session.  Never NULL unless
  * OpenSSL is out of memory; then with the reason.
  */
-struct tls_session *tls_session_new(struct tls_context *context,
-    struct endpoint *endpoint, struct error *err);
+struct tls_session *tls_session_new(
+    struct tls_context *context, struct endpoint *endpoint, struct error *err);
 void tls_session_free(struct tls_session **session);
 
 /* The context's side of it.  0, or -1 with the reason. */

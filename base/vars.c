@@ -56,7 +56,8 @@ vars_set(struct vars *vars, const char *name, const char *value)
 const char *
 vars_get(const struct vars *vars, const char *name)
 {
-	const struct vars_entry *entry = find_variable(vars, name, strlen(name));
+	const struct vars_entry *entry = find_variable(
+	    vars, name, strlen(name));
 
 	return entry != NULL ? entry->value : getenv(name);
 }
@@ -71,7 +72,8 @@ vars_make_environment(const struct vars *vars)
 		count++;
 	environment = xcalloc(count + 1, sizeof(*environment));
 	for (i = 0; environ[i] != NULL; i++)
-		if (find_variable(vars, environ[i], strcspn(environ[i], "=")) == NULL)
+		if (find_variable(vars, environ[i], strcspn(environ[i], "=")) ==
+		    NULL)
 			environment[used++] = xstrdup(environ[i]);
 	for (i = 0; i < vars->count; i++)
 		if (vars->entries[i].value != NULL)

@@ -14,9 +14,9 @@
 #include "base/mem.h"
 
 /*
- * A thread's place, where it gets its jobs.  Seats outlive their threads, so one
- * may be woken after the lock was given up: else the thread would wake up only
- * to wait for the lock.  A semaphore and no condition: who comes back from
+ * A thread's place, where it gets its jobs.  Seats outlive their threads, so
+ * one may be woken after the lock was given up: else the thread would wake up
+ * only to wait for the lock.  A semaphore and no condition: who comes back from
  * pthread_cond_wait() needs the lock, too.
  */
 struct seat {

@@ -290,8 +290,8 @@ find_in_file(const struct cdbmap *map, const void *key, unsigned length,
 		if (cdb_unpack(slot + 4) == 0)
 			return 0;
 		if (cdb_unpack(slot) == hash)
-			found = read_record_of(map, cdb_unpack(slot + 4), key,
-			    length, value_out);
+			found = read_record_of(
+			    map, cdb_unpack(slot + 4), key, length, value_out);
 	}
 	return found;
 }
@@ -339,6 +339,14 @@ struct cdbmap_writer {
 	mode_t mode; /* if there is no old one */
 };
 
+static void
+writer_free(struct cdbmap_writer **writer_in)
+{
+	free((*writer_in)->path);
+	free(*writer_in);
+	*writer_in = NULL;
+}
+
 struct cdbmap_writer *
 cdbmap_writer_new(const char *path, struct error *err)
 {
@@ -347,12 +355,9 @@ cdbmap_writer_new(const char *path, struct error *err)
 	writer->path = xstrdup(path);
 	writer->mode = 0644;
 	writer->fd = file_begin(path, &writer->temporary, err);
-	if (writer->fd == -1) {
-		free(writer->path);
-		free(writer);
-		return NULL;
-	}
-	if (cdb_make_start(&writer->make, writer->fd) == -1) {
+	if (writer->fd == -1)
+		writer_free(&writer);
+	else if (cdb_make_start(&writer->make, writer->fd) == -1) {
 		error_sys(err, "cannot write '%s'", writer->temporary);
 		cdbmap_writer_abort(&writer);
 	}
@@ -378,14 +383,6 @@ cdbmap_writer_add(struct cdbmap_writer *writer, const void *key,
 		(unsigned)value_length) == -1)
 		return error_sys(err, "cannot write '%s'", writer->temporary);
 	return 0;
-}
-
-static void
-writer_free(struct cdbmap_writer **writer_in)
-{
-	free((*writer_in)->path);
-	free(*writer_in);
-	*writer_in = NULL;
 }
 
 int

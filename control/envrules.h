@@ -36,9 +36,9 @@ int envrules_walk(const char *path, const struct envrules_visitor *visitor,
     struct error *err);
 
 /*
- * Applies every line whose pattern (fnmatch(3), without case) matches subject: the
- * whole address, or the domain for domainqueue; the null sender is "".  Later
- * lines win.  Returns how many lines matched.  rules may be NULL.
+ * Applies every line whose pattern (fnmatch(3), without case) matches subject:
+ * the whole address, or the domain for domainqueue; the null sender is "".
+ * Later lines win.  Returns how many lines matched.  rules may be NULL.
  */
 unsigned envrules_apply(
     const struct envrules *rules, const char *subject, struct vars *vars);

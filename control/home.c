@@ -34,7 +34,8 @@ from_environment(const char *base, const char *variable, const char *standard)
 {
 	const char *value = getenv(variable);
 
-	return below_folder(base, value == NULL || *value == '\0' ? standard : value);
+	return below_folder(
+	    base, value == NULL || *value == '\0' ? standard : value);
 }
 
 /* An absolute path, so that a later chdir() does not move the node. */

@@ -74,8 +74,7 @@ to_ascii(const char *domain)
 }
 
 bool
-idn_domain_canonical(
-    const char *domain, char canonical_out[IDN_DOMAIN_SIZE])
+idn_domain_canonical(const char *domain, char canonical_out[IDN_DOMAIN_SIZE])
 {
 	size_t dot = *domain == '.';
 	char *ascii;

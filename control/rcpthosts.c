@@ -17,7 +17,7 @@
 enum { MORE_MAX_BYTES = 256 * 1024 * 1024 }; /* morercpthosts */
 
 struct rcpthosts {
-	bool matches_all; /* there is no file */
+	bool matches_all;     /* there is no file */
 	struct strlist names; /* canonical, sorted */
 	char *more_path;
 };
@@ -26,8 +26,7 @@ struct rcpthosts *
 rcpthosts_new(
     const char *control_dir, const struct settings *settings, struct error *err)
 {
-	const struct strlist *list = settings_list(
-	    settings, SETTING_rcpthosts);
+	const struct strlist *list = settings_list(settings, SETTING_rcpthosts);
 	struct rcpthosts *hosts = xcalloc(1, sizeof(*hosts));
 	struct cdbmap *more;
 

@@ -28,9 +28,9 @@ int rcpthosts_match(
 
 /*
  * Compiles control/morercpthosts to morercpthosts.cdb, whose keys are the
- * lines in their one spelling (control/idn.h).  0, or -1 with errno and the reason, and the old cdb
- * stays.  On a bad line errno is EINVAL, the reason ".../morercpthosts:LINE:
- * what is wrong".
+ * lines in their one spelling (control/idn.h).  0, or -1 with errno and the
+ * reason, and the old cdb stays.  On a bad line errno is EINVAL, the reason
+ * ".../morercpthosts:LINE: what is wrong".
  */
 int rcpthosts_compile_more(const char *control_dir, struct error *err);
 

@@ -26,8 +26,8 @@ const struct setting_row setting_rows[SETTING_COUNT] = {
 struct value {
 	bool is_loaded;
 	bool is_set;
-	uint64_t number;          /* NUMBER, FLAG */
-	char *text;               /* TEXT, RULES */
+	uint64_t number;     /* NUMBER, FLAG */
+	char *text;          /* TEXT, RULES */
 	struct strlist list; /* LIST */
 	char *source;
 };
@@ -150,8 +150,8 @@ load_file(enum setting_id id, const char *path, struct value *value,
 	result = file_read(path, FILE_MAX_BYTES, &text, err);
 	lines_open(&lines, &text);
 	if (result == 1 && parse_setting(id, &lines, value, err) == -1)
-		result = error_context(err, "%s:%u", path,
-		    lines.number > 0 ? lines.number : 1);
+		result = error_context(
+		    err, "%s:%u", path, lines.number > 0 ? lines.number : 1);
 	if (result == 1) {
 		value->is_set = true;
 		value->source = xstrdup(path);
@@ -231,8 +231,7 @@ use_default(struct settings *settings, enum setting_id id)
 }
 
 static int
-load_default(
-    const struct loader *loader, enum setting_id id, struct error *err)
+load_default(const struct loader *loader, enum setting_id id, struct error *err)
 {
 	if (strcmp(setting_rows[id].standard, "me") == 0 &&
 	    load_value(loader, SETTING_me, err) == -1)

@@ -75,8 +75,9 @@ struct settings *settings_load_all(const char *control_dir,
 void settings_free(struct settings **settings);
 
 /*
- * The value of a setting, borrowed from the snapshot.  The function must fit the
- * setting's type, and the program be among the row's readers (both asserted).
+ * The value of a setting, borrowed from the snapshot.  The function must fit
+ * the setting's type, and the program be among the row's readers (both
+ * asserted).
  */
 uint64_t settings_number(const struct settings *settings, enum setting_id id);
 bool settings_flag(const struct settings *settings, enum setting_id id);

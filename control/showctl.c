@@ -128,8 +128,8 @@ check_shown_queue(const struct home *home, const char *queue)
 		fatal(100,
 		    "'%s' is not a queue's name; write for example queue1",
 		    queue);
-	path = xasprintf("%s/%s",
-	    base == NULL || *base == '\0' ? home->queue : base, queue);
+	path = xasprintf(
+	    "%s/%s", base == NULL || *base == '\0' ? home->queue : base, queue);
 	if (access(path, F_OK) == -1 && errno == ENOENT)
 		log_line("warning: there is no queue '%s'; these are the "
 			 "settings that it would have",

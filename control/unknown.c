@@ -3,9 +3,6 @@
 #include "control/showctl.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,19 +17,16 @@ static bool
 is_queue_setting(const char *name)
 {
 	const char *dot = strchr(name, '.');
-	char *stem;
+	AUTO(mem_free) char *stem = NULL;
 	enum setting_id id;
-	bool is_one;
 
 	if (dot == NULL || dot[1] == '\0')
 		return false;
 	stem = xstrndup(name, (size_t)(dot - name));
-	is_one = strcmp(stem, "concurrencyl") == 0 ||
+	return strcmp(stem, "concurrencyl") == 0 ||
 	    strcmp(stem, "concurrencyr") == 0 ||
 	    (settings_find(stem, &id) &&
 		strstr(setting_rows[id].readers, "qmail-send") != NULL);
-	free(stem);
-	return is_one;
 }
 
 static bool

@@ -5,9 +5,9 @@
  *
  * store.c answers for what can be no name in any store, folds case and gives
  * domains their one spelling (control/idn.h), so a backend gets texts in lower
- * case of 1 to STORE_LOCAL_MAX (local part) and 1 to STORE_DOMAIN_MAX bytes.  It fills the result, whose storage is empty,
- * only when it answers 1; whatever it leaves in storage otherwise is released
- * by store.c.
+ * case of 1 to STORE_LOCAL_MAX (local part) and 1 to STORE_DOMAIN_MAX bytes. It
+ * fills the result, whose storage is empty, only when it answers 1; whatever it
+ * leaves in storage otherwise is released by store.c.
  */
 #ifndef LOOKUPD_STORE_BACKEND_H
 #define LOOKUPD_STORE_BACKEND_H
