@@ -45,19 +45,24 @@ parse_number(const char *text, uint64_t max, uint64_t *out, struct error *err)
 	return 0;
 }
 
-/* The number, and behind it a blank and the UUID, when it has one. */
+/*
+ * The number; behind it a blank and the UUID, or "-"; behind that a blank and
+ * the committed length.  Something else there is nobody's of us.
+ */
 static int
 parse_qp(struct envelope *envelope, const char *text, struct error *err)
 {
-	size_t digits = strspn(text, "0123456789");
+	const char *uuid = strchr(text, ' ');
+	const char *size = uuid == NULL ? NULL : strchr(uuid + 1, ' ');
 	uint64_t value;
 
 	if (parse_number(text, UINT32_MAX, &value, err) == -1)
 		return -1;
 	envelope->qp = (unsigned long)value;
-	if (text[digits] == ' ' &&
-	    !uuid_parse(text + digits + 1, &envelope->uuid))
+	if (uuid != NULL && !uuid_parse(uuid + 1, &envelope->uuid))
 		envelope->uuid = (struct uuid){ { 0 } };
+	envelope->has_size = size != NULL &&
+	    scan_u64(size + 1, INT64_MAX, &envelope->size_bytes);
 	return 0;
 }
 
@@ -206,17 +211,20 @@ put_number(struct buf *buf, char type, uint64_t number)
 }
 
 void
-envelope_put_origin(struct buf *buf, unsigned long uid, unsigned long qp,
-    const struct uuid *uuid)
+envelope_put_origin(struct buf *buf, const struct envelope *envelope)
 {
-	char text[UUID_TEXT_SIZE];
+	char uuid[UUID_TEXT_SIZE] = "-";
+	bool has_uuid = !uuid_is_none(&envelope->uuid);
 
-	put_number(buf, 'u', uid);
-	buf_addf(buf, "p%lu", qp);
-	if (!uuid_is_none(uuid)) {
-		uuid_format(uuid, text);
-		buf_addf(buf, " %s", text);
-	}
+	if (has_uuid)
+		uuid_format(&envelope->uuid, uuid);
+	put_number(buf, 'u', envelope->uid);
+	buf_addf(buf, "p%lu", envelope->qp);
+	if (has_uuid || envelope->has_size)
+		buf_addf(buf, " %s", uuid);
+	if (envelope->has_size)
+		buf_addf(
+		    buf, " %llu", (unsigned long long)envelope->size_bytes);
 	buf_addc(buf, '\0');
 }
 
@@ -225,7 +233,7 @@ envelope_format(struct buf *buf, const struct envelope *envelope)
 {
 	size_t i;
 
-	envelope_put_origin(buf, envelope->uid, envelope->qp, &envelope->uuid);
+	envelope_put_origin(buf, envelope);
 	if (envelope->birth > 0)
 		put_number(buf, 'b', (uint64_t)envelope->birth);
 	if (envelope->attempt > 0)
@@ -240,4 +248,16 @@ envelope_format(struct buf *buf, const struct envelope *envelope)
 		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
 								      : 'T',
 		    envelope->recipients[i]);
+}
+
+int
+envelope_check_size(uint64_t id, uint64_t size_bytes, uint64_t committed_bytes,
+    struct error *err)
+{
+	return size_bytes == committed_bytes
+	    ? 0
+	    : error_set(err,
+		  "mess/%llu has %llu bytes, and had %llu when it was accepted",
+		  (unsigned long long)id, (unsigned long long)size_bytes,
+		  (unsigned long long)committed_bytes);
 }

@@ -31,6 +31,8 @@ struct envelope {
 	unsigned long uid;
 	unsigned long qp;
 	struct uuid uuid; /* none: of another system's qmail-queue */
+	bool has_size;    /* not in a record of another system's */
+	uint64_t size_bytes; /* the message's committed length */
 	const char *sender;
 	const char *header; /* "" when there is none */
 	const char **recipients;
@@ -58,14 +60,20 @@ int envelope_parse(const char *record, size_t length, enum envelope_form form,
 void envelope_release(struct envelope *envelope);
 
 /*
- * Puts the todo record behind what buf holds.  The UUID is behind the number of
- * the p record, where qmail's programs do not look; D, b, a and n records,
- * which they do not know, are put only where there is something to say.
+ * Puts the todo record behind what buf holds.  UUID and length are behind the
+ * number of the p record, where qmail's programs do not look; D, b, a and n
+ * records, which they do not know, are put only where there is something to say.
  */
 void envelope_format(struct buf *buf, const struct envelope *envelope);
 
 /* Only its u and p records: what an input's form becomes a todo's with. */
-void envelope_put_origin(struct buf *buf, unsigned long uid, unsigned long qp,
-    const struct uuid *uuid);
+void envelope_put_origin(struct buf *buf, const struct envelope *envelope);
+
+/*
+ * Has a message, of which there are size_bytes, the length that was committed?
+ * 0, or -1 with the reason.  Whoever finds another one defers, always.
+ */
+int envelope_check_size(uint64_t id, uint64_t size_bytes,
+    uint64_t committed_bytes, struct error *err);
 
 #endif

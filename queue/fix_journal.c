@@ -144,25 +144,29 @@ post_message(struct keeping *keeping, const struct journal_message *message,
 {
 	struct envelope envelope;
 	struct keep_job *job;
+	bool is_readable = envelope_parse(message->record,
+			       message->record_length, ENVELOPE_TODO, &envelope,
+			       NULL) == 0;
 	int result = 0;
 
-	/* One that is damaged is kept as it is: qmail-qread tells it. */
-	if (envelope_parse(message->record, message->record_length,
-		ENVELOPE_TODO, &envelope, NULL) == 0) {
-		bool is_remembered = has_history(&envelope);
-
-		if (is_remembered)
-			result = post_remembered(
-			    keeping, message, &envelope, body);
-		envelope_release(&envelope);
-		if (is_remembered)
-			return result;
+	if (is_readable && has_history(&envelope))
+		result = post_remembered(keeping, message, &envelope, body);
+	else {
+		job = keep_job_new(KEEP_TODO, message->id);
+		/* One that is damaged is kept as it is: qmail-qread tells. */
+		if (!is_readable)
+			buf_add(&job->text[KEEP_RECORD], message->record,
+			    message->record_length);
+		else {
+			envelope.has_size = true;
+			envelope.size_bytes = message->size_bytes;
+			envelope_format(&job->text[KEEP_RECORD], &envelope);
+		}
+		post(keeping, job, message, body);
 	}
-	job = keep_job_new(KEEP_TODO, message->id);
-	buf_add(
-	    &job->text[KEEP_RECORD], message->record, message->record_length);
-	post(keeping, job, message, body);
-	return 0;
+	if (is_readable)
+		envelope_release(&envelope);
+	return result;
 }
 
 /*

@@ -148,21 +148,6 @@ add_channel(struct reading *reading, enum queue_folder folder, struct buf *list)
 	return result;
 }
 
-/* Whoever reads fewer bytes than were committed defers, always. */
-static int
-check_length(struct reading *reading, uint64_t committed_bytes)
-{
-	struct look_message *message = &reading->message;
-
-	return committed_bytes <= message->size_bytes
-	    ? 0
-	    : error_set(&reading->problem,
-		  "'%s/mess/%" PRIu64 "' has %" PRIu64 " bytes, and had "
-		  "%" PRIu64 " when it was accepted",
-		  reading->walk->dir->path, message->id, message->size_bytes,
-		  committed_bytes);
-}
-
 /* What info/ID says. */
 static int
 read_info(struct reading *reading, const struct buf *text)
@@ -177,7 +162,10 @@ read_info(struct reading *reading, const struct buf *text)
 	message->sender = info.sender;
 	message->uuid = info.uuid;
 	message->attempt = info.attempt;
-	return info.has_size ? check_length(reading, info.size_bytes) : 0;
+	return info.has_size
+	    ? envelope_check_size(message->id, message->size_bytes,
+		  info.size_bytes, &reading->problem)
+	    : 0;
 }
 
 /* One that is damaged does not hide the other. */
@@ -267,6 +255,7 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 {
 	struct look_message *message = &reading->message;
 	struct envelope envelope;
+	bool has_problem;
 	size_t i;
 	int result;
 
@@ -276,6 +265,9 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 		    message->id);
 		return show(reading, true);
 	}
+	has_problem = envelope.has_size &&
+	    envelope_check_size(message->id, message->size_bytes,
+		envelope.size_bytes, &reading->problem) == -1;
 	message->sender = envelope.sender;
 	if (uuid_is_none(&message->uuid))
 		message->uuid = envelope.uuid;
@@ -283,7 +275,7 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 	for (i = 0; i < envelope.recipient_count; i++)
 		add_recipient(reading, QUEUE_TODO, envelope.recipients[i],
 		    envelope.is_done != NULL && envelope.is_done[i]);
-	result = show(reading, false);
+	result = show(reading, has_problem);
 	envelope_release(&envelope);
 	return result;
 }
@@ -332,8 +324,10 @@ visit_fresh(struct walk *walk, const struct journal_message *fresh)
 	if (fresh->body == NULL)
 		result = stat_mess(&reading, &mess);
 	if (result == 1 && fresh->body == NULL)
-		result = check_length(&reading, fresh->size_bytes) == 0 ? 1
-									: -1;
+		result = envelope_check_size(message->id, message->size_bytes,
+			     fresh->size_bytes, &reading.problem) == 0
+		    ? 1
+		    : -1;
 	message->size_bytes = fresh->size_bytes;
 	if (result == 1)
 		result = show_envelope(

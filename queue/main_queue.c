@@ -38,6 +38,7 @@ struct way {
 	struct direct *direct;
 	struct error err;
 	struct uuid uuid;
+	uint64_t size_bytes; /* written so far */
 	uid_t uid;   /* who called us, as logged */
 	uid_t owner; /* whom a set-user-id bit makes us, for the files alone */
 };
@@ -52,6 +53,7 @@ die(int signal_number)
 static int
 write_way(struct way *way, const char *data, size_t length)
 {
+	way->size_bytes += length;
 	return way->sink != NULL
 	    ? sink_write(way->sink, data, length)
 	    : direct_write(way->direct, data, length, &way->err);
@@ -174,6 +176,8 @@ commit_direct(struct way *way, struct envelope *envelope)
 	envelope->uid = way->uid;
 	envelope->qp = (unsigned long)getpid();
 	envelope->uuid = way->uuid;
+	envelope->has_size = true;
+	envelope->size_bytes = way->size_bytes;
 	if (header != NULL)
 		envelope->header = header;
 	envelope_format(&record, envelope);

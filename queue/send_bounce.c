@@ -295,6 +295,8 @@ submit_report(struct report *report)
 	struct intake_message *intake = xcalloc(1, sizeof(*intake));
 	struct envelope envelope = { .uid = getuid(),
 		.qp = (unsigned long)getpid(),
+		.has_size = true,
+		.size_bytes = report->size_bytes,
 		.sender = report->sender.data,
 		.header = "",
 		.notes = "",

@@ -370,7 +370,10 @@ go_on_todo(struct load *load)
 
 	message->has_leftovers = load->has_leftovers;
 	if (envelope_parse(message->record.data, message->record.length,
-		ENVELOPE_TODO, &message->envelope, &err) == -1) {
+		ENVELOPE_TODO, &message->envelope, &err) == -1 ||
+	    (message->envelope.has_size &&
+		envelope_check_size(message->id, message->size_bytes,
+		    message->envelope.size_bytes, &err) == -1)) {
 		drop_damaged(send, message, QUEUE_TODO, err.text);
 		return;
 	}

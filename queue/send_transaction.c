@@ -99,8 +99,12 @@ transaction_end(struct transaction *transaction,
 	message->qp = (uint32_t)commit->qp; /* as large as envelopes have it */
 	message->size_bytes = transaction->size_bytes;
 	message->is_import = commit->is_import;
-	envelope_put_origin(&message->record, (unsigned long)message->uid,
-	    message->qp, &message->uuid);
+	envelope_put_origin(&message->record,
+	    &(struct envelope){ .uid = message->uid,
+		.qp = message->qp,
+		.uuid = message->uuid,
+		.has_size = true,
+		.size_bytes = message->size_bytes });
 	buf_add(&message->record, transaction->envelope.data,
 	    transaction->envelope.length - 1);
 	message->has_file = transaction->file != NULL;

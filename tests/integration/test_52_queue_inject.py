@@ -328,12 +328,29 @@ def test_files_alone_have_the_uuid_too(queue):
     queue.inject()
     (path,) = queue.files("todo").values()
     record = path.read_bytes()
-    ident = re.search(rb"\0p\d+ ([0-9a-f-]{36})\0F", record).group(1)
+    ident = re.search(rb"\0p\d+ ([0-9a-f-]{36}) \d+\0F", record).group(1)
     (message,) = queue.files("mess").values()
     assert b"  id " + ident in message.read_bytes()
     queue.start()
     worker = queue.worker()
     assert text(worker.wait_jobs(1)[0].uuid) == ident
+
+
+@pytest.mark.parametrize("size", [0, 10, 2000])
+def test_a_message_that_changes_in_todo_is_not_delivered(queue, size):
+    """todo/ID said nothing of its length: what was left was delivered."""
+    queue.inject(body=b"x" * 1000 + b"\n")
+    number = next(iter(queue.files("todo")))
+    os.truncate(queue.path("mess", number), size)
+    told = queue.run("qmail-qread", code=111)
+    assert f"mess/{number} has {size} bytes, and had ".encode() in told.stderr
+    queue.start()
+    worker = queue.worker()
+    queue.wait_log(f"^alert: cannot use todo/{number}: mess/{number} has")
+    queue.inject(body=b"other\n")
+    worker.wait_jobs(1)
+    assert worker.jobs[0].message_id != int(number)
+    assert number in queue.files("todo")
 
 
 def make_set_user_id(queue):

@@ -375,7 +375,7 @@ def test_clients_leave_files_to_deliveries(queue):
 
 
 def test_a_record_is_what_it_was(queue):
-    """The journal has the user, the number and the UUID in front."""
+    """The journal has the user, the number, UUID and length in front."""
     queue.set("holdlocal", "1")
     queue.start()
     ident = uuid.uuid4()
@@ -383,7 +383,7 @@ def test_a_record_is_what_it_was(queue):
     client = Intake(queue)
     assert client.commit(b"x", record=record, ident=ident)[0] == 0
     assert list(queue.envelopes().values()) == [
-        b"u%d\0p1 %s\0" % (os.getuid(), str(ident).encode()) + record]
+        b"u%d\0p1 %s 1\0" % (os.getuid(), str(ident).encode()) + record]
 
 
 def test_descriptors_of_trusted_clients_end_their_connection(queue):

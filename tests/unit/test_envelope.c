@@ -162,6 +162,9 @@ format(void **state)
 		{ TEXT("u0\0p0\0F\0") },
 		{ TEXT("u5\0p7 0190163d-8694-739b-aea5-966c26f8ad91\0Fs@x\0"
 		       "Ta\0") },
+		{ TEXT("u5\0p7 0190163d-8694-739b-aea5-966c26f8ad91 0\0Fs@x\0"
+		       "Ta\0") },
+		{ TEXT("u5\0p7 - 12345\0Fs@x\0Ta\0") },
 		{ TEXT("u5\0p7\0b1700000000\0a12\0nwhy\n\0HX: y\n\0Fs\0Ta\0"
 		       "Db\0Tc\0Td\0De\0") },
 	};
@@ -189,6 +192,8 @@ fields(void **state)
 {
 	static const char record[] =
 	    "u5\0p7 0190163D-8694-739b-aea5-966c26f8ad91\0b9\0a2\0nwhy\0Fs";
+	static const char *const no_sizes[] = { "p7 12", "p7 - 12x", "p7 - ",
+		"p7 x 99999999999999999999", "p7 - 1 2", "p7 - -1" };
 	static const char *const no_uuids[] = { "p7", "p7 ", "p7 x",
 		"p7x0190163d-8694-739b-aea5-966c26f8ad91",
 		"p7 0190163d-8694-739b-aea5-966c26f8ad9" };
@@ -223,6 +228,32 @@ fields(void **state)
 		envelope_release(&envelope);
 		buf_release(&buf);
 	}
+	for (size_t i = 0; i < sizeof(no_sizes) / sizeof(no_sizes[0]); i++) {
+		struct buf buf = BUF_INIT;
+
+		buf_add(&buf, no_sizes[i], strlen(no_sizes[i]) + 1);
+		buf_add(&buf, "Fs", 3);
+		assert_int_equal(envelope_parse(buf.data, buf.length,
+				     ENVELOPE_TODO, &envelope, &err),
+		    0);
+		if (envelope.has_size)
+			fail_msg("'%s' has a length", no_sizes[i]);
+		envelope_release(&envelope);
+		buf_release(&buf);
+	}
+}
+
+static void
+lengths(void **state)
+{
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(envelope_check_size(9, 5, 5, &err), 0);
+	assert_int_equal(envelope_check_size(9, 4, 5, &err), -1);
+	assert_string_equal(
+	    err.text, "mess/9 has 4 bytes, and had 5 when it was accepted");
+	assert_int_equal(envelope_check_size(9, 6, 5, &err), -1);
 }
 
 /* Marks at each place, over all sizes of the array. */
@@ -259,6 +290,7 @@ main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(format),
 		cmocka_unit_test(fields),
+		cmocka_unit_test(lengths),
 		cmocka_unit_test(marks),
 	};
 

@@ -14,6 +14,8 @@
 #include "tests/unit/fresh.h"
 
 #define RECORD "u7\0p8 " FRESH_UUID "\0Fs@x\0Ta@y\0Tb@y\0"
+/* In todo/ it has its length, too. */
+#define TODO(size) "u7\0p8 " FRESH_UUID " " size "\0Fs@x\0Ta@y\0Tb@y\0"
 
 enum { ID = 1764000000000007 };
 
@@ -91,9 +93,9 @@ fresh_ones_get_files(void **state)
 	expect_fix(dir, false, 1,
 	    ": take out of lock/journal, into files, mail of 3 messages", "");
 	EXPECT_FILE(dir, QUEUE_MESS, ID, "first\n");
-	EXPECT_FILE(dir, QUEUE_TODO, ID, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID, TODO("6"));
 	expect_file(dir, QUEUE_MESS, ID + 1, large, sizeof(large));
-	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, TODO("2000"));
 	assert_false(has_file(dir, QUEUE_TODO, ID + 2, ""));
 	assert_false(has_file(dir, QUEUE_MESS, ID + 2, ""));
 	EXPECT_FILE(dir, QUEUE_MESS, ID + 3, "");
@@ -129,8 +131,8 @@ into_another_split(void **state)
 	assert_int_equal(dir->split, 11);
 	EXPECT_FILE(dir, QUEUE_MESS, ID, "small\n");
 	EXPECT_FILE(dir, QUEUE_MESS, ID + 1, "large\n");
-	EXPECT_FILE(dir, QUEUE_TODO, ID, RECORD);
-	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID, TODO("6"));
+	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, TODO("6"));
 	assert_int_equal(count_fresh(dir), 0);
 	queue_dir_close(&dir);
 }
@@ -160,7 +162,7 @@ kept_ones_stay_as_they_are(void **state)
 	EXPECT_FILE(dir, QUEUE_INFO, ID + 1, "record");
 	assert_false(has_file(dir, QUEUE_TODO, ID + 1, ""));
 	EXPECT_FILE(dir, QUEUE_MESS, ID + 2, "fresh\n");
-	EXPECT_FILE(dir, QUEUE_TODO, ID + 2, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID + 2, TODO("6"));
 	assert_false(has_file(dir, QUEUE_TODO, ID + 3, ""));
 	assert_int_equal(count_fresh(dir), 0);
 	queue_dir_close(&dir);
@@ -215,7 +217,7 @@ what_cannot_be_written_stays(void **state)
 	assert_int_equal(count_fresh(dir), 1);
 	assert_int_equal(rmdir(folder_path("q/pid/1764000000000007")), 0);
 	expect_fix(dir, false, 1, "mail of 1 message", "");
-	EXPECT_FILE(dir, QUEUE_TODO, ID, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID, TODO("6"));
 	assert_int_equal(count_fresh(dir), 0);
 	queue_dir_close(&dir);
 }
@@ -291,8 +293,8 @@ a_damaged_journal(void **state)
 	    "lock/journal",
 	    "mail of 2 messages");
 	expect_fix(dir, false, 2, ": keep aside, for people", "2 messages");
-	EXPECT_FILE(dir, QUEUE_TODO, ID, RECORD);
-	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, RECORD);
+	EXPECT_FILE(dir, QUEUE_TODO, ID, TODO("6"));
+	EXPECT_FILE(dir, QUEUE_TODO, ID + 1, TODO("6"));
 	assert_false(has_file(dir, QUEUE_TODO, ID + 2, ""));
 	assert_int_equal(
 	    access(folder_path("q/lock/journal.damaged.1"), F_OK), 0);

@@ -230,6 +230,8 @@ damaged_ones(void **state)
 #define ROW(folder, data, wanted) { folder, data, sizeof(data) - 1, wanted }
 		ROW(QUEUE_TODO, "no envelope", "envelope of message"),
 		ROW(QUEUE_TODO, "", "envelope of message"),
+		ROW(QUEUE_TODO, "u7\0p8 - 5\0Fs@x\0Ta@y\0",
+		    "has 4 bytes, and had 5 when it was accepted"),
 		ROW(QUEUE_INFO, "", "/info/"),
 		ROW(QUEUE_INFO, "garbage\0", "/info/"),
 		ROW(QUEUE_INFO, "Fcut off", "/info/"),
@@ -270,7 +272,7 @@ damaged_ones(void **state)
 	assert_int_equal(damage.id_count, LOOK_DAMAGE_IDS);
 	assert_true(damage.is_whole);
 	look_damage_format(&damage, &ids);
-	assert_non_null(strstr(ids.data, " and 4 more"));
+	assert_non_null(strstr(ids.data, " and 5 more"));
 	buf_release(&ids);
 	assert_int_equal(look_damage(dir, 3, &damage, NULL), 0);
 	assert_false(damage.is_whole);

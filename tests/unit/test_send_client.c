@@ -58,7 +58,7 @@ a_small_message(void **state)
 	assert_int_equal(message->body.length, 5);
 	assert_memory_equal(message->body.data, "body\n", 5);
 	uuid_format(&commit.uuid, uuid);
-	length = snprintf(record, sizeof(record), "u%lu%cp12 %s",
+	length = snprintf(record, sizeof(record), "u%lu%cp12 %s 5",
 	    (unsigned long)getuid(), '\0', uuid);
 	memcpy(record + length + 1, ENVELOPE, sizeof(ENVELOPE));
 	assert_int_equal(
