@@ -98,6 +98,7 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 		.uuid = message->uuid,
 		.has_size = true,
 		.size_bytes = message->size_bytes,
+		.birth = message->birth_s,
 		.header = envelope->header };
 	struct keep_job *job;
 	size_t i;

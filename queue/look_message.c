@@ -162,6 +162,7 @@ read_info(struct reading *reading, const struct buf *text)
 	message->sender = info.sender;
 	message->uuid = info.uuid;
 	message->attempt = info.attempt;
+	message->birth = remembered_birth(&info, message->birth);
 	return info.has_size
 	    ? envelope_check_size(message->id, message->size_bytes,
 		  info.size_bytes, &reading->problem)

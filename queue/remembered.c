@@ -63,6 +63,13 @@ put_record(struct buf *buf, char type, const char *text)
 	buf_add(buf, text, strlen(text) + 1);
 }
 
+static void
+put_number(struct buf *buf, char type, uint64_t number)
+{
+	buf_addf(buf, "%c%llu", type, (unsigned long long)number);
+	buf_addc(buf, '\0');
+}
+
 void
 remembered_put_info(struct buf *buf, const struct remembered_info *info)
 {
@@ -75,10 +82,10 @@ remembered_put_info(struct buf *buf, const struct remembered_info *info)
 		uuid_format(&info->uuid, uuid);
 		put_record(buf, 'I', uuid);
 	}
-	if (info->has_size) {
-		buf_addf(buf, "S%llu", (unsigned long long)info->size_bytes);
-		buf_addc(buf, '\0');
-	}
+	if (info->has_size)
+		put_number(buf, 'S', info->size_bytes);
+	if (info->birth > 0)
+		put_number(buf, 'B', (uint64_t)info->birth);
 	if (info->header[0] != '\0')
 		put_record(buf, 'H', info->header);
 }
@@ -104,7 +111,9 @@ remembered_get_info(const char *info, size_t length,
 	const char *attempt = remembered_field(info, length, 'A');
 	const char *uuid = remembered_field(info, length, 'I');
 	const char *size = remembered_field(info, length, 'S');
+	const char *birth = remembered_field(info, length, 'B');
 	const char *header = remembered_field(info, length, 'H');
+	uint64_t birth_s = 0;
 
 	*info_out = (struct remembered_info){ .header = "" };
 	info_out->sender = remembered_field(info, length, 'F');
@@ -119,7 +128,16 @@ remembered_get_info(const char *info, size_t length,
 	info_out->has_size = size != NULL;
 	if (size != NULL && !scan_u64(size, INT64_MAX, &info_out->size_bytes))
 		return error_set(err, "bad size");
+	if (birth != NULL && !scan_u64(birth, INT64_MAX, &birth_s))
+		return error_set(err, "bad birth");
+	info_out->birth = (time_t)birth_s;
 	if (header != NULL)
 		info_out->header = header;
 	return 0;
+}
+
+time_t
+remembered_birth(const struct remembered_info *info, time_t mtime)
+{
+	return info->birth > 0 && info->birth < mtime ? info->birth : mtime;
 }

@@ -3,7 +3,7 @@
  * What is on disk of a message in S5 (docs/queue.md):
  *
  *	info         = "F" sender NUL ["A" attempts NUL "I" uuid NUL
- *	               "S" size NUL ["H" header lines NUL]]
+ *	               "S" size NUL "B" birth NUL ["H" header lines NUL]]
  *	attempts     = 6DIGIT, written over in place
  *	size         = the committed length of mess/ID, in bytes
  *	local/remote = 1*(mark address NUL)
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -54,6 +55,7 @@ struct remembered_info {
 	struct uuid uuid;
 	bool has_size;
 	uint64_t size_bytes; /* the message's committed length */
+	time_t birth;        /* see remembered_birth() */
 	const char *header;
 };
 
@@ -64,6 +66,13 @@ void remembered_put_info(struct buf *buf, const struct remembered_info *info);
 /* 0, or -1 with the reason when it is damaged, a field of ours in it also. */
 int remembered_get_info(const char *info, size_t length,
     struct remembered_info *info_out, struct error *err);
+
+/*
+ * When the message came, whose info/ID has that mtime.  Noting a try is two
+ * steps, and a kill between them leaves the time of the try: hence the record.
+ * A time before that one is somebody's will: who wants the message to be old.
+ */
+time_t remembered_birth(const struct remembered_info *info, time_t mtime);
 
 /* The digits that are written over at attempt_at. */
 void remembered_attempt_digits(

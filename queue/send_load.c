@@ -285,6 +285,7 @@ take_info(struct message *message, struct error *err)
 		.sender = info.sender, .header = info.header, .notes = ""
 	};
 	message->uuid = info.uuid;
+	message->birth = remembered_birth(&info, message->birth);
 	message->attempt = info.attempt + 1;
 	message->attempt_at = (off_t)info.attempt_at;
 	message->is_unsized = !info.has_size;

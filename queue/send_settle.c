@@ -292,7 +292,8 @@ make_remember(struct message *message)
 		    : message->attempt - 1,
 		.uuid = message->uuid,
 		.has_size = true,
-		.size_bytes = message->size_bytes };
+		.size_bytes = message->size_bytes,
+		.birth = message->birth };
 
 	remembered_put_info(&job->text[KEEP_RECORD], &info);
 	remembered_get_info(job->text[KEEP_RECORD].data,

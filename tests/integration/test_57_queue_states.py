@@ -398,6 +398,31 @@ def test_s2_and_s3_are_swept(queue):
             queue.wait_files(mess=0, intd=0)
 
 
+def test_a_kill_while_a_try_is_noted_makes_no_message_younger(queue):
+    """Between the two calls that note it, info/ID is as old as that try."""
+    queue.set("holdlocal", "1")
+    queue.start()
+    number = queue.put_remembered(local=[f"{DOMAIN}-u@{DOMAIN}"], age=10000)
+    info = queue.path("info", number)
+    birth = int(info.stat().st_mtime)
+    info.write_bytes(b"Fs@example.net\0A000003\0B%d\0" % birth)
+    os.utime(info, (birth, birth))
+    queue.stop()
+    queue.set("holdlocal", "0")
+    queue.start()
+    with Tracer(queue.process.pid, "utimensat", f"utimensat:{KILL}", [info]):
+        queue.worker(lambda job: ("Z", "later\n"))
+        assert queue.ended() == -signal.SIGKILL
+    assert b"A000004" in info.read_bytes()
+    assert int(info.stat().st_mtime) > birth
+    queue.start()
+    worker = queue.worker(lambda job: ("Z", "later\n"))
+    queue.send_signal(signal.SIGALRM)
+    job, = worker.wait_jobs(1)
+    assert (job.birth, job.attempt) == (birth, 5)
+    wait_until(lambda: int(info.stat().st_mtime) == birth, "it is mended")
+
+
 def test_an_end_that_was_not_noted_is_noted_first(bench):
     """
     A message that was kept, and still counts in the journal, was delivered and

@@ -176,7 +176,7 @@ history_is_kept(void **state)
 	    "u7\0p8 " FRESH_UUID "\0b1763000000\0a3\0n<c@y>:\nno\n\n\0"
 	    "Hx-a: b\n\0Fs@x\0Ta@virtual\0Db@virtual\0Tc@y\0";
 	static const char info[] = "Fs@x\0A000003\0I" FRESH_UUID
-				   "\0S6\0Hx-a: b\n\0";
+				   "\0S6\0B1764000000\0Hx-a: b\n\0";
 	struct queue_dir *dir = make_queue("q", 5);
 
 	(void)state;

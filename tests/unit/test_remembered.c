@@ -158,6 +158,8 @@ whole_infos(void **state)
 		{ BYTES("Fa@b\0I\0"), "bad UUID" },
 		{ BYTES("Fa@b\0S-1\0"), "bad size" },
 		{ BYTES("Fa@b\0S\0"), "bad size" },
+		{ BYTES("Fa@b\0Bx\0"), "bad birth" },
+		{ BYTES("Fa@b\0B7\0"), "a@b|0@0|||" },
 	};
 
 	(void)state;
@@ -184,8 +186,9 @@ infos_that_are_put(void **state)
 		      .attempt = 12,
 		      .has_size = true,
 		      .size_bytes = 34,
+		      .birth = 56,
 		      .header = "X: y\n" },
-		    BYTES("Fa@b\0A000012\0S34\0HX: y\n\0") },
+		    BYTES("Fa@b\0A000012\0S34\0B56\0HX: y\n\0") },
 		{ { .sender = "a@b",
 		      .attempt = 1000000,
 		      .has_size = true,
@@ -220,6 +223,34 @@ infos_that_are_put(void **state)
 	}
 }
 
+/* The file's time, unless it is that of a try. */
+static void
+births(void **state)
+{
+	static const struct {
+		const char *info;
+		size_t length;
+		time_t mtime, wanted;
+	} rows[] = {
+		{ BYTES("Fa@b\0"), 100, 100 },
+		{ BYTES("Fa@b\0B100\0"), 100, 100 },
+		{ BYTES("Fa@b\0B100\0"), 200, 100 },
+		{ BYTES("Fa@b\0B100\0"), 50, 50 },
+		{ BYTES("Fa@b\0B0\0"), 50, 50 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct remembered_info info;
+
+		assert_int_equal(remembered_get_info(rows[i].info,
+				     rows[i].length, &info, NULL),
+		    0);
+		assert_int_equal(
+		    remembered_birth(&info, rows[i].mtime), rows[i].wanted);
+	}
+}
+
 int
 main(void)
 {
@@ -228,6 +259,7 @@ main(void)
 		cmocka_unit_test(fields_of_info),
 		cmocka_unit_test(whole_infos),
 		cmocka_unit_test(infos_that_are_put),
+		cmocka_unit_test(births),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
