@@ -655,10 +655,10 @@ keep_damaged(const struct queue_dir *dir, unsigned place)
 			 "as '%s': %m",
 		    dir->path, from, to);
 	else
-		log_line("alert: '%s/lock/%s' was damaged, as by the disk; all "
-			 "that could be read of it is used, and it is kept for "
-			 "people: should a message be missed, 'strings' may "
-			 "show it in lock/%s",
+		log_line("alert: '%s/lock/%s' was damaged, as by the disk, or "
+			 "is of a newer release; all that could be read of it "
+			 "is used, and it is kept for people: should a message "
+			 "be missed, 'strings' may show it in lock/%s",
 		    dir->path, from, to);
 }
 

@@ -140,12 +140,11 @@ journal_get_record(const char *data, size_t length, uint64_t *generation_out,
 	record->message.id = wire_get_u64(&reader);
 	if (record->type == JOURNAL_NEW)
 		get_message(&reader, &record->message);
-	else if (record->type != JOURNAL_END &&
-	    record->type != JOURNAL_WITHDRAWN)
-		return 0;
-	return wire_done(&reader) && record->message.id != 0
-	    ? GENERATION_AT + (size_t)size
-	    : 0;
+	if (!wire_done(&reader) || record->message.id == 0 ||
+	    (record->type != JOURNAL_NEW && record->type != JOURNAL_END &&
+		record->type != JOURNAL_WITHDRAWN))
+		*record = (struct journal_record){ .type = JOURNAL_UNREADABLE };
+	return GENERATION_AT + (size_t)size;
 }
 
 void
@@ -160,7 +159,7 @@ journal_cursor_open(struct journal_cursor *cursor, const char *data,
 
 /* The record that is exactly there; how long it is, or 0. */
 static size_t
-get_record_at(const struct journal_cursor *cursor, size_t at,
+get_record_at(struct journal_cursor *cursor, size_t at,
     struct journal_record *record_out)
 {
 	uint64_t generation;
@@ -170,8 +169,11 @@ get_record_at(const struct journal_cursor *cursor, size_t at,
 		return 0;
 	size = journal_get_record(
 	    cursor->data + at, cursor->length - at, &generation, record_out);
-	return size != 0 && generation == cursor->generation &&
-		record_out->page != 0 &&
+	if (size == 0 || generation != cursor->generation)
+		return 0;
+	if (record_out->type == JOURNAL_UNREADABLE)
+		cursor->is_damaged = true;
+	return record_out->page != 0 &&
 		record_out->page <= at / JOURNAL_PAGE_BYTES
 	    ? size
 	    : 0;
@@ -179,7 +181,7 @@ get_record_at(const struct journal_cursor *cursor, size_t at,
 
 /* Behind a damaged place there may be others: the next one, or 0. */
 static size_t
-find_record(const struct journal_cursor *cursor, size_t at,
+find_record(struct journal_cursor *cursor, size_t at,
     struct journal_record *record_out, size_t *size_out)
 {
 	uint64_t wanted = htole64(cursor->generation);

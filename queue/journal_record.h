@@ -13,6 +13,7 @@
 #include "queue/journal.h"
 
 enum journal_type {
+	JOURNAL_UNREADABLE = 0, /* whole, but a newer release's, or broken */
 	JOURNAL_NEW = '+',
 	JOURNAL_END = '-',
 	JOURNAL_WITHDRAWN = '!' /* an end: its client was told of a failure */
@@ -53,7 +54,7 @@ void journal_put_record(
 
 /*
  * The record at the front of data.  How long it is; 0 when there is none that
- * is whole.
+ * is whole.  Only the generation is set with JOURNAL_UNREADABLE.
  */
 size_t journal_get_record(const char *data, size_t length,
     uint64_t *generation_out, struct journal_record *record_out);
@@ -66,7 +67,8 @@ struct journal_cursor {
 	size_t at;
 	uint32_t page;   /* of the last record's batch */
 	bool has_gap;    /* in that batch, or perhaps in the next one */
-	bool is_damaged; /* something was durable, and is not there */
+	bool is_damaged; /* something was durable, and is not there, or
+			  * cannot be read */
 };
 
 void journal_cursor_open(struct journal_cursor *cursor, const char *data,

@@ -174,11 +174,14 @@ def test_worker_of_its_own_user_is_let_in(queue):
 
 
 def change_record(queue, old, new):
-    """In the journal of a killed queue, as a newer release might write it."""
+    """
+    The first one in the journal of a killed queue, as a newer release might
+    write it.
+    """
     path = next(path for path in (queue.dir / "lock").glob("journal.?")
                 if journal.generation(path.read_bytes()) != 0)
     data = bytearray(path.read_bytes())
-    at = data.index(old)
+    at = data.index(old, journal.PAGE)
     data[at:at + len(old)] = new
     length, = struct.unpack_from("<I", data, journal.PAGE + 4)
     struct.pack_into("<I", data, journal.PAGE, zlib.crc32(
@@ -225,3 +228,24 @@ def test_a_damaged_envelope_does_not_fill_the_journal(queue):
         queue.inject()  # pulls the trigger
         worker.wait_jobs(count)
     assert queue.log().count(f"alert: cannot use todo/{number}") == 1
+
+
+def test_a_record_of_a_newer_release_is_kept_for_people(queue):
+    """As the journal's last thing it was passed over, and lost without a word
+    when its segment was used again."""
+    queue.start()
+    queue.inject()
+    queue.stop(signal.SIGKILL)
+    number, = journal.messages(queue.dir)
+    identity = struct.pack("<Q", int(number))
+    change_record(queue, b"+" + identity, b"*" + identity)
+    queue.start()
+    queue.worker()
+    queue.wait_log("^alert: .*lock/journal.1' .*newer release.*damaged.1")
+    send_rounds(queue)
+    assert queue.stop() == 0
+    assert journal.messages(queue.dir) == {}
+    assert b"*" + identity in (
+        queue.dir / "lock/journal.damaged.1").read_bytes()
+    assert b"*" + identity not in (
+        queue.dir / "lock/journal.1").read_bytes()

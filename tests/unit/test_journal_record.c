@@ -148,7 +148,9 @@ bad_records(void **state)
 		assert_int_equal(buf.length, JOURNAL_END_BYTES);
 		assert_int_equal(
 		    journal_get_record(buf.data, buf.length, &found, &record),
-		    0);
+		    buf.length);
+		assert_int_equal(found, generation);
+		assert_int_equal(record.type, JOURNAL_UNREADABLE);
 	}
 	buf_release(&buf);
 }
@@ -261,6 +263,36 @@ lost_places(void **state)
 	buf_release(&segment);
 }
 
+/* What is durable, even as the last thing, and cannot be read, is told. */
+static void
+of_a_newer_release(void **state)
+{
+	struct wanted wanted = { { 1, 2, 3, 1, 4, 2 }, true };
+	struct journal_record newer = {
+		.type = '*', .page = 7, .message = { .id = 9 }
+	};
+	struct buf segment = BUF_INIT, record = BUF_INIT;
+
+	(void)state;
+	journal_put_record(&record, generation, &newer);
+	make_segment(&segment);
+	memcpy(segment.data + 7 * PAGE, record.data, record.length);
+	expect_records("the last batch", &segment, &wanted);
+	make_segment(&segment);
+	memcpy(segment.data + 6 * PAGE + JOURNAL_END_BYTES, record.data,
+	    record.length);
+	expect_records("in the last batch", &segment, &wanted);
+	/* Not this segment's. */
+	wanted.is_damaged = false;
+	buf_reset(&record);
+	journal_put_record(&record, generation ^ 1, &newer);
+	make_segment(&segment);
+	memcpy(segment.data + 7 * PAGE, record.data, record.length);
+	expect_records("forged", &segment, &wanted);
+	buf_release(&record);
+	buf_release(&segment);
+}
+
 /* A cut file: what is there is found. */
 static void
 cut(void **state)
@@ -330,6 +362,7 @@ main(void)
 		cmocka_unit_test(one_record),
 		cmocka_unit_test(bad_records),
 		cmocka_unit_test(lost_places),
+		cmocka_unit_test(of_a_newer_release),
 		cmocka_unit_test(cut),
 		cmocka_unit_test(other_generations),
 		cmocka_unit_test(longer_before),
