@@ -2,7 +2,6 @@
 /* The directory of one queue. */
 #include "queue/dir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -45,39 +44,47 @@ queue_folder_name(enum queue_folder folder)
 	return folder_names[folder];
 }
 
-/*
- * One more than the largest number that a folder in this one has; 0 when there
- * is none, -1 with errno.
- */
-static int
-count_parts(int root, enum queue_folder folder)
+int
+queue_list(int fd, const char *queue_path, const char *name, queue_visit *visit,
+    void *context, struct error *err)
 {
-	int fd = openat(root, folder_names[folder], FOLDER_FLAGS);
 	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	uint64_t number, count = 0;
-	int error;
+	const struct dirent *entry = NULL;
+	int result = 0;
 
-	if (stream == NULL) {
-		if (fd != -1)
-			close(fd);
-		return fd == -1 && errno == ENOENT ? 0 : -1;
-	}
-	while (errno = 0, (entry = readdir(stream)) != NULL) {
-		struct stat st;
-
-		if (!scan_u64(entry->d_name, QUEUE_SPLIT_MAX - 1, &number) ||
-		    number < count)
-			continue;
-		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+	if (stream == NULL && fd != -1)
+		close(fd);
+	while (stream != NULL && result == 0) {
+		errno = 0;
+		entry = readdir(stream);
+		if (entry == NULL)
 			break;
-		if (S_ISDIR(st.st_mode))
-			count = number + 1;
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
+			result = visit(fd, entry, context);
 	}
-	error = errno;
-	closedir(stream);
-	errno = error;
-	return error == 0 ? (int)count : -1;
+	if (stream == NULL || (entry == NULL && errno != 0))
+		result = error_sys(
+		    err, "cannot list '%s/%s'", queue_path, name);
+	if (stream != NULL)
+		closedir(stream);
+	return result;
+}
+
+/* Makes it one more than the largest number of a folder, so far. */
+static int
+count_part(int folder, const struct dirent *entry, void *context)
+{
+	int *count = context;
+	uint64_t number;
+	struct stat st;
+
+	if (scan_u64(entry->d_name, QUEUE_SPLIT_MAX - 1, &number) &&
+	    (int)number >= *count &&
+	    (fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+		S_ISDIR(st.st_mode)))
+		*count = (int)number + 1;
+	return 0;
 }
 
 int
@@ -89,15 +96,14 @@ queue_find_split(int root, const char *path, struct error *err)
 	/* A lost folder must not make a smaller split: every message would be
 	 * looked for in the folder of another one, and not be found. */
 	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++) {
-		int count = count_parts(root, folder);
+		int fd = openat(root, folder_names[folder], FOLDER_FLAGS);
 
-		if (count == -1)
-			return error_sys(err,
-			    "cannot list '%s/%s' (it must be a folder, as "
-			    "queue-fix makes it)",
-			    path, folder_names[folder]);
-		if (count > split)
-			split = count;
+		if (fd == -1 && errno == ENOENT)
+			continue;
+		if (queue_list(fd, path, folder_names[folder], count_part,
+			&split, err) == -1)
+			return error_context(
+			    err, "not a queue, as queue-fix makes it");
 	}
 	return split;
 }
@@ -273,16 +279,34 @@ queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
 }
 
 int
+queue_stat(const struct queue_dir *dir, enum queue_folder folder, uint64_t id,
+    struct stat *st_out)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct stat st;
+
+	queue_name(name, id, "");
+	if (fstatat(queue_dir_fd(dir, folder, id), name,
+		st_out == NULL ? &st : st_out, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -1;
+}
+
+int
 queue_has_file(
     const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
+	return queue_stat(dir, folder, id, NULL);
+}
 
-	queue_name(name, id, "");
-	if (faccessat(queue_dir_fd(dir, folder, id), name, F_OK,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -1;
+int
+queue_list_folder(const struct queue_dir *dir, enum queue_folder folder,
+    unsigned part, queue_visit *visit, void *context, struct error *err)
+{
+	int fd = openat(queue_dir_fd(dir, folder, part), ".", FOLDER_FLAGS);
+
+	return queue_list(
+	    fd, dir->path, folder_names[folder], visit, context, err);
 }
 
 int

@@ -8,9 +8,11 @@
 #ifndef QUEUE_DIR_H
 #define QUEUE_DIR_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -83,9 +85,27 @@ void queue_name(
 int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
     uint64_t id, int flags);
 
-/* Is there such a file?  1, 0, or -1 with errno when it cannot be told. */
+/* What a message's file is, unless st_out is NULL.  1; 0 when there is none; -1
+ * with errno when that cannot be told. */
+int queue_stat(const struct queue_dir *dir, enum queue_folder folder,
+    uint64_t id, struct stat *st_out);
 int queue_has_file(
     const struct queue_dir *dir, enum queue_folder folder, uint64_t id);
+
+/*
+ * Calls visit for each entry of a folder but "." and "..", until it returns
+ * something else than 0, which is then the result.  It takes fd.  -1 with the
+ * reason, which names the folder so, when that is -1 (with errno) or the folder
+ * cannot be listed.
+ */
+typedef int queue_visit(
+    int folder, const struct dirent *entry, void *context);
+int queue_list(int fd, const char *queue_path, const char *name,
+    queue_visit *visit, void *context, struct error *err);
+
+/* The same for a folder of an open queue; part is for the split ones. */
+int queue_list_folder(const struct queue_dir *dir, enum queue_folder folder,
+    unsigned part, queue_visit *visit, void *context, struct error *err);
 
 /*
  * Reads an open file of the queue from its start, whole, behind what buf

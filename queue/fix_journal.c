@@ -37,14 +37,11 @@ struct keeping {
 static int
 has_kept(struct keeping *keeping, enum queue_folder folder, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
+	int result = queue_stat(keeping->dir, folder, id, NULL);
 
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(keeping->dir, folder, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : fix_failed(keeping->fix, "look for", name);
+	return result != -1 ? result
+			    : fix_failed(keeping->fix, "look for a message in",
+				  queue_folder_name(folder));
 }
 
 static void
@@ -328,19 +325,15 @@ say_old_file(const char *name, void *context)
 	fix_say(context, "remove, since an older release left it:", name);
 }
 
-static int
+static bool
 tell_problem(const struct look_message *message, void *context)
 {
-	char what[32];
-
-	if (message->problem != NULL) {
-		snprintf(what, sizeof(what),
-		    "%llu: ", (unsigned long long)message->id);
+	if (message->problem != NULL)
 		printf("%s: damaged, so that it cannot be delivered: message "
-		       "%s%s\n",
-		    ((struct fix *)context)->path, what, message->problem);
-	}
-	return 0;
+		       "%llu: %s\n",
+		    ((const struct fix *)context)->path,
+		    (unsigned long long)message->id, message->problem);
+	return true;
 }
 
 int

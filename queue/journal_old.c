@@ -116,7 +116,7 @@ has_counting(const char *data)
 }
 
 int
-journal_old_find(int lock_folder, const char *queue_path, struct error *err)
+journal_old_check(int lock_folder, const char *queue_path, struct error *err)
 {
 	struct buf data = BUF_INIT;
 	int result = read_old(lock_folder, &data);
@@ -124,27 +124,21 @@ journal_old_find(int lock_folder, const char *queue_path, struct error *err)
 	if (result == -1)
 		error_sys(
 		    err, "cannot read '%s/lock/" QUEUE_JOURNAL "'", queue_path);
-	else if (result == 1)
-		result = has_counting(data.data);
+	else if (result == 1 && has_counting(data.data))
+		result = error_set(err,
+		    "'%s/lock/" QUEUE_JOURNAL
+		    "' holds mail of an older release (start the release that "
+		    "wrote it and stop it cleanly, or run its queue-fix)",
+		    queue_path);
 	buf_release(&data);
-	return result;
+	return result == -1 ? -1 : 0;
 }
 
 int
 journal_old_remove(int lock_folder, const char *queue_path, struct error *err)
 {
-	switch (journal_old_find(lock_folder, queue_path, err)) {
-	case 0:
-		break;
-	case 1:
-		return error_set(err,
-		    "'%s/lock/" QUEUE_JOURNAL
-		    "' holds mail of an older release (start the release that "
-		    "wrote it and stop it cleanly, or run its queue-fix)",
-		    queue_path);
-	default:
+	if (journal_old_check(lock_folder, queue_path, err) == -1)
 		return -1;
-	}
 	if (unlinkat(lock_folder, QUEUE_JOURNAL, 0) == -1 && errno != ENOENT)
 		return error_sys(err,
 		    "cannot remove '%s/lock/" QUEUE_JOURNAL "'", queue_path);

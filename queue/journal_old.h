@@ -9,11 +9,11 @@
 
 #include "base/error.h"
 
-/* Are there envelopes that count?  1, 0, or -1 with the reason. */
-int journal_old_find(
+/* Does no envelope in it count?  0; -1 with the reason and what to do. */
+int journal_old_check(
     int lock_folder, const char *queue_path, struct error *err);
 
-/* Removes one without any.  0, or -1 with the reason and what to do. */
+/* Removes one without any.  The same results. */
 int journal_old_remove(
     int lock_folder, const char *queue_path, struct error *err);
 

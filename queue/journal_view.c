@@ -48,37 +48,27 @@ point_at_texts(struct journal_view *view)
 }
 
 int
-journal_view_read(int lock_folder, const char *queue_path,
-    struct journal_view *view_out, struct error *err)
+journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
+    struct error *err)
 {
 	struct journal_teller teller = { .message = add_viewed,
 		.context = view_out };
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
 	struct journal_scan scan;
 	unsigned place;
-	int is_old;
 
 	*view_out = (struct journal_view){ .messages = NULL };
 	buf_init(&view_out->data);
-	is_old = journal_old_find(lock_folder, queue_path, err);
-	if (is_old == -1 ||
-	    journal_scan(lock_folder, queue_path, &teller, &scan, err) == -1) {
+	if (journal_old_check(lock, dir->path, err) == -1 ||
+	    journal_scan(lock, dir->path, &teller, &scan, err) == -1) {
 		journal_view_release(view_out);
 		return -1;
 	}
-	view_out->is_old = is_old;
 	for (place = 0; place < JOURNAL_SEGMENTS; place++)
 		view_out->is_damaged |= scan.segments[place].is_damaged &&
 		    !scan.segments[place].is_aside;
 	point_at_texts(view_out);
 	return 0;
-}
-
-int
-journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
-    struct error *err)
-{
-	return journal_view_read(
-	    queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, view_out, err);
 }
 
 bool

@@ -19,16 +19,13 @@ struct journal_view {
 	bool is_damaged; /* something that counted cannot be read, and is not
 			  * kept aside yet; or, while a qmail-send works, has
 			  * just been written */
-	bool is_old;     /* lock/journal of an older release holds mail */
 	struct buf data; /* where texts point to */
 };
 
 /*
- * lock_folder is a descriptor of the queue's lock/.  A journal that is not
- * there is an empty one.  0, and the caller releases; or -1 with the reason.
+ * A journal that is not there is an empty one.  0, and the caller releases; or
+ * -1 with the reason, also when lock/journal of an older release holds mail.
  */
-int journal_view_read(int lock_folder, const char *queue_path,
-    struct journal_view *view_out, struct error *err);
 int journal_view_open(const struct queue_dir *dir,
     struct journal_view *view_out, struct error *err);
 void journal_view_release(struct journal_view *view);

@@ -2,7 +2,6 @@
 /* Which queues the commands look into, and how they list one. */
 #include "queue/look.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -86,34 +85,101 @@ look_queue(const char *path, struct error *err)
 	return dir;
 }
 
+struct numbers {
+	int (*visit)(uint64_t id, void *context);
+	void *context;
+};
+
+static int
+visit_number(int folder, const struct dirent *entry, void *context)
+{
+	const struct numbers *numbers = context;
+	uint64_t id;
+
+	(void)folder;
+	return entry->d_type != DT_DIR &&
+		scan_u64(entry->d_name, UINT64_MAX, &id) && id != 0
+	    ? numbers->visit(id, numbers->context)
+	    : 0;
+}
+
 int
 look_folder(const struct queue_dir *dir, enum queue_folder folder,
     unsigned part, int (*visit)(uint64_t id, void *context), void *context,
     struct error *err)
 {
-	int fd = openat(queue_dir_fd(dir, folder, part), ".",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry = NULL;
-	int result = 0;
-	uint64_t id;
+	struct numbers numbers = { .visit = visit, .context = context };
 
-	while (stream != NULL && result == 0) {
-		errno = 0;
-		entry = readdir(stream);
-		if (entry == NULL)
-			break;
-		if (entry->d_type != DT_DIR &&
-		    scan_u64(entry->d_name, UINT64_MAX, &id) && id != 0)
-			result = visit(id, context);
+	return queue_list_folder(
+	    dir, folder, part, visit_number, &numbers, err);
+}
+
+/* A name that is looked for among those of messages, or of the folders of a
+ * split one. */
+struct stranger {
+	uint64_t max; /* the largest number */
+	bool is_split;
+	char *name;
+};
+
+static int
+find_stranger(int folder, const struct dirent *entry, void *context)
+{
+	struct stranger *stranger = context;
+	bool is_folder = entry->d_type == DT_DIR;
+	uint64_t number;
+
+	(void)folder;
+	if (scan_u64(entry->d_name, stranger->max, &number) &&
+	    (is_folder == stranger->is_split || entry->d_type == DT_UNKNOWN) &&
+	    (number != 0 || stranger->is_split))
+		return 0;
+	stranger->name = xstrdup(entry->d_name);
+	return 1;
+}
+
+/* In a folder, or in one that is split; the same results. */
+static int
+look_for_stranger(const struct queue_dir *dir, enum queue_folder folder,
+    char **path_out, struct error *err)
+{
+	const char *name = queue_folder_name(folder);
+	struct stranger among = { .max = dir->split - 1, .is_split = true };
+	int parts = folder < QUEUE_FOLDER_SPLIT_END ? (int)dir->split : 1;
+	int result = 0, part;
+
+	if (folder < QUEUE_FOLDER_SPLIT_END)
+		result = queue_list(openat(queue_dir_fd(dir, folder, 0), "..",
+					O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		    dir->path, name, find_stranger, &among, err);
+	if (result == 1)
+		*path_out = xasprintf("%s/%s", name, among.name);
+	among.max = UINT64_MAX;
+	among.is_split = false;
+	for (part = 0; result == 0 && part < parts; part++) {
+		result = queue_list_folder(dir, folder, (unsigned)part,
+		    find_stranger, &among, err);
+		if (result == 1)
+			*path_out = parts > 1
+			    ? xasprintf("%s/%d/%s", name, part, among.name)
+			    : xasprintf("%s/%s", name, among.name);
 	}
-	if (stream == NULL || (entry == NULL && errno != 0)) {
-		result = error_sys(err, "cannot list '%s/%s'", dir->path,
-		    queue_folder_name(folder));
-		if (stream == NULL && fd != -1)
-			close(fd);
-	}
-	if (stream != NULL)
-		closedir(stream);
+	free(among.name);
+	return result;
+}
+
+int
+look_stranger(const struct queue_dir *dir, char **path_out, struct error *err)
+{
+	/* What is in the others was never queued. */
+	static const enum queue_folder folders[] = { QUEUE_MESS, QUEUE_INFO,
+		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_TODO, QUEUE_BOUNCE };
+	size_t i;
+	int result = 0;
+
+	*path_out = NULL;
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]) && result == 0;
+	     i++)
+		result = look_for_stranger(dir, folders[i], path_out, err);
 	return result;
 }

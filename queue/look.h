@@ -46,37 +46,6 @@ int look_folder(const struct queue_dir *dir, enum queue_folder folder,
     unsigned part, int (*visit)(uint64_t id, void *context), void *context,
     struct error *err);
 
-/* How many messages a queue holds: acknowledged, and not over. */
-struct look_count {
-	uint64_t messages;
-	uint64_t fresh;            /* of these: in the journal alone */
-	uint64_t not_preprocessed; /* of these: fresh, or in todo/ */
-	/* what perhaps holds mail, and no program can tell */
-	uint64_t aside; /* files of lock/ that are kept for people */
-	bool has_damaged_journal;
-};
-
-/* 0, or -1 with the reason. */
-int look_count(const struct queue_dir *dir, struct look_count *count_out,
-    struct error *err);
-
-/* Says that the journal is of an older release and holds mail.  Always -1. */
-int look_old_journal(const struct queue_dir *dir, struct error *err);
-
-/*
- * Is something of the journal lost?  What is being written looks so, too, and
- * a running qmail-send needs nothing of it.
- */
-struct journal_view;
-bool look_is_damaged(
-    const struct queue_dir *dir, const struct journal_view *view);
-
-/*
- * Has a message that local/ID or remote/ID was found of, but no info/ID, lost
- * that?  One in pid/ is just being kept, one without mess/ID is over.
- */
-bool look_is_headless(const struct queue_dir *dir, uint64_t id);
-
 /* The states of docs/queue.md; the last two are kept. */
 enum look_state { LOOK_FRESH, LOOK_QUEUED, LOOK_REMEMBERED };
 
@@ -104,15 +73,36 @@ struct look_message {
 	const char *problem;
 };
 
+/* How many messages a queue holds: acknowledged, and not over. */
+struct look_count {
+	uint64_t messages;
+	uint64_t fresh;            /* of these: in the journal alone */
+	uint64_t not_preprocessed; /* of these: fresh, or in todo/ */
+	/* files of lock/ that are kept for people: perhaps they hold mail, and
+	 * no program can tell */
+	uint64_t aside;
+};
+
 /*
- * Calls visit for each message until it returns something else than 0, which
- * is then the result: the fresh ones last.  A message that comes or ends
- * meanwhile may be left out.  -1 with the reason when a folder or the journal
- * cannot be read; what can be was shown.
+ * Calls visit for each message, the fresh ones last, until it returns false; a
+ * message that comes or ends meanwhile may be left out.  0; -1 with the reason
+ * when a folder or the journal cannot be read, or the journal is damaged: what
+ * can be read was shown.
  */
-int look_messages(const struct queue_dir *dir,
-    int (*visit)(const struct look_message *message, void *context),
-    void *context, struct error *err);
+typedef bool look_visit(const struct look_message *message, void *context);
+int look_messages(const struct queue_dir *dir, look_visit *visit, void *context,
+    struct error *err);
+
+/* Only counts.  The same results; count_out is what could be counted. */
+int look_count(const struct queue_dir *dir, struct look_count *count_out,
+    struct error *err);
+
+/*
+ * Is there anything that no program of ours gives a name, where messages lie?
+ * 1 with its path in the queue, for the caller to free; 0; -1 with the reason.
+ */
+int look_stranger(
+    const struct queue_dir *dir, char **path_out, struct error *err);
 
 /* Which messages cannot be delivered as they are. */
 enum { LOOK_DAMAGE_IDS = 5 };
@@ -124,11 +114,15 @@ struct look_damage {
 };
 
 /*
- * Looks at messages_max messages.  0, or -1 with the reason when a folder or
- * the journal cannot be read; damage_out is what was found until then.
+ * Looks at messages_max messages, and counts all, unless count_out is NULL.  A
+ * queue that is up is asked for its count itself, and its journal need not be
+ * read: what cannot be used there gets files in seconds.  The results of
+ * look_messages(); damage_out is what was found.
  */
-int look_damage(const struct queue_dir *dir, uint64_t messages_max,
-    struct look_damage *damage_out, struct error *err);
+enum look_where { LOOK_EVERYWHERE, LOOK_IN_FILES };
+int look_damage(const struct queue_dir *dir, enum look_where where,
+    uint64_t messages_max, struct look_damage *damage_out,
+    struct look_count *count_out, struct error *err);
 /* "12, 15 and 3 more" */
 void look_damage_format(const struct look_damage *damage, struct buf *buf);
 

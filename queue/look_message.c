@@ -8,20 +8,25 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
 #include "queue/envelope.h"
 #include "queue/idmap.h"
 #include "queue/journal_view.h"
 #include "queue/look.h"
 #include "queue/remembered.h"
 
+/* One look at a whole queue. */
 struct walk {
 	const struct queue_dir *dir;
-	int (*visit)(const struct look_message *message, void *context);
+	look_visit *visit; /* NULL: no more messages are read */
 	void *context;
+	bool is_counting; /* all are wanted, even if none is read */
 	struct idmap queued;     /* that have todo/ID */
 	struct idmap remembered; /* that have info/ID, or have lost it */
 	struct idmap fresh; /* that the journal has, and no file was found */
 };
+
+enum { WALK_ENDS = 1 };
 
 /* A message that is being read, and what its texts point to. */
 struct reading {
@@ -55,11 +60,15 @@ static int
 show(struct reading *reading, bool has_problem)
 {
 	struct look_message *message = &reading->message;
+	struct walk *walk = reading->walk;
 
 	message->recipients = reading->recipients;
 	message->recipient_count = reading->count;
 	message->problem = has_problem ? reading->problem.text : NULL;
-	return reading->walk->visit(message, reading->walk->context);
+	if (walk->visit(message, walk->context))
+		return 0;
+	walk->visit = NULL;
+	return walk->is_counting ? 0 : WALK_ENDS;
 }
 
 static void
@@ -82,16 +91,13 @@ stat_file(struct reading *reading, enum queue_folder folder, struct stat *st)
 {
 	const struct queue_dir *dir = reading->walk->dir;
 	uint64_t id = reading->message.id;
-	char name[QUEUE_NAME_SIZE];
+	int result = queue_stat(dir, folder, id, st);
 
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(dir, folder, id), name, st,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	if (errno == ENOENT)
-		return 0;
-	return error_sys(&reading->problem, "cannot stat '%s/%s/%" PRIu64 "'",
-	    dir->path, queue_folder_name(folder), id);
+	return result != -1
+	    ? result
+	    : error_sys(&reading->problem, "cannot look for '%s/%s/%" PRIu64
+					   "'",
+		  dir->path, queue_folder_name(folder), id);
 }
 
 /* The same for a file's content. */
@@ -216,12 +222,37 @@ visit_info(uint64_t id, void *context)
 	int result = 0;
 
 	idmap_remove(&walk->fresh, id);
-	idmap_put(&walk->remembered, id, NULL);
 	/* Still in todo/ it is S4, whatever else there is. */
-	if (!idmap_has(&walk->queued, id))
-		result = read_remembered(&reading);
+	if (!idmap_has(&walk->queued, id)) {
+		idmap_put(&walk->remembered, id, NULL);
+		if (walk->visit != NULL)
+			result = read_remembered(&reading);
+	}
 	end_reading(&reading);
 	return result;
+}
+
+/* Could it be? */
+static bool
+may_have(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
+{
+	return queue_stat(dir, folder, id, NULL) != 0;
+}
+
+/*
+ * Has a message that local/ID or remote/ID was found of, but no info/ID, lost
+ * that?  One in pid/ is just being kept, one without mess/ID is over.
+ */
+static bool
+is_headless(const struct walk *walk, uint64_t id)
+{
+	const struct queue_dir *dir = walk->dir;
+
+	return !idmap_has(&walk->queued, id) && !idmap_has(&walk->fresh, id) &&
+	    !idmap_has(&walk->remembered, id) &&
+	    !may_have(dir, QUEUE_PID, id) && !may_have(dir, QUEUE_TODO, id) &&
+	    !may_have(dir, QUEUE_INFO, id) && may_have(dir, QUEUE_MESS, id) &&
+	    (may_have(dir, QUEUE_LOCAL, id) || may_have(dir, QUEUE_REMOTE, id));
 }
 
 /* As local/ID or remote/ID was found: whose are these recipients? */
@@ -233,18 +264,18 @@ visit_headless(uint64_t id, void *context)
 	struct stat mess;
 	int result = 0;
 
-	if (!idmap_has(&walk->queued, id) && !idmap_has(&walk->fresh, id) &&
-	    !idmap_has(&walk->remembered, id) &&
-	    look_is_headless(walk->dir, id)) {
+	if (is_headless(walk, id)) {
 		idmap_put(&walk->remembered, id, NULL);
-		if (stat_mess(&reading, &mess) == 1)
-			reading.message.birth = mess.st_mtime;
-		if (!add_channels(&reading))
-			error_set(&reading.problem,
-			    "it has recipients, but 'info/%" PRIu64
-			    "' is missing",
-			    id);
-		result = show(&reading, true);
+		if (walk->visit != NULL) {
+			if (stat_mess(&reading, &mess) == 1)
+				reading.message.birth = mess.st_mtime;
+			if (!add_channels(&reading))
+				error_set(&reading.problem,
+				    "it has recipients, but 'info/%" PRIu64
+				    "' is missing",
+				    id);
+			result = show(&reading, true);
+		}
 	}
 	end_reading(&reading);
 	return result;
@@ -301,17 +332,18 @@ visit_todo(uint64_t id, void *context)
 {
 	struct walk *walk = context;
 	struct reading reading = begin_reading(walk, id, LOOK_QUEUED);
-	int result;
+	int result = 0;
 
 	idmap_remove(&walk->fresh, id);
 	idmap_put(&walk->queued, id, NULL);
-	result = read_queued(&reading);
+	if (walk->visit != NULL)
+		result = read_queued(&reading);
 	end_reading(&reading);
 	return result;
 }
 
 static int
-visit_fresh(struct walk *walk, const struct journal_message *fresh)
+read_fresh(struct walk *walk, const struct journal_message *fresh)
 {
 	struct reading reading = begin_reading(walk, fresh->id, LOOK_FRESH);
 	struct look_message *message = &reading.message;
@@ -320,15 +352,12 @@ visit_fresh(struct walk *walk, const struct journal_message *fresh)
 
 	message->uuid = fresh->uuid;
 	message->birth = fresh->birth_s;
-	/* A body of its own that is missing was not acknowledged, or is over.
-	 */
 	if (fresh->body == NULL)
 		result = stat_mess(&reading, &mess);
-	if (result == 1 && fresh->body == NULL)
-		result = envelope_check_size(message->id, message->size_bytes,
-			     fresh->size_bytes, &reading.problem) == 0
-		    ? 1
-		    : -1;
+	if (result == 1 && fresh->body == NULL &&
+	    envelope_check_size(message->id, message->size_bytes,
+		fresh->size_bytes, &reading.problem) == -1)
+		result = -1;
 	message->size_bytes = fresh->size_bytes;
 	if (result == 1)
 		result = show_envelope(
@@ -339,32 +368,48 @@ visit_fresh(struct walk *walk, const struct journal_message *fresh)
 	return result;
 }
 
+/* A body of its own that is missing was not acknowledged, or is over. */
+static void
+note_fresh(struct walk *walk, const struct journal_view *view)
+{
+	size_t i;
+
+	for (i = 0; i < view->count; i++)
+		if (view->messages[i].body != NULL ||
+		    may_have(walk->dir, QUEUE_MESS, view->messages[i].id))
+			idmap_put(&walk->fresh, view->messages[i].id, NULL);
+}
+
 /* One that has a file is kept, whatever the journal says. */
 static int
-visit_journal(struct walk *walk, const struct journal_view *view)
+visit_fresh(struct walk *walk, const struct journal_view *view)
 {
 	size_t i;
 	int result = 0;
 
-	for (i = 0; i < view->count && result == 0; i++)
+	for (i = 0; i < view->count && walk->visit != NULL && result == 0; i++)
 		if (idmap_has(&walk->fresh, view->messages[i].id))
-			result = visit_fresh(walk, &view->messages[i]);
+			result = read_fresh(walk, &view->messages[i]);
 	return result;
 }
 
-/* 0, or -1 with the reason. */
+/*
+ * 0, or -1 with the reason.  What is being written looks damaged, too, and a
+ * running qmail-send needs nothing of it.
+ */
 static int
-check_view(const struct queue_dir *dir, const struct journal_view *view,
-    struct error *err)
+read_journal(
+    struct walk *walk, struct journal_view *view_out, struct error *err)
 {
-	if (view->is_old)
-		return look_old_journal(dir, err);
-	if (look_is_damaged(dir, view))
-		return error_set(err,
-		    "the journal of '%s' is damaged: what cannot be read of "
-		    "it is not shown",
-		    dir->path);
-	return 0;
+	if (journal_view_open(walk->dir, view_out, err) == -1)
+		return -1;
+	note_fresh(walk, view_out);
+	return view_out->is_damaged && queue_is_owned(walk->dir->path, NULL) != 1
+	    ? error_set(err,
+		  "the journal of '%s' is damaged: the queue's next start uses "
+		  "what can be read of it, and keeps it for people",
+		  walk->dir->path)
+	    : 0;
 }
 
 static int
@@ -387,35 +432,76 @@ visit_part(struct walk *walk, unsigned part, struct error *err)
 	return result;
 }
 
+/* What lock/ keeps for people. */
+static int
+count_aside(int folder, const struct dirent *entry, void *context)
+{
+	struct look_count *count = context;
+
+	(void)folder;
+	count->aside += queue_is_kept(entry->d_name);
+	return 0;
+}
+
+/* 0, -1 with the reason, or WALK_ENDS. */
+static int
+walk_queue(struct walk *walk, enum look_where where,
+    struct look_count *count_out, struct error *err)
+{
+	const struct queue_dir *dir = walk->dir;
+	struct journal_view view = { .count = 0 };
+	/* First: a message leaves it for a file, and todo/ for info/. */
+	int seen = where == LOOK_IN_FILES ? 0 : read_journal(walk, &view, err);
+	struct error *other_err = seen == -1 ? NULL : err;
+	unsigned part;
+	int result = look_folder(
+	    dir, QUEUE_TODO, 0, visit_todo, walk, other_err);
+
+	for (part = 0; result == 0 && part < dir->split; part++)
+		result = visit_part(walk, part, other_err);
+	if (result == 0)
+		result = visit_fresh(walk, &view);
+	journal_view_release(&view);
+	if (count_out == NULL)
+		return result == 0 ? seen : result;
+	*count_out = (struct look_count){ .fresh = walk->fresh.count,
+		.not_preprocessed = walk->fresh.count + walk->queued.count };
+	count_out->messages = count_out->not_preprocessed +
+	    walk->remembered.count;
+	if (result == 0)
+		result = queue_list_folder(
+		    dir, QUEUE_LOCK, 0, count_aside, count_out, other_err);
+	return result == 0 ? seen : result;
+}
+
+static void
+end_walk(struct walk *walk)
+{
+	idmap_release(&walk->remembered);
+	idmap_release(&walk->queued);
+	idmap_release(&walk->fresh);
+}
+
 int
-look_messages(const struct queue_dir *dir,
-    int (*visit)(const struct look_message *message, void *context),
-    void *context, struct error *err)
+look_messages(const struct queue_dir *dir, look_visit *visit, void *context,
+    struct error *err)
 {
 	struct walk walk = { .dir = dir, .visit = visit, .context = context };
-	struct journal_view view = { .count = 0 };
-	/* First, since a message leaves it for a file, and never enters it. */
-	int seen = journal_view_open(dir, &view, err), result;
-	bool has_view = seen == 0;
-	unsigned part;
-	size_t i;
+	int result = walk_queue(&walk, LOOK_EVERYWHERE, NULL, err);
 
-	if (has_view)
-		seen = check_view(dir, &view, err);
-	for (i = 0; i < view.count; i++)
-		idmap_put(&walk.fresh, view.messages[i].id, NULL);
-	result = look_folder(
-	    dir, QUEUE_TODO, 0, visit_todo, &walk, seen == -1 ? NULL : err);
-	for (part = 0; result == 0 && part < dir->split; part++)
-		result = visit_part(&walk, part, seen == -1 ? NULL : err);
-	if (result == 0)
-		result = visit_journal(&walk, &view);
-	if (has_view)
-		journal_view_release(&view);
-	idmap_release(&walk.remembered);
-	idmap_release(&walk.queued);
-	idmap_release(&walk.fresh);
-	return result == 0 ? seen : result;
+	end_walk(&walk);
+	return result == WALK_ENDS ? 0 : result;
+}
+
+int
+look_count(const struct queue_dir *dir, struct look_count *count_out,
+    struct error *err)
+{
+	struct walk walk = { .dir = dir, .is_counting = true };
+	int result = walk_queue(&walk, LOOK_EVERYWHERE, count_out, err);
+
+	end_walk(&walk);
+	return result;
 }
 
 struct search {
@@ -423,35 +509,43 @@ struct search {
 	uint64_t left;
 };
 
-enum { SEARCH_ENDS = 1 };
-
-static int
+static bool
 note_damage(const struct look_message *message, void *context)
 {
 	struct search *search = context;
 	struct look_damage *damage = search->damage;
 
-	if (search->left-- == 0)
-		return SEARCH_ENDS;
+	if (search->left-- == 0) {
+		damage->is_whole = false;
+		return false;
+	}
 	if (message->problem != NULL) {
 		if (damage->id_count < LOOK_DAMAGE_IDS)
 			damage->ids[damage->id_count++] = message->id;
 		damage->count++;
 	}
-	return 0;
+	return true;
 }
 
 int
-look_damage(const struct queue_dir *dir, uint64_t messages_max,
-    struct look_damage *damage_out, struct error *err)
+look_damage(const struct queue_dir *dir, enum look_where where,
+    uint64_t messages_max, struct look_damage *damage_out,
+    struct look_count *count_out, struct error *err)
 {
 	struct search search = { .damage = damage_out, .left = messages_max };
+	struct walk walk = { .dir = dir,
+		.visit = note_damage,
+		.context = &search,
+		.is_counting = count_out != NULL };
 	int result;
 
-	*damage_out = (struct look_damage){ .count = 0 };
-	result = look_messages(dir, note_damage, &search, err);
-	damage_out->is_whole = result == 0;
-	return result == -1 ? -1 : 0;
+	*damage_out = (struct look_damage){ .is_whole = true };
+	result = walk_queue(&walk, where, count_out, err);
+	end_walk(&walk);
+	if (result != -1)
+		return 0;
+	damage_out->is_whole = false;
+	return -1;
 }
 
 void

@@ -134,7 +134,7 @@ add_json(const struct reader *reader, const struct look_message *message)
 }
 
 /* What is damaged is said, and does not hide the rest. */
-static int
+static bool
 show(const struct look_message *message, void *context)
 {
 	struct reader *reader = context;
@@ -148,7 +148,7 @@ show(const struct look_message *message, void *context)
 		add_json(reader, message);
 	else
 		print_message(reader, message);
-	return 0;
+	return true;
 }
 
 /* False when something could not be read, which has been said. */

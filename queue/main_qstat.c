@@ -42,21 +42,6 @@ print_json(const struct look_count *total, json_t *queues)
 	json_decref(all);
 }
 
-/* 0, or -1 with the reason: also when some may be missing from the sum. */
-static int
-count_queue(
-    const struct queue_dir *dir, struct look_count *count, struct error *err)
-{
-	if (look_count(dir, count, err) == -1)
-		return -1;
-	return count->has_damaged_journal
-	    ? error_set(err,
-		  "the journal of '%s' is damaged: at its next start, "
-		  "qmail-send keeps aside what cannot be read of it",
-		  dir->path)
-	    : 0;
-}
-
 /* Counts one queue and shows it, as asked.  False when it could not. */
 static bool
 show_queue(
@@ -66,7 +51,7 @@ show_queue(
 	struct queue_dir *dir = look_queue(path, &err);
 	struct look_count count;
 	json_t *queue;
-	bool is_counted = dir != NULL && count_queue(dir, &count, &err) == 0;
+	bool is_counted = dir != NULL && look_count(dir, &count, &err) == 0;
 
 	if (is_counted) {
 		total->messages += count.messages;

@@ -2,7 +2,6 @@
 /* What the first release left in a queue. */
 #include "queue/upgrade.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,7 +13,6 @@
 #include "base/log.h"
 #include "base/scan.h"
 #include "queue/journal_old.h"
-#include "queue/look.h"
 
 enum { PATH_SIZE = 64 };
 
@@ -39,17 +37,13 @@ read_spare_name(const char *name, uint64_t *id_out)
 static int
 has(const struct upgrade *upgrade, enum queue_folder folder, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
+	int result = queue_stat(upgrade->dir, folder, id, NULL);
 
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(upgrade->dir, folder, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT
-	    ? 0
-	    : error_sys(upgrade->err, "cannot look for '%s/%s/%s'",
-		  upgrade->dir->path, queue_folder_name(folder), name);
+	return result != -1
+	    ? result
+	    : error_sys(upgrade->err, "cannot look for '%s/%s/%llu'",
+		  upgrade->dir->path, queue_folder_name(folder),
+		  (unsigned long long)id);
 }
 
 /* Removes a file of a folder, whose path in the queue is for people. */
@@ -93,72 +87,28 @@ drop_pair(struct upgrade *upgrade, const char *envelope_name, uint64_t id)
 }
 
 static int
-drop_pairs(struct upgrade *upgrade)
+visit_pid(int folder, const struct dirent *entry, void *context)
 {
-	int fd = openat(queue_dir_fd(upgrade->dir, QUEUE_PID, 0), ".",
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
-	int result = 0;
+	uint64_t id;
 
-	if (stream == NULL) {
-		if (fd != -1)
-			close(fd);
-		return error_sys(
-		    upgrade->err, "cannot list '%s/pid'", upgrade->dir->path);
-	}
-	while (result == 0) {
-		uint64_t id;
-
-		errno = 0;
-		entry = readdir(stream);
-		if (entry == NULL) {
-			if (errno != 0)
-				result = error_sys(upgrade->err,
-				    "cannot list '%s/pid'", upgrade->dir->path);
-			break;
-		}
-		if (read_spare_name(entry->d_name, &id))
-			result = drop_pair(upgrade, entry->d_name, id);
-	}
-	closedir(stream);
-	return result;
-}
-
-/* Its journal, in which nothing counts. */
-static int
-drop_journal(struct upgrade *upgrade)
-{
-	int lock = queue_dir_fd(upgrade->dir, QUEUE_LOCK, 0);
-	struct stat st;
-
-	return fstatat(lock, QUEUE_JOURNAL, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		S_ISREG(st.st_mode)
-	    ? drop(upgrade, lock, QUEUE_JOURNAL, "lock/" QUEUE_JOURNAL)
+	(void)folder;
+	return read_spare_name(entry->d_name, &id)
+	    ? drop_pair(context, entry->d_name, id)
 	    : 0;
 }
 
+/* In lock/, if it is there and of that type. */
 static int
-drop_socket(struct upgrade *upgrade)
+drop_from_lock(struct upgrade *upgrade, const char *path, mode_t type)
 {
 	int lock = queue_dir_fd(upgrade->dir, QUEUE_LOCK, 0);
+	const char *name = path + strlen("lock/");
 	struct stat st;
 
-	return fstatat(lock, "workers", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		S_ISSOCK(st.st_mode)
-	    ? drop(upgrade, lock, "workers", "lock/workers")
+	return fstatat(lock, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		(st.st_mode & S_IFMT) == type
+	    ? drop(upgrade, lock, name, path)
 	    : 0;
-}
-
-/* Its messages would look like spare files. */
-static int
-check_journal(const struct upgrade *upgrade)
-{
-	int is_old = journal_old_find(queue_dir_fd(upgrade->dir, QUEUE_LOCK, 0),
-	    upgrade->dir->path, upgrade->err);
-
-	return is_old == 1 ? look_old_journal(upgrade->dir, upgrade->err)
-			   : is_old;
 }
 
 int
@@ -170,8 +120,13 @@ queue_drop_spares(const struct queue_dir *dir,
 		.options = options == NULL ? &plain : options,
 		.err = err };
 
-	if (check_journal(&upgrade) == -1 || drop_pairs(&upgrade) == -1 ||
-	    drop_journal(&upgrade) == -1 || drop_socket(&upgrade) == -1)
+	/* First, as messages in it would look like spare files. */
+	if (journal_old_check(
+		queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, err) == -1 ||
+	    queue_list_folder(dir, QUEUE_PID, 0, visit_pid, &upgrade, err) ==
+		-1 ||
+	    drop_from_lock(&upgrade, "lock/" QUEUE_JOURNAL, S_IFREG) == -1 ||
+	    drop_from_lock(&upgrade, "lock/workers", S_IFSOCK) == -1)
 		return -1;
 	if (upgrade.count > 0 && upgrade.options->say == NULL)
 		log_line("removed %u files that an older release left",

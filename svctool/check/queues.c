@@ -131,7 +131,8 @@ check_damage(struct check *check, const struct queue_dir *queue)
 	struct buf ids = BUF_INIT;
 	struct error err;
 
-	if (look_damage(queue, DAMAGE_SAMPLE, &damage, &err) == -1) {
+	if (look_damage(queue, LOOK_EVERYWHERE, DAMAGE_SAMPLE, &damage, NULL,
+		&err) == -1) {
 		check_find(check, CHECK_ERROR, queue->path, 0, "%s", err.text);
 		check_remedy(check,
 		    "run this as root or as the queue's user; what is damaged "

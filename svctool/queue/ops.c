@@ -93,11 +93,20 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 	char *path = node_path(node, "%s/%s", node->home->queue, name);
 	struct queue_dir *queue = queue_dir_open(path, err);
 	struct look_count count;
+	char *stranger = NULL;
 	long result = -1;
 
 	if (queue != NULL && look_count(queue, &count, err) == 0)
-		result = (long)(count.messages + count.aside +
-		    count.has_damaged_journal);
+		result = (long)(count.messages + count.aside);
+	if (result == 0 && look_stranger(queue, &stranger, err) != 0) {
+		result = -1;
+		if (stranger != NULL)
+			error_set(err,
+			    "'%s/%s' is no message's, and may be somebody's: "
+			    "move it away",
+			    path, stranger);
+	}
+	free(stranger);
 	queue_dir_close(&queue);
 	free(path);
 	return result;

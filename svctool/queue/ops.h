@@ -46,7 +46,8 @@ int queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 
 /*
  * Messages of the queue (queue/look.h), and files that are kept there for
- * people; -1 when they cannot be counted.
+ * people; -1 with the reason when they cannot be counted, or there is anything
+ * else where messages lie.
  */
 long queue_messages(
     const struct node *node, const char *name, struct error *err);

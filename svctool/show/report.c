@@ -201,24 +201,6 @@ judge_space(const char *folder, struct report_queue *queue, struct error *err)
 /* Messages that are looked at for damage: so many take about a second. */
 enum { LOOKED_AT_MAX = 100000 };
 
-/* What a queue that nobody works in holds. */
-static int
-count_on_disk(
-    const struct queue_dir *dir, struct health *health, struct error *err)
-{
-	struct look_count count;
-
-	if (look_count(dir, &count, err) == -1)
-		return -1;
-	health->backlog = count.messages;
-	health->backlog_todo = count.not_preprocessed;
-	return count.has_damaged_journal
-	    ? error_set(err,
-		  "its journal is damaged: its next start uses what can be "
-		  "read, and keeps the rest for people")
-	    : 0;
-}
-
 /*
  * A queue that runs knows what it cannot use, but not by name.  A reason is
  * given only when there was none before.
@@ -228,16 +210,22 @@ look_into(const char *folder, struct report_queue *queue, struct error *err)
 {
 	struct health *health = &queue->health;
 	bool is_down = health->state == HEALTH_DOWN;
+	struct look_count count = { .messages = 0 };
 	struct error reason = { .text = "" };
 	struct queue_dir *dir;
 
 	if (!is_down && health->damaged == 0)
 		return;
 	dir = look_queue(folder, &reason);
-	if (dir != NULL &&
-	    (!is_down || count_on_disk(dir, health, &reason) == 0))
-		look_damage(dir, LOOKED_AT_MAX, &queue->damage, &reason);
+	if (dir != NULL)
+		look_damage(dir, is_down ? LOOK_EVERYWHERE : LOOK_IN_FILES,
+		    LOOKED_AT_MAX, &queue->damage, is_down ? &count : NULL,
+		    &reason);
 	queue_dir_close(&dir);
+	if (is_down) {
+		health->backlog = count.messages;
+		health->backlog_todo = count.not_preprocessed;
+	}
 	if (err->text[0] == '\0')
 		*err = reason;
 	/* Those beyond the ones that were looked at. */

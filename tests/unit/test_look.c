@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of queue/look_count.c and queue/look_message.c. */
+/* Tests of queue/look.c and queue/look_message.c. */
 #include "queue/look.h"
 
 #include <stdarg.h>
@@ -51,7 +51,7 @@ struct seen {
 	unsigned count;
 };
 
-static int
+static bool
 note(const struct look_message *message, void *context)
 {
 	struct seen *seen = context;
@@ -74,7 +74,7 @@ note(const struct look_message *message, void *context)
 	snprintf(seen->lines[seen->count++], sizeof(seen->lines[0]), "%s",
 	    line.data);
 	buf_release(&line);
-	return 0;
+	return true;
 }
 
 static void
@@ -131,7 +131,6 @@ every_state(void **state)
 	assert_int_equal(count.fresh, 1);
 	assert_int_equal(count.not_preprocessed, 2);
 	assert_int_equal(count.aside, 0);
-	assert_false(count.has_damaged_journal);
 	folder_write("q/lock/journal.damaged.1", "x", 1);
 	folder_write("q/lock/envelope.7", "x", 1);
 	assert_int_equal(look_count(dir, &count, NULL), 0);
@@ -244,6 +243,7 @@ damaged_ones(void **state)
 	};
 	struct queue_dir *dir = make_queue("q", 5);
 	struct look_damage damage;
+	struct look_count count;
 	struct buf ids = BUF_INIT;
 	struct seen seen;
 
@@ -267,15 +267,24 @@ damaged_ones(void **state)
 		expect_seen(&seen, begin, rows[i].wanted);
 	}
 	expect_seen(&seen, "77 2 - 7 0 <q@x> local:a@y", "");
-	assert_int_equal(look_damage(dir, 1000, &damage, NULL), 0);
+	assert_int_equal(look_damage(dir, LOOK_EVERYWHERE, 1000, &damage,
+			     NULL, NULL), 0);
 	assert_int_equal(damage.count, sizeof(rows) / sizeof(rows[0]));
 	assert_int_equal(damage.id_count, LOOK_DAMAGE_IDS);
 	assert_true(damage.is_whole);
 	look_damage_format(&damage, &ids);
 	assert_non_null(strstr(ids.data, " and 5 more"));
 	buf_release(&ids);
-	assert_int_equal(look_damage(dir, 3, &damage, NULL), 0);
+	/* All are counted, of those that are in files. */
+	assert_int_equal(
+	    look_damage(dir, LOOK_IN_FILES, 3, &damage, &count, NULL), 0);
 	assert_false(damage.is_whole);
+	assert_int_equal(count.messages, 3 + sizeof(rows) / sizeof(rows[0]));
+	assert_int_equal(count.fresh, 0);
+	assert_int_equal(look_damage(dir, LOOK_EVERYWHERE, 3, &damage, &count,
+			     NULL),
+	    0);
+	assert_int_equal(count.messages, 4 + sizeof(rows) / sizeof(rows[0]));
 	queue_dir_close(&dir);
 }
 
@@ -364,6 +373,47 @@ a_journal_that_cannot_be_read(void **state)
 	queue_dir_close(&dir);
 }
 
+/* What a queue that is removed would take with it. */
+static void
+strangers(void **state)
+{
+	static const char *const rows[] = { "mess/3/notes", "mess/40.x",
+		"mess/fix.7", "info/0/.hidden", "local/1/x", "remote/2/1x",
+		"todo/notes", "bounce/7.old", "mess/0/0" };
+	struct queue_dir *dir = make_queue("q", 5);
+	struct error err = { "" };
+	char *found, path[64];
+
+	(void)state;
+	/* Never queued, or ours. */
+	folder_write("q/pid/12.34.1", "x", 1);
+	folder_write("q/intd/x", "x", 1);
+	folder_write("q/lock/x", "x", 1);
+	put_one_of_each(dir);
+	assert_int_equal(look_stranger(dir, &found, &err), 0);
+	assert_null(found);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(path, sizeof(path), "q/%s", rows[i]);
+		folder_write(path, "x", 1);
+		assert_int_equal(look_stranger(dir, &found, &err), 1);
+		assert_string_equal(found, rows[i]);
+		free(found);
+		assert_int_equal(unlink(folder_path(path)), 0);
+	}
+	/* Another system's split, and a folder that is none of ours. */
+	assert_int_equal(mkdir(folder_path("q/todo/4"), 0700), 0);
+	assert_int_equal(look_stranger(dir, &found, &err), 1);
+	assert_string_equal(found, "todo/4");
+	free(found);
+	assert_int_equal(rmdir(folder_path("q/todo/4")), 0);
+	assert_int_equal(rmdir(folder_path("q/mess/4")), 0);
+	assert_int_equal(mkdir(folder_path("q/mess/5"), 0700), 0);
+	assert_int_equal(look_stranger(dir, &found, &err), 1);
+	assert_string_equal(found, "mess/5");
+	free(found);
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -373,6 +423,7 @@ main(void)
 		TEST(large_ones),
 		TEST(damaged_ones),
 		TEST(without_info),
+		TEST(strangers),
 		cmocka_unit_test(ids_in_words),
 		TEST(a_journal_that_cannot_be_read),
 	};

@@ -281,7 +281,13 @@ queues_are_looked_into(void **state)
 	report_release(&report);
 
 	up = svc_queue_up("queue1", &health);
+	/* Of one that is up the journal, up to 256 MiB, is not even read. */
+	assert_int_equal(
+	    symlink("x", folder_path("queue/queue1/lock/journal.2")), 0);
 	queue = collect_queue(&report);
+	assert_string_equal(queue->problem, "");
+	assert_int_equal(
+	    unlink(folder_path("queue/queue1/lock/journal.2")), 0);
 	assert_int_equal(queue->health.backlog, 7);
 	assert_int_equal(queue->damage.count, 1);
 	assert_int_equal(queue->damage.ids[0], 6);
