@@ -2,7 +2,6 @@
 /* Makes and repairs a queue directory. */
 #include "queue/fix.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -142,30 +141,12 @@ sync_all(struct fix *fix)
 	return 0;
 }
 
-/* Lies anything in a folder of mess/?  1, 0, or -1 with the reason. */
 static int
-has_messages(struct fix *fix, unsigned part)
+is_message(int folder, const struct dirent *entry, void *context)
 {
-	char name[FIX_PATH_SIZE];
-	const struct dirent *entry;
-	DIR *stream;
-	int fd, result = 0;
-
-	snprintf(name, sizeof(name), "mess/%u", part);
-	fd = fix_open_folder(fix, name);
-	stream = fd == -1 ? NULL : fdopendir(fd);
-	if (stream == NULL) {
-		result = fix_failed(fix, "list", name);
-		if (fd != -1)
-			close(fd);
-		return result;
-	}
-	while (errno = 0, (entry = readdir(stream)) != NULL && result == 0)
-		result = entry->d_name[0] != '.';
-	if (errno != 0)
-		result = fix_failed(fix, "list", name);
-	closedir(stream);
-	return result;
+	(void)folder;
+	(void)context;
+	return entry->d_name[0] != '.';
 }
 
 /*
@@ -185,7 +166,10 @@ check_part(struct fix *fix, enum queue_folder folder, unsigned part)
 		return 0;
 	if (errno != ENOENT)
 		return fix_failed(fix, "stat", name);
-	has_lost = folder == QUEUE_MESS ? 1 : has_messages(fix, part);
+	snprintf(name, sizeof(name), "mess/%u", part);
+	has_lost = folder == QUEUE_MESS
+	    ? 1
+	    : fix_list(fix, name, is_message, NULL);
 	return has_lost == 1
 	    ? queue_part_missing(fix->path, folder, part, fix->err)
 	    : has_lost;

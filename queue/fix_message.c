@@ -9,7 +9,6 @@
  * in the second step and last in the first, so that at any moment the other
  * files of a message are found by its inode.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,61 +17,63 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "base/scan.h"
 #include "queue/fix_private.h"
 
 static const char fix_prefix[] = "fix.";
 
+typedef int visit_file(struct fix *fix, enum queue_folder kind,
+    const char *folder, const char *name);
+
+/* Of a folder, whose path inside the queue it has. */
+struct walk {
+	struct fix *fix;
+	enum queue_folder kind;
+	const char *folder;
+	visit_file *visit;
+};
+
+static int walk(struct fix *fix, const char *folder, visit_file *visit,
+    enum queue_folder kind);
+
+static int
+walk_entry(int fd, const struct dirent *entry, void *context)
+{
+	const struct walk *at = context;
+	char path[FIX_PATH_SIZE];
+	struct stat st;
+
+	if (entry->d_name[0] == '.' ||
+	    snprintf(path, sizeof(path), "%s/%s", at->folder, entry->d_name) >=
+		(int)sizeof(path))
+		return 0; /* no name of a queue */
+	if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		/* Moved, by an earlier one of these calls? */
+		return errno == ENOENT ? 0 : fix_failed(at->fix, "stat", path);
+	return S_ISDIR(st.st_mode)
+	    ? walk(at->fix, path, at->visit, at->kind)
+	    : at->visit(at->fix, at->kind, at->folder, entry->d_name);
+}
+
 /*
- * Calls visit for each file of a folder and of its numbered folders; folder is
- * the path inside the queue.  0, or the first result of visit that is not.
+ * Calls visit for each file of a folder and of its folders.  0, or the first
+ * result of visit that is not; -1 when one cannot be listed, since what is not
+ * seen would have its other files removed.
  */
 static int
-walk(struct fix *fix, const char *folder,
-    int (*visit)(struct fix *fix, enum queue_folder kind, const char *folder,
-	const char *name),
+walk(struct fix *fix, const char *folder, visit_file *visit,
     enum queue_folder kind)
 {
-	int fd = fix_open_folder(fix, folder);
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int result = 0;
+	struct walk at = {
+		.fix = fix, .kind = kind, .folder = folder, .visit = visit
+	};
+	struct stat st;
 
-	if (stream == NULL) {
-		if (fd != -1)
-			close(fd);
-		if (fix->options->is_test && errno == ENOENT)
-			return 0;
-		return fix_failed(fix, "list", folder);
-	}
-	while (result == 0) {
-		char path[FIX_PATH_SIZE];
-		struct stat st;
-
-		/* What is not seen would have its other files removed. */
-		errno = 0;
-		entry = readdir(stream);
-		if (entry == NULL) {
-			if (errno != 0)
-				result = fix_failed(fix, "list", folder);
-			break;
-		}
-		if (entry->d_name[0] == '.' ||
-		    snprintf(path, sizeof(path), "%s/%s", folder,
-			entry->d_name) >= (int)sizeof(path))
-			continue; /* no name of a queue */
-		if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1) {
-			/* Moved, by an earlier one of these calls. */
-			if (errno != ENOENT)
-				result = fix_failed(fix, "stat", path);
-		} else if (S_ISDIR(st.st_mode))
-			result = walk(fix, path, visit, kind);
-		else
-			result = visit(fix, kind, folder, entry->d_name);
-	}
-	closedir(stream);
-	return result;
+	if (fix->options->is_test &&
+	    fstatat(fix->root, folder, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
+	    errno == ENOENT)
+		return 0;
+	return fix_list(fix, folder, walk_entry, &at);
 }
 
 bool
@@ -82,15 +83,6 @@ fix_read_name(const char *name, uint64_t *id_out, bool *is_fix_out)
 	return scan_u64(name + (*is_fix_out ? sizeof(fix_prefix) - 1 : 0),
 		   UINT64_MAX, id_out) &&
 	    *id_out != 0;
-}
-
-static bool
-is_messages(const char *name)
-{
-	uint64_t id;
-	bool is_fix;
-
-	return fix_read_name(name, &id, &is_fix);
 }
 
 static int
@@ -221,36 +213,19 @@ move_up(struct fix *fix, const char *folder, const char *name)
 	return fix_rename(fix, from, to);
 }
 
+/* With -N the messages are still there. */
 static int
-empty_folder(struct fix *fix, const char *folder)
+empty_entry(int fd, const struct dirent *entry, void *context)
 {
-	int fd = fix_open_folder(fix, folder);
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int result = 0;
+	const struct walk *at = context;
+	uint64_t id;
+	bool is_fix;
 
-	if (stream == NULL) {
-		result = fix_failed(fix, "list", folder);
-		if (fd != -1)
-			close(fd);
-		return result;
-	}
-	while (result == 0) {
-		errno = 0;
-		entry = readdir(stream);
-		if (entry == NULL) {
-			if (errno != 0)
-				result = fix_failed(fix, "list", folder);
-			break;
-		}
-		if (strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0 &&
-		    /* with -N the messages are still there */
-		    !(fix->options->is_test && is_messages(entry->d_name)))
-			result = move_up(fix, folder, entry->d_name);
-	}
-	closedir(stream);
-	return result;
+	(void)fd;
+	return at->fix->options->is_test &&
+		fix_read_name(entry->d_name, &id, &is_fix)
+	    ? 0
+	    : move_up(at->fix, at->folder, entry->d_name);
 }
 
 /* Folders of a larger split, or of a split todo/ and intd/. */
@@ -261,6 +236,7 @@ remove_extra_folders(struct fix *fix, enum queue_folder folder)
 
 	for (; i < QUEUE_SPLIT_MAX; i++) {
 		char name[FIX_PATH_SIZE];
+		struct walk at = { .fix = fix, .folder = name };
 		struct stat st;
 
 		snprintf(
@@ -272,7 +248,7 @@ remove_extra_folders(struct fix *fix, enum queue_folder folder)
 		}
 		if (!S_ISDIR(st.st_mode))
 			continue;
-		if (empty_folder(fix, name) == -1)
+		if (fix_list(fix, name, empty_entry, &at) == -1)
 			return -1;
 		fix_say(fix, "remove folder", name);
 		if (fix_unlink(fix, name, AT_REMOVEDIR) == -1)

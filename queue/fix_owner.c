@@ -4,7 +4,6 @@
  * while whoever owned it may still rename and link: no link is followed, and
  * what has another name elsewhere is left alone.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,22 +48,32 @@ is_linked_envelope(
 	return is_it;
 }
 
+/* Other names of a file. */
+struct names {
+	ino_t inode;
+	nlink_t count;
+};
+
+static int
+count_name(int folder, const struct dirent *entry, void *context)
+{
+	struct names *names = context;
+
+	(void)folder;
+	names->count += entry->d_ino == names->inode;
+	return 0;
+}
+
 /* A damaged journal.N is journal.damaged.M too: are all its names in lock/? */
 static bool
 is_linked_in_lock(struct fix *fix, const struct stat *st)
 {
-	int fd = fix_open_folder(fix, "lock");
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *found;
-	nlink_t names = 0;
+	struct names names = { .inode = st->st_ino };
+	struct error ignored;
 
-	while (stream != NULL && (found = readdir(stream)) != NULL)
-		names += found->d_ino == st->st_ino;
-	if (stream != NULL)
-		closedir(stream);
-	else if (fd != -1)
-		close(fd);
-	return names == st->st_nlink;
+	return queue_list(fix_open_folder(fix, "lock"), fix->path, "lock",
+		   count_name, &names, &ignored) == 0 &&
+	    names.count == st->st_nlink;
 }
 
 /* Is it a thing of a queue's, and of no place else? */
@@ -137,66 +146,58 @@ is_folder(struct fix *fix, const struct entry *entry)
 	return errno == ENOENT ? 0 : fix_failed(fix, "stat", entry->path);
 }
 
-static int own_content(
-    struct fix *fix, const char *path, enum queue_folder kind, bool is_part);
+/* All that is in a folder. */
+struct content {
+	struct fix *fix;
+	const char *path;
+	enum queue_folder kind;
+	bool is_part; /* a numbered one */
+};
+
+static int own_content(struct content *content);
 
 static int
-own_entry(struct fix *fix, const struct entry *entry, bool is_part)
+own_entry(int folder, const struct dirent *found, void *context)
 {
-	int found = is_folder(fix, entry);
+	const struct content *content = context;
+	struct fix *fix = content->fix;
+	char path[FIX_PATH_SIZE];
+	struct entry entry = { .folder = folder,
+		.name = found->d_name,
+		.path = path,
+		.kind = content->kind };
+	struct content part = {
+		.fix = fix, .path = path, .kind = content->kind, .is_part = true
+	};
 	uint64_t number;
+	int is_there;
 
-	if (found == -1)
+	if (snprintf(path, sizeof(path), "%s/%s", content->path,
+		found->d_name) >= (int)sizeof(path))
+		return 0;
+	is_there = is_folder(fix, &entry);
+	if (is_there == -1 ||
+	    (is_to_be_owned(entry.kind, entry.name, is_there) &&
+		own(fix, &entry) == -1))
 		return -1;
-	if (is_to_be_owned(entry->kind, entry->name, found) &&
-	    own(fix, entry) == -1)
-		return -1;
-	return found && !is_part &&
-		scan_u64(entry->name, QUEUE_SPLIT_MAX - 1, &number)
-	    ? own_content(fix, entry->path, entry->kind, true)
+	return is_there && !content->is_part &&
+		scan_u64(entry.name, QUEUE_SPLIT_MAX - 1, &number)
+	    ? own_content(&part)
 	    : 0;
 }
 
-/* All in a folder, and in its numbered ones. */
+/* And in its numbered folders. */
 static int
-own_content(
-    struct fix *fix, const char *path, enum queue_folder kind, bool is_part)
+own_content(struct content *content)
 {
-	int fd = fix_open_folder(fix, path), result = 0;
-	DIR *stream = fd == -1 ? NULL : fdopendir(fd);
-	const struct dirent *found;
+	struct fix *fix = content->fix;
+	int fd = fix_open_folder(fix, content->path);
 
-	if (stream == NULL) {
-		if (fd != -1)
-			close(fd);
-		/* That it is no folder is told when it is to be one. */
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
-		    ? 0
-		    : fix_failed(fix, "list", path);
-	}
-	while (result == 0) {
-		char entry_path[FIX_PATH_SIZE];
-		struct entry entry = {
-			.folder = fd, .path = entry_path, .kind = kind
-		};
-
-		errno = 0;
-		found = readdir(stream);
-		if (found == NULL) {
-			if (errno != 0)
-				result = fix_failed(fix, "list", path);
-			break;
-		}
-		entry.name = found->d_name;
-		if (strcmp(found->d_name, ".") == 0 ||
-		    strcmp(found->d_name, "..") == 0 ||
-		    snprintf(entry_path, sizeof(entry_path), "%s/%s", path,
-			found->d_name) >= (int)sizeof(entry_path))
-			continue;
-		result = own_entry(fix, &entry, is_part);
-	}
-	closedir(stream);
-	return result;
+	/* That it is no folder is told when it is to be one. */
+	if (fd == -1 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	return queue_list(
+	    fd, fix->path, content->path, own_entry, content, fix->err);
 }
 
 int
@@ -229,10 +230,12 @@ fix_owners(struct fix *fix)
 	if (fix->options->uid == (uid_t)-1)
 		return 0;
 	for (kind = 0; kind < QUEUE_FOLDER_COUNT; kind++) {
-		const char *name = queue_folder_name(kind);
+		struct content content = { .fix = fix,
+			.path = queue_folder_name(kind),
+			.kind = kind };
 
-		if (fix_owner(fix, name) == -1 ||
-		    own_content(fix, name, kind, false) == -1)
+		if (fix_owner(fix, content.path) == -1 ||
+		    own_content(&content) == -1)
 			return -1;
 	}
 	return 0;

@@ -72,6 +72,13 @@ fix_open_folder(struct fix *fix, const char *name)
 	return fd;
 }
 
+int
+fix_list(struct fix *fix, const char *name, queue_visit *visit, void *context)
+{
+	return queue_list(fix_open_folder(fix, name), fix->path, name, visit,
+	    context, fix->err);
+}
+
 static bool
 is_switching(const struct fix *fix)
 {
