@@ -265,15 +265,14 @@ empty_journal(struct fix *fix, const struct queue_dir *dir,
 {
 	static const struct journal_finder finder = { .message = ignore_message,
 		.ended = ignore_end };
-	const struct journal_options options = { .size_bytes = find_size(dir),
-		.body_max_bytes = JOURNAL_BODY_MAX };
+	uint64_t size_bytes = find_size(dir);
 	struct journal *journal;
 	size_t i;
 	int result = 0;
 
-	if (options.size_bytes == 0) /* it never had one */
+	if (size_bytes == 0) /* it never had one */
 		return 0;
-	if (journal_open(dir, &options, &finder, &journal, fix->err) == -1)
+	if (journal_open(dir, size_bytes, &finder, &journal, fix->err) == -1)
 		return -1;
 	for (i = 0; i < view->count; i++)
 		journal_end(journal, view->messages[i].id);

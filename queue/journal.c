@@ -21,7 +21,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/idmap.h"
-#include "queue/journal_old.h"
 #include "queue/journal_scan.h"
 
 enum {
@@ -47,8 +46,7 @@ struct ids {
 
 struct journal {
 	const struct queue_dir *dir;
-	uint64_t segment_bytes, body_max_bytes;
-	uint64_t next_id;
+	uint64_t segment_bytes, next_id;
 	struct segment segments[JOURNAL_SEGMENTS];
 	/* the segment that is written */
 	uint64_t generation;
@@ -401,12 +399,6 @@ begin_next(struct journal *journal)
 
 /* -- messages and ends */
 
-bool
-journal_takes(const struct journal *journal, uint64_t size_bytes)
-{
-	return size_bytes <= journal->body_max_bytes;
-}
-
 static size_t
 bytes_of(const struct journal_message *message)
 {
@@ -735,33 +727,26 @@ free_journal(struct journal **journal_in)
 }
 
 int
-journal_open(const struct queue_dir *dir, const struct journal_options *options,
+journal_open(const struct queue_dir *dir, uint64_t size_bytes,
     const struct journal_finder *finder, struct journal **journal_out,
     struct error *err)
 {
 	struct journal *journal = xcalloc(1, sizeof(*journal));
-	uint64_t quarter;
 	unsigned place;
 
 	*journal_out = NULL;
 	journal->dir = dir;
-	journal->segment_bytes = options->size_bytes / JOURNAL_SEGMENTS /
+	journal->segment_bytes = size_bytes / JOURNAL_SEGMENTS /
 	    JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
 	if (journal->segment_bytes < JOURNAL_SEGMENT_MIN)
 		journal->segment_bytes = JOURNAL_SEGMENT_MIN;
-	quarter = journal->segment_bytes / 4;
-	journal->body_max_bytes = options->body_max_bytes < quarter
-	    ? options->body_max_bytes
-	    : quarter;
 	/* Nothing is written behind what another process wrote. */
 	journal->at = journal->segment_bytes;
 	journal->is_closed = true;
 	for (place = 0; place < JOURNAL_SEGMENTS; place++)
 		journal->segments[place].fd = -1;
 	settle_files(dir);
-	if (journal_old_remove(
-		queue_dir_fd(dir, QUEUE_LOCK, 0), dir->path, err) == -1 ||
-	    read_segments(journal, finder, err) == -1 ||
+	if (read_segments(journal, finder, err) == -1 ||
 	    make_missing(journal, err) == -1) {
 		free_journal(&journal);
 		return -1;

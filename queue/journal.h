@@ -22,8 +22,7 @@ enum {
 	JOURNAL_SEGMENTS = 4,
 	JOURNAL_PAGE_BYTES = 4096, /* each batch begins at such a place */
 	/* a segment, at least; and a message, at most a quarter of one */
-	JOURNAL_SEGMENT_MIN = 256 * 1024,
-	JOURNAL_BODY_MAX = 128 * 1024 /* the default: larger ones have files */
+	JOURNAL_SEGMENT_MIN = 256 * 1024
 };
 
 /* A message in the journal. */
@@ -47,36 +46,28 @@ struct journal_finder {
 	void *context;
 };
 
-struct journal_options {
-	uint64_t size_bytes; /* of all segments */
-	size_t body_max_bytes;
-};
-
 struct journal;
 
 /*
- * Opens the segments, making those that are missing or, when nothing in them
+ * Opens the segments, of size_bytes in all, making those that are missing or, when nothing in them
  * counts, of another size; and tells what counts in them.  The queue is the
  * caller's alone (queue_take()); dir is borrowed.  A segment with places that
  * cannot be read, or are damaged where that means loss, is used as far as
  * possible, kept aside as lock/journal.damaged.N, and named in the log.
  *
- * 0; -1 with the reason when the queue cannot work with it: no permission, or
- * a journal of an older release that is not empty.  A full disk is no such
- * reason: journal_add() then says that there is no room.
+ * 0; -1 with the reason when the queue cannot work with it, as without
+ * permission.  A full disk is no such reason: journal_add() then says that there
+ * is no room.
  */
-int journal_open(const struct queue_dir *dir,
-    const struct journal_options *options, const struct journal_finder *finder,
-    struct journal **journal_out, struct error *err);
+int journal_open(const struct queue_dir *dir, uint64_t size_bytes,
+    const struct journal_finder *finder, struct journal **journal_out,
+    struct error *err);
 
 /* Writes and syncs what has ended.  0, or -1 which the log tells. */
 int journal_close(struct journal **journal);
 
 /* The smallest id that was never used in this queue's journal. */
 uint64_t journal_next_id(const struct journal *journal);
-
-/* Does a body of that size go into the journal?  Any thread. */
-bool journal_takes(const struct journal *journal, uint64_t size_bytes);
 
 /*
  * Can the message go into a segment, when there is room?  One with a very large

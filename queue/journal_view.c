@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "queue/journal_old.h"
 #include "queue/journal_scan.h"
+#include "queue/upgrade.h"
 
 /* Its texts go behind the others, where point_at_texts() finds them. */
 static void
@@ -59,7 +59,7 @@ journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
 
 	*view_out = (struct journal_view){ .messages = NULL };
 	buf_init(&view_out->data);
-	if (journal_old_check(lock, dir->path, err) == -1 ||
+	if (upgrade_check_journal(dir, err) == -1 ||
 	    journal_scan(lock, dir->path, &teller, &scan, err) == -1) {
 		journal_view_release(view_out);
 		return -1;

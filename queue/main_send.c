@@ -373,17 +373,14 @@ body_max_bytes(const struct settings *settings)
 static int
 open_journal(struct send *send, struct error *err)
 {
-	struct journal_options options = {
-		.size_bytes = settings_number(
-		    send->settings, SETTING_journalsize),
-		.body_max_bytes = send->body_max_bytes
-	};
+	uint64_t size_bytes = settings_number(
+	    send->settings, SETTING_journalsize);
 	struct journal_finder finder = { .message = message_found,
 		.ended = message_ended,
 		.context = send };
 
 	send->next_id = (uint64_t)time(NULL) * 1000000;
-	if (journal_open(send->dir, &options, &finder, &send->journal, err) ==
+	if (journal_open(send->dir, size_bytes, &finder, &send->journal, err) ==
 	    -1)
 		return -1;
 	if (send->next_id < journal_next_id(send->journal) + NUMBERS_APART)

@@ -8,6 +8,13 @@
 #include "base/error.h"
 #include "queue/dir.h"
 
+/*
+ * Does no envelope in its lock/journal, of messages whose bodies are files,
+ * count?  Only that release can read them.  0; -1 with the reason and what to
+ * do.
+ */
+int upgrade_check_journal(const struct queue_dir *dir, struct error *err);
+
 struct upgrade_options {
 	bool is_test; /* nothing is removed */
 	/* told of each file, by its name in the queue, before it goes; NULL:

@@ -221,17 +221,13 @@ end_found(uint64_t id, const struct uuid *uuid, void *context)
 static struct journal *
 open_journal(struct counted *counted)
 {
-	static const struct journal_options options = {
-		.size_bytes = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
-		.body_max_bytes = JOURNAL_BODY_MAX
-	};
 	struct journal_finder finder = {
 		.message = message_found, .ended = end_found, .context = counted
 	};
 	struct journal *journal;
 	struct error err;
 
-	if (journal_open(dir, &options, &finder, &journal, &err) == -1)
+	if (journal_open(dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &journal, &err) == -1)
 		abort();
 	return journal;
 }

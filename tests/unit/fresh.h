@@ -48,13 +48,9 @@ write_fresh(const struct queue_dir *dir)
 {
 	static const struct journal_finder finder = { .message = ignore_fresh,
 		.ended = ignore_fresh_end };
-	static const struct journal_options options = {
-		.size_bytes = FRESH_JOURNAL_BYTES,
-		.body_max_bytes = JOURNAL_BODY_MAX
-	};
 	struct journal *journal;
 
-	if (journal_open(dir, &options, &finder, &journal, NULL) == -1)
+	if (journal_open(dir, FRESH_JOURNAL_BYTES, &finder, &journal, NULL) == -1)
 		return 1;
 	for (unsigned i = 0; i < fresh.count; i++)
 		if (!journal_add(journal, &fresh.messages[i]))

@@ -118,16 +118,12 @@ struct bench {
 static void
 start_committer(struct bench *bench)
 {
-	static const struct journal_options options = {
-		.size_bytes = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
-		.body_max_bytes = JOURNAL_BODY_MAX
-	};
 	struct journal_finder finder = found_finder(&bench->found);
 	struct error err = { "" };
 
 	found_reset(&bench->found);
 	if (journal_open(
-		bench->dir, &options, &finder, &bench->journal, &err) == -1)
+		bench->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &bench->journal, &err) == -1)
 		fail_msg("%s", err.text);
 	bench->committer = committer_new(
 	    bench->dir, bench->journal, bench->wake_fd);

@@ -204,10 +204,6 @@ check_message(struct world *world, uint64_t id)
 static void
 start_process(struct world *world)
 {
-	static const struct journal_options options = {
-		.size_bytes = JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
-		.body_max_bytes = JOURNAL_BODY_MAX
-	};
 	struct journal_finder finder = found_finder(&world->found);
 	struct error err = { "" };
 	uint64_t id;
@@ -215,7 +211,7 @@ start_process(struct world *world)
 	disk_prune(world->dir);
 	found_reset(&world->found);
 	if (journal_open(
-		world->dir, &options, &finder, &world->journal, &err) == -1)
+		world->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &world->journal, &err) == -1)
 		fail_msg("%s", err.text);
 	for (id = first_id(world); id < world->next; id++)
 		check_message(world, id);

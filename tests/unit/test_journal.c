@@ -9,32 +9,29 @@
 
 #include <cmocka.h>
 
-#include <zlib.h>
-
-#include "base/wire.h"
 #include "queue/journal_record.h"
 #include "queue/journal_scan.h"
 #include "tests/unit/bare_queue.h"
 #include "tests/unit/journal_found.h"
 
-enum { SEGMENT = JOURNAL_SEGMENT_MIN, PAGE = JOURNAL_PAGE_BYTES };
-
-static const struct journal_options small = { .size_bytes = JOURNAL_SEGMENTS *
-	    SEGMENT,
-	.body_max_bytes = JOURNAL_BODY_MAX };
+enum {
+	SEGMENT = JOURNAL_SEGMENT_MIN,
+	SMALL = JOURNAL_SEGMENTS * SEGMENT,
+	PAGE = JOURNAL_PAGE_BYTES
+};
 
 static char body[SEGMENT];
 
 static struct journal *
-open_journal(const struct queue_dir *dir, const struct journal_options *options,
-    struct found *found)
+open_journal(
+    const struct queue_dir *dir, uint64_t size_bytes, struct found *found)
 {
 	struct journal_finder finder = found_finder(found);
 	struct error err = { "" };
 	struct journal *journal;
 
 	found_reset(found);
-	if (journal_open(dir, options, &finder, &journal, &err) == -1)
+	if (journal_open(dir, size_bytes, &finder, &journal, &err) == -1)
 		fail_msg("%s", err.text);
 	return journal;
 }
@@ -85,7 +82,7 @@ found_again(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	struct journal_message in_file = { .id = 12,
 		.size_bytes = 1 << 20,
 		.record = "Fx",
@@ -104,7 +101,7 @@ found_again(void **state)
 	assert_int_equal(messages(journal), 3);
 	journal_close(&journal);
 
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_string_equal(found_text(&found), "10 11 12");
 	assert_int_equal(journal_next_id(journal), 13);
 	assert_int_equal(found.messages[0].body.length, 5);
@@ -125,7 +122,7 @@ found_again(void **state)
 	assert_false(journal_has_unwritten(journal));
 	journal_close(&journal);
 
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_string_equal(found_text(&found), "10 -11 12");
 	assert_int_equal(found.messages[1].uuid.bytes[0], 11);
 	journal_close(&journal);
@@ -139,28 +136,28 @@ killed(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL }, other = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found), *next;
+	struct journal *journal = open_journal(dir, SMALL, &found), *next;
 
 	(void)state;
 	assert_true(add(journal, 1, 10));
 	assert_true(add(journal, 2, 10));
 	commit(journal);
 	assert_true(add(journal, 3, 10));
-	next = open_journal(dir, &small, &other);
+	next = open_journal(dir, SMALL, &other);
 	assert_string_equal(found_text(&other), "1 2");
 	journal_close(&next);
 	commit(journal);
 	journal_end(journal, 1);
 	assert_int_equal(journal_write_ends(journal), 0);
 	assert_true(journal_is_ending(journal, 1));
-	next = open_journal(dir, &small, &other);
+	next = open_journal(dir, SMALL, &other);
 	assert_string_equal(found_text(&other), "-1 2 3");
 	journal_close(&next);
 	/* What comes next is at the same place, and has it, too. */
 	assert_true(add(journal, 4, 10));
 	commit(journal);
 	assert_false(journal_is_ending(journal, 1));
-	next = open_journal(dir, &small, &other);
+	next = open_journal(dir, SMALL, &other);
 	assert_string_equal(found_text(&other), "-1 2 3 4");
 	journal_close(&next);
 	journal_close(&journal);
@@ -186,7 +183,7 @@ full(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	uint64_t next = fill(journal, 1), i;
 
 	(void)state;
@@ -198,7 +195,7 @@ full(void **state)
 	journal_close(&journal);
 
 	/* The next process has no room, even for ends, but knows what to do. */
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_int_equal(found.count, next - 1);
 	assert_int_equal(journal_wanted(journal), 1);
 	assert_false(add(journal, next, 10));
@@ -214,7 +211,7 @@ full(void **state)
 	commit(journal);
 	journal_close(&journal);
 
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_int_equal(found.messages[0].segment, 2);
 	assert_int_equal(found.messages[found.count - 1].id, next);
 	assert_int_equal(found.count, next - i);
@@ -229,7 +226,7 @@ room_for_ends(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	uint64_t next = fill(journal, 1), id;
 
 	(void)state;
@@ -239,7 +236,7 @@ room_for_ends(void **state)
 	assert_false(journal_has_unwritten(journal));
 	assert_false(add(journal, next, 10));
 	journal_close(&journal);
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_int_equal(found.count, next - 1);
 	assert_false(found.messages[0].is_over);
 	assert_true(found.messages[1].is_over);
@@ -255,7 +252,7 @@ many_rounds(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	uint64_t id, kept = 1, segment = 1;
 	char wanted[64];
 
@@ -273,13 +270,13 @@ many_rounds(void **state)
 			kept = 0;
 		}
 		assert_true(messages(journal) <= 2);
-		assert_true(used_bytes(journal) <= small.size_bytes);
+		assert_true(used_bytes(journal) <= SMALL);
 	}
 	assert_true(journal_segment(journal) > 20);
 	assert_int_not_equal(kept, 0);
 	commit(journal);
 	journal_close(&journal);
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	snprintf(wanted, sizeof(wanted), "%" PRIu64, kept);
 	assert_non_null(strstr(found_text(&found), wanted));
 	assert_int_equal(messages(journal), 1);
@@ -294,15 +291,11 @@ limits(void **state)
 {
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal_options options = small;
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	size_t room = SEGMENT * 15 / 16 - PAGE;
 	struct journal_message message = { .id = 1, .record = body };
 
 	(void)state;
-	/* At most a quarter of a segment. */
-	assert_true(journal_takes(journal, SEGMENT / 4));
-	assert_false(journal_takes(journal, SEGMENT / 4 + 1));
 	message.record_length = room - JOURNAL_NEW_BYTES;
 	assert_true(journal_fits(journal, &message));
 	assert_true(journal_add(journal, &message));
@@ -321,12 +314,9 @@ limits(void **state)
 	assert_true(journal_add(journal, &message));
 	commit(journal);
 	journal_close(&journal);
-	options.body_max_bytes = 1000;
-	journal = open_journal(dir, &options, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_string_equal(found_text(&found), "1 3 4");
 	assert_int_equal(found.messages[2].record.length, 200000);
-	assert_true(journal_takes(journal, 1000));
-	assert_false(journal_takes(journal, 1001));
 	journal_close(&journal);
 	found_reset(&found);
 	queue_dir_close(&dir);
@@ -348,20 +338,18 @@ file_size(const struct queue_dir *dir, unsigned place)
 static void
 other_size(void **state)
 {
-	struct journal_options larger = small;
 	struct queue_dir *dir = make_bare_queue("q", 1);
 	struct found found = { .messages = NULL };
-	struct journal *journal = open_journal(dir, &small, &found);
+	struct journal *journal = open_journal(dir, SMALL, &found);
 	uint64_t id;
 
 	(void)state;
-	larger.size_bytes *= 2;
 	assert_int_equal(file_size(dir, 1), SEGMENT);
 	assert_int_equal(file_size(dir, 0), SEGMENT);
 	assert_true(add(journal, 1, 10));
 	commit(journal);
 	journal_close(&journal);
-	journal = open_journal(dir, &larger, &found);
+	journal = open_journal(dir, 2 * SMALL, &found);
 	assert_string_equal(found_text(&found), "1");
 	assert_int_equal(file_size(dir, 1), SEGMENT);
 	assert_int_equal(file_size(dir, 2), 2 * SEGMENT);
@@ -373,102 +361,10 @@ other_size(void **state)
 	commit(journal);
 	assert_int_equal(file_size(dir, 1), 2 * SEGMENT);
 	journal_close(&journal);
-	journal = open_journal(dir, &small, &found);
+	journal = open_journal(dir, SMALL, &found);
 	assert_int_equal(found.count, id - 1);
 	assert_int_equal(found.messages[0].id, 2);
 	journal_close(&journal);
-	found_reset(&found);
-	queue_dir_close(&dir);
-}
-
-/* -- an older release's */
-
-static void
-put_old_record(struct buf *buf, uint64_t generation, bool is_end, uint64_t id)
-{
-	size_t start = buf->length;
-	uint32_t sum, length;
-
-	wire_put_u32(buf, 0);
-	wire_put_u32(buf, 0);
-	wire_put_u64(buf, generation);
-	wire_put_u8(buf, is_end ? '-' : '+');
-	wire_put_u64(buf, id);
-	if (!is_end) {
-		wire_put_u64(buf, 5);
-		wire_put_u64(buf, 1000);
-		wire_put_bytes(buf, "u0\0", 3);
-	}
-	length = (uint32_t)(buf->length - start - 8);
-	memcpy(buf->data + start + 4, &length, 4);
-	sum = (uint32_t)crc32(
-	    0, (const Bytef *)buf->data + start + 4, length + 4);
-	memcpy(buf->data + start, &sum, 4);
-}
-
-static void
-old_journal(void **state)
-{
-	enum { HALF = 2 * 1024 * 1024 };
-	static const struct {
-		const char *name;
-		uint64_t generations[2];
-		int ids[2][3]; /* negative: its end */
-		bool counts;
-	} cases[] = {
-		{ "empty", { 7, 8 }, { { 0 }, { 0 } }, false },
-		{ "mail", { 7, 8 }, { { 1 }, { 0 } }, true },
-		{ "in the other", { 7, 8 }, { { 0 }, { 1 } }, true },
-		{ "ended", { 7, 8 }, { { 1, -1 }, { 0 } }, false },
-		{ "ended in the other", { 8, 7 }, { { -1, 2, -2 }, { 1 } },
-		    false },
-		{ "one of two", { 7, 8 }, { { 1, 2 }, { -1 } }, true },
-		{ "of old", { 7, 9 }, { { 1 }, { 2, -2 } }, false },
-		{ "one half", { 0, 1 }, { { 0 }, { 1 } }, true },
-	};
-	struct queue_dir *dir = make_bare_queue("q", 1);
-	struct found found = { .messages = NULL };
-	struct journal_finder finder = found_finder(&found);
-	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
-	struct journal *journal;
-	struct error err;
-	size_t i, half, at;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct buf file = BUF_INIT;
-		int result;
-
-		for (half = 0; half < 2; half++) {
-			uint64_t generation = cases[i].generations[half];
-
-			if (generation != 0) {
-				buf_adds(&file, "mqmail journal 1\n");
-				wire_put_u64(&file, generation);
-			}
-			while (file.length < half * HALF + 512)
-				buf_addc(&file, '\0');
-			for (at = 0; at < 3; at++)
-				if (cases[i].ids[half][at] != 0)
-					put_old_record(&file, generation,
-					    cases[i].ids[half][at] < 0,
-					    (uint64_t)abs(
-						cases[i].ids[half][at]));
-			while (half == 0 && file.length < HALF)
-				buf_addc(&file, '\0');
-		}
-		folder_write("q/lock/journal", file.data, file.length);
-		buf_release(&file);
-		result = journal_open(dir, &small, &finder, &journal, &err);
-		if (result != (cases[i].counts ? -1 : 0))
-			fail_msg("%s: %d", cases[i].name, result);
-		assert_int_equal(
-		    faccessat(lock, "journal", F_OK, 0), result == 0 ? -1 : 0);
-		if (result == 0)
-			journal_close(&journal);
-		else
-			assert_non_null(strstr(err.text, "queue-fix"));
-	}
 	found_reset(&found);
 	queue_dir_close(&dir);
 }
@@ -487,7 +383,7 @@ not_opened(void **state)
 	(void)state;
 	assert_int_equal(symlinkat("elsewhere", lock, "journal.2"), 0);
 	assert_int_equal(
-	    journal_open(dir, &small, &finder, &journal, &err), -1);
+	    journal_open(dir, SMALL, &finder, &journal, &err), -1);
 	assert_null(journal);
 	assert_non_null(strstr(err.text, "q/lock/journal.2"));
 	queue_dir_close(&dir);
@@ -504,7 +400,6 @@ main(void)
 		TEST(many_rounds),
 		TEST(limits),
 		TEST(other_size),
-		TEST(old_journal),
 		TEST(not_opened),
 	};
 

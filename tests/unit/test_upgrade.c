@@ -24,51 +24,45 @@ put_pid(const char *name)
 	folder_write(path, "old", 3);
 }
 
-static uint32_t
-sum(const char *data, size_t length)
-{
-	return (uint32_t)crc32(0, (const Bytef *)data, (uInt)length);
-}
-
-/* One envelope, of message 6. */
 static void
-put_old_record(char *at)
+put_old_record(struct buf *buf, uint64_t generation, bool is_end, uint64_t id)
 {
-	struct buf record = BUF_INIT;
-	uint32_t number;
+	size_t start = buf->length;
+	uint32_t sum, length;
 
-	wire_put_u32(&record, 0); /* the sum, below */
-	wire_put_u32(&record, 0); /* the length */
-	wire_put_u64(&record, 1); /* the generation */
-	wire_put_u8(&record, '+');
-	wire_put_u64(&record, 6);
-	wire_put_u64(&record, 4);
-	wire_put_u64(&record, 1764000000);
-	wire_put_bytes(&record, "u7\0p8\0Fs@x\0Ta@y", 16);
-	number = (uint32_t)record.length - 8;
-	memcpy(record.data + 4, &number, 4);
-	number = sum(record.data + 4, record.length - 4);
-	memcpy(record.data, &number, 4);
-	memcpy(at, record.data, record.length);
-	buf_release(&record);
+	wire_put_u32(buf, 0);
+	wire_put_u32(buf, 0);
+	wire_put_u64(buf, generation);
+	wire_put_u8(buf, is_end ? '-' : '+');
+	wire_put_u64(buf, id);
+	if (!is_end) {
+		wire_put_u64(buf, 5);
+		wire_put_u64(buf, 1000);
+		wire_put_bytes(buf, "u0\0", 3);
+	}
+	length = (uint32_t)(buf->length - start - 8);
+	memcpy(buf->data + start + 4, &length, 4);
+	sum = (uint32_t)crc32(
+	    0, (const Bytef *)buf->data + start + 4, length + 4);
+	memcpy(buf->data + start, &sum, 4);
 }
 
 /* lock/journal of the first release, with one envelope or none. */
 static void
 put_old_journal(bool has_mail)
 {
-	static char file[2 * OLD_HALF];
-	struct buf header = BUF_INIT;
+	struct buf file = BUF_INIT;
 
-	memset(file, 0, sizeof(file));
-	buf_adds(&header, "mqmail journal 1\n");
-	wire_put_u64(&header, 1);
-	wire_put_u32(&header, sum(header.data, header.length));
-	memcpy(file, header.data, header.length);
-	buf_release(&header);
+	buf_adds(&file, "mqmail journal 1\n");
+	wire_put_u64(&file, 1);
+	while (file.length < OLD_HEADER)
+		buf_addc(&file, '\0');
 	if (has_mail)
-		put_old_record(file + OLD_HEADER);
-	folder_write("q/lock/journal", file, sizeof(file));
+		put_old_record(&file, 1, false, 6);
+	while (file.length < 2 * OLD_HALF)
+		buf_addc(&file, '\0');
+	folder_write("q/lock/journal", file.data, file.length);
+	buf_release(&file);
 }
 
 static void
@@ -165,6 +159,66 @@ not_with_mail_in_the_journal(void **state)
 	queue_dir_close(&dir);
 }
 
+static void
+old_journal(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t generations[2];
+		int ids[2][3]; /* negative: its end */
+		bool counts;
+	} cases[] = {
+		{ "empty", { 7, 8 }, { { 0 }, { 0 } }, false },
+		{ "mail", { 7, 8 }, { { 1 }, { 0 } }, true },
+		{ "in the other", { 7, 8 }, { { 0 }, { 1 } }, true },
+		{ "ended", { 7, 8 }, { { 1, -1 }, { 0 } }, false },
+		{ "ended in the other", { 8, 7 }, { { -1, 2, -2 }, { 1 } },
+		    false },
+		{ "one of two", { 7, 8 }, { { 1, 2 }, { -1 } }, true },
+		{ "of old", { 7, 9 }, { { 1 }, { 2, -2 } }, false },
+		{ "one half", { 0, 1 }, { { 0 }, { 1 } }, true },
+	};
+	struct queue_dir *dir = make_bare_queue("q", 1);
+	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
+	struct error err;
+	size_t i, half, at;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf file = BUF_INIT;
+		int result;
+
+		for (half = 0; half < 2; half++) {
+			uint64_t generation = cases[i].generations[half];
+
+			if (generation != 0) {
+				buf_adds(&file, "mqmail journal 1\n");
+				wire_put_u64(&file, generation);
+			}
+			while (file.length < half * OLD_HALF + OLD_HEADER)
+				buf_addc(&file, '\0');
+			for (at = 0; at < 3; at++)
+				if (cases[i].ids[half][at] != 0)
+					put_old_record(&file, generation,
+					    cases[i].ids[half][at] < 0,
+					    (uint64_t)abs(
+						cases[i].ids[half][at]));
+			while (half == 0 && file.length < OLD_HALF)
+				buf_addc(&file, '\0');
+		}
+		folder_write("q/lock/journal", file.data, file.length);
+		buf_release(&file);
+		result = queue_drop_spares(dir, NULL, &err);
+		if (result != (cases[i].counts ? -1 : 0))
+			fail_msg("%s: %d", cases[i].name, result);
+		assert_int_equal(
+		    faccessat(lock, "journal", F_OK, 0), result == 0 ? -1 : 0);
+		if (result == -1)
+			assert_non_null(strstr(err.text, "queue-fix"));
+	}
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -172,6 +226,7 @@ main(void)
 		TEST(spares_go),
 		TEST(told_and_left),
 		TEST(not_with_mail_in_the_journal),
+		TEST(old_journal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
