@@ -12,15 +12,11 @@
 #include "base/mem.h"
 #include "queue/exitcode.h"
 #include "queue/idmap.h"
-#include "queue/keep_step.h"
+#include "queue/keep_private.h"
 
 enum {
 	SYNC_THREADS = 16,
 	BATCH_MAX = 64 /* of at most KEEP_TEXT_COUNT open files each */
-};
-
-struct keep_list {
-	struct keep_job *first, **end;
 };
 
 struct keeper {
@@ -29,7 +25,7 @@ struct keeper {
 	int wake_fd;
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t job_waits;
-	struct keep_list posted, done;
+	struct keep_jobs posted, done;
 	bool is_ending;
 };
 
@@ -62,26 +58,11 @@ keep_job_free(struct keep_job **job_in)
 	*job_in = NULL;
 }
 
-static void
-append_job(struct keep_list *list, struct keep_job *job)
-{
-	job->next = NULL;
-	*list->end = job;
-	list->end = &job->next;
-}
-
-static void
-empty_list(struct keep_list *list)
-{
-	list->first = NULL;
-	list->end = &list->first;
-}
-
 void
 keep_post(struct keeper *keeper, struct keep_job *job)
 {
 	pthread_mutex_lock(&keeper->lock);
-	append_job(&keeper->posted, job);
+	STAILQ_INSERT_TAIL(&keeper->posted, job, in_list);
 	pthread_cond_signal(&keeper->job_waits);
 	pthread_mutex_unlock(&keeper->lock);
 }
@@ -91,56 +72,42 @@ keep_post(struct keeper *keeper, struct keep_job *job)
  * message, as steps of one message's jobs follow each other.  With the lock
  * held.
  */
-static struct keep_job *
-take_batch(struct keeper *keeper)
-{
-	struct keep_job *first = keeper->posted.first, **end;
-	struct idmap ids = { .slots = NULL };
-
-	for (end = &keeper->posted.first; *end != NULL; end = &(*end)->next)
-		if (ids.count == BATCH_MAX ||
-		    !idmap_put(&ids, (*end)->id, NULL))
-			break;
-	idmap_release(&ids);
-	keeper->posted.first = *end;
-	*end = NULL;
-	if (keeper->posted.first == NULL)
-		empty_list(&keeper->posted);
-	return first;
-}
-
 static void
-hand_back(struct keeper *keeper, struct keep_job *jobs)
+take_batch(struct keeper *keeper, struct keep_jobs *batch_out)
 {
-	uint64_t one = 1;
-	struct keep_job *next;
+	struct idmap ids = { .slots = NULL };
+	struct keep_job *job;
 
-	for (; jobs != NULL; jobs = next) {
-		next = jobs->next;
-		append_job(&keeper->done, jobs);
+	STAILQ_INIT(batch_out);
+	while ((job = STAILQ_FIRST(&keeper->posted)) != NULL &&
+	    ids.count < BATCH_MAX && idmap_put(&ids, job->id, NULL)) {
+		STAILQ_REMOVE_HEAD(&keeper->posted, in_list);
+		STAILQ_INSERT_TAIL(batch_out, job, in_list);
 	}
-	if (write(keeper->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
-		log_line("alert: cannot wake the event loop");
+	idmap_release(&ids);
 }
 
 static void *
 run_keeper(void *arg)
 {
 	struct keeper *keeper = arg;
+	struct keep_jobs batch;
+	uint64_t one = 1;
 
 	pthread_mutex_lock(&keeper->lock);
 	for (;;) {
-		struct keep_job *jobs;
-
-		while (keeper->posted.first == NULL && !keeper->is_ending)
+		while (STAILQ_EMPTY(&keeper->posted) && !keeper->is_ending)
 			pthread_cond_wait(&keeper->job_waits, &keeper->lock);
-		if (keeper->posted.first == NULL)
+		if (STAILQ_EMPTY(&keeper->posted))
 			break;
-		jobs = take_batch(keeper);
+		take_batch(keeper, &batch);
 		pthread_mutex_unlock(&keeper->lock);
-		keep_run(&keeper->syncs, jobs);
+		keep_run(&keeper->syncs, &batch);
 		pthread_mutex_lock(&keeper->lock);
-		hand_back(keeper, jobs);
+		STAILQ_CONCAT(&keeper->done, &batch);
+		if (write(keeper->wake_fd, &one, sizeof(one)) == -1 &&
+		    errno != EAGAIN)
+			log_line("alert: cannot wake the event loop");
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	return NULL;
@@ -154,8 +121,8 @@ keeper_new(const struct queue_dir *dir, int wake_fd)
 
 	keep_syncs_init(&keeper->syncs, dir, SYNC_THREADS);
 	keeper->wake_fd = wake_fd;
-	empty_list(&keeper->posted);
-	empty_list(&keeper->done);
+	STAILQ_INIT(&keeper->posted);
+	STAILQ_INIT(&keeper->done);
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_cond_init(&keeper->job_waits, NULL);
 	sigfillset(&all);
@@ -189,14 +156,14 @@ keeper_free(struct keeper **keeper_in)
 void
 keep_reap(struct keeper *keeper)
 {
-	struct keep_job *jobs, *next;
+	struct keep_jobs jobs = STAILQ_HEAD_INITIALIZER(jobs);
+	struct keep_job *job;
 
 	pthread_mutex_lock(&keeper->lock);
-	jobs = keeper->done.first;
-	empty_list(&keeper->done);
+	STAILQ_CONCAT(&jobs, &keeper->done);
 	pthread_mutex_unlock(&keeper->lock);
-	for (; jobs != NULL; jobs = next) {
-		next = jobs->next;
-		jobs->done(jobs, jobs->context);
+	while ((job = STAILQ_FIRST(&jobs)) != NULL) {
+		STAILQ_REMOVE_HEAD(&jobs, in_list);
+		job->done(job, job->context);
 	}
 }

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <time.h>
 
 #include "base/buf.h"
@@ -78,7 +79,7 @@ struct keep_job {
 	int result;             /* enum qq */
 	struct error err;
 	/* the keeper's own */
-	struct keep_job *next;
+	STAILQ_ENTRY(keep_job) in_list;
 	int files[KEEP_TEXT_COUNT]; /* opened for this batch, or -1 */
 	off_t note_at;     /* where in bounce/ID the note went, or -1 */
 	bool is_placed;    /* info/ID, or todo/ID, has its name */
@@ -86,6 +87,8 @@ struct keep_job {
 	bool has_new_mess; /* mess/ID was made by this job */
 	bool is_garbage;   /* SWEEP: it goes */
 };
+
+STAILQ_HEAD(keep_jobs, keep_job);
 
 struct keep_job *keep_job_new(enum keep_type type, uint64_t id);
 void keep_job_free(struct keep_job **job);

@@ -13,39 +13,22 @@
  *                info/ or todo/ goes
  *   SWEEP        the same             mess/, pid/ go
  */
-#include "queue/keep_step.h"
+#include "queue/keep_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "queue/exitcode.h"
+#include "queue/remembered.h"
 
-enum { STEP_COUNT = 4, NO_TIME_CHANGE = 0, ATTEMPT_DIGITS = 6 };
+enum { STEP_COUNT = 4, NO_TIME_CHANGE = 0 };
 
 /* -- files */
-
-static int
-put_bytes(int fd, const struct buf *content)
-{
-	size_t done = 0;
-
-	while (done < content->length) {
-		ssize_t n = pwrite(fd, content->data + done,
-		    content->length - done, (off_t)done);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		done += (size_t)n;
-	}
-	return 0;
-}
 
 /*
  * A new file, always: after a power cut the name can be there, and be another
@@ -78,7 +61,7 @@ write_kept_file(struct keep_syncs *syncs, struct keep_job *job,
 		  syncs->dir, folder, job->id, O_WRONLY | O_CREAT | O_TRUNC);
 
 	job->files[text] = fd;
-	if (fd == -1 || put_bytes(fd, content) == -1 ||
+	if (fd == -1 || file_write_all(fd, content->data, content->length) == -1 ||
 	    (mtime != NO_TIME_CHANGE && futimens(fd, times) == -1)) {
 		keep_fail(job, "write", name);
 		return;
@@ -121,13 +104,7 @@ static int
 has_kept_file(
     const struct keep_syncs *syncs, enum queue_folder folder, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
-
-	queue_name(name, id, "");
-	if (faccessat(queue_dir_fd(syncs->dir, folder, id), name, F_OK,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -1;
+	return queue_stat(syncs->dir, folder, id, NULL);
 }
 
 /* -- TODO and REMEMBER */
@@ -329,18 +306,17 @@ put_attempt(struct keep_syncs *syncs, struct keep_job *job)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		{ .tv_sec = job->birth } };
-	char digits[16];
+	char digits[REMEMBERED_ATTEMPT_DIGITS + 1];
 	int fd;
 
 	if (job->attempt_at == 0)
 		return;
-	snprintf(digits, sizeof(digits), "%0*u", ATTEMPT_DIGITS,
-	    job->attempt % 1000000);
+	remembered_attempt_digits(job->attempt, digits);
 	fd = queue_open_file(syncs->dir, QUEUE_INFO, job->id, O_WRONLY);
 	job->files[KEEP_RECORD] = fd;
 	if (fd == -1 ||
-	    pwrite(fd, digits, ATTEMPT_DIGITS, job->attempt_at) !=
-		ATTEMPT_DIGITS ||
+	    pwrite(fd, digits, REMEMBERED_ATTEMPT_DIGITS, job->attempt_at) !=
+		REMEMBERED_ATTEMPT_DIGITS ||
 	    futimens(fd, times) == -1)
 		keep_fail(job, "write", "info");
 }
@@ -445,14 +421,11 @@ remove_mess(struct keep_syncs *syncs, struct keep_job *job)
 static bool
 is_garbage(struct keep_syncs *syncs, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
 	struct stat st;
+	int has_mess = queue_stat(syncs->dir, QUEUE_MESS, id, &st);
 
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(syncs->dir, QUEUE_MESS, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == -1
-		? errno != ENOENT
-		: st.st_mtime >= time(NULL) - KEEP_GARBAGE_S)
+	if (has_mess == -1 ||
+	    (has_mess == 1 && st.st_mtime >= time(NULL) - KEEP_GARBAGE_S))
 		return false;
 	if (has_kept_file(syncs, QUEUE_TODO, id) != 0 ||
 	    has_kept_file(syncs, QUEUE_INFO, id) != 0)
@@ -499,12 +472,12 @@ static keep_step *const undo_steps[KEEP_TYPE_COUNT][STEP_COUNT] = {
 
 /* Those whose result is as said do their step, and wait for it. */
 static void
-run_step(struct keep_syncs *syncs, struct keep_job *jobs, unsigned step,
+run_step(struct keep_syncs *syncs, struct keep_jobs *jobs, unsigned step,
     keep_step *const table[KEEP_TYPE_COUNT][STEP_COUNT], bool wants_ok)
 {
 	struct keep_job *job;
 
-	for (job = jobs; job != NULL; job = job->next)
+	STAILQ_FOREACH(job, jobs, in_list)
 		if ((job->result == QQ_OK) == wants_ok &&
 		    table[job->type][step] != NULL)
 			table[job->type][step](syncs, job);
@@ -524,7 +497,7 @@ close_kept_files(struct keep_job *job)
 }
 
 void
-keep_run(struct keep_syncs *syncs, struct keep_job *jobs)
+keep_run(struct keep_syncs *syncs, struct keep_jobs *jobs)
 {
 	struct keep_job *job;
 	unsigned step;
@@ -533,6 +506,6 @@ keep_run(struct keep_syncs *syncs, struct keep_job *jobs)
 		run_step(syncs, jobs, step, steps, true);
 	for (step = 0; step < STEP_COUNT; step++)
 		run_step(syncs, jobs, step, undo_steps, false);
-	for (job = jobs; job != NULL; job = job->next)
+	STAILQ_FOREACH(job, jobs, in_list)
 		close_kept_files(job);
 }

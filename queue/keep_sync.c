@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The syncs of one round, in parallel, and who waits for them. */
-#include "queue/keep_sync.h"
+#include "queue/keep_private.h"
 
 #include <errno.h>
 #include <fcntl.h>

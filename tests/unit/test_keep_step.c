@@ -4,7 +4,7 @@
  * job makes, in what order, and what is left when one of them fails, or when
  * the process is killed before it.
  */
-#include "queue/keep_step.h"
+#include "queue/keep_private.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -197,14 +197,16 @@ struct bench {
 };
 
 static void
-run_jobs(struct bench *bench, struct keep_job *jobs)
+run_jobs(struct bench *bench, struct keep_job *const *jobs, size_t count)
 {
-	struct keep_job *job;
+	struct keep_jobs list = STAILQ_HEAD_INITIALIZER(list);
 
-	for (job = jobs; job != NULL; job = job->next)
-		job->result = QQ_OK;
+	for (size_t i = 0; i < count; i++) {
+		jobs[i]->result = QQ_OK;
+		STAILQ_INSERT_TAIL(&list, jobs[i], in_list);
+	}
 	calls.is_on = true;
-	keep_run(&bench->syncs, jobs);
+	keep_run(&bench->syncs, &list);
 	calls.is_on = false;
 }
 
@@ -213,7 +215,7 @@ run_one(struct bench *bench, struct keep_job *job)
 {
 	int result;
 
-	run_jobs(bench, job);
+	run_jobs(bench, &job, 1);
 	result = job->result;
 	keep_job_free(&job);
 	return result;
@@ -669,7 +671,7 @@ each_call_fails(void **state)
 		begin_again(&bench);
 		put_before(bench.dir, operation->before);
 		calls.failing = failing;
-		run_jobs(&bench, job);
+		run_jobs(&bench, &job, 1);
 		if (calls.count < failing) { /* that was the last one */
 			keep_job_free(&job);
 			failing = 1;
@@ -754,10 +756,8 @@ failure_of_a_folder(void **state)
 		jobs[i] = for_message(ID + 3 * i,
 		    keep_mark_job(ID, i == 2 ? "" : "<b>:\nno\n\n"));
 	}
-	jobs[0]->next = jobs[1];
-	jobs[1]->next = jobs[2];
 	calls.failing_call = "sync bounce/";
-	run_jobs(&bench, jobs[0]);
+	run_jobs(&bench, jobs, 3);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(jobs[i]->result, QQ_WRITE_ERROR);
 		assert_non_null(strstr(jobs[i]->err.text, "bounce"));
@@ -770,7 +770,7 @@ failure_of_a_folder(void **state)
 	assert_int_equal(jobs[2]->result, QQ_OK);
 	EXPECT_FILE(bench.dir, QUEUE_LOCAL, jobs[2]->id, "Ta\0Db\0");
 	/* The next time nothing fails. */
-	run_jobs(&bench, jobs[0]);
+	run_jobs(&bench, jobs, 3);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(jobs[i]->result, QQ_OK);
 		EXPECT_FILE(bench.dir, QUEUE_LOCAL, jobs[i]->id, "Ta\0Db\0");
@@ -804,12 +804,10 @@ failure_of_one_part(void **state)
 		struct keep_job *jobs[3];
 
 		begin_again(&bench);
-		for (int j = 3; j-- > 0;) {
+		for (int j = 0; j < 3; j++)
 			jobs[j] = keep_todo_job(ids[j], "text");
-			jobs[j]->next = j == 2 ? NULL : jobs[j + 1];
-		}
 		calls.failing_call = rows[i].call;
-		run_jobs(&bench, jobs[0]);
+		run_jobs(&bench, jobs, 3);
 		for (int j = 0; j < 3; j++) {
 			if ((jobs[j]->result != QQ_OK) != rows[i].fails[j])
 				fail_msg("%s: %d", rows[i].call, j);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What a step of the keeper's batch syncs, and which jobs wait for that:
- * private to queue/keep*.c, used by its thread only.
- */
-#ifndef QUEUE_KEEP_SYNC_H
-#define QUEUE_KEEP_SYNC_H
+/* The parts of the keeper: private to queue/keep*.c, used by its thread only. */
+#ifndef QUEUE_KEEP_PRIVATE_H
+#define QUEUE_KEEP_PRIVATE_H
 
 #include "base/sync_pool.h"
 #include "queue/keep.h"
+
+/* -- keep_sync.c: what a step of a batch syncs, and which jobs wait for that */
 
 struct keep_folder {
 	int fd;        /* to sync */
@@ -51,5 +50,13 @@ void keep_wait_folder(
 
 /* Ends the round: syncs, and fails the jobs that waited for what failed. */
 void keep_sync(struct keep_syncs *syncs);
+
+/* -- keep_step.c: what is done on disk */
+
+/*
+ * Does all jobs of the list, of which no two are of one message, and sets their
+ * results.
+ */
+void keep_run(struct keep_syncs *syncs, struct keep_jobs *jobs);
 
 #endif
