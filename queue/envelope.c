@@ -8,32 +8,29 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-/* Doubled at each power of two; what is_done has no entry for is not done. */
+/* Room for all recipients of a record, and for marks when there are any. */
+static void
+make_room(struct envelope *envelope, const char *record, const char *end)
+{
+	size_t count = 0;
+	bool has_marks = false;
+
+	for (; record < end; record += strlen(record) + 1) {
+		count += *record == 'T' || *record == 'D';
+		has_marks |= *record == 'D';
+	}
+	envelope->recipients = xcalloc(
+	    count + 1, sizeof(*envelope->recipients));
+	if (has_marks)
+		envelope->is_done = xcalloc(count, sizeof(*envelope->is_done));
+}
+
 static void
 add_recipient(struct envelope *envelope, const char *recipient, bool is_done)
 {
-	size_t count = envelope->recipient_count;
-	size_t room = count == 0 ? 1 : count * 2;
-	bool is_full = (count & (count - 1)) == 0;
-
-	if (is_full)
-		envelope->recipients = xrealloc(
-		    envelope->recipients, room * sizeof(*envelope->recipients));
-	if (envelope->is_done != NULL && is_full) {
-		envelope->is_done = xrealloc(
-		    envelope->is_done, room * sizeof(*envelope->is_done));
-		memset(envelope->is_done + count, 0,
-		    (room - count) * sizeof(*envelope->is_done));
-	}
-	if (envelope->is_done == NULL && is_done) {
-		for (room = 1; room < count + 1;)
-			room *= 2;
-		envelope->is_done = xcalloc(room, sizeof(*envelope->is_done));
-	}
-	if (envelope->is_done != NULL)
-		envelope->is_done[count] = is_done;
-	envelope->recipients[count] = recipient;
-	envelope->recipient_count++;
+	if (is_done)
+		envelope->is_done[envelope->recipient_count] = true;
+	envelope->recipients[envelope->recipient_count++] = recipient;
 }
 
 /* As qmail reads it: digits, and whatever follows is not looked at. */
@@ -82,7 +79,8 @@ find_max(char type)
 static int
 parse_field(struct envelope *envelope, const char *field, struct error *err)
 {
-	uint64_t value;
+	const char *text = field + 1;
+	uint64_t value = 0;
 
 	if (strlen(field) > find_max(field[0]))
 		return error_set(err,
@@ -90,45 +88,39 @@ parse_field(struct envelope *envelope, const char *field, struct error *err)
 				    : "envelope address too long");
 	switch (field[0]) {
 	case 'u':
-		if (parse_number(field + 1, UINT32_MAX, &value, err) == -1)
+		if (parse_number(text, UINT32_MAX, &value, err) == -1)
 			return -1;
 		envelope->uid = (unsigned long)value;
 		return 0;
 	case 'p':
-		return parse_qp(envelope, field + 1, err);
+		return parse_qp(envelope, text, err);
 	case 'b':
-		if (parse_number(field + 1, INT64_MAX, &value, err) == -1)
+		if (parse_number(text, INT64_MAX, &value, err) == -1)
 			return -1;
 		envelope->birth = (time_t)value;
 		return 0;
 	case 'a':
-		if (parse_number(
-			field + 1, ENVELOPE_ATTEMPT_MAX, &value, err) == -1)
+		if (parse_number(text, ENVELOPE_ATTEMPT_MAX, &value, err) == -1)
 			return -1;
 		envelope->attempt = (unsigned)value;
 		return 0;
 	case 'n':
-		envelope->notes = field + 1;
+		envelope->notes = text;
 		return 0;
 	case 'H':
-		envelope->header = field + 1;
+		envelope->header = text;
 		return 0;
 	case 'F':
 		if (envelope->sender != NULL)
 			return error_set(err, "second sender in envelope");
-		envelope->sender = field + 1;
+		envelope->sender = text;
 		return 0;
-	case 'T':
-	case 'D':
+	default: /* T and D */
 		if (envelope->sender == NULL)
-			return error_set(err,
-			    "recipient before the sender "
-			    "in envelope");
-		add_recipient(envelope, field + 1, field[0] == 'D');
+			return error_set(
+			    err, "recipient before the sender in envelope");
+		add_recipient(envelope, text, field[0] == 'D');
 		return 0;
-	default:
-		return error_set(err, "unknown record type %d in envelope",
-		    (unsigned char)field[0]);
 	}
 }
 
@@ -159,6 +151,7 @@ envelope_parse(const char *record, size_t length, enum envelope_form form,
 		error_set(err, "envelope is not complete");
 		goto fail;
 	}
+	make_room(&envelope, record, end);
 	for (; at < end; at += strlen(at) + 1) {
 		if (is_input && *at == '\0') {
 			has_end = at + 1 == end;
@@ -196,15 +189,15 @@ envelope_release(struct envelope *envelope)
 	*envelope = (struct envelope){ .header = "", .notes = "" };
 }
 
-static void
-put(struct buf *buf, char type, const char *text)
+void
+envelope_put(struct buf *buf, char type, const char *text)
 {
 	buf_addc(buf, type);
 	buf_add(buf, text, strlen(text) + 1);
 }
 
-static void
-put_number(struct buf *buf, char type, uint64_t number)
+void
+envelope_put_number(struct buf *buf, char type, uint64_t number)
 {
 	buf_addf(buf, "%c%llu", type, (unsigned long long)number);
 	buf_addc(buf, '\0');
@@ -218,7 +211,7 @@ envelope_put_origin(struct buf *buf, const struct envelope *envelope)
 
 	if (has_uuid)
 		uuid_format(&envelope->uuid, uuid);
-	put_number(buf, 'u', envelope->uid);
+	envelope_put_number(buf, 'u', envelope->uid);
 	buf_addf(buf, "p%lu", envelope->qp);
 	if (has_uuid || envelope->has_size)
 		buf_addf(buf, " %s", uuid);
@@ -235,16 +228,16 @@ envelope_format(struct buf *buf, const struct envelope *envelope)
 
 	envelope_put_origin(buf, envelope);
 	if (envelope->birth > 0)
-		put_number(buf, 'b', (uint64_t)envelope->birth);
+		envelope_put_number(buf, 'b', (uint64_t)envelope->birth);
 	if (envelope->attempt > 0)
-		put_number(buf, 'a', envelope->attempt);
+		envelope_put_number(buf, 'a', envelope->attempt);
 	if (envelope->notes != NULL && envelope->notes[0] != '\0')
-		put(buf, 'n', envelope->notes);
+		envelope_put(buf, 'n', envelope->notes);
 	if (envelope->header[0] != '\0')
-		put(buf, 'H', envelope->header);
-	put(buf, 'F', envelope->sender);
+		envelope_put(buf, 'H', envelope->header);
+	envelope_put(buf, 'F', envelope->sender);
 	for (i = 0; i < envelope->recipient_count; i++)
-		put(buf,
+		envelope_put(buf,
 		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
 								      : 'T',
 		    envelope->recipients[i]);

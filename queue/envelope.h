@@ -69,6 +69,10 @@ void envelope_format(struct buf *buf, const struct envelope *envelope);
 /* Only its u and p records: what an input's form becomes a todo's with. */
 void envelope_put_origin(struct buf *buf, const struct envelope *envelope);
 
+/* Single records, also those of info/ID (remembered.h). */
+void envelope_put(struct buf *buf, char type, const char *text);
+void envelope_put_number(struct buf *buf, char type, uint64_t number);
+
 /*
  * Has a message, of which there are size_bytes, the length that was committed?
  * 0, or -1 with the reason.  Whoever finds another one defers, always.

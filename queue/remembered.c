@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/scan.h"
+#include "queue/envelope.h"
 
 static bool
 is_complete(const char *records, size_t length)
@@ -56,38 +57,24 @@ remembered_attempt_digits(
 	snprintf(digits_out, REMEMBERED_ATTEMPT_DIGITS + 1, "%06u", attempt);
 }
 
-static void
-put_record(struct buf *buf, char type, const char *text)
-{
-	buf_addc(buf, type);
-	buf_add(buf, text, strlen(text) + 1);
-}
-
-static void
-put_number(struct buf *buf, char type, uint64_t number)
-{
-	buf_addf(buf, "%c%llu", type, (unsigned long long)number);
-	buf_addc(buf, '\0');
-}
-
 void
 remembered_put_info(struct buf *buf, const struct remembered_info *info)
 {
 	char digits[REMEMBERED_ATTEMPT_DIGITS + 1], uuid[UUID_TEXT_SIZE];
 
-	put_record(buf, 'F', info->sender);
+	envelope_put(buf, 'F', info->sender);
 	remembered_attempt_digits(info->attempt, digits);
-	put_record(buf, 'A', digits);
+	envelope_put(buf, 'A', digits);
 	if (!uuid_is_none(&info->uuid)) {
 		uuid_format(&info->uuid, uuid);
-		put_record(buf, 'I', uuid);
+		envelope_put(buf, 'I', uuid);
 	}
 	if (info->has_size)
-		put_number(buf, 'S', info->size_bytes);
+		envelope_put_number(buf, 'S', info->size_bytes);
 	if (info->birth > 0)
-		put_number(buf, 'B', (uint64_t)info->birth);
+		envelope_put_number(buf, 'B', (uint64_t)info->birth);
 	if (info->header[0] != '\0')
-		put_record(buf, 'H', info->header);
+		envelope_put(buf, 'H', info->header);
 }
 
 static int
