@@ -24,6 +24,7 @@ struct walk {
 	struct idmap queued;     /* that have todo/ID */
 	struct idmap remembered; /* that have info/ID, or have lost it */
 	struct idmap fresh; /* that the journal has, and no file was found */
+	const struct journal_message *reading; /* of these */
 };
 
 enum { WALK_ENDS = 1 };
@@ -38,22 +39,21 @@ struct reading {
 	struct error problem;
 };
 
-static struct reading
-begin_reading(struct walk *walk, uint64_t id, enum look_state state)
+/* Has one read and shown, if that is wanted. */
+static int
+read_message(struct walk *walk, uint64_t id, enum look_state state,
+    int (*read)(struct reading *reading))
 {
-	return (struct reading){ .walk = walk,
+	struct reading reading = { .walk = walk,
 		.message = { .id = id, .state = state, .sender = "" },
 		.texts = { BUF_INIT, BUF_INIT, BUF_INIT } };
-}
-
-static void
-end_reading(struct reading *reading)
-{
+	int result = walk->visit == NULL ? 0 : read(&reading);
 	size_t i;
 
-	free(reading->recipients);
+	free(reading.recipients);
 	for (i = 0; i < 3; i++)
-		buf_release(&reading->texts[i]);
+		buf_release(&reading.texts[i]);
+	return result;
 }
 
 static int
@@ -218,18 +218,13 @@ static int
 visit_info(uint64_t id, void *context)
 {
 	struct walk *walk = context;
-	struct reading reading = begin_reading(walk, id, LOOK_REMEMBERED);
-	int result = 0;
 
 	idmap_remove(&walk->fresh, id);
 	/* Still in todo/ it is S4, whatever else there is. */
-	if (!idmap_has(&walk->queued, id)) {
-		idmap_put(&walk->remembered, id, NULL);
-		if (walk->visit != NULL)
-			result = read_remembered(&reading);
-	}
-	end_reading(&reading);
-	return result;
+	if (idmap_has(&walk->queued, id))
+		return 0;
+	idmap_put(&walk->remembered, id, NULL);
+	return read_message(walk, id, LOOK_REMEMBERED, read_remembered);
 }
 
 /* Could it be? */
@@ -255,30 +250,30 @@ is_headless(const struct walk *walk, uint64_t id)
 	    (may_have(dir, QUEUE_LOCAL, id) || may_have(dir, QUEUE_REMOTE, id));
 }
 
+static int
+read_headless(struct reading *reading)
+{
+	struct stat mess;
+
+	if (stat_mess(reading, &mess) == 1)
+		reading->message.birth = mess.st_mtime;
+	if (!add_channels(reading))
+		error_set(&reading->problem,
+		    "it has recipients, but 'info/%" PRIu64 "' is missing",
+		    reading->message.id);
+	return show(reading, true);
+}
+
 /* As local/ID or remote/ID was found: whose are these recipients? */
 static int
 visit_headless(uint64_t id, void *context)
 {
 	struct walk *walk = context;
-	struct reading reading = begin_reading(walk, id, LOOK_REMEMBERED);
-	struct stat mess;
-	int result = 0;
 
-	if (is_headless(walk, id)) {
-		idmap_put(&walk->remembered, id, NULL);
-		if (walk->visit != NULL) {
-			if (stat_mess(&reading, &mess) == 1)
-				reading.message.birth = mess.st_mtime;
-			if (!add_channels(&reading))
-				error_set(&reading.problem,
-				    "it has recipients, but 'info/%" PRIu64
-				    "' is missing",
-				    id);
-			result = show(&reading, true);
-		}
-	}
-	end_reading(&reading);
-	return result;
+	if (!is_headless(walk, id))
+		return 0;
+	idmap_put(&walk->remembered, id, NULL);
+	return read_message(walk, id, LOOK_REMEMBERED, read_headless);
 }
 
 /* What a todo record says: its recipients have no channel yet. */
@@ -331,41 +326,31 @@ static int
 visit_todo(uint64_t id, void *context)
 {
 	struct walk *walk = context;
-	struct reading reading = begin_reading(walk, id, LOOK_QUEUED);
-	int result = 0;
 
 	idmap_remove(&walk->fresh, id);
 	idmap_put(&walk->queued, id, NULL);
-	if (walk->visit != NULL)
-		result = read_queued(&reading);
-	end_reading(&reading);
-	return result;
+	return read_message(walk, id, LOOK_QUEUED, read_queued);
 }
 
 static int
-read_fresh(struct walk *walk, const struct journal_message *fresh)
+read_fresh(struct reading *reading)
 {
-	struct reading reading = begin_reading(walk, fresh->id, LOOK_FRESH);
-	struct look_message *message = &reading.message;
+	const struct journal_message *fresh = reading->walk->reading;
+	struct look_message *message = &reading->message;
 	struct stat mess;
-	int result = 1;
+	int result = fresh->body != NULL ? 1 : stat_mess(reading, &mess);
 
 	message->uuid = fresh->uuid;
 	message->birth = fresh->birth_s;
-	if (fresh->body == NULL)
-		result = stat_mess(&reading, &mess);
-	if (result == 1 && fresh->body == NULL &&
-	    envelope_check_size(message->id, message->size_bytes,
-		fresh->size_bytes, &reading.problem) == -1)
-		result = -1;
+	if (result == 1 && fresh->body == NULL)
+		result = envelope_check_size(message->id, message->size_bytes,
+			     fresh->size_bytes, &reading->problem) == 0
+		    ? 1
+		    : -1;
 	message->size_bytes = fresh->size_bytes;
-	if (result == 1)
-		result = show_envelope(
-		    &reading, fresh->record, fresh->record_length);
-	else if (result == -1)
-		result = show(&reading, true);
-	end_reading(&reading);
-	return result;
+	if (result != 1)
+		return result == -1 ? show(reading, true) : 0;
+	return show_envelope(reading, fresh->record, fresh->record_length);
 }
 
 /* A body of its own that is missing was not acknowledged, or is over. */
@@ -387,9 +372,12 @@ visit_fresh(struct walk *walk, const struct journal_view *view)
 	size_t i;
 	int result = 0;
 
-	for (i = 0; i < view->count && walk->visit != NULL && result == 0; i++)
-		if (idmap_has(&walk->fresh, view->messages[i].id))
-			result = read_fresh(walk, &view->messages[i]);
+	for (i = 0; i < view->count && result == 0; i++) {
+		walk->reading = &view->messages[i];
+		if (idmap_has(&walk->fresh, walk->reading->id))
+			result = read_message(walk, walk->reading->id,
+			    LOOK_FRESH, read_fresh);
+	}
 	return result;
 }
 
