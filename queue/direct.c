@@ -77,20 +77,19 @@ open_queue(struct direct *direct, const char *path, struct error *err)
 static int
 check_name_is_free(const struct queue_dir *dir, uint64_t id, struct error *err)
 {
-	char name[QUEUE_NAME_SIZE];
-	struct stat st;
-
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == 0)
+	switch (queue_stat(dir, QUEUE_MESS, id, NULL)) {
+	case 0:
+		return 0;
+	case 1:
 		return error_set(err,
-		    "'%s/mess/%llu/%s' is the name of another file (stop the "
+		    "'%s/mess/%llu/%llu' is the name of another file (stop the "
 		    "queue and run queue-fix: was it copied?)",
-		    dir->path, (unsigned long long)id % dir->split, name);
-	return errno == ENOENT
-	    ? 0
-	    : error_sys(
-		  err, "cannot look for message %s in '%s'", name, dir->path);
+		    dir->path, (unsigned long long)id % dir->split,
+		    (unsigned long long)id);
+	default:
+		return error_sys(err, "cannot look for message %llu in '%s'",
+		    (unsigned long long)id, dir->path);
+	}
 }
 
 /*

@@ -219,23 +219,6 @@ keep_messages(struct fix *fix, const struct queue_dir *dir,
 	return keeping.has_failed ? -1 : result;
 }
 
-static void
-ignore_message(
-    const struct journal_message *message, uint64_t segment, void *context)
-{
-	(void)message;
-	(void)segment;
-	(void)context;
-}
-
-static void
-ignore_end(uint64_t id, const struct uuid *uuid, void *context)
-{
-	(void)id;
-	(void)uuid;
-	(void)context;
-}
-
 /* The size of the journal that is there; 0 for none. */
 static uint64_t
 find_size(const struct queue_dir *dir)
@@ -263,8 +246,7 @@ static int
 empty_journal(struct fix *fix, const struct queue_dir *dir,
     const struct journal_view *view)
 {
-	static const struct journal_finder finder = { .message = ignore_message,
-		.ended = ignore_end };
+	static const struct journal_finder finder = { .message = NULL };
 	uint64_t size_bytes = find_size(dir);
 	struct journal *journal;
 	size_t i;

@@ -103,22 +103,30 @@ check_page(const struct health_page *page, const char *path, struct error *err)
 	return 0;
 }
 
+/* 0, or -1 with the reason. */
+static int
+read_page(const struct health_file *file, struct health_page *page_out,
+    struct error *err)
+{
+	return copy_page(file->fd, page_out) == -1
+	    ? error_set(err,
+		  "'%s' is damaged; it is made anew when the queue starts",
+		  file->path)
+	    : check_page(page_out, file->path, err);
+}
+
 struct health_file *
 health_file_open(const char *queue_dir, struct error *err)
 {
 	struct health_file *file = new_file(queue_dir);
 	struct health_page page;
-	int saved_errno = EINVAL;
+	int saved_errno;
 
 	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (file->fd == -1) {
+	saved_errno = file->fd == -1 ? errno : EINVAL;
+	if (file->fd == -1)
 		error_sys(err, "cannot open '%s'", file->path);
-		saved_errno = errno;
-	} else if (copy_page(file->fd, &page) == -1)
-		error_set(err,
-		    "'%s' is damaged; it is made anew when the queue starts",
-		    file->path);
-	else if (check_page(&page, file->path, err) == 0)
+	else if (read_page(file, &page, err) == 0)
 		return file;
 	health_file_close(&file);
 	errno = saved_errno;
@@ -233,8 +241,7 @@ health_file_read(const struct health_file *file, struct health *health_out,
 {
 	struct health_page page;
 
-	if (copy_page(file->fd, &page) == 0 &&
-	    check_page(&page, "", NULL) == 0) {
+	if (read_page(file, &page, NULL) == 0) {
 		*health_out = page.health;
 		*age_ms_out = age_of(&page);
 	} else {

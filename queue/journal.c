@@ -610,17 +610,18 @@ static void
 take_up(const struct journal_message *message, enum journal_type over,
     uint64_t count, void *context)
 {
-	struct opening *opening = context;
+	const struct opening *opening = context;
+	const struct journal_finder *finder = opening->finder;
 	struct journal *journal = opening->journal;
 
-	if (over == JOURNAL_END)
-		opening->finder->ended(
-		    message->id, &message->uuid, opening->finder->context);
+	if (over == JOURNAL_END && finder->ended != NULL)
+		finder->ended(message->id, &message->uuid, finder->context);
 	if (over != JOURNAL_NEW)
 		return;
 	idmap_put(&journal->messages, message->id, (void *)(uintptr_t)count);
 	segment_of(journal, count)->messages++;
-	opening->finder->message(message, count, opening->finder->context);
+	if (finder->message != NULL)
+		finder->message(message, count, finder->context);
 }
 
 /*

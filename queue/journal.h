@@ -36,7 +36,8 @@ struct journal_message {
 	const char *body; /* NULL: it is in mess/ID, synced */
 };
 
-/* What an earlier process left, as journal_open() tells it. */
+/* What an earlier process left, as journal_open() tells it; either may be
+ * NULL. */
 struct journal_finder {
 	/* still counts; texts are valid during the call.  segment: see below */
 	void (*message)(const struct journal_message *message, uint64_t segment,

@@ -53,19 +53,12 @@ struct starter {
 	size_t child_count;
 };
 
-static char *
-pid_path(const struct home *home, const char *queue_path)
-{
-	const char *slash = strrchr(queue_path, '/');
-
-	return xasprintf("%s/qmail-send.%s.pid", home->run,
-	    slash == NULL ? queue_path : slash + 1);
-}
-
 static void
-write_pid(const struct home *home, const char *queue_path, pid_t pid)
+write_pid(const struct starter *starter, pid_t pid)
 {
-	char *path = pid_path(home, queue_path);
+	const char *slash = strrchr(starter->queue_path, '/');
+	char *path = xasprintf("%s/qmail-send.%s.pid", starter->home->run,
+	    slash == NULL ? starter->queue_path : slash + 1);
 	char text[32];
 	struct error err;
 
@@ -87,8 +80,7 @@ become(const struct starter *starter, const struct child *child, int fd,
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (dup2(fd, STDIN_FILENO) == -1)
-		fatal(111, "cannot start %s: %s", child->program,
-		    strerror(errno));
+		fatal(111, "cannot start %s: %m", child->program);
 	if (identity_become(child->role, &err) == -1)
 		fatal(111, "cannot start %s: %s", child->program, err.text);
 	/* After the change of user, which would clear it. */
@@ -97,7 +89,7 @@ become(const struct starter *starter, const struct child *child, int fd,
 	if (getppid() != parent)
 		_exit(0); /* it died before we asked to be told */
 	execl(path, child->program, starter->queue_path, (char *)NULL);
-	fatal(111, "cannot run '%s': %s", path, strerror(errno));
+	fatal(111, "cannot run '%s': %m", path);
 }
 
 /* Starts the child with fd as its descriptor 0.  False when it cannot. */
@@ -110,8 +102,7 @@ start_child(const struct starter *starter, struct child *child, int fd)
 	if (pid == 0)
 		become(starter, child, fd, parent);
 	if (pid == -1) {
-		log_line("alert: cannot fork for %s: %s", child->program,
-		    strerror(errno));
+		log_line("alert: cannot fork for %s: %m", child->program);
 		return false;
 	}
 	child->pid = pid;
@@ -123,7 +114,7 @@ start_send(struct starter *starter, struct child *child)
 {
 	if (!start_child(starter, child, starter->send_fd))
 		return;
-	write_pid(starter->home, starter->queue_path, child->pid);
+	write_pid(starter, child->pid);
 	/* From now on its end is seen in the control socket. */
 	close(starter->send_fd);
 	starter->send_fd = -1;
@@ -296,6 +287,8 @@ main(int argc, char **argv)
 	struct home *home = home_new();
 	char *dir = file_program_dir();
 	struct starter starter = { .home = home, .dir = dir };
+	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM,
+		SIGCHLD };
 	sigset_t set;
 	int signals, status, ends[2];
 
@@ -306,17 +299,14 @@ main(int argc, char **argv)
 	starter.queue_path = argv[1];
 	fill_standard_descriptors();
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGALRM);
-	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		sigaddset(&set, wanted[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals == -1)
-		fatal(111, "cannot make a signalfd: %s", strerror(errno));
+		fatal(111, "cannot make a signalfd: %m");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
-		fatal(111, "cannot make a socket pair: %s", strerror(errno));
+		fatal(111, "cannot make a socket pair: %m");
 	starter.control_fd = ends[0];
 	starter.send_fd = ends[1];
 	list_children(&starter);

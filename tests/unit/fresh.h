@@ -16,23 +16,6 @@ enum { FRESH_JOURNAL_BYTES = 4 * JOURNAL_SEGMENT_MIN };
 
 #define FRESH_UUID "0190163d-8694-739b-aea5-966c26f8ad91"
 
-static inline void
-ignore_fresh(
-    const struct journal_message *message, uint64_t segment, void *context)
-{
-	(void)message;
-	(void)segment;
-	(void)context;
-}
-
-static inline void
-ignore_fresh_end(uint64_t id, const struct uuid *uuid, void *context)
-{
-	(void)id;
-	(void)uuid;
-	(void)context;
-}
-
 enum { FRESH_MAX = 16 };
 
 /* What the process that is killed will have written; texts are borrowed. */
@@ -46,8 +29,7 @@ static struct {
 static inline int
 write_fresh(const struct queue_dir *dir)
 {
-	static const struct journal_finder finder = { .message = ignore_fresh,
-		.ended = ignore_fresh_end };
+	static const struct journal_finder finder = { .message = NULL };
 	struct journal *journal;
 
 	if (journal_open(dir, FRESH_JOURNAL_BYTES, &finder, &journal, NULL) == -1)
