@@ -32,20 +32,10 @@ struct health_page {
 
 struct health_file {
 	char *path;
-	int fd; /* of the writer: -1 as long as it could not be made */
+	int fd; /* -1 as long as it could not be made */
 	uint32_t sequence;
 	bool has_failed; /* the log says so */
 };
-
-static struct health_file *
-new_file(const char *queue_dir)
-{
-	struct health_file *file = xcalloc(1, sizeof(*file));
-
-	file->path = queue_lock_path(queue_dir, "health");
-	file->fd = -1;
-	return file;
-}
 
 /*
  * Copies the page.  The file is read and not mapped, since it may be cut short
@@ -103,34 +93,22 @@ check_page(const struct health_page *page, const char *path, struct error *err)
 	return 0;
 }
 
-/* 0, or -1 with the reason. */
+/* 1, 0 or -1 as health_look(). */
 static int
-read_page(const struct health_file *file, struct health_page *page_out,
-    struct error *err)
+read_page(const char *path, struct health_page *page_out, struct error *err)
 {
-	return copy_page(file->fd, page_out) == -1
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
+
+	if (fd == -1 && errno == ENOENT)
+		return 0;
+	if (fd == -1)
+		return error_sys(err, "cannot open '%s'", path);
+	result = copy_page(fd, page_out) == -1
 	    ? error_set(err,
-		  "'%s' is damaged; it is made anew when the queue starts",
-		  file->path)
-	    : check_page(page_out, file->path, err);
-}
-
-struct health_file *
-health_file_open(const char *queue_dir, struct error *err)
-{
-	struct health_file *file = new_file(queue_dir);
-	struct health_page page;
-	int saved_errno;
-
-	file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	saved_errno = file->fd == -1 ? errno : EINVAL;
-	if (file->fd == -1)
-		error_sys(err, "cannot open '%s'", file->path);
-	else if (read_page(file, &page, err) == 0)
-		return file;
-	health_file_close(&file);
-	errno = saved_errno;
-	return NULL;
+		  "'%s' is damaged; it is made anew when the queue starts", path)
+	    : check_page(page_out, path, err);
+	close(fd);
+	return result == -1 ? -1 : 1;
 }
 
 void
@@ -211,8 +189,10 @@ struct health_file *
 health_file_create(const char *queue_dir, struct error *err)
 {
 	static const struct health none = { .state = HEALTH_DOWN };
-	struct health_file *file = new_file(queue_dir);
+	struct health_file *file = xcalloc(1, sizeof(*file));
 
+	file->path = queue_lock_path(queue_dir, "health");
+	file->fd = -1;
 	if (make_file(file) == -1 && !is_passing(errno)) {
 		error_sys(err, "cannot make '%s'", file->path);
 		health_file_close(&file);
@@ -235,19 +215,34 @@ age_of(const struct health_page *page)
 	    : now - page->written_at;
 }
 
-void
-health_file_read(const struct health_file *file, struct health *health_out,
-    int64_t *age_ms_out)
+int
+health_look(const char *queue_dir, struct health *health_out,
+    int64_t *age_ms_out, struct error *err)
 {
+	char *path = queue_lock_path(queue_dir, "health");
 	struct health_page page;
+	int result = read_page(path, &page, err);
 
-	if (read_page(file, &page, NULL) == 0) {
-		*health_out = page.health;
-		*age_ms_out = age_of(&page);
-	} else {
-		*health_out = (struct health){ .state = HEALTH_DOWN };
-		*age_ms_out = INT64_MAX;
-	}
+	free(path);
+	*health_out = result == 1 ? page.health
+				  : (struct health){ .state = HEALTH_DOWN };
+	*age_ms_out = result == 1 ? age_of(&page) : INT64_MAX;
+	return result;
+}
+
+int
+health_read_age(const char *queue_dir, struct health *health_out,
+    int64_t *age_ms_out, struct error *err)
+{
+	char *intake = queue_lock_path(queue_dir, "intake");
+	int result = health_look(queue_dir, health_out, age_ms_out, err);
+
+	/* One that stops takes nothing any more, but is at work. */
+	if (result == 1 && health_out->state != HEALTH_STOPPING &&
+	    !packet_is_served(intake))
+		health_out->state = HEALTH_DOWN;
+	free(intake);
+	return result;
 }
 
 int
@@ -256,25 +251,6 @@ health_read(const char *queue_dir, struct health *health_out, struct error *err)
 	int64_t age_ms;
 
 	return health_read_age(queue_dir, health_out, &age_ms, err);
-}
-
-int
-health_read_age(const char *queue_dir, struct health *health_out,
-    int64_t *age_ms_out, struct error *err)
-{
-	struct health_file *file = health_file_open(queue_dir, err);
-	char *intake;
-
-	if (file == NULL)
-		return errno == ENOENT ? 0 : -1;
-	health_file_read(file, health_out, age_ms_out);
-	health_file_close(&file);
-	intake = queue_lock_path(queue_dir, "intake");
-	/* One that stops takes nothing any more, but is at work. */
-	if (health_out->state != HEALTH_STOPPING && !packet_is_served(intake))
-		health_out->state = HEALTH_DOWN;
-	free(intake);
-	return 1;
 }
 
 const char *

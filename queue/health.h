@@ -49,43 +49,35 @@ struct health {
 };
 
 /*
- * A copy of a queue's health.  1; 0 when the queue has never run (no file); -1
- * with the reason.  A queue whose process does not answer on its intake socket
- * is HEALTH_DOWN whatever the file says.
+ * A copy of what is in the file now, and how old it is, since qmail-send writes
+ * at least once a second while it lives.  1; 0 when the queue has never run (no
+ * file); -1 with the reason.  Without a copy it is HEALTH_DOWN and of endless
+ * age (INT64_MAX), and so is the age of one that another boot has left.
  */
-int health_read(
-    const char *queue_dir, struct health *health_out, struct error *err);
+int health_look(const char *queue_dir, struct health *health_out,
+    int64_t *age_ms_out, struct error *err);
 
 /* A qmail-send that has said nothing for longer hangs. */
 enum { HEALTH_SILENT_MS = 10000 };
 
-/* The same, and how old it is, as health_file_read() below says. */
+/*
+ * The same, but a queue whose process does not answer on its intake socket is
+ * HEALTH_DOWN whatever the file says.
+ */
 int health_read_age(const char *queue_dir, struct health *health_out,
     int64_t *age_ms_out, struct error *err);
-
-/*
- * The same for who looks often: the file stays open.  NULL, with the reason,
- * when there is none (the queue has never run) or it cannot be used.
- */
-struct health_file;
-struct health_file *health_file_open(const char *queue_dir, struct error *err);
-void health_file_close(struct health_file **file);
-/*
- * Copies what is there now and says how old it is, since qmail-send writes at
- * least once a second while it lives.  A file that has been damaged since, or
- * cut short, is HEALTH_DOWN and of endless age (INT64_MAX), and so is the age
- * of one that another boot has left.
- */
-void health_file_read(const struct health_file *file, struct health *health_out,
-    int64_t *age_ms_out);
+int health_read(
+    const char *queue_dir, struct health *health_out, struct error *err);
 
 /*
  * qmail-send's side: makes the file, and writes to it.  What cannot be written,
  * as on a full disk, is told in the log once and tried again at the next call:
  * mail goes on.  NULL with the reason when the file can never be written.
  */
+struct health_file;
 struct health_file *health_file_create(
     const char *queue_dir, struct error *err);
+void health_file_close(struct health_file **file);
 void health_file_publish(struct health_file *file, const struct health *health);
 
 /* "down", "starting", "up", "stopping". */

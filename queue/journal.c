@@ -52,9 +52,7 @@ struct journal {
 	uint64_t generation;
 	size_t at;      /* all before it is durable */
 	bool is_closed; /* nothing more goes into it */
-	/* the batch: from at on; its memory begins at a page, too */
-	struct buf batch;
-	char *memory;       /* that of the batch */
+	struct buf batch;   /* from at on; its memory begins at a page, too */
 	struct ids added;   /* its messages */
 	struct ids settled; /* the ends that are durable with it */
 	/* by id: journal_count() of where the message is; twice that, and 1
@@ -219,28 +217,21 @@ room_left(const struct journal *journal, bool is_for_ends)
 static void
 reserve_batch(struct journal *journal, size_t extra)
 {
-	struct buf *batch = &journal->batch, larger = BUF_INIT;
+	struct buf *batch = &journal->batch;
 	size_t wanted = batch->length + extra + 2 * JOURNAL_PAGE_BYTES;
-	char *memory;
+	size_t size = 2 * wanted / JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
+	char *data;
 
 	if (wanted <= batch->size)
 		return;
-	larger.size = 2 * wanted;
-	memory = xmalloc(larger.size + JOURNAL_PAGE_BYTES);
-	larger.data = memory + JOURNAL_PAGE_BYTES -
-	    (uintptr_t)memory % JOURNAL_PAGE_BYTES;
-	buf_add(&larger, batch->data, batch->length);
-	free(journal->memory);
-	journal->memory = memory;
-	*batch = larger;
-}
-
-static void
-release_batch(struct journal *journal)
-{
-	free(journal->memory);
-	journal->memory = NULL;
-	journal->batch = (struct buf)BUF_INIT;
+	data = aligned_alloc(JOURNAL_PAGE_BYTES, size);
+	if (data == NULL)
+		fatal(111, "out of memory");
+	if (batch->length > 0)
+		memcpy(data, batch->data, batch->length);
+	free(batch->data);
+	batch->data = data;
+	batch->size = size;
 }
 
 static void
@@ -249,7 +240,7 @@ reset_batch(struct journal *journal)
 	journal->batch.length = 0;
 	journal->added.count = journal->settled.count = 0;
 	if (journal->batch.size > BUFFER_KEPT)
-		release_batch(journal);
+		buf_release(&journal->batch);
 }
 
 static void
@@ -718,7 +709,7 @@ free_journal(struct journal **journal_in)
 	for (place = 0; place < JOURNAL_SEGMENTS; place++)
 		if (journal->segments[place].fd != -1)
 			close(journal->segments[place].fd);
-	release_batch(journal);
+	buf_release(&journal->batch);
 	free(journal->added.ids);
 	free(journal->settled.ids);
 	idmap_release(&journal->messages);

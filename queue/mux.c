@@ -15,8 +15,7 @@
 enum {
 	REFRESH_MS = 100, /* how long a fitness is believed */
 	DOWN_MS = 1000,
-	SLOW_US = 2000000,
-	REOPEN_MS = 1000
+	SLOW_US = 2000000
 };
 
 /* What makes a queue unfit; a smaller value is preferred. */
@@ -30,8 +29,6 @@ enum fitness {
 
 struct slot {
 	char *path;
-	struct health_file *health;
-	int64_t opened_at; /* clock_ms() of the last try */
 	int64_t down_until;
 	enum fitness fitness;
 };
@@ -77,10 +74,8 @@ mux_free(struct mux **mux_in)
 
 	if (mux == NULL)
 		return;
-	for (i = 0; i < mux->count; i++) {
-		health_file_close(&mux->slots[i].health);
+	for (i = 0; i < mux->count; i++)
 		free(mux->slots[i].path);
-	}
 	pthread_mutex_destroy(&mux->lock);
 	free(mux->slots);
 	free(mux);
@@ -98,7 +93,7 @@ is_full(const struct mux *mux, const struct slot *slot)
 }
 
 static enum fitness
-judge(const struct mux *mux, struct slot *slot, int64_t now)
+judge(const struct mux *mux, const struct slot *slot, int64_t now)
 {
 	struct health health;
 	int64_t age_ms;
@@ -107,18 +102,9 @@ judge(const struct mux *mux, struct slot *slot, int64_t now)
 		return MUX_FULL;
 	if (now < slot->down_until)
 		return MUX_DOWN;
-	if (slot->health == NULL && now >= slot->opened_at + REOPEN_MS) {
-		slot->opened_at = now;
-		slot->health = health_file_open(slot->path, NULL);
-	}
-	if (slot->health == NULL)
+	health_look(slot->path, &health, &age_ms, NULL);
+	if (age_ms > HEALTH_SILENT_MS)
 		return MUX_DOWN;
-	health_file_read(slot->health, &health, &age_ms);
-	if (age_ms > HEALTH_SILENT_MS) {
-		/* A queue made anew has another file: look again. */
-		health_file_close(&slot->health);
-		return MUX_DOWN;
-	}
 	switch (health.state) {
 	case HEALTH_DOWN:
 	case HEALTH_STOPPING:

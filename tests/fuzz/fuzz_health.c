@@ -72,7 +72,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *paths[MUX_QUEUES_MAX];
 	struct mux_collection queues = { .start = 1, .count = 1 };
 	size_t half = size / 2;
-	struct health_file *reader;
 	struct health health;
 	struct error err;
 	struct mux *mux;
@@ -94,16 +93,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mux = mux_new(&queues, 1, 0, &err);
 	assert(mux_choose(mux, 1, paths) == 1);
 	mux_free(&mux);
-	reader = health_file_open(queue, &err);
-	if (reader == NULL) {
-		make_file();
-		reader = health_file_open(queue, &err);
-		assert(reader != NULL);
-	}
+	make_file();
 	write_file(data + half, size - half);
-	health_file_read(reader, &health, &age_ms);
+	health_look(queue, &health, &age_ms, NULL);
 	check(&health);
 	assert(age_ms >= 0);
-	health_file_close(&reader);
 	return 0;
 }

@@ -29,7 +29,7 @@ publish_and_read(void **state)
 		.lanes_backing_off = 8,
 		.damaged = 9 };
 	struct health got;
-	struct health_file *writer, *reader;
+	struct health_file *writer;
 	struct error err = { "" };
 	int64_t age_ms = -1;
 	int listener;
@@ -40,9 +40,7 @@ publish_and_read(void **state)
 	writer = health_file_create(dir->path, &err);
 	assert_non_null(writer);
 	health_file_publish(writer, &sent);
-	reader = health_file_open(dir->path, &err);
-	assert_non_null(reader);
-	health_file_read(reader, &got, &age_ms);
+	health_look(dir->path, &got, &age_ms, NULL);
 	assert_int_equal(got.state, HEALTH_UP);
 	assert_int_equal(got.pid, 12);
 	assert_int_equal(got.backlog, 5);
@@ -54,7 +52,7 @@ publish_and_read(void **state)
 	assert_in_range(age_ms, 0, 10000);
 	sent.backlog = 6;
 	health_file_publish(writer, &sent);
-	health_file_read(reader, &got, &age_ms);
+	health_look(dir->path, &got, &age_ms, NULL);
 	assert_int_equal(got.backlog, 6);
 	/* Nobody listens: down, whatever the file says. */
 	assert_int_equal(health_read(dir->path, &got, &err), 1);
@@ -67,9 +65,6 @@ publish_and_read(void **state)
 	assert_int_equal(health_read_age(dir->path, &got, &age_ms, &err), 1);
 	assert_in_range(age_ms, 0, HEALTH_SILENT_MS);
 	close(listener);
-	health_file_close(&reader);
-	assert_null(reader);
-	health_file_close(&reader);
 	health_file_close(&writer);
 	queue_dir_close(&dir);
 }
@@ -107,9 +102,9 @@ damaged_files(void **state)
 	queue_dir_close(&dir);
 }
 
-/* What is wrong in a file that was open while it was right. */
+/* What is wrong in a file that a queue has written. */
 static void
-damaged_while_open(void **state)
+damaged_in_part(void **state)
 {
 	static const struct {
 		const char *name;
@@ -138,7 +133,7 @@ damaged_while_open(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct health_file *writer, *reader;
+		struct health_file *writer;
 		struct health got;
 		int64_t age_ms;
 		int fd;
@@ -146,8 +141,6 @@ damaged_while_open(void **state)
 		writer = health_file_create(dir->path, NULL);
 		assert_non_null(writer);
 		health_file_publish(writer, &good);
-		reader = health_file_open(dir->path, NULL);
-		assert_non_null(reader);
 		fd = open(folder_path("q/lock/health"), O_RDWR | O_CLOEXEC);
 		assert_int_not_equal(fd, -1);
 		if (rows[i].length == 0)
@@ -156,14 +149,13 @@ damaged_while_open(void **state)
 			assert_int_equal(pwrite(fd, rows[i].data,
 					     rows[i].length, rows[i].at),
 			    rows[i].length);
-		health_file_read(reader, &got, &age_ms);
+		health_look(dir->path, &got, &age_ms, NULL);
 		if (age_ms != INT64_MAX)
 			fail_msg(
 			    "%s: age %lld", rows[i].name, (long long)age_ms);
 		if (got.state != HEALTH_DOWN && rows[i].at != 24)
 			fail_msg("%s: state %d", rows[i].name, got.state);
 		close(fd);
-		health_file_close(&reader);
 		health_file_close(&writer);
 	}
 	queue_dir_close(&dir);
@@ -186,7 +178,6 @@ failed_writes(void **state)
 {
 	struct queue_dir *dir = make_queue("q", 3);
 	struct health_file *writer = health_file_create(dir->path, NULL);
-	struct health_file *reader = health_file_open(dir->path, NULL);
 	struct health health = { .state = HEALTH_UP }, got;
 	struct capture capture;
 	int64_t age_ms;
@@ -206,11 +197,10 @@ failed_writes(void **state)
 		free(said);
 		health.backlog = (uint64_t)turn;
 		health_file_publish(writer, &health);
-		health_file_read(reader, &got, &age_ms);
+		health_look(dir->path, &got, &age_ms, NULL);
 		assert_int_equal(got.state, HEALTH_UP);
 		assert_int_equal(got.backlog, turn);
 	}
-	health_file_close(&reader);
 	health_file_close(&writer);
 	queue_dir_close(&dir);
 }
@@ -266,7 +256,6 @@ copies_are_whole(void **state)
 {
 	struct queue_dir *dir = make_queue("q", 3);
 	struct health_file *writer = health_file_create(dir->path, NULL);
-	struct health_file *reader = health_file_open(dir->path, NULL);
 	pid_t pid = fork();
 	int torn = 0;
 
@@ -278,13 +267,12 @@ copies_are_whole(void **state)
 		struct health got;
 		int64_t age_ms;
 
-		health_file_read(reader, &got, &age_ms);
+		health_look(dir->path, &got, &age_ms, NULL);
 		torn += (uint32_t)got.backlog != got.workers;
 	}
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_int_equal(torn, 0);
-	health_file_close(&reader);
 	health_file_close(&writer);
 	queue_dir_close(&dir);
 }
@@ -305,7 +293,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(publish_and_read),
 		TEST(damaged_files),
-		TEST(damaged_while_open),
+		TEST(damaged_in_part),
 		TEST(failed_writes),
 		TEST(cannot_be_made),
 		TEST(no_file),

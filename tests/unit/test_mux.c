@@ -236,7 +236,6 @@ hung_is_skipped(void **state)
 	const char *paths[MUX_QUEUES_MAX];
 	struct queues queues;
 	struct mux *mux;
-	struct health_file *file;
 	struct health health;
 	int64_t age_ms;
 
@@ -244,7 +243,6 @@ hung_is_skipped(void **state)
 	make_queues(&queues);
 	mux = make_mux(0);
 	assert_int_equal(mux_choose(mux, 0, paths), COUNT);
-	file = health_file_open(folder_path("queue3"), NULL);
 	/* The same clock as written_at, wound back by more than it may be. */
 	{
 		int fd = open(folder_path("queue3/lock/health"), O_RDWR);
@@ -255,13 +253,12 @@ hung_is_skipped(void **state)
 		assert_int_equal(pwrite(fd, &written_at, 8, 24), 8);
 		close(fd);
 	}
-	health_file_read(file, &health, &age_ms);
+	health_look(folder_path("queue3"), &health, &age_ms, NULL);
 	assert_true(age_ms > 10000);
 	mux_free(&mux);
 	mux = make_mux(0);
 	mux_choose(mux, 0, paths);
 	assert_int_equal(place(paths[COUNT - 1]), 0);
-	health_file_close(&file);
 	mux_free(&mux);
 	free_queues(&queues);
 }
