@@ -39,11 +39,6 @@ struct segment {
 	uint64_t messages; /* in it, that count */
 };
 
-struct ids {
-	uint64_t *ids;
-	size_t count, size;
-};
-
 struct journal {
 	const struct queue_dir *dir;
 	uint64_t segment_bytes, next_id;
@@ -53,24 +48,14 @@ struct journal {
 	size_t at;      /* all before it is durable */
 	bool is_closed; /* nothing more goes into it */
 	struct buf batch;   /* from at on; its memory begins at a page, too */
-	struct ids added;   /* its messages */
-	struct ids settled; /* the ends that are durable with it */
+	struct idmap added;   /* its messages */
+	struct idmap settled; /* the ends that are durable with it */
 	/* by id: journal_count() of where the message is; twice that, and 1
 	 * for a message that was withdrawn */
 	struct idmap messages, ends; /* those that count; not durable yet */
 	int64_t failed_at_ms;        /* clock_ms() of the last failure; or 0 */
 	int64_t again_at_ms;         /* no segment is begun before; or 0 */
 };
-
-static void
-add_id(struct ids *ids, uint64_t id)
-{
-	if (ids->count == ids->size) {
-		ids->size = ids->size * 2 + 64;
-		ids->ids = xrealloc(ids->ids, ids->size * sizeof(*ids->ids));
-	}
-	ids->ids[ids->count++] = id;
-}
 
 static uint64_t
 count_of(const struct journal *journal)
@@ -238,7 +223,8 @@ static void
 reset_batch(struct journal *journal)
 {
 	journal->batch.length = 0;
-	journal->added.count = journal->settled.count = 0;
+	idmap_release(&journal->added);
+	idmap_release(&journal->settled);
 	if (journal->batch.size > BUFFER_KEPT)
 		buf_release(&journal->batch);
 }
@@ -273,7 +259,7 @@ put_ends(struct journal *journal)
 		put_record(journal,
 		    is_withdrawn ? JOURNAL_WITHDRAWN : JOURNAL_END, &message,
 		    JOURNAL_END_BYTES);
-		add_id(&journal->settled, slot->id);
+		idmap_put(&journal->settled, slot->id, NULL);
 	}
 }
 
@@ -282,9 +268,11 @@ forget_settled(struct journal *journal)
 {
 	size_t i;
 
-	for (i = 0; i < journal->settled.count; i++)
-		idmap_remove(&journal->ends, journal->settled.ids[i]);
-	journal->settled.count = 0;
+	for (i = 0; i < journal->settled.size; i++)
+		if (journal->settled.slots[i].id != 0)
+			idmap_remove(
+			    &journal->ends, journal->settled.slots[i].id);
+	idmap_release(&journal->settled);
 	if (journal->ends.count == 0)
 		idmap_release(&journal->ends);
 }
@@ -351,7 +339,7 @@ settle_ends(struct journal *journal)
 		if (slot->id != 0 &&
 		    (uintptr_t)slot->value / 2 + JOURNAL_SEGMENTS <=
 			count_of(journal))
-			add_id(&journal->settled, slot->id);
+			idmap_put(&journal->settled, slot->id, NULL);
 	}
 	forget_settled(journal);
 }
@@ -422,7 +410,7 @@ journal_add(struct journal *journal, const struct journal_message *message)
 	count = count_of(journal);
 	idmap_put(&journal->messages, id, (void *)(uintptr_t)count);
 	segment_of(journal, count)->messages++;
-	add_id(&journal->added, id);
+	idmap_put(&journal->added, id, NULL);
 	return true;
 }
 
@@ -502,8 +490,9 @@ journal_commit(struct journal *journal)
 		journal->at += journal->batch.length;
 		forget_settled(journal);
 	}
-	for (i = 0; result == -1 && i < journal->added.count; i++)
-		end_message(journal, journal->added.ids[i], true);
+	for (i = 0; result == -1 && i < journal->added.size; i++)
+		if (journal->added.slots[i].id != 0)
+			end_message(journal, journal->added.slots[i].id, true);
 	reset_batch(journal);
 	return result;
 }
@@ -710,8 +699,8 @@ free_journal(struct journal **journal_in)
 		if (journal->segments[place].fd != -1)
 			close(journal->segments[place].fd);
 	buf_release(&journal->batch);
-	free(journal->added.ids);
-	free(journal->settled.ids);
+	idmap_release(&journal->added);
+	idmap_release(&journal->settled);
 	idmap_release(&journal->messages);
 	idmap_release(&journal->ends);
 	free(journal);
