@@ -666,8 +666,9 @@ read_segments(struct journal *journal, const struct journal_finder *finder,
     struct error *err)
 {
 	struct opening opening = { .journal = journal, .finder = finder };
-	struct journal_teller teller = { .message = take_up,
-		.context = &opening };
+	struct journal_teller teller = {
+		.message = take_up, .context = &opening, .wants_all = true
+	};
 	struct journal_scan scan;
 	unsigned place;
 

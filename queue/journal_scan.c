@@ -22,6 +22,8 @@ struct reading {
 	struct buf data;   /* of one segment */
 	struct idmap over; /* the ids that have ended, and how */
 	struct idmap told;
+	uint64_t counting[JOURNAL_SEGMENTS]; /* messages there, at most */
+	struct idmap places; /* of these: 1 and the segment's place */
 };
 
 void
@@ -32,52 +34,37 @@ journal_name(char name_out[JOURNAL_NAME_SIZE], unsigned place)
 
 /* -- files */
 
-/* Some more bytes; where they cannot be read, zeros: true when all could be. */
-static bool
-read_some(int fd, struct buf *data, size_t length)
-{
-	char *to = data->data + data->length;
-	off_t at = (off_t)data->length;
-	ssize_t n;
-
-	do
-		n = pread(fd, to, length, at);
-	while (n == -1 && errno == EINTR);
-	if (n > 0)
-		data->length += (size_t)n;
-	if (n == (ssize_t)length)
-		return true;
-	if (n > 0)
-		return read_some(fd, data, length - (size_t)n);
-	if (n == 0 || length <= JOURNAL_PAGE_BYTES) {
-		memset(to, 0, length);
-		data->length += length;
-		return false;
-	}
-	/* Page by page, to lose no more than that. */
-	while (length > 0) {
-		size_t some = length < JOURNAL_PAGE_BYTES ? length
-							  : JOURNAL_PAGE_BYTES;
-
-		read_some(fd, data, some);
-		length -= some;
-	}
-	return false;
-}
-
-/* The first bytes of a segment.  True when all could be read. */
+/*
+ * The first bytes of a segment; where they cannot be read, zeros, page by page,
+ * to lose no more than that.  True when all could be.
+ */
 static bool
 read_segment(int fd, size_t length, struct buf *data)
 {
+	size_t some = READ_BYTES;
 	bool is_whole = true;
 
 	buf_reset(data);
 	buf_reserve(data, length);
 	while (data->length < length) {
 		size_t left = length - data->length;
+		ssize_t n;
 
-		is_whole &= read_some(
-		    fd, data, left < READ_BYTES ? left : READ_BYTES);
+		if (left < some)
+			some = left;
+		n = pread(fd, data->data + data->length, some,
+		    (off_t)data->length);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && some > JOURNAL_PAGE_BYTES) {
+			some = JOURNAL_PAGE_BYTES;
+			continue;
+		}
+		if (n <= 0) {
+			memset(data->data + data->length, 0, some);
+			is_whole = false;
+		}
+		data->length += n <= 0 ? some : (size_t)n;
 	}
 	data->data[length] = '\0';
 	return is_whole;
@@ -191,14 +178,27 @@ find_counting(struct journal_scan *scan)
 /* -- records */
 
 static void
-note_record(struct reading *reading, const struct journal_record *record)
+note_record(struct reading *reading, const struct journal_record *record,
+    unsigned place)
 {
 	uint64_t id = record->message.id;
+	uintptr_t where = (uintptr_t)idmap_get(&reading->places, id);
 
 	if (id >= reading->scan->next_id && id < UINT64_MAX)
 		reading->scan->next_id = id + 1;
-	if (record->type != JOURNAL_NEW)
-		idmap_put(&reading->over, id, (void *)(uintptr_t)record->type);
+	if (record->type == JOURNAL_NEW) {
+		/* Of two only the first is told. */
+		if (where == 0) {
+			reading->counting[place]++;
+			idmap_put(&reading->places, id,
+			    (void *)(uintptr_t)(place + 1));
+		}
+		return;
+	}
+	idmap_put(&reading->over, id, (void *)(uintptr_t)record->type);
+	if (where != 0)
+		reading->counting[where - 1]--;
+	idmap_remove(&reading->places, id);
 }
 
 static void
@@ -236,7 +236,7 @@ read_records(
 			tell_record(
 			    reading, &record, journal_count(found->generation));
 		else
-			note_record(reading, &record);
+			note_record(reading, &record, place);
 	found->is_damaged |= cursor.is_damaged;
 	return 0;
 }
@@ -251,6 +251,8 @@ read_all(struct reading *reading, bool is_telling, struct error *err)
 		unsigned place = (newest + i) % JOURNAL_SEGMENTS;
 
 		if (reading->scan->segments[place].counts &&
+		    (!is_telling || reading->teller->wants_all ||
+			reading->counting[place] > 0) &&
 		    read_records(reading, place, is_telling, err) == -1)
 			return -1;
 	}
@@ -281,5 +283,6 @@ journal_scan(int lock_folder, const char *queue_path,
 	buf_release(&reading.data);
 	idmap_release(&reading.over);
 	idmap_release(&reading.told);
+	idmap_release(&reading.places);
 	return result;
 }

@@ -30,11 +30,13 @@ struct journal_scan {
 struct journal_teller {
 	/*
 	 * Each message, the oldest first; its texts are valid during the call.
-	 * over: JOURNAL_NEW (it counts), or how it has ended.
+	 * over: JOURNAL_NEW (it counts), or how it has ended; those that have
+	 * may be left out, unless wants_all.
 	 */
 	void (*message)(const struct journal_message *message,
 	    enum journal_type over, uint64_t count, void *context);
 	void *context;
+	bool wants_all;
 };
 
 /* 0; -1 with the reason when a file cannot be opened. */
