@@ -128,46 +128,41 @@ open_failed(const struct queue_dir *dir, const char *name, struct error *err)
 	    dir->path, name);
 }
 
-/* The folders 0, 1, ... of one that is split. */
+/* One of a split one; the parent is taken to be open. */
 static int
-open_parts(struct queue_dir *dir, int parent, enum queue_folder folder,
-    struct error *err)
+open_part(struct queue_dir *dir, int parent, enum queue_folder folder,
+    unsigned part, struct error *err)
 {
-	unsigned i;
+	char number[QUEUE_NAME_SIZE], name[2 * QUEUE_NAME_SIZE];
 
-	for (i = 0; i < dir->split; i++) {
-		char part[QUEUE_NAME_SIZE], name[2 * QUEUE_NAME_SIZE];
-
-		queue_name(part, i, "");
-		snprintf(
-		    name, sizeof(name), "%s/%s", folder_names[folder], part);
-		dir->folders[folder][i] = openat(parent, part, FOLDER_FLAGS);
-		if (dir->folders[folder][i] == -1)
-			return errno == ENOENT
-			    ? queue_part_missing(dir->path, folder, i, err)
-			    : open_failed(dir, name, err);
-	}
-	return 0;
+	queue_name(number, part, "");
+	dir->folders[folder][part] = openat(parent, number, FOLDER_FLAGS);
+	if (dir->folders[folder][part] != -1)
+		return 0;
+	if (errno == ENOENT)
+		return queue_part_missing(dir->path, folder, part, err);
+	snprintf(name, sizeof(name), "%s/%s", folder_names[folder], number);
+	return open_failed(dir, name, err);
 }
 
 static int
 open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
     struct error *err)
 {
-	bool is_split = folder < QUEUE_FOLDER_SPLIT_END;
-	unsigned count = is_split ? dir->split : 1, i;
-	int fd = openat(root, folder_names[folder], FOLDER_FLAGS), result;
+	unsigned count = queue_parts(dir, folder), i;
+	int fd = openat(root, folder_names[folder], FOLDER_FLAGS), result = 0;
 
 	dir->folders[folder] = xmalloc(count * sizeof(int));
 	for (i = 0; i < count; i++)
 		dir->folders[folder][i] = -1;
 	if (fd == -1)
 		return open_failed(dir, folder_names[folder], err);
-	if (!is_split) {
+	if (folder >= QUEUE_FOLDER_SPLIT_END) {
 		dir->folders[folder][0] = fd;
 		return 0;
 	}
-	result = open_parts(dir, fd, folder, err);
+	for (i = 0; i < count && result == 0; i++)
+		result = open_part(dir, fd, folder, i, err);
 	close(fd);
 	return result;
 }
@@ -237,12 +232,9 @@ queue_dir_close(struct queue_dir **dir_in)
 	if (dir == NULL)
 		return;
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
-		unsigned count = folder < QUEUE_FOLDER_SPLIT_END ? dir->split
-								 : 1;
-
 		if (dir->folders[folder] == NULL)
 			continue;
-		for (i = 0; i < count; i++)
+		for (i = 0; i < queue_parts(dir, folder); i++)
 			if (dir->folders[folder][i] != -1)
 				close(dir->folders[folder][i]);
 		free(dir->folders[folder]);
@@ -256,9 +248,7 @@ queue_dir_close(struct queue_dir **dir_in)
 int
 queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
-	return dir
-	    ->folders[folder]
-		     [folder < QUEUE_FOLDER_SPLIT_END ? id % dir->split : 0];
+	return dir->folders[folder][id % queue_parts(dir, folder)];
 }
 
 void
@@ -366,7 +356,7 @@ queue_lock_path(const char *queue_path, const char *name)
 	return xasprintf("%s/lock/%s", queue_path, name);
 }
 
-/* flock, waiting up to timeout_ms.  0, or -1 with errno. */
+/* flock, waiting up to timeout_ms.  fd; or -1 with errno, and it is closed. */
 static int
 wait_lock(int fd, int operation, int timeout_ms)
 {
@@ -374,38 +364,38 @@ wait_lock(int fd, int operation, int timeout_ms)
 
 	while (flock(fd, operation | LOCK_NB) == -1) {
 		struct timespec pause = { .tv_nsec = 50 * 1000000 };
+		int saved_errno = errno;
 
-		if (errno != EWOULDBLOCK || clock_ms() >= end)
+		if (errno != EWOULDBLOCK || clock_ms() >= end) {
+			close(fd);
+			errno = saved_errno;
 			return -1;
+		}
 		nanosleep(&pause, NULL);
 	}
-	return 0;
+	return fd;
 }
 
 int
 queue_take_at(
     int root, const char *queue_path, int timeout_ms, struct error *err)
 {
-	static const char name[] = "sendmutex";
 	int lock = openat(root, folder_names[QUEUE_LOCK], FOLDER_FLAGS);
 	int fd = lock == -1
 	    ? -1
-	    : openat(
-		  lock, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	    : openat(lock, "sendmutex",
+		  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd == -1)
 		error_sys(err,
-		    "cannot open '%s/lock/%s' (make or repair the queue with "
-		    "queue-fix)",
-		    queue_path, name);
-	else if (wait_lock(fd, LOCK_EX, timeout_ms) == -1) {
+		    "cannot open '%s/lock/sendmutex' (make or repair the queue "
+		    "with queue-fix)",
+		    queue_path);
+	else if ((fd = wait_lock(fd, LOCK_EX, timeout_ms)) == -1)
 		error_sys(err,
-		    "cannot lock '%s/lock/%s' (is another qmail-send running "
-		    "on this queue?)",
-		    queue_path, name);
-		close(fd);
-		fd = -1;
-	}
+		    "cannot lock '%s/lock/sendmutex' (is another qmail-send "
+		    "running on this queue?)",
+		    queue_path);
 	if (lock != -1)
 		close(lock);
 	return fd;
@@ -433,15 +423,12 @@ queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
 	if (fd == -1)
 		error_sys(err, "cannot open '%s/pid' (make it with queue-fix)",
 		    queue_path);
-	else if (wait_lock(fd, is_repair ? LOCK_EX : LOCK_SH, timeout_ms) ==
-	    -1) {
+	else if ((fd = wait_lock(
+		      fd, is_repair ? LOCK_EX : LOCK_SH, timeout_ms)) == -1)
 		error_sys(err, "cannot lock '%s/pid' (%s)", queue_path,
 		    is_repair ? "a qmail-queue is writing a message there: try "
 				"again when it has ended"
 			      : "queue-fix is repairing the queue");
-		close(fd);
-		fd = -1;
-	}
 	return fd;
 }
 

@@ -41,6 +41,13 @@ struct queue_dir {
 	int *folders[QUEUE_FOLDER_COUNT]; /* descriptors, one or split */
 };
 
+/* How many folders this one is, numbered if it is split. */
+static inline unsigned
+queue_parts(const struct queue_dir *dir, enum queue_folder folder)
+{
+	return folder < QUEUE_FOLDER_SPLIT_END ? dir->split : 1;
+}
+
 /* "mess", "info", ... */
 const char *queue_folder_name(enum queue_folder folder);
 

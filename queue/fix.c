@@ -43,15 +43,31 @@ fix_folder(struct fix *fix, const char *name, mode_t mode)
 	return fix_mode(fix, name, mode);
 }
 
+/* Makes a file of that size, or a pipe. */
 static int
-fix_lock_file(struct fix *fix, const char *name, mode_t mode, off_t size)
+make_lock_file(
+    struct fix *fix, const char *name, mode_t type, mode_t mode, off_t size)
 {
-	bool is_pipe = size < 0;
+	int fd, result;
+
+	if (type == S_IFIFO)
+		return mkfifoat(fix->root, name, mode);
+	fd = openat(
+	    fix->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	result = fd == -1 ? -1 : ftruncate(fd, size);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+static int
+fix_lock_file(
+    struct fix *fix, const char *name, mode_t type, mode_t mode, off_t size)
+{
 	struct stat st;
-	int fd;
 
 	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (is_pipe ? S_ISFIFO(st.st_mode) : S_ISREG(st.st_mode))
+		if ((st.st_mode & S_IFMT) == type)
 			return fix_mode(fix, name, mode);
 		fix_say(fix, "replace", name);
 		if (!fix->options->is_test &&
@@ -63,20 +79,9 @@ fix_lock_file(struct fix *fix, const char *name, mode_t mode, off_t size)
 		fix_say(fix, "make", name);
 	if (fix->options->is_test)
 		return 0;
-	if (is_pipe) {
-		if (mkfifoat(fix->root, name, mode) == -1)
-			return fix_failed(fix, "make", name);
-	} else {
-		fd = openat(fix->root, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-		if (fd == -1 || ftruncate(fd, size) == -1) {
-			if (fd != -1)
-				close(fd);
-			return fix_failed(fix, "make", name);
-		}
-		close(fd);
-	}
-	return fix_mode(fix, name, mode);
+	return make_lock_file(fix, name, type, mode, size) == -1
+	    ? fix_failed(fix, "make", name)
+	    : fix_mode(fix, name, mode);
 }
 
 static int
@@ -116,10 +121,11 @@ fix_lock_files(struct fix *fix)
 	char name[FIX_PATH_SIZE];
 	int i;
 
-	if (fix_lock_file(fix, "lock/sendmutex", 0600, 0) == -1 ||
-	    fix_lock_file(fix, "lock/tcpto", 0644, TCPTO_BYTES) == -1 ||
+	if (fix_lock_file(fix, "lock/sendmutex", S_IFREG, 0600, 0) == -1 ||
+	    fix_lock_file(fix, "lock/tcpto", S_IFREG, 0644, TCPTO_BYTES) ==
+		-1 ||
 	    /* anybody's qmail-queue may pull it, as in qmail */
-	    fix_lock_file(fix, "lock/trigger", 0622, -1) == -1)
+	    fix_lock_file(fix, "lock/trigger", S_IFIFO, 0622, 0) == -1)
 		return -1;
 	/* qmail-send makes these. */
 	for (i = 0; i < JOURNAL_SEGMENTS; i++) {

@@ -17,12 +17,6 @@ struct keep_wait {
 	const char *where;
 };
 
-static unsigned
-count_folders(const struct queue_dir *dir, enum queue_folder folder)
-{
-	return folder < QUEUE_FOLDER_SPLIT_END ? dir->split : 1;
-}
-
 void
 keep_syncs_init(
     struct keep_syncs *syncs, const struct queue_dir *dir, unsigned threads)
@@ -33,7 +27,7 @@ keep_syncs_init(
 	*syncs = (struct keep_syncs){ .dir = dir };
 	syncs->pool = sync_pool_new(threads);
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
-		unsigned count = count_folders(dir, folder);
+		unsigned count = queue_parts(dir, folder);
 
 		syncs->folders[folder] = xcalloc(
 		    count, sizeof(*syncs->folders[folder]));
@@ -107,9 +101,7 @@ keep_wait_file(
 static struct keep_folder *
 find_folder(struct keep_syncs *syncs, enum queue_folder folder, uint64_t id)
 {
-	unsigned count = count_folders(syncs->dir, folder);
-
-	return &syncs->folders[folder][id % count];
+	return &syncs->folders[folder][id % queue_parts(syncs->dir, folder)];
 }
 
 void
@@ -149,7 +141,7 @@ end_folders(struct keep_syncs *syncs)
 	unsigned i;
 
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
-		for (i = 0; i < count_folders(syncs->dir, folder); i++) {
+		for (i = 0; i < queue_parts(syncs->dir, folder); i++) {
 			struct keep_folder *at = &syncs->folders[folder][i];
 
 			if (at->sync != 0)

@@ -145,8 +145,8 @@ look_for_stranger(const struct queue_dir *dir, enum queue_folder folder,
 {
 	const char *name = queue_folder_name(folder);
 	struct stranger among = { .max = dir->split - 1, .is_split = true };
-	int parts = folder < QUEUE_FOLDER_SPLIT_END ? (int)dir->split : 1;
-	int result = 0, part;
+	unsigned parts = queue_parts(dir, folder), part;
+	int result = 0;
 
 	if (folder < QUEUE_FOLDER_SPLIT_END)
 		result = queue_list(openat(queue_dir_fd(dir, folder, 0), "..",
@@ -157,11 +157,11 @@ look_for_stranger(const struct queue_dir *dir, enum queue_folder folder,
 	among.max = UINT64_MAX;
 	among.is_split = false;
 	for (part = 0; result == 0 && part < parts; part++) {
-		result = queue_list_folder(dir, folder, (unsigned)part,
-		    find_stranger, &among, err);
+		result = queue_list_folder(
+		    dir, folder, part, find_stranger, &among, err);
 		if (result == 1)
 			*path_out = parts > 1
-			    ? xasprintf("%s/%d/%s", name, part, among.name)
+			    ? xasprintf("%s/%u/%s", name, part, among.name)
 			    : xasprintf("%s/%s", name, among.name);
 	}
 	free(among.name);
