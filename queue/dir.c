@@ -356,6 +356,13 @@ queue_lock_path(const char *queue_path, const char *name)
 	return xasprintf("%s/lock/%s", queue_path, name);
 }
 
+bool
+queue_is_kept(const char *name)
+{
+	return strncmp(name, QUEUE_DAMAGED, strlen(QUEUE_DAMAGED)) == 0 ||
+	    strncmp(name, QUEUE_ASIDE, strlen(QUEUE_ASIDE)) == 0;
+}
+
 /* flock, waiting up to timeout_ms.  fd; or -1 with errno, and it is closed. */
 static int
 wait_lock(int fd, int operation, int timeout_ms)

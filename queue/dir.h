@@ -157,6 +157,7 @@ int queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
  * kept envelopes, too. */
 #define QUEUE_DAMAGED "journal.damaged."
 #define QUEUE_ASIDE "envelope."
+bool queue_is_kept(const char *name);
 
 /*
  * In lock/ while a repair moves messages: they do not lie where their names

@@ -16,7 +16,7 @@
 #include "queue/envelope.h"
 #include "queue/fix_private.h"
 #include "queue/journal.h"
-#include "queue/journal_view.h"
+#include "queue/journal_scan.h"
 #include "queue/keep.h"
 #include "queue/look.h"
 #include "queue/remembered.h"

@@ -672,8 +672,7 @@ read_segments(struct journal *journal, const struct journal_finder *finder,
 	struct journal_scan scan;
 	unsigned place;
 
-	if (journal_scan(queue_dir_fd(journal->dir, QUEUE_LOCK, 0),
-		journal->dir->path, &teller, &scan, err) == -1)
+	if (journal_scan(journal->dir, &teller, &scan, err) == -1)
 		return -1;
 	journal->next_id = scan.next_id;
 	journal->generation = scan.newest << 32;

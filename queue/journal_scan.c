@@ -5,18 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "queue/idmap.h"
+#include "queue/upgrade.h"
 
 enum { READ_BYTES = 1024 * 1024 };
 
 /* One reading of the whole journal. */
 struct reading {
-	int lock_folder;
-	const char *queue_path;
+	const struct queue_dir *dir;
 	const struct journal_teller *teller;
 	struct journal_scan *scan;
 	struct buf data;   /* of one segment */
@@ -77,11 +79,11 @@ open_segment(const struct reading *reading, unsigned place, struct error *err)
 	int fd;
 
 	journal_name(name, place);
-	fd = openat(reading->lock_folder, name,
+	fd = openat(queue_dir_fd(reading->dir, QUEUE_LOCK, 0), name,
 	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd == -1 && errno != ENOENT)
 		error_sys(
-		    err, "cannot open '%s/lock/%s'", reading->queue_path, name);
+		    err, "cannot open '%s/lock/%s'", reading->dir->path, name);
 	return fd;
 }
 
@@ -260,14 +262,12 @@ read_all(struct reading *reading, bool is_telling, struct error *err)
 }
 
 int
-journal_scan(int lock_folder, const char *queue_path,
-    const struct journal_teller *teller, struct journal_scan *scan_out,
-    struct error *err)
+journal_scan(const struct queue_dir *dir, const struct journal_teller *teller,
+    struct journal_scan *scan_out, struct error *err)
 {
-	struct reading reading = { .lock_folder = lock_folder,
-		.queue_path = queue_path,
-		.teller = teller,
-		.scan = scan_out };
+	struct reading reading = {
+		.dir = dir, .teller = teller, .scan = scan_out
+	};
 	unsigned place;
 	int result = 0;
 
@@ -285,4 +285,75 @@ journal_scan(int lock_folder, const char *queue_path,
 	idmap_release(&reading.told);
 	idmap_release(&reading.places);
 	return result;
+}
+
+/* -- views */
+
+/* Its texts go behind the others, where point_at_texts() finds them. */
+static void
+add_viewed(const struct journal_message *message, enum journal_type over,
+    uint64_t count, void *context)
+{
+	struct journal_view *view = context;
+
+	(void)count;
+	if (over != JOURNAL_NEW)
+		return;
+	if ((view->count & (view->count - 1)) == 0) /* full: twice as many */
+		view->messages = xrealloc(view->messages,
+		    (view->count == 0 ? 1 : 2 * view->count) *
+			sizeof(*view->messages));
+	view->messages[view->count++] = *message;
+	buf_add(&view->data, message->record, message->record_length);
+	if (message->body != NULL)
+		buf_add(&view->data, message->body, message->size_bytes);
+}
+
+static void
+point_at_texts(struct journal_view *view)
+{
+	const char *at = view->data.data;
+	size_t i;
+
+	for (i = 0; i < view->count; i++) {
+		struct journal_message *message = &view->messages[i];
+
+		message->record = at;
+		at += message->record_length;
+		if (message->body == NULL)
+			continue;
+		message->body = at;
+		at += message->size_bytes;
+	}
+}
+
+int
+journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
+    struct error *err)
+{
+	struct journal_teller teller = { .message = add_viewed,
+		.context = view_out };
+	struct journal_scan scan;
+	unsigned place;
+
+	*view_out = (struct journal_view){ .messages = NULL };
+	buf_init(&view_out->data);
+	if (upgrade_check_journal(dir, err) == -1 ||
+	    journal_scan(dir, &teller, &scan, err) == -1) {
+		journal_view_release(view_out);
+		return -1;
+	}
+	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+		view_out->is_damaged |= scan.segments[place].is_damaged &&
+		    !scan.segments[place].is_aside;
+	point_at_texts(view_out);
+	return 0;
+}
+
+void
+journal_view_release(struct journal_view *view)
+{
+	free(view->messages);
+	buf_release(&view->data);
+	*view = (struct journal_view){ .messages = NULL };
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* Reads a journal's segments: for journal.c and journal_view.c. */
+/* Reads a journal's segments: for journal.c, and for those who only look. */
 #ifndef QUEUE_JOURNAL_SCAN_H
 #define QUEUE_JOURNAL_SCAN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "queue/journal_record.h"
 
@@ -40,8 +42,29 @@ struct journal_teller {
 };
 
 /* 0; -1 with the reason when a file cannot be opened. */
-int journal_scan(int lock_folder, const char *queue_path,
+int journal_scan(const struct queue_dir *dir,
     const struct journal_teller *teller, struct journal_scan *scan_out,
     struct error *err);
+
+/*
+ * What a journal holds, for queue tools, svctool and queue-fix.  While a
+ * qmail-send works a view may miss what comes, and show what has just ended.
+ */
+struct journal_view {
+	struct journal_message *messages; /* those that count, oldest first */
+	size_t count;
+	bool is_damaged; /* something that counted cannot be read, and is not
+			  * kept aside yet; or, while a qmail-send works, has
+			  * just been written */
+	struct buf data; /* where texts point to */
+};
+
+/*
+ * A journal that is not there is an empty one.  0, and the caller releases; or
+ * -1 with the reason, also when lock/journal of an older release holds mail.
+ */
+int journal_view_open(const struct queue_dir *dir,
+    struct journal_view *view_out, struct error *err);
+void journal_view_release(struct journal_view *view);
 
 #endif

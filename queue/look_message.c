@@ -11,7 +11,7 @@
 #include "base/scan.h"
 #include "queue/envelope.h"
 #include "queue/idmap.h"
-#include "queue/journal_view.h"
+#include "queue/journal_scan.h"
 #include "queue/look.h"
 #include "queue/remembered.h"
 
@@ -123,12 +123,15 @@ read_file(struct reading *reading, enum queue_folder folder, struct buf *text,
 
 /* What mess/ID says.  1; 0 when the message is gone; -1. */
 static int
-stat_mess(struct reading *reading, struct stat *st)
+stat_mess(struct reading *reading)
 {
-	int result = stat_file(reading, QUEUE_MESS, st);
+	struct stat st;
+	int result = stat_file(reading, QUEUE_MESS, &st);
 
-	if (result == 1)
-		reading->message.size_bytes = (uint64_t)st->st_size;
+	if (result == 1) {
+		reading->message.size_bytes = (uint64_t)st.st_size;
+		reading->message.birth = st.st_mtime;
+	}
 	return result;
 }
 
@@ -190,14 +193,12 @@ static int
 read_remembered(struct reading *reading)
 {
 	struct look_message *message = &reading->message;
-	struct stat st, other;
-	int result = stat_mess(reading, &other);
+	struct stat st;
+	int result = stat_mess(reading);
 	bool has_problem = result == -1;
 
 	if (result == 0)
 		return 0;
-	if (result == 1)
-		message->birth = other.st_mtime;
 	result = read_file(reading, QUEUE_INFO, &reading->texts[0], &st);
 	if (result == 0)
 		return 0;
@@ -206,7 +207,7 @@ read_remembered(struct reading *reading)
 		result = read_info(reading, &reading->texts[0]);
 	}
 	has_problem |= result == -1;
-	result = stat_file(reading, QUEUE_BOUNCE, &other);
+	result = stat_file(reading, QUEUE_BOUNCE, &st);
 	message->is_bouncing = result == 1;
 	has_problem |= result == -1;
 	has_problem |= add_channels(reading);
@@ -253,10 +254,7 @@ is_headless(const struct walk *walk, uint64_t id)
 static int
 read_headless(struct reading *reading)
 {
-	struct stat mess;
-
-	if (stat_mess(reading, &mess) == 1)
-		reading->message.birth = mess.st_mtime;
+	stat_mess(reading);
 	if (!add_channels(reading))
 		error_set(&reading->problem,
 		    "it has recipients, but 'info/%" PRIu64 "' is missing",
@@ -311,14 +309,13 @@ static int
 read_queued(struct reading *reading)
 {
 	struct buf *record = &reading->texts[0];
-	struct stat mess, st;
-	int result = stat_mess(reading, &mess);
+	struct stat st;
+	int result = stat_mess(reading);
 
 	if (result == 1)
 		result = read_file(reading, QUEUE_TODO, record, &st);
 	if (result != 1)
 		return result == -1 ? show(reading, true) : 0;
-	reading->message.birth = mess.st_mtime;
 	return show_envelope(reading, record->data, record->length);
 }
 
@@ -337,8 +334,7 @@ read_fresh(struct reading *reading)
 {
 	const struct journal_message *fresh = reading->walk->reading;
 	struct look_message *message = &reading->message;
-	struct stat mess;
-	int result = fresh->body != NULL ? 1 : stat_mess(reading, &mess);
+	int result = fresh->body != NULL ? 1 : stat_mess(reading);
 
 	message->uuid = fresh->uuid;
 	message->birth = fresh->birth_s;

@@ -108,45 +108,44 @@ name_message(struct uuid *uuid_out)
 		uuid_make(uuid_out);
 }
 
+static ssize_t
+read_some(int fd, char *data)
+{
+	ssize_t n;
+
+	do
+		n = read(fd, data, READ_BYTES);
+	while (n == -1 && errno == EINTR);
+	return n;
+}
+
 static int
 copy_message(struct way *way)
 {
 	char *buffer = xmalloc(READ_BYTES);
 	int result = write_received(way);
+	ssize_t n = 1;
 
-	while (result == QQ_OK) {
-		ssize_t n = read(0, buffer, READ_BYTES);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			result = QQ_READ_ERROR;
-		if (n <= 0)
-			break;
+	while (result == QQ_OK && (n = read_some(0, buffer)) > 0)
 		result = write_way(way, buffer, (size_t)n);
-	}
 	free(buffer);
-	return result;
+	return n == -1 ? QQ_READ_ERROR : result;
 }
 
 static int
 read_envelope(struct buf *record)
 {
-	for (;;) {
-		ssize_t n;
+	ssize_t n;
 
+	do {
 		buf_reserve(record, READ_BYTES);
-		n = read(1, record->data + record->length, READ_BYTES);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return QQ_READ_ERROR;
-		if (n == 0)
-			return QQ_OK;
-		record->length += (size_t)n;
+		n = read_some(1, record->data + record->length);
+		if (n > 0)
+			record->length += (size_t)n;
 		if (record->length > ENVELOPE_MAX_BYTES)
 			return QQ_ADDRESS_TOO_LONG;
-	}
+	} while (n > 0);
+	return n == -1 ? QQ_READ_ERROR : QQ_OK;
 }
 
 /* Is some address over the limit, which has an exit code of its own? */

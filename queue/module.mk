@@ -4,7 +4,7 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o \
     queue/envelope.o queue/exitcode.o queue/fix.o queue/fix_journal.o \
     queue/fix_message.o queue/fix_owner.o queue/fix_step.o queue/health.o queue/idmap.o \
     queue/intake_packet.o queue/job.o queue/journal.o queue/journal_scan.o \
-    queue/journal_record.o queue/journal_view.o queue/keep.o queue/keep_step.o \
+    queue/journal_record.o queue/keep.o queue/keep_step.o \
     queue/keep_sync.o queue/lane.o queue/look.o \
     queue/look_message.o queue/mux.o queue/recent.o \
     queue/remembered.o queue/route.o queue/router.o queue/scanner.o \

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "queue/journal_view.h"
+#include "queue/journal.h"
 #include "svctool/check/queue.h"
 
 /* One queue, and whose it should be. */

@@ -24,7 +24,6 @@
 #include "queue/journal.h"
 #include "queue/journal_record.h"
 #include "queue/journal_scan.h"
-#include "queue/journal_view.h"
 
 enum { NOTHING, AS_IT_IS, WITH_HEADER, WITH_SUMS, KINDS };
 enum { PIECE_HEADER = 4, CHANCE = 0x1234567 };

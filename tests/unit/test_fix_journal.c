@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "queue/journal_view.h"
+#include "queue/journal_scan.h"
 #include "queue/look.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/queue_folder.h"

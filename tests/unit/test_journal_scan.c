@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of queue/journal_view.h and, through it, of queue/journal_scan.h. */
-#include "queue/journal_view.h"
+/* Tests of queue/journal_scan.h. */
+#include "queue/journal_scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "queue/journal_record.h"
-#include "queue/journal_scan.h"
 #include "tests/unit/bare_queue.h"
 #include "tests/unit/journal_found.h"
 
