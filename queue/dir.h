@@ -105,8 +105,7 @@ int queue_has_file(
  * reason, which names the folder so, when that is -1 (with errno) or the folder
  * cannot be listed.
  */
-typedef int queue_visit(
-    int folder, const struct dirent *entry, void *context);
+typedef int queue_visit(int folder, const struct dirent *entry, void *context);
 int queue_list(int fd, const char *queue_path, const char *name,
     queue_visit *visit, void *context, struct error *err);
 

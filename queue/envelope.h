@@ -30,8 +30,8 @@ enum {
 struct envelope {
 	unsigned long uid;
 	unsigned long qp;
-	struct uuid uuid; /* none: of another system's qmail-queue */
-	bool has_size;    /* not in a record of another system's */
+	struct uuid uuid;    /* none: of another system's qmail-queue */
+	bool has_size;       /* not in a record of another system's */
 	uint64_t size_bytes; /* the message's committed length */
 	const char *sender;
 	const char *header; /* "" when there is none */
@@ -62,7 +62,8 @@ void envelope_release(struct envelope *envelope);
 /*
  * Puts the todo record behind what buf holds.  UUID and length are behind the
  * number of the p record, where qmail's programs do not look; D, b, a and n
- * records, which they do not know, are put only where there is something to say.
+ * records, which they do not know, are put only where there is something to
+ * say.
  */
 void envelope_format(struct buf *buf, const struct envelope *envelope);
 

@@ -173,9 +173,8 @@ check_part(struct fix *fix, enum queue_folder folder, unsigned part)
 	if (errno != ENOENT)
 		return fix_failed(fix, "stat", name);
 	snprintf(name, sizeof(name), "mess/%u", part);
-	has_lost = folder == QUEUE_MESS
-	    ? 1
-	    : fix_list(fix, name, is_message, NULL);
+	has_lost = folder == QUEUE_MESS ? 1
+					: fix_list(fix, name, is_message, NULL);
 	return has_lost == 1
 	    ? queue_part_missing(fix->path, folder, part, fix->err)
 	    : has_lost;

@@ -41,8 +41,8 @@ int fix_failed(struct fix *fix, const char *verb, const char *what);
 /* Opens a folder of the queue, following no link on the way; -1 with errno. */
 int fix_open_folder(struct fix *fix, const char *name);
 /* queue_list() of a folder, which is opened so. */
-int fix_list(struct fix *fix, const char *name, queue_visit *visit,
-    void *context);
+int fix_list(
+    struct fix *fix, const char *name, queue_visit *visit, void *context);
 /*
  * From here on as the queue's owner, or as the caller again; nothing when the
  * caller is not root.  0 or -1.

@@ -105,7 +105,8 @@ read_page(const char *path, struct health_page *page_out, struct error *err)
 		return error_sys(err, "cannot open '%s'", path);
 	result = copy_page(fd, page_out) == -1
 	    ? error_set(err,
-		  "'%s' is damaged; it is made anew when the queue starts", path)
+		  "'%s' is damaged; it is made anew when the queue starts",
+		  path)
 	    : check_page(page_out, path, err);
 	close(fd);
 	return result == -1 ? -1 : 1;

@@ -45,9 +45,9 @@ struct journal {
 	struct segment segments[JOURNAL_SEGMENTS];
 	/* the segment that is written */
 	uint64_t generation;
-	size_t at;      /* all before it is durable */
-	bool is_closed; /* nothing more goes into it */
-	struct buf batch;   /* from at on; its memory begins at a page, too */
+	size_t at;            /* all before it is durable */
+	bool is_closed;       /* nothing more goes into it */
+	struct buf batch;     /* from at on; its memory begins at a page, too */
 	struct idmap added;   /* its messages */
 	struct idmap settled; /* the ends that are durable with it */
 	/* by id: journal_count() of where the message is; twice that, and 1

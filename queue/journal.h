@@ -50,15 +50,16 @@ struct journal_finder {
 struct journal;
 
 /*
- * Opens the segments, of size_bytes in all, making those that are missing or, when nothing in them
- * counts, of another size; and tells what counts in them.  The queue is the
- * caller's alone (queue_take()); dir is borrowed.  A segment with places that
- * cannot be read, or are damaged where that means loss, is used as far as
- * possible, kept aside as lock/journal.damaged.N, and named in the log.
+ * Opens the segments, of size_bytes in all, making those that are missing or,
+ * when nothing in them counts, of another size; and tells what counts in them.
+ * The queue is the caller's alone (queue_take()); dir is borrowed.  A segment
+ * with places that cannot be read, or are damaged where that means loss, is
+ * used as far as possible, kept aside as lock/journal.damaged.N, and named in
+ * the log.
  *
  * 0; -1 with the reason when the queue cannot work with it, as without
- * permission.  A full disk is no such reason: journal_add() then says that there
- * is no room.
+ * permission.  A full disk is no such reason: journal_add() then says that
+ * there is no room.
  */
 int journal_open(const struct queue_dir *dir, uint64_t size_bytes,
     const struct journal_finder *finder, struct journal **journal_out,

@@ -159,8 +159,8 @@ journal_cursor_open(struct journal_cursor *cursor, const char *data,
 
 /* The record that is exactly there; how long it is, or 0. */
 static size_t
-get_record_at(struct journal_cursor *cursor, size_t at,
-    struct journal_record *record_out)
+get_record_at(
+    struct journal_cursor *cursor, size_t at, struct journal_record *record_out)
 {
 	uint64_t generation;
 	size_t size;

@@ -54,8 +54,8 @@ read_segment(int fd, size_t length, struct buf *data)
 
 		if (left < some)
 			some = left;
-		n = pread(fd, data->data + data->length, some,
-		    (off_t)data->length);
+		n = pread(
+		    fd, data->data + data->length, some, (off_t)data->length);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 && some > JOURNAL_PAGE_BYTES) {

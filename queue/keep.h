@@ -26,18 +26,20 @@
 
 enum keep_type {
 	KEEP_TODO, /* fresh -> S4: mess (text[BODY], or it is there), todo */
-	KEEP_REMEMBER,    /* fresh or S4 -> S5: mess as before, info, local,
-			   * remote,    bounce where not empty; and todo/ID goes */
-	KEEP_MARK,        /* S5: note to bounce/, then 'D' at marks in channel;
-			   * retry_at        as the channel file's mtime if not 0;
-			   * attempt */
-	KEEP_CHANNEL_END, /* S5: removes local/ID or remote/ID; not synced
-			   * before FORGET: one that comes back is all done */
-	KEEP_FORGET, /* S4, S5 -> S1: removes all files; a mess/ID that comes
-		      * back is S2 */
-	KEEP_SWEEP,  /* S2, S3 -> S1, if 36 hours old; not for a message
-		      * that the owner has in memory: a large fresh one is
-		      * mess/ID alone, however old it is */
+	/* fresh or S4 -> S5: mess as before, info, local, remote, bounce where
+	 * not empty; and todo/ID goes */
+	KEEP_REMEMBER,
+	/* S5: note to bounce/, then 'D' at marks in channel; retry_at as the
+	 * channel file's mtime if not 0; attempt */
+	KEEP_MARK,
+	/* S5: removes local/ID or remote/ID; not synced before FORGET: one that
+	 * comes back is all done */
+	KEEP_CHANNEL_END,
+	/* S4, S5 -> S1: removes all files; a mess/ID that comes back is S2 */
+	KEEP_FORGET,
+	/* S2, S3 -> S1, if 36 hours old; not for a message that the owner has
+	 * in memory: a large fresh one is mess/ID alone, however old it is */
+	KEEP_SWEEP,
 	KEEP_TYPE_COUNT
 };
 

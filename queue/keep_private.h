@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The parts of the keeper: private to queue/keep*.c, used by its thread only. */
+/* The parts of the keeper: private to queue/keep*.c, used by its thread only.
+ */
 #ifndef QUEUE_KEEP_PRIVATE_H
 #define QUEUE_KEEP_PRIVATE_H
 

@@ -61,7 +61,8 @@ write_kept_file(struct keep_syncs *syncs, struct keep_job *job,
 		  syncs->dir, folder, job->id, O_WRONLY | O_CREAT | O_TRUNC);
 
 	job->files[text] = fd;
-	if (fd == -1 || file_write_all(fd, content->data, content->length) == -1 ||
+	if (fd == -1 ||
+	    file_write_all(fd, content->data, content->length) == -1 ||
 	    (mtime != NO_TIME_CHANGE && futimens(fd, times) == -1)) {
 		keep_fail(job, "write", name);
 		return;
@@ -400,9 +401,9 @@ remove_record(struct keep_syncs *syncs, struct keep_job *job)
 }
 
 /*
- * Nothing belongs to it any more.  If it comes back it is S2.  What a step to S5
- * that was interrupted has left in pid/ goes last: until then it says what the
- * others are.
+ * Nothing belongs to it any more.  If it comes back it is S2.  What a step to
+ * S5 that was interrupted has left in pid/ goes last: until then it says what
+ * the others are.
  */
 static void
 remove_mess(struct keep_syncs *syncs, struct keep_job *job)
@@ -478,9 +479,9 @@ run_step(struct keep_syncs *syncs, struct keep_jobs *jobs, unsigned step,
 	struct keep_job *job;
 
 	STAILQ_FOREACH(job, jobs, in_list)
-		if ((job->result == QQ_OK) == wants_ok &&
-		    table[job->type][step] != NULL)
-			table[job->type][step](syncs, job);
+	if ((job->result == QQ_OK) == wants_ok &&
+	    table[job->type][step] != NULL)
+		table[job->type][step](syncs, job);
 	keep_sync(syncs);
 }
 
@@ -507,5 +508,5 @@ keep_run(struct keep_syncs *syncs, struct keep_jobs *jobs)
 	for (step = 0; step < STEP_COUNT; step++)
 		run_step(syncs, jobs, step, undo_steps, false);
 	STAILQ_FOREACH(job, jobs, in_list)
-		close_kept_files(job);
+	close_kept_files(job);
 }

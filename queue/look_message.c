@@ -20,7 +20,7 @@ struct walk {
 	const struct queue_dir *dir;
 	look_visit *visit; /* NULL: no more messages are read */
 	void *context;
-	bool is_counting; /* all are wanted, even if none is read */
+	bool is_counting;        /* all are wanted, even if none is read */
 	struct idmap queued;     /* that have todo/ID */
 	struct idmap remembered; /* that have info/ID, or have lost it */
 	struct idmap fresh; /* that the journal has, and no file was found */
@@ -93,11 +93,10 @@ stat_file(struct reading *reading, enum queue_folder folder, struct stat *st)
 	uint64_t id = reading->message.id;
 	int result = queue_stat(dir, folder, id, st);
 
-	return result != -1
-	    ? result
-	    : error_sys(&reading->problem, "cannot look for '%s/%s/%" PRIu64
-					   "'",
-		  dir->path, queue_folder_name(folder), id);
+	return result != -1 ? result
+			    : error_sys(&reading->problem,
+				  "cannot look for '%s/%s/%" PRIu64 "'",
+				  dir->path, queue_folder_name(folder), id);
 }
 
 /* The same for a file's content. */
@@ -371,8 +370,8 @@ visit_fresh(struct walk *walk, const struct journal_view *view)
 	for (i = 0; i < view->count && result == 0; i++) {
 		walk->reading = &view->messages[i];
 		if (idmap_has(&walk->fresh, walk->reading->id))
-			result = read_message(walk, walk->reading->id,
-			    LOOK_FRESH, read_fresh);
+			result = read_message(
+			    walk, walk->reading->id, LOOK_FRESH, read_fresh);
 	}
 	return result;
 }
@@ -388,7 +387,8 @@ read_journal(
 	if (journal_view_open(walk->dir, view_out, err) == -1)
 		return -1;
 	note_fresh(walk, view_out);
-	return view_out->is_damaged && queue_is_owned(walk->dir->path, NULL) != 1
+	return view_out->is_damaged &&
+		queue_is_owned(walk->dir->path, NULL) != 1
 	    ? error_set(err,
 		  "the journal of '%s' is damaged: the queue's next start uses "
 		  "what can be read of it, and keeps it for people",

@@ -39,7 +39,7 @@ struct way {
 	struct error err;
 	struct uuid uuid;
 	uint64_t size_bytes; /* written so far */
-	uid_t uid;   /* who called us, as logged */
+	uid_t uid;           /* who called us, as logged */
 	uid_t owner; /* whom a set-user-id bit makes us, for the files alone */
 };
 

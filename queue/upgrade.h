@@ -25,10 +25,10 @@ struct upgrade_options {
 
 /*
  * Removes its spare files, pairs of pid/ID.e and a message file that no
- * envelope belongs to, its empty lock/journal and its socket lock/workers.  For the queue's owner,
- * before the messages are listed.  options may be NULL.  0; -1 with the reason,
- * also when lock/journal of that release holds mail: then such a pair may be a
- * message.
+ * envelope belongs to, its empty lock/journal and its socket lock/workers.  For
+ * the queue's owner, before the messages are listed.  options may be NULL.  0;
+ * -1 with the reason, also when lock/journal of that release holds mail: then
+ * such a pair may be a message.
  */
 int queue_drop_spares(const struct queue_dir *dir,
     const struct upgrade_options *options, struct error *err);

@@ -226,7 +226,8 @@ open_journal(struct counted *counted)
 	struct journal *journal;
 	struct error err;
 
-	if (journal_open(dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &journal, &err) == -1)
+	if (journal_open(dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder,
+		&journal, &err) == -1)
 		abort();
 	return journal;
 }

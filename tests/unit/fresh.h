@@ -32,7 +32,8 @@ write_fresh(const struct queue_dir *dir)
 	static const struct journal_finder finder = { .message = NULL };
 	struct journal *journal;
 
-	if (journal_open(dir, FRESH_JOURNAL_BYTES, &finder, &journal, NULL) == -1)
+	if (journal_open(dir, FRESH_JOURNAL_BYTES, &finder, &journal, NULL) ==
+	    -1)
 		return 1;
 	for (unsigned i = 0; i < fresh.count; i++)
 		if (!journal_add(journal, &fresh.messages[i]))

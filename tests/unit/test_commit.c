@@ -122,8 +122,8 @@ start_committer(struct bench *bench)
 	struct error err = { "" };
 
 	found_reset(&bench->found);
-	if (journal_open(
-		bench->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &bench->journal, &err) == -1)
+	if (journal_open(bench->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
+		&finder, &bench->journal, &err) == -1)
 		fail_msg("%s", err.text);
 	bench->committer = committer_new(
 	    bench->dir, bench->journal, bench->wake_fd);

@@ -210,8 +210,8 @@ start_process(struct world *world)
 
 	disk_prune(world->dir);
 	found_reset(&world->found);
-	if (journal_open(
-		world->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &world->journal, &err) == -1)
+	if (journal_open(world->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
+		&finder, &world->journal, &err) == -1)
 		fail_msg("%s", err.text);
 	for (id = first_id(world); id < world->next; id++)
 		check_message(world, id);

@@ -382,8 +382,7 @@ not_opened(void **state)
 
 	(void)state;
 	assert_int_equal(symlinkat("elsewhere", lock, "journal.2"), 0);
-	assert_int_equal(
-	    journal_open(dir, SMALL, &finder, &journal, &err), -1);
+	assert_int_equal(journal_open(dir, SMALL, &finder, &journal, &err), -1);
 	assert_null(journal);
 	assert_non_null(strstr(err.text, "q/lock/journal.2"));
 	queue_dir_close(&dir);

@@ -298,8 +298,8 @@ open_journal(struct world *world)
 	struct error err = { "" };
 
 	found_reset(&world->found);
-	if (journal_open(
-		world->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN, &finder, &world->journal, &err) == -1)
+	if (journal_open(world->dir, JOURNAL_SEGMENTS * JOURNAL_SEGMENT_MIN,
+		&finder, &world->journal, &err) == -1)
 		fail_msg("%s", err.text);
 }
 

@@ -267,8 +267,8 @@ damaged_ones(void **state)
 		expect_seen(&seen, begin, rows[i].wanted);
 	}
 	expect_seen(&seen, "77 2 - 7 0 <q@x> local:a@y", "");
-	assert_int_equal(look_damage(dir, LOOK_EVERYWHERE, 1000, &damage,
-			     NULL, NULL), 0);
+	assert_int_equal(
+	    look_damage(dir, LOOK_EVERYWHERE, 1000, &damage, NULL, NULL), 0);
 	assert_int_equal(damage.count, sizeof(rows) / sizeof(rows[0]));
 	assert_int_equal(damage.id_count, LOOK_DAMAGE_IDS);
 	assert_true(damage.is_whole);
@@ -281,9 +281,8 @@ damaged_ones(void **state)
 	assert_false(damage.is_whole);
 	assert_int_equal(count.messages, 3 + sizeof(rows) / sizeof(rows[0]));
 	assert_int_equal(count.fresh, 0);
-	assert_int_equal(look_damage(dir, LOOK_EVERYWHERE, 3, &damage, &count,
-			     NULL),
-	    0);
+	assert_int_equal(
+	    look_damage(dir, LOOK_EVERYWHERE, 3, &damage, &count, NULL), 0);
 	assert_int_equal(count.messages, 4 + sizeof(rows) / sizeof(rows[0]));
 	queue_dir_close(&dir);
 }

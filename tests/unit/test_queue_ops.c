@@ -27,8 +27,7 @@ messages(void **state)
 	svc_put("queue/queue1/mess/0/notes", "x");
 	assert_int_equal(queue_messages(node, "queue1", &err), -1);
 	assert_non_null(strstr(err.text, "queue1/mess/0/notes' is no message"));
-	assert_int_equal(
-	    unlink(folder_path("queue/queue1/mess/0/notes")), 0);
+	assert_int_equal(unlink(folder_path("queue/queue1/mess/0/notes")), 0);
 	assert_int_equal(queue_messages(node, "queue1", &err), 0);
 	for (size_t i = 0; i < 3; i++)
 		ids[i] = put_message(dir, "mail");

@@ -243,8 +243,8 @@ births(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct remembered_info info;
 
-		assert_int_equal(remembered_get_info(rows[i].info,
-				     rows[i].length, &info, NULL),
+		assert_int_equal(remembered_get_info(
+				     rows[i].info, rows[i].length, &info, NULL),
 		    0);
 		assert_int_equal(
 		    remembered_birth(&info, rows[i].mtime), rows[i].wanted);

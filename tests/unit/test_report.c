@@ -286,8 +286,7 @@ queues_are_looked_into(void **state)
 	    symlink("x", folder_path("queue/queue1/lock/journal.2")), 0);
 	queue = collect_queue(&report);
 	assert_string_equal(queue->problem, "");
-	assert_int_equal(
-	    unlink(folder_path("queue/queue1/lock/journal.2")), 0);
+	assert_int_equal(unlink(folder_path("queue/queue1/lock/journal.2")), 0);
 	assert_int_equal(queue->health.backlog, 7);
 	assert_int_equal(queue->damage.count, 1);
 	assert_int_equal(queue->damage.ids[0], 6);
