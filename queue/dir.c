@@ -52,8 +52,6 @@ queue_list(int fd, const char *queue_path, const char *name, queue_visit *visit,
 	const struct dirent *entry = NULL;
 	int result = 0;
 
-	if (stream == NULL && fd != -1)
-		close(fd);
 	while (stream != NULL && result == 0) {
 		errno = 0;
 		entry = readdir(stream);
@@ -68,6 +66,8 @@ queue_list(int fd, const char *queue_path, const char *name, queue_visit *visit,
 		    err, "cannot list '%s/%s'", queue_path, name);
 	if (stream != NULL)
 		closedir(stream);
+	else if (fd != -1)
+		close(fd);
 	return result;
 }
 

@@ -69,10 +69,9 @@ static bool
 is_linked_in_lock(struct fix *fix, const struct stat *st)
 {
 	struct names names = { .inode = st->st_ino };
-	struct error ignored;
 
 	return queue_list(fix_open_folder(fix, "lock"), fix->path, "lock",
-		   count_name, &names, &ignored) == 0 &&
+		   count_name, &names, NULL) == 0 &&
 	    names.count == st->st_nlink;
 }
 
