@@ -41,6 +41,7 @@ struct segment {
 
 struct journal {
 	const struct queue_dir *dir;
+	const struct journal_finder *finder; /* while it is opened */
 	uint64_t segment_bytes, next_id;
 	struct segment segments[JOURNAL_SEGMENTS];
 	/* the segment that is written */
@@ -581,18 +582,12 @@ settle_files(const struct queue_dir *dir)
 	}
 }
 
-struct opening {
-	struct journal *journal;
-	const struct journal_finder *finder;
-};
-
 static void
 take_up(const struct journal_message *message, enum journal_type over,
     uint64_t count, void *context)
 {
-	const struct opening *opening = context;
-	const struct journal_finder *finder = opening->finder;
-	struct journal *journal = opening->journal;
+	struct journal *journal = context;
+	const struct journal_finder *finder = journal->finder;
 
 	if (over == JOURNAL_END && finder->ended != NULL)
 		finder->ended(message->id, &message->uuid, finder->context);
@@ -662,12 +657,10 @@ make_missing(struct journal *journal, struct error *err)
 }
 
 static int
-read_segments(struct journal *journal, const struct journal_finder *finder,
-    struct error *err)
+read_segments(struct journal *journal, struct error *err)
 {
-	struct opening opening = { .journal = journal, .finder = finder };
 	struct journal_teller teller = {
-		.message = take_up, .context = &opening, .wants_all = true
+		.message = take_up, .context = journal, .wants_all = true
 	};
 	struct journal_scan scan;
 	unsigned place;
@@ -717,6 +710,7 @@ journal_open(const struct queue_dir *dir, uint64_t size_bytes,
 
 	*journal_out = NULL;
 	journal->dir = dir;
+	journal->finder = finder;
 	journal->segment_bytes = size_bytes / JOURNAL_SEGMENTS /
 	    JOURNAL_PAGE_BYTES * JOURNAL_PAGE_BYTES;
 	if (journal->segment_bytes < JOURNAL_SEGMENT_MIN)
@@ -727,11 +721,12 @@ journal_open(const struct queue_dir *dir, uint64_t size_bytes,
 	for (place = 0; place < JOURNAL_SEGMENTS; place++)
 		journal->segments[place].fd = -1;
 	settle_files(dir);
-	if (read_segments(journal, finder, err) == -1 ||
+	if (read_segments(journal, err) == -1 ||
 	    make_missing(journal, err) == -1) {
 		free_journal(&journal);
 		return -1;
 	}
+	journal->finder = NULL;
 	*journal_out = journal;
 	return 0;
 }

@@ -14,10 +14,7 @@
 #include "queue/idmap.h"
 #include "queue/keep_private.h"
 
-enum {
-	SYNC_THREADS = 16,
-	BATCH_MAX = 64 /* of at most KEEP_TEXT_COUNT open files each */
-};
+enum { SYNC_THREADS = 16 };
 
 struct keeper {
 	struct keep_syncs syncs; /* the thread's own */
@@ -80,7 +77,7 @@ take_batch(struct keeper *keeper, struct keep_jobs *batch_out)
 
 	STAILQ_INIT(batch_out);
 	while ((job = STAILQ_FIRST(&keeper->posted)) != NULL &&
-	    ids.count < BATCH_MAX && idmap_put(&ids, job->id, NULL)) {
+	    ids.count < KEEP_BATCH_MAX && idmap_put(&ids, job->id, NULL)) {
 		STAILQ_REMOVE_HEAD(&keeper->posted, in_list);
 		STAILQ_INSERT_TAIL(batch_out, job, in_list);
 	}

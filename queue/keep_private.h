@@ -9,6 +9,18 @@
 
 /* -- keep_sync.c: what a step of a batch syncs, and which jobs wait for that */
 
+enum {
+	KEEP_BATCH_MAX = 64, /* of at most KEEP_TEXT_COUNT open files each */
+	/* a job waits in one round for these files and their folders */
+	KEEP_WAITS_MAX = KEEP_BATCH_MAX * 2 * KEEP_TEXT_COUNT
+};
+
+struct keep_wait {
+	struct keep_job *job;
+	size_t sync; /* index */
+	const char *where;
+};
+
 struct keep_folder {
 	int fd;        /* to sync */
 	bool is_dirty; /* names in it may not be durable */
@@ -20,10 +32,9 @@ struct keep_syncs {
 	struct sync_pool *pool;
 	struct keep_folder *folders[QUEUE_FOLDER_COUNT]; /* one or split */
 	/* of this round */
-	struct sync_job *jobs;
-	size_t count, size;
-	struct keep_wait *waits;
-	size_t wait_count, wait_size;
+	struct sync_job jobs[KEEP_WAITS_MAX];
+	struct keep_wait waits[KEEP_WAITS_MAX];
+	size_t count, wait_count;
 };
 
 void keep_syncs_init(

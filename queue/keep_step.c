@@ -21,7 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "queue/exitcode.h"
 #include "queue/remembered.h"
@@ -29,6 +28,24 @@
 enum { STEP_COUNT = 4, NO_TIME_CHANGE = 0 };
 
 /* -- files */
+
+static int
+put_bytes(int fd, const struct buf *content)
+{
+	size_t done = 0;
+
+	while (done < content->length) {
+		ssize_t n = pwrite(fd, content->data + done,
+		    content->length - done, (off_t)done);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		done += (size_t)n;
+	}
+	return 0;
+}
 
 /*
  * A new file, always: after a power cut the name can be there, and be another
@@ -61,8 +78,7 @@ write_kept_file(struct keep_syncs *syncs, struct keep_job *job,
 		  syncs->dir, folder, job->id, O_WRONLY | O_CREAT | O_TRUNC);
 
 	job->files[text] = fd;
-	if (fd == -1 ||
-	    file_write_all(fd, content->data, content->length) == -1 ||
+	if (fd == -1 || put_bytes(fd, content) == -1 ||
 	    (mtime != NO_TIME_CHANGE && futimens(fd, times) == -1)) {
 		keep_fail(job, "write", name);
 		return;

@@ -2,6 +2,7 @@
 /* The syncs of one round, in parallel, and who waits for them. */
 #include "queue/keep_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,12 +11,6 @@
 
 #include "base/mem.h"
 #include "queue/exitcode.h"
-
-struct keep_wait {
-	struct keep_job *job;
-	size_t sync; /* index */
-	const char *where;
-};
 
 void
 keep_syncs_init(
@@ -48,8 +43,6 @@ keep_syncs_release(struct keep_syncs *syncs)
 
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
 		free(syncs->folders[folder]);
-	free(syncs->jobs);
-	free(syncs->waits);
 	sync_pool_free(&syncs->pool);
 }
 
@@ -66,11 +59,7 @@ keep_fail(struct keep_job *job, const char *what, const char *where)
 static size_t
 add_sync(struct keep_syncs *syncs, int fd, bool is_folder)
 {
-	if (syncs->count == syncs->size) {
-		syncs->size = syncs->size * 2 + 64;
-		syncs->jobs = xrealloc(
-		    syncs->jobs, syncs->size * sizeof(*syncs->jobs));
-	}
+	assert(syncs->count < KEEP_WAITS_MAX);
 	syncs->jobs[syncs->count] = (struct sync_job){ .fd = fd,
 		.is_folder = is_folder };
 	return syncs->count++;
@@ -80,11 +69,7 @@ static void
 add_wait(struct keep_syncs *syncs, struct keep_job *job, size_t sync,
     const char *where)
 {
-	if (syncs->wait_count == syncs->wait_size) {
-		syncs->wait_size = syncs->wait_size * 2 + 64;
-		syncs->waits = xrealloc(
-		    syncs->waits, syncs->wait_size * sizeof(*syncs->waits));
-	}
+	assert(syncs->wait_count < KEEP_WAITS_MAX);
 	syncs->waits[syncs->wait_count++] = (struct keep_wait){
 		.job = job, .sync = sync, .where = where
 	};

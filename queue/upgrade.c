@@ -141,7 +141,7 @@ upgrade_check_journal(const struct queue_dir *dir, struct error *err)
 
 /* -- its files */
 
-enum { PATH_SIZE = 64 };
+enum { PATH_SIZE = 272 }; /* of a name in a folder */
 
 struct upgrade {
 	const struct queue_dir *dir;
