@@ -272,12 +272,14 @@ int
 queue_stat(const struct queue_dir *dir, enum queue_folder folder, uint64_t id,
     struct stat *st_out)
 {
+	int fd = queue_dir_fd(dir, folder, id), result;
 	char name[QUEUE_NAME_SIZE];
-	struct stat st;
 
 	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(dir, folder, id), name,
-		st_out == NULL ? &st : st_out, AT_SYMLINK_NOFOLLOW) == 0)
+	result = st_out == NULL
+	    ? faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW | AT_EACCESS)
+	    : fstatat(fd, name, st_out, AT_SYMLINK_NOFOLLOW);
+	if (result == 0)
 		return 1;
 	return errno == ENOENT ? 0 : -1;
 }
