@@ -255,7 +255,8 @@ uuids_of_large_envelopes(void **state)
 		struct buf record = BUF_INIT;
 
 		ids[i] = put_message(bench.dir, "x\n");
-		envelope_put_origin(&record, 7, 8, &uuid);
+		envelope_put_origin(&record,
+		    &(struct envelope){ .uid = 7, .qp = 8, .uuid = uuid });
 		buf_add(&record, "Fs\0", 3);
 		for (size_t to = 0; to < 1 + i * 20; to++)
 			buf_add(&record, "Tu@example.test", 16);
