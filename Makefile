@@ -129,7 +129,7 @@ libs: $(LIBS)
 %.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC    $*.c"
-	@$(CC) $(CFLAGS) $(CPPFLAGS) -c -o $@ $<
+	@$(CC) $(CFLAGS) $(CPPFLAGS) $(UNIT_FLAGS) -c -o $@ $<
 
 # A list that names other objects makes another library.
 $(foreach lib,$(LIBS),$(eval $(lib): $(SRC)/$(dir $(lib))module.mk))
@@ -137,9 +137,10 @@ $(LIBS):
 	@echo "  AR    $@"
 	@rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
-$(PROGS) $(UNITS):
+$(PROGS) $(UNIT_PROGS):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
+	@$(UNIT_CHECK)
 	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LDLIBS) \
 	    $(foreach lib,$(filter %.a,$^),$($(lib)_LDLIBS))
 
