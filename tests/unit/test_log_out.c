@@ -177,12 +177,9 @@ start(void (*run)(void))
 	if (child.pid == 0) {
 		alarm(60); /* a write that blocks ends nobody's test */
 		dup2(log_ends[1], 2);
-		close(log_ends[0]);
-		close(log_ends[1]);
-		close(go_ends[1]);
-		close(result_ends[0]);
-		go_fd = go_ends[0];
-		result_fd = result_ends[1];
+		go_fd = fcntl(go_ends[0], F_DUPFD, 100);
+		result_fd = fcntl(result_ends[1], F_DUPFD, 100);
+		close_range(3, 99, 0); /* those of other children, too */
 		run();
 		exit(0);
 	}
@@ -260,9 +257,14 @@ a_reader_that_does_not_read_stops_nobody(void **state)
 		{ "old kernel", old_kernel, "" },
 	};
 
+	enum { CASES = sizeof(cases) / sizeof(cases[0]) };
+	struct child children[CASES];
+
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct child child = start(cases[i].run);
+	for (size_t i = 0; i < CASES; i++) /* they wait side by side */
+		children[i] = start(cases[i].run);
+	for (size_t i = 0; i < CASES; i++) {
+		struct child child = children[i];
 		int64_t first = took_ms(&child), second = took_ms(&child);
 		char *text = finish(&child), wanted[200];
 		const char *rest = text;
