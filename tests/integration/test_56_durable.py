@@ -8,12 +8,11 @@ must not say that all is well.  No file gets its name before its content is
 synced, in any row.
 """
 import os
+import pwd
 import re
 import shutil
 import signal
 import subprocess
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +21,8 @@ import pytest
 import durable
 import journal
 from delivery_peer import Node, Send
-from node import BIN, ROOT, SLOW, wait_until
-from queue_peer import DOMAIN, Intake, Queue
+from node import BIN, wait_until
+from queue_peer import DOMAIN, Intake
 
 MESSAGE = "Subject: durable\n\nbody\n"
 USER = r"domains/example\.test"
@@ -49,6 +48,7 @@ class Row:
     stdin: str = ""
     env: tuple = ()
     sound: str = "^$"  # paths whose sync may fail
+    step: int = 1  # of many syncs only each so many'th is made to fail
 
 
 def without_maildir(home):
@@ -65,6 +65,13 @@ VDELIVERMAIL = dict(
          ("RECIPIENT", "example.test-bob@example.test")))
 NEW_DOMAIN = r"domains/new\.test(/(?!.*/(new|cur|tmp)=).*)?=?$"
 NEW_USER = (rf"name \S+ {USER}/vpasswd(\.cdb)?$", CAROL)
+
+# A service's folder, and that of its log, can be made again by svctool init.
+NODE = r"node/(?!log|service/)"
+INIT = ("svctool", "init", "--home", "{home}/node", "--me", "mail.example.test",
+        "--port", "127.0.0.1:2525", "--domain", "example.test", "--user",
+        pwd.getpwuid(os.getuid()).pw_name)
+QUEUE_ADD = ("svctool", "queue", "add", "3", "--home", "{home}/node")
 
 COMMANDS = [
     Row("vadduser", ("vadduser", "-n", "carol@example.test"),
@@ -94,6 +101,18 @@ COMMANDS = [
                (r"remove domains/\.removed", r"-?domains/[^/]*$|users/.*$"))),
     Row("qmail-newu", ("qmail-newu",)),
     Row("qmail-newmrh", ("qmail-newmrh",), prepare=(more_hosts,)),
+    Row("svctool init", INIT, at_end=NODE, step=7,
+        order=((r"name \S+ node/service/queue2$", r"node/queue/queue2(/.*)?$"),
+               (r"name \S+ node/users/assign$",
+                r"node/domains/[^/]+(/(vpasswd|\.qmail).*)?$"))),
+    Row("svctool queue add", QUEUE_ADD, at_end=NODE, prepare=(INIT,), step=2,
+        order=((r"name \S+ node/control/queue_count$",
+                r"node/queue/queue3(/.*)?$"),)),
+    Row("svctool queue remove",
+        ("svctool", "queue", "remove", "3", "--home", "{home}/node"),
+        prepare=(INIT, QUEUE_ADD), at_end=r"node/(?!log|service/|queue/)",
+        order=((r"name node/service/queue3 |remove node/queue/queue3",
+                r"node/control/queue_count=?$"),)),
     Row("vdelivermail", **VDELIVERMAIL),
     Row("vdelivermail, no Maildir", **VDELIVERMAIL, prepare=(without_maildir,),
         order=(("name .*/tmp/.* .*/new/",
@@ -111,6 +130,10 @@ def saved(tmp_path_factory):
     return node
 
 
+def words_of(saved, command):
+    return [word.replace("{home}", saved.root) for word in command]
+
+
 def fresh_home(saved, row):
     home = Path(saved.root)
     shutil.rmtree(home)
@@ -119,12 +142,13 @@ def fresh_home(saved, row):
         if callable(step):
             step(home)
         else:
-            saved.run(*step)
+            saved.run(*words_of(saved, step))
     return home
 
 
 def run_row(saved, row, trace, *more):
-    return durable.run(trace, [BIN / row.command[0], *row.command[1:]], *more,
+    program, *words = words_of(saved, row.command)
+    return durable.run(trace, [BIN / program, *words], *more,
                        env={**saved.environment, **dict(row.env)},
                        input=row.stdin)
 
@@ -161,14 +185,14 @@ def test_command(saved, tmp_path, row):
     disk = check(home, before, tmp_path / "trace", row.order, row.at_end)
     assert disk.syncs
     every_sync_fails(
-        tmp_path, disk, row.sound,
+        tmp_path, disk.syncs[::row.step], row.sound,
         lambda more: (fresh_home(saved, row),
                       run_row(saved, row, tmp_path / "t", *more))[1])
 
 
-def every_sync_fails(tmp_path, disk, sound, run):
+def every_sync_fails(tmp_path, syncs, sound, run):
     """run, with one sync that fails, must not end well."""
-    for call, path, of_path, of_call in disk.syncs:
+    for call, path, of_path, of_call in syncs:
         if re.search(sound, path):
             continue
         fault = ["-e", f"inject={call}:error=EIO:when={of_call}"]
@@ -253,7 +277,7 @@ def test_queue_program(make_queue, tmp_path, program, prepare, order):
         return run_queue_program(queue, tmp_path / "t", program, *more)
 
     # When the journal's ends are not durable the files decide.
-    every_sync_fails(tmp_path, disk, r"/lock/journal\.\d$", again)
+    every_sync_fails(tmp_path, disk.syncs, r"/lock/journal\.\d$", again)
 
 
 # -- daemons
