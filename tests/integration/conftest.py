@@ -13,9 +13,17 @@ from pathlib import Path
 
 import pytest
 
+import ports
 from node import ROOT, SLOW, Node
 from queue_peer import Queue
 from smtp_peer import smtpd
+
+
+@pytest.fixture(scope="module", autouse=True)
+def held_ports():
+    """The ports that a module's tests take are its own until its end."""
+    yield
+    ports.give_back()
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ class Disk:
         self.syncs = []
         self.counts = collections.Counter()
 
-    def replay(self, trace):
+    def replay(self, trace, loose=()):
+        """loose: what another process may have left so."""
+        self.loose = dict.fromkeys(loose, 0)
         begun = {}
         for line in open(trace, errors="replace"):
             match = re.match(r"(\d+) +(.*)", line.rstrip("\n"))

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import smtplib
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import journal
+import ports
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MQMAIL_BUILD", ROOT / "build/plain")).resolve()
@@ -42,13 +42,6 @@ def wait_until(check, what, timeout=DEADLINE_S):
         time.sleep(0.02)
 
 
-def free_port():
-    """A port of loopback that nobody had a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Node:
     """A node made by tests/node in a folder of its own."""
 
@@ -58,6 +51,9 @@ class Node:
 
     def up(self, *options):
         """Makes or starts it; what tests/node prints becomes `info`."""
+        if not (self.home / "control/me").exists() and \
+                "--port-base" not in options:
+            options += ("--port-base", ports.take(3))
         done = subprocess.run(
             [ROOT / "tests/node", "up", self.home, *map(str, options)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from node import ROOT, SLOW, free_port, wait_until
+import ports
+from node import ROOT, SLOW, wait_until
 
 sys.path.append(str(ROOT / "tests"))
 
@@ -30,7 +31,7 @@ debug_peer_list = 127.0.0.1
 
 class Peer(postfix.Postfix):
     def __init__(self, folder, relay_port, settings=""):
-        super().__init__(folder, free_port(), HOSTNAME, RELAY_CF.format(
+        super().__init__(folder, ports.take(), HOSTNAME, RELAY_CF.format(
             port=relay_port, folder=folder) + settings)
 
     def run(self, command):

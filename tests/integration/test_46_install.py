@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from installed import install
-from node import BUILD, SLOW, Node, free_port
+import ports
+from node import BUILD, SLOW, Node
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def installed_node(sbin, make_node):
                  "UBSAN_OPTIONS"):
         if name in os.environ:
             node.env[name] = os.environ[name]
-    node.port = free_port()
+    node.port = ports.take()
     user = ["--user", "root"] if os.getuid() == 0 else []
     if user:
         node.env["MQMAIL_USER"] = "root"

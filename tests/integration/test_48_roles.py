@@ -5,12 +5,9 @@ The users are made by `svctool init --create-users` in a copy of /etc, which
 only the processes of the test have mounted (their own mount namespace), so
 that the host's users stay as they are.
 """
-import contextlib
 import os
-import random
 import shutil
 import smtplib
-import socket
 import stat
 import subprocess
 import tempfile
@@ -18,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import ports
 from node import BIN, SLOW, Node, wait_until
 from test_01_node import may_reach
 
@@ -43,17 +41,6 @@ REASON = why_not()
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
 
 
-def free_ports(count):
-    """Below those that the kernel gives to clients."""
-    ports = set()
-    while len(ports) < count:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as each, contextlib.suppress(OSError):
-            each.bind(("127.0.0.1", port))
-            ports.add(port)
-    return sorted(ports)
-
-
 class RoleNode(Node):
     """A node whose programs see a copy of /etc."""
 
@@ -74,8 +61,8 @@ class RoleNode(Node):
         if not may_reach(BIN):  # the build may lie in a closed place
             self.bin = base / "bin"
             shutil.copytree(BIN, self.bin)
-        smtp, smtps, lmtp = free_ports(3)
-        self.info = {"smtp": smtp, "smtps": smtps, "lmtp": lmtp}
+        port = ports.take(3)
+        self.info = {"smtp": port, "smtps": port + 1, "lmtp": port + 2}
         self.domain = "example.test"
 
     def environment(self):

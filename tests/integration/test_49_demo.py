@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: ISC
 """make demo: what a newcomer sees, the first time and later."""
-import contextlib
 import os
-import random
 import shutil
 import socket
 import subprocess
@@ -12,25 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import ports
 from node import BUILD, ROOT, SLOW, Node
 from test_01_node import may_reach
 
 pytestmark = pytest.mark.skipif(shutil.which("swaks") is None,
                                 reason="no swaks")
-
-
-def free_port():
-    """The first of three free ones, below those that clients get."""
-    while True:
-        port = random.randrange(4000, 9900)
-        with contextlib.ExitStack() as stack:
-            try:
-                for i in range(3):
-                    each = stack.enter_context(socket.socket())
-                    each.bind(("127.0.0.1", port + i))
-                return port
-            except OSError:
-                continue
 
 
 def listens(port):
@@ -74,7 +59,7 @@ def demo():
 
 
 def test_demo_twice_moved_and_stopped(demo):
-    port, other = free_port(), free_port()
+    port, other = ports.take(3), ports.take(3)
     text = demo.demo("start", port)
     assert "Subject: demo of" in text and "== delivered:" in text
     assert f"SMTP  port {port} (with STARTTLS)" in text
@@ -96,7 +81,7 @@ def test_demo_twice_moved_and_stopped(demo):
 
 @pytest.mark.parametrize("busy", [0, 2])
 def test_a_busy_port_leaves_nothing_behind(demo, busy):
-    port = free_port()
+    port = ports.take(3)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port + busy))
         taken.listen()
@@ -117,7 +102,7 @@ def test_a_busy_port_leaves_nothing_behind(demo, busy):
 
 
 def test_a_move_to_a_busy_port_leaves_the_node_as_it_is(demo):
-    port, other = free_port(), free_port()
+    port, other = ports.take(3), ports.take(3)
     demo.demo("start", port)
     before = sorted(demo.processes())
     with socket.socket() as taken:
@@ -157,7 +142,7 @@ def test_make_says_nothing_when_there_is_nothing_to_do():
 
 def test_a_folder_removed_while_its_node_runs(demo):
     """demo-stop said "there is no node" and left 27 processes."""
-    port = free_port()
+    port = ports.take(3)
     demo.demo("start", port)
     shutil.rmtree(demo.home)
     assert demo.processes()
@@ -187,7 +172,7 @@ def test_the_demo_of_another_user(demo):
 
 def test_the_demo_says_how_to_use_it(demo):
     """Without MQMAIL_HOME the user commands look for /var/mqmail."""
-    text = demo.demo("start", free_port())
+    text = demo.demo("start", ports.take(3))
     lines = [line.partition(":    ")[2] or line for line in text.splitlines()]
     export = next(line for line in lines if "export MQMAIL_HOME" in line)
     command = lines[lines.index(export) + 1]

@@ -59,8 +59,8 @@ int
 main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
-	const struct unit_file *file =
-	    find_unit_file(slash != NULL ? slash + 1 : argv[0]);
+	const struct unit_file *file = find_unit_file(
+	    slash != NULL ? slash + 1 : argv[0]);
 	int failed = 0, i;
 
 	if (file != NULL)

@@ -33,8 +33,8 @@ enum {
 	LINE_BYTES = 64 /* of each */
 };
 
-static int go_fd;                 /* at its end the reader begins */
-static int result_fd;             /* how long what the case does took */
+static int go_fd;     /* at its end the reader begins */
+static int result_fd; /* how long what the case does took */
 static const char *const front = "a line of the tests, to fill the log with";
 
 static void
@@ -142,9 +142,8 @@ forbid_nowait(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = {
-		.len = sizeof(filter) / sizeof(filter[0]), .filter = filter
-	};
+	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]),
+		.filter = filter };
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == -1)
@@ -280,11 +279,11 @@ a_reader_that_does_not_read_stops_nobody(void **state)
 		snprintf(wanted, sizeof(wanted),
 		    "%s%swarning: %u log lines were dropped: the log's reader "
 		    "did not read\n%s%safter\n",
-		    cases[i].program, colon, 2 * MANY - kept,
-		    cases[i].program, colon);
+		    cases[i].program, colon, 2 * MANY - kept, cases[i].program,
+		    colon);
 		if (strcmp(rest, wanted) != 0)
-			fail_msg("%s: wanted '%s', got '%.300s'",
-			    cases[i].name, wanted, rest);
+			fail_msg("%s: wanted '%s', got '%.300s'", cases[i].name,
+			    wanted, rest);
 		free(text);
 	}
 }

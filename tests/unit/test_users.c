@@ -173,29 +173,49 @@ sweeps_what_a_killed_removal_left(void **state)
 	add("alice", ADMIN_OK);
 }
 
-/* Files from elsewhere: two users, one folder; and the domain's own folder. */
+/* Files from elsewhere: folders that are another's too, or the domain's own. */
 static void
 never_removes_others_mail(void **state)
 {
-	static const char *const names[] = { "one", "inner", "all" };
-	char *text = xasprintf("one:h:0:0::%s/box:NOQUOTA\n"
-			       "inner:h:0:0::%s/box/inner:NOQUOTA\n"
-			       "all:h:0:0::%s:NOQUOTA\n",
-	    folder, folder, folder);
+	static const struct {
+		const char *dir, *other;
+		enum admin_result wanted;
+	} rows[] = {
+		{ "/box", "/box/inner", ADMIN_REFUSED },
+		{ "/box/inner", "/box", ADMIN_REFUSED },
+		{ "/box/inner", "/box/inner", ADMIN_REFUSED },
+		{ "/box/inner/", "/box/inner", ADMIN_REFUSED },
+		{ "", "/box", ADMIN_REFUSED },
+		{ "/box/inner", "/box/inn", ADMIN_OK },
+		{ "/box/inn", "/box/inner", ADMIN_OK },
+	};
 
 	(void)state;
-	folder_write("vpasswd", text, strlen(text));
-	free(text);
 	assert_int_equal(
-	    file_make_dirs(folder_path("box/inner/Maildir"), 0700, NULL), 0);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct users *users = open_users(false, ADMIN_OK);
+	    file_make_dirs(folder_path("box/inn/Maildir"), 0700, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = xasprintf("one:h:0:0::%s%s:NOQUOTA\n"
+				       "two:h:0:0::%s%s:NOQUOTA\n",
+		    folder, rows[i].dir, folder, rows[i].other);
+		struct users *users;
+		enum admin_result result;
 
 		assert_int_equal(
-		    users_remove(users, names[i], NULL), ADMIN_REFUSED);
+		    file_make_dirs(
+			folder_path("box/inner/Maildir"), 0700, NULL),
+		    0);
+		folder_write("vpasswd", text, strlen(text));
+		free(text);
+		users = open_users(false, ADMIN_OK);
+		result = users_remove(users, "one", NULL);
+		if (result != rows[i].wanted)
+			fail_msg("'%s' beside '%s': %d, wanted %d", rows[i].dir,
+			    rows[i].other, (int)result, (int)rows[i].wanted);
+		assert_int_equal(is_there("box/inner/Maildir"),
+		    result == ADMIN_REFUSED ||
+			strcmp(rows[i].dir, "/box/inn") == 0);
 		users_close(&users);
 	}
-	assert_true(is_there("box/inner/Maildir"));
 }
 
 static void
