@@ -83,6 +83,7 @@ def test_demo_twice_moved_and_stopped(demo):
 def test_a_busy_port_leaves_nothing_behind(demo, busy):
     port = ports.take(3)
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port + busy))
         taken.listen()
         text = demo.demo("start", port, code=1)
@@ -106,6 +107,7 @@ def test_a_move_to_a_busy_port_leaves_the_node_as_it_is(demo):
     demo.demo("start", port)
     before = sorted(demo.processes())
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", other + 1))
         taken.listen()
         text = demo.demo("start", other, code=1)
