@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A folder of a test program's own, for its files.  Include after cmocka.h.
+ * A folder of a test's own, for its files: on the disk, or in memory for a test
+ * that defines FOLDER_IN_MEMORY first, as it has a disk of its own making or
+ * writes small files by the thousand.  Include after cmocka.h.
  */
 #ifndef TESTS_UNIT_FOLDER_H
 #define TESTS_UNIT_FOLDER_H
@@ -11,7 +13,11 @@
 
 #include "base/file.h"
 
+#ifdef FOLDER_IN_MEMORY
+static char folder[] = "/dev/shm/mqmail-unit.XXXXXX";
+#else
 static char folder[] = "/tmp/mqmail-unit.XXXXXX";
+#endif
 
 static inline int
 folder_setup(void **state)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/folder.h"
 #include "tests/unit/numbers_cdb.h"
 

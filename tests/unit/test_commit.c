@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include "queue/exitcode.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/bare_queue.h"
 #include "tests/unit/journal_found.h"
 

@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 
 #include "queue/exitcode.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/bare_queue.h"
 #include "tests/unit/journal_disk.h"
 #include "tests/unit/journal_found.h"

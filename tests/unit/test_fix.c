@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "base/mem.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/queue_folder.h"
 
 /* Files of a message in S5 and S4 together, their text telling whose. */

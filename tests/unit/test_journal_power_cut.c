@@ -23,6 +23,7 @@
 
 #include "base/mem.h"
 #include "queue/journal_record.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/bare_queue.h"
 #include "tests/unit/journal_disk.h"
 #include "tests/unit/journal_found.h"

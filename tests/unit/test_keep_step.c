@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "queue/exitcode.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/keep_bench.h"
 
 /*

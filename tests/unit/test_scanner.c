@@ -13,6 +13,7 @@
 
 #include "queue/envelope.h"
 #include "queue/keep.h"
+#define FOLDER_IN_MEMORY
 #include "tests/unit/queue_folder.h"
 
 /* How much later than it is the scanner takes it to be. */
