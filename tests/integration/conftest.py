@@ -5,6 +5,7 @@ A test that takes `node` has a running node with two queues and the users alice
 and bob; one that takes `make_node` calls it with options of tests/node.  Both
 end with the test, and no process may be left.
 """
+import os
 import shutil
 import subprocess
 import sys
@@ -26,11 +27,22 @@ def held_ports():
     ports.give_back()
 
 
+def _folder_of_nodes(name):
+    """In memory, as a node's commands wait for dozens of syncs; but on the disk
+    where processes are killed.  What the disk does is the matter of tests that
+    have queues or a home of their own."""
+    memory = Path("/dev/shm")
+    has_room = "crash" not in name and os.access(memory, os.W_OK) and \
+        shutil.disk_usage(memory).free > 1 << 30
+    # Short: paths of sockets.
+    return Path(tempfile.mkdtemp(prefix="mq", dir=memory if has_room else None))
+
+
 @pytest.fixture
-def make_node():
+def make_node(request):
     """Makes nodes that end with the test."""
     nodes = []
-    base = Path(tempfile.mkdtemp(prefix="mq"))  # short: paths of sockets
+    base = _folder_of_nodes(request.path.name)
     base.chmod(0o755)
 
     def make(*options):

@@ -8,6 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/file.h>
+
 #include "tests/unit/capture.h"
 #include "tests/unit/queue_folder.h"
 #include "tests/unit/svc_node.h"
@@ -133,6 +137,69 @@ its_settings_go_with_it(void **state)
 	assert_true(svc_has("log/slowq/current"));
 }
 
+/* Its supervise and its qmail-send, to which mail comes while it stops. */
+struct last_moment {
+	int control, lock;
+};
+
+/* Others, as that a setting has changed, come too. */
+static void
+wait_letter(const struct last_moment *moment, char wanted)
+{
+	char letter = '\0';
+
+	while (letter != wanted)
+		if (read(moment->control, &letter, 1) != 1)
+			usleep(1000);
+}
+
+static void *
+take_mail_and_end(void *argument)
+{
+	struct last_moment *moment = argument;
+	struct queue_dir *dir = queue_dir_open(
+	    folder_path("queue/queue2"), NULL);
+
+	wait_letter(moment, 'd'); /* it is to end */
+	put_file(dir, QUEUE_TODO, put_message(dir, "mail"), "x", 1);
+	queue_dir_close(&dir);
+	close(moment->lock);
+	wait_letter(moment, 'u'); /* it goes on */
+	return NULL;
+}
+
+static void
+mail_of_the_last_moment_stays(void **state)
+{
+	struct last_moment moment;
+	pthread_t thread;
+	int alive;
+
+	(void)state;
+	svc_put("control/queue_count", "2\n");
+	put_queue("queue1");
+	put_queue("queue2");
+	svc_dir("service/queue2/supervise");
+	assert_int_equal(
+	    mkfifo(folder_path("service/queue2/supervise/ok"), 0600), 0);
+	assert_int_equal(
+	    mkfifo(folder_path("service/queue2/supervise/control"), 0600), 0);
+	alive = open(
+	    folder_path("service/queue2/supervise/ok"), O_RDONLY | O_NONBLOCK);
+	moment.control = open(folder_path("service/queue2/supervise/control"),
+	    O_RDWR | O_NONBLOCK);
+	moment.lock = open(folder_path("queue/queue2/lock/sendmutex"), O_RDWR);
+	assert_true(alive != -1 && moment.control != -1);
+	assert_int_equal(flock(moment.lock, LOCK_EX), 0);
+	assert_int_equal(
+	    pthread_create(&thread, NULL, take_mail_and_end, &moment), 0);
+	take_away("queue2", "queue2 holds 1 messages, and nothing is removed");
+	pthread_join(thread, NULL);
+	svc_expect_file("control/queue_count", "2\n");
+	close(moment.control);
+	close(alive);
+}
+
 int
 main(void)
 {
@@ -140,6 +207,7 @@ main(void)
 		SVC_TEST(which_may_go),
 		SVC_TEST(which_are_not_there),
 		SVC_TEST(mail_stays),
+		SVC_TEST(mail_of_the_last_moment_stays),
 		SVC_TEST(its_settings_go_with_it),
 	};
 
