@@ -61,8 +61,8 @@ class Disk:
         self.loose = {}  # what: the call that loosened it
         self.ever = set()
         self.seq = 0
-        # The syncs: call, path, and its number among those of its thread, of
-        # that call and path, and of that call.
+        # The syncs: call, path, and its number among those of that call and
+        # path, and among those of that call; 0 when several threads sync.
         self.syncs = []
         self.counts = collections.Counter()
 
@@ -86,6 +86,8 @@ class Disk:
             else:
                 self._begin(text)
             self._end(text, start, task)
+        if len({key[0] for key in self.counts}) > 1:
+            self.syncs = [(*sync[:2], 0, 0) for sync in self.syncs]
         self.look("exit", self.loose)
 
     # -- one call

@@ -198,10 +198,13 @@ def every_sync_fails(tmp_path, syncs, sound, run):
     for call, path, of_path, of_call in syncs:
         if re.search(sound, path):
             continue
-        fault = ["-e", f"inject={call}:error=EIO:when={of_call}"]
-        if not re.search(r"\.tmp\.\d+$|/(tmp|pid|intd)/\d|/mess/\d+", path):
-            fault = ["-P", path, "-e",
-                     f"inject={call}:error=EIO:when={of_path}"]
+        # What is unlike in each run has no path; among threads, no number.
+        has_path = not re.search(
+            r"\.tmp\.\d+$|/(tmp|pid|intd)/\d|/mess/\d+", path)
+        number = of_path if has_path else of_call
+        fault = [*(["-P", path] if has_path else []), "-e",
+                 f"inject={call}:error=EIO" +
+                 (f":when={number}" if number > 0 else "")]
         done = run(fault)
         assert "INJECTED" in (tmp_path / "t").read_text(), (call, path)
         assert done.returncode not in (0, 100), (
