@@ -27,23 +27,35 @@ def held_ports():
     ports.give_back()
 
 
-def _folder_of_nodes(name):
-    """In memory, as a node's commands wait for dozens of syncs; but on the disk
-    where processes are killed.  What the disk does is the matter of tests that
-    have queues or a home of their own."""
-    memory = Path("/dev/shm")
-    has_room = "crash" not in name and os.access(memory, os.W_OK) and \
-        shutil.disk_usage(memory).free > 1 << 30
+MEMORY = Path("/dev/shm")
+
+
+def make_folder(in_memory):
+    """A new folder: in memory for a test that waits for hundreds of syncs, or has
+    many files, and whose matter is not the disk."""
+    has_room = in_memory and os.access(MEMORY, os.W_OK) and \
+        shutil.disk_usage(MEMORY).free > 1 << 30
     # Short: paths of sockets.
-    return Path(tempfile.mkdtemp(prefix="mq", dir=memory if has_room else None))
+    folder = Path(tempfile.mkdtemp(prefix="mq",
+                                   dir=MEMORY if has_room else None))
+    folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def memory_path():
+    """As tmp_path, in memory."""
+    folder = make_folder(in_memory=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def make_node(request):
     """Makes nodes that end with the test."""
     nodes = []
-    base = _folder_of_nodes(request.path.name)
-    base.chmod(0o755)
+    # The commands that make one wait for dozens of syncs.
+    base = make_folder(in_memory="crash" not in request.path.name)
 
     def make(*options):
         node = Node(base / f"n{len(list(base.iterdir()))}", *options)
@@ -82,12 +94,12 @@ def client(server):
 @pytest.fixture
 def make_queue():
     """Makes queues of their own (queue_peer.Queue), ended with the test."""
-    base = Path(tempfile.mkdtemp(prefix="mq"))
-    base.chmod(0o755)
+    bases = []
     queues = []
 
-    def make(**options):
-        home = base / f"q{len(queues)}"
+    def make(in_memory=False, **options):
+        bases.append(make_folder(in_memory))
+        home = bases[-1] / f"q{len(queues)}"
         home.mkdir()
         queues.append(Queue(home, **options))
         return queues[-1]
@@ -97,7 +109,8 @@ def make_queue():
         if queue.process is not None:
             queue.process.kill()
             queue.process.wait(20 * SLOW)
-    shutil.rmtree(base, ignore_errors=True)
+    for base in bases:
+        shutil.rmtree(base, ignore_errors=True)
 
 
 @pytest.fixture

@@ -82,8 +82,8 @@ def segments(queue):
             if (pair[0] >> 32) + SEGMENTS > found[-1][0] >> 32]
 
 
-def messages(queue):
-    """Those that count, by number."""
+def messages(queue, also_over=False):
+    """Those that count, by number; or all that are still there."""
     found, over = {}, set()
     for number, segment in segments(queue):
         for kind, name, data in _records(segment, number):
@@ -92,7 +92,7 @@ def messages(queue):
             else:
                 over.add(name)
     return {name: message for name, message in found.items()
-            if name not in over}
+            if also_over or name not in over}
 
 
 def live(queue):

@@ -145,7 +145,7 @@ def run_killed(path, prepare, command, check):
     assert kills >= 8, "the command was hardly ever killed"
 
 
-def test_vadddomain(tmp_path):
+def test_vadddomain(memory_path):
     def check(home):
         assert home.lines("control/rcpthosts") == ["old.test", "new.test"]
         assert home.lines("control/virtualdomains") == [
@@ -154,31 +154,31 @@ def test_vadddomain(tmp_path):
         home.run("vadduser", "-n", "alice@new.test")
         home.run("vadddomain", "-n", "new.test", codes=(100,))
 
-    run_killed(tmp_path, [], ("vadddomain", "-n", "new.test"), check)
+    run_killed(memory_path, [], ("vadddomain", "-n", "new.test"), check)
 
 
-def test_vaddaliasdomain(tmp_path):
+def test_vaddaliasdomain(memory_path):
     def check(home):
         assert set(home.users("mail.test")) == {"postmaster", "old"}
         assert home.lines("control/rcpthosts") == ["old.test", "mail.test"]
         assert home.lines("control/locals") == []
         assert (home.path / "control/locals").exists()
 
-    run_killed(tmp_path, [], ("vaddaliasdomain", "mail.test", "old.test"),
+    run_killed(memory_path, [], ("vaddaliasdomain", "mail.test", "old.test"),
                check)
 
 
-def test_vadduser(tmp_path):
+def test_vadduser(memory_path):
     def check(home):
         assert set(home.users("old.test")) == {"postmaster", "old", "alice"}
         folder = home.path / "domains/old.test"
         assert cdb_get(folder / "vpasswd.cdb", b"alice")
         assert os.listdir(folder / "alice/Maildir/new") == []
 
-    run_killed(tmp_path, [], ("vadduser", "-n", "alice@old.test"), check)
+    run_killed(memory_path, [], ("vadduser", "-n", "alice@old.test"), check)
 
 
-def test_vdeluser(tmp_path):
+def test_vdeluser(memory_path):
     """Neither the user nor old mail is left, for a new user of the name."""
     def put_mail(home):
         new = home.path / "domains/old.test/old/Maildir/new"
@@ -192,10 +192,10 @@ def test_vdeluser(tmp_path):
         assert os.listdir(folder / "old/Maildir/new") == []
         assert not (folder / ".removed").exists()
 
-    run_killed(tmp_path, [put_mail], ("vdeluser", "old@old.test"), check)
+    run_killed(memory_path, [put_mail], ("vdeluser", "old@old.test"), check)
 
 
-def test_vdeldomain(tmp_path):
+def test_vdeldomain(memory_path):
     def check(home):
         assert home.lines("control/rcpthosts") == ["old.test"]
         assert home.lines("control/virtualdomains") == ["old.test:old.test"]
@@ -204,7 +204,7 @@ def test_vdeldomain(tmp_path):
         home.run("vdeldomain", "new.test", codes=(100,))
 
     run_killed(
-        tmp_path,
+        memory_path,
         [("vadddomain", "-n", "new.test"), ("vadduser", "-n", "a@new.test"),
          ("vaddaliasdomain", "alias.test", "new.test")],
         ("vdeldomain", "new.test"), check)

@@ -335,13 +335,13 @@ KILLS = [("rename", 2), ("mkdir", 8), ("chmod", 6), ("chown", 1)]
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")
 @pytest.mark.skipif("address" in str(BIN), reason="sanitized build")
 @pytest.mark.parametrize("call, step", KILLS)
-def test_init_ends_what_a_killed_init_began(tmp_path, call, step):
+def test_init_ends_what_a_killed_init_began(memory_path, call, step):
     words = ["--domain", "example.test,example.org", "--relay", "127."]
-    init(tmp_path / "whole", *words)
-    wanted = look(tmp_path / "whole")
+    init(memory_path / "whole", *words)
+    wanted = look(memory_path / "whole")
     kills = 0
     for number in range(1, 1000, step):
-        home = tmp_path / f"n{number}"
+        home = memory_path / f"n{number}"
         done = subprocess.run(
             ["strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
              f"inject={call}:signal=KILL:when={number}", BIN / "svctool",
@@ -358,9 +358,9 @@ def test_init_ends_what_a_killed_init_began(tmp_path, call, step):
     assert kills > 3 or (call == "chown" and os.getuid() != 0)
 
 
-def test_init_ends_a_domain_that_was_half_made(tmp_path):
+def test_init_ends_a_domain_that_was_half_made(memory_path):
     """Its folder is there, and what makes it a domain is not."""
-    home = tmp_path / "node"
+    home = memory_path / "node"
     init(home)
     (home / "domains/example.test").mkdir(mode=0o751)
     done = init(home, "--domain", "example.test")
@@ -376,9 +376,9 @@ def test_init_ends_a_domain_that_was_half_made(tmp_path):
     assert "$6$mine" in passwd.read_text()  # the password that it had
 
 
-def test_a_local_name_of_the_node_stays_local(tmp_path):
+def test_a_local_name_of_the_node_stays_local(memory_path):
     """Made without a domain, its own name is local; a domain leaves it so."""
-    home = tmp_path / "node"
+    home = memory_path / "node"
     init(home)
     assert (home / "control/locals").read_text() == "mail.example.test\n"
     init(home, "--domain", "example.test")
@@ -387,8 +387,8 @@ def test_a_local_name_of_the_node_stays_local(tmp_path):
         "example.test:example.test\n")
 
 
-def test_the_name_of_the_node_may_be_the_domain(tmp_path):
-    home = tmp_path / "node"
+def test_the_name_of_the_node_may_be_the_domain(memory_path):
+    home = memory_path / "node"
     svctool("init", "--home", home, "--me", "example.test", "--domain",
             "example.org,example.test", "--port", "127.0.0.1:2525", *ONE_USER)
     assert (home / "control/virtualdomains").read_text() == (
@@ -402,9 +402,9 @@ def users_there():
                for name in ("qmaild", "qmailq", "vmail", "qmaill"))
 
 
-def test_root_hears_of_missing_users(tmp_path):
+def test_root_hears_of_missing_users(memory_path):
     """Root without its users gets the commands; anybody else needs none."""
-    home = tmp_path / "node"
+    home = memory_path / "node"
     if os.getuid() == 0 and not users_there():
         done = svctool("init", "--home", home, "--me", "m.example", code=1)
         assert "useradd --system" in done.stdout

@@ -74,7 +74,7 @@ def is_whole(message):
 
 
 def test_qmail_queue_alone_killed_at_each_step(make_queue):
-    queue = make_queue()
+    queue = make_queue(in_memory=True)
     assert inject_alone(queue) == 0
     # From the file in pid/ on; before that nothing is changed.
     todo = steps(queue.home / "trace", (), "O_CREAT")
@@ -185,7 +185,8 @@ def check_fixed(path, split):
     assert not (path / "lock/fixing").exists()
 
 
-def test_queue_fix_killed_at_each_step(queue):
+def test_queue_fix_killed_at_each_step(make_queue):
+    queue = make_queue(in_memory=True)
     path = queue.dir
     command = [BIN / "queue-fix", "-I", "-s", "3", path]
     make_foreign(queue, path)

@@ -369,9 +369,10 @@ def test_an_imports_history_outlives_a_stop(queue, count):
     assert b"no such user" in report.message
 
 
-def test_many_large_ones_are_taken_up_with_few_descriptors(queue):
+def test_many_large_ones_are_taken_up_with_few_descriptors(make_queue):
     """Each of those that the journal had kept its file open, and there was no
     descriptor left to start with."""
+    queue = make_queue(in_memory=True)
     queue.set("journalsize", "16777216")
     queue.set("journalmessage", "1000")
     queue.start()
