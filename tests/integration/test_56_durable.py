@@ -21,6 +21,7 @@ import pytest
 import durable
 import journal
 from delivery_peer import Node, Send
+from injected import injected, parts
 from node import BIN, wait_until
 from queue_peer import DOMAIN, Intake
 
@@ -329,6 +330,13 @@ def test_delivery(saved, tmp_path, prepare, order):
         assert "INJECTED" in (tmp_path / "t").read_text()
 
 
+def end_traced(queue):
+    """Ends a qmail-send that strace has started."""
+    pid = Path(f"/proc/{queue.process.pid}/task/{queue.process.pid}/children")
+    os.kill(int(pid.read_text().split()[0]), signal.SIGTERM)
+    assert queue.ended() == 0
+
+
 SENDS = [  # bytes, what is durable before the answer, and before its end
     (100, r".*/lock/journal\.\d=$", r"queue/queue1/(mess|info|todo)/.*"),
     (200000, r".*/mess/.*", r"queue/queue1/(mess|info|todo)/.*"),
@@ -347,9 +355,7 @@ def test_queue_process(make_queue, tmp_path, size, answer, end):
     wait_until(lambda: queue.files("info"), "it is kept")
     # It is the first to be written there after files were made.
     wait_until(lambda: not journal.live(queue.dir), "its end is noted")
-    pid = Path(f"/proc/{queue.process.pid}/task/{queue.process.pid}/children")
-    os.kill(int(pid.read_text().split()[0]), signal.SIGTERM)
-    assert queue.ended() == 0
+    end_traced(queue)
     is_kept = []
 
     def look(event, loose):
@@ -368,3 +374,24 @@ def test_queue_process(make_queue, tmp_path, size, answer, end):
     disk = durable.Disk(queue.home, before, look)
     disk.replay(trace)
     assert is_kept and any("/lock/journal." in one for one in disk.ever)
+
+
+def test_start_after_a_kill(make_queue, tmp_path):
+    """What a killed qmail-send has named is durable before the journal, which
+    still has it, notes its end."""
+    queue = make_queue()
+    queue.start()
+    queue.worker(lambda job: ("Z", "later\n"))
+    with injected(queue, "fsync:signal=KILL", paths=parts(queue, "info")):
+        assert Intake(queue).commit(b"x", [f"u@{DOMAIN}"])[0] == 0
+        assert queue.ended() == -signal.SIGKILL
+    name, = queue.files("info").values()
+    loose = str(name.relative_to(queue.home))
+    assert journal.live(queue.dir)
+    before = durable.snapshot(queue.home)
+    trace = tmp_path / "trace"
+    queue.start(*durable.strace(trace))
+    wait_until(lambda: not journal.live(queue.dir), "its end is noted")
+    end_traced(queue)
+    check(queue.home, before, trace,
+          ((r"write .*/lock/journal\.\d", r".*/info/\d+/\d+$"),), None, [loose])
