@@ -29,6 +29,7 @@ all units libs install:
 
 help:
 	@echo "make              all programs, in build/plain/bin"
+	@echo "make units        the unit tests' programs, in build/plain/tests/unit"
 	@echo "make check        unit and integration tests; some of them:"
 	@echo "                    make check T='test_queue_add test_55_*'"
 	@echo "                    make check DIR=queue"
@@ -41,6 +42,7 @@ help:
 	@echo "make demo         a node in ./demo-node, until make demo-stop"
 	@echo "make install      DESTDIR= PREFIX=/usr"
 	@echo "make packages     installs what building needs"
+	@echo "make libs         the folders' libraries alone"
 	@echo "make format       clang-format on all sources"
 	@echo "make clean        removes build/"
 	@echo "SANITIZE=address,undefined (or thread): another build and its tests"
