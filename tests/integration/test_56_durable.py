@@ -20,7 +20,7 @@ import pytest
 
 import durable
 import journal
-from delivery_peer import Node, Send
+from delivery_peer import BODY_MAX, Node, Send, message_file
 from injected import injected, parts
 from node import BIN, wait_until
 from queue_peer import DOMAIN, Intake
@@ -294,29 +294,36 @@ def test_queue_program(make_queue, tmp_path, program, prepare, order):
 # -- daemons
 
 
-def delivered(node, trace, *more):
+def delivered(node, message, trace, *more):
     """What qmail-vdeliver says of one delivery."""
     send = Send(node)
     send.up(durable.strace(trace, *more))
-    send.job(0, "bob", MESSAGE.encode())
+    if len(message) <= BODY_MAX:
+        send.job(0, "bob", message)
+    else:
+        file = message_file(trace.parent, message)
+        send.job(0, "bob", file)
+        os.close(file)
     result = send.result()
     assert send.hang_up() == 0
     return result
 
 
-@pytest.mark.parametrize("prepare, order", [
-    (None, ()),
-    (without_maildir, (("name .*/tmp/.* .*/new/",
-                        r".*/bob/Maildir(/(new|cur|tmp))?=?$"),)),
-], ids=["Maildir", "no Maildir"])
-def test_delivery(saved, tmp_path, prepare, order):
+@pytest.mark.parametrize("prepare, size, order", [
+    (None, 100, ()),
+    (None, 3 << 20, ()),  # written, and synced, in another way
+    (without_maildir, 100, (("name .*/tmp/.* .*/new/",
+                             r".*/bob/Maildir(/(new|cur|tmp))?=?$"),)),
+], ids=["small", "large", "no Maildir"])
+def test_delivery(saved, tmp_path, prepare, size, order):
     """Also: no sync may fail, and the delivery be called one."""
     row = Row("", (), prepare=(prepare,) if prepare else ())
     order += (("sendmsg", r".*/Maildir/new/.*"),)
     home = fresh_home(saved, row)
     os.makedirs(home / "queue/queue1")
     before = durable.snapshot(home)
-    assert delivered(saved, tmp_path / "trace")[1] == "K"
+    message = MESSAGE.encode() + b"x" * size + b"\n"
+    assert delivered(saved, message, tmp_path / "trace")[1] == "K"
     disk = check(home, before, tmp_path / "trace", order)
     paths = {(call, Path(path)) for call, path, _, _ in disk.syncs}
     assert {"tmp", "new"} <= {path.parent.name for _, path in paths} | {
@@ -326,7 +333,8 @@ def test_delivery(saved, tmp_path, prepare, order):
         fault = ["-e", f"inject={call}:error=EIO"]
         if path.parent.name != "tmp":  # whose name is new each time
             fault += ["-P", str(path)]
-        assert delivered(saved, tmp_path / "t", *fault)[1] == "Z", (call, path)
+        result = delivered(saved, message, tmp_path / "t", *fault)
+        assert result[1] == "Z", (call, path)
         assert "INJECTED" in (tmp_path / "t").read_text()
 
 
