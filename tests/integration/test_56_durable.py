@@ -22,7 +22,7 @@ import durable
 import journal
 from delivery_peer import BODY_MAX, Node, Send, message_file
 from injected import injected, parts
-from node import BIN, wait_until
+from node import BIN, NO_LEAKS, wait_until
 from queue_peer import DOMAIN, Intake
 
 MESSAGE = "Subject: durable\n\nbody\n"
@@ -297,7 +297,7 @@ def test_queue_program(make_queue, tmp_path, program, prepare, order):
 def delivered(node, message, trace, *more):
     """What qmail-vdeliver says of one delivery."""
     send = Send(node)
-    send.up(durable.strace(trace, *more))
+    send.up(durable.strace(trace, *more), **NO_LEAKS)
     if len(message) <= BODY_MAX:
         send.job(0, "bob", message)
     else:
@@ -358,7 +358,7 @@ def test_queue_process(make_queue, tmp_path, size, answer, end):
     queue.set("holdlocal", "1")
     before = durable.snapshot(queue.home)
     trace = tmp_path / "trace"
-    queue.start(*durable.strace(trace))
+    queue.start(*durable.strace(trace), **NO_LEAKS)
     assert Intake(queue).commit(b"x" * size, [f"u@{DOMAIN}"])[0] == 0
     wait_until(lambda: queue.files("info"), "it is kept")
     # It is the first to be written there after files were made.
@@ -398,7 +398,7 @@ def test_start_after_a_kill(make_queue, tmp_path):
     assert journal.live(queue.dir)
     before = durable.snapshot(queue.home)
     trace = tmp_path / "trace"
-    queue.start(*durable.strace(trace))
+    queue.start(*durable.strace(trace), **NO_LEAKS)
     wait_until(lambda: not journal.live(queue.dir), "its end is noted")
     end_traced(queue)
     check(queue.home, before, trace,
