@@ -43,6 +43,8 @@ class Row:
     command: tuple
     # (call, what): before that call begins nothing is loose that is what.
     order: tuple = ()
+    # Calls, of which the first of each kind come in this order.
+    sequence: tuple = ()
     # At the end nothing is loose that is this, and not IGNORED.
     at_end: str = "."
     prepare: tuple = ()  # commands, or functions of the home
@@ -87,11 +89,17 @@ COMMANDS = [
         order=((rf"name \S+ {USER}/vpasswd\.cdb$", rf"{USER}/vpasswd=?$"),)),
     Row("vdeluser", ("vdeluser", "alice@example.test"),
         order=((rf"remove {USER}/\.removed", rf"-?{USER}/(vpasswd.*|alice)$"),
-               )),
+               ),
+        sequence=(rf"name {USER}/alice ", rf"name \S+ {USER}/vpasswd$",
+                  rf"name \S+ {USER}/vpasswd\.cdb$",
+                  rf"remove {USER}/\.removed")),
     Row("vadddomain", ("vadddomain", "-n", "new.test"),
         order=((r"name \S+ (users/(assign|cdb)|control/.*)$", NEW_DOMAIN),
                (r"name \S+ control/.*$", r"users/(assign|cdb)=?$"),
-               (r"name \S+ control/rcpthosts$", r"control/virtualdomains=?$"))),
+               (r"name \S+ control/rcpthosts$", r"control/virtualdomains=?$")),
+        sequence=(r"name \S+ domains/new\.test/vpasswd\.cdb$",
+                  r"name \S+ users/cdb$", r"name \S+ control/virtualdomains$",
+                  r"name \S+ control/rcpthosts$")),
     Row("vaddaliasdomain", ("vaddaliasdomain", "al.test", "example.test"),
         order=((r"name \S+ control/.*$", r"users/(assign|cdb)=?$"),
                (r"name \S+ control/rcpthosts$", r"control/virtualdomains=?$"))),
@@ -99,7 +107,11 @@ COMMANDS = [
         prepare=(("vadddomain", "-n", "new.test"),),
         order=((r"name \S+ control/virtualdomains$", r"control/rcpthosts=?$"),
                (r"name domains/new\.test ", r"control/.*$"),
-               (r"remove domains/\.removed", r"-?domains/[^/]*$|users/.*$"))),
+               (r"remove domains/\.removed", r"-?domains/[^/]*$|users/.*$")),
+        sequence=(r"name \S+ control/rcpthosts$",
+                  r"name \S+ control/virtualdomains$",
+                  r"name domains/new\.test ", r"name \S+ users/assign$",
+                  r"remove domains/\.removed")),
     Row("qmail-newu", ("qmail-newu",)),
     Row("qmail-newmrh", ("qmail-newmrh",), prepare=(more_hosts,)),
     Row("svctool init", INIT, at_end=NODE, step=11,
@@ -113,7 +125,9 @@ COMMANDS = [
         ("svctool", "queue", "remove", "3", "--home", "{home}/node"),
         prepare=(INIT, QUEUE_ADD), at_end=r"node/(?!log|service/|queue/)",
         order=((r"name node/service/queue3 |remove node/queue/queue3",
-                r"node/control/queue_count=?$"),)),
+                r"node/control/queue_count=?$"),),
+        sequence=(r"name \S+ node/control/queue_count$",
+                  r"name node/service/queue3 ", r"remove node/queue/queue3")),
     Row("vdelivermail", **VDELIVERMAIL),
     Row("vdelivermail, no Maildir", **VDELIVERMAIL, prepare=(without_maildir,),
         order=(("name .*/tmp/.* .*/new/",
@@ -154,14 +168,18 @@ def run_row(saved, row, trace, *more):
                        input=row.stdin)
 
 
-def check(root, before, trace, order, at_end=None, loose=()):
+def check(root, before, trace, order, at_end=None, loose=(),
+          sequence=()):
     """Fails when something is loose too long, and when a rule never applied.
 
     loose: what is there before, but not durable.
     """
     seen = set()
+    came = []
 
     def look(event, loose):
+        came.extend(kind for kind in sequence
+                    if kind not in came and re.match(kind, event))
         for rule in order:
             if re.match(rule[0], event):
                 seen.add(rule)
@@ -174,6 +192,7 @@ def check(root, before, trace, order, at_end=None, loose=()):
 
     disk = durable.Disk(root, before, look)
     disk.replay(trace, loose)
+    assert tuple(came) == sequence
     assert seen == set(order), set(order) - seen
     for _, what in order:
         assert any(re.match(what, one) for one in {*disk.ever, *loose}), what
@@ -186,7 +205,8 @@ def test_command(saved, tmp_path, row):
     before = durable.snapshot(home)
     done = run_row(saved, row, tmp_path / "trace")
     assert done.returncode == 0, done.stdout
-    disk = check(home, before, tmp_path / "trace", row.order, row.at_end)
+    disk = check(home, before, tmp_path / "trace", row.order, row.at_end,
+                 sequence=row.sequence)
     assert disk.syncs
     every_sync_fails(
         tmp_path, disk.syncs[::row.step], row.sound,
