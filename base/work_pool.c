@@ -13,9 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-struct work_list {
-	struct work *first, **end;
-};
+STAILQ_HEAD(work_list, work);
 
 struct work_pool {
 	/* the owner's own */
@@ -29,22 +27,14 @@ struct work_pool {
 	bool is_ending;
 };
 
-static void
-add_work(struct work_list *list, struct work *work)
-{
-	work->next = NULL;
-	*list->end = work;
-	list->end = &work->next;
-}
-
+/* The first one, taken off the list; NULL: there is none. */
 static struct work *
-take_first_work(struct work_list *list)
+take_work(struct work_list *list)
 {
-	struct work *work = list->first;
+	struct work *work = STAILQ_FIRST(list);
 
-	list->first = work->next;
-	if (list->first == NULL)
-		list->end = &list->first;
+	if (work != NULL)
+		STAILQ_REMOVE_HEAD(list, next);
 	return work;
 }
 
@@ -67,16 +57,16 @@ run_works(void *arg)
 		struct work *work;
 		bool is_first;
 
-		while (pool->posted.first == NULL && !pool->is_ending)
+		while (STAILQ_EMPTY(&pool->posted) && !pool->is_ending)
 			pthread_cond_wait(&pool->work_waits, &pool->lock);
-		if (pool->posted.first == NULL)
+		work = take_work(&pool->posted);
+		if (work == NULL)
 			break;
-		work = take_first_work(&pool->posted);
 		pthread_mutex_unlock(&pool->lock);
 		work->run(work);
 		pthread_mutex_lock(&pool->lock);
-		is_first = pool->finished.first == NULL;
-		add_work(&pool->finished, work);
+		is_first = STAILQ_EMPTY(&pool->finished);
+		STAILQ_INSERT_TAIL(&pool->finished, work, next);
 		if (!is_first)
 			continue;
 		pthread_mutex_unlock(&pool->lock);
@@ -95,8 +85,8 @@ work_pool_new(unsigned threads, int wake_fd)
 	sigset_t all;
 
 	pool->wake_fd = wake_fd;
-	pool->posted.end = &pool->posted.first;
-	pool->finished.end = &pool->finished.first;
+	STAILQ_INIT(&pool->posted);
+	STAILQ_INIT(&pool->finished);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work_waits, NULL);
 	pool->threads = xcalloc(threads, sizeof(*pool->threads));
@@ -117,6 +107,7 @@ void
 work_pool_free(struct work_pool **pool_in)
 {
 	struct work_pool *pool = *pool_in;
+	struct work *work;
 	unsigned i;
 
 	if (pool == NULL)
@@ -129,9 +120,7 @@ work_pool_free(struct work_pool **pool_in)
 		pthread_join(pool->threads[i], NULL);
 	work_pool_reap(pool);
 	/* No thread is left for what done has posted meanwhile. */
-	while (pool->posted.first != NULL) {
-		struct work *work = take_first_work(&pool->posted);
-
+	while ((work = take_work(&pool->posted)) != NULL) {
 		work->run(work);
 		work->done(work);
 	}
@@ -143,53 +132,25 @@ work_pool_free(struct work_pool **pool_in)
 }
 
 void
-work_pool_post_all(struct work_pool *pool, struct work *works)
-{
-	struct work *work, *next;
-
-	if (works == NULL)
-		return;
-	pthread_mutex_lock(&pool->lock);
-	for (work = works; work != NULL; work = next) {
-		next = work->next;
-		pool->count++;
-		add_work(&pool->posted, work);
-	}
-	/* One thread does many; a second one, if the first comes to wait. */
-	pthread_cond_signal(&pool->work_waits);
-	if (works->next != NULL)
-		pthread_cond_signal(&pool->work_waits);
-	pthread_mutex_unlock(&pool->lock);
-}
-
-void
-work_pool_kick(struct work_pool *pool)
-{
-	pthread_mutex_lock(&pool->lock);
-	if (pool->posted.first != NULL)
-		pthread_cond_signal(&pool->work_waits);
-	pthread_mutex_unlock(&pool->lock);
-}
-
-void
 work_pool_post(struct work_pool *pool, struct work *work)
 {
-	work->next = NULL;
-	work_pool_post_all(pool, work);
+	pool->count++;
+	pthread_mutex_lock(&pool->lock);
+	STAILQ_INSERT_TAIL(&pool->posted, work, next);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_cond_signal(&pool->work_waits);
 }
 
 void
 work_pool_reap(struct work_pool *pool)
 {
-	struct work *work, *next;
+	struct work_list finished = STAILQ_HEAD_INITIALIZER(finished);
+	struct work *work;
 
 	pthread_mutex_lock(&pool->lock);
-	work = pool->finished.first;
-	pool->finished.first = NULL;
-	pool->finished.end = &pool->finished.first;
+	STAILQ_CONCAT(&finished, &pool->finished);
 	pthread_mutex_unlock(&pool->lock);
-	for (; work != NULL; work = next) {
-		next = work->next;
+	while ((work = take_work(&finished)) != NULL) {
 		pool->count--;
 		work->done(work);
 	}

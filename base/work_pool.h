@@ -7,6 +7,7 @@
 #define BASE_WORK_POOL_H
 
 #include <stddef.h>
+#include <sys/queue.h>
 
 struct work_pool;
 
@@ -18,7 +19,7 @@ struct work_pool;
 struct work {
 	void (*run)(struct work *work);
 	void (*done)(struct work *work);
-	struct work *next; /* the pool's own, but for work_pool_post_all() */
+	STAILQ_ENTRY(work) next; /* the pool's own */
 };
 
 /* wake_fd, an eventfd of the owner's, becomes readable when work is done. */
@@ -28,13 +29,6 @@ void work_pool_free(struct work_pool **pool);
 
 /* First come, first served. */
 void work_pool_post(struct work_pool *pool, struct work *work);
-/*
- * A list of them, by next, or NULL.  Not one thread for each is woken, but two:
- * while both come to wait in what they run, the rest waits for the next post or
- * work_pool_kick(), which the owner calls now and then.
- */
-void work_pool_post_all(struct work_pool *pool, struct work *works);
-void work_pool_kick(struct work_pool *pool);
 /* Calls done for what was run. */
 void work_pool_reap(struct work_pool *pool);
 /* Posted, and not done yet. */

@@ -321,6 +321,13 @@ cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
 }
 
 bool
+cdbmap_is_copied(const struct cdbmap *map)
+{
+	return atomic_load_explicit(
+		   &map->memory->copy, memory_order_acquire) != NULL;
+}
+
+bool
 cdbmap_is_stale(const struct cdbmap *map)
 {
 	const struct stat *old = &map->st;

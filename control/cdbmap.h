@@ -41,6 +41,9 @@ void cdbmap_free(struct cdbmap **map);
 int cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
     struct buf *value_out, struct error *err);
 
+/* Is it in memory, so that no question of it waits for the disk any more? */
+bool cdbmap_is_copied(const struct cdbmap *map);
+
 /*
  * True when the file at the map's path is not the one that was opened, as it
  * was: replaced, removed or changed.  One stat.

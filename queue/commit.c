@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,19 +22,19 @@ enum {
 	RETRY_MS = 200             /* while the journal is full */
 };
 
-struct job_list {
-	struct commit_job *first, **end;
-};
+STAILQ_HEAD(job_list, commit_job);
 
 struct committer {
 	const struct queue_dir *dir;
 	int wake_fd;
 	pthread_t thread;
+	struct job_list gathered; /* the owner's own: until commit_flush() */
 	/* the thread's own */
 	struct journal *journal;
 	struct job_list news;     /* not in a batch yet */
 	struct job_list ends;     /* not durable yet, and it matters */
 	struct job_list finished; /* to be handed back */
+	struct job_list spent;    /* the same: nobody waits for these */
 	/* clock_ms(), or 0: since when ends are not written, not synced */
 	int64_t unwritten_since_ms, unsynced_since_ms;
 	int64_t linger_until_ms; /* ends are expected */
@@ -47,6 +46,7 @@ struct committer {
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t job_waits;
 	struct job_list posted, done;
+	struct job_list over; /* spent: the owner, who made them, frees them */
 	bool is_urgent;          /* somebody waits for one of those posted */
 	int64_t posted_at_ms;    /* of the first one; or 0 */
 	int64_t sleeps_until_ms; /* the thread; 0: it does not sleep */
@@ -76,44 +76,15 @@ commit_job_free(struct commit_job **job_in)
 	*job_in = NULL;
 }
 
-/* -- lists */
-
-static void
-empty_list(struct job_list *list)
-{
-	list->first = NULL;
-	list->end = &list->first;
-}
-
-static void
-append_job(struct job_list *list, struct commit_job *job)
-{
-	job->next = NULL;
-	*list->end = job;
-	list->end = &job->next;
-}
-
+/* The first one, taken off the list; NULL: there is none. */
 static struct commit_job *
 take_job(struct job_list *list)
 {
-	struct commit_job *job = list->first;
+	struct commit_job *job = STAILQ_FIRST(list);
 
-	if (job != NULL) {
-		list->first = job->next;
-		if (list->first == NULL)
-			list->end = &list->first;
-	}
+	if (job != NULL)
+		STAILQ_REMOVE_HEAD(list, next);
 	return job;
-}
-
-static void
-move_jobs(struct job_list *from, struct job_list *to)
-{
-	if (from->first == NULL)
-		return;
-	*to->end = from->first;
-	to->end = from->end;
-	empty_list(from);
 }
 
 /* -- the owner's side */
@@ -121,34 +92,67 @@ move_jobs(struct job_list *from, struct job_list *to)
 void
 commit_post(struct committer *committer, struct commit_job *job)
 {
-	bool is_urgent = job->type == COMMIT_NEW || job->is_waited_for;
-
 	job->posted_at_ms = clock_ms();
+	STAILQ_INSERT_TAIL(&committer->gathered, job, next);
+}
+
+static bool
+is_urgent(const struct commit_job *job)
+{
+	return job->type == COMMIT_NEW || job->is_waited_for;
+}
+
+static void
+free_jobs(struct job_list *jobs)
+{
+	struct commit_job *job;
+
+	while ((job = take_job(jobs)) != NULL)
+		commit_job_free(&job);
+}
+
+void
+commit_flush(struct committer *committer)
+{
+	const struct commit_job *job = STAILQ_FIRST(&committer->gathered);
+	struct job_list over = STAILQ_HEAD_INITIALIZER(over);
+	bool has_urgent = false, wakes;
+	int64_t posted_at_ms;
+
+	if (job == NULL)
+		return;
+	posted_at_ms = job->posted_at_ms;
+	for (; job != NULL && !has_urgent; job = STAILQ_NEXT(job, next))
+		has_urgent = is_urgent(job);
 	pthread_mutex_lock(&committer->lock);
-	if (committer->posted.first == NULL)
-		committer->posted_at_ms = job->posted_at_ms;
-	append_job(&committer->posted, job);
-	committer->is_urgent |= is_urgent;
+	if (STAILQ_EMPTY(&committer->posted))
+		committer->posted_at_ms = posted_at_ms;
+	STAILQ_CONCAT(&committer->posted, &committer->gathered);
+	STAILQ_CONCAT(&over, &committer->over);
+	committer->is_urgent |= has_urgent;
 	/* An end can wait for the next batch, but not for ever. */
-	if (is_urgent ||
-	    job->posted_at_ms + WRITE_ENDS_MS < committer->sleeps_until_ms)
-		pthread_cond_signal(&committer->job_waits);
+	wakes = committer->sleeps_until_ms != 0 &&
+	    (has_urgent ||
+		posted_at_ms + WRITE_ENDS_MS < committer->sleeps_until_ms);
+	if (wakes)
+		committer->sleeps_until_ms = 0;
 	pthread_mutex_unlock(&committer->lock);
+	if (wakes)
+		pthread_cond_signal(&committer->job_waits);
+	free_jobs(&over);
 }
 
 void
 commit_reap(struct committer *committer)
 {
-	struct commit_job *jobs, *next;
+	struct job_list done = STAILQ_HEAD_INITIALIZER(done);
+	struct commit_job *job;
 
 	pthread_mutex_lock(&committer->lock);
-	jobs = committer->done.first;
-	empty_list(&committer->done);
+	STAILQ_CONCAT(&done, &committer->done);
 	pthread_mutex_unlock(&committer->lock);
-	for (; jobs != NULL; jobs = next) {
-		next = jobs->next;
-		jobs->done(jobs, jobs->context);
-	}
+	while ((job = take_job(&done)) != NULL)
+		job->done(job, job->context);
 }
 
 uint64_t
@@ -185,10 +189,9 @@ commit_read_stats(
 static void
 finish_job(struct committer *committer, struct commit_job *job)
 {
-	if (job->done != NULL)
-		append_job(&committer->finished, job);
-	else
-		commit_job_free(&job);
+	STAILQ_INSERT_TAIL(job->done != NULL ? &committer->finished
+					     : &committer->spent,
+	    job, next);
 }
 
 static void
@@ -208,7 +211,7 @@ take_end(struct committer *committer, struct commit_job *job)
 	if (committer->unsynced_since_ms == 0)
 		committer->unsynced_since_ms = job->posted_at_ms;
 	if (job->is_waited_for || job->has_file)
-		append_job(&committer->ends, job);
+		STAILQ_INSERT_TAIL(&committer->ends, job, next);
 	else
 		finish_job(committer, job);
 }
@@ -225,7 +228,7 @@ take_new(struct committer *committer, struct commit_job *job)
 		message->size_bytes = job->body.length;
 	}
 	if (journal_fits(committer->journal, message)) {
-		append_job(&committer->news, job);
+		STAILQ_INSERT_TAIL(&committer->news, job, next);
 		return;
 	}
 	error_set(&job->err, "message is too large for the journal");
@@ -257,12 +260,14 @@ fill_batch(struct committer *committer, struct job_list *batch)
 	struct commit_job *job;
 	size_t bytes = 0, count = 0;
 
-	while ((job = committer->news.first) != NULL && bytes < BATCH_BYTES &&
+	while ((job = STAILQ_FIRST(&committer->news)) != NULL &&
+	    bytes < BATCH_BYTES &&
 	    journal_add(committer->journal, &job->message)) {
 		job->segment = journal_segment(committer->journal);
 		bytes += job->record.length + job->body.length;
 		count++;
-		append_job(batch, take_job(&committer->news));
+		STAILQ_REMOVE_HEAD(&committer->news, next);
+		STAILQ_INSERT_TAIL(batch, job, next);
 	}
 	return count;
 }
@@ -302,11 +307,10 @@ fail_end(struct committer *committer, struct commit_job *job)
 static void
 finish_ends(struct committer *committer, int64_t now_ms)
 {
-	struct job_list waiting;
+	struct job_list waiting = STAILQ_HEAD_INITIALIZER(waiting);
 	struct commit_job *job;
 
-	empty_list(&waiting);
-	move_jobs(&committer->ends, &waiting);
+	STAILQ_CONCAT(&waiting, &committer->ends);
 	while ((job = take_job(&waiting)) != NULL) {
 		uint64_t id = job->message.id;
 
@@ -315,7 +319,7 @@ finish_ends(struct committer *committer, int64_t now_ms)
 			    is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))
 				fail_end(committer, job);
 			else
-				append_job(&committer->ends, job);
+				STAILQ_INSERT_TAIL(&committer->ends, job, next);
 			continue;
 		}
 		if (job->has_file &&
@@ -330,11 +334,12 @@ finish_ends(struct committer *committer, int64_t now_ms)
 static bool
 is_end_waited_for(const struct committer *committer)
 {
-	const struct commit_job *job = committer->ends.first;
+	const struct commit_job *job;
 
-	while (job != NULL && !job->is_waited_for)
-		job = job->next;
-	return job != NULL;
+	STAILQ_FOREACH(job, &committer->ends, next)
+		if (job->is_waited_for)
+			return true;
+	return false;
 }
 
 static void
@@ -374,7 +379,7 @@ refuse_news(struct committer *committer, int64_t now_ms, bool is_last)
 {
 	struct commit_job *job;
 
-	while ((job = committer->news.first) != NULL &&
+	while ((job = STAILQ_FIRST(&committer->news)) != NULL &&
 	    (is_last || is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))) {
 		error_set(&job->err, "the journal is full");
 		fail_job(committer, take_job(&committer->news), QQ_WRITE_ERROR);
@@ -389,14 +394,13 @@ static bool
 run_batch(struct committer *committer, struct job_list *jobs, bool is_last)
 {
 	int64_t start_us = clock_us(), now_ms = start_us / 1000;
-	struct job_list batch;
+	struct job_list batch = STAILQ_HEAD_INITIALIZER(batch);
 	size_t messages;
 
-	empty_list(&batch);
 	take_jobs(committer, jobs);
 	messages = fill_batch(committer, &batch);
 	atomic_store(&committer->is_full,
-	    messages == 0 && committer->news.first != NULL);
+	    messages == 0 && !STAILQ_EMPTY(&committer->news));
 	if (messages > 0 || is_last || is_end_waited_for(committer) ||
 	    is_due(committer->unsynced_since_ms, SYNC_ENDS_MS, now_ms)) {
 		commit_batch(committer, &batch, now_ms);
@@ -413,7 +417,7 @@ run_batch(struct committer *committer, struct job_list *jobs, bool is_last)
 	average(&committer->latency_us, (uint32_t)(clock_us() - start_us));
 	average(&committer->batch_x100, (uint32_t)messages * 100);
 	atomic_store(&committer->has_new, true);
-	return committer->news.first != NULL;
+	return !STAILQ_EMPTY(&committer->news);
 }
 
 /* -- the thread: its loop */
@@ -432,7 +436,7 @@ next_ms(const struct committer *committer, int64_t now_ms)
 {
 	int64_t due_ms = 0;
 
-	if (committer->news.first != NULL || is_end_waited_for(committer))
+	if (!STAILQ_EMPTY(&committer->news) || is_end_waited_for(committer))
 		due_ms = now_ms + RETRY_MS;
 	due_ms = earlier(due_ms, committer->unwritten_since_ms, WRITE_ENDS_MS);
 	due_ms = earlier(due_ms, committer->unsynced_since_ms, SYNC_ENDS_MS);
@@ -474,25 +478,35 @@ wait_for_jobs(struct committer *committer)
 	}
 }
 
-/* With the lock: the owner is woken once for all that it has not reaped. */
+/* Woken once for all that it has not reaped. */
 static void
+wake_owner(const struct committer *committer)
+{
+	uint64_t one = 1;
+
+	/* Cannot fail: the counter is far from full, and the fd is ours. */
+	if (write(committer->wake_fd, &one, sizeof(one)) == -1 &&
+	    errno != EAGAIN)
+		log_line("alert: cannot wake the event loop");
+}
+
+/* With the lock.  True: the owner is to be woken. */
+static bool
 hand_back(struct committer *committer)
 {
 	struct journal_stats stats;
-	uint64_t wanted = journal_wanted(committer->journal), one = 1;
-	bool wakes = committer->finished.first != NULL &&
-	    committer->done.first == NULL;
+	uint64_t wanted = journal_wanted(committer->journal);
+	bool wakes = !STAILQ_EMPTY(&committer->finished) &&
+	    STAILQ_EMPTY(&committer->done);
 
 	journal_read_stats(committer->journal, &stats);
 	atomic_store(&committer->used_bytes, stats.used_bytes);
 	atomic_store(&committer->size_bytes, stats.size_bytes);
 	if (atomic_exchange(&committer->wanted, wanted) != wanted)
 		wakes = true;
-	move_jobs(&committer->finished, &committer->done);
-	/* Cannot fail: the counter is far from full, and the fd is ours. */
-	if (wakes && write(committer->wake_fd, &one, sizeof(one)) == -1 &&
-	    errno != EAGAIN)
-		log_line("alert: cannot wake the event loop");
+	STAILQ_CONCAT(&committer->done, &committer->finished);
+	STAILQ_CONCAT(&committer->over, &committer->spent);
+	return wakes;
 }
 
 static void *
@@ -502,20 +516,23 @@ run_committer(void *arg)
 	bool is_last = false, has_more = false;
 
 	pthread_mutex_lock(&committer->lock);
-	while (!is_last || has_more || committer->posted.first != NULL) {
-		struct job_list jobs;
+	while (!is_last || has_more || !STAILQ_EMPTY(&committer->posted)) {
+		struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
 
 		if (!has_more)
 			wait_for_jobs(committer);
-		empty_list(&jobs);
-		move_jobs(&committer->posted, &jobs);
+		STAILQ_CONCAT(&jobs, &committer->posted);
 		committer->is_urgent = false;
 		committer->posted_at_ms = 0;
 		is_last = committer->is_ending;
 		pthread_mutex_unlock(&committer->lock);
 		has_more = run_batch(committer, &jobs, is_last);
 		pthread_mutex_lock(&committer->lock);
-		hand_back(committer);
+		if (!hand_back(committer))
+			continue;
+		pthread_mutex_unlock(&committer->lock);
+		wake_owner(committer);
+		pthread_mutex_lock(&committer->lock);
 	}
 	pthread_mutex_unlock(&committer->lock);
 	return NULL;
@@ -548,13 +565,17 @@ committer_new(const struct queue_dir *dir, struct journal *journal, int wake_fd)
 	committer->dir = dir;
 	committer->journal = journal;
 	committer->wake_fd = wake_fd;
-	empty_list(&committer->news);
-	empty_list(&committer->ends);
-	empty_list(&committer->finished);
-	empty_list(&committer->posted);
-	empty_list(&committer->done);
+	STAILQ_INIT(&committer->gathered);
+	STAILQ_INIT(&committer->news);
+	STAILQ_INIT(&committer->ends);
+	STAILQ_INIT(&committer->finished);
+	STAILQ_INIT(&committer->spent);
+	STAILQ_INIT(&committer->posted);
+	STAILQ_INIT(&committer->done);
+	STAILQ_INIT(&committer->over);
 	/* What an earlier process left is wanted, or has ended. */
-	hand_back(committer);
+	if (hand_back(committer))
+		wake_owner(committer);
 	note_unwritten(committer);
 	start_thread(committer);
 	return committer;
@@ -567,7 +588,7 @@ fail_ends(struct committer *committer)
 
 	while ((job = take_job(&committer->ends)) != NULL)
 		fail_end(committer, job);
-	move_jobs(&committer->finished, &committer->done);
+	hand_back(committer);
 }
 
 void
@@ -577,6 +598,7 @@ committer_free(struct committer **committer_in)
 
 	if (committer == NULL)
 		return;
+	commit_flush(committer);
 	pthread_mutex_lock(&committer->lock);
 	committer->is_ending = true;
 	pthread_cond_signal(&committer->job_waits);
@@ -584,6 +606,7 @@ committer_free(struct committer **committer_in)
 	pthread_join(committer->thread, NULL);
 	fail_ends(committer);
 	commit_reap(committer);
+	free_jobs(&committer->over);
 	pthread_cond_destroy(&committer->job_waits);
 	pthread_mutex_destroy(&committer->lock);
 	free(committer);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -44,7 +45,7 @@ struct commit_job {
 	bool has_file; /* END: mess/ID goes when the end is durable, and
 			* only then it is done; NEW: the body is in mess/ID,
 			* synced, and its name too */
-	/* NULL for an END that nobody waits for: it is freed by itself */
+	/* NULL for an END that nobody waits for: commit_flush() frees it */
 	void (*done)(struct commit_job *job, void *context);
 	void *context;
 	/* set by the committer */
@@ -52,7 +53,7 @@ struct commit_job {
 	struct error err;
 	uint64_t segment; /* NEW: where it is (journal_wanted()) */
 	/* the committer's own */
-	struct commit_job *next;
+	STAILQ_ENTRY(commit_job) next;
 	int64_t posted_at_ms;
 };
 
@@ -81,8 +82,13 @@ struct committer *committer_new(
 /* Finishes all posted jobs, ends the thread; callbacks are run. */
 void committer_free(struct committer **committer);
 
-/* Takes the job. */
+/*
+ * Takes the job.  The thread gets what was posted from commit_flush(), which is
+ * called once in a turn of the loop, so that it is woken once for all, and they
+ * are one batch.
+ */
 void commit_post(struct committer *committer, struct commit_job *job);
+void commit_flush(struct committer *committer);
 
 /* Runs the callbacks of finished jobs, each of which frees its job. */
 void commit_reap(struct committer *committer);

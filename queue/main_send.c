@@ -217,7 +217,6 @@ tick(struct process *process)
 	message_tick(send);
 	backlog_tick(send);
 	intake_tick(send->intake);
-	router_tick(send->router);
 	commit_fade(send->committer);
 	publish(process);
 }
@@ -262,19 +261,22 @@ run(struct process *process)
 	struct send *send = &process->send;
 
 	while (!is_over(send)) {
+		/* The disk begins with new mail while we go on. */
+		commit_flush(send->committer);
 		if (clock_ms() >= process->ticked_at + TICK_MS)
 			tick(process);
-		router_flush(send->router);
-		log_flush();
-		loop_wait(send->loop, wait_ms(process));
 		lane_run_timers(send->lanes, clock_ms());
 		message_run(send);
 		backlog_run(send);
+		router_flush(send->router);
 		deliver_start(send);
 		deliver_log_status(send);
 		/* Whoever starts a node waits for this one. */
 		if (send->health.state != process->publication.health.state)
 			publish(process);
+		commit_flush(send->committer);
+		log_flush();
+		loop_wait(send->loop, wait_ms(process));
 	}
 }
 

@@ -16,7 +16,9 @@
 
 enum {
 	THREADS = 4, /* so many may wait for the disk, and one goes on */
-	ASSIGN_LOOK_MS = 1000
+	ASSIGN_LOOK_MS = 1000,
+	/* The owner answers himself what has no more of them. */
+	OWN_RECIPIENTS_MAX = 100
 };
 
 /* What threads use while it is replaced. */
@@ -31,7 +33,7 @@ struct router {
 	char *domains_path; /* without a slash at its end */
 	bool has_lane_per_domain;
 	struct work_pool *pool;
-	struct work *asked, **asked_end; /* not flushed yet */
+	STAILQ_HEAD(, router_request) asked; /* not flushed yet */
 	atomic_bool is_ending;
 	_Atomic int64_t assign_look_at_ms;
 	pthread_mutex_t lock; /* for what follows */
@@ -285,8 +287,7 @@ has_absent(const struct router_request *request)
 }
 
 static void
-answer_request(
-    struct router *router, struct router_request *request)
+answer_request(struct router *router, struct router_request *request)
 {
 	struct router_shared *route = use_shared(router, &router->route);
 	struct router_shared *assign = use_shared(router, &router->assign);
@@ -296,12 +297,21 @@ answer_request(
 		.assign = assign == NULL ? NULL : assign->assign };
 	size_t i;
 
-	buf_reset(&request->texts);
+	request->answers = xcalloc(
+	    request->recipient_count, sizeof(*request->answers));
+	request->texts = (struct buf)BUF_INIT;
 	buf_addc(&request->texts, '\0'); /* the empty text, at 0 */
 	for (i = 0; i < request->recipient_count; i++)
 		answer_one(&question, i);
 	leave_shared(route);
 	leave_shared(assign);
+}
+
+static void
+forget_answers(struct router_request *request)
+{
+	free(request->answers);
+	buf_release(&request->texts);
 }
 
 static struct router_request *
@@ -318,12 +328,11 @@ run_request(struct work *work)
 	struct router *router = request->router;
 
 	refresh_assign(router, false);
-	request->answers = xcalloc(
-	    request->recipient_count, sizeof(*request->answers));
-	request->texts = (struct buf)BUF_INIT;
 	answer_request(router, request);
-	if (has_absent(request) && refresh_assign(router, true))
+	if (has_absent(request) && refresh_assign(router, true)) {
+		forget_answers(request);
 		answer_request(router, request);
+	}
 }
 
 static void
@@ -347,7 +356,7 @@ router_new(const struct router_options *options, int wake_fd)
 	router->domains_path = xstrndup(options->domains_path, length);
 	router->assign_path = xstrdup(options->assign_path);
 	router->has_lane_per_domain = options->has_lane_per_domain;
-	router->asked_end = &router->asked;
+	STAILQ_INIT(&router->asked);
 	pthread_mutex_init(&router->lock, NULL);
 	refresh_assign(router, true);
 	router->pool = work_pool_new(THREADS, wake_fd);
@@ -386,22 +395,48 @@ router_ask(struct router *router, struct router_request *request)
 	request->router = router;
 	request->work = (struct work){ .run = run_request,
 		.done = request_done };
-	*router->asked_end = &request->work;
-	router->asked_end = &request->work.next;
+	STAILQ_INSERT_TAIL(&router->asked, request, next);
 }
 
-void
-router_tick(struct router *router)
+/* Is all there that answers are made of, so that nothing waits for a disk? */
+static bool
+has_all_in_memory(struct router *router)
 {
-	work_pool_kick(router->pool);
+	struct router_shared *assign = use_shared(router, &router->assign);
+	bool has_copy = assign != NULL && cdbmap_is_copied(assign->assign);
+
+	leave_shared(assign);
+	return has_copy && !atomic_load(&router->is_ending) &&
+	    clock_ms() < atomic_load(&router->assign_look_at_ms);
+}
+
+/* False: a thread has to, since nobody is called absent without a look. */
+static bool
+answer_at_once(struct router *router, struct router_request *request)
+{
+	if (request->recipient_count > OWN_RECIPIENTS_MAX)
+		return false;
+	answer_request(router, request);
+	if (!has_absent(request))
+		return true;
+	forget_answers(request);
+	return false;
 }
 
 void
 router_flush(struct router *router)
 {
-	work_pool_post_all(router->pool, router->asked);
-	router->asked = NULL;
-	router->asked_end = &router->asked;
+	bool may_answer = !STAILQ_EMPTY(&router->asked) &&
+	    has_all_in_memory(router);
+	struct router_request *request;
+
+	while ((request = STAILQ_FIRST(&router->asked)) != NULL) {
+		STAILQ_REMOVE_HEAD(&router->asked, next);
+		if (may_answer && answer_at_once(router, request))
+			request->done(request, request->context);
+		else
+			work_pool_post(router->pool, &request->work);
+	}
 }
 
 void

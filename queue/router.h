@@ -3,16 +3,18 @@
  * Where recipients go: asked for in batches, answered by a call back, so that a
  * slow answer holds up only its own message.
  *
- * Threads, each with one request at a time, classify and rewrite
- * (queue/route.h) and look local addresses up in users/cdb (control/assign.h),
- * which may wait for the disk.  The functions are for one thread, the owner
- * (qmail-send's event loop).
+ * Recipients are classified and rewritten (queue/route.h), and local addresses
+ * looked up in users/cdb (control/assign.h).  As long as that is in memory, and
+ * was looked at a moment ago, the owner does it himself, if they are not many;
+ * else threads, each with one request at a time, which may wait for the disk.
+ * The functions are for one thread, the owner (qmail-send's event loop).
  */
 #ifndef QUEUE_ROUTER_H
 #define QUEUE_ROUTER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "base/buf.h"
 #include "base/work_pool.h"
@@ -53,6 +55,7 @@ struct router_request {
 	struct buf texts;
 	struct router_answer *answers; /* recipient_count of them */
 	/* the router's own */
+	STAILQ_ENTRY(router_request) next;
 	struct work work;
 	struct router *router;
 };
@@ -76,14 +79,12 @@ void router_free(struct router **router);
 /* The rules, before the first question, and new ones; takes route. */
 void router_set_route(struct router *router, struct route *route);
 
-/*
- * Asks.  The threads get it from router_flush(), which is called once in a turn
- * of the loop.
- */
 void router_ask(struct router *router, struct router_request *request);
+/*
+ * Once in a turn of the loop: calls done for what can be answered at once, and
+ * hands the rest to the threads.
+ */
 void router_flush(struct router *router);
-/* Once a second: goes on with what waits behind lookups that do not end. */
-void router_tick(struct router *router);
 /* Calls done for what was answered. */
 void router_reap(struct router *router);
 

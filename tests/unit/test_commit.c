@@ -170,7 +170,7 @@ job_done(struct commit_job *job, void *context)
 }
 
 static void
-post_new(struct bench *bench, uint64_t id, size_t size, bool has_file)
+gather_new(struct bench *bench, uint64_t id, size_t size, bool has_file)
 {
 	static const char text[JOURNAL_SEGMENT_MIN];
 	struct commit_job *job = commit_job_new(COMMIT_NEW, id);
@@ -187,6 +187,13 @@ post_new(struct bench *bench, uint64_t id, size_t size, bool has_file)
 }
 
 static void
+post_new(struct bench *bench, uint64_t id, size_t size, bool has_file)
+{
+	gather_new(bench, id, size, has_file);
+	commit_flush(bench->committer);
+}
+
+static void
 post_end(struct bench *bench, uint64_t id, bool is_waited_for, bool has_file)
 {
 	struct commit_job *job = commit_job_new(COMMIT_END, id);
@@ -196,6 +203,7 @@ post_end(struct bench *bench, uint64_t id, bool is_waited_for, bool has_file)
 	job->done = is_waited_for ? job_done : NULL;
 	job->context = bench;
 	commit_post(bench->committer, job);
+	commit_flush(bench->committer);
 }
 
 /* Waits until so many jobs are done in all. */
@@ -283,6 +291,24 @@ one_batch(void **state)
 	assert_int_equal(disk_count(&disk.synced), 2);
 	assert_true(bench.wakes <= 2);
 	assert_int_equal(disk_count(&disk.written), 0); /* the end rode along */
+	close_bench(&bench);
+}
+
+/* What is posted in one turn of the owner is one batch. */
+static void
+one_turn(void **state)
+{
+	enum { COUNT = 100 };
+	struct bench bench;
+
+	(void)state;
+	open_bench(&bench);
+	for (uint64_t id = 1; id <= COUNT; id++)
+		gather_new(&bench, id, 1000, false);
+	commit_flush(bench.committer);
+	wait_done(&bench, COUNT);
+	assert_int_equal(disk_count(&disk.synced), 1);
+	assert_int_equal(bench.wakes, 1);
 	close_bench(&bench);
 }
 
@@ -505,6 +531,7 @@ too_large(void **state)
 	job->done = job_done;
 	job->context = &bench;
 	commit_post(bench.committer, job);
+	commit_flush(bench.committer);
 	wait_done(&bench, 1);
 	assert_int_equal(bench.results[0], QQ_WRITE_ERROR);
 	assert_string_equal(
@@ -571,6 +598,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(durable),
 		TEST(one_batch),
+		TEST(one_turn),
 		TEST(lonely_ends),
 		TEST(failures),
 		TEST(end_tried_again),

@@ -134,6 +134,7 @@ post_new(struct world *world)
 	job->context = world;
 	world->waiting++;
 	commit_post(world->committer, job);
+	commit_flush(world->committer);
 }
 
 static void
@@ -150,6 +151,7 @@ post_end(struct world *world, uint64_t id)
 		world->waiting++;
 	}
 	commit_post(world->committer, job);
+	commit_flush(world->committer);
 }
 
 /* Those that are wanted away, and many others. */

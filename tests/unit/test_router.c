@@ -165,7 +165,6 @@ wait_done(struct bench *bench, unsigned count)
 			    -1);
 		else if ((waited_ms += TICK_MS) >= WAIT_MS)
 			fail_msg("request %u was not done", bench->done + 1);
-		router_tick(bench->router); /* as its owner's clock does */
 		router_reap(bench->router);
 	}
 }
@@ -356,6 +355,52 @@ users_come_and_go(void **state)
 	close_bench(&bench);
 }
 
+/* Is it done by the flush itself?  It is done in any case. */
+static bool
+is_done_at_once(
+    struct bench *bench, const char *const *recipients, size_t count)
+{
+	struct asked asked = { .request = { .channels = NULL } };
+	unsigned done = bench->done;
+	bool is_at_once;
+
+	ask(bench, &asked, recipients, count);
+	router_flush(bench->router);
+	is_at_once = bench->done == done + 1;
+	wait_done(bench, done + 1);
+	drop(&asked);
+	return is_at_once;
+}
+
+/*
+ * The owner answers what is in memory; but whom the file of a moment ago does
+ * not have, a thread looks up in the file as it is.
+ */
+static void
+answers_from_memory(void **state)
+{
+	static const char *const known[] = { "u@v.test", "a@far.test" };
+	static const char *const absent[] = { "nobody@local.test" };
+	static const char *many[1000];
+	unsigned tries = 0;
+	struct bench bench;
+
+	(void)state;
+	write_assign(ASSIGN, 0);
+	open_bench(&bench, false);
+	/* The first question has a thread read the file, as has any that comes
+	 * a second after the last look at it. */
+	while (!is_done_at_once(&bench, known, 2))
+		assert_in_range(++tries, 1, 100);
+	expect_answer(&bench, "u@v.test", VIRTUAL_U);
+	assert_false(is_done_at_once(&bench, absent, 1));
+	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+		many[i] = "u@v.test";
+	assert_false(is_done_at_once(
+	    &bench, many, sizeof(many) / sizeof(many[0])));
+	close_bench(&bench);
+}
+
 /* Three wait for the disk, and the fourth and all behind it do not. */
 static void
 slow_answers_hold_up_their_own(void **state)
@@ -375,10 +420,7 @@ slow_answers_hold_up_their_own(void **state)
 	}
 	router_flush(bench.router);
 	for (int i = 0; i < SLOW; i++)
-		while (sem_trywait(&read_waits) == -1) {
-			router_tick(bench.router);
-			usleep(1000);
-		}
+		sem_wait(&read_waits);
 	for (int i = 0; i < QUICK; i++) {
 		quick[i].request.channels = NULL;
 		ask(&bench, &quick[i], recipients, 1);
@@ -498,6 +540,7 @@ main(void)
 		TEST(answers),
 		TEST(lane_for_each_domain),
 		TEST(users_come_and_go),
+		TEST(answers_from_memory),
 		TEST(slow_answers_hold_up_their_own),
 		TEST(changes_under_way),
 		TEST(the_end_answers_all),
