@@ -3,10 +3,10 @@
  * Log lines to descriptor 2, whose reader may be stopped, or have a full disk.
  *
  * Mail is not to wait for that: what the pipe does not take waits in a buffer
- *of the process.  Whoever finds the buffer full waits for the reader, but all
- *of them together no longer than two seconds until it is empty again; then
- *lines are dropped, and counted, until it is half empty, and a line says how
- *many:
+ * of the process.  Whoever finds the buffer full waits for the reader, but all
+ * of them together no longer than two seconds until it is empty again; then
+ * lines are dropped, and counted, until it is half empty, and a line says how
+ * many:
  *
  *	warning: 17 log lines were dropped: the log's reader did not read
  *
@@ -38,6 +38,7 @@ enum {
 	LOG_LINE_MAX = 4096, /* with its newline */
 	OUT_BYTES = 1024 * 1024,
 	GATHER_BYTES = 65536,
+	PACE_MS = 50,
 	PAUSE_MS = 5,
 	WAIT_MS = 2000,
 	DRAIN_MS = 1000,
@@ -54,7 +55,8 @@ static struct {
 	size_t start, length; /* what waits, in text */
 	size_t dropped;       /* lines, while is_dropping */
 	int64_t wait_until;   /* 0: nobody has waited since it was empty */
-	bool is_gathering, is_dropping, has_exit;
+	int64_t pushed_at;    /* while is_paced */
+	bool is_gathering, is_paced, is_dropping, has_exit;
 	char text[OUT_BYTES];
 } out;
 
@@ -153,6 +155,8 @@ append_drop_count(void)
 static void
 push_log(void)
 {
+	if (out.is_paced)
+		out.pushed_at = clock_ms();
 	write_waiting_log();
 	if (!out.is_dropping || out.length > OUT_BYTES / 2)
 		return;
@@ -214,6 +218,15 @@ drain_log(void)
 	pthread_mutex_unlock(&out_lock);
 }
 
+static bool
+is_push_due(void)
+{
+	if (out.is_paced)
+		return out.length >= PIPE_BUF ||
+		    clock_ms() >= out.pushed_at + PACE_MS;
+	return !out.is_gathering || out.length >= GATHER_BYTES;
+}
+
 /* With out_lock.  False: there is no room, and there may be later. */
 static bool
 put_or_wait(const char *lines, size_t length)
@@ -226,7 +239,7 @@ put_or_wait(const char *lines, size_t length)
 		drop_log(lines, length);
 	else
 		return false;
-	if (!out.is_gathering || out.length >= GATHER_BYTES)
+	if (is_push_due())
 		push_log();
 	if (out.length > 0 && !out.has_exit)
 		out.has_exit = atexit(drain_log) == 0;
@@ -282,6 +295,14 @@ log_gather(void)
 {
 	pthread_mutex_lock(&out_lock);
 	out.is_gathering = true;
+	pthread_mutex_unlock(&out_lock);
+}
+
+void
+log_pace(void)
+{
+	pthread_mutex_lock(&out_lock);
+	out.is_paced = true;
 	pthread_mutex_unlock(&out_lock);
 }
 

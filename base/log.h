@@ -5,7 +5,8 @@
  * Any thread may call these: a line is one write.  qmail-send, which logs a
  * handful of lines a message, gathers them instead (log_gather, before other
  * threads log) and writes them when its event loop says so (log_flush).  A
- * server's thread may gather the lines of its session in a log_batch.
+ * server's thread may gather the lines of its session in a log_batch, and a
+ * busy server those of several sessions (log_pace).
  *
  * A reader that does not read stops nobody: a mebibyte of lines waits for it,
  * callers of log_line and log_batch_end for two seconds in all, then lines are
@@ -35,6 +36,12 @@ void log_gather(void);
 void log_flush(void);
 
 /*
+ * From now on lines that come within 50 ms of the last write wait until there
+ * are 4 KiB, or for log_batches_tick: each write wakes up the log's reader.
+ */
+void log_pace(void);
+
+/*
  * Gathers the lines of one thread, which come in their order with one write:
  * each write to a multilog that waits wakes it up.  The storage is the
  * caller's, from log_batch_begin to log_batch_end, both by that thread.
@@ -51,7 +58,7 @@ struct log_batch {
 };
 
 void log_batch_begin(struct log_batch *batch);
-/* Writes what waits. */
+/* Writes what waits, as log_line does. */
 void log_batch_end(struct log_batch *batch);
 
 /*

@@ -337,6 +337,7 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		set_limits(&daemon, &limits);
 		listener_set_limits(daemon.listener, &limits);
 		parent_end_with(supervise);
+		log_pace();
 		result = run(&daemon, options, err);
 	}
 	release_daemon(&daemon);

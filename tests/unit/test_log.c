@@ -10,11 +10,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+/* The clock; or, when that is not 0, a second of its own that stands still. */
+static time_t still_s;
+
+int
+clock_gettime(clockid_t id, struct timespec *now)
+{
+	if (still_s == 0)
+		return (int)syscall(SYS_clock_gettime, id, now);
+	*now = (struct timespec){ .tv_sec = still_s };
+	return 0;
+}
 
 static void
 say_plain(void)
@@ -52,6 +65,27 @@ say_gathered(void)
 		_exit(1);
 	log_flush();
 	log_flush(); /* nothing left */
+}
+
+/* Lines that follow a write at once wait: for more, a tick, or later lines. */
+static void
+say_paced(void)
+{
+	still_s = 1000;
+	log_pace();
+	log_line("one");
+	log_line("two");
+	if (write(2, "-\n", 2) != 2)
+		_exit(1);
+	log_batches_tick();
+	log_line("three");
+	if (write(2, "-\n", 2) != 2)
+		_exit(1);
+	still_s++;
+	log_line("four");
+	if (write(2, "-\n", 2) != 2)
+		_exit(1);
+	log_line("never written");
 }
 
 static void
@@ -149,6 +183,8 @@ test_lines(void **state)
 		{ "control", say_control, 0, "helo a??b?c?[2J?? \303\244\n" },
 		{ "empty", say_empty, 0, "\n" },
 		{ "gathered", say_gathered, 0, "-\none\ntwo\n" },
+		{ "paced", say_paced, 0,
+		    "one\n-\ntwo\n-\nthree\nfour\n-\n" },
 		{ "not flushed", forget_gathered, 0, "" },
 		{ "batch", say_in_batch, 0, "-\none\ntwo\ndirect\n" },
 		{ "slow batch", say_slowly_in_batch, 0,

@@ -9,7 +9,7 @@
 # the product (fsync, time, intake_find), which the others need as it is.  The
 # linking of a folder fails for a file that does so and is not here.
 UNIT_ALONE := test_commit test_commit_journal test_journal_power_cut \
-    test_keep_step test_maildir_batch test_maildir_cache test_router \
+    test_keep_step test_log test_maildir_batch test_maildir_cache test_router \
     test_scanner test_send_body test_send_client test_send_stranger \
     test_vdeliver_quota
 
