@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
@@ -27,11 +29,15 @@ enum {
 	TIMEOUT_MS = 60000
 };
 
-/* Idle connections to one queue. */
+/* One queue: idle connections, and how long it has been down. */
 struct endpoint {
+	SLIST_ENTRY(endpoint) next;
 	char *queue_path;
 	int idle[IDLE_MAX];
 	unsigned idle_count;
+	/* clock_ms() of the first and last try that failed; 0: none has */
+	int64_t down_since_ms, down_at_ms;
+	int down_error; /* errno of the last one */
 };
 
 /* One that no sink holds gives way to a new one. */
@@ -47,8 +53,7 @@ struct collection {
 struct sink_pool {
 	pthread_mutex_t lock;        /* for all of it; no I/O under it */
 	struct sink_options options; /* texts are the pool's */
-	struct endpoint *endpoints;
-	size_t endpoint_count;
+	SLIST_HEAD(, endpoint) endpoints;
 	struct collection *collections[COLLECTIONS_MAX];
 	size_t collection_count;
 	uint64_t uses;
@@ -103,47 +108,55 @@ void
 sink_pool_free(struct sink_pool **pool_in)
 {
 	struct sink_pool *pool = *pool_in;
+	struct endpoint *endpoint;
 	size_t i;
 
 	if (pool == NULL)
 		return;
-	for (i = 0; i < pool->endpoint_count; i++) {
-		struct endpoint *endpoint = &pool->endpoints[i];
-
+	while ((endpoint = SLIST_FIRST(&pool->endpoints)) != NULL) {
+		SLIST_REMOVE_HEAD(&pool->endpoints, next);
 		while (endpoint->idle_count > 0)
 			close(endpoint->idle[--endpoint->idle_count]);
 		free(endpoint->queue_path);
+		free(endpoint);
 	}
 	for (i = 0; i < pool->collection_count; i++)
 		free_collection(pool->collections[i]);
 	release_options(pool);
 	pthread_mutex_destroy(&pool->lock);
-	free(pool->endpoints);
 	free(pool);
 	*pool_in = NULL;
 }
 
+/* With the lock; made if there is none yet. */
 static struct endpoint *
 find_endpoint(struct sink_pool *pool, const char *queue_path)
 {
-	size_t i;
+	struct endpoint *endpoint;
 
-	for (i = 0; i < pool->endpoint_count; i++)
-		if (strcmp(pool->endpoints[i].queue_path, queue_path) == 0)
-			return &pool->endpoints[i];
-	return NULL;
+	SLIST_FOREACH(endpoint, &pool->endpoints, next)
+		if (strcmp(endpoint->queue_path, queue_path) == 0)
+			return endpoint;
+	endpoint = xcalloc(1, sizeof(*endpoint));
+	endpoint->queue_path = xstrdup(queue_path);
+	SLIST_INSERT_HEAD(&pool->endpoints, endpoint, next);
+	return endpoint;
 }
 
 int
-sink_pool_get(struct sink_pool *pool, const char *queue_path)
+sink_pool_get(struct sink_pool *pool, const char *queue_path, int *error_out)
 {
 	struct endpoint *endpoint;
 	int connection = -1;
 
+	*error_out = 0;
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
-	if (endpoint != NULL && endpoint->idle_count > 0)
+	if (endpoint->idle_count > 0)
 		connection = endpoint->idle[--endpoint->idle_count];
+	else if (endpoint->down_at_ms != 0 &&
+	    clock_ms() < endpoint->down_at_ms + SINK_PAUSE_MS)
+		*error_out = endpoint->down_error;
 	pthread_mutex_unlock(&pool->lock);
 	return connection;
 }
@@ -155,13 +168,6 @@ sink_pool_put(struct sink_pool *pool, const char *queue_path, int connection)
 
 	pthread_mutex_lock(&pool->lock);
 	endpoint = find_endpoint(pool, queue_path);
-	if (endpoint == NULL) {
-		pool->endpoints = xrealloc(pool->endpoints,
-		    (pool->endpoint_count + 1) * sizeof(*pool->endpoints));
-		endpoint = &pool->endpoints[pool->endpoint_count++];
-		endpoint->queue_path = xstrdup(queue_path);
-		endpoint->idle_count = 0;
-	}
 	if (endpoint->idle_count < IDLE_MAX) {
 		endpoint->idle[endpoint->idle_count++] = connection;
 		connection = -1;
@@ -169,6 +175,37 @@ sink_pool_put(struct sink_pool *pool, const char *queue_path, int connection)
 	pthread_mutex_unlock(&pool->lock);
 	if (connection != -1)
 		close(connection);
+}
+
+void
+sink_pool_tell(struct sink_pool *pool, const char *queue_path, int error)
+{
+	int64_t now_ms = clock_ms();
+	struct endpoint *endpoint;
+
+	pthread_mutex_lock(&pool->lock);
+	endpoint = find_endpoint(pool, queue_path);
+	/* Nobody has looked for long: it may have been there meanwhile. */
+	if (endpoint->down_at_ms == 0 ||
+	    now_ms > endpoint->down_at_ms + pool->options.open_wait_ms)
+		endpoint->down_since_ms = now_ms;
+	endpoint->down_at_ms = error != 0 ? now_ms : 0;
+	endpoint->down_error = error;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool
+sink_pool_is_down(struct sink_pool *pool, const char *queue_path, int span_ms)
+{
+	const struct endpoint *endpoint;
+	bool is_down;
+
+	pthread_mutex_lock(&pool->lock);
+	endpoint = find_endpoint(pool, queue_path);
+	is_down = endpoint->down_at_ms != 0 &&
+	    clock_ms() >= endpoint->down_since_ms + span_ms;
+	pthread_mutex_unlock(&pool->lock);
+	return is_down;
 }
 
 /* Drops the longest unused collection; false when all are held. */
@@ -425,6 +462,7 @@ sink_open(struct sink_pool *pool, const struct vars *vars,
 	sink->bound = sink->uuid;
 	pthread_mutex_lock(&pool->lock);
 	sink->timeout_ms = pool->options.timeout_ms;
+	sink->open_wait_ms = pool->options.open_wait_ms;
 	sink->is_smtpd = pool->options.is_smtpd;
 	if (extra == NULL)
 		extra = pool->options.extra_recipient;

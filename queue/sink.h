@@ -43,6 +43,7 @@ struct sink_options {
 	unsigned slice_ms;
 	uint64_t min_free_bytes;
 	int timeout_ms;              /* for any answer of a queue */
+	int open_wait_ms; /* sink_open: for queues that are all down; 0: not */
 	const char *extra_recipient; /* of every message (extraqueue), or
 				      * NULL */
 	bool is_smtpd;               /* our user is qmaild, whom queues trust */
@@ -57,8 +58,10 @@ void sink_pool_configure(
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
  * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE, EXTRAQUEUE) and
- * connects to it, or to another healthy one if it does not answer.  vars must
- * stay until the sink ends.  *sink_out is set unless the result is an error.
+ * connects to it, or to another healthy one if it does not answer.  When all are
+ * down it waits for one, as for a restart: but only until open_wait_ms after the
+ * first sink of the pool has found them so.  vars must stay until the sink ends.
+ * *sink_out is set unless the result is an error.
  *
  * uuid names the message; NULL: a new one is made.
  */

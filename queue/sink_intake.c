@@ -19,8 +19,7 @@ enum {
 	PIECE_MAX_BYTES = PACKET_MAX - 64,
 	ANSWER_MAX_BYTES = 2048,
 	/* A qmail-send that was killed is there again within that. */
-	RETRY_MS = 10000,
-	PAUSE_MS = 75
+	RETRY_MS = 10000
 };
 
 /* What became of a COMMIT, besides enum qq. */
@@ -70,46 +69,52 @@ is_alive(int connection)
 	    errno == EAGAIN;
 }
 
-static bool
-reuse(struct sink *sink)
-{
-	while ((sink->connection = sink_pool_get(
-		    sink->pool, queue_path(sink))) != -1) {
-		if (is_alive(sink->connection))
-			return true;
-		disconnect(sink);
-	}
-	return false;
-}
-
 static void
 add_reason(struct sink *sink, int error)
 {
 	buf_addf(&sink->reasons, "%s'%s' (%s)",
 	    sink->reasons.length > 0 ? ", " : "", queue_path(sink),
 	    strerror(error));
-	if (sink->mux != NULL)
-		mux_report_down(sink->mux, queue_path(sink));
+}
+
+/* 0, or -1 with errno. */
+static int
+connect_queue(struct sink *sink)
+{
+	struct intake_packet hello = { .type = INTAKE_HELLO,
+		.version = INTAKE_VERSION };
+	char *path = queue_lock_path(queue_path(sink), "intake");
+	int error = 0;
+
+	sink->connection = packet_connect_within(path, sink->timeout_ms, NULL);
+	free(path);
+	if (sink->connection == -1 || send_packet(sink, &hello) == -1) {
+		error = errno;
+		disconnect(sink);
+		if (sink->mux != NULL)
+			mux_report_down(sink->mux, queue_path(sink));
+	}
+	sink_pool_tell(sink->pool, queue_path(sink), error);
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 /* A connection to the queue at queue_at, with nothing sent.  0 or -1. */
 static int
 open_queue(struct sink *sink)
 {
-	struct intake_packet hello = { .type = INTAKE_HELLO,
-		.version = INTAKE_VERSION };
-	char *path;
+	int error;
 
 	sink->sent_bytes = 0;
-	if (reuse(sink))
+	while ((sink->connection = sink_pool_get(
+		    sink->pool, queue_path(sink), &error)) != -1) {
+		if (is_alive(sink->connection))
+			return 0;
+		disconnect(sink);
+	}
+	if (error == 0 && connect_queue(sink) == 0)
 		return 0;
-	path = queue_lock_path(queue_path(sink), "intake");
-	sink->connection = packet_connect_within(path, sink->timeout_ms, NULL);
-	free(path);
-	if (sink->connection != -1 && send_packet(sink, &hello) == 0)
-		return 0;
-	add_reason(sink, errno);
-	disconnect(sink);
+	add_reason(sink, error != 0 ? error : errno);
 	return -1;
 }
 
@@ -132,21 +137,39 @@ bind_uuid(struct sink *sink)
 	uid_t uid;
 	pid_t pid;
 
-	if (geteuid() != 0 && !sink->is_smtpd &&
+	if (!sink->is_smtpd && geteuid() != 0 &&
 	    packet_peer(sink->connection, &uid, &pid) == 0 && uid != geteuid())
 		uuid_bind(&sink->bound, geteuid());
+}
+
+static bool
+are_all_down(const struct sink *sink)
+{
+	unsigned i;
+
+	for (i = 0; i < sink->queue_count; i++)
+		if (!sink_pool_is_down(
+			sink->pool, sink->queues[i], sink->open_wait_ms))
+			return false;
+	return true;
 }
 
 int
 sink_intake_open(struct sink *sink)
 {
-	for (; sink->queue_at < sink->queue_count; sink->queue_at++)
-		if (open_queue(sink) == 0) {
-			bind_uuid(sink);
-			return QQ_OK;
-		}
-	sink->queue_at = 0;
-	return fail_down(sink);
+	for (;;) {
+		buf_reset(&sink->reasons);
+		for (sink->queue_at = 0; sink->queue_at < sink->queue_count;
+		     sink->queue_at++)
+			if (open_queue(sink) == 0) {
+				bind_uuid(sink);
+				return QQ_OK;
+			}
+		sink->queue_at = 0;
+		if (are_all_down(sink))
+			return fail_down(sink);
+		usleep(SINK_PAUSE_MS * 1000);
+	}
 }
 
 /* Can all of the body be sent again? */
@@ -194,7 +217,7 @@ move_on(struct sink *sink)
 		}
 		if (is_time_over(sink))
 			return fail_down(sink);
-		usleep(PAUSE_MS * 1000);
+		usleep(SINK_PAUSE_MS * 1000);
 	}
 }
 
@@ -333,7 +356,7 @@ ask(struct sink *sink)
 		}
 		if (is_time_over(sink))
 			return fail_down(sink);
-		usleep(PAUSE_MS * 1000);
+		usleep(SINK_PAUSE_MS * 1000);
 	}
 }
 

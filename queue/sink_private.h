@@ -21,7 +21,7 @@ struct sink {
 	struct uuid bound;   /* as it is in the queue */
 	struct buf pending;  /* not yet written, or kept to be sent again */
 	uint64_t size_bytes; /* handed to sink_write so far */
-	int timeout_ms;
+	int timeout_ms, open_wait_ms;
 	char *extra_recipient;
 	uint64_t id; /* committed, as the queue says */
 	/* intake: the queue in use, and those to try after it */
@@ -71,10 +71,23 @@ void sink_program_abort(struct sink *sink);
 int sink_program_verdict(
     int code, const char *text, char *custom_out, size_t size);
 
-/* An idle connection to a queue; -1 when there is none. */
-int sink_pool_get(struct sink_pool *pool, const char *queue_path);
+/* A pause between two looks for a queue that is down. */
+enum { SINK_PAUSE_MS = 75 };
+
+/*
+ * An idle connection to a queue.  -1 with *error_out 0 when there is none; with
+ * an errno when that queue was found down so less than a pause ago: it is not
+ * to be tried again, so that many that wait for it are no load.
+ */
+int sink_pool_get(
+    struct sink_pool *pool, const char *queue_path, int *error_out);
 /* Takes the descriptor. */
 void sink_pool_put(
     struct sink_pool *pool, const char *queue_path, int connection);
+/* A connection has failed with this errno; or, with 0, it has not. */
+void sink_pool_tell(struct sink_pool *pool, const char *queue_path, int error);
+/* Has each try of at least span_ms failed?  A span without any counts not. */
+bool sink_pool_is_down(
+    struct sink_pool *pool, const char *queue_path, int span_ms);
 
 #endif

@@ -281,6 +281,27 @@ def takes_mail(server):
         return True
 
 
+def test_a_restart_of_the_queue_is_no_451(node):
+    """RCPT waits for it, as the end of DATA does."""
+    control = node.home / "service/queue1/supervise/control"
+    with smtpd(node) as server, server.client() as client:
+        client.hello()
+        client.ok("MAIL FROM:<a@b>")
+        control.open("w").write("d")
+        try:
+            wait_until(lambda: node.queue("queue1")["state"] == "down",
+                       "it is down")
+            client.write("RCPT TO:<alice@example.test>\r\n")
+            client.socket.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                client.socket.recv(1, socket.MSG_PEEK)
+            client.socket.settimeout(60)
+        finally:
+            control.open("w").write("u")
+        assert client.read().code == 250
+        assert client.data("after all\r\n.\r\n").code == 250
+
+
 def test_sessions_run_side_by_side(node):
     before = len(node.messages("bob"))
     failures = []

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/exitcode.h"
@@ -548,6 +549,51 @@ queues_that_are_down(void **state)
 	assert_null(strstr(qq_text(result), "network"));
 }
 
+static void *
+come_back(void *context)
+{
+	(void)context;
+	usleep(300000);
+	pthread_mutex_lock(&lock);
+	listen_as(1);
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+/* The first waits for a restart, the others no longer than the first. */
+static void
+opens_when_a_queue_is_back(void **state)
+{
+	const struct sink_options options = { .queue_base = folder,
+		.queue_count = QUEUES,
+		.queue_start = 1,
+		.open_wait_ms = 20000 };
+	struct sink_options brief = options;
+	struct sink_outcome outcome;
+	pthread_t thread;
+	int64_t began_ms;
+
+	(void)state;
+	go_down(0);
+	go_down(1);
+	plan("", "o");
+	sink_pool_configure(pool, &options);
+	assert_int_equal(pthread_create(&thread, NULL, come_back, NULL), 0);
+	assert_int_equal(send_message(10, &outcome), QQ_OK);
+	assert_string_equal(outcome.queue, "queue2");
+	pthread_join(thread, NULL);
+	sink_pool_free(&pool);
+	go_down(1);
+	brief.open_wait_ms = 1000;
+	pool = sink_pool_new(&brief);
+	began_ms = clock_ms();
+	assert_int_equal(send_message(10, &outcome), QQ_UNAVAILABLE);
+	assert_true(clock_ms() >= began_ms + brief.open_wait_ms);
+	began_ms = clock_ms();
+	assert_int_equal(send_message(10, &outcome), QQ_UNAVAILABLE);
+	assert_true(clock_ms() < began_ms + brief.open_wait_ms);
+}
+
 /* A session that sends nothing costs the queue nothing. */
 static void
 aborts(void **state)
@@ -598,6 +644,7 @@ main(void)
 		SINK_TEST(queues_that_end_or_refuse),
 		SINK_TEST(ends_at_the_body),
 		SINK_TEST(queues_that_are_down),
+		SINK_TEST(opens_when_a_queue_is_back),
 		SINK_TEST(aborts),
 		SINK_TEST(uuids),
 	};
