@@ -15,12 +15,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -28,16 +30,35 @@ enum {
 	TABLES = 256,
 	PAIR_SIZE = 8, /* two numbers: a table, a slot, a record's lengths */
 	HEAD_SIZE = TABLES * PAIR_SIZE,
-	COPY_MAX = 64 * 1024
+	COPY_AT_OPEN_MAX = 64 * 1024,
+	COPY_MAX = 8 * 1024 * 1024,
+	COPIES_MAX = 64 * 1024 * 1024, /* of all maps of the process */
+	/*
+	 * Reading that many bytes costs about what a question of the file
+	 * costs more than one of memory: by then the copy pays.
+	 */
+	COPY_BYTES_A_QUESTION = 8192
+};
+
+static struct budget copies = { .limit = COPIES_MAX };
+
+/* A whole file in memory. */
+struct copy {
+	struct cdb cdb; /* as cdb_init() fills it of a mapped file */
+	unsigned char bytes[];
+};
+
+/* What questions change, shared by the threads that ask. */
+struct memory {
+	atomic_uint questions;     /* of the file */
+	struct copy *_Atomic copy; /* NULL: not yet */
 };
 
 struct cdbmap {
 	char *path;
-	struct stat st;      /* when it was opened */
-	unsigned char *copy; /* the whole file, which cdb is of; or NULL */
-	struct cdb cdb;
-	/* without a copy */
-	int fd; /* else -1 */
+	struct stat st; /* when it was opened */
+	struct memory *memory;
+	int fd;         /* -1: it was copied when it was opened */
 	unsigned char head[HEAD_SIZE];
 };
 
@@ -148,30 +169,61 @@ are_records_good(const unsigned char *copy)
 	return at == end;
 }
 
+static void
+free_copy(const struct cdbmap *map, struct copy *copy)
+{
+	if (copy != NULL)
+		budget_give(&copies, (uint64_t)map->st.st_size);
+	free(copy);
+}
+
 /*
- * Copies a small file, and needs its descriptor no more.  Without memory for it
- * the file is read when it is asked: the reserve that is given back when memory
- * is short is not for this.
+ * Copies the file: 1; 0 when there is no memory for it, and it is read when it
+ * is asked (the reserve that is given back when memory is short is not for
+ * this); -1: it is damaged, or has changed.
  */
 static int
-copy_cdb(struct cdbmap *map, struct error *err)
+copy_cdb(const struct cdbmap *map)
+{
+	size_t size = (size_t)map->st.st_size;
+	struct copy *copy;
+
+	if (mem_is_short() || !budget_take(&copies, size))
+		return 0;
+	copy = malloc(sizeof(*copy) + size);
+	if (copy == NULL) {
+		budget_give(&copies, size);
+		return 0;
+	}
+	if (read_exactly(map->fd, copy->bytes, size, 0) == -1 ||
+	    !is_map_unchanged(map) || !are_records_good(copy->bytes)) {
+		free_copy(map, copy);
+		return -1;
+	}
+	copy->cdb = (struct cdb){ .cdb_fd = -1,
+		.cdb_fsize = (unsigned)size,
+		.cdb_dend = cdb_unpack(copy->bytes),
+		.cdb_mem = copy->bytes };
+	atomic_store_explicit(&map->memory->copy, copy, memory_order_release);
+	return 1;
+}
+
+/*
+ * The copy, or NULL.  The one question that makes it worth while makes it; one
+ * that could not be made is not tried again.
+ */
+static const struct copy *
+get_copy(const struct cdbmap *map)
 {
 	size_t size = (size_t)map->st.st_size;
 
-	if (size > COPY_MAX || mem_is_short() ||
-	    (map->copy = malloc(size)) == NULL)
-		return 0;
-	if (read_exactly(map->fd, map->copy, size, 0) == -1 ||
-	    !is_map_unchanged(map) || !are_records_good(map->copy))
-		return report_damaged_cdb(map, err);
-	/* As cdb_init() fills it of a mapped file. */
-	map->cdb = (struct cdb){ .cdb_fd = -1,
-		.cdb_fsize = (unsigned)size,
-		.cdb_dend = cdb_unpack(map->copy),
-		.cdb_mem = map->copy };
-	close(map->fd);
-	map->fd = -1;
-	return 0;
+	if (map->fd != -1 && size <= COPY_MAX &&
+	    atomic_load_explicit(&map->memory->copy, memory_order_acquire) ==
+		NULL &&
+	    atomic_fetch_add(&map->memory->questions, 1) ==
+		size / COPY_BYTES_A_QUESTION)
+		copy_cdb(map);
+	return atomic_load_explicit(&map->memory->copy, memory_order_acquire);
 }
 
 static int
@@ -186,7 +238,18 @@ read_cdb(struct cdbmap *map, struct error *err)
 		return error_sys(err, "cannot read '%s'", map->path);
 	if (!is_head_good(map))
 		return report_damaged_cdb(map, err);
-	return copy_cdb(map, err);
+	if (map->st.st_size > COPY_AT_OPEN_MAX)
+		return 0;
+	switch (copy_cdb(map)) {
+	case 1:
+		close(map->fd);
+		map->fd = -1;
+		return 0;
+	case 0:
+		return 0;
+	default:
+		return report_damaged_cdb(map, err);
+	}
 }
 
 int
@@ -205,6 +268,7 @@ cdbmap_open(const char *path, struct cdbmap **map_out, struct error *err)
 	map = xcalloc(1, sizeof(*map));
 	map->fd = fd;
 	map->path = xstrdup(path);
+	map->memory = xcalloc(1, sizeof(*map->memory));
 	if (read_cdb(map, err) == -1) {
 		cdbmap_free(&map);
 		return -1;
@@ -222,17 +286,18 @@ cdbmap_free(struct cdbmap **map_in)
 		return;
 	if (map->fd != -1)
 		close(map->fd);
-	free(map->copy);
+	free_copy(map, atomic_load(&map->memory->copy));
+	free(map->memory);
 	free(map->path);
 	free(map);
 	*map_in = NULL;
 }
 
 static int
-find_in_copy(const struct cdbmap *map, const void *key, unsigned length,
+find_in_copy(const struct copy *copy, const void *key, unsigned length,
     struct buf *value_out)
 {
-	struct cdb cdb = map->cdb; /* libcdb puts into it what it finds */
+	struct cdb cdb = copy->cdb; /* libcdb puts into it what it finds */
 	int found = cdb_find(&cdb, key, length);
 
 	if (found == 1 && value_out != NULL)
@@ -301,15 +366,16 @@ cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
     struct buf *value_out, struct error *err)
 {
 	size_t start = value_out == NULL ? 0 : value_out->length;
+	const struct copy *copy = get_copy(map);
 	int found;
 
 	if (key_length > UINT_MAX)
 		return 0;
-	if (map->copy != NULL)
-		found = find_in_copy(map, key, (unsigned)key_length, value_out);
+	if (copy != NULL)
+		found = find_in_copy(copy, key, (unsigned)key_length, value_out);
 	else
 		found = find_in_file(map, key, (unsigned)key_length, value_out);
-	if (map->copy == NULL && !is_map_unchanged(map)) {
+	if (copy == NULL && !is_map_unchanged(map)) {
 		if (value_out != NULL && value_out->length > start)
 			buf_cut(value_out, start);
 		return error_set(err,

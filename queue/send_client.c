@@ -19,7 +19,7 @@ enum {
 };
 
 struct client {
-	LIST_ENTRY(client) in_intake;
+	LIST_ENTRY(client) in_clients;
 	struct intake *intake;
 	struct loop_source source;
 	struct transaction transaction;
@@ -28,7 +28,7 @@ struct client {
 	bool is_being_read;        /* ... by client_read(), which drops it */
 	bool is_lost;              /* to be dropped by that */
 	struct handover *handover; /* its COMMIT is not answered yet */
-	struct ask ask;
+	struct ask ask;            /* is_waiting: not answered yet */
 };
 
 void
@@ -44,7 +44,7 @@ client_drop(struct client *client)
 	if (client->transaction.file != NULL)
 		client->transaction.file->changed = NULL;
 	transaction_reset(&client->transaction);
-	LIST_REMOVE(client, in_intake);
+	LIST_REMOVE(client, in_clients);
 	intake->client_count--;
 	free(client);
 }
@@ -232,7 +232,7 @@ client_new(struct intake *intake, int fd, uid_t uid)
 	client->source = (struct loop_source){
 		.fd = fd, .ready = client_ready, .context = client
 	};
-	LIST_INSERT_HEAD(&intake->clients, client, in_intake);
+	LIST_INSERT_HEAD(&intake->clients, client, in_clients);
 	intake->client_count++;
 	if (loop_add(intake->options.loop, &client->source, EPOLLIN, NULL) ==
 	    -1)

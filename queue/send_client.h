@@ -23,8 +23,11 @@ enum {
 	STRANGERS_MAX = 256,                /* all of them */
 	STRANGERS_BYTES = 64 * 1024 * 1024, /* in memory, all together */
 	STRANGERS_BYTES_OF_A_USER = 32 * 1024 * 1024,
-	STRANGERS_RECIPIENTS = 100000,      /* of a message */
-	STRANGERS_SILENT_MS = 3600 * 1000
+	STRANGERS_RECIPIENTS = 100000, /* of a message */
+	/* of a connection; and when as many as may be are there, of the oldest,
+	 * which makes room for a new one */
+	STRANGERS_MS = 3600 * 1000,
+	STRANGERS_CROWDED_MS = 60 * 1000
 };
 
 /* -- send_transaction.c: any thread, one at a time */
@@ -71,7 +74,7 @@ void intake_message_free(struct intake_message **message);
 
 /* A message from its COMMIT to the answer. */
 struct handover {
-	LIST_ENTRY(handover) in_intake;
+	LIST_ENTRY(handover) in_handovers;
 	struct intake *intake; /* NULL: it was closed */
 	struct intake_message *message;
 	struct body_file *file; /* or NULL */
@@ -83,8 +86,8 @@ struct handover {
 
 /* A question for a UUID. */
 struct ask {
-	LIST_ENTRY(ask) in_intake;
-	bool is_waiting; /* and in that list */
+	LIST_ENTRY(ask) in_asks; /* while it is_waiting */
+	bool is_waiting;
 	struct uuid uuid;
 	void (*answer)(void *context, bool is_known, uint64_t id);
 	void *context;
@@ -105,7 +108,8 @@ struct intake {
 	LIST_HEAD(, handover) handovers;
 	LIST_HEAD(, ask) asks;
 	/* send_stranger */
-	LIST_HEAD(, stranger) strangers;
+	TAILQ_HEAD(, stranger) strangers; /* in order of arrival */
+	unsigned strangers_max, stranger_count;
 	struct stranger_room *room;
 	struct loop_source calls;
 };
@@ -134,6 +138,8 @@ void client_drop(struct client *client);
 
 int strangers_open(struct intake *intake, struct error *err);
 void strangers_close(struct intake *intake);
+/* Once a second: ends the connections whose time is over. */
+void strangers_tick(struct intake *intake);
 /* Takes the connection. */
 void stranger_new(struct intake *intake, int fd, uid_t uid);
 

@@ -29,7 +29,7 @@ is_handed_over(const struct intake *intake, const struct uuid *uuid)
 {
 	const struct handover *handover;
 
-	LIST_FOREACH(handover, &intake->handovers, in_intake)
+	LIST_FOREACH(handover, &intake->handovers, in_handovers)
 		if (uuid_is_equal(&handover->message->uuid, uuid))
 			return true;
 	return false;
@@ -39,7 +39,7 @@ void
 intake_forget_ask(struct ask *ask)
 {
 	if (ask->is_waiting)
-		LIST_REMOVE(ask, in_intake);
+		LIST_REMOVE(ask, in_asks);
 	ask->is_waiting = false;
 }
 
@@ -67,7 +67,7 @@ intake_ask(struct intake *intake, struct ask *ask)
 	if (answer_ask(intake, ask))
 		return;
 	ask->is_waiting = true;
-	LIST_INSERT_HEAD(&intake->asks, ask, in_intake);
+	LIST_INSERT_HEAD(&intake->asks, ask, in_asks);
 }
 
 static void
@@ -76,7 +76,7 @@ answer_asks(struct intake *intake)
 	struct ask *ask, *next;
 
 	for (ask = LIST_FIRST(&intake->asks); ask != NULL; ask = next) {
-		next = LIST_NEXT(ask, in_intake);
+		next = LIST_NEXT(ask, in_asks);
 		answer_ask(intake, ask);
 	}
 }
@@ -91,7 +91,7 @@ end_handover(
 	struct intake *intake = handover->intake;
 
 	if (intake != NULL)
-		LIST_REMOVE(handover, in_intake);
+		LIST_REMOVE(handover, in_handovers);
 	body_file_remove(&handover->file);
 	intake_message_free(&handover->message);
 	if (handover->answer != NULL)
@@ -151,7 +151,7 @@ intake_hand_over(struct intake *intake, struct intake_message *message,
 	handover->context = context;
 	*file = NULL;
 	*handover_out = handover;
-	LIST_INSERT_HEAD(&intake->handovers, handover, in_intake);
+	LIST_INSERT_HEAD(&intake->handovers, handover, in_handovers);
 	message->done = message_done;
 	message->context = handover;
 	if (intake->is_stopping) {
@@ -240,19 +240,27 @@ intake_tick(struct intake *intake)
 		loop_change(intake->options.loop, &intake->source, EPOLLIN);
 	else if (!intake->is_stopping)
 		listen_for_clients(intake, &err);
+	strangers_tick(intake);
 	answer_asks(intake);
 }
 
-/* Half of the files that we may have open are for clients. */
-static unsigned
-find_clients_max(void)
+/*
+ * Half of the files that we may have open are for trusted clients, and a fifth
+ * for strangers, so that these leave none of the others without: a stranger has
+ * up to three, with those of a large body.
+ */
+static void
+set_limits(struct intake *intake)
 {
-	struct rlimit files;
+	struct rlimit limit = { .rlim_cur = 1024 };
+	unsigned files = 2000000;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
-		return 512;
-	return files.rlim_cur > 2000000 ? 1000000
-					: (unsigned)(files.rlim_cur / 2);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < files)
+		files = (unsigned)limit.rlim_cur;
+	intake->clients_max = files / 2;
+	intake->strangers_max = files / 15 < STRANGERS_MAX ? files / 15
+							   : STRANGERS_MAX;
 }
 
 /* On a full disk it is tried again at each tick, and deliveries go on. */
@@ -275,7 +283,7 @@ intake_open(
 
 	intake->send = send;
 	intake->options = *options;
-	intake->clients_max = find_clients_max();
+	set_limits(intake);
 	intake->source.fd = intake->calls.fd = -1;
 	if (strangers_open(intake, err) == -1 ||
 	    listen_if_there_is_room(intake, err) == -1)
@@ -317,7 +325,7 @@ intake_close(struct intake **intake_in)
 	stop_listening(intake);
 	while (!LIST_EMPTY(&intake->clients))
 		client_drop(LIST_FIRST(&intake->clients));
-	LIST_FOREACH(handover, &intake->handovers, in_intake) {
+	LIST_FOREACH(handover, &intake->handovers, in_handovers) {
 		handover->intake = NULL;
 		handover->answer = NULL;
 	}

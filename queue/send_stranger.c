@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include <linux/close_range.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
@@ -42,7 +43,7 @@ enum call_type {
 };
 
 struct call {
-	STAILQ_ENTRY(call) in_room;
+	STAILQ_ENTRY(call) in_calls;
 	enum call_type type;
 	struct stranger *stranger;
 	/* set by the thread */
@@ -60,7 +61,7 @@ struct call {
 
 /* While he has connections, or the room is there. */
 struct stranger_user {
-	LIST_ENTRY(stranger_user) in_room;
+	SLIST_ENTRY(stranger_user) in_users;
 	uid_t uid;
 	unsigned connections;
 	struct budget memory;
@@ -69,8 +70,8 @@ struct stranger_user {
 /* What the loop and the threads share; the last of them frees it. */
 struct stranger_room {
 	struct budget memory;
-	LIST_HEAD(, stranger_user) users; /* the loop's own */
-	int wake_fd; /* calls wait */
+	SLIST_HEAD(, stranger_user) users; /* the loop's own */
+	int wake_fd;                       /* calls wait */
 	const struct queue_dir *dir;
 	struct work_pool *pool;
 	uint64_t body_max_bytes;
@@ -84,7 +85,9 @@ struct stranger_room {
 
 struct stranger {
 	/* the loop's own */
-	LIST_ENTRY(stranger) in_intake;
+	TAILQ_ENTRY(stranger) in_strangers;
+	int64_t came_at_ms;
+	bool is_ended; /* his connection, by us */
 	/* the thread's, which frees it */
 	struct stranger_room *room;
 	struct stranger_user *user;
@@ -99,6 +102,7 @@ struct stranger {
 static void
 leave_room(struct stranger_room *room)
 {
+	struct stranger_user *user;
 	bool is_last;
 
 	pthread_mutex_lock(&room->lock);
@@ -106,10 +110,8 @@ leave_room(struct stranger_room *room)
 	pthread_mutex_unlock(&room->lock);
 	if (!is_last)
 		return;
-	while (!LIST_EMPTY(&room->users)) {
-		struct stranger_user *user = LIST_FIRST(&room->users);
-
-		LIST_REMOVE(user, in_room);
+	while ((user = SLIST_FIRST(&room->users)) != NULL) {
+		SLIST_REMOVE_HEAD(&room->users, in_users);
 		free(user);
 	}
 	close(room->wake_fd);
@@ -131,7 +133,7 @@ call_loop(struct stranger *stranger, struct call *call)
 	call->stranger = stranger;
 	pthread_mutex_lock(&room->lock);
 	if (!room->is_closed) {
-		STAILQ_INSERT_TAIL(&room->calls, call, in_room);
+		STAILQ_INSERT_TAIL(&room->calls, call, in_calls);
 		if (write(room->wake_fd, &one, sizeof(one)) == -1 &&
 		    errno != EAGAIN)
 			log_line("alert: cannot wake the event loop");
@@ -315,7 +317,7 @@ serve(struct stranger *stranger)
 		ssize_t n;
 
 		is_going_on = false;
-		if (poll(&in, 1, STRANGERS_SILENT_MS) <= 0 ||
+		if (poll(&in, 1, -1) <= 0 ||
 		    packet_has_fds(stranger->fd))
 			break;
 		n = packet_receive(
@@ -397,7 +399,7 @@ find_stranger_user(const struct stranger_room *room, uid_t uid)
 {
 	struct stranger_user *user;
 
-	LIST_FOREACH(user, &room->users, in_room)
+	SLIST_FOREACH(user, &room->users, in_users)
 		if (user->uid == uid)
 			break;
 	return user;
@@ -413,22 +415,27 @@ join_user(struct stranger_room *room, uid_t uid)
 		user = xcalloc(1, sizeof(*user));
 		user->uid = uid;
 		budget_set_limit(&user->memory, STRANGERS_BYTES_OF_A_USER);
-		LIST_INSERT_HEAD(&room->users, user, in_room);
+		SLIST_INSERT_HEAD(&room->users, user, in_users);
 	}
 	user->connections++;
 	return user;
 }
 
 static void
-unlink_stranger(struct stranger *stranger)
+leave_user(struct stranger_room *room, struct stranger_user *user)
 {
-	struct stranger_user *user = stranger->user;
-
-	LIST_REMOVE(stranger, in_intake);
 	if (--user->connections > 0)
 		return;
-	LIST_REMOVE(user, in_room);
+	SLIST_REMOVE(&room->users, user, stranger_user, in_users);
 	free(user);
+}
+
+static void
+unlink_stranger(struct intake *intake, struct stranger *stranger)
+{
+	TAILQ_REMOVE(&intake->strangers, stranger, in_strangers);
+	intake->stranger_count--;
+	leave_user(stranger->room, stranger->user);
 }
 
 static void
@@ -453,7 +460,7 @@ do_call(struct intake *intake, struct call *call)
 	case CALL_LEAVE:
 		if (call->is_private)
 			close(call->stranger->fd);
-		unlink_stranger(call->stranger);
+		unlink_stranger(intake, call->stranger);
 		finish_call(call, QQ_OK, 0, "");
 		break;
 	}
@@ -465,7 +472,7 @@ calls_ready(uint32_t events, void *context)
 	struct intake *intake = context;
 	struct stranger_room *room = intake->room;
 	struct call_list calls = STAILQ_HEAD_INITIALIZER(calls);
-	struct call *call, *next;
+	struct call *call;
 	uint64_t count;
 
 	(void)events;
@@ -474,25 +481,65 @@ calls_ready(uint32_t events, void *context)
 	pthread_mutex_lock(&room->lock);
 	STAILQ_CONCAT(&calls, &room->calls);
 	pthread_mutex_unlock(&room->lock);
-	for (call = STAILQ_FIRST(&calls); call != NULL; call = next) {
-		/* It ends when it is answered. */
-		next = STAILQ_NEXT(call, in_room);
-		do_call(intake, call);
+	while ((call = STAILQ_FIRST(&calls)) != NULL) {
+		STAILQ_REMOVE_HEAD(&calls, in_calls);
+		do_call(intake, call); /* it ends when it is answered */
 	}
 }
 
-/* Has his user, or have all together, as many connections as they may? */
-static bool
-are_many(const struct intake *intake, uid_t uid)
+/* His thread sees the end of his input, and leaves. */
+static void
+end_stranger(struct stranger *stranger)
 {
-	const struct stranger_user *user;
-	unsigned count = 0;
+	stranger->is_ended = true;
+	pthread_mutex_lock(&stranger->room->lock);
+	if (stranger->fd != -1)
+		shutdown(stranger->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&stranger->room->lock);
+}
 
-	LIST_FOREACH(user, &intake->room->users, in_room)
-		count += user->connections;
-	user = find_stranger_user(intake->room, uid);
-	return count >= STRANGERS_MAX ||
-	    (user != NULL && user->connections >= STRANGERS_OF_A_USER);
+/* The one that came first and was not ended yet, if that is so long ago. */
+static struct stranger *
+find_oldest(const struct intake *intake, int64_t age_ms)
+{
+	struct stranger *stranger;
+
+	TAILQ_FOREACH(stranger, &intake->strangers, in_strangers)
+		if (!stranger->is_ended)
+			break;
+	return stranger != NULL && clock_ms() >= stranger->came_at_ms + age_ms
+	    ? stranger
+	    : NULL;
+}
+
+void
+strangers_tick(struct intake *intake)
+{
+	struct stranger *stranger;
+
+	while ((stranger = find_oldest(intake, STRANGERS_MS)) != NULL)
+		end_stranger(stranger);
+}
+
+/*
+ * Has his user, or have all together, as many connections as they may?  One of
+ * all makes room then, for whoever comes again.
+ */
+static bool
+are_many(struct intake *intake, uid_t uid)
+{
+	const struct stranger_user *user = find_stranger_user(
+	    intake->room, uid);
+	struct stranger *oldest;
+
+	if (user != NULL && user->connections >= STRANGERS_OF_A_USER)
+		return true;
+	if (intake->stranger_count < intake->strangers_max)
+		return false;
+	oldest = find_oldest(intake, STRANGERS_CROWDED_MS);
+	if (oldest != NULL)
+		end_stranger(oldest);
+	return true;
 }
 
 /* Detached, small, and without signals, which are main's. */
@@ -533,7 +580,9 @@ stranger_new(struct intake *intake, int fd, uid_t uid)
 	stranger->is_one_too_many = is_one_too_many;
 	stranger->transaction.uid = uid;
 	pthread_cond_init(&stranger->answered, NULL);
-	LIST_INSERT_HEAD(&intake->strangers, stranger, in_intake);
+	stranger->came_at_ms = clock_ms();
+	TAILQ_INSERT_TAIL(&intake->strangers, stranger, in_strangers);
+	intake->stranger_count++;
 	pthread_mutex_lock(&room->lock);
 	room->references++;
 	pthread_mutex_unlock(&room->lock);
@@ -541,7 +590,7 @@ stranger_new(struct intake *intake, int fd, uid_t uid)
 		return;
 	log_line("warning: cannot start a thread for uid %lu's new mail",
 	    (unsigned long)uid);
-	unlink_stranger(stranger);
+	unlink_stranger(intake, stranger);
 	pthread_cond_destroy(&stranger->answered);
 	free(stranger);
 	close(fd);
@@ -559,6 +608,7 @@ strangers_open(struct intake *intake, struct error *err)
 	room->body_max_bytes = intake->options.body_max_bytes;
 	room->references = 1;
 	STAILQ_INIT(&room->calls);
+	TAILQ_INIT(&intake->strangers);
 	pthread_mutex_init(&room->lock, NULL);
 	pthread_cond_init(&room->quiet, NULL);
 	room->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -581,7 +631,7 @@ strangers_close(struct intake *intake)
 		loop_remove(intake->options.loop, &intake->calls);
 	pthread_mutex_lock(&room->lock);
 	room->is_closed = true;
-	LIST_FOREACH(stranger, &intake->strangers, in_intake) {
+	TAILQ_FOREACH(stranger, &intake->strangers, in_strangers) {
 		if (stranger->fd != -1)
 			shutdown(stranger->fd, SHUT_RDWR);
 		pthread_cond_signal(&stranger->answered);

@@ -144,7 +144,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	close(pair[0]);
 	run_all();
-	assert(intake->clients == NULL && intake->asks == NULL);
+	assert(LIST_EMPTY(&intake->clients) && LIST_EMPTY(&intake->asks));
 	if (waiting != NULL) {
 		struct intake_message *message = waiting;
 

@@ -16,22 +16,29 @@ from queue_peer import DOMAIN, Intake, envelope_record
 TO = (f"u@{DOMAIN}",)
 
 
-def run_as_nobody(queue, code):
-    """What code prints in a client of another user; it has `at` and Intake."""
+def start_as_strangers(queue, code):
+    """A client in a process group, as root at first; it has `at` and Intake."""
     if os.getuid() != 0:
         pytest.skip("needs root, to be another user")
     for name in ("", "queue", "queue/queue1", "queue/queue1/lock"):
         (queue.home / name).chmod(0o755)
     queue.home.parent.chmod(0o755)
-    return subprocess.run(
+    return subprocess.Popen(
         ["/usr/bin/python3", "-c", f"""
 import os, pathlib, socket, struct, sys, time, uuid
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from queue_peer import Intake
 class at: dir = pathlib.Path({str(queue.dir)!r})
-os.setgid(65534)
-os.setuid(65534)
-{code}"""], check=True, stdout=subprocess.PIPE, text=True).stdout
+{code}"""], stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def run_as_nobody(queue, code):
+    """What code prints in a client of another user; it has `at` and Intake."""
+    with start_as_strangers(
+            queue, f"os.setgid(65534)\nos.setuid(65534)\n{code}") as client:
+        said, _ = client.communicate()
+    assert client.returncode == 0
+    return said
 
 
 @pytest.mark.parametrize("record", [
@@ -272,6 +279,44 @@ print(open_ones)
 """).split()
     assert said == ["32"]
     assert Intake(queue).commit(b"x", TO)[0] == 0
+
+
+MANY_USERS = """
+clients = []
+for uid in range(100000, 100020):
+    if os.fork() == 0:
+        os.setgid(uid)
+        os.setuid(uid)
+        for _ in range(32):
+            try:
+                clients.append(Intake(at))
+                for _ in range(4):  # so much gets a file
+                    clients[-1].connection.send(Intake.body(b"x" * 50000))
+            except ConnectionError:
+                pass
+            except OSError:
+                break  # nobody accepts
+        os.write(1, b"there\\n")
+        time.sleep(600)
+        os._exit(0)
+time.sleep(600)
+"""
+
+
+def test_strangers_leave_room_for_trusted_clients(queue):
+    """Of 512 open files those of 20 users with 640 connections took all."""
+    queue.start("prlimit", "--nofile=512:512", "--")
+    strangers = start_as_strangers(queue, MANY_USERS)
+    try:
+        for _ in range(20):
+            assert strangers.stdout.readline() == "there\n"
+        clients = [Intake(queue) for _ in range(100)]
+        for client in clients:
+            assert client.commit(b"x", TO)[0] == 0
+    finally:
+        os.killpg(strangers.pid, signal.SIGKILL)
+        strangers.wait()
+        strangers.stdout.close()
 
 
 def test_a_stranger_has_32_mib_of_memory(queue):

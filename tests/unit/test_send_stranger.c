@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "tests/unit/intake_bench.h"
@@ -21,6 +23,18 @@
 enum { STRANGER = 65534, OTHER = 65532 };
 
 static char large[300000];
+
+/* The clock goes on from where a test has put it. */
+static atomic_int skew_s;
+
+int
+clock_gettime(clockid_t id, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, now);
+
+	now->tv_sec += atomic_load(&skew_s);
+	return result;
+}
 
 /* -- in the stranger's process: 0 is success */
 
@@ -296,6 +310,15 @@ never_read(void)
 }
 
 static int
+ask_once(void)
+{
+	struct intake_packet ask = { .type = INTAKE_ASK, .uuid = { { 1 } } };
+	int fd = open_connection();
+
+	return !send_slowly(fd, &ask) || hear(fd).code != INTAKE_ABSENT;
+}
+
+static int
 commit_one(void)
 {
 	struct intake_packet commit = make_peer_commit(1, "x", 1, 1);
@@ -363,16 +386,21 @@ has_ended(pid_t pid, int *status_out)
 	return waitpid(pid, status_out, WNOHANG) == pid;
 }
 
-static void
-must_do_as(uid_t uid, int (*act)(void))
+static int
+do_as(uid_t uid, int (*act)(void))
 {
 	pid_t pid = start_as(uid, act);
 	int status = -1;
 
 	while (!has_ended(pid, &status))
 		;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		fail_msg("ended with %x", status);
+	return status;
+}
+
+static void
+must_do_as(uid_t uid, int (*act)(void))
+{
+	assert_int_equal(do_as(uid, act), 0);
 }
 
 static int
@@ -421,7 +449,7 @@ qmaild_is_no_stranger(void **state)
 	pid_t pid = start_as(65533, stay);
 
 	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->clients));
-	assert_true(LIST_EMPTY(&bench.intake->strangers));
+	assert_true(TAILQ_EMPTY(&bench.intake->strangers));
 	kill(pid, SIGKILL);
 	BENCH_UNTIL(LIST_EMPTY(&bench.intake->clients));
 	waitpid(pid, NULL, 0);
@@ -465,7 +493,7 @@ memory(void **state)
 {
 	(void)state;
 	must_do_as(STRANGER, fill_memory);
-	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
 	/* It is given back. */
 	must_do_as(STRANGER, fill_memory);
 }
@@ -542,7 +570,7 @@ lingering_descriptors(void **state)
 	BENCH_UNTIL(peer_has_heard(fd, &code, NULL));
 	close(fd);
 	assert_true(clock_ms() - began_at < 5000);
-	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
 	/* Nor does their end keep the last threads. */
 	BENCH_UNTIL(count_threads() <= threads);
 	kill(pid, SIGKILL);
@@ -554,7 +582,7 @@ aborts(void **state)
 {
 	(void)state;
 	must_do_as(STRANGER, abort_in_a_loop);
-	BENCH_UNTIL(LIST_EMPTY(&bench.intake->strangers));
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
 	for (uint64_t id = FIRST_ID; id < bench.next_id; id++)
 		assert_false(has_file(bench.dir, QUEUE_MESS, id, ""));
 	assert_int_equal(bench.count, 0);
@@ -575,11 +603,51 @@ users_are_apart(void **state)
 	int status;
 
 	(void)state;
-	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->strangers));
+	BENCH_UNTIL(!TAILQ_EMPTY(&bench.intake->strangers));
 	must_do_as(OTHER, open_too_many);
 	intake_close(&bench.intake);
 	while (waitpid(pid, &status, WNOHANG) != pid)
 		usleep(1000);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Whatever he does meanwhile. */
+static void
+time_is_bounded(void **state)
+{
+	pid_t pid = start_as(STRANGER, stay);
+	int status;
+
+	(void)state;
+	BENCH_UNTIL(!TAILQ_EMPTY(&bench.intake->strangers));
+	atomic_fetch_add(&skew_s, STRANGERS_MS / 1000 - 100);
+	intake_tick(bench.intake);
+	must_do_as(OTHER, ask_once);
+	assert_false(TAILQ_EMPTY(&bench.intake->strangers));
+	atomic_fetch_add(&skew_s, 100);
+	intake_tick(bench.intake);
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Who stays, in as many names as he has, does not keep the others out. */
+static void
+room_in_a_crowd(void **state)
+{
+	pid_t pid = start_as(STRANGER, stay);
+	int status;
+
+	(void)state;
+	BENCH_UNTIL(!TAILQ_EMPTY(&bench.intake->strangers));
+	bench.intake->strangers_max = 1;
+	assert_int_not_equal(do_as(OTHER, ask_once), 0);
+	assert_false(TAILQ_EMPTY(&bench.intake->strangers));
+	atomic_fetch_add(&skew_s, STRANGERS_CROWDED_MS / 1000);
+	assert_int_not_equal(do_as(OTHER, ask_once), 0);
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
+	must_do_as(OTHER, ask_once);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
@@ -608,7 +676,7 @@ a_stop(void **state)
 	(void)state;
 	assert_int_equal(pipe(stopped_pipe), 0);
 	pid = start_as(STRANGER, commit_after_a_stop);
-	BENCH_UNTIL(!LIST_EMPTY(&bench.intake->strangers));
+	BENCH_UNTIL(!TAILQ_EMPTY(&bench.intake->strangers));
 	intake_stop(bench.intake);
 	assert_int_equal(write(stopped_pipe[1], "x", 1), 1);
 	while (!has_ended(pid, &status))
@@ -633,6 +701,8 @@ main(void)
 		STRANGER_TEST(aborts),
 		STRANGER_TEST(whoever_does_not_read),
 		STRANGER_TEST(users_are_apart),
+		STRANGER_TEST(time_is_bounded),
+		STRANGER_TEST(room_in_a_crowd),
 		STRANGER_TEST(a_close),
 		STRANGER_TEST(a_stop),
 	};
