@@ -60,8 +60,10 @@ mux_new(const struct mux_collection *collection, unsigned slice_ms,
 	mux->min_free_bytes = min_free_bytes;
 	mux->slots = xcalloc(mux->count, sizeof(*mux->slots));
 	for (i = 0; i < mux->count; i++)
-		mux->slots[i].path = xasprintf(
-		    "%s/queue%u", collection->base, collection->start + i);
+		mux->slots[i].path = collection->is_alone
+		    ? xstrdup(collection->base)
+		    : xasprintf("%s/queue%u", collection->base,
+			  collection->start + i);
 	pthread_mutex_init(&mux->lock, NULL);
 	return mux;
 }

@@ -13,17 +13,22 @@
 #ifndef QUEUE_MUX_H
 #define QUEUE_MUX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
 
 enum { MUX_QUEUES_MAX = 128 };
 
-/* A collection: base/queue<start> ... base/queue<start + count - 1>. */
+/*
+ * A collection: base/queue<start> ... base/queue<start + count - 1>; or is_alone:
+ * the one queue base.
+ */
 struct mux_collection {
 	const char *base;
 	unsigned start;
 	unsigned count;
+	bool is_alone;
 };
 
 struct mux;

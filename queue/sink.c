@@ -45,14 +45,16 @@ struct collection {
 	unsigned sinks;   /* that hold it */
 	uint64_t used_at; /* the pool's count of uses, then */
 	char *base;
-	unsigned start, count, slice_ms;
+	struct mux_collection queues;
+	unsigned slice_ms;
 	uint64_t min_free_bytes;
 	struct mux *mux;
 };
 
 struct sink_pool {
 	pthread_mutex_t lock;        /* for all of it; no I/O under it */
-	struct sink_options options; /* texts are the pool's */
+	struct sink_options options; /* whose texts are these: */
+	char *queue_base, *extra_recipient;
 	SLIST_HEAD(, endpoint) endpoints;
 	struct collection *collections[COLLECTIONS_MAX];
 	size_t collection_count;
@@ -69,27 +71,19 @@ sink_pool_new(const struct sink_options *options)
 	return pool;
 }
 
-static void
-release_options(struct sink_pool *pool)
-{
-	char *texts[2];
-
-	memcpy(&texts[0], &pool->options.queue_base, sizeof(char *));
-	memcpy(&texts[1], &pool->options.extra_recipient, sizeof(char *));
-	free(texts[0]);
-	free(texts[1]);
-}
-
 void
 sink_pool_configure(struct sink_pool *pool, const struct sink_options *options)
 {
+	const char *extra = options->extra_recipient;
+
 	pthread_mutex_lock(&pool->lock);
-	release_options(pool);
+	free(pool->queue_base);
+	free(pool->extra_recipient);
+	pool->queue_base = xstrdup(options->queue_base);
+	pool->extra_recipient = extra == NULL ? NULL : xstrdup(extra);
 	pool->options = *options;
-	pool->options.queue_base = xstrdup(options->queue_base);
-	if (options->extra_recipient != NULL)
-		pool->options.extra_recipient = xstrdup(
-		    options->extra_recipient);
+	pool->options.queue_base = pool->queue_base;
+	pool->options.extra_recipient = pool->extra_recipient;
 	if (pool->options.timeout_ms <= 0)
 		pool->options.timeout_ms = TIMEOUT_MS;
 	pthread_mutex_unlock(&pool->lock);
@@ -122,7 +116,8 @@ sink_pool_free(struct sink_pool **pool_in)
 	}
 	for (i = 0; i < pool->collection_count; i++)
 		free_collection(pool->collections[i]);
-	release_options(pool);
+	free(pool->queue_base);
+	free(pool->extra_recipient);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 	*pool_in = NULL;
@@ -232,16 +227,18 @@ drop_collection(struct sink_pool *pool)
 static struct collection *
 find_collection(struct sink_pool *pool, const struct collection *wanted)
 {
+	const struct mux_collection *queues = &wanted->queues;
 	size_t i;
 
 	for (i = 0; i < pool->collection_count; i++) {
 		struct collection *found = pool->collections[i];
 
-		if (found->start == wanted->start &&
-		    found->count == wanted->count &&
+		if (found->queues.start == queues->start &&
+		    found->queues.count == queues->count &&
+		    found->queues.is_alone == queues->is_alone &&
 		    found->slice_ms == wanted->slice_ms &&
 		    found->min_free_bytes == wanted->min_free_bytes &&
-		    strcmp(found->base, wanted->base) == 0)
+		    strcmp(found->base, queues->base) == 0)
 			return found;
 	}
 	return NULL;
@@ -251,9 +248,6 @@ static struct collection *
 add_collection(
     struct sink_pool *pool, const struct collection *wanted, struct error *err)
 {
-	struct mux_collection queues = { .base = wanted->base,
-		.start = wanted->start,
-		.count = wanted->count };
 	struct collection *added;
 	struct mux *mux;
 
@@ -265,12 +259,14 @@ add_collection(
 		    COLLECTIONS_MAX);
 		return NULL;
 	}
-	mux = mux_new(&queues, wanted->slice_ms, wanted->min_free_bytes, err);
+	mux = mux_new(
+	    &wanted->queues, wanted->slice_ms, wanted->min_free_bytes, err);
 	if (mux == NULL)
 		return NULL;
 	added = xcalloc(1, sizeof(*added));
 	*added = *wanted;
-	added->base = xstrdup(wanted->base);
+	added->base = xstrdup(wanted->queues.base);
+	added->queues.base = added->base;
 	added->mux = mux;
 	pool->collections[pool->collection_count++] = added;
 	return added;
@@ -305,92 +301,79 @@ override(const struct vars *vars, const char *name, uint64_t max,
 	    (unsigned long long)max);
 }
 
-/* Why nothing is taken: the queue, what is free there, and what is wanted. */
+/* Every queue is full; the first stands for all. */
 static int
-refuse_full(struct sink *sink, const char *queue_dir, bool is_only,
-    const struct statvfs *fs, uint64_t min_free)
+refuse_full(struct sink *sink)
 {
-	error_set(&sink->err,
-	    "%squeue '%s' has %llu bytes free, min_free wants %llu: make room "
-	    "on its filesystem, or lower min_free",
-	    is_only ? "" : "every queue is full: ", queue_dir,
-	    (unsigned long long)fs->f_bavail * fs->f_frsize,
-	    (unsigned long long)min_free);
+	const struct collection *collection = sink->collection;
+	const struct mux_collection *queues = &collection->queues;
+	char *path = queues->is_alone
+	    ? xstrdup(queues->base)
+	    : xasprintf("%s/queue%u", queues->base, queues->start);
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) == -1)
+		error_sys(&sink->err, "every queue was full; now '%s'", path);
+	else
+		error_set(&sink->err,
+		    "%squeue '%s' has %llu bytes free, min_free wants %llu: "
+		    "make room on its filesystem, or lower min_free",
+		    queues->count == 1 ? "" : "every queue is full: ", path,
+		    (unsigned long long)fs.f_bavail * fs.f_frsize,
+		    (unsigned long long)collection->min_free_bytes);
+	free(path);
 	return QQ_WRITE_ERROR;
 }
 
-/* QUEUEDIR: one queue, which may be full too. */
-static int
-find_one_queue(struct sink *sink, const char *queue_dir)
+/* A text of the session's variables, if it says something. */
+static const char *
+get_text(const struct sink *sink, const char *name)
 {
-	struct sink_pool *pool = sink->pool;
-	struct statvfs fs;
-	uint64_t min_free;
+	const char *text = vars_get(sink->vars, name);
 
-	pthread_mutex_lock(&pool->lock);
-	min_free = pool->options.min_free_bytes;
-	pthread_mutex_unlock(&pool->lock);
-	if (override(sink->vars, "MIN_FREE", UINT64_MAX, &min_free,
-		&sink->err) == -1)
-		return QQ_BAD_CONFIG;
-	/* What else is wrong with it shows when it is tried. */
-	if (min_free > 0 && statvfs(queue_dir, &fs) == 0 &&
-	    (uint64_t)fs.f_bavail * fs.f_frsize < min_free)
-		return refuse_full(sink, queue_dir, true, &fs, min_free);
-	sink->queue_dir = xstrdup(queue_dir);
-	sink->queues[0] = sink->queue_dir;
-	sink->queue_count = 1;
-	return QQ_OK;
+	return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-/* Every queue is full; the first stands for all. */
+/* What options and variables name, with the pool's lock.  0 or -1. */
 static int
-refuse_collection(struct sink *sink, uint64_t min_free)
+name_collection(struct sink *sink, struct collection *wanted)
 {
-	const struct collection *collection = sink->collection;
-	char *path = xasprintf(
-	    "%s/queue%u", collection->base, collection->start);
-	struct statvfs fs;
-	int result = QQ_WRITE_ERROR;
+	const struct sink_options *options = &sink->pool->options;
+	const char *base = get_text(sink, "QUEUEDIR");
+	uint64_t start = options->queue_start, count = options->queue_count;
 
-	if (statvfs(path, &fs) == 0)
-		result = refuse_full(
-		    sink, path, collection->count == 1, &fs, min_free);
-	else
-		error_sys(&sink->err, "every queue was full; now '%s'", path);
-	free(path);
-	return result;
+	*wanted = (struct collection){ .slice_ms = options->slice_ms,
+		.min_free_bytes = options->min_free_bytes,
+		.queues = { .base = base, .count = 1, .is_alone = true } };
+	if (override(sink->vars, "MIN_FREE", UINT64_MAX,
+		&wanted->min_free_bytes, &sink->err) == -1)
+		return -1;
+	if (base != NULL)
+		return 0;
+	if (override(sink->vars, "QUEUE_START", 1000000, &start, &sink->err) ==
+		-1 ||
+	    override(sink->vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &count,
+		&sink->err) == -1)
+		return -1;
+	base = get_text(sink, "QUEUE_BASE");
+	wanted->queues = (struct mux_collection){
+		.base = base != NULL ? base : options->queue_base,
+		.start = (unsigned)start,
+		.count = (unsigned)count
+	};
+	return 0;
 }
 
 static int
 find_queues(struct sink *sink)
 {
 	struct sink_pool *pool = sink->pool;
-	const char *base = vars_get(sink->vars, "QUEUE_BASE");
-	uint64_t start, count, min_free;
-	struct collection wanted = { .sinks = 0 };
+	struct collection wanted;
 	struct timespec now;
 
 	pthread_mutex_lock(&pool->lock);
-	start = pool->options.queue_start;
-	count = pool->options.queue_count;
-	min_free = pool->options.min_free_bytes;
-	if (override(sink->vars, "QUEUE_START", 1000000, &start, &sink->err) ==
-		0 &&
-	    override(sink->vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &count,
-		&sink->err) == 0 &&
-	    override(sink->vars, "MIN_FREE", UINT64_MAX, &min_free,
-		&sink->err) == 0) {
-		memcpy(&wanted.base,
-		    base != NULL && base[0] != '\0' ? &base
-						    : &pool->options.queue_base,
-		    sizeof(wanted.base));
-		wanted.start = (unsigned)start;
-		wanted.count = (unsigned)count;
-		wanted.slice_ms = pool->options.slice_ms;
-		wanted.min_free_bytes = min_free;
+	if (name_collection(sink, &wanted) == 0)
 		sink->collection = hold_collection(pool, &wanted, &sink->err);
-	}
 	pthread_mutex_unlock(&pool->lock);
 	if (sink->collection == NULL)
 		return QQ_BAD_CONFIG;
@@ -398,9 +381,7 @@ find_queues(struct sink *sink)
 	clock_gettime(CLOCK_REALTIME, &now);
 	sink->queue_count = mux_choose(
 	    sink->mux, now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
-	if (sink->queue_count > 0)
-		return QQ_OK;
-	return refuse_collection(sink, min_free);
+	return sink->queue_count > 0 ? QQ_OK : refuse_full(sink);
 }
 
 static void
@@ -415,7 +396,6 @@ sink_free(struct sink **sink_in)
 	}
 	buf_release(&sink->pending);
 	buf_release(&sink->reasons);
-	free(sink->queue_dir);
 	free(sink->extra_recipient);
 	free(sink);
 	*sink_in = NULL;
@@ -424,22 +404,19 @@ sink_free(struct sink **sink_in)
 static int
 open_kind(struct sink *sink)
 {
-	const char *program = vars_get(sink->vars, "QMAILQUEUE");
-	const char *queue_dir = vars_get(sink->vars, "QUEUEDIR");
+	const char *program = get_text(sink, "QMAILQUEUE");
 	int result;
 
 	if (vars_get(sink->vars, "NULLQUEUE") != NULL) {
 		sink->kind = SINK_DISCARD;
 		return QQ_OK;
 	}
-	if (program != NULL && program[0] != '\0') {
+	if (program != NULL) {
 		sink->kind = SINK_PROGRAM;
 		return sink_program_open(sink, program);
 	}
 	sink->kind = SINK_INTAKE;
-	result = queue_dir != NULL && queue_dir[0] != '\0'
-	    ? find_one_queue(sink, queue_dir)
-	    : find_queues(sink);
+	result = find_queues(sink);
 	return result == QQ_OK ? sink_intake_open(sink) : result;
 }
 

@@ -91,8 +91,7 @@ connect_queue(struct sink *sink)
 	if (sink->connection == -1 || send_packet(sink, &hello) == -1) {
 		error = errno;
 		disconnect(sink);
-		if (sink->mux != NULL)
-			mux_report_down(sink->mux, queue_path(sink));
+		mux_report_down(sink->mux, queue_path(sink));
 	}
 	sink_pool_tell(sink->pool, queue_path(sink), error);
 	errno = error;

@@ -27,9 +27,8 @@ struct sink {
 	/* intake: the queue in use, and those to try after it */
 	const char *queues[MUX_QUEUES_MAX];
 	unsigned queue_count, queue_at;
-	struct collection *collection; /* held by us; NULL with QUEUEDIR */
+	struct collection *collection; /* held by us */
 	struct mux *mux;               /* the collection's */
-	char *queue_dir;               /* QUEUEDIR */
 	bool is_smtpd;
 	int connection;         /* or -1 */
 	uint64_t dropped_bytes; /* of the body, no more in pending */

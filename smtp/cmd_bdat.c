@@ -54,19 +54,6 @@ read_chunk(struct smtp_session *session, uint64_t left, struct smtp_body *body)
 	return true;
 }
 
-/* Why no chunk can be taken now; NULL when it can. */
-static const char *
-find_obstacle(const struct smtp_session *session)
-{
-	if (!session->has_hello)
-		return smtp_no_hello(session);
-	if (!session->transaction.is_open)
-		return "MAIL first";
-	if (session->transaction.recipient_count == 0)
-		return "RCPT first";
-	return NULL;
-}
-
 /*
  * RFC 2033 4.3: as many replies to the last chunk as recipients were taken, so
  * none here.  It ends the transaction as one that was taken does.
@@ -95,7 +82,9 @@ open_body(struct smtp_session *session)
 void
 smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 {
-	const char *obstacle = find_obstacle(session);
+	const char *obstacle = session->has_hello
+	    ? smtp_transaction_obstacle(session)
+	    : smtp_no_hello(session);
 	struct smtp_body *body = NULL;
 	uint64_t size;
 	bool is_last;

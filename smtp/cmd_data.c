@@ -2,23 +2,6 @@
 /* DATA (RFC 5321 4.1.1.4). */
 #include "smtp/session_private.h"
 
-static bool
-is_in_sequence(struct smtp_session *session)
-{
-	const struct smtp_transaction *transaction = &session->transaction;
-
-	if (!transaction->is_open)
-		smtp_reply_error(session, 503, "5.5.1", "MAIL first");
-	else if (transaction->has_chunk) /* RFC 3030 2 */
-		smtp_reply_error(
-		    session, 503, "5.5.1", "bad sequence of commands");
-	else if (transaction->recipient_count == 0)
-		smtp_reply_error(session, 503, "5.5.1", "RCPT first");
-	else
-		return true;
-	return false;
-}
-
 /*
  * Reads to the final dot's line.  False when that does not come: the client
  * has gone, or it waits for the answer to a message with bare LFs, whose end
@@ -58,9 +41,15 @@ read_message(struct smtp_session *session)
 void
 smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line)
 {
+	const char *obstacle = smtp_transaction_obstacle(session);
+
 	(void)line;
-	if (!is_in_sequence(session))
+	if (session->transaction.has_chunk) /* RFC 3030 2 */
+		obstacle = "bad sequence of commands";
+	if (obstacle != NULL) {
+		smtp_reply_error(session, 503, "5.5.1", obstacle);
 		return;
+	}
 	if (!smtp_message_begin(session, true)) {
 		smtp_message_refuse(session);
 		smtp_transaction_reset(session);

@@ -10,36 +10,30 @@ smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
     const char *keyword, struct smtp_address *address_out,
     const char **params_out)
 {
-	size_t length = strlen(keyword), used;
+	enum smtp_address_result result = SMTP_ADDRESS_SYNTAX;
+	size_t length = strlen(keyword), used = 0;
 	const char *path = line->argument + length;
 	const char *end = line->argument + line->argument_length;
 
-	if (line->argument_length < length ||
-	    strncasecmp(line->argument, keyword, length) != 0) {
-		smtp_log_syntax(session, line->argument, line->argument_length);
-		smtp_reply_error(
-		    session, 555, "5.1.3", "syntax error in address");
-		return false;
+	if (line->argument_length >= length &&
+	    strncasecmp(line->argument, keyword, length) == 0) {
+		/* Not in the grammar, but common: a blank before the path. */
+		while (path < end && (*path == ' ' || *path == '\t'))
+			path++;
+		result = smtp_address_parse(
+		    path, (size_t)(end - path), address_out, &used);
 	}
-	/* Not in the grammar, but common: a blank before the path. */
-	while (path < end && (*path == ' ' || *path == '\t'))
-		path++;
-	switch (smtp_address_parse(
-	    path, (size_t)(end - path), address_out, &used)) {
-	case SMTP_ADDRESS_OK:
+	if (result == SMTP_ADDRESS_OK) {
 		*params_out = path + used;
 		return true;
-	case SMTP_ADDRESS_TOO_LONG:
-		smtp_log_syntax(session, line->argument, line->argument_length);
-		/* RFC 5321 4.5.3.1.10 */
-		smtp_reply_error(
-		    session, 501, "5.1.3", "sorry, that address is too long");
-		return false;
-	case SMTP_ADDRESS_SYNTAX:
-		break;
 	}
 	smtp_log_syntax(session, line->argument, line->argument_length);
-	smtp_reply_error(session, 555, "5.1.3", "syntax error in address");
+	if (result == SMTP_ADDRESS_TOO_LONG) /* RFC 5321 4.5.3.1.10 */
+		smtp_reply_error(
+		    session, 501, "5.1.3", "sorry, that address is too long");
+	else
+		smtp_reply_error(
+		    session, 555, "5.1.3", "syntax error in address");
 	return false;
 }
 
@@ -47,19 +41,15 @@ bool
 smtp_params_are_ok(struct smtp_session *session, const char *text,
     size_t length, enum smtp_params_result result)
 {
-	if (result != SMTP_PARAMS_OK)
-		smtp_log_syntax(session, text, length);
-	switch (result) {
-	case SMTP_PARAMS_OK:
+	if (result == SMTP_PARAMS_OK)
 		return true;
-	case SMTP_PARAMS_SYNTAX:
+	smtp_log_syntax(session, text, length);
+	if (result == SMTP_PARAMS_SYNTAX)
 		smtp_reply_error(
 		    session, 501, "5.5.4", "invalid parameter syntax");
-		return false;
-	case SMTP_PARAMS_UNKNOWN:
-		break;
-	}
-	smtp_reply_error(session, 555, "5.5.4", "parameter not implemented");
+	else
+		smtp_reply_error(
+		    session, 555, "5.5.4", "parameter not implemented");
 	return false;
 }
 

@@ -23,11 +23,11 @@ struct smtp_server {
 	struct sink_pool *sinks;
 	struct store *store;
 	struct budget memory;
-	unsigned long qp;     /* changed by __atomic only */
+	atomic_ulong qp;
+	atomic_bool has_stopped;
 	pthread_mutex_t lock; /* for what follows */
 	struct smtp_config *config;
-	struct smtp_presence *sessions;
-	bool has_stopped;
+	LIST_HEAD(, smtp_presence) sessions;
 };
 
 static void
@@ -57,7 +57,7 @@ smtp_server_new(
 	server->home = home;
 	server->kind = *kind;
 	/* Begins like a pid, which is what qmail's qp is. */
-	server->qp = (unsigned long)getpid();
+	atomic_init(&server->qp, (unsigned long)getpid());
 	pthread_mutex_init(&server->lock, NULL);
 	server->config = smtp_config_new(home, kind->has_tls_first, err);
 	if (server->config != NULL)
@@ -155,18 +155,14 @@ smtp_server_give_memory(struct smtp_server *server, uint64_t bytes)
 unsigned long
 smtp_server_next_qp(struct smtp_server *server)
 {
-	return __atomic_add_fetch(&server->qp, 1, __ATOMIC_RELAXED);
+	return atomic_fetch_add(&server->qp, 1) + 1;
 }
 
 void
 smtp_server_enter(struct smtp_server *server, struct smtp_presence *presence)
 {
 	pthread_mutex_lock(&server->lock);
-	presence->next = server->sessions;
-	presence->link = &server->sessions;
-	if (presence->next != NULL)
-		presence->next->link = &presence->next;
-	server->sessions = presence;
+	LIST_INSERT_HEAD(&server->sessions, presence, in_sessions);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -174,41 +170,32 @@ void
 smtp_server_leave(struct smtp_server *server, struct smtp_presence *presence)
 {
 	pthread_mutex_lock(&server->lock);
-	*presence->link = presence->next;
-	if (presence->next != NULL)
-		presence->next->link = presence->link;
+	LIST_REMOVE(presence, in_sessions);
 	pthread_mutex_unlock(&server->lock);
 }
 
+/* Either we see that it has stopped, or who stops it sees that we wait. */
 bool
 smtp_server_wait(struct smtp_server *server, struct smtp_presence *presence)
 {
-	bool may_wait;
-
-	pthread_mutex_lock(&server->lock);
-	may_wait = !server->has_stopped;
-	presence->is_waiting = may_wait;
-	pthread_mutex_unlock(&server->lock);
-	return may_wait;
+	atomic_store(&presence->is_waiting, true);
+	if (!atomic_load(&server->has_stopped))
+		return true;
+	atomic_store(&presence->is_waiting, false);
+	return false;
 }
 
 void
-smtp_server_resume(struct smtp_server *server, struct smtp_presence *presence)
+smtp_server_resume(struct smtp_presence *presence)
 {
-	pthread_mutex_lock(&server->lock);
-	presence->is_waiting = false;
-	pthread_mutex_unlock(&server->lock);
+	atomic_store_explicit(
+	    &presence->is_waiting, false, memory_order_release);
 }
 
 bool
 smtp_server_has_stopped(struct smtp_server *server)
 {
-	bool has_stopped;
-
-	pthread_mutex_lock(&server->lock);
-	has_stopped = server->has_stopped;
-	pthread_mutex_unlock(&server->lock);
-	return has_stopped;
+	return atomic_load(&server->has_stopped);
 }
 
 void
@@ -216,11 +203,10 @@ smtp_server_stop(struct smtp_server *server)
 {
 	struct smtp_presence *presence;
 
+	atomic_store(&server->has_stopped, true);
 	pthread_mutex_lock(&server->lock);
-	server->has_stopped = true;
-	for (presence = server->sessions; presence != NULL;
-	     presence = presence->next)
-		if (presence->is_waiting)
+	LIST_FOREACH(presence, &server->sessions, in_sessions)
+		if (atomic_load(&presence->is_waiting))
 			shutdown(presence->fd, SHUT_RD);
 	pthread_mutex_unlock(&server->lock);
 }

@@ -6,8 +6,10 @@
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/error.h"
 #include "control/home.h"
@@ -61,9 +63,9 @@ unsigned long smtp_server_next_qp(struct smtp_server *server);
  * wait before each blocking read between transactions and resume after it.
  */
 struct smtp_presence {
-	struct smtp_presence *next, **link;
+	LIST_ENTRY(smtp_presence) in_sessions;
 	int fd;
-	bool is_waiting;
+	atomic_bool is_waiting;
 };
 
 void smtp_server_enter(
@@ -73,8 +75,7 @@ void smtp_server_leave(
 /* False when the server has stopped: do not read, say goodbye. */
 bool smtp_server_wait(
     struct smtp_server *server, struct smtp_presence *presence);
-void smtp_server_resume(
-    struct smtp_server *server, struct smtp_presence *presence);
+void smtp_server_resume(struct smtp_presence *presence);
 
 bool smtp_server_has_stopped(struct smtp_server *server);
 

@@ -123,7 +123,7 @@ read_line(
 	result = stream_read_line(
 	    session->stream, session->config->maxcmdlen, line_out, length_out);
 	if (is_between)
-		smtp_server_resume(session->server, &session->presence);
+		smtp_server_resume(&session->presence);
 	if (result == STREAM_CLOSED && is_between &&
 	    smtp_server_has_stopped(session->server))
 		say_goodbye(session);

@@ -168,6 +168,8 @@ int smtp_transaction_number(struct smtp_session *session, const char *name,
     uint64_t standard, uint64_t *value_out);
 void smtp_transaction_add(
     struct smtp_session *session, const char *address, bool is_relayed);
+/* Why no message can come now; NULL when it can. */
+const char *smtp_transaction_obstacle(const struct smtp_session *session);
 /* Opens the sink if it is not yet.  enum qq. */
 int smtp_transaction_open_sink(struct smtp_session *session);
 /* The reply for a result of the sink; text as from qq_text(). */

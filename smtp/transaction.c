@@ -89,6 +89,14 @@ smtp_transaction_add(
 	transaction->recipient_bytes += strlen(address) + SMTP_RECIPIENT_BYTES;
 }
 
+const char *
+smtp_transaction_obstacle(const struct smtp_session *session)
+{
+	if (!session->transaction.is_open)
+		return "MAIL first";
+	return session->transaction.recipient_count == 0 ? "RCPT first" : NULL;
+}
+
 int
 smtp_transaction_open_sink(struct smtp_session *session)
 {

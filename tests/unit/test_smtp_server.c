@@ -88,7 +88,7 @@ stop_wakes_who_waits(void **state)
 	smtp_server_leave(server, &gone);
 	assert_true(smtp_server_wait(server, &waiting));
 	assert_true(smtp_server_wait(server, &busy));
-	smtp_server_resume(server, &busy);
+	smtp_server_resume(&busy);
 	assert_false(smtp_server_has_stopped(server));
 	smtp_server_stop(server);
 	assert_true(smtp_server_has_stopped(server));
