@@ -101,7 +101,7 @@ make_queue(void)
 	}
 	options.dir = queue_dir_open(base, &err);
 	options.loop = loop_new();
-	options.helpers = work_pool_new(
+	options.bodies = work_pool_new(
 	    1, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	intake = intake_open(NULL, &options, &err);
 	if (options.dir == NULL || intake == NULL)
@@ -112,8 +112,8 @@ static void
 run_all(void)
 {
 	loop_wait(options.loop, 0);
-	while (work_pool_count(options.helpers) > 0) {
-		work_pool_reap(options.helpers);
+	while (work_pool_count(options.bodies) > 0) {
+		work_pool_reap(options.bodies);
 		loop_wait(options.loop, 0);
 	}
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What docs/architecture.md and the build promise of the source tree."""
 import re
+import subprocess
 
 import pytest
 
@@ -54,6 +55,16 @@ def test_includes_in_svctool_point_downwards(room):
 def test_each_source_says_its_licence_first():
     assert [str(path) for path in SOURCES if not path.read_text().startswith(
         "/* SPDX-License-Identifier: ISC */\n")] == []
+
+
+def test_each_fuzzer_compiles():
+    """make fuzz needs another compiler, so that few runs would show it."""
+    done = subprocess.run(
+        "for file in tests/fuzz/fuzz_*.c; do "
+        "cc -std=gnu17 -fsyntax-only -D_GNU_SOURCE -I. "
+        "-include base/banned.h -Wall -Wextra -Werror $file; done",
+        cwd=ROOT, shell=True, check=True, text=True, stderr=subprocess.PIPE)
+    assert done.stderr == ""
 
 
 def test_each_parser_of_the_fuzzers_has_a_corpus():
