@@ -8,7 +8,8 @@ void
 lines_open(struct lines *lines, struct buf *text)
 {
 	*lines = (struct lines){ .at = text->data,
-		.end = text->data + text->length };
+		.end = text->length > 0 ? text->data + text->length
+					: text->data };
 }
 
 int

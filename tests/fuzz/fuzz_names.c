@@ -8,6 +8,7 @@
 
 #include "adminsrv/names.h"
 #include "base/mem.h"
+#include "control/idn.h"
 #include "lookupd/vpasswd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -39,7 +40,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (names_address(text, &address, &err) == 0) {
 		again = xasprintf("%s@%s", address.local, address.domain);
-		assert(strcasecmp(again, text) == 0);
+		/* A domain that is not ASCII has another spelling. */
+		assert(strcasecmp(again, text) == 0 || !idn_is_ascii(text));
 		assert(strchr(address.domain, '/') == NULL);
 		assert(address.domain[0] != '.' && address.domain[0] != '\0');
 		if (names_check_new_user(address.local, &err) == 0)

@@ -60,7 +60,7 @@ check(const struct settings *settings, enum setting_id id)
 		for (i = 0; i < list->count; i++)
 			assert(settings_check_value(id, list->items[i], NULL) ==
 			    0);
-		assert(list->items[i] == NULL);
+		assert(list->count == 0 || list->items[i] == NULL);
 		break;
 	}
 }
