@@ -365,6 +365,7 @@ go_on_kept(struct send *send, struct message *message, bool is_todo)
 	message->has_file = true;
 	message->is_settling = false;
 	message->has_leftovers = false;
+	message->has_kept_files = false; /* that they count is noted */
 	if (is_todo) {
 		go_on_unrouted(send, message);
 		return;

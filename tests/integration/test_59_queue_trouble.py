@@ -475,9 +475,17 @@ def test_results_before_during_and_after_a_step_to_files(queue, form, order):
         assert report.count(f"{name} says so") == (what == "D"), report
 
 
+def assign_many(queue):
+    """More users than are copied into memory at once."""
+    queue.assign("".join(
+        f"+d{i}.test-:d{i}.test:{os.getuid()}:{os.getgid()}:/:-::\n"
+        for i in range(2000)) + (queue.home / "users/assign").read_text())
+
+
 def test_slow_lookups_do_not_fill_the_journal(queue):
     """Messages whose recipients were not looked up yet could not be kept: when
     users/cdb was slow the journal was full soon, and no new mail came in."""
+    assign_many(queue)
     queue.start()
     worker = queue.worker()
     client = Intake(queue)
@@ -490,6 +498,30 @@ def test_slow_lookups_do_not_fill_the_journal(queue):
     worker.wait_jobs(60)
     queue.wait_done()
     assert len(set(names(worker))) == len(worker.jobs) == 60
+
+
+def test_kept_before_it_was_looked_up_it_goes_on(queue):
+    """
+    A message that had got its files before its recipients were looked up, while
+    the journal could not be written, noted its end there for ever once that
+    could be written again: it was never tried again, and a processor was busy.
+    """
+    assign_many(queue)
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    with injected(queue, "pread64:delay_enter=2000000",
+                  "pwritev2:error=EIO:when=3+",
+                  paths=[queue.home / "users/cdb", *journals(queue)]):
+        queue.inject()
+        wait_until(lambda: queue.files("todo"), "it has files")
+        queue.wait_log("^alert: cannot write .*journal")
+    worker.wait_jobs(1)
+    worker.answer(worker.held[0], "Z", "later\n")
+    queue.wait_files(info=1, todo=0)
+    queue.send_signal(signal.SIGALRM)
+    worker.wait_jobs(2)
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_files(info=0, mess=0)
 
 
 @pytest.mark.parametrize("is_kept", [False, True])
