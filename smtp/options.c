@@ -61,6 +61,7 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 
 	*options = (struct smtp_options){
 		.kind.has_tls_first = smtps != NULL && smtps[0] != '\0',
+		.kind.queue_wait_ms = SMTP_QUEUE_WAIT_MS,
 	};
 	for (; *args != NULL; args++) {
 		flag = strcmp(*args, "--lmtp") == 0 ? &options->kind.is_lmtp

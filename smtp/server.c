@@ -11,11 +11,7 @@
 #include "base/mem.h"
 #include "queue/sink_settings.h"
 
-enum {
-	SINK_TIMEOUT_MS = 120 * 1000,
-	/* A queue that is restarted is there again within that. */
-	SINK_OPEN_WAIT_MS = 10 * 1000
-};
+enum { SINK_TIMEOUT_MS = 120 * 1000 };
 
 struct smtp_server {
 	const struct home *home;
@@ -36,7 +32,7 @@ set_sink_options(const struct smtp_server *server,
 {
 	sink_options_set(options, config->settings, server->home);
 	options->timeout_ms = SINK_TIMEOUT_MS;
-	options->open_wait_ms = SINK_OPEN_WAIT_MS;
+	options->open_wait_ms = server->kind.queue_wait_ms;
 	options->is_smtpd = true;
 }
 

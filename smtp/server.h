@@ -22,7 +22,11 @@ struct smtp_kind {
 	bool is_lmtp;       /* RFC 2033 */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
+	int queue_wait_ms;  /* RCPT, for queues that are all down */
 };
+
+/* As long as a restart of the queues takes. */
+enum { SMTP_QUEUE_WAIT_MS = 10 * 1000 };
 
 /*
  * Access rules that were replaced, and users and domains that were removed or

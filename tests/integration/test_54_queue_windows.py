@@ -9,7 +9,7 @@ import pytest
 
 import journal
 import queue_peer
-from node import wait_until
+from node import NO_LEAKS, wait_until
 from queue_states import states
 
 D = "example.test"
@@ -203,7 +203,7 @@ def test_term_does_not_wait_for_a_step_that_failed(queue, call, said):
 def test_a_step_that_fails_at_the_stop_is_tried_once_more(queue):
     """It was under way then: what was delivered was delivered again."""
     number = queue.put_remembered(local=[f"{D}-u@{D}"])
-    queue.start()
+    queue.start(**NO_LEAKS)
     worker = queue.worker(lambda job: None)
     worker.wait_jobs(1)
     tracer = inject_into(
@@ -225,7 +225,7 @@ def test_a_file_that_cannot_be_told_is_looked_for_again(queue, when):
     end was told, and a next process delivered it again.
     """
     queue.put_remembered(local=[f"{D}-u@{D}"])
-    queue.start()
+    queue.start(**NO_LEAKS)
     worker = queue.worker(lambda job: None)
     worker.wait_jobs(1)
     # The looks are for the other channel, and whether it is S4.
