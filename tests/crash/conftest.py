@@ -12,4 +12,4 @@ fixtures = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fixtures)
 make_node, node = fixtures.make_node, fixtures.node
 make_queue, queue = fixtures.make_queue, fixtures.queue
-held_ports = fixtures.held_ports
+held_ports, memory_path = fixtures.held_ports, fixtures.memory_path
