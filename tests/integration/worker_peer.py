@@ -2,6 +2,7 @@
 """What qmail-start and a delivery worker are to qmail-send: a control
 connection over which workers' connections are passed, and a worker whose
 answers a test chooses (queue/job.h, docs/protocol.md, Deliveries)."""
+import fcntl
 import os
 import socket
 import struct
@@ -48,6 +49,14 @@ class Job:
         self.__dict__.update(recipient)
 
 
+def check_read_only(fd):
+    """A worker must not be able to change what others will get."""
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+        wanted = (fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK |
+                  fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        assert fcntl.fcntl(fd, fcntl.F_GET_SEALS) & wanted == wanted
+
+
 def parse_job(packet, fds):
     """The deliveries of one job packet."""
     reader = Reader(packet)
@@ -66,6 +75,7 @@ def parse_job(packet, fds):
     else:
         common["message"] = os.pread(fds[0], common["size"] + 1, 0)
     for fd in fds:
+        check_read_only(fd)
         os.close(fd)
     assert reader.at == len(packet)
     assert len(common["message"]) <= common["size"]
