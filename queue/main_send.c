@@ -50,6 +50,13 @@ struct process {
 	struct publication publication; /* the last one */
 };
 
+static void
+set_min_free(struct send *send)
+{
+	intake_set_min_free(send->intake,
+	    settings_number(send->settings, SETTING_min_free));
+}
+
 static int
 load_settings(struct send *send, struct error *err)
 {
@@ -83,6 +90,8 @@ load_settings(struct send *send, struct error *err)
 		lane_set_held(
 		    send->lanes, kind, send->is_held[lane_channel(kind)]);
 	deliver_set_limits(send);
+	if (send->intake != NULL)
+		set_min_free(send);
 	return 0;
 }
 
@@ -401,7 +410,10 @@ open_intake(struct send *send, struct error *err)
 		.body_max_bytes = send->body_max_bytes };
 
 	send->intake = intake_open(send, &options, err);
-	return send->intake == NULL ? -1 : 0;
+	if (send->intake == NULL)
+		return -1;
+	set_min_free(send);
+	return 0;
 }
 
 /* The descriptor over which qmail-start sends connections of workers; or -1. */

@@ -86,6 +86,9 @@ struct intake_options {
 struct intake *intake_open(
     struct send *send, const struct intake_options *options, struct error *err);
 
+/* Strangers' mail leaves so much of the filesystem free; at first 0. */
+void intake_set_min_free(struct intake *intake, uint64_t bytes);
+
 /*
  * From now on nothing new is taken, and nobody is there for new clients, so that
  * qmail-queue writes files; what was to be committed still is.

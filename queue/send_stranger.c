@@ -18,11 +18,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <linux/close_range.h>
 
@@ -75,6 +77,7 @@ struct stranger_room {
 	const struct queue_dir *dir;
 	struct work_pool *pool;
 	uint64_t body_max_bytes;
+	atomic_uint_fast64_t min_free_bytes;
 	pthread_mutex_t lock; /* for what follows, and the calls */
 	pthread_cond_t quiet; /* nobody writes any more */
 	unsigned references;
@@ -204,6 +207,21 @@ end_transaction(struct stranger *stranger)
 }
 
 static bool
+has_free_space(struct stranger_room *room, struct error *err)
+{
+	uint64_t wanted = atomic_load(&room->min_free_bytes);
+	struct statvfs fs;
+
+	if (wanted == 0 || statvfs(room->dir->path, &fs) == -1 ||
+	    (uint64_t)fs.f_bavail * fs.f_frsize >= wanted)
+		return true; /* what is wrong shows when it is written */
+	error_set(err, "less than min_free, %llu bytes, would be left",
+	    (unsigned long long)wanted);
+	return false;
+}
+
+/* After a failure nothing is written, and COMMIT hears of it. */
+static bool
 store_body(struct stranger *stranger)
 {
 	struct stranger_room *room = stranger->room;
@@ -220,6 +238,9 @@ store_body(struct stranger *stranger)
 		transaction_set_file(
 		    transaction, body_file_new(room->dir, room->pool, call.id));
 	}
+	if (transaction->file->result == QQ_OK &&
+	    !has_free_space(room, &transaction->file->err))
+		transaction->file->result = QQ_WRITE_ERROR;
 	if (!begin_writing(room))
 		return false;
 	bytes = transaction->file->waiting.length;
@@ -249,6 +270,12 @@ commit(struct stranger *stranger, const struct intake_packet *packet)
 	    &stranger->transaction, packet, &call.message, &err);
 	bool is_alive;
 
+	if (result == QQ_OK && stranger->transaction.file == NULL &&
+	    !has_free_space(stranger->room, &err)) {
+		intake_message_free(&call.message);
+		log_line("warning: message refused: %s", err.text);
+		result = QQ_WRITE_ERROR;
+	}
 	if (result != QQ_OK) {
 		end_transaction(stranger);
 		return transaction_answer(
@@ -595,6 +622,12 @@ stranger_new(struct intake *intake, int fd, uid_t uid)
 	free(stranger);
 	close(fd);
 	leave_room(room);
+}
+
+void
+intake_set_min_free(struct intake *intake, uint64_t bytes)
+{
+	atomic_store(&intake->room->min_free_bytes, bytes);
 }
 
 int

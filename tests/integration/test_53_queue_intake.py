@@ -281,6 +281,25 @@ print(open_ones)
     assert Intake(queue).commit(b"x", TO)[0] == 0
 
 
+def test_a_stranger_leaves_min_free(queue):
+    """He need not ask for it, and could fill the disk."""
+    queue.set("min_free", str(1 << 60))
+    queue.start()
+    code = f"""
+client = Intake(at)
+print(client.commit(b"x", {TO})[0], client.commit(b"x" * 300000, {TO})[0])
+"""
+    assert run_as_nobody(queue, code).split() == ["53", "53"]
+    assert len(queue.files("mess")) == 0
+    queue.wait_log("^warning: message refused: less than min_free, "
+                   f"{1 << 60} bytes, would be left")
+    assert Intake(queue).commit(b"x", TO)[0] == 0  # who is trusted has asked
+    queue.set("min_free.queue1", "1")
+    queue.send_signal(signal.SIGHUP)
+    wait_until(lambda: run_as_nobody(queue, code).split() == ["0", "0"],
+               "it is reread")
+
+
 MANY_USERS = """
 clients = []
 for uid in range(100000, 100020):

@@ -121,6 +121,22 @@ send_small_and_large(void)
 	return hear(fd).code != INTAKE_ABSENT ? 4 : 0;
 }
 
+/* Neither is taken; his connection goes on. */
+static int
+send_without_space(void)
+{
+	struct intake_packet small = make_peer_commit(1, "body\n", 5, 5);
+	struct intake_packet rest = make_peer_commit(2, "", 0, 250000);
+	int fd = open_connection();
+
+	send_slowly(fd, &small);
+	if (hear(fd).code != QQ_WRITE_ERROR)
+		return 1;
+	if (!send_body(fd, 250000) || !send_slowly(fd, &rest))
+		return 2;
+	return hear(fd).code != QQ_WRITE_ERROR ? 3 : 0;
+}
+
 static int
 send_import(void)
 {
@@ -441,6 +457,24 @@ messages(void **state)
 	assert_int_equal(WEXITSTATUS(status), QQ_SYNC);
 }
 
+/* min_free, which his program need not have asked for. */
+static void
+free_space(void **state)
+{
+	(void)state;
+	bench.is_done_at_once = true;
+	intake_set_min_free(bench.intake, INT64_MAX);
+	must_do_as(STRANGER, send_without_space);
+	BENCH_UNTIL(TAILQ_EMPTY(&bench.intake->strangers));
+	bench_settle();
+	assert_int_equal(bench.count, 0);
+	for (uint64_t id = FIRST_ID; id < bench.next_id; id++)
+		assert_int_equal(queue_has_file(bench.dir, QUEUE_MESS, id), 0);
+	bench.next_id = FIRST_ID;
+	intake_set_min_free(bench.intake, 1);
+	must_do_as(STRANGER, send_small_and_large);
+}
+
 static void
 qmaild_is_no_stranger(void **state)
 {
@@ -690,6 +724,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STRANGER_TEST(messages),
+		STRANGER_TEST(free_space),
 		STRANGER_TEST(qmaild_is_no_stranger),
 		STRANGER_TEST(no_imports),
 		STRANGER_TEST(recipients),
