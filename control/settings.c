@@ -159,6 +159,12 @@ load_file(enum setting_id id, const char *path, struct value *value,
 	return result;
 }
 
+bool
+settings_is_of_queues(enum setting_id id)
+{
+	return is_reader(&setting_rows[id], "qmail-send");
+}
+
 /* The name before ".queueN" that IndiMail gives these two, or NULL. */
 static const char *
 short_name(enum setting_id id)
@@ -181,7 +187,7 @@ load_files(const struct loader *loader, enum setting_id id, struct value *value,
 	char *common = xasprintf("%s/%s", loader->control_dir, row->name);
 	int result = 0;
 
-	if (loader->instance != NULL && is_reader(row, "qmail-send"))
+	if (loader->instance != NULL && settings_is_of_queues(id))
 		for (size_t i = 0; i < 2 && names[i] != NULL && result == 0;
 		     i++) {
 			AUTO(mem_free)

@@ -96,6 +96,9 @@ bool settings_is_set(const struct settings *settings, enum setting_id id);
 const char *settings_source(
     const struct settings *settings, enum setting_id id);
 
+/* May a queue have its own, NAME.QUEUE?  Those of qmail-send. */
+bool settings_is_of_queues(enum setting_id id);
+
 /* The setting of that name.  False when there is none. */
 bool settings_find(const char *name, enum setting_id *id_out);
 

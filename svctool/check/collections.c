@@ -51,7 +51,7 @@ find_instance(const char *name)
 	for (unsigned id = 0; id < SETTING_COUNT; id++)
 		if (strlen(setting_rows[id].name) == length &&
 		    strncmp(setting_rows[id].name, name, length) == 0 &&
-		    strstr(setting_rows[id].readers, "qmail-send") != NULL)
+		    settings_is_of_queues(id))
 			return dot + 1;
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/settings.h"
 #include "queue/health.h"
 #include "svctool/make.h"
 #include "svctool/queue/count.h"
@@ -113,29 +114,31 @@ remove_service(const struct node *node, const char *name, unsigned timeout_s,
 	return result;
 }
 
+static void
+remove_trace(const struct node *node, const char *folder, const char *prefix,
+    const char *name, const char *suffix)
+{
+	char *path = node_path(
+	    node, "%s/%s.%s%s", folder, prefix, name, suffix);
+
+	if (unlink(path) == 0)
+		make_say("removed", "%s", path);
+	free(path);
+}
+
 /* Settings of this queue alone, and what it left in run/. */
 static void
 remove_traces(const struct node *node, const char *name)
 {
-	const struct home *home = node->home;
-	const struct {
-		const char *folder, *prefix, *suffix;
-	} rows[] = {
-		{ home->control, "holdlocal.", "" },
-		{ home->control, "holdremote.", "" },
-		{ home->control, "concurrencyl.", "" },
-		{ home->control, "concurrencyr.", "" },
-		{ home->run, "qmail-send.", ".pid" },
-	};
+	const char *control = node->home->control;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *path = node_path(node, "%s/%s%s%s", rows[i].folder,
-		    rows[i].prefix, name, rows[i].suffix);
-
-		if (unlink(path) == 0)
-			make_say("removed", "%s", path);
-		free(path);
-	}
+	for (enum setting_id id = 0; id < SETTING_COUNT; id++)
+		if (settings_is_of_queues(id))
+			remove_trace(
+			    node, control, setting_rows[id].name, name, "");
+	remove_trace(node, control, "concurrencyl", name, "");
+	remove_trace(node, control, "concurrencyr", name, "");
+	remove_trace(node, node->home->run, "qmail-send", name, ".pid");
 }
 
 static int

@@ -119,7 +119,9 @@ its_settings_go_with_it(void **state)
 {
 	static const char *const files[] = { "control/holdlocal.slowq",
 		"control/holdremote.slowq", "control/concurrencyl.slowq",
-		"control/concurrencyr.slowq", "run/qmail-send.slowq.pid" };
+		"control/concurrencyr.slowq", "control/concurrencylocal.slowq",
+		"control/journalsize.slowq", "control/locals.slowq",
+		"run/qmail-send.slowq.pid" };
 
 	(void)state;
 	svc_put("control/queue_count", "1\n");
