@@ -2,12 +2,14 @@
 /* What the subcommands of svctool queue share. */
 #include "svctool/queue/ops.h"
 
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "queue/dir.h"
 #include "queue/look.h"
 #include "svctool/make.h"
@@ -97,7 +99,14 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 	long result = -1;
 
 	if (queue != NULL && look_count(queue, &count, err) == 0)
-		result = (long)(count.messages + count.aside);
+		result = (long)count.messages;
+	if (result == 0 && count.aside > 0)
+		result = error_set(err,
+		    "'%s/lock' has %" PRIu64 " file%s that qmail-send kept, "
+		    "since there may be mail in them that could not be read: "
+		    "save what is wanted of it, then remove them ('svctool "
+		    "check' names them)",
+		    path, count.aside, plural(count.aside));
 	if (result == 0 && look_stranger(queue, &stranger, err) != 0) {
 		result = -1;
 		if (stranger != NULL)

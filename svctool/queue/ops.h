@@ -45,9 +45,9 @@ int queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err);
 
 /*
- * Messages of the queue (queue/look.h), and files that are kept there for
- * people; -1 with the reason when they cannot be counted, or there is anything
- * else where messages lie.
+ * Messages of the queue (queue/look.h); -1 with the reason when they cannot be
+ * counted, or there are none but something else: where messages lie, or kept
+ * for people.
  */
 long queue_messages(
     const struct node *node, const char *name, struct error *err);
