@@ -53,8 +53,8 @@ struct process {
 static void
 set_min_free(struct send *send)
 {
-	intake_set_min_free(send->intake,
-	    settings_number(send->settings, SETTING_min_free));
+	intake_set_min_free(
+	    send->intake, settings_number(send->settings, SETTING_min_free));
 }
 
 static int
