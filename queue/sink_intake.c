@@ -156,6 +156,8 @@ are_all_down(const struct sink *sink)
 int
 sink_intake_open(struct sink *sink)
 {
+	int64_t until_ms = clock_ms() + sink->open_wait_ms;
+
 	for (;;) {
 		buf_reset(&sink->reasons);
 		for (sink->queue_at = 0; sink->queue_at < sink->queue_count;
@@ -165,7 +167,9 @@ sink_intake_open(struct sink *sink)
 				return QQ_OK;
 			}
 		sink->queue_at = 0;
-		if (are_all_down(sink))
+		/* One that hangs takes long to fail, and the rest is untried
+		 * then: it never is true of all. */
+		if (clock_ms() >= until_ms || are_all_down(sink))
 			return fail_down(sink);
 		usleep(SINK_PAUSE_MS * 1000);
 	}

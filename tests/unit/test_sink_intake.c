@@ -594,6 +594,36 @@ opens_when_a_queue_is_back(void **state)
 	assert_true(clock_ms() < began_ms + brief.open_wait_ms);
 }
 
+/* Without an end it would wait for one queue while it forgets the other. */
+static void
+opens_no_queue_that_hangs(void **state)
+{
+	const struct sink_options options = { .queue_base = folder,
+		.queue_count = QUEUES,
+		.queue_start = 1,
+		.timeout_ms = 500,
+		.open_wait_ms = 200 };
+	struct sink_outcome outcome;
+	char *path = socket_path(0);
+	int listener, waiting;
+
+	(void)state;
+	go_down(0);
+	go_down(1);
+	listener = packet_listen(path, 0600, NULL);
+	assert_int_not_equal(listener, -1);
+	assert_int_equal(listen(listener, 0), 0); /* of one that is full */
+	waiting = packet_connect(path, NULL);
+	assert_int_not_equal(waiting, -1);
+	sink_pool_configure(pool, &options);
+	alarm(30);
+	assert_int_equal(send_message(10, &outcome), QQ_UNAVAILABLE);
+	alarm(0);
+	close(waiting);
+	close(listener);
+	free(path);
+}
+
 /* A session that sends nothing costs the queue nothing. */
 static void
 aborts(void **state)
@@ -645,6 +675,7 @@ main(void)
 		SINK_TEST(ends_at_the_body),
 		SINK_TEST(queues_that_are_down),
 		SINK_TEST(opens_when_a_queue_is_back),
+		SINK_TEST(opens_no_queue_that_hangs),
 		SINK_TEST(aborts),
 		SINK_TEST(uuids),
 	};
