@@ -140,6 +140,7 @@ add_found_kept(struct send *send, const struct found_item *item)
 	const struct message *message = idmap_get(&send->active_ids, item->id);
 	enum route_channel channel;
 	unsigned tickets = 0;
+	bool is_new = false;
 
 	if (message != NULL && message->is_settling)
 		return;
@@ -150,11 +151,14 @@ add_found_kept(struct send *send, const struct found_item *item)
 		    (message != NULL && message->has_channel[channel]))
 			continue;
 		tickets++;
-		if (!idmap_has(&backlog->scheduled[channel], item->id))
-			backlog_add_retry(send, item->id, channel,
-			    sane_due(send, channel, item->due[channel]), NULL);
+		if (idmap_has(&backlog->scheduled[channel], item->id))
+			continue;
+		is_new = true;
+		backlog_add_retry(send, item->id, channel,
+		    sane_due(send, channel, item->due[channel]), NULL);
 	}
-	if (tickets == ROUTE_CHANNEL_COUNT)
+	/* One whose tickets were known may be over by now. */
+	if (tickets == ROUTE_CHANNEL_COUNT && is_new)
 		backlog_set_split(send, item->id, true);
 }
 
