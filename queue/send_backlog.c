@@ -285,7 +285,8 @@ use_found(struct send *send, const struct found_item *item)
 {
 	switch (item->what) {
 	case FOUND_TODO:
-		if (!uuid_is_none(&item->uuid))
+		/* Our own is known by its commit, until that fails. */
+		if (!uuid_is_none(&item->uuid) && item->id < send->first_id)
 			recent_add(send->recent, &item->uuid, item->id);
 		add_found_todo(send, item->id);
 		break;

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "tests/unit/queue_folder.h"
 
-enum { ID = 100, FIRST_ID = 1000 };
+enum { ID = 100, FIRST_ID = 1000, JOURNAL_BYTES = 1024 * 1024 };
 
 static struct send send;
 static int wake_fd;
@@ -98,6 +98,46 @@ counts_what_ends_before_it_is_found(void **state)
 	close_send();
 }
 
+/*
+ * What this process makes is known as long as its commit is under way, and then
+ * if that succeeds: a file that is taken back must not make it known.
+ */
+static void
+knows_no_own_message_by_its_file(void **state)
+{
+	static const struct uuid old = { { 1 } }, own = { { 2 } };
+	static const uint64_t ids[] = { ID, FIRST_ID };
+	const char *recipients[20000];
+	struct envelope envelope = { .sender = "",
+		.header = "",
+		.notes = "",
+		.recipients = recipients,
+		.recipient_count = 20000 };
+	struct error err;
+	size_t i;
+
+	(void)state;
+	open_send();
+	for (i = 0; i < envelope.recipient_count; i++)
+		recipients[i] = "b@a.test";
+	for (i = 0; i < 2; i++) {
+		struct buf record = BUF_INIT;
+
+		envelope.uuid = i == 0 ? old : own;
+		envelope_format(&record, &envelope);
+		assert_true(record.length > JOURNAL_BYTES / 16);
+		put_file(send.dir, QUEUE_MESS, ids[i], "x", 1);
+		put_file(send.dir, QUEUE_TODO, ids[i], record.data, record.length);
+		buf_release(&record);
+	}
+	assert_int_equal(backlog_open(&send, &err), 0);
+	end_scan();
+	assert_true(backlog_has_seen_todo(&send));
+	assert_int_equal(recent_find(send.recent, &old), ID);
+	assert_int_equal(recent_find(send.recent, &own), 0);
+	close_send();
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
@@ -106,6 +146,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(counts_what_ends_before_it_is_found),
+		TEST(knows_no_own_message_by_its_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
