@@ -333,7 +333,8 @@ backlog_let_go(struct send *send, uint64_t id)
 	struct found_item *found = idmap_get(&send->held, id);
 
 	idmap_remove(&send->held, id);
-	if (found != NULL)
+	/* At the end there is nobody left for what this may begin. */
+	if (found != NULL && !send->is_stopping)
 		use_found(send, found);
 	free(found);
 }

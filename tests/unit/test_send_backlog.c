@@ -138,6 +138,25 @@ knows_no_own_message_by_its_file(void **state)
 	close_send();
 }
 
+/* Who stops waits for nothing of it, and frees what such work would be with. */
+static void
+begins_nothing_at_the_end(void **state)
+{
+	struct error err;
+
+	(void)state;
+	open_send();
+	put_file(send.dir, QUEUE_INFO, ID, "Fa@a.test", 10);
+	backlog_hold(&send, ID);
+	assert_int_equal(backlog_open(&send, &err), 0);
+	end_scan();
+	send.is_stopping = true;
+	backlog_let_go(&send, ID);
+	assert_int_equal(send.jobs_running, 0);
+	assert_int_equal(send.active_count, 0);
+	close_send();
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
@@ -147,6 +166,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(counts_what_ends_before_it_is_found),
 		TEST(knows_no_own_message_by_its_file),
+		TEST(begins_nothing_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
