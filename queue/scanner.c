@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -359,49 +360,63 @@ scan_whole(struct scanner *scanner, struct known *known)
 		scan_part(scanner, part, known);
 }
 
-/*
- * Of an envelope that may never have been in the journal; without its message
- * it was never acknowledged.
- */
-static void
-find_uuid(const struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
+/* May it never have been in the journal?  Then its envelope is in *record: 1;
+ * 0; -1 when that cannot be told. */
+static int
+read_large_todo(const struct scanner *scanner, uint64_t id, struct buf *record)
 {
-	char name[QUEUE_NAME_SIZE];
+	const struct queue_dir *dir = scanner->dir;
+	struct stat st;
+	int result = queue_stat(dir, QUEUE_TODO, id, &st), fd;
+
+	if (result != 1 || (uint64_t)st.st_size <= scanner->record_bytes)
+		return result == -1 ? -1 : 0;
+	/* Without its message it was never acknowledged. */
+	result = queue_has_file(dir, QUEUE_MESS, id);
+	if (result != 1)
+		return result;
+	/* Who gave the names may have been killed before he did that. */
+	if (fsync(queue_dir_fd(dir, QUEUE_MESS, id)) == -1 ||
+	    fsync(queue_dir_fd(dir, QUEUE_TODO, id)) == -1)
+		return -1;
+	fd = queue_open_file(dir, QUEUE_TODO, id, O_RDONLY);
+	if (fd == -1)
+		return errno == ENOENT ? 0 : -1;
+	result = queue_read(fd, record) == -1 ? -1 : 1;
+	close(fd);
+	return result;
+}
+
+static void
+find_uuid(struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
+{
 	struct buf record = BUF_INIT;
 	struct envelope envelope;
-	struct stat st;
-	int fd;
 
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(scanner->dir, QUEUE_TODO, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == -1 ||
-	    (uint64_t)st.st_size <= scanner->record_bytes ||
-	    queue_has_file(scanner->dir, QUEUE_MESS, id) != 1 ||
-	    /* Who gave the names may have been killed before he did that. */
-	    fsync(queue_dir_fd(scanner->dir, QUEUE_MESS, id)) == -1 ||
-	    fsync(queue_dir_fd(scanner->dir, QUEUE_TODO, id)) == -1)
-		return;
-	fd = queue_open_file(scanner->dir, QUEUE_TODO, id, O_RDONLY);
-	if (fd == -1)
-		return;
-	if (queue_read(fd, &record) == 0 &&
-	    envelope_parse(record.data, record.length, ENVELOPE_TODO, &envelope,
-		NULL) == 0) {
+	switch (read_large_todo(scanner, id, &record)) {
+	case 1:
+		if (envelope_parse(record.data, record.length, ENVELOPE_TODO,
+			&envelope, NULL) == -1)
+			break; /* nobody can deliver it */
 		*uuid_out = envelope.uuid;
 		envelope_release(&envelope);
+		break;
+	case -1:
+		log_line("alert: cannot read todo/%" PRIu64 ": %m", id);
+		scanner->has_failed = true;
+		break;
 	}
 	buf_release(&record);
-	close(fd);
 }
 
 /* All of todo/, or false. */
 static bool
 scan_todo(struct scanner *scanner, struct ids *todo)
 {
+	bool is_listed = list_folder(scanner, QUEUE_TODO, 0, todo) == 0;
 	size_t i;
 
-	if (list_folder(scanner, QUEUE_TODO, 0, todo) == -1)
-		scanner->has_failed = true;
+	scanner->has_failed = !is_listed;
 	sort_ids(todo);
 	for (i = 0; i < todo->count && !atomic_load(&scanner->is_cancelled);
 	     i++) {
@@ -415,7 +430,7 @@ scan_todo(struct scanner *scanner, struct ids *todo)
 	if (!scanner->has_failed)
 		hand_over_id(scanner, FOUND_TODO_END, 0);
 	wake_for_found(scanner);
-	return !scanner->has_failed;
+	return is_listed;
 }
 
 static void *
@@ -424,7 +439,6 @@ scan(void *arg)
 	struct scanner *scanner = arg;
 	struct known known = { .todo = { .at = NULL } };
 
-	scanner->has_failed = false;
 	/* Without all of todo/, S4 cannot be told from S5. */
 	if (scan_todo(scanner, &known.todo) && scanner->is_whole)
 		scan_whole(scanner, &known);

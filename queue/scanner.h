@@ -21,7 +21,8 @@
 
 enum found {
 	FOUND_TODO,     /* S4 */
-	FOUND_TODO_END, /* no message: that was all of todo/ */
+	FOUND_TODO_END, /* no message: that was all of todo/, and each UUID that
+			 * is wanted was read */
 	FOUND_KEPT,     /* S5 */
 	FOUND_DAMAGED,  /* local/ID or remote/ID, but neither info nor todo, and
 			 * nothing in pid/ that it is being kept */

@@ -30,6 +30,18 @@ time(time_t *out)
 	return now.tv_sec + ahead_s;
 }
 
+static bool syncs_fail;
+
+int
+fsync(int fd)
+{
+	if (syncs_fail) {
+		errno = EIO;
+		return -1;
+	}
+	return fdatasync(fd);
+}
+
 /* What is larger in todo/ may not have been in a journal. */
 enum { RECORD_BYTES = 100 };
 
@@ -281,6 +293,31 @@ uuids_of_large_envelopes(void **state)
 	close_bench(&bench);
 }
 
+/* Whether it is there cannot be told before that is known; all else can. */
+static void
+a_large_envelope_that_cannot_be_read(void **state)
+{
+	struct bench bench;
+	char record[2 * RECORD_BYTES];
+	uint64_t id, kept;
+
+	(void)state;
+	open_bench(&bench);
+	memset(record, 'x', sizeof(record));
+	id = put_message(bench.dir, "x\n");
+	put_file(bench.dir, QUEUE_TODO, id, record, sizeof(record));
+	kept = put(bench.dir, "mil");
+	syncs_fail = true;
+	assert_int_equal(scan(&bench, true), SCAN_FAILED);
+	syncs_fail = false;
+	assert_non_null(find_item(&bench, FOUND_TODO, id));
+	assert_non_null(find_item(&bench, FOUND_KEPT, kept));
+	assert_int_equal(count_of(&bench, FOUND_TODO_END), 0);
+	assert_int_equal(scan(&bench, true), SCAN_OVER);
+	assert_int_equal(count_of(&bench, FOUND_TODO_END), 1);
+	close_bench(&bench);
+}
+
 /* What a writer that was killed left there goes, but nothing newer. */
 static void
 left_in_pid(void **state)
@@ -416,6 +453,7 @@ main(void)
 		TEST(what_is_found),
 		TEST(due_times),
 		TEST(uuids_of_large_envelopes),
+		TEST(a_large_envelope_that_cannot_be_read),
 		TEST(left_in_pid),
 		TEST(many),
 		TEST(a_folder_that_cannot_be_read),
