@@ -27,7 +27,7 @@ enum {
 	DRAIN_MS = 15 * 1000,
 	/* What goes on while memory is short can do with this. */
 	RESERVE_BYTES = 8 * 1024 * 1024,
-	LOG_TICK_NS = 500 * 1000 * 1000
+	LOG_TICK_MS = 500
 };
 
 struct daemon {
@@ -202,7 +202,7 @@ list_signals(sigset_t *signals)
 static void *
 take_signals(void *context)
 {
-	static const struct timespec tick = { .tv_nsec = LOG_TICK_NS };
+	static const struct timespec tick = { .tv_nsec = LOG_TICK_MS * 1000000L };
 	struct daemon *daemon = context;
 	sigset_t signals;
 	int signal_number = 0;
@@ -266,6 +266,21 @@ release_daemon(struct daemon *daemon)
 	smtp_server_free(&daemon->server);
 }
 
+/* Waits for the sessions to end, writing log lines.  False: some go on. */
+static bool
+drain(struct daemon *daemon)
+{
+	int waited_ms = 0;
+	bool is_empty;
+
+	do {
+		is_empty = listener_drain(daemon->listener, LOG_TICK_MS);
+		log_batches_tick();
+		waited_ms += LOG_TICK_MS;
+	} while (!is_empty && waited_ms < DRAIN_MS);
+	return is_empty;
+}
+
 static int
 run(struct daemon *daemon, const struct smtp_options *options,
     struct error *err)
@@ -289,7 +304,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 	log_line(
 	    "qmail-smtpd: stopping, %u session%s", sessions, plural(sessions));
 	smtp_server_stop(daemon->server);
-	if (!listener_drain(daemon->listener, DRAIN_MS)) {
+	if (!drain(daemon)) {
 		/* Their threads still use all this: only an exit is left. */
 		log_batches_flush();
 		sessions = listener_connections(daemon->listener);

@@ -422,6 +422,10 @@ def test_term_cuts_off_what_does_not_end(node):
         client.ok("DATA")
         client.write("never ended")
         started = time.monotonic()
+        server.process.terminate()
+        # Who waits for it is told for what.
+        server.wait_log("stopping, 1 session")
+        assert "cut off" not in server.log
         assert server.stop() == 0
         assert time.monotonic() - started < 30
         assert "1 session cut off" in server.log
