@@ -28,10 +28,10 @@ svctool/libsvctool.a: \
     svctool/show/log_look.o svctool/show/log_tail.o svctool/show/report.o \
     svctool/show/report_json.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
-    svctool/run/cmd_systemd.o svctool/run/greet.o svctool/run/hung.o \
+    svctool/run/cmd_systemd.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
-    svctool/run/proc_socket.o svctool/run/ready.o svctool/run/run_script.o \
-    svctool/run/service.o svctool/run/service_env.o svctool/run/spawn.o \
+    svctool/run/ready.o svctool/run/run_script.o \
+    svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o
 PROGS += svctool/svctool

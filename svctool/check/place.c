@@ -6,7 +6,7 @@
 
 #include "svctool/check/check.h"
 #include "svctool/run/place.h"
-#include "svctool/run/proc.h"
+#include "svctool/run/session.h"
 
 static void
 see(const char *file, const char *other, void *context)
@@ -29,7 +29,7 @@ static void
 check_svscan(struct check *check)
 {
 	const char *service = check->node->home->service;
-	pid_t svscan = proc_find_svscan(service);
+	pid_t svscan = session_svscan(check->node);
 	char path[64];
 	struct stat st;
 

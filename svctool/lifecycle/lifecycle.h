@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "svctool/node.h"
+#include "svctool/run/proc.h"
 
 /*
  * Starts svscan, unless it runs, and waits until every service is ready that is
@@ -22,6 +23,13 @@ int lifecycle_start(const struct node *node, unsigned timeout_s,
  */
 int lifecycle_stop(
     const struct node *node, unsigned timeout_s, struct error *err);
+
+/*
+ * As session_list(), but -1 when the services are kept up by something that we
+ * neither started nor find.
+ */
+int lifecycle_list(const struct node *node, const struct arg_list *services,
+    struct proc_list *list_out, struct error *err);
 
 /* Was its folder removed, while processes of it run on? */
 bool lifecycle_is_left(const struct node *node);

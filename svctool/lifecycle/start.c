@@ -2,18 +2,18 @@
 /* Starting all of a node. */
 #include "svctool/lifecycle/lifecycle.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "svctool/lifecycle/wait_up.h"
 #include "svctool/make.h"
 #include "svctool/run/ports.h"
-#include "svctool/run/proc.h"
 #include "svctool/run/ready.h"
+#include "svctool/run/session.h"
 
 enum { STOP_OLD_S = 30 };
 
@@ -37,13 +37,13 @@ check_ports(
 }
 
 /*
- * In the child: svscan in a session of its own, with nothing of ours but PATH
- * and MQMAIL_HOME.  Returns only on failure, with errno.
+ * In the child: svscan with nothing of ours but PATH and MQMAIL_HOME.  Returns
+ * only on failure.
  */
 static void
-become_svscan(const char *service_dir, const char *log_path)
+become_svscan(const struct node *node, const char *log_path, struct error *err)
 {
-	char *argv[] = { xstrdup("svscan"), xstrdup(service_dir), NULL };
+	char *argv[] = { xstrdup("svscan"), node->home->service, NULL };
 	const char *path = getenv("PATH");
 	char *environment[] = {
 		xasprintf("PATH=%s",
@@ -56,67 +56,94 @@ become_svscan(const char *service_dir, const char *log_path)
 	int null_fd = open("/dev/null", O_RDONLY);
 	int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
-	if (null_fd == -1 || log_fd == -1 || dup2(null_fd, 0) == -1 ||
-	    dup2(log_fd, 1) == -1 || dup2(log_fd, 2) == -1)
+	if (session_begin(node, err) == -1)
 		return;
-	setsid();
-	/* Whoever waits for the end of a pipe of ours must not wait for svscan
-	 */
-	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	execvpe("svscan", argv, environment);
+	if (null_fd != -1 && log_fd != -1 && dup2(null_fd, 0) != -1 &&
+	    dup2(log_fd, 1) != -1 && dup2(log_fd, 2) != -1) {
+		/* Whoever waits for the end of a pipe of ours must not wait
+		 * for svscan. */
+		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+		execvpe("svscan", argv, environment);
+	}
+	error_sys(err,
+	    "cannot start svscan (package daemontools) with its log '%s'",
+	    log_path);
 }
 
 static int
 start_svscan(const struct node *node, struct error *err)
 {
 	char *log_path = xasprintf("%s/svscan.log", node->home->log);
-	int status_pipe[2];
-	int failure = 0;
+	int reason_pipe[2];
+	ssize_t n;
 	pid_t pid;
 
-	if (pipe2(status_pipe, O_CLOEXEC) == -1) {
+	if (pipe2(reason_pipe, O_CLOEXEC) == -1) {
 		free(log_path);
 		return error_sys(err, "cannot make a pipe");
 	}
 	pid = fork();
 	if (pid == 0) {
-		become_svscan(node->home->service, log_path);
-		failure = errno;
-		_exit(write(status_pipe[1], &failure, sizeof(failure)) == -1);
+		become_svscan(node, log_path, err);
+		_exit(write(reason_pipe[1], err, sizeof(*err)) == -1);
 	}
-	close(status_pipe[1]);
-	if (pid == -1)
-		error_sys(err, "cannot fork");
-	else if (read(status_pipe[0], &failure, sizeof(failure)) > 0) {
-		errno = failure;
-		pid = error_sys(err,
-		    "cannot start svscan (package daemontools) with its log "
-		    "'%s'",
-		    log_path);
-	} else
-		make_say("started", "svscan %s (pid %ld)", node->home->service,
-		    (long)pid);
-	close(status_pipe[0]);
 	free(log_path);
-	return pid == -1 ? -1 : 0;
+	close(reason_pipe[1]);
+	if (pid == -1) {
+		close(reason_pipe[0]);
+		return error_sys(err, "cannot fork");
+	}
+	n = read(reason_pipe[0], err, sizeof(*err));
+	close(reason_pipe[0]);
+	if (n > 0)
+		return -1;
+	make_say(
+	    "started", "svscan %s (pid %ld)", node->home->service, (long)pid);
+	return 0;
 }
 
-/* A svscan that died, or was killed, leaves its services without it. */
+/*
+ * Two starts at one time would both find nothing that runs.  The lock is free
+ * when the descriptor is closed, or we end.
+ */
 static int
-stop_rest(const struct node *node, struct error *err)
+lock_start(const struct node *node, struct error *err)
 {
-	struct proc_list list;
-	size_t count;
+	int fd = open(node->home->run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (proc_find_node(node->home->root, &list, err) == -1)
-		return -1;
-	count = list.count;
-	proc_list_release(&list);
-	if (count == 0)
+	if (fd != -1 && flock(fd, LOCK_EX) == 0)
+		return fd;
+	error_sys(err, "cannot lock '%s'", node->home->run);
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
+/* svscan runs when this succeeds; what an earlier one left does not. */
+static int
+run_svscan(
+    const struct node *node, const struct arg_list *services, struct error *err)
+{
+	pid_t svscan = session_svscan(node);
+	struct proc_list list;
+	int result;
+
+	if (svscan != 0) {
+		make_say("kept", "svscan %s runs already (pid %ld)",
+		    node->home->service, (long)svscan);
 		return 0;
-	make_say("stop", "%zu process%s of an earlier run without svscan",
-	    count, count == 1 ? "" : "es");
-	return lifecycle_stop(node, STOP_OLD_S, err);
+	}
+	result = lifecycle_list(node, services, &list, err);
+	if (result == 0 && list.count > 0) {
+		make_say("stop",
+		    "%zu process%s of an earlier run without svscan",
+		    list.count, list.count == 1 ? "" : "es");
+		result = lifecycle_stop(node, STOP_OLD_S, err);
+	}
+	proc_list_release(&list);
+	if (result == 0)
+		result = check_ports(node, services, err);
+	return result == 0 ? start_svscan(node, err) : -1;
 }
 
 int
@@ -126,20 +153,18 @@ lifecycle_start(const struct node *node, unsigned timeout_s, unsigned *down_out,
 	struct arg_list services = { .count = 0 };
 	struct wait_up *wait = NULL;
 	int result = node_services(node, &services, err);
-	pid_t svscan = proc_find_svscan(node->home->service);
+	int lock_fd = -1;
 
-	if (result == 0)
-		wait = wait_up_begin(node, &services);
-	if (result == 0 && svscan != 0)
-		make_say("kept", "svscan %s runs already (pid %ld)",
-		    node->home->service, (long)svscan);
-	else if (result == 0) {
-		result = stop_rest(node, err);
-		if (result == 0)
-			result = check_ports(node, &services, err);
-		if (result == 0)
-			result = start_svscan(node, err);
+	if (result == 0) {
+		lock_fd = lock_start(node, err);
+		result = lock_fd == -1 ? -1 : 0;
 	}
+	if (result == 0) {
+		wait = wait_up_begin(node, &services);
+		result = run_svscan(node, &services, err);
+	}
+	if (lock_fd != -1)
+		close(lock_fd);
 	if (result == 0)
 		result = wait_up_end(wait, timeout_s, down_out, err);
 	wait_up_free(&wait);

@@ -3,23 +3,65 @@
 #include "svctool/lifecycle/lifecycle.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "svctool/make.h"
-#include "svctool/run/proc.h"
+#include "svctool/run/ready.h"
+#include "svctool/run/session.h"
 #include "svctool/run/supervise.h"
+#include "svctool/wait.h"
 
 enum {
-	LOOK_AGAIN_MS = 20,
-	WITHOUT_SUPERVISE_MS = 1000, /* then TERM by pid, see below */
+	ORPHANS_AFTER_MS = 1000, /* those that only now turn out to be some */
 	KILL_WAIT_MS = 5000
 };
+
+static void
+signal_one(const struct proc *proc, int signal_number)
+{
+	make_say(signal_number == SIGKILL ? "KILL" : "TERM", "%s (pid %ld)",
+	    proc->name, (long)proc->pid);
+	kill(proc->pid, signal_number);
+}
+
+/* Does it work in a folder that has been removed since? */
+static bool
+is_in_removed(const struct proc *proc)
+{
+	static const char mark[] = " (deleted)";
+	char cwd[PATH_MAX];
+	size_t length;
+
+	if (!proc_cwd(proc->pid, cwd, sizeof(cwd)))
+		return false;
+	length = strlen(cwd);
+	return length >= sizeof(mark) &&
+	    strcmp(cwd + length - (sizeof(mark) - 1), mark) == 0;
+}
+
+/* It would start each service again. */
+static int
+end_svscan(const struct proc_list *list, struct error *err)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct proc *proc = &list->items[i];
+
+		if (proc->pid != proc->session)
+			continue;
+		if (is_in_removed(proc))
+			signal_one(proc, SIGTERM);
+		else if (kill(proc->pid, SIGTERM) == -1 && errno == EPERM)
+			return error_set(err,
+			    "svscan (pid %ld) is another user's, who started "
+			    "the node: stop it as that user, or as root",
+			    (long)proc->pid);
+	}
+	return 0;
+}
 
 /*
  * Services get TERM and their supervise ends after them; a log ends by itself
@@ -46,27 +88,10 @@ end_services(
 	return result;
 }
 
-static void
-signal_one(const struct proc *proc, int signal_number)
-{
-	make_say(signal_number == SIGKILL ? "KILL" : "TERM", "%s (pid %ld)",
-	    proc->name, (long)proc->pid);
-	kill(proc->pid, signal_number);
-}
-
-/* Is there a process of the node that started it? */
-static bool
-has_parent(const struct proc *proc, const struct proc_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (list->items[i].pid == proc->parent)
-			return true;
-	return false;
-}
-
 /*
- * Ends the services that no supervise could end, because theirs was killed.  A
- * multilog ends by itself when the last of its pipe's writers has.
+ * Ends what takes no orders: a supervise whose folder was removed, and what
+ * lost the process that started it.  A multilog ends by itself when the last of
+ * its pipe's writers has.
  */
 static void
 end_orphans(const struct proc_list *list)
@@ -74,76 +99,55 @@ end_orphans(const struct proc_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct proc *proc = &list->items[i];
 
-		if (strncmp(proc->name, "qmail-", 6) == 0 &&
-		    !has_parent(proc, list))
+		if (proc->pid == proc->session ||
+		    strcmp(proc->name, "multilog") == 0)
+			continue;
+		if (strcmp(proc->name, "supervise") == 0
+			? is_in_removed(proc)
+			: proc_list_find(list, proc->parent) == NULL)
 			signal_one(proc, SIGTERM);
 	}
 }
 
-/*
- * What keeps services up in folders that were removed takes no orders there,
- * but TERM.  svscan first, which would start each supervise again.
- */
+/* Until none of the list is left: 1; 0 when the time is over; -1. */
 static int
-end_removed(const char *root, struct error *err)
+wait_gone(struct proc_list *list, int64_t deadline, struct error *err)
 {
-	static const char *const names[] = { "svscan", "supervise" };
-	struct proc_list list;
+	int64_t end_orphans_at = clock_ms() + ORPHANS_AFTER_MS;
 
-	if (proc_find_node(root, &list, err) == -1)
-		return -1;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		for (size_t j = 0; j < list.count; j++)
-			if (strcmp(list.items[j].name, names[i]) == 0 &&
-			    proc_is_in_removed(list.items[j].pid))
-				signal_one(&list.items[j], SIGTERM);
-	proc_list_release(&list);
+	do {
+		if (session_list_again(list, err) == -1)
+			return -1;
+		if (list->count == 0)
+			return 1;
+		if (clock_ms() >= end_orphans_at) {
+			end_orphans(list);
+			end_orphans_at = deadline;
+		}
+	} while (wait_more(deadline));
 	return 0;
 }
 
-bool
-lifecycle_is_left(const struct node *node)
-{
-	struct proc_list list;
-	bool is_left;
-
-	if (access(node->home->root, F_OK) == 0 || errno != ENOENT ||
-	    proc_find_node(node->home->root, &list, NULL) == -1)
-		return false;
-	is_left = list.count > 0;
-	proc_list_release(&list);
-	return is_left;
-}
-
-/*
- * Waits until no process is left.  1; 0 when the time is over, with those that
- * are left in list_out; -1.
- */
 static int
-wait_gone(const char *root, int64_t deadline, bool may_term,
-    struct proc_list *list_out, struct error *err)
+kill_late(struct proc_list *late, unsigned timeout_s, struct error *err)
 {
-	int64_t begin = clock_ms();
+	int result;
 
-	for (;;) {
-		if (proc_find_node(root, list_out, err) == -1)
-			return -1;
-		if (list_out->count == 0)
-			return 1;
-		if (clock_ms() >= deadline)
-			return 0;
-		if (may_term && clock_ms() >= begin + WITHOUT_SUPERVISE_MS) {
-			end_orphans(list_out);
-			may_term = false;
-		}
-		proc_list_release(list_out);
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
+	make_say("late", "%zu process%s did not end in %u s", late->count,
+	    late->count == 1 ? "" : "es", timeout_s);
+	for (size_t i = 0; i < late->count; i++)
+		signal_one(&late->items[i], SIGKILL);
+	result = wait_gone(late, clock_ms() + KILL_WAIT_MS, err);
+	if (result == 0)
+		result = error_set(err,
+		    "process %ld (%s) cannot be ended: try as root",
+		    (long)late->items[0].pid, late->items[0].name);
+	return result;
 }
 
 /* Root does nothing by name in a folder that an ordinary user can change. */
 static void
-forget_killed(const struct node *node, const struct arg_list *services)
+forget(const struct node *node, const struct arg_list *services)
 {
 	uid_t uid;
 	gid_t gid;
@@ -157,52 +161,62 @@ forget_killed(const struct node *node, const struct arg_list *services)
 		supervise_forget(folder);
 		free(folder);
 	}
+	session_forget(node);
+}
+
+int
+lifecycle_list(const struct node *node, const struct arg_list *services,
+    struct proc_list *list_out, struct error *err)
+{
+	struct supervise_state state;
+
+	if (session_list(node, list_out, err) == -1)
+		return -1;
+	for (size_t i = 0; list_out->count == 0 && i < services->count; i++)
+		if (ready_read_state(node, services->items[i], &state, err) ==
+			0 &&
+		    state.is_supervised)
+			return error_set(err,
+			    "a supervise that 'svctool start' did not start "
+			    "runs '%s/%s': end the svscan that did, in the way "
+			    "in which it was started",
+			    node->home->service, services->items[i]);
+	return 0;
+}
+
+bool
+lifecycle_is_left(const struct node *node)
+{
+	struct proc_list list;
+	bool is_left;
+
+	if (access(node->home->root, F_OK) == 0 || errno != ENOENT)
+		return false;
+	is_left = session_list(node, &list, NULL) == 0 && list.count > 0;
+	proc_list_release(&list);
+	return is_left;
 }
 
 int
 lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 {
-	const char *root = node->home->root;
 	struct arg_list services = { .count = 0 };
 	struct proc_list list = { .count = 0 };
-	pid_t svscan = proc_find_svscan(node->home->service);
-	int failure, result;
+	int64_t deadline = clock_ms() + timeout_s * 1000L;
+	int result = -1;
 
-	if (node_services(node, &services, err) == -1)
-		return -1;
-	/* First, or it would start each service again. */
-	failure = svscan != 0 && kill(svscan, SIGTERM) == -1 ? errno : 0;
-	if (failure == EPERM)
-		result = error_set(err,
-		    "svscan (pid %ld) is another user's, who started the node: "
-		    "stop it as that user, or as root",
-		    (long)svscan);
-	else if (failure != 0 && failure != ESRCH)
-		result = error_set(err, "cannot stop svscan (pid %ld): %s",
-		    (long)svscan, strerror(failure));
-	else
-		result = end_services(node, &services, err);
-	if (result == 0)
-		result = end_removed(root, err);
-	if (result == 0)
-		result = wait_gone(
-		    root, clock_ms() + timeout_s * 1000L, true, &list, err);
-	if (result == 0) {
-		make_say("late", "%zu process%s did not end in %u s",
-		    list.count, list.count == 1 ? "" : "es", timeout_s);
-		for (size_t i = 0; i < list.count; i++)
-			signal_one(&list.items[i], SIGKILL);
-		proc_list_release(&list);
-		result = wait_gone(
-		    root, clock_ms() + KILL_WAIT_MS, false, &list, err);
-		if (result == 0)
-			result = error_set(err,
-			    "process %ld (%s) cannot be ended: try as root",
-			    (long)list.items[0].pid, list.items[0].name);
+	if (node_services(node, &services, err) == 0 &&
+	    lifecycle_list(node, &services, &list, err) == 0 &&
+	    end_svscan(&list, err) == 0 &&
+	    end_services(node, &services, err) == 0) {
+		end_orphans(&list);
+		result = wait_gone(&list, deadline, err);
 	}
+	if (result == 0)
+		result = kill_late(&list, timeout_s, err);
+	if (result == 1)
+		forget(node, &services);
 	proc_list_release(&list);
-	if (result != -1)
-		forget_killed(node, &services);
 	arg_list_release(&services);
-	return result == -1 ? -1 : 0;
+	return result == 1 ? 0 : -1;
 }

@@ -15,10 +15,10 @@ struct wait_up *wait_up_begin(
 void wait_up_free(struct wait_up **wait);
 
 /*
- * Waits until all are ready, at most timeout_s, and says of each what became of
- * it; of one that is not ready also the last lines that it wrote to its log
- * since wait_up_begin().  A service that is down by wish is not waited for.
- * *down_out: how many are.  0, or -1 when a service that should be up is not.
+ * Waits until all are ready at once, at most timeout_s, and says of each what
+ * became of it; of one that is not ready also the last lines that it wrote to
+ * its log since wait_up_begin().  A service that is down by wish is not waited
+ * for.  *down_out: how many are.  0, or -1 when one that should be up is not.
  */
 int wait_up_end(struct wait_up *wait, unsigned timeout_s, unsigned *down_out,
     struct error *err);

@@ -13,8 +13,8 @@
 #include "queue/dir.h"
 #include "queue/look.h"
 #include "svctool/make.h"
-#include "svctool/run/proc.h"
 #include "svctool/run/ready.h"
+#include "svctool/run/session.h"
 #include "svctool/run/supervise.h"
 #include "svctool/run/systemd_guard.h"
 
@@ -69,7 +69,7 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 {
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 
-	if (proc_find_svscan(node->home->service) == 0) {
+	if (session_svscan(node) == 0) {
 		make_say("note", "the node is not running, so %s is not", name);
 		return 0;
 	}

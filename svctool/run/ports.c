@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/scan.h"
-#include "svctool/run/proc.h"
 
 enum { TAKERS_MAX = 64 };
 
@@ -91,10 +90,51 @@ port_parse(const char *text, const char *standard_ip,
 	return 0;
 }
 
+/* All addresses in one form: of v4 that which v6 maps it to (RFC 4291 2.5.5). */
+struct ip {
+	unsigned char bytes[16];
+};
+
+static struct ip
+map_v4(const void *bytes)
+{
+	struct ip ip = { .bytes = { [10] = 0xff, [11] = 0xff } };
+
+	memcpy(ip.bytes + 12, bytes, 4);
+	return ip;
+}
+
+static struct ip
+ip_of(const struct port_address *address)
+{
+	union socket_address where;
+	struct ip ip;
+
+	if (fill(address, &where) == sizeof(where.v4))
+		return map_v4(&where.v4.sin_addr);
+	memcpy(ip.bytes, &where.v6.sin6_addr, sizeof(ip.bytes));
+	return ip;
+}
+
+static bool
+is_same_ip(const struct ip *a, const struct ip *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+static bool
+is_any_ip(const struct ip *ip)
+{
+	static const unsigned char zero[4];
+	static const struct ip any_v6;
+	const struct ip any_v4 = map_v4(zero);
+
+	return is_same_ip(ip, &any_v6) || is_same_ip(ip, &any_v4);
+}
+
 /* A socket that listens, as a line of /proc/net/tcp or tcp6 has it. */
 struct listening {
-	bool is_v6;
-	unsigned char ip[16]; /* of v4 the first four */
+	struct ip ip;
 	unsigned port;
 	uint64_t inode;
 };
@@ -116,58 +156,42 @@ parse_line(const char *line, bool is_v6, struct listening *out)
 	for (size_t i = 0; i < (is_v6 ? 4U : 1U); i++, at += 8)
 		if (sscanf(at, "%8" SCNx32, &words[i]) != 1)
 			return false;
-	memcpy(out->ip, words, sizeof(out->ip));
-	out->is_v6 = is_v6;
+	if (is_v6)
+		memcpy(out->ip.bytes, words, sizeof(words));
+	else
+		out->ip = map_v4(words);
 	return sscanf(at, ":%4x %*s 0A %*s %*s %*s %*s %*s %" SCNu64,
 		   &out->port, &out->inode) == 2;
 }
 
-static bool
-is_any_ip(const unsigned char *ip, bool is_v6)
-{
-	static const unsigned char any[16] = { 0 };
-
-	return memcmp(ip, any, is_v6 ? 16 : 4) == 0;
-}
-
 /*
- * Those of one family that listen there; or_around: also those that keep others
- * from listening there.
+ * Those that listen there; or_around: also those that keep others from
+ * listening there.
  */
 static size_t
-list_listening(const struct port_address *address, bool is_v6, bool or_around,
+list_listening(const struct port_address *address, bool or_around,
     uint64_t *inodes_out, size_t max)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
-	union socket_address where;
-	bool is_ours_v6 = fill(address, &where) == sizeof(where.v6);
-	const unsigned char *ip = is_ours_v6 ? (const void *)&where.v6.sin6_addr
-					     : (const void *)&where.v4.sin_addr;
+	const struct ip ip = ip_of(address);
 	char line[512];
 	size_t count = 0;
 
-	while (file != NULL && count < max &&
-	    fgets(line, sizeof(line), file) != NULL) {
+	for (int is_v6 = 0; is_v6 <= 1; is_v6++) {
+		FILE *file = fopen(
+		    is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
 		struct listening other;
-		bool is_same;
 
-		if (!parse_line(line, is_v6, &other) ||
-		    other.port != address->port)
-			continue;
-		is_same = is_v6 == is_ours_v6 &&
-		    memcmp(other.ip, ip, is_v6 ? 16 : 4) == 0;
-		if (or_around)
-			is_same |= is_any_ip(ip, is_ours_v6) ||
-			    is_any_ip(other.ip, is_v6) ||
-			    (is_v6 && !is_ours_v6 &&
-				memcmp(other.ip, mapped, 12) == 0 &&
-				memcmp(other.ip + 12, ip, 4) == 0);
-		if (is_same)
-			inodes_out[count++] = other.inode;
+		while (file != NULL && count < max &&
+		    fgets(line, sizeof(line), file) != NULL)
+			if (parse_line(line, is_v6, &other) &&
+			    other.port == address->port &&
+			    (is_same_ip(&other.ip, &ip) ||
+				(or_around &&
+				    (is_any_ip(&ip) || is_any_ip(&other.ip)))))
+				inodes_out[count++] = other.inode;
+		if (file != NULL)
+			fclose(file);
 	}
-	if (file != NULL)
-		fclose(file);
 	return count;
 }
 
@@ -175,9 +199,7 @@ size_t
 port_listeners(
     const struct port_address *address, uint64_t *inodes_out, size_t max)
 {
-	bool is_v6 = strchr(address->ip, ':') != NULL;
-
-	return list_listening(address, is_v6, false, inodes_out, max);
+	return list_listening(address, false, inodes_out, max);
 }
 
 static void
@@ -187,111 +209,98 @@ say_taker(const struct proc *proc, char text_out[PORT_TAKER_SIZE])
 	    (long)proc->pid);
 }
 
-/* Those of both families that listen there or around. */
-static size_t
-list_takers(const struct port_address *address, uint64_t inodes_out[TAKERS_MAX])
-{
-	size_t count = list_listening(
-	    address, false, true, inodes_out, TAKERS_MAX);
-
-	return count +
-	    list_listening(
-		address, true, true, inodes_out + count, TAKERS_MAX - count);
-}
-
 bool
 port_has_stranger(const struct port_address *address, const char *root,
     char text_out[PORT_TAKER_SIZE])
 {
 	uint64_t inodes[TAKERS_MAX];
-	size_t count = list_takers(address, inodes);
+	size_t count = list_listening(address, true, inodes, TAKERS_MAX);
+	struct proc_list all;
 	struct proc proc;
+	bool is_found = false;
 
-	for (size_t i = 0; i < count; i++)
-		if (proc_find_holder(&inodes[i], 1, &proc) == 1 &&
-		    !proc_is_of_node(proc.pid, root)) {
-			say_taker(&proc, text_out);
-			return true;
-		}
-	return false;
+	proc_list_all(&all, NULL);
+	for (size_t i = 0; i < count && !is_found; i++)
+		is_found = proc_list_holder(&all, &inodes[i], 1, &proc) == 1 &&
+		    !proc_works_in(proc.pid, root);
+	proc_list_release(&all);
+	if (is_found)
+		say_taker(&proc, text_out);
+	return is_found;
 }
 
 int
-port_find_taker(
-    const struct port_address *address, char text_out[PORT_TAKER_SIZE])
+port_find_taker(const struct port_address *address, struct proc *taker_out,
+    char text_out[PORT_TAKER_SIZE])
 {
 	uint64_t inodes[TAKERS_MAX];
-	size_t count = list_takers(address, inodes);
-	struct proc proc;
+	size_t count = list_listening(address, true, inodes, TAKERS_MAX);
+	struct proc_list all = { .count = 0 };
 	int found;
 
-	found = proc_find_holder(inodes, count, &proc);
+	if (count > 0)
+		proc_list_all(&all, NULL);
+	found = proc_list_holder(&all, inodes, count, taker_out);
+	proc_list_release(&all);
 	if (found == 1)
-		say_taker(&proc, text_out);
+		say_taker(taker_out, text_out);
 	else
 		snprintf(text_out, PORT_TAKER_SIZE,
 		    "a process that is not to be seen from here");
 	return count == 0 ? 0 : found == 1 ? 1 : -1;
 }
 
+/* Binds and listens for a moment: 0, or errno. */
 static int
-say_not_allowed(const struct port_address *address, struct error *err)
-{
-	error_set(err,
-	    "port %u needs root: start the node as root, or give it a port "
-	    "above 1023",
-	    address->port);
-	return 0;
-}
-
-bool
-port_is_allowed(const struct port_address *address, struct error *err)
+try_port(const struct port_address *address)
 {
 	union socket_address where;
 	socklen_t length = fill(address, &where);
 	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool is_allowed = fd != -1 &&
-	    (bind(fd, &where.any, length) == 0 || errno == EADDRINUSE);
+	int one = 1;
+	int failure = 0;
 
-	if (!is_allowed && errno == EACCES)
-		say_not_allowed(address, err);
-	else if (!is_allowed)
-		error_sys(err, "cannot listen on %s port %u", address->ip,
-		    address->port);
+	if (fd == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
+	    bind(fd, &where.any, length) == -1 || listen(fd, 1) == -1)
+		failure = errno;
 	if (fd != -1)
 		close(fd);
-	return is_allowed;
+	return failure;
 }
 
 int
 port_is_free(const struct port_address *address, struct error *err)
 {
-	union socket_address where;
-	socklen_t length = fill(address, &where);
-	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char taker[PORT_TAKER_SIZE];
-	int one = 1;
-	int result = 1;
+	char text[PORT_TAKER_SIZE];
+	struct proc taker;
 
-	if (fd == -1)
-		return error_sys(err, "cannot make a socket");
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1)
-		result = error_sys(err, "cannot set SO_REUSEADDR");
-	else if (bind(fd, &where.any, length) == -1 || listen(fd, 1) == -1) {
-		result = -1;
-		if (errno == EADDRINUSE) {
-			port_find_taker(address, taker);
-			error_set(err,
-			    "port %u on %s is already in use by %s: stop that, "
-			    "or give this node another port",
-			    address->port, address->ip, taker);
-			result = 0;
-		} else if (errno == EACCES)
-			result = say_not_allowed(address, err);
-		else
-			error_sys(err, "cannot listen on %s port %u",
-			    address->ip, address->port);
+	errno = try_port(address);
+	switch (errno) {
+	case 0:
+		return 1;
+	case EADDRINUSE:
+		port_find_taker(address, &taker, text);
+		error_set(err,
+		    "port %u on %s is already in use by %s: stop that, or give "
+		    "this node another port",
+		    address->port, address->ip, text);
+		return 0;
+	case EACCES:
+		error_set(err,
+		    "port %u needs root: start the node as root, or give it a "
+		    "port above 1023",
+		    address->port);
+		return 0;
+	default:
+		return error_sys(err, "cannot listen on %s port %u",
+		    address->ip, address->port);
 	}
-	close(fd);
-	return result;
+}
+
+bool
+port_is_allowed(const struct port_address *address, struct error *err)
+{
+	return try_port(address) == EADDRINUSE ||
+	    port_is_free(address, err) == 1;
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "svctool/run/proc.h"
 
 struct port_address {
 	char ip[64]; /* numeric; "0.0.0.0" for "0" and "" */
@@ -52,12 +53,12 @@ size_t port_listeners(
  * we may not look into.
  */
 enum { PORT_TAKER_SIZE = 64 };
-int port_find_taker(
-    const struct port_address *address, char text_out[PORT_TAKER_SIZE]);
+int port_find_taker(const struct port_address *address, struct proc *taker_out,
+    char text_out[PORT_TAKER_SIZE]);
 
 /*
- * The same of who is no process of the node at root, as far as that can be
- * seen.  False when there is none.
+ * The same of who does not work in the node's folder, root, as far as that can
+ * be seen.  False when there is none.
  */
 bool port_has_stranger(const struct port_address *address, const char *root,
     char text_out[PORT_TAKER_SIZE]);

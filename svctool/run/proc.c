@@ -1,41 +1,31 @@
 /* SPDX-License-Identifier: ISC */
-/* The running processes of a node, from /proc. */
+/* Running processes, as /proc has them. */
 #include "svctool/run/proc.h"
 
-#include <ctype.h>
 #include <dirent.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
-#include "svctool/run/proc_private.h"
 
-enum { ENVIRONMENT_MAX = 1 << 20, GENERATIONS_MAX = 8 };
+enum { GENERATIONS_MAX = 8, LINK_SIZE = 64 };
 
-bool
-proc_is_ours(const char *name)
-{
-	static const char *const names[] = { "svscan", "supervise", "multilog",
-		"qmail-start", "qmail-send", "qmail-vdeliver", "qmail-smtpd" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
-/* "PID (NAME) STATE PARENT ..." */
+/*
+ * proc_pid_stat(5): "PID (NAME) STATE PARENT GROUP SESSION ...", and field 22
+ * is the start time.
+ */
 bool
 proc_read(pid_t pid, struct proc *proc_out)
 {
-	char path[64], line[256], state;
+	char path[64], line[512];
 	const char *open, *close;
+	struct stat st;
 	FILE *file;
 	size_t n;
 
@@ -43,90 +33,26 @@ proc_read(pid_t pid, struct proc *proc_out)
 	file = fopen(path, "re");
 	if (file == NULL)
 		return false;
-	n = fread(line, 1, sizeof(line) - 1, file);
+	n = fstat(fileno(file), &st) == -1
+	    ? 0
+	    : fread(line, 1, sizeof(line) - 1, file);
 	fclose(file);
 	line[n] = '\0';
 	open = strchr(line, '(');
 	close = strrchr(line, ')');
 	if (open == NULL || close == NULL ||
-	    sscanf(close, ") %c %d", &state, &proc_out->parent) != 2 ||
-	    state == 'Z' || state == 'X')
+	    sscanf(close,
+		") %c %d %*s %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		"%*s %*s %*s %*s %" SCNu64,
+		&proc_out->state, &proc_out->parent, &proc_out->session,
+		&proc_out->started) != 4 ||
+	    strchr("ZX", proc_out->state) != NULL)
 		return false;
 	snprintf(proc_out->name, sizeof(proc_out->name), "%.*s",
 	    (int)(close - open - 1), open + 1);
 	proc_out->pid = pid;
-	proc_out->state = state;
+	proc_out->uid = st.st_uid;
 	return true;
-}
-
-/* Its working folder, or false. */
-static bool
-read_cwd(pid_t pid, char cwd_out[PATH_MAX])
-{
-	char path[64];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%ld/cwd", (long)pid);
-	n = readlink(path, cwd_out, PATH_MAX - 1);
-	if (n <= 0)
-		return false;
-	cwd_out[n] = '\0';
-	return true;
-}
-
-static bool
-is_below(const char *path, const char *root)
-{
-	size_t length = strlen(root);
-
-	return strncmp(path, root, length) == 0 &&
-	    (path[length] == '/' || path[length] == '\0');
-}
-
-/* Was it started with MQMAIL_HOME=root? */
-static bool
-has_home(pid_t pid, const char *root)
-{
-	char path[64];
-	struct buf buf;
-	bool result = false;
-
-	snprintf(path, sizeof(path), "/proc/%ld/environ", (long)pid);
-	buf_init(&buf);
-	if (file_read(path, ENVIRONMENT_MAX, &buf, NULL) == 1) {
-		const char *at = buf.data;
-		const char *end = buf.data + buf.length;
-
-		for (; at < end && !result; at += strlen(at) + 1)
-			result = strncmp(at, "MQMAIL_HOME=", 12) == 0 &&
-			    strcmp(at + 12, root) == 0;
-	}
-	buf_release(&buf);
-	return result;
-}
-
-int
-proc_each(bool (*visit)(const struct proc *proc, void *context), void *context,
-    struct error *err)
-{
-	DIR *dir = opendir("/proc");
-	const struct dirent *entry;
-
-	if (dir == NULL)
-		return error_sys(err, "cannot read '/proc'");
-	while ((entry = readdir(dir)) != NULL) {
-		struct proc proc;
-		uint64_t pid;
-
-		if (!isdigit((unsigned char)entry->d_name[0]) ||
-		    !scan_u64(entry->d_name, INT_MAX, &pid) ||
-		    !proc_read((pid_t)pid, &proc))
-			continue;
-		if (visit(&proc, context))
-			break;
-	}
-	closedir(dir);
-	return 0;
 }
 
 bool
@@ -137,215 +63,213 @@ proc_is_alive(pid_t pid)
 	return proc_read(pid, &proc);
 }
 
-bool
-proc_descends(const struct proc *proc, pid_t ancestor)
+void
+proc_list_add(struct proc_list *list, const struct proc *proc)
 {
-	struct proc at = *proc;
-
-	for (int i = 0; i < GENERATIONS_MAX && at.parent > 1; i++) {
-		if (at.parent == ancestor)
-			return true;
-		if (!proc_read(at.parent, &at))
-			return false;
-	}
-	return false;
-}
-
-struct node_search {
-	char root[PATH_MAX];
-	struct proc_list *list;
-};
-
-/* The kernel's paths have no symbolic links. */
-static void
-resolve(const char *root, char out[PATH_MAX])
-{
-	if (realpath(root, out) == NULL)
-		snprintf(out, PATH_MAX, "%s", root);
-}
-
-static bool
-is_of_root(pid_t pid, const char *root)
-{
-	char cwd[PATH_MAX];
-
-	return (read_cwd(pid, cwd) && is_below(cwd, root)) ||
-	    has_home(pid, root);
-}
-
-bool
-proc_is_of_node(pid_t pid, const char *root)
-{
-	char real[PATH_MAX];
-
-	resolve(root, real);
-	return is_of_root(pid, real);
-}
-
-static bool
-visit_node(const struct proc *proc, void *context)
-{
-	const struct node_search *search = context;
-
-	if (!proc_is_ours(proc->name) || !is_of_root(proc->pid, search->root))
-		return false;
-	search->list->items = xrealloc(search->list->items,
-	    (search->list->count + 1) * sizeof(*search->list->items));
-	search->list->items[search->list->count++] = *proc;
-	return false;
-}
-
-int
-proc_find_node(const char *root, struct proc_list *list_out, struct error *err)
-{
-	struct node_search search = { .list = list_out };
-
-	list_out->items = NULL;
-	list_out->count = 0;
-	resolve(root, search.root);
-	return proc_each(visit_node, &search, err);
+	list->items = xrealloc(
+	    list->items, (list->count + 1) * sizeof(*list->items));
+	list->items[list->count++] = *proc;
 }
 
 void
 proc_list_release(struct proc_list *list)
 {
 	free(list->items);
-	list->items = NULL;
-	list->count = 0;
+	*list = (struct proc_list){ .count = 0 };
 }
 
-struct svscan_search {
-	char folder[PATH_MAX];
-	pid_t pid;
-};
-
-/*
- * Of another user's process only the command line is to be seen: "svscan",
- * FOLDER.
- */
-static bool
-has_folder_argument(pid_t pid, const char *folder)
+int
+proc_list_all(struct proc_list *list_out, struct error *err)
 {
-	char path[64], real[PATH_MAX];
-	struct buf buf;
-	const char *argument = NULL;
-	bool result;
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
 
-	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
-	buf_init(&buf);
-	if (file_read(path, ENVIRONMENT_MAX, &buf, NULL) == 1 &&
-	    strlen(buf.data) + 1 < buf.length)
-		argument = buf.data + strlen(buf.data) + 1;
-	result = argument != NULL && realpath(argument, real) != NULL &&
-	    strcmp(real, folder) == 0;
-	buf_release(&buf);
-	return result;
+	*list_out = (struct proc_list){ .count = 0 };
+	if (dir == NULL)
+		return error_sys(err, "cannot read '/proc'");
+	while ((entry = readdir(dir)) != NULL) {
+		struct proc proc;
+		uint64_t pid;
+
+		if (scan_u64(entry->d_name, INT_MAX, &pid) &&
+		    proc_read((pid_t)pid, &proc))
+			proc_list_add(list_out, &proc);
+	}
+	closedir(dir);
+	return 0;
 }
 
-static bool
-visit_svscan(const struct proc *proc, void *context)
+const struct proc *
+proc_list_find(const struct proc_list *list, pid_t pid)
 {
-	struct svscan_search *search = context;
-	char cwd[PATH_MAX];
-
-	if (strcmp(proc->name, "svscan") != 0 ||
-	    !(read_cwd(proc->pid, cwd)
-		    ? strcmp(cwd, search->folder) == 0
-		    : has_folder_argument(proc->pid, search->folder)))
-		return false;
-	search->pid = proc->pid;
-	return true;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].pid == pid)
+			return &list->items[i];
+	return NULL;
 }
 
-pid_t
-proc_find_svscan(const char *service_dir)
+/* The process and what it started; none when that cannot be told. */
+static void
+list_tree(pid_t pid, struct proc_list *list_out)
 {
-	struct svscan_search search = { .pid = 0 };
+	struct proc_list all;
 
-	if (realpath(service_dir, search.folder) == NULL)
-		return 0;
-	proc_each(visit_svscan, &search, NULL);
-	return search.pid;
-}
+	*list_out = (struct proc_list){ .count = 0 };
+	proc_list_all(&all, NULL);
+	for (size_t i = 0; i < all.count; i++) {
+		const struct proc *at = &all.items[i];
 
-struct child_search {
-	char folder[PATH_MAX];
-	pid_t pid;
-};
-
-/* Is it what the supervise that works in the folder has started? */
-static bool
-visit_supervised(const struct proc *proc, void *context)
-{
-	struct child_search *search = context;
-	struct proc parent;
-	char cwd[PATH_MAX];
-
-	if (proc->parent <= 1 || !proc_read(proc->parent, &parent) ||
-	    strcmp(parent.name, "supervise") != 0 ||
-	    !read_cwd(parent.pid, cwd) || strcmp(cwd, search->folder) != 0)
-		return false;
-	search->pid = proc->pid;
-	return true;
-}
-
-pid_t
-proc_find_supervised(const char *folder, pid_t said)
-{
-	struct child_search search = { .pid = 0 };
-	struct proc proc;
-
-	if (realpath(folder, search.folder) == NULL)
-		return said;
-	if (said != 0 && proc_read(said, &proc) &&
-	    visit_supervised(&proc, &search))
-		return said;
-	proc_each(visit_supervised, &search, NULL);
-	return search.pid != 0 ? search.pid : said;
-}
-
-struct stopped_search {
-	pid_t ancestor;
-	struct proc *proc;
-	bool is_found;
-};
-
-static bool
-visit_stopped(const struct proc *proc, void *context)
-{
-	struct stopped_search *search = context;
-
-	if (proc->state != 'T' ||
-	    (proc->pid != search->ancestor &&
-		!proc_descends(proc, search->ancestor)))
-		return false;
-	*search->proc = *proc;
-	search->is_found = true;
-	return true;
+		for (int n = 0; at != NULL && at->pid != pid; n++)
+			at = n == GENERATIONS_MAX
+			    ? NULL
+			    : proc_list_find(&all, at->parent);
+		if (at != NULL)
+			proc_list_add(list_out, &all.items[i]);
+	}
+	proc_list_release(&all);
 }
 
 bool
 proc_find_stopped(pid_t pid, struct proc *proc_out)
 {
-	struct stopped_search search = { .ancestor = pid, .proc = proc_out };
+	struct proc_list tree;
+	bool is_found = false;
 
-	proc_each(visit_stopped, &search, NULL);
-	return search.is_found;
+	list_tree(pid, &tree);
+	for (size_t i = 0; i < tree.count && !is_found; i++) {
+		*proc_out = tree.items[i];
+		is_found = proc_out->state == 'T';
+	}
+	proc_list_release(&tree);
+	return is_found;
+}
+
+static bool
+is_link_to(const char *link, const uint64_t *inodes, size_t count)
+{
+	uint64_t inode;
+
+	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) != 1)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (inodes[i] == inode)
+			return true;
+	return false;
+}
+
+/* 1; 0 it has none of the sockets; -1 we may not look into it. */
+static int
+has_descriptor(pid_t pid, const uint64_t *inodes, size_t count)
+{
+	char path[64];
+	const struct dirent *entry;
+	int result = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return proc_is_alive(pid) ? -1 : 0;
+	while (result == 0 && (entry = readdir(dir)) != NULL) {
+		char link[LINK_SIZE];
+		ssize_t n = readlinkat(
+		    dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+
+		link[n > 0 ? n : 0] = '\0';
+		result = is_link_to(link, inodes, count);
+	}
+	closedir(dir);
+	return result;
+}
+
+int
+proc_list_holder(const struct proc_list *list, const uint64_t *inodes,
+    size_t count, struct proc *holder_out)
+{
+	int result = 0;
+
+	for (size_t i = 0; count > 0 && i < list->count; i++) {
+		int found = has_descriptor(list->items[i].pid, inodes, count);
+
+		if (found != 0)
+			result = found;
+		if (found == 1) {
+			*holder_out = list->items[i];
+			break;
+		}
+	}
+	return result;
+}
+
+int
+proc_holds_socket(pid_t pid, const uint64_t *inodes, size_t count)
+{
+	struct proc_list tree;
+	struct proc holder;
+	int result;
+
+	list_tree(pid, &tree);
+	result = proc_list_holder(&tree, inodes, count, &holder);
+	proc_list_release(&tree);
+	return result;
 }
 
 bool
-proc_is_in_removed(pid_t pid)
+proc_cwd(pid_t pid, char *cwd_out, size_t size)
 {
-	static const char mark[] = " (deleted)";
-	const size_t mark_length = sizeof(mark) - 1;
-	char cwd[PATH_MAX];
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cwd", (long)pid);
+	n = readlink(path, cwd_out, size - 1);
+	cwd_out[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+bool
+proc_works_in(pid_t pid, const char *folder)
+{
+	char cwd[PATH_MAX], real[PATH_MAX];
 	size_t length;
 
-	if (!read_cwd(pid, cwd))
-		return false;
-	length = strlen(cwd);
-	/* The kernel's mark, and not the end of a name. */
-	return length > mark_length &&
-	    strcmp(cwd + length - mark_length, mark) == 0 &&
-	    access(cwd, F_OK) == -1;
+	/* The kernel's paths have no symbolic links. */
+	if (realpath(folder, real) == NULL)
+		snprintf(real, sizeof(real), "%s", folder);
+	length = strlen(real);
+	return proc_cwd(pid, cwd, sizeof(cwd)) &&
+	    strncmp(cwd, real, length) == 0 &&
+	    (cwd[length] == '\0' || cwd[length] == '/' ||
+		strcmp(cwd + length, " (deleted)") == 0);
+}
+
+/* Has the supervise that works in the folder started it? */
+static bool
+is_supervised_in(const struct proc *proc, const char *folder)
+{
+	struct proc parent;
+	char cwd[PATH_MAX];
+
+	return proc->parent > 1 && proc_read(proc->parent, &parent) &&
+	    strcmp(parent.name, "supervise") == 0 &&
+	    proc_cwd(parent.pid, cwd, sizeof(cwd)) && strcmp(cwd, folder) == 0;
+}
+
+pid_t
+proc_find_supervised(const char *folder, pid_t said)
+{
+	char real[PATH_MAX];
+	struct proc_list all;
+	struct proc proc;
+	pid_t found = said;
+
+	if (realpath(folder, real) == NULL ||
+	    (said != 0 && proc_read(said, &proc) &&
+		is_supervised_in(&proc, real)))
+		return said;
+	proc_list_all(&all, NULL);
+	for (size_t i = 0; i < all.count && found == said; i++)
+		if (is_supervised_in(&all.items[i], real))
+			found = all.items[i].pid;
+	proc_list_release(&all);
+	return found;
 }

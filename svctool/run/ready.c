@@ -2,6 +2,7 @@
 /* Is a service of the node doing its work? */
 #include "svctool/run/ready.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 
 #include "queue/health.h"
 #include "svctool/run/greet.h"
-#include "svctool/run/hung.h"
 #include "svctool/run/proc.h"
 #include "svctool/run/service_env.h"
 
@@ -97,34 +97,18 @@ has_process(const struct supervise_state *state, struct error *err)
 	return false;
 }
 
-/* The process of this node that has one of the sockets; 0: none. */
-static pid_t
-own_holder(const struct node *node, const uint64_t *inodes, size_t count)
+static bool
+is_stopped(pid_t pid, struct error *err)
 {
-	struct proc_list list;
-	pid_t found = 0;
+	struct proc proc;
 
-	if (proc_find_node(node->home->root, &list, NULL) == -1)
-		return 0;
-	for (size_t i = 0; i < list.count && found == 0; i++)
-		if (strcmp(list.items[i].name, "qmail-smtpd") == 0 &&
-		    proc_holds_socket(list.items[i].pid, inodes, count) == 1)
-			found = list.items[i].pid;
-	proc_list_release(&list);
-	return found;
-}
-
-/* Somebody else has the port. */
-static enum ready
-say_taken(const struct node *node, const char *name,
-    const struct port_address *address, const char *taker, struct error *err)
-{
+	if (pid == 0 || !proc_find_stopped(pid, &proc))
+		return false;
 	error_set(err,
-	    "the port is taken: %s listens on %s port %u, so this listener is "
-	    "not up: stop that, or write another port to "
-	    "%s/%s/variables/LISTEN",
-	    taker, address->ip, address->port, node->home->service, name);
-	return READY_NO;
+	    "its process %ld (%s) was stopped by a signal and answers nobody: "
+	    "'kill -CONT %ld' lets it go on",
+	    (long)proc.pid, proc.name, (long)proc.pid);
+	return true;
 }
 
 static enum ready
@@ -151,66 +135,73 @@ listener_is_ready(const struct node *node, const char *name,
 {
 	struct port_address address;
 	uint64_t inodes[LISTENERS_MAX];
-	char taker[PORT_TAKER_SIZE];
+	char text[PORT_TAKER_SIZE];
+	struct proc taker;
 	size_t count;
-	pid_t holder;
+	bool is_own;
+	int found;
 
 	if (ready_listen_address(node, name, &address, err) == -1)
 		return READY_NO;
 	count = port_listeners(&address, inodes, LISTENERS_MAX);
-	if (count == 0 && port_find_taker(&address, taker) != 0)
-		return say_taken(node, name, &address, taker, err);
-	if (count == 0) {
+	/* What we may not look into must be believed. */
+	if (count > 0 && has_process(state, err) &&
+	    proc_holds_socket(state->pid, inodes, count) != 0)
+		return does_greet(node, name, &address, err);
+	found = port_find_taker(&address, &taker, text);
+	if (found == 0) {
 		error_set(err, "nobody listens on %s port %u", address.ip,
 		    address.port);
 		return READY_NO;
 	}
-	/* What we may not look into must be believed. */
-	if (state->is_supervised && has_process(state, err) &&
-	    proc_holds_socket(state->pid, inodes, count) != 0)
+	is_own = count > 0 && found == 1 &&
+	    proc_works_in(taker.pid, node->home->root);
+	if (count > 0 && !state->is_supervised &&
+	    (is_own || (found == -1 && geteuid() != 0)))
 		return does_greet(node, name, &address, err);
-	holder = own_holder(node, inodes, count);
-	if (!state->is_supervised &&
-	    (holder != 0 ||
-		(geteuid() != 0 && port_find_taker(&address, taker) == -1)))
-		return does_greet(node, name, &address, err);
-	if (holder != 0) {
+	if (is_own)
 		error_set(err,
 		    "process %ld, which an earlier start of this node has "
 		    "left, listens on %s port %u: 'kill %ld' ends it, and "
 		    "supervise starts the service again",
-		    (long)holder, address.ip, address.port, (long)holder);
-		return READY_NO;
-	}
-	port_find_taker(&address, taker);
-	return say_taken(node, name, &address, taker, err);
+		    (long)taker.pid, address.ip, address.port, (long)taker.pid);
+	else
+		error_set(err,
+		    "the port is taken: %s listens on %s port %u, so this "
+		    "listener is not up: stop that, or write another port to "
+		    "%s/%s/variables/LISTEN",
+		    text, address.ip, address.port, node->home->service, name);
+	return READY_NO;
 }
 
-static enum ready
-queue_is_ready(const struct node *node, const char *name, struct error *err)
+enum ready
+ready_queue(const struct node *node, const char *name, struct error *err)
 {
-	char *queue_dir = node_path(node, "%s/%s", node->home->queue, name);
-	struct health health;
-	int found = health_read(queue_dir, &health, err);
+	char *folder = node_path(node, "%s/%s", node->home->queue, name);
 	enum ready ready = READY_NO;
+	struct health health;
+	int64_t age_ms;
+	int found = health_read_age(folder, &health, &age_ms, err);
 
-	free(queue_dir);
 	if (found == 0)
 		error_set(err, "the queue has never run");
-	if (found != 1)
-		return READY_NO;
-	switch (health.state) {
-	case HEALTH_UP:
-		ready = READY_YES;
-		break;
-	case HEALTH_STARTING:
-		ready = READY_SCANNING;
-		break;
-	case HEALTH_DOWN:
-	case HEALTH_STOPPING:
-		error_set(
-		    err, "the queue is %s", health_state_name(health.state));
-	}
+	else if (found == 1 && health.state == HEALTH_DOWN)
+		error_set(err, "the queue is down");
+	else if (found == 1 && is_stopped(health.pid, err))
+		ready = READY_HUNG;
+	else if (found == 1 && age_ms > HEALTH_SILENT_MS) {
+		error_set(err,
+		    "qmail-send (pid %ld) has said nothing for %" PRId64
+		    " s: see the end of %s/%s/current, and whether its disk "
+		    "answers ('ls %s'); 'svctool restart' ends it by force",
+		    (long)health.pid, age_ms / 1000, node->home->log, name,
+		    folder);
+		ready = READY_HUNG;
+	} else if (found == 1 && health.state == HEALTH_STOPPING)
+		error_set(err, "the queue is stopping");
+	else if (found == 1)
+		ready = health.state == HEALTH_UP ? READY_YES : READY_SCANNING;
+	free(folder);
 	return ready;
 }
 
@@ -218,10 +209,10 @@ enum ready
 ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
 {
-	if (hung_service(node, name, state, err))
+	if (is_stopped(state->pid, err))
 		return READY_HUNG;
 	if (ready_is_queue(node, name))
-		return queue_is_ready(node, name, err);
+		return ready_queue(node, name, err);
 	if (node_is_listener(name))
 		return listener_is_ready(node, name, state, err);
 	return has_process(state, err) ? READY_YES : READY_NO;

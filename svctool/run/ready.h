@@ -25,11 +25,16 @@ bool ready_does_work(enum ready ready);
  * process listens on its port and greets who connects, anything else when
  * supervise has a living process for it.  A service that is not under supervise
  * may be another supervisor's: then it counts that a process of this node does
- * the work.  None is that hangs (hung.h).  state is what supervise says of it.
- * When READY_NO, err says what is missing.
+ * the work.  One hangs when a process of it is stopped by a signal, when it
+ * greets nobody, or, of a queue, when its qmail-send has said nothing for longer
+ * than HEALTH_SILENT_MS.  state is what supervise says of it.  When READY_NO or
+ * HUNG, err says what is missing, and what to do.
  */
 enum ready ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);
+/* The same of a queue, whoever runs it. */
+enum ready ready_queue(
+    const struct node *node, const char *name, struct error *err);
 
 /* The state that supervise knows of it.  0 or -1. */
 int ready_read_state(const struct node *node, const char *name,

@@ -5,151 +5,95 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "svctool/run/proc.h"
 
 enum { CGROUP_MAX = 64 * 1024 };
 
-static const char unit_prefix[] = "mqmail-";
-static const char unit_suffix[] = ".service";
-
-/* One part of a path: is it the name of such a unit? */
-static bool
-read_unit(const char *part, size_t length, char name_out[SYSTEMD_NAME_SIZE])
-{
-	const size_t before = sizeof(unit_prefix) - 1;
-	const size_t behind = sizeof(unit_suffix) - 1;
-	size_t name_length = length - before - behind;
-
-	if (length <= before + behind || name_length >= SYSTEMD_NAME_SIZE ||
-	    memcmp(part, unit_prefix, before) != 0 ||
-	    memcmp(part + length - behind, unit_suffix, behind) != 0)
-		return false;
-	memcpy(name_out, part + before, name_length);
-	name_out[name_length] = '\0';
-	return true;
-}
-
 /*
- * cgroups(7), a line for each hierarchy:
- *
- *	ID ":" CONTROLLERS ":" PATH
- *
- * systemd names folders in that without controllers (version 2), or in its own.
+ * cgroups(7): a line "ID:CONTROLLERS:PATH" for each hierarchy; the unit's name
+ * is a folder of the path, and may have folders below it.
  */
-static bool
-read_line(const char *line, const char *end, char name_out[SYSTEMD_NAME_SIZE])
-{
-	static const char own[] = "name=systemd";
-	const char *list = memchr(line, ':', (size_t)(end - line));
-	const char *path;
-
-	if (list == NULL)
-		return false;
-	list++;
-	path = memchr(list, ':', (size_t)(end - list));
-	if (path == NULL ||
-	    !(path == list ||
-		((size_t)(path - list) == sizeof(own) - 1 &&
-		    memcmp(list, own, sizeof(own) - 1) == 0)))
-		return false;
-	while (path < end) {
-		const char *part = path + 1;
-
-		path = memchr(part, '/', (size_t)(end - part));
-		if (path == NULL)
-			path = end;
-		if (read_unit(part, (size_t)(path - part), name_out))
-			return true;
-	}
-	return false;
-}
-
 bool
-systemd_guard_parse(
-    const char *cgroup, size_t length, char name_out[SYSTEMD_NAME_SIZE])
+systemd_guard_is_unit(const char *cgroup, const char *service)
 {
-	const char *line = cgroup, *end = cgroup + length;
+	char *unit = xasprintf("/mqmail-%s.service", service);
+	const char *at = cgroup;
+	bool is_found = false;
 
-	while (line < end) {
-		const char *newline = memchr(line, '\n', (size_t)(end - line));
-
-		if (newline == NULL)
-			newline = end;
-		if (read_line(line, newline, name_out))
-			return true;
-		line = newline + 1;
+	while (!is_found && (at = strstr(at, unit)) != NULL) {
+		at += strlen(unit);
+		is_found = strchr("/\n", *at) != NULL;
 	}
-	return false;
+	free(unit);
+	return is_found;
 }
 
-/* 1 with the service's name; 0, also when the process has gone; -1. */
+/* The service in whose unit the process is.  1, 0 or -1. */
 static int
-find_service(pid_t pid, char name_out[SYSTEMD_NAME_SIZE], struct error *err)
+find_unit(const struct proc *proc, const struct arg_list *services,
+    const char **service_out, struct error *err)
 {
+	struct buf cgroup = BUF_INIT;
 	char path[64];
-	struct buf buf;
 	int result;
 
-	snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)pid);
-	buf_init(&buf);
-	result = file_read(path, CGROUP_MAX, &buf, err);
-	if (result == 1)
-		result = systemd_guard_parse(buf.data, buf.length, name_out);
-	else if (result == -1 && !proc_is_alive(pid))
+	snprintf(path, sizeof(path), "/proc/%ld/cgroup", (long)proc->pid);
+	result = file_read(path, CGROUP_MAX, &cgroup, err);
+	if (result == -1 && !proc_is_alive(proc->pid))
 		result = 0;
-	buf_release(&buf);
-	return result;
+	*service_out = NULL;
+	for (size_t i = 0; result == 1 && i < services->count; i++)
+		if (systemd_guard_is_unit(cgroup.data, services->items[i]))
+			*service_out = services->items[i];
+	buf_release(&cgroup);
+	return result == -1 ? -1 : *service_out != NULL;
 }
 
-/*
- * A unit of that name may be the operator's own, and have started svscan: only
- * those of services are meant.
- */
-static bool
-is_meant(const struct node *node, const char *name, const char *service)
+static int
+say_unit(const struct proc *proc, const char *unit, bool is_one_meant,
+    struct error *err)
 {
-	char *folder;
-	bool result;
-
-	if (service != NULL)
-		return strcmp(name, service) == 0;
-	folder = node_path(node, "%s/%s", node->home->service, name);
-	result = access(folder, F_OK) == 0;
-	free(folder);
-	return result;
+	if (is_one_meant)
+		return error_set(err,
+		    "'%s' runs under systemd (process %ld, %s): first "
+		    "'systemctl stop mqmail-%s.service'",
+		    unit, (long)proc->pid, proc->name, unit);
+	return error_set(err,
+	    "the node runs under systemd (process %ld, %s, is of "
+	    "mqmail-%s.service): use 'systemctl start', 'stop' or 'restart "
+	    "mqmail.target', or, to run it under svscan, first 'systemctl "
+	    "disable --now mqmail.target'",
+	    (long)proc->pid, proc->name, unit);
 }
 
 int
 systemd_guard(const struct node *node, const char *service, struct error *err)
 {
-	struct proc_list list;
-	char name[SYSTEMD_NAME_SIZE];
-	int result = proc_find_node(node->home->root, &list, err);
+	struct arg_list services = { .count = 0 };
+	struct proc_list all = { .count = 0 };
+	int result = 0;
 
-	for (size_t i = 0; result == 0 && i < list.count; i++) {
-		const struct proc *proc = &list.items[i];
+	/* A unit of another name is the operator's own, and may start us. */
+	if (service != NULL)
+		arg_list_add(&services, service, strlen(service));
+	else
+		result = node_services(node, &services, err);
+	if (result == 0)
+		result = proc_list_all(&all, err);
+	for (size_t i = 0; result == 0 && i < all.count; i++) {
+		const struct proc *proc = &all.items[i];
+		const char *unit;
 
-		result = find_service(proc->pid, name, err);
-		if (result == 1 && !is_meant(node, name, service))
-			result = 0;
-		if (result == 1 && service != NULL)
-			result = error_set(err,
-			    "'%s' runs under systemd (process %ld, %s): first "
-			    "'systemctl stop mqmail-%s.service'",
-			    name, (long)proc->pid, proc->name, name);
-		else if (result == 1)
-			result = error_set(err,
-			    "the node runs under systemd (process %ld, %s, is "
-			    "of mqmail-%s.service): use 'systemctl start', "
-			    "'stop' or 'restart mqmail.target', or, to run it "
-			    "under svscan, first 'systemctl disable --now "
-			    "mqmail.target'",
-			    (long)proc->pid, proc->name, name);
+		if (proc_works_in(proc->pid, node->home->root))
+			result = find_unit(proc, &services, &unit, err);
+		if (result == 1)
+			result = say_unit(proc, unit, service != NULL, err);
 	}
-	proc_list_release(&list);
+	proc_list_release(&all);
+	arg_list_release(&services);
 	return result;
 }

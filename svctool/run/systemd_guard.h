@@ -7,19 +7,12 @@
 #define SVCTOOL_RUN_SYSTEMD_GUARD_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/error.h"
 #include "svctool/node.h"
 
-enum { SYSTEMD_NAME_SIZE = 256 };
-
-/*
- * The service whose unit, mqmail-NAME.service, the process with this
- * /proc/PID/cgroup belongs to.  False: there is none.
- */
-bool systemd_guard_parse(
-    const char *cgroup, size_t length, char name_out[SYSTEMD_NAME_SIZE]);
+/* Is a process with this /proc/PID/cgroup in mqmail-SERVICE.service? */
+bool systemd_guard_is_unit(const char *cgroup, const char *service);
 
 /*
  * Is the service (NULL: any of the node) run by systemd now?  0 when it is not;

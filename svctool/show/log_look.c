@@ -3,7 +3,6 @@
 #include "svctool/show/log_look.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -11,10 +10,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "svctool/run/proc.h"
+#include "svctool/wait.h"
 
-enum { STUCK_MS = 1000, LOOK_AGAIN_MS = 20 };
+enum { STUCK_MS = 1000 };
 
 const char *
 log_look_name(enum log_look look)
@@ -89,10 +88,8 @@ is_stuck(pid_t pid, const char *folder, struct error *err)
 							  : 0;
 	do {
 		last = now;
-		if (last > 0)
-			poll(NULL, 0, LOOK_AGAIN_MS);
 		now = waiting_bytes(fd);
-	} while (last > 0 && now >= last && clock_ms() < deadline);
+	} while (last > 0 && now >= last && wait_more(deadline));
 	close(fd);
 	if (last <= 0 || now < last)
 		return false;

@@ -12,9 +12,8 @@
 #include "base/plural.h"
 #include "base/scan.h"
 #include "control/settings.h"
-#include "svctool/run/hung.h"
-#include "svctool/run/proc.h"
 #include "svctool/run/ready.h"
+#include "svctool/run/session.h"
 #include "svctool/show/log_tail.h"
 #include "svctool/show/report_restart.h"
 
@@ -246,7 +245,7 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
     struct report_queue *queue)
 {
 	char *folder = node_path(node, "%s/%s", node->home->queue, name);
-	struct error err = { .text = "" };
+	struct error err = { .text = "" }, reason;
 	int found = health_read(folder, &queue->health, &err);
 
 	queue->name = xstrdup(name);
@@ -255,9 +254,10 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 		error_set(&err, "it has never run");
 	if (found != 1)
 		memset(&queue->health, 0, sizeof(queue->health));
-	else if (hung_queue(node, name, &err))
+	else if (ready_queue(node, name, &reason) == READY_HUNG) {
 		queue->is_hung = true;
-	else
+		err = reason;
+	} else
 		judge_space(folder, queue, &err);
 	if (!queue->is_hung)
 		look_into(folder, queue, &err);
@@ -339,7 +339,7 @@ report_collect(
 
 	memset(report_out, 0, sizeof(*report_out));
 	report_out->home = xstrdup(node->home->root);
-	report_out->svscan = proc_find_svscan(node->home->service);
+	report_out->svscan = session_svscan(node);
 	report_out->is_fine = true;
 	if (node_services(node, &services, err) == -1 ||
 	    node_queues(node, &queues, err) == -1)

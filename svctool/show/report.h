@@ -20,7 +20,7 @@ struct report_service {
 	bool is_off;        /* a file "down" says that it is not to run */
 	bool is_ready;      /* does its work, see run/ready.h */
 	bool is_restarting; /* ends again and again */
-	bool is_hung;       /* runs, and answers nobody, see run/hung.h */
+	bool is_hung;       /* runs, and answers nobody, see run/ready.h */
 	bool is_fine;
 	enum log_look log;
 	char *listen;      /* "127.0.0.1:25", or "" */
@@ -36,7 +36,7 @@ struct report_queue {
 	struct look_damage damage; /* messages that cannot be delivered */
 	uint64_t min_free_bytes;   /* wanted for new mail */
 	bool is_full;              /* runs, but has less, so it takes none */
-	bool is_hung;  /* runs, and answers nobody, see run/hung.h */
+	bool is_hung;  /* runs, and answers nobody, see run/ready.h */
 	char *problem; /* what is wrong, or why it is not known, or "" */
 	bool is_fine;
 };

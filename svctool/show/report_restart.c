@@ -2,14 +2,13 @@
 /* Which services end again and again? */
 #include "svctool/show/report_restart.h"
 
-#include <poll.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "svctool/run/proc.h"
 #include "svctool/run/ready.h"
+#include "svctool/wait.h"
 
-enum { YOUNG_S = 3, LOOK_AGAIN_MS = 50 };
+enum { YOUNG_S = 3 };
 
 bool
 report_is_young(const struct report_service *service, time_t now)
@@ -43,11 +42,9 @@ report_find_restarting(const struct node *node, struct report *report)
 		struct report_service *service = &report->services[i];
 
 		while (report_is_young(service, time(NULL)) &&
-		    clock_ms() < deadline && !service->is_restarting) {
-			service->is_restarting = has_ended(node, service);
-			if (!service->is_restarting)
-				poll(NULL, 0, LOOK_AGAIN_MS);
-		}
+		    !(service->is_restarting = has_ended(node, service)) &&
+		    wait_more(deadline))
+			;
 		is_any |= service->is_restarting;
 	}
 	return is_any;

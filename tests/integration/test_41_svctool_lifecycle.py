@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """svctool start, stop, restart: all of a node comes up, and all of it goes."""
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from node import BIN, SLOW, wait_until
+from node import BIN, NO_LEAKS, SLOW, wait_until
 from test_01_node import may_reach
 
 
@@ -498,6 +499,196 @@ def test_what_another_started_is_not_stopped_by_silence(node):
     assert "was started there by user 0" in checked.stdout
     assert "is stopped" in node.svctool("stop").stdout
     assert node.processes() == []
+
+
+def record(node):
+    """What start wrote down, as words."""
+    words = (node.home / "run/svscan").read_text().split()
+    return dict(zip(words[::2], words[1::2]))
+
+
+def test_what_start_has_started_is_recorded(node):
+    svscan = node.status()["svscan"]
+    assert int(record(node)["pid"]) == svscan == pid_of(node, "svscan")
+    stat = Path(f"/proc/{svscan}/stat").read_text().rpartition(")")[2].split()
+    assert record(node)["started"] == stat[19]
+    for pid in node.processes():
+        assert os.getsid(pid) == svscan
+    node.svctool("stop")
+    assert not (node.home / "run/svscan").exists()
+
+
+@pytest.mark.parametrize("event", ["run/svscan", "service/queue1/supervise",
+                                   "log/queue1/current"])
+def test_stop_after_a_start_that_was_killed(make_node, event):
+    """Whatever it had come to."""
+    node = make_node("--init-only")
+    # One that never comes up, so that start waits.
+    run = node.home / "service/queue2/run"
+    run.write_text("#!/bin/sh\nexec sleep 1000\n")
+    with subprocess.Popen([BIN / "svctool", "start", "--home", node.home],
+                          env=node.environment(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as start:
+        wait_until((node.home / event).exists, event)
+        start.kill()
+    assert "is stopped" in node.svctool("stop").stdout
+    assert node.processes() == []
+    assert node.status()["svscan"] == 0
+
+
+def test_two_starts_at_once_make_one_svscan(make_node):
+    node = make_node("--init-only")
+    starts = [subprocess.Popen([BIN / "svctool", "start", "--home", node.home],
+                               env=node.environment(), text=True,
+                               stdout=subprocess.PIPE) for _ in range(2)]
+    said = sorted(start.communicate(timeout=60 * SLOW)[0].split()[0]
+                  for start in starts)
+    assert said == ["kept", "started"]
+    assert [start.returncode for start in starts] == [0, 0]
+    assert record(node)["pid"] == str(node.status()["svscan"])
+    node.svctool("stop")
+    assert node.processes() == []
+
+
+def test_a_pid_that_another_program_has_now_is_not_killed(make_node):
+    """The record of a run that nobody stopped, as after a kill of all."""
+    node = make_node()
+    text = (node.home / "run/svscan").read_text()
+    node.svctool("stop")
+    with subprocess.Popen(["sleep", "1000"], cwd=node.home,
+                          start_new_session=True) as other:
+        old = dict(zip(text.split()[::2], text.split()[1::2]))
+        (node.home / "run/svscan").write_text(
+            text.replace(f"pid {old['pid']}\n", f"pid {other.pid}\n"))
+        assert node.status()["svscan"] == 0
+        assert "is stopped" in node.svctool("stop").stdout
+        node.svctool("start")
+        assert node.status()["ok"]
+        node.svctool("stop")
+        assert other.poll() is None
+        other.kill()
+
+
+def test_nodes_beside_each_other(make_node):
+    first, second = make_node(), make_node()
+    before = sorted(second.processes())
+    first.svctool("stop")
+    assert sorted(second.processes()) == before
+    first.svctool("start")
+    first.svctool("restart")
+    assert sorted(second.processes()) == before
+    assert first.status()["ok"] and second.status()["ok"]
+
+
+def test_a_copy_of_a_running_node_is_another(node):
+    """Its record is the original's, which its stop must not end."""
+    original, copy = node.home, node.home.parent / "copy"
+    subprocess.run(["cp", "-a", original, copy], check=True)
+    before = sorted(node.processes())
+    node.home = copy
+    status = node.status()
+    assert (status["svscan"], status["ok"]) == (0, False)
+    assert {service["state"] for service in status["services"]} == {"down"}
+    assert "is stopped" in node.svctool("stop").stdout
+    shutil.rmtree(copy)
+    node.home = original
+    assert sorted(node.processes()) == before
+    assert node.status()["ok"]
+
+
+def test_a_node_that_was_renamed_is_the_same(node):
+    original, other = node.home, node.home.parent / "renamed"
+    before = sorted(node.processes())
+    original.rename(other)
+    svscan = json.loads(subprocess.run(
+        [BIN / "svctool", "status", "--json", "--home", other],
+        stdout=subprocess.PIPE, text=True, check=False,
+        timeout=60 * SLOW).stdout)["svscan"]
+    assert svscan in before
+    subprocess.run([BIN / "svctool", "stop", "--home", other], check=True,
+                   timeout=60 * SLOW)
+    other.rename(original)
+    assert node.processes() == []
+
+
+def test_start_in_a_folder_made_anew_ends_what_the_old_one_left(node):
+    before = set(node.processes())
+    shutil.rmtree(node.home)
+    node.up()
+    assert node.status()["ok"]
+    assert before.isdisjoint(node.processes())
+
+
+def test_stop_ends_what_does_not_heed_term(make_node):
+    node = make_node("--init-only")
+    service = node.home / "service/deaf"
+    service.mkdir()
+    (service / "run").write_text(
+        "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n")
+    (service / "run").chmod(0o755)
+    node.svctool("start")
+    pid = service_state(node, "deaf")["pid"]
+    said = node.svctool("stop", "--timeout", "1").stdout
+    assert "did not end in 1 s" in said
+    assert f"(pid {pid})" in said and "KILL" in said
+    assert node.processes() == []
+
+
+def test_an_svscan_of_a_shell_is_left_to_who_started_it(make_node):
+    """It is no session of its own: nobody knows what else is in that."""
+    node = make_node("--init-only")
+    with subprocess.Popen(["svscan", node.home / "service"],
+                          env=node.environment(), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as svscan:
+        wait_until(lambda: service_state(node, "queue1")["state"] == "up",
+                   node.logs)
+        before = sorted(node.processes())
+        for command in ("start", "stop"):
+            done = node.svctool(command, code=1)
+            assert "a supervise that 'svctool start' did not start" in (
+                done.stderr)
+        assert sorted(node.processes()) == before
+        svscan.terminate()
+    folders = [path for path in (node.home / "service").iterdir()]
+    subprocess.run(["svc", "-dx", *folders,
+                    *(folder / "log" for folder in folders)], check=True,
+                   timeout=60)
+    wait_until(lambda: node.processes() == [], "all have ended")
+    assert "is stopped" in node.svctool("stop").stdout
+
+
+def test_a_damaged_record_is_said(node):
+    file = node.home / "run/svscan"
+    text = file.read_text()
+    file.write_text("")
+    done = node.svctool("stop", code=1)
+    assert f"'{file}' is damaged" in done.stderr and "remove it" in done.stderr
+    file.unlink()
+    assert node.status()["svscan"] == int(text.split()[1])
+    node.svctool("stop")
+    assert node.processes() == []
+
+
+def test_an_ordinary_users_node(users_node):
+    """start, status and stop as that user, who sees no other's processes."""
+    if not may_reach(BIN):
+        pytest.skip("another user cannot run the build")
+
+    def run(*words):
+        return subprocess.run(
+            [BIN / "svctool", *words, "--home", users_node.home],
+            user="nobody", group="nogroup", extra_groups=[], check=True,
+            stdout=subprocess.PIPE, text=True, timeout=120 * SLOW,
+            env=users_node.environment() | NO_LEAKS).stdout
+
+    run("start")
+    try:
+        assert ": up, svscan pid" in run("status")
+        assert json.loads(run("status", "--json"))["ok"]
+        assert users_node.status()["ok"]  # and as root
+    finally:
+        assert "is stopped" in run("stop")
+    assert users_node.processes() == []
 
 
 def test_stop_of_a_folder_that_was_removed(node):

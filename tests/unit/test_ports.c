@@ -127,19 +127,21 @@ takers(void **state)
 	char wanted[PORT_TAKER_SIZE], got[PORT_TAKER_SIZE];
 	struct port_address address;
 	int fd = port_take(&address);
+	struct proc taker;
 
 	(void)state;
 	snprintf(
 	    wanted, sizeof(wanted), "test_ports (pid %ld)", (long)getpid());
 	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
 		snprintf(address.ip, sizeof(address.ip), "%s", around[i]);
-		assert_int_equal(port_find_taker(&address, got), 1);
+		assert_int_equal(port_find_taker(&address, &taker, got), 1);
 		assert_string_equal(got, wanted);
+		assert_int_equal(taker.pid, getpid());
 	}
 	snprintf(address.ip, sizeof(address.ip), "127.0.0.2");
-	assert_int_equal(port_find_taker(&address, got), 0);
+	assert_int_equal(port_find_taker(&address, &taker, got), 0);
 	snprintf(address.ip, sizeof(address.ip), "::1");
-	assert_int_equal(port_find_taker(&address, got), 0);
+	assert_int_equal(port_find_taker(&address, &taker, got), 0);
 	close(fd);
 }
 

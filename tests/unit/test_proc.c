@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -15,31 +16,7 @@
 #include <unistd.h>
 
 #include "tests/unit/child.h"
-
-static void
-names(void **state)
-{
-	static const struct {
-		const char *name;
-		bool wanted;
-	} rows[] = {
-		{ "svscan", true },
-		{ "supervise", true },
-		{ "multilog", true },
-		{ "qmail-smtpd", true },
-		{ "qmail-vdeliver", true },
-		{ "bash", false },
-		{ "qmail", false },
-		{ "qmail-smtpd2", false },
-		{ "", false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (proc_is_ours(rows[i].name) != rows[i].wanted)
-			fail_msg(
-			    "'%s': wanted %d", rows[i].name, rows[i].wanted);
-}
+#include "tests/unit/port.h"
 
 struct wanted {
 	const char *name, *folder;
@@ -70,59 +47,73 @@ end_child(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* Only ours, and only those in the node's folder, are the node's. */
 static void
-find_node(void **state)
+reading(void **state)
+{
+	struct proc self, child, gone;
+	pid_t pid = start_child("a (b) c", "/");
+
+	(void)state;
+	assert_true(proc_read(getpid(), &self));
+	assert_int_equal(self.parent, getppid());
+	assert_int_equal(self.session, getsid(0));
+	assert_int_equal(self.uid, geteuid());
+	assert_string_equal(self.name, "test_proc");
+	assert_true(proc_read(pid, &child));
+	assert_string_equal(child.name, "a (b) c");
+	assert_int_equal(child.parent, getpid());
+	assert_int_equal(child.session, self.session);
+	assert_true(child.started >= self.started && self.started > 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	/* Dead, but not waited for: what supervise shows as up. */
+	while (proc_is_alive(pid))
+		usleep(1000);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_false(proc_read(pid, &gone));
+}
+
+static void
+listing(void **state)
+{
+	struct proc_list all;
+	pid_t pid = start_child("other", "/");
+
+	(void)state;
+	assert_int_equal(proc_list_all(&all, NULL), 0);
+	assert_non_null(proc_list_find(&all, getpid()));
+	assert_string_equal(proc_list_find(&all, pid)->name, "other");
+	proc_list_release(&all);
+	assert_null(proc_list_find(&all, pid));
+	end_child(pid);
+}
+
+/* Also in a folder that was removed, as the kernel says it. */
+static void
+working_folders(void **state)
 {
 	char base[] = "/tmp/test_proc.XXXXXX";
 	char inside[64], beside[64];
-	struct proc_list list;
-	struct error err;
-	pid_t ours, other_name, other_node;
+	pid_t pid;
 
 	(void)state;
 	assert_non_null(mkdtemp(base));
 	snprintf(inside, sizeof(inside), "%s/n", base);
-	snprintf(beside, sizeof(beside), "%s/n2", base);
+	snprintf(beside, sizeof(beside), "%s/n 2", base);
 	assert_int_equal(mkdir(inside, 0755), 0);
 	assert_int_equal(mkdir(beside, 0755), 0);
-	ours = start_child("qmail-send", inside);
-	other_name = start_child("vi", inside);
-	other_node = start_child("qmail-send", beside);
-
-	assert_int_equal(proc_find_node(inside, &list, &err), 0);
-	assert_int_equal(list.count, 1);
-	assert_int_equal(list.items[0].pid, ours);
-	assert_string_equal(list.items[0].name, "qmail-send");
-	proc_list_release(&list);
-
-	end_child(ours);
-	end_child(other_name);
-	end_child(other_node);
-	assert_int_equal(proc_find_node(inside, &list, &err), 0);
-	assert_int_equal(list.count, 0);
-	proc_list_release(&list);
+	pid = start_child("vi", inside);
+	assert_true(proc_works_in(pid, inside));
+	assert_true(proc_works_in(pid, base));
+	assert_false(proc_works_in(pid, beside));
 	rmdir(inside);
+	assert_true(proc_works_in(pid, inside));
+	end_child(pid);
+	assert_false(proc_works_in(pid, inside));
+	pid = start_child("vi", beside);
+	assert_false(proc_works_in(pid, inside));
+	end_child(pid);
 	rmdir(beside);
 	rmdir(base);
-}
-
-static void
-find_svscan(void **state)
-{
-	char folder[] = "/tmp/test_proc.XXXXXX";
-	pid_t pid;
-
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	assert_int_equal(proc_find_svscan(folder), 0);
-	pid = start_child("svscan", folder);
-	assert_int_equal(proc_find_svscan(folder), pid);
-	assert_int_equal(proc_find_svscan("/tmp"), 0);
-	assert_int_equal(proc_find_svscan("/tmp/does/not/exist"), 0);
-	end_child(pid);
-	assert_int_equal(proc_find_svscan(folder), 0);
-	rmdir(folder);
 }
 
 static bool
@@ -190,15 +181,77 @@ find_stopped(void **state)
 	rmdir(folder);
 }
 
+struct holding {
+	int fd;
+	bool has_grandchild; /* which keeps the descriptor */
+};
+
+static bool
+drop_descriptor(const void *context)
+{
+	const struct holding *holding = context;
+
+	if (holding->has_grandchild && fork() == 0)
+		child_wait();
+	return close(holding->fd) == 0;
+}
+
+/* A child without the descriptor. */
+static pid_t
+start_holding(int fd, bool has_grandchild)
+{
+	const struct holding holding = { fd, has_grandchild };
+
+	return child_start(drop_descriptor, &holding);
+}
+
+static void
+holders(void **state)
+{
+	struct port_address address;
+	uint64_t inodes[4];
+	int fd = port_take(&address);
+	size_t count = port_listeners(&address, inodes, 4);
+	pid_t other = start_holding(fd, false);
+	pid_t parent = start_holding(fd, true);
+	const struct {
+		const char *name;
+		pid_t pid;
+		size_t count;
+		int wanted;
+	} rows[] = {
+		{ "ourselves", getpid(), count, 1 },
+		{ "no socket is asked for", getpid(), 0, 0 },
+		{ "a process without it", other, count, 0 },
+		{ "one whose child has it", parent, count, 1 },
+	};
+
+	(void)state;
+	assert_int_equal(count, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int got = proc_holds_socket(rows[i].pid, inodes, rows[i].count);
+
+		if (got != rows[i].wanted)
+			fail_msg("%s: got %d, wanted %d", rows[i].name, got,
+			    rows[i].wanted);
+	}
+	end_child(other);
+	end_child(parent);
+	assert_int_equal(proc_holds_socket(other, inodes, count), 0);
+	close(fd);
+	assert_int_equal(port_listeners(&address, inodes, 4), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),
-		cmocka_unit_test(find_node),
-		cmocka_unit_test(find_svscan),
+		cmocka_unit_test(reading),
+		cmocka_unit_test(listing),
+		cmocka_unit_test(working_folders),
 		cmocka_unit_test(find_supervised),
 		cmocka_unit_test(find_stopped),
+		cmocka_unit_test(holders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,7 @@ listeners(void **state)
 	struct supervise_state ours = { .is_supervised = true };
 	struct supervise_state others = { .is_supervised = true };
 	struct error err = { "" };
+	struct proc taker;
 	char wanted[160];
 
 	(void)state;
@@ -142,7 +143,7 @@ listeners(void **state)
 	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
 	assert_non_null(strstr(err.text, "other-program (pid "));
 	greeter_end(ours.pid);
-	while (port_find_taker(&address, wanted) != 0)
+	while (port_find_taker(&address, &taker, wanted) != 0)
 		usleep(1000);
 	assert_int_equal(
 	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
@@ -225,6 +226,31 @@ a_stopped_process(void **state)
 	assert_non_null(strstr(err.text, "'kill -CONT "));
 	kill(service.pid, SIGKILL);
 	waitpid(service.pid, NULL, 0);
+}
+
+/* Under systemd only the queue itself says who its process is. */
+static void
+a_stopped_queue(void **state)
+{
+	struct health health = { .state = HEALTH_UP,
+		.pid = child_start(nothing, NULL) };
+	struct svc_queue up = svc_queue_up("queue1", &health);
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(kill(health.pid, SIGSTOP), 0);
+	assert_int_equal(
+	    waitpid(health.pid, NULL, WUNTRACED), health.pid);
+	assert_int_equal(ready_queue(node, "queue1", &err), READY_HUNG);
+	assert_non_null(strstr(err.text, "'kill -CONT "));
+	assert_int_equal(
+	    ready_service(node, "queue1", &not_supervised, &err), READY_HUNG);
+	assert_int_equal(ready_queue(node, "queue2", &err), READY_NO);
+	svc_queue_down(&up);
+	/* Nobody listens: it is down, and the pid may be anybody's. */
+	assert_int_equal(ready_queue(node, "queue1", &err), READY_NO);
+	kill(health.pid, SIGKILL);
+	waitpid(health.pid, NULL, 0);
 }
 
 static void
@@ -331,6 +357,7 @@ main(void)
 		SVC_TEST(a_listener_of_before),
 		SVC_TEST(a_listener_that_hangs),
 		SVC_TEST(a_stopped_process),
+		SVC_TEST(a_stopped_queue),
 		SVC_TEST(listen_addresses),
 		SVC_TEST(by_wish),
 		SVC_TEST(never_supervised),

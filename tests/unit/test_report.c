@@ -326,6 +326,7 @@ listeners(void **state)
 	pid_t pid = greeter_start(&greeter);
 	struct report report;
 	struct error err;
+	struct proc taker;
 	char listen[96];
 
 	(void)state;
@@ -341,7 +342,7 @@ listeners(void **state)
 	assert_string_equal(report.services[0].problem, "");
 	report_release(&report);
 	greeter_end(pid);
-	while (port_find_taker(&address, listen) != 0)
+	while (port_find_taker(&address, &taker, listen) != 0)
 		usleep(1000);
 	assert_int_equal(report_collect(node, &report, &err), 0);
 	assert_string_equal(report_service_state(&report.services[0]), "down");
