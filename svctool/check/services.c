@@ -54,6 +54,7 @@ check_port(
     struct check *check, const char *name, const struct port_address *address)
 {
 	char taker[PORT_TAKER_SIZE];
+	struct proc proc;
 	struct error err;
 	char *path = xasprintf(
 	    "%s/%s/variables/LISTEN", check->node->home->service, name);
@@ -64,7 +65,8 @@ check_port(
 		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
 		check_remedy(
 		    check, "correct LISTEN there, then svctool restart");
-	} else if (port_has_stranger(address, check->node->home->root, taker)) {
+	} else if (port_find_taker(
+		       address, check->node->home->root, &proc, taker) == 1) {
 		check_find(check, CHECK_ERROR, path, 0,
 		    "port %u on %s is taken by %s, so the listener cannot start",
 		    address->port, address->ip, taker);

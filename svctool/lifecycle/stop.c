@@ -177,9 +177,10 @@ lifecycle_list(const struct node *node, const struct arg_list *services,
 			0 &&
 		    state.is_supervised)
 			return error_set(err,
-			    "a supervise that 'svctool start' did not start "
-			    "runs '%s/%s': end the svscan that did, in the way "
-			    "in which it was started",
+			    "'%s/%s' was not started by 'svctool start': end "
+			    "the svscan that keeps it up ('svctool status' "
+			    "shows which), in the way in which that was "
+			    "started",
 			    node->home->service, services->items[i]);
 	return 0;
 }

@@ -97,8 +97,8 @@ look(const struct node *node, struct service *service)
 
 /* To stderr: why a service is not up. */
 static void
-say_failure(const struct node *node, const struct service *service,
-    const char *what)
+say_failure(
+    const struct node *node, const struct service *service, const char *what)
 {
 	struct buf lines = BUF_INIT;
 
@@ -132,8 +132,7 @@ say(const struct node *node, const struct service *service)
 		    service->name);
 		break;
 	case DOWN:
-		make_say(
-		    "down", "%s: %s", service->name, service->reason.text);
+		make_say("down", "%s: %s", service->name, service->reason.text);
 		break;
 	case ENDING:
 		say_failure(node, service, "ends whenever it is started");
@@ -176,8 +175,8 @@ wait_up_end(struct wait_up *wait, unsigned timeout_s, unsigned *down_out,
 		struct service *service = &wait->services[i];
 
 		if (service->outcome == WAITING) {
-			service->outcome =
-			    service->scan_from != 0 ? SCANNING : LATE;
+			service->outcome = service->scan_from != 0 ? SCANNING
+								   : LATE;
 			say(wait->node, service);
 		}
 		*down_out += service->outcome == DOWN;

@@ -90,164 +90,101 @@ port_parse(const char *text, const char *standard_ip,
 	return 0;
 }
 
-/* All addresses in one form: of v4 that which v6 maps it to (RFC 4291 2.5.5). */
-struct ip {
-	unsigned char bytes[16];
-};
-
-static struct ip
-map_v4(const void *bytes)
+/* Of v4 that which v6 maps it to (RFC 4291 2.5.5), for comparison. */
+static struct in6_addr
+ip_of(const char *text)
 {
-	struct ip ip = { .bytes = { [10] = 0xff, [11] = 0xff } };
+	char mapped[sizeof(((struct port_address *)0)->ip) + 8];
+	struct in6_addr ip = IN6ADDR_ANY_INIT;
 
-	memcpy(ip.bytes + 12, bytes, 4);
+	snprintf(mapped, sizeof(mapped), "%s%s",
+	    strchr(text, ':') == NULL ? "::ffff:" : "", text);
+	inet_pton(AF_INET6, mapped, &ip);
 	return ip;
 }
 
-static struct ip
-ip_of(const struct port_address *address)
-{
-	union socket_address where;
-	struct ip ip;
-
-	if (fill(address, &where) == sizeof(where.v4))
-		return map_v4(&where.v4.sin_addr);
-	memcpy(ip.bytes, &where.v6.sin6_addr, sizeof(ip.bytes));
-	return ip;
-}
-
+/* Does who listens on one of them keep others from the other? */
 static bool
-is_same_ip(const struct ip *a, const struct ip *b)
+is_in_the_way(const struct in6_addr *a, const struct in6_addr *b)
 {
-	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+	const struct in6_addr any_v4 = ip_of("0.0.0.0");
+
+	return IN6_ARE_ADDR_EQUAL(a, b) || IN6_IS_ADDR_UNSPECIFIED(a) ||
+	    IN6_IS_ADDR_UNSPECIFIED(b) || IN6_ARE_ADDR_EQUAL(a, &any_v4) ||
+	    IN6_ARE_ADDR_EQUAL(b, &any_v4);
 }
-
-static bool
-is_any_ip(const struct ip *ip)
-{
-	static const unsigned char zero[4];
-	static const struct ip any_v6;
-	const struct ip any_v4 = map_v4(zero);
-
-	return is_same_ip(ip, &any_v6) || is_same_ip(ip, &any_v4);
-}
-
-/* A socket that listens, as a line of /proc/net/tcp or tcp6 has it. */
-struct listening {
-	struct ip ip;
-	unsigned port;
-	uint64_t inode;
-};
 
 /*
- * A line is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE QUEUES TIMER RETRANSMITS
- * UID TIMEOUT INODE ..."; the address is printed as the 32-bit words that lie
- * in memory, hexadecimal; state 0A listens.
+ * A line of /proc/net/tcp or tcp6 is "NUMBER: ADDRESS:PORT REMOTE:PORT STATE
+ * QUEUES TIMER RETRANSMITS UID TIMEOUT INODE ..."; the address is printed as
+ * the 32-bit words that lie in memory, hexadecimal; state 0A listens.
  */
 static bool
-parse_line(const char *line, bool is_v6, struct listening *out)
+parse_line(const char *line, bool is_v6, struct in6_addr *ip_out,
+    unsigned *port_out, uint64_t *inode_out)
 {
 	const char *at = strchr(line, ':');
-	uint32_t words[4] = { 0 };
 
 	if (at == NULL)
 		return false;
 	at += strspn(at, ": ");
-	for (size_t i = 0; i < (is_v6 ? 4U : 1U); i++, at += 8)
-		if (sscanf(at, "%8" SCNx32, &words[i]) != 1)
+	*ip_out = ip_of("0.0.0.0");
+	for (size_t i = is_v6 ? 0 : 3; i < 4; i++, at += 8)
+		if (sscanf(at, "%8" SCNx32, &ip_out->s6_addr32[i]) != 1)
 			return false;
-	if (is_v6)
-		memcpy(out->ip.bytes, words, sizeof(words));
-	else
-		out->ip = map_v4(words);
-	return sscanf(at, ":%4x %*s 0A %*s %*s %*s %*s %*s %" SCNu64,
-		   &out->port, &out->inode) == 2;
-}
-
-/*
- * Those that listen there; or_around: also those that keep others from
- * listening there.
- */
-static size_t
-list_listening(const struct port_address *address, bool or_around,
-    uint64_t *inodes_out, size_t max)
-{
-	const struct ip ip = ip_of(address);
-	char line[512];
-	size_t count = 0;
-
-	for (int is_v6 = 0; is_v6 <= 1; is_v6++) {
-		FILE *file = fopen(
-		    is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
-		struct listening other;
-
-		while (file != NULL && count < max &&
-		    fgets(line, sizeof(line), file) != NULL)
-			if (parse_line(line, is_v6, &other) &&
-			    other.port == address->port &&
-			    (is_same_ip(&other.ip, &ip) ||
-				(or_around &&
-				    (is_any_ip(&ip) || is_any_ip(&other.ip)))))
-				inodes_out[count++] = other.inode;
-		if (file != NULL)
-			fclose(file);
-	}
-	return count;
+	return sscanf(at, ":%4x %*s 0A %*s %*s %*s %*s %*s %" SCNu64, port_out,
+		   inode_out) == 2;
 }
 
 size_t
 port_listeners(
     const struct port_address *address, uint64_t *inodes_out, size_t max)
 {
-	return list_listening(address, false, inodes_out, max);
-}
+	static const char *const tables[] = { "/proc/net/tcp",
+		"/proc/net/tcp6" };
+	const struct in6_addr ip = ip_of(address->ip);
+	char line[512];
+	size_t count = 0;
 
-static void
-say_taker(const struct proc *proc, char text_out[PORT_TAKER_SIZE])
-{
-	snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)", proc->name,
-	    (long)proc->pid);
-}
+	for (int is_v6 = 0; is_v6 <= 1; is_v6++) {
+		FILE *file = fopen(tables[is_v6], "re");
+		struct in6_addr other;
+		unsigned port;
 
-bool
-port_has_stranger(const struct port_address *address, const char *root,
-    char text_out[PORT_TAKER_SIZE])
-{
-	uint64_t inodes[TAKERS_MAX];
-	size_t count = list_listening(address, true, inodes, TAKERS_MAX);
-	struct proc_list all;
-	struct proc proc;
-	bool is_found = false;
-
-	proc_list_all(&all, NULL);
-	for (size_t i = 0; i < count && !is_found; i++)
-		is_found = proc_list_holder(&all, &inodes[i], 1, &proc) == 1 &&
-		    !proc_works_in(proc.pid, root);
-	proc_list_release(&all);
-	if (is_found)
-		say_taker(&proc, text_out);
-	return is_found;
+		while (file != NULL && count < max &&
+		    fgets(line, sizeof(line), file) != NULL)
+			count += parse_line(line, is_v6, &other, &port,
+				     &inodes_out[count]) &&
+			    port == address->port && is_in_the_way(&other, &ip);
+		if (file != NULL)
+			fclose(file);
+	}
+	return count;
 }
 
 int
-port_find_taker(const struct port_address *address, struct proc *taker_out,
-    char text_out[PORT_TAKER_SIZE])
+port_find_taker(const struct port_address *address, const char *root,
+    struct proc *taker_out, char text_out[PORT_TAKER_SIZE])
 {
 	uint64_t inodes[TAKERS_MAX];
-	size_t count = list_listening(address, true, inodes, TAKERS_MAX);
+	size_t count = port_listeners(address, inodes, TAKERS_MAX);
 	struct proc_list all = { .count = 0 };
-	int found;
+	int result = 0;
 
+	snprintf(text_out, PORT_TAKER_SIZE,
+	    "a process that is not to be seen from here");
 	if (count > 0)
 		proc_list_all(&all, NULL);
-	found = proc_list_holder(&all, inodes, count, taker_out);
+	for (size_t i = 0; i < count && result != 1; i++)
+		if (proc_list_holder(&all, &inodes[i], 1, taker_out) != 1)
+			result = -1;
+		else if (root == NULL || !proc_works_in(taker_out->pid, root))
+			result = 1;
+	if (result == 1)
+		snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)",
+		    taker_out->name, (long)taker_out->pid);
 	proc_list_release(&all);
-	if (found == 1)
-		say_taker(taker_out, text_out);
-	else
-		snprintf(text_out, PORT_TAKER_SIZE,
-		    "a process that is not to be seen from here");
-	return count == 0 ? 0 : found == 1 ? 1 : -1;
+	return result;
 }
 
 /* Binds and listens for a moment: 0, or errno. */
@@ -280,7 +217,7 @@ port_is_free(const struct port_address *address, struct error *err)
 	case 0:
 		return 1;
 	case EADDRINUSE:
-		port_find_taker(address, &taker, text);
+		port_find_taker(address, NULL, &taker, text);
 		error_set(err,
 		    "port %u on %s is already in use by %s: stop that, or give "
 		    "this node another port",

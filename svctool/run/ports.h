@@ -40,27 +40,20 @@ int port_is_free(const struct port_address *address, struct error *err);
 bool port_is_allowed(const struct port_address *address, struct error *err);
 
 /*
- * The inodes of the sockets that listen there, at most max of them; several
- * processes may share a port.  As the kernel says (/proc/net/tcp).  Returns how
- * many.
+ * The inodes of the sockets that listen there, or around so that nobody else
+ * can, at most max of them; several processes may share a port.  As the kernel
+ * says (/proc/net/tcp).  Returns how many.
  */
 size_t port_listeners(
     const struct port_address *address, uint64_t *inodes_out, size_t max);
 
 /*
- * Who listens there, or around, so that nobody else can: text_out is "NAME (pid
- * N)", or says that it cannot be told.  1; 0 nobody listens; -1 somebody whom
- * we may not look into.
+ * Who holds one of these; root not NULL: and does not work in that folder.
+ * text_out is "NAME (pid N)", or says that it cannot be told.  1; 0 nobody; -1
+ * nobody that we can see, but somebody whom we may not look into.
  */
 enum { PORT_TAKER_SIZE = 64 };
-int port_find_taker(const struct port_address *address, struct proc *taker_out,
-    char text_out[PORT_TAKER_SIZE]);
-
-/*
- * The same of who does not work in the node's folder, root, as far as that can
- * be seen.  False when there is none.
- */
-bool port_has_stranger(const struct port_address *address, const char *root,
-    char text_out[PORT_TAKER_SIZE]);
+int port_find_taker(const struct port_address *address, const char *root,
+    struct proc *taker_out, char text_out[PORT_TAKER_SIZE]);
 
 #endif

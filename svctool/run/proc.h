@@ -14,7 +14,8 @@ enum { PROC_NAME_SIZE = 32 };
 
 struct proc {
 	pid_t pid, parent, session;
-	uint64_t started; /* ticks from boot: no two with one pid have the same */
+	uint64_t
+	    started; /* ticks from boot: no two with one pid have the same */
 	uid_t uid;
 	char state; /* as /proc/PID/stat has it: 'T' is stopped by a signal */
 	char name[PROC_NAME_SIZE];

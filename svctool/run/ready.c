@@ -144,19 +144,18 @@ listener_is_ready(const struct node *node, const char *name,
 	if (ready_listen_address(node, name, &address, err) == -1)
 		return READY_NO;
 	count = port_listeners(&address, inodes, LISTENERS_MAX);
-	/* What we may not look into must be believed. */
-	if (count > 0 && has_process(state, err) &&
-	    proc_holds_socket(state->pid, inodes, count) != 0)
-		return does_greet(node, name, &address, err);
-	found = port_find_taker(&address, &taker, text);
-	if (found == 0) {
+	if (count == 0) {
 		error_set(err, "nobody listens on %s port %u", address.ip,
 		    address.port);
 		return READY_NO;
 	}
-	is_own = count > 0 && found == 1 &&
-	    proc_works_in(taker.pid, node->home->root);
-	if (count > 0 && !state->is_supervised &&
+	/* What we may not look into must be believed. */
+	if (has_process(state, err) &&
+	    proc_holds_socket(state->pid, inodes, count) != 0)
+		return does_greet(node, name, &address, err);
+	found = port_find_taker(&address, NULL, &taker, text);
+	is_own = found == 1 && proc_works_in(taker.pid, node->home->root);
+	if (!state->is_supervised &&
 	    (is_own || (found == -1 && geteuid() != 0)))
 		return does_greet(node, name, &address, err);
 	if (is_own)

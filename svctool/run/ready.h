@@ -26,9 +26,9 @@ bool ready_does_work(enum ready ready);
  * supervise has a living process for it.  A service that is not under supervise
  * may be another supervisor's: then it counts that a process of this node does
  * the work.  One hangs when a process of it is stopped by a signal, when it
- * greets nobody, or, of a queue, when its qmail-send has said nothing for longer
- * than HEALTH_SILENT_MS.  state is what supervise says of it.  When READY_NO or
- * HUNG, err says what is missing, and what to do.
+ * greets nobody, or, of a queue, when its qmail-send has said nothing for
+ * longer than HEALTH_SILENT_MS.  state is what supervise says of it.  When
+ * READY_NO or HUNG, err says what is missing, and what to do.
  */
 enum ready ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);

@@ -41,8 +41,7 @@ add_place(const struct node *node, struct buf *text, struct error *err)
 	if (file_read(path, RECORD_MAX, text, err) != 1)
 		return error_set(err, "cannot read '%s'", path);
 	if (stat(node->home->root, &st) == -1)
-		return error_sys(
-		    err, "cannot look at '%s'", node->home->root);
+		return error_sys(err, "cannot look at '%s'", node->home->root);
 	buf_addf(text, "folder %ju %ju\n", (uintmax_t)st.st_dev,
 	    (uintmax_t)st.st_ino);
 	return 0;
@@ -76,8 +75,8 @@ session_begin(const struct node *node, struct error *err)
 
 /* The file, opened by no link: root may read it in a user's folder. */
 static int
-read_file(const char *path, struct buf *text, uid_t *owner_out,
-    struct error *err)
+read_file(
+    const char *path, struct buf *text, uid_t *owner_out, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
@@ -238,21 +237,16 @@ pid_t
 session_svscan(const struct node *node)
 {
 	struct record record;
-	struct proc_list list;
+	struct proc_list all = { .count = 0 };
 	pid_t found = 0;
 
-	if (read_record(node, &record, NULL) == -1 ||
-	    session_list(node, &list, NULL) == -1)
-		return 0;
-	for (size_t i = 0; i < list.count && found == 0; i++) {
-		const struct proc *proc = &list.items[i];
-
-		if (is_recorded(&record, proc) ||
-		    (proc->pid == proc->session &&
-			is_svscan_in(proc, node->home->service, false)))
-			found = proc->pid;
-	}
-	proc_list_release(&list);
+	if (read_record(node, &record, NULL) != -1)
+		proc_list_all(&all, NULL);
+	for (size_t i = 0; i < all.count && found == 0; i++)
+		if (is_recorded(&record, &all.items[i]) ||
+		    is_svscan_in(&all.items[i], node->home->service, false))
+			found = all.items[i].pid;
+	proc_list_release(&all);
 	return found;
 }
 

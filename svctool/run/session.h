@@ -29,7 +29,10 @@ int session_list(
  */
 int session_list_again(struct proc_list *list, struct error *err);
 
-/* The svscan of the node's folder that there is now; 0: none. */
+/*
+ * The svscan of the node's folder that there is now, also one that leads no
+ * session, which is in no list; 0: none.
+ */
 pid_t session_svscan(const struct node *node);
 
 /* When none is left.  Not for root in a folder that a user can change. */

@@ -86,8 +86,7 @@ judge_log(const struct node *node, struct report_service *service)
 static void
 judge_restarting(const struct node *node, struct report *report)
 {
-	if (!report_find_restarting(node, report))
-		return;
+	report_find_restarting(node, report);
 	for (size_t i = 0; i < report->service_count; i++) {
 		struct report_service *service = &report->services[i];
 		char *problem, *line;

@@ -32,11 +32,10 @@ has_ended(const struct node *node, const struct report_service *service)
 		state.pid != service->state.pid);
 }
 
-bool
+void
 report_find_restarting(const struct node *node, struct report *report)
 {
 	int64_t deadline = clock_ms() + YOUNG_S * 1000;
-	bool is_any = false;
 
 	for (size_t i = 0; i < report->service_count; i++) {
 		struct report_service *service = &report->services[i];
@@ -45,7 +44,5 @@ report_find_restarting(const struct node *node, struct report *report)
 		    !(service->is_restarting = has_ended(node, service)) &&
 		    wait_more(deadline))
 			;
-		is_any |= service->is_restarting;
 	}
-	return is_any;
 }

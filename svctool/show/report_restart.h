@@ -16,8 +16,8 @@ bool report_is_young(const struct report_service *service, time_t now);
 
 /*
  * Looks again at the services that are young, until each has either ended, or
- * lived for longer than a moment.  Sets is_restarting; gives true when one is.
+ * lived for longer than a moment.  Sets is_restarting.
  */
-bool report_find_restarting(const struct node *node, struct report *report);
+void report_find_restarting(const struct node *node, struct report *report);
 
 #endif

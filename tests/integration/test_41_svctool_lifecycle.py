@@ -643,10 +643,10 @@ def test_an_svscan_of_a_shell_is_left_to_who_started_it(make_node):
         wait_until(lambda: service_state(node, "queue1")["state"] == "up",
                    node.logs)
         before = sorted(node.processes())
-        for command in ("start", "stop"):
-            done = node.svctool(command, code=1)
-            assert "a supervise that 'svctool start' did not start" in (
-                done.stderr)
+        assert node.status()["svscan"] == svscan.pid
+        assert "runs already" in node.svctool("start").stdout
+        done = node.svctool("stop", code=1)
+        assert "was not started by 'svctool start'" in done.stderr
         assert sorted(node.processes()) == before
         svscan.terminate()
     folders = [path for path in (node.home / "service").iterdir()]

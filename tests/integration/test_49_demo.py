@@ -155,6 +155,18 @@ def test_a_folder_removed_while_its_node_runs(demo):
     assert "there is no node in" in demo.demo("stop")
 
 
+def test_a_folder_removed_and_the_demo_started_again(demo):
+    """Its own processes kept the ports from it."""
+    port = free_port()
+    demo.demo("start", port)
+    before = set(demo.processes())
+    shutil.rmtree(demo.home)
+    text = demo.demo("start", port)
+    assert f"the node at {demo.home} is stopped" in text
+    assert "== delivered:" in text
+    assert before.isdisjoint(demo.processes())
+
+
 @pytest.mark.skipif(os.getuid() != 0 or not may_reach(ROOT / "tests/demo"),
                     reason="needs root, and a tree that others may read")
 def test_the_demo_of_another_user(demo):

@@ -134,14 +134,15 @@ takers(void **state)
 	    wanted, sizeof(wanted), "test_ports (pid %ld)", (long)getpid());
 	for (size_t i = 0; i < sizeof(around) / sizeof(around[0]); i++) {
 		snprintf(address.ip, sizeof(address.ip), "%s", around[i]);
-		assert_int_equal(port_find_taker(&address, &taker, got), 1);
+		assert_int_equal(
+		    port_find_taker(&address, NULL, &taker, got), 1);
 		assert_string_equal(got, wanted);
 		assert_int_equal(taker.pid, getpid());
 	}
 	snprintf(address.ip, sizeof(address.ip), "127.0.0.2");
-	assert_int_equal(port_find_taker(&address, &taker, got), 0);
+	assert_int_equal(port_find_taker(&address, NULL, &taker, got), 0);
 	snprintf(address.ip, sizeof(address.ip), "::1");
-	assert_int_equal(port_find_taker(&address, &taker, got), 0);
+	assert_int_equal(port_find_taker(&address, NULL, &taker, got), 0);
 	close(fd);
 }
 

@@ -143,7 +143,7 @@ listeners(void **state)
 	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
 	assert_non_null(strstr(err.text, "other-program (pid "));
 	greeter_end(ours.pid);
-	while (port_find_taker(&address, &taker, wanted) != 0)
+	while (port_find_taker(&address, NULL, &taker, wanted) != 0)
 		usleep(1000);
 	assert_int_equal(
 	    ready_service(node, "qmail-smtpd.x", &others, &err), READY_NO);
@@ -239,8 +239,7 @@ a_stopped_queue(void **state)
 
 	(void)state;
 	assert_int_equal(kill(health.pid, SIGSTOP), 0);
-	assert_int_equal(
-	    waitpid(health.pid, NULL, WUNTRACED), health.pid);
+	assert_int_equal(waitpid(health.pid, NULL, WUNTRACED), health.pid);
 	assert_int_equal(ready_queue(node, "queue1", &err), READY_HUNG);
 	assert_non_null(strstr(err.text, "'kill -CONT "));
 	assert_int_equal(

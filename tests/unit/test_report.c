@@ -342,7 +342,7 @@ listeners(void **state)
 	assert_string_equal(report.services[0].problem, "");
 	report_release(&report);
 	greeter_end(pid);
-	while (port_find_taker(&address, &taker, listen) != 0)
+	while (port_find_taker(&address, NULL, &taker, listen) != 0)
 		usleep(1000);
 	assert_int_equal(report_collect(node, &report, &err), 0);
 	assert_string_equal(report_service_state(&report.services[0]), "down");

@@ -192,11 +192,13 @@ an_svscan_without_record(void **state)
 	(void)state;
 	snprintf(service, sizeof(service), "%s/service", folder);
 	pid = child_start(be_svscan, &wanted);
-	assert_int_equal(session_svscan(node), 0); /* a session of others */
+	assert_int_equal(session_svscan(node), pid);
+	assert_int_equal(count_processes(), 0); /* a session of others */
 	end_child(pid);
 	wanted.is_leader = true;
 	pid = child_start(be_svscan, &wanted);
 	assert_int_equal(session_svscan(node), pid);
+	assert_int_equal(count_processes(), 1);
 	assert_int_equal(rmdir(service), 0);
 	assert_int_equal(mkdir(service, 0755), 0);
 	assert_int_equal(session_svscan(node), 0); /* of a removed folder */

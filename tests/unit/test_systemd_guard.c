@@ -33,9 +33,8 @@ units(void **state)
 		    "0::/user.slice/user@1000.service/app.slice/"
 		    "mqmail-queue1.service\n",
 		    "queue1", true },
-		{ "another service",
-		    "0::/system.slice/mqmail-queue1.service\n", "queue2",
-		    false },
+		{ "another service", "0::/system.slice/mqmail-queue1.service\n",
+		    "queue2", false },
 		{ "a name that goes on",
 		    "0::/system.slice/mqmail-queue10.service\n", "queue1",
 		    false },
@@ -58,8 +57,7 @@ units(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (systemd_guard_is_unit(rows[i].cgroup, rows[i].service) !=
 		    rows[i].wanted)
-			fail_msg(
-			    "%s: wanted %d", rows[i].name, rows[i].wanted);
+			fail_msg("%s: wanted %d", rows[i].name, rows[i].wanted);
 }
 
 int
