@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -41,7 +43,8 @@ check_ports(
  * only on failure.
  */
 static void
-become_svscan(const struct node *node, const char *log_path, struct error *err)
+become_svscan(const struct node *node, const char *log_path, pid_t parent,
+    struct error *err)
 {
 	char *argv[] = { xstrdup("svscan"), node->home->service, NULL };
 	const char *path = getenv("PATH");
@@ -56,8 +59,15 @@ become_svscan(const struct node *node, const char *log_path, struct error *err)
 	int null_fd = open("/dev/null", O_RDONLY);
 	int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
+	/* Until it is recorded a killed svctool takes it along: no stop that
+	 * comes then could know of it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != parent) {
+		error_set(err, "svctool has ended");
+		return;
+	}
 	if (session_begin(node, err) == -1)
 		return;
+	prctl(PR_SET_PDEATHSIG, 0);
 	if (null_fd != -1 && log_fd != -1 && dup2(null_fd, 0) != -1 &&
 	    dup2(log_fd, 1) != -1 && dup2(log_fd, 2) != -1) {
 		/* Whoever waits for the end of a pipe of ours must not wait
@@ -74,6 +84,7 @@ static int
 start_svscan(const struct node *node, struct error *err)
 {
 	char *log_path = xasprintf("%s/svscan.log", node->home->log);
+	pid_t parent = getpid();
 	int reason_pipe[2];
 	ssize_t n;
 	pid_t pid;
@@ -84,7 +95,7 @@ start_svscan(const struct node *node, struct error *err)
 	}
 	pid = fork();
 	if (pid == 0) {
-		become_svscan(node, log_path, err);
+		become_svscan(node, log_path, parent, err);
 		_exit(write(reason_pipe[1], err, sizeof(*err)) == -1);
 	}
 	free(log_path);

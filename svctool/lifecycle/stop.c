@@ -15,10 +15,7 @@
 #include "svctool/run/supervise.h"
 #include "svctool/wait.h"
 
-enum {
-	ORPHANS_AFTER_MS = 1000, /* those that only now turn out to be some */
-	KILL_WAIT_MS = 5000
-};
+enum { AGAIN_AFTER_MS = 1000, KILL_WAIT_MS = 5000 };
 
 static void
 signal_one(const struct proc *proc, int signal_number)
@@ -109,27 +106,34 @@ end_orphans(const struct proc_list *list)
 	}
 }
 
-/* Until none of the list is left: 1; 0 when the time is over; -1. */
+/*
+ * Until none of the list is left: 1; 0 when the time is over; -1.  After a
+ * moment all is told once more: svscan may have been about to start a supervise
+ * when it ended.
+ */
 static int
-wait_gone(struct proc_list *list, int64_t deadline, struct error *err)
+wait_gone(const struct node *node, const struct arg_list *services,
+    struct proc_list *list, int64_t deadline, struct error *err)
 {
-	int64_t end_orphans_at = clock_ms() + ORPHANS_AFTER_MS;
+	int64_t again_at = clock_ms() + AGAIN_AFTER_MS;
 
 	do {
 		if (session_list_again(list, err) == -1)
 			return -1;
 		if (list->count == 0)
 			return 1;
-		if (clock_ms() >= end_orphans_at) {
+		if (clock_ms() >= again_at) {
+			end_services(node, services, NULL);
 			end_orphans(list);
-			end_orphans_at = deadline;
+			again_at = deadline;
 		}
 	} while (wait_more(deadline));
 	return 0;
 }
 
 static int
-kill_late(struct proc_list *late, unsigned timeout_s, struct error *err)
+kill_late(const struct node *node, const struct arg_list *services,
+    struct proc_list *late, unsigned timeout_s, struct error *err)
 {
 	int result;
 
@@ -137,7 +141,8 @@ kill_late(struct proc_list *late, unsigned timeout_s, struct error *err)
 	    late->count == 1 ? "" : "es", timeout_s);
 	for (size_t i = 0; i < late->count; i++)
 		signal_one(&late->items[i], SIGKILL);
-	result = wait_gone(late, clock_ms() + KILL_WAIT_MS, err);
+	result = wait_gone(
+	    node, services, late, clock_ms() + KILL_WAIT_MS, err);
 	if (result == 0)
 		result = error_set(err,
 		    "process %ld (%s) cannot be ended: try as root",
@@ -211,10 +216,10 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 	    end_svscan(&list, err) == 0 &&
 	    end_services(node, &services, err) == 0) {
 		end_orphans(&list);
-		result = wait_gone(&list, deadline, err);
+		result = wait_gone(node, &services, &list, deadline, err);
 	}
 	if (result == 0)
-		result = kill_late(&list, timeout_s, err);
+		result = kill_late(node, &services, &list, timeout_s, err);
 	if (result == 1)
 		forget(node, &services);
 	proc_list_release(&list);

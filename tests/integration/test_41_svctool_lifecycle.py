@@ -518,7 +518,8 @@ def test_what_start_has_started_is_recorded(node):
     assert not (node.home / "run/svscan").exists()
 
 
-@pytest.mark.parametrize("event", ["run/svscan", "service/queue1/supervise",
+@pytest.mark.parametrize("event", ["log/svscan.log", "run/svscan",
+                                   "service/queue1/supervise",
                                    "log/queue1/current"])
 def test_stop_after_a_start_that_was_killed(make_node, event):
     """Whatever it had come to."""
