@@ -14,6 +14,7 @@
 #include "base/scan.h"
 #include "control/assign.h"
 #include "control/cdbmap.h"
+#include "control/layout.h"
 #include "control/rcpthosts.h"
 
 enum { MODE = 0644, RCPTHOSTS_MAX = 50, ASSIGN_FIELDS = 5 };
@@ -49,7 +50,7 @@ static bool
 is_in_users_cdb(
     const struct home *home, const char *domain, const struct node_state *state)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/cdb", home->users);
+	AUTO(mem_free) char *path = layout_path(home, LAYOUT_assign_cdb);
 	AUTO(mem_free) char *key = xasprintf("%s-", domain);
 	AUTO(cdbmap_free) struct cdbmap *map = NULL;
 	struct assign_entry entry;
@@ -201,7 +202,7 @@ node_lines_add_assign(const struct home *home, const char *domain,
 		line_file_add(file, line);
 	if (line_file_save(file, MODE, ".", err) == -1)
 		return -1;
-	return assign_compile_users(home->users, err);
+	return assign_compile_users(home, err);
 }
 
 int
@@ -216,8 +217,7 @@ node_lines_remove_assign(
 	line_file_remove(file, key);
 	if (line_file_save(file, MODE, ".", err) == -1)
 		return -1;
-	return line_file_exists(file) ? assign_compile_users(home->users, err)
-				      : 0;
+	return line_file_exists(file) ? assign_compile_users(home, err) : 0;
 }
 
 /* Makes line, or nothing if it is NULL, the only line with the key. */

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "control/layout.h"
 
 enum {
 	TEXT_MAX_BYTES = 512 * 1024 * 1024,
@@ -326,10 +327,10 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 }
 
 int
-assign_compile_users(const char *folder, struct error *err)
+assign_compile_users(const struct home *home, struct error *err)
 {
-	AUTO(mem_free) char *text_path = xasprintf("%s/assign", folder);
-	AUTO(mem_free) char *cdb_path = xasprintf("%s/cdb", folder);
+	AUTO(mem_free) char *text_path = layout_path(home, LAYOUT_assign);
+	AUTO(mem_free) char *cdb_path = layout_path(home, LAYOUT_assign_cdb);
 
 	return assign_compile(text_path, cdb_path, err);
 }

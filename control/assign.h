@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "control/cdbmap.h"
+#include "control/home.h"
 
 /* Texts point into storage. */
 struct assign_entry {
@@ -66,7 +67,7 @@ int assign_walk(const char *text_path, const struct assign_visitor *visitor,
  */
 int assign_compile(
     const char *text_path, const char *cdb_path, struct error *err);
-/* The same of the files assign and cdb in a folder. */
-int assign_compile_users(const char *folder, struct error *err);
+/* The same of a node's. */
+int assign_compile_users(const struct home *home, struct error *err);
 
 #endif

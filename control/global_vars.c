@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/layout.h"
 
 enum { VARIABLE_MAX = 65536 };
 
@@ -66,8 +67,7 @@ struct home *
 global_vars_home(void)
 {
 	AUTO(home_free) struct home *home = home_new();
-	AUTO(mem_free)
-	char *folder = xasprintf("%s/global_vars", home->control);
+	AUTO(mem_free) char *folder = layout_path(home, LAYOUT_global_vars);
 
 	global_vars_take(folder);
 	return home_at(home->root);

@@ -23,7 +23,7 @@ main(int argc, char **argv)
 		return 100;
 	}
 	home = global_vars_home();
-	if (assign_compile_users(home->users, &err) == -1)
+	if (assign_compile_users(home, &err) == -1)
 		fatal(errno == EINVAL || errno == ENOENT ? 100 : 111, "%s",
 		    err.text);
 	home_free(&home);

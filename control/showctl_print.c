@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/plural.h"
 #include "control/json_text.h"
+#include "control/layout.h"
 
 static void
 print_value(const struct settings *settings, enum setting_id id)
@@ -207,6 +208,31 @@ print_mdoc_facts(const struct setting_row *row)
 		    row->env);
 }
 
+/* Every path of a node, as its row has it. */
+static void
+print_mdoc_layout(void)
+{
+	puts(".Sh LAYOUT OF A NODE\n"
+	     "Below\n.Ev MQMAIL_HOME ,\nwith a name in place of each word in "
+	     "capitals.\nOwners are those of a node that root made.\n"
+	     ".Bl -tag -width Ds");
+	for (unsigned id = 0; id < LAYOUT_COUNT; id++) {
+		const struct layout_row *row = &layout_rows[id];
+
+		printf(".It Pa %s\nA %s of mode %03o, of %s%s%s, made by %s.\n",
+		    *row->path != '\0' ? row->path : "\\&.",
+		    layout_kind_name(row->kind), (unsigned)row->mode,
+		    row->owner == LAYOUT_OURS ? "root"
+			: row->owner == LAYOUT_DOMAIN
+			? "the domain's owner"
+			: identity_name((enum identity_role)row->owner),
+		    *row->group != '\0' ? " and the group " : "", row->group,
+		    row->maker);
+		print_mdoc_text(row->text);
+	}
+	puts(".El");
+}
+
 void
 showctl_print_man(void)
 {
@@ -222,4 +248,5 @@ showctl_print_man(void)
 		print_mdoc_readers(row->readers);
 	}
 	puts(".El");
+	print_mdoc_layout();
 }

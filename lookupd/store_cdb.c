@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "control/assign.h"
 #include "control/home.h"
+#include "control/layout.h"
 #include "lookupd/cdb_cache.h"
 #include "lookupd/store_backend.h"
 #include "lookupd/vpasswd.h"
@@ -198,7 +199,7 @@ store_open_cdb(const char *home_root, struct error *err)
 	self->store.backend = &cdb_backend;
 	self->cache = cdb_cache_new(STORE_CDB_FDS);
 	self->users_dir = xstrdup(home->users);
-	self->assign_text = xasprintf("%s/assign", home->users);
-	self->assign_cdb = xasprintf("%s/cdb", home->users);
+	self->assign_text = layout_path(home, LAYOUT_assign);
+	self->assign_cdb = layout_path(home, LAYOUT_assign_cdb);
 	return &self->store;
 }

@@ -2,6 +2,7 @@
 /* The directory of one queue. */
 #include "queue/dir.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "control/layout.h"
 
 enum {
 	READ_BYTES = 4096, /* at once, from a file that begins */
@@ -26,22 +28,15 @@ enum {
 /* For the folders below a queue's root: a link there is nobody's wish. */
 enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
 
-static const char *const folder_names[QUEUE_FOLDER_COUNT] = {
-	[QUEUE_MESS] = "mess",
-	[QUEUE_INFO] = "info",
-	[QUEUE_LOCAL] = "local",
-	[QUEUE_REMOTE] = "remote",
-	[QUEUE_TODO] = "todo",
-	[QUEUE_INTD] = "intd",
-	[QUEUE_BOUNCE] = "bounce",
-	[QUEUE_PID] = "pid",
-	[QUEUE_LOCK] = "lock",
-};
+/* The layout's rows are in the order of the enum. */
+static_assert(LAYOUT_queue_lock - LAYOUT_queue_mess == (int)QUEUE_LOCK &&
+	LAYOUT_queue_todo - LAYOUT_queue_mess == (int)QUEUE_TODO,
+    "folders of a queue");
 
 const char *
 queue_folder_name(enum queue_folder folder)
 {
-	return folder_names[folder];
+	return layout_in_queue(LAYOUT_queue_mess + folder);
 }
 
 int
@@ -96,11 +91,11 @@ queue_find_split(int root, const char *path, struct error *err)
 	/* A lost folder must not make a smaller split: every message would be
 	 * looked for in the folder of another one, and not be found. */
 	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++) {
-		int fd = openat(root, folder_names[folder], FOLDER_FLAGS);
+		int fd = openat(root, queue_folder_name(folder), FOLDER_FLAGS);
 
 		if (fd == -1 && errno == ENOENT)
 			continue;
-		if (queue_list(fd, path, folder_names[folder], count_part,
+		if (queue_list(fd, path, queue_folder_name(folder), count_part,
 			&split, err) == -1)
 			return error_context(
 			    err, "not a queue, as queue-fix makes it");
@@ -117,7 +112,7 @@ queue_part_missing(const char *path, enum queue_folder folder, unsigned part,
 	    "and put the folder back, from lost+found or a backup, or, when "
 	    "that is lost for good, make an empty one with mkdir; then run "
 	    "queue-fix",
-	    path, folder_names[folder], part);
+	    path, queue_folder_name(folder), part);
 }
 
 static int
@@ -141,7 +136,8 @@ open_part(struct queue_dir *dir, int parent, enum queue_folder folder,
 		return 0;
 	if (errno == ENOENT)
 		return queue_part_missing(dir->path, folder, part, err);
-	snprintf(name, sizeof(name), "%s/%s", folder_names[folder], number);
+	snprintf(
+	    name, sizeof(name), "%s/%s", queue_folder_name(folder), number);
 	return open_failed(dir, name, err);
 }
 
@@ -150,13 +146,14 @@ open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
     struct error *err)
 {
 	unsigned count = queue_parts(dir, folder), i;
-	int fd = openat(root, folder_names[folder], FOLDER_FLAGS), result = 0;
+	int fd = openat(root, queue_folder_name(folder), FOLDER_FLAGS),
+	    result = 0;
 
 	dir->folders[folder] = xmalloc(count * sizeof(int));
 	for (i = 0; i < count; i++)
 		dir->folders[folder][i] = -1;
 	if (fd == -1)
-		return open_failed(dir, folder_names[folder], err);
+		return open_failed(dir, queue_folder_name(folder), err);
 	if (folder >= QUEUE_FOLDER_SPLIT_END) {
 		dir->folders[folder][0] = fd;
 		return 0;
@@ -298,7 +295,7 @@ queue_list_folder(const struct queue_dir *dir, enum queue_folder folder,
 	int fd = openat(queue_dir_fd(dir, folder, part), ".", FOLDER_FLAGS);
 
 	return queue_list(
-	    fd, dir->path, folder_names[folder], visit, context, err);
+	    fd, dir->path, queue_folder_name(folder), visit, context, err);
 }
 
 int
@@ -389,7 +386,7 @@ int
 queue_take_at(
     int root, const char *queue_path, int timeout_ms, struct error *err)
 {
-	int lock = openat(root, folder_names[QUEUE_LOCK], FOLDER_FLAGS);
+	int lock = openat(root, queue_folder_name(QUEUE_LOCK), FOLDER_FLAGS);
 	int fd = lock == -1
 	    ? -1
 	    : openat(lock, "sendmutex",
@@ -427,7 +424,7 @@ queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
     int timeout_ms, struct error *err)
 {
 	bool is_repair = lock == QUEUE_FOR_REPAIR;
-	int fd = openat(root, folder_names[QUEUE_PID], FOLDER_FLAGS);
+	int fd = openat(root, queue_folder_name(QUEUE_PID), FOLDER_FLAGS);
 
 	if (fd == -1)
 		error_sys(err, "cannot open '%s/pid' (make it with queue-fix)",
@@ -445,7 +442,7 @@ int
 queue_check_fixed_at(int root, const char *queue_path, struct error *err)
 {
 	int lock = openat(
-	    root, folder_names[QUEUE_LOCK], FOLDER_FLAGS | O_PATH);
+	    root, queue_folder_name(QUEUE_LOCK), FOLDER_FLAGS | O_PATH);
 	struct stat st;
 	int result = 0;
 

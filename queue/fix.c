@@ -14,46 +14,50 @@
 #include "queue/fix_private.h"
 #include "queue/journal.h"
 
-enum { TCPTO_BYTES = 1024, FOLDER_MODE = 0700 };
+enum { TCPTO_BYTES = 1024 };
 
 /* For a qmail-queue that writes files alone to end. */
 enum { WRITERS_MS = 30000 };
 
 static int
-fix_folder(struct fix *fix, const char *name, mode_t mode)
+fix_folder(struct fix *fix, enum layout_id id, const char *name)
 {
 	struct stat st;
 
 	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
 			return fix_failed(fix, "stat", name);
-		fix_say(fix, "make folder", name);
+		fix_say(fix, "make folder", name, strerror(errno));
 		if (fix->options->is_test)
 			return 0;
 		/* How many there are says where messages lie. */
 		if (strchr(name, '/') != NULL && fix_begin(fix) == -1)
 			return -1;
-		if (mkdirat(fix->root, name, mode) == -1)
+		if (mkdirat(fix->root, name, layout_rows[id].mode) == -1)
 			return fix_failed(fix, "make folder", name);
+	} else if (!S_ISDIR(st.st_mode) && fix->options->see != NULL) {
+		fix_say(fix, "replace", name, "it is not a folder");
+		return 0;
 	} else if (!S_ISDIR(st.st_mode))
 		return error_set(fix->err,
 		    "'%s/%s' is not a folder; move it "
 		    "away",
 		    fix->path, name);
-	return fix_mode(fix, name, mode);
+	return fix_mode(fix, id, name);
 }
 
 /* Makes a file of that size, or a pipe. */
 static int
-make_lock_file(
-    struct fix *fix, const char *name, mode_t type, mode_t mode, off_t size)
+make_lock_file(struct fix *fix, enum layout_id id, off_t size)
 {
+	const struct layout_row *row = &layout_rows[id];
+	const char *name = layout_in_queue(id);
 	int fd, result;
 
-	if (type == S_IFIFO)
-		return mkfifoat(fix->root, name, mode);
-	fd = openat(
-	    fix->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (row->kind == LAYOUT_FIFO)
+		return mkfifoat(fix->root, name, row->mode);
+	fd = openat(fix->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    row->mode);
 	result = fd == -1 ? -1 : ftruncate(fd, size);
 	if (fd != -1)
 		close(fd);
@@ -61,27 +65,29 @@ make_lock_file(
 }
 
 static int
-fix_lock_file(
-    struct fix *fix, const char *name, mode_t type, mode_t mode, off_t size)
+fix_lock_file(struct fix *fix, enum layout_id id, off_t size)
 {
+	const char *name = layout_in_queue(id);
+	struct layout_faults faults;
 	struct stat st;
 
 	if (fstatat(fix->root, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if ((st.st_mode & S_IFMT) == type)
-			return fix_mode(fix, name, mode);
-		fix_say(fix, "replace", name);
+		layout_judge(id, &st, st.st_uid, &faults);
+		if (*faults.kind == '\0')
+			return fix_mode(fix, id, name);
+		fix_say(fix, "replace", name, faults.kind);
 		if (!fix->options->is_test &&
 		    unlinkat(fix->root, name, 0) == -1)
 			return fix_failed(fix, "remove", name);
 	} else if (errno != ENOENT)
 		return fix_failed(fix, "stat", name);
 	else
-		fix_say(fix, "make", name);
+		fix_say(fix, "make", name, strerror(errno));
 	if (fix->options->is_test)
 		return 0;
-	return make_lock_file(fix, name, type, mode, size) == -1
+	return make_lock_file(fix, id, size) == -1
 	    ? fix_failed(fix, "make", name)
-	    : fix_mode(fix, name, mode);
+	    : fix_mode(fix, id, name);
 }
 
 static int
@@ -90,9 +96,8 @@ fix_base_folders(struct fix *fix)
 	enum queue_folder folder;
 
 	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
-		/* Clients reach the sockets in lock/. */
-		if (fix_folder(fix, queue_folder_name(folder),
-			folder == QUEUE_LOCK ? 0755 : FOLDER_MODE) == -1)
+		if (fix_folder(fix, LAYOUT_queue_mess + folder,
+			queue_folder_name(folder)) == -1)
 			return -1;
 	return 0;
 }
@@ -109,7 +114,7 @@ fix_parts(struct fix *fix, unsigned first, unsigned end)
 		for (i = first; i < end; i++) {
 			snprintf(name, sizeof(name), "%s/%u",
 			    queue_folder_name(folder), i);
-			if (fix_folder(fix, name, FOLDER_MODE) == -1)
+			if (fix_folder(fix, LAYOUT_queue_part, name) == -1)
 				return -1;
 		}
 	return 0;
@@ -121,18 +126,16 @@ fix_lock_files(struct fix *fix)
 	char name[FIX_PATH_SIZE];
 	int i;
 
-	if (fix_lock_file(fix, "lock/sendmutex", S_IFREG, 0600, 0) == -1 ||
-	    fix_lock_file(fix, "lock/tcpto", S_IFREG, 0644, TCPTO_BYTES) ==
-		-1 ||
-	    /* anybody's qmail-queue may pull it, as in qmail */
-	    fix_lock_file(fix, "lock/trigger", S_IFIFO, 0622, 0) == -1)
+	if (fix_lock_file(fix, LAYOUT_queue_sendmutex, 0) == -1 ||
+	    fix_lock_file(fix, LAYOUT_queue_tcpto, TCPTO_BYTES) == -1 ||
+	    fix_lock_file(fix, LAYOUT_queue_trigger, 0) == -1)
 		return -1;
 	/* qmail-send makes these. */
 	for (i = 0; i < JOURNAL_SEGMENTS; i++) {
 		snprintf(name, sizeof(name), "lock/" QUEUE_JOURNAL ".%d", i);
 		if (faccessat(fix->root, name, F_OK, AT_SYMLINK_NOFOLLOW) ==
 			0 &&
-		    fix_mode(fix, name, 0600) == -1)
+		    fix_mode(fix, LAYOUT_queue_journal, name) == -1)
 			return -1;
 	}
 	return 0;
@@ -209,11 +212,14 @@ check_parts(struct fix *fix, unsigned *split_out)
 static int
 make_first_folders(struct fix *fix)
 {
-	if (fix_folder(fix, "lock", 0755) == -1 ||
-	    fix_owner(fix, "lock") == -1 ||
-	    fix_owner(fix, "lock/sendmutex") == -1 ||
-	    fix_folder(fix, "pid", FOLDER_MODE) == -1 ||
-	    fix_owner(fix, "pid") == -1)
+	const char *lock = queue_folder_name(QUEUE_LOCK);
+	const char *pid = queue_folder_name(QUEUE_PID);
+
+	if (fix_folder(fix, LAYOUT_queue_lock, lock) == -1 ||
+	    fix_owner(fix, lock) == -1 ||
+	    fix_owner(fix, layout_in_queue(LAYOUT_queue_sendmutex)) == -1 ||
+	    fix_folder(fix, LAYOUT_queue_pid, pid) == -1 ||
+	    fix_owner(fix, pid) == -1)
 		return -1;
 	return 0;
 }
@@ -240,7 +246,8 @@ repair(struct fix *fix)
 
 	if (fix_resume(fix) == -1 || check_parts(fix, &split) == -1 ||
 	    fix_base_folders(fix) == -1 || fix_parts(fix, 0, split) == -1 ||
-	    (split > 0 && fix_journal(fix) == -1) ||
+	    (split > 0 && fix->options->see == NULL &&
+		fix_journal(fix) == -1) ||
 	    fix_parts(fix, split, fix->options->split) == -1 ||
 	    fix_lock_files(fix) == -1 || fix_messages(fix) == -1 ||
 	    sync_all(fix) == -1)
@@ -253,7 +260,8 @@ take_and_repair(struct fix *fix, int locks[2])
 {
 	int result = -1;
 
-	if (fix_owner(fix, ".") == -1 || fix_folder(fix, ".", 0755) == -1)
+	if (fix_owner(fix, ".") == -1 ||
+	    fix_folder(fix, LAYOUT_queue, ".") == -1)
 		return -1;
 	if (!fix->options->is_test &&
 	    (make_first_folders(fix) == -1 || take_queue(fix, locks) == -1))
@@ -278,9 +286,7 @@ queue_fix(
 	struct stat st;
 
 	if (stat(path, &st) == -1 && errno == ENOENT) {
-		fix.changes++;
-		printf("%s: %smake the queue\n", path,
-		    options->is_test ? "would " : "");
+		fix_say(&fix, "make the queue", "", strerror(errno));
 		if (options->is_test)
 			return 1;
 		if (file_make_dirs(path, 0755, err) == -1)

@@ -10,12 +10,31 @@
 
 #include "base/error.h"
 
+/* Something that is wrong in a queue. */
+struct fix_fault {
+	const char *path; /* in the queue; "": the queue itself */
+	const char *text; /* what is wrong with it */
+	enum {
+		FIX_CHANGE,
+		FIX_ORPHAN, /* a file whose message is not there */
+		FIX_LEAVE   /* of no queue, and so left as it is */
+	} kind;
+};
+
 struct fix_options {
 	unsigned split;
-	bool is_test;     /* say what would be done, change nothing */
+	bool is_test; /* say what would be done, change nothing */
+	/*
+	 * Of a test only: faults are handed to see, and no line is printed. The
+	 * queue may run meanwhile, so its journal is not looked at, and of a
+	 * folder no more than so many files.
+	 */
+	void (*see)(const struct fix_fault *fault, void *context);
+	void *context;
+	unsigned files_max;
 	bool is_by_inode; /* messages are named by their inodes */
 	uid_t uid;        /* the owner; (uid_t)-1: leave owners alone */
-	gid_t gid;
+	gid_t gid;        /* (gid_t)-1: any */
 };
 
 /*

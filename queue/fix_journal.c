@@ -281,11 +281,11 @@ take_out(struct fix *fix, const struct queue_dir *dir)
 		fix_say(fix,
 		    "take out of lock/" QUEUE_JOURNAL ", into files, "
 		    "mail",
-		    text);
+		    text, "the journal has messages");
 	}
 	if (view.is_damaged)
 		fix_say(fix, "keep aside, for people, what cannot be read of",
-		    "lock/" QUEUE_JOURNAL);
+		    "lock/" QUEUE_JOURNAL, "the journal is damaged");
 	if (fix->options->is_test)
 		result = 0;
 	else {
@@ -303,7 +303,8 @@ take_out(struct fix *fix, const struct queue_dir *dir)
 static void
 say_old_file(const char *name, void *context)
 {
-	fix_say(context, "remove, since an older release left it:", name);
+	fix_say(context, "remove, since an older release left it:", name,
+	    "an older release left it");
 }
 
 static bool

@@ -31,6 +31,7 @@ struct walk {
 	enum queue_folder kind;
 	const char *folder;
 	visit_file *visit;
+	unsigned files; /* so far */
 };
 
 static int walk(struct fix *fix, const char *folder, visit_file *visit,
@@ -39,10 +40,12 @@ static int walk(struct fix *fix, const char *folder, visit_file *visit,
 static int
 walk_entry(int fd, const struct dirent *entry, void *context)
 {
-	const struct walk *at = context;
+	struct walk *at = context;
 	char path[FIX_PATH_SIZE];
 	struct stat st;
 
+	if (fix_has_enough(at->fix, at->files++))
+		return 1;
 	if (entry->d_name[0] == '.' ||
 	    snprintf(path, sizeof(path), "%s/%s", at->folder, entry->d_name) >=
 		(int)sizeof(path))
@@ -67,13 +70,16 @@ walk(struct fix *fix, const char *folder, visit_file *visit,
 	struct walk at = {
 		.fix = fix, .kind = kind, .folder = folder, .visit = visit
 	};
-	struct stat st;
+	int fd = fix_open_folder(fix, folder);
 
-	if (fix->options->is_test &&
-	    fstatat(fix->root, folder, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
-	    errno == ENOENT)
+	/* That it is no folder is told when it is to be one. */
+	if (fd == -1 && fix->options->is_test &&
+	    (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return 0;
-	return fix_list(fix, folder, walk_entry, &at);
+	return queue_list(fd, fix->path, folder, walk_entry, &at, fix->err) ==
+		-1
+	    ? -1
+	    : 0;
 }
 
 bool
@@ -97,7 +103,7 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 	(void)kind;
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
 	if (!fix_read_name(name, &id, &is_fix)) {
-		fix_tell(fix, "left alone, as no message:", path);
+		fix_leave(fix, "no message", path);
 		return 0;
 	}
 	if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
@@ -126,14 +132,28 @@ right_folder(const struct fix *fix, enum queue_folder kind, uint64_t id,
 		snprintf(path, FIX_PATH_SIZE, "%s", queue_folder_name(kind));
 }
 
+/* Also one that was not walked over, or came meanwhile. */
+static bool
+has_message(struct fix *fix, uint64_t id)
+{
+	char folder[FIX_PATH_SIZE], path[FIX_PATH_SIZE + QUEUE_NAME_SIZE];
+
+	right_folder(fix, QUEUE_MESS, id, folder);
+	snprintf(path, sizeof(path), "%s/%" PRIu64, folder, id);
+	return faccessat(fix->root, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* The number that a file is to have; 0 when it has no message. */
 static uint64_t
-right_number(const struct fix *fix, uint64_t id, bool is_fix)
+right_number(struct fix *fix, uint64_t id, bool is_fix)
 {
 	uint64_t inode;
 
 	if (!fix->is_by_inode)
-		return idmap_has(&fix->by_name, id) ? id : 0;
+		return idmap_has(&fix->by_name, id) ||
+			(fix->options->see != NULL && has_message(fix, id))
+		    ? id
+		    : 0;
 	inode = (uintptr_t)idmap_get(
 	    is_fix ? &fix->by_fix_name : &fix->by_name, id);
 	/* Its message has not got this name yet, or has its last already. */
@@ -148,6 +168,7 @@ move_away(struct fix *fix, enum queue_folder kind, const char *folder,
     const char *name)
 {
 	char from[FIX_PATH_SIZE], right[FIX_PATH_SIZE], to[FIX_PATH_SIZE];
+	char fault[2 * FIX_PATH_SIZE];
 	uint64_t id, number;
 	bool is_fix;
 
@@ -156,24 +177,32 @@ move_away(struct fix *fix, enum queue_folder kind, const char *folder,
 	snprintf(from, sizeof(from), "%s/%s", folder, name);
 	number = right_number(fix, id, is_fix);
 	if (number == 0) {
-		fix_say(fix, "remove, since it has no message:", from);
+		right_folder(fix, QUEUE_MESS, id, right);
+		snprintf(fault, sizeof(fault),
+		    "there is no message %s/%" PRIu64 " that it belongs to",
+		    right, id);
+		fix_say_orphan(fix, from, fault);
 		return fix_unlink(fix, from, 0);
 	}
 	right_folder(fix, kind, number, right);
 	if (strcmp(right, folder) == 0 && number == id)
-		return fix_mode(fix, from, 0600);
+		return fix_mode(fix, LAYOUT_queue_message, from);
 	if (snprintf(to, sizeof(to), "%s/%s%" PRIu64, right,
 		fix->is_by_inode ? fix_prefix : "", number) >= (int)sizeof(to))
 		return error_set(fix->err, "name too long");
+	snprintf(fault, sizeof(fault),
+	    "it belongs into %s (was the queue copied from one of another "
+	    "split?)",
+	    right);
 	fix_say(fix,
 	    fix->is_by_inode ? "rename by its inode number:"
 			     : "move to the folder of its number:",
-	    from);
+	    from, fault);
 	if (fix_rename(fix, from, to) == -1)
 		return -1;
 	return fix->is_by_inode || fix->options->is_test
 	    ? 0
-	    : fix_mode(fix, to, 0600);
+	    : fix_mode(fix, LAYOUT_queue_message, to);
 }
 
 /* Second step: fix.INODE becomes INODE. */
@@ -192,7 +221,7 @@ move_back(struct fix *fix, enum queue_folder kind, const char *folder,
 	snprintf(to, sizeof(to), "%s/%" PRIu64, folder, inode);
 	if (fix_rename(fix, from, to) == -1)
 		return -1;
-	return fix_mode(fix, to, 0600);
+	return fix_mode(fix, LAYOUT_queue_message, to);
 }
 
 /*
@@ -209,7 +238,8 @@ move_up(struct fix *fix, const char *folder, const char *name)
 		return error_set(fix->err, "name too long");
 	snprintf(to, sizeof(to), "%s", from);
 	to[strlen(folder)] = '.';
-	fix_say(fix, "move out of a folder that goes:", from);
+	fix_say(fix, "move out of a folder that goes:", from,
+	    "its folder is of another split");
 	return fix_rename(fix, from, to);
 }
 
@@ -233,7 +263,14 @@ static int
 remove_extra_folders(struct fix *fix, enum queue_folder folder)
 {
 	unsigned i = folder < QUEUE_FOLDER_SPLIT_END ? fix->options->split : 0;
+	int fd = fix_open_folder(fix, queue_folder_name(folder));
 
+	/* What a repair would have replaced before. */
+	if (fd == -1)
+		return fix->options->is_test
+		    ? 0
+		    : fix_failed(fix, "list", queue_folder_name(folder));
+	close(fd);
 	for (; i < QUEUE_SPLIT_MAX; i++) {
 		char name[FIX_PATH_SIZE];
 		struct walk at = { .fix = fix, .folder = name };
@@ -250,7 +287,11 @@ remove_extra_folders(struct fix *fix, enum queue_folder folder)
 			continue;
 		if (fix_list(fix, name, empty_entry, &at) == -1)
 			return -1;
-		fix_say(fix, "remove folder", name);
+		fix_say(fix, "remove folder", name,
+		    folder < QUEUE_FOLDER_SPLIT_END
+			? "the folder is of another split"
+			: "the folder is split, as another system's, and the "
+			  "mail in it waits");
 		if (fix_unlink(fix, name, AT_REMOVEDIR) == -1)
 			return -1;
 	}

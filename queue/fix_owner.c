@@ -98,6 +98,7 @@ own(struct fix *fix, const struct entry *entry)
 	const struct fix_options *options = fix->options;
 	int fd = openat(
 	    entry->folder, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	char fault[80];
 	struct stat st;
 	int result = 0;
 
@@ -106,13 +107,21 @@ own(struct fix *fix, const struct entry *entry)
 				       : fix_failed(fix, "open", entry->path);
 	if (fstat(fd, &st) == -1)
 		result = fix_failed(fix, "stat", entry->path);
-	else if (st.st_uid == options->uid && st.st_gid == options->gid)
+	else if (st.st_uid == options->uid &&
+	    (options->gid == (gid_t)-1 || st.st_gid == options->gid))
 		;
 	else if (!is_queues(fix, entry, &st))
-		fix_tell(
-		    fix, "left alone, as no file of a queue:", entry->path);
+		fix_leave(fix, "no file of a queue", entry->path);
 	else {
-		fix_say(fix, "change the owner of", entry->path);
+		bool is_group = st.st_uid == options->uid;
+
+		snprintf(fault, sizeof(fault),
+		    "it belongs to %s %lu, and should to %s %lu",
+		    is_group ? "gid" : "uid",
+		    (unsigned long)(is_group ? st.st_gid : st.st_uid),
+		    is_group ? "gid" : "uid",
+		    (unsigned long)(is_group ? options->gid : options->uid));
+		fix_say(fix, "change the owner of", entry->path, fault);
 		if (!options->is_test &&
 		    fchownat(fd, "", options->uid, options->gid,
 			AT_EMPTY_PATH) == -1)
@@ -150,7 +159,8 @@ struct content {
 	struct fix *fix;
 	const char *path;
 	enum queue_folder kind;
-	bool is_part; /* a numbered one */
+	bool is_part;   /* a numbered one */
+	unsigned files; /* so far */
 };
 
 static int own_content(struct content *content);
@@ -158,7 +168,7 @@ static int own_content(struct content *content);
 static int
 own_entry(int folder, const struct dirent *found, void *context)
 {
-	const struct content *content = context;
+	struct content *content = context;
 	struct fix *fix = content->fix;
 	char path[FIX_PATH_SIZE];
 	struct entry entry = { .folder = folder,
@@ -171,6 +181,8 @@ own_entry(int folder, const struct dirent *found, void *context)
 	uint64_t number;
 	int is_there;
 
+	if (fix_has_enough(fix, content->files++))
+		return 1;
 	if (snprintf(path, sizeof(path), "%s/%s", content->path,
 		found->d_name) >= (int)sizeof(path))
 		return 0;
@@ -195,8 +207,10 @@ own_content(struct content *content)
 	/* That it is no folder is told when it is to be one. */
 	if (fd == -1 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
 		return 0;
-	return queue_list(
-	    fd, fix->path, content->path, own_entry, content, fix->err);
+	return queue_list(fd, fix->path, content->path, own_entry, content,
+		   fix->err) == -1
+	    ? -1
+	    : 0;
 }
 
 int

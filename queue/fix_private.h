@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "control/layout.h"
 #include "queue/dir.h"
 #include "queue/fix.h"
 #include "queue/idmap.h"
@@ -31,10 +32,17 @@ struct fix {
 
 /* -- fix_step.c; names are paths inside the queue */
 
-/* A line for a change, that is made or would be. */
-void fix_say(struct fix *fix, const char *verb, const char *what);
+/* A line for a change, that is made or would be; the fault is its reason. */
+void fix_say(
+    struct fix *fix, const char *verb, const char *what, const char *fault);
+/* The same for a file that goes, as its message is not there. */
+void fix_say_orphan(struct fix *fix, const char *what, const char *fault);
+/* The same for what is left alone, since it is no such thing. */
+void fix_leave(struct fix *fix, const char *no_what, const char *what);
 /* A line for what stays as it is. */
 void fix_tell(struct fix *fix, const char *text, const char *what);
+/* Are these more files of one folder than are to be looked at? */
+bool fix_has_enough(const struct fix *fix, unsigned files);
 /* -1, with errno's reason. */
 int fix_failed(struct fix *fix, const char *verb, const char *what);
 
@@ -62,7 +70,8 @@ int fix_resume(struct fix *fix);
 int fix_begin(struct fix *fix);
 /* All is in its place, and synced. */
 int fix_end(struct fix *fix);
-int fix_mode(struct fix *fix, const char *name, mode_t mode);
+/* Gives it the mode of its row. */
+int fix_mode(struct fix *fix, enum layout_id id, const char *name);
 int fix_rename(struct fix *fix, const char *from, const char *to);
 int fix_unlink(struct fix *fix, const char *name, int flags);
 

@@ -31,17 +31,58 @@ print_line(const struct fix *fix, const char *modal, const char *verb,
 	buf_release(&line);
 }
 
-void
-fix_say(struct fix *fix, const char *verb, const char *what)
+static void
+say_change(struct fix *fix, const char *verb, const struct fix_fault *fault)
 {
+	const struct fix_options *options = fix->options;
+
 	fix->changes++;
-	print_line(fix, fix->options->is_test ? "would " : "", verb, what);
+	if (options->see == NULL)
+		print_line(
+		    fix, options->is_test ? "would " : "", verb, fault->path);
+	else
+		options->see(fault, options->context);
+}
+
+void
+fix_say(struct fix *fix, const char *verb, const char *what, const char *text)
+{
+	say_change(fix, verb, &(struct fix_fault){ what, text, FIX_CHANGE });
+}
+
+void
+fix_say_orphan(struct fix *fix, const char *what, const char *text)
+{
+	say_change(fix, "remove, since it has no message:",
+	    &(struct fix_fault){ what, text, FIX_ORPHAN });
+}
+
+void
+fix_leave(struct fix *fix, const char *no_what, const char *what)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text),
+	    fix->options->see == NULL ? "left alone, as %s:" : "it is %s",
+	    no_what);
+	if (fix->options->see == NULL)
+		print_line(fix, "", text, what);
+	else
+		fix->options->see(&(struct fix_fault){ what, text, FIX_LEAVE },
+		    fix->options->context);
 }
 
 void
 fix_tell(struct fix *fix, const char *text, const char *what)
 {
-	print_line(fix, "", text, what);
+	if (fix->options->see == NULL)
+		print_line(fix, "", text, what);
+}
+
+bool
+fix_has_enough(const struct fix *fix, unsigned files)
+{
+	return fix->options->see != NULL && files >= fix->options->files_max;
 }
 
 int
@@ -180,7 +221,8 @@ fix_end(struct fix *fix)
 			    fix->root, fixing, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 
 	if (!fix->is_begun && is_there)
-		fix_say(fix, "end the repair that was interrupted:", fixing);
+		fix_say(fix, "end the repair that was interrupted:", fixing,
+		    "a repair was interrupted");
 	if (fix->options->is_test || !is_there)
 		return 0;
 	if (unlinkat(fix->root, fixing, 0) == -1)
@@ -238,8 +280,9 @@ may_have_mode(const struct fix *fix, const struct stat *st)
 }
 
 int
-fix_mode(struct fix *fix, const char *name, mode_t mode)
+fix_mode(struct fix *fix, enum layout_id id, const char *name)
 {
+	struct layout_faults faults;
 	/* What is looked at is what is changed, whoever renames meanwhile. */
 	int fd = openat(fix->root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
@@ -252,10 +295,12 @@ fix_mode(struct fix *fix, const char *name, mode_t mode)
 	if (fstat(fd, &st) == -1)
 		result = fix_failed(fix, "stat", name);
 	else if (!may_have_mode(fix, &st))
-		fix_tell(fix, "left alone, as no file of a queue:", name);
-	else if ((st.st_mode & 07777) != mode) {
-		fix_say(fix, "change the mode of", name);
-		if (!fix->options->is_test && change_mode(fd, mode) == -1)
+		fix_leave(fix, "no file of a queue", name);
+	else if (!layout_judge(id, &st, st.st_uid, &faults)) {
+		fix_say(fix, "change the mode of", name,
+		    *faults.mode != '\0' ? faults.mode : faults.kind);
+		if (!fix->options->is_test &&
+		    change_mode(fd, layout_rows[id].mode) == -1)
 			result = fix_failed(fix, "change the mode of", name);
 	}
 	close(fd);

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/usage.h"
 #include "control/identity.h"
+#include "control/layout.h"
 #include "queue/send.h"
 #include "queue/upgrade.h"
 
@@ -346,7 +347,7 @@ static int
 start_threads(struct process *process, struct error *err)
 {
 	struct send *send = &process->send;
-	char *assign = xasprintf("%s/cdb", send->home->users);
+	char *assign = layout_path(send->home, LAYOUT_assign_cdb);
 	struct router_options options = { .assign_path = assign,
 		.domains_path = send->home->domains,
 		.has_lane_per_domain = send->has_many_lanes };

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "control/idn.h"
+#include "control/layout.h"
 
 static int
 read_rules(const struct settings *settings, enum setting_id id,
@@ -34,7 +35,7 @@ read_certificate(struct smtp_config *config, const struct home *home,
 	const char *named = getenv("SERVERCERT");
 	bool is_named = named != NULL && named[0] != '\0';
 	char *path = is_named ? xstrdup(named)
-			      : xasprintf("%s/servercert.pem", home->tls);
+			      : layout_path(home, LAYOUT_servercert);
 	int result = 0;
 
 	if (!is_named && access(path, F_OK) == -1 && errno == ENOENT) {

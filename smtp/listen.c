@@ -17,6 +17,7 @@
 #include "base/process.h"
 #include "base/plural.h"
 #include "control/identity.h"
+#include "control/layout.h"
 #include "smtp/rules.h"
 #include "smtp/session.h"
 
@@ -236,7 +237,7 @@ open_rules(struct daemon *daemon, const struct home *home, struct error *err)
 	const char *named = getenv("TCPRULES");
 	bool is_named = named != NULL && named[0] != '\0';
 	char *path = is_named ? xstrdup(named)
-			      : xasprintf("%s/tcp.smtp.cdb", home->control);
+			      : layout_path(home, LAYOUT_access_cdb);
 
 	daemon->rules = smtp_rules_new(path, is_named, SMTP_MAX_AGE_MS, err);
 	free(path);

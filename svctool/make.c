@@ -30,11 +30,11 @@ make_say(const char *verb, const char *format, ...)
 
 int
 make_owned(const struct maker *maker, const char *real_path,
-    enum make_owner owner, struct error *err)
+    enum layout_owner owner, struct error *err)
 {
 	struct identity identity;
 
-	if (!maker->has_users || owner == MAKE_OURS)
+	if (!maker->has_users || owner == LAYOUT_OURS)
 		return 0;
 	if (identity_find((enum identity_role)owner, &identity, err) != 1)
 		return -1;
@@ -50,14 +50,14 @@ make_owned(const struct maker *maker, const char *real_path,
  */
 static int
 keep_folder(struct maker *maker, const char *real, const struct stat *st,
-    enum make_owner owner, struct error *err)
+    enum layout_owner owner, struct error *err)
 {
 	struct identity identity;
 
 	if (!S_ISDIR(st->st_mode))
 		return error_set(
 		    err, "'%s' is not a folder: move it away", real);
-	if (!maker->has_users || owner == MAKE_OURS) {
+	if (!maker->has_users || owner == LAYOUT_OURS) {
 		maker->kept++;
 		return 0;
 	}
@@ -78,24 +78,25 @@ keep_folder(struct maker *maker, const char *real, const struct stat *st,
 }
 
 int
-make_folder(struct maker *maker, const char *path, mode_t mode,
-    enum make_owner owner, struct error *err)
+make_folder(
+    struct maker *maker, enum layout_id id, const char *path, struct error *err)
 {
+	const struct layout_row *row = &layout_rows[id];
 	char *real = node_path(maker->node, "%s", path);
 	struct stat st;
 	int result = -1;
 
 	if (stat(real, &st) == 0) {
-		result = keep_folder(maker, real, &st, owner, err);
+		result = keep_folder(maker, real, &st, row->owner, err);
 		goto out;
 	}
 	if (file_make_dirs(real, 0755, err) == -1)
 		goto out;
-	if (chmod(real, mode) == -1) {
+	if (chmod(real, row->mode) == -1) {
 		error_sys(err, "cannot set the mode of '%s'", real);
 		goto out;
 	}
-	if (make_owned(maker, real, owner, err) == -1)
+	if (make_owned(maker, real, row->owner, err) == -1)
 		goto out;
 	if (!maker->is_quiet)
 		make_say("made", "folder %s", real);
@@ -107,9 +108,10 @@ out:
 }
 
 int
-make_file(struct maker *maker, const char *path, const char *text, mode_t mode,
-    enum make_owner owner, struct error *err)
+make_file(struct maker *maker, enum layout_id id, const char *path,
+    const char *text, struct error *err)
 {
+	const struct layout_row *row = &layout_rows[id];
 	char *real = node_path(maker->node, "%s", path);
 	int result = -1;
 
@@ -118,8 +120,8 @@ make_file(struct maker *maker, const char *path, const char *text, mode_t mode,
 		free(real);
 		return 0;
 	}
-	if (file_replace(real, text, strlen(text), mode, err) == 0 &&
-	    make_owned(maker, real, owner, err) == 0) {
+	if (file_replace(real, text, strlen(text), row->mode, err) == 0 &&
+	    make_owned(maker, real, row->owner, err) == 0) {
 		if (!maker->is_quiet)
 			make_say("made", "%s", real);
 		maker->made++;
@@ -130,8 +132,8 @@ make_file(struct maker *maker, const char *path, const char *text, mode_t mode,
 }
 
 int
-make_file_again(struct maker *maker, const char *path, const char *text,
-    mode_t mode, enum make_owner owner, struct error *err)
+make_file_again(struct maker *maker, enum layout_id id, const char *path,
+    const char *text, struct error *err)
 {
 	char *real = node_path(maker->node, "%s", path);
 	struct buf old;
@@ -140,15 +142,15 @@ make_file_again(struct maker *maker, const char *path, const char *text,
 	buf_init(&old);
 	found = file_read(real, FILE_MAX, &old, err);
 	if (found == 1 && strcmp(old.data, text) != 0) {
-		result = file_replace(real, text, strlen(text), mode, err);
+		result = file_replace(
+		    real, text, strlen(text), layout_rows[id].mode, err);
 		if (result == 0) {
 			make_say("changed", "%s", real);
 			maker->made++;
 		}
 	} else
-		result = found == -1
-		    ? -1
-		    : make_file(maker, path, text, mode, owner, err);
+		result = found == -1 ? -1
+				     : make_file(maker, id, path, text, err);
 	buf_release(&old);
 	free(real);
 	return result;

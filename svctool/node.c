@@ -25,7 +25,7 @@ node_new(const char *home_root, const char *destdir, struct error *err)
 	node->home = home_root != NULL ? home_at(home_root) : home_new();
 	setenv("MQMAIL_HOME", node->home->root, 1);
 	node->programs = file_program_dir();
-	node->global_vars = xasprintf("%s/global_vars", node->home->control);
+	node->global_vars = layout_path(node->home, LAYOUT_global_vars);
 	node->destdir = xstrdup("");
 	if (destdir != NULL) {
 		free(node->destdir);
@@ -76,10 +76,24 @@ node_path(const struct node *node, const char *format, ...)
 	return whole;
 }
 
+char *
+node_layout_path(const struct node *node, enum layout_id id, ...)
+{
+	va_list names;
+	char *path, *whole;
+
+	va_start(names, id);
+	path = layout_vpath(node->home, id, names);
+	va_end(names);
+	whole = xasprintf("%s%s", node->destdir, path);
+	free(path);
+	return whole;
+}
+
 bool
 node_exists(const struct node *node, struct error *err)
 {
-	char *me = node_path(node, "%s/me", node->home->control);
+	char *me = node_layout_path(node, LAYOUT_setting, "me");
 	bool is_there = access(me, F_OK) == 0;
 	struct arg_list services = { .count = 0 };
 
@@ -99,7 +113,7 @@ node_exists(const struct node *node, struct error *err)
 bool
 node_has_name(const struct node *node, struct error *err)
 {
-	char *me = node_path(node, "%s/me", node->home->control);
+	char *me = node_layout_path(node, LAYOUT_setting, "me");
 	bool is_there = access(me, F_OK) == 0 || errno != ENOENT;
 
 	if (!is_there)
@@ -136,7 +150,7 @@ bool
 node_is_users(const struct node *node, uid_t *uid_out, gid_t *gid_out)
 {
 	char *root = node_path(node, "%s", node->home->root);
-	char *vars = node_path(node, "%s", node->global_vars);
+	char *vars = node_layout_path(node, LAYOUT_global_vars);
 	struct stat home, made;
 	bool is_users = stat(root, &home) == 0 && stat(vars, &made) == 0 &&
 	    home.st_uid != 0 && home.st_uid == made.st_uid;
@@ -218,7 +232,7 @@ int
 node_services(
     const struct node *node, struct arg_list *names_out, struct error *err)
 {
-	char *path = node_path(node, "%s", node->home->service);
+	char *path = node_layout_path(node, LAYOUT_services);
 	int result = list_folders(path, names_out, err);
 
 	free(path);
@@ -229,7 +243,7 @@ int
 node_queues(
     const struct node *node, struct arg_list *names_out, struct error *err)
 {
-	char *path = node_path(node, "%s", node->home->queue);
+	char *path = node_layout_path(node, LAYOUT_queues);
 	int result = list_folders(path, names_out, err);
 
 	free(path);
@@ -239,8 +253,7 @@ node_queues(
 char *
 node_variable(const struct node *node, const char *service, const char *name)
 {
-	char *path = node_path(
-	    node, "%s/%s/variables/%s", node->home->service, service, name);
+	char *path = node_layout_path(node, LAYOUT_service_var, service, name);
 	char *value = global_vars_read(path);
 
 	free(path);
@@ -250,7 +263,7 @@ node_variable(const struct node *node, const char *service, const char *name)
 char *
 node_global_variable(const struct node *node, const char *name)
 {
-	char *path = node_path(node, "%s/%s", node->global_vars, name);
+	char *path = node_layout_path(node, LAYOUT_global_var, name);
 	char *value = global_vars_read(path);
 
 	free(path);

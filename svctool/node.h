@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "control/home.h"
+#include "control/layout.h"
 #include "svctool/args.h"
 
 struct node {
@@ -34,6 +35,9 @@ void node_free(struct node **node);
 /* Where svctool itself finds a path of the node.  The caller frees. */
 char *node_path(const struct node *node, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same of a row's path (layout_path()). */
+char *node_layout_path(const struct node *node, enum layout_id id, ...);
 
 /*
  * Is there a node: its host name or a service?  False with the reason and

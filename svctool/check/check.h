@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/layout.h"
 #include "control/settings.h"
 #include "svctool/make.h"
 #include "svctool/node.h"
@@ -108,15 +109,23 @@ void check_print_findings(const struct check *check);
 void check_print_text(const struct check *check);
 void check_print_json(const struct check *check);
 
-/*
- * Looks at one path: it must be there, belong to the owner, and have none of
- * the forbidden bits of mode.
- */
-void check_path(struct check *check, const char *path, enum make_owner owner,
-    mode_t forbidden);
 /* Whose it should be.  False, after a finding at path, if it is not known. */
 bool check_owner_uid(struct check *check, const char *path,
-    enum make_owner owner, uid_t *uid_out);
+    enum layout_owner owner, uid_t *uid_out);
+
+/* Whose a path is, and what follows when it is not. */
+struct check_whose {
+	uid_t uid;
+	gid_t gid; /* if has_gid */
+	bool has_gid;
+	const char *name;          /* put behind "should to uid N" */
+	const char *effect;        /* put behind what keeps its owner from it */
+	struct check_crowd *crowd; /* or NULL */
+};
+
+/* Is what was found at path as the row says?  Else finds what is not. */
+bool check_state(struct check *check, enum layout_id id, const char *path,
+    const struct stat *st, const struct check_whose *whose);
 
 /*
  * Takes what settings read out of the environment: that of a service is what

@@ -33,7 +33,7 @@ has_reader(const struct folder *folder)
 	uid_t uid;
 
 	return geteuid() == 0 &&
-	    check_owner_uid(folder->check, folder->path, MAKE_SMTPD, &uid) &&
+	    check_owner_uid(folder->check, folder->path, LAYOUT_SMTPD, &uid) &&
 	    uid != 0 && uid != folder->domain->uid;
 }
 
@@ -196,7 +196,7 @@ check_folder(
 	struct check *check = folder->check;
 	uid_t uid;
 
-	if (check_owner_uid(check, folder->path, MAKE_VIRTUAL, &uid) &&
+	if (check_owner_uid(check, folder->path, LAYOUT_VIRTUAL, &uid) &&
 	    domain->uid != uid) {
 		check_find(check, CHECK_ERROR, assign_path, domain->line,
 		    "the domain '%s' has uid %lu, but mail is written by uid "

@@ -1,125 +1,138 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Is each queue whole?  A message lies in the folder that its number says, and
- * can be delivered as it is.
+ * Is each queue whole?  What queue-fix would change, and messages that cannot
+ * be delivered as they are.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
-#include "base/scan.h"
+#include "base/plural.h"
+#include "queue/fix.h"
 #include "queue/look.h"
-#include "svctool/check/queue.h"
+#include "svctool/check/check.h"
 
-/* Messages of each queue that are looked at: by name, and inside. */
-enum { SAMPLE = 1000, DAMAGE_SAMPLE = 10000 };
-
-/* One queue's messages. */
-struct messages {
-	struct check *check;
-	const struct queue_dir *queue;
-	uid_t uid;
-	unsigned left; /* of the sample */
-	struct check_crowd crowd;
+enum {
+	FILES_MAX = 10000, /* of one folder that are looked at */
+	LOOKS = 3,
+	PAUSE_MS = 60
 };
 
-static void find_wrong(struct messages *messages, const char *path,
-    const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* One queue, and what may be wrong with it. */
+struct queue_check {
+	struct check *check;
+	const char *name, *path;
+	struct check_crowd crowd;
+	/* Files without a message; what is wrong follows each path. */
+	struct arg_list orphans;
+};
 
 static void
-find_wrong(struct messages *messages, const char *path, const char *format, ...)
+find_fault(struct queue_check *queue, const char *path, const char *text)
 {
-	va_list arguments;
-	char *text;
-
-	if (!check_crowd_has_room(&messages->crowd))
+	if (!check_crowd_has_room(&queue->crowd))
 		return;
-	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) == -1)
-		abort();
-	va_end(arguments);
-	check_find(messages->check, CHECK_ERROR, path, 0, "%s", text);
-	check_remedy(
-	    messages->check, "svctool queue fix %s", messages->queue->name);
-	free(text);
+	check_find(queue->check, CHECK_ERROR, path, 0, "%s", text);
+	check_remedy(queue->check, "svctool queue fix %s", queue->name);
 }
 
 static void
-check_message(
-    struct messages *messages, const char *path, int fd, unsigned part)
+see_fault(const struct fix_fault *fault, void *context)
 {
-	const char *name = strrchr(path, '/') + 1;
-	struct stat st;
-	uint64_t id;
+	struct queue_check *queue = context;
+	bool is_whole = *fault->path == '\0' || strcmp(fault->path, ".") == 0;
+	char *path = is_whole ? xstrdup(queue->path)
+			      : xasprintf("%s/%s", queue->path, fault->path);
 
-	if (!scan_u64(name, UINT64_MAX, &id)) {
-		check_find(messages->check, CHECK_WARNING, path, 0,
-		    "it is no message");
-		check_remedy(messages->check, "move it away");
-		return;
+	switch (fault->kind) {
+	case FIX_CHANGE:
+		find_fault(queue, path, fault->text);
+		break;
+	case FIX_ORPHAN:
+		if (queue->orphans.count == 2 * CHECK_CROWD_MAX)
+			break;
+		arg_list_add(&queue->orphans, path, strlen(path));
+		arg_list_add(&queue->orphans, fault->text, strlen(fault->text));
+		break;
+	case FIX_LEAVE:
+		check_find(
+		    queue->check, CHECK_WARNING, path, 0, "%s", fault->text);
+		check_remedy(queue->check, "move it away");
+		break;
 	}
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return; /* gone meanwhile */
-	if (id % messages->queue->split != part)
-		find_wrong(messages, path,
-		    "it belongs into mess/%" PRIu64
-		    " (was the queue copied from one of another split?)",
-		    id % messages->queue->split);
-	if (st.st_uid != messages->uid)
-		find_wrong(messages, path,
-		    "it belongs to uid %lu, and should to uid %lu",
-		    (unsigned long)st.st_uid, (unsigned long)messages->uid);
+	free(path);
 }
 
-/* One folder of mess/. */
-static void
-check_folder(struct messages *messages, unsigned part)
+/* The file is there, and its message was not before, nor is it after. */
+static bool
+is_orphan(const struct queue_check *queue, const char *file, unsigned split)
 {
-	char *folder = xasprintf("%s/mess/%u", messages->queue->path, part);
-	DIR *dir = opendir(folder);
-	const struct dirent *entry;
+	const char *id = strrchr(file, '/') + 1;
+	char *message = xasprintf(
+	    "%s/mess/%llu/%s", queue->path, strtoull(id, NULL, 10) % split, id);
+	bool is_one = access(message, F_OK) == -1 && errno == ENOENT &&
+	    access(file, F_OK) == 0 && access(message, F_OK) == -1;
 
-	if (dir == NULL) {
-		check_find(messages->check, CHECK_ERROR, folder, 0,
-		    "cannot be read: %s", strerror(errno));
-		check_remedy(
-		    messages->check, "run this as root or as the queue's user");
-	}
-	while (dir != NULL && messages->left > 0 &&
-	    (entry = readdir(dir)) != NULL) {
-		char *path;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		path = xasprintf("%s/%s", folder, entry->d_name);
-		check_message(messages, path, dirfd(dir), part);
-		messages->left--;
-		free(path);
-	}
-	if (dir != NULL)
-		closedir(dir);
-	free(folder);
+	free(message);
+	return is_one;
 }
 
+/*
+ * A queue that runs takes todo/ID away before mess/S/ID (docs/queue.md), so a
+ * file that is still there after its message was found missing has none,
+ * unless the number was given to a new message just then: hence a few looks,
+ * some time apart.
+ */
 static void
-check_messages(struct check *check, const struct queue_dir *queue)
+check_orphans(struct queue_check *queue, unsigned split)
 {
-	struct messages messages = {
-		.check = check, .queue = queue, .left = SAMPLE
-	};
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+	struct arg_list *orphans = &queue->orphans;
+	bool was_seen[2 * CHECK_CROWD_MAX] = { false };
+
+	for (int look = 0; look < LOOKS && orphans->count > 0; look++) {
+		nanosleep(&pause, NULL);
+		for (size_t i = 0; i < orphans->count; i += 2)
+			was_seen[i] |= !is_orphan(
+			    queue, orphans->items[i], split);
+	}
+	for (size_t i = 0; i < orphans->count; i += 2)
+		if (!was_seen[i])
+			find_fault(
+			    queue, orphans->items[i], orphans->items[i + 1]);
+}
+
+/* As queue-fix sees it, by the split that the queue has. */
+static void
+check_by_fix(struct queue_check *queue)
+{
+	struct fix_options options = { .is_test = true,
+		.see = see_fault,
+		.context = queue,
+		.files_max = FILES_MAX,
+		.gid = (gid_t)-1 };
+	struct error err;
+	int root = queue_open_root(queue->path, &err), split = 0;
 	char *remedy = xasprintf("svctool queue fix %s", queue->name);
 
-	if (check_owner_uid(check, queue->path, MAKE_QUEUE, &messages.uid))
-		for (unsigned i = 0; messages.left > 0 && i < queue->split; i++)
-			check_folder(&messages, i);
-	check_crowd_end(check, &messages.crowd, queue->path, remedy);
+	if (root != -1) {
+		split = queue_find_split(root, queue->path, &err);
+		close(root);
+	}
+	options.split = split > 0 ? (unsigned)split : QUEUE_SPLIT;
+	if (check_owner_uid(
+		queue->check, queue->path, LAYOUT_QUEUE, &options.uid) &&
+	    queue_fix(queue->path, &options, &err) == -1)
+		check_reason(queue->check, CHECK_ERROR, err.text,
+		    "run this as root or as the queue's user");
+	check_orphans(queue, options.split);
+	check_crowd_end(queue->check, &queue->crowd, queue->path, remedy);
 	free(remedy);
 }
 
@@ -131,8 +144,8 @@ check_damage(struct check *check, const struct queue_dir *queue)
 	struct buf ids = BUF_INIT;
 	struct error err;
 
-	if (look_damage(queue, LOOK_EVERYWHERE, DAMAGE_SAMPLE, &damage, NULL,
-		&err) == -1) {
+	if (look_damage(
+		queue, LOOK_EVERYWHERE, FILES_MAX, &damage, NULL, &err) == -1) {
 		check_find(check, CHECK_ERROR, queue->path, 0, "%s", err.text);
 		check_remedy(check,
 		    "run this as root or as the queue's user; what is damaged "
@@ -142,7 +155,7 @@ check_damage(struct check *check, const struct queue_dir *queue)
 		look_damage_format(&damage, &ids);
 		check_find(check, CHECK_ERROR, queue->path, 0,
 		    "%" PRIu64 " message%s cannot be delivered: %s",
-		    damage.count, damage.count == 1 ? "" : "s", ids.data);
+		    damage.count, plural(damage.count), ids.data);
 		check_remedy(check,
 		    "QUEUEDIR=%s qmail-qread says why, of each; mend what can "
 		    "be, or move the files of that number away while the queue "
@@ -150,6 +163,32 @@ check_damage(struct check *check, const struct queue_dir *queue)
 		    queue->path);
 	}
 	buf_release(&ids);
+}
+
+/* Only people can tell what these are to become. */
+static void
+check_kept(struct check *check, const char *queue)
+{
+	char *lock = queue_lock_path(queue, "");
+	DIR *dir = opendir(lock);
+	const struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char *path;
+
+		if (!queue_is_kept(entry->d_name))
+			continue;
+		path = queue_lock_path(queue, entry->d_name);
+		check_find(check, CHECK_WARNING, path, 0,
+		    "qmail-send kept it, since it may hold mail that could not "
+		    "be read; its log says why");
+		check_remedy(
+		    check, "when nothing in it is missed: rm %s", path);
+		free(path);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	free(lock);
 }
 
 /*
@@ -175,30 +214,23 @@ is_in_repair(struct check *check, const char *path, const char *name)
 }
 
 static void
-check_whole_queue(struct check *check, const char *path, const char *name)
-{
-	struct error err;
-	struct queue_dir *queue = queue_dir_open(path, &err);
-
-	check_queue_modes(check, name);
-	if (queue == NULL) {
-		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
-		check_remedy(check, "svctool queue fix %s", name);
-	} else {
-		check_messages(check, queue);
-		check_queue_orphans(check, queue);
-		check_damage(check, queue);
-		queue_dir_close(&queue);
-	}
-}
-
-static void
 check_queue(struct check *check, const char *name)
 {
-	char *path = xasprintf("%s/%s", check->node->home->queue, name);
+	char *path = layout_path(check->node->home, LAYOUT_queue, name);
+	struct queue_check queue = {
+		.check = check, .name = name, .path = path
+	};
+	struct queue_dir *dir;
 
-	if (!is_in_repair(check, path, name))
-		check_whole_queue(check, path, name);
+	if (!is_in_repair(check, path, name)) {
+		check_by_fix(&queue);
+		check_kept(check, path);
+		dir = queue_dir_open(path, NULL);
+		if (dir != NULL)
+			check_damage(check, dir);
+		queue_dir_close(&dir);
+	}
+	arg_list_release(&queue.orphans);
 	free(path);
 }
 

@@ -1,39 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* Can every service run? */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "svctool/check/check.h"
-#include "svctool/queue/count.h"
 #include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
-
-static void
-check_run(struct check *check, const char *name, const char *part)
-{
-	char *path = xasprintf(
-	    "%s/%s/%s", check->node->home->service, name, part);
-
-	if (access(path, X_OK) == -1) {
-		bool is_ours = node_is_listener(name) ||
-		    queue_count_number(name) != 0 ||
-		    ready_is_queue(check->node, name);
-		bool is_lost = access(path, F_OK) == -1 && errno == ENOENT;
-
-		check_find(
-		    check, CHECK_ERROR, path, 0, "the service cannot run it");
-		if (is_lost && is_ours)
-			check_remedy(check, "'svctool init' makes it again");
-		else if (is_lost)
-			check_remedy(check, "write it, with mode 755");
-		else
-			check_remedy(check, "chmod 755 '%s'", path);
-	}
-	free(path);
-}
 
 static void
 find_same_port(
@@ -113,11 +87,8 @@ check_services(struct check *check)
 
 	check_names(check, node_services, &services);
 	check_names(check, node_queues, &queues);
-	for (size_t i = 0; i < services.count; i++) {
-		check_run(check, services.items[i], "run");
-		check_run(check, services.items[i], "log/run");
+	for (size_t i = 0; i < services.count; i++)
 		check_programs(check, services.items[i], &known);
-	}
 	for (size_t i = 0; i < queues.count; i++) {
 		char *path = xasprintf(
 		    "%s/%s", check->node->home->service, queues.items[i]);

@@ -23,7 +23,7 @@ int
 init_read_me(
     const struct node *node, char me_out[NAMES_DOMAIN_SIZE], struct error *err)
 {
-	char *path = node_path(node, "%s/me", node->home->control);
+	char *path = node_layout_path(node, LAYOUT_setting, "me");
 	struct buf text;
 	int result;
 
@@ -68,7 +68,7 @@ static int
 check_rcpthosts(const struct node *node, struct error *err)
 {
 	const char *control = node->home->control;
-	char *path = node_path(node, "%s/rcpthosts", control);
+	char *path = node_layout_path(node, LAYOUT_setting, "rcpthosts");
 	int result = 0;
 
 	if (access(path, F_OK) == -1 && errno == ENOENT)

@@ -41,7 +41,7 @@ check_user(const char *name, struct error *err)
 static int
 check_owner(const struct node *node, struct error *err)
 {
-	char *folder = node_path(node, "%s", node->global_vars);
+	char *folder = node_layout_path(node, LAYOUT_global_vars);
 	struct stat st;
 	int result = 0;
 
@@ -90,7 +90,7 @@ init_check_identity(
     const struct node *node, const char *user, struct error *err)
 {
 	/* Made after the identity's file, and before anything of others. */
-	char *first = node_path(node, "%s", node->home->queue);
+	char *first = node_layout_path(node, LAYOUT_queues);
 	bool is_begun = access(first, F_OK) == 0;
 	int result = check_owner(node, err);
 

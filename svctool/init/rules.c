@@ -36,7 +36,7 @@ int
 init_rules(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	char *path = xasprintf("%s/tcp.smtp", maker->node->home->control);
+	char *path = layout_path(maker->node->home, LAYOUT_access);
 	char *real = node_path(maker->node, "%s", path);
 	struct buf text;
 	int result;
@@ -50,7 +50,7 @@ init_rules(
 		buf_addf(&text, "%s:allow,RELAYCLIENT=\"\"\n",
 		    options->relay.items[i]);
 	buf_adds(&text, ":allow\n");
-	result = make_file(maker, path, text.data, 0644, MAKE_OURS, err);
+	result = make_file(maker, LAYOUT_access, path, text.data, err);
 	if (result == 0)
 		result = compile(maker, real, err);
 	buf_release(&text);

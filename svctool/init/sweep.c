@@ -8,12 +8,11 @@
 int
 init_sweep(struct maker *maker, struct error *err)
 {
-	const struct home *home = maker->node->home;
-	const char *const folders[] = { home->control, maker->node->global_vars,
-		home->users, home->tls };
+	static const enum layout_id folders[] = { LAYOUT_control,
+		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		char *real = node_path(maker->node, "%s", folders[i]);
+		char *real = node_layout_path(maker->node, folders[i]);
 		int count = file_sweep(real, err);
 
 		if (count > 0) {

@@ -21,18 +21,20 @@ enum { PEM_MAX = 65536 };
 static int
 set_readers(const struct maker *maker, const char *path, struct error *err)
 {
+	const struct layout_row *row = &layout_rows[LAYOUT_servercert];
 	const struct group *group;
 
 	if (!maker->has_users)
 		return 0;
 	if (getenv("MQMAIL_USER") != NULL)
-		return make_owned(maker, path, MAKE_SMTPD, err);
-	group = getgrnam("qcerts");
+		return make_owned(maker, path, LAYOUT_SMTPD, err);
+	group = getgrnam(row->group);
 	if (group == NULL)
 		return error_set(err,
-		    "no group 'qcerts': make it with 'svctool init "
-		    "--create-users'");
-	if (chown(path, 0, group->gr_gid) == -1 || chmod(path, 0640) == -1)
+		    "no group '%s': make it with 'svctool init "
+		    "--create-users'",
+		    row->group);
+	if (chown(path, 0, group->gr_gid) == -1 || chmod(path, row->mode) == -1)
 		return error_sys(err, "cannot set the owner of '%s'", path);
 	return 0;
 }
@@ -75,8 +77,8 @@ int
 init_tls(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	char *folder = node_path(maker->node, "%s", maker->node->home->tls);
-	char *path = xasprintf("%s/servercert.pem", folder);
+	char *folder = node_layout_path(maker->node, LAYOUT_tls);
+	char *path = node_layout_path(maker->node, LAYOUT_servercert);
 	struct buf pem;
 	struct stat st;
 	int result = 0;

@@ -161,7 +161,7 @@ has_rule(const char *rules, const char *network)
 static void
 say_relay(const struct node *node, const struct init_options *options)
 {
-	char *path = node_path(node, "%s/tcp.smtp", node->home->control);
+	char *path = node_layout_path(node, LAYOUT_access);
 	struct buf rules;
 
 	buf_init(&rules);

@@ -18,8 +18,7 @@ write_unit(struct maker *maker, const char *name, const struct buf *text,
     struct error *err)
 {
 	char *path = xasprintf("/etc/systemd/system/%s", name);
-	int result = make_file_again(
-	    maker, path, text->data, 0644, MAKE_OURS, err);
+	int result = make_file_again(maker, LAYOUT_unit, path, text->data, err);
 
 	free(path);
 	return result;
@@ -76,7 +75,7 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 	buf_init(&target);
 	if (result == 0)
 		result = make_folder(
-		    maker, "/etc/systemd/system", 0755, MAKE_OURS, err);
+		    maker, LAYOUT_units, layout_rows[LAYOUT_units].path, err);
 	systemd_unit_target(&target);
 	for (size_t i = 0; result == 0 && i < services.count; i++) {
 		const char *name = services.items[i];

@@ -24,13 +24,13 @@ static int
 make_variables(struct maker *maker, const char *folder,
     const struct variable *rows, struct error *err)
 {
-	int result = make_folder(maker, folder, 0755, MAKE_OURS, err);
+	int result = make_folder(maker, LAYOUT_service_vars, folder, err);
 
 	for (; result == 0 && rows->name != NULL; rows++) {
 		char *path = xasprintf("%s/%s", folder, rows->name);
 		char *text = xasprintf("%s\n", rows->value);
 
-		result = make_file(maker, path, text, 0644, MAKE_OURS, err);
+		result = make_file(maker, LAYOUT_service_var, path, text, err);
 		free(text);
 		free(path);
 	}
@@ -43,14 +43,14 @@ make_log(struct maker *maker, const char *folder, const char *log_dir,
 {
 	char *path = xasprintf("%s/run", folder);
 	struct buf script;
-	int result = make_folder(maker, folder, 0755, MAKE_OURS, err);
+	int result = make_folder(maker, LAYOUT_service_log, folder, err);
 
 	buf_init(&script);
 	run_script_log(&script,
 	    geteuid() == 0 ? identity_name(IDENTITY_LOG) : NULL, log_dir);
 	if (result == 0)
 		result = make_file(
-		    maker, path, script.data, 0755, MAKE_OURS, err);
+		    maker, LAYOUT_service_log_run, path, script.data, err);
 	buf_release(&script);
 	free(path);
 	return result;
@@ -66,10 +66,10 @@ fill_service(struct maker *maker, const char *folder, const char *log_dir,
 	char *run = xasprintf("%s/run", folder);
 	int result = -1;
 
-	if (make_folder(maker, folder, 0755, MAKE_OURS, err) == 0 &&
+	if (make_folder(maker, LAYOUT_service, folder, err) == 0 &&
 	    make_variables(maker, vars, variables, err) == 0 &&
 	    make_log(maker, log, log_dir, err) == 0)
-		result = make_file(maker, run, script, 0755, MAKE_OURS, err);
+		result = make_file(maker, LAYOUT_service_run, run, script, err);
 	free(run);
 	free(log);
 	free(vars);
@@ -90,7 +90,7 @@ make_service(struct maker *maker, const char *name, const char *script,
 	char *log_dir = xasprintf("%s/%s", home->log, name);
 	char *real = node_path(maker->node, "%s", folder);
 	char *real_hidden = node_path(maker->node, "%s", hidden);
-	int result = make_folder(maker, log_dir, 0755, MAKE_LOG, err);
+	int result = make_folder(maker, LAYOUT_log, log_dir, err);
 
 	if (result == -1)
 		;

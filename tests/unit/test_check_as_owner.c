@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check/as_owner.c; root's rows need root. */
+/* Tests of check_as_owner() in svctool/check/layout.c; root's rows need root.
+ */
 #include "svctool/check/check.h"
 
 #include <stdarg.h>

@@ -7,12 +7,15 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
-#include "svctool/check/queue.h"
+#include "base/mem.h"
+#include "queue/dir.h"
 #include "tests/unit/check_node.h"
 #include "tests/unit/queue_folder.h"
 
-enum { SPLIT = 3 };
+enum { SPLIT = 3, ORPHAN = 999999999 };
 
 static struct queue_dir *queue;
 
@@ -174,6 +177,164 @@ a_queue_that_is_none(void **state)
 	expect("no folder", "E ~/queue: cannot read folder '~/queue'\n");
 }
 
+static void
+modes(void **state)
+{
+	static const struct {
+		const char *path;
+		mode_t good, bad;
+	} rows[] = {
+		{ "", 0755, 0777 },
+		{ "/pid", 0700, 0755 },
+		{ "/mess", 0700, 0750 },
+		{ "/mess/0", 0700, 0750 },
+		{ "/mess/2", 0700, 0701 },
+		{ "/info/1", 0700, 0740 },
+		{ "/local/1", 0700, 0740 },
+		{ "/remote/2", 0700, 0740 },
+		{ "/todo", 0700, 0710 },
+		{ "/intd", 0700, 0710 },
+		{ "/bounce", 0700, 0710 },
+		{ "/lock", 0755, 0700 },
+		{ "/lock/sendmutex", 0600, 0644 },
+		{ "/lock/tcpto", 0644, 0600 },
+		{ "/lock/trigger", 0622, 0600 },
+	};
+
+	(void)state;
+	expect("as made", "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[64], wanted[160];
+
+		snprintf(path, sizeof(path), "queue/q%s", rows[i].path);
+		assert_int_equal(chmod(folder_path(path), rows[i].bad), 0);
+		snprintf(wanted, sizeof(wanted),
+		    "E ~/%s: its mode is %03o, and should be %03o -- svctool "
+		    "queue fix q\n",
+		    path, rows[i].bad, rows[i].good);
+		expect(rows[i].path, wanted);
+		assert_int_equal(chmod(folder_path(path), rows[i].good), 0);
+	}
+}
+
+static void
+what_is_not_there(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(
+	    file_remove_tree(folder_path("queue/q/todo"), &err), 0);
+	remove(folder_path("queue/q/lock/trigger"));
+	folder_write("queue/q/lock/trigger", "", 0);
+	remove(folder_path("queue/q/info/2"));
+	svc_dir("queue/q/intd/0");
+	expect("several",
+	    "E ~/queue/q/todo: No such file or directory -- svctool\n"
+	    "E ~/queue/q/info/2: No such file or directory\n"
+	    "E ~/queue/q/lock/trigger: it is not a named pipe -- svctool\n"
+	    "E ~/queue/q/intd/0: the folder is split, as another system's, "
+	    "and the mail in it waits\n");
+}
+
+static void
+types(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_int_equal(
+	    file_remove_tree(folder_path("queue/q/bounce"), &err), 0);
+	assert_int_equal(symlink("mess", folder_path("queue/q/bounce")), 0);
+	remove(folder_path("queue/q/lock/tcpto"));
+	svc_dir("queue/q/lock/tcpto");
+	expect("others",
+	    "E ~/queue/q/bounce: it is not a folder\n"
+	    "E ~/queue/q/lock/tcpto: it is not a file\n");
+}
+
+static void
+files_of_no_message(void **state)
+{
+	static const struct {
+		enum queue_folder folder;
+		const char *path;
+	} rows[] = {
+		{ QUEUE_TODO, "todo/999999999" },
+		{ QUEUE_INTD, "intd/999999999" },
+		{ QUEUE_BOUNCE, "bounce/999999999" },
+		{ QUEUE_INFO, "info/0/999999999" },
+		{ QUEUE_LOCAL, "local/0/999999999" },
+		{ QUEUE_REMOTE, "remote/0/999999999" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *wanted = xasprintf(
+		    "E ~/queue/q/%s: there is no message mess/0/999999999 that "
+		    "it belongs to -- svctool queue fix q\n",
+		    rows[i].path);
+
+		put_file(queue, rows[i].folder, ORPHAN, "x", 1);
+		expect(rows[i].path, wanted);
+		queue_unlink(queue, rows[i].folder, ORPHAN);
+		free(wanted);
+	}
+	expect("none", "");
+}
+
+static atomic_bool is_over;
+
+/* Messages that come and go under one number, in the order of the queue. */
+static void *
+run_traffic(void *context)
+{
+	(void)context;
+	while (!is_over) {
+		put_file(queue, QUEUE_MESS, ORPHAN, "x", 1);
+		put_file(queue, QUEUE_TODO, ORPHAN, RECORD, sizeof(RECORD) - 1);
+		queue_unlink(queue, QUEUE_TODO, ORPHAN);
+		queue_unlink(queue, QUEUE_MESS, ORPHAN);
+	}
+	return NULL;
+}
+
+static void
+finds_nothing_in_traffic(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	is_over = false;
+	assert_int_equal(pthread_create(&thread, NULL, run_traffic, NULL), 0);
+	for (int i = 0; i < 20; i++) {
+		struct check check = check_begin();
+		char *got;
+
+		check_queues(&check);
+		got = check_render(&check);
+		/* A file that was just made may be empty yet. */
+		assert_null(strstr(got, "there is no message"));
+		free(got);
+		check_release(&check);
+	}
+	is_over = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void
+stops_at_a_crowd(void **state)
+{
+	struct check check = check_begin();
+
+	(void)state;
+	for (uint64_t i = 0; i < 3 * CHECK_CROWD_MAX; i++)
+		put_file(queue, QUEUE_TODO, ORPHAN + i, "x", 1);
+	check_queues(&check);
+	assert_int_equal(check.errors, CHECK_CROWD_MAX);
+	check_release(&check);
+}
+
 #define QUEUE_TEST(name) \
 	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -187,6 +348,12 @@ main(void)
 		QUEUE_TEST(owners),
 		QUEUE_TEST(a_repair_that_was_interrupted),
 		QUEUE_TEST(a_queue_that_is_none),
+		QUEUE_TEST(modes),
+		QUEUE_TEST(what_is_not_there),
+		QUEUE_TEST(types),
+		QUEUE_TEST(files_of_no_message),
+		QUEUE_TEST(finds_nothing_in_traffic),
+		QUEUE_TEST(stops_at_a_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

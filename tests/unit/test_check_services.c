@@ -39,32 +39,6 @@ expect(const char *name, const char *wanted)
 }
 
 static void
-run_files(void **state)
-{
-	(void)state;
-	expect("no service", "");
-	put_service("queue1", NULL);
-	expect("whole", "");
-	assert_int_equal(chmod(folder_path("service/queue1/run"), 0644), 0);
-	remove(folder_path("service/queue1/log/run"));
-	expect("neither can be run",
-	    "E ~/service/queue1/run: the service cannot run it -- chmod 755 "
-	    "'~/service/queue1/run'\n"
-	    "E ~/service/queue1/log/run: the service cannot run it -- 'svctool "
-	    "init' makes it again\n");
-	svc_put("service/own/run", "");
-	remove(folder_path("service/own/run"));
-	svc_put("service/own/log/run", "");
-	remove(folder_path("service/queue1/run"));
-	expect("the operator's own",
-	    "E ~/service/own/run: the service cannot run it -- write it\n"
-	    "E ~/service/own/log/run: the service cannot run it -- chmod 755\n"
-	    "E ~/service/queue1/run: the service cannot run it -- 'svctool "
-	    "init' makes it again\n"
-	    "E ~/service/queue1/log/run: the service cannot run it\n");
-}
-
-static void
 queues_without_a_service(void **state)
 {
 	(void)state;
@@ -203,7 +177,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SVC_TEST(run_files),
 		SVC_TEST(queues_without_a_service),
 		SVC_TEST(ports),
 		SVC_TEST(taken_ports),

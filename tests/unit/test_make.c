@@ -82,30 +82,30 @@ files(void **state)
 	struct error err;
 
 	assert_int_equal(
-	    make_folder(&maker, "/n/a/b", 0750, MAKE_OURS, &err), 0);
-	assert_int_equal(mode_of(fixture, "/n/a/b"), 0750);
+	    make_folder(&maker, LAYOUT_queue_mess, "/n/a/b", &err), 0);
+	assert_int_equal(mode_of(fixture, "/n/a/b"), 0700);
 	assert_int_equal(
-	    make_file(&maker, "/n/a/b/c", "one\n", 0640, MAKE_OURS, &err), 0);
+	    make_file(&maker, LAYOUT_servercert, "/n/a/b/c", "one\n", &err), 0);
 	assert_int_equal(mode_of(fixture, "/n/a/b/c"), 0640);
 	assert_int_equal(maker.made, 2);
 
 	/* What is there stays. */
 	assert_int_equal(
-	    make_folder(&maker, "/n/a/b", 0755, MAKE_OURS, &err), 0);
+	    make_folder(&maker, LAYOUT_queue_mess, "/n/a/b", &err), 0);
 	assert_int_equal(
-	    make_file(&maker, "/n/a/b/c", "two\n", 0644, MAKE_OURS, &err), 0);
+	    make_file(&maker, LAYOUT_setting, "/n/a/b/c", "two\n", &err), 0);
 	assert_content(fixture, "/n/a/b/c", "one\n");
-	assert_int_equal(mode_of(fixture, "/n/a/b"), 0750);
+	assert_int_equal(mode_of(fixture, "/n/a/b"), 0700);
 	assert_int_equal(maker.made, 2);
 	assert_int_equal(maker.kept, 2);
 
 	/* Unless it is to be replaced. */
 	assert_int_equal(
-	    make_file_again(&maker, "/n/a/b/c", "one\n", 0644, MAKE_OURS, &err),
+	    make_file_again(&maker, LAYOUT_setting, "/n/a/b/c", "one\n", &err),
 	    0);
 	assert_int_equal(maker.made, 2);
 	assert_int_equal(
-	    make_file_again(&maker, "/n/a/b/c", "two\n", 0644, MAKE_OURS, &err),
+	    make_file_again(&maker, LAYOUT_setting, "/n/a/b/c", "two\n", &err),
 	    0);
 	assert_content(fixture, "/n/a/b/c", "two\n");
 	assert_int_equal(maker.made, 3);
@@ -118,11 +118,11 @@ a_file_where_a_folder_should_be(void **state)
 	struct maker maker = { .node = fixture->node };
 	struct error err;
 
-	assert_int_equal(make_folder(&maker, "/n", 0755, MAKE_OURS, &err), 0);
+	assert_int_equal(make_folder(&maker, LAYOUT_queue_mess, "/n", &err), 0);
 	assert_int_equal(
-	    make_file(&maker, "/n/x", "", 0644, MAKE_OURS, &err), 0);
+	    make_file(&maker, LAYOUT_setting, "/n/x", "", &err), 0);
 	assert_int_equal(
-	    make_folder(&maker, "/n/x", 0755, MAKE_OURS, &err), -1);
+	    make_folder(&maker, LAYOUT_queue_mess, "/n/x", &err), -1);
 	assert_non_null(strstr(err.text, "is not a folder"));
 }
 

@@ -93,7 +93,8 @@ static void
 every_line_is_text_or_a_known_request(void **state)
 {
 	static const char *const requests[] = { ".Bl ", ".It Ic ", ".Pp",
-		".Xr ", ".Ic me .", ".Ev ", ".El" };
+		".Xr ", ".Ic me .", ".Ev ", ".El", ".Sh LAYOUT OF A NODE",
+		".It Pa " };
 	char *copy = xstrdup(manual), *rest = copy, *line;
 	unsigned items = 0;
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Tests of svctool/check/layout.c; rows about owners need root.  What is right
+ * of a mode is in test_layout.c, which files place_find() sees in test_place.c.
+ */
+#include "svctool/check/check.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/check_node.h"
+#include "tests/unit/child.h"
+
+static void
+expect(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_owners(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+/* All one user's: root needs no others then. */
+static void
+put_services(void)
+{
+	static const char *const files[] = { "queue1/run", "queue1/log/run",
+		"queue1/variables/LISTEN", "own/run", "own/log/run",
+		"own/variables/x" };
+
+	if (geteuid() == 0)
+		setenv("MQMAIL_USER", "root", 1);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "service/%s", files[i]);
+		svc_put(path, "");
+		assert_int_equal(chmod(folder_path(path), 0755), 0);
+	}
+}
+
+static void
+run_files(void **state)
+{
+	(void)state;
+	put_services();
+	expect("whole", "");
+	assert_int_equal(chmod(folder_path("service/queue1/run"), 0644), 0);
+	remove(folder_path("service/queue1/log/run"));
+	remove(folder_path("service/own/run"));
+	expect("they cannot be run",
+	    "E ~/service/own/run: No such file or directory -- make it, with "
+	    "mode 755\n"
+	    "E ~/service/queue1/run: its mode is 644, which does not let its "
+	    "owner run it -- chmod 755 '~/service/queue1/run'\n"
+	    "E ~/service/queue1/log/run: No such file or directory -- 'svctool "
+	    "init' makes it\n");
+	unsetenv("MQMAIL_USER");
+}
+
+static void
+owners(void **state)
+{
+	struct check check = check_begin();
+	uid_t uid;
+
+	(void)state;
+	if (geteuid() != 0) {
+		check_release(&check);
+		print_message("not root: cannot give files away\n");
+		skip();
+	}
+	assert_true(check_owner_uid(&check, "/x", LAYOUT_OURS, &uid));
+	assert_int_equal(uid, 0);
+	setenv("MQMAIL_USER", "root", 1);
+	svc_put("control/me", "x");
+	assert_int_equal(chown(folder_path("control/me"), 65534, 0), 0);
+	expect("another's",
+	    "E ~/control/me: it belongs to uid 65534, and should to uid 0 "
+	    "(root) -- chown 0 '~/control/me'\n");
+	assert_int_equal(chown(folder_path("control/me"), 0, 0), 0);
+	/* One user for all roles, whom the system has. */
+	setenv("MQMAIL_USER", "nobody", 1);
+	assert_true(check_owner_uid(&check, "/x", LAYOUT_SMTPD, &uid));
+	assert_int_equal(uid, 65534);
+	expect("the role's",
+	    "E ~/domains: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/domains'\n");
+	setenv("MQMAIL_USER", "mqmail-no-such-user", 1);
+	assert_false(check_owner_uid(&check, "/x", LAYOUT_SMTPD, &uid));
+	check_expect(&check, "no such user",
+	    "E /x: it cannot be told whose it should be: \n");
+	check_release(&check);
+	unsetenv("MQMAIL_USER");
+}
+
+static void
+faults_of_modes(void **state)
+{
+	(void)state;
+	put_services();
+	assert_int_equal(chmod(folder_path("control"), 0777), 0);
+	assert_int_equal(remove(folder_path("run")), 0);
+	svc_put("tls/servercert.pem", "key");
+	assert_int_equal(chmod(folder_path("service/own/run"), 0775), 0);
+	assert_int_equal(chmod(folder_path("service/own/variables"), 0757), 0);
+	assert_int_equal(
+	    chmod(folder_path("service/own/variables/x"), 0646), 0);
+	expect("many faults",
+	    "E ~/control: its mode is 777, which lets others change it -- "
+	    "chmod 755 '~/control'\n"
+	    "E ~/run: No such file or directory -- 'svctool init' makes it\n"
+	    "E ~/tls/servercert.pem: its mode is 644, which lets others read "
+	    "it -- chmod 640 '~/tls/servercert.pem'\n"
+	    "E ~/service/own/run: its mode is 775\n"
+	    "E ~/service/own/variables: its mode is 757\n"
+	    "E ~/service/own/variables/x: its mode is 646\n");
+	unsetenv("MQMAIL_USER");
+}
+
+static void
+expect_place(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_place(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+/* A node that was moved or copied names the place where it was. */
+static void
+nodes_of_another_place(void **state)
+{
+	(void)state;
+	expect_place("as made", "");
+	svc_put("control/global_vars/MQMAIL_HOME", folder);
+	expect_place("ours", "");
+	svc_put("control/global_vars/MQMAIL_HOME", "/elsewhere\n");
+	expect_place("another's",
+	    "E ~/control/global_vars/MQMAIL_HOME: it names '/elsewhere', which "
+	    "is not of this node (was the node moved or copied?) -- put the "
+	    "folder back where it was, or rm "
+	    "'~/control/global_vars/MQMAIL_HOME', and 'svctool init --home ~' "
+	    "makes it for this place\n");
+}
+
+/* svscan's name, in the node's folder, as a user or as root. */
+static bool
+be_svscan(const void *context)
+{
+	uid_t uid = *(const uid_t *)context;
+
+	return chdir(node->home->service) == 0 &&
+	    setresuid(uid, uid, uid) == 0 &&
+	    /* Changing the user has undone these. */
+	    prctl(PR_SET_DUMPABLE, 1) == 0 &&
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+	    prctl(PR_SET_NAME, "svscan") == 0;
+}
+
+static void
+who_runs_svscan(void **state)
+{
+	static const struct {
+		uid_t uid;
+		const char *wanted;
+	} rows[] = {
+		{ 0, "" },
+		{ 65534,
+		    ") was started there by user 65534, and not by the node's "
+		    "-- svctool stop as that user or root, then svctool "
+		    "start\n" },
+	};
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("not root: cannot start another's svscan\n");
+		skip();
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pid_t pid = child_start(be_svscan, &rows[i].uid);
+
+		expect_place(
+		    rows[i].uid == 0 ? "root's" : "another's", rows[i].wanted);
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SVC_TEST(run_files),
+		SVC_TEST(owners),
+		SVC_TEST(faults_of_modes),
+		SVC_TEST(nodes_of_another_place),
+		SVC_TEST(who_runs_svscan),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
