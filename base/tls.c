@@ -240,6 +240,18 @@ tls_context_free(struct tls_context **context)
 	*context = NULL;
 }
 
+int64_t
+tls_context_valid_s(const struct tls_context *context)
+{
+	const X509 *own = SSL_CTX_get0_certificate(context->ctx);
+	int days, seconds;
+
+	if (own == NULL ||
+	    !ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(own)))
+		return -1;
+	return days * (int64_t)86400 + seconds;
+}
+
 struct tls_session *
 tls_session_new(
     struct tls_context *context, struct endpoint *endpoint, struct error *err)

@@ -7,6 +7,8 @@
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 struct tls_context;
@@ -22,6 +24,12 @@ struct tls_context;
 struct tls_context *tls_context_new(const char *cert_path, struct error *err);
 /* A client's, for connections to this host: it takes any certificate. */
 struct tls_context *tls_client_context_new(struct error *err);
+
+/*
+ * For how many seconds from now on the context's own certificate is valid; less
+ * than 0: no more.
+ */
+int64_t tls_context_valid_s(const struct tls_context *context);
 
 void tls_context_free(struct tls_context **context);
 

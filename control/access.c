@@ -6,8 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/scan.h"
 #include "base/strlist.h"
+#include "control/cdb_records.h"
+
+enum { SOURCE_MAX = 16 * 1024 * 1024 };
 
 /*
  * A rule's instructions, each ended by NUL: "D" denies, "+NAME=VALUE" sets a
@@ -128,4 +134,136 @@ access_judge_key(const char *key)
 		    "%c1", last);
 	}
 	return ACCESS_KEY_NONE;
+}
+
+bool
+access_suggest_key(const char *key, char *out, size_t size)
+{
+	const char *slash = strchr(key, '/');
+	unsigned char ip[4];
+	char address[INET_ADDRSTRLEN];
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	uint64_t bits;
+	bool is_network = slash != NULL &&
+	    (size_t)(slash - key) < sizeof(address) &&
+	    scan_u64(slash + 1, 32, &bits);
+
+	if (is_network) {
+		snprintf(
+		    address, sizeof(address), "%.*s", (int)(slash - key), key);
+		is_network = inet_pton(AF_INET, address, ip) == 1;
+	}
+	if (!is_network)
+		return false;
+	for (unsigned i = 0; i < 4 && i * 8 < bits; i++) {
+		unsigned left = (unsigned)bits - i * 8;
+		unsigned span = left >= 8 ? 0 : 255U >> left;
+
+		buf_addf(&text, "%u", ip[i] & ~span);
+		if (span > 0)
+			buf_addf(&text, "-%u", ip[i] | span);
+		if (i < 3)
+			buf_addc(&text, '.');
+	}
+	snprintf(out, size, "%s", text.length > 0 ? text.data : "");
+	return true;
+}
+
+/* One cdb, and the text that it was made from. */
+struct walk {
+	const struct access_visitor *visitor;
+	const char *cdb, *source;
+	struct buf text; /* of the source */
+};
+
+/* The line of the source that begins with the key; 0: it is not known. */
+static unsigned
+find_line(const struct buf *text, const char *key)
+{
+	size_t length = strlen(key);
+	const char *at = text->data;
+
+	for (unsigned line = 1; at != NULL; line++) {
+		if (strncmp(at, key, length) == 0 && at[length] == ':')
+			return line;
+		at = strchr(at, '\n');
+		if (at != NULL)
+			at++;
+	}
+	return 0;
+}
+
+/* Why no listener finds the rule.  False when one may. */
+static bool
+judge_use(const char *key, enum access_key kind, struct error *err)
+{
+	char better[64];
+
+	if (kind == ACCESS_KEY_NAME)
+		error_set(err,
+		    "rule '%.100s' is for a name, which listeners do not look "
+		    "up, so it never counts; write an address, then run "
+		    "tcprules",
+		    key);
+	else if (kind == ACCESS_KEY_ADDRESS)
+		return false;
+	else if (access_suggest_key(key, better, sizeof(better)))
+		error_set(err,
+		    "rule '%.100s' is for no address that there can be, so it "
+		    "never counts; tcprules has prefixes and ranges in place "
+		    "of '/': write '%s:', then run tcprules",
+		    key, better);
+	else
+		error_set(err,
+		    "rule '%.100s' is for no address that there can be, so it "
+		    "never counts; write an address in full, or its begin with "
+		    "a dot behind it ('10.'), then run tcprules",
+		    key);
+	return true;
+}
+
+static void
+visit(const struct walk *walk, const struct cdb_record *record)
+{
+	const struct access_visitor *visitor = walk->visitor;
+	AUTO(mem_free)
+	char *key = xstrndup(record->key, record->key_length);
+	AUTO(buf_release) struct buf rule = BUF_INIT;
+	AUTO(vars_release) struct vars vars = VARS_INIT;
+	enum access_key kind = access_judge_key(key);
+	unsigned line = find_line(&walk->text, key);
+	const char *file = line > 0 ? walk->source : walk->cdb;
+	struct error err;
+	bool is_allowed;
+
+	buf_add(&rule, record->value, record->value_length);
+	if (follow_access_rule(key, &rule, &vars, &is_allowed, &err) == -1)
+		visitor->fault(file, line, false, err.text, visitor->context);
+	else
+		visitor->rule(file, line, key, &vars, visitor->context);
+	if (judge_use(key, kind, &err))
+		visitor->fault(file, line, kind == ACCESS_KEY_NAME, err.text,
+		    visitor->context);
+}
+
+int
+access_walk(const char *cdb_path, const struct access_visitor *visitor,
+    struct error *err)
+{
+	size_t length = strlen(cdb_path);
+	bool has_source = length > 4 &&
+	    strcmp(cdb_path + length - 4, ".cdb") == 0;
+	AUTO(mem_free)
+	char *source = xstrndup(cdb_path, has_source ? length - 4 : 0);
+	AUTO(cdb_records_release) struct cdb_records records = { .count = 0 };
+	struct walk walk = { visitor, cdb_path, source, BUF_INIT };
+	struct cdb_record record;
+	int result = cdb_records_read(cdb_path, &records, err);
+
+	if (has_source)
+		file_read(source, SOURCE_MAX, &walk.text, NULL);
+	while (cdb_records_next(&records, &record))
+		visit(&walk, &record);
+	buf_release(&walk.text);
+	return result;
 }

@@ -23,6 +23,32 @@
 int access_check(const struct cdbmap *map, const char *ip, const char *host,
     struct vars *vars, bool *is_allowed_out, struct error *err);
 
+/* What a walk tells; texts are valid until it returns. */
+struct access_visitor {
+	/* The line of the source, where that has the rule; else 0, of the cdb.
+	 */
+	void (*rule)(const char *file, unsigned line, const char *key,
+	    const struct vars *vars, void *context);
+	/* is_useless: it stands for no connection, and does no harm. */
+	void (*fault)(const char *file, unsigned line, bool is_useless,
+	    const char *reason, void *context);
+	void *context;
+};
+
+/*
+ * Goes through the rules of a cdb and those of them that never count, for who
+ * checks them.  The source is its name without ".cdb".  1; 0 when there is no
+ * such file; -1 with what is wrong with it.
+ */
+int access_walk(const char *cdb_path, const struct access_visitor *visitor,
+    struct error *err);
+
+/*
+ * What tcprules has for a network like 10.0.0.0/8: "10."; "172.16-31." and
+ * "192.0.2.16-31" where the border is not at a dot.  False if it is none.
+ */
+bool access_suggest_key(const char *key, char *out, size_t size);
+
 /* Which connections to a listener may have a rule of this key? */
 enum access_key {
 	ACCESS_KEY_ADDRESS, /* of an address, a prefix of addresses, or all */

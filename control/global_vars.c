@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -42,25 +43,75 @@ global_vars_read(const char *path)
 	return global_vars_parse(buf.data, buf.length);
 }
 
-void
-global_vars_take(const char *folder)
+static void
+visit_file(const char *path, const char *name,
+    const struct global_vars_visitor *visitor)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(mem_free) char *value = NULL;
+	struct error err, told;
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		visitor->fault(path,
+		    "it is not a file, so envdir fails and the service cannot "
+		    "start; move it away",
+		    visitor->context);
+	else if (file_read(path, VARIABLE_MAX, &text, &err) == -1) {
+		error_set(&told,
+		    "%s; make it readable for those who run services",
+		    err.text);
+		visitor->fault(path, told.text, visitor->context);
+	} else {
+		if (text.length > 0)
+			value = global_vars_parse(text.data, text.length);
+		visitor->variable(path, name, value, visitor->context);
+	}
+}
+
+int
+global_vars_walk(const char *folder, const struct global_vars_visitor *visitor)
 {
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
 
 	if (dir == NULL)
-		return;
+		return -1;
 	while ((entry = readdir(dir)) != NULL) {
 		AUTO(mem_free)
 		char *path = xasprintf("%s/%s", folder, entry->d_name);
-		AUTO(mem_free) char *value = NULL;
 
 		if (entry->d_name[0] != '.')
-			value = global_vars_read(path);
-		if (value != NULL)
-			setenv(entry->d_name, value, 0);
+			visit_file(path, entry->d_name, visitor);
 	}
 	closedir(dir);
+	return 0;
+}
+
+static void
+take_variable(
+    const char *path, const char *name, const char *value, void *context)
+{
+	(void)path;
+	(void)context;
+	setenv(name, value != NULL ? value : "", 0);
+}
+
+static void
+pass_fault(const char *path, const char *reason, void *context)
+{
+	(void)path;
+	(void)reason;
+	(void)context;
+}
+
+void
+global_vars_take(const char *folder)
+{
+	const struct global_vars_visitor visitor = { take_variable, pass_fault,
+		NULL };
+
+	global_vars_walk(folder, &visitor);
 }
 
 struct home *

@@ -19,6 +19,20 @@ char *global_vars_parse(const char *text, size_t length);
 /* The same of a variable's file; NULL: no file.  The caller frees. */
 char *global_vars_read(const char *path);
 
+/* What a walk tells; texts are valid until it returns. */
+struct global_vars_visitor {
+	/* NULL: the file is empty, so envdir unsets the variable. */
+	void (*variable)(const char *path, const char *name, const char *value,
+	    void *context);
+	/* With it envdir fails, and behind "; " what is to be done. */
+	void (*fault)(const char *path, const char *reason, void *context);
+	void *context;
+};
+
+/* Goes through a folder of variables, as envdir does.  0, or -1 with errno. */
+int global_vars_walk(
+    const char *folder, const struct global_vars_visitor *visitor);
+
 /*
  * Puts the variables of a folder into our environment.  What is already there
  * stays: the operator said so.

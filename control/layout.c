@@ -143,9 +143,9 @@ judge_mode(
 
 	faults->is_closed = (mode & row->needed) != row->needed;
 	faults->right_mode = faults->is_closed ? row->mode
-	    : open != 0                        ? mode & row->mode
-					       : mode;
-	if (row->needed == row->mode && (open != 0 || faults->is_closed))
+					       : mode & ~row->forbidden;
+	/* Every bit counts where the mode is queue-fix's. */
+	if ((row->forbidden & 07000) != 0 && (open != 0 || faults->is_closed))
 		snprintf(faults->mode, sizeof(faults->mode),
 		    "its mode is %03o, and should be %03o", (unsigned)mode,
 		    (unsigned)row->mode);

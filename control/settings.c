@@ -14,7 +14,7 @@
 #include "base/scan.h"
 #include "control/idn.h"
 
-enum { FILE_MAX_BYTES = 64 * 1024 * 1024 };
+enum { FILE_MAX_BYTES = 256 * 1024 * 1024 };
 
 const struct setting_row setting_rows[SETTING_COUNT] = {
 #define SETTING(name, type, unit, standard, min, max, env, readers, text) \
@@ -117,25 +117,76 @@ value_store(enum setting_id id, const char *text, struct value *value)
  * The content of a control file; text is changed.  Of a list every line
  * counts, else the first only, as in qmail.
  */
-static int
-parse_setting(enum setting_id id, struct lines *lines, struct value *value,
-    struct error *err)
+static void
+walk_lines(enum setting_id id, struct lines *lines,
+    const struct setting_visitor *visitor)
 {
 	bool is_list = setting_rows[id].type == SETTING_LIST;
 	char nothing[] = "", *line = nothing;
 	int found;
 
 	do {
-		found = lines_next(lines, &line, err);
-		if (found == -1)
-			return -1;
-		if (is_list && (found == 0 || *line == '#' || *line == '\0'))
+		unsigned number;
+		struct error err;
+
+		found = lines_next(lines, &line, &err);
+		number = lines->number > 0 ? lines->number : 1;
+		if (is_list && found != -1 &&
+		    (found == 0 || *line == '#' || *line == '\0'))
 			continue;
-		if (settings_check_value(id, line, err) == -1)
-			return -1;
-		value_store(id, line, value);
+		if (found == -1 || settings_check_value(id, line, &err) == -1)
+			visitor->fault(number, err.text, visitor->context);
+		else {
+			AUTO(mem_free)
+			char *value = canonical_value(&setting_rows[id], line);
+
+			visitor->value(number, value, visitor->context);
+		}
 	} while (is_list && found == 1);
-	return 0;
+}
+
+int
+settings_walk(enum setting_id id, const char *path,
+    const struct setting_visitor *visitor, struct error *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	int result = file_read(path, FILE_MAX_BYTES, &text, err);
+	struct lines lines;
+
+	lines_open(&lines, &text);
+	if (result == 1)
+		walk_lines(id, &lines, visitor);
+	return result;
+}
+
+/* One file that is loaded. */
+struct load {
+	enum setting_id id;
+	const char *path;
+	struct value *value;
+	struct error *err;
+	bool is_bad;
+};
+
+static void
+take_value(unsigned line, const char *text, void *context)
+{
+	struct load *load = context;
+
+	(void)line;
+	if (!load->is_bad)
+		value_store(load->id, text, load->value);
+}
+
+/* The first one is told. */
+static void
+take_fault(unsigned line, const char *reason, void *context)
+{
+	struct load *load = context;
+
+	if (!load->is_bad)
+		error_set(load->err, "%s:%u: %s", load->path, line, reason);
+	load->is_bad = true;
 }
 
 /* 1, 0 when there is no such file, -1. */
@@ -143,15 +194,13 @@ static int
 load_file(enum setting_id id, const char *path, struct value *value,
     struct error *err)
 {
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	struct lines lines;
-	int result;
+	struct load load = { id, path, value, err, false };
+	const struct setting_visitor visitor = { take_value, take_fault,
+		&load };
+	int result = settings_walk(id, path, &visitor, err);
 
-	result = file_read(path, FILE_MAX_BYTES, &text, err);
-	lines_open(&lines, &text);
-	if (result == 1 && parse_setting(id, &lines, value, err) == -1)
-		result = error_context(
-		    err, "%s:%u", path, lines.number > 0 ? lines.number : 1);
+	if (load.is_bad)
+		return -1;
 	if (result == 1) {
 		value->is_set = true;
 		value->source = xstrdup(path);

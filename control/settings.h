@@ -102,6 +102,22 @@ bool settings_is_of_queues(enum setting_id id);
 /* The setting of that name.  False when there is none. */
 bool settings_find(const char *name, enum setting_id *id_out);
 
+/* What a walk tells; texts are valid until it returns. */
+struct setting_visitor {
+	/* A good value, of a list each line, as it is loaded. */
+	void (*value)(unsigned line, const char *value, void *context);
+	/* What is wrong, and behind "; " what would be right. */
+	void (*fault)(unsigned line, const char *reason, void *context);
+	void *context;
+};
+
+/*
+ * Goes through a file of the setting as the loader does, also behind bad lines.
+ * 1; 0 when there is no such file; -1 with the reason when it cannot be read.
+ */
+int settings_walk(enum setting_id id, const char *path,
+    const struct setting_visitor *visitor, struct error *err);
+
 /*
  * Checks one value (of a list: one line) as the loader would.  0, or -1 with
  * the reason, which names the value and what would be right, but no place.

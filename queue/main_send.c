@@ -58,6 +58,21 @@ set_min_free(struct send *send)
 	    send->intake, settings_number(send->settings, SETTING_min_free));
 }
 
+/* They count as they stand; most likely they are not meant so. */
+static void
+log_odd_rules(const struct settings *settings)
+{
+	const struct strlist *list = settings_list(
+	    settings, SETTING_virtualdomains);
+	struct error err;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (route_judge_rule(list->items[i], &err) == -1)
+			log_line("warning: %s: %s",
+			    settings_source(settings, SETTING_virtualdomains),
+			    err.text);
+}
+
 static int
 load_settings(struct send *send, struct error *err)
 {
@@ -75,6 +90,7 @@ load_settings(struct send *send, struct error *err)
 		settings_free(&settings);
 		return -1;
 	}
+	log_odd_rules(settings);
 	settings_free(&send->settings);
 	route_free(&send->route);
 	send->settings = settings;

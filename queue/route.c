@@ -54,8 +54,7 @@ copy_names(const struct strlist *list, size_t *count_out)
 }
 
 static int
-copy_rules(
-    struct route *route, const struct strlist *list, struct error *err)
+copy_rules(struct route *route, const struct strlist *list, struct error *err)
 {
 	size_t i;
 
@@ -94,6 +93,24 @@ route_new(const struct settings *settings, struct error *err)
 		err) == -1)
 		route_free(&route);
 	return route;
+}
+
+int
+route_judge_rule(const char *line, struct error *err)
+{
+	const char *colon = strchrnul(line, ':');
+	AUTO(mem_free)
+	char *key = xstrndup(line, (size_t)(colon - line));
+	bool is_key = *key == '\0' ||
+	    settings_check_value(SETTING_locals, key, NULL) == 0 ||
+	    settings_check_value(SETTING_extraqueue, key, NULL) == 0;
+
+	if (is_key && *colon == ':' && strpbrk(colon + 1, "/@:") == NULL)
+		return 0;
+	return error_set(err,
+	    "'%.100s' is not a virtual domain; write for example "
+	    "example.org:example.org",
+	    line);
 }
 
 static void

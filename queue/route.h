@@ -20,6 +20,13 @@ struct route *route_new(const struct settings *settings, struct error *err);
 void route_free(struct route **route);
 
 /*
+ * Can a line of virtualdomains be meant so?  It counts as it stands in any
+ * case, as it did in qmail.  0; -1 with the reason when its key is no domain or
+ * mailbox, or its prefix has '/', '@' or ':'.
+ */
+int route_judge_rule(const char *line, struct error *err);
+
+/*
  * Puts the rewritten address, with its NUL, behind what buf holds, and returns
  * the channel.
  */

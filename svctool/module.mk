@@ -4,20 +4,11 @@ svctool/libsvctool.a: \
     svctool/args.o svctool/make.o svctool/node.o svctool/open_to_show.o \
     svctool/lifecycle/cmd_lifecycle.o svctool/lifecycle/start.o \
     svctool/lifecycle/stop.o svctool/lifecycle/wait_up.o \
-    svctool/check/access.o \
-    svctool/check/assign_cdb.o svctool/check/cdb.o svctool/check/cmd_check.o \
-    svctool/check/collections.o svctool/check/compiled.o \
-    svctool/check/domain.o svctool/check/domain_users.o \
-    svctool/check/domains.o svctool/check/find.o svctool/check/json.o \
-    svctool/check/layout.o svctool/check/lines.o svctool/check/lock.o svctool/check/names.o \
-    svctool/check/postmaster.o \
-    svctool/check/programs.o \
-    svctool/check/queues.o \
-    svctool/check/rcpthosts.o svctool/check/rules.o svctool/check/running.o \
-    svctool/check/services.o svctool/check/settings.o svctool/check/space.o \
-    svctool/check/spelling.o svctool/check/starts.o svctool/check/tls.o \
-    svctool/check/variable.o svctool/check/variables.o \
-    svctool/check/virtual.o \
+    svctool/check/cmd_check.o svctool/check/domain.o svctool/check/find.o \
+    svctool/check/layout.o svctool/check/names.o svctool/check/queues.o \
+    svctool/check/routes.o svctool/check/running.o svctool/check/services.o \
+    svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
+    svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
     svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/rules.o svctool/init/sweep.o svctool/init/tls.o \

@@ -67,6 +67,10 @@ void check_remedy(struct check *check, const char *format, ...)
 void check_reason(struct check *check, enum check_level level,
     const char *reason, const char *remedy);
 
+/* The same of that place, with the remedy that the reason has. */
+void check_reason_at(struct check *check, enum check_level level,
+    const char *file, unsigned line, const char *reason);
+
 /*
  * The same, unless there is an error of the same file already, which most
  * likely says it in other words.
@@ -93,13 +97,6 @@ bool check_crowd_has_room(struct check_crowd *crowd);
 /* Says at file how many were not kept, if any. */
 void check_crowd_end(struct check *check, const struct check_crowd *crowd,
     const char *file, const char *remedy);
-
-/*
- * Hands see each line of a control file that is no comment, without the blanks
- * at its end.  A missing file has none; one that cannot be read is a finding.
- */
-void check_each_line(struct check *check, const char *path,
-    void (*see)(unsigned number, char *line, void *context), void *context);
 
 /* "error", "warning" or "note". */
 const char *check_level_name(enum check_level level);
@@ -158,20 +155,6 @@ void check_names(struct check *check,
     int (*list)(const struct node *, struct arg_list *, struct error *),
     struct arg_list *names_out);
 
-/*
- * The files that the variable names for listeners, each once; standard for
- * those that name none, and when there is no listener.  To be released.
- */
-void check_listener_files(struct check *check, const char *variable,
-    const char *standard, struct arg_list *paths_out);
-
-/*
- * The programs that the service's run file names, and what they need beside
- * them; known: those that were looked at, which grows.
- */
-void check_programs(
-    struct check *check, const char *service, struct arg_list *known);
-
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */
 void check_place(struct check *check);       /* moved, copied, another's? */
@@ -182,7 +165,6 @@ void check_running(struct check *check);     /* is all of the node up? */
 void check_services(struct check *check);    /* run files, ports */
 void check_compiled(struct check *check);    /* cdb files and their sources */
 void check_rules(struct check *check);       /* envrules and access rules */
-void check_access(struct check *check);      /* rules that never count */
 void check_collections(struct check *check); /* are all queues there, used? */
 void check_domains(struct check *check);     /* virtual domains and users */
 void check_tls(struct check *check);         /* the certificates */
@@ -192,5 +174,11 @@ void check_starts(struct check *check);      /* what else daemons refuse */
 /* Parts of two of them that may keep a node from starting well. */
 void check_routing(struct check *check);   /* virtualdomains and rcpthosts */
 void check_tls_loads(struct check *check); /* is the certificate usable? */
+
+/*
+ * Would the node start as well as it runs?  The findings are printed.  0, or -1
+ * when there are errors.
+ */
+int check_before_restart(const struct node *node, struct error *err);
 
 #endif

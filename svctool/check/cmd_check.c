@@ -1,27 +1,55 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool check: is the node as it should be? */
+#include "base/plural.h"
 #include "svctool/check/check.h"
 #include "svctool/svctool.h"
 
+/*
+ * Before a restart: what runs must not be stopped for what would not start, or
+ * would start worse: with a bad setting, as an open relay, or on a full disk.
+ * A log or domain that is wrong is so with and without a restart.
+ */
 static const struct {
 	void (*look)(struct check *check);
+	void (*look_before_restart)(struct check *check);
 } parts[] = {
-	{ check_settings },
-	{ check_place },
-	{ check_variables },
-	{ check_owners },
-	{ check_queues },
-	{ check_services },
-	{ check_running },
-	{ check_compiled },
-	{ check_rules },
-	{ check_access },
-	{ check_collections },
-	{ check_domains },
-	{ check_tls },
-	{ check_space },
-	{ check_starts },
+	{ check_settings, check_settings },
+	{ check_place, NULL },
+	{ check_variables, check_variables },
+	{ check_owners, check_owners },
+	{ check_queues, NULL },
+	{ check_services, check_services },
+	{ check_running, NULL },
+	{ check_compiled, NULL },
+	{ check_rules, check_rules },
+	{ check_collections, NULL },
+	{ check_domains, check_routing },
+	{ check_tls, check_tls_loads },
+	{ check_space, check_space },
+	{ check_starts, check_starts },
 };
+
+enum { PART_COUNT = sizeof(parts) / sizeof(parts[0]) };
+
+int
+check_before_restart(const struct node *node, struct error *err)
+{
+	struct check check = { .node = node };
+	int result = 0;
+
+	check_forget_environment();
+	for (size_t i = 0; i < PART_COUNT; i++)
+		if (parts[i].look_before_restart != NULL)
+			parts[i].look_before_restart(&check);
+	check_print_findings(&check);
+	if (check.errors > 0)
+		result = error_set(err,
+		    "the node goes on as it is, because it might not start "
+		    "well again: put the %u error%s above right first",
+		    check.errors, plural(check.errors));
+	check_release(&check);
+	return result;
+}
 
 int
 cmd_check(int argc, char **argv)
@@ -39,7 +67,7 @@ cmd_check(int argc, char **argv)
 		code = complain(EXIT_TROUBLE, &err);
 	else {
 		check_forget_environment();
-		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		for (size_t i = 0; i < PART_COUNT; i++)
 			parts[i].look(&check);
 		if (is_json)
 			check_print_json(&check);

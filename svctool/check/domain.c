@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One virtual domain's folder. */
+/* One virtual domain's folder: its rules, its users, their folders. */
 #include "svctool/check/domain.h"
 
 #include <errno.h>
@@ -10,20 +10,27 @@
 
 #include "adminsrv/vpasswd_file.h"
 #include "base/mem.h"
+#include "control/cdb_records.h"
 #include "delivery/domain_rules.h"
-#include "svctool/check/cdb.h"
+#include "lookupd/store.h"
 
 /* One domain. */
 struct folder {
 	struct check *check;
 	const struct check_assign *domain;
 	const char *path;
+	struct check_crowd crowd; /* of what is wrong with users' folders */
+	char *parent;             /* of the last user's folder */
+	bool is_reached;          /* what is in it can be got at */
 };
 
-static char *
-below(const struct folder *folder, const char *name)
+char *
+check_domain_path(const struct check_assign *domain, enum layout_id id)
 {
-	return xasprintf("%s/%s", folder->path, name);
+	const char *row = layout_rows[LAYOUT_domain].path;
+
+	return xasprintf(
+	    "%s%s", domain->home, layout_rows[id].path + strlen(row));
 }
 
 /* Is there a user of qmail-smtpd's own, who reads by the domain's group? */
@@ -37,38 +44,39 @@ has_reader(const struct folder *folder)
 	    uid != 0 && uid != folder->domain->uid;
 }
 
+/* Whose what is in the domain is, and what follows if it is not. */
+static struct check_whose
+whose(const struct folder *folder, const char *effect)
+{
+	return (struct check_whose){ .uid = folder->domain->uid,
+		.gid = folder->domain->gid,
+		.has_gid = true,
+		.name = "",
+		.effect = effect };
+}
+
 /* There are password hashes in it. */
 static void
-check_secret(const struct folder *folder, const char *path, bool is_for_group)
+check_secret(const struct folder *folder, enum layout_id id, const char *path)
 {
 	const struct check_assign *domain = folder->domain;
+	struct check_whose owner = whose(folder, "");
 	struct stat st;
 
-	if (stat(path, &st) == -1)
-		return; /* that was found already */
-	if ((st.st_mode & 0027) != 0) {
-		check_find(folder->check, CHECK_ERROR, path, 0,
-		    "its mode is %03o, which lets others read password hashes "
-		    "or change them",
-		    st.st_mode & 07777);
-		check_remedy(folder->check, "chmod %03o '%s'",
-		    st.st_mode & 07777 & ~0027, path);
-	}
-	if (st.st_uid != domain->uid) {
-		check_find(folder->check, CHECK_ERROR, path, 0,
-		    "it belongs to uid %lu, and should to uid %lu",
-		    (unsigned long)st.st_uid, (unsigned long)domain->uid);
-		check_remedy(folder->check, "chown %lu:%lu '%s'",
-		    (unsigned long)domain->uid, (unsigned long)domain->gid,
-		    path);
-	} else if (is_for_group && has_reader(folder) &&
+	/* Another's, or none, was found already. */
+	if (stat(path, &st) == -1 || !S_ISREG(st.st_mode))
+		return;
+	check_state(folder->check, id, path, &st, &owner);
+	if (id == LAYOUT_vpasswd_cdb && st.st_uid == domain->uid &&
+	    has_reader(folder) &&
 	    (st.st_gid != domain->gid || (st.st_mode & 0040) == 0)) {
 		check_find(folder->check, CHECK_ERROR, path, 0,
 		    "its mode is %03o and its group %lu, so qmail-smtpd cannot "
 		    "look up users",
 		    st.st_mode & 07777, (unsigned long)st.st_gid);
-		check_remedy(folder->check, "chgrp %lu '%s' && chmod 640 '%s'",
-		    (unsigned long)domain->gid, path, path);
+		check_remedy(folder->check, "chgrp %lu '%s' && chmod %03o '%s'",
+		    (unsigned long)domain->gid, path,
+		    (unsigned)layout_rows[id].mode, path);
 	}
 }
 
@@ -81,33 +89,208 @@ find_cdb(const struct folder *folder, const char *path, const char *text)
 
 /* With the domain's lock. */
 static void
-check_users(const struct folder *folder, const struct vpasswd_file *users)
+check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 {
-	char *cdb = below(folder, "vpasswd.cdb");
+	char *cdb = check_domain_path(folder->domain, LAYOUT_vpasswd_cdb);
+	struct cdb_records records;
 	struct error err;
-	int found = check_cdb_file(cdb, NULL, NULL, &err);
+	int found = cdb_records_read(cdb, &records, &err);
 
+	cdb_records_release(&records);
 	if (found == 0)
-		find_cdb(folder, cdb,
-		    "it is missing, so mail for the domain "
-		    "waits");
+		find_cdb(
+		    folder, cdb, "it is missing, so mail for the domain waits");
 	else if (found == -1)
 		find_cdb(folder, cdb, err.text);
 	else if (users != NULL && !vpasswd_file_is_compiled(users))
 		find_cdb(folder, cdb,
 		    "it was not made from 'vpasswd' as that is now, so the "
 		    "last changes do not count");
-	check_secret(folder, cdb, true);
+	check_secret(folder, LAYOUT_vpasswd_cdb, cdb);
 	free(cdb);
 }
 
+/* Does mail for whom is no user go anywhere?  True when that is not known. */
+static bool
+is_taken(const struct check_assign *domain)
+{
+	struct domain_rules *rules = domain_rules_new();
+	const struct absent_rule *rule;
+	struct error err;
+	bool result;
+
+	domain_rules_begin(rules);
+	result = domain_rules_find(
+		     rules, domain->home, "postmaster", &rule, &err) != 1 ||
+	    (rule->action != ABSENT_BOUNCE && rule->action != ABSENT_DELETE);
+	domain_rules_free(&rules);
+	return result;
+}
+
+/*
+ * Does the postmaster get mail?  The SMTP server takes it in any case (RFC 5321
+ * 4.5.1), and it waits in the queue when nobody is to have it.
+ */
 static void
-check_files(const struct folder *folder)
+check_postmaster(const struct folder *folder, const char *path,
+    const struct vpasswd_file *users)
+{
+	const char *domain = folder->domain->user, *fault, *remedy;
+	const struct vpasswd_entry *entry = vpasswd_file_find(
+	    users, "postmaster");
+
+	if (entry == NULL && is_taken(folder->domain))
+		return;
+	if (entry == NULL) {
+		fault = "there is no 'postmaster'";
+		remedy = "vadduser -n";
+	} else if (entry->uid_flags & VPASSWD_INACTIVE) {
+		fault = "'postmaster' is inactive";
+		remedy = "vmoduser -n";
+	} else if (entry->gid_flags & STORE_BOUNCE_MAIL) {
+		fault = "'postmaster' is marked to bounce";
+		remedy = "vmoduser -tb";
+	} else
+		return;
+	check_find(folder->check, CHECK_ERROR, path, 0,
+	    "%s, so mail for postmaster@%s waits", fault, domain);
+	check_remedy(folder->check, "%s postmaster@%s", remedy, domain);
+}
+
+/*
+ * A folder of a user's.  1; 0 when it is not there; -1 when what is below need
+ * not be looked at, since the remedy mends that too.
+ */
+static int
+check_user_folder(struct folder *folder, enum layout_id id, const char *path)
+{
+	struct check_whose owner = whose(
+	    folder, ", so mail for the user waits");
+	struct stat st;
+
+	if (lstat(path, &st) == -1)
+		return 0;
+	owner.crowd = &folder->crowd;
+	check_state(folder->check, id, path, &st, &owner);
+	return S_ISDIR(st.st_mode) && st.st_uid == owner.uid ? 1 : -1;
+}
+
+/*
+ * The folders between the domain's and the user's, which a hundred users share.
+ * True when what is in them can be got at.
+ */
+static bool
+check_parents(struct folder *folder, const char *dir)
+{
+	size_t length = (size_t)(strrchr(dir, '/') - dir);
+
+	if (folder->parent != NULL && strlen(folder->parent) == length &&
+	    strncmp(folder->parent, dir, length) == 0)
+		return folder->is_reached;
+	free(folder->parent);
+	folder->parent = xstrndup(dir, length);
+	folder->is_reached = true;
+	for (size_t at = strlen(folder->path) + 1;
+	     folder->is_reached && at <= length; at++) {
+		char *path;
+
+		if (dir[at] != '/')
+			continue;
+		path = xstrndup(dir, at);
+		folder->is_reached = check_user_folder(
+					 folder, LAYOUT_user, path) != -1;
+		free(path);
+	}
+	return folder->is_reached;
+}
+
+/* qmail-vdeliver goes nowhere else, and follows no links. */
+static bool
+is_reachable(struct folder *folder, const struct vpasswd_entry *entry)
+{
+	const char *domains = folder->check->node->home->domains;
+	const char *name = folder->domain->user;
+
+	if (check_is_below(entry->dir, folder->path))
+		return check_parents(folder, entry->dir);
+	if (check_is_below(entry->dir, domains))
+		return true;
+	if (check_crowd_has_room(&folder->crowd)) {
+		check_find(folder->check, CHECK_ERROR, entry->dir, 0,
+		    "the folder of '%s@%s' is not below '%s', so mail for the "
+		    "user waits",
+		    entry->name, name, domains);
+		check_remedy(folder->check,
+		    "move it below that, correct '%s/vpasswd', then vmkpasswd "
+		    "%s",
+		    folder->path, name);
+	}
+	return false;
+}
+
+static void
+find_missing(struct folder *folder, const struct vpasswd_entry *entry)
+{
+	const struct check_assign *domain = folder->domain;
+	int failure = errno;
+
+	if (!check_crowd_has_room(&folder->crowd))
+		return;
+	check_find(folder->check, CHECK_ERROR, entry->dir, 0,
+	    "the folder of '%s@%s': %s, so mail for the user waits",
+	    entry->name, domain->user, strerror(failure));
+	check_remedy(folder->check,
+	    "put it back, or 'mkdir -m %03o %s && chown %lu:%lu %s' for an "
+	    "empty one",
+	    (unsigned)layout_rows[LAYOUT_user].mode, entry->dir,
+	    (unsigned long)domain->uid, (unsigned long)domain->gid, entry->dir);
+}
+
+static void
+check_user(struct folder *folder, const struct vpasswd_entry *entry)
+{
+	static const char *const parts[] = { "tmp", "new", "cur" };
+	char *maildir = xasprintf("%s/Maildir", entry->dir);
+	int found = is_reachable(folder, entry)
+	    ? check_user_folder(folder, LAYOUT_user, entry->dir)
+	    : -1;
+
+	if (found == 0)
+		find_missing(folder, entry);
+	if (found == 1)
+		found = check_user_folder(folder, LAYOUT_maildir, maildir);
+	/* Those that are missing a delivery makes. */
+	for (size_t i = 0; found == 1 && i < sizeof(parts) / sizeof(parts[0]);
+	     i++) {
+		char *path = xasprintf("%s/%s", maildir, parts[i]);
+
+		check_user_folder(folder, LAYOUT_maildir_part, path);
+		free(path);
+	}
+	free(maildir);
+}
+
+static void
+check_users(struct folder *folder, const struct vpasswd_file *users)
+{
+	const struct vpasswd_entry *entry;
+	size_t at = 0;
+
+	while ((entry = vpasswd_file_next(users, &at)) != NULL)
+		check_user(folder, entry);
+	free(folder->parent);
+	check_crowd_end(folder->check, &folder->crowd, folder->path,
+	    "mend those above, then check again");
+}
+
+static void
+check_files(struct folder *folder)
 {
 	struct check *check = folder->check;
-	char *text = below(folder, "vpasswd");
+	char *text = check_domain_path(folder->domain, LAYOUT_vpasswd);
+	char *lock_path = check_domain_path(
+	    folder->domain, LAYOUT_vpasswd_lock);
 	struct vpasswd_file *users = NULL;
-	char *lock_path = below(folder, ".vpasswd.lock");
 	struct error err;
 	int lock, found;
 
@@ -124,16 +307,15 @@ check_files(const struct folder *folder)
 		check_find(check, CHECK_ERROR, text, 0,
 		    "it is missing: is its disk mounted?");
 		check_remedy(check,
-		    "put it back, or vadddomain %s for a new "
-		    "one",
+		    "put it back, or vadddomain %s for a new one",
 		    folder->domain->user);
 	}
-	check_users(folder, found == 1 ? users : NULL);
-	check_secret(folder, text, false);
+	check_cdb(folder, found == 1 ? users : NULL);
+	check_secret(folder, LAYOUT_vpasswd, text);
 	/* Still with the lock: vdeluser moves a folder before the line goes. */
 	if (found == 1) {
-		check_postmaster(check, folder->domain, users);
-		check_domain_users(check, folder->domain, users);
+		check_postmaster(folder, text, users);
+		check_users(folder, users);
 	}
 out:
 	check_unlock(lock);
@@ -165,7 +347,8 @@ check_default_line(const struct folder *folder, const char *path)
 static void
 check_default(const struct folder *folder)
 {
-	char *path = below(folder, ".qmail-default");
+	char *path = check_domain_path(folder->domain, LAYOUT_domain_default);
+	struct check_whose owner = whose(folder, "");
 	struct stat st;
 
 	if (stat(path, &st) == -1) {
@@ -176,14 +359,12 @@ check_default(const struct folder *folder)
 		check_remedy(folder->check,
 		    "echo \"| vdelivermail '' bounce-no-mailbox\" > '%s'",
 		    path);
-	} else if ((st.st_mode & 0022) != 0) {
-		check_find(folder->check, CHECK_ERROR, path, 0,
-		    "its mode is %03o, which lets others change it",
-		    st.st_mode & 07777);
-		check_remedy(folder->check, "chmod %03o '%s'",
-		    st.st_mode & 07777 & ~0022, path);
-	} else
-		check_default_line(folder, path);
+	} else {
+		owner.uid = st.st_uid; /* anybody's */
+		if (check_state(folder->check, LAYOUT_domain_default, path, &st,
+			&owner))
+			check_default_line(folder, path);
+	}
 	free(path);
 }
 
@@ -193,6 +374,7 @@ check_folder(
     const struct folder *folder, const char *assign_path, const struct stat *st)
 {
 	const struct check_assign *domain = folder->domain;
+	struct check_whose owner = whose(folder, "");
 	struct check *check = folder->check;
 	uid_t uid;
 
@@ -207,25 +389,13 @@ check_folder(
 		    "chown -R %lu '%s' and write that uid, then qmail-newu",
 		    (unsigned long)uid, folder->path);
 	}
-	if (st->st_uid != domain->uid) {
-		check_find(check, CHECK_ERROR, folder->path, 0,
-		    "it belongs to uid %lu, and users/assign says %lu",
-		    (unsigned long)st->st_uid, (unsigned long)domain->uid);
-		check_remedy(check, "chown %lu:%lu '%s'",
-		    (unsigned long)domain->uid, (unsigned long)domain->gid,
-		    folder->path);
-	}
-	if ((st->st_mode & 0022) != 0 || (st->st_mode & 0700) != 0700) {
-		check_find(check, CHECK_ERROR, folder->path, 0,
-		    "its mode is %03o: %s", st->st_mode & 07777,
-		    (st->st_mode & 0022) != 0 ? "others may change it"
-					      : "its owner may not write it");
-		check_remedy(check, "chmod 751 '%s'", folder->path);
-	} else if (has_reader(folder) && (st->st_mode & 0011) == 0) {
+	if (check_state(check, LAYOUT_domain, folder->path, st, &owner) &&
+	    has_reader(folder) && (st->st_mode & 0011) == 0) {
 		check_find(check, CHECK_ERROR, folder->path, 0,
 		    "its mode is %03o, so qmail-smtpd cannot look up users",
 		    st->st_mode & 07777);
-		check_remedy(check, "chmod 751 '%s'", folder->path);
+		check_remedy(check, "chmod %03o '%s'",
+		    (unsigned)layout_rows[LAYOUT_domain].mode, folder->path);
 	}
 }
 
@@ -233,7 +403,8 @@ void
 check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain)
 {
-	const struct folder folder = { check, domain, domain->home };
+	struct folder folder = { check, domain, domain->home, { .count = 0 },
+		NULL, false };
 	struct stat st;
 
 	/* A missing one is the line's fault, and found there. */

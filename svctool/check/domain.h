@@ -36,36 +36,14 @@ bool check_is_below(const char *path, const char *folder);
 const struct check_assign *check_assign_find(
     const struct check_assigns *assigns, const char *address, size_t length);
 
-/* users/cdb, against good lines that are all lines of users/assign. */
-void check_assign_cdb(struct check *check, const struct check_assigns *assigns);
-
-/* control/virtualdomains and rcpthosts, against the lines of users/assign. */
-void check_virtual(struct check *check, const struct check_assigns *assigns);
-
-/* What is delivered here. */
-struct check_routes {
-	struct check *check;
-	const struct settings *settings;
-	const struct check_assigns *assigns;
-	/* Has virtualdomains a line for the key (a domain, .domain or "")? */
-	bool (*has_rule)(const void *rules, const char *key);
-	const void *rules;
-};
-
-/* Lines of rcpthosts and morercpthosts. */
-void check_rcpthosts(const struct check_routes *routes);
+/* virtualdomains, rcpthosts and morercpthosts, against users/assign. */
+void check_routes(struct check *check, const struct check_assigns *assigns);
 
 /* A domain's folder: .qmail-default, vpasswd and its cdb, the users. */
 void check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain);
 
-struct vpasswd_file;
-/* Its postmaster: there, and such as gets mail. */
-void check_postmaster(struct check *check, const struct check_assign *domain,
-    const struct vpasswd_file *users);
-
-/* The folders of the users, as vpasswd has them. */
-void check_domain_users(struct check *check, const struct check_assign *domain,
-    const struct vpasswd_file *users);
+/* Of a row below domains/DOMAIN, in the folder that the domain has. */
+char *check_domain_path(const struct check_assign *domain, enum layout_id id);
 
 #endif

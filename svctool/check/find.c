@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* Findings: kept, counted, and printed for people. */
+/* Findings: kept, counted, and printed. */
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/scan.h"
 #include "base/plural.h"
+#include "base/scan.h"
+#include "control/json_text.h"
 #include "svctool/check/check.h"
 
 static void
@@ -192,13 +194,25 @@ check_has_error(const struct check *check, const char *file)
 	return false;
 }
 
+void
+check_reason_at(struct check *check, enum check_level level, const char *file,
+    unsigned line, const char *reason)
+{
+	char *text = xstrdup(reason);
+	const char *remedy = check_cut_remedy(text);
+
+	check_find(check, level, file, line, "%s", text);
+	check_remedy(check, "%s",
+	    remedy != NULL ? remedy : "mend that, then check again");
+	free(text);
+}
+
 /* A reason as a finding; may_repeat: also where there is an error already. */
 static void
 find_by_reason(struct check *check, enum check_level level, const char *reason,
     const char *remedy, bool may_repeat)
 {
 	char *copy = xstrdup(reason), *file = copy, *found = NULL;
-	const char *said = remedy;
 	unsigned line;
 	char *text = split_front(copy, &line);
 
@@ -207,13 +221,13 @@ find_by_reason(struct check *check, enum check_level level, const char *reason,
 		file = found;
 		text = copy;
 	}
-	if (said == NULL)
-		said = check_cut_remedy(text);
 	if (may_repeat || strcmp(file, check->node->home->root) == 0 ||
 	    !check_has_error(check, file)) {
-		check_find(check, level, file, line, "%s", text);
-		check_remedy(check, "%s",
-		    said != NULL ? said : "mend that, then check again");
+		if (remedy != NULL) {
+			check_find(check, level, file, line, "%s", text);
+			check_remedy(check, "%s", remedy);
+		} else
+			check_reason_at(check, level, file, line, text);
 	}
 	free(found);
 	free(copy);
@@ -271,4 +285,27 @@ check_print_text(const struct check *check)
 	printf("checked %s: %u error%s, %u warning%s\n",
 	    check->node->home->root, check->errors, plural(check->errors),
 	    check->warnings, plural(check->warnings));
+}
+
+void
+check_print_json(const struct check *check)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < check->count; i++) {
+		const struct check_finding *finding = &check->findings[i];
+
+		json_array_append_new(array,
+		    json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity",
+			check_level_name(finding->level), "file",
+			json_text(finding->file), "line",
+			finding->line > 0
+			    ? json_integer((json_int_t)finding->line)
+			    : json_null(),
+			"text", json_text(finding->text), "remedy",
+			json_text(finding->remedy)));
+	}
+	json_dumpf(array, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(array);
 }

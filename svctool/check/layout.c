@@ -113,8 +113,13 @@ check_state(struct check *check, enum layout_id id, const char *path,
 		return false;
 	}
 	if (*faults.mode != '\0') {
-		check_find(check, CHECK_ERROR, path, 0, "%s%s", faults.mode,
-		    faults.is_closed ? whose->effect : "");
+		if (faults.is_closed && *whose->effect != '\0')
+			check_find(check, CHECK_ERROR, path, 0,
+			    "its mode is %03o%s", (unsigned)st->st_mode & 07777,
+			    whose->effect);
+		else
+			check_find(
+			    check, CHECK_ERROR, path, 0, "%s", faults.mode);
 		check_remedy(check, "chmod %03o '%s'",
 		    (unsigned)faults.right_mode, path);
 	}

@@ -1,20 +1,97 @@
 /* SPDX-License-Identifier: ISC */
-/* Can every service run? */
+/* Can every service run: its programs, port and certificate? */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/tls.h"
 #include "svctool/check/check.h"
 #include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
+#include "svctool/run/service_env.h"
+
+enum { RUN_MAX_BYTES = 65536, WARN_BEFORE_S = 14 * 86400 };
+
+/* What a run file names is begun by it; what that one starts lies beside it. */
+static const struct {
+	const char *named;
+	const char *needed[4];
+} programs[] = {
+	{ "qmail-start", { "qmail-start", "qmail-send", "qmail-vdeliver" } },
+	{ "qmail-smtpd", { "qmail-smtpd" } },
+};
+
+static void
+check_program(struct check *check, const char *folder, const char *name,
+    struct arg_list *known)
+{
+	char *path = xasprintf("%s/%s", folder, name);
+	bool is_known = arg_list_has(known, path);
+
+	if (!is_known && access(path, X_OK) == -1) {
+		check_find(check, CHECK_ERROR, path, 0,
+		    "the program that services run is missing, or cannot be "
+		    "run");
+		check_remedy(check,
+		    "install mqmail there again ('make install'), or put its "
+		    "present folder into the run files of '%s'",
+		    check->node->home->service);
+	}
+	if (!is_known)
+		arg_list_add(known, path, strlen(path));
+	free(path);
+}
+
+/* The folder of the program, as the run file quotes it; NULL: not named. */
+static char *
+named_folder(const char *text, const char *program)
+{
+	char *end_mark = xasprintf("/%s'", program);
+	const char *end = strstr(text, end_mark);
+	const char *begin = end;
+
+	free(end_mark);
+	if (end == NULL)
+		return NULL;
+	while (begin > text && begin[-1] != '\'' && begin[-1] != '\n')
+		begin--;
+	return *begin == '/' || begin == end
+	    ? xasprintf("%.*s", (int)(end - begin), begin)
+	    : NULL;
+}
+
+static void
+check_programs(struct check *check, const char *service, struct arg_list *known)
+{
+	char *path = layout_path(
+	    check->node->home, LAYOUT_service_run, service);
+	struct buf text;
+
+	buf_init(&text);
+	if (file_read(path, RUN_MAX_BYTES, &text, NULL) != 1)
+		buf_reset(&text);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		char *folder = named_folder(text.data, programs[i].named);
+
+		for (size_t j = 0;
+		     folder != NULL && programs[i].needed[j] != NULL; j++)
+			check_program(
+			    check, folder, programs[i].needed[j], known);
+		free(folder);
+	}
+	buf_release(&text);
+	free(path);
+}
 
 static void
 find_same_port(
     struct check *check, const char *one, const char *other, unsigned port)
 {
-	char *path = xasprintf(
-	    "%s/%s/variables/LISTEN", check->node->home->service, one);
+	char *path = layout_path(
+	    check->node->home, LAYOUT_service_var, one, "LISTEN");
 
 	check_find(check, CHECK_ERROR, path, 0, "port %u is also that of %s",
 	    port, other);
@@ -30,8 +107,8 @@ check_port(
 	char taker[PORT_TAKER_SIZE];
 	struct proc proc;
 	struct error err;
-	char *path = xasprintf(
-	    "%s/%s/variables/LISTEN", check->node->home->service, name);
+	char *path = layout_path(
+	    check->node->home, LAYOUT_service_var, name, "LISTEN");
 
 	if (ready_has_down_file(check->node, name))
 		;
@@ -90,8 +167,8 @@ check_services(struct check *check)
 	for (size_t i = 0; i < services.count; i++)
 		check_programs(check, services.items[i], &known);
 	for (size_t i = 0; i < queues.count; i++) {
-		char *path = xasprintf(
-		    "%s/%s", check->node->home->service, queues.items[i]);
+		char *path = layout_path(
+		    check->node->home, LAYOUT_service, queues.items[i]);
 
 		if (access(path, F_OK) == -1) {
 			check_find(check, CHECK_ERROR, path, 0,
@@ -106,4 +183,101 @@ check_services(struct check *check)
 	arg_list_release(&known);
 	arg_list_release(&queues);
 	arg_list_release(&services);
+}
+
+static void
+find_certificate(struct check *check, enum check_level level, const char *path,
+    const char *text, const char *remedy)
+{
+	check_find(check, level, path, 0, "%s", text);
+	check_remedy(check, "%s", remedy);
+}
+
+/* The certificates of listeners, each once; the node's if there is none. */
+static void
+list_certificates(struct check *check, struct arg_list *paths_out)
+{
+	const struct home *home = check->node->home;
+	char *standard = layout_path(home, LAYOUT_servercert);
+	struct arg_list services;
+	bool has_listener = false;
+
+	*paths_out = (struct arg_list){ .count = 0 };
+	check_names(check, node_services, &services);
+	for (size_t i = 0; i < services.count; i++) {
+		struct service_env env;
+		const char *named;
+		char *path;
+
+		if (!node_is_listener(services.items[i]))
+			continue;
+		has_listener = true;
+		service_env_read(check->node, services.items[i], &env);
+		named = service_env_get(&env, "SERVERCERT");
+		path = named == NULL ? xstrdup(standard)
+		    : *named == '/'  ? xstrdup(named)
+				     : xasprintf("%s/%s/%s", home->service,
+					   services.items[i], named);
+		/* A missing one of another name check_starts() finds. */
+		if (!arg_list_has(paths_out, path) &&
+		    (named == NULL || access(path, F_OK) == 0))
+			arg_list_add(paths_out, path, strlen(path));
+		free(path);
+		service_env_release(&env);
+	}
+	if (!has_listener)
+		arg_list_add(paths_out, standard, strlen(standard));
+	arg_list_release(&services);
+	free(standard);
+}
+
+static void
+check_certificate(struct check *check, const char *path, bool has_to_last)
+{
+	static const char renew[] =
+	    "put a new one there, then svc -h the listeners";
+	struct tls_context *context = NULL;
+	struct error err;
+	int64_t left_s;
+
+	if (access(path, F_OK) == -1)
+		find_certificate(check, CHECK_WARNING, path,
+		    "there is none, so STARTTLS is not offered",
+		    "put certificate chain and key there, or run 'svctool "
+		    "init' for a self-signed one");
+	else if ((context = tls_context_new(path, &err)) == NULL)
+		find_certificate(check, CHECK_ERROR, path, err.text,
+		    "put a PEM file with certificate chain and key there");
+	else if (has_to_last) {
+		left_s = tls_context_valid_s(context);
+		if (left_s < 0)
+			find_certificate(check, CHECK_ERROR, path,
+			    "the certificate has expired", renew);
+		else if (left_s < WARN_BEFORE_S)
+			find_certificate(check, CHECK_WARNING, path,
+			    "the certificate expires within two weeks", renew);
+	}
+	tls_context_free(&context);
+}
+
+void
+check_tls_loads(struct check *check)
+{
+	struct arg_list paths;
+
+	list_certificates(check, &paths);
+	for (size_t i = 0; i < paths.count; i++)
+		check_certificate(check, paths.items[i], false);
+	arg_list_release(&paths);
+}
+
+void
+check_tls(struct check *check)
+{
+	struct arg_list paths;
+
+	list_certificates(check, &paths);
+	for (size_t i = 0; i < paths.count; i++)
+		check_certificate(check, paths.items[i], true);
+	arg_list_release(&paths);
 }

@@ -1,26 +1,138 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The environment of services: control/global_vars/ for all of them, and
- * service/NAME/variables/ over it, one variable a file, as envdir(8) reads it.
+ * service/NAME/variables/ over it; and rules that set variables of sessions:
+ * envrules, and the cdb of tcprules.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "control/access.h"
+#include "control/envrules.h"
 #include "control/global_vars.h"
 #include "svctool/check/variable.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/service_env.h"
 
-enum { VARIABLE_MAX_BYTES = 65536 };
-
 static const char restart[] = ", then svctool restart";
+
+/* One file of rules. */
+struct rules {
+	struct check *check;
+	const char *path;
+	const char *remedy; /* how a change takes effect */
+	struct check_crowd crowd;
+};
+
+static void
+check_assignments(struct rules *rules, const char *file, unsigned line,
+    const char *pattern, const struct vars *vars)
+{
+	char *what = xasprintf("rule '%.100s': ", pattern);
+	const struct check_place place = { .file = file,
+		.line = line,
+		.what = what,
+		.remedy = rules->remedy,
+		.is_session = true };
+
+	for (size_t i = 0; i < vars->count; i++)
+		if (vars->entries[i].value != NULL)
+			check_variable(rules->check, &place,
+			    vars->entries[i].name, vars->entries[i].value);
+	if (check_queue_chooser(vars) != NULL)
+		check_queue_choice(rules->check, &place, vars);
+	free(what);
+}
+
+static void
+see_envrule(unsigned line, const char *pattern, const struct vars *assignments,
+    void *context)
+{
+	struct rules *rules = context;
+
+	check_assignments(rules, rules->path, line, pattern, assignments);
+}
+
+static void
+see_envrules_fault(unsigned line, const char *reason, void *context)
+{
+	struct rules *rules = context;
+
+	if (!check_crowd_has_room(&rules->crowd))
+		return;
+	check_reason_at(rules->check, CHECK_ERROR, rules->path, line, reason);
+}
+
+static void
+check_envrules(struct check *check, const char *path)
+{
+	struct rules rules = { .check = check,
+		.path = path,
+		.remedy = ", then svc -h the listeners" };
+	const struct envrules_visitor visitor = { see_envrule,
+		see_envrules_fault, &rules };
+	struct error err;
+
+	if (envrules_walk(path, &visitor, &err) == -1)
+		check_reason(check, CHECK_ERROR, err.text,
+		    "make it readable for qmail-smtpd's user");
+	check_crowd_end(check, &rules.crowd, path, "correct the lines");
+}
+
+static void
+see_access_rule(const char *file, unsigned line, const char *key,
+    const struct vars *vars, void *context)
+{
+	check_assignments(context, file, line, key, vars);
+}
+
+static void
+see_access_fault(const char *file, unsigned line, bool is_useless,
+    const char *reason, void *context)
+{
+	struct rules *rules = context;
+
+	if (check_crowd_has_room(&rules->crowd))
+		check_reason_at(rules->check,
+		    is_useless ? CHECK_WARNING : CHECK_ERROR, file, line,
+		    reason);
+}
+
+static void
+check_access_rules(struct check *check, const char *path)
+{
+	struct rules rules = { .check = check,
+		.path = path,
+		.remedy = " in its source, then run tcprules" };
+	const struct access_visitor visitor = { see_access_rule,
+		see_access_fault, &rules };
+	struct error err;
+
+	if (access_walk(path, &visitor, &err) == -1) {
+		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
+		check_remedy(check,
+		    "make it again from its source: 'tcprules %s %s.tmp' with "
+		    "the source as input",
+		    path, path);
+	}
+	check_crowd_end(check, &rules.crowd, path, "run tcprules again");
+}
+
+void
+check_rules(struct check *check)
+{
+	char *access = layout_path(check->node->home, LAYOUT_access_cdb);
+
+	check_envrules(
+	    check, settings_text(check->settings, SETTING_fromenvrules));
+	check_envrules(
+	    check, settings_text(check->settings, SETTING_domainqueue));
+	check_access_rules(check, access);
+	free(access);
+}
 
 /* A folder of variables. */
 struct folder {
@@ -30,63 +142,46 @@ struct folder {
 };
 
 static void
-read_one(const struct folder *folder, const char *name)
+see_variable(
+    const char *path, const char *name, const char *value, void *context)
 {
-	char *path = xasprintf("%s/%s", folder->path, name);
+	const struct folder *folder = context;
 	const struct check_place place = {
 		.file = path, .what = "", .remedy = restart
 	};
-	struct buf text;
-	struct error err;
-	struct stat st;
+	const char *meant = value != NULL ? check_spelling(name) : NULL;
 
-	buf_init(&text);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		check_find(folder->check, CHECK_ERROR, path, 0,
-		    "it is not a file, so envdir fails and the service cannot "
-		    "start");
-		check_remedy(folder->check, "move it away");
-	} else if (file_read(path, VARIABLE_MAX_BYTES, &text, &err) == -1)
-		check_reason(folder->check, CHECK_ERROR, err.text,
-		    "make it readable for those who run services");
-	else if (text.length == 0)
-		vars_set(folder->vars, name, NULL); /* envdir unsets it */
-	else {
-		char *value = global_vars_parse(text.data, text.length);
-		const char *meant = check_spelling(name);
-
-		if (meant != NULL) {
-			check_find(folder->check, CHECK_WARNING, path, 0,
-			    "nothing reads a variable of this name: was %s "
-			    "meant?",
-			    meant);
-			check_remedy(folder->check, "mv '%s' '%s/%s'%s", path,
-			    folder->path, meant, restart);
-		}
-		check_variable(folder->check, &place, name, value);
-		vars_set(folder->vars, name, value);
-		free(value);
+	if (meant != NULL) {
+		check_find(folder->check, CHECK_WARNING, path, 0,
+		    "nothing reads a variable of this name: was %s meant?",
+		    meant);
+		check_remedy(folder->check, "mv '%s' '%s/%s'%s", path,
+		    folder->path, meant, restart);
 	}
-	buf_release(&text);
-	free(path);
+	if (value != NULL)
+		check_variable(folder->check, &place, name, value);
+	vars_set(folder->vars, name, value);
 }
 
 static void
-read_folder(const struct folder *folder)
+see_variable_fault(const char *path, const char *reason, void *context)
 {
-	DIR *dir = opendir(folder->path);
-	const struct dirent *entry;
+	const struct folder *folder = context;
 
-	if (dir == NULL) {
-		check_find(folder->check, CHECK_ERROR, folder->path, 0,
-		    "services read their variables there: %s", strerror(errno));
-		check_remedy(folder->check, "mkdir '%s'", folder->path);
+	check_reason_at(folder->check, CHECK_ERROR, path, 0, reason);
+}
+
+static void
+read_folder(struct folder *folder)
+{
+	const struct global_vars_visitor visitor = { see_variable,
+		see_variable_fault, folder };
+
+	if (global_vars_walk(folder->path, &visitor) == 0)
 		return;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		if (entry->d_name[0] != '.')
-			read_one(folder, entry->d_name);
-	closedir(dir);
+	check_find(folder->check, CHECK_ERROR, folder->path, 0,
+	    "services read their variables there: %s", strerror(errno));
+	check_remedy(folder->check, "mkdir '%s'", folder->path);
 }
 
 /*
@@ -115,7 +210,7 @@ static void
 check_listener(struct check *check, const char *name)
 {
 	const struct home *home = check->node->home;
-	char *cwd = xasprintf("%s/%s", home->service, name);
+	char *cwd = layout_path(home, LAYOUT_service, name);
 	struct service_env env;
 
 	service_env_read(check->node, name, &env);
@@ -130,8 +225,7 @@ check_listener(struct check *check, const char *name)
 static void
 check_service(struct check *check, const struct vars *global, const char *name)
 {
-	const struct home *home = check->node->home;
-	char *path = xasprintf("%s/%s/variables", home->service, name);
+	char *path = layout_path(check->node->home, LAYOUT_service_vars, name);
 	struct vars own = VARS_INIT, all = VARS_INIT;
 	struct folder folder = { .check = check, .path = path, .vars = &own };
 	const char *chooser;
@@ -189,8 +283,8 @@ check_variables(struct check *check)
 	read_folder(&folder);
 	chooser = check_queue_chooser(&global);
 	file = chooser != NULL
-	    ? xasprintf("%s/%s", node->global_vars, chooser)
-	    : xasprintf("%s/queue_count", node->home->control);
+	    ? layout_path(node->home, LAYOUT_global_var, chooser)
+	    : layout_path(node->home, LAYOUT_setting, "queue_count");
 	place.file = file;
 	if (chooser == NULL)
 		place.remedy = ", then svc -h the listeners";

@@ -14,37 +14,6 @@
 
 enum { TIMEOUT_S = 60 };
 
-/*
- * What runs must not be stopped for what would not start, or would start worse:
- * with a bad setting, as an open relay, or on a full disk.  A log or domain
- * that is wrong is so with and without a restart.
- */
-static int
-check_before_stop(const struct node *node, struct error *err)
-{
-	struct check check = { .node = node };
-	int result = 0;
-
-	check_forget_environment();
-	check_settings(&check);
-	check_variables(&check);
-	check_owners(&check);
-	check_services(&check);
-	check_rules(&check);
-	check_routing(&check);
-	check_tls_loads(&check);
-	check_space(&check);
-	check_starts(&check);
-	check_print_findings(&check);
-	if (check.errors > 0)
-		result = error_set(err,
-		    "the node goes on as it is, because it might not start "
-		    "well again: put the %u error%s above right first",
-		    check.errors, plural(check.errors));
-	check_release(&check);
-	return result;
-}
-
 static void
 say_end(const struct node *node, bool is_start, unsigned down)
 {
@@ -84,7 +53,7 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	    systemd_guard(node, NULL, &err) == -1 ||
 	    (is_start && !node_has_name(node, &err)) ||
 	    (is_start && !place_is_right(node, &err)) ||
-	    (is_stop && is_start && check_before_stop(node, &err) == -1) ||
+	    (is_stop && is_start && check_before_restart(node, &err) == -1) ||
 	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
 	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))
 		code = complain(EXIT_TROUBLE, &err);

@@ -2,47 +2,38 @@
 /* The environment that a service starts with. */
 #include "svctool/run/service_env.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-enum { VARIABLE_MAX = 65536, WORDS_MAX = 32 };
+enum { WORDS_MAX = 32 };
 
 static void
-read_variable(const char *folder, const char *name, struct vars *vars)
+take_variable(
+    const char *path, const char *name, const char *value, void *context)
 {
-	char *path = xasprintf("%s/%s", folder, name);
-	struct buf text;
+	(void)path;
+	vars_set(context, name, value);
+}
 
-	buf_init(&text);
-	if (file_read(path, VARIABLE_MAX, &text, NULL) == 1) {
-		char *value = text.length > 0
-		    ? global_vars_parse(text.data, text.length)
-		    : NULL;
-
-		vars_set(vars, name, value);
-		free(value);
-	}
-	buf_release(&text);
-	free(path);
+static void
+leave_out(const char *path, const char *reason, void *context)
+{
+	(void)path;
+	(void)reason;
+	(void)context;
 }
 
 static void
 read_folder_vars(const char *folder, struct vars *vars)
 {
-	DIR *dir = opendir(folder);
-	const struct dirent *entry;
+	const struct global_vars_visitor visitor = { take_variable, leave_out,
+		vars };
 
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (entry->d_name[0] != '.')
-			read_variable(folder, entry->d_name, vars);
-	if (dir != NULL)
-		closedir(dir);
+	global_vars_walk(folder, &visitor);
 }
 
 void
@@ -52,9 +43,9 @@ service_env_read(
 	*env_out = (struct service_env){
 		.vars = VARS_INIT,
 		.own = VARS_INIT,
-		.own_folder = node_path(
-		    node, "%s/%s/variables", node->home->service, service),
-		.global_folder = node_path(node, "%s", node->global_vars),
+		.own_folder = node_layout_path(
+		    node, LAYOUT_service_vars, service),
+		.global_folder = node_layout_path(node, LAYOUT_global_vars),
 	};
 	read_folder_vars(env_out->global_folder, &env_out->vars);
 	read_folder_vars(env_out->own_folder, &env_out->own);

@@ -36,6 +36,16 @@ def try_all_until(queue, check):
     wait_until(ring, lambda: f"a try of all\n{queue.log()}")
 
 
+def test_an_odd_line_of_virtualdomains_is_told(queue):
+    """It counts as it stands, as in qmail, and stops no start."""
+    queue.set("virtualdomains", f"<x>:odd\n{DOMAIN}:{DOMAIN}")
+    queue.start()
+    queue.wait_log(r"^warning: \S+/virtualdomains: '<x>:odd' is not a virtual")
+    queue.worker()
+    queue.inject([f"u@{DOMAIN}"])
+    queue.wait_log("^end msg")
+
+
 def test_every_line_has_qmail_form(queue):
     queue.set("virtualdomains", f"{DOMAIN}:{DOMAIN}\nexample.net:{DOMAIN}")
     queue.start()

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "lookupd/store.h"
 #include "tests/unit/check_users.h"
 
 #define DIR "domains/a.test"
@@ -84,11 +85,11 @@ folder_modes(void **state)
 		{ 0755, "" },
 		{ 0700, "" }, /* nobody else reads it here */
 		{ 0771,
-		    "E ~/" DIR ": its mode is 771: others may change it -- "
-		    "chmod 751 '~/" DIR "'\n" },
+		    "E ~/" DIR ": its mode is 771, which lets others change "
+		    "it -- chmod 751 '~/" DIR "'\n" },
 		{ 0551,
-		    "E ~/" DIR ": its mode is 551: its owner may not write "
-		    "it -- chmod 751\n" },
+		    "E ~/" DIR ": its mode is 551, which does not let its "
+		    "owner use it -- chmod 751\n" },
 	};
 
 	(void)state;
@@ -142,8 +143,8 @@ secrets(void **state)
 	assert_int_equal(chmod(folder_path(DIR "/vpasswd"), 0644), 0);
 	assert_int_equal(chmod(folder_path(DIR "/vpasswd.cdb"), 0660), 0);
 	expect("modes",
-	    "E ~/" DIR "/vpasswd.cdb: its mode is 660, which lets others read "
-	    "password hashes or change them -- chmod 640\n"
+	    "E ~/" DIR "/vpasswd.cdb: its mode is 660, which lets others "
+	    "change it -- chmod 640\n"
 	    "E ~/" DIR "/vpasswd: its mode is 644, which lets others\n");
 	assert_int_equal(chmod(folder_path(DIR "/vpasswd"), 0640), 0);
 	assert_int_equal(chmod(folder_path(DIR "/vpasswd.cdb"), 0640), 0);
@@ -225,6 +226,228 @@ owners(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void
+expect_at(const char *name, const char *dir, const char *wanted)
+{
+	struct vpasswd_file *users = check_users_file("al", dir, 0, 0);
+
+	vpasswd_file_free(&users);
+	expect(name, wanted);
+}
+
+static void
+expect_al(const char *name, const char *wanted)
+{
+	expect_at(name, folder_path("domains/a.test/al"), wanted);
+}
+
+#define AL "domains/a.test/al"
+
+static void
+user_modes(void **state)
+{
+	static const struct {
+		const char *dir;
+		mode_t mode;
+		const char *wanted;
+	} rows[] = {
+		{ AL, 0700, "" },
+		{ AL, 0755, "" }, /* .qmail files may be read */
+		{ AL, 0775,
+		    "E ~/" AL ": its mode is 775, which lets others change it "
+		    "-- chmod 755 '~/" AL "'\n" },
+		{ AL, 0500,
+		    "E ~/" AL ": its mode is 500, so mail for the user waits "
+		    "-- chmod 700 '~/" AL "'\n" },
+		{ AL "/Maildir", 0700, "" },
+		{ AL "/Maildir", 0750,
+		    "E ~/" AL "/Maildir: its mode is 750, which lets others "
+		    "read it -- chmod 700\n" },
+		{ AL "/Maildir/new", 0702,
+		    "E ~/" AL "/Maildir/new: its mode is 702, which lets "
+		    "others change it -- chmod 700\n" },
+		{ AL "/Maildir/cur", 0300,
+		    "E ~/" AL "/Maildir/cur: its mode is 300, so mail\n" },
+		{ AL "/Maildir/tmp", 0701, "lets others read it\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		check_users_make(AL);
+		assert_int_equal(
+		    chmod(folder_path(rows[i].dir), rows[i].mode), 0);
+		expect_al(rows[i].dir, rows[i].wanted);
+		assert_int_equal(chmod(folder_path(rows[i].dir), 0700), 0);
+	}
+}
+
+static void
+user_folders_that_are_missing(void **state)
+{
+	struct error err;
+
+	(void)state;
+	expect_al("no folder",
+	    "E ~/" AL ": the folder of 'al@a.test': No such file or directory, "
+	    "so mail for the user waits -- put it back, or 'mkdir -m 700 ~/" AL
+	    " && chown\n");
+	/* A delivery makes these. */
+	check_users_dir(AL, 0700);
+	expect_al("no Maildir", "");
+	check_users_dir(AL "/Maildir", 0700);
+	expect_al("no new", "");
+	svc_put(AL "/Maildir/new", "file");
+	expect_al("a file",
+	    "E ~/" AL "/Maildir/new: it is not a folder, so mail for the user "
+	    "waits -- move it away\n");
+	assert_int_equal(file_remove_tree(folder_path(AL), &err), 0);
+	/* No delivery follows a link. */
+	check_users_make("domains/a.test/real");
+	assert_int_equal(symlink("real", folder_path(AL)), 0);
+	expect_al("a link", "E ~/" AL ": it is not a folder, so mail for\n");
+}
+
+static void
+user_places(void **state)
+{
+	(void)state;
+	check_users_make("domains/a.test/0/1/al");
+	expect_at("levels", folder_path("domains/a.test/0/1/al"), "");
+	assert_int_equal(chmod(folder_path("domains/a.test/0"), 0720), 0);
+	expect_at("a level that others may change",
+	    folder_path("domains/a.test/0/1/al"),
+	    "E ~/domains/a.test/0: its mode is 720, which lets others\n");
+	check_users_make("domains/b.test/al");
+	expect_at("another domain's", folder_path("domains/b.test/al"), "");
+	check_users_make("elsewhere/al");
+	expect_at("elsewhere", folder_path("elsewhere/al"),
+	    "E ~/elsewhere/al: the folder of 'al@a.test' is not below "
+	    "'~/domains', so mail for the user waits -- move it below that, "
+	    "correct '~/domains/a.test/vpasswd', then vmkpasswd a.test\n");
+	check_users_make("domains.old/al");
+	expect_at("a name that begins alike", folder_path("domains.old/al"),
+	    "is not below '~/domains'\n");
+}
+
+/* What the remedy of a folder mends is not said of all below it. */
+static void
+user_owners(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("not root: cannot give folders away\n");
+		skip();
+	}
+	check_users_make("domains/a.test/0/al");
+	assert_int_equal(
+	    chown(folder_path("domains/a.test/0/al/Maildir"), 65534, 0), 0);
+	expect_at("Maildir", folder_path("domains/a.test/0/al"),
+	    "E ~/domains/a.test/0/al/Maildir: it belongs to uid 65534, and "
+	    "should to uid 0 -- chown -R 0:0 '~/domains/a.test/0/al/"
+	    "Maildir'\n");
+	assert_int_equal(chown(folder_path("domains/a.test/0"), 65534, 0), 0);
+	expect_at("a level", folder_path("domains/a.test/0/al"),
+	    "E ~/domains/a.test/0: it belongs to uid 65534, and should\n");
+}
+
+static void
+many_user_faults(void **state)
+{
+	struct check_assign line = check_users_line();
+	const struct check_assigns assigns = { .path = "/assign" };
+	struct check check = check_begin();
+	struct vpasswd_file *users = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i < CHECK_CROWD_MAX + 5; i++) {
+		char name[16], dir[200];
+
+		vpasswd_file_free(&users);
+		snprintf(name, sizeof(name), "u%u", i);
+		snprintf(dir, sizeof(dir), "%s/%s", line.home, name);
+		users = check_users_file(name, dir, 0, 0);
+	}
+	check_domain(&check, &assigns, &line);
+	assert_int_equal(check.count, CHECK_CROWD_MAX + 1);
+	assert_string_equal(check.findings[CHECK_CROWD_MAX].text,
+	    "5 more of these are not shown");
+	vpasswd_file_free(&users);
+	check_release(&check);
+}
+
+#define HOME "~/domains/a.test/vpasswd: "
+
+static void
+accounts(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned uid_flags, gid_flags;
+		const char *wanted;
+	} rows[] = {
+		{ "postmaster", 0, 0, "" },
+		{ "postmaster", 15, STORE_NO_POP | STORE_POSTMASTER, "" },
+		{ "postmaster", VPASSWD_INACTIVE, 0,
+		    "E " HOME "'postmaster' is inactive, so mail for "
+		    "postmaster@a.test waits -- vmoduser -n "
+		    "postmaster@a.test\n" },
+		{ "postmaster", 0, STORE_BOUNCE_MAIL,
+		    "E " HOME "'postmaster' is marked to bounce, so mail for "
+		    "postmaster@a.test waits -- vmoduser -tb "
+		    "postmaster@a.test\n" },
+		{ "postmaster", VPASSWD_INACTIVE, STORE_BOUNCE_MAIL,
+		    "is inactive\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vpasswd_file *users = check_users_file(rows[i].name,
+		    folder_path(DIR "/postmaster"), rows[i].uid_flags,
+		    rows[i].gid_flags);
+
+		expect(rows[i].wanted, rows[i].wanted);
+		vpasswd_file_free(&users);
+	}
+}
+
+/* Without the account the domain's .qmail files may take the mail. */
+static void
+no_account(void **state)
+{
+	static const struct {
+		const char *file, *text;
+		bool is_taken;
+	} rows[] = {
+		{ ".qmail-default", "| vdelivermail '' bounce-no-mailbox\n",
+		    false },
+		{ ".qmail-default", "| vdelivermail '' delete\n", false },
+		{ ".qmail-default", "| vdelivermail '' al@a.test\n", true },
+		{ ".qmail-postmaster", "&al@elsewhere.test\n", true },
+	};
+	struct vpasswd_file *users;
+
+	(void)state;
+	check_users_make(AL);
+	users = check_users_file("al", folder_path(AL), VPASSWD_INACTIVE, 0);
+	assert_true(vpasswd_file_remove(users, "postmaster"));
+	assert_int_equal(vpasswd_file_save(users, NULL), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "domains/a.test/%s", rows[i].file);
+		svc_put("domains/a.test/.qmail-default",
+		    "| vdelivermail '' bounce-no-mailbox\n");
+		svc_put(path, rows[i].text);
+		expect(rows[i].text,
+		    rows[i].is_taken ? ""
+				     : "E " HOME
+				       "there is no 'postmaster', so mail for "
+				       "postmaster@a.test waits -- vadduser -n "
+				       "postmaster@a.test\n");
+	}
+	vpasswd_file_free(&users);
+}
+
 int
 main(void)
 {
@@ -237,6 +460,13 @@ main(void)
 		TEST(changed_since),
 		TEST(users_and_postmaster),
 		TEST(owners),
+		TEST(user_modes),
+		TEST(user_folders_that_are_missing),
+		TEST(user_places),
+		TEST(user_owners),
+		TEST(many_user_faults),
+		TEST(accounts),
+		TEST(no_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/folder.h"
+#include <string.h>
 
 static struct home home;
 static const struct node node = { .home = &home };
@@ -184,6 +185,41 @@ several_variables(void **state)
 	check_release(&check);
 }
 
+static void
+names(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *wanted; /* NULL: no misspelling */
+	} rows[] = {
+		{ "QUEUE_COUNT", NULL },
+		{ "MQMAIL_USER", NULL },
+		{ "QUEUE_CUONT", "QUEUE_COUNT" },
+		{ "QUEUECOUNT", "QUEUE_COUNT" },
+		{ "DATABYTE", "DATABYTES" },
+		{ "MQMAILUSER", "MQMAIL_USER" },
+		{ "queue_count", NULL },
+		{ "MY_FILTER_DIR", NULL },
+		{ "ASAN_OPTIONS", NULL },
+		{ "PATH", NULL },
+		{ "HOME", NULL },
+		{ "LC_ALL", NULL },
+		{ "LD_LIBRARY_PATH", NULL },
+		{ "A_NAME_THAT_IS_LONGER_THAN_ALL_THAT_ARE_KNOWN", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *got = check_spelling(rows[i].name);
+
+		if ((got == NULL) != (rows[i].wanted == NULL) ||
+		    (got != NULL && strcmp(got, rows[i].wanted) != 0))
+			fail_msg("'%s': got '%s'", rows[i].name,
+			    got != NULL ? got : "none");
+	}
+}
+
 int
 main(void)
 {
@@ -191,6 +227,7 @@ main(void)
 		cmocka_unit_test(values),
 		cmocka_unit_test(queues),
 		cmocka_unit_test(several_variables),
+		cmocka_unit_test(names),
 	};
 
 	check_forget_environment();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check/variables.c. */
+/* Tests of svctool/check/variables.c, with the tcprules that operators use. */
 #include "svctool/check/variable.h"
 
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/check_node.h"
+#include "control/cdbmap.h"
 
 /* A node with one queue, counted, and one listener. */
 static int
@@ -166,6 +167,204 @@ the_environment_is_forgotten(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, svc_teardown)
 
+#define TEXT(bytes) bytes, sizeof(bytes) - 1
+
+static void
+expect_of_rules(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_rules(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+static void
+envrules(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} rows[] = {
+		{ "", "" },
+		{ "# all\n*@a.test:DATABYTES=10,MAXRECIPIENTS=2\n", "" },
+		{ "*@a.test:DATABYTES=\n", "" }, /* none, in a session */
+		{ "*@a.test:DATABYTES=many\n",
+		    "E ~/control/from.envrules:1: rule '*@a.test': DATABYTES: "
+		    "'many' is not a number of bytes -- write a whole\n" },
+		{ "\n*@a.test:X=y\n*@b.test:MAX_RCPT_ERRCOUNT=x\n",
+		    "E ~/control/from.envrules:3: rule '*@b.test': "
+		    "MAX_RCPT_ERRCOUNT: 'x' is no number\n" },
+		{ "*@a.test:QUEUEDIR=/none/q\n",
+		    "E ~/control/from.envrules:1: rule '*@a.test': it names "
+		    "the queue '/none/q', which does not exist\n" },
+		{ "a.test\n", "E ~/control/from.envrules:1: \n" },
+		{ "a.test\n*@b.test:DATABYTES=x\nb.test\n",
+		    "E ~/control/from.envrules:1\n"
+		    "E ~/control/from.envrules:2: rule '*@b.test'\n"
+		    "E ~/control/from.envrules:3\n" },
+	};
+
+	(void)state;
+	expect_of_rules("no file", "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		svc_put("control/from.envrules", rows[i].text);
+		expect_of_rules(rows[i].text, rows[i].wanted);
+	}
+	remove(folder_path("control/from.envrules"));
+	svc_put("control/domainqueue", "a.test:DATABYTES=x\n");
+	expect_of_rules(
+	    "domainqueue", "E ~/control/domainqueue:1: rule 'a.test'\n");
+}
+
+/* What a rule counts is a queue in use. */
+static void
+used_queues(void **state)
+{
+	struct check check;
+	char rule[160];
+
+	(void)state;
+	svc_dir("queue/slowq/mess");
+	snprintf(rule, sizeof(rule), "*@a.test:QUEUEDIR=%s\n",
+	    folder_path("queue/slowq"));
+	svc_put("control/from.envrules", rule);
+	check = check_begin();
+	check_rules(&check);
+	check_expect(&check, "there", "");
+	assert_int_equal(check.used_queues.count, 1);
+	assert_string_equal(
+	    check.used_queues.items[0], folder_path("queue/slowq"));
+	check_release(&check);
+}
+
+static void
+put_rule(const char *key, const char *value, size_t length)
+{
+	struct cdbmap_writer *writer = cdbmap_writer_new(
+	    folder_path("control/tcp.smtp.cdb"), NULL);
+
+	assert_non_null(writer);
+	assert_int_equal(
+	    cdbmap_writer_add(writer, key, strlen(key), value, length, NULL),
+	    0);
+	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
+}
+
+#define DAMAGED "E ~/control/tcp.smtp.cdb: access rule '192.0.2.'\n"
+
+/* As tcprules writes them. */
+static void
+access_rules(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *value;
+		size_t length;
+		const char *wanted;
+	} rows[] = {
+		{ "allow", TEXT(""), "" },
+		{ "deny", TEXT("D\0"), "" },
+		{ "relay", TEXT("+RELAYCLIENT=\0"), "" },
+		{ "several", TEXT("+A=b\0+DATABYTES=7\0"), "" },
+		{ "a bad value", TEXT("+DATABYTES=x\0"),
+		    "E ~/control/tcp.smtp.cdb: rule '192.0.2.': DATABYTES: 'x' "
+		    "is not a number of bytes -- write a whole number, for "
+		    "example 10485760 in its source, then run tcprules\n" },
+		{ "the second", TEXT("D\0+MAXRECIPIENTS=-1\0"),
+		    "rule '192.0.2.': MAXRECIPIENTS: \n" },
+		{ "no end", TEXT("+A=b"), DAMAGED },
+		{ "no equals", TEXT("+A\0"), DAMAGED },
+		{ "no name", TEXT("+=b\0"), DAMAGED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		put_rule("192.0.2.", rows[i].value, rows[i].length);
+		expect_of_rules(rows[i].name, rows[i].wanted);
+	}
+	svc_put("control/tcp.smtp.cdb", "no cdb");
+	expect_of_rules("no cdb",
+	    "-- make it again from its source: 'tcprules "
+	    "~/control/tcp.smtp.cdb ~/control/tcp.smtp.cdb.tmp' with\n");
+}
+
+/* Of a hundred bad lines twenty tell enough. */
+static void
+many_faults(void **state)
+{
+	struct check check;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text);
+	for (unsigned i = 0; i < 100; i++)
+		buf_addf(&text, "bad%u\n", i);
+	svc_put("control/from.envrules", text.data);
+	buf_release(&text);
+	check = check_begin();
+	check_rules(&check);
+	assert_int_equal(check.count, CHECK_CROWD_MAX + 1);
+	assert_string_equal(check.findings[CHECK_CROWD_MAX].text,
+	    "80 more of these are not shown");
+	check_release(&check);
+}
+
+/* Compiles rules, as the node's or under another name. */
+static void
+put_rules(const char *name, const char *text)
+{
+	char source[64], command[700];
+
+	snprintf(source, sizeof(source), "control/%s", name);
+	svc_put(source, text);
+	snprintf(command, sizeof(command),
+	    "cd '%s/control' && tcprules %s.cdb x <%s", folder, name, name);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+expect_of_access(const char *name, const char *wanted)
+{
+	struct check check = check_begin();
+
+	check_rules(&check);
+	check_expect(&check, name, wanted);
+	check_release(&check);
+}
+
+static void
+rules_that_never_count(void **state)
+{
+	struct check check;
+
+	(void)state;
+	expect_of_access("no rules", "");
+	put_rules("tcp.smtp",
+	    "# all\n127.0.0.1:allow,RELAYCLIENT=\"\"\n10.:allow\n"
+	    "172.16-31.:allow\n192.0.2.16-31:deny\n:allow\n");
+	expect_of_access("good ones", "");
+	put_rules("tcp.smtp",
+	    "# ours\n10.0.0.0/8:allow,RELAYCLIENT=\"\"\n10:deny\n:allow\n");
+	expect_of_access("networks",
+	    "E ~/control/tcp.smtp:2: rule '10.0.0.0/8' is for no address that "
+	    "there can be, so it never counts -- tcprules has prefixes and "
+	    "ranges in place of '/': write '10.:', then run tcprules\n"
+	    "E ~/control/tcp.smtp:3: rule '10' is for no address that there "
+	    "can be, so it never counts -- write an address in full, or its "
+	    "begin with a dot behind it\n");
+	remove(folder_path("control/tcp.smtp"));
+	put_rules("other", "=mail.test:allow\n:allow\n");
+	svc_put("service/qmail-smtpd.25/variables/LISTEN", "0:25\n");
+	svc_put("service/qmail-smtpd.25/variables/TCPRULES",
+	    folder_path("control/other.cdb"));
+	check = check_begin();
+	check_variables(&check);
+	check_expect(&check, "of a listener alone",
+	    "W ~/control/other:1: rule '=mail.test' is for a name, which "
+	    "listeners do not look up\n");
+	check_release(&check);
+}
+
 int
 main(void)
 {
@@ -175,6 +374,11 @@ main(void)
 		TEST(what_is_no_file),
 		TEST(choice_of_queues),
 		cmocka_unit_test(the_environment_is_forgotten),
+		SVC_TEST(envrules),
+		SVC_TEST(used_queues),
+		SVC_TEST(access_rules),
+		SVC_TEST(many_faults),
+		TEST(rules_that_never_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,11 +74,67 @@ the_home_is_the_nodes(void **unused)
 	home_free(&home);
 }
 
+static void
+note_variable(
+    const char *path, const char *name, const char *value, void *context)
+{
+	(void)path;
+	buf_addf(context, "%s=%s|", name, value != NULL ? value : "(unset)");
+}
+
+static void
+note_fault(const char *path, const char *reason, void *context)
+{
+	buf_addf(context, "%s: %.16s|", strrchr(path, '/') + 1, reason);
+}
+
+static void
+what_envdir_makes_of_a_folder(void **unused)
+{
+	static const struct {
+		const char *name, *text, *wanted; /* text NULL: a folder */
+	} rows[] = {
+		{ "vars/A", "x y \nz\n", "A=x y|" },
+		{ "vars/A", "", "A=(unset)|" },
+		{ "vars/.hidden", "x", "" },
+		{ "vars/A", NULL, "A: it is not a file|" },
+	};
+	struct buf got;
+	const struct global_vars_visitor visitor = { note_variable, note_fault,
+		&got };
+
+	(void)unused;
+	buf_init(&got);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(
+		    file_make_dirs(folder_path("vars"), 0755, NULL), 0);
+		if (rows[i].text == NULL)
+			assert_int_equal(
+			    file_make_dirs(
+				folder_path(rows[i].name), 0755, NULL),
+			    0);
+		else
+			folder_write(
+			    rows[i].name, rows[i].text, strlen(rows[i].text));
+		buf_reset(&got);
+		assert_int_equal(
+		    global_vars_walk(folder_path("vars"), &visitor), 0);
+		assert_string_equal(
+		    got.length > 0 ? got.data : "", rows[i].wanted);
+		assert_int_equal(
+		    file_remove_tree(folder_path("vars"), NULL), 0);
+	}
+	assert_int_equal(global_vars_walk(folder_path("none"), &visitor), -1);
+	buf_release(&got);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(values_are_as_envdir_takes_them,
+		    folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(what_envdir_makes_of_a_folder,
 		    folder_setup, folder_teardown),
 		cmocka_unit_test_setup_teardown(
 		    the_home_is_the_nodes, folder_setup, folder_teardown),

@@ -134,6 +134,40 @@ catch_all(void **state)
 	route_free(&route);
 }
 
+/* A line that counts as it stands, and can be meant so or not. */
+static void
+odd_rules(void **state)
+{
+	static const struct {
+		const char *line;
+		int wanted;
+	} rows[] = {
+		{ "a.test:a.test", 0 },
+		{ ".a.test:a", 0 },
+		{ ":alias", 0 },
+		{ "a.test:", 0 },
+		{ "u@a.test:bob", 0 },
+		{ "xn--bcher-kva.test:b\303\274", 0 },
+		{ "a.test", -1 },
+		{ "<x>:a", -1 },
+		{ "@:a", -1 },
+		{ "u@:a", -1 },
+		{ "a.test:a/b", -1 },
+		{ "a.test:a@b", -1 },
+		{ "a.test:a:b", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = { "" };
+
+		if (route_judge_rule(rows[i].line, &err) != rows[i].wanted ||
+		    (*err.text == '\0') != (rows[i].wanted == 0))
+			fail_msg("'%s': wanted %d, got '%s'", rows[i].line,
+			    rows[i].wanted, err.text);
+	}
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
@@ -143,6 +177,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rules),
 		TEST(catch_all),
+		cmocka_unit_test(odd_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,10 @@ values(void **state)
 		{ SETTING_virtualdomains, "u@a.test:a", NULL },
 		{ SETTING_virtualdomains, "a.test", "not a virtual domain" },
 		{ SETTING_virtualdomains, "a.test: a", "not a virtual domain" },
+		{ SETTING_virtualdomains, ".a.test:a", NULL },
+		/* Odd, but qmail took them: route_judge_rule() tells. */
+		{ SETTING_virtualdomains, "<x>:a", NULL },
+		{ SETTING_virtualdomains, "a.test:a/b", NULL },
 		{ SETTING_extraqueue, "a@b.test", NULL },
 		{ SETTING_extraqueue, "a@b@c.test", NULL },
 		{ SETTING_extraqueue, "", NULL },

@@ -151,7 +151,8 @@ texts_and_lists(void **state)
 		if (strcmp(got.data, rows[i].wanted) != 0)
 			fail_msg("%s: got '%s', wanted '%s'", rows[i].name,
 			    got.data, rows[i].wanted);
-		assert_true(list->count == 0 || list->items[list->count] == NULL);
+		assert_true(
+		    list->count == 0 || list->items[list->count] == NULL);
 		assert_true(settings_is_set(settings, SETTING_rcpthosts));
 		assert_string_equal(
 		    settings_text(settings, SETTING_me), "m.test");
@@ -477,8 +478,8 @@ domains_have_one_spelling(void **state)
 	    "\303\274@:p\n");
 	put("smtpgreeting", "b\303\274cher.test\n");
 	settings = must_load(NULL, NULL);
-	assert_string_equal(settings_text(settings, SETTING_me),
-	    "mail.xn--bcher-kva.test");
+	assert_string_equal(
+	    settings_text(settings, SETTING_me), "mail.xn--bcher-kva.test");
 	list = settings_list(settings, SETTING_locals);
 	assert_string_equal(list->items[0], "mail.xn--bcher-kva.test");
 	list = settings_list(settings, SETTING_rcpthosts);
@@ -493,11 +494,64 @@ domains_have_one_spelling(void **state)
 	settings_free(&settings);
 }
 
+static void
+see_value(unsigned line, const char *value, void *context)
+{
+	buf_addf(context, "%u=%s|", line, value);
+}
+
+static void
+see_fault(unsigned line, const char *reason, void *context)
+{
+	buf_addf(context, "%u!%.6s|", line, reason);
+}
+
+/* As it is loaded, but behind bad lines, too. */
+static void
+walks_behind_bad_lines(void **state)
+{
+	static const struct {
+		enum setting_id id;
+		const char *text, *wanted;
+	} rows[] = {
+		{ SETTING_locals, "", "" },
+		{ SETTING_locals, "\n\n", "" },
+		{ SETTING_locals, "a", "1=a|" },
+		{ SETTING_locals, "# a\n\nb \t\r\nc\n", "3=b|4=c|" },
+		{ SETTING_locals, "a\n#", "1=a|" },
+		{ SETTING_locals, "a b\nc\nd e\n", "1!'a b' |2=c|3!'d e' |" },
+		{ SETTING_locals, "b\303\274cher.test\n",
+		    "1=xn--bcher-kva.test|" },
+		{ SETTING_queue_count, "2\nx\n", "1=2|" },
+		{ SETTING_queue_count, "x\n2\n", "1!'x' is|" },
+	};
+	struct buf got;
+	const struct setting_visitor visitor = { see_value, see_fault, &got };
+	struct error err;
+
+	(void)state;
+	buf_init(&got);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_reset(&got);
+		put("walked", rows[i].text);
+		assert_int_equal(settings_walk(rows[i].id,
+				     folder_path("walked"), &visitor, &err),
+		    1);
+		assert_string_equal(
+		    got.length > 0 ? got.data : "", rows[i].wanted);
+	}
+	assert_int_equal(
+	    settings_walk(SETTING_me, folder_path("none"), &visitor, &err), 0);
+	assert_int_equal(settings_walk(SETTING_me, folder, &visitor, &err), -1);
+	buf_release(&got);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(table_is_consistent),
+		TEST(walks_behind_bad_lines),
 		TEST(defaults),
 		TEST(texts_and_lists),
 		TEST(domains_have_one_spelling),

@@ -540,6 +540,29 @@ test_rude_close(void **state)
 	part(&meeting);
 }
 
+static void
+test_valid_s(void **state)
+{
+	static const long spans_s[] = { 3600, 100 * 86400L, -5 };
+	char path[sizeof(folder) + 16];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/valid.pem", folder);
+	for (size_t i = 0; i < sizeof(spans_s) / sizeof(spans_s[0]); i++) {
+		struct tls_context *context;
+		struct error err;
+		int64_t left_s;
+
+		certificate_write(path, spans_s[i]);
+		context = tls_context_new(path, &err);
+		assert_non_null(context);
+		left_s = tls_context_valid_s(context);
+		assert_in_range(
+		    left_s + 1000, spans_s[i] + 900, spans_s[i] + 1000);
+		tls_context_free(&context);
+	}
+}
+
 int
 main(void)
 {
@@ -552,6 +575,7 @@ main(void)
 		cmocka_unit_test(test_timeout_then_reply),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_rude_close),
+		cmocka_unit_test(test_valid_s),
 	};
 
 	return cmocka_run_group_tests_name("tls", tests, set_up, tear_down);

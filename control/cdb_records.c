@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* Goes through a whole cdb file. */
-#include "svctool/check/cdb.h"
+#include "control/cdb_records.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/buf.h"
 #include "base/file.h"
 
 enum {
@@ -45,7 +42,7 @@ hash(const unsigned char *key, size_t length)
 /* The record at a position that is inside the records; false: it is not. */
 static bool
 read_record(const struct cdb_bytes *cdb, uint64_t position,
-    struct check_cdb_record *record)
+    struct cdb_record *record)
 {
 	uint64_t key = position + PAIR_BYTES, value;
 
@@ -83,21 +80,18 @@ check_heads(struct cdb_bytes *cdb, struct error *err)
 }
 
 static int
-check_records(const struct cdb_bytes *cdb, check_cdb_visit *visit,
-    void *context, uint64_t *count_out, struct error *err)
+check_records(const struct cdb_bytes *cdb, size_t *count_out, struct error *err)
 {
 	uint64_t position = HEAD_BYTES;
 
 	for (*count_out = 0; position < cdb->records_end; ++*count_out) {
-		struct check_cdb_record record;
+		struct cdb_record record;
 
 		if (!read_record(cdb, position, &record))
 			return error_set(err,
 			    "the record at byte %llu does not fit: the file is "
 			    "damaged",
 			    (unsigned long long)position);
-		if (visit != NULL)
-			visit(&record, context);
 		position += PAIR_BYTES + record.key_length +
 		    record.value_length;
 	}
@@ -115,7 +109,7 @@ check_table(const struct cdb_bytes *cdb, unsigned table, uint64_t *used,
 	for (; slots > 0; slots--, at += PAIR_BYTES) {
 		uint32_t wanted = number_at(cdb, at);
 		uint32_t position = number_at(cdb, at + 4);
-		struct check_cdb_record record;
+		struct cdb_record record;
 
 		if (position == 0)
 			continue;
@@ -132,52 +126,88 @@ check_table(const struct cdb_bytes *cdb, unsigned table, uint64_t *used,
 	return 0;
 }
 
-int
-check_cdb_walk(const void *data, size_t size, check_cdb_visit *visit,
-    void *context, struct error *err)
+static int
+check_all(struct cdb_bytes *cdb, size_t *count_out, struct error *err)
 {
-	struct cdb_bytes cdb = { .data = data, .size = size };
-	uint64_t count, used = 0;
+	uint64_t used = 0;
 
-	if (size < HEAD_BYTES)
+	if (cdb->size < HEAD_BYTES)
 		return error_set(err,
-		    "it has %zu bytes, fewer than the %d that any cdb file "
+		    "it has %llu bytes, fewer than the %d that any cdb file "
 		    "begins with",
-		    size, HEAD_BYTES);
-	if (size > UINT32_MAX)
+		    (unsigned long long)cdb->size, HEAD_BYTES);
+	if (cdb->size > UINT32_MAX)
 		return error_set(err, "it is larger than a cdb file can be");
-	if (check_heads(&cdb, err) == -1 ||
-	    check_records(&cdb, NULL, NULL, &count, err) == -1)
+	if (check_heads(cdb, err) == -1 ||
+	    check_records(cdb, count_out, err) == -1)
 		return -1;
 	for (unsigned i = 0; i < TABLES; i++)
-		if (check_table(&cdb, i, &used, err) == -1)
+		if (check_table(cdb, i, &used, err) == -1)
 			return -1;
-	if (used != count)
+	if (used != *count_out)
 		return error_set(err,
-		    "it has %llu records, and its tables name %llu: the file "
+		    "it has %zu records, and its tables name %llu: the file "
 		    "is damaged",
-		    (unsigned long long)count, (unsigned long long)used);
-	return visit == NULL ? 0
-			     : check_records(&cdb, visit, context, &count, err);
+		    *count_out, (unsigned long long)used);
+	return 0;
 }
 
 int
-check_cdb_file(
-    const char *path, check_cdb_visit *visit, void *context, struct error *err)
+cdb_records_check(
+    const void *data, size_t size, size_t *count_out, struct error *err)
 {
-	struct buf bytes;
+	struct cdb_bytes cdb = { .data = data, .size = size };
+
+	return check_all(&cdb, count_out, err);
+}
+
+int
+cdb_records_read(
+    const char *path, struct cdb_records *records_out, struct error *err)
+{
+	struct cdb_records *records = records_out;
+	struct cdb_bytes cdb;
 	struct stat st;
 	int result;
 
+	*records = (struct cdb_records){ .bytes = BUF_INIT };
+	buf_init(&records->bytes);
 	/* Reading a pipe would wait for ever. */
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return error_set(err, "it is not a file");
-	buf_init(&bytes);
 	/* Read, not mapped: who cuts it short now would end us by SIGBUS. */
-	result = file_read(path, FILE_MAX_BYTES, &bytes, err);
-	if (result == 1 &&
-	    check_cdb_walk(bytes.data, bytes.length, visit, context, err) == -1)
-		result = -1;
-	buf_release(&bytes);
-	return result;
+	result = file_read(path, FILE_MAX_BYTES, &records->bytes, err);
+	if (result != 1)
+		return result;
+	cdb = (struct cdb_bytes){ .data =
+				      (const void *)records->bytes.data,
+		.size = records->bytes.length };
+	if (check_all(&cdb, &records->count, err) == -1)
+		return -1;
+	records->at = HEAD_BYTES;
+	records->end = cdb.records_end;
+	return 1;
+}
+
+void
+cdb_records_release(struct cdb_records *records)
+{
+	buf_release(&records->bytes);
+	records->at = records->end = 0;
+}
+
+bool
+cdb_records_next(struct cdb_records *records, struct cdb_record *record_out)
+{
+	const struct cdb_bytes cdb = { .data =
+					   (const void *)records->bytes.data,
+		.size = records->bytes.length,
+		.records_end = records->end };
+
+	if (records->at >= records->end ||
+	    !read_record(&cdb, records->at, record_out))
+		return false;
+	records->at += PAIR_BYTES + record_out->key_length +
+	    record_out->value_length;
+	return true;
 }

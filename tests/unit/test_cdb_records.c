@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check/cdb.c. */
-#include "svctool/check/cdb.h"
+/* Tests of control/cdb_records.c. */
+#include "control/cdb_records.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -45,53 +45,64 @@ read_cdb(unsigned count, struct buf *bytes)
 }
 
 static void
-see(const struct check_cdb_record *record, void *context)
+see(const struct cdb_record *record, unsigned count)
 {
-	unsigned *count = context;
 	char key[16];
-	int n = snprintf(key, sizeof(key), "key%u", *count);
+	int n = snprintf(key, sizeof(key), "key%u", count);
 
 	assert_int_equal(record->key_length, n);
 	assert_memory_equal(record->key, key, record->key_length);
 	assert_memory_equal(record->value, "value", 5);
-	++*count;
 }
 
 static void
-visits_every_record(void **state)
+gives_every_record(void **state)
 {
 	static const unsigned counts[] = { 0, 1, RECORDS };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		struct error err = { "" };
+		struct cdb_records records;
+		struct cdb_record record;
 		unsigned seen = 0;
 
 		make_cdb(folder_path("cdb"), counts[i]);
-		if (check_cdb_file(folder_path("cdb"), see, &seen, &err) != 1)
+		if (cdb_records_read(folder_path("cdb"), &records, &err) != 1)
 			fail_msg("%u records: %s", counts[i], err.text);
+		assert_int_equal(records.count, counts[i]);
+		while (cdb_records_next(&records, &record))
+			see(&record, seen++);
 		assert_int_equal(seen, counts[i]);
+		cdb_records_release(&records);
 	}
 }
 
 static void
 files_of_other_kinds(void **state)
 {
+	struct cdb_records records;
+	struct cdb_record record;
 	struct error err = { "" };
 
 	(void)state;
 	assert_int_equal(
-	    check_cdb_file(folder_path("none"), NULL, NULL, &err), 0);
+	    cdb_records_read(folder_path("none"), &records, &err), 0);
+	assert_false(cdb_records_next(&records, &record));
+	cdb_records_release(&records);
 	assert_int_equal(mkfifo(folder_path("pipe"), 0600), 0);
 	assert_int_equal(
-	    check_cdb_file(folder_path("pipe"), NULL, NULL, &err), -1);
+	    cdb_records_read(folder_path("pipe"), &records, &err), -1);
 	assert_string_equal(err.text, "it is not a file");
+	assert_false(cdb_records_next(&records, &record));
+	cdb_records_release(&records);
 }
 
 /* Cut anywhere it is found: the last bytes are slots that are needed. */
 static void
 every_cut_is_found(void **state)
 {
+	size_t count;
 	struct buf bytes;
 	struct error err;
 
@@ -102,7 +113,7 @@ every_cut_is_found(void **state)
 		char *cut = xmalloc(size + (size == 0));
 
 		memcpy(cut, bytes.data, size);
-		if (check_cdb_walk(cut, size, NULL, NULL, &err) != -1)
+		if (cdb_records_check(cut, size, &count, &err) != -1)
 			fail_msg("not found: cut to %zu bytes", size);
 		free(cut);
 	}
@@ -113,6 +124,7 @@ every_cut_is_found(void **state)
 static void
 every_wrong_number_is_found(void **state)
 {
+	size_t count;
 	struct buf bytes;
 	struct error err;
 
@@ -126,8 +138,8 @@ every_wrong_number_is_found(void **state)
 			continue; /* the value may be anything */
 		bytes.data[at] ^= 0x40;
 		/* A longer empty table, or a hash of a free slot, may be. */
-		if (check_cdb_walk(
-			bytes.data, bytes.length, NULL, NULL, &err) != -1 &&
+		if (cdb_records_check(
+			bytes.data, bytes.length, &count, &err) != -1 &&
 		    record < 18)
 			fail_msg("not found: byte %zu", at);
 		bytes.data[at] ^= 0x40;
@@ -145,6 +157,7 @@ put(struct buf *bytes, size_t at, uint32_t number)
 static void
 says_what_is_wrong(void **state)
 {
+	size_t count;
 	static const struct {
 		const char *name;
 		size_t at; /* where the number is put */
@@ -173,8 +186,8 @@ says_what_is_wrong(void **state)
 
 		read_cdb(1, &bytes);
 		put(&bytes, rows[i].at, rows[i].number);
-		if (check_cdb_walk(
-			bytes.data, bytes.length, NULL, NULL, &err) != -1 ||
+		if (cdb_records_check(
+			bytes.data, bytes.length, &count, &err) != -1 ||
 		    strstr(err.text, rows[i].wanted) == NULL)
 			fail_msg("%s: got '%s', wanted '%s'", rows[i].name,
 			    err.text, rows[i].wanted);
@@ -186,6 +199,7 @@ says_what_is_wrong(void **state)
 static void
 lost_tables_are_found(void **state)
 {
+	size_t count;
 	struct error err = { "" };
 	struct buf bytes;
 
@@ -193,7 +207,7 @@ lost_tables_are_found(void **state)
 	read_cdb(1, &bytes);
 	memset(bytes.data + bytes.length - 16, 0, 16);
 	assert_int_equal(
-	    check_cdb_walk(bytes.data, bytes.length, NULL, NULL, &err), -1);
+	    cdb_records_check(bytes.data, bytes.length, &count, &err), -1);
 	assert_string_equal(err.text,
 	    "it has 1 records, and its tables name 0: the file is damaged");
 	buf_release(&bytes);
@@ -203,7 +217,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(visits_every_record),
+		cmocka_unit_test(gives_every_record),
 		cmocka_unit_test(files_of_other_kinds),
 		cmocka_unit_test(every_cut_is_found),
 		cmocka_unit_test(every_wrong_number_is_found),

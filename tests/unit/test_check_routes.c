@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check/virtual.c. */
+/* Tests of svctool/check/routes.c. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -128,7 +128,7 @@ lines_of_virtualdomains(void **state)
 		else
 			remove(folder_path("rcpthosts"));
 		check.settings = settings_load_all(control, NULL, ignore, NULL);
-		check_virtual(&check, &assigns);
+		check_routes(&check, &assigns);
 		if (check.count != (*rows[i].wanted != '\0') ||
 		    (check.count == 1 &&
 			(check.findings[0].line != rows[i].line ||
@@ -174,7 +174,7 @@ domains_that_are_remote(void **state)
 		folder_write("rcpthosts", taken, strlen(taken));
 		folder_write("locals", "", 0);
 		check.settings = settings_load_all(control, NULL, ignore, NULL);
-		check_virtual(&check, &assigns);
+		check_routes(&check, &assigns);
 		assert_int_equal(check.count, 1);
 		assert_string_equal(check.findings[0].file, "/assign");
 		assert_int_equal(check.findings[0].line, rows[i].line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* users/assign, and the folders that its lines name. */
+/* users/assign, the folders that its lines name, and files that are compiled. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +127,7 @@ check_folder(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	const char *domains = check->node->home->domains;
-	char *vpasswd = xasprintf("%s/vpasswd", assign->home);
+	char *vpasswd = check_domain_path(assign, LAYOUT_vpasswd);
 	struct stat st;
 
 	if (assign->domain_length == 0 && assign->is_wildcard &&
@@ -210,16 +210,14 @@ release(struct check_assigns *assigns)
 	free(assigns->items);
 }
 
-/* Reads the text; 1, 0 there is none, -1. */
-static int
+static void
 walk_assign(struct walk *walk)
 {
 	const struct assign_visitor visitor = { see_line, see_fault, walk };
 	struct check_assigns *assigns = &walk->assigns;
 	struct error err;
-	int result = assign_walk(assigns->path, &visitor, &err);
 
-	if (result == -1)
+	if (assign_walk(assigns->path, &visitor, &err) == -1)
 		check_reason(walk->check, CHECK_ERROR, err.text,
 		    "run this as its owner or root");
 	check_crowd_end(walk->check, &walk->crowd, assigns->path,
@@ -227,50 +225,127 @@ walk_assign(struct walk *walk)
 	if (assigns->count > 1)
 		qsort(assigns->items, assigns->count, sizeof(*assigns->items),
 		    compare);
-	return result;
 }
 
-void
-check_routing(struct check *check)
+static void
+look_at_routes(struct walk *walk)
 {
-	const char *users = check->node->home->users;
-	char *path = xasprintf("%s/assign", users);
-	char *lock_path = xasprintf("%s/.lock", users);
+	check_routes(walk->check, &walk->assigns);
+}
+
+static void
+look_at_lines(struct walk *walk)
+{
+	check_lines(walk->check, &walk->assigns);
+	look_at_routes(walk);
+}
+
+/* With the lock of who changes domains: one file changes after the other. */
+static void
+check_locked(struct check *check, void (*look)(struct walk *walk))
+{
+	const struct home *home = check->node->home;
+	char *path = layout_path(home, LAYOUT_assign);
+	char *lock_path = layout_path(home, LAYOUT_users_lock);
 	struct walk walk = { .check = check, .assigns = { .path = path } };
 	int lock;
 
 	if (check_lock(lock_path, &lock)) {
 		walk_assign(&walk);
-		check_virtual(check, &walk.assigns);
+		look(&walk);
 	}
 	check_unlock(lock);
-	release(&walk.assigns);
-	free(lock_path);
-	free(path);
-}
-
-void
-check_domains(struct check *check)
-{
-	const char *users = check->node->home->users;
-	char *path = xasprintf("%s/assign", users);
-	char *lock_path = xasprintf("%s/.lock", users);
-	struct walk walk = { .check = check, .assigns = { .path = path } };
-	int lock;
-
-	/* vadddomain and vdeldomain change one file after the other. */
-	if (check_lock(lock_path, &lock)) {
-		if (walk_assign(&walk) == 1 && walk.crowd.count == 0)
-			check_assign_cdb(check, &walk.assigns);
-		check_lines(check, &walk.assigns);
-		check_virtual(check, &walk.assigns);
-	}
-	check_unlock(lock);
-	for (size_t i = 0; i < walk.assigns.count; i++)
+	for (size_t i = 0; look == look_at_lines && i < walk.assigns.count; i++)
 		if (is_real(&walk.assigns.items[i]))
 			check_domain(
 			    check, &walk.assigns, &walk.assigns.items[i]);
 	release(&walk.assigns);
 	free(lock_path);
 	free(path);
+}
+
+void
+check_routing(struct check *check)
+{
+	check_locked(check, look_at_routes);
+}
+
+void
+check_domains(struct check *check)
+{
+	check_locked(check, look_at_lines);
+}
+
+static bool
+is_older(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec < b->st_mtim.tv_sec ||
+	    (a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+		a->st_mtim.tv_nsec < b->st_mtim.tv_nsec);
+}
+
+/* 0 when the cdb is as new as its source, or not needed; -1 with the reason. */
+static int
+judge_age(const char *source_path, const char *cdb_path, struct error *err)
+{
+	struct stat source, cdb;
+
+	if (stat(source_path, &source) == -1)
+		return errno == ENOENT
+		    ? 0
+		    : error_sys(err, "cannot look at '%s'", source_path);
+	if (stat(cdb_path, &cdb) == -1)
+		return error_set(err, "%s", strerror(errno));
+	return is_older(&cdb, &source)
+	    ? error_set(err,
+		  "it is older than '%s', so the last changes do not count",
+		  source_path)
+	    : 0;
+}
+
+static void
+find_uncompiled(struct check *check, enum layout_id cdb, const char *path,
+    const struct error *reason)
+{
+	check_find(check, CHECK_ERROR, path, 0, "%s", reason->text);
+	check_remedy(check,
+	    cdb == LAYOUT_access_cdb
+		? "run 'tcprules tcp.smtp.cdb tcp.smtp.tmp < tcp.smtp' there"
+		: "run %s",
+	    layout_rows[cdb].maker);
+}
+
+/* What else is in the others check_rules() and check_routes() say. */
+void
+check_compiled(struct check *check)
+{
+	static const struct {
+		enum layout_id source, cdb;
+	} rows[] = {
+		{ LAYOUT_assign, LAYOUT_assign_cdb },
+		{ LAYOUT_morercpthosts, LAYOUT_morercpthosts_cdb },
+		{ LAYOUT_access, LAYOUT_access_cdb },
+	};
+	const struct home *home = check->node->home;
+	char *lock_path = layout_path(home, LAYOUT_users_lock);
+	int lock;
+	/* vadddomain writes a text, and then its cdb. */
+	bool is_quiet = check_lock(lock_path, &lock);
+
+	for (size_t i = 0; is_quiet && i < sizeof(rows) / sizeof(rows[0]);
+	     i++) {
+		char *source = layout_path(home, rows[i].source);
+		char *cdb = layout_path(home, rows[i].cdb);
+		struct error err;
+
+		if (judge_age(source, cdb, &err) == -1)
+			find_uncompiled(check, rows[i].cdb, cdb, &err);
+		if (rows[i].cdb == LAYOUT_assign_cdb &&
+		    assign_judge_cdb(source, cdb, &err) == -1)
+			find_uncompiled(check, rows[i].cdb, cdb, &err);
+		free(cdb);
+		free(source);
+	}
+	check_unlock(lock);
+	free(lock_path);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/check/lock.c. */
+/* Tests of svctool/check/names.c. */
 #include "svctool/check/check.h"
 
 #include <stdarg.h>
