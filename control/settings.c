@@ -388,7 +388,8 @@ settings_load_all(const char *control_dir, const char *instance,
 	for (id = 0; id < SETTING_COUNT; id++)
 		if (load_value(&loader, id, &err) == -1) {
 			use_default(settings, id);
-			report(id, err.text, context);
+			if (report != NULL)
+				report(id, err.text, context);
 		}
 	return settings;
 }

@@ -66,7 +66,8 @@ struct settings *settings_load(const char *control_dir, const char *program,
 
 /*
  * The same for all settings, but not stopped by errors: each reason is handed
- * to report, and the setting it is about has its default.  Never NULL.
+ * to report (unless that is NULL), and the setting it is about has its default.
+ * Never NULL.
  */
 struct settings *settings_load_all(const char *control_dir,
     const char *instance,

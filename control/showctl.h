@@ -27,6 +27,9 @@ void showctl_print_json(const struct showctl *showctl);
 /* The settings part of mqmail-control(5), in mdoc, to standard output. */
 void showctl_print_man(void);
 
+/* The queue in a file's name like holdlocal.QUEUE; NULL: it is none such. */
+const char *showctl_queue_of(const char *name);
+
 /*
  * The names of files in the folder that no program reads, sorted: mistyped
  * settings, mostly.  Hidden files, backups (name~) and folders are passed over.

@@ -12,21 +12,23 @@
 static const char *const others[] = { "from.envrules", "morercpthosts",
 	"morercpthosts.cdb", "tcp.smtp", "tcp.smtp.cdb" };
 
-/* Is it the name of a queue's own setting, SETTING.QUEUE? */
-static bool
-is_queue_setting(const char *name)
+const char *
+showctl_queue_of(const char *name)
 {
 	const char *dot = strchr(name, '.');
 	AUTO(mem_free) char *stem = NULL;
 	enum setting_id id;
 
-	if (dot == NULL || dot[1] == '\0')
-		return false;
+	if (dot == NULL || dot == name || dot[1] == '\0' ||
+	    name[strlen(name) - 1] == '~')
+		return NULL;
 	stem = xstrndup(name, (size_t)(dot - name));
-	return strcmp(stem, "concurrencyl") == 0 ||
+	if (strcmp(stem, "concurrencyl") == 0 ||
 	    strcmp(stem, "concurrencyr") == 0 ||
 	    (settings_find(stem, &id) &&
-		strstr(setting_rows[id].readers, "qmail-send") != NULL);
+		strstr(setting_rows[id].readers, "qmail-send") != NULL))
+		return dot + 1;
+	return NULL;
 }
 
 static bool
@@ -40,7 +42,7 @@ is_known_file(const char *name)
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (strcmp(name, others[i]) == 0)
 			return true;
-	return settings_find(name, &id) || is_queue_setting(name);
+	return settings_find(name, &id) || showctl_queue_of(name) != NULL;
 }
 
 int

@@ -130,8 +130,8 @@ find_endpoint(struct sink_pool *pool, const char *queue_path)
 	struct endpoint *endpoint;
 
 	SLIST_FOREACH(endpoint, &pool->endpoints, next)
-		if (strcmp(endpoint->queue_path, queue_path) == 0)
-			return endpoint;
+	if (strcmp(endpoint->queue_path, queue_path) == 0)
+		return endpoint;
 	endpoint = xcalloc(1, sizeof(*endpoint));
 	endpoint->queue_path = xstrdup(queue_path);
 	SLIST_INSERT_HEAD(&pool->endpoints, endpoint, next);
@@ -334,33 +334,51 @@ get_text(const struct sink *sink, const char *name)
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+int
+sink_choose(const struct sink_options *options, const struct vars *vars,
+    struct sink_choice *choice_out, struct error *err)
+{
+	const char *queue_dir = vars_get(vars, "QUEUEDIR");
+	const char *base = vars_get(vars, "QUEUE_BASE");
+
+	*choice_out = (struct sink_choice){ .queue_dir = queue_dir != NULL &&
+			queue_dir[0] != '\0'
+		    ? queue_dir
+		    : NULL,
+		.base = base != NULL && base[0] != '\0' ? base
+							: options->queue_base,
+		.start = options->queue_start,
+		.count = options->queue_count,
+		.min_free_bytes = options->min_free_bytes };
+	if (override(vars, "MIN_FREE", UINT64_MAX, &choice_out->min_free_bytes,
+		err) == -1)
+		return -1;
+	if (choice_out->queue_dir != NULL)
+		return 0;
+	return override(
+		   vars, "QUEUE_START", 1000000, &choice_out->start, err) == -1
+	    ? -1
+	    : override(
+		  vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &choice_out->count, err);
+}
+
 /* What options and variables name, with the pool's lock.  0 or -1. */
 static int
 name_collection(struct sink *sink, struct collection *wanted)
 {
 	const struct sink_options *options = &sink->pool->options;
-	const char *base = get_text(sink, "QUEUEDIR");
-	uint64_t start = options->queue_start, count = options->queue_count;
+	struct sink_choice choice;
 
+	if (sink_choose(options, sink->vars, &choice, &sink->err) == -1)
+		return -1;
 	*wanted = (struct collection){ .slice_ms = options->slice_ms,
-		.min_free_bytes = options->min_free_bytes,
-		.queues = { .base = base, .count = 1, .is_alone = true } };
-	if (override(sink->vars, "MIN_FREE", UINT64_MAX,
-		&wanted->min_free_bytes, &sink->err) == -1)
-		return -1;
-	if (base != NULL)
-		return 0;
-	if (override(sink->vars, "QUEUE_START", 1000000, &start, &sink->err) ==
-		-1 ||
-	    override(sink->vars, "QUEUE_COUNT", MUX_QUEUES_MAX, &count,
-		&sink->err) == -1)
-		return -1;
-	base = get_text(sink, "QUEUE_BASE");
-	wanted->queues = (struct mux_collection){
-		.base = base != NULL ? base : options->queue_base,
-		.start = (unsigned)start,
-		.count = (unsigned)count
-	};
+		.min_free_bytes = choice.min_free_bytes,
+		.queues = {
+		    .base = choice.queue_dir, .count = 1, .is_alone = true } };
+	if (choice.queue_dir == NULL)
+		wanted->queues = (struct mux_collection){ .base = choice.base,
+			.start = (unsigned)choice.start,
+			.count = (unsigned)choice.count };
 	return 0;
 }
 

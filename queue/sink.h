@@ -55,6 +55,18 @@ void sink_pool_free(struct sink_pool **pool);
 void sink_pool_configure(
     struct sink_pool *pool, const struct sink_options *options);
 
+/* What the variables choose, over the options; texts are borrowed. */
+struct sink_choice {
+	const char *queue_dir; /* this one queue, or NULL: a collection */
+	const char *base;
+	uint64_t start, count;
+	uint64_t min_free_bytes;
+};
+
+/* 0, or -1 with the variable that is no number, or too large. */
+int sink_choose(const struct sink_options *options, const struct vars *vars,
+    struct sink_choice *choice_out, struct error *err);
+
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
  * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE, EXTRAQUEUE) and

@@ -171,9 +171,8 @@ void check_tls(struct check *check);         /* the certificates */
 void check_space(struct check *check);       /* disks */
 void check_starts(struct check *check);      /* what else daemons refuse */
 
-/* Parts of two of them that may keep a node from starting well. */
-void check_routing(struct check *check);   /* virtualdomains and rcpthosts */
-void check_tls_loads(struct check *check); /* is the certificate usable? */
+/* A part of check_domains(): virtualdomains and rcpthosts. */
+void check_routing(struct check *check);
 
 /*
  * Would the node start as well as it runs?  The findings are printed.  0, or -1

@@ -24,7 +24,7 @@ static const struct {
 	{ check_rules, check_rules },
 	{ check_collections, NULL },
 	{ check_domains, check_routing },
-	{ check_tls, check_tls_loads },
+	{ check_tls, NULL },
 	{ check_space, check_space },
 	{ check_starts, check_starts },
 };

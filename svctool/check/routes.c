@@ -349,15 +349,6 @@ check_open_relay(
 	    check->node->home->control, virtualdomains, rcpthosts);
 }
 
-/* check_settings() has said it. */
-static void
-ignore(enum setting_id id, const char *reason, void *context)
-{
-	(void)id;
-	(void)reason;
-	(void)context;
-}
-
 void
 check_routes(struct check *check, const struct check_assigns *assigns)
 {
@@ -367,8 +358,11 @@ check_routes(struct check *check, const struct check_assigns *assigns)
 	struct routes routes = { .check = check, .assigns = assigns };
 	struct error err;
 
-	/* Those of before may be of before a command's change. */
-	routes.settings = settings_load_all(home->control, NULL, ignore, NULL);
+	/*
+	 * Those of before may be of before a command's change.  What is wrong
+	 * in them check_settings() has said.
+	 */
+	routes.settings = settings_load_all(home->control, NULL, NULL, NULL);
 	routes.route = route_new(routes.settings, &err);
 	walk_setting(&routes, SETTING_virtualdomains, take_rule, virtual);
 	if (routes.count > 1)

@@ -25,13 +25,11 @@ static const struct {
 };
 
 static void
-check_program(struct check *check, const char *folder, const char *name,
-    struct arg_list *known)
+check_program(struct check *check, const char *folder, const char *name)
 {
 	char *path = xasprintf("%s/%s", folder, name);
-	bool is_known = arg_list_has(known, path);
 
-	if (!is_known && access(path, X_OK) == -1) {
+	if (access(path, X_OK) == -1) {
 		check_find(check, CHECK_ERROR, path, 0,
 		    "the program that services run is missing, or cannot be "
 		    "run");
@@ -40,8 +38,6 @@ check_program(struct check *check, const char *folder, const char *name,
 		    "present folder into the run files of '%s'",
 		    check->node->home->service);
 	}
-	if (!is_known)
-		arg_list_add(known, path, strlen(path));
 	free(path);
 }
 
@@ -64,7 +60,7 @@ named_folder(const char *text, const char *program)
 }
 
 static void
-check_programs(struct check *check, const char *service, struct arg_list *known)
+check_programs(struct check *check, const char *service)
 {
 	char *path = layout_path(
 	    check->node->home, LAYOUT_service_run, service);
@@ -78,8 +74,7 @@ check_programs(struct check *check, const char *service, struct arg_list *known)
 
 		for (size_t j = 0;
 		     folder != NULL && programs[i].needed[j] != NULL; j++)
-			check_program(
-			    check, folder, programs[i].needed[j], known);
+			check_program(check, folder, programs[i].needed[j]);
 		free(folder);
 	}
 	buf_release(&text);
@@ -160,12 +155,12 @@ check_ports(struct check *check, const struct arg_list *services)
 void
 check_services(struct check *check)
 {
-	struct arg_list services, queues, known = { .count = 0 };
+	struct arg_list services, queues;
 
 	check_names(check, node_services, &services);
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < services.count; i++)
-		check_programs(check, services.items[i], &known);
+		check_programs(check, services.items[i]);
 	for (size_t i = 0; i < queues.count; i++) {
 		char *path = layout_path(
 		    check->node->home, LAYOUT_service, queues.items[i]);
@@ -180,29 +175,41 @@ check_services(struct check *check)
 		free(path);
 	}
 	check_ports(check, &services);
-	arg_list_release(&known);
 	arg_list_release(&queues);
 	arg_list_release(&services);
 }
 
+/* Whether it loads its listener says (check_starts()); how long it lasts? */
 static void
-find_certificate(struct check *check, enum check_level level, const char *path,
-    const char *text, const char *remedy)
+check_certificate(struct check *check, const char *path)
 {
-	check_find(check, level, path, 0, "%s", text);
-	check_remedy(check, "%s", remedy);
+	struct tls_context *context = tls_context_new(path, NULL);
+	int64_t left_s = context != NULL ? tls_context_valid_s(context)
+					 : WARN_BEFORE_S;
+
+	tls_context_free(&context);
+	if (access(path, F_OK) == -1) {
+		check_find(check, CHECK_WARNING, path, 0,
+		    "there is none, so STARTTLS is not offered");
+		check_remedy(check,
+		    "put certificate chain and key there, or run 'svctool "
+		    "init' for a self-signed one");
+	} else if (left_s < WARN_BEFORE_S) {
+		check_find(check, left_s < 0 ? CHECK_ERROR : CHECK_WARNING,
+		    path, 0, "the certificate %s",
+		    left_s < 0 ? "has expired" : "expires within two weeks");
+		check_remedy(
+		    check, "put a new one there, then svc -h the listeners");
+	}
 }
 
-/* The certificates of listeners, each once; the node's if there is none. */
-static void
-list_certificates(struct check *check, struct arg_list *paths_out)
+void
+check_tls(struct check *check)
 {
 	const struct home *home = check->node->home;
 	char *standard = layout_path(home, LAYOUT_servercert);
 	struct arg_list services;
-	bool has_listener = false;
 
-	*paths_out = (struct arg_list){ .count = 0 };
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++) {
 		struct service_env env;
@@ -211,73 +218,18 @@ list_certificates(struct check *check, struct arg_list *paths_out)
 
 		if (!node_is_listener(services.items[i]))
 			continue;
-		has_listener = true;
 		service_env_read(check->node, services.items[i], &env);
 		named = service_env_get(&env, "SERVERCERT");
-		path = named == NULL ? xstrdup(standard)
-		    : *named == '/'  ? xstrdup(named)
-				     : xasprintf("%s/%s/%s", home->service,
-					   services.items[i], named);
+		path = named == NULL || *named == '/'
+		    ? xstrdup(named != NULL ? named : standard)
+		    : xasprintf("%s/%s/%s", home->service, services.items[i],
+			  named);
 		/* A missing one of another name check_starts() finds. */
-		if (!arg_list_has(paths_out, path) &&
-		    (named == NULL || access(path, F_OK) == 0))
-			arg_list_add(paths_out, path, strlen(path));
+		if (named == NULL || access(path, F_OK) == 0)
+			check_certificate(check, path);
 		free(path);
 		service_env_release(&env);
 	}
-	if (!has_listener)
-		arg_list_add(paths_out, standard, strlen(standard));
 	arg_list_release(&services);
 	free(standard);
-}
-
-static void
-check_certificate(struct check *check, const char *path, bool has_to_last)
-{
-	static const char renew[] =
-	    "put a new one there, then svc -h the listeners";
-	struct tls_context *context = NULL;
-	struct error err;
-	int64_t left_s;
-
-	if (access(path, F_OK) == -1)
-		find_certificate(check, CHECK_WARNING, path,
-		    "there is none, so STARTTLS is not offered",
-		    "put certificate chain and key there, or run 'svctool "
-		    "init' for a self-signed one");
-	else if ((context = tls_context_new(path, &err)) == NULL)
-		find_certificate(check, CHECK_ERROR, path, err.text,
-		    "put a PEM file with certificate chain and key there");
-	else if (has_to_last) {
-		left_s = tls_context_valid_s(context);
-		if (left_s < 0)
-			find_certificate(check, CHECK_ERROR, path,
-			    "the certificate has expired", renew);
-		else if (left_s < WARN_BEFORE_S)
-			find_certificate(check, CHECK_WARNING, path,
-			    "the certificate expires within two weeks", renew);
-	}
-	tls_context_free(&context);
-}
-
-void
-check_tls_loads(struct check *check)
-{
-	struct arg_list paths;
-
-	list_certificates(check, &paths);
-	for (size_t i = 0; i < paths.count; i++)
-		check_certificate(check, paths.items[i], false);
-	arg_list_release(&paths);
-}
-
-void
-check_tls(struct check *check)
-{
-	struct arg_list paths;
-
-	list_certificates(check, &paths);
-	for (size_t i = 0; i < paths.count; i++)
-		check_certificate(check, paths.items[i], true);
-	arg_list_release(&paths);
 }

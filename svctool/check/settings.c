@@ -17,25 +17,15 @@
 
 enum { PAUSE_MS = 200 };
 
-/* Of one load: the general settings, or those of a queue. */
-struct load {
-	struct check *check;
-	const struct arg_list *said; /* reasons that are not said again */
-	struct arg_list reasons;
-};
-
 static void
-report(enum setting_id id, const char *reason, void *context)
+see_reason(enum setting_id id, const char *reason, void *context)
 {
-	struct load *load = context;
+	struct check *check = context;
 
 	if (id == SETTING_queue_base || id == SETTING_queue_count ||
 	    id == SETTING_queue_start)
-		load->check->has_bad_count = true;
-	if (load->said != NULL && arg_list_has(load->said, reason))
-		return;
-	arg_list_add(&load->reasons, reason, strlen(reason));
-	check_reason(load->check, CHECK_ERROR, reason, NULL);
+		check->has_bad_count = true;
+	check_reason(check, CHECK_ERROR, reason, NULL);
 }
 
 static void
@@ -75,22 +65,17 @@ void
 check_settings(struct check *check)
 {
 	const char *control = check->node->home->control;
-	struct load general = { .check = check };
 	struct arg_list queues;
 	struct settings *settings;
 
-	check->settings = settings_load_all(control, NULL, report, &general);
+	check->settings = settings_load_all(control, NULL, see_reason, check);
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++) {
-		struct load load = { .check = check, .said = &general.reasons };
-
 		settings = settings_load_all(
-		    control, queues.items[i], report, &load);
+		    control, queues.items[i], see_reason, check);
 		settings_free(&settings);
-		arg_list_release(&load.reasons);
 	}
 	check_files(check);
-	arg_list_release(&general.reasons);
 	arg_list_release(&queues);
 }
 
@@ -110,27 +95,6 @@ check_use(struct check *check, const char *name)
 		    name);
 	}
 	free(path);
-}
-
-/* The queue in a name like holdlocal.QUEUE, or NULL. */
-static const char *
-find_instance(const char *name)
-{
-	const char *dot = strchr(name, '.');
-	size_t length = dot != NULL ? (size_t)(dot - name) : 0;
-
-	if (length == 0 || dot[1] == '\0' || name[strlen(name) - 1] == '~')
-		return NULL;
-	if (length == strlen("concurrencyl") &&
-	    (strncmp(name, "concurrencyl", length) == 0 ||
-		strncmp(name, "concurrencyr", length) == 0))
-		return dot + 1;
-	for (unsigned id = 0; id < SETTING_COUNT; id++)
-		if (strlen(setting_rows[id].name) == length &&
-		    strncmp(setting_rows[id].name, name, length) == 0 &&
-		    strstr(setting_rows[id].readers, "qmail-send") != NULL)
-			return dot + 1;
-	return NULL;
 }
 
 static bool
@@ -160,7 +124,7 @@ check_instances(struct check *check, const struct arg_list *queues)
 
 	/* Not to be read: check_settings() says so. */
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		const char *queue = find_instance(entry->d_name);
+		const char *queue = showctl_queue_of(entry->d_name);
 		char *path;
 
 		if (queue == NULL || has_queue(check, queues, queue))

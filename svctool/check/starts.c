@@ -30,7 +30,7 @@ static int
 try_smtpd(const struct node *node, const char *service,
     const struct service_env *env, struct error *err)
 {
-	char *folder = xasprintf("%s/%s", node->home->service, service);
+	char *folder = layout_path(node->home, LAYOUT_service, service);
 	struct smtp_options options;
 
 	if (service_env_options(env, &options, err) == -1)
@@ -128,14 +128,22 @@ try_in_child(try_start *try, const struct node *node, const char *service,
 
 /* A reason that begins with "variable NAME" belongs where that is set. */
 static void
-find_at_variable(
+find_reason(
     struct check *check, const struct service_env *env, const char *reason)
 {
-	char *name = xstrndup(reason, strcspn(reason, ": "));
-	char *file = service_env_file(env, name);
-	char *text = xstrdup(reason);
-	const char *remedy = check_cut_remedy(text);
+	const size_t length = sizeof(variable_mark) - 1;
+	char *name, *file, *text;
+	const char *remedy;
 
+	if (strncmp(reason, variable_mark, length) != 0) {
+		check_reason_unless_known(check, CHECK_ERROR, reason);
+		return;
+	}
+	reason += length;
+	name = xstrndup(reason, strcspn(reason, ": "));
+	file = service_env_file(env, name);
+	text = xstrdup(reason);
+	remedy = check_cut_remedy(text);
 	if (!check_has_error(check, file)) {
 		check_find(check, CHECK_ERROR, file, 0, "%s", text);
 		if (remedy != NULL)
@@ -148,18 +156,6 @@ find_at_variable(
 	free(text);
 	free(file);
 	free(name);
-}
-
-static void
-find_reason(
-    struct check *check, const struct service_env *env, const char *reason)
-{
-	const size_t length = sizeof(variable_mark) - 1;
-
-	if (strncmp(reason, variable_mark, length) == 0)
-		find_at_variable(check, env, reason + length);
-	else
-		check_reason_unless_known(check, CHECK_ERROR, reason);
 }
 
 static void

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/scan.h"
-#include "queue/mux.h"
+#include "queue/sink_settings.h"
 
 /* Numbers that are no settings. */
 static const struct {
@@ -61,32 +61,6 @@ check_variable(struct check *check, const struct check_place *place,
 		}
 }
 
-/* What the variables choose, over what the settings say. */
-struct choice {
-	const char *queue_dir; /* this one only, or NULL */
-	const char *base;
-	uint64_t start, count;
-};
-
-/* A variable's value, or NULL when it is not set or empty. */
-static const char *
-get(const struct vars *vars, const char *name)
-{
-	const char *value = vars_get(vars, name);
-
-	return value != NULL && *value != '\0' ? value : NULL;
-}
-
-static void
-override(const struct vars *vars, const char *name, uint64_t *number)
-{
-	const char *value = get(vars, name);
-
-	/* A bad number is found by check_variable(). */
-	if (value != NULL)
-		scan_u64(value, 1000000, number);
-}
-
 /* True when a queue is there, or when it cannot be told. */
 static bool
 may_exist(const char *path)
@@ -97,13 +71,6 @@ may_exist(const char *path)
 
 	free(mess);
 	return may;
-}
-
-static void
-note_used(struct check *check, const char *path)
-{
-	if (!arg_list_has(&check->used_queues, path))
-		arg_list_add(&check->used_queues, path, strlen(path));
 }
 
 /* Is it where svctool queue add makes queues? */
@@ -126,7 +93,8 @@ static bool
 check_one(struct check *check, const struct check_place *place,
     const char *path, const char *verb, bool is_first)
 {
-	note_used(check, path);
+	if (!arg_list_has(&check->used_queues, path))
+		arg_list_add(&check->used_queues, path, strlen(path));
 	if (*path != '/') {
 		check_find(check, CHECK_ERROR, place->file, place->line,
 		    "%sit %s the queue '%s', which is no absolute path",
@@ -155,16 +123,6 @@ check_one(struct check *check, const struct check_place *place,
 	return false;
 }
 
-static void
-choose_by_settings(const struct check *check, struct choice *choice)
-{
-	const char *base = settings_text(check->settings, SETTING_queue_base);
-
-	choice->base = *base != '\0' ? base : check->node->home->queue;
-	choice->start = settings_number(check->settings, SETTING_queue_start);
-	choice->count = settings_number(check->settings, SETTING_queue_count);
-}
-
 const char *
 check_queue_chooser(const struct vars *vars)
 {
@@ -182,21 +140,20 @@ void
 check_queue_choice(struct check *check, const struct check_place *place,
     const struct vars *vars)
 {
-	struct choice choice = { .queue_dir = get(vars, "QUEUEDIR") };
+	struct sink_options options;
+	struct sink_choice choice;
+	struct error err;
 	bool is_there = true;
 
-	if (choice.queue_dir != NULL) {
-		check_one(check, place, choice.queue_dir, "names", false);
+	sink_options_set(&options, check->settings, check->node->home);
+	/* What is no number check_variable() finds. */
+	if (sink_choose(&options, vars, &choice, &err) == -1 ||
+	    choice.count == 0) {
+		check->has_bad_count |= !place->is_session;
 		return;
 	}
-	choose_by_settings(check, &choice);
-	if (get(vars, "QUEUE_BASE") != NULL)
-		choice.base = get(vars, "QUEUE_BASE");
-	override(vars, "QUEUE_START", &choice.start);
-	override(vars, "QUEUE_COUNT", &choice.count);
-	/* check_variable() says it. */
-	if (choice.count == 0 || choice.count > MUX_QUEUES_MAX) {
-		check->has_bad_count |= !place->is_session;
+	if (choice.queue_dir != NULL) {
+		check_one(check, place, choice.queue_dir, "names", false);
 		return;
 	}
 	/* The first that is missing tells enough. */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* Are the values of init's options right?  Looked at before anything is made.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "adminsrv/names.h"
 #include "base/scan.h"
+#include "control/access.h"
 #include "queue/mux.h"
 #include "svctool/init/init.h"
 #include "svctool/run/ports.h"
@@ -26,37 +28,28 @@ check_names(const struct init_options *options, struct error *err)
 	return 0;
 }
 
-/* A number of an address, or two with '-' between them. */
-static bool
-is_octet(const char *text, size_t length, bool may_be_range)
-{
-	const char *dash = memchr(text, '-', length);
-	uint64_t from, to;
-
-	if (dash == NULL)
-		return scan_u64n(text, length, 255, &from);
-	return may_be_range &&
-	    scan_u64n(text, (size_t)(dash - text), 255, &from) &&
-	    scan_u64n(dash + 1, length - (size_t)(dash + 1 - text), 255, &to) &&
-	    from <= to;
-}
-
-/* Four numbers, or fewer with a '.' behind each; the last may be a range. */
+/* As access rules have it; of tcprules' ranges, like 16-31, both ends count. */
 static bool
 is_network(const char *text)
 {
-	for (unsigned count = 1;; count++) {
-		size_t length = strcspn(text, ".");
-		bool is_last = text[length] == '\0' || text[length + 1] == '\0';
+	const char *dash = strchr(text, '-');
+	const char *begin = dash, *end;
+	char low[64], high[64];
+	uint64_t from, to;
 
-		if (!is_octet(text, length, is_last))
-			return false;
-		if (text[length] == '\0')
-			return count == 4;
-		if (is_last)
-			return count < 4;
-		text += length + 1;
-	}
+	if (dash == NULL)
+		return *text != '\0' && strchr(text, ':') == NULL &&
+		    access_judge_key(text) == ACCESS_KEY_ADDRESS;
+	while (begin > text && begin[-1] != '.')
+		begin--;
+	end = dash + strcspn(dash, ".");
+	snprintf(low, sizeof(low), "%.*s%s", (int)(dash - text), text, end);
+	snprintf(high, sizeof(high), "%.*s%s", (int)(begin - text), text,
+	    dash + 1);
+	return scan_u64n(begin, (size_t)(dash - begin), 255, &from) &&
+	    scan_u64n(dash + 1, (size_t)(end - dash - 1), 255, &to) &&
+	    from <= to && (*end == '\0' || end[1] == '\0') &&
+	    is_network(low) && is_network(high);
 }
 
 static int

@@ -37,19 +37,11 @@ say_name(const struct node *node, const struct init_options *options)
 }
 
 static void
-ignore_setting(enum setting_id id, const char *reason, void *context)
-{
-	(void)id;
-	(void)reason;
-	(void)context;
-}
-
-static void
 say_queues(const struct node *node, const struct init_options *options)
 {
 	char *control = node_path(node, "%s", node->home->control);
 	struct settings *settings = settings_load_all(
-	    control, NULL, ignore_setting, NULL);
+	    control, NULL, NULL, NULL);
 	unsigned count = (unsigned)settings_number(
 	    settings, SETTING_queue_count);
 

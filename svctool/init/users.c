@@ -36,27 +36,20 @@ is_absent(int error)
 	    error == EBADF || error == EPERM;
 }
 
-/* 1 there, 0 absent, -1. */
+/* 1 there, 0 absent, -1.  The groups come first, then the users. */
 static int
-has_group(const char *name, struct error *err)
+has_account(size_t i, struct error *err)
 {
-	errno = 0;
-	if (getgrnam(name) != NULL)
-		return 1;
-	return is_absent(errno)
-	    ? 0
-	    : error_sys(err, "cannot look up the group '%s'", name);
-}
+	bool is_group = i < GROUP_COUNT;
+	const char *name = is_group ? groups[i] : users[i - GROUP_COUNT].name;
+	bool is_there;
 
-static int
-has_user(const char *name, struct error *err)
-{
 	errno = 0;
-	if (getpwnam(name) != NULL)
-		return 1;
-	return is_absent(errno)
-	    ? 0
-	    : error_sys(err, "cannot look up the user '%s'", name);
+	is_there = is_group ? getgrnam(name) != NULL : getpwnam(name) != NULL;
+	if (is_there || is_absent(errno))
+		return is_there;
+	return error_sys(err, "cannot look up the %s '%s'",
+	    is_group ? "group" : "user", name);
 }
 
 int
@@ -65,9 +58,7 @@ users_missing(struct error *err)
 	int missing = 0;
 
 	for (size_t i = 0; i < GROUP_COUNT + USER_COUNT; i++) {
-		int found = i < GROUP_COUNT
-		    ? has_group(groups[i], err)
-		    : has_user(users[i - GROUP_COUNT].name, err);
+		int found = has_account(i, err);
 
 		if (found == -1)
 			return -1;
@@ -100,7 +91,7 @@ users_create(bool is_dry, struct error *err)
 	for (size_t i = 0; i < GROUP_COUNT; i++) {
 		const char *argv[] = { "groupadd", "--system", groups[i],
 			NULL };
-		int found = has_group(groups[i], err);
+		int found = has_account(i, err);
 
 		if (found == -1 ||
 		    (found == 0 && step(argv, is_dry, err) == -1))
@@ -112,7 +103,7 @@ users_create(bool is_dry, struct error *err)
 			"--home-dir", "/nonexistent", "--no-create-home",
 			"--shell", "/usr/sbin/nologin", "--comment",
 			users[i].purpose, users[i].name, NULL };
-		int found = has_user(users[i].name, err);
+		int found = has_account(GROUP_COUNT + i, err);
 
 		if (found == -1 ||
 		    (found == 0 && step(argv, is_dry, err) == -1))

@@ -156,7 +156,7 @@ be_svscan(const void *context)
 {
 	uid_t uid = *(const uid_t *)context;
 
-	return chdir(node->home->service) == 0 &&
+	return setsid() != -1 && chdir(node->home->service) == 0 &&
 	    setresuid(uid, uid, uid) == 0 &&
 	    /* Changing the user has undone these. */
 	    prctl(PR_SET_DUMPABLE, 1) == 0 &&

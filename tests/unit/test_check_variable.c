@@ -119,7 +119,7 @@ queues(void **state)
 		{ "QUEUE_COUNT", "3", "/queue/queue3', which does not exist",
 		    3 },
 		{ "QUEUE_COUNT", "900", "", 0 },  /* another finding's */
-		{ "QUEUE_COUNT", "junk", "", 2 }, /* another finding's */
+		{ "QUEUE_COUNT", "junk", "", 0 }, /* another finding's */
 		{ "QUEUE_START", "2", "/queue/queue3', which does not exist",
 		    2 },
 		{ "QUEUEDIR", "queue1",
