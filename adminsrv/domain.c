@@ -17,13 +17,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/identity.h"
+#include "control/layout.h"
 #include "lookupd/store.h"
-
-/*
- * Everybody may pass through a domain's folder, to .qmail-default; only the
- * domain's owner lists it.  The users' folders in it are closed.
- */
-enum { DIR_MODE = 0751, PARENT_MODE = 0755, FILE_MODE = 0644 };
 
 static const char qmail_default[] = "| vdelivermail '' bounce-no-mailbox\n";
 
@@ -31,7 +26,7 @@ enum admin_result
 domain_lock_take(const struct home *home, const char *domain,
     struct domain_lock *lock_out, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/.lock", home->users);
+	AUTO(mem_free) char *path = layout_path(home, LAYOUT_users_lock);
 	struct stat st;
 
 	if (stat(home->users, &st) == -1)
@@ -97,21 +92,23 @@ static enum admin_result
 make_dir(const struct home *home, const char *dir, struct identity *owner_out,
     struct error *err)
 {
+	mode_t mode = layout_rows[LAYOUT_domain].mode;
 	int found = identity_find(IDENTITY_VIRTUAL, owner_out, err);
 	struct stat st;
 
 	if (found != 1)
 		return found == 0 ? ADMIN_REFUSED : ADMIN_FAILED;
-	if (file_make_dirs(home->domains, PARENT_MODE, err) == -1)
+	if (file_make_dirs(
+		home->domains, layout_rows[LAYOUT_domains].mode, err) == -1)
 		return ADMIN_FAILED;
-	if (mkdir(dir, DIR_MODE) == -1 && errno != EEXIST)
+	if (mkdir(dir, mode) == -1 && errno != EEXIST)
 		return admin_fail(err, "cannot make folder '%s'", dir);
 	if (lstat(dir, &st) == -1)
 		return admin_fail(err, "cannot look at '%s'", dir);
 	/* Root's own: from a run that was killed before this. */
 	if (st.st_uid == geteuid() && S_ISDIR(st.st_mode)) {
 		if (lchown(dir, owner_out->uid, owner_out->gid) == 0 &&
-		    chmod(dir, DIR_MODE) == 0)
+		    chmod(dir, mode) == 0)
 			return ADMIN_OK;
 		return admin_fail(err, "cannot give '%s' to its owner", dir);
 	}
@@ -129,7 +126,8 @@ write_file(
 {
 	AUTO(mem_free) char *path = xasprintf("%s/%s", dir, name);
 
-	return file_replace(path, text, strlen(text), FILE_MODE, err);
+	return file_replace(path, text, strlen(text),
+	    layout_rows[LAYOUT_domain_default].mode, err);
 }
 
 static enum admin_result
@@ -159,7 +157,8 @@ static enum admin_result
 fill_dir(const char *dir, const struct identity *owner,
     const struct domain_options *options, struct error *err)
 {
-	AUTO(mem_free) char *standard = xasprintf("%s/.qmail-default", dir);
+	AUTO(mem_free)
+	char *standard = layout_domain_path(dir, LAYOUT_domain_default);
 	AUTO(mem_free)
 	char *number = xasprintf("%u\n", options->users_per_level);
 	AUTO(users_close) struct users *users = NULL;
@@ -170,7 +169,9 @@ fill_dir(const char *dir, const struct identity *owner,
 		return result;
 	if (file_sweep(dir, err) == -1 ||
 	    (access(standard, F_OK) == -1 &&
-		write_file(dir, ".qmail-default", qmail_default, err) == -1) ||
+		write_file(dir,
+		    layout_below(LAYOUT_domain, LAYOUT_domain_default),
+		    qmail_default, err) == -1) ||
 	    (options->users_per_level > 0 &&
 		write_file(dir, ".users_per_level", number, err) == -1))
 		return ADMIN_FAILED;

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strlist.h"
+#include "control/layout.h"
 
 /* One removal: the folder, and under which name it waits to be emptied. */
 struct removal {
@@ -51,7 +52,7 @@ find_dir(struct removal *removal, const struct home *home, const char *domain,
 	slash = strrchr(removal->dir, '/');
 	removal->removed_dir = xasprintf("%.*s/.removed.%s",
 	    (int)(slash - removal->dir), removal->dir, slash + 1);
-	users = xasprintf("%s/vpasswd", removal->dir);
+	users = layout_domain_path(removal->dir, LAYOUT_vpasswd);
 	removal->has_dir = is_there_as_dir(removal->dir) &&
 	    access(users, F_OK) == 0;
 	removal->has_removed_dir = is_there_as_dir(removal->removed_dir);
@@ -127,7 +128,8 @@ stop_mail(
 static enum admin_result
 put_aside(const struct removal *removal, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/.vpasswd.lock", removal->dir);
+	AUTO(mem_free)
+	char *path = layout_domain_path(removal->dir, LAYOUT_vpasswd_lock);
 	enum admin_result result;
 	struct stat st;
 	int lock;

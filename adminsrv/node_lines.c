@@ -17,7 +17,7 @@
 #include "control/layout.h"
 #include "control/rcpthosts.h"
 
-enum { MODE = 0644, RCPTHOSTS_MAX = 50, ASSIGN_FIELDS = 5 };
+enum { RCPTHOSTS_MAX = 50, ASSIGN_FIELDS = 5 };
 
 static int
 load_lines(const char *folder, const char *name, struct line_file **file_out,
@@ -120,7 +120,7 @@ read_rcpthosts(const struct home *home, const char *domain,
     struct node_state *state, struct error *err)
 {
 	AUTO(mem_free)
-	char *path = xasprintf("%s/morercpthosts.cdb", home->control);
+	char *path = layout_path(home, LAYOUT_morercpthosts_cdb);
 	AUTO(line_file_free) struct line_file *file = NULL;
 	AUTO(cdbmap_free) struct cdbmap *map = NULL;
 
@@ -200,7 +200,8 @@ node_lines_add_assign(const struct home *home, const char *domain,
 		return -1;
 	if (line_file_find(file, key) == NULL)
 		line_file_add(file, line);
-	if (line_file_save(file, MODE, ".", err) == -1)
+	if (line_file_save(file, layout_rows[LAYOUT_assign].mode, ".", err) ==
+	    -1)
 		return -1;
 	return assign_compile_users(home, err);
 }
@@ -215,7 +216,8 @@ node_lines_remove_assign(
 	if (load_lines(home->users, "assign", &file, err) == -1)
 		return -1;
 	line_file_remove(file, key);
-	if (line_file_save(file, MODE, ".", err) == -1)
+	if (line_file_save(file, layout_rows[LAYOUT_assign].mode, ".", err) ==
+	    -1)
 		return -1;
 	return line_file_exists(file) ? assign_compile_users(home, err) : 0;
 }
@@ -243,7 +245,8 @@ edit_control(const struct home *home, const char *name, const char *key,
 	if (load_lines(home->control, name, &file, err) == -1)
 		return -1;
 	set_line(file, key, line);
-	return line_file_save(file, MODE, NULL, err);
+	return line_file_save(
+	    file, layout_rows[LAYOUT_setting].mode, NULL, err);
 }
 
 int
@@ -266,14 +269,16 @@ int
 node_lines_remove_local(
     const struct home *home, const char *domain, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/locals", home->control);
+	AUTO(mem_free) char *path = layout_path(home, LAYOUT_setting, "locals");
 	int is_local;
 
 	if (access(path, F_OK) == 0 || errno != ENOENT)
 		return edit_control(home, "locals", domain, NULL, err);
 	/* Without the file control/me would be local. */
 	is_local = is_me(home, domain, err);
-	return is_local == 1 ? file_replace(path, "", 0, MODE, err) : is_local;
+	return is_local == 1
+	    ? file_replace(path, "", 0, layout_rows[LAYOUT_setting].mode, err)
+	    : is_local;
 }
 
 static int
@@ -287,7 +292,8 @@ edit_more(const struct home *home, const char *key, const char *line,
 	if (line == NULL && !line_file_exists(file))
 		return 0;
 	set_line(file, key, line);
-	if (line_file_save(file, MODE, NULL, err) == -1)
+	if (line_file_save(
+		file, layout_rows[LAYOUT_morercpthosts].mode, NULL, err) == -1)
 		return -1;
 	/* In any case: a killed run may have left it behind. */
 	return rcpthosts_compile_more(home->control, err);

@@ -15,8 +15,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/layout.h"
 
-enum { FOLDER_MODE = 0700, IS_FILE = 1 };
+enum { IS_FILE = 1 };
 
 /* Ends the walk at the first thing that is not a folder. */
 static int
@@ -45,7 +46,8 @@ user_dir_make(const char *user_dir, struct error *err)
 		AUTO(mem_free)
 		char *path = xasprintf("%s/Maildir/%s", user_dir, folders[i]);
 
-		if (file_make_dirs(path, FOLDER_MODE, err) == -1)
+		if (file_make_dirs(
+			path, layout_rows[LAYOUT_maildir_part].mode, err) == -1)
 			return ADMIN_FAILED;
 	}
 	return ADMIN_OK;
@@ -109,7 +111,8 @@ user_dir_put_aside(const char *domain_dir, const char *user_dir,
 
 	assert(slash != NULL && slash[1] != '\0');
 	*aside_out = NULL;
-	is_aside = (mkdir(removed, FOLDER_MODE) == 0 || errno == EEXIST) &&
+	is_aside = (mkdir(removed, layout_rows[LAYOUT_user].mode) == 0 ||
+		       errno == EEXIST) &&
 	    rename(user_dir, aside) == 0;
 	if (!is_aside && errno == EXDEV) {
 		free(aside);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "control/layout.h"
 #include "mailbox/quota.h"
 
 /* From so many new users on, one sync of the filesystem is the cheaper one. */
@@ -67,7 +68,8 @@ open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
     struct users **users_out, struct error *err)
 {
 	enum admin_result result = owner_enter(uid, gid, err);
-	AUTO(mem_free) char *lock = xasprintf("%s/.vpasswd.lock", domain_dir);
+	AUTO(mem_free)
+	char *lock = layout_domain_path(domain_dir, LAYOUT_vpasswd_lock);
 	struct users *users;
 
 	*users_out = NULL;

@@ -12,9 +12,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/cdbmap.h"
+#include "control/layout.h"
 
-/* The domain's group reads the cdb: qmail-smtpd's user is in it. */
-enum { TEXT_MAX = 1 << 30, TEXT_MODE = 0600, CDB_MODE = 0640 };
+enum { TEXT_MAX = 1 << 30 };
 
 struct row {
 	uint64_t hash; /* of the name: most comparisons end here */
@@ -156,8 +156,8 @@ vpasswd_file_load(
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int result;
 
-	file->text_path = xasprintf("%s/vpasswd", domain_dir);
-	file->cdb_path = xasprintf("%s/vpasswd.cdb", domain_dir);
+	file->text_path = layout_domain_path(domain_dir, LAYOUT_vpasswd);
+	file->cdb_path = layout_domain_path(domain_dir, LAYOUT_vpasswd_cdb);
 	result = file_read(file->text_path, TEXT_MAX, &text, err);
 	if (result == 1 && load_rows(file, &text, err) == -1)
 		result = -1;
@@ -282,7 +282,7 @@ vpasswd_file_compile(const struct vpasswd_file *file, struct error *err)
 
 	if (writer == NULL)
 		return -1;
-	cdbmap_writer_set_mode(writer, CDB_MODE);
+	cdbmap_writer_set_mode(writer, layout_rows[LAYOUT_vpasswd_cdb].mode);
 	if (add_rows(file, writer, err) == -1)
 		return -1;
 	return cdbmap_writer_commit(&writer, err);
@@ -298,8 +298,8 @@ vpasswd_file_save(struct vpasswd_file *file, struct error *err)
 		buf_addc(&text, '\n');
 	}
 	file->fingerprint = hash_bytes(text.data, text.length);
-	if (file_replace(
-		file->text_path, text.data, text.length, TEXT_MODE, err) == -1)
+	if (file_replace(file->text_path, text.data, text.length,
+		layout_rows[LAYOUT_vpasswd].mode, err) == -1)
 		return -1;
 	return vpasswd_file_compile(file, err);
 }

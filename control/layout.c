@@ -88,14 +88,20 @@ layout_path(const struct home *home, enum layout_id id, ...)
 }
 
 const char *
-layout_in_queue(enum layout_id id)
+layout_below(enum layout_id top, enum layout_id id)
 {
-	const char *path = layout_rows[LAYOUT_queue].path;
+	const char *path = layout_rows[top].path;
 	size_t length = strlen(path);
 
 	assert(strncmp(layout_rows[id].path, path, length) == 0);
 	path = layout_rows[id].path + length;
 	return path + (*path == '/');
+}
+
+char *
+layout_domain_path(const char *domain_dir, enum layout_id id)
+{
+	return xasprintf("%s/%s", domain_dir, layout_below(LAYOUT_domain, id));
 }
 
 int

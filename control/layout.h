@@ -59,8 +59,13 @@ extern const struct layout_row layout_rows[LAYOUT_COUNT];
 char *layout_path(const struct home *home, enum layout_id id, ...);
 char *layout_vpath(const struct home *home, enum layout_id id, va_list names);
 
-/* Of a path in a queue: what stands behind the queue's; "" of that itself. */
-const char *layout_in_queue(enum layout_id id);
+/*
+ * What stands in a row's path behind that of the row top, which it is below; ""
+ * of top itself.
+ */
+const char *layout_below(enum layout_id top, enum layout_id id);
+/* The same behind the folder that a domain has.  The caller frees. */
+char *layout_domain_path(const char *domain_dir, enum layout_id id);
 
 /*
  * Who owns what belongs to owner, in the node of this process.  0, or -1 with

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "control/layout.h"
 
 enum {
 	FILE_MAX = 4096,    /* larger files are not the standard line */
@@ -294,7 +295,7 @@ domain_rules_judge(
     const char *home, struct dotqmail_fault *fault_out, struct error *err)
 {
 	struct absent_rule rule = ABSENT_RULE_INIT;
-	char *path = xasprintf("%s/.qmail-default", home);
+	char *path = layout_domain_path(home, LAYOUT_domain_default);
 	struct stat st;
 	int result;
 

@@ -155,7 +155,7 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	buf_add(&user_out->storage, local, strlen(local) + 1);
 	domain_at = user_out->storage.length;
 	buf_add(&user_out->storage, assign.user, strlen(assign.user) + 1);
-	path = xasprintf("%s/vpasswd.cdb", assign.home);
+	path = layout_domain_path(assign.home, LAYOUT_vpasswd_cdb);
 	assign_release(&assign);
 	result = read_cdb_user(
 	    self, path, local, store->max_age_ms, user_out, err);

@@ -36,7 +36,7 @@ static_assert(LAYOUT_queue_lock - LAYOUT_queue_mess == (int)QUEUE_LOCK &&
 const char *
 queue_folder_name(enum queue_folder folder)
 {
-	return layout_in_queue(LAYOUT_queue_mess + folder);
+	return layout_below(LAYOUT_queue, LAYOUT_queue_mess + folder);
 }
 
 int

@@ -51,7 +51,7 @@ static int
 make_lock_file(struct fix *fix, enum layout_id id, off_t size)
 {
 	const struct layout_row *row = &layout_rows[id];
-	const char *name = layout_in_queue(id);
+	const char *name = layout_below(LAYOUT_queue, id);
 	int fd, result;
 
 	if (row->kind == LAYOUT_FIFO)
@@ -67,7 +67,7 @@ make_lock_file(struct fix *fix, enum layout_id id, off_t size)
 static int
 fix_lock_file(struct fix *fix, enum layout_id id, off_t size)
 {
-	const char *name = layout_in_queue(id);
+	const char *name = layout_below(LAYOUT_queue, id);
 	struct layout_faults faults;
 	struct stat st;
 
@@ -214,10 +214,10 @@ make_first_folders(struct fix *fix)
 {
 	const char *lock = queue_folder_name(QUEUE_LOCK);
 	const char *pid = queue_folder_name(QUEUE_PID);
+	const char *mutex = layout_below(LAYOUT_queue, LAYOUT_queue_sendmutex);
 
 	if (fix_folder(fix, LAYOUT_queue_lock, lock) == -1 ||
-	    fix_owner(fix, lock) == -1 ||
-	    fix_owner(fix, layout_in_queue(LAYOUT_queue_sendmutex)) == -1 ||
+	    fix_owner(fix, lock) == -1 || fix_owner(fix, mutex) == -1 ||
 	    fix_folder(fix, LAYOUT_queue_pid, pid) == -1 ||
 	    fix_owner(fix, pid) == -1)
 		return -1;

@@ -24,15 +24,6 @@ struct folder {
 	bool is_reached;          /* what is in it can be got at */
 };
 
-char *
-check_domain_path(const struct check_assign *domain, enum layout_id id)
-{
-	const char *row = layout_rows[LAYOUT_domain].path;
-
-	return xasprintf(
-	    "%s%s", domain->home, layout_rows[id].path + strlen(row));
-}
-
 /* Is there a user of qmail-smtpd's own, who reads by the domain's group? */
 static bool
 has_reader(const struct folder *folder)
@@ -91,7 +82,7 @@ find_cdb(const struct folder *folder, const char *path, const char *text)
 static void
 check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 {
-	char *cdb = check_domain_path(folder->domain, LAYOUT_vpasswd_cdb);
+	char *cdb = layout_domain_path(folder->path, LAYOUT_vpasswd_cdb);
 	struct cdb_records records;
 	struct error err;
 	int found = cdb_records_read(cdb, &records, &err);
@@ -287,9 +278,8 @@ static void
 check_files(struct folder *folder)
 {
 	struct check *check = folder->check;
-	char *text = check_domain_path(folder->domain, LAYOUT_vpasswd);
-	char *lock_path = check_domain_path(
-	    folder->domain, LAYOUT_vpasswd_lock);
+	char *text = layout_domain_path(folder->path, LAYOUT_vpasswd);
+	char *lock_path = layout_domain_path(folder->path, LAYOUT_vpasswd_lock);
 	struct vpasswd_file *users = NULL;
 	struct error err;
 	int lock, found;
@@ -347,7 +337,7 @@ check_default_line(const struct folder *folder, const char *path)
 static void
 check_default(const struct folder *folder)
 {
-	char *path = check_domain_path(folder->domain, LAYOUT_domain_default);
+	char *path = layout_domain_path(folder->path, LAYOUT_domain_default);
 	struct check_whose owner = whose(folder, "");
 	struct stat st;
 

@@ -43,7 +43,4 @@ void check_routes(struct check *check, const struct check_assigns *assigns);
 void check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain);
 
-/* Of a row below domains/DOMAIN, in the folder that the domain has. */
-char *check_domain_path(const struct check_assign *domain, enum layout_id id);
-
 #endif

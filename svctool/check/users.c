@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* users/assign, the folders that its lines name, and files that are compiled. */
+/* users/assign, the folders that its lines name, and files that are compiled.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,7 @@ check_folder(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	const char *domains = check->node->home->domains;
-	char *vpasswd = check_domain_path(assign, LAYOUT_vpasswd);
+	char *vpasswd = layout_domain_path(assign->home, LAYOUT_vpasswd);
 	struct stat st;
 
 	if (assign->domain_length == 0 && assign->is_wildcard &&

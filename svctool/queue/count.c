@@ -69,10 +69,11 @@ queue_count_read(const struct node *node,
 int
 queue_count_write(const struct node *node, unsigned count, struct error *err)
 {
-	char *path = xasprintf("%s/queue_count", node->home->control);
+	char *path = layout_path(node->home, LAYOUT_setting, "queue_count");
 	char *text = xasprintf("%u\n", count);
 	struct arg_list services = { .count = 0 };
-	int result = file_replace(path, text, strlen(text), 0644, err);
+	int result = file_replace(
+	    path, text, strlen(text), layout_rows[LAYOUT_setting].mode, err);
 
 	if (result == 0) {
 		make_say("changed", "%s: %u", path, count);

@@ -26,7 +26,8 @@ set_flag(const struct node *node, const char *setting, const char *name,
 	int result = 0;
 
 	if (is_held) {
-		result = file_replace(path, "1\n", 2, 0644, err);
+		result = file_replace(
+		    path, "1\n", 2, layout_rows[LAYOUT_setting].mode, err);
 		if (result == 0)
 			make_say("wrote", "%s: 1", path);
 	} else if (unlink(path) == 0)

@@ -42,10 +42,17 @@ paths(void **state)
 		free(path);
 	}
 	home_free(&home);
-	assert_string_equal(layout_in_queue(LAYOUT_queue), "");
-	assert_string_equal(layout_in_queue(LAYOUT_queue_mess), "mess");
+	{
+		char *path = layout_domain_path("/x", LAYOUT_vpasswd_cdb);
+
+		assert_string_equal(path, "/x/vpasswd.cdb");
+		free(path);
+	}
+	assert_string_equal(layout_below(LAYOUT_queue, LAYOUT_queue), "");
 	assert_string_equal(
-	    layout_in_queue(LAYOUT_queue_trigger), "lock/trigger");
+	    layout_below(LAYOUT_queue, LAYOUT_queue_mess), "mess");
+	assert_string_equal(
+	    layout_below(LAYOUT_queue, LAYOUT_queue_trigger), "lock/trigger");
 }
 
 /* What is made by a row is right by it, and each path stands there once. */
