@@ -41,8 +41,8 @@ hash(const unsigned char *key, size_t length)
 
 /* The record at a position that is inside the records; false: it is not. */
 static bool
-read_record(const struct cdb_bytes *cdb, uint64_t position,
-    struct cdb_record *record)
+read_record(
+    const struct cdb_bytes *cdb, uint64_t position, struct cdb_record *record)
 {
 	uint64_t key = position + PAIR_BYTES, value;
 
@@ -179,8 +179,7 @@ cdb_records_read(
 	result = file_read(path, FILE_MAX_BYTES, &records->bytes, err);
 	if (result != 1)
 		return result;
-	cdb = (struct cdb_bytes){ .data =
-				      (const void *)records->bytes.data,
+	cdb = (struct cdb_bytes){ .data = (const void *)records->bytes.data,
 		.size = records->bytes.length };
 	if (check_all(&cdb, &records->count, err) == -1)
 		return -1;
@@ -199,10 +198,11 @@ cdb_records_release(struct cdb_records *records)
 bool
 cdb_records_next(struct cdb_records *records, struct cdb_record *record_out)
 {
-	const struct cdb_bytes cdb = { .data =
-					   (const void *)records->bytes.data,
+	const struct cdb_bytes cdb = {
+		.data = (const void *)records->bytes.data,
 		.size = records->bytes.length,
-		.records_end = records->end };
+		.records_end = records->end
+	};
 
 	if (records->at >= records->end ||
 	    !read_record(&cdb, records->at, record_out))

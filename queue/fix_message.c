@@ -44,7 +44,7 @@ walk_entry(int fd, const struct dirent *entry, void *context)
 	char path[FIX_PATH_SIZE];
 	struct stat st;
 
-	if (fix_has_enough(at->fix, at->files++))
+	if (fix_has_enough(at->fix, at->folder, at->files++))
 		return 1;
 	if (entry->d_name[0] == '.' ||
 	    snprintf(path, sizeof(path), "%s/%s", at->folder, entry->d_name) >=

@@ -181,7 +181,7 @@ own_entry(int folder, const struct dirent *found, void *context)
 	uint64_t number;
 	int is_there;
 
-	if (fix_has_enough(fix, content->files++))
+	if (fix_has_enough(fix, content->path, content->files++))
 		return 1;
 	if (snprintf(path, sizeof(path), "%s/%s", content->path,
 		found->d_name) >= (int)sizeof(path))

@@ -41,8 +41,8 @@ void fix_say_orphan(struct fix *fix, const char *what, const char *fault);
 void fix_leave(struct fix *fix, const char *no_what, const char *what);
 /* A line for what stays as it is. */
 void fix_tell(struct fix *fix, const char *text, const char *what);
-/* Are these more files of one folder than are to be looked at? */
-bool fix_has_enough(const struct fix *fix, unsigned files);
+/* Were as many files of the folder, or numbered one, looked at as shall be? */
+bool fix_has_enough(const struct fix *fix, const char *folder, unsigned files);
 /* -1, with errno's reason. */
 int fix_failed(struct fix *fix, const char *verb, const char *what);
 

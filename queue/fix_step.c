@@ -80,9 +80,12 @@ fix_tell(struct fix *fix, const char *text, const char *what)
 }
 
 bool
-fix_has_enough(const struct fix *fix, unsigned files)
+fix_has_enough(const struct fix *fix, const char *folder, unsigned files)
 {
-	return fix->options->see != NULL && files >= fix->options->files_max;
+	const struct fix_options *options = fix->options;
+	unsigned parts = strchr(folder, '/') != NULL ? options->split : 1;
+
+	return options->see != NULL && files >= options->files_max / parts;
 }
 
 int

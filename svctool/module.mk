@@ -11,7 +11,7 @@ svctool/libsvctool.a: \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
     svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
-    svctool/init/rules.o svctool/init/sweep.o svctool/init/tls.o \
+    svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
     svctool/queue/add.o svctool/queue/cmd_queue.o svctool/queue/count.o \
     svctool/queue/hold.o svctool/queue/ops.o svctool/queue/remove.o \

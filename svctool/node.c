@@ -198,18 +198,19 @@ compare_names(const void *a, const void *b)
 	return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The folders in a folder. */
+/* The folders in that of the row. */
 static int
-list_folders(const char *folder, struct arg_list *names, struct error *err)
+list_row(const struct node *node, enum layout_id id, struct arg_list *names,
+    struct error *err)
 {
+	char *folder = node_layout_path(node, id);
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
+	int result = 0;
 
-	if (dir == NULL && errno == ENOENT)
-		return 0;
-	if (dir == NULL)
-		return error_sys(err, "cannot read folder '%s'", folder);
-	while ((entry = readdir(dir)) != NULL) {
+	if (dir == NULL && errno != ENOENT)
+		result = error_sys(err, "cannot read folder '%s'", folder);
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		char *path;
 		struct stat st;
 
@@ -221,33 +222,27 @@ list_folders(const char *folder, struct arg_list *names, struct error *err)
 			    names, entry->d_name, strlen(entry->d_name));
 		free(path);
 	}
-	closedir(dir);
+	if (dir != NULL)
+		closedir(dir);
+	free(folder);
 	if (names->count > 1)
 		qsort(names->items, names->count, sizeof(*names->items),
 		    compare_names);
-	return 0;
+	return result;
 }
 
 int
 node_services(
     const struct node *node, struct arg_list *names_out, struct error *err)
 {
-	char *path = node_layout_path(node, LAYOUT_services);
-	int result = list_folders(path, names_out, err);
-
-	free(path);
-	return result;
+	return list_row(node, LAYOUT_services, names_out, err);
 }
 
 int
 node_queues(
     const struct node *node, struct arg_list *names_out, struct error *err)
 {
-	char *path = node_layout_path(node, LAYOUT_queues);
-	int result = list_folders(path, names_out, err);
-
-	free(path);
-	return result;
+	return list_row(node, LAYOUT_queues, names_out, err);
 }
 
 char *

@@ -52,32 +52,24 @@ make_text(const char *format, va_list arguments)
 	return text;
 }
 
-static unsigned *
-counter(struct check *check, enum check_level level)
+static void
+count_finding(struct check *check, enum check_level level)
 {
-	switch (level) {
-	case CHECK_ERROR:
-		return &check->errors;
-	case CHECK_WARNING:
-		return &check->warnings;
-	case CHECK_NOTE:
-		break;
-	}
-	return &check->notes;
+	unsigned *const counters[] = { [CHECK_ERROR] = &check->errors,
+		[CHECK_WARNING] = &check->warnings,
+		[CHECK_NOTE] = &check->notes };
+
+	++*counters[level];
 }
 
 const char *
 check_level_name(enum check_level level)
 {
-	switch (level) {
-	case CHECK_ERROR:
-		return "error";
-	case CHECK_WARNING:
-		return "warning";
-	case CHECK_NOTE:
-		break;
-	}
-	return "note";
+	static const char *const names[] = { [CHECK_ERROR] = "error",
+		[CHECK_WARNING] = "warning",
+		[CHECK_NOTE] = "note" };
+
+	return names[level];
 }
 
 static bool
@@ -119,7 +111,7 @@ check_find(struct check *check, enum check_level level, const char *file,
 		    check->findings, check->room * sizeof(*check->findings));
 	}
 	check->findings[check->count++] = finding;
-	++*counter(check, level);
+	count_finding(check, level);
 }
 
 void

@@ -222,8 +222,8 @@ check_tls(struct check *check)
 		named = service_env_get(&env, "SERVERCERT");
 		path = named == NULL || *named == '/'
 		    ? xstrdup(named != NULL ? named : standard)
-		    : xasprintf("%s/%s/%s", home->service, services.items[i],
-			  named);
+		    : xasprintf(
+			  "%s/%s/%s", home->service, services.items[i], named);
 		/* A missing one of another name check_starts() finds. */
 		if (named == NULL || access(path, F_OK) == 0)
 			check_certificate(check, path);

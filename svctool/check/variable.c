@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "queue/sink_settings.h"
+#include "svctool/check/domain.h"
 
 /* Numbers that are no settings. */
 static const struct {
@@ -73,17 +74,6 @@ may_exist(const char *path)
 	return may;
 }
 
-/* Is it where svctool queue add makes queues? */
-static bool
-is_in_node(const struct check *check, const char *path)
-{
-	const char *queue = check->node->home->queue;
-	size_t length = strlen(queue);
-
-	return strncmp(path, queue, length) == 0 && path[length] == '/' &&
-	    strchr(path + length + 1, '/') == NULL;
-}
-
 /*
  * True when the queue is there; verb says how the variable means it, and
  * is_first that it is the first of a collection: then it is more likely that
@@ -112,7 +102,8 @@ check_one(struct check *check, const struct check_place *place,
 		    "write the first queue's number to queue_start "
 		    "(QUEUE_START), or its folder to queue_base%s",
 		    place->remedy);
-	else if (is_in_node(check, path))
+	else if (check_is_below(path, check->node->home->queue) &&
+	    strchr(path + strlen(check->node->home->queue) + 1, '/') == NULL)
 		check_remedy(check, "correct it%s, or svctool queue add %s",
 		    place->remedy, strrchr(path, '/') + 1);
 	else
@@ -180,12 +171,6 @@ static const char *const others[] = { "ASSIGNDIR", "CERTDIR", "CONTROLDIR",
 
 enum { OTHER_COUNT = sizeof(others) / sizeof(others[0]) };
 
-static unsigned
-least(unsigned a, unsigned b)
-{
-	return a < b ? a : b;
-}
-
 /* How many letters must be put in, left out or changed (Levenshtein). */
 static unsigned
 distance(const char *a, const char *b)
@@ -202,8 +187,9 @@ distance(const char *a, const char *b)
 		for (size_t j = 1; j <= length; j++) {
 			unsigned above = row[j];
 
-			row[j] = least(least(above, row[j - 1]) + 1,
-			    corner + (*a != b[j - 1]));
+			row[j] = (above < row[j - 1] ? above : row[j - 1]) + 1;
+			corner += *a != b[j - 1];
+			row[j] = corner < row[j] ? corner : row[j];
 			corner = above;
 		}
 	}

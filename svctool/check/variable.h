@@ -37,6 +37,10 @@ void check_queue_choice(struct check *check, const struct check_place *place,
 /* The name among them that chooses queues, or NULL. */
 const char *check_queue_chooser(const struct vars *vars);
 
+/* A file of envrules, and a cdb of tcprules; a missing one is fine. */
+void check_envrules(struct check *check, const char *path);
+void check_access_rules(struct check *check, const char *path);
+
 /* The variable that this name, which nothing reads, resembles; or NULL. */
 const char *check_spelling(const char *name);
 

@@ -66,7 +66,7 @@ see_envrules_fault(unsigned line, const char *reason, void *context)
 	check_reason_at(rules->check, CHECK_ERROR, rules->path, line, reason);
 }
 
-static void
+void
 check_envrules(struct check *check, const char *path)
 {
 	struct rules rules = { .check = check,
@@ -101,7 +101,7 @@ see_access_fault(const char *file, unsigned line, bool is_useless,
 		    reason);
 }
 
-static void
+void
 check_access_rules(struct check *check, const char *path)
 {
 	struct rules rules = { .check = check,
@@ -138,7 +138,7 @@ check_rules(struct check *check)
 struct folder {
 	struct check *check;
 	const char *path;
-	struct vars *vars; /* what is read goes there */
+	struct vars *vars; /* what is read goes there, or NULL */
 };
 
 static void
@@ -160,7 +160,8 @@ see_variable(
 	}
 	if (value != NULL)
 		check_variable(folder->check, &place, name, value);
-	vars_set(folder->vars, name, value);
+	if (folder->vars != NULL)
+		vars_set(folder->vars, name, value);
 }
 
 static void
@@ -205,53 +206,38 @@ check_named(struct check *check, const struct service_env *env,
 	free(path);
 }
 
-/* What a listener has, of its own or for all. */
-static void
-check_listener(struct check *check, const char *name)
-{
-	const struct home *home = check->node->home;
-	char *cwd = layout_path(home, LAYOUT_service, name);
-	struct service_env env;
-
-	service_env_read(check->node, name, &env);
-	check_named(check, &env, "FROMRULES", home->control, check_envrules);
-	check_named(check, &env, "DOMAINQUEUE", home->control, check_envrules);
-	check_named(check, &env, "TCPRULES", cwd, check_access_rules);
-	service_env_release(&env);
-	free(cwd);
-}
-
 /* What a service has, over what all have. */
 static void
-check_service(struct check *check, const struct vars *global, const char *name)
+check_service(struct check *check, const char *name)
 {
-	char *path = layout_path(check->node->home, LAYOUT_service_vars, name);
-	struct vars own = VARS_INIT, all = VARS_INIT;
-	struct folder folder = { .check = check, .path = path, .vars = &own };
+	const struct home *home = check->node->home;
+	struct service_env env;
+	struct folder folder = { .check = check };
 	const char *chooser;
+	char *cwd = layout_path(home, LAYOUT_service, name);
 
+	service_env_read(check->node, name, &env);
+	folder.path = env.own_folder;
 	read_folder(&folder);
-	if (node_is_listener(name))
-		check_listener(check, name);
-	chooser = check_queue_chooser(&own);
+	if (node_is_listener(name)) {
+		check_named(
+		    check, &env, "FROMRULES", home->control, check_envrules);
+		check_named(
+		    check, &env, "DOMAINQUEUE", home->control, check_envrules);
+		check_named(check, &env, "TCPRULES", cwd, check_access_rules);
+	}
+	chooser = check_queue_chooser(&env.own);
 	if (!ready_is_queue(check->node, name) && chooser != NULL) {
-		char *file = xasprintf("%s/%s", path, chooser);
+		char *file = service_env_file(&env, chooser);
 		const struct check_place place = {
 			.file = file, .what = "", .remedy = restart
 		};
 
-		for (size_t i = 0; i < global->count; i++)
-			vars_set(&all, global->entries[i].name,
-			    global->entries[i].value);
-		for (size_t i = 0; i < own.count; i++)
-			vars_set(
-			    &all, own.entries[i].name, own.entries[i].value);
-		check_queue_choice(check, &place, &all);
+		check_queue_choice(check, &place, &env.vars);
 		free(file);
 	}
-	vars_release(&all);
-	vars_release(&own);
-	free(path);
+	service_env_release(&env);
+	free(cwd);
 }
 
 void
@@ -291,7 +277,7 @@ check_variables(struct check *check)
 	check_queue_choice(check, &place, &global);
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)
-		check_service(check, &global, services.items[i]);
+		check_service(check, services.items[i]);
 	arg_list_release(&services);
 	vars_release(&global);
 	free(file);

@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "control/assign.h"
 #include "svctool/init/init.h"
+#include "svctool/run/spawn.h"
 
 /* One line; value "" makes an empty file, NULL makes none.  Takes the path. */
 static int
@@ -49,26 +52,24 @@ init_folders(
 	return result;
 }
 
-/* users/cdb, from what was made or found. */
+/* A cdb, from what was made or found. */
 static int
-compile_assign(struct maker *maker, struct error *err)
+make_cdb(struct maker *maker, enum layout_id source, enum layout_id cdb,
+    int (*compile)(const char *text, const char *cdb, struct error *err),
+    struct error *err)
 {
-	const struct node *node = maker->node;
-	char *text = node_layout_path(node, LAYOUT_assign);
-	char *cdb = node_layout_path(node, LAYOUT_assign_cdb);
+	char *text_path = node_layout_path(maker->node, source);
+	char *cdb_path = node_layout_path(maker->node, cdb);
 	int result = 0;
 
-	if (access(cdb, F_OK) == 0)
+	if (access(cdb_path, F_OK) == 0)
 		maker->kept++;
-	else {
-		result = assign_compile(text, cdb, err);
-		if (result == 0) {
-			make_say("made", "%s", cdb);
-			maker->made++;
-		}
+	else if ((result = compile(text_path, cdb_path, err)) == 0) {
+		make_say("made", "%s", cdb_path);
+		maker->made++;
 	}
-	free(cdb);
-	free(text);
+	free(cdb_path);
+	free(text_path);
 	return result;
 }
 
@@ -111,5 +112,69 @@ init_control(
 			layout_path(home, rows[i].id, rows[i].name),
 			rows[i].value, err) == -1)
 			return -1;
-	return compile_assign(maker, err);
+	return make_cdb(
+	    maker, LAYOUT_assign, LAYOUT_assign_cdb, assign_compile, err);
+}
+
+int
+init_sweep(struct maker *maker, struct error *err)
+{
+	static const enum layout_id folders[] = { LAYOUT_control,
+		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls };
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		char *real = node_layout_path(maker->node, folders[i]);
+		int count = file_sweep(real, err);
+
+		if (count > 0) {
+			make_say("removed",
+			    "%d half-written files of killed programs in %s",
+			    count, real);
+			maker->made++;
+		}
+		free(real);
+		if (count == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* tcprules(1) also says which line is wrong. */
+static int
+compile_rules(const char *text, const char *cdb, struct error *err)
+{
+	char *temporary = xasprintf("%s.tmp.%ld", cdb, (long)getpid());
+	const char *argv[] = { "tcprules", cdb, temporary, NULL };
+	int result = spawn_filter(argv, text, err);
+
+	if (result == -1)
+		error_context(err, "cannot compile '%s'", text);
+	free(temporary);
+	return result;
+}
+
+int
+init_rules(
+    struct maker *maker, const struct init_options *options, struct error *err)
+{
+	char *path = layout_path(maker->node->home, LAYOUT_access);
+	struct buf text;
+	int result;
+
+	buf_init(&text);
+	buf_adds(&text,
+	    "# Who may connect by SMTP, and with which variables.\n"
+	    "# After a change: tcprules tcp.smtp.cdb tcp.smtp.tmp < "
+	    "tcp.smtp\n");
+	for (size_t i = 0; i < options->relay.count; i++)
+		buf_addf(&text, "%s:allow,RELAYCLIENT=\"\"\n",
+		    options->relay.items[i]);
+	buf_adds(&text, ":allow\n");
+	result = make_file(maker, LAYOUT_access, path, text.data, err);
+	if (result == 0)
+		result = make_cdb(maker, LAYOUT_access, LAYOUT_access_cdb,
+		    compile_rules, err);
+	buf_release(&text);
+	free(path);
+	return result;
 }

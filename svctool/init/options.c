@@ -44,12 +44,12 @@ is_network(const char *text)
 		begin--;
 	end = dash + strcspn(dash, ".");
 	snprintf(low, sizeof(low), "%.*s%s", (int)(dash - text), text, end);
-	snprintf(high, sizeof(high), "%.*s%s", (int)(begin - text), text,
-	    dash + 1);
+	snprintf(
+	    high, sizeof(high), "%.*s%s", (int)(begin - text), text, dash + 1);
 	return scan_u64n(begin, (size_t)(dash - begin), 255, &from) &&
 	    scan_u64n(dash + 1, (size_t)(end - dash - 1), 255, &to) &&
-	    from <= to && (*end == '\0' || end[1] == '\0') &&
-	    is_network(low) && is_network(high);
+	    from <= to && (*end == '\0' || end[1] == '\0') && is_network(low) &&
+	    is_network(high);
 }
 
 static int

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A node's report for programs; jansson, as in svctool/check/json.c. */
+/* A node's report for programs; jansson, as in svctool/check/find.c. */
 #include "svctool/show/report.h"
 
 #include <jansson.h>

@@ -138,8 +138,8 @@ every_wrong_number_is_found(void **state)
 			continue; /* the value may be anything */
 		bytes.data[at] ^= 0x40;
 		/* A longer empty table, or a hash of a free slot, may be. */
-		if (cdb_records_check(
-			bytes.data, bytes.length, &count, &err) != -1 &&
+		if (cdb_records_check(bytes.data, bytes.length, &count, &err) !=
+			-1 &&
 		    record < 18)
 			fail_msg("not found: byte %zu", at);
 		bytes.data[at] ^= 0x40;
@@ -186,8 +186,8 @@ says_what_is_wrong(void **state)
 
 		read_cdb(1, &bytes);
 		put(&bytes, rows[i].at, rows[i].number);
-		if (cdb_records_check(
-			bytes.data, bytes.length, &count, &err) != -1 ||
+		if (cdb_records_check(bytes.data, bytes.length, &count, &err) !=
+			-1 ||
 		    strstr(err.text, rows[i].wanted) == NULL)
 			fail_msg("%s: got '%s', wanted '%s'", rows[i].name,
 			    err.text, rows[i].wanted);

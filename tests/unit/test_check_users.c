@@ -330,11 +330,11 @@ contents(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char wanted[256];
 
-		snprintf(wanted, sizeof(wanted), "E ~/%s: \n",
-		    rows[i].file);
+		snprintf(wanted, sizeof(wanted), "E ~/%s: \n", rows[i].file);
 		put_cdb(rows[i].file, rows[i].key, rows[i].key_length,
 		    rows[i].value, rows[i].length);
-		expect_of_compiled(rows[i].name, rows[i].is_right ? "" : wanted);
+		expect_of_compiled(
+		    rows[i].name, rows[i].is_right ? "" : wanted);
 		remove(folder_path(rows[i].file));
 	}
 	svc_put("users/cdb", "no cdb");
@@ -351,7 +351,8 @@ as_the_tools_make_it(void **state)
 	    0);
 	expect_of_compiled("qmail-newu", "");
 	set_time("users/cdb", 1000, 0);
-	expect_of_compiled("older", OLDER("users/cdb", "users/assign", "qmail-newu"));
+	expect_of_compiled(
+	    "older", OLDER("users/cdb", "users/assign", "qmail-newu"));
 }
 
 int

@@ -693,6 +693,73 @@ refusals(void **state)
 	queue_dir_close(&dir);
 }
 
+static void
+note_fault(const struct fix_fault *fault, void *context)
+{
+	buf_addf(
+	    context, "%d %s: %s\n", (int)fault->kind, fault->path, fault->text);
+}
+
+/* For who only looks: each fault with its words, and no change. */
+static void
+tells_faults(void **state)
+{
+	struct buf got = BUF_INIT;
+	struct fix_options options = { .split = 3,
+		.is_test = true,
+		.see = note_fault,
+		.context = &got,
+		.files_max = 1000,
+		.uid = geteuid(),
+		.gid = (gid_t)-1 };
+	struct queue_dir *dir = make_queue("seen", 3);
+	struct error err = { "" };
+
+	(void)state;
+	put_ours(dir, 300, "x");
+	assert_int_equal(queue_fix(folder_path("seen"), &options, &err), 0);
+	put_file(dir, QUEUE_INFO, 600, "x", 1);
+	folder_write("seen/mess/1/README", "x", 1);
+	assert_int_equal(chmod(folder_path("seen/todo"), 0755), 0);
+	assert_int_equal(unlink(folder_path("seen/lock/tcpto")), 0);
+	assert_int_equal(queue_fix(folder_path("seen"), &options, &err), 3);
+	assert_string_equal(got.data,
+	    "0 todo: its mode is 755, and should be 700\n"
+	    "0 lock/tcpto: No such file or directory\n"
+	    "2 mess/1/README: it is no message\n"
+	    "1 info/0/600: there is no message mess/0/600 that it belongs "
+	    "to\n");
+	assert_int_equal(access(folder_path("seen/info/0/600"), F_OK), 0);
+	buf_release(&got);
+	queue_dir_close(&dir);
+}
+
+/* A message that was not walked over is there all the same. */
+static void
+looks_at_no_more_files_than_asked(void **state)
+{
+	struct buf got = BUF_INIT;
+	struct fix_options options = { .split = 3,
+		.is_test = true,
+		.see = note_fault,
+		.context = &got,
+		.files_max = 12, /* four of each part, two are "." and ".." */
+		.uid = geteuid(),
+		.gid = (gid_t)-1 };
+	struct queue_dir *dir = make_queue("many", 3);
+	struct error err = { "" };
+
+	(void)state;
+	for (uint64_t id = 300; id < 360; id++)
+		put_ours(dir, id, "x");
+	assert_int_equal(queue_fix(folder_path("many"), &options, &err), 0);
+	for (uint64_t id = 300; id < 360; id++)
+		queue_unlink(dir, QUEUE_MESS, id);
+	assert_in_range(queue_fix(folder_path("many"), &options, &err), 1, 90);
+	buf_release(&got);
+	queue_dir_close(&dir);
+}
+
 int
 main(void)
 {
@@ -714,6 +781,8 @@ main(void)
 		TEST(root_is_led_nowhere_meanwhile),
 		TEST(root_gives_all_away),
 		TEST(refusals),
+		TEST(tells_faults),
+		TEST(looks_at_no_more_files_than_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

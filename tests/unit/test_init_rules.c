@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init/rules.c, with tcprules(1). */
+/* Tests of init_rules() in svctool/init/control.c, with tcprules(1). */
 #include "svctool/init/init.h"
 
 #include <stdarg.h>

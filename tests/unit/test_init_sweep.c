@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of svctool/init/sweep.c; which files go is in test_file_sweep.c. */
+/* Tests of init_sweep() in svctool/init/control.c; which files go is in
+ * test_file_sweep.c. */
 #include "svctool/init/init.h"
 
 #include <stdarg.h>

@@ -75,7 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	put("me", "m.test\n", 7);
 	put("rcpthosts", "a.test\nb.test\n", 14);
 	put("virtualdomains", data, size);
-	check_virtual(&check, &assigns);
+	check_routes(&check, &assigns);
 	/* NUL bytes are the matter of check_settings(). */
 	if (!is_loaded() && (size == 0 || memchr(data, '\0', size) == NULL))
 		assert(check.errors > 0);
