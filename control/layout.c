@@ -129,6 +129,8 @@ layout_kind_name(enum layout_kind kind)
 		break;
 	case LAYOUT_FIFO:
 		return "named pipe";
+	case LAYOUT_SOCKET:
+		return "socket";
 	}
 	return "file";
 }
@@ -138,6 +140,7 @@ is_kind(enum layout_kind kind, mode_t mode)
 {
 	return kind == LAYOUT_FOLDER ? S_ISDIR(mode)
 	    : kind == LAYOUT_FIFO    ? S_ISFIFO(mode)
+	    : kind == LAYOUT_SOCKET  ? S_ISSOCK(mode)
 				     : S_ISREG(mode);
 }
 

@@ -26,7 +26,8 @@ enum layout_kind {
 	LAYOUT_FOLDER,
 	LAYOUT_FILE,
 	LAYOUT_CDB, /* a file that is compiled from another */
-	LAYOUT_FIFO
+	LAYOUT_FIFO,
+	LAYOUT_SOCKET
 };
 
 /* Whose it is: a role's, of a node that root made; else of who made it. */

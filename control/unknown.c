@@ -7,10 +7,25 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "control/layout.h"
 
-/* Files that programs read besides the settings. */
-static const char *const others[] = { "from.envrules", "morercpthosts",
-	"morercpthosts.cdb", "tcp.smtp", "tcp.smtp.cdb" };
+/* Files that programs read besides the settings, or in the place of one. */
+static bool
+is_other(const char *name)
+{
+	static const enum layout_id others[] = { LAYOUT_access,
+		LAYOUT_access_cdb, LAYOUT_morercpthosts,
+		LAYOUT_morercpthosts_cdb };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, layout_below(LAYOUT_control, others[i])) == 0)
+			return true;
+	for (unsigned id = 0; id < SETTING_COUNT; id++)
+		if (setting_rows[id].type == SETTING_RULES &&
+		    strcmp(name, setting_rows[id].standard) == 0)
+			return true;
+	return false;
+}
 
 const char *
 showctl_queue_of(const char *name)
@@ -35,14 +50,11 @@ static bool
 is_known_file(const char *name)
 {
 	enum setting_id id;
-	size_t i;
 
 	if (name[0] == '.' || name[strlen(name) - 1] == '~')
 		return true;
-	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (strcmp(name, others[i]) == 0)
-			return true;
-	return settings_find(name, &id) || showctl_queue_of(name) != NULL;
+	return is_other(name) || settings_find(name, &id) ||
+	    showctl_queue_of(name) != NULL;
 }
 
 int

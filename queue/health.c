@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "control/layout.h"
 #include "queue/dir.h"
 
 enum { HEALTH_VERSION = 2, READ_TRIES = 100 };
@@ -131,13 +132,14 @@ static int
 make_file(struct health_file *file)
 {
 	const off_t size = sizeof(struct health_page);
+	const mode_t mode = layout_rows[LAYOUT_queue_health].mode;
 	int saved_errno;
 
 	file->fd = open(
-	    file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	    file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (file->fd == -1)
 		return -1;
-	if (fchmod(file->fd, 0644) == 0 && ftruncate(file->fd, size) == 0)
+	if (fchmod(file->fd, mode) == 0 && ftruncate(file->fd, size) == 0)
 		return 0;
 	saved_errno = errno;
 	close(file->fd);

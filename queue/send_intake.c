@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "control/layout.h"
 #include "queue/exitcode.h"
 #include "queue/send_client.h"
 
@@ -214,7 +215,8 @@ static int
 listen_for_clients(struct intake *intake, struct error *err)
 {
 	char *path = queue_lock_path(intake->options.dir->path, "intake");
-	int fd = packet_listen(path, 0666, err); /* as qmail-queue: anybody */
+	int fd = packet_listen(
+	    path, layout_rows[LAYOUT_queue_intake].mode, err);
 
 	free(path);
 	if (fd == -1)
