@@ -107,9 +107,13 @@ note_message(struct fix *fix, enum queue_folder kind, const char *folder,
 		return 0;
 	}
 	if (fstatat(fix->root, path, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return fix_failed(fix, "stat", path);
+		return errno == ENOENT && fix->options->see != NULL
+		    ? 0
+		    : fix_failed(fix, "stat", path);
+	/* One that came again under its number meanwhile is no second one. */
 	if (!idmap_put(is_fix ? &fix->by_fix_name : &fix->by_name, id,
-		(void *)(uintptr_t)st.st_ino))
+		(void *)(uintptr_t)st.st_ino) &&
+	    fix->options->see == NULL)
 		return error_set(fix->err,
 		    "two messages are called %" PRIu64
 		    " in '%s/mess'; move one away",
