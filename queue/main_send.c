@@ -406,8 +406,12 @@ open_journal(struct send *send, struct error *err)
 	struct journal_finder finder = { .message = message_found,
 		.ended = message_ended,
 		.context = send };
+	struct timespec now;
 
-	send->next_id = (uint64_t)time(NULL) * 1000000;
+	/* Not by seconds: a next process may come within one. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	send->next_id = (uint64_t)now.tv_sec * 1000000 +
+	    (uint64_t)now.tv_nsec / 1000;
 	if (journal_open(send->dir, size_bytes, &finder, &send->journal, err) ==
 	    -1)
 		return -1;

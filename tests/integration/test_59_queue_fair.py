@@ -205,6 +205,22 @@ def test_what_had_files_at_once_is_known(queue):
     assert client.ask(uuid.uuid4()) == Intake.ABSENT
 
 
+def test_a_restart_within_a_second_gives_other_numbers(queue):
+    """The next message got the number, and so the files, of one that was never
+    in the journal."""
+    queue.set("holdlocal", "1")
+    to = [f"{number}{'x' * 890}@{DOMAIN}" for number in range(300)]
+    time.sleep(1 - time.time() % 1)
+    queue.start()
+    first = Intake(queue)
+    assert first.commit(b"x\n", to)[0] == 0
+    queue.stop(signal.SIGKILL)
+    queue.start()
+    second = Intake(queue)
+    assert second.commit(b"y\n", to[:1])[0] == 0
+    assert first.id < second.id
+
+
 @needs_strace
 def test_only_what_the_journal_has_waits_for_it(queue):
     """All kept mail waited for the note that one of them counts no more."""
