@@ -272,7 +272,7 @@ def open_services(node):
 
 def run_for_nobody(node):
     (node.home / "service/queue1/run").chmod(0o644)
-    return "the service cannot run it"
+    return "its mode is 644, which does not let its owner run it"
 
 
 def domain_for_nobody(node):

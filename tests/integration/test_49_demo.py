@@ -157,7 +157,7 @@ def test_a_folder_removed_while_its_node_runs(demo):
 
 def test_a_folder_removed_and_the_demo_started_again(demo):
     """Its own processes kept the ports from it."""
-    port = free_port()
+    port = ports.take(3)
     demo.demo("start", port)
     before = set(demo.processes())
     shutil.rmtree(demo.home)
