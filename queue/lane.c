@@ -31,6 +31,7 @@ struct lane {
 	int64_t backs_off_until_ms; /* 0: it does not */
 	/* parts */
 	size_t part_count;      /* in line or not: messages in memory */
+	size_t from_disk;       /* of these: they are held to the share */
 	struct part_list parts; /* in line */
 	TAILQ_ENTRY(lane) in_turn;
 	bool is_in_turn;
@@ -227,7 +228,7 @@ update_ready(struct lane_table *table, struct lane *lane)
 	time_t due = schedule_next(&lane->tickets);
 
 	if (lane->tickets.count == 0 || lane->backs_off_until_ms != 0 ||
-	    lane->part_count >= table->share) {
+	    lane->from_disk >= table->share) {
 		leave_ready(table, lane);
 		return;
 	}
@@ -313,11 +314,13 @@ lane_is_resting(const struct lane_table *table, const struct lane *lane)
 /* -- parts */
 
 void
-lane_part_init(struct lane_part *part, struct lane *lane)
+lane_part_init(struct lane_part *part, struct lane *lane, bool is_from_disk)
 {
 	part->lane = lane;
 	part->is_in_line = false;
-	lane->part_count++; /* lane_take() sees whether it is over its share */
+	part->is_from_disk = is_from_disk;
+	lane->part_count++;
+	lane->from_disk += is_from_disk; /* lane_take() looks at the share */
 }
 
 void
@@ -328,6 +331,7 @@ lane_part_release(struct lane_table *table, struct lane_part *part)
 	lane_part_leave(table, part);
 	part->lane = NULL;
 	lane->part_count--;
+	lane->from_disk -= part->is_from_disk;
 	update_ready(table, lane);
 	drop_unused_lane(table, lane);
 }
@@ -446,7 +450,7 @@ next_ready(struct lane_table *table,
 		struct lane *lane = TAILQ_FIRST(&table->kinds[kind].ready);
 
 		/* Their shares may be full since they were put there. */
-		while (lane != NULL && lane->part_count >= table->share) {
+		while (lane != NULL && lane->from_disk >= table->share) {
 			leave_ready(table, lane);
 			lane = TAILQ_FIRST(&table->kinds[kind].ready);
 		}
@@ -484,7 +488,7 @@ lane_take(struct lane_table *table, time_t now,
 bool
 lane_is_over_share(const struct lane_table *table, const struct lane *lane)
 {
-	return lane->part_count > table->share;
+	return lane->from_disk > table->share;
 }
 
 void

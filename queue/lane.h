@@ -45,10 +45,13 @@ struct lane_part {
 	void *message;     /* the owner's */
 	/* the table's own */
 	TAILQ_ENTRY(lane_part) in_line;
-	bool is_in_line;
+	bool is_in_line, is_from_disk;
 };
 
-/* Of more than share messages in memory no lane reads another one from disk. */
+/*
+ * A lane reads no message more from disk while it has share of those that it
+ * has read in memory.  New mail does not count: it would keep old mail back.
+ */
 struct lane_table *lane_table_new(size_t share);
 void lane_table_free(struct lane_table **table);
 
@@ -96,7 +99,8 @@ bool lane_is_resting(const struct lane_table *table, const struct lane *lane);
 /* -- parts: the line to the workers */
 
 /* It is not in the line yet. */
-void lane_part_init(struct lane_part *part, struct lane *lane);
+void lane_part_init(
+    struct lane_part *part, struct lane *lane, bool is_from_disk);
 /* Gives up the lane; leaves the line first if it is in it. */
 void lane_part_release(struct lane_table *table, struct lane_part *part);
 /* To the end of its lane's line, if it is not in it. */
@@ -121,14 +125,14 @@ void lane_wait(
     struct lane_table *table, struct lane *lane, uint64_t id, time_t due);
 /*
  * The next ticket that is due, and the kind of its lane; lanes take turns, but
- * those that back off, are held, or have their share of messages in memory.
+ * those that back off, are held, or have their share of what was read in memory.
  * may_take is asked for a lane's kind ("is there a worker"); NULL: always.
  * False when there is none.
  */
 bool lane_take(struct lane_table *table, time_t now,
     bool (*may_take)(enum lane_kind kind, void *context), void *context,
     uint64_t *id_out, enum lane_kind *kind_out);
-/* Are more messages with parts in it in memory than its share? */
+/* Are more that were read, with parts in it, in memory than its share? */
 bool lane_is_over_share(
     const struct lane_table *table, const struct lane *lane);
 /* All tickets are due now. */

@@ -162,7 +162,7 @@ find_part(struct send *send, struct message *message, struct idmap *parts,
 		*part = (struct part){
 			.first = NO_RECIPIENT, .last = NO_RECIPIENT
 		};
-		lane_part_init(&part->line, lane);
+		lane_part_init(&part->line, lane, message->form != MESSAGE_FRESH);
 		part->line.message = message;
 	}
 	return (uint32_t)(place - 1);

@@ -107,7 +107,7 @@ what_keeps_a_lane(void **state)
 	struct lane *lane = hold(LANE_REMOTE, "a");
 
 	(void)state;
-	lane_part_init(&part, lane);
+	lane_part_init(&part, lane, true);
 	lane_ended(table, lane);
 	lane_started(table, lane);
 	lane_started(table, lane);
@@ -182,32 +182,37 @@ share_of_memory(void **state)
 {
 	struct lane *a = hold(LANE_REMOTE, "a");
 	struct lane *b = hold(LANE_REMOTE, "b");
-	struct lane_part parts[3];
+	struct lane_part parts[3], fresh[9];
 
 	(void)state;
 	for (uint64_t id = 1; id <= 10; id++)
 		wait_in(a, id, NOW);
 	wait_in(b, 99, NOW + 5);
-	lane_part_init(&parts[0], a);
+	/* However much new mail there is, the old gets its turn. */
+	for (size_t i = 0; i < 9; i++)
+		lane_part_init(&fresh[i], a, false);
+	lane_part_init(&parts[0], a, true);
 	assert_in_range(take_at(NOW), 1, 10);
-	lane_part_init(&parts[1], a);
+	lane_part_init(&parts[1], a, true);
 	assert_int_equal(take_at(NOW), 0);
 	assert_false(lane_is_over_share(table, a));
 	assert_int_equal(take_at(NOW + 5), 99);
 	lane_part_release(table, &parts[1]);
 	assert_in_range(take_at(NOW), 1, 10);
-	lane_part_init(&parts[1], a);
+	lane_part_init(&parts[1], a, true);
 	/* What comes while it has its share waits, too. */
 	wait_in(a, 50, 1);
 	assert_int_equal(take_at(NOW), 0);
 	/* New mail asks nobody. */
-	lane_part_init(&parts[2], a);
+	lane_part_init(&parts[2], a, true);
 	assert_true(lane_is_over_share(table, a));
 	lane_part_release(table, &parts[2]);
 	assert_int_equal(take_at(NOW), 0);
 	lane_part_release(table, &parts[1]);
 	assert_int_equal(take_at(NOW), 50);
 	lane_part_release(table, &parts[0]);
+	for (size_t i = 0; i < 9; i++)
+		lane_part_release(table, &fresh[i]);
 	lane_ended(table, a);
 	lane_ended(table, b);
 }
@@ -412,7 +417,7 @@ fill(enum lane_kind kind, const char *key, struct lane_part *parts)
 
 	for (int i = 0; i < PARTS; i++) {
 		parts[i].message = &parts[i];
-		lane_part_init(&parts[i], lane);
+		lane_part_init(&parts[i], lane, true);
 		lane_part_enter(table, &parts[i]);
 		lane_part_enter(table, &parts[i]); /* is in it already */
 	}
