@@ -1,6 +1,7 @@
 # base - strings, errors, log, time, files, streams, TLS, listener, packets
 LIBS += base/libbase.a
-base/libbase.a: base/arena.o base/buf.o base/clock.o base/endpoint.o \
+base/libbase.a: base/arena.o base/buf.o base/clock.o base/confine.o \
+    base/endpoint.o \
     base/error.o base/file.o base/ipcount.o base/lines.o \
     base/listen_socket.o base/listener.o base/log.o base/log_text.o \
     base/loop.o base/mailbox_text.o base/mem.o base/packet.o base/process.o \

@@ -2,6 +2,7 @@
 /* Checks a setting's value against the type, unit and range of its row. */
 #include "control/settings.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 
@@ -83,6 +84,35 @@ is_virtual_domain(const char *value)
 	    value[strcspn(value, " \t")] == '\0';
 }
 
+/* ADDRESS or ADDRESS@PORT. */
+static bool
+is_server(const char *value)
+{
+	const char *at = strchr(value, '@');
+	size_t length = at == NULL ? strlen(value) : (size_t)(at - value);
+	unsigned char bytes[sizeof(struct in6_addr)];
+	char address[INET6_ADDRSTRLEN];
+	uint64_t port;
+
+	if (length >= sizeof(address) ||
+	    (at != NULL && (!scan_u64(at + 1, UINT16_MAX, &port) || port == 0)))
+		return false;
+	memcpy(address, value, length);
+	address[length] = '\0';
+	return inet_pton(AF_INET, address, bytes) == 1 ||
+	    inet_pton(AF_INET6, address, bytes) == 1;
+}
+
+static bool
+is_zone_server(const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	return colon != NULL && colon != value &&
+	    strcspn(value, " \t@") > (size_t)(colon - value) &&
+	    is_server(colon + 1);
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -96,6 +126,12 @@ static const struct {
 	{ "domain:prefix", is_virtual_domain,
 	    "is not a virtual domain; write for example "
 	    "example.org:example.org" },
+	{ "address@port", is_server,
+	    "is not an IP address with or without a port; write for example "
+	    "192.0.2.53 or 127.0.0.1@5353" },
+	{ "zone:address@port", is_zone_server,
+	    "is not a zone with a name server; write for example "
+	    "example.internal:192.0.2.53" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
 	{ "local part", is_name,

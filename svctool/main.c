@@ -33,6 +33,8 @@ static const struct {
 	    "            [--timeout SECONDS] [--local] [--remote]" },
 	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
+	{ "dns", cmd_dns,
+	    "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "help", cmd_help, "[COMMAND]" },
 };
 
