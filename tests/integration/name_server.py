@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from node import free_port, wait_until
+import ports
+from node import wait_until
 
 CONFIG = """
 server:
@@ -38,7 +39,7 @@ class NameServer:
     def __init__(self, zones):
         self.folder = Path(tempfile.mkdtemp(prefix="mqdns"))
         self.zones = zones
-        self.port = free_port()
+        self.port = ports.take()
         config = CONFIG.format(port=self.port, folder=self.folder)
         for zone, records in zones.items():
             config += f"zone:\n  name: {zone}\n  zonefile: {zone}.zone\n"
@@ -50,7 +51,7 @@ class NameServer:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["nsd", "-d", "-c", self.folder / "nsd.conf"],
+            ["/usr/sbin/nsd", "-d", "-c", self.folder / "nsd.conf"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(self.answers, lambda: "nsd answers: " + self.log())
 
