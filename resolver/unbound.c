@@ -82,9 +82,6 @@ set_options(struct unbound *unbound, struct error *err)
 		/* Each is a socket: several thousand questions at once. */
 		{ "outgoing-range:", "950" },
 		{ "num-queries-per-thread:", "4096" },
-		{ "harden-referral-path:", "no" },
-		{ "harden-below-nxdomain:", "yes" },
-		{ "aggressive-nsec:", "yes" },
 	};
 	size_t i;
 
