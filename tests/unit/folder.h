@@ -40,8 +40,8 @@ folder_teardown(void **state)
 static inline const char *
 folder_path(const char *name)
 {
-	static char paths[4][256];
-	static unsigned next;
+	static _Thread_local char paths[4][256];
+	static _Thread_local unsigned next;
 	char *path = paths[next++ % 4];
 
 	snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);

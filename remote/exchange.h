@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where mail for a domain goes: the hosts that take it, in the order in which
+ * they are to be tried, with their addresses (RFC 5321 5.1).
+ *
+ * Blocking: asks the resolver.  Any thread may ask.
+ */
+#ifndef REMOTE_EXCHANGE_H
+#define REMOTE_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "control/smtproutes.h"
+#include "resolver/dns.h"
+#include "resolver/dns_client.h"
+
+enum exchange_state {
+	EXCHANGE_FOUND = 1,
+	EXCHANGE_NONE,   /* for certain: no host takes mail for the domain */
+	EXCHANGE_UNKNOWN /* could not be told: defer */
+};
+
+struct exchange_host {
+	const char *name;   /* as in the MX record or the route; an address
+			     * literal's text otherwise */
+	unsigned preference;
+	bool is_secure;     /* DNSSEC proves its addresses */
+};
+
+struct exchange_address {
+	size_t host; /* in exchange.hosts */
+	struct sockaddr_storage address; /* with the port */
+};
+
+/* Texts and arrays belong to it. */
+struct exchange {
+	enum exchange_state state;
+	/* not FOUND: result text with its code, as "Sorry, ... (#5.1.2)\n" */
+	char *text;
+	struct smtproute route; /* what the answer was made by */
+	bool is_mx_secure;      /* DNSSEC proves the MX records (RFC 7672) */
+	bool is_routed;         /* hosts are a route's or a literal, no MX */
+	uint32_t ttl_s;
+	struct exchange_host *hosts;
+	size_t host_count;
+	/* best preference first; those of one preference in an order of
+	 * chance, IPv6 and IPv4 in turns (RFC 5321 5.1, 8305 4) */
+	struct exchange_address *addresses;
+	size_t address_count;
+};
+
+struct exchange_config {
+	struct dns_client *dns;
+	const struct smtproutes *routes;
+	const char *me;
+	/* which addresses are ours: moreipme adds, notipme takes away */
+	const struct own_addresses *own;
+	int timeout_ms; /* of one question */
+};
+
+/*
+ * domain: as in an envelope, also an address literal "[192.0.2.1]",
+ * "[IPv6:2001:db8::1]" (RFC 5321 4.1.3).  sender: for routes that depend on it,
+ * or NULL.  Always makes *out, which the caller releases.
+ */
+void exchange_find(const struct exchange_config *config, const char *domain,
+    const char *sender, struct exchange *out);
+void exchange_release(struct exchange *exchange);
+
+#endif

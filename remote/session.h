@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to a host that takes mail: SMTP (RFC 5321), LMTP (RFC 2033)
+ * or QMTP, for any number of messages, one after the other.
+ *
+ * Blocking, with deadlines; a session is used by one thread.  A watchdog of
+ * its own ends what takes twice the longest time-out in all.
+ */
+#ifndef REMOTE_SESSION_H
+#define REMOTE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/error.h"
+#include "remote/reply.h"
+
+enum session_transport { SESSION_SMTP, SESSION_LMTP, SESSION_QMTP };
+
+/* What of TLS is wanted (docs/remote.md, TLS). */
+enum tls_level {
+	TLS_NONE,    /* never */
+	TLS_MAY,     /* if it is offered; any certificate, plain if it fails */
+	TLS_ENCRYPT, /* always; any certificate */
+	TLS_VERIFY   /* always, and the certificate proves the host: by its
+		      * names and the system's authorities, or by DANE */
+};
+
+struct session_tls {
+	enum tls_level level;
+	bool is_wrapped; /* from the first byte (port 465) */
+	/* VERIFY: that the certificate may name; the host's if there is none */
+	const char **names;
+	size_t name_count;
+	/* VERIFY by DANE (RFC 7672): records in wire form; 0: by authorities */
+	const struct dns_tlsa *tlsa;
+	size_t tlsa_count;
+	const char *client_cert; /* PEM with its key, or NULL */
+	const char *ciphers, *suites; /* or NULL */
+};
+
+struct session_credentials {
+	const char *user, *secret; /* secret may be a token */
+	const char *mechanism;     /* NULL: the best that both have */
+};
+
+/* All borrowed for the life of the session. */
+struct session_options {
+	enum session_transport transport;
+	const char *host; /* its name: for SNI, certificates, texts */
+	const struct sockaddr *address;
+	const struct sockaddr *source; /* or NULL: the kernel chooses */
+	const char *helo;
+	struct session_tls tls;
+	const struct session_credentials *credentials; /* or NULL */
+	int connect_ms, remote_ms; /* timeoutconnect, timeoutremote */
+};
+
+enum session_stage {
+	STAGE_CONNECT,
+	STAGE_GREETING,
+	STAGE_HELO,
+	STAGE_TLS,
+	STAGE_AUTH,
+	STAGE_MAIL,
+	STAGE_RCPT,
+	STAGE_DATA, /* until the answer to the final dot */
+	STAGE_OVER
+};
+
+enum session_outcome {
+	SESSION_DELIVERED = 'K',
+	SESSION_TEMPFAIL = 'Z',
+	SESSION_PERMFAIL = 'D'
+};
+
+/* What became of a recipient, or of a connection that did not come about. */
+struct session_result {
+	enum session_outcome outcome;
+	enum session_stage stage;
+	struct reply reply; /* code 0: the peer said nothing, or nonsense */
+	char *text;         /* as in qmail-remote's report; freed by
+			     * session_result_release() */
+};
+void session_result_release(struct session_result *result);
+
+struct session;
+
+/*
+ * Connects, greets, and does TLS and AUTH as wanted.  NULL with *failure_out,
+ * which the caller releases.
+ */
+struct session *session_open(
+    const struct session_options *options, struct session_result *failure_out);
+
+/* Can it take one more message?  Looks for EOF or a 421 that has come. */
+bool session_is_usable(struct session *session);
+
+struct session_recipient {
+	const char *address;
+	const char *dsn; /* " NOTIFY=... ORCPT=..." for RCPT, or "" */
+};
+
+/* A message; its body has LF line ends (mess/ID). */
+struct session_message {
+	const char *sender;
+	const char *dsn;    /* " RET=... ENVID=..." for MAIL, or "" */
+	const char *header; /* lines to put in front, or "" */
+	const char *body;   /* size_bytes of them; NULL: fd, by pread from 0 */
+	int fd;
+	uint64_t size_bytes; /* committed: reading less defers */
+	bool requires_tls;   /* REQUIRETLS (RFC 8689) */
+	const struct session_recipient *recipients;
+	size_t recipient_count;
+};
+
+/*
+ * One transaction.  results_out has recipient_count places, all of which are
+ * made; the caller releases them.
+ */
+void session_send(struct session *session,
+    const struct session_message *message, struct session_result *results_out);
+
+/* "TLSv1.3 verified by dane" for logs; "" without TLS.  The session's. */
+const char *session_tls_text(const struct session *session);
+
+/* Says QUIT if the session is still usable, without waiting for an answer. */
+void session_close(struct session **session);
+
+#endif
