@@ -27,7 +27,7 @@ CALLS = [
     ("unlinkat", {"S2", "S5"}),
     ("pwrite64", {"F", "S5"}),
     ("utimensat", {"F"}),
-    ("fdatasync", {"F"}),
+    ("fdatasync", {"S4"}),  # at its start alone: new segments
     ("fsync", {"F", "S2"}),
     ("sync_file_range", {"F"}),
     ("sendmsg,sendto", {"F", "S5"}),
