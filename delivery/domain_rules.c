@@ -54,9 +54,7 @@ domain_rules_new(void)
 static void
 forget_all(struct domain_rules *rules)
 {
-	size_t i;
-
-	for (i = 0; i < BUCKETS; i++) {
+	for (size_t i = 0; i < BUCKETS; i++) {
 		struct domain *domain;
 
 		while ((domain = LIST_FIRST(&rules->buckets[i])) != NULL) {

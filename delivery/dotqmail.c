@@ -31,9 +31,8 @@ is_plain(const struct word *word)
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				    "0123456789/._@:+=-";
-	size_t i;
 
-	for (i = 0; i < word->length; i++)
+	for (size_t i = 0; i < word->length; i++)
 		if (word->at[i] == '\0' || strchr(plain, word->at[i]) == NULL)
 			return false;
 	return word->length > 0;

@@ -17,7 +17,7 @@ static void
 set(struct vdeliver_item *item, enum job_outcome outcome, const char *format,
     ...)
 {
-	size_t length, i;
+	size_t length;
 	va_list args;
 
 	item->outcome = outcome;
@@ -25,7 +25,7 @@ set(struct vdeliver_item *item, enum job_outcome outcome, const char *format,
 	vsnprintf(item->text, sizeof(item->text) - 1, format, args);
 	va_end(args);
 	length = strlen(item->text);
-	for (i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)item->text[i] < ' ' || item->text[i] == 127)
 			item->text[i] = '?';
 	item->text[length] = '\n';

@@ -21,9 +21,7 @@ is_control(unsigned char c)
 static void
 put_clean(struct buf *buf, const char *text, size_t length)
 {
-	size_t i;
-
-	for (i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++)
 		buf_addc(
 		    buf, is_control((unsigned char)text[i]) ? '_' : text[i]);
 }

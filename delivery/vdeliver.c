@@ -347,17 +347,17 @@ vdeliver_begin(struct vdeliver *vdeliver)
 void
 vdeliver_deliver(struct vdeliver *vdeliver, struct vdeliver_message *message)
 {
-	size_t count = message->job.recipient_count, i;
+	size_t count = message->job.recipient_count;
 	struct error err;
 	bool is_read;
 
 	message->vdeliver = vdeliver;
 	message->left = count + 1; /* until all have begun */
 	vdeliver->count += count;
-	for (i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++)
 		item_init(message, i);
 	is_read = message_read(message, &err);
-	for (i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct vdeliver_item *item = &message->items[i];
 
 		if (item->is_over)

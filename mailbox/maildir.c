@@ -165,9 +165,9 @@ maildir_open_beneath(int root_fd, const char *path)
 void
 maildir_escape(const char *name, char *out, size_t size)
 {
-	size_t used = 0, i;
+	size_t used = 0;
 
-	for (i = 0; name[i] != '\0' && used + 5 < size; i++) {
+	for (size_t i = 0; name[i] != '\0' && used + 5 < size; i++) {
 		if (strchr("/:,", name[i]) == NULL)
 			out[used++] = name[i];
 		else

@@ -172,9 +172,8 @@ static void
 sync_filesystem(struct maildir_line *line)
 {
 	int error_number = syncfs(line->fs_fd) == -1 ? errno : 0;
-	size_t i;
 
-	for (i = 0; i < line->job_count; i++)
+	for (size_t i = 0; i < line->job_count; i++)
 		line->jobs[i].error = error_number;
 }
 

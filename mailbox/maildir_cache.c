@@ -119,9 +119,8 @@ static struct bucket *
 find_bucket(struct maildir_cache *cache, const char *key, size_t length)
 {
 	uint64_t hash = 14695981039346656037u; /* FNV-1a */
-	size_t i;
 
-	for (i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (unsigned char)key[i]) * 1099511628211u;
 	return &cache->buckets[hash % cache->bucket_count];
 }

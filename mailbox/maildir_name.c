@@ -26,9 +26,8 @@ maildir_uuid_name(char out[MAILDIR_NAME_SIZE], const struct uuid *uuid,
 {
 	static const char digits[] = "0123456789abcdef";
 	char hex[2 * UUID_BYTES + 1];
-	int i;
 
-	for (i = 0; i < UUID_BYTES; i++) {
+	for (int i = 0; i < UUID_BYTES; i++) {
 		hex[2 * i] = digits[uuid->bytes[i] >> 4];
 		hex[2 * i + 1] = digits[uuid->bytes[i] & 15];
 	}

@@ -46,11 +46,10 @@ static unsigned
 parse_unit(const char *text, size_t *length)
 {
 	static const char units[] = "kmgt";
-	unsigned i;
 
 	*length -= ends_in(text, *length, 's');
 	*length -= ends_in(text, *length, 'b');
-	for (i = 0; units[i] != '\0'; i++)
+	for (unsigned i = 0; units[i] != '\0'; i++)
 		if (ends_in(text, *length, units[i])) {
 			--*length;
 			return (i + 1) * 10;
@@ -83,9 +82,8 @@ says_none(const char *text, size_t length)
 {
 	static const char *const words[] = { "", "NOQUOTA", "unlimited",
 		"none" };
-	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strlen(words[i]) == length &&
 		    strncasecmp(text, words[i], length) == 0)
 			return true;
@@ -181,9 +179,8 @@ parse_line(const char *text, size_t length, struct quota_usage *usage)
 {
 	const char *end = text + length;
 	int64_t values[2];
-	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++) {
 		const char *start;
 
 		while (text < end && *text == ' ')

@@ -13,9 +13,7 @@
 static bool
 is_ascii(const char *text, size_t length)
 {
-	size_t i;
-
-	for (i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)text[i] >= 128)
 			return false;
 	return true;
@@ -28,9 +26,7 @@ is_ascii(const char *text, size_t length)
 static void
 put_status(struct buf *buf, const char *text, size_t length)
 {
-	size_t i;
-
-	for (i = 0; i + 7 <= length; i++) {
+	for (size_t i = 0; i + 7 <= length; i++) {
 		size_t end = i + 2;
 
 		if (memcmp(text + i, "(#5.", 4) != 0)
@@ -50,11 +46,9 @@ put_status(struct buf *buf, const char *text, size_t length)
 static void
 put_line(struct buf *buf, const char *text, size_t length)
 {
-	size_t i;
-
 	while (length > 0 && text[length - 1] == '\n')
 		length--;
-	for (i = 0; i < length && i < 900; i++)
+	for (size_t i = 0; i < length && i < 900; i++)
 		buf_addc(buf, (unsigned char)text[i] < ' ' ? ' ' : text[i]);
 }
 

@@ -85,12 +85,12 @@ count_part(int folder, const struct dirent *entry, void *context)
 int
 queue_find_split(int root, const char *path, struct error *err)
 {
-	enum queue_folder folder;
 	int split = 0;
 
 	/* A lost folder must not make a smaller split: every message would be
 	 * looked for in the folder of another one, and not be found. */
-	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++) {
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_SPLIT_END;
+	     folder++) {
 		int fd = openat(root, queue_folder_name(folder), FOLDER_FLAGS);
 
 		if (fd == -1 && errno == ENOENT)
@@ -183,7 +183,6 @@ queue_dir_open_at(int root, const char *path, struct error *err)
 	struct queue_dir *dir = xcalloc(1, sizeof(*dir));
 	const char *slash = strrchr(path, '/');
 	int split = queue_find_split(root, path, err);
-	enum queue_folder folder;
 
 	dir->path = xstrdup(path);
 	dir->name = xstrdup(slash == NULL ? path : slash + 1);
@@ -197,7 +196,8 @@ queue_dir_open_at(int root, const char *path, struct error *err)
 		    path);
 		goto fail;
 	}
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++)
 		if (open_folder(dir, root, folder, err) == -1)
 			goto fail;
 	return dir;
@@ -223,15 +223,14 @@ void
 queue_dir_close(struct queue_dir **dir_in)
 {
 	struct queue_dir *dir = *dir_in;
-	enum queue_folder folder;
-	unsigned i;
 
 	if (dir == NULL)
 		return;
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++) {
 		if (dir->folders[folder] == NULL)
 			continue;
-		for (i = 0; i < queue_parts(dir, folder); i++)
+		for (unsigned i = 0; i < queue_parts(dir, folder); i++)
 			if (dir->folders[folder][i] != -1)
 				close(dir->folders[folder][i]);
 		free(dir->folders[folder]);

@@ -103,12 +103,11 @@ remove_strays(const struct queue_dir *dir, uint64_t id, struct error *err)
 	static const enum queue_folder folders[] = { QUEUE_TODO, QUEUE_INFO,
 		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE, QUEUE_INTD };
 	char name[QUEUE_NAME_SIZE];
-	size_t i;
 
 	if (check_name_is_free(dir, id, err) == -1)
 		return -1;
 	queue_name(name, id, "");
-	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		int folder = queue_dir_fd(dir, folders[i], id);
 
 		if (unlinkat(folder, name, 0) == 0) {

@@ -224,8 +224,6 @@ envelope_put_origin(struct buf *buf, const struct envelope *envelope)
 void
 envelope_format(struct buf *buf, const struct envelope *envelope)
 {
-	size_t i;
-
 	envelope_put_origin(buf, envelope);
 	if (envelope->birth > 0)
 		envelope_put_number(buf, 'b', (uint64_t)envelope->birth);
@@ -236,7 +234,7 @@ envelope_format(struct buf *buf, const struct envelope *envelope)
 	if (envelope->header[0] != '\0')
 		envelope_put(buf, 'H', envelope->header);
 	envelope_put(buf, 'F', envelope->sender);
-	for (i = 0; i < envelope->recipient_count; i++)
+	for (size_t i = 0; i < envelope->recipient_count; i++)
 		envelope_put(buf,
 		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
 								      : 'T',

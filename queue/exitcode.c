@@ -68,9 +68,7 @@ qq_is_permanent(int code)
 const char *
 qq_text(int code)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (rows[i].code == code)
 			return rows[i].text;
 	return qq_is_permanent(code) ? "qq permanent problem (#5.3.0)"

@@ -93,9 +93,8 @@ fix_lock_file(struct fix *fix, enum layout_id id, off_t size)
 static int
 fix_base_folders(struct fix *fix)
 {
-	enum queue_folder folder;
-
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++)
 		if (fix_folder(fix, LAYOUT_queue_mess + folder,
 			queue_folder_name(folder)) == -1)
 			return -1;
@@ -106,12 +105,11 @@ fix_base_folders(struct fix *fix)
 static int
 fix_parts(struct fix *fix, unsigned first, unsigned end)
 {
-	enum queue_folder folder;
 	char name[FIX_PATH_SIZE];
-	unsigned i;
 
-	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++)
-		for (i = first; i < end; i++) {
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_SPLIT_END;
+	     folder++)
+		for (unsigned i = first; i < end; i++) {
 			snprintf(name, sizeof(name), "%s/%u",
 			    queue_folder_name(folder), i);
 			if (fix_folder(fix, LAYOUT_queue_part, name) == -1)
@@ -124,14 +122,13 @@ static int
 fix_lock_files(struct fix *fix)
 {
 	char name[FIX_PATH_SIZE];
-	int i;
 
 	if (fix_lock_file(fix, LAYOUT_queue_sendmutex, 0) == -1 ||
 	    fix_lock_file(fix, LAYOUT_queue_tcpto, TCPTO_BYTES) == -1 ||
 	    fix_lock_file(fix, LAYOUT_queue_trigger, 0) == -1)
 		return -1;
 	/* qmail-send makes these. */
-	for (i = 0; i < JOURNAL_SEGMENTS; i++) {
+	for (int i = 0; i < JOURNAL_SEGMENTS; i++) {
 		snprintf(name, sizeof(name), "lock/" QUEUE_JOURNAL ".%d", i);
 		if (faccessat(fix->root, name, F_OK, AT_SYMLINK_NOFOLLOW) ==
 			0 &&
@@ -188,7 +185,6 @@ static int
 check_parts(struct fix *fix, unsigned *split_out)
 {
 	static const char fixing[] = "lock/" QUEUE_FIXING;
-	enum queue_folder folder;
 	struct stat st;
 	int split = queue_find_split(fix->root, fix->path, fix->err), part;
 
@@ -201,7 +197,8 @@ check_parts(struct fix *fix, unsigned *split_out)
 	if (errno != ENOENT)
 		return fix_failed(fix, "look for", fixing);
 	/* mess/ comes first. */
-	for (folder = 0; folder < QUEUE_FOLDER_SPLIT_END; folder++)
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_SPLIT_END;
+	     folder++)
 		for (part = 0; part < split; part++)
 			if (check_part(fix, folder, (unsigned)part) == -1)
 				return -1;
@@ -282,7 +279,7 @@ queue_fix(
 		.caller_uid = geteuid(),
 		.caller_gid = getegid(),
 		.err = err };
-	int locks[2] = { -1, -1 }, result, i;
+	int locks[2] = { -1, -1 }, result;
 	struct stat st;
 
 	if (stat(path, &st) == -1 && errno == ENOENT) {
@@ -296,7 +293,7 @@ queue_fix(
 	if (fix.root == -1)
 		return error_sys(err, "cannot open '%s'", path);
 	result = take_and_repair(&fix, locks);
-	for (i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++)
 		if (locks[i] != -1)
 			close(locks[i]);
 	close(fix.root);

@@ -98,7 +98,6 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 		.birth = message->birth_s,
 		.header = envelope->header };
 	struct keep_job *job;
-	size_t i;
 
 	if (keeping->route == NULL)
 		keeping->route = load_route(keeping->fix->err);
@@ -106,7 +105,7 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 		return -1;
 	job = keep_job_new(KEEP_REMEMBER, message->id);
 	remembered_put_info(&job->text[KEEP_RECORD], &info);
-	for (i = 0; i < envelope->recipient_count; i++) {
+	for (size_t i = 0; i < envelope->recipient_count; i++) {
 		struct buf address = BUF_INIT, *list;
 		enum route_channel channel = route_rewrite(
 		    keeping->route, envelope->recipients[i], &address);
@@ -127,10 +126,8 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 static bool
 has_history(const struct envelope *envelope)
 {
-	size_t i;
-
-	for (i = 0; envelope->is_done != NULL && i < envelope->recipient_count;
-	     i++)
+	for (size_t i = 0;
+	     envelope->is_done != NULL && i < envelope->recipient_count; i++)
 		if (envelope->is_done[i])
 			return true;
 	return envelope->attempt > 0 || envelope->notes[0] != '\0';
@@ -195,13 +192,12 @@ keep_messages(struct fix *fix, const struct queue_dir *dir,
 {
 	struct keeping keeping = { .fix = fix, .dir = dir };
 	int wake_fd = eventfd(0, EFD_CLOEXEC), result = 0;
-	size_t i;
 
 	if (wake_fd == -1)
 		return fix_failed(fix, "keep messages of", ".");
 	keeping.bodies = xcalloc(view->count, sizeof(*keeping.bodies));
 	keeping.keeper = keeper_new(dir, wake_fd);
-	for (i = 0; i < view->count && result == 0; i++) {
+	for (size_t i = 0; i < view->count && result == 0; i++) {
 		const struct journal_message *message = &view->messages[i];
 
 		if (message->body != NULL)
@@ -224,9 +220,8 @@ static uint64_t
 find_size(const struct queue_dir *dir)
 {
 	uint64_t size = 0;
-	int i;
 
-	for (i = 0; i < JOURNAL_SEGMENTS; i++) {
+	for (int i = 0; i < JOURNAL_SEGMENTS; i++) {
 		char name[QUEUE_NAME_SIZE];
 		struct stat st;
 
@@ -249,14 +244,13 @@ empty_journal(struct fix *fix, const struct queue_dir *dir,
 	static const struct journal_finder finder = { .message = NULL };
 	uint64_t size_bytes = find_size(dir);
 	struct journal *journal;
-	size_t i;
 	int result = 0;
 
 	if (size_bytes == 0) /* it never had one */
 		return 0;
 	if (journal_open(dir, size_bytes, &finder, &journal, fix->err) == -1)
 		return -1;
-	for (i = 0; i < view->count; i++)
+	for (size_t i = 0; i < view->count; i++)
 		journal_end(journal, view->messages[i].id);
 	if (journal_has_unwritten(journal) && journal_commit(journal) == -1)
 		result = fix_failed(fix, "empty", "lock/" QUEUE_JOURNAL ".*");

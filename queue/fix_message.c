@@ -310,7 +310,6 @@ fix_messages(struct fix *fix)
 		QUEUE_INFO, QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_BOUNCE,
 		QUEUE_MESS };
 	enum { COUNT = sizeof(order) / sizeof(order[0]) };
-	int i;
 
 	if (walk(fix, "mess", note_message, QUEUE_MESS) == -1)
 		return -1;
@@ -319,11 +318,11 @@ fix_messages(struct fix *fix)
 		    "messages are named by their inodes, as the "
 		    "repair began that was interrupted in",
 		    "lock");
-	for (i = 0; i < COUNT; i++)
+	for (int i = 0; i < COUNT; i++)
 		if (walk(fix, queue_folder_name(order[i]), move_away,
 			order[i]) == -1)
 			return -1;
-	for (i = COUNT - 1; i >= 0; i--)
+	for (int i = COUNT - 1; i >= 0; i--)
 		if (walk(fix, queue_folder_name(order[i]), move_back,
 			order[i]) == -1 ||
 		    remove_extra_folders(fix, order[i]) == -1)

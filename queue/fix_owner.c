@@ -238,11 +238,9 @@ fix_owner(struct fix *fix, const char *name)
 int
 fix_owners(struct fix *fix)
 {
-	enum queue_folder kind;
-
 	if (fix->options->uid == (uid_t)-1)
 		return 0;
-	for (kind = 0; kind < QUEUE_FOLDER_COUNT; kind++) {
+	for (enum queue_folder kind = 0; kind < QUEUE_FOLDER_COUNT; kind++) {
 		struct content content = { .fix = fix,
 			.path = queue_folder_name(kind),
 			.kind = kind };

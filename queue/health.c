@@ -45,9 +45,7 @@ struct health_file {
 static int
 copy_page(int fd, struct health_page *page_out)
 {
-	int tries;
-
-	for (tries = 0; tries < READ_TRIES; tries++) {
+	for (int tries = 0; tries < READ_TRIES; tries++) {
 		if (pread(fd, page_out, sizeof(*page_out), 0) !=
 		    sizeof(*page_out))
 			return -1;

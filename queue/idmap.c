@@ -29,11 +29,10 @@ static void
 grow(struct idmap *map)
 {
 	struct idmap old = *map;
-	size_t i;
 
 	map->size = old.size == 0 ? 64 : old.size * 2;
 	map->slots = xcalloc(map->size, sizeof(*map->slots));
-	for (i = 0; i < old.size; i++)
+	for (size_t i = 0; i < old.size; i++)
 		if (old.slots[i].id != 0)
 			*find(map, old.slots[i].id) = old.slots[i];
 	free(old.slots);

@@ -16,9 +16,8 @@ static struct uuid
 get_uuid(struct wire_reader *reader)
 {
 	struct uuid uuid;
-	int i;
 
-	for (i = 0; i < UUID_BYTES; i++)
+	for (int i = 0; i < UUID_BYTES; i++)
 		uuid.bytes[i] = wire_get_u8(reader);
 	return uuid;
 }

@@ -113,8 +113,6 @@ put_recipient(struct buf *buf, const struct job_recipient *recipient)
 void
 job_put(struct buf *buf, const struct job *job)
 {
-	size_t i;
-
 	wire_put_u8(buf, JOB_JOB);
 	wire_put_u64(buf, job->message_id);
 	buf_add(buf, job->uuid.bytes, UUID_BYTES);
@@ -125,7 +123,7 @@ job_put(struct buf *buf, const struct job *job)
 	wire_put_text(buf, job->sender);
 	wire_put_text(buf, job->header);
 	wire_put_u32(buf, (uint32_t)job->recipient_count);
-	for (i = 0; i < job->recipient_count; i++)
+	for (size_t i = 0; i < job->recipient_count; i++)
 		put_recipient(buf, &job->recipients[i]);
 	wire_put_u8(buf, job->body != NULL);
 	if (job->body != NULL)
@@ -135,9 +133,7 @@ job_put(struct buf *buf, const struct job *job)
 static void
 get_uuid(struct wire_reader *reader, struct uuid *uuid_out)
 {
-	int i;
-
-	for (i = 0; i < UUID_BYTES; i++)
+	for (int i = 0; i < UUID_BYTES; i++)
 		uuid_out->bytes[i] = wire_get_u8(reader);
 }
 
@@ -172,7 +168,6 @@ job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out)
 {
 	struct wire_reader reader;
-	size_t i;
 
 	if (!open_packet(&reader, data, length, JOB_JOB))
 		return false;
@@ -189,7 +184,7 @@ job_get(const void *data, size_t length,
 	if (out->recipient_count == 0 ||
 	    out->recipient_count > JOB_RECIPIENTS_MAX)
 		return false;
-	for (i = 0; i < out->recipient_count; i++)
+	for (size_t i = 0; i < out->recipient_count; i++)
 		get_recipient(&reader, &recipients_out[i]);
 	return get_body(&reader, out) && wire_done(&reader);
 }

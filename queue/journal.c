@@ -246,9 +246,7 @@ put_record(struct journal *journal, enum journal_type type,
 static void
 put_ends(struct journal *journal)
 {
-	size_t i;
-
-	for (i = 0; i < journal->ends.size; i++) {
+	for (size_t i = 0; i < journal->ends.size; i++) {
 		const struct idmap_slot *slot = &journal->ends.slots[i];
 		struct journal_message message = { .id = slot->id };
 		bool is_withdrawn = (uintptr_t)slot->value & 1;
@@ -267,9 +265,7 @@ put_ends(struct journal *journal)
 static void
 forget_settled(struct journal *journal)
 {
-	size_t i;
-
-	for (i = 0; i < journal->settled.size; i++)
+	for (size_t i = 0; i < journal->settled.size; i++)
 		if (journal->settled.slots[i].id != 0)
 			idmap_remove(
 			    &journal->ends, journal->settled.slots[i].id);
@@ -332,9 +328,7 @@ write_header(struct journal *journal, int fd, uint64_t generation)
 static void
 settle_ends(struct journal *journal)
 {
-	size_t i;
-
-	for (i = 0; i < journal->ends.size; i++) {
+	for (size_t i = 0; i < journal->ends.size; i++) {
 		const struct idmap_slot *slot = &journal->ends.slots[i];
 
 		if (slot->id != 0 &&
@@ -481,7 +475,6 @@ write_batch(struct journal *journal, int flags)
 int
 journal_commit(struct journal *journal)
 {
-	size_t i;
 	int result;
 
 	if (!journal_has_unwritten(journal))
@@ -491,7 +484,7 @@ journal_commit(struct journal *journal)
 		journal->at += journal->batch.length;
 		forget_settled(journal);
 	}
-	for (i = 0; result == -1 && i < journal->added.size; i++)
+	for (size_t i = 0; result == -1 && i < journal->added.size; i++)
 		if (journal->added.slots[i].id != 0)
 			end_message(journal, journal->added.slots[i].id, true);
 	reset_batch(journal);
@@ -563,9 +556,8 @@ static void
 settle_files(const struct queue_dir *dir)
 {
 	int lock = queue_dir_fd(dir, QUEUE_LOCK, 0);
-	unsigned place;
 
-	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++) {
 		char name[JOURNAL_NAME_SIZE];
 		int fd;
 
@@ -663,13 +655,12 @@ read_segments(struct journal *journal, struct error *err)
 		.message = take_up, .context = journal, .wants_all = true
 	};
 	struct journal_scan scan;
-	unsigned place;
 
 	if (journal_scan(journal->dir, &teller, &scan, err) == -1)
 		return -1;
 	journal->next_id = scan.next_id;
 	journal->generation = scan.newest << 32;
-	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++) {
 		const struct journal_found *found = &scan.segments[place];
 
 		journal->segments[place].is_missing = found->size_bytes == 0;
@@ -686,9 +677,8 @@ static void
 free_journal(struct journal **journal_in)
 {
 	struct journal *journal = *journal_in;
-	unsigned place;
 
-	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++)
 		if (journal->segments[place].fd != -1)
 			close(journal->segments[place].fd);
 	buf_release(&journal->batch);
@@ -706,7 +696,6 @@ journal_open(const struct queue_dir *dir, uint64_t size_bytes,
     struct error *err)
 {
 	struct journal *journal = xcalloc(1, sizeof(*journal));
-	unsigned place;
 
 	*journal_out = NULL;
 	journal->dir = dir;
@@ -718,7 +707,7 @@ journal_open(const struct queue_dir *dir, uint64_t size_bytes,
 	/* Nothing is written behind what another process wrote. */
 	journal->at = journal->segment_bytes;
 	journal->is_closed = true;
-	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++)
 		journal->segments[place].fd = -1;
 	settle_files(dir);
 	if (read_segments(journal, err) == -1 ||

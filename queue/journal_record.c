@@ -103,9 +103,8 @@ static void
 get_message(struct wire_reader *reader, struct journal_message *message)
 {
 	bool is_here;
-	size_t i;
 
-	for (i = 0; i < UUID_BYTES; i++)
+	for (size_t i = 0; i < UUID_BYTES; i++)
 		message->uuid.bytes[i] = wire_get_u8(reader);
 	message->birth_s = (int64_t)wire_get_u64(reader);
 	message->size_bytes = wire_get_u64(reader);

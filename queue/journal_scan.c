@@ -164,9 +164,7 @@ find_segment(struct reading *reading, unsigned place, struct error *err)
 static void
 find_counting(struct journal_scan *scan)
 {
-	unsigned place;
-
-	for (place = 0; place < JOURNAL_SEGMENTS; place++) {
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++) {
 		struct journal_found *found = &scan->segments[place];
 
 		found->counts = found->generation != 0 &&
@@ -247,9 +245,9 @@ read_records(
 static int
 read_all(struct reading *reading, bool is_telling, struct error *err)
 {
-	uint64_t newest = reading->scan->newest, i;
+	uint64_t newest = reading->scan->newest;
 
-	for (i = 1; i <= JOURNAL_SEGMENTS; i++) {
+	for (uint64_t i = 1; i <= JOURNAL_SEGMENTS; i++) {
 		unsigned place = (newest + i) % JOURNAL_SEGMENTS;
 
 		if (reading->scan->segments[place].counts &&
@@ -268,11 +266,11 @@ journal_scan(const struct queue_dir *dir, const struct journal_teller *teller,
 	struct reading reading = {
 		.dir = dir, .teller = teller, .scan = scan_out
 	};
-	unsigned place;
 	int result = 0;
 
 	*scan_out = (struct journal_scan){ .next_id = 1 };
-	for (place = 0; result == 0 && place < JOURNAL_SEGMENTS; place++)
+	for (unsigned place = 0; result == 0 && place < JOURNAL_SEGMENTS;
+	     place++)
 		result = find_segment(&reading, place, err);
 	find_counting(scan_out);
 	/* Ends first: they can be in a later segment than their messages. */
@@ -313,9 +311,8 @@ static void
 point_at_texts(struct journal_view *view)
 {
 	const char *at = view->data.data;
-	size_t i;
 
-	for (i = 0; i < view->count; i++) {
+	for (size_t i = 0; i < view->count; i++) {
 		struct journal_message *message = &view->messages[i];
 
 		message->record = at;
@@ -334,7 +331,6 @@ journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
 	struct journal_teller teller = { .message = add_viewed,
 		.context = view_out };
 	struct journal_scan scan;
-	unsigned place;
 
 	*view_out = (struct journal_view){ .messages = NULL };
 	buf_init(&view_out->data);
@@ -343,7 +339,7 @@ journal_view_open(const struct queue_dir *dir, struct journal_view *view_out,
 		journal_view_release(view_out);
 		return -1;
 	}
-	for (place = 0; place < JOURNAL_SEGMENTS; place++)
+	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++)
 		view_out->is_damaged |= scan.segments[place].is_damaged &&
 		    !scan.segments[place].is_aside;
 	point_at_texts(view_out);

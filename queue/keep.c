@@ -30,12 +30,11 @@ struct keep_job *
 keep_job_new(enum keep_type type, uint64_t id)
 {
 	struct keep_job *job = xcalloc(1, sizeof(*job));
-	int i;
 
 	job->type = type;
 	job->id = id;
 	job->note_at = -1;
-	for (i = 0; i < KEEP_TEXT_COUNT; i++)
+	for (int i = 0; i < KEEP_TEXT_COUNT; i++)
 		job->files[i] = -1;
 	return job;
 }
@@ -44,11 +43,10 @@ void
 keep_job_free(struct keep_job **job_in)
 {
 	struct keep_job *job = *job_in;
-	int i;
 
 	if (job == NULL)
 		return;
-	for (i = 0; i < KEEP_TEXT_COUNT; i++)
+	for (int i = 0; i < KEEP_TEXT_COUNT; i++)
 		buf_release(&job->text[i]);
 	free(job->marks);
 	free(job);

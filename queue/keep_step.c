@@ -161,13 +161,12 @@ write_remember(struct keep_syncs *syncs, struct keep_job *job)
 		{ KEEP_REMOTE, QUEUE_REMOTE, job->retry_at[1] },
 		{ KEEP_BOUNCE, QUEUE_BOUNCE, NO_TIME_CHANGE },
 	};
-	size_t i;
 
 	/* First: it says of the others that they are on their way. */
 	write_kept_file(syncs, job, KEEP_RECORD, &job->text[KEEP_RECORD],
 	    QUEUE_PID, job->birth);
 	write_mess(syncs, job);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct buf *content = &job->text[rows[i].text];
 
 		/* What an interrupted try left goes. */
@@ -346,7 +345,6 @@ put_marks(struct keep_syncs *syncs, struct keep_job *job)
 		{ .tv_sec = job->retry_at[is_remote] } };
 	const char *where = queue_folder_name(job->channel);
 	int fd = queue_open_file(syncs->dir, job->channel, job->id, O_WRONLY);
-	size_t i;
 
 	/* Synced; and a mark without its note would be a lost report. */
 	job->is_note_kept = true;
@@ -355,7 +353,7 @@ put_marks(struct keep_syncs *syncs, struct keep_job *job)
 		keep_fail(job, "open", where);
 		return;
 	}
-	for (i = 0; i < job->mark_count; i++)
+	for (size_t i = 0; i < job->mark_count; i++)
 		if (pwrite(fd, "D", 1, (off_t)job->marks[i]) != 1) {
 			keep_fail(job, "mark", where);
 			return;
@@ -504,9 +502,7 @@ run_step(struct keep_syncs *syncs, struct keep_jobs *jobs, unsigned step,
 static void
 close_kept_files(struct keep_job *job)
 {
-	int i;
-
-	for (i = 0; i < KEEP_TEXT_COUNT; i++) {
+	for (int i = 0; i < KEEP_TEXT_COUNT; i++) {
 		if (job->files[i] != -1)
 			close(job->files[i]);
 		job->files[i] = -1;
@@ -517,11 +513,10 @@ void
 keep_run(struct keep_syncs *syncs, struct keep_jobs *jobs)
 {
 	struct keep_job *job;
-	unsigned step;
 
-	for (step = 0; step < STEP_COUNT; step++)
+	for (unsigned step = 0; step < STEP_COUNT; step++)
 		run_step(syncs, jobs, step, steps, true);
-	for (step = 0; step < STEP_COUNT; step++)
+	for (unsigned step = 0; step < STEP_COUNT; step++)
 		run_step(syncs, jobs, step, undo_steps, false);
 	STAILQ_FOREACH(job, jobs, in_list)
 	close_kept_files(job);

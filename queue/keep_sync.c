@@ -16,17 +16,15 @@ void
 keep_syncs_init(
     struct keep_syncs *syncs, const struct queue_dir *dir, unsigned threads)
 {
-	enum queue_folder folder;
-	unsigned i;
-
 	*syncs = (struct keep_syncs){ .dir = dir };
 	syncs->pool = sync_pool_new(threads);
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++) {
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++) {
 		unsigned count = queue_parts(dir, folder);
 
 		syncs->folders[folder] = xcalloc(
 		    count, sizeof(*syncs->folders[folder]));
-		for (i = 0; i < count; i++) {
+		for (unsigned i = 0; i < count; i++) {
 			struct keep_folder *at = &syncs->folders[folder][i];
 
 			at->fd = dir->folders[folder][i];
@@ -39,9 +37,8 @@ keep_syncs_init(
 void
 keep_syncs_release(struct keep_syncs *syncs)
 {
-	enum queue_folder folder;
-
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++)
 		free(syncs->folders[folder]);
 	sync_pool_free(&syncs->pool);
 }
@@ -122,11 +119,9 @@ keep_wait_folder(
 static void
 end_folders(struct keep_syncs *syncs)
 {
-	enum queue_folder folder;
-	unsigned i;
-
-	for (folder = 0; folder < QUEUE_FOLDER_COUNT; folder++)
-		for (i = 0; i < queue_parts(syncs->dir, folder); i++) {
+	for (enum queue_folder folder = 0; folder < QUEUE_FOLDER_COUNT;
+	     folder++)
+		for (unsigned i = 0; i < queue_parts(syncs->dir, folder); i++) {
 			struct keep_folder *at = &syncs->folders[folder][i];
 
 			if (at->sync != 0)
@@ -139,12 +134,10 @@ end_folders(struct keep_syncs *syncs)
 void
 keep_sync(struct keep_syncs *syncs)
 {
-	size_t i;
-
 	if (syncs->count == 0)
 		return;
 	sync_pool_run(syncs->pool, syncs->jobs, syncs->count);
-	for (i = 0; i < syncs->wait_count; i++) {
+	for (size_t i = 0; i < syncs->wait_count; i++) {
 		const struct keep_wait *wait = &syncs->waits[i];
 
 		errno = syncs->jobs[wait->sync].error;

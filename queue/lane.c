@@ -87,9 +87,8 @@ struct lane_table *
 lane_table_new(size_t share)
 {
 	struct lane_table *table = xcalloc(1, sizeof(*table));
-	enum lane_kind kind;
 
-	for (kind = 0; kind < LANE_KIND_COUNT; kind++) {
+	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++) {
 		table->kinds[kind].limit = UINT_MAX;
 		TAILQ_INIT(&table->kinds[kind].turn);
 		TAILQ_INIT(&table->kinds[kind].ready);
@@ -444,9 +443,8 @@ next_ready(struct lane_table *table,
     bool (*may_take)(enum lane_kind kind, void *context), void *context)
 {
 	struct lane *best = NULL;
-	enum lane_kind kind;
 
-	for (kind = 0; kind < LANE_KIND_COUNT; kind++) {
+	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++) {
 		struct lane *lane = TAILQ_FIRST(&table->kinds[kind].ready);
 
 		/* Their shares may be full since they were put there. */
@@ -508,10 +506,9 @@ lane_visit_tickets(const struct lane_table *table,
     void *context)
 {
 	const struct lane *lane;
-	size_t i;
 
 	LIST_FOREACH(lane, &table->lanes, in_table)
-		for (i = 0; i < lane->tickets.count; i++)
+		for (size_t i = 0; i < lane->tickets.count; i++)
 			visit(lane->tickets.entries[i].id, lane->kind, context);
 }
 

@@ -19,11 +19,10 @@ add_collection(
 	const char *base = settings_text(settings, SETTING_queue_base);
 	unsigned start = (unsigned)settings_number(
 	    settings, SETTING_queue_start);
-	unsigned i;
 
 	look->count = (unsigned)settings_number(settings, SETTING_queue_count);
 	look->paths = xcalloc(look->count, sizeof(*look->paths));
-	for (i = 0; i < look->count; i++)
+	for (unsigned i = 0; i < look->count; i++)
 		look->paths[i] = xasprintf("%s/queue%u",
 		    base[0] != '\0' ? base : home->queue, start + i);
 }
@@ -174,12 +173,11 @@ look_stranger(const struct queue_dir *dir, char **path_out, struct error *err)
 	/* What is in the others was never queued. */
 	static const enum queue_folder folders[] = { QUEUE_MESS, QUEUE_INFO,
 		QUEUE_LOCAL, QUEUE_REMOTE, QUEUE_TODO, QUEUE_BOUNCE };
-	size_t i;
 	int result = 0;
 
 	*path_out = NULL;
-	for (i = 0; i < sizeof(folders) / sizeof(folders[0]) && result == 0;
-	     i++)
+	for (size_t i = 0;
+	     i < sizeof(folders) / sizeof(folders[0]) && result == 0; i++)
 		result = look_for_stranger(dir, folders[i], path_out, err);
 	return result;
 }

@@ -48,10 +48,9 @@ read_message(struct walk *walk, uint64_t id, enum look_state state,
 		.message = { .id = id, .state = state, .sender = "" },
 		.texts = { BUF_INIT, BUF_INIT, BUF_INIT } };
 	int result = walk->visit == NULL ? 0 : read(&reading);
-	size_t i;
 
 	free(reading.recipients);
-	for (i = 0; i < 3; i++)
+	for (size_t i = 0; i < 3; i++)
 		buf_release(&reading.texts[i]);
 	return result;
 }
@@ -280,7 +279,6 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 	struct look_message *message = &reading->message;
 	struct envelope envelope;
 	bool has_problem;
-	size_t i;
 	int result;
 
 	if (envelope_parse(record, length, ENVELOPE_TODO, &envelope,
@@ -296,7 +294,7 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 	if (uuid_is_none(&message->uuid))
 		message->uuid = envelope.uuid;
 	message->attempt = envelope.attempt;
-	for (i = 0; i < envelope.recipient_count; i++)
+	for (size_t i = 0; i < envelope.recipient_count; i++)
 		add_recipient(reading, QUEUE_TODO, envelope.recipients[i],
 		    envelope.is_done != NULL && envelope.is_done[i]);
 	result = show(reading, has_problem);
@@ -352,9 +350,7 @@ read_fresh(struct reading *reading)
 static void
 note_fresh(struct walk *walk, const struct journal_view *view)
 {
-	size_t i;
-
-	for (i = 0; i < view->count; i++)
+	for (size_t i = 0; i < view->count; i++)
 		if (view->messages[i].body != NULL ||
 		    may_have(walk->dir, QUEUE_MESS, view->messages[i].id))
 			idmap_put(&walk->fresh, view->messages[i].id, NULL);
@@ -364,10 +360,9 @@ note_fresh(struct walk *walk, const struct journal_view *view)
 static int
 visit_fresh(struct walk *walk, const struct journal_view *view)
 {
-	size_t i;
 	int result = 0;
 
-	for (i = 0; i < view->count && result == 0; i++) {
+	for (size_t i = 0; i < view->count && result == 0; i++) {
 		walk->reading = &view->messages[i];
 		if (idmap_has(&walk->fresh, walk->reading->id))
 			result = read_message(
@@ -407,10 +402,10 @@ visit_part(struct walk *walk, unsigned part, struct error *err)
 		{ QUEUE_LOCAL, visit_headless },
 		{ QUEUE_REMOTE, visit_headless },
 	};
-	size_t i;
 	int result = 0;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]) && result == 0; i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]) && result == 0;
+	     i++)
 		result = look_folder(
 		    walk->dir, rows[i].folder, part, rows[i].visit, walk, err);
 	return result;
@@ -437,11 +432,10 @@ walk_queue(struct walk *walk, enum look_where where,
 	/* First: a message leaves it for a file, and todo/ for info/. */
 	int seen = where == LOOK_IN_FILES ? 0 : read_journal(walk, &view, err);
 	struct error *other_err = seen == -1 ? NULL : err;
-	unsigned part;
 	int result = look_folder(
 	    dir, QUEUE_TODO, 0, visit_todo, walk, other_err);
 
-	for (part = 0; result == 0 && part < dir->split; part++)
+	for (unsigned part = 0; result == 0 && part < dir->split; part++)
 		result = visit_part(walk, part, other_err);
 	if (result == 0)
 		result = visit_fresh(walk, &view);

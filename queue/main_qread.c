@@ -67,7 +67,6 @@ print_message(const struct reader *reader, const struct look_message *message)
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	char uuid[UUID_TEXT_SIZE];
 	struct tm tm;
-	size_t i;
 
 	gmtime_r(&message->birth, &tm);
 	printf("%d %.3s %d %02d:%02d:%02d GMT  #%" PRIu64 "  %" PRIu64 "  <",
@@ -81,7 +80,7 @@ print_message(const struct reader *reader, const struct look_message *message)
 		    uuid[0] == '\0' ? "-" : uuid, age_s(reader, message),
 		    state_name(message->state), message->attempt);
 	}
-	for (i = 0; i < message->recipient_count; i++) {
+	for (size_t i = 0; i < message->recipient_count; i++) {
 		const struct look_recipient *recipient =
 		    &message->recipients[i];
 
@@ -96,9 +95,8 @@ static json_t *
 recipients_json(const struct look_message *message)
 {
 	json_t *recipients = json_array();
-	size_t i;
 
-	for (i = 0; i < message->recipient_count; i++) {
+	for (size_t i = 0; i < message->recipient_count; i++) {
 		const struct look_recipient *from = &message->recipients[i];
 
 		json_array_append_new(recipients,
@@ -184,7 +182,6 @@ main(int argc, char **argv)
 	bool is_whole = true;
 	struct error err;
 	struct look look;
-	unsigned i;
 	int option;
 
 	log_open("qmail-qread");
@@ -200,7 +197,7 @@ main(int argc, char **argv)
 		fatal(100, "%s", usage);
 	if (look_open("qmail-qread", &look, &err) == -1)
 		fatal(111, "%s", err.text);
-	for (i = 0; i < look.count; i++)
+	for (unsigned i = 0; i < look.count; i++)
 		is_whole &= read_queue(look.paths[i], &reader);
 	look_release(&look);
 	if (reader.messages != NULL) {

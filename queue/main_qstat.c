@@ -84,7 +84,6 @@ main(int argc, char **argv)
 	json_t *queues = json_array();
 	struct error err;
 	struct look look;
-	unsigned i;
 	int option;
 
 	log_open("qmail-qstat");
@@ -100,7 +99,7 @@ main(int argc, char **argv)
 		fatal(100, "%s", usage);
 	if (look_open("qmail-qstat", &look, &err) == -1)
 		fatal(111, "%s", err.text);
-	for (i = 0; i < look.count; i++)
+	for (unsigned i = 0; i < look.count; i++)
 		is_whole &= show_queue(
 		    look.paths[i], is_verbose && !is_json, queues, &total);
 	look_release(&look);

@@ -233,12 +233,11 @@ static int
 open_direct(struct way *way, const struct sink_options *options)
 {
 	const char *queue_dir = getenv("QUEUEDIR");
-	unsigned i;
 	int result;
 
 	if (queue_dir != NULL && queue_dir[0] != '\0')
 		return direct_open(queue_dir, &way->direct, &way->err);
-	for (i = 0; i < options->queue_count; i++) {
+	for (unsigned i = 0; i < options->queue_count; i++) {
 		char *path = xasprintf("%s/queue%u", options->queue_base,
 		    options->queue_start + i);
 

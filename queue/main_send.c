@@ -79,7 +79,6 @@ load_settings(struct send *send, struct error *err)
 	struct settings *settings = settings_load(
 	    send->home->control, "qmail-send", send->dir->name, err);
 	struct route *route, *of_router;
-	enum lane_kind kind;
 
 	if (settings == NULL)
 		return -1;
@@ -103,7 +102,7 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
-	for (kind = 0; kind < LANE_KIND_COUNT; kind++)
+	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++)
 		lane_set_held(
 		    send->lanes, kind, send->is_held[lane_channel(kind)]);
 	deliver_set_limits(send);

@@ -147,9 +147,7 @@ start_worker(const struct starter *starter, struct child *child)
 static void
 start_missing(struct starter *starter)
 {
-	size_t i;
-
-	for (i = 0; i < starter->child_count; i++) {
+	for (size_t i = 0; i < starter->child_count; i++) {
 		struct child *child = &starter->children[i];
 
 		if (child->pid != 0 || clock_ms() < child->start_at)
@@ -179,10 +177,9 @@ reap(struct starter *starter)
 {
 	int status, result = -1;
 	pid_t pid;
-	size_t i;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (i = 0; i < starter->child_count; i++) {
+		for (size_t i = 0; i < starter->child_count; i++) {
 			struct child *child = &starter->children[i];
 
 			if (child->pid != pid)
@@ -200,12 +197,10 @@ reap(struct starter *starter)
 static void
 end_workers(struct starter *starter)
 {
-	size_t i;
-
-	for (i = 0; i < starter->child_count; i++)
+	for (size_t i = 0; i < starter->child_count; i++)
 		if (starter->children[i].pid != 0)
 			kill(starter->children[i].pid, SIGTERM);
-	for (i = 0; i < starter->child_count; i++)
+	for (size_t i = 0; i < starter->child_count; i++)
 		while (starter->children[i].pid != 0 &&
 		    waitpid(starter->children[i].pid, NULL, 0) == -1 &&
 		    errno == EINTR)
@@ -247,7 +242,7 @@ list_children(struct starter *starter)
 	struct error err;
 	struct settings *settings = settings_load(
 	    starter->home->control, "qmail-start", NULL, &err);
-	size_t workers, i;
+	size_t workers;
 
 	if (settings == NULL)
 		fatal(111, "cannot start: %s", err.text);
@@ -258,7 +253,7 @@ list_children(struct starter *starter)
 	    starter->child_count, sizeof(*starter->children));
 	starter->children[0] = (struct child){ .program = "qmail-send",
 		.role = IDENTITY_QUEUE };
-	for (i = 1; i <= workers; i++)
+	for (size_t i = 1; i <= workers; i++)
 		starter->children[i] = (struct child){
 			.program = "qmail-vdeliver",
 			.role = IDENTITY_VIRTUAL,

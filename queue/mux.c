@@ -47,7 +47,6 @@ mux_new(const struct mux_collection *collection, unsigned slice_ms,
     uint64_t min_free_bytes, struct error *err)
 {
 	struct mux *mux;
-	unsigned i;
 
 	if (collection->count == 0 || collection->count > MUX_QUEUES_MAX) {
 		error_set(err, "queue count %u is not between 1 and %d",
@@ -59,7 +58,7 @@ mux_new(const struct mux_collection *collection, unsigned slice_ms,
 	mux->slice_ms = slice_ms > 0 ? slice_ms : 1;
 	mux->min_free_bytes = min_free_bytes;
 	mux->slots = xcalloc(mux->count, sizeof(*mux->slots));
-	for (i = 0; i < mux->count; i++)
+	for (unsigned i = 0; i < mux->count; i++)
 		mux->slots[i].path = collection->is_alone
 		    ? xstrdup(collection->base)
 		    : xasprintf("%s/queue%u", collection->base,
@@ -72,11 +71,10 @@ void
 mux_free(struct mux **mux_in)
 {
 	struct mux *mux = *mux_in;
-	unsigned i;
 
 	if (mux == NULL)
 		return;
-	for (i = 0; i < mux->count; i++)
+	for (unsigned i = 0; i < mux->count; i++)
 		free(mux->slots[i].path);
 	pthread_mutex_destroy(&mux->lock);
 	free(mux->slots);
@@ -126,17 +124,17 @@ unsigned
 mux_choose(
     struct mux *mux, int64_t now_ms, const char *paths_out[MUX_QUEUES_MAX])
 {
-	unsigned healthy = 0, used = 0, first, i;
+	unsigned healthy = 0, used = 0, first;
 	enum fitness fitness;
 	int64_t now = clock_ms();
 
 	pthread_mutex_lock(&mux->lock);
 	if (mux->refreshed_at == 0 || now >= mux->refreshed_at + REFRESH_MS) {
 		mux->refreshed_at = now;
-		for (i = 0; i < mux->count; i++)
+		for (unsigned i = 0; i < mux->count; i++)
 			mux->slots[i].fitness = judge(mux, &mux->slots[i], now);
 	}
-	for (i = 0; i < mux->count; i++)
+	for (unsigned i = 0; i < mux->count; i++)
 		if (mux->slots[i].fitness == MUX_HEALTHY)
 			paths_out[healthy++] = mux->slots[i].path;
 	if (healthy > 1) {
@@ -144,13 +142,13 @@ mux_choose(
 		const char *turned[MUX_QUEUES_MAX];
 
 		first = (unsigned)((uint64_t)now_ms / mux->slice_ms % healthy);
-		for (i = 0; i < healthy; i++)
+		for (unsigned i = 0; i < healthy; i++)
 			turned[i] = paths_out[(first + i) % healthy];
 		memcpy(paths_out, turned, healthy * sizeof(*turned));
 	}
 	used = healthy;
 	for (fitness = MUX_SLOW; fitness < MUX_FULL; fitness++)
-		for (i = 0; i < mux->count; i++)
+		for (unsigned i = 0; i < mux->count; i++)
 			if (mux->slots[i].fitness == fitness)
 				paths_out[used++] = mux->slots[i].path;
 	pthread_mutex_unlock(&mux->lock);
@@ -160,10 +158,8 @@ mux_choose(
 void
 mux_report_down(struct mux *mux, const char *path)
 {
-	unsigned i;
-
 	pthread_mutex_lock(&mux->lock);
-	for (i = 0; i < mux->count; i++)
+	for (unsigned i = 0; i < mux->count; i++)
 		if (strcmp(mux->slots[i].path, path) == 0) {
 			mux->slots[i].down_until = clock_ms() + DOWN_MS;
 			mux->slots[i].fitness = MUX_DOWN;

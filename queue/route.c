@@ -44,9 +44,8 @@ static char **
 copy_names(const struct strlist *list, size_t *count_out)
 {
 	char **names = xcalloc(list->count, sizeof(*names));
-	size_t i;
 
-	for (i = 0; i < list->count; i++)
+	for (size_t i = 0; i < list->count; i++)
 		names[i] = xstrdup(list->items[i]);
 	qsort(names, list->count, sizeof(*names), compare_names);
 	*count_out = list->count;
@@ -56,10 +55,8 @@ copy_names(const struct strlist *list, size_t *count_out)
 static int
 copy_rules(struct route *route, const struct strlist *list, struct error *err)
 {
-	size_t i;
-
 	route->rules = xcalloc(list->count, sizeof(*route->rules));
-	for (i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		const char *colon = strchr(list->items[i], ':');
 
 		if (colon == NULL)
@@ -125,13 +122,12 @@ void
 route_free(struct route **route_in)
 {
 	struct route *route = *route_in;
-	size_t i;
 
 	if (route == NULL)
 		return;
 	free_names(route->locals, route->local_count);
 	free_names(route->percenthack, route->percent_count);
-	for (i = 0; i < route->rule_count; i++) {
+	for (size_t i = 0; i < route->rule_count; i++) {
 		free(route->rules[i].key);
 		free(route->rules[i].prefix);
 	}

@@ -278,9 +278,7 @@ answer_one(struct question *question, size_t at)
 static bool
 has_absent(const struct router_request *request)
 {
-	size_t i;
-
-	for (i = 0; i < request->recipient_count; i++)
+	for (size_t i = 0; i < request->recipient_count; i++)
 		if (request->answers[i].found == ROUTER_ABSENT)
 			return true;
 	return false;
@@ -295,13 +293,12 @@ answer_request(struct router *router, struct router_request *request)
 		.request = request,
 		.route = route->route,
 		.assign = assign == NULL ? NULL : assign->assign };
-	size_t i;
 
 	request->answers = xcalloc(
 	    request->recipient_count, sizeof(*request->answers));
 	request->texts = (struct buf)BUF_INIT;
 	buf_addc(&request->texts, '\0'); /* the empty text, at 0 */
-	for (i = 0; i < request->recipient_count; i++)
+	for (size_t i = 0; i < request->recipient_count; i++)
 		answer_one(&question, i);
 	leave_shared(route);
 	leave_shared(assign);

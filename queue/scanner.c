@@ -217,9 +217,7 @@ static void
 hand_over_damaged(struct scanner *scanner, enum queue_folder folder,
     const struct ids *list, const struct known *known)
 {
-	size_t i;
-
-	for (i = 0; i < list->count; i++)
+	for (size_t i = 0; i < list->count; i++)
 		if (!has_id(&known->info, list->at[i]) &&
 		    !has_id(&known->todo, list->at[i]) &&
 		    !has_id(&known->pid, list->at[i]) &&
@@ -262,7 +260,6 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 {
 	struct ids mess = { .at = NULL }, *info = &known->info;
 	struct ids local = { .at = NULL }, remote = { .at = NULL };
-	size_t i;
 
 	info->count = 0;
 	if (list_folder(scanner, QUEUE_LOCAL, part, &local) == -1 ||
@@ -279,8 +276,8 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 	sort_ids(&remote);
 	/* In the order of their numbers, which most likely is that on disk. */
 	sort_ids(info);
-	for (i = 0; i < info->count && !atomic_load(&scanner->is_cancelled);
-	     i++) {
+	for (size_t i = 0;
+	     i < info->count && !atomic_load(&scanner->is_cancelled); i++) {
 		struct found_item item = { .what = FOUND_KEPT,
 			.id = info->at[i] };
 
@@ -293,7 +290,8 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 	}
 	hand_over_damaged(scanner, QUEUE_LOCAL, &local, known);
 	hand_over_damaged(scanner, QUEUE_REMOTE, &remote, known);
-	for (i = 0; i < mess.count && !atomic_load(&scanner->is_cancelled); i++)
+	for (size_t i = 0;
+	     i < mess.count && !atomic_load(&scanner->is_cancelled); i++)
 		if (may_be_garbage(scanner, known, &local, &remote, mess.at[i]))
 			hand_over_id(scanner, FOUND_GARBAGE, mess.at[i]);
 out:
@@ -350,11 +348,9 @@ scan_pid(struct scanner *scanner, struct ids *pid)
 static void
 scan_whole(struct scanner *scanner, struct known *known)
 {
-	unsigned part;
-
 	scan_pid(scanner, &known->pid);
 	/* A part that cannot be read must not keep the others waiting. */
-	for (part = 0;
+	for (unsigned part = 0;
 	     part < scanner->dir->split && !atomic_load(&scanner->is_cancelled);
 	     part++)
 		scan_part(scanner, part, known);
@@ -414,12 +410,11 @@ static bool
 scan_todo(struct scanner *scanner, struct ids *todo)
 {
 	bool is_listed = list_folder(scanner, QUEUE_TODO, 0, todo) == 0;
-	size_t i;
 
 	scanner->has_failed = !is_listed;
 	sort_ids(todo);
-	for (i = 0; i < todo->count && !atomic_load(&scanner->is_cancelled);
-	     i++) {
+	for (size_t i = 0;
+	     i < todo->count && !atomic_load(&scanner->is_cancelled); i++) {
 		struct found_item item = { .what = FOUND_TODO,
 			.id = todo->at[i] };
 

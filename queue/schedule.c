@@ -71,9 +71,7 @@ schedule_next(const struct schedule *schedule)
 void
 schedule_all_now(struct schedule *schedule)
 {
-	size_t i;
-
-	for (i = 0; i < schedule->count; i++)
+	for (size_t i = 0; i < schedule->count; i++)
 		schedule->entries[i].due = 0; /* still a heap */
 }
 

@@ -138,7 +138,6 @@ add_found_kept(struct send *send, const struct found_item *item)
 {
 	struct backlog *backlog = send->backlog;
 	const struct message *message = idmap_get(&send->active_ids, item->id);
-	enum route_channel channel;
 	unsigned tickets = 0;
 	bool is_new = false;
 
@@ -146,7 +145,8 @@ add_found_kept(struct send *send, const struct found_item *item)
 		return;
 	if (!item->has_channel[ROUTE_LOCAL] && !item->has_channel[ROUTE_REMOTE])
 		load_ended(send, item->id);
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+	for (enum route_channel channel = 0; channel < ROUTE_CHANNEL_COUNT;
+	     channel++) {
 		if (!item->has_channel[channel] ||
 		    (message != NULL && message->has_channel[channel]))
 			continue;
@@ -211,15 +211,14 @@ backlog_run(struct send *send)
 	time_t now = time(NULL);
 	enum lane_kind kind;
 	uint64_t id;
-	int turn;
 
-	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
+	for (int turn = 0; turn < LOADS_A_TURN && has_room(send) &&
 	     schedule_take(&backlog->todo, now, &id);
 	     turn++) {
 		idmap_remove(&backlog->todo_ids, id);
 		load_todo(send, id);
 	}
-	for (turn = 0; turn < LOADS_A_TURN && has_room(send) &&
+	for (int turn = 0; turn < LOADS_A_TURN && has_room(send) &&
 	     lane_take(send->lanes, now, can_try, send, &id, &kind);
 	     turn++)
 		load_remembered(send, id, lane_channel(kind));
@@ -354,9 +353,7 @@ note_found(struct send *send, const struct found_item *item)
 static void
 release_held(struct send *send)
 {
-	size_t i;
-
-	for (i = 0; i < send->held.size; i++)
+	for (size_t i = 0; i < send->held.size; i++)
 		if (send->held.slots[i].id != 0)
 			free(send->held.slots[i].value);
 	idmap_release(&send->held);
@@ -373,13 +370,12 @@ scan_ready(uint32_t events, void *context)
 	struct found_list found;
 	uint64_t count;
 	enum scan_end end;
-	size_t i;
 
 	(void)events;
 	if (read(backlog->scan_source.fd, &count, sizeof(count)) == -1)
 		return;
 	end = scanner_take(backlog->scanner, &found);
-	for (i = 0; i < found.count; i++)
+	for (size_t i = 0; i < found.count; i++)
 		if (idmap_has(&send->held, found.at[i].id))
 			note_found(send, &found.at[i]);
 		else

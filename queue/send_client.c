@@ -200,7 +200,6 @@ client_ready(uint32_t events, void *context)
 {
 	struct client *client = context;
 	bool is_more = true;
-	int turn;
 
 	if (client->is_held) {
 		/* It has gone, before COMMIT: all that was sent is void. */
@@ -209,8 +208,8 @@ client_ready(uint32_t events, void *context)
 		return;
 	}
 	client->is_being_read = true;
-	for (turn = 0; turn < PACKETS_A_TURN && is_more && !client->is_held &&
-	     !client->is_lost;
+	for (int turn = 0; turn < PACKETS_A_TURN && is_more &&
+	     !client->is_held && !client->is_lost;
 	     turn++)
 		if (!read_packet(client, &is_more))
 			client->is_lost = true;

@@ -261,12 +261,11 @@ static void
 worker_drop(struct worker *worker)
 {
 	struct send *send = worker->send;
-	size_t i;
 
 	loop_remove(send->loop, &worker->source);
 	close(worker->source.fd);
 	/* Removing moves entries: begin again after each one. */
-	for (i = 0; worker->running > 0 && i < send->deliveries.size; i++) {
+	for (size_t i = 0; worker->running > 0 && i < send->deliveries.size; i++) {
 		struct delivery *delivery = send->deliveries.slots[i].value;
 
 		if (send->deliveries.slots[i].id == 0 ||
@@ -391,13 +390,13 @@ worker_ready(uint32_t events, void *context)
 {
 	static char buffer[PACKET_MAX]; /* the loop has one thread */
 	struct worker *worker = context;
-	int turn, fd;
+	int fd;
 
 	if (events & EPOLLOUT) {
 		worker->is_full = false;
 		loop_change(worker->send->loop, &worker->source, EPOLLIN);
 	}
-	for (turn = 0; turn < PACKETS_A_TURN; turn++) {
+	for (int turn = 0; turn < PACKETS_A_TURN; turn++) {
 		ssize_t n = packet_receive(worker->source.fd, buffer,
 		    sizeof(buffer), &fd, MSG_DONTWAIT);
 
@@ -512,9 +511,8 @@ deliver_set_limits(struct send *send)
 {
 	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_LOCAL,
 		LANE_REMOTE };
-	size_t i;
 
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		enum lane_kind kind = kinds[i];
 		unsigned limit = send->limit[lane_channel(kind)];
 		const struct worker *worker;
@@ -676,7 +674,6 @@ static enum hand_result
 send_job(struct worker *worker, struct handed *handed, int fd)
 {
 	struct send *send = handed->send;
-	unsigned i;
 
 	if (packet_send(worker->source.fd, handed->packet.data,
 		handed->packet.length, fd, MSG_DONTWAIT) == 0) {
@@ -684,7 +681,7 @@ send_job(struct worker *worker, struct handed *handed, int fd)
 		handed->worker = worker;
 		worker->bytes += handed->bytes;
 		worker->running += handed->count;
-		for (i = 0; i < handed->count; i++)
+		for (unsigned i = 0; i < handed->count; i++)
 			log_delivery(send, handed->deliveries[i]);
 		return HANDED;
 	}
@@ -842,12 +839,11 @@ void
 deliver_start(struct send *send)
 {
 	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_REMOTE };
-	size_t i;
 
 	run_openings(send);
 	if (send->is_stopping)
 		return;
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		while (start_job(send, kinds[i]) == HANDED)
 			continue;
 	while (defer_local(send) == HANDED)

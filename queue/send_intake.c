@@ -184,10 +184,9 @@ static void
 intake_ready(uint32_t events, void *context)
 {
 	struct intake *intake = context;
-	int turn;
 
 	(void)events;
-	for (turn = 0; turn < CLIENTS_A_TURN; turn++) {
+	for (int turn = 0; turn < CLIENTS_A_TURN; turn++) {
 		int fd = accept4(intake->source.fd, NULL, NULL,
 		    SOCK_CLOEXEC | SOCK_NONBLOCK);
 		uid_t uid;

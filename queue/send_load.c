@@ -335,7 +335,6 @@ go_on_remembered(struct load *load)
 	struct message *message = load->message;
 	enum route_channel channel = channel_of_load(load), *channels;
 	struct error err;
-	size_t i;
 
 	message->note_bytes = load->note_bytes;
 	if (take_info(message, &err) == -1) {
@@ -356,7 +355,7 @@ go_on_remembered(struct load *load)
 	}
 	channels = xcalloc(
 	    message->envelope.recipient_count, sizeof(*channels));
-	for (i = 0; i < message->envelope.recipient_count; i++)
+	for (size_t i = 0; i < message->envelope.recipient_count; i++)
 		channels[i] = channel;
 	message->channels = channels;
 	message_route(send, message, channels);
@@ -552,9 +551,7 @@ load_found(struct send *send, struct message *message)
 static int
 sync_names(const struct queue_dir *dir, struct error *err)
 {
-	unsigned part;
-
-	for (part = 0; part < dir->split; part++)
+	for (unsigned part = 0; part < dir->split; part++)
 		if (fsync(queue_dir_fd(dir, QUEUE_INFO, part)) == -1)
 			return error_sys(
 			    err, "cannot sync '%s/info/%u'", dir->path, part);
@@ -645,11 +642,9 @@ load_look_again(struct send *send, struct message *message)
 int
 load_end_found(struct send *send, struct error *err)
 {
-	size_t i;
-
 	if (send->held.count > 0 && sync_names(send->dir, err) == -1)
 		return -1;
-	for (i = 0; i < send->held.size; i++) {
+	for (size_t i = 0; i < send->held.size; i++) {
 		uint64_t id = send->held.slots[i].id;
 
 		if (id != 0 && !idmap_has(&send->active_ids, id))

@@ -110,9 +110,7 @@ release_message(struct message *message)
 void
 message_free(struct send *send, struct message *message)
 {
-	uint32_t i;
-
-	for (i = 0; i < message->part_count; i++)
+	for (uint32_t i = 0; i < message->part_count; i++)
 		lane_part_release(send->lanes, &message->parts[i].line);
 	message->part_count = 0;
 	TAILQ_REMOVE(&send->active, message, in_active);
@@ -195,13 +193,13 @@ make_recipients(struct send *send, struct message *message)
 {
 	const struct router_request *route = &message->route;
 	struct idmap parts = { .slots = NULL };
-	size_t i, count = route->recipient_count;
+	size_t count = route->recipient_count;
 
 	message->recipients = xcalloc(count, sizeof(*message->recipients));
 	message->recipient_count = count;
 	/* As many as there can be; the rest is given back. */
 	message->parts = xcalloc(count, sizeof(*message->parts));
-	for (i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const struct router_answer *answer = &route->answers[i];
 		struct recipient *recipient = &message->recipients[i];
 
@@ -226,9 +224,7 @@ make_recipients(struct send *send, struct message *message)
 static bool
 is_over_shares(const struct send *send, const struct message *message)
 {
-	uint32_t i;
-
-	for (i = 0; i < message->part_count; i++)
+	for (uint32_t i = 0; i < message->part_count; i++)
 		if (!lane_is_over_share(
 			send->lanes, message->parts[i].line.lane))
 			return false;
@@ -238,9 +234,7 @@ is_over_shares(const struct send *send, const struct message *message)
 static void
 begin_try(struct send *send, struct message *message)
 {
-	uint32_t i;
-
-	for (i = 0; i < message->part_count; i++)
+	for (uint32_t i = 0; i < message->part_count; i++)
 		lane_part_enter(send->lanes, &message->parts[i].line);
 	settle(send, message);
 }
@@ -693,11 +687,10 @@ bool
 message_can_start(const struct send *send, const struct message *message)
 {
 	bool is_young = clock_ms() < message->arrived_ms + STAY_MS;
-	uint32_t i;
 
 	if (send->is_stopping)
 		return false;
-	for (i = 0; i < message->part_count; i++) {
+	for (uint32_t i = 0; i < message->part_count; i++) {
 		const struct part *part = &message->parts[i];
 		const struct lane *lane = part->line.lane;
 

@@ -176,9 +176,8 @@ static struct lane *
 lane_left(const struct message *message, enum route_channel channel)
 {
 	struct lane *lane = NULL;
-	size_t i;
 
-	for (i = 0; i < message->recipient_count; i++) {
+	for (size_t i = 0; i < message->recipient_count; i++) {
 		const struct recipient *recipient = &message->recipients[i];
 		struct lane *its;
 
@@ -202,9 +201,8 @@ end_of_rest(const struct send *send, const struct message *message,
     enum route_channel channel)
 {
 	int64_t first_ms = INT64_MAX, now_ms = clock_ms();
-	uint32_t i;
 
-	for (i = 0; i < message->part_count; i++) {
+	for (uint32_t i = 0; i < message->part_count; i++) {
 		const struct part *part = &message->parts[i];
 		const struct lane *lane = part->line.lane;
 		int64_t until_ms = lane_backs_off_until_ms(lane);
@@ -223,13 +221,12 @@ end_of_rest(const struct send *send, const struct message *message,
 static void
 leave_to_backlog(struct send *send, struct message *message)
 {
-	enum route_channel channel;
-
 	if (!message_has_left(message) ||
 	    (message_left(message, ROUTE_LOCAL) > 0 &&
 		message_left(message, ROUTE_REMOTE) > 0))
 		backlog_set_split(send, message->id, message_has_left(message));
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+	for (enum route_channel channel = 0; channel < ROUTE_CHANNEL_COUNT;
+	     channel++) {
 		struct lane *lane = lane_left(message, channel);
 
 		if (message_left(message, channel) == 0)
@@ -247,9 +244,7 @@ leave_to_backlog(struct send *send, struct message *message)
 static void
 format_lists(struct message *message, struct keep_job *job)
 {
-	size_t i;
-
-	for (i = 0; i < message->recipient_count; i++) {
+	for (size_t i = 0; i < message->recipient_count; i++) {
 		struct recipient *recipient = &message->recipients[i];
 		struct buf *list =
 		    &job->text[recipient->channel == ROUTE_LOCAL ? KEEP_LOCAL
@@ -266,11 +261,10 @@ format_lists(struct message *message, struct keep_job *job)
 static void
 drop_done_lists(struct message *message, struct keep_job *job)
 {
-	enum route_channel channel;
-
 	if (message->running > 0)
 		return;
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++)
+	for (enum route_channel channel = 0; channel < ROUTE_CHANNEL_COUNT;
+	     channel++)
 		if (message_left(message, channel) == 0) {
 			buf_reset(
 			    &job->text[channel == ROUTE_LOCAL ? KEEP_LOCAL
@@ -488,9 +482,9 @@ mark_folder(const struct message *message, size_t i)
 static void
 drop_marked(struct message *message, const struct keep_job *job)
 {
-	size_t i, left = 0;
+	size_t left = 0;
 
-	for (i = 0; i < message->unmarked_count; i++)
+	for (size_t i = 0; i < message->unmarked_count; i++)
 		if (i >= message->marking ||
 		    mark_folder(message, i) != job->channel)
 			message->unmarked[left++] = message->unmarked[i];
@@ -532,7 +526,6 @@ void
 settle_marks(struct message *message)
 {
 	struct keep_job *job;
-	size_t i;
 
 	if (message->marking > 0 || message->settle_after != 0 ||
 	    message->unmarked_count == 0)
@@ -541,7 +534,7 @@ settle_marks(struct message *message)
 	job = keep_job_new(KEEP_MARK, message->id);
 	job->channel = mark_folder(message, 0);
 	job->marks = xcalloc(message->unmarked_count, sizeof(*job->marks));
-	for (i = 0; i < message->unmarked_count; i++)
+	for (size_t i = 0; i < message->unmarked_count; i++)
 		if (mark_folder(message, i) == job->channel)
 			job->marks[job->mark_count++] =
 			    message->recipients[message->unmarked[i]].offset;
@@ -600,9 +593,10 @@ is_untouched(const struct message *message)
 static void
 settle_remembered(struct send *send, struct message *message)
 {
-	enum route_channel channel, ended = ROUTE_CHANNEL_COUNT;
+	enum route_channel ended = ROUTE_CHANNEL_COUNT;
 
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+	for (enum route_channel channel = 0; channel < ROUTE_CHANNEL_COUNT;
+	     channel++) {
 		if (!message->has_channel[channel])
 			continue;
 		if (message_left(message, channel) == 0)
@@ -618,7 +612,8 @@ settle_remembered(struct send *send, struct message *message)
 			settle_ended(message); /* once more */
 		return;
 	}
-	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+	for (enum route_channel channel = 0; channel < ROUTE_CHANNEL_COUNT;
+	     channel++) {
 		struct keep_job *job;
 
 		if (!message->has_channel[channel] ||

@@ -103,7 +103,6 @@ sink_pool_free(struct sink_pool **pool_in)
 {
 	struct sink_pool *pool = *pool_in;
 	struct endpoint *endpoint;
-	size_t i;
 
 	if (pool == NULL)
 		return;
@@ -114,7 +113,7 @@ sink_pool_free(struct sink_pool **pool_in)
 		free(endpoint->queue_path);
 		free(endpoint);
 	}
-	for (i = 0; i < pool->collection_count; i++)
+	for (size_t i = 0; i < pool->collection_count; i++)
 		free_collection(pool->collections[i]);
 	free(pool->queue_base);
 	free(pool->extra_recipient);
@@ -208,9 +207,8 @@ static bool
 drop_collection(struct sink_pool *pool)
 {
 	struct collection **oldest = NULL;
-	size_t i;
 
-	for (i = 0; i < pool->collection_count; i++) {
+	for (size_t i = 0; i < pool->collection_count; i++) {
 		struct collection **at = &pool->collections[i];
 
 		if ((*at)->sinks == 0 &&
@@ -228,9 +226,8 @@ static struct collection *
 find_collection(struct sink_pool *pool, const struct collection *wanted)
 {
 	const struct mux_collection *queues = &wanted->queues;
-	size_t i;
 
-	for (i = 0; i < pool->collection_count; i++) {
+	for (size_t i = 0; i < pool->collection_count; i++) {
 		struct collection *found = pool->collections[i];
 
 		if (found->queues.start == queues->start &&
@@ -548,14 +545,13 @@ sink_format_envelope(const struct sink *sink,
     const struct sink_envelope *envelope, struct buf *buf)
 {
 	const char *header = envelope->extra_header;
-	size_t i;
 
 	if (header == NULL)
 		header = vars_get(sink->vars, "QQEH");
 	if (header != NULL && header[0] != '\0')
 		put(buf, 'H', header);
 	put(buf, 'F', envelope->sender);
-	for (i = 0; i < envelope->recipient_count; i++)
+	for (size_t i = 0; i < envelope->recipient_count; i++)
 		put(buf, 'T', envelope->recipients[i]);
 	if (sink->extra_recipient != NULL)
 		put(buf, 'T', sink->extra_recipient);

@@ -144,9 +144,7 @@ bind_uuid(struct sink *sink)
 static bool
 are_all_down(const struct sink *sink)
 {
-	unsigned i;
-
-	for (i = 0; i < sink->queue_count; i++)
+	for (unsigned i = 0; i < sink->queue_count; i++)
 		if (!sink_pool_is_down(
 			sink->pool, sink->queues[i], sink->open_wait_ms))
 			return false;
@@ -200,8 +198,6 @@ is_time_over(struct sink *sink)
 static int
 move_on(struct sink *sink)
 {
-	unsigned tries;
-
 	disconnect(sink);
 	if (!is_held(sink)) {
 		error_set(&sink->err,
@@ -212,7 +208,7 @@ move_on(struct sink *sink)
 	}
 	for (;;) {
 		buf_reset(&sink->reasons);
-		for (tries = 0; tries < sink->queue_count; tries++) {
+		for (unsigned tries = 0; tries < sink->queue_count; tries++) {
 			sink->queue_at = (sink->queue_at + 1) %
 			    sink->queue_count;
 			if (open_queue(sink) == 0)

@@ -89,7 +89,7 @@ sink_program_open(struct sink *sink, const char *program)
 {
 	int message[2] = { -1, -1 }, envelope[2] = { -1, -1 };
 	int error[2] = { -1, -1 };
-	int result = QQ_PIPE, i;
+	int result = QQ_PIPE;
 
 	if (pipe2(message, O_CLOEXEC) == -1 ||
 	    pipe2(envelope, O_CLOEXEC) == -1 || pipe2(error, O_CLOEXEC) == -1)
@@ -107,7 +107,7 @@ sink_program_open(struct sink *sink, const char *program)
 		fcntl(sink->message_fd, F_SETFL, O_NONBLOCK);
 		fcntl(sink->envelope_fd, F_SETFL, O_NONBLOCK);
 	}
-	for (i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++) {
 		close_fd(&message[i]);
 		close_fd(&envelope[i]);
 		close_fd(&error[i]);
