@@ -96,8 +96,8 @@ find_domain(struct domain_rules *rules, const char *home)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
 	bucket = &rules->buckets[hash % BUCKETS];
 	LIST_FOREACH(domain, bucket, bucket)
-	if (strcmp(domain->home, home) == 0)
-		return domain;
+		if (strcmp(domain->home, home) == 0)
+			return domain;
 	if (rules->count == DOMAINS_MAX)
 		forget_all(rules);
 	domain = xcalloc(1, sizeof(*domain));

@@ -108,10 +108,10 @@ maildir_cache_drop_oldest(struct maildir_cache *cache)
 	struct entry *entry;
 
 	TAILQ_FOREACH(entry, &cache->ages, age)
-	if (entry->users == 0) {
-		entry_drop(cache, entry);
-		return true;
-	}
+		if (entry->users == 0) {
+			entry_drop(cache, entry);
+			return true;
+		}
 	return false;
 }
 
@@ -239,9 +239,9 @@ find_entry(struct maildir_cache *cache, const char *key, size_t length)
 	struct entry *entry;
 
 	LIST_FOREACH(entry, find_bucket(cache, key, length), bucket)
-	if (entry->key_length == length &&
-	    memcmp(entry->new_path, key, length) == 0)
-		return entry;
+		if (entry->key_length == length &&
+		    memcmp(entry->new_path, key, length) == 0)
+			return entry;
 	return NULL;
 }
 

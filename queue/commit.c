@@ -47,8 +47,8 @@ struct committer {
 	pthread_cond_t job_waits;
 	struct job_list posted, done;
 	struct job_list over; /* spent: the owner, who made them, frees them */
-	bool is_urgent;          /* somebody waits for one of those posted */
-	int64_t posted_at_ms;    /* of the first one; or 0 */
+	bool is_urgent;       /* somebody waits for one of those posted */
+	int64_t posted_at_ms; /* of the first one; or 0 */
 	int64_t sleeps_until_ms; /* the thread; 0: it does not sleep */
 	bool is_ending;
 };
@@ -189,9 +189,9 @@ commit_read_stats(
 static void
 finish_job(struct committer *committer, struct commit_job *job)
 {
-	STAILQ_INSERT_TAIL(job->done != NULL ? &committer->finished
-					     : &committer->spent,
-	    job, next);
+	STAILQ_INSERT_TAIL(
+	    job->done != NULL ? &committer->finished : &committer->spent, job,
+	    next);
 }
 
 static void

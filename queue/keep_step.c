@@ -493,9 +493,9 @@ run_step(struct keep_syncs *syncs, struct keep_jobs *jobs, unsigned step,
 	struct keep_job *job;
 
 	STAILQ_FOREACH(job, jobs, in_list)
-	if ((job->result == QQ_OK) == wants_ok &&
-	    table[job->type][step] != NULL)
-		table[job->type][step](syncs, job);
+		if ((job->result == QQ_OK) == wants_ok &&
+		    table[job->type][step] != NULL)
+			table[job->type][step](syncs, job);
 	keep_sync(syncs);
 }
 
@@ -519,5 +519,5 @@ keep_run(struct keep_syncs *syncs, struct keep_jobs *jobs)
 	for (unsigned step = 0; step < STEP_COUNT; step++)
 		run_step(syncs, jobs, step, undo_steps, false);
 	STAILQ_FOREACH(job, jobs, in_list)
-	close_kept_files(job);
+		close_kept_files(job);
 }

@@ -175,8 +175,8 @@ run_publication(struct work *work)
 	struct statvfs fs;
 
 	if (statvfs(process->send.dir->path, &fs) == 0)
-		publication->health.free_bytes =
-		    (uint64_t)fs.f_bavail * fs.f_frsize;
+		publication->health.free_bytes = (uint64_t)fs.f_bavail *
+		    fs.f_frsize;
 	health_file_publish(process->send.health_file, &publication->health);
 }
 
@@ -246,7 +246,8 @@ tick(struct process *process)
 	publish(process);
 }
 
-/* Is there a step to be done: a fresh message's to files, or one that failed? */
+/* Is there a step to be done: a fresh message's to files, or one that failed?
+ */
 static bool
 has_steps(const struct send *send)
 {

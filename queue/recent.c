@@ -38,8 +38,8 @@ chain_of(const struct uuid *uuid)
 {
 	uint32_t number;
 
-	memcpy(&number, uuid->bytes + UUID_BYTES - sizeof(number),
-	    sizeof(number));
+	memcpy(
+	    &number, uuid->bytes + UUID_BYTES - sizeof(number), sizeof(number));
 	return number % RECENT_MAX;
 }
 

@@ -265,7 +265,8 @@ worker_drop(struct worker *worker)
 	loop_remove(send->loop, &worker->source);
 	close(worker->source.fd);
 	/* Removing moves entries: begin again after each one. */
-	for (size_t i = 0; worker->running > 0 && i < send->deliveries.size; i++) {
+	for (size_t i = 0; worker->running > 0 && i < send->deliveries.size;
+	     i++) {
 		struct delivery *delivery = send->deliveries.slots[i].value;
 
 		if (send->deliveries.slots[i].id == 0 ||

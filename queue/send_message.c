@@ -157,10 +157,10 @@ find_part(struct send *send, struct message *message, struct idmap *parts,
 		place = ++message->part_count;
 		idmap_put(parts, lane_number(lane), (void *)place);
 		part = &message->parts[place - 1];
-		*part = (struct part){
-			.first = NO_RECIPIENT, .last = NO_RECIPIENT
-		};
-		lane_part_init(&part->line, lane, message->form != MESSAGE_FRESH);
+		*part = (struct part){ .first = NO_RECIPIENT,
+			.last = NO_RECIPIENT };
+		lane_part_init(
+		    &part->line, lane, message->form != MESSAGE_FRESH);
 		part->line.message = message;
 	}
 	return (uint32_t)(place - 1);
@@ -243,8 +243,8 @@ static void
 routed(struct router_request *request, void *context)
 {
 	struct send *send = context;
-	struct message *message = (struct message *)(
-	    (char *)request - offsetof(struct message, route));
+	struct message *message = (struct message *)((char *)request -
+	    offsetof(struct message, route));
 
 	message->is_routing = false;
 	if (message->is_dead) {
@@ -285,8 +285,7 @@ message_log_new(const struct message *message)
 	log_line("info msg %" PRIu64 ": bytes %" PRIu64
 		 " from <%s> qp %lu uid %lu%s%s",
 	    message->id, message->size_bytes, sender, message->envelope.qp,
-	    message->envelope.uid,
-	    uuid_is_none(&message->uuid) ? "" : " uuid ",
+	    message->envelope.uid, uuid_is_none(&message->uuid) ? "" : " uuid ",
 	    uuid_is_none(&message->uuid) ? "" : uuid);
 }
 
@@ -305,8 +304,7 @@ message_take_history(struct message *message, time_t birth)
 
 /* The end of a commit, of whatever kind: answers, and the try begins. */
 static void
-answer_arrival(
-    struct arrival *arrival, int result, const struct error *err)
+answer_arrival(struct arrival *arrival, int result, const struct error *err)
 {
 	struct send *send = arrival->send;
 	struct message *message = arrival->message;
@@ -375,8 +373,7 @@ files_done(struct keep_job *job, void *context)
 	struct arrival *arrival = context;
 
 	if (job->result == QQ_OK) {
-		message_set_kept(
-		    arrival->send, arrival->message, MESSAGE_TODO);
+		message_set_kept(arrival->send, arrival->message, MESSAGE_TODO);
 		arrival->message->has_file = true;
 	}
 	answer_arrival(arrival, job->result, &job->err);
@@ -525,8 +522,7 @@ message_found(
 	message->has_file = found->body == NULL;
 	buf_add(&message->record, found->record, found->record_length);
 	if (found->body != NULL)
-		buf_add(&message->body, found->body,
-		    (size_t)found->size_bytes);
+		buf_add(&message->body, found->body, (size_t)found->size_bytes);
 	if (envelope_parse(message->record.data, message->record.length,
 		ENVELOPE_TODO, &message->envelope, &err) == -1) {
 		log_line("alert: cannot use message %" PRIu64
@@ -614,8 +610,8 @@ recipient_done(struct message *message, struct recipient *recipient)
 	}
 	if (count == 0)
 		message->unmarked_since = clock_ms();
-	message->unmarked[message->unmarked_count++] =
-	    (uint32_t)(recipient - message->recipients);
+	message->unmarked[message->unmarked_count++] = (uint32_t)(recipient -
+	    message->recipients);
 }
 
 size_t
@@ -632,8 +628,8 @@ message_has_left(const struct message *message)
 }
 
 static void
-recipient_deferred(struct send *send, struct message *message,
-    struct recipient *recipient)
+recipient_deferred(
+    struct send *send, struct message *message, struct recipient *recipient)
 {
 	send->health.deferred++;
 	recipient->state = RECIPIENT_DEFERRED;
@@ -709,8 +705,7 @@ message_can_start(const struct send *send, const struct message *message)
  * or in S4, and what has ended is only in memory.
  */
 static bool
-wants_to_be_kept(
-    const struct message *message, int64_t now_ms, uint64_t wanted)
+wants_to_be_kept(const struct message *message, int64_t now_ms, uint64_t wanted)
 {
 	if (message->is_committing || message->is_settling ||
 	    message->settle_after != 0)
@@ -743,8 +738,8 @@ message_run(struct send *send)
 	     message = next) {
 		next = TAILQ_NEXT(message, in_active);
 		/* Those behind came later, and are in later segments. */
-		if (message->form == MESSAGE_FRESH &&
-		    !message->is_committing && message->segment > wanted &&
+		if (message->form == MESSAGE_FRESH && !message->is_committing &&
+		    message->segment > wanted &&
 		    now_ms < message->arrived_ms + STAY_MS)
 			break;
 		if (wants_to_be_kept(message, now_ms, wanted))

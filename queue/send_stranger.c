@@ -290,8 +290,8 @@ commit(struct stranger *stranger, const struct intake_packet *packet)
 	}
 	end_transaction(stranger);
 	return is_alive &&
-	    transaction_answer(stranger->fd, (uint32_t)call.result, call.id,
-		call.text);
+	    transaction_answer(
+		stranger->fd, (uint32_t)call.result, call.id, call.text);
 }
 
 static bool
@@ -301,8 +301,8 @@ ask(struct stranger *stranger, const struct intake_packet *packet)
 
 	uuid_bind(&call.ask.uuid, stranger->transaction.uid);
 	return call_loop(stranger, &call) &&
-	    transaction_answer(stranger->fd, (uint32_t)call.result, call.id,
-		call.text);
+	    transaction_answer(
+		stranger->fd, (uint32_t)call.result, call.id, call.text);
 }
 
 /* False when he does what he may not, or has gone. */
@@ -344,8 +344,7 @@ serve(struct stranger *stranger)
 		ssize_t n;
 
 		is_going_on = false;
-		if (poll(&in, 1, -1) <= 0 ||
-		    packet_has_fds(stranger->fd))
+		if (poll(&in, 1, -1) <= 0 || packet_has_fds(stranger->fd))
 			break;
 		n = packet_receive(
 		    stranger->fd, buffer, PACKET_MAX, &fd, MSG_DONTWAIT);

@@ -129,8 +129,8 @@ find_endpoint(struct sink_pool *pool, const char *queue_path)
 	struct endpoint *endpoint;
 
 	SLIST_FOREACH(endpoint, &pool->endpoints, next)
-	if (strcmp(endpoint->queue_path, queue_path) == 0)
-		return endpoint;
+		if (strcmp(endpoint->queue_path, queue_path) == 0)
+			return endpoint;
 	endpoint = xcalloc(1, sizeof(*endpoint));
 	endpoint->queue_path = xstrdup(queue_path);
 	SLIST_INSERT_HEAD(&pool->endpoints, endpoint, next);
