@@ -190,6 +190,17 @@ file_remove_tree(const char *path, struct error *err)
 	return error_sys(err, "cannot remove '%s'", path);
 }
 
+void
+file_close(int *fd)
+{
+	int saved_errno = errno;
+
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+	errno = saved_errno;
+}
+
 char *
 file_program_dir(void)
 {

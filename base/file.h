@@ -60,6 +60,9 @@ int file_remove_tree(const char *path, struct error *err);
  */
 int file_sweep(const char *folder, struct error *err);
 
+/* Closes it unless it is -1, which it is then; errno stays.  As for AUTO(). */
+void file_close(int *fd);
+
 /*
  * The folder that holds the running program, where its companions are.
  * The caller frees.

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DEFAULT_BACKLOG = 4096 };
+enum { BACKLOG = 4096 }; /* the kernel's somaxconn bounds it */
 
 /* What the operator can do about it, or "". */
 static const char *
@@ -58,9 +58,7 @@ open_one(const struct listener_options *options, const struct addrinfo *address,
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
 		goto fail;
 	if (bind(fd, address->ai_addr, address->ai_addrlen) == -1 ||
-	    listen(fd,
-		options->backlog > 0 ? (int)options->backlog
-				     : DEFAULT_BACKLOG) == -1)
+	    listen(fd, BACKLOG) == -1)
 		goto fail;
 	return fd;
 fail:

@@ -39,7 +39,6 @@ struct listener_options {
 	const char *address;
 	uint16_t port;      /* 0: the kernel picks, see listener_port() */
 	bool is_shared;     /* SO_REUSEPORT: several processes, one port */
-	unsigned backlog;   /* 0: 4096 (the kernel's somaxconn bounds it) */
 	size_t stack_bytes; /* of a session's thread */
 	struct listener_limits limits;
 	/*

@@ -125,6 +125,14 @@ xrealloc(void *memory, size_t size)
 	return larger;
 }
 
+void *
+mem_room(void *items, size_t count, size_t size)
+{
+	return (count & (count - 1)) != 0
+	    ? items
+	    : xrealloc(items, (count == 0 ? 1 : 2 * count) * size);
+}
+
 char *
 xstrdup(const char *text)
 {

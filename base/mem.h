@@ -39,6 +39,12 @@ mem_free(void *pointer)
 	free(*(void **)pointer);
 }
 
+/*
+ * Room for one item more, of that size, behind count of them in an array that
+ * grew so from NULL: it is doubled at each power of two.
+ */
+void *mem_room(void *items, size_t count, size_t size);
+
 /* Once, before there are threads. */
 void mem_set_reserve(size_t bytes);
 

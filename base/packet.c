@@ -77,12 +77,6 @@ packet_is_served(const char *path)
 }
 
 int
-packet_connect(const char *path, struct error *err)
-{
-	return packet_connect_within(path, 0, err);
-}
-
-int
 packet_connect_within(const char *path, int timeout_ms, struct error *err)
 {
 	struct timeval timeout = { .tv_sec = timeout_ms / 1000,
@@ -92,7 +86,6 @@ packet_connect_within(const char *path, int timeout_ms, struct error *err)
 
 	if (fd == -1)
 		return -1;
-	/* A timeout of zero is no limit. */
 	if (setsockopt(
 		fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1 ||
 	    setsockopt(

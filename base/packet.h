@@ -26,11 +26,9 @@ enum { PACKET_PATH_MAX = 107 };
  */
 int packet_listen(const char *path, mode_t mode, struct error *err);
 
-/* Connects; the descriptor is blocking and close-on-exec.  -1 keeps errno. */
-int packet_connect(const char *path, struct error *err);
 /*
- * The same, but no wait on the descriptor, now or later, takes longer than
- * timeout_ms: then it is EAGAIN.
+ * Connects; the descriptor is blocking and close-on-exec.  No wait on it, now
+ * or later, takes longer than timeout_ms: then it is EAGAIN.  -1 keeps errno.
  */
 int packet_connect_within(const char *path, int timeout_ms, struct error *err);
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/program.h"
@@ -49,6 +50,21 @@ user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		return error_sys(err, "cannot set no_new_privs");
 	return 0;
+}
+
+uint64_t
+files_raise(uint64_t most)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return 0;
+	if (limit.rlim_cur < most) {
+		limit.rlim_cur = limit.rlim_max < most ? limit.rlim_max : most;
+		if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+			return 0;
+	}
+	return limit.rlim_cur;
 }
 
 pid_t

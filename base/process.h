@@ -3,6 +3,7 @@
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/error.h"
@@ -17,6 +18,12 @@
  * must end.  For all threads, so best called before there are any.
  */
 int user_become(const char *name, uid_t uid, gid_t gid, struct error *err);
+
+/*
+ * Raises the limit of open files to most, or as near as it may.  How many there
+ * may be then; 0 with errno when that cannot be told or set.
+ */
+uint64_t files_raise(uint64_t most);
 
 /*
  * A service ends with its supervise.  One that outlives it keeps what its

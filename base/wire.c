@@ -39,6 +39,12 @@ wire_put_text(struct buf *buf, const char *text)
 }
 
 void
+wire_put_uuid(struct buf *buf, const struct uuid *uuid)
+{
+	buf_add(buf, uuid->bytes, UUID_BYTES);
+}
+
+void
 wire_open(struct wire_reader *reader, const void *data, size_t length)
 {
 	reader->at = data;
@@ -94,6 +100,17 @@ wire_get_u64(struct wire_reader *reader)
 
 	get_wire_number(reader, &value, sizeof(value));
 	return le64toh(value);
+}
+
+struct uuid
+wire_get_uuid(struct wire_reader *reader)
+{
+	struct uuid uuid = { { 0 } };
+	const char *bytes = take_bytes(reader, UUID_BYTES);
+
+	if (bytes != NULL)
+		memcpy(uuid.bytes, bytes, UUID_BYTES);
+	return uuid;
 }
 
 const char *

@@ -15,12 +15,14 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/uuid.h"
 
 void wire_put_u8(struct buf *buf, uint8_t value);
 void wire_put_u32(struct buf *buf, uint32_t value);
 void wire_put_u64(struct buf *buf, uint64_t value);
 void wire_put_bytes(struct buf *buf, const void *data, size_t length);
 void wire_put_text(struct buf *buf, const char *text);
+void wire_put_uuid(struct buf *buf, const struct uuid *uuid);
 
 struct wire_reader {
 	const char *at;
@@ -33,6 +35,7 @@ uint8_t wire_get_u8(struct wire_reader *reader);
 uint32_t wire_get_u32(struct wire_reader *reader);
 uint64_t wire_get_u64(struct wire_reader *reader);
 
+struct uuid wire_get_uuid(struct wire_reader *reader);
 /* The bytes stay in the packet: valid as long as it is. */
 const char *wire_get_bytes(struct wire_reader *reader, size_t *length_out);
 

@@ -132,8 +132,10 @@ work_pool_free(struct work_pool **pool_in)
 }
 
 void
-work_pool_post(struct work_pool *pool, struct work *work)
+work_pool_post(struct work_pool *pool, struct work *work,
+    void (*run)(struct work *work), void (*done)(struct work *work))
 {
+	*work = (struct work){ .run = run, .done = done };
 	pool->count++;
 	pthread_mutex_lock(&pool->lock);
 	STAILQ_INSERT_TAIL(&pool->posted, work, next);

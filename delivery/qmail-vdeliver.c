@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-vdeliver: the persistent worker that delivers to virtual users. */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,27 +67,20 @@ catch_signals(sigset_t *wait_mask_out)
 	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error */
 }
 
-/* As many descriptors as we may have; how many that is, up to a million. */
-static unsigned
-raise_descriptors(void)
+/* How many descriptors there are for recipients and Maildirs. */
+static uint64_t
+find_descriptors(void)
 {
-	const rlim_t least = OTHER_FDS + RECIPIENTS_LEAST * RECIPIENT_FDS;
-	struct rlimit limit;
+	uint64_t files = files_raise(UINT64_MAX);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
-		fatal(111, "cannot read the limit of descriptors");
-	if (limit.rlim_cur != limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
-			fatal(111, "cannot raise the limit of descriptors");
-	}
-	if (limit.rlim_cur < least)
+	if (files == 0)
+		fatal(111, "cannot raise the limit of descriptors");
+	if (files < OTHER_FDS + RECIPIENTS_LEAST * RECIPIENT_FDS)
 		fatal(111,
-		    "the limit of descriptors is %llu: raise it to %u (ulimit "
-		    "-n, softlimit -o)",
-		    (unsigned long long)limit.rlim_cur,
-		    OTHER_FDS + RECIPIENTS * RECIPIENT_FDS);
-	return limit.rlim_cur > 1000000 ? 1000000 : (unsigned)limit.rlim_cur;
+		    "the limit of descriptors is %" PRIu64 ": raise it to %u "
+		    "(ulimit -n, softlimit -o)",
+		    files, OTHER_FDS + RECIPIENTS * RECIPIENT_FDS);
+	return files - OTHER_FDS;
 }
 
 /* Descriptor 0: a connection that qmail-start has made. */
@@ -119,7 +112,7 @@ main(int argc, char **argv)
 	struct vdeliver_config config = { .sync_threads = SYNC_THREADS };
 	struct vdeliver *vdeliver;
 	struct worker *worker;
-	unsigned files, recipients = RECIPIENTS;
+	uint64_t files, recipients = RECIPIENTS;
 	sigset_t wait_mask;
 	struct home *home;
 	struct error err;
@@ -140,7 +133,7 @@ main(int argc, char **argv)
 	config.store = store_open_cdb(home->root, &err);
 	if (config.store == NULL)
 		fatal(111, "%s", err.text);
-	files = raise_descriptors() - OTHER_FDS;
+	files = find_descriptors();
 	if (recipients > files / RECIPIENT_FDS)
 		recipients = files / RECIPIENT_FDS;
 	files -= recipients * RECIPIENT_FDS;
@@ -149,7 +142,7 @@ main(int argc, char **argv)
 		config.cached_maildirs = CACHED_MAILDIRS;
 	mem_set_reserve(RESERVE_BYTES);
 	host = vdeliver_read_host(home->control, "qmail-vdeliver");
-	worker = worker_new(STDIN_FILENO, recipients, BYTES);
+	worker = worker_new(STDIN_FILENO, (uint32_t)recipients, BYTES);
 	config.domains = home->domains;
 	config.host = host;
 	config.queue = queue_name(argv[1]);

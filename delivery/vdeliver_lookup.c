@@ -246,9 +246,8 @@ item_look_up(struct vdeliver_item *item)
 		return;
 	}
 	if (clock_ms() < vdeliver->lookups_slow_until_ms) {
-		item->work.run = run_lookup;
-		item->work.done = end_lookup;
-		work_pool_post(vdeliver->slow, &item->work);
+		work_pool_post(
+		    vdeliver->slow, &item->work, run_lookup, end_lookup);
 		return;
 	}
 	look_up(item);

@@ -153,9 +153,8 @@ quota_start_counts(struct vdeliver *vdeliver)
 			continue;
 		}
 		item->maildir->is_count_running = true;
-		item->work.run = run_count;
-		item->work.done = end_count;
-		work_pool_post(vdeliver->slow, &item->work);
+		work_pool_post(
+		    vdeliver->slow, &item->work, run_count, end_count);
 	}
 }
 

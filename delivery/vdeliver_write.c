@@ -258,7 +258,6 @@ item_write(struct vdeliver_item *item)
 		written(item, write_small(item));
 		return;
 	}
-	item->work.run = run_write;
-	item->work.done = end_write;
-	work_pool_post(item->message->vdeliver->large, &item->work);
+	work_pool_post(
+	    item->message->vdeliver->large, &item->work, run_write, end_write);
 }

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,11 +13,13 @@
 #include <string.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "base/sync_pool.h"
 #include "mailbox/sync_choice.h"
 
@@ -102,7 +103,6 @@ static void
 hand_over(struct maildir_batch *batch, struct file_list *from)
 {
 	bool is_first;
-	uint64_t one = 1;
 
 	if (from->first == NULL)
 		return;
@@ -113,9 +113,8 @@ hand_over(struct maildir_batch *batch, struct file_list *from)
 	batch->finished.count += from->count;
 	pthread_mutex_unlock(&batch->lock);
 	list_init(from);
-	if (is_first && write(batch->wake_fd, &one, sizeof(one)) == -1 &&
-	    errno != EAGAIN)
-		log_line("alert: cannot wake the deliveries' loop");
+	if (is_first)
+		eventfd_write(batch->wake_fd, 1);
 }
 
 /* Gives the file up for the reason in errno. */
@@ -371,20 +370,6 @@ maildir_batch_free(struct maildir_batch **batch_in)
 	*batch_in = NULL;
 }
 
-/* Signals are the main thread's.  0, or an error number. */
-static int
-start_thread(struct maildir_line *line)
-{
-	sigset_t all, old;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	result = pthread_create(&line->thread, NULL, serve_line, line);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return result;
-}
-
 static struct maildir_line *
 new_line(struct maildir_batch *batch, const struct maildir *maildir,
     struct error *err)
@@ -409,8 +394,7 @@ new_line(struct maildir_batch *batch, const struct maildir *maildir,
 	list_init(&line->gathering);
 	list_init(&line->renamed);
 	line->pool = sync_pool_new(batch->sync_threads);
-	errno = start_thread(line);
-	if (errno != 0) {
+	if (thread_start(&line->thread, serve_line, line) == -1) {
 		error_sys(err, "cannot start a thread");
 		free_line(line);
 		return NULL;

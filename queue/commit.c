@@ -5,14 +5,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "queue/exitcode.h"
 
 enum {
@@ -478,19 +479,7 @@ wait_for_jobs(struct committer *committer)
 	}
 }
 
-/* Woken once for all that it has not reaped. */
-static void
-wake_owner(const struct committer *committer)
-{
-	uint64_t one = 1;
-
-	/* Cannot fail: the counter is far from full, and the fd is ours. */
-	if (write(committer->wake_fd, &one, sizeof(one)) == -1 &&
-	    errno != EAGAIN)
-		log_line("alert: cannot wake the event loop");
-}
-
-/* With the lock.  True: the owner is to be woken. */
+/* With the lock.  True: the owner is to be woken, once for all of it. */
 static bool
 hand_back(struct committer *committer)
 {
@@ -531,7 +520,7 @@ run_committer(void *arg)
 		if (!hand_back(committer))
 			continue;
 		pthread_mutex_unlock(&committer->lock);
-		wake_owner(committer);
+		eventfd_write(committer->wake_fd, 1);
 		pthread_mutex_lock(&committer->lock);
 	}
 	pthread_mutex_unlock(&committer->lock);
@@ -539,22 +528,17 @@ run_committer(void *arg)
 }
 
 static void
-start_thread(struct committer *committer)
+start_committing(struct committer *committer)
 {
 	pthread_condattr_t monotonic;
-	sigset_t all, old;
 
 	pthread_mutex_init(&committer->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&committer->job_waits, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	if (pthread_create(
-		&committer->thread, NULL, run_committer, committer) != 0)
+	if (thread_start(&committer->thread, run_committer, committer) == -1)
 		fatal(111, "cannot start the committer thread");
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 struct committer *
@@ -575,9 +559,9 @@ committer_new(const struct queue_dir *dir, struct journal *journal, int wake_fd)
 	STAILQ_INIT(&committer->over);
 	/* What an earlier process left is wanted, or has ended. */
 	if (hand_back(committer))
-		wake_owner(committer);
+		eventfd_write(committer->wake_fd, 1);
 	note_unwritten(committer);
-	start_thread(committer);
+	start_committing(committer);
 	return committer;
 }
 

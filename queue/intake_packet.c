@@ -6,22 +6,6 @@
 
 #include "base/wire.h"
 
-static void
-put_uuid(struct buf *buf, const struct uuid *uuid)
-{
-	buf_add(buf, uuid->bytes, UUID_BYTES);
-}
-
-static struct uuid
-get_uuid(struct wire_reader *reader)
-{
-	struct uuid uuid;
-
-	for (int i = 0; i < UUID_BYTES; i++)
-		uuid.bytes[i] = wire_get_u8(reader);
-	return uuid;
-}
-
 void
 intake_put(struct buf *buf, const struct intake_packet *packet)
 {
@@ -37,7 +21,7 @@ intake_put(struct buf *buf, const struct intake_packet *packet)
 		wire_put_bytes(buf, packet->envelope, packet->envelope_length);
 		break;
 	case INTAKE_COMMIT:
-		put_uuid(buf, &packet->uuid);
+		wire_put_uuid(buf, &packet->uuid);
 		wire_put_u64(buf, packet->qp);
 		wire_put_u64(buf, packet->size_bytes);
 		wire_put_u8(buf, packet->is_import);
@@ -45,7 +29,7 @@ intake_put(struct buf *buf, const struct intake_packet *packet)
 		wire_put_bytes(buf, packet->envelope, packet->envelope_length);
 		break;
 	case INTAKE_ASK:
-		put_uuid(buf, &packet->uuid);
+		wire_put_uuid(buf, &packet->uuid);
 		break;
 	case INTAKE_ABORT:
 		break;
@@ -77,7 +61,7 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 		out->envelope = wire_get_bytes(&reader, &out->envelope_length);
 		return wire_done(&reader);
 	case INTAKE_COMMIT:
-		out->uuid = get_uuid(&reader);
+		out->uuid = wire_get_uuid(&reader);
 		out->qp = wire_get_u64(&reader);
 		out->size_bytes = wire_get_u64(&reader);
 		is_import = wire_get_u8(&reader);
@@ -87,7 +71,7 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 		return wire_done(&reader) && is_import <= 1 &&
 		    !uuid_is_none(&out->uuid);
 	case INTAKE_ASK:
-		out->uuid = get_uuid(&reader);
+		out->uuid = wire_get_uuid(&reader);
 		return wire_done(&reader) && !uuid_is_none(&out->uuid);
 	case INTAKE_ABORT:
 		return wire_done(&reader);

@@ -115,7 +115,7 @@ job_put(struct buf *buf, const struct job *job)
 {
 	wire_put_u8(buf, JOB_JOB);
 	wire_put_u64(buf, job->message_id);
-	buf_add(buf, job->uuid.bytes, UUID_BYTES);
+	wire_put_uuid(buf, &job->uuid);
 	wire_put_text(buf, job->lane);
 	wire_put_u64(buf, (uint64_t)job->birth_s);
 	wire_put_u32(buf, job->attempt);
@@ -128,13 +128,6 @@ job_put(struct buf *buf, const struct job *job)
 	wire_put_u8(buf, job->body != NULL);
 	if (job->body != NULL)
 		wire_put_bytes(buf, job->body, job->size_bytes);
-}
-
-static void
-get_uuid(struct wire_reader *reader, struct uuid *uuid_out)
-{
-	for (int i = 0; i < UUID_BYTES; i++)
-		uuid_out->bytes[i] = wire_get_u8(reader);
 }
 
 static void
@@ -172,7 +165,7 @@ job_get(const void *data, size_t length,
 	if (!open_packet(&reader, data, length, JOB_JOB))
 		return false;
 	out->message_id = wire_get_u64(&reader);
-	get_uuid(&reader, &out->uuid);
+	out->uuid = wire_get_uuid(&reader);
 	out->lane = wire_get_text(&reader);
 	out->birth_s = (int64_t)wire_get_u64(&reader);
 	out->attempt = wire_get_u32(&reader);

@@ -71,7 +71,7 @@ journal_get_header(const char *page, size_t length, uint64_t *generation_out,
 static void
 put_message(struct buf *buf, const struct journal_message *message)
 {
-	buf_add(buf, message->uuid.bytes, UUID_BYTES);
+	wire_put_uuid(buf, &message->uuid);
 	wire_put_u64(buf, (uint64_t)message->birth_s);
 	wire_put_u64(buf, message->size_bytes);
 	wire_put_u8(buf, message->body != NULL);
@@ -104,8 +104,7 @@ get_message(struct wire_reader *reader, struct journal_message *message)
 {
 	bool is_here;
 
-	for (size_t i = 0; i < UUID_BYTES; i++)
-		message->uuid.bytes[i] = wire_get_u8(reader);
+	message->uuid = wire_get_uuid(reader);
 	message->birth_s = (int64_t)wire_get_u64(reader);
 	message->size_bytes = wire_get_u64(reader);
 	is_here = wire_get_u8(reader);

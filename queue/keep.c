@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "queue/exitcode.h"
 #include "queue/idmap.h"
 #include "queue/keep_private.h"
@@ -87,7 +88,6 @@ run_keeper(void *arg)
 {
 	struct keeper *keeper = arg;
 	struct keep_jobs batch;
-	uint64_t one = 1;
 
 	pthread_mutex_lock(&keeper->lock);
 	for (;;) {
@@ -100,9 +100,7 @@ run_keeper(void *arg)
 		keep_run(&keeper->syncs, &batch);
 		pthread_mutex_lock(&keeper->lock);
 		STAILQ_CONCAT(&keeper->done, &batch);
-		if (write(keeper->wake_fd, &one, sizeof(one)) == -1 &&
-		    errno != EAGAIN)
-			log_line("alert: cannot wake the event loop");
+		eventfd_write(keeper->wake_fd, 1);
 	}
 	pthread_mutex_unlock(&keeper->lock);
 	return NULL;
@@ -112,7 +110,6 @@ struct keeper *
 keeper_new(const struct queue_dir *dir, int wake_fd)
 {
 	struct keeper *keeper = xcalloc(1, sizeof(*keeper));
-	sigset_t all, old;
 
 	keep_syncs_init(&keeper->syncs, dir, SYNC_THREADS);
 	keeper->wake_fd = wake_fd;
@@ -120,11 +117,8 @@ keeper_new(const struct queue_dir *dir, int wake_fd)
 	STAILQ_INIT(&keeper->done);
 	pthread_mutex_init(&keeper->lock, NULL);
 	pthread_cond_init(&keeper->job_waits, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	if (pthread_create(&keeper->thread, NULL, run_keeper, keeper) != 0)
+	if (thread_start(&keeper->thread, run_keeper, keeper) == -1)
 		fatal(111, "cannot start the keeper thread");
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return keeper;
 }
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-send: delivers the messages of one queue (qmail-send(8)). */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "base/usage.h"
 #include "control/identity.h"
 #include "control/layout.h"
@@ -26,6 +26,7 @@ enum {
 	KEPT_MAX = 2000,
 	KEPT_BYTES_MAX = 256 * 1024 * 1024,
 	FILES_WANTED = 16384,
+	FILES_LEAST = 512,
 	HELPERS = 4,
 	/* Above those in the journal there may be some that never were there:
 	 * of messages that had files at once. */
@@ -141,12 +142,11 @@ static void
 signal_ready(uint32_t events, void *context)
 {
 	struct process *process = context;
-	struct signalfd_siginfo info;
+	int number;
 
 	(void)events;
-	while (read(process->signal_source.fd, &info, sizeof(info)) ==
-	    sizeof(info))
-		handle_signal(&process->send, (int)info.ssi_signo);
+	while ((number = signals_next(process->signal_source.fd)) != 0)
+		handle_signal(&process->send, number);
 }
 
 static void
@@ -224,13 +224,12 @@ publish(struct process *process)
 	if (publication->is_posted)
 		return;
 	gather_health(send);
-	publication->work = (struct work){ .run = run_publication,
-		.done = publication_done };
 	publication->process = process;
 	publication->health = send->health;
 	publication->is_posted = true;
 	send->jobs_running++;
-	work_pool_post(send->helpers, &publication->work);
+	work_pool_post(send->helpers, &publication->work, run_publication,
+	    publication_done);
 }
 
 static void
@@ -307,48 +306,28 @@ run(struct process *process)
 }
 
 /* Descriptors are held open for messages in memory, as far as allowed. */
-static unsigned
-raise_file_limit(struct error *err)
+static int
+find_kept_max(struct send *send, struct error *err)
 {
-	struct rlimit limit;
+	uint64_t files = files_raise(FILES_WANTED);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1) {
-		error_sys(err, "cannot read the limit of open files");
-		return 0;
-	}
-	if (limit.rlim_cur < FILES_WANTED) {
-		limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max
-							       : FILES_WANTED;
-		if (setrlimit(RLIMIT_NOFILE, &limit) == -1) {
-			error_sys(err, "cannot raise the limit of open files");
-			return 0;
-		}
-	}
-	if (limit.rlim_cur < 512) {
-		error_set(err,
-		    "only %lu open files are allowed; at least 512 "
+	if (files == 0)
+		return error_sys(err, "cannot raise the limit of open files");
+	if (files < FILES_LEAST)
+		return error_set(err,
+		    "only %" PRIu64 " open files are allowed; at least %d "
 		    "are needed (softlimit -o, ulimit -n)",
-		    (unsigned long)limit.rlim_cur);
-		return 0;
-	}
-	return limit.rlim_cur > FILES_WANTED ? FILES_WANTED
-					     : (unsigned)limit.rlim_cur;
+		    files, FILES_LEAST);
+	send->kept_max = files / 8 < KEPT_MAX ? files / 8 : KEPT_MAX;
+	return 0;
 }
 
 static int
 watch_signals(struct process *process, struct error *err)
 {
-	sigset_t set;
-	int fd;
+	int fd = signals_open(SIGTERM, SIGINT, SIGHUP, SIGALRM, 0);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGALRM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd == -1)
 		return error_sys(err, "cannot make a signalfd");
 	process->signal_source = (struct loop_source){
@@ -454,9 +433,8 @@ static int
 open_queue(struct process *process, const char *path, struct error *err)
 {
 	struct send *send = &process->send;
-	unsigned files = raise_file_limit(err);
 
-	if (files == 0)
+	if (find_kept_max(send, err) == -1)
 		return -1;
 	send->home = home_new();
 	/* Before anything is looked at: queue-fix may still be at work. */
@@ -472,7 +450,6 @@ open_queue(struct process *process, const char *path, struct error *err)
 	    queue_drop_spares(send->dir, NULL, err) == -1)
 		return -1;
 	send->body_max_bytes = body_max_bytes(send->settings);
-	send->kept_max = files / 8 < KEPT_MAX ? files / 8 : KEPT_MAX;
 	send->kept_bytes_max = KEPT_BYTES_MAX;
 	TAILQ_INIT(&send->active);
 	send->recent = recent_new();

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +26,7 @@
 #include "base/mem.h"
 #include "base/packet.h"
 #include "base/process.h"
+#include "base/signals.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
@@ -211,23 +211,19 @@ end_workers(struct starter *starter)
 static int
 supervise(struct starter *starter, int signals)
 {
-	struct pollfd in = { .fd = signals, .events = POLLIN };
-	struct signalfd_siginfo info;
 	bool is_stopping = false;
-	int status;
+	int status, number;
 
 	for (;;) {
 		if (!is_stopping)
 			start_missing(starter);
-		poll(&in, 1, RESTART_MS);
-		while (read(signals, &info, sizeof(info)) == sizeof(info)) {
-			if (info.ssi_signo == SIGCHLD)
+		clock_wait_fd(signals, POLLIN, clock_ms() + RESTART_MS);
+		while ((number = signals_next(signals)) != 0) {
+			if (number == SIGCHLD)
 				continue;
-			is_stopping |= info.ssi_signo == SIGTERM ||
-			    info.ssi_signo == SIGINT;
+			is_stopping |= number == SIGTERM || number == SIGINT;
 			if (starter->children[0].pid != 0)
-				kill(starter->children[0].pid,
-				    (int)info.ssi_signo);
+				kill(starter->children[0].pid, number);
 		}
 		status = reap(starter);
 		if (status != -1)
@@ -282,9 +278,6 @@ main(int argc, char **argv)
 	struct home *home = home_new();
 	char *dir = file_program_dir();
 	struct starter starter = { .home = home, .dir = dir };
-	static const int wanted[] = { SIGTERM, SIGINT, SIGHUP, SIGALRM,
-		SIGCHLD };
-	sigset_t set;
 	int signals, status, ends[2];
 
 	log_open("qmail-start");
@@ -293,11 +286,7 @@ main(int argc, char **argv)
 		fatal(100, "%s", usage);
 	starter.queue_path = argv[1];
 	fill_standard_descriptors();
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		sigaddset(&set, wanted[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	signals = signals_open(SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGCHLD, 0);
 	if (signals == -1)
 		fatal(111, "cannot make a signalfd: %m");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)

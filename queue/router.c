@@ -390,8 +390,6 @@ router_ask(struct router *router, struct router_request *request)
 {
 	assert(router->route != NULL);
 	request->router = router;
-	request->work = (struct work){ .run = run_request,
-		.done = request_done };
 	STAILQ_INSERT_TAIL(&router->asked, request, next);
 }
 
@@ -432,7 +430,8 @@ router_flush(struct router *router)
 		if (may_answer && answer_at_once(router, request))
 			request->done(request, request->context);
 		else
-			work_pool_post(router->pool, &request->work);
+			work_pool_post(router->pool, &request->work,
+			    run_request, request_done);
 	}
 }
 

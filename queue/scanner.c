@@ -7,15 +7,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 #include "base/scan.h"
 #include "queue/envelope.h"
 #include "queue/keep.h"
@@ -82,18 +83,9 @@ found_list_release(struct found_list *list)
 	*list = (struct found_list){ .at = NULL };
 }
 
-static void
-wake_for_found(const struct scanner *scanner)
-{
-	uint64_t one = 1;
-
-	if (write(scanner->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
-		log_line("alert: cannot wake the event loop: %m");
-}
-
 /*
  * Hands one to the loop; waits when it is slower than we are.  It is woken for
- * many at once (wake_for_found()).
+ * many at once.
  */
 static void
 hand_over(struct scanner *scanner, const struct found_item *item)
@@ -102,7 +94,7 @@ hand_over(struct scanner *scanner, const struct found_item *item)
 
 	pthread_mutex_lock(&scanner->lock);
 	if (found->count >= HANDED_MAX)
-		wake_for_found(scanner);
+		eventfd_write(scanner->wake_fd, 1);
 	while (
 	    found->count >= HANDED_MAX && !atomic_load(&scanner->is_cancelled))
 		pthread_cond_wait(&scanner->found_taken, &scanner->lock);
@@ -295,7 +287,7 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 		if (may_be_garbage(scanner, known, &local, &remote, mess.at[i]))
 			hand_over_id(scanner, FOUND_GARBAGE, mess.at[i]);
 out:
-	wake_for_found(scanner);
+	eventfd_write(scanner->wake_fd, 1);
 	ids_release(&mess);
 	ids_release(&local);
 	ids_release(&remote);
@@ -424,7 +416,7 @@ scan_todo(struct scanner *scanner, struct ids *todo)
 	}
 	if (!scanner->has_failed)
 		hand_over_id(scanner, FOUND_TODO_END, 0);
-	wake_for_found(scanner);
+	eventfd_write(scanner->wake_fd, 1);
 	return is_listed;
 }
 
@@ -443,7 +435,7 @@ scan(void *arg)
 	pthread_mutex_lock(&scanner->lock);
 	scanner->is_done = true;
 	pthread_mutex_unlock(&scanner->lock);
-	wake_for_found(scanner);
+	eventfd_write(scanner->wake_fd, 1);
 	return NULL;
 }
 
@@ -484,15 +476,10 @@ scanner_free(struct scanner **scanner_in)
 int
 scanner_start(struct scanner *scanner, bool is_whole)
 {
-	sigset_t all, old;
-
 	scanner->is_whole = is_whole;
 	scanner->is_done = false;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are main's */
-	scanner->is_running = pthread_create(
-				  &scanner->thread, NULL, scan, scanner) == 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	scanner->is_running = thread_start(&scanner->thread, scan, scanner) ==
+	    0;
 	return scanner->is_running ? 0 : -1;
 }
 

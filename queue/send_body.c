@@ -161,8 +161,7 @@ removal_done(struct work *work)
 static void
 post_removal(struct body_file *file)
 {
-	file->work = (struct work){ .run = run_removal, .done = removal_done };
-	work_pool_post(file->pool, &file->work);
+	work_pool_post(file->pool, &file->work, run_removal, removal_done);
 }
 
 static void
@@ -192,9 +191,7 @@ body_file_post(struct body_file *file)
 	if (file->is_running || !take_chunk(file))
 		return;
 	file->is_running = true;
-	file->work = (struct work){ .run = run_body_work,
-		.done = body_work_done };
-	work_pool_post(file->pool, &file->work);
+	work_pool_post(file->pool, &file->work, run_body_work, body_work_done);
 }
 
 void

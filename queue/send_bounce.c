@@ -356,7 +356,6 @@ bounce_send(struct message *message, const struct buf *notes,
 	struct report *report = xcalloc(1, sizeof(*report));
 	struct send *send = message->send;
 
-	report->work = (struct work){ .run = run_report, .done = report_made };
 	report->send = send;
 	report->message = message;
 	report->done = done;
@@ -369,5 +368,5 @@ bounce_send(struct message *message, const struct buf *notes,
 	copy_settings(report);
 	report->id = intake_next_id(send);
 	send->jobs_running++;
-	work_pool_post(send->helpers, &report->work);
+	work_pool_post(send->helpers, &report->work, run_report, report_made);
 }

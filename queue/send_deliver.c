@@ -764,9 +764,8 @@ run_openings(struct send *send)
 			continue;
 		}
 		send->openings++;
-		handed->work = (struct work){ .run = open_body,
-			.done = body_opened };
-		work_pool_post(send->helpers, &handed->work);
+		work_pool_post(
+		    send->helpers, &handed->work, open_body, body_opened);
 	}
 }
 

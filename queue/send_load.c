@@ -423,7 +423,6 @@ post_load(struct send *send, uint64_t id, enum queue_folder folder,
 {
 	struct load *load = xcalloc(1, sizeof(*load));
 
-	load->work = (struct work){ .run = run_load, .done = load_done };
 	load->send = send;
 	load->folder = folder;
 	load->read = read;
@@ -433,7 +432,7 @@ post_load(struct send *send, uint64_t id, enum queue_folder folder,
 	    send, id, folder == QUEUE_TODO ? MESSAGE_TODO : MESSAGE_KEPT);
 	load->message->is_settling = true; /* nobody else goes on with it */
 	send->jobs_running++;
-	work_pool_post(send->helpers, &load->work);
+	work_pool_post(send->helpers, &load->work, run_load, load_done);
 }
 
 void
@@ -631,12 +630,11 @@ load_look_again(struct send *send, struct message *message)
 {
 	struct look *look = xcalloc(1, sizeof(*look));
 
-	look->work = (struct work){ .run = run_look, .done = look_done };
 	look->send = send;
 	look->message = message;
 	message->is_unsure = false; /* until it is done */
 	send->jobs_running++;
-	work_pool_post(send->helpers, &look->work);
+	work_pool_post(send->helpers, &look->work, run_look, look_done);
 }
 
 int

@@ -130,16 +130,13 @@ static bool
 call_loop(struct stranger *stranger, struct call *call)
 {
 	struct stranger_room *room = stranger->room;
-	uint64_t one = 1;
 	bool is_done;
 
 	call->stranger = stranger;
 	pthread_mutex_lock(&room->lock);
 	if (!room->is_closed) {
 		STAILQ_INSERT_TAIL(&room->calls, call, in_calls);
-		if (write(room->wake_fd, &one, sizeof(one)) == -1 &&
-		    errno != EAGAIN)
-			log_line("alert: cannot wake the event loop");
+		eventfd_write(room->wake_fd, 1);
 	}
 	while (!call->is_done && !room->is_closed)
 		pthread_cond_wait(&stranger->answered, &room->lock);
@@ -574,16 +571,15 @@ start_thread(struct stranger *stranger)
 {
 	pthread_attr_t attributes;
 	pthread_t thread;
-	sigset_t all, old;
+	sigset_t all;
 	int result;
 
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_attr_setsigmask_np(&attributes, &all);
 	result = pthread_create(&thread, &attributes, run_stranger, stranger);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attributes);
 	return result == 0 ? 0 : -1;
 }

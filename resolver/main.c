@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +12,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "base/process.h"
 #include "base/scan.h"
+#include "base/signals.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/settings.h"
@@ -33,11 +33,9 @@ static void
 signal_ready(uint32_t events, void *context)
 {
 	struct process *process = context;
-	struct signalfd_siginfo info;
 
 	(void)events;
-	while (read(process->signal_source.fd, &info, sizeof(info)) ==
-	    sizeof(info))
+	while (signals_next(process->signal_source.fd) != 0)
 		process->is_stopping = true;
 }
 
@@ -45,17 +43,11 @@ signal_ready(uint32_t events, void *context)
 static void
 watch_signals(struct process *process, struct loop *loop)
 {
-	sigset_t set;
 	struct error err;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	process->signal_source = (struct loop_source){
-		signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), signal_ready,
-		process
+		signals_open(SIGTERM, SIGINT, 0), signal_ready, process
 	};
 	if (process->signal_source.fd == -1)
 		fatal(111, "cannot make a signalfd");
@@ -76,8 +68,8 @@ add_port(const char *server, unsigned short ports[PORTS_MAX], size_t *count)
 }
 
 static void
-add_ports(const struct strlist *list, unsigned short ports[PORTS_MAX],
-    size_t *count)
+add_ports(
+    const struct strlist *list, unsigned short ports[PORTS_MAX], size_t *count)
 {
 	size_t i;
 
@@ -99,18 +91,6 @@ confine(const struct settings *settings)
 	    &rules.tcp_port_count);
 	if (confine_files(&rules, &err) == -1)
 		fatal(111, "%s", err.text);
-}
-
-/* A socket for each question to a server. */
-static void
-raise_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
 }
 
 static int
@@ -146,7 +126,7 @@ main(int argc, char **argv)
 	if (argc != 1)
 		fatal(100, "%s", usage);
 	umask(077);
-	raise_descriptors();
+	files_raise(UINT64_MAX); /* a socket for each question to a server */
 	loop = loop_new();
 	watch_signals(&process, loop);
 	home = home_new();

@@ -22,7 +22,6 @@
 #include "smtp/session.h"
 
 enum {
-	BACKLOG = 4096,
 	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
 	STACK_BYTES = 256 * 1024,
 	DRAIN_MS = 15 * 1000,
@@ -203,7 +202,8 @@ list_signals(sigset_t *signals)
 static void *
 take_signals(void *context)
 {
-	static const struct timespec tick = { .tv_nsec = LOG_TICK_MS * 1000000L };
+	static const struct timespec tick = { .tv_nsec = LOG_TICK_MS *
+		    1000000L };
 	struct daemon *daemon = context;
 	sigset_t signals;
 	int signal_number = 0;
@@ -328,7 +328,6 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		.address = options->address,
 		.port = options->port,
 		.is_shared = options->is_shared,
-		.backlog = BACKLOG,
 		.stack_bytes = STACK_BYTES,
 		.limits = { .max_connections = 1 },
 		.serve = serve,

@@ -172,7 +172,7 @@ peer_connect(void)
 	struct intake_packet hello = { .type = INTAKE_HELLO,
 		.version = INTAKE_VERSION };
 	struct error err;
-	int fd = packet_connect(bench.path, &err);
+	int fd = packet_connect_within(bench.path, 60000, &err);
 
 	assert_int_not_equal(fd, -1);
 	assert_true(peer_send(fd, &hello));

@@ -96,8 +96,7 @@ both_families_compare(void **state)
 static void
 opens(void **state)
 {
-	struct listener_options options = { .address = "127.0.0.1",
-		.backlog = 5 };
+	struct listener_options options = { .address = "127.0.0.1" };
 	struct sockaddr_storage bound;
 	struct error err = { "" };
 	char text[64];
@@ -147,7 +146,7 @@ what_is_no_address(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct listener_options options = {
-			.address = rows[i].address, .backlog = 5
+			.address = rows[i].address
 		};
 		struct sockaddr_storage bound;
 		struct error err = { "" };

@@ -213,7 +213,7 @@ test_listen(void **state)
 	assert_true(fcntl(server, F_GETFL) & O_NONBLOCK);
 	assert_int_equal(accept(server, NULL, NULL), -1);
 
-	client = packet_connect(path, &err);
+	client = packet_connect_within(path, 60000, &err);
 	assert_true(client >= 0);
 	assert_true(fcntl(client, F_GETFD) & FD_CLOEXEC);
 	peer = accept(server, NULL, NULL);
@@ -231,12 +231,12 @@ test_listen(void **state)
 
 	/* the name of a dead one is taken over */
 	errno = 0;
-	assert_int_equal(packet_connect(path, &err), -1);
+	assert_int_equal(packet_connect_within(path, 60000, &err), -1);
 	assert_int_equal(errno, ECONNREFUSED);
 	assert_non_null(strstr(err.text, path));
 	server = packet_listen(path, 0600, &err);
 	assert_true(server >= 0);
-	client = packet_connect(path, &err);
+	client = packet_connect_within(path, 60000, &err);
 	assert_true(client >= 0);
 	close(client);
 	close(server);
@@ -263,7 +263,8 @@ test_bad_paths(void **state)
 		struct error err = { "" };
 
 		errno = 0;
-		assert_int_equal(packet_connect(cases[i].path, &err), -1);
+		assert_int_equal(
+		    packet_connect_within(cases[i].path, 60000, &err), -1);
 		assert_int_equal(errno, cases[i].wanted_errno);
 		assert_non_null(strstr(err.text, cases[i].wanted));
 		err.text[0] = '\0';
@@ -284,7 +285,8 @@ test_is_served(void **state)
 	server = packet_listen(path, 0600, &err);
 	assert_true(server >= 0);
 	assert_int_equal(listen(server, 0), 0);
-	first = packet_connect(path, &err); /* and nobody accepts */
+	first = packet_connect_within(
+	    path, 60000, &err); /* and nobody accepts */
 	assert_true(first >= 0);
 	for (int i = 0; i < 3; i++)
 		assert_true(packet_is_served(path));

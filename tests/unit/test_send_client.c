@@ -382,7 +382,8 @@ bad_conversations(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct intake_packet commit = make_peer_commit(1, "", 0, 0);
 		struct error err;
-		int fd = packet_connect(bench.path, &err), code = -1;
+		int fd = packet_connect_within(bench.path, 60000, &err),
+		    code = -1;
 
 		for (const int *at = rows[i].packets; *at != 0; at++) {
 			struct intake_packet packet = { .text = "",

@@ -63,7 +63,7 @@ open_connection(void)
 	struct intake_packet hello = { .type = INTAKE_HELLO,
 		.version = INTAKE_VERSION };
 	struct error err;
-	int fd = packet_connect(bench.path, &err);
+	int fd = packet_connect_within(bench.path, 60000, &err);
 
 	if (fd == -1)
 		_exit(99);
@@ -279,8 +279,9 @@ send_lingering(void)
 
 	for (int i = 0; i < 60; i++) {
 		int passed = make_lingering();
-		int fd = i % 2 == 0 ? open_connection()
-				    : packet_connect(bench.path, &err);
+		int fd = i % 2 == 0
+		    ? open_connection()
+		    : packet_connect_within(bench.path, 60000, &err);
 
 		if (passed == -1 || fd == -1 ||
 		    packet_send(fd, "\002", 1, passed, 0) == -1)
@@ -363,7 +364,7 @@ commit_after_a_stop(void)
 	send_slowly(fd, &commit);
 	if (hear(fd).code != QQ_UNAVAILABLE)
 		return 2;
-	other = packet_connect(bench.path, NULL);
+	other = packet_connect_within(bench.path, 60000, NULL);
 	return other == -1 && errno == ECONNREFUSED ? 0 : 3;
 }
 

@@ -613,7 +613,7 @@ opens_no_queue_that_hangs(void **state)
 	listener = packet_listen(path, 0600, NULL);
 	assert_int_not_equal(listener, -1);
 	assert_int_equal(listen(listener, 0), 0); /* of one that is full */
-	waiting = packet_connect(path, NULL);
+	waiting = packet_connect_within(path, 60000, NULL);
 	assert_int_not_equal(waiting, -1);
 	sink_pool_configure(pool, &options);
 	alarm(30);

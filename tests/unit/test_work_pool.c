@@ -59,15 +59,14 @@ piece_done(struct work *work)
 
 	piece->dones++;
 	if (piece->next != NULL)
-		work_pool_post(piece->pool, &piece->next->work);
+		work_pool_post(
+		    piece->pool, &piece->next->work, run_piece, piece_done);
 }
 
 static void
 init_piece(struct piece *piece, struct work_pool *pool)
 {
 	*piece = (struct piece){ .pool = pool };
-	piece->work.run = run_piece;
-	piece->work.done = piece_done;
 }
 
 static void
@@ -92,7 +91,7 @@ each_once_in_order(void **state)
 	(void)state;
 	for (int i = 0; i < COUNT; i++) {
 		init_piece(&pieces[i], pool);
-		work_pool_post(pool, &pieces[i].work);
+		work_pool_post(pool, &pieces[i].work, run_piece, piece_done);
 	}
 	reap_all(pool);
 	for (int i = 0; i < COUNT; i++) {
@@ -118,7 +117,7 @@ all_before_the_end(void **state)
 		if (i > 0)
 			pieces[i - 1].next = &pieces[i];
 	}
-	work_pool_post(pool, &pieces[0].work);
+	work_pool_post(pool, &pieces[0].work, run_piece, piece_done);
 	work_pool_free(&pool);
 	for (int i = 0; i < COUNT; i++) {
 		assert_int_equal(pieces[i].runs, 1);
