@@ -51,40 +51,14 @@ vdeliver_read_host(const char *control_dir, const char *program)
 	return host;
 }
 
-void
-item_list_init(struct item_list *list)
-{
-	*list = (struct item_list){ .end = &list->first };
-}
-
-void
-item_list_add(struct item_list *list, struct vdeliver_item *item)
-{
-	item->next = NULL;
-	*list->end = item;
-	list->end = &item->next;
-}
-
 struct vdeliver_item *
-item_list_take(struct item_list *list)
+item_take(struct item_list *list)
 {
-	struct vdeliver_item *item = list->first;
+	struct vdeliver_item *item = STAILQ_FIRST(list);
 
-	if (item == NULL)
-		return NULL;
-	list->first = item->next;
-	if (list->first == NULL)
-		list->end = &list->first;
+	if (item != NULL)
+		STAILQ_REMOVE_HEAD(list, next);
 	return item;
-}
-
-void
-item_list_move(struct item_list *from, struct item_list *to_out)
-{
-	*to_out = *from;
-	if (from->first == NULL)
-		to_out->end = &to_out->first;
-	item_list_init(from);
 }
 
 struct vdeliver *
@@ -114,8 +88,8 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->rules = domain_rules_new();
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
-	item_list_init(&vdeliver->counting);
-	item_list_init(&vdeliver->finished);
+	STAILQ_INIT(&vdeliver->counting);
+	STAILQ_INIT(&vdeliver->finished);
 	return vdeliver;
 }
 
@@ -391,7 +365,7 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	work_pool_reap(vdeliver->large);
 	maildir_batch_reap(vdeliver->batch);
 	quota_remember(vdeliver);
-	while ((item = item_list_take(&vdeliver->finished)) != NULL)
+	while ((item = item_take(&vdeliver->finished)) != NULL)
 		item_end(item);
 	quota_start_counts(vdeliver);
 	/* What a thread has written has waited long enough. */

@@ -15,9 +15,7 @@
 #include "delivery/vdeliver.h"
 #include "mailbox/maildir_cache.h"
 
-struct item_list {
-	struct vdeliver_item *first, **end;
-};
+STAILQ_HEAD(item_list, vdeliver_item);
 
 struct vdeliver {
 	struct vdeliver_config config;
@@ -37,11 +35,8 @@ struct vdeliver {
 	struct item_list finished; /* durable or failed; not answered yet */
 };
 
-void item_list_init(struct item_list *list);
-void item_list_add(struct item_list *list, struct vdeliver_item *item);
-struct vdeliver_item *item_list_take(struct item_list *list);
-/* All of it; from is empty then. */
-void item_list_move(struct item_list *from, struct item_list *to_out);
+/* The first one, taken off the list; NULL: there is none. */
+struct vdeliver_item *item_take(struct item_list *list);
 
 /* The item that a thread has worked for. */
 struct vdeliver_item *item_of_work(struct work *work);

@@ -121,35 +121,35 @@ end_count(struct work *work)
 	struct maildir *maildir = counter->maildir;
 	const struct count count = { counter->result, counter->error_number,
 		counter->err, counter->usage };
-	struct item_list all, waiters;
+	struct item_list all = STAILQ_HEAD_INITIALIZER(all);
+	struct item_list waiters = STAILQ_HEAD_INITIALIZER(waiters);
 
 	maildir->is_counting = maildir->is_count_running = false;
 	if (counter->took_us > COUNT_LONG_US)
 		maildir->count_again_at_ms = clock_ms() +
 		    counter->took_us * COUNT_SHARE / 1000;
-	item_list_move(&vdeliver->counting, &all);
-	item_list_init(&waiters);
-	item_list_add(&waiters, counter);
-	while ((item = item_list_take(&all)) != NULL)
-		item_list_add(
+	STAILQ_CONCAT(&all, &vdeliver->counting);
+	STAILQ_INSERT_TAIL(&waiters, counter, next);
+	while ((item = item_take(&all)) != NULL)
+		STAILQ_INSERT_TAIL(
 		    item->maildir == maildir ? &waiters : &vdeliver->counting,
-		    item);
-	while ((item = item_list_take(&waiters)) != NULL)
+		    item, next);
+	while ((item = item_take(&waiters)) != NULL)
 		take_count(item, &count);
 }
 
 void
 quota_start_counts(struct vdeliver *vdeliver)
 {
-	struct item_list all;
+	struct item_list all = STAILQ_HEAD_INITIALIZER(all);
 	struct vdeliver_item *item;
 
-	item_list_move(&vdeliver->counting, &all);
-	while ((item = item_list_take(&all)) != NULL) {
+	STAILQ_CONCAT(&all, &vdeliver->counting);
+	while ((item = item_take(&all)) != NULL) {
 		/* What is on its way would count twice: once it is there. */
 		if (item->maildir->is_count_running ||
 		    item->maildir->waiting.count > 0) {
-			item_list_add(&vdeliver->counting, item);
+			STAILQ_INSERT_TAIL(&vdeliver->counting, item, next);
 			continue;
 		}
 		item->maildir->is_count_running = true;
@@ -164,7 +164,7 @@ wait_for_count(struct vdeliver_item *item)
 	struct vdeliver *vdeliver = item->message->vdeliver;
 
 	item->maildir->is_counting = true;
-	item_list_add(&vdeliver->counting, item);
+	STAILQ_INSERT_TAIL(&vdeliver->counting, item, next);
 	quota_start_counts(vdeliver);
 }
 
@@ -217,7 +217,7 @@ quota_remember(struct vdeliver *vdeliver)
 {
 	struct vdeliver_item *item;
 
-	for (item = vdeliver->finished.first; item != NULL; item = item->next) {
+	STAILQ_FOREACH(item, &vdeliver->finished, next) {
 		quota_leave(item);
 		if (item->outcome != JOB_DELIVERED || !item->is_sized ||
 		    item->file.has_replaced)
@@ -225,7 +225,7 @@ quota_remember(struct vdeliver *vdeliver)
 		item->maildir->delivered.bytes += (int64_t)item->size;
 		item->maildir->delivered.count++;
 	}
-	for (item = vdeliver->finished.first; item != NULL; item = item->next) {
+	STAILQ_FOREACH(item, &vdeliver->finished, next) {
 		struct maildir *maildir = item->maildir;
 
 		if (maildir->delivered.count == 0)

@@ -206,7 +206,7 @@ end_file(struct maildir_file *file)
 		item_defer(item, &file->error);
 		item->lacks_fds = false; /* it is over */
 	}
-	item_list_add(&item->message->vdeliver->finished, item);
+	STAILQ_INSERT_TAIL(&item->message->vdeliver->finished, item, next);
 }
 
 static void

@@ -28,15 +28,12 @@ enum {
 	GROUP_BYTES_MAX = 32 * 1024 * 1024 /* not yet synced ones */
 };
 
-struct file_list {
-	struct maildir_file *first, **end;
-	size_t count;
-};
+STAILQ_HEAD(file_list, maildir_file);
 
 /* The way of files on one filesystem. */
 struct maildir_line {
 	struct maildir_batch *batch;
-	struct maildir_line *next; /* the owner's */
+	SLIST_ENTRY(maildir_line) next; /* the owner's */
 	dev_t dev;
 	pthread_t thread;
 
@@ -52,6 +49,7 @@ struct maildir_line {
 	struct sync_pool *pool;
 	struct sync_choice files, folders; /* how groups, or renames alone */
 	uint64_t sync_number;
+	size_t group_count; /* files of the group */
 	struct sync_job jobs[2 * GROUP_MAX];
 	size_t job_count;
 };
@@ -61,38 +59,20 @@ struct maildir_batch {
 	unsigned sync_threads;
 	int wake_fd;
 	bool can_syncfs;
-	struct maildir_line *lines;
+	SLIST_HEAD(, maildir_line) lines;
 
 	pthread_mutex_t lock; /* for what follows */
 	struct file_list finished;
 };
 
-static void
-list_init(struct file_list *list)
-{
-	*list = (struct file_list){ .end = &list->first };
-}
-
-static void
-list_add(struct file_list *list, struct maildir_file *file)
-{
-	file->next = NULL;
-	*list->end = file;
-	list->end = &file->next;
-	list->count++;
-}
-
+/* The first one, taken off the list; NULL: there is none. */
 static struct maildir_file *
-list_take(struct file_list *list)
+take_file(struct file_list *list)
 {
-	struct maildir_file *file = list->first;
+	struct maildir_file *file = STAILQ_FIRST(list);
 
-	if (file == NULL)
-		return NULL;
-	list->first = file->next;
-	if (list->first == NULL)
-		list->end = &list->first;
-	list->count--;
+	if (file != NULL)
+		STAILQ_REMOVE_HEAD(list, next);
 	return file;
 }
 
@@ -100,19 +80,16 @@ list_take(struct file_list *list)
 
 /* To the owner; from is empty then. */
 static void
-hand_over(struct maildir_batch *batch, struct file_list *from)
+hand_over_files(struct maildir_batch *batch, struct file_list *from)
 {
 	bool is_first;
 
-	if (from->first == NULL)
+	if (STAILQ_EMPTY(from))
 		return;
 	pthread_mutex_lock(&batch->lock);
-	is_first = batch->finished.first == NULL;
-	*batch->finished.end = from->first;
-	batch->finished.end = from->end;
-	batch->finished.count += from->count;
+	is_first = STAILQ_EMPTY(&batch->finished);
+	STAILQ_CONCAT(&batch->finished, from);
 	pthread_mutex_unlock(&batch->lock);
-	list_init(from);
 	if (is_first)
 		eventfd_write(batch->wake_fd, 1);
 }
@@ -150,9 +127,9 @@ list_jobs(struct maildir_line *line, const struct file_list *group)
 
 	line->job_count = 0;
 	line->sync_number++;
-	for (file = line->renamed.first; file != NULL; file = file->next)
+	STAILQ_FOREACH(file, &line->renamed, next)
 		file->sync_job = folder_job(line, file);
-	for (file = group->first; file != NULL; file = file->next) {
+	STAILQ_FOREACH(file, group, next) {
 		if (file->is_synced)
 			continue;
 		file->sync_job = line->job_count;
@@ -178,16 +155,16 @@ sync_filesystem(struct maildir_line *line)
 
 /* Syncs the group's content and the renames of the last one. */
 static void
-sync_all(struct maildir_line *line, const struct file_list *group)
+sync_group(struct maildir_line *line, const struct file_list *group)
 {
-	bool has_files = group->count > 0;
+	bool has_files = line->group_count > 0;
 	struct sync_choice *choice = has_files ? &line->files : &line->folders;
 	enum sync_way way = SYNC_EACH;
 	size_t count;
 	int64_t start_us;
 
 	list_jobs(line, group);
-	count = has_files ? group->count : line->job_count;
+	count = has_files ? line->group_count : line->job_count;
 	if (line->job_count == 0)
 		return;
 	if (line->fs_fd != -1)
@@ -207,12 +184,12 @@ end_renamed(struct maildir_line *line)
 {
 	struct maildir_file *file;
 
-	for (file = line->renamed.first; file != NULL; file = file->next) {
+	STAILQ_FOREACH(file, &line->renamed, next) {
 		errno = line->jobs[file->sync_job].error;
 		if (errno != 0)
 			fail_file(file, "cannot sync folder 'new'");
 	}
-	hand_over(line->batch, &line->renamed);
+	hand_over_files(line->batch, &line->renamed);
 }
 
 /* Renames the group, whose content is durable. */
@@ -220,10 +197,9 @@ static void
 rename_group(struct maildir_line *line, struct file_list *group)
 {
 	struct maildir_file *file;
-	struct file_list failed;
+	struct file_list failed = STAILQ_HEAD_INITIALIZER(failed);
 
-	list_init(&failed);
-	while ((file = list_take(group)) != NULL) {
+	while ((file = take_file(group)) != NULL) {
 		errno = file->is_synced ? 0 : line->jobs[file->sync_job].error;
 		if (errno != 0)
 			fail_file(file, "cannot sync 'tmp' file");
@@ -231,18 +207,11 @@ rename_group(struct maildir_line *line, struct file_list *group)
 			file->error_number = errno;
 			maildir_file_discard(file);
 		}
-		list_add(
-		    file->error_number == 0 ? &line->renamed : &failed, file);
+		STAILQ_INSERT_TAIL(
+		    file->error_number == 0 ? &line->renamed : &failed, file,
+		    next);
 	}
-	hand_over(line->batch, &failed);
-}
-
-static void
-serve_group(struct maildir_line *line, struct file_list *group)
-{
-	sync_all(line, group);
-	end_renamed(line);
-	rename_group(line, group);
+	hand_over_files(line->batch, &failed);
 }
 
 /* Takes what has gathered, as far as one group goes.  The lock is held. */
@@ -251,18 +220,20 @@ take_group(struct maildir_line *line, struct file_list *group)
 {
 	uint64_t bytes = 0;
 
-	list_init(group);
-	if (!line->is_started && line->renamed.first == NULL)
+	STAILQ_INIT(group);
+	line->group_count = 0;
+	if (!line->is_started && STAILQ_EMPTY(&line->renamed))
 		return;
-	while (line->gathering.first != NULL && group->count < GROUP_MAX &&
-	    bytes < GROUP_BYTES_MAX) {
-		struct maildir_file *file = list_take(&line->gathering);
+	while (!STAILQ_EMPTY(&line->gathering) &&
+	    line->group_count < GROUP_MAX && bytes < GROUP_BYTES_MAX) {
+		struct maildir_file *file = take_file(&line->gathering);
 
 		if (!file->is_synced)
 			bytes += file->size_bytes;
-		list_add(group, file);
+		STAILQ_INSERT_TAIL(group, file, next);
+		line->group_count++;
 	}
-	if (line->gathering.first == NULL)
+	if (STAILQ_EMPTY(&line->gathering))
 		line->is_started = false;
 }
 
@@ -276,14 +247,16 @@ serve_line(void *arg)
 		struct file_list group;
 
 		take_group(line, &group);
-		if (group.count == 0 && line->renamed.count == 0) {
+		if (line->group_count == 0 && STAILQ_EMPTY(&line->renamed)) {
 			if (line->is_ending)
 				break;
 			pthread_cond_wait(&line->work_waits, &line->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&line->lock);
-		serve_group(line, &group);
+		sync_group(line, &group);
+		end_renamed(line);
+		rename_group(line, &group);
 		pthread_mutex_lock(&line->lock);
 	}
 	pthread_mutex_unlock(&line->lock);
@@ -332,7 +305,7 @@ maildir_batch_new(unsigned sync_threads, int wake_fd)
 	batch->wake_fd = wake_fd;
 	batch->can_syncfs = kernel_can_syncfs();
 	pthread_mutex_init(&batch->lock, NULL);
-	list_init(&batch->finished);
+	STAILQ_INIT(&batch->finished);
 	return batch;
 }
 
@@ -351,12 +324,12 @@ void
 maildir_batch_free(struct maildir_batch **batch_in)
 {
 	struct maildir_batch *batch = *batch_in;
-	struct maildir_line *line, *next;
+	struct maildir_line *line;
 
 	if (batch == NULL)
 		return;
-	for (line = batch->lines; line != NULL; line = next) {
-		next = line->next;
+	while ((line = SLIST_FIRST(&batch->lines)) != NULL) {
+		SLIST_REMOVE_HEAD(&batch->lines, next);
 		pthread_mutex_lock(&line->lock);
 		line->is_started = line->is_ending = true;
 		pthread_cond_signal(&line->work_waits);
@@ -391,16 +364,15 @@ new_line(struct maildir_batch *batch, const struct maildir *maildir,
 	line->fs_fd = fs_fd;
 	pthread_mutex_init(&line->lock, NULL);
 	pthread_cond_init(&line->work_waits, NULL);
-	list_init(&line->gathering);
-	list_init(&line->renamed);
+	STAILQ_INIT(&line->gathering);
+	STAILQ_INIT(&line->renamed);
 	line->pool = sync_pool_new(batch->sync_threads);
 	if (thread_start(&line->thread, serve_line, line) == -1) {
 		error_sys(err, "cannot start a thread");
 		free_line(line);
 		return NULL;
 	}
-	line->next = batch->lines;
-	batch->lines = line;
+	SLIST_INSERT_HEAD(&batch->lines, line, next);
 	return line;
 }
 
@@ -412,7 +384,7 @@ maildir_batch_prepare(
 
 	if (maildir->line != NULL)
 		return 0;
-	for (line = batch->lines; line != NULL; line = line->next)
+	SLIST_FOREACH(line, &batch->lines, next)
 		if (line->dev == maildir->dev)
 			break;
 	if (line == NULL)
@@ -428,7 +400,7 @@ maildir_batch_post(struct maildir_file *file)
 
 	file->error_number = 0;
 	pthread_mutex_lock(&line->lock);
-	list_add(&line->gathering, file);
+	STAILQ_INSERT_TAIL(&line->gathering, file, next);
 	pthread_mutex_unlock(&line->lock);
 }
 
@@ -437,9 +409,9 @@ maildir_batch_start(struct maildir_batch *batch)
 {
 	struct maildir_line *line;
 
-	for (line = batch->lines; line != NULL; line = line->next) {
+	SLIST_FOREACH(line, &batch->lines, next) {
 		pthread_mutex_lock(&line->lock);
-		if (line->gathering.first != NULL && !line->is_started) {
+		if (!STAILQ_EMPTY(&line->gathering) && !line->is_started) {
 			line->is_started = true;
 			pthread_cond_signal(&line->work_waits);
 		}
@@ -451,14 +423,11 @@ void
 maildir_batch_reap(struct maildir_batch *batch)
 {
 	struct maildir_file *file;
-	struct file_list done;
+	struct file_list done = STAILQ_HEAD_INITIALIZER(done);
 
 	pthread_mutex_lock(&batch->lock);
-	done = batch->finished;
-	if (done.first == NULL)
-		done.end = &done.first;
-	list_init(&batch->finished);
+	STAILQ_CONCAT(&done, &batch->finished);
 	pthread_mutex_unlock(&batch->lock);
-	while ((file = list_take(&done)) != NULL)
+	while ((file = take_file(&done)) != NULL)
 		file->done(file);
 }
