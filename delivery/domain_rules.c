@@ -2,30 +2,30 @@
 /* What the .qmail files of a virtual domain's folder say. */
 #include "delivery/domain_rules.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "control/layout.h"
 
 enum {
 	FILE_MAX = 4096,    /* larger files are not the standard line */
 	DOMAINS_MAX = 4096, /* then all are forgotten */
-	BUCKETS = 1024,
-	SETTLED_S = 2 /* the time stamps of a file move in jiffies */
+	SETTLED_S = 2       /* the time stamps of a file move in jiffies */
 };
 
 struct domain {
-	LIST_ENTRY(domain) bucket;
-	char *home;
+	const char *home;
 	uint64_t checked_in; /* the batch */
 	struct stat st;      /* of .qmail-default when it was read */
 	bool is_settled;     /* it had not changed for a while by then */
@@ -33,12 +33,10 @@ struct domain {
 	struct absent_rule rule;
 };
 
-LIST_HEAD(bucket, domain);
-
 struct domain_rules {
 	uint64_t batch;
 	size_t count;
-	struct bucket buckets[BUCKETS];
+	void *domains;   /* tsearch(3) */
 	struct buf path; /* reused */
 };
 
@@ -52,18 +50,19 @@ domain_rules_new(void)
 }
 
 static void
+free_domain(void *node)
+{
+	struct domain *domain = node;
+
+	dotqmail_release(&domain->rule);
+	free(domain);
+}
+
+static void
 forget_all(struct domain_rules *rules)
 {
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct domain *domain;
-
-		while ((domain = LIST_FIRST(&rules->buckets[i])) != NULL) {
-			LIST_REMOVE(domain, bucket);
-			dotqmail_release(&domain->rule);
-			free(domain->home);
-			free(domain);
-		}
-	}
+	tdestroy(rules->domains, free_domain);
+	rules->domains = NULL;
 	rules->count = 0;
 }
 
@@ -84,25 +83,30 @@ domain_rules_begin(struct domain_rules *rules)
 	rules->batch++;
 }
 
+static int
+compare_domains(const void *a, const void *b)
+{
+	const struct domain *first = a, *second = b;
+
+	return strcmp(first->home, second->home);
+}
+
 static struct domain *
 find_domain(struct domain_rules *rules, const char *home)
 {
-	struct bucket *bucket;
+	const struct domain wanted = { .home = home };
+	void *found = tfind(&wanted, &rules->domains, compare_domains);
+	size_t size = strlen(home) + 1;
 	struct domain *domain;
-	uint32_t hash = 2166136261u; /* FNV-1a */
-	const char *c;
 
-	for (c = home; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	bucket = &rules->buckets[hash % BUCKETS];
-	LIST_FOREACH(domain, bucket, bucket)
-		if (strcmp(domain->home, home) == 0)
-			return domain;
+	if (found != NULL)
+		return *(struct domain **)found;
 	if (rules->count == DOMAINS_MAX)
 		forget_all(rules);
-	domain = xcalloc(1, sizeof(*domain));
-	domain->home = xstrdup(home);
-	LIST_INSERT_HEAD(bucket, domain, bucket);
+	domain = xcalloc(1, sizeof(*domain) + size);
+	domain->home = memcpy(domain + 1, home, size);
+	if (tsearch(domain, &rules->domains, compare_domains) == NULL)
+		fatal(111, "out of memory");
 	rules->count++;
 	return domain;
 }
@@ -254,11 +258,9 @@ has_own_file(struct domain_rules *rules, const char *home,
 	if (length >= sizeof(name) || strchr(extension, '/') != NULL)
 		return 0;
 	for (i = 0; i < length; i++) {
-		char c = extension[i];
+		int c = tolower((unsigned char)extension[i]);
 
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c + 32);
-		name[i] = c == '.' ? ':' : c;
+		name[i] = c == '.' ? ':' : (char)c;
 	}
 	set_path(rules, home, name, length, "");
 	result = exists(rules, err);

@@ -2,29 +2,10 @@
 /* The lines that final delivery puts in front of a message. */
 #include "delivery/trace.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "base/mailbox_text.h"
-
-static char
-lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
-static bool
-is_control(unsigned char c)
-{
-	return c < ' ' || c == 127;
-}
-
-static void
-put_clean(struct buf *buf, const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		buf_addc(
-		    buf, is_control((unsigned char)text[i]) ? '_' : text[i]);
-}
 
 void
 trace_put_return_path(struct buf *buf, const char *sender)
@@ -38,7 +19,9 @@ void
 trace_put_delivered_to(struct buf *buf, const char *recipient)
 {
 	buf_adds(buf, "Delivered-To: ");
-	put_clean(buf, recipient, strlen(recipient));
+	for (; *recipient != '\0'; recipient++)
+		buf_addc(
+		    buf, iscntrl((unsigned char)*recipient) ? '_' : *recipient);
 	buf_addc(buf, '\n');
 }
 
@@ -77,7 +60,8 @@ feed_byte(struct trace_search *search, char c)
 		return;
 	search->is_blank = false;
 	if (search->matched < search->length &&
-	    lower(c) == lower(search->line[search->matched]))
+	    tolower((unsigned char)c) ==
+		tolower((unsigned char)search->line[search->matched]))
 		search->matched++;
 	else
 		search->is_matching = false;

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "mailbox/maildir_tmp.h"
 
@@ -27,27 +29,24 @@ struct identity {
 	ino_t ino;
 };
 
-struct entry {
+struct cached {
 	struct maildir maildir; /* first: maildir_cache_put() casts back */
-	LIST_ENTRY(entry) bucket;
-	TAILQ_ENTRY(entry) age;
+	TAILQ_ENTRY(cached) age;
 	unsigned users;    /* gets without their put */
 	time_t cleaned_at; /* its tmp; 0: not yet */
 	struct identity tmp, new;
-	char *new_path;    /* relative to the root: USERDIR/Maildir/new */
-	size_t key_length; /* of USERDIR, the front of new_path */
+	char *new_path;  /* relative to the root: USERDIR/Maildir/new */
+	const char *key; /* USERDIR, the front of it */
+	size_t key_length;
 };
-
-LIST_HEAD(bucket, entry);
-TAILQ_HEAD(ages, entry);
+TAILQ_HEAD(ages, cached);
 
 struct maildir_cache {
 	char *root;
 	size_t root_length;
 	int root_fd;
 	size_t count, limit;
-	struct bucket *buckets;
-	size_t bucket_count;
+	void *entries;    /* tsearch(3) */
 	struct ages ages; /* the longest unused first */
 };
 
@@ -68,17 +67,25 @@ maildir_cache_new(const char *root, size_t limit, struct error *err)
 		cache->root_length--;
 	cache->root_fd = fd;
 	cache->limit = limit;
-	cache->bucket_count = limit + 1;
-	cache->buckets = xcalloc(cache->bucket_count, sizeof(struct bucket));
 	TAILQ_INIT(&cache->ages);
 	return cache;
 }
 
+static int
+compare_cached(const void *a, const void *b)
+{
+	const struct cached *first = a, *second = b;
+
+	if (first->key_length != second->key_length)
+		return first->key_length < second->key_length ? -1 : 1;
+	return memcmp(first->key, second->key, first->key_length);
+}
+
 static void
-entry_drop(struct maildir_cache *cache, struct entry *entry)
+drop_cached(struct maildir_cache *cache, struct cached *entry)
 {
 	assert(entry->users == 0);
-	LIST_REMOVE(entry, bucket);
+	tdelete(entry, &cache->entries, compare_cached);
 	TAILQ_REMOVE(&cache->ages, entry, age);
 	cache->count--;
 	maildir_release(&entry->maildir);
@@ -94,9 +101,8 @@ maildir_cache_free(struct maildir_cache **cache_in)
 	if (cache == NULL)
 		return;
 	while (!TAILQ_EMPTY(&cache->ages))
-		entry_drop(cache, TAILQ_FIRST(&cache->ages));
+		drop_cached(cache, TAILQ_FIRST(&cache->ages));
 	close(cache->root_fd);
-	free(cache->buckets);
 	free(cache->root);
 	free(cache);
 	*cache_in = NULL;
@@ -105,24 +111,14 @@ maildir_cache_free(struct maildir_cache **cache_in)
 bool
 maildir_cache_drop_oldest(struct maildir_cache *cache)
 {
-	struct entry *entry;
+	struct cached *entry;
 
 	TAILQ_FOREACH(entry, &cache->ages, age)
 		if (entry->users == 0) {
-			entry_drop(cache, entry);
+			drop_cached(cache, entry);
 			return true;
 		}
 	return false;
-}
-
-static struct bucket *
-find_bucket(struct maildir_cache *cache, const char *key, size_t length)
-{
-	uint64_t hash = 14695981039346656037u; /* FNV-1a */
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)key[i]) * 1099511628211u;
-	return &cache->buckets[hash % cache->bucket_count];
 }
 
 static bool
@@ -139,7 +135,7 @@ leads_to(int fd, const char *path, const struct identity *folder)
  * removed alone would take no mail any more.
  */
 static bool
-is_current(const struct maildir_cache *cache, const struct entry *entry)
+is_current(const struct maildir_cache *cache, const struct cached *entry)
 {
 	return leads_to(cache->root_fd, entry->new_path, &entry->new) &&
 	    leads_to(entry->maildir.dir_fd, "tmp", &entry->tmp);
@@ -200,12 +196,12 @@ identify(int fd, struct identity *folder_out)
 	return 0;
 }
 
-static struct entry *
-entry_open(struct maildir_cache *cache, const char *key, size_t length,
+static struct cached *
+open_cached(struct maildir_cache *cache, const char *key, size_t length,
     struct error *err)
 {
 	char *user_dir = xstrndup(key, length);
-	struct entry *entry = xcalloc(1, sizeof(*entry));
+	struct cached *entry = xcalloc(1, sizeof(*entry));
 	int result;
 
 	do
@@ -225,28 +221,27 @@ entry_open(struct maildir_cache *cache, const char *key, size_t length,
 		return NULL;
 	}
 	entry->new_path = xasprintf("%s/%s/new", user_dir, maildir_name);
+	entry->key = entry->new_path;
 	entry->key_length = length;
 	free(user_dir);
-	LIST_INSERT_HEAD(find_bucket(cache, key, length), entry, bucket);
+	if (tsearch(entry, &cache->entries, compare_cached) == NULL)
+		fatal(111, "out of memory");
 	TAILQ_INSERT_TAIL(&cache->ages, entry, age);
 	cache->count++;
 	return entry;
 }
 
-static struct entry *
-find_entry(struct maildir_cache *cache, const char *key, size_t length)
+static struct cached *
+find_cached(const struct maildir_cache *cache, const char *key, size_t length)
 {
-	struct entry *entry;
+	const struct cached wanted = { .key = key, .key_length = length };
+	void *found = tfind(&wanted, &cache->entries, compare_cached);
 
-	LIST_FOREACH(entry, find_bucket(cache, key, length), bucket)
-		if (entry->key_length == length &&
-		    memcmp(entry->new_path, key, length) == 0)
-			return entry;
-	return NULL;
+	return found == NULL ? NULL : *(struct cached **)found;
 }
 
 static void
-clean(struct entry *entry)
+clean(struct cached *entry)
 {
 	time_t now = time(NULL);
 
@@ -262,7 +257,7 @@ maildir_cache_get(
 {
 	size_t length;
 	const char *key = relative_path(cache, user_dir, &length);
-	struct entry *entry;
+	struct cached *entry;
 
 	if (key == NULL) {
 		error_set(err, "folder '%s' is not below '%s'", user_dir,
@@ -270,16 +265,16 @@ maildir_cache_get(
 		errno = EXDEV;
 		return NULL;
 	}
-	entry = find_entry(cache, key, length);
+	entry = find_cached(cache, key, length);
 	if (entry != NULL && entry->users == 0 && !is_current(cache, entry)) {
-		entry_drop(cache, entry);
+		drop_cached(cache, entry);
 		entry = NULL;
 	}
 	if (entry == NULL) {
 		while (cache->count >= cache->limit &&
 		    maildir_cache_drop_oldest(cache))
 			continue;
-		entry = entry_open(cache, key, length, err);
+		entry = open_cached(cache, key, length, err);
 		if (entry == NULL)
 			return NULL;
 	} else {
@@ -294,7 +289,7 @@ maildir_cache_get(
 void
 maildir_cache_put(struct maildir_cache *cache, struct maildir *maildir)
 {
-	struct entry *entry = (struct entry *)maildir;
+	struct cached *entry = (struct cached *)maildir;
 
 	assert(entry->users > 0);
 	entry->users--;

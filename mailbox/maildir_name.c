@@ -2,6 +2,7 @@
 /* Names that a message has in a Maildir whenever it is delivered there. */
 #include "mailbox/maildir_name.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,13 +11,9 @@ hash_recipient(const char *recipient)
 {
 	uint64_t hash = 14695981039346656037u; /* FNV-1a */
 
-	for (; *recipient != '\0'; recipient++) {
-		unsigned char c = (unsigned char)*recipient;
-
-		if (c >= 'A' && c <= 'Z')
-			c = (unsigned char)(c + 32);
-		hash = (hash ^ c) * 1099511628211u;
-	}
+	for (; *recipient != '\0'; recipient++)
+		hash = (hash ^ (uint64_t)tolower((unsigned char)*recipient)) *
+		    1099511628211u;
 	return hash;
 }
 

@@ -12,9 +12,11 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "queue/idmap.h"
 #include "queue/schedule.h"
@@ -24,7 +26,6 @@ TAILQ_HEAD(lane_list, lane);
 
 struct lane {
 	LIST_ENTRY(lane) in_table;
-	struct lane *next_of_hash;
 	uint64_t number;
 	enum lane_kind kind;
 	unsigned running;
@@ -41,7 +42,7 @@ struct lane {
 	bool is_ready;
 	uint64_t turn;   /* if it is ready: the least is next */
 	time_t wakes_at; /* a timer is set; 0: none */
-	char key[];
+	const char *key; /* behind it */
 };
 
 struct lane_kind_state {
@@ -54,7 +55,7 @@ struct lane_kind_state {
 struct lane_table {
 	struct lane_kind_state kinds[LANE_KIND_COUNT];
 	LIST_HEAD(, lane) lanes;
-	struct idmap by_hash; /* the first of each hash of kind and key */
+	void *by_key; /* tsearch(3) */
 	struct idmap by_number;
 	struct schedule back_offs; /* in milliseconds */
 	struct schedule asleep;    /* lanes whose tickets are not due */
@@ -73,14 +74,14 @@ lane_channel(enum lane_kind kind)
 
 /* -- lanes */
 
-static uint64_t
-hash_lane(enum lane_kind kind, const char *key)
+static int
+compare_lanes(const void *a, const void *b)
 {
-	uint64_t hash = 14695981039346656037u + (unsigned)kind; /* FNV-1a */
+	const struct lane *first = a, *second = b;
 
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (unsigned char)*key) * 1099511628211u;
-	return hash == 0 ? 1 : hash; /* as a key of idmap */
+	return first->kind != second->kind
+	    ? (int)first->kind - (int)second->kind
+	    : strcmp(first->key, second->key);
 }
 
 struct lane_table *
@@ -99,8 +100,9 @@ lane_table_new(size_t share)
 }
 
 static void
-free_lane(struct lane *lane)
+free_lane(struct lane_table *table, struct lane *lane)
 {
+	tdelete(lane, &table->by_key, compare_lanes);
 	LIST_REMOVE(lane, in_table);
 	schedule_release(&lane->tickets);
 	free(lane);
@@ -114,8 +116,7 @@ lane_table_free(struct lane_table **table_in)
 	if (table == NULL)
 		return;
 	while (!LIST_EMPTY(&table->lanes))
-		free_lane(LIST_FIRST(&table->lanes));
-	idmap_release(&table->by_hash);
+		free_lane(table, LIST_FIRST(&table->lanes));
 	idmap_release(&table->by_number);
 	schedule_release(&table->back_offs);
 	schedule_release(&table->asleep);
@@ -126,12 +127,10 @@ lane_table_free(struct lane_table **table_in)
 struct lane *
 lane_find(struct lane_table *table, enum lane_kind kind, const char *key)
 {
-	struct lane *lane = idmap_get(&table->by_hash, hash_lane(kind, key));
+	const struct lane wanted = { .kind = kind, .key = key };
+	void *found = tfind(&wanted, &table->by_key, compare_lanes);
 
-	while (
-	    lane != NULL && (lane->kind != kind || strcmp(lane->key, key) != 0))
-		lane = lane->next_of_hash;
-	return lane;
+	return found == NULL ? NULL : *(struct lane **)found;
 }
 
 struct lane *
@@ -139,17 +138,16 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 {
 	struct lane *lane = lane_find(table, kind, key);
 	size_t size = strlen(key) + 1;
-	uint64_t hash = hash_lane(kind, key);
 
 	if (lane != NULL)
 		return lane;
 	lane = xcalloc(1, sizeof(*lane) + size);
-	memcpy(lane->key, key, size);
+	lane->key = memcpy(lane + 1, key, size);
 	lane->kind = kind;
 	TAILQ_INIT(&lane->parts);
 	lane->number = ++table->last_number;
-	lane->next_of_hash = idmap_get(&table->by_hash, hash);
-	idmap_put(&table->by_hash, hash, lane);
+	if (tsearch(lane, &table->by_key, compare_lanes) == NULL)
+		fatal(111, "out of memory");
 	idmap_put(&table->by_number, lane->number, lane);
 	LIST_INSERT_HEAD(&table->lanes, lane, in_table);
 	return lane;
@@ -158,21 +156,11 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 static void
 drop_unused_lane(struct lane_table *table, struct lane *lane)
 {
-	uint64_t hash = hash_lane(lane->kind, lane->key);
-	struct lane *first = idmap_get(&table->by_hash, hash), **link = &first;
-
 	if (lane->part_count > 0 || lane->running > 0 ||
 	    lane->backs_off_until_ms != 0 || lane->tickets.count > 0)
 		return;
-	while (*link != lane)
-		link = &(*link)->next_of_hash;
-	*link = lane->next_of_hash;
-	if (first == NULL)
-		idmap_remove(&table->by_hash, hash);
-	else
-		idmap_put(&table->by_hash, hash, first);
 	idmap_remove(&table->by_number, lane->number);
-	free_lane(lane);
+	free_lane(table, lane);
 }
 
 const char *

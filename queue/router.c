@@ -3,6 +3,7 @@
 #include "queue/router.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -152,8 +153,7 @@ put_lane_key(struct buf *texts, const char *prefix, size_t address, size_t last)
 	size_t result;
 
 	for (c = key; *c != '\0'; c++)
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
+		*c = (char)tolower((unsigned char)*c);
 	result = put_answer_text(texts, key, last);
 	free(key);
 	return result;
