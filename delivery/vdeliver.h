@@ -80,7 +80,7 @@ struct vdeliver_item {
 	bool is_retried; /* after that */
 	bool is_over;
 	struct vdeliver_item *next_twin; /* same recipient, same message */
-		STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
+	STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
 };
 
 /* One message, for one or more recipients. */

@@ -36,7 +36,7 @@ struct maildir_file {
 
 	/* of mailbox/maildir_batch.h */
 	void (*done)(struct maildir_file *file);
-		STAILQ_ENTRY(maildir_file) next;
+	STAILQ_ENTRY(maildir_file) next;
 	size_t sync_job;
 	int error_number; /* result: 0 when it is durable in new */
 	struct error error;

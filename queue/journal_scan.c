@@ -297,10 +297,8 @@ add_viewed(const struct journal_message *message, enum journal_type over,
 	(void)count;
 	if (over != JOURNAL_NEW)
 		return;
-	if ((view->count & (view->count - 1)) == 0) /* full: twice as many */
-		view->messages = xrealloc(view->messages,
-		    (view->count == 0 ? 1 : 2 * view->count) *
-			sizeof(*view->messages));
+	view->messages = mem_room(
+	    view->messages, view->count, sizeof(*view->messages));
 	view->messages[view->count++] = *message;
 	buf_add(&view->data, message->record, message->record_length);
 	if (message->body != NULL)

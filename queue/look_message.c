@@ -34,7 +34,7 @@ struct reading {
 	struct walk *walk;
 	struct look_message message;
 	struct look_recipient *recipients;
-	size_t count, allocated;
+	size_t count;
 	struct buf texts[3]; /* the record, local/, remote/ */
 	struct error problem;
 };
@@ -74,11 +74,8 @@ static void
 add_recipient(struct reading *reading, enum queue_folder channel,
     const char *address, bool is_done)
 {
-	if (reading->count == reading->allocated) {
-		reading->allocated = 2 * reading->allocated + 8;
-		reading->recipients = xrealloc(reading->recipients,
-		    reading->allocated * sizeof(*reading->recipients));
-	}
+	reading->recipients = mem_room(
+	    reading->recipients, reading->count, sizeof(*reading->recipients));
 	reading->recipients[reading->count++] = (struct look_recipient){
 		.address = address, .channel = channel, .is_done = is_done
 	};

@@ -40,7 +40,7 @@ struct scanner {
 /* Numbers in a growing array. */
 struct ids {
 	uint64_t *at;
-	size_t count, size;
+	size_t count;
 };
 
 /* What is in folders that say what a message's other files are; sorted. */
@@ -52,10 +52,7 @@ struct known {
 static void
 ids_add(struct ids *ids, uint64_t id)
 {
-	if (ids->count == ids->size) {
-		ids->size = ids->size * 2 + 64;
-		ids->at = xrealloc(ids->at, ids->size * sizeof(*ids->at));
-	}
+	ids->at = mem_room(ids->at, ids->count, sizeof(*ids->at));
 	ids->at[ids->count++] = id;
 }
 
@@ -69,10 +66,7 @@ ids_release(struct ids *ids)
 void
 found_list_add(struct found_list *list, const struct found_item *item)
 {
-	if (list->count == list->size) {
-		list->size = list->size * 2 + 64;
-		list->at = xrealloc(list->at, list->size * sizeof(*list->at));
-	}
+	list->at = mem_room(list->at, list->count, sizeof(*list->at));
 	list->at[list->count++] = *item;
 }
 
@@ -88,7 +82,7 @@ found_list_release(struct found_list *list)
  * many at once.
  */
 static void
-hand_over(struct scanner *scanner, const struct found_item *item)
+hand_over_found(struct scanner *scanner, const struct found_item *item)
 {
 	struct found_list *found = &scanner->found;
 
@@ -105,13 +99,12 @@ hand_over(struct scanner *scanner, const struct found_item *item)
 static void
 hand_over_id(struct scanner *scanner, enum found what, uint64_t id)
 {
-	const struct found_item item = { .what = what, .id = id };
-
-	hand_over(scanner, &item);
+	hand_over_found(
+	    scanner, &(struct found_item){ .what = what, .id = id });
 }
 
 static DIR *
-open_folder(
+open_listed(
     const struct scanner *scanner, enum queue_folder folder, unsigned part)
 {
 	int fd = openat(queue_dir_fd(scanner->dir, folder, part), ".",
@@ -132,7 +125,7 @@ static int
 list_folder(struct scanner *scanner, enum queue_folder folder, unsigned part,
     struct ids *ids)
 {
-	DIR *stream = open_folder(scanner, folder, part);
+	DIR *stream = open_listed(scanner, folder, part);
 	const struct dirent *entry;
 	int error = 0;
 
@@ -190,14 +183,9 @@ sort_ids(struct ids *ids)
 static time_t
 find_mtime(const struct scanner *scanner, enum queue_folder folder, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
-	queue_name(name, id, "");
-	return fstatat(queue_dir_fd(scanner->dir, folder, id), name, &st,
-		   AT_SYMLINK_NOFOLLOW) == 0
-	    ? st.st_mtime
-	    : 0;
+	return queue_stat(scanner->dir, folder, id, &st) == 1 ? st.st_mtime : 0;
 }
 
 /*
@@ -278,7 +266,7 @@ scan_part(struct scanner *scanner, unsigned part, struct known *known)
 		find_channel(scanner, &local, QUEUE_LOCAL, ROUTE_LOCAL, &item);
 		find_channel(
 		    scanner, &remote, QUEUE_REMOTE, ROUTE_REMOTE, &item);
-		hand_over(scanner, &item);
+		hand_over_found(scanner, &item);
 	}
 	hand_over_damaged(scanner, QUEUE_LOCAL, &local, known);
 	hand_over_damaged(scanner, QUEUE_REMOTE, &remote, known);
@@ -317,7 +305,7 @@ sweep_pid(struct scanner *scanner, const char *name, uint64_t id)
 static void
 scan_pid(struct scanner *scanner, struct ids *pid)
 {
-	DIR *stream = open_folder(scanner, QUEUE_PID, 0);
+	DIR *stream = open_listed(scanner, QUEUE_PID, 0);
 	const struct dirent *entry;
 
 	if (stream == NULL)
@@ -412,7 +400,7 @@ scan_todo(struct scanner *scanner, struct ids *todo)
 
 		if (scanner->is_whole)
 			find_uuid(scanner, item.id, &item.uuid);
-		hand_over(scanner, &item);
+		hand_over_found(scanner, &item);
 	}
 	if (!scanner->has_failed)
 		hand_over_id(scanner, FOUND_TODO_END, 0);

@@ -46,7 +46,7 @@ struct found_item {
 /* A growing array.  Zeroed storage is an empty one. */
 struct found_list {
 	struct found_item *at;
-	size_t count, size;
+	size_t count;
 };
 
 void found_list_add(struct found_list *list, const struct found_item *item);

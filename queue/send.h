@@ -110,7 +110,7 @@ struct message {
 	size_t running;
 	/* done, but their marks are not on disk; with the notes of failures */
 	uint32_t *unmarked;
-	size_t unmarked_count, unmarked_size;
+	size_t unmarked_count;
 	size_t marking;    /* of these a job of the keeper works on, or 0 */
 	struct buf notes;  /* a NUL for each that there was no room for */
 	size_t note_bytes; /* of these, and of those in bounce/ID */

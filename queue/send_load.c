@@ -138,14 +138,10 @@ read_todo(struct load *load)
 static size_t
 count_noted(const struct queue_dir *dir, uint64_t id)
 {
-	char name[QUEUE_NAME_SIZE];
 	struct stat st;
 
-	queue_name(name, id, "");
-	return fstatat(queue_dir_fd(dir, QUEUE_BOUNCE, id), name, &st,
-		   AT_SYMLINK_NOFOLLOW) == -1
-	    ? 0
-	    : (size_t)st.st_size;
+	return queue_stat(dir, QUEUE_BOUNCE, id, &st) == 1 ? (size_t)st.st_size
+							   : 0;
 }
 
 static void
@@ -307,20 +303,17 @@ take_list(struct message *message, struct error *err)
 	const struct buf *list = &message->list;
 	struct remembered recipient;
 	struct envelope *envelope = &message->envelope;
-	size_t at = 0, size = 0;
+	size_t at = 0;
 	int result;
 
 	while ((result = remembered_next(
 		    list->data, list->length, &at, &recipient, err)) == 1) {
 		if (recipient.is_done)
 			continue;
-		if (envelope->recipient_count == size) {
-			size = size * 2 + 1;
-			envelope->recipients = xrealloc(envelope->recipients,
-			    size * sizeof(*envelope->recipients));
-			message->offsets = xrealloc(
-			    message->offsets, size * sizeof(*message->offsets));
-		}
+		envelope->recipients = mem_room(envelope->recipients,
+		    envelope->recipient_count, sizeof(*envelope->recipients));
+		message->offsets = mem_room(message->offsets,
+		    envelope->recipient_count, sizeof(*message->offsets));
 		message->offsets[envelope->recipient_count] = recipient.offset;
 		envelope->recipients[envelope->recipient_count++] =
 		    recipient.address;
@@ -473,7 +466,7 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 	int has_info = queue_has_file(dir, QUEUE_INFO, id);
 	int has_todo = has_info == -1 ? -1
 				      : queue_has_file(dir, QUEUE_TODO, id);
-	char name[QUEUE_NAME_SIZE];
+	int has_mess;
 	struct stat st;
 
 	*traces_out = (struct traces){ .error = has_todo == -1 ? errno : 0,
@@ -486,15 +479,10 @@ find_traces(const struct queue_dir *dir, const struct message *message,
 	    (!message->has_file && queue_has_file(dir, QUEUE_MESS, id) != 0);
 	if (!message->has_file)
 		return;
-	queue_name(name, id, "");
-	if (fstatat(queue_dir_fd(dir, QUEUE_MESS, id), name, &st,
-		AT_SYMLINK_NOFOLLOW) == 0)
-		traces_out->is_short = (uint64_t)st.st_size !=
-		    message->size_bytes;
-	else {
-		traces_out->is_gone = errno == ENOENT;
-		traces_out->is_short = true;
-	}
+	has_mess = queue_stat(dir, QUEUE_MESS, id, &st);
+	traces_out->is_gone = has_mess == 0;
+	traces_out->is_short = has_mess != 1 ||
+	    (uint64_t)st.st_size != message->size_bytes;
 }
 
 /* What was found: its try begins, it is held and freed, or is unsure still. */

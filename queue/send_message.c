@@ -603,11 +603,8 @@ recipient_done(struct message *message, struct recipient *recipient)
 	size_t count = message->unmarked_count;
 
 	recipient->state = RECIPIENT_DONE;
-	if (count == message->unmarked_size) {
-		message->unmarked_size = count * 2 + 2;
-		message->unmarked = xrealloc(message->unmarked,
-		    message->unmarked_size * sizeof(*message->unmarked));
-	}
+	message->unmarked = mem_room(
+	    message->unmarked, count, sizeof(*message->unmarked));
 	if (count == 0)
 		message->unmarked_since = clock_ms();
 	message->unmarked[message->unmarked_count++] = (uint32_t)(recipient -
