@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/layout.h"
@@ -135,18 +136,14 @@ static int
 read_rule(const char *path, struct stat *st_out, struct absent_rule *rule_out,
     struct dotqmail_fault *fault, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	AUTO(file_close) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	char text[FILE_MAX + 1];
 	ssize_t n = 0;
-	int result = 0;
 
 	if (fd == -1)
 		return error_sys(err, "cannot open '%s'", path);
 	if (fstat(fd, st_out) == -1 || (n = read(fd, text, sizeof(text))) == -1)
-		result = error_sys(err, "cannot read '%s'", path);
-	close(fd);
-	if (result == -1)
-		return -1;
+		return error_sys(err, "cannot read '%s'", path);
 	fault->line = 0;
 	if (n > FILE_MAX)
 		error_set(&fault->reason,
@@ -156,8 +153,8 @@ read_rule(const char *path, struct stat *st_out, struct absent_rule *rule_out,
 		error_set(&fault->reason, "others may write it; chmod o-w '%s'",
 		    path);
 	else
-		result = dotqmail_read(text, (size_t)n, rule_out, fault);
-	return result;
+		return dotqmail_read(text, (size_t)n, rule_out, fault);
+	return 0;
 }
 
 /* Reads the file at rules->path.  Returns 0 or -1. */

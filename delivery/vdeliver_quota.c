@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
 
@@ -75,6 +77,7 @@ run_count(struct work *work)
 	struct vdeliver_item *item = item_of_work(work);
 	int64_t start_us = clock_us();
 	/* A lock of its own, not the one that is added under. */
+	AUTO(file_close)
 	int fd = openat(
 	    item->maildir->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -85,8 +88,6 @@ run_count(struct work *work)
 		item->result = quota_recalculate(
 		    fd, &item->quota, &item->usage, &item->err);
 	item->error_number = errno;
-	if (fd != -1)
-		close(fd);
 	item->took_us = clock_us() - start_us;
 }
 

@@ -13,6 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/mem.h"
+
 enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
 static int
@@ -43,10 +46,8 @@ open_or_make(
 	}
 	if (fd == -1)
 		return error_sys(err, "cannot open folder '%s'", name);
-	if (is_missing && sync_folder(fd, name, err) == -1) {
-		close(fd);
-		return -1;
-	}
+	if (is_missing && sync_folder(fd, name, err) == -1)
+		file_close(&fd);
 	return fd;
 }
 
@@ -56,7 +57,7 @@ open_parts(
 {
 	bool is_dir_made = false, is_part_made = false;
 	struct stat st;
-	int cur_fd;
+	AUTO(file_close) int cur_fd = -1;
 
 	maildir->dir_fd = open_or_make(parent_fd, name, &is_dir_made, err);
 	if (maildir->dir_fd == -1)
@@ -73,7 +74,6 @@ open_parts(
 	cur_fd = open_or_make(maildir->dir_fd, "cur", &is_part_made, err);
 	if (cur_fd == -1)
 		return -1;
-	close(cur_fd);
 	if (fstat(maildir->tmp_fd, &st) == -1)
 		return error_sys(err, "cannot stat folder 'tmp'");
 	maildir->dev = st.st_dev;
@@ -88,14 +88,10 @@ int
 maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
     struct error *err)
 {
-	int saved_errno;
-
 	*maildir_out = (struct maildir)MAILDIR_INIT;
 	if (open_parts(parent_fd, name, maildir_out, err) == 0)
 		return 0;
-	saved_errno = errno;
 	maildir_release(maildir_out);
-	errno = saved_errno;
 	return -1;
 }
 
@@ -116,12 +112,9 @@ maildir_context(const struct maildir *maildir, struct error *err)
 void
 maildir_release(struct maildir *maildir)
 {
-	if (maildir->dir_fd != -1)
-		close(maildir->dir_fd);
-	if (maildir->tmp_fd != -1)
-		close(maildir->tmp_fd);
-	if (maildir->new_fd != -1)
-		close(maildir->new_fd);
+	file_close(&maildir->dir_fd);
+	file_close(&maildir->tmp_fd);
+	file_close(&maildir->new_fd);
 	*maildir = (struct maildir)MAILDIR_INIT;
 }
 
@@ -148,16 +141,14 @@ maildir_open_beneath(int root_fd, const char *path)
 	int fd = root_fd;
 
 	do {
-		int parent_fd = fd, saved_errno;
+		int parent_fd = fd;
 
 		fd = -1;
 		errno = EINVAL;
 		if (next_component(&path, name))
 			fd = openat(parent_fd, name, OPEN_FOLDER);
-		saved_errno = errno;
 		if (parent_fd != root_fd)
-			close(parent_fd);
-		errno = saved_errno;
+			file_close(&parent_fd);
 	} while (fd != -1 && *path != '\0');
 	return fd;
 }

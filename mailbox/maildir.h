@@ -50,7 +50,7 @@ struct maildir {
  */
 int maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
     struct error *err);
-void maildir_release(struct maildir *maildir);
+void maildir_release(struct maildir *maildir); /* errno stays */
 
 /*
  * Puts the Maildir's path in front of a reason that names a file in it; errno

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "mailbox/maildir_tmp.h"
@@ -168,16 +169,14 @@ static int
 open_user(const struct maildir_cache *cache, const char *user_dir,
     struct maildir *maildir, struct error *err)
 {
+	AUTO(file_close)
 	int user_fd = maildir_open_beneath(cache->root_fd, user_dir);
-	int result, saved_errno;
+	int result;
 
 	if (user_fd == -1)
 		return error_sys(err, "cannot open folder '%.*s/%s'",
 		    (int)cache->root_length, cache->root, user_dir);
 	result = maildir_open(user_fd, maildir_name, maildir, err);
-	saved_errno = errno;
-	close(user_fd);
-	errno = saved_errno;
 	if (result == -1)
 		error_context(err, "'%.*s/%s'", (int)cache->root_length,
 		    cache->root, user_dir);

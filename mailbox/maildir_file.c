@@ -11,20 +11,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 enum {
 	NEW_NAME_SIZE = MAILDIR_NAME_SIZE + 24,
 	CREATE_TRIES = 5 /* others may come and go between two steps */
 };
-
-/* close() without touching errno. */
-static void
-close_quietly(int fd)
-{
-	int saved_errno = errno;
-
-	close(fd);
-	errno = saved_errno;
-}
 
 static bool
 is_same_file(const struct stat *a, const struct stat *b)
@@ -76,7 +68,7 @@ take_over(int tmp_fd, const char *name)
 			return fd;
 		errno = ESTALE;
 	}
-	close_quietly(fd);
+	file_close(&fd);
 	return -1;
 }
 
@@ -90,7 +82,7 @@ create_new(int tmp_fd, const char *name)
 	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
 	/* Somebody took it over already. */
-	close_quietly(fd);
+	file_close(&fd);
 	return -1;
 }
 
@@ -222,8 +214,7 @@ maildir_file_publish(struct maildir_file *file, struct error *err)
 		file->maildir, file->name, new_name, &file->has_replaced) == -1)
 		return error_sys(err, "cannot rename from 'tmp' to 'new'");
 	file->place = MAILDIR_NEW;
-	close(file->fd);
-	file->fd = -1;
+	file_close(&file->fd);
 	return 0;
 }
 
@@ -238,8 +229,7 @@ maildir_file_discard(struct maildir_file *file)
 		break;
 	case MAILDIR_TMP:
 		unlinkat(file->maildir->tmp_fd, file->name, 0);
-		close(file->fd);
-		file->fd = -1;
+		file_close(&file->fd);
 		break;
 	case MAILDIR_NEW:
 		name_in_new(file->name, file->size_bytes, new_name);

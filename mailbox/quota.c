@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/scan.h"
 #include "mailbox/maildir.h"
 #include "mailbox/quota_scan.h"
@@ -232,13 +233,13 @@ static int
 load(int maildir_fd, const struct quota *quota, struct remembered *out,
     struct error *err)
 {
+	AUTO(file_close)
 	int fd = openat(maildir_fd, file_name,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	char text[FILE_MAX + 1];
 	struct quota old;
 	struct stat st;
 	ssize_t n;
-	int result;
 
 	/* A link is not a file of ours: rename() will replace it. */
 	if (fd == -1 && (errno == ENOENT || errno == ELOOP))
@@ -246,12 +247,8 @@ load(int maildir_fd, const struct quota *quota, struct remembered *out,
 	if (fd == -1)
 		return error_sys(err, "cannot open '%s'", file_name);
 	n = read(fd, text, sizeof(text));
-	result = n == -1 || fstat(fd, &st) == -1 ? -1 : 1;
-	if (result == -1)
-		error_sys(err, "cannot read '%s'", file_name);
-	close(fd);
-	if (result == -1)
-		return -1;
+	if (n == -1 || fstat(fd, &st) == -1)
+		return error_sys(err, "cannot read '%s'", file_name);
 	if (!quota_read_text(text, (size_t)n, &old, &out->usage, &out->lines))
 		return 0;
 	out->changed_at = st.st_mtime;
@@ -290,52 +287,24 @@ quota_look(int maildir_fd, const struct quota *quota,
 	return QUOTA_SEEMS_FULL;
 }
 
-int
-quota_check(int maildir_fd, const struct quota *quota,
-    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
-    struct error *err)
-{
-	switch (quota_look(maildir_fd, quota, added, now, usage_out, err)) {
-	case QUOTA_FITS:
-		return 1;
-	case QUOTA_FULL:
-		return 0;
-	case QUOTA_FAILED:
-		return -1;
-	case QUOTA_SEEMS_FULL:
-	case QUOTA_UNKNOWN:
-		break;
-	}
-	if (quota_recalculate(maildir_fd, quota, usage_out, err) == -1)
-		return -1;
-	return quota_fits(quota, usage_out, added);
-}
-
 static int
-append(int maildir_fd, const struct quota_usage *added, struct error *err)
+append(int maildir_fd, const char *text, size_t length, struct error *err)
 {
+	AUTO(file_close)
 	int fd = openat(maildir_fd, file_name,
 	    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char line[2 * LINE_VALUE_MAX + 3];
-	int length, result = 0;
 
-	if (fd == -1 && (errno == ENOENT || errno == ELOOP))
-		return 0;
 	if (fd == -1)
 		return error_sys(err, "cannot open '%s'", file_name);
-	length = snprintf(line, sizeof(line), "%lld %lld\n",
-	    (long long)added->bytes, (long long)added->count);
-	if (file_write_all(fd, line, (size_t)length) == -1)
-		result = error_sys(err, "cannot write to '%s'", file_name);
-	close(fd);
-	return result;
+	if (file_write_all(fd, text, length) == -1)
+		return error_sys(err, "cannot write to '%s'", file_name);
+	return 0;
 }
 
 /* Waits that many pauses at most: 1; 0 when another still has it; -1. */
 static int
 lock(int maildir_fd, int how, int pauses, struct error *err)
 {
-	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
 	int tries = 0;
 
 	while (flock(maildir_fd, how | LOCK_NB) == -1) {
@@ -344,7 +313,7 @@ lock(int maildir_fd, int how, int pauses, struct error *err)
 		if (errno == EWOULDBLOCK && tries++ == pauses)
 			return 0;
 		if (errno == EWOULDBLOCK)
-			nanosleep(&pause, NULL);
+			clock_sleep_ms(LOCK_PAUSE_MS);
 	}
 	return 1;
 }
@@ -353,11 +322,16 @@ int
 quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
 {
 	int locked = lock(maildir_fd, LOCK_SH, 0, err);
-	int result;
+	char line[2 * LINE_VALUE_MAX + 3];
+	int result, length;
 
 	if (locked == -1)
 		return -1;
-	result = append(maildir_fd, added, err);
+	length = snprintf(line, sizeof(line), "%lld %lld\n",
+	    (long long)added->bytes, (long long)added->count);
+	result = append(maildir_fd, line, (size_t)length, err);
+	if (result == -1 && (errno == ENOENT || errno == ELOOP))
+		result = 0;
 	if (locked == 1)
 		flock(maildir_fd, LOCK_UN);
 	return result;
@@ -382,9 +356,7 @@ open_old(int maildir_fd, int *fd_out, off_t *end_out, struct error *err)
 		*end_out = st.st_size;
 		return 0;
 	}
-	error_sys(err, "cannot stat '%s'", file_name);
-	close(*fd_out);
-	return -1;
+	return error_sys(err, "cannot stat '%s'", file_name);
 }
 
 /*
@@ -396,20 +368,10 @@ carry_over(int maildir_fd, int old_fd, off_t end, struct error *err)
 {
 	char text[FILE_MAX + 1];
 	ssize_t n = pread(old_fd, text, sizeof(text), end);
-	int fd, result = 0;
 
-	if (n == 0)
-		return 0;
 	if (n == -1)
 		return error_sys(err, "cannot read '%s'", file_name);
-	fd = openat(maildir_fd, file_name,
-	    O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1)
-		return error_sys(err, "cannot open '%s'", file_name);
-	if (file_write_all(fd, text, (size_t)n) == -1)
-		result = error_sys(err, "cannot write to '%s'", file_name);
-	close(fd);
-	return result;
+	return n == 0 ? 0 : append(maildir_fd, text, (size_t)n, err);
 }
 
 static int
@@ -418,7 +380,8 @@ store(int maildir_fd, const struct quota *quota,
 {
 	char path[MAILDIR_NAME_SIZE + 4] = "tmp/", host[MAILDIR_HOST_SIZE];
 	char text[4 * LINE_VALUE_MAX + 6];
-	int fd, length = 0, result = 0;
+	AUTO(file_close) int fd = -1;
+	int length = 0;
 
 	if (quota->bytes != 0)
 		length = snprintf(text, sizeof(text), "%lluS%s",
@@ -437,11 +400,11 @@ store(int maildir_fd, const struct quota *quota,
 		return error_sys(err, "cannot create '%s'", path);
 	if (file_write_all(fd, text, (size_t)length) == -1 ||
 	    renameat(maildir_fd, path, maildir_fd, file_name) == -1) {
-		result = error_sys(err, "cannot write '%s'", file_name);
+		error_sys(err, "cannot write '%s'", file_name);
 		unlinkat(maildir_fd, path, 0);
+		return -1;
 	}
-	close(fd);
-	return result;
+	return 0;
 }
 
 static int
@@ -449,7 +412,8 @@ recalculate(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err)
 {
 	off_t old_end = 0;
-	int old_fd, result;
+	AUTO(file_close) int old_fd = -1;
+	int result;
 
 	if (open_old(maildir_fd, &old_fd, &old_end, err) == -1)
 		return -1;
@@ -458,8 +422,6 @@ recalculate(int maildir_fd, const struct quota *quota,
 		result = store(maildir_fd, quota, usage_out, err);
 	if (result == 0 && old_fd != -1)
 		result = carry_over(maildir_fd, old_fd, old_end, err);
-	if (old_fd != -1)
-		close(old_fd);
 	return result;
 }
 

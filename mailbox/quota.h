@@ -67,17 +67,6 @@ int quota_read(const char *text, struct quota *quota_out, struct error *err);
  */
 int quota_parse(const char *text, struct quota *quota_out);
 
-/*
- * Whether added fits beside what the Maildir holds.  now is the wall clock.
- * Returns 1 when it fits, 0 when it does not (never before the messages have
- * been looked at as described above), -1 with the reason and errno when that
- * cannot be told (EWOULDBLOCK: it must be counted, but another has the lock).
- * *usage_out is what is stored, without added, unless -1.
- */
-int quota_check(int maildir_fd, const struct quota *quota,
-    const struct quota_usage *added, time_t now, struct quota_usage *usage_out,
-    struct error *err);
-
 enum quota_answer {
 	QUOTA_FITS,
 	QUOTA_FULL,       /* the messages were looked at as described above */
@@ -88,8 +77,8 @@ enum quota_answer {
 };
 
 /*
- * The same by maildirsize alone, for one who must not look at every message
- * now.
+ * Whether added fits beside what maildirsize says that the Maildir holds, which
+ * is *usage_out then.  now is the wall clock.
  */
 enum quota_answer quota_look(int maildir_fd, const struct quota *quota,
     const struct quota_usage *added, time_t now, struct quota_usage *usage_out,

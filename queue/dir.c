@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/layout.h"
@@ -146,8 +147,9 @@ open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
     struct error *err)
 {
 	unsigned count = queue_parts(dir, folder), i;
-	int fd = openat(root, queue_folder_name(folder), FOLDER_FLAGS),
-	    result = 0;
+	AUTO(file_close)
+	int fd = openat(root, queue_folder_name(folder), FOLDER_FLAGS);
+	int result = 0;
 
 	dir->folders[folder] = xmalloc(count * sizeof(int));
 	for (i = 0; i < count; i++)
@@ -156,11 +158,10 @@ open_folder(struct queue_dir *dir, int root, enum queue_folder folder,
 		return open_failed(dir, queue_folder_name(folder), err);
 	if (folder >= QUEUE_FOLDER_SPLIT_END) {
 		dir->folders[folder][0] = fd;
-		return 0;
+		fd = -1;
 	}
-	for (i = 0; i < count && result == 0; i++)
+	for (i = 0; fd != -1 && i < count && result == 0; i++)
 		result = open_part(dir, fd, folder, i, err);
-	close(fd);
 	return result;
 }
 
@@ -209,14 +210,9 @@ fail:
 struct queue_dir *
 queue_dir_open(const char *path, struct error *err)
 {
-	int root = queue_open_root(path, err);
-	struct queue_dir *dir;
+	AUTO(file_close) int root = queue_open_root(path, err);
 
-	if (root == -1)
-		return NULL;
-	dir = queue_dir_open_at(root, path, err);
-	close(root);
-	return dir;
+	return root == -1 ? NULL : queue_dir_open_at(root, path, err);
 }
 
 void
@@ -231,8 +227,7 @@ queue_dir_close(struct queue_dir **dir_in)
 		if (dir->folders[folder] == NULL)
 			continue;
 		for (unsigned i = 0; i < queue_parts(dir, folder); i++)
-			if (dir->folders[folder][i] != -1)
-				close(dir->folders[folder][i]);
+			file_close(&dir->folders[folder][i]);
 		free(dir->folders[folder]);
 	}
 	free(dir->path);
@@ -368,15 +363,11 @@ wait_lock(int fd, int operation, int timeout_ms)
 	int64_t end = clock_ms() + timeout_ms;
 
 	while (flock(fd, operation | LOCK_NB) == -1) {
-		struct timespec pause = { .tv_nsec = 50 * 1000000 };
-		int saved_errno = errno;
-
 		if (errno != EWOULDBLOCK || clock_ms() >= end) {
-			close(fd);
-			errno = saved_errno;
-			return -1;
+			file_close(&fd);
+			break;
 		}
-		nanosleep(&pause, NULL);
+		clock_sleep_ms(50);
 	}
 	return fd;
 }
@@ -385,6 +376,7 @@ int
 queue_take_at(
     int root, const char *queue_path, int timeout_ms, struct error *err)
 {
+	AUTO(file_close)
 	int lock = openat(root, queue_folder_name(QUEUE_LOCK), FOLDER_FLAGS);
 	int fd = lock == -1
 	    ? -1
@@ -401,21 +393,16 @@ queue_take_at(
 		    "cannot lock '%s/lock/sendmutex' (is another qmail-send "
 		    "running on this queue?)",
 		    queue_path);
-	if (lock != -1)
-		close(lock);
 	return fd;
 }
 
 int
 queue_take(const char *queue_path, int timeout_ms, struct error *err)
 {
-	int root = queue_open_root(queue_path, err);
-	int fd = root == -1 ? -1
-			    : queue_take_at(root, queue_path, timeout_ms, err);
+	AUTO(file_close) int root = queue_open_root(queue_path, err);
 
-	if (root != -1)
-		close(root);
-	return fd;
+	return root == -1 ? -1
+			  : queue_take_at(root, queue_path, timeout_ms, err);
 }
 
 int
@@ -440,55 +427,47 @@ queue_lock_files(int root, const char *queue_path, enum queue_lock lock,
 int
 queue_check_fixed_at(int root, const char *queue_path, struct error *err)
 {
+	AUTO(file_close)
 	int lock = openat(
 	    root, queue_folder_name(QUEUE_LOCK), FOLDER_FLAGS | O_PATH);
 	struct stat st;
-	int result = 0;
 
 	if (lock != -1 &&
 	    fstatat(lock, QUEUE_FIXING, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		result = error_set(err,
+		return error_set(err,
 		    "queue-fix was interrupted in '%s' (run it again; "
 		    "'%s/lock/" QUEUE_FIXING "' goes when it has done all)",
 		    queue_path, queue_path);
-	else if (errno != ENOENT)
-		result = error_sys(err,
-		    "cannot look for '%s/lock/" QUEUE_FIXING "'", queue_path);
-	if (lock != -1)
-		close(lock);
-	return result;
+	return errno == ENOENT
+	    ? 0
+	    : error_sys(err, "cannot look for '%s/lock/" QUEUE_FIXING "'",
+		  queue_path);
 }
 
 int
 queue_check_fixed(const char *queue_path, struct error *err)
 {
-	int root = queue_open_root(queue_path, err), result;
+	AUTO(file_close) int root = queue_open_root(queue_path, err);
 
 	if (root == -1)
 		return errno == ENOENT ? 0 : -1;
-	result = queue_check_fixed_at(root, queue_path, err);
-	close(root);
-	return result;
+	return queue_check_fixed_at(root, queue_path, err);
 }
 
 int
 queue_is_owned(const char *queue_path, struct error *err)
 {
-	char *path = queue_lock_path(queue_path, "sendmutex");
+	AUTO(mem_free) char *path = queue_lock_path(queue_path, "sendmutex");
+	AUTO(file_close)
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	int result;
 
-	if (fd == -1) {
-		result = errno == ENOENT
+	if (fd == -1)
+		return errno == ENOENT
 		    ? 0
 		    : error_sys(err, "cannot open '%s'", path);
-	} else {
-		result = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0
-		    : errno == EWOULDBLOCK
-		    ? 1
-		    : error_sys(err, "cannot test the lock '%s'", path);
-		close(fd);
-	}
-	free(path);
-	return result;
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK
+	    ? 1
+	    : error_sys(err, "cannot test the lock '%s'", path);
 }

@@ -60,7 +60,7 @@ check_owner(int root, const char *path, struct error *err)
 static int
 open_queue(struct direct *direct, const char *path, struct error *err)
 {
-	int root = queue_open_root(path, err);
+	AUTO(file_close) int root = queue_open_root(path, err);
 
 	if (root == -1)
 		return -1;
@@ -69,7 +69,6 @@ open_queue(struct direct *direct, const char *path, struct error *err)
 		    root, path, QUEUE_FOR_FILES, 0, err);
 	if (direct->lock_fd != -1 && queue_check_fixed_at(root, path, err) == 0)
 		direct->dir = queue_dir_open_at(root, path, err);
-	close(root);
 	return direct->dir == NULL ? -1 : 0;
 }
 
@@ -189,19 +188,17 @@ static int
 write_intd(
     struct direct *direct, const char *record, size_t length, struct error *err)
 {
+	AUTO(file_close)
 	int fd = queue_open_file(
 	    direct->dir, QUEUE_INTD, direct->id, O_WRONLY | O_CREAT | O_EXCL);
-	int result = QQ_OK;
 
 	if (fd == -1)
 		return trouble(QQ_INTD, err, "make a file in intd/");
 	direct->has_intd = true; /* S3 */
 	if (file_write_all(fd, record, length) == -1)
-		result = trouble(QQ_WRITE_ERROR, err, "write the envelope");
-	else if (fsync(fd) == -1)
-		result = trouble(QQ_SYNC, err, "sync the envelope");
-	close(fd);
-	return result;
+		return trouble(QQ_WRITE_ERROR, err, "write the envelope");
+	return fsync(fd) == -1 ? trouble(QQ_SYNC, err, "sync the envelope")
+			       : QQ_OK;
 }
 
 /* The names: S4, durable only when both folders are synced. */
@@ -232,16 +229,14 @@ name_todo(struct direct *direct, struct error *err)
 static void
 pull_trigger(const struct direct *direct)
 {
+	AUTO(file_close)
 	int fd = openat(queue_dir_fd(direct->dir, QUEUE_LOCK, 0), "trigger",
 	    O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	struct stat st;
 
-	if (fd == -1)
-		return;
-	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+	if (fd != -1 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
 	    write(fd, "", 1) == -1)
 		errno = 0; /* full: it is pulled already */
-	close(fd);
 }
 
 int
@@ -276,11 +271,9 @@ direct_abort(struct direct **direct_in)
 		queue_unlink(direct->dir, QUEUE_INTD, direct->id);
 	if (direct->id != 0)
 		queue_unlink(direct->dir, QUEUE_MESS, direct->id);
-	if (direct->mess_fd != -1)
-		close(direct->mess_fd);
+	file_close(&direct->mess_fd);
 	queue_dir_close(&direct->dir);
-	if (direct->lock_fd != -1)
-		close(direct->lock_fd);
+	file_close(&direct->lock_fd);
 	free(direct);
 	*direct_in = NULL;
 }

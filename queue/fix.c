@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "queue/fix_private.h"
 #include "queue/journal.h"
 
@@ -52,16 +53,13 @@ make_lock_file(struct fix *fix, enum layout_id id, off_t size)
 {
 	const struct layout_row *row = &layout_rows[id];
 	const char *name = layout_below(LAYOUT_queue, id);
-	int fd, result;
+	AUTO(file_close) int fd = -1;
 
 	if (row->kind == LAYOUT_FIFO)
 		return mkfifoat(fix->root, name, row->mode);
 	fd = openat(fix->root, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
 	    row->mode);
-	result = fd == -1 ? -1 : ftruncate(fd, size);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return fd == -1 ? -1 : ftruncate(fd, size);
 }
 
 static int

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "base/scan.h"
 #include "queue/fix_private.h"
 
@@ -28,8 +30,7 @@ is_linked_envelope(
 	const char *rest = strchr(entry->path, '/');
 	char other[FIX_PATH_SIZE], *name;
 	struct stat found;
-	int fd;
-	bool is_it;
+	AUTO(file_close) int fd = -1;
 
 	if (st->st_nlink != 2 || rest == NULL)
 		return false;
@@ -40,12 +41,9 @@ is_linked_envelope(
 	name = strrchr(other, '/');
 	*name++ = '\0';
 	fd = fix_open_folder(fix, other);
-	is_it = fd != -1 &&
+	return fd != -1 &&
 	    fstatat(fd, name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    found.st_ino == st->st_ino && found.st_dev == st->st_dev;
-	if (fd != -1)
-		close(fd);
-	return is_it;
 }
 
 /* Other names of a file. */
@@ -96,21 +94,21 @@ static int
 own(struct fix *fix, const struct entry *entry)
 {
 	const struct fix_options *options = fix->options;
+	AUTO(file_close)
 	int fd = openat(
 	    entry->folder, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char fault[80];
 	struct stat st;
-	int result = 0;
 
 	if (fd == -1)
 		return errno == ENOENT ? 0
 				       : fix_failed(fix, "open", entry->path);
 	if (fstat(fd, &st) == -1)
-		result = fix_failed(fix, "stat", entry->path);
-	else if (st.st_uid == options->uid &&
+		return fix_failed(fix, "stat", entry->path);
+	if (st.st_uid == options->uid &&
 	    (options->gid == (gid_t)-1 || st.st_gid == options->gid))
-		;
-	else if (!is_queues(fix, entry, &st))
+		return 0;
+	if (!is_queues(fix, entry, &st))
 		fix_leave(fix, "no file of a queue", entry->path);
 	else {
 		bool is_group = st.st_uid == options->uid;
@@ -125,11 +123,10 @@ own(struct fix *fix, const struct entry *entry)
 		if (!options->is_test &&
 		    fchownat(fd, "", options->uid, options->gid,
 			AT_EMPTY_PATH) == -1)
-			result = fix_failed(
+			return fix_failed(
 			    fix, "change the owner of", entry->path);
 	}
-	close(fd);
-	return result;
+	return 0;
 }
 
 /* What people put there stays theirs; a folder of it may have to move. */

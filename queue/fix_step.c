@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "queue/fix_private.h"
@@ -103,13 +104,11 @@ fix_open_folder(struct fix *fix, const char *name)
 	while (fd != -1 && *name != '\0') {
 		size_t length = strcspn(name, "/");
 		char part[FIX_PATH_SIZE];
-		int next, saved_errno;
+		int next;
 
 		snprintf(part, sizeof(part), "%.*s", (int)length, name);
 		next = openat(fd, part, flags);
-		saved_errno = errno;
-		close(fd);
-		errno = saved_errno;
+		file_close(&fd);
 		fd = next;
 		name += length + (name[length] == '/');
 	}
@@ -169,18 +168,17 @@ fix_as_caller(struct fix *fix)
 static int
 sync_lock(struct fix *fix)
 {
-	int fd = fix_open_folder(fix, "lock");
-	int result = fd == -1 ? -1 : fsync(fd);
+	AUTO(file_close) int fd = fix_open_folder(fix, "lock");
 
-	if (fd != -1)
-		close(fd);
-	return result == -1 ? fix_failed(fix, "sync", "lock") : 0;
+	return fd == -1 || fsync(fd) == -1 ? fix_failed(fix, "sync", "lock")
+					   : 0;
 }
 
 int
 fix_resume(struct fix *fix)
 {
 	char text[sizeof(keeps_numbers)] = "";
+	AUTO(file_close)
 	int fd = openat(fix->root, fixing, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	fix->is_by_inode = fix->options->is_by_inode;
@@ -190,7 +188,6 @@ fix_resume(struct fix *fix)
 	if (read(fd, text, sizeof(text) - 1) != sizeof(text) - 1 ||
 	    strcmp(text, keeps_numbers) != 0)
 		fix->is_by_inode = true;
-	close(fd);
 	return 0;
 }
 
@@ -198,7 +195,7 @@ int
 fix_begin(struct fix *fix)
 {
 	size_t length = fix->is_by_inode ? 0 : sizeof(keeps_numbers) - 1;
-	int fd;
+	AUTO(file_close) int fd = -1;
 
 	if (fix->is_begun || fix->options->is_test)
 		return 0;
@@ -207,12 +204,8 @@ fix_begin(struct fix *fix)
 	if (fd == -1)
 		return fix_failed(fix, "make", fixing);
 	if (write(fd, keeps_numbers, length) != (ssize_t)length ||
-	    fsync(fd) == -1) {
-		fix_failed(fix, "write", fixing);
-		close(fd);
-		return -1;
-	}
-	close(fd);
+	    fsync(fd) == -1)
+		return fix_failed(fix, "write", fixing);
 	fix->is_begun = true;
 	return sync_lock(fix);
 }
@@ -287,25 +280,24 @@ fix_mode(struct fix *fix, enum layout_id id, const char *name)
 {
 	struct layout_faults faults;
 	/* What is looked at is what is changed, whoever renames meanwhile. */
+	AUTO(file_close)
 	int fd = openat(fix->root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	int result = 0;
 
 	if (fd == -1)
 		return fix->options->is_test && errno == ENOENT
 		    ? 0
 		    : fix_failed(fix, "open", name);
 	if (fstat(fd, &st) == -1)
-		result = fix_failed(fix, "stat", name);
-	else if (!may_have_mode(fix, &st))
+		return fix_failed(fix, "stat", name);
+	if (!may_have_mode(fix, &st))
 		fix_leave(fix, "no file of a queue", name);
 	else if (!layout_judge(id, &st, st.st_uid, &faults)) {
 		fix_say(fix, "change the mode of", name,
 		    *faults.mode != '\0' ? faults.mode : faults.kind);
 		if (!fix->options->is_test &&
 		    change_mode(fd, layout_rows[id].mode) == -1)
-			result = fix_failed(fix, "change the mode of", name);
+			return fix_failed(fix, "change the mode of", name);
 	}
-	close(fd);
-	return result;
+	return 0;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
@@ -96,7 +97,8 @@ check_page(const struct health_page *page, const char *path, struct error *err)
 static int
 read_page(const char *path, struct health_page *page_out, struct error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
+	AUTO(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int result;
 
 	if (fd == -1 && errno == ENOENT)
 		return 0;
@@ -107,7 +109,6 @@ read_page(const char *path, struct health_page *page_out, struct error *err)
 		  "'%s' is damaged; it is made anew when the queue starts",
 		  path)
 	    : check_page(page_out, path, err);
-	close(fd);
 	return result == -1 ? -1 : 1;
 }
 
@@ -118,8 +119,7 @@ health_file_close(struct health_file **file_in)
 
 	if (file == NULL)
 		return;
-	if (file->fd != -1)
-		close(file->fd);
+	file_close(&file->fd);
 	free(file->path);
 	free(file);
 	*file_in = NULL;
@@ -131,7 +131,6 @@ make_file(struct health_file *file)
 {
 	const off_t size = sizeof(struct health_page);
 	const mode_t mode = layout_rows[LAYOUT_queue_health].mode;
-	int saved_errno;
 
 	file->fd = open(
 	    file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -139,10 +138,7 @@ make_file(struct health_file *file)
 		return -1;
 	if (fchmod(file->fd, mode) == 0 && ftruncate(file->fd, size) == 0)
 		return 0;
-	saved_errno = errno;
-	close(file->fd);
-	file->fd = -1;
-	errno = saved_errno;
+	file_close(&file->fd);
 	return -1;
 }
 

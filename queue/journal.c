@@ -108,9 +108,7 @@ make_segment(struct journal *journal, unsigned place, struct error *err)
 	char name[JOURNAL_NAME_SIZE];
 
 	journal_name(name, place);
-	if (segment->fd != -1)
-		close(segment->fd);
-	segment->fd = -1;
+	file_close(&segment->fd);
 	unlinkat(lock, unfinished, 0);
 	fd = openat(lock, unfinished,
 	    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -126,11 +124,11 @@ make_segment(struct journal *journal, unsigned place, struct error *err)
 		int saved_errno = errno;
 
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-		close(fd);
 		if (result == -1)
 			unlinkat(lock, unfinished, 0);
 		errno = saved_errno;
 	}
+	file_close(&fd);
 	segment->is_ready = result == 0;
 	return result;
 }
@@ -679,8 +677,7 @@ free_journal(struct journal **journal_in)
 	struct journal *journal = *journal_in;
 
 	for (unsigned place = 0; place < JOURNAL_SEGMENTS; place++)
-		if (journal->segments[place].fd != -1)
-			close(journal->segments[place].fd);
+		file_close(&journal->segments[place].fd);
 	buf_release(&journal->batch);
 	idmap_release(&journal->added);
 	idmap_release(&journal->settled);

@@ -13,6 +13,7 @@
  *                info/ or todo/ goes
  *   SWEEP        the same             mess/, pid/ go
  */
+#include "base/file.h"
 #include "queue/keep_private.h"
 
 #include <errno.h>
@@ -503,9 +504,7 @@ static void
 close_kept_files(struct keep_job *job)
 {
 	for (int i = 0; i < KEEP_TEXT_COUNT; i++) {
-		if (job->files[i] != -1)
-			close(job->files[i]);
-		job->files[i] = -1;
+		file_close(&job->files[i]);
 	}
 }
 

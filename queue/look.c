@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/home.h"
@@ -62,14 +63,13 @@ look_release(struct look *look)
 struct queue_dir *
 look_queue(const char *path, struct error *err)
 {
-	char *mess = xasprintf("%s/mess", path);
+	AUTO(mem_free) char *mess = xasprintf("%s/mess", path);
+	AUTO(file_close)
 	int fd = open(mess, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct queue_dir *dir = NULL;
 
-	if (fd != -1) {
-		close(fd);
-		dir = queue_dir_open(path, err);
-	} else if (errno == EACCES)
+	if (fd != -1)
+		return queue_dir_open(path, err);
+	if (errno == EACCES)
 		error_sys(err,
 		    "cannot look into '%s' (only root and the "
 		    "queue's user, qmailq, may)",
@@ -80,8 +80,7 @@ look_queue(const char *path, struct error *err)
 		    "right, or MQMAIL_HOME, QUEUEDIR and QUEUE_BASE?  "
 		    "queue-fix makes a queue)",
 		    mess);
-	free(mess);
-	return dir;
+	return NULL;
 }
 
 struct numbers {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "queue/envelope.h"
@@ -102,18 +103,15 @@ read_file(struct reading *reading, enum queue_folder folder, struct buf *text,
 {
 	const struct queue_dir *dir = reading->walk->dir;
 	uint64_t id = reading->message.id;
+	AUTO(file_close)
 	int fd = queue_open_file(dir, folder, id, O_RDONLY | O_NONBLOCK);
-	int result = 1;
 
 	if (fd == -1 && errno == ENOENT)
 		return 0;
-	if (fd == -1 || fstat(fd, st) == -1 || queue_read(fd, text) == -1)
-		result = error_sys(&reading->problem,
-		    "cannot read '%s/%s/%" PRIu64 "'", dir->path,
-		    queue_folder_name(folder), id);
-	if (fd != -1)
-		close(fd);
-	return result;
+	if (fd != -1 && fstat(fd, st) == 0 && queue_read(fd, text) == 0)
+		return 1;
+	return error_sys(&reading->problem, "cannot read '%s/%s/%" PRIu64 "'",
+	    dir->path, queue_folder_name(folder), id);
 }
 
 /* What mess/ID says.  1; 0 when the message is gone; -1. */

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
@@ -343,7 +344,8 @@ read_large_todo(const struct scanner *scanner, uint64_t id, struct buf *record)
 {
 	const struct queue_dir *dir = scanner->dir;
 	struct stat st;
-	int result = queue_stat(dir, QUEUE_TODO, id, &st), fd;
+	int result = queue_stat(dir, QUEUE_TODO, id, &st);
+	AUTO(file_close) int fd = -1;
 
 	if (result != 1 || (uint64_t)st.st_size <= scanner->record_bytes)
 		return result == -1 ? -1 : 0;
@@ -358,9 +360,7 @@ read_large_todo(const struct scanner *scanner, uint64_t id, struct buf *record)
 	fd = queue_open_file(dir, QUEUE_TODO, id, O_RDONLY);
 	if (fd == -1)
 		return errno == ENOENT ? 0 : -1;
-	result = queue_read(fd, record) == -1 ? -1 : 1;
-	close(fd);
-	return result;
+	return queue_read(fd, record) == -1 ? -1 : 1;
 }
 
 static void

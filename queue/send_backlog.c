@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/scanner.h"
@@ -482,12 +483,9 @@ backlog_close(struct send *send)
 	if (backlog == NULL)
 		return;
 	scanner_free(&backlog->scanner);
-	if (backlog->scan_source.fd != -1)
-		close(backlog->scan_source.fd);
-	if (backlog->trigger_read != -1)
-		close(backlog->trigger_read);
-	if (backlog->trigger_write != -1)
-		close(backlog->trigger_write);
+	file_close(&backlog->scan_source.fd);
+	file_close(&backlog->trigger_read);
+	file_close(&backlog->trigger_write);
 	schedule_release(&backlog->todo);
 	idmap_release(&backlog->todo_ids);
 	idmap_release(&backlog->split);

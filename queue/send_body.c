@@ -26,11 +26,8 @@ body_file_new(const struct queue_dir *dir, struct work_pool *pool, uint64_t id)
 static void
 close_body(struct body_file *file)
 {
-	if (file->fd != -1)
-		close(file->fd);
-	if (file->folder_fd != -1)
-		close(file->folder_fd);
-	file->fd = file->folder_fd = -1;
+	file_close(&file->fd);
+	file_close(&file->folder_fd);
 }
 
 void

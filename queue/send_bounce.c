@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/bounce.h"
@@ -123,19 +124,14 @@ static int
 find_notes(struct report *report)
 {
 	uint64_t id = report->message->id;
+	AUTO(file_close)
 	int fd = queue_open_file(report->send->dir, QUEUE_BOUNCE, id, O_RDONLY);
-	int result = 0;
 
 	report->has_notes = fd != -1;
-	if (fd == -1 && errno != ENOENT)
-		result = -1;
-	if (fd != -1)
-		result = read_notes_file(fd, &report->notes);
-	if (result == -1)
-		error_sys(&report->err, "cannot read bounce/%" PRIu64, id);
-	if (fd != -1)
-		close(fd);
-	return result;
+	if (fd == -1 ? errno == ENOENT
+		     : read_notes_file(fd, &report->notes) == 0)
+		return 0;
+	return error_sys(&report->err, "cannot read bounce/%" PRIu64, id);
 }
 
 /* Reads the message that failed, or its first bytes. */
@@ -147,11 +143,11 @@ read_original(struct report *report, struct buf *original, bool *is_cut_out)
 	uint64_t max = report->max_bytes;
 	uint64_t size = message->size_bytes;
 	struct stat st;
-	int fd, result;
-
-	fd = message->body.data != NULL
+	AUTO(file_close)
+	int fd = message->body.data != NULL
 	    ? -1
 	    : queue_open_file(send->dir, QUEUE_MESS, message->id, O_RDONLY);
+
 	if (message->is_unsized && fd != -1 && fstat(fd, &st) == 0)
 		size = (uint64_t)st.st_size;
 	*is_cut_out = max > 0 && size > max;
@@ -162,17 +158,13 @@ read_original(struct report *report, struct buf *original, bool *is_cut_out)
 		return 0;
 	}
 	buf_init(original);
-	result = fd == -1 ? -1 : queue_read_first(fd, (size_t)size, original);
-	if (result == 0 && original->length < size) {
+	if (fd != -1 && queue_read_first(fd, (size_t)size, original) == 0) {
+		if (original->length >= size)
+			return 0;
 		errno = ENODATA; /* never less than was committed */
-		result = -1;
 	}
-	if (result == -1)
-		error_sys(&report->err,
-		    "cannot read mess/%" PRIu64 " for a bounce", message->id);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return error_sys(&report->err,
+	    "cannot read mess/%" PRIu64 " for a bounce", message->id);
 }
 
 static void

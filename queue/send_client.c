@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/exitcode.h"
@@ -182,13 +183,11 @@ read_packet(struct client *client, bool *is_more_out)
 {
 	static char buffer[PACKET_MAX]; /* the loop has one thread */
 	struct intake_packet packet;
-	int fd = -1;
+	AUTO(file_close) int fd = -1;
 	ssize_t n = packet_receive(
 	    client->source.fd, buffer, sizeof(buffer), &fd, MSG_DONTWAIT);
 
 	*is_more_out = n > 0;
-	if (fd != -1)
-		close(fd);
 	if (n == -1 && errno == EAGAIN)
 		return true;
 	return n > 0 && fd == -1 && intake_get(buffer, (size_t)n, &packet) &&

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "queue/exitcode.h"
@@ -76,6 +77,7 @@ static int
 read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
     time_t *mtime_out)
 {
+	AUTO(file_close)
 	int fd = queue_open_file(
 	    load->send->dir, folder, load->message->id, O_RDONLY);
 	struct stat st;
@@ -93,8 +95,6 @@ read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
 		load_failed(load, folder);
 	else if (mtime_out != NULL)
 		*mtime_out = st.st_mtime;
-	if (fd != -1)
-		close(fd);
 	return result;
 }
 

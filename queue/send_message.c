@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mailbox_text.h"
@@ -102,8 +103,7 @@ release_message(struct message *message)
 	free(message->unmarked);
 	free(message->recipients);
 	free(message->parts);
-	if (message->mess_fd != -1)
-		close(message->mess_fd);
+	file_close(&message->mess_fd);
 	free(message);
 }
 

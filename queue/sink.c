@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "queue/envelope.h"
 #include "queue/exitcode.h"
 #include "queue/sink_private.h"
 
@@ -490,7 +491,6 @@ sink_uuid(const struct sink *sink)
 void
 sink_write_fd(struct sink *sink, int fd, const struct buf *data)
 {
-	struct pollfd out = { .fd = fd, .events = POLLOUT };
 	size_t done = 0;
 
 	while (done < data->length && sink->result == QQ_OK) {
@@ -499,7 +499,8 @@ sink_write_fd(struct sink *sink, int fd, const struct buf *data)
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno == EAGAIN) {
-			if (poll(&out, 1, sink->timeout_ms) == 0)
+			if (clock_wait_fd(fd, POLLOUT,
+				clock_ms() + sink->timeout_ms) == 0)
 				sink_fail(sink, QQ_TIMEOUT);
 		} else if (errno == EPIPE) {
 			/* The program has decided: its exit code says what. */
@@ -533,13 +534,6 @@ sink_write(struct sink *sink, const char *data, size_t length)
 							  : flush_program(sink);
 }
 
-static void
-put(struct buf *buf, char type, const char *text)
-{
-	buf_addc(buf, type);
-	buf_add(buf, text, strlen(text) + 1);
-}
-
 void
 sink_format_envelope(const struct sink *sink,
     const struct sink_envelope *envelope, struct buf *buf)
@@ -549,12 +543,12 @@ sink_format_envelope(const struct sink *sink,
 	if (header == NULL)
 		header = vars_get(sink->vars, "QQEH");
 	if (header != NULL && header[0] != '\0')
-		put(buf, 'H', header);
-	put(buf, 'F', envelope->sender);
+		envelope_put(buf, 'H', header);
+	envelope_put(buf, 'F', envelope->sender);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
-		put(buf, 'T', envelope->recipients[i]);
+		envelope_put(buf, 'T', envelope->recipients[i]);
 	if (sink->extra_recipient != NULL)
-		put(buf, 'T', sink->extra_recipient);
+		envelope_put(buf, 'T', sink->extra_recipient);
 }
 
 static int

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/packet.h"
 #include "queue/dir.h"
@@ -34,9 +35,7 @@ queue_path(const struct sink *sink)
 static void
 disconnect(struct sink *sink)
 {
-	if (sink->connection != -1)
-		close(sink->connection);
-	sink->connection = -1;
+	file_close(&sink->connection);
 }
 
 /* For the next sink. */
@@ -300,12 +299,10 @@ receive(struct sink *sink)
 {
 	char buffer[ANSWER_MAX_BYTES];
 	struct intake_packet answer;
-	int fd = -1;
+	AUTO(file_close) int fd = -1;
 	ssize_t n = packet_receive(
 	    sink->connection, buffer, sizeof(buffer), &fd, 0);
 
-	if (fd != -1)
-		close(fd);
 	if (n == -1 && errno == EAGAIN) { /* SO_RCVTIMEO */
 		error_set(&sink->err, "queue '%s' did not answer in %d ms",
 		    queue_path(sink), sink->timeout_ms);

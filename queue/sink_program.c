@@ -21,14 +21,6 @@ enum {
 	GRACE_MS = 1000 /* from SIGTERM to SIGKILL */
 };
 
-static void
-close_fd(int *fd)
-{
-	if (*fd != -1)
-		close(*fd);
-	*fd = -1;
-}
-
 /* In place of one that is there. */
 static char **
 put_variable(char **environment, char *line)
@@ -108,9 +100,9 @@ sink_program_open(struct sink *sink, const char *program)
 		fcntl(sink->envelope_fd, F_SETFL, O_NONBLOCK);
 	}
 	for (int i = 0; i < 2; i++) {
-		close_fd(&message[i]);
-		close_fd(&envelope[i]);
-		close_fd(&error[i]);
+		file_close(&message[i]);
+		file_close(&envelope[i]);
+		file_close(&error[i]);
 	}
 	return result;
 }
@@ -123,13 +115,11 @@ read_custom(
 	size_t used = 0;
 
 	for (;;) {
-		struct pollfd in = { .fd = sink->error_fd, .events = POLLIN };
 		char rest[256], *at = rest;
 		size_t room = sizeof(rest);
-		int64_t left = deadline_ms - clock_ms();
 		ssize_t n;
 
-		if (left <= 0 || poll(&in, 1, (int)left) == 0)
+		if (clock_wait_fd(sink->error_fd, POLLIN, deadline_ms) == 0)
 			break;
 		if (used + 1 < size) {
 			at = custom_out + used;
@@ -199,12 +189,12 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 	int code;
 
 	/* After a failure it sees no end of the envelope and must not queue. */
-	close_fd(&sink->message_fd);
+	file_close(&sink->message_fd);
 	if (sink->result == QQ_OK)
 		write_envelope(sink, envelope);
-	close_fd(&sink->envelope_fd);
+	file_close(&sink->envelope_fd);
 	read_custom(sink, deadline_ms, text, sizeof(text));
-	close_fd(&sink->error_fd);
+	file_close(&sink->error_fd);
 	code = wait_exit(sink, deadline_ms);
 	if (sink->result != QQ_OK)
 		return sink->result;
@@ -221,9 +211,9 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 void
 sink_program_abort(struct sink *sink)
 {
-	close_fd(&sink->message_fd);
-	close_fd(&sink->envelope_fd);
-	close_fd(&sink->error_fd);
+	file_close(&sink->message_fd);
+	file_close(&sink->envelope_fd);
+	file_close(&sink->error_fd);
 	if (sink->pid > 0) {
 		program_stop(sink->pid, GRACE_MS);
 		sink->pid = 0;

@@ -11,7 +11,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/scan.h"
 #include "base/wire.h"
 #include "queue/idmap.h"
@@ -117,26 +119,23 @@ has_counting(const char *data)
 int
 upgrade_check_journal(const struct queue_dir *dir, struct error *err)
 {
+	AUTO(file_close)
 	int fd = openat(queue_dir_fd(dir, QUEUE_LOCK, 0), QUEUE_JOURNAL,
 	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct buf data = BUF_INIT;
-	int result = 0;
+	AUTO(buf_release) struct buf data = BUF_INIT;
 
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd == -1 || read_old(fd, &data) == -1)
-		result = error_sys(
+		return error_sys(
 		    err, "cannot read '%s/lock/" QUEUE_JOURNAL "'", dir->path);
-	else if (has_counting(data.data))
-		result = error_set(err,
-		    "'%s/lock/" QUEUE_JOURNAL
-		    "' holds mail of an older release (start the release that "
-		    "wrote it and stop it cleanly, or run its queue-fix)",
-		    dir->path);
-	if (fd != -1)
-		close(fd);
-	buf_release(&data);
-	return result;
+	if (!has_counting(data.data))
+		return 0;
+	return error_set(err,
+	    "'%s/lock/" QUEUE_JOURNAL
+	    "' holds mail of an older release (start the release that "
+	    "wrote it and stop it cleanly, or run its queue-fix)",
+	    dir->path);
 }
 
 /* -- its files */
