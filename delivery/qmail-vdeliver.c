@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-vdeliver: the persistent worker that delivers to virtual users. */
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>

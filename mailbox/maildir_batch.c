@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <sys/eventfd.h>

@@ -19,8 +19,6 @@
 #ifndef MAILBOX_MAILDIR_BATCH_H
 #define MAILBOX_MAILDIR_BATCH_H
 
-#include <stddef.h>
-
 #include "base/error.h"
 #include "mailbox/maildir_file.h"
 

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <search.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>

@@ -12,7 +12,6 @@
 #define QUEUE_COMMIT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 

@@ -3,7 +3,6 @@
  * Fresh messages that a killed qmail-send left in its journal get files, and
  * what an older release left goes.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 #define QUEUE_FIX_PRIVATE_H
 
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include "control/layout.h"
 #include "queue/dir.h"

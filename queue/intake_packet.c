@@ -2,8 +2,6 @@
 /* The packets between a client with new mail and the intake socket. */
 #include "queue/intake_packet.h"
 
-#include <string.h>
-
 #include "base/wire.h"
 
 void

@@ -2,11 +2,9 @@
 /* The keeper: its thread, its jobs and their batches. */
 #include "queue/keep.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"

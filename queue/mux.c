@@ -2,7 +2,6 @@
 /* The multiplexer. */
 #include "queue/mux.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

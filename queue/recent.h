@@ -6,7 +6,6 @@
 #ifndef QUEUE_RECENT_H
 #define QUEUE_RECENT_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/uuid.h"

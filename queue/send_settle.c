@@ -11,7 +11,6 @@
  *   S5, something left       MARK of the next time only      -> retry
  *   S5, a channel all done   CHANNEL_END; the last one: bounce, FORGET -> S1
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
