@@ -117,14 +117,6 @@ move_kept_file(const struct keep_syncs *syncs, uint64_t id,
 	    queue_dir_fd(syncs->dir, to, id), name);
 }
 
-/* 1, 0, -1 */
-static int
-has_kept_file(
-    const struct keep_syncs *syncs, enum queue_folder folder, uint64_t id)
-{
-	return queue_stat(syncs->dir, folder, id, NULL);
-}
-
 /* -- TODO and REMEMBER */
 
 static void
@@ -246,7 +238,7 @@ undo_files(struct keep_syncs *syncs, struct keep_job *job)
 
 	/* Nor is anything taken from S4, whose todo was away and came back. */
 	if (job->is_placed &&
-	    (has_kept_file(syncs, placed_in, job->id) != 0 ||
+	    (queue_has_file(syncs->dir, placed_in, job->id) != 0 ||
 		!keep_is_durable(syncs, placed_in, job->id)))
 		return;
 	if (job->has_new_mess)
@@ -374,7 +366,7 @@ end_channel(struct keep_syncs *syncs, struct keep_job *job)
 {
 	enum queue_folder other = job->channel == QUEUE_LOCAL ? QUEUE_REMOTE
 							      : QUEUE_LOCAL;
-	int has_other = has_kept_file(syncs, other, job->id);
+	int has_other = queue_has_file(syncs->dir, other, job->id);
 
 	if (has_other == -1)
 		keep_fail(job, "look for", queue_folder_name(other));
@@ -396,7 +388,7 @@ remove_beside(struct keep_syncs *syncs, struct keep_job *job)
 static void
 forget_beside(struct keep_syncs *syncs, struct keep_job *job)
 {
-	int has_todo = has_kept_file(syncs, QUEUE_TODO, job->id);
+	int has_todo = queue_has_file(syncs->dir, QUEUE_TODO, job->id);
 
 	if (has_todo == -1) {
 		keep_fail(job, "look for", "todo");
@@ -443,12 +435,12 @@ is_garbage(struct keep_syncs *syncs, uint64_t id)
 	if (has_mess == -1 ||
 	    (has_mess == 1 && st.st_mtime >= time(NULL) - KEEP_GARBAGE_S))
 		return false;
-	if (has_kept_file(syncs, QUEUE_TODO, id) != 0 ||
-	    has_kept_file(syncs, QUEUE_INFO, id) != 0)
+	if (queue_has_file(syncs->dir, QUEUE_TODO, id) != 0 ||
+	    queue_has_file(syncs->dir, QUEUE_INFO, id) != 0)
 		return false;
-	return has_kept_file(syncs, QUEUE_PID, id) == 1 ||
-	    (has_kept_file(syncs, QUEUE_LOCAL, id) == 0 &&
-		has_kept_file(syncs, QUEUE_REMOTE, id) == 0);
+	return queue_has_file(syncs->dir, QUEUE_PID, id) == 1 ||
+	    (queue_has_file(syncs->dir, QUEUE_LOCAL, id) == 0 &&
+		queue_has_file(syncs->dir, QUEUE_REMOTE, id) == 0);
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/file.h"
@@ -13,50 +14,40 @@
 #include "control/settings.h"
 
 static void
-add_collection(
-    struct look *look, const struct settings *settings, const struct home *home)
+list_collection(const struct settings *settings, const struct home *home,
+    struct strlist *paths)
 {
 	const char *base = settings_text(settings, SETTING_queue_base);
-	unsigned start = (unsigned)settings_number(
-	    settings, SETTING_queue_start);
+	uint64_t start = settings_number(settings, SETTING_queue_start);
+	uint64_t count = settings_number(settings, SETTING_queue_count);
 
-	look->count = (unsigned)settings_number(settings, SETTING_queue_count);
-	look->paths = xcalloc(look->count, sizeof(*look->paths));
-	for (unsigned i = 0; i < look->count; i++)
-		look->paths[i] = xasprintf("%s/queue%u",
+	for (uint64_t i = 0; i < count; i++) {
+		AUTO(mem_free)
+		char *path = xasprintf("%s/queue%" PRIu64,
 		    base[0] != '\0' ? base : home->queue, start + i);
+
+		strlist_add(paths, path);
+	}
 }
 
 int
-look_open(const char *program, struct look *look_out, struct error *err)
+look_open(const char *program, struct strlist *paths, struct error *err)
 {
 	const char *queue_dir = getenv("QUEUEDIR");
 	struct settings *settings;
 	struct home *home;
 
-	*look_out = (struct look){ .paths = NULL };
 	if (queue_dir != NULL && queue_dir[0] != '\0') {
-		look_out->paths = xcalloc(1, sizeof(*look_out->paths));
-		look_out->paths[0] = xstrdup(queue_dir);
-		look_out->count = 1;
+		strlist_add(paths, queue_dir);
 		return 0;
 	}
 	home = home_new();
 	settings = settings_load(home->control, program, NULL, err);
 	if (settings != NULL)
-		add_collection(look_out, settings, home);
+		list_collection(settings, home, paths);
 	settings_free(&settings);
 	home_free(&home);
-	return look_out->count == 0 ? -1 : 0;
-}
-
-void
-look_release(struct look *look)
-{
-	while (look->count > 0)
-		free(look->paths[--look->count]);
-	free(look->paths);
-	look->paths = NULL;
+	return paths->count == 0 ? -1 : 0;
 }
 
 struct queue_dir *

@@ -14,22 +14,16 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/strlist.h"
 #include "base/uuid.h"
 #include "queue/dir.h"
 
-/* Paths of queues. */
-struct look {
-	char **paths;
-	unsigned count;
-};
-
 /*
- * QUEUEDIR alone when it is set, else the collection of queue_base, queue_start
- * and queue_count.  program names the reader of these settings.  0, and the
- * caller releases; or -1 with the reason.
+ * Adds the paths of queues: QUEUEDIR alone when it is set, else the collection
+ * of queue_base, queue_start and queue_count.  program names the reader of
+ * these settings.  0, or -1 with the reason.
  */
-int look_open(const char *program, struct look *look_out, struct error *err);
-void look_release(struct look *look);
+int look_open(const char *program, struct strlist *paths, struct error *err);
 
 /*
  * Opens one queue.  NULL with the reason, which for lack of permission says

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/log_text.h"
+#include "base/strlist.h"
 #include "base/usage.h"
 #include "control/json_text.h"
 #include "queue/envelope.h"
@@ -181,7 +182,7 @@ main(int argc, char **argv)
 	struct reader reader = { .now = time(NULL) };
 	bool is_whole = true;
 	struct error err;
-	struct look look;
+	struct strlist paths = { .count = 0 };
 	int option;
 
 	log_open("qmail-qread");
@@ -195,11 +196,11 @@ main(int argc, char **argv)
 			reader.messages = json_array();
 	if (optind != argc)
 		fatal(100, "%s", usage);
-	if (look_open("qmail-qread", &look, &err) == -1)
+	if (look_open("qmail-qread", &paths, &err) == -1)
 		fatal(111, "%s", err.text);
-	for (unsigned i = 0; i < look.count; i++)
-		is_whole &= read_queue(look.paths[i], &reader);
-	look_release(&look);
+	for (size_t i = 0; i < paths.count; i++)
+		is_whole &= read_queue(paths.items[i], &reader);
+	strlist_release(&paths);
 	if (reader.messages != NULL) {
 		json_dumpf(reader.messages, stdout,
 		    JSON_INDENT(2) | JSON_ENSURE_ASCII);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/strlist.h"
 #include "base/usage.h"
 #include "control/json_text.h"
 #include "queue/look.h"
@@ -82,7 +83,7 @@ main(int argc, char **argv)
 	struct look_count total = { .messages = 0 };
 	json_t *queues = json_array();
 	struct error err;
-	struct look look;
+	struct strlist paths = { .count = 0 };
 	int option;
 
 	log_open("qmail-qstat");
@@ -96,12 +97,12 @@ main(int argc, char **argv)
 			fatal(100, "%s", usage);
 	if (optind != argc)
 		fatal(100, "%s", usage);
-	if (look_open("qmail-qstat", &look, &err) == -1)
+	if (look_open("qmail-qstat", &paths, &err) == -1)
 		fatal(111, "%s", err.text);
-	for (unsigned i = 0; i < look.count; i++)
+	for (size_t i = 0; i < paths.count; i++)
 		is_whole &= show_queue(
-		    look.paths[i], is_verbose && !is_json, queues, &total);
-	look_release(&look);
+		    paths.items[i], is_verbose && !is_json, queues, &total);
+	strlist_release(&paths);
 	/* A sum without a queue would be taken for the sum. */
 	if (!is_whole)
 		json_decref(queues);

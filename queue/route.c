@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/strlist.h"
 #include "control/idn.h"
 
 /* A line of virtualdomains: key ":" prefix; an empty prefix is an exception. */
@@ -18,9 +19,8 @@ struct rule {
 
 struct route {
 	char *envnoathost;
-	char **locals, **percenthack; /* sorted */
-	size_t local_count, percent_count;
-	struct rule *rules; /* sorted by key */
+	struct strlist locals, percenthack; /* sorted */
+	struct rule *rules;                 /* sorted by key */
 	size_t rule_count;
 };
 
@@ -40,16 +40,14 @@ compare_rules(const void *a, const void *b)
 	return strcasecmp(first->key, second->key);
 }
 
-static char **
-copy_names(const struct strlist *list, size_t *count_out)
+static void
+copy_names(const struct strlist *list, struct strlist *names)
 {
-	char **names = xcalloc(list->count, sizeof(*names));
-
 	for (size_t i = 0; i < list->count; i++)
-		names[i] = xstrdup(list->items[i]);
-	qsort(names, list->count, sizeof(*names), compare_names);
-	*count_out = list->count;
-	return names;
+		strlist_add(names, list->items[i]);
+	if (names->count > 0)
+		qsort(names->items, names->count, sizeof(*names->items),
+		    compare_names);
 }
 
 static int
@@ -81,11 +79,9 @@ route_new(const struct settings *settings, struct error *err)
 
 	route->envnoathost = xstrdup(
 	    settings_text(settings, SETTING_envnoathost));
-	route->locals = copy_names(
-	    settings_list(settings, SETTING_locals), &route->local_count);
-	route->percenthack = copy_names(
-	    settings_list(settings, SETTING_percenthack),
-	    &route->percent_count);
+	copy_names(settings_list(settings, SETTING_locals), &route->locals);
+	copy_names(
+	    settings_list(settings, SETTING_percenthack), &route->percenthack);
 	if (copy_rules(route, settings_list(settings, SETTING_virtualdomains),
 		err) == -1)
 		route_free(&route);
@@ -110,14 +106,6 @@ route_judge_rule(const char *line, struct error *err)
 	    line);
 }
 
-static void
-free_names(char **names, size_t count)
-{
-	while (count > 0)
-		free(names[--count]);
-	free(names);
-}
-
 void
 route_free(struct route **route_in)
 {
@@ -125,8 +113,8 @@ route_free(struct route **route_in)
 
 	if (route == NULL)
 		return;
-	free_names(route->locals, route->local_count);
-	free_names(route->percenthack, route->percent_count);
+	strlist_release(&route->locals);
+	strlist_release(&route->percenthack);
 	for (size_t i = 0; i < route->rule_count; i++) {
 		free(route->rules[i].key);
 		free(route->rules[i].prefix);
@@ -138,10 +126,11 @@ route_free(struct route **route_in)
 }
 
 static bool
-has_name(char *const *names, size_t count, const char *name)
+has_name(const struct strlist *names, const char *name)
 {
-	return bsearch(&name, names, count, sizeof(*names), compare_names) !=
-	    NULL;
+	return names->count > 0 &&
+	    bsearch(&name, names->items, names->count, sizeof(*names->items),
+		compare_names) != NULL;
 }
 
 static const struct rule *
@@ -177,8 +166,7 @@ apply_percenthack(const struct route *route, struct buf *address)
 		char *at = memrchr(address->data, '@', address->length);
 		char *percent;
 
-		if (at == NULL ||
-		    !has_name(route->percenthack, route->percent_count, at + 1))
+		if (at == NULL || !has_name(&route->percenthack, at + 1))
 			return;
 		percent = memrchr(
 		    address->data, '%', (size_t)(at - address->data));
@@ -219,7 +207,7 @@ route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 	apply_percenthack(route, &address);
 	apply_idn(&address);
 	domain = strrchr(address.data, '@') + 1;
-	if (has_name(route->locals, route->local_count, domain))
+	if (has_name(&route->locals, domain))
 		channel = ROUTE_LOCAL;
 	else if ((rule = match_rule(route, address.data, domain)) != NULL &&
 	    rule->prefix[0] != '\0') {
@@ -247,7 +235,7 @@ route_strip(const struct route *route, const char *address)
 	const char *at = strrchr(address, '@'), *dash;
 	const struct rule *rule;
 
-	if (at == NULL || has_name(route->locals, route->local_count, at + 1))
+	if (at == NULL || has_name(&route->locals, at + 1))
 		return address;
 	/* A rule for one mailbox has the address without its prefix. */
 	for (dash = strchr(address, '-'); dash != NULL && dash < at;

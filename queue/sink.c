@@ -325,9 +325,9 @@ refuse_full(struct sink *sink)
 
 /* A text of the session's variables, if it says something. */
 static const char *
-get_text(const struct sink *sink, const char *name)
+get_var(const struct vars *vars, const char *name)
 {
-	const char *text = vars_get(sink->vars, name);
+	const char *text = vars_get(vars, name);
 
 	return text != NULL && text[0] != '\0' ? text : NULL;
 }
@@ -336,15 +336,11 @@ int
 sink_choose(const struct sink_options *options, const struct vars *vars,
     struct sink_choice *choice_out, struct error *err)
 {
-	const char *queue_dir = vars_get(vars, "QUEUEDIR");
-	const char *base = vars_get(vars, "QUEUE_BASE");
+	const char *base = get_var(vars, "QUEUE_BASE");
 
-	*choice_out = (struct sink_choice){ .queue_dir = queue_dir != NULL &&
-			queue_dir[0] != '\0'
-		    ? queue_dir
-		    : NULL,
-		.base = base != NULL && base[0] != '\0' ? base
-							: options->queue_base,
+	*choice_out = (struct sink_choice){ .queue_dir = get_var(
+						vars, "QUEUEDIR"),
+		.base = base != NULL ? base : options->queue_base,
 		.start = options->queue_start,
 		.count = options->queue_count,
 		.min_free_bytes = options->min_free_bytes };
@@ -420,7 +416,7 @@ sink_free(struct sink **sink_in)
 static int
 open_kind(struct sink *sink)
 {
-	const char *program = get_text(sink, "QMAILQUEUE");
+	const char *program = get_var(sink->vars, "QMAILQUEUE");
 	int result;
 
 	if (vars_get(sink->vars, "NULLQUEUE") != NULL) {
