@@ -191,8 +191,8 @@ check_home(const char *home, struct error *err)
 }
 
 static void
-set_path(struct domain_rules *rules, const char *home, const char *name,
-    size_t length, const char *end)
+set_dotqmail_path(struct domain_rules *rules, const char *home,
+    const char *name, size_t length, const char *end)
 {
 	buf_reset(&rules->path);
 	buf_adds(&rules->path, home);
@@ -213,7 +213,7 @@ check_default(
 		return domain->is_standard;
 	if (check_home(domain->home, err) == -1)
 		return -1;
-	set_path(rules, domain->home, "", 0, "default");
+	set_dotqmail_path(rules, domain->home, "", 0, "default");
 	if (stat(rules->path.data, &now) == -1) {
 		domain->is_settled = false;
 		if (errno == ENOENT)
@@ -244,7 +244,7 @@ exists(const struct domain_rules *rules, struct error *err)
 
 /* Whether a .qmail file of its own covers the extension: 1, 0, -1. */
 static int
-has_own_file(struct domain_rules *rules, const char *home,
+has_own_dotqmail(struct domain_rules *rules, const char *home,
     const char *extension, struct error *err)
 {
 	size_t length = strlen(extension), i;
@@ -259,12 +259,12 @@ has_own_file(struct domain_rules *rules, const char *home,
 
 		name[i] = c == '.' ? ':' : (char)c;
 	}
-	set_path(rules, home, name, length, "");
+	set_dotqmail_path(rules, home, name, length, "");
 	result = exists(rules, err);
 	for (i = length; result == 0 && i > 0; i--) {
 		if (name[i - 1] != '-')
 			continue;
-		set_path(rules, home, name, i, "default");
+		set_dotqmail_path(rules, home, name, i, "default");
 		result = exists(rules, err);
 	}
 	return result;
@@ -280,7 +280,7 @@ domain_rules_find(struct domain_rules *rules, const char *home,
 
 	if (result != 1)
 		return result;
-	result = has_own_file(rules, home, extension, err);
+	result = has_own_dotqmail(rules, home, extension, err);
 	if (result != 0)
 		return result == 1 ? 0 : -1;
 	*rule_out = &domain->rule;

@@ -26,7 +26,7 @@ word_is(const struct word *word, const char *text)
 
 /* Bytes that mean themselves to a shell, wherever they stand in a word. */
 static bool
-is_plain(const struct word *word)
+is_plain_word(const struct word *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
 				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -124,7 +124,7 @@ is_vdelivermail(const struct word *word)
 	static const char name[] = "vdelivermail";
 	const size_t length = sizeof(name) - 1;
 
-	return is_plain(word) && word->length >= length &&
+	return is_plain_word(word) && word->length >= length &&
 	    memcmp(word->at + word->length - length, name, length) == 0 &&
 	    (word->length == length ||
 		word->at[word->length - length - 1] == '/');
@@ -139,7 +139,7 @@ action_of(const struct word *word)
 		return ABSENT_BOUNCE;
 	if (word_is(word, "delete"))
 		return ABSENT_DELETE;
-	if (!is_plain(word))
+	if (!is_plain_word(word))
 		return ABSENT_GENERAL;
 	if (*word->at == '/')
 		return ABSENT_FOLDER;

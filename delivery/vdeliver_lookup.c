@@ -161,7 +161,7 @@ find_instead(struct vdeliver_item *item)
 
 /* Sets user_dir, or the outcome. */
 static void
-look_up(struct vdeliver_item *item)
+look_up_user(struct vdeliver_item *item)
 {
 	int64_t start_us = clock_us();
 
@@ -187,7 +187,7 @@ looked_up(struct vdeliver_item *item)
 static void
 run_lookup(struct work *work)
 {
-	look_up(item_of_work(work));
+	look_up_user(item_of_work(work));
 }
 
 static void
@@ -209,7 +209,7 @@ is_below(const char *path, const char *folder)
 /* What the domain says of absent users.  False, with the outcome: not for us.
  */
 static bool
-find_rule(struct vdeliver_item *item)
+find_domain_rule(struct vdeliver_item *item)
 {
 	struct vdeliver *vdeliver = item->message->vdeliver;
 	const struct absent_rule *rule = item->message->rule;
@@ -241,7 +241,7 @@ item_look_up(struct vdeliver_item *item)
 {
 	struct vdeliver *vdeliver = item->message->vdeliver;
 
-	if (!find_rule(item)) {
+	if (!find_domain_rule(item)) {
 		item_end(item);
 		return;
 	}
@@ -250,7 +250,7 @@ item_look_up(struct vdeliver_item *item)
 		    vdeliver->slow, &item->work, run_lookup, end_lookup);
 		return;
 	}
-	look_up(item);
+	look_up_user(item);
 	looked_up(item);
 }
 

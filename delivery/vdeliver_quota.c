@@ -29,7 +29,7 @@ added_with(const struct vdeliver_item *item)
 
 /* It is going to be written. */
 static void
-admit(struct vdeliver_item *item)
+admit_item(struct vdeliver_item *item)
 {
 	item->maildir->waiting.bytes += (int64_t)item->size;
 	item->maildir->waiting.count++;
@@ -49,14 +49,14 @@ quota_leave(struct vdeliver_item *item)
 
 /* It does not fit, unless it is there already and would replace itself. */
 static void
-refuse(struct vdeliver_item *item, const struct quota_usage *usage)
+refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 {
 	struct quota_usage stored = *usage;
 	char name[MAILDIR_NAME_SIZE];
 
 	item_make_name(item, name);
 	if (maildir_is_in_new(item->maildir, name, item->size)) {
-		admit(item);
+		admit_item(item);
 		return;
 	}
 	/* What is on its way counts as stored in what is said. */
@@ -108,9 +108,9 @@ take_count(struct vdeliver_item *item, const struct count *count)
 		item_defer(item, &count->err);
 		item_end(item);
 	} else if (quota_fits(&item->quota, &count->usage, &added))
-		admit(item);
+		admit_item(item);
 	else
-		refuse(item, &count->usage);
+		refuse_for_quota(item, &count->usage);
 }
 
 static void
@@ -180,7 +180,7 @@ item_check_quota(struct vdeliver_item *item)
 	item_make_front(item);
 	if (!item->has_quota || item_is_for_postmaster(item) ||
 	    item->size <= vdeliver->config.options.over_quota_mailsize) {
-		admit(item);
+		admit_item(item);
 		return;
 	}
 	if (item->maildir->is_counting) {
@@ -191,14 +191,14 @@ item_check_quota(struct vdeliver_item *item)
 	switch (quota_look(item->maildir->dir_fd, &item->quota, &added,
 	    time(NULL), &usage, &err)) {
 	case QUOTA_FITS:
-		admit(item);
+		admit_item(item);
 		break;
 	case QUOTA_FULL:
-		refuse(item, &usage);
+		refuse_for_quota(item, &usage);
 		break;
 	case QUOTA_SEEMS_FULL:
 		if (clock_ms() < item->maildir->count_again_at_ms)
-			refuse(item, &usage);
+			refuse_for_quota(item, &usage);
 		else
 			wait_for_count(item);
 		break;

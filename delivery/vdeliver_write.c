@@ -29,7 +29,7 @@ enum write_result {
  * what the file has.  False with the reason.
  */
 static bool
-read_whole(int fd, char *data, size_t size, uint64_t offset,
+read_body_bytes(int fd, char *data, size_t size, uint64_t offset,
     uint64_t size_of_all, struct error *err)
 {
 	size_t used = 0;
@@ -70,8 +70,8 @@ message_read(struct vdeliver_message *message, struct error *err)
 	if (vdeliver_is_large(message))
 		return true;
 	message->body = xmalloc(job->size_bytes + 1);
-	is_read = read_whole(message->fd, message->body, job->size_bytes, 0,
-	    job->size_bytes, err);
+	is_read = read_body_bytes(message->fd, message->body, job->size_bytes,
+	    0, job->size_bytes, err);
 	close(message->fd);
 	message->fd = -1;
 	job->body = message->body;
@@ -159,7 +159,7 @@ write_large(struct vdeliver_item *item, char chunk[CHUNK_SIZE])
 		size_t n = size - offset < CHUNK_SIZE ? size - offset
 						      : CHUNK_SIZE;
 
-		if (!read_whole(
+		if (!read_body_bytes(
 			message->fd, chunk, n, offset, size, &item->err))
 			return WRITE_UNREADABLE;
 		if (!is_over)

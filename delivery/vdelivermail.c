@@ -21,13 +21,13 @@ enum { EXIT_DELIVERED = 0, EXIT_PERMFAIL = 100, EXIT_TEMPFAIL = 111 };
 static const char usage[] =
     "usage: | vdelivermail '' bounce-no-mailbox|delete|/FOLDER|USER@DOMAIN";
 
-static void leave(int code, const char *text) __attribute__((noreturn));
+static void leave_with(int code, const char *text) __attribute__((noreturn));
 static void leave_reason(int code, const char *reason)
     __attribute__((noreturn));
 
 /* Says why on fd 1, where qmail-local takes the text of its report from. */
 static void
-leave(int code, const char *text)
+leave_with(int code, const char *text)
 {
 	if (*text != '\0' &&
 	    file_write_all(STDOUT_FILENO, text, strlen(text)) == -1)
@@ -38,7 +38,7 @@ leave(int code, const char *text)
 static void
 leave_reason(int code, const char *reason)
 {
-	leave(code, xasprintf("vdelivermail: %s\n", reason));
+	leave_with(code, xasprintf("vdelivermail: %s\n", reason));
 }
 
 static const char *
@@ -172,12 +172,12 @@ main(int argc, char **argv)
 	dotqmail_release(&rule);
 	switch (answer.outcome) {
 	case JOB_DELIVERED:
-		leave(EXIT_DELIVERED, "");
+		leave_with(EXIT_DELIVERED, "");
 	case JOB_PERMFAIL:
-		leave(EXIT_PERMFAIL, answer.text);
+		leave_with(EXIT_PERMFAIL, answer.text);
 	case JOB_TEMPFAIL:
 	case JOB_GENERAL: /* forwarding: see BUGS in vdelivermail(8) */
-		leave(EXIT_TEMPFAIL, answer.text);
+		leave_with(EXIT_TEMPFAIL, answer.text);
 	}
 	abort(); /* every outcome has left */
 }

@@ -183,7 +183,7 @@ fail(struct worker *worker)
 
 /* The packet's message, with a copy of it; NULL when it is not one. */
 static struct vdeliver_message *
-read_message(struct worker *worker, size_t length, int fd)
+read_job(struct worker *worker, size_t length, int fd)
 {
 	struct vdeliver_message *message;
 	struct job_recipient *recipients;
@@ -209,7 +209,7 @@ read_message(struct worker *worker, size_t length, int fd)
 
 /* Takes one packet.  False when none waits, or none will come any more. */
 static bool
-take_job(struct worker *worker, struct vdeliver *vdeliver)
+take_job_packet(struct worker *worker, struct vdeliver *vdeliver)
 {
 	struct vdeliver_message *message;
 	int fd;
@@ -227,7 +227,7 @@ take_job(struct worker *worker, struct vdeliver *vdeliver)
 		fail(worker);
 		return false;
 	}
-	message = read_message(worker, (size_t)n, fd);
+	message = read_job(worker, (size_t)n, fd);
 	if (message == NULL) {
 		if (fd != -1)
 			close(fd);
@@ -265,7 +265,7 @@ take_round(struct worker *worker, struct vdeliver *vdeliver)
 
 	vdeliver_begin(vdeliver);
 	while (may_take(worker) && !mem_is_short() && taken < ROUND_MESSAGES &&
-	    take_job(worker, vdeliver))
+	    take_job_packet(worker, vdeliver))
 		taken++;
 	vdeliver_end(vdeliver);
 }

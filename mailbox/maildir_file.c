@@ -25,7 +25,7 @@ is_same_file(const struct stat *a, const struct stat *b)
 }
 
 static bool
-is_plain(const struct stat *st)
+is_plain_file(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
 	    st->st_nlink == 1;
@@ -47,7 +47,7 @@ take_over(int tmp_fd, const char *name)
 			errno = ESTALE;
 		return -1;
 	}
-	if (!is_plain(&at_name)) {
+	if (!is_plain_file(&at_name)) {
 		if (unlinkat(tmp_fd, name, 0) == 0)
 			errno = ESTALE;
 		return -1;
@@ -63,7 +63,7 @@ take_over(int tmp_fd, const char *name)
 		/* Now nobody else's: if it still has the name. */
 		if (fstat(fd, &opened) == 0 &&
 		    fstatat(tmp_fd, name, &at_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    is_same_file(&opened, &at_name) && is_plain(&opened) &&
+		    is_same_file(&opened, &at_name) && is_plain_file(&opened) &&
 		    ftruncate(fd, 0) == 0)
 			return fd;
 		errno = ESTALE;

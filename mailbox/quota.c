@@ -93,7 +93,7 @@ says_none(const char *text, size_t length)
 
 /* As quota_read(); what is read need not be a whole text. */
 static int
-parse(const char *text, size_t length, struct quota *quota_out)
+parse_quota(const char *text, size_t length, struct quota *quota_out)
 {
 	struct quota quota = { 0 };
 	bool seen[2] = { false, false };
@@ -119,7 +119,7 @@ parse(const char *text, size_t length, struct quota *quota_out)
 int
 quota_read(const char *text, struct quota *quota_out, struct error *err)
 {
-	int result = parse(text, strlen(text), quota_out);
+	int result = parse_quota(text, strlen(text), quota_out);
 
 	if (result == -1)
 		error_set(err,
@@ -209,7 +209,7 @@ quota_read_text(const char *text, size_t length, struct quota *quota_out,
 	*usage_out = (struct quota_usage){ 0 };
 	*lines_out = 0;
 	if (length > FILE_MAX || newline == NULL ||
-	    parse(text, (size_t)(newline - text), quota_out) != 1)
+	    parse_quota(text, (size_t)(newline - text), quota_out) != 1)
 		return false;
 	for (text = newline + 1; text < end; text = newline + 1) {
 		newline = memchr(text, '\n', (size_t)(end - text));
@@ -230,7 +230,7 @@ struct remembered {
 
 /* 1; 0 when there is none of use for this quota; -1. */
 static int
-load(int maildir_fd, const struct quota *quota, struct remembered *out,
+load_quota(int maildir_fd, const struct quota *quota, struct remembered *out,
     struct error *err)
 {
 	AUTO(file_close)
@@ -271,7 +271,7 @@ quota_look(int maildir_fd, const struct quota *quota,
     struct error *err)
 {
 	struct remembered remembered;
-	int result = load(maildir_fd, quota, &remembered, err);
+	int result = load_quota(maildir_fd, quota, &remembered, err);
 
 	if (result == -1)
 		return QUOTA_FAILED;
@@ -288,7 +288,7 @@ quota_look(int maildir_fd, const struct quota *quota,
 }
 
 static int
-append(int maildir_fd, const char *text, size_t length, struct error *err)
+append_quota(int maildir_fd, const char *text, size_t length, struct error *err)
 {
 	AUTO(file_close)
 	int fd = openat(maildir_fd, file_name,
@@ -303,7 +303,7 @@ append(int maildir_fd, const char *text, size_t length, struct error *err)
 
 /* Waits that many pauses at most: 1; 0 when another still has it; -1. */
 static int
-lock(int maildir_fd, int how, int pauses, struct error *err)
+lock_maildir(int maildir_fd, int how, int pauses, struct error *err)
 {
 	int tries = 0;
 
@@ -321,7 +321,7 @@ lock(int maildir_fd, int how, int pauses, struct error *err)
 int
 quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
 {
-	int locked = lock(maildir_fd, LOCK_SH, 0, err);
+	int locked = lock_maildir(maildir_fd, LOCK_SH, 0, err);
 	char line[2 * LINE_VALUE_MAX + 3];
 	int result, length;
 
@@ -329,7 +329,7 @@ quota_add(int maildir_fd, const struct quota_usage *added, struct error *err)
 		return -1;
 	length = snprintf(line, sizeof(line), "%lld %lld\n",
 	    (long long)added->bytes, (long long)added->count);
-	result = append(maildir_fd, line, (size_t)length, err);
+	result = append_quota(maildir_fd, line, (size_t)length, err);
 	if (result == -1 && (errno == ENOENT || errno == ELOOP))
 		result = 0;
 	if (locked == 1)
@@ -371,11 +371,11 @@ carry_over(int maildir_fd, int old_fd, off_t end, struct error *err)
 
 	if (n == -1)
 		return error_sys(err, "cannot read '%s'", file_name);
-	return n == 0 ? 0 : append(maildir_fd, text, (size_t)n, err);
+	return n == 0 ? 0 : append_quota(maildir_fd, text, (size_t)n, err);
 }
 
 static int
-store(int maildir_fd, const struct quota *quota,
+store_quota(int maildir_fd, const struct quota *quota,
     const struct quota_usage *usage, struct error *err)
 {
 	char path[MAILDIR_NAME_SIZE + 4] = "tmp/", host[MAILDIR_HOST_SIZE];
@@ -408,7 +408,7 @@ store(int maildir_fd, const struct quota *quota,
 }
 
 static int
-recalculate(int maildir_fd, const struct quota *quota,
+recalculate_locked(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err)
 {
 	off_t old_end = 0;
@@ -419,7 +419,7 @@ recalculate(int maildir_fd, const struct quota *quota,
 		return -1;
 	result = quota_scan(maildir_fd, usage_out, err);
 	if (result == 0)
-		result = store(maildir_fd, quota, usage_out, err);
+		result = store_quota(maildir_fd, quota, usage_out, err);
 	if (result == 0 && old_fd != -1)
 		result = carry_over(maildir_fd, old_fd, old_end, err);
 	return result;
@@ -429,7 +429,7 @@ int
 quota_recalculate(int maildir_fd, const struct quota *quota,
     struct quota_usage *usage_out, struct error *err)
 {
-	int locked = lock(maildir_fd, LOCK_EX, LOCK_TRIES, err);
+	int locked = lock_maildir(maildir_fd, LOCK_EX, LOCK_TRIES, err);
 	int result, saved_errno;
 
 	if (locked == 0) {
@@ -440,7 +440,7 @@ quota_recalculate(int maildir_fd, const struct quota *quota,
 	}
 	if (locked != 1)
 		return -1;
-	result = recalculate(maildir_fd, quota, usage_out, err);
+	result = recalculate_locked(maildir_fd, quota, usage_out, err);
 	saved_errno = errno;
 	flock(maildir_fd, LOCK_UN);
 	errno = saved_errno;

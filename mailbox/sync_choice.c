@@ -14,7 +14,7 @@ enum {
 };
 
 static struct sync_record *
-find_record(struct sync_choice *choice, size_t count)
+find_sync_record(struct sync_choice *choice, size_t count)
 {
 	unsigned size = 0;
 
@@ -44,7 +44,7 @@ quicker_way(const struct sync_record *record, size_t count)
 enum sync_way
 sync_choice_pick(struct sync_choice *choice, size_t count)
 {
-	struct sync_record *record = find_record(choice, count);
+	struct sync_record *record = find_sync_record(choice, count);
 	enum sync_way way;
 
 	if (count < ALL_LEAST)
@@ -63,7 +63,7 @@ void
 sync_choice_learn(struct sync_choice *choice, size_t count, enum sync_way way,
     int64_t took_us)
 {
-	struct sync_record *record = find_record(choice, count);
+	struct sync_record *record = find_sync_record(choice, count);
 	int64_t us = took_us / (int64_t)count + 1;
 	int64_t old = record->us[way];
 

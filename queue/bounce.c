@@ -81,7 +81,7 @@ put_noted_address(struct buf *buf, const char *text, size_t length)
 
 /* RFC 3464 2.3: the fields of one recipient. */
 static void
-put_recipient(struct buf *buf, const char *note, size_t length)
+put_bounce_recipient(struct buf *buf, const char *note, size_t length)
 {
 	const char *end = memmem(note, length, ">:\n", 3);
 	const char *address = note + 1, *text;
@@ -111,7 +111,7 @@ put_recipients(struct buf *buf, const char *notes)
 		size_t length = end == NULL ? strlen(notes)
 					    : (size_t)(end - notes) + 2;
 
-		put_recipient(buf, notes, length);
+		put_bounce_recipient(buf, notes, length);
 		notes += length;
 	}
 }
@@ -141,7 +141,7 @@ put_header(struct buf *buf, const struct bounce *bounce)
 
 /* QSBMF: its first line and the break line are what readers look for. */
 static void
-put_text(struct buf *buf, const struct bounce *bounce)
+put_bounce_text(struct buf *buf, const struct bounce *bounce)
 {
 	buf_addf(buf,
 	    "--%s\nContent-Type: text/plain; charset=utf-8\n"
@@ -209,7 +209,7 @@ void
 bounce_format(struct buf *buf, const struct bounce *bounce)
 {
 	put_header(buf, bounce);
-	put_text(buf, bounce);
+	put_bounce_text(buf, bounce);
 	put_delivery_status(buf, bounce);
 	put_original(buf, bounce);
 }

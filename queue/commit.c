@@ -79,7 +79,7 @@ commit_job_free(struct commit_job **job_in)
 
 /* The first one, taken off the list; NULL: there is none. */
 static struct commit_job *
-take_job(struct job_list *list)
+take_commit_job(struct job_list *list)
 {
 	struct commit_job *job = STAILQ_FIRST(list);
 
@@ -108,7 +108,7 @@ free_jobs(struct job_list *jobs)
 {
 	struct commit_job *job;
 
-	while ((job = take_job(jobs)) != NULL)
+	while ((job = take_commit_job(jobs)) != NULL)
 		commit_job_free(&job);
 }
 
@@ -152,7 +152,7 @@ commit_reap(struct committer *committer)
 	pthread_mutex_lock(&committer->lock);
 	STAILQ_CONCAT(&done, &committer->done);
 	pthread_mutex_unlock(&committer->lock);
-	while ((job = take_job(&done)) != NULL)
+	while ((job = take_commit_job(&done)) != NULL)
 		job->done(job, job->context);
 }
 
@@ -196,7 +196,7 @@ finish_job(struct committer *committer, struct commit_job *job)
 }
 
 static void
-fail_job(struct committer *committer, struct commit_job *job, enum qq result)
+fail_commit(struct committer *committer, struct commit_job *job, enum qq result)
 {
 	job->result = result;
 	finish_job(committer, job);
@@ -233,7 +233,7 @@ take_new(struct committer *committer, struct commit_job *job)
 		return;
 	}
 	error_set(&job->err, "message is too large for the journal");
-	fail_job(committer, job, QQ_WRITE_ERROR);
+	fail_commit(committer, job, QQ_WRITE_ERROR);
 }
 
 static void
@@ -241,7 +241,7 @@ take_jobs(struct committer *committer, struct job_list *jobs)
 {
 	struct commit_job *job;
 
-	while ((job = take_job(jobs)) != NULL)
+	while ((job = take_commit_job(jobs)) != NULL)
 		switch (job->type) {
 		case COMMIT_NEW:
 			take_new(committer, job);
@@ -278,11 +278,11 @@ end_batch(struct committer *committer, struct job_list *batch, int error)
 {
 	struct commit_job *job;
 
-	while ((job = take_job(batch)) != NULL) {
+	while ((job = take_commit_job(batch)) != NULL) {
 		errno = error;
 		if (error != 0)
 			error_sys(&job->err, "cannot write the journal");
-		fail_job(committer, job,
+		fail_commit(committer, job,
 		    error == 0            ? QQ_OK
 			: error == ENOSPC ? QQ_WRITE_ERROR
 					  : QQ_SYNC);
@@ -301,7 +301,7 @@ static void
 fail_end(struct committer *committer, struct commit_job *job)
 {
 	error_set(&job->err, "cannot write the journal");
-	fail_job(committer, job, QQ_SYNC);
+	fail_commit(committer, job, QQ_SYNC);
 }
 
 /* Those whose end is durable; and those who have waited for that too long. */
@@ -312,7 +312,7 @@ finish_ends(struct committer *committer, int64_t now_ms)
 	struct commit_job *job;
 
 	STAILQ_CONCAT(&waiting, &committer->ends);
-	while ((job = take_job(&waiting)) != NULL) {
+	while ((job = take_commit_job(&waiting)) != NULL) {
 		uint64_t id = job->message.id;
 
 		if (journal_is_ending(committer->journal, id)) {
@@ -383,7 +383,8 @@ refuse_news(struct committer *committer, int64_t now_ms, bool is_last)
 	while ((job = STAILQ_FIRST(&committer->news)) != NULL &&
 	    (is_last || is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))) {
 		error_set(&job->err, "the journal is full");
-		fail_job(committer, take_job(&committer->news), QQ_WRITE_ERROR);
+		fail_commit(committer, take_commit_job(&committer->news),
+		    QQ_WRITE_ERROR);
 	}
 }
 
@@ -570,7 +571,7 @@ fail_ends(struct committer *committer)
 {
 	struct commit_job *job;
 
-	while ((job = take_job(&committer->ends)) != NULL)
+	while ((job = take_commit_job(&committer->ends)) != NULL)
 		fail_end(committer, job);
 	hand_back(committer);
 }

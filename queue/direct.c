@@ -57,7 +57,7 @@ check_owner(int root, const char *path, struct error *err)
 
 /* The lock and all folders, from one descriptor of the queue's own. */
 static int
-open_queue(struct direct *direct, const char *path, struct error *err)
+open_locked_queue(struct direct *direct, const char *path, struct error *err)
 {
 	AUTO(file_close) int root = queue_open_root(path, err);
 
@@ -150,7 +150,7 @@ direct_open(
 	int pid, result;
 
 	direct->mess_fd = direct->lock_fd = -1;
-	if (open_queue(direct, queue_path, err) == -1) {
+	if (open_locked_queue(direct, queue_path, err) == -1) {
 		direct_abort(&direct);
 		return QQ_CHDIR;
 	}

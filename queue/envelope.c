@@ -10,7 +10,8 @@
 
 /* Room for all recipients of a record, and for marks when there are any. */
 static void
-make_room(struct envelope *envelope, const char *record, const char *end)
+make_recipient_room(
+    struct envelope *envelope, const char *record, const char *end)
 {
 	size_t count = 0;
 	bool has_marks = false;
@@ -151,7 +152,7 @@ envelope_parse(const char *record, size_t length, enum envelope_form form,
 		error_set(err, "envelope is not complete");
 		goto fail;
 	}
-	make_room(&envelope, record, end);
+	make_recipient_room(&envelope, record, end);
 	for (; at < end; at += strlen(at) + 1) {
 		if (is_input && *at == '\0') {
 			has_end = at + 1 == end;

@@ -44,7 +44,7 @@ has_kept(struct keeping *keeping, enum queue_folder folder, uint64_t id)
 }
 
 static void
-job_done(struct keep_job *job, void *context)
+fix_job_done(struct keep_job *job, void *context)
 {
 	struct keeping *keeping = context;
 
@@ -64,7 +64,7 @@ post(struct keeping *keeping, struct keep_job *job,
 	job->body = body;
 	job->has_file = message->body == NULL;
 	job->birth = message->birth_s;
-	job->done = job_done;
+	job->done = fix_job_done;
 	job->context = keeping;
 	keep_post(keeping->keeper, job);
 }

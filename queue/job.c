@@ -100,7 +100,7 @@ job_get_backoff(const void *data, size_t length, struct job_backoff *out)
 }
 
 static void
-put_recipient(struct buf *buf, const struct job_recipient *recipient)
+put_job_recipient(struct buf *buf, const struct job_recipient *recipient)
 {
 	wire_put_u32(buf, recipient->delivery);
 	wire_put_text(buf, recipient->recipient);
@@ -124,7 +124,7 @@ job_put(struct buf *buf, const struct job *job)
 	wire_put_text(buf, job->header);
 	wire_put_u32(buf, (uint32_t)job->recipient_count);
 	for (size_t i = 0; i < job->recipient_count; i++)
-		put_recipient(buf, &job->recipients[i]);
+		put_job_recipient(buf, &job->recipients[i]);
 	wire_put_u8(buf, job->body != NULL);
 	if (job->body != NULL)
 		wire_put_bytes(buf, job->body, job->size_bytes);

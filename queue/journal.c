@@ -138,7 +138,7 @@ make_segment(struct journal *journal, unsigned place, struct error *err)
  * of the CPU, and none of the memory.
  */
 static int
-open_segment(struct journal *journal, unsigned place, struct error *err)
+open_to_write(struct journal *journal, unsigned place, struct error *err)
 {
 	int lock = queue_dir_fd(journal->dir, QUEUE_LOCK, 0);
 	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW;
@@ -351,7 +351,7 @@ begin_next(struct journal *journal)
 	if (segment->messages > 0 || now_ms < journal->again_at_ms)
 		return false;
 	if ((!segment->is_ready && make_segment(journal, place, &err) == -1) ||
-	    open_segment(journal, place, &err) == -1) {
+	    open_to_write(journal, place, &err) == -1) {
 		if (journal->again_at_ms == 0)
 			log_line("alert: %s; new mail waits", err.text);
 		journal->again_at_ms = now_ms + AGAIN_MS;

@@ -179,7 +179,7 @@ get_record_at(
 
 /* Behind a damaged place there may be others: the next one, or 0. */
 static size_t
-find_record(struct journal_cursor *cursor, size_t at,
+find_next_record(struct journal_cursor *cursor, size_t at,
     struct journal_record *record_out, size_t *size_out)
 {
 	uint64_t wanted = htole64(cursor->generation);
@@ -236,7 +236,7 @@ journal_cursor_next(
 			cursor->has_gap = true;
 	}
 	if (size == 0)
-		at = find_record(cursor, at, record_out, &size);
+		at = find_next_record(cursor, at, record_out, &size);
 	if (at == 0)
 		return false;
 	if (record_out->page > cursor->page)

@@ -73,7 +73,7 @@ read_segment(int fd, size_t length, struct buf *data)
 }
 
 static int
-open_segment(const struct reading *reading, unsigned place, struct error *err)
+open_to_read(const struct reading *reading, unsigned place, struct error *err)
 {
 	char name[JOURNAL_NAME_SIZE];
 	int fd;
@@ -136,7 +136,7 @@ static int
 find_segment(struct reading *reading, unsigned place, struct error *err)
 {
 	struct journal_found *found = &reading->scan->segments[place];
-	int fd = open_segment(reading, place, err);
+	int fd = open_to_read(reading, place, err);
 	struct stat st;
 
 	if (fd == -1)
@@ -220,7 +220,7 @@ read_records(
     struct reading *reading, unsigned place, bool is_telling, struct error *err)
 {
 	struct journal_found *found = &reading->scan->segments[place];
-	int fd = open_segment(reading, place, err);
+	int fd = open_to_read(reading, place, err);
 	struct journal_cursor cursor;
 	struct journal_record record;
 

@@ -42,7 +42,7 @@ struct reading {
 
 /* Has one read and shown, if that is wanted. */
 static int
-read_message(struct walk *walk, uint64_t id, enum look_state state,
+read_and_show(struct walk *walk, uint64_t id, enum look_state state,
     int (*read)(struct reading *reading))
 {
 	struct reading reading = { .walk = walk,
@@ -57,7 +57,7 @@ read_message(struct walk *walk, uint64_t id, enum look_state state,
 }
 
 static int
-show(struct reading *reading, bool has_problem)
+show_message(struct reading *reading, bool has_problem)
 {
 	struct look_message *message = &reading->message;
 	struct walk *walk = reading->walk;
@@ -72,7 +72,7 @@ show(struct reading *reading, bool has_problem)
 }
 
 static void
-add_recipient(struct reading *reading, enum queue_folder channel,
+add_look_recipient(struct reading *reading, enum queue_folder channel,
     const char *address, bool is_done)
 {
 	reading->recipients = mem_room(
@@ -141,7 +141,7 @@ add_channel(struct reading *reading, enum queue_folder folder, struct buf *list)
 		return result;
 	while ((result = remembered_next(list->data, list->length, &at,
 		    &recipient, &reading->problem)) == 1)
-		add_recipient(
+		add_look_recipient(
 		    reading, folder, recipient.address, recipient.is_done);
 	if (result == -1)
 		error_context(&reading->problem, "'%s/%s/%" PRIu64 "'",
@@ -183,7 +183,7 @@ add_channels(struct reading *reading)
 }
 
 static int
-read_remembered(struct reading *reading)
+look_remembered(struct reading *reading)
 {
 	struct look_message *message = &reading->message;
 	struct stat st;
@@ -204,7 +204,7 @@ read_remembered(struct reading *reading)
 	message->is_bouncing = result == 1;
 	has_problem |= result == -1;
 	has_problem |= add_channels(reading);
-	return show(reading, has_problem);
+	return show_message(reading, has_problem);
 }
 
 /* A message in S5, as its info/ID was found. */
@@ -218,7 +218,7 @@ visit_info(uint64_t id, void *context)
 	if (idmap_has(&walk->queued, id))
 		return 0;
 	idmap_put(&walk->remembered, id, NULL);
-	return read_message(walk, id, LOOK_REMEMBERED, read_remembered);
+	return read_and_show(walk, id, LOOK_REMEMBERED, look_remembered);
 }
 
 /* Could it be? */
@@ -252,7 +252,7 @@ read_headless(struct reading *reading)
 		error_set(&reading->problem,
 		    "it has recipients, but 'info/%" PRIu64 "' is missing",
 		    reading->message.id);
-	return show(reading, true);
+	return show_message(reading, true);
 }
 
 /* As local/ID or remote/ID was found: whose are these recipients? */
@@ -264,7 +264,7 @@ visit_headless(uint64_t id, void *context)
 	if (!is_headless(walk, id))
 		return 0;
 	idmap_put(&walk->remembered, id, NULL);
-	return read_message(walk, id, LOOK_REMEMBERED, read_headless);
+	return read_and_show(walk, id, LOOK_REMEMBERED, read_headless);
 }
 
 /* What a todo record says: its recipients have no channel yet. */
@@ -280,7 +280,7 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 		&reading->problem) == -1) {
 		error_context(&reading->problem, "envelope of message %" PRIu64,
 		    message->id);
-		return show(reading, true);
+		return show_message(reading, true);
 	}
 	has_problem = envelope.has_size &&
 	    envelope_check_size(message->id, message->size_bytes,
@@ -290,9 +290,9 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 		message->uuid = envelope.uuid;
 	message->attempt = envelope.attempt;
 	for (size_t i = 0; i < envelope.recipient_count; i++)
-		add_recipient(reading, QUEUE_TODO, envelope.recipients[i],
+		add_look_recipient(reading, QUEUE_TODO, envelope.recipients[i],
 		    envelope.is_done != NULL && envelope.is_done[i]);
-	result = show(reading, has_problem);
+	result = show_message(reading, has_problem);
 	envelope_release(&envelope);
 	return result;
 }
@@ -307,7 +307,7 @@ read_queued(struct reading *reading)
 	if (result == 1)
 		result = read_file(reading, QUEUE_TODO, record, &st);
 	if (result != 1)
-		return result == -1 ? show(reading, true) : 0;
+		return result == -1 ? show_message(reading, true) : 0;
 	return show_envelope(reading, record->data, record->length);
 }
 
@@ -318,7 +318,7 @@ visit_todo(uint64_t id, void *context)
 
 	idmap_remove(&walk->fresh, id);
 	idmap_put(&walk->queued, id, NULL);
-	return read_message(walk, id, LOOK_QUEUED, read_queued);
+	return read_and_show(walk, id, LOOK_QUEUED, read_queued);
 }
 
 static int
@@ -337,7 +337,7 @@ read_fresh(struct reading *reading)
 		    : -1;
 	message->size_bytes = fresh->size_bytes;
 	if (result != 1)
-		return result == -1 ? show(reading, true) : 0;
+		return result == -1 ? show_message(reading, true) : 0;
 	return show_envelope(reading, fresh->record, fresh->record_length);
 }
 
@@ -360,7 +360,7 @@ visit_fresh(struct walk *walk, const struct journal_view *view)
 	for (size_t i = 0; i < view->count && result == 0; i++) {
 		walk->reading = &view->messages[i];
 		if (idmap_has(&walk->fresh, walk->reading->id))
-			result = read_message(
+			result = read_and_show(
 			    walk, walk->reading->id, LOOK_FRESH, read_fresh);
 	}
 	return result;

@@ -12,7 +12,7 @@ static const char usage[] =
     "on 1";
 
 static int
-drain(int fd)
+drain_input(int fd)
 {
 	char buffer[4096];
 	ssize_t n;
@@ -30,7 +30,7 @@ main(int argc, char **argv)
 	usage_answer(argv, "qmail-nullqueue", usage);
 	if (argc > 1)
 		fatal(QQ_MISCONFIGURED, "%s", usage);
-	if (drain(0) == -1 || drain(1) == -1)
+	if (drain_input(0) == -1 || drain_input(1) == -1)
 		return QQ_READ_ERROR;
 	return QQ_OK;
 }

@@ -53,7 +53,7 @@ age_s(const struct reader *reader, const struct look_message *message)
 }
 
 static void
-put_text(const char *text)
+print_word(const char *text)
 {
 	char word[2 * ENVELOPE_ADDRESS_MAX];
 
@@ -73,7 +73,7 @@ print_message(const struct reader *reader, const struct look_message *message)
 	printf("%d %.3s %d %02d:%02d:%02d GMT  #%" PRIu64 "  %" PRIu64 "  <",
 	    tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour,
 	    tm.tm_min, tm.tm_sec, message->id, message->size_bytes);
-	put_text(message->sender);
+	print_word(message->sender);
 	printf("> %s\n", message->is_bouncing ? " bouncing" : "");
 	if (reader->is_verbose) {
 		format_uuid(message, uuid);
@@ -87,7 +87,7 @@ print_message(const struct reader *reader, const struct look_message *message)
 
 		printf("%s\t%s\t", recipient->is_done ? "  done" : "",
 		    queue_folder_name(recipient->channel));
-		put_text(recipient->address);
+		print_word(recipient->address);
 		putchar('\n');
 	}
 }
@@ -134,7 +134,7 @@ add_json(const struct reader *reader, const struct look_message *message)
 
 /* What is damaged is said, and does not hide the rest. */
 static bool
-show(const struct look_message *message, void *context)
+show_listed(const struct look_message *message, void *context)
 {
 	struct reader *reader = context;
 
@@ -161,7 +161,7 @@ read_queue(const char *path, struct reader *reader)
 	reader->is_whole = true;
 	if (dir != NULL) {
 		reader->queue = dir->name;
-		result = look_messages(dir, show, reader, &err);
+		result = look_messages(dir, show_listed, reader, &err);
 	}
 	if (result == -1)
 		log_line("%s", err.text);

@@ -72,7 +72,7 @@ is_smtpd(uid_t uid)
 
 /* qmail's own Received line, with the UUID behind what it always had. */
 static int
-write_received(struct way *way)
+write_way_received(struct way *way)
 {
 	char date[CLOCK_DATE_SIZE], uuid[UUID_TEXT_SIZE],
 	    who[40] = "from network";
@@ -123,7 +123,7 @@ static int
 copy_message(struct way *way)
 {
 	char *buffer = xmalloc(READ_BYTES);
-	int result = write_received(way);
+	int result = write_way_received(way);
 	ssize_t n = 1;
 
 	while (result == QQ_OK && (n = read_some(0, buffer)) > 0)
@@ -194,7 +194,7 @@ commit_direct(struct way *way, struct envelope *envelope)
 }
 
 static int
-commit(struct way *way)
+commit_way(struct way *way)
 {
 	struct buf record = BUF_INIT;
 	struct envelope envelope;
@@ -322,7 +322,7 @@ main(int argc, char **argv)
 	if (result == QQ_OK)
 		result = copy_message(&way);
 	if (result == QQ_OK)
-		result = commit(&way);
+		result = commit_way(&way);
 	sink_abort(&way.sink);
 	direct_abort(&way.direct);
 	if (result != QQ_OK && way.err.text[0] != '\0')

@@ -140,7 +140,7 @@ handle_signal(struct send *send, int number)
 }
 
 static void
-signal_ready(uint32_t events, void *context)
+send_signal_ready(uint32_t events, void *context)
 {
 	struct process *process = context;
 	int number;
@@ -282,7 +282,7 @@ wait_ms(const struct process *process)
 }
 
 static void
-run(struct process *process)
+run_send(struct process *process)
 {
 	struct send *send = &process->send;
 
@@ -324,7 +324,7 @@ find_kept_max(struct send *send, struct error *err)
 }
 
 static int
-watch_signals(struct process *process, struct error *err)
+watch_send_signals(struct process *process, struct error *err)
 {
 	int fd = signals_open(SIGTERM, SIGINT, SIGHUP, SIGALRM, 0);
 
@@ -332,7 +332,7 @@ watch_signals(struct process *process, struct error *err)
 	if (fd == -1)
 		return error_sys(err, "cannot make a signalfd");
 	process->signal_source = (struct loop_source){
-		.fd = fd, .ready = signal_ready, .context = process
+		.fd = fd, .ready = send_signal_ready, .context = process
 	};
 	return loop_add(
 	    process->send.loop, &process->signal_source, EPOLLIN, err);
@@ -431,7 +431,7 @@ find_control(void)
 }
 
 static int
-open_queue(struct process *process, const char *path, struct error *err)
+open_process(struct process *process, const char *path, struct error *err)
 {
 	struct send *send = &process->send;
 
@@ -468,7 +468,8 @@ open_queue(struct process *process, const char *path, struct error *err)
 	send->health.pid = getpid();
 	send->health.started_at = time(NULL);
 	send->health_file = health_file_create(path, err);
-	if (send->health_file == NULL || watch_signals(process, err) == -1 ||
+	if (send->health_file == NULL ||
+	    watch_send_signals(process, err) == -1 ||
 	    loop_add(send->loop, &process->wake_source, EPOLLIN, err) == -1 ||
 	    load_end_found(send, err) == -1 || backlog_open(send, err) == -1 ||
 	    deliver_open(send, find_control(), err) == -1 ||
@@ -479,7 +480,7 @@ open_queue(struct process *process, const char *path, struct error *err)
 
 /* 0, or -1 when the queue is not what another system understands. */
 static int
-close_queue(struct process *process)
+close_process(struct process *process)
 {
 	struct send *send = &process->send;
 	const struct message *message;
@@ -534,12 +535,12 @@ main(int argc, char **argv)
 		fatal(100, "%s", usage);
 	log_gather();
 	batch_policy_set();
-	if (open_queue(&process, argv[1], &err) == -1)
+	if (open_process(&process, argv[1], &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
 	log_line("running");
-	run(&process);
+	run_send(&process);
 	log_line("exiting");
-	result = close_queue(&process);
+	result = close_process(&process);
 	log_flush();
 	return result == 0 ? 0 : 111;
 }

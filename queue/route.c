@@ -25,7 +25,7 @@ struct route {
 };
 
 static int
-compare_names(const void *a, const void *b)
+compare_route_names(const void *a, const void *b)
 {
 	const char *const *first = a, *const *second = b;
 
@@ -47,7 +47,7 @@ copy_names(const struct strlist *list, struct strlist *names)
 		strlist_add(names, list->items[i]);
 	if (names->count > 0)
 		qsort(names->items, names->count, sizeof(*names->items),
-		    compare_names);
+		    compare_route_names);
 }
 
 static int
@@ -130,11 +130,11 @@ has_name(const struct strlist *names, const char *name)
 {
 	return names->count > 0 &&
 	    bsearch(&name, names->items, names->count, sizeof(*names->items),
-		compare_names) != NULL;
+		compare_route_names) != NULL;
 }
 
 static const struct rule *
-find_rule(const struct route *route, const char *key)
+find_route_rule(const struct route *route, const char *key)
 {
 	struct rule wanted = { .key = NULL };
 
@@ -147,15 +147,15 @@ find_rule(const struct route *route, const char *key)
 static const struct rule *
 match_rule(const struct route *route, const char *address, const char *domain)
 {
-	const struct rule *rule = find_rule(route, address);
+	const struct rule *rule = find_route_rule(route, address);
 	const char *dot;
 
 	if (rule == NULL)
-		rule = find_rule(route, domain);
+		rule = find_route_rule(route, domain);
 	for (dot = strchr(domain, '.'); rule == NULL && dot != NULL;
 	     dot = strchr(dot + 1, '.'))
-		rule = find_rule(route, dot);
-	return rule != NULL ? rule : find_rule(route, "");
+		rule = find_route_rule(route, dot);
+	return rule != NULL ? rule : find_route_rule(route, "");
 }
 
 /* user%host@gate becomes user@host while gate is in percenthack. */
@@ -240,7 +240,7 @@ route_strip(const struct route *route, const char *address)
 	/* A rule for one mailbox has the address without its prefix. */
 	for (dash = strchr(address, '-'); dash != NULL && dash < at;
 	     dash = strchr(dash + 1, '-')) {
-		rule = find_rule(route, dash + 1);
+		rule = find_route_rule(route, dash + 1);
 		if (rule != NULL && has_prefix(rule, address, dash + 1))
 			return dash + 1;
 	}

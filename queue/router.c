@@ -208,7 +208,7 @@ answer_with(struct question *question, struct router_answer *answer,
 }
 
 static void
-look_up(struct question *question, struct router_answer *answer)
+look_up_assign(struct question *question, struct router_answer *answer)
 {
 	const char *address = question->request->texts.data + answer->address;
 	const char *at = strrchr(address, '@');
@@ -265,7 +265,7 @@ answer_one(struct question *question, size_t at)
 		    strlen(request->recipients[at]) + 1);
 	}
 	if (answer->channel == ROUTE_LOCAL)
-		look_up(question, answer);
+		look_up_assign(question, answer);
 	else {
 		answer->found = ROUTER_FOUND;
 		answer->kind = LANE_REMOTE;

@@ -187,7 +187,7 @@ backlog_count(const struct send *send)
 }
 
 static bool
-has_room(const struct send *send)
+has_load_room(const struct send *send)
 {
 	return !send->is_stopping && message_has_room(send) &&
 	    work_pool_count(send->helpers) < LOADS_MAX;
@@ -212,13 +212,13 @@ backlog_run(struct send *send)
 	enum lane_kind kind;
 	uint64_t id;
 
-	for (int turn = 0; turn < LOADS_A_TURN && has_room(send) &&
+	for (int turn = 0; turn < LOADS_A_TURN && has_load_room(send) &&
 	     schedule_take(&backlog->todo, now, &id);
 	     turn++) {
 		idmap_remove(&backlog->todo_ids, id);
 		load_todo(send, id);
 	}
-	for (int turn = 0; turn < LOADS_A_TURN && has_room(send) &&
+	for (int turn = 0; turn < LOADS_A_TURN && has_load_room(send) &&
 	     lane_take(send->lanes, now, can_try, send, &id, &kind);
 	     turn++)
 		load_remembered(send, id, lane_channel(kind));
@@ -233,7 +233,7 @@ backlog_timeout_ms(const struct send *send)
 
 	/* The tick comes every second anyway; only haste is told here. */
 	return todo->count > 0 && schedule_next(todo) <= time(NULL) &&
-		has_room(send)
+		has_load_room(send)
 	    ? 0
 	    : -1;
 }

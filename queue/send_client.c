@@ -60,27 +60,29 @@ lose_client(struct client *client)
 
 /* An answer never waits: a client that does not read it is dropped. */
 static void
-answer(struct client *client, uint32_t code, uint64_t id, const char *text)
+answer_client(
+    struct client *client, uint32_t code, uint64_t id, const char *text)
 {
 	if (!transaction_answer(client->source.fd, code, id, text))
 		lose_client(client);
 }
 
 static void
-commit_answered(void *context, int result, uint64_t id, const char *text)
+client_commit_answered(void *context, int result, uint64_t id, const char *text)
 {
 	struct client *client = context;
 
 	client->handover = NULL;
-	answer(client, (uint32_t)result, id, result == QQ_OK ? "" : text);
+	answer_client(
+	    client, (uint32_t)result, id, result == QQ_OK ? "" : text);
 }
 
 static void
-ask_answered(void *context, bool is_known, uint64_t id)
+client_ask_answered(void *context, bool is_known, uint64_t id)
 {
 	struct client *client = context;
 
-	answer(client, is_known ? QQ_OK : INTAKE_ABSENT, id,
+	answer_client(client, is_known ? QQ_OK : INTAKE_ABSENT, id,
 	    is_known ? "" : "no such message");
 }
 
@@ -97,7 +99,7 @@ body_written(struct body_file *file, void *context)
 
 /* What is too large for the journal is written while more comes. */
 static void
-store_body(struct client *client)
+store_client_body(struct client *client)
 {
 	struct transaction *transaction = &client->transaction;
 	const struct intake_options *options = &client->intake->options;
@@ -121,7 +123,7 @@ store_body(struct client *client)
 }
 
 static void
-commit(struct client *client, const struct intake_packet *packet)
+commit_client(struct client *client, const struct intake_packet *packet)
 {
 	struct intake_message *message;
 	struct error err;
@@ -130,7 +132,7 @@ commit(struct client *client, const struct intake_packet *packet)
 
 	if (result != QQ_OK) {
 		transaction_reset(&client->transaction);
-		answer(client, (uint32_t)result, 0, err.text);
+		answer_client(client, (uint32_t)result, 0, err.text);
 		return;
 	}
 	if (client->is_held) {
@@ -139,14 +141,14 @@ commit(struct client *client, const struct intake_packet *packet)
 		    client->intake->options.loop, &client->source, EPOLLIN);
 	}
 	intake_hand_over(client->intake, message, &client->transaction.file,
-	    commit_answered, client, &client->handover);
+	    client_commit_answered, client, &client->handover);
 	buf_reset(&client->transaction.envelope);
 	client->transaction.size_bytes = 0;
 }
 
 /* False when the client does what it may not. */
 static bool
-handle_packet(struct client *client, const struct intake_packet *packet)
+handle_client_packet(struct client *client, const struct intake_packet *packet)
 {
 	bool is_waiting = client->handover != NULL || client->ask.is_waiting;
 
@@ -161,9 +163,9 @@ handle_packet(struct client *client, const struct intake_packet *packet)
 	case INTAKE_COMMIT:
 		if (!transaction_add(&client->transaction, packet))
 			return false;
-		store_body(client);
+		store_client_body(client);
 		if (packet->type == INTAKE_COMMIT)
-			commit(client, packet);
+			commit_client(client, packet);
 		return true;
 	case INTAKE_ASK:
 		client->ask.uuid = packet->uuid;
@@ -191,11 +193,11 @@ read_packet(struct client *client, bool *is_more_out)
 	if (n == -1 && errno == EAGAIN)
 		return true;
 	return n > 0 && fd == -1 && intake_get(buffer, (size_t)n, &packet) &&
-	    handle_packet(client, &packet);
+	    handle_client_packet(client, &packet);
 }
 
 static void
-client_ready(uint32_t events, void *context)
+intake_client_ready(uint32_t events, void *context)
 {
 	struct client *client = context;
 	bool is_more = true;
@@ -225,10 +227,10 @@ client_new(struct intake *intake, int fd, uid_t uid)
 	client->intake = intake;
 	client->transaction.uid = uid;
 	client->transaction.is_trusted = true;
-	client->ask.answer = ask_answered;
+	client->ask.answer = client_ask_answered;
 	client->ask.context = client;
 	client->source = (struct loop_source){
-		.fd = fd, .ready = client_ready, .context = client
+		.fd = fd, .ready = intake_client_ready, .context = client
 	};
 	LIST_INSERT_HEAD(&intake->clients, client, in_clients);
 	intake->client_count++;

@@ -285,7 +285,7 @@ worker_drop(struct worker *worker)
 }
 
 static bool
-greet(struct worker *worker, const void *data, size_t length)
+greet_worker(struct worker *worker, const void *data, size_t length)
 {
 	struct job_hello hello;
 
@@ -373,7 +373,7 @@ static bool
 take_packet(struct worker *worker, const char *data, size_t length)
 {
 	if (!worker->has_greeted)
-		return greet(worker, data, length);
+		return greet_worker(worker, data, length);
 	switch (job_packet_type(data, length)) {
 	case JOB_TAKE:
 		return set_take(worker, data, length);
@@ -473,7 +473,7 @@ deliver_close(struct send *send)
 }
 
 static bool
-has_room(const struct worker *worker)
+worker_has_room(const struct worker *worker)
 {
 	return worker->has_greeted && !worker->is_full &&
 	    worker->running < worker->take.recipients &&
@@ -487,7 +487,7 @@ find_worker(const struct send *send, enum lane_kind kind)
 	struct worker *worker, *best = NULL;
 
 	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->kind == kind && has_room(worker) &&
+		if (worker->kind == kind && worker_has_room(worker) &&
 		    (best == NULL || worker->running < best->running))
 			best = worker;
 	return best;
@@ -570,8 +570,9 @@ fits_packet(const struct message *message)
 
 /* One more recipient of a job; false, without it, when it does not fit. */
 static bool
-add_recipient(const struct message *message, const struct recipient *recipient,
-    uint32_t number, struct job *job, size_t *text_bytes)
+add_job_recipient(const struct message *message,
+    const struct recipient *recipient, uint32_t number, struct job *job,
+    size_t *text_bytes)
 {
 	const struct router_answer *answer =
 	    &message->route.answers[recipient - message->recipients];
@@ -627,8 +628,8 @@ gather_job(
 		    send, message, recipient, handed);
 
 		handed->left++;
-		if (!add_recipient(message, recipient, delivery->number, &job,
-			&text_bytes)) {
+		if (!add_job_recipient(message, recipient, delivery->number,
+			&job, &text_bytes)) {
 			undo_delivery(send, delivery);
 			break;
 		}
@@ -661,7 +662,7 @@ drop_job(struct handed *handed, const char *text)
 
 /* The body cannot be read: a reason of our own to defer. */
 static void
-fail_job(struct handed *handed)
+fail_handed(struct handed *handed)
 {
 	log_line(
 	    "alert: cannot read message %" PRIu64 ": %m", handed->message->id);
@@ -702,7 +703,7 @@ send_job(struct worker *worker, struct handed *handed, int fd)
 
 /* In a helper: the body of a large fresh message. */
 static void
-open_body(struct work *work)
+open_job_body(struct work *work)
 {
 	struct handed *handed = (struct handed *)work;
 
@@ -727,7 +728,7 @@ go_on_opened(struct handed *handed, struct worker *worker)
 
 	if (fd == -1) {
 		errno = handed->error;
-		fail_job(handed);
+		fail_handed(handed);
 	} else if (worker == NULL)
 		drop_job(handed, NULL);
 	else
@@ -765,7 +766,7 @@ run_openings(struct send *send)
 		}
 		send->openings++;
 		work_pool_post(
-		    send->helpers, &handed->work, open_body, body_opened);
+		    send->helpers, &handed->work, open_job_body, body_opened);
 	}
 }
 
@@ -780,7 +781,7 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 	if (found == 1)
 		return send_job(worker, handed, fd);
 	if (found == -1)
-		fail_job(handed);
+		fail_handed(handed);
 	else
 		STAILQ_INSERT_TAIL(&send->unopened, handed, in_send);
 	return HANDED;

@@ -251,7 +251,7 @@ intake_tick(struct intake *intake)
  * up to three, with those of a large body.
  */
 static void
-set_limits(struct intake *intake)
+set_client_limits(struct intake *intake)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
 	unsigned files = 2000000;
@@ -284,7 +284,7 @@ intake_open(
 
 	intake->send = send;
 	intake->options = *options;
-	set_limits(intake);
+	set_client_limits(intake);
 	intake->source.fd = intake->calls.fd = -1;
 	if (strangers_open(intake, err) == -1 ||
 	    listen_if_there_is_room(intake, err) == -1)

@@ -73,7 +73,7 @@ load_failed(struct load *load, enum queue_folder folder)
  * got a domain or a prefix.
  */
 static int
-read_whole(struct load *load, enum queue_folder folder, struct buf *buf,
+read_kept_file(struct load *load, enum queue_folder folder, struct buf *buf,
     time_t *mtime_out)
 {
 	AUTO(file_close)
@@ -123,7 +123,7 @@ read_todo(struct load *load)
 	    queue_has_file(dir, QUEUE_LOCAL, id) != 0 ||
 	    queue_has_file(dir, QUEUE_REMOTE, id) != 0 ||
 	    queue_has_file(dir, QUEUE_BOUNCE, id) != 0;
-	if (read_whole(load, QUEUE_TODO, &load->record, NULL) == -1)
+	if (read_kept_file(load, QUEUE_TODO, &load->record, NULL) == -1)
 		return;
 	/* S4 has it, perhaps, when another system's qmail-queue wrote it. */
 	queue_unlink(dir, QUEUE_INTD, id);
@@ -144,10 +144,11 @@ count_noted(const struct queue_dir *dir, uint64_t id)
 }
 
 static void
-read_remembered(struct load *load)
+load_remembered_files(struct load *load)
 {
-	if (read_whole(load, load->folder, &load->list, NULL) == 0 &&
-	    read_whole(load, QUEUE_INFO, &load->record, &load->birth) == 0 &&
+	if (read_kept_file(load, load->folder, &load->list, NULL) == 0 &&
+	    read_kept_file(load, QUEUE_INFO, &load->record, &load->birth) ==
+		0 &&
 	    open_mess(load, NULL) == 0)
 		load->note_bytes = count_noted(
 		    load->send->dir, load->message->id);
@@ -164,7 +165,7 @@ read_ended(struct load *load)
 	    queue_has_file(dir, QUEUE_LOCAL, id) != 0 ||
 	    queue_has_file(dir, QUEUE_REMOTE, id) != 0;
 	if (!load->has_changed)
-		read_whole(load, QUEUE_INFO, &load->record, &load->birth);
+		read_kept_file(load, QUEUE_INFO, &load->record, &load->birth);
 }
 
 static void
@@ -444,8 +445,8 @@ load_remembered(struct send *send, uint64_t id, enum route_channel channel)
 	if (idmap_has(&send->active_ids, id)) /* its other channel's try */
 		backlog_add_retry(send, id, channel, time(NULL) + 1, NULL);
 	else
-		post_load(send, id, message_folder(channel), read_remembered,
-		    go_on_remembered);
+		post_load(send, id, message_folder(channel),
+		    load_remembered_files, go_on_remembered);
 }
 
 void

@@ -61,7 +61,7 @@ post_step(struct message *message, struct keep_job *job,
 }
 
 static void
-job_done(struct keep_job *job, void *context)
+settle_job_done(struct keep_job *job, void *context)
 {
 	end_step(context, job->result, &job->err);
 	keep_job_free(&job);
@@ -71,7 +71,7 @@ job_done(struct keep_job *job, void *context)
 static void
 post_alone(struct send *send, struct keep_job *job)
 {
-	job->done = job_done;
+	job->done = settle_job_done;
 	job->context = send;
 	send->jobs_running++;
 	keep_post(send->keeper, job);

@@ -219,7 +219,7 @@ has_free_space(struct stranger_room *room, struct error *err)
 
 /* After a failure nothing is written, and COMMIT hears of it. */
 static bool
-store_body(struct stranger *stranger)
+store_stranger_body(struct stranger *stranger)
 {
 	struct stranger_room *room = stranger->room;
 	struct transaction *transaction = &stranger->transaction;
@@ -255,11 +255,11 @@ add_pieces(struct stranger *stranger, const struct intake_packet *packet)
 
 	return take_memory(stranger, bytes) &&
 	    transaction_add(&stranger->transaction, packet) &&
-	    store_body(stranger);
+	    store_stranger_body(stranger);
 }
 
 static bool
-commit(struct stranger *stranger, const struct intake_packet *packet)
+commit_stranger(struct stranger *stranger, const struct intake_packet *packet)
 {
 	struct call call = { .type = CALL_COMMIT };
 	struct error err;
@@ -292,7 +292,7 @@ commit(struct stranger *stranger, const struct intake_packet *packet)
 }
 
 static bool
-ask(struct stranger *stranger, const struct intake_packet *packet)
+ask_for_stranger(struct stranger *stranger, const struct intake_packet *packet)
 {
 	struct call call = { .type = CALL_ASK, .ask.uuid = packet->uuid };
 
@@ -304,7 +304,8 @@ ask(struct stranger *stranger, const struct intake_packet *packet)
 
 /* False when he does what he may not, or has gone. */
 static bool
-handle_packet(struct stranger *stranger, const struct intake_packet *packet)
+handle_stranger_packet(
+    struct stranger *stranger, const struct intake_packet *packet)
 {
 	if (stranger->has_hello == (packet->type == INTAKE_HELLO))
 		return false;
@@ -316,9 +317,10 @@ handle_packet(struct stranger *stranger, const struct intake_packet *packet)
 	case INTAKE_ENVELOPE:
 		return add_pieces(stranger, packet);
 	case INTAKE_COMMIT:
-		return add_pieces(stranger, packet) && commit(stranger, packet);
+		return add_pieces(stranger, packet) &&
+		    commit_stranger(stranger, packet);
 	case INTAKE_ASK:
-		return ask(stranger, packet);
+		return ask_for_stranger(stranger, packet);
 	case INTAKE_ABORT:
 		end_transaction(stranger);
 		return true;
@@ -329,7 +331,7 @@ handle_packet(struct stranger *stranger, const struct intake_packet *packet)
 }
 
 static void
-serve(struct stranger *stranger)
+serve_stranger(struct stranger *stranger)
 {
 	char *buffer = xmalloc(PACKET_MAX);
 	bool is_going_on = true;
@@ -349,7 +351,7 @@ serve(struct stranger *stranger)
 			close(fd);
 		is_going_on = n > 0 && fd == -1 &&
 		    intake_get(buffer, (size_t)n, &packet) &&
-		    handle_packet(stranger, &packet);
+		    handle_stranger_packet(stranger, &packet);
 	}
 	end_transaction(stranger);
 	free(buffer);
@@ -357,7 +359,7 @@ serve(struct stranger *stranger)
 
 /* See above; where the kernel has no such thing, he waits for himself. */
 static void
-leave(struct stranger *stranger)
+leave_intake(struct stranger *stranger)
 {
 	struct stranger_room *room = stranger->room;
 	struct call call = { .type = CALL_LEAVE };
@@ -382,8 +384,8 @@ run_stranger(void *context)
 	struct stranger *stranger = context;
 
 	if (!stranger->is_one_too_many)
-		serve(stranger);
-	leave(stranger);
+		serve_stranger(stranger);
+	leave_intake(stranger);
 	return NULL;
 }
 
@@ -405,13 +407,14 @@ finish_call(struct call *call, int result, uint64_t id, const char *text)
 }
 
 static void
-commit_answered(void *context, int result, uint64_t id, const char *text)
+stranger_commit_answered(
+    void *context, int result, uint64_t id, const char *text)
 {
 	finish_call(context, result, id, result == QQ_OK ? "" : text);
 }
 
 static void
-ask_answered(void *context, bool is_known, uint64_t id)
+stranger_ask_answered(void *context, bool is_known, uint64_t id)
 {
 	finish_call(context, is_known ? QQ_OK : INTAKE_ABSENT, id,
 	    is_known ? "" : "no such message");
@@ -471,14 +474,14 @@ do_call(struct intake *intake, struct call *call)
 		finish_call(call, QQ_OK, intake_next_id(intake->send), "");
 		break;
 	case CALL_ASK:
-		call->ask.answer = ask_answered;
+		call->ask.answer = stranger_ask_answered;
 		call->ask.context = call;
 		intake_ask(intake, &call->ask);
 		break;
 	case CALL_COMMIT:
 		call->is_taken = true;
 		intake_hand_over(intake, call->message, &call->file,
-		    commit_answered, call, &handover);
+		    stranger_commit_answered, call, &handover);
 		break;
 	case CALL_LEAVE:
 		if (call->is_private)

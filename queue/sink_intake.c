@@ -99,7 +99,7 @@ connect_queue(struct sink *sink)
 
 /* A connection to the queue at queue_at, with nothing sent.  0 or -1. */
 static int
-open_queue(struct sink *sink)
+open_connection(struct sink *sink)
 {
 	int error;
 
@@ -159,7 +159,7 @@ sink_intake_open(struct sink *sink)
 		buf_reset(&sink->reasons);
 		for (sink->queue_at = 0; sink->queue_at < sink->queue_count;
 		     sink->queue_at++)
-			if (open_queue(sink) == 0) {
+			if (open_connection(sink) == 0) {
 				bind_uuid(sink);
 				return QQ_OK;
 			}
@@ -210,7 +210,7 @@ move_on(struct sink *sink)
 		for (unsigned tries = 0; tries < sink->queue_count; tries++) {
 			sink->queue_at = (sink->queue_at + 1) %
 			    sink->queue_count;
-			if (open_queue(sink) == 0)
+			if (open_connection(sink) == 0)
 				return QQ_OK;
 		}
 		if (is_time_over(sink))
@@ -334,7 +334,7 @@ receive(struct sink *sink)
  * there is a qmail-send again.  What it says is the result.
  */
 static int
-ask(struct sink *sink)
+ask_queue(struct sink *sink)
 {
 	struct intake_packet question = { .type = INTAKE_ASK,
 		.uuid = sink->uuid };
@@ -342,7 +342,7 @@ ask(struct sink *sink)
 
 	for (;;) {
 		buf_reset(&sink->reasons);
-		if (open_queue(sink) == 0) {
+		if (open_connection(sink) == 0) {
 			result = send_packet(sink, &question) == 0
 			    ? receive(sink)
 			    : LOST;
@@ -375,7 +375,7 @@ try_commit(struct sink *sink, const struct sink_envelope *envelope,
 		return LOST;
 	result = receive(sink);
 	if (result == LOST)
-		result = ask(sink);
+		result = ask_queue(sink);
 	if (result != INTAKE_ABSENT)
 		return result;
 	sink->sent_bytes = 0;
