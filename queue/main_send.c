@@ -107,7 +107,7 @@ load_settings(struct send *send, struct error *err)
 	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++)
 		lane_set_held(
 		    send->lanes, kind, send->is_held[lane_channel(kind)]);
-	deliver_set_limits(send);
+	workers_set_limits(send);
 	if (send->intake != NULL)
 		set_min_free(send);
 	return 0;
@@ -472,7 +472,7 @@ open_process(struct process *process, const char *path, struct error *err)
 	    watch_send_signals(process, err) == -1 ||
 	    loop_add(send->loop, &process->wake_source, EPOLLIN, err) == -1 ||
 	    load_end_found(send, err) == -1 || backlog_open(send, err) == -1 ||
-	    deliver_open(send, find_control(), err) == -1 ||
+	    workers_open(send, find_control(), err) == -1 ||
 	    open_intake(send, err) == -1)
 		return -1;
 	return 0;
@@ -490,7 +490,7 @@ close_process(struct process *process)
 	gather_health(send);
 	health_file_publish(send->health_file, &send->health);
 	intake_close(&send->intake);
-	deliver_close(send);
+	workers_close(send);
 	TAILQ_FOREACH(message, &send->active, in_active)
 		if (message->form == MESSAGE_FRESH)
 			result = -1; /* the log has said why */

@@ -12,7 +12,8 @@
  *   send_message  a message's life in memory      -> lanes
  *   send_load     kept messages come into memory  -> message_route
  *   send_settle   what of it is remembered        -> keeper, committer
- *   send_deliver  workers, jobs and their results -> message_result
+ *   send_deliver  jobs and their results          -> message_result
+ *   send_worker   workers: who takes jobs, and how many
  *   send_backlog  messages on disk: scans, times  -> load_*
  *   send_bounce   failure reports to the sender   -> message_submit
  */
@@ -175,7 +176,7 @@ struct send {
 	size_t jobs_running; /* of keeper, committer, helpers, for messages */
 	uint64_t wanted_seen; /* commit_wanted() */
 	int64_t run_at_ms;    /* clock_ms(): message_run() looks again */
-	/* send_deliver */
+	/* send_worker, send_deliver */
 	LIST_HEAD(, worker) workers;
 	/* jobs whose bodies are to be opened, and those that wait for a worker
 	 * then; how many are open, or about to be */
@@ -306,16 +307,20 @@ void settle_marks(struct message *message);
 
 /* -- send_deliver.c */
 
-/* control_fd: where qmail-start sends workers' connections; or -1. */
-int deliver_open(struct send *send, int control_fd, struct error *err);
-void deliver_close(struct send *send);
-/* How many there may be, after the settings or the workers have changed. */
-void deliver_set_limits(struct send *send);
 /* Starts what may be started. */
 void deliver_start(struct send *send);
 /* One line for all that has changed since the last one. */
 void deliver_log_status(struct send *send);
-bool deliver_has_worker(const struct send *send, enum lane_kind kind);
+
+/* -- send_worker.c */
+
+/* control_fd: where qmail-start sends workers' connections; or -1. */
+int workers_open(struct send *send, int control_fd, struct error *err);
+void workers_close(struct send *send);
+/* How many there may be, after the settings or the workers have changed. */
+void workers_set_limits(struct send *send);
+/* Is there one for this kind, busy or not? */
+bool workers_has(const struct send *send, enum lane_kind kind);
 
 /* -- send_backlog.c */
 

@@ -201,7 +201,7 @@ can_try(enum lane_kind kind, void *context)
 		kind = LANE_VIRTUAL;
 	else if (kind == LANE_MIXED_REMOTE)
 		kind = LANE_REMOTE;
-	return deliver_has_worker(context, kind);
+	return workers_has(context, kind);
 }
 
 void

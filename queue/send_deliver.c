@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Delivery workers: their connections, the jobs they are given, and what they
- * answer (queue/job.h).
- */
+/* Deliveries: the jobs that workers are given (queue/job.h), and their ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,33 +10,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "base/packet.h"
-#include "queue/send.h"
+#include "queue/send_worker.h"
 
 enum {
-	PACKETS_A_TURN = 256,
-	OPENINGS_MAX = 16,   /* jobs with an open file that were not sent yet */
-	TEXT_LOG_MAX = 2000, /* bytes of a result's text in the log */
-	ADDRESS_LOG_MAX = 2100,
+	OPENINGS_MAX = 16, /* jobs with an open file that were not sent yet */
 	/* of a packet, for what is not the body */
 	JOB_TEXTS_MAX = PACKET_MAX - JOB_BODY_MAX - 64
-};
-
-struct worker {
-	LIST_ENTRY(worker) in_workers;
-	struct send *send;
-	struct loop_source source;
-	bool has_greeted;
-	bool is_full; /* its socket takes no more just now */
-	enum lane_kind kind;
-	struct job_take take;
-	unsigned running; /* recipients */
-	uint64_t bytes;   /* of messages in memory that it has in hand */
 };
 
 /* A job, from its first delivery to the last one's result. */
@@ -66,20 +47,6 @@ struct delivery {
 	struct recipient *recipient;
 };
 
-static enum lane_kind
-kind_of_channel(enum job_channel channel)
-{
-	switch (channel) {
-	case JOB_VIRTUAL:
-		break;
-	case JOB_LOCAL:
-		return LANE_LOCAL;
-	case JOB_REMOTE:
-		return LANE_REMOTE;
-	}
-	return LANE_VIRTUAL;
-}
-
 void
 deliver_log_status(struct send *send)
 {
@@ -92,9 +59,8 @@ deliver_log_status(struct send *send)
 	    send->is_stopping ? " exitasap" : "");
 }
 
-/* A text as one word: "/" for a line end, "_" for what is not printable. */
-static void
-put_text_word(char word[TEXT_LOG_MAX + 1], const char *text)
+void
+deliver_put_text(char word[TEXT_LOG_MAX + 1], const char *text)
 {
 	size_t i;
 
@@ -110,7 +76,7 @@ log_result(uint32_t number, const char *result, const char *text)
 {
 	char word[TEXT_LOG_MAX + 1];
 
-	put_text_word(word, text);
+	deliver_put_text(word, text);
 	log_line("delivery %" PRIu32 ": %s: %s", number, result, word);
 }
 
@@ -254,16 +220,13 @@ defer_now(struct send *send, struct message *message,
 		end_delivery(send, delivery, JOB_TEMPFAIL, text);
 }
 
-/* -- workers */
+/* -- what workers say */
 
-/* What a worker had in hand may or may not be delivered: try it again. */
-static void
-worker_drop(struct worker *worker)
+void
+deliver_fail_all(struct worker *worker)
 {
 	struct send *send = worker->send;
 
-	loop_remove(send->loop, &worker->source);
-	close(worker->source.fd);
 	/* Removing moves entries: begin again after each one. */
 	for (size_t i = 0; worker->running > 0 && i < send->deliveries.size;
 	     i++) {
@@ -277,32 +240,10 @@ worker_drop(struct worker *worker)
 		    "The delivery worker ended before it answered. (#4.3.0)\n");
 		i = (size_t)-1;
 	}
-	LIST_REMOVE(worker, in_workers);
-	if (worker->has_greeted)
-		send->health.workers--;
-	free(worker);
-	deliver_set_limits(send);
 }
 
-static bool
-greet_worker(struct worker *worker, const void *data, size_t length)
-{
-	struct job_hello hello;
-
-	if (!job_get_hello(data, length, &hello) ||
-	    hello.version != JOB_VERSION) {
-		log_line("warning: a delivery worker of another version "
-			 "was started; restart the queue after an upgrade");
-		return false;
-	}
-	worker->kind = kind_of_channel(hello.channel);
-	worker->has_greeted = true;
-	worker->send->health.workers++;
-	return true;
-}
-
-static bool
-take_result(struct worker *worker, const struct job_result *result)
+bool
+deliver_result(struct worker *worker, const struct job_result *result)
 {
 	struct send *send = worker->send;
 	struct delivery *delivery = idmap_get(
@@ -320,213 +261,6 @@ take_result(struct worker *worker, const struct job_result *result)
 		  "release does not have. (#4.3.5)\n"
 		: result->text);
 	return true;
-}
-
-/* Takes all results of a packet, up to the first that is none. */
-static bool
-take_results(struct worker *worker, const char *data, size_t length)
-{
-	struct job_result result;
-
-	if (!job_open_results(&data, &length))
-		return false;
-	do
-		if (!job_take_result(&data, &length, &result) ||
-		    !take_result(worker, &result))
-			return false;
-	while (length > 0);
-	return true;
-}
-
-static bool
-back_off(struct worker *worker, const char *data, size_t length)
-{
-	struct send *send = worker->send;
-	struct job_backoff backoff;
-	struct lane *lane;
-	char key[ADDRESS_LOG_MAX], reason[TEXT_LOG_MAX + 1];
-
-	if (!job_get_backoff(data, length, &backoff))
-		return false;
-	lane = lane_find(send->lanes, worker->kind, backoff.lane);
-	if (lane == NULL)
-		return true; /* nothing waits in it any more */
-	log_word(key, sizeof(key), backoff.lane);
-	put_text_word(reason, backoff.reason);
-	log_line("lane %s: rests for %" PRIu32 " s: %s", key, backoff.seconds,
-	    reason);
-	lane_back_off(
-	    send->lanes, lane, clock_ms() + (int64_t)backoff.seconds * 1000);
-	return true;
-}
-
-static bool
-set_take(struct worker *worker, const char *data, size_t length)
-{
-	bool is_valid = job_get_take(data, length, &worker->take);
-
-	deliver_set_limits(worker->send);
-	return is_valid;
-}
-
-static bool
-take_packet(struct worker *worker, const char *data, size_t length)
-{
-	if (!worker->has_greeted)
-		return greet_worker(worker, data, length);
-	switch (job_packet_type(data, length)) {
-	case JOB_TAKE:
-		return set_take(worker, data, length);
-	case JOB_RESULTS:
-		return take_results(worker, data, length);
-	case JOB_BACKOFF:
-		return back_off(worker, data, length);
-	default:
-		return false;
-	}
-}
-
-static void
-worker_ready(uint32_t events, void *context)
-{
-	static char buffer[PACKET_MAX]; /* the loop has one thread */
-	struct worker *worker = context;
-	int fd;
-
-	if (events & EPOLLOUT) {
-		worker->is_full = false;
-		loop_change(worker->send->loop, &worker->source, EPOLLIN);
-	}
-	for (int turn = 0; turn < PACKETS_A_TURN; turn++) {
-		ssize_t n = packet_receive(worker->source.fd, buffer,
-		    sizeof(buffer), &fd, MSG_DONTWAIT);
-
-		if (fd != -1)
-			close(fd);
-		if (n == -1 && errno == EAGAIN)
-			return;
-		if (n <= 0 || !take_packet(worker, buffer, (size_t)n)) {
-			worker_drop(worker);
-			return;
-		}
-	}
-}
-
-static void
-add_worker(struct send *send, int fd)
-{
-	struct worker *worker = xcalloc(1, sizeof(*worker));
-
-	worker->send = send;
-	worker->source = (struct loop_source){
-		.fd = fd, .ready = worker_ready, .context = worker
-	};
-	LIST_INSERT_HEAD(&send->workers, worker, in_workers);
-	if (loop_add(send->loop, &worker->source, EPOLLIN, NULL) == -1)
-		worker_drop(worker);
-}
-
-/* qmail-start has started a worker: here is its connection. */
-static void
-control_ready(uint32_t events, void *context)
-{
-	struct send *send = context;
-	char byte;
-	int fd;
-	ssize_t n = packet_receive(
-	    send->control_source.fd, &byte, 1, &fd, MSG_DONTWAIT);
-
-	(void)events;
-	if (n == -1 && (errno == EBADMSG || errno == EMSGSIZE))
-		log_line("warning: cannot take a delivery worker's connection "
-			 "(too few descriptors?); another one will come");
-	else if (n == 0 || (n == -1 && errno != EAGAIN)) {
-		/* It has gone, and we are about to be told to. */
-		loop_remove(send->loop, &send->control_source);
-		send->control_source.fd = -1;
-	}
-	if (n == 1 && fd != -1)
-		add_worker(send, fd);
-	else if (fd != -1)
-		close(fd);
-}
-
-int
-deliver_open(struct send *send, int control_fd, struct error *err)
-{
-	STAILQ_INIT(&send->unopened);
-	STAILQ_INIT(&send->opened);
-	send->control_source = (struct loop_source){
-		.fd = control_fd, .ready = control_ready, .context = send
-	};
-	return control_fd == -1
-	    ? 0
-	    : loop_add(send->loop, &send->control_source, EPOLLIN, err);
-}
-
-void
-deliver_close(struct send *send)
-{
-	while (!LIST_EMPTY(&send->workers))
-		worker_drop(LIST_FIRST(&send->workers));
-	idmap_release(&send->deliveries);
-}
-
-static bool
-worker_has_room(const struct worker *worker)
-{
-	return worker->has_greeted && !worker->is_full &&
-	    worker->running < worker->take.recipients &&
-	    (worker->running == 0 || worker->bytes < worker->take.bytes);
-}
-
-/* The worker of that kind with the least in hand that takes more; or NULL. */
-static struct worker *
-find_worker(const struct send *send, enum lane_kind kind)
-{
-	struct worker *worker, *best = NULL;
-
-	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->kind == kind && worker_has_room(worker) &&
-		    (best == NULL || worker->running < best->running))
-			best = worker;
-	return best;
-}
-
-bool
-deliver_has_worker(const struct send *send, enum lane_kind kind)
-{
-	const struct worker *worker;
-
-	if (kind == LANE_LOCAL)
-		return true; /* defer_local() is quick */
-	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->has_greeted && worker->kind == kind)
-			return true;
-	return false;
-}
-
-/* As many as the settings allow, and the workers take. */
-void
-deliver_set_limits(struct send *send)
-{
-	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_LOCAL,
-		LANE_REMOTE };
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		enum lane_kind kind = kinds[i];
-		unsigned limit = send->limit[lane_channel(kind)];
-		const struct worker *worker;
-		uint64_t taken = 0;
-
-		LIST_FOREACH(worker, &send->workers, in_workers)
-			if (worker->has_greeted && worker->kind == kind)
-				taken += worker->take.recipients;
-		lane_set_limit(send->lanes, kind,
-		    taken > 0 && taken < limit ? (unsigned)taken : limit,
-		    kind == LANE_REMOTE ||
-			(kind == LANE_VIRTUAL && send->has_many_lanes));
-	}
 }
 
 /* -- jobs */
@@ -747,11 +481,11 @@ run_openings(struct send *send)
 	     handed = next) {
 		struct worker *worker = send->is_stopping
 		    ? NULL
-		    : find_worker(send, handed->kind);
+		    : worker_find(send, handed->kind);
 
 		next = STAILQ_NEXT(handed, in_send);
 		if (worker == NULL && !send->is_stopping &&
-		    deliver_has_worker(send, handed->kind))
+		    workers_has(send, handed->kind))
 			continue; /* it is full just now */
 		STAILQ_REMOVE(&send->opened, handed, handed, in_send);
 		send->openings--;
@@ -791,7 +525,7 @@ hand_out(struct send *send, struct worker *worker, struct message *message,
 static enum hand_result
 start_job(struct send *send, enum lane_kind kind)
 {
-	struct worker *worker = find_worker(send, kind);
+	struct worker *worker = worker_find(send, kind);
 	struct lane_part *line;
 	unsigned room;
 
