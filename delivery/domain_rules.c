@@ -291,19 +291,15 @@ int
 domain_rules_judge(
     const char *home, struct dotqmail_fault *fault_out, struct error *err)
 {
-	struct absent_rule rule = ABSENT_RULE_INIT;
+	AUTO(dotqmail_release) struct absent_rule rule = ABSENT_RULE_INIT;
+	AUTO(mem_free)
 	char *path = layout_domain_path(home, LAYOUT_domain_default);
 	struct stat st;
-	int result;
 
 	fault_out->reason.text[0] = '\0';
 	if (check_home(home, err) == -1)
-		result = -1;
-	else if (access(path, F_OK) == -1 && errno == ENOENT)
-		result = 0;
-	else
-		result = read_rule(path, &st, &rule, fault_out, err);
-	dotqmail_release(&rule);
-	free(path);
-	return result;
+		return -1;
+	if (access(path, F_OK) == -1 && errno == ENOENT)
+		return 0;
+	return read_rule(path, &st, &rule, fault_out, err);
 }

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/settings.h"
@@ -101,11 +102,8 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	if (vdeliver == NULL)
 		return;
 	while (vdeliver->count > 0) {
-		struct pollfd poll_fd = { .fd = vdeliver->wake_fd,
-			.events = POLLIN };
-
 		vdeliver_end(vdeliver);
-		poll(&poll_fd, 1, -1);
+		clock_wait_fd(vdeliver->wake_fd, POLLIN, clock_ms() + 1000);
 		vdeliver_reap(vdeliver);
 	}
 	work_pool_free(&vdeliver->slow);
@@ -358,9 +356,7 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	struct vdeliver_item *item;
 	uint64_t count;
 
-	if (read(vdeliver->wake_fd, &count, sizeof(count)) == -1 &&
-	    errno != EAGAIN)
-		abort(); /* it is an eventfd of ours */
+	eventfd_read(vdeliver->wake_fd, &count); /* or there is nothing */
 	work_pool_reap(vdeliver->slow);
 	work_pool_reap(vdeliver->large);
 	maildir_batch_reap(vdeliver->batch);

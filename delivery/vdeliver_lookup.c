@@ -80,7 +80,7 @@ static void
 find_address(struct vdeliver_item *item, const char *address)
 {
 	const char *at = strchr(address, '@');
-	char *local;
+	AUTO(mem_free) char *local = NULL;
 
 	if (strcasecmp(at + 1, item->to->user) != 0 &&
 	    strcasecmp(at + 1, vdeliver_domain(item)) != 0) {
@@ -90,7 +90,6 @@ find_address(struct vdeliver_item *item, const char *address)
 	local = xstrndup(address, (size_t)(at - address));
 	if (!find_name(item, local))
 		take_nobody(item, false);
-	free(local);
 }
 
 /* To the folder of the rule: a Maildir, or a folder that holds one. */

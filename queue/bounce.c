@@ -59,24 +59,22 @@ put_line(struct buf *buf, const char *text, size_t length)
 static void
 put_address(struct buf *buf, const char *address)
 {
-	struct buf quoted = BUF_INIT;
+	AUTO(buf_release) struct buf quoted = BUF_INIT;
 
 	mailbox_put_quoted(&quoted, address);
 	put_line(buf, quoted.data, quoted.length);
-	buf_release(&quoted);
 }
 
 /* A note's address, which has its quotes unless an old version wrote it. */
 static void
 put_noted_address(struct buf *buf, const char *text, size_t length)
 {
-	char *address = xstrndup(text, length);
+	AUTO(mem_free) char *address = xstrndup(text, length);
 
 	if (mailbox_is_quoted(address))
 		put_line(buf, address, length);
 	else
 		put_address(buf, address);
-	free(address);
 }
 
 /* RFC 3464 2.3: the fields of one recipient. */

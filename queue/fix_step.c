@@ -23,13 +23,11 @@ static void
 print_line(const struct fix *fix, const char *modal, const char *verb,
     const char *what)
 {
-	struct buf line;
+	AUTO(buf_release) struct buf line = BUF_INIT;
 
-	buf_init(&line);
 	buf_addf(&line, "%s: %s%s %s", fix->path, modal, verb, what);
 	line.length = log_clean(line.data, line.length);
 	printf("%.*s\n", (int)line.length, line.data);
-	buf_release(&line);
 }
 
 static void

@@ -216,11 +216,9 @@ int
 health_look(const char *queue_dir, struct health *health_out,
     int64_t *age_ms_out, struct error *err)
 {
-	char *path = queue_lock_path(queue_dir, "health");
+	AUTO(mem_free) char *path = queue_lock_path(queue_dir, "health");
 	struct health_page page;
 	int result = read_page(path, &page, err);
-
-	free(path);
 	*health_out = result == 1 ? page.health
 				  : (struct health){ .state = HEALTH_DOWN };
 	*age_ms_out = result == 1 ? age_of(&page) : INT64_MAX;
@@ -231,14 +229,13 @@ int
 health_read_age(const char *queue_dir, struct health *health_out,
     int64_t *age_ms_out, struct error *err)
 {
-	char *intake = queue_lock_path(queue_dir, "intake");
+	AUTO(mem_free) char *intake = queue_lock_path(queue_dir, "intake");
 	int result = health_look(queue_dir, health_out, age_ms_out, err);
 
 	/* One that stops takes nothing any more, but is at work. */
 	if (result == 1 && health_out->state != HEALTH_STOPPING &&
 	    !packet_is_served(intake))
 		health_out->state = HEALTH_DOWN;
-	free(intake);
 	return result;
 }
 

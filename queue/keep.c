@@ -69,7 +69,7 @@ keep_post(struct keeper *keeper, struct keep_job *job)
 static void
 take_batch(struct keeper *keeper, struct keep_jobs *batch_out)
 {
-	struct idmap ids = { .slots = NULL };
+	AUTO(idmap_release) struct idmap ids = { .slots = NULL };
 	struct keep_job *job;
 
 	STAILQ_INIT(batch_out);
@@ -78,7 +78,6 @@ take_batch(struct keeper *keeper, struct keep_jobs *batch_out)
 		STAILQ_REMOVE_HEAD(&keeper->posted, in_list);
 		STAILQ_INSERT_TAIL(batch_out, job, in_list);
 	}
-	idmap_release(&ids);
 }
 
 static void *

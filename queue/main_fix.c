@@ -27,7 +27,8 @@ static void
 take_node(const char *queue_dir)
 {
 	size_t length = strlen(queue_dir);
-	char *node, *path, *user;
+	AUTO(mem_free) char *path = NULL, *node = NULL, *me = NULL;
+	AUTO(mem_free) char *user_path = NULL, *user = NULL;
 
 	while (length > 1 && queue_dir[length - 1] == '/')
 		length--;
@@ -35,20 +36,15 @@ take_node(const char *queue_dir)
 		length--;
 	path = xasprintf("%.*s./..", (int)length, queue_dir);
 	node = realpath(path, NULL);
-	free(path);
 	if (node == NULL)
 		return;
-	path = xasprintf("%s/control/me", node);
-	if (access(path, F_OK) == 0)
+	me = xasprintf("%s/control/me", node);
+	if (access(me, F_OK) == 0)
 		setenv("MQMAIL_HOME", node, 0);
-	free(path);
-	path = xasprintf("%s/control/global_vars/MQMAIL_USER", node);
-	user = global_vars_read(path);
+	user_path = xasprintf("%s/control/global_vars/MQMAIL_USER", node);
+	user = global_vars_read(user_path);
 	if (user != NULL)
 		setenv("MQMAIL_USER", user, 0);
-	free(user);
-	free(path);
-	free(node);
 }
 
 int

@@ -122,13 +122,12 @@ read_some(int fd, char *data)
 static int
 copy_message(struct way *way)
 {
-	char *buffer = xmalloc(READ_BYTES);
+	char buffer[READ_BYTES];
 	int result = write_way_received(way);
 	ssize_t n = 1;
 
 	while (result == QQ_OK && (n = read_some(0, buffer)) > 0)
 		result = write_way(way, buffer, (size_t)n);
-	free(buffer);
 	return n == -1 ? QQ_READ_ERROR : result;
 }
 
@@ -167,10 +166,9 @@ has_long_address(const struct buf *record)
 static int
 commit_direct(struct way *way, struct envelope *envelope)
 {
-	struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	const char *header = getenv("QQEH");
 	struct envelope checked;
-	int result;
 
 	envelope->uid = way->uid;
 	envelope->qp = (unsigned long)getpid();
@@ -183,48 +181,40 @@ commit_direct(struct way *way, struct envelope *envelope)
 	/* Nothing is accepted that qmail-send would not take up later. */
 	if (envelope_parse(record.data, record.length, ENVELOPE_TODO, &checked,
 		&way->err) == -1)
-		result = QQ_ENVELOPE;
-	else {
-		envelope_release(&checked);
-		result = direct_commit(
-		    &way->direct, record.data, record.length, &way->err);
-	}
-	buf_release(&record);
-	return result;
+		return QQ_ENVELOPE;
+	envelope_release(&checked);
+	return direct_commit(
+	    &way->direct, record.data, record.length, &way->err);
 }
 
 static int
 commit_way(struct way *way)
 {
-	struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	struct envelope envelope;
 	struct sink_outcome outcome;
 	int result = read_envelope(&record);
 
-	if (result == QQ_OK && has_long_address(&record))
-		result = QQ_ADDRESS_TOO_LONG;
-	if (result == QQ_OK &&
-	    envelope_parse(record.data, record.length, ENVELOPE_INPUT,
+	if (result != QQ_OK)
+		return result;
+	if (has_long_address(&record))
+		return QQ_ADDRESS_TOO_LONG;
+	if (envelope_parse(record.data, record.length, ENVELOPE_INPUT,
 		&envelope, &way->err) == -1)
-		result = QQ_ENVELOPE;
-	if (result == QQ_OK) {
-		if (way->sink != NULL) {
-			struct sink_envelope accepted = {
-				.sender = envelope.sender,
-				.recipients = envelope.recipients,
-				.recipient_count = envelope.recipient_count,
-				.extra_header = envelope.header[0] != '\0'
-				    ? envelope.header
-				    : NULL,
-				.qp = (unsigned long)getpid()
-			};
+		return QQ_ENVELOPE;
+	if (way->sink != NULL) {
+		struct sink_envelope accepted = { .sender = envelope.sender,
+			.recipients = envelope.recipients,
+			.recipient_count = envelope.recipient_count,
+			.extra_header = envelope.header[0] != '\0'
+			    ? envelope.header
+			    : NULL,
+			.qp = (unsigned long)getpid() };
 
-			result = sink_commit(&way->sink, &accepted, &outcome);
-		} else
-			result = commit_direct(way, &envelope);
-		envelope_release(&envelope);
-	}
-	buf_release(&record);
+		result = sink_commit(&way->sink, &accepted, &outcome);
+	} else
+		result = commit_direct(way, &envelope);
+	envelope_release(&envelope);
 	return result;
 }
 
@@ -233,17 +223,15 @@ static int
 open_direct(struct way *way, const struct sink_options *options)
 {
 	const char *queue_dir = getenv("QUEUEDIR");
-	int result;
 
 	if (queue_dir != NULL && queue_dir[0] != '\0')
 		return direct_open(queue_dir, &way->direct, &way->err);
 	for (unsigned i = 0; i < options->queue_count; i++) {
+		AUTO(mem_free)
 		char *path = xasprintf("%s/queue%u", options->queue_base,
 		    options->queue_start + i);
 
-		result = direct_open(path, &way->direct, &way->err);
-		free(path);
-		if (result == QQ_OK)
+		if (direct_open(path, &way->direct, &way->err) == QQ_OK)
 			return QQ_OK;
 	}
 	return QQ_UNAVAILABLE;

@@ -343,16 +343,15 @@ static int
 start_threads(struct process *process, struct error *err)
 {
 	struct send *send = &process->send;
+	AUTO(mem_free)
 	char *assign = layout_path(send->home, LAYOUT_assign_cdb);
 	struct router_options options = { .assign_path = assign,
 		.domains_path = send->home->domains,
 		.has_lane_per_domain = send->has_many_lanes };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	if (fd == -1) {
-		free(assign);
+	if (fd == -1)
 		return error_sys(err, "cannot make an eventfd");
-	}
 	process->wake_source = (struct loop_source){
 		.fd = fd, .ready = wake_ready, .context = process
 	};
@@ -360,7 +359,6 @@ start_threads(struct process *process, struct error *err)
 	send->keeper = keeper_new(send->dir, fd);
 	send->helpers = work_pool_new(HELPERS, fd);
 	send->bodies = work_pool_new(BODY_WRITERS, fd);
-	free(assign);
 	return 0;
 }
 

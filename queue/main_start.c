@@ -57,6 +57,7 @@ static void
 write_pid(const struct starter *starter, pid_t pid)
 {
 	const char *slash = strrchr(starter->queue_path, '/');
+	AUTO(mem_free)
 	char *path = xasprintf("%s/qmail-send.%s.pid", starter->home->run,
 	    slash == NULL ? starter->queue_path : slash + 1);
 	char text[32];
@@ -65,7 +66,6 @@ write_pid(const struct starter *starter, pid_t pid)
 	snprintf(text, sizeof(text), "%ld\n", (long)pid);
 	if (file_replace(path, text, strlen(text), 0644, &err) == -1)
 		log_line("warning: %s", err.text);
-	free(path);
 }
 
 /* In the child: its user, its end with ours, its descriptor 0, its program. */

@@ -196,7 +196,7 @@ enum route_channel
 route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 {
 	enum route_channel channel = ROUTE_REMOTE;
-	struct buf address = BUF_INIT;
+	AUTO(buf_release) struct buf address = BUF_INIT;
 	const struct rule *rule;
 	const char *domain;
 
@@ -215,7 +215,6 @@ route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 		buf_addf(buf, "%s-", rule->prefix);
 	}
 	buf_add(buf, address.data, address.length + 1);
-	buf_release(&address);
 	return channel;
 }
 

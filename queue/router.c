@@ -149,14 +149,12 @@ put_lane_key(struct buf *texts, const char *prefix, size_t address, size_t last)
 {
 	const char *start = texts->data + address;
 	const char *at = strrchr(start, '@');
-	char *key = xasprintf("%s%s", prefix, at == NULL ? start : at + 1), *c;
-	size_t result;
+	AUTO(mem_free)
+	char *key = xasprintf("%s%s", prefix, at == NULL ? start : at + 1);
 
-	for (c = key; *c != '\0'; c++)
+	for (char *c = key; *c != '\0'; c++)
 		*c = (char)tolower((unsigned char)*c);
-	result = put_answer_text(texts, key, last);
-	free(key);
-	return result;
+	return put_answer_text(texts, key, last);
 }
 
 static bool
@@ -214,7 +212,7 @@ look_up_assign(struct question *question, struct router_answer *answer)
 	const char *at = strrchr(address, '@');
 	struct assign_entry entry;
 	struct error err;
-	char *local;
+	AUTO(mem_free) char *local = NULL;
 
 	if (atomic_load(&question->router->is_ending)) {
 		answer_without(question, answer, ROUTER_UNKNOWN,
@@ -246,7 +244,6 @@ look_up_assign(struct question *question, struct router_answer *answer)
 		answer_without(question, answer, ROUTER_UNKNOWN,
 		    "users/cdb cannot be read. (#4.3.5)\n");
 	}
-	free(local);
 }
 
 static void

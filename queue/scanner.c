@@ -366,7 +366,7 @@ read_large_todo(const struct scanner *scanner, uint64_t id, struct buf *record)
 static void
 find_uuid(struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
 {
-	struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	struct envelope envelope;
 
 	switch (read_large_todo(scanner, id, &record)) {
@@ -382,7 +382,6 @@ find_uuid(struct scanner *scanner, uint64_t id, struct uuid *uuid_out)
 		scanner->has_failed = true;
 		break;
 	}
-	buf_release(&record);
 }
 
 /* All of todo/, or false. */

@@ -426,19 +426,18 @@ backlog_tick(struct send *send)
 static int
 open_trigger(struct backlog *backlog, struct error *err)
 {
+	AUTO(mem_free)
 	char *path = queue_lock_path(backlog->send->dir->path, "trigger");
-	int result = 0;
 
 	backlog->trigger_read = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	/* A writer of our own keeps the end of file away. */
 	backlog->trigger_write = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 	if (backlog->trigger_read == -1 || backlog->trigger_write == -1)
-		result = error_sys(err,
+		return error_sys(err,
 		    "cannot open '%s' (repair the queue "
 		    "with queue-fix)",
 		    path);
-	free(path);
-	return result;
+	return 0;
 }
 
 int

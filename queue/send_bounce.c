@@ -220,7 +220,7 @@ write_report_file(struct report *report)
 static int
 make_report(struct report *report)
 {
-	struct buf original = BUF_INIT;
+	AUTO(buf_release) struct buf original = BUF_INIT;
 	bool is_cut;
 	int result = 0;
 
@@ -231,7 +231,6 @@ make_report(struct report *report)
 	result = read_original(report, &original, &is_cut);
 	if (result == 0)
 		format_report(report, &original, is_cut);
-	buf_release(&original);
 	report->size_bytes = report->text.length;
 	report->has_file = report->size_bytes > report->send->body_max_bytes;
 	return result == 0 && report->has_file ? write_report_file(report)

@@ -213,11 +213,11 @@ intake_ready(uint32_t events, void *context)
 static int
 listen_for_clients(struct intake *intake, struct error *err)
 {
+	AUTO(mem_free)
 	char *path = queue_lock_path(intake->options.dir->path, "intake");
 	int fd = packet_listen(
 	    path, layout_rows[LAYOUT_queue_intake].mode, err);
 
-	free(path);
 	if (fd == -1)
 		return -1;
 	/* Connections have it from the listening socket. */

@@ -131,13 +131,10 @@ transaction_answer(int fd, uint32_t code, uint64_t id, const char *text)
 	struct intake_packet packet = {
 		.type = INTAKE_ANSWER, .code = code, .id = id, .text = text
 	};
-	struct buf buf = BUF_INIT;
-	int result;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
 	intake_put(&buf, &packet);
-	result = packet_send(fd, buf.data, buf.length, -1, MSG_DONTWAIT);
-	buf_release(&buf);
-	return result == 0;
+	return packet_send(fd, buf.data, buf.length, -1, MSG_DONTWAIT) == 0;
 }
 
 void

@@ -305,6 +305,7 @@ refuse_full(struct sink *sink)
 {
 	const struct collection *collection = sink->collection;
 	const struct mux_collection *queues = &collection->queues;
+	AUTO(mem_free)
 	char *path = queues->is_alone
 	    ? xstrdup(queues->base)
 	    : xasprintf("%s/queue%u", queues->base, queues->start);
@@ -319,7 +320,6 @@ refuse_full(struct sink *sink)
 		    queues->count == 1 ? "" : "every queue is full: ", path,
 		    (unsigned long long)fs.f_bavail * fs.f_frsize,
 		    (unsigned long long)collection->min_free_bytes);
-	free(path);
 	return QQ_WRITE_ERROR;
 }
 

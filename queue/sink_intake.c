@@ -49,13 +49,10 @@ keep_connection(struct sink *sink)
 static int
 send_packet(struct sink *sink, const struct intake_packet *packet)
 {
-	struct buf buf = BUF_INIT;
-	int result;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
 	intake_put(&buf, packet);
-	result = packet_send(sink->connection, buf.data, buf.length, -1, 0);
-	buf_release(&buf);
-	return result;
+	return packet_send(sink->connection, buf.data, buf.length, -1, 0);
 }
 
 /* An idle connection's qmail-send says nothing, unless it has gone. */
@@ -82,11 +79,10 @@ connect_queue(struct sink *sink)
 {
 	struct intake_packet hello = { .type = INTAKE_HELLO,
 		.version = INTAKE_VERSION };
-	char *path = queue_lock_path(queue_path(sink), "intake");
+	AUTO(mem_free) char *path = queue_lock_path(queue_path(sink), "intake");
 	int error = 0;
 
 	sink->connection = packet_connect_within(path, sink->timeout_ms, NULL);
-	free(path);
 	if (sink->connection == -1 || send_packet(sink, &hello) == -1) {
 		error = errno;
 		disconnect(sink);
@@ -416,21 +412,19 @@ commit_record(struct sink *sink, const struct sink_envelope *envelope,
 int
 sink_intake_commit(struct sink *sink, const struct sink_envelope *envelope)
 {
-	struct buf record = BUF_INIT;
-	int result;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 
 	sink_format_envelope(sink, envelope, &record);
-	result = sink_fail(sink, commit_record(sink, envelope, &record));
-	buf_release(&record);
+	sink_fail(sink, commit_record(sink, envelope, &record));
 	disconnect(sink);
-	return result;
+	return sink->result;
 }
 
 void
 sink_intake_abort(struct sink *sink)
 {
 	struct intake_packet forget = { .type = INTAKE_ABORT };
-	struct buf buf = BUF_INIT;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
 	if (sink->connection == -1)
 		return;
@@ -442,5 +436,4 @@ sink_intake_abort(struct sink *sink)
 		keep_connection(sink);
 	else
 		disconnect(sink);
-	buf_release(&buf);
 }

@@ -158,13 +158,12 @@ static void
 write_envelope(struct sink *sink, const struct sink_envelope *envelope)
 {
 	struct sink_envelope plain = *envelope;
-	struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 
 	plain.extra_header = ""; /* a program knows F and T only */
 	sink_format_envelope(sink, &plain, &record);
 	buf_addc(&record, '\0');
 	sink_write_fd(sink, sink->envelope_fd, &record);
-	buf_release(&record);
 }
 
 int

@@ -104,16 +104,13 @@ has_counting(const char *data)
 	uint64_t generations[HALVES] = { get_old_generation(halves[0]),
 		get_old_generation(halves[1]) };
 	unsigned older = generations[1] < generations[0];
-	struct idmap counting = { .slots = NULL };
-	bool result;
+	AUTO(idmap_release) struct idmap counting = { .slots = NULL };
 
 	if (generations[older] + 1 == generations[!older])
 		read_old_half(halves[older], generations[older], &counting);
 	if (generations[!older] != 0)
 		read_old_half(halves[!older], generations[!older], &counting);
-	result = counting.count > 0;
-	idmap_release(&counting);
-	return result;
+	return counting.count > 0;
 }
 
 int
