@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/layout.h"
 
 enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 
@@ -32,14 +33,15 @@ sync_folder(int fd, const char *name, struct error *err)
  * becomes durable with its parent.
  */
 static int
-open_or_make(
-    int parent_fd, const char *name, bool *is_made_out, struct error *err)
+open_or_make(int parent_fd, const char *name, enum layout_id id,
+    bool *is_made_out, struct error *err)
 {
 	int fd = openat(parent_fd, name, OPEN_FOLDER);
 	bool is_missing = fd == -1 && errno == ENOENT;
 
 	if (is_missing) {
-		if (mkdirat(parent_fd, name, 0700) == -1 && errno != EEXIST)
+		if (mkdirat(parent_fd, name, layout_rows[id].mode) == -1 &&
+		    errno != EEXIST)
 			return error_sys(err, "cannot make folder '%s'", name);
 		*is_made_out = true;
 		fd = openat(parent_fd, name, OPEN_FOLDER);
@@ -59,19 +61,21 @@ open_parts(
 	struct stat st;
 	AUTO(file_close) int cur_fd = -1;
 
-	maildir->dir_fd = open_or_make(parent_fd, name, &is_dir_made, err);
+	maildir->dir_fd = open_or_make(
+	    parent_fd, name, LAYOUT_maildir, &is_dir_made, err);
 	if (maildir->dir_fd == -1)
 		return -1;
 	maildir->tmp_fd = open_or_make(
-	    maildir->dir_fd, "tmp", &is_part_made, err);
+	    maildir->dir_fd, "tmp", LAYOUT_maildir_part, &is_part_made, err);
 	if (maildir->tmp_fd == -1)
 		return -1;
 	maildir->new_fd = open_or_make(
-	    maildir->dir_fd, "new", &is_part_made, err);
+	    maildir->dir_fd, "new", LAYOUT_maildir_part, &is_part_made, err);
 	if (maildir->new_fd == -1)
 		return -1;
 	/* Nothing is delivered to cur, but its readers expect it. */
-	cur_fd = open_or_make(maildir->dir_fd, "cur", &is_part_made, err);
+	cur_fd = open_or_make(
+	    maildir->dir_fd, "cur", LAYOUT_maildir_part, &is_part_made, err);
 	if (cur_fd == -1)
 		return -1;
 	if (fstat(maildir->tmp_fd, &st) == -1)

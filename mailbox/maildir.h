@@ -45,8 +45,8 @@ struct maildir {
 
 /*
  * Opens the Maildir called name in parent_fd.  What is missing of it (the
- * whole, tmp, new, cur) is made with mode 0700, durably.  Returns 0; or -1
- * with the reason and errno, the struct as by MAILDIR_INIT.
+ * whole, tmp, new, cur) is made as control/layout.tbl says, durably.  Returns
+ * 0; or -1 with the reason and errno, the struct as by MAILDIR_INIT.
  */
 int maildir_open(int parent_fd, const char *name, struct maildir *maildir_out,
     struct error *err);

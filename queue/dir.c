@@ -131,7 +131,7 @@ open_part(struct queue_dir *dir, int parent, enum queue_folder folder,
 {
 	char number[QUEUE_NAME_SIZE], name[2 * QUEUE_NAME_SIZE];
 
-	queue_name(number, part, "");
+	queue_name(number, part);
 	dir->folders[folder][part] = openat(parent, number, FOLDER_FLAGS);
 	if (dir->folders[folder][part] != -1)
 		return 0;
@@ -243,9 +243,9 @@ queue_dir_fd(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 }
 
 void
-queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id, const char *suffix)
+queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id)
 {
-	snprintf(name_out, QUEUE_NAME_SIZE, "%" PRIu64 "%s", id, suffix);
+	snprintf(name_out, QUEUE_NAME_SIZE, "%" PRIu64, id);
 }
 
 int
@@ -254,7 +254,7 @@ queue_open_file(const struct queue_dir *dir, enum queue_folder folder,
 {
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, "");
+	queue_name(name, id);
 	return openat(queue_dir_fd(dir, folder, id), name,
 	    flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
@@ -266,7 +266,7 @@ queue_stat(const struct queue_dir *dir, enum queue_folder folder, uint64_t id,
 	int fd = queue_dir_fd(dir, folder, id), result;
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, "");
+	queue_name(name, id);
 	result = st_out == NULL
 	    ? faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW | AT_EACCESS)
 	    : fstatat(fd, name, st_out, AT_SYMLINK_NOFOLLOW);
@@ -336,7 +336,7 @@ queue_unlink(const struct queue_dir *dir, enum queue_folder folder, uint64_t id)
 {
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, "");
+	queue_name(name, id);
 	if (unlinkat(queue_dir_fd(dir, folder, id), name, 0) == -1 &&
 	    errno != ENOENT)
 		return -1;

@@ -84,9 +84,8 @@ void queue_dir_close(struct queue_dir **dir);
 int queue_dir_fd(
     const struct queue_dir *dir, enum queue_folder folder, uint64_t id);
 
-/* A file's name inside its folder: the number, with suffix behind it. */
-void queue_name(
-    char name_out[QUEUE_NAME_SIZE], uint64_t id, const char *suffix);
+/* A file's name inside its folder: the number. */
+void queue_name(char name_out[QUEUE_NAME_SIZE], uint64_t id);
 
 /* Opens a message's file; flags as open(2), always close-on-exec. */
 int queue_open_file(const struct queue_dir *dir, enum queue_folder folder,

@@ -104,7 +104,7 @@ remove_strays(const struct queue_dir *dir, uint64_t id, struct error *err)
 
 	if (check_name_is_free(dir, id, err) == -1)
 		return -1;
-	queue_name(name, id, "");
+	queue_name(name, id);
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		int folder = queue_dir_fd(dir, folders[i], id);
 
@@ -133,7 +133,7 @@ name_mess(struct direct *direct, const char *first, struct error *err)
 		return trouble(QQ_PID, err, "stat a file in pid/");
 	if (remove_strays(direct->dir, st.st_ino, err) == -1)
 		return QQ_LINK_MESS;
-	queue_name(name, st.st_ino, "");
+	queue_name(name, st.st_ino);
 	if (renameat(pid, first,
 		queue_dir_fd(direct->dir, QUEUE_MESS, st.st_ino), name) == -1)
 		return trouble(QQ_LINK_MESS, err, "name a file in mess/");
@@ -208,7 +208,7 @@ name_todo(struct direct *direct, struct error *err)
 	int todo = queue_dir_fd(direct->dir, QUEUE_TODO, direct->id);
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, direct->id, "");
+	queue_name(name, direct->id);
 	if (fsync(mess) == -1)
 		return trouble(QQ_SYNC_FOLDER, err, "sync mess/");
 	if (renameat(queue_dir_fd(direct->dir, QUEUE_INTD, direct->id), name,

@@ -98,7 +98,7 @@ remove_kept_file(
 {
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, job->id, "");
+	queue_name(name, job->id);
 	if (unlinkat(queue_dir_fd(syncs->dir, folder, job->id), name, 0) == 0)
 		keep_changed(syncs, folder, job->id);
 	else if (errno != ENOENT)
@@ -112,7 +112,7 @@ move_kept_file(const struct keep_syncs *syncs, uint64_t id,
 {
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, "");
+	queue_name(name, id);
 	return renameat(queue_dir_fd(syncs->dir, from, id), name,
 	    queue_dir_fd(syncs->dir, to, id), name);
 }

@@ -198,7 +198,7 @@ drop_pair(struct upgrade *upgrade, const char *envelope_name, uint64_t id)
 		is_queued = has(upgrade, QUEUE_INFO, id);
 	if (is_queued == -1 || has_mess == -1)
 		return -1;
-	queue_name(name, id, "");
+	queue_name(name, id);
 	snprintf(
 	    path, sizeof(path), "mess/%" PRIu64 "/%s", id % dir->split, name);
 	if (!is_queued && has_mess &&

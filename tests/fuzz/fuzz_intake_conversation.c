@@ -155,7 +155,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(intake_is_idle(intake));
 	/* Files are those of messages, which are not looked for here. */
 	for (; next_id > 1; next_id--) {
-		queue_name(name, next_id - 1, "");
+		queue_name(name, next_id - 1);
 		unlinkat(queue_dir_fd(options.dir, QUEUE_MESS, 0), name, 0);
 	}
 	return 0;

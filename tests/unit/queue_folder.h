@@ -100,7 +100,7 @@ has_file(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
 {
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, suffix);
+	snprintf(name, sizeof(name), "%llu%s", (unsigned long long)id, suffix);
 	return faccessat(queue_dir_fd(dir, kind, id), name, F_OK, 0) == 0;
 }
 
@@ -149,7 +149,7 @@ put_message(const struct queue_dir *dir, const char *text)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	assert_int_equal(fstat(fd, &st), 0);
 	close(fd);
-	queue_name(name, st.st_ino, "");
+	queue_name(name, st.st_ino);
 	assert_int_equal(renameat(pid, "by-test",
 			     queue_dir_fd(dir, QUEUE_MESS, st.st_ino), name),
 	    0);
@@ -175,7 +175,7 @@ put_near(const struct queue_dir *dir, enum queue_folder kind, uint64_t id)
 	for (; number < id + NUMBERS_NEAR; number++) {
 		char name[QUEUE_NAME_SIZE];
 
-		queue_name(name, number, "");
+		queue_name(name, number);
 		assert_int_equal(linkat(pid, "near",
 				     queue_dir_fd(dir, kind, number), name, 0),
 		    0);

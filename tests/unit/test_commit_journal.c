@@ -192,7 +192,7 @@ check_message(struct world *world, uint64_t id)
 			message->state = ENDED;
 		return;
 	}
-	queue_name(name, id, "");
+	queue_name(name, id);
 	if (message->has_file &&
 	    faccessat(
 		queue_dir_fd(world->dir, QUEUE_MESS, id), name, F_OK, 0) == -1)

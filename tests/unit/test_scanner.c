@@ -157,7 +157,7 @@ set_mtime(const struct queue_dir *dir, enum queue_folder kind, uint64_t id,
 		{ .tv_sec = mtime } };
 	char name[QUEUE_NAME_SIZE];
 
-	queue_name(name, id, "");
+	queue_name(name, id);
 	assert_int_equal(
 	    utimensat(queue_dir_fd(dir, kind, id), name, times, 0), 0);
 }
