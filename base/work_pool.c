@@ -2,16 +2,14 @@
 /* Threads that do for an event loop what may block. */
 #include "base/work_pool.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/signals.h"
 
 STAILQ_HEAD(work_list, work);
 
@@ -38,15 +36,6 @@ take_work(struct work_list *list)
 	return work;
 }
 
-static void
-wake_owner(const struct work_pool *pool)
-{
-	uint64_t one = 1;
-
-	if (write(pool->wake_fd, &one, sizeof(one)) == -1 && errno != EAGAIN)
-		log_line("alert: cannot wake the event loop");
-}
-
 static void *
 run_works(void *arg)
 {
@@ -70,7 +59,7 @@ run_works(void *arg)
 		if (!is_first)
 			continue;
 		pthread_mutex_unlock(&pool->lock);
-		wake_owner(pool);
+		eventfd_write(pool->wake_fd, 1);
 		pthread_mutex_lock(&pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -81,8 +70,6 @@ struct work_pool *
 work_pool_new(unsigned threads, int wake_fd)
 {
 	struct work_pool *pool = xcalloc(1, sizeof(*pool));
-	pthread_attr_t attr;
-	sigset_t all;
 
 	pool->wake_fd = wake_fd;
 	STAILQ_INIT(&pool->posted);
@@ -90,14 +77,10 @@ work_pool_new(unsigned threads, int wake_fd)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work_waits, NULL);
 	pool->threads = xcalloc(threads, sizeof(*pool->threads));
-	pthread_attr_init(&attr);
-	sigfillset(&all); /* signals are main's */
-	pthread_attr_setsigmask_np(&attr, &all);
 	while (pool->thread_count < threads &&
-	    pthread_create(&pool->threads[pool->thread_count], &attr, run_works,
-		pool) == 0)
+	    thread_start(&pool->threads[pool->thread_count], run_works, pool) ==
+		0)
 		pool->thread_count++;
-	pthread_attr_destroy(&attr);
 	if (pool->thread_count == 0)
 		fatal(111, "cannot start a thread");
 	return pool;
