@@ -41,8 +41,14 @@ endpoint_release(struct endpoint *endpoint)
 void
 endpoint_begin(struct endpoint *endpoint, int timeout_ms)
 {
+	int64_t now_ms = clock_ms();
+
+	if (endpoint->limit_ms != 0 && endpoint->limit_ms - now_ms < timeout_ms)
+		timeout_ms = endpoint->limit_ms > now_ms
+		    ? (int)(endpoint->limit_ms - now_ms)
+		    : 0;
 	endpoint->timeout_ms = timeout_ms;
-	endpoint->deadline_ms = clock_ms() + timeout_ms;
+	endpoint->deadline_ms = now_ms + timeout_ms;
 	endpoint->may_block = timeout_ms > 0;
 }
 

@@ -26,7 +26,8 @@ struct endpoint {
 	/* the deadline of what goes on */
 	int timeout_ms;
 	int64_t deadline_ms;
-	bool may_block; /* the whole timeout is left */
+	int64_t limit_ms; /* no deadline is later; 0: none */
+	bool may_block;   /* the whole timeout is left */
 };
 
 void endpoint_init(struct endpoint *endpoint, int read_fd, int write_fd);

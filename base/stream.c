@@ -75,6 +75,12 @@ stream_set_timeout(struct stream *stream, int timeout_ms)
 	stream->timeout_ms = timeout_ms;
 }
 
+void
+stream_set_limit(struct stream *stream, int64_t limit_ms)
+{
+	stream->endpoint.limit_ms = limit_ms;
+}
+
 /* Why TLS failed: the endpoint's trouble, or a breach of the protocol. */
 static enum stream_result
 tls_failure(const struct stream *stream)
@@ -380,6 +386,13 @@ enum stream_result
 stream_start_tls(struct stream *stream, struct tls_context *context,
     int timeout_ms, struct error *err)
 {
+	return stream_start_tls_with(stream, context, NULL, timeout_ms, err);
+}
+
+enum stream_result
+stream_start_tls_with(struct stream *stream, struct tls_context *context,
+    const struct tls_peer *peer, int timeout_ms, struct error *err)
+{
 	enum stream_result result = stream_flush(stream);
 
 	assert(stream->tls == NULL);
@@ -393,7 +406,7 @@ stream_start_tls(struct stream *stream, struct tls_context *context,
 	stream_rest(stream);
 
 	stream->write_result = STREAM_FAILED; /* until the handshake is done */
-	stream->tls = tls_session_new(context, &stream->endpoint, err);
+	stream->tls = tls_session_new(context, &stream->endpoint, peer, err);
 	if (stream->tls == NULL)
 		return STREAM_FAILED;
 	endpoint_begin(&stream->endpoint, timeout_ms);
@@ -402,6 +415,20 @@ stream_start_tls(struct stream *stream, struct tls_context *context,
 		return handshake_failure(stream, timeout_ms, err);
 	stream->write_result = STREAM_OK;
 	return STREAM_OK;
+}
+
+enum tls_failure
+stream_tls_failure(const struct stream *stream)
+{
+	return stream->tls == NULL ? TLS_FAILURE_NONE
+				   : tls_session_failure(stream->tls);
+}
+
+enum tls_proof
+stream_tls_proof(const struct stream *stream)
+{
+	return stream->tls == NULL ? TLS_PROOF_NONE
+				   : tls_session_proof(stream->tls);
 }
 
 const char *

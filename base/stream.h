@@ -45,6 +45,12 @@ void stream_free(struct stream **stream);
 void stream_set_timeout(struct stream *stream, int timeout_ms);
 
 /*
+ * Whatever the timeout, nothing waits past this time of clock_ms(): so a peer
+ * that gives a byte now and then comes to an end.  0: no such time.
+ */
+void stream_set_limit(struct stream *stream, int64_t limit_ms);
+
+/*
  * The next line, through its LF, of at most max bytes.  *line_out points into
  * the stream and is valid until the next read on it (stream_write and
  * stream_flush leave it alone); *length_out counts the LF.  On STREAM_TOO_LONG
@@ -84,6 +90,14 @@ void stream_rest(struct stream *stream);
  */
 enum stream_result stream_start_tls(struct stream *stream,
     struct tls_context *context, int timeout_ms, struct error *err);
+
+/* A client's side of it, with the peer that is wanted. */
+enum stream_result stream_start_tls_with(struct stream *stream,
+    struct tls_context *context, const struct tls_peer *peer, int timeout_ms,
+    struct error *err);
+/* Of the handshake; both are NONE without one. */
+enum tls_failure stream_tls_failure(const struct stream *stream);
+enum tls_proof stream_tls_proof(const struct stream *stream);
 
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256; NULL and 0 without TLS. */
 const char *stream_tls_version(const struct stream *stream);

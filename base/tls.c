@@ -2,6 +2,7 @@
 /* TLS by OpenSSL. */
 #include "base/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "base/mem.h"
 #include "base/tls_session.h"
@@ -28,6 +30,8 @@ struct tls_session {
 	enum stream_result result; /* of its last call */
 	SSL *ssl;
 	bool has_failed; /* OpenSSL asks not to use the object any more */
+	enum tls_failure failure;
+	enum tls_proof proof; /* what the handshake's end will have shown */
 };
 
 /* The first reason in OpenSSL's queue, which is emptied. */
@@ -205,9 +209,41 @@ tls_client_context_new(struct error *err)
 {
 	struct tls_context *context = make_context(TLS_client_method(), err);
 
-	if (context != NULL)
-		context->is_client = true;
-	return context;
+	if (context == NULL)
+		return NULL;
+	context->is_client = true;
+	SSL_CTX_set_options(
+	    context->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_mode(
+	    context->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_read_ahead(context->ctx, 1);
+	SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
+	if (SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION) == 1 &&
+	    SSL_CTX_dane_enable(context->ctx) == 1)
+		return context;
+	error_set(err, "cannot set up TLS: %s", take_reason());
+	tls_context_free(&context);
+	return NULL;
+}
+
+int
+tls_context_trust_system(struct tls_context *context, struct error *err)
+{
+	ERR_clear_error();
+	if (SSL_CTX_set_default_verify_paths(context->ctx) == 1)
+		return 0;
+	return error_set(err,
+	    "cannot read the system's certificate "
+	    "authorities: %s",
+	    take_reason());
+}
+
+int
+tls_context_set_certificate(
+    struct tls_context *context, const char *cert_path, struct error *err)
+{
+	ERR_clear_error();
+	return load_certificate(context->ctx, cert_path, err);
 }
 
 int
@@ -252,9 +288,86 @@ tls_context_valid_s(const struct tls_context *context)
 	return days * (int64_t)86400 + seconds;
 }
 
+/* By these records.  1; 0 when none of them can be used; -1. */
+static int
+expect_dane(SSL *ssl, const struct tls_peer *peer)
+{
+	int usable = 0;
+	size_t i;
+
+	if (SSL_dane_enable(ssl, peer->host) != 1)
+		return -1;
+	/* RFC 7672 3.1.1: with usage 3 names and dates do not count */
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	for (i = 0; i < peer->record_count; i++) {
+		const struct tls_dane_record *record = &peer->records[i];
+
+		/* RFC 7672 3.1.3: 0 and 1 are not for SMTP */
+		if ((record->usage == 2 || record->usage == 3) &&
+		    SSL_dane_tlsa_add(ssl, record->usage, record->selector,
+			record->matching, record->data, record->length) == 1)
+			usable = 1;
+	}
+	/* usage 2: one of the names that RFC 7672 3.2.2 allows */
+	for (i = 0; i < peer->name_count; i++)
+		if (SSL_add1_host(ssl, peer->names[i]) != 1)
+			return -1;
+	ERR_clear_error();
+	return usable;
+}
+
+static int
+expect_names(SSL *ssl, const struct tls_peer *peer)
+{
+	size_t i;
+
+	if (SSL_set1_host(
+		ssl, peer->name_count > 0 ? peer->names[0] : peer->host) != 1)
+		return -1;
+	for (i = 1; i < peer->name_count; i++)
+		if (SSL_add1_host(ssl, peer->names[i]) != 1)
+			return -1;
+	return 0;
+}
+
+static bool
+is_address(const char *host)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, host, address) == 1 ||
+	    inet_pton(AF_INET6, host, address) == 1;
+}
+
+static int
+expect_peer(struct tls_session *session, const struct tls_peer *peer)
+{
+	SSL *ssl = session->ssl;
+
+	if (peer->is_verified && peer->record_count > 0) {
+		int usable = expect_dane(ssl, peer);
+
+		if (usable == -1)
+			return -1;
+		if (usable == 1)
+			session->proof = TLS_PROOF_DANE;
+	} else if (peer->is_verified) {
+		if (expect_names(ssl, peer) == -1)
+			return -1;
+		session->proof = TLS_PROOF_AUTHORITIES;
+	}
+	if (session->proof != TLS_PROOF_NONE) {
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	}
+	if (is_address(peer->host))
+		return 0;
+	return SSL_set_tlsext_host_name(ssl, peer->host) == 1 ? 0 : -1;
+}
+
 struct tls_session *
-tls_session_new(
-    struct tls_context *context, struct endpoint *endpoint, struct error *err)
+tls_session_new(struct tls_context *context, struct endpoint *endpoint,
+    const struct tls_peer *peer, struct error *err)
 {
 	struct tls_session *session = xcalloc(1, sizeof(*session));
 	BIO *bio;
@@ -263,7 +376,8 @@ tls_session_new(
 	session->endpoint = endpoint;
 	session->ssl = SSL_new(context->ctx);
 	bio = BIO_new(context->bio_method);
-	if (session->ssl == NULL || bio == NULL) {
+	if (session->ssl == NULL || bio == NULL ||
+	    (peer != NULL && expect_peer(session, peer) == -1)) {
 		error_set(err, "cannot begin TLS: %s", take_reason());
 		BIO_free(bio);
 		tls_session_free(&session);
@@ -289,14 +403,54 @@ tls_session_free(struct tls_session **session)
 	*session = NULL;
 }
 
+/* Of a certificate that did not do. */
+static enum tls_failure
+failure_of(long verified)
+{
+	switch (verified) {
+	case X509_V_OK: /* it was something else */
+		return TLS_FAILURE_OTHER;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		return TLS_FAILURE_NAME;
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return TLS_FAILURE_EXPIRED;
+	}
+	return TLS_FAILURE_UNTRUSTED;
+}
+
 int
 tls_session_handshake(struct tls_session *session, struct error *err)
 {
+	long verified;
+
 	ERR_clear_error();
 	if (SSL_do_handshake(session->ssl) == 1)
 		return 0;
 	session->has_failed = true;
-	return error_set(err, "TLS handshake failed: %s", take_reason());
+	verified = SSL_get_verify_result(session->ssl);
+	session->failure = session->proof == TLS_PROOF_NONE
+	    ? TLS_FAILURE_OTHER
+	    : failure_of(verified);
+	if (session->failure == TLS_FAILURE_OTHER)
+		return error_set(
+		    err, "TLS handshake failed: %s", take_reason());
+	ERR_clear_error();
+	return error_set(err, "its certificate does not prove the host: %s",
+	    X509_verify_cert_error_string(verified));
+}
+
+enum tls_failure
+tls_session_failure(const struct tls_session *session)
+{
+	return session->failure;
+}
+
+enum tls_proof
+tls_session_proof(const struct tls_session *session)
+{
+	return session->proof;
 }
 
 ssize_t

@@ -7,6 +7,8 @@
 #ifndef BASE_TLS_H
 #define BASE_TLS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -22,8 +24,18 @@ struct tls_context;
  * the context, so a daemon that makes a new one at HUP changes it.
  */
 struct tls_context *tls_context_new(const char *cert_path, struct error *err);
-/* A client's, for connections to this host: it takes any certificate. */
+/* A client's.  What certificates it takes, struct tls_peer says. */
 struct tls_context *tls_client_context_new(struct error *err);
+
+/*
+ * Before a client's context is used.  tls_context_trust_system: the system's
+ * authorities (SSL_CERT_FILE and SSL_CERT_DIR name others) may prove a peer.
+ * tls_context_set_certificate: the client's own, as the server's above.
+ * 0, or -1 with the reason.
+ */
+int tls_context_trust_system(struct tls_context *context, struct error *err);
+int tls_context_set_certificate(
+    struct tls_context *context, const char *cert_path, struct error *err);
 
 /*
  * For how many seconds from now on the context's own certificate is valid; less
@@ -39,5 +51,42 @@ void tls_context_free(struct tls_context **context);
  */
 int tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
     const char *suites, struct error *err);
+
+/* A record of DANE (RFC 6698 2.1). */
+struct tls_dane_record {
+	uint8_t usage, selector, matching;
+	const unsigned char *data;
+	size_t length;
+};
+
+/* Whom a client wants to talk to.  Borrowed for the handshake. */
+struct tls_peer {
+	const char *host; /* told to it (SNI) unless it is an address */
+	/* Its certificate must prove it, or the handshake fails. */
+	bool is_verified;
+	/* by the system's authorities, with one of these names, or host */
+	const char *const *names;
+	size_t name_count;
+	/*
+	 * If there are any: by these instead (RFC 7672).  Others than usages 2
+	 * and 3 and those that cannot be used do not count; if none is left
+	 * the peer is not verified (RFC 7672 2.2).
+	 */
+	const struct tls_dane_record *records;
+	size_t record_count;
+};
+
+/* Why a handshake failed, as RFC 8460 4.3 divides it. */
+enum tls_failure {
+	TLS_FAILURE_NONE,
+	TLS_FAILURE_NOT_OFFERED, /* the peer has no STARTTLS */
+	TLS_FAILURE_NAME,
+	TLS_FAILURE_EXPIRED,
+	TLS_FAILURE_UNTRUSTED,
+	TLS_FAILURE_OTHER
+};
+
+/* How a client knows its peer. */
+enum tls_proof { TLS_PROOF_NONE, TLS_PROOF_AUTHORITIES, TLS_PROOF_DANE };
 
 #endif

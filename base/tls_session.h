@@ -18,11 +18,12 @@
 struct tls_session;
 
 /*
- * Both context and endpoint must outlive the session.  Never NULL unless
- * OpenSSL is out of memory; then with the reason.
+ * Both context and endpoint must outlive the session.  peer: a client's, NULL
+ * for any.  Never NULL unless OpenSSL is out of memory or cannot look for such
+ * a peer; then with the reason.
  */
-struct tls_session *tls_session_new(
-    struct tls_context *context, struct endpoint *endpoint, struct error *err);
+struct tls_session *tls_session_new(struct tls_context *context,
+    struct endpoint *endpoint, const struct tls_peer *peer, struct error *err);
 void tls_session_free(struct tls_session **session);
 
 /* The context's side of it.  0, or -1 with the reason. */
@@ -50,6 +51,8 @@ bool tls_session_has_pending(const struct tls_session *session);
 /* Tells the peer that nothing more comes (RFC 8446 6.1). */
 void tls_session_close(struct tls_session *session);
 
+enum tls_failure tls_session_failure(const struct tls_session *session);
+enum tls_proof tls_session_proof(const struct tls_session *session);
 /* Valid as long as the session is. */
 const char *tls_session_version(const struct tls_session *session);
 const char *tls_session_cipher(const struct tls_session *session);
