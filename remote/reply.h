@@ -24,8 +24,8 @@ struct reply {
 };
 
 enum reply_result {
-	REPLY_OK,       /* a reply, whatever it says */
-	REPLY_GARBAGE,  /* no reply: the session is of no use any more */
+	REPLY_OK,      /* a reply, whatever it says */
+	REPLY_GARBAGE, /* no reply: the session is of no use any more */
 	REPLY_CLOSED,
 	REPLY_TIMEOUT,
 	REPLY_FAILED

@@ -3,8 +3,9 @@
  * One connection to a host that takes mail: SMTP (RFC 5321), LMTP (RFC 2033)
  * or QMTP, for any number of messages, one after the other.
  *
- * Blocking, with deadlines; a session is used by one thread.  A watchdog of
- * its own ends what takes twice the longest time-out in all.
+ * Blocking, with deadlines; a session is used by one thread.  Opening it, and
+ * each session_send(), ends at twice the longer time-out, however the peer
+ * trickles.
  */
 #ifndef REMOTE_SESSION_H
 #define REMOTE_SESSION_H
@@ -14,8 +15,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "base/error.h"
+#include "base/tls.h"
 #include "remote/reply.h"
+#include "resolver/dns.h"
 
 enum session_transport { SESSION_SMTP, SESSION_LMTP, SESSION_QMTP };
 
@@ -31,19 +33,23 @@ enum tls_level {
 struct session_tls {
 	enum tls_level level;
 	bool is_wrapped; /* from the first byte (port 465) */
+	/* a client's, with its certificate and ciphers; may be shared.  Not for
+	 * NONE.  For VERIFY by authorities it trusts the system's. */
+	struct tls_context *context;
 	/* VERIFY: that the certificate may name; the host's if there is none */
-	const char **names;
+	const char *const *names;
 	size_t name_count;
 	/* VERIFY by DANE (RFC 7672): records in wire form; 0: by authorities */
 	const struct dns_tlsa *tlsa;
 	size_t tlsa_count;
-	const char *client_cert; /* PEM with its key, or NULL */
-	const char *ciphers, *suites; /* or NULL */
 };
 
 struct session_credentials {
-	const char *user, *secret; /* secret may be a token */
-	const char *mechanism;     /* NULL: the best that both have */
+	const char *user, *secret;
+	/* SCRAM-SHA-256, CRAM-MD5, PLAIN, LOGIN; XOAUTH2, whose secret is a
+	 * token; NULL: the first of the four that the peer has.  With MAY and
+	 * without TLS only those that do not show the secret. */
+	const char *mechanism;
 };
 
 /* All borrowed for the life of the session. */
@@ -80,6 +86,7 @@ enum session_outcome {
 struct session_result {
 	enum session_outcome outcome;
 	enum session_stage stage;
+	enum tls_failure tls_failure; /* STAGE_TLS */
 	struct reply reply; /* code 0: the peer said nothing, or nonsense */
 	char *text;         /* as in qmail-remote's report; freed by
 			     * session_result_release() */
@@ -89,14 +96,18 @@ void session_result_release(struct session_result *result);
 struct session;
 
 /*
- * Connects, greets, and does TLS and AUTH as wanted.  NULL with *failure_out,
- * which the caller releases.
+ * Connects, greets, and does TLS and AUTH as wanted; connects once more, in
+ * plain, when TLS may be but failed.  NULL with *failure_out, which the caller
+ * releases.
  */
 struct session *session_open(
     const struct session_options *options, struct session_result *failure_out);
 
-/* Can it take one more message?  Looks for EOF or a 421 that has come. */
-bool session_is_usable(struct session *session);
+/*
+ * Can it take one more message?  Looks for EOF or a 421 that has come, and
+ * whether the peer takes no more on a connection (RFC 9422 MAILMAX).
+ */
+bool session_is_usable(const struct session *session);
 
 struct session_recipient {
 	const char *address;
@@ -117,8 +128,9 @@ struct session_message {
 };
 
 /*
- * One transaction.  results_out has recipient_count places, all of which are
- * made; the caller releases them.
+ * Sends it to all recipients: one transaction, or several if the peer does not
+ * take so many at once.  results_out has recipient_count places, all of which
+ * are made; the caller releases them.
  */
 void session_send(struct session *session,
     const struct session_message *message, struct session_result *results_out);

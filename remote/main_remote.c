@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/* qmail-remote: one message to one host (qmail-remote(8)). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/scan.h"
+#include "base/usage.h"
+#include "control/home.h"
+#include "control/settings.h"
+#include "remote/session.h"
+
+static const char usage[] = "usage: qmail-remote HOST SENDER RECIPIENT...";
+
+static void report_and_exit(const char *format, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+
+/* A result that is the whole message's: its letter and text, with a NUL. */
+static void
+report_and_exit(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	putchar('\0');
+	exit(fflush(stdout) == 0 ? 0 : 111);
+}
+
+/* -- the message */
+
+/* A copy, in a file without a name, of a message that comes by a pipe. */
+static int
+copy_to_file(int from)
+{
+	FILE *file = tmpfile();
+	char chunk[65536];
+	ssize_t n;
+
+	if (file == NULL)
+		return -1;
+	while ((n = read(from, chunk, sizeof(chunk))) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 ||
+		    file_write_all(fileno(file), chunk, (size_t)n) == -1)
+			return -1;
+	}
+	return fileno(file); /* open until we exit */
+}
+
+static void
+fill_message(struct session_message *message, char **argv, size_t count)
+{
+	struct session_recipient *recipients = xcalloc(
+	    count, sizeof(*recipients));
+	const char *header = getenv("QQEH");
+	struct stat st;
+	size_t i;
+
+	message->fd = STDIN_FILENO;
+	if (fstat(message->fd, &st) == 0 && !S_ISREG(st.st_mode))
+		message->fd = copy_to_file(STDIN_FILENO);
+	if (message->fd == -1 || fstat(message->fd, &st) == -1)
+		report_and_exit("ZUnable to read message. (#4.3.0)\n");
+	message->size_bytes = (uint64_t)st.st_size;
+	message->sender = argv[0];
+	message->dsn = "";
+	message->header = header == NULL ? "" : header;
+	for (i = 0; i < count; i++)
+		recipients[i] = (struct session_recipient){ argv[i + 1], "" };
+	message->recipients = recipients;
+	message->recipient_count = count;
+}
+
+/* -- where it goes */
+
+struct target {
+	enum session_transport transport;
+	bool has_tls_first;
+	struct sockaddr_storage address;
+	struct session_credentials credentials; /* user NULL: none */
+};
+
+/* HOST is an address, in brackets or without; "IPv6:" as RFC 5321 4.1.3 has it.
+ */
+static bool
+read_address(
+    const char *text, size_t length, uint16_t port, struct target *target)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&target->address;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&target->address;
+	char host[INET6_ADDRSTRLEN];
+
+	if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
+		text++;
+		length -= 2;
+	}
+	if (length > 5 && strncasecmp(text, "IPv6:", 5) == 0) {
+		text += 5;
+		length -= 5;
+	}
+	if (length >= sizeof(host))
+		return false;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		return true;
+	}
+	if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
+		return false;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	return true;
+}
+
+/* :HOST[/s|/l]:PORT[ USER PASSWORD] */
+static bool
+read_route(char *route, struct target *target)
+{
+	char *user = strchr(route, ' '), *end, *mark;
+	uint64_t port;
+
+	if (user != NULL) {
+		*user++ = '\0';
+		end = strchr(user, ' ');
+		if (end == NULL)
+			return false;
+		*end = '\0';
+		target->credentials.user = user;
+		target->credentials.secret = end + 1;
+	}
+	end = strrchr(route, ':');
+	if (*route != ':' || end == route ||
+	    !scan_u64(end + 1, UINT16_MAX, &port))
+		return false;
+	*end = '\0';
+	mark = strchr(route, '/');
+	if (mark != NULL) {
+		*mark = '\0';
+		target->has_tls_first = mark[1] == 's';
+		if (mark[1] == 'l')
+			target->transport = SESSION_LMTP;
+	}
+	return read_address(
+	    route + 1, strlen(route + 1), (uint16_t)port, target);
+}
+
+static void
+find_target(const char *host, struct target *target)
+{
+	const char *smtp = getenv("SMTPROUTE"), *qmtp = getenv("QMTPROUTE");
+
+	*target = (struct target){ .transport = SESSION_SMTP };
+	if (qmtp != NULL)
+		target->transport = SESSION_QMTP;
+	if (qmtp != NULL || smtp != NULL
+		? read_route(xstrdup(qmtp != NULL ? qmtp : smtp), target)
+		: *host == '[' && read_address(host, strlen(host), 25, target))
+		return;
+	report_and_exit(
+	    "DSorry, I couldn't find any host named %s. (#5.1.2)\n", host);
+}
+
+/* -- the session */
+
+static struct tls_context *
+make_tls(const struct home *home)
+{
+	char *path = xasprintf("%s/clientcert.pem", home->tls);
+	struct error err;
+	struct tls_context *context = tls_client_context_new(&err);
+
+	if (context == NULL ||
+	    (access(path, F_OK) == 0 &&
+		tls_context_set_certificate(context, path, &err) == -1))
+		report_and_exit(
+		    "ZTrouble with TLS here: %s. (#4.3.5)\n", err.text);
+	free(path);
+	return context;
+}
+
+static struct session *
+open_session(const char *host, const struct target *target,
+    const struct home *home, const struct settings *settings)
+{
+	struct session_options options = {
+		.transport = target->transport,
+		.host = host,
+		.address = (const struct sockaddr *)&target->address,
+		.helo = settings_text(settings, SETTING_helohost),
+		.tls = { .level = TLS_MAY,
+		    .is_wrapped = target->has_tls_first,
+		    .context = make_tls(home) },
+		.credentials = target->credentials.user == NULL
+		    ? NULL
+		    : &target->credentials,
+		.connect_ms = (int)settings_number(
+				  settings, SETTING_timeoutconnect) *
+		    1000,
+		.remote_ms = (int)settings_number(
+				 settings, SETTING_timeoutremote) *
+		    1000,
+	};
+	struct session_result failure;
+	struct session *session = session_open(&options, &failure);
+
+	if (session == NULL)
+		report_and_exit("%c%s", failure.outcome, failure.text);
+	return session;
+}
+
+/* -- the report */
+
+static bool
+is_same(const struct session_result *a, const struct session_result *b)
+{
+	return a->outcome == b->outcome && strcmp(a->text, b->text) == 0;
+}
+
+/* A result that speaks for the message: a delivery, or what hit them all. */
+static const struct session_result *
+find_verdict(const struct session_result *results, size_t count)
+{
+	const struct session_result *verdict = NULL;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (results[i].outcome == SESSION_DELIVERED)
+			return &results[i];
+		if (verdict == NULL && results[i].stage != STAGE_RCPT)
+			verdict = &results[i];
+	}
+	return verdict;
+}
+
+static void
+report_results(
+    const char *host, const struct session_result *results, size_t count)
+{
+	const struct session_result *verdict = find_verdict(results, count);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct session_result *each = &results[i];
+
+		if (each->outcome == SESSION_DELIVERED ||
+		    (verdict != NULL && is_same(each, verdict)))
+			putchar('r');
+		else
+			printf("%c%s",
+			    each->outcome == SESSION_PERMFAIL ? 'h' : 's',
+			    each->text);
+		putchar('\0');
+	}
+	if (verdict == NULL)
+		report_and_exit("DGiving up on %s.\n", host);
+	report_and_exit("%c%s", verdict->outcome, verdict->text);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct session_message message = { 0 };
+	struct session_result *results;
+	struct settings *settings;
+	struct session *session;
+	struct target target;
+	struct home *home;
+	struct error err;
+	size_t count;
+
+	log_open("qmail-remote");
+	usage_answer(argv, "qmail-remote", usage);
+	if (argc < 4) {
+		printf("DI (qmail-remote) was invoked improperly. (#5.3.5)\n");
+		putchar('\0');
+		fflush(stdout);
+		fatal(100, "%s", usage);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	home = home_new();
+	settings = settings_load(home->control, "qmail-remote", NULL, &err);
+	if (settings == NULL)
+		report_and_exit(
+		    "ZUnable to read control files: %s. (#4.3.0)\n", err.text);
+	count = (size_t)argc - 3;
+	fill_message(&message, argv + 2, count);
+	find_target(argv[1], &target);
+	session = open_session(argv[1], &target, home, settings);
+	results = xcalloc(count, sizeof(*results));
+	session_send(session, &message, results);
+	session_close(&session);
+	report_results(argv[1], results, count);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/* A message by QMTP (cr.yp.to/proto/qmtp.txt). */
+#include "remote/session_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "remote/body.h"
+
+enum { ANSWER_MAX = 65535 };
+
+static void
+send_as_it_is(void *session, const char *data, size_t length)
+{
+	stream_write(((struct session *)session)->stream, data, length);
+}
+
+static void
+put_netstring(struct buf *buf, const char *text)
+{
+	buf_addf(buf, "%zu:%s,", strlen(text), text);
+}
+
+/* The message, whose lines end in LF (the first byte says so), and the
+ * envelope.  0, or -1 when it cannot be read: then it has no end. */
+static int
+put_package(struct session *session, const struct session_message *message)
+{
+	struct buf envelope = BUF_INIT, list = BUF_INIT;
+	char head[40];
+	size_t i;
+	int length = snprintf(head, sizeof(head), "%llu:\n",
+	    (unsigned long long)(1 + strlen(message->header) +
+		message->size_bytes));
+	int result;
+
+	stream_write(session->stream, head, (size_t)length);
+	result = body_read(message, send_as_it_is, session);
+	buf_adds(&envelope, ",");
+	put_netstring(&envelope, message->sender);
+	for (i = 0; i < message->recipient_count; i++)
+		put_netstring(&list, message->recipients[i].address);
+	buf_addf(&envelope, "%zu:", list.length);
+	buf_add(&envelope, list.data, list.length);
+	buf_adds(&envelope, ",");
+	if (result == 0)
+		stream_write(session->stream, envelope.data, envelope.length);
+	buf_release(&envelope);
+	buf_release(&list);
+	return result;
+}
+
+static enum reply_result
+read_byte(struct session *session, char *byte_out)
+{
+	const char *data;
+	size_t length;
+
+	switch (stream_peek(session->stream, &data, &length)) {
+	case STREAM_OK:
+		*byte_out = *data;
+		stream_consume(session->stream, 1);
+		return REPLY_OK;
+	case STREAM_CLOSED:
+		return REPLY_CLOSED;
+	case STREAM_TIMEOUT:
+		return REPLY_TIMEOUT;
+	case STREAM_FAILED:
+	case STREAM_TOO_LONG:
+		break;
+	}
+	return REPLY_FAILED;
+}
+
+static enum reply_result
+read_length(struct session *session, size_t *length_out)
+{
+	enum reply_result result;
+	char byte;
+
+	*length_out = 0;
+	for (;;) {
+		result = read_byte(session, &byte);
+		if (result != REPLY_OK)
+			return result;
+		if (byte == ':')
+			return *length_out > 0 ? REPLY_OK : REPLY_GARBAGE;
+		if (byte < '0' || byte > '9')
+			return REPLY_GARBAGE;
+		*length_out = *length_out * 10 + (size_t)(byte - '0');
+		if (*length_out > ANSWER_MAX)
+			return REPLY_GARBAGE;
+	}
+}
+
+/* A netstring: K, Z or D and a text. */
+static enum reply_result
+read_answer(struct session *session, char *outcome_out, struct reply *reply_out)
+{
+	size_t length, i, used = 0;
+	enum reply_result result;
+	char byte = '\0';
+
+	*reply_out = (struct reply){ .code = 0 };
+	result = read_length(session, &length);
+	for (i = 0; result == REPLY_OK && i <= length; i++) {
+		result = read_byte(session, &byte);
+		if (result != REPLY_OK)
+			break;
+		if (i == 0)
+			*outcome_out = byte;
+		else if (i < length && used < REPLY_TEXT_SIZE - 1)
+			reply_out->text[used++] = byte >= ' ' && byte <= '~'
+			    ? byte
+			    : ' ';
+	}
+	if (result == REPLY_OK &&
+	    (byte != ',' || strchr("KZD", *outcome_out) == NULL))
+		return REPLY_GARBAGE;
+	return result;
+}
+
+static enum reply_result
+read_recipient(struct session *session, struct session_result *result_out)
+{
+	struct reply reply;
+	char outcome = '\0';
+	enum reply_result why = read_answer(session, &outcome, &reply);
+
+	if (why != REPLY_OK)
+		return why;
+	if (outcome == SESSION_DELIVERED)
+		session_fill(session, result_out, SESSION_DELIVERED, STAGE_OVER,
+		    &reply, "", "accepted message");
+	else
+		session_fill(session, result_out, (enum session_outcome)outcome,
+		    STAGE_DATA, &reply, "Connected to ",
+		    "but it did not take the message");
+	return REPLY_OK;
+}
+
+void
+session_send_qmtp(struct session *session,
+    const struct session_message *message, struct session_result *results_out)
+{
+	enum reply_result why = REPLY_OK;
+	struct reply nothing = { 0 };
+	size_t i;
+
+	session->mail_count++;
+	if (put_package(session, message) == -1) {
+		session->is_over = true;
+		for (i = 0; i < message->recipient_count; i++)
+			session_fill_text(&results_out[i], SESSION_TEMPFAIL,
+			    STAGE_MAIL, "Unable to read message. (#4.3.0)\n");
+		return;
+	}
+	for (i = 0; i < message->recipient_count; i++) {
+		if (why == REPLY_OK)
+			why = read_recipient(session, &results_out[i]);
+		if (why == REPLY_OK)
+			continue;
+		session->is_over = true;
+		session_fill_lost(
+		    session, &results_out[i], STAGE_DATA, true, why, &nothing);
+	}
+}

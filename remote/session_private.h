@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: ISC */
+/* Inside a session: for the files that hold the conversation. */
+#ifndef REMOTE_SESSION_PRIVATE_H
+#define REMOTE_SESSION_PRIVATE_H
+
+#include <netinet/in.h>
+
+#include "base/stream.h"
+#include "remote/hello.h"
+#include "remote/session.h"
+
+struct session {
+	struct session_options options;
+	int fd;
+	struct stream *stream;
+	char ip[INET6_ADDRSTRLEN]; /* the peer's, for texts */
+	char tls_text[200];
+	struct hello hello;
+	bool tries_tls;
+	bool is_over;        /* nothing can be asked any more */
+	bool needs_reset;    /* a transaction was begun and not ended */
+	unsigned mail_count; /* transactions begun */
+};
+
+/* Begins the time that this may take in all. */
+void session_begin(struct session *session);
+
+/* Reads one reply.  Anything but REPLY_OK, and a 421, ends the session. */
+enum reply_result session_read(struct session *session, struct reply *reply_out,
+    void (*each)(const char *line, void *context), void *context);
+
+/* Puts a command, its CRLF added, into the output. */
+void session_put(struct session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The outcome that a code other than the wanted means. */
+enum session_outcome session_outcome_of(const struct reply *reply);
+
+/*
+ * Makes a result.  session_fill: of a reply; "IP phrase.\nRemote host said:
+ * ...".  prefix is "Connected to " or "".  session_fill_lost: there was none;
+ * is_sent: it may have the message.  session_fill_text: of ours, ends with a
+ * code and LF.
+ */
+void session_fill(const struct session *session, struct session_result *result,
+    enum session_outcome outcome, enum session_stage stage,
+    const struct reply *reply, const char *prefix, const char *phrase);
+void session_fill_lost(const struct session *session,
+    struct session_result *result, enum session_stage stage, bool is_sent,
+    enum reply_result why, const struct reply *reply);
+void session_fill_text(struct session_result *result,
+    enum session_outcome outcome, enum session_stage stage, const char *format,
+    ...) __attribute__((format(printf, 4, 5)));
+
+/* AUTH, with the options' credentials.  0, or -1 with *failure_out. */
+int session_authenticate(
+    struct session *session, struct session_result *failure_out);
+
+/* One message.  SMTP, LMTP; and QMTP. */
+void session_send_smtp(struct session *session,
+    const struct session_message *message, struct session_result *results_out);
+void session_send_qmtp(struct session *session,
+    const struct session_message *message, struct session_result *results_out);
+
+#endif
