@@ -246,28 +246,49 @@ find_verdict(const struct session_result *results, size_t count)
 	return verdict;
 }
 
+/* Nobody was asked about a recipient. */
+static bool
+is_before_recipients(const struct session_result *results, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (results[i].stage >= STAGE_RCPT ||
+		    !is_same(&results[i], &results[0]))
+			return false;
+	return true;
+}
+
+static void
+report_recipient(
+    const struct session_result *each, const struct session_result *verdict)
+{
+	if (each->outcome == SESSION_DELIVERED ||
+	    (verdict != NULL && is_same(each, verdict)))
+		putchar('r');
+	else
+		printf("%c%s", each->outcome == SESSION_PERMFAIL ? 'h' : 's',
+		    each->text);
+	putchar('\0');
+}
+
 static void
 report_results(
     const char *host, const struct session_result *results, size_t count)
 {
 	const struct session_result *verdict = find_verdict(results, count);
+	char outcome = SESSION_PERMFAIL;
 	size_t i;
 
-	for (i = 0; i < count; i++) {
-		const struct session_result *each = &results[i];
-
-		if (each->outcome == SESSION_DELIVERED ||
-		    (verdict != NULL && is_same(each, verdict)))
-			putchar('r');
-		else
-			printf("%c%s",
-			    each->outcome == SESSION_PERMFAIL ? 'h' : 's',
-			    each->text);
-		putchar('\0');
-	}
-	if (verdict == NULL)
-		report_and_exit("DGiving up on %s.\n", host);
-	report_and_exit("%c%s", verdict->outcome, verdict->text);
+	if (!is_before_recipients(results, count))
+		for (i = 0; i < count; i++)
+			report_recipient(&results[i], verdict);
+	if (verdict != NULL)
+		report_and_exit("%c%s", verdict->outcome, verdict->text);
+	for (i = 0; i < count; i++)
+		if (results[i].outcome == SESSION_TEMPFAIL)
+			outcome = SESSION_TEMPFAIL;
+	report_and_exit("%cGiving up on %s.\n", outcome, host);
 }
 
 int
