@@ -21,12 +21,12 @@
 
 static const char usage[] = "usage: qmail-remote HOST SENDER RECIPIENT...";
 
-static void report_and_exit(const char *format, ...)
-    __attribute__((format(printf, 1, 2), noreturn));
+static void report_message(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
 
-/* A result that is the whole message's: its letter and text, with a NUL. */
+/* The last report, of the whole message: its letter and text. */
 static void
-report_and_exit(const char *format, ...)
+report_message(const char *format, ...)
 {
 	va_list ap;
 
@@ -34,7 +34,6 @@ report_and_exit(const char *format, ...)
 	vprintf(format, ap);
 	va_end(ap);
 	putchar('\0');
-	exit(fflush(stdout) == 0 ? 0 : 111);
 }
 
 /* -- the message */
@@ -59,11 +58,11 @@ copy_to_file(int from)
 	return fileno(file); /* open until we exit */
 }
 
-static void
-fill_message(struct session_message *message, char **argv, size_t count)
+/* argv: sender and recipients.  0, or -1 when it cannot be read. */
+static int
+fill_message(struct session_message *message,
+    struct session_recipient *recipients, char **argv)
 {
-	struct session_recipient *recipients = xcalloc(
-	    count, sizeof(*recipients));
 	const char *header = getenv("QQEH");
 	struct stat st;
 	size_t i;
@@ -72,15 +71,16 @@ fill_message(struct session_message *message, char **argv, size_t count)
 	if (fstat(message->fd, &st) == 0 && !S_ISREG(st.st_mode))
 		message->fd = copy_to_file(STDIN_FILENO);
 	if (message->fd == -1 || fstat(message->fd, &st) == -1)
-		report_and_exit("ZUnable to read message. (#4.3.0)\n");
+		return -1;
 	message->size_bytes = (uint64_t)st.st_size;
 	message->sender = argv[0];
 	message->dsn = "";
 	message->header = header == NULL ? "" : header;
-	for (i = 0; i < count; i++)
+	for (i = 0; argv[i + 1] != NULL; i++)
 		recipients[i] = (struct session_recipient){ argv[i + 1], "" };
 	message->recipients = recipients;
-	message->recipient_count = count;
+	message->recipient_count = i;
+	return 0;
 }
 
 /* -- where it goes */
@@ -158,43 +158,46 @@ read_route(char *route, struct target *target)
 	    route + 1, strlen(route + 1), (uint16_t)port, target);
 }
 
-static void
-find_target(const char *host, struct target *target)
+/* False when there is no such host.  *text_out: what target points into. */
+static bool
+find_target(const char *host, struct target *target, char **text_out)
 {
 	const char *smtp = getenv("SMTPROUTE"), *qmtp = getenv("QMTPROUTE");
+	const char *route = qmtp != NULL ? qmtp : smtp;
 
-	*target = (struct target){ .transport = SESSION_SMTP };
-	if (qmtp != NULL)
-		target->transport = SESSION_QMTP;
-	if (qmtp != NULL || smtp != NULL
-		? read_route(xstrdup(qmtp != NULL ? qmtp : smtp), target)
-		: *host == '[' && read_address(host, strlen(host), 25, target))
-		return;
-	report_and_exit(
-	    "DSorry, I couldn't find any host named %s. (#5.1.2)\n", host);
+	*target = (struct target){ .transport = qmtp != NULL ? SESSION_QMTP
+							     : SESSION_SMTP };
+	*text_out = xstrdup(route != NULL ? route : host);
+	if (route != NULL)
+		return read_route(*text_out, target);
+	return *host == '[' && read_address(host, strlen(host), 25, target);
 }
 
 /* -- the session */
 
 static struct tls_context *
-make_tls(const struct home *home)
+make_tls(const struct home *home, struct error *err)
 {
 	char *path = xasprintf("%s/clientcert.pem", home->tls);
-	struct error err;
-	struct tls_context *context = tls_client_context_new(&err);
+	struct tls_context *context = tls_client_context_new(err);
 
-	if (context == NULL ||
-	    (access(path, F_OK) == 0 &&
-		tls_context_set_certificate(context, path, &err) == -1))
-		report_and_exit(
-		    "ZTrouble with TLS here: %s. (#4.3.5)\n", err.text);
+	if (context != NULL && access(path, F_OK) == 0 &&
+	    tls_context_set_certificate(context, path, err) == -1)
+		tls_context_free(&context);
 	free(path);
 	return context;
 }
 
+static int
+seconds_ms(const struct settings *settings, enum setting_id id)
+{
+	return (int)settings_number(settings, id) * 1000;
+}
+
+/* NULL, and why is reported. */
 static struct session *
 open_session(const char *host, const struct target *target,
-    const struct home *home, const struct settings *settings)
+    struct tls_context *tls, const struct settings *settings)
 {
 	struct session_options options = {
 		.transport = target->transport,
@@ -203,22 +206,19 @@ open_session(const char *host, const struct target *target,
 		.helo = settings_text(settings, SETTING_helohost),
 		.tls = { .level = TLS_MAY,
 		    .is_wrapped = target->has_tls_first,
-		    .context = make_tls(home) },
+		    .context = tls },
 		.credentials = target->credentials.user == NULL
 		    ? NULL
 		    : &target->credentials,
-		.connect_ms = (int)settings_number(
-				  settings, SETTING_timeoutconnect) *
-		    1000,
-		.remote_ms = (int)settings_number(
-				 settings, SETTING_timeoutremote) *
-		    1000,
+		.connect_ms = seconds_ms(settings, SETTING_timeoutconnect),
+		.remote_ms = seconds_ms(settings, SETTING_timeoutremote),
 	};
-	struct session_result failure;
+	struct session_result failure = { 0 };
 	struct session *session = session_open(&options, &failure);
 
 	if (session == NULL)
-		report_and_exit("%c%s", failure.outcome, failure.text);
+		report_message("%c%s", failure.outcome, failure.text);
+	session_result_release(&failure);
 	return session;
 }
 
@@ -283,46 +283,92 @@ report_results(
 	if (!is_before_recipients(results, count))
 		for (i = 0; i < count; i++)
 			report_recipient(&results[i], verdict);
-	if (verdict != NULL)
-		report_and_exit("%c%s", verdict->outcome, verdict->text);
+	if (verdict != NULL) {
+		report_message("%c%s", verdict->outcome, verdict->text);
+		return;
+	}
 	for (i = 0; i < count; i++)
 		if (results[i].outcome == SESSION_TEMPFAIL)
 			outcome = SESSION_TEMPFAIL;
-	report_and_exit("%cGiving up on %s.\n", outcome, host);
+	report_message("%cGiving up on %s.\n", outcome, host);
+}
+
+static void
+send_message(const char *host, struct session *session,
+    const struct session_message *message)
+{
+	size_t count = message->recipient_count, i;
+	struct session_result *results = xcalloc(count, sizeof(*results));
+
+	session_send(session, message, results);
+	session_close(&session);
+	report_results(host, results, count);
+	for (i = 0; i < count; i++)
+		session_result_release(&results[i]);
+	free(results);
+}
+
+/* Everything that argv asks for; what comes of it is reported. */
+static void
+run(char **argv, const struct home *home, const struct settings *settings)
+{
+	AUTO(tls_context_free) struct tls_context *tls = NULL;
+	AUTO(mem_free) struct session_recipient *recipients = NULL;
+	AUTO(mem_free) char *route = NULL;
+	struct session_message message = { 0 };
+	struct session *session;
+	struct target target;
+	struct error err;
+	size_t count = 0;
+
+	while (argv[count] != NULL)
+		count++;
+	recipients = xcalloc(count, sizeof(*recipients));
+	if (fill_message(&message, recipients, argv + 2) == -1) {
+		report_message("ZUnable to read message. (#4.3.0)\n");
+		return;
+	}
+	if (!find_target(argv[1], &target, &route)) {
+		report_message("DSorry, I couldn't find any host named %s. "
+			       "(#5.1.2)\n",
+		    argv[1]);
+		return;
+	}
+	tls = make_tls(home, &err);
+	if (tls == NULL) {
+		report_message(
+		    "ZTrouble with TLS here: %s. (#4.3.5)\n", err.text);
+		return;
+	}
+	session = open_session(argv[1], &target, tls, settings);
+	if (session != NULL)
+		send_message(argv[1], session, &message);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct session_message message = { 0 };
-	struct session_result *results;
 	struct settings *settings;
-	struct session *session;
-	struct target target;
 	struct home *home;
 	struct error err;
-	size_t count;
 
 	log_open("qmail-remote");
 	usage_answer(argv, "qmail-remote", usage);
 	if (argc < 4) {
-		printf("DI (qmail-remote) was invoked improperly. (#5.3.5)\n");
-		putchar('\0');
+		report_message(
+		    "DI (qmail-remote) was invoked improperly. (#5.3.5)\n");
 		fflush(stdout);
 		fatal(100, "%s", usage);
 	}
 	signal(SIGPIPE, SIG_IGN);
 	home = home_new();
 	settings = settings_load(home->control, "qmail-remote", NULL, &err);
-	if (settings == NULL)
-		report_and_exit(
+	if (settings != NULL)
+		run(argv, home, settings);
+	else
+		report_message(
 		    "ZUnable to read control files: %s. (#4.3.0)\n", err.text);
-	count = (size_t)argc - 3;
-	fill_message(&message, argv + 2, count);
-	find_target(argv[1], &target);
-	session = open_session(argv[1], &target, home, settings);
-	results = xcalloc(count, sizeof(*results));
-	session_send(session, &message, results);
-	session_close(&session);
-	report_results(argv[1], results, count);
+	settings_free(&settings);
+	home_free(&home);
+	return fflush(stdout) == 0 ? 0 : 111;
 }

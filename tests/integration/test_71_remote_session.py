@@ -463,7 +463,8 @@ def test_starttls_refused(home):
 
 
 @pytest.mark.parametrize("answer", [b"", b"220 go\r\n",
-                                    b"220 go\r\nno tls at all\r\n" * 100])
+                                    b"220 go\r\nno tls at all\r\n" * 100],
+                         ids=["closed", "closed later", "nonsense"])
 def test_starttls_broken(home, answer):
     """Once more, in plain."""
     def script(link):
