@@ -36,6 +36,7 @@ struct transaction {
 	bool is_pipelined; /* all commands are sent before a reply is read */
 	bool is_chunked;   /* the message with them, by BDAT */
 	bool has_sender;   /* MAIL was accepted */
+	bool is_sent;      /* the peer may have all of the message */
 };
 
 enum step { STEP_RESET, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_END };
@@ -214,6 +215,7 @@ put_message(struct transaction *t)
 		else
 			buf_adds(&sending.out, ".\r\n");
 		stream_write(stream, sending.out.data, sending.out.length);
+		t->is_sent = stream_flush(stream) == STREAM_OK;
 	}
 	buf_release(&sending.out);
 	return result;
@@ -453,7 +455,7 @@ run_transactions(struct transaction *t)
 		t->session->mail_count < hello->mail_max) &&
 	    choose_recipients(t, is_asked)) {
 		t->accepted_count = 0;
-		t->has_sender = false;
+		t->has_sender = t->is_sent = false;
 		if (t->is_pipelined)
 			converse_pipelined(t, is_asked);
 		else

@@ -30,6 +30,7 @@ struct host {
 	const char *hello; /* after "250-host\r\n" */
 	struct tls_context *tls;
 	int connections;
+	char mail[200], rcpt[200]; /* the last */
 	pthread_t thread;
 };
 
@@ -79,7 +80,15 @@ serve_connection(struct host *host, int fd)
 			is_data = !begins(line, length, ".\r\n");
 			if (!is_data)
 				say(stream, "250 taken\r\n");
-		} else if (begins(line, length, "EHLO")) {
+			continue;
+		}
+		if (begins(line, length, "MAIL"))
+			snprintf(host->mail, sizeof(host->mail), "%.*s",
+			    (int)length - 2, line);
+		if (begins(line, length, "RCPT"))
+			snprintf(host->rcpt, sizeof(host->rcpt), "%.*s",
+			    (int)length - 2, line);
+		if (begins(line, length, "EHLO")) {
 			say(stream, "250-host\r\n");
 			say(stream, host->hello);
 		} else if (begins(line, length, "MAIL"))
@@ -442,6 +451,48 @@ test_requiretls(void **state)
 	}
 }
 
+/* What the sender wants to hear of its mail is for hosts with DSN. */
+static void
+test_dsn(void **state)
+{
+	static const struct {
+		const char *hello, *mail, *rcpt;
+	} cases[] = {
+		{ "250 DSN\r\n", "MAIL FROM:<a@b> RET=HDRS ENVID=x",
+		    "RCPT TO:<c@d> NOTIFY=NEVER" },
+		{ "250 HELP\r\n", "MAIL FROM:<a@b>", "RCPT TO:<c@d>" },
+	};
+	struct session_recipient recipient = { "c@d", " NOTIFY=NEVER" };
+	struct session_message message = { .sender = "a@b",
+		.dsn = " RET=HDRS ENVID=x",
+		.header = "",
+		.body = "x\n",
+		.size_bytes = 2,
+		.recipients = &recipient,
+		.recipient_count = 1 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct session_result result;
+		struct host host;
+		struct call call;
+
+		host_start(&host, cases[i].hello);
+		call_prepare(&call, &host, TLS_NONE);
+		call.session = session_open(&call.options, &call.failure);
+		session_send(call.session, &message, &result);
+		assert_int_equal(result.outcome, SESSION_DELIVERED);
+		assert_int_equal(result.stage, STAGE_OVER);
+		assert_int_equal(result.reply.code, 250);
+		session_result_release(&result);
+		call_end(&call);
+		host_stop(&host);
+		assert_string_equal(host.mail, cases[i].mail);
+		assert_string_equal(host.rcpt, cases[i].rcpt);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -482,6 +533,7 @@ main(void)
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_requiretls),
+		cmocka_unit_test(test_dsn),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
