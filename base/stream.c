@@ -350,6 +350,13 @@ stream_flush(struct stream *stream)
 }
 
 void
+stream_drop_output(struct stream *stream)
+{
+	stream->out_length = 0;
+	stream->write_result = STREAM_OK;
+}
+
+void
 stream_rest(struct stream *stream)
 {
 	if (stream->in_start == stream->in_end) {

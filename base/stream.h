@@ -77,6 +77,12 @@ void stream_write(struct stream *stream, const char *data, size_t length);
 enum stream_result stream_flush(struct stream *stream);
 
 /*
+ * After a failed write: what is not sent is dropped, so that what the peer said
+ * before it went can be read still.
+ */
+void stream_drop_output(struct stream *stream);
+
+/*
  * Gives back the buffers that are empty.  For idle sessions: a stream that has
  * rested pays with a copy or a system call at its next read.
  */

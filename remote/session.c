@@ -32,9 +32,14 @@ enum reply_result
 session_read(struct session *session, struct reply *reply_out,
     void (*each)(const char *line, void *context), void *context)
 {
-	enum reply_result result = reply_read(
-	    session->stream, reply_out, each, context);
+	enum reply_result result;
 
+	/* A host may say why before it goes in the midst of a message. */
+	if (stream_flush(session->stream) == STREAM_CLOSED) {
+		session->is_over = true;
+		stream_drop_output(session->stream);
+	}
+	result = reply_read(session->stream, reply_out, each, context);
 	/* RFC 5321 4.2.2: with 421 the host closes the connection */
 	if (result != REPLY_OK || reply_out->code == 421)
 		session->is_over = true;

@@ -95,6 +95,17 @@ fill_all_text(struct transaction *t, enum session_outcome outcome,
 	}
 }
 
+/* The host's last word, which all that is in hand hangs on. */
+static void
+fill_last_word(struct transaction *t, enum step step, const struct reply *reply)
+{
+	/* What it says of one recipient is not of the others. */
+	bool is_for_all = step != STEP_RESET && step != STEP_RCPT;
+
+	fill_all(t, step,
+	    is_for_all ? session_outcome_of(reply) : SESSION_TEMPFAIL, reply);
+}
+
 /* False when the session is over, and every result that hangs on it made. */
 static bool
 read_step(struct transaction *t, enum step step, struct reply *reply)
@@ -104,15 +115,15 @@ read_step(struct transaction *t, enum step step, struct reply *reply)
 
 	if (why == REPLY_OK && !t->session->is_over)
 		return true;
-	if (why == REPLY_OK) { /* 421 */
-		fill_all(t, step, SESSION_TEMPFAIL, reply);
+	if (why == REPLY_OK && reply->code >= 400) {
+		fill_last_word(t, step, reply);
 		return false;
 	}
 	for (i = 0; i < t->message->recipient_count; i++) {
 		if (!is_in_hand(t, i))
 			continue;
 		session_fill_lost(t->session, &t->results[i], steps[step].stage,
-		    step == STEP_END || t->is_chunked, why, reply);
+		    t->is_sent, why == REPLY_OK ? REPLY_CLOSED : why, reply);
 		t->states[i] = RECIPIENT_DONE;
 	}
 	return false;

@@ -418,6 +418,25 @@ def test_nobody_listens(home):
     assert "Connection refused" in report.text
 
 
+@pytest.mark.parametrize("answer, letters", [
+    ("552 5.3.4 too large", "rD"), ("451 later", "rZ"), ("250 taken", "rZ")])
+def test_a_last_word_within_the_message(home, answer, letters):
+    """The host does not wait for the end, and what it says counts; but it
+    cannot have taken what it has not read."""
+    def script(link):
+        link.hello("SIZE")
+        link.take("MAIL", "250 ok")
+        link.take("RCPT", "250 ok")
+        link.take("DATA", "354 go")
+        link.fill()
+        link.say(answer)
+    with Peer(script) as peer:
+        report = send(home, peer.port, b"0123456\n" * 5000000)
+    assert report.letters == letters
+    assert "Possible duplicate!" not in report.text
+    assert (answer in report.text) == (answer[0] != "2")
+
+
 # -- TLS
 
 def test_starttls(home, pem):
