@@ -25,14 +25,14 @@ enum exchange_state {
 };
 
 struct exchange_host {
-	const char *name;   /* as in the MX record or the route; an address
-			     * literal's text otherwise */
+	const char *name; /* as in the MX record or the route; an address
+			   * literal's text otherwise */
 	unsigned preference;
-	bool is_secure;     /* DNSSEC proves its addresses */
+	bool is_secure; /* DNSSEC proves its addresses */
 };
 
 struct exchange_address {
-	size_t host; /* in exchange.hosts */
+	size_t host;                     /* in exchange.hosts */
 	struct sockaddr_storage address; /* with the port */
 };
 

@@ -94,6 +94,13 @@ read_length(struct session *session, size_t *length_out)
 	}
 }
 
+static bool
+is_outcome(char letter)
+{
+	return letter == SESSION_DELIVERED || letter == SESSION_TEMPFAIL ||
+	    letter == SESSION_PERMFAIL;
+}
+
 /* A netstring: K, Z or D and a text. */
 static enum reply_result
 read_answer(struct session *session, char *outcome_out, struct reply *reply_out)
@@ -115,8 +122,7 @@ read_answer(struct session *session, char *outcome_out, struct reply *reply_out)
 			    ? byte
 			    : ' ';
 	}
-	if (result == REPLY_OK &&
-	    (byte != ',' || strchr("KZD", *outcome_out) == NULL))
+	if (result == REPLY_OK && (byte != ',' || !is_outcome(*outcome_out)))
 		return REPLY_GARBAGE;
 	return result;
 }

@@ -127,17 +127,21 @@ session_result_release(struct session_result *result)
 
 /* -- connecting */
 
+static socklen_t
+address_length(const struct session_options *options)
+{
+	return options->address->sa_family == AF_INET6
+	    ? sizeof(struct sockaddr_in6)
+	    : sizeof(struct sockaddr_in);
+}
+
 static int
 bind_source(int fd, const struct session_options *options)
 {
-	socklen_t length = options->address->sa_family == AF_INET6
-	    ? sizeof(struct sockaddr_in6)
-	    : sizeof(struct sockaddr_in);
-
 	if (options->source == NULL ||
 	    options->source->sa_family != options->address->sa_family)
 		return 0;
-	return bind(fd, options->source, length);
+	return bind(fd, options->source, address_length(options));
 }
 
 /* 0, or -1 with errno. */
@@ -145,15 +149,13 @@ static int
 connect_socket(int fd, const struct session_options *options)
 {
 	int64_t deadline_ms = clock_ms() + options->connect_ms;
-	socklen_t length = options->address->sa_family == AF_INET6
-	    ? sizeof(struct sockaddr_in6)
-	    : sizeof(struct sockaddr_in);
 	int one = 1, code;
+	socklen_t length = sizeof(code);
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (bind_source(fd, options) == -1)
 		return -1;
-	if (connect(fd, options->address, length) == 0)
+	if (connect(fd, options->address, address_length(options)) == 0)
 		return 0;
 	if (errno != EINPROGRESS)
 		return -1;
@@ -164,44 +166,60 @@ connect_socket(int fd, const struct session_options *options)
 	case -1:
 		return -1;
 	}
-	length = sizeof(code);
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == -1)
 		return -1;
 	errno = code;
 	return code == 0 ? 0 : -1;
 }
 
-static struct session *
-session_connect(
-    const struct session_options *options, struct session_result *failure_out)
+struct session *
+session_attach(int fd, const struct session_options *options)
 {
 	struct session *session = xcalloc(1, sizeof(*session));
 	struct sockaddr_storage address = { 0 };
 	uint16_t port;
 
 	session->options = *options;
-	memcpy(&address, options->address,
-	    options->address->sa_family == AF_INET6
-		? sizeof(struct sockaddr_in6)
-		: sizeof(struct sockaddr_in));
+	memcpy(&address, options->address, address_length(options));
 	listen_socket_text(&address, session->ip, sizeof(session->ip), &port);
-	session->fd = socket(
-	    address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (session->fd == -1 || connect_socket(session->fd, options) == -1) {
-		session_fill_text(failure_out, SESSION_TEMPFAIL, STAGE_CONNECT,
-		    "Sorry, I wasn't able to establish an SMTP connection. "
-		    "(#4.4.1)\n%s port %u: %s\n",
-		    session->ip, port, strerror(errno));
-		if (session->fd != -1)
-			close(session->fd);
-		free(session);
-		return NULL;
-	}
-	fcntl(session->fd, F_SETFL, fcntl(session->fd, F_GETFL) & ~O_NONBLOCK);
-	session->stream = stream_new(session->fd, session->fd);
+	session->fd = fd;
+	session->stream = stream_new(fd, fd);
 	stream_set_timeout(session->stream, options->remote_ms);
 	session_begin(session);
 	return session;
+}
+
+static void
+fill_unreached(const struct session_options *options,
+    struct session_result *failure_out, int code)
+{
+	struct sockaddr_storage address = { 0 };
+	char ip[INET6_ADDRSTRLEN];
+	uint16_t port;
+
+	memcpy(&address, options->address, address_length(options));
+	listen_socket_text(&address, ip, sizeof(ip), &port);
+	session_fill_text(failure_out, SESSION_TEMPFAIL, STAGE_CONNECT,
+	    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
+	    "%s port %u: %s\n",
+	    ip, port, strerror(code));
+}
+
+static struct session *
+session_connect(
+    const struct session_options *options, struct session_result *failure_out)
+{
+	int fd = socket(options->address->sa_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd == -1 || connect_socket(fd, options) == -1) {
+		fill_unreached(options, failure_out, errno);
+		if (fd != -1)
+			close(fd);
+		return NULL;
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return session_attach(fd, options);
 }
 
 /* -- TLS */
@@ -348,8 +366,8 @@ ask_for_tls(struct session *session, struct session_result *failure_out)
 	return start_tls(session, failure_out) == 0 ? 1 : -1;
 }
 
-static int
-greet(struct session *session, struct session_result *failure_out)
+int
+session_greet(struct session *session, struct session_result *failure_out)
 {
 	bool is_wrapped = session->options.tls.is_wrapped;
 	int has_tls;
@@ -383,7 +401,7 @@ open_once(const struct session_options *options, bool tries_tls,
 	if (session == NULL)
 		return NULL;
 	session->tries_tls = tries_tls;
-	if (greet(session, failure_out) == -1)
+	if (session_greet(session, failure_out) == -1)
 		session_close(&session);
 	return session;
 }

@@ -22,6 +22,13 @@ struct session {
 	unsigned mail_count; /* transactions begun */
 };
 
+/*
+ * The steps of session_open(), of a socket that is connected.  session_attach:
+ * takes it.  session_greet: through AUTH; 0, or -1 with *failure_out.
+ */
+struct session *session_attach(int fd, const struct session_options *options);
+int session_greet(struct session *session, struct session_result *failure_out);
+
 /* Begins the time that this may take in all. */
 void session_begin(struct session *session);
 

@@ -708,7 +708,8 @@ def test_qmtp(home):
 
 
 @pytest.mark.parametrize("answer", [
-    b"", b"3:Kok", b"3:Kok;", b"999999999:K", b"K", b":", b"0:,", b"2:Xy,"])
+    b"", b"3:Kok", b"3:Kok;", b"999999999:K", b"K", b":", b"0:,", b"2:Xy,",
+    b"2:\0y,"])
 def test_qmtp_nonsense(home, answer):
     def script(link):
         for _ in range(3):

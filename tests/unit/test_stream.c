@@ -619,6 +619,58 @@ test_nonblocking_socket(void **state)
 	close_ends(&ends);
 }
 
+/* Whatever the timeout, and however often something comes. */
+static void
+test_limit(void **state)
+{
+	struct ends ends;
+	const char *line;
+	size_t length;
+	int64_t start = clock_ms();
+	int i;
+
+	(void)state;
+	open_ends(&ends, false);
+	stream_set_limit(ends.stream, start + SHORT_MS);
+	put(&ends, "x\n", 2);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(
+		    stream_read_line(ends.stream, 100, &line, &length),
+		    STREAM_TIMEOUT);
+	assert_true(clock_ms() - start >= SHORT_MS - 1);
+	assert_true(clock_ms() - start < TIMEOUT_MS);
+	stream_set_limit(ends.stream, 0);
+	put(&ends, "y\n", 2);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
+	close_ends(&ends);
+}
+
+/* A peer that is gone was heard before. */
+static void
+test_drop_output(void **state)
+{
+	struct ends ends;
+	const char *line;
+	size_t length;
+
+	(void)state;
+	open_ends(&ends, false);
+	put(&ends, "bye\n", 4);
+	shutdown(ends.peer_read_fd, SHUT_RD);
+	stream_write(ends.stream, "x", 1);
+	assert_int_equal(stream_flush(ends.stream), STREAM_CLOSED);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_CLOSED);
+	stream_drop_output(ends.stream);
+	assert_int_equal(
+	    stream_read_line(ends.stream, 100, &line, &length), STREAM_OK);
+	assert_int_equal(length, 4);
+	close_ends(&ends);
+}
+
 int
 main(void)
 {
@@ -638,6 +690,8 @@ main(void)
 		cmocka_unit_test(test_bad_descriptor),
 		cmocka_unit_test(test_descriptor_flags),
 		cmocka_unit_test(test_nonblocking_socket),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_drop_output),
 	};
 
 	signal(SIGPIPE, SIG_DFL); /* sockets must not raise it */
