@@ -330,12 +330,13 @@ expect_names(SSL *ssl, const struct tls_peer *peer)
 	return 0;
 }
 
+/* An address, or a literal of one: neither is told (RFC 6066 3). */
 static bool
 is_address(const char *host)
 {
 	unsigned char address[sizeof(struct in6_addr)];
 
-	return inet_pton(AF_INET, host, address) == 1 ||
+	return *host == '[' || inet_pton(AF_INET, host, address) == 1 ||
 	    inet_pton(AF_INET6, host, address) == 1;
 }
 

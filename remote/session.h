@@ -3,9 +3,9 @@
  * One connection to a host that takes mail: SMTP (RFC 5321), LMTP (RFC 2033)
  * or QMTP, for any number of messages, one after the other.
  *
- * Blocking, with deadlines; a session is used by one thread.  Opening it, and
- * each session_send(), ends at twice the longer time-out, however the peer
- * trickles.
+ * Blocking, with deadlines; a session is used by one thread.  The
+ * beginning of a connection, and each session_send(), ends at twice the longer
+ * time-out, however the peer trickles.
  */
 #ifndef REMOTE_SESSION_H
 #define REMOTE_SESSION_H
