@@ -81,9 +81,12 @@ class Link:
         self.take("DATA", "354 go")
         return self.take_message("250 taken")
 
-    def start_tls(self, pem):
+    def start_tls(self, pem, wants_certificate=False):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
+        if wants_certificate:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(pem)
         assert self.buffer == b""
         self.socket = context.wrap_socket(self.socket, server_side=True)
 

@@ -502,6 +502,21 @@ def test_starttls_broken(home, answer):
     assert "STARTTLS" not in peer.links[1].commands
 
 
+def test_our_own_certificate(home, pem):
+    """For a host that asks for one."""
+    def script(link):
+        link.start_tls(pem, wants_certificate=True)
+        link.hello(*ALL)
+        assert link.socket.getpeercert()["subject"] == (
+            (("commonName", "peer"),),)
+        link.transaction()
+        link.at_end()
+    (home / "tls").mkdir()
+    (home / "tls/clientcert.pem").write_bytes(pem.read_bytes())
+    with Peer(script) as peer:
+        assert send(home, peer.port, route="/s").letters == "rK"
+
+
 def test_tls_from_the_first_byte(home, pem):
     def script(link):
         link.start_tls(pem)

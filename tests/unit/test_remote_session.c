@@ -30,7 +30,8 @@ struct host {
 	const char *hello; /* after "250-host\r\n" */
 	struct tls_context *tls;
 	int connections;
-	char mail[200], rcpt[200]; /* the last */
+	char mail[200], rcpt[200], auth[900]; /* the last */
+	const char *refusal;                  /* to AUTH; or NULL */
 	pthread_t thread;
 };
 
@@ -88,7 +89,15 @@ serve_connection(struct host *host, int fd)
 		if (begins(line, length, "RCPT"))
 			snprintf(host->rcpt, sizeof(host->rcpt), "%.*s",
 			    (int)length - 2, line);
-		if (begins(line, length, "EHLO")) {
+		if (begins(line, length, "AUTH"))
+			snprintf(host->auth, sizeof(host->auth), "%.*s",
+			    (int)length - 2, line);
+		if (length > 2 && line[length - 3] == '=' &&
+		    host->refusal != NULL)
+			say(stream, host->refusal);
+		else if (begins(line, length, "\r\n"))
+			say(stream, "535 no\r\n");
+		else if (begins(line, length, "EHLO")) {
 			say(stream, "250-host\r\n");
 			say(stream, host->hello);
 		} else if (begins(line, length, "MAIL"))
@@ -493,6 +502,42 @@ test_dsn(void **state)
 	}
 }
 
+/* A token; a refusal comes as a challenge first, which is answered by nothing.
+ */
+static void
+test_xoauth2(void **state)
+{
+	/* user=joe@example.test ^A auth=Bearer token ^A ^A */
+	static const char wanted[] =
+	    "AUTH XOAUTH2 dXNlcj1qb2VAZXhhbXBsZS50ZXN0AWF1dGg9QmVhcmVyIHRva2Vu"
+	    "AQE=";
+	static const char *const refusals[] = { NULL,
+		"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n" };
+	struct session_credentials credentials = { "joe@example.test", "token",
+		"xoauth2" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		struct host host;
+		struct call call;
+
+		host_start(&host, "250 AUTH PLAIN XOAUTH2\r\n");
+		host.refusal = refusals[i];
+		call_prepare(&call, &host, TLS_NONE);
+		call.options.credentials = &credentials;
+		call.session = session_open(&call.options, &call.failure);
+		assert_int_equal(call.session == NULL, i == 1);
+		if (i == 1) {
+			assert_int_equal(call.failure.stage, STAGE_AUTH);
+			assert_int_equal(call.failure.reply.code, 535);
+		}
+		call_end(&call);
+		host_stop(&host);
+		assert_string_equal(host.auth, wanted);
+	}
+}
+
 static int
 set_up(void **state)
 {
@@ -534,6 +579,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_requiretls),
 		cmocka_unit_test(test_dsn),
+		cmocka_unit_test(test_xoauth2),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
