@@ -1,6 +1,6 @@
 # queue - the on-disk store, intake, multiplexer, scheduler and queue tools
 LIBS += queue/libqueue.a
-queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o \
+queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue/dsn.o \
     queue/envelope.o queue/exitcode.o queue/fix.o queue/fix_journal.o \
     queue/fix_message.o queue/fix_owner.o queue/fix_step.o queue/health.o queue/idmap.o \
     queue/intake_packet.o queue/job.o queue/journal.o queue/journal_scan.o \

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a sender wants to be told (RFC 3461), and REQUIRETLS (RFC 8689).
+ *
+ * Everywhere behind SMTP it is a text as MAIL and RCPT have it, each parameter
+ * with a blank in front, "" when there is none:
+ *
+ *	message   = [" RET=" ("FULL" / "HDRS")] [" ENVID=" xtext]
+ *	            [" REQUIRETLS"]
+ *	recipient = [" NOTIFY=" ("NEVER" / 1#("SUCCESS" / "FAILURE" / "DELAY"))]
+ *	            [" ORCPT=" atom ";" xtext]
+ *
+ * so that it can be handed on by SMTP as it is: nothing else is in a text that
+ * the functions below have taken.
+ */
+#ifndef QUEUE_DSN_H
+#define QUEUE_DSN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+enum {
+	DSN_ENVID_MAX = 100, /* RFC 3461 4.4 */
+	DSN_ORCPT_MAX = 500  /* RFC 3461 4.2 */
+};
+
+/* NOTIFY: 0 when the sender did not say. */
+enum dsn_notify {
+	DSN_NEVER = 1,
+	DSN_SUCCESS = 2,
+	DSN_FAILURE = 4,
+	DSN_DELAY = 8
+};
+
+/* Texts point into what was read. */
+struct dsn_message {
+	bool has_ret, is_headers_only;
+	bool needs_tls;
+	const char *envid; /* xtext, or NULL */
+	size_t envid_length;
+};
+
+struct dsn_recipient {
+	unsigned notify;
+	const char *orcpt; /* type ";" xtext, or NULL */
+	size_t orcpt_length;
+};
+
+/*
+ * One parameter's value, or NULL.  False when it is malformed, too long, or
+ * there already.
+ */
+bool dsn_set_ret(struct dsn_message *message, const char *value, size_t length);
+bool dsn_set_envid(
+    struct dsn_message *message, const char *value, size_t length);
+bool dsn_set_notify(
+    struct dsn_recipient *recipient, const char *value, size_t length);
+bool dsn_set_orcpt(
+    struct dsn_recipient *recipient, const char *value, size_t length);
+
+/* The text; nothing when there is no parameter. */
+void dsn_put_message(struct buf *buf, const struct dsn_message *message);
+void dsn_put_recipient(struct buf *buf, const struct dsn_recipient *recipient);
+
+/* Reads such a text; false when it is none. */
+bool dsn_get_message(const char *text, struct dsn_message *message_out);
+bool dsn_get_recipient(const char *text, struct dsn_recipient *recipient_out);
+
+/* What an xtext stands for (RFC 3461 4), "?" for what is not printable. */
+void dsn_put_decoded(struct buf *buf, const char *xtext, size_t length);
+
+#endif
