@@ -113,6 +113,17 @@ is_zone_server(const char *value)
 	    is_server(colon + 1);
 }
 
+/* DOMAIN:STEP, also of all below .DOMAIN. */
+static bool
+is_retry_step(const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	uint64_t step;
+
+	return colon != NULL && colon != value && is_domain_value(value) &&
+	    scan_u64(colon + 1, 1000, &step) && step > 0;
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -123,6 +134,8 @@ static const struct {
 	    "is not a host name; write for example mail.example.org" },
 	{ "domain", is_domain_value,
 	    "is not a domain; write for example example.org" },
+	{ "domain:step", is_retry_step,
+	    "is not a domain with a step; write for example example.org:20" },
 	{ "domain:prefix", is_virtual_domain,
 	    "is not a virtual domain; write for example "
 	    "example.org:example.org" },

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/scan.h"
+#include "queue/dsn.h"
 
 /* Room for all recipients of a record, and for marks when there are any. */
 static void
@@ -14,16 +15,20 @@ make_recipient_room(
     struct envelope *envelope, const char *record, const char *end)
 {
 	size_t count = 0;
-	bool has_marks = false;
+	bool has_marks = false, has_dsn = false;
 
 	for (; record < end; record += strlen(record) + 1) {
 		count += *record == 'T' || *record == 'D';
 		has_marks |= *record == 'D';
+		has_dsn |= *record == 'r';
 	}
 	envelope->recipients = xcalloc(
 	    count + 1, sizeof(*envelope->recipients));
 	if (has_marks)
 		envelope->is_done = xcalloc(count, sizeof(*envelope->is_done));
+	if (has_dsn)
+		envelope->recipient_dsn = xcalloc(
+		    count + 1, sizeof(*envelope->recipient_dsn));
 }
 
 static void
@@ -32,6 +37,20 @@ add_recipient(struct envelope *envelope, const char *recipient, bool is_done)
 	if (is_done)
 		envelope->is_done[envelope->recipient_count] = true;
 	envelope->recipients[envelope->recipient_count++] = recipient;
+}
+
+/* It belongs to the recipient in the next record. */
+static int
+parse_recipient_dsn(
+    struct envelope *envelope, const char *text, struct error *err)
+{
+	struct dsn_recipient dsn;
+
+	if (!dsn_get_recipient(text, &dsn) ||
+	    envelope->recipient_dsn[envelope->recipient_count] != NULL)
+		return error_set(err, "bad DSN parameters in envelope");
+	envelope->recipient_dsn[envelope->recipient_count] = text;
+	return 0;
 }
 
 /* As qmail reads it: digits, and whatever follows is not looked at. */
@@ -81,6 +100,7 @@ static int
 parse_field(struct envelope *envelope, const char *field, struct error *err)
 {
 	const char *text = field + 1;
+	struct dsn_message dsn;
 	uint64_t value = 0;
 
 	if (strlen(field) > find_max(field[0]))
@@ -111,6 +131,13 @@ parse_field(struct envelope *envelope, const char *field, struct error *err)
 	case 'H':
 		envelope->header = text;
 		return 0;
+	case 'e':
+		if (!dsn_get_message(text, &dsn))
+			return error_set(err, "bad DSN parameters in envelope");
+		envelope->dsn = text;
+		return 0;
+	case 'r':
+		return parse_recipient_dsn(envelope, text, err);
 	case 'F':
 		if (envelope->sender != NULL)
 			return error_set(err, "second sender in envelope");
@@ -131,11 +158,11 @@ find_types(enum envelope_form form)
 {
 	switch (form) {
 	case ENVELOPE_TODO:
-		return "upbanHFTD";
+		return "upbaneHFrTD";
 	case ENVELOPE_INPUT:
-		return "HFT";
+		return "eHFrT";
 	case ENVELOPE_IMPORT:
-		return "banHFTD";
+		return "baneHFrTD";
 	}
 	return "";
 }
@@ -144,7 +171,7 @@ int
 envelope_parse(const char *record, size_t length, enum envelope_form form,
     struct envelope *envelope_out, struct error *err)
 {
-	struct envelope envelope = { .header = "", .notes = "" };
+	struct envelope envelope = { .header = "", .dsn = "", .notes = "" };
 	const char *at = record, *end = record + length;
 	bool is_input = form != ENVELOPE_TODO, has_end = !is_input;
 
@@ -186,8 +213,9 @@ void
 envelope_release(struct envelope *envelope)
 {
 	free(envelope->recipients);
+	free(envelope->recipient_dsn);
 	free(envelope->is_done);
-	*envelope = (struct envelope){ .header = "", .notes = "" };
+	*envelope = (struct envelope){ .header = "", .dsn = "", .notes = "" };
 }
 
 void
@@ -222,6 +250,15 @@ envelope_put_origin(struct buf *buf, const struct envelope *envelope)
 	buf_addc(buf, '\0');
 }
 
+const char *
+envelope_dsn(const struct envelope *envelope, size_t recipient)
+{
+	return envelope->recipient_dsn == NULL ||
+		envelope->recipient_dsn[recipient] == NULL
+	    ? ""
+	    : envelope->recipient_dsn[recipient];
+}
+
 void
 envelope_format(struct buf *buf, const struct envelope *envelope)
 {
@@ -234,12 +271,17 @@ envelope_format(struct buf *buf, const struct envelope *envelope)
 		envelope_put(buf, 'n', envelope->notes);
 	if (envelope->header[0] != '\0')
 		envelope_put(buf, 'H', envelope->header);
+	if (envelope->dsn != NULL && envelope->dsn[0] != '\0')
+		envelope_put(buf, 'e', envelope->dsn);
 	envelope_put(buf, 'F', envelope->sender);
-	for (size_t i = 0; i < envelope->recipient_count; i++)
+	for (size_t i = 0; i < envelope->recipient_count; i++) {
+		if (envelope_dsn(envelope, i)[0] != '\0')
+			envelope_put(buf, 'r', envelope_dsn(envelope, i));
 		envelope_put(buf,
 		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
 								      : 'T',
 		    envelope->recipients[i]);
+	}
 }
 
 int

@@ -35,7 +35,9 @@ struct envelope {
 	uint64_t size_bytes; /* the message's committed length */
 	const char *sender;
 	const char *header; /* "" when there is none */
+	const char *dsn;    /* the message's (dsn.h), or "" */
 	const char **recipients;
+	const char **recipient_dsn; /* of each, or ""; NULL: no one has any */
 	size_t recipient_count;
 	/* of a message that was in another queue before; else 0, 0, "", NULL */
 	time_t birth;
@@ -61,11 +63,14 @@ void envelope_release(struct envelope *envelope);
 
 /*
  * Puts the todo record behind what buf holds.  UUID and length are behind the
- * number of the p record, where qmail's programs do not look; D, b, a and n
- * records, which they do not know, are put only where there is something to
+ * number of the p record, where qmail's programs do not look; D, b, a, n, e and
+ * r records, which they do not know, are put only where there is something to
  * say.
  */
 void envelope_format(struct buf *buf, const struct envelope *envelope);
+
+/* The text of a recipient's parameters, or "". */
+const char *envelope_dsn(const struct envelope *envelope, size_t recipient);
 
 /* Only its u and p records: what an input's form becomes a todo's with. */
 void envelope_put_origin(struct buf *buf, const struct envelope *envelope);

@@ -95,7 +95,8 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 		.has_size = true,
 		.size_bytes = message->size_bytes,
 		.birth = message->birth_s,
-		.header = envelope->header };
+		.header = envelope->header,
+		.dsn = envelope->dsn };
 	struct keep_job *job;
 
 	if (keeping->route == NULL)
@@ -111,6 +112,12 @@ post_remembered(struct keeping *keeping, const struct journal_message *message,
 
 		list = &job->text[channel == ROUTE_LOCAL ? KEEP_LOCAL
 							 : KEEP_REMOTE];
+		if (envelope_dsn(envelope, i)[0] != '\0')
+			remembered_put_dsn(&job->text[KEEP_RECORD],
+			    &(struct remembered_dsn){
+				.is_remote = channel == ROUTE_REMOTE,
+				.offset = list->length,
+				.dsn = envelope_dsn(envelope, i) });
 		buf_addc(list,
 		    envelope->is_done != NULL && envelope->is_done[i] ? 'D'
 								      : 'T');

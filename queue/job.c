@@ -108,6 +108,7 @@ put_job_recipient(struct buf *buf, const struct job_recipient *recipient)
 	wire_put_text(buf, recipient->home);
 	wire_put_text(buf, recipient->dash);
 	wire_put_text(buf, recipient->extension);
+	wire_put_text(buf, recipient->dsn);
 }
 
 void
@@ -122,6 +123,8 @@ job_put(struct buf *buf, const struct job *job)
 	wire_put_u64(buf, job->size_bytes);
 	wire_put_text(buf, job->sender);
 	wire_put_text(buf, job->header);
+	wire_put_text(buf, job->dsn);
+	wire_put_u8(buf, job->needs_tls);
 	wire_put_u32(buf, (uint32_t)job->recipient_count);
 	for (size_t i = 0; i < job->recipient_count; i++)
 		put_job_recipient(buf, &job->recipients[i]);
@@ -139,6 +142,7 @@ get_recipient(struct wire_reader *reader, struct job_recipient *out)
 	out->home = wire_get_text(reader);
 	out->dash = wire_get_text(reader);
 	out->extension = wire_get_text(reader);
+	out->dsn = wire_get_text(reader);
 }
 
 /* The body, or that there is none; false when it is not one. */
@@ -161,6 +165,7 @@ job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out)
 {
 	struct wire_reader reader;
+	uint8_t needs_tls;
 
 	if (!open_packet(&reader, data, length, JOB_JOB))
 		return false;
@@ -172,9 +177,12 @@ job_get(const void *data, size_t length,
 	out->size_bytes = wire_get_u64(&reader);
 	out->sender = wire_get_text(&reader);
 	out->header = wire_get_text(&reader);
+	out->dsn = wire_get_text(&reader);
+	needs_tls = wire_get_u8(&reader);
+	out->needs_tls = needs_tls == 1;
 	out->recipients = recipients_out;
 	out->recipient_count = wire_get_u32(&reader);
-	if (out->recipient_count == 0 ||
+	if (needs_tls > 1 || out->recipient_count == 0 ||
 	    out->recipient_count > JOB_RECIPIENTS_MAX)
 		return false;
 	for (size_t i = 0; i < out->recipient_count; i++)
@@ -189,6 +197,7 @@ job_put_result(struct buf *buf, const struct job_result *result)
 		wire_put_u8(buf, JOB_RESULTS);
 	wire_put_u32(buf, result->delivery);
 	wire_put_u8(buf, (uint8_t)result->outcome);
+	wire_put_u8(buf, result->is_dsn_passed);
 	wire_put_text(buf, result->text);
 }
 
@@ -208,12 +217,15 @@ bool
 job_take_result(const char **data, size_t *length, struct job_result *out)
 {
 	struct wire_reader reader;
+	uint8_t is_dsn_passed;
 
 	wire_open(&reader, *data, *length);
 	out->delivery = wire_get_u32(&reader);
 	out->outcome = wire_get_u8(&reader);
+	is_dsn_passed = wire_get_u8(&reader);
+	out->is_dsn_passed = is_dsn_passed == 1;
 	out->text = wire_get_text(&reader);
-	if (reader.has_failed)
+	if (reader.has_failed || is_dsn_passed > 1)
 		return false;
 	switch (out->outcome) {
 	case JOB_DELIVERED:

@@ -20,7 +20,7 @@
 #include "base/uuid.h"
 
 /* Raised with any change of the packets below. */
-enum { JOB_VERSION = 3 };
+enum { JOB_VERSION = 4 };
 
 enum {
 	JOB_RECIPIENTS_MAX = 100,
@@ -71,6 +71,7 @@ struct job_recipient {
 	const char *home;      /* the virtual domain's folder */
 	const char *dash;
 	const char *extension; /* the local part, in a virtual domain */
+	const char *dsn;       /* for RCPT: " NOTIFY=... ORCPT=...", or "" */
 };
 
 /*
@@ -87,6 +88,8 @@ struct job {
 	uint64_t size_bytes;   /* committed: who can read less defers */
 	const char *sender;    /* "" for the null sender */
 	const char *header;    /* lines to put in front (QQEH), or "" */
+	const char *dsn;       /* for MAIL: " RET=... ENVID=...", or "" */
+	bool needs_tls;        /* REQUIRETLS (RFC 8689) */
 	const char *body;      /* size_bytes of them; NULL: a descriptor comes
 				* with the packet, to be read from 0 by pread */
 	struct job_recipient *recipients; /* recipient_count of them */
@@ -104,6 +107,8 @@ enum job_outcome {
 struct job_result {
 	uint32_t delivery;
 	enum job_outcome outcome;
+	bool is_dsn_passed; /* with K: the next hop tells the sender (RFC 3461
+			     * 6.2.2); else, if it was to be told, we do */
 	const char *text; /* one or more lines for the log and the bounce */
 };
 

@@ -68,6 +68,8 @@ struct keep_job {
 	/* MARK: tries so far, and where in info/ID its 6 digits are, or 0 */
 	unsigned attempt;
 	off_t attempt_at;
+	/* the same: of what delay the sender was told, if it has a place */
+	bool has_told, is_told[2];
 	/* mess's (unless has_file) and info's mtime; MARK: with attempt_at */
 	time_t birth;
 	time_t retry_at[2]; /* local's and remote's mtime; 0: as it is */

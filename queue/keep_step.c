@@ -315,17 +315,18 @@ put_attempt(struct keep_syncs *syncs, struct keep_job *job)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		{ .tv_sec = job->birth } };
-	char digits[REMEMBERED_ATTEMPT_DIGITS + 1];
+	char tried[REMEMBERED_TRY_BYTES + 1];
+	ssize_t length = job->has_told ? REMEMBERED_TRY_BYTES
+				       : REMEMBERED_ATTEMPT_DIGITS;
 	int fd;
 
 	if (job->attempt_at == 0)
 		return;
-	remembered_attempt_digits(job->attempt, digits);
+	remembered_try(job->attempt, job->is_told, tried);
 	fd = queue_open_file(syncs->dir, QUEUE_INFO, job->id, O_WRONLY);
 	job->files[KEEP_RECORD] = fd;
 	if (fd == -1 ||
-	    pwrite(fd, digits, REMEMBERED_ATTEMPT_DIGITS, job->attempt_at) !=
-		REMEMBERED_ATTEMPT_DIGITS ||
+	    pwrite(fd, tried, (size_t)length, job->attempt_at) != length ||
 	    futimens(fd, times) == -1)
 		keep_fail(job, "write", "info");
 }

@@ -209,6 +209,8 @@ commit_way(struct way *way)
 			.extra_header = envelope.header[0] != '\0'
 			    ? envelope.header
 			    : NULL,
+			.dsn = envelope.dsn,
+			.recipient_dsn = envelope.recipient_dsn,
 			.qp = (unsigned long)getpid() };
 
 		result = sink_commit(&way->sink, &accepted, &outcome);

@@ -81,12 +81,15 @@ load_settings(struct send *send, struct error *err)
 	struct settings *settings = settings_load(
 	    send->home->control, "qmail-send", send->dir->name, err);
 	struct route *route, *of_router;
+	struct bounce_way *bounce_way;
 
 	if (settings == NULL)
 		return -1;
-	route = route_new(settings, err);
+	bounce_way = bounce_way_new(settings, send->home, err);
+	route = bounce_way == NULL ? NULL : route_new(settings, err);
 	of_router = route == NULL ? NULL : route_new(settings, err);
 	if (of_router == NULL) {
+		bounce_way_release(&bounce_way);
 		route_free(&route);
 		settings_free(&settings);
 		return -1;
@@ -94,6 +97,8 @@ load_settings(struct send *send, struct error *err)
 	log_odd_rules(settings);
 	settings_free(&send->settings);
 	route_free(&send->route);
+	bounce_way_release(&send->bounce_way);
+	send->bounce_way = bounce_way;
 	send->settings = settings;
 	send->route = route;
 	router_set_route(send->router, of_router);
@@ -511,6 +516,7 @@ close_process(struct process *process)
 	close(process->signal_source.fd);
 	close(process->wake_source.fd);
 	route_free(&send->route);
+	bounce_way_release(&send->bounce_way);
 	settings_free(&send->settings);
 	queue_dir_close(&send->dir);
 	home_free(&send->home);

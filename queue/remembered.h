@@ -2,9 +2,15 @@
 /*
  * What is on disk of a message in S5 (docs/queue.md):
  *
- *	info         = "F" sender NUL ["A" attempts NUL "I" uuid NUL
- *	               "S" size NUL "B" birth NUL ["H" header lines NUL]]
+ *	info         = "F" sender NUL ["A" attempts NUL "W" told NUL "I" uuid NUL
+ *	               "S" size NUL "B" birth NUL ["E" dsn NUL]
+ *	               *("N" list offset dsn NUL) ["H" header lines NUL]]
  *	attempts     = 6DIGIT, written over in place
+ *	told         = 2("0" / "1"), the same: was the sender told of a delay of
+ *	               local, of remote recipients?
+ *	dsn          = of the message, or of the recipient whose mark is at this
+ *	               offset of local/ID ("l") or remote/ID ("r"): dsn.h; in
+ *	               the order of the offsets
  *	size         = the committed length of mess/ID, in bytes
  *	local/remote = 1*(mark address NUL)
  *	mark         = "T" to be done / "D" done
@@ -23,7 +29,12 @@
 #include "base/error.h"
 #include "base/uuid.h"
 
-enum { REMEMBERED_ATTEMPT_MAX = 999999, REMEMBERED_ATTEMPT_DIGITS = 6 };
+enum {
+	REMEMBERED_ATTEMPT_MAX = 999999,
+	REMEMBERED_ATTEMPT_DIGITS = 6,
+	/* digits NUL "W" told */
+	REMEMBERED_TRY_BYTES = REMEMBERED_ATTEMPT_DIGITS + 2 + 2
+};
 
 struct remembered {
 	const char *address;
@@ -52,16 +63,36 @@ struct remembered_info {
 	/* the rest is none, 0, false, "" in another system's file */
 	unsigned attempt;  /* tries so far */
 	size_t attempt_at; /* where its six digits are, to be written over */
+	bool has_told;     /* "W" is there, right behind them */
+	bool is_told[2];   /* local's, remote's sender; true without "W" */
 	struct uuid uuid;
 	bool has_size;
 	uint64_t size_bytes; /* the message's committed length */
 	time_t birth;        /* see remembered_birth() */
 	const char *header;
+	const char *dsn; /* the message's, or "" */
 };
 
-/* Puts a whole info/ID behind what buf holds.  An attempt above the largest is
- * the largest. */
+/* What info/ID says of one recipient's reports. */
+struct remembered_dsn {
+	bool is_remote;
+	size_t offset; /* of the recipient's mark in its list */
+	const char *dsn;
+};
+
+/*
+ * Puts a whole info/ID behind what buf holds, but for recipients' reports, which
+ * may follow.  An attempt above the largest is the largest.
+ */
 void remembered_put_info(struct buf *buf, const struct remembered_info *info);
+void remembered_put_dsn(struct buf *buf, const struct remembered_dsn *dsn);
+
+/*
+ * The next recipient's, from *at (0: the first) of info/ID on.  1; 0 when there
+ * is no more; -1 with the reason when it is damaged.
+ */
+int remembered_next_dsn(const char *info, size_t length, size_t *at,
+    struct remembered_dsn *dsn_out, struct error *err);
 
 /* 0, or -1 with the reason when it is damaged, a field of ours in it also. */
 int remembered_get_info(const char *info, size_t length,
@@ -74,8 +105,8 @@ int remembered_get_info(const char *info, size_t length,
  */
 time_t remembered_birth(const struct remembered_info *info, time_t mtime);
 
-/* The digits that are written over at attempt_at. */
-void remembered_attempt_digits(
-    unsigned attempt, char digits_out[REMEMBERED_ATTEMPT_DIGITS + 1]);
+/* What is written over at attempt_at, with has_told. */
+void remembered_try(unsigned attempt, const bool is_told[2],
+    char bytes_out[REMEMBERED_TRY_BYTES + 1]);
 
 #endif

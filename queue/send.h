@@ -31,6 +31,7 @@
 #include "control/home.h"
 #include "control/settings.h"
 #include "queue/commit.h"
+#include "queue/dsn.h"
 #include "queue/envelope.h"
 #include "queue/health.h"
 #include "queue/idmap.h"
@@ -115,6 +116,11 @@ struct message {
 	size_t marking;    /* of these a job of the keeper works on, or 0 */
 	struct buf notes;  /* a NUL for each that there was no room for */
 	size_t note_bytes; /* of these, and of those in bounce/ID */
+	/* notes of this try's deferrals that the sender is to hear of; of what
+	 * he has heard, and whether info/ID has a place for that */
+	struct buf delays;
+	bool has_delays[ROUTE_CHANNEL_COUNT], is_told[ROUTE_CHANNEL_COUNT];
+	bool has_told;
 	/* of these, what a step to S5 under way writes */
 	size_t kept_marks, kept_notes;
 	int64_t unmarked_since; /* clock_ms() */
@@ -146,6 +152,7 @@ struct send {
 	struct home *home;
 	struct settings *settings;
 	struct route *route; /* for reports; the router has another */
+	struct bounce_way *bounce_way; /* the same: where they go */
 	struct queue_dir *dir;
 	struct journal *journal; /* the committer's */
 	struct committer *committer;
@@ -239,10 +246,13 @@ void message_log_new(const struct message *message);
 
 /* The end of one delivery, as a worker says. */
 void message_result(struct send *send, struct message *message,
-    struct recipient *recipient, enum job_outcome outcome, const char *text);
+    struct recipient *recipient, const struct job_result *result);
 /* One that our own trouble ended: never the last try, and soon again. */
 void message_trouble(
     struct send *send, struct message *message, struct recipient *recipient);
+
+/* Until when it is tried; then there is one more try. */
+time_t message_expiry(const struct message *message);
 
 /* The next of a part that waits, now running; NULL when there is none. */
 struct recipient *message_next(struct message *message, struct part *part);
@@ -300,8 +310,9 @@ void settle_ended(struct message *message);
 void settle_forget(struct send *send, uint64_t id);
 /* S2 or S3, too old for anybody to be writing it: removed, if it still is. */
 void settle_sweep(struct send *send, uint64_t id);
-/* Of the quadratic schedule: schedule_retry()'s. */
-unsigned settle_retry_step(enum route_channel channel);
+/* Of the quadratic schedule: the largest step that a channel may have. */
+unsigned settle_retry_step(
+    const struct send *send, enum route_channel channel);
 /* S5: writes the marks and notes that are only in memory. */
 void settle_marks(struct message *message);
 
@@ -360,6 +371,14 @@ uint64_t backlog_todo_count(const struct send *send);
 /* -- send_bounce.c */
 
 /*
+ * Where reports go, as the settings say: shared with the helpers that make
+ * them.  NULL with the reason.
+ */
+struct bounce_way *bounce_way_new(const struct settings *settings,
+    const struct home *home, struct error *err);
+void bounce_way_release(struct bounce_way **way);
+
+/*
  * Injects the report of a message's failures, or says in the log that there is
  * nobody to report to.  notes is the text of bounce/ID, NULL to have it read
  * from there; behind it is a NUL for each recipient that it has no room for.
@@ -367,6 +386,9 @@ uint64_t backlog_todo_count(const struct send *send);
  * not be remembered any more.
  */
 void bounce_send(struct message *message, const struct buf *notes,
+    void (*done)(struct message *message, bool is_over));
+/* The same for its delays: they are forgotten when done is called. */
+void bounce_send_delays(struct message *message,
     void (*done)(struct message *message, bool is_over));
 
 #endif

@@ -126,11 +126,15 @@ static time_t
 sane_due(const struct send *send, enum route_channel channel, time_t due)
 {
 	time_t now = time(NULL);
-	/* No schedule has longer steps than that of the oldest message. */
-	time_t birth = now -
-	    (time_t)settings_number(send->settings, SETTING_queuelifetime);
+	uint64_t lifetime = settings_number(
+	    send->settings, SETTING_queuelifetime);
+	uint64_t bounces = settings_number(
+	    send->settings, SETTING_bouncelifetime);
 
-	return schedule_sane_due(birth, due, now, settle_retry_step(channel));
+	/* No schedule has longer steps than that of the oldest message. */
+	return schedule_sane_due(
+	    now - (time_t)(bounces > lifetime ? bounces : lifetime), due, now,
+	    settle_retry_step(send, channel));
 }
 
 static void

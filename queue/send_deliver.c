@@ -174,13 +174,13 @@ forget_delivery(struct send *send, struct delivery *delivery,
 
 static void
 end_delivery(struct send *send, struct delivery *delivery,
-    enum job_outcome outcome, const char *text)
+    const struct job_result *result)
 {
 	struct message *message = delivery->message;
 	struct recipient *recipient = delivery->recipient;
 
-	forget_delivery(send, delivery, outcome, text);
-	message_result(send, message, recipient, outcome, text);
+	forget_delivery(send, delivery, result->outcome, result->text);
+	message_result(send, message, recipient, result);
 }
 
 /* Trouble of our own: no reason to give a message up. */
@@ -217,7 +217,9 @@ defer_now(struct send *send, struct message *message,
 	if (is_trouble)
 		fail_delivery(send, delivery, text);
 	else
-		end_delivery(send, delivery, JOB_TEMPFAIL, text);
+		end_delivery(send, delivery,
+		    &(struct job_result){
+			.outcome = JOB_TEMPFAIL, .text = text });
 }
 
 /* -- what workers say */
@@ -248,6 +250,7 @@ deliver_result(struct worker *worker, const struct job_result *result)
 	struct send *send = worker->send;
 	struct delivery *delivery = idmap_get(
 	    &send->deliveries, result->delivery);
+	struct job_result ended;
 
 	if (delivery == NULL || delivery->handed == NULL ||
 	    delivery->handed->worker != worker) {
@@ -255,11 +258,11 @@ deliver_result(struct worker *worker, const struct job_result *result)
 		    result->delivery);
 		return false;
 	}
-	end_delivery(send, delivery, result->outcome,
-	    result->outcome == JOB_GENERAL && result->text[0] == '\0'
-		? "This address needs the general local delivery, which this "
-		  "release does not have. (#4.3.5)\n"
-		: result->text);
+	ended = *result;
+	if (result->outcome == JOB_GENERAL && result->text[0] == '\0')
+		ended.text = "This address needs the general local delivery, "
+			     "which this release does not have. (#4.3.5)\n";
+	end_delivery(send, delivery, &ended);
 	return true;
 }
 
@@ -311,6 +314,8 @@ add_job_recipient(const struct message *message,
 	const struct router_answer *answer =
 	    &message->route.answers[recipient - message->recipients];
 	const char *texts = message->route.texts.data;
+	const char *dsn = envelope_dsn(&message->envelope,
+	    (size_t)(recipient - message->recipients));
 	struct job_recipient *to = &job->recipients[job->recipient_count];
 	bool has_entry = answer->channel == ROUTE_LOCAL &&
 	    answer->found == ROUTER_FOUND;
@@ -321,14 +326,30 @@ add_job_recipient(const struct message *message,
 		.user = has_entry ? texts + answer->user : "",
 		.home = has_entry ? texts + answer->home : "",
 		.dash = has_entry ? texts + answer->dash : "",
-		.extension = has_entry ? texts + answer->extension : "" };
+		.extension = has_entry ? texts + answer->extension : "",
+		.dsn = dsn };
 	bytes = strlen(to->recipient) + strlen(to->user) + strlen(to->home) +
-	    strlen(to->dash) + strlen(to->extension) + 32;
+	    strlen(to->dash) + strlen(to->extension) + strlen(dsn) + 32;
 	if (job->recipient_count > 0 && *text_bytes + bytes > JOB_TEXTS_MAX)
 		return false;
 	*text_bytes += bytes;
 	job->recipient_count++;
 	return true;
+}
+
+/* What of the message's parameters a host is told that knows DSN. */
+static struct buf
+mail_params(const struct message *message, struct dsn_message *params)
+{
+	struct dsn_message dsn;
+	struct buf buf;
+
+	dsn_get_message(message->envelope.dsn, params);
+	dsn = *params;
+	dsn.needs_tls = false;
+	buf_init(&buf);
+	dsn_put_message(&buf, &dsn);
+	return buf;
 }
 
 /* Takes up to max of a part's recipients for a job, and makes its packet. */
@@ -338,6 +359,8 @@ gather_job(
 {
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
 	struct handed *handed = xcalloc(1, sizeof(*handed));
+	struct dsn_message params;
+	struct buf dsn = mail_params(message, &params);
 	struct job job = { .message_id = message->id,
 		.uuid = message->uuid,
 		.lane = lane_key(part->line.lane),
@@ -346,9 +369,12 @@ gather_job(
 		.size_bytes = message->size_bytes,
 		.sender = message->envelope.sender,
 		.header = message->envelope.header,
+		.dsn = dsn.data,
+		.needs_tls = params.needs_tls,
 		.body = fits_packet(message) ? message->body.data : NULL,
 		.recipients = recipients };
-	size_t text_bytes = strlen(job.sender) + strlen(job.header) + 256;
+	size_t text_bytes = strlen(job.sender) + strlen(job.header) +
+	    dsn.length + 256;
 	struct recipient *recipient;
 
 	handed->send = send;
@@ -370,6 +396,7 @@ gather_job(
 		handed->deliveries[handed->count++] = delivery;
 	}
 	job_put(&handed->packet, &job);
+	buf_release(&dsn);
 	if (part->waiting > 0)
 		lane_part_enter(send->lanes, &part->line);
 	return handed;

@@ -278,12 +278,18 @@ take_info(struct message *message, struct error *err)
 	if (remembered_get_info(record->data, record->length, &info, err) == -1)
 		return -1;
 	message->envelope = (struct envelope){
-		.sender = info.sender, .header = info.header, .notes = ""
+		.sender = info.sender,
+		.header = info.header,
+		.dsn = info.dsn,
+		.notes = ""
 	};
 	message->uuid = info.uuid;
 	message->birth = remembered_birth(&info, message->birth);
 	message->attempt = info.attempt + 1;
 	message->attempt_at = (off_t)info.attempt_at;
+	message->has_told = info.has_told;
+	message->is_told[ROUTE_LOCAL] = info.is_told[ROUTE_LOCAL];
+	message->is_told[ROUTE_REMOTE] = info.is_told[ROUTE_REMOTE];
 	message->is_unsized = !info.has_size;
 	if (info.has_size && message->mess_fd == -1)
 		message->size_bytes = info.size_bytes;
@@ -296,14 +302,40 @@ take_info(struct message *message, struct error *err)
 	return 0;
 }
 
+/*
+ * The parameters of the recipient whose mark is at this offset, or NULL; dsn is
+ * the first of info/ID that was not passed over.
+ */
+static int
+find_dsn(const struct message *message, enum route_channel channel,
+    uint64_t offset, size_t *at, struct remembered_dsn *dsn,
+    const char **found_out, struct error *err)
+{
+	const struct buf *info = &message->record;
+	bool is_remote = channel == ROUTE_REMOTE;
+	int result = 1;
+
+	while (dsn->dsn == NULL || dsn->is_remote != is_remote ||
+	    dsn->offset < offset) {
+		result = remembered_next_dsn(
+		    info->data, info->length, at, dsn, err);
+		if (result != 1)
+			break;
+	}
+	*found_out = result == 1 && dsn->offset == offset ? dsn->dsn : NULL;
+	return result == -1 ? -1 : 0;
+}
+
 /* The recipients of a local/ID or remote/ID that are not done. */
 static int
-take_list(struct message *message, struct error *err)
+take_list(
+    struct message *message, enum route_channel channel, struct error *err)
 {
 	const struct buf *list = &message->list;
 	struct remembered recipient;
+	struct remembered_dsn dsn = { .dsn = NULL };
 	struct envelope *envelope = &message->envelope;
-	size_t at = 0;
+	size_t at = 0, dsn_at = 0;
 	int result;
 
 	while ((result = remembered_next(
@@ -314,6 +346,13 @@ take_list(struct message *message, struct error *err)
 		    envelope->recipient_count, sizeof(*envelope->recipients));
 		message->offsets = mem_room(message->offsets,
 		    envelope->recipient_count, sizeof(*message->offsets));
+		envelope->recipient_dsn = mem_room(envelope->recipient_dsn,
+		    envelope->recipient_count,
+		    sizeof(*envelope->recipient_dsn));
+		if (find_dsn(message, channel, recipient.offset, &dsn_at, &dsn,
+			&envelope->recipient_dsn[envelope->recipient_count],
+			err) == -1)
+			return -1;
 		message->offsets[envelope->recipient_count] = recipient.offset;
 		envelope->recipients[envelope->recipient_count++] =
 		    recipient.address;
@@ -334,14 +373,12 @@ go_on_remembered(struct load *load)
 		drop_damaged(send, message, QUEUE_INFO, err.text);
 		return;
 	}
-	if (take_list(message, &err) == -1) {
+	if (take_list(message, channel, &err) == -1) {
 		drop_damaged(send, message, load->folder, err.text);
 		return;
 	}
 	message->has_channel[channel] = true;
-	message->is_expired = message->birth +
-		(time_t)settings_number(send->settings, SETTING_queuelifetime) <
-	    time(NULL);
+	message->is_expired = message_expiry(message) < time(NULL);
 	if (message->envelope.recipient_count == 0) {
 		settle(send, message); /* all done: its end was interrupted */
 		return;

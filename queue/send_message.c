@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/log_text.h"
-#include "base/mailbox_text.h"
 #include "base/mem.h"
+#include "queue/bounce.h"
 #include "queue/exitcode.h"
 #include "queue/schedule.h"
 #include "queue/send.h"
@@ -94,6 +94,7 @@ release_message(struct message *message)
 	buf_release(&message->list);
 	buf_release(&message->body);
 	buf_release(&message->notes);
+	buf_release(&message->delays);
 	buf_release(&message->route.texts);
 	free(message->route.answers);
 	free(message->offsets);
@@ -567,32 +568,96 @@ message_put_back(
 	lane_part_enter(send->lanes, &message->parts[recipient->part].line);
 }
 
-static void
-add_note(struct send *send, struct message *message,
-    const struct recipient *recipient, const char *text, bool is_expired)
+/* A bounce, or a double one. */
+static bool
+is_report(const struct message *message)
 {
-	/* Only local ones were given a prefix by a rule. */
-	const char *address = recipient->channel == ROUTE_LOCAL
-	    ? route_strip(send->route, recipient->address)
-	    : recipient->address;
+	const char *sender = message->envelope.sender;
+
+	return sender[0] == '\0' || strcmp(sender, "#@[]") == 0;
+}
+
+time_t
+message_expiry(const struct message *message)
+{
+	const struct settings *settings = message->send->settings;
+	uint64_t lifetime = settings_number(settings, SETTING_queuelifetime);
+
+	if (is_report(message) &&
+	    settings_is_set(settings, SETTING_bouncelifetime))
+		lifetime = settings_number(settings, SETTING_bouncelifetime);
+	return message->birth + (time_t)lifetime;
+}
+
+/* Does the sender want to hear of this?  RFC 3461 4.1: of failures, if he did
+ * not say; of delays, if we are told to. */
+static bool
+is_wanted(const struct message *message, const struct recipient *recipient,
+    enum dsn_notify what)
+{
+	size_t number = (size_t)(recipient - message->recipients);
+	struct dsn_recipient dsn;
+
+	dsn_get_recipient(envelope_dsn(&message->envelope, number), &dsn);
+	if (dsn.notify == 0)
+		dsn.notify = DSN_FAILURE | DSN_DELAY;
+	/* There is nobody to tell but of failures. */
+	return (dsn.notify & what) != 0 &&
+	    (what == DSN_FAILURE || !is_report(message));
+}
+
+static void
+put_note(struct buf *buf, const struct message *message,
+    const struct recipient *recipient, enum bounce_action action,
+    const char *text, bool is_expired)
+{
+	size_t number = (size_t)(recipient - message->recipients);
+	struct dsn_recipient dsn;
+
+	dsn_get_recipient(envelope_dsn(&message->envelope, number), &dsn);
+	bounce_put_note(buf,
+	    &(struct bounce_note){ .action = action,
+		/* Only local ones were given a prefix by a rule. */
+		.address = recipient->channel == ROUTE_LOCAL
+		    ? route_strip(message->send->route, recipient->address)
+		    : recipient->address,
+		.text = text,
+		.is_expired = is_expired,
+		.at = time(NULL),
+		.orcpt = dsn.orcpt,
+		.orcpt_length = dsn.orcpt_length });
+}
+
+static void
+add_note(struct message *message, const struct recipient *recipient,
+    enum bounce_action action, const char *text, bool is_expired)
+{
 	size_t before = message->notes.length;
 
-	if (message->note_bytes >= NOTES_MAX_BYTES) {
+	if (message->note_bytes < NOTES_MAX_BYTES)
+		put_note(&message->notes, message, recipient, action, text,
+		    is_expired);
+	else if (action == BOUNCE_FAILED)
 		buf_addc(&message->notes, '\0');
-		message->note_bytes++;
-		return;
-	}
-	buf_addc(&message->notes, '<');
-	mailbox_put_quoted(&message->notes, address);
-	buf_addf(&message->notes, ">:\n%s", text);
-	if (message->notes.data[message->notes.length - 1] != '\n')
-		buf_addc(&message->notes, '\n');
-	if (is_expired)
-		buf_adds(&message->notes,
-		    "I'm not going to try again; this "
-		    "message has been in the queue too long.\n");
-	buf_addc(&message->notes, '\n');
 	message->note_bytes += message->notes.length - before;
+}
+
+/* The sender is told once for each channel, after delaynotice. */
+static void
+add_delay(struct message *message, const struct recipient *recipient,
+    const char *text)
+{
+	uint64_t after = settings_number(
+	    message->send->settings, SETTING_delaynotice);
+
+	if (after == 0 || message->is_told[recipient->channel] ||
+	    time(NULL) < message->birth + (time_t)after ||
+	    message->delays.length >= NOTES_MAX_BYTES ||
+	    !is_wanted(message, recipient, DSN_DELAY))
+		return;
+	put_note(&message->delays, message, recipient, BOUNCE_DELAYED, text,
+	    false);
+	message->has_delays[recipient->channel] = true;
 }
 
 static void
@@ -633,8 +698,9 @@ recipient_deferred(
 
 void
 message_result(struct send *send, struct message *message,
-    struct recipient *recipient, enum job_outcome outcome, const char *text)
+    struct recipient *recipient, const struct job_result *result)
 {
+	enum job_outcome outcome = result->outcome;
 	bool is_last_try = message->is_expired &&
 	    (outcome == JOB_TEMPFAIL || outcome == JOB_GENERAL);
 
@@ -642,15 +708,24 @@ message_result(struct send *send, struct message *message,
 	switch (is_last_try ? JOB_PERMFAIL : outcome) {
 	case JOB_DELIVERED:
 		send->health.delivered++;
+		if (!result->is_dsn_passed &&
+		    is_wanted(message, recipient, DSN_SUCCESS))
+			add_note(message, recipient,
+			    recipient->channel == ROUTE_LOCAL ? BOUNCE_DELIVERED
+							      : BOUNCE_RELAYED,
+			    "", false);
 		recipient_done(message, recipient);
 		break;
 	case JOB_PERMFAIL:
 		send->health.failed++;
-		add_note(send, message, recipient, text, is_last_try);
+		if (is_wanted(message, recipient, DSN_FAILURE))
+			add_note(message, recipient, BOUNCE_FAILED,
+			    result->text, is_last_try);
 		recipient_done(message, recipient);
 		break;
 	case JOB_TEMPFAIL:
 	case JOB_GENERAL:
+		add_delay(message, recipient, result->text);
 		recipient_deferred(send, message, recipient);
 		break;
 	}

@@ -12,8 +12,10 @@
  *   S5, a channel all done   CHANNEL_END; the last one: bounce, FORGET -> S1
  */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,16 +30,79 @@ enum {
 	TROUBLE_S = 60 /* until the next try after trouble of our own */
 };
 
-/* The steps of the quadratic schedule (reference: the schedule table). */
-static const unsigned retry_steps[ROUTE_CHANNEL_COUNT] = {
-	[ROUTE_LOCAL] = 10,
-	[ROUTE_REMOTE] = 20,
-};
+/* The step of the quadratic schedule for a channel. */
+static unsigned
+channel_step(const struct send *send, enum route_channel channel)
+{
+	return (unsigned)settings_number(send->settings,
+	    channel == ROUTE_LOCAL ? SETTING_retrysteplocal
+				   : SETTING_retrystepremote);
+}
+
+/* What a line of retrysteps, domain:step, says. */
+static unsigned
+line_step(const char *line)
+{
+	return (unsigned)strtoul(strrchr(line, ':') + 1, NULL, 10);
+}
 
 unsigned
-settle_retry_step(enum route_channel channel)
+settle_retry_step(const struct send *send, enum route_channel channel)
 {
-	return retry_steps[channel];
+	const struct strlist *lines = settings_list(
+	    send->settings, SETTING_retrysteps);
+	unsigned step = channel_step(send, channel);
+	size_t i;
+
+	for (i = 0; channel == ROUTE_REMOTE && i < lines->count; i++)
+		if (line_step(lines->items[i]) > step)
+			step = line_step(lines->items[i]);
+	return step;
+}
+
+/* Of a remote domain: its line, or that of all below a domain, or no one's. */
+static unsigned
+domain_step(const struct send *send, const char *domain)
+{
+	const struct strlist *lines = settings_list(
+	    send->settings, SETTING_retrysteps);
+	size_t i, length, domain_length = strlen(domain);
+
+	for (i = 0; i < lines->count; i++) {
+		const char *line = lines->items[i];
+
+		length = (size_t)(strrchr(line, ':') - line);
+		if (length == domain_length
+			? strncasecmp(line, domain, length) == 0
+			: line[0] == '.' && length < domain_length &&
+			    strncasecmp(line, domain + domain_length - length,
+				length) == 0)
+			return line_step(line);
+	}
+	return channel_step(send, ROUTE_REMOTE);
+}
+
+/* The smallest of a message's destinations: nobody waits for another. */
+static unsigned
+message_step(const struct message *message, enum route_channel channel)
+{
+	const struct send *send = message->send;
+	unsigned step = UINT_MAX;
+	uint32_t i;
+
+	if (channel == ROUTE_LOCAL)
+		return channel_step(send, channel);
+	for (i = 0; i < message->part_count; i++) {
+		const struct lane *lane = message->parts[i].line.lane;
+		unsigned its;
+
+		if (lane_get_kind(lane) != LANE_REMOTE)
+			continue;
+		its = domain_step(send, lane_key(lane));
+		if (its < step)
+			step = its;
+	}
+	return step;
 }
 
 /* The end of a job of the keeper or the committer. */
@@ -167,7 +232,8 @@ next_try(const struct message *message, enum route_channel channel)
 		return now;
 	if (message->had_own_trouble)
 		return now + TROUBLE_S;
-	return schedule_retry(message->birth, now, retry_steps[channel]);
+	return schedule_retry(
+	    message->birth, now, message_step(message, channel));
 }
 
 /* The lane that all that is left of a channel is in; NULL: several. */
@@ -239,7 +305,10 @@ leave_to_backlog(struct send *send, struct message *message)
 	message_free(send, message);
 }
 
-/* The lists of S5, with where each recipient's mark is. */
+/*
+ * The lists of S5, with where each recipient's mark is; and into info what each
+ * one's sender wants to be told.
+ */
 static void
 format_lists(struct message *message, struct keep_job *job)
 {
@@ -250,6 +319,12 @@ format_lists(struct message *message, struct keep_job *job)
 								 : KEEP_REMOTE];
 
 		recipient->offset = list->length;
+		if (envelope_dsn(&message->envelope, i)[0] != '\0')
+			remembered_put_dsn(&job->text[KEEP_RECORD],
+			    &(struct remembered_dsn){
+				.is_remote = recipient->channel == ROUTE_REMOTE,
+				.offset = list->length,
+				.dsn = envelope_dsn(&message->envelope, i) });
 		buf_addc(list, recipient->state == RECIPIENT_DONE ? 'D' : 'T');
 		buf_add(
 		    list, recipient->address, strlen(recipient->address) + 1);
@@ -278,6 +353,7 @@ make_remember(struct message *message)
 	struct keep_job *job = keep_job_new(KEEP_REMEMBER, message->id);
 	struct remembered_info info = { .sender = message->envelope.sender,
 		.header = message->envelope.header,
+		.dsn = message->envelope.dsn,
 		.attempt = message->deferred[ROUTE_LOCAL] +
 			    message->deferred[ROUTE_REMOTE] >
 			0
@@ -292,6 +368,7 @@ make_remember(struct message *message)
 	remembered_get_info(job->text[KEEP_RECORD].data,
 	    job->text[KEEP_RECORD].length, &info, NULL);
 	message->attempt_at = (off_t)info.attempt_at;
+	message->has_told = true;
 	format_lists(message, job);
 	drop_done_lists(message, job);
 	buf_add(&job->text[KEEP_BOUNCE], message->notes.data,
@@ -465,6 +542,9 @@ post_time(struct send *send, struct message *message,
 	if (message->deferred[channel] > 0 && message->attempt_at != 0) {
 		job->attempt = message->attempt;
 		job->attempt_at = message->attempt_at;
+		job->has_told = message->has_told;
+		job->is_told[ROUTE_LOCAL] = message->is_told[ROUTE_LOCAL];
+		job->is_told[ROUTE_REMOTE] = message->is_told[ROUTE_REMOTE];
 		job->birth = message->birth;
 	}
 	post_alone(send, job);
@@ -628,6 +708,21 @@ settle_remembered(struct send *send, struct message *message)
 	}
 }
 
+/* The sender was told of delays, which is noted with the next time. */
+static void
+delays_told(struct message *message, bool is_over)
+{
+	enum route_channel channel;
+
+	for (channel = 0; channel < ROUTE_CHANNEL_COUNT; channel++) {
+		message->is_told[channel] |= is_over &&
+		    message->has_delays[channel];
+		message->has_delays[channel] = false;
+	}
+	message->is_settling = false;
+	settle(message->send, message);
+}
+
 void
 settle(struct send *send, struct message *message)
 {
@@ -650,7 +745,9 @@ settle(struct send *send, struct message *message)
 		return;
 	}
 	message->is_settling = true;
-	if (message->form == MESSAGE_KEPT)
+	if (message->delays.length > 0 && !send->is_stopping)
+		bounce_send_delays(message, delays_told);
+	else if (message->form == MESSAGE_KEPT)
 		settle_remembered(send, message);
 	else if (message->notes.length > 0)
 		bounce_send(message, &message->notes, bounced);

@@ -540,9 +540,18 @@ sink_format_envelope(const struct sink *sink,
 		header = vars_get(sink->vars, "QQEH");
 	if (header != NULL && header[0] != '\0')
 		envelope_put(buf, 'H', header);
+	if (envelope->dsn != NULL && envelope->dsn[0] != '\0')
+		envelope_put(buf, 'e', envelope->dsn);
 	envelope_put(buf, 'F', envelope->sender);
-	for (size_t i = 0; i < envelope->recipient_count; i++)
+	for (size_t i = 0; i < envelope->recipient_count; i++) {
+		const char *dsn = envelope->recipient_dsn == NULL
+		    ? NULL
+		    : envelope->recipient_dsn[i];
+
+		if (dsn != NULL && dsn[0] != '\0')
+			envelope_put(buf, 'r', dsn);
 		envelope_put(buf, 'T', envelope->recipients[i]);
+	}
 	if (sink->extra_recipient != NULL)
 		envelope_put(buf, 'T', sink->extra_recipient);
 }

@@ -100,6 +100,10 @@ struct sink_envelope {
 	const char *extra_header; /* QQEH: lines that delivery puts in
 				   * front, each ended by LF; or NULL
 				   * for the variable QQEH's */
+	/* What the sender wants to be told (dsn.h), or NULL; of recipients an
+	 * array with NULLs, or NULL.  A program does not get it. */
+	const char *dsn;
+	const char *const *recipient_dsn;
 	unsigned long qp;         /* the number logged as "qp" */
 };
 

@@ -47,7 +47,7 @@ void sink_write_fd(struct sink *sink, int fd, const struct buf *data);
 /* Sets the first failure. */
 int sink_fail(struct sink *sink, int result);
 
-/* The F and T part of the envelope (and H), as the intake wants it. */
+/* The F and T part of the envelope (and H, e, r), as the intake wants it. */
 void sink_format_envelope(const struct sink *sink,
     const struct sink_envelope *envelope, struct buf *buf);
 

@@ -161,6 +161,8 @@ write_envelope(struct sink *sink, const struct sink_envelope *envelope)
 	AUTO(buf_release) struct buf record = BUF_INIT;
 
 	plain.extra_header = ""; /* a program knows F and T only */
+	plain.dsn = NULL;
+	plain.recipient_dsn = NULL;
 	sink_format_envelope(sink, &plain, &record);
 	buf_addc(&record, '\0');
 	sink_write_fd(sink, sink->envelope_fd, &record);

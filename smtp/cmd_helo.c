@@ -63,6 +63,10 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	if (session->config->tls != NULL &&
 	    stream_tls_version(session->stream) == NULL)
 		offer(session, "STARTTLS");
+	if (smtp_session_has_requiretls(session))
+		offer(session, "REQUIRETLS");
+	if (smtp_session_has_dsn(session))
+		offer(session, "DSN");
 	offer(session, "SMTPUTF8");
 	offer(session, "CHUNKING");
 	/*

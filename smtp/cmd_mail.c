@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 6152, RFC 6531). */
+/* MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 3461, RFC 6152, RFC 6531, RFC 8689). */
 #include <string.h>
 #include <strings.h>
 
@@ -53,6 +53,19 @@ smtp_params_are_ok(struct smtp_session *session, const char *text,
 	return false;
 }
 
+static const char *
+keep_dsn(struct smtp_session *session, const struct dsn_message *dsn)
+{
+	struct buf text;
+	const char *kept;
+
+	buf_init(&text);
+	dsn_put_message(&text, dsn);
+	kept = arena_strdup(&session->transaction.arena, text.data);
+	buf_release(&text);
+	return kept;
+}
+
 static bool
 read_params(struct smtp_session *session, const char *text, const char *end,
     struct smtp_mail_params *params_out)
@@ -61,7 +74,12 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 	    text, (size_t)(end - text), params_out);
 
 	/* Who said HELO was offered none (RFC 5321 3.2). */
-	if (result == SMTP_PARAMS_OK && !session->is_extended && text != end)
+	if (result == SMTP_PARAMS_OK &&
+	    ((!session->is_extended && text != end) ||
+		((params_out->dsn.has_ret || params_out->dsn.envid != NULL) &&
+		    !smtp_session_has_dsn(session)) ||
+		(params_out->dsn.needs_tls &&
+		    !smtp_session_has_requiretls(session))))
 		result = SMTP_PARAMS_UNKNOWN;
 	return smtp_params_are_ok(session, text, (size_t)(end - text), result);
 }
@@ -134,6 +152,7 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 		session, rest, line->argument + line->argument_length, &params))
 		return;
 	transaction->sender = arena_strdup(&transaction->arena, sender.text);
+	transaction->dsn = keep_dsn(session, &params.dsn);
 	if (!apply_rules(session, sender.text) ||
 	    !is_wanted(session, &sender, &params)) {
 		smtp_transaction_reset(session);

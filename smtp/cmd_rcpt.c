@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* RCPT (RFC 5321 4.1.1.3). */
+/* RCPT (RFC 5321 4.1.1.3, RFC 3461 4.1, 4.2). */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +25,19 @@ is_in_sequence(struct smtp_session *session)
 
 static bool
 read_arguments(struct smtp_session *session, const struct smtp_line *line,
-    struct smtp_address *address_out)
+    struct smtp_address *address_out, struct dsn_recipient *dsn_out)
 {
 	const char *rest, *end = line->argument + line->argument_length;
+	enum smtp_params_result result;
 
-	if (!smtp_read_path(session, line, "TO:", address_out, &rest) ||
-	    !smtp_params_are_ok(session, rest, (size_t)(end - rest),
-		smtp_rcpt_params_parse(rest, (size_t)(end - rest))))
+	if (!smtp_read_path(session, line, "TO:", address_out, &rest))
+		return false;
+	result = smtp_rcpt_params_parse(rest, (size_t)(end - rest), dsn_out);
+	/* Who was offered none has none. */
+	if (result == SMTP_PARAMS_OK && rest != end &&
+	    (!session->is_extended || !smtp_session_has_dsn(session)))
+		result = SMTP_PARAMS_UNKNOWN;
+	if (!smtp_params_are_ok(session, rest, (size_t)(end - rest), result))
 		return false;
 	if (address_out->text[0] == '\0') {
 		smtp_log_syntax(session, line->argument, line->argument_length);
@@ -71,10 +77,12 @@ has_room(struct smtp_session *session, const struct smtp_address *address)
  * the transaction ends: nothing may refuse the recipient after this.
  */
 static bool
-has_memory(struct smtp_session *session, const struct smtp_address *address)
+has_memory(struct smtp_session *session, const struct smtp_address *address,
+    const char *dsn)
 {
 	if (smtp_session_take_memory(session,
-		2 * (strlen(address->text) + SMTP_RECIPIENT_BYTES),
+		2 * (strlen(address->text) + strlen(dsn) +
+			SMTP_RECIPIENT_BYTES),
 		&session->transaction.taken_bytes))
 		return true;
 	smtp_reply(session, 452, "4.3.1", SMTP_NO_MEMORY);
@@ -184,39 +192,52 @@ open_early(struct smtp_session *session, const struct smtp_address *address)
 
 static void
 add(struct smtp_session *session, const struct smtp_address *address,
-    bool is_relayed)
+    const char *dsn, bool is_relayed)
 {
 	const char *suffix = vars_get(
 	    smtp_transaction_vars(session), "RELAYCLIENT");
 	char *whole;
 
 	if (suffix == NULL || suffix[0] == '\0') {
-		smtp_transaction_add(session, address->text, is_relayed);
+		smtp_transaction_add(session, address->text, dsn, is_relayed);
 		return;
 	}
 	whole = xasprintf("%s%s", address->text, suffix);
-	smtp_transaction_add(session, whole, is_relayed);
+	smtp_transaction_add(session, whole, dsn, is_relayed);
 	free(whole);
+}
+
+static void
+take(struct smtp_session *session, struct smtp_address *address,
+    const char *dsn)
+{
+	bool is_relayed;
+
+	replace_literal(session, address);
+	spell_domain(address);
+	if (!smtp_policy_relay(session, address, &is_relayed) ||
+	    !smtp_policy_mailbox(session, address))
+		return;
+	apply_rules(session, address);
+	if (!open_early(session, address) || !has_memory(session, address, dsn))
+		return;
+	add(session, address, dsn, is_relayed);
+	smtp_reply(session, 250, "2.1.5", "ok");
 }
 
 void
 smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 {
 	struct smtp_address address;
-	bool is_relayed;
+	struct dsn_recipient dsn;
+	struct buf text;
 
 	if (!is_in_sequence(session) ||
-	    !read_arguments(session, line, &address) ||
+	    !read_arguments(session, line, &address, &dsn) ||
 	    !has_room(session, &address))
 		return;
-	replace_literal(session, &address);
-	spell_domain(&address);
-	if (!smtp_policy_relay(session, &address, &is_relayed) ||
-	    !smtp_policy_mailbox(session, &address))
-		return;
-	apply_rules(session, &address);
-	if (!open_early(session, &address) || !has_memory(session, &address))
-		return;
-	add(session, &address, is_relayed);
-	smtp_reply(session, 250, "2.1.5", "ok");
+	buf_init(&text);
+	dsn_put_recipient(&text, &dsn);
+	take(session, &address, text.data);
+	buf_release(&text);
 }

@@ -229,16 +229,22 @@ commit(struct smtp_session *session, struct sink_outcome *outcome)
 	struct smtp_transaction *transaction = &session->transaction;
 	const char **addresses = arena_alloc(&transaction->arena,
 	    transaction->recipient_count * sizeof(*addresses));
+	const char **dsn = arena_alloc(&transaction->arena,
+	    transaction->recipient_count * sizeof(*dsn));
 	struct sink_envelope envelope = {
 		.sender = transaction->sender,
 		.recipients = addresses,
 		.recipient_count = transaction->recipient_count,
+		.dsn = transaction->dsn,
+		.recipient_dsn = dsn,
 		.qp = transaction->message.qp,
 	};
 	size_t i;
 
-	for (i = 0; i < transaction->recipient_count; i++)
+	for (i = 0; i < transaction->recipient_count; i++) {
 		addresses[i] = transaction->recipients[i].address;
+		dsn[i] = transaction->recipients[i].dsn;
+	}
 	return sink_commit(&transaction->sink, &envelope, outcome);
 }
 

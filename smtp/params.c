@@ -143,6 +143,20 @@ smtp_mail_params_parse(
 			if (params_out->is_utf8 || param.value != NULL)
 				return SMTP_PARAMS_SYNTAX;
 			params_out->is_utf8 = true;
+		} else if (smtp_word_is(param.name, param.name_length, "RET")) {
+			if (!dsn_set_ret(&params_out->dsn, param.value,
+				param.value_length))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "ENVID")) {
+			if (!dsn_set_envid(&params_out->dsn, param.value,
+				param.value_length))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "REQUIRETLS")) {
+			if (params_out->dsn.needs_tls || param.value != NULL)
+				return SMTP_PARAMS_SYNTAX;
+			params_out->dsn.needs_tls = true;
 		} else
 			return SMTP_PARAMS_UNKNOWN;
 	}
@@ -150,15 +164,26 @@ smtp_mail_params_parse(
 }
 
 enum smtp_params_result
-smtp_rcpt_params_parse(const char *text, size_t length)
+smtp_rcpt_params_parse(
+    const char *text, size_t length, struct dsn_recipient *dsn_out)
 {
+	const char *end = text + length;
 	struct param param;
+	int found;
 
-	switch (next_param(&text, text + length, &param)) {
-	case 0:
-		return SMTP_PARAMS_OK;
-	case 1:
-		return SMTP_PARAMS_UNKNOWN;
+	*dsn_out = (struct dsn_recipient){ .orcpt = NULL };
+	while ((found = next_param(&text, end, &param)) == 1) {
+		if (smtp_word_is(param.name, param.name_length, "NOTIFY")) {
+			if (!dsn_set_notify(
+				dsn_out, param.value, param.value_length))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "ORCPT")) {
+			if (!dsn_set_orcpt(
+				dsn_out, param.value, param.value_length))
+				return SMTP_PARAMS_SYNTAX;
+		} else
+			return SMTP_PARAMS_UNKNOWN;
 	}
-	return SMTP_PARAMS_SYNTAX;
+	return found == 0 ? SMTP_PARAMS_OK : SMTP_PARAMS_SYNTAX;
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "queue/dsn.h"
+
 /* Both point into the line; neither has a '\0' behind it. */
 struct smtp_line {
 	const char *verb;
@@ -34,14 +36,17 @@ struct smtp_mail_params {
 	bool has_size;
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
 	bool is_utf8;        /* SMTPUTF8 */
+	struct dsn_message dsn;
 };
 
 /*
  * What follows the path of MAIL.  BODY= is checked and makes no difference:
- * content is stored as it comes.  RCPT has no parameters we know.
+ * content is stored as it comes.  Which of the others are offered the caller
+ * knows.  Texts of dsn point into text.
  */
 enum smtp_params_result smtp_mail_params_parse(
     const char *text, size_t length, struct smtp_mail_params *params_out);
-enum smtp_params_result smtp_rcpt_params_parse(const char *text, size_t length);
+enum smtp_params_result smtp_rcpt_params_parse(
+    const char *text, size_t length, struct dsn_recipient *dsn_out);
 
 #endif

@@ -73,6 +73,7 @@ struct smtp_message {
 
 struct smtp_recipient {
 	const char *address;
+	const char *dsn; /* NOTIFY and ORCPT, as dsn.h has them */
 	bool is_relayed; /* taken only because of RELAYCLIENT */
 };
 
@@ -83,6 +84,7 @@ struct smtp_transaction {
 	bool is_utf8;
 	struct arena arena; /* for all texts */
 	const char *sender;
+	const char *dsn; /* RET and ENVID, as dsn.h has them */
 	struct smtp_recipient *recipients;
 	size_t recipient_count, recipient_room, recipient_bytes;
 	uint64_t taken_bytes; /* of sessionmemory */
@@ -166,10 +168,16 @@ struct vars *smtp_transaction_own_vars(struct smtp_session *session);
 /* A number of the variables over standard.  0, or -1 when it is none. */
 int smtp_transaction_number(struct smtp_session *session, const char *name,
     uint64_t standard, uint64_t *value_out);
-void smtp_transaction_add(
-    struct smtp_session *session, const char *address, bool is_relayed);
+void smtp_transaction_add(struct smtp_session *session, const char *address,
+    const char *dsn, bool is_relayed);
 /* Why no message can come now; NULL when it can. */
 const char *smtp_transaction_obstacle(const struct smtp_session *session);
+/*
+ * Are RFC 3461's parameters offered, which a program that QMAILQUEUE names would
+ * not get?  And REQUIRETLS, which is one for what came by TLS?
+ */
+bool smtp_session_has_dsn(const struct smtp_session *session);
+bool smtp_session_has_requiretls(const struct smtp_session *session);
 /* Opens the sink if it is not yet.  enum qq. */
 int smtp_transaction_open_sink(struct smtp_session *session);
 /* The reply for a result of the sink; text as from qq_text(). */

@@ -63,9 +63,25 @@ smtp_transaction_number(struct smtp_session *session, const char *name,
 	return -1;
 }
 
+bool
+smtp_session_has_dsn(const struct smtp_session *session)
+{
+	const char *program = vars_get(session->vars, "QMAILQUEUE");
+
+	return program == NULL || program[0] == '\0';
+}
+
+bool
+smtp_session_has_requiretls(const struct smtp_session *session)
+{
+	return smtp_session_has_dsn(session) &&
+	    stream_tls_version(session->stream) != NULL &&
+	    settings_flag(session->config->settings, SETTING_requiretls);
+}
+
 void
-smtp_transaction_add(
-    struct smtp_session *session, const char *address, bool is_relayed)
+smtp_transaction_add(struct smtp_session *session, const char *address,
+    const char *dsn, bool is_relayed)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	size_t count = transaction->recipient_count;
@@ -83,10 +99,12 @@ smtp_transaction_add(
 	}
 	transaction->recipients[count] = (struct smtp_recipient){
 		.address = arena_strdup(&transaction->arena, address),
+		.dsn = arena_strdup(&transaction->arena, dsn),
 		.is_relayed = is_relayed,
 	};
 	transaction->recipient_count++;
-	transaction->recipient_bytes += strlen(address) + SMTP_RECIPIENT_BYTES;
+	transaction->recipient_bytes += strlen(address) + strlen(dsn) +
+	    SMTP_RECIPIENT_BYTES;
 }
 
 const char *

@@ -130,6 +130,8 @@ check_rules(struct check *check)
 	    check, settings_text(check->settings, SETTING_fromenvrules));
 	check_envrules(
 	    check, settings_text(check->settings, SETTING_domainqueue));
+	check_envrules(
+	    check, settings_text(check->settings, SETTING_bouncerules));
 	check_access_rules(check, access);
 	free(access);
 }

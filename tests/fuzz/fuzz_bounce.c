@@ -33,7 +33,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.notes = notes,
 		.sender = data[0] & 1 ? "" : "s@h",
 		.is_double = data[0] & 1,
-		.is_cut = data[0] & 2 };
+		.is_cut = data[0] & 2,
+		.envid = data[0] & 4 ? "x+2By" : NULL,
+		.envid_length = data[0] & 4 ? 5 : 0 };
 	if (length < size - 1) {
 		bounce.original = text + length + 1;
 		bounce.original_length = size - 2 - length;

@@ -34,6 +34,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(strcmp(same.sender, envelope.sender) == 0);
 		assert(strcmp(same.header, envelope.header) == 0);
 		assert(strcmp(same.notes, envelope.notes) == 0);
+		assert(strcmp(same.dsn, envelope.dsn) == 0);
+		for (i = 0; i < same.recipient_count; i++)
+			assert(strcmp(envelope_dsn(&same, i),
+				   envelope_dsn(&envelope, i)) == 0);
 		assert(same.birth == envelope.birth);
 		assert(same.attempt == envelope.attempt);
 		assert(uuid_is_equal(&same.uuid, &envelope.uuid));

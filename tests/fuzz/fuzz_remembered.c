@@ -65,16 +65,42 @@ read_info(const char *bytes, size_t length)
 		return;
 	}
 	assert(info.attempt_at == 0 ||
-	    info.attempt_at + REMEMBERED_ATTEMPT_DIGITS < length);
+	    info.attempt_at +
+		    (info.has_told ? REMEMBERED_TRY_BYTES
+				   : REMEMBERED_ATTEMPT_DIGITS) <
+		length);
 	remembered_put_info(&buf, &info);
 	assert(remembered_get_info(buf.data, buf.length, &again, &err) == 0);
 	assert(strcmp(info.sender, again.sender) == 0);
 	assert(strcmp(info.header, again.header) == 0);
+	assert(strcmp(info.dsn, again.dsn) == 0);
+	assert(again.has_told && info.is_told[0] == again.is_told[0] &&
+	    info.is_told[1] == again.is_told[1]);
 	assert(info.attempt == again.attempt && again.attempt_at != 0);
 	assert(uuid_is_equal(&info.uuid, &again.uuid));
 	assert(info.has_size == again.has_size &&
 	    info.size_bytes == again.size_bytes);
 	buf_release(&buf);
+}
+
+static void
+read_dsn(const char *bytes, size_t length)
+{
+	struct remembered_info info;
+	struct remembered_dsn dsn;
+	struct error err = { "" };
+	size_t at = 0;
+	int result;
+
+	/* Only what is whole is read so. */
+	if (remembered_get_info(bytes, length, &info, &err) == -1)
+		return;
+	while ((result = remembered_next_dsn(
+		    bytes, length, &at, &dsn, &err)) == 1) {
+		assert(dsn.dsn > bytes && dsn.dsn < bytes + length);
+		assert(at <= length);
+	}
+	assert(result == 0 || err.text[0] != '\0');
 }
 
 int
@@ -89,6 +115,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_field(copy, size, 'F');
 	read_field(copy, size, 'H');
 	read_info(copy, size);
+	read_dsn(copy, size);
 	free(copy);
 	return 0;
 }

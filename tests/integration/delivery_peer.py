@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """A node's folder with users, and the part of qmail-send towards its worker.
 
-Packets are those of queue/job.h, version 3.
+Packets are those of queue/job.h, version 4.
 """
 
 import array
@@ -145,13 +145,14 @@ class Send:
             "<Q", deliveries[0] if message_id is None else message_id)
         packet += uuid.bytes + _text("virtual")
         packet += struct.pack("<QIQ", birth, attempt, size)
-        packet += _text(sender) + _text(header)
+        packet += _text(sender) + _text(header) + _text("") + b"\0"
         packet += struct.pack("<I", len(deliveries))
         for delivery, local in zip(deliveries, locals_):
             packet += struct.pack("<I", delivery)
             packet += _text("example.test-%s@example.test" % local)
             packet += _text("example.test")
             packet += _text(home or self.node.dir) + _text("-") + _text(local)
+            packet += _text("")
         packet += b"\1" if is_inside else b"\0"
         if is_inside:
             assert len(message) <= BODY_MAX
@@ -181,9 +182,11 @@ class Send:
                 continue
             assert packet[:1] == b"r" and len(packet) > 1
             self.unread = packet[1:]
-        delivery, outcome, length = struct.unpack("<IcI", self.unread[:9])
-        text, self.unread = (self.unread[9:9 + length],
-                             self.unread[9 + length:])
+        delivery, outcome, passed, length = struct.unpack(
+            "<IcBI", self.unread[:10])
+        text, self.unread = (self.unread[10:10 + length],
+                             self.unread[10 + length:])
+        assert passed == 0
         assert len(text) == length and text[-1:] == b"\0"
         return delivery, outcome.decode(), text[:-1].decode()
 

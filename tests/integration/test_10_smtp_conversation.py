@@ -17,7 +17,7 @@ def test_ehlo_offers_the_extensions(client):
     lines = client.hello().lines
     assert lines[0] == "250-mail.example.test"
     assert {line[4:] for line in lines[1:]} == {
-        "PIPELINING", "8BITMIME", "SIZE 0", "STARTTLS", "SMTPUTF8",
+        "PIPELINING", "8BITMIME", "SIZE 0", "STARTTLS", "DSN", "SMTPUTF8",
         "CHUNKING", "ENHANCEDSTATUSCODES", "HELP"}
 
 

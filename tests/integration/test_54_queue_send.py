@@ -80,7 +80,7 @@ def test_deferral_is_remembered_and_tried_by_the_table(queue):
     number = next(iter(queue.files("info")))
     a, b = f"{DOMAIN}-a@{DOMAIN}", f"{DOMAIN}-b@{DOMAIN}"
     assert queue.path("info", number).read_bytes().startswith(
-        b"Fs@example.net\0A000001\0I")
+        b"Fs@example.net\0A000001\0W00\0I")
     assert queue.path("local", number).read_bytes() == \
         f"D{a}\0T{b}\0".encode()
     assert queue.path("remote", number).read_bytes() == \

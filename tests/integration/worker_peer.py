@@ -10,7 +10,7 @@ import threading
 
 from node import DEADLINE_S, wait_until
 
-VERSION = 3
+VERSION = 4
 
 
 def _text(value):
@@ -64,11 +64,12 @@ def parse_job(packet, fds):
     common = {"message_id": reader.number("Q"), "uuid": reader.raw(16),
               "lane": reader.text(), "birth": reader.number("Q"),
               "attempt": reader.number("I"), "size": reader.number("Q"),
-              "sender": reader.text(), "header": reader.text()}
+              "sender": reader.text(), "header": reader.text(),
+              "dsn": reader.text(), "needs_tls": reader.number("B")}
     recipients = [
         {"delivery": reader.number("I"), "recipient": reader.text(),
          "user": reader.text(), "home": reader.text(), "dash": reader.text(),
-         "extension": reader.text()}
+         "extension": reader.text(), "rcpt_dsn": reader.text()}
         for _ in range(reader.number("I"))]
     if reader.number("B"):
         common["message"] = reader.bytes()
@@ -107,7 +108,8 @@ class Control:
 class Worker(threading.Thread):
     """Answers each delivery with what decide(job) says: (outcome, text).
 
-    None keeps the job until answer() is called for it.
+    A third, True, says that the next hop reports to the sender.  None keeps the
+    job until answer() is called for it.
     """
 
     def __init__(self, control, decide=lambda job: ("K", "did 1+0+0\n"),
@@ -149,11 +151,12 @@ class Worker(threading.Thread):
                     self.answer(job, *said)
                 self.jobs.append(job)
 
-    def answer(self, job, outcome, text):
+    def answer(self, job, outcome, text, is_dsn_passed=False):
         if job in self.held:
             self.held.remove(job)
-        self.connection.send(struct.pack("<BIB", ord("r"), job.delivery,
-                                         ord(outcome)) + _text(text))
+        self.connection.send(struct.pack("<BIBB", ord("r"), job.delivery,
+                                         ord(outcome), is_dsn_passed) +
+                             _text(text))
 
     def wait_jobs(self, count):
         wait_until(lambda: len(self.jobs) >= count,

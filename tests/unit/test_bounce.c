@@ -175,6 +175,148 @@ cut_and_double(void **state)
 	expect(&bounce, twice, 3);
 }
 
+static void
+put(struct buf *notes, enum bounce_action action, const char *address,
+    const char *text, const char *orcpt)
+{
+	bounce_put_note(notes,
+	    &(struct bounce_note){ .action = action,
+		.address = address,
+		.text = text,
+		.at = 86400,
+		.orcpt = orcpt,
+		.orcpt_length = orcpt == NULL ? 0 : strlen(orcpt) });
+}
+
+/* RFC 3464: what became of each, and what RFC 3461 adds. */
+static void
+all_actions(void **state)
+{
+	static const char *const wanted[] = {
+		"<f@b>:\nno (#5.1.1)\n\n",
+		"<d@b>:\nlater (#4.4.1)\n\n",
+		"\n    k@b\n\n",
+		"\n    r@b\n\n",
+		"--- Below this line is",
+		"\n\nOriginal-Envelope-Id: QQ 1\nReporting-MTA: dns; me.test\n",
+		"\n\nOriginal-Recipient: rfc822; F+x@b\n"
+		"Final-Recipient: rfc822; f@b\nAction: failed\nStatus: 5.1.1\n"
+		"Diagnostic-Code: X-mqmail; no (#5.1.1)\n"
+		"Last-Attempt-Date: Fri, 02 Jan 1970 00:00:00 +0000\n",
+		"\n\nFinal-Recipient: rfc822; d@b\nAction: delayed\n"
+		"Status: 4.4.1\n",
+		"\nWill-Retry-Until: Sat, 03 Jan 1970 00:00:00 +0000\n",
+		"\n\nFinal-Recipient: rfc822; k@b\nAction: delivered\n"
+		"Status: 2.0.0\nLast-Attempt-Date: ",
+		"\n\nFinal-Recipient: rfc822; r@b\nAction: relayed\n",
+	};
+	struct buf notes = BUF_INIT;
+	struct bounce bounce;
+
+	(void)state;
+	put(&notes, BOUNCE_DELIVERED, "k@b", "", NULL);
+	put(&notes, BOUNCE_RELAYED, "r@b", "", NULL);
+	assert_false(bounce_has_failure(notes.data));
+	buf_reset(&notes);
+	put(&notes, BOUNCE_FAILED, "f@b", "no (#5.1.1)\n",
+	    "rfc822;F+2Bx@b");
+	put(&notes, BOUNCE_DELAYED, "d@b", "later (#4.4.1)\n", NULL);
+	put(&notes, BOUNCE_DELIVERED, "k@b", "", NULL);
+	put(&notes, BOUNCE_RELAYED, "r@b", "", NULL);
+	assert_true(bounce_has_failure(notes.data));
+	bounce = make_bounce(notes.data, "x\n");
+	bounce.envid = "QQ+201";
+	bounce.envid_length = strlen(bounce.envid);
+	bounce.expires_at = 2 * 86400;
+	expect(&bounce, wanted, sizeof(wanted) / sizeof(wanted[0]));
+	buf_release(&notes);
+}
+
+/* A host's words make neither a paragraph nor our own line of one. */
+static void
+texts_that_would_be_notes(void **state)
+{
+	static const char text[] =
+	    "said\n\n<other@x>:\nDSN: delivered 1\n\n";
+	static const char *const wanted[] = {
+		"\nFinal-Recipient: rfc822; a@b\nAction: failed\n",
+		"Diagnostic-Code: X-mqmail; said <other@x>: DSN: delivered 1\n"
+		"Last-Attempt-Date: Fri, 02 Jan 1970",
+	};
+	struct buf notes = BUF_INIT, report = BUF_INIT;
+	struct bounce bounce;
+
+	(void)state;
+	put(&notes, BOUNCE_FAILED, "a@b", text, NULL);
+	bounce = make_bounce(notes.data, "x\n");
+	expect(&bounce, wanted, 2);
+	bounce_format(&report, &bounce);
+	assert_null(strstr(report.data, "Final-Recipient: rfc822; other@x"));
+	assert_null(strstr(report.data, "Action: delivered"));
+	buf_release(&notes);
+	buf_release(&report);
+}
+
+/* qmail-remote's texts name the host and have its reply. */
+static void
+remote_replies(void **state)
+{
+	static const struct {
+		const char *text, *wanted[3];
+	} rows[] = {
+		{ "192.0.2.1 does not like recipient.\nRemote host said: 550 "
+		  "5.1.1 no such user\nGiving up on 192.0.2.1.\n",
+		    { "Status: 5.1.1\n", "Remote-MTA: dns; [192.0.2.1]\n",
+			"Diagnostic-Code: smtp; 550 5.1.1 no such user\n" } },
+		{ "Remote host said: 554 no\nmore\nGiving up on "
+		  "mx.example.org.\n",
+		    { "Status: 5.0.0\n", "Remote-MTA: dns; mx.example.org\n",
+			"Diagnostic-Code: smtp; 554 no more\n" } },
+		{ "Remote host said: 451 4.7.1 later\nI'm not going to try "
+		  "again; this message has been in the queue too long.\n",
+		    { "Status: 5.4.7\n", "Diagnostic-Code: smtp; 451", "" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf notes = BUF_INIT;
+		struct bounce bounce;
+
+		put(&notes, BOUNCE_FAILED, "a@b", rows[i].text, NULL);
+		bounce = make_bounce(notes.data, "x\n");
+		expect(&bounce, rows[i].wanted, 3);
+		buf_release(&notes);
+	}
+}
+
+static void
+own_words(void **state)
+{
+	static const char *const wanted[] = {
+		"Hi. This is the qmail-send program at me.test.\n"
+		"Call us.\n\n<a@b>:\nno\n\n--- Below",
+	};
+	struct bounce bounce = make_bounce("<a@b>:\nno\n\n", "x\n");
+
+	(void)state;
+	bounce.explanation = "Call us.\n";
+	expect(&bounce, wanted, 1);
+}
+
+/* A message without a header has none to be shown; its body is not. */
+static void
+no_header(void **state)
+{
+	struct bounce bounce = make_bounce("<a@b>:\nno\n\n", "\nsecret\n\n");
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	bounce.is_cut = true;
+	bounce_format(&buf, &bounce);
+	assert_null(strstr(buf.data, "secret"));
+	buf_release(&buf);
+}
+
 /* Every failure has its group; control characters make no lines. */
 static void
 several(void **state)
@@ -204,6 +346,11 @@ main(void)
 		cmocka_unit_test(status_of_texts),
 		cmocka_unit_test(cut_and_double),
 		cmocka_unit_test(several),
+		cmocka_unit_test(all_actions),
+		cmocka_unit_test(texts_that_would_be_notes),
+		cmocka_unit_test(remote_replies),
+		cmocka_unit_test(own_words),
+		cmocka_unit_test(no_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

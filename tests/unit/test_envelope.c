@@ -77,6 +77,21 @@ parse(void **state)
 		    ENVELOPE_IMPORT, "-bad number" },
 		{ "bad birth", TEXT("b-1\0Fs\0\0"), ENVELOPE_IMPORT,
 		    "-bad number" },
+		{ "input with DSN",
+		    TEXT("e RET=HDRS\0Fs\0r NOTIFY=NEVER\0Ta\0Tb\0\0"),
+		    ENVELOPE_INPUT, "s||a NOTIFY=NEVER|b" },
+		{ "import with DSN",
+		    TEXT("Fs\0Ta\0r ORCPT=rfc822;x\0Db\0\0"), ENVELOPE_IMPORT,
+		    "s||a|+b ORCPT=rfc822;x" },
+		{ "no DSN of SMTP", TEXT("e RET=HDRS\r\nDATA\0Fs\0\0"),
+		    ENVELOPE_INPUT, "-bad DSN" },
+		{ "nor of RCPT", TEXT("Fs\0r NOTIFY=NEVER SIZE=1\0Ta\0\0"),
+		    ENVELOPE_INPUT, "-bad DSN" },
+		{ "twice for a recipient",
+		    TEXT("Fs\0r NOTIFY=NEVER\0r NOTIFY=NEVER\0Ta\0\0"),
+		    ENVELOPE_INPUT, "-bad DSN" },
+		{ "DSN of nobody", TEXT("Fs\0Ta\0r NOTIFY=NEVER\0\0"),
+		    ENVELOPE_INPUT, "s||a" },
 		{ "only an end", TEXT("\0"), ENVELOPE_INPUT, "-not complete" },
 	};
 
@@ -100,11 +115,12 @@ parse(void **state)
 			fail_msg("%s: %s", rows[i].name, err.text);
 		buf_addf(&got, "%s|%s", envelope.sender, envelope.header);
 		for (size_t j = 0; j < envelope.recipient_count; j++)
-			buf_addf(&got, "|%s%s",
+			buf_addf(&got, "|%s%s%s",
 			    envelope.is_done != NULL && envelope.is_done[j]
 				? "+"
 				: "",
-			    envelope.recipients[j]);
+			    envelope.recipients[j],
+			    envelope_dsn(&envelope, j));
 		assert_string_equal(got.data, rows[i].wanted);
 		envelope_release(&envelope);
 		buf_release(&got);
@@ -167,6 +183,8 @@ format(void **state)
 		{ TEXT("u5\0p7 - 12345\0Fs@x\0Ta\0") },
 		{ TEXT("u5\0p7\0b1700000000\0a12\0nwhy\n\0HX: y\n\0Fs\0Ta\0"
 		       "Db\0Tc\0Td\0De\0") },
+		{ TEXT("u5\0p7\0e RET=FULL ENVID=x REQUIRETLS\0Fs\0Ta\0"
+		       "r NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;c\0Tb\0") },
 	};
 
 	(void)state;

@@ -100,8 +100,9 @@ get_job(const void *data, size_t length, struct job *out)
 }
 
 static struct job_recipient two[] = {
-	{ 0xfedcba98, "d-u@d", "d", "/home/d", "-", "u" },
-	{ 3, "d-v@d", "d", "/home/d", "-", "v" },
+	{ 0xfedcba98, "d-u@d", "d", "/home/d", "-", "u",
+	    " NOTIFY=NEVER" },
+	{ 3, "d-v@d", "d", "/home/d", "-", "v", "" },
 };
 
 static struct job
@@ -116,6 +117,8 @@ some_job(void)
 		.size_bytes = 4,
 		.sender = "",
 		.header = "X-A: b\n",
+		.dsn = " RET=HDRS",
+		.needs_tls = true,
 		.body = "a\0\nb",
 		.recipients = two,
 		.recipient_count = 2,
@@ -135,6 +138,8 @@ assert_same_job(const struct job *got, const struct job *sent)
 	assert_int_equal(got->size_bytes, sent->size_bytes);
 	assert_string_equal(got->sender, sent->sender);
 	assert_string_equal(got->header, sent->header);
+	assert_string_equal(got->dsn, sent->dsn);
+	assert_int_equal(got->needs_tls, sent->needs_tls);
 	assert_int_equal(got->recipient_count, sent->recipient_count);
 	for (i = 0; i < sent->recipient_count; i++) {
 		const struct job_recipient *a = &got->recipients[i];
@@ -146,6 +151,7 @@ assert_same_job(const struct job *got, const struct job *sent)
 		assert_string_equal(a->home, b->home);
 		assert_string_equal(a->dash, b->dash);
 		assert_string_equal(a->extension, b->extension);
+		assert_string_equal(a->dsn, b->dsn);
 	}
 }
 

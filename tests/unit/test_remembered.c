@@ -160,6 +160,8 @@ whole_infos(void **state)
 		{ BYTES("Fa@b\0S\0"), "bad size" },
 		{ BYTES("Fa@b\0Bx\0"), "bad birth" },
 		{ BYTES("Fa@b\0B7\0"), "a@b|0@0|||" },
+		{ BYTES("Fa@b\0E ENVID=x\0"), "a@b|0@0|||" },
+		{ BYTES("Fa@b\0E ENVID=x\r\nDATA\0"), "bad DSN parameters" },
 	};
 
 	(void)state;
@@ -181,25 +183,28 @@ infos_that_are_put(void **state)
 		const char *wanted;
 		size_t length;
 	} rows[] = {
-		{ { .sender = "", .header = "" }, BYTES("F\0A000000\0") },
+		{ { .sender = "", .header = "" }, BYTES("F\0A000000\0W00\0") },
 		{ { .sender = "a@b",
 		      .attempt = 12,
 		      .has_size = true,
 		      .size_bytes = 34,
 		      .birth = 56,
+		      .is_told = { false, true },
+		      .dsn = " RET=HDRS",
 		      .header = "X: y\n" },
-		    BYTES("Fa@b\0A000012\0S34\0B56\0HX: y\n\0") },
+		    BYTES("Fa@b\0A000012\0W01\0S34\0B56\0E RET=HDRS\0"
+			  "HX: y\n\0") },
 		{ { .sender = "a@b",
 		      .attempt = 1000000,
 		      .has_size = true,
 		      .header = "" },
-		    BYTES("Fa@b\0A999999\0S0\0") },
+		    BYTES("Fa@b\0A999999\0W00\0S0\0") },
 		{ { .sender = "a@b",
 		      .uuid = { { 0x01, 0x90, 0x16, 0x3d, 0x86, 0x94, 0x73,
 			  0x9b, 0xae, 0xa5, 0x96, 0x6c, 0x26, 0xf8, 0xad,
 			  0x91 } },
 		      .header = "" },
-		    BYTES("Fa@b\0A000000\0I" UUID "\0") },
+		    BYTES("Fa@b\0A000000\0W00\0I" UUID "\0") },
 	};
 
 	(void)state;
@@ -213,14 +218,67 @@ infos_that_are_put(void **state)
 		assert_memory_equal(buf.data, rows[i].wanted, rows[i].length);
 		assert_int_equal(
 		    remembered_get_info(buf.data, buf.length, &again, &err), 0);
-		/* The digits are written over in place. */
-		remembered_attempt_digits(77, buf.data + again.attempt_at);
-		buf.data[again.attempt_at + REMEMBERED_ATTEMPT_DIGITS] = '\0';
+		/* What a try changes is written over in place. */
+		assert_true(again.has_told);
+		assert_int_equal(again.is_told[1], rows[i].info.is_told[1]);
+		remembered_try(77, (bool[2]){ true, false },
+		    buf.data + again.attempt_at);
+		assert_int_equal(strlen(buf.data + again.attempt_at),
+		    REMEMBERED_ATTEMPT_DIGITS);
 		assert_int_equal(
 		    remembered_get_info(buf.data, buf.length, &again, &err), 0);
+		assert_true(again.is_told[0] && !again.is_told[1]);
 		assert_int_equal(again.attempt, 77);
 		buf_release(&buf);
 	}
+}
+
+/* What recipients' senders want to be told, in a list's order. */
+static void
+recipients_dsn(void **state)
+{
+	struct remembered_dsn sent[] = { { false, 0, " NOTIFY=NEVER" },
+		{ true, 17, " NOTIFY=SUCCESS ORCPT=rfc822;a@b" } };
+	struct remembered_dsn got;
+	struct buf buf = BUF_INIT;
+	struct error err = { "" };
+	size_t at = 0, i;
+
+	(void)state;
+	remembered_put_info(
+	    &buf, &(struct remembered_info){ .sender = "N", .header = "" });
+	for (i = 0; i < 2; i++)
+		remembered_put_dsn(&buf, &sent[i]);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(remembered_next_dsn(buf.data, buf.length, &at,
+				     &got, &err),
+		    1);
+		assert_int_equal(got.is_remote, sent[i].is_remote);
+		assert_int_equal(got.offset, sent[i].offset);
+		assert_string_equal(got.dsn, sent[i].dsn);
+	}
+	assert_int_equal(
+	    remembered_next_dsn(buf.data, buf.length, &at, &got, &err), 0);
+	at = 0;
+	assert_int_equal(remembered_next_dsn("Nx1\0", 4, &at, &got, &err), -1);
+	at = 0;
+	assert_int_equal(
+	    remembered_next_dsn("Nl1 X\0", 7, &at, &got, &err), -1);
+	buf_release(&buf);
+}
+
+/* Only right behind the digits can it be written with them. */
+static void
+without_a_place_for_told(void **state)
+{
+	struct remembered_info info;
+
+	(void)state;
+	assert_int_equal(remembered_get_info(
+			     BYTES("F\0A000001\0S1\0W00\0"), &info, NULL),
+	    0);
+	assert_false(info.has_told);
+	assert_true(info.is_told[0] && info.is_told[1]);
 }
 
 /* The file's time, unless it is that of a try. */
@@ -260,6 +318,8 @@ main(void)
 		cmocka_unit_test(whole_infos),
 		cmocka_unit_test(infos_that_are_put),
 		cmocka_unit_test(births),
+		cmocka_unit_test(recipients_dsn),
+		cmocka_unit_test(without_a_place_for_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

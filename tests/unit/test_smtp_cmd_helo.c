@@ -13,6 +13,7 @@
 	"250-PIPELINING\r\n"     \
 	"250-8BITMIME\r\n"       \
 	"250-SIZE " size "\r\n"  \
+	"250-DSN\r\n"            \
 	"250-SMTPUTF8\r\n"       \
 	"250-CHUNKING\r\n"
 
@@ -37,6 +38,12 @@ offers(void **state)
 		{ "size by rules", "EHLO x",
 		    OFFERS("9") "250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n",
 		    "DATABYTES", "9", false, true, true },
+		{ "DSN is not for programs", "EHLO x",
+		    "250-g.example.test\r\n250-PIPELINING\r\n"
+		    "250-8BITMIME\r\n250-SIZE 77\r\n250-SMTPUTF8\r\n"
+		    "250-CHUNKING\r\n250-ENHANCEDSTATUSCODES\r\n"
+		    "250 HELP\r\n",
+		    "QMAILQUEUE", "/bin/true", false, true, true },
 		{ "no limit", "EHLO x",
 		    OFFERS("0") "250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n",
 		    "DATABYTES", "0", false, true, true },

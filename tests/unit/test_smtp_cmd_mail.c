@@ -56,7 +56,11 @@ paths_and_parameters(void **state)
 		{ "FROM:<a@b.example> SIZE=", BAD_PARAMETER, NULL },
 		{ "FROM:<a@b.example> SIZE=-1", BAD_PARAMETER, NULL },
 		{ "FROM:<a@b.example>x", BAD_ADDRESS, NULL },
-		{ "FROM:<a@b.example> RET=HDRS", NO_PARAMETER, NULL },
+		{ "FROM:<a@b.example> RET=HDRS ENVID=x+2Fy", "250 2.1.0 ok",
+		    "a@b.example" },
+		{ "FROM:<a@b.example> RET=ALL",
+		    "501 5.5.4 invalid parameter syntax (#5.5.4)", NULL },
+		{ "FROM:<a@b.example> REQUIRETLS", NO_PARAMETER, NULL },
 		{ "FROM:<\xc3\xa4@b.example>",
 		    "553 5.6.7 sorry, a non-ASCII address needs SMTPUTF8 "
 		    "(#5.6.7)",

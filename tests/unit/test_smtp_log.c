@@ -98,8 +98,8 @@ results(void **state)
 	talk_begin(&talk, &smtp);
 	memcpy(talk.session.helo, "x", 2);
 	talk.session.transaction.sender = "a@b";
-	smtp_transaction_add(&talk.session, "local@c", false);
-	smtp_transaction_add(&talk.session, "far@d", true);
+	smtp_transaction_add(&talk.session, "local@c", "", false);
+	smtp_transaction_add(&talk.session, "far@d", "", true);
 	talk.session.transaction.message = (struct smtp_message){
 		.size_bytes = 12, .when = 1000, .qp = 55
 	};

@@ -107,7 +107,13 @@ parameters_of_mail(void **state)
 		{ " SMTPUTF8=1", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " SMTPUTF8 SMTPUTF8", SMTP_PARAMS_SYNTAX, false, 0, true },
 		{ " AUTH=<>", SMTP_PARAMS_UNKNOWN, false, 0, false },
-		{ " RET=FULL", SMTP_PARAMS_UNKNOWN, false, 0, false },
+		{ " RET=FULL ENVID=a REQUIRETLS", SMTP_PARAMS_OK, false, 0,
+		    false },
+		{ " RET=NONE", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " RET", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " ENVID", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " ENVID=+2g", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " REQUIRETLS=1", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " =x", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " -A=x", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " <a@b>", SMTP_PARAMS_SYNTAX, false, 0, false },
@@ -138,13 +144,37 @@ parameters_of_mail(void **state)
 static void
 parameters_of_rcpt(void **state)
 {
+	static const struct {
+		const char *text;
+		enum smtp_params_result wanted;
+	} rows[] = {
+		{ "", SMTP_PARAMS_OK },
+		{ "  ", SMTP_PARAMS_OK },
+		{ " NOTIFY=NEVER", SMTP_PARAMS_OK },
+		{ " notify=success,Delay ORCPT=rfc822;a+2Bb@c",
+		    SMTP_PARAMS_OK },
+		{ " NOTIFY", SMTP_PARAMS_SYNTAX },
+		{ " NOTIFY=NEVER,DELAY", SMTP_PARAMS_SYNTAX },
+		{ " NOTIFY=DELAY NOTIFY=DELAY", SMTP_PARAMS_SYNTAX },
+		{ " ORCPT", SMTP_PARAMS_SYNTAX },
+		{ " ORCPT=a@b", SMTP_PARAMS_SYNTAX },
+		{ " ORCPT=rfc822;\xc3\xa4", SMTP_PARAMS_SYNTAX },
+		{ " RET=FULL", SMTP_PARAMS_UNKNOWN },
+		{ "x", SMTP_PARAMS_SYNTAX },
+		{ " <", SMTP_PARAMS_SYNTAX },
+	};
+	size_t i;
+
 	(void)state;
-	assert_int_equal(smtp_rcpt_params_parse("", 0), SMTP_PARAMS_OK);
-	assert_int_equal(smtp_rcpt_params_parse("  ", 2), SMTP_PARAMS_OK);
-	assert_int_equal(
-	    smtp_rcpt_params_parse(" NOTIFY=NEVER", 13), SMTP_PARAMS_UNKNOWN);
-	assert_int_equal(smtp_rcpt_params_parse("x", 1), SMTP_PARAMS_SYNTAX);
-	assert_int_equal(smtp_rcpt_params_parse(" <", 2), SMTP_PARAMS_SYNTAX);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct dsn_recipient dsn;
+		enum smtp_params_result result = smtp_rcpt_params_parse(
+		    rows[i].text, strlen(rows[i].text), &dsn);
+
+		if (result != rows[i].wanted)
+			fail_msg("'%s': %d, wanted %d", rows[i].text,
+			    (int)result, (int)rows[i].wanted);
+	}
 }
 
 int

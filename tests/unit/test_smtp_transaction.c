@@ -96,7 +96,7 @@ recipients_are_kept_in_order(void **state)
 	transaction = &talk.session.transaction;
 	for (unsigned i = 0; i < COUNT; i++) {
 		snprintf(address, sizeof(address), "u%03u@example.test", i);
-		smtp_transaction_add(&talk.session, address, i % 3 == 0);
+		smtp_transaction_add(&talk.session, address, "", i % 3 == 0);
 	}
 	assert_int_equal(transaction->recipient_count, COUNT);
 	assert_int_equal(transaction->recipient_bytes,

@@ -92,6 +92,7 @@ send_message(uint32_t delivery, size_t count, const char *extension,
 		.attempt = 1,
 		.sender = "",
 		.header = "",
+		.dsn = "",
 		.body = body,
 		.size_bytes = size,
 		.recipients = recipients,
@@ -111,6 +112,7 @@ send_message(uint32_t delivery, size_t count, const char *extension,
 			.home = node.dir,
 			.dash = "-",
 			.extension = extension,
+			.dsn = "",
 		};
 	if (has_fd) {
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
