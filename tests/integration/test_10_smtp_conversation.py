@@ -117,7 +117,7 @@ RCPT = "RCPT TO:<alice@example.test>"
     ([HELLO, MAIL], "RCPT TO:<>", 555),
     ([HELLO, MAIL], "RCPT TO:<alice>", 555),
     ([HELLO, MAIL], "RCPT TO:<@example.test>", 555),
-    ([HELLO, MAIL], "RCPT TO:<alice@example.test> NOTIFY=NEVER", 555),
+    ([HELLO, MAIL], "RCPT TO:<alice@example.test> NOTIFY=NEVER,DELAY", 501),
     ([HELLO, MAIL], "RCPT TO:<alice@example.test> <", 501),
     ([HELLO, MAIL], "RCPT TO:<\xfc@example.test>", 553),
     ([HELLO, MAIL], "RCPT TO:<@x.example:alice@example.test>", 250),
