@@ -224,8 +224,9 @@ put_status(struct buf *buf, const struct paragraph *paragraph)
 	if (said != NULL) {
 		size_t at = (size_t)(said - text) + sizeof(remote_said) - 1 + 4;
 
-		found = at < length ? status_length(text + at, length - at, class)
-				    : 0;
+		found = at < length
+		    ? status_length(text + at, length - at, class)
+		    : 0;
 		if (found > 0) {
 			buf_add(buf, text + at, found);
 			return;
@@ -242,7 +243,8 @@ put_status(struct buf *buf, const struct paragraph *paragraph)
 		}
 	}
 	if (paragraph->action == BOUNCE_FAILED &&
-	    memmem(text, length, expired_text, sizeof(expired_text) - 1) != NULL)
+	    memmem(text, length, expired_text, sizeof(expired_text) - 1) !=
+		NULL)
 		buf_adds(buf, "5.4.7"); /* RFC 3463: delivery time expired */
 	else
 		buf_addf(buf, "%c.0.0", class);
@@ -342,7 +344,8 @@ put_diagnostic(struct buf *buf, const char *text, size_t length)
 		length -= (size_t)(said - text);
 		end = memmem(said, length, "\nGiving up on ", 14);
 		buf_adds(buf, "Diagnostic-Code: smtp; ");
-		put_line(buf, said, end == NULL ? length : (size_t)(end - said));
+		put_line(
+		    buf, said, end == NULL ? length : (size_t)(end - said));
 	}
 	buf_addc(buf, '\n');
 }
@@ -360,7 +363,8 @@ put_date(struct buf *buf, const char *name, time_t when)
 static void
 put_orcpt(struct buf *buf, const char *orcpt, size_t length)
 {
-	size_t type = (size_t)((const char *)memchr(orcpt, ';', length) - orcpt);
+	size_t type = (size_t)((const char *)memchr(orcpt, ';', length) -
+	    orcpt);
 
 	buf_adds(buf, "Original-Recipient: ");
 	buf_add(buf, orcpt, type);
@@ -382,10 +386,9 @@ put_bounce_recipient(struct buf *buf, const struct bounce *bounce,
 	    is_ascii(paragraph->address, paragraph->address_length)
 		? "rfc822; "
 		: "utf-8; "); /* RFC 6533 3 */
-	put_noted_address(
-	    buf, paragraph->address, paragraph->address_length);
-	buf_addf(buf,
-	    "\nAction: %s\nStatus: ", actions[paragraph->action].word);
+	put_noted_address(buf, paragraph->address, paragraph->address_length);
+	buf_addf(
+	    buf, "\nAction: %s\nStatus: ", actions[paragraph->action].word);
 	put_status(buf, paragraph);
 	buf_addc(buf, '\n');
 	put_remote_host(buf, paragraph->text, paragraph->text_length);
@@ -431,8 +434,8 @@ put_paragraphs(struct buf *buf, const char *notes, enum bounce_action action)
 			continue;
 		if (actions[action].class == '2') {
 			buf_adds(buf, "    ");
-			buf_add(buf, paragraph.address,
-			    paragraph.address_length);
+			buf_add(
+			    buf, paragraph.address, paragraph.address_length);
 			buf_addc(buf, '\n');
 			continue;
 		}

@@ -42,8 +42,8 @@ void bounce_put_note(struct buf *buf, const struct bounce_note *note);
 bool bounce_has_failure(const char *notes);
 
 /*
- * Calls tell for each failure: its address, with quotes where it needs them, and
- * its text.
+ * Calls tell for each failure: its address, with quotes where it needs them,
+ * and its text.
  */
 void bounce_walk_failures(const char *notes,
     void (*tell)(const char *address, const char *text, void *context),

@@ -34,7 +34,8 @@ hex_digit(char c)
 static bool
 is_hexchar(const char *text, size_t left)
 {
-	return left >= 3 && hex_digit(text[1]) != -1 && hex_digit(text[2]) != -1;
+	return left >= 3 && hex_digit(text[1]) != -1 &&
+	    hex_digit(text[2]) != -1;
 }
 
 /*
@@ -86,8 +87,8 @@ dsn_set_ret(struct dsn_message *message, const char *value, size_t length)
 bool
 dsn_set_envid(struct dsn_message *message, const char *value, size_t length)
 {
-	if (message->envid != NULL || value == NULL || length == 0 || length > DSN_ENVID_MAX ||
-	    !is_xtext(value, length))
+	if (message->envid != NULL || value == NULL || length == 0 ||
+	    length > DSN_ENVID_MAX || !is_xtext(value, length))
 		return false;
 	message->envid = value;
 	message->envid_length = length;
@@ -158,8 +159,8 @@ void
 dsn_put_message(struct buf *buf, const struct dsn_message *message)
 {
 	if (message->has_ret)
-		buf_adds(buf,
-		    message->is_headers_only ? " RET=HDRS" : " RET=FULL");
+		buf_adds(
+		    buf, message->is_headers_only ? " RET=HDRS" : " RET=FULL");
 	if (message->envid != NULL) {
 		buf_adds(buf, " ENVID=");
 		buf_add(buf, message->envid, message->envid_length);

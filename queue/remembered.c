@@ -63,8 +63,8 @@ remembered_try(unsigned attempt, const bool is_told[2],
 void
 remembered_put_dsn(struct buf *buf, const struct remembered_dsn *dsn)
 {
-	buf_addf(buf, "N%c%zu%s", dsn->is_remote ? 'r' : 'l', dsn->offset,
-	    dsn->dsn);
+	buf_addf(
+	    buf, "N%c%zu%s", dsn->is_remote ? 'r' : 'l', dsn->offset, dsn->dsn);
 	buf_addc(buf, '\0');
 }
 

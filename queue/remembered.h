@@ -2,8 +2,8 @@
 /*
  * What is on disk of a message in S5 (docs/queue.md):
  *
- *	info         = "F" sender NUL ["A" attempts NUL "W" told NUL "I" uuid NUL
- *	               "S" size NUL "B" birth NUL ["E" dsn NUL]
+ *	info         = "F" sender NUL ["A" attempts NUL "W" told NUL "I" uuid
+ *NUL "S" size NUL "B" birth NUL ["E" dsn NUL]
  *	               *("N" list offset dsn NUL) ["H" header lines NUL]]
  *	attempts     = 6DIGIT, written over in place
  *	told         = 2("0" / "1"), the same: was the sender told of a delay of
@@ -81,8 +81,8 @@ struct remembered_dsn {
 };
 
 /*
- * Puts a whole info/ID behind what buf holds, but for recipients' reports, which
- * may follow.  An attempt above the largest is the largest.
+ * Puts a whole info/ID behind what buf holds, but for recipients' reports,
+ * which may follow.  An attempt above the largest is the largest.
  */
 void remembered_put_info(struct buf *buf, const struct remembered_info *info);
 void remembered_put_dsn(struct buf *buf, const struct remembered_dsn *dsn);

@@ -311,8 +311,7 @@ void settle_forget(struct send *send, uint64_t id);
 /* S2 or S3, too old for anybody to be writing it: removed, if it still is. */
 void settle_sweep(struct send *send, uint64_t id);
 /* Of the quadratic schedule: the largest step that a channel may have. */
-unsigned settle_retry_step(
-    const struct send *send, enum route_channel channel);
+unsigned settle_retry_step(const struct send *send, enum route_channel channel);
 /* S5: writes the marks and notes that are only in memory. */
 void settle_marks(struct message *message);
 

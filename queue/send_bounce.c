@@ -34,7 +34,7 @@ static const char double_sender[] = "#@[]";
 enum {
 	NOTES_READ_BYTES = 8 * 1024 * 1024, /* more than we write ourselves */
 	HEADER_READ_BYTES = 256 * 1024,     /* when only that is returned */
-	PROCESSOR_MS = 60000,     /* for all failures of one report */
+	PROCESSOR_MS = 60000,               /* for all failures of one report */
 	PROCESSOR_GRACE_MS = 1000,
 	PROCESSOR_MESSAGE_FD = 3,
 	PROCESSOR_TEXT_MAX = 64 * 1024, /* of an argument */
@@ -80,8 +80,8 @@ struct report {
 };
 
 struct bounce_way *
-bounce_way_new(const struct settings *settings, const struct home *home,
-    struct error *err)
+bounce_way_new(
+    const struct settings *settings, const struct home *home, struct error *err)
 {
 	const char *path = settings_text(settings, SETTING_bouncerules);
 	struct bounce_way *way;
@@ -420,8 +420,8 @@ open_message(const struct report *report)
 		    report->send->dir, QUEUE_MESS, message->id, O_RDONLY);
 	fd = memfd_create("message", MFD_CLOEXEC);
 	if (fd != -1 &&
-	    file_write_all(fd, message->body.data,
-		(size_t)message->size_bytes) == 0 &&
+	    file_write_all(
+		fd, message->body.data, (size_t)message->size_bytes) == 0 &&
 	    lseek(fd, 0, SEEK_SET) == 0)
 		return fd;
 	if (fd != -1)
@@ -517,8 +517,7 @@ hand_on(struct report *report, const struct vars *vars)
 		.qp = (unsigned long)getpid() };
 	struct sink_outcome outcome;
 	struct sink *sink;
-	int result = sink_open(
-	    report->way->sinks, vars, &report->uuid, &sink);
+	int result = sink_open(report->way->sinks, vars, &report->uuid, &sink);
 
 	if (result == QQ_OK) {
 		sink_write(sink, report->text.data, report->text.length);

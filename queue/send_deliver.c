@@ -314,8 +314,8 @@ add_job_recipient(const struct message *message,
 	const struct router_answer *answer =
 	    &message->route.answers[recipient - message->recipients];
 	const char *texts = message->route.texts.data;
-	const char *dsn = envelope_dsn(&message->envelope,
-	    (size_t)(recipient - message->recipients));
+	const char *dsn = envelope_dsn(
+	    &message->envelope, (size_t)(recipient - message->recipients));
 	struct job_recipient *to = &job->recipients[job->recipient_count];
 	bool has_entry = answer->channel == ROUTE_LOCAL &&
 	    answer->found == ROUTER_FOUND;

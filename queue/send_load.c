@@ -277,12 +277,10 @@ take_info(struct message *message, struct error *err)
 
 	if (remembered_get_info(record->data, record->length, &info, err) == -1)
 		return -1;
-	message->envelope = (struct envelope){
-		.sender = info.sender,
+	message->envelope = (struct envelope){ .sender = info.sender,
 		.header = info.header,
 		.dsn = info.dsn,
-		.notes = ""
-	};
+		.notes = "" };
 	message->uuid = info.uuid;
 	message->birth = remembered_birth(&info, message->birth);
 	message->attempt = info.attempt + 1;

@@ -655,8 +655,8 @@ add_delay(struct message *message, const struct recipient *recipient,
 	    message->delays.length >= NOTES_MAX_BYTES ||
 	    !is_wanted(message, recipient, DSN_DELAY))
 		return;
-	put_note(&message->delays, message, recipient, BOUNCE_DELAYED, text,
-	    false);
+	put_note(
+	    &message->delays, message, recipient, BOUNCE_DELAYED, text, false);
 	message->has_delays[recipient->channel] = true;
 }
 

@@ -81,7 +81,8 @@ has_memory(struct smtp_session *session, const struct smtp_address *address,
     const char *dsn)
 {
 	if (smtp_session_take_memory(session,
-		2 * (strlen(address->text) + strlen(dsn) +
+		2 *
+		    (strlen(address->text) + strlen(dsn) +
 			SMTP_RECIPIENT_BYTES),
 		&session->transaction.taken_bytes))
 		return true;
@@ -208,8 +209,8 @@ add(struct smtp_session *session, const struct smtp_address *address,
 }
 
 static void
-take(struct smtp_session *session, struct smtp_address *address,
-    const char *dsn)
+take(
+    struct smtp_session *session, struct smtp_address *address, const char *dsn)
 {
 	bool is_relayed;
 

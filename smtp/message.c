@@ -229,8 +229,8 @@ commit(struct smtp_session *session, struct sink_outcome *outcome)
 	struct smtp_transaction *transaction = &session->transaction;
 	const char **addresses = arena_alloc(&transaction->arena,
 	    transaction->recipient_count * sizeof(*addresses));
-	const char **dsn = arena_alloc(&transaction->arena,
-	    transaction->recipient_count * sizeof(*dsn));
+	const char **dsn = arena_alloc(
+	    &transaction->arena, transaction->recipient_count * sizeof(*dsn));
 	struct sink_envelope envelope = {
 		.sender = transaction->sender,
 		.recipients = addresses,

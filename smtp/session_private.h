@@ -173,8 +173,8 @@ void smtp_transaction_add(struct smtp_session *session, const char *address,
 /* Why no message can come now; NULL when it can. */
 const char *smtp_transaction_obstacle(const struct smtp_session *session);
 /*
- * Are RFC 3461's parameters offered, which a program that QMAILQUEUE names would
- * not get?  And REQUIRETLS, which is one for what came by TLS?
+ * Are RFC 3461's parameters offered, which a program that QMAILQUEUE names
+ * would not get?  And REQUIRETLS, which is one for what came by TLS?
  */
 bool smtp_session_has_dsn(const struct smtp_session *session);
 bool smtp_session_has_requiretls(const struct smtp_session *session);

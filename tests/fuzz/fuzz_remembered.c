@@ -95,8 +95,8 @@ read_dsn(const char *bytes, size_t length)
 	/* Only what is whole is read so. */
 	if (remembered_get_info(bytes, length, &info, &err) == -1)
 		return;
-	while ((result = remembered_next_dsn(
-		    bytes, length, &at, &dsn, &err)) == 1) {
+	while ((result = remembered_next_dsn(bytes, length, &at, &dsn, &err)) ==
+	    1) {
 		assert(dsn.dsn > bytes && dsn.dsn < bytes + length);
 		assert(at <= length);
 	}

@@ -218,8 +218,7 @@ all_actions(void **state)
 	put(&notes, BOUNCE_RELAYED, "r@b", "", NULL);
 	assert_false(bounce_has_failure(notes.data));
 	buf_reset(&notes);
-	put(&notes, BOUNCE_FAILED, "f@b", "no (#5.1.1)\n",
-	    "rfc822;F+2Bx@b");
+	put(&notes, BOUNCE_FAILED, "f@b", "no (#5.1.1)\n", "rfc822;F+2Bx@b");
 	put(&notes, BOUNCE_DELAYED, "d@b", "later (#4.4.1)\n", NULL);
 	put(&notes, BOUNCE_DELIVERED, "k@b", "", NULL);
 	put(&notes, BOUNCE_RELAYED, "r@b", "", NULL);
@@ -236,8 +235,7 @@ all_actions(void **state)
 static void
 texts_that_would_be_notes(void **state)
 {
-	static const char text[] =
-	    "said\n\n<other@x>:\nDSN: delivered 1\n\n";
+	static const char text[] = "said\n\n<other@x>:\nDSN: delivered 1\n\n";
 	static const char *const wanted[] = {
 		"\nFinal-Recipient: rfc822; a@b\nAction: failed\n",
 		"Diagnostic-Code: X-mqmail; said <other@x>: DSN: delivered 1\n"

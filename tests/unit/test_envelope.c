@@ -80,9 +80,8 @@ parse(void **state)
 		{ "input with DSN",
 		    TEXT("e RET=HDRS\0Fs\0r NOTIFY=NEVER\0Ta\0Tb\0\0"),
 		    ENVELOPE_INPUT, "s||a NOTIFY=NEVER|b" },
-		{ "import with DSN",
-		    TEXT("Fs\0Ta\0r ORCPT=rfc822;x\0Db\0\0"), ENVELOPE_IMPORT,
-		    "s||a|+b ORCPT=rfc822;x" },
+		{ "import with DSN", TEXT("Fs\0Ta\0r ORCPT=rfc822;x\0Db\0\0"),
+		    ENVELOPE_IMPORT, "s||a|+b ORCPT=rfc822;x" },
 		{ "no DSN of SMTP", TEXT("e RET=HDRS\r\nDATA\0Fs\0\0"),
 		    ENVELOPE_INPUT, "-bad DSN" },
 		{ "nor of RCPT", TEXT("Fs\0r NOTIFY=NEVER SIZE=1\0Ta\0\0"),
@@ -119,8 +118,7 @@ parse(void **state)
 			    envelope.is_done != NULL && envelope.is_done[j]
 				? "+"
 				: "",
-			    envelope.recipients[j],
-			    envelope_dsn(&envelope, j));
+			    envelope.recipients[j], envelope_dsn(&envelope, j));
 		assert_string_equal(got.data, rows[i].wanted);
 		envelope_release(&envelope);
 		buf_release(&got);

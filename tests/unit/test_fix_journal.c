@@ -176,10 +176,9 @@ history_is_kept(void **state)
 	    "u7\0p8 " FRESH_UUID "\0b1763000000\0a3\0n<c@y>:\nno\n\n\0"
 	    "e RET=HDRS\0Hx-a: b\n\0Fs@x\0Ta@virtual\0Db@virtual\0"
 	    "r NOTIFY=NEVER\0Tc@y\0r ORCPT=x;y\0Te@virtual\0";
-	static const char info[] =
-	    "Fs@x\0A000003\0W00\0I" FRESH_UUID
-	    "\0S6\0B1764000000\0E RET=HDRS\0Hx-a: b\n\0"
-	    "Nr0 NOTIFY=NEVER\0Nl30 ORCPT=x;y\0";
+	static const char info[] = "Fs@x\0A000003\0W00\0I" FRESH_UUID
+				   "\0S6\0B1764000000\0E RET=HDRS\0Hx-a: b\n\0"
+				   "Nr0 NOTIFY=NEVER\0Nl30 ORCPT=x;y\0";
 	struct queue_dir *dir = make_queue("q", 5);
 
 	(void)state;
@@ -193,8 +192,9 @@ history_is_kept(void **state)
 	expect_fix(dir, false, 1, "mail of 1 message", "");
 	EXPECT_FILE(dir, QUEUE_MESS, ID, "first\n");
 	EXPECT_FILE(dir, QUEUE_INFO, ID, info);
-	EXPECT_FILE(dir, QUEUE_LOCAL, ID, "Tpre-a@virtual\0Dpre-b@virtual\0"
-				      "Tpre-e@virtual\0");
+	EXPECT_FILE(dir, QUEUE_LOCAL, ID,
+	    "Tpre-a@virtual\0Dpre-b@virtual\0"
+	    "Tpre-e@virtual\0");
 	EXPECT_FILE(dir, QUEUE_REMOTE, ID, "Tc@y\0");
 	EXPECT_FILE(dir, QUEUE_BOUNCE, ID, "<c@y>:\nno\n\n");
 	assert_false(has_file(dir, QUEUE_TODO, ID, ""));

@@ -100,8 +100,7 @@ get_job(const void *data, size_t length, struct job *out)
 }
 
 static struct job_recipient two[] = {
-	{ 0xfedcba98, "d-u@d", "d", "/home/d", "-", "u",
-	    " NOTIFY=NEVER" },
+	{ 0xfedcba98, "d-u@d", "d", "/home/d", "-", "u", " NOTIFY=NEVER" },
 	{ 3, "d-v@d", "d", "/home/d", "-", "v", "" },
 };
 

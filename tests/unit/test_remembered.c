@@ -221,8 +221,8 @@ infos_that_are_put(void **state)
 		/* What a try changes is written over in place. */
 		assert_true(again.has_told);
 		assert_int_equal(again.is_told[1], rows[i].info.is_told[1]);
-		remembered_try(77, (bool[2]){ true, false },
-		    buf.data + again.attempt_at);
+		remembered_try(
+		    77, (bool[2]){ true, false }, buf.data + again.attempt_at);
 		assert_int_equal(strlen(buf.data + again.attempt_at),
 		    REMEMBERED_ATTEMPT_DIGITS);
 		assert_int_equal(
@@ -250,8 +250,8 @@ recipients_dsn(void **state)
 	for (i = 0; i < 2; i++)
 		remembered_put_dsn(&buf, &sent[i]);
 	for (i = 0; i < 2; i++) {
-		assert_int_equal(remembered_next_dsn(buf.data, buf.length, &at,
-				     &got, &err),
+		assert_int_equal(
+		    remembered_next_dsn(buf.data, buf.length, &at, &got, &err),
 		    1);
 		assert_int_equal(got.is_remote, sent[i].is_remote);
 		assert_int_equal(got.offset, sent[i].offset);
@@ -274,8 +274,8 @@ without_a_place_for_told(void **state)
 	struct remembered_info info;
 
 	(void)state;
-	assert_int_equal(remembered_get_info(
-			     BYTES("F\0A000001\0S1\0W00\0"), &info, NULL),
+	assert_int_equal(
+	    remembered_get_info(BYTES("F\0A000001\0S1\0W00\0"), &info, NULL),
 	    0);
 	assert_false(info.has_told);
 	assert_true(info.is_told[0] && info.is_told[1]);
