@@ -14,6 +14,8 @@ static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_QUEUE] = "qmailq",
 	[IDENTITY_VIRTUAL] = "vmail",
 	[IDENTITY_LOG] = "qmaill",
+	[IDENTITY_REMOTE] = "qmailr",
+	[IDENTITY_RESOLVER] = "mqresolve",
 };
 
 const char *

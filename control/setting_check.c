@@ -7,10 +7,26 @@
 #include <string.h>
 
 #include "base/scan.h"
+#include "control/bindings.h"
+#include "control/network.h"
+#include "control/smtproutes.h"
 
-/* A bad value may be long, and then its begin tells enough. */
-#define VALUE "'%.60s%s'"
-#define VALUE_ARGS(value) (value), strlen(value) > 60 ? "..." : ""
+/*
+ * A bad value may be long, and then its begin tells enough.  What stands behind
+ * a blank may be a password (smtproutes).
+ */
+#define VALUE "'%.*s%s'"
+#define VALUE_ARGS(value)          \
+	shown_length(value), (value), \
+	    strlen(value) > (size_t)shown_length(value) ? "..." : ""
+
+static int
+shown_length(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+
+	return length > 60 ? 60 : (int)length;
+}
 
 static const char *
 example_number(const struct setting_row *row)
@@ -124,6 +140,65 @@ is_retry_step(const char *value)
 	    scan_u64(colon + 1, 1000, &step) && step > 0;
 }
 
+static bool
+is_network(const char *value)
+{
+	struct network network;
+
+	return network_read(value, strlen(value), &network);
+}
+
+static bool
+is_address(const char *value)
+{
+	return strchr(value, '/') == NULL && is_network(value);
+}
+
+static int
+judge_route(const char *value, bool is_qmtp, struct error *err)
+{
+	char key[IDN_DOMAIN_SIZE];
+	struct smtproute route;
+
+	return smtproute_read(value, is_qmtp, key, &route, err);
+}
+
+static int
+judge_smtproute(const char *value, struct error *err)
+{
+	return judge_route(value, false, err);
+}
+
+static int
+judge_qmtproute(const char *value, struct error *err)
+{
+	return judge_route(value, true, err);
+}
+
+static int
+judge_bindroute(const char *value, struct error *err)
+{
+	return binding_judge(value, false, err);
+}
+
+static int
+judge_domainbinding(const char *value, struct error *err)
+{
+	return binding_judge(value, true, err);
+}
+
+/* Lines of several parts: who reads them says what is wrong. */
+static const struct {
+	const char *unit;
+	int (*judge)(const char *value, struct error *err);
+} judges[] = {
+	{ "route", judge_smtproute },
+	{ "qmtproute", judge_qmtproute },
+	{ "remote:address", judge_bindroute },
+	{ "sender:address", judge_domainbinding },
+	{ "address:host", binding_judge_helo },
+};
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -145,6 +220,11 @@ static const struct {
 	{ "zone:address@port", is_zone_server,
 	    "is not a zone with a name server; write for example "
 	    "example.internal:192.0.2.53" },
+	{ "address", is_address,
+	    "is not an IP address; write for example 192.0.2.1" },
+	{ "network", is_network,
+	    "is not an IP address or network; write for example 192.0.2.1 or "
+	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
 	{ "local part", is_name,
@@ -180,6 +260,9 @@ check_line(const struct setting_row *row, const char *value, struct error *err)
 		    !forms[i].is_right(value))
 			return error_set(err, VALUE " %s", VALUE_ARGS(value),
 			    forms[i].remedy);
+	for (i = 0; i < sizeof(judges) / sizeof(judges[0]); i++)
+		if (strcmp(row->unit, judges[i].unit) == 0)
+			return judges[i].judge(value, err);
 	return 0;
 }
 

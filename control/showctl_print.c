@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/plural.h"
 #include "control/json_text.h"
 #include "control/layout.h"
@@ -41,6 +42,20 @@ print_value(const struct settings *settings, enum setting_id id)
 	}
 }
 
+/*
+ * A line as it is shown: what stands behind a route's host may be a password.
+ * The caller frees.
+ */
+static char *
+shown_line(enum setting_id id, const char *line)
+{
+	size_t length = id == SETTING_smtproutes ? strcspn(line, " \t")
+						 : strlen(line);
+
+	return xasprintf("%.*s%s", (int)length, line,
+	    line[length] != '\0' ? " ..." : "");
+}
+
 void
 showctl_print_text(const struct showctl *showctl)
 {
@@ -62,8 +77,12 @@ showctl_print_text(const struct showctl *showctl)
 		}
 		print_value(showctl->settings, id);
 		printf(" (%s)\n", settings_source(showctl->settings, id));
-		for (size_t i = 0; list != NULL && i < list->count; i++)
-			printf("\t%s\n", list->items[i]);
+		for (size_t i = 0; list != NULL && i < list->count; i++) {
+			AUTO(mem_free)
+			char *line = shown_line(id, list->items[i]);
+
+			printf("\t%s\n", line);
+		}
 	}
 	for (size_t i = 0; i < showctl->unknown_count; i++)
 		printf("%s: no program reads this file\n", showctl->unknown[i]);
@@ -80,10 +99,21 @@ texts_json(char *const *texts, size_t count)
 }
 
 static json_t *
+list_json(enum setting_id id, const struct strlist *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++) {
+		AUTO(mem_free) char *line = shown_line(id, list->items[i]);
+
+		json_array_append_new(array, json_text(line));
+	}
+	return array;
+}
+
+static json_t *
 value_json(const struct settings *settings, enum setting_id id)
 {
-	const struct strlist *list;
-
 	switch (setting_rows[id].type) {
 	case SETTING_NUMBER:
 		return json_integer((json_int_t)settings_number(settings, id));
@@ -93,8 +123,7 @@ value_json(const struct settings *settings, enum setting_id id)
 	case SETTING_RULES:
 		return json_text(settings_text(settings, id));
 	case SETTING_LIST:
-		list = settings_list(settings, id);
-		return texts_json(list->items, list->count);
+		return list_json(id, settings_list(settings, id));
 	}
 	return json_null();
 }

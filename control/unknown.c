@@ -15,11 +15,15 @@ is_other(const char *name)
 {
 	static const enum layout_id others[] = { LAYOUT_access,
 		LAYOUT_access_cdb, LAYOUT_morercpthosts,
-		LAYOUT_morercpthosts_cdb };
+		LAYOUT_morercpthosts_cdb, LAYOUT_smtproutes_cdb,
+		LAYOUT_moresmtproutes, LAYOUT_moresmtproutes_cdb,
+		LAYOUT_remote_auth, LAYOUT_remote_auth_cdb };
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (strcmp(name, layout_below(LAYOUT_control, others[i])) == 0)
 			return true;
+	if (strncmp(name, "outgoingip.", 11) == 0)
+		return true;
 	for (unsigned id = 0; id < SETTING_COUNT; id++)
 		if (setting_rows[id].type == SETTING_RULES &&
 		    strcmp(name, setting_rows[id].standard) == 0)

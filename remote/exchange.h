@@ -13,9 +13,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "base/buf.h"
+#include "control/own_addresses.h"
 #include "control/smtproutes.h"
-#include "resolver/dns.h"
 #include "resolver/dns_client.h"
 
 enum exchange_state {
@@ -25,8 +24,8 @@ enum exchange_state {
 };
 
 struct exchange_host {
-	const char *name; /* as in the MX record or the route; an address
-			   * literal's text otherwise */
+	char *name; /* as in the MX record or the route; an address's text
+		     * otherwise */
 	unsigned preference;
 	bool is_secure; /* DNSSEC proves its addresses */
 };
@@ -39,7 +38,8 @@ struct exchange_address {
 /* Texts and arrays belong to it. */
 struct exchange {
 	enum exchange_state state;
-	/* not FOUND: result text with its code, as "Sorry, ... (#5.1.2)\n" */
+	/* not FOUND: result text with its code, as "Sorry, ... (#5.1.2)\n"; ""
+	 * otherwise */
 	char *text;
 	struct smtproute route; /* what the answer was made by */
 	bool is_mx_secure;      /* DNSSEC proves the MX records (RFC 7672) */
@@ -59,13 +59,26 @@ struct exchange_config {
 	const char *me;
 	/* which addresses are ours: moreipme adds, notipme takes away */
 	const struct own_addresses *own;
-	int timeout_ms; /* of one question */
+	int timeout_ms; /* of one question; all of them take four times that */
+};
+
+enum {
+	/* More hosts than that are not asked for: the best preferences count. */
+	EXCHANGE_HOSTS_MAX = 50,
+	EXCHANGE_ADDRESSES_MAX = 200
 };
 
 /*
- * domain: as in an envelope, also an address literal "[192.0.2.1]",
- * "[IPv6:2001:db8::1]" (RFC 5321 4.1.3).  sender: for routes that depend on it,
- * or NULL.  Always makes *out, which the caller releases.
+ * domain: as in an envelope, in any spelling (control/idn.h), also an address
+ * literal "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3).  sender: for
+ * routes that depend on it ("": the null sender), or NULL.  Always makes *out,
+ * which the caller releases.
+ *
+ * NONE: no such name, or nothing there that mail could go to (5.1.2); a null MX
+ * (RFC 7505: 5.1.10); MX hosts without any address (5.4.4); we are the best of
+ * them ourselves (5.4.6).  A host of ours and those of its preference or a
+ * worse one are left out (RFC 5321 5.1).  A route's host that does not exist is
+ * UNKNOWN: the mistake is the operator's.
  */
 void exchange_find(const struct exchange_config *config, const char *domain,
     const char *sender, struct exchange *out);

@@ -1,11 +1,20 @@
-# remote - the conversation with other hosts; qmail-remote
+# remote - mail to other hosts: qmail-remote, qmail-tcpto
 LIBS += remote/libremote.a
-remote/libremote.a: remote/auth.o remote/body.o remote/hello.o remote/qmtp.o \
-    remote/reply.o remote/session.o remote/transaction.o
+remote/libremote.a: remote/auth.o remote/body.o remote/exchange.o remote/hello.o \
+    remote/qmtp.o remote/reply.o remote/session.o remote/tcpto.o \
+    remote/transaction.o
 remote/libremote.a_LDLIBS := -Wl,--as-needed -lgsasl -lssl -Wl,--no-as-needed
 
 PROGS += remote/qmail-remote
-remote/qmail-remote: remote/main_remote.o remote/libremote.a \
-    control/libcontrol.a base/libbase.a
+remote/qmail-remote: remote/main_remote.o
 remote/qmail-remote: LDLIBS += -lssl -lcrypto
 MANS += remote/qmail-remote.8
+
+# One program under two names.
+PROGS += remote/qmail-tcpto remote/qmail-tcpok
+remote/qmail-tcpto remote/qmail-tcpok: remote/main_tcpto.o
+MANS += remote/qmail-tcpto.8 remote/qmail-tcpok.8
+
+remote/qmail-remote remote/qmail-tcpto remote/qmail-tcpok: \
+    remote/libremote.a resolver/libresolver.a control/libcontrol.a \
+    base/libbase.a

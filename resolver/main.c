@@ -17,6 +17,7 @@
 #include "base/signals.h"
 #include "base/usage.h"
 #include "control/home.h"
+#include "control/identity.h"
 #include "control/settings.h"
 #include "resolver/server.h"
 
@@ -137,6 +138,8 @@ main(int argc, char **argv)
 	if (unbound == NULL)
 		fatal(111, "%s", err.text);
 	listen_fd = listen_at(home);
+	if (identity_become(IDENTITY_RESOLVER, &err) == -1)
+		fatal(111, "%s", err.text);
 	confine(settings); /* before there are threads */
 	if (unbound_start(unbound, &err) == -1 || confine_calls(&err) == -1)
 		fatal(111, "%s", err.text);

@@ -15,7 +15,8 @@ svctool/libsvctool.a: \
     svctool/init/unused.o svctool/init/users.o \
     svctool/queue/add.o svctool/queue/cmd_queue.o svctool/queue/count.o \
     svctool/queue/hold.o svctool/queue/ops.o svctool/queue/remove.o \
-    svctool/show/cmd_dns.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
+    svctool/show/cmd_dns.o svctool/show/cmd_route.o \
+    svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
     svctool/show/log_look.o svctool/show/log_tail.o svctool/show/report.o \
     svctool/show/report_json.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
@@ -28,7 +29,8 @@ svctool/libsvctool.a: \
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a resolver/libresolver.a \
+    mailbox/libmailbox.a lookupd/liblookupd.a remote/libremote.a \
+    resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
 MANS += svctool/svctool.8

@@ -270,3 +270,22 @@ node_is_listener(const char *service)
 {
 	return strncmp(service, "qmail-smtpd.", 12) == 0;
 }
+
+const char node_resolver_service[] = "resolver";
+
+bool
+node_is_resolver(const char *service)
+{
+	return strcmp(service, node_resolver_service) == 0;
+}
+
+bool
+node_is_made_service(const struct node *node, const char *service)
+{
+	char *lock = node_path(node, "%s/%s/lock", node->home->queue, service);
+	bool is_queue = access(lock, F_OK) == 0;
+
+	free(lock);
+	return is_queue || node_is_listener(service) ||
+	    node_is_resolver(service);
+}

@@ -85,4 +85,11 @@ char *node_global_variable(const struct node *node, const char *name);
 /* Is it a listener, as its name says (qmail-smtpd.25)? */
 bool node_is_listener(const char *service);
 
+/* The service that asks the DNS for all others. */
+extern const char node_resolver_service[];
+bool node_is_resolver(const char *service);
+
+/* One of those that svctool makes, and not the operator's own? */
+bool node_is_made_service(const struct node *node, const char *service);
+
 #endif

@@ -212,9 +212,8 @@ static void
 check_service_files(struct check *check, const char *service)
 {
 	const struct home *home = check->node->home;
-	bool is_ours = node_is_listener(service) ||
-	    queue_count_number(service) != 0 ||
-	    ready_is_queue(check->node, service);
+	bool is_ours = queue_count_number(service) != 0 ||
+	    node_is_made_service(check->node, service);
 	char *path;
 
 	for (unsigned id = LAYOUT_service; id <= LAYOUT_service_vars; id++) {

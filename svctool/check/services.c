@@ -22,6 +22,7 @@ static const struct {
 } programs[] = {
 	{ "qmail-start", { "qmail-start", "qmail-send", "qmail-vdeliver" } },
 	{ "qmail-smtpd", { "qmail-smtpd" } },
+	{ "resolverd", { "resolverd" } },
 };
 
 static void

@@ -71,14 +71,49 @@ try_vdeliver(const struct node *node, const char *service,
 	return store_open_cdb(home_new()->root, err) == NULL ? -1 : 0;
 }
 
+static int
+try_resolver(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	struct settings *settings;
+	const char *anchor;
+
+	(void)node;
+	(void)service;
+	(void)env;
+	settings = settings_load(home_new()->control, "resolverd", NULL, err);
+	if (settings == NULL)
+		return -1;
+	anchor = settings_text(settings, SETTING_dnsanchor);
+	return *anchor == '\0' || access(anchor, R_OK) == 0
+	    ? 0
+	    : error_sys(err,
+		  "cannot read dnsanchor '%s' (Debian's package dns-root-data "
+		  "has one; an empty dnsanchor means no DNSSEC)",
+		  anchor);
+}
+
+enum kind { QUEUE, LISTENER, RESOLVER, OTHER };
+
 static const struct {
-	bool is_listener; /* else a queue */
+	enum kind kind;
 	try_start *try;
 } programs[] = {
-	{ true, try_smtpd },
-	{ false, try_send },
-	{ false, try_vdeliver },
+	{ LISTENER, try_smtpd },
+	{ QUEUE, try_send },
+	{ QUEUE, try_vdeliver },
+	{ RESOLVER, try_resolver },
 };
+
+static enum kind
+service_kind(const struct node *node, const char *service)
+{
+	if (node_is_listener(service))
+		return LISTENER;
+	if (node_is_resolver(service))
+		return RESOLVER;
+	return ready_is_queue(node, service) ? QUEUE : OTHER;
+}
 
 /* In the child: the reason, or nothing, goes into the pipe. */
 static void
@@ -162,16 +197,16 @@ static void
 check_service_start(struct check *check, const char *service)
 {
 	const struct node *node = check->node;
-	bool is_listener = node_is_listener(service);
+	enum kind kind = service_kind(node, service);
 	struct service_env env;
 
-	if (!is_listener && !ready_is_queue(node, service))
+	if (kind == OTHER)
 		return;
 	service_env_read(node, service, &env);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		struct error reason = { .text = "" };
 
-		if (programs[i].is_listener == is_listener &&
+		if (programs[i].kind == kind &&
 		    try_in_child(
 			programs[i].try, node, service, &env, &reason) == -1)
 			find_reason(check, &env, reason.text);

@@ -326,6 +326,8 @@ check_compiled(struct check *check)
 		{ LAYOUT_assign, LAYOUT_assign_cdb },
 		{ LAYOUT_morercpthosts, LAYOUT_morercpthosts_cdb },
 		{ LAYOUT_access, LAYOUT_access_cdb },
+		{ LAYOUT_moresmtproutes, LAYOUT_moresmtproutes_cdb },
+		{ LAYOUT_remote_auth, LAYOUT_remote_auth_cdb },
 	};
 	const struct home *home = check->node->home;
 	char *lock_path = layout_path(home, LAYOUT_users_lock);

@@ -90,7 +90,8 @@ make_node(
 		if (service_make_queue(maker, name, err) == -1)
 			return -1;
 	}
-	return init_complete_services(maker, err) == -1 ||
+	return service_make_resolver(maker, err) == -1 ||
+		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1
 	    : 0;

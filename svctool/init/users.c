@@ -21,6 +21,8 @@ static const struct {
 	{ "qmailq", "qmail", "", "mqmail queues" },
 	{ "vmail", "vmail", "", "mqmail virtual users" },
 	{ "qmaill", "nofiles", "", "mqmail logs" },
+	{ "qmailr", "qmail", "", "mqmail remote delivery" },
+	{ "mqresolve", "nofiles", "", "mqmail resolver" },
 };
 
 enum {

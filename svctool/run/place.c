@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/packet.h"
-#include "svctool/run/ready.h"
 
 enum { SCRIPT_MAX = 65536 };
 
@@ -101,7 +100,7 @@ place_find(const struct node *node, place_see *see, void *context)
 		char *log = xasprintf("%s/%s", home->log, name);
 
 		/* Others are the operator's own. */
-		if (node_is_listener(name) || ready_is_queue(node, name)) {
+		if (node_is_made_service(node, name)) {
 			look_into(
 			    run, "envdir ", node->global_vars, see, context);
 			look_into(log_run, "multilog ", log, see, context);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/packet.h"
 #include "queue/health.h"
 #include "svctool/run/greet.h"
 #include "svctool/run/proc.h"
@@ -204,6 +205,20 @@ ready_queue(const struct node *node, const char *name, struct error *err)
 	return ready;
 }
 
+/* Whoever supervises it, it serves its socket. */
+static enum ready
+resolver_is_ready(const struct node *node, const struct supervise_state *state,
+    struct error *err)
+{
+	char *path = node_layout_path(node, LAYOUT_resolver);
+	bool is_served = packet_is_served(path);
+
+	if (!is_served && (!state->is_supervised || has_process(state, err)))
+		error_set(err, "nobody serves '%s'", path);
+	free(path);
+	return is_served ? READY_YES : READY_NO;
+}
+
 enum ready
 ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
@@ -214,6 +229,8 @@ ready_service(const struct node *node, const char *name,
 		return ready_queue(node, name, err);
 	if (node_is_listener(name))
 		return listener_is_ready(node, name, state, err);
+	if (node_is_resolver(name))
+		return resolver_is_ready(node, state, err);
 	return has_process(state, err) ? READY_YES : READY_NO;
 }
 

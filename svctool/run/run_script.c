@@ -72,6 +72,16 @@ run_script_listener(struct buf *buf, const char *global_vars,
 }
 
 void
+run_script_resolver(
+    struct buf *buf, const char *global_vars, const char *programs)
+{
+	add_start(buf, "the resolver", global_vars);
+	buf_adds(buf, "    ");
+	add_program(buf, programs, "resolverd");
+	buf_addc(buf, '\n');
+}
+
+void
 run_script_log(struct buf *buf, const char *user, const char *log_dir)
 {
 	buf_adds(buf, "#!/bin/sh\n# Made by svctool.\nexec ");

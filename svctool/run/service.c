@@ -174,6 +174,22 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	return result;
 }
 
+int
+service_make_resolver(struct maker *maker, struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+	const struct node *node = maker->node;
+	struct buf script;
+	int result;
+
+	buf_init(&script);
+	run_script_resolver(&script, node->global_vars, node->programs);
+	result = make_service(
+	    maker, node_resolver_service, script.data, none, err);
+	buf_release(&script);
+	return result;
+}
+
 /* Under its name, with variables that it may have already. */
 static int
 make_listener(struct maker *maker, const char *name,

@@ -14,6 +14,9 @@
 int service_make_queue(
     struct maker *maker, const char *name, struct error *err);
 
+/* The one that asks the DNS.  0 or -1. */
+int service_make_resolver(struct maker *maker, struct error *err);
+
 /* What a listener speaks. */
 enum listener_kind {
 	LISTENER_SMTP,

@@ -43,7 +43,8 @@ def records(path):
 
 
 @pytest.mark.parametrize("program",
-                         ["qmail-newu", "qmail-newmrh", "qmail-showctl"])
+                         ["qmail-cdb", "qmail-newu", "qmail-newmrh",
+                          "qmail-showctl"])
 def test_command_line(home, program):
     wrong = run(home, program, "--nonsense")
     assert wrong.returncode == 100

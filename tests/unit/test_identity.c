@@ -24,6 +24,8 @@ names(void **state)
 		{ IDENTITY_VIRTUAL, NULL, "vmail" },
 		{ IDENTITY_LOG, NULL, "qmaill" },
 		{ IDENTITY_LOG, "", "qmaill" },
+		{ IDENTITY_REMOTE, NULL, "qmailr" },
+		{ IDENTITY_RESOLVER, NULL, "mqresolve" },
 		{ IDENTITY_QUEUE, "nobody", "nobody" },
 		{ IDENTITY_VIRTUAL, "nobody", "nobody" },
 	};

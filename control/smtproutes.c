@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: ISC */
+/* smtproutes, qmtproutes, their compiled files, and remote_auth.cdb. */
+#include "control/smtproutes.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/lines.h"
+#include "base/mem.h"
+#include "base/scan.h"
+#include "control/cdbmap.h"
+#include "control/network.h"
+
+enum {
+	TEXT_MAX_BYTES = 256 * 1024 * 1024,
+	WORDS_MAX = 3,
+	SMTP_PORT = 25,
+	LMTP_PORT = 24,
+	SMTPS_PORT = 465,
+	QMTP_PORT = 209,
+	QMTPS_PORT = 6209
+};
+
+static const char bounce_key[] = "!@";
+
+struct row {
+	char *key;
+	struct smtproute route;
+};
+
+struct table {
+	struct row *rows; /* sorted by key; of one key the first counts */
+	size_t count;
+};
+
+struct smtproutes {
+	struct table qmtp, smtp;
+	char *cdb_paths[2]; /* NULL: do not count */
+	char *auth_path;
+};
+
+struct smtproute
+smtproute_standard(void)
+{
+	return (struct smtproute){ .port = SMTP_PORT,
+		.penalty = SMTPROUTE_UNSAID,
+		.tolerance_s = SMTPROUTE_UNSAID };
+}
+
+/* -- one line */
+
+static int
+read_key(const char *text, size_t length, char key_out[IDN_DOMAIN_SIZE],
+    struct error *err)
+{
+	AUTO(mem_free) char *key = xstrndup(text, length);
+
+	if (strcmp(key, bounce_key) == 0) {
+		memcpy(key_out, bounce_key, sizeof(bounce_key));
+		return 0;
+	}
+	if (key[strcspn(key, " \t@<>()[]\\,;\"!")] != '\0' ||
+	    !idn_domain_canonical(key, key_out))
+		return error_set(err,
+		    "'%.60s' is not a domain; write for example "
+		    "example.org:relay.example.net",
+		    key);
+	return 0;
+}
+
+/* The word up to one of the ends, or "[...]" and what follows it up to there.
+ */
+static size_t
+host_length(const char *text)
+{
+	const char *end = *text == '[' ? strchr(text, ']') : NULL;
+	size_t skipped = end == NULL ? 0 : (size_t)(end - text);
+
+	return skipped + strcspn(text + skipped, ": \t");
+}
+
+/* An address is kept as the system writes it, without brackets. */
+static bool
+read_address(const char *text, char host_out[IDN_DOMAIN_SIZE])
+{
+	struct network network;
+
+	return strchr(text, '/') == NULL &&
+	    network_read(text, strlen(text), &network) &&
+	    inet_ntop(network.family, network.bytes, host_out,
+		IDN_DOMAIN_SIZE) != NULL;
+}
+
+/* HOST[/s|/l] */
+static int
+read_host(const char *text, size_t length, struct smtproute *route,
+    struct error *err)
+{
+	AUTO(mem_free) char *host = xstrndup(text, length);
+	char *slash = strrchr(host, '/');
+
+	if (slash != NULL && strcmp(slash, "/s") == 0)
+		route->has_tls_first = true;
+	else if (slash != NULL && strcmp(slash, "/l") == 0 &&
+	    route->transport == SMTPROUTE_SMTP)
+		route->transport = SMTPROUTE_LMTP;
+	else if (slash != NULL)
+		return error_set(err,
+		    "'%.60s' has no kind behind its host; write /s (TLS from "
+		    "the first byte) or /l (LMTP, not for QMTP)",
+		    host);
+	if (slash != NULL)
+		*slash = '\0';
+	if (read_address(host, route->host)) {
+		route->is_address = true;
+		return 0;
+	}
+	if (host[strcspn(host, "@<>()[]\\,;\"!/")] != '\0' || *host == '.' ||
+	    !idn_domain_canonical(host, route->host))
+		return error_set(err,
+		    "'%.60s' is not a host; write for example "
+		    "relay.example.net, 192.0.2.1 or [2001:db8::1]",
+		    host);
+	return 0;
+}
+
+/* A number between two ':', or nothing: then *value stays. */
+static int
+read_field(const char **at, uint64_t max, const char *what, int *value,
+    struct error *err)
+{
+	size_t length;
+	uint64_t number;
+
+	if (**at != ':')
+		return 0;
+	length = strcspn(*at + 1, ": \t");
+	if (length > 0 && !scan_u64n(*at + 1, length, max, &number))
+		return error_set(err,
+		    "'%.*s' is not a %s; write a number of at most %llu",
+		    length > 60 ? 60 : (int)length, *at + 1, what,
+		    (unsigned long long)max);
+	if (length > 0)
+		*value = (int)number;
+	*at += length + 1;
+	return 0;
+}
+
+/* Up to max words.  Gives how many there are; those behind are counted too. */
+static size_t
+split_words(char *text, char *words[WORDS_MAX])
+{
+	size_t count = 0;
+	char *rest = NULL, *word = strtok_r(text, " \t", &rest);
+
+	for (; word != NULL; word = strtok_r(NULL, " \t", &rest)) {
+		if (count < WORDS_MAX)
+			words[count] = word;
+		count++;
+	}
+	return count;
+}
+
+static int
+take_credentials(const char *user, const char *secret, struct smtproute *route,
+    struct error *err)
+{
+	if (strlen(user) >= sizeof(route->user) ||
+	    strlen(secret) >= sizeof(route->secret))
+		return error_set(err,
+		    "user or password has more than %d bytes; "
+		    "write shorter ones",
+		    SMTPROUTE_WORD_SIZE - 1);
+	memcpy(route->user, user, strlen(user) + 1);
+	memcpy(route->secret, secret, strlen(secret) + 1);
+	return 0;
+}
+
+static int
+read_credentials(const char *text, struct smtproute *route, struct error *err)
+{
+	AUTO(mem_free) char *copy = xstrdup(text);
+	char *words[WORDS_MAX];
+	size_t count = split_words(copy, words);
+
+	if (count == 0)
+		return 0;
+	if (route->transport == SMTPROUTE_QMTP)
+		return error_set(err,
+		    "QMTP has no authentication; remove what stands behind the "
+		    "host");
+	if (count == 1 && strcmp(words[0], "/s") == 0) {
+		route->asks_sender = true;
+		return 0;
+	}
+	if (count == 1 && words[0][0] == '/' && strchr(words[0], '@') != NULL &&
+	    strlen(words[0]) <= sizeof(route->asks_for)) {
+		memcpy(route->asks_for, words[0] + 1, strlen(words[0]));
+		return 0;
+	}
+	/* Not the words themselves: they may be a password. */
+	if (count != 2 || words[0][0] == '/')
+		return error_set(err,
+		    "what stands behind the host is not USER PASSWORD; write "
+		    "these two words, or /s for those of the sender, or "
+		    "/user@example.org for those of that address in "
+		    "remote_auth.cdb");
+	return take_credentials(words[0], words[1], route, err);
+}
+
+static int
+standard_port(const struct smtproute *route)
+{
+	switch (route->transport) {
+	case SMTPROUTE_SMTP:
+		return route->has_tls_first ? SMTPS_PORT : SMTP_PORT;
+	case SMTPROUTE_LMTP:
+		return LMTP_PORT;
+	case SMTPROUTE_QMTP:
+		break;
+	}
+	return route->has_tls_first ? QMTPS_PORT : QMTP_PORT;
+}
+
+/* What stands behind the key's ':'. */
+static int
+read_value(const char *text, bool is_qmtp, struct smtproute *route_out,
+    struct error *err)
+{
+	struct smtproute route = smtproute_standard();
+	size_t length = host_length(text);
+	const char *at = text + length;
+	int port = 0;
+
+	route.transport = is_qmtp ? SMTPROUTE_QMTP : SMTPROUTE_SMTP;
+	if (length > 0 && read_host(text, length, &route, err) == -1)
+		return -1;
+	if (read_field(&at, UINT16_MAX, "port", &port, err) == -1 ||
+	    read_field(&at, SMTPROUTE_PENALTY_MAX, "penalty", &route.penalty,
+		err) == -1 ||
+	    read_field(&at, SMTPROUTE_TOLERANCE_MAX_S, "tolerance",
+		&route.tolerance_s, err) == -1)
+		return -1;
+	if (*at != '\0' && *at != ' ' && *at != '\t')
+		return error_set(err,
+		    "there are too many ':'; write "
+		    "HOST:PORT:PENALTY:TOLERANCE, and an IPv6 address in [ ]");
+	if (port == 0)
+		port = standard_port(&route);
+	else if ((!is_qmtp && port == SMTPS_PORT) ||
+	    (is_qmtp && port == QMTPS_PORT))
+		route.has_tls_first = true;
+	route.port = (uint16_t)port;
+	if (read_credentials(at, &route, err) == -1)
+		return -1;
+	*route_out = route;
+	return 0;
+}
+
+int
+smtproute_read(const char *line, bool is_qmtp, char key_out[IDN_DOMAIN_SIZE],
+    struct smtproute *route_out, struct error *err)
+{
+	const char *colon = strchr(line, ':');
+
+	if (colon == NULL)
+		return error_set(err,
+		    "'%.*s' has no ':'; write for example "
+		    "example.org:relay.example.net",
+		    (int)strcspn(line, " \t") > 60 ? 60
+						   : (int)strcspn(line, " \t"),
+		    line);
+	return read_key(line, (size_t)(colon - line), key_out, err) == -1
+	    ? -1
+	    : read_value(colon + 1, is_qmtp, route_out, err);
+}
+
+/* -- tables */
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	return strcmp(((const struct row *)a)->key,
+	    ((const struct row *)b)->key);
+}
+
+static void
+read_table(
+    const struct settings *settings, enum setting_id id, struct table *table)
+{
+	const struct strlist *list = settings_list(settings, id);
+
+	table->rows = xcalloc(list->count + 1, sizeof(*table->rows));
+	for (size_t i = 0; i < list->count; i++) {
+		char key[IDN_DOMAIN_SIZE];
+		struct row *row = &table->rows[table->count];
+
+		/* The settings were checked by the same function. */
+		if (smtproute_read(list->items[i], id == SETTING_qmtproutes,
+			key, &row->route, NULL) == 0) {
+			row->key = xstrdup(key);
+			table->count++;
+		}
+	}
+	/* glibc's is stable: a merge sort. */
+	qsort(table->rows, table->count, sizeof(*table->rows), compare_rows);
+}
+
+static void
+table_release(struct table *table)
+{
+	for (size_t i = 0; i < table->count; i++)
+		free(table->rows[i].key);
+	free(table->rows);
+}
+
+static const struct row *
+table_find(const struct table *table, const char *key)
+{
+	size_t low = 0, high = table->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (strcmp(table->rows[middle].key, key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < table->count && strcmp(table->rows[low].key, key) == 0
+	    ? &table->rows[low]
+	    : NULL;
+}
+
+/* A damaged file is told at the start, not at the first message. */
+static int
+try_cdb(const char *path, struct error *err)
+{
+	AUTO(cdbmap_free) struct cdbmap *map = NULL;
+
+	return path == NULL || cdbmap_open(path, &map, err) != -1 ? 0 : -1;
+}
+
+struct smtproutes *
+smtproutes_new(
+    const char *control_dir, const struct settings *settings, struct error *err)
+{
+	static const char *const names[] = { "smtproutes", "moresmtproutes" };
+	struct smtproutes *routes = xcalloc(1, sizeof(*routes));
+	bool is_variable = strncmp(settings_source(settings,
+				       SETTING_smtproutes),
+			       "variable", 8) == 0;
+
+	read_table(settings, SETTING_qmtproutes, &routes->qmtp);
+	read_table(settings, SETTING_smtproutes, &routes->smtp);
+	for (size_t i = 0; i < 2 && !is_variable; i++)
+		routes->cdb_paths[i] = xasprintf(
+		    "%s/%s.cdb", control_dir, names[i]);
+	routes->auth_path = xasprintf("%s/remote_auth.cdb", control_dir);
+	if (try_cdb(routes->cdb_paths[0], err) == -1 ||
+	    try_cdb(routes->cdb_paths[1], err) == -1 ||
+	    try_cdb(routes->auth_path, err) == -1)
+		smtproutes_free(&routes);
+	return routes;
+}
+
+void
+smtproutes_free(struct smtproutes **routes_in)
+{
+	struct smtproutes *routes = *routes_in;
+
+	if (routes == NULL)
+		return;
+	table_release(&routes->qmtp);
+	table_release(&routes->smtp);
+	free(routes->cdb_paths[0]);
+	free(routes->cdb_paths[1]);
+	free(routes->auth_path);
+	free(routes);
+	*routes_in = NULL;
+}
+
+/* -- looking up */
+
+/* The files that one question opens, so that a new one counts at once. */
+struct look {
+	const struct smtproutes *routes;
+	struct cdbmap *maps[2];
+};
+
+static int
+open_maps(struct look *look, struct error *err)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (look->routes->cdb_paths[i] != NULL &&
+		    cdbmap_open(look->routes->cdb_paths[i], &look->maps[i],
+			err) == -1)
+			return -1;
+	return 0;
+}
+
+static int
+find_in_map(const struct look *look, size_t i, const char *key,
+    struct smtproute *route_out, struct error *err)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	int found = look->maps[i] == NULL ? 0
+					  : cdbmap_get(look->maps[i], key,
+						strlen(key), &value, err);
+
+	if (found != 1)
+		return found;
+	buf_addc(&value, '\0');
+	if (read_value(value.data, false, route_out, err) == -1)
+		return error_context(
+		    err, "%s, key '%s'", look->routes->cdb_paths[i], key);
+	return 1;
+}
+
+/* 1, 0, or -1. */
+static int
+find_key(const struct look *look, const char *key, struct smtproute *route_out,
+    struct error *err)
+{
+	const struct row *row = table_find(&look->routes->qmtp, key);
+	int found = 0;
+
+	if (row == NULL)
+		row = table_find(&look->routes->smtp, key);
+	if (row != NULL) {
+		*route_out = row->route;
+		return 1;
+	}
+	for (size_t i = 0; i < 2 && found == 0; i++)
+		found = find_in_map(look, i, key, route_out, err);
+	return found;
+}
+
+/* Itself, each ".suffix", and "". */
+static int
+find_domain(const struct look *look, const char *domain,
+    struct smtproute *route_out, struct error *err)
+{
+	int found = 0;
+
+	while (found == 0) {
+		found = find_key(look, domain, route_out, err);
+		if (*domain == '\0')
+			break;
+		domain++;
+		domain += strcspn(domain, ".");
+	}
+	return found;
+}
+
+/* Keys are "=address" and "+prefix", the longest first; in small letters. */
+static int
+find_secret(
+    struct cdbmap *map, const char *address, struct buf *value, struct error *err)
+{
+	AUTO(mem_free) char *key = xasprintf("=%s", address);
+	size_t length = strlen(key);
+	int found;
+
+	for (size_t i = 0; i < length; i++)
+		key[i] = (char)tolower((unsigned char)key[i]);
+	found = cdbmap_get(map, key, length, value, err);
+	key[0] = '+';
+	for (; found == 0 && length > 0; length--)
+		found = cdbmap_get(map, key, length, value, err);
+	return found;
+}
+
+static int
+ask_credentials(const struct smtproutes *routes, const char *address,
+    struct smtproute *route, struct error *err)
+{
+	AUTO(cdbmap_free) struct cdbmap *map = NULL;
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	char *words[WORDS_MAX];
+	int found;
+
+	if (strlen(address) > 900)
+		return 0;
+	found = cdbmap_open(routes->auth_path, &map, err);
+	if (found == 1)
+		found = find_secret(map, address, &value, err);
+	if (found != 1)
+		return found;
+	buf_addc(&value, '\0');
+	if (split_words(value.data, words) != 2)
+		return error_set(err,
+		    "%s: what it has for '%.100s' is not USER PASSWORD",
+		    routes->auth_path, address);
+	return take_credentials(words[0], words[1], route, err);
+}
+
+int
+smtproutes_find(const struct smtproutes *routes, const char *domain,
+    const char *sender, struct smtproute *route_out, struct error *err)
+{
+	struct look look = { routes, { NULL, NULL } };
+	const char *address = NULL;
+	int found = open_maps(&look, err);
+
+	*route_out = smtproute_standard();
+	if (found == 0 && sender != NULL && *sender == '\0')
+		found = find_key(&look, bounce_key, route_out, err);
+	if (found == 0)
+		found = find_domain(&look, domain, route_out, err);
+	cdbmap_free(&look.maps[0]);
+	cdbmap_free(&look.maps[1]);
+	if (found == 1 && route_out->asks_for[0] != '\0')
+		address = route_out->asks_for;
+	else if (found == 1 && route_out->asks_sender)
+		address = sender;
+	if (address != NULL &&
+	    ask_credentials(routes, address, route_out, err) == -1)
+		found = -1;
+	return found;
+}
+
+/* -- compiling */
+
+static int
+add_route(struct cdbmap_writer *writer, const char *line, struct error *err)
+{
+	const char *value = strchr(line, ':');
+	char key[IDN_DOMAIN_SIZE];
+	struct smtproute route;
+
+	if (smtproute_read(line, false, key, &route, err) == -1) {
+		errno = EINVAL;
+		return -1;
+	}
+	value++;
+	return cdbmap_writer_add(
+	    writer, key, strlen(key), value, strlen(value), err);
+}
+
+static int
+add_secret(struct cdbmap_writer *writer, const char *line, struct error *err)
+{
+	AUTO(mem_free) char *copy = xasprintf(" %s", line);
+	AUTO(mem_free) char *key = NULL, *value = NULL;
+	struct smtproute route;
+	char *words[WORDS_MAX];
+	bool is_prefix;
+	size_t length;
+
+	if (split_words(copy, words) != 3) {
+		errno = EINVAL;
+		return error_set(err,
+		    "the line is not ADDRESS USER PASSWORD; write these three "
+		    "words");
+	}
+	if (take_credentials(words[1], words[2], &route, err) == -1) {
+		errno = EINVAL;
+		return -1;
+	}
+	length = strlen(words[0]);
+	is_prefix = words[0][length - 1] == '*';
+	key = xasprintf("%c%.*s", is_prefix ? '+' : '=',
+	    (int)length - is_prefix, words[0]);
+	for (char *at = key; *at != '\0'; at++)
+		*at = (char)tolower((unsigned char)*at);
+	value = xasprintf("%s %s", words[1], words[2]);
+	return cdbmap_writer_add(
+	    writer, key, strlen(key), value, strlen(value), err);
+}
+
+static int
+add_lines(struct cdbmap_writer *writer, bool is_auth, const char *path,
+    struct buf *text, struct error *err)
+{
+	struct lines lines;
+	char *line;
+	int found;
+
+	lines_open(&lines, text);
+	while ((found = lines_next(&lines, &line, err)) == 1)
+		if (*line != '\0' && *line != '#' &&
+		    (is_auth ? add_secret(writer, line, err)
+			     : add_route(writer, line, err)) == -1)
+			return error_context(err, "%s:%u", path, lines.number);
+	if (found == 0)
+		return 0;
+	errno = EINVAL;
+	return error_context(err, "%s:%u", path, lines.number);
+}
+
+int
+smtproutes_compile(const char *control_dir, const char *name, struct error *err)
+{
+	bool is_auth = strcmp(name, "remote_auth") == 0;
+	AUTO(mem_free) char *path = xasprintf("%s/%s", control_dir, name);
+	AUTO(mem_free) char *cdb_path = xasprintf("%s.cdb", path);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
+	int found = file_read(path, TEXT_MAX_BYTES, &text, err);
+
+	if (found == 0) {
+		errno = ENOENT;
+		error_set(err, "no file '%s'; write the lines in it", path);
+	}
+	if (found != 1)
+		return -1;
+	writer = cdbmap_writer_new(cdb_path, err);
+	if (writer == NULL)
+		return -1;
+	/* It has passwords. */
+	cdbmap_writer_set_mode(writer, 0640);
+	if (add_lines(writer, is_auth, path, &text, err) == -1)
+		return -1;
+	return cdbmap_writer_commit(&writer, err);
+}

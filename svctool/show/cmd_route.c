@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+/* svctool route: where mail for a domain would go, as remote delivery sees it.
+ */
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "control/bindings.h"
+#include "control/json_text.h"
+#include "remote/exchange.h"
+#include "remote/tcpto.h"
+#include "svctool/args.h"
+#include "svctool/node.h"
+#include "svctool/svctool.h"
+
+enum { TIMEOUT_MS = 15 * 1000 };
+
+/* What the answer is made from, and with. */
+struct route_look {
+	const char *domain, *sender; /* sender NULL: not said */
+	bool is_json;
+	struct settings *settings;
+	struct smtproutes *routes;
+	struct bindings *bindings;
+	struct own_addresses *own;
+	struct dns_client *dns;
+	struct tcpto *tcpto; /* NULL: there is none */
+	struct exchange exchange;
+};
+
+static const char *
+transport_name(const struct smtproute *route)
+{
+	switch (route->transport) {
+	case SMTPROUTE_SMTP:
+		return route->has_tls_first ? "smtps" : "smtp";
+	case SMTPROUTE_LMTP:
+		return route->has_tls_first ? "lmtps" : "lmtp";
+	case SMTPROUTE_QMTP:
+		break;
+	}
+	return route->has_tls_first ? "qmtps" : "qmtp";
+}
+
+static void
+address_text(
+    const struct sockaddr_storage *address, char text_out[INET6_ADDRSTRLEN])
+{
+	const struct sockaddr_in *ip4 = (const void *)address;
+	const struct sockaddr_in6 *ip6 = (const void *)address;
+
+	inet_ntop(address->ss_family,
+	    address->ss_family == AF_INET ? (const void *)&ip4->sin_addr
+					  : &ip6->sin6_addr,
+	    text_out, INET6_ADDRSTRLEN);
+}
+
+/* One address with all that is said of it. */
+struct shown {
+	const struct exchange_host *host;
+	char address[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN];
+	unsigned port;
+	struct binding binding;
+	bool is_blocked;
+};
+
+static void
+look_at_address(struct route_look *look, size_t i, struct shown *shown_out)
+{
+	const struct exchange *exchange = &look->exchange;
+	const struct exchange_address *at = &exchange->addresses[i];
+	const struct sockaddr *address = (const struct sockaddr *)&at->address;
+	const struct tcpto_limits limits = tcpto_limits(
+	    look->settings, &exchange->route);
+
+	*shown_out = (struct shown){ .host = &exchange->hosts[at->host],
+		.port = exchange->route.port };
+	address_text(&at->address, shown_out->address);
+	bindings_find(look->bindings, look->sender != NULL ? look->sender : "",
+	    look->domain, address, &shown_out->binding);
+	if (shown_out->binding.has_source)
+		address_text(&shown_out->binding.source, shown_out->source);
+	shown_out->is_blocked = look->tcpto != NULL &&
+	    tcpto_is_blocked(look->tcpto, address, &limits, time(NULL));
+}
+
+static const char *
+state_name(enum exchange_state state)
+{
+	switch (state) {
+	case EXCHANGE_FOUND:
+		return "found";
+	case EXCHANGE_NONE:
+		return "none";
+	case EXCHANGE_UNKNOWN:
+		break;
+	}
+	return "unknown";
+}
+
+static const char *
+reason_text(const struct exchange *exchange)
+{
+	if (exchange->state != EXCHANGE_FOUND)
+		return exchange->text;
+	if (exchange->route.host[0] != '\0')
+		return "a route of smtproutes or qmtproutes";
+	return exchange->is_routed ? "the address itself" : "the DNS";
+}
+
+static void
+print_text(struct route_look *look)
+{
+	const struct exchange *exchange = &look->exchange;
+
+	if (exchange->state != EXCHANGE_FOUND) {
+		printf("%s: %s", state_name(exchange->state), exchange->text);
+		return;
+	}
+	printf("by %s (%s%s)\n", reason_text(exchange),
+	    transport_name(&exchange->route),
+	    exchange->route.user[0] != '\0' ? ", with AUTH" : "");
+	for (size_t i = 0; i < exchange->address_count; i++) {
+		struct shown shown;
+
+		look_at_address(look, i, &shown);
+		printf("%u %s %s port %u from %s as %s%s%s\n",
+		    shown.host->preference, shown.host->name, shown.address,
+		    shown.port,
+		    shown.binding.has_source ? shown.source : "any address",
+		    shown.binding.helo,
+		    shown.host->is_secure ? ", secure (DNSSEC)" : "",
+		    shown.is_blocked ? ", left alone (qmail-tcpto)" : "");
+	}
+}
+
+static void
+print_json(struct route_look *look)
+{
+	const struct exchange *exchange = &look->exchange;
+	json_t *hosts = json_array(), *object;
+
+	for (size_t i = 0; i < exchange->address_count; i++) {
+		struct shown shown;
+
+		look_at_address(look, i, &shown);
+		json_array_append_new(hosts,
+		    json_pack("{s:o, s:i, s:s, s:i, s:b, s:s, s:o, s:b}",
+			"host", json_text(shown.host->name), "preference",
+			(int)shown.host->preference, "address", shown.address,
+			"port", (int)shown.port, "secure",
+			shown.host->is_secure, "source", shown.source, "helo",
+			json_text(shown.binding.helo), "left_alone",
+			shown.is_blocked));
+	}
+	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o}", "state",
+	    state_name(exchange->state), "reason",
+	    json_text(reason_text(exchange)), "transport",
+	    transport_name(&exchange->route), "auth",
+	    exchange->route.user[0] != '\0', "routed", exchange->is_routed,
+	    "mx_secure", exchange->is_mx_secure, "ttl_s",
+	    (json_int_t)exchange->ttl_s, "addresses", hosts);
+	json_dumpf(object, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(object);
+}
+
+static int
+open_look(const struct node *node, struct route_look *look, struct error *err)
+{
+	const char *control = node->home->control;
+	char *socket_path = layout_path(node->home, LAYOUT_resolver);
+	char *tcpto_path = layout_path(node->home, LAYOUT_tcpto);
+	int result = -1;
+
+	look->settings = settings_load(control, "qmail-remote", NULL, err);
+	if (look->settings == NULL)
+		goto out;
+	look->routes = smtproutes_new(control, look->settings, err);
+	look->bindings = bindings_new(control, look->settings, err);
+	look->own = own_addresses_new(look->settings);
+	look->dns = dns_client_new(socket_path);
+	if (look->routes != NULL && look->bindings != NULL &&
+	    tcpto_open(tcpto_path, false, &look->tcpto, err) != -1)
+		result = 0;
+out:
+	free(tcpto_path);
+	free(socket_path);
+	return result;
+}
+
+static void
+close_look(struct route_look *look)
+{
+	exchange_release(&look->exchange);
+	tcpto_free(&look->tcpto);
+	dns_client_free(&look->dns);
+	own_addresses_free(&look->own);
+	bindings_free(&look->bindings);
+	smtproutes_free(&look->routes);
+	settings_free(&look->settings);
+}
+
+static int
+show_route(const struct node *node, struct route_look *look)
+{
+	struct exchange_config config = { .timeout_ms = TIMEOUT_MS };
+	struct error err;
+
+	if (open_look(node, look, &err) == -1)
+		return complain(EXIT_TROUBLE, &err);
+	config.dns = look->dns;
+	config.routes = look->routes;
+	config.own = look->own;
+	config.me = settings_text(look->settings, SETTING_me);
+	exchange_find(&config, look->domain, look->sender, &look->exchange);
+	if (look->is_json)
+		print_json(look);
+	else
+		print_text(look);
+	return look->exchange.state == EXCHANGE_UNKNOWN ? EXIT_TEMPORARY
+							: EXIT_FINE;
+}
+
+int
+cmd_route(int argc, char **argv)
+{
+	struct route_look look = { .domain = NULL };
+	const char *home = NULL;
+	const struct arg_row rows[] = {
+		{ "home", ARG_TEXT, &home },
+		{ "json", ARG_FLAG, &look.is_json },
+		{ NULL, ARG_FLAG, NULL },
+	};
+	char canonical[IDN_DOMAIN_SIZE];
+	struct error err;
+	struct node *node;
+	int words, code;
+
+	if (args_parse(rows, argc, argv, &words, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	if (words < 1 || words > 2)
+		return EXIT_USAGE;
+	idn_domain_canonical(argv[0], canonical);
+	look.domain = canonical;
+	look.sender = words == 2 ? argv[1] : NULL;
+	node = node_new(home, NULL, &err);
+	if (node == NULL || !node_exists(node, &err))
+		code = complain(EXIT_TROUBLE, &err);
+	else
+		code = show_route(node, &look);
+	close_look(&look);
+	node_free(&node);
+	return code;
+}
