@@ -86,10 +86,14 @@ read_row_key(const char *text, bool is_sender, struct row *row)
 	char domain[IDN_DOMAIN_SIZE];
 
 	if (!is_sender && *text == '[') {
+		size_t length = strlen(text);
+
 		row->key = xstrdup("");
-		return network_read(text, strlen(text), &row->remote) ||
+		if (text[length - 1] != ']' || length < 2)
+			return false;
+		return network_read(text, length, &row->remote) ||
 		    /* [NETWORK/BITS] */
-		    network_read(text + 1, strlen(text) - 2, &row->remote);
+		    network_read(text + 1, length - 2, &row->remote);
 	}
 	if (strlen(text) > KEY_MAX || name[strcspn(name, " \t@<>()[]\\,;\"/")] !=
 		'\0' || !idn_domain_canonical(name, domain) ||
@@ -289,6 +293,10 @@ bindings_new(
 	const struct strlist *helos = settings_list(
 	    settings, SETTING_helohostbyip);
 	struct bindings *bindings = xcalloc(1, sizeof(*bindings));
+	/* The variable takes the place of all these files. */
+	bool is_variable = strncmp(settings_source(settings,
+				       SETTING_outgoingip),
+			       "variable", 8) == 0;
 
 	read_table(settings, SETTING_bindroutes, &bindings->routes);
 	read_table(settings, SETTING_domainbindings, &bindings->senders);
@@ -301,7 +309,8 @@ bindings_new(
 			bindings->helo_count++;
 	idn_domain_canonical(
 	    settings_text(settings, SETTING_helohost), bindings->helo);
-	if (read_domain_files(bindings, control_dir, err) == -1)
+	if (!is_variable &&
+	    read_domain_files(bindings, control_dir, err) == -1)
 		bindings_free(&bindings);
 	return bindings;
 }

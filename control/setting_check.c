@@ -11,22 +11,9 @@
 #include "control/network.h"
 #include "control/smtproutes.h"
 
-/*
- * A bad value may be long, and then its begin tells enough.  What stands behind
- * a blank may be a password (smtproutes).
- */
-#define VALUE "'%.*s%s'"
-#define VALUE_ARGS(value)          \
-	shown_length(value), (value), \
-	    strlen(value) > (size_t)shown_length(value) ? "..." : ""
-
-static int
-shown_length(const char *value)
-{
-	size_t length = strcspn(value, " \t");
-
-	return length > 60 ? 60 : (int)length;
-}
+/* A bad value may be long, and then its begin tells enough. */
+#define VALUE "'%.60s%s'"
+#define VALUE_ARGS(value) (value), strlen(value) > 60 ? "..." : ""
 
 static const char *
 example_number(const struct setting_row *row)
@@ -231,6 +218,16 @@ static const struct {
 	    "is not a local part; write for example postmaster" },
 };
 
+/* What stands behind a blank in a route may be a password. */
+static int
+shown_length(const struct setting_row *row, const char *value)
+{
+	size_t length = strcmp(row->unit, "route") == 0 ? strcspn(value, " \t")
+							: strlen(value);
+
+	return length > 60 ? 60 : (int)length;
+}
+
 static int
 check_line(const struct setting_row *row, const char *value, struct error *err)
 {
@@ -241,14 +238,18 @@ check_line(const struct setting_row *row, const char *value, struct error *err)
 	if (length < row->min)
 		return error_set(err, "is empty; write a %s in it", row->unit);
 	if (length > row->max)
-		return error_set(err, VALUE " has %zu bytes; the most is %llu",
-		    VALUE_ARGS(value), length, (unsigned long long)row->max);
+		return error_set(err, "'%.*s...' has %zu bytes; the most is %llu",
+		    shown_length(row, value), value, length,
+		    (unsigned long long)row->max);
 	for (i = 0; i < length; i++)
 		if ((unsigned char)value[i] < ' ' || value[i] == 127)
 			return error_set(err,
-			    VALUE " has a control character "
-				  "at byte %zu; remove it",
-			    VALUE_ARGS(value), i + 1);
+			    "'%.*s%s' has a control character "
+			    "at byte %zu; remove it",
+			    shown_length(row, value), value,
+			    (size_t)shown_length(row, value) < length ? "..."
+								      : "",
+			    i + 1);
 	if (row->type == SETTING_TEXT && strcmp(row->unit, "path") == 0 &&
 	    value[0] != '/')
 		return error_set(err,

@@ -28,8 +28,8 @@ svctool/libsvctool.a: \
     svctool/run/systemd_unit.o
 PROGS += svctool/svctool
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a delivery/libdelivery.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a remote/libremote.a \
+    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,8 +117,8 @@ def test_equal_ones_by_chance_and_families_in_turns(node):
     firsts = set()
     for _ in range(40):
         found = addresses(route(node, "equal.peer.test"))
-        assert sorted(found) == ["203.0.113.1", "203.0.113.2", "203.0.113.3",
-                                 "2001:db8::1", "2001:db8::2"]
+        assert sorted(found) == ["2001:db8::1", "2001:db8::2", "203.0.113.1",
+                                 "203.0.113.2", "203.0.113.3"]
         assert [":" in one for one in found] == [True, False, True, False,
                                                  False]
         firsts.add(tuple(found))
@@ -128,7 +129,6 @@ def test_equal_ones_by_chance_and_families_in_turns(node):
     ("implicit.peer.test", ["2001:db8::9", "203.0.113.9"]),
     ("IMPLICIT.Peer.Test.", ["2001:db8::9", "203.0.113.9"]),
     ("half.peer.test", ["2001:db8::1", "203.0.113.1"]),
-    ("halfbroken.peer.test", ["203.0.113.3"]),
     ("middle.peer.test", ["2001:db8::1", "203.0.113.1"]),
     ("byname.peer.test", ["2001:db8::1", "203.0.113.1"]),
     ("bücher.peer.test", ["203.0.113.3"]),
@@ -165,11 +165,15 @@ def test_none_for_certain(node, domain, code):
     assert answer["addresses"] == []
 
 
-@pytest.mark.parametrize("domain", [
-    "broken.peer.test", "loop.peer.test", "host.broken.test"])
-def test_what_cannot_be_told_is_no_absence(node, domain):
-    answer = route(node, domain, code=111)
-    assert answer["state"] == "unknown" and "#4.4.3" in answer["reason"]
+def test_what_cannot_be_told_is_no_absence(node):
+    unknown = ["broken.peer.test", "loop.peer.test", "host.broken.test"]
+    with ThreadPoolExecutor() as pool:  # each waits for its time-outs
+        found = pool.submit(route, node, "halfbroken.peer.test")
+        answers = list(pool.map(
+            lambda domain: route(node, domain, code=111), unknown))
+    assert addresses(found.result()) == ["203.0.113.3"]
+    for answer in answers:
+        assert answer["state"] == "unknown" and "#4.4.3" in answer["reason"]
 
 
 def test_many_hosts_are_bounded(node):

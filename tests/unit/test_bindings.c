@@ -158,6 +158,7 @@ bad_lines(void **state)
 		{ "bindroutes", "r.test:10.0.0.0/8" },
 		{ "bindroutes", "[10.0.0.0/33]:10.0.0.1" },
 		{ "bindroutes", "[10.0.0.1:10.0.0.1" },
+		{ "bindroutes", "[:10.0.0.1" },
 		{ "bindroutes", "u@r.test:10.0.0.1" },
 		{ "domainbindings", "@r.test:10.0.0.1" },
 		{ "domainbindings", "u@:10.0.0.1" },
