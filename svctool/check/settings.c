@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/bindings.h"
 #include "control/settings.h"
 #include "control/showctl.h"
+#include "control/smtproutes.h"
 #include "svctool/check/domain.h"
 #include "svctool/queue/count.h"
 
@@ -61,6 +63,25 @@ check_files(struct check *check)
 	arg_list_release(&names);
 }
 
+/* What remote delivery reads beside the settings themselves. */
+static void
+check_remote_files(struct check *check)
+{
+	const char *control = check->node->home->control;
+	struct error err;
+	struct smtproutes *routes = smtproutes_new(
+	    control, check->settings, &err);
+	struct bindings *bindings;
+
+	if (routes == NULL)
+		check_reason_unless_known(check, CHECK_ERROR, err.text);
+	bindings = bindings_new(control, check->settings, &err);
+	if (bindings == NULL)
+		check_reason_unless_known(check, CHECK_ERROR, err.text);
+	bindings_free(&bindings);
+	smtproutes_free(&routes);
+}
+
 void
 check_settings(struct check *check)
 {
@@ -75,6 +96,7 @@ check_settings(struct check *check)
 		    control, queues.items[i], see_reason, check);
 		settings_free(&settings);
 	}
+	check_remote_files(check);
 	check_files(check);
 	arg_list_release(&queues);
 }

@@ -200,7 +200,9 @@ def test_the_files_of_a_node(tmp_path):
     assert (control / "tcp.smtp.cdb").exists()
     assert (home / "users/cdb").exists()
     assert sorted(path.name for path in (home / "service").iterdir()) == [
-        "qmail-smtpd.2525", "qmail-smtpd.4650", "queue1", "queue2", "queue3"]
+        "qmail-smtpd.2525", "qmail-smtpd.4650", "queue1", "queue2", "queue3",
+        "resolver"]
+    assert (home / "run/tcpto").read_bytes() == b""
     assert sorted(path.name for path in (home / "queue").iterdir()) == [
         "queue1", "queue2", "queue3"]
     key = home / "tls/servercert.pem"
@@ -399,7 +401,8 @@ def users_there():
     names = subprocess.run(["getent", "passwd"], stdout=subprocess.PIPE,
                            text=True, check=True).stdout
     return all(f"\n{name}:" in "\n" + names
-               for name in ("qmaild", "qmailq", "vmail", "qmaill"))
+               for name in ("qmaild", "qmailq", "vmail", "qmaill", "qmailr",
+                            "mqresolve"))
 
 
 def test_root_hears_of_missing_users(memory_path):

@@ -19,7 +19,7 @@ import ports
 from node import BIN, SLOW, Node, wait_until
 from test_01_node import may_reach
 
-USERS = ("qmaild", "qmailq", "vmail", "qmaill")
+USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
 GROUPS = ("qmail", "nofiles", "vmail", "qcerts")
 IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
 
@@ -142,6 +142,7 @@ ROLES = {
     "qmail-send": ("qmailq", "qmail", set()),
     "qmail-vdeliver": ("vmail", "vmail", set()),
     "qmail-smtpd": ("qmaild", "nofiles", {"qcerts", "vmail"}),
+    "resolverd": ("mqresolve", "nofiles", set()),
 }
 
 

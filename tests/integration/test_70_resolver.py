@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """resolverd: what a real name server says, and what it does not say."""
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -47,7 +46,7 @@ class Resolver:
     def start(self):
         self.process = subprocess.Popen(
             [BIN / "resolverd"], stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **NO_LEAKS, "MQMAIL_HOME": str(self.node.home)})
+            env={**self.node.environment(), **NO_LEAKS})
         line = self.process.stderr.readline()
         assert line == "resolverd: status: ready\n"
 
@@ -180,7 +179,7 @@ def test_a_killed_one_is_replaced(resolver):
 def test_a_second_one_refuses(resolver):
     done = subprocess.run(
         [BIN / "resolverd"], stderr=subprocess.PIPE, text=True, check=False,
-        env={**os.environ, "MQMAIL_HOME": str(resolver.node.home)})
+        env=resolver.node.environment())
     assert done.returncode == 111
     assert "another resolverd serves" in done.stderr
 
@@ -197,6 +196,6 @@ def test_a_wrong_setting(make_node, name, text, wrong):
     (node.control / name).write_text(text)
     done = subprocess.run(
         [BIN / "resolverd"], stderr=subprocess.PIPE, text=True, check=False,
-        timeout=20 * SLOW, env={**os.environ, "MQMAIL_HOME": str(node.home)})
+        timeout=20 * SLOW, env=node.environment())
     assert done.returncode == 111
     assert wrong in done.stderr and name in done.stderr
