@@ -203,10 +203,7 @@ shuffle(struct exchange_address *addresses, size_t count)
 	}
 }
 
-/*
- * Those of one preference: by chance, IPv6 and IPv4 in turns.  chance() may be
- * the only one who decides, so a host with many addresses gets more.
- */
+/* Those of one preference: by chance, IPv6 and IPv4 in turns. */
 static void
 order_group(struct exchange_address *addresses, size_t count)
 {
@@ -539,6 +536,8 @@ exchange_find(const struct exchange_config *config, const char *domain,
 	find_domain(&search, sender);
 	if (out->state == EXCHANGE_FOUND)
 		order_addresses(out);
+	else if (out->state == EXCHANGE_UNKNOWN)
+		out->ttl_s = 0;
 	free(search.records);
 }
 
