@@ -62,6 +62,10 @@ def more_hosts(home):
     (home / "control/morercpthosts").write_text("a.test\n")
 
 
+def more_routes(home):
+    (home / "control/moresmtproutes").write_text("a.test:b.test\n")
+
+
 VDELIVERMAIL = dict(
     command=("vdelivermail", "", "bounce-no-mailbox"), stdin=MESSAGE,
     env=(("EXT", "bob"), ("HOST", "example.test"), ("SENDER", "a@b.test"),
@@ -114,6 +118,7 @@ COMMANDS = [
                   r"remove domains/\.removed")),
     Row("qmail-newu", ("qmail-newu",)),
     Row("qmail-newmrh", ("qmail-newmrh",), prepare=(more_hosts,)),
+    Row("qmail-cdb", ("qmail-cdb", "moresmtproutes"), prepare=(more_routes,)),
     Row("svctool init", INIT, at_end=NODE, step=11,
         order=((r"name \S+ node/service/queue2$", r"node/queue/queue2(/.*)?$"),
                (r"name \S+ node/users/assign$",
