@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -618,4 +619,27 @@ smtproutes_compile(const char *control_dir, const char *name, struct error *err)
 	if (add_lines(writer, is_auth, path, &text, err) == -1)
 		return -1;
 	return cdbmap_writer_commit(&writer, err);
+}
+
+/* -- who asks */
+
+static bool
+table_asks_sender(const struct table *table)
+{
+	for (size_t i = 0; i < table->count; i++)
+		if (table->rows[i].route.asks_sender ||
+		    strcmp(table->rows[i].key, bounce_key) == 0)
+			return true;
+	return false;
+}
+
+bool
+smtproutes_ask_sender(const struct smtproutes *routes)
+{
+	for (size_t i = 0; i < 2; i++)
+		if (routes->cdb_paths[i] != NULL &&
+		    access(routes->cdb_paths[i], F_OK) == 0)
+			return true; /* it may have such a route */
+	return table_asks_sender(&routes->qmtp) ||
+	    table_asks_sender(&routes->smtp);
 }

@@ -100,4 +100,7 @@ int smtproutes_find(const struct smtproutes *routes, const char *domain,
 int smtproutes_compile(
     const char *control_dir, const char *name, struct error *err);
 
+/* May a route depend on the sender? */
+bool smtproutes_ask_sender(const struct smtproutes *routes);
+
 #endif

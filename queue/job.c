@@ -24,6 +24,8 @@ job_packet_type(const void *data, size_t length)
 	case JOB_JOB:
 	case JOB_RESULTS:
 	case JOB_BACKOFF:
+	case JOB_ASK:
+	case JOB_ROOM:
 		return type;
 	}
 	return 0;
@@ -99,6 +101,44 @@ job_get_backoff(const void *data, size_t length, struct job_backoff *out)
 	return wire_done(&reader);
 }
 
+void
+job_put_ask(struct buf *buf, const char *lane)
+{
+	wire_put_u8(buf, JOB_ASK);
+	wire_put_text(buf, lane);
+}
+
+bool
+job_get_ask(const void *data, size_t length, const char **lane_out)
+{
+	struct wire_reader reader;
+
+	if (!open_packet(&reader, data, length, JOB_ASK))
+		return false;
+	*lane_out = wire_get_text(&reader);
+	return wire_done(&reader);
+}
+
+void
+job_put_room(struct buf *buf, const struct job_room *room)
+{
+	wire_put_u8(buf, JOB_ROOM);
+	wire_put_text(buf, room->lane);
+	wire_put_u32(buf, room->jobs);
+}
+
+bool
+job_get_room(const void *data, size_t length, struct job_room *out)
+{
+	struct wire_reader reader;
+
+	if (!open_packet(&reader, data, length, JOB_ROOM))
+		return false;
+	out->lane = wire_get_text(&reader);
+	out->jobs = wire_get_u32(&reader);
+	return wire_done(&reader);
+}
+
 static void
 put_job_recipient(struct buf *buf, const struct job_recipient *recipient)
 {
@@ -116,7 +156,7 @@ job_put(struct buf *buf, const struct job *job)
 {
 	wire_put_u8(buf, JOB_JOB);
 	wire_put_u64(buf, job->message_id);
-	wire_put_uuid(buf, &job->uuid);
+	buf_add(buf, job->uuid.bytes, UUID_BYTES);
 	wire_put_text(buf, job->lane);
 	wire_put_u64(buf, (uint64_t)job->birth_s);
 	wire_put_u32(buf, job->attempt);
@@ -131,6 +171,15 @@ job_put(struct buf *buf, const struct job *job)
 	wire_put_u8(buf, job->body != NULL);
 	if (job->body != NULL)
 		wire_put_bytes(buf, job->body, job->size_bytes);
+}
+
+static void
+get_uuid(struct wire_reader *reader, struct uuid *uuid_out)
+{
+	int i;
+
+	for (i = 0; i < UUID_BYTES; i++)
+		uuid_out->bytes[i] = wire_get_u8(reader);
 }
 
 static void
@@ -170,7 +219,7 @@ job_get(const void *data, size_t length,
 	if (!open_packet(&reader, data, length, JOB_JOB))
 		return false;
 	out->message_id = wire_get_u64(&reader);
-	out->uuid = wire_get_uuid(&reader);
+	get_uuid(&reader, &out->uuid);
 	out->lane = wire_get_text(&reader);
 	out->birth_s = (int64_t)wire_get_u64(&reader);
 	out->attempt = wire_get_u32(&reader);

@@ -39,7 +39,9 @@ enum job_packet {
 	JOB_TAKE = 't',    /* worker: from now on at most so much in hand */
 	JOB_JOB = 'j',     /* queue; perhaps with a descriptor */
 	JOB_RESULTS = 'r', /* worker: one or more results */
-	JOB_BACKOFF = 'b'  /* worker: a lane rests for a while */
+	JOB_BACKOFF = 'b', /* worker: a lane rests for a while */
+	JOB_ASK = 'a',     /* queue: a remote lane has mail, and no room */
+	JOB_ROOM = 'n'     /* worker: so much of that lane it takes */
 };
 
 /* A worker's first packet. */
@@ -62,6 +64,12 @@ struct job_backoff {
 	const char *lane;
 	uint32_t seconds;
 	const char *reason; /* for the log and for people */
+};
+
+/* So many jobs of this remote lane at once; before it is told: none. */
+struct job_room {
+	const char *lane;
+	uint32_t jobs;
 };
 
 struct job_recipient {
@@ -122,6 +130,8 @@ int job_packet_type(const void *data, size_t length);
 void job_put_hello(struct buf *buf, const struct job_hello *hello);
 void job_put_take(struct buf *buf, const struct job_take *take);
 void job_put_backoff(struct buf *buf, const struct job_backoff *backoff);
+void job_put_ask(struct buf *buf, const char *lane);
+void job_put_room(struct buf *buf, const struct job_room *room);
 void job_put(struct buf *buf, const struct job *job);
 void job_put_result(struct buf *buf, const struct job_result *result);
 
@@ -132,6 +142,8 @@ void job_put_result(struct buf *buf, const struct job_result *result);
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
 bool job_get_take(const void *data, size_t length, struct job_take *out);
 bool job_get_backoff(const void *data, size_t length, struct job_backoff *out);
+bool job_get_ask(const void *data, size_t length, const char **lane_out);
+bool job_get_room(const void *data, size_t length, struct job_room *out);
 bool job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out);
 

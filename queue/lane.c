@@ -21,6 +21,8 @@
 #include "queue/idmap.h"
 #include "queue/schedule.h"
 
+static const time_t FOREVER_S = (time_t)100 * 366 * 86400;
+
 TAILQ_HEAD(part_list, lane_part);
 TAILQ_HEAD(lane_list, lane);
 
@@ -30,6 +32,12 @@ struct lane {
 	enum lane_kind kind;
 	unsigned running;
 	int64_t backs_off_until_ms; /* 0: it does not */
+	char *reason;
+	/* of a remote one */
+	uint32_t room, jobs;
+	bool has_asked;
+	TAILQ_ENTRY(lane) in_asking;
+	bool is_asking; /* is to ask */
 	/* parts */
 	size_t part_count;      /* in line or not: messages in memory */
 	size_t from_disk;       /* of these: they are held to the share */
@@ -59,7 +67,9 @@ struct lane_table {
 	struct idmap by_number;
 	struct schedule back_offs; /* in milliseconds */
 	struct schedule asleep;    /* lanes whose tickets are not due */
+	struct lane_list asking;
 	size_t share;
+	time_t patience_s;
 	time_t now; /* of the last lane_take() */
 	uint64_t last_number, last_turn, ticket_count;
 	uint32_t backing_off;
@@ -95,7 +105,9 @@ lane_table_new(size_t share)
 		TAILQ_INIT(&table->kinds[kind].ready);
 	}
 	LIST_INIT(&table->lanes);
+	TAILQ_INIT(&table->asking);
 	table->share = share;
+	table->patience_s = FOREVER_S;
 	return table;
 }
 
@@ -105,6 +117,7 @@ free_lane(struct lane_table *table, struct lane *lane)
 	tdelete(lane, &table->by_key, compare_lanes);
 	LIST_REMOVE(lane, in_table);
 	schedule_release(&lane->tickets);
+	free(lane->reason);
 	free(lane);
 }
 
@@ -156,8 +169,9 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 static void
 drop_unused_lane(struct lane_table *table, struct lane *lane)
 {
-	if (lane->part_count > 0 || lane->running > 0 ||
-	    lane->backs_off_until_ms != 0 || lane->tickets.count > 0)
+	if (lane->part_count > 0 || lane->running > 0 || lane->jobs > 0 ||
+	    lane->room > 0 || lane->backs_off_until_ms != 0 ||
+	    lane->tickets.count > 0)
 		return;
 	idmap_remove(&table->by_number, lane->number);
 	free_lane(table, lane);
@@ -183,14 +197,38 @@ lane_number(const struct lane *lane)
 
 /* -- where a lane belongs, after something of it has changed */
 
+static bool
+has_room_for_job(const struct lane *lane)
+{
+	return lane->kind != LANE_REMOTE || lane->jobs < lane->room;
+}
+
+/* To ask, while there is something to be started and no room at all. */
+static void
+update_asking(struct lane_table *table, struct lane *lane)
+{
+	bool is_asking = lane->kind == LANE_REMOTE && lane->room == 0 &&
+	    !lane->has_asked && lane->backs_off_until_ms == 0 &&
+	    !TAILQ_EMPTY(&lane->parts);
+
+	if (is_asking == lane->is_asking)
+		return;
+	lane->is_asking = is_asking;
+	if (is_asking)
+		TAILQ_INSERT_TAIL(&table->asking, lane, in_asking);
+	else
+		TAILQ_REMOVE(&table->asking, lane, in_asking);
+}
+
 /* In its kind's turn while a part of it may be started. */
 static void
 update_turn(struct lane_table *table, struct lane *lane)
 {
 	struct lane_list *turn = &table->kinds[lane->kind].turn;
 	bool may_start = !TAILQ_EMPTY(&lane->parts) &&
-	    lane->backs_off_until_ms == 0;
+	    lane->backs_off_until_ms == 0 && has_room_for_job(lane);
 
+	update_asking(table, lane);
 	if (may_start == lane->is_in_turn)
 		return;
 	lane->is_in_turn = may_start;
@@ -208,14 +246,29 @@ leave_ready(struct lane_table *table, struct lane *lane)
 	lane->is_ready = false;
 }
 
+/* While it has no room one message is enough to ask for it. */
+static bool
+has_share(const struct lane_table *table, const struct lane *lane)
+{
+	return lane->from_disk >=
+	    (lane->kind == LANE_REMOTE && lane->room == 0 ? 1 : table->share);
+}
+
+/* When its first ticket may be read. */
+static time_t
+first_due(const struct lane_table *table, const struct lane *lane)
+{
+	return schedule_next(&lane->tickets) +
+	    (lane->backs_off_until_ms == 0 ? 0 : table->patience_s);
+}
+
 /* Ready while a ticket is due and may be read; before, there is a timer. */
 static void
 update_ready(struct lane_table *table, struct lane *lane)
 {
-	time_t due = schedule_next(&lane->tickets);
+	time_t due = first_due(table, lane);
 
-	if (lane->tickets.count == 0 || lane->backs_off_until_ms != 0 ||
-	    lane->from_disk >= table->share) {
+	if (lane->tickets.count == 0 || has_share(table, lane)) {
 		leave_ready(table, lane);
 		return;
 	}
@@ -252,11 +305,22 @@ lane_set_held(struct lane_table *table, enum lane_kind kind, bool is_held)
 }
 
 void
-lane_back_off(struct lane_table *table, struct lane *lane, int64_t until_ms)
+lane_set_patience(struct lane_table *table, time_t patience_s)
+{
+	table->patience_s = patience_s;
+}
+
+void
+lane_back_off(struct lane_table *table, struct lane *lane, int64_t until_ms,
+    const char *reason)
 {
 	if (lane->backs_off_until_ms != 0)
 		table->backing_off--;
 	lane->backs_off_until_ms = until_ms;
+	lane->room = 0;
+	lane->has_asked = false;
+	free(lane->reason);
+	lane->reason = xstrdup(reason);
 	if (until_ms != 0) {
 		table->backing_off++;
 		schedule_add(&table->back_offs, lane->number, until_ms);
@@ -275,8 +339,14 @@ lane_run_timers(struct lane_table *table, int64_t now_ms)
 		struct lane *lane = idmap_get(&table->by_number, number);
 
 		if (lane != NULL && lane->backs_off_until_ms <= now_ms)
-			lane_back_off(table, lane, 0);
+			lane_back_off(table, lane, 0, "");
 	}
+}
+
+const char *
+lane_reason(const struct lane *lane)
+{
+	return lane->reason == NULL ? "" : lane->reason;
 }
 
 int64_t
@@ -296,6 +366,58 @@ lane_is_resting(const struct lane_table *table, const struct lane *lane)
 {
 	return lane->backs_off_until_ms != 0 ||
 	    table->kinds[lane->kind].is_held;
+}
+
+/* -- room */
+
+void
+lane_set_room(struct lane_table *table, struct lane *lane, uint32_t jobs)
+{
+	lane->room = jobs;
+	lane->has_asked = false;
+	update_turn(table, lane);
+	update_ready(table, lane);
+	drop_unused_lane(table, lane);
+}
+
+void
+lane_take_rooms(struct lane_table *table)
+{
+	struct lane *lane, *next;
+
+	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
+		next = LIST_NEXT(lane, in_table);
+		if (lane->kind == LANE_REMOTE)
+			lane_set_room(table, lane, 0);
+	}
+}
+
+struct lane *
+lane_next_to_ask(struct lane_table *table)
+{
+	struct lane *lane = TAILQ_FIRST(&table->asking);
+
+	if (lane == NULL || table->kinds[lane->kind].is_held)
+		return NULL;
+	lane->has_asked = true;
+	update_asking(table, lane);
+	return lane;
+}
+
+void
+lane_job_began(struct lane_table *table, struct lane *lane)
+{
+	lane->jobs++;
+	update_turn(table, lane);
+}
+
+void
+lane_job_ended(struct lane_table *table, struct lane *lane)
+{
+	assert(lane->jobs > 0);
+	lane->jobs--;
+	update_turn(table, lane);
+	drop_unused_lane(table, lane);
 }
 
 /* -- parts */
@@ -436,7 +558,7 @@ next_ready(struct lane_table *table,
 		struct lane *lane = TAILQ_FIRST(&table->kinds[kind].ready);
 
 		/* Their shares may be full since they were put there. */
-		while (lane != NULL && lane->from_disk >= table->share) {
+		while (lane != NULL && has_share(table, lane)) {
 			leave_ready(table, lane);
 			lane = TAILQ_FIRST(&table->kinds[kind].ready);
 		}

@@ -53,12 +53,17 @@ struct lane_part {
  * has read in memory.  New mail does not count: it would keep old mail back.
  */
 struct lane_table *lane_table_new(size_t share);
+/*
+ * A ticket in a lane that backs off is read all the same when it is due for so
+ * long: its message may have to be given up.  At first never.
+ */
+void lane_set_patience(struct lane_table *table, time_t patience_s);
 void lane_table_free(struct lane_table **table);
 
 /*
  * The lane of this key, made if there is none, and the caller gives it
- * something next: it is there while it has parts, tickets, running deliveries
- * or a back-off.  "virtual", "virtual:example.test", "local", and a remote
+ * something next: it is there while it has parts, tickets, running deliveries,
+ * room or a back-off.  "virtual", "virtual:example.test", "local", and a remote
  * destination's name in lower case are keys.
  */
 struct lane *lane_get(
@@ -83,10 +88,12 @@ void lane_set_held(struct lane_table *table, enum lane_kind kind, bool is_held);
 
 /*
  * Nothing of the lane is started, or read from disk, before until_ms.  0 ends a
- * back-off at once.
+ * back-off at once.  reason: why, for lane_reason().
  */
-void lane_back_off(
-    struct lane_table *table, struct lane *lane, int64_t until_ms);
+void lane_back_off(struct lane_table *table, struct lane *lane,
+    int64_t until_ms, const char *reason);
+/* Of its back-off; "" without one. */
+const char *lane_reason(const struct lane *lane);
 /* Ends what is over by now_ms. */
 void lane_run_timers(struct lane_table *table, int64_t now_ms);
 /* When its back-off ends; 0: it has none. */
@@ -95,6 +102,19 @@ int64_t lane_backs_off_until_ms(const struct lane *lane);
 uint32_t lane_count_backing_off(const struct lane_table *table);
 /* Does it back off, or is its kind held? */
 bool lane_is_resting(const struct lane_table *table, const struct lane *lane);
+
+/* -- room: a remote lane has none before its worker has given it some */
+
+/* So many jobs of the lane at once, from now on; 0 lets it ask again. */
+void lane_set_room(
+    struct lane_table *table, struct lane *lane, uint32_t jobs);
+/* There is no worker any more: no remote lane has room. */
+void lane_take_rooms(struct lane_table *table);
+/* One that has something to be started and no room; once.  NULL: none. */
+struct lane *lane_next_to_ask(struct lane_table *table);
+/* A job of the lane was given out, or has ended. */
+void lane_job_began(struct lane_table *table, struct lane *lane);
+void lane_job_ended(struct lane_table *table, struct lane *lane);
 
 /* -- parts: the line to the workers */
 

@@ -33,6 +33,8 @@ enum {
 	 * of messages that had files at once. */
 	NUMBERS_APART = 1000000,
 	BODY_WRITERS = 4,
+	/* Of a lifetime: mail for who does not answer is looked at again. */
+	PATIENCE_SHARE = 32,
 	CONTROL_FD = 0 /* of qmail-start, if it is a socket */
 };
 
@@ -109,6 +111,9 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
+	lane_set_patience(send->lanes,
+	    (time_t)settings_number(settings, SETTING_queuelifetime) /
+		PATIENCE_SHARE);
 	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++)
 		lane_set_held(
 		    send->lanes, kind, send->is_held[lane_channel(kind)]);
@@ -246,6 +251,7 @@ tick(struct process *process)
 	process->ticked_at = clock_ms();
 	message_tick(send);
 	backlog_tick(send);
+	workers_tick(send);
 	intake_tick(send->intake);
 	commit_fade(send->committer);
 	publish(process);

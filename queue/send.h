@@ -321,12 +321,16 @@ void settle_marks(struct message *message);
 void deliver_start(struct send *send);
 /* One line for all that has changed since the last one. */
 void deliver_log_status(struct send *send);
+/* The last try of one: what waits in a lane that backs off ends. */
+void deliver_give_up(struct send *send, struct message *message);
 
 /* -- send_worker.c */
 
 /* control_fd: where qmail-start sends workers' connections; or -1. */
 int workers_open(struct send *send, int control_fd, struct error *err);
 void workers_close(struct send *send);
+/* Once a second: finds the node's qmail-rspawn, if there is none. */
+void workers_tick(struct send *send);
 /* How many there may be, after the settings or the workers have changed. */
 void workers_set_limits(struct send *send);
 /* Is there one for this kind, busy or not? */

@@ -30,6 +30,7 @@ struct handed {
 	struct send *send;
 	struct message *message;
 	struct worker *worker; /* NULL: it was not sent yet */
+	struct lane *lane;
 	enum lane_kind kind;
 	uint64_t bytes; /* of the message, if it is in memory */
 	struct buf packet;
@@ -129,6 +130,7 @@ leave_handed(struct handed *handed)
 		handed->worker->running--;
 	if (--handed->left > 0)
 		return;
+	lane_job_ended(handed->send->lanes, handed->lane);
 	if (handed->worker != NULL)
 		handed->worker->bytes -= handed->bytes;
 	buf_release(&handed->packet);
@@ -379,7 +381,9 @@ gather_job(
 
 	handed->send = send;
 	handed->message = message;
-	handed->kind = lane_get_kind(part->line.lane);
+	handed->lane = part->line.lane;
+	handed->kind = lane_get_kind(handed->lane);
+	lane_job_began(send->lanes, handed->lane);
 	if (message->body.data != NULL)
 		handed->bytes = message->size_bytes;
 	while (handed->count < max && handed->count < JOB_RECIPIENTS_MAX &&
@@ -432,6 +436,14 @@ fail_handed(struct handed *handed)
 
 enum hand_result { HANDED, NO_ROOM };
 
+/* No room, or it has gone, which its source tells next. */
+static void
+set_full(struct worker *worker)
+{
+	worker->is_full = true;
+	loop_change(worker->send->loop, &worker->source, EPOLLIN | EPOLLOUT);
+}
+
 /* fd: of the body, or -1. */
 static enum hand_result
 send_job(struct worker *worker, struct handed *handed, int fd)
@@ -455,9 +467,7 @@ send_job(struct worker *worker, struct handed *handed, int fd)
 		    "(#4.3.0)\n");
 		return HANDED;
 	}
-	/* No room, or it has gone, which its source tells next. */
-	worker->is_full = true;
-	loop_change(send->loop, &worker->source, EPOLLIN | EPOLLOUT);
+	set_full(worker);
 	drop_job(handed, NULL);
 	return NO_ROOM;
 }
@@ -597,6 +607,50 @@ defer_local(struct send *send)
 	return HANDED;
 }
 
+/* Has remote lanes ask for room. */
+static void
+ask_for_room(struct send *send)
+{
+	struct worker *worker;
+	struct lane *lane;
+
+	LIST_FOREACH(worker, &send->workers, in_workers)
+		if (worker->is_remote && worker->has_greeted && !worker->is_full)
+			break;
+	while (worker != NULL && !worker->is_full &&
+	    (lane = lane_next_to_ask(send->lanes)) != NULL) {
+		struct buf packet = BUF_INIT;
+
+		job_put_ask(&packet, lane_key(lane));
+		if (packet_send(worker->source.fd, packet.data, packet.length,
+			-1, MSG_DONTWAIT) == -1) {
+			set_full(worker);
+			lane_set_room(send->lanes, lane, 0); /* asks again */
+		}
+		buf_release(&packet);
+	}
+}
+
+void
+deliver_give_up(struct send *send, struct message *message)
+{
+	struct recipient *recipient;
+
+	message->running++; /* it stays meanwhile */
+	for (uint32_t i = 0; i < message->part_count; i++) {
+		struct part *part = &message->parts[i];
+		const struct lane *lane = part->line.lane;
+
+		if (lane_backs_off_until_ms(lane) == 0)
+			continue;
+		while ((recipient = message_next(message, part)) != NULL)
+			defer_now(
+			    send, message, recipient, false, lane_reason(lane));
+		lane_part_leave(send->lanes, &part->line);
+	}
+	message->running--;
+}
+
 void
 deliver_start(struct send *send)
 {
@@ -605,6 +659,7 @@ deliver_start(struct send *send)
 	run_openings(send);
 	if (send->is_stopping)
 		return;
+	ask_for_room(send);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		while (start_job(send, kinds[i]) == HANDED)
 			continue;

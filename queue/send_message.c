@@ -235,6 +235,8 @@ begin_try(struct send *send, struct message *message)
 {
 	for (uint32_t i = 0; i < message->part_count; i++)
 		lane_part_enter(send->lanes, &message->parts[i].line);
+	if (message->is_expired)
+		deliver_give_up(send, message);
 	settle(send, message);
 }
 

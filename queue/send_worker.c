@@ -14,8 +14,9 @@
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "control/identity.h"
 
-enum { PACKETS_A_TURN = 256 };
+enum { PACKETS_A_TURN = 256, REMOTE_CONNECT_MS = 100 };
 
 static enum lane_kind
 kind_of_channel(enum job_channel channel)
@@ -43,6 +44,8 @@ worker_drop(struct worker *worker)
 	LIST_REMOVE(worker, in_workers);
 	if (worker->has_greeted)
 		send->health.workers--;
+	if (worker->is_remote)
+		lane_take_rooms(send->lanes);
 	free(worker);
 	workers_set_limits(send);
 }
@@ -53,7 +56,8 @@ greet_worker(struct worker *worker, const void *data, size_t length)
 	struct job_hello hello;
 
 	if (!job_get_hello(data, length, &hello) ||
-	    hello.version != JOB_VERSION) {
+	    hello.version != JOB_VERSION ||
+	    (hello.channel == JOB_REMOTE) != worker->is_remote) {
 		log_line("warning: a delivery worker of another version "
 			 "was started; restart the queue after an upgrade");
 		return false;
@@ -97,8 +101,23 @@ back_off(struct worker *worker, const char *data, size_t length)
 	deliver_put_text(reason, backoff.reason);
 	log_line("lane %s: rests for %" PRIu32 " s: %s", key, backoff.seconds,
 	    reason);
-	lane_back_off(
-	    send->lanes, lane, clock_ms() + (int64_t)backoff.seconds * 1000);
+	lane_back_off(send->lanes, lane,
+	    clock_ms() + (int64_t)backoff.seconds * 1000, backoff.reason);
+	return true;
+}
+
+static bool
+set_room(struct worker *worker, const char *data, size_t length)
+{
+	struct send *send = worker->send;
+	struct job_room room;
+	struct lane *lane;
+
+	if (!worker->is_remote || !job_get_room(data, length, &room))
+		return false;
+	lane = lane_find(send->lanes, LANE_REMOTE, room.lane);
+	if (lane != NULL)
+		lane_set_room(send->lanes, lane, room.jobs);
 	return true;
 }
 
@@ -123,6 +142,8 @@ take_packet(struct worker *worker, const char *data, size_t length)
 		return take_results(worker, data, length);
 	case JOB_BACKOFF:
 		return back_off(worker, data, length);
+	case JOB_ROOM:
+		return set_room(worker, data, length);
 	default:
 		return false;
 	}
@@ -155,11 +176,13 @@ worker_ready(uint32_t events, void *context)
 }
 
 static void
-add_worker(struct send *send, int fd)
+add_worker(struct send *send, int fd, bool is_remote)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 
 	worker->send = send;
+	worker->is_remote = is_remote;
+	worker->kind = is_remote ? LANE_REMOTE : LANE_VIRTUAL;
 	worker->source = (struct loop_source){
 		.fd = fd, .ready = worker_ready, .context = worker
 	};
@@ -188,8 +211,38 @@ control_ready(uint32_t events, void *context)
 		send->control_source.fd = -1;
 	}
 	if (n == 1 && fd != -1)
-		add_worker(send, fd);
+		add_worker(send, fd, false);
 	else if (fd != -1)
+		close(fd);
+}
+
+/*
+ * The node's qmail-rspawn serves all queues, and is nobody's child: run/ is
+ * root's, and the kernel says who answers there.
+ */
+void
+workers_tick(struct send *send)
+{
+	const struct worker *worker;
+	uid_t uid, wanted = identity_peer(IDENTITY_QUEUE, IDENTITY_REMOTE);
+	pid_t pid;
+	char *path;
+	int fd;
+
+	LIST_FOREACH(worker, &send->workers, in_workers)
+		if (worker->is_remote)
+			return;
+	if (send->is_stopping)
+		return;
+	path = xasprintf("%s/remote", send->home->run);
+	fd = packet_connect_within(path, REMOTE_CONNECT_MS, NULL);
+	free(path);
+	if (fd == -1)
+		return; /* the service says why it does not run */
+	if (packet_peer(fd, &uid, &pid) == 0 &&
+	    (uid == 0 || uid == wanted || uid == geteuid()))
+		add_worker(send, fd, true);
+	else
 		close(fd);
 }
 

@@ -15,7 +15,8 @@ struct worker {
 	struct send *send;
 	struct loop_source source;
 	bool has_greeted;
-	bool is_full; /* its socket takes no more just now */
+	bool is_full;   /* its socket takes no more just now */
+	bool is_remote; /* qmail-rspawn */
 	enum lane_kind kind;
 	struct job_take take;
 	unsigned running; /* recipients */

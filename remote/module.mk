@@ -1,6 +1,7 @@
 # remote - mail to other hosts: qmail-remote, qmail-tcpto
 LIBS += remote/libremote.a
 remote/libremote.a: remote/auth.o remote/body.o remote/exchange.o remote/hello.o \
+    remote/pace.o remote/rules.o \
     remote/qmtp.o remote/reply.o remote/session.o remote/tcpto.o \
     remote/transaction.o
 remote/libremote.a_LDLIBS := -Wl,--as-needed -lgsasl -lssl -Wl,--no-as-needed
@@ -18,3 +19,12 @@ MANS += remote/qmail-tcpto.8 remote/qmail-tcpok.8
 remote/qmail-remote remote/qmail-tcpto remote/qmail-tcpok: \
     remote/libremote.a resolver/libresolver.a control/libcontrol.a \
     base/libbase.a
+
+# Remote delivery for all queues.
+PROGS += remote/qmail-rspawn
+remote/qmail-rspawn: remote/main_rspawn.o remote/spawner.o \
+    remote/spawner_destination.o remote/spawner_domain.o
+remote/qmail-rspawn: remote/libremote.a queue/libqueue.a \
+    resolver/libresolver.a control/libcontrol.a base/libbase.a
+remote/qmail-rspawn: LDLIBS += -lssl -lcrypto
+MANS += remote/qmail-rspawn.8

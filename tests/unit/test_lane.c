@@ -112,7 +112,7 @@ what_keeps_a_lane(void **state)
 	lane_started(table, lane);
 	lane_started(table, lane);
 	lane_part_release(table, &part);
-	lane_back_off(table, lane, 500);
+	lane_back_off(table, lane, 500, "why");
 	lane_ended(table, lane);
 	lane_ended(table, lane);
 	wait_in(lane, 7, NOW);
@@ -286,7 +286,7 @@ back_off_costs_one_timer(void **state)
 	(void)state;
 	for (uint64_t id = 1; id <= TICKETS; id++)
 		wait_in(off, id, 1);
-	lane_back_off(table, off, 5000);
+	lane_back_off(table, off, 5000, "why");
 	lane_run_timers(table, 4999);
 	assert_int_equal(lane_backs_off_until_ms(off), 5000);
 	assert_int_equal(lane_count_backing_off(table), 1);
@@ -304,21 +304,21 @@ back_off_costs_one_timer(void **state)
 	assert_int_equal(lane_count_backing_off(table), 0);
 	assert_in_range(take_at(NOW), 1, TICKETS + TAKES);
 	/* Longer, then shorter, then at once. */
-	lane_back_off(table, off, 9000);
-	lane_back_off(table, off, 7000);
-	lane_back_off(table, on, 8000);
+	lane_back_off(table, off, 9000, "why");
+	lane_back_off(table, off, 7000, "why");
+	lane_back_off(table, on, 8000, "why");
 	assert_int_equal(lane_count_backing_off(table), 2);
 	lane_run_timers(table, 6999);
 	assert_int_equal(take_at(NOW), 0);
 	lane_run_timers(table, 7000);
 	assert_int_not_equal(take_at(NOW), 0);
-	lane_back_off(table, on, 0);
+	lane_back_off(table, on, 0, "why");
 	assert_int_equal(lane_count_backing_off(table), 0);
 	/* The timer of the first one ends nothing. */
-	lane_back_off(table, off, 9500);
+	lane_back_off(table, off, 9500, "why");
 	lane_run_timers(table, 9000);
 	assert_int_equal(lane_backs_off_until_ms(off), 9500);
-	lane_back_off(table, off, 0);
+	lane_back_off(table, off, 0, "why");
 	lane_ended(table, off);
 	lane_ended(table, on);
 }
@@ -501,7 +501,7 @@ limits(void **state)
 	assert_null(lane_next(table, LANE_REMOTE, &room));
 	/* A back-off passes over the lane, and its end brings it back. */
 	lane_set_limit(table, LANE_REMOTE, 100, false);
-	lane_back_off(table, lane_b, 10);
+	lane_back_off(table, lane_b, 10, "why");
 	for (int i = 0; i < 3; i++)
 		assert_ptr_equal(
 		    lane_next(table, LANE_REMOTE, &room)->lane, lane_a);

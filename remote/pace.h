@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How fast, and when, a destination is given mail (docs/remote.md): its window
+ * of connections, and the breakers of its addresses.
+ *
+ * Plain values of their owner; times are arguments: now_ms is clock_ms(),
+ * random any number.
+ */
+#ifndef REMOTE_PACE_H
+#define REMOTE_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* -- the window: how many connections at once */
+
+enum {
+	WINDOW_START = 5,
+	/* troubles of one moment count once */
+	WINDOW_TROUBLE_MS = 1000
+};
+
+struct window {
+	double size; /* at least 1 */
+	unsigned max;
+	int64_t troubled_at_ms;
+	/* REPLY_ACTION_FEWER: no more than so many until then */
+	unsigned capped_to;
+	int64_t capped_until_ms;
+};
+
+void window_init(struct window *window, unsigned max);
+/* So many connections there may be. */
+unsigned window_size(const struct window *window, int64_t now_ms);
+/* A message was taken: one more connection after a window of these. */
+void window_succeeded(struct window *window);
+/* 421, or "too many": half, but never under 1. */
+void window_troubled(struct window *window, int64_t now_ms);
+/* Half of what it is now is the most, for so long. */
+void window_cap(struct window *window, int64_t now_ms, unsigned seconds);
+
+/* -- the breaker of one address, or of a destination */
+
+enum {
+	BREAKER_FIRST_S = 60, /* doubled by each failure after the first, */
+	BREAKER_MOST_S = 3600 /* to this; and up to a quarter more by chance */
+};
+
+struct breaker {
+	unsigned failures; /* one after the other */
+	int64_t rests_until_ms;
+	bool is_probing; /* half open: one tries */
+};
+
+/*
+ * May somebody try now?  When a rest is over one may, until breaker_ended() is
+ * told; true counts as the beginning of that try.
+ */
+bool breaker_try(struct breaker *breaker, int64_t now_ms);
+/* The same, without a try. */
+bool breaker_is_open(const struct breaker *breaker, int64_t now_ms);
+/* What came of a try. */
+void breaker_succeeded(struct breaker *breaker);
+void breaker_failed(struct breaker *breaker, int64_t now_ms, uint32_t random);
+/* It was given up for a reason that says nothing about the address. */
+void breaker_gave_up(struct breaker *breaker);
+
+/* -- how many a time */
+
+struct bucket {
+	double tokens, per_second; /* per_second 0: no limit */
+	int64_t filled_at_ms;
+	int64_t slowed_until_ms; /* REPLY_ACTION_SLOWER; 0: for ever */
+};
+
+/* From now on so many a second; until_ms 0: for ever. */
+void bucket_limit(
+    struct bucket *bucket, double per_second, int64_t now_ms, int64_t until_ms);
+/* Takes one.  0, or in how many milliseconds there will be one. */
+int64_t bucket_take(struct bucket *bucket, int64_t now_ms);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All that settings and files say about remote delivery, read once; and, with
+ * what the DNS says, the plan of how mail of a sender reaches a domain.
+ *
+ * Rules are read-only: threads may share them.
+ */
+#ifndef REMOTE_RULES_H
+#define REMOTE_RULES_H
+
+#include "control/bindings.h"
+#include "control/home.h"
+#include "control/settings.h"
+#include "remote/exchange.h"
+#include "remote/session.h"
+
+struct rules;
+
+/* program: whose settings' errors are told.  NULL with the reason. */
+struct rules *rules_new(
+    const struct home *home, const char *program, struct error *err);
+void rules_free(struct rules **rules);
+
+const struct settings *rules_settings(const struct rules *rules);
+/* Does the way depend on the sender, too? */
+bool rules_ask_sender(const struct rules *rules);
+
+/* How mail of a sender reaches a domain.  Belongs to its maker. */
+struct plan {
+	char *domain;
+	char *sender; /* NULL: any */
+	struct exchange exchange;
+	struct session_credentials credentials; /* user NULL: no AUTH */
+};
+
+/*
+ * Blocking; plan_out is always made and released by the caller.  sender NULL:
+ * without what depends on it.
+ */
+void plan_make(const struct rules *rules, const char *domain,
+    const char *sender, struct plan *plan_out);
+void plan_release(struct plan *plan);
+
+/* Equal for plans that may share connections. */
+void plan_put_key(
+    const struct rules *rules, const struct plan *plan, struct buf *key);
+
+/* What a session to one of its addresses is opened with. */
+struct way {
+	struct binding binding;
+	struct session_options options;
+};
+void plan_fill_way(const struct rules *rules, const struct plan *plan,
+    size_t address, struct way *way_out);
+
+#endif

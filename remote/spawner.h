@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * qmail-rspawn: gives the mail of all queues to the hosts it is for
+ * (docs/remote.md).
+ *
+ * The functions are for one thread, that of the loop, which never blocks: names
+ * are found, connections made and messages sent by threads.
+ */
+#ifndef REMOTE_SPAWNER_H
+#define REMOTE_SPAWNER_H
+
+#include <sys/types.h>
+
+#include "base/loop.h"
+#include "remote/rules.h"
+
+struct spawner;
+
+/* Borrowed until spawner_free(). */
+struct spawner_config {
+	struct loop *loop;
+	int wake_fd;   /* an eventfd of the loop's, for its threads */
+	int listen_fd; /* run/remote */
+	uid_t queue_uid; /* whose queues are served, besides root's and ours */
+};
+
+/* Takes the rules.  How many slots there are is said by the first ones. */
+struct spawner *spawner_new(const struct spawner_config *config,
+    struct rules *rules, struct error *err);
+/* From now on these rules count; what was learned is learned again. */
+void spawner_use(struct spawner *spawner, struct rules *rules);
+/* Ends what is under way, as far as its deadlines go; unsent jobs go back. */
+void spawner_free(struct spawner **spawner);
+
+/* In each turn of the loop; returns in how many ms it is wanted again. */
+int spawner_run(struct spawner *spawner);
+
+/* Nothing new is begun; true when nothing is under way any more. */
+bool spawner_stop(struct spawner *spawner);
+
+/* Puts its state as JSON (docs/remote.md), for svctool. */
+void spawner_describe(const struct spawner *spawner, struct buf *json);
+
+#endif

@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A destination: its lines, which of its lanes' jobs they send, and when it is
+ * left alone.
+ */
+#include <inttypes.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/log_text.h"
+#include "base/mem.h"
+#include "remote/spawner_private.h"
+
+enum {
+	JOBS_AHEAD = 2,        /* in hand for each line: one is sent, one waits */
+	TRIES_A_JOB = 2,       /* a connection that was kept may have gone */
+	DESTINATION_IDLE_MS = 60 * 1000 /* then what was learned is forgotten */
+};
+
+/* -- the table */
+
+static int
+compare_destinations(const void *a, const void *b)
+{
+	return strcmp(((const struct destination *)a)->key,
+	    ((const struct destination *)b)->key);
+}
+
+static struct destination *
+get_destination(struct spawner *spawner, struct shared_plan *plan)
+{
+	const struct exchange *exchange = &plan->plan.exchange;
+	struct buf key = BUF_INIT;
+	struct destination *destination, **found;
+
+	plan_put_key(plan->rules->rules, &plan->plan, &key);
+	destination = xcalloc(1, sizeof(*destination) + key.length + 1);
+	memcpy(destination->key, key.data, key.length + 1);
+	buf_release(&key);
+	found = tsearch(destination, &spawner->destinations_by_key,
+	    compare_destinations);
+	if (found == NULL)
+		fatal(111, "out of memory");
+	if (*found != destination) {
+		free(destination);
+		return *found;
+	}
+	destination->spawner = spawner;
+	destination->plan = plan;
+	destination->exchange = exchange;
+	plan->users++;
+	destination->breakers = xcalloc(
+	    exchange->address_count, sizeof(*destination->breakers));
+	window_init(&destination->window, spawner->slots);
+	TAILQ_INIT(&destination->lines);
+	TAILQ_INIT(&destination->lanes);
+	TAILQ_INSERT_TAIL(&spawner->destinations, destination, in_spawner);
+	return destination;
+}
+
+static void
+free_destination(struct destination *destination)
+{
+	struct spawner *spawner = destination->spawner;
+
+	tdelete(destination, &spawner->destinations_by_key,
+	    compare_destinations);
+	TAILQ_REMOVE(&spawner->destinations, destination, in_spawner);
+	if (destination->is_wanting)
+		TAILQ_REMOVE(&spawner->wanting, destination, in_wanting);
+	shared_plan_drop(destination->plan);
+	free(destination->breakers);
+	free(destination->last_text);
+	free(destination);
+}
+
+/* -- lines */
+
+static void
+count_line(struct line *line, int n)
+{
+	line->destination->line_count += (unsigned)n;
+	line->destination->spawner->line_count += (unsigned)n;
+}
+
+static void
+free_line(struct line *line)
+{
+	TAILQ_REMOVE(&line->destination->lines, line, in_destination);
+	count_line(line, -1);
+	session_result_release(&line->failure);
+	free(line);
+}
+
+static void
+post_line(struct line *line, struct work_pool *pool,
+    void (*run)(struct work *work), void (*done)(struct work *work))
+{
+	line->destination->spawner->underway++;
+	work_pool_post(pool, &line->work, run, done);
+}
+
+/* In a thread. */
+static void
+close_session(struct work *work)
+{
+	session_close(&((struct line *)work)->session);
+}
+
+static void
+line_closed(struct work *work)
+{
+	struct line *line = (struct line *)work;
+	struct destination *destination = line->destination;
+
+	destination->spawner->underway--;
+	free_line(line);
+	destination_run(destination);
+}
+
+static void
+close_line(struct line *line)
+{
+	line->state = LINE_CLOSING;
+	post_line(line, line->destination->spawner->senders, close_session,
+	    line_closed);
+}
+
+/* In a thread. */
+static void
+open_session(struct work *work)
+{
+	struct line *line = (struct line *)work;
+	const struct shared_plan *plan = line->destination->plan;
+
+	plan_fill_way(
+	    plan->rules->rules, &plan->plan, line->address, &line->way);
+	line->session = session_open(&line->way.options, &line->failure);
+}
+
+static bool
+is_resting(const struct destination *destination, int64_t now_ms)
+{
+	return now_ms < destination->rests_until_ms;
+}
+
+/* None of its lanes has anything sent before that. */
+static void
+rest(struct destination *destination, int64_t until_ms)
+{
+	int64_t now_ms = clock_ms();
+	struct lane_hand *lane;
+	char host[DNS_NAME_SIZE], word[REPLY_TEXT_SIZE];
+
+	destination->rests_until_ms = until_ms;
+	log_word(host, sizeof(host), destination->exchange->hosts[0].name);
+	log_word(word, sizeof(word), destination->last_text);
+	log_line("destination %s: rests for %" PRId64 " s: %s", host,
+	    (until_ms - now_ms + 999) / 1000, word);
+	while ((lane = TAILQ_FIRST(&destination->lanes)) != NULL)
+		lane_rest(lane, until_ms - now_ms, destination->last_text);
+}
+
+static void
+line_failed(struct line *line)
+{
+	struct destination *destination = line->destination;
+	int64_t now_ms = clock_ms();
+	struct reply_judgement judgement = reply_judge(&line->failure.reply);
+
+	breaker_failed(&destination->breakers[line->address], now_ms,
+	    arc4random());
+	if (line->failure.stage > STAGE_CONNECT)
+		window_troubled(&destination->window, now_ms);
+	if (judgement.action == REPLY_ACTION_SUSPEND &&
+	    destination->breakers[line->address].rests_until_ms <
+		now_ms + (int64_t)judgement.action_s * 1000)
+		destination->breakers[line->address].rests_until_ms = now_ms +
+		    (int64_t)judgement.action_s * 1000;
+	free(destination->last_text);
+	destination->last_text = xstrdup(line->failure.text);
+	free_line(line);
+}
+
+static void
+line_opened(struct work *work)
+{
+	struct line *line = (struct line *)work;
+	struct destination *destination = line->destination;
+
+	destination->spawner->underway--;
+	destination->spawner->opening_count--;
+	destination->opening_count--;
+	if (line->session == NULL)
+		line_failed(line);
+	else {
+		breaker_succeeded(&destination->breakers[line->address]);
+		destination->has_greeted = true;
+		line->state = LINE_IDLE;
+		line->idle_since_ms = clock_ms();
+	}
+	destination_run(destination);
+}
+
+/*
+ * The first address that may be tried; those of hosts that are worse come only
+ * when none of a better one is left.
+ */
+static bool
+pick_address(struct destination *destination, int64_t now_ms, size_t *at_out)
+{
+	size_t i;
+
+	for (i = 0; i < destination->exchange->address_count; i++)
+		if (breaker_try(&destination->breakers[i], now_ms)) {
+			*at_out = i;
+			return true;
+		}
+	return false;
+}
+
+static void
+open_line(struct destination *destination, size_t address)
+{
+	struct spawner *spawner = destination->spawner;
+	struct line *line = xcalloc(1, sizeof(*line));
+
+	line->destination = destination;
+	line->address = address;
+	line->state = LINE_OPENING;
+	TAILQ_INSERT_HEAD(&destination->lines, line, in_destination);
+	count_line(line, 1);
+	destination->opening_count++;
+	spawner->opening_count++;
+	post_line(line, spawner->openers, open_session, line_opened);
+}
+
+/* -- a job on a line */
+
+/* In a thread. */
+static void
+send_task(struct work *work)
+{
+	struct line *line = (struct line *)work;
+	struct task *task = line->task;
+	const struct session_message message = { .sender = task->job.sender,
+		.dsn = "",
+		.header = task->job.header,
+		.body = task->job.body,
+		.fd = task->fd,
+		.size_bytes = task->job.size_bytes,
+		.recipients = task->to,
+		.recipient_count = task->job.recipient_count };
+
+	session_send(line->session, &message, task->results);
+	line->has_failed = !session_is_usable(line->session);
+}
+
+/* The connection had gone, or went before the peer had anything of it. */
+static bool
+is_to_be_tried_again(const struct line *line)
+{
+	const struct session_result *first = &line->task->results[0];
+
+	return line->has_failed && line->task->tries < TRIES_A_JOB &&
+	    first->stage <= STAGE_MAIL && first->outcome == SESSION_TEMPFAIL &&
+	    (first->reply.code == 0 || first->reply.code == 421);
+}
+
+/* What the replies say of the destination. */
+static void
+learn(struct destination *destination, const struct task *task)
+{
+	int64_t now_ms = clock_ms();
+	size_t i;
+
+	for (i = 0; i < task->job.recipient_count; i++) {
+		const struct session_result *result = &task->results[i];
+		struct reply_judgement judgement;
+
+		if (result->outcome == SESSION_DELIVERED) {
+			destination->delivered++;
+			continue;
+		}
+		if (result->outcome == SESSION_PERMFAIL)
+			destination->failed++;
+		else
+			destination->deferred++;
+		free(destination->last_text);
+		destination->last_text = xstrdup(result->text);
+		judgement = reply_judge(&result->reply);
+		if (result->reply.code == 421)
+			window_troubled(&destination->window, now_ms);
+		switch (judgement.action) {
+		case REPLY_ACTION_NONE:
+			break;
+		case REPLY_ACTION_FEWER:
+			window_troubled(&destination->window, now_ms);
+			window_cap(&destination->window, now_ms,
+			    judgement.action_s);
+			break;
+		case REPLY_ACTION_SLOWER:
+			bucket_limit(&destination->bucket, 1, now_ms,
+			    now_ms + (int64_t)judgement.action_s * 1000);
+			break;
+		case REPLY_ACTION_SUSPEND:
+			rest(destination,
+			    now_ms + (int64_t)judgement.action_s * 1000);
+			break;
+		}
+	}
+	if (task->results[0].outcome == SESSION_DELIVERED)
+		window_succeeded(&destination->window);
+}
+
+static void
+release_results(struct task *task)
+{
+	size_t i;
+
+	for (i = 0; i < task->job.recipient_count; i++)
+		session_result_release(&task->results[i]);
+}
+
+static void
+task_sent(struct work *work)
+{
+	struct line *line = (struct line *)work;
+	struct destination *destination = line->destination;
+	struct task *task = line->task;
+
+	destination->spawner->underway--;
+	destination->busy_count--;
+	if (task->lane->destination == destination &&
+	    is_to_be_tried_again(line)) {
+		release_results(task);
+		TAILQ_INSERT_HEAD(&task->lane->tasks, task, in_lane);
+		destination->waiting_count++;
+	} else {
+		learn(destination, task);
+		task_done(task);
+	}
+	line->task = NULL;
+	line->state = LINE_IDLE;
+	line->idle_since_ms = clock_ms();
+	if (line->has_failed)
+		close_line(line);
+	destination_run(destination);
+}
+
+/* The first task of the lane whose turn it is; there is one. */
+static struct task *
+next_task(struct destination *destination)
+{
+	struct lane_hand *lane = TAILQ_FIRST(&destination->lanes);
+	struct task *task;
+
+	while (TAILQ_EMPTY(&lane->tasks))
+		lane = TAILQ_NEXT(lane, in_place);
+	task = TAILQ_FIRST(&lane->tasks);
+	TAILQ_REMOVE(&lane->tasks, task, in_lane);
+	destination->waiting_count--;
+	TAILQ_REMOVE(&destination->lanes, lane, in_place);
+	TAILQ_INSERT_TAIL(&destination->lanes, lane, in_place);
+	return task;
+}
+
+static struct line *
+find_idle_line(struct destination *destination)
+{
+	struct line *line;
+
+	TAILQ_FOREACH(line, &destination->lines, in_destination)
+		if (line->state == LINE_IDLE)
+			return line;
+	return NULL;
+}
+
+static void
+assign_tasks(struct destination *destination, int64_t now_ms)
+{
+	struct line *line;
+
+	while (destination->waiting_count > 0 &&
+	    (line = find_idle_line(destination)) != NULL) {
+		int64_t wait_ms = bucket_take(&destination->bucket, now_ms);
+
+		if (wait_ms > 0) {
+			destination->waits_until_ms = now_ms + wait_ms;
+			return;
+		}
+		line->task = next_task(destination);
+		line->task->tries++;
+		line->state = LINE_BUSY;
+		destination->busy_count++;
+		post_line(line, destination->spawner->senders, send_task,
+		    task_sent);
+	}
+}
+
+/* -- what a destination needs */
+
+/* One that has waited longest of what nobody uses, for another destination. */
+static bool
+close_an_idle_line(struct spawner *spawner)
+{
+	struct destination *destination;
+	struct line *line;
+
+	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner) {
+		line = destination->waiting_count > 0
+		    ? NULL
+		    : find_idle_line(destination);
+		if (line != NULL) {
+			close_line(line);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* May one more connection be made?  If not, it is wanted later. */
+static bool
+take_slot(struct destination *destination)
+{
+	struct spawner *spawner = destination->spawner;
+	unsigned openings = spawner->slots / OPENING_SHARE;
+
+	if (spawner->line_count < spawner->slots &&
+	    spawner->opening_count < (openings == 0 ? 1 : openings))
+		return true;
+	if (spawner->line_count >= spawner->slots)
+		close_an_idle_line(spawner);
+	if (!destination->is_wanting) {
+		destination->is_wanting = true;
+		TAILQ_INSERT_TAIL(&spawner->wanting, destination, in_wanting);
+	}
+	return false;
+}
+
+/* As many lines as the window and the work allow. */
+static void
+open_lines(struct destination *destination, int64_t now_ms)
+{
+	unsigned most = window_size(&destination->window, now_ms), wanted;
+	size_t address;
+
+	wanted = destination->busy_count + destination->waiting_count;
+	if (wanted == 0 && destination->lane_count > 0)
+		wanted = 1;
+	/* Until one has greeted, one tries. */
+	if (!destination->has_greeted || wanted < 1)
+		most = 1;
+	if (wanted < most)
+		most = wanted;
+	while (destination->line_count < most && !destination->spawner->is_stopping) {
+		if (!take_slot(destination))
+			return;
+		if (!pick_address(destination, now_ms, &address))
+			return;
+		open_line(destination, address);
+	}
+}
+
+/* When the first of its addresses may be tried again. */
+static int64_t
+first_rest_ends(const struct destination *destination)
+{
+	int64_t first = INT64_MAX;
+	size_t i;
+
+	for (i = 0; i < destination->exchange->address_count; i++)
+		if (destination->breakers[i].rests_until_ms < first)
+			first = destination->breakers[i].rests_until_ms;
+	return first;
+}
+
+static bool
+has_address(const struct destination *destination, int64_t now_ms)
+{
+	size_t i;
+
+	for (i = 0; i < destination->exchange->address_count; i++)
+		if (!breaker_is_open(&destination->breakers[i], now_ms))
+			return true;
+	return false;
+}
+
+/* Room for what the lines can send soon, shared by the lanes. */
+static void
+share_room(struct destination *destination, int64_t now_ms)
+{
+	unsigned open = destination->line_count - destination->opening_count,
+		 most = window_size(&destination->window, now_ms), share, room;
+	struct lane_hand *lane;
+
+	if (open == 0 || destination->lane_count == 0)
+		return;
+	/* One more than there are: it is opened when there is work for it. */
+	share = (open < most ? open + 1 : open) * JOBS_AHEAD;
+	share = (share + destination->lane_count - 1) / destination->lane_count;
+	for (room = 1; room < share; room *= 2)
+		continue; /* told in few steps */
+	TAILQ_FOREACH(lane, &destination->lanes, in_place)
+		if (lane->room != room)
+			lane_give_room(lane, room);
+}
+
+void
+destination_run(struct destination *destination)
+{
+	int64_t now_ms = clock_ms();
+	struct lane_hand *lane;
+
+	if (is_resting(destination, now_ms)) {
+		while ((lane = TAILQ_FIRST(&destination->lanes)) != NULL)
+			lane_rest(lane, destination->rests_until_ms - now_ms,
+			    destination->last_text);
+		return;
+	}
+	assign_tasks(destination, now_ms);
+	open_lines(destination, now_ms);
+	if (destination->line_count == 0 && destination->lane_count > 0 &&
+	    !destination->is_wanting && !has_address(destination, now_ms)) {
+		destination->has_greeted = false;
+		rest(destination, first_rest_ends(destination));
+		return;
+	}
+	share_room(destination, now_ms);
+}
+
+void
+destination_add_lane(struct lane_hand *lane)
+{
+	struct destination *destination = get_destination(
+	    lane->domain->spawner, lane->domain->plan);
+	struct task *task;
+
+	lane->destination = destination;
+	TAILQ_INSERT_TAIL(&destination->lanes, lane, in_place);
+	destination->lane_count++;
+	TAILQ_FOREACH(task, &lane->tasks, in_lane)
+		destination->waiting_count++;
+	destination_run(destination);
+}
+
+void
+destination_remove_lane(struct lane_hand *lane)
+{
+	struct destination *destination = lane->destination;
+	struct task *task;
+
+	TAILQ_FOREACH(task, &lane->tasks, in_lane)
+		destination->waiting_count--;
+	TAILQ_REMOVE(&destination->lanes, lane, in_place);
+	destination->lane_count--;
+	lane->destination = NULL;
+}
+
+void
+destination_count_task(struct destination *destination)
+{
+	destination->waiting_count++;
+	destination_run(destination);
+}
+
+/* -- time */
+
+/* Lines without work are closed; of a destination without any, lanes too. */
+static void
+let_go(struct destination *destination, int64_t now_ms)
+{
+	int64_t idle_ms = destination->spawner->idle_ms;
+	struct lane_hand *lane, *next_lane;
+	struct line *line;
+
+	if (now_ms - destination->idle_since_ms >= idle_ms)
+		for (lane = TAILQ_FIRST(&destination->lanes); lane != NULL;
+		     lane = next_lane) {
+			next_lane = TAILQ_NEXT(lane, in_place);
+			lane_give_room(lane, 0);
+		}
+	/* Those that open lanes wait for stay. */
+	TAILQ_FOREACH(line, &destination->lines, in_destination)
+		if (line->state == LINE_IDLE &&
+		    now_ms - line->idle_since_ms >= idle_ms &&
+		    (destination->lane_count == 0 ||
+			destination->busy_count > 0))
+			close_line(line);
+}
+
+static void
+tick_destination(struct destination *destination, int64_t now_ms)
+{
+	if (destination->waits_until_ms != 0 &&
+	    now_ms >= destination->waits_until_ms) {
+		destination->waits_until_ms = 0;
+		destination_run(destination);
+	}
+	if (destination->busy_count + destination->waiting_count +
+		destination->opening_count >
+	    0)
+		destination->idle_since_ms = now_ms;
+	let_go(destination, now_ms);
+	if (destination->line_count == 0 && destination->lane_count == 0 &&
+	    now_ms >= destination->rests_until_ms &&
+	    now_ms - destination->idle_since_ms >= DESTINATION_IDLE_MS)
+		free_destination(destination);
+}
+
+void
+destinations_tick(struct spawner *spawner, int64_t now_ms)
+{
+	struct destination *destination, *next;
+
+	for (destination = TAILQ_FIRST(&spawner->destinations);
+	     destination != NULL; destination = next) {
+		next = TAILQ_NEXT(destination, in_spawner);
+		tick_destination(destination, now_ms);
+	}
+}
+
+void
+destinations_run_wanting(struct spawner *spawner)
+{
+	struct destination_list wanting = TAILQ_HEAD_INITIALIZER(wanting);
+	struct destination *destination;
+
+	TAILQ_CONCAT(&wanting, &spawner->wanting, in_wanting);
+	while ((destination = TAILQ_FIRST(&wanting)) != NULL) {
+		TAILQ_REMOVE(&wanting, destination, in_wanting);
+		destination->is_wanting = false;
+		destination_run(destination);
+	}
+}
+
+void
+destinations_close(struct spawner *spawner)
+{
+	struct destination *destination;
+	struct line *line;
+
+	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner)
+		TAILQ_FOREACH(line, &destination->lines, in_destination)
+			if (line->state == LINE_IDLE)
+				close_line(line);
+}
+
+void
+destinations_free(struct spawner *spawner)
+{
+	while (!TAILQ_EMPTY(&spawner->destinations))
+		free_destination(TAILQ_FIRST(&spawner->destinations));
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC */
+/* Where the mail of a domain goes, asked once for all queues. */
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/log_text.h"
+#include "base/mem.h"
+#include "remote/spawner_private.h"
+
+enum {
+	KNOWN_MOST_S = 3600, /* whatever the TTL says */
+	KNOWN_LEAST_S = 5,
+	VERDICT_ROOM = 100 /* nothing is sent: each has its failure at once */
+};
+
+void
+shared_plan_drop(struct shared_plan *plan)
+{
+	if (plan == NULL || --plan->users > 0)
+		return;
+	plan_release(&plan->plan);
+	rules_drop(plan->rules);
+	free(plan);
+}
+
+static int
+compare_domains(const void *a, const void *b)
+{
+	return strcmp(((const struct domain *)a)->name,
+	    ((const struct domain *)b)->name);
+}
+
+struct domain *
+domain_get(struct spawner *spawner, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	struct domain *domain = xcalloc(1, sizeof(*domain) + size);
+	struct domain **found;
+
+	memcpy(domain->name, name, size);
+	found = tsearch(domain, &spawner->domains, compare_domains);
+	if (found == NULL)
+		fatal(111, "out of memory");
+	if (*found != domain) {
+		free(domain);
+		return *found;
+	}
+	domain->spawner = spawner;
+	TAILQ_INIT(&domain->placed);
+	return domain;
+}
+
+/* In a thread. */
+static void
+resolve_domain(struct work *work)
+{
+	struct domain *domain = (struct domain *)work;
+	const char *blank = strchr(domain->name, ' ');
+	char *name = blank == NULL
+	    ? xstrdup(domain->name)
+	    : xstrndup(domain->name, (size_t)(blank - domain->name));
+
+	plan_make(domain->plan->rules->rules, name,
+	    blank == NULL ? NULL : blank + 1, &domain->plan->plan);
+	free(name);
+}
+
+static void
+put_at_domain(struct lane_hand *lane)
+{
+	TAILQ_INSERT_TAIL(&lane->domain->placed, lane, in_place);
+	lane->is_at_domain = true;
+}
+
+/* It is known what that means for a loose lane. */
+static void
+settle_lane(struct lane_hand *lane)
+{
+	const struct domain *domain = lane->domain;
+
+	switch (domain->plan->plan.exchange.state) {
+	case EXCHANGE_FOUND:
+		destination_add_lane(lane);
+		return;
+	case EXCHANGE_NONE:
+		put_at_domain(lane);
+		lane_give_room(lane, VERDICT_ROOM);
+		domain_run_lane(lane);
+		return;
+	case EXCHANGE_UNKNOWN:
+		break;
+	}
+	lane_rest(lane, domain->expires_ms - clock_ms(), domain->plan->plan.exchange.text);
+}
+
+static void
+domain_resolved(struct work *work)
+{
+	struct domain *domain = (struct domain *)work;
+	const struct exchange *exchange = &domain->plan->plan.exchange;
+	int64_t now_ms = clock_ms(), known_s = exchange->ttl_s;
+	struct lane_list lanes = TAILQ_HEAD_INITIALIZER(lanes);
+	struct lane_hand *lane;
+
+	domain->spawner->underway--;
+	domain->is_resolving = false;
+	if (known_s < KNOWN_LEAST_S)
+		known_s = KNOWN_LEAST_S;
+	if (known_s > KNOWN_MOST_S)
+		known_s = KNOWN_MOST_S;
+	domain->expires_ms = now_ms + known_s * 1000;
+	if (exchange->state == EXCHANGE_UNKNOWN) {
+		breaker_failed(&domain->breaker, now_ms, arc4random());
+		domain->expires_ms = domain->breaker.rests_until_ms;
+	} else
+		breaker_succeeded(&domain->breaker);
+	TAILQ_CONCAT(&lanes, &domain->placed, in_place);
+	while ((lane = TAILQ_FIRST(&lanes)) != NULL) {
+		TAILQ_REMOVE(&lanes, lane, in_place);
+		lane->is_at_domain = false;
+		settle_lane(lane);
+	}
+}
+
+void
+domain_run_lane(struct lane_hand *lane)
+{
+	struct domain *domain = lane->domain;
+	struct task *task;
+
+	/* The last one may free a lane whose queue has gone. */
+	while (!domain->is_resolving && (task = TAILQ_FIRST(&lane->tasks)) != NULL) {
+		bool is_last = TAILQ_NEXT(task, in_lane) == NULL;
+
+		TAILQ_REMOVE(&lane->tasks, task, in_lane);
+		task_done_all(
+		    task, SESSION_PERMFAIL, domain->plan->plan.exchange.text);
+		if (is_last)
+			break;
+	}
+}
+
+void
+domain_place_lane(struct lane_hand *lane)
+{
+	struct domain *domain = lane->domain;
+
+	if (!domain->is_resolving && domain->plan != NULL &&
+	    clock_ms() < domain->expires_ms) {
+		settle_lane(lane);
+		return;
+	}
+	put_at_domain(lane);
+	if (domain->is_resolving)
+		return;
+	shared_plan_drop(domain->plan);
+	domain->plan = xcalloc(1, sizeof(*domain->plan));
+	domain->plan->users = 1;
+	domain->plan->rules = domain->spawner->rules;
+	domain->plan->rules->users++;
+	domain->is_resolving = true;
+	domain->spawner->underway++;
+	work_pool_post(domain->spawner->names, &domain->work, resolve_domain,
+	    domain_resolved);
+}
+
+void
+domain_take_lane(struct lane_hand *lane)
+{
+	if (lane->destination != NULL)
+		destination_remove_lane(lane);
+	if (lane->is_at_domain)
+		TAILQ_REMOVE(&lane->domain->placed, lane, in_place);
+	lane->is_at_domain = false;
+}
+
+static void
+free_domain(void *data)
+{
+	struct domain *domain = data;
+
+	shared_plan_drop(domain->plan);
+	free(domain);
+}
+
+/* The sweep's: those that are too old. */
+struct old_domains {
+	struct domain *at[1000];
+	size_t count;
+	int64_t now_ms;
+};
+
+static void
+note_old(const void *node, VISIT visit, void *closure)
+{
+	struct old_domains *old = closure;
+	struct domain *domain = *(struct domain *const *)node;
+
+	if ((visit == postorder || visit == leaf) && !domain->is_resolving &&
+	    old->now_ms >= domain->expires_ms &&
+	    (domain->lanes == 0 || !TAILQ_EMPTY(&domain->placed)) &&
+	    old->count < sizeof(old->at) / sizeof(old->at[0]))
+		old->at[old->count++] = domain;
+}
+
+void
+domains_sweep(struct spawner *spawner, int64_t now_ms)
+{
+	struct old_domains old = { .now_ms = now_ms };
+	struct lane_hand *lane;
+
+	twalk_r(spawner->domains, note_old, &old);
+	while (old.count > 0) {
+		struct domain *domain = old.at[--old.count];
+
+		/* Those that take no mail are asked again. */
+		while ((lane = TAILQ_FIRST(&domain->placed)) != NULL)
+			lane_give_room(lane, 0);
+		if (domain->lanes > 0)
+			continue;
+		tdelete(domain, &spawner->domains, compare_domains);
+		free_domain(domain);
+	}
+}
+
+void
+domains_free(struct spawner *spawner)
+{
+	tdestroy(spawner->domains, free_domain);
+	spawner->domains = NULL;
+}

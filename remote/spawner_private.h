@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What qmail-rspawn's files share: spawner.c (queues, their lanes and jobs),
+ * spawner_domain.c (names), spawner_destination.c (sessions).
+ *
+ * All belongs to the loop's thread, but a struct with a work in it while that
+ * work is posted.
+ */
+#ifndef REMOTE_SPAWNER_PRIVATE_H
+#define REMOTE_SPAWNER_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "base/outbox.h"
+#include "base/work_pool.h"
+#include "queue/job.h"
+#include "remote/pace.h"
+#include "remote/spawner.h"
+
+enum { OPENING_SHARE = 4 }; /* a quarter of the slots waits for greetings */
+
+/* A job in hand. */
+struct task {
+	TAILQ_ENTRY(task) in_lane; /* while it waits for a session */
+	struct lane_hand *lane;
+	struct job job;
+	struct job_recipient *recipients;
+	struct session_recipient *to;
+	struct session_result *results; /* recipient_count of each */
+	char *storage;
+	int fd; /* of its body, or -1 */
+	unsigned tries;
+};
+TAILQ_HEAD(task_list, task);
+
+/*
+ * A lane of one queue.  It is placed, with its domain (that is being resolved,
+ * or takes no mail) or at a destination; or it is loose, because it rests or
+ * has nothing to do, and only there until its last task is over.
+ */
+struct lane_hand {
+	struct queue_hand *queue; /* NULL: it has gone */
+	LIST_ENTRY(lane_hand) in_queue;
+	TAILQ_ENTRY(lane_hand) in_place;
+	struct domain *domain;
+	bool is_at_domain;
+	struct destination *destination; /* NULL: it is not at one */
+	struct task_list tasks; /* that wait */
+	unsigned in_hand;       /* tasks, those that are being sent too */
+	unsigned room;          /* as told */
+};
+TAILQ_HEAD(lane_list, lane_hand);
+
+/* A queue's connection. */
+struct queue_hand {
+	LIST_ENTRY(queue_hand) in_spawner;
+	struct spawner *spawner;
+	struct loop_source source;
+	struct outbox outbox;
+	LIST_HEAD(, lane_hand) lanes;
+	void *lanes_by_name; /* of search.h */
+	bool is_gone;        /* it is freed at the end of the loop's turn */
+};
+
+/* The rules that count now, or did when something began. */
+struct rules_in_use {
+	unsigned users;
+	struct rules *rules;
+};
+
+/* What its domain and a destination share. */
+struct shared_plan {
+	unsigned users;
+	struct rules_in_use *rules; /* it was made by */
+	struct plan plan;
+};
+
+/*
+ * What is known of a recipient domain; or of it and a sender ("example.org
+ * joe@example.net"), where rules ask for him.
+ */
+struct domain {
+	struct work work; /* while is_resolving */
+	struct spawner *spawner;
+	struct shared_plan *plan; /* NULL: it was not asked for yet */
+	bool is_resolving;
+	int64_t expires_ms;
+	struct breaker breaker; /* UNKNOWN, again and again */
+	struct lane_list placed;
+	unsigned lanes; /* loose ones, too */
+	char name[];
+};
+
+/* A connection. */
+struct line {
+	struct work work; /* while it is opened, sends or is closed */
+	TAILQ_ENTRY(line) in_destination;
+	struct destination *destination;
+	size_t address;
+	struct way way;
+	struct session *session;
+	struct session_result failure; /* of opening */
+	struct task *task;             /* that is being sent */
+	enum { LINE_OPENING, LINE_IDLE, LINE_BUSY, LINE_CLOSING } state;
+	bool has_failed; /* after a message: of no use any more */
+	int64_t idle_since_ms;
+};
+TAILQ_HEAD(line_list, line);
+
+struct destination {
+	TAILQ_ENTRY(destination) in_spawner;
+	TAILQ_ENTRY(destination) in_wanting; /* is_wanting: for a slot */
+	bool is_wanting;
+	struct spawner *spawner;
+	struct shared_plan *plan;
+	const struct exchange *exchange; /* plan's */
+	struct breaker *breakers; /* of its addresses */
+	struct window window;
+	struct bucket bucket;
+	int64_t waits_until_ms; /* for the bucket; 0: it does not */
+	int64_t rests_until_ms;
+	bool has_greeted;
+	char *last_text; /* of the last failure */
+	struct line_list lines;
+	unsigned line_count, opening_count, busy_count;
+	struct lane_list lanes;
+	unsigned lane_count, waiting_count; /* tasks of all lanes */
+	int64_t idle_since_ms;
+	uint64_t delivered, deferred, failed; /* recipients */
+	char key[];
+};
+TAILQ_HEAD(destination_list, destination);
+
+struct spawner {
+	struct spawner_config config;
+	struct loop_source listen_source;
+	LIST_HEAD(, queue_hand) queues;
+	void *domains; /* of search.h, by name */
+	void *destinations_by_key;
+	struct destination_list destinations, wanting;
+	struct work_pool *names, *openers, *senders;
+	unsigned slots; /* lines in all */
+	int64_t idle_ms;
+	unsigned line_count, opening_count;
+	unsigned underway; /* works that are posted */
+	bool is_stopping;
+	struct rules_in_use *rules;
+	int64_t ticked_ms, swept_ms;
+};
+
+/* -- spawner.c: lanes and jobs */
+
+void rules_drop(struct rules_in_use *rules);
+
+/*
+ * So many jobs of the lane may be in hand.  0: it becomes loose, and asks again
+ * when it has mail; it may be freed.
+ */
+void lane_give_room(struct lane_hand *lane, unsigned room);
+/*
+ * The lane becomes loose; its waiting jobs go back, deferred, and it asks again
+ * then.  It may be freed.
+ */
+void lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason);
+/* The results go to the queue, and all of it is freed; perhaps the lane, too. */
+void task_done(struct task *task);
+/* The same, when all recipients have this outcome. */
+void task_done_all(
+    struct task *task, enum session_outcome outcome, const char *text);
+
+/* -- spawner_domain.c */
+
+/* The domain of this name, made if there is none. */
+struct domain *domain_get(struct spawner *spawner, const char *name);
+/* A loose lane: where is its mail for?  Places it there, perhaps later. */
+void domain_place_lane(struct lane_hand *lane);
+/* Takes it from where it is; it is loose then. */
+void domain_take_lane(struct lane_hand *lane);
+/* A placed lane has new tasks. */
+void domain_run_lane(struct lane_hand *lane);
+/* Once a minute: forgets what is too old. */
+void domains_sweep(struct spawner *spawner, int64_t now_ms);
+void domains_free(struct spawner *spawner);
+void shared_plan_drop(struct shared_plan *plan);
+
+/* -- spawner_destination.c */
+
+/* By its domain's exchange. */
+void destination_add_lane(struct lane_hand *lane);
+void destination_remove_lane(struct lane_hand *lane);
+/* One that waits is in a lane of the destination's. */
+void destination_count_task(struct destination *destination);
+/* Does what there is to be done: assigns, opens, gives room. */
+void destination_run(struct destination *destination);
+/* Often: what is idle too long, buckets that have filled. */
+void destinations_tick(struct spawner *spawner, int64_t now_ms);
+/* A slot may be there: those that want one look again. */
+void destinations_run_wanting(struct spawner *spawner);
+/* Closes what is idle. */
+void destinations_close(struct spawner *spawner);
+void destinations_free(struct spawner *spawner);
+
+#endif
