@@ -50,18 +50,14 @@ queue_packet(struct queue_hand *queue)
 }
 
 static void
-put_task_result(
-    struct queue_hand *queue, uint32_t delivery, char outcome, const char *text)
+put_task_result(struct queue_hand *queue, const struct job_result *result)
 {
-	const struct job_result result = { .delivery = delivery,
-		.outcome = (enum job_outcome)outcome,
-		.text = text };
 	struct buf *last = outbox_last(&queue->outbox);
 
 	if (last == NULL || last->length > PACKET_MAX - RESULT_BYTES_MAX ||
 	    last->data[0] != JOB_RESULTS)
 		last = queue_packet(queue);
-	job_put_result(last, &result);
+	job_put_result(last, result);
 }
 
 /* -- lanes */
@@ -181,16 +177,26 @@ task_free(struct task *task)
 	free(task);
 }
 
+/* text NULL: each of its recipients has a result of its own. */
 static void
-task_end(struct task *task, int outcome, const char *text)
+task_end(struct task *task, enum session_outcome outcome, const char *text)
 {
 	struct lane_hand *lane = task->lane;
-	size_t i;
 
-	for (i = 0; lane->queue != NULL && i < task->job.recipient_count; i++)
-		put_task_result(lane->queue, task->recipients[i].delivery,
-		    text != NULL ? outcome : (int)task->results[i].outcome,
-		    text != NULL ? text : task->results[i].text);
+	for (size_t i = 0; lane->queue != NULL && i < task->job.recipient_count;
+	     i++) {
+		const struct session_result *its = &task->results[i];
+		const struct job_result result = {
+			.delivery = task->recipients[i].delivery,
+			.outcome = (enum job_outcome)(text != NULL
+				? outcome
+				: its->outcome),
+			.text = text != NULL ? text : its->text,
+			.is_dsn_passed = text == NULL && its->is_dsn_passed
+		};
+
+		put_task_result(lane->queue, &result);
+	}
 	task_free(task);
 	lane->in_hand--;
 	lane_free_if_over(lane);
@@ -199,14 +205,14 @@ task_end(struct task *task, int outcome, const char *text)
 void
 task_done(struct task *task)
 {
-	task_end(task, 0, NULL);
+	task_end(task, SESSION_TEMPFAIL, NULL);
 }
 
 void
 task_done_all(
     struct task *task, enum session_outcome outcome, const char *text)
 {
-	task_end(task, (int)outcome, text);
+	task_end(task, outcome, text);
 }
 
 /* The packet's job, with a copy of it; NULL when it is not one. */
@@ -236,7 +242,8 @@ read_task(const char *packet, size_t length, int fd)
 	for (i = 0; i < job.recipient_count; i++) {
 		task->recipients[i] = recipients[i];
 		task->to[i] = (struct session_recipient){
-			.address = recipients[i].recipient, .dsn = ""
+			.address = recipients[i].recipient,
+			.dsn = recipients[i].dsn
 		};
 	}
 	return task;

@@ -312,6 +312,7 @@ finish_recipient(
 	}
 	session_fill(t->session, &t->results[recipient], SESSION_DELIVERED,
 	    STAGE_OVER, reply, "", "accepted message");
+	t->results[recipient].is_dsn_passed = t->session->hello.has_dsn;
 	t->states[recipient] = RECIPIENT_DONE;
 }
 
