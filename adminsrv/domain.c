@@ -26,7 +26,7 @@ enum admin_result
 domain_lock_take(const struct home *home, const char *domain,
     struct domain_lock *lock_out, struct error *err)
 {
-	AUTO(mem_free) char *path = layout_path(home, LAYOUT_users_lock);
+	OWN_TEXT path = layout_path(home, LAYOUT_users_lock);
 	struct stat st;
 
 	if (stat(home->users, &st) == -1)
@@ -124,7 +124,7 @@ static int
 write_file(
     const char *dir, const char *name, const char *text, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/%s", dir, name);
+	OWN_TEXT path = xasprintf("%s/%s", dir, name);
 
 	return file_replace(path, text, strlen(text),
 	    layout_rows[LAYOUT_domain_default].mode, err);
@@ -157,10 +157,8 @@ static enum admin_result
 fill_dir(const char *dir, const struct identity *owner,
     const struct domain_options *options, struct error *err)
 {
-	AUTO(mem_free)
-	char *standard = layout_domain_path(dir, LAYOUT_domain_default);
-	AUTO(mem_free)
-	char *number = xasprintf("%u\n", options->users_per_level);
+	OWN_TEXT standard = layout_domain_path(dir, LAYOUT_domain_default);
+	OWN_TEXT number = xasprintf("%u\n", options->users_per_level);
 	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result = users_open(
 	    dir, owner->uid, owner->gid, true, &users, err);
@@ -228,8 +226,7 @@ add_locked(const struct home *home, const char *domain,
     const struct domain_options *options, const struct node_state *state,
     struct error *err)
 {
-	AUTO(mem_free)
-	char *dir = state->assign_dir != NULL
+	OWN_TEXT dir = state->assign_dir != NULL
 	    ? xstrdup(state->assign_dir)
 	    : xasprintf("%s/%s", home->domains, domain);
 	enum admin_result result = check_free(state, domain, domain, err);

@@ -43,7 +43,7 @@ static void
 find_dir(struct removal *removal, const struct home *home, const char *domain,
     const struct node_state *state)
 {
-	AUTO(mem_free) char *users = NULL;
+	OWN_TEXT users = NULL;
 	char *slash;
 
 	removal->dir = state->assign_dir != NULL
@@ -128,8 +128,7 @@ stop_mail(
 static enum admin_result
 put_aside(const struct removal *removal, struct error *err)
 {
-	AUTO(mem_free)
-	char *path = layout_domain_path(removal->dir, LAYOUT_vpasswd_lock);
+	OWN_TEXT path = layout_domain_path(removal->dir, LAYOUT_vpasswd_lock);
 	enum admin_result result;
 	struct stat st;
 	int lock;

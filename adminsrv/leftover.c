@@ -58,8 +58,8 @@ static int
 find_in_setting(const struct home *home, enum setting_id id, const char *domain,
     struct buf *lines, struct error *err)
 {
-	AUTO(mem_free)
-	char *path = xasprintf("%s/%s", home->control, setting_rows[id].name);
+	OWN_TEXT path = xasprintf(
+	    "%s/%s", home->control, setting_rows[id].name);
 	AUTO(line_file_free) struct line_file *file = NULL;
 	const char *line;
 	size_t at = 0;

@@ -80,7 +80,7 @@ static bool
 has_key(const char *line, const char *key)
 {
 	size_t length = key_length(line);
-	AUTO(mem_free) char *own = NULL;
+	OWN_TEXT own = NULL;
 	char domain[IDN_DOMAIN_SIZE];
 
 	if (length == strlen(key) && strncasecmp(line, key, length) == 0)

@@ -23,7 +23,7 @@ static int
 load_lines(const char *folder, const char *name, struct line_file **file_out,
     struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/%s", folder, name);
+	OWN_TEXT path = xasprintf("%s/%s", folder, name);
 
 	return line_file_load(path, file_out, err);
 }
@@ -50,8 +50,8 @@ static bool
 is_in_users_cdb(
     const struct home *home, const char *domain, const struct node_state *state)
 {
-	AUTO(mem_free) char *path = layout_path(home, LAYOUT_assign_cdb);
-	AUTO(mem_free) char *key = xasprintf("%s-", domain);
+	OWN_TEXT path = layout_path(home, LAYOUT_assign_cdb);
+	OWN_TEXT key = xasprintf("%s-", domain);
 	AUTO(cdbmap_free) struct cdbmap *map = NULL;
 	struct assign_entry entry;
 	bool is_same;
@@ -71,8 +71,8 @@ read_assign(const struct home *home, const char *domain,
     struct node_state *state, struct error *err)
 {
 	AUTO(line_file_free) struct line_file *file = NULL;
-	AUTO(mem_free) char *key = xasprintf("+%s-", domain);
-	AUTO(mem_free) char *copy = NULL;
+	OWN_TEXT key = xasprintf("+%s-", domain);
+	OWN_TEXT copy = NULL;
 	char *fields[ASSIGN_FIELDS];
 	const char *line;
 	uint64_t uid, gid;
@@ -119,8 +119,7 @@ static int
 read_rcpthosts(const struct home *home, const char *domain,
     struct node_state *state, struct error *err)
 {
-	AUTO(mem_free)
-	char *path = layout_path(home, LAYOUT_morercpthosts_cdb);
+	OWN_TEXT path = layout_path(home, LAYOUT_morercpthosts_cdb);
 	AUTO(line_file_free) struct line_file *file = NULL;
 	AUTO(cdbmap_free) struct cdbmap *map = NULL;
 
@@ -191,9 +190,8 @@ node_lines_add_assign(const struct home *home, const char *domain,
     const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err)
 {
 	AUTO(line_file_free) struct line_file *file = NULL;
-	AUTO(mem_free) char *key = xasprintf("+%s-", domain);
-	AUTO(mem_free)
-	char *line = xasprintf("%s:%s:%lu:%lu:%s:-::", key, real,
+	OWN_TEXT key = xasprintf("+%s-", domain);
+	OWN_TEXT line = xasprintf("%s:%s:%lu:%lu:%s:-::", key, real,
 	    (unsigned long)uid, (unsigned long)gid, dir);
 
 	if (load_lines(home->users, "assign", &file, err) == -1)
@@ -211,7 +209,7 @@ node_lines_remove_assign(
     const struct home *home, const char *domain, struct error *err)
 {
 	AUTO(line_file_free) struct line_file *file = NULL;
-	AUTO(mem_free) char *key = xasprintf("+%s-", domain);
+	OWN_TEXT key = xasprintf("+%s-", domain);
 
 	if (load_lines(home->users, "assign", &file, err) == -1)
 		return -1;
@@ -253,7 +251,7 @@ int
 node_lines_add_virtual(
     const struct home *home, const char *domain, struct error *err)
 {
-	AUTO(mem_free) char *line = xasprintf("%s:%s", domain, domain);
+	OWN_TEXT line = xasprintf("%s:%s", domain, domain);
 
 	return edit_control(home, "virtualdomains", domain, line, err);
 }
@@ -269,7 +267,7 @@ int
 node_lines_remove_local(
     const struct home *home, const char *domain, struct error *err)
 {
-	AUTO(mem_free) char *path = layout_path(home, LAYOUT_setting, "locals");
+	OWN_TEXT path = layout_path(home, LAYOUT_setting, "locals");
 	int is_local;
 
 	if (access(path, F_OK) == 0 || errno != ENOENT)
@@ -332,7 +330,7 @@ node_lines_aliases(const struct home *home, const char *real,
 	if (load_lines(home->users, "assign", &file, err) == -1)
 		return -1;
 	while ((line = line_file_next(file, &at)) != NULL) {
-		AUTO(mem_free) char *copy = xstrdup(line);
+		OWN_TEXT copy = xstrdup(line);
 		char *fields[ASSIGN_FIELDS], *name;
 		size_t length;
 

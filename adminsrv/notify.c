@@ -53,8 +53,7 @@ notify_daemons(const char *run_dir, struct error *err)
 	if (dir == NULL)
 		return error_sys(err, "cannot look into '%s'", run_dir);
 	while ((entry = readdir(dir)) != NULL) {
-		AUTO(mem_free)
-		char *path = xasprintf("%s/%s", run_dir, entry->d_name);
+		OWN_TEXT path = xasprintf("%s/%s", run_dir, entry->d_name);
 		const char *program = daemon_of(entry->d_name);
 		pid_t pid;
 

@@ -62,8 +62,7 @@ static int
 prompt(
     const char *text, const char *subject, struct buf *line, struct error *err)
 {
-	AUTO(mem_free)
-	char *question = xasprintf("%s for %s: ", text, subject);
+	OWN_TEXT question = xasprintf("%s for %s: ", text, subject);
 	int result = 0;
 
 	if (file_write_all(STDERR_FILENO, question, strlen(question)) == -1)

@@ -43,8 +43,8 @@ user_dir_make(const char *user_dir, struct error *err)
 	if (found == -1 && errno != ENOENT)
 		return admin_fail(err, "cannot look into '%s'", user_dir);
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		AUTO(mem_free)
-		char *path = xasprintf("%s/Maildir/%s", user_dir, folders[i]);
+		OWN_TEXT path = xasprintf(
+		    "%s/Maildir/%s", user_dir, folders[i]);
 
 		if (file_make_dirs(
 			path, layout_rows[LAYOUT_maildir_part].mode, err) == -1)
@@ -56,7 +56,7 @@ user_dir_make(const char *user_dir, struct error *err)
 int
 user_dir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/Maildir/new", user_dir);
+	OWN_TEXT path = xasprintf("%s/Maildir/new", user_dir);
 	size_t top = strlen(domain_dir);
 
 	assert(strncmp(user_dir, domain_dir, top) == 0);
@@ -86,8 +86,7 @@ user_dir_sync_all(const char *domain_dir, struct error *err)
 int
 user_dir_forget_size(const char *user_dir, struct error *err)
 {
-	AUTO(mem_free)
-	char *path = xasprintf("%s/Maildir/maildirsize", user_dir);
+	OWN_TEXT path = xasprintf("%s/Maildir/maildirsize", user_dir);
 
 	if (unlink(path) == -1 && errno != ENOENT)
 		return error_sys(err, "cannot remove '%s'", path);
@@ -104,7 +103,7 @@ int
 user_dir_put_aside(const char *domain_dir, const char *user_dir,
     char **aside_out, struct error *err)
 {
-	AUTO(mem_free) char *removed = removed_dir(domain_dir);
+	OWN_TEXT removed = removed_dir(domain_dir);
 	const char *slash = strrchr(user_dir, '/');
 	char *aside = xasprintf("%s%s", removed, slash);
 	bool is_aside;
@@ -133,7 +132,7 @@ user_dir_put_aside(const char *domain_dir, const char *user_dir,
 int
 user_dir_remove(const char *domain_dir, const char *aside, struct error *err)
 {
-	AUTO(mem_free) char *removed = removed_dir(domain_dir);
+	OWN_TEXT removed = removed_dir(domain_dir);
 
 	return file_remove_tree(aside, err) == -1
 	    ? -1
@@ -143,7 +142,7 @@ user_dir_remove(const char *domain_dir, const char *aside, struct error *err)
 void
 user_dir_sweep(const char *domain_dir)
 {
-	AUTO(mem_free) char *removed = removed_dir(domain_dir);
+	OWN_TEXT removed = removed_dir(domain_dir);
 
 	/* It stays for a later run, or vdeluser's next, which says why. */
 	if (file_remove_tree(removed, NULL) == -1)

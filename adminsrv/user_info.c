@@ -35,8 +35,7 @@ static bool
 read_maildirsize(
     const struct vpasswd_entry *entry, struct quota_usage *usage_out)
 {
-	AUTO(mem_free)
-	char *path = xasprintf("%s/Maildir/maildirsize", entry->dir);
+	OWN_TEXT path = xasprintf("%s/Maildir/maildirsize", entry->dir);
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct quota wanted, found;
 	unsigned lines;
@@ -52,7 +51,7 @@ int
 user_info_usage(const struct vpasswd_entry *entry,
     struct quota_usage *usage_out, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/Maildir", entry->dir);
+	OWN_TEXT path = xasprintf("%s/Maildir", entry->dir);
 	int result = 1;
 	int fd;
 

@@ -68,8 +68,7 @@ open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
     struct users **users_out, struct error *err)
 {
 	enum admin_result result = owner_enter(uid, gid, err);
-	AUTO(mem_free)
-	char *lock = layout_domain_path(domain_dir, LAYOUT_vpasswd_lock);
+	OWN_TEXT lock = layout_domain_path(domain_dir, LAYOUT_vpasswd_lock);
 	struct users *users;
 
 	*users_out = NULL;
@@ -175,8 +174,7 @@ users_file(const struct users *users)
 static int
 read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 {
-	AUTO(mem_free)
-	char *path = xasprintf("%s/.users_per_level", domain_dir);
+	OWN_TEXT path = xasprintf("%s/.users_per_level", domain_dir);
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	uint64_t limit = DIRHASH_LIMIT_MAX;
 	int result = file_read(path, 64, &text, err);
@@ -333,7 +331,7 @@ static enum admin_result
 remove_with_dir(
     struct users *users, const char *name, const char *dir, struct error *err)
 {
-	AUTO(mem_free) char *aside = NULL;
+	OWN_TEXT aside = NULL;
 
 	if (user_dir_put_aside(users->dir, dir, &aside, err) == -1)
 		return ADMIN_FAILED;
@@ -352,7 +350,7 @@ remove_with_dir(
 enum admin_result
 users_remove(struct users *users, const char *name, struct error *err)
 {
-	AUTO(mem_free) char *dir = NULL;
+	OWN_TEXT dir = NULL;
 	const struct vpasswd_entry *entry;
 
 	if (users_find(users, name, &entry, err) != ADMIN_OK)

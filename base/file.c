@@ -70,10 +70,9 @@ int
 file_sync_parent(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
-	AUTO(mem_free)
-	char *parent = slash == NULL ? xstrdup(".")
-	    : slash == path          ? xstrdup("/")
-				     : xstrndup(path, (size_t)(slash - path));
+	OWN_TEXT parent = slash == NULL ? xstrdup(".")
+	    : slash == path             ? xstrdup("/")
+			    : xstrndup(path, (size_t)(slash - path));
 	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = 0;
 
@@ -152,7 +151,7 @@ file_replace(const char *path, const char *data, size_t length, mode_t mode,
 int
 file_make_dirs(const char *path, mode_t mode, struct error *err)
 {
-	AUTO(mem_free) char *copy = xstrdup(path);
+	OWN_TEXT copy = xstrdup(path);
 	char *slash = copy;
 
 	for (;;) {

@@ -28,10 +28,10 @@ char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /*
  * AUTO(S_free) struct S *s = NULL; calls S_free(&s) at the end of the block,
  * whichever way it is left.  So does AUTO(buf_release) struct buf text =
- * BUF_INIT; and, for what free(3) takes, AUTO(mem_free) char *text = NULL;
- * errno stays.
+ * BUF_INIT; and OWN_TEXT path = xstrdup(name); frees a text.  errno stays.
  */
 #define AUTO(release) __attribute__((cleanup(release)))
+#define OWN_TEXT AUTO(mem_free) char *
 
 static inline void
 mem_free(void *pointer)

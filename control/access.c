@@ -53,7 +53,7 @@ follow_access_rule(const char *key, struct buf *rule, struct vars *vars,
 static void
 add_host_key(struct strlist *keys, const char *host)
 {
-	AUTO(mem_free) char *key = xasprintf("=%s", host);
+	OWN_TEXT key = xasprintf("=%s", host);
 
 	strlist_add(keys, key);
 }
@@ -226,8 +226,7 @@ static void
 visit(const struct walk *walk, const struct cdb_record *record)
 {
 	const struct access_visitor *visitor = walk->visitor;
-	AUTO(mem_free)
-	char *key = xstrndup(record->key, record->key_length);
+	OWN_TEXT key = xstrndup(record->key, record->key_length);
 	AUTO(buf_release) struct buf rule = BUF_INIT;
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	enum access_key kind = access_judge_key(key);
@@ -253,8 +252,7 @@ access_walk(const char *cdb_path, const struct access_visitor *visitor,
 	size_t length = strlen(cdb_path);
 	bool has_source = length > 4 &&
 	    strcmp(cdb_path + length - 4, ".cdb") == 0;
-	AUTO(mem_free)
-	char *source = xstrndup(cdb_path, has_source ? length - 4 : 0);
+	OWN_TEXT source = xstrndup(cdb_path, has_source ? length - 4 : 0);
 	AUTO(cdb_records_release) struct cdb_records records = { .count = 0 };
 	struct walk walk = { visitor, cdb_path, source, BUF_INIT };
 	struct cdb_record record;

@@ -414,8 +414,8 @@ assign_compile(const char *text_path, const char *cdb_path, struct error *err)
 int
 assign_compile_users(const struct home *home, struct error *err)
 {
-	AUTO(mem_free) char *text_path = layout_path(home, LAYOUT_assign);
-	AUTO(mem_free) char *cdb_path = layout_path(home, LAYOUT_assign_cdb);
+	OWN_TEXT text_path = layout_path(home, LAYOUT_assign);
+	OWN_TEXT cdb_path = layout_path(home, LAYOUT_assign_cdb);
 
 	return assign_compile(text_path, cdb_path, err);
 }

@@ -48,7 +48,7 @@ visit_file(const char *path, const char *name,
     const struct global_vars_visitor *visitor)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	AUTO(mem_free) char *value = NULL;
+	OWN_TEXT value = NULL;
 	struct error err, told;
 	struct stat st;
 
@@ -78,8 +78,7 @@ global_vars_walk(const char *folder, const struct global_vars_visitor *visitor)
 	if (dir == NULL)
 		return -1;
 	while ((entry = readdir(dir)) != NULL) {
-		AUTO(mem_free)
-		char *path = xasprintf("%s/%s", folder, entry->d_name);
+		OWN_TEXT path = xasprintf("%s/%s", folder, entry->d_name);
 
 		if (entry->d_name[0] != '.')
 			visit_file(path, entry->d_name, visitor);
@@ -118,7 +117,7 @@ struct home *
 global_vars_home(void)
 {
 	AUTO(home_free) struct home *home = home_new();
-	AUTO(mem_free) char *folder = layout_path(home, LAYOUT_global_vars);
+	OWN_TEXT folder = layout_path(home, LAYOUT_global_vars);
 
 	global_vars_take(folder);
 	return home_at(home->root);

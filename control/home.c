@@ -42,7 +42,7 @@ from_environment(const char *base, const char *variable, const char *standard)
 static char *
 absolute(const char *path)
 {
-	AUTO(mem_free) char *folder = getcwd(NULL, 0);
+	OWN_TEXT folder = getcwd(NULL, 0);
 
 	return below_folder(folder != NULL ? folder : "/", path);
 }

@@ -148,8 +148,8 @@ add_more_lines(struct cdbmap_writer *writer, const char *path, struct buf *text,
 int
 rcpthosts_compile_more(const char *control_dir, struct error *err)
 {
-	AUTO(mem_free) char *path = xasprintf("%s/morercpthosts", control_dir);
-	AUTO(mem_free) char *cdb_path = xasprintf("%s.cdb", path);
+	OWN_TEXT path = xasprintf("%s/morercpthosts", control_dir);
+	OWN_TEXT cdb_path = xasprintf("%s.cdb", path);
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
 	int found = file_read(path, MORE_MAX_BYTES, &text, err);

@@ -80,7 +80,7 @@ canonical_value(const struct setting_row *row, const char *text)
 	const char *at = has_prefix ? memrchr(text, '@', end) : NULL;
 	size_t start = at == NULL ? 0 : (size_t)(at - text) + 1;
 	char domain[IDN_DOMAIN_SIZE];
-	AUTO(mem_free) char *spelled = NULL;
+	OWN_TEXT spelled = NULL;
 
 	if (!has_prefix && strcmp(row->unit, "domain") != 0 &&
 	    strcmp(row->unit, "host") != 0)
@@ -95,7 +95,7 @@ canonical_value(const struct setting_row *row, const char *text)
 static void
 value_store(enum setting_id id, const char *text, struct value *value)
 {
-	AUTO(mem_free) char *spelled = canonical_value(&setting_rows[id], text);
+	OWN_TEXT spelled = canonical_value(&setting_rows[id], text);
 
 	switch (setting_rows[id].type) {
 	case SETTING_NUMBER:
@@ -137,8 +137,8 @@ walk_lines(enum setting_id id, struct lines *lines,
 		if (found == -1 || settings_check_value(id, line, &err) == -1)
 			visitor->fault(number, err.text, visitor->context);
 		else {
-			AUTO(mem_free)
-			char *value = canonical_value(&setting_rows[id], line);
+			OWN_TEXT value = canonical_value(
+			    &setting_rows[id], line);
 
 			visitor->value(number, value, visitor->context);
 		}
@@ -232,16 +232,14 @@ load_files(const struct loader *loader, enum setting_id id, struct value *value,
 {
 	const struct setting_row *row = &setting_rows[id];
 	const char *names[] = { row->name, short_name(id) };
-	AUTO(mem_free)
-	char *common = xasprintf("%s/%s", loader->control_dir, row->name);
+	OWN_TEXT common = xasprintf("%s/%s", loader->control_dir, row->name);
 	int result = 0;
 
 	if (loader->instance != NULL && settings_is_of_queues(id))
 		for (size_t i = 0; i < 2 && names[i] != NULL && result == 0;
 		     i++) {
-			AUTO(mem_free)
-			char *own = xasprintf("%s/%s.%s", loader->control_dir,
-			    names[i], loader->instance);
+			OWN_TEXT own = xasprintf("%s/%s.%s",
+			    loader->control_dir, names[i], loader->instance);
 
 			result = load_file(id, own, value, err);
 		}
@@ -313,7 +311,7 @@ load_rules(const struct loader *loader, enum setting_id id, struct value *value,
 	if (found == 0)
 		value->text = xstrdup(row->standard);
 	if (value->text[0] != '/') {
-		AUTO(mem_free) char *name = value->text;
+		OWN_TEXT name = value->text;
 
 		value->text = xasprintf("%s/%s", loader->control_dir, name);
 	}

@@ -119,7 +119,7 @@ show_settings(struct showctl *showctl, char **names, bool is_json)
 static void
 check_shown_queue(const struct home *home, const char *queue)
 {
-	AUTO(mem_free) char *path = NULL;
+	OWN_TEXT path = NULL;
 	const char *base = getenv("QUEUE_BASE");
 
 	if (queue == NULL)

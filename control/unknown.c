@@ -35,7 +35,7 @@ const char *
 showctl_queue_of(const char *name)
 {
 	const char *dot = strchr(name, '.');
-	AUTO(mem_free) char *stem = NULL;
+	OWN_TEXT stem = NULL;
 	enum setting_id id;
 
 	if (dot == NULL || dot == name || dot[1] == '\0' ||

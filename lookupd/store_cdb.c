@@ -144,7 +144,7 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 {
 	struct cdb_store *self = of_store(store);
 	struct assign_entry assign;
-	AUTO(mem_free) char *path = NULL;
+	OWN_TEXT path = NULL;
 	size_t domain_at;
 	int result = find_assign(self, domain, store->max_age_ms, &assign, err);
 

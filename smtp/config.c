@@ -34,8 +34,8 @@ read_certificate(struct smtp_config *config, const struct home *home,
 {
 	const char *named = getenv("SERVERCERT");
 	bool is_named = named != NULL && named[0] != '\0';
-	char *path = is_named ? xstrdup(named)
-			      : layout_path(home, LAYOUT_servercert);
+	OWN_TEXT path = is_named ? xstrdup(named)
+				 : layout_path(home, LAYOUT_servercert);
 	int result = 0;
 
 	if (!is_named && access(path, F_OK) == -1 && errno == ENOENT) {
@@ -51,7 +51,6 @@ read_certificate(struct smtp_config *config, const struct home *home,
 			    ? error_context(err, "variable SERVERCERT")
 			    : -1;
 	}
-	free(path);
 	return result;
 }
 

@@ -236,11 +236,10 @@ open_rules(struct daemon *daemon, const struct home *home, struct error *err)
 {
 	const char *named = getenv("TCPRULES");
 	bool is_named = named != NULL && named[0] != '\0';
-	char *path = is_named ? xstrdup(named)
+	OWN_TEXT path = is_named ? xstrdup(named)
 			      : layout_path(home, LAYOUT_access_cdb);
 
 	daemon->rules = smtp_rules_new(path, is_named, SMTP_MAX_AGE_MS, err);
-	free(path);
 	if (daemon->rules != NULL)
 		return 0;
 	return is_named ? error_context(err, "variable TCPRULES") : -1;

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -82,7 +83,7 @@ make_folder(
     struct maker *maker, enum layout_id id, const char *path, struct error *err)
 {
 	const struct layout_row *row = &layout_rows[id];
-	char *real = node_path(maker->node, "%s", path);
+	OWN_TEXT real = node_path(maker->node, "%s", path);
 	struct stat st;
 	int result = -1;
 
@@ -103,7 +104,6 @@ make_folder(
 	maker->made++;
 	result = 0;
 out:
-	free(real);
 	return result;
 }
 
@@ -112,12 +112,11 @@ make_file(struct maker *maker, enum layout_id id, const char *path,
     const char *text, struct error *err)
 {
 	const struct layout_row *row = &layout_rows[id];
-	char *real = node_path(maker->node, "%s", path);
+	OWN_TEXT real = node_path(maker->node, "%s", path);
 	int result = -1;
 
 	if (access(real, F_OK) == 0) {
 		maker->kept++;
-		free(real);
 		return 0;
 	}
 	if (file_replace(real, text, strlen(text), row->mode, err) == 0 &&
@@ -127,7 +126,6 @@ make_file(struct maker *maker, enum layout_id id, const char *path,
 		maker->made++;
 		result = 0;
 	}
-	free(real);
 	return result;
 }
 
@@ -135,7 +133,7 @@ int
 make_file_again(struct maker *maker, enum layout_id id, const char *path,
     const char *text, struct error *err)
 {
-	char *real = node_path(maker->node, "%s", path);
+	OWN_TEXT real = node_path(maker->node, "%s", path);
 	struct buf old;
 	int result, found;
 
@@ -152,6 +150,5 @@ make_file_again(struct maker *maker, enum layout_id id, const char *path,
 		result = found == -1 ? -1
 				     : make_file(maker, id, path, text, err);
 	buf_release(&old);
-	free(real);
 	return result;
 }

@@ -93,7 +93,7 @@ node_layout_path(const struct node *node, enum layout_id id, ...)
 bool
 node_exists(const struct node *node, struct error *err)
 {
-	char *me = node_layout_path(node, LAYOUT_setting, "me");
+	OWN_TEXT me = node_layout_path(node, LAYOUT_setting, "me");
 	bool is_there = access(me, F_OK) == 0;
 	struct arg_list services = { .count = 0 };
 
@@ -106,14 +106,13 @@ node_exists(const struct node *node, struct error *err)
 		    "'svctool init --home %s', or name another with --home",
 		    node->home->root, me, node->home->root);
 	arg_list_release(&services);
-	free(me);
 	return is_there;
 }
 
 bool
 node_has_name(const struct node *node, struct error *err)
 {
-	char *me = node_layout_path(node, LAYOUT_setting, "me");
+	OWN_TEXT me = node_layout_path(node, LAYOUT_setting, "me");
 	bool is_there = access(me, F_OK) == 0 || errno != ENOENT;
 
 	if (!is_there)
@@ -122,14 +121,13 @@ node_has_name(const struct node *node, struct error *err)
 		    "back, as it was ('openssl x509 -noout -subject -in "
 		    "%s/servercert.pem' may show it)",
 		    node->home->root, me, node->home->tls);
-	free(me);
 	return is_there;
 }
 
 bool
 node_is_ours(const struct node *node, struct error *err)
 {
-	char *root = node_path(node, "%s", node->home->root);
+	OWN_TEXT root = node_path(node, "%s", node->home->root);
 	bool is_ours = false;
 	struct stat st;
 
@@ -142,15 +140,14 @@ node_is_ours(const struct node *node, struct error *err)
 		    root, (unsigned long)st.st_uid);
 	else
 		is_ours = true;
-	free(root);
 	return is_ours;
 }
 
 bool
 node_is_users(const struct node *node, uid_t *uid_out, gid_t *gid_out)
 {
-	char *root = node_path(node, "%s", node->home->root);
-	char *vars = node_layout_path(node, LAYOUT_global_vars);
+	OWN_TEXT root = node_path(node, "%s", node->home->root);
+	OWN_TEXT vars = node_layout_path(node, LAYOUT_global_vars);
 	struct stat home, made;
 	bool is_users = stat(root, &home) == 0 && stat(vars, &made) == 0 &&
 	    home.st_uid != 0 && home.st_uid == made.st_uid;
@@ -159,8 +156,6 @@ node_is_users(const struct node *node, uid_t *uid_out, gid_t *gid_out)
 		*uid_out = home.st_uid;
 		*gid_out = home.st_gid;
 	}
-	free(vars);
-	free(root);
 	return is_users;
 }
 
@@ -203,7 +198,7 @@ static int
 list_row(const struct node *node, enum layout_id id, struct arg_list *names,
     struct error *err)
 {
-	char *folder = node_layout_path(node, id);
+	OWN_TEXT folder = node_layout_path(node, id);
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
 	int result = 0;
@@ -224,7 +219,6 @@ list_row(const struct node *node, enum layout_id id, struct arg_list *names,
 	}
 	if (dir != NULL)
 		closedir(dir);
-	free(folder);
 	if (names->count > 1)
 		qsort(names->items, names->count, sizeof(*names->items),
 		    compare_names);
@@ -248,20 +242,19 @@ node_queues(
 char *
 node_variable(const struct node *node, const char *service, const char *name)
 {
-	char *path = node_layout_path(node, LAYOUT_service_var, service, name);
+	OWN_TEXT path = node_layout_path(
+	    node, LAYOUT_service_var, service, name);
 	char *value = global_vars_read(path);
 
-	free(path);
 	return value != NULL ? value : xstrdup("");
 }
 
 char *
 node_global_variable(const struct node *node, const char *name)
 {
-	char *path = node_layout_path(node, LAYOUT_global_var, name);
+	OWN_TEXT path = node_layout_path(node, LAYOUT_global_var, name);
 	char *value = global_vars_read(path);
 
-	free(path);
 	return value;
 }
 

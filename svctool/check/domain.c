@@ -82,7 +82,7 @@ find_cdb(const struct folder *folder, const char *path, const char *text)
 static void
 check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 {
-	char *cdb = layout_domain_path(folder->path, LAYOUT_vpasswd_cdb);
+	OWN_TEXT cdb = layout_domain_path(folder->path, LAYOUT_vpasswd_cdb);
 	struct cdb_records records;
 	struct error err;
 	int found = cdb_records_read(cdb, &records, &err);
@@ -98,7 +98,6 @@ check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 		    "it was not made from 'vpasswd' as that is now, so the "
 		    "last changes do not count");
 	check_secret(folder, LAYOUT_vpasswd_cdb, cdb);
-	free(cdb);
 }
 
 /* Does mail for whom is no user go anywhere?  True when that is not known. */
@@ -241,7 +240,7 @@ static void
 check_user(struct folder *folder, const struct vpasswd_entry *entry)
 {
 	static const char *const parts[] = { "tmp", "new", "cur" };
-	char *maildir = xasprintf("%s/Maildir", entry->dir);
+	OWN_TEXT maildir = xasprintf("%s/Maildir", entry->dir);
 	int found = is_reachable(folder, entry)
 	    ? check_user_folder(folder, LAYOUT_user, entry->dir)
 	    : -1;
@@ -253,12 +252,10 @@ check_user(struct folder *folder, const struct vpasswd_entry *entry)
 	/* Those that are missing a delivery makes. */
 	for (size_t i = 0; found == 1 && i < sizeof(parts) / sizeof(parts[0]);
 	     i++) {
-		char *path = xasprintf("%s/%s", maildir, parts[i]);
+		OWN_TEXT path = xasprintf("%s/%s", maildir, parts[i]);
 
 		check_user_folder(folder, LAYOUT_maildir_part, path);
-		free(path);
 	}
-	free(maildir);
 }
 
 static void
@@ -278,8 +275,9 @@ static void
 check_files(struct folder *folder)
 {
 	struct check *check = folder->check;
-	char *text = layout_domain_path(folder->path, LAYOUT_vpasswd);
-	char *lock_path = layout_domain_path(folder->path, LAYOUT_vpasswd_lock);
+	OWN_TEXT text = layout_domain_path(folder->path, LAYOUT_vpasswd);
+	OWN_TEXT lock_path = layout_domain_path(
+	    folder->path, LAYOUT_vpasswd_lock);
 	struct vpasswd_file *users = NULL;
 	struct error err;
 	int lock, found;
@@ -310,8 +308,6 @@ check_files(struct folder *folder)
 out:
 	check_unlock(lock);
 	vpasswd_file_free(&users);
-	free(lock_path);
-	free(text);
 }
 
 /* What the delivery makes of it. */
@@ -337,7 +333,7 @@ check_default_line(const struct folder *folder, const char *path)
 static void
 check_default(const struct folder *folder)
 {
-	char *path = layout_domain_path(folder->path, LAYOUT_domain_default);
+	OWN_TEXT path = layout_domain_path(folder->path, LAYOUT_domain_default);
 	struct check_whose owner = whose(folder, "");
 	struct stat st;
 
@@ -355,7 +351,6 @@ check_default(const struct folder *folder)
 			&owner))
 			check_default_line(folder, path);
 	}
-	free(path);
 }
 
 /* Workers write as vmail, and qmail-smtpd has to come through. */

@@ -190,13 +190,12 @@ void
 check_reason_at(struct check *check, enum check_level level, const char *file,
     unsigned line, const char *reason)
 {
-	char *text = xstrdup(reason);
+	OWN_TEXT text = xstrdup(reason);
 	const char *remedy = check_cut_remedy(text);
 
 	check_find(check, level, file, line, "%s", text);
 	check_remedy(check, "%s",
 	    remedy != NULL ? remedy : "mend that, then check again");
-	free(text);
 }
 
 /* A reason as a finding; may_repeat: also where there is an error already. */

@@ -237,24 +237,21 @@ check_owners(struct check *check)
 		{ LAYOUT_users, LAYOUT_assign },
 	};
 	const struct home *home = check->node->home;
-	char *key = layout_path(home, LAYOUT_servercert);
+	OWN_TEXT key = layout_path(home, LAYOUT_servercert);
 	struct arg_list services;
 
 	for (unsigned id = 0; id <= LAYOUT_tls; id++) {
-		char *path = layout_path(home, id);
+		OWN_TEXT path = layout_path(home, id);
 
 		if (id != LAYOUT_alias)
 			check_path(check, id, path, true);
-		free(path);
 	}
 	if (access(key, F_OK) == 0)
 		check_path(check, LAYOUT_servercert, key, true);
-	free(key);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *path = layout_path(home, rows[i].folder);
+		OWN_TEXT path = layout_path(home, rows[i].folder);
 
 		check_files_in(check, rows[i].file, path);
-		free(path);
 	}
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)

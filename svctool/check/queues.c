@@ -47,8 +47,8 @@ see_fault(const struct fix_fault *fault, void *context)
 {
 	struct queue_check *queue = context;
 	bool is_whole = *fault->path == '\0' || strcmp(fault->path, ".") == 0;
-	char *path = is_whole ? xstrdup(queue->path)
-			      : xasprintf("%s/%s", queue->path, fault->path);
+	OWN_TEXT path = is_whole ? xstrdup(queue->path)
+				 : xasprintf("%s/%s", queue->path, fault->path);
 
 	switch (fault->kind) {
 	case FIX_CHANGE:
@@ -66,7 +66,6 @@ see_fault(const struct fix_fault *fault, void *context)
 		check_remedy(queue->check, "move it away");
 		break;
 	}
-	free(path);
 }
 
 /* The file is there, and its message was not before, nor is it after. */
@@ -74,13 +73,11 @@ static bool
 is_orphan(const struct queue_check *queue, const char *file, unsigned split)
 {
 	const char *id = strrchr(file, '/') + 1;
-	char *message = xasprintf(
+	OWN_TEXT message = xasprintf(
 	    "%s/mess/%llu/%s", queue->path, strtoull(id, NULL, 10) % split, id);
-	bool is_one = access(message, F_OK) == -1 && errno == ENOENT &&
-	    access(file, F_OK) == 0 && access(message, F_OK) == -1;
 
-	free(message);
-	return is_one;
+	return access(message, F_OK) == -1 && errno == ENOENT &&
+	    access(file, F_OK) == 0 && access(message, F_OK) == -1;
 }
 
 /*
@@ -119,7 +116,7 @@ check_by_fix(struct queue_check *queue)
 		.gid = (gid_t)-1 };
 	struct error err;
 	int root = queue_open_root(queue->path, &err), split = 0;
-	char *remedy = xasprintf("svctool queue fix %s", queue->name);
+	OWN_TEXT remedy = xasprintf("svctool queue fix %s", queue->name);
 
 	if (root != -1) {
 		split = queue_find_split(root, queue->path, &err);
@@ -133,7 +130,6 @@ check_by_fix(struct queue_check *queue)
 		    "run this as root or as the queue's user");
 	check_orphans(queue, options.split);
 	check_crowd_end(queue->check, &queue->crowd, queue->path, remedy);
-	free(remedy);
 }
 
 /* Only people can tell what is to become of these. */
@@ -169,7 +165,7 @@ check_damage(struct check *check, const struct queue_dir *queue)
 static void
 check_kept(struct check *check, const char *queue)
 {
-	char *lock = queue_lock_path(queue, "");
+	OWN_TEXT lock = queue_lock_path(queue, "");
 	DIR *dir = opendir(lock);
 	const struct dirent *entry;
 
@@ -188,7 +184,6 @@ check_kept(struct check *check, const char *queue)
 	}
 	if (dir != NULL)
 		closedir(dir);
-	free(lock);
 }
 
 /*
@@ -216,7 +211,7 @@ is_in_repair(struct check *check, const char *path, const char *name)
 static void
 check_queue(struct check *check, const char *name)
 {
-	char *path = layout_path(check->node->home, LAYOUT_queue, name);
+	OWN_TEXT path = layout_path(check->node->home, LAYOUT_queue, name);
 	struct queue_check queue = {
 		.check = check, .name = name, .path = path
 	};
@@ -231,7 +226,6 @@ check_queue(struct check *check, const char *name)
 		queue_dir_close(&dir);
 	}
 	arg_list_release(&queue.orphans);
-	free(path);
 }
 
 void

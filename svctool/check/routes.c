@@ -137,11 +137,10 @@ check_twice(const struct routes *routes, const struct rule *rule)
 static const struct check_assign *
 find_assign(const struct routes *routes, const char *domain)
 {
-	char *address = xasprintf("%s-", domain);
+	OWN_TEXT address = xasprintf("%s-", domain);
 	const struct check_assign *assign = check_assign_find(
 	    routes->assigns, address, strlen(address));
 
-	free(address);
 	return assign;
 }
 
@@ -149,7 +148,7 @@ find_assign(const struct routes *routes, const char *domain)
 static bool
 has_receiver(const struct routes *routes, const struct rule *rule)
 {
-	char *address = xasprintf("%s-", rule->prefix);
+	OWN_TEXT address = xasprintf("%s-", rule->prefix);
 	size_t length = strlen(address);
 	const struct check_assign *assign;
 	bool is_found = false;
@@ -160,7 +159,6 @@ has_receiver(const struct routes *routes, const struct rule *rule)
 		is_found = assign != NULL && assign->is_wildcard;
 	} while (
 	    !is_found && strcmp(rule->key, rule->prefix) != 0 && length-- > 0);
-	free(address);
 	if (!is_found) {
 		errno = 0;
 		is_found = getpwnam(rule->prefix) != NULL || errno != 0;
@@ -185,7 +183,7 @@ static void
 check_taken(const struct routes *routes, const struct rule *rule)
 {
 	struct check *check = routes->check;
-	char *mailbox = xasprintf("postmaster@%s", rule->key);
+	OWN_TEXT mailbox = xasprintf("postmaster@%s", rule->key);
 	const struct check_assign *assign = find_assign(routes, rule->key);
 	bool is_local;
 
@@ -211,7 +209,6 @@ check_taken(const struct routes *routes, const struct rule *rule)
 		else
 			check_remedy(check, "vadddomain %s", rule->key);
 	}
-	free(mailbox);
 }
 
 static void
@@ -242,7 +239,7 @@ static void
 check_assigned(const struct routes *routes, const struct check_assign *assign)
 {
 	struct check *check = routes->check;
-	char *domain = xstrndup(assign->address, assign->domain_length);
+	OWN_TEXT domain = xstrndup(assign->address, assign->domain_length);
 
 	if (*domain != '\0' && !has_rule(routes, domain)) {
 		check_find(check, CHECK_ERROR, routes->assigns->path,
@@ -258,30 +255,27 @@ check_assigned(const struct routes *routes, const struct check_assign *assign)
 			    "vaddaliasdomain %s %s, or vdeldomain %s", domain,
 			    assign->user, domain);
 	}
-	free(domain);
 }
 
 /* A wildcard names no domain that might be missing. */
 static bool
 is_routed(const struct routes *routes, const char *domain)
 {
-	char *mailbox = xasprintf("postmaster@%s", domain);
-	bool is_local, is_it;
+	OWN_TEXT mailbox = xasprintf("postmaster@%s", domain);
+	bool is_local;
 
-	is_it = *domain == '.' || routes->route == NULL ||
+	return *domain == '.' || routes->route == NULL ||
 	    is_ours(routes, mailbox, &is_local) || has_rule(routes, domain) ||
 	    find_assign(routes, domain) != NULL || /* what it lacks is found */
 	    strlist_has_name(
 		settings_list(routes->settings, SETTING_percenthack), domain);
-	free(mailbox);
-	return is_it;
 }
 
 static void
 take_host(unsigned line, const char *value, void *context)
 {
 	struct routes *routes = context;
-	char *domain = fold(value);
+	OWN_TEXT domain = fold(value);
 
 	if (!is_routed(routes, domain) && check_crowd_has_room(&routes->lost)) {
 		check_find(routes->check, CHECK_WARNING, routes->path, line,
@@ -292,14 +286,13 @@ take_host(unsigned line, const char *value, void *context)
 		    "vadddomain %s if its users are here, else remove it",
 		    domain);
 	}
-	free(domain);
 }
 
 /* morercpthosts.cdb. */
 static void
 check_more(struct routes *routes)
 {
-	char *path = layout_path(
+	OWN_TEXT path = layout_path(
 	    routes->check->node->home, LAYOUT_morercpthosts_cdb);
 	struct cdb_records records;
 	struct cdb_record record;
@@ -309,7 +302,7 @@ check_more(struct routes *routes)
 	routes->path = path;
 	routes->lost = (struct check_crowd){ .level = CHECK_WARNING };
 	while (cdb_records_next(&records, &record)) {
-		char *host = xstrndup(record.key, record.key_length);
+		OWN_TEXT host = xstrndup(record.key, record.key_length);
 
 		if (strlen(host) == record.key_length &&
 		    settings_check_value(SETTING_rcpthosts, host, NULL) == 0)
@@ -319,7 +312,6 @@ check_more(struct routes *routes)
 				     "it has entries that are not of the right "
 				     "form: it was made of something else") ==
 			    -1;
-		free(host);
 	}
 	if (is_bad) {
 		check_find(routes->check, CHECK_ERROR, path, 0, "%s", err.text);
@@ -331,7 +323,6 @@ check_more(struct routes *routes)
 	check_crowd_end(
 	    routes->check, &routes->lost, path, "vadddomain, or remove them");
 	cdb_records_release(&records);
-	free(path);
 }
 
 static void
@@ -353,8 +344,8 @@ void
 check_routes(struct check *check, const struct check_assigns *assigns)
 {
 	const struct home *home = check->node->home;
-	char *virtual = layout_path(home, LAYOUT_setting, "virtualdomains");
-	char *hosts = layout_path(home, LAYOUT_setting, "rcpthosts");
+	OWN_TEXT virtual = layout_path(home, LAYOUT_setting, "virtualdomains");
+	OWN_TEXT hosts = layout_path(home, LAYOUT_setting, "rcpthosts");
 	struct routes routes = { .check = check, .assigns = assigns };
 	struct error err;
 
@@ -382,6 +373,4 @@ check_routes(struct check *check, const struct check_assigns *assigns)
 	for (size_t i = 0; i < routes.count; i++)
 		free(routes.rules[i].key);
 	free(routes.rules);
-	free(hosts);
-	free(virtual);
 }

@@ -84,7 +84,7 @@ check_service(struct check *check, const struct report_service *service)
 {
 	const struct node *node = check->node;
 	const char *state = report_service_state(service);
-	char *path = xasprintf("%s/%s", node->home->service, service->name);
+	OWN_TEXT path = xasprintf("%s/%s", node->home->service, service->name);
 	struct error wish;
 
 	if (strcmp(state, "up") == 0)
@@ -101,7 +101,6 @@ check_service(struct check *check, const struct report_service *service)
 		check_remedy(check, "see the end of %s/%s/current",
 		    node->home->log, service->name);
 	}
-	free(path);
 }
 
 /* That its filesystem is full is found by check_space(). */

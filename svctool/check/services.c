@@ -28,7 +28,7 @@ static const struct {
 static void
 check_program(struct check *check, const char *folder, const char *name)
 {
-	char *path = xasprintf("%s/%s", folder, name);
+	OWN_TEXT path = xasprintf("%s/%s", folder, name);
 
 	if (access(path, X_OK) == -1) {
 		check_find(check, CHECK_ERROR, path, 0,
@@ -39,18 +39,16 @@ check_program(struct check *check, const char *folder, const char *name)
 		    "present folder into the run files of '%s'",
 		    check->node->home->service);
 	}
-	free(path);
 }
 
 /* The folder of the program, as the run file quotes it; NULL: not named. */
 static char *
 named_folder(const char *text, const char *program)
 {
-	char *end_mark = xasprintf("/%s'", program);
+	OWN_TEXT end_mark = xasprintf("/%s'", program);
 	const char *end = strstr(text, end_mark);
 	const char *begin = end;
 
-	free(end_mark);
 	if (end == NULL)
 		return NULL;
 	while (begin > text && begin[-1] != '\'' && begin[-1] != '\n')
@@ -63,7 +61,7 @@ named_folder(const char *text, const char *program)
 static void
 check_programs(struct check *check, const char *service)
 {
-	char *path = layout_path(
+	OWN_TEXT path = layout_path(
 	    check->node->home, LAYOUT_service_run, service);
 	struct buf text;
 
@@ -71,28 +69,25 @@ check_programs(struct check *check, const char *service)
 	if (file_read(path, RUN_MAX_BYTES, &text, NULL) != 1)
 		buf_reset(&text);
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-		char *folder = named_folder(text.data, programs[i].named);
+		OWN_TEXT folder = named_folder(text.data, programs[i].named);
 
 		for (size_t j = 0;
 		     folder != NULL && programs[i].needed[j] != NULL; j++)
 			check_program(check, folder, programs[i].needed[j]);
-		free(folder);
 	}
 	buf_release(&text);
-	free(path);
 }
 
 static void
 find_same_port(
     struct check *check, const char *one, const char *other, unsigned port)
 {
-	char *path = layout_path(
+	OWN_TEXT path = layout_path(
 	    check->node->home, LAYOUT_service_var, one, "LISTEN");
 
 	check_find(check, CHECK_ERROR, path, 0, "port %u is also that of %s",
 	    port, other);
 	check_remedy(check, "change one of them, then svctool restart");
-	free(path);
 }
 
 /* Can the listener have its port, or has the node it already? */
@@ -103,7 +98,7 @@ check_port(
 	char taker[PORT_TAKER_SIZE];
 	struct proc proc;
 	struct error err;
-	char *path = layout_path(
+	OWN_TEXT path = layout_path(
 	    check->node->home, LAYOUT_service_var, name, "LISTEN");
 
 	if (ready_has_down_file(check->node, name))
@@ -121,7 +116,6 @@ check_port(
 		    "stop that, or write another port there, then svctool "
 		    "restart");
 	}
-	free(path);
 }
 
 /* Two listeners on one port: only one of them can start. */
@@ -163,7 +157,7 @@ check_services(struct check *check)
 	for (size_t i = 0; i < services.count; i++)
 		check_programs(check, services.items[i]);
 	for (size_t i = 0; i < queues.count; i++) {
-		char *path = layout_path(
+		OWN_TEXT path = layout_path(
 		    check->node->home, LAYOUT_service, queues.items[i]);
 
 		if (access(path, F_OK) == -1) {
@@ -173,7 +167,6 @@ check_services(struct check *check)
 			check_remedy(
 			    check, "svctool queue add %s", queues.items[i]);
 		}
-		free(path);
 	}
 	check_ports(check, &services);
 	arg_list_release(&queues);
@@ -208,7 +201,7 @@ void
 check_tls(struct check *check)
 {
 	const struct home *home = check->node->home;
-	char *standard = layout_path(home, LAYOUT_servercert);
+	OWN_TEXT standard = layout_path(home, LAYOUT_servercert);
 	struct arg_list services;
 
 	check_names(check, node_services, &services);
@@ -232,5 +225,4 @@ check_tls(struct check *check)
 		service_env_release(&env);
 	}
 	arg_list_release(&services);
-	free(standard);
 }

@@ -46,10 +46,9 @@ check_files(struct check *check)
 	if (names.count > 0)
 		nanosleep(&pause, NULL);
 	for (size_t i = 0; i < names.count; i++) {
-		char *path = xasprintf("%s/%s", folder, names.items[i]);
+		OWN_TEXT path = xasprintf("%s/%s", folder, names.items[i]);
 
 		if (access(path, F_OK) == -1) {
-			free(path);
 			continue;
 		}
 		check_find(check, CHECK_WARNING, path, 0,
@@ -58,7 +57,6 @@ check_files(struct check *check)
 		check_remedy(check,
 		    "rename it to a name of mqmail-control(5), or rm '%s'",
 		    path);
-		free(path);
 	}
 	arg_list_release(&names);
 }
@@ -105,7 +103,7 @@ check_settings(struct check *check)
 static void
 check_use(struct check *check, const char *name)
 {
-	char *path = layout_path(check->node->home, LAYOUT_queue, name);
+	OWN_TEXT path = layout_path(check->node->home, LAYOUT_queue, name);
 
 	if (queue_count_number(name) != 0 && !check->has_bad_count &&
 	    !arg_list_has(&check->used_queues, path)) {
@@ -116,7 +114,6 @@ check_use(struct check *check, const char *name)
 		    "svctool queue add %s, or svctool queue remove %s", name,
 		    name);
 	}
-	free(path);
 }
 
 static bool

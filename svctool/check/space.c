@@ -57,7 +57,7 @@ look_at_queues(struct check *check)
 
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++) {
-		char *path = xasprintf(
+		OWN_TEXT path = xasprintf(
 		    "%s/%s", check->node->home->queue, queues.items[i]);
 		const struct space space = { path,
 			settings_number(check->settings, SETTING_min_free),
@@ -66,7 +66,6 @@ look_at_queues(struct check *check)
 
 		if (check_crowd_has_room(&crowd))
 			look(check, &space);
-		free(path);
 	}
 	arg_list_release(&queues);
 }
@@ -87,12 +86,11 @@ look_at_logs(struct check *check)
 		return;
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++) {
-		char *path = xasprintf("%s/%s", log, services.items[i]);
+		OWN_TEXT path = xasprintf("%s/%s", log, services.items[i]);
 
 		space.path = path;
 		if (stat(path, &other) == 0 && other.st_dev != st.st_dev)
 			look(check, &space);
-		free(path);
 	}
 	arg_list_release(&services);
 }

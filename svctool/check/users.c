@@ -128,7 +128,7 @@ check_folder(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	const char *domains = check->node->home->domains;
-	char *vpasswd = layout_domain_path(assign->home, LAYOUT_vpasswd);
+	OWN_TEXT vpasswd = layout_domain_path(assign->home, LAYOUT_vpasswd);
 	struct stat st;
 
 	if (assign->domain_length == 0 && assign->is_wildcard &&
@@ -149,7 +149,6 @@ check_folder(struct check *check, const struct check_assigns *assigns,
 		check_remedy(
 		    check, "put the folder itself there, or mount it there");
 	}
-	free(vpasswd);
 }
 
 static void
@@ -246,8 +245,8 @@ static void
 check_locked(struct check *check, void (*look)(struct walk *walk))
 {
 	const struct home *home = check->node->home;
-	char *path = layout_path(home, LAYOUT_assign);
-	char *lock_path = layout_path(home, LAYOUT_users_lock);
+	OWN_TEXT path = layout_path(home, LAYOUT_assign);
+	OWN_TEXT lock_path = layout_path(home, LAYOUT_users_lock);
 	struct walk walk = { .check = check, .assigns = { .path = path } };
 	int lock;
 
@@ -261,8 +260,6 @@ check_locked(struct check *check, void (*look)(struct walk *walk))
 			check_domain(
 			    check, &walk.assigns, &walk.assigns.items[i]);
 	release(&walk.assigns);
-	free(lock_path);
-	free(path);
 }
 
 void
@@ -330,15 +327,15 @@ check_compiled(struct check *check)
 		{ LAYOUT_remote_auth, LAYOUT_remote_auth_cdb },
 	};
 	const struct home *home = check->node->home;
-	char *lock_path = layout_path(home, LAYOUT_users_lock);
+	OWN_TEXT lock_path = layout_path(home, LAYOUT_users_lock);
 	int lock;
 	/* vadddomain writes a text, and then its cdb. */
 	bool is_quiet = check_lock(lock_path, &lock);
 
 	for (size_t i = 0; is_quiet && i < sizeof(rows) / sizeof(rows[0]);
 	     i++) {
-		char *source = layout_path(home, rows[i].source);
-		char *cdb = layout_path(home, rows[i].cdb);
+		OWN_TEXT source = layout_path(home, rows[i].source);
+		OWN_TEXT cdb = layout_path(home, rows[i].cdb);
 		struct error err;
 
 		if (judge_age(source, cdb, &err) == -1)
@@ -346,9 +343,6 @@ check_compiled(struct check *check)
 		if (rows[i].cdb == LAYOUT_assign_cdb &&
 		    assign_judge_cdb(source, cdb, &err) == -1)
 			find_uncompiled(check, rows[i].cdb, cdb, &err);
-		free(cdb);
-		free(source);
 	}
 	check_unlock(lock);
-	free(lock_path);
 }

@@ -52,13 +52,12 @@ check_variable(struct check *check, const struct check_place *place,
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (strcmp(numbers[i].name, name) == 0 &&
 		    !scan_u64(value, numbers[i].max, &number)) {
-			char *text = xasprintf("'%.60s' is no number", value);
-			char *remedy = xasprintf(
+			OWN_TEXT text = xasprintf(
+			    "'%.60s' is no number", value);
+			OWN_TEXT remedy = xasprintf(
 			    "write for example %s", numbers[i].example);
 
 			find(check, place, name, text, remedy);
-			free(remedy);
-			free(text);
 		}
 }
 
@@ -66,12 +65,9 @@ check_variable(struct check *check, const struct check_place *place,
 static bool
 may_exist(const char *path)
 {
-	char *mess = xasprintf("%s/mess", path);
-	bool may = access(mess, F_OK) == 0 ||
-	    (errno != ENOENT && errno != ENOTDIR);
+	OWN_TEXT mess = xasprintf("%s/mess", path);
 
-	free(mess);
-	return may;
+	return access(mess, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /*
@@ -149,14 +145,13 @@ check_queue_choice(struct check *check, const struct check_place *place,
 	}
 	/* The first that is missing tells enough. */
 	for (uint64_t i = 0; is_there && i < choice.count; i++) {
-		char *path = xasprintf("%s/queue%llu", choice.base,
+		OWN_TEXT path = xasprintf("%s/queue%llu", choice.base,
 		    (unsigned long long)(choice.start + i));
 
 		is_there = check_one(check, place, path, "counts", i == 0);
 		/* Which queues are counted is not known then. */
 		if (!is_there && i == 0 && !place->is_session)
 			check->has_bad_count = true;
-		free(path);
 	}
 }
 

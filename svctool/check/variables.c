@@ -31,7 +31,7 @@ static void
 check_assignments(struct rules *rules, const char *file, unsigned line,
     const char *pattern, const struct vars *vars)
 {
-	char *what = xasprintf("rule '%.100s': ", pattern);
+	OWN_TEXT what = xasprintf("rule '%.100s': ", pattern);
 	const struct check_place place = { .file = file,
 		.line = line,
 		.what = what,
@@ -44,7 +44,6 @@ check_assignments(struct rules *rules, const char *file, unsigned line,
 			    vars->entries[i].name, vars->entries[i].value);
 	if (check_queue_chooser(vars) != NULL)
 		check_queue_choice(rules->check, &place, vars);
-	free(what);
 }
 
 static void
@@ -124,7 +123,7 @@ check_access_rules(struct check *check, const char *path)
 void
 check_rules(struct check *check)
 {
-	char *access = layout_path(check->node->home, LAYOUT_access_cdb);
+	OWN_TEXT access = layout_path(check->node->home, LAYOUT_access_cdb);
 
 	check_envrules(
 	    check, settings_text(check->settings, SETTING_fromenvrules));
@@ -133,7 +132,6 @@ check_rules(struct check *check)
 	check_envrules(
 	    check, settings_text(check->settings, SETTING_bouncerules));
 	check_access_rules(check, access);
-	free(access);
 }
 
 /* A folder of variables. */
@@ -216,7 +214,7 @@ check_service(struct check *check, const char *name)
 	struct service_env env;
 	struct folder folder = { .check = check };
 	const char *chooser;
-	char *cwd = layout_path(home, LAYOUT_service, name);
+	OWN_TEXT cwd = layout_path(home, LAYOUT_service, name);
 
 	service_env_read(check->node, name, &env);
 	folder.path = env.own_folder;
@@ -230,16 +228,14 @@ check_service(struct check *check, const char *name)
 	}
 	chooser = check_queue_chooser(&env.own);
 	if (!ready_is_queue(check->node, name) && chooser != NULL) {
-		char *file = service_env_file(&env, chooser);
+		OWN_TEXT file = service_env_file(&env, chooser);
 		const struct check_place place = {
 			.file = file, .what = "", .remedy = restart
 		};
 
 		check_queue_choice(check, &place, &env.vars);
-		free(file);
 	}
 	service_env_release(&env);
-	free(cwd);
 }
 
 void

@@ -40,10 +40,9 @@ init_folders(
 	int result = 0;
 
 	for (unsigned id = 0; result == 0 && id <= LAYOUT_tls; id++) {
-		char *path = layout_path(home, id);
+		OWN_TEXT path = layout_path(home, id);
 
 		result = make_folder(maker, id, path, err);
-		free(path);
 		if (result == 0 && id == LAYOUT_global_vars)
 			result = make_line(maker, LAYOUT_global_var,
 			    layout_path(home, LAYOUT_global_var, "MQMAIL_USER"),
@@ -58,8 +57,8 @@ make_cdb(struct maker *maker, enum layout_id source, enum layout_id cdb,
     int (*compile)(const char *text, const char *cdb, struct error *err),
     struct error *err)
 {
-	char *text_path = node_layout_path(maker->node, source);
-	char *cdb_path = node_layout_path(maker->node, cdb);
+	OWN_TEXT text_path = node_layout_path(maker->node, source);
+	OWN_TEXT cdb_path = node_layout_path(maker->node, cdb);
 	int result = 0;
 
 	if (access(cdb_path, F_OK) == 0)
@@ -68,8 +67,6 @@ make_cdb(struct maker *maker, enum layout_id source, enum layout_id cdb,
 		make_say("made", "%s", cdb_path);
 		maker->made++;
 	}
-	free(cdb_path);
-	free(text_path);
 	return result;
 }
 
@@ -124,7 +121,7 @@ init_sweep(struct maker *maker, struct error *err)
 		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		char *real = node_layout_path(maker->node, folders[i]);
+		OWN_TEXT real = node_layout_path(maker->node, folders[i]);
 		int count = file_sweep(real, err);
 
 		if (count > 0) {
@@ -133,7 +130,6 @@ init_sweep(struct maker *maker, struct error *err)
 			    count, real);
 			maker->made++;
 		}
-		free(real);
 		if (count == -1)
 			return -1;
 	}
@@ -144,13 +140,12 @@ init_sweep(struct maker *maker, struct error *err)
 static int
 compile_rules(const char *text, const char *cdb, struct error *err)
 {
-	char *temporary = xasprintf("%s.tmp.%ld", cdb, (long)getpid());
+	OWN_TEXT temporary = xasprintf("%s.tmp.%ld", cdb, (long)getpid());
 	const char *argv[] = { "tcprules", cdb, temporary, NULL };
 	int result = spawn_filter(argv, text, err);
 
 	if (result == -1)
 		error_context(err, "cannot compile '%s'", text);
-	free(temporary);
 	return result;
 }
 
@@ -158,7 +153,7 @@ int
 init_rules(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	char *path = layout_path(maker->node->home, LAYOUT_access);
+	OWN_TEXT path = layout_path(maker->node->home, LAYOUT_access);
 	struct buf text;
 	int result;
 
@@ -176,6 +171,5 @@ init_rules(
 		result = make_cdb(maker, LAYOUT_access, LAYOUT_access_cdb,
 		    compile_rules, err);
 	buf_release(&text);
-	free(path);
 	return result;
 }

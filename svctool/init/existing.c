@@ -23,7 +23,7 @@ int
 init_read_me(
     const struct node *node, char me_out[NAMES_DOMAIN_SIZE], struct error *err)
 {
-	char *path = node_layout_path(node, LAYOUT_setting, "me");
+	OWN_TEXT path = node_layout_path(node, LAYOUT_setting, "me");
 	struct buf text;
 	int result;
 
@@ -36,7 +36,6 @@ init_read_me(
 			    err, "'%s' is to hold the node's host name", path);
 	}
 	buf_release(&text);
-	free(path);
 	return result;
 }
 
@@ -68,7 +67,7 @@ static int
 check_rcpthosts(const struct node *node, struct error *err)
 {
 	const char *control = node->home->control;
-	char *path = node_layout_path(node, LAYOUT_setting, "rcpthosts");
+	OWN_TEXT path = node_layout_path(node, LAYOUT_setting, "rcpthosts");
 	int result = 0;
 
 	if (access(path, F_OK) == -1 && errno == ENOENT)
@@ -77,7 +76,6 @@ check_rcpthosts(const struct node *node, struct error *err)
 		    "\"(cd '%s'; cat locals; sed 's/:.*//' virtualdomains) > "
 		    "'%s'\" and look through it",
 		    path, control, path);
-	free(path);
 	return result;
 }
 
@@ -97,7 +95,7 @@ static int
 take_queues(
     const struct node *node, struct init_options *options, struct error *err)
 {
-	char *control = node_path(node, "%s", node->home->control);
+	OWN_TEXT control = node_path(node, "%s", node->home->control);
 	struct error reason = { .text = "" };
 	struct settings *settings = settings_load_all(
 	    control, NULL, see_reason, &reason);
@@ -120,7 +118,6 @@ take_queues(
 	options->has_other_base = *base != '\0' &&
 	    strcmp(base, node->home->queue) != 0;
 	settings_free(&settings);
-	free(control);
 	return result;
 }
 

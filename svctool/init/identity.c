@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "svctool/init/init.h"
 #include "svctool/init/users.h"
 
@@ -41,7 +42,7 @@ check_user(const char *name, struct error *err)
 static int
 check_owner(const struct node *node, struct error *err)
 {
-	char *folder = node_layout_path(node, LAYOUT_global_vars);
+	OWN_TEXT folder = node_layout_path(node, LAYOUT_global_vars);
 	struct stat st;
 	int result = 0;
 
@@ -54,7 +55,6 @@ check_owner(const struct node *node, struct error *err)
 		    "the node at '%s' is that of user %lu ('%s'): run this as "
 		    "that user",
 		    node->home->root, (unsigned long)st.st_uid, folder);
-	free(folder);
 	return result;
 }
 
@@ -62,7 +62,7 @@ check_owner(const struct node *node, struct error *err)
 static int
 check_same(const struct node *node, const char *user, struct error *err)
 {
-	char *made = node_global_variable(node, "MQMAIL_USER");
+	OWN_TEXT made = node_global_variable(node, "MQMAIL_USER");
 	int result = 0;
 
 	if (made == NULL && user != NULL)
@@ -81,7 +81,6 @@ check_same(const struct node *node, const char *user, struct error *err)
 		goto out;
 	result = -1;
 out:
-	free(made);
 	return result;
 }
 
@@ -90,11 +89,10 @@ init_check_identity(
     const struct node *node, const char *user, struct error *err)
 {
 	/* Made after the identity's file, and before anything of others. */
-	char *first = node_layout_path(node, LAYOUT_queues);
+	OWN_TEXT first = node_layout_path(node, LAYOUT_queues);
 	bool is_begun = access(first, F_OK) == 0;
 	int result = check_owner(node, err);
 
-	free(first);
 	if (result == 0 && user != NULL)
 		result = check_user(user, err);
 	if (result == 0 && is_begun && geteuid() == 0)

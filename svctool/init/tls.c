@@ -44,11 +44,11 @@ static int
 generate(const char *me, const char *folder, struct buf *pem, struct error *err)
 {
 	/* The same names each time: a killed run leaves no pile of keys. */
-	char *key = xasprintf("%s/.key.new", folder);
-	char *cert = xasprintf("%s/.cert.new", folder);
+	OWN_TEXT key = xasprintf("%s/.key.new", folder);
+	OWN_TEXT cert = xasprintf("%s/.cert.new", folder);
 	/* X.509's common name has at most 64 characters. */
-	char *subject = xasprintf("/CN=%.64s", me);
-	char *names = xasprintf("subjectAltName=DNS:%s", me);
+	OWN_TEXT subject = xasprintf("/CN=%.64s", me);
+	OWN_TEXT names = xasprintf("subjectAltName=DNS:%s", me);
 	const char *make_key[] = { "openssl", "genpkey", "-algorithm", "EC",
 		"-pkeyopt", "ec_paramgen_curve:P-256", "-out", key, NULL };
 	const char *make_cert[] = { "openssl", "req", "-new", "-x509", "-batch",
@@ -66,10 +66,6 @@ generate(const char *me, const char *folder, struct buf *pem, struct error *err)
 		result = -1;
 	unlink(key);
 	unlink(cert);
-	free(names);
-	free(subject);
-	free(cert);
-	free(key);
 	return result;
 }
 
@@ -77,8 +73,8 @@ int
 init_tls(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	char *folder = node_layout_path(maker->node, LAYOUT_tls);
-	char *path = node_layout_path(maker->node, LAYOUT_servercert);
+	OWN_TEXT folder = node_layout_path(maker->node, LAYOUT_tls);
+	OWN_TEXT path = node_layout_path(maker->node, LAYOUT_servercert);
 	struct buf pem;
 	struct stat st;
 	int result = 0;
@@ -104,7 +100,5 @@ init_tls(
 		error_context(err, "cannot make the certificate '%s'", path);
 out:
 	buf_release(&pem);
-	free(path);
-	free(folder);
 	return result;
 }

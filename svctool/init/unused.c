@@ -39,7 +39,7 @@ say_name(const struct node *node, const struct init_options *options)
 static void
 say_queues(const struct node *node, const struct init_options *options)
 {
-	char *control = node_path(node, "%s", node->home->control);
+	OWN_TEXT control = node_path(node, "%s", node->home->control);
 	struct settings *settings = settings_load_all(
 	    control, NULL, NULL, NULL);
 	unsigned count = (unsigned)settings_number(
@@ -53,17 +53,14 @@ say_queues(const struct node *node, const struct init_options *options)
 		    "queue remove' takes the last away",
 		    options->queues, count);
 	settings_free(&settings);
-	free(control);
 }
 
 static bool
 has_service(const struct node *node, const char *name)
 {
-	char *path = node_path(node, "%s/%s", node->home->service, name);
-	bool result = access(path, F_OK) == 0;
+	OWN_TEXT path = node_path(node, "%s/%s", node->home->service, name);
 
-	free(path);
-	return result;
+	return access(path, F_OK) == 0;
 }
 
 /* A listener that is there, and is not what the option asks for. */
@@ -71,7 +68,7 @@ static void
 say_listener(const struct node *node, const char *option, const char *text,
     enum listener_kind kind, const struct port_address *wanted)
 {
-	char *name = xasprintf("qmail-smtpd.%u", wanted->port);
+	OWN_TEXT name = xasprintf("qmail-smtpd.%u", wanted->port);
 	struct smtp_options options;
 	struct port_address address;
 	struct service_env env;
@@ -79,7 +76,6 @@ say_listener(const struct node *node, const char *option, const char *text,
 	bool is_same;
 
 	if (!has_service(node, name)) {
-		free(name);
 		return;
 	}
 	service_env_read(node, name, &env);
@@ -98,7 +94,6 @@ say_listener(const struct node *node, const char *option, const char *text,
 		    option, text, name, service_env_text(&env, "LISTEN"),
 		    service_env_text(&env, "OPTIONS"), env.own_folder);
 	service_env_release(&env);
-	free(name);
 }
 
 static void
@@ -153,7 +148,7 @@ has_rule(const char *rules, const char *network)
 static void
 say_relay(const struct node *node, const struct init_options *options)
 {
-	char *path = node_layout_path(node, LAYOUT_access);
+	OWN_TEXT path = node_layout_path(node, LAYOUT_access);
 	struct buf rules;
 
 	buf_init(&rules);
@@ -168,7 +163,6 @@ say_relay(const struct node *node, const struct init_options *options)
 				    options->relay.items[i], path,
 				    options->relay.items[i], path, path, path);
 	buf_release(&rules);
-	free(path);
 }
 
 static void

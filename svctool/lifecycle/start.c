@@ -83,14 +83,13 @@ become_svscan(const struct node *node, const char *log_path, pid_t parent,
 static int
 start_svscan(const struct node *node, struct error *err)
 {
-	char *log_path = xasprintf("%s/svscan.log", node->home->log);
+	OWN_TEXT log_path = xasprintf("%s/svscan.log", node->home->log);
 	pid_t parent = getpid();
 	int reason_pipe[2];
 	ssize_t n;
 	pid_t pid;
 
 	if (pipe2(reason_pipe, O_CLOEXEC) == -1) {
-		free(log_path);
 		return error_sys(err, "cannot make a pipe");
 	}
 	pid = fork();
@@ -98,7 +97,6 @@ start_svscan(const struct node *node, struct error *err)
 		become_svscan(node, log_path, parent, err);
 		_exit(write(reason_pipe[1], err, sizeof(*err)) == -1);
 	}
-	free(log_path);
 	close(reason_pipe[1]);
 	if (pid == -1) {
 		close(reason_pipe[0]);

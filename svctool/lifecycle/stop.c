@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Stopping all of a node. */
+#include "base/mem.h"
 #include "svctool/lifecycle/lifecycle.h"
 
 #include <errno.h>
@@ -71,16 +72,14 @@ end_services(
 	int result = 0;
 
 	for (size_t i = 0; i < services->count; i++) {
-		char *folder = node_path(
+		OWN_TEXT folder = node_path(
 		    node, "%s/%s", node->home->service, services->items[i]);
-		char *log = node_path(
+		OWN_TEXT log = node_path(
 		    node, "%s/%s/log", node->home->service, services->items[i]);
 
 		if (supervise_send(folder, "dx", err) == -1 ||
 		    supervise_send(log, "x", err) == -1)
 			result = -1;
-		free(log);
-		free(folder);
 	}
 	return result;
 }
@@ -160,11 +159,10 @@ forget(const struct node *node, const struct arg_list *services)
 	if (geteuid() == 0 && node_is_users(node, &uid, &gid))
 		return;
 	for (size_t i = 0; i < services->count; i++) {
-		char *folder = node_path(
+		OWN_TEXT folder = node_path(
 		    node, "%s/%s", node->home->service, services->items[i]);
 
 		supervise_forget(folder);
-		free(folder);
 	}
 	session_forget(node);
 }

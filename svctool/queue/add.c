@@ -65,9 +65,9 @@ int
 queue_repair(const struct node *node, const char *name,
     const struct queue_op_options *options, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
-	char *fix = xasprintf("%s/queue-fix", node->programs);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
+	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT fix = xasprintf("%s/queue-fix", node->programs);
 	const char *argv[] = { fix, queue, NULL };
 	struct supervise_state state;
 	int result = queue_must_exist(node, name, err);
@@ -88,8 +88,5 @@ queue_repair(const struct node *node, const char *name,
 		(result == 0 &&
 		    queue_wait_up(node, name, options->timeout_s, err) == -1)))
 		result = -1;
-	free(fix);
-	free(queue);
-	free(folder);
 	return result;
 }

@@ -69,8 +69,8 @@ queue_count_read(const struct node *node,
 int
 queue_count_write(const struct node *node, unsigned count, struct error *err)
 {
-	char *path = layout_path(node->home, LAYOUT_setting, "queue_count");
-	char *text = xasprintf("%u\n", count);
+	OWN_TEXT path = layout_path(node->home, LAYOUT_setting, "queue_count");
+	OWN_TEXT text = xasprintf("%u\n", count);
 	struct arg_list services = { .count = 0 };
 	int result = file_replace(
 	    path, text, strlen(text), layout_rows[LAYOUT_setting].mode, err);
@@ -84,8 +84,6 @@ queue_count_write(const struct node *node, unsigned count, struct error *err)
 		    ready_is_queue(node, services.items[i]))
 			result = service_hangup(node, services.items[i], err);
 	arg_list_release(&services);
-	free(text);
-	free(path);
 	return result;
 }
 

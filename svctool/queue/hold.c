@@ -22,7 +22,8 @@ static int
 set_flag(const struct node *node, const char *setting, const char *name,
     bool is_held, struct error *err)
 {
-	char *path = xasprintf("%s/%s.%s", node->home->control, setting, name);
+	OWN_TEXT path = xasprintf(
+	    "%s/%s.%s", node->home->control, setting, name);
 	int result = 0;
 
 	if (is_held) {
@@ -34,7 +35,6 @@ set_flag(const struct node *node, const char *setting, const char *name,
 		make_say("removed", "%s", path);
 	else if (errno != ENOENT)
 		result = error_sys(err, "cannot remove '%s'", path);
-	free(path);
 	return result;
 }
 
@@ -59,7 +59,7 @@ static int
 wait_told(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 	bool is_local = false, is_remote = false;
 	struct health health;
@@ -90,7 +90,6 @@ wait_told(const struct node *node, const char *name, unsigned timeout_s,
 		else
 			poll(NULL, 0, LOOK_AGAIN_MS);
 	}
-	free(queue);
 	return result;
 }
 

@@ -23,7 +23,7 @@ enum { LOOK_AGAIN_MS = 20 };
 int
 queue_must_exist(const struct node *node, const char *name, struct error *err)
 {
-	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT path = node_path(node, "%s/%s", node->home->queue, name);
 	int result = access(path, F_OK);
 
 	if (result == -1)
@@ -31,7 +31,6 @@ queue_must_exist(const struct node *node, const char *name, struct error *err)
 		    "no queue '%s': 'svctool status' lists those that there "
 		    "are",
 		    path);
-	free(path);
 	return result;
 }
 
@@ -39,8 +38,8 @@ int
 queue_stop(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
+	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 	int result = systemd_guard(node, name, err);
 
@@ -58,8 +57,6 @@ queue_stop(const struct node *node, const char *name, unsigned timeout_s,
 		}
 		poll(NULL, 0, LOOK_AGAIN_MS);
 	}
-	free(queue);
-	free(folder);
 	return result == -1 ? -1 : 0;
 }
 
@@ -92,7 +89,7 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 long
 queue_messages(const struct node *node, const char *name, struct error *err)
 {
-	char *path = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT path = node_path(node, "%s/%s", node->home->queue, name);
 	struct queue_dir *queue = queue_dir_open(path, err);
 	struct look_count count;
 	char *stranger = NULL;
@@ -117,6 +114,5 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 	}
 	free(stranger);
 	queue_dir_close(&queue);
-	free(path);
 	return result;
 }

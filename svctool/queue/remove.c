@@ -38,14 +38,12 @@ must_be_empty(const struct node *node, const char *name, struct error *err)
 static bool
 is_delivering(const struct node *node, const char *name)
 {
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
 	struct health health;
-	bool is_it = health_read(queue, &health, NULL) == 1 &&
+
+	return health_read(queue, &health, NULL) == 1 &&
 	    (health.state == HEALTH_UP || health.state == HEALTH_STARTING) &&
 	    !health.is_held_local && !health.is_held_remote;
-
-	free(queue);
-	return is_it;
 }
 
 /* Mail that came before the count changed is delivered first. */
@@ -91,9 +89,10 @@ static int
 remove_service(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	char *hidden = node_path(node, "%s/.old-%s", node->home->service, name);
-	char *log = xasprintf("%s/log", hidden);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
+	OWN_TEXT hidden = node_path(
+	    node, "%s/.old-%s", node->home->service, name);
+	OWN_TEXT log = xasprintf("%s/log", hidden);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 	int result = -1;
 
@@ -108,9 +107,6 @@ remove_service(const struct node *node, const char *name, unsigned timeout_s,
 		make_say("removed", "%s", folder);
 		result = 0;
 	}
-	free(log);
-	free(hidden);
-	free(folder);
 	return result;
 }
 
@@ -118,12 +114,11 @@ static void
 remove_trace(const struct node *node, const char *folder, const char *prefix,
     const char *name, const char *suffix)
 {
-	char *path = node_path(
+	OWN_TEXT path = node_path(
 	    node, "%s/%s.%s%s", folder, prefix, name, suffix);
 
 	if (unlink(path) == 0)
 		make_say("removed", "%s", path);
-	free(path);
 }
 
 /* Settings of this queue alone, and what it left in run/. */
@@ -144,8 +139,8 @@ remove_traces(const struct node *node, const char *name)
 static int
 remove_queue(const struct node *node, const char *name, struct error *err)
 {
-	char *queue = node_path(node, "%s/%s", node->home->queue, name);
-	char *log = node_path(node, "%s/%s", node->home->log, name);
+	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT log = node_path(node, "%s/%s", node->home->log, name);
 	int result = file_remove_tree(queue, err);
 
 	if (result == 0) {
@@ -155,8 +150,6 @@ remove_queue(const struct node *node, const char *name, struct error *err)
 			make_say(
 			    "kept", "%s: the log of what it delivered", log);
 	}
-	free(log);
-	free(queue);
 	return result;
 }
 

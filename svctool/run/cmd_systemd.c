@@ -17,11 +17,9 @@ static int
 write_unit(struct maker *maker, const char *name, const struct buf *text,
     struct error *err)
 {
-	char *path = xasprintf("/etc/systemd/system/%s", name);
-	int result = make_file_again(maker, LAYOUT_unit, path, text->data, err);
+	OWN_TEXT path = xasprintf("/etc/systemd/system/%s", name);
 
-	free(path);
-	return result;
+	return make_file_again(maker, LAYOUT_unit, path, text->data, err);
 }
 
 /*
@@ -47,9 +45,9 @@ static int
 write_service(struct maker *maker, const struct node *source, const char *name,
     struct error *err)
 {
-	char *unit = xasprintf("mqmail-%s.service", name);
-	char *folder = xasprintf("%s/%s", source->home->service, name);
-	char *user = find_user(source);
+	OWN_TEXT unit = xasprintf("mqmail-%s.service", name);
+	OWN_TEXT folder = xasprintf("%s/%s", source->home->service, name);
+	OWN_TEXT user = find_user(source);
 	struct buf text;
 	int result;
 
@@ -58,9 +56,6 @@ write_service(struct maker *maker, const struct node *source, const char *name,
 	    &text, name, folder, user, ready_is_queue(source, name));
 	result = write_unit(maker, unit, &text, err);
 	buf_release(&text);
-	free(user);
-	free(folder);
-	free(unit);
 	return result;
 }
 

@@ -72,10 +72,9 @@ look_into(const char *file, const char *mark, const char *own, place_see *see,
 
 	buf_init(&script);
 	if (file_read(file, SCRIPT_MAX, &script, NULL) == 1) {
-		char *named = place_word(script.data, mark);
+		OWN_TEXT named = place_word(script.data, mark);
 
 		look(file, named, own, see, context);
-		free(named);
 	}
 	buf_release(&script);
 }
@@ -85,19 +84,18 @@ place_find(const struct node *node, place_see *see, void *context)
 {
 	const struct home *home = node->home;
 	struct arg_list services = { .count = 0 };
-	char *file = xasprintf("%s/MQMAIL_HOME", node->global_vars);
-	char *named = node_global_variable(node, "MQMAIL_HOME");
+	OWN_TEXT file = xasprintf("%s/MQMAIL_HOME", node->global_vars);
+	OWN_TEXT named = node_global_variable(node, "MQMAIL_HOME");
 
 	look(file, named, home->root, see, context);
-	free(named);
-	free(file);
 	/* Where the services are not to be listed there is nothing to find. */
 	node_services(node, &services, NULL);
 	for (size_t i = 0; i < services.count; i++) {
 		const char *name = services.items[i];
-		char *run = xasprintf("%s/%s/run", home->service, name);
-		char *log_run = xasprintf("%s/%s/log/run", home->service, name);
-		char *log = xasprintf("%s/%s", home->log, name);
+		OWN_TEXT run = xasprintf("%s/%s/run", home->service, name);
+		OWN_TEXT log_run = xasprintf(
+		    "%s/%s/log/run", home->service, name);
+		OWN_TEXT log = xasprintf("%s/%s", home->log, name);
 
 		/* Others are the operator's own. */
 		if (node_is_made_service(node, name)) {
@@ -105,9 +103,6 @@ place_find(const struct node *node, place_see *see, void *context)
 			    run, "envdir ", node->global_vars, see, context);
 			look_into(log_run, "multilog ", log, see, context);
 		}
-		free(log);
-		free(log_run);
-		free(run);
 	}
 	arg_list_release(&services);
 }
@@ -116,7 +111,8 @@ bool
 place_fits_queue(const struct node *node, const char *queue, struct error *err)
 {
 	const char *home = node->home->root;
-	char *path = xasprintf("%s/%s/lock/intake", node->home->queue, queue);
+	OWN_TEXT path = xasprintf(
+	    "%s/%s/lock/intake", node->home->queue, queue);
 	size_t length = strlen(path);
 	size_t rest = length - strlen(home);
 	bool fits = length <= PACKET_PATH_MAX;
@@ -128,7 +124,6 @@ place_fits_queue(const struct node *node, const char *queue, struct error *err)
 		    "ends at %d",
 		    home, strlen(home), queue, PACKET_PATH_MAX - rest,
 		    PACKET_PATH_MAX);
-	free(path);
 	return fits;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/packet.h"
+#include "base/mem.h"
 #include "queue/health.h"
 #include "svctool/run/greet.h"
 #include "svctool/run/proc.h"
@@ -25,21 +26,18 @@ ready_does_work(enum ready ready)
 bool
 ready_has_down_file(const struct node *node, const char *name)
 {
-	char *path = node_path(node, "%s/%s/down", node->home->service, name);
-	bool is_down = access(path, F_OK) == 0;
+	OWN_TEXT path = node_path(
+	    node, "%s/%s/down", node->home->service, name);
 
-	free(path);
-	return is_down;
+	return access(path, F_OK) == 0;
 }
 
 bool
 ready_is_queue(const struct node *node, const char *name)
 {
-	char *path = node_path(node, "%s/%s/lock", node->home->queue, name);
-	bool is_queue = access(path, F_OK) == 0;
+	OWN_TEXT path = node_path(node, "%s/%s/lock", node->home->queue, name);
 
-	free(path);
-	return is_queue;
+	return access(path, F_OK) == 0;
 }
 
 int
@@ -54,11 +52,10 @@ ready_listen_address(const struct node *node, const char *name,
 	service_env_read(node, name, &env);
 	result = service_env_listen(&env, &options, err);
 	if (result == 0 && options.port == 0) {
-		char *file = service_env_file(&env, "LISTEN");
+		OWN_TEXT file = service_env_file(&env, "LISTEN");
 
 		result = error_set(err,
 		    "%s: port 0 is any port; write the number of one", file);
-		free(file);
 	}
 	service_env_release(&env);
 	if (result == -1)
@@ -177,7 +174,7 @@ listener_is_ready(const struct node *node, const char *name,
 enum ready
 ready_queue(const struct node *node, const char *name, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->queue, name);
 	enum ready ready = READY_NO;
 	struct health health;
 	int64_t age_ms;
@@ -201,7 +198,6 @@ ready_queue(const struct node *node, const char *name, struct error *err)
 		error_set(err, "the queue is stopping");
 	else if (found == 1)
 		ready = health.state == HEALTH_UP ? READY_YES : READY_SCANNING;
-	free(folder);
 	return ready;
 }
 
@@ -238,11 +234,9 @@ int
 ready_read_state(const struct node *node, const char *name,
     struct supervise_state *state_out, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	int found = supervise_read(folder, state_out, err);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
 
-	free(folder);
-	return found == -1 ? -1 : 0;
+	return supervise_read(folder, state_out, err) == -1 ? -1 : 0;
 }
 
 bool

@@ -27,12 +27,10 @@ make_variables(struct maker *maker, const char *folder,
 	int result = make_folder(maker, LAYOUT_service_vars, folder, err);
 
 	for (; result == 0 && rows->name != NULL; rows++) {
-		char *path = xasprintf("%s/%s", folder, rows->name);
-		char *text = xasprintf("%s\n", rows->value);
+		OWN_TEXT path = xasprintf("%s/%s", folder, rows->name);
+		OWN_TEXT text = xasprintf("%s\n", rows->value);
 
 		result = make_file(maker, LAYOUT_service_var, path, text, err);
-		free(text);
-		free(path);
 	}
 	return result;
 }
@@ -41,7 +39,7 @@ static int
 make_log(struct maker *maker, const char *folder, const char *log_dir,
     struct error *err)
 {
-	char *path = xasprintf("%s/run", folder);
+	OWN_TEXT path = xasprintf("%s/run", folder);
 	struct buf script;
 	int result = make_folder(maker, LAYOUT_service_log, folder, err);
 
@@ -52,7 +50,6 @@ make_log(struct maker *maker, const char *folder, const char *log_dir,
 		result = make_file(
 		    maker, LAYOUT_service_log_run, path, script.data, err);
 	buf_release(&script);
-	free(path);
 	return result;
 }
 
@@ -61,18 +58,15 @@ static int
 fill_service(struct maker *maker, const char *folder, const char *log_dir,
     const char *script, const struct variable *variables, struct error *err)
 {
-	char *vars = xasprintf("%s/variables", folder);
-	char *log = xasprintf("%s/log", folder);
-	char *run = xasprintf("%s/run", folder);
+	OWN_TEXT vars = xasprintf("%s/variables", folder);
+	OWN_TEXT log = xasprintf("%s/log", folder);
+	OWN_TEXT run = xasprintf("%s/run", folder);
 	int result = -1;
 
 	if (make_folder(maker, LAYOUT_service, folder, err) == 0 &&
 	    make_variables(maker, vars, variables, err) == 0 &&
 	    make_log(maker, log, log_dir, err) == 0)
 		result = make_file(maker, LAYOUT_service_run, run, script, err);
-	free(run);
-	free(log);
-	free(vars);
 	return result;
 }
 
@@ -85,11 +79,11 @@ make_service(struct maker *maker, const char *name, const char *script,
     const struct variable *variables, struct error *err)
 {
 	const struct home *home = maker->node->home;
-	char *folder = xasprintf("%s/%s", home->service, name);
-	char *hidden = xasprintf("%s/.new-%s", home->service, name);
-	char *log_dir = xasprintf("%s/%s", home->log, name);
-	char *real = node_path(maker->node, "%s", folder);
-	char *real_hidden = node_path(maker->node, "%s", hidden);
+	OWN_TEXT folder = xasprintf("%s/%s", home->service, name);
+	OWN_TEXT hidden = xasprintf("%s/.new-%s", home->service, name);
+	OWN_TEXT log_dir = xasprintf("%s/%s", home->log, name);
+	OWN_TEXT real = node_path(maker->node, "%s", folder);
+	OWN_TEXT real_hidden = node_path(maker->node, "%s", hidden);
 	int result = make_folder(maker, LAYOUT_log, log_dir, err);
 
 	if (result == -1)
@@ -110,11 +104,6 @@ make_service(struct maker *maker, const char *name, const char *script,
 		if (result == 0)
 			make_say("made", "service %s", real);
 	}
-	free(real_hidden);
-	free(real);
-	free(log_dir);
-	free(hidden);
-	free(folder);
 	return result;
 }
 
@@ -127,8 +116,9 @@ make_queue_dir(const struct maker *maker, const char *name, const char *real,
     struct error *err)
 {
 	const struct node *node = maker->node;
-	char *hidden = node_path(node, "%s/.new-%s", node->home->queue, name);
-	char *fix = xasprintf("%s/queue-fix", node->programs);
+	OWN_TEXT hidden = node_path(
+	    node, "%s/.new-%s", node->home->queue, name);
+	OWN_TEXT fix = xasprintf("%s/queue-fix", node->programs);
 	const char *argv[] = { fix, hidden, NULL };
 	int result = file_remove_tree(hidden, err);
 
@@ -140,8 +130,6 @@ make_queue_dir(const struct maker *maker, const char *name, const char *real,
 		    err, "cannot rename '%s' to '%s'", hidden, real);
 	if (result == 0)
 		result = file_sync_parent(real, err);
-	free(fix);
-	free(hidden);
 	return result;
 }
 
@@ -150,8 +138,8 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 {
 	static const struct variable variables[] = { { NULL, NULL } };
 	const struct node *node = maker->node;
-	char *queue_dir = xasprintf("%s/%s", node->home->queue, name);
-	char *real = node_path(node, "%s", queue_dir);
+	OWN_TEXT queue_dir = xasprintf("%s/%s", node->home->queue, name);
+	OWN_TEXT real = node_path(node, "%s", queue_dir);
 	struct buf script;
 	int result = 0;
 
@@ -169,8 +157,6 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	if (result == 0)
 		result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
-	free(real);
-	free(queue_dir);
 	return result;
 }
 
@@ -195,7 +181,8 @@ static int
 make_listener(struct maker *maker, const char *name,
     const struct variable *variables, struct error *err)
 {
-	char *pid_file = xasprintf("%s/%s.pid", maker->node->home->run, name);
+	OWN_TEXT pid_file = xasprintf(
+	    "%s/%s.pid", maker->node->home->run, name);
 	struct buf script;
 	int result;
 
@@ -204,7 +191,6 @@ make_listener(struct maker *maker, const char *name,
 	    &script, maker->node->global_vars, maker->node->programs, pid_file);
 	result = make_service(maker, name, script.data, variables, err);
 	buf_release(&script);
-	free(pid_file);
 	return result;
 }
 
@@ -228,29 +214,25 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 		[LISTENER_LMTP] = "--lmtp",
 	};
 	bool is_v6 = strchr(address->ip, ':') != NULL;
-	char *name = xasprintf("qmail-smtpd.%u", address->port);
-	char *listen = xasprintf(
+	OWN_TEXT name = xasprintf("qmail-smtpd.%u", address->port);
+	OWN_TEXT listen = xasprintf(
 	    is_v6 ? "[%s]:%u" : "%s:%u", address->ip, address->port);
 	const struct variable variables[] = {
 		{ "LISTEN", listen },
 		{ "OPTIONS", options[kind] },
 		{ NULL, NULL },
 	};
-	int result = make_listener(maker, name, variables, err);
 
-	free(listen);
-	free(name);
-	return result;
+	return make_listener(maker, name, variables, err);
 }
 
 int
 service_hangup(const struct node *node, const char *name, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
 	int result = supervise_send(folder, "h", err);
 
 	if (result == 1)
 		make_say("HUP", "%s", name);
-	free(folder);
 	return result == -1 ? -1 : 0;
 }

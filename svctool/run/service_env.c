@@ -103,10 +103,9 @@ service_env_file(const struct service_env *env, const char *name)
 static int
 blame_file(const struct service_env *env, const char *name, struct error *err)
 {
-	char *file = service_env_file(env, name);
+	OWN_TEXT file = service_env_file(env, name);
 
 	error_context(err, "%s", file);
-	free(file);
 	return -1;
 }
 
@@ -131,17 +130,13 @@ parse_words(const struct service_env *env, const char *more,
     struct smtp_options *options_out, struct error *err)
 {
 	char option[] = "--listen";
-	char *address = xstrdup(service_env_text(env, "LISTEN"));
-	char *text = xstrdup(more);
+	OWN_TEXT address = xstrdup(service_env_text(env, "LISTEN"));
+	OWN_TEXT text = xstrdup(more);
 	char *words[WORDS_MAX + 3] = { option, address, NULL };
-	int result;
 
 	add_words(text, words + 2);
-	result = smtp_options_parse(
+	return smtp_options_parse(
 	    options_out, words, service_env_get(env, "SMTPS"), err);
-	free(text);
-	free(address);
-	return result;
 }
 
 int
@@ -174,7 +169,7 @@ void
 service_env_take(const struct service_env *env, const struct node *node)
 {
 	const char *path = getenv("PATH");
-	char *kept = path != NULL ? xstrdup(path) : NULL;
+	OWN_TEXT kept = path != NULL ? xstrdup(path) : NULL;
 
 	clearenv();
 	if (kept != NULL)
@@ -186,5 +181,4 @@ service_env_take(const struct service_env *env, const struct node *node)
 			    env->vars.entries[i].value, 1);
 		else
 			unsetenv(env->vars.entries[i].name);
-	free(kept);
 }

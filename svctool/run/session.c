@@ -50,7 +50,7 @@ add_place(const struct node *node, struct buf *text, struct error *err)
 int
 session_begin(const struct node *node, struct error *err)
 {
-	char *path = record_path(node);
+	OWN_TEXT path = record_path(node);
 	struct buf text = BUF_INIT;
 	struct proc self;
 	int result = -1;
@@ -69,7 +69,6 @@ session_begin(const struct node *node, struct error *err)
 	if (result == 0)
 		result = file_replace(path, text.data, text.length, 0644, err);
 	buf_release(&text);
-	free(path);
 	return result;
 }
 
@@ -106,7 +105,7 @@ static int
 read_record(
     const struct node *node, struct record *record_out, struct error *err)
 {
-	char *path = record_path(node);
+	OWN_TEXT path = record_path(node);
 	struct buf text = BUF_INIT, place = BUF_INIT;
 	struct record record;
 	int result = read_file(path, &text, &record.owner, err);
@@ -129,7 +128,6 @@ read_record(
 		*record_out = record;
 	buf_release(&place);
 	buf_release(&text);
-	free(path);
 	return result;
 }
 
@@ -253,8 +251,7 @@ session_svscan(const struct node *node)
 void
 session_forget(const struct node *node)
 {
-	char *path = record_path(node);
+	OWN_TEXT path = record_path(node);
 
 	unlink(path);
-	free(path);
 }

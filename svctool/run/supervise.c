@@ -67,10 +67,9 @@ open_fifo(const char *path)
 static bool
 is_supervised(const char *folder)
 {
-	char *path = xasprintf("%s/supervise/ok", folder);
+	OWN_TEXT path = xasprintf("%s/supervise/ok", folder);
 	int fd = open_fifo(path);
 
-	free(path);
 	if (fd == -1)
 		return false;
 	close(fd);
@@ -93,7 +92,7 @@ int
 supervise_read(
     const char *folder, struct supervise_state *state_out, struct error *err)
 {
-	char *path = xasprintf("%s/supervise/status", folder);
+	OWN_TEXT path = xasprintf("%s/supervise/status", folder);
 	struct buf buf;
 	int result;
 
@@ -113,30 +112,27 @@ supervise_read(
 	} else if (result == 1)
 		look_at_process(folder, state_out);
 	buf_release(&buf);
-	free(path);
 	return result;
 }
 
 void
 supervise_forget(const char *folder)
 {
-	char *path = xasprintf("%s/supervise/status", folder);
+	OWN_TEXT path = xasprintf("%s/supervise/status", folder);
 	struct supervise_state state;
 
 	if (supervise_read(folder, &state, NULL) == 1 && state.was_up)
 		unlink(path);
-	free(path);
 }
 
 int
 supervise_send(const char *folder, const char *letters, struct error *err)
 {
-	char *path = xasprintf("%s/supervise/control", folder);
+	OWN_TEXT path = xasprintf("%s/supervise/control", folder);
 	int fd = -1;
 	int result = 1;
 
 	if (!is_supervised(folder)) {
-		free(path);
 		return 0;
 	}
 	fd = open_fifo(path);
@@ -144,6 +140,5 @@ supervise_send(const char *folder, const char *letters, struct error *err)
 		result = error_sys(err, "cannot write to '%s'", path);
 	if (fd != -1)
 		close(fd);
-	free(path);
 	return result;
 }

@@ -20,7 +20,7 @@ enum { CGROUP_MAX = 64 * 1024 };
 bool
 systemd_guard_is_unit(const char *cgroup, const char *service)
 {
-	char *unit = xasprintf("/mqmail-%s.service", service);
+	OWN_TEXT unit = xasprintf("/mqmail-%s.service", service);
 	const char *at = cgroup;
 	bool is_found = false;
 
@@ -28,7 +28,6 @@ systemd_guard_is_unit(const char *cgroup, const char *service)
 		at += strlen(unit);
 		is_found = strchr("/\n", *at) != NULL;
 	}
-	free(unit);
 	return is_found;
 }
 

@@ -167,7 +167,7 @@ print_json(enum dns_type type, const struct dns_answer *answer)
 static int
 ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
 {
-	char *path = xasprintf("%s/resolver", node->home->run);
+	OWN_TEXT path = xasprintf("%s/resolver", node->home->run);
 	struct dns_client *client = dns_client_new(path);
 	struct dns_answer answer;
 	bool is_known;
@@ -180,7 +180,6 @@ ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
 	is_known = answer.state != DNS_UNKNOWN;
 	dns_answer_release(&answer);
 	dns_client_free(&client);
-	free(path);
 	return is_known ? EXIT_FINE : EXIT_TEMPORARY;
 }
 

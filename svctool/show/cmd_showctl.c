@@ -26,12 +26,12 @@ cmd_showctl(int argc, char **argv)
 	if (node == NULL || !node_exists(node, &err))
 		code = complain(EXIT_TROUBLE, &err);
 	else {
-		char *program = xasprintf("%s/qmail-showctl", node->programs);
+		OWN_TEXT program = xasprintf(
+		    "%s/qmail-showctl", node->programs);
 		const char *words[] = { program, NULL };
 
 		if (spawn_wait(words, &err) == -1)
 			code = complain(EXIT_TROUBLE, &err);
-		free(program);
 	}
 	node_free(&node);
 	return code;

@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "svctool/run/proc.h"
 #include "svctool/wait.h"
 
@@ -33,11 +34,9 @@ log_look_name(enum log_look look)
 static bool
 has_log(const struct node *node, const char *name)
 {
-	char *path = node_path(node, "%s/%s/log", node->home->service, name);
-	bool result = access(path, F_OK) == 0;
+	OWN_TEXT path = node_path(node, "%s/%s/log", node->home->service, name);
 
-	free(path);
-	return result;
+	return access(path, F_OK) == 0;
 }
 
 /* No byte, or no inode, is left for whom is not root. */

@@ -23,7 +23,7 @@ void
 log_mark_set(
     const struct node *node, const char *name, struct log_mark *mark_out)
 {
-	char *path = log_path(node, name);
+	OWN_TEXT path = log_path(node, name);
 	struct stat st;
 
 	*mark_out = (struct log_mark){ .size = 0 };
@@ -31,7 +31,6 @@ log_mark_set(
 		*mark_out = (struct log_mark){ .device = st.st_dev,
 			.inode = st.st_ino,
 			.size = st.st_size };
-	free(path);
 }
 
 /* Where the last lines of text begin. */
@@ -51,14 +50,13 @@ void
 log_tail(const struct node *node, const char *name, const struct log_mark *mark,
     struct buf *buf)
 {
-	char *path = log_path(node, name);
+	OWN_TEXT path = log_path(node, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[TAIL_BYTES];
 	off_t from = 0;
 	struct stat st;
 	ssize_t n = 0;
 
-	free(path);
 	if (fd == -1)
 		return;
 	if (fstat(fd, &st) == 0) {

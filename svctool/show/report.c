@@ -112,8 +112,8 @@ static int
 collect_service(const struct node *node, const char *name,
     struct report_service *service, struct error *err)
 {
-	char *folder = node_path(node, "%s/%s", node->home->service, name);
-	char *log = node_path(node, "%s/%s/log", node->home->service, name);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->service, name);
+	OWN_TEXT log = node_path(node, "%s/%s/log", node->home->service, name);
 	int result = 0;
 
 	service->name = xstrdup(name);
@@ -127,8 +127,6 @@ collect_service(const struct node *node, const char *name,
 		judge_service(node, service);
 		judge_log(node, service);
 	}
-	free(log);
-	free(folder);
 	return result;
 }
 
@@ -154,13 +152,12 @@ wanted_free(const struct node *node, const struct arg_list *services)
 
 	settings_free(&settings);
 	for (size_t i = 0; i < services->count; i++) {
-		char *text = node_variable(
+		OWN_TEXT text = node_variable(
 		    node, services->items[i], "MIN_FREE");
 		uint64_t number;
 
 		if (scan_u64(text, INT64_MAX, &number) && number > wanted)
 			wanted = number;
-		free(text);
 	}
 	return wanted;
 }
@@ -243,7 +240,7 @@ static void
 collect_queue(const struct node *node, const char *name, uint64_t min_free,
     struct report_queue *queue)
 {
-	char *folder = node_path(node, "%s/%s", node->home->queue, name);
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->queue, name);
 	struct error err = { .text = "" }, reason;
 	int found = health_read(folder, &queue->health, &err);
 
@@ -264,7 +261,6 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 	queue->is_fine = takes_mail(queue) ||
 	    (!queue->is_full && !queue->is_hung &&
 		ready_has_down_file(node, name));
-	free(folder);
 }
 
 /* A queue that does not run: why is known of its service. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A node's report for programs; jansson, as in svctool/check/find.c. */
+#include "base/mem.h"
 #include "svctool/show/report.h"
 
 #include <jansson.h>
@@ -95,7 +96,7 @@ report_print_json(const struct report *report)
 {
 	json_t *services = json_array();
 	json_t *queues = json_array();
-	char *summary = report_queue_summary(report);
+	OWN_TEXT summary = report_queue_summary(report);
 	json_t *object;
 
 	for (size_t i = 0; i < report->service_count; i++)
@@ -109,7 +110,6 @@ report_print_json(const struct report *report)
 	if (*summary != '\0')
 		json_object_set_new(
 		    object, "queue_problem", json_text(summary));
-	free(summary);
 	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);

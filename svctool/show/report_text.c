@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A node's report for people. */
+#include "base/mem.h"
 #include "svctool/show/report.h"
 
 #include <inttypes.h>
@@ -117,7 +118,7 @@ print_queue(const struct report_queue *queue)
 void
 report_print_text(const struct report *report)
 {
-	char *summary = report_queue_summary(report);
+	OWN_TEXT summary = report_queue_summary(report);
 	bool is_star = false;
 
 	printf(
@@ -132,7 +133,6 @@ report_print_text(const struct report *report)
 		printf(", svscan does not run\n");
 	if (*summary != '\0')
 		printf("%s\n", summary);
-	free(summary);
 	printf("\n%-20s %-10s %8s  %-19s  %-7s  %s\n", "SERVICE", "STATE",
 	    "PID", "SINCE", "LOG", "LISTENS");
 	for (size_t i = 0; i < report->service_count; i++) {
