@@ -138,7 +138,7 @@ check_quotas(const struct users *users, struct error *err)
 enum admin_result
 users_compile(const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
 {
-	struct users *users;
+	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result = open_text(
 	    domain_dir, uid, gid, false, &users, err);
 
@@ -146,7 +146,6 @@ users_compile(const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
 		result = check_quotas(users, err);
 	if (result == ADMIN_OK && vpasswd_file_compile(users->file, err) == -1)
 		result = ADMIN_FAILED;
-	users_close(&users);
 	return result;
 }
 

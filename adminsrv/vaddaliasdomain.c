@@ -7,6 +7,7 @@
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
@@ -33,7 +34,7 @@ main(int argc, char **argv)
 	char alias[NAMES_DOMAIN_SIZE], domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result = ADMIN_FAILED;
 	int alias_is_real, domain_is_real;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 
 	cli_start("vaddaliasdomain", argv, usage);
@@ -56,6 +57,5 @@ main(int argc, char **argv)
 		result = alias_is_real && !domain_is_real
 		    ? domain_add_alias(home, alias, domain, &err)
 		    : domain_add_alias(home, domain, alias, &err);
-	home_free(&home);
 	return cli_end(result, &err);
 }

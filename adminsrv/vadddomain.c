@@ -24,7 +24,7 @@ main(int argc, char **argv)
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
@@ -51,6 +51,5 @@ main(int argc, char **argv)
 	options.quota = quota.data;
 	if (result == ADMIN_OK)
 		result = domain_add(home, domain, &options, &err);
-	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -83,7 +83,7 @@ main(int argc, char **argv)
 							       : standard
 	};
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
@@ -109,6 +109,5 @@ main(int argc, char **argv)
 		options.password.argument = argv[optind + 1];
 		result = add_single(home, &options, argv[optind], &err);
 	}
-	home_free(&home);
 	return cli_end(result, &err);
 }

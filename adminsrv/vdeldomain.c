@@ -19,7 +19,7 @@ main(int argc, char **argv)
 	enum admin_result result;
 	bool keep_mail = false;
 	AUTO(buf_release) struct buf left = BUF_INIT;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
@@ -42,6 +42,5 @@ main(int argc, char **argv)
 		log_line("warning: %.*s", length, at);
 		at += length + (at[length] == '\n');
 	}
-	home_free(&home);
 	return cli_end(result, &err);
 }

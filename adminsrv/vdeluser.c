@@ -6,6 +6,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] = "usage: vdeluser user@domain\n";
@@ -14,9 +15,9 @@ int
 main(int argc, char **argv)
 {
 	struct names_address address;
-	struct users *users;
+	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 
 	cli_start("vdeluser", argv, usage);
@@ -34,7 +35,5 @@ main(int argc, char **argv)
 	result = users_open_named(home->root, address.domain, &users, &err);
 	if (result == ADMIN_OK)
 		result = users_remove(users, address.local, &err);
-	users_close(&users);
-	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -5,6 +5,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
+#include "base/mem.h"
 #include "control/home.h"
 
 static const char usage[] = "usage: vmkpasswd domain\n";
@@ -15,7 +16,7 @@ main(int argc, char **argv)
 	char name[NAMES_DOMAIN_SIZE];
 	struct store_domain domain;
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 
 	cli_start("vmkpasswd", argv, usage);
@@ -30,6 +31,5 @@ main(int argc, char **argv)
 		    domain.dir, domain.uid, domain.gid, &err);
 		store_domain_release(&domain);
 	}
-	home_free(&home);
 	return cli_end(result, &err);
 }

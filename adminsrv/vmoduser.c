@@ -98,7 +98,7 @@ main(int argc, char **argv)
 	struct names_address address;
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
@@ -128,6 +128,5 @@ main(int argc, char **argv)
 		change.quota = quota.data;
 	home = global_vars_home();
 	result = change_user(&change, home, &address, &err);
-	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -37,7 +37,7 @@ main(int argc, char **argv)
 	struct names_address address;
 	struct store_domain domain;
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	AUTO(buf_release) struct buf hash = BUF_INIT;
 	int option;
@@ -61,6 +61,5 @@ main(int argc, char **argv)
 	}
 	if (result == ADMIN_OK)
 		result = change_password(home, &address, hash.data, &err);
-	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -113,7 +113,7 @@ main(int argc, char **argv)
 	struct names_address address;
 	struct store_domain domain;
 	enum admin_result result;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
@@ -152,6 +152,5 @@ main(int argc, char **argv)
 	if (result == ADMIN_OK && output.json != NULL)
 		print_users_json(&output);
 	json_decref(output.json);
-	home_free(&home);
 	return cli_end(result, &err);
 }

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/mem.h"
 
 /*
  * First to numbers above all that count, so that giving the program one cannot
@@ -117,14 +118,11 @@ bool
 program_is(pid_t pid, const char *name)
 {
 	enum { COMM_MAX = 64 };
-	struct buf comm = BUF_INIT;
+	AUTO(buf_release) struct buf comm = BUF_INIT;
 	char path[64];
-	bool is_it;
 
 	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	is_it = file_read(path, COMM_MAX, &comm, NULL) == 1 &&
-	    comm.length > 0 && strlen(name) == comm.length - 1 &&
+	return file_read(path, COMM_MAX, &comm, NULL) == 1 && comm.length > 0 &&
+	    strlen(name) == comm.length - 1 &&
 	    memcmp(comm.data, name, comm.length - 1) == 0;
-	buf_release(&comm);
-	return is_it;
 }

@@ -57,6 +57,15 @@ strlist_find(const struct strlist *list, const char *text)
 }
 
 bool
+strlist_has(const struct strlist *list, const char *text)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], text) == 0)
+			return true;
+	return false;
+}
+
+bool
 strlist_has_name(const struct strlist *list, const char *name)
 {
 	for (size_t i = 0; i < list->count; i++)

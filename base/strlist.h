@@ -20,7 +20,8 @@ void strlist_release(struct strlist *list);
 /* Sorts by bytes; strlist_find() is of a sorted list. */
 void strlist_sort(struct strlist *list);
 bool strlist_find(const struct strlist *list, const char *text);
-/* Whether it has the text in any case of letters; of any list. */
+/* Whether it has the text, or has it in any case of letters; of any list. */
+bool strlist_has(const struct strlist *list, const char *text);
 bool strlist_has_name(const struct strlist *list, const char *name);
 
 #endif

@@ -311,7 +311,7 @@ read_record_of(const struct cdbmap *map, uint64_t at, const void *key,
     unsigned length, struct buf *value_out)
 {
 	unsigned char lengths[PAIR_SIZE];
-	struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	unsigned value_length;
 	int result = -1;
 
@@ -331,7 +331,6 @@ read_record_of(const struct cdbmap *map, uint64_t at, const void *key,
 		result = memcmp(record.data, key, length) == 0;
 	if (result == 1 && value_out != NULL)
 		buf_add(value_out, record.data + length, value_length);
-	buf_release(&record);
 	return result;
 }
 

@@ -3,12 +3,13 @@
 #include "control/json_text.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
 
 json_t *
 json_text(const char *text)
 {
 	json_t *json = json_string(text);
-	struct buf shown = BUF_INIT;
+	AUTO(buf_release) struct buf shown = BUF_INIT;
 
 	if (json != NULL)
 		return json;
@@ -17,7 +18,5 @@ json_text(const char *text)
 			buf_addc(&shown, *text);
 		else
 			buf_adds(&shown, "\xef\xbf\xbd");
-	json = json_string(shown.data);
-	buf_release(&shown);
-	return json;
+	return json_string(shown.data);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/rcpthosts.h"
@@ -13,7 +14,7 @@ static const char usage[] = "usage: qmail-newmrh\n";
 int
 main(int argc, char **argv)
 {
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 
 	log_open("qmail-newmrh");
@@ -26,6 +27,5 @@ main(int argc, char **argv)
 	if (rcpthosts_compile_more(home->control, &err) == -1)
 		fatal(errno == EINVAL || errno == ENOENT ? 100 : 111, "%s",
 		    err.text);
-	home_free(&home);
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/usage.h"
 #include "control/assign.h"
 #include "control/global_vars.h"
@@ -13,7 +14,7 @@ static const char usage[] = "usage: qmail-newu\n";
 int
 main(int argc, char **argv)
 {
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 
 	log_open("qmail-newu");
@@ -26,6 +27,5 @@ main(int argc, char **argv)
 	if (assign_compile_users(home, &err) == -1)
 		fatal(errno == EINVAL || errno == ENOENT ? 100 : 111, "%s",
 		    err.text);
-	home_free(&home);
 	return 0;
 }

@@ -148,8 +148,8 @@ main(int argc, char **argv)
 	};
 	struct showctl showctl = { .queue = NULL };
 	bool is_json = false, is_man = false;
-	struct home *home;
-	int option, result;
+	AUTO(home_free) struct home *home = NULL;
+	int option;
 
 	log_open("qmail-showctl");
 	usage_answer(argv, "qmail-showctl", usage);
@@ -179,7 +179,5 @@ main(int argc, char **argv)
 	home = home_new();
 	showctl.control_dir = home->control;
 	check_shown_queue(home, showctl.queue);
-	result = show_settings(&showctl, argv + optind, is_json);
-	home_free(&home);
-	return result;
+	return show_settings(&showctl, argv + optind, is_json);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The verbs without a state of their own: RSET, NOOP, VRFY, HELP, QUIT. */
+#include "base/mem.h"
 #include "smtp/session_private.h"
 
 void
@@ -30,15 +31,13 @@ smtp_cmd_vrfy(struct smtp_session *session, const struct smtp_line *line)
 void
 smtp_cmd_help(struct smtp_session *session, const struct smtp_line *line)
 {
-	struct buf verbs;
+	AUTO(buf_release) struct buf verbs = BUF_INIT;
 
 	(void)line;
-	buf_init(&verbs);
 	smtp_verbs_put(session, &verbs);
 	smtp_reply_line(session, 214, false, "2.0.0",
 	    "This server supports the following commands:");
 	smtp_reply_line(session, 214, true, "2.0.0", verbs.data);
-	buf_release(&verbs);
 }
 
 void

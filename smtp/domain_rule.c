@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "delivery/dotqmail.h"
 
 enum {
@@ -67,11 +68,10 @@ static bool
 default_takes(struct buf *path, const char *dir)
 {
 	struct absent_rule rule = ABSENT_RULE_INIT;
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	bool takes = true;
 
 	set_path(path, dir, "", 0, "default");
-	buf_init(&text);
 	switch (file_read(path->data, RULE_MAX, &text, NULL)) {
 	case 0:
 		takes = false;
@@ -82,18 +82,13 @@ default_takes(struct buf *path, const char *dir)
 		dotqmail_release(&rule);
 		break;
 	}
-	buf_release(&text);
 	return takes;
 }
 
 bool
 smtp_domain_rule_takes(const char *dir, const char *local)
 {
-	struct buf path;
-	bool takes;
+	AUTO(buf_release) struct buf path = BUF_INIT;
 
-	buf_init(&path);
-	takes = has_own_file(&path, dir, local) || default_takes(&path, dir);
-	buf_release(&path);
-	return takes;
+	return has_own_file(&path, dir, local) || default_takes(&path, dir);
 }

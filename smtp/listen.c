@@ -61,6 +61,7 @@ static void
 log_start(struct daemon *daemon, const struct listener_peer *peer,
     const char *verdict)
 {
+	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
 	int id = thread_id();
 
@@ -69,7 +70,6 @@ log_start(struct daemon *daemon, const struct listener_peer *peer,
 	log_line("tcpserver: %s %d %s:%s:%u :%s::%u", verdict, id, config->name,
 	    peer->local_ip, peer->local_port, peer->remote_ip,
 	    peer->remote_port);
-	smtp_config_release(&config);
 }
 
 static void
@@ -111,7 +111,7 @@ serve(int fd, const struct listener_peer *peer, void *context)
 	};
 	struct log_batch batch;
 	bool speaks_plainly = !smtp_server_kind(daemon->server)->has_tls_first;
-	struct vars vars = VARS_INIT;
+	AUTO(vars_release) struct vars vars = VARS_INIT;
 	struct error err;
 	int may_connect;
 
@@ -135,7 +135,6 @@ serve(int fd, const struct listener_peer *peer, void *context)
 		    "554 sorry, your host has been denied "
 		    "(#5.7.1)\r\n");
 	log_end(daemon, may_connect == 1 ? 0 : 100);
-	vars_release(&vars);
 	log_batch_end(&batch);
 }
 
@@ -159,6 +158,7 @@ refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
 static void
 set_limits(struct daemon *daemon, struct listener_limits *limits)
 {
+	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
 
 	limits->max_connections = (unsigned)settings_number(
@@ -167,7 +167,6 @@ set_limits(struct daemon *daemon, struct listener_limits *limits)
 	    config->settings, SETTING_maxperip);
 	__atomic_store_n(&daemon->max_connections, limits->max_connections,
 	    __ATOMIC_RELAXED);
-	smtp_config_release(&config);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/log_text.h"
+#include "base/mem.h"
 #include "queue/exitcode.h"
 #include "smtp/session_private.h"
 
@@ -50,9 +51,8 @@ smtp_log_refused(const struct smtp_session *session, const char *what,
     const char *recipient_word, const char *recipient, const char *more)
 {
 	const char *sender = session->transaction.sender;
-	struct buf buf;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
-	buf_init(&buf);
 	put_field(&buf, "MAIL from", sender != NULL ? sender : "");
 	if (recipient != NULL) {
 		buf_addc(&buf, ' ');
@@ -61,7 +61,6 @@ smtp_log_refused(const struct smtp_session *session, const char *what,
 	if (more != NULL)
 		buf_addf(&buf, " %s", more);
 	smtp_log(session, "%s: %s", what, buf.data);
-	buf_release(&buf);
 }
 
 void
@@ -103,10 +102,9 @@ smtp_log_result(const struct smtp_session *session, int result,
 	const struct smtp_message *message = &transaction->message;
 	const char *version = stream_tls_version(session->stream);
 	char id[UUID_TEXT_SIZE];
-	struct buf buf;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 	size_t i;
 
-	buf_init(&buf);
 	uuid_format(&message->uuid, id);
 	for (i = 0; i < transaction->recipient_count; i++) {
 		const struct smtp_recipient *recipient =
@@ -131,5 +129,4 @@ smtp_log_result(const struct smtp_session *session, int result,
 			    (unsigned long long)outcome->id);
 		smtp_log(session, "%s", buf.data);
 	}
-	buf_release(&buf);
 }

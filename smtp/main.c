@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/usage.h"
 #include "smtp/listen.h"
 #include "smtp/session.h"
@@ -68,7 +69,7 @@ serve_one(const struct home *home, const struct smtp_options *options)
 		.local_host = getenv("TCPLOCALHOST"),
 		.id = (int)getpid(),
 	};
-	struct vars vars = VARS_INIT;
+	AUTO(vars_release) struct vars vars = VARS_INIT;
 	struct smtp_server *server;
 	struct error err;
 
@@ -83,7 +84,6 @@ serve_one(const struct home *home, const struct smtp_options *options)
 		fatal(111, "%s", err.text);
 	}
 	smtp_session_run(server, 0, 1, &peer, &vars);
-	vars_release(&vars);
 	smtp_server_free(&server);
 }
 
@@ -91,7 +91,7 @@ int
 main(int argc, char **argv)
 {
 	struct smtp_options options;
-	struct home *home;
+	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int result = 0;
 
@@ -111,6 +111,5 @@ main(int argc, char **argv)
 		log_open("qmail-smtpd");
 		fatal(result, "%s", err.text);
 	}
-	home_free(&home);
 	return 0;
 }

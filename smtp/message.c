@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "queue/exitcode.h"
 #include "smtp/received.h"
 #include "smtp/session_private.h"
@@ -75,19 +76,15 @@ write_received(struct smtp_session *session)
 		.id = id,
 		.when = message->when,
 	};
-	struct buf buf;
-	int result;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 
 	received.by = peer->local_host != NULL ? peer->local_host
 	    : session->config->name[0] != '\0' ? session->config->name
 	    : peer->local_ip[0] != '\0'        ? peer->local_ip
 					       : "unknown";
 	uuid_format(sink_uuid(session->transaction.sink), id);
-	buf_init(&buf);
 	smtp_received_put(&buf, &received);
-	result = sink_write(session->transaction.sink, buf.data, buf.length);
-	buf_release(&buf);
-	return result;
+	return sink_write(session->transaction.sink, buf.data, buf.length);
 }
 
 bool

@@ -10,33 +10,6 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-void
-arg_list_add(struct arg_list *list, const char *text, size_t length)
-{
-	list->items = xrealloc(
-	    list->items, (list->count + 1) * sizeof(*list->items));
-	list->items[list->count++] = xstrndup(text, length);
-}
-
-bool
-arg_list_has(const struct arg_list *list, const char *text)
-{
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i], text) == 0)
-			return true;
-	return false;
-}
-
-void
-arg_list_release(struct arg_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->items[i]);
-	free(list->items);
-	list->items = NULL;
-	list->count = 0;
-}
-
 /* The row of an option's name, of which length bytes count. */
 static const struct arg_row *
 find_row(const struct arg_row *rows, const char *name, size_t length)
@@ -70,7 +43,7 @@ take_value(const struct arg_row *row, const char *value, struct error *err)
 		for (;; value += length + 1) {
 			length = strcspn(value, ",");
 			if (length > 0)
-				arg_list_add(row->value, value, length);
+				strlist_addn(row->value, value, length);
 			if (value[length] == '\0')
 				break;
 		}
@@ -84,15 +57,15 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
     struct error *err)
 {
 	bool is_words_only = false;
+	int words = 0;
 
-	*words_out = 0;
 	for (int i = 0; i < argc; i++) {
 		const char *name = argv[i] + 2;
 		size_t length;
 		const struct arg_row *row;
 
 		if (is_words_only || argv[i][0] != '-') {
-			argv[(*words_out)++] = argv[i];
+			argv[words++] = argv[i];
 			continue;
 		}
 		if (strcmp(argv[i], "--") == 0) {
@@ -119,17 +92,9 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
 			err) == -1)
 			return -1;
 	}
+	if (words_out != NULL)
+		*words_out = words;
+	else if (words > 0)
+		return error_set(err, "unknown argument '%s'", argv[0]);
 	return 0;
-}
-
-int
-args_parse_options(
-    const struct arg_row *rows, int argc, char **argv, struct error *err)
-{
-	int words;
-
-	if (args_parse(rows, argc, argv, &words, err) == -1)
-		return -1;
-	return words == 0 ? 0
-			  : error_set(err, "unknown argument '%s'", argv[0]);
 }

@@ -7,18 +7,14 @@
 #include <stddef.h>
 
 #include "base/error.h"
-
-/* Several values, from repeated options and commas. */
-struct arg_list {
-	char **items;
-	size_t count;
-};
+#include "base/strlist.h"
 
 enum arg_kind {
 	ARG_FLAG,   /* value: bool * */
 	ARG_TEXT,   /* value: const char **, borrowed from argv */
 	ARG_NUMBER, /* value: unsigned * */
-	ARG_LIST    /* value: struct arg_list *, released by the caller */
+	ARG_LIST    /* value: struct strlist *, with commas too; released by the
+		       caller */
 };
 
 /* A row of a command's table, which ends with a row whose name is NULL. */
@@ -31,18 +27,10 @@ struct arg_row {
 /*
  * Reads all of argv (which does not hold the program's name).  Words that are
  * no options are moved to the front of argv and counted in *words_out; "--"
- * ends the options.  0, or -1 with the reason for an unknown option, a missing
- * value or a bad number.
+ * ends the options; NULL: the command takes none.  0, or -1 with the reason for
+ * an unknown option, a missing value or a bad number.
  */
 int args_parse(const struct arg_row *rows, int argc, char **argv,
     int *words_out, struct error *err);
-
-/* The same for a command that takes no words. */
-int args_parse_options(
-    const struct arg_row *rows, int argc, char **argv, struct error *err);
-
-void arg_list_add(struct arg_list *list, const char *text, size_t length);
-bool arg_list_has(const struct arg_list *list, const char *text);
-void arg_list_release(struct arg_list *list);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool: makes, starts, stops, checks and shows a node. */
+#include "base/mem.h"
 #include "svctool/svctool.h"
 
 #include <stdbool.h>
@@ -60,12 +61,10 @@ put_usage(const char *name, struct buf *text)
 static int
 usage(const char *name)
 {
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	buf_init(&text);
 	put_usage(name, &text);
 	fputs(text.data, stderr);
-	buf_release(&text);
 	return EXIT_USAGE;
 }
 
@@ -73,12 +72,10 @@ usage(const char *name)
 static void
 answer(char *const *argv, const char *name)
 {
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	buf_init(&text);
 	put_usage(name, &text);
 	usage_answer(argv, "svctool", text.data);
-	buf_release(&text);
 }
 
 static bool

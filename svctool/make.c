@@ -134,10 +134,9 @@ make_file_again(struct maker *maker, enum layout_id id, const char *path,
     const char *text, struct error *err)
 {
 	OWN_TEXT real = node_path(maker->node, "%s", path);
-	struct buf old;
+	AUTO(buf_release) struct buf old = BUF_INIT;
 	int result, found;
 
-	buf_init(&old);
 	found = file_read(real, FILE_MAX, &old, err);
 	if (found == 1 && strcmp(old.data, text) != 0) {
 		result = file_replace(
@@ -149,6 +148,5 @@ make_file_again(struct maker *maker, enum layout_id id, const char *path,
 	} else
 		result = found == -1 ? -1
 				     : make_file(maker, id, path, text, err);
-	buf_release(&old);
 	return result;
 }

@@ -95,7 +95,7 @@ node_exists(const struct node *node, struct error *err)
 {
 	OWN_TEXT me = node_layout_path(node, LAYOUT_setting, "me");
 	bool is_there = access(me, F_OK) == 0;
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
 	/* One that lost a file is none the less a node, which may run. */
 	if (!is_there && node_services(node, &services, NULL) == 0)
@@ -105,7 +105,6 @@ node_exists(const struct node *node, struct error *err)
 		    "no node at '%s' (there is no '%s'): make one with "
 		    "'svctool init --home %s', or name another with --home",
 		    node->home->root, me, node->home->root);
-	arg_list_release(&services);
 	return is_there;
 }
 
@@ -195,7 +194,7 @@ compare_names(const void *a, const void *b)
 
 /* The folders in that of the row. */
 static int
-list_row(const struct node *node, enum layout_id id, struct arg_list *names,
+list_row(const struct node *node, enum layout_id id, struct strlist *names,
     struct error *err)
 {
 	OWN_TEXT folder = node_layout_path(node, id);
@@ -213,8 +212,7 @@ list_row(const struct node *node, enum layout_id id, struct arg_list *names,
 			continue;
 		path = xasprintf("%s/%s", folder, entry->d_name);
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-			arg_list_add(
-			    names, entry->d_name, strlen(entry->d_name));
+			strlist_add(names, entry->d_name);
 		free(path);
 	}
 	if (dir != NULL)
@@ -227,14 +225,14 @@ list_row(const struct node *node, enum layout_id id, struct arg_list *names,
 
 int
 node_services(
-    const struct node *node, struct arg_list *names_out, struct error *err)
+    const struct node *node, struct strlist *names_out, struct error *err)
 {
 	return list_row(node, LAYOUT_services, names_out, err);
 }
 
 int
 node_queues(
-    const struct node *node, struct arg_list *names_out, struct error *err)
+    const struct node *node, struct strlist *names_out, struct error *err)
 {
 	return list_row(node, LAYOUT_queues, names_out, err);
 }

@@ -71,9 +71,9 @@ bool node_is_ours_to_start(const struct node *node, struct error *err);
  * before queue10).  A node without the folder has none.  0 or -1.
  */
 int node_services(
-    const struct node *node, struct arg_list *names_out, struct error *err);
+    const struct node *node, struct strlist *names_out, struct error *err);
 int node_queues(
-    const struct node *node, struct arg_list *names_out, struct error *err);
+    const struct node *node, struct strlist *names_out, struct error *err);
 
 /* One variable of a service, or "" when there is none; the caller frees. */
 char *node_variable(

@@ -17,7 +17,7 @@ open_to_show(int argc, char **argv, struct node **node_out, bool *is_json_out)
 
 	*node_out = NULL;
 	*is_json_out = false;
-	if (args_parse_options(rows, argc, argv, &err) == -1)
+	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	*node_out = node_new(home, NULL, &err);
 	if (*node_out != NULL && node_exists(*node_out, &err))

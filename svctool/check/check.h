@@ -36,8 +36,8 @@ struct check {
 	unsigned notes;
 	struct check_finding *findings;
 	size_t count, room;
-	struct arg_list used_queues; /* folders that new mail may go to */
-	bool is_dropped;             /* the last finding was known already */
+	struct strlist used_queues; /* folders that new mail may go to */
+	bool is_dropped;            /* the last finding was known already */
 	/*
 	 * The control files' values, since check_settings(); in the place of
 	 * a bad one there is the default.
@@ -152,8 +152,8 @@ int check_as_owner(struct check *check, struct error *err);
  * caller; why it has not got them is a finding.
  */
 void check_names(struct check *check,
-    int (*list)(const struct node *, struct arg_list *, struct error *),
-    struct arg_list *names_out);
+    int (*list)(const struct node *, struct strlist *, struct error *),
+    struct strlist *names_out);
 
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool check: is the node as it should be? */
+#include "base/mem.h"
 #include "base/plural.h"
 #include "svctool/check/check.h"
 #include "svctool/svctool.h"
@@ -56,7 +57,7 @@ cmd_check(int argc, char **argv)
 {
 	struct check check = { .errors = 0 };
 	struct error err;
-	struct node *node;
+	AUTO(node_free) struct node *node = NULL;
 	bool is_json;
 	int code = open_to_show(argc, argv, &node, &is_json);
 
@@ -76,6 +77,5 @@ cmd_check(int argc, char **argv)
 		code = check.errors == 0 ? EXIT_FINE : EXIT_TROUBLE;
 	}
 	check_release(&check);
-	node_free(&node);
 	return code;
 }

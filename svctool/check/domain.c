@@ -83,11 +83,10 @@ static void
 check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 {
 	OWN_TEXT cdb = layout_domain_path(folder->path, LAYOUT_vpasswd_cdb);
-	struct cdb_records records;
+	AUTO(cdb_records_release) struct cdb_records records = { .count = 0 };
 	struct error err;
 	int found = cdb_records_read(cdb, &records, &err);
 
-	cdb_records_release(&records);
 	if (found == 0)
 		find_cdb(
 		    folder, cdb, "it is missing, so mail for the domain waits");
@@ -104,17 +103,14 @@ check_cdb(const struct folder *folder, const struct vpasswd_file *users)
 static bool
 is_taken(const struct check_assign *domain)
 {
-	struct domain_rules *rules = domain_rules_new();
+	AUTO(domain_rules_free) struct domain_rules *rules = domain_rules_new();
 	const struct absent_rule *rule;
 	struct error err;
-	bool result;
 
 	domain_rules_begin(rules);
-	result = domain_rules_find(
-		     rules, domain->home, "postmaster", &rule, &err) != 1 ||
+	return domain_rules_find(
+		   rules, domain->home, "postmaster", &rule, &err) != 1 ||
 	    (rule->action != ABSENT_BOUNCE && rule->action != ABSENT_DELETE);
-	domain_rules_free(&rules);
-	return result;
 }
 
 /*
@@ -278,7 +274,7 @@ check_files(struct folder *folder)
 	OWN_TEXT text = layout_domain_path(folder->path, LAYOUT_vpasswd);
 	OWN_TEXT lock_path = layout_domain_path(
 	    folder->path, LAYOUT_vpasswd_lock);
-	struct vpasswd_file *users = NULL;
+	AUTO(vpasswd_file_free) struct vpasswd_file *users = NULL;
 	struct error err;
 	int lock, found;
 
@@ -307,7 +303,6 @@ check_files(struct folder *folder)
 	}
 out:
 	check_unlock(lock);
-	vpasswd_file_free(&users);
 }
 
 /* What the delivery makes of it. */

@@ -28,7 +28,7 @@ check_release(struct check *check)
 	free(check->findings);
 	check->findings = NULL;
 	check->count = check->room = 0;
-	arg_list_release(&check->used_queues);
+	strlist_release(&check->used_queues);
 	settings_free(&check->settings);
 }
 

@@ -238,7 +238,7 @@ check_owners(struct check *check)
 	};
 	const struct home *home = check->node->home;
 	OWN_TEXT key = layout_path(home, LAYOUT_servercert);
-	struct arg_list services;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
 	for (unsigned id = 0; id <= LAYOUT_tls; id++) {
 		OWN_TEXT path = layout_path(home, id);
@@ -256,5 +256,4 @@ check_owners(struct check *check)
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)
 		check_service_files(check, services.items[i]);
-	arg_list_release(&services);
 }

@@ -9,12 +9,12 @@
 
 void
 check_names(struct check *check,
-    int (*list)(const struct node *, struct arg_list *, struct error *),
-    struct arg_list *names_out)
+    int (*list)(const struct node *, struct strlist *, struct error *),
+    struct strlist *names_out)
 {
 	struct error err;
 
-	*names_out = (struct arg_list){ .count = 0 };
+	*names_out = (struct strlist){ .count = 0 };
 	if (list(check->node, names_out, &err) == -1)
 		check_reason(check, CHECK_ERROR, err.text,
 		    "run this as its owner or root");

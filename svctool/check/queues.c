@@ -30,7 +30,7 @@ struct queue_check {
 	const char *name, *path;
 	struct check_crowd crowd;
 	/* Files without a message; what is wrong follows each path. */
-	struct arg_list orphans;
+	struct strlist orphans;
 };
 
 static void
@@ -57,8 +57,8 @@ see_fault(const struct fix_fault *fault, void *context)
 	case FIX_ORPHAN:
 		if (queue->orphans.count == 2 * CHECK_CROWD_MAX)
 			break;
-		arg_list_add(&queue->orphans, path, strlen(path));
-		arg_list_add(&queue->orphans, fault->text, strlen(fault->text));
+		strlist_add(&queue->orphans, path);
+		strlist_add(&queue->orphans, fault->text);
 		break;
 	case FIX_LEAVE:
 		check_find(
@@ -90,7 +90,7 @@ static void
 check_orphans(struct queue_check *queue, unsigned split)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
-	struct arg_list *orphans = &queue->orphans;
+	struct strlist *orphans = &queue->orphans;
 	bool was_seen[2 * CHECK_CROWD_MAX] = { false };
 
 	for (int look = 0; look < LOOKS && orphans->count > 0; look++) {
@@ -137,7 +137,7 @@ static void
 check_damage(struct check *check, const struct queue_dir *queue)
 {
 	struct look_damage damage;
-	struct buf ids = BUF_INIT;
+	AUTO(buf_release) struct buf ids = BUF_INIT;
 	struct error err;
 
 	if (look_damage(
@@ -158,7 +158,6 @@ check_damage(struct check *check, const struct queue_dir *queue)
 		    "is stopped",
 		    queue->path);
 	}
-	buf_release(&ids);
 }
 
 /* Only people can tell what these are to become. */
@@ -215,7 +214,7 @@ check_queue(struct check *check, const char *name)
 	struct queue_check queue = {
 		.check = check, .name = name, .path = path
 	};
-	struct queue_dir *dir;
+	AUTO(queue_dir_close) struct queue_dir *dir = NULL;
 
 	if (!is_in_repair(check, path, name)) {
 		check_by_fix(&queue);
@@ -223,18 +222,16 @@ check_queue(struct check *check, const char *name)
 		dir = queue_dir_open(path, NULL);
 		if (dir != NULL)
 			check_damage(check, dir);
-		queue_dir_close(&dir);
 	}
-	arg_list_release(&queue.orphans);
+	strlist_release(&queue.orphans);
 }
 
 void
 check_queues(struct check *check)
 {
-	struct arg_list queues;
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
 
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++)
 		check_queue(check, queues.items[i]);
-	arg_list_release(&queues);
 }

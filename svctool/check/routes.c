@@ -170,12 +170,11 @@ has_receiver(const struct routes *routes, const struct rule *rule)
 static bool
 is_ours(const struct routes *routes, const char *mailbox, bool *is_local_out)
 {
-	struct buf address = BUF_INIT;
+	AUTO(buf_release) struct buf address = BUF_INIT;
 	bool is_it = routes->route != NULL &&
 	    route_rewrite(routes->route, mailbox, &address) == ROUTE_LOCAL;
 
 	*is_local_out = is_it && strcasecmp(address.data, mailbox) == 0;
-	buf_release(&address);
 	return is_it;
 }
 
@@ -294,7 +293,7 @@ check_more(struct routes *routes)
 {
 	OWN_TEXT path = layout_path(
 	    routes->check->node->home, LAYOUT_morercpthosts_cdb);
-	struct cdb_records records;
+	AUTO(cdb_records_release) struct cdb_records records = { .count = 0 };
 	struct cdb_record record;
 	struct error err = { .text = "" };
 	bool is_bad = cdb_records_read(path, &records, &err) == -1;
@@ -322,7 +321,6 @@ check_more(struct routes *routes)
 		    routes->check->node->home->control, routes->settings, NULL);
 	check_crowd_end(
 	    routes->check, &routes->lost, path, "vadddomain, or remove them");
-	cdb_records_release(&records);
 }
 
 static void

@@ -146,7 +146,7 @@ check_report(struct check *check, const struct report *report)
 void
 check_running(struct check *check)
 {
-	struct report report;
+	AUTO(report_release) struct report report = { .home = NULL };
 	struct error err;
 
 	if (look(check->node, &report, &err) == -1)
@@ -154,5 +154,4 @@ check_running(struct check *check)
 		    "svctool restart makes it anew");
 	else
 		check_report(check, &report);
-	report_release(&report);
 }

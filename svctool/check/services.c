@@ -63,11 +63,10 @@ check_programs(struct check *check, const char *service)
 {
 	OWN_TEXT path = layout_path(
 	    check->node->home, LAYOUT_service_run, service);
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	buf_init(&text);
 	if (file_read(path, RUN_MAX_BYTES, &text, NULL) != 1)
-		buf_reset(&text);
+		return;
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
 		OWN_TEXT folder = named_folder(text.data, programs[i].named);
 
@@ -75,7 +74,6 @@ check_programs(struct check *check, const char *service)
 		     folder != NULL && programs[i].needed[j] != NULL; j++)
 			check_program(check, folder, programs[i].needed[j]);
 	}
-	buf_release(&text);
 }
 
 static void
@@ -120,7 +118,7 @@ check_port(
 
 /* Two listeners on one port: only one of them can start. */
 static void
-check_ports(struct check *check, const struct arg_list *services)
+check_ports(struct check *check, const struct strlist *services)
 {
 	for (size_t i = 0; i < services->count; i++) {
 		struct port_address a, b;
@@ -150,7 +148,7 @@ check_ports(struct check *check, const struct arg_list *services)
 void
 check_services(struct check *check)
 {
-	struct arg_list services, queues;
+	struct strlist services, queues;
 
 	check_names(check, node_services, &services);
 	check_names(check, node_queues, &queues);
@@ -169,19 +167,19 @@ check_services(struct check *check)
 		}
 	}
 	check_ports(check, &services);
-	arg_list_release(&queues);
-	arg_list_release(&services);
+	strlist_release(&queues);
+	strlist_release(&services);
 }
 
 /* Whether it loads its listener says (check_starts()); how long it lasts? */
 static void
 check_certificate(struct check *check, const char *path)
 {
+	AUTO(tls_context_free)
 	struct tls_context *context = tls_context_new(path, NULL);
 	int64_t left_s = context != NULL ? tls_context_valid_s(context)
 					 : WARN_BEFORE_S;
 
-	tls_context_free(&context);
 	if (access(path, F_OK) == -1) {
 		check_find(check, CHECK_WARNING, path, 0,
 		    "there is none, so STARTTLS is not offered");
@@ -202,11 +200,12 @@ check_tls(struct check *check)
 {
 	const struct home *home = check->node->home;
 	OWN_TEXT standard = layout_path(home, LAYOUT_servercert);
-	struct arg_list services;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++) {
-		struct service_env env;
+		AUTO(service_env_release)
+		struct service_env env = { .own_folder = NULL };
 		const char *named;
 		char *path;
 
@@ -222,7 +221,5 @@ check_tls(struct check *check)
 		if (named == NULL || access(path, F_OK) == 0)
 			check_certificate(check, path);
 		free(path);
-		service_env_release(&env);
 	}
-	arg_list_release(&services);
 }

@@ -35,7 +35,7 @@ check_files(struct check *check)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	const char *folder = check->node->home->control;
-	struct arg_list names = { .count = 0 };
+	AUTO(strlist_release) struct strlist names = { .count = 0 };
 	struct error err;
 
 	if (showctl_find_unknown(folder, &names.items, &names.count, &err) ==
@@ -58,7 +58,6 @@ check_files(struct check *check)
 		    "rename it to a name of mqmail-control(5), or rm '%s'",
 		    path);
 	}
-	arg_list_release(&names);
 }
 
 /* What remote delivery reads beside the settings themselves. */
@@ -84,19 +83,17 @@ void
 check_settings(struct check *check)
 {
 	const char *control = check->node->home->control;
-	struct arg_list queues;
-	struct settings *settings;
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
+	AUTO(settings_free) struct settings *settings = NULL;
 
 	check->settings = settings_load_all(control, NULL, see_reason, check);
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++) {
 		settings = settings_load_all(
 		    control, queues.items[i], see_reason, check);
-		settings_free(&settings);
 	}
 	check_remote_files(check);
 	check_files(check);
-	arg_list_release(&queues);
 }
 
 /* A queue of another name is there for rules that are still to be written. */
@@ -106,7 +103,7 @@ check_use(struct check *check, const char *name)
 	OWN_TEXT path = layout_path(check->node->home, LAYOUT_queue, name);
 
 	if (queue_count_number(name) != 0 && !check->has_bad_count &&
-	    !arg_list_has(&check->used_queues, path)) {
+	    !strlist_has(&check->used_queues, path)) {
 		check_find(check, CHECK_WARNING, path, 0,
 		    "no queue_count, variable or rule counts this queue, so it "
 		    "gets no new mail");
@@ -118,9 +115,9 @@ check_use(struct check *check, const char *name)
 
 static bool
 has_queue(
-    const struct check *check, const struct arg_list *queues, const char *name)
+    const struct check *check, const struct strlist *queues, const char *name)
 {
-	if (arg_list_has(queues, name))
+	if (strlist_has(queues, name))
 		return true;
 	for (size_t i = 0; i < check->used_queues.count; i++) {
 		const char *slash = strrchr(check->used_queues.items[i], '/');
@@ -135,7 +132,7 @@ has_queue(
 }
 
 static void
-check_instances(struct check *check, const struct arg_list *queues)
+check_instances(struct check *check, const struct strlist *queues)
 {
 	const char *folder = check->node->home->control;
 	DIR *dir = opendir(folder);
@@ -161,11 +158,10 @@ check_instances(struct check *check, const struct arg_list *queues)
 void
 check_collections(struct check *check)
 {
-	struct arg_list queues;
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
 
 	check_names(check, node_queues, &queues);
 	for (size_t i = 0; i < queues.count; i++)
 		check_use(check, queues.items[i]);
 	check_instances(check, &queues);
-	arg_list_release(&queues);
 }

@@ -52,7 +52,7 @@ look(struct check *check, const struct space *space)
 static void
 look_at_queues(struct check *check)
 {
-	struct arg_list queues;
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
 	struct check_crowd crowd = { .count = 0 };
 
 	check_names(check, node_queues, &queues);
@@ -67,7 +67,6 @@ look_at_queues(struct check *check)
 		if (check_crowd_has_room(&crowd))
 			look(check, &space);
 	}
-	arg_list_release(&queues);
 }
 
 /* The log folder, and those of services that lie elsewhere. */
@@ -78,7 +77,7 @@ look_at_logs(struct check *check)
 	struct space space = { log, LOG_WANTED_BYTES, CHECK_WARNING,
 		"no log line is written", "log lines will soon be lost",
 		", or let multilog keep fewer files (n20 in log/run)" };
-	struct arg_list services;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	struct stat st, other;
 
 	look(check, &space);
@@ -92,7 +91,6 @@ look_at_logs(struct check *check)
 		if (stat(path, &other) == 0 && other.st_dev != st.st_dev)
 			look(check, &space);
 	}
-	arg_list_release(&services);
 }
 
 /* Folders of the node may be mounted, as the domains mostly are. */

@@ -198,7 +198,8 @@ check_service_start(struct check *check, const char *service)
 {
 	const struct node *node = check->node;
 	enum kind kind = service_kind(node, service);
-	struct service_env env;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 
 	if (kind == OTHER)
 		return;
@@ -211,16 +212,14 @@ check_service_start(struct check *check, const char *service)
 			programs[i].try, node, service, &env, &reason) == -1)
 			find_reason(check, &env, reason.text);
 	}
-	service_env_release(&env);
 }
 
 void
 check_starts(struct check *check)
 {
-	struct arg_list services;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)
 		check_service_start(check, services.items[i]);
-	arg_list_release(&services);
 }

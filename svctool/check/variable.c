@@ -79,8 +79,8 @@ static bool
 check_one(struct check *check, const struct check_place *place,
     const char *path, const char *verb, bool is_first)
 {
-	if (!arg_list_has(&check->used_queues, path))
-		arg_list_add(&check->used_queues, path, strlen(path));
+	if (!strlist_has(&check->used_queues, path))
+		strlist_add(&check->used_queues, path);
 	if (*path != '/') {
 		check_find(check, CHECK_ERROR, place->file, place->line,
 		    "%sit %s the queue '%s', which is no absolute path",

@@ -211,7 +211,8 @@ static void
 check_service(struct check *check, const char *name)
 {
 	const struct home *home = check->node->home;
-	struct service_env env;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 	struct folder folder = { .check = check };
 	const char *chooser;
 	OWN_TEXT cwd = layout_path(home, LAYOUT_service, name);
@@ -235,7 +236,6 @@ check_service(struct check *check, const char *name)
 
 		check_queue_choice(check, &place, &env.vars);
 	}
-	service_env_release(&env);
 }
 
 void
@@ -255,8 +255,8 @@ void
 check_variables(struct check *check)
 {
 	const struct node *node = check->node;
-	struct arg_list services;
-	struct vars global = VARS_INIT;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+	AUTO(vars_release) struct vars global = VARS_INIT;
 	struct folder folder = {
 		.check = check, .path = node->global_vars, .vars = &global
 	};
@@ -276,7 +276,5 @@ check_variables(struct check *check)
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++)
 		check_service(check, services.items[i]);
-	arg_list_release(&services);
-	vars_release(&global);
 	free(file);
 }

@@ -19,7 +19,7 @@ enum { HOST_NAME_SIZE = 256 };
 
 /* The name of this host, as DNS or /etc/hosts completes it. */
 static char *
-default_me(const struct arg_list *domains)
+default_me(const struct strlist *domains)
 {
 	char host[HOST_NAME_SIZE];
 	struct addrinfo hints = { .ai_flags = AI_CANONNAME };
@@ -48,7 +48,7 @@ make_listeners(
 {
 	const struct {
 		enum listener_kind kind;
-		const struct arg_list *ports;
+		const struct strlist *ports;
 	} rows[] = {
 		{ LISTENER_SMTP, &options->smtp },
 		{ LISTENER_SUBMISSION, &options->submission },
@@ -101,12 +101,12 @@ static void
 release_options(struct init_options *options)
 {
 	free(options->me);
-	arg_list_release(&options->domains);
-	arg_list_release(&options->smtp);
-	arg_list_release(&options->submission);
-	arg_list_release(&options->smtps);
-	arg_list_release(&options->lmtp);
-	arg_list_release(&options->relay);
+	strlist_release(&options->domains);
+	strlist_release(&options->smtp);
+	strlist_release(&options->submission);
+	strlist_release(&options->smtps);
+	strlist_release(&options->lmtp);
+	strlist_release(&options->relay);
 }
 
 /* What the options leave open, for a new node.  0, or -1: the name is none. */
@@ -123,7 +123,7 @@ complete_options(struct init_options *options, struct error *err)
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count ==
 	    0)
-		arg_list_add(&options->smtp, "25", 2);
+		strlist_add(&options->smtp, "25");
 	return init_check_options(options, err);
 }
 
@@ -194,11 +194,11 @@ cmd_init(int argc, char **argv)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	struct maker maker = { .made = 0 };
-	struct node *node = NULL;
+	AUTO(node_free) struct node *node = NULL;
 	struct error err;
 	int code;
 
-	code = args_parse_options(rows, argc, argv, &err);
+	code = args_parse(rows, argc, argv, NULL, &err);
 	if (code == 0) {
 		options.me = me != NULL ? xstrdup(me) : NULL;
 		options.has_destdir = destdir != NULL;
@@ -225,7 +225,6 @@ cmd_init(int argc, char **argv)
 			       "start --home %s\n",
 			    node->destdir, node->home->root, node->home->root);
 	}
-	node_free(&node);
 	release_options(&options);
 	return code;
 }

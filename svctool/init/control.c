@@ -154,10 +154,9 @@ init_rules(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
 	OWN_TEXT path = layout_path(maker->node->home, LAYOUT_access);
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	int result;
 
-	buf_init(&text);
 	buf_adds(&text,
 	    "# Who may connect by SMTP, and with which variables.\n"
 	    "# After a change: tcprules tcp.smtp.cdb tcp.smtp.tmp < "
@@ -170,6 +169,5 @@ init_rules(
 	if (result == 0)
 		result = make_cdb(maker, LAYOUT_access, LAYOUT_access_cdb,
 		    compile_rules, err);
-	buf_release(&text);
 	return result;
 }

@@ -81,7 +81,7 @@ int
 init_domains(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	const struct arg_list *domains = &options->domains;
+	const struct strlist *domains = &options->domains;
 
 	for (size_t i = 0; i < domains->count; i++)
 		if (add_domain(maker, domains->items[i], err) == -1)

@@ -24,10 +24,9 @@ init_read_me(
     const struct node *node, char me_out[NAMES_DOMAIN_SIZE], struct error *err)
 {
 	OWN_TEXT path = node_layout_path(node, LAYOUT_setting, "me");
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	int result;
 
-	buf_init(&text);
 	result = file_read(path, ME_MAX, &text, err);
 	if (result == 1) {
 		text.data[strcspn(text.data, " \t\r\n")] = '\0';
@@ -35,7 +34,6 @@ init_read_me(
 			result = error_context(
 			    err, "'%s' is to hold the node's host name", path);
 	}
-	buf_release(&text);
 	return result;
 }
 
@@ -97,6 +95,7 @@ take_queues(
 {
 	OWN_TEXT control = node_path(node, "%s", node->home->control);
 	struct error reason = { .text = "" };
+	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
 	    control, NULL, see_reason, &reason);
 	unsigned count = (unsigned)settings_number(
@@ -117,7 +116,6 @@ take_queues(
 	    settings, SETTING_queue_start);
 	options->has_other_base = *base != '\0' &&
 	    strcmp(base, node->home->queue) != 0;
-	settings_free(&settings);
 	return result;
 }
 
@@ -125,7 +123,7 @@ int
 init_take_existing(
     const struct node *node, struct init_options *options, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	int result = node_services(node, &services, err);
 
 	options->is_existing = services.count > 0;
@@ -137,14 +135,13 @@ init_take_existing(
 		result = take_queues(node, options, err);
 	if (result == 0 && options->is_existing)
 		result = check_rcpthosts(node, err);
-	arg_list_release(&services);
 	return result;
 }
 
 int
 init_complete_services(struct maker *maker, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	int result = node_services(maker->node, &services, err);
 
 	for (size_t i = 0; result == 0 && i < services.count; i++) {
@@ -155,6 +152,5 @@ init_complete_services(struct maker *maker, struct error *err)
 		else if (node_is_listener(name))
 			result = service_complete_listener(maker, name, err);
 	}
-	arg_list_release(&services);
 	return result;
 }

@@ -25,9 +25,9 @@ struct init_options {
 	unsigned queues, queue_start;
 	bool is_existing;    /* a node with services is there already */
 	bool has_other_base; /* its queues are not in its own folder */
-	struct arg_list domains;
-	struct arg_list smtp, submission, smtps, lmtp; /* ports */
-	struct arg_list relay; /* address prefixes, as tcprules has them */
+	struct strlist domains;
+	struct strlist smtp, submission, smtps, lmtp; /* ports */
+	struct strlist relay; /* address prefixes, as tcprules has them */
 };
 
 /* Each gives 0 or -1. */

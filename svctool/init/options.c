@@ -72,7 +72,7 @@ struct ports_seen {
 };
 
 static int
-check_ports(const char *option, const struct arg_list *list,
+check_ports(const char *option, const struct strlist *list,
     const char *standard_ip, struct ports_seen *seen, struct error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {

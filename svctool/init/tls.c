@@ -75,11 +75,10 @@ init_tls(
 {
 	OWN_TEXT folder = node_layout_path(maker->node, LAYOUT_tls);
 	OWN_TEXT path = node_layout_path(maker->node, LAYOUT_servercert);
-	struct buf pem;
+	AUTO(buf_release) struct buf pem = BUF_INIT;
 	struct stat st;
 	int result = 0;
 
-	buf_init(&pem);
 	if (stat(path, &st) == 0) {
 		/* Only root can read it: a killed run got no further. */
 		if (st.st_uid == 0 && (st.st_mode & 0077) == 0)
@@ -99,6 +98,5 @@ init_tls(
 	} else
 		error_context(err, "cannot make the certificate '%s'", path);
 out:
-	buf_release(&pem);
 	return result;
 }

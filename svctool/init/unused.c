@@ -40,6 +40,7 @@ static void
 say_queues(const struct node *node, const struct init_options *options)
 {
 	OWN_TEXT control = node_path(node, "%s", node->home->control);
+	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
 	    control, NULL, NULL, NULL);
 	unsigned count = (unsigned)settings_number(
@@ -52,7 +53,6 @@ say_queues(const struct node *node, const struct init_options *options)
 		    "--queues %u: the node has %u, and keeps them; 'svctool "
 		    "queue remove' takes the last away",
 		    options->queues, count);
-	settings_free(&settings);
 }
 
 static bool
@@ -71,7 +71,8 @@ say_listener(const struct node *node, const char *option, const char *text,
 	OWN_TEXT name = xasprintf("qmail-smtpd.%u", wanted->port);
 	struct smtp_options options;
 	struct port_address address;
-	struct service_env env;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 	struct error err;
 	bool is_same;
 
@@ -93,7 +94,6 @@ say_listener(const struct node *node, const char *option, const char *text,
 		    "svctool restart",
 		    option, text, name, service_env_text(&env, "LISTEN"),
 		    service_env_text(&env, "OPTIONS"), env.own_folder);
-	service_env_release(&env);
 }
 
 static void
@@ -102,7 +102,7 @@ say_listeners(const struct node *node, const struct init_options *options)
 	const struct {
 		const char *option;
 		enum listener_kind kind;
-		const struct arg_list *ports;
+		const struct strlist *ports;
 	} rows[] = {
 		{ "port", LISTENER_SMTP, &options->smtp },
 		{ "submission", LISTENER_SUBMISSION, &options->submission },
@@ -149,9 +149,8 @@ static void
 say_relay(const struct node *node, const struct init_options *options)
 {
 	OWN_TEXT path = node_layout_path(node, LAYOUT_access);
-	struct buf rules;
+	AUTO(buf_release) struct buf rules = BUF_INIT;
 
-	buf_init(&rules);
 	if (file_read(path, RULES_MAX, &rules, NULL) == 1)
 		for (size_t i = 0; i < options->relay.count; i++)
 			if (!has_rule(rules.data, options->relay.items[i]))
@@ -162,7 +161,6 @@ say_relay(const struct node *node, const struct init_options *options)
 				    "%s.cdb %s.tmp < %s'",
 				    options->relay.items[i], path,
 				    options->relay.items[i], path, path, path);
-	buf_release(&rules);
 }
 
 static void

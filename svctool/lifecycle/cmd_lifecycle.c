@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/plural.h"
 #include "svctool/args.h"
 #include "svctool/check/check.h"
@@ -36,11 +37,11 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	struct error err;
-	struct node *node;
+	AUTO(node_free) struct node *node = NULL;
 	unsigned down = 0;
 	int code = EXIT_FINE;
 
-	if (args_parse_options(rows, argc, argv, &err) == -1)
+	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node != NULL && is_stop && !is_start && lifecycle_is_left(node)) {
@@ -59,7 +60,6 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 		code = complain(EXIT_TROUBLE, &err);
 	else
 		say_end(node, is_start, down);
-	node_free(&node);
 	return code;
 }
 

@@ -28,7 +28,7 @@ int lifecycle_stop(
  * As session_list(), but -1 when the services are kept up by something that we
  * neither started nor find.
  */
-int lifecycle_list(const struct node *node, const struct arg_list *services,
+int lifecycle_list(const struct node *node, const struct strlist *services,
     struct proc_list *list_out, struct error *err);
 
 /* Was its folder removed, while processes of it run on? */

@@ -22,7 +22,7 @@ enum { STOP_OLD_S = 30 };
 /* A port that somebody else has is known before anything is started. */
 static int
 check_ports(
-    const struct node *node, const struct arg_list *services, struct error *err)
+    const struct node *node, const struct strlist *services, struct error *err)
 {
 	for (size_t i = 0; i < services->count; i++) {
 		const char *name = services->items[i];
@@ -131,10 +131,10 @@ lock_start(const struct node *node, struct error *err)
 /* svscan runs when this succeeds; what an earlier one left does not. */
 static int
 run_svscan(
-    const struct node *node, const struct arg_list *services, struct error *err)
+    const struct node *node, const struct strlist *services, struct error *err)
 {
 	pid_t svscan = session_svscan(node);
-	struct proc_list list;
+	AUTO(proc_list_release) struct proc_list list = { .count = 0 };
 	int result;
 
 	if (svscan != 0) {
@@ -149,7 +149,6 @@ run_svscan(
 		    list.count, list.count == 1 ? "" : "es");
 		result = lifecycle_stop(node, STOP_OLD_S, err);
 	}
-	proc_list_release(&list);
 	if (result == 0)
 		result = check_ports(node, services, err);
 	return result == 0 ? start_svscan(node, err) : -1;
@@ -159,7 +158,7 @@ int
 lifecycle_start(const struct node *node, unsigned timeout_s, unsigned *down_out,
     struct error *err)
 {
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	struct wait_up *wait = NULL;
 	int result = node_services(node, &services, err);
 	int lock_fd = -1;
@@ -177,6 +176,5 @@ lifecycle_start(const struct node *node, unsigned timeout_s, unsigned *down_out,
 	if (result == 0)
 		result = wait_up_end(wait, timeout_s, down_out, err);
 	wait_up_free(&wait);
-	arg_list_release(&services);
 	return result;
 }

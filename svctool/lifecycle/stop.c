@@ -67,7 +67,7 @@ end_svscan(const struct proc_list *list, struct error *err)
  */
 static int
 end_services(
-    const struct node *node, const struct arg_list *services, struct error *err)
+    const struct node *node, const struct strlist *services, struct error *err)
 {
 	int result = 0;
 
@@ -111,7 +111,7 @@ end_orphans(const struct proc_list *list)
  * when it ended.
  */
 static int
-wait_gone(const struct node *node, const struct arg_list *services,
+wait_gone(const struct node *node, const struct strlist *services,
     struct proc_list *list, int64_t deadline, struct error *err)
 {
 	int64_t again_at = clock_ms() + AGAIN_AFTER_MS;
@@ -131,7 +131,7 @@ wait_gone(const struct node *node, const struct arg_list *services,
 }
 
 static int
-kill_late(const struct node *node, const struct arg_list *services,
+kill_late(const struct node *node, const struct strlist *services,
     struct proc_list *late, unsigned timeout_s, struct error *err)
 {
 	int result;
@@ -151,7 +151,7 @@ kill_late(const struct node *node, const struct arg_list *services,
 
 /* Root does nothing by name in a folder that an ordinary user can change. */
 static void
-forget(const struct node *node, const struct arg_list *services)
+forget(const struct node *node, const struct strlist *services)
 {
 	uid_t uid;
 	gid_t gid;
@@ -168,7 +168,7 @@ forget(const struct node *node, const struct arg_list *services)
 }
 
 int
-lifecycle_list(const struct node *node, const struct arg_list *services,
+lifecycle_list(const struct node *node, const struct strlist *services,
     struct proc_list *list_out, struct error *err)
 {
 	struct supervise_state state;
@@ -191,21 +191,18 @@ lifecycle_list(const struct node *node, const struct arg_list *services,
 bool
 lifecycle_is_left(const struct node *node)
 {
-	struct proc_list list;
-	bool is_left;
+	AUTO(proc_list_release) struct proc_list list = { .count = 0 };
 
 	if (access(node->home->root, F_OK) == 0 || errno != ENOENT)
 		return false;
-	is_left = session_list(node, &list, NULL) == 0 && list.count > 0;
-	proc_list_release(&list);
-	return is_left;
+	return session_list(node, &list, NULL) == 0 && list.count > 0;
 }
 
 int
 lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
-	struct proc_list list = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+	AUTO(proc_list_release) struct proc_list list = { .count = 0 };
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 	int result = -1;
 
@@ -220,7 +217,5 @@ lifecycle_stop(const struct node *node, unsigned timeout_s, struct error *err)
 		result = kill_late(node, &services, &list, timeout_s, err);
 	if (result == 1)
 		forget(node, &services);
-	proc_list_release(&list);
-	arg_list_release(&services);
 	return result == 1 ? 0 : -1;
 }

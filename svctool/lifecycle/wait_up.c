@@ -38,7 +38,7 @@ struct wait_up {
 };
 
 struct wait_up *
-wait_up_begin(const struct node *node, const struct arg_list *services)
+wait_up_begin(const struct node *node, const struct strlist *services)
 {
 	struct wait_up *wait = xcalloc(1, sizeof(*wait));
 
@@ -100,7 +100,7 @@ static void
 say_failure(
     const struct node *node, const struct service *service, const char *what)
 {
-	struct buf lines = BUF_INIT;
+	AUTO(buf_release) struct buf lines = BUF_INIT;
 
 	log_tail(node, service->name, &service->mark, &lines);
 	fflush(stdout);
@@ -114,7 +114,6 @@ say_failure(
 		    "its log %s/%s/current has nothing of this start; "
 		    "%s/svscan.log has what svscan and supervise say\n",
 		    node->home->log, service->name, node->home->log);
-	buf_release(&lines);
 }
 
 static void

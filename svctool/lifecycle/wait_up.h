@@ -11,7 +11,7 @@ struct wait_up;
 
 /* Before the start: notes where the logs end.  The services are borrowed. */
 struct wait_up *wait_up_begin(
-    const struct node *node, const struct arg_list *services);
+    const struct node *node, const struct strlist *services);
 void wait_up_free(struct wait_up **wait);
 
 /*

@@ -22,7 +22,7 @@ static int
 check_start(const struct node *node, unsigned start, const char *source,
     struct error *err)
 {
-	struct arg_list names = { .count = 0 };
+	AUTO(strlist_release) struct strlist names = { .count = 0 };
 	const char *other = NULL;
 	bool is_there = false;
 	int result = node_queues(node, &names, err);
@@ -42,7 +42,6 @@ check_start(const struct node *node, unsigned start, const char *source,
 		    "first queue's there (control/queue_start), then svc -h "
 		    "%s/*",
 		    start, source, other, node->home->service);
-	arg_list_release(&names);
 	return result;
 }
 
@@ -50,9 +49,9 @@ int
 queue_count_read(const struct node *node,
     struct queue_collection *collection_out, struct error *err)
 {
+	AUTO(settings_free)
 	struct settings *settings = settings_load(
 	    node->home->control, "qmail-smtpd", NULL, err);
-	int result;
 
 	if (settings == NULL)
 		return -1;
@@ -60,10 +59,8 @@ queue_count_read(const struct node *node,
 	    settings, SETTING_queue_start);
 	collection_out->count = (unsigned)settings_number(
 	    settings, SETTING_queue_count);
-	result = check_start(node, collection_out->start,
+	return check_start(node, collection_out->start,
 	    settings_source(settings, SETTING_queue_start), err);
-	settings_free(&settings);
-	return result;
 }
 
 int
@@ -71,7 +68,7 @@ queue_count_write(const struct node *node, unsigned count, struct error *err)
 {
 	OWN_TEXT path = layout_path(node->home, LAYOUT_setting, "queue_count");
 	OWN_TEXT text = xasprintf("%u\n", count);
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	int result = file_replace(
 	    path, text, strlen(text), layout_rows[LAYOUT_setting].mode, err);
 
@@ -83,7 +80,6 @@ queue_count_write(const struct node *node, unsigned count, struct error *err)
 		if (node_is_listener(services.items[i]) ||
 		    ready_is_queue(node, services.items[i]))
 			result = service_hangup(node, services.items[i], err);
-	arg_list_release(&services);
 	return result;
 }
 

@@ -43,6 +43,7 @@ static int
 wanted(const struct node *node, const char *name, bool *local_out,
     bool *remote_out, struct error *err)
 {
+	AUTO(settings_free)
 	struct settings *settings = settings_load(
 	    node->home->control, "qmail-send", name, err);
 
@@ -50,7 +51,6 @@ wanted(const struct node *node, const char *name, bool *local_out,
 		return -1;
 	*local_out = settings_flag(settings, SETTING_holdlocal);
 	*remote_out = settings_flag(settings, SETTING_holdremote);
-	settings_free(&settings);
 	return 0;
 }
 

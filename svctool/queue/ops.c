@@ -90,6 +90,7 @@ long
 queue_messages(const struct node *node, const char *name, struct error *err)
 {
 	OWN_TEXT path = node_path(node, "%s/%s", node->home->queue, name);
+	AUTO(queue_dir_close)
 	struct queue_dir *queue = queue_dir_open(path, err);
 	struct look_count count;
 	char *stranger = NULL;
@@ -113,6 +114,5 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 			    path, stranger);
 	}
 	free(stranger);
-	queue_dir_close(&queue);
 	return result;
 }

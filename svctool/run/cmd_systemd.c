@@ -48,26 +48,21 @@ write_service(struct maker *maker, const struct node *source, const char *name,
 	OWN_TEXT unit = xasprintf("mqmail-%s.service", name);
 	OWN_TEXT folder = xasprintf("%s/%s", source->home->service, name);
 	OWN_TEXT user = find_user(source);
-	struct buf text;
-	int result;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
-	buf_init(&text);
 	systemd_unit_service(
 	    &text, name, folder, user, ready_is_queue(source, name));
-	result = write_unit(maker, unit, &text, err);
-	buf_release(&text);
-	return result;
+	return write_unit(maker, unit, &text, err);
 }
 
 /* Of the services of source, to where maker writes. */
 static int
 write_units(struct maker *maker, const struct node *source, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
-	struct buf target;
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+	AUTO(buf_release) struct buf target = BUF_INIT;
 	int result = node_services(source, &services, err);
 
-	buf_init(&target);
 	if (result == 0)
 		result = make_folder(
 		    maker, LAYOUT_units, layout_rows[LAYOUT_units].path, err);
@@ -82,8 +77,6 @@ write_units(struct maker *maker, const struct node *source, struct error *err)
 	}
 	if (result == 0)
 		result = write_unit(maker, "mqmail.target", &target, err);
-	buf_release(&target);
-	arg_list_release(&services);
 	return result;
 }
 
@@ -123,7 +116,7 @@ cmd_systemd(int argc, char **argv)
 	struct error err;
 	int code = EXIT_FINE;
 
-	if (args_parse_options(rows, argc, argv, &err) == -1)
+	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	if (open_nodes(home, destdir, &installed, &target, &err) == 0)
 		source = node_exists(target, &err) ? target : installed;

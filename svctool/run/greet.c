@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/stream.h"
 
 enum { LINE_MAX_BYTES = 1024 };
@@ -100,7 +101,7 @@ greet_look(const struct port_address *address, bool has_tls_first, int wait_ms,
     struct error *err)
 {
 	struct tls_context *tls = NULL;
-	struct stream *stream;
+	AUTO(stream_free) struct stream *stream = NULL;
 	int fd, result;
 
 	if (has_tls_first && (tls = tls_client_context_new(err)) == NULL)
@@ -112,7 +113,6 @@ greet_look(const struct port_address *address, bool has_tls_first, int wait_ms,
 		stream = stream_new(fd, fd);
 		stream_set_timeout(stream, wait_ms);
 		result = talk(stream, address, tls, wait_ms, err);
-		stream_free(&stream);
 		close(fd);
 	}
 	tls_context_free(&tls);

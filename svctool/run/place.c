@@ -18,8 +18,7 @@ place_word(const char *script, const char *mark)
 {
 	const char *at = strstr(script, mark);
 	bool is_quoted = false;
-	struct buf word;
-	char *copy;
+	AUTO(buf_release) struct buf word = BUF_INIT;
 
 	if (at == NULL)
 		return NULL;
@@ -29,7 +28,6 @@ place_word(const char *script, const char *mark)
 		at++;
 	if (*at == '\0' || *at == '\n')
 		return NULL;
-	buf_init(&word);
 	/* As run_script_quote() writes it: 'it'\''s'. */
 	for (; *at != '\0' && (is_quoted || strchr(" \t\n", *at) == NULL);
 	     at++) {
@@ -40,9 +38,7 @@ place_word(const char *script, const char *mark)
 		else
 			buf_addc(&word, *at);
 	}
-	copy = xstrdup(word.length > 0 ? word.data : "");
-	buf_release(&word);
-	return copy;
+	return xstrdup(word.length > 0 ? word.data : "");
 }
 
 /* The same folder, by whatever name. */
@@ -68,22 +64,20 @@ static void
 look_into(const char *file, const char *mark, const char *own, place_see *see,
     void *context)
 {
-	struct buf script;
+	AUTO(buf_release) struct buf script = BUF_INIT;
 
-	buf_init(&script);
 	if (file_read(file, SCRIPT_MAX, &script, NULL) == 1) {
 		OWN_TEXT named = place_word(script.data, mark);
 
 		look(file, named, own, see, context);
 	}
-	buf_release(&script);
 }
 
 void
 place_find(const struct node *node, place_see *see, void *context)
 {
 	const struct home *home = node->home;
-	struct arg_list services = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	OWN_TEXT file = xasprintf("%s/MQMAIL_HOME", node->global_vars);
 	OWN_TEXT named = node_global_variable(node, "MQMAIL_HOME");
 
@@ -104,7 +98,6 @@ place_find(const struct node *node, place_see *see, void *context)
 			look_into(log_run, "multilog ", log, see, context);
 		}
 	}
-	arg_list_release(&services);
 }
 
 bool

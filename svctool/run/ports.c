@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/scan.h"
 
 enum { TAKERS_MAX = 64 };
@@ -168,7 +169,7 @@ port_find_taker(const struct port_address *address, const char *root,
 {
 	uint64_t inodes[TAKERS_MAX];
 	size_t count = port_listeners(address, inodes, TAKERS_MAX);
-	struct proc_list all = { .count = 0 };
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	int result = 0;
 
 	snprintf(text_out, PORT_TAKER_SIZE,
@@ -183,7 +184,6 @@ port_find_taker(const struct port_address *address, const char *root,
 	if (result == 1)
 		snprintf(text_out, PORT_TAKER_SIZE, "%s (pid %ld)",
 		    taker_out->name, (long)taker_out->pid);
-	proc_list_release(&all);
 	return result;
 }
 

@@ -112,7 +112,7 @@ proc_list_find(const struct proc_list *list, pid_t pid)
 static void
 list_tree(pid_t pid, struct proc_list *list_out)
 {
-	struct proc_list all;
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 
 	*list_out = (struct proc_list){ .count = 0 };
 	proc_list_all(&all, NULL);
@@ -126,13 +126,12 @@ list_tree(pid_t pid, struct proc_list *list_out)
 		if (at != NULL)
 			proc_list_add(list_out, &all.items[i]);
 	}
-	proc_list_release(&all);
 }
 
 bool
 proc_find_stopped(pid_t pid, struct proc *proc_out)
 {
-	struct proc_list tree;
+	AUTO(proc_list_release) struct proc_list tree = { .count = 0 };
 	bool is_found = false;
 
 	list_tree(pid, &tree);
@@ -140,7 +139,6 @@ proc_find_stopped(pid_t pid, struct proc *proc_out)
 		*proc_out = tree.items[i];
 		is_found = proc_out->state == 'T';
 	}
-	proc_list_release(&tree);
 	return is_found;
 }
 
@@ -204,14 +202,11 @@ proc_list_holder(const struct proc_list *list, const uint64_t *inodes,
 int
 proc_holds_socket(pid_t pid, const uint64_t *inodes, size_t count)
 {
-	struct proc_list tree;
+	AUTO(proc_list_release) struct proc_list tree = { .count = 0 };
 	struct proc holder;
-	int result;
 
 	list_tree(pid, &tree);
-	result = proc_list_holder(&tree, inodes, count, &holder);
-	proc_list_release(&tree);
-	return result;
+	return proc_list_holder(&tree, inodes, count, &holder);
 }
 
 bool
@@ -258,7 +253,7 @@ pid_t
 proc_find_supervised(const char *folder, pid_t said)
 {
 	char real[PATH_MAX];
-	struct proc_list all;
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	struct proc proc;
 	pid_t found = said;
 
@@ -270,6 +265,5 @@ proc_find_supervised(const char *folder, pid_t said)
 	for (size_t i = 0; i < all.count && found == said; i++)
 		if (is_supervised_in(&all.items[i], real))
 			found = all.items[i].pid;
-	proc_list_release(&all);
 	return found;
 }

@@ -45,7 +45,8 @@ ready_listen_address(const struct node *node, const char *name,
     struct port_address *address_out, struct error *err)
 {
 	struct smtp_options options;
-	struct service_env env;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 	bool is_any;
 	int result;
 
@@ -57,7 +58,6 @@ ready_listen_address(const struct node *node, const char *name,
 		result = error_set(err,
 		    "%s: port 0 is any port; write the number of one", file);
 	}
-	service_env_release(&env);
 	if (result == -1)
 		return -1;
 	is_any = *options.address == '\0' || strcmp(options.address, "0") == 0;
@@ -72,12 +72,12 @@ static int
 has_tls_first(const struct node *node, const char *name, struct error *err)
 {
 	struct smtp_options options;
-	struct service_env env;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 	int result;
 
 	service_env_read(node, name, &env);
 	result = service_env_options(&env, &options, err);
-	service_env_release(&env);
 	return result == -1 ? -1 : options.kind.has_tls_first;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The texts of run files, for sh. */
 #include "svctool/run/run_script.h"
+#include "base/mem.h"
 
 #include <stddef.h>
 
@@ -32,12 +33,10 @@ add_start(struct buf *buf, const char *what, const char *global_vars)
 static void
 add_program(struct buf *buf, const char *programs, const char *name)
 {
-	struct buf path;
+	AUTO(buf_release) struct buf path = BUF_INIT;
 
-	buf_init(&path);
 	buf_addf(&path, "%s/%s", programs, name);
 	run_script_quote(buf, path.data);
-	buf_release(&path);
 }
 
 void

@@ -40,16 +40,14 @@ make_log(struct maker *maker, const char *folder, const char *log_dir,
     struct error *err)
 {
 	OWN_TEXT path = xasprintf("%s/run", folder);
-	struct buf script;
+	AUTO(buf_release) struct buf script = BUF_INIT;
 	int result = make_folder(maker, LAYOUT_service_log, folder, err);
 
-	buf_init(&script);
 	run_script_log(&script,
 	    geteuid() == 0 ? identity_name(IDENTITY_LOG) : NULL, log_dir);
 	if (result == 0)
 		result = make_file(
 		    maker, LAYOUT_service_log_run, path, script.data, err);
-	buf_release(&script);
 	return result;
 }
 
@@ -140,10 +138,9 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	const struct node *node = maker->node;
 	OWN_TEXT queue_dir = xasprintf("%s/%s", node->home->queue, name);
 	OWN_TEXT real = node_path(node, "%s", queue_dir);
-	struct buf script;
+	AUTO(buf_release) struct buf script = BUF_INIT;
 	int result = 0;
 
-	buf_init(&script);
 	run_script_queue(&script, node->global_vars, node->programs, queue_dir);
 	if (access(real, F_OK) == 0)
 		maker->kept++;
@@ -156,7 +153,6 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	}
 	if (result == 0)
 		result = make_service(maker, name, script.data, variables, err);
-	buf_release(&script);
 	return result;
 }
 
@@ -183,15 +179,11 @@ make_listener(struct maker *maker, const char *name,
 {
 	OWN_TEXT pid_file = xasprintf(
 	    "%s/%s.pid", maker->node->home->run, name);
-	struct buf script;
-	int result;
+	AUTO(buf_release) struct buf script = BUF_INIT;
 
-	buf_init(&script);
 	run_script_listener(
 	    &script, maker->node->global_vars, maker->node->programs, pid_file);
-	result = make_service(maker, name, script.data, variables, err);
-	buf_release(&script);
-	return result;
+	return make_service(maker, name, script.data, variables, err);
 }
 
 int

@@ -51,7 +51,7 @@ int
 session_begin(const struct node *node, struct error *err)
 {
 	OWN_TEXT path = record_path(node);
-	struct buf text = BUF_INIT;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct proc self;
 	int result = -1;
 
@@ -68,7 +68,6 @@ session_begin(const struct node *node, struct error *err)
 	unlink(path);
 	if (result == 0)
 		result = file_replace(path, text.data, text.length, 0644, err);
-	buf_release(&text);
 	return result;
 }
 
@@ -106,7 +105,7 @@ read_record(
     const struct node *node, struct record *record_out, struct error *err)
 {
 	OWN_TEXT path = record_path(node);
-	struct buf text = BUF_INIT, place = BUF_INIT;
+	AUTO(buf_release) struct buf text = BUF_INIT, place = BUF_INIT;
 	struct record record;
 	int result = read_file(path, &text, &record.owner, err);
 	int length;
@@ -127,7 +126,6 @@ read_record(
 	if (result == 1)
 		*record_out = record;
 	buf_release(&place);
-	buf_release(&text);
 	return result;
 }
 
@@ -187,7 +185,7 @@ session_list(
     const struct node *node, struct proc_list *list_out, struct error *err)
 {
 	struct record record;
-	struct proc_list all;
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	int result;
 
 	*list_out = (struct proc_list){ .count = 0 };
@@ -202,7 +200,6 @@ session_list(
 			proc_list_find(&all, proc->session), proc))
 			proc_list_add(list_out, proc);
 	}
-	proc_list_release(&all);
 	return result;
 }
 
@@ -235,7 +232,7 @@ pid_t
 session_svscan(const struct node *node)
 {
 	struct record record;
-	struct proc_list all = { .count = 0 };
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	pid_t found = 0;
 
 	if (read_record(node, &record, NULL) != -1)
@@ -244,7 +241,6 @@ session_svscan(const struct node *node)
 		if (is_recorded(&record, &all.items[i]) ||
 		    is_svscan_in(&all.items[i], node->home->service, false))
 			found = all.items[i].pid;
-	proc_list_release(&all);
 	return found;
 }
 

@@ -93,11 +93,10 @@ supervise_read(
     const char *folder, struct supervise_state *state_out, struct error *err)
 {
 	OWN_TEXT path = xasprintf("%s/supervise/status", folder);
-	struct buf buf;
+	AUTO(buf_release) struct buf buf = BUF_INIT;
 	int result;
 
 	memset(state_out, 0, sizeof(*state_out));
-	buf_init(&buf);
 	result = file_read(path, 256, &buf, err);
 	if (result == 1 &&
 	    !supervise_parse(
@@ -111,7 +110,6 @@ supervise_read(
 		state_out->pid = 0;
 	} else if (result == 1)
 		look_at_process(folder, state_out);
-	buf_release(&buf);
 	return result;
 }
 

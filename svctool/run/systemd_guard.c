@@ -33,10 +33,10 @@ systemd_guard_is_unit(const char *cgroup, const char *service)
 
 /* The service in whose unit the process is.  1, 0 or -1. */
 static int
-find_unit(const struct proc *proc, const struct arg_list *services,
+find_unit(const struct proc *proc, const struct strlist *services,
     const char **service_out, struct error *err)
 {
-	struct buf cgroup = BUF_INIT;
+	AUTO(buf_release) struct buf cgroup = BUF_INIT;
 	char path[64];
 	int result;
 
@@ -48,7 +48,6 @@ find_unit(const struct proc *proc, const struct arg_list *services,
 	for (size_t i = 0; result == 1 && i < services->count; i++)
 		if (systemd_guard_is_unit(cgroup.data, services->items[i]))
 			*service_out = services->items[i];
-	buf_release(&cgroup);
 	return result == -1 ? -1 : *service_out != NULL;
 }
 
@@ -72,13 +71,13 @@ say_unit(const struct proc *proc, const char *unit, bool is_one_meant,
 int
 systemd_guard(const struct node *node, const char *service, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
-	struct proc_list all = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	int result = 0;
 
 	/* A unit of another name is the operator's own, and may start us. */
 	if (service != NULL)
-		arg_list_add(&services, service, strlen(service));
+		strlist_add(&services, service);
 	else
 		result = node_services(node, &services, err);
 	if (result == 0)
@@ -92,7 +91,5 @@ systemd_guard(const struct node *node, const char *service, struct error *err)
 		if (result == 1)
 			result = say_unit(proc, unit, service != NULL, err);
 	}
-	proc_list_release(&all);
-	arg_list_release(&services);
 	return result;
 }

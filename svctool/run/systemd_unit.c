@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Texts of systemd units. */
 #include "svctool/run/systemd_unit.h"
+#include "base/mem.h"
 
 /* systemd.unit(5): '%' begins a specifier; quotes hold blanks together. */
 static void
@@ -32,9 +33,8 @@ void
 systemd_unit_service(struct buf *buf, const char *name, const char *folder,
     const char *user, bool is_queue)
 {
-	struct buf run;
+	AUTO(buf_release) struct buf run = BUF_INIT;
 
-	buf_init(&run);
 	buf_addf(&run, "%s/run", folder);
 	buf_addf(buf,
 	    "# Made by 'svctool systemd'.\n"
@@ -66,7 +66,6 @@ systemd_unit_service(struct buf *buf, const char *name, const char *folder,
 	    "[Install]\n"
 	    "WantedBy=mqmail.target\n",
 	    is_queue ? 120 : 30);
-	buf_release(&run);
 }
 
 /* The sections' order is free, so [Unit] can come last and go on. */

@@ -122,15 +122,13 @@ record_text(
 static void
 print_answer(enum dns_type type, const struct dns_answer *answer)
 {
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	size_t i;
 
-	buf_init(&text);
 	for (i = 0; i < answer->record_count; i++) {
 		record_text(type, &answer->records[i], &text);
 		puts(text.data);
 	}
-	buf_release(&text);
 	if (answer->state == DNS_ABSENT)
 		puts(answer->is_no_name ? "absent: there is no such name"
 					: "absent: the name has no such record");
@@ -145,15 +143,13 @@ static void
 print_json(enum dns_type type, const struct dns_answer *answer)
 {
 	json_t *records = json_array(), *object;
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 	size_t i;
 
-	buf_init(&text);
 	for (i = 0; i < answer->record_count; i++) {
 		record_text(type, &answer->records[i], &text);
 		json_array_append_new(records, json_text(text.data));
 	}
-	buf_release(&text);
 	object = json_pack("{s:s, s:b, s:b, s:I, s:o, s:o, s:o}", "state",
 	    state_text(answer), "secure", answer->is_secure, "no_name",
 	    answer->is_no_name, "ttl_s", (json_int_t)answer->ttl_s, "name",
@@ -168,7 +164,7 @@ static int
 ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
 {
 	OWN_TEXT path = xasprintf("%s/resolver", node->home->run);
-	struct dns_client *client = dns_client_new(path);
+	AUTO(dns_client_free) struct dns_client *client = dns_client_new(path);
 	struct dns_answer answer;
 	bool is_known;
 
@@ -179,7 +175,6 @@ ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
 		print_answer(type, &answer);
 	is_known = answer.state != DNS_UNKNOWN;
 	dns_answer_release(&answer);
-	dns_client_free(&client);
 	return is_known ? EXIT_FINE : EXIT_TEMPORARY;
 }
 
@@ -208,7 +203,7 @@ cmd_dns(int argc, char **argv)
 	};
 	enum dns_type type;
 	struct error err;
-	struct node *node;
+	AUTO(node_free) struct node *node = NULL;
 	char *name;
 	int words, code;
 
@@ -224,7 +219,6 @@ cmd_dns(int argc, char **argv)
 		code = complain(EXIT_TROUBLE, &err);
 	else
 		code = ask(node, type, name, is_json);
-	node_free(&node);
 	free(name);
 	return code;
 }

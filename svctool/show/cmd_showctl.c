@@ -17,10 +17,10 @@ cmd_showctl(int argc, char **argv)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	struct error err;
-	struct node *node;
+	AUTO(node_free) struct node *node = NULL;
 	int code = EXIT_FINE;
 
-	if (args_parse_options(rows, argc, argv, &err) == -1)
+	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err))
@@ -33,6 +33,5 @@ cmd_showctl(int argc, char **argv)
 		if (spawn_wait(words, &err) == -1)
 			code = complain(EXIT_TROUBLE, &err);
 	}
-	node_free(&node);
 	return code;
 }

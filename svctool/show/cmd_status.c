@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool status: is everything up, and what are the queues doing? */
+#include "base/mem.h"
 #include "svctool/show/report.h"
 #include "svctool/svctool.h"
 
 int
 cmd_status(int argc, char **argv)
 {
-	struct report report = { .home = NULL };
-	struct node *node;
+	AUTO(report_release) struct report report = { .home = NULL };
+	AUTO(node_free) struct node *node = NULL;
 	struct error err;
 	bool is_json;
 	int code = open_to_show(argc, argv, &node, &is_json);
@@ -25,7 +26,5 @@ cmd_status(int argc, char **argv)
 			report_print_text(&report);
 		code = report.is_fine ? EXIT_FINE : EXIT_TROUBLE;
 	}
-	report_release(&report);
-	node_free(&node);
 	return code;
 }

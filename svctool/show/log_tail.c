@@ -94,11 +94,12 @@ log_last_line(const struct node *node, const char *name)
 {
 	const struct log_mark beginning = { .size = 0 };
 	const char *newline, *line;
-	struct buf lines;
+	AUTO(buf_release) struct buf lines = BUF_INIT;
 	char *result;
 
-	buf_init(&lines);
 	log_tail(node, name, &beginning, &lines);
+	if (lines.length == 0)
+		return xstrdup("");
 	while (lines.length > 0 && lines.data[lines.length - 1] == '\n')
 		lines.data[--lines.length] = '\0';
 	newline = strrchr(lines.data, '\n');
@@ -107,6 +108,5 @@ log_last_line(const struct node *node, const char *name)
 	for (char *at = result; *at != '\0'; at++)
 		if (!isprint((unsigned char)*at))
 			*at = '?';
-	buf_release(&lines);
 	return result;
 }

@@ -144,13 +144,13 @@ ignore_reason(enum setting_id id, const char *reason, void *context)
  * it is check that says so.
  */
 static uint64_t
-wanted_free(const struct node *node, const struct arg_list *services)
+wanted_free(const struct node *node, const struct strlist *services)
 {
+	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
 	    node->home->control, NULL, ignore_reason, NULL);
 	uint64_t wanted = settings_number(settings, SETTING_min_free);
 
-	settings_free(&settings);
 	for (size_t i = 0; i < services->count; i++) {
 		OWN_TEXT text = node_variable(
 		    node, services->items[i], "MIN_FREE");
@@ -207,7 +207,7 @@ look_into(const char *folder, struct report_queue *queue, struct error *err)
 	bool is_down = health->state == HEALTH_DOWN;
 	struct look_count count = { .messages = 0 };
 	struct error reason = { .text = "" };
-	struct queue_dir *dir;
+	AUTO(queue_dir_close) struct queue_dir *dir = NULL;
 
 	if (!is_down && health->damaged == 0)
 		return;
@@ -216,7 +216,6 @@ look_into(const char *folder, struct report_queue *queue, struct error *err)
 		look_damage(dir, is_down ? LOOK_EVERYWHERE : LOOK_IN_FILES,
 		    LOOKED_AT_MAX, &queue->damage, is_down ? &count : NULL,
 		    &reason);
-	queue_dir_close(&dir);
 	if (is_down) {
 		health->backlog = count.messages;
 		health->backlog_todo = count.not_preprocessed;
@@ -269,14 +268,13 @@ explain_queue(const struct node *node, const struct report *report,
     struct report_queue *queue)
 {
 	const struct report_service *service = NULL;
-	struct buf text;
+	AUTO(buf_release) struct buf text = BUF_INIT;
 
 	if (queue->health.state != HEALTH_DOWN || queue->is_hung)
 		return;
 	for (size_t i = 0; i < report->service_count; i++)
 		if (strcmp(report->services[i].name, queue->name) == 0)
 			service = &report->services[i];
-	buf_init(&text);
 	buf_adds(&text, queue->problem);
 	if (*queue->problem != '\0')
 		buf_adds(&text, "; ");
@@ -291,17 +289,15 @@ explain_queue(const struct node *node, const struct report *report,
 		    *service->problem != '\0' ? ": " : "", service->problem);
 	free(queue->problem);
 	queue->problem = xstrdup(text.data);
-	buf_release(&text);
 }
 
 char *
 report_queue_summary(const struct report *report)
 {
 	size_t count = 0;
-	struct buf names;
+	AUTO(buf_release) struct buf names = BUF_INIT;
 	char *text;
 
-	buf_init(&names);
 	for (size_t i = 0; i < report->queue_count; i++) {
 		const struct report_queue *queue = &report->queues[i];
 
@@ -319,7 +315,6 @@ report_queue_summary(const struct report *report)
 		    count < report->queue_count
 			? ""
 			: "; clients are told to try again later");
-	buf_release(&names);
 	return text;
 }
 
@@ -327,8 +322,8 @@ int
 report_collect(
     const struct node *node, struct report *report_out, struct error *err)
 {
-	struct arg_list services = { .count = 0 };
-	struct arg_list queues = { .count = 0 };
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
 	uint64_t min_free;
 	int result = 0;
 
@@ -363,8 +358,6 @@ report_collect(
 		explain_queue(node, report_out, queue);
 		report_out->is_fine &= queue->is_fine;
 	}
-	arg_list_release(&services);
-	arg_list_release(&queues);
 	return result;
 }
 

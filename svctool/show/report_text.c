@@ -76,7 +76,7 @@ print_remarks(const struct report_queue *queue)
 {
 	const struct health *health = &queue->health;
 	const struct look_damage *damage = &queue->damage;
-	struct buf ids = BUF_INIT;
+	AUTO(buf_release) struct buf ids = BUF_INIT;
 
 	if (*queue->problem != '\0')
 		printf("    %s\n", queue->problem);
@@ -95,7 +95,6 @@ print_remarks(const struct report_queue *queue)
 		    health->lanes_backing_off,
 		    health->lanes_backing_off == 1 ? "" : "s",
 		    health->lanes_backing_off == 1 ? "s" : "");
-	buf_release(&ids);
 }
 
 static void

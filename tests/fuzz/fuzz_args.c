@@ -31,7 +31,7 @@ cut(char *text, char *words[WORDS_MAX + 1])
 static void
 read_svctool(int count, char **words)
 {
-	struct arg_list list = { .items = NULL };
+	struct strlist list = { .items = NULL };
 	struct error err = { "" };
 	const char *text = NULL;
 	unsigned number = 7;
@@ -48,7 +48,7 @@ read_svctool(int count, char **words)
 	for (size_t i = 0; i < list.count; i++)
 		assert(list.items[i][0] != '\0' &&
 		    strchr(list.items[i], ',') == NULL);
-	arg_list_release(&list);
+	strlist_release(&list);
 }
 
 static void

@@ -18,7 +18,7 @@ parse(const char *const words[WORDS_MAX], char *out, size_t size)
 	bool flag = false;
 	const char *text = "-";
 	unsigned number = 7;
-	struct arg_list list = { .count = 0 };
+	struct strlist list = { .count = 0 };
 	const struct arg_row rows[] = {
 		{ "flag", ARG_FLAG, &flag },
 		{ "text", ARG_TEXT, &text },
@@ -45,7 +45,7 @@ parse(const char *const words[WORDS_MAX], char *out, size_t size)
 			n += (size_t)snprintf(
 			    out + n, size - n, " %s", argv[i]);
 	}
-	arg_list_release(&list);
+	strlist_release(&list);
 	for (int i = 0; i < argc; i++)
 		free(copies[i]);
 }

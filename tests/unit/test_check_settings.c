@@ -122,7 +122,7 @@ folders_that_cannot_be_read(void **state)
 static void
 use(struct check *check, const char *path)
 {
-	arg_list_add(&check->used_queues, path, strlen(path));
+	strlist_add(&check->used_queues, path);
 }
 
 /* A numbered queue that nothing counts gets no mail; others may wait. */

@@ -75,8 +75,8 @@ with_domains(void **state)
 	struct maker maker = { .node = node };
 
 	(void)state;
-	arg_list_add(&options.domains, "a.test", 6);
-	arg_list_add(&options.domains, "b.test", 6);
+	strlist_add(&options.domains, "a.test");
+	strlist_add(&options.domains, "b.test");
 	setenv("DOMAINDIR", "elsewhere", 1);
 	make(&maker, &options);
 	unsetenv("DOMAINDIR");
@@ -86,7 +86,7 @@ with_domains(void **state)
 	svc_expect_file("control/doublebouncehost", "a.test\n");
 	svc_expect_file("control/global_vars/MQMAIL_USER", "al\n");
 	svc_expect_file("control/global_vars/DOMAINDIR", "elsewhere\n");
-	arg_list_release(&options.domains);
+	strlist_release(&options.domains);
 }
 
 /* Run again, it changes nothing that an operator wrote. */

@@ -21,13 +21,13 @@ make(struct maker *maker, const char *first, const char *second,
 	int result;
 
 	if (first != NULL)
-		arg_list_add(&options.domains, first, strlen(first));
+		strlist_add(&options.domains, first);
 	if (second != NULL)
-		arg_list_add(&options.domains, second, strlen(second));
+		strlist_add(&options.domains, second);
 	capture = capture_begin(1);
 	result = init_domains(maker, &options, &err);
 	free(capture_end(&capture));
-	arg_list_release(&options.domains);
+	strlist_release(&options.domains);
 	if (result != (*reason == '\0' ? 0 : -1) ||
 	    strstr(err.text, reason) == NULL)
 		fail_msg("got %d '%s', wanted '%s'", result, err.text, reason);

@@ -26,7 +26,7 @@ check(const struct row *row, struct error *err)
 	};
 	const struct {
 		const char *name;
-		struct arg_list *list;
+		struct strlist *list;
 	} lists[] = {
 		{ "domain", &options.domains },
 		{ "port", &options.smtp },
@@ -37,18 +37,17 @@ check(const struct row *row, struct error *err)
 	};
 	int result;
 
-	arg_list_add(&options.smtp, "25", 2);
+	strlist_add(&options.smtp, "25");
 	if (strcmp(row->option, "me") == 0)
 		snprintf(me, sizeof(me), "%s", row->value);
 	if (strcmp(row->option, "address") == 0)
 		options.address = row->value;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(row->option, lists[i].name) == 0)
-			arg_list_add(
-			    lists[i].list, row->value, strlen(row->value));
+			strlist_add(lists[i].list, row->value);
 	result = init_check_options(&options, err);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-		arg_list_release(lists[i].list);
+		strlist_release(lists[i].list);
 	return result;
 }
 
@@ -139,9 +138,9 @@ numbers_and_pairs(void **state)
 		int result;
 
 		if (rows[i].has_domain)
-			arg_list_add(&options.domains, "example.test", 12);
+			strlist_add(&options.domains, "example.test");
 		result = init_check_options(&options, NULL);
-		arg_list_release(&options.domains);
+		strlist_release(&options.domains);
 		if (result != rows[i].wanted)
 			fail_msg("row %zu: got %d, wanted %d", i, result,
 			    rows[i].wanted);

@@ -54,11 +54,11 @@ who_may_relay(void **state)
 	struct error err = { "" };
 
 	(void)state;
-	arg_list_add(&options.relay, "127.", 4);
-	arg_list_add(&options.relay, "192.0.2.7", 9);
+	strlist_add(&options.relay, "127.");
+	strlist_add(&options.relay, "192.0.2.7");
 	if (make(&maker, &options, &err) == -1)
 		fail_msg("%s", err.text);
-	arg_list_release(&options.relay);
+	strlist_release(&options.relay);
 	assert_string_equal(relay_of("127.0.0.1"), "");
 	assert_string_equal(relay_of("192.0.2.7"), "");
 	assert_string_equal(relay_of("192.0.2.70"), "-");
@@ -80,9 +80,9 @@ nobody_by_default(void **state)
 	assert_int_equal(make(&maker, &options, &err), 0);
 	assert_string_equal(relay_of("127.0.0.1"), "-");
 	/* Run again, it leaves the operator's rules alone. */
-	arg_list_add(&other.relay, "127.", 4);
+	strlist_add(&other.relay, "127.");
 	assert_int_equal(make(&maker, &other, &err), 0);
-	arg_list_release(&other.relay);
+	strlist_release(&other.relay);
 	assert_string_equal(relay_of("127.0.0.1"), "-");
 	assert_int_equal(maker.made, 2);
 	assert_int_equal(maker.kept, 2);

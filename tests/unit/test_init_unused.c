@@ -35,9 +35,9 @@ no_options(void)
 }
 
 static void
-add(struct arg_list *list, const char *text)
+add(struct strlist *list, const char *text)
 {
-	arg_list_add(list, text, strlen(text));
+	strlist_add(list, text);
 }
 
 /* Fails unless what is said begins with wanted; "": nothing. */
@@ -53,9 +53,9 @@ expect(const char *name, struct init_options *options, const char *wanted)
 	    (*wanted == '\0') != (*got == '\0'))
 		fail_msg("%s: got '%s', wanted '%s'", name, got, wanted);
 	free(got);
-	arg_list_release(&options->smtp);
-	arg_list_release(&options->smtps);
-	arg_list_release(&options->relay);
+	strlist_release(&options->smtp);
+	strlist_release(&options->smtps);
+	strlist_release(&options->relay);
 	*options = no_options();
 }
 

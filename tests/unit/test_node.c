@@ -64,7 +64,7 @@ is_ours(void **state)
 }
 
 static void
-expect_names(const struct arg_list *names, const char *wanted)
+expect_names(const struct strlist *names, const char *wanted)
 {
 	struct buf got;
 
@@ -80,7 +80,7 @@ expect_names(const struct arg_list *names, const char *wanted)
 static void
 names_of_services_and_queues(void **state)
 {
-	struct arg_list names = { .count = 0 };
+	struct strlist names = { .count = 0 };
 	struct error err = { "" };
 
 	(void)state;
@@ -95,18 +95,18 @@ names_of_services_and_queues(void **state)
 	assert_int_equal(symlink("queue2", folder_path("service/alive")), 0);
 	assert_int_equal(node_services(node, &names, &err), 0);
 	expect_names(&names, "alive qmail-smtpd.25 queue2 queue10 ");
-	arg_list_release(&names);
+	strlist_release(&names);
 	svc_dir("queue/queue1");
-	names = (struct arg_list){ .count = 0 };
+	names = (struct strlist){ .count = 0 };
 	assert_int_equal(node_queues(node, &names, &err), 0);
 	expect_names(&names, "queue1 ");
-	arg_list_release(&names);
+	strlist_release(&names);
 }
 
 static void
 folders_that_are_missing_or_none(void **state)
 {
-	struct arg_list names = { .count = 0 };
+	struct strlist names = { .count = 0 };
 	struct error err = { "" };
 
 	(void)state;

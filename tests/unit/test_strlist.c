@@ -34,6 +34,8 @@ adds_sorts_finds(void **state)
 	}
 	assert_false(strlist_find(&list, "T1"));
 	assert_true(strlist_has_name(&list, "T1"));
+	assert_true(strlist_has(&list, "t1"));
+	assert_false(strlist_has(&list, "T1"));
 	assert_false(strlist_find(&list, "t"));
 	assert_false(strlist_has_name(&list, "t100"));
 	strlist_release(&list);
