@@ -17,7 +17,9 @@
 #include "base/mem.h"
 #include "control/layout.h"
 
-enum { IS_FILE = 1 };
+static const char *const maildir_folders[] = { "tmp", "new", "cur" };
+
+enum { IS_FILE = 1, FOLDER_COUNT = 3 };
 
 /* Ends the walk at the first thing that is not a folder. */
 static int
@@ -32,7 +34,6 @@ stop_at_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 enum admin_result
 user_dir_make(const char *user_dir, struct error *err)
 {
-	static const char *const folders[] = { "tmp", "new", "cur" };
 	int found = nftw(user_dir, stop_at_file, 16, FTW_PHYS);
 
 	if (found == IS_FILE)
@@ -42,9 +43,9 @@ user_dir_make(const char *user_dir, struct error *err)
 		    user_dir);
 	if (found == -1 && errno != ENOENT)
 		return admin_fail(err, "cannot look into '%s'", user_dir);
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+	for (size_t i = 0; i < FOLDER_COUNT; i++) {
 		OWN_TEXT path = xasprintf(
-		    "%s/Maildir/%s", user_dir, folders[i]);
+		    "%s/Maildir/%s", user_dir, maildir_folders[i]);
 
 		if (file_make_dirs(
 			path, layout_rows[LAYOUT_maildir_part].mode, err) == -1)
@@ -60,6 +61,13 @@ user_dir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 	size_t top = strlen(domain_dir);
 
 	assert(strncmp(user_dir, domain_dir, top) == 0);
+	for (size_t i = 0; i < FOLDER_COUNT; i++) {
+		OWN_TEXT folder = xasprintf(
+		    "%s/Maildir/%s", user_dir, maildir_folders[i]);
+
+		if (file_sync_folder(folder, err) == -1)
+			return -1;
+	}
 	/* From the inside out: nothing is named before it is there. */
 	while (strlen(path) > top) {
 		if (file_sync_parent(path, err) == -1)

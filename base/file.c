@@ -67,20 +67,27 @@ file_write_all(int fd, const char *data, size_t length)
 }
 
 int
+file_sync_folder(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = 0;
+
+	if (fd == -1 || fsync(fd) == -1)
+		result = error_sys(err, "cannot sync folder '%s'", path);
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+int
 file_sync_parent(const char *path, struct error *err)
 {
 	const char *slash = strrchr(path, '/');
 	OWN_TEXT parent = slash == NULL ? xstrdup(".")
 	    : slash == path             ? xstrdup("/")
 			    : xstrndup(path, (size_t)(slash - path));
-	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = 0;
 
-	if (fd == -1 || fsync(fd) == -1)
-		result = error_sys(err, "cannot sync folder '%s'", parent);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return file_sync_folder(parent, err);
 }
 
 int

@@ -35,7 +35,9 @@ int file_commit(
     int fd, char *temporary, const char *path, mode_t mode, struct error *err);
 void file_abort(int fd, char *temporary); /* keeps errno */
 
-/* Makes the names in the folder that holds path durable.  0 or -1. */
+/* Makes the names in a folder, or in that which holds path, durable.  0 or -1.
+ */
+int file_sync_folder(const char *path, struct error *err);
 int file_sync_parent(const char *path, struct error *err);
 
 /* Writes all bytes to a descriptor.  Returns 0 or -1 with errno. */

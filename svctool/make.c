@@ -85,26 +85,21 @@ make_folder(
 	const struct layout_row *row = &layout_rows[id];
 	OWN_TEXT real = node_path(maker->node, "%s", path);
 	struct stat st;
-	int result = -1;
 
-	if (stat(real, &st) == 0) {
-		result = keep_folder(maker, real, &st, row->owner, err);
-		goto out;
-	}
+	if (stat(real, &st) == 0)
+		return keep_folder(maker, real, &st, row->owner, err);
 	if (file_make_dirs(real, 0755, err) == -1)
-		goto out;
-	if (chmod(real, row->mode) == -1) {
-		error_sys(err, "cannot set the mode of '%s'", real);
-		goto out;
-	}
-	if (make_owned(maker, real, row->owner, err) == -1)
-		goto out;
+		return -1;
+	if (chmod(real, row->mode) == -1)
+		return error_sys(err, "cannot set the mode of '%s'", real);
+	if (make_owned(maker, real, row->owner, err) == -1 ||
+	    file_sync_folder(real, err) == -1 ||
+	    file_sync_parent(real, err) == -1)
+		return -1;
 	if (!maker->is_quiet)
 		make_say("made", "folder %s", real);
 	maker->made++;
-	result = 0;
-out:
-	return result;
+	return 0;
 }
 
 int

@@ -68,6 +68,14 @@ fill_service(struct maker *maker, const char *folder, const char *log_dir,
 	return result;
 }
 
+static int
+put_in_place(const char *hidden, const char *real, struct error *err)
+{
+	return rename(hidden, real) == -1
+	    ? error_sys(err, "cannot rename '%s' to '%s'", hidden, real)
+	    : file_sync_parent(real, err);
+}
+
 /*
  * A new service is made under a name that svscan skips, and appears whole:
  * svscan looks every five seconds, and looks for log/ only once.
@@ -82,27 +90,23 @@ make_service(struct maker *maker, const char *name, const char *script,
 	OWN_TEXT log_dir = xasprintf("%s/%s", home->log, name);
 	OWN_TEXT real = node_path(maker->node, "%s", folder);
 	OWN_TEXT real_hidden = node_path(maker->node, "%s", hidden);
-	int result = make_folder(maker, LAYOUT_log, log_dir, err);
+	int result;
 
-	if (result == -1)
-		;
-	else if (access(real, F_OK) == 0)
-		result = fill_service(
+	if (make_folder(maker, LAYOUT_log, log_dir, err) == -1)
+		return -1;
+	if (access(real, F_OK) == 0)
+		return fill_service(
 		    maker, folder, log_dir, script, variables, err);
-	else {
-		maker->is_quiet = true;
-		result = file_remove_tree(real_hidden, err);
-		if (result == 0)
-			result = fill_service(
-			    maker, hidden, log_dir, script, variables, err);
-		maker->is_quiet = false;
-		if (result == 0 && rename(real_hidden, real) == -1)
-			result = error_sys(err, "cannot rename '%s' to '%s'",
-			    real_hidden, real);
-		if (result == 0)
-			make_say("made", "service %s", real);
-	}
-	return result;
+	maker->is_quiet = true;
+	result = file_remove_tree(real_hidden, err);
+	if (result == 0)
+		result = fill_service(
+		    maker, hidden, log_dir, script, variables, err);
+	maker->is_quiet = false;
+	if (result == -1 || put_in_place(real_hidden, real, err) == -1)
+		return -1;
+	make_say("made", "service %s", real);
+	return 0;
 }
 
 /*
@@ -118,17 +122,12 @@ make_queue_dir(const struct maker *maker, const char *name, const char *real,
 	    node, "%s/.new-%s", node->home->queue, name);
 	OWN_TEXT fix = xasprintf("%s/queue-fix", node->programs);
 	const char *argv[] = { fix, hidden, NULL };
-	int result = file_remove_tree(hidden, err);
 
 	/* It names every folder that it makes: too much here. */
-	if (result == 0)
-		result = spawn_filter(argv, "/dev/null", err);
-	if (result == 0 && rename(hidden, real) == -1)
-		result = error_sys(
-		    err, "cannot rename '%s' to '%s'", hidden, real);
-	if (result == 0)
-		result = file_sync_parent(real, err);
-	return result;
+	return file_remove_tree(hidden, err) == -1 ||
+		spawn_filter(argv, "/dev/null", err) == -1
+	    ? -1
+	    : put_in_place(hidden, real, err);
 }
 
 int

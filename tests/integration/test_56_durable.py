@@ -31,9 +31,7 @@ CAROL = USER + r"/carol(/Maildir(/(new|cur|tmp))?)?$|" + \
     USER + r"/carol(/Maildir)?=$"
 # Nobody misses these after a power cut: locks, and folders that go anyway.
 IGNORED = (r".*/?\.?(vpasswd)?\.lock$|-.*/\.removed.*/|-domains/\.removed.*/|"
-           r".*/lock/health|.*/Maildir/maildirsize|"
-           # A new, empty folder of a Maildir that a command makes.
-           r".*/Maildir/(new|cur|tmp)=$")
+           r".*/lock/health|.*/Maildir/maildirsize")
 
 
 @dataclass
@@ -73,8 +71,7 @@ VDELIVERMAIL = dict(
 NEW_DOMAIN = r"domains/new\.test(/(?!.*/(new|cur|tmp)=).*)?=?$"
 NEW_USER = (rf"name \S+ {USER}/vpasswd(\.cdb)?$", CAROL)
 
-# A service's folder, and that of its log, can be made again by svctool init.
-NODE = r"node/(?!log|service/)"
+NODE = "node/"
 INIT = ("svctool", "init", "--home", "{home}/node", "--me", "mail.example.test",
         "--port", "127.0.0.1:2525", "--domain", "example.test", "--user",
         pwd.getpwuid(os.getuid()).pw_name)
