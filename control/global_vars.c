@@ -49,24 +49,27 @@ visit_file(const char *path, const char *name,
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	OWN_TEXT value = NULL;
-	struct error err, told;
+	struct error err;
 	struct stat st;
 
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		visitor->fault(path,
+		error_set(&err,
 		    "it is not a file, so envdir fails and the service cannot "
-		    "start; move it away",
-		    visitor->context);
+		    "start; move it away");
 	else if (file_read(path, VARIABLE_MAX, &text, &err) == -1) {
-		error_set(&told,
+		struct error reason = err;
+
+		error_set(&err,
 		    "%s; make it readable for those who run services",
-		    err.text);
-		visitor->fault(path, told.text, visitor->context);
+		    reason.text);
 	} else {
 		if (text.length > 0)
 			value = global_vars_parse(text.data, text.length);
 		visitor->variable(path, name, value, visitor->context);
+		return;
 	}
+	if (visitor->fault != NULL)
+		visitor->fault(path, err.text, visitor->context);
 }
 
 int
@@ -96,19 +99,12 @@ take_variable(
 	setenv(name, value != NULL ? value : "", 0);
 }
 
-static void
-pass_fault(const char *path, const char *reason, void *context)
-{
-	(void)path;
-	(void)reason;
-	(void)context;
-}
-
 void
 global_vars_take(const char *folder)
 {
-	const struct global_vars_visitor visitor = { take_variable, pass_fault,
-		NULL };
+	const struct global_vars_visitor visitor = {
+		.variable = take_variable
+	};
 
 	global_vars_walk(folder, &visitor);
 }

@@ -24,7 +24,7 @@ struct global_vars_visitor {
 	/* NULL: the file is empty, so envdir unsets the variable. */
 	void (*variable)(const char *path, const char *name, const char *value,
 	    void *context);
-	/* With it envdir fails, and behind "; " what is to be done. */
+	/* With it envdir fails, and behind "; " what is to be done; or NULL. */
 	void (*fault)(const char *path, const char *reason, void *context);
 	void *context;
 };

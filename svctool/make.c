@@ -58,13 +58,11 @@ keep_folder(struct maker *maker, const char *real, const struct stat *st,
 	if (!S_ISDIR(st->st_mode))
 		return error_set(
 		    err, "'%s' is not a folder: move it away", real);
-	if (!maker->has_users || owner == LAYOUT_OURS) {
-		maker->kept++;
-		return 0;
-	}
-	if (identity_find((enum identity_role)owner, &identity, err) != 1)
+	if (maker->has_users && owner != LAYOUT_OURS &&
+	    identity_find((enum identity_role)owner, &identity, err) != 1)
 		return -1;
-	if (st->st_uid == identity.uid) {
+	if (!maker->has_users || owner == LAYOUT_OURS ||
+	    st->st_uid == identity.uid) {
 		maker->kept++;
 		return 0;
 	}
@@ -108,20 +106,18 @@ make_file(struct maker *maker, enum layout_id id, const char *path,
 {
 	const struct layout_row *row = &layout_rows[id];
 	OWN_TEXT real = node_path(maker->node, "%s", path);
-	int result = -1;
 
 	if (access(real, F_OK) == 0) {
 		maker->kept++;
 		return 0;
 	}
-	if (file_replace(real, text, strlen(text), row->mode, err) == 0 &&
-	    make_owned(maker, real, row->owner, err) == 0) {
-		if (!maker->is_quiet)
-			make_say("made", "%s", real);
-		maker->made++;
-		result = 0;
-	}
-	return result;
+	if (file_replace(real, text, strlen(text), row->mode, err) == -1 ||
+	    make_owned(maker, real, row->owner, err) == -1)
+		return -1;
+	if (!maker->is_quiet)
+		make_say("made", "%s", real);
+	maker->made++;
+	return 0;
 }
 
 int
@@ -130,18 +126,16 @@ make_file_again(struct maker *maker, enum layout_id id, const char *path,
 {
 	OWN_TEXT real = node_path(maker->node, "%s", path);
 	AUTO(buf_release) struct buf old = BUF_INIT;
-	int result, found;
+	int found = file_read(real, FILE_MAX, &old, err);
 
-	found = file_read(real, FILE_MAX, &old, err);
-	if (found == 1 && strcmp(old.data, text) != 0) {
-		result = file_replace(
-		    real, text, strlen(text), layout_rows[id].mode, err);
-		if (result == 0) {
-			make_say("changed", "%s", real);
-			maker->made++;
-		}
-	} else
-		result = found == -1 ? -1
-				     : make_file(maker, id, path, text, err);
-	return result;
+	if (found == -1)
+		return -1;
+	if (found == 0 || strcmp(old.data, text) == 0)
+		return make_file(maker, id, path, text, err);
+	if (file_replace(real, text, strlen(text), layout_rows[id].mode, err) ==
+	    -1)
+		return -1;
+	make_say("changed", "%s", real);
+	maker->made++;
+	return 0;
 }

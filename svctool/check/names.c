@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "svctool/check/check.h"
+#include "svctool/wait.h"
 
 void
 check_names(struct check *check,
@@ -20,21 +21,17 @@ check_names(struct check *check,
 		    "run this as its owner or root");
 }
 
-enum { TRIES = 1000, PAUSE_MS = 5 };
+enum { LOCK_WAIT_MS = 5000 };
 
 bool
 check_lock(const char *path, int *lock_out)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+	int64_t deadline = clock_ms() + LOCK_WAIT_MS;
 
 	*lock_out = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	for (int i = 0; *lock_out != -1; i++) {
-		if (flock(*lock_out, LOCK_SH | LOCK_NB) == 0)
-			break;
-		if (i == TRIES)
+	while (*lock_out != -1 && flock(*lock_out, LOCK_SH | LOCK_NB) == -1)
+		if (!wait_more(deadline))
 			return false;
-		nanosleep(&pause, NULL);
-	}
 	return true;
 }
 

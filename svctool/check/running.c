@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Is the node up, and all of it?  As svctool status sees it. */
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "svctool/check/check.h"
 #include "svctool/run/ready.h"
@@ -37,7 +37,7 @@ look(const struct node *node, struct report *report_out, struct error *err)
 		if (result == -1 || i == LOOKS || !is_starting(report_out))
 			return result;
 		report_release(report_out);
-		poll(NULL, 0, PAUSE_MS);
+		clock_sleep_ms(PAUSE_MS);
 	}
 }
 

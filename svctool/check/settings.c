@@ -6,9 +6,9 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "control/bindings.h"
 #include "control/settings.h"
@@ -33,7 +33,6 @@ see_reason(enum setting_id id, const char *reason, void *context)
 static void
 check_files(struct check *check)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	const char *folder = check->node->home->control;
 	AUTO(strlist_release) struct strlist names = { .count = 0 };
 	struct error err;
@@ -44,7 +43,7 @@ check_files(struct check *check)
 		    "run this as its owner or root");
 	/* A file that a command just writes gets its name in a moment. */
 	if (names.count > 0)
-		nanosleep(&pause, NULL);
+		clock_sleep_ms(PAUSE_MS);
 	for (size_t i = 0; i < names.count; i++) {
 		OWN_TEXT path = xasprintf("%s/%s", folder, names.items[i]);
 

@@ -11,21 +11,18 @@
 #include "svctool/init/init.h"
 #include "svctool/run/spawn.h"
 
-/* One line; value "" makes an empty file, NULL makes none.  Takes the path. */
+/* One line; value "" makes an empty file, NULL makes none. */
 static int
-make_line(struct maker *maker, enum layout_id id, char *path, const char *value,
-    struct error *err)
+make_line(struct maker *maker, enum layout_id id, const char *name,
+    const char *value, struct error *err)
 {
-	char *text;
-	int result = 0;
+	OWN_TEXT path = layout_path(maker->node->home, id, name);
+	OWN_TEXT text = NULL;
 
-	if (value != NULL) {
-		text = xasprintf("%s%s", value, *value == '\0' ? "" : "\n");
-		result = make_file(maker, id, path, text, err);
-		free(text);
-	}
-	free(path);
-	return result;
+	if (value == NULL)
+		return 0;
+	text = xasprintf("%s%s", value, *value == '\0' ? "" : "\n");
+	return make_file(maker, id, path, text, err);
 }
 
 /*
@@ -45,8 +42,7 @@ init_folders(
 		result = make_folder(maker, id, path, err);
 		if (result == 0 && id == LAYOUT_global_vars)
 			result = make_line(maker, LAYOUT_global_var,
-			    layout_path(home, LAYOUT_global_var, "MQMAIL_USER"),
-			    options->user, err);
+			    "MQMAIL_USER", options->user, err);
 	}
 	return result;
 }
@@ -59,15 +55,16 @@ make_cdb(struct maker *maker, enum layout_id source, enum layout_id cdb,
 {
 	OWN_TEXT text_path = node_layout_path(maker->node, source);
 	OWN_TEXT cdb_path = node_layout_path(maker->node, cdb);
-	int result = 0;
 
-	if (access(cdb_path, F_OK) == 0)
+	if (access(cdb_path, F_OK) == 0) {
 		maker->kept++;
-	else if ((result = compile(text_path, cdb_path, err)) == 0) {
-		make_say("made", "%s", cdb_path);
-		maker->made++;
+		return 0;
 	}
-	return result;
+	if (compile(text_path, cdb_path, err) == -1)
+		return -1;
+	make_say("made", "%s", cdb_path);
+	maker->made++;
+	return 0;
 }
 
 int
@@ -106,9 +103,8 @@ init_control(
 
 	snprintf(queues, sizeof(queues), "%u", options->queues);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (make_line(maker, rows[i].id,
-			layout_path(home, rows[i].id, rows[i].name),
-			rows[i].value, err) == -1)
+		if (make_line(maker, rows[i].id, rows[i].name, rows[i].value,
+			err) == -1)
 			return -1;
 	return make_cdb(
 	    maker, LAYOUT_assign, LAYOUT_assign_cdb, assign_compile, err);
@@ -142,11 +138,10 @@ compile_rules(const char *text, const char *cdb, struct error *err)
 {
 	OWN_TEXT temporary = xasprintf("%s.tmp.%ld", cdb, (long)getpid());
 	const char *argv[] = { "tcprules", cdb, temporary, NULL };
-	int result = spawn_filter(argv, text, err);
 
-	if (result == -1)
-		error_context(err, "cannot compile '%s'", text);
-	return result;
+	return spawn_wait(argv, text, err) == -1
+	    ? error_context(err, "cannot compile '%s'", text)
+	    : 0;
 }
 
 int
@@ -155,7 +150,6 @@ init_rules(
 {
 	OWN_TEXT path = layout_path(maker->node->home, LAYOUT_access);
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	int result;
 
 	buf_adds(&text,
 	    "# Who may connect by SMTP, and with which variables.\n"
@@ -165,9 +159,8 @@ init_rules(
 		buf_addf(&text, "%s:allow,RELAYCLIENT=\"\"\n",
 		    options->relay.items[i]);
 	buf_adds(&text, ":allow\n");
-	result = make_file(maker, LAYOUT_access, path, text.data, err);
-	if (result == 0)
-		result = make_cdb(maker, LAYOUT_access, LAYOUT_access_cdb,
-		    compile_rules, err);
-	return result;
+	return make_file(maker, LAYOUT_access, path, text.data, err) == -1
+	    ? -1
+	    : make_cdb(
+		  maker, LAYOUT_access, LAYOUT_access_cdb, compile_rules, err);
 }

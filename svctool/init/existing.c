@@ -25,16 +25,14 @@ init_read_me(
 {
 	OWN_TEXT path = node_layout_path(node, LAYOUT_setting, "me");
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	int result;
+	int result = file_read(path, ME_MAX, &text, err);
 
-	result = file_read(path, ME_MAX, &text, err);
-	if (result == 1) {
-		text.data[strcspn(text.data, " \t\r\n")] = '\0';
-		if (names_domain(text.data, me_out, err) == -1)
-			result = error_context(
-			    err, "'%s' is to hold the node's host name", path);
-	}
-	return result;
+	if (result != 1)
+		return result;
+	text.data[strcspn(text.data, " \t\r\n")] = '\0';
+	return names_domain(text.data, me_out, err) == 0
+	    ? 1
+	    : error_context(err, "'%s' is to hold the node's host name", path);
 }
 
 /* The name that the node has, whatever this host is called. */
@@ -64,17 +62,15 @@ take_me(
 static int
 check_rcpthosts(const struct node *node, struct error *err)
 {
-	const char *control = node->home->control;
 	OWN_TEXT path = node_layout_path(node, LAYOUT_setting, "rcpthosts");
-	int result = 0;
 
-	if (access(path, F_OK) == -1 && errno == ENOENT)
-		result = error_set(err,
-		    "the node has lost '%s': put it back, or make it with "
-		    "\"(cd '%s'; cat locals; sed 's/:.*//' virtualdomains) > "
-		    "'%s'\" and look through it",
-		    path, control, path);
-	return result;
+	if (access(path, F_OK) == 0 || errno != ENOENT)
+		return 0;
+	return error_set(err,
+	    "the node has lost '%s': put it back, or make it with \"(cd '%s'; "
+	    "cat locals; sed 's/:.*//' virtualdomains) > '%s'\" and look "
+	    "through it",
+	    path, node->home->control, path);
 }
 
 /* What settings of the collection are wrong. */
@@ -124,18 +120,17 @@ init_take_existing(
     const struct node *node, struct init_options *options, struct error *err)
 {
 	AUTO(strlist_release) struct strlist services = { .count = 0 };
-	int result = node_services(node, &services, err);
 
+	if (node_services(node, &services, err) == -1)
+		return -1;
 	options->is_existing = services.count > 0;
-	if (result == 0)
-		init_say_unused(node, options);
-	if (result == 0 && options->is_existing)
-		result = take_me(node, options, err);
-	if (result == 0 && options->is_existing)
-		result = take_queues(node, options, err);
-	if (result == 0 && options->is_existing)
-		result = check_rcpthosts(node, err);
-	return result;
+	init_say_unused(node, options);
+	return options->is_existing &&
+		(take_me(node, options, err) == -1 ||
+		    take_queues(node, options, err) == -1 ||
+		    check_rcpthosts(node, err) == -1)
+	    ? -1
+	    : 0;
 }
 
 int

@@ -44,18 +44,17 @@ check_owner(const struct node *node, struct error *err)
 {
 	OWN_TEXT folder = node_layout_path(node, LAYOUT_global_vars);
 	struct stat st;
-	int result = 0;
 
 	if (stat(folder, &st) == -1)
-		result = errno == ENOENT
+		return errno == ENOENT
 		    ? 0
 		    : error_sys(err, "cannot look at '%s'", folder);
-	else if (st.st_uid != geteuid())
-		result = error_set(err,
-		    "the node at '%s' is that of user %lu ('%s'): run this as "
-		    "that user",
-		    node->home->root, (unsigned long)st.st_uid, folder);
-	return result;
+	if (st.st_uid == geteuid())
+		return 0;
+	return error_set(err,
+	    "the node at '%s' is that of user %lu ('%s'): run this as that "
+	    "user",
+	    node->home->root, (unsigned long)st.st_uid, folder);
 }
 
 /* The owners of what is there already cannot be those of another identity. */
@@ -63,25 +62,20 @@ static int
 check_same(const struct node *node, const char *user, struct error *err)
 {
 	OWN_TEXT made = node_global_variable(node, "MQMAIL_USER");
-	int result = 0;
 
-	if (made == NULL && user != NULL)
-		error_set(err,
+	if (user == NULL || (made != NULL && strcmp(made, user) == 0))
+		return 0;
+	if (made == NULL)
+		return error_set(err,
 		    "the node at '%s' runs with one user for each kind of "
 		    "process, and init changes no owners: leave '%s' (--user, "
 		    "MQMAIL_USER) away, or make another node",
 		    node->home->root, user);
-	else if (made != NULL && user != NULL && strcmp(made, user) != 0)
-		error_set(err,
-		    "the node at '%s' runs as '%s' ('%s/MQMAIL_USER'), and "
-		    "init changes no owners: leave '%s' (--user, MQMAIL_USER) "
-		    "away, or make another node",
-		    node->home->root, made, node->global_vars, user);
-	else
-		goto out;
-	result = -1;
-out:
-	return result;
+	return error_set(err,
+	    "the node at '%s' runs as '%s' ('%s/MQMAIL_USER'), and init "
+	    "changes no owners: leave '%s' (--user, MQMAIL_USER) away, or make "
+	    "another node",
+	    node->home->root, made, node->global_vars, user);
 }
 
 int
@@ -90,14 +84,13 @@ init_check_identity(
 {
 	/* Made after the identity's file, and before anything of others. */
 	OWN_TEXT first = node_layout_path(node, LAYOUT_queues);
-	bool is_begun = access(first, F_OK) == 0;
-	int result = check_owner(node, err);
 
-	if (result == 0 && user != NULL)
-		result = check_user(user, err);
-	if (result == 0 && is_begun && geteuid() == 0)
-		result = check_same(node, user, err);
-	return result;
+	if (check_owner(node, err) == -1 ||
+	    (user != NULL && check_user(user, err) == -1))
+		return -1;
+	return access(first, F_OK) == 0 && geteuid() == 0
+	    ? check_same(node, user, err)
+	    : 0;
 }
 
 int

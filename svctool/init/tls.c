@@ -55,10 +55,10 @@ generate(const char *me, const char *folder, struct buf *pem, struct error *err)
 		"-days", "1095", "-subj", subject, "-addext", names, "-key",
 		key, "-out", cert, NULL };
 	mode_t old = umask(077);
-	int result = spawn_wait(make_key, err);
+	int result = spawn_wait(make_key, NULL, err);
 
 	if (result == 0)
-		result = spawn_wait(make_cert, err);
+		result = spawn_wait(make_cert, NULL, err);
 	umask(old);
 	if (result == 0 &&
 	    (file_read(key, PEM_MAX, pem, err) != 1 ||
@@ -77,26 +77,21 @@ init_tls(
 	OWN_TEXT path = node_layout_path(maker->node, LAYOUT_servercert);
 	AUTO(buf_release) struct buf pem = BUF_INIT;
 	struct stat st;
-	int result = 0;
 
 	if (stat(path, &st) == 0) {
-		/* Only root can read it: a killed run got no further. */
-		if (st.st_uid == 0 && (st.st_mode & 0077) == 0)
-			result = set_readers(maker, path, err);
 		maker->kept++;
-		goto out;
+		/* Only root can read it: a killed run got no further. */
+		return st.st_uid == 0 && (st.st_mode & 0077) == 0
+		    ? set_readers(maker, path, err)
+		    : 0;
 	}
-	result = generate(options->me, folder, &pem, err);
-	if (result == 0)
-		result = file_replace(path, pem.data, pem.length, 0600, err);
-	if (result == 0)
-		result = set_readers(maker, path, err);
-	if (result == 0) {
-		make_say("made", "%s (self-signed, for %s, three years)", path,
-		    options->me);
-		maker->made++;
-	} else
-		error_context(err, "cannot make the certificate '%s'", path);
-out:
-	return result;
+	if (generate(options->me, folder, &pem, err) == -1 ||
+	    file_replace(path, pem.data, pem.length, 0600, err) == -1 ||
+	    set_readers(maker, path, err) == -1)
+		return error_context(
+		    err, "cannot make the certificate '%s'", path);
+	make_say(
+	    "made", "%s (self-signed, for %s, three years)", path, options->me);
+	maker->made++;
+	return 0;
 }

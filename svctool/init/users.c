@@ -84,7 +84,7 @@ step(const char *const argv[], bool is_dry, struct error *err)
 	}
 	putchar('\n');
 	fflush(stdout);
-	return is_dry ? 0 : spawn_wait(argv, err);
+	return is_dry ? 0 : spawn_wait(argv, NULL, err);
 }
 
 int

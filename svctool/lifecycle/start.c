@@ -89,9 +89,8 @@ start_svscan(const struct node *node, struct error *err)
 	ssize_t n;
 	pid_t pid;
 
-	if (pipe2(reason_pipe, O_CLOEXEC) == -1) {
+	if (pipe2(reason_pipe, O_CLOEXEC) == -1)
 		return error_sys(err, "cannot make a pipe");
-	}
 	pid = fork();
 	if (pid == 0) {
 		become_svscan(node, log_path, parent, err);
@@ -135,23 +134,23 @@ run_svscan(
 {
 	pid_t svscan = session_svscan(node);
 	AUTO(proc_list_release) struct proc_list list = { .count = 0 };
-	int result;
 
 	if (svscan != 0) {
 		make_say("kept", "svscan %s runs already (pid %ld)",
 		    node->home->service, (long)svscan);
 		return 0;
 	}
-	result = lifecycle_list(node, services, &list, err);
-	if (result == 0 && list.count > 0) {
+	if (lifecycle_list(node, services, &list, err) == -1)
+		return -1;
+	if (list.count > 0) {
 		make_say("stop",
 		    "%zu process%s of an earlier run without svscan",
 		    list.count, list.count == 1 ? "" : "es");
-		result = lifecycle_stop(node, STOP_OLD_S, err);
+		if (lifecycle_stop(node, STOP_OLD_S, err) == -1)
+			return -1;
 	}
-	if (result == 0)
-		result = check_ports(node, services, err);
-	return result == 0 ? start_svscan(node, err) : -1;
+	return check_ports(node, services, err) == -1 ? -1
+						      : start_svscan(node, err);
 }
 
 int
@@ -159,22 +158,14 @@ lifecycle_start(const struct node *node, unsigned timeout_s, unsigned *down_out,
     struct error *err)
 {
 	AUTO(strlist_release) struct strlist services = { .count = 0 };
-	struct wait_up *wait = NULL;
-	int result = node_services(node, &services, err);
-	int lock_fd = -1;
+	AUTO(wait_up_free) struct wait_up *wait = NULL;
+	int lock_fd, result;
 
-	if (result == 0) {
-		lock_fd = lock_start(node, err);
-		result = lock_fd == -1 ? -1 : 0;
-	}
-	if (result == 0) {
-		wait = wait_up_begin(node, &services);
-		result = run_svscan(node, &services, err);
-	}
-	if (lock_fd != -1)
-		close(lock_fd);
-	if (result == 0)
-		result = wait_up_end(wait, timeout_s, down_out, err);
-	wait_up_free(&wait);
-	return result;
+	if (node_services(node, &services, err) == -1 ||
+	    (lock_fd = lock_start(node, err)) == -1)
+		return -1;
+	wait = wait_up_begin(node, &services);
+	result = run_svscan(node, &services, err);
+	close(lock_fd);
+	return result == -1 ? -1 : wait_up_end(wait, timeout_s, down_out, err);
 }

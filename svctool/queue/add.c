@@ -79,7 +79,7 @@ queue_repair(const struct node *node, const char *name,
 		result = queue_stop(node, name, options->timeout_s, err);
 	}
 	if (result == 0)
-		result = spawn_wait(argv, err);
+		result = spawn_wait(argv, NULL, err);
 	if (result == 0)
 		make_say("fixed", "%s", queue);
 	/* Also after a failure: what runs before is to run after. */

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool queue hold and release: holdlocal.QUEUE, holdremote.QUEUE, HUP. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/settings.h"
@@ -14,8 +12,7 @@
 #include "svctool/make.h"
 #include "svctool/queue/ops.h"
 #include "svctool/run/service.h"
-
-enum { LOOK_AGAIN_MS = 20 };
+#include "svctool/wait.h"
 
 /* Writes the flag file, or removes it. */
 static int
@@ -61,36 +58,35 @@ wait_told(const struct node *node, const char *name, unsigned timeout_s,
 {
 	OWN_TEXT queue = node_path(node, "%s/%s", node->home->queue, name);
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
-	bool is_local = false, is_remote = false;
+	bool is_local, is_remote;
 	struct health health;
-	int result = wanted(node, name, &is_local, &is_remote, err);
 
-	while (result == 0) {
+	if (wanted(node, name, &is_local, &is_remote, err) == -1)
+		return -1;
+	do {
 		int found = health_read(queue, &health, err);
 
 		if (found == -1)
-			result = -1;
-		else if (found == 0 || health.state == HEALTH_DOWN) {
+			return -1;
+		if (found == 0 || health.state == HEALTH_DOWN) {
 			make_say("note",
 			    "%s is down: this counts from its next start on",
 			    name);
-			break;
-		} else if (health.is_held_local == is_local &&
+			return 0;
+		}
+		if (health.is_held_local == is_local &&
 		    health.is_held_remote == is_remote) {
 			make_say("now",
 			    "%s: local deliveries %s, remote deliveries %s",
 			    name, is_local ? "are held" : "go on",
 			    is_remote ? "are held" : "go on");
-			break;
-		} else if (clock_ms() >= deadline)
-			result = error_set(err,
-			    "%s did not take the change in %u s: its log "
-			    "'%s/%s/current' may say why",
-			    name, timeout_s, node->home->log, name);
-		else
-			poll(NULL, 0, LOOK_AGAIN_MS);
-	}
-	return result;
+			return 0;
+		}
+	} while (wait_more(deadline));
+	return error_set(err,
+	    "%s did not take the change in %u s: its log '%s/%s/current' may "
+	    "say why",
+	    name, timeout_s, node->home->log, name);
 }
 
 /*

@@ -3,11 +3,9 @@
 #include "svctool/queue/ops.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/plural.h"
 #include "queue/dir.h"
@@ -17,8 +15,7 @@
 #include "svctool/run/session.h"
 #include "svctool/run/supervise.h"
 #include "svctool/run/systemd_guard.h"
-
-enum { LOOK_AGAIN_MS = 20 };
+#include "svctool/wait.h"
 
 int
 queue_must_exist(const struct node *node, const char *name, struct error *err)
@@ -47,17 +44,15 @@ queue_stop(const struct node *node, const char *name, unsigned timeout_s,
 		result = supervise_send(folder, "d", err);
 	if (result == 1)
 		make_say("stop", "%s", name);
-	while (result != -1 && (result = queue_is_owned(queue, err)) == 1) {
-		if (clock_ms() >= deadline) {
-			result = error_set(err,
+	if (result == -1)
+		return -1;
+	while ((result = queue_is_owned(queue, err)) == 1)
+		if (!wait_more(deadline))
+			return error_set(err,
 			    "'%s' still has a process after %u s: 'svctool "
 			    "status' shows it",
 			    queue, timeout_s);
-			break;
-		}
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
-	return result == -1 ? -1 : 0;
+	return result;
 }
 
 int
@@ -70,20 +65,18 @@ queue_wait_up(const struct node *node, const char *name, unsigned timeout_s,
 		make_say("note", "the node is not running, so %s is not", name);
 		return 0;
 	}
-	for (;;) {
+	do {
 		struct supervise_state state;
 
 		if (ready_read_state(node, name, &state, err) == -1)
 			return -1;
-		if (ready_does_work(ready_service(node, name, &state, err)))
-			break;
-		if (clock_ms() >= deadline)
-			return error_context(
-			    err, "%s is not ready after %u s", name, timeout_s);
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
-	make_say("up", "%s", name);
-	return 0;
+		if (ready_does_work(ready_service(node, name, &state, err))) {
+			make_say("up", "%s", name);
+			return 0;
+		}
+	} while (wait_more(deadline));
+	return error_context(
+	    err, "%s is not ready after %u s", name, timeout_s);
 }
 
 long

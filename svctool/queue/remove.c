@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* svctool queue remove: only an empty queue goes. */
 #include <errno.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/settings.h"
@@ -16,8 +14,7 @@
 #include "svctool/queue/count.h"
 #include "svctool/queue/ops.h"
 #include "svctool/run/supervise.h"
-
-enum { LOOK_AGAIN_MS = 100 };
+#include "svctool/wait.h"
 
 /* Refuses a queue that holds messages. */
 static int
@@ -53,11 +50,9 @@ drain(const struct node *node, const char *name, unsigned timeout_s,
 {
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
 
-	while (must_be_empty(node, name, err) == -1) {
-		if (clock_ms() >= deadline || !is_delivering(node, name))
+	while (must_be_empty(node, name, err) == -1)
+		if (!is_delivering(node, name) || !wait_more(deadline))
 			return -1;
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
 	return 0;
 }
 
@@ -66,19 +61,16 @@ static int
 wait_unsupervised(const char *folder, int64_t deadline, struct error *err)
 {
 	struct supervise_state state;
-	int result;
 
-	for (;;) {
-		result = supervise_read(folder, &state, err);
+	do {
+		int result = supervise_read(folder, &state, err);
+
 		if (result == -1 || !state.is_supervised)
 			return result == -1 ? -1 : 0;
-		if (clock_ms() >= deadline)
-			return error_set(err,
-			    "the supervise of '%s' does not end: remove the "
-			    "folder when it has",
-			    folder);
-		poll(NULL, 0, LOOK_AGAIN_MS);
-	}
+	} while (wait_more(deadline));
+	return error_set(err,
+	    "the supervise of '%s' does not end: remove the folder when it has",
+	    folder);
 }
 
 /*

@@ -41,14 +41,12 @@ make_log(struct maker *maker, const char *folder, const char *log_dir,
 {
 	OWN_TEXT path = xasprintf("%s/run", folder);
 	AUTO(buf_release) struct buf script = BUF_INIT;
-	int result = make_folder(maker, LAYOUT_service_log, folder, err);
 
 	run_script_log(&script,
 	    geteuid() == 0 ? identity_name(IDENTITY_LOG) : NULL, log_dir);
-	if (result == 0)
-		result = make_file(
-		    maker, LAYOUT_service_log_run, path, script.data, err);
-	return result;
+	return make_folder(maker, LAYOUT_service_log, folder, err) == -1
+	    ? -1
+	    : make_file(maker, LAYOUT_service_log_run, path, script.data, err);
 }
 
 /* What is in a service's folder, whatever the folder's name is just now. */
@@ -59,13 +57,12 @@ fill_service(struct maker *maker, const char *folder, const char *log_dir,
 	OWN_TEXT vars = xasprintf("%s/variables", folder);
 	OWN_TEXT log = xasprintf("%s/log", folder);
 	OWN_TEXT run = xasprintf("%s/run", folder);
-	int result = -1;
 
-	if (make_folder(maker, LAYOUT_service, folder, err) == 0 &&
-	    make_variables(maker, vars, variables, err) == 0 &&
-	    make_log(maker, log, log_dir, err) == 0)
-		result = make_file(maker, LAYOUT_service_run, run, script, err);
-	return result;
+	return make_folder(maker, LAYOUT_service, folder, err) == -1 ||
+		make_variables(maker, vars, variables, err) == -1 ||
+		make_log(maker, log, log_dir, err) == -1
+	    ? -1
+	    : make_file(maker, LAYOUT_service_run, run, script, err);
 }
 
 static int
@@ -125,7 +122,7 @@ make_queue_dir(const struct maker *maker, const char *name, const char *real,
 
 	/* It names every folder that it makes: too much here. */
 	return file_remove_tree(hidden, err) == -1 ||
-		spawn_filter(argv, "/dev/null", err) == -1
+		spawn_wait(argv, "/dev/null", err) == -1
 	    ? -1
 	    : put_in_place(hidden, real, err);
 }
@@ -138,21 +135,17 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	OWN_TEXT queue_dir = xasprintf("%s/%s", node->home->queue, name);
 	OWN_TEXT real = node_path(node, "%s", queue_dir);
 	AUTO(buf_release) struct buf script = BUF_INIT;
-	int result = 0;
 
 	run_script_queue(&script, node->global_vars, node->programs, queue_dir);
 	if (access(real, F_OK) == 0)
 		maker->kept++;
+	else if (make_queue_dir(maker, name, real, err) == -1)
+		return -1;
 	else {
-		result = make_queue_dir(maker, name, real, err);
-		if (result == 0) {
-			make_say("made", "queue %s", real);
-			maker->made++;
-		}
+		make_say("made", "queue %s", real);
+		maker->made++;
 	}
-	if (result == 0)
-		result = make_service(maker, name, script.data, variables, err);
-	return result;
+	return make_service(maker, name, script.data, variables, err);
 }
 
 int

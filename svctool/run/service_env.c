@@ -20,18 +20,10 @@ take_variable(
 }
 
 static void
-leave_out(const char *path, const char *reason, void *context)
-{
-	(void)path;
-	(void)reason;
-	(void)context;
-}
-
-static void
 read_folder_vars(const char *folder, struct vars *vars)
 {
-	const struct global_vars_visitor visitor = { take_variable, leave_out,
-		vars };
+	const struct global_vars_visitor visitor = { .variable = take_variable,
+		.context = vars };
 
 	global_vars_walk(folder, &visitor);
 }

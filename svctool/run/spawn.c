@@ -11,12 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int
-run(const char *const argv[], const posix_spawn_file_actions_t *actions,
-    struct error *err)
+int
+spawn_wait(const char *const argv[], const char *input_path, struct error *err)
 {
+	posix_spawn_file_actions_t actions;
 	pid_t pid;
-	int status, failure;
+	int status;
 
 	/* posix_spawn does not change the strings (POSIX, RATIONALE of exec) */
 	union {
@@ -24,12 +24,17 @@ run(const char *const argv[], const posix_spawn_file_actions_t *actions,
 		char *const *out;
 	} words = { .in = argv };
 
-	failure = posix_spawnp(
-	    &pid, argv[0], actions, NULL, words.out, environ);
-	if (failure != 0) {
-		errno = failure;
-		return error_sys(err, "cannot run '%s'", argv[0]);
+	posix_spawn_file_actions_init(&actions);
+	if (input_path != NULL) {
+		posix_spawn_file_actions_addopen(
+		    &actions, 0, input_path, O_RDONLY, 0);
+		posix_spawn_file_actions_addopen(
+		    &actions, 1, "/dev/null", O_WRONLY, 0);
 	}
+	errno = posix_spawnp(&pid, argv[0], &actions, NULL, words.out, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (errno != 0)
+		return error_sys(err, "cannot run '%s'", argv[0]);
 	while (waitpid(pid, &status, 0) == -1)
 		if (errno != EINTR)
 			return error_sys(err, "cannot wait for '%s'", argv[0]);
@@ -40,33 +45,4 @@ run(const char *const argv[], const posix_spawn_file_actions_t *actions,
 		return error_set(err, "'%s' failed with exit code %d", argv[0],
 		    WEXITSTATUS(status));
 	return 0;
-}
-
-int
-spawn_wait(const char *const argv[], struct error *err)
-{
-	return run(argv, NULL, err);
-}
-
-int
-spawn_filter(
-    const char *const argv[], const char *input_path, struct error *err)
-{
-	posix_spawn_file_actions_t actions;
-	int failure = posix_spawn_file_actions_init(&actions);
-	int result;
-
-	if (failure == 0)
-		failure = posix_spawn_file_actions_addopen(
-		    &actions, 0, input_path, O_RDONLY, 0);
-	if (failure == 0)
-		failure = posix_spawn_file_actions_addopen(
-		    &actions, 1, "/dev/null", O_WRONLY, 0);
-	if (failure != 0) {
-		errno = failure;
-		return error_sys(err, "cannot prepare to run '%s'", argv[0]);
-	}
-	result = run(argv, &actions, err);
-	posix_spawn_file_actions_destroy(&actions);
-	return result;
 }

@@ -7,12 +7,10 @@
 
 /*
  * Runs argv[0] (looked for in PATH when it has no slash) with our environment
- * and descriptors 0 to 2.  0 when it exits with 0; else -1, with how it ended.
+ * and descriptors 0 to 2; input_path not NULL: with fd 0 from that file, and fd
+ * 1 thrown away.  0 when it exits with 0; else -1, with how it ended.
  */
-int spawn_wait(const char *const argv[], struct error *err);
-
-/* The same with fd 0 from a file and fd 1 thrown away. */
-int spawn_filter(
+int spawn_wait(
     const char *const argv[], const char *input_path, struct error *err);
 
 #endif

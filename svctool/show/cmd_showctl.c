@@ -30,7 +30,7 @@ cmd_showctl(int argc, char **argv)
 		    "%s/qmail-showctl", node->programs);
 		const char *words[] = { program, NULL };
 
-		if (spawn_wait(words, &err) == -1)
+		if (spawn_wait(words, NULL, &err) == -1)
 			code = complain(EXIT_TROUBLE, &err);
 	}
 	return code;

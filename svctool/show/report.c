@@ -130,14 +130,6 @@ collect_service(const struct node *node, const char *name,
 	return result;
 }
 
-static void
-ignore_reason(enum setting_id id, const char *reason, void *context)
-{
-	(void)id;
-	(void)reason;
-	(void)context;
-}
-
 /*
  * The free space that new mail wants: what the settings say, or more where a
  * listener's own variable does.  A setting that is wrong has its default here:
@@ -148,7 +140,7 @@ wanted_free(const struct node *node, const struct strlist *services)
 {
 	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
-	    node->home->control, NULL, ignore_reason, NULL);
+	    node->home->control, NULL, NULL, NULL);
 	uint64_t wanted = settings_number(settings, SETTING_min_free);
 
 	for (size_t i = 0; i < services->count; i++) {

@@ -28,7 +28,7 @@ how_it_ended(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const char *argv[] = { "sh", "-c", rows[i].script, NULL };
 		struct error err = { "" };
-		int result = spawn_wait(argv, &err);
+		int result = spawn_wait(argv, NULL, &err);
 
 		if (result != (rows[i].reason == NULL ? 0 : -1) ||
 		    (rows[i].reason != NULL &&
@@ -45,12 +45,12 @@ what_cannot_be_run(void **state)
 	struct error err = { "" };
 
 	(void)state;
-	assert_int_equal(spawn_wait(argv, &err), -1);
+	assert_int_equal(spawn_wait(argv, NULL, &err), -1);
 	assert_string_equal(err.text,
 	    "cannot run '/nonexistent/program': No such file or directory");
-	assert_int_equal(spawn_wait(argv, NULL), -1);
+	assert_int_equal(spawn_wait(argv, NULL, NULL), -1);
 	argv[0] = "mqmail-no-such-program";
-	assert_int_equal(spawn_filter(argv, "/dev/null", &err), -1);
+	assert_int_equal(spawn_wait(argv, "/dev/null", &err), -1);
 }
 
 /* Arguments are words, whatever is in them. */
@@ -67,14 +67,14 @@ input_and_output(void **state)
 
 	(void)state;
 	folder_write("in", "a $(false) 'b'\n", 15);
-	if (spawn_filter(count, folder_path("in"), &err) == -1)
+	if (spawn_wait(count, folder_path("in"), &err) == -1)
 		fail_msg("%s", err.text);
 	folder_write("in", "other\n", 6);
-	assert_int_equal(spawn_filter(count, folder_path("in"), &err), -1);
-	assert_int_equal(spawn_filter(count, folder_path("none"), &err), -1);
+	assert_int_equal(spawn_wait(count, folder_path("in"), &err), -1);
+	assert_int_equal(spawn_wait(count, folder_path("none"), &err), -1);
 	capture = capture_begin(1);
-	filtered = spawn_filter(talk, "/dev/null", &err);
-	waited = spawn_wait(talk, &err);
+	filtered = spawn_wait(talk, "/dev/null", &err);
+	waited = spawn_wait(talk, NULL, &err);
 	said = capture_end(&capture);
 	assert_int_equal(filtered, 0);
 	assert_int_equal(waited, 0);

@@ -93,7 +93,7 @@ missing_folders_cannot_be_durable(void **state)
 	(void)state;
 	make_dir("al");
 	assert_int_equal(user_dir_sync(folder, folder_path("al"), &err), -1);
-	assert_non_null(strstr(err.text, "al/Maildir'"));
+	assert_non_null(strstr(err.text, "al/Maildir/tmp'"));
 	assert_int_equal(user_dir_sync_all(folder_path("none"), &err), -1);
 }
 
