@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/scan.h"
 #include "base/strlist.h"
 #include "control/cdb_records.h"
 
@@ -136,39 +135,6 @@ access_judge_key(const char *key)
 	return ACCESS_KEY_NONE;
 }
 
-bool
-access_suggest_key(const char *key, char *out, size_t size)
-{
-	const char *slash = strchr(key, '/');
-	unsigned char ip[4];
-	char address[INET_ADDRSTRLEN];
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	uint64_t bits;
-	bool is_network = slash != NULL &&
-	    (size_t)(slash - key) < sizeof(address) &&
-	    scan_u64(slash + 1, 32, &bits);
-
-	if (is_network) {
-		snprintf(
-		    address, sizeof(address), "%.*s", (int)(slash - key), key);
-		is_network = inet_pton(AF_INET, address, ip) == 1;
-	}
-	if (!is_network)
-		return false;
-	for (unsigned i = 0; i < 4 && i * 8 < bits; i++) {
-		unsigned left = (unsigned)bits - i * 8;
-		unsigned span = left >= 8 ? 0 : 255U >> left;
-
-		buf_addf(&text, "%u", ip[i] & ~span);
-		if (span > 0)
-			buf_addf(&text, "-%u", ip[i] | span);
-		if (i < 3)
-			buf_addc(&text, '.');
-	}
-	snprintf(out, size, "%s", text.length > 0 ? text.data : "");
-	return true;
-}
-
 /* One cdb, and the text that it was made from. */
 struct walk {
 	const struct access_visitor *visitor;
@@ -197,8 +163,6 @@ find_line(const struct buf *text, const char *key)
 static bool
 judge_use(const char *key, enum access_key kind, struct error *err)
 {
-	char better[64];
-
 	if (kind == ACCESS_KEY_NAME)
 		error_set(err,
 		    "rule '%.100s' is for a name, which listeners do not look "
@@ -207,12 +171,6 @@ judge_use(const char *key, enum access_key kind, struct error *err)
 		    key);
 	else if (kind == ACCESS_KEY_ADDRESS)
 		return false;
-	else if (access_suggest_key(key, better, sizeof(better)))
-		error_set(err,
-		    "rule '%.100s' is for no address that there can be, so it "
-		    "never counts; tcprules has prefixes and ranges in place "
-		    "of '/': write '%s:', then run tcprules",
-		    key, better);
 	else
 		error_set(err,
 		    "rule '%.100s' is for no address that there can be, so it "

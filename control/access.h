@@ -43,12 +43,6 @@ struct access_visitor {
 int access_walk(const char *cdb_path, const struct access_visitor *visitor,
     struct error *err);
 
-/*
- * What tcprules has for a network like 10.0.0.0/8: "10."; "172.16-31." and
- * "192.0.2.16-31" where the border is not at a dot.  False if it is none.
- */
-bool access_suggest_key(const char *key, char *out, size_t size);
-
 /* Which connections to a listener may have a rule of this key? */
 enum access_key {
 	ACCESS_KEY_ADDRESS, /* of an address, a prefix of addresses, or all */

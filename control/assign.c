@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
-#include "control/cdb_records.h"
 #include "control/layout.h"
 
 enum {
@@ -134,32 +133,12 @@ assign_release(struct assign_entry *entry)
 struct compiler {
 	struct cdbmap_writer *writer;
 	const struct assign_visitor *visitor; /* or NULL */
-	struct cdb_records *records;          /* to compare with, or NULL */
-	size_t count;                         /* of lines, when comparing */
-	char *other; /* the first address that the records have otherwise */
 	char wildchars[WILDCHARS_SIZE];
 	size_t wildchar_count;
 	/* the line at hand */
 	struct assign_line line;
 	struct buf key, value;
 };
-
-/* Are this key, of so many bytes, and the value the next record? */
-static void
-compare_record(struct compiler *compiler, size_t key_length)
-{
-	const struct buf *key = &compiler->key, *value = &compiler->value;
-	struct cdb_record record;
-
-	compiler->count++;
-	if (compiler->other == NULL &&
-	    (!cdb_records_next(compiler->records, &record) ||
-		record.key_length != key_length ||
-		memcmp(record.key, key->data, key_length) != 0 ||
-		record.value_length != value->length ||
-		memcmp(record.value, value->data, value->length) != 0))
-		compiler->other = xstrdup(compiler->line.address);
-}
 
 /* Cuts value (fields and colons) into VALUE_FIELDS; what follows is cut off. */
 static int
@@ -251,10 +230,6 @@ put_assign_line(struct compiler *compiler, struct error *err)
 	if (is_wildcard && key->length > 1 &&
 	    memchr(compiler->wildchars, last, compiler->wildchar_count) == NULL)
 		compiler->wildchars[compiler->wildchar_count++] = last;
-	if (compiler->records != NULL) {
-		compare_record(compiler, key_length);
-		return 0;
-	}
 	return cdbmap_writer_add(compiler->writer, key->data, key_length,
 	    value->data, value->length, err);
 }
@@ -298,7 +273,7 @@ compile_lines(
 			return -1;
 		at = newline + 1;
 	}
-	if (compiler->visitor != NULL || compiler->records != NULL)
+	if (compiler->visitor != NULL)
 		return 0;
 	return cdbmap_writer_add(compiler->writer, "", 0, compiler->wildchars,
 	    compiler->wildchar_count, err);
@@ -326,65 +301,6 @@ assign_walk(const char *text_path, const struct assign_visitor *visitor,
 
 	if (result == 1)
 		compile_text(&compiler, &text, &reason);
-	return result;
-}
-
-/* All lines, and the list of wildcards. */
-static int
-judge_compared(const struct compiler *compiler, struct error *err)
-{
-	size_t wanted = compiler->count + 1, found = compiler->records->count;
-
-	if (found > wanted)
-		return error_set(err,
-		    "it has %zu entries, and 'assign' makes %zu", found,
-		    wanted);
-	if (compiler->other != NULL)
-		return error_set(err,
-		    "it was not made from 'assign' as that is now ('%.200s')",
-		    compiler->other);
-	return found == wanted ? 0
-			       : error_set(err, "it has no list of wildcards");
-}
-
-/* Of a cdb without a text: as assign_find() reads it. */
-static int
-judge_records(struct cdb_records *records, struct error *err)
-{
-	struct cdb_record record;
-	int result = 0;
-
-	while (result != -1 && cdb_records_next(records, &record)) {
-		struct assign_entry entry = { .storage = BUF_INIT };
-
-		if (record.key_length == 0) /* the list of wildcards */
-			continue;
-		buf_add(&entry.storage, record.value, record.value_length);
-		result = *record.key != '!'
-		    ? error_set(err, "an entry is that of no address")
-		    : read_value(&entry, "", err);
-		assign_release(&entry);
-	}
-	return result == -1 ? -1 : 0;
-}
-
-int
-assign_judge_cdb(const char *text_path, const char *cdb_path, struct error *err)
-{
-	AUTO(cdb_records_release) struct cdb_records records = { .count = 0 };
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	struct compiler compiler = { .records = &records };
-	struct error reason;
-	int found = cdb_records_read(cdb_path, &records, err), result = 0;
-
-	if (found != 1)
-		return found;
-	found = file_read(text_path, TEXT_MAX_BYTES, &text, &reason);
-	if (found == 0)
-		return judge_records(&records, err);
-	if (found == 1 && compile_text(&compiler, &text, &reason) == 0)
-		result = judge_compared(&compiler, err);
-	free(compiler.other);
 	return result;
 }
 

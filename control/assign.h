@@ -61,14 +61,6 @@ int assign_walk(const char *text_path, const struct assign_visitor *visitor,
     struct error *err);
 
 /*
- * Is the cdb whole, and what assign_compile() makes of the text as that is now?
- * 0 also when either is missing, or the text has bad lines; -1 with what is
- * wrong with the cdb.
- */
-int assign_judge_cdb(
-    const char *text_path, const char *cdb_path, struct error *err);
-
-/*
  * Compiles the text to the cdb.  0, or -1 with errno and the reason, and the
  * old cdb stays.  On a bad line errno is EINVAL, the reason
  * "users/assign:LINE: what is wrong".

@@ -16,7 +16,6 @@
 #include "svctool/check/check.h"
 #include "svctool/queue/count.h"
 #include "svctool/run/place.h"
-#include "svctool/run/session.h"
 #include "svctool/run/ready.h"
 
 int
@@ -55,31 +54,10 @@ see_place(const char *file, const char *other, void *context)
 	    file, root);
 }
 
-/* Started by another user, it starts services that can read and write less. */
-static void
-check_svscan(struct check *check)
-{
-	const char *service = check->node->home->service;
-	pid_t svscan = session_svscan(check->node);
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%ld", (long)svscan);
-	if (svscan == 0 || stat(path, &st) == -1 || st.st_uid == geteuid())
-		return;
-	check_find(check, CHECK_ERROR, service, 0,
-	    "svscan (pid %ld) was started there by user %lu, and not by the "
-	    "node's",
-	    (long)svscan, (unsigned long)st.st_uid);
-	check_remedy(
-	    check, "svctool stop as that user or root, then svctool start");
-}
-
 void
 check_place(struct check *check)
 {
 	place_find(check->node, see_place, check);
-	check_svscan(check);
 }
 
 bool

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -18,19 +17,13 @@
 #include "queue/look.h"
 #include "svctool/check/check.h"
 
-enum {
-	FILES_MAX = 10000, /* of one folder that are looked at */
-	LOOKS = 3,
-	PAUSE_MS = 60
-};
+enum { FILES_MAX = 10000 }; /* of one folder that are looked at */
 
 /* One queue, and what may be wrong with it. */
 struct queue_check {
 	struct check *check;
 	const char *name, *path;
 	struct check_crowd crowd;
-	/* Files without a message; what is wrong follows each path. */
-	struct strlist orphans;
 };
 
 static void
@@ -54,11 +47,7 @@ see_fault(const struct fix_fault *fault, void *context)
 	case FIX_CHANGE:
 		find_fault(queue, path, fault->text);
 		break;
-	case FIX_ORPHAN:
-		if (queue->orphans.count == 2 * CHECK_CROWD_MAX)
-			break;
-		strlist_add(&queue->orphans, path);
-		strlist_add(&queue->orphans, fault->text);
+	case FIX_ORPHAN: /* harms nothing, and may be a new message's */
 		break;
 	case FIX_LEAVE:
 		check_find(
@@ -66,43 +55,6 @@ see_fault(const struct fix_fault *fault, void *context)
 		check_remedy(queue->check, "move it away");
 		break;
 	}
-}
-
-/* The file is there, and its message was not before, nor is it after. */
-static bool
-is_orphan(const struct queue_check *queue, const char *file, unsigned split)
-{
-	const char *id = strrchr(file, '/') + 1;
-	OWN_TEXT message = xasprintf(
-	    "%s/mess/%llu/%s", queue->path, strtoull(id, NULL, 10) % split, id);
-
-	return access(message, F_OK) == -1 && errno == ENOENT &&
-	    access(file, F_OK) == 0 && access(message, F_OK) == -1;
-}
-
-/*
- * A queue that runs takes todo/ID away before mess/S/ID (docs/queue.md), so a
- * file that is still there after its message was found missing has none,
- * unless the number was given to a new message just then: hence a few looks,
- * some time apart.
- */
-static void
-check_orphans(struct queue_check *queue, unsigned split)
-{
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
-	struct strlist *orphans = &queue->orphans;
-	bool was_seen[2 * CHECK_CROWD_MAX] = { false };
-
-	for (int look = 0; look < LOOKS && orphans->count > 0; look++) {
-		nanosleep(&pause, NULL);
-		for (size_t i = 0; i < orphans->count; i += 2)
-			was_seen[i] |= !is_orphan(
-			    queue, orphans->items[i], split);
-	}
-	for (size_t i = 0; i < orphans->count; i += 2)
-		if (!was_seen[i])
-			find_fault(
-			    queue, orphans->items[i], orphans->items[i + 1]);
 }
 
 /* As queue-fix sees it, by the split that the queue has. */
@@ -128,7 +80,6 @@ check_by_fix(struct queue_check *queue)
 	    queue_fix(queue->path, &options, &err) == -1)
 		check_reason(queue->check, CHECK_ERROR, err.text,
 		    "run this as root or as the queue's user");
-	check_orphans(queue, options.split);
 	check_crowd_end(queue->check, &queue->crowd, queue->path, remedy);
 }
 
@@ -223,7 +174,6 @@ check_queue(struct check *check, const char *name)
 		if (dir != NULL)
 			check_damage(check, dir);
 	}
-	strlist_release(&queue.orphans);
 }
 
 void

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "control/assign.h"
+#include "control/cdb_records.h"
 #include "svctool/check/domain.h"
 
 /* One walk over the text. */
@@ -336,12 +337,14 @@ check_compiled(struct check *check)
 	     i++) {
 		OWN_TEXT source = layout_path(home, rows[i].source);
 		OWN_TEXT cdb = layout_path(home, rows[i].cdb);
+		AUTO(cdb_records_release)
+		struct cdb_records records = { .count = 0 };
 		struct error err;
 
 		if (judge_age(source, cdb, &err) == -1)
 			find_uncompiled(check, rows[i].cdb, cdb, &err);
 		if (rows[i].cdb == LAYOUT_assign_cdb &&
-		    assign_judge_cdb(source, cdb, &err) == -1)
+		    cdb_records_read(cdb, &records, &err) == -1)
 			find_uncompiled(check, rows[i].cdb, cdb, &err);
 	}
 	check_unlock(lock);

@@ -321,30 +321,6 @@ def cut_assign(node):
     return "run qmail-newu"
 
 
-def another_cdb_for_assign(node):
-    shutil.copy(domain_dir(node) / "vpasswd.cdb", node.home / "users/cdb")
-    return "users/cdb: it has 4 entries, and 'assign' makes"
-
-
-def assign_not_compiled(node):
-    """An edit that the times of the files do not show."""
-    file = node.home / "users/assign"
-    file.write_text("=bob:bob:7:8:/tmp:::\n" + file.read_text())
-    os.utime(file, (1, 1))
-    return "users/cdb: it was not made from 'assign' as that is now ('bob')"
-
-
-def assign_less_than_compiled(node):
-    file = node.home / "users/assign"
-    text = file.read_text()
-    file.write_text("=bob:bob:7:8:/tmp:::\n" + text)
-    node.run("qmail-newu")
-    file.write_text(text)
-    os.utime(file, (1, 1))
-    count = len(text.splitlines())
-    return f"users/cdb: it has {count + 1} entries, and 'assign' makes {count}"
-
-
 def domain_dir(node):
     return node.home / "domains" / node.domain
 
@@ -822,7 +798,7 @@ DAMAGES = [
     # cdb files
     junk_access_rules, cut_access_rules, zeros_for_access_rules,
     access_rule_with_a_bad_value, junk_assign, cut_assign,
-    another_cdb_for_assign, assign_not_compiled, assign_less_than_compiled,
+    
     junk_users, empty_users, unreadable_users,
     no_users, stale_users, bad_users, readable_users, junk_morercpthosts,
     # rules and variables

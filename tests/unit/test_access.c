@@ -264,48 +264,6 @@ keys(void **state)
 			    (int)rows[i].wanted);
 }
 
-/* Each suggestion is for the same addresses. */
-static void
-suggestions(void **state)
-{
-	static const struct {
-		const char *key, *wanted; /* NULL: none */
-	} rows[] = {
-		{ "10.0.0.0/8", "10." },
-		{ "10.1.2.3/8", "10." },
-		{ "192.168.0.0/16", "192.168." },
-		{ "192.0.2.0/24", "192.0.2." },
-		{ "192.0.2.7/32", "192.0.2.7" },
-		{ "172.16.0.0/12", "172.16-31." },
-		{ "192.0.2.16/28", "192.0.2.16-31" },
-		{ "192.0.2.9/31", "192.0.2.8-9" },
-		{ "128.0.0.0/1", "128-255." },
-		{ "0.0.0.0/0", "" },
-		{ "10.0.0.0/33", NULL },
-		{ "10.0.0/8", NULL },
-		{ "10.0.0.0/", NULL },
-		{ "10.0.0.0", NULL },
-		{ "x/8", NULL },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char got[64] = "", rule[80];
-		bool is_any = access_suggest_key(rows[i].key, got, sizeof(got));
-
-		if (is_any != (rows[i].wanted != NULL) ||
-		    (is_any && strcmp(got, rows[i].wanted) != 0))
-			fail_msg("%s: '%s'", rows[i].key, got);
-		if (!is_any)
-			continue;
-		snprintf(rule, sizeof(rule), "%s", got);
-		/* A range is two rules of tcprules' at least. */
-		if (strchr(got, '-') == NULL)
-			assert_int_equal(
-			    access_judge_key(rule), ACCESS_KEY_ADDRESS);
-	}
-}
-
 int
 main(void)
 {
@@ -315,7 +273,6 @@ main(void)
 		cmocka_unit_test(ipv6),
 		cmocka_unit_test(damaged_rules),
 		cmocka_unit_test(keys),
-		cmocka_unit_test(suggestions),
 	};
 
 	return cmocka_run_group_tests(tests, folder_setup, folder_teardown);

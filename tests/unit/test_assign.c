@@ -347,59 +347,6 @@ walks_behind_bad_lines(void **state)
 	assert_int_equal(assign_walk(folder, NULL, &err), -1);
 }
 
-/* A cdb made of the first text, judged beside the second (NULL: none). */
-static void
-judges_a_cdb_by_its_text(void **state)
-{
-	static const char good[] =
-	    "=al:al:7:8:/h:::\n+a.test-:a.test:7:8:/d/a.test:-::\n.\n";
-	static const struct {
-		const char *made, *text, *wanted; /* NULL: it is right */
-	} rows[] = {
-		{ good, good, NULL },
-		{ good, NULL, NULL },
-		{ good, "junk\n", NULL },
-		{ "=al:bl:7:8:/h:::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:6:8:/h:::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:7:9:/h:::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:7:8:/i:::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:7:8:/h:-::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:7:8:/h::x:\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "+al:al:7:8:/h:::\n.\n", "=al:al:7:8:/h:::\n.\n", "('al')" },
-		{ "=al:al:7:8:/h:::\n.\n", good,
-		    "it was not made from 'assign' as that is now "
-		    "('a.test-')" },
-		{ good, "=al:al:7:8:/h:::\n.\n",
-		    "it has 3 entries, and 'assign' makes 2" },
-		/* Of two lines of one address both are in it. */
-		{ "=b:b:1:1:/x:::\n=b:b:2:2:/y:::\n.\n",
-		    "=b:b:1:1:/x:::\n=b:b:2:2:/y:::\n.\n", NULL },
-	};
-	struct error err = { "" };
-	char *text, *cdb;
-
-	(void)state;
-	text = strdup(folder_path("text"));
-	cdb = strdup(folder_path("judged"));
-	assert_int_equal(assign_judge_cdb(text, cdb, &err), 0);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		folder_write("text", rows[i].made, strlen(rows[i].made));
-		assert_int_equal(assign_compile(text, cdb, &err), 0);
-		unlink(text);
-		if (rows[i].text != NULL)
-			folder_write(
-			    "text", rows[i].text, strlen(rows[i].text));
-		err.text[0] = '\0';
-		if (assign_judge_cdb(text, cdb, &err) !=
-			(rows[i].wanted == NULL ? 0 : -1) ||
-		    strstr(err.text,
-			rows[i].wanted != NULL ? rows[i].wanted : "") == NULL)
-			fail_msg("row %zu: '%s'", i, err.text);
-	}
-	free(text);
-	free(cdb);
-}
-
 int
 main(void)
 {
@@ -409,7 +356,6 @@ main(void)
 		cmocka_unit_test(format_is_qmails),
 		cmocka_unit_test(bad_lines),
 		cmocka_unit_test(walks_behind_bad_lines),
-		cmocka_unit_test(judges_a_cdb_by_its_text),
 		cmocka_unit_test(no_text_is_an_error),
 		cmocka_unit_test(dot_alone),
 		cmocka_unit_test(damaged_entries),

@@ -150,49 +150,6 @@ nodes_of_another_place(void **state)
 	    "makes it for this place\n");
 }
 
-/* svscan's name, in the node's folder, as a user or as root. */
-static bool
-be_svscan(const void *context)
-{
-	uid_t uid = *(const uid_t *)context;
-
-	return setsid() != -1 && chdir(node->home->service) == 0 &&
-	    setresuid(uid, uid, uid) == 0 &&
-	    /* Changing the user has undone these. */
-	    prctl(PR_SET_DUMPABLE, 1) == 0 &&
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-	    prctl(PR_SET_NAME, "svscan") == 0;
-}
-
-static void
-who_runs_svscan(void **state)
-{
-	static const struct {
-		uid_t uid;
-		const char *wanted;
-	} rows[] = {
-		{ 0, "" },
-		{ 65534,
-		    ") was started there by user 65534, and not by the node's "
-		    "-- svctool stop as that user or root, then svctool "
-		    "start\n" },
-	};
-
-	(void)state;
-	if (geteuid() != 0) {
-		print_message("not root: cannot start another's svscan\n");
-		skip();
-	}
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		pid_t pid = child_start(be_svscan, &rows[i].uid);
-
-		expect_place(
-		    rows[i].uid == 0 ? "root's" : "another's", rows[i].wanted);
-		assert_int_equal(kill(pid, SIGKILL), 0);
-		assert_int_equal(waitpid(pid, NULL, 0), pid);
-	}
-}
-
 enum { NOBODY = 65534 };
 
 /* Who owns the node's folder and its variables, and what becomes of root. */
@@ -276,7 +233,6 @@ main(void)
 		SVC_TEST(owners),
 		SVC_TEST(faults_of_modes),
 		SVC_TEST(nodes_of_another_place),
-		SVC_TEST(who_runs_svscan),
 		SVC_TEST(root_becomes_the_owner),
 		SVC_TEST(nothing_to_become),
 	};

@@ -253,88 +253,6 @@ types(void **state)
 	    "E ~/queue/q/lock/tcpto: it is not a file\n");
 }
 
-static void
-files_of_no_message(void **state)
-{
-	static const struct {
-		enum queue_folder folder;
-		const char *path;
-	} rows[] = {
-		{ QUEUE_TODO, "todo/999999999" },
-		{ QUEUE_INTD, "intd/999999999" },
-		{ QUEUE_BOUNCE, "bounce/999999999" },
-		{ QUEUE_INFO, "info/0/999999999" },
-		{ QUEUE_LOCAL, "local/0/999999999" },
-		{ QUEUE_REMOTE, "remote/0/999999999" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char *wanted = xasprintf(
-		    "E ~/queue/q/%s: there is no message mess/0/999999999 that "
-		    "it belongs to -- svctool queue fix q\n",
-		    rows[i].path);
-
-		put_file(queue, rows[i].folder, ORPHAN, "x", 1);
-		expect(rows[i].path, wanted);
-		queue_unlink(queue, rows[i].folder, ORPHAN);
-		free(wanted);
-	}
-	expect("none", "");
-}
-
-static atomic_bool is_over;
-
-/* Messages that come and go under one number, in the order of the queue. */
-static void *
-run_traffic(void *context)
-{
-	(void)context;
-	while (!is_over) {
-		put_file(queue, QUEUE_MESS, ORPHAN, "x", 1);
-		put_file(queue, QUEUE_TODO, ORPHAN, RECORD, sizeof(RECORD) - 1);
-		queue_unlink(queue, QUEUE_TODO, ORPHAN);
-		queue_unlink(queue, QUEUE_MESS, ORPHAN);
-	}
-	return NULL;
-}
-
-static void
-finds_nothing_in_traffic(void **state)
-{
-	pthread_t thread;
-
-	(void)state;
-	is_over = false;
-	assert_int_equal(pthread_create(&thread, NULL, run_traffic, NULL), 0);
-	for (int i = 0; i < 20; i++) {
-		struct check check = check_begin();
-		char *got;
-
-		check_queues(&check);
-		got = check_render(&check);
-		/* A file that was just made may be empty yet. */
-		assert_null(strstr(got, "there is no message"));
-		free(got);
-		check_release(&check);
-	}
-	is_over = true;
-	assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-static void
-stops_at_a_crowd(void **state)
-{
-	struct check check = check_begin();
-
-	(void)state;
-	for (uint64_t i = 0; i < 3 * CHECK_CROWD_MAX; i++)
-		put_file(queue, QUEUE_TODO, ORPHAN + i, "x", 1);
-	check_queues(&check);
-	assert_int_equal(check.errors, CHECK_CROWD_MAX);
-	check_release(&check);
-}
-
 #define QUEUE_TEST(name) \
 	cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
@@ -351,9 +269,6 @@ main(void)
 		QUEUE_TEST(modes),
 		QUEUE_TEST(what_is_not_there),
 		QUEUE_TEST(types),
-		QUEUE_TEST(files_of_no_message),
-		QUEUE_TEST(finds_nothing_in_traffic),
-		QUEUE_TEST(stops_at_a_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

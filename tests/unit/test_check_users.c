@@ -199,21 +199,6 @@ domains(void **state)
 	check_release(&check);
 }
 
-#define TEXT(bytes) bytes, sizeof(bytes) - 1
-
-static void
-put_cdb(const char *name, const char *key, size_t key_length, const char *value,
-    size_t length)
-{
-	struct cdbmap_writer *writer = cdbmap_writer_new(
-	    folder_path(name), NULL);
-
-	assert_non_null(writer);
-	assert_int_equal(
-	    cdbmap_writer_add(writer, key, key_length, value, length, NULL), 0);
-	assert_int_equal(cdbmap_writer_commit(&writer, NULL), 0);
-}
-
 /* The file was changed at that time. */
 static void
 set_time(const char *name, time_t second, long nanosecond)
@@ -281,62 +266,7 @@ ages(void **state)
 static void
 contents(void **state)
 {
-	static const struct {
-		const char *name, *file;
-		const char *key;
-		size_t key_length;
-		const char *value;
-		size_t length;
-		bool is_right;
-	} rows[] = {
-		{ "wildcards", "users/cdb", TEXT(""), TEXT("-"), true },
-		{ "a user", "users/cdb", TEXT("!al"),
-		    TEXT("al\0"
-			 "7\0"
-			 "8\0/h\0-\0"),
-		    true },
-		{ "no mark", "users/cdb", TEXT("al"),
-		    TEXT("al\0"
-			 "7\0"
-			 "8\0/h\0-\0"),
-		    false },
-		{ "five fields", "users/cdb", TEXT("!al"),
-		    TEXT("al\0"
-			 "7\0"
-			 "8\0/h\0-"),
-		    false },
-		{ "seven fields", "users/cdb", TEXT("!al"),
-		    TEXT("al\0"
-			 "7\0"
-			 "8\0/h\0-\0\0"),
-		    false },
-		{ "no value", "users/cdb", TEXT("!al"), TEXT(""), false },
-		{ "uid", "users/cdb", TEXT("!al"),
-		    TEXT("al\0x\0"
-			 "8\0/h\0-\0"),
-		    false },
-		{ "gid", "users/cdb", TEXT("!al"),
-		    TEXT("al\0"
-			 "7\0-8\0/h\0-\0"),
-		    false },
-		{ "uid of nobody", "users/cdb", TEXT("!al"),
-		    TEXT("al\0"
-			 "4294967295\0"
-			 "8\0/h\0-\0"),
-		    false },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char wanted[256];
-
-		snprintf(wanted, sizeof(wanted), "E ~/%s: \n", rows[i].file);
-		put_cdb(rows[i].file, rows[i].key, rows[i].key_length,
-		    rows[i].value, rows[i].length);
-		expect_of_compiled(
-		    rows[i].name, rows[i].is_right ? "" : wanted);
-		remove(folder_path(rows[i].file));
-	}
 	svc_put("users/cdb", "no cdb");
 	expect_of_compiled("damaged", "E ~/users/cdb: \n");
 }

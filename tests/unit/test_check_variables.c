@@ -347,8 +347,8 @@ rules_that_never_count(void **state)
 	    "# ours\n10.0.0.0/8:allow,RELAYCLIENT=\"\"\n10:deny\n:allow\n");
 	expect_of_access("networks",
 	    "E ~/control/tcp.smtp:2: rule '10.0.0.0/8' is for no address that "
-	    "there can be, so it never counts -- tcprules has prefixes and "
-	    "ranges in place of '/': write '10.:', then run tcprules\n"
+	    "there can be, so it never counts -- write an address in full, "
+	    "or its begin with a dot behind it\n"
 	    "E ~/control/tcp.smtp:3: rule '10' is for no address that there "
 	    "can be, so it never counts -- write an address in full, or its "
 	    "begin with a dot behind it\n");
