@@ -2,6 +2,8 @@
 /* UTF-8. */
 #include "base/utf8.h"
 
+#include <ctype.h>
+
 size_t
 utf8_decode(const char *text, size_t length, uint32_t *code_out)
 {
@@ -32,4 +34,11 @@ utf8_decode(const char *text, size_t length, uint32_t *code_out)
 		return 0;
 	*code_out = code;
 	return wanted;
+}
+
+void
+ascii_lower(char *out, const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		out[i] = (char)tolower((unsigned char)text[i]);
 }

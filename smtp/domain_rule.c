@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "delivery/dotqmail.h"
 
 enum {
@@ -44,13 +45,10 @@ has_own_file(struct buf *path, const char *dir, const char *local)
 
 	if (length > NAME_MAX_LENGTH || strchr(local, '/') != NULL)
 		return false;
-	for (i = 0; i < length; i++) {
-		char c = local[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		name[i] = c == '.' ? ':' : c;
-	}
+	ascii_lower(name, local, length);
+	for (i = 0; i < length; i++)
+		if (name[i] == '.')
+			name[i] = ':';
 	set_path(path, dir, name, length, "");
 	if (may_exist(path->data))
 		return true;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const char *const names[] = { "received:", "delivered-to:" };
 
 enum { NAME_COUNT = sizeof(names) / sizeof(*names), NAME_MAX_LENGTH = 13 };
@@ -14,8 +16,7 @@ read_name(struct smtp_hops *hops, char c)
 {
 	unsigned i;
 
-	if (c >= 'A' && c <= 'Z')
-		c = (char)(c - 'A' + 'a');
+	ascii_lower(&c, &c, 1);
 	for (i = 0; i < NAME_COUNT; i++) {
 		if ((hops->possible & 1u << i) == 0)
 			continue;

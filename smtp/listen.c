@@ -110,7 +110,7 @@ serve(int fd, const struct listener_peer *peer, void *context)
 		.id = thread_id(),
 	};
 	struct log_batch batch;
-	bool speaks_plainly = !smtp_server_kind(daemon->server)->has_tls_first;
+	bool speaks_plainly = !daemon->server->kind.has_tls_first;
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	struct error err;
 	int may_connect;
@@ -146,7 +146,7 @@ refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
 	log_line("qmail-smtpd: too many connections%s: refused %s",
 	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
 	    peer->remote_ip);
-	if (!smtp_server_kind(daemon->server)->has_tls_first)
+	if (!daemon->server->kind.has_tls_first)
 		send_line(fd,
 		    is_per_ip
 			? "421 too many connections from your address, try "

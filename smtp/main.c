@@ -9,11 +9,14 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/listen_socket.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/usage.h"
 #include "smtp/listen.h"
 #include "smtp/session.h"
+
+enum { IP_SIZE = INET6_ADDRSTRLEN };
 
 static const char usage[] =
     "usage: qmail-smtpd [--listen ADDRESS:PORT [--shared]] [--smtps] "
@@ -21,37 +24,20 @@ static const char usage[] =
 
 /* The address of fd 0's other or own end, when tcpserver did not say it. */
 static const char *
-socket_ip(int (*get)(int, struct sockaddr *, socklen_t *),
-    char out[INET6_ADDRSTRLEN], const char *standard)
+socket_ip(bool is_own, char out[IP_SIZE], const char *standard)
 {
-	struct sockaddr_storage storage;
-	socklen_t length = sizeof(storage);
-	const struct sockaddr_in *v4 = (const void *)&storage;
-	const struct sockaddr_in6 *v6 = (const void *)&storage;
-	const char *text = NULL;
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	uint16_t port;
+	int result = is_own
+	    ? getsockname(0, (struct sockaddr *)&address, &length)
+	    : getpeername(0, (struct sockaddr *)&address, &length);
 
-	if (get(0, (struct sockaddr *)&storage, &length) == -1)
+	if (result == -1 ||
+	    (address.ss_family != AF_INET && address.ss_family != AF_INET6))
 		return standard;
-	if (storage.ss_family == AF_INET)
-		text = inet_ntop(AF_INET, &v4->sin_addr, out, INET6_ADDRSTRLEN);
-	else if (storage.ss_family == AF_INET6)
-		text = inet_ntop(
-		    AF_INET6, &v6->sin6_addr, out, INET6_ADDRSTRLEN);
-	if (text == NULL)
-		return standard;
-	return strncmp(text, "::ffff:", 7) == 0 ? text + 7 : text;
-}
-
-static int
-get_peer(int fd, struct sockaddr *address, socklen_t *length)
-{
-	return getpeername(fd, address, length);
-}
-
-static int
-get_own(int fd, struct sockaddr *address, socklen_t *length)
-{
-	return getsockname(fd, address, length);
+	listen_socket_text(&address, out, IP_SIZE, &port);
+	return out;
 }
 
 /* The connection on fd 0 and 1, made by tcpserver or inetd. */
@@ -60,7 +46,7 @@ serve_one(const struct home *home, const struct smtp_options *options)
 {
 	static const char sorry[] =
 	    "421 Sorry, I'm unable to read controls (#4.3.0)\r\n";
-	char remote_ip[INET6_ADDRSTRLEN], local_ip[INET6_ADDRSTRLEN];
+	char remote_ip[IP_SIZE], local_ip[IP_SIZE];
 	struct smtp_peer peer = {
 		.remote_ip = getenv("TCPREMOTEIP"),
 		.remote_host = getenv("TCPREMOTEHOST"),
@@ -74,9 +60,9 @@ serve_one(const struct home *home, const struct smtp_options *options)
 	struct error err;
 
 	if (peer.remote_ip == NULL)
-		peer.remote_ip = socket_ip(get_peer, remote_ip, "unknown");
+		peer.remote_ip = socket_ip(false, remote_ip, "unknown");
 	if (peer.local_ip == NULL)
-		peer.local_ip = socket_ip(get_own, local_ip, "");
+		peer.local_ip = socket_ip(true, local_ip, "");
 	server = smtp_server_new(home, &options->kind, &err);
 	if (server == NULL) {
 		if (!options->kind.has_tls_first)

@@ -56,7 +56,7 @@ static enum mailbox_state
 find_mailbox(struct smtp_session *session, const char *local,
     const char *domain_name, struct error *err)
 {
-	struct store *store = smtp_server_store(session->server);
+	struct store *store = session->server->store;
 	struct store_domain domain;
 	enum mailbox_state state;
 

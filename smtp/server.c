@@ -7,24 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/budget.h"
 #include "base/mem.h"
 #include "queue/sink_settings.h"
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
-
-struct smtp_server {
-	const struct home *home;
-	struct smtp_kind kind;
-	struct sink_pool *sinks;
-	struct store *store;
-	struct budget memory;
-	atomic_ulong qp;
-	atomic_bool has_stopped;
-	pthread_mutex_t lock; /* for what follows */
-	struct smtp_config *config;
-	LIST_HEAD(, smtp_presence) sessions;
-};
 
 static void
 set_sink_options(const struct smtp_server *server,
@@ -107,12 +93,6 @@ smtp_server_reload(struct smtp_server *server, struct error *err)
 	return 0;
 }
 
-const struct smtp_kind *
-smtp_server_kind(const struct smtp_server *server)
-{
-	return &server->kind;
-}
-
 struct smtp_config *
 smtp_server_config(struct smtp_server *server)
 {
@@ -122,18 +102,6 @@ smtp_server_config(struct smtp_server *server)
 	config = smtp_config_share(server->config);
 	pthread_mutex_unlock(&server->lock);
 	return config;
-}
-
-struct sink_pool *
-smtp_server_sinks(struct smtp_server *server)
-{
-	return server->sinks;
-}
-
-struct store *
-smtp_server_store(struct smtp_server *server)
-{
-	return server->store;
 }
 
 bool
@@ -186,12 +154,6 @@ smtp_server_resume(struct smtp_presence *presence)
 {
 	atomic_store_explicit(
 	    &presence->is_waiting, false, memory_order_release);
-}
-
-bool
-smtp_server_has_stopped(struct smtp_server *server)
-{
-	return atomic_load(&server->has_stopped);
 }
 
 void

@@ -6,11 +6,13 @@
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/budget.h"
 #include "base/error.h"
 #include "control/home.h"
 #include "lookupd/store.h"
@@ -34,7 +36,20 @@ enum { SMTP_QUEUE_WAIT_MS = 10 * 1000 };
  */
 enum { SMTP_MAX_AGE_MS = 1000 };
 
-struct smtp_server;
+struct smtp_presence;
+
+struct smtp_server {
+	const struct home *home;
+	struct smtp_kind kind;
+	struct sink_pool *sinks;
+	struct store *store;
+	struct budget memory;
+	atomic_ulong qp;
+	atomic_bool has_stopped;
+	pthread_mutex_t lock; /* for what follows */
+	struct smtp_config *config;
+	LIST_HEAD(, smtp_presence) sessions;
+};
 
 /* home is borrowed.  NULL, with the reason, when the settings are bad. */
 struct smtp_server *smtp_server_new(
@@ -44,11 +59,8 @@ void smtp_server_free(struct smtp_server **server);
 /* Reads settings, rules and certificate again.  -1: the old ones stay. */
 int smtp_server_reload(struct smtp_server *server, struct error *err);
 
-const struct smtp_kind *smtp_server_kind(const struct smtp_server *server);
 /* The current snapshot; the caller gives it back: smtp_config_release(). */
 struct smtp_config *smtp_server_config(struct smtp_server *server);
-struct sink_pool *smtp_server_sinks(struct smtp_server *server);
-struct store *smtp_server_store(struct smtp_server *server);
 
 /*
  * Memory that sessions may use in all (sessionmemory).  False, and nothing is
@@ -80,8 +92,6 @@ void smtp_server_leave(
 bool smtp_server_wait(
     struct smtp_server *server, struct smtp_presence *presence);
 void smtp_server_resume(struct smtp_presence *presence);
-
-bool smtp_server_has_stopped(struct smtp_server *server);
 
 /*
  * Asks every session to end: those between transactions see the end of their

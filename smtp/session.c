@@ -125,7 +125,7 @@ read_line(
 	if (is_between)
 		smtp_server_resume(&session->presence);
 	if (result == STREAM_CLOSED && is_between &&
-	    smtp_server_has_stopped(session->server))
+	    atomic_load(&session->server->has_stopped))
 		say_goodbye(session);
 	return result;
 }
@@ -203,7 +203,7 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 {
 	struct smtp_session session = {
 		.server = server,
-		.kind = smtp_server_kind(server),
+		.kind = &server->kind,
 		.config = smtp_server_config(server),
 		.stream = stream_new(read_fd, write_fd),
 		.peer = peer,

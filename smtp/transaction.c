@@ -120,8 +120,8 @@ smtp_transaction_open_sink(struct smtp_session *session)
 {
 	if (session->transaction.sink != NULL)
 		return QQ_OK;
-	return sink_open(smtp_server_sinks(session->server),
-	    smtp_transaction_vars(session), NULL, &session->transaction.sink);
+	return sink_open(session->server->sinks, smtp_transaction_vars(session),
+	    NULL, &session->transaction.sink);
 }
 
 void

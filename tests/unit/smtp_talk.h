@@ -66,7 +66,7 @@ talk_begin(struct talk *talk, const struct smtp_kind *kind)
 		fail_msg("%s", err.text);
 	talk->session = (struct smtp_session){
 		.server = talk->server,
-		.kind = smtp_server_kind(talk->server),
+		.kind = &talk->server->kind,
 		.config = smtp_server_config(talk->server),
 		.stream = stream_new(talk->in, talk->out),
 		.peer = &talk->peer,
