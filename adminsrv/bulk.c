@@ -83,7 +83,6 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
     struct bulk *bulk_out, struct error *err)
 {
 	char text[LINE_MAX_BYTES];
-	size_t size = 0;
 	int result;
 
 	*bulk_out = (struct bulk){ .users = NULL };
@@ -97,11 +96,8 @@ bulk_read(FILE *file, enum bulk_password kind, const char *default_quota,
 			break;
 		if (text[0] == '#' || text[strspn(text, blanks)] == '\0')
 			continue;
-		if (bulk_out->count == size) {
-			size = size == 0 ? 256 : size * 2;
-			bulk_out->users = xrealloc(
-			    bulk_out->users, size * sizeof(*bulk_out->users));
-		}
+		bulk_out->users = mem_room(
+		    bulk_out->users, bulk_out->count, sizeof(*bulk_out->users));
 		user = &bulk_out->users[bulk_out->count++];
 		*user = (struct bulk_user){ .line = line };
 		if (read_bulk_user(text, kind, default_quota, user, err) ==

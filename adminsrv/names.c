@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "control/idn.h"
 
 enum { LABEL_MAX = 63, DOMAIN_MAX = 253 };
@@ -21,8 +22,7 @@ fold_local_part(const char *text, size_t length, char *folded_out, size_t size)
 {
 	if (length == 0 || length >= size)
 		return false;
-	for (size_t i = 0; i < length; i++)
-		folded_out[i] = (char)tolower((unsigned char)text[i]);
+	ascii_lower(folded_out, text, length);
 	folded_out[length] = '\0';
 	return true;
 }

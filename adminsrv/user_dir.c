@@ -80,15 +80,12 @@ user_dir_sync(const char *domain_dir, const char *user_dir, struct error *err)
 int
 user_dir_sync_all(const char *domain_dir, struct error *err)
 {
+	AUTO(file_close)
 	int fd = open(domain_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = 0;
 
-	if (fd == -1 || syncfs(fd) == -1)
-		result = error_sys(
-		    err, "cannot sync the filesystem of '%s'", domain_dir);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return fd == -1 || syncfs(fd) == -1
+	    ? error_sys(err, "cannot sync the filesystem of '%s'", domain_dir)
+	    : 0;
 }
 
 int

@@ -52,8 +52,7 @@ user_info_usage(const struct vpasswd_entry *entry,
     struct quota_usage *usage_out, struct error *err)
 {
 	OWN_TEXT path = xasprintf("%s/Maildir", entry->dir);
-	int result = 1;
-	int fd;
+	AUTO(file_close) int fd = -1;
 
 	if (read_maildirsize(entry, usage_out))
 		return 1;
@@ -62,10 +61,9 @@ user_info_usage(const struct vpasswd_entry *entry,
 		return errno == ENOENT
 		    ? 0
 		    : error_sys(err, "cannot open '%s'", path);
-	if (quota_scan(fd, usage_out, err) == -1)
-		result = error_context(err, "'%s'", path);
-	close(fd);
-	return result;
+	return quota_scan(fd, usage_out, err) == -1
+	    ? error_context(err, "'%s'", path)
+	    : 1;
 }
 
 static void

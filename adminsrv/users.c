@@ -105,17 +105,16 @@ enum admin_result
 users_open_named(const char *home_root, const char *domain,
     struct users **users_out, struct error *err)
 {
-	struct store_domain found;
+	AUTO(store_domain_release)
+	struct store_domain found = { .name = NULL };
 	enum admin_result result = users_find_domain(
 	    home_root, domain, &found, err);
 
 	*users_out = NULL;
 	if (result != ADMIN_OK)
 		return result;
-	result = users_open(
+	return users_open(
 	    found.dir, found.uid, found.gid, false, users_out, err);
-	store_domain_release(&found);
-	return result;
 }
 
 /* Deliveries take a quota that cannot be read for none: told in time. */

@@ -16,16 +16,14 @@ static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
 static int
 is_real_domain(const struct home *home, const char *name, struct error *err)
 {
-	struct store_domain found;
+	AUTO(store_domain_release)
+	struct store_domain found = { .name = NULL };
 	enum admin_result result = users_find_domain(
 	    home->root, name, &found, err);
-	bool is_real;
 
 	if (result != ADMIN_OK)
 		return result == ADMIN_REFUSED ? 0 : -1;
-	is_real = !found.is_alias;
-	store_domain_release(&found);
-	return is_real;
+	return !found.is_alias;
 }
 
 int

@@ -32,7 +32,8 @@ add_single(const struct home *home, const struct options *options,
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	struct users_new new = { .gecos = options->gecos };
 	struct names_address address;
-	struct store_domain domain;
+	AUTO(store_domain_release)
+	struct store_domain domain = { .name = NULL };
 	enum admin_result result;
 
 	if (names_address(argument, &address, err) == -1 ||
@@ -42,7 +43,6 @@ add_single(const struct home *home, const struct options *options,
 	result = users_find_domain(home->root, address.domain, &domain, err);
 	if (result != ADMIN_OK)
 		return result;
-	store_domain_release(&domain);
 	if (quota_text_read(options->quota, &quota, err) == -1)
 		return ADMIN_REFUSED;
 	result = cli_password_hash(&options->password, argument, &hash, err);

@@ -14,7 +14,8 @@ int
 main(int argc, char **argv)
 {
 	char name[NAMES_DOMAIN_SIZE];
-	struct store_domain domain;
+	AUTO(store_domain_release)
+	struct store_domain domain = { .name = NULL };
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
@@ -26,10 +27,8 @@ main(int argc, char **argv)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = home_new();
 	result = users_find_domain(home->root, name, &domain, &err);
-	if (result == ADMIN_OK) {
+	if (result == ADMIN_OK)
 		result = users_compile(
 		    domain.dir, domain.uid, domain.gid, &err);
-		store_domain_release(&domain);
-	}
 	return cli_end(result, &err);
 }

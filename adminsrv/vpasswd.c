@@ -35,7 +35,8 @@ main(int argc, char **argv)
 {
 	struct cli_password password = { .argument = NULL };
 	struct names_address address;
-	struct store_domain domain;
+	AUTO(store_domain_release)
+	struct store_domain domain = { .name = NULL };
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
@@ -54,11 +55,9 @@ main(int argc, char **argv)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
-	if (result == ADMIN_OK) {
-		store_domain_release(&domain);
+	if (result == ADMIN_OK)
 		result = cli_password_hash(
 		    &password, argv[optind], &hash, &err);
-	}
 	if (result == ADMIN_OK)
 		result = change_password(home, &address, hash.data, &err);
 	return cli_end(result, &err);

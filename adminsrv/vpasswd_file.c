@@ -27,7 +27,7 @@ struct vpasswd_file {
 	char *text_path;
 	char *cdb_path;
 	struct row **rows; /* in the text's order */
-	size_t count, size;
+	size_t count;
 	void *by_name;        /* tsearch(3) */
 	uint64_t fingerprint; /* of the text as loaded or saved */
 };
@@ -102,11 +102,7 @@ row_new(const char *line, size_t length, struct error *err)
 static void
 append_row(struct vpasswd_file *file, struct row *row)
 {
-	if (file->count == file->size) {
-		file->size = file->size * 2 + 64;
-		file->rows = xrealloc(
-		    file->rows, file->size * sizeof(*file->rows));
-	}
+	file->rows = mem_room(file->rows, file->count, sizeof(*file->rows));
 	file->rows[file->count++] = row;
 	while (tsearch(row, &file->by_name, compare_users) == NULL)
 		free(xmalloc(64)); /* waits for memory, or ends it all */

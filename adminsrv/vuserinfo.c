@@ -111,7 +111,8 @@ main(int argc, char **argv)
 	struct output output = { .fields = 0 };
 	const char *domain_argument = NULL;
 	struct names_address address;
-	struct store_domain domain;
+	AUTO(store_domain_release)
+	struct store_domain domain = { .name = NULL };
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
@@ -147,7 +148,6 @@ main(int argc, char **argv)
 			    output.is_list ? NULL : address.local, &err);
 			owner_leave();
 		}
-		store_domain_release(&domain);
 	}
 	if (result == ADMIN_OK && output.json != NULL)
 		print_users_json(&output);

@@ -50,6 +50,16 @@ file_read(const char *path, size_t max, struct buf *buf, struct error *err)
 	return result;
 }
 
+void
+file_close(const int *fd)
+{
+	int saved_errno = errno;
+
+	if (*fd != -1)
+		close(*fd);
+	errno = saved_errno;
+}
+
 int
 file_write_all(int fd, const char *data, size_t length)
 {
@@ -69,14 +79,12 @@ file_write_all(int fd, const char *data, size_t length)
 int
 file_sync_folder(const char *path, struct error *err)
 {
+	AUTO(file_close)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = 0;
 
-	if (fd == -1 || fsync(fd) == -1)
-		result = error_sys(err, "cannot sync folder '%s'", path);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return fd == -1 || fsync(fd) == -1
+	    ? error_sys(err, "cannot sync folder '%s'", path)
+	    : 0;
 }
 
 int

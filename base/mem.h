@@ -21,6 +21,11 @@
 void *xmalloc(size_t size) __attribute__((malloc));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc));
 void *xrealloc(void *memory, size_t size);
+/*
+ * An array of count items of a size, with room for one more: twice as large
+ * when count is a power of two.
+ */
+void *mem_room(void *items, size_t count, size_t size);
 char *xstrdup(const char *text) __attribute__((malloc));
 char *xstrndup(const char *text, size_t length) __attribute__((malloc));
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -39,11 +44,6 @@ mem_free(void *pointer)
 	free(*(void **)pointer);
 }
 
-/*
- * Room for one item more, of that size, behind count of them in an array that
- * grew so from NULL: it is doubled at each power of two.
- */
-void *mem_room(void *items, size_t count, size_t size);
 
 /* Once, before there are threads. */
 void mem_set_reserve(size_t bytes);

@@ -2,7 +2,6 @@
 /* users/assign and users/cdb: see qmail-users(5). */
 #include "control/assign.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "base/utf8.h"
 #include "control/layout.h"
 
 enum {
@@ -24,8 +24,8 @@ static const char line_form[] = "write =address:user:uid:gid:home:dash:ext:";
 static void
 add_lower(struct buf *buf, const char *text, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
-		buf_addc(buf, (char)tolower((unsigned char)text[i]));
+	buf_add(buf, text, length);
+	ascii_lower(buf->data + buf->length - length, text, length);
 }
 
 /* The largest number is no user: it means "leave as it is". */

@@ -2,6 +2,7 @@
 /* Goes through a whole cdb file. */
 #include "control/cdb_records.h"
 
+#include <cdb.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,20 +24,7 @@ struct cdb_bytes {
 static uint32_t
 number_at(const struct cdb_bytes *cdb, uint64_t position)
 {
-	const unsigned char *at = cdb->data + position;
-
-	return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	    (uint32_t)at[3] << 24;
-}
-
-static uint32_t
-hash(const unsigned char *key, size_t length)
-{
-	uint32_t h = 5381;
-
-	for (size_t i = 0; i < length; i++)
-		h = ((h << 5) + h) ^ key[i];
-	return h;
+	return cdb_unpack(cdb->data + position);
 }
 
 /* The record at a position that is inside the records; false: it is not. */
@@ -114,8 +102,8 @@ check_table(const struct cdb_bytes *cdb, unsigned table, uint64_t *used,
 		if (position == 0)
 			continue;
 		if (!read_record(cdb, position, &record) ||
-		    hash(cdb->data + position + PAIR_BYTES,
-			record.key_length) != wanted ||
+		    cdb_hash(record.key, (unsigned)record.key_length) !=
+			wanted ||
 		    wanted % TABLES != table)
 			return error_set(err,
 			    "a slot of table %u, at byte %llu, names no record "

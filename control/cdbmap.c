@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Constant databases, by libcdb, which no other file includes.
+ * Constant databases, by libcdb.
  *
  *	file   = 256 tables (position, slots), records, the tables' slots
  *	slot   = hash, position of a record; 0: an empty slot

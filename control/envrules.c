@@ -86,11 +86,7 @@ add_rule(struct envrules *rules, const char *pattern)
 {
 	struct rule *rule;
 
-	/* Doubled at each power of two. */
-	if ((rules->count & (rules->count - 1)) == 0)
-		rules->rules = xrealloc(rules->rules,
-		    (rules->count == 0 ? 1 : 2 * rules->count) *
-			sizeof(*rules->rules));
+	rules->rules = mem_room(rules->rules, rules->count, sizeof(*rules->rules));
 	rule = &rules->rules[rules->count++];
 	*rule = (struct rule){
 		.pattern = xstrdup(strcmp(pattern, "<>") == 0 ? "" : pattern),

@@ -2,13 +2,13 @@
 /* Internationalized domain names: the one spelling of a domain. */
 #include "control/idn.h"
 
-#include <ctype.h>
 #include <idn2.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 /* More than the UTF-8 of any name that has 255 bytes as A-labels. */
 enum { INPUT_MAX = 4 * IDN_DOMAIN_SIZE };
@@ -30,8 +30,7 @@ fold_domain_name(const char *text, char out[IDN_DOMAIN_SIZE])
 
 	if (length == IDN_DOMAIN_SIZE)
 		length = 0;
-	for (size_t i = 0; i < length; i++)
-		out[i] = (char)tolower((unsigned char)text[i]);
+	ascii_lower(out, text, length);
 	out[length] = '\0';
 	return text[length] == '\0';
 }

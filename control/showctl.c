@@ -93,8 +93,8 @@ show_settings(struct showctl *showctl, char **names, bool is_json)
 
 	choose(showctl, names);
 	if (*names == NULL &&
-	    showctl_find_unknown(showctl->control_dir, &showctl->unknown,
-		&showctl->unknown_count, &err) == -1)
+	    showctl_find_unknown(
+		showctl->control_dir, &showctl->unknown, &err) == -1)
 		fatal(111, "%s", err.text);
 	showctl->settings = settings_load_all(
 	    showctl->control_dir, showctl->queue, keep_reason, showctl);
@@ -109,9 +109,7 @@ show_settings(struct showctl *showctl, char **names, bool is_json)
 	settings_free(&showctl->settings);
 	for (i = 0; i < SETTING_COUNT; i++)
 		free(showctl->reasons[i]);
-	for (i = 0; i < showctl->unknown_count; i++)
-		free(showctl->unknown[i]);
-	free(showctl->unknown);
+	strlist_release(&showctl->unknown);
 	return result;
 }
 

@@ -16,8 +16,7 @@ struct showctl {
 	struct settings *settings;
 	char *reasons[SETTING_COUNT];  /* NULL: the setting is right */
 	bool is_chosen[SETTING_COUNT]; /* to be shown */
-	char **unknown;                /* files that are no setting */
-	size_t unknown_count;
+	struct strlist unknown;        /* files that are no setting */
 };
 
 /* People's lines, or one JSON object, to standard output. */
@@ -33,9 +32,9 @@ const char *showctl_queue_of(const char *name);
 /*
  * The names of files in the folder that no program reads, sorted: mistyped
  * settings, mostly.  Hidden files, backups (name~) and folders are passed over.
- * Returns 0; the caller frees the names and the array.  -1 with the reason.
+ * 0; or -1 with the reason.
  */
-int showctl_find_unknown(const char *control_dir, char ***names_out,
-    size_t *count_out, struct error *err);
+int showctl_find_unknown(
+    const char *control_dir, struct strlist *names_out, struct error *err);
 
 #endif

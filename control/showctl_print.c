@@ -84,17 +84,18 @@ showctl_print_text(const struct showctl *showctl)
 			printf("\t%s\n", line);
 		}
 	}
-	for (size_t i = 0; i < showctl->unknown_count; i++)
-		printf("%s: no program reads this file\n", showctl->unknown[i]);
+	for (size_t i = 0; i < showctl->unknown.count; i++)
+		printf("%s: no program reads this file\n",
+		    showctl->unknown.items[i]);
 }
 
 static json_t *
-texts_json(char *const *texts, size_t count)
+texts_json(const struct strlist *texts)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(array, json_text(texts[i]));
+	for (size_t i = 0; i < texts->count; i++)
+		json_array_append_new(array, json_text(texts->items[i]));
 	return array;
 }
 
@@ -157,7 +158,7 @@ showctl_print_json(const struct showctl *showctl)
 	    json_text(showctl->control_dir), "queue",
 	    showctl->queue != NULL ? json_text(showctl->queue) : json_null(),
 	    "settings", settings, "unknown_files",
-	    texts_json(showctl->unknown, showctl->unknown_count));
+	    texts_json(&showctl->unknown));
 	if (json_dumpf(json, stdout, JSON_INDENT(2)) == -1)
 		fatal(111, "cannot write the settings");
 	putchar('\n');

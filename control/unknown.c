@@ -62,15 +62,13 @@ is_known_file(const char *name)
 }
 
 int
-showctl_find_unknown(const char *control_dir, char ***names_out,
-    size_t *count_out, struct error *err)
+showctl_find_unknown(
+    const char *control_dir, struct strlist *names_out, struct error *err)
 {
 	DIR *dir = opendir(control_dir);
-	struct strlist names = { .items = NULL };
 	const struct dirent *entry;
 
-	*names_out = NULL;
-	*count_out = 0;
+	*names_out = (struct strlist){ .items = NULL };
 	if (dir == NULL)
 		return error_sys(err,
 		    "cannot open folder '%s' (MQMAIL_HOME names the node)",
@@ -81,11 +79,9 @@ showctl_find_unknown(const char *control_dir, char ***names_out,
 		if (!is_known_file(entry->d_name) &&
 		    (fstatat(dirfd(dir), entry->d_name, &st, 0) == -1 ||
 			!S_ISDIR(st.st_mode)))
-			strlist_add(&names, entry->d_name);
+			strlist_add(names_out, entry->d_name);
 	}
 	closedir(dir);
-	strlist_sort(&names);
-	*names_out = names.items;
-	*count_out = names.count;
+	strlist_sort(names_out);
 	return 0;
 }

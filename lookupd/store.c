@@ -2,9 +2,9 @@
 /* A user store: what every backend has in common. */
 #include "lookupd/store.h"
 
-#include <ctype.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "control/idn.h"
 #include "lookupd/store_backend.h"
 
@@ -22,8 +22,7 @@ fold_local(const char *text, char folded_out[STORE_LOCAL_MAX + 1])
 
 	if (length == 0 || length > STORE_LOCAL_MAX)
 		return false;
-	for (size_t i = 0; i <= length; i++)
-		folded_out[i] = (char)tolower((unsigned char)text[i]);
+	ascii_lower(folded_out, text, length + 1);
 	return true;
 }
 

@@ -47,11 +47,9 @@ struct store_user {
 	struct buf storage;
 	const char *name;   /* local part, lower case */
 	const char *domain; /* the real domain */
-	const char *password_hash;
-	const char *gecos;
-	const char *dir;   /* absolute; the Maildir is dir/Maildir */
-	const char *quota; /* "NOQUOTA", or bytes[S][,countC] */
-	unsigned flags;    /* enum store_flag */
+	const char *dir;    /* absolute; the Maildir is dir/Maildir */
+	const char *quota;  /* "NOQUOTA", or bytes[S][,countC] */
+	unsigned flags;     /* enum store_flag */
 	bool is_active;
 };
 

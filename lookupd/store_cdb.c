@@ -129,8 +129,6 @@ read_cdb_user(struct cdb_store *self, const char *path, const char *local,
 		storage->length - start, &entry, err) == -1)
 		return error_context(err, "'%s': user '%s'", path, local);
 	user_out->name = entry.name;
-	user_out->password_hash = entry.hash;
-	user_out->gecos = entry.gecos;
 	user_out->dir = entry.dir;
 	user_out->quota = entry.quota;
 	user_out->flags = entry.gid_flags;

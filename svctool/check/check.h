@@ -2,9 +2,8 @@
 /*
  * What svctool check looks at, and how it keeps what it finds.
  *
- * A finding names a file (and line), what is wrong, and the remedy.  Whoever
- * finds something calls check_find() and then check_remedy(), which belongs to
- * the finding before it.
+ * A finding names a file (and line), what is wrong, and the remedy, which
+ * check_find() is given, or check_remedy() after it.
  */
 #ifndef SVCTOOL_CHECK_CHECK_H
 #define SVCTOOL_CHECK_CHECK_H
@@ -35,7 +34,7 @@ struct check {
 	unsigned warnings;
 	unsigned notes;
 	struct check_finding *findings;
-	size_t count, room;
+	size_t count;
 	struct strlist used_queues; /* folders that new mail may go to */
 	bool is_dropped;            /* the last finding was known already */
 	/*
@@ -48,6 +47,9 @@ struct check {
 
 /* Frees what was gathered; the node is the caller's. */
 void check_release(struct check *check);
+
+/* In a format of check_find(): what to do about it follows. */
+#define REMEDY "\036"
 
 /*
  * Keeps and counts one finding.  Control characters in its texts become '?'.
@@ -98,9 +100,6 @@ bool check_crowd_has_room(struct check_crowd *crowd);
 void check_crowd_end(struct check *check, const struct check_crowd *crowd,
     const char *file, const char *remedy);
 
-/* "error", "warning" or "note". */
-const char *check_level_name(enum check_level level);
-
 /* People's lines; the same with a sum at the end; one JSON array. */
 void check_print_findings(const struct check *check);
 void check_print_text(const struct check *check);
@@ -147,13 +146,15 @@ void check_unlock(int lock);
  */
 int check_as_owner(struct check *check, struct error *err);
 
-/*
- * The names that list (node_services, node_queues) has, to be released by the
- * caller; why it has not got them is a finding.
- */
-void check_names(struct check *check,
-    int (*list)(const struct node *, struct strlist *, struct error *),
-    struct strlist *names_out);
+/* node_services or node_queues. */
+typedef int check_list(const struct node *, struct strlist *, struct error *);
+
+/* Its names, the caller's; why it has not got them is a finding. */
+void check_names(
+    struct check *check, check_list *list, struct strlist *names_out);
+/* Looks at each of them. */
+void check_each(struct check *check, check_list *list,
+    void (*look)(struct check *check, const char *name));
 
 /* The parts, in this order. */
 void check_settings(struct check *check);    /* values and unknown files */

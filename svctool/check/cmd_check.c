@@ -35,29 +35,27 @@ enum { PART_COUNT = sizeof(parts) / sizeof(parts[0]) };
 int
 check_before_restart(const struct node *node, struct error *err)
 {
-	struct check check = { .node = node };
-	int result = 0;
+	AUTO(check_release) struct check check = { .node = node };
 
 	check_forget_environment();
 	for (size_t i = 0; i < PART_COUNT; i++)
 		if (parts[i].look_before_restart != NULL)
 			parts[i].look_before_restart(&check);
 	check_print_findings(&check);
-	if (check.errors > 0)
-		result = error_set(err,
-		    "the node goes on as it is, because it might not start "
-		    "well again: put the %u error%s above right first",
-		    check.errors, plural(check.errors));
-	check_release(&check);
-	return result;
+	if (check.errors == 0)
+		return 0;
+	return error_set(err,
+	    "the node goes on as it is, because it might not start well again: "
+	    "put the %u error%s above right first",
+	    check.errors, plural(check.errors));
 }
 
 int
 cmd_check(int argc, char **argv)
 {
-	struct check check = { .errors = 0 };
-	struct error err;
 	AUTO(node_free) struct node *node = NULL;
+	AUTO(check_release) struct check check = { .errors = 0 };
+	struct error err;
 	bool is_json;
 	int code = open_to_show(argc, argv, &node, &is_json);
 
@@ -65,17 +63,10 @@ cmd_check(int argc, char **argv)
 		return code;
 	check.node = node;
 	if (!node_is_ours(node, &err) || check_as_owner(&check, &err) == -1)
-		code = complain(EXIT_TROUBLE, &err);
-	else {
-		check_forget_environment();
-		for (size_t i = 0; i < PART_COUNT; i++)
-			parts[i].look(&check);
-		if (is_json)
-			check_print_json(&check);
-		else
-			check_print_text(&check);
-		code = check.errors == 0 ? EXIT_FINE : EXIT_TROUBLE;
-	}
-	check_release(&check);
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	check_forget_environment();
+	for (size_t i = 0; i < PART_COUNT; i++)
+		parts[i].look(&check);
+	(is_json ? check_print_json : check_print_text)(&check);
+	return check.errors == 0 ? EXIT_FINE : EXIT_TROUBLE;
 }

@@ -60,22 +60,20 @@ check_secret(const struct folder *folder, enum layout_id id, const char *path)
 	check_state(folder->check, id, path, &st, &owner);
 	if (id == LAYOUT_vpasswd_cdb && st.st_uid == domain->uid &&
 	    has_reader(folder) &&
-	    (st.st_gid != domain->gid || (st.st_mode & 0040) == 0)) {
+	    (st.st_gid != domain->gid || (st.st_mode & 0040) == 0))
 		check_find(folder->check, CHECK_ERROR, path, 0,
 		    "its mode is %03o and its group %lu, so qmail-smtpd cannot "
-		    "look up users",
-		    st.st_mode & 07777, (unsigned long)st.st_gid);
-		check_remedy(folder->check, "chgrp %lu '%s' && chmod %03o '%s'",
+		    "look up users" REMEDY "chgrp %lu '%s' && chmod %03o '%s'",
+		    st.st_mode & 07777, (unsigned long)st.st_gid,
 		    (unsigned long)domain->gid, path,
 		    (unsigned)layout_rows[id].mode, path);
-	}
 }
 
 static void
 find_cdb(const struct folder *folder, const char *path, const char *text)
 {
-	check_find(folder->check, CHECK_ERROR, path, 0, "%s", text);
-	check_remedy(folder->check, "vmkpasswd %s", folder->domain->user);
+	check_find(folder->check, CHECK_ERROR, path, 0,
+	    "%s" REMEDY "vmkpasswd %s", text, folder->domain->user);
 }
 
 /* With the domain's lock. */
@@ -139,8 +137,8 @@ check_postmaster(const struct folder *folder, const char *path,
 	} else
 		return;
 	check_find(folder->check, CHECK_ERROR, path, 0,
-	    "%s, so mail for postmaster@%s waits", fault, domain);
-	check_remedy(folder->check, "%s postmaster@%s", remedy, domain);
+	    "%s, so mail for postmaster@%s waits" REMEDY "%s postmaster@%s",
+	    fault, domain, remedy, domain);
 }
 
 /*
@@ -201,16 +199,13 @@ is_reachable(struct folder *folder, const struct vpasswd_entry *entry)
 		return check_parents(folder, entry->dir);
 	if (check_is_below(entry->dir, domains))
 		return true;
-	if (check_crowd_has_room(&folder->crowd)) {
+	if (check_crowd_has_room(&folder->crowd))
 		check_find(folder->check, CHECK_ERROR, entry->dir, 0,
 		    "the folder of '%s@%s' is not below '%s', so mail for the "
-		    "user waits",
-		    entry->name, name, domains);
-		check_remedy(folder->check,
+		    "user waits" REMEDY
 		    "move it below that, correct '%s/vpasswd', then vmkpasswd "
 		    "%s",
-		    folder->path, name);
-	}
+		    entry->name, name, domains, folder->path, name);
 	return false;
 }
 
@@ -223,11 +218,10 @@ find_missing(struct folder *folder, const struct vpasswd_entry *entry)
 	if (!check_crowd_has_room(&folder->crowd))
 		return;
 	check_find(folder->check, CHECK_ERROR, entry->dir, 0,
-	    "the folder of '%s@%s': %s, so mail for the user waits",
-	    entry->name, domain->user, strerror(failure));
-	check_remedy(folder->check,
+	    "the folder of '%s@%s': %s, so mail for the user waits" REMEDY
 	    "put it back, or 'mkdir -m %03o %s && chown %lu:%lu %s' for an "
 	    "empty one",
+	    entry->name, domain->user, strerror(failure),
 	    (unsigned)layout_rows[LAYOUT_user].mode, entry->dir,
 	    (unsigned long)domain->uid, (unsigned long)domain->gid, entry->dir);
 }
@@ -287,13 +281,11 @@ check_files(struct folder *folder)
 		    "correct that, then vmkpasswd of the domain");
 	else if (found == 0 && access(folder->path, F_OK) == -1)
 		goto out; /* the domain was removed just now */
-	else if (found == 0) {
+	else if (found == 0)
 		check_find(check, CHECK_ERROR, text, 0,
-		    "it is missing: is its disk mounted?");
-		check_remedy(check,
+		    "it is missing: is its disk mounted?" REMEDY
 		    "put it back, or vadddomain %s for a new one",
 		    folder->domain->user);
-	}
 	check_cdb(folder, found == 1 ? users : NULL);
 	check_secret(folder, LAYOUT_vpasswd, text);
 	/* Still with the lock: vdeluser moves a folder before the line goes. */
@@ -321,8 +313,8 @@ check_default_line(const struct folder *folder, const char *path)
 		return;
 	remedy = check_cut_remedy(fault.reason.text);
 	check_find(folder->check, CHECK_ERROR, path, fault.line,
-	    "%s, so mail for all users of the domain waits", fault.reason.text);
-	check_remedy(folder->check, "%s", remedy);
+	    "%s, so mail for all users of the domain waits" REMEDY "%s",
+	    fault.reason.text, remedy);
 }
 
 static void
@@ -335,11 +327,9 @@ check_default(const struct folder *folder)
 	if (stat(path, &st) == -1) {
 		check_find(folder->check, CHECK_ERROR, path, 0,
 		    "%s: without it mail for the domain's users is not "
-		    "delivered",
-		    strerror(errno));
-		check_remedy(folder->check,
+		    "delivered" REMEDY
 		    "echo \"| vdelivermail '' bounce-no-mailbox\" > '%s'",
-		    path);
+		    strerror(errno), path);
 	} else {
 		owner.uid = st.st_uid; /* anybody's */
 		if (check_state(folder->check, LAYOUT_domain_default, path, &st,
@@ -359,24 +349,20 @@ check_folder(
 	uid_t uid;
 
 	if (check_owner_uid(check, folder->path, LAYOUT_VIRTUAL, &uid) &&
-	    domain->uid != uid) {
+	    domain->uid != uid)
 		check_find(check, CHECK_ERROR, assign_path, domain->line,
 		    "the domain '%s' has uid %lu, but mail is written by uid "
-		    "%lu",
-		    domain->user, (unsigned long)domain->uid,
-		    (unsigned long)uid);
-		check_remedy(check,
+		    "%lu" REMEDY
 		    "chown -R %lu '%s' and write that uid, then qmail-newu",
-		    (unsigned long)uid, folder->path);
-	}
+		    domain->user, (unsigned long)domain->uid,
+		    (unsigned long)uid, (unsigned long)uid, folder->path);
 	if (check_state(check, LAYOUT_domain, folder->path, st, &owner) &&
-	    has_reader(folder) && (st->st_mode & 0011) == 0) {
+	    has_reader(folder) && (st->st_mode & 0011) == 0)
 		check_find(check, CHECK_ERROR, folder->path, 0,
-		    "its mode is %03o, so qmail-smtpd cannot look up users",
-		    st->st_mode & 07777);
-		check_remedy(check, "chmod %03o '%s'",
+		    "its mode is %03o, so qmail-smtpd cannot look up users" REMEDY
+		    "chmod %03o '%s'",
+		    st->st_mode & 07777,
 		    (unsigned)layout_rows[LAYOUT_domain].mode, folder->path);
-	}
 }
 
 void

@@ -27,7 +27,7 @@ check_release(struct check *check)
 		finding_release(&check->findings[i]);
 	free(check->findings);
 	check->findings = NULL;
-	check->count = check->room = 0;
+	check->count = 0;
 	strlist_release(&check->used_queues);
 	settings_free(&check->settings);
 }
@@ -48,7 +48,6 @@ make_text(const char *format, va_list arguments)
 
 	if (vasprintf(&text, format, arguments) == -1)
 		abort();
-	disarm(text);
 	return text;
 }
 
@@ -62,8 +61,8 @@ count_finding(struct check *check, enum check_level level)
 	++*counters[level];
 }
 
-const char *
-check_level_name(enum check_level level)
+static const char *
+level_name(enum check_level level)
 {
 	static const char *const names[] = { [CHECK_ERROR] = "error",
 		[CHECK_WARNING] = "warning",
@@ -92,24 +91,27 @@ check_find(struct check *check, enum check_level level, const char *file,
 {
 	struct check_finding finding = { .level = level, .line = line };
 	va_list arguments;
+	size_t length;
 
 	va_start(arguments, format);
 	finding.text = make_text(format, arguments);
 	va_end(arguments);
 	finding.file = xstrdup(file);
+	length = strcspn(finding.text, REMEDY);
+	finding.remedy = xstrdup(
+	    finding.text + length + (finding.text[length] != '\0'));
+	finding.text[length] = '\0';
 	disarm(finding.file);
-	finding.remedy = xstrdup("");
+	disarm(finding.text);
+	disarm(finding.remedy);
 	/* What belongs to it, its remedy, must not go to another. */
 	check->is_dropped = is_known(check, &finding);
 	if (check->is_dropped) {
 		finding_release(&finding);
 		return;
 	}
-	if (check->count == check->room) {
-		check->room = check->room == 0 ? 16 : 2 * check->room;
-		check->findings = xrealloc(
-		    check->findings, check->room * sizeof(*check->findings));
-	}
+	check->findings = mem_room(
+	    check->findings, check->count, sizeof(*check->findings));
 	check->findings[check->count++] = finding;
 	count_finding(check, level);
 }
@@ -127,6 +129,7 @@ check_remedy(struct check *check, const char *format, ...)
 	va_start(arguments, format);
 	finding->remedy = make_text(format, arguments);
 	va_end(arguments);
+	disarm(finding->remedy);
 }
 
 /*
@@ -193,8 +196,7 @@ check_reason_at(struct check *check, enum check_level level, const char *file,
 	OWN_TEXT text = xstrdup(reason);
 	const char *remedy = check_cut_remedy(text);
 
-	check_find(check, level, file, line, "%s", text);
-	check_remedy(check, "%s",
+	check_find(check, level, file, line, "%s" REMEDY "%s", text,
 	    remedy != NULL ? remedy : "mend that, then check again");
 }
 
@@ -215,8 +217,8 @@ find_by_reason(struct check *check, enum check_level level, const char *reason,
 	if (may_repeat || strcmp(file, check->node->home->root) == 0 ||
 	    !check_has_error(check, file)) {
 		if (remedy != NULL) {
-			check_find(check, level, file, line, "%s", text);
-			check_remedy(check, "%s", remedy);
+			check_find(check, level, file, line, "%s" REMEDY "%s",
+			    text, remedy);
 		} else
 			check_reason_at(check, level, file, line, text);
 	}
@@ -251,8 +253,8 @@ check_crowd_end(struct check *check, const struct check_crowd *crowd,
 	if (crowd->count <= CHECK_CROWD_MAX)
 		return;
 	check_find(check, crowd->level, file, 0,
-	    "%lu more of these are not shown", crowd->count - CHECK_CROWD_MAX);
-	check_remedy(check, "%s", remedy);
+	    "%lu more of these are not shown" REMEDY "%s",
+	    crowd->count - CHECK_CROWD_MAX, remedy);
 }
 
 void
@@ -261,8 +263,7 @@ check_print_findings(const struct check *check)
 	for (size_t i = 0; i < check->count; i++) {
 		const struct check_finding *finding = &check->findings[i];
 
-		printf(
-		    "%-8s %s", check_level_name(finding->level), finding->file);
+		printf("%-8s %s", level_name(finding->level), finding->file);
 		if (finding->line > 0)
 			printf(":%u", finding->line);
 		printf(": %s: %s\n", finding->text, finding->remedy);
@@ -288,7 +289,7 @@ check_print_json(const struct check *check)
 
 		json_array_append_new(array,
 		    json_pack("{s:s, s:o, s:o, s:o, s:o}", "severity",
-			check_level_name(finding->level), "file",
+			level_name(finding->level), "file",
 			json_text(finding->file), "line",
 			finding->line > 0
 			    ? json_integer((json_int_t)finding->line)

@@ -30,11 +30,10 @@ check_as_owner(struct check *check, struct error *err)
 	if (owner_enter(uid, gid, err) != ADMIN_OK)
 		return -1;
 	check_find(check, CHECK_WARNING, node->home->root, 0,
-	    "the node belongs to user %lu, and is looked at as that user's",
-	    (unsigned long)uid);
-	check_remedy(check,
+	    "the node belongs to user %lu, and is looked at as that user's" REMEDY
 	    "run svctool as that user, never as root, who would run programs "
-	    "that the user can change");
+	    "that the user can change",
+	    (unsigned long)uid);
 	return 0;
 }
 
@@ -46,12 +45,10 @@ see_place(const char *file, const char *other, void *context)
 
 	check_find(check, CHECK_ERROR, file, 0,
 	    "it names '%s', which is not of this node (was the node moved or "
-	    "copied?)",
-	    other);
-	check_remedy(check,
+	    "copied?)" REMEDY
 	    "put the folder back where it was, or rm '%s', and 'svctool init "
 	    "--home %s' makes it for this place",
-	    file, root);
+	    other, file, root);
 }
 
 void
@@ -69,8 +66,9 @@ check_owner_uid(struct check *check, const char *path, enum layout_owner owner,
 	if (layout_uid(owner, uid_out, &err) == 0)
 		return true;
 	check_find(check, CHECK_ERROR, path, 0,
-	    "it cannot be told whose it should be: %s", err.text);
-	check_remedy(check, "svctool init --create-users");
+	    "it cannot be told whose it should be: %s" REMEDY
+	    "svctool init --create-users",
+	    err.text);
 	return false;
 }
 
@@ -85,9 +83,8 @@ check_state(struct check *check, enum layout_id id, const char *path,
 	if (whose->crowd != NULL && !check_crowd_has_room(whose->crowd))
 		return false;
 	if (*faults.kind != '\0') {
-		check_find(check, CHECK_ERROR, path, 0, "%s%s", faults.kind,
-		    whose->effect);
-		check_remedy(check, "move it away");
+		check_find(check, CHECK_ERROR, path, 0,
+		    "%s%s" REMEDY "move it away", faults.kind, whose->effect);
 		return false;
 	}
 	if (*faults.mode != '\0') {
@@ -216,7 +213,6 @@ check_owners(struct check *check)
 	};
 	const struct home *home = check->node->home;
 	OWN_TEXT key = layout_path(home, LAYOUT_servercert);
-	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
 	for (unsigned id = 0; id <= LAYOUT_tls; id++) {
 		OWN_TEXT path = layout_path(home, id);
@@ -231,7 +227,5 @@ check_owners(struct check *check)
 
 		check_files_in(check, rows[i].file, path);
 	}
-	check_names(check, node_services, &services);
-	for (size_t i = 0; i < services.count; i++)
-		check_service_files(check, services.items[i]);
+	check_each(check, node_services, check_service_files);
 }

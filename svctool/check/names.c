@@ -5,13 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "svctool/check/check.h"
 #include "svctool/wait.h"
 
 void
-check_names(struct check *check,
-    int (*list)(const struct node *, struct strlist *, struct error *),
-    struct strlist *names_out)
+check_names(struct check *check, check_list *list, struct strlist *names_out)
 {
 	struct error err;
 
@@ -19,6 +18,17 @@ check_names(struct check *check,
 	if (list(check->node, names_out, &err) == -1)
 		check_reason(check, CHECK_ERROR, err.text,
 		    "run this as its owner or root");
+}
+
+void
+check_each(struct check *check, check_list *list,
+    void (*look)(struct check *check, const char *name))
+{
+	AUTO(strlist_release) struct strlist names = { .count = 0 };
+
+	check_names(check, list, &names);
+	for (size_t i = 0; i < names.count; i++)
+		look(check, names.items[i]);
 }
 
 enum { LOCK_WAIT_MS = 5000 };

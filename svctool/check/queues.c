@@ -31,8 +31,8 @@ find_fault(struct queue_check *queue, const char *path, const char *text)
 {
 	if (!check_crowd_has_room(&queue->crowd))
 		return;
-	check_find(queue->check, CHECK_ERROR, path, 0, "%s", text);
-	check_remedy(queue->check, "svctool queue fix %s", queue->name);
+	check_find(queue->check, CHECK_ERROR, path, 0,
+	    "%s" REMEDY "svctool queue fix %s", text, queue->name);
 }
 
 static void
@@ -50,9 +50,8 @@ see_fault(const struct fix_fault *fault, void *context)
 	case FIX_ORPHAN: /* harms nothing, and may be a new message's */
 		break;
 	case FIX_LEAVE:
-		check_find(
-		    queue->check, CHECK_WARNING, path, 0, "%s", fault->text);
-		check_remedy(queue->check, "move it away");
+		check_find(queue->check, CHECK_WARNING, path, 0,
+		    "%s" REMEDY "move it away", fault->text);
 		break;
 	}
 }
@@ -92,22 +91,20 @@ check_damage(struct check *check, const struct queue_dir *queue)
 	struct error err;
 
 	if (look_damage(
-		queue, LOOK_EVERYWHERE, FILES_MAX, &damage, NULL, &err) == -1) {
-		check_find(check, CHECK_ERROR, queue->path, 0, "%s", err.text);
-		check_remedy(check,
+		queue, LOOK_EVERYWHERE, FILES_MAX, &damage, NULL, &err) == -1)
+		check_find(check, CHECK_ERROR, queue->path, 0,
+		    "%s" REMEDY
 		    "run this as root or as the queue's user; what is damaged "
-		    "is kept aside when the queue starts again");
-	}
+		    "is kept aside when the queue starts again",
+		    err.text);
 	if (damage.count > 0) {
 		look_damage_format(&damage, &ids);
 		check_find(check, CHECK_ERROR, queue->path, 0,
-		    "%" PRIu64 " message%s cannot be delivered: %s",
-		    damage.count, plural(damage.count), ids.data);
-		check_remedy(check,
+		    "%" PRIu64 " message%s cannot be delivered: %s" REMEDY
 		    "QUEUEDIR=%s qmail-qread says why, of each; mend what can "
 		    "be, or move the files of that number away while the queue "
 		    "is stopped",
-		    queue->path);
+		    damage.count, plural(damage.count), ids.data, queue->path);
 	}
 }
 
@@ -127,9 +124,9 @@ check_kept(struct check *check, const char *queue)
 		path = queue_lock_path(queue, entry->d_name);
 		check_find(check, CHECK_WARNING, path, 0,
 		    "qmail-send kept it, since it may hold mail that could not "
-		    "be read; its log says why");
-		check_remedy(
-		    check, "when nothing in it is missed: rm %s", path);
+		    "be read; its log says why" REMEDY
+		    "when nothing in it is missed: rm %s",
+		    path);
 		free(path);
 	}
 	if (dir != NULL)
@@ -149,12 +146,11 @@ is_in_repair(struct check *check, const char *path, const char *name)
 		return false;
 	/* Asked again, since a repair may just have ended. */
 	if (queue_is_owned(path, NULL) == 0 &&
-	    queue_check_fixed(path, &err) == -1) {
+	    queue_check_fixed(path, &err) == -1)
 		check_find(check, CHECK_ERROR, path, 0,
 		    "a repair of the queue was interrupted, and nothing works "
-		    "in it until that is done");
-		check_remedy(check, "svctool queue fix %s", name);
-	}
+		    "in it until that is done" REMEDY "svctool queue fix %s",
+		    name);
 	return true;
 }
 
@@ -179,9 +175,5 @@ check_queue(struct check *check, const char *name)
 void
 check_queues(struct check *check)
 {
-	AUTO(strlist_release) struct strlist queues = { .count = 0 };
-
-	check_names(check, node_queues, &queues);
-	for (size_t i = 0; i < queues.count; i++)
-		check_queue(check, queues.items[i]);
+	check_each(check, node_queues, check_queue);
 }

@@ -3,7 +3,6 @@
  * virtualdomains, rcpthosts and morercpthosts: does mail for each virtual
  * domain get in, and to somebody, and is all that gets in somebody's?
  */
-#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "control/cdb_records.h"
 #include "control/rcpthosts.h"
 #include "queue/route.h"
@@ -32,7 +32,7 @@ struct routes {
 	struct route *route;       /* NULL: not known */
 	struct rcpthosts *hosts;   /* NULL: not known */
 	struct rule *rules;        /* sorted */
-	size_t count, room;
+	size_t count;
 	/* Of the file that is walked through. */
 	const char *path;
 	struct check_crowd bad, lost;
@@ -72,8 +72,7 @@ fold(const char *text)
 {
 	char *copy = xstrdup(text);
 
-	for (char *at = copy; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
+	ascii_lower(copy, copy, strlen(copy));
 	return copy;
 }
 
@@ -89,11 +88,8 @@ take_rule(unsigned line, const char *value, void *context)
 		check_reason_at(
 		    routes->check, CHECK_WARNING, routes->path, line, err.text);
 	*colon = '\0';
-	if (routes->count == routes->room) {
-		routes->room = routes->room == 0 ? 16 : 2 * routes->room;
-		routes->rules = xrealloc(
-		    routes->rules, routes->room * sizeof(*routes->rules));
-	}
+	routes->rules = mem_room(
+	    routes->rules, routes->count, sizeof(*routes->rules));
 	routes->rules[routes->count++] = (struct rule){ line, is_odd, key,
 		colon + 1 };
 }
@@ -127,10 +123,9 @@ check_twice(const struct routes *routes, const struct rule *rule)
 	if (rule == routes->rules || strcmp(rule->key, rule[-1].key) != 0)
 		return;
 	check_find(routes->check, CHECK_ERROR, routes->path, rule->line,
-	    "'%s' has two lines, this one and line %u", rule->key,
-	    rule[-1].line);
-	check_remedy(
-	    routes->check, "remove one of them, then svc -h the queues");
+	    "'%s' has two lines, this one and line %u" REMEDY
+	    "remove one of them, then svc -h the queues",
+	    rule->key, rule[-1].line);
 }
 
 /* The line of users/assign for the domain's own prefix, or NULL. */
@@ -187,15 +182,12 @@ check_taken(const struct routes *routes, const struct rule *rule)
 	bool is_local;
 
 	is_ours(routes, mailbox, &is_local);
-	if (is_local) {
+	if (is_local)
 		check_find(check, CHECK_ERROR, routes->path, rule->line,
 		    "'%s' is also in control/locals, which counts first, so "
-		    "its users get no mail",
-		    rule->key);
-		check_remedy(check,
+		    "its users get no mail" REMEDY
 		    "remove it from '%s/locals', then svc -h the queues",
-		    check->node->home->control);
-	}
+		    rule->key, check->node->home->control);
 	if (routes->hosts != NULL &&
 	    rcpthosts_match(routes->hosts, mailbox, NULL) == 0) {
 		check_find(check, CHECK_WARNING, routes->path, rule->line,
@@ -218,16 +210,13 @@ check_rule(const struct routes *routes, const struct rule *rule)
 	check_twice(routes, rule);
 	if (*rule->prefix == '\0' || rule->is_odd)
 		return; /* an exception, or not what was meant */
-	if (!has_receiver(routes, rule)) {
+	if (!has_receiver(routes, rule))
 		check_find(check, CHECK_ERROR, routes->path, rule->line,
 		    "users/assign has no line for the prefix '%s-', so mail "
-		    "for '%s' is not delivered",
-		    rule->prefix, rule->key);
-		check_remedy(check,
+		    "for '%s' is not delivered" REMEDY
 		    "vadddomain %s (it takes over a folder that is there), or "
 		    "remove the line",
-		    rule->prefix);
-	}
+		    rule->prefix, rule->key, rule->prefix);
 	if (*rule->key != '\0' && *rule->key != '.' &&
 	    strchr(rule->key, '@') == NULL)
 		check_taken(routes, rule);
@@ -276,15 +265,12 @@ take_host(unsigned line, const char *value, void *context)
 	struct routes *routes = context;
 	OWN_TEXT domain = fold(value);
 
-	if (!is_routed(routes, domain) && check_crowd_has_room(&routes->lost)) {
+	if (!is_routed(routes, domain) && check_crowd_has_room(&routes->lost))
 		check_find(routes->check, CHECK_WARNING, routes->path, line,
 		    "'%s' is neither in virtualdomains nor in locals, so its "
-		    "mail is taken for another host's and waits in the queue",
-		    domain);
-		check_remedy(routes->check,
+		    "mail is taken for another host's and waits in the queue" REMEDY
 		    "vadddomain %s if its users are here, else remove it",
-		    domain);
-	}
+		    domain, domain);
 }
 
 /* morercpthosts.cdb. */
@@ -313,8 +299,8 @@ check_more(struct routes *routes)
 			    -1;
 	}
 	if (is_bad) {
-		check_find(routes->check, CHECK_ERROR, path, 0, "%s", err.text);
-		check_remedy(routes->check, "run %s",
+		check_find(routes->check, CHECK_ERROR, path, 0,
+		    "%s" REMEDY "run %s", err.text,
 		    layout_rows[LAYOUT_morercpthosts_cdb].maker);
 	} else
 		routes->hosts = rcpthosts_new(
@@ -331,8 +317,7 @@ check_open_relay(
 		return;
 	check_find(check, CHECK_ERROR, rcpthosts, 0,
 	    "it does not exist, so mail for every domain is taken from "
-	    "everybody: an open relay");
-	check_remedy(check,
+	    "everybody: an open relay" REMEDY
 	    "(cat '%s/locals'; sed 's/:.*//' '%s') > '%s', look through it, "
 	    "then svc -h the listeners",
 	    check->node->home->control, virtualdomains, rcpthosts);

@@ -51,16 +51,15 @@ find_stopped_node(struct check *check, const struct report *report)
 	for (size_t i = 0; i < report->service_count; i++)
 		were_up += report->services[i].state.was_up;
 	if (were_up == 0) {
-		check_find(
-		    check, CHECK_NOTE, service, 0, "the node is not running");
-		check_remedy(check, "svctool start");
+		check_find(check, CHECK_NOTE, service, 0,
+		    "the node is not running" REMEDY "svctool start");
 		return;
 	}
 	check_find(check, CHECK_ERROR, service, 0,
 	    "the node is not running, and nobody stopped it: %u of its "
-	    "services ran until they, or the host, went down",
+	    "services ran until they, or the host, went down" REMEDY
+	    "svctool start, and see the ends of its logs",
 	    were_up);
-	check_remedy(check, "svctool start, and see the ends of its logs");
 }
 
 static void
@@ -93,13 +92,13 @@ check_service(struct check *check, const struct report_service *service)
 		     node, service->name, &service->state, &wish))
 		find_down_by_wish(check, path, service);
 	else if (service->is_hung) {
-		check_find(check, CHECK_ERROR, path, 0, "the service hangs");
-		check_remedy(check, "%s", service->problem);
+		check_find(check, CHECK_ERROR, path, 0,
+		    "the service hangs" REMEDY "%s", service->problem);
 	} else {
-		check_find(check, CHECK_ERROR, path, 0, "the service is %s: %s",
-		    state, service->problem);
-		check_remedy(check, "see the end of %s/%s/current",
-		    node->home->log, service->name);
+		check_find(check, CHECK_ERROR, path, 0,
+		    "the service is %s: %s" REMEDY
+		    "see the end of %s/%s/current",
+		    state, service->problem, node->home->log, service->name);
 	}
 }
 
@@ -113,9 +112,9 @@ check_log(struct check *check, const struct report_service *service)
 		return;
 	path = xasprintf(
 	    "%s/%s/log", check->node->home->service, service->name);
-	check_find(check, CHECK_ERROR, path, 0, "the service's log is %s",
-	    log_look_name(service->log));
-	check_remedy(check, "%s", service->log_problem);
+	check_find(check, CHECK_ERROR, path, 0,
+	    "the service's log is %s" REMEDY "%s", log_look_name(service->log),
+	    service->log_problem);
 	free(path);
 }
 
@@ -130,13 +129,11 @@ check_report(struct check *check, const struct report *report)
 		find_stopped_node(check, report);
 	if (!is_running)
 		return;
-	if (report->has_lost_svscan) {
+	if (report->has_lost_svscan)
 		check_find(check, CHECK_ERROR, check->node->home->service, 0,
 		    "svscan does not run, so a supervise that ends is not "
-		    "started again");
-		check_remedy(check,
+		    "started again" REMEDY
 		    "svctool start ends the services and starts all anew");
-	}
 	for (size_t i = 0; i < report->service_count; i++) {
 		check_service(check, &report->services[i]);
 		check_log(check, &report->services[i]);

@@ -30,15 +30,13 @@ check_program(struct check *check, const char *folder, const char *name)
 {
 	OWN_TEXT path = xasprintf("%s/%s", folder, name);
 
-	if (access(path, X_OK) == -1) {
+	if (access(path, X_OK) == -1)
 		check_find(check, CHECK_ERROR, path, 0,
 		    "the program that services run is missing, or cannot be "
-		    "run");
-		check_remedy(check,
+		    "run" REMEDY
 		    "install mqmail there again ('make install'), or put its "
 		    "present folder into the run files of '%s'",
 		    check->node->home->service);
-	}
 }
 
 /* The folder of the program, as the run file quotes it; NULL: not named. */
@@ -83,9 +81,10 @@ find_same_port(
 	OWN_TEXT path = layout_path(
 	    check->node->home, LAYOUT_service_var, one, "LISTEN");
 
-	check_find(check, CHECK_ERROR, path, 0, "port %u is also that of %s",
+	check_find(check, CHECK_ERROR, path, 0,
+	    "port %u is also that of %s" REMEDY
+	    "change one of them, then svctool restart",
 	    port, other);
-	check_remedy(check, "change one of them, then svctool restart");
 }
 
 /* Can the listener have its port, or has the node it already? */
@@ -102,73 +101,70 @@ check_port(
 	if (ready_has_down_file(check->node, name))
 		;
 	else if (!port_is_allowed(address, &err)) {
-		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
-		check_remedy(
-		    check, "correct LISTEN there, then svctool restart");
+		check_find(check, CHECK_ERROR, path, 0,
+		    "%s" REMEDY "correct LISTEN there, then svctool restart",
+		    err.text);
 	} else if (port_find_taker(
 		       address, check->node->home->root, &proc, taker) == 1) {
 		check_find(check, CHECK_ERROR, path, 0,
-		    "port %u on %s is taken by %s, so the listener cannot start",
-		    address->port, address->ip, taker);
-		check_remedy(check,
+		    "port %u on %s is taken by %s, so the listener cannot start" REMEDY
 		    "stop that, or write another port there, then svctool "
-		    "restart");
+		    "restart",
+		    address->port, address->ip, taker);
 	}
 }
 
 /* Two listeners on one port: only one of them can start. */
 static void
-check_ports(struct check *check, const struct strlist *services)
+check_ports(struct check *check)
 {
-	for (size_t i = 0; i < services->count; i++) {
+	AUTO(strlist_release) struct strlist services = { .count = 0 };
+
+	check_names(check, node_services, &services);
+	for (size_t i = 0; i < services.count; i++) {
 		struct port_address a, b;
 		struct error err;
 
-		if (!node_is_listener(services->items[i]))
+		if (!node_is_listener(services.items[i]))
 			continue;
 		if (ready_listen_address(
-			check->node, services->items[i], &a, &err) == -1) {
+			check->node, services.items[i], &a, &err) == -1) {
 			check_reason(check, CHECK_ERROR, err.text, NULL);
 			continue;
 		}
-		check_port(check, services->items[i], &a);
+		check_port(check, services.items[i], &a);
 		for (size_t j = 0; j < i; j++)
-			if (node_is_listener(services->items[j]) &&
-			    ready_listen_address(check->node,
-				services->items[j], &b, &err) == 0 &&
+			if (node_is_listener(services.items[j]) &&
+			    ready_listen_address(check->node, services.items[j],
+				&b, &err) == 0 &&
 			    a.port == b.port &&
 			    (strcmp(a.ip, b.ip) == 0 ||
 				strcmp(a.ip, "0.0.0.0") == 0 ||
 				strcmp(b.ip, "0.0.0.0") == 0))
-				find_same_port(check, services->items[i],
-				    services->items[j], a.port);
+				find_same_port(check, services.items[i],
+				    services.items[j], a.port);
 	}
+}
+
+static void
+check_has_service(struct check *check, const char *queue)
+{
+	OWN_TEXT path = layout_path(check->node->home, LAYOUT_service, queue);
+
+	if (access(path, F_OK) == 0)
+		return;
+	check_find(check, CHECK_ERROR, path, 0,
+	    "the queue has no service, so nothing delivers it" REMEDY
+	    "svctool queue add %s",
+	    queue);
 }
 
 void
 check_services(struct check *check)
 {
-	struct strlist services, queues;
-
-	check_names(check, node_services, &services);
-	check_names(check, node_queues, &queues);
-	for (size_t i = 0; i < services.count; i++)
-		check_programs(check, services.items[i]);
-	for (size_t i = 0; i < queues.count; i++) {
-		OWN_TEXT path = layout_path(
-		    check->node->home, LAYOUT_service, queues.items[i]);
-
-		if (access(path, F_OK) == -1) {
-			check_find(check, CHECK_ERROR, path, 0,
-			    "the queue has no service, so nothing delivers "
-			    "it");
-			check_remedy(
-			    check, "svctool queue add %s", queues.items[i]);
-		}
-	}
-	check_ports(check, &services);
-	strlist_release(&queues);
-	strlist_release(&services);
+	check_each(check, node_services, check_programs);
+	check_each(check, node_queues, check_has_service);
+	check_ports(check);
 }
 
 /* Whether it loads its listener says (check_starts()); how long it lasts? */
@@ -182,44 +178,41 @@ check_certificate(struct check *check, const char *path)
 
 	if (access(path, F_OK) == -1) {
 		check_find(check, CHECK_WARNING, path, 0,
-		    "there is none, so STARTTLS is not offered");
-		check_remedy(check,
+		    "there is none, so STARTTLS is not offered" REMEDY
 		    "put certificate chain and key there, or run 'svctool "
 		    "init' for a self-signed one");
 	} else if (left_s < WARN_BEFORE_S) {
 		check_find(check, left_s < 0 ? CHECK_ERROR : CHECK_WARNING,
-		    path, 0, "the certificate %s",
+		    path, 0,
+		    "the certificate %s" REMEDY
+		    "put a new one there, then svc -h the listeners",
 		    left_s < 0 ? "has expired" : "expires within two weeks");
-		check_remedy(
-		    check, "put a new one there, then svc -h the listeners");
 	}
+}
+
+static void
+check_listener_tls(struct check *check, const char *name)
+{
+	const struct home *home = check->node->home;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
+	OWN_TEXT path = NULL;
+	const char *named;
+
+	if (!node_is_listener(name))
+		return;
+	service_env_read(check->node, name, &env);
+	named = service_env_get(&env, "SERVERCERT");
+	path = named == NULL ? layout_path(home, LAYOUT_servercert)
+	    : *named == '/'  ? xstrdup(named)
+			    : xasprintf("%s/%s/%s", home->service, name, named);
+	/* A missing one of another name check_starts() finds. */
+	if (named == NULL || access(path, F_OK) == 0)
+		check_certificate(check, path);
 }
 
 void
 check_tls(struct check *check)
 {
-	const struct home *home = check->node->home;
-	OWN_TEXT standard = layout_path(home, LAYOUT_servercert);
-	AUTO(strlist_release) struct strlist services = { .count = 0 };
-
-	check_names(check, node_services, &services);
-	for (size_t i = 0; i < services.count; i++) {
-		AUTO(service_env_release)
-		struct service_env env = { .own_folder = NULL };
-		const char *named;
-		char *path;
-
-		if (!node_is_listener(services.items[i]))
-			continue;
-		service_env_read(check->node, services.items[i], &env);
-		named = service_env_get(&env, "SERVERCERT");
-		path = named == NULL || *named == '/'
-		    ? xstrdup(named != NULL ? named : standard)
-		    : xasprintf(
-			  "%s/%s/%s", home->service, services.items[i], named);
-		/* A missing one of another name check_starts() finds. */
-		if (named == NULL || access(path, F_OK) == 0)
-			check_certificate(check, path);
-		free(path);
-	}
+	check_each(check, node_services, check_listener_tls);
 }

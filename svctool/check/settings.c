@@ -37,8 +37,7 @@ check_files(struct check *check)
 	AUTO(strlist_release) struct strlist names = { .count = 0 };
 	struct error err;
 
-	if (showctl_find_unknown(folder, &names.items, &names.count, &err) ==
-	    -1)
+	if (showctl_find_unknown(folder, &names, &err) == -1)
 		check_reason(check, CHECK_ERROR, err.text,
 		    "run this as its owner or root");
 	/* A file that a command just writes gets its name in a moment. */
@@ -47,13 +46,11 @@ check_files(struct check *check)
 	for (size_t i = 0; i < names.count; i++) {
 		OWN_TEXT path = xasprintf("%s/%s", folder, names.items[i]);
 
-		if (access(path, F_OK) == -1) {
+		if (access(path, F_OK) == -1)
 			continue;
-		}
 		check_find(check, CHECK_WARNING, path, 0,
 		    "no program of this node reads it: is the name spelt "
-		    "right?");
-		check_remedy(check,
+		    "right?" REMEDY
 		    "rename it to a name of mqmail-control(5), or rm '%s'",
 		    path);
 	}
@@ -78,19 +75,20 @@ check_remote_files(struct check *check)
 	smtproutes_free(&routes);
 }
 
+static void
+check_queue_settings(struct check *check, const char *queue)
+{
+	AUTO(settings_free)
+	struct settings *settings = settings_load_all(
+	    check->node->home->control, queue, see_reason, check);
+}
+
 void
 check_settings(struct check *check)
 {
-	const char *control = check->node->home->control;
-	AUTO(strlist_release) struct strlist queues = { .count = 0 };
-	AUTO(settings_free) struct settings *settings = NULL;
-
-	check->settings = settings_load_all(control, NULL, see_reason, check);
-	check_names(check, node_queues, &queues);
-	for (size_t i = 0; i < queues.count; i++) {
-		settings = settings_load_all(
-		    control, queues.items[i], see_reason, check);
-	}
+	check->settings = settings_load_all(
+	    check->node->home->control, NULL, see_reason, check);
+	check_each(check, node_queues, check_queue_settings);
 	check_remote_files(check);
 	check_files(check);
 }
@@ -102,14 +100,12 @@ check_use(struct check *check, const char *name)
 	OWN_TEXT path = layout_path(check->node->home, LAYOUT_queue, name);
 
 	if (queue_count_number(name) != 0 && !check->has_bad_count &&
-	    !strlist_has(&check->used_queues, path)) {
+	    !strlist_has(&check->used_queues, path))
 		check_find(check, CHECK_WARNING, path, 0,
 		    "no queue_count, variable or rule counts this queue, so it "
-		    "gets no new mail");
-		check_remedy(check,
-		    "svctool queue add %s, or svctool queue remove %s", name,
-		    name);
-	}
+		    "gets no new mail" REMEDY
+		    "svctool queue add %s, or svctool queue remove %s",
+		    name, name);
 }
 
 static bool
@@ -119,36 +115,37 @@ has_queue(
 	if (strlist_has(queues, name))
 		return true;
 	for (size_t i = 0; i < check->used_queues.count; i++) {
-		const char *slash = strrchr(check->used_queues.items[i], '/');
+		const char *path = check->used_queues.items[i];
+		const char *slash = strrchr(path, '/');
 
 		/* Of another QUEUE_BASE; those of ours were listed. */
 		if (slash != NULL && strcmp(slash + 1, name) == 0 &&
-		    !check_is_below(
-			check->used_queues.items[i], check->node->home->queue))
+		    !check_is_below(path, check->node->home->queue))
 			return true;
 	}
 	return false;
 }
 
 static void
-check_instances(struct check *check, const struct strlist *queues)
+check_instances(struct check *check)
 {
 	const char *folder = check->node->home->control;
+	AUTO(strlist_release) struct strlist queues = { .count = 0 };
 	DIR *dir = opendir(folder);
 	const struct dirent *entry;
 
+	check_names(check, node_queues, &queues);
 	/* Not to be read: check_settings() says so. */
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
 		const char *queue = showctl_queue_of(entry->d_name);
-		char *path;
+		OWN_TEXT path = xasprintf("%s/%s", folder, entry->d_name);
 
-		if (queue == NULL || has_queue(check, queues, queue))
+		if (queue == NULL || has_queue(check, &queues, queue))
 			continue;
-		path = xasprintf("%s/%s", folder, entry->d_name);
 		check_find(check, CHECK_WARNING, path, 0,
-		    "it is for the queue '%s', which does not exist", queue);
-		check_remedy(check, "rm '%s'", path);
-		free(path);
+		    "it is for the queue '%s', which does not exist" REMEDY
+		    "rm '%s'",
+		    queue, path);
 	}
 	if (dir != NULL)
 		closedir(dir);
@@ -157,10 +154,6 @@ check_instances(struct check *check, const struct strlist *queues)
 void
 check_collections(struct check *check)
 {
-	AUTO(strlist_release) struct strlist queues = { .count = 0 };
-
-	check_names(check, node_queues, &queues);
-	for (size_t i = 0; i < queues.count; i++)
-		check_use(check, queues.items[i]);
-	check_instances(check, &queues);
+	check_each(check, node_queues, check_use);
+	check_instances(check);
 }

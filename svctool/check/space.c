@@ -31,22 +31,20 @@ look(struct check *check, const struct space *space)
 	bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	if (bytes == 0) {
 		check_find(check, CHECK_ERROR, space->path, 0,
-		    "0 bytes are free on its filesystem, so %s",
+		    "0 bytes are free on its filesystem, so %s" REMEDY
+		    "make room there",
 		    space->of_none);
-		check_remedy(check, "make room there");
 	} else if (bytes < space->wanted_bytes) {
 		check_find(check, space->level, space->path, 0,
-		    "%" PRIu64 " bytes are free on its filesystem, so %s",
-		    bytes, space->of_little);
-		check_remedy(check, "make room there%s", space->remedy);
+		    "%" PRIu64 " bytes are free on its filesystem, so %s" REMEDY
+		    "make room there%s",
+		    bytes, space->of_little, space->remedy);
 	}
 	/* Some filesystems (btrfs) count none: then both are 0. */
-	if (fs.f_files > 0 && fs.f_favail == 0) {
+	if (fs.f_files > 0 && fs.f_favail == 0)
 		check_find(check, CHECK_ERROR, space->path, 0,
 		    "its filesystem has no free inode, so no file can be made "
-		    "there");
-		check_remedy(check, "remove files there ('df -i' counts)");
-	}
+		    "there" REMEDY "remove files there ('df -i' counts)");
 }
 
 static void

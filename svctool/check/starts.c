@@ -217,9 +217,5 @@ check_service_start(struct check *check, const char *service)
 void
 check_starts(struct check *check)
 {
-	AUTO(strlist_release) struct strlist services = { .count = 0 };
-
-	check_names(check, node_services, &services);
-	for (size_t i = 0; i < services.count; i++)
-		check_service_start(check, services.items[i]);
+	check_each(check, node_services, check_service_start);
 }

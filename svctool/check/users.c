@@ -16,7 +16,6 @@
 struct walk {
 	struct check *check;
 	struct check_assigns assigns;
-	size_t room;
 	struct check_crowd crowd;
 };
 
@@ -79,11 +78,8 @@ see_line(const struct assign_line *line, void *context)
 	struct walk *walk = context;
 	struct check_assigns *assigns = &walk->assigns;
 
-	if (assigns->count == walk->room) {
-		walk->room = walk->room == 0 ? 16 : 2 * walk->room;
-		assigns->items = xrealloc(
-		    assigns->items, walk->room * sizeof(*assigns->items));
-	}
+	assigns->items = mem_room(
+	    assigns->items, assigns->count, sizeof(*assigns->items));
 	assigns->items[assigns->count++] = (struct check_assign){
 		.line = line->number,
 		.is_wildcard = line->is_wildcard,
@@ -105,9 +101,8 @@ see_fault(unsigned number, const char *reason, void *context)
 
 	if (!check_crowd_has_room(&walk->crowd))
 		return;
-	check_find(
-	    walk->check, CHECK_ERROR, walk->assigns.path, number, "%s", reason);
-	check_remedy(walk->check, "correct the line, then qmail-newu");
+	check_find(walk->check, CHECK_ERROR, walk->assigns.path, number,
+	    "%s" REMEDY "correct the line, then qmail-newu", reason);
 }
 
 /* Does the line name the domain itself, and no alias of it? */
@@ -136,19 +131,16 @@ check_folder(struct check *check, const struct check_assigns *assigns,
 	    strcmp(assign->dash, "-") == 0 && access(vpasswd, F_OK) == 0) {
 		check_find(check, CHECK_ERROR, assigns->path, assign->line,
 		    "the folder '%s' has virtual users, and is not below '%s', "
-		    "so their mail waits",
-		    assign->home, domains);
-		check_remedy(check,
+		    "so their mail waits" REMEDY
 		    "move it there and correct the line, then qmail-newu, or "
 		    "set DOMAINDIR in '%s'",
-		    check->node->global_vars);
+		    assign->home, domains, check->node->global_vars);
 	} else if (assign->domain_length > 0 && lstat(assign->home, &st) == 0 &&
 	    S_ISLNK(st.st_mode)) {
 		check_find(check, CHECK_ERROR, assigns->path, assign->line,
-		    "'%s' is a symbolic link, which no delivery follows",
+		    "'%s' is a symbolic link, which no delivery follows" REMEDY
+		    "put the folder itself there, or mount it there",
 		    assign->home);
-		check_remedy(
-		    check, "put the folder itself there, or mount it there");
 	}
 }
 
@@ -186,15 +178,13 @@ check_lines(struct check *check, const struct check_assigns *assigns)
 		if (i > 0 &&
 		    strcmp(assign->address, assigns->items[i - 1].address) ==
 			0 &&
-		    assign->is_wildcard == assigns->items[i - 1].is_wildcard) {
+		    assign->is_wildcard == assigns->items[i - 1].is_wildcard)
 			check_find(check, CHECK_ERROR, assigns->path,
 			    assign->line,
 			    "'%s' has two lines, this one and line %u: the "
-			    "first counts",
+			    "first counts" REMEDY
+			    "remove one of them, then qmail-newu",
 			    assign->address, assigns->items[i - 1].line);
-			check_remedy(
-			    check, "remove one of them, then qmail-newu");
-		}
 		check_home(check, assigns, assign);
 	}
 }

@@ -27,9 +27,9 @@ static void
 find(struct check *check, const struct check_place *place, const char *name,
     const char *text, const char *remedy)
 {
-	check_find(check, CHECK_ERROR, place->file, place->line, "%s%s: %s",
-	    place->what, name, text);
-	check_remedy(check, "%s%s", remedy, place->remedy);
+	check_find(check, CHECK_ERROR, place->file, place->line,
+	    "%s%s: %s" REMEDY "%s%s", place->what, name, text, remedy,
+	    place->remedy);
 }
 
 void
@@ -83,9 +83,9 @@ check_one(struct check *check, const struct check_place *place,
 		strlist_add(&check->used_queues, path);
 	if (*path != '/') {
 		check_find(check, CHECK_ERROR, place->file, place->line,
-		    "%sit %s the queue '%s', which is no absolute path",
-		    place->what, verb, path);
-		check_remedy(check, "begin it with /%s", place->remedy);
+		    "%sit %s the queue '%s', which is no absolute path" REMEDY
+		    "begin it with /%s",
+		    place->what, verb, path, place->remedy);
 		return false;
 	}
 	if (may_exist(path))

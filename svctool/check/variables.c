@@ -110,13 +110,12 @@ check_access_rules(struct check *check, const char *path)
 		see_access_fault, &rules };
 	struct error err;
 
-	if (access_walk(path, &visitor, &err) == -1) {
-		check_find(check, CHECK_ERROR, path, 0, "%s", err.text);
-		check_remedy(check,
+	if (access_walk(path, &visitor, &err) == -1)
+		check_find(check, CHECK_ERROR, path, 0,
+		    "%s" REMEDY
 		    "make it again from its source: 'tcprules %s %s.tmp' with "
 		    "the source as input",
-		    path, path);
-	}
+		    err.text, path, path);
 	check_crowd_end(check, &rules.crowd, path, "run tcprules again");
 }
 
@@ -151,13 +150,11 @@ see_variable(
 	};
 	const char *meant = value != NULL ? check_spelling(name) : NULL;
 
-	if (meant != NULL) {
+	if (meant != NULL)
 		check_find(folder->check, CHECK_WARNING, path, 0,
-		    "nothing reads a variable of this name: was %s meant?",
-		    meant);
-		check_remedy(folder->check, "mv '%s' '%s/%s'%s", path,
-		    folder->path, meant, restart);
-	}
+		    "nothing reads a variable of this name: was %s meant?" REMEDY
+		    "mv '%s' '%s/%s'%s",
+		    meant, path, folder->path, meant, restart);
 	if (value != NULL)
 		check_variable(folder->check, &place, name, value);
 	if (folder->vars != NULL)
@@ -181,8 +178,8 @@ read_folder(struct folder *folder)
 	if (global_vars_walk(folder->path, &visitor) == 0)
 		return;
 	check_find(folder->check, CHECK_ERROR, folder->path, 0,
-	    "services read their variables there: %s", strerror(errno));
-	check_remedy(folder->check, "mkdir '%s'", folder->path);
+	    "services read their variables there: %s" REMEDY "mkdir '%s'",
+	    strerror(errno), folder->path);
 }
 
 /*
@@ -255,7 +252,6 @@ void
 check_variables(struct check *check)
 {
 	const struct node *node = check->node;
-	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	AUTO(vars_release) struct vars global = VARS_INIT;
 	struct folder folder = {
 		.check = check, .path = node->global_vars, .vars = &global
@@ -273,8 +269,6 @@ check_variables(struct check *check)
 	if (chooser == NULL)
 		place.remedy = ", then svc -h the listeners";
 	check_queue_choice(check, &place, &global);
-	check_names(check, node_services, &services);
-	for (size_t i = 0; i < services.count; i++)
-		check_service(check, services.items[i]);
+	check_each(check, node_services, check_service);
 	free(file);
 }

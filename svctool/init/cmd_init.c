@@ -175,6 +175,7 @@ open_node(struct init_options *options, const char *home, const char *destdir,
 int
 cmd_init(int argc, char **argv)
 {
+	AUTO(release_options)
 	struct init_options options = { .queues = INIT_UNSAID };
 	const char *home = NULL, *destdir = NULL, *me = NULL, *address = NULL;
 	const struct arg_row rows[] = {
@@ -196,35 +197,27 @@ cmd_init(int argc, char **argv)
 	struct maker maker = { .made = 0 };
 	AUTO(node_free) struct node *node = NULL;
 	struct error err;
-	int code;
 
-	code = args_parse(rows, argc, argv, NULL, &err);
-	if (code == 0) {
-		options.me = me != NULL ? xstrdup(me) : NULL;
-		options.has_destdir = destdir != NULL;
-		options.has_address = address != NULL;
-		options.address = address != NULL ? address : "0.0.0.0";
-		code = init_check_options(&options, &err);
-	}
-	if (code == -1) {
-		release_options(&options);
+	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
-	}
-	code = open_node(&options, home, destdir, &node, &err);
+	options.me = me != NULL ? xstrdup(me) : NULL;
+	options.has_destdir = destdir != NULL;
+	options.has_address = address != NULL;
+	options.address = address != NULL ? address : "0.0.0.0";
+	if (init_check_options(&options, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	if (open_node(&options, home, destdir, &node, &err) == -1)
+		return complain(EXIT_TROUBLE, &err);
 	maker.node = node;
-	if (code == -1 || init_prepare_users(&options, &maker, &err) == -1 ||
+	if (init_prepare_users(&options, &maker, &err) == -1 ||
 	    make_node(&maker, &options, &err) == -1)
-		code = complain(EXIT_TROUBLE, &err);
-	else {
-		code = EXIT_FINE;
-		if (maker.made == 0)
-			printf("nothing to do: the node at %s%s is complete\n",
-			    node->destdir, node->home->root);
-		else
-			printf("the node is at %s%s; start it with: svctool "
-			       "start --home %s\n",
-			    node->destdir, node->home->root, node->home->root);
-	}
-	release_options(&options);
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	if (maker.made == 0)
+		printf("nothing to do: the node at %s%s is complete\n",
+		    node->destdir, node->home->root);
+	else
+		printf("the node is at %s%s; start it with: svctool start "
+		       "--home %s\n",
+		    node->destdir, node->home->root, node->home->root);
+	return EXIT_FINE;
 }

@@ -13,7 +13,6 @@
 
 #include "base/mem.h"
 #include "svctool/init/init.h"
-#include "svctool/init/users.h"
 
 /* Is there such a user, and may we have a node run as that user? */
 static int

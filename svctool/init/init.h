@@ -81,4 +81,13 @@ int init_rules(
 int init_domains(
     struct maker *maker, const struct init_options *options, struct error *err);
 
+/* How many of them the system lacks; -1 could not tell. */
+int users_missing(struct error *err);
+
+/*
+ * Prints the commands that make the missing ones (is_dry), or runs them, each
+ * said.  0 or -1.
+ */
+int users_create(bool is_dry, struct error *err);
+
 #endif

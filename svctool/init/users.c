@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The system users and groups of a node that root starts. */
-#include "svctool/init/users.h"
+#include "svctool/init/init.h"
 
 #include <errno.h>
 #include <grp.h>

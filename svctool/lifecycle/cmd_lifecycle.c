@@ -39,28 +39,30 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 	struct error err;
 	AUTO(node_free) struct node *node = NULL;
 	unsigned down = 0;
-	int code = EXIT_FINE;
+	bool is_done;
 
 	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
-	if (node != NULL && is_stop && !is_start && lifecycle_is_left(node)) {
-		if (lifecycle_stop(node, timeout_s, &err) == -1)
-			code = complain(EXIT_TROUBLE, &err);
-		else
-			say_end(node, is_start, down);
-	} else if (node == NULL || !node_exists(node, &err) ||
-	    !(is_start ? node_is_ours_to_start : node_is_ours)(node, &err) ||
-	    systemd_guard(node, NULL, &err) == -1 ||
-	    (is_start && !node_has_name(node, &err)) ||
-	    (is_start && !place_is_right(node, &err)) ||
-	    (is_stop && is_start && check_before_restart(node, &err) == -1) ||
-	    (is_stop && lifecycle_stop(node, timeout_s, &err) == -1) ||
-	    (is_start && lifecycle_start(node, timeout_s, &down, &err) == -1))
-		code = complain(EXIT_TROUBLE, &err);
+	if (node != NULL && is_stop && !is_start && lifecycle_is_left(node))
+		is_done = lifecycle_stop(node, timeout_s, &err) == 0;
 	else
-		say_end(node, is_start, down);
-	return code;
+		is_done = node != NULL && node_exists(node, &err) &&
+		    (is_start ? node_is_ours_to_start : node_is_ours)(
+			node, &err) &&
+		    systemd_guard(node, NULL, &err) == 0 &&
+		    (!is_start ||
+			(node_has_name(node, &err) &&
+			    place_is_right(node, &err))) &&
+		    (!is_stop || !is_start ||
+			check_before_restart(node, &err) == 0) &&
+		    (!is_stop || lifecycle_stop(node, timeout_s, &err) == 0) &&
+		    (!is_start ||
+			lifecycle_start(node, timeout_s, &down, &err) == 0);
+	if (!is_done)
+		return complain(EXIT_TROUBLE, &err);
+	say_end(node, is_start, down);
+	return EXIT_FINE;
 }
 
 int

@@ -10,8 +10,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "svctool/lifecycle/wait_up.h"
 #include "svctool/make.h"
 #include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
@@ -122,8 +122,7 @@ lock_start(const struct node *node, struct error *err)
 	if (fd != -1 && flock(fd, LOCK_EX) == 0)
 		return fd;
 	error_sys(err, "cannot lock '%s'", node->home->run);
-	if (fd != -1)
-		close(fd);
+	file_close(&fd);
 	return -1;
 }
 

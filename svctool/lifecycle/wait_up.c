@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Waiting for the services of a node that was just started. */
-#include "svctool/lifecycle/wait_up.h"
+#include "svctool/lifecycle/lifecycle.h"
 
 #include <stdio.h>
 #include <stdlib.h>

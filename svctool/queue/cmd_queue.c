@@ -84,25 +84,21 @@ cmd_queue(int argc, char **argv)
 		{ "remote", ARG_FLAG, &options.is_remote },
 		{ NULL, ARG_FLAG, NULL },
 	};
-	struct node *node = NULL;
+	AUTO(node_free) struct node *node = NULL;
+	OWN_TEXT name = NULL;
 	struct error err;
-	char *name;
-	int words, op, code = EXIT_FINE;
+	int words, op;
 
 	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
 	    (op = find_op(words, argv, &err)) == -1)
 		return complain(EXIT_USAGE, &err);
 	name = full_name(argv[1]);
-	if (check_name(name, &err) == -1) {
-		free(name);
+	if (check_name(name, &err) == -1)
 		return complain(EXIT_USAGE, &err);
-	}
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err) ||
 	    !node_is_ours_to_start(node, &err) ||
 	    ops[op].run(node, name, &options, &err) == -1)
-		code = complain(EXIT_TROUBLE, &err);
-	node_free(&node);
-	free(name);
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	return EXIT_FINE;
 }

@@ -111,10 +111,10 @@ cmd_systemd(int argc, char **argv)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	struct maker maker = { .made = 0 };
-	struct node *installed, *target;
+	AUTO(node_free) struct node *installed = NULL;
+	AUTO(node_free) struct node *target = NULL;
 	const struct node *source = NULL;
 	struct error err;
-	int code = EXIT_FINE;
 
 	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
@@ -123,11 +123,8 @@ cmd_systemd(int argc, char **argv)
 	maker.node = target;
 	if (source == NULL || !node_exists(source, &err) ||
 	    write_units(&maker, source, &err) == -1)
-		code = complain(EXIT_TROUBLE, &err);
-	else
-		printf("to use them: systemctl daemon-reload && systemctl "
-		       "enable --now mqmail.target (and not svctool start)\n");
-	node_free(&installed);
-	node_free(&target);
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	printf("to use them: systemctl daemon-reload && systemctl enable --now "
+	       "mqmail.target (and not svctool start)\n");
+	return EXIT_FINE;
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
 
@@ -193,17 +194,16 @@ try_port(const struct port_address *address)
 {
 	union socket_address where;
 	socklen_t length = fill(address, &where);
+	AUTO(file_close)
 	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int one = 1;
-	int failure = 0;
 
-	if (fd == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
-	    bind(fd, &where.any, length) == -1 || listen(fd, 1) == -1)
-		failure = errno;
-	if (fd != -1)
-		close(fd);
-	return failure;
+	return fd == -1 ||
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ==
+		    -1 ||
+		bind(fd, &where.any, length) == -1 || listen(fd, 1) == -1
+	    ? errno
+	    : 0;
 }
 
 int

@@ -66,8 +66,7 @@ proc_is_alive(pid_t pid)
 void
 proc_list_add(struct proc_list *list, const struct proc *proc)
 {
-	list->items = xrealloc(
-	    list->items, (list->count + 1) * sizeof(*list->items));
+	list->items = mem_room(list->items, list->count, sizeof(*list->items));
 	list->items[list->count++] = *proc;
 }
 

@@ -67,20 +67,6 @@ ready_listen_address(const struct node *node, const char *name,
 	return 0;
 }
 
-/* Does it begin with TLS?  1, 0, or -1: its options are bad. */
-static int
-has_tls_first(const struct node *node, const char *name, struct error *err)
-{
-	struct smtp_options options;
-	AUTO(service_env_release)
-	struct service_env env = { .own_folder = NULL };
-	int result;
-
-	service_env_read(node, name, &env);
-	result = service_env_options(&env, &options, err);
-	return result == -1 ? -1 : options.kind.has_tls_first;
-}
-
 static bool
 has_process(const struct supervise_state *state, struct error *err)
 {
@@ -113,12 +99,15 @@ static enum ready
 does_greet(const struct node *node, const char *name,
     const struct port_address *address, struct error *err)
 {
-	int tls = has_tls_first(node, name, err);
+	struct smtp_options options;
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
 
-	/* It runs with others, which it had when it was started. */
-	if (tls == -1)
-		return READY_YES;
-	return greet_look(address, tls == 1, GREET_WAIT_MS, err) == 0
+	service_env_read(node, name, &env);
+	/* Bad options: it runs with others, which it had when it started. */
+	return service_env_options(&env, &options, err) == 0 &&
+		greet_look(address, options.kind.has_tls_first, GREET_WAIT_MS,
+		    err) == 0
 	    ? READY_HUNG
 	    : READY_YES;
 }

@@ -33,10 +33,9 @@ add_start(struct buf *buf, const char *what, const char *global_vars)
 static void
 add_program(struct buf *buf, const char *programs, const char *name)
 {
-	AUTO(buf_release) struct buf path = BUF_INIT;
+	OWN_TEXT path = xasprintf("%s/%s", programs, name);
 
-	buf_addf(&path, "%s/%s", programs, name);
-	run_script_quote(buf, path.data);
+	run_script_quote(buf, path);
 }
 
 void

@@ -76,6 +76,7 @@ static int
 read_file(
     const char *path, struct buf *text, uid_t *owner_out, struct error *err)
 {
+	AUTO(file_close)
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	ssize_t n;
@@ -87,13 +88,10 @@ read_file(
 	buf_reserve(text, RECORD_MAX);
 	n = fstat(fd, &st) == -1 ? -1 : read(fd, text->data, RECORD_MAX - 1);
 	if (n == -1)
-		error_sys(err, "cannot read '%s'", path);
-	else {
-		text->data[n] = '\0';
-		*owner_out = st.st_uid;
-	}
-	close(fd);
-	return n == -1 ? -1 : 1;
+		return error_sys(err, "cannot read '%s'", path);
+	text->data[n] = '\0';
+	*owner_out = st.st_uid;
+	return 1;
 }
 
 /*

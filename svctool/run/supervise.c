@@ -68,12 +68,9 @@ static bool
 is_supervised(const char *folder)
 {
 	OWN_TEXT path = xasprintf("%s/supervise/ok", folder);
-	int fd = open_fifo(path);
+	AUTO(file_close) int fd = open_fifo(path);
 
-	if (fd == -1)
-		return false;
-	close(fd);
-	return true;
+	return fd != -1;
 }
 
 /* Does the service run as another process than the status has? */
@@ -127,16 +124,12 @@ int
 supervise_send(const char *folder, const char *letters, struct error *err)
 {
 	OWN_TEXT path = xasprintf("%s/supervise/control", folder);
-	int fd = -1;
-	int result = 1;
+	AUTO(file_close) int fd = -1;
 
-	if (!is_supervised(folder)) {
+	if (!is_supervised(folder))
 		return 0;
-	}
 	fd = open_fifo(path);
-	if (fd == -1 || file_write_all(fd, letters, strlen(letters)) == -1)
-		result = error_sys(err, "cannot write to '%s'", path);
-	if (fd != -1)
-		close(fd);
-	return result;
+	return fd == -1 || file_write_all(fd, letters, strlen(letters)) == -1
+	    ? error_sys(err, "cannot write to '%s'", path)
+	    : 1;
 }

@@ -33,9 +33,8 @@ void
 systemd_unit_service(struct buf *buf, const char *name, const char *folder,
     const char *user, bool is_queue)
 {
-	AUTO(buf_release) struct buf run = BUF_INIT;
+	OWN_TEXT run = xasprintf("%s/run", folder);
 
-	buf_addf(&run, "%s/run", folder);
 	buf_addf(buf,
 	    "# Made by 'svctool systemd'.\n"
 	    "[Unit]\n"
@@ -49,7 +48,7 @@ systemd_unit_service(struct buf *buf, const char *name, const char *folder,
 	    name);
 	add_path(buf, folder);
 	buf_adds(buf, "\nExecStart=");
-	add_word(buf, run.data);
+	add_word(buf, run);
 	if (user != NULL)
 		buf_addf(buf, "\nUser=%s", user);
 	/* TERM to the first process only: it ends its children in order. */

@@ -204,8 +204,8 @@ cmd_dns(int argc, char **argv)
 	enum dns_type type;
 	struct error err;
 	AUTO(node_free) struct node *node = NULL;
-	char *name;
-	int words, code;
+	OWN_TEXT name = NULL;
+	int words;
 
 	if (args_parse(rows, argc, argv, &words, &err) == -1)
 		return complain(EXIT_USAGE, &err);
@@ -216,9 +216,6 @@ cmd_dns(int argc, char **argv)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err))
-		code = complain(EXIT_TROUBLE, &err);
-	else
-		code = ask(node, type, name, is_json);
-	free(name);
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	return ask(node, type, name, is_json);
 }

@@ -18,20 +18,15 @@ cmd_showctl(int argc, char **argv)
 	};
 	struct error err;
 	AUTO(node_free) struct node *node = NULL;
-	int code = EXIT_FINE;
+	OWN_TEXT program = NULL;
 
 	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err))
-		code = complain(EXIT_TROUBLE, &err);
-	else {
-		OWN_TEXT program = xasprintf(
-		    "%s/qmail-showctl", node->programs);
-		const char *words[] = { program, NULL };
-
-		if (spawn_wait(words, NULL, &err) == -1)
-			code = complain(EXIT_TROUBLE, &err);
-	}
-	return code;
+		return complain(EXIT_TROUBLE, &err);
+	program = xasprintf("%s/qmail-showctl", node->programs);
+	return spawn_wait((const char *[]){ program, NULL }, NULL, &err) == -1
+	    ? complain(EXIT_TROUBLE, &err)
+	    : EXIT_FINE;
 }

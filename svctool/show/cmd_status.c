@@ -18,13 +18,8 @@ cmd_status(int argc, char **argv)
 	if (report_collect(node, &report, &err) == -1) {
 		/* A stranger may not read what supervise knows. */
 		node_is_ours(node, &err);
-		code = complain(EXIT_TROUBLE, &err);
-	} else {
-		if (is_json)
-			report_print_json(&report);
-		else
-			report_print_text(&report);
-		code = report.is_fine ? EXIT_FINE : EXIT_TROUBLE;
+		return complain(EXIT_TROUBLE, &err);
 	}
-	return code;
+	(is_json ? report_print_json : report_print_text)(&report);
+	return report.is_fine ? EXIT_FINE : EXIT_TROUBLE;
 }

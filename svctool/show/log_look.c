@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "svctool/run/proc.h"
 #include "svctool/wait.h"
@@ -77,7 +78,8 @@ is_stuck(pid_t pid, const char *folder, struct error *err)
 	int64_t deadline = clock_ms() + STUCK_MS;
 	char path[64];
 	struct stat st;
-	int fd, last, now;
+	AUTO(file_close) int fd = -1;
+	int last, now;
 
 	snprintf(path, sizeof(path), "/proc/%ld/fd/0", (long)pid);
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -89,7 +91,6 @@ is_stuck(pid_t pid, const char *folder, struct error *err)
 		last = now;
 		now = waiting_bytes(fd);
 	} while (last > 0 && now >= last && wait_more(deadline));
-	close(fd);
 	if (last <= 0 || now < last)
 		return false;
 	error_set(err,

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 enum { TAIL_BYTES = 4096, TIME_DIGITS = 24 };
@@ -51,28 +52,25 @@ log_tail(const struct node *node, const char *name, const struct log_mark *mark,
     struct buf *buf)
 {
 	OWN_TEXT path = log_path(node, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char text[TAIL_BYTES];
 	off_t from = 0;
 	struct stat st;
-	ssize_t n = 0;
+	ssize_t n;
+	size_t at;
 
-	if (fd == -1)
+	if (fd == -1 || fstat(fd, &st) == -1)
 		return;
-	if (fstat(fd, &st) == 0) {
-		if (st.st_dev == mark->device && st.st_ino == mark->inode &&
-		    st.st_size >= mark->size)
-			from = mark->size;
-		if (st.st_size - from > TAIL_BYTES)
-			from = st.st_size - TAIL_BYTES;
-		n = pread(fd, text, sizeof(text), from);
-	}
-	close(fd);
-	if (n > 0) {
-		size_t at = last_lines(text, (size_t)n);
-
-		buf_add(buf, text + at, (size_t)n - at);
-	}
+	if (st.st_dev == mark->device && st.st_ino == mark->inode &&
+	    st.st_size >= mark->size)
+		from = mark->size;
+	if (st.st_size - from > TAIL_BYTES)
+		from = st.st_size - TAIL_BYTES;
+	n = pread(fd, text, sizeof(text), from);
+	if (n <= 0)
+		return;
+	at = last_lines(text, (size_t)n);
+	buf_add(buf, text + at, (size_t)n - at);
 }
 
 /* multilog's time: "@", 24 hexadecimal digits and a blank. */

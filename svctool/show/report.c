@@ -15,7 +15,6 @@
 #include "svctool/run/ready.h"
 #include "svctool/run/session.h"
 #include "svctool/show/log_tail.h"
-#include "svctool/show/report_restart.h"
 
 const char *
 report_service_state(const struct report_service *service)
@@ -260,27 +259,22 @@ explain_queue(const struct node *node, const struct report *report,
     struct report_queue *queue)
 {
 	const struct report_service *service = NULL;
-	AUTO(buf_release) struct buf text = BUF_INIT;
+	OWN_TEXT problem = NULL;
 
 	if (queue->health.state != HEALTH_DOWN || queue->is_hung)
 		return;
 	for (size_t i = 0; i < report->service_count; i++)
 		if (strcmp(report->services[i].name, queue->name) == 0)
 			service = &report->services[i];
-	buf_adds(&text, queue->problem);
-	if (*queue->problem != '\0')
-		buf_adds(&text, "; ");
-	if (service == NULL)
-		buf_addf(&text,
-		    "it has no service: 'svctool queue add %s --home %s' makes "
-		    "one",
-		    queue->name, node->home->root);
-	else
-		buf_addf(&text, "its service is %s%s%s",
-		    report_service_state(service),
-		    *service->problem != '\0' ? ": " : "", service->problem);
-	free(queue->problem);
-	queue->problem = xstrdup(text.data);
+	problem = queue->problem;
+	queue->problem = service == NULL
+	    ? xasprintf("%s%sit has no service: 'svctool queue add %s --home "
+			"%s' makes one",
+		  problem, *problem != '\0' ? "; " : "", queue->name,
+		  node->home->root)
+	    : xasprintf("%s%sits service is %s%s%s", problem,
+		  *problem != '\0' ? "; " : "", report_service_state(service),
+		  *service->problem != '\0' ? ": " : "", service->problem);
 }
 
 char *

@@ -9,6 +9,14 @@
 
 #include "control/json_text.h"
 
+/* Unless it is empty. */
+static void
+set_text(json_t *object, const char *name, const char *text)
+{
+	if (*text != '\0')
+		json_object_set_new(object, name, json_text(text));
+}
+
 static json_t *
 service_json(const struct report_service *service)
 {
@@ -21,15 +29,9 @@ service_json(const struct report_service *service)
 	    service->is_off, "log", service->log_state.pid != 0, "log_state",
 	    log_look_name(service->log), "ok", service->is_fine);
 
-	if (*service->listen != '\0')
-		json_object_set_new(
-		    object, "listen", json_text(service->listen));
-	if (*service->problem != '\0')
-		json_object_set_new(
-		    object, "problem", json_text(service->problem));
-	if (*service->log_problem != '\0')
-		json_object_set_new(
-		    object, "log_problem", json_text(service->log_problem));
+	set_text(object, "listen", service->listen);
+	set_text(object, "problem", service->problem);
+	set_text(object, "log_problem", service->log_problem);
 	return object;
 }
 
@@ -85,9 +87,7 @@ queue_json(const struct report_queue *queue)
 	set_number(object, "journal_size_bytes", health->journal_size_bytes);
 	set_number(object, "damaged", queue->damage.count);
 	json_object_set_new(object, "damaged_ids", ids_json(&queue->damage));
-	if (*queue->problem != '\0')
-		json_object_set_new(
-		    object, "problem", json_text(queue->problem));
+	set_text(object, "problem", queue->problem);
 	return object;
 }
 
@@ -107,9 +107,7 @@ report_print_json(const struct report *report)
 	object = json_pack("{s:o, s:b, s:I, s:o, s:o}", "home",
 	    json_text(report->home), "ok", report->is_fine, "svscan",
 	    (json_int_t)report->svscan, "services", services, "queues", queues);
-	if (*summary != '\0')
-		json_object_set_new(
-		    object, "queue_problem", json_text(summary));
+	set_text(object, "queue_problem", summary);
 	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);

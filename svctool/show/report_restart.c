@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Which services end again and again? */
-#include "svctool/show/report_restart.h"
+#include "svctool/show/report.h"
 
 #include <stdlib.h>
 

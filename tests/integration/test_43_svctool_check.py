@@ -553,20 +553,6 @@ def queue_with_a_file_for_trigger(node):
     return "lock/trigger: it is not a named pipe"
 
 
-def queue_file(folder):
-    def damage(node):
-        queue = node.queue_dir("queue1")
-        split = len(list((queue / "mess").iterdir()))
-        number = 999999999
-        part = f"/{number % split}" if folder in ("info", "local") else ""
-        (queue / f"{folder}{part}/{number}").write_text("x")
-        return (f"{folder}{part}/{number}: there is no message "
-                f"mess/{number % split}/{number} that it belongs to: svctool "
-                "queue fix queue1")
-    damage.__name__ = f"{folder}_without_message"
-    return damage
-
-
 def writable_domain(node):
     domain_dir(node).chmod(0o777)
     return f"chmod 755 '{domain_dir(node)}'"
@@ -819,8 +805,7 @@ DAMAGES = [
     queue_mode("lock", 0o700), queue_mode("lock/trigger", 0o600),
     queue_mode("lock/sendmutex", 0o644), queue_mode("lock/tcpto", 0o666),
     queue_of_another_system, queue_half_repaired, queue_without_trigger,
-    queue_with_a_file_for_trigger, queue_file("todo"),
-    queue_file("intd"), queue_file("info"), queue_file("local"),
+    queue_with_a_file_for_trigger,
     # domains and users
     writable_domain, readable_maildir, closed_maildir, no_user_folder,
     file_for_a_user_folder, link_for_a_user_folder, user_folder_elsewhere,
@@ -999,8 +984,7 @@ def test_many_findings_are_summed_up(made):
 
 def test_a_remedy_mends(made):
     """svctool queue fix and vmkpasswd do what check says they do."""
-    for damage in (stale_users, queue_file("todo"),
-                   queue_mode("lock/trigger", 0o600),
+    for damage in (stale_users, queue_mode("lock/trigger", 0o600),
                    queue_mode("info/22", 0o711), queue_without_trigger,
                    queue_of_another_system):
         damage(made)

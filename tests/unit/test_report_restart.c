@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Tests of svctool/show/report_restart.c. */
-#include "svctool/show/report_restart.h"
+#include "svctool/show/report.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

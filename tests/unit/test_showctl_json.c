@@ -114,8 +114,7 @@ wrong_and_unknown(void **state)
 	folder_write("timeoutsmtpd", "soon\n", 5);
 	showctl_load(&showctl, "queue7");
 	showctl.is_chosen[SETTING_timeoutsmtpd] = true;
-	showctl.unknown = unknown;
-	showctl.unknown_count = 1;
+	showctl.unknown = (struct strlist){ .items = unknown, .count = 1 };
 	json = print(&showctl);
 	settings = json_object_get(json, "settings");
 	assert_int_equal(json_object_size(settings), 1);

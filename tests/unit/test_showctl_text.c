@@ -78,8 +78,7 @@ wrong_and_unknown(void **state)
 	showctl_load(&showctl, "queue1");
 	showctl.is_chosen[SETTING_timeoutsmtpd] = true;
 	showctl.is_chosen[SETTING_maxhops] = true;
-	showctl.unknown = unknown;
-	showctl.unknown_count = 1;
+	showctl.unknown = (struct strlist){ .items = unknown, .count = 1 };
 	capture = capture_begin(1);
 	showctl_print_text(&showctl);
 	got = capture_end(&capture);

@@ -39,19 +39,16 @@ only_what_no_program_reads(void **state)
 	};
 	struct error err = { "" };
 	struct buf got = BUF_INIT;
-	char **names;
-	size_t count;
+	struct strlist names;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		folder_write(files[i], "", 0);
 	assert_int_equal(mkdir(folder_path("folder"), 0755), 0);
-	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err), 0);
-	for (size_t i = 0; i < count; i++) {
-		buf_addf(&got, "%s|", names[i]);
-		free(names[i]);
-	}
-	free(names);
+	assert_int_equal(showctl_find_unknown(folder, &names, &err), 0);
+	for (size_t i = 0; i < names.count; i++)
+		buf_addf(&got, "%s|", names.items[i]);
+	strlist_release(&names);
 	assert_string_equal(got.data,
 	    "ME|concurrencyl|databyte|"
 	    "databytes.queue1|holdlocal.|zzz|");
@@ -62,15 +59,13 @@ static void
 nothing_unknown_and_no_folder(void **state)
 {
 	struct error err = { "" };
-	char **names;
-	size_t count;
+	struct strlist names;
 
 	(void)state;
-	assert_int_equal(showctl_find_unknown(folder, &names, &count, &err), 0);
-	assert_int_equal(count, 0);
-	free(names);
+	assert_int_equal(showctl_find_unknown(folder, &names, &err), 0);
+	assert_int_equal(names.count, 0);
 	assert_int_equal(
-	    showctl_find_unknown(folder_path("none"), &names, &count, &err),
+	    showctl_find_unknown(folder_path("none"), &names, &err),
 	    -1);
 	assert_non_null(strstr(err.text, "cannot open folder '"));
 }
