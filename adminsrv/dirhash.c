@@ -55,7 +55,8 @@ dirhash_free(struct dirhash **hash)
 
 /* The number of the folder that holds user_dir; false: none of ours. */
 static bool
-folder_of(const struct dirhash *hash, const char *user_dir, size_t *folder_out)
+folder_of_user(
+    const struct dirhash *hash, const char *user_dir, size_t *folder_out)
 {
 	const char *at = user_dir + hash->domain_dir_length;
 	size_t within = 0;
@@ -90,7 +91,8 @@ dirhash_count(struct dirhash *hash, const char *user_dir)
 {
 	size_t folder;
 
-	if (folder_of(hash, user_dir, &folder) && hash->users[folder] < 255)
+	if (folder_of_user(hash, user_dir, &folder) &&
+	    hash->users[folder] < 255)
 		hash->users[folder]++;
 }
 

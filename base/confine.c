@@ -48,7 +48,7 @@ file_rights(long abi)
 }
 
 static int
-add_port(int ruleset, unsigned short port, struct error *err)
+allow_port(int ruleset, unsigned short port, struct error *err)
 {
 	const struct net_port rule = { NET_CONNECT_TCP, port };
 
@@ -73,7 +73,7 @@ make_ruleset(long abi, const struct confine_rules *rules, struct error *err)
 	if (ruleset == -1)
 		return error_sys(err, "cannot make a Landlock ruleset");
 	for (i = 0; abi >= ABI_NET && i < rules->tcp_port_count; i++)
-		if (add_port(ruleset, rules->tcp_ports[i], err) == -1) {
+		if (allow_port(ruleset, rules->tcp_ports[i], err) == -1) {
 			close(ruleset);
 			return -1;
 		}

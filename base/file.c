@@ -50,16 +50,6 @@ file_read(const char *path, size_t max, struct buf *buf, struct error *err)
 	return result;
 }
 
-void
-file_close(const int *fd)
-{
-	int saved_errno = errno;
-
-	if (*fd != -1)
-		close(*fd);
-	errno = saved_errno;
-}
-
 int
 file_write_all(int fd, const char *data, size_t length)
 {

@@ -40,9 +40,6 @@ void file_abort(int fd, char *temporary); /* keeps errno */
 int file_sync_folder(const char *path, struct error *err);
 int file_sync_parent(const char *path, struct error *err);
 
-/* For AUTO (base/mem.h): closes it if it is open; errno stays. */
-void file_close(const int *fd);
-
 /* Writes all bytes to a descriptor.  Returns 0 or -1 with errno. */
 int file_write_all(int fd, const char *data, size_t length);
 

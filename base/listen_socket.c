@@ -31,7 +31,7 @@ port_remedy(int error)
 }
 
 static int
-set_option(int fd, int level, int name, int value)
+set_socket_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
@@ -46,16 +46,16 @@ open_one(const struct listener_options *options, const struct addrinfo *address,
 
 	if (fd == -1)
 		return -1;
-	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
+	if (set_socket_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == -1)
 		goto fail;
 	if (options->is_shared &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
+	    set_socket_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == -1)
 		goto fail;
 	if (address->ai_family == AF_INET6 &&
-	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !takes_both) == -1)
+	    set_socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !takes_both) == -1)
 		goto fail;
 	/* Linux: the sockets of connections inherit this. */
-	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
+	if (set_socket_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) == -1)
 		goto fail;
 	if (bind(fd, address->ai_addr, address->ai_addrlen) == -1 ||
 	    listen(fd, BACKLOG) == -1)

@@ -44,7 +44,6 @@ mem_free(void *pointer)
 	free(*(void **)pointer);
 }
 
-
 /* Once, before there are threads. */
 void mem_set_reserve(size_t bytes);
 

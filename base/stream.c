@@ -161,7 +161,7 @@ read_rested(struct stream *stream)
 
 /* Leaves room behind in_end, with all bytes that wait at the front. */
 static void
-make_room(struct stream *stream)
+make_input_room(struct stream *stream)
 {
 	size_t waiting = stream->in_end - stream->in_start;
 	size_t size = stream->in_size;
@@ -205,7 +205,7 @@ refill(struct stream *stream, bool is_first)
 	}
 	if (stream->in == NULL)
 		return read_rested(stream);
-	make_room(stream);
+	make_input_room(stream);
 	room = stream->in_size - stream->in_end;
 	result = read_stream(
 	    stream, stream->in + stream->in_end, room, &length);

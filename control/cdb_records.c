@@ -29,7 +29,7 @@ number_at(const struct cdb_bytes *cdb, uint64_t position)
 
 /* The record at a position that is inside the records; false: it is not. */
 static bool
-read_record(
+read_cdb_record(
     const struct cdb_bytes *cdb, uint64_t position, struct cdb_record *record)
 {
 	uint64_t key = position + PAIR_BYTES, value;
@@ -75,7 +75,7 @@ check_records(const struct cdb_bytes *cdb, size_t *count_out, struct error *err)
 	for (*count_out = 0; position < cdb->records_end; ++*count_out) {
 		struct cdb_record record;
 
-		if (!read_record(cdb, position, &record))
+		if (!read_cdb_record(cdb, position, &record))
 			return error_set(err,
 			    "the record at byte %llu does not fit: the file is "
 			    "damaged",
@@ -101,7 +101,7 @@ check_table(const struct cdb_bytes *cdb, unsigned table, uint64_t *used,
 
 		if (position == 0)
 			continue;
-		if (!read_record(cdb, position, &record) ||
+		if (!read_cdb_record(cdb, position, &record) ||
 		    cdb_hash(record.key, (unsigned)record.key_length) !=
 			wanted ||
 		    wanted % TABLES != table)
@@ -193,7 +193,7 @@ cdb_records_next(struct cdb_records *records, struct cdb_record *record_out)
 	};
 
 	if (records->at >= records->end ||
-	    !read_record(&cdb, records->at, record_out))
+	    !read_cdb_record(&cdb, records->at, record_out))
 		return false;
 	records->at += PAIR_BYTES + record_out->key_length +
 	    record_out->value_length;

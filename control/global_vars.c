@@ -91,7 +91,7 @@ global_vars_walk(const char *folder, const struct global_vars_visitor *visitor)
 }
 
 static void
-take_variable(
+take_global_variable(
     const char *path, const char *name, const char *value, void *context)
 {
 	(void)path;
@@ -103,7 +103,7 @@ void
 global_vars_take(const char *folder)
 {
 	const struct global_vars_visitor visitor = {
-		.variable = take_variable
+		.variable = take_global_variable
 	};
 
 	global_vars_walk(folder, &visitor);

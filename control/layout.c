@@ -21,7 +21,7 @@ const struct layout_row layout_rows[LAYOUT_COUNT] = {
 
 /* Where a node's folder is may be a variable's matter. */
 static const char *
-folder_of(const struct home *home, const char *path, size_t length)
+folder_of_part(const struct home *home, const char *path, size_t length)
 {
 	const struct {
 		enum layout_id id;
@@ -64,7 +64,7 @@ layout_vpath(const struct home *home, enum layout_id id, va_list names)
 	size_t length = strcspn(at, "/");
 	struct buf path = BUF_INIT;
 
-	buf_adds(&path, folder_of(home, at, length));
+	buf_adds(&path, folder_of_part(home, at, length));
 	for (at += length; *at != '\0'; at += length) {
 		length = 1 + strcspn(at + 1, "/");
 		if (is_many(at + 1, length - 1))

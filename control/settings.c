@@ -169,7 +169,7 @@ struct load {
 };
 
 static void
-take_value(unsigned line, const char *text, void *context)
+take_load_value(unsigned line, const char *text, void *context)
 {
 	struct load *load = context;
 
@@ -195,7 +195,7 @@ load_file(enum setting_id id, const char *path, struct value *value,
     struct error *err)
 {
 	struct load load = { id, path, value, err, false };
-	const struct setting_visitor visitor = { take_value, take_fault,
+	const struct setting_visitor visitor = { take_load_value, take_fault,
 		&load };
 	int result = settings_walk(id, path, &visitor, err);
 

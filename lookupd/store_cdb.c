@@ -54,8 +54,8 @@ explain_missing_cdb(const struct cdb_store *self, struct error *err)
  * catch-all's, and no virtual domain.
  */
 static int
-find_assign(struct cdb_store *self, const char *domain, unsigned max_age_ms,
-    struct assign_entry *entry_out, struct error *err)
+find_domain_line(struct cdb_store *self, const char *domain,
+    unsigned max_age_ms, struct assign_entry *entry_out, struct error *err)
 {
 	char key[STORE_DOMAIN_MAX + 2];
 	struct cdb_cache_entry *cached;
@@ -78,7 +78,7 @@ find_assign(struct cdb_store *self, const char *domain, unsigned max_age_ms,
 	}
 	/* It may have come, or the file been mended, meanwhile. */
 	if (result != 1 && max_age_ms > 0)
-		return find_assign(self, domain, 0, entry_out, err);
+		return find_domain_line(self, domain, 0, entry_out, err);
 	return result;
 }
 
@@ -87,7 +87,7 @@ cdb_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err)
 {
 	struct assign_entry entry;
-	int result = find_assign(
+	int result = find_domain_line(
 	    of_store(store), domain, store->max_age_ms, &entry, err);
 
 	if (result != 1)
@@ -144,7 +144,8 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	struct assign_entry assign;
 	OWN_TEXT path = NULL;
 	size_t domain_at;
-	int result = find_assign(self, domain, store->max_age_ms, &assign, err);
+	int result = find_domain_line(
+	    self, domain, store->max_age_ms, &assign, err);
 
 	if (result != 1)
 		return result;

@@ -58,7 +58,7 @@ is_user_dir(const char *dir)
 
 /* What is wrong with an entry, or NULL. */
 static const char *
-find_fault(const struct vpasswd_entry *entry)
+find_bad_field(const struct vpasswd_entry *entry)
 {
 	if (!is_user_name(entry->name))
 		return "the name is not one in lower case of 1 to 64 bytes "
@@ -120,7 +120,7 @@ vpasswd_parse_value(const char *name, char *value, size_t length,
 	if (!scan_flags(fields[1], &entry_out->uid_flags) ||
 	    !scan_flags(fields[2], &entry_out->gid_flags))
 		return error_set(err, "uid or gid is not a number");
-	fault = find_fault(entry_out);
+	fault = find_bad_field(entry_out);
 	if (fault != NULL)
 		return error_set(err, "%s", fault);
 	return 0;
@@ -145,7 +145,7 @@ int
 vpasswd_format(
     const struct vpasswd_entry *entry, struct buf *line, struct error *err)
 {
-	const char *fault = find_fault(entry);
+	const char *fault = find_bad_field(entry);
 
 	if (fault != NULL)
 		return error_set(err, "%s", fault);

@@ -30,7 +30,7 @@ struct parser {
 };
 
 static void
-put(struct parser *parser, const char *text, size_t length)
+put_bytes(struct parser *parser, const char *text, size_t length)
 {
 	if (parser->address == NULL)
 		return;
@@ -88,7 +88,7 @@ take(struct parser *parser, size_t length)
 {
 	if (parser->address != NULL && (unsigned char)*parser->at >= 0x80)
 		parser->address->is_utf8 = true;
-	put(parser, parser->at, length);
+	put_bytes(parser, parser->at, length);
 	parser->at += length;
 }
 
@@ -152,7 +152,7 @@ parse_literal(struct parser *parser)
 		(strncasecmp(ip, "IPv6:", 5) != 0 ||
 		    inet_pton(AF_INET6, ip + 5, binary) != 1)))
 		return false;
-	put(parser, start, length + 2);
+	put_bytes(parser, start, length + 2);
 	parser->at = close + 1;
 	if (parser->address != NULL)
 		parser->address->is_literal = true;

@@ -11,7 +11,7 @@
 #include "smtp/session_private.h"
 
 static bool
-parse(const struct smtp_line *line, uint64_t *size_out, bool *is_last_out)
+parse_chunk(const struct smtp_line *line, uint64_t *size_out, bool *is_last_out)
 {
 	const char *at = line->argument;
 	const char *end = at + line->argument_length;
@@ -69,7 +69,7 @@ reply_obstacle(struct smtp_session *session, bool is_last, const char *obstacle)
 
 /* Where the chunk's bytes go; the first one opens the message. */
 static struct smtp_body *
-open_body(struct smtp_session *session)
+open_chunk(struct smtp_session *session)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 
@@ -89,7 +89,7 @@ smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 	uint64_t size;
 	bool is_last;
 
-	if (!parse(line, &size, &is_last)) {
+	if (!parse_chunk(line, &size, &is_last)) {
 		/* What follows is a chunk of unknown size, not commands. */
 		smtp_reply(session, 501, "5.5.4",
 		    "Syntax error (a chunk size is needed), goodbye");
@@ -97,7 +97,7 @@ smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line)
 		return;
 	}
 	if (obstacle == NULL)
-		body = open_body(session);
+		body = open_chunk(session);
 	if (!read_chunk(session, size, body))
 		return;
 	if (obstacle != NULL)

@@ -8,7 +8,7 @@
  * it has sent as it sends line ends.
  */
 static bool
-read_message(struct smtp_session *session)
+read_data(struct smtp_session *session)
 {
 	struct smtp_message *message = &session->transaction.message;
 
@@ -56,6 +56,6 @@ smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line)
 		return;
 	}
 	smtp_reply(session, 354, NULL, "go ahead");
-	if (read_message(session))
+	if (read_data(session))
 		smtp_message_finish(session);
 }

@@ -86,7 +86,7 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 
 /* What rules set for this sender, and the limits that follow. */
 static bool
-apply_rules(struct smtp_session *session, const char *sender)
+apply_from_rules(struct smtp_session *session, const char *sender)
 {
 	const struct smtp_config *config = session->config;
 	struct smtp_transaction *transaction = &session->transaction;
@@ -153,7 +153,7 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 		return;
 	transaction->sender = arena_strdup(&transaction->arena, sender.text);
 	transaction->dsn = keep_dsn(session, &params.dsn);
-	if (!apply_rules(session, sender.text) ||
+	if (!apply_from_rules(session, sender.text) ||
 	    !is_wanted(session, &sender, &params)) {
 		smtp_transaction_reset(session);
 		return;

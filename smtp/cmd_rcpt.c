@@ -58,7 +58,7 @@ read_arguments(struct smtp_session *session, const struct smtp_line *line,
  * transaction; with the reference's 557 they would bounce.
  */
 static bool
-has_room(struct smtp_session *session, const struct smtp_address *address)
+may_add(struct smtp_session *session, const struct smtp_address *address)
 {
 	const struct smtp_transaction *transaction = &session->transaction;
 
@@ -146,7 +146,8 @@ spell_domain(struct smtp_address *address)
 }
 
 static void
-apply_rules(struct smtp_session *session, const struct smtp_address *address)
+apply_domain_rules(
+    struct smtp_session *session, const struct smtp_address *address)
 {
 	if (session->config->domain_rules != NULL && address->domain != NULL)
 		envrules_apply(session->config->domain_rules, address->domain,
@@ -235,7 +236,7 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 
 	if (!is_in_sequence(session) ||
 	    !read_arguments(session, line, &address, &dsn) ||
-	    !has_room(session, &address))
+	    !may_add(session, &address))
 		return;
 	buf_init(&text);
 	dsn_put_recipient(&text, &dsn);

@@ -69,7 +69,7 @@ set_ciphers(struct smtp_config *config, struct error *err)
 }
 
 static int
-compare(const void *a, const void *b)
+compare_domains(const void *a, const void *b)
 {
 	return strcasecmp(*(char *const *)a, *(char *const *)b);
 }
@@ -88,11 +88,11 @@ sort_domains(struct smtp_config *config)
 	for (i = 0; i < list->count; i++)
 		config->checked_domains.items[i] = list->items[i];
 	qsort(config->checked_domains.items, list->count, sizeof(*list->items),
-	    compare);
+	    compare_domains);
 }
 
 static int
-fill(struct smtp_config *config, const struct home *home, bool needs_tls,
+fill_config(struct smtp_config *config, const struct home *home, bool needs_tls,
     struct error *err)
 {
 	const struct settings *settings = config->settings;
@@ -135,7 +135,7 @@ smtp_config_new(const struct home *home, bool needs_tls, struct error *err)
 	config->settings = settings_load(
 	    home->control, "qmail-smtpd", NULL, err);
 	if (config->settings == NULL ||
-	    fill(config, home, needs_tls, err) == -1)
+	    fill_config(config, home, needs_tls, err) == -1)
 		smtp_config_release(&config);
 	return config;
 }
@@ -175,5 +175,5 @@ smtp_config_checks_domain(const struct smtp_config *config, const char *domain)
 		domain = canonical;
 	return list->count == 0 ||
 	    bsearch(&domain, list->items, list->count, sizeof(*list->items),
-		compare) != NULL;
+		compare_domains) != NULL;
 }

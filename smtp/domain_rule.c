@@ -19,15 +19,15 @@ enum {
 
 /* True when it is there, and when it cannot be told. */
 static bool
-may_exist(const char *path)
+may_be_there(const char *path)
 {
 	return access(path, F_OK) == 0 ||
 	    (errno != ENOENT && errno != ENAMETOOLONG);
 }
 
 static void
-set_path(struct buf *path, const char *dir, const char *name, size_t length,
-    const char *end)
+set_rule_path(struct buf *path, const char *dir, const char *name,
+    size_t length, const char *end)
 {
 	buf_reset(path);
 	buf_adds(path, dir);
@@ -38,7 +38,7 @@ set_path(struct buf *path, const char *dir, const char *name, size_t length,
 
 /* The files that qmail-local looks for before .qmail-default. */
 static bool
-has_own_file(struct buf *path, const char *dir, const char *local)
+has_local_file(struct buf *path, const char *dir, const char *local)
 {
 	char name[NAME_MAX_LENGTH + 1];
 	size_t length = strlen(local), i;
@@ -49,14 +49,14 @@ has_own_file(struct buf *path, const char *dir, const char *local)
 	for (i = 0; i < length; i++)
 		if (name[i] == '.')
 			name[i] = ':';
-	set_path(path, dir, name, length, "");
-	if (may_exist(path->data))
+	set_rule_path(path, dir, name, length, "");
+	if (may_be_there(path->data))
 		return true;
 	for (i = length; i > 0; i--) {
 		if (name[i - 1] != '-')
 			continue;
-		set_path(path, dir, name, i, "default");
-		if (may_exist(path->data))
+		set_rule_path(path, dir, name, i, "default");
+		if (may_be_there(path->data))
 			return true;
 	}
 	return false;
@@ -69,7 +69,7 @@ default_takes(struct buf *path, const char *dir)
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	bool takes = true;
 
-	set_path(path, dir, "", 0, "default");
+	set_rule_path(path, dir, "", 0, "default");
 	switch (file_read(path->data, RULE_MAX, &text, NULL)) {
 	case 0:
 		takes = false;
@@ -88,5 +88,5 @@ smtp_domain_rule_takes(const char *dir, const char *local)
 {
 	AUTO(buf_release) struct buf path = BUF_INIT;
 
-	return has_own_file(&path, dir, local) || default_takes(&path, dir);
+	return has_local_file(&path, dir, local) || default_takes(&path, dir);
 }

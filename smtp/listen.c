@@ -101,7 +101,7 @@ set_vars(struct vars *vars, const struct listener_peer *peer)
 }
 
 static void
-serve(int fd, const struct listener_peer *peer, void *context)
+serve_peer(int fd, const struct listener_peer *peer, void *context)
 {
 	struct daemon *daemon = context;
 	const struct smtp_peer smtp_peer = {
@@ -139,7 +139,8 @@ serve(int fd, const struct listener_peer *peer, void *context)
 }
 
 static void
-refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
+refuse_peer(
+    int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
 {
 	struct daemon *daemon = context;
 
@@ -156,7 +157,7 @@ refuse(int fd, const struct listener_peer *peer, bool is_per_ip, void *context)
 }
 
 static void
-set_limits(struct daemon *daemon, struct listener_limits *limits)
+take_limits(struct daemon *daemon, struct listener_limits *limits)
 {
 	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
@@ -180,7 +181,7 @@ reload(struct daemon *daemon)
 		    "qmail-smtpd: alert: the old settings stay: %s", err.text);
 		return;
 	}
-	set_limits(daemon, &limits);
+	take_limits(daemon, &limits);
 	listener_set_limits(daemon->listener, &limits);
 	log_line("qmail-smtpd: settings reread");
 }
@@ -220,7 +221,7 @@ take_signals(void *context)
 
 /* Each connection takes a descriptor or two: ask for what we may have. */
 static void
-raise_file_limit(void)
+raise_connections(void)
 {
 	struct rlimit limit;
 
@@ -267,7 +268,7 @@ release_daemon(struct daemon *daemon)
 
 /* Waits for the sessions to end, writing log lines.  False: some go on. */
 static bool
-drain(struct daemon *daemon)
+drain_sessions(struct daemon *daemon)
 {
 	int waited_ms = 0;
 	bool is_empty;
@@ -281,7 +282,7 @@ drain(struct daemon *daemon)
 }
 
 static int
-run(struct daemon *daemon, const struct smtp_options *options,
+run_daemon(struct daemon *daemon, const struct smtp_options *options,
     struct error *err)
 {
 	bool is_v6 = strchr(options->address, ':') != NULL;
@@ -303,7 +304,7 @@ run(struct daemon *daemon, const struct smtp_options *options,
 	log_line(
 	    "qmail-smtpd: stopping, %u session%s", sessions, plural(sessions));
 	smtp_server_stop(daemon->server);
-	if (!drain(daemon)) {
+	if (!drain_sessions(daemon)) {
 		/* Their threads still use all this: only an exit is left. */
 		log_batches_flush();
 		sessions = listener_connections(daemon->listener);
@@ -328,8 +329,8 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		.is_shared = options->is_shared,
 		.stack_bytes = STACK_BYTES,
 		.limits = { .max_connections = 1 },
-		.serve = serve,
-		.refuse = refuse,
+		.serve = serve_peer,
+		.refuse = refuse_peer,
 		.context = &daemon,
 	};
 	struct listener_limits limits;
@@ -340,18 +341,18 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 	batch_policy_set();
 	list_signals(&signals);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	raise_file_limit();
+	raise_connections();
 	daemon.listener = listener_new(&listener_options, err);
 	if (daemon.listener == NULL)
 		return 111;
 	mem_set_reserve(RESERVE_BYTES);
 	result = prepare(&daemon, home, options, err);
 	if (result == 0) {
-		set_limits(&daemon, &limits);
+		take_limits(&daemon, &limits);
 		listener_set_limits(daemon.listener, &limits);
 		parent_end_with(supervise);
 		log_pace();
-		result = run(&daemon, options, err);
+		result = run_daemon(&daemon, options, err);
 	}
 	release_daemon(&daemon);
 	return result;

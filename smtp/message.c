@@ -37,7 +37,7 @@ take_large(struct smtp_session *session)
 
 /* smtp_body's emit: the bytes go to the queue while nothing speaks against. */
 static void
-store(void *context, const char *data, size_t length)
+store_bytes(void *context, const char *data, size_t length)
 {
 	struct smtp_session *session = context;
 	struct smtp_message *message = &session->transaction.message;
@@ -57,7 +57,7 @@ store(void *context, const char *data, size_t length)
 }
 
 static int
-write_received(struct smtp_session *session)
+write_received_field(struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
 	const struct smtp_peer *peer = session->peer;
@@ -104,7 +104,7 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.when = time(NULL),
 		.qp = smtp_server_next_qp(session->server),
 	};
-	smtp_body_init(&message->body, is_dotted, store, session);
+	smtp_body_init(&message->body, is_dotted, store_bytes, session);
 	if (!smtp_session_take_memory(
 		session, SMTP_MESSAGE_BYTES, &transaction->taken_bytes))
 		result = QQ_OUT_OF_MEMORY;
@@ -113,7 +113,7 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	if (result == QQ_OK)
 		message->uuid = *sink_uuid(transaction->sink);
 	if (result == QQ_OK)
-		result = write_received(session);
+		result = write_received_field(session);
 	message->sink_result = result;
 	return result == QQ_OK;
 }
@@ -221,7 +221,7 @@ smtp_message_refuse(struct smtp_session *session)
 }
 
 static int
-commit(struct smtp_session *session, struct sink_outcome *outcome)
+commit_message(struct smtp_session *session, struct sink_outcome *outcome)
 {
 	struct smtp_transaction *transaction = &session->transaction;
 	const char **addresses = arena_alloc(&transaction->arena,
@@ -250,7 +250,7 @@ commit_and_reply(struct smtp_session *session, size_t replies)
 {
 	const struct smtp_message *message = &session->transaction.message;
 	struct sink_outcome outcome;
-	int result = commit(session, &outcome);
+	int result = commit_message(session, &outcome);
 
 	smtp_log_result(session, result, &outcome);
 	while (replies-- > 0)

@@ -30,7 +30,7 @@ static const struct {
 };
 
 static enum mailbox_state
-find_user(struct store *store, const struct store_domain *domain,
+find_local_user(struct store *store, const struct store_domain *domain,
     const char *local, struct error *err)
 {
 	struct store_user user;
@@ -70,7 +70,7 @@ find_mailbox(struct smtp_session *session, const char *local,
 	if (strcasecmp(local, "postmaster") == 0)
 		state = MAILBOX_OK;
 	else
-		state = find_user(store, &domain, local, err);
+		state = find_local_user(store, &domain, local, err);
 	store_domain_release(&domain);
 	return state;
 }
@@ -80,7 +80,7 @@ find_mailbox(struct smtp_session *session, const char *local,
  * Addresses are shown when that is safe.
  */
 static void
-refuse(struct smtp_session *session, const struct smtp_address *address,
+refuse_mailbox(struct smtp_session *session, const struct smtp_address *address,
     enum mailbox_state state)
 {
 	const char *sender = session->transaction.sender;
@@ -158,7 +158,7 @@ smtp_policy_mailbox(
 	case MAILBOX_ABSENT:
 	case MAILBOX_INACTIVE:
 	case MAILBOX_OVERQUOTA:
-		refuse(session, address, state);
+		refuse_mailbox(session, address, state);
 		count_refusal(session, address);
 		return false;
 	case MAILBOX_UNKNOWN:

@@ -79,7 +79,7 @@ smtp_session_lost(struct smtp_session *session, enum stream_result result)
 
 /* Several lines are one greeting; ESMTP stands where clients look for it. */
 static void
-greet(struct smtp_session *session)
+greet_client(struct smtp_session *session)
 {
 	const struct strlist *lines = session->config->greeting;
 	char first[SMTP_REPLY_MAX];
@@ -217,7 +217,7 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 	if (!session.is_over && session.kind->has_tls_first)
 		start_with_tls(&session);
 	if (!session.is_over)
-		greet(&session);
+		greet_client(&session);
 	while (!session.is_over)
 		serve_command(&session);
 	smtp_transaction_reset(&session);

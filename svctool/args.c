@@ -22,7 +22,8 @@ find_row(const struct arg_row *rows, const char *name, size_t length)
 }
 
 static int
-take_value(const struct arg_row *row, const char *value, struct error *err)
+take_option_value(
+    const struct arg_row *row, const char *value, struct error *err)
 {
 	uint64_t number;
 	size_t length;
@@ -87,7 +88,7 @@ args_parse(const struct arg_row *rows, int argc, char **argv, int *words_out,
 		}
 		if (name[length] != '=' && i + 1 == argc)
 			return error_set(err, "--%s needs a value", row->name);
-		if (take_value(row,
+		if (take_option_value(row,
 			name[length] == '=' ? name + length + 1 : argv[++i],
 			err) == -1)
 			return -1;

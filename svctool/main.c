@@ -70,7 +70,7 @@ usage(const char *name)
 
 /* svctool --help, and svctool COMMAND --help. */
 static void
-answer(char *const *argv, const char *name)
+answer_usage(char *const *argv, const char *name)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 
@@ -99,7 +99,7 @@ cmd_help(int argc, char **argv)
 		error_set(&err, "there is no command '%s'", argv[argc - 1]);
 		return complain(EXIT_USAGE, &err);
 	}
-	answer(words, argc == 1 ? argv[0] : NULL);
+	answer_usage(words, argc == 1 ? argv[0] : NULL);
 	return EXIT_FINE;
 }
 
@@ -107,14 +107,14 @@ int
 main(int argc, char **argv)
 {
 	umask(022); /* modes are what the code says, whoever calls */
-	answer(argv, NULL);
+	answer_usage(argv, NULL);
 	for (size_t i = 0;
 	     argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		int code;
 
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
-		answer(argv + 1, argv[1]);
+		answer_usage(argv + 1, argv[1]);
 		code = commands[i].run(argc - 2, argv + 2);
 		return code == EXIT_USAGE ? usage(argv[1]) : code;
 	}

@@ -187,7 +187,7 @@ node_is_ours_to_start(const struct node *node, struct error *err)
 }
 
 static int
-compare_names(const void *a, const void *b)
+compare_as_people(const void *a, const void *b)
 {
 	return strverscmp(*(char *const *)a, *(char *const *)b);
 }
@@ -219,7 +219,7 @@ list_row(const struct node *node, enum layout_id id, struct strlist *names,
 		closedir(dir);
 	if (names->count > 1)
 		qsort(names->items, names->count, sizeof(*names->items),
-		    compare_names);
+		    compare_as_people);
 	return result;
 }
 

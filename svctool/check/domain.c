@@ -227,7 +227,7 @@ find_missing(struct folder *folder, const struct vpasswd_entry *entry)
 }
 
 static void
-check_user(struct folder *folder, const struct vpasswd_entry *entry)
+check_one_user(struct folder *folder, const struct vpasswd_entry *entry)
 {
 	static const char *const parts[] = { "tmp", "new", "cur" };
 	OWN_TEXT maildir = xasprintf("%s/Maildir", entry->dir);
@@ -255,14 +255,14 @@ check_users(struct folder *folder, const struct vpasswd_file *users)
 	size_t at = 0;
 
 	while ((entry = vpasswd_file_next(users, &at)) != NULL)
-		check_user(folder, entry);
+		check_one_user(folder, entry);
 	free(folder->parent);
 	check_crowd_end(folder->check, &folder->crowd, folder->path,
 	    "mend those above, then check again");
 }
 
 static void
-check_files(struct folder *folder)
+check_domain_files(struct folder *folder)
 {
 	struct check *check = folder->check;
 	OWN_TEXT text = layout_domain_path(folder->path, LAYOUT_vpasswd);
@@ -318,7 +318,7 @@ check_default_line(const struct folder *folder, const char *path)
 }
 
 static void
-check_default(const struct folder *folder)
+check_domain_default(const struct folder *folder)
 {
 	OWN_TEXT path = layout_domain_path(folder->path, LAYOUT_domain_default);
 	struct check_whose owner = whose(folder, "");
@@ -340,7 +340,7 @@ check_default(const struct folder *folder)
 
 /* Workers write as vmail, and qmail-smtpd has to come through. */
 static void
-check_folder(
+check_domain_folder(
     const struct folder *folder, const char *assign_path, const struct stat *st)
 {
 	const struct check_assign *domain = folder->domain;
@@ -376,7 +376,7 @@ check_domain(struct check *check, const struct check_assigns *assigns,
 	/* A missing one is the line's fault, and found there. */
 	if (stat(domain->home, &st) == -1 || !S_ISDIR(st.st_mode))
 		return;
-	check_folder(&folder, assigns->path, &st);
-	check_default(&folder);
-	check_files(&folder);
+	check_domain_folder(&folder, assigns->path, &st);
+	check_domain_default(&folder);
+	check_domain_files(&folder);
 }

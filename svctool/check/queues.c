@@ -27,7 +27,7 @@ struct queue_check {
 };
 
 static void
-find_fault(struct queue_check *queue, const char *path, const char *text)
+find_queue_fault(struct queue_check *queue, const char *path, const char *text)
 {
 	if (!check_crowd_has_room(&queue->crowd))
 		return;
@@ -36,7 +36,7 @@ find_fault(struct queue_check *queue, const char *path, const char *text)
 }
 
 static void
-see_fault(const struct fix_fault *fault, void *context)
+see_fix_fault(const struct fix_fault *fault, void *context)
 {
 	struct queue_check *queue = context;
 	bool is_whole = *fault->path == '\0' || strcmp(fault->path, ".") == 0;
@@ -45,7 +45,7 @@ see_fault(const struct fix_fault *fault, void *context)
 
 	switch (fault->kind) {
 	case FIX_CHANGE:
-		find_fault(queue, path, fault->text);
+		find_queue_fault(queue, path, fault->text);
 		break;
 	case FIX_ORPHAN: /* harms nothing, and may be a new message's */
 		break;
@@ -61,7 +61,7 @@ static void
 check_by_fix(struct queue_check *queue)
 {
 	struct fix_options options = { .is_test = true,
-		.see = see_fault,
+		.see = see_fix_fault,
 		.context = queue,
 		.files_max = FILES_MAX,
 		.gid = (gid_t)-1 };

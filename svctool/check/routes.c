@@ -39,7 +39,7 @@ struct routes {
 };
 
 static void
-see_fault(unsigned line, const char *reason, void *context)
+see_line_fault(unsigned line, const char *reason, void *context)
 {
 	struct routes *routes = context;
 
@@ -53,7 +53,8 @@ static void
 walk_setting(struct routes *routes, enum setting_id id,
     void (*value)(unsigned, const char *, void *), char *path)
 {
-	const struct setting_visitor visitor = { value, see_fault, routes };
+	const struct setting_visitor visitor = { value, see_line_fault,
+		routes };
 	struct error err;
 
 	routes->path = path;
@@ -95,7 +96,7 @@ take_rule(unsigned line, const char *value, void *context)
 }
 
 static int
-compare_rules(const void *a, const void *b)
+compare_by_key(const void *a, const void *b)
 {
 	const struct rule *one = a, *two = b;
 	int order = strcmp(one->key, two->key);
@@ -110,7 +111,7 @@ compare_key(const void *key, const void *rule)
 }
 
 static bool
-has_rule(const struct routes *routes, const char *key)
+has_virtual_rule(const struct routes *routes, const char *key)
 {
 	return routes->count > 0 &&
 	    bsearch(key, routes->rules, routes->count, sizeof(*routes->rules),
@@ -130,7 +131,7 @@ check_twice(const struct routes *routes, const struct rule *rule)
 
 /* The line of users/assign for the domain's own prefix, or NULL. */
 static const struct check_assign *
-find_assign(const struct routes *routes, const char *domain)
+find_own_assign(const struct routes *routes, const char *domain)
 {
 	OWN_TEXT address = xasprintf("%s-", domain);
 	const struct check_assign *assign = check_assign_find(
@@ -178,7 +179,7 @@ check_taken(const struct routes *routes, const struct rule *rule)
 {
 	struct check *check = routes->check;
 	OWN_TEXT mailbox = xasprintf("postmaster@%s", rule->key);
-	const struct check_assign *assign = find_assign(routes, rule->key);
+	const struct check_assign *assign = find_own_assign(routes, rule->key);
 	bool is_local;
 
 	is_ours(routes, mailbox, &is_local);
@@ -229,7 +230,7 @@ check_assigned(const struct routes *routes, const struct check_assign *assign)
 	struct check *check = routes->check;
 	OWN_TEXT domain = xstrndup(assign->address, assign->domain_length);
 
-	if (*domain != '\0' && !has_rule(routes, domain)) {
+	if (*domain != '\0' && !has_virtual_rule(routes, domain)) {
 		check_find(check, CHECK_ERROR, routes->assigns->path,
 		    assign->line,
 		    "control/virtualdomains has no line for the domain '%s', "
@@ -253,8 +254,10 @@ is_routed(const struct routes *routes, const char *domain)
 	bool is_local;
 
 	return *domain == '.' || routes->route == NULL ||
-	    is_ours(routes, mailbox, &is_local) || has_rule(routes, domain) ||
-	    find_assign(routes, domain) != NULL || /* what it lacks is found */
+	    is_ours(routes, mailbox, &is_local) ||
+	    has_virtual_rule(routes, domain) ||
+	    find_own_assign(routes, domain) !=
+	    NULL || /* what it lacks is found */
 	    strlist_has_name(
 		settings_list(routes->settings, SETTING_percenthack), domain);
 }
@@ -341,7 +344,7 @@ check_routes(struct check *check, const struct check_assigns *assigns)
 	walk_setting(&routes, SETTING_virtualdomains, take_rule, virtual);
 	if (routes.count > 1)
 		qsort(routes.rules, routes.count, sizeof(*routes.rules),
-		    compare_rules);
+		    compare_by_key);
 	check_more(&routes);
 	routes.path = virtual;
 	for (size_t i = 0; i < routes.count; i++)

@@ -13,7 +13,7 @@
 enum { LOOKS = 4, PAUSE_MS = 500 };
 
 static bool
-has_process(const struct report_service *service)
+has_any_process(const struct report_service *service)
 {
 	return service->state.is_supervised || service->is_ready;
 }
@@ -29,7 +29,8 @@ is_starting(const struct report *report)
 }
 
 static int
-look(const struct node *node, struct report *report_out, struct error *err)
+look_at_node(
+    const struct node *node, struct report *report_out, struct error *err)
 {
 	for (int i = 1;; i++) {
 		int result = report_collect(node, report_out, err);
@@ -79,7 +80,7 @@ find_down_by_wish(
 }
 
 static void
-check_service(struct check *check, const struct report_service *service)
+check_service_state(struct check *check, const struct report_service *service)
 {
 	const struct node *node = check->node;
 	const char *state = report_service_state(service);
@@ -124,7 +125,7 @@ check_report(struct check *check, const struct report *report)
 	bool is_running = report->svscan != 0;
 
 	for (size_t i = 0; i < report->service_count; i++)
-		is_running |= has_process(&report->services[i]);
+		is_running |= has_any_process(&report->services[i]);
 	if (!is_running && report->service_count > 0)
 		find_stopped_node(check, report);
 	if (!is_running)
@@ -135,7 +136,7 @@ check_report(struct check *check, const struct report *report)
 		    "started again" REMEDY
 		    "svctool start ends the services and starts all anew");
 	for (size_t i = 0; i < report->service_count; i++) {
-		check_service(check, &report->services[i]);
+		check_service_state(check, &report->services[i]);
 		check_log(check, &report->services[i]);
 	}
 }
@@ -146,7 +147,7 @@ check_running(struct check *check)
 	AUTO(report_release) struct report report = { .home = NULL };
 	struct error err;
 
-	if (look(check->node, &report, &err) == -1)
+	if (look_at_node(check->node, &report, &err) == -1)
 		check_reason(check, CHECK_ERROR, err.text,
 		    "svctool restart makes it anew");
 	else

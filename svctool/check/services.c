@@ -116,7 +116,7 @@ check_port(
 
 /* Two listeners on one port: only one of them can start. */
 static void
-check_ports(struct check *check)
+check_all_ports(struct check *check)
 {
 	AUTO(strlist_release) struct strlist services = { .count = 0 };
 
@@ -164,7 +164,7 @@ check_services(struct check *check)
 {
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);
-	check_ports(check);
+	check_all_ports(check);
 }
 
 /* Whether it loads its listener says (check_starts()); how long it lasts? */

@@ -20,7 +20,7 @@
 enum { PAUSE_MS = 200 };
 
 static void
-see_reason(enum setting_id id, const char *reason, void *context)
+see_bad_setting(enum setting_id id, const char *reason, void *context)
 {
 	struct check *check = context;
 
@@ -31,7 +31,7 @@ see_reason(enum setting_id id, const char *reason, void *context)
 }
 
 static void
-check_files(struct check *check)
+check_unknown_files(struct check *check)
 {
 	const char *folder = check->node->home->control;
 	AUTO(strlist_release) struct strlist names = { .count = 0 };
@@ -80,17 +80,17 @@ check_queue_settings(struct check *check, const char *queue)
 {
 	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
-	    check->node->home->control, queue, see_reason, check);
+	    check->node->home->control, queue, see_bad_setting, check);
 }
 
 void
 check_settings(struct check *check)
 {
 	check->settings = settings_load_all(
-	    check->node->home->control, NULL, see_reason, check);
+	    check->node->home->control, NULL, see_bad_setting, check);
 	check_each(check, node_queues, check_queue_settings);
 	check_remote_files(check);
-	check_files(check);
+	check_unknown_files(check);
 }
 
 /* A queue of another name is there for rules that are still to be written. */

@@ -21,7 +21,7 @@ struct space {
 };
 
 static void
-look(struct check *check, const struct space *space)
+look_at_space(struct check *check, const struct space *space)
 {
 	struct statvfs fs;
 	uint64_t bytes;
@@ -63,7 +63,7 @@ look_at_queues(struct check *check)
 			"no new mail is taken", ", or lower control/min_free" };
 
 		if (check_crowd_has_room(&crowd))
-			look(check, &space);
+			look_at_space(check, &space);
 	}
 }
 
@@ -78,7 +78,7 @@ look_at_logs(struct check *check)
 	AUTO(strlist_release) struct strlist services = { .count = 0 };
 	struct stat st, other;
 
-	look(check, &space);
+	look_at_space(check, &space);
 	if (stat(log, &st) == -1)
 		return;
 	check_names(check, node_services, &services);
@@ -87,7 +87,7 @@ look_at_logs(struct check *check)
 
 		space.path = path;
 		if (stat(path, &other) == 0 && other.st_dev != st.st_dev)
-			look(check, &space);
+			look_at_space(check, &space);
 	}
 }
 
@@ -103,7 +103,7 @@ check_space(struct check *check)
 		const struct space space = { folders[i], 0, CHECK_ERROR,
 			"nothing can be written there", "", "" };
 
-		look(check, &space);
+		look_at_space(check, &space);
 	}
 	look_at_logs(check);
 	look_at_queues(check);

@@ -41,7 +41,7 @@ domain_length(const struct assign_line *line, const char *domains)
 }
 
 static int
-compare(const void *a, const void *b)
+compare_assigns(const void *a, const void *b)
 {
 	const struct check_assign *one = a, *two = b;
 	int order = strcmp(one->address, two->address);
@@ -95,7 +95,7 @@ see_line(const struct assign_line *line, void *context)
 }
 
 static void
-see_fault(unsigned number, const char *reason, void *context)
+see_assign_fault(unsigned number, const char *reason, void *context)
 {
 	struct walk *walk = context;
 
@@ -120,7 +120,7 @@ is_real(const struct check_assign *assign)
  * comes from vpopmail may have them elsewhere.
  */
 static void
-check_folder(struct check *check, const struct check_assigns *assigns,
+check_assigned(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	const char *domains = check->node->home->domains;
@@ -145,7 +145,7 @@ check_folder(struct check *check, const struct check_assigns *assigns,
 }
 
 static void
-check_home(struct check *check, const struct check_assigns *assigns,
+check_line_home(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *assign)
 {
 	struct stat st;
@@ -154,7 +154,7 @@ check_home(struct check *check, const struct check_assigns *assigns,
 						    : ENOTDIR;
 
 	if (failure == 0) {
-		check_folder(check, assigns, assign);
+		check_assigned(check, assigns, assign);
 		return;
 	}
 	check_find(check, CHECK_ERROR, assigns->path, assign->line,
@@ -185,7 +185,7 @@ check_lines(struct check *check, const struct check_assigns *assigns)
 			    "first counts" REMEDY
 			    "remove one of them, then qmail-newu",
 			    assign->address, assigns->items[i - 1].line);
-		check_home(check, assigns, assign);
+		check_line_home(check, assigns, assign);
 	}
 }
 
@@ -204,7 +204,8 @@ release(struct check_assigns *assigns)
 static void
 walk_assign(struct walk *walk)
 {
-	const struct assign_visitor visitor = { see_line, see_fault, walk };
+	const struct assign_visitor visitor = { see_line, see_assign_fault,
+		walk };
 	struct check_assigns *assigns = &walk->assigns;
 	struct error err;
 
@@ -215,7 +216,7 @@ walk_assign(struct walk *walk)
 	    "correct the lines, then qmail-newu");
 	if (assigns->count > 1)
 		qsort(assigns->items, assigns->count, sizeof(*assigns->items),
-		    compare);
+		    compare_assigns);
 }
 
 static void

@@ -24,8 +24,8 @@ static const struct {
 };
 
 static void
-find(struct check *check, const struct check_place *place, const char *name,
-    const char *text, const char *remedy)
+find_bad_value(struct check *check, const struct check_place *place,
+    const char *name, const char *text, const char *remedy)
 {
 	check_find(check, CHECK_ERROR, place->file, place->line,
 	    "%s%s: %s" REMEDY "%s%s", place->what, name, text, remedy,
@@ -46,7 +46,7 @@ check_variable(struct check *check, const struct check_place *place,
 		    settings_check_value(id, value, &err) == -1) {
 			const char *remedy = check_cut_remedy(err.text);
 
-			find(check, place, name, err.text,
+			find_bad_value(check, place, name, err.text,
 			    remedy != NULL ? remedy : "correct it");
 		}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -57,13 +57,13 @@ check_variable(struct check *check, const struct check_place *place,
 			OWN_TEXT remedy = xasprintf(
 			    "write for example %s", numbers[i].example);
 
-			find(check, place, name, text, remedy);
+			find_bad_value(check, place, name, text, remedy);
 		}
 }
 
 /* True when a queue is there, or when it cannot be told. */
 static bool
-may_exist(const char *path)
+may_be_queue(const char *path)
 {
 	OWN_TEXT mess = xasprintf("%s/mess", path);
 
@@ -88,7 +88,7 @@ check_one(struct check *check, const struct check_place *place,
 		    place->what, verb, path, place->remedy);
 		return false;
 	}
-	if (may_exist(path))
+	if (may_be_queue(path))
 		return true;
 	check_find(check, CHECK_ERROR, place->file, place->line,
 	    "%sit %s the queue '%s', which does not exist", place->what, verb,

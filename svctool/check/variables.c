@@ -205,7 +205,7 @@ check_named(struct check *check, const struct service_env *env,
 
 /* What a service has, over what all have. */
 static void
-check_service(struct check *check, const char *name)
+check_service_vars(struct check *check, const char *name)
 {
 	const struct home *home = check->node->home;
 	AUTO(service_env_release)
@@ -269,6 +269,6 @@ check_variables(struct check *check)
 	if (chooser == NULL)
 		place.remedy = ", then svc -h the listeners";
 	check_queue_choice(check, &place, &global);
-	check_each(check, node_services, check_service);
+	check_each(check, node_services, check_service_vars);
 	free(file);
 }

@@ -75,7 +75,7 @@ check_rcpthosts(const struct node *node, struct error *err)
 
 /* What settings of the collection are wrong. */
 static void
-see_reason(enum setting_id id, const char *reason, void *context)
+see_queue_reason(enum setting_id id, const char *reason, void *context)
 {
 	struct error *err = context;
 
@@ -93,7 +93,7 @@ take_queues(
 	struct error reason = { .text = "" };
 	AUTO(settings_free)
 	struct settings *settings = settings_load_all(
-	    control, NULL, see_reason, &reason);
+	    control, NULL, see_queue_reason, &reason);
 	unsigned count = (unsigned)settings_number(
 	    settings, SETTING_queue_count);
 	const char *base = settings_text(settings, SETTING_queue_base);

@@ -16,7 +16,7 @@
 
 /* Is there such a user, and may we have a node run as that user? */
 static int
-check_user(const char *name, struct error *err)
+check_user_option(const char *name, struct error *err)
 {
 	const struct passwd *pw;
 
@@ -39,7 +39,7 @@ check_user(const char *name, struct error *err)
 
 /* Whoever made the node owns this folder. */
 static int
-check_owner(const struct node *node, struct error *err)
+check_maker(const struct node *node, struct error *err)
 {
 	OWN_TEXT folder = node_layout_path(node, LAYOUT_global_vars);
 	struct stat st;
@@ -84,8 +84,8 @@ init_check_identity(
 	/* Made after the identity's file, and before anything of others. */
 	OWN_TEXT first = node_layout_path(node, LAYOUT_queues);
 
-	if (check_owner(node, err) == -1 ||
-	    (user != NULL && check_user(user, err) == -1))
+	if (check_maker(node, err) == -1 ||
+	    (user != NULL && check_user_option(user, err) == -1))
 		return -1;
 	return access(first, F_OK) == 0 && geteuid() == 0
 	    ? check_same(node, user, err)

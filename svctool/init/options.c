@@ -72,7 +72,7 @@ struct ports_seen {
 };
 
 static int
-check_ports(const char *option, const struct strlist *list,
+check_port_list(const char *option, const struct strlist *list,
     const char *standard_ip, struct ports_seen *seen, struct error *err)
 {
 	for (size_t i = 0; i < list->count; i++) {
@@ -102,14 +102,14 @@ check_listeners(const struct init_options *options, struct error *err)
 
 	if (port_parse("25", options->address, &unused, err) == -1)
 		return error_context(err, "--address");
-	if (check_ports("port", &options->smtp, options->address, &seen, err) ==
-		-1 ||
-	    check_ports("submission", &options->submission, options->address,
-		&seen, err) == -1 ||
-	    check_ports(
+	if (check_port_list(
+		"port", &options->smtp, options->address, &seen, err) == -1 ||
+	    check_port_list("submission", &options->submission,
+		options->address, &seen, err) == -1 ||
+	    check_port_list(
 		"smtps", &options->smtps, options->address, &seen, err) == -1)
 		return -1;
-	return check_ports(
+	return check_port_list(
 	    "lmtp", &options->lmtp, options->address, &seen, err);
 }
 

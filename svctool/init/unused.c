@@ -133,7 +133,7 @@ say_listeners(const struct node *node, const struct init_options *options)
 
 /* Does a line of the rules begin with it? */
 static bool
-has_rule(const char *rules, const char *network)
+has_relay_rule(const char *rules, const char *network)
 {
 	size_t length = strlen(network);
 
@@ -153,7 +153,8 @@ say_relay(const struct node *node, const struct init_options *options)
 
 	if (file_read(path, RULES_MAX, &rules, NULL) == 1)
 		for (size_t i = 0; i < options->relay.count; i++)
-			if (!has_rule(rules.data, options->relay.items[i]))
+			if (!has_relay_rule(
+				rules.data, options->relay.items[i]))
 				make_say(verb,
 				    "--relay %s: '%s' is there, and stays as "
 				    "it is; write '%s:allow,RELAYCLIENT=\"\"' "

@@ -27,7 +27,7 @@ say_end(const struct node *node, bool is_start, unsigned down)
 }
 
 static int
-run(int argc, char **argv, bool is_stop, bool is_start)
+run_lifecycle(int argc, char **argv, bool is_stop, bool is_start)
 {
 	const char *home = NULL;
 	unsigned timeout_s = TIMEOUT_S;
@@ -68,17 +68,17 @@ run(int argc, char **argv, bool is_stop, bool is_start)
 int
 cmd_start(int argc, char **argv)
 {
-	return run(argc, argv, false, true);
+	return run_lifecycle(argc, argv, false, true);
 }
 
 int
 cmd_stop(int argc, char **argv)
 {
-	return run(argc, argv, true, false);
+	return run_lifecycle(argc, argv, true, false);
 }
 
 int
 cmd_restart(int argc, char **argv)
 {
-	return run(argc, argv, true, true);
+	return run_lifecycle(argc, argv, true, true);
 }

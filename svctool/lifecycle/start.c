@@ -21,7 +21,7 @@ enum { STOP_OLD_S = 30 };
 
 /* A port that somebody else has is known before anything is started. */
 static int
-check_ports(
+check_ports_free(
     const struct node *node, const struct strlist *services, struct error *err)
 {
 	for (size_t i = 0; i < services->count; i++) {
@@ -148,8 +148,9 @@ run_svscan(
 		if (lifecycle_stop(node, STOP_OLD_S, err) == -1)
 			return -1;
 	}
-	return check_ports(node, services, err) == -1 ? -1
-						      : start_svscan(node, err);
+	return check_ports_free(node, services, err) == -1
+	    ? -1
+	    : start_svscan(node, err);
 }
 
 int

@@ -64,7 +64,7 @@ wait_up_free(struct wait_up **wait)
 
 /* One look at a service; at one that was ready, only whether it still runs. */
 static enum outcome
-look(const struct node *node, struct service *service)
+look_at_service(const struct node *node, struct service *service)
 {
 	struct error *err = &service->reason;
 	struct supervise_state state;
@@ -152,7 +152,7 @@ look_at_all(struct wait_up *wait)
 		struct service *service = &wait->services[i];
 		enum outcome before = service->outcome;
 
-		service->outcome = look(wait->node, service);
+		service->outcome = look_at_service(wait->node, service);
 		waiting += service->outcome == WAITING;
 		if (service->outcome != before)
 			say(wait->node, service);

@@ -45,7 +45,7 @@ is_delivering(const struct node *node, const char *name)
 
 /* Mail that came before the count changed is delivered first. */
 static int
-drain(const struct node *node, const char *name, unsigned timeout_s,
+drain_queue(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
 	int64_t deadline = clock_ms() + timeout_s * 1000L;
@@ -152,7 +152,7 @@ drain_and_stop(const struct node *node, const char *name, unsigned timeout_s,
 {
 	char *folder;
 
-	if (drain(node, name, timeout_s, err) == -1 ||
+	if (drain_queue(node, name, timeout_s, err) == -1 ||
 	    queue_stop(node, name, timeout_s, err) == -1)
 		return -1;
 	if (must_be_empty(node, name, err) == 0)

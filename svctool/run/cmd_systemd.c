@@ -28,7 +28,7 @@ write_unit(struct maker *maker, const char *name, const struct buf *text,
  * caller frees.
  */
 static char *
-find_user(const struct node *source)
+find_node_user(const struct node *source)
 {
 	const struct passwd *pw;
 	uid_t uid;
@@ -47,7 +47,7 @@ write_service(struct maker *maker, const struct node *source, const char *name,
 {
 	OWN_TEXT unit = xasprintf("mqmail-%s.service", name);
 	OWN_TEXT folder = xasprintf("%s/%s", source->home->service, name);
-	OWN_TEXT user = find_user(source);
+	OWN_TEXT user = find_node_user(source);
 	AUTO(buf_release) struct buf text = BUF_INIT;
 
 	systemd_unit_service(

@@ -53,7 +53,7 @@ say_silent(
 
 /* What came, or did not. */
 static int
-judge(const struct port_address *address, enum stream_result result,
+judge_greeting(const struct port_address *address, enum stream_result result,
     bool has_tls_first, struct error *err)
 {
 	switch (result) {
@@ -90,7 +90,7 @@ talk(struct stream *stream, const struct port_address *address,
 		result = stream_read_line(
 		    stream, LINE_MAX_BYTES, &line, &length);
 	if (result != STREAM_OK || !is_reply(line, length))
-		return judge(address, result, tls != NULL, err);
+		return judge_greeting(address, result, tls != NULL, err);
 	stream_write(stream, "QUIT\r\n", 6);
 	stream_flush(stream);
 	return 1;

@@ -53,23 +53,23 @@ is_same(const char *path, const char *own)
 }
 
 static void
-look(const char *file, const char *named, const char *own, place_see *see,
-    void *context)
+look_at_name(const char *file, const char *named, const char *own,
+    place_see *see, void *context)
 {
 	if (named != NULL && *named != '\0' && !is_same(named, own))
 		see(file, named, context);
 }
 
 static void
-look_into(const char *file, const char *mark, const char *own, place_see *see,
-    void *context)
+look_into_script(const char *file, const char *mark, const char *own,
+    place_see *see, void *context)
 {
 	AUTO(buf_release) struct buf script = BUF_INIT;
 
 	if (file_read(file, SCRIPT_MAX, &script, NULL) == 1) {
 		OWN_TEXT named = place_word(script.data, mark);
 
-		look(file, named, own, see, context);
+		look_at_name(file, named, own, see, context);
 	}
 }
 
@@ -81,7 +81,7 @@ place_find(const struct node *node, place_see *see, void *context)
 	OWN_TEXT file = xasprintf("%s/MQMAIL_HOME", node->global_vars);
 	OWN_TEXT named = node_global_variable(node, "MQMAIL_HOME");
 
-	look(file, named, home->root, see, context);
+	look_at_name(file, named, home->root, see, context);
 	/* Where the services are not to be listed there is nothing to find. */
 	node_services(node, &services, NULL);
 	for (size_t i = 0; i < services.count; i++) {
@@ -93,9 +93,10 @@ place_find(const struct node *node, place_see *see, void *context)
 
 		/* Others are the operator's own. */
 		if (node_is_made_service(node, name)) {
-			look_into(
+			look_into_script(
 			    run, "envdir ", node->global_vars, see, context);
-			look_into(log_run, "multilog ", log, see, context);
+			look_into_script(
+			    log_run, "multilog ", log, see, context);
 		}
 	}
 }

@@ -24,7 +24,7 @@ union socket_address {
 };
 
 static socklen_t
-fill(const struct port_address *address, union socket_address *out)
+fill_address(const struct port_address *address, union socket_address *out)
 {
 	memset(out, 0, sizeof(*out));
 	if (inet_pton(AF_INET, address->ip, &out->v4.sin_addr) == 1) {
@@ -52,7 +52,7 @@ port_connect_address(
 		snprintf(near.ip, sizeof(near.ip), "127.0.0.1");
 	else if (strcmp(near.ip, "::") == 0)
 		snprintf(near.ip, sizeof(near.ip), "::1");
-	length = fill(&near, &where);
+	length = fill_address(&near, &where);
 	memcpy(where_out, &where, sizeof(where));
 	return length;
 }
@@ -86,7 +86,7 @@ port_parse(const char *text, const char *standard_ip,
 	snprintf(
 	    address_out->ip, sizeof(address_out->ip), "%.*s", (int)length, ip);
 	address_out->port = (uint16_t)port;
-	if (fill(address_out, &unused) == 0)
+	if (fill_address(address_out, &unused) == 0)
 		return error_set(
 		    err, "'%s' is not an IP address", address_out->ip);
 	return 0;
@@ -122,7 +122,7 @@ is_in_the_way(const struct in6_addr *a, const struct in6_addr *b)
  * the 32-bit words that lie in memory, hexadecimal; state 0A listens.
  */
 static bool
-parse_line(const char *line, bool is_v6, struct in6_addr *ip_out,
+parse_tcp_line(const char *line, bool is_v6, struct in6_addr *ip_out,
     unsigned *port_out, uint64_t *inode_out)
 {
 	const char *at = strchr(line, ':');
@@ -155,7 +155,7 @@ port_listeners(
 
 		while (file != NULL && count < max &&
 		    fgets(line, sizeof(line), file) != NULL)
-			count += parse_line(line, is_v6, &other, &port,
+			count += parse_tcp_line(line, is_v6, &other, &port,
 				     &inodes_out[count]) &&
 			    port == address->port && is_in_the_way(&other, &ip);
 		if (file != NULL)
@@ -193,7 +193,7 @@ static int
 try_port(const struct port_address *address)
 {
 	union socket_address where;
-	socklen_t length = fill(address, &where);
+	socklen_t length = fill_address(address, &where);
 	AUTO(file_close)
 	int fd = socket(where.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int one = 1;

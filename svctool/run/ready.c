@@ -68,7 +68,7 @@ ready_listen_address(const struct node *node, const char *name,
 }
 
 static bool
-has_process(const struct supervise_state *state, struct error *err)
+has_live_process(const struct supervise_state *state, struct error *err)
 {
 	if (!state->is_supervised)
 		error_set(err, "supervise does not run for it");
@@ -137,7 +137,7 @@ listener_is_ready(const struct node *node, const char *name,
 		return READY_NO;
 	}
 	/* What we may not look into must be believed. */
-	if (has_process(state, err) &&
+	if (has_live_process(state, err) &&
 	    proc_holds_socket(state->pid, inodes, count) != 0)
 		return does_greet(node, name, &address, err);
 	found = port_find_taker(&address, NULL, &taker, text);
@@ -198,7 +198,7 @@ resolver_is_ready(const struct node *node, const struct supervise_state *state,
 	char *path = node_layout_path(node, LAYOUT_resolver);
 	bool is_served = packet_is_served(path);
 
-	if (!is_served && (!state->is_supervised || has_process(state, err)))
+	if (!is_served && (!state->is_supervised || has_live_process(state, err)))
 		error_set(err, "nobody serves '%s'", path);
 	free(path);
 	return is_served ? READY_YES : READY_NO;
@@ -216,7 +216,7 @@ ready_service(const struct node *node, const char *name,
 		return listener_is_ready(node, name, state, err);
 	if (node_is_resolver(name))
 		return resolver_is_ready(node, state, err);
-	return has_process(state, err) ? READY_YES : READY_NO;
+	return has_live_process(state, err) ? READY_YES : READY_NO;
 }
 
 int

@@ -12,7 +12,7 @@
 enum { WORDS_MAX = 32 };
 
 static void
-take_variable(
+take_env_variable(
     const char *path, const char *name, const char *value, void *context)
 {
 	(void)path;
@@ -22,8 +22,9 @@ take_variable(
 static void
 read_folder_vars(const char *folder, struct vars *vars)
 {
-	const struct global_vars_visitor visitor = { .variable = take_variable,
-		.context = vars };
+	const struct global_vars_visitor visitor = {
+		.variable = take_env_variable, .context = vars
+	};
 
 	global_vars_walk(folder, &visitor);
 }
@@ -56,7 +57,7 @@ service_env_release(struct service_env *env)
 }
 
 static const struct vars_entry *
-find_entry(const struct vars *vars, const char *name)
+find_env_entry(const struct vars *vars, const char *name)
 {
 	for (size_t i = 0; i < vars->count; i++)
 		if (strcmp(vars->entries[i].name, name) == 0)
@@ -67,7 +68,7 @@ find_entry(const struct vars *vars, const char *name)
 const char *
 service_env_get(const struct service_env *env, const char *name)
 {
-	const struct vars_entry *entry = find_entry(&env->vars, name);
+	const struct vars_entry *entry = find_env_entry(&env->vars, name);
 
 	return entry != NULL && entry->value != NULL && *entry->value != '\0'
 	    ? entry->value
@@ -85,8 +86,8 @@ service_env_text(const struct service_env *env, const char *name)
 char *
 service_env_file(const struct service_env *env, const char *name)
 {
-	bool is_global = find_entry(&env->own, name) == NULL &&
-	    find_entry(&env->vars, name) != NULL;
+	bool is_global = find_env_entry(&env->own, name) == NULL &&
+	    find_env_entry(&env->vars, name) != NULL;
 
 	return xasprintf(
 	    "%s/%s", is_global ? env->global_folder : env->own_folder, name);

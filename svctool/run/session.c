@@ -73,7 +73,7 @@ session_begin(const struct node *node, struct error *err)
 
 /* The file, opened by no link: root may read it in a user's folder. */
 static int
-read_file(
+read_record_file(
     const char *path, struct buf *text, uid_t *owner_out, struct error *err)
 {
 	AUTO(file_close)
@@ -99,13 +99,13 @@ read_file(
  * zero; -1.
  */
 static int
-read_record(
+read_session(
     const struct node *node, struct record *record_out, struct error *err)
 {
 	OWN_TEXT path = record_path(node);
 	AUTO(buf_release) struct buf text = BUF_INIT, place = BUF_INIT;
 	struct record record;
-	int result = read_file(path, &text, &record.owner, err);
+	int result = read_record_file(path, &text, &record.owner, err);
 	int length;
 
 	*record_out = (struct record){ .pid = 0 };
@@ -187,7 +187,7 @@ session_list(
 	int result;
 
 	*list_out = (struct proc_list){ .count = 0 };
-	if (read_record(node, &record, err) == -1)
+	if (read_session(node, &record, err) == -1)
 		return -1;
 	result = proc_list_all(&all, err);
 	for (size_t i = 0; i < all.count; i++) {
@@ -233,7 +233,7 @@ session_svscan(const struct node *node)
 	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
 	pid_t found = 0;
 
-	if (read_record(node, &record, NULL) != -1)
+	if (read_session(node, &record, NULL) != -1)
 		proc_list_all(&all, NULL);
 	for (size_t i = 0; i < all.count && found == 0; i++)
 		if (is_recorded(&record, &all.items[i]) ||

@@ -140,7 +140,7 @@ print_answer(enum dns_type type, const struct dns_answer *answer)
 }
 
 static void
-print_json(enum dns_type type, const struct dns_answer *answer)
+print_answer_json(enum dns_type type, const struct dns_answer *answer)
 {
 	json_t *records = json_array(), *object;
 	AUTO(buf_release) struct buf text = BUF_INIT;
@@ -161,7 +161,8 @@ print_json(enum dns_type type, const struct dns_answer *answer)
 }
 
 static int
-ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
+ask_resolver(
+    const struct node *node, enum dns_type type, const char *name, bool is_json)
 {
 	OWN_TEXT path = xasprintf("%s/resolver", node->home->run);
 	AUTO(dns_client_free) struct dns_client *client = dns_client_new(path);
@@ -170,7 +171,7 @@ ask(const struct node *node, enum dns_type type, const char *name, bool is_json)
 
 	dns_client_ask(client, type, name, TIMEOUT_MS, &answer);
 	if (is_json)
-		print_json(type, &answer);
+		print_answer_json(type, &answer);
 	else
 		print_answer(type, &answer);
 	is_known = answer.state != DNS_UNKNOWN;
@@ -217,5 +218,5 @@ cmd_dns(int argc, char **argv)
 	node = node_new(home, NULL, &err);
 	if (node == NULL || !node_exists(node, &err))
 		return complain(EXIT_TROUBLE, &err);
-	return ask(node, type, name, is_json);
+	return ask_resolver(node, type, name, is_json);
 }

@@ -42,7 +42,7 @@ has_log(const struct node *node, const char *name)
 
 /* No byte, or no inode, is left for whom is not root. */
 static bool
-is_full(const char *folder, struct error *err)
+is_log_full(const char *folder, struct error *err)
 {
 	struct statvfs fs;
 	bool has_bytes;
@@ -131,7 +131,7 @@ log_look(const struct node *node, const char *name,
 		    "-CONT %ld' lets it go on",
 		    stopped.name, (long)stopped.pid, (long)stopped.pid);
 		result = LOG_STOPPED;
-	} else if (is_full(folder, err))
+	} else if (is_log_full(folder, err))
 		result = LOG_FULL;
 	else if (is_stuck(log->pid, folder, err))
 		result = LOG_STUCK;

@@ -192,7 +192,8 @@ enum { LOOKED_AT_MAX = 100000 };
  * given only when there was none before.
  */
 static void
-look_into(const char *folder, struct report_queue *queue, struct error *err)
+look_into_queue(
+    const char *folder, struct report_queue *queue, struct error *err)
 {
 	struct health *health = &queue->health;
 	bool is_down = health->state == HEALTH_DOWN;
@@ -246,7 +247,7 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 	} else
 		judge_space(folder, queue, &err);
 	if (!queue->is_hung)
-		look_into(folder, queue, &err);
+		look_into_queue(folder, queue, &err);
 	queue->problem = xstrdup(err.text);
 	queue->is_fine = takes_mail(queue) ||
 	    (!queue->is_full && !queue->is_hung &&
