@@ -198,7 +198,7 @@ add(struct smtp_session *session, const struct smtp_address *address,
 {
 	const char *suffix = vars_get(
 	    smtp_transaction_vars(session), "RELAYCLIENT");
-	char *whole;
+	OWN_TEXT whole = NULL;
 
 	if (suffix == NULL || suffix[0] == '\0') {
 		smtp_transaction_add(session, address->text, dsn, is_relayed);
@@ -206,7 +206,6 @@ add(struct smtp_session *session, const struct smtp_address *address,
 	}
 	whole = xasprintf("%s%s", address->text, suffix);
 	smtp_transaction_add(session, whole, dsn, is_relayed);
-	free(whole);
 }
 
 static void
@@ -220,7 +219,7 @@ take(
 	if (!smtp_policy_relay(session, address, &is_relayed) ||
 	    !smtp_policy_mailbox(session, address))
 		return;
-	apply_rules(session, address);
+	apply_domain_rules(session, address);
 	if (!open_early(session, address) || !has_memory(session, address, dsn))
 		return;
 	add(session, address, dsn, is_relayed);

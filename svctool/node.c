@@ -205,7 +205,7 @@ list_row(const struct node *node, enum layout_id id, struct strlist *names,
 	if (dir == NULL && errno != ENOENT)
 		result = error_sys(err, "cannot read folder '%s'", folder);
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		char *path;
+		OWN_TEXT path = NULL;
 		struct stat st;
 
 		if (entry->d_name[0] == '.')
@@ -213,7 +213,6 @@ list_row(const struct node *node, enum layout_id id, struct strlist *names,
 		path = xasprintf("%s/%s", folder, entry->d_name);
 		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 			strlist_add(names, entry->d_name);
-		free(path);
 	}
 	if (dir != NULL)
 		closedir(dir);

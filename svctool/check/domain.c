@@ -176,14 +176,13 @@ check_parents(struct folder *folder, const char *dir)
 	folder->is_reached = true;
 	for (size_t at = strlen(folder->path) + 1;
 	     folder->is_reached && at <= length; at++) {
-		char *path;
+		OWN_TEXT path = NULL;
 
 		if (dir[at] != '/')
 			continue;
 		path = xstrndup(dir, at);
 		folder->is_reached = check_user_folder(
 					 folder, LAYOUT_user, path) != -1;
-		free(path);
 	}
 	return folder->is_reached;
 }

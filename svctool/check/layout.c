@@ -168,7 +168,7 @@ check_files_in(struct check *check, enum layout_id id, const char *folder)
 
 	/* Missing, or not to be read: others find that. */
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		char *path;
+		OWN_TEXT path = NULL;
 
 		if (entry->d_name[0] == '.' ||
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1 ||
@@ -176,7 +176,6 @@ check_files_in(struct check *check, enum layout_id id, const char *folder)
 			continue;
 		path = xasprintf("%s/%s", folder, entry->d_name);
 		check_row(check, id, path, &st);
-		free(path);
 	}
 	if (dir != NULL)
 		closedir(dir);
@@ -187,18 +186,16 @@ static void
 check_service_files(struct check *check, const char *service)
 {
 	const struct home *home = check->node->home;
+	OWN_TEXT vars = layout_path(home, LAYOUT_service_vars, service);
 	bool is_ours = queue_count_number(service) != 0 ||
 	    node_is_made_service(check->node, service);
-	char *path;
 
 	for (unsigned id = LAYOUT_service; id <= LAYOUT_service_vars; id++) {
-		path = layout_path(home, id, service);
+		OWN_TEXT path = layout_path(home, id, service);
+
 		check_path(check, id, path, is_ours);
-		free(path);
 	}
-	path = layout_path(home, LAYOUT_service_vars, service);
-	check_files_in(check, LAYOUT_service_var, path);
-	free(path);
+	check_files_in(check, LAYOUT_service_var, vars);
 }
 
 void

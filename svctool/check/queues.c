@@ -117,7 +117,7 @@ check_kept(struct check *check, const char *queue)
 	const struct dirent *entry;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		char *path;
+		OWN_TEXT path = NULL;
 
 		if (!queue_is_kept(entry->d_name))
 			continue;
@@ -127,7 +127,6 @@ check_kept(struct check *check, const char *queue)
 		    "be read; its log says why" REMEDY
 		    "when nothing in it is missed: rm %s",
 		    path);
-		free(path);
 	}
 	if (dir != NULL)
 		closedir(dir);

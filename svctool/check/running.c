@@ -107,7 +107,7 @@ check_service_state(struct check *check, const struct report_service *service)
 static void
 check_log(struct check *check, const struct report_service *service)
 {
-	char *path;
+	OWN_TEXT path = NULL;
 
 	if (*service->log_problem == '\0' || service->log == LOG_FULL)
 		return;
@@ -116,7 +116,6 @@ check_log(struct check *check, const struct report_service *service)
 	check_find(check, CHECK_ERROR, path, 0,
 	    "the service's log is %s" REMEDY "%s", log_look_name(service->log),
 	    service->log_problem);
-	free(path);
 }
 
 static void

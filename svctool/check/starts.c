@@ -167,7 +167,9 @@ find_reason(
     struct check *check, const struct service_env *env, const char *reason)
 {
 	const size_t length = sizeof(variable_mark) - 1;
-	char *name, *file, *text;
+	OWN_TEXT text = NULL;
+	OWN_TEXT file = NULL;
+	OWN_TEXT name = NULL;
 	const char *remedy;
 
 	if (strncmp(reason, variable_mark, length) != 0) {
@@ -188,9 +190,6 @@ find_reason(
 			    "correct it, or rm '%s', then svctool restart",
 			    file);
 	}
-	free(text);
-	free(file);
-	free(name);
 }
 
 static void

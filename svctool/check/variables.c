@@ -192,7 +192,7 @@ check_named(struct check *check, const struct service_env *env,
     void (*look)(struct check *check, const char *path))
 {
 	const char *value = service_env_get(env, name);
-	char *path;
+	OWN_TEXT path = NULL;
 
 	if (value == NULL)
 		return;
@@ -200,7 +200,6 @@ check_named(struct check *check, const struct service_env *env,
 			     : xasprintf("%s/%s", where, value);
 	if (access(path, F_OK) == 0)
 		look(check, path);
-	free(path);
 }
 
 /* What a service has, over what all have. */
@@ -258,7 +257,7 @@ check_variables(struct check *check)
 	};
 	struct check_place place = { .what = "", .remedy = restart };
 	const char *chooser;
-	char *file;
+	OWN_TEXT file = NULL;
 
 	read_folder(&folder);
 	chooser = check_queue_chooser(&global);
@@ -270,5 +269,4 @@ check_variables(struct check *check)
 		place.remedy = ", then svc -h the listeners";
 	check_queue_choice(check, &place, &global);
 	check_each(check, node_services, check_service_vars);
-	free(file);
 }

@@ -86,7 +86,7 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 	AUTO(queue_dir_close)
 	struct queue_dir *queue = queue_dir_open(path, err);
 	struct look_count count;
-	char *stranger = NULL;
+	OWN_TEXT stranger = NULL;
 	long result = -1;
 
 	if (queue != NULL && look_count(queue, &count, err) == 0)
@@ -106,6 +106,5 @@ queue_messages(const struct node *node, const char *name, struct error *err)
 			    "move it away",
 			    path, stranger);
 	}
-	free(stranger);
 	return result;
 }

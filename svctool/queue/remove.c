@@ -150,7 +150,7 @@ static int
 drain_and_stop(const struct node *node, const char *name, unsigned timeout_s,
     struct error *err)
 {
-	char *folder;
+	OWN_TEXT folder = NULL;
 
 	if (drain_queue(node, name, timeout_s, err) == -1 ||
 	    queue_stop(node, name, timeout_s, err) == -1)
@@ -160,7 +160,6 @@ drain_and_stop(const struct node *node, const char *name, unsigned timeout_s,
 	/* A message came until the very end: the queue goes on. */
 	folder = node_path(node, "%s/%s", node->home->service, name);
 	supervise_send(folder, "u", NULL);
-	free(folder);
 	return -1;
 }
 

@@ -106,35 +106,33 @@ log_look(const struct node *node, const char *name,
     const struct supervise_state *service, const struct supervise_state *log,
     struct error *err)
 {
-	char *folder;
+	OWN_TEXT folder = node_path(node, "%s/%s", node->home->log, name);
 	struct proc stopped;
-	enum log_look result = LOG_UP;
 
 	if (!service->is_supervised || !has_log(node, name))
 		return LOG_NONE;
-	folder = node_path(node, "%s/%s", node->home->log, name);
+	if (log->is_supervised && log->pid == 0 && !log->is_wanted_up) {
+		error_set(err,
+		    "its log is down by wish, so nothing is written to '%s': "
+		    "'svc -u %s/%s/log' starts it",
+		    folder, node->home->service, name);
+		return LOG_DOWN;
+	}
 	if (!log->is_supervised || log->pid == 0) {
-		if (log->is_supervised && !log->is_wanted_up)
-			error_set(err,
-			    "its log is down by wish, so nothing is written to "
-			    "'%s': 'svc -u %s/%s/log' starts it",
-			    folder, node->home->service, name);
-		else
-			error_set(err,
-			    "its log is down, so nothing is written to '%s': "
-			    "the end of %s/svscan.log may say why",
-			    folder, node->home->log);
-		result = LOG_DOWN;
-	} else if (proc_find_stopped(log->pid, &stopped)) {
+		error_set(err,
+		    "its log is down, so nothing is written to '%s': the end "
+		    "of %s/svscan.log may say why",
+		    folder, node->home->log);
+		return LOG_DOWN;
+	}
+	if (proc_find_stopped(log->pid, &stopped)) {
 		error_set(err,
 		    "its logger (%s, pid %ld) was stopped by a signal: 'kill "
 		    "-CONT %ld' lets it go on",
 		    stopped.name, (long)stopped.pid, (long)stopped.pid);
-		result = LOG_STOPPED;
-	} else if (is_log_full(folder, err))
-		result = LOG_FULL;
-	else if (is_stuck(log->pid, folder, err))
-		result = LOG_STUCK;
-	free(folder);
-	return result;
+		return LOG_STOPPED;
+	}
+	return is_log_full(folder, err)       ? LOG_FULL
+	    : is_stuck(log->pid, folder, err) ? LOG_STUCK
+					      : LOG_UP;
 }

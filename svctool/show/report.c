@@ -88,7 +88,8 @@ judge_restarting(const struct node *node, struct report *report)
 	report_find_restarting(node, report);
 	for (size_t i = 0; i < report->service_count; i++) {
 		struct report_service *service = &report->services[i];
-		char *problem, *line;
+		OWN_TEXT line = NULL;
+		char *problem;
 
 		if (!service->is_restarting)
 			continue;
@@ -99,7 +100,6 @@ judge_restarting(const struct node *node, struct report *report)
 		    *service->problem != '\0' ? ": " : "", service->problem,
 		    node->home->log, service->name,
 		    *line != '\0' ? line : "nothing");
-		free(line);
 		free(service->problem);
 		service->problem = problem;
 		service->is_fine = service->is_ready = false;
