@@ -19,6 +19,7 @@ GOALS = (
     ("held-1m", "knows", "<=", 1.2, "part1"),
     ("held-1m", "new", ">=", 0.95, "part1"),
     ("held-1m", "kept", ">=", 0.95, "part1"),
+    ("relay-4k", "rate", ">=", 4.0, "postfix"),
 )
 TEXTS = {"rate": "messages/s", "cpu": "CPU a message",
          "takes": "start until mail is taken",
@@ -34,14 +35,24 @@ def held_ratio(held, case, what, server):
         return None
 
 
-def lines(comparison, held):
+def relay_ratio(relayed, case, server):
+    """relayed: (rate, CPU) by case and server."""
+    try:
+        return relayed[case]["mqmail"][0] / relayed[case][server][0]
+    except KeyError:
+        return None
+
+
+def lines(comparison, held, relayed):
     """One line for each goal that was measured; [] if none was.
 
     comparison may be None.
     """
     found = []
     for case, what, order, times, server in GOALS:
-        ratio = (comparison.ratio(case, "mqmail", server, what)
+        ratio = (relay_ratio(relayed, case, server)
+                 if case.startswith("relay")
+                 else comparison.ratio(case, "mqmail", server, what)
                  if comparison is not None and what in ("rate", "cpu")
                  else held_ratio(held, case, what, server))
         if ratio is None:

@@ -59,7 +59,7 @@ class _Chain(threading.Thread):
         return f"127.0.0.1:{self.port}"
 
 
-def send(port, messages, sessions, size, kept):
+def send(port, messages, sessions, size, kept, domain=DOMAIN):
     """Sends messages; returns when the last one was answered."""
     processes = min(PROCESSES, sessions)
     chains = []
@@ -68,7 +68,7 @@ def send(port, messages, sessions, size, kept):
         command = ["smtp-source", "-N", "-s",
                    str(sessions // processes + (i < sessions % processes)),
                    "-l", str(size), "-f", "bench@example.org",
-                   "-t", f"@{DOMAIN}", "-M", "bench.example.org"]
+                   "-t", f"@{domain}", "-M", "bench.example.org"]
         if kept:
             command.append("-d")
         chain = _Chain(command, _turns(part, USERS * (i + 1) // processes))

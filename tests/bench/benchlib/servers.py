@@ -166,6 +166,12 @@ smtpd_client_connection_count_limit = 0
 """
 
 
+def relay_settings(domain, port):
+    return (f"relay_domains = {domain}\n"
+            f"relay_transport = smtp:[127.0.0.1]:{port}\n"
+            "smtp_dns_support_level = disabled\n")
+
+
 class Postfix(Server):
     """Debian's Postfix, as installed but for virtual users; logs to nobody."""
 
@@ -203,6 +209,10 @@ class Postfix(Server):
         if self.instance is not None:
             self.run(self.instance.command("stop"))
 
+    def relay(self, domain, port):
+        """Before it is started: takes mail for the domain, for that port."""
+        self.settings += relay_settings(domain, port)
+
     def new_folders(self):
         return [f"{self.folder}/mail/{i}/new"
                 for i in range(1, load.USERS + 1)]
@@ -220,6 +230,11 @@ class Mqmail(Server):
         self.environment = dict(os.environ, MQMAIL_BUILD=build,
                                 MQMAIL_HOME=folder)
         self.maildirs = []
+        self.route = None
+
+    def relay(self, domain, port):
+        """Before it is started: takes mail for the domain, for that port."""
+        self.route = domain, port
 
     def node(self, *arguments):
         return self.run([f"{self.root}/tests/node", *arguments],
@@ -231,6 +246,14 @@ class Mqmail(Server):
         # tests/node makes it small; the default is measured.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.folder}/control/journalsize")
+        if self.route is not None:
+            domain, port = self.route
+            with open(f"{self.folder}/control/rcpthosts", "a",
+                      encoding="ascii") as file:
+                file.write(f"{domain}\n")
+            with open(f"{self.folder}/control/smtproutes", "w",
+                      encoding="ascii") as file:
+                file.write(f"{domain}:[127.0.0.1]:{port}\n")
         users = "".join(f"{i}@{load.DOMAIN}\n"
                         for i in range(1, load.USERS + 1))
         done = subprocess.run(
