@@ -102,20 +102,23 @@ job_get_backoff(const void *data, size_t length, struct job_backoff *out)
 }
 
 void
-job_put_ask(struct buf *buf, const char *lane)
+job_put_ask(struct buf *buf, const char *lane, bool is_now)
 {
 	wire_put_u8(buf, JOB_ASK);
 	wire_put_text(buf, lane);
+	wire_put_u8(buf, is_now);
 }
 
 bool
-job_get_ask(const void *data, size_t length, const char **lane_out)
+job_get_ask(
+    const void *data, size_t length, const char **lane_out, bool *is_now_out)
 {
 	struct wire_reader reader;
 
 	if (!open_packet(&reader, data, length, JOB_ASK))
 		return false;
 	*lane_out = wire_get_text(&reader);
+	*is_now_out = wire_get_u8(&reader) != 0;
 	return wire_done(&reader);
 }
 

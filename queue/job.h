@@ -130,7 +130,8 @@ int job_packet_type(const void *data, size_t length);
 void job_put_hello(struct buf *buf, const struct job_hello *hello);
 void job_put_take(struct buf *buf, const struct job_take *take);
 void job_put_backoff(struct buf *buf, const struct job_backoff *backoff);
-void job_put_ask(struct buf *buf, const char *lane);
+/* is_now: somebody wants it tried now, whatever went before. */
+void job_put_ask(struct buf *buf, const char *lane, bool is_now);
 void job_put_room(struct buf *buf, const struct job_room *room);
 void job_put(struct buf *buf, const struct job *job);
 void job_put_result(struct buf *buf, const struct job_result *result);
@@ -142,7 +143,8 @@ void job_put_result(struct buf *buf, const struct job_result *result);
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
 bool job_get_take(const void *data, size_t length, struct job_take *out);
 bool job_get_backoff(const void *data, size_t length, struct job_backoff *out);
-bool job_get_ask(const void *data, size_t length, const char **lane_out);
+bool job_get_ask(const void *data, size_t length, const char **lane_out,
+    bool *is_now_out);
 bool job_get_room(const void *data, size_t length, struct job_room *out);
 bool job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out);

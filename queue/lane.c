@@ -35,7 +35,7 @@ struct lane {
 	char *reason;
 	/* of a remote one */
 	uint32_t room, jobs;
-	bool has_asked;
+	bool has_asked, is_wanted_now;
 	TAILQ_ENTRY(lane) in_asking;
 	bool is_asking; /* is to ask */
 	/* parts */
@@ -393,13 +393,15 @@ lane_take_rooms(struct lane_table *table)
 }
 
 struct lane *
-lane_next_to_ask(struct lane_table *table)
+lane_next_to_ask(struct lane_table *table, bool *is_now_out)
 {
 	struct lane *lane = TAILQ_FIRST(&table->asking);
 
 	if (lane == NULL || table->kinds[lane->kind].is_held)
 		return NULL;
 	lane->has_asked = true;
+	*is_now_out = lane->is_wanted_now;
+	lane->is_wanted_now = false;
 	update_asking(table, lane);
 	return lane;
 }
@@ -602,11 +604,19 @@ lane_is_over_share(const struct lane_table *table, const struct lane *lane)
 void
 lane_all_now(struct lane_table *table)
 {
-	struct lane *lane;
+	struct lane *lane, *next;
 
-	LIST_FOREACH(lane, &table->lanes, in_table) {
+	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
+		next = LIST_NEXT(lane, in_table);
 		schedule_all_now(&lane->tickets);
-		update_ready(table, lane);
+		lane->is_wanted_now = true;
+		lane->has_asked = false; /* asks once more, with that */
+		if (lane->backs_off_until_ms != 0)
+			lane_back_off(table, lane, 0, "");
+		else {
+			update_turn(table, lane);
+			update_ready(table, lane);
+		}
 	}
 }
 

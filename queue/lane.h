@@ -110,8 +110,11 @@ void lane_set_room(
     struct lane_table *table, struct lane *lane, uint32_t jobs);
 /* There is no worker any more: no remote lane has room. */
 void lane_take_rooms(struct lane_table *table);
-/* One that has something to be started and no room; once.  NULL: none. */
-struct lane *lane_next_to_ask(struct lane_table *table);
+/*
+ * One that has something to be started and no room; once.  NULL: none.
+ * *is_now_out: lane_all_now() was called since it asked last.
+ */
+struct lane *lane_next_to_ask(struct lane_table *table, bool *is_now_out);
 /* A job of the lane was given out, or has ended. */
 void lane_job_began(struct lane_table *table, struct lane *lane);
 void lane_job_ended(struct lane_table *table, struct lane *lane);
@@ -155,7 +158,7 @@ bool lane_take(struct lane_table *table, time_t now,
 /* Are more that were read, with parts in it, in memory than its share? */
 bool lane_is_over_share(
     const struct lane_table *table, const struct lane *lane);
-/* All tickets are due now. */
+/* All tickets are due now, and no lane backs off. */
 void lane_all_now(struct lane_table *table);
 void lane_visit_tickets(const struct lane_table *table,
     void (*visit)(uint64_t id, enum lane_kind kind, void *context),

@@ -613,15 +613,16 @@ ask_for_room(struct send *send)
 {
 	struct worker *worker;
 	struct lane *lane;
+	bool is_now;
 
 	LIST_FOREACH(worker, &send->workers, in_workers)
 		if (worker->is_remote && worker->has_greeted && !worker->is_full)
 			break;
 	while (worker != NULL && !worker->is_full &&
-	    (lane = lane_next_to_ask(send->lanes)) != NULL) {
+	    (lane = lane_next_to_ask(send->lanes, &is_now)) != NULL) {
 		struct buf packet = BUF_INIT;
 
-		job_put_ask(&packet, lane_key(lane));
+		job_put_ask(&packet, lane_key(lane), is_now);
 		if (packet_send(worker->source.fd, packet.data, packet.length,
 			-1, MSG_DONTWAIT) == -1) {
 			set_full(worker);

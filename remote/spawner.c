@@ -281,11 +281,13 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 	struct task *task;
 	struct lane_hand *lane;
 	const char *name;
+	bool is_now;
 
 	if (job_packet_type(packet, length) == JOB_ASK && fd == -1) {
-		if (!job_get_ask(packet, length, &name))
+		if (!job_get_ask(packet, length, &name, &is_now))
 			return false;
 		lane = lane_get_hand(queue, name);
+		lane->is_wanted_now = is_now;
 		if (!lane_is_placed(lane))
 			domain_place_lane(lane);
 		else if (lane->room > 0) /* the queue has forgotten it */

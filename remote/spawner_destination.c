@@ -534,6 +534,16 @@ destination_run(struct destination *destination)
 	share_room(destination, now_ms);
 }
 
+/* What was learned of its addresses counts no more. */
+static void
+try_again(struct destination *destination)
+{
+	destination->rests_until_ms = 0;
+	for (size_t i = 0; i < destination->exchange->address_count; i++)
+		if (!destination->breakers[i].is_probing)
+			destination->breakers[i] = (struct breaker){ 0 };
+}
+
 void
 destination_add_lane(struct lane_hand *lane)
 {
@@ -542,6 +552,8 @@ destination_add_lane(struct lane_hand *lane)
 	struct task *task;
 
 	lane->destination = destination;
+	if (lane->is_wanted_now)
+		try_again(destination);
 	TAILQ_INSERT_TAIL(&destination->lanes, lane, in_place);
 	destination->lane_count++;
 	TAILQ_FOREACH(task, &lane->tasks, in_lane)

@@ -149,7 +149,9 @@ domain_place_lane(struct lane_hand *lane)
 	struct domain *domain = lane->domain;
 
 	if (!domain->is_resolving && domain->plan != NULL &&
-	    clock_ms() < domain->expires_ms) {
+	    clock_ms() < domain->expires_ms &&
+	    !(lane->is_wanted_now &&
+		domain->plan->plan.exchange.state != EXCHANGE_FOUND)) {
 		settle_lane(lane);
 		return;
 	}

@@ -44,6 +44,7 @@ struct lane_hand {
 	TAILQ_ENTRY(lane_hand) in_place;
 	struct domain *domain;
 	bool is_at_domain;
+	bool is_wanted_now; /* whatever went before */
 	struct destination *destination; /* NULL: it is not at one */
 	struct task_list tasks; /* that wait */
 	unsigned in_hand;       /* tasks, those that are being sent too */
