@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/packet.h"
 #include "control/identity.h"
+#include "control/layout.h"
 
 enum { PACKETS_A_TURN = 256, REMOTE_CONNECT_MS = 100 };
 
@@ -234,7 +235,7 @@ workers_tick(struct send *send)
 			return;
 	if (send->is_stopping)
 		return;
-	path = xasprintf("%s/remote", send->home->run);
+	path = layout_path(send->home, LAYOUT_remote);
 	fd = packet_connect_within(path, REMOTE_CONNECT_MS, NULL);
 	free(path);
 	if (fd == -1)

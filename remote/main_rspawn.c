@@ -19,6 +19,7 @@
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
+#include "control/layout.h"
 #include "remote/spawner.h"
 
 static const char usage[] = "usage: qmail-rspawn";
@@ -91,7 +92,7 @@ watch(struct process *process, struct loop_source *source, int fd,
 static int
 listen_for_queues(const struct home *home)
 {
-	char *path = xasprintf("%s/remote", home->run);
+	char *path = layout_path(home, LAYOUT_remote);
 	struct error err;
 	int fd;
 

@@ -269,6 +269,14 @@ node_is_resolver(const char *service)
 	return strcmp(service, node_resolver_service) == 0;
 }
 
+const char node_remote_service[] = "remote";
+
+bool
+node_is_remote(const char *service)
+{
+	return strcmp(service, node_remote_service) == 0;
+}
+
 bool
 node_is_made_service(const struct node *node, const char *service)
 {
@@ -277,5 +285,5 @@ node_is_made_service(const struct node *node, const char *service)
 
 	free(lock);
 	return is_queue || node_is_listener(service) ||
-	    node_is_resolver(service);
+	    node_is_resolver(service) || node_is_remote(service);
 }

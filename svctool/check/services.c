@@ -23,6 +23,7 @@ static const struct {
 	{ "qmail-start", { "qmail-start", "qmail-send", "qmail-vdeliver" } },
 	{ "qmail-smtpd", { "qmail-smtpd" } },
 	{ "resolverd", { "resolverd" } },
+	{ "qmail-rspawn", { "qmail-rspawn" } },
 };
 
 static void

@@ -14,6 +14,7 @@
 #include "delivery/vdeliver.h"
 #include "lookupd/store.h"
 #include "queue/route.h"
+#include "remote/rules.h"
 #include "smtp/listen.h"
 #include "svctool/check/check.h"
 #include "svctool/run/place.h"
@@ -93,7 +94,19 @@ try_resolver(const struct node *node, const char *service,
 		  anchor);
 }
 
-enum kind { QUEUE, LISTENER, RESOLVER, OTHER };
+static int
+try_remote(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	(void)node;
+	(void)service;
+	(void)env;
+	if (identity_become(IDENTITY_REMOTE, err) == -1)
+		return -1;
+	return rules_new(home_new(), "qmail-rspawn", err) == NULL ? -1 : 0;
+}
+
+enum kind { QUEUE, LISTENER, RESOLVER, REMOTE, OTHER };
 
 static const struct {
 	enum kind kind;
@@ -103,6 +116,7 @@ static const struct {
 	{ QUEUE, try_send },
 	{ QUEUE, try_vdeliver },
 	{ RESOLVER, try_resolver },
+	{ REMOTE, try_remote },
 };
 
 static enum kind
@@ -112,6 +126,8 @@ service_kind(const struct node *node, const char *service)
 		return LISTENER;
 	if (node_is_resolver(service))
 		return RESOLVER;
+	if (node_is_remote(service))
+		return REMOTE;
 	return ready_is_queue(node, service) ? QUEUE : OTHER;
 }
 

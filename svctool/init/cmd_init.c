@@ -91,6 +91,7 @@ make_node(
 			return -1;
 	}
 	return service_make_resolver(maker, err) == -1 ||
+		service_make_remote(maker, err) == -1 ||
 		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1

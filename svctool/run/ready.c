@@ -192,10 +192,10 @@ ready_queue(const struct node *node, const char *name, struct error *err)
 
 /* Whoever supervises it, it serves its socket. */
 static enum ready
-resolver_is_ready(const struct node *node, const struct supervise_state *state,
-    struct error *err)
+socket_is_ready(const struct node *node, enum layout_id id,
+    const struct supervise_state *state, struct error *err)
 {
-	char *path = node_layout_path(node, LAYOUT_resolver);
+	char *path = node_layout_path(node, id);
 	bool is_served = packet_is_served(path);
 
 	if (!is_served && (!state->is_supervised || has_live_process(state, err)))
@@ -215,7 +215,9 @@ ready_service(const struct node *node, const char *name,
 	if (node_is_listener(name))
 		return listener_is_ready(node, name, state, err);
 	if (node_is_resolver(name))
-		return resolver_is_ready(node, state, err);
+		return socket_is_ready(node, LAYOUT_resolver, state, err);
+	if (node_is_remote(name))
+		return socket_is_ready(node, LAYOUT_remote, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;
 }
 

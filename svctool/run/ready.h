@@ -22,8 +22,8 @@ bool ready_does_work(enum ready ready);
 
 /*
  * A queue is ready when its qmail-send takes mail, a listener when its own
- * process listens on its port and greets who connects, anything else when
- * supervise has a living process for it.  A service that is not under supervise
+ * process listens on its port and greets who connects, the resolver and remote
+ * delivery when their sockets are served, anything else when supervise has a living process for it.  A service that is not under supervise
  * may be another supervisor's: then it counts that a process of this node does
  * the work.  One hangs when a process of it is stopped by a signal, when it
  * greets nobody, or, of a queue, when its qmail-send has said nothing for

@@ -70,12 +70,12 @@ run_script_listener(struct buf *buf, const char *global_vars,
 }
 
 void
-run_script_resolver(
-    struct buf *buf, const char *global_vars, const char *programs)
+run_script_plain(struct buf *buf, const char *what, const char *global_vars,
+    const char *programs, const char *program)
 {
-	add_start(buf, "the resolver", global_vars);
+	add_start(buf, what, global_vars);
 	buf_adds(buf, "    ");
-	add_program(buf, programs, "resolverd");
+	add_program(buf, programs, program);
 	buf_addc(buf, '\n');
 }
 

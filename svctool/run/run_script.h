@@ -16,9 +16,9 @@ void run_script_queue(struct buf *buf, const char *global_vars,
 void run_script_listener(struct buf *buf, const char *global_vars,
     const char *programs, const char *pid_file);
 
-/* The resolver's run. */
-void run_script_resolver(
-    struct buf *buf, const char *global_vars, const char *programs);
+/* The run of a program without arguments; what: for its comment. */
+void run_script_plain(struct buf *buf, const char *what,
+    const char *global_vars, const char *programs, const char *program);
 
 /* A log's run; user NULL: as who starts it. */
 void run_script_log(struct buf *buf, const char *user, const char *log_dir);

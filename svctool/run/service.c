@@ -148,8 +148,10 @@ service_make_queue(struct maker *maker, const char *name, struct error *err)
 	return make_service(maker, name, script.data, variables, err);
 }
 
-int
-service_make_resolver(struct maker *maker, struct error *err)
+/* A service that all queues and listeners of the node share. */
+static int
+make_shared_service(struct maker *maker, const char *name, const char *what,
+    const char *program, struct error *err)
 {
 	static const struct variable none[] = { { NULL, NULL } };
 	const struct node *node = maker->node;
@@ -157,11 +159,25 @@ service_make_resolver(struct maker *maker, struct error *err)
 	int result;
 
 	buf_init(&script);
-	run_script_resolver(&script, node->global_vars, node->programs);
-	result = make_service(
-	    maker, node_resolver_service, script.data, none, err);
+	run_script_plain(
+	    &script, what, node->global_vars, node->programs, program);
+	result = make_service(maker, name, script.data, none, err);
 	buf_release(&script);
 	return result;
+}
+
+int
+service_make_resolver(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_resolver_service, "the resolver",
+	    "resolverd", err);
+}
+
+int
+service_make_remote(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_remote_service,
+	    "mail to other hosts", "qmail-rspawn", err);
 }
 
 /* Under its name, with variables that it may have already. */

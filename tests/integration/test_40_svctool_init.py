@@ -201,7 +201,7 @@ def test_the_files_of_a_node(tmp_path):
     assert (home / "users/cdb").exists()
     assert sorted(path.name for path in (home / "service").iterdir()) == [
         "qmail-smtpd.2525", "qmail-smtpd.4650", "queue1", "queue2", "queue3",
-        "resolver"]
+        "remote", "resolver"]
     assert (home / "run/tcpto").read_bytes() == b""
     assert sorted(path.name for path in (home / "queue").iterdir()) == [
         "queue1", "queue2", "queue3"]

@@ -41,7 +41,7 @@ def test_stop_leaves_no_process_and_start_brings_all_back(node):
     status = node.status()
     assert status["ok"]
     assert {service["name"] for service in status["services"]} == {
-        "queue1", "queue2", "resolver", f"qmail-smtpd.{node.smtp_port}",
+        "queue1", "queue2", "remote", "resolver", f"qmail-smtpd.{node.smtp_port}",
         f"qmail-smtpd.{node.smtps_port}", f"qmail-smtpd.{node.lmtp_port}"}
 
 

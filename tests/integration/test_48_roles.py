@@ -143,6 +143,7 @@ ROLES = {
     "qmail-vdeliver": ("vmail", "vmail", set()),
     "qmail-smtpd": ("qmaild", "nofiles", {"qcerts", "vmail"}),
     "resolverd": ("mqresolve", "nofiles", set()),
+    "qmail-rspawn": ("qmailr", "qmail", set()),
 }
 
 
