@@ -2,11 +2,11 @@
 /*
  * hold - fills a stopped queue with messages that wait for a far destination
  *
- *   hold QUEUE COUNT RETRY_IN
+ *   hold QUEUE COUNT RETRY_IN [DOMAINS]
  *
  * Writes COUNT messages in state S5 (docs/queue.md): mess, info and remote,
  * each a file of its own as qmail-send makes them, the next try RETRY_IN
- * seconds from now.  The queue's split is the number of folders in mess/.
+ * seconds from now, to remote.example.net, or to d0.test to d(DOMAINS-1).test.  The queue's split is the number of folders in mess/.
  * The files belong to whoever owns mess/.  One sync of the filesystem at the
  * end.  Exit: 0, 111 when something failed.
  */
@@ -83,7 +83,7 @@ make(int dir, const char *name, const char *data, size_t length)
 }
 
 static void
-hold(unsigned split, unsigned number, time_t retry_at)
+hold(unsigned split, unsigned number, time_t retry_at, unsigned domains)
 {
 	static const char message[] =
 	    "Received: (qmail 1 invoked by uid 0); 1 Jan 2026 00:00:00 -0000\n"
@@ -110,8 +110,11 @@ hold(unsigned split, unsigned number, time_t retry_at)
 	if (renameat(folders[MESS][number % split], made, folders[MESS][part],
 		name) == -1)
 		err(111, "cannot rename '%s' to '%s'", made, name);
-	length = snprintf(
-	    recipient, sizeof(recipient), "Tfar%u@remote.example.net", number);
+	length = domains == 0
+	    ? snprintf(recipient, sizeof(recipient),
+		  "Tfar%u@remote.example.net", number)
+	    : snprintf(recipient, sizeof(recipient), "Tfar%u@d%u.test", number,
+		  number % domains);
 	fd = make(folders[REMOTE][part], name, recipient, (size_t)length + 1);
 	if (futimens(fd, times) == -1)
 		err(111, "cannot set the time of remote '%s'", name);
@@ -122,17 +125,18 @@ hold(unsigned split, unsigned number, time_t retry_at)
 int
 main(int argc, char **argv)
 {
-	unsigned split, count, i;
+	unsigned split, count, i, domains;
 	time_t retry_at;
 
-	if (argc != 4)
-		errx(100, "usage: hold QUEUE COUNT RETRY_IN");
+	if (argc != 4 && argc != 5)
+		errx(100, "usage: hold QUEUE COUNT RETRY_IN [DOMAINS]");
 	count = (unsigned)strtoul(argv[2], NULL, 10);
 	retry_at = time(NULL) + strtol(argv[3], NULL, 10);
+	domains = argc == 5 ? (unsigned)strtoul(argv[4], NULL, 10) : 0;
 	split = count_split(argv[1]);
 	open_folders(argv[1], split);
 	for (i = 0; i < count; i++)
-		hold(split, i, retry_at);
+		hold(split, i, retry_at, domains);
 	if (syncfs(folders[MESS][0]) == -1)
 		err(111, "cannot sync the filesystem of '%s'", argv[1]);
 	return 0;

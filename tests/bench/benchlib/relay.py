@@ -24,13 +24,13 @@ ARRIVAL_TIMEOUT_S = 120
 class Sink:
     """smtp-sink, which says after each message how many came."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.port = free_port()
-        self.path = f"{folder}/sink"
+        self.path = f"{folder}/sink.{self.port}"
         with open(self.path, "wb") as output:
             self.process = subprocess.Popen(
-                ["smtp-sink", "-u", "nobody", "-c", f"127.0.0.1:{self.port}",
-                 "1000"], stdin=subprocess.DEVNULL, stdout=output,
+                ["smtp-sink", "-u", "nobody", "-c", "-m", "2000", *options,
+                 f"0.0.0.0:{self.port}", "1000"], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT)
         wait_for_greeting(self.port)
 
