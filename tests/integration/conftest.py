@@ -63,6 +63,8 @@ def make_node(request):
         return node
 
     yield make
+    for node in nodes:
+        node.end_services()
     for folder in sorted(base.iterdir()):
         subprocess.run([ROOT / "tests/node", "down", folder],
                        stderr=sys.stderr, check=False, timeout=120 * SLOW)
