@@ -12,8 +12,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/test_time.h"
 
-enum { NAP_MS = 20, NAPS_MAX = 250, AGAIN_MS = 100 };
+enum { NAP_MS = 20, NAPS_MS = 5000, AGAIN_MS = 100 };
 
 static size_t reserve_bytes; /* 0: none is kept */
 static atomic_bool is_short;
@@ -88,7 +89,8 @@ give_reserve(void)
 static void
 hope(unsigned *naps)
 {
-	if (reserve_bytes == 0 || (*naps > NAPS_MAX))
+	if (reserve_bytes == 0 ||
+	    *naps * NAP_MS > test_time_ms("NAPS_MS", NAPS_MS))
 		fatal(111, "out of memory");
 	if (give_reserve())
 		return;

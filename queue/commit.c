@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/signals.h"
+#include "base/test_time.h"
 #include "queue/exitcode.h"
 
 enum {
@@ -289,6 +290,12 @@ end_batch(struct committer *committer, struct job_list *batch, int error)
 	}
 }
 
+static int64_t
+full_ms(void)
+{
+	return test_time_ms("COMMIT_FULL_MS", COMMIT_FULL_MS);
+}
+
 static bool
 is_due(int64_t since_ms, int64_t span_ms, int64_t now_ms)
 {
@@ -317,7 +324,7 @@ finish_ends(struct committer *committer, int64_t now_ms)
 
 		if (journal_is_ending(committer->journal, id)) {
 			if (job->is_waited_for &&
-			    is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))
+			    is_due(job->posted_at_ms, full_ms(), now_ms))
 				fail_end(committer, job);
 			else
 				STAILQ_INSERT_TAIL(&committer->ends, job, next);
@@ -381,7 +388,7 @@ refuse_news(struct committer *committer, int64_t now_ms, bool is_last)
 	struct commit_job *job;
 
 	while ((job = STAILQ_FIRST(&committer->news)) != NULL &&
-	    (is_last || is_due(job->posted_at_ms, COMMIT_FULL_MS, now_ms))) {
+	    (is_last || is_due(job->posted_at_ms, full_ms(), now_ms))) {
 		error_set(&job->err, "the journal is full");
 		fail_commit(committer, take_commit_job(&committer->news),
 		    QQ_WRITE_ERROR);

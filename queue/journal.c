@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "queue/idmap.h"
 #include "queue/journal_scan.h"
 
@@ -28,6 +29,12 @@ enum {
 	BUFFER_KEPT = 4 * 1024 * 1024, /* a larger one is given back */
 	AGAIN_MS = 1000
 };
+
+static int64_t
+again_ms(void)
+{
+	return test_time_ms("JOURNAL_AGAIN_MS", AGAIN_MS);
+}
 
 /* Made of written zeros, in which everything else is this name. */
 static const char unfinished[] = QUEUE_JOURNAL ".new";
@@ -289,8 +296,8 @@ segment_failed(struct journal *journal, uint64_t count)
 	if (saved_errno != ENOSPC && saved_errno != EDQUOT)
 		segment_of(journal, count)->is_ready = false;
 	if (journal->failed_at_ms != 0 &&
-	    now_ms < journal->failed_at_ms + AGAIN_MS)
-		journal->again_at_ms = now_ms + AGAIN_MS;
+	    now_ms < journal->failed_at_ms + again_ms())
+		journal->again_at_ms = now_ms + again_ms();
 	journal->failed_at_ms = now_ms;
 	errno = saved_errno;
 }
@@ -354,7 +361,7 @@ begin_next(struct journal *journal)
 	    open_to_write(journal, place, &err) == -1) {
 		if (journal->again_at_ms == 0)
 			log_line("alert: %s; new mail waits", err.text);
-		journal->again_at_ms = now_ms + AGAIN_MS;
+		journal->again_at_ms = now_ms + again_ms();
 		return false;
 	}
 	if (write_header(journal, segment->fd, generation) == -1) {

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "queue/exitcode.h"
 #include "queue/remembered.h"
 #include "queue/schedule.h"
@@ -534,7 +535,8 @@ judge_traces(
 		log_line("alert: cannot tell whether message %" PRIu64
 			 " of the journal has files: %m; will look again",
 		    message->id);
-		message->settle_after = clock_ms() + LOOK_AGAIN_MS;
+		message->settle_after = clock_ms() +
+		    test_time_ms("LOOK_AGAIN_MS", LOOK_AGAIN_MS);
 		backlog_hold(send, message->id);
 		return FOUND_UNSURE;
 	}

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "queue/bounce.h"
 #include "queue/exitcode.h"
 #include "queue/schedule.h"
@@ -25,6 +26,12 @@ enum {
 	RUN_MS = 100, /* between two looks at what has stayed */
 	NOTES_MAX_BYTES = 4 * 1024 * 1024 /* in one report, about */
 };
+
+static int64_t
+stay_ms(void)
+{
+	return test_time_ms("STAY_MS", STAY_MS);
+}
 
 /* A commit under way. */
 struct arrival {
@@ -754,7 +761,7 @@ message_trouble(
 bool
 message_can_start(const struct send *send, const struct message *message)
 {
-	bool is_young = clock_ms() < message->arrived_ms + STAY_MS;
+	bool is_young = clock_ms() < message->arrived_ms + stay_ms();
 
 	if (send->is_stopping)
 		return false;
@@ -785,7 +792,7 @@ wants_to_be_kept(const struct message *message, int64_t now_ms, uint64_t wanted)
 	switch (message->form) {
 	case MESSAGE_FRESH:
 		return message->segment <= wanted ||
-		    now_ms >= message->arrived_ms + STAY_MS;
+		    now_ms >= message->arrived_ms + stay_ms();
 	case MESSAGE_TODO:
 		return message->unmarked_count > 0 &&
 		    now_ms >= message->unmarked_since + CHECKPOINT_MS;
@@ -812,7 +819,7 @@ message_run(struct send *send)
 		/* Those behind came later, and are in later segments. */
 		if (message->form == MESSAGE_FRESH && !message->is_committing &&
 		    message->segment > wanted &&
-		    now_ms < message->arrived_ms + STAY_MS)
+		    now_ms < message->arrived_ms + stay_ms())
 			break;
 		if (wants_to_be_kept(message, now_ms, wanted))
 			settle_keep(send, message);

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "queue/exitcode.h"
 #include "queue/remembered.h"
 #include "queue/schedule.h"
@@ -146,7 +147,8 @@ static void
 try_again(struct message *message)
 {
 	message->is_settling = false;
-	message->settle_after = clock_ms() + AGAIN_MS;
+	message->settle_after = clock_ms() +
+	    test_time_ms("SETTLE_AGAIN_MS", AGAIN_MS);
 	message->has_stopped = message->is_last_attempt;
 }
 

@@ -2,6 +2,8 @@
 /* The settings that say where new mail goes. */
 #include "queue/sink_settings.h"
 
+#include "base/test_time.h"
+
 void
 sink_options_set(struct sink_options *options, const struct settings *settings,
     const struct home *home)
@@ -15,9 +17,8 @@ sink_options_set(struct sink_options *options, const struct settings *settings,
 		    settings, SETTING_queue_count),
 		.queue_start = (unsigned)settings_number(
 		    settings, SETTING_queue_start),
-		.slice_ms = (unsigned)settings_number(
-				settings, SETTING_queue_slice) *
-		    1000,
+		.slice_ms = (unsigned)test_time_ms("SLICE_MS",
+		    settings_number(settings, SETTING_queue_slice) * 1000),
 		.min_free_bytes = settings_number(settings, SETTING_min_free),
 		.extra_recipient = extra[0] != '\0' ? extra : NULL
 	};

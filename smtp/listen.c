@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/plural.h"
+#include "base/test_time.h"
 #include "control/identity.h"
 #include "control/layout.h"
 #include "smtp/rules.h"
@@ -270,14 +271,15 @@ release_daemon(struct daemon *daemon)
 static bool
 drain_sessions(struct daemon *daemon)
 {
-	int waited_ms = 0;
+	int64_t drain_ms = test_time_ms("DRAIN_MS", DRAIN_MS);
+	int64_t waited_ms = 0;
 	bool is_empty;
 
 	do {
 		is_empty = listener_drain(daemon->listener, LOG_TICK_MS);
 		log_batches_tick();
 		waited_ms += LOG_TICK_MS;
-	} while (!is_empty && waited_ms < DRAIN_MS);
+	} while (!is_empty && waited_ms < drain_ms);
 	return is_empty;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "queue/sink_settings.h"
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
@@ -18,7 +19,8 @@ set_sink_options(const struct smtp_server *server,
 {
 	sink_options_set(options, config->settings, server->home);
 	options->timeout_ms = SINK_TIMEOUT_MS;
-	options->open_wait_ms = server->kind.queue_wait_ms;
+	options->open_wait_ms = (int)test_time_ms(
+	    "QUEUE_WAIT_MS", server->kind.queue_wait_ms);
 	options->is_smtpd = true;
 }
 

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/packet.h"
 #include "base/mem.h"
+#include "base/packet.h"
+#include "base/test_time.h"
 #include "queue/health.h"
 #include "svctool/run/greet.h"
 #include "svctool/run/proc.h"
@@ -106,8 +107,9 @@ does_greet(const struct node *node, const char *name,
 	service_env_read(node, name, &env);
 	/* Bad options: it runs with others, which it had when it started. */
 	return service_env_options(&env, &options, err) == 0 &&
-		greet_look(address, options.kind.has_tls_first, GREET_WAIT_MS,
-		    err) == 0
+		greet_look(address, options.kind.has_tls_first,
+		    (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS), err) ==
+		    0
 	    ? READY_HUNG
 	    : READY_YES;
 }

@@ -104,7 +104,8 @@ def test_a_process_stopped_by_a_signal_hangs(node):
         wait_until(lambda: node.status()["ok"], node.logs)
 
 
-def test_the_log_says_where_to_look_when_no_queue_runs(node):
+def test_the_log_says_where_to_look_when_no_queue_runs(make_node):
+    node = make_node("--env", "MQMAIL_TEST_TIMES=QUEUE_WAIT_MS=500")
     for number in (1, 2):
         control = node.home / f"service/queue{number}/supervise/control"
         control.open("w").write("d")

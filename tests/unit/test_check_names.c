@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -77,5 +78,6 @@ main(void)
 		TEST(a_change_that_goes_on_is_not_looked_at),
 	};
 
+	setenv("MQMAIL_TEST_TIMES", "LOCK_WAIT_MS=50", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

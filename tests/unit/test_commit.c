@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -610,5 +611,6 @@ main(void)
 		TEST(fades),
 	};
 
+	setenv("MQMAIL_TEST_TIMES", "COMMIT_FULL_MS=1000 JOURNAL_AGAIN_MS=50", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

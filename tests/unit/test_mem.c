@@ -188,5 +188,6 @@ main(void)
 		cmocka_unit_test(test_short_of_memory),
 	};
 
+	setenv("MQMAIL_TEST_TIMES", "NAPS_MS=2000", 1);
 	return cmocka_run_group_tests_name("mem", tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include "tests/unit/greeter.h"
 #include "tests/unit/port.h"
 #include "tests/unit/svc_node.h"
@@ -362,5 +364,6 @@ main(void)
 		SVC_TEST(never_supervised),
 	};
 
+	setenv("MQMAIL_TEST_TIMES", "GREET_WAIT_MS=1500", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
