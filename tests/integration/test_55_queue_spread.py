@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""New mail over the queues of a collection, on the clock: slices of a second."""
+"""New mail over the queues of a collection, on the clock: in one slice all of it
+goes to one queue, and they take turns.  That it is even then is a matter of
+tests/unit/test_mux.c."""
+import re
 import subprocess
 import time
 
@@ -8,87 +11,92 @@ import pytest
 from node import wait_until
 
 QUEUES = 5
-SLICES = 20
-A_SLICE = 8  # messages
-TRIES = 3  # on a machine that is too busy to send in time
+SLICE_MS = 250
+TURNS = 2  # of each queue
+A_SLICE = 3  # messages
 
 
-def accepted(node):
-    """How many messages each queue has taken since its start."""
-    return {queue["name"]: queue.get("accepted", 0)
-            for queue in node.status()["queues"]}
+def now_ms():
+    return time.time_ns() // 1000000
 
 
-def send_steadily(send):
-    """As many messages in each of SLICES slices, one after the other.
+class Spread:
+    """Messages that are told apart by their senders."""
 
-    How many did not end in their slice: the queue that took them may be
-    that of the next one.
-    """
-    start = int(time.time()) + 1
-    late = 0
-    for number in range(SLICES * A_SLICE):
-        # With a pause at each slice's end, for those that take long.
-        due = start + number // A_SLICE + (
-            number % A_SLICE + 1) / A_SLICE * 0.7
-        time.sleep(max(0, due - time.time()))
-        send(number)
-        late += int(time.time()) > int(due)
-    return late
+    def __init__(self, node, send):
+        self.node = node
+        self.send = send
+        self.sent = 0
 
+    def takers(self):
+        """The queue that has taken each message, by its number."""
+        found = {}
+        for folder in (self.node.home / "log").glob("queue*"):
+            # What multilog has put aside, too.
+            for file in folder.glob("[@c]*"):
+                for number in re.findall(r" from <s(\d+)@",
+                                         file.read_text(errors="replace")):
+                    found[int(number)] = folder.name
+        return found
 
-def spread(node, send):
-    """What each queue got of SLICES slices' messages; and of all tries."""
-    sent = 0
-    for _ in range(TRIES):
-        before = accepted(node)
-        late = send_steadily(send)
-        sent += SLICES * A_SLICE
-        total = sum(before.values()) + SLICES * A_SLICE
-        wait_until(lambda: sum(accepted(node).values()) == total,
-                   lambda: f"all are counted: {accepted(node)}, {total}")
-        after = accepted(node)
-        if late == 0:
-            break
-    return {name: after[name] - before[name] for name in after}, sent, late
+    def expect_turns(self, names):
+        """Each of these queues gets all of its slices, and no other gets any.
 
+        A message that took longer than its slice may be the next queue's.
+        """
+        # Who chooses looks at the queues' health ten times a second.
+        first, wanted, slices = now_ms() + 200, {}, set()
 
-def expect_even(got, names, late):
-    share = SLICES * A_SLICE / len(names)
-    for name, count in got.items():
-        if name in names:
-            assert abs(count - share) <= 0.1 * share, (got, late)
-        else:
-            assert count == 0, got
+        def go_on():
+            before = now_ms()
+            slot = before // SLICE_MS
+            of_slot = [told for told in wanted.values() if told[1] == slot]
+            if before < first or len(of_slot) == A_SLICE:
+                return False
+            self.send(self.sent)
+            if now_ms() // SLICE_MS == slot:
+                wanted[self.sent] = (names[slot % len(names)], slot)
+                slices.add(wanted[self.sent])
+            self.sent += 1
+            turns = [name for name, _ in slices]
+            return all(turns.count(name) >= TURNS for name in names)
+
+        wait_until(go_on, lambda: f"{TURNS} slices of each queue: {slices}")
+        wait_until(lambda: len(self.takers()) == self.sent,
+                   lambda: f"{self.sent} are logged: {self.takers()}")
+        takers = self.takers()
+        assert {number: takers[number] for number in wanted} == {
+            number: name for number, (name, _) in wanted.items()}
+        return takers
 
 
 @pytest.fixture
 def spread_node(make_node):
-    return make_node("--queues", str(QUEUES))
+    return make_node("--queues", str(QUEUES),
+                     "--env", f"MQMAIL_TEST_TIMES=SLICE_MS={SLICE_MS}")
 
 
-def test_even_over_all_and_over_the_rest(spread_node):
+def test_all_take_turns_and_so_does_the_rest(spread_node):
     """Through the SMTP server: all healthy, and then without queue 3."""
     node = spread_node
     names = [f"queue{number}" for number in range(1, QUEUES + 1)]
     with node.smtp() as client:
-        def send(number):
-            client.sendmail("s@example.net", [f"alice@{node.domain}"],
-                            f"Subject: {number}\n\nx\n")
-
-        got, sent, late = spread(node, send)
-        expect_even(got, names, late)
+        spread = Spread(node, lambda number: client.sendmail(
+            f"s{number}@example.net", [f"alice@{node.domain}"],
+            f"Subject: {number}\n\nx\n"))
+        before = spread.expect_turns(names)
         subprocess.run(["svc", "-d", node.home / "service/queue3"],
                        check=True, timeout=60)
         wait_until(lambda: node.queue("queue3")["state"] == "down",
                    "queue3 is down")
         names.remove("queue3")
-        got, more, late = spread(node, send)
-        expect_even(got, names, late)
-    node.wait_messages("alice", sent + more)
+        after = spread.expect_turns(names)
+        assert list(before.values()).count("queue3") == \
+            list(after.values()).count("queue3") > 0
+    node.wait_messages("alice", spread.sent)
 
 
-def test_even_for_programs(spread_node):
+def test_programs_take_turns(spread_node):
     """qmail-queue, each time a new process; one queue is held: it takes all
     the same."""
     node = spread_node
@@ -96,11 +104,12 @@ def test_even_for_programs(spread_node):
 
     def send(number):
         assert node.inject(f"alice@{node.domain}",
+                           sender=f"s{number}@example.net",
                            text=f"Subject: {number}\n\nx\n") == 0
 
-    got, sent, late = spread(node, send)
-    expect_even(got, [f"queue{number}" for number in range(1, QUEUES + 1)],
-                late)
-    assert node.held("queue2") >= got["queue2"] > 0
+    spread = Spread(node, send)
+    takers = spread.expect_turns([f"queue{number}"
+                                  for number in range(1, QUEUES + 1)])
+    assert node.held("queue2") == list(takers.values()).count("queue2") > 0
     node.svctool("queue", "release", "2")
-    node.wait_messages("alice", sent)
+    node.wait_messages("alice", spread.sent)
