@@ -4,7 +4,6 @@ import email
 import email.policy
 import os
 import signal
-import time
 import uuid
 
 import pytest
@@ -228,13 +227,7 @@ def test_queuelifetime_of_an_operators_own(queue):
     assert queue.path("info", young).exists()
     queue.set("queuelifetime", "1000")
     queue.send_signal(signal.SIGHUP)
-
-    def is_over():
-        queue.send_signal(signal.SIGALRM)
-        time.sleep(0.1)
-        return not queue.path("info", young).exists()
-
-    wait_until(is_over, lambda: f"the end of both\n{queue.log()}")
+    queue.hurry(lambda: not queue.path("info", young).exists(), "its end")
     assert len(wait_reports(queue, 2)) == 2
 
 

@@ -26,16 +26,6 @@ LOG_LINES = [
 ]
 
 
-def try_all_until(queue, check):
-    """ALRM, again: it is for messages that wait, and one may be just on its
-    way to be remembered."""
-    def ring():
-        queue.send_signal(signal.SIGALRM)
-        return check()
-
-    wait_until(ring, lambda: f"a try of all\n{queue.log()}")
-
-
 def test_an_odd_line_of_virtualdomains_is_told(queue):
     """It counts as it stands, as in qmail, and stops no start."""
     queue.set("virtualdomains", f"<x>:odd\n{DOMAIN}:{DOMAIN}")
@@ -99,7 +89,7 @@ def test_alarm_tries_everything_now(queue):
     queue.wait_files(todo=0, info=3, local=3)
     assert len(worker.jobs) == 3
     worker.decide = lambda job: ("K", "ok\n")
-    try_all_until(queue, lambda: len(worker.jobs) == 6)
+    queue.hurry(lambda: len(worker.jobs) == 6, "a try of all")
     queue.wait_done()
     assert len(worker.jobs) == 6
 
@@ -118,8 +108,7 @@ def test_remembered_is_tried_again_after_restart(queue):
     worker.wait_jobs(1)
     assert worker.recipients() == [f"{DOMAIN}-other@{DOMAIN}"]  # not due
     assert queue.path("local", number).stat().st_mtime == due
-    queue.send_signal(signal.SIGALRM)
-    queue.wait_done()
+    queue.hurry(queue.is_empty, "a try of it")
 
 
 def test_term_finishes_what_is_in_flight(queue):
@@ -209,7 +198,7 @@ def test_worker_that_dies_defers_its_deliveries(queue):
     queue.wait_log(r"deferral: The_delivery_worker_ended")
     queue.wait_files(todo=0, info=1, local=1)
     again = queue.worker()
-    try_all_until(queue, lambda: again.jobs)
+    queue.hurry(lambda: again.jobs, "a try of all")
     queue.wait_done()
 
 
@@ -226,7 +215,7 @@ def test_mangled_results_end_the_worker(queue, packet):
     worker.connection.send(packet)
     queue.wait_log("deferral: ")
     again = queue.worker()
-    try_all_until(queue, lambda: again.jobs)
+    queue.hurry(lambda: again.jobs, "a try of all")
     queue.wait_done()
 
 
@@ -335,15 +324,6 @@ def test_tries_do_not_make_a_message_younger(queue):
     assert local.stat().st_mtime - birth in (12100, 12321)
 
 
-def hurry(queue, check):
-    """What the scan has not found yet does not hear of a SIGALRM."""
-    def look():
-        queue.send_signal(signal.SIGALRM)
-        return check()
-
-    wait_until(look, lambda: f"it is tried\n{queue.log()}")
-
-
 @pytest.mark.parametrize("change", ["short", "long"])
 def test_the_committed_length_decides(queue, change):
     """What became of a kept message's file is not what was accepted."""
@@ -359,14 +339,14 @@ def test_the_committed_length_decides(queue, change):
     mess.write_bytes(whole[:-7] if change == "short" else whole + b"more\n")
     queue.start()
     worker = queue.worker()
-    hurry(queue, lambda: f"alert: cannot use info/{number}: mess/{number} has "
-          in queue.log())
+    queue.hurry(lambda: f"alert: cannot use info/{number}: mess/{number} has "
+                in queue.log(), "an alert")
     queue.stop()
     assert worker.jobs == []
     mess.write_bytes(whole)
     queue.start()
     worker = queue.worker()
-    hurry(queue, lambda: worker.jobs)
+    queue.hurry(lambda: worker.jobs, "a try")
     assert worker.jobs[0].message == whole
     queue.wait_done()
 

@@ -172,13 +172,10 @@ class Bench:
         self.start()
         queue = self.queue
 
-        def is_over():
-            queue.send_signal(signal.SIGALRM)
-            # S2 is left for hours.
-            return not any(queue.names(folder) for folder in (
-                "todo", "info", "local", "remote", "bounce", "todo"))
-
-        wait_until(is_over, lambda: f"all is over\n{queue.log()}")
+        # S2 is left for hours.
+        queue.hurry(lambda: not any(queue.names(folder) for folder in (
+            "todo", "info", "local", "remote", "bounce", "todo")),
+            "all is over")
         return self.names()
 
     def drop_garbage(self):
@@ -417,8 +414,8 @@ def test_a_kill_while_a_try_is_noted_makes_no_message_younger(queue):
     assert int(info.stat().st_mtime) > birth
     queue.start()
     worker = queue.worker(lambda job: ("Z", "later\n"))
-    queue.send_signal(signal.SIGALRM)
-    job, = worker.wait_jobs(1)
+    queue.hurry(lambda: worker.jobs, "a try")
+    job = worker.jobs[0]
     assert (job.birth, job.attempt) == (birth, 5)
     wait_until(lambda: int(info.stat().st_mtime) == birth, "it is mended")
 

@@ -150,8 +150,7 @@ def test_large_messages_hold_up_no_delivery_of_kept_ones(queue):
         for client in clients:
             client.send(b"x" * 200000, TO)
         wait_until(lambda: len(queue.files("mess")) > 4, "they are written")
-        queue.send_signal(signal.SIGALRM)
-        wait_until(lambda: len(worker.jobs) > 1, "the kept one is tried")
+        queue.hurry(lambda: len(worker.jobs) > 1, "the kept one is tried")
         assert not any(has_answer(client) for client in clients)
         for client in clients:
             assert client.answer()[0] == 0
@@ -266,17 +265,10 @@ def test_what_is_durable_is_answered_so_whatever_fails_behind_it(queue):
             packet, fds, _, _ = socket.recv_fds(client.connection, 2048, 8)
             assert packet[0] == Intake.ANSWER and packet[9:13] == bytes(4)
             assert fds == []
-    try_until_done(queue)
+    queue.hurry(lambda: not queue.envelopes() and not queue.files("info"),
+                "all is delivered")
     assert sorted(len(job.message) for job in worker.jobs) == [
         1, 10, 20000, 60000]
-
-
-def try_until_done(queue):
-    def ring():
-        queue.send_signal(signal.SIGALRM)
-        return not queue.envelopes() and not queue.files("info")
-
-    wait_until(ring, lambda: f"all is delivered\n{queue.log()}")
 
 
 def test_a_message_without_its_info_is_told(queue):

@@ -124,8 +124,7 @@ def test_a_message_with_two_channels_counts_once(queue):
     counts(2)
     # One channel of each ends.
     worker.decide = lambda job: ("K", "ok\n")
-    queue.send_signal(signal.SIGALRM)
-    queue.wait_files(local=0)
+    queue.hurry(lambda: not queue.files("local"), "no local ones are left")
     counts(2)
 
 

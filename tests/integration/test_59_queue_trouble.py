@@ -50,6 +50,7 @@ def test_what_could_not_be_committed_is_not_known(queue):
     A client comes back and asks while the commit is under way, which fails: it
     was told that the message is there, so that nobody sent it again.
     """
+    queue.times["COMMIT_FULL_MS"] = 2000
     queue.start()
     ident = uuid.uuid4()
     client, again = Intake(queue), Intake(queue)
@@ -66,6 +67,7 @@ def test_what_could_not_be_committed_is_not_known(queue):
 def test_a_large_one_that_is_refused_leaves_nothing(queue):
     """Its file stayed in mess/ for 36 hours, and most likely the disk was
     full."""
+    queue.times["COMMIT_FULL_MS"] = 1000
     queue.start()
     client = Intake(queue)
     with injected(queue, "pwritev2:error=ENOSPC", paths=journals(queue)):
@@ -177,6 +179,7 @@ def test_a_stop_does_not_wait_for_files_that_do_not_go(queue):
 
 def test_a_stop_does_not_wait_for_the_journal(queue):
     """Files are there; that the journal does not count could not be written."""
+    queue.times["COMMIT_FULL_MS"] = 1000
     queue.start(**NO_LEAKS)
     worker = queue.worker(lambda job: None)
     queue.inject([f"u@{DOMAIN}", f"v@{DOMAIN}"])
@@ -190,8 +193,7 @@ def test_a_stop_does_not_wait_for_the_journal(queue):
     queue.stop()
     queue.start()
     again = queue.worker()
-    queue.send_signal(signal.SIGALRM)
-    queue.wait_files(info=0, mess=0)
+    queue.hurry(lambda: not queue.messages(), "an end")
     assert sorted(names(again)) == ["u", "v"]
 
 
@@ -463,8 +465,7 @@ def test_results_before_during_and_after_a_step_to_files(queue, form, order):
     worker.decide = lambda job: ("K", "ok\n")
     # Deferred: at once, please.
     queue.wait_log(": deferral: ", 3)
-    wait_until(lambda: queue.send_signal(signal.SIGALRM) or
-               "sender" in names(worker), queue.log)
+    queue.hurry(lambda: "sender" in names(worker), "a report")
     queue.wait_done()
     again = names(worker)[len(wanted) + len(rest):]
     assert sorted(again) == sorted(
@@ -518,8 +519,7 @@ def test_kept_before_it_was_looked_up_it_goes_on(queue):
     worker.wait_jobs(1)
     worker.answer(worker.held[0], "Z", "later\n")
     queue.wait_files(info=1, todo=0)
-    queue.send_signal(signal.SIGALRM)
-    worker.wait_jobs(2)
+    queue.hurry(lambda: len(worker.jobs) > 1, "a second try")
     worker.answer(worker.held[0], "K", "ok\n")
     queue.wait_files(info=0, mess=0)
 
