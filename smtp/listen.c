@@ -187,6 +187,12 @@ reload(struct daemon *daemon)
 	log_line("qmail-smtpd: settings reread");
 }
 
+static int
+log_tick_ms(void)
+{
+	return (int)test_time_ms("LOG_TICK_MS", LOG_TICK_MS);
+}
+
 static void
 list_signals(sigset_t *signals)
 {
@@ -203,8 +209,7 @@ list_signals(sigset_t *signals)
 static void *
 take_signals(void *context)
 {
-	static const struct timespec tick = { .tv_nsec = LOG_TICK_MS *
-		    1000000L };
+	const struct timespec tick = { .tv_nsec = log_tick_ms() * 1000000L };
 	struct daemon *daemon = context;
 	sigset_t signals;
 	int signal_number = 0;
@@ -273,12 +278,13 @@ drain_sessions(struct daemon *daemon)
 {
 	int64_t drain_ms = test_time_ms("DRAIN_MS", DRAIN_MS);
 	int64_t waited_ms = 0;
+	int tick_ms = log_tick_ms();
 	bool is_empty;
 
 	do {
-		is_empty = listener_drain(daemon->listener, LOG_TICK_MS);
+		is_empty = listener_drain(daemon->listener, tick_ms);
 		log_batches_tick();
-		waited_ms += LOG_TICK_MS;
+		waited_ms += tick_ms;
 	} while (!is_empty && waited_ms < drain_ms);
 	return is_empty;
 }

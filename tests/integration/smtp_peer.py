@@ -135,7 +135,9 @@ class Smtpd:
     """One qmail-smtpd --listen; `log` has what it wrote so far."""
 
     def __init__(self, node, *options, port=0, files=None, **env):
-        environment = node.environment()
+        # Who waits for a log line need not wait longer.
+        environment = node.environment() | {
+            "MQMAIL_TEST_TIMES": "LOG_TICK_MS=50 " + env.pop("times", "")}
         for name, value in env.items():
             environment.pop(name, None)
             if value is not None:

@@ -405,7 +405,7 @@ def test_no_queue_no_mail(node):
         server.wait_log(rf": queue '{queue}' has \d+ bytes free")
     node.svctool("stop")
     try:
-        with smtpd(node, MQMAIL_TEST_TIMES="QUEUE_WAIT_MS=500") as server, \
+        with smtpd(node, times="QUEUE_WAIT_MS=500") as server, \
                 server.client() as client:
             client.hello()
             client.ok("MAIL FROM:<a@b>")

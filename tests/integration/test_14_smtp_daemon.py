@@ -414,7 +414,7 @@ def test_idle_sessions_are_cheap(node):
 
 def test_term_cuts_off_what_does_not_end(node):
     """After a while; no client was told 250 for what is lost."""
-    server = Smtpd(node, MQMAIL_TEST_TIMES="DRAIN_MS=1500")
+    server = Smtpd(node, times="DRAIN_MS=1500")
     with server.client() as client:
         client.begin()
         client.ok("DATA")

@@ -184,6 +184,8 @@ def test_a_failures_note_is_written_once(queue, syncs, is_first):
     ("unlinkat", "alert: cannot remove .* will try again")])
 def test_term_does_not_wait_for_a_step_that_failed(queue, call, said):
     """What was delivered was repeated after a stop within these ten seconds."""
+    if call == "unlinkat":
+        queue.times["STAY_MS"] = 500
     queue.start()
     worker = queue.worker(lambda job: None)
     queue.inject()

@@ -96,6 +96,7 @@ def test_delivered_at_once_it_never_has_a_file(queue):
 
 
 def test_one_that_stays_gets_its_files(queue):
+    queue.times["STAY_MS"] = 1500
     queue.start()
     worker = queue.worker(lambda job: None)
     number, = commit(queue, "slow")
@@ -518,6 +519,7 @@ def test_without_room_for_a_segment_it_starts(queue):
     """And delivers; new mail waits until there is room."""
     killed_with(queue, "a", "b")
     (queue.dir / "lock/journal.2").unlink()
+    queue.times["JOURNAL_AGAIN_MS"] = 300
     queue.spawn("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e",
                 "trace=write", f"-P{queue.dir / 'lock/journal.new'}", "-e",
                 "inject=write:error=ENOSPC:when=1..3", **NO_LEAKS)

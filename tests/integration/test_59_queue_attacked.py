@@ -25,8 +25,9 @@ def memory_mib(queue):
 
 
 @pytest.mark.skipif(SLOW > 1, reason="a sanitizer keeps what was freed")
-def test_mail_that_is_faster_than_deliveries_waits_on_disk(queue):
+def test_mail_that_is_faster_than_deliveries_waits_on_disk(make_queue):
     """All of it stayed in memory as long as it was not delivered."""
+    queue = make_queue(in_memory=True)
     queue.set("concurrencylocal", "1")
     queue.start(*FEW_FILES)
     worker = queue.worker(lambda job: None)

@@ -223,6 +223,7 @@ def test_a_restart_within_a_second_gives_other_numbers(queue):
 @needs_strace
 def test_only_what_the_journal_has_waits_for_it(queue):
     """All kept mail waited for the note that one of them counts no more."""
+    queue.times["STAY_MS"] = 500
     queue.start()
     queue.worker(lambda job: None)
     queue.inject()
@@ -307,6 +308,7 @@ def test_found_kept_later_it_waits_for_the_journal(queue, tmp_path):
     (tmp_path / "shim.c").write_text(SHIM)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "shim.so",
                     tmp_path / "shim.c", "-ldl"], check=True)
+    queue.times["STAY_MS"] = 500
     queue.start()
     queue.worker(lambda job: None)
     queue.inject()

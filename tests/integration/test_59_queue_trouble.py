@@ -128,6 +128,7 @@ def test_a_failure_that_cannot_be_reported_yet_is_kept(queue):
     It stayed fresh, and its place in the journal was never free again: neither
     for new mail, nor for the report that it waited for.
     """
+    queue.times["STAY_MS"] = 500
     queue.start()
     worker = queue.worker(lambda job: None)
     with fail_report(queue, worker):
@@ -165,6 +166,7 @@ def test_a_stop_does_not_wait_for_files_that_do_not_go(queue):
     A fresh message got files but not its name, ended, and the files could not
     be removed: that was tried once a second for ever.
     """
+    queue.times["STAY_MS"] = 500
     queue.start(**NO_LEAKS)
     worker = queue.worker(lambda job: None)
     queue.inject()
@@ -180,6 +182,7 @@ def test_a_stop_does_not_wait_for_files_that_do_not_go(queue):
 def test_a_stop_does_not_wait_for_the_journal(queue):
     """Files are there; that the journal does not count could not be written."""
     queue.times["COMMIT_FULL_MS"] = 1000
+    queue.times["STAY_MS"] = 500
     queue.start(**NO_LEAKS)
     worker = queue.worker(lambda job: None)
     queue.inject([f"u@{DOMAIN}", f"v@{DOMAIN}"])
@@ -203,6 +206,7 @@ def test_kept_and_in_the_journal_it_is_delivered_once(queue):
     message was delivered by the next process, which noted that only with the
     next new mail: killed again, it was fresh again, and delivered once more.
     """
+    queue.times["STAY_MS"] = 500
     queue.start()
     queue.worker(lambda job: None)
     queue.inject()
@@ -318,9 +322,10 @@ def resident_bytes(queue):
 
 
 @pytest.mark.skipif(SLOW > 1, reason="sanitizers take memory of their own")
-def test_more_new_mail_than_is_delivered_waits_on_disk(queue):
+def test_more_new_mail_than_is_delivered_waits_on_disk(make_queue):
     """Messages that had got files stayed in memory with their bodies, whatever
     their number, if a worker was there that was slower than new mail."""
+    queue = make_queue(in_memory=True)
     # Then 64 messages are read from disk, and 256 of new mail stay.
     queue.start("prlimit", "--nofile=512:512")
     worker = queue.worker(take=0)
@@ -531,6 +536,7 @@ def test_what_cannot_be_told_at_the_start_is_told_later(queue, is_kept):
     it waited for the next one, and its place in the journal was never free
     again, so that no new mail came in after a while.
     """
+    queue.times["STAY_MS"] = 500
     queue.start()
     queue.worker(lambda job: None)
     queue.inject()
