@@ -8,7 +8,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -22,11 +21,7 @@ static const struct vdomain_user users[] = {
 
 static struct vdomain node;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t has_changed = PTHREAD_COND_INITIALIZER;
-static bool is_held; /* "slow" has no answer */
 static useconds_t takes_us;
-static int waiting;
 
 static int
 find_domain(struct store *store, const char *domain,
@@ -48,14 +43,8 @@ find_user(struct store *store, const char *local, const char *domain,
 	(void)domain;
 	(void)err;
 	usleep(takes_us);
-	pthread_mutex_lock(&lock);
-	if (strcmp(local, "slow") == 0) {
-		waiting++;
-		pthread_cond_broadcast(&has_changed);
-		while (is_held)
-			pthread_cond_wait(&has_changed, &lock);
-	}
-	pthread_mutex_unlock(&lock);
+	if (strcmp(local, "slow") == 0)
+		run_pass_gate();
 	if (strcmp(local, "absent") == 0)
 		return 0;
 	buf_adds(&user_out->storage, node.dir);
@@ -75,24 +64,13 @@ static const struct store_backend backend = {
 
 static struct store store = { .backend = &backend };
 
-static void
-hold(bool is_to_wait)
-{
-	pthread_mutex_lock(&lock);
-	is_held = is_to_wait;
-	pthread_cond_broadcast(&has_changed);
-	pthread_mutex_unlock(&lock);
-}
-
 static int
 setup(void **state)
 {
 	(void)state;
 	vdomain_make(&node, users, sizeof(users) / sizeof(*users));
 	run_open(&node, &store);
-	is_held = false;
 	takes_us = 0;
-	waiting = 0;
 	return 0;
 }
 
@@ -100,7 +78,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	hold(false);
+	run_hold(false);
 	vdeliver_free(&run_vdeliver);
 	vdomain_remove(&node);
 	return 0;
@@ -114,7 +92,7 @@ a_slow_lookup_delays_nobody_else(void **state)
 	takes_us = 30000;
 	run_start(&node, 0, "u0", "x");
 	run_wait(1);
-	hold(true);
+	run_hold(true);
 	run_start(&node, 1, "slow", "x");
 	run_start(&node, 2, "u0", "x");
 	run_start(&node, 3, "absent", "x");
@@ -122,11 +100,8 @@ a_slow_lookup_delays_nobody_else(void **state)
 	assert_int_equal(run_outcomes[1], 0);
 	assert_int_equal(run_outcomes[2], JOB_DELIVERED);
 	assert_int_equal(run_outcomes[3], JOB_PERMFAIL);
-	pthread_mutex_lock(&lock);
-	while (waiting == 0)
-		pthread_cond_wait(&has_changed, &lock);
-	pthread_mutex_unlock(&lock);
-	hold(false);
+	run_wait_at_gate();
+	run_hold(false);
 	run_wait(4);
 	assert_int_equal(run_outcomes[1], JOB_DELIVERED);
 }

@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,13 +25,10 @@ static struct vdomain node;
 static struct store *store;
 
 /* What quota_scan() finds, and how. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t has_changed = PTHREAD_COND_INITIALIZER;
 static int64_t found_count;
 static int scan_error;
 static useconds_t takes_us;
-static bool is_held; /* it does not end */
-static unsigned scans_begun, scans;
+static unsigned scans; /* under run_gate.lock */
 
 int
 quota_scan(int maildir_fd, struct quota_usage *usage_out, struct error *err)
@@ -41,37 +37,16 @@ quota_scan(int maildir_fd, struct quota_usage *usage_out, struct error *err)
 
 	assert_true(maildir_fd >= 0);
 	usleep(takes_us);
-	pthread_mutex_lock(&lock);
-	scans_begun++;
-	pthread_cond_broadcast(&has_changed);
-	while (is_held)
-		pthread_cond_wait(&has_changed, &lock);
+	run_pass_gate();
+	pthread_mutex_lock(&run_gate.lock);
 	*usage_out = (struct quota_usage){ found_count * 10, found_count };
 	error_number = scan_error;
 	scans++;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&run_gate.lock);
 	if (error_number == 0)
 		return 0;
 	errno = error_number;
 	return error_sys(err, "cannot count");
-}
-
-static void
-hold(bool is_to_wait)
-{
-	pthread_mutex_lock(&lock);
-	is_held = is_to_wait;
-	pthread_cond_broadcast(&has_changed);
-	pthread_mutex_unlock(&lock);
-}
-
-static void
-wait_until_counting(void)
-{
-	pthread_mutex_lock(&lock);
-	while (scans_begun == 0)
-		pthread_cond_wait(&has_changed, &lock);
-	pthread_mutex_unlock(&lock);
 }
 
 static int
@@ -87,8 +62,7 @@ setup(void **state)
 	found_count = 0;
 	scan_error = 0;
 	takes_us = 0;
-	is_held = false;
-	scans = scans_begun = 0;
+	scans = 0;
 	return 0;
 }
 
@@ -96,7 +70,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	hold(false);
+	run_hold(false);
 	vdeliver_free(&run_vdeliver);
 	store_free(&store);
 	vdomain_remove(&node);
@@ -107,16 +81,16 @@ static void
 a_count_delays_nobody_else(void **state)
 {
 	(void)state;
-	hold(true);
+	run_hold(true);
 	run_start(&node, 0, "three", "x");
 	run_start(&node, 1, "free", "x");
 	run_wait(1);
 	assert_int_equal(run_outcomes[1], JOB_DELIVERED);
-	wait_until_counting();
+	run_wait_at_gate();
 	run_start(&node, 2, "free", "x");
 	run_wait(2);
 	assert_int_equal(run_outcomes[0], 0);
-	hold(false);
+	run_hold(false);
 	run_wait(3);
 	assert_int_equal(run_outcomes[0], JOB_DELIVERED);
 }
@@ -128,15 +102,15 @@ one_count_is_for_all_who_wait(void **state)
 	uint32_t i;
 
 	(void)state;
-	hold(true);
+	run_hold(true);
 	for (i = 0; i < 3; i++)
 		run_start(&node, i, "three", "x");
-	wait_until_counting();
+	run_wait_at_gate();
 	for (; i < 6; i++)
 		run_start(&node, i, "three", "x");
 	run_start(&node, 6, "other", "x");
 	found_count = 1;
-	hold(false);
+	run_hold(false);
 	run_wait(7);
 	for (i = 0; i < 6; i++)
 		assert_int_equal(
@@ -179,7 +153,7 @@ nothing_is_counted_while_mail_is_on_its_way(void **state)
 	found_count = 3;
 	for (i = 1; i < 5; i++)
 		run_start(&node, i, "three", "x");
-	assert_int_equal(scans_begun, 1);
+	assert_int_equal(run_gate.came, 1);
 	run_wait(5);
 	for (i = 1; i < 5; i++)
 		assert_int_equal(

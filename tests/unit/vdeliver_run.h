@@ -7,6 +7,7 @@
 #define TESTS_UNIT_VDELIVER_RUN_H
 
 #include <poll.h>
+#include <pthread.h>
 
 #include "delivery/vdeliver.h"
 #include "tests/unit/vdomain.h"
@@ -17,6 +18,44 @@ static struct vdeliver *run_vdeliver;
 static char run_outcomes[RUN_MAX]; /* 0: none yet */
 static char run_texts[RUN_MAX][VDELIVER_TEXT_SIZE];
 static size_t run_answers;
+
+/* Where what a test has put in place of something waits while it is held. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t has_changed;
+	bool is_held;
+	unsigned came;
+} run_gate = { .lock = PTHREAD_MUTEX_INITIALIZER,
+	.has_changed = PTHREAD_COND_INITIALIZER };
+
+static inline void
+run_hold(bool is_to_wait)
+{
+	pthread_mutex_lock(&run_gate.lock);
+	run_gate.is_held = is_to_wait;
+	pthread_cond_broadcast(&run_gate.has_changed);
+	pthread_mutex_unlock(&run_gate.lock);
+}
+
+static inline void
+run_pass_gate(void)
+{
+	pthread_mutex_lock(&run_gate.lock);
+	run_gate.came++;
+	pthread_cond_broadcast(&run_gate.has_changed);
+	while (run_gate.is_held)
+		pthread_cond_wait(&run_gate.has_changed, &run_gate.lock);
+	pthread_mutex_unlock(&run_gate.lock);
+}
+
+static inline void
+run_wait_at_gate(void)
+{
+	pthread_mutex_lock(&run_gate.lock);
+	while (run_gate.came == 0)
+		pthread_cond_wait(&run_gate.has_changed, &run_gate.lock);
+	pthread_mutex_unlock(&run_gate.lock);
+}
 
 static inline void
 run_keep_answer(const struct vdeliver_item *item, void *context)
@@ -46,6 +85,8 @@ run_open(const struct vdomain *node, struct store *store)
 
 	memset(run_outcomes, 0, sizeof(run_outcomes));
 	run_answers = 0;
+	run_gate.is_held = false;
+	run_gate.came = 0;
 	run_vdeliver = vdeliver_new(&config, &err);
 	assert_non_null(run_vdeliver);
 }
