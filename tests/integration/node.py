@@ -30,17 +30,20 @@ NO_LEAKS = {"ASAN_OPTIONS": ":".join(
 def wait_until(check, what, timeout=DEADLINE_S):
     """Calls check until it gives something true, and returns that.
 
-    what says in a failure what did not happen; it may be a function.
+    what says in a failure what did not happen; it may be a function.  A check
+    that takes long is not made all the time: what it waits for runs, too.
     """
     end = time.monotonic() + timeout
     while True:
+        begun = time.monotonic()
         value = check()
         if value:
             return value
-        if time.monotonic() >= end:
+        now = time.monotonic()
+        if now >= end:
             text = what() if callable(what) else what
             pytest.fail(f"did not happen within {timeout} s: {text}")
-        time.sleep(0.02)
+        time.sleep(max(0.02, min(now - begun, 0.5)))
 
 
 class Node:

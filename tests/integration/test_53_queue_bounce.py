@@ -167,8 +167,7 @@ def test_remembered_failures_are_reported_once_at_the_end(queue):
     queue.start()
     worker = queue.worker(lambda job: ("D", "no more (#5.2.0)\n")
                           if job.extension == "gone2" else ("K", "ok\n"))
-    queue.send_signal(14)
-    queue.wait_done()
+    queue.hurry(queue.is_empty, "a try of the rest")
     job, = [job for job in worker.jobs if job.sender == ""]
     _, text, status, _ = parse(job)
     assert "<gone1@" in text and "<gone2@" in text
