@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-remote: one message to one host (qmail-remote(8)). */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,11 +12,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/scan.h"
 #include "base/usage.h"
 #include "control/home.h"
-#include "control/settings.h"
-#include "remote/session.h"
+#include "remote/rules.h"
 
 static const char usage[] = "usage: qmail-remote HOST SENDER RECIPIENT...";
 
@@ -85,137 +82,26 @@ fill_message(struct session_message *message,
 
 /* -- where it goes */
 
-struct target {
-	enum session_transport transport;
-	bool has_tls_first;
-	struct sockaddr_storage address;
-	struct session_credentials credentials; /* user NULL: none */
-};
-
-/* HOST is an address, in brackets or without; "IPv6:" as RFC 5321 4.1.3 has it.
- */
-static bool
-read_address(
-    const char *text, size_t length, uint16_t port, struct target *target)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)&target->address;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&target->address;
-	char host[INET6_ADDRSTRLEN];
-
-	if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
-		text++;
-		length -= 2;
-	}
-	if (length > 5 && strncasecmp(text, "IPv6:", 5) == 0) {
-		text += 5;
-		length -= 5;
-	}
-	if (length >= sizeof(host))
-		return false;
-	memcpy(host, text, length);
-	host[length] = '\0';
-	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		return true;
-	}
-	if (inet_pton(AF_INET6, host, &in6->sin6_addr) != 1)
-		return false;
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	return true;
-}
-
-/* :HOST[/s|/l]:PORT[ USER PASSWORD] */
-static bool
-read_route(char *route, struct target *target)
-{
-	char *user = strchr(route, ' '), *end, *mark;
-	uint64_t port;
-
-	if (user != NULL) {
-		*user++ = '\0';
-		end = strchr(user, ' ');
-		if (end == NULL)
-			return false;
-		*end = '\0';
-		target->credentials.user = user;
-		target->credentials.secret = end + 1;
-	}
-	end = strrchr(route, ':');
-	if (*route != ':' || end == route ||
-	    !scan_u64(end + 1, UINT16_MAX, &port))
-		return false;
-	*end = '\0';
-	mark = strchr(route, '/');
-	if (mark != NULL) {
-		*mark = '\0';
-		target->has_tls_first = mark[1] == 's';
-		if (mark[1] == 'l')
-			target->transport = SESSION_LMTP;
-	}
-	return read_address(
-	    route + 1, strlen(route + 1), (uint16_t)port, target);
-}
-
-/* False when there is no such host.  *text_out: what target points into. */
-static bool
-find_target(const char *host, struct target *target, char **text_out)
-{
-	const char *smtp = getenv("SMTPROUTE"), *qmtp = getenv("QMTPROUTE");
-	const char *route = qmtp != NULL ? qmtp : smtp;
-
-	*target = (struct target){ .transport = qmtp != NULL ? SESSION_QMTP
-							     : SESSION_SMTP };
-	*text_out = xstrdup(route != NULL ? route : host);
-	if (route != NULL)
-		return read_route(*text_out, target);
-	return *host == '[' && read_address(host, strlen(host), 25, target);
-}
-
-/* -- the session */
-
-static struct tls_context *
-make_tls(const struct home *home, struct error *err)
-{
-	char *path = xasprintf("%s/clientcert.pem", home->tls);
-	struct tls_context *context = tls_client_context_new(err);
-
-	if (context != NULL && access(path, F_OK) == 0 &&
-	    tls_context_set_certificate(context, path, err) == -1)
-		tls_context_free(&context);
-	free(path);
-	return context;
-}
-
-static int
-seconds_ms(const struct settings *settings, enum setting_id id)
-{
-	return (int)settings_number(settings, id) * 1000;
-}
-
-/* NULL, and why is reported. */
+/* To the first address that greets.  NULL, and why is reported. */
 static struct session *
-open_session(const char *host, const struct target *target,
-    struct tls_context *tls, const struct settings *settings)
+open_session(
+    const struct rules *rules, const struct plan *plan, struct way *way)
 {
-	struct session_options options = {
-		.transport = target->transport,
-		.host = host,
-		.address = (const struct sockaddr *)&target->address,
-		.helo = settings_text(settings, SETTING_helohost),
-		.tls = { .level = TLS_MAY,
-		    .is_wrapped = target->has_tls_first,
-		    .context = tls },
-		.credentials = target->credentials.user == NULL
-		    ? NULL
-		    : &target->credentials,
-		.connect_ms = seconds_ms(settings, SETTING_timeoutconnect),
-		.remote_ms = seconds_ms(settings, SETTING_timeoutremote),
-	};
+	const struct exchange *exchange = &plan->exchange;
 	struct session_result failure = { 0 };
-	struct session *session = session_open(&options, &failure);
+	struct session *session = NULL;
+	size_t i;
 
+	if (exchange->state != EXCHANGE_FOUND) {
+		report_message("%c%s",
+		    exchange->state == EXCHANGE_NONE ? 'D' : 'Z',
+		    exchange->text);
+		return NULL;
+	}
+	for (i = 0; session == NULL && i < exchange->address_count; i++) {
+		session_result_release(&failure);
+		session = plan_open(rules, plan, i, way, &failure);
+	}
 	if (session == NULL)
 		report_message("%c%s", failure.outcome, failure.text);
 	session_result_release(&failure);
@@ -310,15 +196,13 @@ send_message(const char *host, struct session *session,
 
 /* Everything that argv asks for; what comes of it is reported. */
 static void
-run(char **argv, const struct home *home, const struct settings *settings)
+run(char **argv, const struct rules *rules)
 {
-	AUTO(tls_context_free) struct tls_context *tls = NULL;
 	AUTO(mem_free) struct session_recipient *recipients = NULL;
-	AUTO(mem_free) char *route = NULL;
 	struct session_message message = { 0 };
 	struct session *session;
-	struct target target;
-	struct error err;
+	struct plan plan;
+	struct way way;
 	size_t count = 0;
 
 	while (argv[count] != NULL)
@@ -328,27 +212,18 @@ run(char **argv, const struct home *home, const struct settings *settings)
 		report_message("ZUnable to read message. (#4.3.0)\n");
 		return;
 	}
-	if (!find_target(argv[1], &target, &route)) {
-		report_message("DSorry, I couldn't find any host named %s. "
-			       "(#5.1.2)\n",
-		    argv[1]);
-		return;
-	}
-	tls = make_tls(home, &err);
-	if (tls == NULL) {
-		report_message(
-		    "ZTrouble with TLS here: %s. (#4.3.5)\n", err.text);
-		return;
-	}
-	session = open_session(argv[1], &target, tls, settings);
+	plan_make(rules, argv[1],
+	    strcmp(message.sender, "#@[]") == 0 ? "" : message.sender, &plan);
+	session = open_session(rules, &plan, &way);
 	if (session != NULL)
 		send_message(argv[1], session, &message);
+	plan_release(&plan);
 }
 
 int
 main(int argc, char **argv)
 {
-	struct settings *settings;
+	struct rules *rules;
 	struct home *home;
 	struct error err;
 
@@ -362,13 +237,13 @@ main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	home = home_new();
-	settings = settings_load(home->control, "qmail-remote", NULL, &err);
-	if (settings != NULL)
-		run(argv, home, settings);
+	rules = rules_new(home, "qmail-remote", &err);
+	if (rules != NULL)
+		run(argv, rules);
 	else
 		report_message(
 		    "ZUnable to read control files: %s. (#4.3.0)\n", err.text);
-	settings_free(&settings);
+	rules_free(&rules);
 	home_free(&home);
 	return fflush(stdout) == 0 ? 0 : 111;
 }

@@ -5,12 +5,17 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/listen_socket.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/tls.h"
+#include "control/layout.h"
 #include "control/own_addresses.h"
 #include "control/smtproutes.h"
+#include "remote/tcpto.h"
 #include "resolver/dns_client.h"
 
 enum { DNS_TIMEOUT_MS = 60 * 1000 };
@@ -22,6 +27,7 @@ struct rules {
 	struct own_addresses *own;
 	struct dns_client *dns;
 	struct tls_context *tls; /* that takes any certificate */
+	struct tcpto *tcpto;     /* NULL: there is none */
 	struct exchange_config exchange;
 	bool asks_sender;
 };
@@ -39,15 +45,44 @@ rules_free(struct rules **rules_in)
 	own_addresses_free(&rules->own);
 	dns_client_free(&rules->dns);
 	tls_context_free(&rules->tls);
+	tcpto_free(&rules->tcpto);
 	free(rules);
 	*rules_in = NULL;
+}
+
+/* Shows a certificate of ours if there is one. */
+static struct tls_context *
+make_tls(const struct home *home, struct error *err)
+{
+	char *path = xasprintf("%s/clientcert.pem", home->tls);
+	struct tls_context *context = tls_client_context_new(err);
+
+	if (context != NULL && access(path, F_OK) == 0 &&
+	    tls_context_set_certificate(context, path, err) == -1)
+		tls_context_free(&context);
+	free(path);
+	return context;
+}
+
+static struct tcpto *
+open_tcpto(const struct home *home)
+{
+	char *path = layout_path(home, LAYOUT_tcpto);
+	struct tcpto *tcpto;
+	struct error err;
+
+	/* Without it hosts that do not answer are only tried more often. */
+	if (tcpto_open(path, true, &tcpto, &err) == -1)
+		log_line("warning: %s", err.text);
+	free(path);
+	return tcpto;
 }
 
 struct rules *
 rules_new(const struct home *home, const char *program, struct error *err)
 {
 	struct rules *rules = xcalloc(1, sizeof(*rules));
-	char *socket = xasprintf("%s/resolver", home->run);
+	char *socket = layout_path(home, LAYOUT_resolver);
 
 	rules->dns = dns_client_new(socket);
 	free(socket);
@@ -56,11 +91,12 @@ rules_new(const struct home *home, const char *program, struct error *err)
 		goto failed;
 	rules->routes = smtproutes_new(home->control, rules->settings, err);
 	rules->bindings = bindings_new(home->control, rules->settings, err);
-	rules->tls = tls_client_context_new(err);
+	rules->tls = make_tls(home, err);
 	if (rules->routes == NULL || rules->bindings == NULL ||
 	    rules->tls == NULL)
 		goto failed;
 	rules->own = own_addresses_new(rules->settings);
+	rules->tcpto = open_tcpto(home);
 	rules->asks_sender = smtproutes_ask_sender(rules->routes) ||
 	    settings_list(rules->settings, SETTING_domainbindings)->count > 0;
 	rules->exchange = (struct exchange_config){ .dns = rules->dns,
@@ -149,6 +185,36 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 				 rules->settings, SETTING_timeoutremote) *
 		    1000
 	};
+}
+
+struct session *
+plan_open(const struct rules *rules, const struct plan *plan, size_t address,
+    struct way *way_out, struct session_result *failure_out)
+{
+	const struct tcpto_limits limits = tcpto_limits(
+	    rules->settings, &plan->exchange.route);
+	struct session *session;
+
+	plan_fill_way(rules, plan, address, way_out);
+	if (rules->tcpto != NULL &&
+	    tcpto_is_blocked(rules->tcpto, way_out->options.address, &limits,
+		time(NULL))) {
+		*failure_out = (struct session_result){
+			.outcome = SESSION_TEMPFAIL,
+			.stage = STAGE_CONNECT,
+			.text = xasprintf("Sorry, %s did not answer before and "
+					  "is left alone for a while. "
+					  "(#4.4.1)\n",
+			    way_out->options.host)
+		};
+		return NULL;
+	}
+	session = session_open(&way_out->options, failure_out);
+	if (rules->tcpto != NULL)
+		tcpto_note(rules->tcpto, way_out->options.address,
+		    session == NULL && failure_out->stage == STAGE_CONNECT,
+		    &limits, time(NULL));
+	return session;
 }
 
 static int

@@ -53,4 +53,13 @@ struct way {
 void plan_fill_way(const struct rules *rules, const struct plan *plan,
     size_t address, struct way *way_out);
 
+
+/*
+ * Blocking: opens a session to that address, unless it is left alone (tcpto.h),
+ * and notes there whether it answered.  way_out is to stay as long as the
+ * session.  NULL with *failure_out, which the caller releases.
+ */
+struct session *plan_open(const struct rules *rules, const struct plan *plan,
+    size_t address, struct way *way_out, struct session_result *failure_out);
+
 #endif

@@ -19,7 +19,7 @@
 enum { QUIT_MS = 1000 };
 
 void
-session_begin(struct session *session)
+session_set_deadline(struct session *session)
 {
 	int longest_ms = session->options.remote_ms;
 
@@ -185,7 +185,7 @@ session_attach(int fd, const struct session_options *options)
 	session->fd = fd;
 	session->stream = stream_new(fd, fd);
 	stream_set_timeout(session->stream, options->remote_ms);
-	session_begin(session);
+	session_set_deadline(session);
 	return session;
 }
 
@@ -439,7 +439,7 @@ void
 session_send(struct session *session, const struct session_message *message,
     struct session_result *results_out)
 {
-	session_begin(session);
+	session_set_deadline(session);
 	if (session->options.transport == SESSION_QMTP)
 		session_send_qmtp(session, message, results_out);
 	else

@@ -30,7 +30,7 @@ struct session *session_attach(int fd, const struct session_options *options);
 int session_greet(struct session *session, struct session_result *failure_out);
 
 /* Begins the time that this may take in all. */
-void session_begin(struct session *session);
+void session_set_deadline(struct session *session);
 
 /* Reads one reply.  Anything but REPLY_OK, and a 421, ends the session. */
 enum reply_result session_read(struct session *session, struct reply *reply_out,

@@ -137,9 +137,8 @@ open_session(struct work *work)
 	struct line *line = (struct line *)work;
 	const struct shared_plan *plan = line->destination->plan;
 
-	plan_fill_way(
-	    plan->rules->rules, &plan->plan, line->address, &line->way);
-	line->session = session_open(&line->way.options, &line->failure);
+	line->session = plan_open(plan->rules->rules, &plan->plan,
+	    line->address, &line->way, &line->failure);
 }
 
 static bool

@@ -553,10 +553,10 @@ def test_auth_plain(home, pem):
     def script(link):
         auth(link, pem, "LOGIN PLAIN")
         line = link.take("AUTH PLAIN ")
-        assert base64.b64decode(line.split()[2]) == b"\0joe\0secret word"
+        assert base64.b64decode(line.split()[2]) == b"\0joe\0secret"
         accept(link)
     with Peer(script) as peer:
-        assert send(home, peer.port, secret=" joe secret word").letters == "rK"
+        assert send(home, peer.port, secret=" joe secret").letters == "rK"
 
 
 def test_auth_login(home, pem):

@@ -40,7 +40,7 @@ scripts_parse(void **state)
 	const char *const path = "/a b'c$(exit 9)/x";
 
 	(void)state;
-	for (int kind = 0; kind < 4; kind++) {
+	for (int kind = 0; kind < 5; kind++) {
 		struct buf script, command;
 
 		buf_init(&script);
@@ -49,6 +49,8 @@ scripts_parse(void **state)
 			run_script_queue(&script, path, path, path);
 		else if (kind == 1)
 			run_script_listener(&script, path, path, path);
+		else if (kind == 4)
+			run_script_plain(&script, "what", path, path, path);
 		else
 			run_script_log(&script, kind == 2 ? path : NULL, path);
 		assert_memory_equal(script.data, "#!/bin/sh\n", 10);
