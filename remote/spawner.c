@@ -481,7 +481,9 @@ spawner_use(struct spawner *spawner, struct rules *rules)
 {
 	rules_drop(spawner->rules);
 	set_rules(spawner, rules);
-	domains_sweep(spawner, INT64_MAX);
+	domains_forget(spawner);
+	destinations_retire(spawner);
+	domains_sweep(spawner, clock_ms());
 }
 
 int
@@ -513,7 +515,8 @@ stop_queue(struct queue_hand *queue)
 
 	for (lane = LIST_FIRST(&queue->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_queue);
-		lane_rest(lane, 1000, stopping);
+		if (lane_is_placed(lane))
+			lane_rest(lane, 1000, stopping);
 	}
 }
 
@@ -527,26 +530,4 @@ spawner_stop(struct spawner *spawner)
 		stop_queue(queue);
 	destinations_close(spawner);
 	return spawner->underway == 0;
-}
-
-void
-spawner_free(struct spawner **spawner_in)
-{
-	struct spawner *spawner = *spawner_in;
-	struct queue_hand *queue;
-
-	if (spawner == NULL)
-		return;
-	loop_remove(spawner->config.loop, &spawner->listen_source);
-	LIST_FOREACH(queue, &spawner->queues, in_spawner)
-		queue_leave(queue);
-	send_packets(spawner);
-	work_pool_free(&spawner->names);
-	work_pool_free(&spawner->openers);
-	work_pool_free(&spawner->senders);
-	destinations_free(spawner);
-	domains_free(spawner);
-	rules_drop(spawner->rules);
-	free(spawner);
-	*spawner_in = NULL;
 }

@@ -16,7 +16,7 @@
 
 struct spawner;
 
-/* Borrowed until spawner_free(). */
+/* Borrowed for the life of the process. */
 struct spawner_config {
 	struct loop *loop;
 	int wake_fd;   /* an eventfd of the loop's, for its threads */
@@ -27,18 +27,16 @@ struct spawner_config {
 /* Takes the rules.  How many slots there are is said by the first ones. */
 struct spawner *spawner_new(const struct spawner_config *config,
     struct rules *rules, struct error *err);
-/* From now on these rules count; what was learned is learned again. */
+/*
+ * From now on these rules count; what was learned is learned again, and what
+ * rests is tried when a queue asks for it.
+ */
 void spawner_use(struct spawner *spawner, struct rules *rules);
-/* Ends what is under way, as far as its deadlines go; unsent jobs go back. */
-void spawner_free(struct spawner **spawner);
 
 /* In each turn of the loop; returns in how many ms it is wanted again. */
 int spawner_run(struct spawner *spawner);
 
 /* Nothing new is begun; true when nothing is under way any more. */
 bool spawner_stop(struct spawner *spawner);
-
-/* Puts its state as JSON (docs/remote.md), for svctool. */
-void spawner_describe(const struct spawner *spawner, struct buf *json);
 
 #endif

@@ -53,6 +53,7 @@ get_destination(struct spawner *spawner, struct shared_plan *plan)
 	destination->plan = plan;
 	destination->exchange = exchange;
 	plan->users++;
+	destination->idle_since_ms = clock_ms();
 	destination->breakers = xcalloc(
 	    exchange->address_count, sizeof(*destination->breakers));
 	window_init(&destination->window, spawner->slots);
@@ -67,8 +68,9 @@ free_destination(struct destination *destination)
 {
 	struct spawner *spawner = destination->spawner;
 
-	tdelete(destination, &spawner->destinations_by_key,
-	    compare_destinations);
+	if (!destination->is_retired)
+		tdelete(destination, &spawner->destinations_by_key,
+		    compare_destinations);
 	TAILQ_REMOVE(&spawner->destinations, destination, in_spawner);
 	if (destination->is_wanting)
 		TAILQ_REMOVE(&spawner->wanting, destination, in_wanting);
@@ -380,13 +382,25 @@ find_idle_line(struct destination *destination)
 	return NULL;
 }
 
+/* The same; those that their peers have closed meanwhile are closed. */
+static struct line *
+find_usable_line(struct destination *destination)
+{
+	struct line *line;
+
+	while ((line = find_idle_line(destination)) != NULL &&
+	    !session_is_usable(line->session))
+		close_line(line);
+	return line;
+}
+
 static void
 assign_tasks(struct destination *destination, int64_t now_ms)
 {
 	struct line *line;
 
 	while (destination->waiting_count > 0 &&
-	    (line = find_idle_line(destination)) != NULL) {
+	    (line = find_usable_line(destination)) != NULL) {
 		int64_t wait_ms = bucket_take(&destination->bucket, now_ms);
 
 		if (wait_ms > 0) {
@@ -551,6 +565,7 @@ destination_add_lane(struct lane_hand *lane)
 	struct task *task;
 
 	lane->destination = destination;
+	destination->idle_since_ms = clock_ms();
 	if (lane->is_wanted_now)
 		try_again(destination);
 	TAILQ_INSERT_TAIL(&destination->lanes, lane, in_place);
@@ -605,9 +620,26 @@ let_go(struct destination *destination, int64_t now_ms)
 			close_line(line);
 }
 
+/* They stay where they are when their names say so again. */
+static void
+place_old_lanes(struct destination *destination, int64_t now_ms)
+{
+	struct lane_hand *lane, *next;
+
+	for (lane = TAILQ_FIRST(&destination->lanes); lane != NULL;
+	     lane = next) {
+		next = TAILQ_NEXT(lane, in_place);
+		if (domain_is_old(lane->domain, now_ms)) {
+			domain_take_lane(lane);
+			domain_place_lane(lane);
+		}
+	}
+}
+
 static void
 tick_destination(struct destination *destination, int64_t now_ms)
 {
+	place_old_lanes(destination, now_ms);
 	if (destination->waits_until_ms != 0 &&
 	    now_ms >= destination->waits_until_ms) {
 		destination->waits_until_ms = 0;
@@ -619,8 +651,10 @@ tick_destination(struct destination *destination, int64_t now_ms)
 		destination->idle_since_ms = now_ms;
 	let_go(destination, now_ms);
 	if (destination->line_count == 0 && destination->lane_count == 0 &&
-	    now_ms >= destination->rests_until_ms &&
-	    now_ms - destination->idle_since_ms >= DESTINATION_IDLE_MS)
+	    (destination->is_retired ||
+		(now_ms >= destination->rests_until_ms &&
+		    now_ms - destination->idle_since_ms >=
+			DESTINATION_IDLE_MS)))
 		free_destination(destination);
 }
 
@@ -633,6 +667,19 @@ destinations_tick(struct spawner *spawner, int64_t now_ms)
 	     destination != NULL; destination = next) {
 		next = TAILQ_NEXT(destination, in_spawner);
 		tick_destination(destination, now_ms);
+	}
+}
+
+void
+destinations_retire(struct spawner *spawner)
+{
+	struct destination *destination;
+
+	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner) {
+		if (!destination->is_retired)
+			tdelete(destination, &spawner->destinations_by_key,
+			    compare_destinations);
+		destination->is_retired = true;
 	}
 }
 
@@ -660,11 +707,4 @@ destinations_close(struct spawner *spawner)
 		TAILQ_FOREACH(line, &destination->lines, in_destination)
 			if (line->state == LINE_IDLE)
 				close_line(line);
-}
-
-void
-destinations_free(struct spawner *spawner)
-{
-	while (!TAILQ_EMPTY(&spawner->destinations))
-		free_destination(TAILQ_FIRST(&spawner->destinations));
 }

@@ -13,7 +13,8 @@
 enum {
 	KNOWN_MOST_S = 3600, /* whatever the TTL says */
 	KNOWN_LEAST_S = 5,
-	VERDICT_ROOM = 100 /* nothing is sent: each has its failure at once */
+	VERDICT_ROOM = 100, /* nothing is sent: each has its failure at once */
+	OLD_AT_ONCE = 1000
 };
 
 void
@@ -117,12 +118,18 @@ domain_resolved(struct work *work)
 		domain->expires_ms = domain->breaker.rests_until_ms;
 	} else
 		breaker_succeeded(&domain->breaker);
+	if (domain->is_forgotten)
+		domain->expires_ms = 0;
 	TAILQ_CONCAT(&lanes, &domain->placed, in_place);
 	while ((lane = TAILQ_FIRST(&lanes)) != NULL) {
 		TAILQ_REMOVE(&lanes, lane, in_place);
 		lane->is_at_domain = false;
-		settle_lane(lane);
+		if (domain->is_forgotten)
+			domain_place_lane(lane);
+		else
+			settle_lane(lane);
 	}
+	domain->is_forgotten = false;
 }
 
 void
@@ -149,7 +156,7 @@ domain_place_lane(struct lane_hand *lane)
 	struct domain *domain = lane->domain;
 
 	if (!domain->is_resolving && domain->plan != NULL &&
-	    clock_ms() < domain->expires_ms &&
+	    !domain_is_old(domain, clock_ms()) &&
 	    !(lane->is_wanted_now &&
 		domain->plan->plan.exchange.state != EXCHANGE_FOUND)) {
 		settle_lane(lane);
@@ -180,17 +187,40 @@ domain_take_lane(struct lane_hand *lane)
 }
 
 static void
-free_domain(void *data)
+free_domain(struct domain *domain)
 {
-	struct domain *domain = data;
-
 	shared_plan_drop(domain->plan);
 	free(domain);
 }
 
+bool
+domain_is_old(const struct domain *domain, int64_t now_ms)
+{
+	return now_ms >= domain->expires_ms;
+}
+
+static void
+forget_domain(const void *node, VISIT visit, void *closure)
+{
+	struct domain *domain = *(struct domain *const *)node;
+
+	(void)closure;
+	if (visit != postorder && visit != leaf)
+		return;
+	domain->expires_ms = 0;
+	domain->is_forgotten = domain->is_resolving;
+	breaker_succeeded(&domain->breaker);
+}
+
+void
+domains_forget(struct spawner *spawner)
+{
+	twalk_r(spawner->domains, forget_domain, NULL);
+}
+
 /* The sweep's: those that are too old. */
 struct old_domains {
-	struct domain *at[1000];
+	struct domain *at[OLD_AT_ONCE];
 	size_t count;
 	int64_t now_ms;
 };
@@ -202,9 +232,9 @@ note_old(const void *node, VISIT visit, void *closure)
 	struct domain *domain = *(struct domain *const *)node;
 
 	if ((visit == postorder || visit == leaf) && !domain->is_resolving &&
-	    old->now_ms >= domain->expires_ms &&
+	    domain_is_old(domain, old->now_ms) &&
 	    (domain->lanes == 0 || !TAILQ_EMPTY(&domain->placed)) &&
-	    old->count < sizeof(old->at) / sizeof(old->at[0]))
+	    old->count < OLD_AT_ONCE)
 		old->at[old->count++] = domain;
 }
 
@@ -214,23 +244,21 @@ domains_sweep(struct spawner *spawner, int64_t now_ms)
 	struct old_domains old = { .now_ms = now_ms };
 	struct lane_hand *lane;
 
-	twalk_r(spawner->domains, note_old, &old);
-	while (old.count > 0) {
-		struct domain *domain = old.at[--old.count];
+	do {
+		size_t i;
 
-		/* Those that take no mail are asked again. */
-		while ((lane = TAILQ_FIRST(&domain->placed)) != NULL)
-			lane_give_room(lane, 0);
-		if (domain->lanes > 0)
-			continue;
-		tdelete(domain, &spawner->domains, compare_domains);
-		free_domain(domain);
-	}
-}
+		old.count = 0;
+		twalk_r(spawner->domains, note_old, &old);
+		for (i = 0; i < old.count; i++) {
+			struct domain *domain = old.at[i];
 
-void
-domains_free(struct spawner *spawner)
-{
-	tdestroy(spawner->domains, free_domain);
-	spawner->domains = NULL;
+			/* Those that take no mail are asked again. */
+			while ((lane = TAILQ_FIRST(&domain->placed)) != NULL)
+				lane_give_room(lane, 0);
+			if (domain->lanes > 0)
+				continue;
+			tdelete(domain, &spawner->domains, compare_domains);
+			free_domain(domain);
+		}
+	} while (old.count == OLD_AT_ONCE);
 }

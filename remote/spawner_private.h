@@ -85,6 +85,7 @@ struct domain {
 	struct spawner *spawner;
 	struct shared_plan *plan; /* NULL: it was not asked for yet */
 	bool is_resolving;
+	bool is_forgotten; /* what is being resolved is too old already */
 	int64_t expires_ms;
 	struct breaker breaker; /* UNKNOWN, again and again */
 	struct lane_list placed;
@@ -112,6 +113,7 @@ struct destination {
 	TAILQ_ENTRY(destination) in_spawner;
 	TAILQ_ENTRY(destination) in_wanting; /* is_wanting: for a slot */
 	bool is_wanting;
+	bool is_retired; /* it is not in the table any more */
 	struct spawner *spawner;
 	struct shared_plan *plan;
 	const struct exchange *exchange; /* plan's */
@@ -179,9 +181,12 @@ void domain_place_lane(struct lane_hand *lane);
 void domain_take_lane(struct lane_hand *lane);
 /* A placed lane has new tasks. */
 void domain_run_lane(struct lane_hand *lane);
+/* Is what is known of its domain too old?  Then it is placed again. */
+bool domain_is_old(const struct domain *domain, int64_t now_ms);
+/* All that is known is too old. */
+void domains_forget(struct spawner *spawner);
 /* Once a minute: forgets what is too old. */
 void domains_sweep(struct spawner *spawner, int64_t now_ms);
-void domains_free(struct spawner *spawner);
 void shared_plan_drop(struct shared_plan *plan);
 
 /* -- spawner_destination.c */
@@ -193,12 +198,14 @@ void destination_remove_lane(struct lane_hand *lane);
 void destination_count_task(struct destination *destination);
 /* Does what there is to be done: assigns, opens, gives room. */
 void destination_run(struct destination *destination);
-/* Often: what is idle too long, buckets that have filled. */
+/* Often: what is idle too long, buckets that have filled, lanes whose domain is
+ * to be asked for again. */
 void destinations_tick(struct spawner *spawner, int64_t now_ms);
 /* A slot may be there: those that want one look again. */
 void destinations_run_wanting(struct spawner *spawner);
 /* Closes what is idle. */
 void destinations_close(struct spawner *spawner);
-void destinations_free(struct spawner *spawner);
+/* Those that there are get no lanes any more. */
+void destinations_retire(struct spawner *spawner);
 
 #endif
