@@ -46,6 +46,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job_hello hello;
 	struct job_take take;
 	struct job_backoff backoff;
+	struct job_room room;
+	const char *lane;
 	struct job job;
 
 	if (job_get_hello(data, size, &hello)) {
@@ -59,6 +61,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (job_get_backoff(data, size, &backoff)) {
 		job_put_backoff(&packet, &backoff);
 		check_same(&packet, JOB_BACKOFF, data, size);
+	}
+	if (job_get_ask(data, size, &lane)) {
+		job_put_ask(&packet, lane);
+		check_same(&packet, JOB_ASK, data, size);
+	}
+	if (job_get_room(data, size, &room)) {
+		job_put_room(&packet, &room);
+		check_same(&packet, JOB_ROOM, data, size);
 	}
 	if (job_get(data, size, recipients, &job)) {
 		job_put(&packet, &job);

@@ -25,7 +25,7 @@ packet_types(void **state)
 	assert_int_equal(job_packet_type("", 0), 0);
 	assert_int_equal(job_packet_type("xyz", 3), 0);
 	assert_int_equal(job_packet_type("\0", 1), 0);
-	for (const char *at = "htjrb"; *at != '\0'; at++)
+	for (const char *at = "htjrban"; *at != '\0'; at++)
 		assert_int_equal(job_packet_type(at, 1), *at);
 }
 
@@ -87,6 +87,38 @@ backoff(void **state)
 	assert_int_equal(got.seconds, 300);
 	assert_string_equal(got.reason, "no answer");
 	CHECK_LENGTHS(job_get_backoff, &buf, &got);
+	buf_release(&buf);
+}
+
+static void
+ask(void **state)
+{
+	const char *got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	job_put_ask(&buf, "example.org");
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'a');
+	assert_true(job_get_ask(buf.data, buf.length, &got));
+	assert_string_equal(got, "example.org");
+	CHECK_LENGTHS(job_get_ask, &buf, &got);
+	buf_release(&buf);
+}
+
+static void
+room(void **state)
+{
+	const struct job_room sent = { "example.org", UINT32_MAX - 7 };
+	struct job_room got;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	job_put_room(&buf, &sent);
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'n');
+	assert_true(job_get_room(buf.data, buf.length, &got));
+	assert_string_equal(got.lane, "example.org");
+	assert_int_equal(got.jobs, UINT32_MAX - 7);
+	CHECK_LENGTHS(job_get_room, &buf, &got);
 	buf_release(&buf);
 }
 
@@ -366,6 +398,8 @@ main(void)
 		cmocka_unit_test(hello),
 		cmocka_unit_test(take),
 		cmocka_unit_test(backoff),
+		cmocka_unit_test(ask),
+		cmocka_unit_test(room),
 		cmocka_unit_test(whole_job),
 		cmocka_unit_test(job_whose_body_is_elsewhere),
 		cmocka_unit_test(empty_body),

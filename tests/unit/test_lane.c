@@ -185,6 +185,7 @@ share_of_memory(void **state)
 	struct lane_part parts[3], fresh[9];
 
 	(void)state;
+	lane_set_room(table, a, 1);
 	for (uint64_t id = 1; id <= 10; id++)
 		wait_in(a, id, NOW);
 	wait_in(b, 99, NOW + 5);
@@ -209,7 +210,12 @@ share_of_memory(void **state)
 	lane_part_release(table, &parts[2]);
 	assert_int_equal(take_at(NOW), 0);
 	lane_part_release(table, &parts[1]);
+	/* Without room one is enough, to ask for it. */
+	lane_set_room(table, a, 0);
+	assert_int_equal(take_at(NOW), 0);
+	lane_set_room(table, a, 1);
 	assert_int_equal(take_at(NOW), 50);
+	lane_set_room(table, a, 0);
 	lane_part_release(table, &parts[0]);
 	for (size_t i = 0; i < 9; i++)
 		lane_part_release(table, &fresh[i]);
@@ -349,7 +355,9 @@ hurry_all(void **state)
 	for (uint64_t id = 1; id <= 100; id++)
 		wait_in(id % 2 == 0 ? a : b, id, (uint32_t)(NOW + id));
 	assert_int_equal(take_at(NOW), 0);
+	lane_back_off(table, a, 5000, "why");
 	lane_all_now(table);
+	assert_int_equal(lane_count_backing_off(table), 0);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_not_equal(take_at(NOW), 0);
 	assert_int_equal(take_at(NOW), 0);
@@ -415,6 +423,8 @@ fill(enum lane_kind kind, const char *key, struct lane_part *parts)
 {
 	struct lane *lane = lane_get(table, kind, key);
 
+	if (kind == LANE_REMOTE)
+		lane_set_room(table, lane, 100);
 	for (int i = 0; i < PARTS; i++) {
 		parts[i].message = &parts[i];
 		lane_part_init(&parts[i], lane, true);
@@ -427,6 +437,7 @@ fill(enum lane_kind kind, const char *key, struct lane_part *parts)
 static void
 empty(struct lane_part *parts)
 {
+	lane_take_rooms(table); /* else the lane stays */
 	for (int i = 0; i < PARTS; i++)
 		lane_part_release(table, &parts[i]);
 }
@@ -506,6 +517,7 @@ limits(void **state)
 		assert_ptr_equal(
 		    lane_next(table, LANE_REMOTE, &room)->lane, lane_a);
 	lane_run_timers(table, 10);
+	lane_set_room(table, lane_b, 100);
 	assert_ptr_equal(lane_next(table, LANE_REMOTE, &room)->lane, lane_a);
 	assert_ptr_equal(lane_next(table, LANE_REMOTE, &room)->lane, lane_b);
 	end(lane_a, 1);
@@ -563,6 +575,76 @@ no_lane_takes_all_deliveries(void **state)
 	empty(c);
 }
 
+/* A remote lane asks once, and starts as many jobs as it has room for. */
+static void
+room_of_remote_lanes(void **state)
+{
+	struct lane_part part;
+	struct lane *lane = lane_get(table, LANE_REMOTE, "a");
+	unsigned room;
+
+	(void)state;
+	lane_part_init(&part, lane, false);
+	assert_null(lane_next_to_ask(table)); /* nothing is to be started */
+	lane_part_enter(table, &part);
+	assert_null(lane_next(table, LANE_REMOTE, &room));
+	lane_set_held(table, LANE_REMOTE, true);
+	assert_null(lane_next_to_ask(table));
+	lane_set_held(table, LANE_REMOTE, false);
+	assert_ptr_equal(lane_next_to_ask(table), lane);
+	assert_null(lane_next_to_ask(table));
+	lane_set_room(table, lane, 2);
+	assert_null(lane_next_to_ask(table));
+	for (int jobs = 0; jobs < 2; jobs++) {
+		assert_ptr_equal(lane_next(table, LANE_REMOTE, &room), &part);
+		lane_job_began(table, lane);
+		lane_part_enter(table, &part);
+	}
+	assert_null(lane_next(table, LANE_REMOTE, &room));
+	lane_job_ended(table, lane);
+	assert_non_null(lane_next(table, LANE_REMOTE, &room));
+	lane_part_enter(table, &part);
+	/* Less room than jobs: it waits for their ends. */
+	lane_set_room(table, lane, 1);
+	assert_null(lane_next(table, LANE_REMOTE, &room));
+	/* Taken back, it asks again; and again when the worker has gone. */
+	lane_set_room(table, lane, 0);
+	assert_ptr_equal(lane_next_to_ask(table), lane);
+	lane_take_rooms(table);
+	assert_ptr_equal(lane_next_to_ask(table), lane);
+	/* A rest takes the room, and when it is over the lane asks. */
+	lane_set_room(table, lane, 5);
+	lane_back_off(table, lane, 10, "why");
+	assert_null(lane_next_to_ask(table));
+	lane_run_timers(table, 10);
+	assert_null(lane_next(table, LANE_REMOTE, &room));
+	assert_ptr_equal(lane_next_to_ask(table), lane);
+	lane_job_ended(table, lane);
+	lane_part_release(table, &part);
+	assert_null(lane_find(table, LANE_REMOTE, "a"));
+}
+
+/* What is due for so long is read although its lane rests. */
+static void
+patience(void **state)
+{
+	struct lane *lane = hold(LANE_REMOTE, "a");
+
+	(void)state;
+	lane_back_off(table, lane, 1000, "why");
+	wait_in(lane, 1, NOW);
+	assert_int_equal(take_at(NOW + 1000000), 0);
+	assert_int_equal(take_at(NOW), 0);
+	lane_set_patience(table, 100);
+	wait_in(lane, 2, NOW + 50);
+	assert_int_equal(take_at(NOW + 99), 0);
+	assert_int_equal(take_at(NOW + 100), 1);
+	assert_int_equal(take_at(NOW + 149), 0);
+	assert_int_equal(take_at(NOW + 150), 2);
+	lane_back_off(table, lane, 0, "");
+	lane_ended(table, lane);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -583,6 +665,8 @@ main(void)
 		TEST(parts_in_turn),
 		TEST(limits),
 		TEST(no_lane_takes_all_deliveries),
+		TEST(room_of_remote_lanes),
+		TEST(patience),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
