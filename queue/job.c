@@ -114,12 +114,14 @@ job_get_ask(
     const void *data, size_t length, const char **lane_out, bool *is_now_out)
 {
 	struct wire_reader reader;
+	uint8_t is_now;
 
 	if (!open_packet(&reader, data, length, JOB_ASK))
 		return false;
 	*lane_out = wire_get_text(&reader);
-	*is_now_out = wire_get_u8(&reader) != 0;
-	return wire_done(&reader);
+	is_now = wire_get_u8(&reader);
+	*is_now_out = is_now == 1;
+	return is_now <= 1 && wire_done(&reader);
 }
 
 void

@@ -21,6 +21,7 @@
 #include "queue/idmap.h"
 #include "queue/schedule.h"
 
+enum { ROOMLESS_SHARE = 4 };
 static const time_t FOREVER_S = (time_t)100 * 366 * 86400;
 
 TAILQ_HEAD(part_list, lane_part);
@@ -246,12 +247,17 @@ leave_ready(struct lane_table *table, struct lane *lane)
 	lane->is_ready = false;
 }
 
+static bool
+is_roomless(const struct lane *lane)
+{
+	return lane->kind == LANE_REMOTE && lane->room == 0;
+}
+
 /* While it has no room one message is enough to ask for it. */
 static bool
 has_share(const struct lane_table *table, const struct lane *lane)
 {
-	return lane->from_disk >=
-	    (lane->kind == LANE_REMOTE && lane->room == 0 ? 1 : table->share);
+	return lane->from_disk >= (is_roomless(lane) ? 1 : table->share);
 }
 
 /* When its first ticket may be read. */
@@ -598,7 +604,12 @@ lane_take(struct lane_table *table, time_t now,
 bool
 lane_is_over_share(const struct lane_table *table, const struct lane *lane)
 {
-	return lane->from_disk > table->share;
+	/* Its host may never answer. */
+	size_t share = is_roomless(lane) && table->share > ROOMLESS_SHARE
+	    ? ROOMLESS_SHARE
+	    : table->share;
+
+	return lane->from_disk > share;
 }
 
 void

@@ -48,6 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job_backoff backoff;
 	struct job_room room;
 	const char *lane;
+	bool is_now;
 	struct job job;
 
 	if (job_get_hello(data, size, &hello)) {
@@ -62,8 +63,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		job_put_backoff(&packet, &backoff);
 		check_same(&packet, JOB_BACKOFF, data, size);
 	}
-	if (job_get_ask(data, size, &lane)) {
-		job_put_ask(&packet, lane);
+	if (job_get_ask(data, size, &lane, &is_now)) {
+		job_put_ask(&packet, lane, is_now);
 		check_same(&packet, JOB_ASK, data, size);
 	}
 	if (job_get_room(data, size, &room)) {

@@ -94,14 +94,17 @@ static void
 ask(void **state)
 {
 	const char *got;
+	bool is_now = false;
 	struct buf buf = BUF_INIT;
 
 	(void)state;
-	job_put_ask(&buf, "example.org");
+	job_put_ask(&buf, "example.org", true);
 	assert_int_equal(job_packet_type(buf.data, buf.length), 'a');
-	assert_true(job_get_ask(buf.data, buf.length, &got));
+	assert_true(job_get_ask(buf.data, buf.length, &got, &is_now));
 	assert_string_equal(got, "example.org");
-	CHECK_LENGTHS(job_get_ask, &buf, &got);
+	assert_true(is_now);
+	for (size_t length = 0; length < buf.length; length++)
+		assert_false(job_get_ask(buf.data, length, &got, &is_now));
 	buf_release(&buf);
 }
 
