@@ -297,7 +297,9 @@ class Queue:
         return code
 
     def worker(self, *arguments, **options):
-        worker = worker_peer.Worker(self.control, *arguments, **options)
+        control = (worker_peer.Remote(self.home)
+                   if options.get("channel") == "r" else self.control)
+        worker = worker_peer.Worker(control, *arguments, **options)
         self.workers.append(worker)
         return worker
 

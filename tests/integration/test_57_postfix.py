@@ -87,7 +87,8 @@ def test_what_is_negotiated(node, peer):
                         said[begin])
     # It waits for no reply until DATA.
     assert said[begin + 1:begin + 4] == [
-        "> RCPT TO:<alice@example.test>", "> RCPT TO:<bob@example.test>",
+        *(f"> RCPT TO:<{user}@example.test> "
+          f"ORCPT=rfc822;{user}@example.test" for user in ("alice", "bob")),
         "> DATA"]
     assert not any("BDAT" in line for line in said if line[0] == ">")
 

@@ -105,6 +105,25 @@ class Control:
         self.ours.close()
 
 
+class Remote:
+    """qmail-rspawn's end of its socket, run/remote, for one qmail-send."""
+
+    def __init__(self, home):
+        path = home / "run/remote"
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        self.listener.settimeout(DEADLINE_S)
+
+    def add_worker(self, _):
+        with self.listener:
+            connection, _ = self.listener.accept()
+        connection.settimeout(None)
+        return connection
+
+
 class Worker(threading.Thread):
     """Answers each delivery with what decide(job) says: (outcome, text).
 
@@ -140,6 +159,11 @@ class Worker(threading.Thread):
                 return
             if not packet:
                 return
+            if packet[:1] == b"a":  # a lane asks: there is room for it
+                lane = packet[5:-2]
+                self.connection.send(b"n" + _text(os.fsdecode(lane)) +
+                                     struct.pack("<I", 1000))
+                continue
             self.packets += 1
             for job in parse_job(packet, fds):
                 is_whole = len(job.message) == job.size
