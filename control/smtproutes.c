@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/cdbmap.h"
+#include "control/identity.h"
 #include "control/network.h"
 
 enum {
@@ -595,6 +596,21 @@ add_lines(struct cdbmap_writer *writer, bool is_auth, const char *path,
 	return error_context(err, "%s:%u", path, lines.number);
 }
 
+/* Remote delivery reads it by its group; a new one is root's until then. */
+static int
+give_to_reader(const char *path, struct error *err)
+{
+	struct identity reader;
+
+	if (geteuid() != 0 ||
+	    identity_find(IDENTITY_REMOTE, &reader, err) != 1)
+		return 0;
+	return chown(path, (uid_t)-1, reader.gid) == -1
+	    ? error_sys(err, "cannot give '%s' to the group of '%s'", path,
+		  reader.name)
+	    : 0;
+}
+
 int
 smtproutes_compile(const char *control_dir, const char *name, struct error *err)
 {
@@ -618,7 +634,9 @@ smtproutes_compile(const char *control_dir, const char *name, struct error *err)
 	cdbmap_writer_set_mode(writer, 0640);
 	if (add_lines(writer, is_auth, path, &text, err) == -1)
 		return -1;
-	return cdbmap_writer_commit(&writer, err);
+	return cdbmap_writer_commit(&writer, err) == -1
+	    ? -1
+	    : give_to_reader(cdb_path, err);
 }
 
 /* -- who asks */

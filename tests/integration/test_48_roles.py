@@ -198,6 +198,26 @@ def test_mail_goes_every_way(node):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_remote_delivery_reads_passwords_by_its_group(node):
+    (node.control / "remote_auth").write_text("a@example.test joe secret\n")
+    (node.control / "moresmtproutes").write_text("x.test:[127.0.0.1]:2\n")
+    try:
+        for name in ("remote_auth", "moresmtproutes"):
+            node.run("qmail-cdb", name)
+            found = (node.control / f"{name}.cdb").stat()
+            assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (
+                node.gids["qmail"], 0o640)
+        subprocess.run(["svc", "-h", node.home / "service/remote"],
+                       check=True)
+        wait_until(lambda: "settings were read again" in node.log("remote"),
+                   lambda: node.log("remote"))
+    finally:
+        for file in node.control.glob("*smtproutes*"):
+            file.unlink()
+        for file in node.control.glob("remote_auth*"):
+            file.unlink()
+
+
 def test_a_bounce_is_delivered(node):
     """Made by qmail-send, to a user of the node."""
     before = len(node.messages("alice"))
