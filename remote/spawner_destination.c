@@ -266,11 +266,19 @@ send_task(struct work *work)
 static bool
 is_to_be_tried_again(const struct line *line)
 {
-	const struct session_result *first = &line->task->results[0];
+	const struct task *task = line->task;
 
-	return line->has_failed && line->task->tries < TRIES_A_JOB &&
-	    first->stage <= STAGE_MAIL && first->outcome == SESSION_TEMPFAIL &&
-	    (first->reply.code == 0 || first->reply.code == 421);
+	if (!line->has_failed || task->tries >= TRIES_A_JOB)
+		return false;
+	for (size_t i = 0; i < task->job.recipient_count; i++) {
+		const struct session_result *its = &task->results[i];
+
+		if (its->stage > STAGE_MAIL ||
+		    its->outcome != SESSION_TEMPFAIL ||
+		    (its->reply.code != 0 && its->reply.code != 421))
+			return false;
+	}
+	return true;
 }
 
 /* What the replies say of the destination. */
