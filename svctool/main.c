@@ -32,6 +32,11 @@ static const struct {
 	{ "queue", cmd_queue,
 	    "add|remove|hold|release|fix NAME|NUMBER [--home DIR]\n"
 	    "            [--timeout SECONDS] [--local] [--remote]" },
+	{ "log", cmd_log,
+	    "[--home DIR] [--service NAME[,NAME]] [--queue NAME|NUMBER]\n"
+	    "            [--id NUMBER|UUID] [--address ADDRESS] "
+	    "[--since TIME]\n"
+	    "            [--until TIME | --follow] [--utc] [--json]" },
 	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
 	{ "dns", cmd_dns,

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/scan.h"
 #include "control/global_vars.h"
 
 struct node *
@@ -234,6 +235,15 @@ node_queues(
     const struct node *node, struct strlist *names_out, struct error *err)
 {
 	return list_row(node, LAYOUT_queues, names_out, err);
+}
+
+char *
+node_queue_name(const char *word)
+{
+	uint64_t number;
+
+	return scan_u64(word, UINT32_MAX, &number) ? xasprintf("queue%s", word)
+						   : xstrdup(word);
 }
 
 char *

@@ -75,6 +75,9 @@ int node_services(
 int node_queues(
     const struct node *node, struct strlist *names_out, struct error *err);
 
+/* What an operator calls a queue: "3" means "queue3".  The caller frees. */
+char *node_queue_name(const char *word);
+
 /* One variable of a service, or "" when there is none; the caller frees. */
 char *node_variable(
     const struct node *node, const char *service, const char *name);

@@ -29,6 +29,7 @@ int cmd_systemd(int argc, char **argv);
 int cmd_showctl(int argc, char **argv);
 int cmd_dns(int argc, char **argv);
 int cmd_route(int argc, char **argv);
+int cmd_log(int argc, char **argv);
 
 struct node;
 

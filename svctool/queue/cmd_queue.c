@@ -4,20 +4,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/scan.h"
 #include "svctool/args.h"
 #include "svctool/queue/ops.h"
 #include "svctool/svctool.h"
-
-/* "3" means "queue3".  The caller frees. */
-static char *
-full_name(const char *word)
-{
-	uint64_t number;
-
-	return scan_u64(word, UINT32_MAX, &number) ? xasprintf("queue%s", word)
-						   : xstrdup(word);
-}
 
 /* A name is one folder's name, and no hidden one. */
 static int
@@ -92,7 +81,7 @@ cmd_queue(int argc, char **argv)
 	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
 	    (op = find_op(words, argv, &err)) == -1)
 		return complain(EXIT_USAGE, &err);
-	name = full_name(argv[1]);
+	name = node_queue_name(argv[1]);
 	if (check_name(name, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	node = node_new(home, NULL, &err);
