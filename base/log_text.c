@@ -8,7 +8,10 @@
 
 #include "base/utf8.h"
 
-/* Blanks, line ends and direction marks above ASCII; and C1 controls. */
+/*
+ * Unicode's blanks, line ends and format characters, as direction marks, which
+ * are not seen; and C1 controls.
+ */
 static bool
 is_unicode_harmless(uint32_t code)
 {
@@ -16,12 +19,27 @@ is_unicode_harmless(uint32_t code)
 		uint32_t first, last;
 	} harmful[] = {
 		{ 0x7f, 0xa0 },
+		{ 0xad, 0xad },
+		{ 0x600, 0x605 },
+		{ 0x61c, 0x61c },
+		{ 0x6dd, 0x6dd },
+		{ 0x70f, 0x70f },
+		{ 0x890, 0x891 },
+		{ 0x8e2, 0x8e2 },
 		{ 0x1680, 0x1680 },
+		{ 0x180e, 0x180e },
 		{ 0x2000, 0x200f },
 		{ 0x2028, 0x202f },
 		{ 0x205f, 0x206f },
 		{ 0x3000, 0x3000 },
 		{ 0xfeff, 0xfeff },
+		{ 0xfff9, 0xfffb },
+		{ 0x110bd, 0x110bd },
+		{ 0x110cd, 0x110cd },
+		{ 0x13430, 0x1343f },
+		{ 0x1bca0, 0x1bca3 },
+		{ 0x1d173, 0x1d17a },
+		{ 0xe0000, 0xe0fff },
 	};
 	size_t i;
 

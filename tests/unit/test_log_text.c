@@ -34,6 +34,10 @@ words(void **state)
 		{ "a\302\240b\342\200\250c\342\200\251d\343\200\200e", 99,
 		    "a_b_c_d_e" }, /* no-break, line and ideographic blanks */
 		{ "a\342\200\256b", 99, "a_b" }, /* right-to-left override */
+		{ "a\330\234b\302\255c\341\240\216d\357\277\271e", 99,
+		    "a_b_c_d_e" }, /* Arabic mark, soft hyphen, no width, note */
+		{ "a\363\240\200\240b\330\235", 99,
+		    "a_b\330\235" }, /* a tag; beside the Arabic mark */
 		{ "a\303", 99, "a_" },           /* cut short */
 		{ "a\303<", 99, "a__" },
 		{ "a\342\202", 99, "a__" },
