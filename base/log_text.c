@@ -79,8 +79,12 @@ log_word(char *out, size_t size, const char *text)
 size_t
 log_clean(char *text, size_t length)
 {
-	size_t at = 0, used = 0;
+	size_t at = 0, used;
 
+	/* Most lines are of these alone. */
+	while (at < length && text[at] >= ' ' && text[at] <= '~')
+		at++;
+	used = at;
 	while (at < length) {
 		uint32_t code;
 		size_t taken = utf8_decode(text + at, length - at, &code);

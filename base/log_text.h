@@ -12,9 +12,9 @@
  * Copies text as one word, cut between characters where size (at least 1) ends,
  * and always with a '\0'.  Each of these becomes '_': a blank, '<', '>', a
  * control character (C0, DEL, C1), a blank, line end or format character of
- * Unicode (a direction mark, a tag), a byte that is not UTF-8.  So the word ends no field and forges
- * none.  An empty text stays empty: put it between brackets.  Returns the
- * length of the word.
+ * Unicode (a direction mark, a tag), a byte that is not UTF-8.  So the word
+ * ends no field and forges none.  An empty text stays empty: put it between
+ * brackets.  Returns the length of the word.
  */
 size_t log_word(char *out, size_t size, const char *text);
 

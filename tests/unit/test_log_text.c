@@ -35,10 +35,11 @@ words(void **state)
 		    "a_b_c_d_e" }, /* no-break, line and ideographic blanks */
 		{ "a\342\200\256b", 99, "a_b" }, /* right-to-left override */
 		{ "a\330\234b\302\255c\341\240\216d\357\277\271e", 99,
-		    "a_b_c_d_e" }, /* Arabic mark, soft hyphen, no width, note */
+		    "a_b_c_d_e" }, /* Arabic mark, soft hyphen, no width, note
+				    */
 		{ "a\363\240\200\240b\330\235", 99,
-		    "a_b\330\235" }, /* a tag; beside the Arabic mark */
-		{ "a\303", 99, "a_" },           /* cut short */
+		    "a_b\330\235" },   /* a tag; beside the Arabic mark */
+		{ "a\303", 99, "a_" }, /* cut short */
 		{ "a\303<", 99, "a__" },
 		{ "a\342\202", 99, "a__" },
 		{ "\300\257", 99, "__" },                /* overlong */
@@ -74,7 +75,8 @@ lines(void **state)
 		const char *text, *wanted;
 	} rows[] = {
 		{ "", "" },
-		{ "info msg 1: from <a@x> qp 1", "info msg 1: from <a@x> qp 1" },
+		{ "info msg 1: from <a@x> qp 1",
+		    "info msg 1: from <a@x> qp 1" },
 		{ "a\r\nmsg 1\tx\033[2J\177", "a??msg 1?x?[2J?" },
 		{ "a\233b\302\233c\302\205", "a?b?c?" },
 		{ "a\342\200\256b\342\200\250c", "a?b?c" },
