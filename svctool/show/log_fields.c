@@ -96,7 +96,7 @@ log_fields_read(
 	*fields = (struct log_fields){ .kind = LOG_KIND_OTHER };
 	while (i < count && !take_word(&at, kinds[i].front))
 		i++;
-	if (i == count)
+	if (i == count || (kinds[i].kind == LOG_KIND_RUNNING && *at != '\0'))
 		return;
 	fields->kind = kinds[i].kind;
 	if (fields->kind == LOG_KIND_SESSION) {

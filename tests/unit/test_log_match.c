@@ -51,6 +51,7 @@ static const struct {
 		    "MAIL from <queue_queue2> RCPT <r> AUTH <a> Size: 9 TLS=No "
 		    "qp 3 id " V,
 	    0 },
+	{ "queue2", "running11", QUEUE2 }, /* is no restart, and no message */
 	{ "queue2", "delivery 1: deferral: msg_12_/", ID | QUEUE2 | BOB },
 	{ "queue1", "delivery 1: success: msg_11_" U, BOB },
 	{ "queue1", "delivery 2: success: msg 11", 0 },
