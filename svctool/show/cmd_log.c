@@ -19,7 +19,7 @@
 /* What was asked for. */
 struct request {
 	const char *home, *id, *queue, *address, *since, *until;
-	struct arg_list services;
+	struct strlist services;
 	bool is_following, is_utc, is_json;
 	struct log_filter filter;
 	struct timespec from, to; /* to without seconds: no end */
@@ -209,12 +209,12 @@ cmd_log(int argc, char **argv)
 	struct error err;
 	int code;
 
-	if (args_parse_options(rows, argc, argv, &err) == -1 ||
+	if (args_parse(rows, argc, argv, NULL, &err) == -1 ||
 	    read_words(&request, &err) == -1)
 		code = complain(EXIT_USAGE, &err);
 	else
 		code = show_log(&request);
-	arg_list_release(&request.services);
+	strlist_release(&request.services);
 	free(request.filter.address);
 	free(request.filter.queue);
 	return code;

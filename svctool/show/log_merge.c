@@ -109,7 +109,7 @@ start_watch(struct log_merge *merge, struct error *err)
 }
 
 struct log_merge *
-log_merge_new(const char *folder, const struct arg_list *names,
+log_merge_new(const char *folder, const struct strlist *names,
     const struct timespec *since, bool is_following, struct error *err)
 {
 	struct log_merge *merge = xcalloc(1, sizeof(*merge));

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
-#include "svctool/args.h"
+#include "base/strlist.h"
 #include "svctool/show/log_reader.h"
 
 struct log_merge;
@@ -18,7 +18,7 @@ struct log_merge;
  * in log_reader_new().  NULL with the reason.
  */
 struct log_merge *log_merge_new(const char *folder,
-    const struct arg_list *names, const struct timespec *since,
+    const struct strlist *names, const struct timespec *since,
     bool is_following, struct error *err);
 void log_merge_free(struct log_merge **merge);
 

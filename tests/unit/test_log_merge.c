@@ -12,13 +12,13 @@ static struct log_merge *merge;
 static struct log_merge *
 open_merge(const char *name, bool is_following, struct error *err)
 {
-	struct arg_list names = { .count = 0 };
+	struct strlist names = { .count = 0 };
 	struct log_merge *made;
 
 	if (name != NULL)
-		arg_list_add(&names, name, strlen(name));
+		strlist_add(&names, name);
 	made = log_merge_new(log_root, &names, &always, is_following, err);
-	arg_list_release(&names);
+	strlist_release(&names);
 	return made;
 }
 
