@@ -36,7 +36,23 @@ intake_put(struct buf *buf, const struct intake_packet *packet)
 		wire_put_u32(buf, packet->code);
 		wire_put_text(buf, packet->text);
 		break;
+	case INTAKE_OPERATE:
+		wire_put_u8(buf, (uint8_t)packet->action);
+		wire_put_u64(buf, packet->id);
+		wire_put_text(buf, packet->lane);
+		wire_put_text(buf, packet->text);
+		break;
 	}
+}
+
+/* On a message or a lane, which has fewer. */
+static bool
+is_operation(const struct intake_packet *packet)
+{
+	return packet->action >= INTAKE_HOLD &&
+	    packet->action < INTAKE_ACTION_END &&
+	    (packet->id == 0) == (packet->lane[0] != '\0') &&
+	    (packet->id != 0 || packet->action <= INTAKE_RETRY);
 }
 
 bool
@@ -45,7 +61,9 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 	struct wire_reader reader;
 	uint8_t is_import;
 
-	*out = (struct intake_packet){ .text = "", .body = "", .envelope = "" };
+	*out = (struct intake_packet){
+		.text = "", .lane = "", .body = "", .envelope = ""
+	};
 	wire_open(&reader, data, length);
 	out->type = wire_get_u8(&reader);
 	switch (out->type) {
@@ -78,6 +96,12 @@ intake_get(const void *data, size_t length, struct intake_packet *out)
 		out->code = wire_get_u32(&reader);
 		out->text = wire_get_text(&reader);
 		return wire_done(&reader);
+	case INTAKE_OPERATE:
+		out->action = wire_get_u8(&reader);
+		out->id = wire_get_u64(&reader);
+		out->lane = wire_get_text(&reader);
+		out->text = wire_get_text(&reader);
+		return wire_done(&reader) && is_operation(out);
 	}
 	return false;
 }

@@ -9,6 +9,9 @@
  * sent of a transaction.  ASK is answered by ANSWER, too: whether a message
  * with this UUID was committed, as a client wants to know whose answer was
  * lost.
+ *
+ * OPERATE is an operator's word on a message, or on a lane, and is answered by
+ * ANSWER as well; only root and the queue's user are obeyed.
  */
 #ifndef QUEUE_INTAKE_PACKET_H
 #define QUEUE_INTAKE_PACKET_H
@@ -21,7 +24,7 @@
 #include "base/uuid.h"
 
 /* Raised with any change of the packets below. */
-enum { INTAKE_VERSION = 3 };
+enum { INTAKE_VERSION = 4 };
 
 enum intake_type {
 	INTAKE_HELLO = 1,
@@ -30,10 +33,23 @@ enum intake_type {
 	INTAKE_COMMIT,
 	INTAKE_ASK,
 	INTAKE_ABORT,
-	INTAKE_ANSWER
+	INTAKE_ANSWER,
+	INTAKE_OPERATE
 };
 
-/* ANSWER's code to ASK, besides enum qq: no such message was committed. */
+/* What OPERATE wants; a lane can be held, released and retried. */
+enum intake_action {
+	INTAKE_HOLD = 1, /* answered when nothing of it is under way */
+	INTAKE_RELEASE,
+	INTAKE_RETRY,  /* due now; back-offs in its way end */
+	INTAKE_DELETE, /* what is left of it ends, and no one is told */
+	INTAKE_BOUNCE, /* what is left fails, for the reason given */
+	INTAKE_FORGET, /* it is in another queue: even what has failed before
+			* is not told from here */
+	INTAKE_ACTION_END
+};
+
+/* ANSWER's code to ASK and OPERATE, besides enum qq: no such message. */
 enum { INTAKE_ABSENT = 255 };
 
 /* Any of the packets; fields that its type does not have are zero or "". */
@@ -49,9 +65,11 @@ struct intake_packet {
 	size_t body_length;
 	const char *envelope; /* ENVELOPE, COMMIT: a piece */
 	size_t envelope_length;
-	uint64_t id;      /* ANSWER: the message's number, with code 0 */
+	enum intake_action action; /* OPERATE */
+	const char *lane;          /* OPERATE: its key, if id is 0 */
+	uint64_t id;      /* ANSWER: the message's number, with code 0; OPERATE */
 	uint32_t code;    /* ANSWER: enum qq, or INTAKE_ABSENT */
-	const char *text; /* ANSWER: the reason, for the log */
+	const char *text; /* ANSWER: the reason, for the log; OPERATE, for the sender */
 };
 
 void intake_put(struct buf *buf, const struct intake_packet *packet);

@@ -18,8 +18,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/strlist.h"
 #include "queue/idmap.h"
-#include "queue/schedule.h"
 
 enum { ROOMLESS_SHARE = 4 };
 static const time_t FOREVER_S = (time_t)100 * 366 * 86400;
@@ -33,6 +33,7 @@ struct lane {
 	enum lane_kind kind;
 	unsigned running;
 	int64_t backs_off_until_ms; /* 0: it does not */
+	bool is_held;
 	char *reason;
 	/* of a remote one */
 	uint32_t room, jobs;
@@ -69,6 +70,7 @@ struct lane_table {
 	struct schedule back_offs; /* in milliseconds */
 	struct schedule asleep;    /* lanes whose tickets are not due */
 	struct lane_list asking;
+	struct strlist held; /* keys */
 	size_t share;
 	time_t patience_s;
 	time_t now; /* of the last lane_take() */
@@ -134,6 +136,7 @@ lane_table_free(struct lane_table **table_in)
 	idmap_release(&table->by_number);
 	schedule_release(&table->back_offs);
 	schedule_release(&table->asleep);
+	strlist_release(&table->held);
 	free(table);
 	*table_in = NULL;
 }
@@ -160,6 +163,7 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 	lane->kind = kind;
 	TAILQ_INIT(&lane->parts);
 	lane->number = ++table->last_number;
+	lane->is_held = strlist_find(&table->held, key);
 	if (tsearch(lane, &table->by_key, compare_lanes) == NULL)
 		fatal(111, "out of memory");
 	idmap_put(&table->by_number, lane->number, lane);
@@ -210,7 +214,7 @@ update_asking(struct lane_table *table, struct lane *lane)
 {
 	bool is_asking = lane->kind == LANE_REMOTE && lane->room == 0 &&
 	    !lane->has_asked && lane->backs_off_until_ms == 0 &&
-	    !TAILQ_EMPTY(&lane->parts);
+	    !lane->is_held && !TAILQ_EMPTY(&lane->parts);
 
 	if (is_asking == lane->is_asking)
 		return;
@@ -227,7 +231,8 @@ update_turn(struct lane_table *table, struct lane *lane)
 {
 	struct lane_list *turn = &table->kinds[lane->kind].turn;
 	bool may_start = !TAILQ_EMPTY(&lane->parts) &&
-	    lane->backs_off_until_ms == 0 && has_room_for_job(lane);
+	    lane->backs_off_until_ms == 0 && !lane->is_held &&
+	    has_room_for_job(lane);
 
 	update_asking(table, lane);
 	if (may_start == lane->is_in_turn)
@@ -274,7 +279,8 @@ update_ready(struct lane_table *table, struct lane *lane)
 {
 	time_t due = first_due(table, lane);
 
-	if (lane->tickets.count == 0 || has_share(table, lane)) {
+	if (lane->tickets.count == 0 || lane->is_held ||
+	    has_share(table, lane)) {
 		leave_ready(table, lane);
 		return;
 	}
@@ -308,6 +314,61 @@ void
 lane_set_held(struct lane_table *table, enum lane_kind kind, bool is_held)
 {
 	table->kinds[kind].is_held = is_held;
+}
+
+bool
+lane_hold(struct lane_table *table, const char *key, bool is_held)
+{
+	struct strlist old = table->held;
+	struct lane *lane;
+
+	if (strlist_find(&old, key) == is_held)
+		return false;
+	table->held = (struct strlist){ .items = NULL };
+	for (size_t i = 0; i < old.count; i++)
+		if (strcmp(old.items[i], key) != 0)
+			strlist_add(&table->held, old.items[i]);
+	if (is_held)
+		strlist_add(&table->held, key);
+	strlist_sort(&table->held);
+	strlist_release(&old);
+	LIST_FOREACH(lane, &table->lanes, in_table)
+		if (strcmp(lane->key, key) == 0) {
+			lane->is_held = is_held;
+			lane->has_asked &= is_held; /* asks again */
+			update_turn(table, lane);
+			update_ready(table, lane);
+		}
+	return true;
+}
+
+const char *
+lane_held_key(const struct lane_table *table, size_t i)
+{
+	return i < table->held.count ? table->held.items[i] : NULL;
+}
+
+unsigned
+lane_retry_key(struct lane_table *table, const char *key)
+{
+	struct lane *lane, *next;
+	unsigned count = 0;
+
+	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
+		next = LIST_NEXT(lane, in_table);
+		if (strcmp(lane->key, key) != 0)
+			continue;
+		count++;
+		schedule_all_now(&lane->tickets);
+		lane_back_off(table, lane, 0, "");
+	}
+	return count;
+}
+
+bool
+lane_is_held(const struct lane *lane)
+{
+	return lane->is_held;
 }
 
 void
@@ -370,7 +431,7 @@ lane_count_backing_off(const struct lane_table *table)
 bool
 lane_is_resting(const struct lane_table *table, const struct lane *lane)
 {
-	return lane->backs_off_until_ms != 0 ||
+	return lane->backs_off_until_ms != 0 || lane->is_held ||
 	    table->kinds[lane->kind].is_held;
 }
 
@@ -628,6 +689,53 @@ lane_all_now(struct lane_table *table)
 			update_turn(table, lane);
 			update_ready(table, lane);
 		}
+	}
+}
+
+struct judging {
+	enum schedule_verdict (*judge)(
+	    uint64_t id, enum lane_kind kind, void *context);
+	void *context;
+	enum lane_kind kind;
+	uint64_t taken;
+	bool is_now;
+};
+
+static enum schedule_verdict
+judge_ticket(uint64_t id, void *context)
+{
+	struct judging *judging = context;
+	enum schedule_verdict verdict = judging->judge(
+	    id, judging->kind, judging->context);
+
+	judging->taken += verdict == SCHEDULE_TAKEN;
+	judging->is_now |= verdict == SCHEDULE_NOW;
+	return verdict;
+}
+
+void
+lane_judge_tickets(struct lane_table *table,
+    enum schedule_verdict (*judge)(
+	uint64_t id, enum lane_kind kind, void *context),
+    void *context)
+{
+	struct lane *lane, *next;
+
+	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
+		struct judging judging = { .judge = judge,
+			.context = context,
+			.kind = lane->kind };
+
+		next = LIST_NEXT(lane, in_table);
+		if (!schedule_judge(&lane->tickets, judge_ticket, &judging))
+			continue;
+		table->ticket_count -= judging.taken;
+		if (judging.is_now && lane->backs_off_until_ms != 0) {
+			lane_back_off(table, lane, 0, "");
+			continue; /* it may be gone */
+		}
+		update_ready(table, lane);
+		drop_unused_lane(table, lane);
 	}
 }
 

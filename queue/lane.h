@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "queue/route.h"
+#include "queue/schedule.h"
 
 enum lane_kind {
 	/* Tickets only: of kept messages that were not read yet, or that are
@@ -83,6 +84,17 @@ uint64_t lane_number(const struct lane *lane); /* not 0, never another's */
  */
 void lane_set_limit(struct lane_table *table, enum lane_kind kind,
     unsigned limit, bool is_shared);
+/*
+ * The same for the lanes of a key, whether there are any now or not.  False
+ * when that is so already.
+ */
+bool lane_hold(struct lane_table *table, const char *key, bool is_held);
+/* The keys that are held; NULL behind the last one, or at once. */
+const char *lane_held_key(const struct lane_table *table, size_t i);
+/* Ends the back-offs of the lanes of a key, and all tickets there are due; how
+ * many lanes there are. */
+unsigned lane_retry_key(struct lane_table *table, const char *key);
+
 /* Nothing of this kind is started, or read from disk. */
 void lane_set_held(struct lane_table *table, enum lane_kind kind, bool is_held);
 
@@ -100,7 +112,8 @@ void lane_run_timers(struct lane_table *table, int64_t now_ms);
 int64_t lane_backs_off_until_ms(const struct lane *lane);
 /* How many back off. */
 uint32_t lane_count_backing_off(const struct lane_table *table);
-/* Does it back off, or is its kind held? */
+/* Does it back off, or is it, or its kind, held? */
+bool lane_is_held(const struct lane *lane);
 bool lane_is_resting(const struct lane_table *table, const struct lane *lane);
 
 /* -- room: a remote lane has none before its worker has given it some */
@@ -160,6 +173,14 @@ bool lane_is_over_share(
     const struct lane_table *table, const struct lane *lane);
 /* All tickets are due now, and no lane backs off. */
 void lane_all_now(struct lane_table *table);
+/*
+ * Asks for each ticket what becomes of it (schedule_judge()); a lane with one
+ * that is due now does not back off any more.
+ */
+void lane_judge_tickets(struct lane_table *table,
+    enum schedule_verdict (*judge)(
+	uint64_t id, enum lane_kind kind, void *context),
+    void *context);
 void lane_visit_tickets(const struct lane_table *table,
     void (*visit)(uint64_t id, enum lane_kind kind, void *context),
     void *context);

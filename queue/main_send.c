@@ -468,7 +468,8 @@ open_process(struct process *process, const char *path, struct error *err)
 	send->has_many_lanes = settings_flag(
 	    send->settings, SETTING_virtuallanes);
 	send->loop = loop_new();
-	if (start_threads(process, err) == -1 ||
+	if (operate_open(send, err) == -1 ||
+	    start_threads(process, err) == -1 ||
 	    load_settings(send, err) == -1 || open_journal(send, err) == -1)
 		return -1;
 	send->committer = committer_new(
@@ -512,6 +513,7 @@ close_process(struct process *process)
 	router_free(&send->router);
 	work_pool_free(&send->helpers);
 	work_pool_free(&send->bodies);
+	operate_close(send);
 	backlog_close(send);
 	lane_table_free(&send->lanes);
 	recent_free(&send->recent);

@@ -2,7 +2,7 @@
 LIBS += queue/libqueue.a
 queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue/dsn.o \
     queue/envelope.o queue/exitcode.o queue/fix.o queue/fix_journal.o \
-    queue/fix_message.o queue/fix_owner.o queue/fix_step.o queue/health.o queue/idmap.o \
+    queue/fix_message.o queue/fix_owner.o queue/fix_step.o queue/health.o queue/held.o queue/idmap.o \
     queue/intake_packet.o queue/job.o queue/journal.o queue/journal_scan.o \
     queue/journal_record.o queue/keep.o queue/keep_step.o \
     queue/keep_sync.o queue/lane.o queue/look.o \
@@ -11,7 +11,7 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue
     queue/schedule.o queue/send_backlog.o queue/send_body.o \
     queue/send_bounce.o \
     queue/send_client.o queue/send_deliver.o queue/send_intake.o \
-    queue/send_load.o queue/send_message.o queue/send_settle.o \
+    queue/send_load.o queue/send_message.o queue/send_operate.o queue/send_settle.o \
     queue/send_stranger.o queue/send_transaction.o queue/send_worker.o queue/sink.o queue/sink_intake.o queue/sink_program.o \
     queue/sink_settings.o queue/upgrade.o
 

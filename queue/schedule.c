@@ -68,6 +68,28 @@ schedule_next(const struct schedule *schedule)
 	return schedule->count == 0 ? 0 : schedule->entries[0].due;
 }
 
+bool
+schedule_judge(struct schedule *schedule,
+    enum schedule_verdict (*judge)(uint64_t id, void *context), void *context)
+{
+	struct schedule old = *schedule;
+	bool has_changed = false;
+	size_t i;
+
+	schedule->count = 0;
+	for (i = 0; i < old.count; i++) {
+		struct schedule_entry entry = old.entries[i];
+		enum schedule_verdict verdict = judge(entry.id, context);
+
+		has_changed |= verdict != SCHEDULE_STAYS;
+		/* Into the places of those that were asked already. */
+		if (verdict != SCHEDULE_TAKEN)
+			schedule_add(schedule, entry.id,
+			    verdict == SCHEDULE_NOW ? 0 : entry.due);
+	}
+	return has_changed;
+}
+
 void
 schedule_all_now(struct schedule *schedule)
 {

@@ -31,6 +31,14 @@ bool schedule_take(struct schedule *schedule, time_t now, uint64_t *id_out);
 /* When the first is due; 0 when there is none. */
 time_t schedule_next(const struct schedule *schedule);
 
+/* What becomes of one that waits. */
+enum schedule_verdict { SCHEDULE_STAYS, SCHEDULE_NOW, SCHEDULE_TAKEN };
+
+/* Asks once for each; SCHEDULE_TAKEN ones are there no more.  True when one
+ * did not stay as it was. */
+bool schedule_judge(struct schedule *schedule,
+    enum schedule_verdict (*judge)(uint64_t id, void *context), void *context);
+
 /* Everything is due now (ALRM). */
 void schedule_all_now(struct schedule *schedule);
 

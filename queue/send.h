@@ -16,6 +16,7 @@
  *   send_worker   workers: who takes jobs, and how many
  *   send_backlog  messages on disk: scans, times  -> load_*
  *   send_bounce   failure reports to the sender   -> message_submit
+ *   send_operate  what operators want of messages -> message_end_waiting
  */
 #ifndef QUEUE_SEND_H
 #define QUEUE_SEND_H
@@ -138,6 +139,7 @@ struct message {
 	bool has_no_room;       /* S5: in memory, or in that of its lanes: waits
 				 * on disk as soon as it can */
 	bool is_expired;        /* this try is the last */
+	bool is_hurried;        /* what this try defers is due at once */
 	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
 	bool is_last_attempt;   /* at a stop: a step failed, is tried again */
 	bool has_stopped;       /* that has failed, too: it stays as it is */
@@ -199,6 +201,7 @@ struct send {
 	bool has_new_status; /* for the next line of the log */
 	/* send_backlog */
 	struct backlog *backlog;
+	struct operations *operations; /* send_operate */
 };
 
 /* What of a message is remembered in which folder. */
@@ -250,6 +253,16 @@ void message_result(struct send *send, struct message *message,
 /* One that our own trouble ended: never the last try, and soon again. */
 void message_trouble(
     struct send *send, struct message *message, struct recipient *recipient);
+
+/*
+ * All recipients that wait or were deferred are done: failed, for this reason,
+ * or without a word (NULL).  The caller settles it.
+ */
+void message_end_waiting(
+    struct send *send, struct message *message, const char *reason);
+/* It leaves the lines to the workers, or enters them. */
+void message_rest(struct send *send, struct message *message);
+void message_enter_lines(struct send *send, struct message *message);
 
 /* Until when it is tried; then there is one more try. */
 time_t message_expiry(const struct message *message);
@@ -370,6 +383,33 @@ uint64_t backlog_count(const struct send *send);
 /* Can a message in S4 that is not known be there no more? */
 bool backlog_has_seen_todo(const struct send *send);
 uint64_t backlog_todo_count(const struct send *send);
+
+/* What of the backlog is judged: todo/, and tickets (schedule_judge()). */
+void backlog_judge(struct send *send,
+    enum schedule_verdict (*judge_todo)(uint64_t id, void *context),
+    enum schedule_verdict (*judge_ticket)(
+	uint64_t id, enum lane_kind kind, void *context),
+    void *context);
+
+/* -- send_operate.c */
+
+/* Reads what is held from before.  0, or -1 with the reason. */
+int operate_open(struct send *send, struct error *err);
+void operate_close(struct send *send);
+/* Often: finds messages on disk that operations are for. */
+void operate_run(struct send *send);
+/* Is an operator's hold on it, and nothing else to be done? */
+bool operate_is_resting(const struct send *send, uint64_t id);
+/* Is it to end by an operator's will?  _silently: nobody is told anything. */
+bool operate_is_ending(const struct send *send, uint64_t id);
+bool operate_is_ending_silently(const struct send *send, uint64_t id);
+/* Ends what waits of a message that is to end; else nothing. */
+void operate_end_waiting(struct send *send, struct message *message);
+/* It is over; or it has left memory, and is on disk; or nothing of it can be
+ * used. */
+void operate_over(struct send *send, uint64_t id);
+void operate_left(struct send *send, uint64_t id);
+void operate_lost(struct send *send, uint64_t id);
 
 /* -- send_bounce.c */
 

@@ -216,16 +216,24 @@ backlog_run(struct send *send)
 	enum lane_kind kind;
 	uint64_t id;
 
+	operate_run(send);
 	for (int turn = 0; turn < LOADS_A_TURN && has_load_room(send) &&
 	     schedule_take(&backlog->todo, now, &id);
 	     turn++) {
 		idmap_remove(&backlog->todo_ids, id);
-		load_todo(send, id);
+		if (operate_is_resting(send, id))
+			backlog_add_todo_later(send, id);
+		else
+			load_todo(send, id);
 	}
 	for (int turn = 0; turn < LOADS_A_TURN && has_load_room(send) &&
 	     lane_take(send->lanes, now, can_try, send, &id, &kind);
 	     turn++)
-		load_remembered(send, id, lane_channel(kind));
+		if (operate_is_resting(send, id))
+			backlog_add_retry(send, id, lane_channel(kind),
+			    now + LATER_S, NULL);
+		else
+			load_remembered(send, id, lane_channel(kind));
 	if (now >= backlog->next_scan)
 		backlog_scan_todo(send);
 }
@@ -240,6 +248,17 @@ backlog_timeout_ms(const struct send *send)
 		has_load_room(send)
 	    ? 0
 	    : -1;
+}
+
+void
+backlog_judge(struct send *send,
+    enum schedule_verdict (*judge_todo)(uint64_t id, void *context),
+    enum schedule_verdict (*judge_ticket)(
+	uint64_t id, enum lane_kind kind, void *context),
+    void *context)
+{
+	schedule_judge(&send->backlog->todo, judge_todo, context);
+	lane_judge_tickets(send->lanes, judge_ticket, context);
 }
 
 void

@@ -30,6 +30,7 @@ struct client {
 	bool is_lost;              /* to be dropped by that */
 	struct handover *handover; /* its COMMIT is not answered yet */
 	struct ask ask;            /* is_waiting: not answered yet */
+	struct operation *operation; /* the same of an OPERATE */
 };
 
 void
@@ -41,6 +42,8 @@ client_drop(struct client *client)
 	close(client->source.fd);
 	if (client->handover != NULL)
 		client->handover->answer = NULL;
+	if (client->operation != NULL)
+		client->operation->answer = NULL;
 	intake_forget_ask(&client->ask);
 	if (client->transaction.file != NULL)
 		client->transaction.file->changed = NULL;
@@ -84,6 +87,33 @@ client_ask_answered(void *context, bool is_known, uint64_t id)
 
 	answer_client(client, is_known ? QQ_OK : INTAKE_ABSENT, id,
 	    is_known ? "" : "no such message");
+}
+
+static void
+client_operation_answered(
+    void *context, uint32_t code, uint64_t id, const char *text)
+{
+	struct client *client = context;
+
+	client->operation = NULL;
+	answer_client(client, code, id, text);
+}
+
+/* qmaild brings mail, and has no say in what becomes of it. */
+static void
+operate_client(struct client *client, const struct intake_packet *packet)
+{
+	uid_t uid = client->transaction.uid;
+
+	if (uid != 0 && uid != getuid())
+		answer_client(client, QQ_REJECTED, 0,
+		    "only root and the queue's user may do that");
+	else if (client->intake->is_stopping)
+		answer_client(client, QQ_UNAVAILABLE, 0,
+		    "the queue is being stopped");
+	else
+		intake_operate(client->intake->send, packet, uid,
+		    client_operation_answered, client, &client->operation);
 }
 
 static void
@@ -150,7 +180,8 @@ commit_client(struct client *client, const struct intake_packet *packet)
 static bool
 handle_client_packet(struct client *client, const struct intake_packet *packet)
 {
-	bool is_waiting = client->handover != NULL || client->ask.is_waiting;
+	bool is_waiting = client->handover != NULL ||
+	    client->ask.is_waiting || client->operation != NULL;
 
 	if (is_waiting || client->has_hello == (packet->type == INTAKE_HELLO))
 		return false;
@@ -170,6 +201,9 @@ handle_client_packet(struct client *client, const struct intake_packet *packet)
 	case INTAKE_ASK:
 		client->ask.uuid = packet->uuid;
 		intake_ask(client->intake, &client->ask);
+		return true;
+	case INTAKE_OPERATE:
+		operate_client(client, packet);
 		return true;
 	case INTAKE_ABORT:
 		transaction_reset(&client->transaction);

@@ -69,6 +69,27 @@ enum intake_known intake_find(
 
 uint64_t intake_next_id(struct send *send);
 
+/*
+ * An operator's word (OPERATE) that is not answered yet: send_operate.c.  Whose
+ * client has gone sets answer to NULL.
+ */
+struct operation {
+	void (*answer)(
+	    void *context, uint32_t code, uint64_t id, const char *text);
+	void *context;
+};
+
+/*
+ * Carries out what uid, who may, wants.  answer is called once, perhaps before
+ * this returns, and *operation_out is set before that.
+ */
+struct intake_packet;
+void intake_operate(struct send *send, const struct intake_packet *packet,
+    uid_t uid,
+    void (*answer)(
+	void *context, uint32_t code, uint64_t id, const char *text),
+    void *context, struct operation **operation_out);
+
 /* -- the intake */
 
 struct intake_options {

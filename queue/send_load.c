@@ -193,6 +193,7 @@ static void
 drop_loaded(struct send *send, struct message *message)
 {
 	backlog_set_split(send, message->id, false);
+	operate_lost(send, message->id);
 	message_free(send, message);
 }
 

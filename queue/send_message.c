@@ -123,6 +123,7 @@ message_free(struct send *send, struct message *message)
 	send->active_count--;
 	count_kept(send, message, -1);
 	idmap_remove(&send->active_ids, message->id);
+	operate_left(send, message->id);
 	if (message->is_routing)
 		message->is_dead = true; /* routed() frees it */
 	else
@@ -237,12 +238,29 @@ is_over_shares(const struct send *send, const struct message *message)
 	return message->form == MESSAGE_KEPT;
 }
 
+void
+message_enter_lines(struct send *send, struct message *message)
+{
+	if (operate_is_resting(send, message->id))
+		return;
+	for (uint32_t i = 0; i < message->part_count; i++)
+		if (message->parts[i].waiting > 0)
+			lane_part_enter(send->lanes, &message->parts[i].line);
+}
+
+void
+message_rest(struct send *send, struct message *message)
+{
+	for (uint32_t i = 0; i < message->part_count; i++)
+		lane_part_leave(send->lanes, &message->parts[i].line);
+}
+
 static void
 begin_try(struct send *send, struct message *message)
 {
-	for (uint32_t i = 0; i < message->part_count; i++)
-		lane_part_enter(send->lanes, &message->parts[i].line);
-	if (message->is_expired)
+	operate_end_waiting(send, message);
+	message_enter_lines(send, message);
+	if (message->is_expired && !operate_is_resting(send, message->id))
 		deliver_give_up(send, message);
 	settle(send, message);
 }
@@ -574,7 +592,9 @@ message_put_back(
 	message->running--;
 	wait_in_part(
 	    message, (uint32_t)(recipient - message->recipients), true);
-	lane_part_enter(send->lanes, &message->parts[recipient->part].line);
+	if (!operate_is_resting(send, message->id))
+		lane_part_enter(
+		    send->lanes, &message->parts[recipient->part].line);
 }
 
 /* A bounce, or a double one. */
@@ -706,6 +726,39 @@ recipient_deferred(
 }
 
 void
+message_end_waiting(
+    struct send *send, struct message *message, const char *reason)
+{
+	for (uint32_t i = 0; i < message->part_count; i++) {
+		struct part *part = &message->parts[i];
+
+		lane_part_leave(send->lanes, &part->line);
+		part->first = part->last = NO_RECIPIENT;
+		part->waiting = 0;
+	}
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		struct recipient *recipient = &message->recipients[i];
+
+		if (recipient->state == RECIPIENT_WAITING)
+			message->waiting[recipient->channel]--;
+		else if (recipient->state == RECIPIENT_DEFERRED)
+			message->deferred[recipient->channel]--;
+		else
+			continue;
+		if (reason != NULL) {
+			send->health.failed++;
+			if (is_wanted(message, recipient, DSN_FAILURE))
+				add_note(message, recipient, BOUNCE_FAILED,
+				    reason, false);
+		}
+		recipient_done(message, recipient);
+	}
+	buf_reset(&message->delays);
+	if (message->form != MESSAGE_KEPT)
+		message->settle_after = 0;
+}
+
+void
 message_result(struct send *send, struct message *message,
     struct recipient *recipient, const struct job_result *result)
 {
@@ -738,6 +791,7 @@ message_result(struct send *send, struct message *message,
 		recipient_deferred(send, message, recipient);
 		break;
 	}
+	operate_end_waiting(send, message);
 	if (message->form == MESSAGE_KEPT &&
 	    message->unmarked_count >= MARKS_MAX)
 		settle_marks(message);
@@ -755,6 +809,7 @@ message_trouble(
 	message->running--;
 	message->had_own_trouble = true;
 	recipient_deferred(send, message, recipient);
+	operate_end_waiting(send, message);
 	settle(send, message);
 }
 
@@ -763,7 +818,7 @@ message_can_start(const struct send *send, const struct message *message)
 {
 	bool is_young = clock_ms() < message->arrived_ms + stay_ms();
 
-	if (send->is_stopping)
+	if (send->is_stopping || operate_is_resting(send, message->id))
 		return false;
 	for (uint32_t i = 0; i < message->part_count; i++) {
 		const struct part *part = &message->parts[i];

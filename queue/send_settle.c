@@ -161,6 +161,9 @@ over(struct send *send, struct message *message)
 	log_line("end msg %" PRIu64, id);
 	send->health.finished++;
 	backlog_set_split(send, id, false);
+	if (operate_is_ending_silently(send, id))
+		recent_remove(send->recent, &message->uuid); /* it may return */
+	operate_over(send, id);
 	message_free(send, message);
 	/* Of its own or of the next message with this number? */
 	if (is_in_todo_too)
@@ -230,7 +233,7 @@ next_try(const struct message *message, enum route_channel channel)
 {
 	time_t now = time(NULL);
 
-	if (message->deferred[channel] == 0)
+	if (message->deferred[channel] == 0 || message->is_hurried)
 		return now;
 	if (message->had_own_trouble)
 		return now + TROUBLE_S;
@@ -274,7 +277,9 @@ end_of_rest(const struct send *send, const struct message *message,
 		const struct lane *lane = part->line.lane;
 		int64_t until_ms = lane_backs_off_until_ms(lane);
 
-		if (until_ms == 0 && lane_is_over_share(send->lanes, lane))
+		if (until_ms == 0 &&
+		    (lane_is_held(lane) ||
+			lane_is_over_share(send->lanes, lane)))
 			until_ms = now_ms + AGAIN_MS;
 		if (part->waiting > 0 && until_ms < first_ms &&
 		    lane_channel(lane_get_kind(lane)) == channel)
@@ -638,7 +643,10 @@ bounced_remembered(struct message *message, bool is_over)
 void
 settle_ended(struct message *message)
 {
-	bounce_send(message, NULL, bounced_remembered);
+	if (operate_is_ending_silently(message->send, message->id))
+		bounced_remembered(message, true);
+	else
+		bounce_send(message, NULL, bounced_remembered);
 }
 
 static void
@@ -740,9 +748,11 @@ settle(struct send *send, struct message *message)
 		settle_marks(message); /* and then here again */
 		return;
 	}
+	/* Of what an operator ends every step is durable. */
 	if (message->form != MESSAGE_KEPT &&
 	    (message->is_routing || message->is_unreadable ||
-		message_has_left(message))) {
+		message_has_left(message) ||
+		operate_is_ending(send, message->id))) {
 		settle_keep(send, message); /* and then here again */
 		return;
 	}

@@ -324,6 +324,7 @@ handle_stranger_packet(
 	case INTAKE_ABORT:
 		end_transaction(stranger);
 		return true;
+	case INTAKE_OPERATE:
 	case INTAKE_ANSWER:
 		break;
 	}

@@ -67,6 +67,19 @@ intake_find(struct send *send, const struct uuid *uuid, uint64_t *id_out)
 	return uuid->bytes[0] % 2 == 0 ? INTAKE_KNOWN : INTAKE_UNKNOWN;
 }
 
+void
+intake_operate(struct send *send, const struct intake_packet *packet, uid_t uid,
+    void (*answer)(void *context, uint32_t code, uint64_t id, const char *text),
+    void *context, struct operation **operation_out)
+{
+	static struct operation operation;
+
+	(void)send;
+	(void)uid;
+	*operation_out = &operation;
+	answer(context, QQ_OK, packet->id, "");
+}
+
 uint64_t
 intake_next_id(struct send *send)
 {

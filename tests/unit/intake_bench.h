@@ -67,6 +67,21 @@ intake_find(struct send *send, const struct uuid *uuid, uint64_t *id_out)
 	return bench.known;
 }
 
+/* Answered at once: done, of a lane; not there, of a message. */
+void
+intake_operate(struct send *send, const struct intake_packet *packet, uid_t uid,
+    void (*answer)(void *context, uint32_t code, uint64_t id, const char *text),
+    void *context, struct operation **operation_out)
+{
+	static struct operation operation;
+
+	assert_null(send);
+	assert_true(uid == 0 || uid == getuid());
+	*operation_out = &operation;
+	answer(context, packet->id == 0 ? QQ_OK : INTAKE_ABSENT, packet->id,
+	    packet->text);
+}
+
 uint64_t
 intake_next_id(struct send *send)
 {

@@ -34,6 +34,15 @@ round_trip(void **state)
 		    .id = 1ull << 40,
 		    .code = 53,
 		    .text = "full" },
+		{ .type = INTAKE_OPERATE,
+		    .action = INTAKE_BOUNCE,
+		    .id = 1ull << 50,
+		    .lane = "",
+		    .text = "no such user" },
+		{ .type = INTAKE_OPERATE,
+		    .action = INTAKE_HOLD,
+		    .lane = "example.net",
+		    .text = "" },
 		{ .type = INTAKE_ANSWER, .id = 3, .code = 0, .text = "" },
 	};
 
@@ -49,6 +58,9 @@ round_trip(void **state)
 		assert_int_equal(got.version, sent->version);
 		assert_int_equal(got.id, sent->id);
 		assert_int_equal(got.code, sent->code);
+		assert_int_equal(got.action, sent->action);
+		assert_string_equal(
+		    got.lane, sent->lane == NULL ? "" : sent->lane);
 		assert_string_equal(
 		    got.text, sent->text == NULL ? "" : sent->text);
 		assert_int_equal(got.size_bytes, sent->size_bytes);
@@ -89,6 +101,38 @@ unknown_types(void **state)
 	assert_false(intake_get("", 0, &got));
 }
 
+static bool
+is_taken(enum intake_action action, uint64_t id, const char *lane)
+{
+	const struct intake_packet sent = { .type = INTAKE_OPERATE,
+		.action = action,
+		.id = id,
+		.lane = lane,
+		.text = "" };
+	struct intake_packet got;
+	struct buf buf = BUF_INIT;
+	bool result;
+
+	intake_put(&buf, &sent);
+	result = intake_get(buf.data, buf.length, &got);
+	buf_release(&buf);
+	return result;
+}
+
+/* An operation is on a message or a lane, and a lane has three. */
+static void
+operations(void **state)
+{
+	(void)state;
+	assert_true(is_taken(INTAKE_FORGET, 5, ""));
+	assert_true(is_taken(INTAKE_RETRY, 0, "example.net"));
+	assert_false(is_taken(INTAKE_DELETE, 0, "example.net"));
+	assert_false(is_taken(INTAKE_HOLD, 5, "example.net"));
+	assert_false(is_taken(INTAKE_HOLD, 0, ""));
+	assert_false(is_taken(0, 5, ""));
+	assert_false(is_taken(INTAKE_ACTION_END, 5, ""));
+}
+
 /* What names no message cannot be asked for, nor be found twice. */
 static void
 no_uuid(void **state)
@@ -113,6 +157,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(unknown_types),
+		cmocka_unit_test(operations),
 		cmocka_unit_test(no_uuid),
 	};
 

@@ -373,6 +373,59 @@ note_ticket(uint64_t id, enum lane_kind kind, void *context)
 	*sum += id * (lane_channel(kind) == ROUTE_REMOTE ? 1000 : 1);
 }
 
+static enum schedule_verdict
+judge_by_id(uint64_t id, enum lane_kind kind, void *context)
+{
+	(void)context;
+	assert_int_equal(kind, LANE_REMOTE);
+	return id == 3 ? SCHEDULE_TAKEN
+	    : id == 2  ? SCHEDULE_NOW
+		       : SCHEDULE_STAYS;
+}
+
+/* Of a lane that backs off one is due now, and one is there no more. */
+static void
+judged_tickets(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 4; id++)
+		wait_in(lane_get(table, LANE_REMOTE, "a.test"), id,
+		    NOW + (time_t)id);
+	wait_in(lane_get(table, LANE_REMOTE, "b.test"), 3, NOW);
+	lane_back_off(table, lane_find(table, LANE_REMOTE, "a.test"), 1u << 30,
+	    "down");
+	lane_judge_tickets(table, judge_by_id, NULL);
+	assert_null(lane_find(table, LANE_REMOTE, "b.test"));
+	assert_int_equal(lane_ticket_count(table), 3);
+	assert_int_equal(take_at(NOW), 2);
+	assert_int_equal(take_at(NOW), 0);
+	assert_int_equal(take_at(NOW + 1), 1);
+	assert_int_equal(take_at(NOW + 4), 4);
+}
+
+/* Held is a key, whatever lanes come and go. */
+static void
+held_lanes(void **state)
+{
+	(void)state;
+	assert_true(lane_hold(table, "b.test", true));
+	assert_true(lane_hold(table, "a.test", true));
+	assert_false(lane_hold(table, "a.test", true));
+	assert_string_equal(lane_held_key(table, 0), "a.test");
+	assert_string_equal(lane_held_key(table, 1), "b.test");
+	assert_null(lane_held_key(table, 2));
+	wait_in(lane_get(table, LANE_REMOTE, "a.test"), 1, NOW);
+	wait_in(lane_get(table, LANE_REMOTE, "c.test"), 2, NOW + 50);
+	assert_true(lane_is_resting(
+	    table, lane_find(table, LANE_REMOTE, "a.test")));
+	assert_int_equal(take_at(NOW), 0);
+	assert_int_equal(lane_retry_key(table, "c.test"), 1);
+	assert_int_equal(lane_retry_key(table, "d.test"), 0);
+	assert_int_equal(take_at(NOW), 2);
+	assert_true(lane_hold(table, "a.test", false));
+	assert_int_equal(take_at(NOW), 1);
+}
+
 static void
 visit_all(void **state)
 {
@@ -668,6 +721,8 @@ main(void)
 		TEST(back_off_costs_one_timer),
 		TEST(clock_set_back),
 		TEST(hurry_all),
+		TEST(judged_tickets),
+		TEST(held_lanes),
 		TEST(visit_all),
 		TEST(memory_per_ticket),
 		TEST(parts_in_turn),

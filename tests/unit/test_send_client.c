@@ -544,6 +544,36 @@ many_at_once(void **state)
 	}
 }
 
+/* An operator's words are answered one by one, between messages too. */
+static void
+operations(void **state)
+{
+	struct intake_packet operate = { .type = INTAKE_OPERATE,
+		.action = INTAKE_DELETE,
+		.id = 9,
+		.lane = "",
+		.text = "" };
+	struct intake_packet commit = make_peer_commit(1, "", 0, 0);
+	int fd = peer_connect(), code;
+	uint64_t id;
+
+	(void)state;
+	assert_true(peer_send(fd, &operate));
+	BENCH_UNTIL(peer_has_heard(fd, &code, &id));
+	assert_int_equal(code, INTAKE_ABSENT);
+	assert_int_equal(id, 9);
+	operate = (struct intake_packet){ .type = INTAKE_OPERATE,
+		.action = INTAKE_HOLD,
+		.lane = "example.net",
+		.text = "" };
+	assert_true(peer_send(fd, &operate));
+	BENCH_UNTIL(peer_has_heard(fd, &code, NULL));
+	assert_int_equal(code, QQ_OK);
+	assert_true(peer_send(fd, &commit));
+	BENCH_UNTIL(bench.count == 1);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -562,6 +592,7 @@ main(void)
 		BENCH_TEST(bad_conversations),
 		BENCH_TEST(envelopes_have_a_limit),
 		BENCH_TEST(a_client_that_does_not_read),
+		BENCH_TEST(operations),
 		BENCH_TEST(a_stop),
 		BENCH_TEST(a_close),
 		BENCH_TEST(many_at_once),

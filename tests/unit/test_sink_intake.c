@@ -123,6 +123,7 @@ handle(struct queue *queue, int fd, const struct intake_packet *packet)
 		buf_adds(&queue->events, "ask;");
 		assert_true(uuid_is_equal(&queue->uuid, &packet->uuid));
 		break;
+	case INTAKE_OPERATE:
 	case INTAKE_ANSWER:
 		return false;
 	}
