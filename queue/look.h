@@ -48,6 +48,8 @@ struct look_recipient {
 	/* QUEUE_LOCAL or QUEUE_REMOTE; QUEUE_TODO: not routed, or not known */
 	enum queue_folder channel;
 	bool is_done;
+	uint64_t offset;  /* of its mark, in S5 */
+	const char *dsn;  /* its parameters (queue/dsn.h), or "" */
 };
 
 /* One message.  Texts and recipients are valid during the call. */
@@ -59,6 +61,11 @@ struct look_message {
 	uint64_t size_bytes;
 	unsigned attempt; /* tries so far */
 	bool is_bouncing; /* a recipient has failed, and the sender will hear */
+	bool is_held;     /* an operator holds it */
+	time_t retry_at;  /* S5: of the recipients that are due first; or 0 */
+	const char *notes; /* of what has failed, as in bounce/ID; or "" */
+	const char *header, *dsn; /* its extra header and parameters, or "" */
+	const char *body; /* in the journal; NULL: it is mess/ID */
 	const char *sender;
 	const struct look_recipient *recipients;
 	size_t recipient_count;
@@ -86,6 +93,13 @@ struct look_count {
 typedef bool look_visit(const struct look_message *message, void *context);
 int look_messages(const struct queue_dir *dir, look_visit *visit, void *context,
     struct error *err);
+
+/*
+ * Reads the first bytes of a message's body from mess/ID.  1; 0: there is no
+ * such file any more; -1 with the reason.
+ */
+int look_read_body(const struct queue_dir *dir, uint64_t id, size_t max_bytes,
+    struct buf *body, struct error *err);
 
 /* Only counts.  The same results; count_out is what could be counted. */
 int look_count(const struct queue_dir *dir, struct look_count *count_out,

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "queue/envelope.h"
+#include "queue/held.h"
 #include "queue/idmap.h"
 #include "queue/journal_scan.h"
 #include "queue/look.h"
@@ -24,6 +25,7 @@ struct walk {
 	bool is_counting;        /* all are wanted, even if none is read */
 	struct idmap queued;     /* that have todo/ID */
 	struct idmap remembered; /* that have info/ID, or have lost it */
+	struct held held;
 	struct idmap fresh; /* that the journal has, and no file was found */
 	const struct journal_message *reading; /* of these */
 };
@@ -36,7 +38,7 @@ struct reading {
 	struct look_message message;
 	struct look_recipient *recipients;
 	size_t count;
-	struct buf texts[3]; /* the record, local/, remote/ */
+	struct buf texts[4]; /* the record, local/, remote/, bounce/ */
 	struct error problem;
 };
 
@@ -46,12 +48,18 @@ read_and_show(struct walk *walk, uint64_t id, enum look_state state,
     int (*read)(struct reading *reading))
 {
 	struct reading reading = { .walk = walk,
-		.message = { .id = id, .state = state, .sender = "" },
-		.texts = { BUF_INIT, BUF_INIT, BUF_INIT } };
+		.message = { .id = id,
+		    .state = state,
+		    .sender = "",
+		    .notes = "",
+		    .header = "",
+		    .dsn = "",
+		    .is_held = idmap_has(&walk->held.messages, id) },
+		.texts = { BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT } };
 	int result = walk->visit == NULL ? 0 : read(&reading);
 
 	free(reading.recipients);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		buf_release(&reading.texts[i]);
 	return result;
 }
@@ -73,12 +81,16 @@ show_message(struct reading *reading, bool has_problem)
 
 static void
 add_look_recipient(struct reading *reading, enum queue_folder channel,
-    const char *address, bool is_done)
+    const struct remembered *from, const char *dsn)
 {
 	reading->recipients = mem_room(
 	    reading->recipients, reading->count, sizeof(*reading->recipients));
 	reading->recipients[reading->count++] = (struct look_recipient){
-		.address = address, .channel = channel, .is_done = is_done
+		.address = from->address,
+		.channel = channel,
+		.is_done = from->is_done,
+		.offset = from->offset,
+		.dsn = dsn == NULL ? "" : dsn
 	};
 }
 
@@ -139,10 +151,12 @@ add_channel(struct reading *reading, enum queue_folder folder, struct buf *list)
 
 	if (result != 1)
 		return result;
+	if (reading->message.retry_at == 0 ||
+	    st.st_mtime < reading->message.retry_at)
+		reading->message.retry_at = st.st_mtime;
 	while ((result = remembered_next(list->data, list->length, &at,
 		    &recipient, &reading->problem)) == 1)
-		add_look_recipient(
-		    reading, folder, recipient.address, recipient.is_done);
+		add_look_recipient(reading, folder, &recipient, NULL);
 	if (result == -1)
 		error_context(&reading->problem, "'%s/%s/%" PRIu64 "'",
 		    reading->walk->dir->path, queue_folder_name(folder),
@@ -164,6 +178,8 @@ read_info(struct reading *reading, const struct buf *text)
 	message->sender = info.sender;
 	message->uuid = info.uuid;
 	message->attempt = info.attempt;
+	message->header = info.header;
+	message->dsn = info.dsn;
 	message->birth = remembered_birth(&info, message->birth);
 	return info.has_size
 	    ? envelope_check_size(message->id, message->size_bytes,
@@ -180,6 +196,41 @@ add_channels(struct reading *reading)
 
 	return add_channel(reading, QUEUE_REMOTE, &reading->texts[2]) == -1 ||
 	    has_problem;
+}
+
+/* What info/ID says of single recipients, in the order of each list. */
+static void
+add_recipient_dsn(struct reading *reading)
+{
+	const struct buf *info = &reading->texts[0];
+	struct remembered_dsn dsn;
+	size_t at = 0, next[2] = { 0, 0 };
+
+	while (remembered_next_dsn(info->data, info->length, &at, &dsn,
+		   &reading->problem) == 1)
+		for (size_t *i = &next[dsn.is_remote]; *i < reading->count;
+		     (*i)++)
+			if (reading->recipients[*i].offset == dsn.offset &&
+			    reading->recipients[*i].channel ==
+				(dsn.is_remote ? QUEUE_REMOTE : QUEUE_LOCAL)) {
+				reading->recipients[*i].dsn = dsn.dsn;
+				break;
+			}
+}
+
+/* The texts of failures: 1, 0 without any, -1. */
+static int
+read_notes(struct reading *reading)
+{
+	struct buf *notes = &reading->texts[3];
+	struct stat st;
+	int result = read_file(reading, QUEUE_BOUNCE, notes, &st);
+
+	if (result == 1 && notes->length > 0) {
+		buf_addc(notes, '\0');
+		reading->message.notes = notes->data;
+	}
+	return result;
 }
 
 static int
@@ -200,10 +251,11 @@ look_remembered(struct reading *reading)
 		result = read_info(reading, &reading->texts[0]);
 	}
 	has_problem |= result == -1;
-	result = stat_file(reading, QUEUE_BOUNCE, &st);
+	result = read_notes(reading);
 	message->is_bouncing = result == 1;
 	has_problem |= result == -1;
 	has_problem |= add_channels(reading);
+	add_recipient_dsn(reading);
 	return show_message(reading, has_problem);
 }
 
@@ -289,9 +341,17 @@ show_envelope(struct reading *reading, const char *record, size_t length)
 	if (uuid_is_none(&message->uuid))
 		message->uuid = envelope.uuid;
 	message->attempt = envelope.attempt;
+	message->header = envelope.header;
+	message->dsn = envelope.dsn;
+	message->notes = envelope.notes;
+	if (envelope.birth != 0)
+		message->birth = envelope.birth;
 	for (size_t i = 0; i < envelope.recipient_count; i++)
-		add_look_recipient(reading, QUEUE_TODO, envelope.recipients[i],
-		    envelope.is_done != NULL && envelope.is_done[i]);
+		add_look_recipient(reading, QUEUE_TODO,
+		    &(struct remembered){ .address = envelope.recipients[i],
+			.is_done = envelope.is_done != NULL &&
+			    envelope.is_done[i] },
+		    envelope_dsn(&envelope, i));
 	result = show_message(reading, has_problem);
 	envelope_release(&envelope);
 	return result;
@@ -329,6 +389,7 @@ read_fresh(struct reading *reading)
 	int result = fresh->body != NULL ? 1 : stat_mess(reading);
 
 	message->uuid = fresh->uuid;
+	message->body = fresh->body;
 	message->birth = fresh->birth_s;
 	if (result == 1 && fresh->body == NULL)
 		result = envelope_check_size(message->id, message->size_bytes,
@@ -453,6 +514,7 @@ end_walk(struct walk *walk)
 	idmap_release(&walk->remembered);
 	idmap_release(&walk->queued);
 	idmap_release(&walk->fresh);
+	held_release(&walk->held);
 }
 
 int
@@ -460,10 +522,28 @@ look_messages(const struct queue_dir *dir, look_visit *visit, void *context,
     struct error *err)
 {
 	struct walk walk = { .dir = dir, .visit = visit, .context = context };
-	int result = walk_queue(&walk, LOOK_EVERYWHERE, NULL, err);
+	int result = held_read(dir->path, &walk.held, err);
+
+	if (result == 0)
+		result = walk_queue(&walk, LOOK_EVERYWHERE, NULL, err);
 
 	end_walk(&walk);
 	return result == WALK_ENDS ? 0 : result;
+}
+
+int
+look_read_body(const struct queue_dir *dir, uint64_t id, size_t max_bytes,
+    struct buf *body, struct error *err)
+{
+	AUTO(file_close)
+	int fd = queue_open_file(dir, QUEUE_MESS, id, O_RDONLY | O_NONBLOCK);
+
+	if (fd == -1 && errno == ENOENT)
+		return 0;
+	if (fd != -1 && queue_read_first(fd, max_bytes, body) == 0)
+		return 1;
+	return error_sys(
+	    err, "cannot read '%s/mess/%" PRIu64 "'", dir->path, id);
 }
 
 int
