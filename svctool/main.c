@@ -31,7 +31,18 @@ static const struct {
 	{ "check", cmd_check, "[--home DIR] [--json]" },
 	{ "queue", cmd_queue,
 	    "add|remove|hold|release|fix NAME|NUMBER [--home DIR]\n"
-	    "            [--timeout SECONDS] [--local] [--remote]" },
+	    "            [--timeout SECONDS] [--local] [--remote]\n"
+	    "       svctool queue list|show|ages|hold|release|retry|delete|"
+	    "bounce|move\n"
+	    "            [ID ...] [--id ID[,ID]] [--queue NAME[,NAME]] "
+	    "[--sender PATTERN]\n"
+	    "            [--recipient PATTERN] [--domain PATTERN] "
+	    "[--lane LANE]\n"
+	    "            [--reason PATTERN] [--older TIME] [--larger SIZE] "
+	    "[--all]\n"
+	    "            [--text TEXT] [--to QUEUE] [--body] [--dry-run] "
+	    "[--json]\n"
+	    "            [--home DIR] [--timeout SECONDS]" },
 	{ "log", cmd_log,
 	    "[--home DIR] [--service NAME[,NAME]] [--queue NAME|NUMBER]\n"
 	    "            [--id NUMBER|UUID] [--address ADDRESS] "
@@ -44,14 +55,6 @@ static const struct {
 	{ "route", cmd_route, "DOMAIN [SENDER] [--home DIR] [--json]" },
 	{ "help", cmd_help, "[COMMAND]" },
 };
-
-int
-complain(int code, const struct error *err)
-{
-	fflush(stdout);
-	fprintf(stderr, "svctool: %s\n", err->text);
-	return code;
-}
 
 /* The usage of a command, or of all. */
 static void

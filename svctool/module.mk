@@ -13,8 +13,9 @@ svctool/libsvctool.a: \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
-    svctool/queue/add.o svctool/queue/cmd_queue.o svctool/queue/count.o \
-    svctool/queue/hold.o svctool/queue/ops.o svctool/queue/remove.o \
+    svctool/queue/add.o svctool/queue/change.o svctool/queue/cmd_queue.o svctool/queue/count.o \
+    svctool/queue/hold.o svctool/queue/messages.o \
+    svctool/queue/ops.o svctool/queue/order.o svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \
     svctool/show/cmd_log.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
     svctool/show/log_fields.o svctool/show/log_look.o \
@@ -29,11 +30,16 @@ svctool/libsvctool.a: \
     svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o
-PROGS += svctool/svctool
+PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
     mailbox/libmailbox.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
-svctool/svctool: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
-MANS += svctool/svctool.8
+svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
+    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a lookupd/liblookupd.a \
+    resolver/libresolver.a \
+    control/libcontrol.a base/libbase.a
+svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
+MANS += svctool/svctool.8 svctool/qmail-rm.8

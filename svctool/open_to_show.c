@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The beginning of the subcommands that show something, as text or JSON. */
+#include <stdio.h>
+
 #include "svctool/args.h"
 #include "svctool/node.h"
 #include "svctool/svctool.h"
@@ -24,4 +26,12 @@ open_to_show(int argc, char **argv, struct node **node_out, bool *is_json_out)
 		return EXIT_FINE;
 	node_free(node_out);
 	return complain(EXIT_TROUBLE, &err);
+}
+
+int
+complain(int code, const struct error *err)
+{
+	fflush(stdout);
+	fprintf(stderr, "svctool: %s\n", err->text);
+	return code;
 }

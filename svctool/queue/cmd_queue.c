@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "svctool/args.h"
+#include "svctool/queue/messages.h"
 #include "svctool/queue/ops.h"
 #include "svctool/svctool.h"
 
@@ -35,6 +36,84 @@ static const struct {
 enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
 
 static const char verbs[] = "add, remove, hold, release or fix";
+static const char message_verbs[] =
+    "list, show, ages, hold, release, retry, delete, bounce or move";
+
+/* What changes a message must say which. */
+static int
+check_message_options(
+    const char *verb, struct message_options *options, struct error *err)
+{
+	if (strcmp(verb, "list") == 0 || strcmp(verb, "ages") == 0)
+		return 0;
+	if (strcmp(verb, "move") == 0 && options->to == NULL)
+		return error_set(err, "queue move needs --to QUEUE");
+	if (options->to != NULL && strcmp(verb, "move") != 0)
+		return error_set(err, "only queue move has --to");
+	if ((options->text != NULL) != (strcmp(verb, "bounce") == 0))
+		return error_set(err,
+		    options->text == NULL
+			? "queue bounce needs --text, what the sender is told"
+			: "only queue bounce has --text");
+	return filter_has_any(&options->filter)
+	    ? 0
+	    : error_set(err,
+		  "queue %s needs a message's number or UUID, a filter, or "
+		  "--all",
+		  verb);
+}
+
+static int
+run_message_verb(const struct node *node, const char *verb,
+    const struct message_options *options)
+{
+	return strcmp(verb, "list") == 0   ? messages_list(node, options)
+	    : strcmp(verb, "show") == 0	   ? messages_show(node, options)
+	    : strcmp(verb, "ages") == 0	   ? messages_ages(node, options)
+					   : messages_change(node, verb, options);
+}
+
+/*
+ * Is it a verb of messages?  hold and release of a queue have no filter, but a
+ * queue.
+ */
+static bool
+is_of_messages(const char *verb, const struct message_options *options)
+{
+	static const char *const names[] = { "list", "show", "ages", "retry",
+		"delete", "bounce", "move" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(verb, names[i]) == 0)
+			return true;
+	return (strcmp(verb, "hold") == 0 || strcmp(verb, "release") == 0) &&
+	    filter_has_any(&options->filter);
+}
+
+int
+queue_messages_run(const char *home, const char *verb, int words,
+    char *const *argv, struct message_options *options)
+{
+	struct node *node = NULL;
+	struct error err;
+	char *to = options->to == NULL ? NULL : full_name(options->to);
+	int code;
+
+	options->to = to;
+	if (filter_prepare(&options->filter, words, argv, &err) == -1 ||
+	    check_message_options(verb, options, &err) == -1)
+		code = complain(EXIT_USAGE, &err);
+	else {
+		node = node_new(home, NULL, &err);
+		code = node == NULL || !node_exists(node, &err) ||
+			!node_is_ours(node, &err)
+		    ? complain(EXIT_TROUBLE, &err)
+		    : run_message_verb(node, verb, options);
+	}
+	node_free(&node);
+	free(to);
+	return code;
+}
 
 /* "VERB QUEUE": the verb's number, or -1 with the reason. */
 static int
@@ -44,12 +123,14 @@ find_op(int words, char *const *argv, struct error *err)
 
 	if (words == 0)
 		return error_set(
-		    err, "queue needs a verb and a queue: %s", verbs);
+		    err, "queue needs a verb and a queue: %s; or %s", verbs,
+		    message_verbs);
 	while (op < OP_COUNT && strcmp(argv[0], ops[op].name) != 0)
 		op++;
 	if (op == OP_COUNT)
 		return error_set(
-		    err, "queue has no verb '%s': it has %s", argv[0], verbs);
+		    err, "queue has no verb '%s': it has %s; of messages %s",
+		    argv[0], verbs, message_verbs);
 	if (words == 1)
 		return error_set(err,
 		    "queue %s needs a queue: a number (3 for queue3) or a name",
@@ -65,12 +146,19 @@ int
 cmd_queue(int argc, char **argv)
 {
 	struct queue_op_options options = { .timeout_s = 60 };
+	struct message_options messages = { .timeout_s = 60 };
 	const char *home = NULL;
 	const struct arg_row rows[] = {
 		{ "home", ARG_TEXT, &home },
 		{ "timeout", ARG_NUMBER, &options.timeout_s },
 		{ "local", ARG_FLAG, &options.is_local },
 		{ "remote", ARG_FLAG, &options.is_remote },
+		FILTER_ROWS(messages.filter),
+		{ "json", ARG_FLAG, &messages.is_json },
+		{ "dry-run", ARG_FLAG, &messages.is_dry_run },
+		{ "body", ARG_FLAG, &messages.has_body },
+		{ "text", ARG_TEXT, &messages.text },
+		{ "to", ARG_TEXT, &messages.to },
 		{ NULL, ARG_FLAG, NULL },
 	};
 	AUTO(node_free) struct node *node = NULL;
@@ -78,8 +166,17 @@ cmd_queue(int argc, char **argv)
 	struct error err;
 	int words, op;
 
-	if (args_parse(rows, argc, argv, &words, &err) == -1 ||
-	    (op = find_op(words, argv, &err)) == -1)
+	if (args_parse(rows, argc, argv, &words, &err) == -1)
+		return complain(EXIT_USAGE, &err);
+	if (words > 0 && is_of_messages(argv[0], &messages)) {
+		messages.timeout_s = options.timeout_s;
+		code = queue_messages_run(
+		    home, argv[0], words - 1, argv + 1, &messages);
+		filter_release(&messages.filter);
+		return code;
+	}
+	filter_release(&messages.filter);
+	if ((op = find_op(words, argv, &err)) == -1)
 		return complain(EXIT_USAGE, &err);
 	name = node_queue_name(argv[1]);
 	if (check_name(name, &err) == -1)

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * svctool queue hold, release, retry, delete, bounce and move, of messages and
+ * lanes: which ones is decided here, and what becomes of them by qmail-send.
+ *
+ * A move holds each message where it is, so that nothing of it is under way;
+ * hands it to the other queue with what was done of it, under the same UUID;
+ * and only when that has answered has the first forget it.  A move that was cut
+ * short leaves it held, and the next one goes on from there.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log_text.h"
+#include "base/mem.h"
+#include "base/plural.h"
+#include "control/json_text.h"
+#include "queue/envelope.h"
+#include "queue/exitcode.h"
+#include "queue/idmap.h"
+#include "svctool/queue/messages.h"
+#include "svctool/queue/ops.h"
+#include "svctool/queue/order.h"
+#include "svctool/svctool.h"
+
+struct target {
+	char *queue, *path, *sender;
+	uint64_t id;
+	struct uuid uuid;
+	bool was_held, is_done, has_failed;
+	bool is_there; /* move: in the other queue */
+	struct error err;
+};
+
+struct change {
+	const struct node *node;
+	const struct message_options *options;
+	const char *verb, *done;
+	enum intake_action action;
+	struct target *targets;
+	size_t count;
+	int connection; /* to the queue of connected, or -1 */
+	const char *connected;
+	/* move */
+	char *to_path;
+	int to_connection;
+};
+
+static const struct {
+	const char *verb, *done;
+	enum intake_action action;
+} verbs[] = {
+	{ "hold", "held", INTAKE_HOLD },
+	{ "release", "released", INTAKE_RELEASE },
+	{ "retry", "due now:", INTAKE_RETRY },
+	{ "delete", "deleted", INTAKE_DELETE },
+	{ "bounce", "bounced", INTAKE_BOUNCE },
+	{ "move", "moved", INTAKE_FORGET },
+};
+
+static void
+add_target(const struct chosen *chosen, void *context)
+{
+	struct change *change = context;
+	struct target *target;
+
+	if (change->options->to != NULL &&
+	    strcmp(chosen->queue, change->options->to) == 0)
+		return;
+	change->targets = mem_room(
+	    change->targets, change->count, sizeof(*change->targets));
+	target = &change->targets[change->count++];
+	*target = (struct target){ .queue = xstrdup(chosen->queue),
+		.path = xstrdup(chosen->path),
+		.sender = xstrdup(chosen->message->sender),
+		.id = chosen->message->id,
+		.uuid = chosen->message->uuid,
+		.was_held = chosen->message->is_held };
+}
+
+static void
+fail_target(struct target *target, const char *text)
+{
+	target->has_failed = true;
+	error_set(&target->err, "%s", text);
+}
+
+/* One word on one message, over a connection that lasts. */
+static int
+give_order(struct change *change, struct target *target,
+    enum intake_action action, struct error *err)
+{
+	int result;
+
+	if (change->connection != -1 &&
+	    strcmp(change->connected, target->queue) != 0)
+		file_close(&change->connection);
+	if (change->connection == -1)
+		change->connection = order_connect(target->queue, target->path,
+		    change->options->timeout_s, err);
+	change->connected = target->queue;
+	if (change->connection == -1)
+		return -1;
+	result = order_message(change->connection, action, target->id,
+	    change->options->text == NULL ? "" : change->options->text, err);
+	if (result == -1)
+		file_close(&change->connection);
+	return result;
+}
+
+static void
+order_target(struct change *change, struct target *target)
+{
+	if (give_order(change, target, change->action, &target->err) == QQ_OK)
+		target->is_done = true;
+	else
+		target->has_failed = true;
+}
+
+/* -- move */
+
+/* Whose UUID the other queue knows: is it still there? */
+static void
+note_there(const struct chosen *chosen, void *context)
+{
+	struct change *change = context;
+
+	for (size_t i = 0; i < change->count; i++)
+		if (uuid_is_equal(
+			&change->targets[i].uuid, &chosen->message->uuid) &&
+		    !uuid_is_none(&chosen->message->uuid))
+			change->targets[i].is_there = true;
+}
+
+static int
+find_there(struct change *change, struct error *err)
+{
+	char *name = xstrdup(change->options->to);
+	struct filter filter = { .queues = { .items = &name, .count = 1 } };
+	int result = filter_visit(
+	    change->node, &filter, note_there, change, err);
+
+	free(name);
+	return result;
+}
+
+static int
+connect_other(struct change *change, struct error *err)
+{
+	if (change->to_connection == -1)
+		change->to_connection = order_connect(change->options->to,
+		    change->to_path, change->options->timeout_s, err);
+	return change->to_connection == -1 ? -1 : 0;
+}
+
+static void
+hand_over(struct change *change, const struct chosen *chosen,
+    struct target *target)
+{
+	int known;
+
+	if (connect_other(change, &target->err) == -1) {
+		target->has_failed = true;
+		return;
+	}
+	known = order_ask(
+	    change->to_connection, &target->uuid, &target->err);
+	if (known == QQ_OK && !target->is_there) {
+		fail_target(target,
+		    "the other queue had it before, and it is over there: it "
+		    "stays held; release or delete it");
+		target->was_held = true; /* it stays so */
+		return;
+	}
+	if (known == INTAKE_ABSENT)
+		known = order_import(
+		    change->to_connection, chosen, &target->err);
+	if (known == QQ_OK)
+		target->is_there = true;
+	else {
+		target->has_failed = true;
+		/* It may be there although nobody heard. */
+		if (known == -1) {
+			file_close(&change->to_connection);
+			target->was_held = true;
+		}
+	}
+}
+
+static void
+hand_over_held(const struct chosen *chosen, void *context)
+{
+	struct change *change = context;
+
+	for (size_t i = 0; i < change->count; i++) {
+		struct target *target = &change->targets[i];
+
+		if (target->id != chosen->message->id || target->has_failed ||
+		    target->is_done ||
+		    strcmp(target->queue, chosen->queue) != 0)
+			continue;
+		target->is_done = true; /* it was found */
+		if (chosen->message->problem != NULL)
+			fail_target(target, chosen->message->problem);
+		else if (uuid_is_none(&target->uuid))
+			fail_target(target, "it has no UUID (another system's)");
+		else
+			hand_over(change, chosen, target);
+	}
+}
+
+static int
+move_targets(struct change *change, struct error *err)
+{
+	struct filter all = { .sender = NULL };
+
+	if (find_there(change, err) == -1 || connect_other(change, err) == -1)
+		return -1;
+	for (size_t i = 0; i < change->count; i++)
+		if (give_order(change, &change->targets[i], INTAKE_HOLD,
+			&change->targets[i].err) != QQ_OK)
+			change->targets[i].has_failed = true;
+	all.queues = change->options->filter.queues;
+	if (filter_visit(change->node, &all, hand_over_held, change, err) == -1)
+		complain(EXIT_TROUBLE, err);
+	for (size_t i = 0; i < change->count; i++) {
+		struct target *target = &change->targets[i];
+
+		target->is_done = false;
+		if (target->is_there && !target->has_failed)
+			order_target(change, target);
+		else if (!target->has_failed)
+			fail_target(target, "it has ended meanwhile");
+		if (!target->is_done && !target->is_there && !target->was_held)
+			give_order(change, target, INTAKE_RELEASE, err);
+	}
+	return 0;
+}
+
+/* -- what is said */
+
+static void
+print_target(const struct change *change, const struct target *target)
+{
+	char word[2 * ENVELOPE_ADDRESS_MAX];
+
+	log_word(word, sizeof(word), target->sender);
+	if (target->has_failed)
+		fprintf(stderr,
+		    "svctool: cannot %s %s %" PRIu64 ": %s\n", change->verb,
+		    target->queue, target->id, target->err.text);
+	else
+		printf("%s %s %" PRIu64 " from <%s>\n",
+		    target->is_done ? change->done : "would be it:",
+		    target->queue, target->id, word);
+}
+
+static void
+print_targets_json(const struct change *change)
+{
+	json_t *rows = json_array();
+	char uuid[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < change->count; i++) {
+		const struct target *target = &change->targets[i];
+		json_t *row = json_pack("{s:s, s:s, s:I, s:b, s:o}", "action",
+		    change->verb, "queue", target->queue, "id",
+		    (json_int_t)target->id, "done", target->is_done, "sender",
+		    json_text(target->sender));
+
+		if (!uuid_is_none(&target->uuid)) {
+			uuid_format(&target->uuid, uuid);
+			json_object_set_new(row, "uuid", json_string(uuid));
+		}
+		if (target->has_failed)
+			json_object_set_new(
+			    row, "problem", json_text(target->err.text));
+		json_array_append_new(rows, row);
+	}
+	json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	putchar('\n');
+	json_decref(rows);
+}
+
+static int
+tell_targets(const struct change *change)
+{
+	int code = EXIT_FINE;
+
+	for (size_t i = 0; i < change->count; i++) {
+		if (change->targets[i].has_failed)
+			code = EXIT_TROUBLE;
+		if (!change->options->is_json)
+			print_target(change, &change->targets[i]);
+	}
+	if (change->options->is_json)
+		print_targets_json(change);
+	else
+		printf("%zu message%s match%s\n", change->count,
+		    plural(change->count), change->count == 1 ? "es" : "");
+	return change->count == 0 && change->options->filter.ids.count > 0
+	    ? EXIT_TROUBLE
+	    : code;
+}
+
+/* -- lanes */
+
+/* --lane alone, of hold, release and retry, is the lane itself. */
+static bool
+is_of_lane(const struct change *change)
+{
+	struct filter filter = change->options->filter;
+	bool has_lane = filter.lane != NULL;
+
+	filter.lane = NULL;
+	return has_lane && !filter_has_any(&filter) &&
+	    change->action <= INTAKE_RETRY;
+}
+
+static int
+change_lane(struct change *change)
+{
+	const struct message_options *options = change->options;
+	const struct filter *filter = &options->filter;
+	struct arg_list names = { .count = 0 };
+	struct error err;
+	int code = EXIT_FINE;
+
+	if (node_queues(change->node, &names, &err) == -1)
+		return complain(EXIT_TROUBLE, &err);
+	for (size_t i = 0; i < names.count; i++) {
+		char *path = node_path(change->node, "%s/%s",
+		    change->node->home->queue, names.items[i]);
+		int connection = -1, result = QQ_OK;
+
+		if (filter->queues.count > 0 &&
+		    !arg_list_has(&filter->queues, names.items[i])) {
+			free(path);
+			continue;
+		}
+		if (!options->is_dry_run) {
+			connection = order_connect(
+			    names.items[i], path, options->timeout_s, &err);
+			result = connection == -1
+			    ? -1
+			    : order_lane(connection, change->action,
+				  filter->lane, &err);
+		}
+		if (result == QQ_OK)
+			printf("%s lane %s in %s\n",
+			    options->is_dry_run ? "would be it:" : change->done,
+			    filter->lane, names.items[i]);
+		else if (result == INTAKE_ABSENT)
+			printf("no lane %s in %s\n", filter->lane,
+			    names.items[i]);
+		else
+			code = complain(EXIT_TROUBLE, &err);
+		file_close(&connection);
+		free(path);
+	}
+	arg_list_release(&names);
+	return code;
+}
+
+static int
+change_messages(struct change *change)
+{
+	struct error err;
+	int code = EXIT_FINE, told;
+
+	if (filter_visit(change->node, &change->options->filter, add_target,
+		change, &err) == -1)
+		code = complain(EXIT_TROUBLE, &err);
+	if (change->options->is_dry_run)
+		return tell_targets(change);
+	if (change->options->to != NULL) {
+		if (move_targets(change, &err) == -1)
+			return complain(EXIT_TROUBLE, &err);
+	} else
+		for (size_t i = 0; i < change->count; i++)
+			order_target(change, &change->targets[i]);
+	told = tell_targets(change);
+	return told == EXIT_FINE ? code : told;
+}
+
+int
+messages_change(const struct node *node, const char *verb,
+    const struct message_options *options)
+{
+	struct change change = { .node = node,
+		.options = options,
+		.connection = -1,
+		.to_connection = -1 };
+	struct error err;
+	int code;
+	size_t i = 0;
+
+	while (strcmp(verbs[i].verb, verb) != 0)
+		i++;
+	change.verb = verb;
+	change.done = verbs[i].done;
+	change.action = verbs[i].action;
+	if (options->to != NULL) {
+		if (queue_must_exist(node, options->to, &err) == -1)
+			return complain(EXIT_TROUBLE, &err);
+		change.to_path = node_path(
+		    node, "%s/%s", node->home->queue, options->to);
+	}
+	code = is_of_lane(&change) ? change_lane(&change)
+				   : change_messages(&change);
+	for (i = 0; i < change.count; i++) {
+		free(change.targets[i].queue);
+		free(change.targets[i].path);
+		free(change.targets[i].sender);
+	}
+	free(change.targets);
+	free(change.to_path);
+	file_close(&change.connection);
+	file_close(&change.to_connection);
+	return code;
+}

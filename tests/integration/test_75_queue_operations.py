@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: ISC
+"""svctool queue with messages: what operators do to a running queue's mail."""
+import json
+import subprocess
+
+import pytest
+
+from node import wait_until
+
+REMOTE = "carol@far.example"
+
+
+@pytest.fixture
+def held(node):
+    """A node whose queues keep all mail: deliveries are held."""
+    for name in ("queue1", "queue2"):
+        node.svctool("queue", "hold", name)
+    yield node
+
+
+def listed(node, *filters):
+    done = node.svctool("queue", "list", "--json", *filters)
+    return json.loads(done.stdout)
+
+
+def put(node, *recipients, queue="queue1", sender="sender@example.net",
+        text="Subject: injected\n\nHello.\n"):
+    """One message that is on disk; what list says of it."""
+    before = {row["id"] for row in listed(node)}
+    assert node.inject(*recipients, queue=queue, sender=sender, text=text) == 0
+
+    def kept():
+        new = [row for row in listed(node, "--queue", queue)
+               if row["id"] not in before]
+        return new and new[0]
+
+    return wait_until(kept, "the message is kept")
+
+
+def go_on(node, *names):
+    for name in names or ("queue1", "queue2"):
+        node.svctool("queue", "release", name)
+
+
+def test_list_and_filters(held):
+    alice = f"alice@{held.domain}"
+    one = put(held, alice, REMOTE, sender="a@one.example")
+    two = put(held, REMOTE, queue="queue2", sender="b@two.example",
+              text="Subject: long\n\n" + "x" * 3000)
+    assert one["recipients"] == [alice, REMOTE]
+    assert (one["queue"], two["queue"]) == ("queue1", "queue2")
+    assert one["uuid"] and not one["held"] and one["tries"] == 0
+
+    def ids(*filters):
+        return [row["id"] for row in listed(held, *filters)]
+
+    both = [one["id"], two["id"]]
+    assert ids() == both
+    assert ids("--sender", "*@ONE.example") == both[:1]
+    assert ids("--recipient", "alice@*") == both[:1]
+    assert ids("--domain", "far.*") == both
+    assert ids("--lane", "far.example") == both
+    assert ids("--larger", "2k") == both[1:]
+    assert ids("--older", "1h") == []
+    assert ids("--queue", "2") == both[1:]
+    assert ids("--id", one["uuid"]) == both[:1]
+    assert ids("--domain", "far.*", "--sender", "b@*") == both[1:]
+    text = held.svctool("queue", "list", "--queue", "1").stdout
+    assert f"queue1 {one['id']} {one['uuid']} age " in text
+    assert f"\t{alice}\n\t{REMOTE}\n" in text
+    ages = json.loads(held.svctool("queue", "ages", "--json").stdout)
+    assert [(row["domain"], row["total"], row["counts"][0])
+            for row in ages] == [("far.example", 2, 2), (held.domain, 1, 1)]
+    assert "domain" in held.svctool("queue", "ages").stdout
+    for words in (["--older", "1y"], ["--id", "x"], ["--larger", "-1"]):
+        assert held.svctool("queue", "list", *words, code=100)
+
+
+def test_show(held):
+    row = put(held, REMOTE, text="Subject: seen\nX-A: b\n\nThe body.\n")
+    done = held.svctool("queue", "show", row["id"])
+    assert "Subject: seen\nX-A: b\n" in done.stdout
+    assert "The body" not in done.stdout
+    assert f"left remote {REMOTE}\n" in done.stdout
+    done = held.svctool("queue", "show", row["uuid"], "--body", "--json")
+    shown = json.loads(done.stdout)[0]
+    assert shown["text"].endswith("\n\nThe body.\n")
+    held.svctool("queue", "show", "5", code=1)
+
+
+def test_hold_outlives_a_restart(held):
+    """The others are delivered; the held one when it is released."""
+    alice = f"alice@{held.domain}"
+    rests = put(held, alice, text="Subject: rests\n\n")
+    put(held, alice, text="Subject: goes\n\n")
+    held.svctool("queue", "hold", "--id", rests["id"])
+    assert listed(held, "--id", rests["id"])[0]["held"]
+    go_on(held)
+    assert b"Subject: goes" in held.wait_messages("alice", 1)[0]
+    done = held.svctool("queue", "retry", rests["id"], code=1)
+    assert "it is held; release it first" in done.stderr
+    pid = held.queue("queue1")["pid"]
+    subprocess.run(["svc", "-t", held.home / "service/queue1"], check=True)
+    wait_until(lambda: held.queue("queue1")["pid"] not in (None, pid) and
+               held.queue("queue1")["ok"], "another qmail-send")
+    assert [row["held"] for row in listed(held)] == [True]
+    subprocess.run(["svc", "-a", held.home / "service/queue1"], check=True)
+    put(held, f"alice@{held.domain}", REMOTE)
+    held.wait_messages("alice", 2)
+    held.svctool("queue", "release", "--id", rests["uuid"])
+    messages = held.wait_messages("alice", 3)
+    assert any(b"Subject: rests" in message for message in messages)
+    assert (held.queue_dir("queue1") / "lock/held").read_text() == ""
+
+
+def test_delete_tells_nobody(held):
+    sender = f"alice@{held.domain}"
+    both = put(held, f"bob@{held.domain}", REMOTE, sender=sender)
+    stays = put(held, REMOTE, sender=sender)
+    done = held.svctool("queue", "delete", both["id"], "--dry-run")
+    assert "would be it:" in done.stdout and len(listed(held)) == 2
+    held.svctool("queue", "delete", both["id"])
+    assert [row["id"] for row in listed(held)] == [stays["id"]]
+    assert f"delete msg {both['id']} by uid " in held.log("queue1")
+    wait_until(lambda: f"end msg {both['id']}" in held.log("queue1"), "end")
+    done = held.svctool("queue", "delete", both["id"], code=1)
+    assert "0 messages match" in done.stdout
+    held.svctool("queue", "delete", code=100)
+    held.svctool("queue", "delete", "--all")
+    held.wait_empty()
+    go_on(held)
+    assert held.messages("alice") == []
+
+
+def test_bounce_tells_the_sender_why(held):
+    row = put(held, REMOTE, sender=f"alice@{held.domain}")
+    held.svctool("queue", "bounce", "--domain", "far.example", code=100)
+    held.svctool("queue", "bounce", "--domain", "far.example", "--text",
+                 "We do not serve far.example any more. (#5.7.1)")
+    assert row["id"] not in [row["id"] for row in listed(held)]
+    go_on(held)
+    report = held.wait_messages("alice", 1)[0]
+    assert b"We do not serve far.example any more." in report
+    assert REMOTE.encode() in report
+
+
+def test_move_between_running_queues(held):
+    alice, bob = f"alice@{held.domain}", f"bob@{held.domain}"
+    large = "Subject: large\n\n" + "0123456789abcde\n" * 20000
+    moved = [put(held, alice, bob, REMOTE, text=large), put(held, alice)]
+    done = held.svctool("queue", "move", "--all", "--to", "2", "--json")
+    assert [row["done"] for row in json.loads(done.stdout)] == [True, True]
+    now = listed(held)
+    assert {row["queue"] for row in now} == {"queue2"}
+    assert {row["uuid"] for row in now} == {row["uuid"] for row in moved}
+    assert sorted(map(len, (row["recipients"] for row in now))) == [1, 3]
+    # It can come back.
+    held.svctool("queue", "move", moved[1]["uuid"], "--to", "queue1")
+    assert sorted(row["queue"] for row in listed(held)) == ["queue1", "queue2"]
+    go_on(held)
+    messages = held.wait_messages("alice", 2)
+    assert any(message.endswith(large.encode()[-4000:])
+               for message in messages)
+    held.wait_messages("bob", 1)
+
+
+def test_a_lane_rests(held):
+    put(held, f"alice@{held.domain}", REMOTE)
+    done = held.svctool("queue", "hold", "--lane", "far.example")
+    assert "held lane far.example in queue1" in done.stdout
+    assert (held.queue_dir("queue2") / "lock/held").read_text() == (
+        "lane far.example\n")
+    go_on(held)
+    held.wait_messages("alice", 1)
+    assert listed(held)[0]["recipients"] == [REMOTE]
+    held.svctool("queue", "release", "--lane", "far.example")
+    assert (held.queue_dir("queue2") / "lock/held").read_text() == ""
+
+
+def test_a_stopped_queue_is_only_looked_at(held):
+    row = put(held, REMOTE)
+    held.svctool("stop")
+    assert [row["id"] for row in listed(held)] == [row["id"]]
+    assert "Subject: injected" in held.svctool(
+        "queue", "show", row["id"]).stdout
+    done = held.svctool("queue", "delete", row["id"], code=1)
+    assert "queue1 does not run" in done.stderr
+
+
+def test_damage_is_named(held):
+    """list, check, status and the log say what cannot be delivered."""
+    row = put(held, f"alice@{held.domain}")
+    held.svctool("stop")
+    info = next(held.queue_dir("queue1").glob(f"info/*/{row['id']}"))
+    info.write_bytes(b"garbage")
+    done = held.svctool("queue", "list", code=1)
+    assert f"message {row['id']} in queue1 cannot be delivered" in done.stderr
+    done = held.svctool("check", code=None)
+    assert str(row["id"]) in done.stdout
+    held.svctool("start")
+    go_on(held)
+    wait_until(lambda: f"cannot use info/{row['id']}" in held.log("queue1"),
+               lambda: f"it is told\n{held.logs()}")
+    wait_until(lambda: held.queue("queue1")["damaged"] == 1, "and counted")
+    done = held.svctool("queue", "delete", row["id"], code=1)
+    assert f"cannot delete queue1 {row['id']}: no such message" in done.stderr
+
+
+def test_qmail_rm(held):
+    row = put(held, REMOTE)
+    held.run("qmail-rm", "-n", row["id"])
+    assert len(listed(held)) == 1
+    held.run("qmail-rm", row["id"])
+    assert listed(held) == []
+    held.run("qmail-rm", code=100)
