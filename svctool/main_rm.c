@@ -1,56 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* qmail-rm: svctool queue delete, by the name that IndiMail has for it. */
-#include <stdio.h>
-#include <string.h>
+/* qmail-rm: removes messages from the queues (qmail-rm(8)). */
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/usage.h"
-#include "svctool/queue/messages.h"
 #include "svctool/svctool.h"
-
-static const char rm_usage[] =
-    "usage: qmail-rm [-an] [-b TEXT] [-q QUEUE] [-s SENDER] [-r RECIPIENT]\n"
-    "                [ID ...]";
 
 int
 main(int argc, char **argv)
 {
-	struct message_options options = { .timeout_s = 60 };
-	int option, code;
-
-	umask(022);
-	usage_answer(argv, "qmail-rm", rm_usage);
-	while ((option = getopt(argc, argv, "anb:q:s:r:")) != -1)
-		switch (option) {
-		case 'a':
-			options.filter.is_all = true;
-			break;
-		case 'n':
-			options.is_dry_run = true;
-			break;
-		case 'b':
-			options.text = optarg;
-			break;
-		case 'q':
-			arg_list_add(
-			    &options.filter.queues, optarg, strlen(optarg));
-			break;
-		case 's':
-			options.filter.sender = optarg;
-			break;
-		case 'r':
-			options.filter.recipient = optarg;
-			break;
-		default:
-			fprintf(stderr, "%s\n", rm_usage);
-			return EXIT_USAGE;
-		}
-	code = queue_messages_run(NULL,
-	    options.text == NULL ? "delete" : "bounce", argc - optind,
-	    argv + optind, &options);
-	filter_release(&options.filter);
-	if (code == EXIT_USAGE)
-		fprintf(stderr, "%s\n", rm_usage);
-	return code;
+	umask(022); /* as svctool */
+	return cmd_rm(argc, argv);
 }

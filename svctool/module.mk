@@ -13,7 +13,7 @@ svctool/libsvctool.a: \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
-    svctool/queue/add.o svctool/queue/change.o svctool/queue/cmd_queue.o svctool/queue/count.o \
+    svctool/queue/add.o svctool/queue/change.o svctool/queue/cmd_queue.o svctool/queue/cmd_rm.o svctool/queue/count.o \
     svctool/queue/hold.o svctool/queue/messages.o \
     svctool/queue/ops.o svctool/queue/order.o svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \

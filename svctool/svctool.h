@@ -30,6 +30,8 @@ int cmd_showctl(int argc, char **argv);
 int cmd_dns(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_log(int argc, char **argv);
+/* The whole of qmail-rm; argv has the program's name, too. */
+int cmd_rm(int argc, char **argv);
 
 struct node;
 
