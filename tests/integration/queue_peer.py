@@ -55,8 +55,9 @@ def envelope_record(sender, recipients):
 class Intake:
     """A client of lock/intake, whose packets may be wrong."""
 
-    VERSION = 3
-    HELLO, BODY, ENVELOPE, COMMIT, ASK, ABORT, ANSWER = range(1, 8)
+    VERSION = 4
+    HELLO, BODY, ENVELOPE, COMMIT, ASK, ABORT, ANSWER, OPERATE = range(1, 9)
+    HOLD, RELEASE, RETRY, DELETE, BOUNCE, FORGET = range(1, 7)
     ABSENT = 255
     PIECE = 50000
 
@@ -111,6 +112,15 @@ class Intake:
         """The code of the answer."""
         self.connection.send(struct.pack("<B16s", self.ASK, ident.bytes))
         return self.answer()[0]
+
+    def send_operate(self, action, number, lane="", text=""):
+        self.connection.send(struct.pack(
+            "<BBQ", self.OPERATE, action, number) + _text(lane) + _text(text))
+
+    def operate(self, *arguments, **options):
+        """The code and text of the answer."""
+        self.send_operate(*arguments, **options)
+        return self.answer()
 
     def answer(self):
         packet = self.connection.recv(2048)

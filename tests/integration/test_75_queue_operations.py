@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: ISC
 """svctool queue with messages: what operators do to a running queue's mail."""
 import json
+import os
+import select
 import subprocess
+import uuid
 
 import pytest
 
 from node import wait_until
+from queue_peer import DOMAIN, Intake
 
 REMOTE = "carol@far.example"
 
@@ -213,3 +217,128 @@ def test_qmail_rm(held):
     held.run("qmail-rm", row["id"])
     assert listed(held) == []
     held.run("qmail-rm", code=100)
+
+
+# -- one qmail-send, and workers of ours
+
+def is_silent(client):
+    """Nothing is answered, after a later client had its turn."""
+    return not select.select([client.connection], [], [], 0.3)[0]
+
+
+def operate_started(queue, *arguments, **options):
+    """Once the queue was looked through."""
+    client = Intake(queue)
+    while True:
+        code, text = client.operate(*arguments, **options)
+        if "just starting" not in text:
+            return code, text
+
+
+def test_what_is_under_way_ends_first(queue):
+    """Deleted meanwhile, a deferral is its end, and it is told nobody."""
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    queue.inject([f"a@{DOMAIN}", f"b@{DOMAIN}"])
+    worker.wait_jobs(2)
+    number = worker.jobs[0].message_id
+    client = Intake(queue)
+    client.send_operate(Intake.DELETE, number)
+    assert is_silent(client)
+    other = Intake(queue)
+    code, text = other.operate(Intake.BOUNCE, number, text="no")
+    assert (code, text) == (71, "it is being ended")
+    worker.answer(worker.held[0], "Z", "not now\n")
+    worker.answer(worker.held[0], "K", "ok\n")
+    assert client.answer() == (0, "")
+    queue.wait_done()
+    assert len(worker.jobs) == 2
+    assert "bounce msg" not in queue.log()
+
+
+def test_a_hold_waits_for_the_delivery(queue):
+    queue.start()
+    worker = queue.worker(lambda job: None)
+    queue.inject([f"a@{DOMAIN}"])
+    worker.wait_jobs(1)
+    number = worker.jobs[0].message_id
+    client = Intake(queue)
+    client.send_operate(Intake.HOLD, number)
+    assert is_silent(client)
+    worker.answer(worker.held[0], "Z", "not now\n")
+    assert client.answer() == (0, "")
+    assert (queue.dir / "lock/held").read_text() == f"msg {number}\n"
+    assert queue.files("local") == {str(number)}
+    assert client.operate(Intake.RETRY, number)[0] == 71
+    assert client.operate(Intake.RELEASE, number) == (0, "")
+    assert client.operate(Intake.RETRY, number) == (0, "")
+    worker.wait_jobs(2)
+    worker.answer(worker.held[0], "K", "ok\n")
+    queue.wait_done()
+
+
+def test_kept_mail_of_another_system(queue):
+    """Both of its channels end, without any worker; failures are told."""
+    number = queue.put_remembered(
+        local=[f"{DOMAIN}-a@{DOMAIN}"], remote=["b@far.example"])
+    queue.start()
+    code, text = operate_started(
+        queue, Intake.BOUNCE, number, text="Not any more. (#5.7.1)")
+    assert (code, text) == (0, "")
+    assert str(number) not in queue.files("info")
+    queue.wait_log(f"^.*bounce msg {number} qp")
+    client = Intake(queue)
+    assert client.operate(Intake.DELETE, number) == (255, "no such message")
+
+
+def test_forgotten_mail_reports_nothing(queue):
+    """What had failed before is told by the queue that has it now."""
+    number = queue.put_remembered(
+        local=[f"{DOMAIN}-a@{DOMAIN}"], bounce=b"<x@y>:\nno\n\n")
+    queue.start()
+    assert operate_started(queue, Intake.FORGET, number) == (0, "")
+    queue.wait_done()
+    assert "bounce msg" not in queue.log()
+
+
+def test_only_two_users_may(queue):
+    if os.getuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    queue.start()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgid(65534)
+            os.setuid(65533)
+            client = Intake(queue)
+            client.send_operate(Intake.DELETE, 5)
+            os._exit(0 if client.is_over() else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_move_that_was_cut_short(held):
+    """It was handed over, and not forgotten: the next move does the rest."""
+    row = put(held, REMOTE)
+    held.svctool("queue", "hold", "--id", row["id"])
+
+    def hand_over(name):
+        class Other:
+            dir = held.queue_dir(name)
+
+        client = Intake(Other)
+        assert client.commit(
+            b"Subject: injected\n\nHello.\n", [REMOTE],
+            ident=uuid.UUID(row["uuid"]), is_import=True)[0] == 0
+        wait_until(lambda: listed(held, "--queue", name), "it is kept")
+
+    hand_over("queue2")
+    held.svctool("queue", "move", row["id"], "--to", "2")
+    assert [row["queue"] for row in listed(held)] == ["queue2"]
+    # Known there, and there no more: perhaps it was delivered.
+    held.svctool("queue", "delete", "--queue", "2", "--all")
+    hand_over("queue1")
+    done = held.svctool("queue", "move", "--all", "--to", "2", code=1)
+    assert "had it before, and it is over there" in done.stderr
+    assert [row["held"] for row in listed(held)] == [True]
