@@ -49,6 +49,8 @@ struct change {
 	/* move */
 	char *to_path;
 	int to_connection;
+	struct idmap found; /* targets, by what the walk has of them */
+	const char *walked; /* by the number: of this queue alone */
 };
 
 static const struct {
@@ -124,17 +126,27 @@ order_target(struct change *change, struct target *target)
 
 /* -- move */
 
+/* The half that is by chance; two that have the same are told apart later. */
+static uint64_t
+uuid_key(const struct uuid *uuid)
+{
+	uint64_t key;
+
+	memcpy(&key, uuid->bytes + 8, sizeof(key));
+	return key == 0 ? 1 : key;
+}
+
 /* Whose UUID the other queue knows: is it still there? */
 static void
 note_there(const struct chosen *chosen, void *context)
 {
 	struct change *change = context;
+	struct target *target = idmap_get(
+	    &change->found, uuid_key(&chosen->message->uuid));
 
-	for (size_t i = 0; i < change->count; i++)
-		if (uuid_is_equal(
-			&change->targets[i].uuid, &chosen->message->uuid) &&
-		    !uuid_is_none(&chosen->message->uuid))
-			change->targets[i].is_there = true;
+	if (target != NULL &&
+	    uuid_is_equal(&target->uuid, &chosen->message->uuid))
+		target->is_there = true;
 }
 
 static int
@@ -142,9 +154,15 @@ find_there(struct change *change, struct error *err)
 {
 	char *name = xstrdup(change->options->to);
 	struct filter filter = { .queues = { .items = &name, .count = 1 } };
-	int result = filter_visit(
-	    change->node, &filter, note_there, change, err);
+	int result;
 
+	for (size_t i = 0; i < change->count; i++)
+		if (!uuid_is_none(&change->targets[i].uuid))
+			idmap_put(&change->found,
+			    uuid_key(&change->targets[i].uuid),
+			    &change->targets[i]);
+	result = filter_visit(change->node, &filter, note_there, change, err);
+	idmap_release(&change->found);
 	free(name);
 	return result;
 }
@@ -192,26 +210,37 @@ hand_over(struct change *change, const struct chosen *chosen,
 	}
 }
 
+/* The targets of a queue that the walk comes to, by their numbers. */
+static void
+find_targets_of(struct change *change, const char *queue)
+{
+	if (change->walked == queue)
+		return;
+	change->walked = queue;
+	idmap_release(&change->found);
+	for (size_t i = 0; i < change->count; i++)
+		if (strcmp(change->targets[i].queue, queue) == 0)
+			idmap_put(&change->found, change->targets[i].id,
+			    &change->targets[i]);
+}
+
 static void
 hand_over_held(const struct chosen *chosen, void *context)
 {
 	struct change *change = context;
+	struct target *target;
 
-	for (size_t i = 0; i < change->count; i++) {
-		struct target *target = &change->targets[i];
-
-		if (target->id != chosen->message->id || target->has_failed ||
-		    target->is_done ||
-		    strcmp(target->queue, chosen->queue) != 0)
-			continue;
-		target->is_done = true; /* it was found */
-		if (chosen->message->problem != NULL)
-			fail_target(target, chosen->message->problem);
-		else if (uuid_is_none(&target->uuid))
-			fail_target(target, "it has no UUID (another system's)");
-		else
-			hand_over(change, chosen, target);
-	}
+	find_targets_of(change, chosen->queue);
+	target = idmap_get(&change->found, chosen->message->id);
+	if (target == NULL || target->has_failed || target->is_done)
+		return;
+	target->is_done = true; /* it was found */
+	if (chosen->message->problem != NULL)
+		fail_target(target, chosen->message->problem);
+	else if (uuid_is_none(&target->uuid))
+		fail_target(target, "it has no UUID (another system's)");
+	else
+		hand_over(change, chosen, target);
 }
 
 static int
@@ -420,6 +449,7 @@ messages_change(const struct node *node, const char *verb,
 	}
 	free(change.targets);
 	free(change.to_path);
+	idmap_release(&change.found);
 	file_close(&change.connection);
 	file_close(&change.to_connection);
 	return code;
