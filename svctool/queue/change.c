@@ -356,7 +356,7 @@ change_lane(struct change *change)
 {
 	const struct message_options *options = change->options;
 	const struct filter *filter = &options->filter;
-	struct arg_list names = { .count = 0 };
+	struct strlist names = { .count = 0 };
 	struct error err;
 	int code = EXIT_FINE;
 
@@ -368,7 +368,7 @@ change_lane(struct change *change)
 		int connection = -1, result = QQ_OK;
 
 		if (filter->queues.count > 0 &&
-		    !arg_list_has(&filter->queues, names.items[i])) {
+		    !strlist_has(&filter->queues, names.items[i])) {
 			free(path);
 			continue;
 		}
@@ -392,7 +392,7 @@ change_lane(struct change *change)
 		file_close(&connection);
 		free(path);
 	}
-	arg_list_release(&names);
+	strlist_release(&names);
 	return code;
 }
 

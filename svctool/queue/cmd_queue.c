@@ -96,7 +96,7 @@ queue_messages_run(const char *home, const char *verb, int words,
 {
 	struct node *node = NULL;
 	struct error err;
-	char *to = options->to == NULL ? NULL : full_name(options->to);
+	char *to = options->to == NULL ? NULL : node_queue_name(options->to);
 	int code;
 
 	options->to = to;
@@ -169,6 +169,8 @@ cmd_queue(int argc, char **argv)
 	if (args_parse(rows, argc, argv, &words, &err) == -1)
 		return complain(EXIT_USAGE, &err);
 	if (words > 0 && is_of_messages(argv[0], &messages)) {
+		int code;
+
 		messages.timeout_s = options.timeout_s;
 		code = queue_messages_run(
 		    home, argv[0], words - 1, argv + 1, &messages);

@@ -31,7 +31,7 @@ cmd_rm(int argc, char **argv)
 			options.text = optarg;
 			break;
 		case 'q':
-			arg_list_add(
+			strlist_addn(
 			    &options.filter.queues, optarg, strlen(optarg));
 			break;
 		case 's':

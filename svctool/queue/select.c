@@ -34,7 +34,7 @@ scan_units(const char *text, const char *letters, const uint64_t *units,
 }
 
 static void
-write_names_out(struct arg_list *queues)
+write_names_out(struct strlist *queues)
 {
 	uint64_t number;
 
@@ -57,7 +57,7 @@ filter_prepare(
 	uint64_t id;
 
 	for (int i = 0; i < words; i++)
-		arg_list_add(&filter->ids, argv[i], strlen(argv[i]));
+		strlist_addn(&filter->ids, argv[i], strlen(argv[i]));
 	for (size_t i = 0; i < filter->ids.count; i++)
 		if (!scan_u64(filter->ids.items[i], UINT64_MAX, &id) &&
 		    !uuid_parse(filter->ids.items[i], &uuid))
@@ -79,8 +79,8 @@ filter_prepare(
 void
 filter_release(struct filter *filter)
 {
-	arg_list_release(&filter->ids);
-	arg_list_release(&filter->queues);
+	strlist_release(&filter->ids);
+	strlist_release(&filter->queues);
 }
 
 bool
@@ -163,9 +163,9 @@ has_id(const struct filter *filter, const struct look_message *message)
 		return true;
 	snprintf(id, sizeof(id), "%" PRIu64, message->id);
 	uuid_format(&message->uuid, uuid);
-	return arg_list_has(&filter->ids, id) ||
+	return strlist_has(&filter->ids, id) ||
 	    (!uuid_is_none(&message->uuid) &&
-		arg_list_has(&filter->ids, uuid));
+		strlist_has(&filter->ids, uuid));
 }
 
 static bool
@@ -235,7 +235,7 @@ filter_visit(const struct node *node, const struct filter *filter,
 	struct visiting visiting = {
 		.filter = filter, .visit = visit, .context = context
 	};
-	struct arg_list names = { .count = 0 };
+	struct strlist names = { .count = 0 };
 	struct error other_err;
 	int result = 0;
 
@@ -246,10 +246,10 @@ filter_visit(const struct node *node, const struct filter *filter,
 		return -1;
 	for (size_t i = 0; i < names.count; i++)
 		if ((filter->queues.count == 0 ||
-			arg_list_has(&filter->queues, names.items[i])) &&
+			strlist_has(&filter->queues, names.items[i])) &&
 		    visit_queue(node, names.items[i], &visiting,
 			result == 0 ? err : &other_err) == -1)
 			result = -1;
-	arg_list_release(&names);
+	strlist_release(&names);
 	return result;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "queue/look.h"
 #include "queue/route.h"
+#include "base/strlist.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
 
@@ -20,8 +21,8 @@ struct filter {
 	const char *lane;   /* of a recipient that is left */
 	const char *reason; /* a pattern of what has failed so far */
 	const char *older, *larger;
-	struct arg_list ids; /* numbers and UUIDs; any of them */
-	struct arg_list queues;
+	struct strlist ids; /* numbers and UUIDs; any of them */
+	struct strlist queues;
 	bool is_all;
 	/* filter_prepare() */
 	uint64_t older_s, larger_bytes;
