@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/netstring.h"
 #include "remote/body.h"
 
 enum { ANSWER_MAX = 65535 };
@@ -14,12 +14,6 @@ static void
 send_as_it_is(void *session, const char *data, size_t length)
 {
 	stream_write(((struct session *)session)->stream, data, length);
-}
-
-static void
-put_netstring(struct buf *buf, const char *text)
-{
-	buf_addf(buf, "%zu:%s,", strlen(text), text);
 }
 
 /* The message, whose lines end in LF (the first byte says so), and the
@@ -38,12 +32,11 @@ put_package(struct session *session, const struct session_message *message)
 	stream_write(session->stream, head, (size_t)length);
 	result = body_read(message, send_as_it_is, session);
 	buf_adds(&envelope, ",");
-	put_netstring(&envelope, message->sender);
+	netstring_put(&envelope, message->sender, strlen(message->sender));
 	for (i = 0; i < message->recipient_count; i++)
-		put_netstring(&list, message->recipients[i].address);
-	buf_addf(&envelope, "%zu:", list.length);
-	buf_add(&envelope, list.data, list.length);
-	buf_adds(&envelope, ",");
+		netstring_put(&list, message->recipients[i].address,
+		    strlen(message->recipients[i].address));
+	netstring_put(&envelope, list.data, list.length);
 	if (result == 0)
 		stream_write(session->stream, envelope.data, envelope.length);
 	buf_release(&envelope);
@@ -76,22 +69,18 @@ read_byte(struct session *session, char *byte_out)
 static enum reply_result
 read_length(struct session *session, size_t *length_out)
 {
-	enum reply_result result;
+	struct netstring netstring = { 0 };
+	enum netstring_result state = NETSTRING_MORE;
+	enum reply_result result = REPLY_OK;
 	char byte;
 
-	*length_out = 0;
-	for (;;) {
+	while (result == REPLY_OK && state == NETSTRING_MORE) {
 		result = read_byte(session, &byte);
-		if (result != REPLY_OK)
-			return result;
-		if (byte == ':')
-			return *length_out > 0 ? REPLY_OK : REPLY_GARBAGE;
-		if (byte < '0' || byte > '9')
-			return REPLY_GARBAGE;
-		*length_out = *length_out * 10 + (size_t)(byte - '0');
-		if (*length_out > ANSWER_MAX)
-			return REPLY_GARBAGE;
+		if (result == REPLY_OK)
+			state = netstring_read(&netstring, byte, ANSWER_MAX);
 	}
+	*length_out = (size_t)netstring.length;
+	return state == NETSTRING_BAD ? REPLY_GARBAGE : result;
 }
 
 static bool

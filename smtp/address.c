@@ -278,3 +278,46 @@ smtp_address_parse(const char *path, size_t length,
 		return SMTP_ADDRESS_SYNTAX;
 	return parser.is_too_long ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_OK;
 }
+
+/* What a Quoted-string may hold, up to where the parser ends. */
+static bool
+parse_raw_local(struct parser *parser)
+{
+	while (parser->at < parser->end) {
+		size_t length = 1;
+
+		if ((unsigned char)*parser->at >= 0x80)
+			length = utf8_length(parser->at, parser->end);
+		else if (*parser->at < ' ' || *parser->at == 127)
+			return false;
+		if (length == 0)
+			return false;
+		take(parser, length);
+	}
+	return true;
+}
+
+enum smtp_address_result
+smtp_address_read(
+    const char *text, size_t length, struct smtp_address *address_out)
+{
+	const char *at = memrchr(text, '@', length), *end = text + length;
+	struct parser parser = { .at = text,
+		.end = at == NULL ? end : at,
+		.address = address_out };
+	bool is_well;
+
+	address_out->domain = NULL;
+	address_out->is_literal = address_out->is_utf8 = false;
+	is_well = parse_raw_local(&parser) && at != text;
+	if (is_well && at != NULL) {
+		parser.end = end;
+		take(&parser, 1);
+		address_out->domain = address_out->text + parser.used;
+		is_well = parse_domain(&parser) && parser.at == end;
+	}
+	address_out->text[parser.used] = '\0';
+	if (!is_well)
+		return SMTP_ADDRESS_SYNTAX;
+	return parser.is_too_long ? SMTP_ADDRESS_TOO_LONG : SMTP_ADDRESS_OK;
+}

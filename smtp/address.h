@@ -46,4 +46,11 @@ struct smtp_address {
 enum smtp_address_result smtp_address_parse(const char *path, size_t length,
     struct smtp_address *address_out, size_t *used_out);
 
+/*
+ * The same of a mailbox as envelopes and QMTP have it, without brackets and
+ * quotes; nothing is the null sender.
+ */
+enum smtp_address_result smtp_address_read(
+    const char *text, size_t length, struct smtp_address *address_out);
+
 #endif

@@ -89,18 +89,11 @@ static bool
 apply_from_rules(struct smtp_session *session, const char *sender)
 {
 	const struct smtp_config *config = session->config;
-	struct smtp_transaction *transaction = &session->transaction;
 
 	if (config->from_rules != NULL)
 		envrules_apply(config->from_rules, sender,
 		    smtp_transaction_own_vars(session));
-	if (smtp_transaction_number(session, "DATABYTES", config->databytes,
-		&transaction->max_bytes) == 0 &&
-	    smtp_transaction_number(session, "MAXRECIPIENTS",
-		config->maxrecipients, &transaction->max_recipients) == 0)
-		return true;
-	smtp_reply(session, 451, "4.3.0", "Sorry, I'm unable to read controls");
-	return false;
+	return smtp_transaction_set_limits(session);
 }
 
 static bool

@@ -145,11 +145,16 @@ spell_domain(struct smtp_address *address)
 		    strlen(canonical) + 1);
 }
 
+/*
+ * A package's message came before its recipients: they cannot choose the queue
+ * any more.
+ */
 static void
 apply_domain_rules(
     struct smtp_session *session, const struct smtp_address *address)
 {
-	if (session->config->domain_rules != NULL && address->domain != NULL)
+	if (session->config->domain_rules != NULL && address->domain != NULL &&
+	    session->transaction.sink == NULL)
 		envrules_apply(session->config->domain_rules, address->domain,
 		    smtp_transaction_own_vars(session));
 }
@@ -208,16 +213,18 @@ add(struct smtp_session *session, const struct smtp_address *address,
 	smtp_transaction_add(session, whole, dsn, is_relayed);
 }
 
-static void
-take(
+void
+smtp_recipient_take(
     struct smtp_session *session, struct smtp_address *address, const char *dsn)
 {
 	bool is_relayed;
 
+	if (!may_add(session, address))
+		return;
 	replace_literal(session, address);
 	spell_domain(address);
 	if (!smtp_policy_relay(session, address, &is_relayed) ||
-	    !smtp_policy_mailbox(session, address))
+	    (!session->kind->is_qmqp && !smtp_policy_mailbox(session, address)))
 		return;
 	apply_domain_rules(session, address);
 	if (!open_early(session, address) || !has_memory(session, address, dsn))
@@ -234,11 +241,10 @@ smtp_cmd_rcpt(struct smtp_session *session, const struct smtp_line *line)
 	struct buf text;
 
 	if (!is_in_sequence(session) ||
-	    !read_arguments(session, line, &address, &dsn) ||
-	    !may_add(session, &address))
+	    !read_arguments(session, line, &address, &dsn))
 		return;
 	buf_init(&text);
 	dsn_put_recipient(&text, &dsn);
-	take(session, &address, text.data);
+	smtp_recipient_take(session, &address, text.data);
 	buf_release(&text);
 }

@@ -38,6 +38,12 @@ struct daemon {
 	unsigned max_connections; /* for the log; changed by __atomic only */
 };
 
+static const char *
+program_of(const struct daemon *daemon)
+{
+	return smtp_kind_program(&daemon->server->kind);
+}
+
 /* The number of a thread, as its log lines have it in place of a pid. */
 static int
 thread_id(void)
@@ -111,7 +117,7 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 		.id = thread_id(),
 	};
 	struct log_batch batch;
-	bool speaks_plainly = !daemon->server->kind.has_tls_first;
+	bool greets = smtp_kind_greets(&daemon->server->kind);
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	struct error err;
 	int may_connect;
@@ -124,14 +130,14 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 	if (may_connect == 1)
 		smtp_session_run(daemon->server, fd, fd, &smtp_peer, &vars);
 	else if (may_connect == -1) {
-		log_line("qmail-smtpd: pid %d from %s access rules cannot be "
+		log_line("%s: pid %d from %s access rules cannot be "
 			 "read: %s",
-		    thread_id(), peer->remote_ip, err.text);
-		if (speaks_plainly)
+		    program_of(daemon), thread_id(), peer->remote_ip, err.text);
+		if (greets)
 			send_line(fd,
 			    "421 Sorry, I'm unable to read controls "
 			    "(#4.3.0)\r\n");
-	} else if (speaks_plainly)
+	} else if (greets)
 		send_line(fd,
 		    "554 sorry, your host has been denied "
 		    "(#5.7.1)\r\n");
@@ -145,10 +151,11 @@ refuse_peer(
 {
 	struct daemon *daemon = context;
 
-	log_line("qmail-smtpd: too many connections%s: refused %s",
+	log_line("%s: too many connections%s: refused %s",
+	    program_of(daemon),
 	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
 	    peer->remote_ip);
-	if (!daemon->server->kind.has_tls_first)
+	if (smtp_kind_greets(&daemon->server->kind))
 		send_line(fd,
 		    is_per_ip
 			? "421 too many connections from your address, try "
@@ -178,13 +185,13 @@ reload(struct daemon *daemon)
 	struct error err;
 
 	if (smtp_server_reload(daemon->server, &err) == -1) {
-		log_line(
-		    "qmail-smtpd: alert: the old settings stay: %s", err.text);
+		log_line("%s: alert: the old settings stay: %s",
+		    program_of(daemon), err.text);
 		return;
 	}
 	take_limits(daemon, &limits);
 	listener_set_limits(daemon->listener, &limits);
-	log_line("qmail-smtpd: settings reread");
+	log_line("%s: settings reread", program_of(daemon));
 }
 
 static int
@@ -303,26 +310,27 @@ run_daemon(struct daemon *daemon, const struct smtp_options *options,
 		error_set(err, "cannot start a thread: %s", strerror(error));
 		return 111;
 	}
-	log_line("qmail-smtpd: listening on %s%s%s:%u", is_v6 ? "[" : "",
+	log_line("%s: listening on %s%s%s:%u", program_of(daemon),
+	    is_v6 ? "[" : "",
 	    options->address[0] != '\0' ? options->address : "0",
 	    is_v6 ? "]" : "", listener_port(daemon->listener));
 	listener_run(daemon->listener);
 	pthread_join(signal_thread, NULL);
 	sessions = listener_connections(daemon->listener);
-	log_line(
-	    "qmail-smtpd: stopping, %u session%s", sessions, plural(sessions));
+	log_line("%s: stopping, %u session%s", program_of(daemon), sessions,
+	    plural(sessions));
 	smtp_server_stop(daemon->server);
 	if (!drain_sessions(daemon)) {
 		/* Their threads still use all this: only an exit is left. */
 		log_batches_flush();
 		sessions = listener_connections(daemon->listener);
-		log_line("qmail-smtpd: %u session%s cut off: none had a "
+		log_line("%s: %u session%s cut off: none had a "
 			 "message accepted that is not queued",
-		    sessions, plural(sessions));
+		    program_of(daemon), sessions, plural(sessions));
 		log_finish();
 		_exit(0);
 	}
-	log_line("qmail-smtpd: exiting");
+	log_line("%s: exiting", program_of(daemon));
 	return 0;
 }
 

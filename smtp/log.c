@@ -25,8 +25,8 @@ smtp_log(const struct smtp_session *session, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_line("qmail-smtpd: pid %d from %s %s", session->peer->id,
-	    session->peer->remote_ip, text);
+	log_line("%s: pid %d from %s %s", smtp_kind_program(session->kind),
+	    session->peer->id, session->peer->remote_ip, text);
 }
 
 static void

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* qmail-smtpd: receives mail by SMTP or LMTP; see qmail-smtpd(8). */
+/*
+ * qmail-smtpd, qmail-qmtpd, qmail-qmqpd: one program, which receives mail by the
+ * protocol of its name, or that of an option; see their manual pages.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,9 +23,10 @@
 
 enum { IP_SIZE = INET6_ADDRSTRLEN };
 
-static const char usage[] =
-    "usage: qmail-smtpd [--listen ADDRESS:PORT [--shared]] [--smtps] "
-    "[--submission] [--lmtp]";
+static const char listener_usage[] =
+    "[--listen ADDRESS:PORT [--shared]] [--smtps]";
+static const char smtpd_usage[] =
+    " [--submission] [--lmtp] [--qmtp] [--qmqp]";
 
 /* The address of fd 0's other or own end, when tcpserver did not say it. */
 static const char *
@@ -65,7 +71,7 @@ serve_one(const struct home *home, const struct smtp_options *options)
 		peer.local_ip = socket_ip(true, local_ip, "");
 	server = smtp_server_new(home, &options->kind, &err);
 	if (server == NULL) {
-		if (!options->kind.has_tls_first)
+		if (smtp_kind_greets(&options->kind))
 			file_write_all(1, sorry, sizeof(sorry) - 1);
 		fatal(111, "%s", err.text);
 	}
@@ -73,20 +79,38 @@ serve_one(const struct home *home, const struct smtp_options *options)
 	smtp_server_free(&server);
 }
 
+static bool
+is_name_of(const char *program, const struct smtp_kind *kind)
+{
+	return strcmp(program, smtp_kind_program(kind)) == 0;
+}
+
 int
 main(int argc, char **argv)
 {
+	static const struct smtp_kind qmtp = { .is_qmtp = true };
+	static const struct smtp_kind qmqp = { .is_qmqp = true };
+	const char *slash = strrchr(argv[0], '/');
+	const char *name = slash == NULL ? argv[0] : slash + 1;
+	bool is_qmtpd = is_name_of(name, &qmtp);
+	bool is_qmqpd = is_name_of(name, &qmqp);
+	const char *program = is_qmtpd || is_qmqpd ? name : "qmail-smtpd";
 	struct smtp_options options;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
+	char usage[200];
 	int result = 0;
 
 	(void)argc;
 	signal(SIGPIPE, SIG_IGN);
-	log_open("qmail-smtpd");
-	usage_answer(argv, "qmail-smtpd", usage);
+	log_open(program);
+	snprintf(usage, sizeof(usage), "usage: %s %s%s", program,
+	    listener_usage, is_qmtpd || is_qmqpd ? "" : smtpd_usage);
+	usage_answer(argv, program, usage);
 	if (smtp_options_parse(&options, argv + 1, getenv("SMTPS"), &err) == -1)
 		fatal(100, "%s; %s", err.text, usage);
+	options.kind.is_qmtp |= is_qmtpd;
+	options.kind.is_qmqp |= is_qmqpd;
 	home = home_new();
 	log_open(NULL); /* session lines begin in ways of their own */
 	if (options.is_listener)
@@ -94,7 +118,7 @@ main(int argc, char **argv)
 	else
 		serve_one(home, &options);
 	if (result != 0) {
-		log_open("qmail-smtpd");
+		log_open(program);
 		fatal(result, "%s", err.text);
 	}
 	return 0;

@@ -70,6 +70,9 @@ write_received_field(struct smtp_session *session)
 		.tls_version = stream_tls_version(session->stream),
 		.tls_cipher = stream_tls_cipher(session->stream),
 		.tls_bits = stream_tls_bits(session->stream),
+		.protocol = session->kind->is_qmqp ? "QMQP"
+		    : session->kind->is_qmtp       ? "QMTP"
+						   : NULL,
 		.is_lmtp = session->kind->is_lmtp,
 		.is_extended = session->is_extended,
 		.is_utf8 = session->transaction.is_utf8,
@@ -99,7 +102,8 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.max_bytes = transaction->max_bytes == 0
 		    ? UINT64_MAX
 		    : transaction->max_bytes,
-		.allows_bare_lf = vars_get(smtp_transaction_vars(session),
+		/* A package ends by its length, whatever is in it. */
+		.allows_bare_lf = session->answer != NULL || vars_get(smtp_transaction_vars(session),
 				      "ALLOW_BARELF") != NULL,
 		.when = time(NULL),
 		.qp = smtp_server_next_qp(session->server),

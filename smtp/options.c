@@ -65,6 +65,8 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 	};
 	for (; *args != NULL; args++) {
 		flag = strcmp(*args, "--lmtp") == 0 ? &options->kind.is_lmtp
+		    : strcmp(*args, "--qmtp") == 0 ? &options->kind.is_qmtp
+		    : strcmp(*args, "--qmqp") == 0 ? &options->kind.is_qmqp
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
 		    : strcmp(*args, "--smtps") == 0
@@ -80,5 +82,11 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		else if (parse_listen(options, *args, err) == -1)
 			return -1;
 	}
+	if (options->kind.is_lmtp + options->kind.is_qmtp +
+		options->kind.is_qmqp + options->kind.is_submission >
+	    1)
+		return error_set(err,
+		    "--submission, --lmtp, --qmtp and --qmqp exclude one "
+		    "another");
 	return 0;
 }

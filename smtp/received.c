@@ -23,7 +23,9 @@ put_protocol(struct buf *buf, const struct smtp_received *received)
 {
 	bool has_tls = received->tls_version != NULL;
 
-	if (received->is_utf8)
+	if (received->protocol != NULL)
+		buf_adds(buf, received->protocol);
+	else if (received->is_utf8)
 		buf_adds(buf, received->is_lmtp ? "UTF8LMTP" : "UTF8SMTP");
 	else if (received->is_lmtp)
 		buf_adds(buf, "LMTP");

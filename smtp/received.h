@@ -18,6 +18,7 @@ struct smtp_received {
 	const char *tls_version; /* NULL without TLS */
 	const char *tls_cipher;
 	int tls_bits;
+	const char *protocol; /* "QMTP", or NULL: SMTP or LMTP, as follows */
 	bool is_lmtp;
 	bool is_extended; /* EHLO */
 	bool is_utf8;     /* SMTPUTF8 at MAIL */

@@ -13,6 +13,20 @@
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
 
+const char *
+smtp_kind_program(const struct smtp_kind *kind)
+{
+	if (kind->is_qmqp)
+		return "qmail-qmqpd";
+	return kind->is_qmtp ? "qmail-qmtpd" : "qmail-smtpd";
+}
+
+bool
+smtp_kind_greets(const struct smtp_kind *kind)
+{
+	return !kind->has_tls_first && !kind->is_qmtp && !kind->is_qmqp;
+}
+
 static void
 set_sink_options(const struct smtp_server *server,
     const struct smtp_config *config, struct sink_options *options)

@@ -22,10 +22,17 @@
 /* What the command line chose, for the life of the process. */
 struct smtp_kind {
 	bool is_lmtp;       /* RFC 2033 */
+	bool is_qmtp;       /* packages (package.h) */
+	bool is_qmqp;       /* ... one in a session */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 	int queue_wait_ms;  /* RCPT, for queues that are all down */
 };
+
+/* The program's name for log lines: that of the protocol. */
+const char *smtp_kind_program(const struct smtp_kind *kind);
+/* Does the server say something before the client does, in plain? */
+bool smtp_kind_greets(const struct smtp_kind *kind);
 
 /* As long as a restart of the queues takes. */
 enum { SMTP_QUEUE_WAIT_MS = 10 * 1000 };

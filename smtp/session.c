@@ -10,14 +10,29 @@
 #include "smtp/reply.h"
 #include "smtp/session_private.h"
 
+static void
+keep_answer(struct smtp_session *session, int code, const char *text)
+{
+	char letter = code < 400 ? 'K' : code < 500 ? 'Z' : 'D';
+
+	if (session->answer[0] == '\0')
+		snprintf(session->answer, SMTP_REPLY_MAX + 1, "%c%s", letter,
+		    text);
+}
+
 void
 smtp_reply_line(struct smtp_session *session, int code, bool is_last,
     const char *status, const char *text)
 {
 	char line[SMTP_REPLY_MAX + 1];
-	size_t length = smtp_reply_format(
-	    line, code, is_last, session->has_status ? status : NULL, text);
+	size_t length;
 
+	if (session->answer != NULL) {
+		keep_answer(session, code, text);
+		return;
+	}
+	length = smtp_reply_format(
+	    line, code, is_last, session->has_status ? status : NULL, text);
 	stream_write(session->stream, line, length);
 }
 
@@ -130,6 +145,28 @@ read_line(
 	return result;
 }
 
+bool
+smtp_session_await(struct smtp_session *session)
+{
+	enum stream_result result;
+	const char *data;
+	size_t length;
+
+	if (!stream_has_input(session->stream)) {
+		stream_flush(session->stream);
+		stream_rest(session->stream);
+	}
+	if (!smtp_server_wait(session->server, &session->presence)) {
+		session->is_over = true;
+		return false;
+	}
+	result = stream_peek(session->stream, &data, &length);
+	smtp_server_resume(&session->presence);
+	if (result != STREAM_OK)
+		smtp_session_lost(session, result);
+	return result == STREAM_OK;
+}
+
 static void
 serve_command(struct smtp_session *session)
 {
@@ -201,9 +238,15 @@ void
 smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
     const struct smtp_peer *peer, struct vars *vars)
 {
+	const struct smtp_kind *kind = &server->kind;
+	void (*serve)(struct smtp_session *) = kind->is_qmqp ? smtp_qmqp_serve
+	    : kind->is_qmtp ? smtp_qmtp_serve
+			    : serve_command;
+	char answer[SMTP_REPLY_MAX + 1] = "";
 	struct smtp_session session = {
 		.server = server,
-		.kind = &server->kind,
+		.kind = kind,
+		.answer = kind->is_qmtp || kind->is_qmqp ? answer : NULL,
 		.config = smtp_server_config(server),
 		.stream = stream_new(read_fd, write_fd),
 		.peer = peer,
@@ -216,10 +259,10 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 	begin(&session);
 	if (!session.is_over && session.kind->has_tls_first)
 		start_with_tls(&session);
-	if (!session.is_over)
+	if (!session.is_over && session.answer == NULL)
 		greet_client(&session);
 	while (!session.is_over)
-		serve_command(&session);
+		serve(&session);
 	smtp_transaction_reset(&session);
 	stream_flush(session.stream);
 	smtp_server_leave(server, &session.presence);

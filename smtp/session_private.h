@@ -113,6 +113,9 @@ struct smtp_session {
 	unsigned deferred_recipients; /* for want of a queue */
 	uint64_t taken_bytes; /* of sessionmemory, without the transaction's */
 	struct smtp_transaction transaction;
+	/* Of packages: in place of replies, the first one as K, Z or D and its
+	 * text; "" when there was none.  NULL: replies go to the client. */
+	char *answer; /* SMTP_REPLY_MAX bytes and one */
 	bool is_over;
 };
 
@@ -127,6 +130,9 @@ void smtp_reply(struct smtp_session *session, int code, const char *status,
 /* The same for a line that others follow, or whose text has its own status. */
 void smtp_reply_line(struct smtp_session *session, int code, bool is_last,
     const char *status, const char *text);
+/* Waits for a client between packages.  False: none comes, the session is over.
+ */
+bool smtp_session_await(struct smtp_session *session);
 /* A reply to something that counts as a mistake of the client. */
 void smtp_reply_error(struct smtp_session *session, int code,
     const char *status, const char *text);
@@ -168,6 +174,8 @@ struct vars *smtp_transaction_own_vars(struct smtp_session *session);
 /* A number of the variables over standard.  0, or -1 when it is none. */
 int smtp_transaction_number(struct smtp_session *session, const char *name,
     uint64_t standard, uint64_t *value_out);
+/* databytes and maxrecipients.  Replies when they cannot be told. */
+bool smtp_transaction_set_limits(struct smtp_session *session);
 void smtp_transaction_add(struct smtp_session *session, const char *address,
     const char *dsn, bool is_relayed);
 /* Why no message can come now; NULL when it can. */
@@ -237,6 +245,17 @@ bool smtp_read_path(struct smtp_session *session, const struct smtp_line *line,
  */
 bool smtp_params_are_ok(struct smtp_session *session, const char *text,
     size_t length, enum smtp_params_result result);
+
+/*
+ * cmd_rcpt.c: judges a recipient and adds it to the transaction, and replies.
+ * The domain of address may be spelled anew.
+ */
+void smtp_recipient_take(struct smtp_session *session,
+    struct smtp_address *address, const char *dsn);
+
+/* qmtp.c, qmqp.c: takes the next package and answers it. */
+void smtp_qmtp_serve(struct smtp_session *session);
+void smtp_qmqp_serve(struct smtp_session *session);
 
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,

@@ -64,6 +64,21 @@ smtp_transaction_number(struct smtp_session *session, const char *name,
 }
 
 bool
+smtp_transaction_set_limits(struct smtp_session *session)
+{
+	const struct smtp_config *config = session->config;
+	struct smtp_transaction *transaction = &session->transaction;
+
+	if (smtp_transaction_number(session, "DATABYTES", config->databytes,
+		&transaction->max_bytes) == 0 &&
+	    smtp_transaction_number(session, "MAXRECIPIENTS",
+		config->maxrecipients, &transaction->max_recipients) == 0)
+		return true;
+	smtp_reply(session, 451, "4.3.0", "Sorry, I'm unable to read controls");
+	return false;
+}
+
+bool
 smtp_session_has_dsn(const struct smtp_session *session)
 {
 	const char *program = vars_get(session->vars, "QMAILQUEUE");

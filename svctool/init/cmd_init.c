@@ -54,6 +54,8 @@ make_listeners(
 		{ LISTENER_SUBMISSION, &options->submission },
 		{ LISTENER_SMTPS, &options->smtps },
 		{ LISTENER_LMTP, &options->lmtp },
+		{ LISTENER_QMTP, &options->qmtp },
+		{ LISTENER_QMQP, &options->qmqp },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -107,6 +109,8 @@ release_options(struct init_options *options)
 	strlist_release(&options->submission);
 	strlist_release(&options->smtps);
 	strlist_release(&options->lmtp);
+	strlist_release(&options->qmtp);
+	strlist_release(&options->qmqp);
 	strlist_release(&options->relay);
 }
 
@@ -122,7 +126,8 @@ complete_options(struct init_options *options, struct error *err)
 		options->queues = INIT_QUEUES_STANDARD;
 	options->queue_start = INIT_QUEUE_START;
 	if (options->smtp.count + options->submission.count +
-		options->smtps.count + options->lmtp.count ==
+		options->smtps.count + options->lmtp.count +
+		options->qmtp.count + options->qmqp.count ==
 	    0)
 		strlist_add(&options->smtp, "25");
 	return init_check_options(options, err);
@@ -190,6 +195,8 @@ cmd_init(int argc, char **argv)
 		{ "submission", ARG_LIST, &options.submission },
 		{ "smtps", ARG_LIST, &options.smtps },
 		{ "lmtp", ARG_LIST, &options.lmtp },
+		{ "qmtp", ARG_LIST, &options.qmtp },
+		{ "qmqp", ARG_LIST, &options.qmqp },
 		{ "relay", ARG_LIST, &options.relay },
 		{ "user", ARG_TEXT, &options.user },
 		{ "create-users", ARG_FLAG, &options.create_users },

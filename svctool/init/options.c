@@ -102,15 +102,19 @@ check_listeners(const struct init_options *options, struct error *err)
 
 	if (port_parse("25", options->address, &unused, err) == -1)
 		return error_context(err, "--address");
-	if (check_port_list(
-		"port", &options->smtp, options->address, &seen, err) == -1 ||
-	    check_port_list("submission", &options->submission,
-		options->address, &seen, err) == -1 ||
+	if (check_port_list("port", &options->smtp, options->address, &seen, err) ==
+		-1 ||
+	    check_port_list("submission", &options->submission, options->address,
+		&seen, err) == -1 ||
 	    check_port_list(
-		"smtps", &options->smtps, options->address, &seen, err) == -1)
+		"smtps", &options->smtps, options->address, &seen, err) == -1 ||
+	    check_port_list(
+		"lmtp", &options->lmtp, options->address, &seen, err) == -1 ||
+	    check_port_list(
+		"qmtp", &options->qmtp, options->address, &seen, err) == -1)
 		return -1;
 	return check_port_list(
-	    "lmtp", &options->lmtp, options->address, &seen, err);
+	    "qmqp", &options->qmqp, options->address, &seen, err);
 }
 
 int

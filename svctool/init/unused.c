@@ -85,6 +85,8 @@ say_listener(const struct node *node, const char *option, const char *text,
 	    address.port == wanted->port &&
 	    service_env_options(&env, &options, &err) == 0 &&
 	    options.kind.is_lmtp == (kind == LISTENER_LMTP) &&
+	    options.kind.is_qmtp == (kind == LISTENER_QMTP) &&
+	    options.kind.is_qmqp == (kind == LISTENER_QMQP) &&
 	    options.kind.is_submission == (kind == LISTENER_SUBMISSION) &&
 	    options.kind.has_tls_first == (kind == LISTENER_SMTPS);
 	if (!is_same)
@@ -108,6 +110,8 @@ say_listeners(const struct node *node, const struct init_options *options)
 		{ "submission", LISTENER_SUBMISSION, &options->submission },
 		{ "smtps", LISTENER_SMTPS, &options->smtps },
 		{ "lmtp", LISTENER_LMTP, &options->lmtp },
+		{ "qmtp", LISTENER_QMTP, &options->qmtp },
+		{ "qmqp", LISTENER_QMQP, &options->qmqp },
 	};
 	bool is_any = false;
 

@@ -105,8 +105,12 @@ does_greet(const struct node *node, const char *name,
 	struct service_env env = { .own_folder = NULL };
 
 	service_env_read(node, name, &env);
-	/* Bad options: it runs with others, which it had when it started. */
+	/*
+	 * Bad options: it runs with others, which it had when it started.  QMTP
+	 * and QMQP have no greeting: that it listens must do.
+	 */
 	return service_env_options(&env, &options, err) == 0 &&
+		!options.kind.is_qmtp && !options.kind.is_qmqp &&
 		greet_look(address, options.kind.has_tls_first,
 		    (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS), err) ==
 		    0

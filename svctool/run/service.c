@@ -212,6 +212,8 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 		[LISTENER_SUBMISSION] = "--submission",
 		[LISTENER_SMTPS] = "--smtps",
 		[LISTENER_LMTP] = "--lmtp",
+		[LISTENER_QMTP] = "--qmtp",
+		[LISTENER_QMQP] = "--qmqp",
 	};
 	bool is_v6 = strchr(address->ip, ':') != NULL;
 	OWN_TEXT name = xasprintf("qmail-smtpd.%u", address->port);

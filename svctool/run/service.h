@@ -24,7 +24,9 @@ enum listener_kind {
 	LISTENER_SMTP,
 	LISTENER_SUBMISSION,
 	LISTENER_SMTPS,
-	LISTENER_LMTP
+	LISTENER_LMTP,
+	LISTENER_QMTP,
+	LISTENER_QMQP
 };
 
 /* One listener, named after its port.  0 or -1. */

@@ -33,6 +33,8 @@ check(const struct row *row, struct error *err)
 		{ "submission", &options.submission },
 		{ "smtps", &options.smtps },
 		{ "lmtp", &options.lmtp },
+		{ "qmtp", &options.qmtp },
+		{ "qmqp", &options.qmqp },
 		{ "relay", &options.relay },
 	};
 	int result;
@@ -77,6 +79,7 @@ values(void **state)
 		{ "port", "-26", "--port" },
 		{ "submission", "587x", "--submission" },
 		{ "lmtp", "65536", "--lmtp" },
+		{ "qmqp", "65536", "--qmqp" },
 		{ "relay", "192.0.2.1", NULL },
 		{ "relay", "192.", NULL },
 		{ "relay", "192.0.2.", NULL },

@@ -42,6 +42,10 @@ kinds(void **state)
 		{ LISTENER_SMTPS, "::1", "[::1]:465\n", "--smtps\n", 465 },
 		{ LISTENER_LMTP, "127.0.0.1", "127.0.0.1:24\n", "--lmtp\n",
 		    24 },
+		{ LISTENER_QMTP, "127.0.0.1", "127.0.0.1:209\n", "--qmtp\n",
+		    209 },
+		{ LISTENER_QMQP, "127.0.0.1", "127.0.0.1:628\n", "--qmqp\n",
+		    628 },
 	};
 	struct maker maker = { .node = node };
 

@@ -227,6 +227,58 @@ lengths(void **state)
 	assert_int_equal(parse_long(1, 63, 100), SMTP_ADDRESS_TOO_LONG);
 }
 
+static void
+without_quotes(void **state)
+{
+	static const struct {
+		const char *text;
+		enum smtp_address_result wanted;
+		const char *domain;
+	} raws[] = {
+		{ "", SMTP_ADDRESS_OK, NULL },
+		{ "a@b.example", SMTP_ADDRESS_OK, "b.example" },
+		{ "postmaster", SMTP_ADDRESS_OK, NULL },
+		{ "john \"x\"@c@b", SMTP_ADDRESS_OK, "b" },
+		{ "a@[192.0.2.1]", SMTP_ADDRESS_OK, "[192.0.2.1]" },
+		{ "\xc3\xbc@b\xc3\xbc", SMTP_ADDRESS_OK, "b\xc3\xbc" },
+		{ "a\n@b", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "a\x7f@b", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "\xff@b", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "a@", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "@b", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "a@b c", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "a@-b", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "a@b.", SMTP_ADDRESS_SYNTAX, NULL },
+		{ "#@[]", SMTP_ADDRESS_SYNTAX, NULL },
+	};
+	struct smtp_address address;
+	char longest[SMTP_ADDRESS_MAX + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(raws) / sizeof(*raws); i++) {
+		enum smtp_address_result result = smtp_address_read(
+		    raws[i].text, strlen(raws[i].text), &address);
+
+		if (result != raws[i].wanted)
+			fail_msg("'%s': %d", raws[i].text, (int)result);
+		if (result != SMTP_ADDRESS_OK)
+			continue;
+		assert_string_equal(address.text, raws[i].text);
+		if (raws[i].domain == NULL)
+			assert_null(address.domain);
+		else
+			assert_string_equal(address.domain, raws[i].domain);
+	}
+	memset(longest, 'x', sizeof(longest));
+	assert_int_equal(
+	    smtp_address_read(longest, SMTP_ADDRESS_MAX, &address),
+	    SMTP_ADDRESS_OK);
+	assert_int_equal(
+	    smtp_address_read(longest, SMTP_ADDRESS_MAX + 1, &address),
+	    SMTP_ADDRESS_TOO_LONG);
+}
+
 int
 main(void)
 {
@@ -235,6 +287,7 @@ main(void)
 		cmocka_unit_test(what_is_noticed),
 		cmocka_unit_test(nul_bytes_are_no_address),
 		cmocka_unit_test(lengths),
+		cmocka_unit_test(without_quotes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: ISC
+"""QMTP and QMQP: the servers, and the product's own clients with them."""
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+import ports
+from node import BIN, SLOW, wait_until
+from remote_peer import make_home, send
+from smtp_peer import shared_node, smtpd
+
+
+@pytest.fixture(scope="module")
+def node():
+    with shared_node("--queues", 1) as made:
+        yield made
+
+
+def netstring(data):
+    data = data if isinstance(data, bytes) else data.encode()
+    return b"%d:%s," % (len(data), data)
+
+
+def package(message, *recipients, sender="s@example.net"):
+    return (netstring(message) + netstring(sender) +
+            netstring(b"".join(map(netstring, recipients))))
+
+
+def qmqp(message, *recipients, sender="s@example.net"):
+    return netstring(netstring(message) + netstring(sender) +
+                     b"".join(map(netstring, recipients)))
+
+
+def arrived(node, user, text):
+    """Waits for a message that has it; gives it."""
+    def found():
+        return [message for message in (path.read_bytes() for path in
+                                        node.messages(user))
+                if text in message]
+    return wait_until(found, lambda: f"{text} for {user}\n{node.logs()}")[0]
+
+
+class Link:
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port),
+                                               timeout=30 * SLOW)
+        self.file = self.socket.makefile("rb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def write(self, data):
+        self.socket.sendall(data)
+
+    def answer(self):
+        length = b""
+        while not length.endswith(b":"):
+            byte = self.file.read(1)
+            assert byte, f"closed after {length}"
+            length += byte
+        text = self.file.read(int(length[:-1]) + 1)
+        assert text.endswith(b","), text
+        return text[:-1].decode()
+
+    def is_closed(self):
+        return self.file.read() == b""
+
+
+# -- QMTP
+
+def test_a_package(node):
+    """Both kinds of line ends; the next package follows without waiting."""
+    with smtpd(node, "--qmtp") as server, Link(server.port) as link:
+        link.write(package("\nSubject: lf\n\nx\n", "alice@example.test") +
+                   package("\rSubject: crlf\r\n\r\ny\r\n",
+                           "alice@example.test", sender=""))
+        for _ in range(2):
+            assert re.fullmatch(r"Kok \d+ qp \d+", link.answer())
+    message = arrived(node, "alice", b"\nSubject: lf\n\nx\n")
+    assert b" with QMTP\n" in message
+    arrived(node, "alice", b"\nSubject: crlf\n\ny\n")
+    assert re.search(r"qmail-qmtpd: pid \d+ from 127.0.0.1  HELO <> MAIL from "
+                     r"<s@example.net> RCPT <alice@example.test>", server.log)
+
+
+def test_each_recipient_has_an_answer(node):
+    with smtpd(node, "--qmtp", RELAYCLIENT=None) as server, \
+            Link(server.port) as link:
+        link.write(package(
+            "\nx\n", "nobody@example.test", "alice@example.test",
+            "x@elsewhere.example", "two words@", "", "bob@example.test"))
+        answers = [link.answer() for _ in range(6)]
+    assert [answer[0] for answer in answers] == list("DKDDDK")
+    assert "#5.1.1" in answers[0] and "#5.7.1" in answers[2]
+    assert answers[1] == answers[5]
+
+
+def test_relay(node):
+    with smtpd(node, "--qmtp", RELAYCLIENT="", NULLQUEUE="1") as server, \
+            Link(server.port) as link:
+        link.write(package("\nx\n", "x@elsewhere.example"))
+        assert link.answer()[0] == "K"
+
+
+@pytest.mark.parametrize("message, env, status", [
+    ("\n" + "x" * 101 + "\n", {"DATABYTES": 100}, "#5.3.4"),
+    ("\n" + "Received: x\n" * 101 + "\n", {}, "#5.4.6"),
+    ("\nx\n", {"QMAILQUEUE": "/nonexistent"}, "#4.3.0"),
+])
+def test_refused_for_all(node, message, env, status):
+    """... and the session goes on."""
+    with smtpd(node, "--qmtp", **env) as server, Link(server.port) as link:
+        for _ in range(2):
+            link.write(package(message, "alice@example.test",
+                               "bob@example.test", "no@where.example"))
+            answers = [link.answer() for _ in range(3)]
+            letter = "Z" if status.startswith("#4") else "D"
+            assert [each[0] for each in answers[:2]] == [letter] * 2
+            assert status in answers[0]
+
+
+def test_a_bad_sender(node):
+    with smtpd(node, "--qmtp") as server, Link(server.port) as link:
+        link.write(package("\nx\n", "alice@example.test", sender="a@b\n"))
+        assert link.answer().startswith("Dsyntax error")
+
+
+def test_many_bad_recipients_are_all_answered(node):
+    """The session ends behind the package, which is not sent again so."""
+    with smtpd(node, "--qmtp") as server, Link(server.port) as link:
+        link.write(package("\nx\n", *[f"no{i}@example.test"
+                                      for i in range(150)],
+                           "alice@example.test"))
+        letters = [link.answer()[0] for _ in range(151)]
+        assert letters == ["D"] * 150 + ["K"]
+        assert link.is_closed()
+
+
+@pytest.mark.parametrize("bytes_", [
+    b"hello", b"EHLO x\r\n", b"0:,", b"3:xx\n,", b"01:\n,", b"2:\nx;",
+    b"3:\nx\n,9999999999:", b"3:\nx\n,0:,5:9:abc,", b"99999999999999999999:"])
+def test_no_package(node, bytes_):
+    with smtpd(node, "--qmtp") as server:
+        with Link(server.port) as link:
+            link.write(bytes_)
+            assert link.is_closed()
+
+
+def test_a_package_cut_off(node):
+    """What never ended is not queued."""
+    whole = package("\nSubject: cut\n\nx\n", "alice@example.test")
+    with smtpd(node, "--qmtp") as server:
+        for length in range(1, len(whole)):
+            with Link(server.port) as link:
+                link.write(whole[:length])
+                link.socket.shutdown(socket.SHUT_WR)
+                assert link.is_closed()
+    assert "RCPT <alice" not in server.log
+
+
+def test_on_descriptors(node):
+    """Under tcpserver; a program of its own name."""
+    done = subprocess.run(
+        [BIN / "qmail-qmtpd"], input=package("\nx\n", "alice@example.test"),
+        env={**node.environment(), "TCPREMOTEIP": "192.0.2.1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60 * SLOW)
+    assert re.fullmatch(rb"\d+:Kok \d+ qp \d+,", done.stdout), done
+
+
+def test_qmail_remote_and_our_server(node, tmp_path):
+    with smtpd(node, "--qmtp") as server:
+        report = send(make_home(tmp_path), server.port,
+                      b"Subject: transport\n\nx\n", variable="QMTPROUTE",
+                      recipients=["alice@example.test", "no@example.test"])
+    assert report.letters == "rhK"
+    assert "#5.1.1" in report.recipients[1]
+    arrived(node, "alice", b"Subject: transport\n")
+
+
+# -- QMQP
+
+def test_qmqp(node):
+    """One answer, one message a connection; absent users bounce later."""
+    with smtpd(node, "--qmqp", RELAYCLIENT="") as server, \
+            Link(server.port) as link:
+        link.write(qmqp("Subject: q\n\nx\n", "alice@example.test",
+                        "nobody@example.test", sender="bob@example.test"))
+        assert re.fullmatch(r"Kok \d+ qp \d+", link.answer())
+        assert link.is_closed()
+    assert b" with QMQP\n" in arrived(node, "alice", b"Subject: q\n")
+
+
+@pytest.mark.parametrize("relay, recipients, letter", [
+    (None, ["alice@example.test"], "D"),  # no client of ours
+    ("", ["alice@example.test", "x\ny@z"], "D"),
+    ("", [], "D"),
+])
+def test_qmqp_refused(node, relay, recipients, letter):
+    with smtpd(node, "--qmqp", RELAYCLIENT=relay) as server, \
+            Link(server.port) as link:
+        link.write(qmqp("x\n", *recipients))
+        assert link.answer()[0] == letter
+        assert link.is_closed()
+
+
+@pytest.mark.parametrize("bytes_", [
+    b"hello", b"0:,", b"5:2:xx,,", b"9:2:xx,0:,1,", b"8:20:xx,0:,"])
+def test_no_qmqp(node, bytes_):
+    with smtpd(node, "--qmqp", RELAYCLIENT="") as server, \
+            Link(server.port) as link:
+        link.write(bytes_)
+        link.socket.shutdown(socket.SHUT_WR)
+        assert link.is_closed()
+
+
+def test_svctool_makes_the_listeners(node):
+    """They have no greeting, and are up all the same."""
+    port = ports.take(2)
+    node.svctool("init", "--qmtp", f"127.0.0.1:{port}",
+                 "--qmqp", f"127.0.0.1:{port + 1}")
+    node.svctool("start")
+    assert re.search(rf"qmail-smtpd\.{port} .*up", node.svctool("status").stdout)
+    with Link(port) as link:
+        link.write(package("\nx\n", "bob@example.test"))
+        assert link.answer()[0] == "K"
+    with Link(port + 1) as link:
+        link.write(qmqp("x\n", "bob@example.test"))
+        assert link.answer()[0] in "KD"  # as the node's rules have it
