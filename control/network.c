@@ -121,3 +121,24 @@ network_address(const struct network *network, unsigned short port,
 	}
 	return true;
 }
+
+bool
+network_read_endpoint(const char *text, unsigned short standard_port,
+    struct sockaddr_storage *address_out)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port = standard_port;
+	struct network network;
+	size_t length = strlen(text);
+
+	/* Without brackets several colons are those of IPv6. */
+	if (colon != NULL && colon > text &&
+	    (colon[-1] == ']' || strchr(text, ':') == colon)) {
+		if (!scan_u64(colon + 1, UINT16_MAX, &port) || port == 0)
+			return false;
+		length = (size_t)(colon - text);
+	}
+	return memchr(text, '/', length) == NULL &&
+	    network_read(text, length, &network) &&
+	    network_address(&network, (unsigned short)port, address_out);
+}

@@ -26,4 +26,11 @@ bool network_has(const struct network *network, const struct sockaddr *address);
 bool network_address(const struct network *network, unsigned short port,
     struct sockaddr_storage *address_out);
 
+/*
+ * An address with a port: "192.0.2.1", "192.0.2.1:628", "2001:db8::1",
+ * "[2001:db8::1]:628"; without one it is standard_port.  False when it is none.
+ */
+bool network_read_endpoint(const char *text, unsigned short standard_port,
+    struct sockaddr_storage *address_out);
+
 #endif

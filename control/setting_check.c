@@ -141,6 +141,14 @@ is_address(const char *value)
 	return strchr(value, '/') == NULL && is_network(value);
 }
 
+static bool
+is_endpoint(const char *value)
+{
+	struct sockaddr_storage unused;
+
+	return network_read_endpoint(value, 1, &unused);
+}
+
 static int
 judge_route(const char *value, bool is_qmtp, struct error *err)
 {
@@ -209,6 +217,9 @@ static const struct {
 	    "example.internal:192.0.2.53" },
 	{ "address", is_address,
 	    "is not an IP address; write for example 192.0.2.1" },
+	{ "address:port", is_endpoint,
+	    "is not an IP address with or without a port; write for example "
+	    "192.0.2.1 or 192.0.2.1:628" },
 	{ "network", is_network,
 	    "is not an IP address or network; write for example 192.0.2.1 or "
 	    "198.51.100.0/28" },

@@ -42,7 +42,7 @@ static const struct row rows[] = {
 	{ 71, "qq mail server temporarily rejected message (#4.3.0)" },
 	{ 72, "qq connection to mail server timed out (#4.4.1)" },
 	{ 73, "qq connection to mail server rejected (#4.4.1)" },
-	{ 74, "qq communication with mail server failed (#4.4.2)" },
+	{ QQ_TALK, "qq communication with mail server failed (#4.4.2)" },
 	{ 75, "qq unable to exec (#4.3.0)" },
 	{ 76, "qq temporary problem with SPAM filter (#4.3.0)" },
 	{ 77, "qq unable to run QHPSI scanner (#4.3.0)" },

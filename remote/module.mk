@@ -20,6 +20,13 @@ remote/qmail-remote remote/qmail-tcpto remote/qmail-tcpok: \
     remote/libremote.a resolver/libresolver.a control/libcontrol.a \
     base/libbase.a
 
+# Mail for a host that has the queue.
+PROGS += remote/qmail-qmqpc
+remote/qmail-qmqpc: remote/main_qmqpc.o queue/libqueue.a control/libcontrol.a \
+    base/libbase.a
+remote/qmail-qmqpc: LDLIBS += -lssl -lcrypto
+MANS += remote/qmail-qmqpc.8
+
 # Remote delivery for all queues.
 PROGS += remote/qmail-rspawn
 remote/qmail-rspawn: remote/main_rspawn.o remote/spawner.o \

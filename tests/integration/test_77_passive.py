@@ -9,7 +9,7 @@ import pytest
 
 import ports
 from node import BIN, SLOW, wait_until
-from remote_peer import make_home, send
+from remote_peer import Peer, make_home, send
 from smtp_peer import shared_node, smtpd
 
 
@@ -233,3 +233,77 @@ def test_svctool_makes_the_listeners(node):
     with Link(port + 1) as link:
         link.write(qmqp("x\n", "bob@example.test"))
         assert link.answer()[0] in "KD"  # as the node's rules have it
+
+
+# -- qmail-qmqpc
+
+def qmqpc(node, *servers, message=b"Subject: c\n\nx\n",
+          envelope=b"Fs@example.net\0Talice@example.test\0\0", **env):
+    """Its exit code; the envelope comes by descriptor 1."""
+    (node.control / "qmqpservers").write_text(
+        "".join(f"{server}\n" for server in servers))
+    read, write = os.pipe()
+    os.write(write, envelope)
+    os.close(write)
+    try:
+        return subprocess.run(
+            [BIN / "qmail-qmqpc"], input=message, stdout=read,
+            env={**node.environment(), **env},
+            stderr=subprocess.DEVNULL, timeout=120 * SLOW).returncode
+    finally:
+        os.close(read)
+        (node.control / "qmqpservers").unlink()
+
+
+def test_qmqpc(node):
+    """A host that is down is passed over."""
+    dead = ports.take()
+    with smtpd(node, "--qmqp", RELAYCLIENT="") as server:
+        assert qmqpc(node, f"127.0.0.1:{dead}", f"127.0.0.1:{server.port}",
+                     message=b"Subject: from qmqpc\n\nx\n") == 0
+        assert qmqpc(node, "127.0.0.1", PORT_QMQP=str(server.port)) == 0
+    arrived(node, "alice", b"Subject: from qmqpc\n")
+
+
+def test_qmqpc_refused(node):
+    with smtpd(node, "--qmqp", RELAYCLIENT=None) as server:
+        assert qmqpc(node, f"127.0.0.1:{server.port}") == 31
+    with smtpd(node, "--qmqp", RELAYCLIENT="",
+               QMAILQUEUE="/nonexistent") as server:
+        assert qmqpc(node, f"127.0.0.1:{server.port}") == 71
+
+
+def test_qmqpc_without_a_host(node):
+    assert qmqpc(node) == 55
+    assert qmqpc(node, "host.example") == 55
+    assert qmqpc(node, f"127.0.0.1:{ports.take()}") == 56
+    assert qmqpc(node, "127.0.0.1:1", envelope=b"what\0\0") == 79
+
+
+@pytest.mark.parametrize("answer", [b"", b"3:Kok", b"3:Kok;", b"01:K,",
+                                    b"9999:K", b"3:xok,"])
+def test_qmqpc_nonsense(node, answer):
+    """Never 0: the sender keeps the message."""
+    def script(link):
+        link.take_bytes(20)
+        link.socket.sendall(answer)
+        link.socket.shutdown(socket.SHUT_WR)
+        link.at_end()
+    with Peer(script) as peer:
+        assert qmqpc(node, f"127.0.0.1:{peer.port}") == 74
+
+
+def test_qmqpc_as_qmailqueue(node):
+    """qmail-smtpd hands its mail on by QMQP."""
+    with smtpd(node, "--qmqp", RELAYCLIENT="") as server:
+        (node.control / "qmqpservers").write_text(
+            f"127.0.0.1:{server.port}\n")
+        try:
+            with smtpd(node, QMAILQUEUE=BIN / "qmail-qmqpc") as front, \
+                    front.client() as client:
+                client.begin("alice@example.test")
+                assert client.data("Subject: twice\r\n\r\nx\r\n.\r\n"
+                                   ).code == 250
+        finally:
+            (node.control / "qmqpservers").unlink()
+    arrived(node, "alice", b"Subject: twice\n")
