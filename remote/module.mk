@@ -27,6 +27,21 @@ remote/qmail-qmqpc: remote/main_qmqpc.o queue/libqueue.a control/libcontrol.a \
 remote/qmail-qmqpc: LDLIBS += -lssl -lcrypto
 MANS += remote/qmail-qmqpc.8
 
+# What a Maildir holds for another host; the first two and the next two are one
+# program each under two names.
+SERIAL_PROGS := remote/maildirsmtp remote/maildirqmtp remote/serialsmtp \
+    remote/serialqmtp remote/maildirserial
+PROGS += $(SERIAL_PROGS)
+remote/maildirsmtp remote/maildirqmtp: remote/main_maildirsmtp.o \
+    remote/serial_maildir.o remote/serial.o
+remote/serialsmtp remote/serialqmtp: remote/main_serial.o remote/serial.o
+remote/maildirserial: remote/main_maildirserial.o remote/serial_maildir.o \
+    remote/serial.o
+$(SERIAL_PROGS): remote/libremote.a queue/libqueue.a resolver/libresolver.a \
+    control/libcontrol.a base/libbase.a
+$(SERIAL_PROGS): LDLIBS += -lssl -lcrypto
+MANS += $(SERIAL_PROGS:=.8)
+
 # Remote delivery for all queues.
 PROGS += remote/qmail-rspawn
 remote/qmail-rspawn: remote/main_rspawn.o remote/spawner.o \

@@ -13,7 +13,7 @@ from node import ROOT
 FOREIGN = {
     "crypt(3)", "envdir(8)", "flock(1)", "fnmatch(3)", "groupadd(8)", "hosts(5)",
     "multilog(8)", "openssl-ciphers(1)", "supervise(8)", "svscan(8)",
-    "systemd(1)", "tcprules(1)", "tcpserver(1)", "touch(1)",
+    "systemd(1)", "tcpclient(1)", "tcprules(1)", "tcpserver(1)", "touch(1)",
     "useradd(8)",
 }
 REFERENCE = re.compile(r"(?<![\w.-])([a-z][\w.-]*\([1-9]\))")

@@ -46,8 +46,8 @@ def test_unknown_options_are_errors(program):
     done = run(program, "--no-such-option")
     # vdelivermail defers, whatever is wrong with its line in .qmail;
     # qmail-multi takes it for a program; the others' codes are qmail-queue's.
-    wanted = {"vdelivermail": 111, "qmail-multi": 120, "qmail-queue": 87, "qmail-qmqpc": 87,
-              "qmail-nullqueue": 87}.get(program, 100)
+    wanted = {"vdelivermail": 111, "qmail-multi": 120, "qmail-queue": 87,
+              "qmail-nullqueue": 87, "qmail-qmqpc": 87}.get(program, 100)
     assert done.returncode == wanted
     assert "usage" in done.stdout + done.stderr or program == "qmail-multi"
 

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -307,3 +308,193 @@ def test_qmqpc_as_qmailqueue(node):
         finally:
             (node.control / "qmqpservers").unlink()
     arrived(node, "alice", b"Subject: twice\n")
+
+
+# -- serialmail
+
+def maildir_of(folder, *messages, prefix=""):
+    """A Maildir with (sender, recipient, text) in it, the first the oldest."""
+    for part in ("tmp", "new", "cur"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for i, (sender, recipient, text) in enumerate(messages):
+        path = folder / ("cur" if i % 2 else "new") / f"{i}.x"
+        path.write_text(f"Return-Path: <{sender}>\n"
+                        f"Delivered-To: {prefix}{recipient}\n{text}")
+        os.utime(path, (time.time() - 100 + i,) * 2)
+    return folder
+
+
+def files(folder):
+    return sorted(path.name for part in ("new", "cur")
+                  for path in (folder / part).iterdir())
+
+
+def run(node, program, *arguments, **env):
+    return subprocess.run(
+        [BIN / program, *map(str, arguments)], stdout=subprocess.PIPE,
+        env={**node.environment(), **env}, stderr=subprocess.PIPE, text=True,
+        timeout=120 * SLOW)
+
+
+def queue_stub(folder):
+    """A QMAILQUEUE that keeps envelope and message."""
+    path = folder / "queue-stub"
+    path.write_text(f"#!/bin/sh\ncat > {folder}/bounce\n"
+                    f"cat <&1 > {folder}/envelope\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "qmtp"])
+def test_maildir_to_our_server(node, tmp_path, protocol):
+    """One connection; delivered goes, another prefix stays."""
+    box = maildir_of(
+        tmp_path / "m", ("s@example.net", "alice@example.test",
+                         f"Subject: first {protocol}\n\nx\n"),
+        ("", "bob@example.test", f"Subject: second {protocol}\n\n.x\n"),
+        prefix="isp-")
+    (box / "new/other").write_text(
+        "Return-Path: <>\nDelivered-To: else-a@b\n\n")
+    (box / "new/bare").write_text("Subject: none of ours\n\n")
+    helo = ["me.example"] if protocol == "smtp" else []
+    options = ["--qmtp"] if protocol == "qmtp" else []
+    with smtpd(node, *options) as server:
+        done = run(node, f"maildir{protocol}", box, "isp-",
+                   f"127.0.0.1:{server.port}", *helo)
+    assert done.returncode == 0, done.stderr
+    assert files(box) == ["bare", "other"]
+    assert server.log.count(" from 127.0.0.1\n") == 1
+    message = arrived(node, "alice", f"Subject: first {protocol}\n".encode())
+    assert b"Delivered-To: isp-" not in message
+    assert b"\n.x\n" in arrived(
+        node, "bob", f"Subject: second {protocol}\n".encode())
+
+
+def test_maildirsmtp_failures(node, tmp_path):
+    """For good: a bounce; for now: it stays."""
+    box = maildir_of(
+        tmp_path / "m", ("s@example.org", "bad@example.net", "a: b\n\nx\n"),
+        ("s@example.org", "later@example.net", "a: b\n\ny\n"),
+        ('"a b"@example.org', "good@example.net", "a: b\n\nz\n"))
+
+    def script(link):
+        link.hello()
+        for answer in ("550 no such user", "450 not now", "250 ok"):
+            link.take("MAIL", "250 ok")
+            link.take("RCPT", answer)
+            if answer.startswith("250"):
+                link.take("DATA", "354 go")
+                link.take_message("250 ok")
+            else:
+                link.take("RSET", "250 ok")
+        link.at_end()
+    with Peer(script) as peer:
+        done = run(node, "maildirsmtp", box, "", f"127.0.0.1:{peer.port}",
+                   "me.example", QMAILQUEUE=str(queue_stub(tmp_path)))
+    assert done.returncode == 111, done.stderr
+    assert files(box) == ["1.x"]
+    assert "MAIL FROM:<\"a b\"@example.org>" in peer.links[0].commands
+    assert (tmp_path / "envelope").read_bytes() == \
+        b"F\0Ts@example.org\0\0"
+    bounce = (tmp_path / "bounce").read_text()
+    assert "<bad@example.net>:" in bounce and "no such user" in bounce
+    assert "Status: 5." in bounce
+
+
+def test_maildirsmtp_too_old(node, tmp_path):
+    box = maildir_of(tmp_path / "m", ("", "old@example.net", "a: b\n\nx\n"))
+    os.utime(box / "new/0.x", (1, 1))
+
+    def script(link):
+        link.say("220 x")
+        link.take("EHLO", "250 x")
+        link.take("MAIL", "450 not now")
+        link.at_end()
+    with Peer(script) as peer:
+        done = run(node, "maildirsmtp", box, "", f"127.0.0.1:{peer.port}",
+                   "me.example", QMAILQUEUE=str(queue_stub(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert files(box) == []
+    assert (tmp_path / "envelope").read_bytes().startswith(b"F#@[]\0Tpostmaster@")
+
+
+def test_a_bounce_that_cannot_be_queued_keeps_the_message(node, tmp_path):
+    box = maildir_of(tmp_path / "m", ("s@x.example", "a@y.example", "a: b\n"))
+
+    def script(link):
+        link.hello()
+        link.take("MAIL", "550 no")
+        link.at_end()
+    with Peer(script) as peer:
+        done = run(node, "maildirsmtp", box, "", f"127.0.0.1:{peer.port}",
+                   "me.example", QMAILQUEUE="/nonexistent")
+    assert done.returncode == 111
+    assert files(box) == ["0.x"]
+
+
+def test_maildirsmtp_without_a_host(node, tmp_path):
+    box = maildir_of(tmp_path / "m", ("s@x.example", "a@y.example", "a: b\n"))
+    done = run(node, "maildirsmtp", box, "", f"127.0.0.1:{ports.take()}", "me")
+    assert done.returncode == 111
+    assert files(box) == ["0.x"]
+    assert run(node, "maildirsmtp", tmp_path / "none", "", "127.0.0.1", "me"
+               ).returncode == 111
+
+
+def test_a_maildir_is_sent_once(node, tmp_path):
+    """A second one does not begin while the first is at it."""
+    box = maildir_of(tmp_path / "m", ("s@x.example", "a@y.example", "a: b\n"))
+    seconds = []
+
+    def script(link):
+        link.hello()
+        seconds.append(run(node, "maildirsmtp", box, "", "127.0.0.1:9", "me"))
+        link.transaction()
+        link.at_end()
+    with Peer(script) as peer:
+        done = run(node, "maildirsmtp", box, "", f"127.0.0.1:{peer.port}",
+                   "me.example")
+    assert done.returncode == 0, done.stderr
+    assert seconds[0].returncode == 111 and "lock" in seconds[0].stderr
+
+
+# tcpclient's part: a connection on descriptors 6 and 7.
+CLIENT = """
+import os, socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+os.dup2(s.fileno(), 6)
+os.dup2(s.fileno(), 7)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "qmtp"])
+def test_maildirserial(node, tmp_path, protocol):
+    box = maildir_of(
+        tmp_path / "m", ("s@x.example", "alice@example.test",
+                         f"Subject: serial {protocol}\n\nx\n"),
+        ("s@x.example", "nobody@example.test", "a: b\n\nx\n"))
+    helo = ["me.example"] if protocol == "smtp" else []
+    options = ["--qmtp"] if protocol == "qmtp" else []
+    with smtpd(node, *options) as server:
+        done = run(node, "maildirserial", box, "", "/usr/bin/python3", "-c",
+                   CLIENT, server.port, BIN / f"serial{protocol}", "", *helo)
+    assert done.returncode == 111, done.stderr
+    assert files(box) == ["1.x"]  # no -b: it stays
+    assert "cur/1.x failed: MAIL from <s@x.example> RCPT" in done.stderr
+    arrived(node, "alice", f"Subject: serial {protocol}\n".encode())
+
+
+@pytest.mark.parametrize("client, left", [
+    ("", ["0.x", "1.x"]),
+    ("printf 'new/0.x\\0Kok\\n'; exit 1", ["1.x"]),
+    ("printf 'new/0.x\\0Kok'", ["0.x", "1.x"]),  # cut short
+    ("printf '../../etc/passwd\\0Kok\\n'", ["0.x", "1.x"]),
+    ("printf 'new/0.x\\0?ok\\n'", ["0.x", "1.x"]),
+    ("tr '\\0' '\\n' | while read n; do printf \"$n\\0Kok\\n\"; done", []),
+])
+def test_maildirserial_and_its_client(node, tmp_path, client, left):
+    box = maildir_of(tmp_path / "m", ("s@x", "a@y", "a\n"), ("s@x", "b@y", ""))
+    done = run(node, "maildirserial", box, "", "/bin/sh", "-c", client)
+    assert files(box) == left, done.stderr
+    assert done.returncode == (111 if left else 0)
