@@ -8,6 +8,7 @@
 
 #include "base/scan.h"
 #include "control/bindings.h"
+#include "control/etrnhosts.h"
 #include "control/network.h"
 #include "control/smtproutes.h"
 
@@ -182,6 +183,24 @@ judge_domainbinding(const char *value, struct error *err)
 	return binding_judge(value, true, err);
 }
 
+static int
+judge_etrnhost(const char *value, struct error *err)
+{
+	struct etrnhost host;
+
+	if (etrnhost_read(value, &host, err) == -1)
+		return -1;
+	if (!is_domain_value(host.domain))
+		error_set(err, VALUE " does not begin with a domain; write "
+		    "DOMAIN NETWORK MAILDIR", VALUE_ARGS(value));
+	else {
+		etrnhost_release(&host);
+		return 0;
+	}
+	etrnhost_release(&host);
+	return -1;
+}
+
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -192,6 +211,7 @@ static const struct {
 	{ "remote:address", judge_bindroute },
 	{ "sender:address", judge_domainbinding },
 	{ "address:host", binding_judge_helo },
+	{ "node", judge_etrnhost },
 };
 
 /* The forms of texts and of list lines, by the unit of the row. */

@@ -1,7 +1,7 @@
 # smtp - qmail-smtpd: SMTP and LMTP
 LIBS += smtp/libsmtp.a
 smtp/libsmtp.a: smtp/address.o smtp/body.o smtp/cmd_bdat.o smtp/cmd_data.o \
-    smtp/cmd_helo.o smtp/cmd_mail.o smtp/cmd_misc.o smtp/cmd_rcpt.o \
+    smtp/cmd_etrn.o smtp/cmd_helo.o smtp/cmd_mail.o smtp/cmd_misc.o smtp/cmd_rcpt.o \
     smtp/cmd_starttls.o smtp/config.o smtp/domain_rule.o smtp/hops.o \
     smtp/listen.o smtp/log.o smtp/message.o smtp/options.o smtp/package.o smtp/params.o \
     smtp/policy_mailbox.o smtp/policy_relay.o smtp/qmqp.o smtp/qmtp.o smtp/received.o smtp/reply.o \

@@ -213,10 +213,14 @@ const char *smtp_no_hello(const struct smtp_session *session);
 /* All verbs of this kind of server, with a blank between. */
 void smtp_verbs_put(const struct smtp_session *session, struct buf *buf);
 
+/* cmd_etrn.c: is there a node that may be asked for? */
+bool smtp_session_has_etrn(const struct smtp_session *session);
+
 /* cmd_*.c: one for each verb; the argument is the line's. */
 void smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_etrn(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_helo(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_help(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line);

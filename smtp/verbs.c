@@ -40,7 +40,8 @@ static const struct verb verbs[] = {
 	{ "QUIT", IN_BOTH, ARGUMENT_NONE, false, smtp_cmd_quit },
 	{ "EXPN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "AUTH", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
-	{ "ETRN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ETRN", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ETRN", IN_SMTP, ARGUMENT_ANY, false, smtp_cmd_etrn },
 	{ "ATRN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "TURN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "SEND", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
@@ -105,7 +106,9 @@ smtp_verbs_put(const struct smtp_session *session, struct buf *buf)
 	for (i = 0; i < VERB_COUNT; i++) {
 		if (!is_spoken(session, &verbs[i]) ||
 		    verbs[i].act == smtp_cmd_unsupported ||
-		    verbs[i].act == smtp_cmd_not_smtp)
+		    verbs[i].act == smtp_cmd_not_smtp ||
+		    (verbs[i].act == smtp_cmd_etrn &&
+			!smtp_session_has_etrn(session)))
 			continue;
 		if (buf->length > 0)
 			buf_addc(buf, ' ');

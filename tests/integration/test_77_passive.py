@@ -498,3 +498,102 @@ def test_maildirserial_and_its_client(node, tmp_path, client, left):
     done = run(node, "maildirserial", box, "", "/bin/sh", "-c", client)
     assert files(box) == left, done.stderr
     assert done.returncode == (111 if left else 0)
+
+
+# -- ETRN, ATRN
+
+def with_etrn(node, *lines):
+    (node.control / "etrnhosts").write_text("".join(f"{x}\n" for x in lines))
+    return node.control / "etrnhosts"
+
+
+def test_etrn(node, tmp_path):
+    """The mail goes to the host, and the session goes on meanwhile."""
+    box = maildir_of(tmp_path / "m", ("s@x.example", "a@held.example", "a: b\n"),
+                     ("s@x.example", "b@held.example", "a: b\n"))
+
+    def script(link):
+        link.hello()
+        link.transaction()
+        link.transaction()
+        link.at_end()
+    with Peer(script) as peer:
+        setting = with_etrn(
+            node, f"held.example 127.0.0.1 {box} - 127.0.0.1:{peer.port}")
+        try:
+            with smtpd(node) as server, server.client() as client:
+                assert "ETRN" in client.hello().text.splitlines()
+                assert "ETRN" in client.say("HELP").text.split()
+                reply = client.say("ETRN Held.Example")
+                assert (reply.code, "2 pending" in reply.text) == (253, True)
+                assert client.say("NOOP").code == 250
+                wait_until(lambda: files(box) == [], "it is sent")
+                assert client.say("ETRN held.example").code == 251
+                assert "ETRN <held.example> messages: 2" in server.wait_log(
+                    "ETRN.*messages: 2\n")[0]
+        finally:
+            setting.unlink()
+    assert len(peer.links) == 1
+
+
+def test_etrn_answers(node, tmp_path):
+    setting = with_etrn(
+        node, f"held.example 127.0.0.1 {tmp_path}/none",
+        f"other.example 192.0.2.1 {tmp_path}/none")
+    try:
+        with smtpd(node) as server, server.client() as client:
+            assert client.say("ETRN held.example").code == 503  # no hello
+            client.hello()
+            for line, code in [
+                    ("ETRN", 501), ("ETRN a b", 501), ("ETRN <x>", 501),
+                    ("ETRN held.example", 458), ("ETRN @held.example", 458),
+                    ("ETRN #queue", 458), ("ETRN unknown.example", 459),
+                    ("ETRN other.example", 459)]:
+                assert client.say(line).code == code, line
+            client.ok("MAIL FROM:<>")
+            assert client.say("ETRN held.example").code == 503
+    finally:
+        setting.unlink()
+
+
+def test_etrn_on_descriptors(node, tmp_path):
+    """What goes on does not hold the client's connection."""
+    box = maildir_of(tmp_path / "m", ("s@x.example", "a@held.example", "a\n"))
+    done = []
+
+    def script(link):
+        link.hello()
+        while not done:
+            time.sleep(0.01)
+        link.transaction()
+        link.at_end()
+    with Peer(script) as peer:
+        setting = with_etrn(
+            node, f"held.example 127.0.0.1 {box} - 127.0.0.1:{peer.port}")
+        try:
+            done.append(subprocess.run(
+                [BIN / "qmail-smtpd"], stderr=subprocess.DEVNULL,
+                input=b"EHLO x\r\nETRN held.example\r\nQUIT\r\n",
+                env={**node.environment(), "TCPREMOTEIP": "127.0.0.1"},
+                stdout=subprocess.PIPE, timeout=60 * SLOW).stdout)
+        finally:
+            setting.unlink()
+            done.append(None)
+        assert b"\r\n253 " in done[0]
+        wait_until(lambda: files(box) == [], "it is sent")
+
+
+def test_without_etrnhosts(node):
+    with smtpd(node) as server, server.client() as client:
+        assert "ETRN" not in client.hello().text
+        assert client.say("ETRN held.example").code == 502
+        assert client.say("ATRN held.example").code == 502  # needs AUTH
+
+
+def test_a_bad_etrnhosts_is_named(node):
+    setting = with_etrn(node, "held.example somewhere /m")
+    try:
+        done = node.run("qmail-smtpd", "--listen", "127.0.0.1:0", code=100)
+        assert "etrnhosts" in done.stderr and "somewhere" in done.stderr
+    finally:
+        setting.unlink()
