@@ -95,6 +95,7 @@ main(int argc, char **argv)
 	bool is_qmtpd = is_name_of(name, &qmtp);
 	bool is_qmqpd = is_name_of(name, &qmqp);
 	const char *program = is_qmtpd || is_qmqpd ? name : "qmail-smtpd";
+	char qmtp_word[] = "--qmtp", qmqp_word[] = "--qmqp";
 	struct smtp_options options;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
@@ -107,10 +108,13 @@ main(int argc, char **argv)
 	snprintf(usage, sizeof(usage), "usage: %s %s%s", program,
 	    listener_usage, is_qmtpd || is_qmqpd ? "" : smtpd_usage);
 	usage_answer(argv, program, usage);
-	if (smtp_options_parse(&options, argv + 1, getenv("SMTPS"), &err) == -1)
+	/* The name is an option, in its own place. */
+	if (is_qmtpd || is_qmqpd)
+		argv[0] = is_qmtpd ? qmtp_word : qmqp_word;
+	else
+		argv++;
+	if (smtp_options_parse(&options, argv, getenv("SMTPS"), &err) == -1)
 		fatal(100, "%s; %s", err.text, usage);
-	options.kind.is_qmtp |= is_qmtpd;
-	options.kind.is_qmqp |= is_qmqpd;
 	home = home_new();
 	log_open(NULL); /* session lines begin in ways of their own */
 	if (options.is_listener)

@@ -53,6 +53,21 @@ parse_listen(struct smtp_options *options, const char *text, struct error *err)
 	    text);
 }
 
+/* One protocol; and what submission is, is said of those of MAIL. */
+static int
+judge_kind(const struct smtp_kind *kind, struct error *err)
+{
+	bool has_packages = kind->is_qmtp || kind->is_qmqp;
+
+	if (kind->is_lmtp + kind->is_qmtp + kind->is_qmqp > 1)
+		return error_set(
+		    err, "--lmtp, --qmtp and --qmqp exclude one another");
+	if (has_packages && kind->is_submission)
+		return error_set(
+		    err, "--submission does not go with --qmtp or --qmqp");
+	return 0;
+}
+
 int
 smtp_options_parse(struct smtp_options *options, char *const *args,
     const char *smtps, struct error *err)
@@ -82,11 +97,5 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		else if (parse_listen(options, *args, err) == -1)
 			return -1;
 	}
-	if (options->kind.is_lmtp + options->kind.is_qmtp +
-		options->kind.is_qmqp + options->kind.is_submission >
-	    1)
-		return error_set(err,
-		    "--submission, --lmtp, --qmtp and --qmqp exclude one "
-		    "another");
-	return 0;
+	return judge_kind(&options->kind, err);
 }

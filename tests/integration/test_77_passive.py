@@ -175,6 +175,15 @@ def test_on_descriptors(node):
     assert re.fullmatch(rb"\d+:Kok \d+ qp \d+,", done.stdout), done
 
 
+@pytest.mark.parametrize("program, option", [
+    ("qmail-qmtpd", "--qmqp"), ("qmail-qmqpd", "--lmtp"),
+    ("qmail-qmtpd", "--submission"), ("qmail-qmqpd", "x")])
+def test_a_name_is_a_protocol(node, program, option):
+    done = node.run(program, option, code=100)
+    assert done.stderr.startswith(f"{program}: fatal: ")
+    assert f"usage: {program}" in done.stderr
+
+
 def test_qmail_remote_and_our_server(node, tmp_path):
     with smtpd(node, "--qmtp") as server:
         report = send(make_home(tmp_path), server.port,
