@@ -9,7 +9,7 @@
 #include "base/buf.h"
 
 enum netstring_result {
-	NETSTRING_MORE, /* the length goes on */
+	NETSTRING_MORE,   /* the length goes on */
 	NETSTRING_LENGTH, /* the byte was the colon behind it */
 	NETSTRING_BAD     /* no length, or one over max */
 };

@@ -107,8 +107,8 @@ etrnhost_read(const char *line, struct etrnhost *host_out, struct error *err)
 }
 
 bool
-etrnhost_find(const struct strlist *lines, const char *domain,
-    struct etrnhost *host_out)
+etrnhost_find(
+    const struct strlist *lines, const char *domain, struct etrnhost *host_out)
 {
 	char canonical[IDN_DOMAIN_SIZE];
 	struct error unused;

@@ -32,8 +32,8 @@ int etrnhost_read(
     const char *line, struct etrnhost *host_out, struct error *err);
 
 /* The first of the lines with this domain.  True when there is one. */
-bool etrnhost_find(const struct strlist *lines, const char *domain,
-    struct etrnhost *host_out);
+bool etrnhost_find(
+    const struct strlist *lines, const char *domain, struct etrnhost *host_out);
 
 /* May the client with this address ask? */
 bool etrnhost_allows(const struct etrnhost *host, const char *ip);

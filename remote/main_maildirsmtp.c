@@ -81,8 +81,7 @@ send_all(struct serial_maildir *maildir, const struct session_options *options)
 		}
 		outcome = serial_message_send(session, &message, &line);
 		serial_message_release(&message);
-		serial_maildir_settle(
-		    maildir, file, (char)outcome, line.data);
+		serial_maildir_settle(maildir, file, (char)outcome, line.data);
 	}
 	session_close(&session);
 }
@@ -104,8 +103,8 @@ run(char **argv, bool is_qmtp, const struct settings *settings,
 		.lifetime_s = LIFETIME_S };
 	struct serial_maildir maildir;
 	struct sockaddr_storage address;
-	AUTO(tls_context_free) struct tls_context *tls =
-	    tls_client_context_new(err);
+	AUTO(tls_context_free)
+	struct tls_context *tls = tls_client_context_new(err);
 	struct session_options session = {
 		.transport = is_qmtp ? SESSION_QMTP : SESSION_SMTP,
 		.host = argv[3],
@@ -119,8 +118,8 @@ run(char **argv, bool is_qmtp, const struct settings *settings,
 	int result;
 
 	if (tls == NULL ||
-	    find_host(argv[3], is_qmtp ? QMTP_PORT : SMTP_PORT, &address,
-		err) == -1)
+	    find_host(
+		argv[3], is_qmtp ? QMTP_PORT : SMTP_PORT, &address, err) == -1)
 		return -1;
 	result = serial_maildir_open(
 	    &maildir, argv[1], &options, settings, err);
@@ -153,7 +152,8 @@ main(int argc, char **argv)
 		fatal(100, "%s", usage);
 	home = home_new();
 	settings = settings_load(home->control, "maildirserial", NULL, &err);
-	if (settings == NULL || run(argv, is_qmtp, settings, &is_left, &err) == -1)
+	if (settings == NULL ||
+	    run(argv, is_qmtp, settings, &is_left, &err) == -1)
 		fatal(111, "%s", err.text);
 	settings_free(&settings);
 	home_free(&home);

@@ -54,8 +54,8 @@ read_whole(int fd, size_t max, struct buf *buf)
 
 /* Puts the package, the netstring around it included, behind what out holds. */
 static int
-make_package(const struct buf *message, const struct buf *record,
-    struct buf *out)
+make_package(
+    const struct buf *message, const struct buf *record, struct buf *out)
 {
 	AUTO(buf_release) struct buf inner = BUF_INIT;
 	struct envelope envelope;

@@ -45,8 +45,7 @@ cut_line(const char *line, const char *mark, const char *end, size_t *length)
 	if (*length < mark_length + end_length ||
 	    strncmp(newline + 1 - end_length, end, end_length) != 0)
 		return NULL;
-	return xstrndup(
-	    line + mark_length, *length - mark_length - end_length);
+	return xstrndup(line + mark_length, *length - mark_length - end_length);
 }
 
 static int

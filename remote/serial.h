@@ -16,10 +16,10 @@
 #include "remote/session.h"
 
 struct serial_message {
-	struct buf text;  /* all of the file */
-	size_t body_at;   /* behind those lines */
-	char *sender;     /* as in an envelope */
-	char *recipient;  /* without the prefix */
+	struct buf text; /* all of the file */
+	size_t body_at;  /* behind those lines */
+	char *sender;    /* as in an envelope */
+	char *recipient; /* without the prefix */
 };
 
 /*

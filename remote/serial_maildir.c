@@ -29,8 +29,7 @@ add_file(struct serial_maildir *maildir, char *name)
 	struct error err;
 	struct stat st;
 	int result = stat(name, &st) == 0 && S_ISREG(st.st_mode)
-	    ? serial_message_read(
-		  &message, name, maildir->options.prefix, &err)
+	    ? serial_message_read(&message, name, maildir->options.prefix, &err)
 	    : 0;
 
 	if (result != 1) {
@@ -41,11 +40,10 @@ add_file(struct serial_maildir *maildir, char *name)
 		return;
 	}
 	serial_message_release(&message);
-	maildir->files = xrealloc(maildir->files,
-	    (maildir->count + 1) * sizeof(*maildir->files));
-	maildir->files[maildir->count++] = (struct serial_file){
-		.name = name, .at = st.st_mtime
-	};
+	maildir->files = xrealloc(
+	    maildir->files, (maildir->count + 1) * sizeof(*maildir->files));
+	maildir->files[maildir->count++] = (struct serial_file){ .name = name,
+		.at = st.st_mtime };
 }
 
 static int
@@ -125,7 +123,8 @@ format_report(const struct serial_maildir *maildir,
 {
 	const struct settings *settings = maildir->settings;
 	AUTO(buf_release) struct buf notes = BUF_INIT;
-	AUTO(mem_free) char *from = address_of(
+	AUTO(mem_free)
+	char *from = address_of(
 	    settings, SETTING_bouncefrom, SETTING_bouncehost);
 	char boundary[UUID_TEXT_SIZE];
 	const struct bounce_note note = { .action = BOUNCE_FAILED,
@@ -159,9 +158,9 @@ static int
 queue_report(const char *sender, const char *to, const struct buf *text,
     struct sink_outcome *outcome)
 {
-	const struct sink_options options = {
-		.queue_base = "", .queue_count = 1, .timeout_ms = SINK_TIMEOUT_MS
-	};
+	const struct sink_options options = { .queue_base = "",
+		.queue_count = 1,
+		.timeout_ms = SINK_TIMEOUT_MS };
 	const struct sink_envelope envelope = { .sender = sender,
 		.recipients = &to,
 		.recipient_count = 1,
@@ -194,8 +193,9 @@ bounce_file(const struct serial_maildir *maildir, const char *name,
     const char *line, bool is_expired)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	AUTO(mem_free) char *postmaster = address_of(maildir->settings,
-	    SETTING_doublebounceto, SETTING_doublebouncehost);
+	AUTO(mem_free)
+	char *postmaster = address_of(maildir->settings, SETTING_doublebounceto,
+	    SETTING_doublebouncehost);
 	struct serial_message message;
 	struct sink_outcome outcome;
 	struct error err = { .text = "it has changed" };
@@ -215,8 +215,7 @@ bounce_file(const struct serial_maildir *maildir, const char *name,
 		log_line("info: discarding %s: triple bounce", name);
 		result = QQ_OK;
 	} else {
-		format_report(
-		    maildir, &message, line, is_expired, to, &text);
+		format_report(maildir, &message, line, is_expired, to, &text);
 		result = queue_report(
 		    is_double ? "#@[]" : "", to, &text, &outcome);
 		if (result != QQ_OK)
@@ -252,10 +251,10 @@ serial_maildir_settle(struct serial_maildir *maildir, struct serial_file *file,
 
 	file->is_settled = true;
 	log_line("info: %s %s: %s", file->name,
-	    outcome == SESSION_DELIVERED     ? "succeeded"
-		: !has_failed                ? "failed temporarily"
-		: options->bounces           ? "bounced"
-					     : "failed",
+	    outcome == SESSION_DELIVERED ? "succeeded"
+		: !has_failed            ? "failed temporarily"
+		: options->bounces       ? "bounced"
+					 : "failed",
 	    line);
 	if (outcome == SESSION_DELIVERED)
 		remove_file(maildir, file->name, "it was delivered");

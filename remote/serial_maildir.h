@@ -12,8 +12,8 @@
 
 struct serial_options {
 	const char *prefix;
-	bool bounces;        /* what fails goes back to its sender */
-	bool has_lifetime;   /* ... and what is older than this */
+	bool bounces;      /* what fails goes back to its sender */
+	bool has_lifetime; /* ... and what is older than this */
 	uint64_t lifetime_s;
 };
 

@@ -53,7 +53,8 @@ start_delivery(const struct smtp_session *session, const struct etrnhost *host,
 {
 	AUTO(mem_free) char *folder = file_program_dir();
 	AUTO(mem_free) char *program = xasprintf("%s/maildirsmtp", folder);
-	AUTO(mem_free) char *target = host->host != NULL
+	AUTO(mem_free)
+	char *target = host->host != NULL
 	    ? xstrdup(host->host)
 	    : xasprintf("[%s]:25", session->peer->remote_ip);
 	char shell[] = "sh", option[] = "-c", script[] = "\"$0\" \"$@\" &";
@@ -117,8 +118,8 @@ ask(struct smtp_session *session, const char *node)
 		    "Unable to queue messages for node %s", shown);
 		return;
 	}
-	if (!etrnhost_find(settings_list(session->config->settings,
-			       SETTING_etrnhosts),
+	if (!etrnhost_find(
+		settings_list(session->config->settings, SETTING_etrnhosts),
 		node, &host)) {
 		smtp_log(session, "ETRN <%s> is no node of etrnhosts", shown);
 		smtp_reply_error(session, 459, "4.7.1", "Node not allowed");
@@ -127,8 +128,8 @@ ask(struct smtp_session *session, const char *node)
 	if (etrnhost_allows(&host, session->peer->remote_ip))
 		deliver(session, &host);
 	else {
-		smtp_log(session, "ETRN <%s> is not for this client",
-		    host.domain);
+		smtp_log(
+		    session, "ETRN <%s> is not for this client", host.domain);
 		/* The same answer: who may not ask learns nothing. */
 		smtp_reply_error(session, 459, "4.7.1", "Node not allowed");
 	}

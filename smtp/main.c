@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * qmail-smtpd, qmail-qmtpd, qmail-qmqpd: one program, which receives mail by the
- * protocol of its name, or that of an option; see their manual pages.
+ * qmail-smtpd, qmail-qmtpd, qmail-qmqpd: one program, which receives mail by
+ * the protocol of its name, or that of an option; see their manual pages.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

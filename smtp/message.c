@@ -103,8 +103,9 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		    ? UINT64_MAX
 		    : transaction->max_bytes,
 		/* A package ends by its length, whatever is in it. */
-		.allows_bare_lf = session->answer != NULL || vars_get(smtp_transaction_vars(session),
-				      "ALLOW_BARELF") != NULL,
+		.allows_bare_lf = session->answer != NULL ||
+		    vars_get(smtp_transaction_vars(session), "ALLOW_BARELF") !=
+			NULL,
 		.when = time(NULL),
 		.qp = smtp_server_next_qp(session->server),
 	};

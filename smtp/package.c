@@ -86,8 +86,8 @@ package_judge(struct package *package)
 
 	if (package->verdict[0] == '\0' && answer[0] != '\0' &&
 	    answer[0] != 'K')
-		snprintf(package->verdict, sizeof(package->verdict), "%s",
-		    answer);
+		snprintf(
+		    package->verdict, sizeof(package->verdict), "%s", answer);
 }
 
 void
@@ -155,8 +155,7 @@ read_address(
 	char byte;
 
 	session->answer[0] = '\0';
-	if (!package_read_length(
-		package, SMTP_RECIPIENTS_BYTES_MAX, &length))
+	if (!package_read_length(package, SMTP_RECIPIENTS_BYTES_MAX, &length))
 		return false;
 	for (i = 0; i < length; i++) {
 		if (!package_read_byte(package, &byte))

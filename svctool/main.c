@@ -22,8 +22,8 @@ static const struct {
 	    "[--home DIR] [--destdir DIR | --domain D[,D]] [--me NAME]\n"
 	    "            [--queues N] [--address IP] [--port P[,P]] "
 	    "[--submission P[,P]]\n"
-	    "            [--smtps P[,P]] [--lmtp P[,P]] [--qmtp P[,P]] [--qmqp P[,P]]\n"
-	    "            [--relay NET[,NET]]\n"
+	    "            [--smtps P[,P]] [--lmtp P[,P]] [--qmtp P[,P]]\n"
+	    "            [--qmqp P[,P]] [--relay NET[,NET]]\n"
 	    "            [--user NAME] [--create-users]" },
 	{ "start", cmd_start, "[--home DIR] [--timeout SECONDS]" },
 	{ "stop", cmd_stop, "[--home DIR] [--timeout SECONDS]" },

@@ -236,7 +236,8 @@ def test_svctool_makes_the_listeners(node):
     node.svctool("init", "--qmtp", f"127.0.0.1:{port}",
                  "--qmqp", f"127.0.0.1:{port + 1}")
     node.svctool("start")
-    assert re.search(rf"qmail-smtpd\.{port} .*up", node.svctool("status").stdout)
+    assert re.search(rf"qmail-smtpd\.{port} .*up",
+                     node.svctool("status").stdout)
     with Link(port) as link:
         link.write(package("\nx\n", "bob@example.test"))
         assert link.answer()[0] == "K"
@@ -424,7 +425,8 @@ def test_maildirsmtp_too_old(node, tmp_path):
                    "me.example", QMAILQUEUE=str(queue_stub(tmp_path)))
     assert done.returncode == 0, done.stderr
     assert files(box) == []
-    assert (tmp_path / "envelope").read_bytes().startswith(b"F#@[]\0Tpostmaster@")
+    assert (tmp_path / "envelope").read_bytes().startswith(
+        b"F#@[]\0Tpostmaster@")
 
 
 def test_a_bounce_that_cannot_be_queued_keeps_the_message(node, tmp_path):
@@ -518,7 +520,8 @@ def with_etrn(node, *lines):
 
 def test_etrn(node, tmp_path):
     """The mail goes to the host, and the session goes on meanwhile."""
-    box = maildir_of(tmp_path / "m", ("s@x.example", "a@held.example", "a: b\n"),
+    box = maildir_of(tmp_path / "m",
+                     ("s@x.example", "a@held.example", "a: b\n"),
                      ("s@x.example", "b@held.example", "a: b\n"))
 
     def script(link):

@@ -77,8 +77,8 @@ who_may_ask(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    etrnhost_read("a 192.0.2.1,198.51.100.0/24,2001:db8::/32 /m",
-		&host, &err),
+	    etrnhost_read(
+		"a 192.0.2.1,198.51.100.0/24,2001:db8::/32 /m", &host, &err),
 	    0);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (etrnhost_allows(&host, rows[i].ip) != rows[i].wanted)
