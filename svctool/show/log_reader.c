@@ -21,6 +21,8 @@ struct log_reader {
 	struct timespec since, last; /* last: the time of the last line */
 	bool is_following;
 	int fd;          /* -1: none is open */
+	int left_fd;     /* of the file before it: its inode stays its own */
+	bool has_name;   /* it was opened as a file put aside, "@..." */
 	bool is_current; /* it was current when it was opened */
 	bool is_aside;   /* but no longer: nothing more is written to it */
 	char position[NAME_BYTES]; /* files up to this name were read */
@@ -38,7 +40,7 @@ log_reader_new(
 	reader->folder = xstrdup(folder);
 	reader->since = *since;
 	reader->is_following = is_following;
-	reader->fd = -1;
+	reader->fd = reader->left_fd = -1;
 	return reader;
 }
 
@@ -51,19 +53,31 @@ log_reader_free(struct log_reader **reader_in)
 		return;
 	if (reader->fd != -1)
 		close(reader->fd);
+	if (reader->left_fd != -1)
+		close(reader->left_fd);
 	free(reader->folder);
 	free(reader);
 	*reader_in = NULL;
 }
 
+/* 0: no file. */
+static ino_t
+inode_of(int fd)
+{
+	struct stat st;
+
+	return fd != -1 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
 /*
- * The first of the files put aside behind position; with inode not 0, the one
- * that has it.  1, 0 or -1.
+ * Of the files put aside the first behind position that is not the one that was
+ * left; with inode not 0, the one that has it.  1, 0 or -1.
  */
 static int
 find_aside(const struct log_reader *reader, ino_t inode, char name[NAME_BYTES],
     struct error *err)
 {
+	ino_t left = inode_of(reader->left_fd);
 	DIR *stream = opendir(reader->folder);
 	const struct dirent *entry;
 
@@ -78,7 +92,8 @@ find_aside(const struct log_reader *reader, ino_t inode, char name[NAME_BYTES],
 		    !tai64n_read(entry->d_name, length, &ended))
 			continue;
 		if (inode != 0 ? entry->d_ino != inode
-			       : strcmp(entry->d_name, reader->position) <= 0 ||
+			       : entry->d_ino == left ||
+			    strcmp(entry->d_name, reader->position) <= 0 ||
 			    log_time_is_before(&ended, &reader->since) ||
 			    (name[0] != '\0' &&
 				strcmp(entry->d_name, name) > 0))
@@ -89,51 +104,87 @@ find_aside(const struct log_reader *reader, ino_t inode, char name[NAME_BYTES],
 	return name[0] != '\0';
 }
 
+/* -1, with errno ENOENT when there is none. */
 static int
 open_file(const struct log_reader *reader, const char *name, struct error *err)
 {
 	char *path = xasprintf("%s/%s", reader->folder, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC), saved_errno = errno;
 
 	if (fd == -1 && errno != ENOENT)
 		error_sys(err, "cannot open '%s'", path);
 	free(path);
+	errno = saved_errno;
 	return fd;
 }
 
+/* The same of a file that was not read yet. */
+static int
+open_new(const struct log_reader *reader, const char *name, struct error *err)
+{
+	int fd = open_file(reader, name, err);
+
+	if (fd != -1 && inode_of(fd) == inode_of(reader->left_fd)) {
+		close(fd);
+		fd = -1;
+		errno = ENOENT;
+	}
+	return fd;
+}
+
+/* The next file that was put aside: 1, 0 when there is none, -1. */
+static int
+open_aside(struct log_reader *reader, struct error *err)
+{
+	char name[NAME_BYTES];
+	int found;
+
+	while ((found = find_aside(reader, 0, name, err)) == 1) {
+		reader->fd = open_file(reader, name, err);
+		if (reader->fd == -1 && errno != ENOENT)
+			return -1;
+		memcpy(reader->position, name, sizeof(name));
+		if (reader->fd != -1)
+			return 1;
+		/* multilog has removed it: it keeps so many, and no more */
+	}
+	return found;
+}
+
 /*
- * Opens the next file.  current is opened before the others are listed: so one
- * that is put aside between both is either in the list, or what we have.
+ * Opens the next file: 1, 0 when there is none yet, -1.  One that is full goes
+ * from current to previous, and only then gets its name with '@'; they are
+ * looked at in this order, so that it is found whatever it is called meanwhile.
  */
 static int
 open_next(struct log_reader *reader, struct error *err)
 {
-	char name[NAME_BYTES];
-	int fd, found;
+	int current, previous = -1, result = -1;
 
-	for (;;) {
-		fd = open_file(reader, "current", err);
-		if (fd == -1 && errno != ENOENT)
-			return -1;
-		found = find_aside(reader, 0, name, err);
-		if (found == 0)
-			break;
-		if (fd != -1)
-			close(fd);
-		if (found == -1)
-			return -1;
-		fd = open_file(reader, name, err);
-		if (fd == -1 && errno != ENOENT)
-			return -1;
-		memcpy(reader->position, name, sizeof(name));
-		if (fd != -1)
-			break;
-		/* multilog has removed it: it keeps so many, and no more */
-	}
-	reader->fd = fd;
-	reader->is_current = found == 0;
-	reader->is_aside = false;
-	return fd != -1;
+	current = open_new(reader, "current", err);
+	if (current == -1 && errno != ENOENT)
+		return -1;
+	previous = open_new(reader, "previous", err);
+	if (previous == -1 && errno != ENOENT)
+		goto out;
+	reader->is_current = reader->is_aside = false;
+	reader->has_name = true;
+	result = open_aside(reader, err);
+	if (result != 0)
+		goto out;
+	reader->has_name = false;
+	reader->is_current = previous == -1;
+	reader->fd = previous != -1 ? previous : current;
+	result = reader->fd != -1;
+	if (previous == -1)
+		current = -1;
+	previous = -1;
+out:
+	if (current != -1)
+		close(current);
+	if (previous != -1)
+		close(previous);
+	return result;
 }
 
 /* Has another file the name of the one that we read as current? */
@@ -150,25 +201,41 @@ was_put_aside(const struct log_reader *reader)
 	return result;
 }
 
-/* The file was read; what comes next is behind its name. */
+/* The file has its name, if it was given one: position is not before it. */
+static int
+pass_file(struct log_reader *reader, int fd, struct error *err)
+{
+	ino_t inode = inode_of(fd);
+	char name[NAME_BYTES];
+	int found = inode == 0 ? 0 : find_aside(reader, inode, name, err);
+
+	if (found == 1 && strcmp(name, reader->position) > 0)
+		memcpy(reader->position, name, sizeof(name));
+	return found;
+}
+
+/* The file was read; what comes next is behind it. */
 static int
 leave_file(struct log_reader *reader, struct error *err)
 {
-	char name[NAME_BYTES];
-	struct stat st;
-	int found = 0;
+	char label[TAI64N_SIZE];
+	int result = 0;
 
-	if (reader->is_current) {
-		if (fstat(reader->fd, &st) == 0)
-			found = find_aside(reader, st.st_ino, name, err);
-		if (found == 1)
-			memcpy(reader->position, name, sizeof(name));
-		else /* removed: it ended when its last line came, or later */
-			tai64n_write(&reader->last, reader->position);
+	if (!reader->has_name) {
+		/* That before it has its name by now. */
+		if (pass_file(reader, reader->left_fd, err) == -1 ||
+		    pass_file(reader, reader->fd, err) == -1)
+			result = -1;
+		/* It ended when its last line came, or later. */
+		tai64n_write(&reader->last, label);
+		if (strcmp(label, reader->position) > 0)
+			memcpy(reader->position, label, sizeof(label));
 	}
-	close(reader->fd);
+	if (reader->left_fd != -1)
+		close(reader->left_fd);
+	reader->left_fd = reader->fd;
 	reader->fd = -1;
-	return found == -1 ? -1 : 0;
+	return result;
 }
 
 /* The line of length bytes at start. */

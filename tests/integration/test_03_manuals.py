@@ -12,6 +12,7 @@ from node import ROOT
 # Pages of others that ours may name.
 FOREIGN = {
     "crypt(3)", "envdir(8)", "flock(1)", "fnmatch(3)", "groupadd(8)", "hosts(5)",
+    "journalctl(1)",
     "multilog(8)", "openssl-ciphers(1)", "supervise(8)", "svscan(8)",
     "systemd(1)", "tcpclient(1)", "tcprules(1)", "tcpserver(1)", "touch(1)",
     "useradd(8)",

@@ -58,16 +58,22 @@ log_folder_put(const char *service, const char *name, const char *text)
 	free(folder);
 }
 
-/* As multilog does when current is full. */
 static inline void
-log_folder_rotate(const char *service, const char *name)
+log_folder_rename(const char *service, const char *old, const char *name)
 {
-	char *from = xasprintf("%s/%s/current", log_root, service);
+	char *from = xasprintf("%s/%s/%s", log_root, service, old);
 	char *to = xasprintf("%s/%s/%s", log_root, service, name);
 
 	assert_int_equal(rename(from, to), 0);
 	free(from);
 	free(to);
+}
+
+/* As multilog does when current is full. */
+static inline void
+log_folder_rotate(const char *service, const char *name)
+{
+	log_folder_rename(service, "current", name);
 }
 
 #endif

@@ -106,6 +106,40 @@ rotated(void **state)
 	log_reader_free(&reader);
 }
 
+/*
+ * multilog first calls the full one previous, begins a new one, and only then
+ * gives the full one its name.
+ */
+static void
+renamed_twice(void **state)
+{
+	(void)state;
+	log_folder_put("s", "current", T("01") " a\n");
+	open_reader(&always, true);
+	EXPECT("a");
+	log_folder_put("s", "current", T("02") " b\n");
+	log_folder_rotate("s", "previous");
+	EXPECT("b");
+	log_folder_put("s", "current", T("02") " c\n");
+	EXPECT("c");
+	log_folder_rename("s", "previous", T("03") ".s");
+	EXPECT_NONE();
+	log_folder_rotate("s", "previous");
+	EXPECT_NONE();
+	log_folder_rename("s", "previous", T("04") ".s");
+	log_folder_put("s", "current", T("05") " d\n");
+	log_folder_rotate("s", "previous");
+	log_folder_put("s", "current", T("06") " e\n");
+	EXPECT("d", "e");
+	log_folder_rename("s", "previous", T("07") ".s");
+	EXPECT_NONE();
+	log_reader_free(&reader);
+
+	open_reader(&always, false);
+	EXPECT("a", "b", "c", "d", "e");
+	log_reader_free(&reader);
+}
+
 /* multilog keeps so many files, and removes those before them. */
 static void
 removed(void **state)
@@ -173,6 +207,8 @@ main(void)
 		    none, log_folder_begin, log_folder_end),
 		cmocka_unit_test_setup_teardown(
 		    rotated, log_folder_begin, log_folder_end),
+		cmocka_unit_test_setup_teardown(
+		    renamed_twice, log_folder_begin, log_folder_end),
 		cmocka_unit_test_setup_teardown(
 		    removed, log_folder_begin, log_folder_end),
 		cmocka_unit_test_setup_teardown(
