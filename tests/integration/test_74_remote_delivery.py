@@ -202,6 +202,9 @@ def world(make_node, name_server):
     yield made
     for host in made.hosts:
         host.close()
+    made.node.down()
+    for service in ("remote", "queue1", "queue2"):
+        assert "Sanitizer" not in made.node.log(service)
 
 
 def text_of(data):
