@@ -98,14 +98,24 @@ breaker_gave_up(struct breaker *breaker)
 
 /* -- how many a time */
 
+static bool
+bucket_has_limit(const struct bucket *bucket, int64_t now_ms)
+{
+	return bucket->per_second != 0 &&
+	    (bucket->slowed_until_ms == 0 || now_ms < bucket->slowed_until_ms);
+}
+
 void
 bucket_limit(
     struct bucket *bucket, double per_second, int64_t now_ms, int64_t until_ms)
 {
-	*bucket = (struct bucket){ .tokens = 1,
-		.per_second = per_second,
-		.filled_at_ms = now_ms,
-		.slowed_until_ms = until_ms };
+	/* Said again, it gives nothing away. */
+	if (!bucket_has_limit(bucket, now_ms)) {
+		bucket->tokens = 1;
+		bucket->filled_at_ms = now_ms;
+	}
+	bucket->per_second = per_second;
+	bucket->slowed_until_ms = until_ms;
 }
 
 int64_t
@@ -113,8 +123,7 @@ bucket_take(struct bucket *bucket, int64_t now_ms)
 {
 	double most = bucket->per_second < 1 ? 1 : bucket->per_second;
 
-	if (bucket->per_second == 0 ||
-	    (bucket->slowed_until_ms != 0 && now_ms >= bucket->slowed_until_ms))
+	if (!bucket_has_limit(bucket, now_ms))
 		return 0;
 	bucket->tokens += bucket->per_second *
 	    (double)(now_ms - bucket->filled_at_ms) / 1000;

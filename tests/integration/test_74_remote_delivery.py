@@ -40,6 +40,7 @@ class Host:
         self.answers = {}
         self.greeting = "220 host ESMTP"
         self.connections = 0
+        self.limit = 1000  # at a time; more are sent away
         self.messages = []  # (sender, recipients, data)
         self.holds = threading.Event()  # set: nothing waits at the final dot
         self.holds.set()
@@ -86,6 +87,9 @@ class Host:
             connection.sendall(text.encode() + b"\r\n")
 
         sender, recipients = None, []
+        if len(self.open) > self.limit:
+            say("421 4.7.0 too many connections")
+            return
         say(self.greeting)
         while True:
             line = file.readline().decode()
@@ -362,6 +366,32 @@ def test_expiry_while_a_lane_rests(world):
     assert "a@dead.peer.test" in report
     assert "127.0.0.4" in report or "h4.peer.test" in report
     world.node.wait_empty()
+
+
+def test_a_host_that_wants_to_be_left_alone(world):
+    one, two = world.host(2), world.host(3)
+    one.answers["RCPT"] = "550 5.7.28 too much of your mail"
+    assert world.node.inject("a@one.peer.test", sender=LOCAL) == 0
+    assert b"too much" in world.node.wait_messages("alice", 1)[0]
+    wait_until(lambda: re.search(r"destination .*: rests for 3\d\d\d s",
+                                 world.node.log("remote")), "it rests")
+    one.answers.clear()
+    assert world.node.inject("b@one.peer.test", "b@two.peer.test") == 0
+    world.wait_log(r"lane one\.peer\.test: rests for 3\d\d\d s: .*too")
+    two.wait(1)
+    assert one.messages == []
+
+
+def test_a_host_that_takes_few_connections(world):
+    """A greeting of 421 halves the window; all mail arrives all the same."""
+    one = world.host(2)
+    one.limit = 2
+    for i in range(30):
+        assert world.node.inject(f"u{i}@one.peer.test") == 0
+    world.node.retry_until(lambda: len(one.messages) >= 30, "all arrive",
+                           60 * SLOW)
+    world.node.wait_empty()
+    assert world.node.messages("alice") == []
 
 
 # -- processes that end

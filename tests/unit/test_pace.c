@@ -165,6 +165,22 @@ bucket_for_a_while(void **state)
 	assert_int_equal(bucket_take(&bucket, NOW + 5000), 0);
 }
 
+/* A host that says "slower" to each message slows us all the same. */
+static void
+bucket_limited_again(void **state)
+{
+	struct bucket bucket = { 0 };
+	int taken = 0;
+
+	(void)state;
+	for (int64_t now_ms = NOW; now_ms < NOW + 5000; now_ms += 10)
+		if (bucket_take(&bucket, now_ms) == 0) {
+			taken++;
+			bucket_limit(&bucket, 1, now_ms, now_ms + 60000);
+		}
+	assert_in_range(taken, 5, 7);
+}
+
 int
 main(void)
 {
@@ -176,6 +192,7 @@ main(void)
 		cmocka_unit_test(breaker_counts_once),
 		cmocka_unit_test(bucket_fills),
 		cmocka_unit_test(bucket_for_a_while),
+		cmocka_unit_test(bucket_limited_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
