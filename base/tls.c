@@ -31,6 +31,7 @@ struct tls_session {
 	SSL *ssl;
 	bool has_failed; /* OpenSSL asks not to use the object any more */
 	enum tls_failure failure;
+	bool is_examined;
 	enum tls_proof proof; /* what the handshake's end will have shown */
 };
 
@@ -239,6 +240,18 @@ tls_context_trust_system(struct tls_context *context, struct error *err)
 }
 
 int
+tls_context_trust_file(
+    struct tls_context *context, const char *path, struct error *err)
+{
+	ERR_clear_error();
+	if (SSL_CTX_load_verify_file(context->ctx, path) == 1)
+		return 0;
+	return error_set(err,
+	    "cannot read certificate authorities from '%s': %s", path,
+	    take_reason());
+}
+
+int
 tls_context_set_certificate(
     struct tls_context *context, const char *cert_path, struct error *err)
 {
@@ -356,6 +369,11 @@ expect_peer(struct tls_session *session, const struct tls_peer *peer)
 		if (expect_names(ssl, peer) == -1)
 			return -1;
 		session->proof = TLS_PROOF_AUTHORITIES;
+	} else if (peer->is_examined) {
+		if (expect_names(ssl, peer) == -1)
+			return -1;
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		session->is_examined = true;
 	}
 	if (session->proof != TLS_PROOF_NONE) {
 		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -421,14 +439,29 @@ failure_of(long verified)
 	return TLS_FAILURE_UNTRUSTED;
 }
 
+/* The handshake went well whatever the certificate was. */
+static void
+examine(struct tls_session *session)
+{
+	long verified = SSL_get_verify_result(session->ssl);
+
+	if (verified == X509_V_OK)
+		session->proof = TLS_PROOF_AUTHORITIES;
+	else
+		session->failure = failure_of(verified);
+}
+
 int
 tls_session_handshake(struct tls_session *session, struct error *err)
 {
 	long verified;
 
 	ERR_clear_error();
-	if (SSL_do_handshake(session->ssl) == 1)
+	if (SSL_do_handshake(session->ssl) == 1) {
+		if (session->is_examined)
+			examine(session);
 		return 0;
+	}
 	session->has_failed = true;
 	verified = SSL_get_verify_result(session->ssl);
 	session->failure = session->proof == TLS_PROOF_NONE

@@ -29,11 +29,13 @@ struct tls_context *tls_client_context_new(struct error *err);
 
 /*
  * Before a client's context is used.  tls_context_trust_system: the system's
- * authorities (SSL_CERT_FILE and SSL_CERT_DIR name others) may prove a peer.
- * tls_context_set_certificate: the client's own, as the server's above.
- * 0, or -1 with the reason.
+ * authorities (SSL_CERT_FILE and SSL_CERT_DIR name others) may prove a peer;
+ * tls_context_trust_file: those of this PEM file.  tls_context_set_certificate:
+ * the client's own, as the server's above.  0, or -1 with the reason.
  */
 int tls_context_trust_system(struct tls_context *context, struct error *err);
+int tls_context_trust_file(
+    struct tls_context *context, const char *path, struct error *err);
 int tls_context_set_certificate(
     struct tls_context *context, const char *cert_path, struct error *err);
 
@@ -64,6 +66,8 @@ struct tls_peer {
 	const char *host; /* told to it (SNI) unless it is an address */
 	/* Its certificate must prove it, or the handshake fails. */
 	bool is_verified;
+	/* Not that, but it is told whether it would, by names. */
+	bool is_examined;
 	/* by the system's authorities, with one of these names, or host */
 	const char *const *names;
 	size_t name_count;

@@ -11,6 +11,7 @@
 #include "control/etrnhosts.h"
 #include "control/network.h"
 #include "control/smtproutes.h"
+#include "control/tlspolicy.h"
 
 /* A bad value may be long, and then its begin tells enough. */
 #define VALUE "'%.60s%s'"
@@ -201,6 +202,17 @@ judge_etrnhost(const char *value, struct error *err)
 	return -1;
 }
 
+static int
+judge_tlspolicy(const char *value, struct error *err)
+{
+	struct tlspolicy policy;
+
+	if (tlspolicy_read(value, &policy, err) == -1)
+		return -1;
+	tlspolicy_release(&policy);
+	return 0;
+}
+
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -212,6 +224,8 @@ static const struct {
 	{ "sender:address", judge_domainbinding },
 	{ "address:host", binding_judge_helo },
 	{ "node", judge_etrnhost },
+	{ "domain:policy", judge_tlspolicy },
+	{ "domain:port", tlsadomain_judge },
 };
 
 /* The forms of texts and of list lines, by the unit of the row. */

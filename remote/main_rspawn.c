@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -32,6 +33,7 @@ struct process {
 	struct loop *loop;
 	struct loop_source signal_source, wake_source;
 	struct spawner *spawner;
+	struct tls_report *report;
 	int64_t ends_at_ms; /* 0: it goes on */
 };
 
@@ -45,6 +47,7 @@ reread(struct process *process)
 		log_line("alert: settings stay as they were: %s", err.text);
 		return;
 	}
+	rules_report_to(rules, process->report);
 	spawner_use(process->spawner, rules);
 	log_line("status: settings were read again");
 }
@@ -113,11 +116,13 @@ run(struct process *process)
 
 	while (!is_over) {
 		loop_wait(process->loop, spawner_run(process->spawner));
+		tls_report_tick(process->report, time(NULL));
 		is_over = process->ends_at_ms != 0 &&
 		    (spawner_stop(process->spawner) ||
 			clock_ms() >= process->ends_at_ms);
 	}
 	spawner_run(process->spawner); /* the last results */
+	tls_report_free(&process->report);
 }
 
 int
@@ -127,6 +132,7 @@ main(int argc, char **argv)
 	struct spawner_config config = { 0 };
 	struct rules *rules;
 	struct error err;
+	char *path;
 
 	log_open("qmail-rspawn");
 	usage_answer(argv, "qmail-rspawn", usage);
@@ -152,6 +158,10 @@ main(int argc, char **argv)
 	rules = rules_new(process.home, "qmail-rspawn", &err);
 	if (rules == NULL)
 		fatal(111, "cannot start: %s", err.text);
+	path = layout_path(process.home, LAYOUT_tls_report);
+	process.report = tls_report_new(path);
+	free(path);
+	rules_report_to(rules, process.report);
 	process.spawner = spawner_new(&config, rules, &err);
 	if (process.spawner == NULL)
 		fatal(111, "cannot start: %s", err.text);

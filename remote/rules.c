@@ -10,6 +10,7 @@
 
 #include "base/listen_socket.h"
 #include "base/log.h"
+#include "base/log_text.h"
 #include "base/mem.h"
 #include "base/tls.h"
 #include "control/layout.h"
@@ -26,8 +27,13 @@ struct rules {
 	struct bindings *bindings;
 	struct own_addresses *own;
 	struct dns_client *dns;
-	struct tls_context *tls; /* that takes any certificate */
-	struct tcpto *tcpto;     /* NULL: there is none */
+	struct tls_context *tls;
+	struct tcpto *tcpto; /* NULL: there is none */
+	struct tlspolicies *policies;
+	struct mta_sts *sts;
+	char *no_tls_folder;
+	struct tls_policy_config tls_policy;
+	struct tls_report *report; /* or NULL */
 	struct exchange_config exchange;
 	bool asks_sender;
 };
@@ -46,22 +52,11 @@ rules_free(struct rules **rules_in)
 	dns_client_free(&rules->dns);
 	tls_context_free(&rules->tls);
 	tcpto_free(&rules->tcpto);
+	tlspolicies_free(&rules->policies);
+	mta_sts_free(&rules->sts);
+	free(rules->no_tls_folder);
 	free(rules);
 	*rules_in = NULL;
-}
-
-/* Shows a certificate of ours if there is one. */
-static struct tls_context *
-make_tls(const struct home *home, struct error *err)
-{
-	char *path = xasprintf("%s/clientcert.pem", home->tls);
-	struct tls_context *context = tls_client_context_new(err);
-
-	if (context != NULL && access(path, F_OK) == 0 &&
-	    tls_context_set_certificate(context, path, err) == -1)
-		tls_context_free(&context);
-	free(path);
-	return context;
 }
 
 static struct tcpto *
@@ -78,6 +73,54 @@ open_tcpto(const struct home *home)
 	return tcpto;
 }
 
+/* With our certificate, if there is one, and whom we trust. */
+static struct tls_context *
+make_tls(const struct home *home, const struct settings *settings,
+    struct error *err)
+{
+	AUTO(mem_free) char *path = xasprintf("%s/clientcert.pem", home->tls);
+	const char *ca_file = settings_text(settings, SETTING_tlscafile);
+	struct tls_context *tls = tls_client_context_new(err);
+
+	if (tls == NULL)
+		return NULL;
+	if ((*ca_file == '\0' ? tls_context_trust_system(tls, err)
+			      : tls_context_trust_file(tls, ca_file, err)) ==
+		-1 ||
+	    tls_context_set_ciphers(tls,
+		settings_text(settings, SETTING_tlsclientciphers), NULL,
+		err) == -1 ||
+	    (access(path, F_OK) == 0 &&
+		tls_context_set_certificate(tls, path, err) == -1))
+		tls_context_free(&tls);
+	return tls;
+}
+
+static void
+fill_tls_policy(struct rules *rules, const struct home *home)
+{
+	AUTO(mem_free) char *folder = xasprintf("%s/mta-sts", home->run);
+	const struct settings *settings = rules->settings;
+	const struct mta_sts_config config = { .dns = rules->dns,
+		.folder = folder,
+		.ca_file = settings_text(settings, SETTING_tlscafile),
+		.port = (uint16_t)settings_number(
+		    settings, SETTING_mtastsport),
+		.timeout_ms = DNS_TIMEOUT_MS };
+
+	rules->policies = tlspolicies_new(settings);
+	rules->sts = mta_sts_new(&config);
+	rules->no_tls_folder = xasprintf("%s/notlshosts", home->tls);
+	rules->tls_policy = (struct tls_policy_config){
+		.policies = rules->policies,
+		.sts = rules->sts,
+		.dns = rules->dns,
+		.no_tls_folder = rules->no_tls_folder,
+		.uses_sts = settings_flag(settings, SETTING_mtasts),
+		.timeout_ms = DNS_TIMEOUT_MS
+	};
+}
+
 struct rules *
 rules_new(const struct home *home, const char *program, struct error *err)
 {
@@ -91,7 +134,7 @@ rules_new(const struct home *home, const char *program, struct error *err)
 		goto failed;
 	rules->routes = smtproutes_new(home->control, rules->settings, err);
 	rules->bindings = bindings_new(home->control, rules->settings, err);
-	rules->tls = make_tls(home, err);
+	rules->tls = make_tls(home, rules->settings, err);
 	if (rules->routes == NULL || rules->bindings == NULL ||
 	    rules->tls == NULL)
 		goto failed;
@@ -104,6 +147,7 @@ rules_new(const struct home *home, const char *program, struct error *err)
 		.me = settings_text(rules->settings, SETTING_me),
 		.own = rules->own,
 		.timeout_ms = DNS_TIMEOUT_MS };
+	fill_tls_policy(rules, home);
 	return rules;
 failed:
 	rules_free(&rules);
@@ -122,6 +166,19 @@ rules_ask_sender(const struct rules *rules)
 	return rules->asks_sender;
 }
 
+void
+rules_set_timeout(struct rules *rules, int timeout_ms)
+{
+	rules->exchange.timeout_ms = timeout_ms;
+	rules->tls_policy.timeout_ms = timeout_ms;
+}
+
+void
+rules_report_to(struct rules *rules, struct tls_report *report)
+{
+	rules->report = report;
+}
+
 /* -- plans */
 
 void
@@ -131,6 +188,13 @@ plan_make(const struct rules *rules, const char *domain, const char *sender,
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
 		.sender = sender == NULL ? NULL : xstrdup(sender) };
 	exchange_find(&rules->exchange, domain, sender, &plan_out->exchange);
+	if (plan_out->exchange.state == EXCHANGE_FOUND) {
+		char canonical[IDN_DOMAIN_SIZE];
+
+		idn_domain_canonical(domain, canonical);
+		tls_policy_make(&rules->tls_policy, canonical,
+		    &plan_out->exchange, &plan_out->tls);
+	}
 	if (plan_out->exchange.route.user[0] != '\0')
 		plan_out->credentials = (struct session_credentials){
 			.user = plan_out->exchange.route.user,
@@ -144,7 +208,35 @@ plan_release(struct plan *plan)
 	free(plan->domain);
 	free(plan->sender);
 	exchange_release(&plan->exchange);
+	tls_plan_release(&plan->tls);
 	*plan = (struct plan){ 0 };
+}
+
+static struct session_tls
+session_tls_of(
+    const struct rules *rules, const struct plan *plan, size_t host)
+{
+	const struct smtproute *route = &plan->exchange.route;
+	const struct tls_choice *choice = &plan->tls.hosts[host];
+	const struct tlspolicy *policy = plan->tls.policy;
+	struct session_tls tls = { .level = choice->level,
+		.is_examined = choice->is_examined,
+		.is_wrapped = route->has_tls_first,
+		.context = rules->tls,
+		.tlsa = choice->dane.records,
+		.tlsa_count = choice->dane.count };
+
+	if (tls.is_wrapped && tls.level < TLS_ENCRYPT)
+		tls.level = TLS_ENCRYPT;
+	/* RFC 7672 3.2.2: with usage 2 the domain is a name, too */
+	if (choice->dane.has_authority && !plan->exchange.is_routed) {
+		tls.names = (const char *const *)&plan->domain;
+		tls.name_count = 1;
+	} else if (choice->dane.count == 0 && policy->names.count > 0) {
+		tls.names = (const char *const *)policy->names.items;
+		tls.name_count = policy->names.count;
+	}
+	return tls;
 }
 
 void
@@ -171,10 +263,7 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 		    ? (const struct sockaddr *)&way_out->binding.source
 		    : NULL,
 		.helo = way_out->binding.helo,
-		.tls = { .level = exchange->route.has_tls_first ? TLS_ENCRYPT
-								: TLS_MAY,
-		    .is_wrapped = exchange->route.has_tls_first,
-		    .context = rules->tls },
+		.tls = session_tls_of(rules, plan, to->host),
 		.credentials = plan->credentials.user == NULL
 		    ? NULL
 		    : &plan->credentials,
@@ -223,6 +312,52 @@ compare_texts(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Records come in any order. */
+static int
+compare_tlsa(const void *a, const void *b)
+{
+	const struct dns_tlsa *one = a, *other = b;
+	size_t shorter = one->length < other->length ? one->length
+						     : other->length;
+	int order = one->usage - other->usage;
+
+	if (order == 0)
+		order = one->selector - other->selector;
+	if (order == 0)
+		order = one->matching - other->matching;
+	if (order == 0)
+		order = memcmp(one->data, other->data, shorter);
+	return order != 0 ? order
+			  : (one->length > other->length) -
+		(one->length < other->length);
+}
+
+/* What of TLS a session is opened with. */
+static char *
+tls_key(const struct session_tls *tls)
+{
+	struct dns_tlsa *records = xcalloc(
+	    tls->tlsa_count + 1, sizeof(*records));
+	struct buf key = BUF_INIT;
+	size_t i, at;
+
+	buf_addf(&key, "%s%s", tls_level_name(tls->level),
+	    tls->is_examined ? " examined" : "");
+	for (i = 0; i < tls->name_count; i++)
+		buf_addf(&key, " %s", tls->names[i]);
+	if (tls->tlsa_count > 0)
+		memcpy(records, tls->tlsa, tls->tlsa_count * sizeof(*records));
+	qsort(records, tls->tlsa_count, sizeof(*records), compare_tlsa);
+	for (i = 0; i < tls->tlsa_count; i++) {
+		buf_addf(&key, " %u.%u.%u.", records[i].usage,
+		    records[i].selector, records[i].matching);
+		for (at = 0; at < records[i].length; at++)
+			buf_addf(&key, "%02x", records[i].data[at]);
+	}
+	free(records);
+	return key.data;
+}
+
 void
 plan_put_key(
     const struct rules *rules, const struct plan *plan, struct buf *key)
@@ -236,15 +371,18 @@ plan_put_key(
 		struct way way;
 		char ip[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN] = "";
 		uint16_t port, source_port;
+		char *tls;
 
 		plan_fill_way(rules, plan, i, &way);
 		listen_socket_text(&to->address, ip, sizeof(ip), &port);
 		if (way.binding.has_source && way.binding.list == 0)
 			listen_socket_text(&way.binding.source, source,
 			    sizeof(source), &source_port);
-		texts[i] = xasprintf("%s=%s:%u from %s%u as %s",
+		tls = tls_key(&way.options.tls);
+		texts[i] = xasprintf("%s=%s:%u from %s%u as %s tls %s",
 		    exchange->hosts[to->host].name, ip, port, source,
-		    way.binding.list, way.options.helo);
+		    way.binding.list, way.options.helo, tls);
+		free(tls);
 	}
 	qsort(texts, exchange->address_count, sizeof(*texts), compare_texts);
 	buf_addf(key, "%d%d %s", (int)exchange->route.transport,
@@ -255,4 +393,88 @@ plan_put_key(
 		free(texts[i]);
 	}
 	free(texts);
+}
+
+/* -- what came of it */
+
+/* RFC 8460 4.3 */
+static const char *
+result_name(const struct tls_choice *choice, enum tls_failure failure)
+{
+	switch (failure) {
+	case TLS_FAILURE_NONE:
+		return "";
+	case TLS_FAILURE_NOT_OFFERED:
+		return "starttls-not-supported";
+	case TLS_FAILURE_NAME:
+		return "certificate-host-mismatch";
+	case TLS_FAILURE_EXPIRED:
+		return "certificate-expired";
+	case TLS_FAILURE_UNTRUSTED:
+		return choice->dane.count > 0 ? "validation-failure"
+					      : "certificate-not-trusted";
+	case TLS_FAILURE_OTHER:
+		break;
+	}
+	return "validation-failure";
+}
+
+static enum tls_failure
+failure_of(const struct plan *plan, const struct tls_choice *choice,
+    const struct session *session, const struct session_result *failure)
+{
+	enum tls_failure found = session != NULL
+	    ? session_tls_failure(session)
+	    : failure->tls_failure;
+
+	/* That the policy does not name the host is tested, too. */
+	if (found == TLS_FAILURE_NONE && plan->tls.has_sts &&
+	    plan->tls.sts.mode == MTA_STS_TESTING && !choice->is_examined)
+		found = TLS_FAILURE_NAME;
+	return found;
+}
+
+static void
+log_tls(const char *host, const char *ip, const char *wanted, const char *why,
+    const char *reached)
+{
+	char host_word[DNS_NAME_SIZE], reached_line[400];
+	size_t length;
+
+	log_word(host_word, sizeof(host_word), host);
+	length = (size_t)snprintf(
+	    reached_line, sizeof(reached_line) - 1, "%s", reached);
+	if (length > sizeof(reached_line) - 2)
+		length = sizeof(reached_line) - 2;
+	reached_line[log_clean(reached_line, length)] = '\0';
+	log_line("tls %s %s: wanted %s (%s); %s", host_word, ip, wanted, why,
+	    reached_line);
+}
+
+void
+plan_note(const struct rules *rules, const struct plan *plan, size_t address,
+    const struct session *session, const struct session_result *failure)
+{
+	const struct exchange_address *to = &plan->exchange.addresses[address];
+	const struct tls_choice *choice = &plan->tls.hosts[to->host];
+	const char *host = plan->exchange.hosts[to->host].name;
+	enum tls_failure found = failure_of(plan, choice, session, failure);
+	const char *reached = session == NULL ? failure->text
+					      : session_tls_text(session);
+	char ip[INET6_ADDRSTRLEN];
+	uint16_t port;
+
+	/* It never came to TLS: other lines say so. */
+	if (session == NULL && failure->stage != STAGE_TLS)
+		return;
+	listen_socket_text(&to->address, ip, sizeof(ip), &port);
+	log_tls(host, ip, tls_level_name(choice->level), choice->why,
+	    *reached == '\0' ? "reached plain" : reached);
+	if (rules->report != NULL && choice->level != TLS_NONE)
+		tls_report_count(rules->report,
+		    &(struct tls_report_session){ .domain = plan->domain,
+			.policy = choice->policy,
+			.host = host,
+			.result = result_name(choice, found) },
+		    time(NULL));
 }

@@ -13,6 +13,8 @@
 #include "control/settings.h"
 #include "remote/exchange.h"
 #include "remote/session.h"
+#include "remote/tls_policy.h"
+#include "remote/tls_report.h"
 
 struct rules;
 
@@ -25,11 +27,18 @@ const struct settings *rules_settings(const struct rules *rules);
 /* Does the way depend on the sender, too? */
 bool rules_ask_sender(const struct rules *rules);
 
+/* Of one question to the DNS, for who does not wait as long as mail does. */
+void rules_set_timeout(struct rules *rules, int timeout_ms);
+
+/* Sessions that plan_note() is told of are counted there; borrowed. */
+void rules_report_to(struct rules *rules, struct tls_report *report);
+
 /* How mail of a sender reaches a domain.  Belongs to its maker. */
 struct plan {
 	char *domain;
 	char *sender; /* NULL: any */
-	struct exchange exchange;
+	struct exchange exchange; /* without hosts that TLS forbids */
+	struct tls_plan tls;      /* hosts NULL: exchange was not FOUND */
 	struct session_credentials credentials; /* user NULL: no AUTH */
 };
 
@@ -53,7 +62,6 @@ struct way {
 void plan_fill_way(const struct rules *rules, const struct plan *plan,
     size_t address, struct way *way_out);
 
-
 /*
  * Blocking: opens a session to that address, unless it is left alone (tcpto.h),
  * and notes there whether it answered.  way_out is to stay as long as the
@@ -61,5 +69,13 @@ void plan_fill_way(const struct rules *rules, const struct plan *plan,
  */
 struct session *plan_open(const struct rules *rules, const struct plan *plan,
     size_t address, struct way *way_out, struct session_result *failure_out);
+
+/*
+ * Logs what came of TLS with one of its addresses, and counts it.  session
+ * NULL: it did not come about, by this failure.
+ */
+void plan_note(const struct rules *rules, const struct plan *plan,
+    size_t address, const struct session *session,
+    const struct session_result *failure);
 
 #endif

@@ -19,7 +19,7 @@
 enum { QUIT_MS = 1000 };
 
 void
-session_set_deadline(struct session *session)
+session_set_limit(struct session *session)
 {
 	int longest_ms = session->options.remote_ms;
 
@@ -185,7 +185,7 @@ session_attach(int fd, const struct session_options *options)
 	session->fd = fd;
 	session->stream = stream_new(fd, fd);
 	stream_set_timeout(session->stream, options->remote_ms);
-	session_set_deadline(session);
+	session_set_limit(session);
 	return session;
 }
 
@@ -248,6 +248,7 @@ start_tls(struct session *session, struct session_result *failure_out)
 	    tls->tlsa_count + 1, sizeof(*records));
 	struct tls_peer peer = { .host = session->options.host,
 		.is_verified = tls->level == TLS_VERIFY,
+		.is_examined = tls->is_examined,
 		.names = tls->names,
 		.name_count = tls->name_count,
 		.records = records,
@@ -265,6 +266,7 @@ start_tls(struct session *session, struct session_result *failure_out)
 	free(records);
 	if (result == STREAM_OK) {
 		note_tls(session);
+		session->tls_failure = stream_tls_failure(session->stream);
 		return 0;
 	}
 	session->is_over = true;
@@ -349,15 +351,19 @@ ask_for_tls(struct session *session, struct session_result *failure_out)
 
 	if (!session->tries_tls)
 		return 0;
-	if (!session->hello.has_starttls)
+	if (!session->hello.has_starttls) {
+		session->tls_failure = TLS_FAILURE_NOT_OFFERED;
 		return level == TLS_MAY
 		    ? 0
 		    : fail_without_tls(session, failure_out);
+	}
 	session_put(session, "STARTTLS");
 	result = session_read(session, &reply, NULL, NULL);
 	if (result == REPLY_OK && reply.code >= 300 && level == TLS_MAY &&
-	    !session->is_over)
+	    !session->is_over) {
+		session->tls_failure = TLS_FAILURE_OTHER;
 		return 0;
+	}
 	if (check_reply(session, result, &reply, STAGE_TLS,
 		"but STARTTLS was rejected", failure_out) == -1) {
 		failure_out->tls_failure = TLS_FAILURE_OTHER;
@@ -411,14 +417,19 @@ session_open(
     const struct session_options *options, struct session_result *failure_out)
 {
 	bool wants_tls = options->tls.level != TLS_NONE;
+	enum tls_failure failure;
 	struct session *session = open_once(options, wants_tls, failure_out);
 
 	if (session != NULL || failure_out->stage != STAGE_TLS ||
 	    options->tls.level != TLS_MAY || options->tls.is_wrapped)
 		return session;
 	/* RFC 7435: better in plain than not at all */
+	failure = failure_out->tls_failure;
 	session_result_release(failure_out);
-	return open_once(options, false, failure_out);
+	session = open_once(options, false, failure_out);
+	if (session != NULL)
+		session->tls_failure = failure;
+	return session;
 }
 
 bool
@@ -439,7 +450,7 @@ void
 session_send(struct session *session, const struct session_message *message,
     struct session_result *results_out)
 {
-	session_set_deadline(session);
+	session_set_limit(session);
 	if (session->options.transport == SESSION_QMTP)
 		session_send_qmtp(session, message, results_out);
 	else
@@ -451,6 +462,12 @@ const char *
 session_tls_text(const struct session *session)
 {
 	return session->tls_text;
+}
+
+enum tls_failure
+session_tls_failure(const struct session *session)
+{
+	return session->tls_failure;
 }
 
 void

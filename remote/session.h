@@ -32,6 +32,8 @@ enum tls_level {
 
 struct session_tls {
 	enum tls_level level;
+	/* Not VERIFY by authorities, but it is told whether it would do. */
+	bool is_examined;
 	bool is_wrapped; /* from the first byte (port 465) */
 	/* a client's, with its certificate and ciphers; may be shared.  Not for
 	 * NONE.  For VERIFY by authorities it trusts the system's. */
@@ -138,6 +140,12 @@ void session_send(struct session *session,
 
 /* "TLSv1.3 verified by dane" for logs; "" without TLS.  The session's. */
 const char *session_tls_text(const struct session *session);
+
+/*
+ * What is wrong with TLS though the session came about: why it is in plain, or
+ * what is_examined has found.
+ */
+enum tls_failure session_tls_failure(const struct session *session);
 
 /* Says QUIT if the session is still usable, without waiting for an answer. */
 void session_close(struct session **session);

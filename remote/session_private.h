@@ -15,6 +15,7 @@ struct session {
 	struct stream *stream;
 	char ip[INET6_ADDRSTRLEN]; /* the peer's, for texts */
 	char tls_text[200];
+	enum tls_failure tls_failure; /* NONE: there is none that is known */
 	struct hello hello;
 	bool tries_tls;
 	bool is_over;        /* nothing can be asked any more */
@@ -30,7 +31,7 @@ struct session *session_attach(int fd, const struct session_options *options);
 int session_greet(struct session *session, struct session_result *failure_out);
 
 /* Begins the time that this may take in all. */
-void session_set_deadline(struct session *session);
+void session_set_limit(struct session *session);
 
 /* Reads one reply.  Anything but REPLY_OK, and a 421, ends the session. */
 enum reply_result session_read(struct session *session, struct reply *reply_out,

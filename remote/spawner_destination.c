@@ -196,6 +196,8 @@ line_opened(struct work *work)
 	destination->spawner->underway--;
 	destination->spawner->opening_count--;
 	destination->opening_count--;
+	plan_note(destination->plan->rules->rules, &destination->plan->plan,
+	    line->address, line->session, &line->failure);
 	if (line->session == NULL)
 		line_failed(line);
 	else {

@@ -18,10 +18,10 @@ svctool/libsvctool.a: \
     svctool/queue/ops.o svctool/queue/order.o svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \
     svctool/show/cmd_log.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
-    svctool/show/log_fields.o svctool/show/log_look.o \
-    svctool/show/log_match.o svctool/show/log_merge.o \
-    svctool/show/log_reader.o svctool/show/log_tail.o \
-    svctool/show/log_time.o svctool/show/report.o \
+    svctool/show/cmd_tls_report.o svctool/show/log_fields.o \
+    svctool/show/log_look.o svctool/show/log_match.o \
+    svctool/show/log_merge.o svctool/show/log_reader.o \
+    svctool/show/log_tail.o svctool/show/log_time.o svctool/show/report.o \
     svctool/show/report_json.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
     svctool/run/cmd_systemd.o svctool/run/greet.o \

@@ -32,6 +32,7 @@ int cmd_route(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 /* The whole of qmail-rm; argv has the program's name, too. */
 int cmd_rm(int argc, char **argv);
+int cmd_tls_report(int argc, char **argv);
 
 struct node;
 

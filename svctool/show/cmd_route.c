@@ -10,9 +10,8 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "control/bindings.h"
 #include "control/json_text.h"
-#include "remote/exchange.h"
+#include "remote/rules.h"
 #include "remote/tcpto.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
@@ -24,13 +23,9 @@ enum { TIMEOUT_MS = 15 * 1000 };
 struct route_look {
 	const char *domain, *sender; /* sender NULL: not said */
 	bool is_json;
-	struct settings *settings;
-	struct smtproutes *routes;
-	struct bindings *bindings;
-	struct own_addresses *own;
-	struct dns_client *dns;
+	struct rules *rules;
 	struct tcpto *tcpto; /* NULL: there is none */
-	struct exchange exchange;
+	struct plan plan;
 };
 
 static const char *
@@ -66,23 +61,26 @@ struct shown {
 	char address[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN];
 	unsigned port;
 	struct binding binding;
+	enum tls_level level;
 	bool is_blocked;
 };
 
 static void
 look_at_address(struct route_look *look, size_t i, struct shown *shown_out)
 {
-	const struct exchange *exchange = &look->exchange;
+	const struct exchange *exchange = &look->plan.exchange;
 	const struct exchange_address *at = &exchange->addresses[i];
 	const struct sockaddr *address = (const struct sockaddr *)&at->address;
 	const struct tcpto_limits limits = tcpto_limits(
-	    look->settings, &exchange->route);
+	    rules_settings(look->rules), &exchange->route);
+	struct way way;
 
 	*shown_out = (struct shown){ .host = &exchange->hosts[at->host],
 		.port = exchange->route.port };
 	address_text(&at->address, shown_out->address);
-	bindings_find(look->bindings, look->sender != NULL ? look->sender : "",
-	    look->domain, address, &shown_out->binding);
+	plan_fill_way(look->rules, &look->plan, i, &way);
+	shown_out->binding = way.binding;
+	shown_out->level = way.options.tls.level;
 	if (shown_out->binding.has_source)
 		address_text(&shown_out->binding.source, shown_out->source);
 	shown_out->is_blocked = look->tcpto != NULL &&
@@ -113,13 +111,65 @@ reason_text(const struct exchange *exchange)
 	return exchange->is_routed ? "the address itself" : "the DNS";
 }
 
+/* The line of tlspolicy that counts, or that there is none. */
+static char *
+policy_text(const struct tls_plan *tls)
+{
+	if (tls->policy->key[0] == '\0')
+		return xstrdup("default");
+	return xasprintf("%s:%s", tls->policy->key,
+	    tlspolicy_word_name(tls->policy->word));
+}
+
+static void
+print_tls(const struct plan *plan)
+{
+	AUTO(mem_free) char *policy = NULL;
+
+	if (plan->tls.hosts == NULL)
+		return;
+	policy = policy_text(&plan->tls);
+	printf("TLS policy %s\n", policy);
+	for (size_t i = 0; i < plan->tls.host_count; i++)
+		printf("TLS with %s: %s (%s)\n", plan->exchange.hosts[i].name,
+		    plan->tls.hosts[i].is_refused
+			? "not to be used"
+			: tls_level_name(plan->tls.hosts[i].level),
+		    plan->tls.hosts[i].why);
+}
+
+static json_t *
+tls_json(const struct plan *plan)
+{
+	AUTO(mem_free) char *policy = NULL;
+	json_t *hosts = json_array();
+
+	if (plan->tls.hosts == NULL) {
+		json_decref(hosts);
+		return json_null();
+	}
+	policy = policy_text(&plan->tls);
+	for (size_t i = 0; i < plan->tls.host_count; i++) {
+		const struct tls_choice *choice = &plan->tls.hosts[i];
+
+		json_array_append_new(hosts,
+		    json_pack("{s:o, s:b, s:s, s:s}", "host",
+			json_text(plan->exchange.hosts[i].name), "refused",
+			choice->is_refused, "level",
+			tls_level_name(choice->level), "why", choice->why));
+	}
+	return json_pack(
+	    "{s:o, s:o}", "policy", json_text(policy), "hosts", hosts);
+}
+
 static void
 print_text(struct route_look *look)
 {
-	const struct exchange *exchange = &look->exchange;
+	const struct exchange *exchange = &look->plan.exchange;
 
 	if (exchange->state != EXCHANGE_FOUND) {
 		printf("%s: %s", state_name(exchange->state), exchange->text);
+		print_tls(&look->plan);
 		return;
 	}
 	printf("by %s (%s%s)\n", reason_text(exchange),
@@ -129,20 +179,21 @@ print_text(struct route_look *look)
 		struct shown shown;
 
 		look_at_address(look, i, &shown);
-		printf("%u %s %s port %u from %s as %s%s%s\n",
+		printf("%u %s %s port %u from %s as %s, TLS %s%s%s\n",
 		    shown.host->preference, shown.host->name, shown.address,
 		    shown.port,
 		    shown.binding.has_source ? shown.source : "any address",
-		    shown.binding.helo,
+		    shown.binding.helo, tls_level_name(shown.level),
 		    shown.host->is_secure ? ", secure (DNSSEC)" : "",
 		    shown.is_blocked ? ", left alone (qmail-tcpto)" : "");
 	}
+	print_tls(&look->plan);
 }
 
 static void
 print_json(struct route_look *look)
 {
-	const struct exchange *exchange = &look->exchange;
+	const struct exchange *exchange = &look->plan.exchange;
 	json_t *hosts = json_array(), *object;
 
 	for (size_t i = 0; i < exchange->address_count; i++) {
@@ -150,81 +201,54 @@ print_json(struct route_look *look)
 
 		look_at_address(look, i, &shown);
 		json_array_append_new(hosts,
-		    json_pack("{s:o, s:i, s:s, s:i, s:b, s:s, s:o, s:b}",
+		    json_pack("{s:o, s:i, s:s, s:i, s:b, s:s, s:o, s:s, s:b}",
 			"host", json_text(shown.host->name), "preference",
 			(int)shown.host->preference, "address", shown.address,
 			"port", (int)shown.port, "secure",
 			shown.host->is_secure, "source", shown.source, "helo",
-			json_text(shown.binding.helo), "left_alone",
+			json_text(shown.binding.helo), "tls",
+			tls_level_name(shown.level), "left_alone",
 			shown.is_blocked));
 	}
-	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o}", "state",
+	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o, s:o}", "state",
 	    state_name(exchange->state), "reason",
 	    json_text(reason_text(exchange)), "transport",
 	    transport_name(&exchange->route), "auth",
 	    exchange->route.user[0] != '\0', "routed", exchange->is_routed,
 	    "mx_secure", exchange->is_mx_secure, "ttl_s",
-	    (json_int_t)exchange->ttl_s, "addresses", hosts);
+	    (json_int_t)exchange->ttl_s, "addresses", hosts, "tls",
+	    tls_json(&look->plan));
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(object);
 }
 
-static int
-open_look(const struct node *node, struct route_look *look, struct error *err)
-{
-	const char *control = node->home->control;
-	char *socket_path = layout_path(node->home, LAYOUT_resolver);
-	char *tcpto_path = layout_path(node->home, LAYOUT_tcpto);
-	int result = -1;
-
-	look->settings = settings_load(control, "qmail-remote", NULL, err);
-	if (look->settings == NULL)
-		goto out;
-	look->routes = smtproutes_new(control, look->settings, err);
-	look->bindings = bindings_new(control, look->settings, err);
-	look->own = own_addresses_new(look->settings);
-	look->dns = dns_client_new(socket_path);
-	if (look->routes != NULL && look->bindings != NULL &&
-	    tcpto_open(tcpto_path, false, &look->tcpto, err) != -1)
-		result = 0;
-out:
-	free(tcpto_path);
-	free(socket_path);
-	return result;
-}
-
 static void
 close_look(struct route_look *look)
 {
-	exchange_release(&look->exchange);
+	plan_release(&look->plan);
 	tcpto_free(&look->tcpto);
-	dns_client_free(&look->dns);
-	own_addresses_free(&look->own);
-	bindings_free(&look->bindings);
-	smtproutes_free(&look->routes);
-	settings_free(&look->settings);
+	rules_free(&look->rules);
 }
 
 static int
 show_route(const struct node *node, struct route_look *look)
 {
-	struct exchange_config config = { .timeout_ms = TIMEOUT_MS };
+	AUTO(mem_free) char *tcpto = layout_path(node->home, LAYOUT_tcpto);
 	struct error err;
 
-	if (open_look(node, look, &err) == -1)
+	look->rules = rules_new(node->home, "qmail-remote", &err);
+	if (look->rules == NULL ||
+	    tcpto_open(tcpto, false, &look->tcpto, &err) == -1)
 		return complain(EXIT_TROUBLE, &err);
-	config.dns = look->dns;
-	config.routes = look->routes;
-	config.own = look->own;
-	config.me = settings_text(look->settings, SETTING_me);
-	exchange_find(&config, look->domain, look->sender, &look->exchange);
+	rules_set_timeout(look->rules, TIMEOUT_MS);
+	plan_make(look->rules, look->domain, look->sender, &look->plan);
 	if (look->is_json)
 		print_json(look);
 	else
 		print_text(look);
-	return look->exchange.state == EXCHANGE_UNKNOWN ? EXIT_TEMPORARY
-							: EXIT_FINE;
+	return look->plan.exchange.state == EXCHANGE_UNKNOWN ? EXIT_TEMPORARY
+							     : EXIT_FINE;
 }
 
 int
