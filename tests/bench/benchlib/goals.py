@@ -43,14 +43,14 @@ def relay_ratio(relayed, case, server):
         return None
 
 
-def lines(comparison, held, relayed):
+def lines(comparison, held, relayed=None):
     """One line for each goal that was measured; [] if none was.
 
     comparison may be None.
     """
     found = []
     for case, what, order, times, server in GOALS:
-        ratio = (relay_ratio(relayed, case, server)
+        ratio = (relay_ratio(relayed or {}, case, server)
                  if case.startswith("relay")
                  else comparison.ratio(case, "mqmail", server, what)
                  if comparison is not None and what in ("rate", "cpu")
