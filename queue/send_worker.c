@@ -44,7 +44,7 @@ worker_drop(struct worker *worker)
 	deliver_fail_all(worker);
 	LIST_REMOVE(worker, in_workers);
 	if (worker->has_greeted)
-		send->health.workers--;
+		send->health.workers -= !worker->is_remote;
 	if (worker->is_remote)
 		lane_take_rooms(send->lanes);
 	free(worker);
@@ -65,7 +65,7 @@ greet_worker(struct worker *worker, const void *data, size_t length)
 	}
 	worker->kind = kind_of_channel(hello.channel);
 	worker->has_greeted = true;
-	worker->send->health.workers++;
+	worker->send->health.workers += !worker->is_remote;
 	return true;
 }
 
