@@ -690,6 +690,8 @@ destinations_retire(struct spawner *spawner)
 			tdelete(destination, &spawner->destinations_by_key,
 			    compare_destinations);
 		destination->is_retired = true;
+		/* At once: nothing that comes now goes by the old rules. */
+		place_old_lanes(destination, clock_ms());
 	}
 }
 

@@ -205,7 +205,7 @@ void destinations_tick(struct spawner *spawner, int64_t now_ms);
 void destinations_run_wanting(struct spawner *spawner);
 /* Closes what is idle. */
 void destinations_close(struct spawner *spawner);
-/* Those that there are get no lanes any more. */
+/* After domains_forget(): those that there are lose their lanes, for good. */
 void destinations_retire(struct spawner *spawner);
 
 #endif
