@@ -252,17 +252,19 @@ leave_ready(struct lane_table *table, struct lane *lane)
 	lane->is_ready = false;
 }
 
-static bool
-is_roomless(const struct lane *lane)
+bool
+lane_is_roomless(const struct lane *lane)
 {
 	return lane->kind == LANE_REMOTE && lane->room == 0;
 }
 
-/* While it has no room one message is enough to ask for it. */
+/* While it has no room one message is enough to ask for it, and then none. */
 static bool
 has_share(const struct lane_table *table, const struct lane *lane)
 {
-	return lane->from_disk >= (is_roomless(lane) ? 1 : table->share);
+	if (lane_is_roomless(lane))
+		return lane->has_asked || lane->from_disk >= 1;
+	return lane->from_disk >= table->share;
 }
 
 /* When its first ticket may be read. */
@@ -470,6 +472,7 @@ lane_next_to_ask(struct lane_table *table, bool *is_now_out)
 	*is_now_out = lane->is_wanted_now;
 	lane->is_wanted_now = false;
 	update_asking(table, lane);
+	update_ready(table, lane);
 	return lane;
 }
 
@@ -666,7 +669,7 @@ bool
 lane_is_over_share(const struct lane_table *table, const struct lane *lane)
 {
 	/* Its host may never answer. */
-	size_t share = is_roomless(lane) && table->share > ROOMLESS_SHARE
+	size_t share = lane_is_roomless(lane) && table->share > ROOMLESS_SHARE
 	    ? ROOMLESS_SHARE
 	    : table->share;
 

@@ -128,6 +128,8 @@ void lane_take_rooms(struct lane_table *table);
  * *is_now_out: lane_all_now() was called since it asked last.
  */
 struct lane *lane_next_to_ask(struct lane_table *table, bool *is_now_out);
+/* A remote one that has none: who knows when its host answers? */
+bool lane_is_roomless(const struct lane *lane);
 /* A job of the lane was given out, or has ended. */
 void lane_job_began(struct lane_table *table, struct lane *lane);
 void lane_job_ended(struct lane_table *table, struct lane *lane);

@@ -825,8 +825,10 @@ message_can_start(const struct send *send, const struct message *message)
 		const struct lane *lane = part->line.lane;
 
 		if (part->waiting > 0 && !lane_is_resting(send->lanes, lane) &&
-		    (workers_has(send, lane_get_kind(lane)) ||
-			(is_young && lane_get_kind(lane) == LANE_VIRTUAL)))
+		    (workers_has(send, lane_get_kind(lane))
+			    ? is_young || !lane_is_roomless(lane)
+			    : is_young &&
+				lane_get_kind(lane) == LANE_VIRTUAL))
 			return true;
 	}
 	return false;

@@ -278,7 +278,7 @@ end_of_rest(const struct send *send, const struct message *message,
 		int64_t until_ms = lane_backs_off_until_ms(lane);
 
 		if (until_ms == 0 &&
-		    (lane_is_held(lane) ||
+		    (lane_is_held(lane) || lane_is_roomless(lane) ||
 			lane_is_over_share(send->lanes, lane)))
 			until_ms = now_ms + AGAIN_MS;
 		if (part->waiting > 0 && until_ms < first_ms &&

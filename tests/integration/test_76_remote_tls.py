@@ -13,7 +13,7 @@ import pytest
 
 import ports
 from name_server import CONFIG, NameServer
-from node import BIN, NO_LEAKS, SLOW, Node, wait_until
+from node import SLOW, Node, wait_until
 from remote_peer import Peer
 
 # Names below a top-level domain that only the signed root of the test has.
@@ -113,7 +113,6 @@ class World:
                 "tlspolicy": "only.zz:dane-only\nverify.zz:verify\n"
                              "encrypt.zz:encrypt\noff.zz:none"}.items():
             (self.node.control / name).write_text(f"{text}\n")
-        self.rspawn = None
         self.node.up()
         self.start()
 
@@ -158,30 +157,23 @@ class World:
                       f"mta-sts.{name}.zz. IN A 127.0.0.1"]
         return "\n".join(lines) + "\n"
 
-    def start(self):
-        path = self.folder / "rspawn"
-        before = path.read_text().count(": ready") if path.exists() else 0
-        self.log = (self.folder / "rspawn").open("a+")
-        self.rspawn = subprocess.Popen(
-            [BIN / "qmail-rspawn"], stderr=self.log,
-            env={**self.node.environment(), **NO_LEAKS})
-        wait_until(lambda: path.read_text().count(": ready") > before,
-                   lambda: "qmail-rspawn is ready: " + path.read_text())
+    def start(self, before=0):
+        wait_until(lambda: self.read_log().count(": ready") > before,
+                   lambda: "qmail-rspawn is ready: " + self.read_log())
 
     def read_log(self):
-        return (self.folder / "rspawn").read_text()
+        return self.node.log("remote")
 
     def wait_log(self, text):
         wait_until(lambda: text in self.read_log(),
                    lambda: f"{text!r} in {self.read_log()}{self.node.logs()}")
 
-    def end(self):
-        self.rspawn.terminate()
-        assert self.rspawn.wait(timeout=60 * SLOW) == 0
-        self.log.close()
+    def restart(self):
+        before = self.read_log().count(": ready")
+        run("svc", "-t", self.node.home / "service/remote")
+        self.start(before)
 
     def close(self):
-        self.end()
         self.node.down()
         self.policies.close()
         self.names.stop()
@@ -321,9 +313,8 @@ def test_a_policy_is_kept_and_the_report_is_written(world):
     asked = world.policies.asked.count("sts")
     assert world.route("sts.zz")["tls"]["hosts"][0]["level"] == "verify"
     assert world.policies.asked.count("sts") == asked
-    world.end()
+    world.restart()  # which writes what was counted
     report = world.report()
-    world.start()
     assert report["good.zz", "tlsa", ""] >= 1
     assert report["wrong.zz", "tlsa", "validation-failure"] >= 1
     assert report["sts.zz", "sts", ""] >= 1

@@ -113,17 +113,9 @@ def answering(reply, at):
 
 @contextlib.contextmanager
 def remote_deliveries(node):
-    """qmail-rspawn, and where its log lines go."""
-    with tempfile.NamedTemporaryFile() as log:
-        process = subprocess.Popen([BIN / "qmail-rspawn"], stderr=log,
-                                   env=node.environment())
-        try:
-            wait_until(lambda: b"ready" in Path(log.name).read_bytes(),
-                       lambda: Path(log.name).read_bytes())
-            yield lambda: Path(log.name).read_bytes()
-        finally:
-            process.kill()  # by TERM it would finish what is in flight
-            process.wait(20 * SLOW)
+    """When qmail-rspawn is there: where its log lines go."""
+    wait_until(lambda: "ready" in node.log("remote"), "qmail-rspawn is ready")
+    yield lambda: node.log("remote").encode()
 
 
 def inject(node, recipients, sender):
