@@ -16,6 +16,9 @@ from name_server import CONFIG, NameServer
 from node import SLOW, Node, wait_until
 from remote_peer import Peer
 
+# One world for all, and the last ones look at what the others have done in it.
+pytestmark = pytest.mark.xdist_group("remote_tls")
+
 # Names below a top-level domain that only the signed root of the test has.
 ROOT = """$ORIGIN .
 $TTL 300

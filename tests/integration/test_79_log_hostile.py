@@ -57,7 +57,7 @@ LISTENER = re.compile(
     r"|qmail-smtpd: listening on [0-9.]+:\d+")
 REMOTE = re.compile(
     rf"qmail-rspawn: (status: ready|exiting|destination {WORD}: rests for "
-    rf"\d+ s: {WORD})")
+    rf"\d+ s: {WORD}|tls {WORD} {WORD}: wanted [a-z-]+ \([^<>]*\); [^<>]*)")
 
 
 def is_safe(char):
@@ -114,7 +114,9 @@ def answering(reply, at):
 @contextlib.contextmanager
 def remote_deliveries(node):
     """When qmail-rspawn is there: where its log lines go."""
-    wait_until(lambda: "ready" in node.log("remote"), "qmail-rspawn is ready")
+    subprocess.run(["svc", "-t", node.home / "service/remote"], check=True)
+    wait_until(lambda: node.log("remote").count("ready") == 2,
+               "qmail-rspawn is ready, with the routes of now")
     yield lambda: node.log("remote").encode()
 
 
