@@ -176,9 +176,10 @@ class World:
         return self.node.log("queue1") + self.node.log("queue2")
 
     def wait_log(self, pattern, count=1):
+        # The resolver gives up a dead name server after 20 s or so.
         return wait_until(
             lambda: len(re.findall(pattern, self.log(), re.M)) >= count,
-            lambda: f"{count} times {pattern}\n{self.node.logs()}")
+            lambda: f"{count} times {pattern}\n{self.node.logs()}", 90 * SLOW)
 
     def service(self, *options):
         """svc for the service remote."""
