@@ -136,7 +136,8 @@ class Host:
 
     def wait(self, count):
         wait_until(lambda: len(self.messages) >= count,
-                   lambda: f"{count} messages, not {len(self.messages)}")
+                   lambda: f"{count} messages, not {len(self.messages)}",
+                   60 * SLOW)
         return self.messages
 
     def close(self):

@@ -60,7 +60,8 @@ static inline int
 svc_setup(void **state)
 {
 	static const char *const folders[] = { "control/global_vars", "users",
-		"domains", "queue", "service", "run", "log", "tls", "alias" };
+		"domains", "queue", "service", "run/mta-sts", "run/tls-report",
+		"log", "tls", "alias" };
 	static const char *const others[] = { "CONTROLDIR", "ASSIGNDIR",
 		"DOMAINDIR", "CERTDIR", "MQMAIL_USER" };
 	struct error err;

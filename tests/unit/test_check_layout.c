@@ -105,6 +105,8 @@ faults_of_modes(void **state)
 	(void)state;
 	put_services();
 	assert_int_equal(chmod(folder_path("control"), 0777), 0);
+	assert_int_equal(remove(folder_path("run/mta-sts")), 0);
+	assert_int_equal(remove(folder_path("run/tls-report")), 0);
 	assert_int_equal(remove(folder_path("run")), 0);
 	svc_put("tls/servercert.pem", "key");
 	assert_int_equal(chmod(folder_path("service/own/run"), 0775), 0);
@@ -115,6 +117,10 @@ faults_of_modes(void **state)
 	    "E ~/control: its mode is 777, which lets others change it -- "
 	    "chmod 755 '~/control'\n"
 	    "E ~/run: No such file or directory -- 'svctool init' makes it\n"
+	    "E ~/run/mta-sts: No such file or directory -- 'svctool init' "
+	    "makes it\n"
+	    "E ~/run/tls-report: No such file or directory -- 'svctool init' "
+	    "makes it\n"
 	    "E ~/tls/servercert.pem: its mode is 644, which lets others read "
 	    "it -- chmod 640 '~/tls/servercert.pem'\n"
 	    "E ~/service/own/run: its mode is 775\n"
