@@ -91,8 +91,10 @@ owners(void **state)
 	expect("the role's",
 	    "E ~/domains: it belongs to uid 0, and should to uid 65534 "
 	    "(nobody) -- chown 65534 '~/domains'\n"
-	    "E ~/run/mta-sts: it belongs to uid 0, and should to uid 65534\n"
-	    "E ~/run/tls-report: it belongs to uid 0, and should to uid 65534\n");
+	    "E ~/run/mta-sts: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/run/mta-sts'\n"
+	    "E ~/run/tls-report: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/run/tls-report'\n");
 	setenv("MQMAIL_USER", "mqmail-no-such-user", 1);
 	assert_false(check_owner_uid(&check, "/x", LAYOUT_SMTPD, &uid));
 	check_expect(&check, "no such user",
