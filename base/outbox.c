@@ -27,7 +27,8 @@ drop_first_packet(struct outbox *outbox)
 	struct unsent *first = TAILQ_FIRST(&outbox->packets);
 
 	TAILQ_REMOVE(&outbox->packets, first, next);
-	outbox->count--;
+	if (--outbox->count > 0) /* it was not the last */
+		outbox->full_bytes -= first->packet.length;
 	buf_release(&first->packet);
 	free(first);
 }
@@ -39,11 +40,20 @@ outbox_release(struct outbox *outbox)
 		drop_first_packet(outbox);
 }
 
+size_t
+outbox_bytes(const struct outbox *outbox)
+{
+	const struct unsent *last = TAILQ_LAST(&outbox->packets, unsent_list);
+
+	return last == NULL ? 0 : outbox->full_bytes + last->packet.length;
+}
+
 struct buf *
 outbox_add(struct outbox *outbox)
 {
 	struct unsent *unsent = xcalloc(1, sizeof(*unsent));
 
+	outbox->full_bytes = outbox_bytes(outbox);
 	buf_init(&unsent->packet);
 	TAILQ_INSERT_TAIL(&outbox->packets, unsent, next);
 	outbox->count++;

@@ -17,6 +17,7 @@ struct unsent;
 struct outbox {
 	TAILQ_HEAD(unsent_list, unsent) packets;
 	size_t count;
+	size_t full_bytes; /* of all but the last, which may grow */
 };
 
 void outbox_init(struct outbox *outbox);
@@ -24,6 +25,8 @@ void outbox_release(struct outbox *outbox);
 
 /* A new packet at its end, empty, to be filled before anything is sent. */
 struct buf *outbox_add(struct outbox *outbox);
+/* Of all that waits. */
+size_t outbox_bytes(const struct outbox *outbox);
 /* The last packet, for one who has more of the same; NULL: there is none. */
 struct buf *outbox_last(struct outbox *outbox);
 

@@ -7,12 +7,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/outbox.h"
 #include "base/packet.h"
 
 enum {
@@ -24,24 +24,14 @@ enum {
 	UNSENT_MAX = 4
 };
 
-/* A packet that is to be sent. */
-struct unsent {
-	TAILQ_ENTRY(unsent) next;
-	struct buf packet;
-};
-
-TAILQ_HEAD(unsent_list, unsent);
-
 struct worker {
 	int fd;
 	struct job_take limit; /* of small messages */
 	struct job_take told;  /* last said to qmail-send */
 	size_t small_count, large_count;
 	uint64_t large_bytes; /* once for each recipient */
-	struct unsent_list unsent;
-	size_t unsent_count;
-	bool is_closed; /* nothing more comes, */
-	bool is_gone;   /* and nobody reads results */
+	struct outbox outbox;
+	bool is_closed; /* nothing more comes */
 	int result;     /* -1: with the reason */
 	struct error err;
 	struct job_recipient recipients[JOB_RECIPIENTS_MAX];
@@ -55,19 +45,8 @@ worker_new(int fd, uint32_t recipients, uint64_t bytes)
 
 	worker->fd = fd;
 	worker->limit = (struct job_take){ recipients, bytes };
-	TAILQ_INIT(&worker->unsent);
+	outbox_init(&worker->outbox);
 	return worker;
-}
-
-static void
-drop_first_unsent(struct worker *worker)
-{
-	struct unsent *first = TAILQ_FIRST(&worker->unsent);
-
-	TAILQ_REMOVE(&worker->unsent, first, next);
-	worker->unsent_count--;
-	buf_release(&first->packet);
-	free(first);
 }
 
 void
@@ -75,35 +54,23 @@ worker_free(struct worker **worker)
 {
 	if (*worker == NULL)
 		return;
-	while (!TAILQ_EMPTY(&(*worker)->unsent))
-		drop_first_unsent(*worker);
+	outbox_release(&(*worker)->outbox);
 	free(*worker);
 	*worker = NULL;
 }
 
 /* -- to qmail-send */
 
-static struct buf *
-new_packet(struct worker *worker)
-{
-	struct unsent *unsent = xcalloc(1, sizeof(*unsent));
-
-	buf_init(&unsent->packet);
-	TAILQ_INSERT_TAIL(&worker->unsent, unsent, next);
-	worker->unsent_count++;
-	return &unsent->packet;
-}
-
 /* The results that a next one fits to, or a new packet. */
 static struct buf *
 results_packet(struct worker *worker)
 {
-	struct unsent *last = TAILQ_LAST(&worker->unsent, unsent_list);
+	struct buf *last = outbox_last(&worker->outbox);
 
-	if (last != NULL && last->packet.length <= PACKET_MAX - RESULT_MAX &&
-	    last->packet.data[0] == JOB_RESULTS)
-		return &last->packet;
-	return new_packet(worker);
+	if (last != NULL && last->length <= PACKET_MAX - RESULT_MAX &&
+	    last->data[0] == JOB_RESULTS)
+		return last;
+	return outbox_add(&worker->outbox);
 }
 
 static void
@@ -111,7 +78,7 @@ say_hello(struct worker *worker)
 {
 	const struct job_hello hello = { JOB_VERSION, JOB_VIRTUAL };
 
-	job_put_hello(new_packet(worker), &hello);
+	job_put_hello(outbox_add(&worker->outbox), &hello);
 }
 
 /*
@@ -131,25 +98,7 @@ say_take(struct worker *worker)
 	    take.bytes == worker->told.bytes)
 		return;
 	worker->told = take;
-	job_put_take(new_packet(worker), &take);
-}
-
-/* Sends as much as the other side takes now. */
-static void
-send_unsent(struct worker *worker)
-{
-	while (!TAILQ_EMPTY(&worker->unsent)) {
-		struct buf *packet = &TAILQ_FIRST(&worker->unsent)->packet;
-
-		if (!worker->is_gone &&
-		    packet_send(worker->fd, packet->data, packet->length, -1,
-			MSG_DONTWAIT) == -1) {
-			if (errno == EAGAIN)
-				return;
-			worker->is_closed = worker->is_gone = true;
-		}
-		drop_first_unsent(worker);
-	}
+	job_put_take(outbox_add(&worker->outbox), &take);
 }
 
 void
@@ -252,7 +201,7 @@ take_job_packet(struct worker *worker, struct vdeliver *vdeliver)
 static bool
 may_take(const struct worker *worker)
 {
-	return !worker->is_closed && worker->unsent_count < UNSENT_MAX &&
+	return !worker->is_closed && worker->outbox.count < UNSENT_MAX &&
 	    worker->small_count < worker->limit.recipients &&
 	    worker->large_count < worker->limit.recipients;
 }
@@ -282,7 +231,7 @@ wait_for_any(struct worker *worker, const struct vdeliver *vdeliver,
 
 	if (may_take(worker))
 		fds[1].events |= POLLIN;
-	if (!TAILQ_EMPTY(&worker->unsent))
+	if (worker->outbox.count > 0)
 		fds[1].events |= POLLOUT;
 	if (fds[1].events == 0)
 		fds[1].fd = -1; /* its end would wake us again and again */
@@ -317,9 +266,10 @@ worker_serve(struct worker *worker, struct vdeliver *vdeliver,
 			take_round(worker, vdeliver);
 		vdeliver_reap(vdeliver);
 		say_take(worker);
-		send_unsent(worker);
+		if (!outbox_send(&worker->outbox, worker->fd))
+			worker->is_closed = true;
 		if (worker->is_closed && vdeliver_count(vdeliver) == 0 &&
-		    TAILQ_EMPTY(&worker->unsent))
+		    worker->outbox.count == 0)
 			break;
 		wait_for_any(worker, vdeliver, wait_mask);
 	}

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/outbox.h"
 #include "base/packet.h"
 
 enum {
@@ -23,19 +24,12 @@ enum {
 	UNSENT_BYTES_MAX = 1024 * 1024
 };
 
-/* An answer that waits to be sent. */
-struct unsent {
-	STAILQ_ENTRY(unsent) next;
-	struct buf packet;
-};
-
 struct client {
 	LIST_ENTRY(client) in_server;
 	struct dns_server *server;
 	struct loop_source source;
-	unsigned questions; /* unanswered ones: each holds the client */
-	STAILQ_HEAD(, unsent) unsent;
-	size_t unsent_bytes;
+	unsigned questions;   /* unanswered ones: each holds the client */
+	struct outbox outbox; /* answers */
 	bool is_gone;
 };
 
@@ -56,13 +50,7 @@ struct asked {
 static void
 client_free(struct client *client)
 {
-	struct unsent *unsent;
-
-	while ((unsent = STAILQ_FIRST(&client->unsent)) != NULL) {
-		STAILQ_REMOVE_HEAD(&client->unsent, next);
-		buf_release(&unsent->packet);
-		free(unsent);
-	}
+	outbox_release(&client->outbox);
 	LIST_REMOVE(client, in_server);
 	client->server->client_count--;
 	free(client);
@@ -88,27 +76,9 @@ client_watch(struct client *client)
 
 	if (client->questions < QUESTIONS_MAX)
 		events |= EPOLLIN;
-	if (!STAILQ_EMPTY(&client->unsent))
+	if (client->outbox.count > 0)
 		events |= EPOLLOUT;
 	loop_change(client->server->loop, &client->source, events);
-}
-
-/* Sends what the client takes now.  False: it has gone. */
-static bool
-client_send(struct client *client)
-{
-	struct unsent *unsent;
-
-	while ((unsent = STAILQ_FIRST(&client->unsent)) != NULL) {
-		if (packet_send(client->source.fd, unsent->packet.data,
-			unsent->packet.length, -1, MSG_DONTWAIT) == -1)
-			return errno == EAGAIN;
-		client->unsent_bytes -= unsent->packet.length;
-		STAILQ_REMOVE_HEAD(&client->unsent, next);
-		buf_release(&unsent->packet);
-		free(unsent);
-	}
-	return true;
 }
 
 static void
@@ -116,19 +86,14 @@ send_answer(const struct dns_answer *answer, void *context)
 {
 	struct asked *asked = context;
 	struct client *client = asked->client;
-	struct unsent *unsent;
 
 	client->questions--;
-	if (!client->is_gone) {
-		unsent = xcalloc(1, sizeof(*unsent));
-		buf_init(&unsent->packet);
-		dns_put_answer(&unsent->packet, asked->id, answer);
-		client->unsent_bytes += unsent->packet.length;
-		STAILQ_INSERT_TAIL(&client->unsent, unsent, next);
-	}
+	if (!client->is_gone)
+		dns_put_answer(outbox_add(&client->outbox), asked->id, answer);
 	free(asked);
-	if (client->is_gone || client->unsent_bytes > UNSENT_BYTES_MAX ||
-	    !client_send(client))
+	if (client->is_gone ||
+	    outbox_bytes(&client->outbox) > UNSENT_BYTES_MAX ||
+	    !outbox_send(&client->outbox, client->source.fd))
 		client_leave(client);
 	else
 		client_watch(client);
@@ -165,7 +130,8 @@ client_ready(uint32_t events, void *context)
 	struct client *client = context;
 	int result = 1;
 
-	if ((events & EPOLLOUT) != 0 && !client_send(client))
+	if ((events & EPOLLOUT) != 0 &&
+	    !outbox_send(&client->outbox, client->source.fd))
 		result = -1;
 	/* An answer that comes at once may end the client: not before we do. */
 	client->questions++;
@@ -195,7 +161,7 @@ client_accepted(struct dns_server *server, int fd)
 	client = xcalloc(1, sizeof(*client));
 	client->server = server;
 	client->source = (struct loop_source){ fd, client_ready, client };
-	STAILQ_INIT(&client->unsent);
+	outbox_init(&client->outbox);
 	if (loop_add(server->loop, &client->source, EPOLLIN, &err) == -1) {
 		log_line("warning: cannot serve a client: %s", err.text);
 		close(fd);
