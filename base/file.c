@@ -67,6 +67,25 @@ file_write_all(int fd, const char *data, size_t length)
 }
 
 int
+file_copy_unnamed(int from)
+{
+	FILE *file = tmpfile();
+	char chunk[65536];
+	ssize_t n;
+
+	if (file == NULL)
+		return -1;
+	while ((n = read(from, chunk, sizeof(chunk))) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 ||
+		    file_write_all(fileno(file), chunk, (size_t)n) == -1)
+			return -1;
+	}
+	return fileno(file);
+}
+
+int
 file_sync_folder(const char *path, struct error *err)
 {
 	AUTO(file_close)

@@ -156,6 +156,25 @@ listen_socket_ip(
 }
 
 void
+listen_socket_fill(int family, const void *ip, uint16_t port,
+    struct sockaddr_storage *address_out)
+{
+	struct sockaddr_in ip4 = { .sin_family = AF_INET,
+		.sin_port = htons(port) };
+	struct sockaddr_in6 ip6 = { .sin6_family = AF_INET6,
+		.sin6_port = htons(port) };
+
+	memset(address_out, 0, sizeof(*address_out));
+	if (family == AF_INET) {
+		memcpy(&ip4.sin_addr, ip, sizeof(ip4.sin_addr));
+		memcpy(address_out, &ip4, sizeof(ip4));
+	} else {
+		memcpy(&ip6.sin6_addr, ip, sizeof(ip6.sin6_addr));
+		memcpy(address_out, &ip6, sizeof(ip6));
+	}
+}
+
+void
 listen_socket_text(const struct sockaddr_storage *address, char *text,
     size_t size, uint16_t *port_out)
 {

@@ -24,6 +24,10 @@ bool listen_socket_is_any(const struct sockaddr_storage *address);
 void listen_socket_ip(
     const struct sockaddr_storage *address, struct in6_addr *ip_out);
 
+/* The other way: the bytes of an address of a family, and a port. */
+void listen_socket_fill(int family, const void *ip, uint16_t port,
+    struct sockaddr_storage *address_out);
+
 /* The same as text (never v4-mapped), with the port. */
 void listen_socket_text(const struct sockaddr_storage *address, char *text,
     size_t size, uint16_t *port_out);

@@ -3,13 +3,13 @@
 #include "control/bindings.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <dirent.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "control/network.h"
 
 enum { KEY_MAX = 900 };
@@ -100,8 +100,7 @@ read_row_key(const char *text, bool is_sender, struct row *row)
 	    (at != NULL && (at == text || *domain == '\0')))
 		return false;
 	row->key = xasprintf("%.*s%s", (int)(name - text), text, domain);
-	for (char *c = row->key; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
+	ascii_lower(row->key, row->key, strlen(row->key));
 	return true;
 }
 
@@ -387,8 +386,7 @@ find_sender(const struct table *table, const char *sender)
 	idn_domain_canonical(at == NULL ? "" : at + 1, domain);
 	mailbox = xasprintf("%.*s%s", at == NULL ? 0 : (int)(at + 1 - sender),
 	    sender, domain);
-	for (char *c = mailbox; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
+	ascii_lower(mailbox, mailbox, strlen(mailbox));
 	row = find_key(table, mailbox);
 	if (row == NULL)
 		row = find_domain(table, domain);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/listen_socket.h"
 #include "base/scan.h"
 
 static unsigned
@@ -104,21 +105,10 @@ bool
 network_address(const struct network *network, unsigned short port,
     struct sockaddr_storage *address_out)
 {
-	struct sockaddr_in ip4 = { .sin_family = AF_INET,
-		.sin_port = htons(port) };
-	struct sockaddr_in6 ip6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons(port) };
-
 	memset(address_out, 0, sizeof(*address_out));
 	if (network->bits != family_bits(network->family))
 		return false;
-	if (network->family == AF_INET) {
-		memcpy(&ip4.sin_addr, network->bytes, sizeof(ip4.sin_addr));
-		memcpy(address_out, &ip4, sizeof(ip4));
-	} else {
-		memcpy(&ip6.sin6_addr, network->bytes, sizeof(ip6.sin6_addr));
-		memcpy(address_out, &ip6, sizeof(ip6));
-	}
+	listen_socket_fill(network->family, network->bytes, port, address_out);
 	return true;
 }
 

@@ -3,7 +3,6 @@
 #include "control/smtproutes.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/lines.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "base/utf8.h"
 #include "control/cdbmap.h"
 #include "control/identity.h"
 #include "control/network.h"
@@ -469,8 +469,7 @@ find_secret(
 	size_t length = strlen(key);
 	int found;
 
-	for (size_t i = 0; i < length; i++)
-		key[i] = (char)tolower((unsigned char)key[i]);
+	ascii_lower(key, key, length);
 	found = cdbmap_get(map, key, length, value, err);
 	key[0] = '+';
 	for (; found == 0 && length > 0; length--)
@@ -569,8 +568,7 @@ add_secret(struct cdbmap_writer *writer, const char *line, struct error *err)
 	is_prefix = words[0][length - 1] == '*';
 	key = xasprintf("%c%.*s", is_prefix ? '+' : '=',
 	    (int)length - is_prefix, words[0]);
-	for (char *at = key; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
+	ascii_lower(key, key, strlen(key));
 	value = xasprintf("%s %s", words[1], words[2]);
 	return cdbmap_writer_add(
 	    writer, key, strlen(key), value, strlen(value), err);

@@ -139,23 +139,19 @@ compare_policies(const void *a, const void *b)
 	    ((const struct tlspolicy *)b)->key);
 }
 
+static int
+compare_key(const void *key, const void *policy)
+{
+	return strcmp(key, ((const struct tlspolicy *)policy)->key);
+}
+
 static const struct tlspolicy *
 find_key(const struct tlspolicies *policies, const char *key)
 {
-	size_t low = 0, high = policies->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		int order = strcmp(key, policies->rows[middle].key);
-
-		if (order == 0)
-			return &policies->rows[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return policies->count == 0
+	    ? NULL
+	    : bsearch(key, policies->rows, policies->count,
+		  sizeof(*policies->rows), compare_key);
 }
 
 static void

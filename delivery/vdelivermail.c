@@ -54,26 +54,6 @@ need(const char *variable)
 	return value;
 }
 
-/* A copy, in a file without a name, of a message that comes by a pipe. */
-static int
-copy_to_file(int from)
-{
-	FILE *file = tmpfile();
-	char chunk[65536];
-	ssize_t n;
-
-	if (file == NULL)
-		return -1;
-	while ((n = read(from, chunk, sizeof(chunk))) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 ||
-		    file_write_all(fileno(file), chunk, (size_t)n) == -1)
-			return -1;
-	}
-	return fileno(file); /* open until we exit */
-}
-
 static int
 open_message(void)
 {
@@ -83,7 +63,7 @@ open_message(void)
 	if (fstat(fd, &st) == -1)
 		leave_reason(EXIT_TEMPFAIL, "cannot read descriptor 0");
 	if (!S_ISREG(st.st_mode))
-		fd = copy_to_file(fd);
+		fd = file_copy_unnamed(fd);
 	if (fd == -1)
 		leave_reason(EXIT_TEMPFAIL,
 		    "cannot copy the message to a temporary file");

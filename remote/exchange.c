@@ -191,15 +191,19 @@ find_host(
 
 /* -- order */
 
+/* By chance, each order as likely as the others. */
 static void
-shuffle(struct exchange_address *addresses, size_t count)
+shuffle(void *items, size_t count, size_t size)
 {
+	AUTO(mem_free) char *kept = xmalloc(size);
+	char *at = items;
+
 	for (size_t i = count; i > 1; i--) {
 		size_t other = chance((unsigned)i);
-		struct exchange_address kept = addresses[i - 1];
 
-		addresses[i - 1] = addresses[other];
-		addresses[other] = kept;
+		memcpy(kept, at + (i - 1) * size, size);
+		memcpy(at + (i - 1) * size, at + other * size, size);
+		memcpy(at + other * size, kept, size);
 	}
 }
 
@@ -210,7 +214,7 @@ order_group(struct exchange_address *addresses, size_t count)
 	struct exchange_address *copy = xcalloc(count + 1, sizeof(*copy));
 	size_t next[2] = { 0, 0 };
 
-	shuffle(addresses, count);
+	shuffle(addresses, count, sizeof(*addresses));
 	memcpy(copy, addresses, count * sizeof(*copy));
 	for (size_t i = 0; i < count; i++) {
 		/* The next of the family whose turn it is, or of the other. */
@@ -324,13 +328,7 @@ compare_preferences(const void *a, const void *b)
 static void
 sort_records(struct dns_mx *records, size_t count)
 {
-	for (size_t i = count; i > 1; i--) {
-		size_t other = chance((unsigned)i);
-		struct dns_mx kept = records[i - 1];
-
-		records[i - 1] = records[other];
-		records[other] = kept;
-	}
+	shuffle(records, count, sizeof(*records));
 	qsort(records, count, sizeof(*records), compare_preferences);
 }
 

@@ -35,26 +35,6 @@ report_message(const char *format, ...)
 
 /* -- the message */
 
-/* A copy, in a file without a name, of a message that comes by a pipe. */
-static int
-copy_to_file(int from)
-{
-	FILE *file = tmpfile();
-	char chunk[65536];
-	ssize_t n;
-
-	if (file == NULL)
-		return -1;
-	while ((n = read(from, chunk, sizeof(chunk))) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 ||
-		    file_write_all(fileno(file), chunk, (size_t)n) == -1)
-			return -1;
-	}
-	return fileno(file); /* open until we exit */
-}
-
 /* argv: sender and recipients.  0, or -1 when it cannot be read. */
 static int
 fill_message(struct session_message *message,
@@ -66,7 +46,7 @@ fill_message(struct session_message *message,
 
 	message->fd = STDIN_FILENO;
 	if (fstat(message->fd, &st) == 0 && !S_ISREG(st.st_mode))
-		message->fd = copy_to_file(STDIN_FILENO);
+		message->fd = file_copy_unnamed(STDIN_FILENO);
 	if (message->fd == -1 || fstat(message->fd, &st) == -1)
 		return -1;
 	message->size_bytes = (uint64_t)st.st_size;

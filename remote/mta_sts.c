@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "base/utf8.h"
 
 enum {
 	MX_MAX = 100,        /* patterns of a policy */
@@ -76,13 +77,6 @@ is_pattern(const char *text)
 	return true;
 }
 
-static void
-fold(char *text)
-{
-	for (; *text != '\0'; text++)
-		*text = (char)tolower((unsigned char)*text);
-}
-
 /* What has been read of a policy's text. */
 struct reading {
 	bool has_version, has_mode, has_age;
@@ -111,7 +105,7 @@ take_mx(struct reading *reading, char *value, struct error *err)
 		return error_set(err, "'mx' is not a host name");
 	if (reading->policy->mx.count == MX_MAX)
 		return error_set(err, "more than %d 'mx'", MX_MAX);
-	fold(value);
+	ascii_lower(value, value, strlen(value));
 	strlist_add(&reading->policy->mx, value);
 	return 0;
 }

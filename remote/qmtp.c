@@ -49,21 +49,13 @@ read_byte(struct session *session, char *byte_out)
 {
 	const char *data;
 	size_t length;
+	enum stream_result result = stream_peek(session->stream, &data, &length);
 
-	switch (stream_peek(session->stream, &data, &length)) {
-	case STREAM_OK:
-		*byte_out = *data;
-		stream_consume(session->stream, 1);
-		return REPLY_OK;
-	case STREAM_CLOSED:
-		return REPLY_CLOSED;
-	case STREAM_TIMEOUT:
-		return REPLY_TIMEOUT;
-	case STREAM_FAILED:
-	case STREAM_TOO_LONG:
-		break;
-	}
-	return REPLY_FAILED;
+	if (result != STREAM_OK)
+		return reply_result_of(result);
+	*byte_out = *data;
+	stream_consume(session->stream, 1);
+	return REPLY_OK;
 }
 
 static enum reply_result

@@ -10,8 +10,8 @@ enum {
 	LINE_MAX_BYTES = 8192
 };
 
-static enum reply_result
-result_of_stream(enum stream_result result)
+enum reply_result
+reply_result_of(enum stream_result result)
 {
 	switch (result) {
 	case STREAM_OK:
@@ -119,7 +119,7 @@ reply_read(struct stream *stream, struct reply *reply_out,
 		size_t length;
 		bool is_last;
 		int code;
-		enum reply_result result = result_of_stream(
+		enum reply_result result = reply_result_of(
 		    stream_read_line(stream, LINE_MAX_BYTES, &line, &length));
 
 		if (result != REPLY_OK) {

@@ -31,6 +31,9 @@ enum reply_result {
 	REPLY_FAILED
 };
 
+/* What came of reading the peer's bytes: a line that is too long is garbage. */
+enum reply_result reply_result_of(enum stream_result result);
+
 /*
  * Reads one reply.  each is called for its lines (code and separator cut off),
  * or NULL: for EHLO.  Never more than some KB of memory.

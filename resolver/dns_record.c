@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/listen_socket.h"
+
 #include "resolver/dns.h"
 
 enum { LABEL_MAX = 63 };
@@ -86,20 +88,13 @@ bool
 dns_read_address(const struct dns_record *record, uint16_t port,
     struct sockaddr_storage *address_out)
 {
-	struct sockaddr_in ip4 = { .sin_family = AF_INET,
-		.sin_port = htons(port) };
-	struct sockaddr_in6 ip6 = { .sin6_family = AF_INET6,
-		.sin6_port = htons(port) };
-
 	memset(address_out, 0, sizeof(*address_out));
-	if (record->length == sizeof(ip4.sin_addr)) {
-		memcpy(&ip4.sin_addr, record->data, sizeof(ip4.sin_addr));
-		memcpy(address_out, &ip4, sizeof(ip4));
-	} else if (record->length == sizeof(ip6.sin6_addr)) {
-		memcpy(&ip6.sin6_addr, record->data, sizeof(ip6.sin6_addr));
-		memcpy(address_out, &ip6, sizeof(ip6));
-	} else
+	if (record->length != sizeof(struct in_addr) &&
+	    record->length != sizeof(struct in6_addr))
 		return false;
+	listen_socket_fill(
+	    record->length == sizeof(struct in_addr) ? AF_INET : AF_INET6,
+	    record->data, port, address_out);
 	return true;
 }
 

@@ -104,6 +104,22 @@ parse_dot_string(struct parser *parser)
 }
 
 /* Quoted-string = DQUOTE *( qtextSMTP / "\" %d32-126 / UTF8 ) DQUOTE */
+/* One that may stand in quotes as it is, of UTF-8 too. */
+static bool
+take_character(struct parser *parser)
+{
+	size_t length = 1;
+
+	if ((unsigned char)*parser->at >= 0x80)
+		length = utf8_length(parser->at, parser->end);
+	else if (*parser->at < ' ' || *parser->at == 127)
+		return false;
+	if (length == 0)
+		return false;
+	take(parser, length);
+	return true;
+}
+
 static bool
 parse_quoted_string(struct parser *parser)
 {
@@ -112,17 +128,10 @@ parse_quoted_string(struct parser *parser)
 	parser->at++;
 	start = parser->at;
 	while (parser->at < parser->end && *parser->at != '"') {
-		size_t length = 1;
-
 		if (*parser->at == '\\' && ++parser->at == parser->end)
 			return false;
-		if ((unsigned char)*parser->at >= 0x80)
-			length = utf8_length(parser->at, parser->end);
-		else if (*parser->at < ' ' || *parser->at == 127)
+		if (!take_character(parser))
 			return false;
-		if (length == 0)
-			return false;
-		take(parser, length);
 	}
 	if (!is_at(parser, '"') || parser->at == start)
 		return false;
@@ -283,17 +292,9 @@ smtp_address_parse(const char *path, size_t length,
 static bool
 parse_raw_local(struct parser *parser)
 {
-	while (parser->at < parser->end) {
-		size_t length = 1;
-
-		if ((unsigned char)*parser->at >= 0x80)
-			length = utf8_length(parser->at, parser->end);
-		else if (*parser->at < ' ' || *parser->at == 127)
+	while (parser->at < parser->end)
+		if (!take_character(parser))
 			return false;
-		if (length == 0)
-			return false;
-		take(parser, length);
-	}
 	return true;
 }
 
