@@ -202,6 +202,12 @@ lane_number(const struct lane *lane)
 
 /* -- where a lane belongs, after something of it has changed */
 
+bool
+lane_is_roomless(const struct lane *lane)
+{
+	return lane->kind == LANE_REMOTE && lane->room == 0;
+}
+
 static bool
 has_room_for_job(const struct lane *lane)
 {
@@ -212,9 +218,9 @@ has_room_for_job(const struct lane *lane)
 static void
 update_asking(struct lane_table *table, struct lane *lane)
 {
-	bool is_asking = lane->kind == LANE_REMOTE && lane->room == 0 &&
-	    !lane->has_asked && lane->backs_off_until_ms == 0 &&
-	    !lane->is_held && !TAILQ_EMPTY(&lane->parts);
+	bool is_asking = lane_is_roomless(lane) && !lane->has_asked &&
+	    lane->backs_off_until_ms == 0 && !lane->is_held &&
+	    !TAILQ_EMPTY(&lane->parts);
 
 	if (is_asking == lane->is_asking)
 		return;
@@ -250,12 +256,6 @@ leave_ready(struct lane_table *table, struct lane *lane)
 	if (lane->is_ready)
 		TAILQ_REMOVE(&table->kinds[lane->kind].ready, lane, in_ready);
 	lane->is_ready = false;
-}
-
-bool
-lane_is_roomless(const struct lane *lane)
-{
-	return lane->kind == LANE_REMOTE && lane->room == 0;
 }
 
 /* While it has no room one message is enough to ask for it, and then none. */
@@ -725,9 +725,9 @@ lane_judge_tickets(struct lane_table *table,
 	struct lane *lane, *next;
 
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
-		struct judging judging = { .judge = judge,
-			.context = context,
-			.kind = lane->kind };
+		struct judging judging = {
+			.judge = judge, .context = context, .kind = lane->kind
+		};
 
 		next = LIST_NEXT(lane, in_table);
 		if (!schedule_judge(&lane->tickets, judge_ticket, &judging))

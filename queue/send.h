@@ -187,6 +187,7 @@ struct send {
 	int64_t run_at_ms;    /* clock_ms(): message_run() looks again */
 	/* send_worker, send_deliver */
 	LIST_HEAD(, worker) workers;
+	uid_t remote_uid; /* who may be qmail-rspawn */
 	/* jobs whose bodies are to be opened, and those that wait for a worker
 	 * then; how many are open, or about to be */
 	STAILQ_HEAD(, handed) unopened, opened;

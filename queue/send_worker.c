@@ -225,7 +225,7 @@ void
 workers_tick(struct send *send)
 {
 	const struct worker *worker;
-	uid_t uid, wanted = identity_peer(IDENTITY_QUEUE, IDENTITY_REMOTE);
+	uid_t uid;
 	pid_t pid;
 	char *path;
 	int fd;
@@ -241,7 +241,7 @@ workers_tick(struct send *send)
 	if (fd == -1)
 		return; /* the service says why it does not run */
 	if (packet_peer(fd, &uid, &pid) == 0 &&
-	    (uid == 0 || uid == wanted || uid == geteuid()))
+	    (uid == 0 || uid == send->remote_uid || uid == geteuid()))
 		add_worker(send, fd, true);
 	else
 		close(fd);
@@ -252,6 +252,8 @@ workers_open(struct send *send, int control_fd, struct error *err)
 {
 	STAILQ_INIT(&send->unopened);
 	STAILQ_INIT(&send->opened);
+	/* Looked up once: it may ask the disk. */
+	send->remote_uid = identity_peer(IDENTITY_QUEUE, IDENTITY_REMOTE);
 	send->control_source = (struct loop_source){
 		.fd = control_fd, .ready = control_ready, .context = send
 	};
