@@ -49,8 +49,10 @@ read_byte(struct session *session, char *byte_out)
 {
 	const char *data;
 	size_t length;
-	enum stream_result result = stream_peek(session->stream, &data, &length);
+	enum stream_result result = stream_peek(
+	    session->stream, &data, &length);
 
+	*byte_out = '\0';
 	if (result != STREAM_OK)
 		return reply_result_of(result);
 	*byte_out = *data;

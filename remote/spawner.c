@@ -21,6 +21,7 @@ enum {
 	TAKE_RECIPIENTS = 20000,
 	TAKE_BYTES = 64 * 1024 * 1024,
 	NAMES_THREADS = 64,
+	OPENING_SHARE = 4, /* a quarter of the slots waits for greetings */
 	RESULT_BYTES_MAX = REPLY_TEXT_SIZE + 1024,
 	PACKETS_A_TURN = 64,
 	UNSENT_MAX = 64, /* packets; then nothing more is taken */
@@ -42,13 +43,7 @@ queue_watch(struct queue_hand *queue)
 	loop_change(queue->spawner->config.loop, &queue->source, events);
 }
 
-/* What was put is sent when the loop's turn is over (spawner_reap()). */
-static struct buf *
-queue_packet(struct queue_hand *queue)
-{
-	return outbox_add(&queue->outbox);
-}
-
+/* What is put into the outbox is sent at the end of the loop's turn. */
 static void
 put_task_result(struct queue_hand *queue, const struct job_result *result)
 {
@@ -56,7 +51,7 @@ put_task_result(struct queue_hand *queue, const struct job_result *result)
 
 	if (last == NULL || last->length > PACKET_MAX - RESULT_BYTES_MAX ||
 	    last->data[0] != JOB_RESULTS)
-		last = queue_packet(queue);
+		last = outbox_add(&queue->outbox);
 	job_put_result(last, result);
 }
 
@@ -132,7 +127,7 @@ lane_give_room(struct lane_hand *lane, unsigned room)
 
 	lane->room = room;
 	if (is_known_to_queue(lane))
-		job_put_room(queue_packet(lane->queue), &told);
+		job_put_room(outbox_add(&lane->queue->outbox), &told);
 	if (room > 0)
 		return;
 	domain_take_lane(lane);
@@ -149,7 +144,7 @@ lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason)
 	domain_take_lane(lane);
 	lane->room = 0;
 	if (is_known_to_queue(lane))
-		job_put_backoff(queue_packet(lane->queue), &told);
+		job_put_backoff(outbox_add(&lane->queue->outbox), &told);
 	lane->in_hand++; /* so that it stays meanwhile */
 	while ((task = TAILQ_FIRST(&lane->tasks)) != NULL) {
 		TAILQ_REMOVE(&lane->tasks, task, in_lane);
@@ -188,9 +183,8 @@ task_end(struct task *task, enum session_outcome outcome, const char *text)
 		const struct session_result *its = &task->results[i];
 		const struct job_result result = {
 			.delivery = task->recipients[i].delivery,
-			.outcome = (enum job_outcome)(text != NULL
-				? outcome
-				: its->outcome),
+			.outcome = (enum job_outcome)(
+			    text != NULL ? outcome : its->outcome),
 			.text = text != NULL ? text : its->text,
 			.is_dsn_passed = text == NULL && its->is_dsn_passed
 		};
@@ -209,8 +203,7 @@ task_done(struct task *task)
 }
 
 void
-task_done_all(
-    struct task *task, enum session_outcome outcome, const char *text)
+task_done_all(struct task *task, enum session_outcome outcome, const char *text)
 {
 	task_end(task, outcome, text);
 }
@@ -375,16 +368,16 @@ queue_connected(struct spawner *spawner, int fd)
 		return;
 	}
 	LIST_INSERT_HEAD(&spawner->queues, queue, in_spawner);
-	job_put_hello(queue_packet(queue), &hello);
-	job_put_take(queue_packet(queue), &take);
+	job_put_hello(outbox_add(&queue->outbox), &hello);
+	job_put_take(outbox_add(&queue->outbox), &take);
 }
 
 static void
 listen_ready(uint32_t events, void *context)
 {
 	struct spawner *spawner = context;
-	int fd = accept4(
-	    spawner->listen_source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(spawner->listen_source.fd, NULL, NULL,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK);
 	uid_t uid;
 	pid_t pid;
 
@@ -448,11 +441,10 @@ set_rules(struct spawner *spawner, struct rules *rules)
 }
 
 struct spawner *
-spawner_new(const struct spawner_config *config, struct rules *rules,
-    struct error *err)
+spawner_new(
+    const struct spawner_config *config, struct rules *rules, struct error *err)
 {
 	struct spawner *spawner = xcalloc(1, sizeof(*spawner));
-	unsigned openers;
 
 	spawner->config = *config;
 	LIST_INIT(&spawner->queues);
@@ -468,10 +460,12 @@ spawner_new(const struct spawner_config *config, struct rules *rules,
 	set_rules(spawner, rules);
 	spawner->slots = (unsigned)settings_number(
 	    rules_settings(rules), SETTING_remoteslots);
-	openers = spawner->slots / OPENING_SHARE;
+	spawner->openings_max = spawner->slots < OPENING_SHARE
+	    ? 1
+	    : spawner->slots / OPENING_SHARE;
 	spawner->names = work_pool_new(NAMES_THREADS, config->wake_fd);
 	spawner->openers = work_pool_new(
-	    openers == 0 ? 1 : openers, config->wake_fd);
+	    spawner->openings_max, config->wake_fd);
 	spawner->senders = work_pool_new(spawner->slots, config->wake_fd);
 	return spawner;
 }

@@ -16,8 +16,8 @@
 #include "remote/spawner_private.h"
 
 enum {
-	JOBS_AHEAD = 2,        /* in hand for each line: one is sent, one waits */
-	TRIES_A_JOB = 2,       /* a connection that was kept may have gone */
+	JOBS_AHEAD = 2,  /* in hand for each line: one is sent, one waits */
+	TRIES_A_JOB = 2, /* a connection that was kept may have gone */
 	DESTINATION_IDLE_MS = 60 * 1000 /* then what was learned is forgotten */
 };
 
@@ -41,8 +41,8 @@ get_destination(struct spawner *spawner, struct shared_plan *plan)
 	destination = xcalloc(1, sizeof(*destination) + key.length + 1);
 	memcpy(destination->key, key.data, key.length + 1);
 	buf_release(&key);
-	found = tsearch(destination, &spawner->destinations_by_key,
-	    compare_destinations);
+	found = tsearch(
+	    destination, &spawner->destinations_by_key, compare_destinations);
 	if (found == NULL)
 		fatal(111, "out of memory");
 	if (*found != destination) {
@@ -173,8 +173,8 @@ line_failed(struct line *line)
 	int64_t now_ms = clock_ms();
 	struct reply_judgement judgement = reply_judge(&line->failure.reply);
 
-	breaker_failed(&destination->breakers[line->address], now_ms,
-	    arc4random());
+	breaker_failed(
+	    &destination->breakers[line->address], now_ms, arc4random());
 	if (line->failure.stage > STAGE_CONNECT)
 		window_troubled(&destination->window, now_ms);
 	if (judgement.action == REPLY_ACTION_SUSPEND &&
@@ -294,14 +294,8 @@ learn(struct destination *destination, const struct task *task)
 		const struct session_result *result = &task->results[i];
 		struct reply_judgement judgement;
 
-		if (result->outcome == SESSION_DELIVERED) {
-			destination->delivered++;
+		if (result->outcome == SESSION_DELIVERED)
 			continue;
-		}
-		if (result->outcome == SESSION_PERMFAIL)
-			destination->failed++;
-		else
-			destination->deferred++;
 		free(destination->last_text);
 		destination->last_text = xstrdup(result->text);
 		judgement = reply_judge(&result->reply);
@@ -312,8 +306,8 @@ learn(struct destination *destination, const struct task *task)
 			break;
 		case REPLY_ACTION_FEWER:
 			window_troubled(&destination->window, now_ms);
-			window_cap(&destination->window, now_ms,
-			    judgement.action_s);
+			window_cap(
+			    &destination->window, now_ms, judgement.action_s);
 			break;
 		case REPLY_ACTION_SLOWER:
 			bucket_limit(&destination->bucket, 1, now_ms,
@@ -421,15 +415,15 @@ assign_tasks(struct destination *destination, int64_t now_ms)
 		line->task->tries++;
 		line->state = LINE_BUSY;
 		destination->busy_count++;
-		post_line(line, destination->spawner->senders, send_task,
-		    task_sent);
+		post_line(
+		    line, destination->spawner->senders, send_task, task_sent);
 	}
 }
 
 /* -- what a destination needs */
 
 /* One that has waited longest of what nobody uses, for another destination. */
-static bool
+static void
 close_an_idle_line(struct spawner *spawner)
 {
 	struct destination *destination;
@@ -441,10 +435,16 @@ close_an_idle_line(struct spawner *spawner)
 		    : find_idle_line(destination);
 		if (line != NULL) {
 			close_line(line);
-			return true;
+			return;
 		}
 	}
-	return false;
+}
+
+static bool
+has_slot(const struct spawner *spawner)
+{
+	return spawner->line_count < spawner->slots &&
+	    spawner->opening_count < spawner->openings_max;
 }
 
 /* May one more connection be made?  If not, it is wanted later. */
@@ -452,10 +452,8 @@ static bool
 take_slot(struct destination *destination)
 {
 	struct spawner *spawner = destination->spawner;
-	unsigned openings = spawner->slots / OPENING_SHARE;
 
-	if (spawner->line_count < spawner->slots &&
-	    spawner->opening_count < (openings == 0 ? 1 : openings))
+	if (has_slot(spawner))
 		return true;
 	if (spawner->line_count >= spawner->slots)
 		close_an_idle_line(spawner);
@@ -481,7 +479,8 @@ open_lines(struct destination *destination, int64_t now_ms)
 		most = 1;
 	if (wanted < most)
 		most = wanted;
-	while (destination->line_count < most && !destination->spawner->is_stopping) {
+	while (destination->line_count < most &&
+	    !destination->spawner->is_stopping) {
 		if (!take_slot(destination))
 			return;
 		if (!pick_address(destination, now_ms, &address))
@@ -695,18 +694,20 @@ destinations_retire(struct spawner *spawner)
 	}
 }
 
+/* No more of them than there are slots: the others would only wait again. */
 void
 destinations_run_wanting(struct spawner *spawner)
 {
-	struct destination_list wanting = TAILQ_HEAD_INITIALIZER(wanting);
 	struct destination *destination;
 
-	TAILQ_CONCAT(&wanting, &spawner->wanting, in_wanting);
-	while ((destination = TAILQ_FIRST(&wanting)) != NULL) {
-		TAILQ_REMOVE(&wanting, destination, in_wanting);
+	while ((destination = TAILQ_FIRST(&spawner->wanting)) != NULL &&
+	    has_slot(spawner)) {
+		TAILQ_REMOVE(&spawner->wanting, destination, in_wanting);
 		destination->is_wanting = false;
 		destination_run(destination);
 	}
+	if (destination != NULL && spawner->line_count >= spawner->slots)
+		close_an_idle_line(spawner);
 }
 
 void

@@ -30,8 +30,8 @@ shared_plan_drop(struct shared_plan *plan)
 static int
 compare_domains(const void *a, const void *b)
 {
-	return strcmp(((const struct domain *)a)->name,
-	    ((const struct domain *)b)->name);
+	return strcmp(
+	    ((const struct domain *)a)->name, ((const struct domain *)b)->name);
 }
 
 struct domain *
@@ -94,7 +94,8 @@ settle_lane(struct lane_hand *lane)
 	case EXCHANGE_UNKNOWN:
 		break;
 	}
-	lane_rest(lane, domain->expires_ms - clock_ms(), domain->plan->plan.exchange.text);
+	lane_rest(lane, domain->expires_ms - clock_ms(),
+	    domain->plan->plan.exchange.text);
 }
 
 static void
@@ -139,7 +140,8 @@ domain_run_lane(struct lane_hand *lane)
 	struct task *task;
 
 	/* The last one may free a lane whose queue has gone. */
-	while (!domain->is_resolving && (task = TAILQ_FIRST(&lane->tasks)) != NULL) {
+	while (!domain->is_resolving &&
+	    (task = TAILQ_FIRST(&lane->tasks)) != NULL) {
 		bool is_last = TAILQ_NEXT(task, in_lane) == NULL;
 
 		TAILQ_REMOVE(&lane->tasks, task, in_lane);

@@ -17,8 +17,6 @@
 #include "remote/pace.h"
 #include "remote/spawner.h"
 
-enum { OPENING_SHARE = 4 }; /* a quarter of the slots waits for greetings */
-
 /* A job in hand. */
 struct task {
 	TAILQ_ENTRY(task) in_lane; /* while it waits for a session */
@@ -44,11 +42,11 @@ struct lane_hand {
 	TAILQ_ENTRY(lane_hand) in_place;
 	struct domain *domain;
 	bool is_at_domain;
-	bool is_wanted_now; /* whatever went before */
+	bool is_wanted_now;              /* whatever went before */
 	struct destination *destination; /* NULL: it is not at one */
-	struct task_list tasks; /* that wait */
-	unsigned in_hand;       /* tasks, those that are being sent too */
-	unsigned room;          /* as told */
+	struct task_list tasks;          /* that wait */
+	unsigned in_hand; /* tasks, those that are being sent too */
+	unsigned room;    /* as told */
 };
 TAILQ_HEAD(lane_list, lane_hand);
 
@@ -117,7 +115,7 @@ struct destination {
 	struct spawner *spawner;
 	struct shared_plan *plan;
 	const struct exchange *exchange; /* plan's */
-	struct breaker *breakers; /* of its addresses */
+	struct breaker *breakers;        /* of its addresses */
 	struct window window;
 	struct bucket bucket;
 	int64_t waits_until_ms; /* for the bucket; 0: it does not */
@@ -129,7 +127,6 @@ struct destination {
 	struct lane_list lanes;
 	unsigned lane_count, waiting_count; /* tasks of all lanes */
 	int64_t idle_since_ms;
-	uint64_t delivered, deferred, failed; /* recipients */
 	char key[];
 };
 TAILQ_HEAD(destination_list, destination);
@@ -142,7 +139,8 @@ struct spawner {
 	void *destinations_by_key;
 	struct destination_list destinations, wanting;
 	struct work_pool *names, *openers, *senders;
-	unsigned slots; /* lines in all */
+	unsigned slots;        /* lines in all */
+	unsigned openings_max; /* of these, waiting for greetings */
 	int64_t idle_ms;
 	unsigned line_count, opening_count;
 	unsigned underway; /* works that are posted */
@@ -165,7 +163,8 @@ void lane_give_room(struct lane_hand *lane, unsigned room);
  * then.  It may be freed.
  */
 void lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason);
-/* The results go to the queue, and all of it is freed; perhaps the lane, too. */
+/* The results go to the queue, and all of it is freed; perhaps the lane, too.
+ */
 void task_done(struct task *task);
 /* The same, when all recipients have this outcome. */
 void task_done_all(
