@@ -152,10 +152,11 @@ def _send_memory_kb():
     return sizes
 
 
-def _fill(server, program, count):
+def fill(server, program, count, *more):
+    """Messages for its stopped queues; more: what else hold is told."""
     queues = sorted(glob.glob(f"{server.folder}/queue/queue[0-9]*"))
     fillers = [subprocess.Popen([program, queue, str(count // len(queues)),
-                                 "86400"]) for queue in queues]
+                                 *more]) for queue in queues]
     for filler in fillers:
         if filler.wait() != 0:
             raise ServerError("hold could not fill the queues")
@@ -223,7 +224,7 @@ def held(servers, names, watch, program, say, fail):
         for server in servers:
             say(f"{name}: filling {server.name}")
             server.halt()
-            _fill(server, program, count - now)
+            fill(server, program, count - now, "86400")
         now = count
         for server, row in _start_held(servers, count).items():
             rows[server][name] = row

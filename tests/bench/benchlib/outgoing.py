@@ -7,13 +7,11 @@ counts those that left.  Each destination is an address of 127/8 of its own.
 """
 
 import contextlib
-import glob
 import socket
-import subprocess
 import time
 
 from . import relay
-from .servers import ServerError
+from .node import fill
 
 DESTINATIONS = 1000
 GOOD_MESSAGES = 20000
@@ -48,16 +46,6 @@ class Deaf:
             one.close()
 
 
-def _fill(server, program, count, domains):
-    queues = sorted(glob.glob(f"{server.folder}/queue/queue[0-9]*"))
-    fillers = [subprocess.Popen(
-        [program, queue, str(count // len(queues)), "0", str(domains)])
-        for queue in queues]
-    for filler in fillers:
-        if filler.wait() != 0:
-            raise ServerError("hold could not fill the queues")
-
-
 def _route(server, port_of, domains):
     with open(f"{server.folder}/control/smtproutes", "w",
               encoding="ascii") as file:
@@ -72,7 +60,7 @@ def _drain(make, program, count, domains, port_of, wanted, sink):
         server.start()
         server.halt()
         _route(server, port_of, domains)
-        _fill(server, program, count, domains)
+        fill(server, program, count, "0", str(domains))
         before, began = sink.count(), time.monotonic()
         server.up()
         return wanted / (sink.wait(before + wanted) - began)
@@ -123,7 +111,7 @@ def _out_dead(make, program, _):
         server.start()
         server.halt()
         _route(server, lambda i: deaf.port, DEAD_DESTINATIONS)
-        _fill(server, program, DEAD_MESSAGES, DEAD_DESTINATIONS)
+        fill(server, program, DEAD_MESSAGES, "0", str(DEAD_DESTINATIONS))
         server.up()
         time.sleep(DEAD_SETTLE_S)
         cpu = server.processes.cpu_s()
