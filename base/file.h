@@ -41,9 +41,9 @@ int file_sync_folder(const char *path, struct error *err);
 int file_sync_parent(const char *path, struct error *err);
 
 /*
- * Copies all that can be read from it into a file without a name: for what comes
- * by a pipe and is to be read more than once.  Its descriptor, which stays open
- * until the process exits; or -1 with errno.
+ * Copies all that can be read from it into a file without a name: for what
+ * comes by a pipe and is to be read more than once.  Its descriptor, which
+ * stays open until the process exits; or -1 with errno.
  */
 int file_copy_unnamed(int from);
 

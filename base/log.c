@@ -379,8 +379,7 @@ flush_batches(bool all)
 	struct log_batch *batch;
 
 	pthread_mutex_lock(&batches_lock);
-	LIST_FOREACH(batch, &batches, link)
-	{
+	LIST_FOREACH(batch, &batches, link) {
 		pthread_mutex_lock(&batch->lock);
 		if ((all || batch->is_old) &&
 		    try_log(batch->text, batch->length))

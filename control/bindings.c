@@ -41,7 +41,7 @@ struct bindings {
 	struct helo_row {
 		struct network address;
 		char name[IDN_DOMAIN_SIZE];
-	} *helos;
+	} * helos;
 	size_t helo_count;
 };
 
@@ -64,8 +64,8 @@ add_addresses(const char *text, struct pool *pool)
 		size_t length = strcspn(text, ",");
 		struct network *last;
 
-		pool->items = xrealloc(pool->items,
-		    (pool->count + 1) * sizeof(*pool->items));
+		pool->items = xrealloc(
+		    pool->items, (pool->count + 1) * sizeof(*pool->items));
 		last = &pool->items[pool->count];
 		if (memchr(text, '/', length) != NULL ||
 		    !network_read(text, length, last))
@@ -95,8 +95,9 @@ read_row_key(const char *text, bool is_sender, struct row *row)
 		    /* [NETWORK/BITS] */
 		    network_read(text + 1, length - 2, &row->remote);
 	}
-	if (strlen(text) > KEY_MAX || name[strcspn(name, " \t@<>()[]\\,;\"/")] !=
-		'\0' || !idn_domain_canonical(name, domain) ||
+	if (strlen(text) > KEY_MAX ||
+	    name[strcspn(name, " \t@<>()[]\\,;\"/")] != '\0' ||
+	    !idn_domain_canonical(name, domain) ||
 	    (at != NULL && (at == text || *domain == '\0')))
 		return false;
 	row->key = xasprintf("%.*s%s", (int)(name - text), text, domain);
@@ -187,8 +188,8 @@ add_row(struct table *table, struct row *row)
 }
 
 static void
-read_table(const struct settings *settings, enum setting_id id,
-    struct table *table)
+read_table(
+    const struct settings *settings, enum setting_id id, struct table *table)
 {
 	const struct strlist *list = settings_list(settings, id);
 
@@ -233,8 +234,8 @@ take_fault(unsigned line, const char *reason, void *context)
 	struct reading *reading = context;
 
 	if (!reading->is_bad)
-		error_set(reading->err, "%s:%u: %s", reading->path, line,
-		    reason);
+		error_set(
+		    reading->err, "%s:%u: %s", reading->path, line, reason);
 	reading->is_bad = true;
 }
 
@@ -250,8 +251,8 @@ read_domain_file(struct bindings *bindings, const char *folder,
 	int found;
 
 	if (!read_row_key(name + sizeof(domain_file) - 1, false, row))
-		return error_set(err, "%s: its name does not end in a domain",
-		    path);
+		return error_set(
+		    err, "%s: its name does not end in a domain", path);
 	found = settings_walk(SETTING_outgoingip, path, &visitor, err);
 	if (found == -1 || reading.is_bad)
 		return -1;
@@ -293,8 +294,8 @@ bindings_new(
 	    settings, SETTING_helohostbyip);
 	struct bindings *bindings = xcalloc(1, sizeof(*bindings));
 	/* The variable takes the place of all these files. */
-	bool is_variable = strncmp(settings_source(settings,
-				       SETTING_outgoingip),
+	bool is_variable = strncmp(
+			       settings_source(settings, SETTING_outgoingip),
 			       "variable", 8) == 0;
 
 	read_table(settings, SETTING_bindroutes, &bindings->routes);
@@ -308,8 +309,7 @@ bindings_new(
 			bindings->helo_count++;
 	idn_domain_canonical(
 	    settings_text(settings, SETTING_helohost), bindings->helo);
-	if (!is_variable &&
-	    read_domain_files(bindings, control_dir, err) == -1)
+	if (!is_variable && read_domain_files(bindings, control_dir, err) == -1)
 		bindings_free(&bindings);
 	return bindings;
 }
@@ -384,8 +384,8 @@ find_sender(const struct table *table, const char *sender)
 	if (*sender == '\0' || table->count == 0)
 		return NULL;
 	idn_domain_canonical(at == NULL ? "" : at + 1, domain);
-	mailbox = xasprintf("%.*s%s", at == NULL ? 0 : (int)(at + 1 - sender),
-	    sender, domain);
+	mailbox = xasprintf(
+	    "%.*s%s", at == NULL ? 0 : (int)(at + 1 - sender), sender, domain);
 	ascii_lower(mailbox, mailbox, strlen(mailbox));
 	row = find_key(table, mailbox);
 	if (row == NULL)

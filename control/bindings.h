@@ -31,7 +31,7 @@ struct bindings *bindings_new(const char *control_dir,
 void bindings_free(struct bindings **bindings);
 
 struct binding {
-	bool has_source; /* else the system chooses */
+	bool has_source;                /* else the system chooses */
 	struct sockaddr_storage source; /* port 0 */
 	/* Equal for all connections whose addresses come from one list; 0: from
 	 * none.  For who keeps connections: the next of a list is as good. */

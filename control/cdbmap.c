@@ -58,7 +58,7 @@ struct cdbmap {
 	char *path;
 	struct stat st; /* when it was opened */
 	struct memory *memory;
-	int fd;         /* -1: it was copied when it was opened */
+	int fd; /* -1: it was copied when it was opened */
 	unsigned char head[HEAD_SIZE];
 };
 
@@ -371,7 +371,8 @@ cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
 	if (key_length > UINT_MAX)
 		return 0;
 	if (copy != NULL)
-		found = find_in_copy(copy, key, (unsigned)key_length, value_out);
+		found = find_in_copy(
+		    copy, key, (unsigned)key_length, value_out);
 	else
 		found = find_in_file(map, key, (unsigned)key_length, value_out);
 	if (copy == NULL && !is_map_unchanged(map)) {
@@ -388,8 +389,8 @@ cdbmap_get(const struct cdbmap *map, const void *key, size_t key_length,
 bool
 cdbmap_is_copied(const struct cdbmap *map)
 {
-	return atomic_load_explicit(
-		   &map->memory->copy, memory_order_acquire) != NULL;
+	return atomic_load_explicit(&map->memory->copy, memory_order_acquire) !=
+	    NULL;
 }
 
 bool

@@ -5,10 +5,10 @@
  * A map that is open for reading may be used by any number of threads.
  *
  * libcdb's cdb_init() maps a file, and a file that is cut while it is mapped
- * ends the process (SIGBUS).  So a file is copied into memory, in which libcdb finds
- * what is asked: one up to 64 KiB at once, one up to 8 MiB when it was asked
- * often, 64 MiB in a process.  Of any other the map reads itself, by pread,
- * since libcdb's cdb_seek() moves the position that threads share.
+ * ends the process (SIGBUS).  So a file is copied into memory, in which libcdb
+ * finds what is asked: one up to 64 KiB at once, one up to 8 MiB when it was
+ * asked often, 64 MiB in a process.  Of any other the map reads itself, by
+ * pread, since libcdb's cdb_seek() moves the position that threads share.
  *
  * Files are replaced by renaming, as the writer does.  One that is overwritten
  * in place (cp) answers "could not tell" until it is whole, or as before: its

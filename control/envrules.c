@@ -86,7 +86,8 @@ add_rule(struct envrules *rules, const char *pattern)
 {
 	struct rule *rule;
 
-	rules->rules = mem_room(rules->rules, rules->count, sizeof(*rules->rules));
+	rules->rules = mem_room(
+	    rules->rules, rules->count, sizeof(*rules->rules));
 	rule = &rules->rules[rules->count++];
 	*rule = (struct rule){
 		.pattern = xstrdup(strcmp(pattern, "<>") == 0 ? "" : pattern),

@@ -16,11 +16,11 @@
 #include "base/error.h"
 
 enum identity_role {
-	IDENTITY_SMTPD,   /* qmaild: qmail-smtpd */
-	IDENTITY_QUEUE,   /* qmailq: qmail-send, the queue's files */
-	IDENTITY_VIRTUAL, /* vmail: qmail-vdeliver, virtual users' Maildirs */
-	IDENTITY_LOG,     /* qmaill: multilog */
-	IDENTITY_REMOTE,  /* qmailr: remote delivery */
+	IDENTITY_SMTPD,    /* qmaild: qmail-smtpd */
+	IDENTITY_QUEUE,    /* qmailq: qmail-send, the queue's files */
+	IDENTITY_VIRTUAL,  /* vmail: qmail-vdeliver, virtual users' Maildirs */
+	IDENTITY_LOG,      /* qmaill: multilog */
+	IDENTITY_REMOTE,   /* qmailr: remote delivery */
 	IDENTITY_RESOLVER, /* mqresolve: resolverd */
 	IDENTITY_COUNT
 };

@@ -33,8 +33,7 @@ network_read(const char *text, size_t length, struct network *network_out)
 {
 	const char *end = text + length;
 	const char *slash = memchr(text, '/', length);
-	size_t address_length = slash == NULL ? length
-					      : (size_t)(slash - text);
+	size_t address_length = slash == NULL ? length : (size_t)(slash - text);
 	char address[INET6_ADDRSTRLEN];
 	uint64_t bits;
 

@@ -17,7 +17,7 @@ struct networks {
 };
 
 struct own_addresses {
-	struct networks more, not;
+	struct networks more, not ;
 };
 
 static void
@@ -48,7 +48,7 @@ own_addresses_new(const struct settings *settings)
 	struct own_addresses *own = xcalloc(1, sizeof(*own));
 
 	read_networks(settings, SETTING_moreipme, &own->more);
-	read_networks(settings, SETTING_notipme, &own->not);
+	read_networks(settings, SETTING_notipme, &own->not );
 	return own;
 }
 
@@ -58,7 +58,7 @@ own_addresses_free(struct own_addresses **own)
 	if (*own == NULL)
 		return;
 	free((*own)->more.items);
-	free((*own)->not.items);
+	free((*own)->not .items);
 	free(*own);
 	*own = NULL;
 }

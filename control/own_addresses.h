@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which addresses are this node's own: mail that would go there would come back.
+ * Which addresses are this node's own: mail that would go there would come
+ * back.
  */
 #ifndef CONTROL_OWN_ADDRESSES_H
 #define CONTROL_OWN_ADDRESSES_H

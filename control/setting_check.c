@@ -192,8 +192,10 @@ judge_etrnhost(const char *value, struct error *err)
 	if (etrnhost_read(value, &host, err) == -1)
 		return -1;
 	if (!is_domain_value(host.domain))
-		error_set(err, VALUE " does not begin with a domain; write "
-		    "DOMAIN NETWORK MAILDIR", VALUE_ARGS(value));
+		error_set(err,
+		    VALUE " does not begin with a domain; write "
+			  "DOMAIN NETWORK MAILDIR",
+		    VALUE_ARGS(value));
 	else {
 		etrnhost_release(&host);
 		return 0;
@@ -283,7 +285,8 @@ check_line(const struct setting_row *row, const char *value, struct error *err)
 	if (length < row->min)
 		return error_set(err, "is empty; write a %s in it", row->unit);
 	if (length > row->max)
-		return error_set(err, "'%.*s...' has %zu bytes; the most is %llu",
+		return error_set(err,
+		    "'%.*s...' has %zu bytes; the most is %llu",
 		    shown_length(row, value), value, length,
 		    (unsigned long long)row->max);
 	for (i = 0; i < length; i++)

@@ -52,8 +52,8 @@ shown_line(enum setting_id id, const char *line)
 	size_t length = id == SETTING_smtproutes ? strcspn(line, " \t")
 						 : strlen(line);
 
-	return xasprintf("%.*s%s", (int)length, line,
-	    line[length] != '\0' ? " ..." : "");
+	return xasprintf(
+	    "%.*s%s", (int)length, line, line[length] != '\0' ? " ..." : "");
 }
 
 void

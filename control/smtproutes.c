@@ -100,8 +100,8 @@ read_address(const char *text, char host_out[IDN_DOMAIN_SIZE])
 
 /* HOST[/s|/l] */
 static int
-read_host(const char *text, size_t length, struct smtproute *route,
-    struct error *err)
+read_host(
+    const char *text, size_t length, struct smtproute *route, struct error *err)
 {
 	AUTO(mem_free) char *host = xstrndup(text, length);
 	char *slash = strrchr(host, '/');
@@ -287,8 +287,8 @@ smtproute_read(const char *line, bool is_qmtp, char key_out[IDN_DOMAIN_SIZE],
 static int
 compare_rows(const void *a, const void *b)
 {
-	return strcmp(((const struct row *)a)->key,
-	    ((const struct row *)b)->key);
+	return strcmp(
+	    ((const struct row *)a)->key, ((const struct row *)b)->key);
 }
 
 static void
@@ -354,8 +354,8 @@ smtproutes_new(
 {
 	static const char *const names[] = { "smtproutes", "moresmtproutes" };
 	struct smtproutes *routes = xcalloc(1, sizeof(*routes));
-	bool is_variable = strncmp(settings_source(settings,
-				       SETTING_smtproutes),
+	bool is_variable = strncmp(
+			       settings_source(settings, SETTING_smtproutes),
 			       "variable", 8) == 0;
 
 	read_table(settings, SETTING_qmtproutes, &routes->qmtp);
@@ -400,8 +400,8 @@ open_maps(struct look *look, struct error *err)
 {
 	for (size_t i = 0; i < 2; i++)
 		if (look->routes->cdb_paths[i] != NULL &&
-		    cdbmap_open(look->routes->cdb_paths[i], &look->maps[i],
-			err) == -1)
+		    cdbmap_open(
+			look->routes->cdb_paths[i], &look->maps[i], err) == -1)
 			return -1;
 	return 0;
 }
@@ -411,9 +411,9 @@ find_in_map(const struct look *look, size_t i, const char *key,
     struct smtproute *route_out, struct error *err)
 {
 	AUTO(buf_release) struct buf value = BUF_INIT;
-	int found = look->maps[i] == NULL ? 0
-					  : cdbmap_get(look->maps[i], key,
-						strlen(key), &value, err);
+	int found = look->maps[i] == NULL
+	    ? 0
+	    : cdbmap_get(look->maps[i], key, strlen(key), &value, err);
 
 	if (found != 1)
 		return found;
@@ -462,8 +462,8 @@ find_domain(const struct look *look, const char *domain,
 
 /* Keys are "=address" and "+prefix", the longest first; in small letters. */
 static int
-find_secret(
-    struct cdbmap *map, const char *address, struct buf *value, struct error *err)
+find_secret(struct cdbmap *map, const char *address, struct buf *value,
+    struct error *err)
 {
 	AUTO(mem_free) char *key = xasprintf("=%s", address);
 	size_t length = strlen(key);
@@ -566,8 +566,8 @@ add_secret(struct cdbmap_writer *writer, const char *line, struct error *err)
 	}
 	length = strlen(words[0]);
 	is_prefix = words[0][length - 1] == '*';
-	key = xasprintf("%c%.*s", is_prefix ? '+' : '=',
-	    (int)length - is_prefix, words[0]);
+	key = xasprintf(
+	    "%c%.*s", is_prefix ? '+' : '=', (int)length - is_prefix, words[0]);
 	ascii_lower(key, key, strlen(key));
 	value = xasprintf("%s %s", words[1], words[2]);
 	return cdbmap_writer_add(
@@ -600,8 +600,7 @@ give_to_reader(const char *path, struct error *err)
 {
 	struct identity reader;
 
-	if (geteuid() != 0 ||
-	    identity_find(IDENTITY_REMOTE, &reader, err) != 1)
+	if (geteuid() != 0 || identity_find(IDENTITY_REMOTE, &reader, err) != 1)
 		return 0;
 	return chown(path, (uid_t)-1, reader.gid) == -1
 	    ? error_sys(err, "cannot give '%s' to the group of '%s'", path,

@@ -48,11 +48,11 @@ struct smtproute {
 	char host[IDN_DOMAIN_SIZE];
 	bool is_address;
 	uint16_t port;
-	int penalty;     /* or SMTPROUTE_UNSAID */
-	int tolerance_s; /* or SMTPROUTE_UNSAID */
+	int penalty;                    /* or SMTPROUTE_UNSAID */
+	int tolerance_s;                /* or SMTPROUTE_UNSAID */
 	char user[SMTPROUTE_WORD_SIZE]; /* "": no AUTH */
 	char secret[SMTPROUTE_WORD_SIZE];
-	bool asks_sender;                  /* the word "/s" */
+	bool asks_sender;                   /* the word "/s" */
 	char asks_for[SMTPROUTE_WORD_SIZE]; /* of "/ADDRESS"; or "" */
 };
 

@@ -52,7 +52,8 @@ read_domain(const char *text, char canonical_out[IDN_DOMAIN_SIZE])
 {
 	const char *name = *text == '.' ? text + 1 : text;
 
-	return *name != '\0' && name[strcspn(name, " \t@/<>()[]\\,;:\"*")] == '\0' &&
+	return *name != '\0' &&
+	    name[strcspn(name, " \t@/<>()[]\\,;:\"*")] == '\0' &&
 	    idn_domain_canonical(text, canonical_out);
 }
 
@@ -64,8 +65,7 @@ read_names(char *text, struct tlspolicy *policy, struct error *err)
 	if (text == NULL)
 		return 0;
 	if (policy->word != TLSPOLICY_VERIFY)
-		return error_set(err,
-		    "only 'verify' has names, not '%s'" RIGHT,
+		return error_set(err, "only 'verify' has names, not '%s'" RIGHT,
 		    words[policy->word]);
 	while ((word = strsep(&text, ",")) != NULL) {
 		if (*word == '.' || !read_domain(word, name))
@@ -84,8 +84,8 @@ read_parts(char *text, struct tlspolicy *policy, struct error *err)
 	if (strcmp(key, "*") == 0)
 		memcpy(policy->key, "*", 2);
 	else if (!read_domain(key, policy->key))
-		return error_set(err,
-		    "'%.60s' is not a domain, .suffix or *" RIGHT, key);
+		return error_set(
+		    err, "'%.60s' is not a domain, .suffix or *" RIGHT, key);
 	if (word == NULL || !find_word(word, &policy->word))
 		return error_set(err,
 		    "'%.60s' is not a TLS policy; write DOMAIN:WORD with none, "
@@ -193,7 +193,8 @@ tlspolicies_new(const struct settings *settings)
 
 	policies->standard.word = TLSPOLICY_DANE;
 	for (i = 0; i < list->count; i++) {
-		AUTO(mem_free) char *line = xasprintf("%.*s:dane",
+		AUTO(mem_free)
+		char *line = xasprintf("%.*s:dane",
 		    (int)strcspn(list->items[i], ":"), list->items[i]);
 
 		add_line(policies, line);

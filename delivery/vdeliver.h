@@ -79,7 +79,7 @@ struct vdeliver_item {
 	bool lacks_fds;  /* the process has none left, or the system */
 	bool is_retried; /* after that */
 	bool is_over;
-	struct vdeliver_item *next_twin; /* same recipient, same message */
+	struct vdeliver_item *next_twin;  /* same recipient, same message */
 	STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
 };
 

@@ -48,8 +48,8 @@ find_listed_map(const struct cdb_cache *cache, const char *path, uint32_t hash)
 	struct cdb_cache_entry *entry;
 
 	TAILQ_FOREACH(entry, &cache->entries, link)
-	if (entry->path_hash == hash && strcmp(entry->path, path) == 0)
-		break;
+		if (entry->path_hash == hash && strcmp(entry->path, path) == 0)
+			break;
 	return entry;
 }
 

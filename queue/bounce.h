@@ -58,11 +58,11 @@ struct bounce {
 	const char *from; /* MAILER-DAEMON@host */
 	const char *to;
 	const char *subject;
-	const char *boundary; /* in no line of original */
-	const char *notes;    /* as above */
+	const char *boundary;    /* in no line of original */
+	const char *notes;       /* as above */
 	const char *explanation; /* for people, LF at its end; NULL: qmail's */
-	size_t unnoted;       /* failures, at least, without a note; or 0 */
-	const char *sender;   /* the original's, for a double bounce */
+	size_t unnoted;          /* failures, at least, without a note; or 0 */
+	const char *sender;      /* the original's, for a double bounce */
 	bool is_double;
 	const char *envid; /* xtext (dsn.h), or NULL */
 	size_t envid_length;

@@ -30,7 +30,7 @@ enum qq {
 	QQ_SYNC_FOLDER = 69,
 	QQ_PID = 70,
 	QQ_UNAVAILABLE = 71, /* no queue takes it now */
-	QQ_TALK = 74, /* the conversation with another host broke off */
+	QQ_TALK = 74,        /* the conversation with another host broke off */
 	QQ_ENVELOPE = 79,
 	QQ_BUG = 81,
 	QQ_MISCONFIGURED = 87, /* who calls us does it wrongly */

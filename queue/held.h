@@ -17,8 +17,7 @@ struct held {
 };
 
 /* No file: nothing is held.  0, or -1 with the reason and nothing in it. */
-int held_read(
-    const char *queue_path, struct held *held_out, struct error *err);
+int held_read(const char *queue_path, struct held *held_out, struct error *err);
 void held_release(struct held *held);
 
 void held_put_message(struct buf *buf, uint64_t id);

@@ -67,9 +67,10 @@ struct intake_packet {
 	size_t envelope_length;
 	enum intake_action action; /* OPERATE */
 	const char *lane;          /* OPERATE: its key, if id is 0 */
-	uint64_t id;      /* ANSWER: the message's number, with code 0; OPERATE */
-	uint32_t code;    /* ANSWER: enum qq, or INTAKE_ABSENT */
-	const char *text; /* ANSWER: the reason, for the log; OPERATE, for the sender */
+	uint64_t id;   /* ANSWER: the message's number, with code 0; OPERATE */
+	uint32_t code; /* ANSWER: enum qq, or INTAKE_ABSENT */
+	const char *
+	    text; /* ANSWER: the reason, for the log; OPERATE, for the sender */
 };
 
 void intake_put(struct buf *buf, const struct intake_packet *packet);

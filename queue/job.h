@@ -5,9 +5,9 @@
  *
  * A worker is a child of qmail-start's; the connection, made with it, is its
  * descriptor 0.  It says hello, then how much it can take, and gets jobs as far
- * as that.  A job is one message for one lane, with one or more recipients; each
- * gets its own result, in any order.  Results that are ready together share a
- * packet.
+ * as that.  A job is one message for one lane, with one or more recipients;
+ * each gets its own result, in any order.  Results that are ready together
+ * share a packet.
  */
 #ifndef QUEUE_JOB_H
 #define QUEUE_JOB_H
@@ -88,18 +88,18 @@ struct job_recipient {
  * home alone (docs/protocol.md, Trust).
  */
 struct job {
-	uint64_t message_id;   /* for logs */
+	uint64_t message_id; /* for logs */
 	struct uuid uuid;
 	const char *lane;
-	int64_t birth_s;       /* Unix time */
-	uint32_t attempt;      /* 1: the first */
-	uint64_t size_bytes;   /* committed: who can read less defers */
-	const char *sender;    /* "" for the null sender */
-	const char *header;    /* lines to put in front (QQEH), or "" */
-	const char *dsn;       /* for MAIL: " RET=... ENVID=...", or "" */
-	bool needs_tls;        /* REQUIRETLS (RFC 8689) */
-	const char *body;      /* size_bytes of them; NULL: a descriptor comes
-				* with the packet, to be read from 0 by pread */
+	int64_t birth_s;     /* Unix time */
+	uint32_t attempt;    /* 1: the first */
+	uint64_t size_bytes; /* committed: who can read less defers */
+	const char *sender;  /* "" for the null sender */
+	const char *header;  /* lines to put in front (QQEH), or "" */
+	const char *dsn;     /* for MAIL: " RET=... ENVID=...", or "" */
+	bool needs_tls;      /* REQUIRETLS (RFC 8689) */
+	const char *body;    /* size_bytes of them; NULL: a descriptor comes
+			      * with the packet, to be read from 0 by pread */
 	struct job_recipient *recipients; /* recipient_count of them */
 	size_t recipient_count;
 };
@@ -117,7 +117,7 @@ struct job_result {
 	enum job_outcome outcome;
 	bool is_dsn_passed; /* with K: the next hop tells the sender (RFC 3461
 			     * 6.2.2); else, if it was to be told, we do */
-	const char *text; /* one or more lines for the log and the bounce */
+	const char *text;   /* one or more lines for the log and the bounce */
 };
 
 /* The type of a packet, its first byte; 0 when it is none of the above. */
@@ -143,8 +143,8 @@ void job_put_result(struct buf *buf, const struct job_result *result);
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
 bool job_get_take(const void *data, size_t length, struct job_take *out);
 bool job_get_backoff(const void *data, size_t length, struct job_backoff *out);
-bool job_get_ask(const void *data, size_t length, const char **lane_out,
-    bool *is_now_out);
+bool job_get_ask(
+    const void *data, size_t length, const char **lane_out, bool *is_now_out);
 bool job_get_room(const void *data, size_t length, struct job_room *out);
 bool job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out);

@@ -119,8 +119,7 @@ bool lane_is_resting(const struct lane_table *table, const struct lane *lane);
 /* -- room: a remote lane has none before its worker has given it some */
 
 /* So many jobs of the lane at once, from now on; 0 lets it ask again. */
-void lane_set_room(
-    struct lane_table *table, struct lane *lane, uint32_t jobs);
+void lane_set_room(struct lane_table *table, struct lane *lane, uint32_t jobs);
 /* There is no worker any more: no remote lane has room. */
 void lane_take_rooms(struct lane_table *table);
 /*
@@ -163,9 +162,9 @@ void lane_wait(
     struct lane_table *table, struct lane *lane, uint64_t id, time_t due);
 /*
  * The next ticket that is due, and the kind of its lane; lanes take turns, but
- * those that back off, are held, or have their share of what was read in memory.
- * may_take is asked for a lane's kind ("is there a worker"); NULL: always.
- * False when there is none.
+ * those that back off, are held, or have their share of what was read in
+ * memory. may_take is asked for a lane's kind ("is there a worker"); NULL:
+ * always. False when there is none.
  */
 bool lane_take(struct lane_table *table, time_t now,
     bool (*may_take)(enum lane_kind kind, void *context), void *context,

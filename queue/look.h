@@ -48,8 +48,8 @@ struct look_recipient {
 	/* QUEUE_LOCAL or QUEUE_REMOTE; QUEUE_TODO: not routed, or not known */
 	enum queue_folder channel;
 	bool is_done;
-	uint64_t offset;  /* of its mark, in S5 */
-	const char *dsn;  /* its parameters (queue/dsn.h), or "" */
+	uint64_t offset; /* of its mark, in S5 */
+	const char *dsn; /* its parameters (queue/dsn.h), or "" */
 };
 
 /* One message.  Texts and recipients are valid during the call. */
@@ -65,7 +65,7 @@ struct look_message {
 	time_t retry_at;  /* S5: of the recipients that are due first; or 0 */
 	const char *notes; /* of what has failed, as in bounce/ID; or "" */
 	const char *header, *dsn; /* its extra header and parameters, or "" */
-	const char *body; /* in the journal; NULL: it is mess/ID */
+	const char *body;         /* in the journal; NULL: it is mess/ID */
 	const char *sender;
 	const struct look_recipient *recipients;
 	size_t recipient_count;

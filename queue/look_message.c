@@ -206,8 +206,8 @@ add_recipient_dsn(struct reading *reading)
 	struct remembered_dsn dsn;
 	size_t at = 0, next[2] = { 0, 0 };
 
-	while (remembered_next_dsn(info->data, info->length, &at, &dsn,
-		   &reading->problem) == 1)
+	while (remembered_next_dsn(
+		   info->data, info->length, &at, &dsn, &reading->problem) == 1)
 		for (size_t *i = &next[dsn.is_remote]; *i < reading->count;
 		     (*i)++)
 			if (reading->recipients[*i].offset == dsn.offset &&

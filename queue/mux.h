@@ -21,8 +21,8 @@
 enum { MUX_QUEUES_MAX = 128 };
 
 /*
- * A collection: base/queue<start> ... base/queue<start + count - 1>; or is_alone:
- * the one queue base.
+ * A collection: base/queue<start> ... base/queue<start + count - 1>; or
+ * is_alone: the one queue base.
  */
 struct mux_collection {
 	const char *base;

@@ -4,8 +4,8 @@
  * queue/send_*.c and queue/main_send.c.
  *
  * All of it belongs to the thread of the event loop, which does no disk I/O.
- * The committer, the keeper, the router, the scanner, the helpers and writers of
- * bodies (work_pool) and strangers' threads share nothing with it but their
+ * The committer, the keeper, the router, the scanner, the helpers and writers
+ * of bodies (work_pool) and strangers' threads share nothing with it but their
  * interfaces.
  *
  *   send_intake   new mail from clients           -> intake_submit
@@ -92,15 +92,15 @@ struct message {
 	int64_t arrived_ms; /* clock_ms() */
 	uint64_t segment;   /* of the journal, while fresh */
 	/* what it is */
-	struct envelope envelope; /* of record; recipients of a try */
-	struct buf record;        /* todo's or info's; texts are in it */
-	struct buf list;          /* local/ID or remote/ID */
-	uint64_t *offsets;        /* in list, of the recipients' marks */
+	struct envelope envelope;     /* of record; recipients of a try */
+	struct buf record;            /* todo's or info's; texts are in it */
+	struct buf list;              /* local/ID or remote/ID */
+	uint64_t *offsets;            /* in list, of the recipients' marks */
 	enum route_channel *channels; /* of these; both NULL without list */
-	struct buf body;          /* if it is in memory; data NULL: it is not */
-	int mess_fd;              /* else; read-only, or -1 */
-	bool has_file;            /* the body is in mess/ID */
-	off_t attempt_at;         /* of the digits in info/ID, or 0 */
+	struct buf body;  /* if it is in memory; data NULL: it is not */
+	int mess_fd;      /* else; read-only, or -1 */
+	bool has_file;    /* the body is in mess/ID */
+	off_t attempt_at; /* of the digits in info/ID, or 0 */
 	/* where it goes */
 	struct router_request route;
 	struct recipient *recipients;
@@ -132,17 +132,17 @@ struct message {
 	bool is_dead;           /* is freed when the router gives it back */
 	bool has_leftovers;     /* files of a step to S5 that failed */
 	bool is_unsure;         /* F: to be looked at again at settle_after */
-	bool is_unreadable;     /* F: its envelope; it is kept as it is, in S4 */
-	bool has_kept_files;    /* F: durable; its end is to be noted */
-	bool is_todo_kept;      /* these are those of S4 (not routed yet) */
-	bool had_own_trouble;   /* in this try: the next one is soon */
-	bool has_no_room;       /* S5: in memory, or in that of its lanes: waits
-				 * on disk as soon as it can */
-	bool is_expired;        /* this try is the last */
-	bool is_hurried;        /* what this try defers is due at once */
-	bool is_in_todo_too;    /* a scan found todo/ID: perhaps another's */
-	bool is_last_attempt;   /* at a stop: a step failed, is tried again */
-	bool has_stopped;       /* that has failed, too: it stays as it is */
+	bool is_unreadable;   /* F: its envelope; it is kept as it is, in S4 */
+	bool has_kept_files;  /* F: durable; its end is to be noted */
+	bool is_todo_kept;    /* these are those of S4 (not routed yet) */
+	bool had_own_trouble; /* in this try: the next one is soon */
+	bool has_no_room;     /* S5: in memory, or in that of its lanes: waits
+			       * on disk as soon as it can */
+	bool is_expired;      /* this try is the last */
+	bool is_hurried;      /* what this try defers is due at once */
+	bool is_in_todo_too;  /* a scan found todo/ID: perhaps another's */
+	bool is_last_attempt; /* at a stop: a step failed, is tried again */
+	bool has_stopped;     /* that has failed, too: it stays as it is */
 };
 TAILQ_HEAD(message_list, message);
 
@@ -153,7 +153,7 @@ struct backlog;
 struct send {
 	struct home *home;
 	struct settings *settings;
-	struct route *route; /* for reports; the router has another */
+	struct route *route;           /* for reports; the router has another */
 	struct bounce_way *bounce_way; /* the same: where they go */
 	struct queue_dir *dir;
 	struct journal *journal; /* the committer's */
@@ -182,7 +182,7 @@ struct send {
 	/* of these, those in S4 and S5: the journal limits fresh ones */
 	size_t kept_count, kept_max;
 	size_t kept_bytes, kept_bytes_max;
-	size_t jobs_running; /* of keeper, committer, helpers, for messages */
+	size_t jobs_running;  /* of keeper, committer, helpers, for messages */
 	uint64_t wanted_seen; /* commit_wanted() */
 	int64_t run_at_ms;    /* clock_ms(): message_run() looks again */
 	/* send_worker, send_deliver */
@@ -217,12 +217,12 @@ bool message_has_room(const struct send *send);
  * A message that our own process makes (a report) is queued: as
  * intake_submit().  bounced_id is the message whose failure it reports.
  */
-void message_submit(struct send *send, struct intake_message *intake,
-    uint64_t bounced_id);
+void message_submit(
+    struct send *send, struct intake_message *intake, uint64_t bounced_id);
 
 /* What the journal has of an earlier process. */
-void message_found(const struct journal_message *found, uint64_t segment,
-    void *context);
+void message_found(
+    const struct journal_message *found, uint64_t segment, void *context);
 void message_ended(uint64_t id, const struct uuid *uuid, void *context);
 
 /*

@@ -230,8 +230,8 @@ backlog_run(struct send *send)
 	     lane_take(send->lanes, now, can_try, send, &id, &kind);
 	     turn++)
 		if (operate_is_resting(send, id))
-			backlog_add_retry(send, id, lane_channel(kind),
-			    now + LATER_S, NULL);
+			backlog_add_retry(
+			    send, id, lane_channel(kind), now + LATER_S, NULL);
 		else
 			load_remembered(send, id, lane_channel(kind));
 	if (now >= backlog->next_scan)

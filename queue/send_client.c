@@ -25,11 +25,11 @@ struct client {
 	struct loop_source source;
 	struct transaction transaction;
 	bool has_hello;
-	bool is_held;              /* not read until more is written */
-	bool is_being_read;        /* ... by client_read(), which drops it */
-	bool is_lost;              /* to be dropped by that */
-	struct handover *handover; /* its COMMIT is not answered yet */
-	struct ask ask;            /* is_waiting: not answered yet */
+	bool is_held;                /* not read until more is written */
+	bool is_being_read;          /* ... by client_read(), which drops it */
+	bool is_lost;                /* to be dropped by that */
+	struct handover *handover;   /* its COMMIT is not answered yet */
+	struct ask ask;              /* is_waiting: not answered yet */
 	struct operation *operation; /* the same of an OPERATE */
 };
 
@@ -109,8 +109,8 @@ operate_client(struct client *client, const struct intake_packet *packet)
 		answer_client(client, QQ_REJECTED, 0,
 		    "only root and the queue's user may do that");
 	else if (client->intake->is_stopping)
-		answer_client(client, QQ_UNAVAILABLE, 0,
-		    "the queue is being stopped");
+		answer_client(
+		    client, QQ_UNAVAILABLE, 0, "the queue is being stopped");
 	else
 		intake_operate(client->intake->send, packet, uid,
 		    client_operation_answered, client, &client->operation);
@@ -180,8 +180,8 @@ commit_client(struct client *client, const struct intake_packet *packet)
 static bool
 handle_client_packet(struct client *client, const struct intake_packet *packet)
 {
-	bool is_waiting = client->handover != NULL ||
-	    client->ask.is_waiting || client->operation != NULL;
+	bool is_waiting = client->handover != NULL || client->ask.is_waiting ||
+	    client->operation != NULL;
 
 	if (is_waiting || client->has_hello == (packet->type == INTAKE_HELLO))
 		return false;

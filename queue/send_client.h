@@ -65,8 +65,7 @@ int transaction_end(struct transaction *transaction,
 void transaction_reset(struct transaction *transaction);
 
 /* Sends an ANSWER; false when the client does not read it. */
-bool transaction_answer(
-    int fd, uint32_t code, uint64_t id, const char *text);
+bool transaction_answer(int fd, uint32_t code, uint64_t id, const char *text);
 
 void intake_message_free(struct intake_message **message);
 

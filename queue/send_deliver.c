@@ -616,7 +616,8 @@ ask_for_room(struct send *send)
 	bool is_now;
 
 	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->is_remote && worker->has_greeted && !worker->is_full)
+		if (worker->is_remote && worker->has_greeted &&
+		    !worker->is_full)
 			break;
 	while (worker != NULL && !worker->is_full &&
 	    (lane = lane_next_to_ask(send->lanes, &is_now)) != NULL) {

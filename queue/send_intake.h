@@ -3,10 +3,10 @@
  * The intake of qmail-send: who listens on lock/intake and gathers new mail
  * (docs/protocol.md, Intake), until a message is whole.
  *
- * Trusted clients (root, the queue's user, qmaild) are served by the event loop,
- * which does no disk I/O here: bodies too large for the journal are written by
- * a pool of threads.  Every other client has a thread of its own, which does
- * nothing to the loop but ask it short questions.
+ * Trusted clients (root, the queue's user, qmaild) are served by the event
+ * loop, which does no disk I/O here: bodies too large for the journal are
+ * written by a pool of threads.  Every other client has a thread of its own,
+ * which does nothing to the loop but ask it short questions.
  */
 #ifndef QUEUE_SEND_INTAKE_H
 #define QUEUE_SEND_INTAKE_H
@@ -86,8 +86,7 @@ struct operation {
 struct intake_packet;
 void intake_operate(struct send *send, const struct intake_packet *packet,
     uid_t uid,
-    void (*answer)(
-	void *context, uint32_t code, uint64_t id, const char *text),
+    void (*answer)(void *context, uint32_t code, uint64_t id, const char *text),
     void *context, struct operation **operation_out);
 
 /* -- the intake */
@@ -96,8 +95,8 @@ struct intake_options {
 	struct loop *loop;
 	const struct queue_dir *dir;
 	struct work_pool *bodies; /* writes large ones */
-	uid_t smtpd_uid;       /* trusted, besides root and our own user */
-	size_t body_max_bytes; /* a larger body gets a file */
+	uid_t smtpd_uid;          /* trusted, besides root and our own user */
+	size_t body_max_bytes;    /* a larger body gets a file */
 };
 
 /*
@@ -111,8 +110,8 @@ struct intake *intake_open(
 void intake_set_min_free(struct intake *intake, uint64_t bytes);
 
 /*
- * From now on nothing new is taken, and nobody is there for new clients, so that
- * qmail-queue writes files; what was to be committed still is.
+ * From now on nothing new is taken, and nobody is there for new clients, so
+ * that qmail-queue writes files; what was to be committed still is.
  */
 void intake_stop(struct intake *intake);
 /* Is all over that was to be committed? */

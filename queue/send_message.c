@@ -827,8 +827,7 @@ message_can_start(const struct send *send, const struct message *message)
 		if (part->waiting > 0 && !lane_is_resting(send->lanes, lane) &&
 		    (workers_has(send, lane_get_kind(lane))
 			    ? is_young || !lane_is_roomless(lane)
-			    : is_young &&
-				lane_get_kind(lane) == LANE_VIRTUAL))
+			    : is_young && lane_get_kind(lane) == LANE_VIRTUAL))
 			return true;
 	}
 	return false;

@@ -363,8 +363,8 @@ load_wanted(struct send *send)
 	struct operations *operations = send->operations;
 	struct wanted *wanted, *next;
 
-	for (wanted = STAILQ_FIRST(&operations->wanted); wanted != NULL &&
-	     work_pool_count(send->helpers) < LOADS_MAX;
+	for (wanted = STAILQ_FIRST(&operations->wanted);
+	     wanted != NULL && work_pool_count(send->helpers) < LOADS_MAX;
 	     wanted = next) {
 		struct order *order = find_order(send, wanted->id);
 
@@ -402,8 +402,7 @@ log_order(const struct order *order, const char *lane, uid_t uid)
 		[INTAKE_FORGET] = "forget" };
 	char word[WORD_LOG_MAX];
 
-	log_word(
-	    word, sizeof(word), order->id == 0 ? lane : order->reason);
+	log_word(word, sizeof(word), order->id == 0 ? lane : order->reason);
 	if (order->id == 0)
 		log_line("%s lane %s by uid %lu", words[order->action], word,
 		    (unsigned long)uid);
@@ -479,8 +478,9 @@ operate_message(struct send *send, struct order *order)
 	enum intake_action action = order->action;
 
 	order->is_to_find = operations->is_to_find = true;
-	if (action == INTAKE_HOLD ? idmap_put(&operations->rests, order->id, NULL)
-				  : action == INTAKE_RELEASE &&
+	if (action == INTAKE_HOLD
+		? idmap_put(&operations->rests, order->id, NULL)
+		: action == INTAKE_RELEASE &&
 		    idmap_remove(&operations->rests, order->id))
 		order->changes = change_held(send);
 	else if (action == INTAKE_HOLD || action == INTAKE_RELEASE)

@@ -42,7 +42,7 @@ struct sink_options {
 	unsigned queue_start;
 	unsigned slice_ms;
 	uint64_t min_free_bytes;
-	int timeout_ms;              /* for any answer of a queue */
+	int timeout_ms;   /* for any answer of a queue */
 	int open_wait_ms; /* sink_open: for queues that are all down; 0: not */
 	const char *extra_recipient; /* of every message (extraqueue), or
 				      * NULL */
@@ -70,10 +70,10 @@ int sink_choose(const struct sink_options *options, const struct vars *vars,
 /*
  * Chooses the queue by the session's variables (QMAILQUEUE, QUEUEDIR,
  * QUEUE_BASE, QUEUE_COUNT, QUEUE_START, MIN_FREE, NULLQUEUE, EXTRAQUEUE) and
- * connects to it, or to another healthy one if it does not answer.  When all are
- * down it waits for one, as for a restart: but only until open_wait_ms after the
- * first sink of the pool has found them so.  vars must stay until the sink ends.
- * *sink_out is set unless the result is an error.
+ * connects to it, or to another healthy one if it does not answer.  When all
+ * are down it waits for one, as for a restart: but only until open_wait_ms
+ * after the first sink of the pool has found them so.  vars must stay until the
+ * sink ends. *sink_out is set unless the result is an error.
  *
  * uuid names the message; NULL: a new one is made.
  */
@@ -104,7 +104,7 @@ struct sink_envelope {
 	 * array with NULLs, or NULL.  A program does not get it. */
 	const char *dsn;
 	const char *const *recipient_dsn;
-	unsigned long qp;         /* the number logged as "qp" */
+	unsigned long qp; /* the number logged as "qp" */
 };
 
 /* How a message ended. */

@@ -95,8 +95,8 @@ add_address(
 {
 	if (out->address_count == EXCHANGE_ADDRESSES_MAX)
 		return;
-	out->addresses = xrealloc(out->addresses,
-	    (out->address_count + 1) * sizeof(*out->addresses));
+	out->addresses = xrealloc(
+	    out->addresses, (out->address_count + 1) * sizeof(*out->addresses));
 	out->addresses[out->address_count++] = (struct exchange_address){ host,
 		*address };
 }
@@ -128,13 +128,13 @@ take_addresses(struct search *search, size_t host,
 		struct sockaddr_storage address;
 		int is_own;
 
-		if (!dns_read_address(&answer->records[i],
-			search->out->route.port, &address))
+		if (!dns_read_address(
+			&answer->records[i], search->out->route.port, &address))
 			continue;
-		is_own = may_be_ours ? own_addresses_has(search->config->own,
-					   (struct sockaddr *)&address,
-					   &search->reason)
-				     : 0;
+		is_own = may_be_ours
+		    ? own_addresses_has(search->config->own,
+			  (struct sockaddr *)&address, &search->reason)
+		    : 0;
 		if (is_own != 0)
 			return is_own;
 		add_address(search->out, host, &address);
@@ -259,8 +259,7 @@ find_literal(struct search *search, const char *text)
 
 	if (strchr(text, '/') != NULL ||
 	    !network_read(text, strlen(text), &network) ||
-	    !network_address(
-		&network, search->out->route.port, &address)) {
+	    !network_address(&network, search->out->route.port, &address)) {
 		say(search, EXCHANGE_NONE,
 		    "Sorry, %s is not an address. (#5.1.2)\n", search->domain);
 		return;
@@ -302,12 +301,12 @@ find_by_route(struct search *search)
 		search->out->state = EXCHANGE_FOUND;
 		break;
 	case HOST_UNKNOWN:
-		say_unknown(search, "the host of the route",
-		    search->reason.text);
+		say_unknown(
+		    search, "the host of the route", search->reason.text);
 		break;
 	case HOST_NOWHERE:
-		say_unknown(search, "the host of the route",
-		    "the name has no address");
+		say_unknown(
+		    search, "the host of the route", "the name has no address");
 		break;
 	}
 }
@@ -319,9 +318,9 @@ compare_preferences(const void *a, const void *b)
 {
 	const struct dns_mx *one = a, *two = b;
 
-	return one->preference < two->preference ? -1
-						 : one->preference >
-		    two->preference;
+	return one->preference < two->preference
+	    ? -1
+	    : one->preference > two->preference;
 }
 
 /* By chance first, so that the sort, a stable one, leaves that among equals. */

@@ -44,7 +44,7 @@ struct exchange {
 	struct smtproute route; /* what the answer was made by */
 	bool is_mx_secure;      /* DNSSEC proves the MX records (RFC 7672) */
 	bool is_routed;         /* hosts are a route's or a literal, no MX */
-	uint32_t ttl_s; /* how long it holds; UNKNOWN: 0 */
+	uint32_t ttl_s;         /* how long it holds; UNKNOWN: 0 */
 	struct exchange_host *hosts;
 	size_t host_count;
 	/* best preference first; those of one preference in an order of
@@ -63,7 +63,8 @@ struct exchange_config {
 };
 
 enum {
-	/* More hosts than that are not asked for: the best preferences count. */
+	/* More hosts than that are not asked for: the best preferences count.
+	 */
 	EXCHANGE_HOSTS_MAX = 50,
 	EXCHANGE_ADDRESSES_MAX = 200
 };

@@ -59,8 +59,7 @@ print_table(const char *path, const struct home *home)
 	settings_free(&settings);
 	found = tcpto_open(path, false, &tcpto, &err);
 	if (found == -1 ||
-	    (found == 1 &&
-		tcpto_walk(tcpto, print_entry, &limits, &err) == -1))
+	    (found == 1 && tcpto_walk(tcpto, print_entry, &limits, &err) == -1))
 		fatal(111, "%s", err.text);
 	return 0;
 }
@@ -94,8 +93,8 @@ forget(const char *path, const char *word)
 	if (found == -1 ||
 	    (found == 1 &&
 		tcpto_forget(tcpto,
-		    word != NULL ? (struct sockaddr *)&address : NULL, &err) ==
-		    -1))
+		    word != NULL ? (struct sockaddr *)&address : NULL,
+		    &err) == -1))
 		fatal(111, "%s", err.text);
 	return 0;
 }
@@ -113,8 +112,7 @@ main(int argc, char **argv)
 
 	log_open(is_forget ? "qmail-tcpok" : "qmail-tcpto");
 	usage_answer(argv, is_forget ? "qmail-tcpok" : "qmail-tcpto", usage);
-	if (argc > (is_forget ? 2 : 1) ||
-	    (argc == 2 && argv[1][0] == '-')) {
+	if (argc > (is_forget ? 2 : 1) || (argc == 2 && argv[1][0] == '-')) {
 		fputs(usage, stderr);
 		return 100;
 	}

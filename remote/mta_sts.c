@@ -25,9 +25,9 @@
 #include "base/utf8.h"
 
 enum {
-	MX_MAX = 100,        /* patterns of a policy */
-	KEPT_MAX = 10000,    /* domains in memory, and files */
-	RETRY_S = 300,       /* RFC 8461 3.3: not sooner after a failure */
+	MX_MAX = 100,             /* patterns of a policy */
+	KEPT_MAX = 10000,         /* domains in memory, and files */
+	RETRY_S = 300,            /* RFC 8461 3.3: not sooner after a failure */
 	FETCH_MOST_MS = 60 * 1000 /* RFC 8461 3.3 */
 };
 
@@ -87,7 +87,8 @@ static int
 take_mode(struct reading *reading, const char *value, struct error *err)
 {
 	static const char *const modes[] = { [MTA_STS_NONE] = "none",
-		[MTA_STS_TESTING] = "testing", [MTA_STS_ENFORCE] = "enforce" };
+		[MTA_STS_TESTING] = "testing",
+		[MTA_STS_ENFORCE] = "enforce" };
 	size_t i;
 
 	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
@@ -171,8 +172,8 @@ read_lines(char *text, struct reading *reading, struct error *err)
 }
 
 int
-mta_sts_read(const char *text, size_t length,
-    struct mta_sts_policy *policy_out, struct error *err)
+mta_sts_read(const char *text, size_t length, struct mta_sts_policy *policy_out,
+    struct error *err)
 {
 	struct reading reading = { .policy = policy_out };
 	char *copy;
@@ -242,8 +243,8 @@ mta_sts_has_host(const struct mta_sts_policy *policy, const char *host)
 static int
 compare_kept(const void *a, const void *b)
 {
-	return strcmp(((const struct kept *)a)->domain,
-	    ((const struct kept *)b)->domain);
+	return strcmp(
+	    ((const struct kept *)a)->domain, ((const struct kept *)b)->domain);
 }
 
 static void
@@ -270,9 +271,8 @@ copy_policy(
 {
 	size_t i;
 
-	*policy_out = (struct mta_sts_policy){
-		.mode = policy->mode, .max_age_s = policy->max_age_s
-	};
+	*policy_out = (struct mta_sts_policy){ .mode = policy->mode,
+		.max_age_s = policy->max_age_s };
 	for (i = 0; i < policy->mx.count; i++)
 		strlist_add(&policy_out->mx, policy->mx.items[i]);
 }
@@ -343,8 +343,8 @@ save_text(struct mta_sts *sts, const struct kept *kept, const char *policy)
 	/* A node that was made before has no such folder, and does without. */
 	if (access(sts->folder, W_OK) == 0 &&
 	    file_replace(path, text, strlen(text), 0644, &err) == -1)
-		log_line("warning: cannot keep an MTA-STS policy: %s",
-		    err.text);
+		log_line(
+		    "warning: cannot keep an MTA-STS policy: %s", err.text);
 }
 
 /* Files that are older than any policy lives, and all beyond so many. */
@@ -468,8 +468,8 @@ get_text(const struct mta_sts *sts, const char *name,
 {
 	CURL *curl = curl_easy_init();
 	AUTO(mem_free)
-	char *url = xasprintf("https://%s:%u/.well-known/mta-sts.txt", name,
-	    sts->config.port);
+	char *url = xasprintf(
+	    "https://%s:%u/.well-known/mta-sts.txt", name, sts->config.port);
 	char *type = NULL;
 	long timeout_ms = sts->config.timeout_ms, code = 0;
 	CURLcode done;
@@ -499,7 +499,8 @@ get_text(const struct mta_sts *sts, const char *name,
 	if (done != CURLE_OK)
 		error_set(err, "%s", curl_easy_strerror(done));
 	else if (code != 200 || !is_plain_text(type))
-		error_set(err, "it is not there as text/plain (code %ld)", code);
+		error_set(
+		    err, "it is not there as text/plain (code %ld)", code);
 	else
 		err->text[0] = '\0';
 	curl_easy_cleanup(curl);
@@ -530,22 +531,21 @@ fetch_policy(const struct mta_sts *sts, const char *domain, struct buf *text,
 
 /* RFC 8461 3.1: exactly one record, or MTA-STS is not there. */
 static bool
-ask_id(const struct mta_sts *sts, const char *domain,
-    char id_out[MTA_STS_ID_SIZE])
+ask_id(
+    const struct mta_sts *sts, const char *domain, char id_out[MTA_STS_ID_SIZE])
 {
 	char name[DNS_NAME_SIZE + 10];
 	struct dns_answer answer;
 	size_t i, count = 0;
 
 	snprintf(name, sizeof(name), "_mta-sts.%s", domain);
-	dns_client_ask(sts->config.dns, DNS_TXT, name, sts->config.timeout_ms,
-	    &answer);
+	dns_client_ask(
+	    sts->config.dns, DNS_TXT, name, sts->config.timeout_ms, &answer);
 	for (i = 0; i < answer.record_count; i++) {
 		AUTO(buf_release) struct buf text = BUF_INIT;
 
 		if (dns_read_text(&answer.records[i], &text) &&
-		    text.length > 0 &&
-		    strncmp(text.data, "v=STSv1", 7) == 0 &&
+		    text.length > 0 && strncmp(text.data, "v=STSv1", 7) == 0 &&
 		    (!mta_sts_read_record(text.data, id_out) || ++count > 1)) {
 			count = 0;
 			break;

@@ -18,8 +18,8 @@
 enum mta_sts_mode { MTA_STS_NONE, MTA_STS_TESTING, MTA_STS_ENFORCE };
 
 enum {
-	MTA_STS_ID_SIZE = 33,             /* with NUL */
-	MTA_STS_POLICY_MAX = 64 * 1024,   /* bytes; RFC 8461 3.2 */
+	MTA_STS_ID_SIZE = 33,           /* with NUL */
+	MTA_STS_POLICY_MAX = 64 * 1024, /* bytes; RFC 8461 3.2 */
 	MTA_STS_AGE_MAX_S = 31557600
 };
 

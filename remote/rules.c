@@ -75,8 +75,8 @@ open_tcpto(const struct home *home)
 
 /* With our certificate, if there is one, and whom we trust. */
 static struct tls_context *
-make_tls(const struct home *home, const struct settings *settings,
-    struct error *err)
+make_tls(
+    const struct home *home, const struct settings *settings, struct error *err)
 {
 	AUTO(mem_free) char *path = xasprintf("%s/clientcert.pem", home->tls);
 	const char *ca_file = settings_text(settings, SETTING_tlscafile);
@@ -84,9 +84,9 @@ make_tls(const struct home *home, const struct settings *settings,
 
 	if (tls == NULL)
 		return NULL;
-	if ((*ca_file == '\0' ? tls_context_trust_system(tls, err)
-			      : tls_context_trust_file(tls, ca_file, err)) ==
-		-1 ||
+	if ((*ca_file == '\0'
+		    ? tls_context_trust_system(tls, err)
+		    : tls_context_trust_file(tls, ca_file, err)) == -1 ||
 	    tls_context_set_ciphers(tls,
 		settings_text(settings, SETTING_tlsclientciphers), NULL,
 		err) == -1 ||
@@ -104,8 +104,7 @@ fill_tls_policy(struct rules *rules, const struct home *home)
 	const struct mta_sts_config config = { .dns = rules->dns,
 		.folder = folder,
 		.ca_file = settings_text(settings, SETTING_tlscafile),
-		.port = (uint16_t)settings_number(
-		    settings, SETTING_mtastsport),
+		.port = (uint16_t)settings_number(settings, SETTING_mtastsport),
 		.timeout_ms = DNS_TIMEOUT_MS };
 
 	rules->policies = tlspolicies_new(settings);
@@ -213,8 +212,7 @@ plan_release(struct plan *plan)
 }
 
 static struct session_tls
-session_tls_of(
-    const struct rules *rules, const struct plan *plan, size_t host)
+session_tls_of(const struct rules *rules, const struct plan *plan, size_t host)
 {
 	const struct smtproute *route = &plan->exchange.route;
 	const struct tls_choice *choice = &plan->tls.hosts[host];
@@ -252,9 +250,8 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 	const struct exchange_address *to = &exchange->addresses[address];
 	const struct sockaddr *remote = (const struct sockaddr *)&to->address;
 
-	bindings_find(rules->bindings,
-	    plan->sender == NULL ? "" : plan->sender, plan->domain, remote,
-	    &way_out->binding);
+	bindings_find(rules->bindings, plan->sender == NULL ? "" : plan->sender,
+	    plan->domain, remote, &way_out->binding);
 	way_out->options = (struct session_options){
 		.transport = transports[exchange->route.transport],
 		.host = exchange->hosts[to->host].name,
@@ -267,8 +264,8 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 		.credentials = plan->credentials.user == NULL
 		    ? NULL
 		    : &plan->credentials,
-		.connect_ms = (int)settings_number(rules->settings,
-				  SETTING_timeoutconnect) *
+		.connect_ms = (int)settings_number(
+				  rules->settings, SETTING_timeoutconnect) *
 		    1000,
 		.remote_ms = (int)settings_number(
 				 rules->settings, SETTING_timeoutremote) *
@@ -286,8 +283,8 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 
 	plan_fill_way(rules, plan, address, way_out);
 	if (rules->tcpto != NULL &&
-	    tcpto_is_blocked(rules->tcpto, way_out->options.address, &limits,
-		time(NULL))) {
+	    tcpto_is_blocked(
+		rules->tcpto, way_out->options.address, &limits, time(NULL))) {
 		*failure_out = (struct session_result){
 			.outcome = SESSION_TEMPFAIL,
 			.stage = STAGE_CONNECT,
@@ -327,9 +324,9 @@ compare_tlsa(const void *a, const void *b)
 		order = one->matching - other->matching;
 	if (order == 0)
 		order = memcmp(one->data, other->data, shorter);
-	return order != 0 ? order
-			  : (one->length > other->length) -
-		(one->length < other->length);
+	return order != 0
+	    ? order
+	    : (one->length > other->length) - (one->length < other->length);
 }
 
 /* What of TLS a session is opened with. */
@@ -423,9 +420,8 @@ static enum tls_failure
 failure_of(const struct plan *plan, const struct tls_choice *choice,
     const struct session *session, const struct session_result *failure)
 {
-	enum tls_failure found = session != NULL
-	    ? session_tls_failure(session)
-	    : failure->tls_failure;
+	enum tls_failure found = session != NULL ? session_tls_failure(session)
+						 : failure->tls_failure;
 
 	/* That the policy does not name the host is tested, too. */
 	if (found == TLS_FAILURE_NONE && plan->tls.has_sts &&

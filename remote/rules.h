@@ -36,7 +36,7 @@ void rules_report_to(struct rules *rules, struct tls_report *report);
 /* How mail of a sender reaches a domain.  Belongs to its maker. */
 struct plan {
 	char *domain;
-	char *sender; /* NULL: any */
+	char *sender;             /* NULL: any */
 	struct exchange exchange; /* without hosts that TLS forbids */
 	struct tls_plan tls;      /* hosts NULL: exchange was not FOUND */
 	struct session_credentials credentials; /* user NULL: no AUTH */

@@ -19,8 +19,8 @@ struct spawner;
 /* Borrowed for the life of the process. */
 struct spawner_config {
 	struct loop *loop;
-	int wake_fd;   /* an eventfd of the loop's, for its threads */
-	int listen_fd; /* run/remote */
+	int wake_fd;     /* an eventfd of the loop's, for its threads */
+	int listen_fd;   /* run/remote */
 	uid_t queue_uid; /* whose queues are served, besides root's and ours */
 };
 

@@ -40,8 +40,8 @@ int
 tcpto_open(const char *path, bool is_to_change, struct tcpto **tcpto_out,
     struct error *err)
 {
-	int fd = open(path,
-	    (is_to_change ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(
+	    path, (is_to_change ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
 
 	*tcpto_out = NULL;
 	if (fd == -1 && errno == ENOENT)
@@ -71,8 +71,7 @@ tcpto_limits(const struct settings *settings, const struct smtproute *route)
 	return (struct tcpto_limits){
 		route->penalty != SMTPROUTE_UNSAID
 		    ? (unsigned)route->penalty
-		    : (unsigned)settings_number(
-			  settings, SETTING_tcptopenalty),
+		    : (unsigned)settings_number(settings, SETTING_tcptopenalty),
 		route->tolerance_s != SMTPROUTE_UNSAID
 		    ? (unsigned)route->tolerance_s
 		    : (unsigned)settings_number(
@@ -149,9 +148,8 @@ static int
 read_set(struct tcpto *tcpto, off_t offset, struct record set[SET_SIZE])
 {
 	memset(set, 0, SET_SIZE * sizeof(*set));
-	return pread(tcpto->fd, set, SET_SIZE * sizeof(*set), offset) == -1
-	    ? -1
-	    : 0;
+	return pread(tcpto->fd, set, SET_SIZE * sizeof(*set), offset) == -1 ? -1
+									    : 0;
 }
 
 static struct record *
@@ -275,8 +273,8 @@ tcpto_note(struct tcpto *tcpto, const struct sockaddr *address, bool has_failed,
 
 int
 tcpto_walk(struct tcpto *tcpto,
-    void (*each)(const struct tcpto_entry *entry, void *context),
-    void *context, struct error *err)
+    void (*each)(const struct tcpto_entry *entry, void *context), void *context,
+    struct error *err)
 {
 	struct record set[SET_SIZE];
 

@@ -57,8 +57,8 @@ unsigned tcpto_left_s(const struct tcpto_entry *entry,
 
 /* All entries.  0, or -1 with the reason. */
 int tcpto_walk(struct tcpto *tcpto,
-    void (*each)(const struct tcpto_entry *entry, void *context),
-    void *context, struct error *err);
+    void (*each)(const struct tcpto_entry *entry, void *context), void *context,
+    struct error *err);
 /* Forgets one address, or (NULL) all.  0, or -1 with the reason. */
 int tcpto_forget(
     struct tcpto *tcpto, const struct sockaddr *address, struct error *err);

@@ -206,12 +206,11 @@ tls_policy_make(const struct tls_policy_config *config, const char *domain,
 {
 	size_t i;
 
-	*plan_out = (struct tls_plan){
-		.policy = tlspolicies_find(config->policies, domain),
-		.hosts = xcalloc(exchange->host_count + 1,
-		    sizeof(*plan_out->hosts)),
-		.host_count = exchange->host_count
-	};
+	*plan_out = (struct tls_plan){ .policy = tlspolicies_find(
+					   config->policies, domain),
+		.hosts = xcalloc(
+		    exchange->host_count + 1, sizeof(*plan_out->hosts)),
+		.host_count = exchange->host_count };
 	/* A line for the relay, if there is none for the domain. */
 	if (exchange->route.host[0] != '\0' &&
 	    (plan_out->policy->key[0] == '\0' ||

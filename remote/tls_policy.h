@@ -17,7 +17,7 @@
 struct tls_choice {
 	bool is_refused; /* it may not be used now */
 	enum tls_level level;
-	bool is_examined; /* MTA-STS that is only tested: session_tls */
+	bool is_examined;   /* MTA-STS that is only tested: session_tls */
 	const char *policy; /* as RFC 8460 4.4 names it */
 	const char *why;    /* for people */
 	struct dane dane;
@@ -46,8 +46,8 @@ struct tls_policy_config {
  * taken out of it, and if none is left it is UNKNOWN, with the reason.
  * domain: canonical.  The caller releases *plan_out.
  */
-void tls_policy_make(const struct tls_policy_config *config,
-    const char *domain, struct exchange *exchange, struct tls_plan *plan_out);
+void tls_policy_make(const struct tls_policy_config *config, const char *domain,
+    struct exchange *exchange, struct tls_plan *plan_out);
 void tls_plan_release(struct tls_plan *plan);
 
 /* "may", "encrypt", ...; for logs. */

@@ -146,8 +146,8 @@ append(struct tls_report *report)
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	if ((fd == -1 && errno != ENOENT) ||
 	    (fd != -1 &&
-		file_write_all(
-		    fd, report->lines.data, report->lines.length) == -1))
+		file_write_all(fd, report->lines.data, report->lines.length) ==
+		    -1))
 		log_line("warning: cannot write '%s': %m", path);
 	buf_reset(&report->lines);
 }

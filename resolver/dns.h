@@ -46,10 +46,10 @@ struct dns_record {
 /* The texts and records lie in storage. */
 struct dns_answer {
 	enum dns_state state;
-	bool is_secure;   /* DNSSEC proves it, the absence too */
-	bool is_no_name;  /* ABSENT: nothing has this name (NXDOMAIN) */
-	uint32_t ttl_s;   /* how long it holds */
-	const char *name; /* the name behind all CNAMEs; "" if not told */
+	bool is_secure;     /* DNSSEC proves it, the absence too */
+	bool is_no_name;    /* ABSENT: nothing has this name (NXDOMAIN) */
+	uint32_t ttl_s;     /* how long it holds */
+	const char *name;   /* the name behind all CNAMEs; "" if not told */
 	const char *reason; /* UNKNOWN: for the log; else "" */
 	struct dns_record *records;
 	size_t record_count;

@@ -123,7 +123,8 @@ ask_on(int fd, const struct dns_query *query, int64_t deadline_ms,
 	if (n == -1 && errno == ETIMEDOUT)
 		result = error_set(err, "the resolver did not answer in time");
 	else if (n > 0 && dns_get_answer(packet, (size_t)n, &id, answer_out))
-		result = 1; /* there is one question on a connection at a time */
+		result =
+		    1; /* there is one question on a connection at a time */
 	else if (n > 0)
 		result = error_set(err,
 		    "resolverd sent a packet that is no answer of version %d: "

@@ -83,14 +83,14 @@ dns_put_answer(struct buf *buf, uint32_t id, const struct dns_answer *answer)
 	wire_put_text(buf, answer->reason);
 	wire_put_u32(buf, (uint32_t)answer->record_count);
 	for (i = 0; i < answer->record_count; i++)
-		wire_put_bytes(buf, answer->records[i].data,
-		    answer->records[i].length);
+		wire_put_bytes(
+		    buf, answer->records[i].data, answer->records[i].length);
 }
 
 /* What the packet says; its texts and records point into it. */
 static bool
-read_answer(struct wire_reader *reader, uint32_t *id_out,
-    struct dns_answer *answer)
+read_answer(
+    struct wire_reader *reader, uint32_t *id_out, struct dns_answer *answer)
 {
 	uint8_t version = wire_get_u8(reader), state, flags;
 	size_t i;

@@ -36,8 +36,8 @@ struct unbound {
 };
 
 static int
-set_option(
-    struct unbound *unbound, const char *name, const char *value, struct error *err)
+set_option(struct unbound *unbound, const char *name, const char *value,
+    struct error *err)
 {
 	int result = ub_ctx_set_option(unbound->context, name, value);
 
@@ -87,7 +87,7 @@ set_options(struct unbound *unbound, struct error *err)
 
 	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (set_option(unbound, options[i][0], options[i][1], err) ==
-			-1)
+		    -1)
 			return -1;
 	return 0;
 }
@@ -128,8 +128,7 @@ static int
 open_stub_zones(
     struct unbound *unbound, const struct settings *settings, struct error *err)
 {
-	const struct strlist *stubs = settings_list(
-	    settings, SETTING_dnsstub);
+	const struct strlist *stubs = settings_list(settings, SETTING_dnsstub);
 	size_t i;
 
 	for (i = 0; i < stubs->count; i++) {
@@ -152,8 +151,7 @@ set_servers(
 {
 	const struct strlist *forward = settings_list(
 	    settings, SETTING_dnsforward);
-	const struct strlist *stubs = settings_list(
-	    settings, SETTING_dnsstub);
+	const struct strlist *stubs = settings_list(settings, SETTING_dnsstub);
 	size_t i;
 
 	for (i = 0; i < forward->count; i++) {
@@ -271,8 +269,8 @@ ignore(void *context, int error, struct ub_result *result)
 int
 unbound_start(struct unbound *unbound, struct error *err)
 {
-	int result = ub_resolve_async(unbound->context, "localhost", DNS_A,
-	    CLASS_IN, NULL, ignore, NULL);
+	int result = ub_resolve_async(
+	    unbound->context, "localhost", DNS_A, CLASS_IN, NULL, ignore, NULL);
 
 	if (result == 0)
 		result = ub_wait(unbound->context);
@@ -350,12 +348,14 @@ read_result(const struct ub_result *result, struct dns_answer *answer)
 	}
 	if (result->rcode != RCODE_NOERROR && result->rcode != RCODE_NXDOMAIN) {
 		dns_answer_unknown(answer,
-		    result->rcode == 2 ? "no name server gave an answer (SERVFAIL)"
-				       : "the name servers refuse to answer");
+		    result->rcode == 2
+			? "no name server gave an answer (SERVFAIL)"
+			: "the name servers refuse to answer");
 		return;
 	}
-	if (result->havedata && (count_records(result, &bytes) > DNS_RECORDS_MAX ||
-				    bytes > RECORD_BYTES_MAX)) {
+	if (result->havedata &&
+	    (count_records(result, &bytes) > DNS_RECORDS_MAX ||
+		bytes > RECORD_BYTES_MAX)) {
 		dns_answer_unknown(answer, "the answer has too many records");
 		return;
 	}

@@ -303,9 +303,9 @@ smtp_address_read(
     const char *text, size_t length, struct smtp_address *address_out)
 {
 	const char *at = memrchr(text, '@', length), *end = text + length;
-	struct parser parser = { .at = text,
-		.end = at == NULL ? end : at,
-		.address = address_out };
+	struct parser parser = {
+		.at = text, .end = at == NULL ? end : at, .address = address_out
+	};
 	bool is_well;
 
 	address_out->domain = NULL;

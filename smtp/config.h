@@ -20,14 +20,14 @@ struct smtp_config {
 	unsigned references; /* changed by __atomic only */
 	struct settings *settings;
 	struct rcpthosts *rcpthosts;
-	struct envrules *from_rules;         /* NULL: no file */
-	struct envrules *domain_rules;       /* NULL: no file */
-	struct tls_context *tls;             /* NULL: no certificate */
-	const char *name;                    /* control/me; "" without */
+	struct envrules *from_rules;    /* NULL: no file */
+	struct envrules *domain_rules;  /* NULL: no file */
+	struct tls_context *tls;        /* NULL: no certificate */
+	const char *name;               /* control/me; "" without */
 	const struct strlist *greeting; /* at least one line */
 	struct strlist checked_domains; /* sorted, without case */
-	uint64_t databytes;                  /* 0: no limit */
-	uint64_t maxrecipients;              /* 0: what we allow */
+	uint64_t databytes;             /* 0: no limit */
+	uint64_t maxrecipients;         /* 0: what we allow */
 	uint64_t maxhops;
 	uint32_t maxcmdlen;
 	int timeout_ms;

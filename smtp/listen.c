@@ -151,8 +151,7 @@ refuse_peer(
 {
 	struct daemon *daemon = context;
 
-	log_line("%s: too many connections%s: refused %s",
-	    program_of(daemon),
+	log_line("%s: too many connections%s: refused %s", program_of(daemon),
 	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
 	    peer->remote_ip);
 	if (smtp_kind_greets(&daemon->server->kind))
@@ -250,7 +249,7 @@ open_rules(struct daemon *daemon, const struct home *home, struct error *err)
 	const char *named = getenv("TCPRULES");
 	bool is_named = named != NULL && named[0] != '\0';
 	OWN_TEXT path = is_named ? xstrdup(named)
-			      : layout_path(home, LAYOUT_access_cdb);
+				 : layout_path(home, LAYOUT_access_cdb);
 
 	daemon->rules = smtp_rules_new(path, is_named, SMTP_MAX_AGE_MS, err);
 	if (daemon->rules != NULL)

@@ -25,8 +25,7 @@ enum { IP_SIZE = INET6_ADDRSTRLEN };
 
 static const char listener_usage[] =
     "[--listen ADDRESS:PORT [--shared]] [--smtps]";
-static const char smtpd_usage[] =
-    " [--submission] [--lmtp] [--qmtp] [--qmqp]";
+static const char smtpd_usage[] = " [--submission] [--lmtp] [--qmtp] [--qmqp]";
 
 /* The address of fd 0's other or own end, when tcpserver did not say it. */
 static const char *

@@ -80,8 +80,8 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 	};
 	for (; *args != NULL; args++) {
 		flag = strcmp(*args, "--lmtp") == 0 ? &options->kind.is_lmtp
-		    : strcmp(*args, "--qmtp") == 0 ? &options->kind.is_qmtp
-		    : strcmp(*args, "--qmqp") == 0 ? &options->kind.is_qmqp
+		    : strcmp(*args, "--qmtp") == 0  ? &options->kind.is_qmtp
+		    : strcmp(*args, "--qmqp") == 0  ? &options->kind.is_qmqp
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
 		    : strcmp(*args, "--smtps") == 0

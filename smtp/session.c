@@ -16,8 +16,8 @@ keep_answer(struct smtp_session *session, int code, const char *text)
 	char letter = code < 400 ? 'K' : code < 500 ? 'Z' : 'D';
 
 	if (session->answer[0] == '\0')
-		snprintf(session->answer, SMTP_REPLY_MAX + 1, "%c%s", letter,
-		    text);
+		snprintf(
+		    session->answer, SMTP_REPLY_MAX + 1, "%c%s", letter, text);
 }
 
 void
@@ -240,8 +240,8 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 {
 	const struct smtp_kind *kind = &server->kind;
 	void (*serve)(struct smtp_session *) = kind->is_qmqp ? smtp_qmqp_serve
-	    : kind->is_qmtp ? smtp_qmtp_serve
-			    : serve_command;
+	    : kind->is_qmtp                                  ? smtp_qmtp_serve
+							     : serve_command;
 	char answer[SMTP_REPLY_MAX + 1] = "";
 	struct smtp_session session = {
 		.server = server,

@@ -37,7 +37,8 @@ enum { LOCK_WAIT_MS = 5000 };
 bool
 check_lock(const char *path, int *lock_out)
 {
-	int64_t deadline = clock_ms() + test_time_ms("LOCK_WAIT_MS", LOCK_WAIT_MS);
+	int64_t deadline = clock_ms() +
+	    test_time_ms("LOCK_WAIT_MS", LOCK_WAIT_MS);
 
 	*lock_out = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	while (*lock_out != -1 && flock(*lock_out, LOCK_SH | LOCK_NB) == -1)

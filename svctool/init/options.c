@@ -102,10 +102,10 @@ check_listeners(const struct init_options *options, struct error *err)
 
 	if (port_parse("25", options->address, &unused, err) == -1)
 		return error_context(err, "--address");
-	if (check_port_list("port", &options->smtp, options->address, &seen, err) ==
-		-1 ||
-	    check_port_list("submission", &options->submission, options->address,
-		&seen, err) == -1 ||
+	if (check_port_list(
+		"port", &options->smtp, options->address, &seen, err) == -1 ||
+	    check_port_list("submission", &options->submission,
+		options->address, &seen, err) == -1 ||
 	    check_port_list(
 		"smtps", &options->smtps, options->address, &seen, err) == -1 ||
 	    check_port_list(

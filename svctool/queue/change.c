@@ -177,8 +177,8 @@ connect_other(struct change *change, struct error *err)
 }
 
 static void
-hand_over(struct change *change, const struct chosen *chosen,
-    struct target *target)
+hand_over(
+    struct change *change, const struct chosen *chosen, struct target *target)
 {
 	int known;
 
@@ -186,8 +186,7 @@ hand_over(struct change *change, const struct chosen *chosen,
 		target->has_failed = true;
 		return;
 	}
-	known = order_ask(
-	    change->to_connection, &target->uuid, &target->err);
+	known = order_ask(change->to_connection, &target->uuid, &target->err);
 	if (known == QQ_OK && !target->is_there) {
 		fail_target(target,
 		    "the other queue had it before, and it is over there: it "
@@ -280,9 +279,8 @@ print_target(const struct change *change, const struct target *target)
 
 	log_word(word, sizeof(word), target->sender);
 	if (target->has_failed)
-		fprintf(stderr,
-		    "svctool: cannot %s %s %" PRIu64 ": %s\n", change->verb,
-		    target->queue, target->id, target->err.text);
+		fprintf(stderr, "svctool: cannot %s %s %" PRIu64 ": %s\n",
+		    change->verb, target->queue, target->id, target->err.text);
 	else
 		printf("%s %s %" PRIu64 " from <%s>\n",
 		    target->is_done ? change->done : "would be it:",
@@ -385,8 +383,8 @@ change_lane(struct change *change)
 			    options->is_dry_run ? "would be it:" : change->done,
 			    filter->lane, names.items[i]);
 		else if (result == INTAKE_ABSENT)
-			printf("no lane %s in %s\n", filter->lane,
-			    names.items[i]);
+			printf(
+			    "no lane %s in %s\n", filter->lane, names.items[i]);
 		else
 			code = complain(EXIT_TROUBLE, &err);
 		file_close(&connection);

@@ -67,10 +67,10 @@ static int
 run_message_verb(const struct node *node, const char *verb,
     const struct message_options *options)
 {
-	return strcmp(verb, "list") == 0   ? messages_list(node, options)
-	    : strcmp(verb, "show") == 0	   ? messages_show(node, options)
-	    : strcmp(verb, "ages") == 0	   ? messages_ages(node, options)
-					   : messages_change(node, verb, options);
+	return strcmp(verb, "list") == 0 ? messages_list(node, options)
+	    : strcmp(verb, "show") == 0  ? messages_show(node, options)
+	    : strcmp(verb, "ages") == 0  ? messages_ages(node, options)
+					 : messages_change(node, verb, options);
 }
 
 /*
@@ -122,14 +122,14 @@ find_op(int words, char *const *argv, struct error *err)
 	int op = 0;
 
 	if (words == 0)
-		return error_set(
-		    err, "queue needs a verb and a queue: %s; or %s", verbs,
+		return error_set(err,
+		    "queue needs a verb and a queue: %s; or %s", verbs,
 		    message_verbs);
 	while (op < OP_COUNT && strcmp(argv[0], ops[op].name) != 0)
 		op++;
 	if (op == OP_COUNT)
-		return error_set(
-		    err, "queue has no verb '%s': it has %s; of messages %s",
+		return error_set(err,
+		    "queue has no verb '%s': it has %s; of messages %s",
 		    argv[0], verbs, message_verbs);
 	if (words == 1)
 		return error_set(err,

@@ -106,15 +106,14 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 			json_array_append_new(left,
 			    json_text(chosen_address(
 				chosen, &message->recipients[i])));
-	object = json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o}", "queue",
-	    chosen->queue, "id", (json_int_t)message->id, "age",
+	object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o}",
+	    "queue", chosen->queue, "id", (json_int_t)message->id, "age",
 	    (json_int_t)seconds_since(listing, message->birth), "size",
 	    (json_int_t)message->size_bytes, "tries",
 	    (json_int_t)message->attempt, "next_try",
-	    (json_int_t)message->retry_at, "held", message->is_held,
-	    "bouncing", message->is_bouncing, "sender",
-	    json_text(message->sender), "recipients", left);
+	    (json_int_t)message->retry_at, "held", message->is_held, "bouncing",
+	    message->is_bouncing, "sender", json_text(message->sender),
+	    "recipients", left);
 	if (!uuid_is_none(&message->uuid)) {
 		uuid_format(&message->uuid, uuid);
 		json_object_set_new(object, "uuid", json_string(uuid));
@@ -170,8 +169,8 @@ run_listing(const struct node *node, struct listing *listing,
 	listing->now = time(NULL);
 	if (listing->options->is_json)
 		listing->rows = json_array();
-	if (filter_visit(node, &listing->options->filter, visit, listing,
-		&err) == -1)
+	if (filter_visit(
+		node, &listing->options->filter, visit, listing, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);
 	return listing->has_problem ? EXIT_TROUBLE : code;
 }
@@ -221,7 +220,8 @@ print_recipients(const struct chosen *chosen)
 
 	for (size_t i = 0; i < message->recipient_count; i++) {
 		printf("%s ", message->recipients[i].is_done ? "done" : "left");
-		printf("%s ", queue_folder_name(message->recipients[i].channel));
+		printf(
+		    "%s ", queue_folder_name(message->recipients[i].channel));
 		put_word(message->recipients[i].address);
 		putchar('\n');
 	}
@@ -340,8 +340,8 @@ count_ages(const struct chosen *chosen, void *context)
 
 		if (recipient->is_done)
 			continue;
-		row = find_age_row(listing,
-		    address_domain(chosen_address(chosen, recipient)));
+		row = find_age_row(
+		    listing, address_domain(chosen_address(chosen, recipient)));
 		row->counts[column]++;
 		row->total++;
 	}

@@ -38,8 +38,7 @@ hear_answer(int connection, struct error *err)
 	char buffer[ANSWER_MAX_BYTES];
 	struct intake_packet answer;
 	AUTO(file_close) int fd = -1;
-	ssize_t n = packet_receive(
-	    connection, buffer, sizeof(buffer), &fd, 0);
+	ssize_t n = packet_receive(connection, buffer, sizeof(buffer), &fd, 0);
 
 	if (n == -1 && errno == EAGAIN)
 		return error_set(err,
@@ -69,8 +68,8 @@ send_and_hear(
 }
 
 int
-order_connect(const char *queue, const char *path, unsigned timeout_s,
-    struct error *err)
+order_connect(
+    const char *queue, const char *path, unsigned timeout_s, struct error *err)
 {
 	const struct intake_packet hello = { .type = INTAKE_HELLO,
 		.version = INTAKE_VERSION };
@@ -204,7 +203,8 @@ order_import(int connection, const struct chosen *chosen, struct error *err)
 		return -1;
 	}
 	put_history(chosen, &record);
-	for (; record.length - sent > PIECE_MAX_BYTES; sent += PIECE_MAX_BYTES) {
+	for (; record.length - sent > PIECE_MAX_BYTES;
+	     sent += PIECE_MAX_BYTES) {
 		const struct intake_packet piece = { .type = INTAKE_ENVELOPE,
 			.envelope = record.data + sent,
 			.envelope_length = PIECE_MAX_BYTES };

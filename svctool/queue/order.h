@@ -10,8 +10,8 @@
 #include "svctool/queue/select.h"
 
 /* A connection to the queue's intake, or -1 with the reason and remedy. */
-int order_connect(const char *queue, const char *path, unsigned timeout_s,
-    struct error *err);
+int order_connect(
+    const char *queue, const char *path, unsigned timeout_s, struct error *err);
 
 /* What became of a word: enum qq, INTAKE_ABSENT, or -1; the reason unless 0. */
 int order_message(int connection, enum intake_action action, uint64_t id,

@@ -66,8 +66,8 @@ filter_prepare(
 			    filter->ids.items[i]);
 	if (filter->older != NULL &&
 	    !scan_units(filter->older, "smhdw", times, &filter->older_s))
-		return error_set(err,
-		    "--older takes a time, like 90s, 10m, 3h, 2d or 1w");
+		return error_set(
+		    err, "--older takes a time, like 90s, 10m, 3h, 2d or 1w");
 	if (filter->larger != NULL &&
 	    !scan_units(filter->larger, "kMm", sizes, &filter->larger_bytes))
 		return error_set(
@@ -146,7 +146,8 @@ has_recipient(const struct filter *filter, const struct chosen *chosen)
 		const char *address = chosen_address(chosen, recipient);
 		const char *domain = address_domain(address);
 
-		if (!recipient->is_done && matches(filter->recipient, address) &&
+		if (!recipient->is_done &&
+		    matches(filter->recipient, address) &&
 		    matches(filter->domain, domain) &&
 		    is_in_lane(filter->lane, recipient, domain))
 			return true;
@@ -164,8 +165,7 @@ has_id(const struct filter *filter, const struct look_message *message)
 	snprintf(id, sizeof(id), "%" PRIu64, message->id);
 	uuid_format(&message->uuid, uuid);
 	return strlist_has(&filter->ids, id) ||
-	    (!uuid_is_none(&message->uuid) &&
-		strlist_has(&filter->ids, uuid));
+	    (!uuid_is_none(&message->uuid) && strlist_has(&filter->ids, uuid));
 }
 
 static bool

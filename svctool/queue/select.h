@@ -29,17 +29,19 @@ struct filter {
 };
 
 /* Rows of args_parse(). */
-#define FILTER_ROWS(filter)                           \
-	{ "sender", ARG_TEXT, &(filter).sender },     \
-	{ "recipient", ARG_TEXT, &(filter).recipient }, \
-	{ "domain", ARG_TEXT, &(filter).domain },     \
-	{ "lane", ARG_TEXT, &(filter).lane },         \
-	{ "reason", ARG_TEXT, &(filter).reason },     \
-	{ "older", ARG_TEXT, &(filter).older },       \
-	{ "larger", ARG_TEXT, &(filter).larger },     \
-	{ "id", ARG_LIST, &(filter).ids },            \
-	{ "queue", ARG_LIST, &(filter).queues },      \
-	{ "all", ARG_FLAG, &(filter).is_all }
+#define FILTER_ROWS(filter)                                 \
+	{ "sender", ARG_TEXT, &(filter).sender },           \
+	    { "recipient", ARG_TEXT, &(filter).recipient }, \
+	    { "domain", ARG_TEXT, &(filter).domain },       \
+	    { "lane", ARG_TEXT, &(filter).lane },           \
+	    { "reason", ARG_TEXT, &(filter).reason },       \
+	    { "older", ARG_TEXT, &(filter).older },         \
+	    { "larger", ARG_TEXT, &(filter).larger },       \
+	    { "id", ARG_LIST, &(filter).ids },              \
+	    { "queue", ARG_LIST, &(filter).queues },        \
+	{                                                   \
+		"all", ARG_FLAG, &(filter).is_all           \
+	}
 
 /* A message that is shown to a visitor; all is valid during the call. */
 struct chosen {

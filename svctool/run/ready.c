@@ -112,8 +112,7 @@ does_greet(const struct node *node, const char *name,
 	return service_env_options(&env, &options, err) == 0 &&
 		!options.kind.is_qmtp && !options.kind.is_qmqp &&
 		greet_look(address, options.kind.has_tls_first,
-		    (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS), err) ==
-		    0
+		    (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS), err) == 0
 	    ? READY_HUNG
 	    : READY_YES;
 }
@@ -204,7 +203,8 @@ socket_is_ready(const struct node *node, enum layout_id id,
 	char *path = node_layout_path(node, id);
 	bool is_served = packet_is_served(path);
 
-	if (!is_served && (!state->is_supervised || has_live_process(state, err)))
+	if (!is_served &&
+	    (!state->is_supervised || has_live_process(state, err)))
 		error_set(err, "nobody serves '%s'", path);
 	free(path);
 	return is_served ? READY_YES : READY_NO;

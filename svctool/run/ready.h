@@ -23,12 +23,13 @@ bool ready_does_work(enum ready ready);
 /*
  * A queue is ready when its qmail-send takes mail, a listener when its own
  * process listens on its port and greets who connects, the resolver and remote
- * delivery when their sockets are served, anything else when supervise has a living process for it.  A service that is not under supervise
- * may be another supervisor's: then it counts that a process of this node does
- * the work.  One hangs when a process of it is stopped by a signal, when it
- * greets nobody, or, of a queue, when its qmail-send has said nothing for
- * longer than HEALTH_SILENT_MS.  state is what supervise says of it.  When
- * READY_NO or HUNG, err says what is missing, and what to do.
+ * delivery when their sockets are served, anything else when supervise has a
+ * living process for it.  A service that is not under supervise may be another
+ * supervisor's: then it counts that a process of this node does the work.  One
+ * hangs when a process of it is stopped by a signal, when it greets nobody, or,
+ * of a queue, when its qmail-send has said nothing for longer than
+ * HEALTH_SILENT_MS.  state is what supervise says of it.  When READY_NO or
+ * HUNG, err says what is missing, and what to do.
  */
 enum ready ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err);

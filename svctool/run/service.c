@@ -169,8 +169,8 @@ make_shared_service(struct maker *maker, const char *name, const char *what,
 int
 service_make_resolver(struct maker *maker, struct error *err)
 {
-	return make_shared_service(maker, node_resolver_service, "the resolver",
-	    "resolverd", err);
+	return make_shared_service(
+	    maker, node_resolver_service, "the resolver", "resolverd", err);
 }
 
 int

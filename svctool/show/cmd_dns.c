@@ -20,8 +20,8 @@
 enum { TIMEOUT_MS = 60 * 1000 };
 
 static void
-put_text_record(enum dns_type type, const struct dns_record *record,
-    struct buf *text)
+put_text_record(
+    enum dns_type type, const struct dns_record *record, struct buf *text)
 {
 	char host[DNS_NAME_SIZE], address[INET6_ADDRSTRLEN];
 	struct dns_tlsa tlsa;
@@ -130,8 +130,9 @@ print_answer(enum dns_type type, const struct dns_answer *answer)
 		puts(text.data);
 	}
 	if (answer->state == DNS_ABSENT)
-		puts(answer->is_no_name ? "absent: there is no such name"
-					: "absent: the name has no such record");
+		puts(answer->is_no_name
+			? "absent: there is no such name"
+			: "absent: the name has no such record");
 	else if (answer->state == DNS_UNKNOWN)
 		printf("unknown: %s\n", answer->reason);
 	printf("%s; holds for %u s\n",

@@ -117,8 +117,8 @@ policy_text(const struct tls_plan *tls)
 {
 	if (tls->policy->key[0] == '\0')
 		return xstrdup("default");
-	return xasprintf("%s:%s", tls->policy->key,
-	    tlspolicy_word_name(tls->policy->word));
+	return xasprintf(
+	    "%s:%s", tls->policy->key, tlspolicy_word_name(tls->policy->word));
 }
 
 static void
@@ -210,8 +210,8 @@ print_json(struct route_look *look)
 			tls_level_name(shown.level), "left_alone",
 			shown.is_blocked));
 	}
-	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o, s:o}", "state",
-	    state_name(exchange->state), "reason",
+	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o, s:o}",
+	    "state", state_name(exchange->state), "reason",
 	    json_text(reason_text(exchange)), "transport",
 	    transport_name(&exchange->route), "auth",
 	    exchange->route.user[0] != '\0', "routed", exchange->is_routed,

@@ -75,11 +75,9 @@ print_rows(json_t *rows, const char *day, bool is_json)
 	json_t *list = json_array(), *row;
 	const char *key;
 
-	json_object_foreach(rows, key, row)
-		if (is_json)
-			json_array_append(list, row);
-		else
-			print_row(row);
+	json_object_foreach(rows, key, row) if (is_json)
+	    json_array_append(list, row);
+	else print_row(row);
 	if (is_json) {
 		json_t *object = json_pack(
 		    "{s:s, s:O}", "day", day, "rows", list);

@@ -17,9 +17,8 @@ struct log_merge;
  * all that have one, also those that are made while it is_following.  since: as
  * in log_reader_new().  NULL with the reason.
  */
-struct log_merge *log_merge_new(const char *folder,
-    const struct strlist *names, const struct timespec *since,
-    bool is_following, struct error *err);
+struct log_merge *log_merge_new(const char *folder, const struct strlist *names,
+    const struct timespec *since, bool is_following, struct error *err);
 void log_merge_free(struct log_merge **merge);
 
 /*

@@ -6,9 +6,10 @@
  *
  * Writes COUNT messages in state S5 (docs/queue.md): mess, info and remote,
  * each a file of its own as qmail-send makes them, the next try RETRY_IN
- * seconds from now, to remote.example.net, or to d0.test to d(DOMAINS-1).test.  The queue's split is the number of folders in mess/.
- * The files belong to whoever owns mess/.  One sync of the filesystem at the
- * end.  Exit: 0, 111 when something failed.
+ * seconds from now, to remote.example.net, or to d0.test to d(DOMAINS-1).test.
+ * The queue's split is the number of folders in mess/. The files belong to
+ * whoever owns mess/.  One sync of the filesystem at the end.  Exit: 0, 111
+ * when something failed.
  */
 #include <sys/stat.h>
 

@@ -103,11 +103,11 @@ msync(void *addr, size_t len, int flags)
 int
 sync_file_range(int fd, off64_t offset, off64_t count, unsigned int flags)
 {
-	long result =
-	    syscall(SYS_sync_file_range, fd, offset, count, flags);
+	long result = syscall(SYS_sync_file_range, fd, offset, count, flags);
 
-	return (int)((flags & (SYNC_FILE_RANGE_WAIT_BEFORE |
-			  SYNC_FILE_RANGE_WAIT_AFTER)) != 0
+	return (int)((flags &
+			 (SYNC_FILE_RANGE_WAIT_BEFORE |
+			     SYNC_FILE_RANGE_WAIT_AFTER)) != 0
 		? after_delay(result)
 		: result);
 }
@@ -140,8 +140,8 @@ pwritev(int fd, const struct iovec *iov, int count, off_t offset)
 ssize_t
 pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-	return written(fd, flags,
-	    syscall(SYS_pwritev2, fd, iov, count, offset, 0, flags));
+	return written(
+	    fd, flags, syscall(SYS_pwritev2, fd, iov, count, offset, 0, flags));
 }
 
 /* The names that they have in programs with _FILE_OFFSET_BITS=64. */
@@ -149,5 +149,5 @@ ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
     __attribute__((alias("pwrite")));
 ssize_t pwritev64(int fd, const struct iovec *iov, int count, off64_t offset)
     __attribute__((alias("pwritev")));
-ssize_t pwritev64v2(int fd, const struct iovec *iov, int count,
-    off64_t offset, int flags) __attribute__((alias("pwritev2")));
+ssize_t pwritev64v2(int fd, const struct iovec *iov, int count, off64_t offset,
+    int flags) __attribute__((alias("pwritev2")));

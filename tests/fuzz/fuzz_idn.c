@@ -20,8 +20,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (idn_domain_canonical(domain, first)) {
 		assert(idn_is_ascii(first));
 		if (!idn_is_ascii(domain)) /* no byte that ends an address */
-			assert(first[strcspn(first, " @:<>\"\\/%\t\r\n")] ==
-			    '\0');
+			assert(
+			    first[strcspn(first, " @:<>\"\\/%\t\r\n")] == '\0');
 	}
 	idn_domain_canonical(first, again);
 	assert(strcmp(first, again) == 0);

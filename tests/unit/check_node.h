@@ -35,9 +35,9 @@ check_begin(void)
 static inline char *
 check_render(const struct check *check)
 {
-	static const char marks[] = { [CHECK_ERROR] = 'E',
-		[CHECK_WARNING] = 'W',
-		[CHECK_NOTE] = 'N' };
+	static const char marks[] = {
+		[CHECK_ERROR] = 'E', [CHECK_WARNING] = 'W', [CHECK_NOTE] = 'N'
+	};
 	struct buf all, out;
 	const char *at, *next;
 
@@ -46,8 +46,7 @@ check_render(const struct check *check)
 	for (size_t i = 0; i < check->count; i++) {
 		const struct check_finding *finding = &check->findings[i];
 
-		buf_addf(
-		    &all, "%c %s", marks[finding->level], finding->file);
+		buf_addf(&all, "%c %s", marks[finding->level], finding->file);
 		if (finding->line > 0)
 			buf_addf(&all, ":%u", finding->line);
 		buf_addf(&all, ": %s -- %s\n", finding->text, finding->remedy);

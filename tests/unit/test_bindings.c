@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of control/bindings.c, control/own_addresses.c and control/network.c. */
+/* Tests of control/bindings.c, control/own_addresses.c and control/network.c.
+ */
 #include "control/bindings.h"
 
 #include <stdarg.h>
@@ -135,8 +136,8 @@ a_pool_is_used_in_turn(void **state)
 		char text[INET6_ADDRSTRLEN];
 		struct binding got;
 
-		bindings_find(bindings, "", "r.test",
-		    (struct sockaddr *)&remote, &got);
+		bindings_find(
+		    bindings, "", "r.test", (struct sockaddr *)&remote, &got);
 		assert_string_equal(source_text(&got, text), wanted[i]);
 		assert_int_not_equal(got.list, 0);
 		assert_true(list == 0 || list == got.list);

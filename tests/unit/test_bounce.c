@@ -84,8 +84,8 @@ quoted_local_parts(void **state)
 	(void)state;
 	buf_addc(&notes, '<');
 	mailbox_put_quoted(&notes, "a \"b\" @@c");
-	buf_adds(&notes,
-	    ">:\nno\n\n<old note@c>:\nno\n\n<dot.string@c>:\nno\n\n");
+	buf_adds(
+	    &notes, ">:\nno\n\n<old note@c>:\nno\n\n<dot.string@c>:\nno\n\n");
 	bounce = make_bounce(notes.data, "x\n");
 	bounce.to = bounce.sender = "the sender@x";
 	expect(&bounce, wanted, sizeof(wanted) / sizeof(wanted[0]));

@@ -611,6 +611,7 @@ main(void)
 		TEST(fades),
 	};
 
-	setenv("MQMAIL_TEST_TIMES", "COMMIT_FULL_MS=1000 JOURNAL_AGAIN_MS=50", 1);
+	setenv(
+	    "MQMAIL_TEST_TIMES", "COMMIT_FULL_MS=1000 JOURNAL_AGAIN_MS=50", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,8 +13,9 @@
 static void
 query(void **state)
 {
-	struct dns_query asked = { .id = 7, .type = DNS_MX,
-		.name = "example.test" };
+	struct dns_query asked = {
+		.id = 7, .type = DNS_MX, .name = "example.test"
+	};
 	struct dns_query got;
 	struct buf packet = BUF_INIT;
 
@@ -67,8 +68,7 @@ answer(void **state)
 	assert_memory_equal(got.records[0].data, "\1\2", 2);
 	dns_answer_release(&got);
 	for (size_t length = 0; length < packet.length; length++)
-		assert_false(
-		    dns_get_answer(packet.data, length, &id, &got));
+		assert_false(dns_get_answer(packet.data, length, &id, &got));
 	buf_release(&packet);
 }
 

@@ -11,8 +11,10 @@
 
 #include <cmocka.h>
 
-#define RECORD(text) \
-	{ (const unsigned char *)(text), sizeof(text) - 1 }
+#define RECORD(text)                                            \
+	{                                                       \
+		(const unsigned char *)(text), sizeof(text) - 1 \
+	}
 
 static void
 mx(void **state)
@@ -105,8 +107,7 @@ addresses(void **state)
 	(void)state;
 	assert_true(dns_read_address(&ip4, 25, &address));
 	assert_int_equal(address.ss_family, AF_INET);
-	assert_int_equal(
-	    ((struct sockaddr_in *)&address)->sin_port, htons(25));
+	assert_int_equal(((struct sockaddr_in *)&address)->sin_port, htons(25));
 	dns_reverse_name((struct sockaddr *)&address, name);
 	assert_string_equal(name, "1.0.0.127.in-addr.arpa");
 	assert_true(dns_read_address(&ip6, 25, &address));

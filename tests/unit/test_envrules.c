@@ -270,8 +270,7 @@ patterns(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (matches(rows[i].pattern, rows[i].text) !=
-		    rows[i].wanted)
+		if (matches(rows[i].pattern, rows[i].text) != rows[i].wanted)
 			fail_msg("'%s' and '%s': wanted %d", rows[i].pattern,
 			    rows[i].text, rows[i].wanted);
 }

@@ -13,9 +13,10 @@
 #define BUECHER "b\303\274cher"
 #define A_BUECHER "xn--bcher-kva"
 #define L10 "0123456789"
-#define L255 \
+#define L255                                                                \
 	L10 L10 L10 L10 L10 "." L10 L10 L10 L10 L10 "." L10 L10 L10 L10 L10 \
-	    "." L10 L10 L10 L10 L10 "." L10 L10 L10 L10 L10 "1"
+			    "." L10 L10 L10 L10 L10 "." L10 L10 L10 L10 L10 \
+			    "1"
 
 static void
 spellings(void **state)

@@ -392,8 +392,8 @@ judged_tickets(void **state)
 		wait_in(lane_get(table, LANE_REMOTE, "a.test"), id,
 		    NOW + (time_t)id);
 	wait_in(lane_get(table, LANE_REMOTE, "b.test"), 3, NOW);
-	lane_back_off(table, lane_find(table, LANE_REMOTE, "a.test"), 1u << 30,
-	    "down");
+	lane_back_off(
+	    table, lane_find(table, LANE_REMOTE, "a.test"), 1u << 30, "down");
 	lane_judge_tickets(table, judge_by_id, NULL);
 	assert_null(lane_find(table, LANE_REMOTE, "b.test"));
 	assert_int_equal(lane_ticket_count(table), 3);
@@ -416,8 +416,8 @@ held_lanes(void **state)
 	assert_null(lane_held_key(table, 2));
 	wait_in(lane_get(table, LANE_REMOTE, "a.test"), 1, NOW);
 	wait_in(lane_get(table, LANE_REMOTE, "c.test"), 2, NOW + 50);
-	assert_true(lane_is_resting(
-	    table, lane_find(table, LANE_REMOTE, "a.test")));
+	assert_true(
+	    lane_is_resting(table, lane_find(table, LANE_REMOTE, "a.test")));
 	assert_int_equal(take_at(NOW), 0);
 	assert_int_equal(lane_retry_key(table, "c.test"), 1);
 	assert_int_equal(lane_retry_key(table, "d.test"), 0);

@@ -88,7 +88,8 @@ names_and_suffixes(void **state)
 	struct rcpthosts *hosts;
 
 	(void)state;
-	put("rcpthosts", "zzz.test\nexample.org\nMiXeD.test\n.sub.test\n"
+	put("rcpthosts",
+	    "zzz.test\nexample.org\nMiXeD.test\n.sub.test\n"
 	    "b\303\274cher.test\nxn--strae-oqa.test\n.\303\274.test\n"
 	    "\342\230\225.test\n");
 	hosts = load(&err);

@@ -396,8 +396,8 @@ answers_from_memory(void **state)
 	assert_false(is_done_at_once(&bench, absent, 1));
 	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
 		many[i] = "u@v.test";
-	assert_false(is_done_at_once(
-	    &bench, many, sizeof(many) / sizeof(many[0])));
+	assert_false(
+	    is_done_at_once(&bench, many, sizeof(many) / sizeof(many[0])));
 	close_bench(&bench);
 }
 

@@ -127,7 +127,8 @@ knows_no_own_message_by_its_file(void **state)
 		envelope_format(&record, &envelope);
 		assert_true(record.length > JOURNAL_BYTES / 16);
 		put_file(send.dir, QUEUE_MESS, ids[i], "x", 1);
-		put_file(send.dir, QUEUE_TODO, ids[i], record.data, record.length);
+		put_file(
+		    send.dir, QUEUE_TODO, ids[i], record.data, record.length);
 		buf_release(&record);
 	}
 	assert_int_equal(backlog_open(&send, &err), 0);

@@ -218,8 +218,8 @@ lengths(void **state)
 	assert_int_equal(parse_long(1, 64, 1), SMTP_ADDRESS_SYNTAX);
 	assert_int_equal(parse_long(190, 63, 1), SMTP_ADDRESS_OK);
 	/* A U-label of 70 bytes: its A-label is what has to be short. */
-	assert_int_equal(parse("<x@" A10 A10 A10 A10 A10 A10 A10 ">", 74,
-			     &address, &used),
+	assert_int_equal(
+	    parse("<x@" A10 A10 A10 A10 A10 A10 A10 ">", 74, &address, &used),
 	    SMTP_ADDRESS_OK);
 	assert_int_equal(parse_long(191, 63, 1), SMTP_ADDRESS_TOO_LONG);
 	assert_int_equal(parse_long(2000, 63, 1), SMTP_ADDRESS_TOO_LONG);
@@ -271,8 +271,7 @@ without_quotes(void **state)
 			assert_string_equal(address.domain, raws[i].domain);
 	}
 	memset(longest, 'x', sizeof(longest));
-	assert_int_equal(
-	    smtp_address_read(longest, SMTP_ADDRESS_MAX, &address),
+	assert_int_equal(smtp_address_read(longest, SMTP_ADDRESS_MAX, &address),
 	    SMTP_ADDRESS_OK);
 	assert_int_equal(
 	    smtp_address_read(longest, SMTP_ADDRESS_MAX + 1, &address),

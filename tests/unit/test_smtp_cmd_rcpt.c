@@ -112,8 +112,8 @@ both_spellings_of_a_domain(void **state)
 
 			talk_must(&talk, "EHLO x", "250");
 			talk_must(&talk, "MAIL FROM:<a@b> SMTPUTF8", "250");
-			talk_expect(&talk, rows[i].argument, command,
-			    rows[i].reply);
+			talk_expect(
+			    &talk, rows[i].argument, command, rows[i].reply);
 			if (rows[i].address != NULL)
 				assert_string_equal(
 				    talk.session.transaction.recipients[0]

@@ -46,8 +46,10 @@ good_lines(void **state)
 		    "smtp relay.example.net 25 -1 -1 :" },
 		{ "Example.ORG:Relay.Example.NET:587", false, "example.org",
 		    "smtp relay.example.net 587 -1 -1 :" },
-		{ ".b\xc3\xbc" "cher.example:b\xc3\xbc" "cher.example", false,
-		    ".xn--bcher-kva.example",
+		{ ".b\xc3\xbc"
+		  "cher.example:b\xc3\xbc"
+		  "cher.example",
+		    false, ".xn--bcher-kva.example",
 		    "smtp xn--bcher-kva.example 25 -1 -1 :" },
 		{ ":192.0.2.1", false, "", "smtp [192.0.2.1] 25 -1 -1 :" },
 		{ ":[192.0.2.1]:2525", false, "",
@@ -83,8 +85,8 @@ good_lines(void **state)
 		char key[IDN_DOMAIN_SIZE];
 		char *got;
 
-		if (smtproute_read(rows[i].line, rows[i].is_qmtp, key, &route,
-			&err) == -1)
+		if (smtproute_read(
+			rows[i].line, rows[i].is_qmtp, key, &route, &err) == -1)
 			fail_msg("%s: %s", rows[i].line, err.text);
 		got = route_text(&route);
 		if (strcmp(got, rows[i].wanted) != 0 ||
@@ -159,15 +161,16 @@ struct row {
 };
 
 static void
-check_rows(const struct smtproutes *routes, const struct row *rows, size_t count)
+check_rows(
+    const struct smtproutes *routes, const struct row *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct smtproute route;
 		struct error err = { "" };
-		int found = smtproutes_find(routes, rows[i].domain,
-		    rows[i].sender, &route, &err);
-		char *got = xasprintf("%s %s:%s", route.host, route.user,
-		    route.secret);
+		int found = smtproutes_find(
+		    routes, rows[i].domain, rows[i].sender, &route, &err);
+		char *got = xasprintf(
+		    "%s %s:%s", route.host, route.user, route.secret);
 
 		if (found != (rows[i].wanted != NULL) ||
 		    strcmp(got, found == 1 ? rows[i].wanted : " :") != 0)
@@ -202,8 +205,7 @@ the_longest_key_wins(void **state)
 	    "q.test:smtp\nmx.test:\n!@:bounces\n");
 	put("qmtproutes", "q.test:qmtp\n");
 	put("moresmtproutes", "More.test:more\n.more.test:moresuffix\n");
-	assert_int_equal(
-	    smtproutes_compile(folder, "moresmtproutes", &err), 0);
+	assert_int_equal(smtproutes_compile(folder, "moresmtproutes", &err), 0);
 	routes = load(&err);
 	assert_non_null(routes);
 	check_rows(routes, rows, sizeof(rows) / sizeof(rows[0]));
@@ -238,8 +240,7 @@ a_variable_takes_the_place_of_all(void **state)
 	(void)state;
 	put("smtproutes", ":rest\n");
 	put("moresmtproutes", "more.test:more\n");
-	assert_int_equal(
-	    smtproutes_compile(folder, "moresmtproutes", &err), 0);
+	assert_int_equal(smtproutes_compile(folder, "moresmtproutes", &err), 0);
 	setenv("SMTPROUTE", "a.test:var:26", 1);
 	routes = load(&err);
 	unsetenv("SMTPROUTE");

@@ -119,8 +119,11 @@ names(void **state)
 static void
 domains_have_one_spelling(void **state)
 {
-	static const char *const spellings[] = { "b\xc3\xbc" "cher.test",
-		"B\xc3\x9c" "CHER.Test", "XN--bcher-kva.test" };
+	static const char *const spellings[] = { "b\xc3\xbc"
+						 "cher.test",
+		"B\xc3\x9c"
+		"CHER.Test",
+		"XN--bcher-kva.test" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(spellings) / sizeof(*spellings); i++) {

@@ -129,8 +129,8 @@ it_forgets_rather_than_grows(void **state)
 
 		snprintf(text, sizeof(text), "10.0.%u.%u", i / 250, i % 250);
 		last = address_of(text, 25);
-		tcpto_note(tcpto, (struct sockaddr *)&last, true, &limits,
-		    NOW + i);
+		tcpto_note(
+		    tcpto, (struct sockaddr *)&last, true, &limits, NOW + i);
 	}
 	assert_in_range(count_all(tcpto), 4000, 8192);
 	tcpto_note(tcpto, (struct sockaddr *)&last, true, &limits, NOW + 30000);
@@ -176,8 +176,8 @@ threads_lose_no_failure(void **state)
 	assert_int_equal(
 	    tcpto_open(folder_path("tcpto"), true, &again, &err), 1);
 	for (size_t i = 0; i < 4; i++)
-		pthread_create(&threads[i], NULL, note_many,
-		    i % 2 == 0 ? tcpto : again);
+		pthread_create(
+		    &threads[i], NULL, note_many, i % 2 == 0 ? tcpto : again);
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(tcpto_walk(tcpto, see_failures, &failures, &err), 0);

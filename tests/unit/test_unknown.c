@@ -65,8 +65,7 @@ nothing_unknown_and_no_folder(void **state)
 	assert_int_equal(showctl_find_unknown(folder, &names, &err), 0);
 	assert_int_equal(names.count, 0);
 	assert_int_equal(
-	    showctl_find_unknown(folder_path("none"), &names, &err),
-	    -1);
+	    showctl_find_unknown(folder_path("none"), &names, &err), -1);
 	assert_non_null(strstr(err.text, "cannot open folder '"));
 }
 
