@@ -450,12 +450,12 @@ CALLS = ("fdatasync", "fsync", "syncfs", "renameat2", "sendmsg", "openat")
 class Traced:
     """A worker under strace."""
 
-    def __init__(self, send, trace):
+    def __init__(self, send, trace, *options):
         if shutil.which("strace") is None:
             pytest.skip("strace is not installed")
         self.send, self.trace = send, trace
         send.up(("strace", "-f", "-o", str(trace), "-e",
-                 "trace=" + ",".join(CALLS)))
+                 "trace=" + ",".join(CALLS), *options))
         path = "/proc/%d/task/%d/children" % (send.worker.pid,
                                               send.worker.pid)
         with open(path) as children:
@@ -493,7 +493,10 @@ def test_many_are_few_groups(node, send, tmp_path, recipients):
     users = ["u%d" % i for i in range(10)]
     for user in users:
         node.add_user(user)
-    traced = Traced(send, tmp_path / "trace")
+    # As long as a disk takes: under strace writing takes longer than a sync that
+    # has nothing to do, and then little would wait together.
+    traced = Traced(send, tmp_path / "trace", "-e",
+                    "inject=fdatasync,fsync,syncfs:delay_enter=20000")
     os.kill(traced.pid, signal.SIGSTOP)
     for first in range(0, 150, recipients):
         deliveries = list(range(first, first + recipients))
