@@ -157,8 +157,9 @@ find_key(const struct tlspolicies *policies, const char *key)
 static void
 sort_policies(struct tlspolicies *policies)
 {
-	qsort(policies->rows, policies->count, sizeof(*policies->rows),
-	    compare_policies);
+	if (policies->count > 0)
+		qsort(policies->rows, policies->count, sizeof(*policies->rows),
+		    compare_policies);
 }
 
 /* Of equal keys the last line counts, as nobody else orders them. */
