@@ -21,6 +21,7 @@ USER = pwd.getpwuid(os.getuid()).pw_name
 # Hands its descriptor 0 to the test.
 SEND = f"""#!{sys.executable}
 import os, signal, socket
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's is inherited
 peer = socket.socket(socket.AF_UNIX)
 peer.connect(os.environ["TEST_SOCKET"])
 socket.send_fds(peer, [b"%d" % os.getpid()], [0])
