@@ -380,11 +380,28 @@ expect_dane(SSL *ssl, const struct tls_peer *peer)
 	return usable;
 }
 
+/* By the authorities of this file alone. */
+static int
+expect_authorities(SSL *ssl, const char *path)
+{
+	X509_STORE *store = X509_STORE_new();
+	int result = -1;
+
+	if (store != NULL && X509_STORE_load_file(store, path) == 1 &&
+	    SSL_set1_verify_cert_store(ssl, store) == 1)
+		result = 0;
+	X509_STORE_free(store);
+	return result;
+}
+
 static int
 expect_names(SSL *ssl, const struct tls_peer *peer)
 {
 	size_t i;
 
+	if (peer->authorities_path != NULL &&
+	    expect_authorities(ssl, peer->authorities_path) == -1)
+		return -1;
 	if (SSL_set1_host(
 		ssl, peer->name_count > 0 ? peer->names[0] : peer->host) != 1)
 		return -1;
@@ -512,7 +529,8 @@ tls_session_new(struct tls_context *context, struct endpoint *endpoint,
 		SSL_set_connect_state(session->ssl);
 	else
 		SSL_set_accept_state(session->ssl);
-	if (peer != NULL && peer->scope != NULL)
+	if (peer != NULL && peer->scope != NULL &&
+	    peer->authorities_path == NULL)
 		offer_ticket(session, context->tickets, peer);
 	return session;
 }

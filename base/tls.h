@@ -74,6 +74,9 @@ struct tls_peer {
 	/* by the system's authorities, with one of these names, or host */
 	const char *const *names;
 	size_t name_count;
+	/* A PEM file of authorities, instead of the system's; or NULL.  Such
+	 * a session is not resumed: the file may change. */
+	const char *authorities_path;
 	/*
 	 * If there are any: by these instead (RFC 7672).  Others than usages 2
 	 * and 3 and those that cannot be used do not count; if none is left

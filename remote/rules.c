@@ -31,7 +31,7 @@ struct rules {
 	struct tcpto *tcpto; /* NULL: there is none */
 	struct tlspolicies *policies;
 	struct mta_sts *sts;
-	char *no_tls_folder;
+	char *no_tls_folder, *authorities_folder;
 	struct tls_policy_config tls_policy;
 	struct tls_report *report; /* or NULL */
 	struct exchange_config exchange;
@@ -55,6 +55,7 @@ rules_free(struct rules **rules_in)
 	tlspolicies_free(&rules->policies);
 	mta_sts_free(&rules->sts);
 	free(rules->no_tls_folder);
+	free(rules->authorities_folder);
 	free(rules);
 	*rules_in = NULL;
 }
@@ -88,8 +89,10 @@ make_tls(
 		    ? tls_context_trust_system(tls, err)
 		    : tls_context_trust_file(tls, ca_file, err)) == -1 ||
 	    tls_context_set_ciphers(tls,
-		settings_text(settings, SETTING_tlsclientciphers), NULL,
-		err) == -1 ||
+		settings_text(settings, SETTING_tlsclientciphers),
+		settings_text(settings, SETTING_tlsclientsuites), err) == -1 ||
+	    tls_context_set_groups(tls,
+		settings_text(settings, SETTING_tlsclientgroups), err) == -1 ||
 	    (access(path, F_OK) == 0 &&
 		tls_context_set_certificate(tls, path, err) == -1))
 		tls_context_free(&tls);
@@ -110,11 +113,13 @@ fill_tls_policy(struct rules *rules, const struct home *home)
 	rules->policies = tlspolicies_new(settings);
 	rules->sts = mta_sts_new(&config);
 	rules->no_tls_folder = xasprintf("%s/notlshosts", home->tls);
+	rules->authorities_folder = xasprintf("%s/tlshosts", home->tls);
 	rules->tls_policy = (struct tls_policy_config){
 		.policies = rules->policies,
 		.sts = rules->sts,
 		.dns = rules->dns,
 		.no_tls_folder = rules->no_tls_folder,
+		.authorities_folder = rules->authorities_folder,
 		.uses_sts = settings_flag(settings, SETTING_mtasts),
 		.timeout_ms = DNS_TIMEOUT_MS
 	};
@@ -221,6 +226,7 @@ session_tls_of(const struct rules *rules, const struct plan *plan, size_t host)
 		.is_examined = choice->is_examined,
 		.is_wrapped = route->has_tls_first,
 		.context = rules->tls,
+		.authorities_path = choice->authorities_path,
 		.tlsa = choice->dane.records,
 		.tlsa_count = choice->dane.count };
 
@@ -338,8 +344,9 @@ tls_key(const struct session_tls *tls)
 	struct buf key = BUF_INIT;
 	size_t i, at;
 
-	buf_addf(&key, "%s%s", tls_level_name(tls->level),
-	    tls->is_examined ? " examined" : "");
+	buf_addf(&key, "%s%s%s", tls_level_name(tls->level),
+	    tls->is_examined ? " examined" : "",
+	    tls->authorities_path != NULL ? " by tlshosts" : "");
 	for (i = 0; i < tls->name_count; i++)
 		buf_addf(&key, " %s", tls->names[i]);
 	if (tls->tlsa_count > 0)

@@ -279,6 +279,7 @@ start_tls(struct session *session, struct session_result *failure_out)
 		.scope = scope,
 		.is_verified = tls->level == TLS_VERIFY,
 		.is_examined = tls->is_examined,
+		.authorities_path = tls->authorities_path,
 		.names = tls->names,
 		.name_count = tls->name_count,
 		.records = records,

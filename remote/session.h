@@ -38,6 +38,8 @@ struct session_tls {
 	/* a client's, with its certificate and ciphers; may be shared.  Not for
 	 * NONE.  For VERIFY by authorities it trusts the system's. */
 	struct tls_context *context;
+	/* VERIFY: a file of the authorities, not the context's; or NULL */
+	const char *authorities_path;
 	/* VERIFY: that the certificate may name; the host's if there is none */
 	const char *const *names;
 	size_t name_count;

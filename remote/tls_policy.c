@@ -115,6 +115,23 @@ goes_without_tls(
 	    (strchr(host->name, '/') == NULL && access(path, F_OK) == 0);
 }
 
+/* A file tlshosts/HOST.pem, as qmail's TLS patch has it. */
+static bool
+choose_by_authorities(const struct tls_policy_config *config,
+    const struct exchange_host *host, struct tls_choice *choice)
+{
+	AUTO(mem_free)
+	char *path = xasprintf(
+	    "%s/%s.pem", config->authorities_folder, host->name);
+
+	if (strchr(host->name, '/') != NULL || access(path, F_OK) == -1)
+		return false;
+	choice->authorities_path = path;
+	path = NULL; /* now the choice's */
+	choose(choice, TLS_VERIFY, "tlshosts");
+	return true;
+}
+
 static void
 choose_for_host(const struct tls_policy_config *config,
     const struct tls_plan *plan, const struct exchange *exchange, size_t i)
@@ -123,6 +140,8 @@ choose_for_host(const struct tls_policy_config *config,
 	struct tls_choice *choice = &plan->hosts[i];
 
 	choice->policy = no_policy;
+	if (choose_by_authorities(config, host, choice))
+		return;
 	switch (plan->policy->word) {
 	case TLSPOLICY_ENCRYPT:
 		choose(choice, TLS_ENCRYPT, "tlspolicy");
@@ -232,8 +251,10 @@ tls_plan_release(struct tls_plan *plan)
 {
 	size_t i;
 
-	for (i = 0; i < plan->host_count; i++)
+	for (i = 0; i < plan->host_count; i++) {
 		dane_release(&plan->hosts[i].dane);
+		free(plan->hosts[i].authorities_path);
+	}
 	free(plan->hosts);
 	mta_sts_policy_release(&plan->sts);
 	*plan = (struct tls_plan){ 0 };

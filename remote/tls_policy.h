@@ -20,6 +20,7 @@ struct tls_choice {
 	bool is_examined;   /* MTA-STS that is only tested: session_tls */
 	const char *policy; /* as RFC 8460 4.4 names it */
 	const char *why;    /* for people */
+	char *authorities_path; /* VERIFY by this file (tlshosts), or NULL */
 	struct dane dane;
 };
 
@@ -37,6 +38,7 @@ struct tls_policy_config {
 	struct mta_sts *sts;
 	struct dns_client *dns;
 	const char *no_tls_folder; /* tls/notlshosts */
+	const char *authorities_folder; /* tls/tlshosts */
 	bool uses_sts;             /* without a line that says so */
 	int timeout_ms;
 };
