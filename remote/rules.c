@@ -19,7 +19,10 @@
 #include "remote/tcpto.h"
 #include "resolver/dns_client.h"
 
-enum { DNS_TIMEOUT_MS = 60 * 1000 };
+enum {
+	DNS_TIMEOUT_MS = 60 * 1000,
+	POLICY_TEXT_BYTES = 2000 /* what is beyond that is not reported */
+};
 
 struct rules {
 	struct settings *settings;
@@ -454,6 +457,37 @@ log_tls(const char *host, const char *ip, const char *wanted, const char *why,
 	    reached_line);
 }
 
+/* struct tls_report_session, policy_text */
+static char *
+policy_text(const struct plan *plan, const struct tls_choice *choice)
+{
+	const struct mta_sts_policy *sts = &plan->tls.sts;
+	struct buf text = BUF_INIT;
+	size_t i, at;
+
+	buf_adds(&text, "");
+	for (i = 0; i < choice->dane.answer.record_count &&
+	     text.length < POLICY_TEXT_BYTES;
+	     i++) {
+		struct dns_tlsa tlsa;
+
+		if (!dns_read_tlsa(&choice->dane.answer.records[i], &tlsa))
+			continue;
+		buf_addf(&text, "%s%u %u %u ", text.length == 0 ? "" : "\n",
+		    tlsa.usage, tlsa.selector, tlsa.matching);
+		for (at = 0; at < tlsa.length; at++)
+			buf_addf(&text, "%02x", tlsa.data[at]);
+	}
+	if (strcmp(choice->policy, "sts") != 0)
+		return text.data;
+	buf_addf(&text, "version: STSv1\nmode: %s",
+	    sts->mode == MTA_STS_ENFORCE ? "enforce" : "testing");
+	for (i = 0; i < sts->mx.count && text.length < POLICY_TEXT_BYTES; i++)
+		buf_addf(&text, "\nmx: %s", sts->mx.items[i]);
+	buf_addf(&text, "\nmax_age: %llu", (unsigned long long)sts->max_age_s);
+	return text.data;
+}
+
 void
 plan_note(const struct rules *rules, const struct plan *plan, size_t address,
     const struct session *session, const struct session_result *failure)
@@ -473,11 +507,16 @@ plan_note(const struct rules *rules, const struct plan *plan, size_t address,
 	listen_socket_text(&to->address, ip, sizeof(ip), &port);
 	log_tls(host, ip, tls_level_name(choice->level), choice->why,
 	    *reached == '\0' ? "reached plain" : reached);
-	if (rules->report != NULL && choice->level != TLS_NONE)
+	if (rules->report != NULL && choice->level != TLS_NONE) {
+		AUTO(mem_free) char *policy = policy_text(plan, choice);
+
 		tls_report_count(rules->report,
 		    &(struct tls_report_session){ .domain = plan->domain,
 			.policy = choice->policy,
+			.policy_text = policy,
 			.host = host,
+			.ip = ip,
 			.result = result_name(choice, found) },
 		    time(NULL));
+	}
 }

@@ -307,8 +307,10 @@ start_tls(struct session *session, struct session_result *failure_out)
 	failure_out->tls_failure = stream_tls_failure(session->stream);
 	if (failure_out->tls_failure == TLS_FAILURE_NONE)
 		failure_out->tls_failure = TLS_FAILURE_OTHER;
-	failure_out->was_resuming = stream_tls_resumption(session->stream) !=
-	    TLS_RESUMPTION_NONE;
+	/* A certificate that does not do was of a whole handshake. */
+	failure_out->was_resuming = failure_out->tls_failure ==
+		TLS_FAILURE_OTHER &&
+	    stream_tls_resumption(session->stream) != TLS_RESUMPTION_NONE;
 	return -1;
 }
 
