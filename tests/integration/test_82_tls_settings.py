@@ -8,7 +8,7 @@ import pytest
 
 import ports
 from node import SLOW, wait_until
-from remote_peer import make_home, send
+from remote_peer import Peer, make_home, send
 
 
 def certificate(folder, name, *options):
@@ -176,3 +176,40 @@ def test_authorities_of_one_host(tmp_path, pki, source, others, letters):
                      tlspolicy="example.net:verify:mx.peer.zz",
                      tlscafile=f"{{pki}}/{others}.pem")
     assert report.letters == letters
+
+
+# -- a host that breaks STARTTLS
+
+def not_offered(link):
+    link.hello()
+    link.line()
+
+
+def refused(link):
+    link.hello("STARTTLS")
+    link.take("STARTTLS", "454 not now")
+    link.line()
+
+
+def closed(link):
+    link.hello("STARTTLS")
+    link.take("STARTTLS")
+
+
+def nonsense(link):
+    link.hello("STARTTLS")
+    link.take("STARTTLS", *["220 go", "no tls at all"] * 100)
+    link.fill()
+
+
+@pytest.mark.parametrize("policy", ["encrypt", "verify"])
+@pytest.mark.parametrize("script, code", [
+    (not_offered, "4.7.10"), (refused, ""), (closed, "4.4.2"),
+    (nonsense, "4.7.5")])
+def test_never_in_plain(tmp_path, policy, script, code):
+    home = make_home(tmp_path, tlspolicy=f"example.net:{policy}")
+    with Peer(script) as peer:
+        report = send(home, peer.port)
+    assert report.letters == "Z" and code in report.text
+    commands = [line for link in peer.links for line in link.commands]
+    assert not any(line.startswith("MAIL") for line in commands)
