@@ -188,9 +188,9 @@ rules_report_to(struct rules *rules, struct tls_report *report)
 
 /* -- plans */
 
-void
-plan_make(const struct rules *rules, const char *domain, const char *sender,
-    struct plan *plan_out)
+static void
+make_plan(const struct rules *rules, const struct tls_policy_config *tls,
+    const char *domain, const char *sender, struct plan *plan_out)
 {
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
 		.sender = sender == NULL ? NULL : xstrdup(sender) };
@@ -199,14 +199,31 @@ plan_make(const struct rules *rules, const char *domain, const char *sender,
 		char canonical[IDN_DOMAIN_SIZE];
 
 		idn_domain_canonical(domain, canonical);
-		tls_policy_make(&rules->tls_policy, canonical,
-		    &plan_out->exchange, &plan_out->tls);
+		tls_policy_make(
+		    tls, canonical, &plan_out->exchange, &plan_out->tls);
 	}
 	if (plan_out->exchange.route.user[0] != '\0')
 		plan_out->credentials = (struct session_credentials){
 			.user = plan_out->exchange.route.user,
 			.secret = plan_out->exchange.route.secret
 		};
+}
+
+void
+plan_make(const struct rules *rules, const char *domain, const char *sender,
+    struct plan *plan_out)
+{
+	make_plan(rules, &rules->tls_policy, domain, sender, plan_out);
+}
+
+void
+plan_make_without_tls_policy(const struct rules *rules, const char *domain,
+    const char *sender, struct plan *plan_out)
+{
+	struct tls_policy_config tls = rules->tls_policy;
+
+	tls.ignores_published = true;
+	make_plan(rules, &tls, domain, sender, plan_out);
 }
 
 void

@@ -168,7 +168,11 @@ choose_for_host(const struct tls_policy_config *config,
 	}
 	choose(choice, TLS_MAY,
 	    plan->policy->word == TLSPOLICY_MAY ? "tlspolicy"
-						: "nothing asks for more");
+		: config->ignores_published
+		? "the message says TLS-Required: No"
+		: "nothing asks for more");
+	if (config->ignores_published)
+		return;
 	if (plan->policy->word == TLSPOLICY_DANE &&
 	    choose_by_dane(config, exchange, host, choice))
 		return;
@@ -183,7 +187,7 @@ asks_for_sts(const struct tls_policy_config *config,
     const struct tlspolicy *policy, const struct exchange *exchange)
 {
 	/* A route is not by the domain's MX records, which it is about. */
-	if (exchange->is_routed || exchange->route.transport == SMTPROUTE_QMTP)
+	if (config->ignores_published || exchange->is_routed || exchange->route.transport == SMTPROUTE_QMTP)
 		return false;
 	return policy->word == TLSPOLICY_MTA_STS ||
 	    (policy->word == TLSPOLICY_DANE && config->uses_sts);

@@ -40,6 +40,9 @@ struct tls_policy_config {
 	const char *no_tls_folder; /* tls/notlshosts */
 	const char *authorities_folder; /* tls/tlshosts */
 	bool uses_sts;             /* without a line that says so */
+	/* What a domain publishes does not count, the operator's lines do
+	 * (TLS-Required: No, RFC 8689 4.2.2). */
+	bool ignores_published;
 	int timeout_ms;
 };
 

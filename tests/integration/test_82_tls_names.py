@@ -15,7 +15,7 @@ import pytest
 
 from name_server import CONFIG, HEAD
 from node import SLOW, Node, wait_until
-from remote_peer import Peer
+from remote_peer import Peer, Report
 from test_76_remote_tls import SignedRoot, run, with_tls
 
 pytestmark = [
@@ -381,3 +381,45 @@ def test_starttls_that_is_gone(world):
     assert host.links[0].message is None
     wait_until(lambda: "offers no TLS" in world.node.log("remote"),
                world.node.logs)
+
+
+# -- TLS-Required: No (RFC 8689), by qmail-remote
+
+def remote(world, name, message):
+    done = world.node.run(
+        "qmail-remote", f"{name}.zz", "s@example.org", f"joe@{name}.zz",
+        input=message)
+    return Report(done.stdout.encode())
+
+
+def in_plain(link):
+    link.hello()
+    link.transaction()
+    link.at_end()
+
+
+@pytest.mark.parametrize("name", ["ee", "servfail", "wild", "deep"])
+def test_what_a_domain_publishes_does_not_count(world, name):
+    text = "TLS-Required: No\nSubject: x\n\nHello.\n"
+    with Host(in_plain) as host:
+        assert remote(world, name, text).letters == "rK"
+        host.thread.join(60 * SLOW)
+    assert b"TLS-Required: No" in host.links[0].message
+
+    def script(link):
+        link.hello()
+        link.line()
+    with Host(script):
+        assert remote(world, name, text.replace("No", "Perhaps")
+                      ).letters == "Z"
+
+
+def test_what_the_operator_wants_counts(world):
+    lines = world.node.control / "tlspolicy"
+    lines.write_text("none.zz:encrypt\n")
+    try:
+        with Host(lambda link: (link.hello(), link.line())):
+            report = remote(world, "none", "TLS-Required: No\n\nx\n")
+    finally:
+        lines.unlink()
+    assert report.letters == "Z" and "(#4.7.10)" in report.text
