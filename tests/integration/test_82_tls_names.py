@@ -31,6 +31,8 @@ TLSA = {"ee": ["3 1 1 {good}"],
         "taother": ["2 0 1 {ca}"],      # its certificate has another name
         "tawrong": ["2 0 1 " + ZEROS],
         "mixed": ["1 1 1 {good}", f"3 1 1 {ZEROS}", "3 1 1 {good}"],
+        "again": ["3 1 1 {good}"],
+        "againtoo": ["1 1 1 {good}", "3 1 1 {good}"],
         "short": ["3 1 1 00", "3 1 7 " + ZEROS, "9 1 1 " + ZEROS],
         "pkix": ["0 0 1 {ca}", "1 1 1 {good}"],
         "bogus": ["3 1 1 " + "ab" * 32]}
@@ -59,8 +61,6 @@ STS = {"fine": policy(),
        "badcert": policy(),                      # its name is in none
        "twice": policy()}
 HOSTS = {"deep": "a.mx.deep.zz"}
-MAILS = ("ee", "ta", "taother", "tawrong", "mixed", "short", "insecure",
-         "fine", "wild", "none")
 
 
 def host_of(name):
@@ -318,6 +318,12 @@ def test_another_id_means_another_policy(world):
 
 # -- what is done
 
+def forget_mail(world):
+    """What was not delivered would come to another test's host."""
+    world.node.svctool("queue", "delete", "--all", code=None)
+    world.node.wait_empty()
+
+
 def deliver(world, name, script):
     with Host(script) as host:
         assert world.node.inject(f"joe@{name}.zz") == 0
@@ -366,6 +372,7 @@ def test_not_delivered(world, name, pem):
     host = deliver(world, name, script)
     assert host.links[0].message is None
     wait_until(lambda: count() > before, world.node.logs)
+    forget_mail(world)
 
 
 def test_starttls_that_is_gone(world):
@@ -381,6 +388,7 @@ def test_starttls_that_is_gone(world):
     assert host.links[0].message is None
     wait_until(lambda: "offers no TLS" in world.node.log("remote"),
                world.node.logs)
+    forget_mail(world)
 
 
 # -- TLS-Required: No (RFC 8689), by qmail-remote
@@ -423,3 +431,39 @@ def test_what_the_operator_wants_counts(world):
     finally:
         lines.unlink()
     assert report.letters == "Z" and "(#4.7.10)" in report.text
+
+
+# -- resumption
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2,
+                                     ssl.TLSVersion.TLSv1_3])
+def test_resumed(world, version):
+    """By the next connection for the same proofs, until HUP."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = version
+    context.load_cert_chain(world.folder / "self.pem")
+    reused = []
+
+    def script(link):
+        link.hello("STARTTLS")
+        link.take("STARTTLS", "220 go")
+        link.socket = context.wrap_socket(link.socket, server_side=True)
+        reused.append(link.socket.session_reused)
+        link.hello(greeting=None)
+        link.transaction()
+        link.at_end()
+
+    def hang_up():
+        before = world.node.log("remote").count("were read again")
+        run("svc", "-h", world.node.home / "service/remote")
+        wait_until(lambda: world.node.log("remote").count("were read again")
+                   > before, "settings are read")
+
+    hang_up()
+    for name in ("again", "again", "againtoo", "again", "againtoo"):
+        deliver(world, name, script)
+    assert reused == [False, True, False, True, True]
+    assert " (resumed) verified by dane" in world.node.log("remote")
+    hang_up()
+    deliver(world, "again", script)
+    assert not reused[-1]
