@@ -35,7 +35,7 @@ struct tls_session {
 	struct tls_tickets *tickets; /* NULL: it is not resumed */
 	unsigned char ticket_key[TLS_TICKETS_KEY_SIZE];
 	enum tls_resumption resumption;
-	int64_t proven_at_ms; /* of what it was to resume */
+	int64_t proven_at_ms;      /* of what it was to resume */
 	enum stream_result result; /* of its last call */
 	SSL *ssl;
 	bool has_failed; /* OpenSSL asks not to use the object any more */
@@ -251,8 +251,8 @@ tls_client_context_new(struct error *err)
 	SSL_CTX_set_mode(
 	    context->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(context->ctx, 1);
-	SSL_CTX_set_session_cache_mode(context->ctx,
-	    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(
+	    context->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(context->ctx, keep_ticket);
 	if (SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION) == 1 &&
 	    SSL_CTX_dane_enable(context->ctx) == 1)

@@ -22,8 +22,8 @@ TAILQ_HEAD(ticket_list, ticket);
 
 struct tls_tickets {
 	int64_t life_ms;
-	pthread_mutex_t lock; /* of what follows */
-	void *table;          /* of search.h */
+	pthread_mutex_t lock;      /* of what follows */
+	void *table;               /* of search.h */
 	struct ticket_list by_use; /* the last used first */
 	size_t bytes;
 };
@@ -134,8 +134,8 @@ tls_tickets_get(struct tls_tickets *tickets,
 }
 
 void
-tls_tickets_drop(struct tls_tickets *tickets,
-    const unsigned char key[TLS_TICKETS_KEY_SIZE])
+tls_tickets_drop(
+    struct tls_tickets *tickets, const unsigned char key[TLS_TICKETS_KEY_SIZE])
 {
 	pthread_mutex_lock(&tickets->lock);
 	remove_ticket(tickets, find_ticket(tickets, key));

@@ -41,7 +41,7 @@ bool tls_tickets_get(struct tls_tickets *tickets,
     const unsigned char key[TLS_TICKETS_KEY_SIZE], int64_t now_ms,
     struct buf *data, int64_t *proven_at_ms_out);
 
-void tls_tickets_drop(struct tls_tickets *tickets,
-    const unsigned char key[TLS_TICKETS_KEY_SIZE]);
+void tls_tickets_drop(
+    struct tls_tickets *tickets, const unsigned char key[TLS_TICKETS_KEY_SIZE]);
 
 #endif

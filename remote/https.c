@@ -122,8 +122,8 @@ perform(CURL *curl, struct https_answer *answer, struct error *err)
 		return error_set(err, "%s", curl_easy_strerror(done));
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->code);
 	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
-	snprintf(answer->type, sizeof(answer->type), "%s",
-	    type == NULL ? "" : type);
+	snprintf(
+	    answer->type, sizeof(answer->type), "%s", type == NULL ? "" : type);
 	return 0;
 }
 
@@ -160,8 +160,7 @@ ask_addresses(const struct https_request *request, struct curl_slist *addresses,
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
 		    (curl_off_t)request->post->length);
-		curl_easy_setopt(
-		    curl, CURLOPT_POSTFIELDS, request->post->data);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->post->data);
 	}
 	result = perform(curl, answer, err);
 	curl_easy_cleanup(curl);

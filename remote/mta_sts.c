@@ -427,8 +427,7 @@ fetch_policy(const struct mta_sts *sts, const char *domain, struct buf *text,
 	int result = https_ask(&request, &answer, err);
 
 	/* RFC 8461 3.3: what redirects, has none */
-	if (result == 0 &&
-	    (answer.code != 200 || !is_plain_text(answer.type)))
+	if (result == 0 && (answer.code != 200 || !is_plain_text(answer.type)))
 		result = error_set(err,
 		    "it is not there as text/plain (code %ld)", answer.code);
 	if (result == 0) {

@@ -187,7 +187,8 @@ asks_for_sts(const struct tls_policy_config *config,
     const struct tlspolicy *policy, const struct exchange *exchange)
 {
 	/* A route is not by the domain's MX records, which it is about. */
-	if (config->ignores_published || exchange->is_routed || exchange->route.transport == SMTPROUTE_QMTP)
+	if (config->ignores_published || exchange->is_routed ||
+	    exchange->route.transport == SMTPROUTE_QMTP)
 		return false;
 	return policy->word == TLSPOLICY_MTA_STS ||
 	    (policy->word == TLSPOLICY_DANE && config->uses_sts);

@@ -29,7 +29,7 @@ struct tls_report_session {
 	/* The policy itself: its lines, or records, with LF between; or "" */
 	const char *policy_text;
 	const char *host;
-	const char *ip; /* the host's */
+	const char *ip;     /* the host's */
 	const char *result; /* "": it went well; a word of RFC 8460 4.3 */
 };
 /* Appends, too, if the last time was some while ago. */

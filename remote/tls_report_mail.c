@@ -159,8 +159,8 @@ static void
 add_count(json_t *object, const char *key, json_int_t more)
 {
 	json_object_set_new(object, key,
-	    json_integer(json_integer_value(json_object_get(object, key)) +
-		more));
+	    json_integer(
+		json_integer_value(json_object_get(object, key)) + more));
 }
 
 /* RFC 8460 4.4: the policy that sessions were under. */
@@ -199,14 +199,15 @@ find_policy(const struct tls_report_facts *facts, json_t *policies, json_t *row)
 	json_t *policy = make_policy(facts, row), *found;
 	size_t i;
 
-	json_array_foreach(policies, i, found)
-		if (json_equal(json_object_get(found, "policy"), policy)) {
-			json_decref(policy);
-			return found;
-		}
+	json_array_foreach(policies, i,
+	    found) if (json_equal(json_object_get(found, "policy"), policy))
+	{
+		json_decref(policy);
+		return found;
+	}
 	found = json_pack("{s:o, s:{s:i, s:i}}", "policy", policy, "summary",
-	    "total-successful-session-count", 0,
-	    "total-failure-session-count", 0);
+	    "total-successful-session-count", 0, "total-failure-session-count",
+	    0);
 	json_array_append_new(policies, found);
 	return found;
 }
@@ -246,7 +247,8 @@ make_json(const struct tls_report_facts *facts, json_t *rows)
 	json_t *policies = json_array(), *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		json_t *policy = find_policy(facts, policies, row);
 		json_t *summary = json_object_get(policy, "summary");
 
@@ -255,8 +257,8 @@ make_json(const struct tls_report_facts *facts, json_t *rows)
 			    row_sessions(row));
 			continue;
 		}
-		add_count(summary, "total-failure-session-count",
-		    row_sessions(row));
+		add_count(
+		    summary, "total-failure-session-count", row_sessions(row));
 		add_failure(policy, row);
 	}
 	return json_pack("{s:o, s:{s:s, s:s}, s:o, s:o, s:o}",

@@ -32,9 +32,8 @@ add_line(json_t *rows, json_t *line)
 {
 	AUTO(mem_free)
 	char *key = xasprintf("%s %s %s %s %s %s", text_of(line, "domain"),
-	    text_of(line, "policy"), text_of(line, "host"),
-	    text_of(line, "ip"), text_of(line, "result"),
-	    text_of(line, "policy_text"));
+	    text_of(line, "policy"), text_of(line, "host"), text_of(line, "ip"),
+	    text_of(line, "result"), text_of(line, "policy_text"));
 	json_t *row = json_object_get(rows, key);
 	json_int_t sessions = json_integer_value(
 	    json_object_get(line, "sessions"));

@@ -69,8 +69,7 @@ read_marks(struct sending *sending, struct error *err)
 	if (text.length > 0 && text.data[text.length - 1] != '\0' &&
 	    text.data[text.length - 1] != '\n' &&
 	    file_write_all(sending->marks_fd, "\n", 1) == -1)
-		return error_sys(
-		    err, "cannot write '%s'", sending->marks_path);
+		return error_sys(err, "cannot write '%s'", sending->marks_path);
 	return 0;
 }
 
@@ -98,8 +97,7 @@ put_mark(
 
 	if (file_write_all(sending->marks_fd, line, strlen(line)) == -1 ||
 	    fdatasync(sending->marks_fd) == -1)
-		return error_sys(
-		    err, "cannot write '%s'", sending->marks_path);
+		return error_sys(err, "cannot write '%s'", sending->marks_path);
 	return 0;
 }
 
@@ -120,12 +118,13 @@ send_mail(struct sending *sending, const char *to, struct error *err)
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	struct vars vars = VARS_INIT;
 	const char *never = " NOTIFY=NEVER";
-	const struct sink_envelope envelope = { .sender =
-						    sending->facts.contact,
+	const struct sink_envelope envelope = {
+		.sender = sending->facts.contact,
 		.recipients = &to,
 		.recipient_count = 1,
 		.recipient_dsn = &never,
-		.qp = (unsigned long)getpid() };
+		.qp = (unsigned long)getpid()
+	};
 	struct sink_outcome outcome;
 	struct sink *sink;
 	int result = sink_open(sending->sinks, &vars, NULL, &sink);
@@ -201,8 +200,8 @@ is_plain_domain(const char *domain)
 
 /* Exactly one record, or there is none (RFC 8460 3).  1, 0, or -1. */
 static int
-find_targets(const struct sending *sending, const char *domain,
-    struct strlist *targets)
+find_targets(
+    const struct sending *sending, const char *domain, struct strlist *targets)
 {
 	AUTO(mem_free) char *name = xasprintf("_smtp._tls.%s", domain);
 	struct dns_answer answer;
@@ -265,7 +264,8 @@ group_rows(json_t *rows)
 	json_t *groups = json_object(), *row;
 	size_t i;
 
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		const char *domain = json_string_value(
 		    json_object_get(row, "domain"));
 		json_t *group;
@@ -286,15 +286,14 @@ static int
 begin(struct sending *sending, const struct node *node, const char *day,
     struct error *err)
 {
-	AUTO(mem_free) char *resolver = layout_path(
-	    node->home, LAYOUT_resolver);
-	AUTO(mem_free) char *folder = layout_path(
-	    node->home, LAYOUT_tls_report);
+	AUTO(mem_free)
+	char *resolver = layout_path(node->home, LAYOUT_resolver);
+	AUTO(mem_free)
+	char *folder = layout_path(node->home, LAYOUT_tls_report);
 	struct sink_options options;
 	const char *name;
 
-	sending->settings = settings_load(
-	    node->home->control, NULL, NULL, err);
+	sending->settings = settings_load(node->home->control, NULL, NULL, err);
 	if (sending->settings == NULL)
 		return -1;
 	sending->facts = (struct tls_report_facts){
@@ -331,8 +330,8 @@ end(struct sending *sending)
 }
 
 int
-tls_report_send(const struct node *node, const char *day, json_t *rows,
-    struct error *err)
+tls_report_send(
+    const struct node *node, const char *day, json_t *rows, struct error *err)
 {
 	struct sending sending = { .marks_fd = -1, .marks = json_object() };
 	json_t *groups = group_rows(rows), *group;

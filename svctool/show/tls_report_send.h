@@ -17,7 +17,7 @@
  * Call as the user of remote delivery.  The number of reports that could not be
  * sent, or -1 with the reason.
  */
-int tls_report_send(const struct node *node, const char *day, json_t *rows,
-    struct error *err);
+int tls_report_send(
+    const struct node *node, const char *day, json_t *rows, struct error *err);
 
 #endif

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from name_server import NameServer
-from node import SLOW, wait_until
+from node import BIN, NO_LEAKS, SLOW, wait_until
 
 DAY = "2026-11-20"
 STS = "version: STSv1\nmode: enforce\nmx: *.a.zz\nmax_age: 86400"
@@ -215,9 +215,10 @@ def test_the_mark_is_durable_before_anything_is_sent(node, receiver, tmp_path):
     trace = tmp_path / "trace"
     subprocess.run(
         ["strace", "-f", "-e", "trace=openat,write,fdatasync,fsync,connect",
-         "-s", "60", "-o", trace, node.run("svctool", "--help").args[0],
-         "tls-report", "--send", DAY, "--home", node.home],
-        check=True, env=node.environment(), stdout=subprocess.DEVNULL,
+         "-s", "60", "-o", trace, BIN / "svctool", "tls-report", "--send",
+         DAY, "--home", node.home],
+        check=True, env={**node.environment(), **NO_LEAKS},
+        stdout=subprocess.DEVNULL,
         timeout=120 * SLOW)
     lines = trace.read_text().splitlines()
 

@@ -30,7 +30,7 @@ struct host {
 	const char *hello; /* after "250-host\r\n" */
 	struct tls_context *tls;
 	int connections;
-	bool breaks_resumption; /* the next STARTTLS is broken */
+	bool breaks_resumption;               /* the next STARTTLS is broken */
 	char mail[200], rcpt[200], auth[900]; /* the last */
 	const char *refusal;                  /* to AUTH; or NULL */
 	pthread_t thread;

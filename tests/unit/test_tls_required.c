@@ -49,9 +49,9 @@ test_fields(void **state)
 static struct session_message
 make_message(const char *header, const char *body)
 {
-	return (struct session_message){ .header = header,
-		.body = body,
-		.size_bytes = strlen(body) };
+	return (struct session_message){
+		.header = header, .body = body, .size_bytes = strlen(body)
+	};
 }
 
 /* REQUIRETLS counts for more, and no header is too long. */
@@ -73,8 +73,9 @@ test_messages(void **state)
 	buf_adds(&large, "TLS-Required: No\n\n");
 	message = make_message("", large.data);
 	assert_int_equal(tls_required_examine(&message), 0);
-	message = (struct session_message){ .header = "", .fd = -1,
-		.size_bytes = 1 };
+	message = (struct session_message){
+		.header = "", .fd = -1, .size_bytes = 1
+	};
 	assert_int_equal(tls_required_examine(&message), -1);
 	buf_release(&large);
 }

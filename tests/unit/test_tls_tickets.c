@@ -90,8 +90,8 @@ test_bounded(void **state)
 	}
 	for (i = 0; i < 1000; i++)
 		found += *get(tickets, i, 0) != '\0';
-	assert_in_range(found, 200,
-	    TLS_TICKETS_MAX_BYTES / TLS_TICKET_MAX_BYTES);
+	assert_in_range(
+	    found, 200, TLS_TICKETS_MAX_BYTES / TLS_TICKET_MAX_BYTES);
 	tls_tickets_free(&tickets);
 }
 
