@@ -438,6 +438,13 @@ stream_tls_proof(const struct stream *stream)
 				   : tls_session_proof(stream->tls);
 }
 
+enum tls_resumption
+stream_tls_resumption(const struct stream *stream)
+{
+	return stream->tls == NULL ? TLS_RESUMPTION_NONE
+				   : tls_session_resumption(stream->tls);
+}
+
 const char *
 stream_tls_version(const struct stream *stream)
 {

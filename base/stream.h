@@ -104,6 +104,7 @@ enum stream_result stream_start_tls_with(struct stream *stream,
 /* Of the handshake; both are NONE without one. */
 enum tls_failure stream_tls_failure(const struct stream *stream);
 enum tls_proof stream_tls_proof(const struct stream *stream);
+enum tls_resumption stream_tls_resumption(const struct stream *stream);
 
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256; NULL and 0 without TLS. */
 const char *stream_tls_version(const struct stream *stream);

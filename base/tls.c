@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <openssl/bio.h>
@@ -14,19 +15,27 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/test_time.h"
 #include "base/tls_session.h"
+#include "base/tls_tickets.h"
 
 enum { TICKET_LIFETIME_S = 7200 };
 
 struct tls_context {
-	bool is_client;
+	struct tls_tickets *tickets; /* a client's; a server has NULL */
 	SSL_CTX *ctx;
 	BIO_METHOD *bio_method;
 };
 
 struct tls_session {
 	struct endpoint *endpoint;
+	struct tls_tickets *tickets; /* NULL: it is not resumed */
+	unsigned char ticket_key[TLS_TICKETS_KEY_SIZE];
+	enum tls_resumption resumption;
+	int64_t proven_at_ms;      /* of what it was to resume */
 	enum stream_result result; /* of its last call */
 	SSL *ssl;
 	bool has_failed; /* OpenSSL asks not to use the object any more */
@@ -205,6 +214,29 @@ tls_context_new(const char *cert_path, struct error *err)
 	return context;
 }
 
+/* OpenSSL has a session that could be resumed, perhaps long after the handshake
+ * (TLS 1.3).
+ */
+static int
+keep_ticket(SSL *ssl, SSL_SESSION *resumable)
+{
+	const struct tls_session *session = SSL_get_app_data(ssl);
+	unsigned char *data = NULL;
+	int length;
+
+	if (session->tickets == NULL || !SSL_SESSION_is_resumable(resumable))
+		return 0;
+	length = i2d_SSL_SESSION(resumable, &data);
+	if (length > 0)
+		/* A new ticket of a resumed session proves nothing anew. */
+		tls_tickets_put(session->tickets, session->ticket_key, data,
+		    (size_t)length,
+		    SSL_session_reused(ssl) == 1 ? session->proven_at_ms
+						 : clock_ms());
+	OPENSSL_free(data);
+	return 0; /* it stays OpenSSL's */
+}
+
 struct tls_context *
 tls_client_context_new(struct error *err)
 {
@@ -212,13 +244,16 @@ tls_client_context_new(struct error *err)
 
 	if (context == NULL)
 		return NULL;
-	context->is_client = true;
+	context->tickets = tls_tickets_new(
+	    test_time_ms("TICKET_LIFETIME_MS", TICKET_LIFETIME_S * 1000));
 	SSL_CTX_set_options(
 	    context->ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(
 	    context->ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_read_ahead(context->ctx, 1);
-	SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_session_cache_mode(
+	    context->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(context->ctx, keep_ticket);
 	if (SSL_CTX_set_min_proto_version(context->ctx, TLS1_2_VERSION) == 1 &&
 	    SSL_CTX_dane_enable(context->ctx) == 1)
 		return context;
@@ -278,11 +313,27 @@ tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
 	return 0;
 }
 
+int
+tls_context_set_groups(
+    struct tls_context *context, const char *groups, struct error *err)
+{
+	ERR_clear_error();
+	if (*groups == '\0' ||
+	    SSL_CTX_set1_groups_list(context->ctx, groups) == 1)
+		return 0;
+	ERR_clear_error();
+	return error_set(err,
+	    "no list of groups: '%s'; write names with ':' between them, as "
+	    "X25519:P-256",
+	    groups);
+}
+
 void
 tls_context_free(struct tls_context **context)
 {
 	if (*context == NULL)
 		return;
+	tls_tickets_free(&(*context)->tickets);
 	SSL_CTX_free((*context)->ctx);
 	BIO_meth_free((*context)->bio_method);
 	free(*context);
@@ -329,11 +380,28 @@ expect_dane(SSL *ssl, const struct tls_peer *peer)
 	return usable;
 }
 
+/* By the authorities of this file alone. */
+static int
+expect_authorities(SSL *ssl, const char *path)
+{
+	X509_STORE *store = X509_STORE_new();
+	int result = -1;
+
+	if (store != NULL && X509_STORE_load_file(store, path) == 1 &&
+	    SSL_set1_verify_cert_store(ssl, store) == 1)
+		result = 0;
+	X509_STORE_free(store);
+	return result;
+}
+
 static int
 expect_names(SSL *ssl, const struct tls_peer *peer)
 {
 	size_t i;
 
+	if (peer->authorities_path != NULL &&
+	    expect_authorities(ssl, peer->authorities_path) == -1)
+		return -1;
 	if (SSL_set1_host(
 		ssl, peer->name_count > 0 ? peer->names[0] : peer->host) != 1)
 		return -1;
@@ -384,6 +452,57 @@ expect_peer(struct tls_session *session, const struct tls_peer *peer)
 	return SSL_set_tlsext_host_name(ssl, peer->host) == 1 ? 0 : -1;
 }
 
+/* A text or bytes, so that no two rows of them are the same. */
+static void
+put_part(struct buf *key, const void *data, size_t length)
+{
+	buf_addf(key, "%zu:", length);
+	buf_add(key, data, length);
+}
+
+static void
+make_ticket_key(const struct tls_peer *peer, unsigned char *key_out)
+{
+	AUTO(buf_release) struct buf key = BUF_INIT;
+	size_t i;
+
+	put_part(&key, peer->scope, strlen(peer->scope));
+	put_part(&key, peer->host, strlen(peer->host));
+	buf_addf(&key, "%d%d %zu ", peer->is_verified, peer->is_examined,
+	    peer->name_count);
+	for (i = 0; i < peer->name_count; i++)
+		put_part(&key, peer->names[i], strlen(peer->names[i]));
+	for (i = 0; i < peer->record_count; i++) {
+		const struct tls_dane_record *record = &peer->records[i];
+
+		buf_addf(&key, "%u.%u.%u.", record->usage, record->selector,
+		    record->matching);
+		put_part(&key, record->data, record->length);
+	}
+	EVP_Digest(key.data, key.length, key_out, NULL, EVP_sha256(), NULL);
+}
+
+static void
+offer_ticket(struct tls_session *session, struct tls_tickets *tickets,
+    const struct tls_peer *peer)
+{
+	AUTO(buf_release) struct buf data = BUF_INIT;
+	SSL_SESSION *resumed;
+	const unsigned char *at;
+
+	session->tickets = tickets;
+	make_ticket_key(peer, session->ticket_key);
+	if (!tls_tickets_get(tickets, session->ticket_key, clock_ms(), &data,
+		&session->proven_at_ms))
+		return;
+	at = (const unsigned char *)data.data;
+	resumed = d2i_SSL_SESSION(NULL, &at, (long)data.length);
+	if (resumed != NULL && SSL_set_session(session->ssl, resumed) == 1)
+		session->resumption = TLS_RESUMPTION_REFUSED; /* until it is */
+	SSL_SESSION_free(resumed);
+	ERR_clear_error();
+}
+
 struct tls_session *
 tls_session_new(struct tls_context *context, struct endpoint *endpoint,
     const struct tls_peer *peer, struct error *err)
@@ -405,10 +524,14 @@ tls_session_new(struct tls_context *context, struct endpoint *endpoint,
 	BIO_set_data(bio, session);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(session->ssl, bio, bio); /* takes bio */
-	if (context->is_client)
+	SSL_set_app_data(session->ssl, session);
+	if (context->tickets != NULL)
 		SSL_set_connect_state(session->ssl);
 	else
 		SSL_set_accept_state(session->ssl);
+	if (peer != NULL && peer->scope != NULL &&
+	    peer->authorities_path == NULL)
+		offer_ticket(session, context->tickets, peer);
 	return session;
 }
 
@@ -458,11 +581,15 @@ tls_session_handshake(struct tls_session *session, struct error *err)
 
 	ERR_clear_error();
 	if (SSL_do_handshake(session->ssl) == 1) {
+		if (SSL_session_reused(session->ssl) == 1)
+			session->resumption = TLS_RESUMPTION_DONE;
 		if (session->is_examined)
 			examine(session);
 		return 0;
 	}
 	session->has_failed = true;
+	if (session->tickets != NULL)
+		tls_tickets_drop(session->tickets, session->ticket_key);
 	verified = SSL_get_verify_result(session->ssl);
 	session->failure = session->proof == TLS_PROOF_NONE
 	    ? TLS_FAILURE_OTHER
@@ -485,6 +612,12 @@ enum tls_proof
 tls_session_proof(const struct tls_session *session)
 {
 	return session->proof;
+}
+
+enum tls_resumption
+tls_session_resumption(const struct tls_session *session)
+{
+	return session->resumption;
 }
 
 ssize_t

@@ -53,6 +53,9 @@ void tls_context_free(struct tls_context **context);
  */
 int tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
     const char *suites, struct error *err);
+/* Groups for key exchange, as "X25519:P-256", likewise. */
+int tls_context_set_groups(
+    struct tls_context *context, const char *groups, struct error *err);
 
 /* A record of DANE (RFC 6698 2.1). */
 struct tls_dane_record {
@@ -71,6 +74,9 @@ struct tls_peer {
 	/* by the system's authorities, with one of these names, or host */
 	const char *const *names;
 	size_t name_count;
+	/* A PEM file of authorities, instead of the system's; or NULL.  Such
+	 * a session is not resumed: the file may change. */
+	const char *authorities_path;
 	/*
 	 * If there are any: by these instead (RFC 7672).  Others than usages 2
 	 * and 3 and those that cannot be used do not count; if none is left
@@ -78,6 +84,20 @@ struct tls_peer {
 	 */
 	const struct tls_dane_record *records;
 	size_t record_count;
+	/*
+	 * What else sessions must have in common to be resumed: those that
+	 * have, and whose host, proofs, names and records are the same, may
+	 * be for two hours after the peer has shown its certificate.  NULL:
+	 * this one neither resumes another nor is resumed.
+	 */
+	const char *scope;
+};
+
+/* What became of a session that was kept. */
+enum tls_resumption {
+	TLS_RESUMPTION_NONE,    /* there was none */
+	TLS_RESUMPTION_REFUSED, /* the handshake was a whole one, or failed */
+	TLS_RESUMPTION_DONE
 };
 
 /* Why a handshake failed, as RFC 8460 4.3 divides it. */

@@ -53,6 +53,8 @@ void tls_session_close(struct tls_session *session);
 
 enum tls_failure tls_session_failure(const struct tls_session *session);
 enum tls_proof tls_session_proof(const struct tls_session *session);
+/* After the handshake. */
+enum tls_resumption tls_session_resumption(const struct tls_session *session);
 /* Valid as long as the session is. */
 const char *tls_session_version(const struct tls_session *session);
 const char *tls_session_cipher(const struct tls_session *session);

@@ -15,6 +15,7 @@
 #include "base/usage.h"
 #include "control/home.h"
 #include "remote/rules.h"
+#include "remote/tls_required.h"
 
 static const char usage[] = "usage: qmail-remote HOST SENDER RECIPIENT...";
 
@@ -183,6 +184,7 @@ run(char **argv, const struct rules *rules)
 	struct session *session;
 	struct plan plan;
 	struct way way;
+	const char *sender;
 	size_t count = 0;
 
 	while (argv[count] != NULL)
@@ -192,8 +194,11 @@ run(char **argv, const struct rules *rules)
 		report_message("ZUnable to read message. (#4.3.0)\n");
 		return;
 	}
-	plan_make(rules, argv[1],
-	    strcmp(message.sender, "#@[]") == 0 ? "" : message.sender, &plan);
+	sender = strcmp(message.sender, "#@[]") == 0 ? "" : message.sender;
+	if (tls_required_examine(&message) == 1)
+		plan_make_without_tls_policy(rules, argv[1], sender, &plan);
+	else
+		plan_make(rules, argv[1], sender, &plan);
 	session = open_session(rules, &plan, &way);
 	if (session != NULL)
 		send_message(argv[1], session, &message);

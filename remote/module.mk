@@ -1,11 +1,11 @@
 # remote - mail to other hosts: qmail-remote, qmail-tcpto
 LIBS += remote/libremote.a
 remote/libremote.a: remote/auth.o remote/body.o remote/exchange.o remote/hello.o \
-    remote/dane.o remote/mta_sts.o remote/pace.o remote/rules.o \
-    remote/tls_policy.o remote/tls_report.o \
+    remote/dane.o remote/https.o remote/mta_sts.o remote/pace.o remote/rules.o \
+    remote/tls_policy.o remote/tls_report.o remote/tls_report_mail.o remote/tls_required.o \
     remote/qmtp.o remote/reply.o remote/session.o remote/tcpto.o \
     remote/transaction.o
-remote/libremote.a_LDLIBS := -Wl,--as-needed -lcurl -lgsasl -ljansson -lssl -Wl,--no-as-needed
+remote/libremote.a_LDLIBS := -Wl,--as-needed -lcurl -lgsasl -ljansson -lssl -lz -Wl,--no-as-needed
 
 PROGS += remote/qmail-remote
 remote/qmail-remote: remote/main_remote.o

@@ -2,12 +2,10 @@
 /* What a domain publishes of the hosts that take its mail: MTA-STS. */
 #include "remote/mta_sts.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <search.h>
 #include <stdlib.h>
@@ -16,13 +14,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "base/utf8.h"
+#include "remote/https.h"
 
 enum {
 	MX_MAX = 100,             /* patterns of a policy */
@@ -371,19 +368,12 @@ sweep_files(const struct mta_sts *sts)
 		closedir(folder);
 }
 
-static void
-start_curl(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 struct mta_sts *
 mta_sts_new(const struct mta_sts_config *config)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct mta_sts *sts = xcalloc(1, sizeof(*sts));
 
-	pthread_once(&once, start_curl);
+	https_start();
 	sts->config = *config;
 	sts->folder = xstrdup(config->folder);
 	sts->ca_file = xstrdup(config->ca_file);
@@ -409,122 +399,46 @@ mta_sts_free(struct mta_sts **sts_in)
 
 /* -- the policy by HTTPS */
 
-static size_t
-take_bytes(char *data, size_t size, size_t count, void *context)
-{
-	struct buf *text = context;
-
-	if (text->length + size * count > MTA_STS_POLICY_MAX)
-		return 0; /* curl gives up */
-	buf_add(text, data, size * count);
-	return size * count;
-}
-
-/* "NAME:PORT:ADDRESS,ADDRESS": no other resolver is asked.  NULL: none. */
-static struct curl_slist *
-find_addresses(const struct mta_sts *sts, const char *name)
-{
-	static const enum dns_type types[] = { DNS_A, DNS_AAAA };
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	size_t t, i, count = 0;
-
-	buf_addf(&text, "%s:%u:", name, sts->config.port);
-	for (t = 0; t < 2; t++) {
-		struct dns_answer answer;
-
-		dns_client_ask(sts->config.dns, types[t], name,
-		    sts->config.timeout_ms, &answer);
-		for (i = 0; i < answer.record_count && count < 10; i++) {
-			struct sockaddr_storage address;
-			const struct sockaddr_in *ip4 = (void *)&address;
-			const struct sockaddr_in6 *ip6 = (void *)&address;
-			char ip[INET6_ADDRSTRLEN];
-
-			if (!dns_read_address(&answer.records[i], 0, &address))
-				continue;
-			inet_ntop(address.ss_family,
-			    t == 0 ? (const void *)&ip4->sin_addr
-				   : &ip6->sin6_addr,
-			    ip, sizeof(ip));
-			buf_addf(&text, t == 0 ? "%s%s" : "%s[%s]",
-			    count++ == 0 ? "" : ",", ip);
-		}
-		dns_answer_release(&answer);
-	}
-	return count == 0 ? NULL : curl_slist_append(NULL, text.data);
-}
-
 /* RFC 8461 3.2: text/plain, whatever its parameters. */
 static bool
 is_plain_text(const char *type)
 {
-	return type != NULL && strncasecmp(type, "text/plain", 10) == 0 &&
+	return strncasecmp(type, "text/plain", 10) == 0 &&
 	    (type[10] == '\0' || strchr("; \t", type[10]) != NULL);
-}
-
-static int
-get_text(const struct mta_sts *sts, const char *name,
-    struct curl_slist *addresses, struct buf *text, struct error *err)
-{
-	CURL *curl = curl_easy_init();
-	AUTO(mem_free)
-	char *url = xasprintf(
-	    "https://%s:%u/.well-known/mta-sts.txt", name, sts->config.port);
-	char *type = NULL;
-	long timeout_ms = sts->config.timeout_ms, code = 0;
-	CURLcode done;
-
-	if (curl == NULL)
-		return error_set(err, "cannot start curl");
-	if (timeout_ms > FETCH_MOST_MS)
-		timeout_ms = FETCH_MOST_MS;
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
-	curl_easy_setopt(curl, CURLOPT_RESOLVE, addresses);
-	curl_easy_setopt(curl, CURLOPT_PROXY, "");
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	/* RFC 8461 3.3: no redirects, no cache */
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-	if (sts->ca_file[0] != '\0')
-		curl_easy_setopt(curl, CURLOPT_CAINFO, sts->ca_file);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, text);
-	done = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-	curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
-	if (done != CURLE_OK)
-		error_set(err, "%s", curl_easy_strerror(done));
-	else if (code != 200 || !is_plain_text(type))
-		error_set(
-		    err, "it is not there as text/plain (code %ld)", code);
-	else
-		err->text[0] = '\0';
-	curl_easy_cleanup(curl);
-	return err->text[0] == '\0' ? 0 : -1;
 }
 
 static int
 fetch_policy(const struct mta_sts *sts, const char *domain, struct buf *text,
     struct mta_sts_policy *policy_out, struct error *err)
 {
-	char name[DNS_NAME_SIZE + 10];
-	struct curl_slist *addresses;
-	int result;
+	/* The port of a URL is left out, as RFC 8461 3.3 has it. */
+	AUTO(mem_free) char *port = xasprintf(":%u", sts->config.port);
+	AUTO(mem_free)
+	char *url = xasprintf("https://mta-sts.%s%s/.well-known/mta-sts.txt",
+	    domain, sts->config.port == 443 ? "" : port);
+	const struct https_request request = { .dns = sts->config.dns,
+		.ca_file = sts->ca_file,
+		.timeout_ms = sts->config.timeout_ms < FETCH_MOST_MS
+		    ? sts->config.timeout_ms
+		    : FETCH_MOST_MS,
+		.url = url,
+		.answer_max = MTA_STS_POLICY_MAX };
+	struct https_answer answer;
+	int result = https_ask(&request, &answer, err);
 
-	snprintf(name, sizeof(name), "mta-sts.%s", domain);
-	addresses = find_addresses(sts, name);
-	if (addresses == NULL)
-		return error_set(err, "no address of '%s'", name);
-	result = get_text(sts, name, addresses, text, err);
-	curl_slist_free_all(addresses);
-	if (result == -1)
-		return -1;
-	buf_adds(text, "");
-	return mta_sts_read(text->data, text->length, policy_out, err);
+	/* RFC 8461 3.3: what redirects, has none */
+	if (result == 0 && (answer.code != 200 || !is_plain_text(answer.type)))
+		result = error_set(err,
+		    "it is not there as text/plain (code %ld)", answer.code);
+	if (result == 0) {
+		buf_adds(&answer.text, "");
+		result = mta_sts_read(
+		    answer.text.data, answer.text.length, policy_out, err);
+	}
+	if (result == 0)
+		buf_adds(text, answer.text.data);
+	buf_release(&answer.text);
+	return result;
 }
 
 /* -- finding */

@@ -19,7 +19,10 @@
 #include "remote/tcpto.h"
 #include "resolver/dns_client.h"
 
-enum { DNS_TIMEOUT_MS = 60 * 1000 };
+enum {
+	DNS_TIMEOUT_MS = 60 * 1000,
+	POLICY_TEXT_BYTES = 2000 /* what is beyond that is not reported */
+};
 
 struct rules {
 	struct settings *settings;
@@ -31,7 +34,7 @@ struct rules {
 	struct tcpto *tcpto; /* NULL: there is none */
 	struct tlspolicies *policies;
 	struct mta_sts *sts;
-	char *no_tls_folder;
+	char *no_tls_folder, *authorities_folder;
 	struct tls_policy_config tls_policy;
 	struct tls_report *report; /* or NULL */
 	struct exchange_config exchange;
@@ -55,6 +58,7 @@ rules_free(struct rules **rules_in)
 	tlspolicies_free(&rules->policies);
 	mta_sts_free(&rules->sts);
 	free(rules->no_tls_folder);
+	free(rules->authorities_folder);
 	free(rules);
 	*rules_in = NULL;
 }
@@ -88,8 +92,10 @@ make_tls(
 		    ? tls_context_trust_system(tls, err)
 		    : tls_context_trust_file(tls, ca_file, err)) == -1 ||
 	    tls_context_set_ciphers(tls,
-		settings_text(settings, SETTING_tlsclientciphers), NULL,
-		err) == -1 ||
+		settings_text(settings, SETTING_tlsclientciphers),
+		settings_text(settings, SETTING_tlsclientsuites), err) == -1 ||
+	    tls_context_set_groups(tls,
+		settings_text(settings, SETTING_tlsclientgroups), err) == -1 ||
 	    (access(path, F_OK) == 0 &&
 		tls_context_set_certificate(tls, path, err) == -1))
 		tls_context_free(&tls);
@@ -110,11 +116,13 @@ fill_tls_policy(struct rules *rules, const struct home *home)
 	rules->policies = tlspolicies_new(settings);
 	rules->sts = mta_sts_new(&config);
 	rules->no_tls_folder = xasprintf("%s/notlshosts", home->tls);
+	rules->authorities_folder = xasprintf("%s/tlshosts", home->tls);
 	rules->tls_policy = (struct tls_policy_config){
 		.policies = rules->policies,
 		.sts = rules->sts,
 		.dns = rules->dns,
 		.no_tls_folder = rules->no_tls_folder,
+		.authorities_folder = rules->authorities_folder,
 		.uses_sts = settings_flag(settings, SETTING_mtasts),
 		.timeout_ms = DNS_TIMEOUT_MS
 	};
@@ -180,9 +188,9 @@ rules_report_to(struct rules *rules, struct tls_report *report)
 
 /* -- plans */
 
-void
-plan_make(const struct rules *rules, const char *domain, const char *sender,
-    struct plan *plan_out)
+static void
+make_plan(const struct rules *rules, const struct tls_policy_config *tls,
+    const char *domain, const char *sender, struct plan *plan_out)
 {
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
 		.sender = sender == NULL ? NULL : xstrdup(sender) };
@@ -191,14 +199,31 @@ plan_make(const struct rules *rules, const char *domain, const char *sender,
 		char canonical[IDN_DOMAIN_SIZE];
 
 		idn_domain_canonical(domain, canonical);
-		tls_policy_make(&rules->tls_policy, canonical,
-		    &plan_out->exchange, &plan_out->tls);
+		tls_policy_make(
+		    tls, canonical, &plan_out->exchange, &plan_out->tls);
 	}
 	if (plan_out->exchange.route.user[0] != '\0')
 		plan_out->credentials = (struct session_credentials){
 			.user = plan_out->exchange.route.user,
 			.secret = plan_out->exchange.route.secret
 		};
+}
+
+void
+plan_make(const struct rules *rules, const char *domain, const char *sender,
+    struct plan *plan_out)
+{
+	make_plan(rules, &rules->tls_policy, domain, sender, plan_out);
+}
+
+void
+plan_make_without_tls_policy(const struct rules *rules, const char *domain,
+    const char *sender, struct plan *plan_out)
+{
+	struct tls_policy_config tls = rules->tls_policy;
+
+	tls.ignores_published = true;
+	make_plan(rules, &tls, domain, sender, plan_out);
 }
 
 void
@@ -221,6 +246,7 @@ session_tls_of(const struct rules *rules, const struct plan *plan, size_t host)
 		.is_examined = choice->is_examined,
 		.is_wrapped = route->has_tls_first,
 		.context = rules->tls,
+		.authorities_path = choice->authorities_path,
 		.tlsa = choice->dane.records,
 		.tlsa_count = choice->dane.count };
 
@@ -338,8 +364,9 @@ tls_key(const struct session_tls *tls)
 	struct buf key = BUF_INIT;
 	size_t i, at;
 
-	buf_addf(&key, "%s%s", tls_level_name(tls->level),
-	    tls->is_examined ? " examined" : "");
+	buf_addf(&key, "%s%s%s", tls_level_name(tls->level),
+	    tls->is_examined ? " examined" : "",
+	    tls->authorities_path != NULL ? " by tlshosts" : "");
 	for (i = 0; i < tls->name_count; i++)
 		buf_addf(&key, " %s", tls->names[i]);
 	if (tls->tlsa_count > 0)
@@ -447,6 +474,37 @@ log_tls(const char *host, const char *ip, const char *wanted, const char *why,
 	    reached_line);
 }
 
+/* struct tls_report_session, policy_text */
+static char *
+policy_text(const struct plan *plan, const struct tls_choice *choice)
+{
+	const struct mta_sts_policy *sts = &plan->tls.sts;
+	struct buf text = BUF_INIT;
+	size_t i, at;
+
+	buf_adds(&text, "");
+	for (i = 0; i < choice->dane.answer.record_count &&
+	     text.length < POLICY_TEXT_BYTES;
+	     i++) {
+		struct dns_tlsa tlsa;
+
+		if (!dns_read_tlsa(&choice->dane.answer.records[i], &tlsa))
+			continue;
+		buf_addf(&text, "%s%u %u %u ", text.length == 0 ? "" : "\n",
+		    tlsa.usage, tlsa.selector, tlsa.matching);
+		for (at = 0; at < tlsa.length; at++)
+			buf_addf(&text, "%02x", tlsa.data[at]);
+	}
+	if (strcmp(choice->policy, "sts") != 0)
+		return text.data;
+	buf_addf(&text, "version: STSv1\nmode: %s",
+	    sts->mode == MTA_STS_ENFORCE ? "enforce" : "testing");
+	for (i = 0; i < sts->mx.count && text.length < POLICY_TEXT_BYTES; i++)
+		buf_addf(&text, "\nmx: %s", sts->mx.items[i]);
+	buf_addf(&text, "\nmax_age: %llu", (unsigned long long)sts->max_age_s);
+	return text.data;
+}
+
 void
 plan_note(const struct rules *rules, const struct plan *plan, size_t address,
     const struct session *session, const struct session_result *failure)
@@ -466,11 +524,16 @@ plan_note(const struct rules *rules, const struct plan *plan, size_t address,
 	listen_socket_text(&to->address, ip, sizeof(ip), &port);
 	log_tls(host, ip, tls_level_name(choice->level), choice->why,
 	    *reached == '\0' ? "reached plain" : reached);
-	if (rules->report != NULL && choice->level != TLS_NONE)
+	if (rules->report != NULL && choice->level != TLS_NONE) {
+		AUTO(mem_free) char *policy = policy_text(plan, choice);
+
 		tls_report_count(rules->report,
 		    &(struct tls_report_session){ .domain = plan->domain,
 			.policy = choice->policy,
+			.policy_text = policy,
 			.host = host,
+			.ip = ip,
 			.result = result_name(choice, found) },
 		    time(NULL));
+	}
 }

@@ -48,6 +48,9 @@ struct plan {
  */
 void plan_make(const struct rules *rules, const char *domain,
     const char *sender, struct plan *plan_out);
+/* The same for a message that says TLS-Required: No (tls_required.h). */
+void plan_make_without_tls_policy(const struct rules *rules, const char *domain,
+    const char *sender, struct plan *plan_out);
 void plan_release(struct plan *plan);
 
 /* Equal for plans that may share connections. */

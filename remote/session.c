@@ -233,10 +233,37 @@ note_tls(struct session *session)
 		[TLS_PROOF_DANE] = "verified by dane",
 	};
 
-	snprintf(session->tls_text, sizeof(session->tls_text), "%s %s %s",
+	snprintf(session->tls_text, sizeof(session->tls_text), "%s %s%s %s",
 	    stream_tls_version(session->stream),
 	    stream_tls_cipher(session->stream),
+	    stream_tls_resumption(session->stream) == TLS_RESUMPTION_DONE
+		? " (resumed)"
+		: "",
 	    proofs[stream_tls_proof(session->stream)]);
+}
+
+/* struct tls_peer, scope */
+static char *
+tls_scope(const struct session *session)
+{
+	const struct session_options *options = &session->options;
+	struct sockaddr_storage address = { 0 };
+	char ip[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN] = "";
+	uint16_t port, source_port;
+
+	if (options->source != NULL) {
+		memcpy(&address, options->source,
+		    options->source->sa_family == AF_INET6
+			? sizeof(struct sockaddr_in6)
+			: sizeof(struct sockaddr_in));
+		listen_socket_text(
+		    &address, source, sizeof(source), &source_port);
+	}
+	memcpy(&address, options->address, address_length(options));
+	listen_socket_text(&address, ip, sizeof(ip), &port);
+	return xasprintf("%d %d %s %u %s %s", (int)options->tls.level,
+	    (int)options->transport, ip, port, source,
+	    options->credentials == NULL ? "" : options->credentials->user);
 }
 
 /* The handshake.  0, or -1 with *failure_out; then the session is over. */
@@ -246,9 +273,13 @@ start_tls(struct session *session, struct session_result *failure_out)
 	const struct session_tls *tls = &session->options.tls;
 	struct tls_dane_record *records = xcalloc(
 	    tls->tlsa_count + 1, sizeof(*records));
+	AUTO(mem_free)
+	char *scope = session->may_resume_tls ? tls_scope(session) : NULL;
 	struct tls_peer peer = { .host = session->options.host,
+		.scope = scope,
 		.is_verified = tls->level == TLS_VERIFY,
 		.is_examined = tls->is_examined,
+		.authorities_path = tls->authorities_path,
 		.names = tls->names,
 		.name_count = tls->name_count,
 		.records = records,
@@ -276,6 +307,10 @@ start_tls(struct session *session, struct session_result *failure_out)
 	failure_out->tls_failure = stream_tls_failure(session->stream);
 	if (failure_out->tls_failure == TLS_FAILURE_NONE)
 		failure_out->tls_failure = TLS_FAILURE_OTHER;
+	/* A certificate that does not do was of a whole handshake. */
+	failure_out->was_resuming = failure_out->tls_failure ==
+		TLS_FAILURE_OTHER &&
+	    stream_tls_resumption(session->stream) != TLS_RESUMPTION_NONE;
 	return -1;
 }
 
@@ -398,15 +433,18 @@ session_greet(struct session *session, struct session_result *failure_out)
 	return session_authenticate(session, failure_out);
 }
 
+enum tls_try { TRY_PLAIN, TRY_NEW_TLS, TRY_TLS };
+
 static struct session *
-open_once(const struct session_options *options, bool tries_tls,
+open_once(const struct session_options *options, enum tls_try tls_try,
     struct session_result *failure_out)
 {
 	struct session *session = session_connect(options, failure_out);
 
 	if (session == NULL)
 		return NULL;
-	session->tries_tls = tries_tls;
+	session->tries_tls = tls_try != TRY_PLAIN;
+	session->may_resume_tls = tls_try == TRY_TLS;
 	if (session_greet(session, failure_out) == -1)
 		session_close(&session);
 	return session;
@@ -416,17 +454,21 @@ struct session *
 session_open(
     const struct session_options *options, struct session_result *failure_out)
 {
-	bool wants_tls = options->tls.level != TLS_NONE;
 	enum tls_failure failure;
-	struct session *session = open_once(options, wants_tls, failure_out);
+	struct session *session = open_once(options,
+	    options->tls.level == TLS_NONE ? TRY_PLAIN : TRY_TLS, failure_out);
 
+	if (session == NULL && failure_out->was_resuming) {
+		session_result_release(failure_out);
+		session = open_once(options, TRY_NEW_TLS, failure_out);
+	}
 	if (session != NULL || failure_out->stage != STAGE_TLS ||
 	    options->tls.level != TLS_MAY || options->tls.is_wrapped)
 		return session;
 	/* RFC 7435: better in plain than not at all */
 	failure = failure_out->tls_failure;
 	session_result_release(failure_out);
-	session = open_once(options, false, failure_out);
+	session = open_once(options, TRY_PLAIN, failure_out);
 	if (session != NULL)
 		session->tls_failure = failure;
 	return session;

@@ -38,6 +38,8 @@ struct session_tls {
 	/* a client's, with its certificate and ciphers; may be shared.  Not for
 	 * NONE.  For VERIFY by authorities it trusts the system's. */
 	struct tls_context *context;
+	/* VERIFY: a file of the authorities, not the context's; or NULL */
+	const char *authorities_path;
 	/* VERIFY: that the certificate may name; the host's if there is none */
 	const char *const *names;
 	size_t name_count;
@@ -89,6 +91,7 @@ struct session_result {
 	enum session_outcome outcome;
 	enum session_stage stage;
 	enum tls_failure tls_failure; /* STAGE_TLS */
+	bool was_resuming;  /* STAGE_TLS: it may go well as a new session */
 	bool is_dsn_passed; /* the peer tells the sender (RFC 3461 5.2.2) */
 	struct reply reply; /* code 0: the peer said nothing, or nonsense */
 	char *text;         /* as in qmail-remote's report; freed by
@@ -99,9 +102,13 @@ void session_result_release(struct session_result *result);
 struct session;
 
 /*
- * Connects, greets, and does TLS and AUTH as wanted; connects once more, in
- * plain, when TLS may be but failed.  NULL with *failure_out, which the caller
+ * Connects, greets, and does TLS and AUTH as wanted; connects once more when
+ * TLS failed with a session that was to be resumed, and once more, in plain,
+ * when TLS may be but failed.  NULL with *failure_out, which the caller
  * releases.
+ *
+ * A session of TLS is resumed only by one with the same context, level, proofs
+ * and credentials, between the same addresses.
  */
 struct session *session_open(
     const struct session_options *options, struct session_result *failure_out);
@@ -138,7 +145,10 @@ struct session_message {
 void session_send(struct session *session,
     const struct session_message *message, struct session_result *results_out);
 
-/* "TLSv1.3 verified by dane" for logs; "" without TLS.  The session's. */
+/*
+ * "TLSv1.3 TLS_AES_256_GCM_SHA384 (resumed) verified by dane" for logs; ""
+ * without TLS.  The session's.
+ */
 const char *session_tls_text(const struct session *session);
 
 /*

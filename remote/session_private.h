@@ -17,7 +17,7 @@ struct session {
 	char tls_text[200];
 	enum tls_failure tls_failure; /* NONE: there is none that is known */
 	struct hello hello;
-	bool tries_tls;
+	bool tries_tls, may_resume_tls;
 	bool is_over;        /* nothing can be asked any more */
 	bool needs_reset;    /* a transaction was begun and not ended */
 	unsigned mail_count; /* transactions begun */

@@ -115,6 +115,23 @@ goes_without_tls(
 	    (strchr(host->name, '/') == NULL && access(path, F_OK) == 0);
 }
 
+/* A file tlshosts/HOST.pem, as qmail's TLS patch has it. */
+static bool
+choose_by_authorities(const struct tls_policy_config *config,
+    const struct exchange_host *host, struct tls_choice *choice)
+{
+	AUTO(mem_free)
+	char *path = xasprintf(
+	    "%s/%s.pem", config->authorities_folder, host->name);
+
+	if (strchr(host->name, '/') != NULL || access(path, F_OK) == -1)
+		return false;
+	choice->authorities_path = path;
+	path = NULL; /* now the choice's */
+	choose(choice, TLS_VERIFY, "tlshosts");
+	return true;
+}
+
 static void
 choose_for_host(const struct tls_policy_config *config,
     const struct tls_plan *plan, const struct exchange *exchange, size_t i)
@@ -123,6 +140,8 @@ choose_for_host(const struct tls_policy_config *config,
 	struct tls_choice *choice = &plan->hosts[i];
 
 	choice->policy = no_policy;
+	if (choose_by_authorities(config, host, choice))
+		return;
 	switch (plan->policy->word) {
 	case TLSPOLICY_ENCRYPT:
 		choose(choice, TLS_ENCRYPT, "tlspolicy");
@@ -149,7 +168,11 @@ choose_for_host(const struct tls_policy_config *config,
 	}
 	choose(choice, TLS_MAY,
 	    plan->policy->word == TLSPOLICY_MAY ? "tlspolicy"
-						: "nothing asks for more");
+		: config->ignores_published
+		? "the message says TLS-Required: No"
+		: "nothing asks for more");
+	if (config->ignores_published)
+		return;
 	if (plan->policy->word == TLSPOLICY_DANE &&
 	    choose_by_dane(config, exchange, host, choice))
 		return;
@@ -164,7 +187,8 @@ asks_for_sts(const struct tls_policy_config *config,
     const struct tlspolicy *policy, const struct exchange *exchange)
 {
 	/* A route is not by the domain's MX records, which it is about. */
-	if (exchange->is_routed || exchange->route.transport == SMTPROUTE_QMTP)
+	if (config->ignores_published || exchange->is_routed ||
+	    exchange->route.transport == SMTPROUTE_QMTP)
 		return false;
 	return policy->word == TLSPOLICY_MTA_STS ||
 	    (policy->word == TLSPOLICY_DANE && config->uses_sts);
@@ -232,8 +256,10 @@ tls_plan_release(struct tls_plan *plan)
 {
 	size_t i;
 
-	for (i = 0; i < plan->host_count; i++)
+	for (i = 0; i < plan->host_count; i++) {
 		dane_release(&plan->hosts[i].dane);
+		free(plan->hosts[i].authorities_path);
+	}
 	free(plan->hosts);
 	mta_sts_policy_release(&plan->sts);
 	*plan = (struct tls_plan){ 0 };

@@ -17,9 +17,10 @@
 struct tls_choice {
 	bool is_refused; /* it may not be used now */
 	enum tls_level level;
-	bool is_examined;   /* MTA-STS that is only tested: session_tls */
-	const char *policy; /* as RFC 8460 4.4 names it */
-	const char *why;    /* for people */
+	bool is_examined;       /* MTA-STS that is only tested: session_tls */
+	const char *policy;     /* as RFC 8460 4.4 names it */
+	const char *why;        /* for people */
+	char *authorities_path; /* VERIFY by this file (tlshosts), or NULL */
 	struct dane dane;
 };
 
@@ -36,8 +37,12 @@ struct tls_policy_config {
 	const struct tlspolicies *policies;
 	struct mta_sts *sts;
 	struct dns_client *dns;
-	const char *no_tls_folder; /* tls/notlshosts */
-	bool uses_sts;             /* without a line that says so */
+	const char *no_tls_folder;      /* tls/notlshosts */
+	const char *authorities_folder; /* tls/tlshosts */
+	bool uses_sts;                  /* without a line that says so */
+	/* What a domain publishes does not count, the operator's lines do
+	 * (TLS-Required: No, RFC 8689 4.2.2). */
+	bool ignores_published;
 	int timeout_ms;
 };
 

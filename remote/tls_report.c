@@ -26,9 +26,9 @@ enum {
 
 /* Sessions that were alike. */
 struct counter {
-	char *key; /* DOMAIN POLICY HOST RESULT */
+	char *key; /* all of the session's texts */
+	char *domain, *policy_text, *host, *ip;
 	struct tls_report_session session;
-	char *storage; /* the session's texts */
 	uint64_t sessions;
 };
 
@@ -86,7 +86,10 @@ free_counter(void *data)
 	struct counter *counter = data;
 
 	free(counter->key);
-	free(counter->storage);
+	free(counter->domain);
+	free(counter->policy_text);
+	free(counter->host);
+	free(counter->ip);
 	free(counter);
 }
 
@@ -102,15 +105,29 @@ put_counter(const void *node, VISIT visit, void *closure)
 
 	if (visit != postorder && visit != leaf)
 		return;
-	object = json_pack("{s:o, s:s, s:o, s:s, s:I}", "domain",
+	object = json_pack("{s:o, s:s, s:s, s:o, s:s, s:s, s:I}", "domain",
 	    json_text(counter->session.domain), "policy",
-	    counter->session.policy, "host", json_text(counter->session.host),
+	    counter->session.policy, "policy_text",
+	    counter->session.policy_text, "host",
+	    json_text(counter->session.host), "ip", counter->session.ip,
 	    "result", counter->session.result, "sessions",
 	    (json_int_t)counter->sessions);
 	text = json_dumps(object, JSON_COMPACT);
 	buf_addf(lines, "%s\n", text);
 	free(text);
 	json_decref(object);
+}
+
+/* "2026-11-30", or "2026-11-30.sent" */
+static bool
+is_of_a_day(const char *name)
+{
+	char day[TLS_REPORT_DAY_SIZE];
+
+	snprintf(day, sizeof(day), "%.10s", name);
+	return tls_report_is_day(day) &&
+	    (name[sizeof(day) - 1] == '\0' ||
+		strcmp(name + sizeof(day) - 1, ".sent") == 0);
 }
 
 /* Of the days that are over for long. */
@@ -123,8 +140,8 @@ remove_old(const struct tls_report *report, time_t now)
 
 	tls_report_day(now - TLS_REPORT_DAYS * 86400, oldest);
 	while (folder != NULL && (entry = readdir(folder)) != NULL)
-		if (tls_report_is_day(entry->d_name) &&
-		    strcmp(entry->d_name, oldest) < 0)
+		if (is_of_a_day(entry->d_name) &&
+		    strncmp(entry->d_name, oldest, sizeof(oldest) - 1) < 0)
 			unlinkat(dirfd(folder), entry->d_name, 0);
 	if (folder != NULL)
 		closedir(folder);
@@ -190,8 +207,9 @@ find_counter(
 {
 	struct counter *counter = xcalloc(1, sizeof(*counter)), **found;
 
-	counter->key = xasprintf("%s %s %s %s", session->domain,
-	    session->policy, session->host, session->result);
+	counter->key = xasprintf("%s %s %s %s %s %s", session->domain,
+	    session->policy, session->host, session->ip, session->result,
+	    session->policy_text);
 	found = tsearch(counter, &report->table, compare_counters);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -199,11 +217,18 @@ find_counter(
 		free_counter(counter);
 		return *found;
 	}
-	counter->storage = xasprintf(
-	    "%s%c%s", session->domain, '\0', session->host);
-	counter->session = *session;
-	counter->session.domain = counter->storage;
-	counter->session.host = counter->storage + strlen(session->domain) + 1;
+	counter->domain = xstrdup(session->domain);
+	counter->policy_text = xstrdup(session->policy_text);
+	counter->host = xstrdup(session->host);
+	counter->ip = xstrdup(session->ip);
+	counter->session = (struct tls_report_session){
+		.domain = counter->domain,
+		.policy = session->policy,
+		.policy_text = counter->policy_text,
+		.host = counter->host,
+		.ip = counter->ip,
+		.result = session->result
+	};
 	report->count++;
 	return counter;
 }

@@ -5,8 +5,8 @@
  *
  * They are kept in memory and appended to run/tls-report/YYYY-MM-DD as lines of
  * JSON, each with what was counted since the line before it; svctool
- * tls-report adds them up.  A crash loses what was not appended yet.  For one
- * thread.
+ * tls-report adds them up, and notes in YYYY-MM-DD.sent which reports it has
+ * sent.  A crash loses what was not appended yet.  For one thread.
  */
 #ifndef REMOTE_TLS_REPORT_H
 #define REMOTE_TLS_REPORT_H
@@ -26,7 +26,10 @@ void tls_report_free(struct tls_report **report);
 struct tls_report_session {
 	const char *domain;
 	const char *policy; /* "tlsa", "sts", "no-policy-found" */
+	/* The policy itself: its lines, or records, with LF between; or "" */
+	const char *policy_text;
 	const char *host;
+	const char *ip;     /* the host's */
 	const char *result; /* "": it went well; a word of RFC 8460 4.3 */
 };
 /* Appends, too, if the last time was some while ago. */

@@ -18,7 +18,7 @@ svctool/libsvctool.a: \
     svctool/queue/ops.o svctool/queue/order.o svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \
     svctool/show/cmd_log.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
-    svctool/show/cmd_tls_report.o svctool/show/log_fields.o \
+    svctool/show/cmd_tls_report.o svctool/show/tls_report_send.o svctool/show/log_fields.o \
     svctool/show/log_look.o svctool/show/log_match.o \
     svctool/show/log_merge.o svctool/show/log_reader.o \
     svctool/show/log_tail.o svctool/show/log_time.o svctool/show/report.o \

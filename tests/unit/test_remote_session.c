@@ -30,6 +30,7 @@ struct host {
 	const char *hello; /* after "250-host\r\n" */
 	struct tls_context *tls;
 	int connections;
+	bool breaks_resumption;               /* the next STARTTLS is broken */
 	char mail[200], rcpt[200], auth[900]; /* the last */
 	const char *refusal;                  /* to AUTH; or NULL */
 	pthread_t thread;
@@ -111,6 +112,11 @@ serve_connection(struct host *host, int fd)
 			say(stream, "354 go\r\n");
 		} else if (begins(line, length, "STARTTLS")) {
 			say(stream, "220 go\r\n");
+			if (host->breaks_resumption) {
+				host->breaks_resumption = false;
+				stream_flush(stream);
+				break;
+			}
 			if (stream_start_tls(stream, host->tls, 10000, NULL) !=
 			    STREAM_OK)
 				break;
@@ -383,6 +389,101 @@ test_tls(void **state)
 	}
 }
 
+/* Opens a session, sends a message, and closes it: was it resumed? */
+static bool
+is_resumed(const struct session_options *options)
+{
+	struct session_result failure = { 0 };
+	struct session *session = session_open(options, &failure);
+	bool result;
+
+	if (session == NULL)
+		fail_msg("%s", failure.text);
+	assert_string_equal(send_one(session, "a@b", 1), "K");
+	result = strstr(session_tls_text(session), " (resumed) ") != NULL;
+	session_close(&session);
+	return result;
+}
+
+/* By one with the same proofs and credentials alone. */
+static void
+test_resumed(void **state)
+{
+	static const char *const names[] = { name };
+	static const struct session_credentials credentials = { "u", "s",
+		"PLAIN" };
+	struct host host;
+	struct call call;
+	unsigned char digest[32];
+	struct dns_tlsa record;
+	struct session_options options;
+	int i;
+
+	(void)state;
+	host_start(&host, "250-AUTH PLAIN\r\n250 STARTTLS\r\n");
+	call_prepare(&call, &host, TLS_MAY);
+	tls_context_trust_system(call.options.tls.context, NULL);
+	make_record(&record, digest, false);
+	/* Each the first time not, whatever there was before, then always. */
+	for (i = 0; i < 2; i++) {
+		options = call.options;
+		assert_int_equal(is_resumed(&options), i);
+		options.tls.is_examined = true;
+		assert_int_equal(is_resumed(&options), i);
+		options.tls.is_examined = false;
+		options.tls.level = TLS_ENCRYPT;
+		assert_int_equal(is_resumed(&options), i);
+		options.tls.level = TLS_VERIFY;
+		assert_int_equal(is_resumed(&options), i);
+		options.tls.names = names;
+		options.tls.name_count = 1;
+		assert_int_equal(is_resumed(&options), i);
+		options.tls.name_count = 0;
+		options.tls.tlsa = &record;
+		options.tls.tlsa_count = 1;
+		assert_int_equal(is_resumed(&options), i);
+		options = call.options;
+		options.credentials = &credentials;
+		assert_int_equal(is_resumed(&options), i);
+		options.host = "another.example.test";
+		assert_int_equal(is_resumed(&options), i);
+	}
+	/* What another context has seen does not count. */
+	options = call.options;
+	options.tls.context = tls_client_context_new(NULL);
+	assert_false(is_resumed(&options));
+	/* A host that has new keys does a whole handshake. */
+	tls_context_free(&host.tls);
+	host.tls = tls_context_new(pem, NULL);
+	assert_true(is_resumed(&options) == false && is_resumed(&options));
+	tls_context_free(&options.tls.context);
+	call_end(&call);
+	host_stop(&host);
+}
+
+/* The host fails with what is resumed: once more, and never in plain. */
+static void
+test_resumption_breaks(void **state)
+{
+	struct host host;
+	struct call call;
+	int connections;
+
+	(void)state;
+	host_start(&host, "250 STARTTLS\r\n");
+	call_prepare(&call, &host, TLS_MAY);
+	assert_false(is_resumed(&call.options));
+	/* The handshake with the ticket ends as it begins. */
+	host.breaks_resumption = true;
+	connections = host.connections;
+	call.session = session_open(&call.options, &call.failure);
+	assert_non_null(call.session);
+	assert_int_equal(host.connections, connections + 2);
+	assert_non_null(strstr(session_tls_text(call.session), "TLSv1.3"));
+	call_end(&call);
+	host_stop(&host);
+}
+
 /* One of several names does. */
 static void
 test_names(void **state)
@@ -577,6 +678,8 @@ main(void)
 		cmocka_unit_test(test_usable),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_resumed),
+		cmocka_unit_test(test_resumption_breaks),
 		cmocka_unit_test(test_requiretls),
 		cmocka_unit_test(test_dsn),
 		cmocka_unit_test(test_xoauth2),
