@@ -149,10 +149,11 @@ main(int argc, char **argv)
 	    eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), wake_ready);
 	config.loop = process.loop;
 	config.wake_fd = process.wake_source.fd;
-	config.queue_uid = identity_peer(IDENTITY_REMOTE, IDENTITY_QUEUE);
 	config.listen_fd = listen_for_queues(process.home);
 	if (identity_become(IDENTITY_REMOTE, &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
+	/* It looks at who we are now. */
+	config.queue_uid = identity_peer(IDENTITY_REMOTE, IDENTITY_QUEUE);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	parent_end_with(parent_supervise());
 	rules = rules_new(process.home, "qmail-rspawn", &err);

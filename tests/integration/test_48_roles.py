@@ -8,6 +8,7 @@ that the host's users stay as they are.
 import os
 import shutil
 import smtplib
+import socket
 import stat
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ import pytest
 
 import ports
 from node import BIN, SLOW, Node, wait_until
+from remote_peer import Link
 from test_01_node import may_reach
 
 USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
@@ -297,6 +299,29 @@ def test_queues_and_domains_come_while_it_runs(node):
     node.run("vdeldomain", "example.org")
     node.run("svctool", "queue", "remove", "3")
     assert not folder.exists()
+
+
+def test_mail_for_other_hosts(node):
+    """qmail-rspawn serves the queues of qmailq."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(60 * SLOW)
+    routes = node.control / "smtproutes"
+    routes.write_text(f":[127.0.0.1]:{listener.getsockname()[1]}\n")
+    (node.control / "tlspolicy").write_text("*:none\n")  # no DNS is asked
+    node.run("svctool", "restart")
+    try:
+        assert node.inject("x@far.example", queue="queue1") == 0
+        link, _ = listener.accept()
+        peer = Link(link)
+        peer.hello()
+        assert b"Subject: injected" in peer.transaction()
+        peer.socket.close()
+        wait_until(lambda: node.backlog() == 0, "it has left the queue")
+    finally:
+        listener.close()
+        routes.unlink()
+        (node.control / "tlspolicy").unlink()
+        node.run("svctool", "restart")
 
 
 def test_init_again_keeps_the_roles(node):
