@@ -199,6 +199,7 @@ struct send {
 	unsigned limit[ROUTE_CHANNEL_COUNT];
 	bool is_held[ROUTE_CHANNEL_COUNT];
 	bool has_many_lanes; /* of virtual users: virtuallanes */
+	bool has_lanes_by_sender; /* remote ones, as qmail-rspawn says */
 	bool has_new_status; /* for the next line of the log */
 	/* send_backlog */
 	struct backlog *backlog;
