@@ -324,6 +324,42 @@ def test_mail_for_other_hosts(node):
         node.run("svctool", "restart")
 
 
+def test_only_root_and_qmailr_ask_for_destinations(node):
+    """A queue's user has the mail of his queue sent, and no more."""
+    assert node.run("svctool", "queue", "destinations").stdout == ""
+    node.run("svctool", "queue", "suspend", "a.example")
+    assert "a.example: suspended for ever" in node.run(
+        "svctool", "queue", "destinations").stdout
+    node.run("svctool", "queue", "resume", "a.example")
+    answers = {}
+    for user in ("qmailr", "qmailq", "qmaild"):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setgid(node.gids["qmail"])
+                os.setuid(node.uids[user])
+                link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                link.settimeout(60)
+                link.connect(str(node.home / "run/remote"))
+                link.send(b"o\x01\x01\0\0\0\0")
+                packet = link.recv(60000)
+                while packet and packet[:1] != b"e":
+                    packet = link.recv(60000)
+                os.write(write, packet[1:2] or b"-")
+                os._exit(0)
+            except OSError:
+                os.write(write, b"-")
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        answers[user] = os.read(read, 1)
+        os.close(read)
+        os.close(write)
+    assert answers == {"qmailr": b"\0", "qmailq": b"\2", "qmaild": b"-"}
+
+
 def test_init_again_keeps_the_roles(node):
     assert "nothing to do" in node.init().stdout
     done = node.init("--user", "root", code=1)
