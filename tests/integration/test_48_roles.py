@@ -18,6 +18,7 @@ import pytest
 
 import ports
 from node import BIN, SLOW, Node, wait_until
+from queue_peer import Intake
 from remote_peer import Link
 from test_01_node import may_reach
 
@@ -321,6 +322,46 @@ def test_mail_for_other_hosts(node):
         listener.close()
         routes.unlink()
         (node.control / "tlspolicy").unlink()
+        node.run("svctool", "restart")
+
+
+def test_qmaild_retries_what_etrnhosts_allows(node):
+    """... and has no other say in what becomes of a queue's mail."""
+    class Queue:
+        dir = node.queue_dir("queue1")
+
+    (node.control / "etrnhosts").write_text(
+        "held.example 192.0.2.0/24 -\n")
+    node.run("svctool", "restart")
+    orders = [
+        (Intake.RETRY, 0, "held.example", "192.0.2.7", 255),  # has no mail
+        (Intake.RETRY, 0, "held.example", "192.0.3.7", 31),
+        (Intake.RETRY, 0, "held.example", "", 31),
+        (Intake.RETRY, 0, "HELD.example", "192.0.2.7", 31),
+        (Intake.RETRY, 0, "other.example", "192.0.2.7", 31),
+        (Intake.RETRY, 7, "", "192.0.2.7", 31),
+        (Intake.HOLD, 0, "held.example", "192.0.2.7", 31),
+        (Intake.RELEASE, 0, "held.example", "192.0.2.7", 31),
+        (Intake.DELETE, 7, "", "192.0.2.7", 31)]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(node.gids["nofiles"])
+            os.setuid(node.uids["qmaild"])
+            client = Intake(Queue)
+            codes = [client.operate(action, number, lane=lane, text=text)[0]
+                     for action, number, lane, text, _ in orders]
+            os._exit(0 if codes == [order[-1] for order in orders] else 1)
+        finally:
+            os._exit(2)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        with node.smtp() as client:
+            client.ehlo()
+            assert client.docmd("ETRN", "held.example")[0] == 459
+    finally:
+        (node.control / "etrnhosts").unlink()
         node.run("svctool", "restart")
 
 
