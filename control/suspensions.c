@@ -57,9 +57,8 @@ suspension_read(
 void
 suspensions_init(struct suspensions *suspensions, const struct strlist *lines)
 {
-	*suspensions = (struct suspensions){
-		.all = xcalloc(lines->count + 1, sizeof(*suspensions->all))
-	};
+	*suspensions = (struct suspensions){ .all = xcalloc(lines->count + 1,
+						 sizeof(*suspensions->all)) };
 	for (size_t i = 0; i < lines->count; i++) {
 		struct suspensions *to = suspensions;
 		struct error unused;

@@ -47,13 +47,13 @@ retry_in_queue(const char *socket, const char *domain, const char *client_ip,
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 	if (send_to_queue(connection, &hello) == -1 ||
 	    send_to_queue(connection, &order) == -1 ||
-	    (n = packet_receive(
-		 connection, buffer, sizeof(buffer), &fd, 0)) <= 0)
+	    (n = packet_receive(connection, buffer, sizeof(buffer), &fd, 0)) <=
+		0)
 		return error_sys(err, "no answer from '%s'", socket);
 	if (!intake_get(buffer, (size_t)n, &answer) ||
 	    answer.type != INTAKE_ANSWER)
-		return error_set(err, "'%s' answered what is no answer",
-		    socket);
+		return error_set(
+		    err, "'%s' answered what is no answer", socket);
 	if (answer.code == QQ_OK || answer.code == INTAKE_ABSENT)
 		return answer.code == QQ_OK;
 	return error_set(err, "%s", answer.text);

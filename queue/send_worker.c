@@ -143,8 +143,7 @@ wake_lanes(struct worker *worker, const char *data, size_t length)
 
 	if (!worker->is_remote || !job_get_wake(data, length, &domain))
 		return false;
-	lane_wake_remote(
-	    worker->send->lanes, *domain == '\0' ? NULL : domain);
+	lane_wake_remote(worker->send->lanes, *domain == '\0' ? NULL : domain);
 	return true;
 }
 

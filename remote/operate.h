@@ -26,9 +26,9 @@ enum operate_packet {
 enum operate_action {
 	OPERATE_LIST = 1,
 	OPERATE_SUSPENSIONS, /* the setting suspended has changed */
-	OPERATE_REBIND, /* rules, names: anew; connections end after their
-			 * message */
-	OPERATE_RESET,  /* what was learned of its hosts is forgotten */
+	OPERATE_REBIND,      /* rules, names: anew; connections end after their
+			      * message */
+	OPERATE_RESET,       /* what was learned of its hosts is forgotten */
 	OPERATE_ACTION_END
 };
 

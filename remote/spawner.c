@@ -484,8 +484,8 @@ spawner_new(
 		return NULL;
 	}
 	set_rules(spawner, rules);
-	operate_use_suspensions(spawner,
-	    settings_list(rules_settings(rules), SETTING_suspended));
+	operate_use_suspensions(
+	    spawner, settings_list(rules_settings(rules), SETTING_suspended));
 	spawner->slots = (unsigned)settings_number(
 	    rules_settings(rules), SETTING_remoteslots);
 	spawner->openings_max = spawner->slots < OPENING_SHARE
@@ -502,8 +502,8 @@ void
 spawner_use(struct spawner *spawner, struct rules *rules)
 {
 	spawner_set_rules(spawner, rules);
-	operate_use_suspensions(spawner,
-	    settings_list(rules_settings(rules), SETTING_suspended));
+	operate_use_suspensions(
+	    spawner, settings_list(rules_settings(rules), SETTING_suspended));
 	domains_forget(spawner);
 	destinations_retire(spawner);
 	domains_sweep(spawner, clock_ms());

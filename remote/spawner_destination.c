@@ -235,8 +235,7 @@ line_opened(struct work *work)
 		const char *tls = session_tls_text(line->session);
 
 		breaker_succeeded(&destination->breakers[line->address]);
-		set_text(
-		    &destination->last_tls, *tls == '\0' ? "plain" : tls);
+		set_text(&destination->last_tls, *tls == '\0' ? "plain" : tls);
 		destination->has_greeted = true;
 		line->state = LINE_IDLE;
 		line->idle_since_ms = clock_ms();
@@ -783,8 +782,7 @@ destination_retire(struct destination *destination)
 	struct line *line;
 
 	if (!destination->is_retired)
-		tdelete(destination,
-		    &destination->spawner->destinations_by_key,
+		tdelete(destination, &destination->spawner->destinations_by_key,
 		    compare_destinations);
 	destination->is_retired = true;
 	/* At once: nothing that comes now goes by the old rules. */

@@ -188,8 +188,7 @@ wake_domains_of(const struct destination *destination)
 		return;
 	}
 	for (i = 0; i < destination->names.count; i++)
-		queues_wake(
-		    destination->spawner, destination->names.items[i]);
+		queues_wake(destination->spawner, destination->names.items[i]);
 }
 
 /* -- reset, rebind */
@@ -304,8 +303,8 @@ fill_addresses(const struct destination *destination, int64_t now_ms,
 	const struct exchange *exchange = destination->exchange;
 	size_t i;
 
-	for (i = 0;
-	     i < exchange->address_count && i < OPERATE_ADDRESSES_MAX; i++) {
+	for (i = 0; i < exchange->address_count && i < OPERATE_ADDRESSES_MAX;
+	     i++) {
 		const struct exchange_address *to = &exchange->addresses[i];
 		const struct breaker *breaker = &destination->breakers[i];
 		uint16_t port;
@@ -335,15 +334,14 @@ state_of(const struct destination *destination, int64_t now_ms)
 }
 
 static void
-put_listed(
-    struct queue_hand *queue, const struct destination *destination)
+put_listed(struct queue_hand *queue, const struct destination *destination)
 {
 	char ips[OPERATE_ADDRESSES_MAX][INET6_ADDRSTRLEN];
 	const struct bucket *bucket = &destination->bucket;
 	const struct window *window = &destination->window;
 	int64_t now_ms = clock_ms();
-	struct operate_destination out = {
-		.state = state_of(destination, now_ms),
+	struct operate_destination out = { .state = state_of(
+					       destination, now_ms),
 		.is_retired = destination->is_retired,
 		.has_more_domains = destination->has_more_names,
 		.lanes = destination->lane_count,
@@ -362,8 +360,7 @@ put_listed(
 		.messages = destination->counts.messages,
 		.delivered = destination->counts.delivered,
 		.deferred = destination->counts.deferred,
-		.failed = destination->counts.failed
-	};
+		.failed = destination->counts.failed };
 
 	if (bucket->per_second > 0 &&
 	    (bucket->slowed_until_ms == 0 ||
@@ -423,8 +420,7 @@ put_suspensions(struct queue_hand *queue, const char *name)
 			.reason = each->reason,
 			.rests_s = each->until_s == 0
 			    ? UINT32_MAX
-			    : seconds_left(
-				  each->until_s * 1000, now_s * 1000),
+			    : seconds_left(each->until_s * 1000, now_s * 1000),
 			.domains = { each->domain },
 			.domain_count = 1 };
 
@@ -446,8 +442,8 @@ list(struct queue_hand *queue, const char *name)
 	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner)
 		if (*name == '\0' || destination->is_meant)
 			put_listed(queue, destination);
-	walk_domains(spawner, *name == '\0' ? NULL : name, put_listed_domain,
-	    queue);
+	walk_domains(
+	    spawner, *name == '\0' ? NULL : name, put_listed_domain, queue);
 	put_suspensions(queue, name);
 }
 
@@ -456,9 +452,11 @@ list(struct queue_hand *queue, const char *name)
 static void
 log_request(const struct operate_request *request, uid_t uid)
 {
-	static const char *const words[] = { [OPERATE_SUSPENSIONS] =
-						 "suspensions changed",
-		[OPERATE_REBIND] = "rebind", [OPERATE_RESET] = "reset" };
+	static const char *const words[] = {
+		[OPERATE_SUSPENSIONS] = "suspensions changed",
+		[OPERATE_REBIND] = "rebind",
+		[OPERATE_RESET] = "reset"
+	};
 	char domain[IDN_DOMAIN_SIZE];
 
 	if (request->action == OPERATE_LIST)

@@ -92,14 +92,14 @@ retry_queues(const struct smtp_session *session, const struct etrnhost *host,
 
 	sink_options_set(
 	    &options, session->config->settings, session->server->home);
-	return retry_lane(options.queue_base, host->domain,
-	    session->peer->remote_ip, err);
+	return retry_lane(
+	    options.queue_base, host->domain, session->peer->remote_ip, err);
 }
 
 /* What the Maildir has is on its way; 0 or -1. */
 static int
-deliver_maildir(const struct smtp_session *session,
-    const struct etrnhost *host, unsigned *count_out, struct error *err)
+deliver_maildir(const struct smtp_session *session, const struct etrnhost *host,
+    unsigned *count_out, struct error *err)
 {
 	*count_out = 0;
 	if (host->maildir == NULL)

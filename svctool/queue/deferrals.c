@@ -89,8 +89,8 @@ void
 deferrals_load(
     const struct node *node, const char *queue, struct deferrals *out)
 {
-	AUTO(mem_free) char *folder = node_path(
-	    node, "%s/%s", node->home->log, queue);
+	AUTO(mem_free)
+	char *folder = node_path(node, "%s/%s", node->home->log, queue);
 	const struct timespec always = { 0, 0 };
 	struct log_reader *reader = log_reader_new(folder, &always, false);
 	struct idmap deliveries = { .slots = NULL };
@@ -126,8 +126,8 @@ deferrals_match(
 	const struct strlist *reasons = idmap_get(&deferrals->by_message, id);
 	bool does_match = false;
 
-	for (size_t i = 0;
-	     reasons != NULL && i < reasons->count && !does_match; i++) {
+	for (size_t i = 0; reasons != NULL && i < reasons->count && !does_match;
+	     i++) {
 		char *words = xstrdup(reasons->items[i]);
 
 		for (char *c = words; *c != '\0'; c++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Why messages of a queue were deferred.  That is in the queue's log alone: what
- * multilog has put away for good is not known any more.
+ * Why messages of a queue were deferred.  That is in the queue's log alone:
+ * what multilog has put away for good is not known any more.
  */
 #ifndef SVCTOOL_QUEUE_DEFERRALS_H
 #define SVCTOOL_QUEUE_DEFERRALS_H

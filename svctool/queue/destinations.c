@@ -91,8 +91,8 @@ print_numbers(const struct operate_destination *it)
 		put_rest(it->capped_s);
 	}
 	if (it->rate > 0) {
-		printf("; %" PRIu32 ".%03" PRIu32 " a second",
-		    it->rate / 1000, it->rate % 1000);
+		printf("; %" PRIu32 ".%03" PRIu32 " a second", it->rate / 1000,
+		    it->rate % 1000);
 		put_rest(it->rate_s);
 	}
 	printf("\n\tin %" PRIu32 " s: messages %" PRIu64
@@ -279,8 +279,8 @@ keep_lines(const char *text, const char *domain, struct buf *kept)
 
 /* added: the new line, or NULL.  1; 0 when there was none to take away; -1. */
 static int
-change_suspended(const struct node *node, const char *domain,
-    const char *added, bool is_dry_run, struct error *err)
+change_suspended(const struct node *node, const char *domain, const char *added,
+    bool is_dry_run, struct error *err)
 {
 	AUTO(mem_free)
 	char *path = xasprintf("%s/suspended", node->home->control);
@@ -435,8 +435,8 @@ check_options(const char *verb, const struct destination_options *options,
 	bool is_suspend = strcmp(verb, "suspend") == 0;
 
 	if (!is_suspend && (options->reason != NULL || options->span != NULL))
-		return error_set(err, "queue %s has neither --reason nor --for",
-		    verb);
+		return error_set(
+		    err, "queue %s has neither --reason nor --for", verb);
 	if (options->pattern != NULL && strcmp(verb, "destinations") != 0)
 		return error_set(
 		    err, "queue %s has no --domain: give its name", verb);

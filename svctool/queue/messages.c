@@ -151,8 +151,8 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 			    json_text(chosen_address(
 				chosen, &message->recipients[i])));
 	object = json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}",
-	    "queue", chosen->queue, "id", (json_int_t)message->id, "age",
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "queue",
+	    chosen->queue, "id", (json_int_t)message->id, "age",
 	    (json_int_t)seconds_since(listing, message->birth), "size",
 	    (json_int_t)message->size_bytes, "tries",
 	    (json_int_t)message->attempt, "next_try",

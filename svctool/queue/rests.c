@@ -43,8 +43,7 @@ add_rests(const struct operate_destination *destination, void *context)
 			.domain = xstrndup(destination->domains[i],
 			    strcspn(destination->domains[i], " ")),
 			.seconds = destination->rests_s,
-			.is_suspended = destination->state ==
-			    OPERATE_SUSPENDED,
+			.is_suspended = destination->state == OPERATE_SUSPENDED,
 			.reason = rests_clean(destination->reason)
 		};
 	}
@@ -57,8 +56,7 @@ compare_rests(const void *a, const void *b)
 	const struct rest *first = a, *second = b;
 	int order = strcasecmp(first->domain, second->domain);
 
-	return order != 0 ? order
-			  : second->is_suspended - first->is_suspended;
+	return order != 0 ? order : second->is_suspended - first->is_suspended;
 }
 
 void
@@ -73,8 +71,8 @@ rests_load(const struct node *node, struct rests *rests_out)
 		rspawn_ask(connection, OPERATE_LIST, "", add_rests, rests_out,
 		    PATIENCE_MS, &unused);
 	if (rests_out->count > 0)
-		qsort(rests_out->all, rests_out->count,
-		    sizeof(*rests_out->all), compare_rests);
+		qsort(rests_out->all, rests_out->count, sizeof(*rests_out->all),
+		    compare_rests);
 }
 
 void

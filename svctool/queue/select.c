@@ -118,8 +118,7 @@ address_domain(const char *address)
 }
 
 const struct rest *
-chosen_rest(
-    const struct chosen *chosen, const struct look_recipient *recipient)
+chosen_rest(const struct chosen *chosen, const struct look_recipient *recipient)
 {
 	/* One that was not routed yet, too: only remote domains rest here. */
 	return recipient->channel == QUEUE_LOCAL
@@ -260,14 +259,12 @@ visit_queue(const struct node *node, const char *name,
 		deferrals_load(node, name, &deferrals);
 
 	if (dir != NULL) {
-		visiting->chosen = (struct chosen){
-			.queue = name,
+		visiting->chosen = (struct chosen){ .queue = name,
 			.path = path,
 			.dir = dir,
 			.route = route,
 			.rests = &visiting->rests,
-			.deferrals = &deferrals
-		};
+			.deferrals = &deferrals };
 		result = look_messages(dir, visit_if_chosen, visiting, err);
 	}
 	deferrals_release(&deferrals);

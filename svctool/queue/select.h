@@ -20,9 +20,9 @@
 struct filter {
 	/* patterns (fnmatch) of addresses; of recipients one that is left */
 	const char *sender, *recipient, *domain;
-	const char *lane;   /* of a recipient that is left */
-	/* a pattern of what has failed so far, of why it was deferred, or of why
-	 * a domain rests */
+	const char *lane; /* of a recipient that is left */
+	/* a pattern of what has failed so far, of why it was deferred, or of
+	 * why a domain rests */
 	const char *reason;
 	const char *older, *larger;
 	struct strlist ids; /* numbers and UUIDs; any of them */
@@ -54,7 +54,7 @@ struct chosen {
 	const struct queue_dir *dir;
 	const struct look_message *message;
 	const struct route *route;
-	const struct rests *rests; /* empty, unless they are wanted */
+	const struct rests *rests;         /* empty, unless they are wanted */
 	const struct deferrals *deferrals; /* unless there is a --reason */
 };
 

@@ -47,9 +47,8 @@ lines(void **state)
 			continue;
 		}
 		snprintf(got, sizeof(got), "%s|%s|%s|%s|%s", host.domain,
-		    host.networks,
-		    host.maildir == NULL ? "none" : host.maildir, host.prefix,
-		    host.host == NULL ? "client" : host.host);
+		    host.networks, host.maildir == NULL ? "none" : host.maildir,
+		    host.prefix, host.host == NULL ? "client" : host.host);
 		etrnhost_release(&host);
 		if (rows[i].wanted == NULL)
 			fail_msg("'%s' was taken: %s", rows[i].line, got);

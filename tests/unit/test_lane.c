@@ -458,8 +458,8 @@ lanes_by_sender(void **state)
 	assert_true(lane_hold(table, "a.test", true));
 	assert_true(lane_is_held(lane));
 	assert_false(lane_is_held(other.lane));
-	assert_true(lane_is_held(
-	    lane_get(table, LANE_REMOTE, "a.test eve@b.test")));
+	assert_true(
+	    lane_is_held(lane_get(table, LANE_REMOTE, "a.test eve@b.test")));
 	assert_true(lane_hold(table, "a.test", false));
 	lane_part_release(table, &joe);
 	lane_part_release(table, &ann);

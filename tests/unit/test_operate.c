@@ -110,10 +110,9 @@ too_many(void **state)
 	size_t at;
 
 	(void)state;
-	sent = (struct operate_destination){ .state = OPERATE_IDLE,
-		.reason = "",
-		.reply = "",
-		.tls = "" };
+	sent = (struct operate_destination){
+		.state = OPERATE_IDLE, .reason = "", .reply = "", .tls = ""
+	};
 	operate_put_destination(&buf, &sent);
 	assert_true(operate_get_destination(buf.data, buf.length, &got));
 	at = buf.length - 8; /* the two counts end it */

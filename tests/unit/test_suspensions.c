@@ -21,8 +21,9 @@ reading(void **state)
 		{ "Example.ORG 1796035200", "example.org", "", 1796035200 },
 		{ "example.org\t12  they move - soon", "example.org",
 		    "they move - soon", 12 },
-		{ "b\xc3\xbc" "cher.example - x", "xn--bcher-kva.example", "x",
-		    0 },
+		{ "b\xc3\xbc"
+		  "cher.example - x",
+		    "xn--bcher-kva.example", "x", 0 },
 		{ "", NULL, NULL, 0 },
 		{ "example.org", NULL, NULL, 0 },
 		{ "example.org 0", NULL, NULL, 0 },
@@ -38,8 +39,8 @@ reading(void **state)
 		int result = suspension_read(cases[i].line, &got, &err);
 
 		if (result != (cases[i].domain == NULL ? -1 : 0))
-			fail_msg("'%s': %d %s", cases[i].line, result,
-			    err.text);
+			fail_msg(
+			    "'%s': %d %s", cases[i].line, result, err.text);
 		if (result == -1)
 			continue;
 		assert_string_equal(got.domain, cases[i].domain);
@@ -59,8 +60,8 @@ finding(void **state)
 	(void)state;
 	suspensions_init(&all, &lines);
 	assert_int_equal(all.count, 2);
-	assert_string_equal(suspensions_find(&all, "a.test", 99)->reason,
-	    "first");
+	assert_string_equal(
+	    suspensions_find(&all, "a.test", 99)->reason, "first");
 	assert_null(suspensions_find(&all, "a.test", 100));
 	assert_non_null(suspensions_find(&all, "b.test", INT64_MAX));
 	assert_null(suspensions_find(&all, "c.test", 1));
