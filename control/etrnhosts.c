@@ -70,10 +70,10 @@ judge(const struct etrnhost *host, const char *rest, struct error *err)
 		    "'%s' is no list of networks; write for example "
 		    "192.0.2.1,198.51.100.0/28",
 		    host->networks);
-	if (host->maildir[0] != '/')
+	if (host->maildir[0] != '/' && strcmp(host->maildir, "-") != 0)
 		return error_set(err,
 		    "'%s' is no path from the root; write that of a Maildir, "
-		    "as /home/example/Maildir",
+		    "as /home/example/Maildir, or - for none",
 		    host->maildir);
 	if (rest[strspn(rest, " \t")] != '\0')
 		return error_set(err,
@@ -103,6 +103,10 @@ etrnhost_read(const char *line, struct etrnhost *host_out, struct error *err)
 	result = judge(host_out, line, err);
 	if (result == -1)
 		etrnhost_release(host_out);
+	else if (strcmp(host_out->maildir, "-") == 0) {
+		free(host_out->maildir);
+		host_out->maildir = NULL;
+	}
 	return result;
 }
 

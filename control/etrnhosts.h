@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A line of etrnhosts: whose mail is held in a Maildir until it is asked for
- * (RFC 1985), and who may ask:
+ * A line of etrnhosts: whose mail is held in a Maildir or a queue until it is
+ * asked for (RFC 1985), and who may ask:
  *
  *	DOMAIN NETWORK[,NETWORK...] MAILDIR [PREFIX [HOST[:PORT]]]
  *
- * NETWORK is an address or ADDRESS/BITS.  PREFIX is what recipients in the
+ * NETWORK is an address or ADDRESS/BITS.  MAILDIR is "-" for one whose mail is
+ * in the queues alone.  PREFIX is what recipients in the
  * Maildir begin with, "-" for nothing.  HOST is where the mail goes; without it
  * to port 25 of whoever asks.
  */
@@ -21,7 +22,7 @@
 struct etrnhost {
 	char *domain; /* in the one spelling of control/idn.h */
 	char *networks;
-	char *maildir;
+	char *maildir; /* NULL: none */
 	char *prefix;
 	char *host; /* NULL: who asks */
 };

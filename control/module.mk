@@ -5,7 +5,7 @@ control/libcontrol.a: control/access.o control/assign.o control/bindings.o \
     control/identity.o control/idn.o control/json_text.o control/layout.o \
     control/etrnhosts.o control/network.o control/own_addresses.o control/percenthack.o \
     control/rcpthosts.o control/setting_check.o control/settings.o \
-    control/showctl_print.o control/smtproutes.o control/tlspolicy.o \
+    control/showctl_print.o control/smtproutes.o control/suspensions.o control/tlspolicy.o \
     control/unknown.o
 # Whoever is linked with it.
 control/libcontrol.a_LDLIBS := -Wl,--as-needed -lcdb -lidn2 \

@@ -11,6 +11,7 @@
 #include "control/etrnhosts.h"
 #include "control/network.h"
 #include "control/smtproutes.h"
+#include "control/suspensions.h"
 #include "control/tlspolicy.h"
 
 /* A bad value may be long, and then its begin tells enough. */
@@ -215,6 +216,14 @@ judge_tlspolicy(const char *value, struct error *err)
 	return 0;
 }
 
+static int
+judge_suspension(const char *value, struct error *err)
+{
+	struct suspension suspension;
+
+	return suspension_read(value, &suspension, err);
+}
+
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -228,6 +237,7 @@ static const struct {
 	{ "node", judge_etrnhost },
 	{ "domain:policy", judge_tlspolicy },
 	{ "domain:port", tlsadomain_judge },
+	{ "suspension", judge_suspension },
 };
 
 /* The forms of texts and of list lines, by the unit of the row. */

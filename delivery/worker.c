@@ -44,7 +44,7 @@ worker_new(int fd, uint32_t recipients, uint64_t bytes)
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 
 	worker->fd = fd;
-	worker->limit = (struct job_take){ recipients, bytes };
+	worker->limit = (struct job_take){ recipients, bytes, false };
 	outbox_init(&worker->outbox);
 	return worker;
 }

@@ -11,7 +11,9 @@
  * lost.
  *
  * OPERATE is an operator's word on a message, or on a lane, and is answered by
- * ANSWER as well; only root and the queue's user are obeyed.
+ * ANSWER as well; only root and the queue's user are obeyed, and of the other
+ * trusted clients a retry of a lane that etrnhosts allows (its text is the
+ * address of who asks).
  */
 #ifndef QUEUE_INTAKE_PACKET_H
 #define QUEUE_INTAKE_PACKET_H

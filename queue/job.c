@@ -26,6 +26,7 @@ job_packet_type(const void *data, size_t length)
 	case JOB_BACKOFF:
 	case JOB_ASK:
 	case JOB_ROOM:
+	case JOB_WAKE:
 		return type;
 	}
 	return 0;
@@ -65,18 +66,22 @@ job_put_take(struct buf *buf, const struct job_take *take)
 	wire_put_u8(buf, JOB_TAKE);
 	wire_put_u32(buf, take->recipients);
 	wire_put_u64(buf, take->bytes);
+	wire_put_u8(buf, take->by_sender);
 }
 
 bool
 job_get_take(const void *data, size_t length, struct job_take *out)
 {
 	struct wire_reader reader;
+	uint8_t by_sender;
 
 	if (!open_packet(&reader, data, length, JOB_TAKE))
 		return false;
 	out->recipients = wire_get_u32(&reader);
 	out->bytes = wire_get_u64(&reader);
-	return wire_done(&reader);
+	by_sender = wire_get_u8(&reader);
+	out->by_sender = by_sender == 1;
+	return by_sender <= 1 && wire_done(&reader);
 }
 
 void
@@ -102,26 +107,24 @@ job_get_backoff(const void *data, size_t length, struct job_backoff *out)
 }
 
 void
-job_put_ask(struct buf *buf, const char *lane, bool is_now)
+job_put_ask(struct buf *buf, const char *lane, enum job_wish wish)
 {
 	wire_put_u8(buf, JOB_ASK);
 	wire_put_text(buf, lane);
-	wire_put_u8(buf, is_now);
+	wire_put_u8(buf, (uint8_t)wish);
 }
 
 bool
-job_get_ask(
-    const void *data, size_t length, const char **lane_out, bool *is_now_out)
+job_get_ask(const void *data, size_t length, const char **lane_out,
+    enum job_wish *wish_out)
 {
 	struct wire_reader reader;
-	uint8_t is_now;
 
 	if (!open_packet(&reader, data, length, JOB_ASK))
 		return false;
 	*lane_out = wire_get_text(&reader);
-	is_now = wire_get_u8(&reader);
-	*is_now_out = is_now == 1;
-	return is_now <= 1 && wire_done(&reader);
+	*wish_out = wire_get_u8(&reader);
+	return *wish_out <= JOB_WISH_ANYWAY && wire_done(&reader);
 }
 
 void
@@ -141,6 +144,24 @@ job_get_room(const void *data, size_t length, struct job_room *out)
 		return false;
 	out->lane = wire_get_text(&reader);
 	out->jobs = wire_get_u32(&reader);
+	return wire_done(&reader);
+}
+
+void
+job_put_wake(struct buf *buf, const char *domain)
+{
+	wire_put_u8(buf, JOB_WAKE);
+	wire_put_text(buf, domain);
+}
+
+bool
+job_get_wake(const void *data, size_t length, const char **domain_out)
+{
+	struct wire_reader reader;
+
+	if (!open_packet(&reader, data, length, JOB_WAKE))
+		return false;
+	*domain_out = wire_get_text(&reader);
 	return wire_done(&reader);
 }
 

@@ -20,7 +20,7 @@
 #include "base/uuid.h"
 
 /* Raised with any change of the packets below. */
-enum { JOB_VERSION = 4 };
+enum { JOB_VERSION = 5 };
 
 enum {
 	JOB_RECIPIENTS_MAX = 100,
@@ -41,7 +41,8 @@ enum job_packet {
 	JOB_RESULTS = 'r', /* worker: one or more results */
 	JOB_BACKOFF = 'b', /* worker: a lane rests for a while */
 	JOB_ASK = 'a',     /* queue: a remote lane has mail, and no room */
-	JOB_ROOM = 'n'     /* worker: so much of that lane it takes */
+	JOB_ROOM = 'n',    /* worker: so much of that lane it takes */
+	JOB_WAKE = 'w'     /* worker: why lanes rest is forgotten */
 };
 
 /* A worker's first packet. */
@@ -57,6 +58,16 @@ struct job_hello {
 struct job_take {
 	uint32_t recipients;
 	uint64_t bytes;
+	/* remote: where a message goes depends on its sender, too, and so a
+	 * lane's key is "DOMAIN SENDER" */
+	bool by_sender;
+};
+
+/* What somebody wants of a lane that asks. */
+enum job_wish {
+	JOB_WISH_NONE,
+	JOB_WISH_NOW,   /* to be tried, whatever qmail-rspawn has learned */
+	JOB_WISH_ANYWAY /* ... and what run/tcpto has of its hosts */
 };
 
 /* Nothing of this lane for so long. */
@@ -130,9 +141,10 @@ int job_packet_type(const void *data, size_t length);
 void job_put_hello(struct buf *buf, const struct job_hello *hello);
 void job_put_take(struct buf *buf, const struct job_take *take);
 void job_put_backoff(struct buf *buf, const struct job_backoff *backoff);
-/* is_now: somebody wants it tried now, whatever went before. */
-void job_put_ask(struct buf *buf, const char *lane, bool is_now);
+void job_put_ask(struct buf *buf, const char *lane, enum job_wish wish);
 void job_put_room(struct buf *buf, const struct job_room *room);
+/* The lanes of this domain, or ("") all of the worker's, rest no more. */
+void job_put_wake(struct buf *buf, const char *domain);
 void job_put(struct buf *buf, const struct job *job);
 void job_put_result(struct buf *buf, const struct job_result *result);
 
@@ -143,9 +155,10 @@ void job_put_result(struct buf *buf, const struct job_result *result);
 bool job_get_hello(const void *data, size_t length, struct job_hello *out);
 bool job_get_take(const void *data, size_t length, struct job_take *out);
 bool job_get_backoff(const void *data, size_t length, struct job_backoff *out);
-bool job_get_ask(
-    const void *data, size_t length, const char **lane_out, bool *is_now_out);
+bool job_get_ask(const void *data, size_t length, const char **lane_out,
+    enum job_wish *wish_out);
 bool job_get_room(const void *data, size_t length, struct job_room *out);
+bool job_get_wake(const void *data, size_t length, const char **domain_out);
 bool job_get(const void *data, size_t length,
     struct job_recipient recipients_out[JOB_RECIPIENTS_MAX], struct job *out);
 

@@ -37,7 +37,8 @@ struct lane {
 	char *reason;
 	/* of a remote one */
 	uint32_t room, jobs;
-	bool has_asked, is_wanted_now;
+	bool has_asked;
+	enum job_wish wish;
 	TAILQ_ENTRY(lane) in_asking;
 	bool is_asking; /* is to ask */
 	/* parts */
@@ -141,6 +142,17 @@ lane_table_free(struct lane_table **table_in)
 	*table_in = NULL;
 }
 
+/* A remote domain's key stands for those of its senders, too. */
+static bool
+has_key(const struct lane *lane, const char *key)
+{
+	size_t length = strlen(key);
+
+	return strncmp(lane->key, key, length) == 0 &&
+	    (lane->key[length] == '\0' ||
+		(lane->kind == LANE_REMOTE && lane->key[length] == ' '));
+}
+
 struct lane *
 lane_find(struct lane_table *table, enum lane_kind kind, const char *key)
 {
@@ -154,7 +166,7 @@ struct lane *
 lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 {
 	struct lane *lane = lane_find(table, kind, key);
-	size_t size = strlen(key) + 1;
+	size_t size = strlen(key) + 1, i;
 
 	if (lane != NULL)
 		return lane;
@@ -163,7 +175,8 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 	lane->kind = kind;
 	TAILQ_INIT(&lane->parts);
 	lane->number = ++table->last_number;
-	lane->is_held = strlist_find(&table->held, key);
+	for (i = 0; i < table->held.count; i++)
+		lane->is_held |= has_key(lane, table->held.items[i]);
 	if (tsearch(lane, &table->by_key, compare_lanes) == NULL)
 		fatal(111, "out of memory");
 	idmap_put(&table->by_number, lane->number, lane);
@@ -335,7 +348,7 @@ lane_hold(struct lane_table *table, const char *key, bool is_held)
 	strlist_sort(&table->held);
 	strlist_release(&old);
 	LIST_FOREACH(lane, &table->lanes, in_table)
-		if (strcmp(lane->key, key) == 0) {
+		if (has_key(lane, key)) {
 			lane->is_held = is_held;
 			lane->has_asked &= is_held; /* asks again */
 			update_turn(table, lane);
@@ -358,13 +371,28 @@ lane_retry_key(struct lane_table *table, const char *key)
 
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
-		if (strcmp(lane->key, key) != 0)
+		if (!has_key(lane, key))
 			continue;
 		count++;
+		lane->wish = JOB_WISH_ANYWAY;
 		schedule_all_now(&lane->tickets);
 		lane_back_off(table, lane, 0, "");
 	}
 	return count;
+}
+
+void
+lane_wake_remote(struct lane_table *table, const char *domain)
+{
+	struct lane *lane, *next;
+
+	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
+		next = LIST_NEXT(lane, in_table);
+		if (lane->kind == LANE_REMOTE &&
+		    lane->backs_off_until_ms != 0 &&
+		    (domain == NULL || has_key(lane, domain)))
+			lane_back_off(table, lane, 0, "");
+	}
 }
 
 bool
@@ -462,15 +490,15 @@ lane_take_rooms(struct lane_table *table)
 }
 
 struct lane *
-lane_next_to_ask(struct lane_table *table, bool *is_now_out)
+lane_next_to_ask(struct lane_table *table, enum job_wish *wish_out)
 {
 	struct lane *lane = TAILQ_FIRST(&table->asking);
 
 	if (lane == NULL || table->kinds[lane->kind].is_held)
 		return NULL;
 	lane->has_asked = true;
-	*is_now_out = lane->is_wanted_now;
-	lane->is_wanted_now = false;
+	*wish_out = lane->wish;
+	lane->wish = JOB_WISH_NONE;
 	update_asking(table, lane);
 	update_ready(table, lane);
 	return lane;
@@ -684,7 +712,8 @@ lane_all_now(struct lane_table *table)
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
 		schedule_all_now(&lane->tickets);
-		lane->is_wanted_now = true;
+		if (lane->wish == JOB_WISH_NONE)
+			lane->wish = JOB_WISH_NOW;
 		lane->has_asked = false; /* asks once more, with that */
 		if (lane->backs_off_until_ms != 0)
 			lane_back_off(table, lane, 0, "");

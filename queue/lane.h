@@ -21,6 +21,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "queue/job.h"
 #include "queue/route.h"
 #include "queue/schedule.h"
 
@@ -65,7 +66,8 @@ void lane_table_free(struct lane_table **table);
  * The lane of this key, made if there is none, and the caller gives it
  * something next: it is there while it has parts, tickets, running deliveries,
  * room or a back-off.  "virtual", "virtual:example.test", "local", and a remote
- * destination's name in lower case are keys.
+ * destination's name in lower case are keys; of a remote one a blank and the
+ * sender can follow.
  */
 struct lane *lane_get(
     struct lane_table *table, enum lane_kind kind, const char *key);
@@ -85,15 +87,19 @@ uint64_t lane_number(const struct lane *lane); /* not 0, never another's */
 void lane_set_limit(struct lane_table *table, enum lane_kind kind,
     unsigned limit, bool is_shared);
 /*
- * The same for the lanes of a key, whether there are any now or not.  False
- * when that is so already.
+ * The same for the lanes of a key (of a remote domain: also for those of its
+ * senders), whether there are any now or not.  False when that is so already.
  */
 bool lane_hold(struct lane_table *table, const char *key, bool is_held);
 /* The keys that are held; NULL behind the last one, or at once. */
 const char *lane_held_key(const struct lane_table *table, size_t i);
-/* Ends the back-offs of the lanes of a key, and all tickets there are due; how
- * many lanes there are. */
+/*
+ * Ends the back-offs of the lanes of a key, and all tickets there are due; they
+ * ask with JOB_WISH_ANYWAY.  How many lanes there are.
+ */
 unsigned lane_retry_key(struct lane_table *table, const char *key);
+/* Ends the back-offs of the remote lanes of a domain, or (NULL) of all. */
+void lane_wake_remote(struct lane_table *table, const char *domain);
 
 /* Nothing of this kind is started, or read from disk. */
 void lane_set_held(struct lane_table *table, enum lane_kind kind, bool is_held);
@@ -124,9 +130,11 @@ void lane_set_room(struct lane_table *table, struct lane *lane, uint32_t jobs);
 void lane_take_rooms(struct lane_table *table);
 /*
  * One that has something to be started and no room; once.  NULL: none.
- * *is_now_out: lane_all_now() was called since it asked last.
+ * *wish_out: not NONE when lane_all_now() (NOW) or lane_retry_key() was called
+ * since it asked last.
  */
-struct lane *lane_next_to_ask(struct lane_table *table, bool *is_now_out);
+struct lane *lane_next_to_ask(
+    struct lane_table *table, enum job_wish *wish_out);
 /* A remote one that has none: who knows when its host answers? */
 bool lane_is_roomless(const struct lane *lane);
 /* A job of the lane was given out, or has ended. */

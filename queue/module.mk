@@ -7,7 +7,7 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue
     queue/journal_record.o queue/keep.o queue/keep_step.o \
     queue/keep_sync.o queue/lane.o queue/look.o \
     queue/look_message.o queue/mux.o queue/recent.o \
-    queue/remembered.o queue/route.o queue/router.o queue/scanner.o \
+    queue/remembered.o queue/retry_lane.o queue/route.o queue/router.o queue/scanner.o \
     queue/schedule.o queue/send_backlog.o queue/send_body.o \
     queue/send_bounce.o \
     queue/send_client.o queue/send_deliver.o queue/send_intake.o \

@@ -198,8 +198,9 @@ struct send {
 	unsigned running[ROUTE_CHANNEL_COUNT];
 	unsigned limit[ROUTE_CHANNEL_COUNT];
 	bool is_held[ROUTE_CHANNEL_COUNT];
-	bool has_many_lanes; /* of virtual users: virtuallanes */
-	bool has_new_status; /* for the next line of the log */
+	bool has_many_lanes;      /* of virtual users: virtuallanes */
+	bool has_lanes_by_sender; /* remote ones, as qmail-rspawn says */
+	bool has_new_status;      /* for the next line of the log */
 	/* send_backlog */
 	struct backlog *backlog;
 	struct operations *operations; /* send_operate */

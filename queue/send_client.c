@@ -2,6 +2,7 @@
 /* Trusted clients, served by the event loop. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,7 +10,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "control/etrnhosts.h"
 #include "queue/exitcode.h"
+#include "queue/send.h"
 #include "queue/send_client.h"
 
 enum {
@@ -99,13 +102,34 @@ client_operation_answered(
 	answer_client(client, code, id, text);
 }
 
-/* qmaild brings mail, and has no say in what becomes of it. */
+/*
+ * ETRN: a remote lane is tried now, for a client that etrnhosts allows it; his
+ * address is the text.
+ */
+static bool
+is_etrn(const struct client *client, const struct intake_packet *packet)
+{
+	const struct strlist *lines = settings_list(
+	    client->intake->send->settings, SETTING_etrnhosts);
+	struct etrnhost host;
+	bool is_allowed;
+
+	if (packet->action != INTAKE_RETRY || packet->id != 0 ||
+	    !etrnhost_find(lines, packet->lane, &host))
+		return false;
+	is_allowed = strcmp(host.domain, packet->lane) == 0 &&
+	    etrnhost_allows(&host, packet->text);
+	etrnhost_release(&host);
+	return is_allowed;
+}
+
+/* qmaild brings mail, and has no other say in what becomes of it. */
 static void
 operate_client(struct client *client, const struct intake_packet *packet)
 {
 	uid_t uid = client->transaction.uid;
 
-	if (uid != 0 && uid != getuid())
+	if (uid != 0 && uid != getuid() && !is_etrn(client, packet))
 		answer_client(client, QQ_REJECTED, 0,
 		    "only root and the queue's user may do that");
 	else if (client->intake->is_stopping)

@@ -613,17 +613,17 @@ ask_for_room(struct send *send)
 {
 	struct worker *worker;
 	struct lane *lane;
-	bool is_now;
+	enum job_wish wish;
 
 	LIST_FOREACH(worker, &send->workers, in_workers)
 		if (worker->is_remote && worker->has_greeted &&
 		    !worker->is_full)
 			break;
 	while (worker != NULL && !worker->is_full &&
-	    (lane = lane_next_to_ask(send->lanes, &is_now)) != NULL) {
+	    (lane = lane_next_to_ask(send->lanes, &wish)) != NULL) {
 		struct buf packet = BUF_INIT;
 
-		job_put_ask(&packet, lane_key(lane), is_now);
+		job_put_ask(&packet, lane_key(lane), wish);
 		if (packet_send(worker->source.fd, packet.data, packet.length,
 			-1, MSG_DONTWAIT) == -1) {
 			set_full(worker);

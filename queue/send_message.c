@@ -150,13 +150,29 @@ weigh(struct send *send, struct message *message)
 	count_kept(send, message, 1);
 }
 
+/* The lane of where it goes. */
+static struct lane *
+lane_of_answer(struct send *send, const struct message *message,
+    const struct router_answer *answer)
+{
+	const char *key = message->route.texts.data + answer->lane;
+	struct lane *lane;
+	char *with_sender;
+
+	if (answer->kind != LANE_REMOTE || !send->has_lanes_by_sender)
+		return lane_get(send->lanes, answer->kind, key);
+	with_sender = xasprintf("%s %s", key, message->envelope.sender);
+	lane = lane_get(send->lanes, answer->kind, with_sender);
+	free(with_sender);
+	return lane;
+}
+
 /* The part of a lane, made if the message has none there. */
 static uint32_t
 find_part(struct send *send, struct message *message, struct idmap *parts,
     const struct router_answer *answer)
 {
-	const char *key = message->route.texts.data + answer->lane;
-	struct lane *lane = lane_get(send->lanes, answer->kind, key);
+	struct lane *lane = lane_of_answer(send, message, answer);
 	uintptr_t place = (uintptr_t)idmap_get(parts, lane_number(lane));
 	struct part *part;
 

@@ -65,6 +65,9 @@ greet_worker(struct worker *worker, const void *data, size_t length)
 	}
 	worker->kind = kind_of_channel(hello.channel);
 	worker->has_greeted = true;
+	/* What the one before it knew of hosts this one does not. */
+	if (worker->is_remote)
+		lane_wake_remote(worker->send->lanes, NULL);
 	worker->send->health.workers += !worker->is_remote;
 	return true;
 }
@@ -127,8 +130,21 @@ set_take(struct worker *worker, const char *data, size_t length)
 {
 	bool is_valid = job_get_take(data, length, &worker->take);
 
+	if (is_valid && worker->is_remote)
+		worker->send->has_lanes_by_sender = worker->take.by_sender;
 	workers_set_limits(worker->send);
 	return is_valid;
+}
+
+static bool
+wake_lanes(struct worker *worker, const char *data, size_t length)
+{
+	const char *domain;
+
+	if (!worker->is_remote || !job_get_wake(data, length, &domain))
+		return false;
+	lane_wake_remote(worker->send->lanes, *domain == '\0' ? NULL : domain);
+	return true;
 }
 
 static bool
@@ -145,6 +161,8 @@ take_packet(struct worker *worker, const char *data, size_t length)
 		return back_off(worker, data, length);
 	case JOB_ROOM:
 		return set_room(worker, data, length);
+	case JOB_WAKE:
+		return wake_lanes(worker, data, length);
 	default:
 		return false;
 	}

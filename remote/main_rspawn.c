@@ -37,17 +37,27 @@ struct process {
 	int64_t ends_at_ms; /* 0: it goes on */
 };
 
+static struct rules *
+read_rules(void *context, struct error *err)
+{
+	struct process *process = context;
+	struct rules *rules = rules_new(process->home, "qmail-rspawn", err);
+
+	if (rules != NULL)
+		rules_report_to(rules, process->report);
+	return rules;
+}
+
 static void
 reread(struct process *process)
 {
 	struct error err;
-	struct rules *rules = rules_new(process->home, "qmail-rspawn", &err);
+	struct rules *rules = read_rules(process, &err);
 
 	if (rules == NULL) {
 		log_line("alert: settings stay as they were: %s", err.text);
 		return;
 	}
-	rules_report_to(rules, process->report);
 	spawner_use(process->spawner, rules);
 	log_line("status: settings were read again");
 }
@@ -149,19 +159,22 @@ main(int argc, char **argv)
 	    eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), wake_ready);
 	config.loop = process.loop;
 	config.wake_fd = process.wake_source.fd;
-	config.queue_uid = identity_peer(IDENTITY_REMOTE, IDENTITY_QUEUE);
 	config.listen_fd = listen_for_queues(process.home);
 	if (identity_become(IDENTITY_REMOTE, &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
+	/* It looks at who we are now. */
+	config.queue_uid = identity_peer(IDENTITY_REMOTE, IDENTITY_QUEUE);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	parent_end_with(parent_supervise());
-	rules = rules_new(process.home, "qmail-rspawn", &err);
-	if (rules == NULL)
-		fatal(111, "cannot start: %s", err.text);
 	path = layout_path(process.home, LAYOUT_tls_report);
 	process.report = tls_report_new(path);
 	free(path);
-	rules_report_to(rules, process.report);
+	rules = read_rules(&process, &err);
+	if (rules == NULL)
+		fatal(111, "cannot start: %s", err.text);
+	config.home = process.home;
+	config.read_rules = read_rules;
+	config.context = &process;
 	process.spawner = spawner_new(&config, rules, &err);
 	if (process.spawner == NULL)
 		fatal(111, "cannot start: %s", err.text);

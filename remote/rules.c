@@ -329,6 +329,19 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 	return session;
 }
 
+void
+plan_forget_hosts(const struct rules *rules, const struct plan *plan)
+{
+	const struct exchange *exchange = &plan->exchange;
+	struct error unused;
+	size_t i;
+
+	for (i = 0; rules->tcpto != NULL && i < exchange->address_count; i++)
+		tcpto_forget(rules->tcpto,
+		    (const struct sockaddr *)&exchange->addresses[i].address,
+		    &unused);
+}
+
 static int
 compare_texts(const void *a, const void *b)
 {

@@ -73,6 +73,9 @@ void plan_fill_way(const struct rules *rules, const struct plan *plan,
 struct session *plan_open(const struct rules *rules, const struct plan *plan,
     size_t address, struct way *way_out, struct session_result *failure_out);
 
+/* In the table of hosts that did not answer. */
+void plan_forget_hosts(const struct rules *rules, const struct plan *plan);
+
 /*
  * Logs what came of TLS with one of its addresses, and counts it.  session
  * NULL: it did not come about, by this failure.

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "remote/operate.h"
 #include "remote/spawner_private.h"
 
 enum {
@@ -64,16 +65,6 @@ compare_lanes(const void *a, const void *b)
 	    ((const struct lane_hand *)b)->domain->name);
 }
 
-/*
- * Its queue does not know of a lane for one sender, whose jobs come over the
- * lane of the domain.
- */
-static bool
-is_known_to_queue(const struct lane_hand *lane)
-{
-	return lane->queue != NULL && strchr(lane->domain->name, ' ') == NULL;
-}
-
 /* The lane of this name, made if there is none; loose, then. */
 static struct lane_hand *
 lane_get_hand(struct queue_hand *queue, const char *name)
@@ -95,7 +86,7 @@ lane_get_hand(struct queue_hand *queue, const char *name)
 	return lane;
 }
 
-static bool
+bool
 lane_is_placed(const struct lane_hand *lane)
 {
 	return lane->destination != NULL || lane->is_at_domain;
@@ -126,7 +117,7 @@ lane_give_room(struct lane_hand *lane, unsigned room)
 	const struct job_room told = { lane->domain->name, room };
 
 	lane->room = room;
-	if (is_known_to_queue(lane))
+	if (lane->queue != NULL)
 		job_put_room(outbox_add(&lane->queue->outbox), &told);
 	if (room > 0)
 		return;
@@ -143,7 +134,7 @@ lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason)
 
 	domain_take_lane(lane);
 	lane->room = 0;
-	if (is_known_to_queue(lane))
+	if (lane->queue != NULL)
 		job_put_backoff(outbox_add(&lane->queue->outbox), &told);
 	lane->in_hand++; /* so that it stays meanwhile */
 	while ((task = TAILQ_FIRST(&lane->tasks)) != NULL) {
@@ -247,7 +238,9 @@ take_task(struct queue_hand *queue, struct task *task)
 {
 	struct lane_hand *lane;
 
-	if (rules_ask_sender(queue->spawner->rules->rules)) {
+	/* One that its queue made before it heard of lanes by sender. */
+	if (rules_ask_sender(queue->spawner->rules->rules) &&
+	    strchr(task->job.lane, ' ') == NULL) {
 		char *name = xasprintf(
 		    "%s %s", task->job.lane, task->job.sender);
 
@@ -274,19 +267,21 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 	struct task *task;
 	struct lane_hand *lane;
 	const char *name;
-	bool is_now;
+	enum job_wish wish;
 
 	if (job_packet_type(packet, length) == JOB_ASK && fd == -1) {
-		if (!job_get_ask(packet, length, &name, &is_now))
+		if (!job_get_ask(packet, length, &name, &wish))
 			return false;
 		lane = lane_get_hand(queue, name);
-		lane->is_wanted_now = is_now;
+		lane->wish = wish;
 		if (!lane_is_placed(lane))
 			domain_place_lane(lane);
 		else if (lane->room > 0) /* the queue has forgotten it */
 			lane_give_room(lane, lane->room);
 		return true;
 	}
+	if (operate_packet_type(packet, length) == OPERATE_REQUEST && fd == -1)
+		return operate_take(queue, packet, length);
 	task = read_task(packet, length, fd);
 	if (task == NULL) {
 		if (fd != -1)
@@ -349,14 +344,23 @@ queue_ready(uint32_t events, void *context)
 }
 
 static void
-queue_connected(struct spawner *spawner, int fd)
+put_take(struct queue_hand *queue)
+{
+	const struct job_take take = { TAKE_RECIPIENTS, TAKE_BYTES,
+		rules_ask_sender(queue->spawner->rules->rules) };
+
+	job_put_take(outbox_add(&queue->outbox), &take);
+}
+
+static void
+queue_connected(struct spawner *spawner, int fd, uid_t uid)
 {
 	struct queue_hand *queue = xcalloc(1, sizeof(*queue));
 	const struct job_hello hello = { JOB_VERSION, JOB_REMOTE };
-	const struct job_take take = { TAKE_RECIPIENTS, TAKE_BYTES };
 	struct error err;
 
 	queue->spawner = spawner;
+	queue->uid = uid;
 	queue->source = (struct loop_source){ fd, queue_ready, queue };
 	outbox_init(&queue->outbox);
 	LIST_INIT(&queue->lanes);
@@ -369,7 +373,17 @@ queue_connected(struct spawner *spawner, int fd)
 	}
 	LIST_INSERT_HEAD(&spawner->queues, queue, in_spawner);
 	job_put_hello(outbox_add(&queue->outbox), &hello);
-	job_put_take(outbox_add(&queue->outbox), &take);
+	put_take(queue);
+}
+
+void
+queues_wake(struct spawner *spawner, const char *domain)
+{
+	struct queue_hand *queue;
+
+	LIST_FOREACH(queue, &spawner->queues, in_spawner)
+		if (!queue->is_operator && !queue->is_gone)
+			job_put_wake(outbox_add(&queue->outbox), domain);
 }
 
 static void
@@ -386,7 +400,7 @@ listen_ready(uint32_t events, void *context)
 		return;
 	if (packet_peer(fd, &uid, &pid) == 0 &&
 	    (uid == 0 || uid == geteuid() || uid == spawner->config.queue_uid))
-		queue_connected(spawner, fd);
+		queue_connected(spawner, fd, uid);
 	else
 		close(fd);
 }
@@ -440,6 +454,18 @@ set_rules(struct spawner *spawner, struct rules *rules)
 	    1000;
 }
 
+void
+spawner_set_rules(struct spawner *spawner, struct rules *rules)
+{
+	struct queue_hand *queue;
+
+	rules_drop(spawner->rules);
+	set_rules(spawner, rules);
+	LIST_FOREACH(queue, &spawner->queues, in_spawner)
+		if (!queue->is_operator && !queue->is_gone)
+			put_take(queue);
+}
+
 struct spawner *
 spawner_new(
     const struct spawner_config *config, struct rules *rules, struct error *err)
@@ -458,6 +484,8 @@ spawner_new(
 		return NULL;
 	}
 	set_rules(spawner, rules);
+	operate_use_suspensions(
+	    spawner, settings_list(rules_settings(rules), SETTING_suspended));
 	spawner->slots = (unsigned)settings_number(
 	    rules_settings(rules), SETTING_remoteslots);
 	spawner->openings_max = spawner->slots < OPENING_SHARE
@@ -473,11 +501,13 @@ spawner_new(
 void
 spawner_use(struct spawner *spawner, struct rules *rules)
 {
-	rules_drop(spawner->rules);
-	set_rules(spawner, rules);
+	spawner_set_rules(spawner, rules);
+	operate_use_suspensions(
+	    spawner, settings_list(rules_settings(rules), SETTING_suspended));
 	domains_forget(spawner);
 	destinations_retire(spawner);
 	domains_sweep(spawner, clock_ms());
+	queues_wake(spawner, "");
 }
 
 int

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/loop.h"
+#include "control/home.h"
 #include "remote/rules.h"
 
 struct spawner;
@@ -22,14 +23,18 @@ struct spawner_config {
 	int wake_fd;     /* an eventfd of the loop's, for its threads */
 	int listen_fd;   /* run/remote */
 	uid_t queue_uid; /* whose queues are served, besides root's and ours */
+	const struct home *home;
+	/* The rules as settings and files say now; NULL with the reason. */
+	struct rules *(*read_rules)(void *context, struct error *err);
+	void *context;
 };
 
 /* Takes the rules.  How many slots there are is said by the first ones. */
 struct spawner *spawner_new(const struct spawner_config *config,
     struct rules *rules, struct error *err);
 /*
- * From now on these rules count; what was learned is learned again, and what
- * rests is tried when a queue asks for it.
+ * From now on these rules count; what was learned is learned again, and queues
+ * are told, so that what rests is tried.
  */
 void spawner_use(struct spawner *spawner, struct rules *rules);
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "remote/operate.h"
 #include "remote/spawner_private.h"
 
 enum {
@@ -30,17 +31,37 @@ compare_destinations(const void *a, const void *b)
 	    ((const struct destination *)b)->key);
 }
 
+/* An empty one with the plan's key. */
 static struct destination *
-get_destination(struct spawner *spawner, struct shared_plan *plan)
+make_destination(const struct shared_plan *plan)
 {
-	const struct exchange *exchange = &plan->plan.exchange;
 	struct buf key = BUF_INIT;
-	struct destination *destination, **found;
+	struct destination *destination;
 
 	plan_put_key(plan->rules->rules, &plan->plan, &key);
 	destination = xcalloc(1, sizeof(*destination) + key.length + 1);
 	memcpy(destination->key, key.data, key.length + 1);
 	buf_release(&key);
+	return destination;
+}
+
+struct destination *
+destination_find(struct spawner *spawner, const struct shared_plan *plan)
+{
+	struct destination *wanted = make_destination(plan), **found;
+
+	found = tfind(
+	    wanted, &spawner->destinations_by_key, compare_destinations);
+	free(wanted);
+	return found == NULL ? NULL : *found;
+}
+
+static struct destination *
+get_destination(struct spawner *spawner, struct shared_plan *plan)
+{
+	const struct exchange *exchange = &plan->plan.exchange;
+	struct destination *destination = make_destination(plan), **found;
+
 	found = tsearch(
 	    destination, &spawner->destinations_by_key, compare_destinations);
 	if (found == NULL)
@@ -53,7 +74,7 @@ get_destination(struct spawner *spawner, struct shared_plan *plan)
 	destination->plan = plan;
 	destination->exchange = exchange;
 	plan->users++;
-	destination->idle_since_ms = clock_ms();
+	destination->idle_since_ms = destination->known_since_ms = clock_ms();
 	destination->breakers = xcalloc(
 	    exchange->address_count, sizeof(*destination->breakers));
 	window_init(&destination->window, spawner->slots);
@@ -77,7 +98,17 @@ free_destination(struct destination *destination)
 	shared_plan_drop(destination->plan);
 	free(destination->breakers);
 	free(destination->last_text);
+	free(destination->last_reply);
+	free(destination->last_tls);
+	strlist_release(&destination->names);
 	free(destination);
+}
+
+static void
+set_text(char **text, const char *value)
+{
+	free(*text);
+	*text = xstrdup(value);
 }
 
 /* -- lines */
@@ -182,8 +213,8 @@ line_failed(struct line *line)
 		now_ms + (int64_t)judgement.action_s * 1000)
 		destination->breakers[line->address].rests_until_ms = now_ms +
 		    (int64_t)judgement.action_s * 1000;
-	free(destination->last_text);
-	destination->last_text = xstrdup(line->failure.text);
+	set_text(&destination->last_text, line->failure.text);
+	set_text(&destination->last_reply, line->failure.text);
 	free_line(line);
 }
 
@@ -201,7 +232,10 @@ line_opened(struct work *work)
 	if (line->session == NULL)
 		line_failed(line);
 	else {
+		const char *tls = session_tls_text(line->session);
+
 		breaker_succeeded(&destination->breakers[line->address]);
+		set_text(&destination->last_tls, *tls == '\0' ? "plain" : tls);
 		destination->has_greeted = true;
 		line->state = LINE_IDLE;
 		line->idle_since_ms = clock_ms();
@@ -283,6 +317,28 @@ is_to_be_tried_again(const struct line *line)
 	return true;
 }
 
+/* For operators. */
+static void
+count_results(struct destination *destination, const struct task *task)
+{
+	size_t i;
+
+	destination->counts.messages++;
+	for (i = 0; i < task->job.recipient_count; i++)
+		switch (task->results[i].outcome) {
+		case SESSION_DELIVERED:
+			destination->counts.delivered++;
+			break;
+		case SESSION_TEMPFAIL:
+			destination->counts.deferred++;
+			break;
+		case SESSION_PERMFAIL:
+			destination->counts.failed++;
+			break;
+		}
+	set_text(&destination->last_reply, task->results[i - 1].text);
+}
+
 /* What the replies say of the destination. */
 static void
 learn(struct destination *destination, const struct task *task)
@@ -296,8 +352,7 @@ learn(struct destination *destination, const struct task *task)
 
 		if (result->outcome == SESSION_DELIVERED)
 			continue;
-		free(destination->last_text);
-		destination->last_text = xstrdup(result->text);
+		set_text(&destination->last_text, result->text);
 		judgement = reply_judge(&result->reply);
 		if (result->reply.code == 421)
 			window_troubled(&destination->window, now_ms);
@@ -347,13 +402,14 @@ task_sent(struct work *work)
 		TAILQ_INSERT_HEAD(&task->lane->tasks, task, in_lane);
 		destination->waiting_count++;
 	} else {
+		count_results(destination, task);
 		learn(destination, task);
 		task_done(task);
 	}
 	line->task = NULL;
 	line->state = LINE_IDLE;
 	line->idle_since_ms = clock_ms();
-	if (line->has_failed)
+	if (line->has_failed || destination->is_retired)
 		close_line(line);
 	destination_run(destination);
 }
@@ -566,6 +622,43 @@ try_again(struct destination *destination)
 			destination->breakers[i] = (struct breaker){ 0 };
 }
 
+static void
+note_name(struct destination *destination, const char *name)
+{
+	size_t length = strcspn(name, " ");
+	char *domain;
+
+	if (destination->has_more_names)
+		return;
+	domain = xstrndup(name, length);
+	if (strlist_has(&destination->names, domain))
+		;
+	else if (destination->names.count < OPERATE_DOMAINS_MAX)
+		strlist_add(&destination->names, domain);
+	else
+		destination->has_more_names = true;
+	free(domain);
+}
+
+/* A few short reads and writes, when somebody says so. */
+static void
+forget_hosts(struct destination *destination)
+{
+	plan_forget_hosts(
+	    destination->plan->rules->rules, &destination->plan->plan);
+}
+
+void
+destination_reset(struct destination *destination)
+{
+	window_init(&destination->window, destination->spawner->slots);
+	destination->bucket = (struct bucket){ 0 };
+	destination->waits_until_ms = 0;
+	try_again(destination);
+	forget_hosts(destination);
+	destination_run(destination);
+}
+
 void
 destination_add_lane(struct lane_hand *lane)
 {
@@ -574,9 +667,13 @@ destination_add_lane(struct lane_hand *lane)
 	struct task *task;
 
 	lane->destination = destination;
+	note_name(destination, lane->domain->name);
 	destination->idle_since_ms = clock_ms();
-	if (lane->is_wanted_now)
+	if (lane->wish != JOB_WISH_NONE)
 		try_again(destination);
+	if (lane->wish == JOB_WISH_ANYWAY)
+		forget_hosts(destination);
+	lane->wish = JOB_WISH_NONE;
 	TAILQ_INSERT_TAIL(&destination->lanes, lane, in_place);
 	destination->lane_count++;
 	TAILQ_FOREACH(task, &lane->tasks, in_lane)
@@ -680,18 +777,28 @@ destinations_tick(struct spawner *spawner, int64_t now_ms)
 }
 
 void
+destination_retire(struct destination *destination)
+{
+	struct line *line;
+
+	if (!destination->is_retired)
+		tdelete(destination, &destination->spawner->destinations_by_key,
+		    compare_destinations);
+	destination->is_retired = true;
+	/* At once: nothing that comes now goes by the old rules. */
+	place_old_lanes(destination, clock_ms());
+	TAILQ_FOREACH(line, &destination->lines, in_destination)
+		if (line->state == LINE_IDLE)
+			close_line(line);
+}
+
+void
 destinations_retire(struct spawner *spawner)
 {
 	struct destination *destination;
 
-	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner) {
-		if (!destination->is_retired)
-			tdelete(destination, &spawner->destinations_by_key,
-			    compare_destinations);
-		destination->is_retired = true;
-		/* At once: nothing that comes now goes by the old rules. */
-		place_old_lanes(destination, clock_ms());
-	}
+	TAILQ_FOREACH(destination, &spawner->destinations, in_spawner)
+		destination_retire(destination);
 }
 
 /* No more of them than there are slots: the others would only wait again. */

@@ -157,9 +157,11 @@ domain_place_lane(struct lane_hand *lane)
 {
 	struct domain *domain = lane->domain;
 
+	if (operate_suspends(lane))
+		return;
 	if (!domain->is_resolving && domain->plan != NULL &&
 	    !domain_is_old(domain, clock_ms()) &&
-	    !(lane->is_wanted_now &&
+	    !(lane->wish != JOB_WISH_NONE &&
 		domain->plan->plan.exchange.state != EXCHANGE_FOUND)) {
 		settle_lane(lane);
 		return;
@@ -201,17 +203,20 @@ domain_is_old(const struct domain *domain, int64_t now_ms)
 	return now_ms >= domain->expires_ms;
 }
 
-static void
-forget_domain(const void *node, VISIT visit, void *closure)
+void
+domain_forget(struct domain *domain)
 {
-	struct domain *domain = *(struct domain *const *)node;
-
-	(void)closure;
-	if (visit != postorder && visit != leaf)
-		return;
 	domain->expires_ms = 0;
 	domain->is_forgotten = domain->is_resolving;
 	breaker_succeeded(&domain->breaker);
+}
+
+static void
+forget_domain(const void *node, VISIT visit, void *closure)
+{
+	(void)closure;
+	if (visit == postorder || visit == leaf)
+		domain_forget(*(struct domain *const *)node);
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What qmail-rspawn's files share: spawner.c (queues, their lanes and jobs),
- * spawner_domain.c (names), spawner_destination.c (sessions).
+ * spawner_domain.c (names), spawner_destination.c (sessions), spawner_operate.c
+ * (operators).
  *
  * All belongs to the loop's thread, but a struct with a work in it while that
  * work is posted.
@@ -12,7 +13,9 @@
 #include <sys/queue.h>
 
 #include "base/outbox.h"
+#include "base/strlist.h"
 #include "base/work_pool.h"
+#include "control/suspensions.h"
 #include "queue/job.h"
 #include "remote/pace.h"
 #include "remote/spawner.h"
@@ -42,7 +45,7 @@ struct lane_hand {
 	TAILQ_ENTRY(lane_hand) in_place;
 	struct domain *domain;
 	bool is_at_domain;
-	bool is_wanted_now;              /* whatever went before */
+	enum job_wish wish;              /* until it was placed */
 	struct destination *destination; /* NULL: it is not at one */
 	struct task_list tasks;          /* that wait */
 	unsigned in_hand; /* tasks, those that are being sent too */
@@ -50,7 +53,7 @@ struct lane_hand {
 };
 TAILQ_HEAD(lane_list, lane_hand);
 
-/* A queue's connection. */
+/* A queue's connection, or an operator's. */
 struct queue_hand {
 	LIST_ENTRY(queue_hand) in_spawner;
 	struct spawner *spawner;
@@ -58,6 +61,8 @@ struct queue_hand {
 	struct outbox outbox;
 	LIST_HEAD(, lane_hand) lanes;
 	void *lanes_by_name; /* of search.h */
+	uid_t uid;           /* who is there */
+	bool is_operator;    /* it has no mail */
 	bool is_gone;        /* it is freed at the end of the loop's turn */
 };
 
@@ -112,6 +117,7 @@ struct destination {
 	TAILQ_ENTRY(destination) in_wanting; /* is_wanting: for a slot */
 	bool is_wanting;
 	bool is_retired; /* it is not in the table any more */
+	bool is_meant;   /* by the operator's word that is looked at */
 	struct spawner *spawner;
 	struct shared_plan *plan;
 	const struct exchange *exchange; /* plan's */
@@ -122,6 +128,14 @@ struct destination {
 	int64_t rests_until_ms;
 	bool has_greeted;
 	char *last_text; /* of the last failure */
+	/* for operators; each may be NULL before the first */
+	char *last_reply, *last_tls;
+	struct strlist names; /* of its domains, the first ones */
+	bool has_more_names;
+	int64_t known_since_ms;
+	struct {
+		uint64_t messages, delivered, deferred, failed;
+	} counts;
 	struct line_list lines;
 	unsigned line_count, opening_count, busy_count;
 	struct lane_list lanes;
@@ -146,12 +160,19 @@ struct spawner {
 	unsigned underway; /* works that are posted */
 	bool is_stopping;
 	struct rules_in_use *rules;
+	struct suspensions suspensions;
 	int64_t ticked_ms, swept_ms;
 };
 
 /* -- spawner.c: lanes and jobs */
 
 void rules_drop(struct rules_in_use *rules);
+/* Takes them: they count for what is looked up from now on. */
+void spawner_set_rules(struct spawner *spawner, struct rules *rules);
+
+bool lane_is_placed(const struct lane_hand *lane);
+/* Why lanes of this domain, or ("") of all, rest counts no more. */
+void queues_wake(struct spawner *spawner, const char *domain);
 
 /*
  * So many jobs of the lane may be in hand.  0: it becomes loose, and asks again
@@ -182,7 +203,8 @@ void domain_take_lane(struct lane_hand *lane);
 void domain_run_lane(struct lane_hand *lane);
 /* Is what is known of its domain too old?  Then it is placed again. */
 bool domain_is_old(const struct domain *domain, int64_t now_ms);
-/* All that is known is too old. */
+/* What is known of it, or of all, is too old. */
+void domain_forget(struct domain *domain);
 void domains_forget(struct spawner *spawner);
 /* Once a minute: forgets what is too old. */
 void domains_sweep(struct spawner *spawner, int64_t now_ms);
@@ -204,7 +226,27 @@ void destinations_tick(struct spawner *spawner, int64_t now_ms);
 void destinations_run_wanting(struct spawner *spawner);
 /* Closes what is idle. */
 void destinations_close(struct spawner *spawner);
-/* After domains_forget(): those that there are lose their lanes, for good. */
+/*
+ * After what is known of their domains was forgotten: one, or all that there
+ * are, lose their lanes for good, and their lines end after their message.
+ */
+void destination_retire(struct destination *destination);
 void destinations_retire(struct spawner *spawner);
+/* That of a plan that was FOUND, or NULL. */
+struct destination *destination_find(
+    struct spawner *spawner, const struct shared_plan *plan);
+/* What was learned of its hosts is forgotten, also in run/tcpto. */
+void destination_reset(struct destination *destination);
+
+/* -- spawner_operate.c */
+
+/* A packet of an operator's; false when it is none. */
+bool operate_take(struct queue_hand *queue, const char *packet, size_t length);
+/* A loose lane: rests if its domain is suspended, and may be freed; or false.
+ */
+bool operate_suspends(struct lane_hand *lane);
+/* From now on these count; the lines are those of the setting. */
+void operate_use_suspensions(
+    struct spawner *spawner, const struct strlist *lines);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * ETRN (RFC 1985): mail that a Maildir holds for a domain goes out now, by
- * maildirsmtp, which runs on by itself.
+ * ETRN (RFC 1985): the queues try what they have for a domain now, and mail
+ * that a Maildir holds goes out by maildirsmtp, which runs on by itself.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "control/etrnhosts.h"
+#include "queue/retry_lane.h"
+#include "queue/sink_settings.h"
 #include "smtp/session_private.h"
 #include "smtp/text.h"
 
@@ -81,23 +83,55 @@ start_delivery(const struct smtp_session *session, const struct etrnhost *host,
 	return error_set(err, "cannot start '%s'", program);
 }
 
+/* How many queues have mail for it, which they try now; or -1. */
+static int
+retry_queues(const struct smtp_session *session, const struct etrnhost *host,
+    struct error *err)
+{
+	struct sink_options options;
+
+	sink_options_set(
+	    &options, session->config->settings, session->server->home);
+	return retry_lane(
+	    options.queue_base, host->domain, session->peer->remote_ip, err);
+}
+
+/* What the Maildir has is on its way; 0 or -1. */
+static int
+deliver_maildir(const struct smtp_session *session, const struct etrnhost *host,
+    unsigned *count_out, struct error *err)
+{
+	*count_out = 0;
+	if (host->maildir == NULL)
+		return 0;
+	if (!count_part(host->maildir, "new", count_out) ||
+	    !count_part(host->maildir, "cur", count_out))
+		return error_set(err, "its Maildir cannot be read");
+	return *count_out > 0 ? start_delivery(session, host, err) : 0;
+}
+
 static void
 deliver(struct smtp_session *session, const struct etrnhost *host)
 {
-	struct error err = { .text = "its Maildir cannot be read" };
-	unsigned count = 0;
+	struct error err, queue_err;
+	unsigned count;
+	int queues = retry_queues(session, host, &queue_err);
+	int result = deliver_maildir(session, host, &count, &err);
 
-	if (!count_part(host->maildir, "new", &count) ||
-	    !count_part(host->maildir, "cur", &count) ||
-	    (count > 0 && start_delivery(session, host, &err) == -1)) {
+	if (queues == -1 || result == -1)
 		smtp_log(session, "ETRN <%s> cannot be served: %s",
-		    host->domain, err.text);
+		    host->domain, result == -1 ? err.text : queue_err.text);
+	if (queues <= 0 && (result == -1 || (queues == -1 && count == 0))) {
 		smtp_reply(session, 458, "4.3.0",
 		    "Unable to queue messages for node %s", host->domain);
 		return;
 	}
-	smtp_log(session, "ETRN <%s> messages: %u", host->domain, count);
-	if (count == 0)
+	smtp_log(session, "ETRN <%s> messages: %u queues: %d", host->domain,
+	    result == -1 ? 0 : count, queues == -1 ? 0 : queues);
+	if (queues > 0 && (count == 0 || result == -1))
+		smtp_reply(session, 252, "2.0.0",
+		    "OK, pending messages for node %s started", host->domain);
+	else if (count == 0)
 		smtp_reply(session, 251, "2.0.0",
 		    "OK, no messages waiting for node %s", host->domain);
 	else

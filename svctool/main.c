@@ -43,7 +43,13 @@ static const struct {
 	    "[--all]\n"
 	    "            [--text TEXT] [--to QUEUE] [--body] [--dry-run] "
 	    "[--json]\n"
-	    "            [--home DIR] [--timeout SECONDS]" },
+	    "            [--home DIR] [--timeout SECONDS]\n"
+	    "       svctool queue destinations [DOMAIN ...] "
+	    "[--domain PATTERN] [--json]\n"
+	    "       svctool queue suspend DOMAIN ... [--reason TEXT] "
+	    "[--for TIME]\n"
+	    "       svctool queue resume|rebind|reset DOMAIN ... [--dry-run] "
+	    "[--home DIR]" },
 	{ "log", cmd_log,
 	    "[--home DIR] [--service NAME[,NAME]] [--queue NAME|NUMBER]\n"
 	    "            [--id NUMBER|UUID] [--address ADDRESS] "

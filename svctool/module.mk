@@ -14,8 +14,10 @@ svctool/libsvctool.a: \
     svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
     svctool/queue/add.o svctool/queue/change.o svctool/queue/cmd_queue.o svctool/queue/cmd_rm.o svctool/queue/count.o \
+    svctool/queue/deferrals.o svctool/queue/destinations.o \
     svctool/queue/hold.o svctool/queue/messages.o \
-    svctool/queue/ops.o svctool/queue/order.o svctool/queue/select.o svctool/queue/remove.o \
+    svctool/queue/ops.o svctool/queue/order.o svctool/queue/rests.o svctool/queue/rspawn.o \
+    svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \
     svctool/show/cmd_log.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
     svctool/show/cmd_tls_report.o svctool/show/tls_report_send.o svctool/show/log_fields.o \

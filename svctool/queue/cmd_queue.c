@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "svctool/args.h"
+#include "svctool/queue/destinations.h"
 #include "svctool/queue/messages.h"
 #include "svctool/queue/ops.h"
 #include "svctool/svctool.h"
@@ -37,7 +38,8 @@ enum { OP_COUNT = sizeof(ops) / sizeof(ops[0]) };
 
 static const char verbs[] = "add, remove, hold, release or fix";
 static const char message_verbs[] =
-    "list, show, ages, hold, release, retry, delete, bounce or move";
+    "list, show, ages, hold, release, retry, delete, bounce or move; of "
+    "destinations destinations, suspend, resume, rebind or reset";
 
 /* What changes a message must say which. */
 static int
@@ -147,7 +149,7 @@ cmd_queue(int argc, char **argv)
 {
 	struct queue_op_options options = { .timeout_s = 60 };
 	struct message_options messages = { .timeout_s = 60 };
-	const char *home = NULL;
+	const char *home = NULL, *span = NULL;
 	const struct arg_row rows[] = {
 		{ "home", ARG_TEXT, &home },
 		{ "timeout", ARG_NUMBER, &options.timeout_s },
@@ -159,6 +161,7 @@ cmd_queue(int argc, char **argv)
 		{ "body", ARG_FLAG, &messages.has_body },
 		{ "text", ARG_TEXT, &messages.text },
 		{ "to", ARG_TEXT, &messages.to },
+		{ "for", ARG_TEXT, &span },
 		{ NULL, ARG_FLAG, NULL },
 	};
 	AUTO(node_free) struct node *node = NULL;
@@ -168,6 +171,21 @@ cmd_queue(int argc, char **argv)
 
 	if (args_parse(rows, argc, argv, &words, &err) == -1)
 		return complain(EXIT_USAGE, &err);
+	if (words > 0 && destinations_has(argv[0])) {
+		const struct destination_options of = { .home = home,
+			.is_json = messages.is_json,
+			.is_dry_run = messages.is_dry_run,
+			.pattern = messages.filter.domain,
+			.reason = messages.filter.reason,
+			.span = span };
+
+		filter_release(&messages.filter);
+		return destinations_run(argv[0], words - 1, argv + 1, &of);
+	}
+	if (span != NULL) {
+		error_set(&err, "only queue suspend has --for");
+		return complain(EXIT_USAGE, &err);
+	}
 	if (words > 0 && is_of_messages(argv[0], &messages)) {
 		int code;
 

@@ -32,6 +32,7 @@ struct listing {
 
 struct age_row {
 	char *domain;
+	struct rest rest; /* domain NULL: it does not */
 	uint64_t counts[AGE_COLUMNS], total;
 };
 
@@ -65,6 +66,28 @@ put_time(int64_t seconds)
 }
 
 static void
+put_rest(const struct rest *rest)
+{
+	if (rest == NULL)
+		return;
+	printf(" %s ", rest->is_suspended ? "suspended" : "rests");
+	if (rest->seconds != UINT32_MAX)
+		put_time(rest->seconds);
+	printf(": %s", rest->reason);
+}
+
+static json_t *
+rest_json(const struct rest *rest)
+{
+	return json_pack("{s:o, s:o, s:b, s:o}", "domain",
+	    json_text(rest->domain), "seconds",
+	    rest->seconds == UINT32_MAX
+		? json_null()
+		: json_integer((json_int_t)rest->seconds),
+	    "suspended", rest->is_suspended, "reason", json_text(rest->reason));
+}
+
+static void
 print_chosen(const struct listing *listing, const struct chosen *chosen)
 {
 	const struct look_message *message = chosen->message;
@@ -90,8 +113,29 @@ print_chosen(const struct listing *listing, const struct chosen *chosen)
 			continue;
 		putchar('\t');
 		put_word(chosen_address(chosen, &message->recipients[i]));
+		put_rest(chosen_rest(chosen, &message->recipients[i]));
 		putchar('\n');
 	}
+}
+
+/* Each domain once. */
+static json_t *
+rests_json(const struct chosen *chosen)
+{
+	const struct look_message *message = chosen->message;
+	const struct rest *last = NULL;
+	json_t *rests = json_array();
+
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		const struct rest *rest = message->recipients[i].is_done
+		    ? NULL
+		    : chosen_rest(chosen, &message->recipients[i]);
+
+		if (rest != NULL && rest != last)
+			json_array_append_new(rests, rest_json(rest));
+		last = rest != NULL ? rest : last;
+	}
+	return rests;
 }
 
 static json_t *
@@ -106,14 +150,15 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 			json_array_append_new(left,
 			    json_text(chosen_address(
 				chosen, &message->recipients[i])));
-	object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o}",
-	    "queue", chosen->queue, "id", (json_int_t)message->id, "age",
+	object = json_pack(
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "queue",
+	    chosen->queue, "id", (json_int_t)message->id, "age",
 	    (json_int_t)seconds_since(listing, message->birth), "size",
 	    (json_int_t)message->size_bytes, "tries",
 	    (json_int_t)message->attempt, "next_try",
 	    (json_int_t)message->retry_at, "held", message->is_held, "bouncing",
 	    message->is_bouncing, "sender", json_text(message->sender),
-	    "recipients", left);
+	    "recipients", left, "rests", rests_json(chosen));
 	if (!uuid_is_none(&message->uuid)) {
 		uuid_format(&message->uuid, uuid);
 		json_object_set_new(object, "uuid", json_string(uuid));
@@ -163,14 +208,15 @@ static int
 run_listing(const struct node *node, struct listing *listing,
     void (*visit)(const struct chosen *chosen, void *context))
 {
+	struct filter filter = listing->options->filter;
 	struct error err;
 	int code = EXIT_FINE;
 
+	filter.wants_rests = true;
 	listing->now = time(NULL);
 	if (listing->options->is_json)
 		listing->rows = json_array();
-	if (filter_visit(
-		node, &listing->options->filter, visit, listing, &err) == -1)
+	if (filter_visit(node, &filter, visit, listing, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);
 	return listing->has_problem ? EXIT_TROUBLE : code;
 }
@@ -300,7 +346,8 @@ messages_show(const struct node *node, const struct message_options *options)
 /* -- ages */
 
 static struct age_row *
-find_age_row(struct listing *listing, const char *domain)
+find_age_row(
+    struct listing *listing, const char *domain, const struct rest *rest)
 {
 	struct age_row *row;
 
@@ -311,6 +358,11 @@ find_age_row(struct listing *listing, const char *domain)
 	    listing->ages, listing->age_count, sizeof(*listing->ages));
 	row = &listing->ages[listing->age_count++];
 	*row = (struct age_row){ .domain = xstrdup(domain) };
+	if (rest != NULL)
+		row->rest = (struct rest){ .domain = row->domain,
+			.seconds = rest->seconds,
+			.is_suspended = rest->is_suspended,
+			.reason = xstrdup(rest->reason) };
 	return row;
 }
 
@@ -340,8 +392,9 @@ count_ages(const struct chosen *chosen, void *context)
 
 		if (recipient->is_done)
 			continue;
-		row = find_age_row(
-		    listing, address_domain(chosen_address(chosen, recipient)));
+		row = find_age_row(listing,
+		    address_domain(chosen_address(chosen, recipient)),
+		    chosen_rest(chosen, recipient));
 		row->counts[column]++;
 		row->total++;
 	}
@@ -372,6 +425,7 @@ print_ages(const struct listing *listing)
 			printf(" %6" PRIu64, row->counts[c]);
 		printf("  ");
 		put_word(row->domain);
+		put_rest(row->rest.domain == NULL ? NULL : &row->rest);
 		putchar('\n');
 	}
 }
@@ -387,9 +441,11 @@ add_ages_json(struct listing *listing)
 			json_array_append_new(
 			    counts, json_integer((json_int_t)row->counts[c]));
 		json_array_append_new(listing->rows,
-		    json_pack("{s:o, s:I, s:o}", "domain",
+		    json_pack("{s:o, s:I, s:o, s:o}", "domain",
 			json_text(row->domain), "total", (json_int_t)row->total,
-			"counts", counts));
+			"counts", counts, "rests",
+			row->rest.domain == NULL ? json_null()
+						 : rest_json(&row->rest)));
 	}
 }
 
@@ -407,8 +463,10 @@ messages_ages(const struct node *node, const struct message_options *options)
 	else
 		add_ages_json(&listing);
 	print_rows(listing.rows);
-	for (size_t i = 0; i < listing.age_count; i++)
+	for (size_t i = 0; i < listing.age_count; i++) {
 		free(listing.ages[i].domain);
+		free(listing.ages[i].rest.reason);
+	}
 	free(listing.ages);
 	return code;
 }

@@ -33,6 +33,14 @@ scan_units(const char *text, const char *letters, const uint64_t *units,
 	return true;
 }
 
+bool
+scan_time(const char *text, uint64_t *seconds_out)
+{
+	static const uint64_t units[] = { 1, 60, 3600, 86400, 604800 };
+
+	return scan_units(text, "smhdw", units, seconds_out);
+}
+
 static void
 write_names_out(struct strlist *queues)
 {
@@ -51,7 +59,6 @@ int
 filter_prepare(
     struct filter *filter, int words, char *const *argv, struct error *err)
 {
-	static const uint64_t times[] = { 1, 60, 3600, 86400, 604800 };
 	static const uint64_t sizes[] = { 1024, 1024 * 1024, 1024 * 1024 };
 	struct uuid uuid;
 	uint64_t id;
@@ -65,7 +72,7 @@ filter_prepare(
 			    "'%s' is no message's number or UUID",
 			    filter->ids.items[i]);
 	if (filter->older != NULL &&
-	    !scan_units(filter->older, "smhdw", times, &filter->older_s))
+	    !scan_time(filter->older, &filter->older_s))
 		return error_set(
 		    err, "--older takes a time, like 90s, 10m, 3h, 2d or 1w");
 	if (filter->larger != NULL &&
@@ -108,6 +115,16 @@ address_domain(const char *address)
 	const char *at = strrchr(address, '@');
 
 	return at == NULL ? "" : at + 1;
+}
+
+const struct rest *
+chosen_rest(const struct chosen *chosen, const struct look_recipient *recipient)
+{
+	/* One that was not routed yet, too: only remote domains rest here. */
+	return recipient->channel == QUEUE_LOCAL
+	    ? NULL
+	    : rests_find(chosen->rests,
+		  address_domain(chosen_address(chosen, recipient)));
 }
 
 static bool
@@ -155,6 +172,28 @@ has_recipient(const struct filter *filter, const struct chosen *chosen)
 	return false;
 }
 
+/* Of what has failed, or why something that is left rests. */
+static bool
+has_reason(const struct filter *filter, const struct chosen *chosen)
+{
+	const struct look_message *message = chosen->message;
+
+	if (matches(filter->reason, message->notes) ||
+	    deferrals_match(chosen->deferrals, message->id, filter->reason))
+		return true;
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		const struct look_recipient *recipient =
+		    &message->recipients[i];
+		const struct rest *rest = recipient->is_done
+		    ? NULL
+		    : chosen_rest(chosen, recipient);
+
+		if (rest != NULL && matches(filter->reason, rest->reason))
+			return true;
+	}
+	return false;
+}
+
 static bool
 has_id(const struct filter *filter, const struct look_message *message)
 {
@@ -176,7 +215,7 @@ is_chosen(const struct filter *filter, const struct chosen *chosen)
 
 	return has_id(filter, message) &&
 	    matches(filter->sender, message->sender) &&
-	    matches(filter->reason, message->notes) &&
+	    has_reason(filter, chosen) &&
 	    (filter->older == NULL ||
 		message->birth + (time_t)filter->older_s < now) &&
 	    (filter->larger == NULL ||
@@ -187,6 +226,7 @@ is_chosen(const struct filter *filter, const struct chosen *chosen)
 struct visiting {
 	const struct filter *filter;
 	struct chosen chosen;
+	struct rests rests;
 	void (*visit)(const struct chosen *chosen, void *context);
 	void *context;
 };
@@ -212,14 +252,22 @@ visit_queue(const struct node *node, const char *name,
 	struct route *route = settings == NULL ? NULL
 					       : route_new(settings, err);
 	struct queue_dir *dir = route == NULL ? NULL : look_queue(path, err);
+	struct deferrals deferrals = { .by_message = { .slots = NULL } };
 	int result = -1;
 
+	if (visiting->filter->reason != NULL)
+		deferrals_load(node, name, &deferrals);
+
 	if (dir != NULL) {
-		visiting->chosen = (struct chosen){
-			.queue = name, .path = path, .dir = dir, .route = route
-		};
+		visiting->chosen = (struct chosen){ .queue = name,
+			.path = path,
+			.dir = dir,
+			.route = route,
+			.rests = &visiting->rests,
+			.deferrals = &deferrals };
 		result = look_messages(dir, visit_if_chosen, visiting, err);
 	}
+	deferrals_release(&deferrals);
 	queue_dir_close(&dir);
 	route_free(&route);
 	settings_free(&settings);
@@ -244,6 +292,8 @@ filter_visit(const struct node *node, const struct filter *filter,
 			return -1;
 	if (node_queues(node, &names, err) == -1)
 		return -1;
+	if (filter->wants_rests || filter->reason != NULL)
+		rests_load(node, &visiting.rests);
 	for (size_t i = 0; i < names.count; i++)
 		if ((filter->queues.count == 0 ||
 			strlist_has(&filter->queues, names.items[i])) &&
@@ -251,5 +301,6 @@ filter_visit(const struct node *node, const struct filter *filter,
 			result == 0 ? err : &other_err) == -1)
 			result = -1;
 	strlist_release(&names);
+	rests_release(&visiting.rests);
 	return result;
 }

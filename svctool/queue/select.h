@@ -13,17 +13,22 @@
 #include "base/strlist.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
+#include "svctool/queue/deferrals.h"
+#include "svctool/queue/rests.h"
 
 /* As the options say; all that are given must match. */
 struct filter {
 	/* patterns (fnmatch) of addresses; of recipients one that is left */
 	const char *sender, *recipient, *domain;
-	const char *lane;   /* of a recipient that is left */
-	const char *reason; /* a pattern of what has failed so far */
+	const char *lane; /* of a recipient that is left */
+	/* a pattern of what has failed so far, of why it was deferred, or of
+	 * why a domain rests */
+	const char *reason;
 	const char *older, *larger;
 	struct strlist ids; /* numbers and UUIDs; any of them */
 	struct strlist queues;
 	bool is_all;
+	bool wants_rests; /* for the visitor */
 	/* filter_prepare() */
 	uint64_t older_s, larger_bytes;
 };
@@ -49,6 +54,8 @@ struct chosen {
 	const struct queue_dir *dir;
 	const struct look_message *message;
 	const struct route *route;
+	const struct rests *rests;         /* empty, unless they are wanted */
+	const struct deferrals *deferrals; /* unless there is a --reason */
 };
 
 /*
@@ -58,6 +65,9 @@ struct chosen {
 int filter_prepare(
     struct filter *filter, int words, char *const *argv, struct error *err);
 void filter_release(struct filter *filter);
+
+/* "90", "10m", "3d": seconds; false when it is none. */
+bool scan_time(const char *text, uint64_t *seconds_out);
 
 /* Does it say anything of messages but --queue? */
 bool filter_has_any(const struct filter *filter);
@@ -74,5 +84,9 @@ int filter_visit(const struct node *node, const struct filter *filter,
 const char *chosen_address(
     const struct chosen *chosen, const struct look_recipient *recipient);
 const char *address_domain(const char *address);
+/* Why the mail of a recipient rests; NULL: it does not, or rests were not
+ * wanted. */
+const struct rest *chosen_rest(
+    const struct chosen *chosen, const struct look_recipient *recipient);
 
 #endif

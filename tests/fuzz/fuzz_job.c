@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct job_backoff backoff;
 	struct job_room room;
 	const char *lane;
-	bool is_now;
+	enum job_wish wish;
 	struct job job;
 
 	if (job_get_hello(data, size, &hello)) {
@@ -63,13 +63,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		job_put_backoff(&packet, &backoff);
 		check_same(&packet, JOB_BACKOFF, data, size);
 	}
-	if (job_get_ask(data, size, &lane, &is_now)) {
-		job_put_ask(&packet, lane, is_now);
+	if (job_get_ask(data, size, &lane, &wish)) {
+		job_put_ask(&packet, lane, wish);
 		check_same(&packet, JOB_ASK, data, size);
 	}
 	if (job_get_room(data, size, &room)) {
 		job_put_room(&packet, &room);
 		check_same(&packet, JOB_ROOM, data, size);
+	}
+	if (job_get_wake(data, size, &lane)) {
+		job_put_wake(&packet, lane);
+		check_same(&packet, JOB_WAKE, data, size);
 	}
 	if (job_get(data, size, recipients, &job)) {
 		job_put(&packet, &job);

@@ -8,6 +8,7 @@ that the host's users stay as they are.
 import os
 import shutil
 import smtplib
+import socket
 import stat
 import subprocess
 import tempfile
@@ -17,6 +18,8 @@ import pytest
 
 import ports
 from node import BIN, SLOW, Node, wait_until
+from queue_peer import Intake
+from remote_peer import Link
 from test_01_node import may_reach
 
 USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
@@ -297,6 +300,105 @@ def test_queues_and_domains_come_while_it_runs(node):
     node.run("vdeldomain", "example.org")
     node.run("svctool", "queue", "remove", "3")
     assert not folder.exists()
+
+
+def test_mail_for_other_hosts(node):
+    """qmail-rspawn serves the queues of qmailq."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(60 * SLOW)
+    routes = node.control / "smtproutes"
+    routes.write_text(f":[127.0.0.1]:{listener.getsockname()[1]}\n")
+    (node.control / "tlspolicy").write_text("*:none\n")  # no DNS is asked
+    node.run("svctool", "restart")
+    try:
+        assert node.inject("x@far.example", queue="queue1") == 0
+        link, _ = listener.accept()
+        peer = Link(link)
+        peer.hello()
+        assert b"Subject: injected" in peer.transaction()
+        peer.socket.close()
+        wait_until(lambda: node.backlog() == 0, "it has left the queue")
+    finally:
+        listener.close()
+        routes.unlink()
+        (node.control / "tlspolicy").unlink()
+        node.run("svctool", "restart")
+
+
+def test_qmaild_retries_what_etrnhosts_allows(node):
+    """... and has no other say in what becomes of a queue's mail."""
+    class Queue:
+        dir = node.queue_dir("queue1")
+
+    (node.control / "etrnhosts").write_text(
+        "held.example 192.0.2.0/24 -\n")
+    node.run("svctool", "restart")
+    orders = [
+        (Intake.RETRY, 0, "held.example", "192.0.2.7", 255),  # has no mail
+        (Intake.RETRY, 0, "held.example", "192.0.3.7", 31),
+        (Intake.RETRY, 0, "held.example", "", 31),
+        (Intake.RETRY, 0, "HELD.example", "192.0.2.7", 31),
+        (Intake.RETRY, 0, "other.example", "192.0.2.7", 31),
+        (Intake.RETRY, 7, "", "192.0.2.7", 31),
+        (Intake.HOLD, 0, "held.example", "192.0.2.7", 31),
+        (Intake.RELEASE, 0, "held.example", "192.0.2.7", 31),
+        (Intake.DELETE, 7, "", "192.0.2.7", 31)]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(node.gids["nofiles"])
+            os.setuid(node.uids["qmaild"])
+            client = Intake(Queue)
+            codes = [client.operate(action, number, lane=lane, text=text)[0]
+                     for action, number, lane, text, _ in orders]
+            os._exit(0 if codes == [order[-1] for order in orders] else 1)
+        finally:
+            os._exit(2)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        with node.smtp() as client:
+            client.ehlo()
+            assert client.docmd("ETRN", "held.example")[0] == 459
+    finally:
+        (node.control / "etrnhosts").unlink()
+        node.run("svctool", "restart")
+
+
+def test_only_root_and_qmailr_ask_for_destinations(node):
+    """A queue's user has the mail of his queue sent, and no more."""
+    assert node.run("svctool", "queue", "destinations").stdout == ""
+    node.run("svctool", "queue", "suspend", "a.example")
+    assert "a.example: suspended for ever" in node.run(
+        "svctool", "queue", "destinations").stdout
+    node.run("svctool", "queue", "resume", "a.example")
+    answers = {}
+    for user in ("qmailr", "qmailq", "qmaild"):
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setgid(node.gids["qmail"])
+                os.setuid(node.uids[user])
+                link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                link.settimeout(60)
+                link.connect(str(node.home / "run/remote"))
+                link.send(b"o\x01\x01\0\0\0\0")
+                packet = link.recv(60000)
+                while packet and packet[:1] != b"e":
+                    packet = link.recv(60000)
+                os.write(write, packet[1:2] or b"-")
+                os._exit(0)
+            except OSError:
+                os.write(write, b"-")
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        answers[user] = os.read(read, 1)
+        os.close(read)
+        os.close(write)
+    assert answers == {"qmailr": b"\0", "qmailq": b"\2", "qmaild": b"-"}
 
 
 def test_init_again_keeps_the_roles(node):

@@ -10,6 +10,7 @@ import pytest
 
 import ports
 from node import BIN, SLOW, wait_until
+from remote_peer import Link as RemoteLink
 from remote_peer import Peer, make_home, send
 from smtp_peer import shared_node, smtpd
 
@@ -542,10 +543,66 @@ def test_etrn(node, tmp_path):
                 wait_until(lambda: files(box) == [], "it is sent")
                 assert client.say("ETRN held.example").code == 251
                 assert "ETRN <held.example> messages: 2" in server.wait_log(
-                    "ETRN.*messages: 2\n")[0]
+                    "ETRN.*messages: 2 queues: 0\n")[0]
         finally:
             setting.unlink()
     assert len(peer.links) == 1
+
+
+def test_etrn_has_queues_try_a_lane(node, tmp_path):
+    """What rests goes out at once, whether there is a Maildir or not, and only
+    for whom etrnhosts allows it."""
+    port = ports.take()
+    (node.control / "smtproutes").write_text(f":[127.0.0.1]:{port}\n")
+    (node.control / "tcptopenalty").write_text("1\n")  # at once
+    (node.control / "tlspolicy").write_text("*:none\n")  # no DNS is asked
+    setting = with_etrn(node, "held.example 127.0.0.1 -",
+                        f"both.example 127.0.0.1 {tmp_path}/none",
+                        "other.example 192.0.2.1 -")
+    services = [node.home / "service" / name for name in ("remote", "queue1")]
+    hangup = ["/usr/bin/env", "svc", "-h", *services]
+    before = node.log("remote").count("read again")
+    node.run(*hangup)
+    wait_until(lambda: node.log("remote").count("read again") > before, "HUP")
+    try:
+        names = ["held", "both", "other"]
+        for name in names:
+            assert node.inject(f"x@{name}.example") == 0
+        wait_until(lambda: all(
+            re.search(rf"lane {name}\.example: rests", node.log("queue1"))
+            for name in names), lambda: "they rest\n" + node.logs() + node.svctool(
+                       "queue", "destinations").stdout)
+        wait_until(lambda: node.backlog() == 3, "they are kept")
+        taken = []
+
+        def script(link):
+            link.hello()
+            taken.append(link.transaction())
+            link.at_end()
+        with socket.create_server(("127.0.0.1", port)) as listener, \
+                smtpd(node) as server, server.client() as client:
+            listener.settimeout(60 * SLOW)
+            client.hello()
+            assert client.say("ETRN other.example").code == 459
+            for name in ("held", "both"):
+                reply = client.say(f"ETRN {name}.example")
+                assert (reply.code, f"{name}.example started" in
+                        reply.text) == (252, True)
+                link, _ = listener.accept()
+                link = RemoteLink(link)
+                script(link)
+                link.socket.close()
+            wait_until(lambda: node.backlog() == 1, "two are sent")
+            assert client.say("ETRN held.example").code == 251
+        assert len(taken) == 2
+        assert "retry lane held.example by uid" in node.log("queue1")
+        assert "retry lane other.example" not in node.log("queue1")
+        node.svctool("queue", "delete", "--all")
+        node.wait_empty()
+    finally:
+        setting.unlink()
+        (node.control / "smtproutes").unlink()
+        node.run(*hangup)
 
 
 def test_etrn_answers(node, tmp_path):

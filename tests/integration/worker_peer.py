@@ -10,7 +10,7 @@ import threading
 
 from node import DEADLINE_S, wait_until
 
-VERSION = 4
+VERSION = 5
 
 
 def _text(value):
@@ -145,7 +145,8 @@ class Worker(threading.Thread):
         self.start()
 
     def take(self, recipients, size=1 << 30):
-        self.connection.send(struct.pack("<BIQ", ord("t"), recipients, size))
+        self.connection.send(struct.pack("<BIQB", ord("t"), recipients,
+                                         size, 0))
 
     def back_off(self, lane, seconds, reason="it said so"):
         self.connection.send(b"b" + _text(lane) + struct.pack("<I", seconds) +

@@ -25,6 +25,7 @@ lines(void **state)
 		{ "", NULL },
 		{ "a", NULL },
 		{ "a 192.0.2.1", NULL },
+		{ "a 192.0.2.1 -", "a|192.0.2.1|none||client" },
 		{ "a 192.0.2.1 m", NULL },
 		{ "a host.example /m", NULL },
 		{ "a 192.0.2.1, /m", NULL },
@@ -46,8 +47,8 @@ lines(void **state)
 			continue;
 		}
 		snprintf(got, sizeof(got), "%s|%s|%s|%s|%s", host.domain,
-		    host.networks, host.maildir, host.prefix,
-		    host.host == NULL ? "client" : host.host);
+		    host.networks, host.maildir == NULL ? "none" : host.maildir,
+		    host.prefix, host.host == NULL ? "client" : host.host);
 		etrnhost_release(&host);
 		if (rows[i].wanted == NULL)
 			fail_msg("'%s' was taken: %s", rows[i].line, got);

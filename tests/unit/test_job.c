@@ -58,7 +58,7 @@ hello(void **state)
 static void
 take(void **state)
 {
-	const struct job_take sent = { 500, UINT64_MAX - 7 };
+	const struct job_take sent = { 500, UINT64_MAX - 7, true };
 	struct job_take got;
 	struct buf buf = BUF_INIT;
 
@@ -68,6 +68,7 @@ take(void **state)
 	assert_true(job_get_take(buf.data, buf.length, &got));
 	assert_int_equal(got.recipients, 500);
 	assert_int_equal(got.bytes, UINT64_MAX - 7);
+	assert_true(got.by_sender);
 	CHECK_LENGTHS(job_get_take, &buf, &got);
 	buf_release(&buf);
 }
@@ -91,20 +92,37 @@ backoff(void **state)
 }
 
 static void
-ask(void **state)
+wake(void **state)
 {
 	const char *got;
-	bool is_now = false;
 	struct buf buf = BUF_INIT;
 
 	(void)state;
-	job_put_ask(&buf, "example.org", true);
-	assert_int_equal(job_packet_type(buf.data, buf.length), 'a');
-	assert_true(job_get_ask(buf.data, buf.length, &got, &is_now));
+	job_put_wake(&buf, "example.org");
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'w');
+	assert_true(job_get_wake(buf.data, buf.length, &got));
 	assert_string_equal(got, "example.org");
-	assert_true(is_now);
+	CHECK_LENGTHS(job_get_wake, &buf, &got);
+	buf_release(&buf);
+}
+
+static void
+ask(void **state)
+{
+	const char *got;
+	enum job_wish wish = JOB_WISH_NONE;
+	struct buf buf = BUF_INIT;
+
+	(void)state;
+	job_put_ask(&buf, "example.org", JOB_WISH_ANYWAY);
+	assert_int_equal(job_packet_type(buf.data, buf.length), 'a');
+	assert_true(job_get_ask(buf.data, buf.length, &got, &wish));
+	assert_string_equal(got, "example.org");
+	assert_int_equal(wish, JOB_WISH_ANYWAY);
 	for (size_t length = 0; length < buf.length; length++)
-		assert_false(job_get_ask(buf.data, length, &got, &is_now));
+		assert_false(job_get_ask(buf.data, length, &got, &wish));
+	buf.data[buf.length - 1] = JOB_WISH_ANYWAY + 1;
+	assert_false(job_get_ask(buf.data, buf.length, &got, &wish));
 	buf_release(&buf);
 }
 
@@ -402,6 +420,7 @@ main(void)
 		cmocka_unit_test(take),
 		cmocka_unit_test(backoff),
 		cmocka_unit_test(ask),
+		cmocka_unit_test(wake),
 		cmocka_unit_test(room),
 		cmocka_unit_test(whole_job),
 		cmocka_unit_test(job_whose_body_is_elsewhere),

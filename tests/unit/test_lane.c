@@ -426,6 +426,46 @@ held_lanes(void **state)
 	assert_int_equal(take_at(NOW), 1);
 }
 
+/* A domain's key stands for the lanes of its senders, too. */
+static void
+lanes_by_sender(void **state)
+{
+	struct lane_part joe, ann, other;
+	struct lane *lane = lane_get(table, LANE_REMOTE, "a.test joe@b.test");
+	enum job_wish wish;
+
+	(void)state;
+	lane_part_init(&joe, lane, false);
+	lane_part_init(
+	    &ann, lane_get(table, LANE_REMOTE, "a.test ann@b.test"), false);
+	lane_part_init(&other, lane_get(table, LANE_REMOTE, "a.test.b"), false);
+	lane_part_enter(table, &joe);
+	lane_back_off(table, lane, 10, "why");
+	lane_back_off(table, ann.lane, 10, "why");
+	lane_back_off(table, other.lane, 10, "why");
+	lane_wake_remote(table, "a.test");
+	assert_int_equal(lane_backs_off_until_ms(lane), 0);
+	assert_int_equal(lane_backs_off_until_ms(ann.lane), 0);
+	assert_int_equal(lane_backs_off_until_ms(other.lane), 10);
+	assert_ptr_equal(lane_next_to_ask(table, &wish), lane);
+	assert_int_equal(wish, JOB_WISH_NONE);
+	lane_back_off(table, lane, 10, "why");
+	assert_int_equal(lane_retry_key(table, "a.test"), 2);
+	assert_ptr_equal(lane_next_to_ask(table, &wish), lane);
+	assert_int_equal(wish, JOB_WISH_ANYWAY);
+	lane_wake_remote(table, NULL);
+	assert_int_equal(lane_backs_off_until_ms(other.lane), 0);
+	assert_true(lane_hold(table, "a.test", true));
+	assert_true(lane_is_held(lane));
+	assert_false(lane_is_held(other.lane));
+	assert_true(
+	    lane_is_held(lane_get(table, LANE_REMOTE, "a.test eve@b.test")));
+	assert_true(lane_hold(table, "a.test", false));
+	lane_part_release(table, &joe);
+	lane_part_release(table, &ann);
+	lane_part_release(table, &other);
+}
+
 static void
 visit_all(void **state)
 {
@@ -473,9 +513,9 @@ enum { PARTS = 10 };
 static struct lane *
 next_to_ask(void)
 {
-	bool is_now;
+	enum job_wish wish;
 
-	return lane_next_to_ask(table, &is_now);
+	return lane_next_to_ask(table, &wish);
 }
 
 /* A lane with parts in its line. */
@@ -723,6 +763,7 @@ main(void)
 		TEST(hurry_all),
 		TEST(judged_tickets),
 		TEST(held_lanes),
+		TEST(lanes_by_sender),
 		TEST(visit_all),
 		TEST(memory_per_ticket),
 		TEST(parts_in_turn),
