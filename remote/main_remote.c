@@ -192,8 +192,10 @@ run(char **argv, const struct rules *rules)
 		report_message("ZUnable to read message. (#4.3.0)\n");
 		return;
 	}
+	/* As in IndiMail the first recipient's route is that of all. */
 	plan_make(rules, argv[1],
-	    strcmp(message.sender, "#@[]") == 0 ? "" : message.sender, &plan);
+	    strcmp(message.sender, "#@[]") == 0 ? "" : message.sender,
+	    message.recipients[0].address, &plan);
 	session = open_session(rules, &plan, &way);
 	if (session != NULL)
 		send_message(argv[1], session, &message);

@@ -2,7 +2,8 @@
 LIBS += remote/libremote.a
 remote/libremote.a: remote/auth.o remote/body.o remote/exchange.o remote/hello.o \
     remote/dane.o remote/mta_sts.o remote/pace.o remote/rules.o \
-    remote/tls_policy.o remote/tls_report.o \
+    remote/output.o remote/program.o remote/tls_policy.o remote/tls_report.o \
+    remote/token.o \
     remote/qmtp.o remote/reply.o remote/session.o remote/tcpto.o \
     remote/transaction.o
 remote/libremote.a_LDLIBS := -Wl,--as-needed -lcurl -lgsasl -ljansson -lssl -Wl,--no-as-needed
@@ -46,7 +47,8 @@ MANS += $(SERIAL_PROGS:=.8)
 # Remote delivery for all queues.
 PROGS += remote/qmail-rspawn
 remote/qmail-rspawn: remote/main_rspawn.o remote/spawner.o \
-    remote/spawner_destination.o remote/spawner_domain.o
+    remote/spawner_destination.o remote/spawner_domain.o \
+    remote/spawner_program.o
 remote/qmail-rspawn: remote/libremote.a queue/libqueue.a \
     resolver/libresolver.a control/libcontrol.a base/libbase.a
 remote/qmail-rspawn: LDLIBS += -lssl -lcrypto

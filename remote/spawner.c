@@ -3,6 +3,7 @@
 #include "remote/spawner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,19 +243,47 @@ read_task(const char *packet, size_t length, int fd)
 	return task;
 }
 
+/* As struct domain has it.  To be freed. */
+static char *
+lane_name(const struct rules *rules, const struct task *task)
+{
+	const char *lane = task->job.lane, *sender = task->job.sender;
+	const char *recipient = task->recipients[0].recipient;
+	bool has_program = rules_program(rules) != NULL;
+	bool asks_sender = !has_program && rules_ask_sender(rules);
+	bool asks_recipient = !has_program && rules_ask_recipient(rules, lane);
+
+	if (!asks_sender && !asks_recipient)
+		return xstrdup(lane);
+	return xasprintf("%s %d %d %s%s", lane,
+	    asks_sender ? (int)strlen(sender) : -1,
+	    asks_recipient ? (int)strlen(recipient) : -1,
+	    asks_sender ? sender : "", asks_recipient ? recipient : "");
+}
+
+struct session_message
+task_message(const struct task *task)
+{
+	return (struct session_message){ .sender = task->job.sender,
+		.dsn = task->job.dsn,
+		.header = task->job.header,
+		.body = task->job.body,
+		.fd = task->fd,
+		.size_bytes = task->job.size_bytes,
+		.requires_tls = task->job.needs_tls,
+		.recipients = task->to,
+		.recipient_count = task->job.recipient_count };
+}
+
 static void
 take_task(struct queue_hand *queue, struct task *task)
 {
 	struct lane_hand *lane;
 
-	if (rules_ask_sender(queue->spawner->rules->rules)) {
-		char *name = xasprintf(
-		    "%s %s", task->job.lane, task->job.sender);
+	char *name = lane_name(queue->spawner->rules->rules, task);
 
-		lane = lane_get_hand(queue, name);
-		free(name);
-	} else
-		lane = lane_get_hand(queue, task->job.lane);
+	lane = lane_get_hand(queue, name);
+	free(name);
 	task->lane = lane;
 	lane->in_hand++;
 	TAILQ_INSERT_TAIL(&lane->tasks, task, in_lane);
@@ -264,6 +293,48 @@ take_task(struct queue_hand *queue, struct task *task)
 		domain_run_lane(lane);
 	else
 		domain_place_lane(lane);
+}
+
+/* -- recipients that go ways of their own */
+
+static void
+keep_recipient(struct task *task, size_t i)
+{
+	task->recipients[0] = task->recipients[i];
+	task->to[0] = task->to[i];
+	task->job.recipient_count = 1;
+}
+
+/* The job of the packet for this recipient alone; fd is its body, or -1. */
+static void
+take_for_recipient(struct queue_hand *queue, const char *packet, size_t length,
+    int fd, size_t i)
+{
+	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	struct task *task;
+
+	if (copy == -1 && fd != -1)
+		fatal(111, "cannot duplicate a descriptor: %m");
+	task = read_task(packet, length, copy);
+	keep_recipient(task, i);
+	take_task(queue, task);
+}
+
+/* Takes fd. */
+static void
+take_job(struct queue_hand *queue, struct task *task, const char *packet,
+    size_t length)
+{
+	const struct rules *rules = queue->spawner->rules->rules;
+	size_t count = task->job.recipient_count;
+
+	if (count > 1 && rules_program(rules) == NULL &&
+	    rules_ask_recipient(rules, task->job.lane)) {
+		for (size_t i = 1; i < count; i++)
+			take_for_recipient(queue, packet, length, task->fd, i);
+		keep_recipient(task, 0);
+	}
+	take_task(queue, task);
 }
 
 /* -- queues */
@@ -293,7 +364,7 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 			close(fd);
 		return false;
 	}
-	take_task(queue, task);
+	take_job(queue, task, packet, length);
 	return true;
 }
 

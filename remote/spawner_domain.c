@@ -59,14 +59,29 @@ static void
 resolve_domain(struct work *work)
 {
 	struct domain *domain = (struct domain *)work;
-	const char *blank = strchr(domain->name, ' ');
-	char *name = blank == NULL
-	    ? xstrdup(domain->name)
-	    : xstrndup(domain->name, (size_t)(blank - domain->name));
+	char *blank = strchr(domain->name, ' '), *at = blank;
+	char *name = NULL, *sender = NULL, *recipient = NULL;
+	long sender_length, recipient_length;
 
-	plan_make(domain->plan->rules->rules, name,
-	    blank == NULL ? NULL : blank + 1, &domain->plan->plan);
+	if (blank == NULL)
+		name = xstrdup(domain->name);
+	else {
+		name = xstrndup(domain->name, (size_t)(blank - domain->name));
+		sender_length = strtol(blank, &at, 10);
+		recipient_length = strtol(at, &at, 10);
+		at++;
+		if (sender_length >= 0) {
+			sender = xstrndup(at, (size_t)sender_length);
+			at += sender_length;
+		}
+		if (recipient_length >= 0)
+			recipient = xstrdup(at);
+	}
+	plan_make(domain->plan->rules->rules, name, sender, recipient,
+	    &domain->plan->plan);
 	free(name);
+	free(sender);
+	free(recipient);
 }
 
 static void
@@ -133,20 +148,61 @@ domain_resolved(struct work *work)
 	domain->is_forgotten = false;
 }
 
+/* A program takes whatever there is for the domain. */
+static bool
+has_program(const struct domain *domain)
+{
+	return rules_program(domain->spawner->rules->rules) != NULL;
+}
+
+/*
+ * Its mail goes ways of its own, or a program's: whether the domain's hosts
+ * answer does not matter.
+ */
+static bool
+needs_no_host(const struct lane_hand *lane)
+{
+	const struct domain *domain = lane->domain;
+
+	return has_program(domain) ||
+	    (TAILQ_EMPTY(&lane->tasks) && strchr(domain->name, ' ') == NULL &&
+		rules_ask_recipient(
+		    domain->spawner->rules->rules, domain->name));
+}
+
+/* It is for a program, or fails. */
+static void
+end_task(struct task *task, const struct domain *domain)
+{
+	if (has_program(domain))
+		program_run_task(task);
+	else
+		task_done_all(
+		    task, SESSION_PERMFAIL, domain->plan->plan.exchange.text);
+}
+
 void
 domain_run_lane(struct lane_hand *lane)
 {
 	struct domain *domain = lane->domain;
 	struct task *task;
 
+	if (domain->is_resolving)
+		return;
+	if (!has_program(domain) &&
+	    (domain->plan == NULL ||
+		domain->plan->plan.exchange.state != EXCHANGE_NONE)) {
+		/* It needed no host, and its mail does now. */
+		domain_take_lane(lane);
+		domain_place_lane(lane);
+		return;
+	}
 	/* The last one may free a lane whose queue has gone. */
-	while (!domain->is_resolving &&
-	    (task = TAILQ_FIRST(&lane->tasks)) != NULL) {
+	while ((task = TAILQ_FIRST(&lane->tasks)) != NULL) {
 		bool is_last = TAILQ_NEXT(task, in_lane) == NULL;
 
 		TAILQ_REMOVE(&lane->tasks, task, in_lane);
-		task_done_all(
-		    task, SESSION_PERMFAIL, domain->plan->plan.exchange.text);
+		end_task(task, domain);
 		if (is_last)
 			break;
 	}
@@ -157,6 +213,13 @@ domain_place_lane(struct lane_hand *lane)
 {
 	struct domain *domain = lane->domain;
 
+	if (needs_no_host(lane)) {
+		put_at_domain(lane);
+		lane_give_room(lane, VERDICT_ROOM);
+		if (!TAILQ_EMPTY(&lane->tasks))
+			domain_run_lane(lane);
+		return;
+	}
 	if (!domain->is_resolving && domain->plan != NULL &&
 	    !domain_is_old(domain, clock_ms()) &&
 	    !(lane->is_wanted_now &&

@@ -75,8 +75,9 @@ struct shared_plan {
 };
 
 /*
- * What is known of a recipient domain; or of it and a sender ("example.org
- * joe@example.net"), where rules ask for him.
+ * What is known of a recipient domain; or of it with a sender or a recipient,
+ * where rules ask for them.  Its name then is "DOMAIN SENDERLENGTH
+ * RECIPIENTLENGTH SENDERRECIPIENT", a length -1 for who is not asked for.
  */
 struct domain {
 	struct work work; /* while is_resolving */
@@ -169,6 +170,14 @@ void task_done(struct task *task);
 /* The same, when all recipients have this outcome. */
 void task_done_all(
     struct task *task, enum session_outcome outcome, const char *text);
+
+/* What is sent of it; its texts are the task's. */
+struct session_message task_message(const struct task *task);
+
+/* -- spawner_program.c */
+
+/* The program of the rules sends the task, which then is done. */
+void program_run_task(struct task *task);
 
 /* -- spawner_domain.c */
 

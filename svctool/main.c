@@ -52,7 +52,8 @@ static const struct {
 	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
-	{ "route", cmd_route, "DOMAIN [SENDER] [--home DIR] [--json]" },
+	{ "route", cmd_route,
+	    "DOMAIN|RECIPIENT [SENDER] [--home DIR] [--json]" },
 	{ "tls-report", cmd_tls_report, "[DAY] [--home DIR] [--json]" },
 	{ "help", cmd_help, "[COMMAND]" },
 };

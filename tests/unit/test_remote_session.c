@@ -514,7 +514,7 @@ test_xoauth2(void **state)
 	static const char *const refusals[] = { NULL,
 		"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n" };
 	struct session_credentials credentials = { "joe@example.test", "token",
-		"xoauth2" };
+		"xoauth2", false };
 	size_t i;
 
 	(void)state;
