@@ -245,13 +245,10 @@ read_task(const char *packet, size_t length, int fd)
 
 /* As struct domain has it.  To be freed. */
 static char *
-lane_name(const struct rules *rules, const struct task *task)
+lane_name(const struct task *task, bool asks_sender, bool asks_recipient)
 {
 	const char *lane = task->job.lane, *sender = task->job.sender;
 	const char *recipient = task->recipients[0].recipient;
-	bool has_program = rules_program(rules) != NULL;
-	bool asks_sender = !has_program && rules_ask_sender(rules);
-	bool asks_recipient = !has_program && rules_ask_recipient(rules, lane);
 
 	if (!asks_sender && !asks_recipient)
 		return xstrdup(lane);
@@ -276,11 +273,13 @@ task_message(const struct task *task)
 }
 
 static void
-take_task(struct queue_hand *queue, struct task *task)
+take_task(struct queue_hand *queue, struct task *task, bool asks_recipient)
 {
+	const struct rules *rules = queue->spawner->rules->rules;
+	char *name = lane_name(task,
+	    rules_program(rules) == NULL && rules_ask_sender(rules),
+	    asks_recipient);
 	struct lane_hand *lane;
-
-	char *name = lane_name(queue->spawner->rules->rules, task);
 
 	lane = lane_get_hand(queue, name);
 	free(name);
@@ -305,36 +304,43 @@ keep_recipient(struct task *task, size_t i)
 	task->job.recipient_count = 1;
 }
 
-/* The job of the packet for this recipient alone; fd is its body, or -1. */
+/* The job of the packet for one recipient alone; fd is its body, or -1. */
 static void
-take_for_recipient(struct queue_hand *queue, const char *packet, size_t length,
-    int fd, size_t i)
+take_for_recipient(struct queue_hand *queue, const struct task *whole,
+    const char *packet, size_t length, size_t i)
 {
-	int copy = fd == -1 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int copy = whole->fd == -1 ? -1 : fcntl(whole->fd, F_DUPFD_CLOEXEC, 0);
 	struct task *task;
 
-	if (copy == -1 && fd != -1)
-		fatal(111, "cannot duplicate a descriptor: %m");
+	if (copy == -1 && whole->fd != -1) {
+		const struct job_result result = {
+			.delivery = whole->recipients[i].delivery,
+			.outcome = JOB_TEMPFAIL,
+			.text = "Too many files are open here. (#4.3.1)\n"
+		};
+
+		put_task_result(queue, &result);
+		return;
+	}
 	task = read_task(packet, length, copy);
 	keep_recipient(task, i);
-	take_task(queue, task);
+	take_task(queue, task, true);
 }
 
-/* Takes fd. */
 static void
 take_job(struct queue_hand *queue, struct task *task, const char *packet,
     size_t length)
 {
 	const struct rules *rules = queue->spawner->rules->rules;
-	size_t count = task->job.recipient_count;
+	bool asks_recipient = rules_program(rules) == NULL &&
+	    rules_ask_recipient(rules, task->job.lane);
 
-	if (count > 1 && rules_program(rules) == NULL &&
-	    rules_ask_recipient(rules, task->job.lane)) {
-		for (size_t i = 1; i < count; i++)
-			take_for_recipient(queue, packet, length, task->fd, i);
+	if (asks_recipient) {
+		for (size_t i = 1; i < task->job.recipient_count; i++)
+			take_for_recipient(queue, task, packet, length, i);
 		keep_recipient(task, 0);
 	}
-	take_task(queue, task);
+	take_task(queue, task, asks_recipient);
 }
 
 /* -- queues */
