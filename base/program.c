@@ -24,9 +24,11 @@ static void
 give_fds(posix_spawn_file_actions_t *actions, const struct program_fd *fds,
     size_t count)
 {
-	int above = 3;
+	int above = 3, highest = 2;
 
 	for (size_t i = 0; i < count; i++) {
+		if (fds[i].number > highest)
+			highest = fds[i].number;
 		if (fds[i].number >= above)
 			above = fds[i].number + 1;
 		if (fds[i].fd >= above)
@@ -40,6 +42,8 @@ give_fds(posix_spawn_file_actions_t *actions, const struct program_fd *fds,
 		    actions, above + (int)i, fds[i].number);
 		posix_spawn_file_actions_addclose(actions, above + (int)i);
 	}
+	/* What we were started with ourselves. */
+	posix_spawn_file_actions_addclosefrom_np(actions, highest + 1);
 }
 
 pid_t

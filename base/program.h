@@ -22,7 +22,8 @@ struct program_fd {
 /*
  * Starts the program (a path; PATH is not searched) with an environment and
  * the descriptors of fds; it also gets ours of 0, 1 and 2 that fds do not name,
- * and none that is close-on-exec.  Its signals are all default and unblocked.
+ * and none that is close-on-exec or above those.  Its signals are all default
+ * and unblocked.
  * Everything is borrowed.
  *
  * Returns its process, to be ended by program_wait or program_stop; or -1, with

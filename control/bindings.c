@@ -77,6 +77,24 @@ add_addresses(const char *text, struct pool *pool)
 	}
 }
 
+/* As IndiMail has it: "192.0.2.25", or "10.1.", all that begin so. */
+static bool
+read_dotted(const char *text, struct network *network)
+{
+	size_t length = strlen(text), dots = 0;
+	AUTO(mem_free) char *whole = NULL;
+
+	for (size_t i = 0; i < length; i++)
+		dots += text[i] == '.';
+	if (text[length - 1] != '.')
+		return network_read(text, length, network);
+	if (dots > 3)
+		return false;
+	whole = xasprintf(
+	    "%s%s0/%u", text, &"0.0."[(dots - 1) * 2], (unsigned)dots * 8);
+	return network_read(whole, strlen(whole), network);
+}
+
 /* The key in one spelling: the local part of a mailbox stays but for case. */
 static bool
 read_row_key(const char *text, bool is_sender, struct row *row)
@@ -94,6 +112,11 @@ read_row_key(const char *text, bool is_sender, struct row *row)
 		return network_read(text, length, &row->remote) ||
 		    /* [NETWORK/BITS] */
 		    network_read(text + 1, length - 2, &row->remote);
+	}
+	if (!is_sender && *text != '\0' &&
+	    text[strspn(text, "0123456789.")] == '\0') {
+		row->key = xstrdup("");
+		return read_dotted(text, &row->remote);
 	}
 	if (strlen(text) > KEY_MAX ||
 	    name[strcspn(name, " \t@<>()[]\\,;\"/")] != '\0' ||
@@ -133,7 +156,8 @@ read_row(const char *line, bool is_sender, struct error *err)
 			      : "a domain or [NETWORK/BITS]");
 		return NULL;
 	}
-	if (!add_addresses(line + length + 1, &row->pool)) {
+	if (line[length + 1] != '\0' &&
+	    !add_addresses(line + length + 1, &row->pool)) {
 		error_set(err,
 		    "'%.60s' is not an address of ours, or several with ',' "
 		    "between them; write for example 192.0.2.1,192.0.2.2",
@@ -204,6 +228,15 @@ read_table(
 }
 
 static void
+add_helo(struct bindings *bindings, const char *line)
+{
+	bindings->helos = mem_room(
+	    bindings->helos, bindings->helo_count, sizeof(*bindings->helos));
+	if (read_helo(line, &bindings->helos[bindings->helo_count], NULL) == 0)
+		bindings->helo_count++;
+}
+
+static void
 table_release(struct table *table)
 {
 	for (size_t i = 0; i < table->count; i++)
@@ -211,9 +244,9 @@ table_release(struct table *table)
 	free(table->rows);
 }
 
-/* One file outgoingip.DOMAIN that is read. */
+/* A file that is read line by line. */
 struct reading {
-	struct pool *pool;
+	void *into;
 	const char *path;
 	struct error *err;
 	bool is_bad;
@@ -225,7 +258,27 @@ take_address(unsigned line, const char *value, void *context)
 	struct reading *reading = context;
 
 	(void)line;
-	add_addresses(value, reading->pool);
+	add_addresses(value, reading->into);
+}
+
+static void
+take_sender_row(unsigned line, const char *value, void *context)
+{
+	struct reading *reading = context;
+	struct row *row = read_row(value, true, NULL);
+
+	(void)line;
+	if (row != NULL)
+		add_row(reading->into, row);
+}
+
+static void
+take_helo(unsigned line, const char *value, void *context)
+{
+	struct reading *reading = context;
+
+	(void)line;
+	add_helo(reading->into, value);
 }
 
 static void
@@ -239,22 +292,55 @@ take_fault(unsigned line, const char *reason, void *context)
 	reading->is_bad = true;
 }
 
+/* 1, 0 when there is no such file, or -1. */
+static int
+read_file(enum setting_id id, const char *path, void *into,
+    void (*take)(unsigned line, const char *value, void *context),
+    struct error *err)
+{
+	struct reading reading = { into, path, err, false };
+	const struct setting_visitor visitor = { take, take_fault, &reading };
+	int found = settings_walk(id, path, &visitor, err);
+
+	return reading.is_bad ? -1 : found;
+}
+
+/* As in IndiMail the variable names a file in the folder.  1, 0: it is not
+ * set, or -1. */
+static int
+read_named(const char *variable, enum setting_id id, const char *folder,
+    void *into, void (*take)(unsigned line, const char *value, void *context),
+    struct error *err)
+{
+	const char *name = getenv(variable);
+	AUTO(mem_free) char *path = NULL;
+	int found;
+
+	if (name == NULL)
+		return 0;
+	path = *name == '/' ? xstrdup(name) : xasprintf("%s/%s", folder, name);
+	found = read_file(id, path, into, take, err);
+	if (found == 0)
+		return error_set(err,
+		    "%s: no such file; write it, or unset %s, which names it",
+		    path, variable);
+	return found;
+}
+
 static int
 read_domain_file(struct bindings *bindings, const char *folder,
     const char *name, struct error *err)
 {
 	AUTO(mem_free) char *path = xasprintf("%s/%s", folder, name);
 	AUTO(row_free) struct row *row = xcalloc(1, sizeof(*row));
-	struct reading reading = { &row->pool, path, err, false };
-	const struct setting_visitor visitor = { take_address, take_fault,
-		&reading };
 	int found;
 
 	if (!read_row_key(name + sizeof(domain_file) - 1, false, row))
 		return error_set(
 		    err, "%s: its name does not end in a domain", path);
-	found = settings_walk(SETTING_outgoingip, path, &visitor, err);
-	if (found == -1 || reading.is_bad)
+	found = read_file(
+	    SETTING_outgoingip, path, &row->pool, take_address, err);
+	if (found == -1)
 		return -1;
 	if (found == 1) {
 		add_row(&bindings->domains, row);
@@ -284,14 +370,34 @@ read_domain_files(
 	return result;
 }
 
+/* domainbindings and helohostbyip.  0 or -1. */
+static int
+read_named_files(struct bindings *bindings, const char *folder,
+    const struct settings *settings, struct error *err)
+{
+	const struct strlist *helos = settings_list(
+	    settings, SETTING_helohostbyip);
+	int found = read_named("DOMAINBINDINGS", SETTING_domainbindings, folder,
+	    &bindings->senders, take_sender_row, err);
+
+	if (found == -1)
+		return -1;
+	if (found == 0)
+		read_table(
+		    settings, SETTING_domainbindings, &bindings->senders);
+	found = read_named("HELOHOSTBYIP", SETTING_helohostbyip, folder,
+	    bindings, take_helo, err);
+	for (size_t i = 0; found == 0 && i < helos->count; i++)
+		add_helo(bindings, helos->items[i]);
+	return found == -1 ? -1 : 0;
+}
+
 struct bindings *
 bindings_new(
     const char *control_dir, const struct settings *settings, struct error *err)
 {
 	const struct strlist *ours = settings_list(
 	    settings, SETTING_outgoingip);
-	const struct strlist *helos = settings_list(
-	    settings, SETTING_helohostbyip);
 	struct bindings *bindings = xcalloc(1, sizeof(*bindings));
 	/* The variable takes the place of all these files. */
 	bool is_variable = strncmp(
@@ -299,19 +405,21 @@ bindings_new(
 			       "variable", 8) == 0;
 
 	read_table(settings, SETTING_bindroutes, &bindings->routes);
-	read_table(settings, SETTING_domainbindings, &bindings->senders);
 	for (size_t i = 0; i < ours->count; i++)
 		add_addresses(ours->items[i], &bindings->standard);
-	bindings->helos = xcalloc(helos->count + 1, sizeof(*bindings->helos));
-	for (size_t i = 0; i < helos->count; i++)
-		if (read_helo(helos->items[i],
-			&bindings->helos[bindings->helo_count], NULL) == 0)
-			bindings->helo_count++;
 	idn_domain_canonical(
 	    settings_text(settings, SETTING_helohost), bindings->helo);
-	if (!is_variable && read_domain_files(bindings, control_dir, err) == -1)
+	if (read_named_files(bindings, control_dir, settings, err) == -1 ||
+	    (!is_variable &&
+		read_domain_files(bindings, control_dir, err) == -1))
 		bindings_free(&bindings);
 	return bindings;
+}
+
+bool
+bindings_ask_sender(const struct bindings *bindings)
+{
+	return bindings->senders.count > 0;
 }
 
 void
@@ -393,6 +501,15 @@ find_sender(const struct table *table, const char *sender)
 	return row != NULL ? row : find_key(table, "");
 }
 
+/* 0.0.0.0 and [::]: the system chooses. */
+static bool
+is_any(const struct network *address)
+{
+	static const unsigned char zero[sizeof(address->bytes)];
+
+	return memcmp(address->bytes, zero, sizeof(zero)) == 0;
+}
+
 /* The next of that family. */
 static void
 take_turn(struct pool *pool, int family, struct binding *binding)
@@ -406,8 +523,9 @@ take_turn(struct pool *pool, int family, struct binding *binding)
 	turn = atomic_fetch_add(&pool->turn, 1) % fitting;
 	for (size_t i = 0; i < pool->count; i++)
 		if (pool->items[i].family == family && turn-- == 0)
-			binding->has_source = network_address(
-			    &pool->items[i], 0, &binding->source);
+			binding->has_source = !is_any(&pool->items[i]) &&
+			    network_address(
+				&pool->items[i], 0, &binding->source);
 }
 
 static unsigned
@@ -429,17 +547,15 @@ choose_helo(const struct bindings *bindings, bool is_by_sender,
     const char *sender, struct binding *binding)
 {
 	const char *at = is_by_sender ? strrchr(sender, '@') : NULL;
+	const char *by_source = binding->has_source
+	    ? bindings_helo(bindings, (const struct sockaddr *)&binding->source)
+	    : NULL;
 
 	memcpy(binding->helo, bindings->helo, sizeof(binding->helo));
 	if (at != NULL && at[1] != '\0')
 		idn_domain_canonical(at + 1, binding->helo);
-	for (size_t i = 0; binding->has_source && i < bindings->helo_count; i++)
-		if (network_has(&bindings->helos[i].address,
-			(const struct sockaddr *)&binding->source)) {
-			memcpy(binding->helo, bindings->helos[i].name,
-			    sizeof(binding->helo));
-			return;
-		}
+	if (by_source != NULL)
+		memcpy(binding->helo, by_source, strlen(by_source) + 1);
 }
 
 void
@@ -465,4 +581,13 @@ bindings_find(struct bindings *bindings, const char *sender, const char *domain,
 	if (binding_out->has_source)
 		binding_out->list = row_number(bindings, row);
 	choose_helo(bindings, is_by_sender, sender, binding_out);
+}
+
+const char *
+bindings_helo(const struct bindings *bindings, const struct sockaddr *source)
+{
+	for (size_t i = 0; i < bindings->helo_count; i++)
+		if (network_has(&bindings->helos[i].address, source))
+			return bindings->helos[i].name;
+	return NULL;
 }

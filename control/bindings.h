@@ -15,8 +15,9 @@
 #include "control/settings.h"
 
 /*
- * Checks a line of bindroutes, or (is_sender) domainbindings: "KEY:ADDRESS" or
- * "KEY:ADDRESS,ADDRESS".  0, or -1 with the reason.
+ * Checks a line of bindroutes, or (is_sender) domainbindings: "KEY:ADDRESS",
+ * "KEY:ADDRESS,ADDRESS", or "KEY:", the system chooses.  0, or -1 with the
+ * reason.
  */
 int binding_judge(const char *line, bool is_sender, struct error *err);
 /* The same of helohostbyip, "ADDRESS:NAME". */
@@ -25,10 +26,16 @@ int binding_judge_helo(const char *line, struct error *err);
 /* Threads may share it. */
 struct bindings;
 
-/* NULL when a file outgoingip.DOMAIN is wrong or cannot be read. */
+/*
+ * NULL when a file outgoingip.DOMAIN, or one that DOMAINBINDINGS or
+ * HELOHOSTBYIP names, is wrong or cannot be read.
+ */
 struct bindings *bindings_new(const char *control_dir,
     const struct settings *settings, struct error *err);
 void bindings_free(struct bindings **bindings);
+
+/* May our address depend on the sender? */
+bool bindings_ask_sender(const struct bindings *bindings);
 
 struct binding {
 	bool has_source;                /* else the system chooses */
@@ -50,5 +57,10 @@ struct binding {
 void bindings_find(struct bindings *bindings, const char *sender,
     const char *domain, const struct sockaddr *remote,
     struct binding *binding_out);
+
+/* Our name for connections from that address of ours (helohostbyip), or NULL;
+ * the bindings'. */
+const char *bindings_helo(
+    const struct bindings *bindings, const struct sockaddr *source);
 
 #endif

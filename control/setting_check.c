@@ -155,7 +155,7 @@ is_endpoint(const char *value)
 static int
 judge_route(const char *value, bool is_qmtp, struct error *err)
 {
-	char key[IDN_DOMAIN_SIZE];
+	char key[SMTPROUTE_KEY_SIZE];
 	struct smtproute route;
 
 	return smtproute_read(value, is_qmtp, key, &route, err);
@@ -230,6 +230,7 @@ static const struct {
 	int (*judge)(const char *value, struct error *err);
 } judges[] = {
 	{ "route", judge_smtproute },
+	{ "kind of routes", routes_judge },
 	{ "qmtproute", judge_qmtproute },
 	{ "remote:address", judge_bindroute },
 	{ "sender:address", judge_domainbinding },

@@ -4,8 +4,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -20,7 +22,7 @@
 
 enum {
 	TEXT_MAX_BYTES = 256 * 1024 * 1024,
-	WORDS_MAX = 3,
+	ADDRESS_MAX = 900,
 	SMTP_PORT = 25,
 	LMTP_PORT = 24,
 	SMTPS_PORT = 465,
@@ -42,9 +44,13 @@ struct table {
 
 struct smtproutes {
 	struct table qmtp, smtp;
-	char *cdb_paths[2]; /* NULL: do not count */
+	const char *smtp_source, *qmtp_source; /* for people */
+	char *cdb_paths[2];                    /* NULL: do not count */
 	char *auth_path;
 };
+
+static const char *const cdb_names[] = { "smtproutes.cdb",
+	"moresmtproutes.cdb" };
 
 struct smtproute
 smtproute_standard(void)
@@ -56,20 +62,38 @@ smtproute_standard(void)
 
 /* -- one line */
 
+/* A mailbox in one spelling; case does not count in its local part either. */
+static bool
+mailbox_key(const char *mailbox, char key_out[SMTPROUTE_KEY_SIZE])
+{
+	const char *at = strrchr(mailbox, '@');
+	size_t length = at == NULL ? 0 : (size_t)(at - mailbox) + 1;
+
+	if (length < 2 || length + IDN_DOMAIN_SIZE > SMTPROUTE_KEY_SIZE)
+		return false;
+	ascii_lower(key_out, mailbox, length);
+	return idn_domain_canonical(at + 1, key_out + length) &&
+	    key_out[length] != '\0';
+}
+
 static int
-read_key(const char *text, size_t length, char key_out[IDN_DOMAIN_SIZE],
+read_key(const char *text, size_t length, char key_out[SMTPROUTE_KEY_SIZE],
     struct error *err)
 {
 	AUTO(mem_free) char *key = xstrndup(text, length);
+	const char *at = strrchr(key, '@');
+	const char *domain = at == NULL ? key : at + 1;
 
 	if (strcmp(key, bounce_key) == 0) {
 		memcpy(key_out, bounce_key, sizeof(bounce_key));
 		return 0;
 	}
-	if (key[strcspn(key, " \t@<>()[]\\,;\"!")] != '\0' ||
-	    !idn_domain_canonical(key, key_out))
+	if (length > ADDRESS_MAX || key[strcspn(key, " \t<>\"")] != '\0' ||
+	    domain[strcspn(domain, "()[]\\,;!")] != '\0' ||
+	    (at == NULL ? !idn_domain_canonical(key, key_out)
+			: *domain == '.' || !mailbox_key(key, key_out)))
 		return error_set(err,
-		    "'%.60s' is not a domain; write for example "
+		    "'%.60s' is not a domain, nor a mailbox; write for example "
 		    "example.org:relay.example.net",
 		    key);
 	return 0;
@@ -153,20 +177,108 @@ read_field(const char **at, uint64_t max, const char *what, int *value,
 	return 0;
 }
 
-/* Up to max words.  Gives how many there are; those behind are counted too. */
-static size_t
-split_words(char *text, char *words[WORDS_MAX])
-{
-	size_t count = 0;
-	char *rest = NULL, *word = strtok_r(text, " \t", &rest);
+/* -- variables of a route */
 
-	for (; word != NULL; word = strtok_r(NULL, " \t", &rest)) {
-		if (count < WORDS_MAX)
-			words[count] = word;
-		count++;
-	}
-	return count;
+/* Reads a number like a field of the line. */
+static int
+take_number(const char *text, uint64_t max, int *value)
+{
+	uint64_t number;
+
+	if (!scan_u64(text, max, &number))
+		return -1;
+	*value = (int)number;
+	return 0;
 }
+
+static int
+take_mechanism(const char *value, struct smtproute *route)
+{
+	static const char *const names[] = { "SCRAM-SHA-256", "CRAM-MD5",
+		"PLAIN", "LOGIN", "XOAUTH2" };
+
+	if (*value == '\0' || strcmp(value, "1") == 0)
+		return 0; /* the best that the host has */
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcasecmp(value, names[i]) == 0) {
+			memcpy(
+			    route->mechanism, names[i], strlen(names[i]) + 1);
+			return 0;
+		}
+	return -1;
+}
+
+static int
+take_secure_auth(const char *value, struct smtproute *route)
+{
+	route->needs_tls_for_auth = strcmp(value, "0") != 0;
+	return 0;
+}
+
+static int
+take_source(const char *value, struct smtproute *route)
+{
+	struct network network;
+
+	return strchr(value, '/') == NULL &&
+		network_read(value, strlen(value), &network) &&
+		inet_ntop(network.family, network.bytes, route->source,
+		    sizeof(route->source)) != NULL
+	    ? 0
+	    : -1;
+}
+
+static int
+take_penalty(const char *value, struct smtproute *route)
+{
+	return take_number(value, SMTPROUTE_PENALTY_MAX, &route->penalty);
+}
+
+static int
+take_tolerance(const char *value, struct smtproute *route)
+{
+	return take_number(
+	    value, SMTPROUTE_TOLERANCE_MAX_S, &route->tolerance_s);
+}
+
+static const struct {
+	const char *name;
+	int (*take)(const char *value, struct smtproute *route);
+	const char *remedy;
+} variables[] = {
+	{ "AUTH_SMTP", take_mechanism,
+	    "write SCRAM-SHA-256, CRAM-MD5, PLAIN, LOGIN or XOAUTH2" },
+	{ "SECURE_AUTH", take_secure_auth, "write 1" },
+	{ "OUTGOINGIP", take_source, "write an IP address" },
+	{ "MIN_PENALTY", take_penalty, "write a number" },
+	{ "MAX_TOLERANCE", take_tolerance, "write a number of seconds" },
+};
+
+/* NAME=VALUE.  Its value may be of a password that was meant elsewhere. */
+static int
+take_variable(const char *word, struct smtproute *route, struct error *err)
+{
+	size_t length = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+		if (strlen(variables[i].name) != length ||
+		    strncmp(word, variables[i].name, length) != 0)
+			continue;
+		if (word[length] == '=' &&
+		    variables[i].take(word + length + 1, route) == 0)
+			return 0;
+		return error_set(err,
+		    "the variable %s behind the password has a value that it "
+		    "may not have; %s",
+		    variables[i].name, variables[i].remedy);
+	}
+	return error_set(err,
+	    "what stands behind the password is no variable of a route; write "
+	    "AUTH_SMTP, SECURE_AUTH, OUTGOINGIP, MIN_PENALTY or MAX_TOLERANCE "
+	    "with '=' and a value, ',' between them");
+}
+
+/* -- credentials */
 
 static int
 take_credentials(const char *user, const char *secret, struct smtproute *route,
@@ -183,37 +295,68 @@ take_credentials(const char *user, const char *secret, struct smtproute *route,
 	return 0;
 }
 
+/* What is not USER PASSWORD: the words themselves may be a password. */
+static int
+not_credentials(struct error *err)
+{
+	return error_set(err,
+	    "what stands behind the host is not USER PASSWORD; write these two "
+	    "words, or /s for those of the sender, /r for those of the "
+	    "recipient, or /user@example.org for those of that address in "
+	    "remote_auth.cdb");
+}
+
+/* USER PASSWORD [VARIABLE=VALUE,...]; text is changed. */
+static int
+split_credentials(char *text, struct smtproute *route, struct error *err)
+{
+	char *rest = NULL;
+	const char *user = strtok_r(text, " \t", &rest);
+	const char *secret = strtok_r(NULL, " \t", &rest);
+	const char *word;
+
+	if (secret == NULL)
+		return not_credentials(err);
+	if (take_credentials(user, secret, route, err) == -1)
+		return -1;
+	while ((word = strtok_r(NULL, " \t,", &rest)) != NULL)
+		if (take_variable(word, route, err) == -1)
+			return -1;
+	return 0;
+}
+
 static int
 read_credentials(const char *text, struct smtproute *route, struct error *err)
 {
-	AUTO(mem_free) char *copy = xstrdup(text);
-	char *words[WORDS_MAX];
-	size_t count = split_words(copy, words);
+	AUTO(mem_free) char *copy = NULL;
+	size_t length;
 
-	if (count == 0)
+	text += strspn(text, " \t");
+	copy = xstrdup(text);
+	for (length = strlen(copy); length > 0 &&
+	     (copy[length - 1] == ' ' || copy[length - 1] == '\t');
+	     length--)
+		copy[length - 1] = '\0';
+	if (length == 0)
 		return 0;
 	if (route->transport == SMTPROUTE_QMTP)
 		return error_set(err,
 		    "QMTP has no authentication; remove what stands behind the "
 		    "host");
-	if (count == 1 && strcmp(words[0], "/s") == 0) {
-		route->asks_sender = true;
+	if (*copy != '/')
+		return split_credentials(copy, route, err);
+	route->asks_sender = strcmp(copy, "/s") == 0;
+	route->asks_recipient = strcmp(copy, "/r") == 0;
+	if (route->asks_sender || route->asks_recipient)
 		return 0;
-	}
-	if (count == 1 && words[0][0] == '/' && strchr(words[0], '@') != NULL &&
-	    strlen(words[0]) <= sizeof(route->asks_for)) {
-		memcpy(route->asks_for, words[0] + 1, strlen(words[0]));
-		return 0;
-	}
-	/* Not the words themselves: they may be a password. */
-	if (count != 2 || words[0][0] == '/')
-		return error_set(err,
-		    "what stands behind the host is not USER PASSWORD; write "
-		    "these two words, or /s for those of the sender, or "
-		    "/user@example.org for those of that address in "
-		    "remote_auth.cdb");
-	return take_credentials(words[0], words[1], route, err);
+	if (strchr(copy, '@') == NULL || length > sizeof(route->asks_for) ||
+	    copy[strcspn(copy, " \t")] != '\0')
+		return not_credentials(err);
+	memcpy(route->asks_for, copy + 1, length);
+	return 0;
 }
+
+/* -- behind the key */
 
 static int
 standard_port(const struct smtproute *route)
@@ -265,7 +408,7 @@ read_value(const char *text, bool is_qmtp, struct smtproute *route_out,
 }
 
 int
-smtproute_read(const char *line, bool is_qmtp, char key_out[IDN_DOMAIN_SIZE],
+smtproute_read(const char *line, bool is_qmtp, char key_out[SMTPROUTE_KEY_SIZE],
     struct smtproute *route_out, struct error *err)
 {
 	const char *colon = strchr(line, ':');
@@ -282,6 +425,22 @@ smtproute_read(const char *line, bool is_qmtp, char key_out[IDN_DOMAIN_SIZE],
 	    : read_value(colon + 1, is_qmtp, route_out, err);
 }
 
+int
+routes_judge(const char *value, struct error *err)
+{
+	if (strcmp(value, "static") == 0)
+		return 0;
+	if (strcmp(value, "smtp") == 0 || strcmp(value, "qmtp") == 0 ||
+	    strcmp(value, "dynamic") == 0)
+		return error_set(err,
+		    "'%s' has mail go to the host where its user is placed, "
+		    "which this version does not know; write static, and routes "
+		    "to smtproutes",
+		    value);
+	return error_set(
+	    err, "'%.60s' is no kind of routes; write static", value);
+}
+
 /* -- tables */
 
 static int
@@ -292,25 +451,55 @@ compare_rows(const void *a, const void *b)
 }
 
 static void
+add_row(struct table *table, const char *key, const struct smtproute *route)
+{
+	table->rows = mem_room(table->rows, table->count, sizeof(*table->rows));
+	table->rows[table->count++] = (struct row){ xstrdup(key), *route };
+}
+
+/*
+ * A mailbox has a second row, "@DOMAIN", which no line has: there are routes
+ * for recipients of that domain.
+ */
+static const char *
+domain_mark(const char *key)
+{
+	return strcmp(key, bounce_key) == 0 ? NULL : strrchr(key, '@');
+}
+
+static int
+add_line(struct table *table, const char *line, bool is_qmtp, struct error *err)
+{
+	struct smtproute route, mark = smtproute_standard();
+	char key[SMTPROUTE_KEY_SIZE];
+
+	if (smtproute_read(line, is_qmtp, key, &route, err) == -1)
+		return -1;
+	add_row(table, key, &route);
+	if (domain_mark(key) != NULL)
+		add_row(table, domain_mark(key), &mark);
+	return 0;
+}
+
+static void
+sort_table(struct table *table)
+{
+	/* glibc's is stable: a merge sort. */
+	if (table->count > 1)
+		qsort(table->rows, table->count, sizeof(*table->rows),
+		    compare_rows);
+}
+
+static void
 read_table(
     const struct settings *settings, enum setting_id id, struct table *table)
 {
 	const struct strlist *list = settings_list(settings, id);
 
-	table->rows = xcalloc(list->count + 1, sizeof(*table->rows));
-	for (size_t i = 0; i < list->count; i++) {
-		char key[IDN_DOMAIN_SIZE];
-		struct row *row = &table->rows[table->count];
-
-		/* The settings were checked by the same function. */
-		if (smtproute_read(list->items[i], id == SETTING_qmtproutes,
-			key, &row->route, NULL) == 0) {
-			row->key = xstrdup(key);
-			table->count++;
-		}
-	}
-	/* glibc's is stable: a merge sort. */
-	qsort(table->rows, table->count, sizeof(*table->rows), compare_rows);
+	/* The settings were checked by the same function. */
+	for (size_t i = 0; i < list->count; i++)
+		add_line(table, list->items[i], id == SETTING_qmtproutes, NULL);
+	sort_table(table);
 }
 
 static void
@@ -348,23 +537,63 @@ try_cdb(const char *path, struct error *err)
 	return path == NULL || cdbmap_open(path, &map, err) != -1 ? 0 : -1;
 }
 
+static bool
+is_variable(const struct settings *settings, enum setting_id id)
+{
+	return strncmp(settings_source(settings, id), "variable", 8) == 0;
+}
+
+/* The lines of the variable SMTPROUTES. */
+static int
+read_lines(const char *text, struct table *table, struct error *err)
+{
+	AUTO(mem_free) char *copy = xstrdup(text);
+	char *rest = NULL, *line = strtok_r(copy, "\n", &rest);
+
+	for (; line != NULL; line = strtok_r(NULL, "\n", &rest))
+		if (add_line(table, line, false, err) == -1)
+			return error_context(err, "variable SMTPROUTES");
+	sort_table(table);
+	return 0;
+}
+
+/* smtproutes, by the variables or the file.  0, or -1. */
+static int
+read_smtp(struct smtproutes *routes, const char *control_dir,
+    const struct settings *settings, struct error *err)
+{
+	const char *lines = getenv("SMTPROUTES");
+
+	if (is_variable(settings, SETTING_smtproutes)) {
+		routes->smtp_source = "variable SMTPROUTE";
+		read_table(settings, SETTING_smtproutes, &routes->smtp);
+		return 0;
+	}
+	if (lines != NULL) {
+		routes->smtp_source = "variable SMTPROUTES";
+		return read_lines(lines, &routes->smtp, err);
+	}
+	routes->smtp_source = "smtproutes";
+	read_table(settings, SETTING_smtproutes, &routes->smtp);
+	for (size_t i = 0; i < 2; i++)
+		routes->cdb_paths[i] = xasprintf(
+		    "%s/%s", control_dir, cdb_names[i]);
+	return 0;
+}
+
 struct smtproutes *
 smtproutes_new(
     const char *control_dir, const struct settings *settings, struct error *err)
 {
-	static const char *const names[] = { "smtproutes", "moresmtproutes" };
 	struct smtproutes *routes = xcalloc(1, sizeof(*routes));
-	bool is_variable = strncmp(
-			       settings_source(settings, SETTING_smtproutes),
-			       "variable", 8) == 0;
 
+	routes->qmtp_source = is_variable(settings, SETTING_qmtproutes)
+	    ? "variable QMTPROUTE"
+	    : "qmtproutes";
 	read_table(settings, SETTING_qmtproutes, &routes->qmtp);
-	read_table(settings, SETTING_smtproutes, &routes->smtp);
-	for (size_t i = 0; i < 2 && !is_variable; i++)
-		routes->cdb_paths[i] = xasprintf(
-		    "%s/%s.cdb", control_dir, names[i]);
 	routes->auth_path = xasprintf("%s/remote_auth.cdb", control_dir);
-	if (try_cdb(routes->cdb_paths[0], err) == -1 ||
+	if (read_smtp(routes, control_dir, settings, err) == -1 ||
+	    try_cdb(routes->cdb_paths[0], err) == -1 ||
 	    try_cdb(routes->cdb_paths[1], err) == -1 ||
 	    try_cdb(routes->auth_path, err) == -1)
 		smtproutes_free(&routes);
@@ -406,6 +635,13 @@ open_maps(struct look *look, struct error *err)
 	return 0;
 }
 
+static void
+note_found(struct smtproute *route, const char *where, const char *key)
+{
+	snprintf(route->found_in, sizeof(route->found_in), "%s, line for '%s'",
+	    where, key);
+}
+
 static int
 find_in_map(const struct look *look, size_t i, const char *key,
     struct smtproute *route_out, struct error *err)
@@ -421,6 +657,7 @@ find_in_map(const struct look *look, size_t i, const char *key,
 	if (read_value(value.data, false, route_out, err) == -1)
 		return error_context(
 		    err, "%s, key '%s'", look->routes->cdb_paths[i], key);
+	note_found(route_out, cdb_names[i], key);
 	return 1;
 }
 
@@ -430,12 +667,16 @@ find_key(const struct look *look, const char *key, struct smtproute *route_out,
     struct error *err)
 {
 	const struct row *row = table_find(&look->routes->qmtp, key);
+	const char *where = look->routes->qmtp_source;
 	int found = 0;
 
-	if (row == NULL)
+	if (row == NULL) {
 		row = table_find(&look->routes->smtp, key);
+		where = look->routes->smtp_source;
+	}
 	if (row != NULL) {
 		*route_out = row->route;
+		note_found(route_out, where, key);
 		return 1;
 	}
 	for (size_t i = 0; i < 2 && found == 0; i++)
@@ -483,10 +724,9 @@ ask_credentials(const struct smtproutes *routes, const char *address,
 {
 	AUTO(cdbmap_free) struct cdbmap *map = NULL;
 	AUTO(buf_release) struct buf value = BUF_INIT;
-	char *words[WORDS_MAX];
 	int found;
 
-	if (strlen(address) > 900)
+	if (strlen(address) > ADDRESS_MAX)
 		return 0;
 	found = cdbmap_open(routes->auth_path, &map, err);
 	if (found == 1)
@@ -494,32 +734,56 @@ ask_credentials(const struct smtproutes *routes, const char *address,
 	if (found != 1)
 		return found;
 	buf_addc(&value, '\0');
-	if (split_words(value.data, words) != 2)
-		return error_set(err,
-		    "%s: what it has for '%.100s' is not USER PASSWORD",
-		    routes->auth_path, address);
-	return take_credentials(words[0], words[1], route, err);
+	return split_credentials(value.data, route, err) == -1
+	    ? error_context(err, "%s, what it has for '%.100s'",
+		  routes->auth_path, address)
+	    : 1;
+}
+
+/* "!@", the recipient, the domain. */
+static int
+find_route(const struct look *look, const char *domain, const char *sender,
+    const char *recipient, struct smtproute *route_out, struct error *err)
+{
+	char key[SMTPROUTE_KEY_SIZE];
+	int found = 0;
+
+	if (sender != NULL && *sender == '\0')
+		found = find_key(look, bounce_key, route_out, err);
+	if (found == 0 && recipient != NULL && mailbox_key(recipient, key))
+		found = find_key(look, key, route_out, err);
+	if (found == 0)
+		found = find_domain(look, domain, route_out, err);
+	return found;
+}
+
+static void
+close_maps(struct look *look)
+{
+	cdbmap_free(&look->maps[0]);
+	cdbmap_free(&look->maps[1]);
 }
 
 int
 smtproutes_find(const struct smtproutes *routes, const char *domain,
-    const char *sender, struct smtproute *route_out, struct error *err)
+    const char *sender, const char *recipient, struct smtproute *route_out,
+    struct error *err)
 {
 	struct look look = { routes, { NULL, NULL } };
 	const char *address = NULL;
 	int found = open_maps(&look, err);
 
 	*route_out = smtproute_standard();
-	if (found == 0 && sender != NULL && *sender == '\0')
-		found = find_key(&look, bounce_key, route_out, err);
 	if (found == 0)
-		found = find_domain(&look, domain, route_out, err);
-	cdbmap_free(&look.maps[0]);
-	cdbmap_free(&look.maps[1]);
+		found = find_route(
+		    &look, domain, sender, recipient, route_out, err);
+	close_maps(&look);
 	if (found == 1 && route_out->asks_for[0] != '\0')
 		address = route_out->asks_for;
 	else if (found == 1 && route_out->asks_sender)
 		address = sender;
+	else if (found == 1 && route_out->asks_recipient)
+		address = recipient;
 	if (address != NULL &&
 	    ask_credentials(routes, address, route_out, err) == -1)
 		found = -1;
@@ -531,8 +795,8 @@ smtproutes_find(const struct smtproutes *routes, const char *domain,
 static int
 add_route(struct cdbmap_writer *writer, const char *line, struct error *err)
 {
-	const char *value = strchr(line, ':');
-	char key[IDN_DOMAIN_SIZE];
+	const char *value = strchr(line, ':'), *mark;
+	char key[SMTPROUTE_KEY_SIZE];
 	struct smtproute route;
 
 	if (smtproute_read(line, false, key, &route, err) == -1) {
@@ -540,36 +804,35 @@ add_route(struct cdbmap_writer *writer, const char *line, struct error *err)
 		return -1;
 	}
 	value++;
+	mark = domain_mark(key);
+	if (mark != NULL &&
+	    cdbmap_writer_add(writer, mark, strlen(mark), "", 0, err) == -1)
+		return -1;
 	return cdbmap_writer_add(
 	    writer, key, strlen(key), value, strlen(value), err);
 }
 
+/* ADDRESS USER PASSWORD [VARIABLE=VALUE,...] */
 static int
 add_secret(struct cdbmap_writer *writer, const char *line, struct error *err)
 {
-	AUTO(mem_free) char *copy = xasprintf(" %s", line);
-	AUTO(mem_free) char *key = NULL, *value = NULL;
-	struct smtproute route;
-	char *words[WORDS_MAX];
+	size_t length = strcspn(line, " \t");
+	const char *value = line + length + strspn(line + length, " \t");
+	AUTO(mem_free) char *copy = xstrdup(value);
+	AUTO(mem_free) char *key = NULL;
+	struct smtproute route = smtproute_standard();
 	bool is_prefix;
-	size_t length;
 
-	if (split_words(copy, words) != 3) {
+	if (length == 0 || split_credentials(copy, &route, err) == -1) {
 		errno = EINVAL;
 		return error_set(err,
 		    "the line is not ADDRESS USER PASSWORD; write these three "
-		    "words");
+		    "words, and behind them variables of a route at most");
 	}
-	if (take_credentials(words[1], words[2], &route, err) == -1) {
-		errno = EINVAL;
-		return -1;
-	}
-	length = strlen(words[0]);
-	is_prefix = words[0][length - 1] == '*';
+	is_prefix = line[length - 1] == '*';
 	key = xasprintf(
-	    "%c%.*s", is_prefix ? '+' : '=', (int)length - is_prefix, words[0]);
+	    "%c%.*s", is_prefix ? '+' : '=', (int)length - is_prefix, line);
 	ascii_lower(key, key, strlen(key));
-	value = xasprintf("%s %s", words[1], words[2]);
 	return cdbmap_writer_add(
 	    writer, key, strlen(key), value, strlen(value), err);
 }
@@ -657,4 +920,32 @@ smtproutes_ask_sender(const struct smtproutes *routes)
 			return true; /* it may have such a route */
 	return table_asks_sender(&routes->qmtp) ||
 	    table_asks_sender(&routes->smtp);
+}
+
+/* 1, 0 or -1: is the route of that key, if there is one, one of "/r"? */
+static int
+key_asks_recipient(int found, const struct smtproute *route)
+{
+	return found == 1 ? route->asks_recipient : found;
+}
+
+int
+smtproutes_ask_recipient(const struct smtproutes *routes, const char *domain)
+{
+	AUTO(mem_free) char *mark = xasprintf("@%s", domain);
+	struct look look = { routes, { NULL, NULL } };
+	struct smtproute route;
+	struct error err;
+	int asks = open_maps(&look, &err);
+
+	if (asks == 0)
+		asks = find_key(&look, mark, &route, &err);
+	if (asks == 0)
+		asks = key_asks_recipient(
+		    find_key(&look, bounce_key, &route, &err), &route);
+	if (asks == 0)
+		asks = key_asks_recipient(
+		    find_domain(&look, domain, &route, &err), &route);
+	close_maps(&look);
+	return asks;
 }

@@ -45,10 +45,12 @@ choose_mechanism(const struct session *session)
 {
 	const char *named = session->options.credentials->mechanism;
 	/* A network that takes STARTTLS away is not to get the secret. */
-	bool may_show = session->tls_text[0] != '\0' ||
-	    session->options.tls.level == TLS_NONE;
+	bool has_tls = session->tls_text[0] != '\0';
+	bool may_show = has_tls || session->options.tls.level == TLS_NONE;
 	size_t i;
 
+	if (session->options.credentials->is_only_in_tls && !has_tls)
+		return NULL;
 	for (i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++) {
 		const struct mechanism *each = &mechanisms[i];
 

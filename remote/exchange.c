@@ -488,13 +488,13 @@ find_by_mx(struct search *search)
 }
 
 static void
-find_domain(struct search *search, const char *sender)
+find_domain(struct search *search, const char *sender, const char *recipient)
 {
 	struct exchange *out = search->out;
 	struct error err;
 
 	if (smtproutes_find(search->config->routes, search->domain, sender,
-		&out->route, &err) == -1)
+		recipient, &out->route, &err) == -1)
 		say(search, EXCHANGE_UNKNOWN,
 		    "Sorry, I couldn't read my routes: %s. (#4.3.5)\n",
 		    err.text);
@@ -509,7 +509,7 @@ find_domain(struct search *search, const char *sender)
 
 void
 exchange_find(const struct exchange_config *config, const char *domain,
-    const char *sender, struct exchange *out)
+    const char *sender, const char *recipient, struct exchange *out)
 {
 	char canonical[IDN_DOMAIN_SIZE];
 	struct search search = { .config = config,
@@ -530,7 +530,7 @@ exchange_find(const struct exchange_config *config, const char *domain,
 	length = strlen(canonical);
 	if (canonical[length - 1] == '.')
 		canonical[length - 1] = '\0';
-	find_domain(&search, sender);
+	find_domain(&search, sender, recipient);
 	if (out->state == EXCHANGE_FOUND)
 		order_addresses(out);
 	else if (out->state == EXCHANGE_UNKNOWN)

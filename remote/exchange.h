@@ -71,9 +71,9 @@ enum {
 
 /*
  * domain: as in an envelope, in any spelling (control/idn.h), also an address
- * literal "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3).  sender: for
- * routes that depend on it ("": the null sender), or NULL.  Always makes *out,
- * which the caller releases.
+ * literal "[192.0.2.1]", "[IPv6:2001:db8::1]" (RFC 5321 4.1.3).  sender ("":
+ * the null sender) and recipient: for routes that depend on them, or NULL.
+ * Always makes *out, which the caller releases.
  *
  * NONE: no such name, or nothing there that mail could go to (5.1.2); a null MX
  * (RFC 7505: 5.1.10); MX hosts without any address (5.4.4); we are the best of
@@ -82,7 +82,7 @@ enum {
  * UNKNOWN: the mistake is the operator's.
  */
 void exchange_find(const struct exchange_config *config, const char *domain,
-    const char *sender, struct exchange *out);
+    const char *sender, const char *recipient, struct exchange *out);
 void exchange_release(struct exchange *exchange);
 
 #endif

@@ -21,6 +21,7 @@
 #include "control/home.h"
 #include "control/identity.h"
 #include "control/layout.h"
+#include "remote/output.h"
 #include "remote/spawner.h"
 
 static const char usage[] = "usage: qmail-rspawn";
@@ -180,6 +181,7 @@ main(int argc, char **argv)
 		fatal(111, "cannot start: %s", err.text);
 	log_line("status: ready");
 	run(&process);
+	output_end_all();
 	log_line("exiting");
 	log_flush();
 	/* Threads may hang at their peers: no waiting for them. */

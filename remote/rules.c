@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/tls.h"
 #include "control/layout.h"
+#include "control/network.h"
 #include "control/own_addresses.h"
 #include "control/smtproutes.h"
 #include "remote/tcpto.h"
@@ -39,6 +40,7 @@ struct rules {
 	struct tls_report *report; /* or NULL */
 	struct exchange_config exchange;
 	bool asks_sender;
+	const char *program; /* settings', or NULL */
 };
 
 void
@@ -128,6 +130,24 @@ fill_tls_policy(struct rules *rules, const struct home *home)
 	};
 }
 
+/* qmail-rspawn alone runs it.  0, or -1. */
+static int
+set_program(struct rules *rules, const char *name, struct error *err)
+{
+	const char *program = strcmp(name, "qmail-rspawn") != 0
+	    ? ""
+	    : settings_text(rules->settings, SETTING_qmailremote);
+
+	if (*program == '\0')
+		return 0;
+	rules->program = program;
+	return access(program, X_OK) == 0
+	    ? 0
+	    : error_sys(err,
+		  "cannot run '%s', which QMAILREMOTE (or qmailremote) names",
+		  program);
+}
+
 struct rules *
 rules_new(const struct home *home, const char *program, struct error *err)
 {
@@ -139,6 +159,8 @@ rules_new(const struct home *home, const char *program, struct error *err)
 	rules->settings = settings_load(home->control, program, NULL, err);
 	if (rules->settings == NULL)
 		goto failed;
+	if (set_program(rules, program, err) == -1)
+		goto failed;
 	rules->routes = smtproutes_new(home->control, rules->settings, err);
 	rules->bindings = bindings_new(home->control, rules->settings, err);
 	rules->tls = make_tls(home, rules->settings, err);
@@ -148,7 +170,7 @@ rules_new(const struct home *home, const char *program, struct error *err)
 	rules->own = own_addresses_new(rules->settings);
 	rules->tcpto = open_tcpto(home);
 	rules->asks_sender = smtproutes_ask_sender(rules->routes) ||
-	    settings_list(rules->settings, SETTING_domainbindings)->count > 0;
+	    bindings_ask_sender(rules->bindings);
 	rules->exchange = (struct exchange_config){ .dns = rules->dns,
 		.routes = rules->routes,
 		.me = settings_text(rules->settings, SETTING_me),
@@ -173,6 +195,22 @@ rules_ask_sender(const struct rules *rules)
 	return rules->asks_sender;
 }
 
+bool
+rules_ask_recipient(const struct rules *rules, const char *lane)
+{
+	OWN_TEXT domain = xstrndup(lane, strcspn(lane, " "));
+	char canonical[IDN_DOMAIN_SIZE];
+
+	idn_domain_canonical(domain, canonical);
+	return smtproutes_ask_recipient(rules->routes, canonical) != 0;
+}
+
+const char *
+rules_program(const struct rules *rules)
+{
+	return rules->program;
+}
+
 void
 rules_set_timeout(struct rules *rules, int timeout_ms)
 {
@@ -190,11 +228,14 @@ rules_report_to(struct rules *rules, struct tls_report *report)
 
 static void
 make_plan(const struct rules *rules, const struct tls_policy_config *tls,
-    const char *domain, const char *sender, struct plan *plan_out)
+    const char *domain, const char *sender, const char *recipient,
+    struct plan *plan_out)
 {
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
-		.sender = sender == NULL ? NULL : xstrdup(sender) };
-	exchange_find(&rules->exchange, domain, sender, &plan_out->exchange);
+		.sender = sender == NULL ? NULL : xstrdup(sender),
+		.recipient = recipient == NULL ? NULL : xstrdup(recipient) };
+	exchange_find(
+	    &rules->exchange, domain, sender, recipient, &plan_out->exchange);
 	if (plan_out->exchange.state == EXCHANGE_FOUND) {
 		char canonical[IDN_DOMAIN_SIZE];
 
@@ -205,25 +246,31 @@ make_plan(const struct rules *rules, const struct tls_policy_config *tls,
 	if (plan_out->exchange.route.user[0] != '\0')
 		plan_out->credentials = (struct session_credentials){
 			.user = plan_out->exchange.route.user,
-			.secret = plan_out->exchange.route.secret
+			.secret = plan_out->exchange.route.secret,
+			.mechanism = plan_out->exchange.route.mechanism[0] ==
+				'\0'
+			    ? NULL
+			    : plan_out->exchange.route.mechanism,
+			.is_only_in_tls =
+			    plan_out->exchange.route.needs_tls_for_auth
 		};
 }
 
 void
 plan_make(const struct rules *rules, const char *domain, const char *sender,
-    struct plan *plan_out)
+    const char *recipient, struct plan *plan_out)
 {
-	make_plan(rules, &rules->tls_policy, domain, sender, plan_out);
+	make_plan(rules, &rules->tls_policy, domain, sender, recipient, plan_out);
 }
 
 void
 plan_make_without_tls_policy(const struct rules *rules, const char *domain,
-    const char *sender, struct plan *plan_out)
+    const char *sender, const char *recipient, struct plan *plan_out)
 {
 	struct tls_policy_config tls = rules->tls_policy;
 
 	tls.ignores_published = true;
-	make_plan(rules, &tls, domain, sender, plan_out);
+	make_plan(rules, &tls, domain, sender, recipient, plan_out);
 }
 
 void
@@ -231,6 +278,7 @@ plan_release(struct plan *plan)
 {
 	free(plan->domain);
 	free(plan->sender);
+	free(plan->recipient);
 	exchange_release(&plan->exchange);
 	tls_plan_release(&plan->tls);
 	*plan = (struct plan){ 0 };
@@ -263,6 +311,33 @@ session_tls_of(const struct rules *rules, const struct plan *plan, size_t host)
 	return tls;
 }
 
+/* A route's OUTGOINGIP goes before the bindings, for its family. */
+static void
+use_route_source(const struct rules *rules, const struct smtproute *route,
+    const struct sockaddr *remote, struct binding *binding)
+{
+	struct network network;
+	const char *helo;
+
+	if (route->source[0] == '\0' ||
+	    !network_read(route->source, strlen(route->source), &network) ||
+	    network.family != remote->sa_family)
+		return;
+	binding->has_source = network_address(&network, 0, &binding->source);
+	binding->list = 0;
+	helo = bindings_helo(
+	    rules->bindings, (const struct sockaddr *)&binding->source);
+	if (helo != NULL)
+		memcpy(binding->helo, helo, strlen(helo) + 1);
+}
+
+/* When the system chose our address. */
+static const char *
+helo_by_source(const void *bindings, const struct sockaddr *source)
+{
+	return bindings_helo(bindings, source);
+}
+
 void
 plan_fill_way(const struct rules *rules, const struct plan *plan,
     size_t address, struct way *way_out)
@@ -278,6 +353,7 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 
 	bindings_find(rules->bindings, plan->sender == NULL ? "" : plan->sender,
 	    plan->domain, remote, &way_out->binding);
+	use_route_source(rules, &exchange->route, remote, &way_out->binding);
 	way_out->options = (struct session_options){
 		.transport = transports[exchange->route.transport],
 		.host = exchange->hosts[to->host].name,
@@ -286,6 +362,8 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 		    ? (const struct sockaddr *)&way_out->binding.source
 		    : NULL,
 		.helo = way_out->binding.helo,
+		.find_helo = helo_by_source,
+		.find_helo_context = rules->bindings,
 		.tls = session_tls_of(rules, plan, to->host),
 		.credentials = plan->credentials.user == NULL
 		    ? NULL
@@ -299,6 +377,30 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 	};
 }
 
+/* With XOAUTH2 the secret may say where the token is, which changes. */
+static int
+get_token(const struct plan *plan, struct way *way,
+    struct session_result *failure_out)
+{
+	struct error err;
+
+	if (plan->credentials.user == NULL ||
+	    !token_is_elsewhere(&plan->credentials))
+		return 0;
+	way->credentials = plan->credentials;
+	way->credentials.secret = way->token;
+	way->options.credentials = &way->credentials;
+	if (token_get(&plan->credentials, way->token, &err) == 0)
+		return 0;
+	log_line("warning: no token for %s: %s", way->options.host, err.text);
+	*failure_out = (struct session_result){ .outcome = SESSION_TEMPFAIL,
+		.stage = STAGE_AUTH,
+		.text = xasprintf("Sorry, I have no token to identify myself "
+				  "to %s. (#4.7.0)\n",
+		    way->options.host) };
+	return -1;
+}
+
 struct session *
 plan_open(const struct rules *rules, const struct plan *plan, size_t address,
     struct way *way_out, struct session_result *failure_out)
@@ -308,6 +410,8 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 	struct session *session;
 
 	plan_fill_way(rules, plan, address, way_out);
+	if (get_token(plan, way_out, failure_out) == -1)
+		return NULL;
 	if (rules->tcpto != NULL &&
 	    tcpto_is_blocked(
 		rules->tcpto, way_out->options.address, &limits, time(NULL))) {
@@ -422,8 +526,10 @@ plan_put_key(
 		free(tls);
 	}
 	qsort(texts, exchange->address_count, sizeof(*texts), compare_texts);
-	buf_addf(key, "%d%d %s", (int)exchange->route.transport,
-	    exchange->route.has_tls_first,
+	buf_addf(key, "%d%d%d %s %s", (int)exchange->route.transport,
+	    exchange->route.has_tls_first, plan->credentials.is_only_in_tls,
+	    plan->credentials.mechanism == NULL ? ""
+						: plan->credentials.mechanism,
 	    plan->credentials.user == NULL ? "" : plan->credentials.user);
 	for (i = 0; i < exchange->address_count; i++) {
 		buf_addf(key, ", %s", texts[i]);

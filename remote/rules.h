@@ -15,6 +15,7 @@
 #include "remote/session.h"
 #include "remote/tls_policy.h"
 #include "remote/tls_report.h"
+#include "remote/token.h"
 
 struct rules;
 
@@ -26,6 +27,11 @@ void rules_free(struct rules **rules);
 const struct settings *rules_settings(const struct rules *rules);
 /* Does the way depend on the sender, too? */
 bool rules_ask_sender(const struct rules *rules);
+/* Or, for "DOMAIN[ SENDER]", on the recipient?  True when it cannot be told. */
+bool rules_ask_recipient(const struct rules *rules, const char *lane);
+
+/* The program that is run instead of sessions (qmailremote), or NULL. */
+const char *rules_program(const struct rules *rules);
 
 /* Of one question to the DNS, for who does not wait as long as mail does. */
 void rules_set_timeout(struct rules *rules, int timeout_ms);
@@ -37,20 +43,21 @@ void rules_report_to(struct rules *rules, struct tls_report *report);
 struct plan {
 	char *domain;
 	char *sender;             /* NULL: any */
+	char *recipient;          /* the same */
 	struct exchange exchange; /* without hosts that TLS forbids */
 	struct tls_plan tls;      /* hosts NULL: exchange was not FOUND */
 	struct session_credentials credentials; /* user NULL: no AUTH */
 };
 
 /*
- * Blocking; plan_out is always made and released by the caller.  sender NULL:
- * without what depends on it.
+ * Blocking; plan_out is always made and released by the caller.  sender,
+ * recipient NULL: without what depends on it.
  */
 void plan_make(const struct rules *rules, const char *domain,
-    const char *sender, struct plan *plan_out);
+    const char *sender, const char *recipient, struct plan *plan_out);
 /* The same for a message that says TLS-Required: No (tls_required.h). */
 void plan_make_without_tls_policy(const struct rules *rules, const char *domain,
-    const char *sender, struct plan *plan_out);
+    const char *sender, const char *recipient, struct plan *plan_out);
 void plan_release(struct plan *plan);
 
 /* Equal for plans that may share connections. */
@@ -60,6 +67,8 @@ void plan_put_key(
 /* What a session to one of its addresses is opened with. */
 struct way {
 	struct binding binding;
+	struct session_credentials credentials;
+	char token[TOKEN_SIZE]; /* of plan_open(), with XOAUTH2 */
 	struct session_options options;
 };
 void plan_fill_way(const struct rules *rules, const struct plan *plan,

@@ -205,10 +205,29 @@ fill_unreached(const struct session_options *options,
 	    ip, port, strerror(code));
 }
 
+/* By the address that the kernel gave the connection. */
+static void
+choose_helo(struct session *session)
+{
+	struct session_options *options = &session->options;
+	struct sockaddr_storage ours;
+	socklen_t length = sizeof(ours);
+	const char *name;
+
+	if (options->source != NULL || options->find_helo == NULL ||
+	    getsockname(session->fd, (struct sockaddr *)&ours, &length) == -1)
+		return;
+	name = options->find_helo(
+	    options->find_helo_context, (const struct sockaddr *)&ours);
+	if (name != NULL)
+		options->helo = name;
+}
+
 static struct session *
 session_connect(
     const struct session_options *options, struct session_result *failure_out)
 {
+	struct session *session;
 	int fd = socket(options->address->sa_family,
 	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -219,7 +238,9 @@ session_connect(
 		return NULL;
 	}
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-	return session_attach(fd, options);
+	session = session_attach(fd, options);
+	choose_helo(session);
+	return session;
 }
 
 /* -- TLS */

@@ -54,6 +54,7 @@ struct session_credentials {
 	 * token; NULL: the first of the four that the peer has.  With MAY and
 	 * without TLS only those that do not show the secret. */
 	const char *mechanism;
+	bool is_only_in_tls; /* all of them, whatever the level */
 };
 
 /* All borrowed for the life of the session. */
@@ -63,6 +64,11 @@ struct session_options {
 	const struct sockaddr *address;
 	const struct sockaddr *source; /* or NULL: the kernel chooses */
 	const char *helo;
+	/* Our name for an address of ours that the kernel chose, or NULL: helo;
+	 * itself NULL: helo counts always. */
+	const char *(*find_helo)(
+	    const void *context, const struct sockaddr *source);
+	const void *find_helo_context;
 	struct session_tls tls;
 	const struct session_credentials *credentials; /* or NULL */
 	int connect_ms, remote_ms; /* timeoutconnect, timeoutremote */

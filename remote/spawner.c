@@ -3,6 +3,7 @@
 #include "remote/spawner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,17 +62,30 @@ put_task_result(struct queue_hand *queue, const struct job_result *result)
 static int
 compare_lanes(const void *a, const void *b)
 {
-	return strcmp(((const struct lane_hand *)a)->domain->name,
-	    ((const struct lane_hand *)b)->domain->name);
+	uintptr_t domain = (uintptr_t)((const struct lane_hand *)a)->domain;
+	uintptr_t other = (uintptr_t)((const struct lane_hand *)b)->domain;
+
+	return domain < other ? -1 : domain > other;
 }
 
-/* The lane of this name, made if there is none; loose, then. */
+/*
+ * Its queue does not know of a lane for one recipient, whose jobs come over the
+ * lane of the domain.
+ */
+static bool
+is_known_to_queue(const struct lane_hand *lane)
+{
+	return lane->queue != NULL && lane->domain->recipient_at == 0;
+}
+
+/* As domain_get(); the lane is made if there is none; loose, then. */
 static struct lane_hand *
-lane_get_hand(struct queue_hand *queue, const char *name)
+lane_get_hand(
+    struct queue_hand *queue, const char *name, const char *recipient)
 {
 	struct lane_hand *lane = xcalloc(1, sizeof(*lane)), **found;
 
-	lane->domain = domain_get(queue->spawner, name);
+	lane->domain = domain_get(queue->spawner, name, recipient);
 	found = tsearch(lane, &queue->lanes_by_name, compare_lanes);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -117,7 +131,7 @@ lane_give_room(struct lane_hand *lane, unsigned room)
 	const struct job_room told = { lane->domain->name, room };
 
 	lane->room = room;
-	if (lane->queue != NULL)
+	if (is_known_to_queue(lane))
 		job_put_room(outbox_add(&lane->queue->outbox), &told);
 	if (room > 0)
 		return;
@@ -134,7 +148,7 @@ lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason)
 
 	domain_take_lane(lane);
 	lane->room = 0;
-	if (lane->queue != NULL)
+	if (is_known_to_queue(lane))
 		job_put_backoff(outbox_add(&lane->queue->outbox), &told);
 	lane->in_hand++; /* so that it stays meanwhile */
 	while ((task = TAILQ_FIRST(&lane->tasks)) != NULL) {
@@ -233,21 +247,35 @@ read_task(const char *packet, size_t length, int fd)
 	return task;
 }
 
-static void
-take_task(struct queue_hand *queue, struct task *task)
+struct session_message
+task_message(const struct task *task)
 {
+	return (struct session_message){ .sender = task->job.sender,
+		.dsn = task->job.dsn,
+		.header = task->job.header,
+		.body = task->job.body,
+		.fd = task->fd,
+		.size_bytes = task->job.size_bytes,
+		.requires_tls = task->job.needs_tls,
+		.recipients = task->to,
+		.recipient_count = task->job.recipient_count };
+}
+
+static void
+take_task(struct queue_hand *queue, struct task *task, bool asks_recipient)
+{
+	const struct rules *rules = queue->spawner->rules->rules;
+	const char *name = task->job.lane;
+	char *with_sender = NULL;
 	struct lane_hand *lane;
 
 	/* One that its queue made before it heard of lanes by sender. */
-	if (rules_ask_sender(queue->spawner->rules->rules) &&
-	    strchr(task->job.lane, ' ') == NULL) {
-		char *name = xasprintf(
-		    "%s %s", task->job.lane, task->job.sender);
-
-		lane = lane_get_hand(queue, name);
-		free(name);
-	} else
-		lane = lane_get_hand(queue, task->job.lane);
+	if (rules_program(rules) == NULL && rules_ask_sender(rules) &&
+	    strchr(name, ' ') == NULL)
+		name = with_sender = xasprintf("%s %s", name, task->job.sender);
+	lane = lane_get_hand(queue, name,
+	    asks_recipient ? task->recipients[0].recipient : NULL);
+	free(with_sender);
 	task->lane = lane;
 	lane->in_hand++;
 	TAILQ_INSERT_TAIL(&lane->tasks, task, in_lane);
@@ -257,6 +285,55 @@ take_task(struct queue_hand *queue, struct task *task)
 		domain_run_lane(lane);
 	else
 		domain_place_lane(lane);
+}
+
+/* -- recipients that go ways of their own */
+
+static void
+keep_recipient(struct task *task, size_t i)
+{
+	task->recipients[0] = task->recipients[i];
+	task->to[0] = task->to[i];
+	task->job.recipient_count = 1;
+}
+
+/* The job of the packet for one recipient alone; fd is its body, or -1. */
+static void
+take_for_recipient(struct queue_hand *queue, const struct task *whole,
+    const char *packet, size_t length, size_t i)
+{
+	int copy = whole->fd == -1 ? -1 : fcntl(whole->fd, F_DUPFD_CLOEXEC, 0);
+	struct task *task;
+
+	if (copy == -1 && whole->fd != -1) {
+		const struct job_result result = {
+			.delivery = whole->recipients[i].delivery,
+			.outcome = JOB_TEMPFAIL,
+			.text = "Too many files are open here. (#4.3.1)\n"
+		};
+
+		put_task_result(queue, &result);
+		return;
+	}
+	task = read_task(packet, length, copy);
+	keep_recipient(task, i);
+	take_task(queue, task, true);
+}
+
+static void
+take_job(struct queue_hand *queue, struct task *task, const char *packet,
+    size_t length)
+{
+	const struct rules *rules = queue->spawner->rules->rules;
+	bool asks_recipient = rules_program(rules) == NULL &&
+	    rules_ask_recipient(rules, task->job.lane);
+
+	if (asks_recipient) {
+		for (size_t i = 1; i < task->job.recipient_count; i++)
+			take_for_recipient(queue, task, packet, length, i);
+		keep_recipient(task, 0);
+	}
+	take_task(queue, task, asks_recipient);
 }
 
 /* -- queues */
@@ -272,7 +349,7 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 	if (job_packet_type(packet, length) == JOB_ASK && fd == -1) {
 		if (!job_get_ask(packet, length, &name, &wish))
 			return false;
-		lane = lane_get_hand(queue, name);
+		lane = lane_get_hand(queue, name, NULL);
 		lane->wish = wish;
 		if (!lane_is_placed(lane))
 			domain_place_lane(lane);
@@ -288,7 +365,7 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 			close(fd);
 		return false;
 	}
-	take_task(queue, task);
+	take_job(queue, task, packet, length);
 	return true;
 }
 

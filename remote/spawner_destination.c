@@ -284,15 +284,7 @@ send_task(struct work *work)
 {
 	struct line *line = (struct line *)work;
 	struct task *task = line->task;
-	const struct session_message message = { .sender = task->job.sender,
-		.dsn = task->job.dsn,
-		.header = task->job.header,
-		.body = task->job.body,
-		.fd = task->fd,
-		.size_bytes = task->job.size_bytes,
-		.requires_tls = task->job.needs_tls,
-		.recipients = task->to,
-		.recipient_count = task->job.recipient_count };
+	const struct session_message message = task_message(task);
 
 	session_send(line->session, &message, task->results);
 	line->has_failed = !session_is_usable(line->session);

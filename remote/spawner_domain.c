@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where the mail of a domain goes, asked once for all queues. */
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,18 +31,25 @@ shared_plan_drop(struct shared_plan *plan)
 static int
 compare_domains(const void *a, const void *b)
 {
-	return strcmp(
-	    ((const struct domain *)a)->name, ((const struct domain *)b)->name);
+	const struct domain *domain = a, *other = b;
+
+	if (domain->recipient_at != other->recipient_at)
+		return domain->recipient_at < other->recipient_at ? -1 : 1;
+	return strcmp(domain->name, other->name);
 }
 
 struct domain *
-domain_get(struct spawner *spawner, const char *name)
+domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 {
-	size_t size = strlen(name) + 1;
+	size_t lane_length = strlen(lane);
+	size_t size = lane_length + 2 +
+	    (recipient == NULL ? 0 : strlen(recipient));
 	struct domain *domain = xcalloc(1, sizeof(*domain) + size);
 	struct domain **found;
 
-	memcpy(domain->name, name, size);
+	snprintf(domain->name, size, "%s%s%s", lane,
+	    recipient == NULL ? "" : " ", recipient == NULL ? "" : recipient);
+	domain->recipient_at = recipient == NULL ? 0 : lane_length + 1;
 	found = tsearch(domain, &spawner->domains, compare_domains);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -59,14 +67,20 @@ static void
 resolve_domain(struct work *work)
 {
 	struct domain *domain = (struct domain *)work;
-	const char *blank = strchr(domain->name, ' ');
-	char *name = blank == NULL
-	    ? xstrdup(domain->name)
-	    : xstrndup(domain->name, (size_t)(blank - domain->name));
+	size_t name_length = strcspn(domain->name, " ");
+	size_t lane_length = domain->recipient_at == 0
+	    ? strlen(domain->name)
+	    : domain->recipient_at - 1;
+	OWN_TEXT name = xstrndup(domain->name, name_length);
+	OWN_TEXT sender = name_length == lane_length
+	    ? NULL
+	    : xstrndup(domain->name + name_length + 1,
+		  lane_length - name_length - 1);
 
-	plan_make(domain->plan->rules->rules, name,
-	    blank == NULL ? NULL : blank + 1, &domain->plan->plan);
-	free(name);
+	plan_make(domain->plan->rules->rules, name, sender,
+	    domain->recipient_at == 0 ? NULL
+				      : domain->name + domain->recipient_at,
+	    &domain->plan->plan);
 }
 
 static void
@@ -133,20 +147,61 @@ domain_resolved(struct work *work)
 	domain->is_forgotten = false;
 }
 
+/* A program takes whatever there is for the domain. */
+static bool
+has_program(const struct domain *domain)
+{
+	return rules_program(domain->spawner->rules->rules) != NULL;
+}
+
+/*
+ * Its mail goes ways of its own, or a program's: whether the domain's hosts
+ * answer does not matter.
+ */
+static bool
+needs_no_host(const struct lane_hand *lane)
+{
+	const struct domain *domain = lane->domain;
+
+	return has_program(domain) ||
+	    (TAILQ_EMPTY(&lane->tasks) && domain->recipient_at == 0 &&
+		rules_ask_recipient(
+		    domain->spawner->rules->rules, domain->name));
+}
+
+/* It is for a program, or fails. */
+static void
+end_task(struct task *task, const struct domain *domain)
+{
+	if (has_program(domain))
+		program_run_task(task);
+	else
+		task_done_all(
+		    task, SESSION_PERMFAIL, domain->plan->plan.exchange.text);
+}
+
 void
 domain_run_lane(struct lane_hand *lane)
 {
 	struct domain *domain = lane->domain;
 	struct task *task;
 
+	if (domain->is_resolving)
+		return;
+	if (!has_program(domain) &&
+	    (domain->plan == NULL ||
+		domain->plan->plan.exchange.state != EXCHANGE_NONE)) {
+		/* It needed no host, and its mail does now. */
+		domain_take_lane(lane);
+		domain_place_lane(lane);
+		return;
+	}
 	/* The last one may free a lane whose queue has gone. */
-	while (!domain->is_resolving &&
-	    (task = TAILQ_FIRST(&lane->tasks)) != NULL) {
+	while ((task = TAILQ_FIRST(&lane->tasks)) != NULL) {
 		bool is_last = TAILQ_NEXT(task, in_lane) == NULL;
 
 		TAILQ_REMOVE(&lane->tasks, task, in_lane);
-		task_done_all(
-		    task, SESSION_PERMFAIL, domain->plan->plan.exchange.text);
+		end_task(task, domain);
 		if (is_last)
 			break;
 	}
@@ -159,6 +214,13 @@ domain_place_lane(struct lane_hand *lane)
 
 	if (operate_suspends(lane))
 		return;
+	if (needs_no_host(lane)) {
+		put_at_domain(lane);
+		lane_give_room(lane, VERDICT_ROOM);
+		if (!TAILQ_EMPTY(&lane->tasks))
+			domain_run_lane(lane);
+		return;
+	}
 	if (!domain->is_resolving && domain->plan != NULL &&
 	    !domain_is_old(domain, clock_ms()) &&
 	    !(lane->wish != JOB_WISH_NONE &&

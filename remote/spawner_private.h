@@ -80,8 +80,9 @@ struct shared_plan {
 };
 
 /*
- * What is known of a recipient domain; or of it and a sender ("example.org
- * joe@example.net"), where rules ask for him.
+ * What is known of a recipient domain; or of it with a sender, a recipient, or
+ * both, where rules ask for them.  Its name is "DOMAIN[ SENDER][ RECIPIENT]";
+ * a sender can have blanks, and so the recipient's place stands beside it.
  */
 struct domain {
 	struct work work; /* while is_resolving */
@@ -92,7 +93,8 @@ struct domain {
 	int64_t expires_ms;
 	struct breaker breaker; /* UNKNOWN, again and again */
 	struct lane_list placed;
-	unsigned lanes; /* loose ones, too */
+	unsigned lanes;      /* loose ones, too */
+	size_t recipient_at; /* in name; 0: there is none */
 	char name[];
 };
 
@@ -191,10 +193,22 @@ void task_done(struct task *task);
 void task_done_all(
     struct task *task, enum session_outcome outcome, const char *text);
 
+/* What is sent of it; its texts are the task's. */
+struct session_message task_message(const struct task *task);
+
+/* -- spawner_program.c */
+
+/* The program of the rules sends the task, which then is done. */
+void program_run_task(struct task *task);
+
 /* -- spawner_domain.c */
 
-/* The domain of this name, made if there is none. */
-struct domain *domain_get(struct spawner *spawner, const char *name);
+/*
+ * The domain of a queue's lane, "DOMAIN[ SENDER]", with a recipient or NULL;
+ * made if there is none.
+ */
+struct domain *domain_get(
+    struct spawner *spawner, const char *lane, const char *recipient);
 /* A loose lane: where is its mail for?  Places it there, perhaps later. */
 void domain_place_lane(struct lane_hand *lane);
 /* Takes it from where it is; it is loose then. */

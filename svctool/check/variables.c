@@ -202,6 +202,21 @@ check_named(struct check *check, const struct service_env *env,
 		look(check, path);
 }
 
+/* One process serves all queues, and it is not theirs. */
+static void
+check_remote_program(struct check *check, const struct service_env *env)
+{
+	OWN_TEXT file = NULL;
+
+	if (vars_get(&env->own, "QMAILREMOTE") == NULL)
+		return;
+	file = service_env_file(env, "QMAILREMOTE");
+	check_find(check, CHECK_WARNING, file, 0,
+	    "the variable has no effect here: the service remote sends the "
+	    "mail of all queues" REMEDY "move it to the variables of remote%s",
+	    restart);
+}
+
 /* What a service has, over what all have. */
 static void
 check_service_vars(struct check *check, const char *name)
@@ -223,6 +238,8 @@ check_service_vars(struct check *check, const char *name)
 		    check, &env, "DOMAINQUEUE", home->control, check_envrules);
 		check_named(check, &env, "TCPRULES", cwd, check_access_rules);
 	}
+	if (!node_is_remote(name))
+		check_remote_program(check, &env);
 	chooser = check_queue_chooser(&env.own);
 	if (!ready_is_queue(check->node, name) && chooser != NULL) {
 		OWN_TEXT file = service_env_file(&env, chooser);
@@ -238,7 +255,8 @@ void
 check_forget_environment(void)
 {
 	static const char *const others[] = { "QUEUEDIR", "TCPRULES",
-		"SERVERCERT", "SMTPS", "OPTIONS" };
+		"SERVERCERT", "SMTPS", "OPTIONS", "SMTPROUTES",
+		"DOMAINBINDINGS", "HELOHOSTBYIP" };
 
 	for (unsigned id = 0; id < SETTING_COUNT; id++)
 		if (*setting_rows[id].env != '\0')

@@ -9,19 +9,21 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "control/json_text.h"
 #include "remote/rules.h"
 #include "remote/tcpto.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
+#include "svctool/run/service_env.h"
 #include "svctool/svctool.h"
 
 enum { TIMEOUT_MS = 15 * 1000 };
 
 /* What the answer is made from, and with. */
 struct route_look {
-	const char *domain, *sender; /* sender NULL: not said */
+	const char *domain, *sender, *recipient; /* NULL: not said */
 	bool is_json;
 	struct rules *rules;
 	struct tcpto *tcpto; /* NULL: there is none */
@@ -65,6 +67,28 @@ struct shown {
 	bool is_blocked;
 };
 
+/* The name that goes with the address that the system would choose. */
+static void
+take_helo_of_system(const struct way *way, struct shown *shown)
+{
+	const struct sockaddr *remote = way->options.address;
+	AUTO(file_close)
+	int fd = socket(remote->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage ours;
+	socklen_t length = sizeof(ours);
+	const char *name;
+
+	/* Of UDP, so nothing is sent. */
+	if (fd == -1 || connect(fd, remote, sizeof(ours)) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&ours, &length) == -1)
+		return;
+	name = way->options.find_helo(
+	    way->options.find_helo_context, (struct sockaddr *)&ours);
+	if (name != NULL)
+		snprintf(shown->binding.helo, sizeof(shown->binding.helo), "%s",
+		    name);
+}
+
 static void
 look_at_address(struct route_look *look, size_t i, struct shown *shown_out)
 {
@@ -83,6 +107,8 @@ look_at_address(struct route_look *look, size_t i, struct shown *shown_out)
 	shown_out->level = way.options.tls.level;
 	if (shown_out->binding.has_source)
 		address_text(&shown_out->binding.source, shown_out->source);
+	else
+		take_helo_of_system(&way, shown_out);
 	shown_out->is_blocked = look->tcpto != NULL &&
 	    tcpto_is_blocked(look->tcpto, address, &limits, time(NULL));
 }
@@ -107,8 +133,19 @@ reason_text(const struct exchange *exchange)
 	if (exchange->state != EXCHANGE_FOUND)
 		return exchange->text;
 	if (exchange->route.host[0] != '\0')
-		return "a route of smtproutes or qmtproutes";
+		return exchange->route.found_in;
 	return exchange->is_routed ? "the address itself" : "the DNS";
+}
+
+/* With which mechanism, when that is said. */
+static char *
+auth_text(const struct smtproute *route)
+{
+	if (route->user[0] == '\0')
+		return xstrdup("");
+	return xasprintf(", with AUTH%s%s as %s",
+	    route->mechanism[0] == '\0' ? "" : " ", route->mechanism,
+	    route->user);
 }
 
 /* The line of tlspolicy that counts, or that there is none. */
@@ -166,15 +203,20 @@ static void
 print_text(struct route_look *look)
 {
 	const struct exchange *exchange = &look->plan.exchange;
+	AUTO(mem_free) char *auth = auth_text(&exchange->route);
 
+	if (rules_program(look->rules) != NULL)
+		printf("program %s sends it, and not this way\n",
+		    rules_program(look->rules));
+	if (exchange->route.found_in[0] != '\0')
+		printf("route %s\n", exchange->route.found_in);
 	if (exchange->state != EXCHANGE_FOUND) {
 		printf("%s: %s", state_name(exchange->state), exchange->text);
 		print_tls(&look->plan);
 		return;
 	}
 	printf("by %s (%s%s)\n", reason_text(exchange),
-	    transport_name(&exchange->route),
-	    exchange->route.user[0] != '\0' ? ", with AUTH" : "");
+	    transport_name(&exchange->route), auth);
 	for (size_t i = 0; i < exchange->address_count; i++) {
 		struct shown shown;
 
@@ -188,6 +230,12 @@ print_text(struct route_look *look)
 		    shown.is_blocked ? ", left alone (qmail-tcpto)" : "");
 	}
 	print_tls(&look->plan);
+}
+
+static json_t *
+text_or_null(const char *text)
+{
+	return text == NULL || *text == '\0' ? json_null() : json_text(text);
 }
 
 static void
@@ -210,9 +258,13 @@ print_json(struct route_look *look)
 			tls_level_name(shown.level), "left_alone",
 			shown.is_blocked));
 	}
-	object = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:I, s:o, s:o}",
-	    "state", state_name(exchange->state), "reason",
-	    json_text(reason_text(exchange)), "transport",
+	object = json_pack(
+	    "{s:o, s:s, s:o, s:o, s:o, s:s, s:b, s:b, s:b, s:I, s:o, s:o}",
+	    "program", text_or_null(rules_program(look->rules)), "state",
+	    state_name(exchange->state), "reason",
+	    json_text(reason_text(exchange)), "route",
+	    text_or_null(exchange->route.found_in), "user",
+	    text_or_null(exchange->route.user), "transport",
 	    transport_name(&exchange->route), "auth",
 	    exchange->route.user[0] != '\0', "routed", exchange->is_routed,
 	    "mx_secure", exchange->is_mx_secure, "ttl_s",
@@ -231,18 +283,31 @@ close_look(struct route_look *look)
 	rules_free(&look->rules);
 }
 
+/* Its variables count, not those of who asks. */
+static void
+take_environment(const struct node *node)
+{
+	AUTO(service_env_release)
+	struct service_env env = { .own_folder = NULL };
+
+	service_env_read(node, node_remote_service, &env);
+	service_env_take(&env, node);
+}
+
 static int
 show_route(const struct node *node, struct route_look *look)
 {
 	AUTO(mem_free) char *tcpto = layout_path(node->home, LAYOUT_tcpto);
 	struct error err;
 
-	look->rules = rules_new(node->home, "qmail-remote", &err);
+	take_environment(node);
+	look->rules = rules_new(node->home, "qmail-rspawn", &err);
 	if (look->rules == NULL ||
 	    tcpto_open(tcpto, false, &look->tcpto, &err) == -1)
 		return complain(EXIT_TROUBLE, &err);
 	rules_set_timeout(look->rules, TIMEOUT_MS);
-	plan_make(look->rules, look->domain, look->sender, &look->plan);
+	plan_make(look->rules, look->domain, look->sender, look->recipient,
+	    &look->plan);
 	if (look->is_json)
 		print_json(look);
 	else
@@ -262,6 +327,7 @@ cmd_route(int argc, char **argv)
 		{ NULL, ARG_FLAG, NULL },
 	};
 	char canonical[IDN_DOMAIN_SIZE];
+	const char *at;
 	struct error err;
 	struct node *node;
 	int words, code;
@@ -270,7 +336,9 @@ cmd_route(int argc, char **argv)
 		return complain(EXIT_USAGE, &err);
 	if (words < 1 || words > 2)
 		return EXIT_USAGE;
-	idn_domain_canonical(argv[0], canonical);
+	at = strrchr(argv[0], '@');
+	look.recipient = at != NULL ? argv[0] : NULL;
+	idn_domain_canonical(at != NULL ? at + 1 : argv[0], canonical);
 	look.domain = canonical;
 	look.sender = words == 2 ? argv[1] : NULL;
 	node = node_new(home, NULL, &err);

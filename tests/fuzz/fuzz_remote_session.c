@@ -58,7 +58,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct session_credentials credentials = { "joe", "secret",
-		NULL };
+		NULL, false };
 	static struct tls_context *tls;
 	struct sockaddr_in address = { .sin_family = AF_INET };
 	struct session_options options = {

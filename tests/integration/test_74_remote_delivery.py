@@ -114,19 +114,19 @@ class Host:
                     say("554 no valid recipients")
                     continue
                 say(self.answer(line, "354 go"))
-                data = b""
-                while not data.endswith(b"\r\n.\r\n") and data != b".\r\n":
-                    piece = file.readline()
-                    if not piece:
+                lines = []
+                while not lines or lines[-1] != b".\r\n":
+                    lines.append(file.readline())
+                    if not lines[-1]:
                         return
-                    data += piece
                 with self.lock:
                     self.at_dot += 1
                 self.holds.wait(60 * SLOW)
                 answer = self.answer(".", "250 taken")
                 if answer and answer[0] == "2":
                     with self.lock:
-                        self.messages.append((sender, recipients, data[:-3]))
+                        self.messages.append((sender, recipients,
+                                              b"".join(lines[:-1])))
                 say(answer)
             elif verb == "QUIT":
                 say("221 bye")

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 
 #include "control/network.h"
 #include "control/own_addresses.h"
@@ -119,6 +120,82 @@ who_counts_most(void **state)
 }
 
 static void
+as_indimail_writes_addresses(void **state)
+{
+	static const struct {
+		const char *sender, *domain, *remote, *source;
+	} rows[] = {
+		{ "u@s.test", "o.test", "10.1.2.3", "127.0.0.1" },
+		{ "u@s.test", "o.test", "10.2.2.3", "127.0.0.2" },
+		{ "u@s.test", "o.test", "192.0.2.25", "127.0.0.3" },
+		{ "u@s.test", "free.test", "198.51.100.1", "none" },
+		{ "u@s.test", "any.test", "198.51.100.1", "none" },
+		{ "u@t.test", "o.test", "198.51.100.1", "none" },
+		{ "u@s.test", "o.test", "198.51.100.1", "127.0.0.4" },
+	};
+	struct bindings *bindings;
+	struct error err = { "" };
+
+	(void)state;
+	put("bindroutes",
+	    "10.:127.0.0.2\n10.1.:127.0.0.1\n192.0.2.25:127.0.0.3\n"
+	    "free.test:\nany.test:0.0.0.0\n");
+	put("domainbindings", "t.test:\n");
+	put("outgoingip", "127.0.0.4\n");
+	bindings = load(&err);
+	if (bindings == NULL)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sockaddr_storage remote = address_of(rows[i].remote);
+		char text[INET6_ADDRSTRLEN];
+		struct binding got;
+
+		bindings_find(bindings, rows[i].sender, rows[i].domain,
+		    (struct sockaddr *)&remote, &got);
+		if (strcmp(source_text(&got, text), rows[i].source) != 0)
+			fail_msg("%s to %s %s: got %s, wanted %s",
+			    rows[i].sender, rows[i].domain, rows[i].remote,
+			    source_text(&got, text), rows[i].source);
+	}
+	bindings_free(&bindings);
+}
+
+static void
+variables_name_other_files(void **state)
+{
+	struct sockaddr_storage remote = address_of("192.0.2.1");
+	struct sockaddr_storage ours = address_of("127.0.0.9");
+	char text[INET6_ADDRSTRLEN];
+	struct bindings *bindings;
+	struct error err = { "" };
+	struct binding got;
+
+	(void)state;
+	put("domainbindings", "s.test:127.0.0.1\n");
+	put("other", "s.test:127.0.0.2\n");
+	put("names", "127.0.0.9:nine.test\n");
+	setenv("DOMAINBINDINGS", "other", 1);
+	setenv("HELOHOSTBYIP", "names", 1);
+	bindings = load(&err);
+	assert_non_null(bindings);
+	assert_true(bindings_ask_sender(bindings));
+	bindings_find(
+	    bindings, "u@s.test", "o.test", (struct sockaddr *)&remote, &got);
+	assert_string_equal(source_text(&got, text), "127.0.0.2");
+	assert_string_equal(
+	    bindings_helo(bindings, (struct sockaddr *)&ours), "nine.test");
+	assert_null(bindings_helo(bindings, (struct sockaddr *)&remote));
+	bindings_free(&bindings);
+	put("other", "s.test:127.0.0.2\nbad\n");
+	assert_null(load(&err));
+	assert_non_null(strstr(err.text, "other:2: "));
+	setenv("DOMAINBINDINGS", "absent", 1);
+	assert_null(load(&err));
+	unsetenv("DOMAINBINDINGS");
+	unsetenv("HELOHOSTBYIP");
+}
+
+static void
 a_pool_is_used_in_turn(void **state)
 {
 	static const char *const wanted[] = { "10.0.0.1", "10.0.0.2",
@@ -153,7 +230,8 @@ bad_lines(void **state)
 		const char *file, *line;
 	} rows[] = {
 		{ "bindroutes", "r.test" },
-		{ "bindroutes", "r.test:" },
+		{ "bindroutes", "10.1.2.3.:10.0.0.1" },
+		{ "bindroutes", "300.:10.0.0.1" },
 		{ "bindroutes", "r.test:10.0.0.1," },
 		{ "bindroutes", "r.test:10.0.0.1 10.0.0.2" },
 		{ "bindroutes", "r.test:10.0.0.0/8" },
@@ -233,6 +311,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(who_counts_most),
+		TEST(as_indimail_writes_addresses),
+		TEST(variables_name_other_files),
 		TEST(a_pool_is_used_in_turn),
 		TEST(bad_lines),
 		TEST(own_addresses),

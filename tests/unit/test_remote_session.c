@@ -411,7 +411,7 @@ test_resumed(void **state)
 {
 	static const char *const names[] = { name };
 	static const struct session_credentials credentials = { "u", "s",
-		"PLAIN" };
+		"PLAIN", false };
 	struct host host;
 	struct call call;
 	unsigned char digest[32];
@@ -615,7 +615,7 @@ test_xoauth2(void **state)
 	static const char *const refusals[] = { NULL,
 		"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n" };
 	struct session_credentials credentials = { "joe@example.test", "token",
-		"xoauth2" };
+		"xoauth2", false };
 	size_t i;
 
 	(void)state;

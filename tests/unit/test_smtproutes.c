@@ -25,13 +25,15 @@ route_text(const struct smtproute *route)
 {
 	static const char *const transports[] = { "smtp", "lmtp", "qmtp" };
 
-	return xasprintf("%s%s %s%s%s %u %d %d %s:%s%s%s",
+	return xasprintf("%s%s %s%s%s %u %d %d %s:%s%s%s%s%s%s%s%s",
 	    transports[route->transport], route->has_tls_first ? "+tls" : "",
 	    route->is_address ? "[" : "", route->host,
 	    route->is_address ? "]" : "", route->port, route->penalty,
 	    route->tolerance_s, route->user, route->secret,
-	    route->asks_sender ? " /s" : "",
-	    route->asks_for[0] != '\0' ? " /a" : "");
+	    route->asks_sender ? " /s" : "", route->asks_recipient ? " /r" : "",
+	    route->asks_for[0] != '\0' ? " /a" : "",
+	    route->mechanism[0] != '\0' ? " by " : "", route->mechanism,
+	    route->needs_tls_for_auth ? " secure" : "", route->source);
 }
 
 static void
@@ -72,7 +74,22 @@ good_lines(void **state)
 		{ "a.b:h:587 user@x  pass:w/rd ", false, "a.b",
 		    "smtp h 587 -1 -1 user@x:pass:w/rd" },
 		{ "a.b:h /s", false, "a.b", "smtp h 25 -1 -1 : /s" },
+		{ "a.b:h /r ", false, "a.b", "smtp h 25 -1 -1 : /r" },
 		{ "a.b:h /u@a.b", false, "a.b", "smtp h 25 -1 -1 : /a" },
+		{ "Joe@A.b:h", false, "joe@a.b", "smtp h 25 -1 -1 :" },
+		{ "a,b!c@A.b:h", false, "a,b!c@a.b", "smtp h 25 -1 -1 :" },
+		{ "joe@b\xc3\xbc"
+		  "cher.example:",
+		    true, "joe@xn--bcher-kva.example", "qmtp  209 -1 -1 :" },
+		{ "a.b:h u p AUTH_SMTP=login", false, "a.b",
+		    "smtp h 25 -1 -1 u:p by LOGIN" },
+		{ "a.b:h u p AUTH_SMTP=1,SECURE_AUTH=1", false, "a.b",
+		    "smtp h 25 -1 -1 u:p secure" },
+		{ "a.b:h u p OUTGOINGIP=[2001:DB8::1],MIN_PENALTY=3 "
+		  "MAX_TOLERANCE=4",
+		    false, "a.b", "smtp h 25 3 4 u:p2001:db8::1" },
+		{ "a.b:h u |/bin/t AUTH_SMTP=XOAUTH2", false, "a.b",
+		    "smtp h 25 -1 -1 u:|/bin/t by XOAUTH2" },
 		{ "a.b:h", true, "a.b", "qmtp h 209 -1 -1 :" },
 		{ "a.b:h/s", true, "a.b", "qmtp+tls h 6209 -1 -1 :" },
 		{ "a.b:h:6209", true, "a.b", "qmtp+tls h 6209 -1 -1 :" },
@@ -82,7 +99,7 @@ good_lines(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct smtproute route;
 		struct error err = { "" };
-		char key[IDN_DOMAIN_SIZE];
+		char key[SMTPROUTE_KEY_SIZE];
 		char *got;
 
 		if (smtproute_read(
@@ -108,7 +125,10 @@ bad_lines(void **state)
 	} rows[] = {
 		{ "example.org", false, "has no ':'" },
 		{ "a b:h", false, "is not a domain" },
-		{ "u@a.b:h", false, "is not a domain" },
+		{ "@a.b:h", false, "is not a domain" },
+		{ "u@:h", false, "is not a domain" },
+		{ "u@.a.b:h", false, "is not a domain" },
+		{ "u@a,b:h", false, "is not a domain" },
 		{ "a.b:2001:db8::1", false, "is not a p" },
 		{ "a.b:[2001:db8::1", false, "is not a host" },
 		{ "a.b:[300.0.0.1]", false, "is not a host" },
@@ -120,8 +140,15 @@ bad_lines(void **state)
 		{ "a.b:h:1:x", false, "is not a penalty" },
 		{ "a.b:h:1:2:3:4", false, "too many ':'" },
 		{ "a.b:h user", false, "not USER PASSWORD" },
-		{ "a.b:h user secret VAR=1", false, "not USER PASSWORD" },
-		{ "a.b:h /r", false, "not USER PASSWORD" },
+		{ "a.b:h user secret VAR=1", false, "no variable of a route" },
+		{ "a.b:h user my secret", false, "no variable of a route" },
+		{ "a.b:h user p AUTH_SMTP=secret", false, "AUTH_SMTP" },
+		{ "a.b:h user p AUTH_SMTP", false, "AUTH_SMTP" },
+		{ "a.b:h user p OUTGOINGIP=10.0.0.0/8", false, "OUTGOINGIP" },
+		{ "a.b:h user p MIN_PENALTY=secret", false, "MIN_PENALTY" },
+		{ "a.b:h /r secret", false, "not USER PASSWORD" },
+		{ "a.b:h /u@a.b secret", false, "not USER PASSWORD" },
+		{ "a.b:h /x", false, "not USER PASSWORD" },
 		{ "a.b:h user secret", true, "no authentication" },
 	};
 
@@ -129,7 +156,7 @@ bad_lines(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct smtproute route;
 		struct error err = { "" };
-		char key[IDN_DOMAIN_SIZE];
+		char key[SMTPROUTE_KEY_SIZE];
 
 		if (smtproute_read(rows[i].line, rows[i].is_qmtp, key, &route,
 			&err) != -1 ||
@@ -158,6 +185,7 @@ load(struct error *err)
 
 struct row {
 	const char *domain, *sender, *wanted; /* NULL: none */
+	const char *recipient;                /* or NULL */
 };
 
 static void
@@ -167,8 +195,8 @@ check_rows(
 	for (size_t i = 0; i < count; i++) {
 		struct smtproute route;
 		struct error err = { "" };
-		int found = smtproutes_find(
-		    routes, rows[i].domain, rows[i].sender, &route, &err);
+		int found = smtproutes_find(routes, rows[i].domain,
+		    rows[i].sender, rows[i].recipient, &route, &err);
 		char *got = xasprintf(
 		    "%s %s:%s", route.host, route.user, route.secret);
 
@@ -185,16 +213,16 @@ static void
 the_longest_key_wins(void **state)
 {
 	static const struct row rows[] = {
-		{ "a.test", "x@y", "one :" },
-		{ "b.a.test", "x@y", "suffix :" },
-		{ "d.c.a.test", "x@y", "suffix :" },
-		{ "q.test", "x@y", "qmtp :" },
-		{ "other.test", "x@y", "rest :" },
-		{ "mx.test", "x@y", " :" },
-		{ "a.test", "", "bounces :" },
-		{ "a.test", NULL, "one :" },
-		{ "more.test", "x@y", "more :" },
-		{ "z.more.test", "x@y", "moresuffix :" },
+		{ "a.test", "x@y", "one :", NULL },
+		{ "b.a.test", "x@y", "suffix :", NULL },
+		{ "d.c.a.test", "x@y", "suffix :", NULL },
+		{ "q.test", "x@y", "qmtp :", NULL },
+		{ "other.test", "x@y", "rest :", NULL },
+		{ "mx.test", "x@y", " :", NULL },
+		{ "a.test", "", "bounces :", NULL },
+		{ "a.test", NULL, "one :", NULL },
+		{ "more.test", "x@y", "more :", NULL },
+		{ "z.more.test", "x@y", "moresuffix :", NULL },
 	};
 	struct smtproutes *routes;
 	struct error err = { "" };
@@ -216,8 +244,8 @@ static void
 without_routes_there_is_none(void **state)
 {
 	static const struct row rows[] = {
-		{ "a.test", "", NULL },
-		{ "a.test", "x@y", NULL },
+		{ "a.test", "", NULL, NULL },
+		{ "a.test", "x@y", NULL, NULL },
 	};
 	struct error err = { "" };
 	struct smtproutes *routes = load(&err);
@@ -231,8 +259,8 @@ static void
 a_variable_takes_the_place_of_all(void **state)
 {
 	static const struct row rows[] = {
-		{ "a.test", "x@y", "var :" },
-		{ "more.test", "x@y", NULL },
+		{ "a.test", "x@y", "var :", NULL },
+		{ "more.test", "x@y", NULL, NULL },
 	};
 	struct smtproutes *routes;
 	struct error err = { "" };
@@ -252,12 +280,12 @@ static void
 credentials_of_the_sender(void **state)
 {
 	static const struct row rows[] = {
-		{ "a.test", "joe@x.test", "relay joe:one" },
-		{ "a.test", "JOE@X.test", "relay joe:one" },
-		{ "a.test", "sales-eu@x.test", "relay s:two" },
-		{ "a.test", "sale@x.test", "relay :" },
-		{ "a.test", NULL, "relay :" },
-		{ "b.test", "nobody@x.test", "relay joe:one" },
+		{ "a.test", "joe@x.test", "relay joe:one", NULL },
+		{ "a.test", "JOE@X.test", "relay joe:one", NULL },
+		{ "a.test", "sales-eu@x.test", "relay s:two", NULL },
+		{ "a.test", "sale@x.test", "relay :", NULL },
+		{ "a.test", NULL, "relay :", NULL },
+		{ "b.test", "nobody@x.test", "relay joe:one", NULL },
 	};
 	struct smtproutes *routes;
 	struct error err = { "" };
@@ -272,6 +300,170 @@ credentials_of_the_sender(void **state)
 }
 
 static void
+routes_of_recipients(void **state)
+{
+	static const struct row rows[] = {
+		{ "a.test", "x@y", "vip :", "VIP@A.test" },
+		{ "a.test", "x@y", "one :", "other@a.test" },
+		{ "a.test", "x@y", "one :", NULL },
+		{ "a.test", "", "bounces :", "vip@a.test" },
+		{ "more.test", "x@y", "moreone :", "joe@more.test" },
+		{ "more.test", "x@y", NULL, "jim@more.test" },
+		{ "q.test", "x@y", "qvip :", "vip@q.test" },
+		{ "r.test", "x@y", "relay joe:one", "joe@x.test" },
+		{ "r.test", "x@y", "relay :", "jim@x.test" },
+		{ "r.test", "x@y", "relay :", NULL },
+	};
+	static const struct {
+		const char *domain;
+		int wanted;
+	} asks[] = { { "a.test", 1 }, { "more.test", 1 }, { "q.test", 1 },
+		{ "r.test", 1 }, { "s.test", 0 }, { "none.test", 0 },
+		{ "@a.test", 0 } };
+	struct smtproutes *routes;
+	struct error err = { "" };
+
+	(void)state;
+	put("smtproutes",
+	    "a.test:one\nvip@a.test:vip\n!@:bounces\nr.test:relay /r\n"
+	    "s.test:relay /s\n");
+	put("qmtproutes", "vip@q.test:qvip\n");
+	put("moresmtproutes", "Joe@More.test:moreone\n");
+	put("remote_auth", "joe@x.test joe one\n");
+	assert_int_equal(smtproutes_compile(folder, "moresmtproutes", &err), 0);
+	assert_int_equal(smtproutes_compile(folder, "remote_auth", &err), 0);
+	routes = load(&err);
+	assert_non_null(routes);
+	check_rows(routes, rows, sizeof(rows) / sizeof(rows[0]));
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
+		if (smtproutes_ask_recipient(routes, asks[i].domain) !=
+		    asks[i].wanted)
+			fail_msg("%s", asks[i].domain);
+	smtproutes_free(&routes);
+}
+
+static void
+bounces_by_the_recipient_make_all_domains_ask(void **state)
+{
+	struct error err = { "" };
+	struct smtproutes *routes;
+
+	(void)state;
+	put("smtproutes", "!@:relay /r\n");
+	routes = load(&err);
+	assert_int_equal(smtproutes_ask_recipient(routes, "any.test"), 1);
+	smtproutes_free(&routes);
+}
+
+static void
+it_is_told_where_a_route_stands(void **state)
+{
+	static const struct {
+		const char *domain, *recipient, *wanted;
+	} rows[] = {
+		{ "b.a.test", NULL, "smtproutes, line for '.a.test'" },
+		{ "more.test", NULL,
+		    "moresmtproutes.cdb, line for 'more.test'" },
+		{ "c.test", "u@c.test", "qmtproutes, line for 'u@c.test'" },
+		{ "c.test", NULL, "" },
+	};
+	struct smtproutes *routes;
+	struct error err = { "" };
+
+	(void)state;
+	put("smtproutes", ".a.test:one\n");
+	put("qmtproutes", "u@c.test:one\n");
+	put("moresmtproutes", "more.test:more\n");
+	assert_int_equal(smtproutes_compile(folder, "moresmtproutes", &err), 0);
+	routes = load(&err);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct smtproute route;
+
+		smtproutes_find(routes, rows[i].domain, "x@y",
+		    rows[i].recipient, &route, &err);
+		assert_string_equal(route.found_in, rows[i].wanted);
+	}
+	smtproutes_free(&routes);
+}
+
+static void
+lines_in_a_variable(void **state)
+{
+	static const struct row rows[] = {
+		{ "a.test", "x@y", "one :", NULL },
+		{ "b.test", "x@y", "two u:p", NULL },
+		{ "more.test", "x@y", NULL, NULL },
+	};
+	static const struct row first[] = { { "a.test", "x@y", "var :", NULL },
+		{ "b.test", "x@y", NULL, NULL } };
+	struct smtproutes *routes;
+	struct error err = { "" };
+
+	(void)state;
+	put("smtproutes", ":rest\n");
+	put("moresmtproutes", "more.test:more\n");
+	assert_int_equal(smtproutes_compile(folder, "moresmtproutes", &err), 0);
+	setenv("SMTPROUTES", "b.test:two u p\na.test:one", 1);
+	routes = load(&err);
+	check_rows(routes, rows, sizeof(rows) / sizeof(rows[0]));
+	smtproutes_free(&routes);
+	setenv("SMTPROUTE", "a.test:var", 1);
+	routes = load(&err);
+	check_rows(routes, first, 2);
+	smtproutes_free(&routes);
+	unsetenv("SMTPROUTE");
+	setenv("SMTPROUTES", "a.test:one\nbad", 1);
+	routes = load(&err);
+	unsetenv("SMTPROUTES");
+	assert_null(routes);
+	assert_non_null(strstr(err.text, "variable SMTPROUTES"));
+}
+
+static void
+variables_of_credentials(void **state)
+{
+	struct smtproutes *routes;
+	struct smtproute route;
+	struct error err = { "" };
+
+	(void)state;
+	put("smtproutes", "a.test:relay /s\n");
+	put("remote_auth", "joe@x.test joe one AUTH_SMTP=PLAIN\n");
+	assert_int_equal(smtproutes_compile(folder, "remote_auth", &err), 0);
+	routes = load(&err);
+	assert_int_equal(
+	    smtproutes_find(routes, "a.test", "joe@x.test", NULL, &route, &err),
+	    1);
+	assert_string_equal(route.mechanism, "PLAIN");
+	smtproutes_free(&routes);
+	put("remote_auth", "joe@x.test joe one VAR=1\n");
+	assert_int_equal(smtproutes_compile(folder, "remote_auth", &err), -1);
+}
+
+static void
+where_users_are_placed_is_refused(void **state)
+{
+	static const char *const refused[] = { "smtp", "qmtp", "dynamic",
+		"any" };
+	struct settings *settings;
+	struct error err = { "" };
+
+	(void)state;
+	put("me", "m.test\n");
+	for (size_t i = 0; i < 4; i++) {
+		setenv("ROUTES", refused[i], 1);
+		settings = settings_load(folder, "qmail-remote", NULL, &err);
+		assert_null(settings);
+		assert_non_null(strstr(err.text, "; write static"));
+	}
+	setenv("ROUTES", "static", 1);
+	settings = settings_load(folder, "qmail-remote", NULL, &err);
+	unsetenv("ROUTES");
+	assert_non_null(settings);
+	settings_free(&settings);
+}
+
+static void
 a_damaged_file_is_not_absence(void **state)
 {
 	struct smtproutes *routes;
@@ -282,7 +474,7 @@ a_damaged_file_is_not_absence(void **state)
 	routes = load(&err);
 	put("moresmtproutes.cdb", "no cdb");
 	assert_int_equal(
-	    smtproutes_find(routes, "a.test", "x@y", &route, &err), -1);
+	    smtproutes_find(routes, "a.test", "x@y", NULL, &route, &err), -1);
 	smtproutes_free(&routes);
 	routes = load(&err);
 	assert_null(routes);
@@ -292,7 +484,7 @@ a_damaged_file_is_not_absence(void **state)
 static void
 a_bad_text_leaves_the_old_file(void **state)
 {
-	static const struct row rows[] = { { "a.test", "x@y", "one :" } };
+	static const struct row rows[] = { { "a.test", "x@y", "one :", NULL } };
 	struct smtproutes *routes;
 	struct error err = { "" };
 
@@ -325,6 +517,12 @@ main(void)
 		TEST(without_routes_there_is_none),
 		TEST(a_variable_takes_the_place_of_all),
 		TEST(credentials_of_the_sender),
+		TEST(routes_of_recipients),
+		TEST(bounces_by_the_recipient_make_all_domains_ask),
+		TEST(it_is_told_where_a_route_stands),
+		TEST(lines_in_a_variable),
+		TEST(variables_of_credentials),
+		TEST(where_users_are_placed_is_refused),
 		TEST(a_damaged_file_is_not_absence),
 		TEST(a_bad_text_leaves_the_old_file),
 	};
