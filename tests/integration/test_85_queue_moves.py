@@ -144,6 +144,49 @@ def test_a_lane_in_json(held):
         "lane far.example\n")
 
 
+# -- the log
+
+def log_of(node, *options):
+    done = node.svctool("log", "--json", *options)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_log_follows_a_move(held):
+    """By the UUID through both queues; by a number in its own."""
+    alice = f"alice@{held.domain}"
+    row = put(held, alice, sender="moved@example.net")
+    put(held, f"bob@{held.domain}", queue="queue2")
+    held.svctool("queue", "move", "--sender", "moved@*", "--to", "2")
+    now, = listed(held, "--id", row["uuid"])
+    go_on(held)
+    held.wait_messages("alice", 1)
+    held.wait_messages("bob", 1)
+
+    def lines(*options):
+        return [(line["service"], line["text"].split(":")[0].split(" ")[0])
+                for line in log_of(held, *options)]
+
+    wait_until(lambda: ("queue2", "end") in lines("--id", now["id"]), "its end")
+    whole = lines("--id", row["uuid"])
+    assert [one for one in whole if one[0] == "queue1"] == [
+        ("queue1", word) for word in
+        ("new", "info", "hold", "forget", "end")]
+    assert [one for one in whole if one[0] == "queue2"] == [
+        ("queue2", word) for word in
+        ("new", "info", "starting", "delivery", "end")]
+    assert lines("--id", now["id"]) == [
+        one for one in whole if one[0] == "queue2"]
+    assert lines("--id", row["uuid"], "--queue", "1") == [
+        one for one in whole if one[0] == "queue1"]
+    # Of the other message nothing, whatever is asked by.
+    assert lines("--address", alice.upper(), "--queue", "2") == [
+        ("queue2", "starting"), ("queue2", "delivery")]
+    assert {one[0] for one in lines("--address", "Moved@Example.net")} == {
+        "queue1", "queue2"}
+    assert lines("--id", row["uuid"], "--since", "1h") == whole
+    assert lines("--id", row["uuid"], "--until", "1h") == []
+
+
 # -- moves that are cut short
 
 def test_a_cut_move_is_not_released_by_a_filter(held):
