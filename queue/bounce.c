@@ -10,6 +10,7 @@
 #include "base/mailbox_text.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "base/utf8.h"
 #include "queue/dsn.h"
 
 static bool
@@ -18,6 +19,25 @@ is_ascii(const char *text, size_t length)
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)text[i] >= 128)
 			return false;
+	return true;
+}
+
+/* UTF-8 that is not ASCII: what RFC 6532 and 6533 have types for. */
+static bool
+is_global(const char *text, size_t length)
+{
+	uint32_t code;
+	size_t at, step;
+
+	if (is_ascii(text, length))
+		return false;
+	for (at = 0; at < length; at += step) {
+		step = text[at] == '\0'
+		    ? 1
+		    : utf8_decode(text + at, length - at, &code);
+		if (step == 0)
+			return false;
+	}
 	return true;
 }
 
@@ -250,14 +270,24 @@ put_status(struct buf *buf, const struct paragraph *paragraph)
 		buf_addf(buf, "%c.0.0", class);
 }
 
-/* A text on one line, without what a header may not have. */
+/* A text on one line, without what a header may not have, in UTF-8. */
 static void
 put_line(struct buf *buf, const char *text, size_t length)
 {
+	uint32_t code;
+	size_t i, step;
+
 	while (length > 0 && text[length - 1] == '\n')
 		length--;
-	for (size_t i = 0; i < length && i < 900; i++)
-		buf_addc(buf, (unsigned char)text[i] < ' ' ? ' ' : text[i]);
+	for (i = 0; i < length && i < 900; i += step == 0 ? 1 : step) {
+		step = utf8_decode(text + i, length - i, &code);
+		if (step == 0)
+			buf_addc(buf, '?');
+		else if (code < ' ')
+			buf_addc(buf, ' ');
+		else
+			buf_add(buf, text + i, step);
+	}
 }
 
 /*
@@ -285,18 +315,28 @@ put_noted_address(struct buf *buf, const char *text, size_t length)
 		put_address(buf, address);
 }
 
-/* The host of qmail-remote's texts: "Giving up on HOST." */
+/*
+ * The host of the remote side's texts: "Giving up on HOST.", or "[Connected to
+ * ] HOST does not like recipient." before what it said.
+ */
 static bool
 find_remote_host(const char *text, size_t length, const char **host_out,
     size_t *host_length_out)
 {
 	static const char giving_up[] = "Giving up on ";
+	static const char connected[] = "Connected to ";
 	const char *at = memmem(text, length, giving_up, sizeof(giving_up) - 1);
 	size_t left, i;
 
-	if (at == NULL)
+	if (at != NULL)
+		at += sizeof(giving_up) - 1;
+	else if (memmem(text, length, remote_said, sizeof(remote_said) - 1) ==
+	    NULL)
 		return false;
-	at += sizeof(giving_up) - 1;
+	else
+		at = strncmp(text, connected, sizeof(connected) - 1) == 0
+		    ? text + sizeof(connected) - 1
+		    : text;
 	left = (size_t)(text + length - at);
 	for (i = 0; i < left && i < 255 &&
 	     (isalnum((unsigned char)at[i]) || strchr("-.:_", at[i]) != NULL);
@@ -306,7 +346,7 @@ find_remote_host(const char *text, size_t length, const char **host_out,
 		i--;
 	*host_out = at;
 	*host_length_out = i;
-	return i > 0;
+	return i > 0 && memchr(at, '.', i) != memchr(at, ':', i);
 }
 
 static void
@@ -400,8 +440,28 @@ put_bounce_recipient(struct buf *buf, const struct bounce *bounce,
 		put_date(buf, "Will-Retry-Until", bounce->expires_at);
 }
 
+/* The second part's fields. */
 static void
-put_header(struct buf *buf, const struct bounce *bounce)
+put_fields(struct buf *buf, const struct bounce *bounce)
+{
+	const char *notes = bounce->notes;
+	struct paragraph paragraph;
+
+	if (bounce->envid != NULL) {
+		buf_adds(buf, "Original-Envelope-Id: ");
+		dsn_put_decoded(buf, bounce->envid, bounce->envid_length);
+		buf_addc(buf, '\n');
+	}
+	buf_addf(buf, "Reporting-MTA: dns; %s\n", bounce->host);
+	put_date(buf, "Arrival-Date", bounce->arrived_at);
+	while (next_paragraph(&notes, &paragraph))
+		put_bounce_recipient(buf, bounce, &paragraph);
+}
+
+/* status_type: the subtype of the second part (RFC 6522 3) */
+static void
+put_header(
+    struct buf *buf, const struct bounce *bounce, const char *status_type)
 {
 	char date[CLOCK_DATE_SIZE];
 
@@ -418,9 +478,9 @@ put_header(struct buf *buf, const struct bounce *bounce)
 	    "Auto-Submitted: auto-replied\n" /* RFC 3834 5 */
 	    "MIME-Version: 1.0\n"
 	    "Content-Transfer-Encoding: 8bit\n" /* as its parts: RFC 2045 6.4 */
-	    "Content-Type: multipart/report; report-type=delivery-status;\n"
+	    "Content-Type: multipart/report; report-type=%s;\n"
 	    "\tboundary=\"%s\"\n\n",
-	    bounce->boundary);
+	    status_type, bounce->boundary);
 }
 
 /* Those of an action, as QSBMF has failures, or only their addresses. */
@@ -510,47 +570,45 @@ put_bounce_text(struct buf *buf, const struct bounce *bounce)
 			   : "a copy of the message.");
 }
 
-static void
-put_delivery_status(struct buf *buf, const struct bounce *bounce)
+/* The length of a message's header; 0 when it has none. */
+static size_t
+header_length(const char *message, size_t length)
 {
-	const char *notes = bounce->notes;
-	struct paragraph paragraph;
+	const char *end;
 
-	buf_addf(buf, "--%s\nContent-Type: message/delivery-status\n\n",
-	    bounce->boundary);
-	if (bounce->envid != NULL) {
-		buf_adds(buf, "Original-Envelope-Id: ");
-		dsn_put_decoded(buf, bounce->envid, bounce->envid_length);
-		buf_addc(buf, '\n');
-	}
-	buf_addf(buf, "Reporting-MTA: dns; %s\n", bounce->host);
-	put_date(buf, "Arrival-Date", bounce->arrived_at);
-	while (next_paragraph(&notes, &paragraph))
-		put_bounce_recipient(buf, bounce, &paragraph);
+	if (length > 0 && message[0] == '\n')
+		return 0;
+	end = memmem(message, length, "\n\n", 2);
+	return end == NULL ? length : (size_t)(end - message) + 1;
 }
 
 static void
 put_original(struct buf *buf, const struct bounce *bounce)
 {
-	size_t length = bounce->original_length;
-	const char *end;
+	AUTO(buf_release) struct buf copy = BUF_INIT;
+	const char *original = bounce->original, *type;
+	size_t length = header_length(original, bounce->original_length);
 
-	buf_addf(buf, "\n--%s\nContent-Type: %s\n", bounce->boundary,
-	    bounce->is_cut ? "text/rfc822-headers" : "message/rfc822");
-	if (!is_ascii(bounce->original, length))
+	buf_adds(&copy, "Return-Path: <");
+	put_address(&copy, bounce->sender);
+	buf_adds(&copy, ">\n");
+	buf_add(&copy, original, length);
+	/* RFC 6533 4, RFC 6532 3.7 */
+	if (is_global(copy.data, copy.length))
+		type = bounce->is_cut ? "message/global-headers"
+				      : "message/global";
+	else
+		type = bounce->is_cut ? "text/rfc822-headers"
+				      : "message/rfc822";
+	if (!bounce->is_cut)
+		buf_add(
+		    &copy, original + length, bounce->original_length - length);
+	buf_addf(buf, "\n--%s\nContent-Type: %s\n", bounce->boundary, type);
+	if (!is_ascii(copy.data, copy.length))
 		buf_adds(buf, "Content-Transfer-Encoding: 8bit\n");
-	buf_adds(buf, "\nReturn-Path: <");
-	put_address(buf, bounce->sender);
-	buf_adds(buf, ">\n");
-	if (bounce->is_cut && length > 0 && bounce->original[0] == '\n')
-		length = 0; /* it has no header */
-	else if (bounce->is_cut) {
-		end = memmem(bounce->original, length, "\n\n", 2);
-		if (end != NULL)
-			length = (size_t)(end - bounce->original) + 1;
-	}
-	buf_add(buf, bounce->original, length);
-	if (length > 0 && bounce->original[length - 1] != '\n')
+	buf_addc(buf, '\n');
+	buf_add(buf, copy.data, copy.length);
+	if (copy.data[copy.length - 1] != '\n')
 		buf_addc(buf, '\n');
 	buf_addf(buf, "\n--%s--\n", bounce->boundary);
 }
@@ -558,8 +616,20 @@ put_original(struct buf *buf, const struct bounce *bounce)
 void
 bounce_format(struct buf *buf, const struct bounce *bounce)
 {
-	put_header(buf, bounce);
+	AUTO(buf_release) struct buf fields = BUF_INIT;
+	const char *type;
+
+	put_fields(&fields, bounce);
+	type = is_ascii(fields.data, fields.length)
+	    ? "delivery-status"
+	    : "global-delivery-status"; /* RFC 6533 3 */
+	put_header(buf, bounce, type);
 	put_bounce_text(buf, bounce);
-	put_delivery_status(buf, bounce);
+	buf_addf(
+	    buf, "--%s\nContent-Type: message/%s\n", bounce->boundary, type);
+	if (!is_ascii(fields.data, fields.length))
+		buf_adds(buf, "Content-Transfer-Encoding: 8bit\n");
+	buf_addc(buf, '\n');
+	buf_add(buf, fields.data, fields.length);
 	put_original(buf, bounce);
 }

@@ -207,7 +207,10 @@ fail_commit(struct committer *committer, struct commit_job *job, enum qq result)
 static void
 take_end(struct committer *committer, struct commit_job *job)
 {
-	journal_end(committer->journal, job->message.id);
+	if (job->is_forgotten)
+		journal_forget(committer->journal, job->message.id);
+	else
+		journal_end(committer->journal, job->message.id);
 	if (committer->unwritten_since_ms == 0)
 		committer->unwritten_since_ms = job->posted_at_ms;
 	if (committer->unsynced_since_ms == 0)

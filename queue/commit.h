@@ -41,6 +41,7 @@ struct commit_job {
 	bool is_waited_for;      /* END: done when durable, or with a failure
 				  * when that takes too long: noted it is
 				  * then, too; else done when noted */
+	bool is_forgotten; /* END, even of what has files: journal_forget() */
 	bool has_file; /* END: mess/ID goes when the end is durable, and
 			* only then it is done; NEW: the body is in mess/ID,
 			* synced, and its name too */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What an operator holds in a queue: lock/held, a line for each message, "msg
- * ID", and for each lane, "lane KEY".  qmail-send alone writes it.
+ * ID", or "msg ID QUEUE" while it moves to that queue, and for each lane, "lane
+ * KEY".  qmail-send alone writes it.
  */
 #ifndef QUEUE_HELD_H
 #define QUEUE_HELD_H
@@ -12,7 +13,7 @@
 #include "queue/idmap.h"
 
 struct held {
-	struct idmap messages; /* ids; values are NULL */
+	struct idmap messages; /* ids; values: the queue, or NULL; owned */
 	struct strlist lanes;  /* sorted */
 };
 
@@ -20,7 +21,15 @@ struct held {
 int held_read(const char *queue_path, struct held *held_out, struct error *err);
 void held_release(struct held *held);
 
-void held_put_message(struct buf *buf, uint64_t id);
+/* Puts an id into messages, or takes it out; true when that changed something.
+ */
+bool held_add_message(struct idmap *messages, uint64_t id, const char *queue);
+bool held_remove_message(struct idmap *messages, uint64_t id);
+
+/* Can it be a queue's name, in a line? */
+bool held_is_name(const char *text, size_t length);
+
+void held_put_message(struct buf *buf, uint64_t id, const char *queue);
 void held_put_lane(struct buf *buf, const char *key);
 /* Replaces the file, durably.  0, or -1. */
 int held_write(

@@ -434,6 +434,14 @@ journal_end(struct journal *journal, uint64_t id)
 	end_message(journal, id, false);
 }
 
+void
+journal_forget(struct journal *journal, uint64_t id)
+{
+	end_message(journal, id, true);
+	/* One that has files has ended here before. */
+	idmap_put(&journal->ends, id, (void *)(2 * count_of(journal) + 1));
+}
+
 bool
 journal_is_ending(const struct journal *journal, uint64_t id)
 {

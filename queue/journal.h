@@ -93,6 +93,12 @@ bool journal_add(
  */
 void journal_end(struct journal *journal, uint64_t id);
 
+/*
+ * The same, of a message that has ended already, too: after a start its UUID is
+ * not among those that were committed, as it may come again.
+ */
+void journal_forget(struct journal *journal, uint64_t id);
+
 /* Did it end, and is that not durable yet? */
 bool journal_is_ending(const struct journal *journal, uint64_t id);
 

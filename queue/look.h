@@ -62,7 +62,9 @@ struct look_message {
 	unsigned attempt; /* tries so far */
 	bool is_bouncing; /* a recipient has failed, and the sender will hear */
 	bool is_held;     /* an operator holds it */
-	time_t retry_at;  /* S5: of the recipients that are due first; or 0 */
+	const char
+	    *moving_to;    /* a queue, by a move that is not over; or NULL */
+	time_t retry_at;   /* S5: of the recipients that are due first; or 0 */
 	const char *notes; /* of what has failed, as in bounce/ID; or "" */
 	const char *header, *dsn; /* its extra header and parameters, or "" */
 	const char *body;         /* in the journal; NULL: it is mess/ID */

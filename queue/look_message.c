@@ -54,7 +54,8 @@ read_and_show(struct walk *walk, uint64_t id, enum look_state state,
 		    .notes = "",
 		    .header = "",
 		    .dsn = "",
-		    .is_held = idmap_has(&walk->held.messages, id) },
+		    .is_held = idmap_has(&walk->held.messages, id),
+		    .moving_to = idmap_get(&walk->held.messages, id) },
 		.texts = { BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT } };
 	int result = walk->visit == NULL ? 0 : read(&reading);
 

@@ -6,6 +6,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/log_text.h"
@@ -52,7 +53,7 @@ struct held_job {
 struct operations {
 	LIST_HEAD(, order) orders;
 	struct idmap by_id; /* of these: those of messages */
-	struct idmap rests; /* ids of messages that are held */
+	struct held held;   /* messages; the lanes' table has its own */
 	STAILQ_HEAD(, wanted) wanted;
 	bool is_to_find;
 	uint64_t changes, written; /* of lock/held */
@@ -158,10 +159,13 @@ write_held(struct send *send)
 	job->changes = operations->changes;
 	for (size_t i = 0; (key = lane_held_key(send->lanes, i)) != NULL; i++)
 		held_put_lane(&job->text, key);
-	for (size_t i = 0; i < operations->rests.size; i++)
-		if (operations->rests.slots[i].id != 0)
-			held_put_message(
-			    &job->text, operations->rests.slots[i].id);
+	for (size_t i = 0; i < operations->held.messages.size; i++) {
+		const struct idmap_slot *slot =
+		    &operations->held.messages.slots[i];
+
+		if (slot->id != 0)
+			held_put_message(&job->text, slot->id, slot->value);
+	}
 	operations->is_writing = true;
 	send->jobs_running++;
 	work_pool_post(send->helpers, &job->work, run_held_job, held_job_done);
@@ -181,18 +185,15 @@ int
 operate_open(struct send *send, struct error *err)
 {
 	struct operations *operations = xcalloc(1, sizeof(*operations));
-	struct held held;
+	struct held *held = &operations->held;
 
 	LIST_INIT(&operations->orders);
 	STAILQ_INIT(&operations->wanted);
 	send->operations = operations;
-	if (held_read(send->dir->path, &held, err) == -1)
+	if (held_read(send->dir->path, held, err) == -1)
 		return -1;
-	operations->rests = held.messages;
-	held.messages = (struct idmap){ .slots = NULL };
-	for (size_t i = 0; i < held.lanes.count; i++)
-		lane_hold(send->lanes, held.lanes.items[i], true);
-	held_release(&held);
+	for (size_t i = 0; i < held->lanes.count; i++)
+		lane_hold(send->lanes, held->lanes.items[i], true);
 	return 0;
 }
 
@@ -212,7 +213,7 @@ operate_close(struct send *send)
 		free(wanted);
 	}
 	idmap_release(&operations->by_id);
-	idmap_release(&operations->rests);
+	held_release(&operations->held);
 	free(operations);
 	send->operations = NULL;
 }
@@ -238,7 +239,7 @@ operate_is_ending_silently(const struct send *send, uint64_t id)
 bool
 operate_is_resting(const struct send *send, uint64_t id)
 {
-	return idmap_has(&send->operations->rests, id) &&
+	return idmap_has(&send->operations->held.messages, id) &&
 	    !operate_is_ending(send, id);
 }
 
@@ -260,7 +261,7 @@ operate_over(struct send *send, uint64_t id)
 {
 	struct order *order = find_order(send, id);
 
-	if (idmap_remove(&send->operations->rests, id))
+	if (held_remove_message(&send->operations->held.messages, id))
 		change_held(send);
 	if (order != NULL && is_end(order->action))
 		end_order(send, order, QQ_OK, "");
@@ -333,7 +334,8 @@ go_on_found(struct send *send, struct order *order)
 	if (order->is_found)
 		end_if_done(send, order);
 	else {
-		if (idmap_remove(&send->operations->rests, order->id))
+		if (held_remove_message(
+			&send->operations->held.messages, order->id))
 			change_held(send);
 		end_order(send, order, INTAKE_ABSENT, "no such message");
 	}
@@ -470,6 +472,15 @@ operate_active(
 	}
 }
 
+/* A hold's text is the queue that the message moves to. */
+static const char *
+moving_to(const struct order *order)
+{
+	return held_is_name(order->reason, strlen(order->reason))
+	    ? order->reason
+	    : NULL;
+}
+
 static void
 operate_message(struct send *send, struct order *order)
 {
@@ -478,10 +489,10 @@ operate_message(struct send *send, struct order *order)
 	enum intake_action action = order->action;
 
 	order->is_to_find = operations->is_to_find = true;
-	if (action == INTAKE_HOLD
-		? idmap_put(&operations->rests, order->id, NULL)
-		: action == INTAKE_RELEASE &&
-		    idmap_remove(&operations->rests, order->id))
+	if (action == INTAKE_HOLD ? held_add_message(&operations->held.messages,
+					order->id, moving_to(order))
+				  : action == INTAKE_RELEASE &&
+		    held_remove_message(&operations->held.messages, order->id))
 		order->changes = change_held(send);
 	else if (action == INTAKE_HOLD || action == INTAKE_RELEASE)
 		order->changes = operations->changes;

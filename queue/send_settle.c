@@ -179,8 +179,37 @@ end_fresh(struct send *send, struct message *message)
 	struct commit_job *job = commit_job_new(COMMIT_END, message->id);
 
 	job->has_file = message->has_file;
+	job->is_forgotten = operate_is_ending_silently(send, message->id);
 	commit_post(send->committer, job);
 	over(send, message);
+}
+
+static void
+forgotten(struct commit_job *job, void *context)
+{
+	struct message *message = context;
+	struct send *send = message->send;
+
+	send->jobs_running--;
+	if (job->result != QQ_OK)
+		log_line("warning: a next start may take %" PRIu64
+			 " for a message that has ended here: %s",
+		    message->id, job->err.text);
+	commit_job_free(&job);
+	over(send, message);
+}
+
+/* It has moved to another queue, and may return, also after a kill. */
+static void
+forget_uuid(struct send *send, struct message *message)
+{
+	struct commit_job *job = commit_job_new(COMMIT_END, message->id);
+
+	job->is_forgotten = job->is_waited_for = true;
+	job->done = forgotten;
+	job->context = message;
+	send->jobs_running++;
+	commit_post(send->committer, job);
 }
 
 static void
@@ -195,6 +224,8 @@ forget_done(struct keep_job *job, void *context)
 		try_again(message);
 	} else if (message->form == MESSAGE_FRESH)
 		end_fresh(send, message);
+	else if (operate_is_ending_silently(send, message->id))
+		forget_uuid(send, message);
 	else
 		over(send, message);
 	keep_job_free(&job);

@@ -30,6 +30,7 @@
 
 struct target {
 	char *queue, *path, *sender;
+	char *moving_to; /* by a move that was cut short, or NULL */
 	uint64_t id;
 	struct uuid uuid;
 	bool was_held, is_done, has_failed;
@@ -83,6 +84,8 @@ add_target(const struct chosen *chosen, void *context)
 		.id = chosen->message->id,
 		.uuid = chosen->message->uuid,
 		.was_held = chosen->message->is_held };
+	if (chosen->message->moving_to != NULL)
+		target->moving_to = xstrdup(chosen->message->moving_to);
 }
 
 static void
@@ -92,10 +95,33 @@ fail_target(struct target *target, const char *text)
 	error_set(&target->err, "%s", text);
 }
 
+/*
+ * The queue that a move was to bring it to may have it, and deliver it.  Who
+ * names the message knows; a filter does not.
+ */
+static bool
+is_perhaps_elsewhere(const struct change *change, struct target *target)
+{
+	const char *to = change->options->to;
+	bool is_end = change->action == INTAKE_RELEASE ||
+	    change->action == INTAKE_BOUNCE;
+
+	if (target->moving_to == NULL || (to == NULL && !is_end) ||
+	    (to != NULL && strcmp(to, target->moving_to) == 0) ||
+	    change->options->filter.ids.count > 0)
+		return false;
+	target->has_failed = true;
+	error_set(&target->err,
+	    "its move to %s was cut short, and it may be there: move it to %s "
+	    "again, or name it by --id",
+	    target->moving_to, target->moving_to);
+	return true;
+}
+
 /* One word on one message, over a connection that lasts. */
 static int
 give_order(struct change *change, struct target *target,
-    enum intake_action action, struct error *err)
+    enum intake_action action, const char *text, struct error *err)
 {
 	int result;
 
@@ -108,8 +134,8 @@ give_order(struct change *change, struct target *target,
 	change->connected = target->queue;
 	if (change->connection == -1)
 		return -1;
-	result = order_message(change->connection, action, target->id,
-	    change->options->text == NULL ? "" : change->options->text, err);
+	result = order_message(
+	    change->connection, action, target->id, text, err);
 	if (result == -1)
 		file_close(&change->connection);
 	return result;
@@ -118,7 +144,11 @@ give_order(struct change *change, struct target *target,
 static void
 order_target(struct change *change, struct target *target)
 {
-	if (give_order(change, target, change->action, &target->err) == QQ_OK)
+	const char *text = change->options->text;
+
+	if (!is_perhaps_elsewhere(change, target) &&
+	    give_order(change, target, change->action, text == NULL ? "" : text,
+		&target->err) == QQ_OK)
 		target->is_done = true;
 	else
 		target->has_failed = true;
@@ -189,8 +219,9 @@ hand_over(
 	known = order_ask(change->to_connection, &target->uuid, &target->err);
 	if (known == QQ_OK && !target->is_there) {
 		fail_target(target,
-		    "the other queue had it before, and it is over there: it "
-		    "stays held; release or delete it");
+		    "the other queue has had it, and has it no more: its log "
+		    "says whether it was delivered there; it stays held here, "
+		    "and is released or deleted by --id");
 		target->was_held = true; /* it stays so */
 		return;
 	}
@@ -250,8 +281,9 @@ move_targets(struct change *change, struct error *err)
 	if (find_there(change, err) == -1 || connect_other(change, err) == -1)
 		return -1;
 	for (size_t i = 0; i < change->count; i++)
-		if (give_order(change, &change->targets[i], INTAKE_HOLD,
-			&change->targets[i].err) != QQ_OK)
+		if (!is_perhaps_elsewhere(change, &change->targets[i]) &&
+		    give_order(change, &change->targets[i], INTAKE_HOLD,
+			change->options->to, &change->targets[i].err) != QQ_OK)
 			change->targets[i].has_failed = true;
 	all.queues = change->options->filter.queues;
 	if (filter_visit(change->node, &all, hand_over_held, change, err) == -1)
@@ -265,7 +297,7 @@ move_targets(struct change *change, struct error *err)
 		else if (!target->has_failed)
 			fail_target(target, "it has ended meanwhile");
 		if (!target->is_done && !target->is_there && !target->was_held)
-			give_order(change, target, INTAKE_RELEASE, err);
+			give_order(change, target, INTAKE_RELEASE, "", err);
 	}
 	return 0;
 }
@@ -285,6 +317,14 @@ print_target(const struct change *change, const struct target *target)
 		printf("%s %s %" PRIu64 " from <%s>\n",
 		    target->is_done ? change->done : "would be it:",
 		    target->queue, target->id, word);
+}
+
+static void
+print_json(json_t *rows)
+{
+	json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	putchar('\n');
+	json_decref(rows);
 }
 
 static void
@@ -309,9 +349,7 @@ print_targets_json(const struct change *change)
 			    row, "problem", json_text(target->err.text));
 		json_array_append_new(rows, row);
 	}
-	json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-	putchar('\n');
-	json_decref(rows);
+	print_json(rows);
 }
 
 static int
@@ -349,12 +387,28 @@ is_of_lane(const struct change *change)
 	    change->action <= INTAKE_RETRY;
 }
 
+/* In one queue: the code, or that of what it was not done for. */
+static void
+add_lane_row(const struct change *change, json_t *rows, const char *queue,
+    int result, const struct error *err)
+{
+	bool is_done = result == QQ_OK && !change->options->is_dry_run;
+	json_t *row = json_pack("{s:s, s:s, s:o, s:b}", "action", change->verb,
+	    "queue", queue, "lane", json_text(change->options->filter.lane),
+	    "done", is_done);
+
+	if (result != QQ_OK)
+		json_object_set_new(row, "problem", json_text(err->text));
+	json_array_append_new(rows, row);
+}
+
 static int
 change_lane(struct change *change)
 {
 	const struct message_options *options = change->options;
 	const struct filter *filter = &options->filter;
 	struct strlist names = { .count = 0 };
+	json_t *rows = options->is_json ? json_array() : NULL;
 	struct error err;
 	int code = EXIT_FINE;
 
@@ -378,18 +432,25 @@ change_lane(struct change *change)
 			    : order_lane(connection, change->action,
 				  filter->lane, &err);
 		}
-		if (result == QQ_OK)
+		if (rows != NULL)
+			add_lane_row(
+			    change, rows, names.items[i], result, &err);
+		if (result != QQ_OK && result != INTAKE_ABSENT)
+			code = complain(EXIT_TROUBLE, &err);
+		else if (rows != NULL)
+			;
+		else if (result == QQ_OK)
 			printf("%s lane %s in %s\n",
 			    options->is_dry_run ? "would be it:" : change->done,
 			    filter->lane, names.items[i]);
-		else if (result == INTAKE_ABSENT)
+		else
 			printf(
 			    "no lane %s in %s\n", filter->lane, names.items[i]);
-		else
-			code = complain(EXIT_TROUBLE, &err);
 		file_close(&connection);
 		free(path);
 	}
+	if (rows != NULL)
+		print_json(rows);
 	strlist_release(&names);
 	return code;
 }
@@ -444,6 +505,7 @@ messages_change(const struct node *node, const char *verb,
 		free(change.targets[i].queue);
 		free(change.targets[i].path);
 		free(change.targets[i].sender);
+		free(change.targets[i].moving_to);
 	}
 	free(change.targets);
 	free(change.to_path);

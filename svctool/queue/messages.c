@@ -100,7 +100,8 @@ print_chosen(const struct listing *listing, const struct chosen *chosen)
 	printf(" size %" PRIu64 " tries %u next ", message->size_bytes,
 	    message->attempt);
 	if (message->is_held)
-		printf("held");
+		printf("held%s%s", message->moving_to == NULL ? "" : ": to ",
+		    message->moving_to == NULL ? "" : message->moving_to);
 	else if (message->retry_at > listing->now)
 		put_time(message->retry_at - listing->now);
 	else
@@ -163,6 +164,9 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 		uuid_format(&message->uuid, uuid);
 		json_object_set_new(object, "uuid", json_string(uuid));
 	}
+	if (message->moving_to != NULL)
+		json_object_set_new(
+		    object, "moving_to", json_text(message->moving_to));
 	if (message->problem != NULL)
 		json_object_set_new(
 		    object, "problem", json_text(message->problem));

@@ -86,6 +86,12 @@ log_fields_read(
 		{ "delivery ", LOG_KIND_RESULT },
 		{ "end msg ", LOG_KIND_END },
 		{ "bounce msg ", LOG_KIND_OTHER },
+		/* what an operator did */
+		{ "hold msg ", LOG_KIND_OTHER },
+		{ "release msg ", LOG_KIND_OTHER },
+		{ "retry msg ", LOG_KIND_OTHER },
+		{ "delete msg ", LOG_KIND_OTHER },
+		{ "forget msg ", LOG_KIND_OTHER },
 		{ "running", LOG_KIND_RUNNING },
 		{ "qmail-smtpd: pid ", LOG_KIND_SESSION },
 	};

@@ -127,6 +127,7 @@ mail_gid = {uid}
 first_valid_uid = 0
 first_valid_gid = 0
 postmaster_address = postmaster@example.net
+auth_username_format = %Ln
 service anvil {{
   chroot =
 }}

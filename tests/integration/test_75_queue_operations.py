@@ -340,5 +340,5 @@ def test_a_move_that_was_cut_short(held):
     held.svctool("queue", "delete", "--queue", "2", "--all")
     hand_over("queue1")
     done = held.svctool("queue", "move", "--all", "--to", "2", code=1)
-    assert "had it before, and it is over there" in done.stderr
+    assert "has had it, and has it no more" in done.stderr
     assert [row["held"] for row in listed(held)] == [True]

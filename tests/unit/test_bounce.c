@@ -273,6 +273,18 @@ remote_replies(void **state)
 		{ "Remote host said: 451 4.7.1 later\nI'm not going to try "
 		  "again; this message has been in the queue too long.\n",
 		    { "Status: 5.4.7\n", "Diagnostic-Code: smtp; 451", "" } },
+		{ "192.0.2.1 does not like recipient.\nRemote host said: 550 "
+		  "no\n",
+		    { "Status: 5.0.0\n", "Remote-MTA: dns; [192.0.2.1]\n",
+			"Diagnostic-Code: smtp; 550 no\n" } },
+		{ "Connected to 2001:db8::1 but sender was rejected.\n"
+		  "Remote host said: 550 5.7.1 no\n",
+		    { "Status: 5.7.1\n", "Remote-MTA: dns; [2001:db8::1]\n",
+			"Diagnostic-Code: smtp; 550 5.7.1 no\n" } },
+		{ "Somebody says:\nRemote host said: 550 5.7.1 no\n",
+		    { "Final-Recipient: rfc822; a@b\nAction: failed\n"
+		      "Status: 5.7.1\nDiagnostic-Code: ",
+			"", "" } },
 	};
 
 	(void)state;
@@ -285,6 +297,67 @@ remote_replies(void **state)
 		expect(&bounce, rows[i].wanted, 3);
 		buf_release(&notes);
 	}
+}
+
+/* RFC 6533, 6532: each part has its type by what is in it. */
+static void
+global_types(void **state)
+{
+	static const struct {
+		const char *address, *original;
+		bool is_cut;
+		const char *wanted[3];
+	} rows[] = {
+		{ "a@b", "x: y\n\n\303\244\n", false,
+		    { "report-type=delivery-status;",
+			"\nContent-Type: message/delivery-status\n\n",
+			"\nContent-Type: message/rfc822\n"
+			"Content-Transfer-Encoding: 8bit\n\n" } },
+		{ "\303\244@b", "x: y\n\nz\n", false,
+		    { "report-type=global-delivery-status;",
+			"\nContent-Type: message/global-delivery-status\n"
+			"Content-Transfer-Encoding: 8bit\n\n",
+			"\nContent-Type: message/rfc822\n\nReturn-Path" } },
+		{ "a@b", "x: \303\244\n\nz\n", false,
+		    { "report-type=delivery-status;",
+			"\nContent-Type: message/global\n",
+			"\nx: \303\244\n\nz\n\n--bound--\n" } },
+		{ "a@b", "x: \303\244\n\nz\n", true,
+		    { "report-type=delivery-status;",
+			"\nContent-Type: message/global-headers\n",
+			"\nx: \303\244\n\n--bound--\n" } },
+		{ "a@b", "x: \344\n\nz\n", true,
+		    { "report-type=delivery-status;",
+			"\nContent-Type: text/rfc822-headers\n"
+			"Content-Transfer-Encoding: 8bit\n\n",
+			"\nx: \344\n\n--bound--\n" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf notes = BUF_INIT;
+		struct bounce bounce;
+
+		put(&notes, BOUNCE_FAILED, rows[i].address, "no\n", NULL);
+		bounce = make_bounce(notes.data, rows[i].original);
+		bounce.is_cut = rows[i].is_cut;
+		expect(&bounce, rows[i].wanted, 3);
+		buf_release(&notes);
+	}
+}
+
+/* Fields are UTF-8, whatever a text is. */
+static void
+bytes_that_are_no_utf8(void **state)
+{
+	static const char *const wanted[] = {
+		"Diagnostic-Code: X-mqmail; a?b \303\244 ?\n"
+	};
+	struct bounce bounce = make_bounce(
+	    "<a@b>:\na\344b \303\244 \303\n\n", "x\n");
+
+	(void)state;
+	expect(&bounce, wanted, 1);
 }
 
 static void
@@ -347,6 +420,8 @@ main(void)
 		cmocka_unit_test(all_actions),
 		cmocka_unit_test(texts_that_would_be_notes),
 		cmocka_unit_test(remote_replies),
+		cmocka_unit_test(global_types),
+		cmocka_unit_test(bytes_that_are_no_utf8),
 		cmocka_unit_test(own_words),
 		cmocka_unit_test(no_header),
 	};

@@ -130,6 +130,37 @@ found_again(void **state)
 	queue_dir_close(&dir);
 }
 
+/* What has moved away may come again, whether it had files or not. */
+static void
+forgotten(void **state)
+{
+	struct queue_dir *dir = make_bare_queue("q", 1);
+	struct found found = { .messages = NULL };
+	struct journal *journal = open_journal(dir, SMALL, &found);
+
+	(void)state;
+	assert_true(add(journal, 10, 5));
+	assert_true(add(journal, 11, 5));
+	assert_true(add(journal, 12, 5));
+	commit(journal);
+	journal_end(journal, 11);
+	journal_end(journal, 12);
+	commit(journal);
+	journal_forget(journal, 10);
+	journal_forget(journal, 11);
+	journal_forget(journal, 99); /* of a segment that is no more */
+	assert_true(journal_has_unwritten(journal));
+	commit(journal);
+	assert_int_equal(messages(journal), 0);
+	journal_close(&journal);
+
+	journal = open_journal(dir, SMALL, &found);
+	assert_string_equal(found_text(&found), "-12");
+	journal_close(&journal);
+	found_reset(&found);
+	queue_dir_close(&dir);
+}
+
 /* Not committed, nothing is there; noted, an end is, after a kill. */
 static void
 killed(void **state)
@@ -393,6 +424,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(found_again),
+		TEST(forgotten),
 		TEST(killed),
 		TEST(full),
 		TEST(room_for_ends),
