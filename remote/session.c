@@ -372,6 +372,20 @@ ask_for_tls(struct session *session, struct session_result *failure_out)
 	return start_tls(session, failure_out) == 0 ? 1 : -1;
 }
 
+/* After the last reply there is nothing: else each would be another's. */
+static int
+check_step(struct session *session, struct session_result *failure_out)
+{
+	const struct reply nothing = { 0 };
+
+	if (session_is_in_step(session))
+		return 0;
+	session->is_over = true;
+	session_fill_lost(
+	    session, failure_out, STAGE_HELO, false, REPLY_GARBAGE, &nothing);
+	return -1;
+}
+
 int
 session_greet(struct session *session, struct session_result *failure_out)
 {
@@ -393,9 +407,10 @@ session_greet(struct session *session, struct session_result *failure_out)
 		    (has_tls == 1 && say_hello(session, failure_out) == -1))
 			return -1;
 	}
-	if (session->options.credentials == NULL)
-		return 0;
-	return session_authenticate(session, failure_out);
+	if (session->options.credentials != NULL &&
+	    session_authenticate(session, failure_out) == -1)
+		return -1;
+	return check_step(session, failure_out);
 }
 
 static struct session *
@@ -430,6 +445,26 @@ session_open(
 	if (session != NULL)
 		session->tls_failure = failure;
 	return session;
+}
+
+bool
+session_is_in_step(const struct session *session)
+{
+	static const char closing[] = "421";
+	char piece[sizeof(closing) - 1];
+	const char *data = piece;
+	size_t length = 0;
+	ssize_t n;
+
+	if (stream_has_input(session->stream))
+		stream_peek(session->stream, &data, &length);
+	else if (session->tls_text[0] == '\0') {
+		n = recv(session->fd, piece, sizeof(piece),
+		    MSG_PEEK | MSG_DONTWAIT);
+		length = n > 0 ? (size_t)n : 0;
+	}
+	return memcmp(data, closing,
+		   length < sizeof(piece) ? length : sizeof(piece)) == 0;
 }
 
 bool
