@@ -60,8 +60,10 @@ put_task_result(struct queue_hand *queue, const struct job_result *result)
 static int
 compare_lanes(const void *a, const void *b)
 {
-	return strcmp(((const struct lane_hand *)a)->domain->name,
-	    ((const struct lane_hand *)b)->domain->name);
+	uintptr_t one = (uintptr_t)((const struct lane_hand *)a)->domain;
+	uintptr_t other = (uintptr_t)((const struct lane_hand *)b)->domain;
+
+	return (one > other) - (one < other);
 }
 
 /*
@@ -71,16 +73,16 @@ compare_lanes(const void *a, const void *b)
 static bool
 is_known_to_queue(const struct lane_hand *lane)
 {
-	return lane->queue != NULL && strchr(lane->domain->name, ' ') == NULL;
+	return lane->queue != NULL && lane->domain->sender == NULL;
 }
 
-/* The lane of this name, made if there is none; loose, then. */
+/* The lane of this name (and sender), made if there is none; loose, then. */
 static struct lane_hand *
-lane_get_hand(struct queue_hand *queue, const char *name)
+lane_get_hand(struct queue_hand *queue, const char *name, const char *sender)
 {
 	struct lane_hand *lane = xcalloc(1, sizeof(*lane)), **found;
 
-	lane->domain = domain_get(queue->spawner, name);
+	lane->domain = domain_get(queue->spawner, name, sender);
 	found = tsearch(lane, &queue->lanes_by_name, compare_lanes);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -245,16 +247,10 @@ read_task(const char *packet, size_t length, int fd)
 static void
 take_task(struct queue_hand *queue, struct task *task)
 {
-	struct lane_hand *lane;
+	struct lane_hand *lane = lane_get_hand(queue, task->job.lane,
+	    rules_ask_sender(queue->spawner->rules->rules) ? task->job.sender
+							   : NULL);
 
-	if (rules_ask_sender(queue->spawner->rules->rules)) {
-		char *name = xasprintf(
-		    "%s %s", task->job.lane, task->job.sender);
-
-		lane = lane_get_hand(queue, name);
-		free(name);
-	} else
-		lane = lane_get_hand(queue, task->job.lane);
 	task->lane = lane;
 	lane->in_hand++;
 	TAILQ_INSERT_TAIL(&lane->tasks, task, in_lane);
@@ -279,7 +275,7 @@ take_packet(struct queue_hand *queue, const char *packet, size_t length, int fd)
 	if (job_packet_type(packet, length) == JOB_ASK && fd == -1) {
 		if (!job_get_ask(packet, length, &name, &is_now))
 			return false;
-		lane = lane_get_hand(queue, name);
+		lane = lane_get_hand(queue, name, NULL);
 		lane->is_wanted_now = is_now;
 		if (!lane_is_placed(lane))
 			domain_place_lane(lane);
@@ -518,10 +514,13 @@ bool
 spawner_stop(struct spawner *spawner)
 {
 	struct queue_hand *queue;
+	bool is_heard = true;
 
 	spawner->is_stopping = true;
-	LIST_FOREACH(queue, &spawner->queues, in_spawner)
+	LIST_FOREACH(queue, &spawner->queues, in_spawner) {
 		stop_queue(queue);
+		is_heard = is_heard && queue->outbox.count == 0;
+	}
 	destinations_close(spawner);
-	return spawner->underway == 0;
+	return spawner->underway == 0 && is_heard;
 }

@@ -30,18 +30,29 @@ shared_plan_drop(struct shared_plan *plan)
 static int
 compare_domains(const void *a, const void *b)
 {
-	return strcmp(
-	    ((const struct domain *)a)->name, ((const struct domain *)b)->name);
+	const struct domain *one = a, *other = b;
+	int order = strcmp(one->name, other->name);
+
+	if (order != 0 || one->sender == NULL || other->sender == NULL)
+		return order != 0
+		    ? order
+		    : (one->sender != NULL) - (other->sender != NULL);
+	return strcmp(one->sender, other->sender);
 }
 
 struct domain *
-domain_get(struct spawner *spawner, const char *name)
+domain_get(struct spawner *spawner, const char *name, const char *sender)
 {
 	size_t size = strlen(name) + 1;
-	struct domain *domain = xcalloc(1, sizeof(*domain) + size);
+	size_t sender_size = sender == NULL ? 0 : strlen(sender) + 1;
+	struct domain *domain = xcalloc(
+	    1, sizeof(*domain) + size + sender_size);
 	struct domain **found;
 
 	memcpy(domain->name, name, size);
+	if (sender != NULL)
+		domain->sender = memcpy(
+		    domain->name + size, sender, sender_size);
 	found = tsearch(domain, &spawner->domains, compare_domains);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -59,14 +70,9 @@ static void
 resolve_domain(struct work *work)
 {
 	struct domain *domain = (struct domain *)work;
-	const char *blank = strchr(domain->name, ' ');
-	char *name = blank == NULL
-	    ? xstrdup(domain->name)
-	    : xstrndup(domain->name, (size_t)(blank - domain->name));
 
-	plan_make(domain->plan->rules->rules, name,
-	    blank == NULL ? NULL : blank + 1, &domain->plan->plan);
-	free(name);
+	plan_make(domain->plan->rules->rules, domain->name, domain->sender,
+	    &domain->plan->plan);
 }
 
 static void

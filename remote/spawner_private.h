@@ -74,10 +74,8 @@ struct shared_plan {
 	struct plan plan;
 };
 
-/*
- * What is known of a recipient domain; or of it and a sender ("example.org
- * joe@example.net"), where rules ask for him.
- */
+/* What is known of a recipient domain; or of it and a sender, where rules ask
+ * for him. */
 struct domain {
 	struct work work; /* while is_resolving */
 	struct spawner *spawner;
@@ -87,7 +85,8 @@ struct domain {
 	int64_t expires_ms;
 	struct breaker breaker; /* UNKNOWN, again and again */
 	struct lane_list placed;
-	unsigned lanes; /* loose ones, too */
+	unsigned lanes;     /* loose ones, too */
+	const char *sender; /* behind the name; or NULL */
 	char name[];
 };
 
@@ -101,6 +100,7 @@ struct line {
 	struct session *session;
 	struct session_result failure; /* of opening */
 	struct task *task;             /* that is being sent */
+	bool has_sent;                 /* one, whatever came of it */
 	enum { LINE_OPENING, LINE_IDLE, LINE_BUSY, LINE_CLOSING } state;
 	bool has_failed; /* after a message: of no use any more */
 	int64_t idle_since_ms;
@@ -172,8 +172,9 @@ void task_done_all(
 
 /* -- spawner_domain.c */
 
-/* The domain of this name, made if there is none. */
-struct domain *domain_get(struct spawner *spawner, const char *name);
+/* The domain of this name and sender (or NULL), made if there is none. */
+struct domain *domain_get(
+    struct spawner *spawner, const char *name, const char *sender);
 /* A loose lane: where is its mail for?  Places it there, perhaps later. */
 void domain_place_lane(struct lane_hand *lane);
 /* Takes it from where it is; it is loose then. */
