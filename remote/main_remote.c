@@ -192,8 +192,7 @@ run(char **argv, const struct rules *rules)
 		report_message("ZUnable to read message. (#4.3.0)\n");
 		return;
 	}
-	plan_make(rules, argv[1],
-	    strcmp(message.sender, "#@[]") == 0 ? "" : message.sender, &plan);
+	plan_make(rules, argv[1], message.sender, &plan);
 	session = open_session(rules, &plan, &way);
 	if (session != NULL)
 		send_message(argv[1], session, &message);

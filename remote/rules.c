@@ -184,6 +184,9 @@ void
 plan_make(const struct rules *rules, const char *domain, const char *sender,
     struct plan *plan_out)
 {
+	/* qmail's sender of double bounces is for qmail alone. */
+	if (sender != NULL && strcmp(sender, "#@[]") == 0)
+		sender = "";
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
 		.sender = sender == NULL ? NULL : xstrdup(sender) };
 	exchange_find(&rules->exchange, domain, sender, &plan_out->exchange);
@@ -296,7 +299,9 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 		return NULL;
 	}
 	session = session_open(&way_out->options, failure_out);
-	if (rules->tcpto != NULL)
+	if (rules->tcpto != NULL &&
+	    (session != NULL || failure_out->stage != STAGE_CONNECT ||
+		failure_out->is_of_peer))
 		tcpto_note(rules->tcpto, way_out->options.address,
 		    session == NULL && failure_out->stage == STAGE_CONNECT,
 		    &limits, time(NULL));

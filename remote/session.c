@@ -189,6 +189,14 @@ session_attach(int fd, const struct session_options *options)
 	return session;
 }
 
+/* Whoever has no descriptors, address or network of its own learns nothing. */
+static bool
+is_of_peer(int code)
+{
+	return code == ETIMEDOUT || code == ECONNREFUSED ||
+	    code == ECONNRESET || code == EHOSTUNREACH || code == EHOSTDOWN;
+}
+
 static void
 fill_unreached(const struct session_options *options,
     struct session_result *failure_out, int code)
@@ -203,6 +211,7 @@ fill_unreached(const struct session_options *options,
 	    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
 	    "%s port %u: %s\n",
 	    ip, port, strerror(code));
+	failure_out->is_of_peer = is_of_peer(code);
 }
 
 static struct session *

@@ -89,6 +89,7 @@ struct session_result {
 	enum session_outcome outcome;
 	enum session_stage stage;
 	enum tls_failure tls_failure; /* STAGE_TLS */
+	bool is_of_peer;    /* STAGE_CONNECT: it is no trouble of this node */
 	bool is_dsn_passed; /* the peer tells the sender (RFC 3461 5.2.2) */
 	struct reply reply; /* code 0: the peer said nothing, or nonsense */
 	char *text;         /* as in qmail-remote's report; freed by

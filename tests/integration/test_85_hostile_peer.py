@@ -2,6 +2,7 @@
 """Hosts that answer nonsense, too much, too early or never: nothing is lost,
 nothing fails for good that they did not refuse, and each result is of the
 recipient whose reply it was."""
+import base64
 import contextlib
 import random
 import re
@@ -195,6 +196,22 @@ def test_lmtp_with_too_few_or_too_many_replies(tmp_path, extra):
     assert report.letters == ("rrK" if extra else "rsK")
 
 
+@pytest.mark.parametrize("rounds", ["4294967295", "1000001", "", "x"])
+def test_scram_rounds_are_bounded(home, rounds):
+    """Each costs us time, which no time-out ends."""
+    def script(link):
+        link.hello("AUTH SCRAM-SHA-256")
+        first = base64.b64decode(link.take("AUTH").split()[2]).decode()
+        nonce = first.split("r=")[1]
+        challenge = f"r={nonce}x,s=MDEyMzQ1Njc4OWFiY2RlZg==,i={rounds}"
+        link.say("334 " + base64.b64encode(challenge.encode()).decode())
+        link.take("*", "501 cancelled")
+        link.at_end()
+    with Peer(script) as peer:
+        report = send(home, peer.port, secret=" joe secret")
+    assert report.letters == "Z"
+
+
 # -- ends, stalls, trickles
 
 @pytest.mark.parametrize("step", [s for s in STEPS if s != "DATA"])
@@ -373,4 +390,19 @@ def test_what_a_bounce_says_is_safe(world):
     report = world.node.wait_messages("alice", 1)[0]
     assert b"FORGED" in report
     assert re.search(rb"[^\n\t -~]", report) is None
+    world.node.wait_empty()
+
+
+def test_trouble_of_ours_is_not_the_hosts(world):
+    """A source address that is not ours keeps no host from being tried later."""
+    one = world.host(2)
+    routes = world.node.control / "bindroutes"
+    routes.write_text("one.peer.test:203.0.113.7\n")
+    world.service("-h")
+    assert world.node.inject("a@one.peer.test") == 0
+    world.wait_log(r"lane one\.peer\.test: rests .*assign_requested_address")
+    assert "127.0.0.2" not in world.node.run("qmail-tcpto").stdout
+    routes.unlink()
+    world.service("-h")
+    world.node.retry_until(lambda: one.messages, "it is sent")
     world.node.wait_empty()
