@@ -14,6 +14,7 @@ enum {
 	KNOWN_MOST_S = 3600, /* whatever the TTL says */
 	KNOWN_LEAST_S = 5,
 	VERDICT_ROOM = 100, /* nothing is sent: each has its failure at once */
+	UNPLACED_MS = 60 * 1000, /* a lane whose messages are placed */
 	OLD_AT_ONCE = 1000
 };
 
@@ -163,6 +164,15 @@ domain_place_lane(struct lane_hand *lane)
 {
 	struct domain *domain = lane->domain;
 
+	/* Each of its messages is asked for with its sender. */
+	if (!domain->is_resolving && domain->sender == NULL &&
+	    TAILQ_EMPTY(&lane->tasks) &&
+	    rules_ask_sender(domain->spawner->rules->rules)) {
+		domain->expires_ms = clock_ms() + UNPLACED_MS;
+		put_at_domain(lane);
+		lane_give_room(lane, VERDICT_ROOM);
+		return;
+	}
 	if (!domain->is_resolving && domain->plan != NULL &&
 	    !domain_is_old(domain, clock_ms()) &&
 	    !(lane->is_wanted_now &&

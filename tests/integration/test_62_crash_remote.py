@@ -246,6 +246,22 @@ def test_killed_at_random(world):
     account.check()
 
 
+def test_rules_that_change(world):
+    """Read again in the midst of deliveries, with and without a question for
+    the sender: nothing is lost, and nothing comes twice."""
+    account = Account(world, SEED + 3)
+    routes = world.node.control / "smtproutes"
+    plain = routes.read_text()
+    try:
+        for turn in range(8 * ROUNDS):
+            account.wait_taken(8)
+            routes.write_text(plain if turn % 2 else f"!@:x.test\n{plain}")
+            world.service("-h")
+    finally:
+        account.stop()
+    account.check()
+
+
 # What moves mail on: jobs come and results go, hosts are written to and read.
 CALLS = {
     "qmail-rspawn": ["recvmsg", "sendmsg", "connect", "sendto", "recvfrom",

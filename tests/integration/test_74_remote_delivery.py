@@ -251,6 +251,20 @@ def test_the_null_sender(world):
     world.node.wait_empty()
 
 
+@pytest.mark.parametrize("sender", ["", "#@[]"])
+def test_the_route_of_the_null_sender(world, sender):
+    """Also of double bounces, whose sender is null for all but qmail."""
+    two = world.host(3)
+    (world.node.control / "smtproutes").write_text(
+        f"!@:[127.0.0.3]:{world.port}\n::{world.port}\n")
+    world.service("-h")
+    wait_until(lambda: "settings were read again" in world.node.log("remote"),
+               "HUP")
+    assert world.node.inject("a@one.peer.test", sender=sender) == 0
+    assert two.wait(1)[0][0] == ""
+    world.node.wait_empty()
+
+
 @pytest.mark.parametrize("size", [15 * 1024, 17 * 1024, 130 * 1024,
                                   3 * 1024 * 1024])
 def test_bodies_are_the_same_bytes(world, size):
