@@ -21,7 +21,7 @@ import pytest
 
 from delivery_log import REMEMBERED_S, SLACK_S
 from name_server import NameServer
-from node import SLOW, wait_until
+from node import NO_LEAKS, SLOW, wait_until
 from remote_peer import Peer, make_home, start_remote
 from syscalls import Tracer
 from test_74_remote_delivery import LOCAL, ZONE, World
@@ -43,6 +43,8 @@ def world(make_node, name_server):
     made = World(make_node, name_server)
     # Few threads: strace follows each.
     (made.node.control / "remoteslots").write_text("12\n")
+    for name, value in NO_LEAKS.items():
+        (made.node.control / "global_vars" / name).write_text(f"{value}\n")
     made.node.up()
     yield made
     for host in made.hosts:

@@ -4,6 +4,7 @@ nothing fails for good that they did not refuse, and each result is of the
 recipient whose reply it was."""
 import base64
 import contextlib
+import os
 import random
 import re
 import time
@@ -253,6 +254,52 @@ def test_no_step_takes_for_ever(tmp_path, step, extensions, piece):
     assert time.monotonic() - begin < 2 + 4 * SLOW
 
 
+def trickle(link, piece):
+    """Until the other side has enough of it."""
+    with contextlib.suppress(OSError):
+        while True:
+            link.socket.sendall(piece)
+            time.sleep(0.2)
+            if not piece:
+                link.fill()
+
+
+@pytest.mark.parametrize("piece", [b"", b"\x16", b"\x16\3\3\0\1\2"],
+                         ids=["stall", "bytes", "records"])
+def test_tls_that_never_comes_about(tmp_path, piece):
+    """It has its time, and then there is the plain way."""
+    def script(link):
+        link.hello("STARTTLS")
+        link.take("STARTTLS", "220 go")
+        trickle(link, piece)
+
+    def again(link):
+        link.hello("STARTTLS")
+        link.transaction(2)
+    make_home(tmp_path, timeout=1)
+    begin = time.monotonic()
+    with Peer(script, again) as peer:
+        report = send(tmp_path, peer.port, recipients=TWO)
+    assert report.letters == "rrK"
+    assert time.monotonic() - begin < 2 + 4 * SLOW
+
+
+@pytest.mark.parametrize("start, piece", [
+    (b"", b""), (b"", b"0"), (b"60000:K", b"x"), (b"3:Kok,", b"")])
+def test_qmtp_never_takes_for_ever(tmp_path, start, piece):
+    def script(link):
+        link.fill()
+        link.socket.sendall(start)
+        trickle(link, piece)
+    make_home(tmp_path, timeout=1)
+    begin = time.monotonic()
+    with Peer(script) as peer:
+        report = send(tmp_path, peer.port, variable="QMTPROUTE",
+                      recipients=TWO)
+    assert report.letters == ("rsK" if b"," in start else "rrZ")
+    assert time.monotonic() - begin < 2 + 4 * SLOW
+
+
 # -- everything together
 
 def chance_of(seed):
@@ -268,7 +315,8 @@ def chance_of(seed):
         if at < 0.03:
             raise EOFError
         answer = usual
-        if at < 0.15 and usual != NO and step not in ("greeting", "EHLO", "RSET"):
+        if at < 0.15 and usual != NO and step not in (
+                "greeting", "EHLO", "RSET"):
             answer = chance.choice(
                 [b"550 5.1.1 no\r\n", b"450 later\r\n", b"550-a\r\n550 b\r\n",
                  b"452 4.5.3 many\r\n", b"452 full\r\n", b"421 bye\r\n",
@@ -372,6 +420,51 @@ def test_the_next_host_takes_what_such_a_one_does_not(world, rest):
     assert other.connections <= 2
 
 
+def open_things(pid):
+    """Of a process: bodies, and connections to hosts."""
+    inodes = set()
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        inodes = {f"socket:[{line.split()[9]}]" for line in file}
+    found = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            path = os.readlink(f"/proc/{pid}/fd/{name}")
+            if path in inodes or re.search(r"/mess/\d+/\d|memfd:", path):
+                found.append(path)
+    return found
+
+
+def test_nothing_stays_open(world):
+    """Whatever hosts do: bodies and connections go with the messages."""
+    chance = random.Random(3)
+
+    def answer(usual):
+        return lambda _: chance.choice(
+            [usual, usual, "450 later", "550 no", "421 bye", "x", None])
+    hosts = [world.host(2), world.host(3)]
+    for host in hosts:
+        host.answers.update({verb: answer("250 ok")
+                             for verb in ("MAIL", "RCPT", ".")})
+    for i in range(60):
+        assert world.node.inject(
+            f"u{i}@d{i % 7}.peer.test", f"v{i}@d{i % 5}.peer.test",
+            sender=LOCAL,
+            text="Subject: x\n\n" + "body\n" * chance.choice([1, 5000, 40000])
+        ) == 0
+    world.node.retry_until(
+        lambda: sum(host.connections for host in hosts) > 40, "they go wrong")
+    for host in hosts:
+        host.answers.clear()
+    world.node.retry_until(lambda: world.node.backlog() == 0, "all are over",
+                           60 * SLOW)
+    for pid in world.node.processes():
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            if file.read() not in ("qmail-rspawn\n", "qmail-send\n"):
+                continue
+        wait_until(lambda: not open_things(pid),
+                   lambda: f"{pid}: {open_things(pid)}")
+
+
 def test_a_blank_does_not_end_a_domain(world):
     """No part of it is looked up for the whole, and its mail is answered."""
     one = world.host(2)
@@ -394,7 +487,7 @@ def test_what_a_bounce_says_is_safe(world):
 
 
 def test_trouble_of_ours_is_not_the_hosts(world):
-    """A source address that is not ours keeps no host from being tried later."""
+    """With a source address that we do not have no host is found bad."""
     one = world.host(2)
     routes = world.node.control / "bindroutes"
     routes.write_text("one.peer.test:203.0.113.7\n")
