@@ -366,10 +366,12 @@ plan_put_key(
 {
 	const struct exchange *exchange = &plan->exchange;
 	char **texts = xcalloc(exchange->address_count + 1, sizeof(*texts));
+	unsigned preference = 0, rank = 0;
 	size_t i;
 
 	for (i = 0; i < exchange->address_count; i++) {
 		const struct exchange_address *to = &exchange->addresses[i];
+		const struct exchange_host *host = &exchange->hosts[to->host];
 		struct way way;
 		char ip[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN] = "";
 		uint16_t port, source_port;
@@ -381,9 +383,12 @@ plan_put_key(
 			listen_socket_text(&way.binding.source, source,
 			    sizeof(source), &source_port);
 		tls = tls_key(&way.options.tls);
-		texts[i] = xasprintf("%s=%s:%u from %s%u as %s tls %s",
-		    exchange->hosts[to->host].name, ip, port, source,
-		    way.binding.list, way.options.helo, tls);
+		/* What is the best host of one domain may be another's last. */
+		rank += i > 0 && host->preference != preference;
+		preference = host->preference;
+		texts[i] = xasprintf("%u %s=%s:%u from %s%u as %s tls %s", rank,
+		    host->name, ip, port, source, way.binding.list,
+		    way.options.helo, tls);
 		free(tls);
 	}
 	qsort(texts, exchange->address_count, sizeof(*texts), compare_texts);

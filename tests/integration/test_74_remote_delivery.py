@@ -19,6 +19,10 @@ one IN MX 10 h2
 two IN MX 10 h3
 both IN MX 10 h4
 both IN MX 20 h2
+there IN MX 10 h2
+there IN MX 20 h3
+back IN MX 10 h3
+back IN MX 20 h2
 dead IN MX 10 h4
 null IN MX 0 .
 h2 IN A 127.0.0.2
@@ -114,7 +118,7 @@ class Host:
                     say("554 no valid recipients")
                     continue
                 say(self.answer(line, "354 go"))
-                data = b""
+                data = bytearray()  # a large message is many lines
                 while not data.endswith(b"\r\n.\r\n") and data != b".\r\n":
                     piece = file.readline()
                     if not piece:
@@ -126,7 +130,8 @@ class Host:
                 answer = self.answer(".", "250 taken")
                 if answer and answer[0] == "2":
                     with self.lock:
-                        self.messages.append((sender, recipients, data[:-3]))
+                        self.messages.append(
+                            (sender, recipients, bytes(data[:-3])))
                 say(answer)
             elif verb == "QUIT":
                 say("221 bye")
@@ -229,6 +234,21 @@ def test_two_hosts_by_their_mx(world):
     assert two.wait(1)[0][1] == ["b@two.peer.test"]
     world.node.wait_empty()
     assert "success" in world.log()
+
+
+def test_the_same_hosts_in_another_order(world):
+    """Two domains, each of which is the other's second choice."""
+    one, two = world.host(2), world.host(3)
+    for _ in range(2):
+        assert world.node.inject("a@there.peer.test", queue="queue1") == 0
+        one.wait(1)
+        assert world.node.inject("b@back.peer.test", queue="queue1") == 0
+        two.wait(1)
+    world.node.wait_empty()
+    assert {r for _, all_, _ in one.messages for r in all_} == {
+        "a@there.peer.test"}
+    assert {r for _, all_, _ in two.messages for r in all_} == {
+        "b@back.peer.test"}
 
 
 def test_recipients_share_a_transaction_and_messages_a_connection(world):
