@@ -143,7 +143,10 @@ put_answer_text(struct buf *texts, const char *text, size_t last)
 	return at;
 }
 
-/* Adds prefix and the address's domain, in lower case. */
+/*
+ * Adds prefix and the address's domain, in lower case, and without blanks, of
+ * which no host's name has one: a lane's name can be DOMAIN SENDER.
+ */
 static size_t
 put_lane_key(struct buf *texts, const char *prefix, size_t address, size_t last)
 {
@@ -153,7 +156,7 @@ put_lane_key(struct buf *texts, const char *prefix, size_t address, size_t last)
 	char *key = xasprintf("%s%s", prefix, at == NULL ? start : at + 1);
 
 	for (char *c = key; *c != '\0'; c++)
-		*c = (char)tolower((unsigned char)*c);
+		*c = *c == ' ' ? '?' : (char)tolower((unsigned char)*c);
 	return put_answer_text(texts, key, last);
 }
 

@@ -9,9 +9,12 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/scan.h"
 
 enum {
 	CHALLENGES_MAX = 10,
+	/* RFC 7677 4 asks for 4096 and more; each is time of a processor. */
+	SCRAM_ROUNDS_MAX = 1000000,
 	/* RFC 4954 4: an initial response that makes the line longer than 512
 	 * bytes waits for an empty challenge */
 	INITIAL_MAX = 480
@@ -108,6 +111,33 @@ dialog_close(struct dialog *dialog)
 	free(dialog->text);
 }
 
+/* server-first-message = nonce "," salt "," "i=" posit-number (RFC 5802 7) */
+static bool
+asks_too_much(const char *challenge)
+{
+	char *plain = NULL;
+	const char *rounds, *end;
+	size_t length = 0;
+	uint64_t number;
+	bool is_too_much = false;
+
+	if (gsasl_base64_from(
+		challenge, strlen(challenge), &plain, &length) != GSASL_OK)
+		return false;
+	rounds = memmem(plain, length, ",i=", 3);
+	if (rounds != NULL) {
+		rounds += 3;
+		length -= (size_t)(rounds - plain);
+		end = memchr(rounds, ',', length);
+		if (end != NULL)
+			length = (size_t)(end - rounds);
+		is_too_much = !scan_u64n(
+		    rounds, length, SCRAM_ROUNDS_MAX, &number);
+	}
+	gsasl_free(plain);
+	return is_too_much;
+}
+
 /* The answer to a challenge (both in base64), to be freed; NULL: it is none
  * that can be answered. */
 static char *
@@ -123,6 +153,9 @@ dialog_answer(struct dialog *dialog, const char *challenge)
 		dialog->is_ready = true;
 		return answer;
 	}
+	if (strcmp(gsasl_mechanism_name(dialog->sasl), "SCRAM-SHA-256") == 0 &&
+	    asks_too_much(challenge))
+		return NULL;
 	code = gsasl_step64(dialog->sasl, challenge, &answer);
 	if (code != GSASL_OK && code != GSASL_NEEDS_MORE) {
 		gsasl_free(answer);

@@ -55,7 +55,7 @@ static void
 say_unknown(struct search *search, const char *what, const char *reason)
 {
 	say(search, EXCHANGE_UNKNOWN,
-	    "Sorry, I couldn't tell where mail for %s goes: %s: %s. "
+	    "Sorry, I couldn't tell where mail for %s goes: %s: %.500s. "
 	    "(#4.4.3)\n",
 	    search->domain, what, reason);
 }
@@ -385,13 +385,18 @@ find_mx_hosts(struct search *search)
 {
 	struct exchange *out = search->out;
 
-	for (size_t i = 0; i < search->record_count && i < EXCHANGE_HOSTS_MAX;
-	     i++) {
+	for (size_t i = 0; i < search->record_count; i++) {
 		const struct dns_mx *mx = &search->records[i];
 		size_t host;
 
 		if (mx->preference >= search->own_preference)
 			break;
+		if (i == EXCHANGE_HOSTS_MAX) {
+			search->has_unknown = true;
+			error_set(&search->reason, "they are more than %d",
+			    EXCHANGE_HOSTS_MAX);
+			break;
+		}
 		host = add_host(out, mx->host, mx->preference);
 		switch (find_host(search, host, true, NULL)) {
 		case HOST_OURS:

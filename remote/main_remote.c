@@ -184,7 +184,7 @@ run(char **argv, const struct rules *rules)
 	struct session *session;
 	struct plan plan;
 	struct way way;
-	const char *sender, *recipient;
+	const char *recipient;
 	size_t count = 0;
 
 	while (argv[count] != NULL)
@@ -194,14 +194,13 @@ run(char **argv, const struct rules *rules)
 		report_message("ZUnable to read message. (#4.3.0)\n");
 		return;
 	}
-	sender = strcmp(message.sender, "#@[]") == 0 ? "" : message.sender;
 	/* As in IndiMail the first recipient's route is that of all. */
 	recipient = message.recipients[0].address;
 	if (tls_required_examine(&message) == 1)
 		plan_make_without_tls_policy(
-		    rules, argv[1], sender, recipient, &plan);
+		    rules, argv[1], message.sender, recipient, &plan);
 	else
-		plan_make(rules, argv[1], sender, recipient, &plan);
+		plan_make(rules, argv[1], message.sender, recipient, &plan);
 	session = open_session(rules, &plan, &way);
 	if (session != NULL)
 		send_message(argv[1], session, &message);

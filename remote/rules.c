@@ -231,6 +231,9 @@ make_plan(const struct rules *rules, const struct tls_policy_config *tls,
     const char *domain, const char *sender, const char *recipient,
     struct plan *plan_out)
 {
+	/* qmail's sender of double bounces is for qmail alone. */
+	if (sender != NULL && strcmp(sender, "#@[]") == 0)
+		sender = "";
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
 		.sender = sender == NULL ? NULL : xstrdup(sender),
 		.recipient = recipient == NULL ? NULL : xstrdup(recipient) };
@@ -426,7 +429,9 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 		return NULL;
 	}
 	session = session_open(&way_out->options, failure_out);
-	if (rules->tcpto != NULL)
+	if (rules->tcpto != NULL &&
+	    (session != NULL || failure_out->stage != STAGE_CONNECT ||
+		failure_out->is_of_peer))
 		tcpto_note(rules->tcpto, way_out->options.address,
 		    session == NULL && failure_out->stage == STAGE_CONNECT,
 		    &limits, time(NULL));
@@ -505,10 +510,12 @@ plan_put_key(
 {
 	const struct exchange *exchange = &plan->exchange;
 	char **texts = xcalloc(exchange->address_count + 1, sizeof(*texts));
+	unsigned preference = 0, rank = 0;
 	size_t i;
 
 	for (i = 0; i < exchange->address_count; i++) {
 		const struct exchange_address *to = &exchange->addresses[i];
+		const struct exchange_host *host = &exchange->hosts[to->host];
 		struct way way;
 		char ip[INET6_ADDRSTRLEN], source[INET6_ADDRSTRLEN] = "";
 		uint16_t port, source_port;
@@ -520,9 +527,12 @@ plan_put_key(
 			listen_socket_text(&way.binding.source, source,
 			    sizeof(source), &source_port);
 		tls = tls_key(&way.options.tls);
-		texts[i] = xasprintf("%s=%s:%u from %s%u as %s tls %s",
-		    exchange->hosts[to->host].name, ip, port, source,
-		    way.binding.list, way.options.helo, tls);
+		/* What is the best host of one domain may be another's last. */
+		rank += i > 0 && host->preference != preference;
+		preference = host->preference;
+		texts[i] = xasprintf("%u %s=%s:%u from %s%u as %s tls %s", rank,
+		    host->name, ip, port, source, way.binding.list,
+		    way.options.helo, tls);
 		free(tls);
 	}
 	qsort(texts, exchange->address_count, sizeof(*texts), compare_texts);

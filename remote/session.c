@@ -189,6 +189,14 @@ session_attach(int fd, const struct session_options *options)
 	return session;
 }
 
+/* Whoever has no descriptors, address or network of its own learns nothing. */
+static bool
+is_of_peer(int code)
+{
+	return code == ETIMEDOUT || code == ECONNREFUSED ||
+	    code == ECONNRESET || code == EHOSTUNREACH || code == EHOSTDOWN;
+}
+
 static void
 fill_unreached(const struct session_options *options,
     struct session_result *failure_out, int code)
@@ -203,6 +211,7 @@ fill_unreached(const struct session_options *options,
 	    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
 	    "%s port %u: %s\n",
 	    ip, port, strerror(code));
+	failure_out->is_of_peer = is_of_peer(code);
 }
 
 /* By the address that the kernel gave the connection. */
@@ -428,6 +437,20 @@ ask_for_tls(struct session *session, struct session_result *failure_out)
 	return start_tls(session, failure_out) == 0 ? 1 : -1;
 }
 
+/* After the last reply there is nothing: else each would be another's. */
+static int
+check_step(struct session *session, struct session_result *failure_out)
+{
+	const struct reply nothing = { 0 };
+
+	if (session_is_in_step(session))
+		return 0;
+	session->is_over = true;
+	session_fill_lost(
+	    session, failure_out, STAGE_HELO, false, REPLY_GARBAGE, &nothing);
+	return -1;
+}
+
 int
 session_greet(struct session *session, struct session_result *failure_out)
 {
@@ -449,9 +472,10 @@ session_greet(struct session *session, struct session_result *failure_out)
 		    (has_tls == 1 && say_hello(session, failure_out) == -1))
 			return -1;
 	}
-	if (session->options.credentials == NULL)
-		return 0;
-	return session_authenticate(session, failure_out);
+	if (session->options.credentials != NULL &&
+	    session_authenticate(session, failure_out) == -1)
+		return -1;
+	return check_step(session, failure_out);
 }
 
 enum tls_try { TRY_PLAIN, TRY_NEW_TLS, TRY_TLS };
@@ -493,6 +517,26 @@ session_open(
 	if (session != NULL)
 		session->tls_failure = failure;
 	return session;
+}
+
+bool
+session_is_in_step(const struct session *session)
+{
+	static const char closing[] = "421";
+	char piece[sizeof(closing) - 1];
+	const char *data = piece;
+	size_t length = 0;
+	ssize_t n;
+
+	if (stream_has_input(session->stream))
+		stream_peek(session->stream, &data, &length);
+	else if (session->tls_text[0] == '\0') {
+		n = recv(session->fd, piece, sizeof(piece),
+		    MSG_PEEK | MSG_DONTWAIT);
+		length = n > 0 ? (size_t)n : 0;
+	}
+	return memcmp(data, closing,
+		   length < sizeof(piece) ? length : sizeof(piece)) == 0;
 }
 
 bool

@@ -37,6 +37,12 @@ void session_set_limit(struct session *session);
 enum reply_result session_read(struct session *session, struct reply *reply_out,
     void (*each)(const char *line, void *context), void *context);
 
+/*
+ * Where no reply is awaited: has the host said nothing more?  But it may say 421
+ * at any time (RFC 5321 3.8).
+ */
+bool session_is_in_step(const struct session *session);
+
 /* Puts a command, its CRLF added, into the output. */
 void session_put(struct session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -62,10 +62,10 @@ put_task_result(struct queue_hand *queue, const struct job_result *result)
 static int
 compare_lanes(const void *a, const void *b)
 {
-	uintptr_t domain = (uintptr_t)((const struct lane_hand *)a)->domain;
+	uintptr_t one = (uintptr_t)((const struct lane_hand *)a)->domain;
 	uintptr_t other = (uintptr_t)((const struct lane_hand *)b)->domain;
 
-	return domain < other ? -1 : domain > other;
+	return (one > other) - (one < other);
 }
 
 /*
@@ -75,7 +75,7 @@ compare_lanes(const void *a, const void *b)
 static bool
 is_known_to_queue(const struct lane_hand *lane)
 {
-	return lane->queue != NULL && lane->domain->recipient_at == 0;
+	return lane->queue != NULL && lane->domain->recipient == NULL;
 }
 
 /* As domain_get(); the lane is made if there is none; loose, then. */
@@ -125,10 +125,20 @@ lane_free_if_over(struct lane_hand *lane)
 	free(lane);
 }
 
+/* As its queue calls it. */
+static char *
+lane_name(const struct domain *domain)
+{
+	return domain->sender == NULL
+	    ? xstrdup(domain->name)
+	    : xasprintf("%s %s", domain->name, domain->sender);
+}
+
 void
 lane_give_room(struct lane_hand *lane, unsigned room)
 {
-	const struct job_room told = { lane->domain->name, room };
+	OWN_TEXT name = lane_name(lane->domain);
+	const struct job_room told = { name, room };
 
 	lane->room = room;
 	if (is_known_to_queue(lane))
@@ -142,7 +152,8 @@ lane_give_room(struct lane_hand *lane, unsigned room)
 void
 lane_rest(struct lane_hand *lane, int64_t rest_ms, const char *reason)
 {
-	const struct job_backoff told = { lane->domain->name,
+	OWN_TEXT name = lane_name(lane->domain);
+	const struct job_backoff told = { name,
 		rest_ms <= 0 ? 1 : (uint32_t)((rest_ms + 999) / 1000), reason };
 	struct task *task;
 
@@ -625,10 +636,13 @@ bool
 spawner_stop(struct spawner *spawner)
 {
 	struct queue_hand *queue;
+	bool is_heard = true;
 
 	spawner->is_stopping = true;
-	LIST_FOREACH(queue, &spawner->queues, in_spawner)
+	LIST_FOREACH(queue, &spawner->queues, in_spawner) {
 		stop_queue(queue);
+		is_heard = is_heard && queue->outbox.count == 0;
+	}
 	destinations_close(spawner);
-	return spawner->underway == 0;
+	return spawner->underway == 0 && is_heard;
 }

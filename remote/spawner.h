@@ -41,7 +41,8 @@ void spawner_use(struct spawner *spawner, struct rules *rules);
 /* In each turn of the loop; returns in how many ms it is wanted again. */
 int spawner_run(struct spawner *spawner);
 
-/* Nothing new is begun; true when nothing is under way any more. */
+/* Nothing new is begun; true when nothing is under way any more, and all queues
+ * have got their results. */
 bool spawner_stop(struct spawner *spawner);
 
 #endif

@@ -197,6 +197,21 @@ rest(struct destination *destination, int64_t until_ms)
 		lane_rest(lane, until_ms - now_ms, destination->last_text);
 }
 
+/* No more connections to its address for a while. */
+static void
+count_failure(struct line *line, enum session_stage stage, const char *text)
+{
+	struct destination *destination = line->destination;
+	int64_t now_ms = clock_ms();
+
+	breaker_failed(
+	    &destination->breakers[line->address], now_ms, arc4random());
+	if (stage > STAGE_CONNECT)
+		window_troubled(&destination->window, now_ms);
+	free(destination->last_text);
+	destination->last_text = xstrdup(text);
+}
+
 static void
 line_failed(struct line *line)
 {
@@ -204,16 +219,12 @@ line_failed(struct line *line)
 	int64_t now_ms = clock_ms();
 	struct reply_judgement judgement = reply_judge(&line->failure.reply);
 
-	breaker_failed(
-	    &destination->breakers[line->address], now_ms, arc4random());
-	if (line->failure.stage > STAGE_CONNECT)
-		window_troubled(&destination->window, now_ms);
+	count_failure(line, line->failure.stage, line->failure.text);
 	if (judgement.action == REPLY_ACTION_SUSPEND &&
 	    destination->breakers[line->address].rests_until_ms <
 		now_ms + (int64_t)judgement.action_s * 1000)
 		destination->breakers[line->address].rests_until_ms = now_ms +
 		    (int64_t)judgement.action_s * 1000;
-	set_text(&destination->last_text, line->failure.text);
 	set_text(&destination->last_reply, line->failure.text);
 	free_line(line);
 }
@@ -292,11 +303,11 @@ send_task(struct work *work)
 
 /* The connection had gone, or went before the peer had anything of it. */
 static bool
-is_to_be_tried_again(const struct line *line)
+has_gone(const struct line *line)
 {
 	const struct task *task = line->task;
 
-	if (!line->has_failed || task->tries >= TRIES_A_JOB)
+	if (!line->has_failed)
 		return false;
 	for (size_t i = 0; i < task->job.recipient_count; i++) {
 		const struct session_result *its = &task->results[i];
@@ -385,11 +396,16 @@ task_sent(struct work *work)
 	struct line *line = (struct line *)work;
 	struct destination *destination = line->destination;
 	struct task *task = line->task;
+	bool is_gone = has_gone(line);
 
 	destination->spawner->underway--;
 	destination->busy_count--;
-	if (task->lane->destination == destination &&
-	    is_to_be_tried_again(line)) {
+	/* One that greets and goes is as one that does not greet. */
+	if (is_gone && !line->has_sent && task->results[0].reply.code == 0)
+		count_failure(line, STAGE_MAIL, task->results[0].text);
+	line->has_sent = true;
+	if (is_gone && task->lane->destination == destination &&
+	    task->tries < TRIES_A_JOB) {
 		release_results(task);
 		TAILQ_INSERT_HEAD(&task->lane->tasks, task, in_lane);
 		destination->waiting_count++;
@@ -434,7 +450,25 @@ find_idle_line(struct destination *destination)
 	return NULL;
 }
 
-/* The same; those that their peers have closed meanwhile are closed. */
+/* Its host has closed it, or speaks without having been asked. */
+static void
+drop_line(struct line *line)
+{
+	const struct exchange *exchange = line->destination->exchange;
+	size_t host = exchange->addresses[line->address].host;
+	char *text;
+
+	if (!line->has_sent) {
+		text = xasprintf("Connected to %s but the connection was of no "
+				 "use before a message. (#4.4.2)\n",
+		    exchange->hosts[host].name);
+		count_failure(line, STAGE_HELO, text);
+		free(text);
+	}
+	close_line(line);
+}
+
+/* The same, which can be used; those that cannot are closed. */
 static struct line *
 find_usable_line(struct destination *destination)
 {
@@ -442,7 +476,7 @@ find_usable_line(struct destination *destination)
 
 	while ((line = find_idle_line(destination)) != NULL &&
 	    !session_is_usable(line->session))
-		close_line(line);
+		drop_line(line);
 	return line;
 }
 
@@ -617,19 +651,12 @@ try_again(struct destination *destination)
 static void
 note_name(struct destination *destination, const char *name)
 {
-	size_t length = strcspn(name, " ");
-	char *domain;
-
-	if (destination->has_more_names)
+	if (strlist_has(&destination->names, name))
 		return;
-	domain = xstrndup(name, length);
-	if (strlist_has(&destination->names, domain))
-		;
-	else if (destination->names.count < OPERATE_DOMAINS_MAX)
-		strlist_add(&destination->names, domain);
+	if (destination->names.count < OPERATE_DOMAINS_MAX)
+		strlist_add(&destination->names, name);
 	else
 		destination->has_more_names = true;
-	free(domain);
 }
 
 /* A few short reads and writes, when somebody says so. */

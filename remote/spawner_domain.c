@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Where the mail of a domain goes, asked once for all queues. */
 #include <search.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,28 +27,59 @@ shared_plan_drop(struct shared_plan *plan)
 	free(plan);
 }
 
+/* NULL is less than any text. */
+static int
+compare_optional(const char *one, const char *other)
+{
+	if (one == NULL || other == NULL)
+		return (one != NULL) - (other != NULL);
+	return strcmp(one, other);
+}
+
 static int
 compare_domains(const void *a, const void *b)
 {
-	const struct domain *domain = a, *other = b;
+	const struct domain *one = a, *other = b;
+	int order = strcmp(one->name, other->name);
 
-	if (domain->recipient_at != other->recipient_at)
-		return domain->recipient_at < other->recipient_at ? -1 : 1;
-	return strcmp(domain->name, other->name);
+	if (order == 0)
+		order = compare_optional(one->sender, other->sender);
+	if (order == 0)
+		order = compare_optional(one->recipient, other->recipient);
+	return order;
+}
+
+/* Puts the text behind what storage has already; NULL: nothing. */
+static const char *
+put_text(char **storage, const char *text, size_t length)
+{
+	char *at = *storage;
+
+	if (text == NULL)
+		return NULL;
+	memcpy(at, text, length);
+	*storage += length + 1;
+	return at;
 }
 
 struct domain *
 domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 {
+	const char *blank = strchr(lane, ' ');
 	size_t lane_length = strlen(lane);
-	size_t size = lane_length + 2 +
-	    (recipient == NULL ? 0 : strlen(recipient));
-	struct domain *domain = xcalloc(1, sizeof(*domain) + size);
+	size_t name_length = blank == NULL ? lane_length
+					   : (size_t)(blank - lane);
+	size_t recipient_length = recipient == NULL ? 0 : strlen(recipient);
+	struct domain *domain = xcalloc(
+	    1, sizeof(*domain) + lane_length + recipient_length + 2);
+	char *storage = domain->name;
 	struct domain **found;
 
-	snprintf(domain->name, size, "%s%s%s", lane,
-	    recipient == NULL ? "" : " ", recipient == NULL ? "" : recipient);
-	domain->recipient_at = recipient == NULL ? 0 : lane_length + 1;
+	put_text(&storage, lane, name_length);
+	if (blank != NULL)
+		domain->sender = put_text(
+		    &storage, blank + 1, lane_length - name_length - 1);
+	domain->recipient = put_text(&storage, recipient, recipient_length);
 	found = tsearch(domain, &spawner->domains, compare_domains);
 	if (found == NULL)
 		fatal(111, "out of memory");
@@ -67,19 +97,9 @@ static void
 resolve_domain(struct work *work)
 {
 	struct domain *domain = (struct domain *)work;
-	size_t name_length = strcspn(domain->name, " ");
-	size_t lane_length = domain->recipient_at == 0
-	    ? strlen(domain->name)
-	    : domain->recipient_at - 1;
-	OWN_TEXT name = xstrndup(domain->name, name_length);
-	OWN_TEXT sender = name_length == lane_length
-	    ? NULL
-	    : xstrndup(domain->name + name_length + 1,
-		  lane_length - name_length - 1);
 
-	plan_make(domain->plan->rules->rules, name, sender,
-	    domain->recipient_at == 0 ? NULL
-				      : domain->name + domain->recipient_at,
+	plan_make(domain->plan->rules->rules, domain->name, domain->sender,
+	    domain->recipient,
 	    &domain->plan->plan);
 }
 
@@ -164,7 +184,7 @@ needs_no_host(const struct lane_hand *lane)
 	const struct domain *domain = lane->domain;
 
 	return has_program(domain) ||
-	    (TAILQ_EMPTY(&lane->tasks) && domain->recipient_at == 0 &&
+	    (TAILQ_EMPTY(&lane->tasks) && domain->recipient == NULL &&
 		rules_ask_recipient(
 		    domain->spawner->rules->rules, domain->name));
 }

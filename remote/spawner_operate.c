@@ -24,15 +24,6 @@ enum {
 
 /* -- suspensions */
 
-static void
-domain_part(const char *name, char canonical_out[IDN_DOMAIN_SIZE])
-{
-	char *domain = xstrndup(name, strcspn(name, " "));
-
-	idn_domain_canonical(domain, canonical_out);
-	free(domain);
-}
-
 bool
 operate_suspends(struct lane_hand *lane)
 {
@@ -44,7 +35,7 @@ operate_suspends(struct lane_hand *lane)
 
 	if (all->count == 0)
 		return false;
-	domain_part(lane->domain->name, domain);
+	idn_domain_canonical(lane->domain->name, domain);
 	suspension = suspensions_find(all, domain, now_s);
 	if (suspension == NULL)
 		return false;
@@ -115,10 +106,7 @@ read_suspensions(struct spawner *spawner, struct error *err)
 static bool
 is_of_domain(const struct domain *domain, const char *name)
 {
-	size_t length = strlen(name);
-
-	return strncmp(domain->name, name, length) == 0 &&
-	    (domain->name[length] == '\0' || domain->name[length] == ' ');
+	return strcmp(domain->name, name) == 0;
 }
 
 struct domain_walk {

@@ -81,8 +81,7 @@ struct shared_plan {
 
 /*
  * What is known of a recipient domain; or of it with a sender, a recipient, or
- * both, where rules ask for them.  Its name is "DOMAIN[ SENDER][ RECIPIENT]";
- * a sender can have blanks, and so the recipient's place stands beside it.
+ * both, where rules ask for them.
  */
 struct domain {
 	struct work work; /* while is_resolving */
@@ -93,8 +92,8 @@ struct domain {
 	int64_t expires_ms;
 	struct breaker breaker; /* UNKNOWN, again and again */
 	struct lane_list placed;
-	unsigned lanes;      /* loose ones, too */
-	size_t recipient_at; /* in name; 0: there is none */
+	unsigned lanes;                 /* loose ones, too */
+	const char *sender, *recipient; /* behind the name; or NULL */
 	char name[];
 };
 
@@ -108,6 +107,7 @@ struct line {
 	struct session *session;
 	struct session_result failure; /* of opening */
 	struct task *task;             /* that is being sent */
+	bool has_sent;                 /* one, whatever came of it */
 	enum { LINE_OPENING, LINE_IDLE, LINE_BUSY, LINE_CLOSING } state;
 	bool has_failed; /* after a message: of no use any more */
 	int64_t idle_since_ms;

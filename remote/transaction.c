@@ -31,12 +31,14 @@ struct transaction {
 	const struct body_facts *facts;
 	struct session_result *results;
 	enum recipient_state *states;
+	bool *is_asked; /* for each recipient: this transaction is about it */
 	size_t accepted_count;
 	bool is_utf8;      /* an address is not ASCII */
 	bool is_pipelined; /* all commands are sent before a reply is read */
 	bool is_chunked;   /* the message with them, by BDAT */
 	bool has_sender;   /* MAIL was accepted */
 	bool is_sent;      /* the peer may have all of the message */
+	bool is_early;     /* it spoke before it had all of it */
 };
 
 enum step { STEP_RESET, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_END };
@@ -135,6 +137,38 @@ is_ok(const struct reply *reply)
 	return reply->code / 100 == 2;
 }
 
+/*
+ * There are more replies than commands: none is known to be of the command that
+ * it was taken for, and no recipient of the transaction keeps its result.
+ */
+static void
+fall_out_of_step(struct transaction *t, const struct reply *reply)
+{
+	size_t i;
+
+	t->session->is_over = true;
+	for (i = 0; i < t->message->recipient_count; i++) {
+		if (!t->is_asked[i])
+			continue;
+		session_result_release(&t->results[i]);
+		session_fill_lost(t->session, &t->results[i], STAGE_DATA,
+		    t->is_sent, REPLY_GARBAGE, reply);
+		t->states[i] = RECIPIENT_DONE;
+	}
+}
+
+/* Where no reply is awaited. */
+static bool
+is_in_step(struct transaction *t)
+{
+	const struct reply nothing = { 0 };
+
+	if (session_is_in_step(t->session))
+		return true;
+	fall_out_of_step(t, &nothing);
+	return false;
+}
+
 /* -- commands */
 
 /* Adds <mailbox>; qmail's sender of double bounces is for qmail alone. */
@@ -225,6 +259,7 @@ put_message(struct transaction *t)
 			    t->session, "BDAT %zu LAST", sending.out.length);
 		else
 			buf_adds(&sending.out, ".\r\n");
+		t->is_early = !session_is_in_step(t->session);
 		stream_write(stream, sending.out.data, sending.out.length);
 		t->is_sent = stream_flush(stream) == STREAM_OK;
 	}
@@ -330,11 +365,18 @@ read_end(struct transaction *t)
 			continue;
 		if ((is_lmtp || !is_read) && !read_step(t, STEP_END, &reply))
 			return;
+		if (t->is_early && is_ok(&reply)) {
+			fall_out_of_step(t, &reply);
+			return;
+		}
 		is_read = true;
 		finish_recipient(t, i, &reply);
 	}
 	if (!is_read && !read_step(t, STEP_END, &reply))
 		return; /* nobody wanted it, but there is an answer */
+	/* A chunk's reply may have been taken from those of RCPT. */
+	if (t->is_chunked && !is_in_step(t))
+		return;
 	/* RFC 3030 2: after a chunk that failed only RSET is left */
 	t->session->needs_reset = t->is_chunked && t->has_sender &&
 	    !is_ok(&reply);
@@ -371,15 +413,16 @@ read_data(struct transaction *t)
 		return;
 	}
 	if (is_ok(&reply))
-		t->session->is_over = true; /* it does not know what it says */
-	fill_all(t, STEP_DATA, session_outcome_of(&reply), &reply);
+		fall_out_of_step(t, &reply);
+	else if (is_in_step(t))
+		fill_all(t, STEP_DATA, session_outcome_of(&reply), &reply);
 }
 
 /* -- the way through */
 
 /* All commands as one group (RFC 2920), and all replies. */
 static void
-converse_pipelined(struct transaction *t, const bool *is_asked)
+converse_pipelined(struct transaction *t)
 {
 	size_t i, count = t->message->recipient_count;
 
@@ -387,7 +430,7 @@ converse_pipelined(struct transaction *t, const bool *is_asked)
 		session_put(t->session, "RSET");
 	put_mail(t);
 	for (i = 0; i < count; i++)
-		if (is_asked[i])
+		if (t->is_asked[i])
 			put_rcpt(t, i);
 	if (!t->is_chunked)
 		session_put(t->session, "DATA");
@@ -398,7 +441,7 @@ converse_pipelined(struct transaction *t, const bool *is_asked)
 	if ((t->session->needs_reset && !read_reset(t)) || !read_mail(t))
 		return;
 	for (i = 0; i < count; i++)
-		if (is_asked[i] && !read_rcpt(t, i))
+		if (t->is_asked[i] && !read_rcpt(t, i))
 			return;
 	if (t->is_chunked)
 		read_end(t);
@@ -408,7 +451,7 @@ converse_pipelined(struct transaction *t, const bool *is_asked)
 
 /* One command, one reply. */
 static void
-converse_in_steps(struct transaction *t, const bool *is_asked)
+converse_in_steps(struct transaction *t)
 {
 	size_t i;
 
@@ -418,13 +461,13 @@ converse_in_steps(struct transaction *t, const bool *is_asked)
 			return;
 	}
 	put_mail(t);
-	if (!read_mail(t) || !t->has_sender)
+	if (!read_mail(t) || !is_in_step(t) || !t->has_sender)
 		return;
 	for (i = 0; i < t->message->recipient_count; i++) {
-		if (!is_asked[i])
+		if (!t->is_asked[i])
 			continue;
 		put_rcpt(t, i);
-		if (!read_rcpt(t, i))
+		if (!read_rcpt(t, i) || !is_in_step(t))
 			return;
 	}
 	if (t->accepted_count == 0)
@@ -435,15 +478,16 @@ converse_in_steps(struct transaction *t, const bool *is_asked)
 
 /* Those who wait, as many as the peer takes at once. */
 static bool
-choose_recipients(struct transaction *t, bool *is_asked)
+choose_recipients(struct transaction *t)
 {
 	size_t max = t->session->hello.rcpt_max, count = 0, i;
 
 	if (max == 0 || max > RECIPIENTS_AT_ONCE)
 		max = RECIPIENTS_AT_ONCE;
 	for (i = 0; i < t->message->recipient_count; i++) {
-		is_asked[i] = count < max && t->states[i] == RECIPIENT_WAITING;
-		if (!is_asked[i])
+		t->is_asked[i] = count < max &&
+		    t->states[i] == RECIPIENT_WAITING;
+		if (!t->is_asked[i])
 			continue;
 		t->states[i] = RECIPIENT_ASKED;
 		count++;
@@ -455,8 +499,8 @@ static void
 run_transactions(struct transaction *t)
 {
 	const struct hello *hello = &t->session->hello;
-	bool *is_asked = xcalloc(t->message->recipient_count, sizeof(bool));
 
+	t->is_asked = xcalloc(t->message->recipient_count, sizeof(bool));
 	t->is_pipelined = hello->has_pipelining;
 	/* in steps it would save nothing */
 	t->is_chunked = t->is_pipelined && hello->has_chunking &&
@@ -465,17 +509,17 @@ run_transactions(struct transaction *t)
 	while (!t->session->is_over &&
 	    (hello->mail_max == 0 ||
 		t->session->mail_count < hello->mail_max) &&
-	    choose_recipients(t, is_asked)) {
+	    choose_recipients(t)) {
 		t->accepted_count = 0;
-		t->has_sender = t->is_sent = false;
+		t->has_sender = t->is_sent = t->is_early = false;
 		if (t->is_pipelined)
-			converse_pipelined(t, is_asked);
+			converse_pipelined(t);
 		else
-			converse_in_steps(t, is_asked);
+			converse_in_steps(t);
 	}
 	fill_all_text(t, SESSION_TEMPFAIL, STAGE_MAIL,
 	    "Connection is over before this recipient's turn. (#4.4.2)\n");
-	free(is_asked);
+	free(t->is_asked);
 }
 
 /* -- what need not be tried */

@@ -250,7 +250,7 @@ def test_nobody_is_wanted(home, go):
      "Remote host said: 451 later\n"),
     ("MAIL", "354 what", "Z", "Connected to 127.0.0.1 but sender"),
     ("DATA", "554 no", "rD", "127.0.0.1 failed on DATA command.\n"),
-    ("DATA", "250 what", "rZ", "127.0.0.1 failed on DATA command.\n"),
+    ("DATA", "250 what", "rZ", "Connected to 127.0.0.1 but its answer"),
     (".", "554 spam", "rD", "127.0.0.1 failed after I sent the message.\n"),
     (".", "452 full", "rZ", "127.0.0.1 failed after I sent the message.\n"),
     (".", "354 what", "rZ", "127.0.0.1 failed after I sent the message.\n"),

@@ -19,6 +19,10 @@ one IN MX 10 h2
 two IN MX 10 h3
 both IN MX 10 h4
 both IN MX 20 h2
+there IN MX 10 h2
+there IN MX 20 h3
+back IN MX 10 h3
+back IN MX 20 h2
 dead IN MX 10 h4
 null IN MX 0 .
 h2 IN A 127.0.0.2
@@ -231,6 +235,21 @@ def test_two_hosts_by_their_mx(world):
     assert "success" in world.log()
 
 
+def test_the_same_hosts_in_another_order(world):
+    """Two domains, each of which is the other's second choice."""
+    one, two = world.host(2), world.host(3)
+    for _ in range(2):
+        assert world.node.inject("a@there.peer.test", queue="queue1") == 0
+        one.wait(1)
+        assert world.node.inject("b@back.peer.test", queue="queue1") == 0
+        two.wait(1)
+    world.node.wait_empty()
+    assert {r for _, all_, _ in one.messages for r in all_} == {
+        "a@there.peer.test"}
+    assert {r for _, all_, _ in two.messages for r in all_} == {
+        "b@back.peer.test"}
+
+
 def test_recipients_share_a_transaction_and_messages_a_connection(world):
     one = world.host(2)
     everybody = [f"u{i}@one.peer.test" for i in range(30)]
@@ -248,6 +267,20 @@ def test_the_null_sender(world):
     one = world.host(2)
     assert world.node.inject("a@one.peer.test", sender="") == 0
     assert one.wait(1)[0][0] == ""
+    world.node.wait_empty()
+
+
+@pytest.mark.parametrize("sender", ["", "#@[]"])
+def test_the_route_of_the_null_sender(world, sender):
+    """Also of double bounces, whose sender is null for all but qmail."""
+    two = world.host(3)
+    (world.node.control / "smtproutes").write_text(
+        f"!@:[127.0.0.3]:{world.port}\n::{world.port}\n")
+    world.service("-h")
+    wait_until(lambda: "settings were read again" in world.node.log("remote"),
+               "HUP")
+    assert world.node.inject("a@one.peer.test", sender=sender) == 0
+    assert two.wait(1)[0][0] == ""
     world.node.wait_empty()
 
 
