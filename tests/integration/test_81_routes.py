@@ -487,7 +487,7 @@ def test_where_an_answer_comes_from(world):
 
 PROGRAM = """\
 #!/usr/bin/python3
-import json, os, sys
+import fcntl, json, os, sys
 host, sender, *recipients = sys.argv[1:]
 body = sys.stdin.buffer.read().decode()
 fds = []
@@ -498,6 +498,7 @@ for fd in os.listdir("/proc/self/fd"):
     except OSError:
         pass  # the folder's own
 with open("{folder}/runs", "a") as runs:
+    fcntl.flock(runs, fcntl.LOCK_EX)
     print(json.dumps(dict(host=host, sender=sender, recipients=recipients,
         body=body, fds=sorted(fds), leader=os.getpgid(0) == os.getpid(),
         uuid=os.environ.get("MQMAIL_UUID"), extra=os.environ.get("QQEH"),
