@@ -143,6 +143,18 @@ is_address(const char *value)
 	return strchr(value, '/') == NULL && is_network(value);
 }
 
+/* ADDRESS DOMAIN */
+static bool
+is_address_domain(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *domain = value + length + strspn(value + length, " \t");
+	struct network network;
+
+	return memchr(value, '/', length) == NULL &&
+	    network_read(value, length, &network) && is_domain_value(domain);
+}
+
 static bool
 is_endpoint(const char *value)
 {
@@ -253,6 +265,9 @@ static const struct {
 	    "example.internal:192.0.2.53" },
 	{ "address", is_address,
 	    "is not an IP address; write for example 192.0.2.1" },
+	{ "address domain", is_address_domain,
+	    "is not an IP address and a domain; write for example 192.0.2.1 "
+	    "example.org" },
 	{ "address:port", is_endpoint,
 	    "is not an IP address with or without a port; write for example "
 	    "192.0.2.1 or 192.0.2.1:628" },

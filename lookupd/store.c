@@ -89,3 +89,41 @@ store_user_release(struct store_user *user)
 	buf_release(&user->storage);
 	*user = (struct store_user){ .storage = BUF_INIT };
 }
+
+int
+store_find_password(struct store *store, const char *local, const char *domain,
+    struct store_password *password_out, struct error *err)
+{
+	char folded_local[STORE_LOCAL_MAX + 1];
+	char folded_domain[STORE_DOMAIN_MAX + 1];
+	int result;
+
+	*password_out = (struct store_password){ .storage = BUF_INIT };
+	idn_domain_canonical(domain, folded_domain);
+	if (!fold_local(local, folded_local) || folded_domain[0] == '\0')
+		return 0;
+	result = store->backend->find_password(
+	    store, folded_local, folded_domain, password_out, err);
+	if (result != 1)
+		store_password_release(password_out);
+	return result;
+}
+
+void
+store_password_release(struct store_password *password)
+{
+	if (password->storage.data != NULL)
+		explicit_bzero(password->storage.data, password->storage.size);
+	buf_release(&password->storage);
+	*password = (struct store_password){ .storage = BUF_INIT };
+}
+
+int
+store_note_login(struct store *store, const char *local, const char *domain,
+    const char *service, const char *ip, bool opens_relay, struct error *err)
+{
+	if (store->backend->note_login == NULL)
+		return 0;
+	return store->backend->note_login(
+	    store, local, domain, service, ip, opens_relay, err);
+}

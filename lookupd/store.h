@@ -75,4 +75,31 @@ int store_find_user(struct store *store, const char *local, const char *domain,
 void store_domain_release(struct store_domain *domain);
 void store_user_release(struct store_user *user);
 
+/* For a login.  Texts point into storage, which is wiped on release. */
+struct store_password {
+	struct buf storage;
+	const char *name, *domain; /* as struct store_user */
+	const char *dir;
+	const char *hash; /* crypt(3), or "*" */
+	const char
+	    *scram; /* "{SCRAM-SHA-256}ITER,SALT,STORED,SERVER", or NULL */
+	const char *secret; /* clear, for APOP and CRAM-MD5; or NULL */
+	const char *quota;
+	unsigned flags; /* the user's, or'ed with the domain's limits */
+	bool is_active;
+	uid_t uid;
+	gid_t gid;
+};
+
+int store_find_password(struct store *store, const char *local,
+    const char *domain, struct store_password *password_out, struct error *err);
+void store_password_release(struct store_password *password);
+
+/*
+ * Remembers a login, and that its address may relay.  Best effort: 0, or -1,
+ * which fails no login.
+ */
+int store_note_login(struct store *store, const char *local, const char *domain,
+    const char *service, const char *ip, bool opens_relay, struct error *err);
+
 #endif

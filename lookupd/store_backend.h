@@ -21,6 +21,13 @@ struct store_backend {
 	    struct store_domain *domain_out, struct error *err);
 	int (*find_user)(struct store *store, const char *local,
 	    const char *domain, struct store_user *user_out, struct error *err);
+	int (*find_password)(struct store *store, const char *local,
+	    const char *domain, struct store_password *password_out,
+	    struct error *err);
+	/* NULL: it keeps nothing of logins */
+	int (*note_login)(struct store *store, const char *local,
+	    const char *domain, const char *service, const char *ip,
+	    bool opens_relay, struct error *err);
 	void (*destroy)(struct store *store); /* frees the store too */
 };
 

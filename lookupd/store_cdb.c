@@ -163,6 +163,81 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	return result;
 }
 
+/*
+ * "{SCRAM-SHA-256}ITERATIONS,SALT,STORED,SERVER,HASH" is a verifier and, unless
+ * it is left out, a hash of the same password.
+ */
+static void
+split_hash(struct store_password *password, char *field)
+{
+	char *comma = field - 1;
+
+	password->hash = field;
+	if (strncmp(field, "{SCRAM-", 7) != 0)
+		return;
+	password->scram = field;
+	for (unsigned i = 0; i < 4 && comma != NULL; i++)
+		comma = strchr(comma + 1, ',');
+	password->hash = VPASSWD_NO_PASSWORD;
+	if (comma == NULL)
+		return;
+	*comma = '\0';
+	if (comma[1] != '\0')
+		password->hash = comma + 1;
+}
+
+/* Of the file as it is now: who changes a password means at once. */
+static int
+cdb_find_password(struct store *store, const char *local, const char *domain,
+    struct store_password *password_out, struct error *err)
+{
+	struct cdb_store *self = of_store(store);
+	struct buf *storage = &password_out->storage;
+	struct assign_entry assign;
+	OWN_TEXT path = NULL;
+	size_t domain_at, start;
+	struct cdb_cache_entry *cached;
+	struct vpasswd_entry entry;
+	int result = find_domain_line(self, domain, 0, &assign, err);
+
+	if (result != 1)
+		return result;
+	/* So large that it does not move, and leave secrets behind. */
+	buf_reserve(storage, 8192);
+	buf_add(storage, local, strlen(local) + 1);
+	domain_at = storage->length;
+	buf_add(storage, assign.user, strlen(assign.user) + 1);
+	start = storage->length;
+	password_out->uid = assign.uid;
+	password_out->gid = assign.gid;
+	path = layout_domain_path(assign.home, LAYOUT_vpasswd_cdb);
+	assign_release(&assign);
+	result = cdb_cache_acquire(self->cache, path, 0, &cached, err);
+	if (result == 0)
+		return error_set(
+		    err, "'%s' is missing: make it again with vmkpasswd", path);
+	if (result == -1)
+		return -1;
+	result = cdbmap_get(
+	    cdb_cache_map(cached), local, strlen(local), storage, err);
+	cdb_cache_release(self->cache, cached);
+	if (result != 1)
+		return result;
+	if (vpasswd_parse_value(storage->data, storage->data + start,
+		storage->length - start, &entry, err) == -1)
+		return error_context(err, "'%s': user '%s'", path, local);
+	password_out->name = entry.name;
+	password_out->domain = storage->data + domain_at;
+	password_out->dir = entry.dir;
+	password_out->quota = entry.quota;
+	password_out->flags = entry.gid_flags;
+	password_out->is_active = (entry.uid_flags & VPASSWD_INACTIVE) == 0;
+	if (entry.clear != NULL && *entry.clear != '\0')
+		password_out->secret = entry.clear;
+	split_hash(password_out, storage->data + (entry.hash - storage->data));
+	return 1;
+}
+
 static void
 cdb_destroy(struct store *store)
 {
@@ -178,6 +253,7 @@ cdb_destroy(struct store *store)
 static const struct store_backend cdb_backend = {
 	.find_domain = cdb_find_domain,
 	.find_user = cdb_find_user,
+	.find_password = cdb_find_password,
 	.destroy = cdb_destroy,
 };
 

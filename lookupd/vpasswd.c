@@ -116,6 +116,7 @@ vpasswd_parse_value(const char *name, char *value, size_t length,
 		.gecos = fields[3],
 		.dir = fields[4],
 		.quota = *fields[5] == '\0' ? "NOQUOTA" : fields[5],
+		.clear = count == FIELDS_MAX ? fields[FIELDS_MAX - 1] : NULL,
 	};
 	if (!scan_flags(fields[1], &entry_out->uid_flags) ||
 	    !scan_flags(fields[2], &entry_out->gid_flags))

@@ -6,7 +6,7 @@
  *
  * In vpasswd.cdb the name is the key and what follows its ':' the value.  uid
  * and gid are flags, not identities: a domain's users share the domain's.
- * The clear password that vpopmail may have put at the end is never used.
+ * The clear password that may be at the end is for APOP and CRAM-MD5.
  */
 #ifndef LOOKUPD_VPASSWD_H
 #define LOOKUPD_VPASSWD_H
@@ -33,6 +33,8 @@ struct vpasswd_entry {
 	const char *gecos;
 	const char *dir;   /* absolute, without "." and ".." in it */
 	const char *quota; /* never empty: "NOQUOTA" when there is none */
+	/* for APOP and CRAM-MD5; NULL or "" when there is none; read only */
+	const char *clear;
 };
 
 /*
