@@ -227,6 +227,12 @@ judge_tlspolicy(const char *value, struct error *err)
 	return 0;
 }
 
+static bool
+is_user_store(const char *value)
+{
+	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
+}
+
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -276,6 +282,8 @@ static const struct {
 	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
+	{ "cdb or pgsql", is_user_store,
+	    "is not a user store; write cdb or pgsql" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };

@@ -69,7 +69,7 @@ try_vdeliver(const struct node *node, const char *service,
 	if (identity_become(IDENTITY_VIRTUAL, err) == -1 ||
 	    vdeliver_read_options(&options, err) == -1)
 		return -1;
-	return store_open_cdb(home_new()->root, err) == NULL ? -1 : 0;
+	return store_open(home_new()->root, err) == NULL ? -1 : 0;
 }
 
 static int

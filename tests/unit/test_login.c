@@ -63,12 +63,12 @@ fake_find_password(struct store *store, const char *local, const char *domain,
 
 static int
 fake_note_login(struct store *store, const char *local, const char *domain,
-    const char *service, const char *ip, bool opens_relay, struct error *err)
+    const struct store_login *login, struct error *err)
 {
 	(void)store;
 	(void)err;
-	snprintf(noted, sizeof(noted), "%s@%s %s %s %d", local, domain, service,
-	    ip, opens_relay);
+	snprintf(noted, sizeof(noted), "%s@%s %s %s %d", local, domain,
+	    login->service, login->ip, login->opens_relay);
 	return 0;
 }
 
