@@ -167,7 +167,7 @@ static void
 log_login(const struct login_attempt *attempt, const char *name,
     const char *what, const char *more)
 {
-	char word[LOGIN_NAME_MAX + 1];
+	char word[LOGIN_ADDRESS_MAX + 1];
 
 	log_word(word, sizeof(word), name);
 	log_line("login: %s from %s user <%s> %s%s", attempt->service->name,
@@ -361,9 +361,8 @@ keep_example(struct login *login, const char *hash)
 	pthread_mutex_unlock(&login->lock);
 }
 
-/* 1, 0, or -1 with the reason. */
-static int
-check_password(struct login *login, const struct login_attempt *attempt,
+int
+login_check(struct login *login, const struct login_attempt *attempt,
     const char *password, struct error *err)
 {
 	const struct store_password *stored = &attempt->password;
@@ -395,7 +394,7 @@ login_plain(struct login *login, const struct login_service *service,
 	*user_out = (struct login_user){ .storage = BUF_INIT };
 	if (result != LOGIN_OK)
 		return result;
-	is_proven = check_password(login, &attempt, password, err);
+	is_proven = login_check(login, &attempt, password, err);
 	if (is_proven == -1) {
 		log_login(
 		    &attempt, attempt.name, "cannot be verified: ", err->text);

@@ -71,7 +71,7 @@ enum login_result login_plain(struct login *login,
     struct error *err);
 void login_user_release(struct login_user *user);
 
-enum { LOGIN_NAME_MAX = 64 + 1 + 255 };
+enum { LOGIN_ADDRESS_MAX = 64 + 1 + 255 };
 
 /*
  * The same in two steps, for who finds the proof himself.  After LOGIN_OK of
@@ -84,7 +84,7 @@ struct login_attempt {
 	const struct login_service *service;
 	const char *remote_ip;
 	int64_t started_ms;
-	char name[LOGIN_NAME_MAX + 1]; /* complete, in lower case; or cut */
+	char name[LOGIN_ADDRESS_MAX + 1]; /* complete, in lower case; or cut */
 	bool has_user;
 	struct store_password password; /* if so; wiped by login_end() */
 };
@@ -93,6 +93,12 @@ enum login_result login_begin(struct login *login,
     const struct login_service *service, const char *name,
     const char *remote_ip, const char *local_ip,
     struct login_attempt *attempt_out, struct error *err);
+/*
+ * Is it the user's password?  1, 0, or -1 could not tell.  As much work without
+ * a user.
+ */
+int login_check(struct login *login, const struct login_attempt *attempt,
+    const char *password, struct error *err);
 /* is_proven is not believed without a user. */
 enum login_result login_end(struct login *login, struct login_attempt *attempt,
     bool is_proven, struct login_user *user_out);
