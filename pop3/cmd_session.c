@@ -25,7 +25,8 @@ pop3_cmd_capa(struct pop3_session *session)
 		put_line(session, always[i]);
 	snprintf(delay, sizeof(delay), "LOGIN-DELAY %u",
 	    session->config->login_delay_s);
-	put_line(session, delay);
+	if (session->config->login_delay_s > 0)
+		put_line(session, delay);
 	if (has_login && pop3_is_private(session)) {
 		put_line(session, "USER");
 		put_line(session, "SASL PLAIN");

@@ -80,6 +80,7 @@ run_pop3d(const struct home *home, char **argv)
 		fatal(100, "%s", pop3d_usage);
 	if (argv[1][0] != '-') {
 		options.maildir = argv[1];
+		options.user = getenv("USER") != NULL ? getenv("USER") : "";
 		log_open(NULL);
 		serve_one_connection(home, &kind, &options);
 		return;

@@ -229,6 +229,8 @@ greet_pop3_client(struct pop3_session *session)
 		return;
 	}
 	/* He has logged in: this is the answer to that. */
+	snprintf(session->address, sizeof(session->address), "%s",
+	    options->user);
 	if (maildrop_open_at(&session->maildrop, options->maildir,
 		&session->server->memory, &err) == 0) {
 		pop3_begin_transaction(session);

@@ -28,6 +28,7 @@ struct pop3_options {
 	/* NULL: he was let in already, to the Maildir at this path. */
 	pop3_let_in *let_in;
 	const char *maildir;
+	const char *user; /* then for log lines */
 	const char *host; /* of the greeting */
 	void *context;    /* of let_in */
 };
