@@ -26,7 +26,19 @@ def node():
         hangup(made)
         for user in ("alice", "bob", "u0", "u1", "u2", "u3", "u4", "u5"):
             made.run("vpasswd", f"{user}@{made.domain}", PASSWORD)
+        share_secret(made, "u0")
+        made.run("vmoduser", "-p", f"u1@{made.domain}")
+        made.run("vmoduser", "-n", f"u2@{made.domain}")
         yield made
+
+
+def share_secret(node, user):
+    """The user's secret in the clear, for APOP, is "shared"."""
+    passwd = node.home / "domains" / node.domain / "vpasswd"
+    passwd.write_text("".join(
+        f"{line}:shared\n" if line.startswith(f"{user}:") else f"{line}\n"
+        for line in passwd.read_text().splitlines()))
+    node.run("vmkpasswd", node.domain)
 
 
 def service(node):
@@ -236,10 +248,8 @@ def test_names(node):
 
 
 def test_rights(node):
-    node.run("vmoduser", "-p", f"u1@{node.domain}")
     assert "[SYS/PERM]" in refusal(node, f"u1@{node.domain}")
     assert "[AUTH]" in refusal(node, f"u1@{node.domain}", "wrong")
-    node.run("vmoduser", "-n", f"u2@{node.domain}")
     assert "[SYS/PERM]" in refusal(node, f"u2@{node.domain}")
 
 
@@ -298,12 +308,6 @@ def test_sasl_plain(node):
 
 
 def test_apop(node):
-    passwd = node.home / "domains" / node.domain / "vpasswd"
-    lines = passwd.read_text().splitlines()
-    lines = [line + ":shared" if line.startswith("u0:") and
-             line.count(":") == 6 else line for line in lines]
-    passwd.write_text("\n".join(lines) + "\n")
-    node.run("vmkpasswd", node.domain)
     fill(node, "u0", MESSAGE)
     with setting(node, "pop3apop", 1):
         client = pop3(node)
