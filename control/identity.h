@@ -54,5 +54,11 @@ uid_t identity_peer(enum identity_role self, enum identity_role role);
  * Does nothing when the process is not root's.  0, or -1 with the reason.
  */
 int identity_become(enum identity_role role, struct error *err);
+/*
+ * The same, as a member of this group too, if there is such a one: what one
+ * program of a role needs, and the others do not get.
+ */
+int identity_become_in(
+    enum identity_role role, const char *group, struct error *err);
 
 #endif
