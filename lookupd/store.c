@@ -147,23 +147,6 @@ store_password_release(struct store_password *password)
 	*password = (struct store_password){ .storage = BUF_INIT };
 }
 
-void
-store_split_hash(struct store_password *password, char *hash)
-{
-	char *end = strrchr(hash, ',');
-
-	password->hash = hash;
-	if (strncmp(hash, "{SCRAM-", 7) != 0)
-		return;
-	/* What follows the last comma is the server key, or a crypt hash. */
-	password->scram = hash;
-	password->hash = "*";
-	if (end != NULL && (end[1] == '$' || end[1] == '*')) {
-		*end = '\0';
-		password->hash = end + 1;
-	}
-}
-
 int
 store_find_alias(struct store *store, const char *local, const char *domain,
     struct store_alias *alias_out, struct error *err)
