@@ -49,11 +49,9 @@ store_open(const char *home_root, struct error *err)
 
 	if (settings == NULL)
 		return NULL;
-	if (strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0) {
-		error_set(err, "the user store 'pgsql' needs lookupd");
-		return NULL;
-	}
-	return store_open_cdb(home_root, err);
+	return strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0
+	    ? store_open_lookup(home_root, err)
+	    : store_open_cdb(home_root, err);
 }
 
 void
