@@ -124,10 +124,12 @@ take_rows(struct follower *follower, const struct pg_result *result,
 	size_t count = pg_text(result, 0, 4) == NULL ? 0 : pg_rows(result);
 	int64_t *seen = xcalloc(count + 1, sizeof(*seen));
 	struct change_list changes = STAILQ_HEAD_INITIALIZER(changes);
+	struct change *change;
 	uint64_t fresh = 0;
 
 	if (is_all_unknown || count > CHANGES_MAX) {
-		STAILQ_INSERT_TAIL(&changes, change_new(CHANGE_ALL), link);
+		change = change_new(CHANGE_ALL);
+		STAILQ_INSERT_TAIL(&changes, change, link);
 		is_all_unknown = true;
 	}
 	for (size_t row = 0; row < count; row++) {
@@ -135,9 +137,10 @@ take_rows(struct follower *follower, const struct pg_result *result,
 		if (was_seen(follower, seen[row]))
 			continue;
 		fresh++;
-		if (!is_all_unknown)
-			STAILQ_INSERT_TAIL(
-			    &changes, change_of_row(result, row), link);
+		if (is_all_unknown)
+			continue;
+		change = change_of_row(result, row);
+		STAILQ_INSERT_TAIL(&changes, change, link);
 	}
 	free(follower->seen);
 	follower->seen = seen;

@@ -37,8 +37,9 @@ static const char usage[] =
     "usage: lookup [--json] user|password|alias|limits|filters USER@DOMAIN\n"
     "       lookup [--json] limits|domain DOMAIN\n"
     "       lookup [--json] relay USER@DOMAIN ADDRESS [SECONDS]\n"
-    "       lookup [--json] stats\n"
-    "       inquerytest -q NUMBER [-i FIFO] USER@DOMAIN [ADDRESS]\n";
+    "       lookup [--json] stats\n";
+static const char inquerytest_usage[] =
+    "usage: inquerytest -q NUMBER [-i FIFO] USER@DOMAIN [ADDRESS]\n";
 
 /* One question and what came of it. */
 struct lookup {
@@ -494,9 +495,9 @@ exit_code(enum query_state state)
 }
 
 static void __attribute__((noreturn))
-refuse_usage(void)
+refuse_usage(const char *text)
 {
-	fputs(usage, stderr);
+	fputs(text, stderr);
 	exit(EXIT_WRONG);
 }
 
@@ -507,17 +508,17 @@ run_lookup(struct lookup *lookup, int count, char **words, bool is_json)
 
 	if (count < 1 || !query_kind_find(words[0], &lookup->query.kind) ||
 	    lookup->query.kind == QUERY_LOGIN)
-		refuse_usage();
+		refuse_usage(usage);
 	if (lookup->query.kind == QUERY_RELAY) {
 		if (count < 3 || count > 4)
-			refuse_usage();
+			refuse_usage(usage);
 		lookup->query.ip = words[2];
 		lookup->query.number = RELAY_MINUTES * 60;
 		if (count == 4 &&
 		    !scan_u64(words[3], UINT32_MAX, &lookup->query.number))
-			refuse_usage();
+			refuse_usage(usage);
 	} else if (count != (lookup->query.kind == QUERY_STATS ? 1 : 2))
-		refuse_usage();
+		refuse_usage(usage);
 	if (lookup->query.kind != QUERY_STATS &&
 	    (!take_address(lookup, words[1]) ||
 		(lookup->local[0] == '\0' &&
@@ -609,12 +610,12 @@ run_inquerytest(struct lookup *lookup, int argc, char **argv)
 	while ((option = getopt(argc, argv, "q:i:")) != -1)
 		if (option == '?' ||
 		    (option == 'q' && (!scan_u64(optarg, 7, &number))))
-			refuse_usage();
+			refuse_usage(inquerytest_usage);
 	argc -= optind;
 	argv += optind;
 	if (number == 0 || argc < 1 || argc > 2 ||
 	    (number == 2) != (argc == 2))
-		refuse_usage();
+		refuse_usage(inquerytest_usage);
 	lookup->query.kind = inquery_kinds[number];
 	if (lookup->query.kind == QUERY_KIND_COUNT)
 		fatal(EXIT_WRONG,
@@ -676,7 +677,8 @@ main(int argc, char **argv)
 	int code;
 
 	log_open(is_inquerytest ? "inquerytest" : "lookup");
-	usage_answer(argv, is_inquerytest ? "inquerytest" : "lookup", usage);
+	usage_answer(argv, is_inquerytest ? "inquerytest" : "lookup",
+	    is_inquerytest ? inquerytest_usage : usage);
 	lookup.home = home_new();
 	if (is_inquerytest)
 		code = run_inquerytest(&lookup, argc, argv);

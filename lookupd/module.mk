@@ -35,4 +35,4 @@ PROGS += lookupd/lookup lookupd/inquerytest
 lookupd/lookup lookupd/inquerytest: lookupd/lookup.o lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
 lookupd/lookup lookupd/inquerytest: LDLIBS += -lcdb -ljansson
-MANS += lookupd/vpasswd.5
+MANS += lookupd/inquerytest.8 lookupd/lookup.8 lookupd/lookupd.8 lookupd/vpasswd.5

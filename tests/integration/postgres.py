@@ -40,7 +40,12 @@ class Postgres:
     the socket and by the port.
     """
 
-    def __init__(self, settings=""):
+    @classmethod
+    def standby_of(cls, primary):
+        """One that follows a primary, until pg_promote()."""
+        return cls("hot_standby = on\nhot_standby_feedback = on", primary)
+
+    def __init__(self, settings="", primary=None):
         self.bin = programs()
         self.user = user()
         self.folder = Path(tempfile.mkdtemp(prefix="mqpg"))
@@ -50,8 +55,20 @@ class Postgres:
         self.process = None
         if os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
+        if primary is not None:
+            self.command("pg_basebackup", "-D", self.data, "-R", "-X",
+                         "stream", "-c", "fast", "--no-sync", "-h",
+                         primary.folder, "-p", primary.port, "-U", "mqmail")
+            self.configure(settings)
+            self.start()
+            return
         self.command("initdb", "-D", self.data, "-U", "mqmail", "-A", "trust",
                      "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self.configure(settings)
+        self.start()
+        self.sql("CREATE DATABASE mqmail", database="postgres")
+
+    def configure(self, settings):
         with open(self.data / "postgresql.conf", "a", encoding="utf8") as conf:
             conf.write(
                 f"unix_socket_directories = '{self.folder}'\n"
@@ -60,8 +77,6 @@ class Postgres:
                 "fsync = off\nfull_page_writes = off\n"
                 "synchronous_commit = off\nmax_connections = 50\n"
                 f"shared_buffers = 32MB\n{settings}\n")
-        self.start()
-        self.sql("CREATE DATABASE mqmail", database="postgres")
 
     def as_user(self):
         """How subprocess starts something as the server's user."""

@@ -19,8 +19,9 @@ import ports
 from node import BIN, SLOW, Node, wait_until
 from test_01_node import may_reach
 
-USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
-GROUPS = ("qmail", "nofiles", "vmail", "qcerts")
+USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve",
+         "mqlookup")
+GROUPS = ("qmail", "nofiles", "vmail", "qcerts", "mqlookup")
 IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
 
 
