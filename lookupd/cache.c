@@ -9,8 +9,7 @@
 #include "base/mem.h"
 
 enum {
-	ENTRY_MIN_BYTES = 96, /* the table is made for entries of this size */
-	SLOTS_MIN = 1024,
+	BUCKETS_MIN = 1024,
 	/* Domains that changed; then everything is distrusted instead. */
 	DOMAIN_SLOTS = 1 << 16,
 	DOMAINS_MAX = DOMAIN_SLOTS / 2,
@@ -18,6 +17,7 @@ enum {
 };
 
 struct entry {
+	struct entry *next; /* of its bucket */
 	uint32_t hash;
 	uint32_t read_at; /* ticks since the cache was made */
 	uint32_t generation;
@@ -33,12 +33,18 @@ struct changed_domain {
 	uint32_t generation;
 };
 
+/*
+ * The table grows by one bucket at a time (linear hashing), so that nobody waits
+ * for it: a hash belongs into the bucket of its bits of high_mask, if there is
+ * such a bucket already, else of low_mask.
+ */
 struct cache {
-	struct entry **slots; /* open addressing, linear */
-	size_t slot_mask;
-	size_t count, count_max;
+	struct entry **buckets;
+	size_t bucket_count, bucket_room;
+	uint32_t low_mask, high_mask;
+	size_t count;
 	size_t bytes, max_bytes;
-	size_t hand; /* where to look next for what is not used */
+	size_t hand; /* the bucket to look into next for what is not used */
 	int64_t began_ms;
 	uint32_t generation;
 	uint32_t trusted_from; /* generation */
@@ -73,14 +79,12 @@ struct cache *
 cache_new(size_t max_bytes, int64_t now_ms)
 {
 	struct cache *cache = xcalloc(1, sizeof(*cache));
-	size_t slots = SLOTS_MIN;
 
-	while (slots < max_bytes / ENTRY_MIN_BYTES)
-		slots *= 2;
 	cache->began_ms = now_ms;
-	cache->slots = xcalloc(slots, sizeof(*cache->slots));
-	cache->slot_mask = slots - 1;
-	cache->count_max = slots / 4 * 3;
+	cache->buckets = xcalloc(BUCKETS_MIN, sizeof(struct entry *));
+	cache->bucket_count = cache->bucket_room = BUCKETS_MIN;
+	cache->low_mask = BUCKETS_MIN - 1;
+	cache->high_mask = BUCKETS_MIN * 2 - 1;
 	cache->max_bytes = max_bytes;
 	cache->generation = 1;
 	cache->domains = xcalloc(DOMAIN_SLOTS, sizeof(*cache->domains));
@@ -113,14 +117,22 @@ forget_domains(struct cache *cache)
 	cache->domain_count = 0;
 }
 
+/* Takes away what *at points to. */
+static void
+unlink_entry(struct cache *cache, struct entry **at)
+{
+	struct entry *entry = *at;
+
+	*at = entry->next;
+	free_entry(cache, entry);
+}
+
 void
 cache_clear(struct cache *cache)
 {
-	for (size_t i = 0; i <= cache->slot_mask; i++)
-		if (cache->slots[i] != NULL) {
-			free_entry(cache, cache->slots[i]);
-			cache->slots[i] = NULL;
-		}
+	for (size_t i = 0; i < cache->bucket_count; i++)
+		while (cache->buckets[i] != NULL)
+			unlink_entry(cache, &cache->buckets[i]);
 	/* What is being asked for now may not come in as of before. */
 	forget_domains(cache);
 	cache_distrust(cache);
@@ -132,24 +144,33 @@ cache_free(struct cache **cache)
 	if (*cache == NULL)
 		return;
 	cache_clear(*cache);
-	free((*cache)->slots);
+	free((*cache)->buckets);
 	free((*cache)->domains);
 	free(*cache);
 	*cache = NULL;
 }
 
-/* The slot of the key's entry, or the empty one where it would be. */
-static size_t
-find_slot(const struct cache *cache, const struct cache_key *key)
+static struct entry **
+bucket_of(const struct cache *cache, uint32_t hash)
 {
-	size_t slot = key->hash & cache->slot_mask;
-	const struct entry *entry;
+	size_t bucket = hash & cache->high_mask;
 
-	while ((entry = cache->slots[slot]) != NULL &&
-	    (entry->hash != key->hash || entry->key_length != key->length ||
-		memcmp(entry->bytes, key->bytes, key->length) != 0))
-		slot = (slot + 1) & cache->slot_mask;
-	return slot;
+	if (bucket >= cache->bucket_count)
+		bucket = hash & cache->low_mask;
+	return &cache->buckets[bucket];
+}
+
+/* What points to the key's entry, or the end of its bucket. */
+static struct entry **
+find_entry(const struct cache *cache, const struct cache_key *key)
+{
+	struct entry **at = bucket_of(cache, key->hash);
+
+	while (*at != NULL &&
+	    ((*at)->hash != key->hash || (*at)->key_length != key->length ||
+		memcmp((*at)->bytes, key->bytes, key->length) != 0))
+		at = &(*at)->next;
+	return at;
 }
 
 static struct changed_domain *
@@ -182,7 +203,7 @@ bool
 cache_find(struct cache *cache, const struct cache_key *key, int64_t now_ms,
     struct cache_found *found_out)
 {
-	struct entry *entry = cache->slots[find_slot(cache, key)];
+	struct entry *entry = *find_entry(cache, key);
 	int64_t age_ms;
 
 	if (entry == NULL || is_void(cache, entry))
@@ -205,46 +226,51 @@ cache_generation(const struct cache *cache)
 	return cache->generation;
 }
 
-/* Empties a slot; those behind it that it stood in the way of move up. */
+/* One bucket more: its entries are in that of low_mask up to now. */
 static void
-empty_slot(struct cache *cache, size_t slot)
+add_bucket(struct cache *cache)
 {
-	size_t next = slot;
+	size_t added = cache->bucket_count++;
+	struct entry **at = &cache->buckets[added & cache->low_mask];
 
-	free_entry(cache, cache->slots[slot]);
-	for (;;) {
-		size_t home;
-
-		next = (next + 1) & cache->slot_mask;
-		if (cache->slots[next] == NULL)
-			break;
-		home = cache->slots[next]->hash & cache->slot_mask;
-		/* May it stand in the empty slot?  Not in front of its own. */
-		if (((next - home) & cache->slot_mask) >=
-		    ((next - slot) & cache->slot_mask)) {
-			cache->slots[slot] = cache->slots[next];
-			slot = next;
-		}
+	if (added == cache->bucket_room) {
+		cache->bucket_room *= 2;
+		cache->buckets = xrealloc(cache->buckets,
+		    cache->bucket_room * sizeof(struct entry *));
+		at = &cache->buckets[added & cache->low_mask];
 	}
-	cache->slots[slot] = NULL;
+	cache->buckets[added] = NULL;
+	while (*at != NULL) {
+		struct entry *entry = *at;
+
+		if ((entry->hash & cache->high_mask) != added) {
+			at = &entry->next;
+			continue;
+		}
+		*at = entry->next;
+		entry->next = cache->buckets[added];
+		cache->buckets[added] = entry;
+	}
+	if (added == cache->high_mask) {
+		cache->low_mask = cache->high_mask;
+		cache->high_mask = cache->high_mask * 2 + 1;
+	}
 }
 
 /* Until extra bytes fit, what was not used since the hand came by goes. */
 static void
 make_room(struct cache *cache, size_t extra)
 {
-	while (cache->count > 0 &&
-	    (cache->bytes + extra > cache->max_bytes ||
-		cache->count >= cache->count_max)) {
-		struct entry *entry = cache->slots[cache->hand];
+	while (cache->count > 0 && cache->bytes + extra > cache->max_bytes) {
+		struct entry **at = &cache->buckets[cache->hand];
 
-		if (entry != NULL && !entry->is_used) {
-			empty_slot(cache, cache->hand); /* it may be filled */
-			continue;
-		}
-		if (entry != NULL)
-			entry->is_used = false;
-		cache->hand = (cache->hand + 1) & cache->slot_mask;
+		while (*at != NULL)
+			if ((*at)->is_used) {
+				(*at)->is_used = false;
+				at = &(*at)->next;
+			} else
+				unlink_entry(cache, at);
+		cache->hand = (cache->hand + 1) % cache->bucket_count;
 	}
 }
 
@@ -254,7 +280,7 @@ cache_put(struct cache *cache, const struct cache_key *key,
     size_t length, int64_t read_at_ms)
 {
 	size_t bytes = sizeof(struct entry) + key->length + length;
-	struct entry *entry;
+	struct entry *entry, **bucket;
 
 	cache_remove(cache, key);
 	/* Its size with what malloc adds; too large a one is not kept. */
@@ -270,18 +296,21 @@ cache_put(struct cache *cache, const struct cache_key *key,
 		.state = (uint8_t)state };
 	memcpy(entry->bytes, key->bytes, key->length);
 	memcpy(entry->bytes + key->length, record, length);
-	cache->slots[find_slot(cache, key)] = entry;
+	bucket = bucket_of(cache, key->hash);
+	entry->next = *bucket;
+	*bucket = entry;
 	cache->bytes += entry_bytes(entry);
-	cache->count++;
+	if (++cache->count > cache->bucket_count)
+		add_bucket(cache);
 }
 
 void
 cache_remove(struct cache *cache, const struct cache_key *key)
 {
-	size_t slot = find_slot(cache, key);
+	struct entry **at = find_entry(cache, key);
 
-	if (cache->slots[slot] != NULL)
-		empty_slot(cache, slot);
+	if (*at != NULL)
+		unlink_entry(cache, at);
 }
 
 void
