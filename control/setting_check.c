@@ -236,6 +236,29 @@ is_store(const char *value)
 	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
 }
 
+/* ADDRESS:PORT /PATH */
+static bool
+is_keyed_endpoint(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *colon = memrchr(value, ':', length);
+	const char *path = value + length + strspn(value + length, " \t");
+
+	return colon != NULL && colon != value && *path == '/' &&
+	    strspn(colon + 1, "0123456789") ==
+	    (size_t)(value + length - colon - 1);
+}
+
+/* NAME KEY */
+static bool
+is_keyed_node(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+
+	return length > 0 &&
+	    strlen(value + length + strspn(value + length, " \t")) == 40;
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -268,6 +291,11 @@ static const struct {
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
 	{ "store", is_store, "is no user store; write cdb or pgsql" },
+	{ "address:port key", is_keyed_endpoint,
+	    "is not an address with a port and the file of a key; write for "
+	    "example 192.0.2.1:5570 /var/mqmail/tls/lookup.key" },
+	{ "node key", is_keyed_node,
+	    "is not a node's name with its public key of 40 characters" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };

@@ -2,6 +2,7 @@
 /* lookupd: answers what is known of users (lookupd(8)). */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,9 +19,12 @@
 #include "control/identity.h"
 #include "control/layout.h"
 #include "control/settings.h"
+#include "lookupd/gateway.h"
 #include "lookupd/server.h"
 
-static const char usage[] = "usage: lookupd";
+static const char usage[] =
+    "usage: lookupd\n"
+    "       lookupd --make-key FILE\n";
 
 struct process {
 	struct loop_source signal_source;
@@ -163,6 +167,24 @@ open_server(struct loop *loop, struct database *database, int listen_fd,
 	return server;
 }
 
+/* For other nodes, if there are any; the keys are root's. */
+static struct gateway *
+open_gateway(const struct settings *settings, const char *socket_path)
+{
+	const struct strlist *listen = settings_list(
+	    settings, SETTING_lookuplisten);
+	struct gateway *gateway;
+	struct error err;
+
+	if (listen->count == 0)
+		return NULL;
+	gateway = gateway_new(listen,
+	    settings_list(settings, SETTING_lookuppeers), socket_path, &err);
+	if (gateway == NULL)
+		fatal(111, "%s", err.text);
+	return gateway;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -171,14 +193,22 @@ main(int argc, char **argv)
 	OWN_TEXT folder = layout_path(home, LAYOUT_lookup_data);
 	OWN_TEXT path = layout_path(home, LAYOUT_lookup);
 	struct settings *settings;
+	struct gateway *gateway;
 	struct loop *loop;
 	struct error err;
 	int listen_fd;
 
 	log_open("lookupd");
 	usage_answer(argv, "lookupd", usage);
-	if (argc != 1)
-		fatal(100, "%s", usage);
+	if (argc == 3 && strcmp(argv[1], "--make-key") == 0) {
+		if (gateway_make_key(argv[2], &err) == -1)
+			fatal(111, "%s", err.text);
+		return 0;
+	}
+	if (argc != 1) {
+		fputs(usage, stderr);
+		return 100;
+	}
 	umask(077);
 	files_raise(8192);
 	loop = loop_new();
@@ -187,18 +217,22 @@ main(int argc, char **argv)
 	if (settings == NULL)
 		fatal(111, "%s", err.text);
 	listen_fd = listen_at(path);
+	gateway = open_gateway(settings, path);
 	if (identity_become(IDENTITY_LOOKUP, &err) == -1)
 		fatal(111, "%s", err.text);
 	process.database = open_database(settings, folder);
 	process.server = open_server(
 	    loop, process.database, listen_fd, settings, folder);
 	settings_free(&settings);
+	if (gateway != NULL && gateway_start(gateway, &err) == -1)
+		fatal(111, "%s", err.text);
 	log_line("status: ready");
 	while (!process.is_stopping) {
 		loop_wait(loop, lookup_server_timeout_ms(process.server));
 		lookup_server_tick(process.server);
 	}
 	say_stats(process.server);
+	gateway_free(&gateway);
 	lookup_server_free(&process.server); /* and the database */
 	close(listen_fd);
 	loop_remove(loop, &process.signal_source);

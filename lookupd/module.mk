@@ -26,9 +26,9 @@ lookupd/schema_texts.h: $(SCHEMA_SQL:%=lookupd/schema/%)
 PROGS += lookupd/lookupd
 lookupd/lookupd: lookupd/main.o lookupd/server.o lookupd/database.o \
     lookupd/database_follow.o lookupd/database_read.o \
-    lookupd/database_snapshot.o lookupd/libpgstore.a lookupd/liblookupd.a \
+    lookupd/database_snapshot.o lookupd/gateway.o lookupd/libpgstore.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
-lookupd/lookupd: LDLIBS += -lcdb
+lookupd/lookupd: LDLIBS += -lcdb -lzmq
 
 # One program under two names.
 PROGS += lookupd/lookup lookupd/inquerytest

@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import ports
 import postgres as server
-from lookup_peer import (Client, add_domain, add_user, make_schema, one,
-                         question, request, stats, use_database, wait_stats)
+from lookup_peer import (Client, add_domain, add_user, answers, make_schema,
+                         one, question, request, stats, use_database,
+                         wait_stats)
 from node import BIN, NO_LEAKS, SLOW, wait_until
 from postgres import Postgres
 
@@ -440,6 +442,87 @@ def test_standby_that_is_behind(make_lookupd, users):
         standby.sql("SELECT pg_wal_replay_resume()")
     finally:
         standby.remove()
+
+
+# -- other nodes
+
+
+class Peer:
+    """Another node: a DEALER with a key."""
+
+    def __init__(self, zmq, address, server_key, pair):
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.curve_serverkey = server_key
+        self.socket.curve_publickey, self.socket.curve_secretkey = pair
+        self.socket.connect(f"tcp://{address}")
+
+    def ask(self, name, *questions, wait_ms=20000, **options):
+        """The answers, or None."""
+        self.socket.send_multipart([name, request(*questions, **options)])
+        if not self.socket.poll(wait_ms):
+            return None
+        return answers(self.socket.recv())
+
+    def end(self):
+        self.socket.close()
+        self.context.term()
+
+
+def test_other_nodes(make_lookupd, users, tmp_path):
+    zmq = pytest.importorskip("zmq")
+    if not zmq.has("curve"):
+        pytest.skip("ZeroMQ without CURVE")
+    port = ports.take(2)
+    addresses = [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"]
+    keys = []
+    for number in range(2):
+        done = subprocess.run(
+            [BIN / "lookupd", "--make-key", tmp_path / f"key{number}"],
+            capture_output=True, check=True, timeout=20)
+        keys.append(done.stdout.strip())
+    assert (tmp_path / "key0").stat().st_mode & 0o777 == 0o600
+    known, unknown = zmq.curve_keypair(), zmq.curve_keypair()
+    lookupd = make_lookupd(
+        lookuplisten="\n".join(f"{address} {tmp_path}/key{number}"
+                               for number, address in enumerate(addresses)),
+        lookuppeers=f"other.test {known[0].decode()}")
+    lookupd.wait_up()
+    user = question("user", "alice", "a.test")
+    ends = []
+
+    def peer(number, pair, key=None):
+        ends.append(Peer(zmq, addresses[number], key or keys[number], pair))
+        return ends[-1]
+
+    try:
+        for number in range(2):  # both keys are good
+            good = peer(number, known)
+            for asked in range(3):
+                got = good.ask(b"other.test", user, user, number=100 + asked)
+                assert got[0] == 100 + asked
+                assert [answer[0] for answer in got[3]] == ["found"] * 2
+        # Packets and names that are none get no answer, and hurt nobody.
+        assert good.ask(b"third.test", user, wait_ms=500) is None
+        good.socket.send_multipart([b"other.test"])
+        good.socket.send_multipart([b"other.test", b"x" * 50000, b"y"])
+        good.socket.send_multipart([b"other.test", b"\0" * 1000])
+        assert good.ask(b"other.test", user)[3][0][0] == "found"
+        assert peer(0, unknown).ask(b"other.test", user, wait_ms=1000) is None
+        assert peer(0, known, keys[1]).ask(
+            b"other.test", user, wait_ms=1000) is None
+        # Many at once.
+        for number in range(150):
+            good.socket.send_multipart(
+                [b"other.test", request(user, number=number)])
+        got = set()
+        while len(got) < 150:
+            assert good.socket.poll(20000), sorted(got)
+            got.add(answers(good.socket.recv())[0])
+    finally:
+        for one_end in ends:
+            one_end.end()
 
 
 # -- a whole node
