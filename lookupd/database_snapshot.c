@@ -230,19 +230,19 @@ wait_for_turn(struct database *database, int64_t at_ms)
 	return !database->is_stopping;
 }
 
-/* When the one that is there was made, by clock_ms(); 0: there is none. */
+/* When the next is due, by clock_ms(): at once, if there is none. */
 static int64_t
-old_snapshot_ms(struct database *database)
+first_turn_ms(struct database *database, int64_t interval_ms)
 {
 	struct snapshot *snapshot;
 	struct error ignored;
-	int64_t at_ms = 0;
+	int64_t age_ms;
 
 	if (snapshot_open(database->folder, &snapshot, &ignored) != 1)
 		return 0;
-	at_ms = clock_ms() - (time(NULL) - snapshot_at_s(snapshot)) * 1000;
+	age_ms = (time(NULL) - snapshot_at_s(snapshot)) * 1000;
 	snapshot_free(&snapshot);
-	return at_ms;
+	return clock_ms() + interval_ms - age_ms;
 }
 
 void *
@@ -250,7 +250,7 @@ database_keep_snapshot(void *context)
 {
 	struct database *database = context;
 	int64_t interval_ms = (int64_t)database->snapshot_s * 1000;
-	int64_t at_ms = old_snapshot_ms(database) + interval_ms;
+	int64_t at_ms = first_turn_ms(database, interval_ms);
 	struct error err;
 	struct pg *pg = database_reader_new(database, &err);
 

@@ -137,7 +137,9 @@ receive_answers(int fd, uint32_t id, size_t total, struct lookup_reply *reply,
 			errno = EPROTO;
 		if (n == 0 || (n == -1 && errno == ECONNRESET))
 			result = 0;
-		else if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		else if (n == -1 && errno == EINTR)
+			continue;
+		else if (n == -1 && errno == EAGAIN)
 			result = error_set(
 			    err, "lookupd did not answer in time");
 		else if (n == -1)

@@ -22,7 +22,7 @@
 enum {
 	CLIENTS_MAX = 4096,
 	/* Of one client, unanswered; then nothing more is taken from it. */
-	REQUESTS_MAX = 256,
+	QUESTIONS_MAX = 1024,
 	UNSENT_BYTES_MAX = 4 * 1024 * 1024,
 	TICK_MS = 50,
 	/* What is known from before need not wait longer for the database. */
@@ -36,6 +36,7 @@ struct client {
 	struct lookup_server *server;
 	struct loop_source source;
 	unsigned requests; /* unanswered ones: each holds the client */
+	size_t questions;  /* in them */
 	struct outbox outbox;
 	bool may_ask_passwords;
 	bool is_gone;
@@ -214,7 +215,7 @@ client_watch(struct client *client)
 {
 	uint32_t events = 0;
 
-	if (client->requests < REQUESTS_MAX)
+	if (client->questions < QUESTIONS_MAX)
 		events |= EPOLLIN;
 	if (client->outbox.count > 0)
 		events |= EPOLLOUT;
@@ -275,6 +276,7 @@ request_end(struct request *request, bool is_answered)
 	bool is_well = true;
 
 	client->requests--;
+	client->questions -= request->count;
 	if (is_answered && !client->is_gone) {
 		send_answers(
 		    client, request->id, request->answers, request->count);
@@ -542,6 +544,7 @@ request_new(struct client *client, const struct query_request *asked,
 	}
 	TAILQ_INSERT_TAIL(&server->requests, request, in_server);
 	client->requests++;
+	client->questions += request->count;
 	return request;
 }
 
@@ -627,7 +630,7 @@ client_ready(uint32_t events, void *context)
 	if (!is_well)
 		client_leave(client);
 	else if (client->outbox.count > 0 || (events & EPOLLOUT) != 0 ||
-	    client->requests >= REQUESTS_MAX)
+	    client->questions >= QUESTIONS_MAX)
 		client_watch(client);
 }
 

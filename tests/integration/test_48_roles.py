@@ -241,10 +241,10 @@ def envelope(node):
 def owners(node):
     """Below the home, who should own what: (glob, user)."""
     return [
-        (".", "root"), ("control/**/*", "root"), ("users/*", "root"),
+        (".", "root"), ("control/**/*", "root"), ("users/[!l]*", "root"),
         ("service", "root"), ("service/*/run", "root"),
         ("service/*/log/run", "root"), ("service/*/variables/*", "root"),
-        ("run", "root"), ("log", "root"), ("log/*/**/*", "qmaill"),
+        ("run", "root"), ("run/lookupd", "mqlookup"), ("log", "root"), ("log/*/**/*", "qmaill"),
         ("log/queue1", "qmaill"), ("tls", "root"), ("tls/*", "root"),
         ("queue", "root"), ("queue/*/**/*", "qmailq"),
         ("queue/queue1", "qmailq"), ("domains/**/*", "vmail"),
