@@ -21,8 +21,9 @@ from node import BIN, SLOW, Node, wait_until
 from smtp_peer import any_certificate
 from test_01_node import may_reach
 
-USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
-GROUPS = ("qmail", "nofiles", "vmail", "qcerts")
+USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve",
+         "mqlookup")
+GROUPS = ("qmail", "nofiles", "vmail", "qcerts", "mqlookup")
 IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
 
 
@@ -253,10 +254,10 @@ def envelope(node):
 def owners(node):
     """Below the home, who should own what: (glob, user)."""
     return [
-        (".", "root"), ("control/**/*", "root"), ("users/*", "root"),
+        (".", "root"), ("control/**/*", "root"), ("users/[!l]*", "root"),
         ("service", "root"), ("service/*/run", "root"),
         ("service/*/log/run", "root"), ("service/*/variables/*", "root"),
-        ("run", "root"), ("log", "root"), ("log/*/**/*", "qmaill"),
+        ("run", "root"), ("run/lookupd", "mqlookup"), ("log", "root"), ("log/*/**/*", "qmaill"),
         ("log/queue1", "qmaill"), ("tls", "root"), ("tls/*", "root"),
         ("queue", "root"), ("queue/*/**/*", "qmailq"),
         ("queue/queue1", "qmailq"), ("domains/**/*", "vmail"),
