@@ -33,13 +33,13 @@ svctool/libsvctool.a: \
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    mailbox/libmailbox.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
     smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    mailbox/libmailbox.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
-svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
+svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lgsasl -lz
 MANS += svctool/svctool.8 svctool/qmail-rm.8

@@ -231,7 +231,8 @@ def test_vadduser(domain):
     assert user["used_bytes"] == 0
     assert user["flags"] == [] and user["gid"] == 0
     assert crypt.crypt("secret", user["passwd"]) == user["passwd"]
-    assert user["passwd"].startswith("$6$")
+    assert user["passwd"].startswith("$y$")
+    assert user["has_scram"] and not user["has_secret"]
     for folder in ("tmp", "new", "cur"):
         assert os.listdir(pathlib.Path(user["dir"], "Maildir", folder)) == []
     assert "exists already" in domain.run(
