@@ -244,16 +244,11 @@ domain_is_complete(
 
 /* Refused when there is nothing to be added. */
 static enum admin_result
-check_incomplete(const struct home *home, const char *domain, const char *dir,
+check_incomplete(struct domain_db *db, const char *domain, const char *dir,
     struct error *err)
 {
-	AUTO(domain_db_free) struct domain_db *db = NULL;
-	enum admin_result result = domain_db_open(home, &db, err);
-	int has_users;
+	int has_users = has_all_users(db, domain, dir, err);
 
-	if (result != ADMIN_OK)
-		return result;
-	has_users = has_all_users(db, domain, dir, err);
 	return has_users == 1
 	    ? admin_refuse(err, "the domain '%s' exists already", domain)
 	    : admin_result_of(has_users);
@@ -267,11 +262,15 @@ add_locked(const struct home *home, const char *domain,
 	OWN_TEXT dir = state->assign_dir != NULL
 	    ? xstrdup(state->assign_dir)
 	    : xasprintf("%s/%s", home->domains, domain);
+	AUTO(domain_db_free) struct domain_db *db = NULL;
 	enum admin_result result = check_free(state, domain, domain, err);
 	struct identity owner;
 
+	/* Nothing is begun as long as the database is away. */
+	if (result == ADMIN_OK)
+		result = domain_db_open(home, &db, err);
 	if (result == ADMIN_OK && has_all_lines(state))
-		result = check_incomplete(home, domain, dir, err);
+		result = check_incomplete(db, domain, dir, err);
 	if (result == ADMIN_OK)
 		result = make_dir(home, dir, &owner, err);
 	if (result == ADMIN_OK)

@@ -53,8 +53,11 @@ enum pg_status
 schema_version(struct pg *pg, int *version_out, struct error *err)
 {
 	int is_there = 0;
+	/* to_regclass() may remember what was before another's commit. */
 	enum pg_status status = ask_number(pg,
-	    "SELECT (to_regclass('mq.schema_version') IS NOT NULL)::int",
+	    "SELECT count(*) FROM pg_catalog.pg_class c "
+	    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+	    "WHERE n.nspname = 'mq' AND c.relname = 'schema_version'",
 	    QUESTION_MS, &is_there, err);
 
 	*version_out = 0;

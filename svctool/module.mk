@@ -9,6 +9,7 @@ svctool/libsvctool.a: \
     svctool/check/routes.o svctool/check/running.o svctool/check/services.o \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
+    svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
     svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \

@@ -287,6 +287,8 @@ node_is_remote(const char *service)
 	return strcmp(service, node_remote_service) == 0;
 }
 
+const char node_pgsql_service[] = "pgsql";
+
 bool
 node_is_made_service(const struct node *node, const char *service)
 {
@@ -295,5 +297,6 @@ node_is_made_service(const struct node *node, const char *service)
 
 	free(lock);
 	return is_queue || node_is_listener(service) ||
-	    node_is_resolver(service) || node_is_remote(service);
+	    node_is_resolver(service) || node_is_remote(service) ||
+	    strcmp(service, node_pgsql_service) == 0;
 }
