@@ -12,22 +12,30 @@ struct domain_db {
 };
 
 enum admin_result
-domain_db_open(
+domain_db_connect(
     const struct home *home, struct domain_db **db_out, struct error *err)
 {
-	int is_store = database_is_store(home->control, err);
-	enum admin_result result;
 	struct pg *pg;
+	enum admin_result result = database_open(
+	    home->control, true, &pg, err);
 
 	*db_out = NULL;
-	if (is_store != 1)
-		return admin_result_of(is_store);
-	result = database_open(home->control, true, &pg, err);
 	if (result == ADMIN_OK) {
 		*db_out = xcalloc(1, sizeof(**db_out));
 		(*db_out)->pg = pg;
 	}
 	return result;
+}
+
+enum admin_result
+domain_db_open(
+    const struct home *home, struct domain_db **db_out, struct error *err)
+{
+	int is_store = database_is_store(home->control, err);
+
+	*db_out = NULL;
+	return is_store == 1 ? domain_db_connect(home, db_out, err)
+			     : admin_result_of(is_store);
 }
 
 void

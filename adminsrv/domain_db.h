@@ -19,6 +19,9 @@ struct domain_db;
  */
 enum admin_result domain_db_open(
     const struct home *home, struct domain_db **db_out, struct error *err);
+/* The same whichever the store is. */
+enum admin_result domain_db_connect(
+    const struct home *home, struct domain_db **db_out, struct error *err);
 void domain_db_free(struct domain_db **db);
 
 /* Is there the domain with its postmaster?  1; 0; -1.  db is not NULL. */

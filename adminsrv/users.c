@@ -343,7 +343,7 @@ enum admin_result
 users_put(struct users *users, const struct vpasswd_entry *entries,
     size_t count, struct error *err)
 {
-	return users->backend->add(users, entries, count, err);
+	return users->backend->put(users, entries, count, err);
 }
 
 enum admin_result

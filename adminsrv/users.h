@@ -94,8 +94,9 @@ enum admin_result users_add(struct users *users, const struct users_new *new,
     size_t count, struct error *err);
 
 /*
- * Adds users as they are, whose folders are there, or are another's matter: for
- * users who come from another store.  All or none.
+ * Adds users as they are, or makes those who are there so; their folders are
+ * there, or are another's matter: for users who come from another store.  All
+ * or none.
  */
 enum admin_result users_put(struct users *users,
     const struct vpasswd_entry *entries, size_t count, struct error *err);

@@ -52,6 +52,10 @@ struct users_backend {
 	enum admin_result (*add)(struct users *users,
 	    const struct vpasswd_entry *entries, size_t count,
 	    struct error *err);
+	/* The same, and those who are there are changed. */
+	enum admin_result (*put)(struct users *users,
+	    const struct vpasswd_entry *entries, size_t count,
+	    struct error *err);
 	enum admin_result (*change)(struct users *users,
 	    const struct vpasswd_entry *entry, struct error *err);
 	/*

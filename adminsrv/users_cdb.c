@@ -179,6 +179,7 @@ const struct users_backend users_cdb = {
 	.find_any = cdb_find_any,
 	.is_shared = cdb_is_shared,
 	.add = cdb_add,
+	.put = cdb_add, /* which replaces */
 	.change = cdb_change,
 	.remove_begin = cdb_remove_begin,
 	.remove_end = cdb_remove_end,

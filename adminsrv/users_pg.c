@@ -348,12 +348,13 @@ put_copy_line(
 }
 
 static enum pg_status
-copy_entries(struct pg_users *self, const struct vpasswd_entry *entries,
-    size_t count, struct error *err)
+copy_entries(struct pg_users *self, const char *table,
+    const struct vpasswd_entry *entries, size_t count, struct error *err)
 {
+	OWN_TEXT sql = xasprintf(
+	    "COPY %s (domain_id, " COLUMNS ") FROM STDIN", table);
 	AUTO(buf_release) struct buf text = BUF_INIT;
-	enum pg_status status = pg_copy_begin(self->pg,
-	    "COPY mq.users (domain_id, " COLUMNS ") FROM STDIN", err);
+	enum pg_status status = pg_copy_begin(self->pg, sql, err);
 
 	for (size_t i = 0; status == PG_OK && i < count; i++) {
 		put_copy_line(&text, self->id, &entries[i]);
@@ -402,7 +403,41 @@ db_add(struct users *users, const struct vpasswd_entry *entries, size_t count,
 		return database_result(status);
 	}
 	return end_change(
-	    self, copy_entries(self, entries, count, err), err);
+	    self, copy_entries(self, "mq.users", entries, count, err), err);
+}
+
+/* By a table of this transaction, since COPY knows no conflicts. */
+static enum admin_result
+db_put(struct users *users, const struct vpasswd_entry *entries, size_t count,
+    struct error *err)
+{
+	struct pg_users *self = pg_of(users);
+	enum pg_status status = pg_begin(self->pg, err);
+
+	if (status == PG_OK)
+		status = pg_script(self->pg,
+		    "CREATE TEMP TABLE new_users ON COMMIT DROP AS "
+		    "SELECT domain_id, " COLUMNS " FROM mq.users LIMIT 0",
+		    DATABASE_MS, err);
+	if (status == PG_OK)
+		status = copy_entries(
+		    self, "pg_temp.new_users", entries, count, err);
+	if (status == PG_OK)
+		status = pg_script(self->pg,
+		    "INSERT INTO mq.users AS u (domain_id, " COLUMNS ") "
+		    "SELECT * FROM pg_temp.new_users ORDER BY name "
+		    "ON CONFLICT (domain_id, name) DO UPDATE SET "
+		    "hash = excluded.hash, uid_flags = excluded.uid_flags, "
+		    "flags = excluded.flags, gecos = excluded.gecos, "
+		    "dir = excluded.dir, quota = excluded.quota, "
+		    "scram = excluded.scram, secret = excluded.secret "
+		    "WHERE (u.hash, u.uid_flags, u.flags, u.gecos, u.dir, "
+		    "u.quota, u.scram, u.secret) IS DISTINCT FROM "
+		    "(excluded.hash, excluded.uid_flags, excluded.flags, "
+		    "excluded.gecos, excluded.dir, excluded.quota, "
+		    "excluded.scram, excluded.secret)",
+		    DATABASE_LONG_MS, err);
+	return end_change(self, status, err);
 }
 
 static enum admin_result
@@ -485,6 +520,7 @@ const struct users_backend users_pg = {
 	.find_any = db_find_any,
 	.is_shared = db_is_shared,
 	.add = db_add,
+	.put = db_put,
 	.change = db_change,
 	.remove_begin = db_remove_begin,
 	.remove_end = db_remove_end,
