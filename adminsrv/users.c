@@ -87,9 +87,10 @@ open_users_at(const struct users_at *at, bool is_writer, bool is_new,
 
 	users->completes = completes;
 
-	if (result == ADMIN_OK)
+	if (result == ADMIN_OK && !at->as_we_are) {
 		result = owner_enter(at->uid, at->gid, err);
-	users->is_entered = result == ADMIN_OK;
+		users->is_entered = result == ADMIN_OK;
+	}
 	if (result == ADMIN_OK && is_writer)
 		result = lock_users(users, err);
 	if (result == ADMIN_OK)

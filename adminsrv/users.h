@@ -40,6 +40,7 @@ struct users_at {
 	uid_t uid;
 	gid_t gid;
 	enum users_store store;
+	bool as_we_are; /* to look at: root does not act as the owner */
 };
 
 /*

@@ -26,6 +26,10 @@ static const char server_glob[] = "/usr/lib/postgresql/*/bin/postgres";
 /* The user that Debian's package makes; PostgreSQL does not run as root. */
 static const char package_user[] = "postgres";
 
+/* In the folder of sockets; all of it has to fit into a sockaddr_un. */
+static const char socket_name[] = "/.s.PGSQL.5432.lock";
+enum { SOCKET_PATH_SIZE = 108 };
+
 struct local {
 	struct maker *maker;
 	const struct home *home;
@@ -331,6 +335,13 @@ db_local(const struct node *node)
 		return complain(EXIT_TROUBLE, &err);
 	local.data = layout_path(node->home, LAYOUT_pgsql_data);
 	local.socket = layout_path(node->home, LAYOUT_pgsql_socket);
+	if (strlen(local.socket) + strlen(socket_name) >= SOCKET_PATH_SIZE) {
+		error_set(&err,
+		    "'%s' is too long for a socket's path: a node with a "
+		    "database of its own needs a shorter one",
+		    local.socket);
+		return complain(EXIT_TROUBLE, &err);
+	}
 	maker.has_users = geteuid() == 0 && getenv("MQMAIL_USER") == NULL;
 	if (make_database(&local, &err) == -1)
 		return complain(EXIT_TROUBLE, &err);
