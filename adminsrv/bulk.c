@@ -159,8 +159,8 @@ hash_some(void *context)
 }
 
 static int
-hash_all(struct bulk *bulk, const char *method, bool keeps_secret,
-    struct error *err)
+hash_all(
+    struct bulk *bulk, const char *method, bool keeps_secret, struct error *err)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct progress progress;
@@ -200,8 +200,8 @@ bulk_hash(struct bulk *bulk, enum bulk_password kind, const char *method,
 	for (size_t i = 0; i < bulk->count; i++) {
 		struct bulk_user *user = &bulk->users[i];
 
-		password_data_take(kind == BULK_HASHED ? user->password
-						       : VPASSWD_NO_PASSWORD,
+		password_data_take(
+		    kind == BULK_HASHED ? user->password : VPASSWD_NO_PASSWORD,
 		    &user->data);
 	}
 	return 0;
@@ -261,8 +261,8 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
 		    strcmp(bulk->users[end].address.domain,
 			bulk->users[i].address.domain) == 0)
 			end++;
-		result = add_to_domain(&bulk->users[i], end - i, home_root,
-		    gecos, &progress, err);
+		result = add_to_domain(
+		    &bulk->users[i], end - i, home_root, gecos, &progress, err);
 	}
 	progress_end(&progress);
 	return result;

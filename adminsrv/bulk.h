@@ -14,7 +14,7 @@
 
 struct bulk_user {
 	struct names_address address;
-	char *password; /* NULL with BULK_NO_PASSWORD */
+	char *password;            /* NULL with BULK_NO_PASSWORD */
 	struct password_data data; /* made by bulk_hash() */
 	char *quota;
 	unsigned line;

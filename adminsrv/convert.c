@@ -11,7 +11,8 @@
 #include "control/assign.h"
 #include "control/layout.h"
 
-/* Users that go into the database at once; into the files all of a domain do. */
+/* Users that go into the database at once; into the files all of a domain do.
+ */
 enum { BATCH_USERS = 10000 };
 
 static void
@@ -20,8 +21,9 @@ take_domain_line(const struct assign_line *line, void *context)
 	struct strlist *domains = context;
 	size_t length = strlen(line->address);
 
-	if (line->is_wildcard && length > 1 && line->address[length - 1] == '-' &&
-	    strcmp(line->dash, "-") == 0 && strchr(line->user, '.') != NULL &&
+	if (line->is_wildcard && length > 1 &&
+	    line->address[length - 1] == '-' && strcmp(line->dash, "-") == 0 &&
+	    strchr(line->user, '.') != NULL &&
 	    strlen(line->user) == length - 1 &&
 	    strncmp(line->user, line->address, length - 1) == 0)
 		strlist_add(domains, line->user);
@@ -68,8 +70,8 @@ batch_clear(struct batch *batch)
 }
 
 static int
-batch_add(struct batch *batch, const struct vpasswd_entry *entry,
-    struct error *err)
+batch_add(
+    struct batch *batch, const struct vpasswd_entry *entry, struct error *err)
 {
 	struct buf line = BUF_INIT;
 	size_t at = batch->count;
@@ -170,9 +172,9 @@ copy_aliases(const struct home *home, const char *domain, struct error *err)
 }
 
 enum admin_result
-convert_domain(const struct home *home, const char *domain,
-    enum users_store to, struct progress *progress,
-    struct convert_result *result_out, struct error *err)
+convert_domain(const struct home *home, const char *domain, enum users_store to,
+    struct progress *progress, struct convert_result *result_out,
+    struct error *err)
 {
 	AUTO(store_domain_release)
 	struct store_domain found = { .name = NULL };

@@ -6,8 +6,9 @@
  * in folders of one character of 0-9A-Za-z (DOMAIN/0/bob), then two levels
  * deep (DOMAIN/0/0/carol), then three; no folder gets more users than the
  * limit.  Which folder has room is counted from the users that there are, or by
- * the database in the same transaction as they change, so there is no state that
- * a crash could leave wrong, and the room of a removed user is given out again.
+ * the database in the same transaction as they change, so there is no state
+ * that a crash could leave wrong, and the room of a removed user is given out
+ * again.
  */
 #ifndef ADMINSRV_DIRHASH_H
 #define ADMINSRV_DIRHASH_H

@@ -210,8 +210,8 @@ has_all_lines(const struct node_state *state)
 
 /* Are the domain's folder and users as fill_dir() leaves them?  1; 0; -1. */
 static int
-has_all_users(
-    struct domain_db *db, const char *domain, const char *dir, struct error *err)
+has_all_users(struct domain_db *db, const char *domain, const char *dir,
+    struct error *err)
 {
 	AUTO(vpasswd_file_free) struct vpasswd_file *file = NULL;
 	OWN_TEXT standard = layout_domain_path(dir, LAYOUT_domain_default);

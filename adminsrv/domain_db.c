@@ -16,8 +16,7 @@ domain_db_connect(
     const struct home *home, struct domain_db **db_out, struct error *err)
 {
 	struct pg *pg;
-	enum admin_result result = database_open(
-	    home->control, true, &pg, err);
+	enum admin_result result = database_open(home->control, true, &pg, err);
 
 	*db_out = NULL;
 	if (result == ADMIN_OK) {

@@ -33,13 +33,13 @@ enum admin_result domain_db_add_alias(struct domain_db *db, const char *real,
     const char *alias, bool *is_new_out, struct error *err);
 
 /*
- * Removes a domain with all that belongs to it, or an alias, in two steps: begin
- * sees to it that nobody changes the domain and that it can be done; end does
- * it.  keep: the rows of a domain stay, but count no more.
+ * Removes a domain with all that belongs to it, or an alias, in two steps:
+ * begin sees to it that nobody changes the domain and that it can be done; end
+ * does it.  keep: the rows of a domain stay, but count no more.
  */
 enum admin_result domain_db_remove_begin(
     struct domain_db *db, const char *domain, struct error *err);
-enum admin_result domain_db_remove_end(struct domain_db *db,
-    const char *domain, bool is_alias, bool keep, struct error *err);
+enum admin_result domain_db_remove_end(struct domain_db *db, const char *domain,
+    bool is_alias, bool keep, struct error *err);
 
 #endif

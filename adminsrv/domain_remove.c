@@ -177,8 +177,8 @@ remove_locked(const struct home *home, const struct removal *removal,
 	if (removal->has_dir && !keep_mail)
 		result = put_aside(removal, err);
 	if (result == ADMIN_OK)
-		result = domain_db_remove_end(removal->db, domain,
-		    removal->is_alias, keep_mail, err);
+		result = domain_db_remove_end(
+		    removal->db, domain, removal->is_alias, keep_mail, err);
 	if (result != ADMIN_OK)
 		return result;
 	/* The line that names the folder goes when the folder has gone. */

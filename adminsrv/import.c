@@ -149,8 +149,7 @@ take_name(const char *name, const char *domain, struct import_user *user,
 	OWN_TEXT address = NULL;
 
 	if (domain == NULL)
-		return error_set(
-		    err, "no domain: say which one with --domain");
+		return error_set(err, "no domain: say which one with --domain");
 	address = xasprintf("%s@%s", name, domain);
 	return names_address(address, &user->address, err) == -1 ||
 		names_check_new_user(user->address.local, err) == -1
@@ -159,8 +158,8 @@ take_name(const char *name, const char *domain, struct import_user *user,
 }
 
 static int
-take_flags(const char *text, unsigned mask, unsigned *flags_out,
-    struct error *err)
+take_flags(
+    const char *text, unsigned mask, unsigned *flags_out, struct error *err)
 {
 	uint64_t flags;
 
@@ -171,8 +170,8 @@ take_flags(const char *text, unsigned mask, unsigned *flags_out,
 }
 
 static int
-read_passwd(const struct reading *reading, char *line,
-    struct import_user *user, struct error *err)
+read_passwd(const struct reading *reading, char *line, struct import_user *user,
+    struct error *err)
 {
 	char *fields[FIELDS_MAX];
 
@@ -305,8 +304,8 @@ read_import_line(FILE *file, char text[LINE_BYTES], struct error *err)
 	length = strlen(text);
 	if (length == LINE_BYTES - 1 ||
 	    (length == 0 || (text[length - 1] != '\n' && !feof(file))))
-		return error_set(err, "longer than %d bytes, or with a NUL",
-		    LINE_BYTES - 2);
+		return error_set(
+		    err, "longer than %d bytes, or with a NUL", LINE_BYTES - 2);
 	text[strcspn(text, "\r\n")] = '\0';
 	return 1;
 }
@@ -315,9 +314,9 @@ int
 import_read(FILE *file, enum import_format format, const char *domain,
     bool is_inactive, struct import *import_out, struct error *err)
 {
-	struct reading reading = { .format = format,
-		.domain = domain,
-		.is_inactive = is_inactive };
+	struct reading reading = {
+		.format = format, .domain = domain, .is_inactive = is_inactive
+	};
 	char text[LINE_BYTES];
 	unsigned number = 0;
 	int result;

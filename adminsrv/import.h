@@ -12,8 +12,8 @@
 enum import_format {
 	IMPORT_PASSWD,   /* name:hash:uid:gid:comment:folder:shell */
 	IMPORT_VPOPMAIL, /* vpopmail's vpasswd */
-	IMPORT_INDIMAIL  /* its table, with a line of the columns' names; CSV, or
-			    as mysql --batch */
+	IMPORT_INDIMAIL /* its table, with a line of the columns' names; CSV, or
+			   as mysql --batch */
 };
 
 struct import_user {

@@ -189,8 +189,8 @@ prepare_password(const char *password)
 {
 	char *prepared = NULL;
 
-	if (gsasl_saslprep(
-		password, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) == GSASL_OK)
+	if (gsasl_saslprep(password, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) ==
+	    GSASL_OK)
 		return prepared;
 	return xstrdup(password);
 }

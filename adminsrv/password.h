@@ -34,7 +34,7 @@ int password_hash(const char *password, const char *method,
 /*
  * Makes the SCRAM-SHA-256 verifier of a password, "{SCRAM-SHA-256}ITERATIONS,
  * SALT,STORED-KEY,SERVER-KEY" without the blank, salt and keys in base64 (RFC
- * 5802 3, RFC 7677; the layout is the reference's).  Any thread may call it.  0,
+ * 5802 3, RFC 7677; the layout is the reference's).  Any thread may call it. 0,
  * or -1 with the reason.
  */
 int password_scram(

@@ -15,9 +15,7 @@ show_bar(struct progress *progress, int64_t now_ms)
 	static const char full[BAR_WIDTH + 1] =
 	    "##############################";
 	int64_t span_ms = now_ms - progress->begun_ms;
-	size_t rate = span_ms > 0
-	    ? progress->done * 1000 / (size_t)span_ms
-	    : 0;
+	size_t rate = span_ms > 0 ? progress->done * 1000 / (size_t)span_ms : 0;
 
 	progress->shown_ms = now_ms;
 	if (progress->total == 0) {
@@ -26,9 +24,8 @@ show_bar(struct progress *progress, int64_t now_ms)
 		return;
 	}
 	fprintf(stderr, "\r%s: [%-*.*s] %zu of %zu, %zu/s ", progress->what,
-	    BAR_WIDTH,
-	    (int)(progress->done * BAR_WIDTH / progress->total), full,
-	    progress->done, progress->total, rate);
+	    BAR_WIDTH, (int)(progress->done * BAR_WIDTH / progress->total),
+	    full, progress->done, progress->total, rate);
 }
 
 void

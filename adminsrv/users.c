@@ -391,8 +391,8 @@ users_change(
  * would take more than the one user's mail; -1.
  */
 static int
-is_dir_own(struct users *users, const char *name, const char *dir,
-    struct error *err)
+is_dir_own(
+    struct users *users, const char *name, const char *dir, struct error *err)
 {
 	int is_shared;
 

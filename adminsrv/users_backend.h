@@ -18,10 +18,10 @@ struct users {
 	const struct users_backend *backend;
 	char *domain; /* the real name */
 	char *dir;
-	int lock_fd;      /* -1: opened to be read */
-	bool completes;   /* what a killed run left half done */
-	bool is_entered;  /* we act as the owner */
-	void *state;      /* the backend's own */
+	int lock_fd;               /* -1: opened to be read */
+	bool completes;            /* what a killed run left half done */
+	bool is_entered;           /* we act as the owner */
+	void *state;               /* the backend's own */
 	struct progress *progress; /* or NULL */
 };
 
@@ -35,8 +35,8 @@ struct users_backend {
 	int (*find)(struct users *users, const char *name,
 	    const struct vpasswd_entry **entry_out, struct error *err);
 	void (*rewind)(struct users *users);
-	int (*next)(struct users *users,
-	    const struct vpasswd_entry **entry_out, struct error *err);
+	int (*next)(struct users *users, const struct vpasswd_entry **entry_out,
+	    struct error *err);
 
 	/* Counts the users in each folder.  0 or -1. */
 	int (*count_folders)(
@@ -45,8 +45,8 @@ struct users_backend {
 	int (*find_any)(struct users *users, const struct users_new *new,
 	    size_t count, const char **name_out, struct error *err);
 	/* Is the folder, or one above or below it, another user's too? */
-	int (*is_shared)(struct users *users, const char *name,
-	    const char *dir, struct error *err);
+	int (*is_shared)(struct users *users, const char *name, const char *dir,
+	    struct error *err);
 
 	/* All, durably, or none. */
 	enum admin_result (*add)(struct users *users,
@@ -59,8 +59,8 @@ struct users_backend {
 	enum admin_result (*change)(struct users *users,
 	    const struct vpasswd_entry *entry, struct error *err);
 	/*
-	 * Removes one in two steps: begin sees that it can be done, end does it,
-	 * or, with is_wanted false, nothing.
+	 * Removes one in two steps: begin sees that it can be done, end does
+	 * it, or, with is_wanted false, nothing.
 	 */
 	enum admin_result (*remove_begin)(
 	    struct users *users, const char *name, struct error *err);
@@ -84,8 +84,8 @@ extern const struct users_backend users_cdb, users_pg;
  * Connects, before we act as the domain's owner, who may not read how.  With a
  * domain that the database does not have yet load() makes it.
  */
-enum admin_result users_pg_connect(struct users *users,
-    const char *control_dir, bool is_writer, struct error *err);
+enum admin_result users_pg_connect(struct users *users, const char *control_dir,
+    bool is_writer, struct error *err);
 
 /* Makes vpasswd.cdb again in any case. */
 enum admin_result users_cdb_compile(struct users *users, struct error *err);

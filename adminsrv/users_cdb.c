@@ -79,8 +79,7 @@ cdb_next(struct users *users, const struct vpasswd_entry **entry_out,
     struct error *err)
 {
 	(void)err;
-	*entry_out = vpasswd_file_next(
-	    cdb_of(users)->file, &cdb_of(users)->at);
+	*entry_out = vpasswd_file_next(cdb_of(users)->file, &cdb_of(users)->at);
 	return *entry_out != NULL;
 }
 
@@ -111,8 +110,8 @@ cdb_find_any(struct users *users, const struct users_new *new, size_t count,
 }
 
 static int
-cdb_is_shared(struct users *users, const char *name, const char *dir,
-    struct error *err)
+cdb_is_shared(
+    struct users *users, const char *name, const char *dir, struct error *err)
 {
 	const struct vpasswd_entry *entry;
 	size_t at = 0;

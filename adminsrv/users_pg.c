@@ -15,8 +15,7 @@ enum {
 	COPY_BYTES = 64 * 1024
 };
 
-#define COLUMNS \
-	"name, hash, uid_flags, flags, gecos, dir, quota, scram, secret"
+#define COLUMNS "name, hash, uid_flags, flags, gecos, dir, quota, scram, secret"
 
 /* An answer of one row. */
 struct found_user {
@@ -84,8 +83,8 @@ prune_changes(struct pg_users *self)
 {
 	struct error ignored;
 
-	database_run(self->pg, NULL, &ignored,
-	    "SELECT mq.prune_changes('1 day')", NULL);
+	database_run(
+	    self->pg, NULL, &ignored, "SELECT mq.prune_changes('1 day')", NULL);
 }
 
 static void
@@ -140,8 +139,8 @@ db_load(struct users *users, bool is_new, struct error *err)
 
 /* The texts are the result's. */
 static void
-read_entry(const struct pg_result *result, size_t row,
-    struct vpasswd_entry *entry_out)
+read_entry(
+    const struct pg_result *result, size_t row, struct vpasswd_entry *entry_out)
 {
 	*entry_out = (struct vpasswd_entry){
 		.name = pg_text(result, row, 0),
@@ -307,8 +306,8 @@ put_ancestors(const char *dir, struct buf *array)
 }
 
 static int
-db_is_shared(struct users *users, const char *name, const char *dir,
-    struct error *err)
+db_is_shared(
+    struct users *users, const char *name, const char *dir, struct error *err)
 {
 	struct pg_users *self = pg_of(users);
 	AUTO(buf_release) struct buf above = BUF_INIT;
@@ -451,8 +450,8 @@ db_change(
 	struct pg_users *self = pg_of(users);
 	char uid_flags[16], gid_flags[16];
 	const char *params[] = { self->id, entry->name, entry->hash, uid_flags,
-		gid_flags, entry->gecos, entry->dir, entry->quota,
-		entry->scram, entry->secret };
+		gid_flags, entry->gecos, entry->dir, entry->quota, entry->scram,
+		entry->secret };
 	AUTO(pg_result_free) struct pg_result *result = NULL;
 	enum pg_status status;
 

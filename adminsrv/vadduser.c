@@ -80,8 +80,7 @@ add_list(
 	    : options->password.keeps_secret                ? BULK_KEPT
 							    : BULK_CLEAR;
 	AUTO(bulk_release) struct bulk bulk = { .users = NULL };
-	FILE *file = options->file == NULL ? stdin
-					   : fopen(options->file, "re");
+	FILE *file = options->file == NULL ? stdin : fopen(options->file, "re");
 
 	if (file == NULL)
 		return admin_fail(err, "cannot open '%s'", options->file);
@@ -105,8 +104,8 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadduser", argv, usage);
-	while ((option = getopt_long(argc, argv, "Cc:eh:inq:r:",
-		    long_options, NULL)) != -1) {
+	while ((option = getopt_long(
+		    argc, argv, "Cc:eh:inq:r:", long_options, NULL)) != -1) {
 		if (option == 'c')
 			options.gecos = optarg;
 		else if (option == 'i')

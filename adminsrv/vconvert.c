@@ -65,8 +65,8 @@ copy_domains(const struct home *home, enum users_store to,
 }
 
 static enum admin_result
-copy_store(const struct home *home, const char *to, char **words,
-    struct error *err)
+copy_store(
+    const struct home *home, const char *to, char **words, struct error *err)
 {
 	AUTO(strlist_release) struct strlist domains = { .count = 0 };
 	enum users_store store = strcmp(to, "cdb") == 0 ? USERS_CDB
@@ -132,8 +132,8 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vconvert", argv, usage);
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) !=
-	    -1) {
+	while (
+	    (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		if (option == 't')
 			options.to = optarg;
 		else if (option == 'f')
@@ -149,8 +149,8 @@ main(int argc, char **argv)
 	}
 	if ((options.to != NULL) == (options.from != NULL) ||
 	    (options.from != NULL) != (options.file != NULL) ||
-	    (options.to != NULL && (options.domain != NULL ||
-				       options.is_inactive)) ||
+	    (options.to != NULL &&
+		(options.domain != NULL || options.is_inactive)) ||
 	    (options.from != NULL && optind != argc))
 		cli_usage(usage);
 	home = global_vars_home();

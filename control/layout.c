@@ -19,7 +19,8 @@ const struct layout_row layout_rows[LAYOUT_COUNT] = {
 #undef LAYOUT
 };
 
-/* Where a node's folder is may be a variable's matter.  NULL: below the root. */
+/* Where a node's folder is may be a variable's matter.  NULL: below the root.
+ */
 static const char *
 folder_of_part(const struct home *home, const char *path, size_t length)
 {

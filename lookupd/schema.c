@@ -75,8 +75,9 @@ upgrade_step(struct pg *pg, int *version_out, struct error *err)
 	int unused;
 
 	/* No table says that there is a lock: its number does. */
-	status = ask_number(pg, "SELECT 1 FROM pg_advisory_xact_lock(1836216674)",
-	    LOCK_MS, &unused, err);
+	status = ask_number(pg,
+	    "SELECT 1 FROM pg_advisory_xact_lock(1836216674)", LOCK_MS, &unused,
+	    err);
 	if (status == PG_OK)
 		status = schema_version(pg, version_out, err);
 	if (status != PG_OK || *version_out >= schema_newest())

@@ -87,8 +87,7 @@ choose_owner(struct local *local, struct error *err)
 	local->gid = getegid();
 	if (geteuid() != 0)
 		return 0;
-	local->user = user != NULL && *user != '\0' &&
-		strcmp(user, "root") != 0
+	local->user = user != NULL && *user != '\0' && strcmp(user, "root") != 0
 	    ? user
 	    : package_user;
 	entry = getpwnam(local->user);
@@ -124,8 +123,8 @@ run_server_program(const struct local *local, const char *name,
 }
 
 static int
-make_owned_folder(const struct local *local, const char *path, mode_t mode,
-    struct error *err)
+make_owned_folder(
+    const struct local *local, const char *path, mode_t mode, struct error *err)
 {
 	if (mkdir(path, mode) == -1 && errno != EEXIST)
 		return error_sys(err, "cannot make folder '%s'", path);
@@ -248,7 +247,8 @@ make_setting(const struct local *local, struct error *err)
 	return 0;
 }
 
-/* Before there is the service, which nobody may hinder, it runs for a moment. */
+/* Before there is the service, which nobody may hinder, it runs for a moment.
+ */
 static int
 start_for_now(const struct local *local, struct error *err)
 {
@@ -264,8 +264,8 @@ start_for_now(const struct local *local, struct error *err)
 static int
 stop_again(const struct local *local, struct error *err)
 {
-	const char *const arguments[] = { "-D", local->data, "-m", "fast",
-		"-w", "-s", "stop", NULL };
+	const char *const arguments[] = { "-D", local->data, "-m", "fast", "-w",
+		"-s", "stop", NULL };
 
 	return run_server_program(local, "pg_ctl", arguments, err);
 }
@@ -314,8 +314,7 @@ make_database(struct local *local, struct error *err)
 	return find_server(local, err) == -1 ||
 		choose_owner(local, err) == -1 ||
 		make_owned_folder(local, local->socket, 0755, err) == -1 ||
-		make_data(local, err) == -1 ||
-		make_setting(local, err) == -1 ||
+		make_data(local, err) == -1 || make_setting(local, err) == -1 ||
 		fill_database(local, err) == -1 ||
 		service_make_pgsql(local->maker, local->user, local->programs,
 		    local->data, err) == -1
@@ -348,9 +347,10 @@ db_local(const struct node *node)
 	if (maker.made == 0)
 		puts("nothing to do: the database is complete");
 	else
-		printf("the database runs with the node; 'svctool start' starts "
-		       "it.  Users are in it once vconvert has copied them "
-		       "there and '%s/userstore' says pgsql\n",
+		printf(
+		    "the database runs with the node; 'svctool start' starts "
+		    "it.  Users are in it once vconvert has copied them "
+		    "there and '%s/userstore' says pgsql\n",
 		    node->home->control);
 	return EXIT_FINE;
 }

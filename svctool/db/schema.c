@@ -94,8 +94,8 @@ print_state(const char *name, const struct db_state *state)
 	    state->host, pg_text(row, 0, 0),
 	    pg_bool(row, 0, 1) ? "standby" : "primary", state->version,
 	    schema_newest());
-	printf("\t%s domains, %s alias domains, %s users\n",
-	    pg_text(row, 0, 2), pg_text(row, 0, 3), pg_text(row, 0, 4));
+	printf("\t%s domains, %s alias domains, %s users\n", pg_text(row, 0, 2),
+	    pg_text(row, 0, 3), pg_text(row, 0, 4));
 	printf("\t%s rows in the change log, %lld MiB in all\n",
 	    pg_text(row, 0, 5), (long long)(pg_number(row, 0, 6) >> 20));
 }
@@ -118,8 +118,8 @@ state_json(const struct db_state *state)
 
 /* Looks at one of the two connections. */
 static enum admin_result
-show_connection(const struct node *node, bool is_writer, json_t *json,
-    struct error *err)
+show_connection(
+    const struct node *node, bool is_writer, json_t *json, struct error *err)
 {
 	AUTO(pg_free) struct pg *pg = NULL;
 	AUTO(pg_result_free) struct pg_result *row = NULL;
@@ -168,10 +168,9 @@ db_status(const struct node *node, bool is_json)
 		putchar('\n');
 		json_decref(json);
 	}
-	return worst == ADMIN_OK ? EXIT_FINE
-	    : worst == ADMIN_FAILED
-	    ? EXIT_TEMPORARY
-	    : EXIT_TROUBLE;
+	return worst == ADMIN_OK    ? EXIT_FINE
+	    : worst == ADMIN_FAILED ? EXIT_TEMPORARY
+				    : EXIT_TROUBLE;
 }
 
 /* What must be empty, or it is a finding: each row names one. */
@@ -214,14 +213,14 @@ ask_questions(struct pg *pg, json_t *findings, struct error *err)
 		const struct pg_statement statement = { NULL,
 			questions[i].sql };
 		AUTO(pg_result_free) struct pg_result *result = NULL;
-		enum pg_status status = pg_run(pg, &statement, NULL, 0,
-		    DATABASE_LONG_MS, &result, err);
+		enum pg_status status = pg_run(
+		    pg, &statement, NULL, 0, DATABASE_LONG_MS, &result, err);
 
 		if (status != PG_OK)
 			return database_result(status);
 		for (size_t row = 0; row < pg_rows(result); row++) {
-			OWN_TEXT text = xasprintf("%s: '%s'",
-			    questions[i].what, pg_text(result, row, 0));
+			OWN_TEXT text = xasprintf("%s: '%s'", questions[i].what,
+			    pg_text(result, row, 0));
 
 			json_array_append_new(findings, json_text(text));
 		}

@@ -189,8 +189,7 @@ service_make_pgsql(struct maker *maker, const char *user, const char *programs,
 
 	run_script_pgsql(
 	    &script, maker->node->global_vars, user, programs, data);
-	return make_service(
-	    maker, node_pgsql_service, script.data, none, err);
+	return make_service(maker, node_pgsql_service, script.data, none, err);
 }
 
 /* Under its name, with variables that it may have already. */

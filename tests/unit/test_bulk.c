@@ -116,8 +116,7 @@ hashes_all(void **state)
 	for (unsigned i = 0; i < 50; i++) {
 		const struct bulk_user *user = &bulk.users[i];
 
-		assert_string_equal(
-		    crypt(user->password, user->data.hash.data),
+		assert_string_equal(crypt(user->password, user->data.hash.data),
 		    user->data.hash.data);
 	}
 	bulk_release(&bulk);

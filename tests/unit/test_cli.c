@@ -199,7 +199,8 @@ random_passwords_are_shown(void **state)
 	assert_int_equal(strlen(said), strlen("Password: \n") + 12);
 	assert_memory_equal(said, "Password: ", 10);
 	said[22] = '\0';
-	assert_string_equal(crypt_r(said + 10, hash.hash.data, &data), hash.hash.data);
+	assert_string_equal(
+	    crypt_r(said + 10, hash.hash.data, &data), hash.hash.data);
 	free(said);
 
 	password.argument = "given";
@@ -207,7 +208,8 @@ random_passwords_are_shown(void **state)
 	cli_password_hash(&password, "al@a.test", &hash, &err);
 	said = capture_end(&capture);
 	assert_string_equal(said, "");
-	assert_string_equal(crypt_r("given", hash.hash.data, &data), hash.hash.data);
+	assert_string_equal(
+	    crypt_r("given", hash.hash.data, &data), hash.hash.data);
 	free(said);
 	password_data_release(&hash);
 }
@@ -235,7 +237,8 @@ asked_passwords_are_not_shown(void **state)
 	close(input);
 	assert_int_equal(result, ADMIN_OK);
 	assert_string_equal(said, "");
-	assert_string_equal(crypt_r("typed", hash.hash.data, &data), hash.hash.data);
+	assert_string_equal(
+	    crypt_r("typed", hash.hash.data, &data), hash.hash.data);
 	free(said);
 	password_data_release(&hash);
 }
