@@ -92,7 +92,8 @@ next_field(char *at, char separator, char **field_out)
 			continue;
 		} else if (*at == '\0' || (!is_quoted && *at == separator))
 			break;
-		else if (separator == '\t' && *at == '\\' && at[1] != '\0') {
+		else if (separator == '\t' && *at == '\\' && at[1] != '\0' &&
+		    at[1] != 'N') { /* \N is NULL, see column() */
 			*to++ = unescape(*++at);
 			continue;
 		}
