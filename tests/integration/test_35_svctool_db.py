@@ -66,3 +66,12 @@ def test_another_database_is_left(make_node):
     done = node.svctool("db", "local", code=1)
     assert "names another database" in done.stderr
     assert not (node.home / "service/pgsql").exists()
+
+
+def test_a_node_for_tests_has_its_users_there(make_node):
+    node = make_node("--store", "pgsql")
+    assert (node.control / "userstore").read_text() == "pgsql\n"
+    # No daemon of this version reads the database: the files are there, too.
+    done = node.run("vuserinfo", "--json", "-D", node.domain)
+    assert {user["name"] for user in json.loads(done.stdout)} == {
+        "postmaster", "alice", "bob"}
