@@ -16,17 +16,51 @@ static const char reader[] = "vadduser";
 
 enum { CONNECT_MS = 20000, PARAMS_MAX = 16 };
 
+/* What the file userstore says. */
+struct store_setting {
+	bool is_pgsql, is_bad;
+	struct error *err;
+};
+
+static void
+take_store(unsigned line, const char *value, void *context)
+{
+	struct store_setting *setting = context;
+
+	(void)line;
+	setting->is_pgsql = strcmp(value, "pgsql") == 0;
+}
+
+static void
+take_store_fault(unsigned line, const char *reason, void *context)
+{
+	struct store_setting *setting = context;
+
+	(void)line;
+	setting->is_bad = true;
+	error_set(setting->err, "%s", reason);
+}
+
+/*
+ * Of this setting alone: the others may be closed to a domain's owner, whose
+ * users are in files.
+ */
 int
 database_is_store(const char *control_dir, struct error *err)
 {
-	AUTO(settings_free) struct settings *settings = NULL;
+	struct store_setting setting = { .err = err };
+	const struct setting_visitor visitor = { take_store, take_store_fault,
+		&setting };
+	OWN_TEXT path = NULL;
 
 	if (control_dir == NULL)
 		return 0;
-	settings = settings_load(control_dir, reader, NULL, err);
-	return settings == NULL
-	    ? -1
-	    : strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0;
+	path = xasprintf(
+	    "%s/%s", control_dir, setting_rows[SETTING_userstore].name);
+	if (settings_walk(SETTING_userstore, path, &visitor, err) == -1)
+		return -1;
+	return setting.is_bad ? error_context(err, "'%s'", path)
+			      : setting.is_pgsql;
 }
 
 enum admin_result
