@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 enum {
-	PAGE_ROWS = 1000,      /* of a walk */
+	PAGE_ROWS = 10000,     /* of a walk */
 	NAMES_AT_ONCE = 10000, /* that are looked for */
 	COPY_BYTES = 64 * 1024
 };
