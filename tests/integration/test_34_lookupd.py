@@ -440,6 +440,12 @@ def test_standby_that_is_behind(make_lookupd, users):
             lookupd.home, "user", "alice", "a.test")[3], "the new folder")
         wait_until(lambda: ask(lookupd, "bob")[0] == "found", "bob")
         standby.sql("SELECT pg_wal_replay_resume()")
+        standby.stop()
+        add_user(users, "carol", "a.test", "/m")
+        wait_until(lambda: ask(lookupd, "carol")[0] == "found", "carol")
+        assert lookupd.end() == 0
+        lookupd.start()
+        wait_until(lambda: ask(lookupd) == ("found", "database"), "alice")
     finally:
         standby.remove()
 
