@@ -51,6 +51,8 @@ static const struct {
 	    "            [--until TIME | --follow] [--utc] [--json]" },
 	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
+	{ "db", cmd_db,
+	    "init|upgrade|status|check|local [--home DIR] [--json]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "route", cmd_route, "DOMAIN [SENDER] [--home DIR] [--json]" },
 	{ "tls-report", cmd_tls_report, "[DAY] [--home DIR] [--json]" },

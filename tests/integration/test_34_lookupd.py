@@ -149,9 +149,11 @@ def test_answers_each_kind(lookupd, users):
 
 
 def test_many_questions_are_one_statement(lookupd, users):
+    changes = stats(lookupd.home)["changes"]
     users.sql("INSERT INTO mq.users (domain_id, name, dir) SELECT id, "
               "'u' || n, '/m/u' || n FROM mq.domains, "
               "generate_series(1, 256) n WHERE name = 'a.test'")
+    wait_stats(lookupd.home, lambda s: s["changes"] >= changes + 256, "changes")
     before = stats(lookupd.home)["statements"]
     with Client(lookupd.home) as client:
         found = client.ask(*(question("user", f"u{i}", "a.test")
