@@ -19,7 +19,8 @@
 
 enum {
 	RETRY_MS = 200,     /* between attempts to connect again */
-	SPOOL_TRY_MS = 2000 /* between attempts to apply the spool */
+	SPOOL_TRY_MS = 2000, /* between attempts to apply the spool */
+	STANDBY_MS = 5000 /* a standby that did not answer is left alone */
 };
 
 /* -- what threads share */
@@ -178,6 +179,7 @@ struct reader {
 	struct pg *pg;      /* of readers: perhaps to a standby */
 	struct pg *primary; /* where a standby does not do */
 	bool has_own_string;
+	int64_t standby_at_ms; /* when to ask pg again */
 };
 
 /*
@@ -198,10 +200,15 @@ judge_reader(struct reader *reader, struct error *err)
 
 	if (!reader->has_own_string)
 		return 0;
+	if (clock_ms() < reader->standby_at_ms)
+		return -1;
 	snprintf(lsn, sizeof(lsn), "%" PRIu64, database->changed_lsn);
 	if (pg_run(reader->pg, &ask_standby, (const char *const[]){ lsn }, 1,
-		database->statement_ms, &result, err) != PG_OK ||
-	    pg_bool(result, 0, 0))
+		database->statement_ms, &result, err) != PG_OK) {
+		reader->standby_at_ms = clock_ms() + STANDBY_MS;
+		return -1;
+	}
+	if (pg_bool(result, 0, 0))
 		return -1;
 	return pg_bool(result, 0, 1) ? 1 : 0;
 }
@@ -246,6 +253,18 @@ read_fetches(struct reader *reader, struct fetch **fetches, size_t count,
 	return status;
 }
 
+/* Those of its servers that do. */
+static enum pg_status
+connect_reader(struct reader *reader, struct error *err)
+{
+	int timeout_ms = reader->database->statement_ms;
+	enum pg_status status = pg_connect(reader->pg, timeout_ms, err);
+
+	return status != PG_OK && reader->has_own_string
+	    ? pg_connect(reader->primary, timeout_ms, err)
+	    : status;
+}
+
 /* After a failure: until the database can be reached, or the end. */
 static void
 wait_for_database(struct reader *reader, struct error *err)
@@ -254,7 +273,7 @@ wait_for_database(struct reader *reader, struct error *err)
 	enum pg_status status;
 
 	while (database_pause(database, RETRY_MS)) {
-		status = pg_connect(reader->pg, database->statement_ms, err);
+		status = connect_reader(reader, err);
 		if (status == PG_OK) {
 			database_note(database, status, reader->pg, err);
 			return;
@@ -281,7 +300,7 @@ run_reader(void *context)
 	reader.pg = database_reader_new(database, &err);
 	reader.primary = database_writer_new(database, &err);
 	/* Both strings were read before. */
-	status = pg_connect(reader.pg, database->statement_ms, &err);
+	status = connect_reader(&reader, &err);
 	database_note(database, status, reader.pg, &err);
 	if (status != PG_OK)
 		wait_for_database(&reader, &err);

@@ -28,13 +28,14 @@ enum {
 /*
  * One snapshot shows the rows, since when to read the next time, and whether
  * rows that were to be read are gone.  The timeline changes when a standby takes
- * over: what it never got may have been undone.
+ * over: what it never got may have been undone.  How far the log is inserted, not
+ * written: a commit that waits for no write is in it.
  */
 static const struct pg_statement read_log = { "read_log",
 	"SELECT pg_snapshot_xmin(pg_current_snapshot()), "
 	"$1::xid8 <= (SELECT xid FROM mq.changes_floor), "
 	"left(pg_walfile_name(pg_current_wal_lsn()), 8), "
-	"pg_current_wal_lsn() - '0/0'::pg_lsn, c.seq, c.kind, c.domain, "
+	"pg_current_wal_insert_lsn() - '0/0'::pg_lsn, c.seq, c.kind, c.domain, "
 	"c.name, pg_backend_pid() "
 	"FROM (SELECT 1) s LEFT JOIN "
 	"(SELECT seq, kind, domain, name FROM mq.changes WHERE xid >= $1::xid8 "

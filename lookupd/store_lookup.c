@@ -3,12 +3,15 @@
  * The store of a node whose users are in PostgreSQL: lookupd is asked.  Which
  * domains there are users/assign says, as of a cdb store.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "control/home.h"
 #include "control/layout.h"
+#include "lookupd/cache.h"
 #include "lookupd/domains.h"
 #include "lookupd/lookup_client.h"
 #include "lookupd/vpasswd.h"
@@ -16,6 +19,7 @@
 enum {
 	ASK_MS = 10000,  /* longer than lookupd takes to say "unknown" */
 	LOGIN_MS = 2000, /* a login waits for no more */
+	RECENT_BYTES = 1024 * 1024,
 	DOMAIN_FDS = 4
 };
 
@@ -24,6 +28,9 @@ struct lookup_store {
 	struct cdb_cache *cache;
 	struct domains *domains;
 	struct lookup_client *client;
+
+	pthread_mutex_t lock; /* for recent */
+	struct cache *recent; /* users found, for who set a max_age_ms */
 };
 
 static struct lookup_store *
@@ -96,6 +103,66 @@ explain_record(struct error *err)
 	return error_set(err, "lookupd gave a record that cannot be read");
 }
 
+/* The record of a user found a moment ago, where that will do. */
+static bool
+find_recent(struct store *store, const struct cache_key *key, struct buf *record)
+{
+	struct lookup_store *self = of_lookup_store(store);
+	struct cache_found found;
+	bool is_recent;
+
+	if (store->max_age_ms == 0)
+		return false;
+	pthread_mutex_lock(&self->lock);
+	is_recent = cache_find(self->recent, key, clock_ms(), &found) &&
+	    found.age_ms < store->max_age_ms;
+	if (is_recent)
+		buf_add(record, found.record, found.length);
+	pthread_mutex_unlock(&self->lock);
+	return is_recent;
+}
+
+static void
+keep_recent(struct store *store, const struct cache_key *key,
+    const struct buf *record, int64_t asked_ms)
+{
+	struct lookup_store *self = of_lookup_store(store);
+
+	if (store->max_age_ms == 0)
+		return;
+	pthread_mutex_lock(&self->lock);
+	cache_put(self->recent, key, cache_generation(self->recent),
+	    QUERY_FOUND, record->data, record->length, asked_ms);
+	pthread_mutex_unlock(&self->lock);
+}
+
+/* The record of a user of the domain.  1, 0 or -1. */
+static int
+find_user_record(struct store *store, const char *local,
+    const struct store_domain *domain, struct buf *record, struct error *err)
+{
+	AUTO(lookup_reply_release)
+	struct lookup_reply reply = { .storage = BUF_INIT };
+	const struct query query = { .kind = QUERY_USER,
+		.local = local,
+		.domain = domain->name,
+		.ip = "",
+		.service = "" };
+	int64_t asked_ms = clock_ms();
+	struct cache_key key;
+	int result;
+
+	cache_key_set(&key, QUERY_USER, local, domain->name);
+	if (find_recent(store, &key, record))
+		return 1;
+	result = ask_lookupd(store, &query, ASK_MS, &reply, err);
+	if (result != 1)
+		return result;
+	buf_add(record, reply.answers[0].record, reply.answers[0].length);
+	keep_recent(store, &key, record, asked_ms);
+	return 1;
+}
+
 /* Copies a text behind the others; where it is then, from storage's begin. */
 static size_t
 keep_text(struct buf *storage, const char *text)
@@ -110,18 +177,19 @@ static int
 lookup_find_user(struct store *store, const char *local, const char *domain,
     struct store_user *user_out, struct error *err)
 {
-	AUTO(store_domain_release) struct store_domain found;
-	AUTO(lookup_reply_release) struct lookup_reply reply;
+	AUTO(store_domain_release)
+	struct store_domain found = { .storage = BUF_INIT };
+	AUTO(buf_release) struct buf record = BUF_INIT;
 	struct buf *storage = &user_out->storage;
 	struct query_user user;
 	size_t domain_at, dir_at, quota_at;
-	int result = ask_about(
-	    store, QUERY_USER, local, domain, &found, &reply, err);
+	int result = lookup_find_domain(store, domain, &found, err);
 
+	if (result == 1)
+		result = find_user_record(store, local, &found, &record, err);
 	if (result != 1)
 		return result;
-	if (!query_get_user(reply.answers[0].record, reply.answers[0].length,
-		&user))
+	if (!query_get_user(record.data, record.length, &user))
 		return explain_record(err);
 	keep_text(storage, local);
 	domain_at = keep_text(storage, found.name);
@@ -287,6 +355,8 @@ lookup_destroy(struct store *store)
 	lookup_client_free(&self->client);
 	domains_free(&self->domains);
 	cdb_cache_free(&self->cache);
+	cache_free(&self->recent);
+	pthread_mutex_destroy(&self->lock);
 	free(self);
 }
 
@@ -312,6 +382,8 @@ store_open_lookup(const char *home_root, struct error *err)
 	self->store.backend = &lookup_backend;
 	self->cache = cdb_cache_new(DOMAIN_FDS);
 	self->client = lookup_client_new(path);
+	pthread_mutex_init(&self->lock, NULL);
+	self->recent = cache_new(RECENT_BYTES, clock_ms());
 	self->domains = domains_new(home, self->cache, err);
 	if (self->domains != NULL)
 		return &self->store;

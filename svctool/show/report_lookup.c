@@ -8,7 +8,7 @@
 #include "lookupd/lookup_client.h"
 #include "svctool/show/report.h"
 
-enum { ASK_MS = 2000 };
+enum { ASK_MS = 2000, SETTLED_S = 10 };
 
 /* Its figures; NULL, with the reason. */
 static json_t *
@@ -48,9 +48,13 @@ static char *
 find_lookup_problem(const json_t *figures)
 {
 	const json_t *snapshot = json_object_get(figures, "snapshot");
+	/* Its database may have come a moment ago. */
+	bool is_settled = json_integer_value(json_object_get(
+			      figures, "since_s")) >= SETTLED_S;
 
 	if (strcmp(text_of(figures, "database"), "up") == 0)
-		return json_is_true(json_object_get(figures, "followed"))
+		return !is_settled ||
+			json_is_true(json_object_get(figures, "followed"))
 		    ? NULL
 		    : xstrdup("it cannot follow the changes of the database: "
 			      "what it remembers may be a minute old");
