@@ -242,8 +242,11 @@ lookup_find_password(struct store *store, const char *local,
 	password_out->domain = storage->data + domain_at;
 	password_out->dir = storage->data + dir_at;
 	password_out->quota = storage->data + quota_at;
-	password_out->hash = storage->data + hash_at;
-	password_out->scram = kept_or_null(storage, scram_at);
+	/* Other software may have put both into the one column. */
+	vpasswd_split_hash(storage->data + hash_at, &password_out->scram,
+	    &password_out->hash);
+	if (password_out->scram == NULL)
+		password_out->scram = kept_or_null(storage, scram_at);
 	password_out->secret = kept_or_null(storage, secret_at);
 	password_out->flags = password.user.flags;
 	if ((password.user.flags & STORE_OVERRIDE_LIMITS) == 0)
