@@ -16,6 +16,7 @@ static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_LOG] = "qmaill",
 	[IDENTITY_REMOTE] = "qmailr",
 	[IDENTITY_RESOLVER] = "mqresolve",
+	[IDENTITY_LOOKUP] = "mqlookup",
 };
 
 const char *

@@ -22,6 +22,7 @@ enum identity_role {
 	IDENTITY_LOG,      /* qmaill: multilog */
 	IDENTITY_REMOTE,   /* qmailr: remote delivery */
 	IDENTITY_RESOLVER, /* mqresolve: resolverd */
+	IDENTITY_LOOKUP,   /* mqlookup: lookupd */
 	IDENTITY_COUNT
 };
 

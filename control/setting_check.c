@@ -230,6 +230,12 @@ static const struct {
 	{ "domain:port", tlsadomain_judge },
 };
 
+static bool
+is_store(const char *value)
+{
+	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -261,15 +267,20 @@ static const struct {
 	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
+	{ "store", is_store, "is no user store; write cdb or pgsql" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };
 
-/* What stands behind a blank in a route may be a password. */
+/*
+ * What stands behind a blank in a route may be a password, and so may any part
+ * of a connection string.
+ */
 static int
 shown_length(const struct setting_row *row, const char *value)
 {
 	size_t length = strcmp(row->unit, "route") == 0 ? strcspn(value, " \t")
+	    : setting_is_secret(row)                    ? 0
 							: strlen(value);
 
 	return length > 60 ? 60 : (int)length;

@@ -24,6 +24,7 @@ static const struct {
 	{ "qmail-smtpd", { "qmail-smtpd" } },
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
+	{ "lookupd", { "lookupd" } },
 };
 
 static void
