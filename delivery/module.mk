@@ -1,9 +1,14 @@
 # delivery - deliveries to virtual users: qmail-vdeliver and vdelivermail
 LIBS += delivery/libdelivery.a
 delivery/libdelivery.a: delivery/domain_rules.o delivery/dotqmail.o \
-    delivery/outcome.o delivery/trace.o delivery/vdeliver.o \
-    delivery/vdeliver_lookup.o delivery/vdeliver_quota.o \
-    delivery/vdeliver_write.o delivery/worker.o
+    delivery/dotqmail_find.o delivery/dotqmail_lines.o delivery/extension.o \
+    delivery/autorespond.o delivery/filter.o delivery/general.o \
+    delivery/general_filter.o delivery/general_sound.o \
+    delivery/forward.o delivery/header.o delivery/local.o \
+    delivery/local_env.o delivery/local_file.o delivery/outcome.o \
+    delivery/run_program.o delivery/trace.o delivery/vdeliver.o \
+    delivery/vdeliver_lookup.o delivery/vdeliver_process.o \
+    delivery/vdeliver_quota.o delivery/vdeliver_write.o delivery/worker.o
 
 PROGS += delivery/qmail-vdeliver delivery/vdelivermail
 delivery/qmail-vdeliver: delivery/qmail-vdeliver.o

@@ -57,6 +57,19 @@ outcome_general(struct vdeliver_item *item)
 }
 
 void
+outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
+    const char *text)
+{
+	size_t length = strnlen(text, sizeof(item->text) - 2);
+
+	item->outcome = outcome;
+	memcpy(item->text, text, length);
+	if (length == 0 || text[length - 1] != '\n')
+		item->text[length++] = '\n';
+	item->text[length] = '\0';
+}
+
+void
 outcome_no_account(struct vdeliver_item *item)
 {
 	set(item, JOB_PERMFAIL,

@@ -14,6 +14,10 @@ void outcome_delivered(struct vdeliver_item *item);
 void outcome_deleted(struct vdeliver_item *item); /* no user; by the rule */
 void outcome_general(struct vdeliver_item *item);
 
+/* What a process of its own says; several lines stay so. */
+void outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
+    const char *text);
+
 /* Permanent, as we know them for certain. */
 void outcome_no_account(struct vdeliver_item *item);
 void outcome_inactive(struct vdeliver_item *item);

@@ -31,6 +31,8 @@ struct vdeliver {
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */
 	int64_t lookups_slow_until_ms;
+	struct general_pool *general; /* NULL: no processes */
+	bool has_filter_files; /* filters are the file .vfilter of a user */
 	struct item_list counting; /* wait for their Maildir to be counted */
 	struct item_list finished; /* durable or failed; not answered yet */
 };
@@ -69,6 +71,17 @@ void item_check_quota(struct vdeliver_item *item);
 void quota_leave(struct vdeliver_item *item);
 void quota_start_counts(struct vdeliver *vdeliver);
 void quota_remember(struct vdeliver *vdeliver);
+
+/*
+ * vdeliver_process.c: the item has a process of its own, whose end is its
+ * outcome.
+ */
+struct general_pool *general_pool_new(
+    const struct vdeliver_config *config, int wake_fd);
+void general_pool_free(struct general_pool **pool);
+void general_pool_reap(struct general_pool *pool);
+void general_pool_hurry(struct general_pool *pool);
+void item_start_process(struct vdeliver_item *item);
 
 /*
  * vdeliver_write.c: the body of a small message, at the beginning: false with

@@ -55,7 +55,9 @@ refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 	char name[MAILDIR_NAME_SIZE];
 
 	item_make_name(item, name);
-	if (maildir_is_in_new(item->maildir, name, item->size)) {
+	if (maildir_is_in_new(
+		item->folder != NULL ? item->folder : item->maildir, name,
+		item->size)) {
 		admit_item(item);
 		return;
 	}

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "mailbox/quota.h"
@@ -31,6 +32,8 @@ struct maildir {
 	size_t sync_job;           /* ... as which job of it */
 
 	/* of whoever delivers, until it is closed */
+	struct timespec plain_since;  /* the user's folder when it had no mark
+				       * of special deliveries; 0: unknown */
 	struct quota_usage waiting;   /* on its way into the Maildir */
 	struct quota_usage delivered; /* there, but not in maildirsize yet */
 	bool is_counting;             /* its size is to be found out anew ... */
