@@ -279,6 +279,8 @@ item_release(struct vdeliver_item *item)
 	item->rule = (struct absent_rule)ABSENT_RULE_INIT;
 	buf_release(&item->front);
 	item->has_quota = item->is_sized = item->is_users = false;
+	item->has_usage = false;
+	item->duplicate_hash = 0;
 }
 
 static void

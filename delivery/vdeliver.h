@@ -86,11 +86,13 @@ struct vdeliver_item {
 	size_t line_length; /* ... without its newline */
 	uint64_t size;      /* with these */
 	struct quota quota;
-	struct quota_usage usage; /* found by counting */
+	struct quota_usage usage; /* found by counting; or once it is there */
 	struct error err;         /* of a thread's work */
 	int error_number;         /* of the same */
 	int result;               /* of the same */
 	int64_t took_us;          /* the same */
+	uint64_t duplicate_hash;  /* of its Message-ID, to be remembered */
+	bool has_usage;           /* usage is known, with this message */
 	bool has_quota;           /* to be kept to */
 	bool is_sized;            /* maildirsize is to be told */
 	bool is_users;   /* the folder is that of a user, who may have .qmail */

@@ -447,5 +447,5 @@ item_open(struct vdeliver_item *item)
 	    !open_folder(item))
 		item_end(item);
 	else
-		item_check_quota(item);
+		item_check_limits(item);
 }

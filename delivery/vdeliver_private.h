@@ -63,6 +63,16 @@ void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
 
 /*
+ * vdeliver_limits.c: has it come before, was there enough today?  Goes on with
+ * item_check_quota().  limits_remember: it has been delivered.
+ */
+void item_check_limits(struct vdeliver_item *item);
+void limits_remember(const struct vdeliver_item *item);
+
+/* vdeliver_warn.c: it has been delivered; is the Maildir nearly full now? */
+void quota_warn(struct vdeliver_item *item);
+
+/*
  * vdeliver_quota.c: does it fit?  Goes on with item_write().
  * quota_start_counts: Maildirs that nothing is on its way into any more.
  * quota_remember: what has been delivered to the Maildirs of finished items.

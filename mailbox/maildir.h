@@ -36,6 +36,11 @@ struct maildir {
 				       * of special deliveries; 0: unknown */
 	struct quota_usage waiting;   /* on its way into the Maildir */
 	struct quota_usage delivered; /* there, but not in maildirsize yet */
+	enum {
+		MAILDIR_WARNED_UNKNOWN,
+		MAILDIR_NOT_WARNED,
+		MAILDIR_WARNED
+	} warned;                     /* that it is nearly full */
 	bool is_counting;             /* its size is to be found out anew ... */
 	bool is_count_running;        /* ... just now */
 	int64_t count_again_at_ms;    /* clock_ms(): not before */
