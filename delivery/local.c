@@ -143,11 +143,24 @@ run_command(const struct local_delivery *delivery, const char *command,
 	return is_last;
 }
 
+static bool
+go_home(const struct local_delivery *delivery, struct local_result *result)
+{
+	if (chdir(delivery->home) == 0)
+		return true;
+	local_result_set(result, JOB_TEMPFAIL,
+	    "Unable to switch to %.300s: %s. (#4.3.0)", delivery->home,
+	    strerror(errno));
+	return false;
+}
+
 void
 local_run_program(const struct local_delivery *delivery, const char *command,
     struct local_result *result_out)
 {
 	*result_out = (struct local_result){ .outcome = JOB_DELIVERED };
+	if (!go_home(delivery, result_out))
+		return;
 	run_command(delivery, command, result_out);
 	if (result_out->outcome == JOB_DELIVERED)
 		local_result_did(result_out);
@@ -240,12 +253,8 @@ local_run(const struct local_delivery *delivery,
 	*result_out = (struct local_result){ .outcome = JOB_DELIVERED };
 	if (!may_follow(lines, result_out))
 		return;
-	if (chdir(delivery->home) == -1) {
-		local_result_set(result_out, JOB_TEMPFAIL,
-		    "Unable to switch to %.300s: %s. (#4.3.0)", delivery->home,
-		    strerror(errno));
+	if (!go_home(delivery, result_out))
 		return;
-	}
 	for (size_t i = 0; i < lines->count && !is_over &&
 	     result_out->outcome == JOB_DELIVERED;
 	     i++)

@@ -105,7 +105,8 @@ add_message(struct vdeliver_item *item, const char *name)
 	     i++) {
 		unsigned char c = (unsigned char)text.data[i];
 
-		if (c == '\r')
+		/* A blank line would end the paragraph of the report. */
+		if (c == '\r' || (c == '\n' && item->text[used - 1] == '\n'))
 			continue;
 		item->text[used++] = (char)(c == '\n' ? '\n'
 			: c < ' ' || c == 127         ? '?'
