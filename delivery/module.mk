@@ -1,6 +1,6 @@
 # delivery - deliveries to virtual users: qmail-vdeliver and vdelivermail
 LIBS += delivery/libdelivery.a
-delivery/libdelivery.a: delivery/domain_rules.o delivery/dotqmail.o \
+delivery/libdelivery.a: delivery/domain_quota.o delivery/domain_rules.o delivery/dotqmail.o \
     delivery/dotqmail_find.o delivery/dotqmail_lines.o delivery/extension.o \
     delivery/autorespond.o delivery/filter.o delivery/general.o \
     delivery/general_filter.o delivery/general_sound.o \

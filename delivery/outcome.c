@@ -167,6 +167,20 @@ outcome_over_quota(
 }
 
 void
+outcome_domain_full(struct vdeliver_item *item,
+    const struct quota_usage *usage, const struct quota *quota, bool is_held)
+{
+	set(item, is_held ? JOB_TEMPFAIL : JOB_PERMFAIL,
+	    "domain %.255s has insufficient quota. "
+	    "%llu/%lld/%lld:%llu/%llu. (#%d.2.2)",
+	    vdeliver_domain(item), (unsigned long long)item->size,
+	    (long long)usage->bytes, (long long)usage->count,
+	    (unsigned long long)quota->count, (unsigned long long)quota->bytes,
+	    is_held ? 4 : 5);
+	add_message(item, ".over-quota.msg");
+}
+
+void
 outcome_trouble(
     struct vdeliver_item *item, int error_number, const struct error *err)
 {

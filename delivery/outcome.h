@@ -30,6 +30,9 @@ void outcome_looping(struct vdeliver_item *item);
 void outcome_over_quota(
     struct vdeliver_item *item, const struct quota_usage *usage, bool is_held);
 
+void outcome_domain_full(struct vdeliver_item *item,
+    const struct quota_usage *usage, const struct quota *quota, bool is_held);
+
 /* Temporary: until tomorrow. */
 void outcome_day_full(struct vdeliver_item *item);
 

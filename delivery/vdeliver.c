@@ -144,9 +144,13 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
 	vdeliver->has_filter_files = store_has_filter_files(config->store);
-	if (config->general_program != NULL)
+	/* What a persistent worker has. */
+	if (config->general_program != NULL) {
 		vdeliver->general = general_pool_new(
 		    &vdeliver->config, vdeliver->wake_fd);
+		vdeliver->domain_quotas = domain_quotas_new(
+		    config->store, vdeliver->wake_fd);
+	}
 	STAILQ_INIT(&vdeliver->counting);
 	STAILQ_INIT(&vdeliver->finished);
 	return vdeliver;
@@ -167,6 +171,7 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	work_pool_free(&vdeliver->slow);
 	work_pool_free(&vdeliver->large);
 	general_pool_free(&vdeliver->general);
+	domain_quotas_free(&vdeliver->domain_quotas);
 	maildir_batch_free(&vdeliver->batch);
 	maildir_cache_free(&vdeliver->maildirs);
 	domain_rules_free(&vdeliver->rules);
@@ -438,6 +443,7 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	work_pool_reap(vdeliver->large);
 	maildir_batch_reap(vdeliver->batch);
 	general_pool_reap(vdeliver->general);
+	domain_quotas_reap(vdeliver->domain_quotas);
 	quota_remember(vdeliver);
 	while ((item = item_take(&vdeliver->finished)) != NULL)
 		item_end(item);
