@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "delivery/general.h"
@@ -154,8 +155,11 @@ main(int argc, char **argv)
 	home = home_new();
 	general.home = home;
 	read_environment(&general, home);
-	if (is_all)
+	if (is_all) {
 		general.domain_dir = need("HOME");
+		/* A new worker does the same again. */
+		parent_end_with(getppid());
+	}
 	if (vdeliver_read_options(&options, &err) == -1)
 		leave_reason(EXIT_TEMPFAIL, err.text);
 	general.store = store_open(home->root, &err);

@@ -213,6 +213,24 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled(node):
     assert len(node.messages("alice")) == len(node.messages("bob")) == 1
 
 
+def test_a_killed_worker_takes_its_processes_with_it(node):
+    dotqmail(node, "alice", f"./Maildir/\n|test -e gate || sleep 600\n"
+             f"&bob@{node.domain}\n")
+    inject(node, "alice")
+    node.wait_messages("alice", 1)
+    wait_until(lambda: vdelivermails(node), "a process")
+    for pid in node.processes():
+        with contextlib.suppress(OSError):
+            if b"qmail-vdeliver" in \
+                    Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not vdelivermails(node), "its end")
+    (home(node, "alice") / "gate").write_text("")
+    node.retry_until(lambda: len(node.messages("bob")) == 1, "the forward")
+    node.wait_empty()
+    assert len(node.messages("alice")) == len(node.messages("bob")) == 1
+
+
 def test_a_forward_that_was_committed_is_not_made_twice(node):
     """Its UUID is made of the message, the recipient and the line."""
     environment = dict(
