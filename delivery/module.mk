@@ -20,4 +20,4 @@ delivery/qmail-vdeliver delivery/vdelivermail delivery/autoresponder: \
     queue/libqueue.a mailbox/libmailbox.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
 delivery/qmail-vdeliver delivery/vdelivermail delivery/autoresponder: LDLIBS += -lcdb -lcrypto
-MANS += delivery/autoresponder.1 delivery/qmail-vdeliver.8 delivery/vdelivermail.8
+MANS += delivery/autoresponder.8 delivery/qmail-vdeliver.8 delivery/vdelivermail.8
