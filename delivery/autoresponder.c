@@ -111,8 +111,8 @@ set_addresses(const char *addresses[4])
 	addresses[1] = xasprintf("%s@%s", name, need("HOST"));
 	/* Without the extension. */
 	if (part != NULL && strlen(part) + 1 < length)
-		addresses[2] = xasprintf("%.*s@%s",
-		    (int)(length - strlen(part) - 1), name, domain);
+		addresses[2] = xasprintf(
+		    "%.*s@%s", (int)(length - strlen(part) - 1), name, domain);
 }
 
 int

@@ -92,7 +92,8 @@ add_maildir(int maildir_fd, struct quota_usage *usage, struct error *err)
 	unsigned lines;
 	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text));
 
-	if ((n <= 0 || !quota_read_text(text, (size_t)n, &unused, &one, &lines)) &&
+	if ((n <= 0 ||
+		!quota_read_text(text, (size_t)n, &unused, &one, &lines)) &&
 	    quota_scan(maildir_fd, &one, err) == -1)
 		return -1;
 	usage->bytes += one.bytes;
@@ -264,8 +265,7 @@ domain_quota_fits(struct domain_quotas *quotas, const char *name,
 	if (!domain->is_running && now_ms >= domain->look_at_ms) {
 		domain->is_running = true;
 		domain->is_to_count = now_ms >= domain->count_at_ms;
-		work_pool_post(
-		    quotas->pool, &domain->work, run_look, end_look);
+		work_pool_post(quotas->pool, &domain->work, run_look, end_look);
 	}
 	*usage_out = domain->usage;
 	*quota_out = domain->quota;

@@ -55,9 +55,8 @@ local_new_sender(const char *sender, const char *name, const char *host,
 {
 	if (!has_owner || *sender == '\0' || strcmp(sender, "#@[]") == 0)
 		return xstrdup(sender);
-	return has_owner_default
-	    ? xasprintf("%s-owner-@%s-@[]", name, host)
-	    : xasprintf("%s-owner@%s", name, host);
+	return has_owner_default ? xasprintf("%s-owner-@%s-@[]", name, host)
+				 : xasprintf("%s-owner@%s", name, host);
 }
 
 /* -- programs */
@@ -94,8 +93,8 @@ take_end(const struct run_program *run, struct local_result *result)
 		    "A program of the .qmail file took too long and was "
 		    "stopped. (#4.3.0)");
 	else if (WIFSIGNALED(run->status))
-		local_result_set(result, JOB_TEMPFAIL,
-		    "Aack, child crashed. (#4.3.0)");
+		local_result_set(
+		    result, JOB_TEMPFAIL, "Aack, child crashed. (#4.3.0)");
 	else if (outcome_of_exit(code) == JOB_DELIVERED)
 		result->outcome = JOB_DELIVERED;
 	else if (run->output[0] != '\0')
@@ -134,8 +133,8 @@ run_command(const struct local_delivery *delivery, const char *command,
 		local_result_set(
 		    result, JOB_TEMPFAIL, "%s. (#4.3.0)", err.text);
 	} else if (run_program(&run, &err) == -1)
-		local_result_set(
-		    result, JOB_TEMPFAIL, "Unable to run: %s. (#4.3.0)", err.text);
+		local_result_set(result, JOB_TEMPFAIL,
+		    "Unable to run: %s. (#4.3.0)", err.text);
 	else
 		is_last = take_end(&run, result);
 	vars_free_environment(environment);
@@ -169,8 +168,8 @@ local_run_program(const struct local_delivery *delivery, const char *command,
 /* -- forwards */
 
 static void
-forward_to(const struct local_delivery *delivery,
-    const char *const *recipients, size_t count, struct local_result *result)
+forward_to(const struct local_delivery *delivery, const char *const *recipients,
+    size_t count, struct local_result *result)
 {
 	AUTO(buf_release) struct buf front = BUF_INIT;
 	struct forward forward = { .of = &delivery->uuid,

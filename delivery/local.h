@@ -24,7 +24,7 @@
 enum { LOCAL_TEXT_SIZE = 1024 };
 
 struct local_result {
-	enum job_outcome outcome; /* K, Z or D */
+	enum job_outcome outcome;   /* K, Z or D */
 	char text[LOCAL_TEXT_SIZE]; /* ends with a newline */
 	unsigned files, forwards, programs;
 };
@@ -48,7 +48,7 @@ struct local_delivery {
 	struct uuid uuid; /* or none */
 
 	const char *root; /* files are written only below it; NULL: anywhere */
-	const char *file_host; /* the node's name, for names of files */
+	const char *file_host;   /* the node's name, for names of files */
 	const char *program_dir; /* in front of PATH; or NULL */
 	int program_timeout_ms;
 	const atomic_bool *is_stopping; /* set by a signal, or NULL */

@@ -62,8 +62,8 @@ outcome_general(struct vdeliver_item *item)
 }
 
 void
-outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
-    const char *text)
+outcome_process(
+    struct vdeliver_item *item, enum job_outcome outcome, const char *text)
 {
 	size_t length = strnlen(text, sizeof(item->text) - 2);
 
@@ -167,8 +167,8 @@ outcome_over_quota(
 }
 
 void
-outcome_domain_full(struct vdeliver_item *item,
-    const struct quota_usage *usage, const struct quota *quota, bool is_held)
+outcome_domain_full(struct vdeliver_item *item, const struct quota_usage *usage,
+    const struct quota *quota, bool is_held)
 {
 	set(item, is_held ? JOB_TEMPFAIL : JOB_PERMFAIL,
 	    "domain %.255s has insufficient quota. "

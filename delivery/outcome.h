@@ -15,8 +15,8 @@ void outcome_deleted(struct vdeliver_item *item); /* no user; by the rule */
 void outcome_general(struct vdeliver_item *item);
 
 /* What a process of its own says; several lines stay so. */
-void outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
-    const char *text);
+void outcome_process(
+    struct vdeliver_item *item, enum job_outcome outcome, const char *text);
 
 void outcome_duplicate(struct vdeliver_item *item); /* dropped */
 

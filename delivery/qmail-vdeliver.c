@@ -29,7 +29,8 @@ enum {
 	RECIPIENT_FDS = 2 * (2 + MAILDIR_CACHE_FDS),
 	SINGLE_FDS =
 	    48, /* standard ones, folders, filesystems, rules, quotas */
-	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS,
+	PROCESS_FDS = 16 * 4 + 16, /* processes, and a domain that is counted */
+	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS + PROCESS_FDS,
 	/* What was taken can be finished with this, when memory runs out. */
 	RESERVE_BYTES = 8 * 1024 * 1024
 };

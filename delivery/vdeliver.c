@@ -23,15 +23,15 @@ enum { SLOW_THREADS = 2, LARGE_THREADS = 2 };
 
 /* A variable that is a number; unset it leaves *value. */
 static int
-read_number(const char *name, const char *what, uint64_t *value,
-    struct error *err)
+read_number(
+    const char *name, const char *what, uint64_t *value, struct error *err)
 {
 	const char *text = getenv(name);
 
 	if (text == NULL || scan_u64(text, INT64_MAX, value))
 		return 0;
-	return error_set(err,
-	    "variable %s is '%s': it must be a number of %s", name, text, what);
+	return error_set(err, "variable %s is '%s': it must be a number of %s",
+	    name, text, what);
 }
 
 /* A folder's name as Maildir++ has it, with or without the dot in front. */
@@ -73,8 +73,8 @@ vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 	options->drops_duplicates = getenv("ELIMINATE_DUPS") != NULL;
 	if (read_number("OVERQUOTA_MAILSIZE", "bytes",
 		&options->over_quota_mailsize, err) == -1 ||
-	    read_number("ELIMINATE_DUPS_INT", "seconds",
-		&options->duplicates_s, err) == -1 ||
+	    read_number("ELIMINATE_DUPS_INT", "seconds", &options->duplicates_s,
+		err) == -1 ||
 	    read_number("MAILCOUNT_LIMIT", "messages", &options->day_count,
 		err) == -1 ||
 	    read_number("MAILSIZE_LIMIT", "bytes", &options->day_bytes, err) ==

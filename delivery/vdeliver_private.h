@@ -32,9 +32,9 @@ struct vdeliver {
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */
 	int64_t lookups_slow_until_ms;
-	struct general_pool *general; /* NULL: no processes */
+	struct general_pool *general;        /* NULL: no processes */
 	struct domain_quotas *domain_quotas; /* NULL: not kept to */
-	bool has_filter_files; /* filters are the file .vfilter of a user */
+	bool has_filter_files;     /* filters are the file .vfilter of a user */
 	struct item_list counting; /* wait for their Maildir to be counted */
 	struct item_list finished; /* durable or failed; not answered yet */
 };

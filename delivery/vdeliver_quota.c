@@ -262,8 +262,7 @@ quota_remember(struct vdeliver *vdeliver)
 			const struct quota_usage one = { (int64_t)item->size,
 				1 };
 
-			domain_quota_add(
-			    item->message->vdeliver->domain_quotas,
+			domain_quota_add(item->message->vdeliver->domain_quotas,
 			    item->to->home, &one);
 		}
 		if (!item->is_sized)

@@ -89,7 +89,8 @@ read_environment(struct general *general, const struct home *home)
 		    "%s@%s", general->extension, general->domain);
 	if (uuid != NULL && strlen(uuid) == UUID_TEXT_SIZE - 1)
 		uuid_parse(uuid, &general->uuid);
-	general->domain_dir = xasprintf("%s/%s", home->domains, general->domain);
+	general->domain_dir = xasprintf(
+	    "%s/%s", home->domains, general->domain);
 	general->fd = open_message();
 	if (fstat(general->fd, &st) == -1)
 		leave_reason(EXIT_TEMPFAIL, "cannot stat the message");

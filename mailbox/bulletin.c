@@ -187,8 +187,7 @@ put_into(struct bulletin *bulletin, struct maildir *maildir, struct error *err)
 }
 
 int
-bulletin_put(
-    struct bulletin *bulletin, const char *user_dir, struct error *err)
+bulletin_put(struct bulletin *bulletin, const char *user_dir, struct error *err)
 {
 	size_t root = strlen(bulletin->root);
 	struct maildir maildir = MAILDIR_INIT;
@@ -199,10 +198,9 @@ bulletin_put(
 		root--;
 	if (strncmp(user_dir, bulletin->root, root) != 0 ||
 	    user_dir[root] != '/')
-		return error_set(err, "folder '%s' is not below '%s'",
-		    user_dir, bulletin->root);
-	user_fd = maildir_open_beneath(
-	    bulletin->root_fd, user_dir + root + 1);
+		return error_set(err, "folder '%s' is not below '%s'", user_dir,
+		    bulletin->root);
+	user_fd = maildir_open_beneath(bulletin->root_fd, user_dir + root + 1);
 	if (user_fd == -1)
 		return error_sys(err, "cannot open folder '%s'", user_dir);
 	if (maildir_open(user_fd, "Maildir", &maildir, err) == 0)

@@ -43,8 +43,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_lines((const char *)data, size);
 	header_read(&header, (const char *)data, size);
 	for (filter.header = 0; filter.header < 4; filter.header++)
-		for (filter.comparison = 0;
-		     filter.comparison < FILTER_REGEX; filter.comparison++)
+		for (filter.comparison = 0; filter.comparison < FILTER_REGEX;
+		     filter.comparison++)
 			filter_find(&filters, &message);
 	header_release(&header);
 	return 0;

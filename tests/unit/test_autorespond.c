@@ -42,10 +42,9 @@ who_gets_no_answer(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct header header;
 
-		header_read(
-		    &header, rows[i].header, strlen(rows[i].header));
-		assert_int_equal(autorespond_why_not(
-				     &header, rows[i].sender, mine) == NULL,
+		header_read(&header, rows[i].header, strlen(rows[i].header));
+		assert_int_equal(
+		    autorespond_why_not(&header, rows[i].sender, mine) == NULL,
 		    rows[i].is_answered);
 		header_release(&header);
 	}

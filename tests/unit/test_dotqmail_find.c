@@ -57,11 +57,10 @@ which_file(void **state)
 		struct dotqmail_file file;
 		struct error err;
 
-		assert_int_equal(dotqmail_find(folder, "-", rows[i].extension,
-				     &file, &err),
+		assert_int_equal(
+		    dotqmail_find(folder, "-", rows[i].extension, &file, &err),
 		    1);
-		assert_string_equal(
-		    strrchr(file.path, '/') + 1, rows[i].file);
+		assert_string_equal(strrchr(file.path, '/') + 1, rows[i].file);
 		if (rows[i].default_part == NULL)
 			assert_null(file.default_part);
 		else

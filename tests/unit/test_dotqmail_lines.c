@@ -66,12 +66,10 @@ marks_and_bytes(void **state)
 	struct error err;
 
 	(void)state;
-	assert_int_equal(
-	    dotqmail_lines_read("+list\n", 6, &found, &err), 0);
+	assert_int_equal(dotqmail_lines_read("+list\n", 6, &found, &err), 0);
 	assert_true(found.is_list);
 	dotqmail_lines_release(&found);
-	assert_int_equal(
-	    dotqmail_lines_read("&a\0b\n", 5, &found, &err), -1);
+	assert_int_equal(dotqmail_lines_read("&a\0b\n", 5, &found, &err), -1);
 	dotqmail_lines_release(&found);
 }
 

@@ -31,8 +31,8 @@ parts(void **state)
 		size_t length = strlen(rows[i].local);
 		struct buf text = BUF_INIT;
 
-		while (extension_cut(
-		    rows[i].local, rows[i].separators, &length)) {
+		while (
+		    extension_cut(rows[i].local, rows[i].separators, &length)) {
 			buf_add(&text, rows[i].local, length);
 			buf_addc(&text, ' ');
 		}

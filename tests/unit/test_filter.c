@@ -36,9 +36,10 @@ numbers(void **state)
 static void
 which_filter(void **state)
 {
-	static const char text[] = "To: x@example.test,\n alice@example.test\n"
-				   "Subject: one\nSubject: two\n"
-				   "X-Spam-Level: -3.5 of 9\n\nSubject: three\n";
+	static const char text[] =
+	    "To: x@example.test,\n alice@example.test\n"
+	    "Subject: one\nSubject: two\n"
+	    "X-Spam-Level: -3.5 of 9\n\nSubject: three\n";
 	static const struct {
 		int header, comparison;
 		const char *keyword;
@@ -75,8 +76,8 @@ which_filter(void **state)
 		filter.header = rows[i].header;
 		filter.comparison = rows[i].comparison;
 		filter.keyword = rows[i].keyword;
-		assert_int_equal(filter_find(&filters, &message) != NULL,
-		    rows[i].is_met);
+		assert_int_equal(
+		    filter_find(&filters, &message) != NULL, rows[i].is_met);
 	}
 	message.addresses = others;
 	filter.comparison = FILTER_NOT_TO_ME;
