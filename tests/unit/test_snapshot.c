@@ -69,7 +69,8 @@ expect_user(const struct snapshot *snapshot, const char *local, int wanted,
 	if (result != wanted)
 		fail_msg("%s: %d %s", local, result, err.text);
 	if (wanted == 1) {
-		assert_true(query_get_user(record.data, record.length, &user));
+		assert_true(
+		    query_get_user(record.data, record.length, &user));
 		assert_string_equal(user.dir, dir);
 	}
 	buf_release(&record);
@@ -94,8 +95,8 @@ snapshots_replace_each_other(void **state)
 	expect_user(snapshot, "u1000", 0, NULL);
 	assert_int_equal(snapshot_at_s(snapshot), 5000);
 	assert_int_equal(snapshot_records(snapshot), 1001);
-	assert_int_equal(
-	    snapshot_find(snapshot, QUERY_ALIAS, "u0", "x.test", &record, &err),
+	assert_int_equal(snapshot_find(snapshot, QUERY_ALIAS, "u0", "x.test",
+			     &record, &err),
 	    1);
 	assert_string_equal(record.data, "&a@b");
 	buf_release(&record);
