@@ -55,9 +55,7 @@ void
 outcome_general(struct vdeliver_item *item)
 {
 	set(item, JOB_GENERAL,
-	    "Address " ADDRESS_FORMAT
-	    " has a .qmail file that needs the general local delivery, which "
-	    "this release does not have. (#4.3.5)",
+	    "Address " ADDRESS_FORMAT " needs a process of its own. (#4.3.5)",
 	    item->to->extension, vdeliver_domain(item));
 }
 
