@@ -167,15 +167,16 @@ local_run_program(const struct local_delivery *delivery, const char *command,
 
 /* -- forwards */
 
-static void
-forward_to(const struct local_delivery *delivery, const char *const *recipients,
-    size_t count, struct local_result *result)
+/* By one message, from this sender.  False, with the outcome, if it failed. */
+static bool
+forward_as(const struct local_delivery *delivery, const char *sender,
+    const char *const *recipients, size_t count, struct local_result *result)
 {
 	AUTO(buf_release) struct buf front = BUF_INIT;
 	struct forward forward = { .of = &delivery->uuid,
 		.for_whom = delivery->recipient,
 		.purpose = "forward",
-		.sender = delivery->forward_sender,
+		.sender = sender,
 		.recipients = recipients,
 		.recipient_count = count,
 		.fd = delivery->fd,
@@ -184,11 +185,56 @@ forward_to(const struct local_delivery *delivery, const char *const *recipients,
 
 	trace_put_delivered_to(&front, delivery->recipient);
 	forward.front = front.data;
-	if (forward_commit(delivery->forwarder, &forward, &err) == -1)
+	if (forward_commit(delivery->forwarder, &forward, &err) == -1) {
 		local_result_set(result, JOB_TEMPFAIL,
 		    "Unable to forward message: %s. (#4.3.0)", err.text);
-	else
-		result->forwards += (unsigned)count;
+		return false;
+	}
+	result->forwards += (unsigned)count;
+	return true;
+}
+
+char *
+local_verp_sender(const char *sender, const char *recipient)
+{
+	static const char end[] = "-@[]";
+	size_t length = strlen(sender), end_length = sizeof(end) - 1;
+	OWN_TEXT name = NULL;
+	const char *at = strrchr(recipient, '@');
+	char *host;
+
+	if (length <= end_length ||
+	    strcmp(sender + length - end_length, end) != 0)
+		return NULL;
+	name = xstrndup(sender, length - end_length);
+	host = strrchr(name, '@');
+	if (host == NULL)
+		return NULL;
+	*host++ = '\0';
+	return xasprintf("%s%.*s=%s@%s", name,
+	    (int)(at != NULL ? (size_t)(at - recipient) : strlen(recipient)),
+	    recipient, at != NULL ? at + 1 : "", host);
+}
+
+/* With VERP each recipient has a message of his own. */
+static void
+forward_to(const struct local_delivery *delivery, const char *const *recipients,
+    size_t count, struct local_result *result)
+{
+	bool is_done = true;
+
+	for (size_t i = 0; i < count && is_done; i++) {
+		OWN_TEXT sender = local_verp_sender(
+		    delivery->forward_sender, recipients[i]);
+
+		if (sender == NULL) {
+			forward_as(delivery, delivery->forward_sender,
+			    recipients, count, result);
+			return;
+		}
+		is_done = forward_as(
+		    delivery, sender, &recipients[i], 1, result);
+	}
 }
 
 void

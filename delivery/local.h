@@ -75,11 +75,17 @@ void local_forward(const struct local_delivery *delivery,
 
 /*
  * Who is the sender of forwards (dot-qmail(5)): with a -owner file NAME-owner,
- * with -owner-default NAME-owner-@HOST-@[] (each recipient's own, which
- * qmail-send makes of it); a null sender and #@[] stay.  The caller frees.
+ * with -owner-default NAME-owner-@HOST-@[] (each recipient's own: VERP); a null
+ * sender and #@[] stay.  The caller frees.
  */
 char *local_new_sender(const char *sender, const char *name, const char *host,
     bool has_owner, bool has_owner_default);
+
+/*
+ * With NAME-@HOST-@[] a recipient's own sender, NAME-box=domain@HOST, which the
+ * caller frees; NULL: it is no such sender.
+ */
+char *local_verp_sender(const char *sender, const char *recipient);
 
 /* Sets outcome and text, made printable, with a newline. */
 void local_result_set(struct local_result *result, enum job_outcome outcome,

@@ -138,6 +138,17 @@ def test_aliases_of_the_domain(node):
                for text in second)
 
 
+def test_a_list_has_a_sender_for_each_recipient(node):
+    alias(node, "list", f"+list\nalice@{node.domain}\nbob@{node.domain}\n")
+    alias(node, "list-owner", "# thrown away\n")
+    alias(node, "list-owner-default", "# thrown away\n")
+    inject(node, "list")
+    for user in ("alice", "bob"):
+        assert node.wait_messages(user, 1)[0].startswith(
+            f"Return-Path: <list-owner-{user}={node.domain}@{node.domain}>\n"
+            .encode())
+
+
 def test_a_loop_of_forwards_bounces(node):
     dotqmail(node, "alice", f"&bob@{node.domain}\n")
     dotqmail(node, "bob", f"&alice@{node.domain}\n")

@@ -37,6 +37,32 @@ senders(void **state)
 }
 
 static void
+verp(void **state)
+{
+	static const struct {
+		const char *sender, *recipient, *wanted;
+	} rows[] = {
+		{ "l-owner-@h-@[]", "bob@x.y", "l-owner-bob=x.y@h" },
+		{ "l-owner-@h-@[]", "bob", "l-owner-bob=@h" },
+		{ "l-owner@h", "bob@x.y", NULL },
+		{ "-@[]", "bob@x.y", NULL },
+		{ "x-@[]", "bob@x.y", NULL },
+		{ "", "bob@x.y", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *sender = local_verp_sender(
+		    rows[i].sender, rows[i].recipient);
+
+		assert_int_equal(sender == NULL, rows[i].wanted == NULL);
+		if (sender != NULL)
+			assert_string_equal(sender, rows[i].wanted);
+		free(sender);
+	}
+}
+
+static void
 texts(void **state)
 {
 	struct local_result result = { .files = 1, .programs = 2 };
@@ -56,6 +82,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(senders),
+		cmocka_unit_test(verp),
 		cmocka_unit_test(texts),
 	};
 
