@@ -38,13 +38,13 @@ read_number(
 static int
 read_folder(char *folder, size_t size, struct error *err)
 {
-	const char *text = getenv("MAILDIRFOLDER");
+	const char *text = getenv("MAILDIRFOLDER"), *name;
 
 	if (text == NULL)
 		return 0;
-	text += *text == '.';
-	if (vdeliver_is_folder(text) && strlen(text) < size) {
-		memcpy(folder, text, strlen(text) + 1);
+	name = text + (*text == '.');
+	if (vdeliver_is_folder(name) && strlen(name) < size) {
+		memcpy(folder, name, strlen(name) + 1);
 		return 0;
 	}
 	return error_set(err,

@@ -100,6 +100,21 @@ read_environment(struct general *general, bool is_all, char **recipient_out,
 	general->size_bytes = (uint64_t)st.st_size;
 }
 
+/* As users/assign has it; else where domains are. */
+static void
+find_domain_dir(struct general *general, char **domain_dir)
+{
+	struct store_domain domain;
+
+	if (store_find_domain(
+		general->store, general->domain, &domain, NULL) != 1)
+		return;
+	free(*domain_dir);
+	*domain_dir = xstrdup(domain.dir);
+	general->domain_dir = *domain_dir;
+	store_domain_release(&domain);
+}
+
 static atomic_bool is_stopping;
 
 static void
@@ -170,6 +185,8 @@ main(int argc, char **argv)
 	general.store = store_open(home->root, &err);
 	if (general.store == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
+	if (!is_all)
+		find_domain_dir(&general, &domain_dir);
 	host = vdeliver_read_settings(home->control, "vdelivermail", &options);
 	general.host = host;
 	general.program_dir = program_dir;
