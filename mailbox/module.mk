@@ -1,5 +1,5 @@
 # mailbox - Maildir delivery in batches, and the Maildir++ quota
 LIBS += mailbox/libmailbox.a
-mailbox/libmailbox.a: mailbox/bulletin.o mailbox/maildir.o mailbox/maildir_cache.o \
+mailbox/libmailbox.a: mailbox/maildir.o mailbox/maildir_cache.o \
     mailbox/maildir_batch.o mailbox/maildir_file.o mailbox/maildir_name.o \
     mailbox/maildir_tmp.o mailbox/quota.o mailbox/quota_scan.o mailbox/sync_choice.o
