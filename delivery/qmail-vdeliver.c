@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/process.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "delivery/vdeliver.h"
@@ -28,7 +29,8 @@ enum {
 	RECIPIENT_FDS = 2 * (2 + MAILDIR_CACHE_FDS),
 	SINGLE_FDS =
 	    48, /* standard ones, folders, filesystems, rules, quotas */
-	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS,
+	PROCESS_FDS = 16 * 4 + 16, /* processes, and a domain that is counted */
+	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS + PROCESS_FDS,
 	/* What was taken can be finished with this, when memory runs out. */
 	RESERVE_BYTES = 8 * 1024 * 1024
 };
@@ -115,7 +117,7 @@ main(int argc, char **argv)
 	sigset_t wait_mask;
 	struct home *home;
 	struct error err;
-	char *host;
+	char *host, *dir, *general, *queue_dir;
 	int result;
 
 	log_open("qmail-vdeliver");
@@ -140,7 +142,15 @@ main(int argc, char **argv)
 	if (config.cached_maildirs > CACHED_MAILDIRS)
 		config.cached_maildirs = CACHED_MAILDIRS;
 	mem_set_reserve(RESERVE_BYTES);
-	host = vdeliver_read_host(home->control, "qmail-vdeliver");
+	host = vdeliver_read_settings(
+	    home->control, "qmail-vdeliver", &config.options);
+	dir = file_program_dir();
+	general = xasprintf("%s/vdelivermail", dir);
+	config.general_program = general;
+	queue_dir = realpath(argv[1], NULL);
+	if (queue_dir == NULL)
+		fatal(111, "cannot find the queue '%s': %m", argv[1]);
+	config.queue_dir = queue_dir;
 	worker = worker_new(STDIN_FILENO, (uint32_t)recipients, BYTES);
 	config.domains = home->domains;
 	config.host = host;
@@ -157,6 +167,9 @@ main(int argc, char **argv)
 	worker_free(&worker);
 	store_free(&config.store);
 	free(host);
+	free(dir);
+	free(general);
+	free(queue_dir);
 	home_free(&home);
 	return 0;
 }

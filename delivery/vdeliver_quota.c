@@ -27,6 +27,16 @@ added_with(const struct vdeliver_item *item)
 	};
 }
 
+/* What the Maildir will hold. */
+static void
+note_usage(struct vdeliver_item *item, const struct quota_usage *usage,
+    const struct quota_usage *added)
+{
+	item->usage.bytes = usage->bytes + added->bytes;
+	item->usage.count = usage->count + added->count;
+	item->has_usage = true;
+}
+
 /* It is going to be written. */
 static void
 admit_item(struct vdeliver_item *item)
@@ -55,7 +65,9 @@ refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 	char name[MAILDIR_NAME_SIZE];
 
 	item_make_name(item, name);
-	if (maildir_is_in_new(item->maildir, name, item->size)) {
+	if (maildir_is_in_new(
+		item->folder != NULL ? item->folder : item->maildir, name,
+		item->size)) {
 		admit_item(item);
 		return;
 	}
@@ -107,9 +119,10 @@ take_count(struct vdeliver_item *item, const struct count *count)
 		errno = count->error_number;
 		item_defer(item, &count->err);
 		item_end(item);
-	} else if (quota_fits(&item->quota, &count->usage, &added))
+	} else if (quota_fits(&item->quota, &count->usage, &added)) {
+		note_usage(item, &count->usage, &added);
 		admit_item(item);
-	else
+	} else
 		refuse_for_quota(item, &count->usage);
 }
 
@@ -170,6 +183,25 @@ wait_for_count(struct vdeliver_item *item)
 
 /* -- the step */
 
+/* False, with the outcome, when the domain has no room for it. */
+static bool
+fits_domain(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_options *options = &vdeliver->config.options;
+	const struct quota_usage added = { (int64_t)item->size, 1 };
+	struct quota_usage usage;
+	struct quota quota;
+
+	if (vdeliver->domain_quotas == NULL || item_is_for_postmaster(item) ||
+	    item->size <= options->over_quota_mailsize ||
+	    domain_quota_fits(vdeliver->domain_quotas, item->to->user,
+		item->to->home, &added, &usage, &quota))
+		return true;
+	outcome_domain_full(item, &usage, &quota, options->hold_over_quota);
+	return false;
+}
+
 void
 item_check_quota(struct vdeliver_item *item)
 {
@@ -177,7 +209,10 @@ item_check_quota(struct vdeliver_item *item)
 	struct quota_usage added, usage = { 0 };
 	struct error err;
 
-	item_make_front(item);
+	if (!fits_domain(item)) {
+		item_end(item);
+		return;
+	}
 	if (!item->has_quota || item_is_for_postmaster(item) ||
 	    item->size <= vdeliver->config.options.over_quota_mailsize) {
 		admit_item(item);
@@ -191,6 +226,7 @@ item_check_quota(struct vdeliver_item *item)
 	switch (quota_look(item->maildir->dir_fd, &item->quota, &added,
 	    time(NULL), &usage, &err)) {
 	case QUOTA_FITS:
+		note_usage(item, &usage, &added);
 		admit_item(item);
 		break;
 	case QUOTA_FULL:
@@ -219,9 +255,19 @@ quota_remember(struct vdeliver *vdeliver)
 
 	STAILQ_FOREACH(item, &vdeliver->finished, next) {
 		quota_leave(item);
-		if (item->outcome != JOB_DELIVERED || !item->is_sized ||
-		    item->file.has_replaced)
+		if (item->outcome != JOB_DELIVERED || item->file.has_replaced)
 			continue;
+		limits_remember(item);
+		if (item->message->vdeliver->domain_quotas != NULL) {
+			const struct quota_usage one = { (int64_t)item->size,
+				1 };
+
+			domain_quota_add(item->message->vdeliver->domain_quotas,
+			    item->to->home, &one);
+		}
+		if (!item->is_sized)
+			continue;
+		quota_warn(item);
 		item->maildir->delivered.bytes += (int64_t)item->size;
 		item->maildir->delivered.count++;
 	}
