@@ -121,8 +121,8 @@ class Send:
         return self.hello()
 
     def _read_take(self, packet):
-        kind, recipients, size = struct.unpack("<cIQ", packet)
-        assert kind == b"t"
+        kind, recipients, size, by_sender = struct.unpack("<cIQ?", packet)
+        assert (kind, by_sender) == (b"t", False)
         self.take = recipients, size
 
     def job(self, deliveries, locals_, message, sender="a@example.org",

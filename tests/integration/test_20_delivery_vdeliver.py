@@ -42,7 +42,7 @@ def send(node):
 
 
 def test_it_says_hello_and_what_it_takes(send):
-    assert send.up() == (4, "v")
+    assert send.up() == (5, "v")
     assert send.take == (500, 32 * 1024 * 1024)
     assert send.hang_up() == 0
 

@@ -220,9 +220,13 @@ def test_a_listener_that_keeps_ending_is_restarting(node, taken_port):
                lambda: f"restarting\n{node.svctool('status', code=1).stdout}")
     for _ in range(3):
         state = service_state(node, name)
-        assert (state["state"], state["ok"]) == ("restarting", False)
-    said = node.svctool("status", code=1).stdout
-    assert "it ends again and again" in said
+        # On a busy machine it can live longer than what counts as new.
+        assert state["state"] in ("restarting", "starting")
+        assert not state["ok"]
+    said = wait_until(
+        lambda: "it ends again and again" in (
+            said := node.svctool("status", code=1).stdout) and said,
+        "status says it")
     assert f"log/{name}/current ends with: qmail-smtpd: fatal: " in said
 
 
