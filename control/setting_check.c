@@ -143,6 +143,18 @@ is_address(const char *value)
 	return strchr(value, '/') == NULL && is_network(value);
 }
 
+/* ADDRESS DOMAIN */
+static bool
+is_address_domain(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *domain = value + length + strspn(value + length, " \t");
+	struct network network;
+
+	return memchr(value, '/', length) == NULL &&
+	    network_read(value, length, &network) && is_domain_value(domain);
+}
+
 static bool
 is_endpoint(const char *value)
 {
@@ -215,6 +227,12 @@ judge_tlspolicy(const char *value, struct error *err)
 	return 0;
 }
 
+static bool
+is_user_store(const char *value)
+{
+	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
+}
+
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -253,6 +271,9 @@ static const struct {
 	    "example.internal:192.0.2.53" },
 	{ "address", is_address,
 	    "is not an IP address; write for example 192.0.2.1" },
+	{ "address domain", is_address_domain,
+	    "is not an IP address and a domain; write for example 192.0.2.1 "
+	    "example.org" },
 	{ "address:port", is_endpoint,
 	    "is not an IP address with or without a port; write for example "
 	    "192.0.2.1 or 192.0.2.1:628" },
@@ -261,6 +282,8 @@ static const struct {
 	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
+	{ "cdb or pgsql", is_user_store,
+	    "is not a user store; write cdb or pgsql" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };

@@ -75,6 +75,9 @@ find_bad_field(const struct vpasswd_entry *entry)
 	if (!is_field(entry->quota, TEXT_MAX) || *entry->quota == '\0')
 		return "the quota is empty or has a ':' or a control "
 		       "character, or is too long";
+	if (entry->secret != NULL && !is_field(entry->secret, TEXT_MAX))
+		return "the clear password has a ':' or a control character, "
+		       "or is too long";
 	return NULL;
 }
 
@@ -116,6 +119,10 @@ vpasswd_parse_value(const char *name, char *value, size_t length,
 		.gecos = fields[3],
 		.dir = fields[4],
 		.quota = *fields[5] == '\0' ? "NOQUOTA" : fields[5],
+		.secret = count == FIELDS_MAX && *fields[6] != '\0' &&
+			is_field(fields[6], TEXT_MAX)
+		    ? fields[6]
+		    : NULL,
 	};
 	if (!scan_flags(fields[1], &entry_out->uid_flags) ||
 	    !scan_flags(fields[2], &entry_out->gid_flags))
@@ -149,8 +156,9 @@ vpasswd_format(
 
 	if (fault != NULL)
 		return error_set(err, "%s", fault);
-	buf_addf(line, "%s:%s:%u:%u:%s:%s:%s\n", entry->name, entry->hash,
+	buf_addf(line, "%s:%s:%u:%u:%s:%s:%s%s%s\n", entry->name, entry->hash,
 	    entry->uid_flags, entry->gid_flags, entry->gecos, entry->dir,
-	    entry->quota);
+	    entry->quota, entry->secret == NULL ? "" : ":",
+	    entry->secret == NULL ? "" : entry->secret);
 	return 0;
 }

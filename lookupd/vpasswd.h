@@ -6,7 +6,8 @@
  *
  * In vpasswd.cdb the name is the key and what follows its ':' the value.  uid
  * and gid are flags, not identities: a domain's users share the domain's.
- * The clear password that vpopmail may have put at the end is never used.
+ * The clear password at the end, which vpopmail may have put there, is for APOP
+ * and CRAM-MD5 alone.
  */
 #ifndef LOOKUPD_VPASSWD_H
 #define LOOKUPD_VPASSWD_H
@@ -33,6 +34,7 @@ struct vpasswd_entry {
 	const char *gecos;
 	const char *dir;   /* absolute, without "." and ".." in it */
 	const char *quota; /* never empty: "NOQUOTA" when there is none */
+	const char *secret; /* the clear password; NULL when there is none */
 };
 
 /*

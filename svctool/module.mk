@@ -32,13 +32,13 @@ svctool/libsvctool.a: \
     svctool/run/systemd_unit.o
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz

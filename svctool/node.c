@@ -268,7 +268,14 @@ node_global_variable(const struct node *node, const char *name)
 bool
 node_is_listener(const char *service)
 {
-	return strncmp(service, "qmail-smtpd.", 12) == 0;
+	return strncmp(service, "qmail-smtpd.", 12) == 0 ||
+	    node_is_pop3(service);
+}
+
+bool
+node_is_pop3(const char *service)
+{
+	return strncmp(service, "qmail-pop3d.", 12) == 0;
 }
 
 const char node_resolver_service[] = "resolver";

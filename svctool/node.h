@@ -85,8 +85,9 @@ char *node_variable(
 /* One of all services, as its file has it; NULL: none.  The caller frees. */
 char *node_global_variable(const struct node *node, const char *name);
 
-/* Is it a listener, as its name says (qmail-smtpd.25)? */
+/* Is it a listener, as its name says (qmail-smtpd.25, qmail-pop3d.110)? */
 bool node_is_listener(const char *service);
+bool node_is_pop3(const char *service);
 
 /* The service that asks the DNS for all others. */
 extern const char node_resolver_service[];

@@ -13,6 +13,7 @@
 #include "control/identity.h"
 #include "delivery/vdeliver.h"
 #include "lookupd/store.h"
+#include "pop3/listen.h"
 #include "queue/route.h"
 #include "remote/rules.h"
 #include "smtp/listen.h"
@@ -43,6 +44,20 @@ try_smtpd(const struct node *node, const char *service,
 }
 
 static int
+try_pop3d(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	char *folder = layout_path(node->home, LAYOUT_service, service);
+	struct smtp_options options;
+
+	if (service_env_options(env, &options, err) == -1)
+		return -1;
+	if (chdir(folder) == -1)
+		return error_sys(err, "cannot work in '%s'", folder);
+	return pop3_listen_check(home_new(), &options, err);
+}
+
+static int
 try_send(const struct node *node, const char *service,
     const struct service_env *env, struct error *err)
 {
@@ -69,7 +84,7 @@ try_vdeliver(const struct node *node, const char *service,
 	if (identity_become(IDENTITY_VIRTUAL, err) == -1 ||
 	    vdeliver_read_options(&options, err) == -1)
 		return -1;
-	return store_open_cdb(home_new()->root, err) == NULL ? -1 : 0;
+	return store_open(home_new()->root, err) == NULL ? -1 : 0;
 }
 
 static int
@@ -106,13 +121,14 @@ try_remote(const struct node *node, const char *service,
 	return rules_new(home_new(), "qmail-rspawn", err) == NULL ? -1 : 0;
 }
 
-enum kind { QUEUE, LISTENER, RESOLVER, REMOTE, OTHER };
+enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, OTHER };
 
 static const struct {
 	enum kind kind;
 	try_start *try;
 } programs[] = {
 	{ LISTENER, try_smtpd },
+	{ POP3, try_pop3d },
 	{ QUEUE, try_send },
 	{ QUEUE, try_vdeliver },
 	{ RESOLVER, try_resolver },
@@ -122,6 +138,8 @@ static const struct {
 static enum kind
 service_kind(const struct node *node, const char *service)
 {
+	if (node_is_pop3(service))
+		return POP3;
 	if (node_is_listener(service))
 		return LISTENER;
 	if (node_is_resolver(service))

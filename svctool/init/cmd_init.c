@@ -56,6 +56,8 @@ make_listeners(
 		{ LISTENER_LMTP, &options->lmtp },
 		{ LISTENER_QMTP, &options->qmtp },
 		{ LISTENER_QMQP, &options->qmqp },
+		{ LISTENER_POP3, &options->pop3 },
+		{ LISTENER_POP3S, &options->pop3s },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -111,6 +113,8 @@ release_options(struct init_options *options)
 	strlist_release(&options->lmtp);
 	strlist_release(&options->qmtp);
 	strlist_release(&options->qmqp);
+	strlist_release(&options->pop3);
+	strlist_release(&options->pop3s);
 	strlist_release(&options->relay);
 }
 
@@ -127,7 +131,8 @@ complete_options(struct init_options *options, struct error *err)
 	options->queue_start = INIT_QUEUE_START;
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count +
-		options->qmtp.count + options->qmqp.count ==
+		options->qmtp.count + options->qmqp.count +
+		options->pop3.count + options->pop3s.count ==
 	    0)
 		strlist_add(&options->smtp, "25");
 	return init_check_options(options, err);
@@ -197,6 +202,8 @@ cmd_init(int argc, char **argv)
 		{ "lmtp", ARG_LIST, &options.lmtp },
 		{ "qmtp", ARG_LIST, &options.qmtp },
 		{ "qmqp", ARG_LIST, &options.qmqp },
+		{ "pop3", ARG_LIST, &options.pop3 },
+		{ "pop3s", ARG_LIST, &options.pop3s },
 		{ "relay", ARG_LIST, &options.relay },
 		{ "user", ARG_TEXT, &options.user },
 		{ "create-users", ARG_FLAG, &options.create_users },

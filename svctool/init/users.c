@@ -19,7 +19,7 @@ static const struct {
 } users[] = {
 	{ "qmaild", "nofiles", "qcerts,vmail", "mqmail SMTP server" },
 	{ "qmailq", "qmail", "", "mqmail queues" },
-	{ "vmail", "vmail", "", "mqmail virtual users" },
+	{ "vmail", "vmail", "qcerts", "mqmail virtual users" },
 	{ "qmaill", "nofiles", "", "mqmail logs" },
 	{ "qmailr", "qmail", "", "mqmail remote delivery" },
 	{ "mqresolve", "nofiles", "", "mqmail resolver" },

@@ -94,7 +94,9 @@ owners(void **state)
 	    "E ~/run/mta-sts: it belongs to uid 0, and should to uid 65534 "
 	    "(nobody) -- chown 65534 '~/run/mta-sts'\n"
 	    "E ~/run/tls-report: it belongs to uid 0, and should to uid 65534 "
-	    "(nobody) -- chown 65534 '~/run/tls-report'\n");
+	    "(nobody) -- chown 65534 '~/run/tls-report'\n"
+	    "E ~/users/logins: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/users/logins'\n");
 	setenv("MQMAIL_USER", "mqmail-no-such-user", 1);
 	assert_false(check_owner_uid(&check, "/x", LAYOUT_SMTPD, &uid));
 	check_expect(&check, "no such user",

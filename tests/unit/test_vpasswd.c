@@ -25,6 +25,8 @@ static const struct row rows[] = {
 	{ "flags", "bob:*:16:385::/d/0/bob:1000S,5C",
 	    "bob:*:16:385::/d/0/bob:1000S,5C\n" },
 	{ "vpopmail's clear password", "c:h:1:0:g:/d/c:9S:secret",
+	    "c:h:1:0:g:/d/c:9S:secret\n" },
+	{ "empty clear password", "c:h:1:0:g:/d/c:9S:",
 	    "c:h:1:0:g:/d/c:9S\n" },
 	{ "empty quota", "c:h:1:0:g:/d/c:", "c:h:1:0:g:/d/c:NOQUOTA\n" },
 	{ "no password", "c::1:0:g:/d/c:", "c::1:0:g:/d/c:NOQUOTA\n" },
