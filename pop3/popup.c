@@ -133,8 +133,11 @@ pop3_let_in_program(struct pop3_session *session, const char *name,
     const char *secret, const char *timestamp)
 {
 	char *const *argv = session->options->context;
-	const struct checkpassword_proof proof = { name, secret,
-		*timestamp != '\0' ? timestamp : session->timestamp };
+	const struct checkpassword_proof proof = {
+		.name = name,
+		.secret = secret,
+		.timestamp = *timestamp != '\0' ? timestamp : session->timestamp,
+	};
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	AUTO(file_close) int own = -1;
 	AUTO(file_close) int other = -1;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "smtp/reply.h"
 #include "smtp/session_private.h"
 
@@ -48,9 +49,11 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 {
 	char size[32];
 	uint64_t max_bytes;
+	AUTO(buf_release) struct buf auth = BUF_INIT;
 
 	take_name(session, line);
 	session->is_extended = true;
+	buf_adds(&auth, "AUTH ");
 	offer(session, session->config->greeting->items[0]);
 	offer(session, "PIPELINING");
 	offer(session, "8BITMIME");
@@ -63,6 +66,8 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	if (session->config->tls != NULL &&
 	    stream_tls_version(session->stream) == NULL)
 		offer(session, "STARTTLS");
+	if (smtp_session_put_auth(session, &auth))
+		offer(session, auth.data);
 	if (smtp_session_has_requiretls(session))
 		offer(session, "REQUIRETLS");
 	if (smtp_session_has_dsn(session))

@@ -61,11 +61,12 @@ write_received_field(struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
 	const struct smtp_peer *peer = session->peer;
+	const struct login_user *user = smtp_session_user(session);
 	char id[UUID_TEXT_SIZE];
 	struct smtp_received received = {
 		.helo = session->helo,
 		.remote_host = peer->remote_host,
-		.remote_info = peer->remote_info,
+		.remote_info = user != NULL ? user->address : peer->remote_info,
 		.remote_ip = peer->remote_ip,
 		.tls_version = stream_tls_version(session->stream),
 		.tls_cipher = stream_tls_cipher(session->stream),
@@ -76,6 +77,7 @@ write_received_field(struct smtp_session *session)
 		.is_lmtp = session->kind->is_lmtp,
 		.is_extended = session->is_extended,
 		.is_utf8 = session->transaction.is_utf8,
+		.is_authenticated = user != NULL,
 		.id = id,
 		.when = message->when,
 	};

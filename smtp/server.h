@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "auth/login.h"
 #include "base/budget.h"
 #include "base/error.h"
 #include "control/home.h"
@@ -27,6 +28,9 @@ struct smtp_kind {
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 	int queue_wait_ms;  /* RCPT, for queues that are all down */
+	/* Of those who log in, another program knows the passwords: its
+	 * arguments, as of checkpassword.h; NULL: the store does. */
+	char *const *program;
 };
 
 /* The program's name for log lines: that of the protocol. */
@@ -50,6 +54,7 @@ struct smtp_server {
 	struct smtp_kind kind;
 	struct sink_pool *sinks;
 	struct store *store;
+	struct login *login; /* NULL: nobody logs in by this protocol */
 	struct budget memory;
 	atomic_ulong qp;
 	atomic_bool has_stopped;

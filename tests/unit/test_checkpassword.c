@@ -16,7 +16,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const struct checkpassword_proof alice = { "alice", "secret", "<t>" };
+static const struct checkpassword_proof alice = {
+	.name = "alice",
+	.secret = "secret",
+	.timestamp = "<t>",
+};
 
 /* Runs sh with this script in place of a checkpassword. */
 static int
