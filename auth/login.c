@@ -278,6 +278,15 @@ refuse(struct login *login, const struct login_attempt *attempt,
 	return LOGIN_REFUSED;
 }
 
+static bool
+is_address(const char *text)
+{
+	unsigned char bytes[16];
+
+	return inet_pton(AF_INET, text, bytes) == 1 ||
+	    inet_pton(AF_INET6, text, bytes) == 1;
+}
+
 /* Proven; may he? */
 static enum login_result
 admit(struct login *login, struct login_attempt *attempt,
@@ -311,7 +320,7 @@ admit(struct login *login, struct login_attempt *attempt,
 		return LOGIN_TOO_SOON;
 	}
 	log_login(attempt, user_out->address, "ok", "");
-	if (login->notes_logins &&
+	if (login->notes_logins && is_address(attempt->remote_ip) &&
 	    store_note_login(login->store, user_out->local, user_out->domain,
 		service->name, attempt->remote_ip,
 		login->opens_relay && service->opens_relay &&

@@ -9,3 +9,4 @@ PROGS += auth/vchkpw auth/vchkpass
 auth/vchkpw auth/vchkpass: auth/vchkpw.o auth/libauth.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
 auth/vchkpw auth/vchkpass: LDLIBS += -lcdb
+MANS += auth/vchkpw.8 auth/vchkpass.8

@@ -19,11 +19,12 @@ enum {
 	REFUSED = CHECKPASSWORD_REFUSED,
 	MISUSED = 2,
 	NO_USER = 3, /* of Dovecot's lookup without a password */
+	NO_OPTION = 100,
 	TROUBLE = 111
 };
 
 static const char vchkpw_usage[] =
-    "usage: vchkpw PROGRAM [ARGUMENT ...]\n"
+    "usage: %s PROGRAM [ARGUMENT ...]\n"
     "Reads name, password and timestamp from descriptor 3.";
 
 /* What was on descriptor 3; texts point into data. */
@@ -267,15 +268,17 @@ main(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	const char *program = slash == NULL ? argv[0] : slash + 1;
+	char usage[200];
 	struct input input;
 	int code;
 
 	(void)argc;
-	usage_answer(argv, program, vchkpw_usage);
+	snprintf(usage, sizeof(usage), vchkpw_usage, program);
+	usage_answer(argv, program, usage);
 	log_open(program);
-	if (argv[1] == NULL) {
-		log_line("%s", vchkpw_usage);
-		return MISUSED;
+	if (argv[1] == NULL || argv[1][0] == '-') {
+		log_line("%s", usage);
+		return argv[1] == NULL ? MISUSED : NO_OPTION;
 	}
 	code = read_input(&input);
 	if (code == 0)

@@ -10,3 +10,4 @@ pop3/qmail-pop3d pop3/qmail-popup: pop3/main.o pop3/libpop3.a smtp/libsmtp.a \
     delivery/libdelivery.a queue/libqueue.a mailbox/libmailbox.a auth/libauth.a \
     lookupd/liblookupd.a control/libcontrol.a base/libbase.a
 pop3/qmail-pop3d pop3/qmail-popup: LDLIBS += -lssl -lcrypto -lcdb
+MANS += pop3/qmail-pop3d.8 pop3/qmail-popup.8
