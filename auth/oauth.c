@@ -150,11 +150,11 @@ oauth_token_check(struct oauth_token *token, const char *program,
 	AUTO(buf_release) struct buf output = BUF_INIT;
 	int result = checkpassword_run(
 	    argv, vars, &proof, CHECK_MS, &output, err);
-	size_t length = strcspn(output.data, "\r\n");
 
-	if (result == 1 && token->name[0] == '\0') {
+	if (result == 1 && token->name[0] == '\0' && output.length > 0) {
 		free(token->name);
-		token->name = xstrndup(output.data, length);
+		token->name = xstrndup(
+		    output.data, strcspn(output.data, "\r\n"));
 	}
 	return result;
 }

@@ -63,7 +63,7 @@ struct sasl {
 	struct error err;
 	struct login_attempt attempt;
 	struct oauth_token token;
-	char *name, *password; /* of SASL_PASSWORD */
+	char *name, *password; /* what the client has said of them */
 };
 
 /* Is the word in a list with blanks or commas between? */
@@ -185,6 +185,7 @@ look_up(struct sasl *sasl, const char *name)
 	if (sasl->is_looked_up)
 		return;
 	sasl->is_looked_up = true;
+	sasl->name = xstrdup(name);
 	sasl->result = login_begin(channel->login, channel->service, name,
 	    channel->remote_ip, channel->local_ip, &sasl->attempt, &sasl->err);
 	sasl->has_attempt = sasl->result == LOGIN_OK;
@@ -433,6 +434,15 @@ is_downgraded(const struct sasl *sasl, const char *answer)
 	    is_usable(sasl->channel, plus);
 }
 
+/* "p=": a binding, which only the mechanism with -PLUS has. */
+static bool
+is_bound_without_plus(const struct sasl *sasl, const char *answer)
+{
+	return sasl->mechanism->kind == BY_VERIFIER &&
+	    !sasl->mechanism->needs_binding && sasl->steps == 0 &&
+	    strncmp(answer, "cD", 2) == 0;
+}
+
 static bool
 is_login_mechanism(const struct sasl *sasl)
 {
@@ -448,6 +458,8 @@ step_library(struct sasl *sasl, const char *answer, struct buf *challenge_out)
 
 	if (is_downgraded(sasl, answer))
 		return finish_unproven(sasl);
+	if (is_bound_without_plus(sasl, answer))
+		return SASL_MALFORMED;
 	code = gsasl_step64(sasl->dialog, answer, &output);
 	sasl->steps += *answer != '\0' || is_login;
 	if (output != NULL && (code == GSASL_OK || code == GSASL_NEEDS_MORE))
@@ -504,6 +516,10 @@ sasl_step(struct sasl *sasl, const char *answer, struct buf *challenge_out)
 	buf_reset(challenge_out);
 	if (sasl->is_last)
 		return SASL_FINISHED;
+	/* No mechanism has an answer without a word. */
+	if (answer != NULL && *answer == '\0')
+		return sasl->is_looked_up ? finish_unproven(sasl)
+					  : SASL_MALFORMED;
 	if (sasl->mechanism->kind == BY_TOKEN)
 		return step_token(
 		    sasl, answer != NULL ? answer : "", challenge_out);

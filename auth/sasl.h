@@ -65,8 +65,9 @@ const char *sasl_mechanism(const struct sasl *sasl);
 enum sasl_step sasl_step(
     struct sasl *sasl, const char *answer, struct buf *challenge_out);
 
-/* After SASL_PASSWORD, valid as long as the exchange. */
+/* Who the client says he is; NULL before. */
 const char *sasl_name(const struct sasl *sasl);
+/* After SASL_PASSWORD, valid as long as the exchange. */
 const char *sasl_password(const struct sasl *sasl);
 
 /* After SASL_FINISHED; the user as of login_end(), the reason of UNKNOWN. */

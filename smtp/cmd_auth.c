@@ -228,7 +228,7 @@ refuse_malformed(struct smtp_session *session)
 
 /* The answer to a challenge, without line end; NULL and said: there is none. */
 static char *
-ask(struct smtp_session *session, const char *challenge)
+ask(struct smtp_session *session, const struct buf *challenge)
 {
 	enum stream_result result;
 	const char *line;
@@ -236,7 +236,7 @@ ask(struct smtp_session *session, const char *challenge)
 	char *answer;
 
 	stream_write(session->stream, "334 ", 4);
-	stream_write(session->stream, challenge, strlen(challenge));
+	stream_write(session->stream, challenge->data, challenge->length);
 	stream_write(session->stream, "\r\n", 2);
 	result = stream_read_line(
 	    session->stream, SASL_LINE_MAX, &line, &length);
@@ -280,7 +280,7 @@ run_exchange(struct smtp_session *session, struct sasl *sasl, char *initial)
 		free(answer);
 		if (step != SASL_CHALLENGE)
 			break;
-		answer = ask(session, challenge.data);
+		answer = ask(session, &challenge);
 		if (answer == NULL)
 			return;
 	}

@@ -44,6 +44,22 @@ offer(struct smtp_session *session, const char *extension)
 	smtp_reply_line(session, 250, false, NULL, extension);
 }
 
+/* RFC 9422: none of ours but that of recipients is fixed. */
+static void
+put_limits(struct smtp_session *session)
+{
+	char limits[48];
+	uint64_t most;
+
+	if (smtp_transaction_number(session, "MAXRECIPIENTS",
+		session->config->maxrecipients, &most) == -1 ||
+	    most == 0 || session->kind->is_lmtp)
+		return;
+	snprintf(limits, sizeof(limits), "LIMITS RCPTMAX=%llu",
+	    (unsigned long long)(most < 999999 ? most : 999999));
+	offer(session, limits);
+}
+
 void
 smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 {
@@ -74,6 +90,7 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 		offer(session, "DSN");
 	if (!session->kind->is_lmtp && smtp_session_has_etrn(session))
 		offer(session, "ETRN");
+	put_limits(session);
 	offer(session, "SMTPUTF8");
 	offer(session, "CHUNKING");
 	/*

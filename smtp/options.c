@@ -65,6 +65,9 @@ judge_kind(const struct smtp_kind *kind, struct error *err)
 	if (has_packages && kind->is_submission)
 		return error_set(
 		    err, "--submission does not go with --qmtp or --qmqp");
+	if (kind->is_odmr &&
+	    (has_packages || kind->is_lmtp || kind->is_submission))
+		return error_set(err, "--odmr goes with no other protocol");
 	return 0;
 }
 
@@ -107,6 +110,7 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		    : strcmp(*args, "--qmqp") == 0  ? &options->kind.is_qmqp
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
+		    : strcmp(*args, "--odmr") == 0 ? &options->kind.is_odmr
 		    : strcmp(*args, "--smtps") == 0
 		    ? &options->kind.has_tls_first
 		    : strcmp(*args, "--shared") == 0 ? &options->is_shared

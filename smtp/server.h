@@ -26,6 +26,7 @@ struct smtp_kind {
 	bool is_qmtp;       /* packages (package.h) */
 	bool is_qmqp;       /* ... one in a session */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
+	bool is_odmr;       /* RFC 2645: mail is given away, by ATRN */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 	int queue_wait_ms;  /* RCPT, for queues that are all down */
 	/* Of those who log in, another program knows the passwords: its

@@ -17,6 +17,7 @@
 #include "smtp/address.h"
 #include "smtp/body.h"
 #include "smtp/hops.h"
+#include "smtp/originate.h"
 #include "smtp/params.h"
 #include "smtp/session.h"
 
@@ -61,6 +62,8 @@ enum smtp_refusal {
 /* The message of a transaction while it comes in. */
 struct smtp_message {
 	struct smtp_body body;
+	struct originate originate; /* of submission, if is_originated */
+	bool is_originated;
 	struct smtp_hops hops;
 	uint64_t size_bytes; /* as stored, without our Received field */
 	uint64_t max_bytes;  /* as RFC 1870 counts; UINT64_MAX: no limit */

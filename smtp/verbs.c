@@ -36,7 +36,7 @@ static const struct verb verbs[] = {
 	{ "NOOP", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_noop },
 	{ "VRFY", IN_BOTH, ARGUMENT_NEEDED, false, smtp_cmd_vrfy },
 	{ "HELP", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_help },
-	{ "STARTTLS", IN_BOTH, ARGUMENT_NONE, true, smtp_cmd_starttls },
+	{ "STARTTLS", IN_BOTH, ARGUMENT_NONE, false, smtp_cmd_starttls },
 	{ "QUIT", IN_BOTH, ARGUMENT_NONE, false, smtp_cmd_quit },
 	{ "EXPN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "AUTH", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },

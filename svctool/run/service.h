@@ -23,6 +23,8 @@ int service_make_remote(struct maker *maker, struct error *err);
 enum listener_kind {
 	LISTENER_SMTP,
 	LISTENER_SUBMISSION,
+	LISTENER_SUBMISSIONS, /* RFC 8314: TLS first */
+	LISTENER_ODMR,        /* RFC 2645 */
 	LISTENER_SMTPS,
 	LISTENER_LMTP,
 	LISTENER_QMTP,
