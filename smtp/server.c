@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/test_time.h"
+#include "control/layout.h"
 #include "queue/sink_settings.h"
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
@@ -68,6 +69,8 @@ smtp_server_new(
 	if (!kind->is_lmtp && !kind->is_qmtp && !kind->is_qmqp)
 		server->login = login_new(
 		    server->store, server->config->settings);
+	server->recipients = cdb_cache_new(1);
+	server->recipients_path = layout_path(home, LAYOUT_recipients_cdb);
 	set_memory(server, server->config);
 	set_sink_options(server, server->config, &options);
 	server->sinks = sink_pool_new(&options);
@@ -82,6 +85,9 @@ smtp_server_free(struct smtp_server **server_in)
 	if (server == NULL)
 		return;
 	sink_pool_free(&server->sinks);
+	if (server->recipients != NULL)
+		cdb_cache_free(&server->recipients);
+	free(server->recipients_path);
 	login_free(&server->login);
 	store_free(&server->store);
 	smtp_config_release(&server->config);

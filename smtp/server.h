@@ -16,6 +16,7 @@
 #include "base/budget.h"
 #include "base/error.h"
 #include "control/home.h"
+#include "lookupd/cdb_cache.h"
 #include "lookupd/store.h"
 #include "queue/sink.h"
 #include "smtp/config.h"
@@ -56,6 +57,8 @@ struct smtp_server {
 	struct sink_pool *sinks;
 	struct store *store;
 	struct login *login; /* NULL: nobody logs in by this protocol */
+	struct cdb_cache *recipients; /* for users/recipients.cdb */
+	char *recipients_path;
 	struct budget memory;
 	atomic_ulong qp;
 	atomic_bool has_stopped;

@@ -6,6 +6,7 @@ import email.policy
 import hashlib
 import hmac
 import os
+import poplib
 import re
 import shutil
 import smtplib
@@ -478,7 +479,6 @@ def test_what_is_missing_is_added(node):
     domain = node.domain
     message = parsed(submit(node, "Subject: nothing else\r\n\r\nx\r\n"),
                      "nothing else")
-    assert message["From"] == f"<alice@{domain}>"
     assert message["From"].addresses[0].addr_spec == f"alice@{domain}"
     sent = message["Date"].datetime.timestamp()
     assert abs(sent - time.time()) < 100
@@ -530,3 +530,57 @@ def test_limits(node):
             assert "\nLIMITS RCPTMAX=7\n" in client.hello().text
     with smtpd(node) as server, server.client() as client:
         assert "LIMITS" not in client.hello().text
+
+
+def test_recipients_cdb(node):
+    file = node.home / "users/recipients"
+    file.write_text(f"# ours\nListed@{node.domain}\n@all.example\n")
+    node.run("qmail-cdb", "recipients")
+    (node.control / "rcpthosts").write_text(f"{node.domain}\nall.example\n"
+                                            "own.example\n")
+
+    def codes(server):
+        with server.client() as client:
+            client.hello()
+            client.ok("MAIL FROM:<>")
+            return [client.say(f"RCPT TO:<{name}>").code for name in (
+                f"listed@{node.domain}", f"bob@{node.domain}",
+                f"nobody@{node.domain}", "x@all.example", "x@own.example")]
+
+    try:
+        with smtpd(node, CHECKRECIPIENT=1) as server:
+            assert codes(server) == [550, 250, 550, 250, 250]
+        with smtpd(node, CHECKRECIPIENT=2) as server:
+            assert codes(server) == [250, 250, 550, 250, 250]
+        with smtpd(node, CHECKRECIPIENT=3) as server:
+            assert codes(server) == [250, 550, 550, 250, 550]
+            (node.home / "users/recipients.cdb").unlink()
+            time.sleep(1.1)  # it may be as old
+            assert codes(server) == [451] * 5
+        file.write_text("no address\n")
+        done = node.run("qmail-cdb", "recipients", code=100)
+        assert ":1: " in done.stderr
+    finally:
+        (node.control / "rcpthosts").write_text(f"{node.domain}\n")
+        file.unlink()
+
+
+def test_pop_before_smtp(node):
+    def relay(server, sender):
+        with server.client() as client:
+            client.hello()
+            client.ok(f"MAIL FROM:<{sender}>")
+            return client.say("RCPT TO:<x@where.example>").code
+
+    u2 = f"u2@{node.domain}"
+    with smtpd(node, CHECKRELAY="1") as server:
+        assert relay(server, u2) == 553
+        client = poplib.POP3("127.0.0.1", int(node.info["pop3"]))
+        client.user(u2)
+        client.pass_(PASSWORD)
+        client.quit()
+        assert relay(server, u2) == 250
+        assert relay(server, u2.upper()) == 250
+        assert relay(server, "x@else.example") == 553
+    with smtpd(node) as server:
+        assert relay(server, u2) == 553
