@@ -88,6 +88,8 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 		offer(session, "REQUIRETLS");
 	if (smtp_session_has_dsn(session))
 		offer(session, "DSN");
+	if (session->kind->is_odmr)
+		offer(session, "ATRN");
 	if (!session->kind->is_lmtp && smtp_session_has_etrn(session))
 		offer(session, "ETRN");
 	put_limits(session);

@@ -20,17 +20,14 @@ needs_login(struct smtp_session *session, const struct smtp_address *sender)
 	char canonical[IDN_DOMAIN_SIZE];
 	const char *domain = sender->domain;
 
-	if (session->kind->is_submission ||
+	if (session->kind->is_submission || session->kind->is_odmr ||
 	    vars_get(vars, "REQUIREAUTH") != NULL)
 		return true;
 	if (domain == NULL || domains->count == 0)
 		return false;
 	if (!idn_is_ascii(domain) && idn_domain_canonical(domain, canonical))
 		domain = canonical;
-	for (size_t i = 0; i < domains->count; i++)
-		if (strcasecmp(domains->items[i], domain) == 0)
-			return true;
-	return false;
+	return strlist_has_name(domains, domain);
 }
 
 /* A line of an alias: does it end in the user's mailbox? */

@@ -244,6 +244,7 @@ size_t smtp_session_line_max(struct smtp_session *session);
 bool smtp_session_has_etrn(const struct smtp_session *session);
 
 /* cmd_*.c: one for each verb; the argument is the line's. */
+void smtp_cmd_atrn(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_auth(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line);

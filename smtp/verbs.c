@@ -43,7 +43,8 @@ static const struct verb verbs[] = {
 	{ "AUTH", IN_SMTP, ARGUMENT_NEEDED, false, smtp_cmd_auth },
 	{ "ETRN", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "ETRN", IN_SMTP, ARGUMENT_ANY, false, smtp_cmd_etrn },
-	{ "ATRN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ATRN", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ATRN", IN_SMTP, ARGUMENT_ANY, false, smtp_cmd_atrn },
 	{ "TURN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "SEND", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "SOML", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
@@ -108,6 +109,9 @@ smtp_verbs_put(const struct smtp_session *session, struct buf *buf)
 		if (!is_spoken(session, &verbs[i]) ||
 		    verbs[i].act == smtp_cmd_unsupported ||
 		    verbs[i].act == smtp_cmd_not_smtp ||
+		    (verbs[i].act == smtp_cmd_atrn && !session->kind->is_odmr) ||
+		    (verbs[i].act == smtp_cmd_auth &&
+			session->server->login == NULL) ||
 		    (verbs[i].act == smtp_cmd_etrn &&
 			!smtp_session_has_etrn(session)))
 			continue;

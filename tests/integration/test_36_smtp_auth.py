@@ -584,3 +584,116 @@ def test_pop_before_smtp(node):
         assert relay(server, "x@else.example") == 553
     with smtpd(node) as server:
         assert relay(server, u2) == 553
+
+
+def hold(maildir, *subjects, domain):
+    for folder in ("new", "cur", "tmp"):
+        (maildir / folder).mkdir(parents=True, exist_ok=True)
+    for i, subject in enumerate(subjects):
+        (maildir / "new" / f"{time.time_ns()}.{i}.x").write_text(
+            f"Return-Path: <from@else.example>\n"
+            f"Delivered-To: held-to@{domain}\nSubject: {subject}\n\n.\n")
+
+
+@pytest.fixture
+def odmr(node):
+    """A server for ATRN, with mail for two domains of u2."""
+    held = {name: node.home / f"held-{name}" for name in ("one", "two")}
+    for name, folder in held.items():
+        hold(folder, name, name + " again", domain=f"{name}.example")
+    (node.control / "etrnhosts").write_text("".join(
+        f"{name}.example 127.0.0.2 {folder} held-\n"
+        for name, folder in held.items()) + "empty.example 127.0.0.2 /\n")
+    (node.control / "atrnaccess").write_text(
+        f"u2@{node.domain}:one.example, two.example,empty.example\n")
+    try:
+        with smtpd(node, "--odmr") as server:
+            yield server, held
+    finally:
+        for name in ("etrnhosts", "atrnaccess"):
+            (node.control / name).unlink()
+        for folder in held.values():
+            shutil.rmtree(folder)
+
+
+class Turned:
+    """What a client says and hears after ATRN: he is the server."""
+
+    def __init__(self, client, refuses=""):
+        self.file = client.socket.makefile("rwb")
+        self.subjects = []
+        self.say("220 customer.example ESMTP")
+        recipient = None
+        while True:
+            line = self.file.readline().decode().strip()
+            verb = line[:4].upper()
+            if line == "" or verb == "QUIT":
+                self.say("221 bye")
+                break
+            if verb == "RCPT":
+                recipient = line.split("<")[1].split(">")[0]
+            if verb == "DATA":
+                self.say("354 go on")
+                text = b""
+                while not text.endswith(b"\r\n.\r\n"):
+                    text += self.file.readline()
+                subject = re.search(rb"Subject: (.*)\r\n", text)[1].decode()
+                self.subjects.append((recipient, subject))
+                self.say("451 not now" if subject == refuses else "250 taken")
+            else:
+                self.say("250 ok")
+
+    def say(self, line):
+        self.file.write(line.encode() + b"\r\n")
+        self.file.flush()
+
+
+def files(folder):
+    return sorted(re.search("Subject: (.*)", file.read_text())[1]
+                  for file in folder.glob("*/*"))
+
+
+def test_atrn(node, odmr):
+    server, held = odmr
+    with tls_client(server) as client:
+        assert "\nATRN\n" in client.hello().text
+        assert client.say("ATRN").code == 530
+        assert client.say("MAIL FROM:<>").code == 530
+        auth(client, "PLAIN " + plain(f"u2@{node.domain}"))
+        assert client.say("ATRN other.example").code == 553
+        assert client.say("ATRN one.example,other.example").code == 553
+        assert client.say("ATRN two.example").code == 250
+        turned = Turned(client, refuses="two")
+        assert sorted(turned.subjects) == [
+            ("to@two.example", "two"), ("to@two.example", "two again")]
+    server.wait_log(rf"ATRN <u2@{node.domain}> done status 0")
+    assert files(held["two"]) == ["two"] and len(files(held["one"])) == 2
+    with tls_client(server) as client:
+        auth(client, "PLAIN " + plain(f"u2@{node.domain}"))
+        assert client.say("ATRN one.example,TWO.example").code == 250
+        assert len(Turned(client).subjects) == 3
+    wait_until(lambda: not files(held["one"]) + files(held["two"]), "empty")
+    with tls_client(server) as client:
+        auth(client, "PLAIN " + plain(f"u2@{node.domain}"))
+        assert client.say("ATRN two.example").code == 453
+        assert client.say("ATRN").code == 451  # "/" is no Maildir
+    with tls_client(server) as client:
+        auth(client, "PLAIN " + plain(f"alice@{node.domain}"))
+        assert client.say("ATRN").code == 553
+
+
+def test_atrn_client_that_goes_away(node, odmr):
+    server, held = odmr
+    with tls_client(server) as client:
+        auth(client, "PLAIN " + plain(f"u2@{node.domain}"))
+        assert client.say("ATRN one.example").code == 250
+        client.write("220 here\r\n")
+        client.file.readline()
+    server.wait_log(rf"ATRN <u2@{node.domain}> done status [1-9]")
+    assert len(files(held["one"])) == 2
+
+
+def test_atrn_is_for_odmr_alone(server):
+    with tls_client(server) as client:
+        assert "ATRN" not in client.hello().text
+        assert client.say("ATRN").code == 502
