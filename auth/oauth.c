@@ -107,19 +107,21 @@ bool
 oauth_token_parse(
     struct oauth_token *token_out, const char *answer, bool is_bearer)
 {
-	char *text = NULL;
+	char *data = NULL, *text;
 	size_t length;
 	bool is_parsed;
 
 	*token_out = (struct oauth_token){ .name = NULL };
-	if (gsasl_base64_from(answer, strlen(answer), &text, &length) !=
+	if (gsasl_base64_from(answer, strlen(answer), &data, &length) !=
 	    GSASL_OK)
 		return false;
-	/* The library has put a '\0' behind it. */
+	text = xstrndup(data, length);
 	is_parsed = strlen(text) == length &&
 	    parse_response(token_out, text, is_bearer);
-	explicit_bzero(text, length);
-	gsasl_free(text);
+	explicit_bzero(text, strlen(text));
+	free(text);
+	explicit_bzero(data, length);
+	gsasl_free(data);
 	if (!is_parsed)
 		oauth_token_release(token_out);
 	return is_parsed;
