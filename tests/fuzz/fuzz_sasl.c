@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct login_service service = { .name = "smtp" };
 static struct sasl_channel channel;
 static int log_fd, null_fd;
+static struct home *home;
 static char *root;
 
 static void
@@ -37,7 +38,6 @@ remove_home(void)
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct home *home;
 	struct store *store;
 
 	(void)argc;
