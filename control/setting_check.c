@@ -227,12 +227,6 @@ judge_tlspolicy(const char *value, struct error *err)
 	return 0;
 }
 
-static bool
-is_user_store(const char *value)
-{
-	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
-}
-
 /* Lines of several parts: who reads them says what is wrong. */
 static const struct {
 	const char *unit;
@@ -247,6 +241,35 @@ static const struct {
 	{ "domain:policy", judge_tlspolicy },
 	{ "domain:port", tlsadomain_judge },
 };
+
+static bool
+is_store(const char *value)
+{
+	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
+}
+
+/* ADDRESS:PORT /PATH */
+static bool
+is_keyed_endpoint(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *colon = memrchr(value, ':', length);
+	const char *path = value + length + strspn(value + length, " \t");
+
+	return colon != NULL && colon != value && *path == '/' &&
+	    strspn(colon + 1, "0123456789") ==
+	    (size_t)(value + length - colon - 1);
+}
+
+/* NAME KEY */
+static bool
+is_keyed_node(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+
+	return length > 0 &&
+	    strlen(value + length + strspn(value + length, " \t")) == 40;
+}
 
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
@@ -282,17 +305,25 @@ static const struct {
 	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
-	{ "cdb or pgsql", is_user_store,
-	    "is not a user store; write cdb or pgsql" },
+	{ "store", is_store, "is no user store; write cdb or pgsql" },
+	{ "address:port key", is_keyed_endpoint,
+	    "is not an address with a port and the file of a key; write for "
+	    "example 192.0.2.1:5570 /var/mqmail/tls/lookup.key" },
+	{ "node key", is_keyed_node,
+	    "is not a node's name with its public key of 40 characters" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };
 
-/* What stands behind a blank in a route may be a password. */
+/*
+ * What stands behind a blank in a route may be a password, and so may any part
+ * of a connection string.
+ */
 static int
 shown_length(const struct setting_row *row, const char *value)
 {
 	size_t length = strcmp(row->unit, "route") == 0 ? strcspn(value, " \t")
+	    : setting_is_secret(row)                    ? 0
 							: strlen(value);
 
 	return length > 60 ? 60 : (int)length;

@@ -49,11 +49,9 @@ store_open(const char *home_root, struct error *err)
 
 	if (settings == NULL)
 		return NULL;
-	if (strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0) {
-		error_set(err, "the user store 'pgsql' needs lookupd");
-		return NULL;
-	}
-	return store_open_cdb(home_root, err);
+	return strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0
+	    ? store_open_lookup(home_root, err)
+	    : store_open_cdb(home_root, err);
 }
 
 void
@@ -145,23 +143,6 @@ store_password_release(struct store_password *password)
 		    password->storage.data, password->storage.length);
 	buf_release(&password->storage);
 	*password = (struct store_password){ .storage = BUF_INIT };
-}
-
-void
-store_split_hash(struct store_password *password, char *hash)
-{
-	char *end = strrchr(hash, ',');
-
-	password->hash = hash;
-	if (strncmp(hash, "{SCRAM-", 7) != 0)
-		return;
-	/* What follows the last comma is the server key, or a crypt hash. */
-	password->scram = hash;
-	password->hash = "*";
-	if (end != NULL && (end[1] == '$' || end[1] == '*')) {
-		*end = '\0';
-		password->hash = end + 1;
-	}
 }
 
 int

@@ -135,8 +135,9 @@ enum { STORE_CDB_FDS = 256 };
  * With pgsql it asks lookupd, which need not be up yet.  NULL with the reason.
  */
 struct store *store_open(const char *home_root, struct error *err);
-/* The cdb store, whatever the setting says. */
+/* One of them, whatever the setting says. */
 struct store *store_open_cdb(const char *home_root, struct error *err);
+struct store *store_open_lookup(const char *home_root, struct error *err);
 void store_free(struct store **store);
 
 /*

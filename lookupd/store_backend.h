@@ -25,9 +25,6 @@ struct store_login {
 	bool opens_relay;
 };
 
-/* A vpasswd hash is "{SCRAM-...}...,CRYPT", or one of them; in place. */
-void store_split_hash(struct store_password *password, char *hash);
-
 struct store_backend {
 	int (*find_domain)(struct store *store, const char *domain,
 	    struct store_domain *domain_out, struct error *err);

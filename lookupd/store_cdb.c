@@ -141,7 +141,6 @@ cdb_find_password(struct store *store, const char *local, const char *domain,
 	struct store_domain found = { .storage = BUF_INIT };
 	struct store_limits limits;
 	struct vpasswd_entry entry;
-	char *hash;
 	int result = cdb_find_domain(store, domain, &found, err);
 
 	if (result == 1)
@@ -151,15 +150,14 @@ cdb_find_password(struct store *store, const char *local, const char *domain,
 		return result;
 	password_out->name = entry.name;
 	password_out->dir = entry.dir;
+	password_out->hash = entry.hash;
+	password_out->scram = entry.scram;
 	password_out->secret = entry.secret;
 	password_out->quota = entry.quota;
 	password_out->flags = entry.gid_flags;
 	password_out->is_active = (entry.uid_flags & VPASSWD_INACTIVE) == 0;
 	password_out->uid = found.uid;
 	password_out->gid = found.gid;
-	hash = password_out->storage.data +
-	    (entry.hash - password_out->storage.data);
-	store_split_hash(password_out, hash);
 	if ((entry.gid_flags & STORE_OVERRIDE_LIMITS) != 0)
 		return 1;
 	if (read_limits(found.dir, domain_limits_name, &limits, err) == -1)

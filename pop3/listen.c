@@ -244,7 +244,7 @@ prepare_pop3(struct pop3_daemon *daemon, const struct home *home,
 		.has_tls_first = options->kind.has_tls_first,
 	};
 
-	if (identity_become(IDENTITY_VIRTUAL, err) == -1)
+	if (identity_become_in(IDENTITY_VIRTUAL, "qcerts", err) == -1)
 		return 111;
 	daemon->server = pop3_server_new(home, &kind, err);
 	return daemon->server == NULL ||

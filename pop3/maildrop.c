@@ -450,8 +450,7 @@ move_to_cur(
 	    strchr(message->name, ':') == NULL ? ":2," : "");
 
 	/* It stays new when that fails, or is no more. */
-	renameat2(maildrop->new_fd, message->name, maildrop->cur_fd, name,
-	    RENAME_NOREPLACE);
+	renameat(maildrop->new_fd, message->name, maildrop->cur_fd, name);
 }
 
 /* What maildirsize counts of it. */

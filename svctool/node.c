@@ -294,6 +294,14 @@ node_is_remote(const char *service)
 	return strcmp(service, node_remote_service) == 0;
 }
 
+const char node_lookup_service[] = "lookup";
+
+bool
+node_is_lookup(const char *service)
+{
+	return strcmp(service, node_lookup_service) == 0;
+}
+
 bool
 node_is_made_service(const struct node *node, const char *service)
 {
@@ -302,5 +310,6 @@ node_is_made_service(const struct node *node, const char *service)
 
 	free(lock);
 	return is_queue || node_is_listener(service) ||
-	    node_is_resolver(service) || node_is_remote(service);
+	    node_is_resolver(service) || node_is_remote(service) ||
+	    node_is_lookup(service);
 }

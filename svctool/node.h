@@ -95,6 +95,9 @@ bool node_is_resolver(const char *service);
 /* The one that sends mail to other hosts. */
 extern const char node_remote_service[];
 bool node_is_remote(const char *service);
+/* The one that knows the users of a database. */
+extern const char node_lookup_service[];
+bool node_is_lookup(const char *service);
 
 /* One of those that svctool makes, and not the operator's own? */
 bool node_is_made_service(const struct node *node, const char *service);

@@ -25,6 +25,7 @@ static const struct {
 	{ "qmail-pop3d", { "qmail-pop3d" } },
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
+	{ "lookupd", { "lookupd" } },
 };
 
 static void

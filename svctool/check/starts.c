@@ -121,7 +121,26 @@ try_remote(const struct node *node, const char *service,
 	return rules_new(home_new(), "qmail-rspawn", err) == NULL ? -1 : 0;
 }
 
-enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, OTHER };
+static int
+try_lookup(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	struct settings *settings;
+
+	(void)node;
+	(void)service;
+	(void)env;
+	settings = settings_load(home_new()->control, "lookupd", NULL, err);
+	if (settings == NULL || identity_become(IDENTITY_LOOKUP, err) == -1)
+		return -1;
+	return *settings_text(settings, SETTING_pgsql) == '\0'
+	    ? error_set(err,
+		  "pgsql is empty: write how to reach the database into it, "
+		  "for example host=db.example.org dbname=mqmail user=mqmail")
+	    : 0;
+}
+
+enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, LOOKUP, OTHER };
 
 static const struct {
 	enum kind kind;
@@ -133,6 +152,7 @@ static const struct {
 	{ QUEUE, try_vdeliver },
 	{ RESOLVER, try_resolver },
 	{ REMOTE, try_remote },
+	{ LOOKUP, try_lookup },
 };
 
 static enum kind
@@ -146,6 +166,8 @@ service_kind(const struct node *node, const char *service)
 		return RESOLVER;
 	if (node_is_remote(service))
 		return REMOTE;
+	if (node_is_lookup(service))
+		return LOOKUP;
 	return ready_is_queue(node, service) ? QUEUE : OTHER;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/settings.h"
 #include "svctool/init/init.h"
 #include "svctool/run/place.h"
 #include "svctool/run/ports.h"
@@ -75,6 +76,21 @@ make_listeners(
 	return 0;
 }
 
+/* Its users are in a database: then there is one to ask. */
+static int
+make_lookup(struct maker *maker, struct error *err)
+{
+	OWN_TEXT control = node_path(
+	    maker->node, "%s", maker->node->home->control);
+	AUTO(settings_free)
+	struct settings *settings = settings_load_all(
+	    control, NULL, NULL, NULL);
+
+	return strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0
+	    ? service_make_lookup(maker, err)
+	    : 0;
+}
+
 static int
 make_node(
     struct maker *maker, const struct init_options *options, struct error *err)
@@ -98,6 +114,7 @@ make_node(
 	}
 	return service_make_resolver(maker, err) == -1 ||
 		service_make_remote(maker, err) == -1 ||
+		make_lookup(maker, err) == -1 ||
 		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1

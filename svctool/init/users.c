@@ -12,17 +12,19 @@
 #include "svctool/make.h"
 #include "svctool/run/spawn.h"
 
-static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts" };
+static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts",
+	"mqlookup" };
 
 static const struct {
 	const char *name, *group, *more_groups, *purpose;
 } users[] = {
 	{ "qmaild", "nofiles", "qcerts,vmail", "mqmail SMTP server" },
 	{ "qmailq", "qmail", "", "mqmail queues" },
-	{ "vmail", "vmail", "qcerts", "mqmail virtual users" },
+	{ "vmail", "vmail", "", "mqmail virtual users" },
 	{ "qmaill", "nofiles", "", "mqmail logs" },
 	{ "qmailr", "qmail", "", "mqmail remote delivery" },
 	{ "mqresolve", "nofiles", "", "mqmail resolver" },
+	{ "mqlookup", "mqlookup", "", "mqmail lookups of users" },
 };
 
 enum {

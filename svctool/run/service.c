@@ -180,6 +180,13 @@ service_make_remote(struct maker *maker, struct error *err)
 	    "mail to other hosts", "qmail-rspawn", err);
 }
 
+int
+service_make_lookup(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_lookup_service,
+	    "lookups of users", "lookupd", err);
+}
+
 /* Under its name, with variables that it may have already. */
 static int
 make_listener(struct maker *maker, const char *name,

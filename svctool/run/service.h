@@ -18,6 +18,8 @@ int service_make_queue(
 int service_make_resolver(struct maker *maker, struct error *err);
 /* The one that sends mail to other hosts.  0 or -1. */
 int service_make_remote(struct maker *maker, struct error *err);
+/* The one that asks the database of users.  0 or -1. */
+int service_make_lookup(struct maker *maker, struct error *err);
 
 /* What a listener speaks. */
 enum listener_kind {

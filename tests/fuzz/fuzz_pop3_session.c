@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A whole session, from the greeting to its end: the first byte says whether the
- * user is in already, the rest is what the client sends.  Each answer begins
- * with a status, and lines are well-formed.
+ * A whole session, from the greeting to its end: the first byte says whether
+ * the user is in already, the rest is what the client sends.  Each answer
+ * begins with a status, and lines are well-formed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -34,9 +34,9 @@ remove_home(void)
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct pop3_kind kind = { .program = "qmail-pop3d",
-		.has_store = true,
-		.has_tls = true };
+	static const struct pop3_kind kind = {
+		.program = "qmail-pop3d", .has_store = true, .has_tls = true
+	};
 
 	(void)argc;
 	(void)argv;

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from lookup_peer import add_domain, add_user, make_schema, use_database
 from node import BIN, SLOW, wait_until
+from postgres import Postgres
 from smtp_peer import any_certificate, shared_node
 
 PASSWORD = "correct horse"
@@ -619,3 +621,47 @@ def test_last_login_is_noted(node):
     login(node, "alice").quit()
     found = [path for path in (node.home / "users/logins").rglob("alice")]
     assert len(found) == 1 and "pop3 127.0.0.1 " in found[0].read_text()
+
+
+@pytest.fixture
+def database():
+    postgres = Postgres()
+    make_schema(postgres)
+    yield postgres
+    postgres.remove()
+
+
+def test_users_in_a_database(make_node, database):
+    """By lookupd; without it nobody is refused for good."""
+    node = make_node()
+    node.run("vpasswd", f"alice@{node.domain}", PASSWORD)
+    line = next(line for line in (
+        node.home / "domains" / node.domain / "vpasswd").read_text()
+        .splitlines() if line.startswith("alice:"))
+    add_domain(database, node.domain)
+    add_user(database, "alice", node.domain,
+             node.maildir("alice").parent.parent, hash=line.split(":")[1])
+    fill(node, "alice", MESSAGE)
+    use_database(node, database.conninfo())
+    (node.home / "run/lookupd").mkdir(exist_ok=True)
+    lookupd = subprocess.Popen([BIN / "lookupd"], env=node.environment(),
+                               stderr=subprocess.DEVNULL)
+    try:
+        wait_until((node.home / "run/lookup").exists, "lookupd")
+        old = node.log(service(node)).count("listening on")
+        subprocess.run(["svc", "-t", node.home / "service" / service(node)],
+                       check=True)
+        wait_until(lambda: node.log(service(node)).count("listening on") >
+                   old, "the listener again")
+        client = login(node)
+        assert client.stat()[0] == 1
+        client.quit()
+        assert "[AUTH]" in refusal(node, f"alice@{node.domain}", "wrong")
+        # bob is in the files alone.
+        assert "[AUTH]" in refusal(node, f"bob@{node.domain}", "wrong")
+        wait_until(lambda: "pop3" in str(database.sql(
+            "SELECT service FROM mq.last_auth")), "the last login")
+    finally:
+        lookupd.terminate()
+        lookupd.wait(timeout=60 * SLOW)
+    assert "[SYS/TEMP]" in refusal(node, f"alice@{node.domain}")

@@ -18,7 +18,7 @@ UNIT_ALONE := test_commit test_commit_journal test_journal_power_cut \
 UNIT_FOLDERS := svctool adminsrv pop3 smtp remote delivery queue mailbox auth lookupd resolver control base
 UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a pop3/libpop3.a smtp/libsmtp.a \
     remote/libremote.a delivery/libdelivery.a queue/libqueue.a mailbox/libmailbox.a \
-    auth/libauth.a lookupd/liblookupd.a \
+    auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a control/libcontrol.a base/libbase.a
 # Of the tests' own code: half the time of -O2 to compile.
 UNIT_OPTIMIZE := -Og
