@@ -47,7 +47,9 @@ find_program(const char *name)
 static int
 pipe_proof(const struct checkpassword_proof *proof, struct error *err)
 {
-	char data[CHECKPASSWORD_MAX];
+	size_t size = proof->bytes_max != 0 ? proof->bytes_max
+					    : CHECKPASSWORD_MAX;
+	OWN_TEXT data = xcalloc(1, size);
 	const char *const parts[] = { proof->name, proof->secret,
 		proof->timestamp };
 	size_t length = 0;
@@ -56,8 +58,8 @@ pipe_proof(const struct checkpassword_proof *proof, struct error *err)
 	for (size_t i = 0; i < 3; i++) {
 		size_t part = strlen(parts[i]) + 1;
 
-		if (part > sizeof(data) - length) {
-			explicit_bzero(data, sizeof(data));
+		if (part > size - length) {
+			explicit_bzero(data, size);
 			return 0;
 		}
 		memcpy(data + length, parts[i], part);
@@ -74,7 +76,7 @@ pipe_proof(const struct checkpassword_proof *proof, struct error *err)
 		}
 		close(fds[1]);
 	}
-	explicit_bzero(data, sizeof(data));
+	explicit_bzero(data, size);
 	return result;
 }
 

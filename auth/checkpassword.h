@@ -29,6 +29,7 @@ enum {
 /* What the client has said; timestamp "" but for APOP and the like. */
 struct checkpassword_proof {
 	const char *name, *secret, *timestamp;
+	size_t bytes_max; /* 0: CHECKPASSWORD_MAX; 64 KiB at most */
 };
 
 /*

@@ -183,6 +183,19 @@ wait_until(int64_t when_ms)
 		clock_sleep_ms((int)left_ms);
 }
 
+/* LOGIN_LOCKED, said and late enough, or LOGIN_OK. */
+static enum login_result
+pass_throttle(struct login *login, const struct login_attempt *attempt,
+    int64_t delay_ms)
+{
+	if (throttle_locked_ms(login->throttle, attempt->remote_ip,
+		attempt->name, attempt->started_ms) <= 0)
+		return LOGIN_OK;
+	log_login(attempt, attempt->name, "locked out", "");
+	wait_until(attempt->started_ms + delay_ms);
+	return LOGIN_LOCKED;
+}
+
 enum login_result
 login_begin(struct login *login, const struct login_service *service,
     const char *name, const char *remote_ip, const char *local_ip,
@@ -200,12 +213,8 @@ login_begin(struct login *login, const struct login_service *service,
 	};
 	is_complete = complete_name(
 	    login, name, local_ip, attempt_out, &delay_ms);
-	if (throttle_locked_ms(login->throttle, remote_ip, attempt_out->name,
-		attempt_out->started_ms) > 0) {
-		log_login(attempt_out, attempt_out->name, "locked out", "");
-		wait_until(attempt_out->started_ms + delay_ms);
+	if (pass_throttle(login, attempt_out, delay_ms) != LOGIN_OK)
 		return LOGIN_LOCKED;
-	}
 	if (!is_complete)
 		return LOGIN_OK;
 	at = strrchr(attempt_out->name, '@');
@@ -258,13 +267,13 @@ fill_user(struct login_user *user, const struct store_password *password)
 }
 
 static enum login_result
-refuse(struct login *login, const struct login_attempt *attempt)
+refuse(struct login *login, const struct login_attempt *attempt,
+    const char *reason)
 {
 	int64_t delay_ms = throttle_fail(login->throttle, attempt->remote_ip,
 	    attempt->name, attempt->started_ms);
 
-	log_login(attempt, attempt->name,
-	    "refused: ", attempt->has_user ? "wrong password" : "no such user");
+	log_login(attempt, attempt->name, "refused: ", reason);
 	wait_until(attempt->started_ms + delay_ms);
 	return LOGIN_REFUSED;
 }
@@ -331,7 +340,8 @@ login_end(struct login *login, struct login_attempt *attempt, bool is_proven,
 	*user_out = (struct login_user){ .storage = BUF_INIT };
 	result = attempt->has_user && is_proven
 	    ? admit(login, attempt, user_out)
-	    : refuse(login, attempt);
+	    : refuse(login, attempt,
+		  attempt->has_user ? "wrong password" : "no such user");
 	if (result != LOGIN_OK)
 		login_user_release(user_out);
 	login_abandon(attempt);
@@ -411,4 +421,49 @@ login_plain(struct login *login, const struct login_service *service,
 		return LOGIN_UNKNOWN;
 	}
 	return login_end(login, &attempt, is_proven == 1, user_out);
+}
+
+enum login_result
+login_elsewhere(struct login *login, const struct login_service *service,
+    const char *name, const char *remote_ip, const char *local_ip,
+    int (*check)(void *context, struct error *err), void *context,
+    struct login_user *user_out, struct error *err)
+{
+	struct login_attempt attempt = {
+		.service = service,
+		.remote_ip = remote_ip,
+		.started_ms = clock_ms(),
+	};
+	int64_t delay_ms;
+	char *at;
+	int is_right;
+
+	*user_out = (struct login_user){ .storage = BUF_INIT };
+	at = complete_name(login, name, local_ip, &attempt, &delay_ms)
+	    ? strrchr(attempt.name, '@')
+	    : NULL;
+	if (pass_throttle(login, &attempt, delay_ms) != LOGIN_OK)
+		return LOGIN_LOCKED;
+	is_right = check(context, err);
+	if (is_right == -1) {
+		log_login(&attempt, attempt.name, "not checked: ", err->text);
+		return LOGIN_UNKNOWN;
+	}
+	if (is_right == 0)
+		return refuse(login, &attempt, "by the program");
+	throttle_pass(
+	    login->throttle, remote_ip, attempt.name, attempt.started_ms);
+	log_login(&attempt, attempt.name, "ok", "");
+	if (at != NULL)
+		*at = '\0';
+	else
+		attempt.name[strcspn(attempt.name, "@")] = '\0';
+	fill_user(user_out,
+	    &(const struct store_password){
+		.name = attempt.name,
+		.domain = at != NULL ? at + 1 : "",
+		.dir = "",
+		.quota = "",
+	    });
+	return LOGIN_OK;
 }

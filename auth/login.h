@@ -71,6 +71,18 @@ enum login_result login_plain(struct login *login,
     struct error *err);
 void login_user_release(struct login_user *user);
 
+/*
+ * The same where not the store but check() knows the password: 1 it is right, 0
+ * it is not, -1 could not tell, with the reason.  The user has no more than his
+ * address, which is the name completed, or the name alone where no domain
+ * completes it (domain "").
+ */
+enum login_result login_elsewhere(struct login *login,
+    const struct login_service *service, const char *name,
+    const char *remote_ip, const char *local_ip,
+    int (*check)(void *context, struct error *err), void *context,
+    struct login_user *user_out, struct error *err);
+
 enum { LOGIN_ADDRESS_MAX = 64 + 1 + 255 };
 
 /*

@@ -1,7 +1,8 @@
 # auth - who may log in
 LIBS += auth/libauth.a
-auth/libauth.a: auth/apop.o auth/checkpassword.o auth/login.o auth/throttle.o auth/verify.o
-auth/libauth.a_LDLIBS := -lcrypt -lcrypto
+auth/libauth.a: auth/apop.o auth/checkpassword.o auth/login.o \
+    auth/oauth.o auth/sasl.o auth/throttle.o auth/verify.o
+auth/libauth.a_LDLIBS := -lcrypt -lgsasl -lcrypto
 
 # One program under two names.
 PROGS += auth/vchkpw auth/vchkpass

@@ -462,3 +462,11 @@ stream_tls_bits(const struct stream *stream)
 {
 	return stream->tls == NULL ? 0 : tls_session_bits(stream->tls);
 }
+
+bool
+stream_tls_binding(const struct stream *stream,
+    unsigned char binding_out[TLS_BINDING_SIZE])
+{
+	return stream->tls != NULL &&
+	    tls_session_binding(stream->tls, binding_out);
+}

@@ -110,5 +110,11 @@ enum tls_resumption stream_tls_resumption(const struct stream *stream);
 const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);
 int stream_tls_bits(const struct stream *stream);
+/*
+ * What this TLS connection alone has, on both sides (RFC 9266); false without
+ * TLS 1.3, below which not every connection has such a thing.
+ */
+bool stream_tls_binding(const struct stream *stream,
+    unsigned char binding_out[TLS_BINDING_SIZE]);
 
 #endif

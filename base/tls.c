@@ -693,3 +693,14 @@ tls_session_bits(const struct tls_session *session)
 {
 	return SSL_get_cipher_bits(session->ssl, NULL);
 }
+
+bool
+tls_session_binding(const struct tls_session *session,
+    unsigned char binding_out[TLS_BINDING_SIZE])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+
+	return SSL_version(session->ssl) >= TLS1_3_VERSION &&
+	    SSL_export_keying_material(session->ssl, binding_out,
+		TLS_BINDING_SIZE, label, sizeof(label) - 1, NULL, 0, 0) == 1;
+}

@@ -110,6 +110,9 @@ enum tls_failure {
 	TLS_FAILURE_OTHER
 };
 
+/* Bytes of a channel binding of the type tls-exporter (RFC 9266). */
+enum { TLS_BINDING_SIZE = 32 };
+
 /* How a client knows its peer. */
 enum tls_proof { TLS_PROOF_NONE, TLS_PROOF_AUTHORITIES, TLS_PROOF_DANE };
 

@@ -59,5 +59,8 @@ enum tls_resumption tls_session_resumption(const struct tls_session *session);
 const char *tls_session_version(const struct tls_session *session);
 const char *tls_session_cipher(const struct tls_session *session);
 int tls_session_bits(const struct tls_session *session);
+/* stream_tls_binding() of this session. */
+bool tls_session_binding(const struct tls_session *session,
+    unsigned char binding_out[TLS_BINDING_SIZE]);
 
 #endif

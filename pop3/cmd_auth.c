@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* USER, PASS, APOP (RFC 1939 7) and AUTH (RFC 5034): who is it? */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "auth/apop.h"
+#include "auth/sasl.h"
+#include "base/mem.h"
 #include "pop3/session_private.h"
 
 static const struct login_service pop3_service = {
@@ -163,84 +164,131 @@ pop3_cmd_apop(struct pop3_session *session)
 	session->options->let_in(session, name, blank + 1, session->timestamp);
 }
 
-/* Decodes base64 in place: its length, or -1. */
-static int
-decode_in_place(char *text)
-{
-	size_t length = strlen(text), padding = 0;
-	unsigned char block[POP3_LINE_MAX];
-	int n;
-
-	if (length % 4 != 0 || length == 0 || length >= sizeof(block))
-		return length == 0 ? 0 : -1;
-	while (padding < 2 && text[length - 1 - padding] == '=')
-		padding++;
-	n = EVP_DecodeBlock(block, (const unsigned char *)text, (int)length);
-	if (n < (int)padding)
-		return -1;
-	n -= (int)padding;
-	memcpy(text, block, (size_t)n);
-	text[n] = '\0';
-	explicit_bzero(block, sizeof(block));
-	return n;
-}
-
-/*
- * RFC 4616: message = [authzid] NUL authcid NUL passwd.  Nobody may be another
- * than who he says he is.
- */
 static void
-take_plain(struct pop3_session *session, char *message)
+fill_channel(struct pop3_session *session, struct sasl_channel *channel_out)
 {
-	int length = decode_in_place(message);
-	const char *end = message + length;
-	const char *name = length < 0 ? NULL
-				      : memchr(message, '\0', (size_t)length);
-	const char *password = name == NULL
-	    ? NULL
-	    : memchr(name + 1, '\0', (size_t)(end - name - 1));
-
-	if (password == NULL ||
-	    memchr(password + 1, '\0', (size_t)(end - password - 1)) != NULL ||
-	    name[1] == '\0') {
-		pop3_fault(session, "this is not an answer of PLAIN");
-		return;
-	}
-	if (*message != '\0' && strcmp(message, name + 1) != 0) {
-		pop3_fault(session, "[AUTH] you may be only who you are");
-		return;
-	}
-	session->options->let_in(session, name + 1, password + 1, "");
+	*channel_out = (struct sasl_channel){
+		.login = session->server->login,
+		.service = &pop3_service,
+		.settings = session->config->settings,
+		.remote_ip = session->peer->remote_ip,
+		.local_ip = session->peer->local_ip,
+	};
+	channel_out->has_binding = stream_tls_binding(
+	    session->stream, channel_out->binding);
 }
 
-/* The answer to a challenge; false when there is none, and that was said. */
-static bool
-ask_for_answer(struct pop3_session *session, char answer[POP3_LINE_MAX])
+bool
+pop3_put_mechanisms(struct pop3_session *session, struct buf *buf)
+{
+	size_t length = buf->length;
+	struct sasl_channel channel;
+
+	if (session->options->let_in == NULL || !pop3_is_private(session))
+		return false;
+	fill_channel(session, &channel);
+	sasl_put_mechanisms(&channel, buf);
+	return buf->length > length;
+}
+
+/* The answer to a challenge; NULL when there is none, and that was said. */
+static char *
+ask_for_answer(struct pop3_session *session, const struct buf *challenge)
 {
 	enum stream_result result;
 	const char *line;
 	size_t length;
+	char *answer;
 
-	stream_write(session->stream, "+ \r\n", 4);
+	stream_write(session->stream, "+ ", 2);
+	stream_write(session->stream, challenge->data, challenge->length);
+	stream_write(session->stream, "\r\n", 2);
 	result = stream_read_line(
-	    session->stream, POP3_LINE_MAX - 1, &line, &length);
+	    session->stream, SASL_LINE_MAX, &line, &length);
 	if (result == STREAM_TOO_LONG) {
 		pop3_fault(session, "line too long");
-		return false;
+		return NULL;
 	}
 	if (result != STREAM_OK) {
 		session->is_over = true;
-		return false;
+		return NULL;
 	}
 	while (length > 0 &&
 	    (line[length - 1] == '\n' || line[length - 1] == '\r'))
 		length--;
-	memcpy(answer, line, length);
-	answer[length] = '\0';
+	if (memchr(line, '\0', length) != NULL) {
+		pop3_fault(session, "this is not an answer of the mechanism");
+		return NULL;
+	}
+	answer = xstrndup(line, length);
 	if (strcmp(answer, "*") != 0)
-		return true;
+		return answer;
+	free(answer);
 	pop3_error(session, "cancelled");
-	return false;
+	return NULL;
+}
+
+static void
+conclude(struct pop3_session *session, struct sasl *sasl, enum sasl_step step)
+{
+	struct login_user user;
+	struct error err;
+	enum login_result result;
+
+	if (step == SASL_MALFORMED) {
+		pop3_fault(session, "this is not an answer of the mechanism");
+		return;
+	}
+	if (step == SASL_PASSWORD) {
+		session->options->let_in(
+		    session, sasl_name(sasl), sasl_password(sasl), "");
+		return;
+	}
+	result = sasl_finish(sasl, &user, &err);
+	say_login_result(session, result);
+	if (result == LOGIN_OK)
+		open_users_maildrop(session, &user);
+	login_user_release(&user);
+}
+
+/* answer is the client's initial response, taken; NULL: there was none. */
+static void
+run_exchange(struct pop3_session *session, struct sasl *sasl, char *answer)
+{
+	AUTO(buf_release) struct buf challenge = BUF_INIT;
+	enum sasl_step step;
+
+	for (;;) {
+		step = sasl_step(sasl, answer, &challenge);
+		if (answer != NULL)
+			explicit_bzero(answer, strlen(answer));
+		free(answer);
+		if (step != SASL_CHALLENGE)
+			break;
+		answer = ask_for_answer(session, &challenge);
+		if (answer == NULL)
+			return;
+	}
+	conclude(session, sasl, step);
+}
+
+/* Older than RFC 5034, and still asked. */
+static void
+list_mechanisms(struct pop3_session *session)
+{
+	AUTO(buf_release) struct buf names = BUF_INIT;
+
+	pop3_ok(session, "mechanisms follow");
+	if (pop3_put_mechanisms(session, &names)) {
+		for (size_t i = 0; i < names.length; i++)
+			if (names.data[i] == ' ')
+				stream_write(session->stream, "\r\n", 2);
+			else
+				stream_write(
+				    session->stream, names.data + i, 1);
+		stream_write(session->stream, "\r\n", 2);
+	}
+	stream_write(session->stream, ".\r\n", 3);
 }
 
 void
@@ -248,28 +296,28 @@ pop3_cmd_auth(struct pop3_session *session)
 {
 	char *argument = session->command.argument;
 	char *blank = strchr(argument, ' ');
-	char answer[POP3_LINE_MAX];
+	struct sasl_channel channel;
+	struct sasl *sasl;
+	char *initial = NULL;
 
 	if (*argument == '\0') {
-		/* Older than RFC 5034, and still asked. */
-		pop3_ok(session, "mechanisms follow");
-		if (pop3_is_private(session))
-			stream_write(session->stream, "PLAIN\r\n", 7);
-		stream_write(session->stream, ".\r\n", 3);
+		list_mechanisms(session);
 		return;
 	}
 	if (blank != NULL)
 		*blank = '\0';
-	if (strcasecmp(argument, "PLAIN") != 0) {
+	if (!may_take_password(session))
+		return;
+	fill_channel(session, &channel);
+	sasl = sasl_start(&channel, argument);
+	if (sasl == NULL) {
 		pop3_fault(session, "no such mechanism");
 		return;
 	}
-	if (!may_take_password(session))
-		return;
-	if (blank != NULL) /* RFC 5034 4: "=" is an empty one */
-		take_plain(
-		    session, strcmp(blank + 1, "=") == 0 ? blank : blank + 1);
-	else if (ask_for_answer(session, answer))
-		take_plain(session, answer);
-	explicit_bzero(answer, sizeof(answer));
+	/* RFC 5034 4: "=" is an empty one. */
+	if (blank != NULL)
+		initial = xstrdup(
+		    strcmp(blank + 1, "=") == 0 ? "" : blank + 1);
+	run_exchange(session, sasl, initial);
+	sasl_free(&sasl);
 }

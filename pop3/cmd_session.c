@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "pop3/session_private.h"
 
 static void
@@ -18,6 +19,7 @@ pop3_cmd_capa(struct pop3_session *session)
 	static const char *const always[] = { "TOP", "UIDL", "PIPELINING",
 		"RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "UTF8" };
 	bool has_login = session->options->let_in != NULL;
+	AUTO(buf_release) struct buf sasl = BUF_INIT;
 	char delay[40];
 
 	pop3_ok(session, "capabilities follow");
@@ -29,7 +31,9 @@ pop3_cmd_capa(struct pop3_session *session)
 		put_line(session, delay);
 	if (has_login && pop3_is_private(session)) {
 		put_line(session, "USER");
-		put_line(session, "SASL PLAIN");
+		buf_adds(&sasl, "SASL ");
+		if (pop3_put_mechanisms(session, &sasl))
+			put_line(session, sasl.data);
 	}
 	if (has_login && !session->is_in && session->config->tls != NULL &&
 	    stream_tls_version(session->stream) == NULL)

@@ -13,79 +13,13 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/relay.h"
 #include "pop3/session_private.h"
 
 enum {
 	CHECK_MS = 60 * 1000, /* for the password */
-	END_MS = 10 * 1000,   /* for the program, when all is said */
-	RELAY_BYTES = 16 * 1024
+	END_MS = 10 * 1000    /* for the program, when all is said */
 };
-
-/* What the program has said, to the client.  False: it says no more. */
-static bool
-pass_down(struct pop3_session *session, int fd)
-{
-	char data[RELAY_BYTES];
-	ssize_t n = read(fd, data, sizeof(data));
-
-	if (n == -1 && errno == EINTR)
-		return true;
-	if (n <= 0)
-		return false;
-	stream_write(session->stream, data, (size_t)n);
-	return stream_flush(session->stream) == STREAM_OK;
-}
-
-/* What the client has said, as much as the program takes without waiting. */
-static bool
-pass_up(struct pop3_session *session, int fd)
-{
-	const char *data;
-	size_t length;
-	ssize_t n;
-
-	if (stream_peek(session->stream, &data, &length) != STREAM_OK)
-		return false;
-	n = send(fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n > 0)
-		stream_consume(session->stream, (size_t)n);
-	return n > 0 || errno == EAGAIN || errno == EINTR;
-}
-
-/* Until one of them has ended. */
-static void
-relay(struct pop3_session *session, int fd)
-{
-	for (;;) {
-		bool has_input = stream_has_input(session->stream);
-		struct pollfd polled[2] = {
-			{ .fd = fd,
-			    .events = POLLIN | (has_input ? POLLOUT : 0) },
-			{ .fd = has_input ? -1 : session->presence.fd,
-			    .events = POLLIN },
-		};
-		int n = poll(polled, 2, session->config->timeout_ms);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return;
-		if ((polled[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-		    !pass_down(session, fd))
-			return;
-		if (((polled[0].revents & POLLOUT) != 0 ||
-			polled[1].revents != 0) &&
-		    !pass_up(session, fd)) {
-			/* Nothing more comes: what is said to that goes out. */
-			shutdown(fd, SHUT_WR);
-			while (clock_wait_fd(fd, POLLIN, clock_ms() + END_MS) ==
-				1 &&
-			    pass_down(session, fd))
-				continue;
-			return;
-		}
-	}
-}
 
 static void
 say_program_result(
@@ -115,7 +49,8 @@ follow(struct pop3_session *session, const char *program, pid_t pid, int fd)
 		n = recv(fd, &byte, 1, MSG_PEEK);
 	if (n == 1) {
 		session->is_over = true;
-		relay(session, fd);
+		relay_run(session->stream, session->presence.fd, fd,
+		    session->config->timeout_ms);
 	}
 	shutdown(fd, SHUT_RDWR);
 	if (n == -1 || program_wait(pid, END_MS, &status) != 1) {
@@ -133,8 +68,11 @@ pop3_let_in_program(struct pop3_session *session, const char *name,
     const char *secret, const char *timestamp)
 {
 	char *const *argv = session->options->context;
-	const struct checkpassword_proof proof = { name, secret,
-		*timestamp != '\0' ? timestamp : session->timestamp };
+	const struct checkpassword_proof proof = {
+		.name = name,
+		.secret = secret,
+		.timestamp = *timestamp != '\0' ? timestamp : session->timestamp,
+	};
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	AUTO(file_close) int own = -1;
 	AUTO(file_close) int other = -1;

@@ -49,6 +49,11 @@ void pop3_log(struct pop3_session *session, const char *format, ...)
 
 /* May a password come over this connection? */
 bool pop3_is_private(const struct pop3_session *session);
+/*
+ * Puts the names of what AUTH offers here, with a blank between; false:
+ * nothing.
+ */
+bool pop3_put_mechanisms(struct pop3_session *session, struct buf *buf);
 /* False when there is no memory for it (sessionmemory). */
 bool pop3_take_memory(struct pop3_session *session, uint64_t bytes);
 /* The next line, into command.  False: the session is over, or it was none. */

@@ -32,11 +32,13 @@ MANS += remote/qmail-qmqpc.8
 # What a Maildir holds for another host; the first two and the next two are one
 # program each under two names.
 SERIAL_PROGS := remote/maildirsmtp remote/maildirqmtp remote/serialsmtp \
-    remote/serialqmtp remote/maildirserial
+    remote/serialqmtp remote/maildirserial remote/maildiratrn
 PROGS += $(SERIAL_PROGS)
 remote/maildirsmtp remote/maildirqmtp: remote/main_maildirsmtp.o \
     remote/serial_maildir.o remote/serial.o
 remote/serialsmtp remote/serialqmtp: remote/main_serial.o remote/serial.o
+remote/maildiratrn: remote/main_maildiratrn.o remote/serial_maildir.o \
+    remote/serial.o
 remote/maildirserial: remote/main_maildirserial.o remote/serial_maildir.o \
     remote/serial.o
 $(SERIAL_PROGS): remote/libremote.a queue/libqueue.a resolver/libresolver.a \

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "smtp/reply.h"
 #include "smtp/session_private.h"
 
@@ -43,14 +44,32 @@ offer(struct smtp_session *session, const char *extension)
 	smtp_reply_line(session, 250, false, NULL, extension);
 }
 
+/* RFC 9422: none of ours but that of recipients is fixed. */
+static void
+put_limits(struct smtp_session *session)
+{
+	char limits[48];
+	uint64_t most;
+
+	if (smtp_transaction_number(session, "MAXRECIPIENTS",
+		session->config->maxrecipients, &most) == -1 ||
+	    most == 0 || session->kind->is_lmtp)
+		return;
+	snprintf(limits, sizeof(limits), "LIMITS RCPTMAX=%llu",
+	    (unsigned long long)(most < 999999 ? most : 999999));
+	offer(session, limits);
+}
+
 void
 smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 {
 	char size[32];
 	uint64_t max_bytes;
+	AUTO(buf_release) struct buf auth = BUF_INIT;
 
 	take_name(session, line);
 	session->is_extended = true;
+	buf_adds(&auth, "AUTH ");
 	offer(session, session->config->greeting->items[0]);
 	offer(session, "PIPELINING");
 	offer(session, "8BITMIME");
@@ -63,12 +82,17 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	if (session->config->tls != NULL &&
 	    stream_tls_version(session->stream) == NULL)
 		offer(session, "STARTTLS");
+	if (smtp_session_put_auth(session, &auth))
+		offer(session, auth.data);
 	if (smtp_session_has_requiretls(session))
 		offer(session, "REQUIRETLS");
 	if (smtp_session_has_dsn(session))
 		offer(session, "DSN");
+	if (session->kind->is_odmr)
+		offer(session, "ATRN");
 	if (!session->kind->is_lmtp && smtp_session_has_etrn(session))
 		offer(session, "ETRN");
+	put_limits(session);
 	offer(session, "SMTPUTF8");
 	offer(session, "CHUNKING");
 	/*

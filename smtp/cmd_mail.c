@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 3461, RFC 6152, RFC 6531, RFC 8689). */
+/*
+ * MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 3461, RFC 4954 5, RFC 6152, RFC 6531,
+ * RFC 8689).
+ */
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "smtp/session_private.h"
 
 bool
@@ -67,6 +71,14 @@ keep_dsn(struct smtp_session *session, const struct dsn_message *dsn)
 }
 
 static bool
+has_auth(struct smtp_session *session)
+{
+	AUTO(buf_release) struct buf names = BUF_INIT;
+
+	return smtp_session_put_auth(session, &names);
+}
+
+static bool
 read_params(struct smtp_session *session, const char *text, const char *end,
     struct smtp_mail_params *params_out)
 {
@@ -79,7 +91,8 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 		((params_out->dsn.has_ret || params_out->dsn.envid != NULL) &&
 		    !smtp_session_has_dsn(session)) ||
 		(params_out->dsn.needs_tls &&
-		    !smtp_session_has_requiretls(session))))
+		    !smtp_session_has_requiretls(session)) ||
+		(params_out->has_auth && !has_auth(session))))
 		result = SMTP_PARAMS_UNKNOWN;
 	return smtp_params_are_ok(session, text, (size_t)(end - text), result);
 }
@@ -107,11 +120,8 @@ is_wanted(struct smtp_session *session, const struct smtp_address *sender,
 		    "sorry, a non-ASCII address needs SMTPUTF8");
 		return false;
 	}
-	if (session->kind->is_submission &&
-	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT") == NULL) {
-		smtp_reply(session, 530, "5.7.1", "authentication required");
+	if (!smtp_policy_sender(session, sender))
 		return false;
-	}
 	if (transaction->max_bytes > 0 &&
 	    params->size_bytes > transaction->max_bytes) {
 		smtp_log_too_large(

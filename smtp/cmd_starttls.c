@@ -13,7 +13,9 @@ smtp_cmd_starttls(struct smtp_session *session, const struct smtp_line *line)
 		    session, 502, "5.5.1", "command not implemented");
 		return;
 	}
-	if (stream_tls_version(session->stream) != NULL) {
+	/* Who has logged in would have to do so again. */
+	if (stream_tls_version(session->stream) != NULL ||
+	    smtp_session_user(session) != NULL) {
 		smtp_reply_error(
 		    session, 503, "5.5.1", "bad sequence of commands");
 		return;

@@ -119,6 +119,8 @@ fill_config(struct smtp_config *config, const struct home *home, bool needs_tls,
 	    read_rules(settings, SETTING_fromenvrules, &config->from_rules,
 		err) == -1 ||
 	    read_rules(settings, SETTING_domainqueue, &config->domain_rules,
+		err) == -1 ||
+	    read_rules(settings, SETTING_authenvrules, &config->auth_rules,
 		err) == -1)
 		return -1;
 	return read_certificate(config, home, needs_tls, err) == -1
@@ -159,6 +161,7 @@ smtp_config_release(struct smtp_config **config_in)
 	tls_context_free(&config->tls);
 	envrules_free(&config->domain_rules);
 	envrules_free(&config->from_rules);
+	envrules_free(&config->auth_rules);
 	rcpthosts_free(&config->rcpthosts);
 	free(config->checked_domains.items);
 	settings_free(&config->settings);

@@ -22,6 +22,7 @@ struct smtp_config {
 	struct rcpthosts *rcpthosts;
 	struct envrules *from_rules;    /* NULL: no file */
 	struct envrules *domain_rules;  /* NULL: no file */
+	struct envrules *auth_rules;    /* NULL: no file */
 	struct tls_context *tls;        /* NULL: no certificate */
 	const char *name;               /* control/me; "" without */
 	const struct strlist *greeting; /* at least one line */

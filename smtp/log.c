@@ -120,8 +120,14 @@ smtp_log_result(const struct smtp_session *session, int result,
 		put_field(&buf, " HELO", session->helo);
 		put_field(&buf, " MAIL from", transaction->sender);
 		put_field(&buf, " RCPT", recipient->address);
-		buf_addf(&buf, " AUTH <%s> Size: %llu TLS=%s qp %lu id %s",
-		    recipient->is_relayed ? "auth-ip/pop" : "local-rcpt",
+		if (session->mechanism != NULL)
+			buf_addf(&buf, " AUTH <%s: AUTH %s>",
+			    session->auth_name, session->mechanism);
+		else
+			buf_addf(&buf, " AUTH <%s>",
+			    recipient->is_relayed ? "auth-ip/pop"
+						  : "local-rcpt");
+		buf_addf(&buf, " Size: %llu TLS=%s qp %lu id %s",
 		    (unsigned long long)message->size_bytes,
 		    version != NULL ? version : "No", message->qp, id);
 		if (outcome->queue[0] != '\0')

@@ -25,7 +25,9 @@ enum { IP_SIZE = INET6_ADDRSTRLEN };
 
 static const char listener_usage[] =
     "[--listen ADDRESS:PORT [--shared]] [--smtps]";
-static const char smtpd_usage[] = " [--submission] [--lmtp] [--qmtp] [--qmqp]";
+static const char smtpd_usage[] = " [--submission] [--odmr] [--lmtp] [--qmtp] [--qmqp]\n"
+				 "                   [HOST CHECKPASSWORD "
+				 "PROGRAM [ARGUMENT ...]]";
 
 /* The address of fd 0's other or own end, when tcpserver did not say it. */
 static const char *
@@ -98,7 +100,7 @@ main(int argc, char **argv)
 	struct smtp_options options;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
-	char usage[200];
+	char usage[300];
 	int result = 0;
 
 	(void)argc;

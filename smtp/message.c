@@ -61,11 +61,12 @@ write_received_field(struct smtp_session *session)
 {
 	const struct smtp_message *message = &session->transaction.message;
 	const struct smtp_peer *peer = session->peer;
+	const struct login_user *user = smtp_session_user(session);
 	char id[UUID_TEXT_SIZE];
 	struct smtp_received received = {
 		.helo = session->helo,
 		.remote_host = peer->remote_host,
-		.remote_info = peer->remote_info,
+		.remote_info = user != NULL ? user->address : peer->remote_info,
 		.remote_ip = peer->remote_ip,
 		.tls_version = stream_tls_version(session->stream),
 		.tls_cipher = stream_tls_cipher(session->stream),
@@ -76,6 +77,7 @@ write_received_field(struct smtp_session *session)
 		.is_lmtp = session->kind->is_lmtp,
 		.is_extended = session->is_extended,
 		.is_utf8 = session->transaction.is_utf8,
+		.is_authenticated = user != NULL,
 		.id = id,
 		.when = message->when,
 	};
@@ -88,6 +90,47 @@ write_received_field(struct smtp_session *session)
 	uuid_format(sink_uuid(session->transaction.sink), id);
 	smtp_received_put(&buf, &received);
 	return sink_write(session->transaction.sink, buf.data, buf.length);
+}
+
+/* smtp_body's emit: the same with the header that a submission gets. */
+static void
+change_bytes(void *context, const char *data, size_t length)
+{
+	struct smtp_session *session = context;
+
+	originate_read(
+	    &session->transaction.message.originate, data, length);
+}
+
+static void
+begin_originate(struct smtp_session *session)
+{
+	const struct smtp_config *config = session->config;
+	const struct login_user *user = smtp_session_user(session);
+	struct smtp_transaction *transaction = &session->transaction;
+	struct smtp_message *message = &transaction->message;
+	const char *me = config->name[0] != '\0' ? config->name : "unknown";
+	const char *host = settings_text(
+	    config->settings, SETTING_defaulthost);
+	char id[UUID_TEXT_SIZE];
+
+	uuid_format(&message->uuid, id);
+	if (host[0] == '\0' && user != NULL)
+		host = user->domain;
+	message->is_originated = true;
+	originate_init(&message->originate,
+	    &(const struct originate_options){
+		.host = host[0] != '\0' ? host : me,
+		.domain = settings_text(
+		    config->settings, SETTING_defaultdomain),
+		.from = transaction->sender[0] != '\0' || user == NULL
+		    ? transaction->sender
+		    : user->address,
+		.id = arena_strdup(&transaction->arena, id),
+		.me = me,
+		.when = message->when,
+	    },
+	    store_bytes, session);
 }
 
 bool
@@ -109,7 +152,8 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.when = time(NULL),
 		.qp = smtp_server_next_qp(session->server),
 	};
-	smtp_body_init(&message->body, is_dotted, store_bytes, session);
+	smtp_body_init(&message->body, is_dotted,
+	    session->kind->is_submission ? change_bytes : store_bytes, session);
 	if (!smtp_session_take_memory(
 		session, SMTP_MESSAGE_BYTES, &transaction->taken_bytes))
 		result = QQ_OUT_OF_MEMORY;
@@ -120,6 +164,8 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 	if (result == QQ_OK)
 		result = write_received_field(session);
 	message->sink_result = result;
+	if (session->kind->is_submission)
+		begin_originate(session);
 	return result == QQ_OK;
 }
 
@@ -277,6 +323,8 @@ smtp_message_finish(struct smtp_session *session)
 	    ? session->transaction.recipient_count
 	    : 1;
 
+	if (session->transaction.message.is_originated)
+		originate_finish(&session->transaction.message.originate);
 	if (smtp_message_refuse(session))
 		while (--replies > 0)
 			reply_refusal(session);

@@ -65,7 +65,31 @@ judge_kind(const struct smtp_kind *kind, struct error *err)
 	if (has_packages && kind->is_submission)
 		return error_set(
 		    err, "--submission does not go with --qmtp or --qmqp");
+	if (kind->is_odmr &&
+	    (has_packages || kind->is_lmtp || kind->is_submission))
+		return error_set(err, "--odmr goes with no other protocol");
 	return 0;
+}
+
+/*
+ * HOST CHECKPASSWORD PROGRAM ..., as of old.  The host was for CRAM-MD5, whose
+ * challenges have none here.
+ */
+static int
+take_program(
+    struct smtp_options *options, char *const *args, struct error *err)
+{
+	const struct smtp_kind *kind = &options->kind;
+
+	if (args[1] == NULL || args[2] == NULL)
+		return error_set(err,
+		    "'%s' is followed by less than a program that checks "
+		    "passwords and one that it starts",
+		    args[0]);
+	if (kind->is_lmtp || kind->is_qmtp || kind->is_qmqp)
+		return error_set(err, "nobody logs in by this protocol");
+	options->kind.program = args + 1;
+	return judge_kind(kind, err);
 }
 
 int
@@ -79,11 +103,14 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		.kind.queue_wait_ms = SMTP_QUEUE_WAIT_MS,
 	};
 	for (; *args != NULL; args++) {
+		if (**args != '-' && **args != '\0')
+			return take_program(options, args, err);
 		flag = strcmp(*args, "--lmtp") == 0 ? &options->kind.is_lmtp
 		    : strcmp(*args, "--qmtp") == 0  ? &options->kind.is_qmtp
 		    : strcmp(*args, "--qmqp") == 0  ? &options->kind.is_qmqp
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
+		    : strcmp(*args, "--odmr") == 0 ? &options->kind.is_odmr
 		    : strcmp(*args, "--smtps") == 0
 		    ? &options->kind.has_tls_first
 		    : strcmp(*args, "--shared") == 0 ? &options->is_shared

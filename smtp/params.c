@@ -114,6 +114,26 @@ parse_size(const struct param *param, struct smtp_mail_params *params)
 	return true;
 }
 
+/* RFC 4954 5: xtext of RFC 3461 4, which has "+" before two digits only. */
+static bool
+parse_auth(const struct param *param, struct smtp_mail_params *params)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	if (params->has_auth || param->value == NULL)
+		return false;
+	for (size_t i = 0; i < param->value_length; i++) {
+		if (param->value[i] != '+')
+			continue;
+		if (param->value_length - i < 3 ||
+		    memchr(digits, param->value[i + 1], 16) == NULL ||
+		    memchr(digits, param->value[i + 2], 16) == NULL)
+			return false;
+	}
+	params->has_auth = true;
+	return true;
+}
+
 enum smtp_params_result
 smtp_mail_params_parse(
     const char *text, size_t length, struct smtp_mail_params *params_out)
@@ -143,6 +163,10 @@ smtp_mail_params_parse(
 			if (params_out->is_utf8 || param.value != NULL)
 				return SMTP_PARAMS_SYNTAX;
 			params_out->is_utf8 = true;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "AUTH")) {
+			if (!parse_auth(&param, params_out))
+				return SMTP_PARAMS_SYNTAX;
 		} else if (smtp_word_is(param.name, param.name_length, "RET")) {
 			if (!dsn_set_ret(&params_out->dsn, param.value,
 				param.value_length))

@@ -36,6 +36,7 @@ struct smtp_mail_params {
 	bool has_size;
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
 	bool is_utf8;        /* SMTPUTF8 */
+	bool has_auth;       /* AUTH=, whose value nobody here goes by */
 	struct dsn_message dsn;
 };
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "control/percenthack.h"
 #include "delivery/extension.h"
+#include "control/recipients.h"
 #include "lookupd/store.h"
 #include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
@@ -165,6 +166,61 @@ count_refusal(struct smtp_session *session, const struct smtp_address *address)
 	session->is_over = true;
 }
 
+/* 1, 0, or -1 could not tell. */
+static int
+find_recipient(
+    struct smtp_session *session, const char *mailbox, struct error *err)
+{
+	struct smtp_server *server = session->server;
+	struct cdb_cache_entry *entry;
+	int found = cdb_cache_acquire(server->recipients,
+	    server->recipients_path, SMTP_MAX_AGE_MS, &entry, err);
+
+	if (found == 0)
+		return error_set(err,
+		    "no file '%s', which CHECKRECIPIENT asks for; make it with "
+		    "qmail-cdb recipients",
+		    server->recipients_path);
+	if (found == 1) {
+		found = recipients_find(cdb_cache_map(entry), mailbox, err);
+		cdb_cache_release(server->recipients, entry);
+	}
+	return found;
+}
+
+/* Who may relay goes on to other hosts, of which nobody here knows. */
+static bool
+is_own_domain(struct smtp_session *session, const char *mailbox)
+{
+	struct error unused;
+
+	return rcpthosts_match(session->config->rcpthosts, mailbox, &unused) !=
+	    0;
+}
+
+/*
+ * Where CHECKRECIPIENT asks for it (2: first, 3: instead of the store): what
+ * users/recipients.cdb says.  False: it is the store's to say.
+ */
+static bool
+judge_by_recipients(struct smtp_session *session, const char *mailbox,
+    enum mailbox_state *state_out, struct error *err)
+{
+	const char *check = vars_get(
+	    smtp_transaction_vars(session), "CHECKRECIPIENT");
+	bool is_first = check != NULL && strcmp(check, "2") == 0;
+	int found;
+
+	if ((!is_first && (check == NULL || strcmp(check, "3") != 0)) ||
+	    !is_own_domain(session, mailbox))
+		return false;
+	found = find_recipient(session, mailbox, err);
+	*state_out = found == 1 ? MAILBOX_OK
+	    : found == 0        ? MAILBOX_ABSENT
+				: MAILBOX_UNKNOWN;
+	return found != 0 || !is_first;
+}
+
 static bool
 is_asked_for(struct smtp_session *session, const char *domain)
 {
@@ -192,8 +248,10 @@ smtp_policy_mailbox(
 	if (address->domain == NULL || at == NULL ||
 	    !is_asked_for(session, at + 1))
 		return true;
-	*at = '\0';
-	state = find_mailbox(session, mailbox, at + 1, &err);
+	if (!judge_by_recipients(session, mailbox, &state, &err)) {
+		*at = '\0';
+		state = find_mailbox(session, mailbox, at + 1, &err);
+	}
 	switch (state) {
 	case MAILBOX_OK:
 		return true;

@@ -1,8 +1,39 @@
 /* SPDX-License-Identifier: ISC */
-/* May mail go there?  rcpthosts, morercpthosts.cdb, RELAYCLIENT. */
+/* May mail go there?  rcpthosts, morercpthosts.cdb, RELAYCLIENT, CHECKRELAY. */
+#include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
+#include "base/utf8.h"
 #include "smtp/session_private.h"
+
+/* As long as the reference waits for it (RELAY_CLEAR_MINUTES). */
+enum { RELAY_MINUTES = 30 };
+
+/*
+ * Has the sender's user logged in from this address not long ago, by POP3 or
+ * the like?  1, 0, or -1 could not tell.
+ */
+static int
+has_logged_in(struct smtp_session *session, struct error *err)
+{
+	struct vars *vars = smtp_transaction_vars(session);
+	const char *sender = session->transaction.sender;
+	const char *at = strrchr(sender, '@');
+	OWN_TEXT local = NULL;
+	uint64_t minutes;
+
+	if (vars_get(vars, "CHECKRELAY") == NULL || at == NULL)
+		return 0;
+	if (smtp_transaction_number(session, "RELAY_CLEAR_MINUTES",
+		RELAY_MINUTES, &minutes) == -1 ||
+	    minutes > UINT32_MAX / 60)
+		minutes = RELAY_MINUTES;
+	local = xstrndup(sender, (size_t)(at - sender));
+	ascii_lower(local, local, strlen(local));
+	return store_find_relay(session->server->store, local, at + 1,
+	    session->peer->remote_ip, (unsigned)minutes * 60, err);
+}
 
 bool
 smtp_policy_relay(struct smtp_session *session,
@@ -28,13 +59,20 @@ smtp_policy_relay(struct smtp_session *session,
 	    session->config->rcpthosts, address->text, &err);
 	if (found == 1)
 		return true;
+	if (!may_relay && found == 0) {
+		found = has_logged_in(session, &err);
+		may_relay = found == 1;
+		if (found == -1)
+			smtp_log(session, "cannot look up who may relay: %s",
+			    err.text);
+	} else if (!may_relay)
+		smtp_log(session, "cannot look up the recipient's domain: %s",
+		    err.text);
 	if (may_relay) {
 		*is_relayed_out = true;
 		return true;
 	}
 	if (found == -1) {
-		smtp_log(session, "cannot look up the recipient's domain: %s",
-		    err.text);
 		smtp_reply(session, 451, "4.3.0",
 		    "Sorry, I'm unable to read controls");
 		return false;

@@ -34,6 +34,8 @@ put_protocol(struct buf *buf, const struct smtp_received *received)
 		    buf, has_tls || received->is_extended ? "ESMTP" : "SMTP");
 	if (has_tls)
 		buf_addc(buf, 'S');
+	if (received->is_authenticated)
+		buf_addc(buf, 'A');
 }
 
 static void
@@ -52,7 +54,7 @@ put_from(struct buf *buf, const struct smtp_received *received)
 	}
 	buf_adds(buf, " (");
 	if (received->remote_info != NULL && *received->remote_info != '\0') {
-		smtp_text_put_header(buf, received->remote_info, 64);
+		smtp_text_put_header(buf, received->remote_info, TEXT_MAX);
 		buf_addc(buf, '@');
 	}
 	smtp_text_put_header(buf, received->remote_ip, 64);

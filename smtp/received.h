@@ -22,6 +22,7 @@ struct smtp_received {
 	bool is_lmtp;
 	bool is_extended; /* EHLO */
 	bool is_utf8;     /* SMTPUTF8 at MAIL */
+	bool is_authenticated;
 	const char *id;   /* which also is in the log */
 	time_t when;
 };

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/test_time.h"
+#include "control/layout.h"
 #include "queue/sink_settings.h"
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
@@ -65,6 +66,11 @@ smtp_server_new(
 		return NULL;
 	}
 	store_set_max_age(server->store, SMTP_MAX_AGE_MS);
+	if (!kind->is_lmtp && !kind->is_qmtp && !kind->is_qmqp)
+		server->login = login_new(
+		    server->store, server->config->settings);
+	server->recipients = cdb_cache_new(1);
+	server->recipients_path = layout_path(home, LAYOUT_recipients_cdb);
 	set_memory(server, server->config);
 	set_sink_options(server, server->config, &options);
 	server->sinks = sink_pool_new(&options);
@@ -79,6 +85,10 @@ smtp_server_free(struct smtp_server **server_in)
 	if (server == NULL)
 		return;
 	sink_pool_free(&server->sinks);
+	if (server->recipients != NULL)
+		cdb_cache_free(&server->recipients);
+	free(server->recipients_path);
+	login_free(&server->login);
 	store_free(&server->store);
 	smtp_config_release(&server->config);
 	pthread_mutex_destroy(&server->lock);
@@ -101,6 +111,8 @@ smtp_server_reload(struct smtp_server *server, struct error *err)
 	set_memory(server, config);
 	set_sink_options(server, config, &options);
 	sink_pool_configure(server->sinks, &options);
+	if (server->login != NULL)
+		login_configure(server->login, config->settings);
 	pthread_mutex_lock(&server->lock);
 	old = server->config;
 	server->config = config;

@@ -12,9 +12,11 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "auth/login.h"
 #include "base/budget.h"
 #include "base/error.h"
 #include "control/home.h"
+#include "lookupd/cdb_cache.h"
 #include "lookupd/store.h"
 #include "queue/sink.h"
 #include "smtp/config.h"
@@ -25,8 +27,12 @@ struct smtp_kind {
 	bool is_qmtp;       /* packages (package.h) */
 	bool is_qmqp;       /* ... one in a session */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
+	bool is_odmr;       /* RFC 2645: mail is given away, by ATRN */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 	int queue_wait_ms;  /* RCPT, for queues that are all down */
+	/* Of those who log in, another program knows the passwords: its
+	 * arguments, as of checkpassword.h; NULL: the store does. */
+	char *const *program;
 };
 
 /* The program's name for log lines: that of the protocol. */
@@ -50,6 +56,9 @@ struct smtp_server {
 	struct smtp_kind kind;
 	struct sink_pool *sinks;
 	struct store *store;
+	struct login *login; /* NULL: nobody logs in by this protocol */
+	struct cdb_cache *recipients; /* for users/recipients.cdb */
+	char *recipients_path;
 	struct budget memory;
 	atomic_ulong qp;
 	atomic_bool has_stopped;

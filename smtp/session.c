@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "smtp/reply.h"
@@ -135,8 +136,8 @@ read_line(
 		say_goodbye(session);
 		return STREAM_CLOSED;
 	}
-	result = stream_read_line(
-	    session->stream, session->config->maxcmdlen, line_out, length_out);
+	result = stream_read_line(session->stream,
+	    smtp_session_line_max(session), line_out, length_out);
 	if (is_between)
 		smtp_server_resume(&session->presence);
 	if (result == STREAM_CLOSED && is_between &&
@@ -177,6 +178,9 @@ serve_command(struct smtp_session *session)
 
 	if (session->is_over)
 		return;
+	if (result == STREAM_OK && length > session->config->maxcmdlen &&
+	    strncasecmp(text, "AUTH ", 5) != 0)
+		result = STREAM_TOO_LONG;
 	if (result == STREAM_TOO_LONG) {
 		smtp_log(session, "command too long");
 		smtp_reply_error(session, 553, "5.5.2",
@@ -264,6 +268,7 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 	while (!session.is_over)
 		serve(&session);
 	smtp_transaction_reset(&session);
+	login_user_release(&session.user);
 	stream_flush(session.stream);
 	smtp_server_leave(server, &session.presence);
 	stream_free(&session.stream);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "auth/login.h"
 #include "base/arena.h"
 #include "base/stream.h"
 #include "base/vars.h"
@@ -16,6 +17,7 @@
 #include "smtp/address.h"
 #include "smtp/body.h"
 #include "smtp/hops.h"
+#include "smtp/originate.h"
 #include "smtp/params.h"
 #include "smtp/session.h"
 
@@ -24,6 +26,8 @@ enum {
 	/* What a session may do wrong between two accepted messages. */
 	SMTP_ERRORS_MAX = 20,
 	SMTP_BAD_RECIPIENTS_MAX = 100, /* MAX_RCPT_ERRCOUNT is another */
+	/* Failed logins; MAX_FAIL_ATTEMPTS is another. */
+	SMTP_REFUSALS_MAX = 3,
 	/* What it may try in between while no queue takes any. */
 	SMTP_DEFERRED_RECIPIENTS_MAX = 100,
 	/* Memory for the recipients of one transaction. */
@@ -58,6 +62,8 @@ enum smtp_refusal {
 /* The message of a transaction while it comes in. */
 struct smtp_message {
 	struct smtp_body body;
+	struct originate originate; /* of submission, if is_originated */
+	bool is_originated;
 	struct smtp_hops hops;
 	uint64_t size_bytes; /* as stored, without our Received field */
 	uint64_t max_bytes;  /* as RFC 1870 counts; UINT64_MAX: no limit */
@@ -108,6 +114,12 @@ struct smtp_session {
 	bool has_hello;
 	bool is_extended; /* EHLO or LHLO */
 	bool has_status;  /* ... and was offered ENHANCEDSTATUSCODES */
+	/* Who has logged in, how, and his address as logs and replies have it
+	 * (or the name that failed last). */
+	struct login_user user; /* if mechanism != NULL */
+	const char *mechanism;
+	char auth_name[LOGIN_ADDRESS_MAX + 1];
+	unsigned refusals; /* of logins */
 	unsigned errors;
 	unsigned bad_recipients;
 	unsigned deferred_recipients; /* for want of a queue */
@@ -213,10 +225,27 @@ const char *smtp_no_hello(const struct smtp_session *session);
 /* All verbs of this kind of server, with a blank between. */
 void smtp_verbs_put(const struct smtp_session *session, struct buf *buf);
 
+/* Who has logged in; NULL: nobody. */
+static inline const struct login_user *
+smtp_session_user(const struct smtp_session *session)
+{
+	return session->mechanism != NULL ? &session->user : NULL;
+}
+
+/*
+ * cmd_auth.c: puts the names of what AUTH offers here, with a blank between;
+ * false: nothing.
+ */
+bool smtp_session_put_auth(struct smtp_session *session, struct buf *buf);
+/* How long a command may be now, with its line end. */
+size_t smtp_session_line_max(struct smtp_session *session);
+
 /* cmd_etrn.c: is there a node that may be asked for? */
 bool smtp_session_has_etrn(const struct smtp_session *session);
 
 /* cmd_*.c: one for each verb; the argument is the line's. */
+void smtp_cmd_atrn(struct smtp_session *session, const struct smtp_line *line);
+void smtp_cmd_auth(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_bdat(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_data(struct smtp_session *session, const struct smtp_line *line);
 void smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line);
@@ -261,6 +290,9 @@ void smtp_recipient_take(struct smtp_session *session,
 void smtp_qmtp_serve(struct smtp_session *session);
 void smtp_qmqp_serve(struct smtp_session *session);
 
+/* policy_sender.c: may mail come from there?  Replies when it may not. */
+bool smtp_policy_sender(
+    struct smtp_session *session, const struct smtp_address *sender);
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,
     const struct smtp_address *address, bool *is_relayed_out);

@@ -15,6 +15,8 @@ smtp_transaction_reset(struct smtp_session *session)
 	struct smtp_transaction *transaction = &session->transaction;
 
 	sink_abort(&transaction->sink);
+	if (transaction->message.is_originated)
+		originate_release(&transaction->message.originate);
 	if (transaction->has_vars)
 		vars_release(&transaction->vars);
 	arena_reset(&transaction->arena);

@@ -36,13 +36,15 @@ static const struct verb verbs[] = {
 	{ "NOOP", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_noop },
 	{ "VRFY", IN_BOTH, ARGUMENT_NEEDED, false, smtp_cmd_vrfy },
 	{ "HELP", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_help },
-	{ "STARTTLS", IN_BOTH, ARGUMENT_NONE, true, smtp_cmd_starttls },
+	{ "STARTTLS", IN_BOTH, ARGUMENT_NONE, false, smtp_cmd_starttls },
+	{ "AUTH", IN_SMTP, ARGUMENT_NEEDED, false, smtp_cmd_auth },
 	{ "QUIT", IN_BOTH, ARGUMENT_NONE, false, smtp_cmd_quit },
 	{ "EXPN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
-	{ "AUTH", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "AUTH", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "ETRN", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "ETRN", IN_SMTP, ARGUMENT_ANY, false, smtp_cmd_etrn },
-	{ "ATRN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ATRN", IN_LMTP, ARGUMENT_ANY, false, smtp_cmd_unsupported },
+	{ "ATRN", IN_SMTP, ARGUMENT_ANY, false, smtp_cmd_atrn },
 	{ "TURN", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "SEND", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
 	{ "SOML", IN_BOTH, ARGUMENT_ANY, false, smtp_cmd_unsupported },
@@ -107,6 +109,9 @@ smtp_verbs_put(const struct smtp_session *session, struct buf *buf)
 		if (!is_spoken(session, &verbs[i]) ||
 		    verbs[i].act == smtp_cmd_unsupported ||
 		    verbs[i].act == smtp_cmd_not_smtp ||
+		    (verbs[i].act == smtp_cmd_atrn && !session->kind->is_odmr) ||
+		    (verbs[i].act == smtp_cmd_auth &&
+			session->server->login == NULL) ||
 		    (verbs[i].act == smtp_cmd_etrn &&
 			!smtp_session_has_etrn(session)))
 			continue;

@@ -22,6 +22,7 @@ static const struct {
 	    "[--home DIR] [--destdir DIR | --domain D[,D]] [--me NAME]\n"
 	    "            [--queues N] [--address IP] [--port P[,P]] "
 	    "[--submission P[,P]]\n"
+	    "            [--submissions P[,P]] [--odmr P[,P]]\n"
 	    "            [--smtps P[,P]] [--lmtp P[,P]] [--qmtp P[,P]]\n"
 	    "            [--qmqp P[,P]] [--pop3 P[,P]] [--pop3s P[,P]]\n"
 	    "            [--relay NET[,NET]]\n"

@@ -83,13 +83,17 @@ make_folder(
 	const struct layout_row *row = &layout_rows[id];
 	OWN_TEXT real = node_path(maker->node, "%s", path);
 	struct stat st;
+	mode_t mask;
+	int result;
 
 	if (stat(real, &st) == 0)
 		return keep_folder(maker, real, &st, row->owner, err);
-	if (file_make_dirs(real, 0755, err) == -1)
+	/* At once: whoever comes after a kill keeps the mode that he finds. */
+	mask = umask(0);
+	result = file_make_dirs(real, row->mode, err);
+	umask(mask);
+	if (result == -1)
 		return -1;
-	if (chmod(real, row->mode) == -1)
-		return error_sys(err, "cannot set the mode of '%s'", real);
 	if (make_owned(maker, real, row->owner, err) == -1 ||
 	    file_sync_folder(real, err) == -1 ||
 	    file_sync_parent(real, err) == -1)

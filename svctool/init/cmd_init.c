@@ -53,6 +53,8 @@ make_listeners(
 	} rows[] = {
 		{ LISTENER_SMTP, &options->smtp },
 		{ LISTENER_SUBMISSION, &options->submission },
+		{ LISTENER_SUBMISSIONS, &options->submissions },
+		{ LISTENER_ODMR, &options->odmr },
 		{ LISTENER_SMTPS, &options->smtps },
 		{ LISTENER_LMTP, &options->lmtp },
 		{ LISTENER_QMTP, &options->qmtp },
@@ -126,6 +128,8 @@ release_options(struct init_options *options)
 	strlist_release(&options->domains);
 	strlist_release(&options->smtp);
 	strlist_release(&options->submission);
+	strlist_release(&options->submissions);
+	strlist_release(&options->odmr);
 	strlist_release(&options->smtps);
 	strlist_release(&options->lmtp);
 	strlist_release(&options->qmtp);
@@ -147,6 +151,7 @@ complete_options(struct init_options *options, struct error *err)
 		options->queues = INIT_QUEUES_STANDARD;
 	options->queue_start = INIT_QUEUE_START;
 	if (options->smtp.count + options->submission.count +
+		options->submissions.count + options->odmr.count +
 		options->smtps.count + options->lmtp.count +
 		options->qmtp.count + options->qmqp.count +
 		options->pop3.count + options->pop3s.count ==
@@ -215,6 +220,8 @@ cmd_init(int argc, char **argv)
 		{ "address", ARG_TEXT, &address },
 		{ "port", ARG_LIST, &options.smtp },
 		{ "submission", ARG_LIST, &options.submission },
+		{ "submissions", ARG_LIST, &options.submissions },
+		{ "odmr", ARG_LIST, &options.odmr },
 		{ "smtps", ARG_LIST, &options.smtps },
 		{ "lmtp", ARG_LIST, &options.lmtp },
 		{ "qmtp", ARG_LIST, &options.qmtp },

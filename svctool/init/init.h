@@ -27,7 +27,8 @@ struct init_options {
 	bool has_other_base; /* its queues are not in its own folder */
 	struct strlist domains;
 	/* ports */
-	struct strlist smtp, submission, smtps, lmtp, qmtp, qmqp, pop3, pop3s;
+	struct strlist smtp, submission, submissions, odmr, smtps, lmtp;
+	struct strlist qmtp, qmqp, pop3, pop3s;
 	struct strlist relay; /* address prefixes, as tcprules has them */
 };
 

@@ -106,6 +106,10 @@ check_listeners(const struct init_options *options, struct error *err)
 		"port", &options->smtp, options->address, &seen, err) == -1 ||
 	    check_port_list("submission", &options->submission,
 		options->address, &seen, err) == -1 ||
+	    check_port_list("submissions", &options->submissions,
+		options->address, &seen, err) == -1 ||
+	    check_port_list(
+		"odmr", &options->odmr, options->address, &seen, err) == -1 ||
 	    check_port_list(
 		"smtps", &options->smtps, options->address, &seen, err) == -1 ||
 	    check_port_list(

@@ -87,9 +87,13 @@ say_listener(const struct node *node, const char *option, const char *text,
 	    options.kind.is_lmtp == (kind == LISTENER_LMTP) &&
 	    options.kind.is_qmtp == (kind == LISTENER_QMTP) &&
 	    options.kind.is_qmqp == (kind == LISTENER_QMQP) &&
-	    options.kind.is_submission == (kind == LISTENER_SUBMISSION) &&
+	    options.kind.is_odmr == (kind == LISTENER_ODMR) &&
+	    options.kind.is_submission ==
+		(kind == LISTENER_SUBMISSION ||
+		    kind == LISTENER_SUBMISSIONS) &&
 	    options.kind.has_tls_first ==
-		(kind == LISTENER_SMTPS || kind == LISTENER_POP3S);
+		(kind == LISTENER_SMTPS || kind == LISTENER_SUBMISSIONS ||
+		    kind == LISTENER_POP3S);
 	if (!is_same)
 		make_say(verb,
 		    "--%s %s: the listener %s is there, and stays what it is; "
@@ -109,6 +113,8 @@ say_listeners(const struct node *node, const struct init_options *options)
 	} rows[] = {
 		{ "port", LISTENER_SMTP, &options->smtp },
 		{ "submission", LISTENER_SUBMISSION, &options->submission },
+		{ "submissions", LISTENER_SUBMISSIONS, &options->submissions },
+		{ "odmr", LISTENER_ODMR, &options->odmr },
 		{ "smtps", LISTENER_SMTPS, &options->smtps },
 		{ "lmtp", LISTENER_LMTP, &options->lmtp },
 		{ "qmtp", LISTENER_QMTP, &options->qmtp },

@@ -240,6 +240,8 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 	static const char *const options[] = {
 		[LISTENER_SMTP] = "",
 		[LISTENER_SUBMISSION] = "--submission",
+		[LISTENER_SUBMISSIONS] = "--submission --smtps",
+		[LISTENER_ODMR] = "--odmr",
 		[LISTENER_SMTPS] = "--smtps",
 		[LISTENER_LMTP] = "--lmtp",
 		[LISTENER_QMTP] = "--qmtp",

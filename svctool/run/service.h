@@ -32,6 +32,8 @@ int service_make_pgsql(struct maker *maker, const char *user,
 enum listener_kind {
 	LISTENER_SMTP,
 	LISTENER_SUBMISSION,
+	LISTENER_SUBMISSIONS, /* RFC 8314: TLS first */
+	LISTENER_ODMR,        /* RFC 2645 */
 	LISTENER_SMTPS,
 	LISTENER_LMTP,
 	LISTENER_QMTP,

@@ -53,6 +53,11 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	smtp_home_write(root, "control/domainqueue", "*.test:QUEUEDIR=/x\n");
 	smtp_home_write(root, "control/databytes", "4096\n");
 	smtp_home_write(root, "control/maxhops", "3\n");
+	smtp_home_write(root, "control/authmechanisms",
+	    "LOGIN CRAM-MD5 SCRAM-SHA-256\n");
+	smtp_home_write(root, "control/logindelay", "0\n");
+	smtp_home_write(root, "control/loginfailures", "0\n");
+	smtp_home_write(root, "control/loginfailuresip", "0\n");
 	setenv("NULLQUEUE", "1", 1);
 	home = home_new();
 	for (i = 0; i < 3; i++) {
@@ -116,7 +121,7 @@ count_ends(const char *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct smtp_peer peer = { .remote_ip = "192.0.2.1",
+	const struct smtp_peer peer = { .remote_ip = "127.0.0.1",
 		.local_ip = "192.0.2.2" };
 	struct vars vars = VARS_INIT;
 	struct buf replies;

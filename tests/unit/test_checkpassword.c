@@ -16,7 +16,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static const struct checkpassword_proof alice = { "alice", "secret", "<t>" };
+static const struct checkpassword_proof alice = {
+	.name = "alice",
+	.secret = "secret",
+	.timestamp = "<t>",
+};
 
 /* Runs sh with this script in place of a checkpassword. */
 static int
@@ -108,7 +112,11 @@ test_proof_that_fits_no_program(void **state)
 {
 	AUTO(buf_release) struct buf output = BUF_INIT;
 	char secret[600];
-	struct checkpassword_proof proof = { "alice", secret, "" };
+	struct checkpassword_proof proof = {
+		.name = "alice",
+		.secret = secret,
+		.timestamp = "",
+	};
 	struct error err;
 
 	(void)state;
@@ -116,6 +124,12 @@ test_proof_that_fits_no_program(void **state)
 	secret[sizeof(secret) - 1] = '\0';
 	assert_int_equal(
 	    run_script("exit 0", &proof, 10 * 1000, &output, &err), 0);
+	/* But one that is said to take as much. */
+	proof.bytes_max = 1024;
+	assert_int_equal(
+	    run_script("test $(wc -c <&3) = 607", &proof, 10 * 1000, &output,
+		&err),
+	    1);
 	secret[CHECKPASSWORD_MAX - 8] = '\0';
 	assert_int_equal(
 	    run_script("wc -c <&3", &proof, 10 * 1000, &output, &err), 1);

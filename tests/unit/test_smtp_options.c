@@ -82,7 +82,8 @@ bad_lines(void **state)
 		"--listen 127.0.0.1", "--listen 127.0.0.1:", "--listen 1:x",
 		"--listen 127.0.0.1:65536", "--listen ::1:25",
 		"--listen [::1:25", "--listen [x]:25", "--listen localhost:25",
-		"--lmtpx", "x",
+		"--lmtpx", "x", "host check", "--lmtp host check true",
+		"--odmr --submission", "--odmr --lmtp", "--odmr --qmtp",
 		"--listen 111111111111111111111111111111111111111111111111111"
 		"1111111111111111111111111111111111:25" };
 	struct smtp_options options;
@@ -93,6 +94,21 @@ bad_lines(void **state)
 	for (i = 0; i < sizeof(lines) / sizeof(*lines); i++)
 		if (parse(lines[i], &options, &err) == 0)
 			fail_msg("'%s' was taken", lines[i]);
+}
+
+static void
+checkpassword_program(void **state)
+{
+	struct smtp_options options;
+	char submission[] = "--submission", host[] = "host", check[] = "check";
+	char true_word[] = "true", dash[] = "-x";
+	char *const args[] = { submission, host, check, true_word, dash,
+		NULL };
+
+	(void)state;
+	assert_int_equal(smtp_options_parse(&options, args, NULL, NULL), 0);
+	assert_true(options.kind.is_submission);
+	assert_ptr_equal(options.kind.program, args + 2);
 }
 
 static void
@@ -116,6 +132,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_lines),
 		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(checkpassword_program),
 		cmocka_unit_test(smtps_of_the_environment),
 	};
 

@@ -44,7 +44,7 @@ what_is_a_command(void **state)
 		{ "RCPT", NEEDS_ONE, 1, false },
 		{ "DATA", SAY_HELLO, 1, false },
 		{ "DATA x", NO_ARGUMENT, 1, false },
-		{ "STARTTLS", SAY_HELLO, 1, false },
+		{ "STARTTLS", NOT_DONE, 1, false },
 		{ "STARTTLS x", NO_ARGUMENT, 1, false },
 		{ "RSET", "250 flushed", 0, false },
 		{ "RSET x", NO_ARGUMENT, 1, false },
@@ -56,7 +56,9 @@ what_is_a_command(void **state)
 		{ "QUIT x", NO_ARGUMENT, 1, false },
 		{ "QUIT", "221 mail.example.test", 0, false },
 		{ "EXPN x", NOT_DONE, 1, false },
-		{ "AUTH PLAIN", NOT_DONE, 1, false },
+		{ "AUTH PLAIN", SAY_HELLO, 1, false },
+		{ "AUTH", NEEDS_ONE, 1, false },
+		{ "AUTH PLAIN", NOT_DONE, 1, true },
 		{ "ETRN x", NOT_DONE, 1, false },
 		{ "ATRN", NOT_DONE, 1, false },
 		{ "TURN", NOT_DONE, 1, false },
@@ -108,7 +110,7 @@ help_names_the_verbs(void **state)
 		bool is_lmtp;
 	} rows[] = {
 		{ "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS "
-		  "QUIT",
+		  "AUTH QUIT",
 		    false },
 		{ "LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT",
 		    true },

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+/* May this client send from that address?  Who has to log in, and as whom. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "control/idn.h"
+#include "lookupd/store.h"
+#include "smtp/session_private.h"
+
+/* Is there something that makes everybody log in, or those of this sender? */
+static bool
+needs_login(struct smtp_session *session, const struct smtp_address *sender)
+{
+	struct vars *vars = smtp_transaction_vars(session);
+	const struct strlist *domains = settings_list(
+	    session->config->settings, SETTING_authdomains);
+	char canonical[IDN_DOMAIN_SIZE];
+	const char *domain = sender->domain;
+
+	if (session->kind->is_submission || session->kind->is_odmr ||
+	    vars_get(vars, "REQUIREAUTH") != NULL)
+		return true;
+	if (domain == NULL || domains->count == 0)
+		return false;
+	if (!idn_is_ascii(domain) && idn_domain_canonical(domain, canonical))
+		domain = canonical;
+	return strlist_has_name(domains, domain);
+}
+
+/* A line of an alias: does it end in the user's mailbox? */
+static bool
+is_line_of_user(const struct login_user *user, const char *line)
+{
+	size_t length = strlen(user->dir);
+
+	line += *line == '&';
+	return strcasecmp(line, user->address) == 0 ||
+	    (length > 0 && strncmp(line, user->dir, length) == 0 &&
+		(line[length] == '/' || line[length] == '\0'));
+}
+
+/* 1, 0, or -1 could not tell. */
+static int
+is_alias_of_user(struct store *store, const struct login_user *user,
+    const char *local, struct error *err)
+{
+	struct store_alias alias;
+	int found = store_find_alias(store, local, user->domain, &alias, err);
+
+	if (found != 1)
+		return found;
+	found = 0;
+	for (size_t i = 0; i < alias.lines.count && found == 0; i++)
+		found = is_line_of_user(user, alias.lines.items[i]);
+	store_alias_release(&alias);
+	return found;
+}
+
+/* user-anything, unless that is a user too. */
+static int
+is_extension_of_user(struct store *store, const struct login_user *user,
+    const char *local, struct error *err)
+{
+	size_t length = strlen(user->local);
+	struct store_user other;
+	int found;
+
+	if (strncmp(local, user->local, length) != 0 || local[length] != '-')
+		return 0;
+	found = store_find_user(store, local, user->domain, &other, err);
+	if (found == 1)
+		store_user_release(&other);
+	return found == -1 ? -1 : found == 0;
+}
+
+/* Of the user's domain, under one of its names? */
+static int
+is_own_domain(struct store *store, const struct login_user *user,
+    const char *name, struct error *err)
+{
+	struct store_domain domain;
+	int found;
+
+	if (strcasecmp(name, user->domain) == 0)
+		return 1;
+	found = store_find_domain(store, name, &domain, err);
+	if (found == 1) {
+		found = strcasecmp(domain.name, user->domain) == 0;
+		store_domain_release(&domain);
+	}
+	return found;
+}
+
+/* Has the user this address?  1, 0, -1 could not tell. */
+static int
+is_own_address(struct smtp_session *session, const struct login_user *user,
+    const struct smtp_address *sender, struct error *err)
+{
+	struct store *store = session->server->store;
+	const char *domain = user->domain[0] != '\0' ? sender->domain : NULL;
+	OWN_TEXT local = NULL;
+	int found;
+
+	if (sender->domain == NULL)
+		return strcasecmp(sender->text, user->local) == 0;
+	local = xstrndup(
+	    sender->text, (size_t)(sender->domain - 1 - sender->text));
+	ascii_lower(local, local, strlen(local));
+	/* Who has no domain is a user of this host. */
+	if (domain == NULL)
+		return strcmp(local, user->local) == 0 &&
+		    strcasecmp(sender->domain, session->config->name) == 0;
+	found = is_own_domain(store, user, domain, err);
+	if (found != 1)
+		return found;
+	if (strcmp(local, user->local) == 0)
+		return 1;
+	found = is_extension_of_user(store, user, local, err);
+	return found != 0 ? found : is_alias_of_user(store, user, local, err);
+}
+
+/* The null sender is everybody's: reports that a message was read have it. */
+static bool
+is_senders_own(struct smtp_session *session, const struct smtp_address *sender)
+{
+	const struct login_user *user = smtp_session_user(session);
+	struct error err;
+	char more[LOGIN_ADDRESS_MAX + 16];
+	int found;
+
+	if (user == NULL || sender->text[0] == '\0' ||
+	    settings_flag(session->config->settings, SETTING_masquerade) ||
+	    vars_get(smtp_transaction_vars(session), "MASQUERADE") != NULL)
+		return true;
+	found = is_own_address(session, user, sender, &err);
+	if (found == 1)
+		return true;
+	if (found == -1) {
+		smtp_log(session, "cannot look up the sender: %s", err.text);
+		smtp_reply(session, 451, "4.3.2",
+		    "Sorry, I got a temporary database error");
+		return false;
+	}
+	snprintf(more, sizeof(more), "Auth <%s>", session->auth_name);
+	smtp_log_refused(session, "Invalid masquerade", NULL, NULL, more);
+	smtp_reply(session, 553, "5.7.1",
+	    "sorry, this MTA does not accept masquerading/forging, auth %s",
+	    session->auth_name);
+	return false;
+}
+
+bool
+smtp_policy_sender(
+    struct smtp_session *session, const struct smtp_address *sender)
+{
+	if (smtp_session_user(session) == NULL &&
+	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT") == NULL &&
+	    needs_login(session, sender)) {
+		smtp_reply(session, 530, "5.7.1", "authentication required");
+		return false;
+	}
+	return is_senders_own(session, sender);
+}
