@@ -35,11 +35,13 @@ def verifier(password, iterations=4096):
 
 
 def change_users(node):
-    """alice has a verifier, u0 a secret in the clear."""
+    """alice alone has a verifier, u0 a secret in the clear."""
     passwd = node.home / "domains" / node.domain / "vpasswd"
     lines = passwd.read_text().splitlines()
     for i, line in enumerate(lines):
         name, crypted, rest = line.split(":", 2)
+        crypted = crypted.rsplit(",", 1)[-1]
+        lines[i] = f"{name}:{crypted}:{rest}"
         if name == "alice":
             lines[i] = f"{name}:{verifier(PASSWORD)},{crypted}:{rest}"
         if name == "u0":
