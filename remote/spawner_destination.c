@@ -212,13 +212,34 @@ count_failure(struct line *line, enum session_stage stage, const char *text)
 	destination->last_text = xstrdup(text);
 }
 
+/*
+ * What a refusal says of the destination, but for how long it is to be left
+ * alone.
+ */
+static void
+heed(struct destination *destination, const struct reply *reply,
+    const struct reply_judgement *judgement)
+{
+	int64_t now_ms = clock_ms();
+
+	if (reply->code == 421)
+		window_troubled(&destination->window, now_ms);
+	if (judgement->action == REPLY_ACTION_FEWER)
+		window_cap(&destination->window, now_ms, judgement->action_s);
+	if (judgement->action == REPLY_ACTION_SLOWER)
+		bucket_limit(&destination->bucket, 1, now_ms,
+		    now_ms + (int64_t)judgement->action_s * 1000);
+}
+
 static void
 line_failed(struct line *line)
 {
 	struct destination *destination = line->destination;
 	int64_t now_ms = clock_ms();
-	struct reply_judgement judgement = reply_judge(&line->failure.reply);
+	const struct reply *reply = &line->failure.reply;
+	struct reply_judgement judgement = reply_judge(reply);
 
+	heed(destination, reply, &judgement);
 	count_failure(line, line->failure.stage, line->failure.text);
 	if (judgement.action == REPLY_ACTION_SUSPEND &&
 	    destination->breakers[line->address].rests_until_ms <
@@ -357,28 +378,13 @@ learn(struct destination *destination, const struct task *task)
 			continue;
 		set_text(&destination->last_text, result->text);
 		judgement = reply_judge(&result->reply);
-		if (result->reply.code == 421)
-			window_troubled(&destination->window, now_ms);
-		switch (judgement.action) {
-		case REPLY_ACTION_NONE:
-			break;
-		case REPLY_ACTION_FEWER:
-			window_troubled(&destination->window, now_ms);
-			window_cap(
-			    &destination->window, now_ms, judgement.action_s);
-			break;
-		case REPLY_ACTION_SLOWER:
-			bucket_limit(&destination->bucket, 1, now_ms,
-			    now_ms + (int64_t)judgement.action_s * 1000);
-			break;
-		case REPLY_ACTION_SUSPEND:
+		heed(destination, &result->reply, &judgement);
+		if (judgement.action == REPLY_ACTION_SUSPEND)
 			rest(destination,
 			    now_ms + (int64_t)judgement.action_s * 1000);
-			break;
-		}
 	}
 	if (task->results[0].outcome == SESSION_DELIVERED)
-		window_succeeded(&destination->window);
+		window_succeeded(&destination->window, now_ms);
 }
 
 static void
@@ -388,6 +394,19 @@ release_results(struct task *task)
 
 	for (i = 0; i < task->job.recipient_count; i++)
 		session_result_release(&task->results[i]);
+}
+
+/* The window became smaller: those that end a message go, to this many. */
+static bool
+has_too_many_lines(const struct destination *destination)
+{
+	unsigned most = window_size(&destination->window), count = 0;
+	const struct line *line;
+
+	if (destination->line_count > most)
+		TAILQ_FOREACH(line, &destination->lines, in_destination)
+			count += line->state != LINE_CLOSING;
+	return count > most;
 }
 
 static void
@@ -417,7 +436,8 @@ task_sent(struct work *work)
 	line->task = NULL;
 	line->state = LINE_IDLE;
 	line->idle_since_ms = clock_ms();
-	if (line->has_failed || destination->is_retired)
+	if (line->has_failed || destination->is_retired ||
+	    has_too_many_lines(destination))
 		close_line(line);
 	destination_run(destination);
 }
@@ -550,7 +570,7 @@ take_slot(struct destination *destination)
 static void
 open_lines(struct destination *destination, int64_t now_ms)
 {
-	unsigned most = window_size(&destination->window, now_ms), wanted;
+	unsigned most = window_size(&destination->window), wanted;
 	size_t address;
 
 	wanted = destination->busy_count + destination->waiting_count;
@@ -597,10 +617,10 @@ has_address(const struct destination *destination, int64_t now_ms)
 
 /* Room for what the lines can send soon, shared by the lanes. */
 static void
-share_room(struct destination *destination, int64_t now_ms)
+share_room(struct destination *destination)
 {
 	unsigned open = destination->line_count - destination->opening_count,
-		 most = window_size(&destination->window, now_ms), share, room;
+		 most = window_size(&destination->window), share, room;
 	struct lane_hand *lane;
 
 	if (open == 0 || destination->lane_count == 0)
@@ -632,10 +652,11 @@ destination_run(struct destination *destination)
 	if (destination->line_count == 0 && destination->lane_count > 0 &&
 	    !destination->is_wanting && !has_address(destination, now_ms)) {
 		destination->has_greeted = false;
+		window_restart(&destination->window);
 		rest(destination, first_rest_ends(destination));
 		return;
 	}
-	share_room(destination, now_ms);
+	share_room(destination);
 }
 
 /* What was learned of its addresses counts no more. */
