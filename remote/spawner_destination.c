@@ -275,21 +275,40 @@ line_opened(struct work *work)
 	destination_run(destination);
 }
 
+static unsigned
+preference_of(const struct exchange *exchange, size_t address)
+{
+	return exchange->hosts[exchange->addresses[address].host].preference;
+}
+
 /*
- * The first address that may be tried; those of hosts that are worse come only
- * when none of a better one is left.
+ * Of those that may be tried one of the best preference, with the fewest lines:
+ * hosts of one preference share the load (RFC 5321 5.1) all the time, not only
+ * when their names are looked up.
  */
 static bool
 pick_address(struct destination *destination, int64_t now_ms, size_t *at_out)
 {
-	size_t i;
+	const struct exchange *exchange = destination->exchange;
+	unsigned counts[EXCHANGE_ADDRESSES_MAX] = { 0 };
+	size_t best = exchange->address_count, i;
+	const struct line *line;
 
-	for (i = 0; i < destination->exchange->address_count; i++)
-		if (breaker_try(&destination->breakers[i], now_ms)) {
-			*at_out = i;
-			return true;
-		}
-	return false;
+	TAILQ_FOREACH(line, &destination->lines, in_destination)
+		counts[line->address]++;
+	for (i = 0; i < exchange->address_count; i++) {
+		if (best < i &&
+		    preference_of(exchange, i) != preference_of(exchange, best))
+			break;
+		if (!breaker_is_open(&destination->breakers[i], now_ms) &&
+		    (best == exchange->address_count ||
+			counts[i] < counts[best]))
+			best = i;
+	}
+	if (best == exchange->address_count)
+		return false;
+	*at_out = best;
+	return breaker_try(&destination->breakers[best], now_ms);
 }
 
 static void

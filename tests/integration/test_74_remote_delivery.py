@@ -24,6 +24,8 @@ there IN MX 20 h3
 back IN MX 10 h3
 back IN MX 20 h2
 dead IN MX 10 h4
+equal IN MX 10 h2
+equal IN MX 10 h3
 null IN MX 0 .
 h2 IN A 127.0.0.2
 h3 IN A 127.0.0.3
@@ -315,6 +317,19 @@ def test_the_next_host_takes_it(world):
     one = world.host(2)  # nobody is at h4
     assert world.node.inject("a@both.peer.test") == 0
     one.wait(1)
+    world.node.wait_empty()
+
+
+def test_hosts_of_one_preference_share_the_connections(world):
+    one, two = world.host(2), world.host(3)
+    one.holds.clear()
+    two.holds.clear()
+    for i in range(20):
+        assert world.node.inject(f"u{i}@equal.peer.test") == 0
+    wait_until(lambda: one.at_dot >= 2 and two.at_dot >= 2,
+               lambda: f"{one.at_dot}, {two.at_dot}", 20 * SLOW)
+    one.holds.set()
+    two.holds.set()
     world.node.wait_empty()
 
 
