@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -212,6 +213,37 @@ count_failure(struct line *line, enum session_stage stage, const char *text)
 	destination->last_text = xstrdup(text);
 }
 
+/* svctool log finds a message's by its UUID; uuid NULL: of a connection. */
+static void
+log_refusal(const struct line *line, const struct reply *reply,
+    const struct reply_judgement *judgement, const struct uuid *uuid)
+{
+	static const char *const actions[] = {
+		[REPLY_ACTION_NONE] = "",
+		[REPLY_ACTION_FEWER] = ", fewer connections",
+		[REPLY_ACTION_SLOWER] = ", slower",
+		[REPLY_ACTION_SUSPEND] = ", suspended",
+	};
+	const struct exchange *exchange = line->destination->exchange;
+	char host[DNS_NAME_SIZE], word[REPLY_TEXT_SIZE], id[UUID_TEXT_SIZE];
+	char time[sizeof(" for 4294967295 s")] = "";
+
+	if (reply->code == 0)
+		return;
+	log_word(host, sizeof(host),
+	    exchange->hosts[exchange->addresses[line->address].host].name);
+	log_word(word, sizeof(word), reply->text);
+	if (uuid != NULL)
+		uuid_format(uuid, id);
+	if (judgement->action != REPLY_ACTION_NONE)
+		snprintf(
+		    time, sizeof(time), " for %u s", judgement->action_s);
+	log_line("refused %s by %s: %s%s%s: %s",
+	    uuid == NULL ? "connection" : id, host,
+	    reply_class_name(judgement->class), actions[judgement->action],
+	    time, word);
+}
+
 /*
  * What a refusal says of the destination, but for how long it is to be left
  * alone.
@@ -239,6 +271,7 @@ line_failed(struct line *line)
 	const struct reply *reply = &line->failure.reply;
 	struct reply_judgement judgement = reply_judge(reply);
 
+	log_refusal(line, reply, &judgement, NULL);
 	heed(destination, reply, &judgement);
 	count_failure(line, line->failure.stage, line->failure.text);
 	if (judgement.action == REPLY_ACTION_SUSPEND &&
@@ -384,9 +417,12 @@ count_results(struct destination *destination, const struct task *task)
 
 /* What the replies say of the destination. */
 static void
-learn(struct destination *destination, const struct task *task)
+learn(struct line *line)
 {
+	struct destination *destination = line->destination;
+	const struct task *task = line->task;
 	int64_t now_ms = clock_ms();
+	const char *logged = "";
 	size_t i;
 
 	for (i = 0; i < task->job.recipient_count; i++) {
@@ -397,6 +433,11 @@ learn(struct destination *destination, const struct task *task)
 			continue;
 		set_text(&destination->last_text, result->text);
 		judgement = reply_judge(&result->reply);
+		/* One line for recipients who were answered the same. */
+		if (strcmp(result->reply.text, logged) != 0)
+			log_refusal(line, &result->reply, &judgement,
+			    &task->job.uuid);
+		logged = result->reply.text;
 		heed(destination, &result->reply, &judgement);
 		if (judgement.action == REPLY_ACTION_SUSPEND)
 			rest(destination,
@@ -449,7 +490,7 @@ task_sent(struct work *work)
 		destination->waiting_count++;
 	} else {
 		count_results(destination, task);
-		learn(destination, task);
+		learn(line);
 		task_done(task);
 	}
 	line->task = NULL;

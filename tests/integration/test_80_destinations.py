@@ -111,6 +111,8 @@ def test_a_greeting_says_how_fast(world, greeting, column):
     assert world.node.inject("a@one.peer.test") == 0
     row = wait_state(world, "one.peer.test", "resting")
     assert row[column] > 0
+    assert "refused connection by h2.peer.test: rate, " in world.node.log(
+        "remote")
 
 
 def test_open_connections_follow_the_window(world):
@@ -134,6 +136,23 @@ def test_open_connections_follow_the_window(world):
                20 * SLOW)
     one.holds.set()
     world.node.retry_until(lambda: world.node.backlog() == 0, "empty queues")
+
+
+def test_a_refusal_is_logged_with_its_class(world):
+    world.node.up()
+    one = world.host(2)
+    one.answers["RCPT"] = "550 5.1.1 no \x1b[31m such <user>"
+    assert world.node.inject("a@one.peer.test", "b@one.peer.test",
+                             sender=LOCAL) == 0
+    found = wait_until(
+        lambda: re.findall(r"refused (\S+) by h2\.peer\.test: unknown user: "
+                           r"550_5\.1\.1_no__?_?\[31m_such__user_+$",
+                           world.node.log("remote"), re.M),
+        lambda: world.node.log("remote"))
+    assert len(found) == 1
+    lines = world.node.svctool("log", "--json", "--id", found[0]).stdout
+    assert {json.loads(line)["service"] for line in lines.splitlines()} > {
+        "remote"}
 
 
 def test_a_dead_destination_and_its_reset(world):
