@@ -123,7 +123,7 @@ def test_open_connections_follow_the_window(world):
     for i in range(60):
         assert world.node.inject(f"u{i}@one.peer.test") == 0
     wait_until(lambda: one.at_dot >= 5, "the window is open", 20 * SLOW)
-    one.answers["MAIL"] = "450 4.3.2 too many concurrent connections"
+    one.answers["RCPT"] = "450 4.3.2 too many concurrent connections"
     one.holds.set()
     wait_until(lambda: of(world, "one.peer.test")["capped"], "it is capped")
     one.holds.clear()
