@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "remote/elsewhere.h"
 #include "remote/operate.h"
 #include "remote/spawner_private.h"
 
@@ -368,10 +369,13 @@ send_task(struct work *work)
 {
 	struct line *line = (struct line *)work;
 	struct task *task = line->task;
+	const struct shared_plan *plan = line->destination->plan;
 	const struct session_message message = task_message(task);
 
 	session_send(line->session, &message, task->results);
 	line->has_failed = !session_is_usable(line->session);
+	elsewhere_send(plan->rules->rules, &plan->plan, line->address,
+	    &message, task->results);
 }
 
 /* The connection had gone, or went before the peer had anything of it. */

@@ -333,6 +333,28 @@ def test_hosts_of_one_preference_share_the_connections(world):
     world.node.wait_empty()
 
 
+def test_another_host_knows_utf8(world):
+    """RFC 6531: no bounce while another host may know what this one lacks."""
+    worse = world.host(4)
+    assert world.node.inject("é@both.peer.test", "b@both.peer.test",
+                             sender=LOCAL) == 0
+    world.wait_log(r"delivery \d+: deferral: .*127\.0\.0\.2")
+    assert worse.wait(1)[0][1] == ["b@both.peer.test"]
+    better = world.host(2, extensions=("8BITMIME", "SMTPUTF8"))
+    world.node.run("qmail-tcpok")
+    world.node.retry_until(lambda: better.messages, "the other host has it")
+    assert better.messages[0][1] == ["é@both.peer.test"]
+    world.node.wait_empty()
+    assert world.node.messages("alice") == []
+    assert len(worse.messages) == 1
+    done = world.node.run("qmail-remote", "both.peer.test", LOCAL,
+                          "é@both.peer.test", input="Subject: x\n\n")
+    assert "\0K" in done.stdout and len(better.messages) == 2
+    better.extensions = ()
+    assert world.node.inject("é@both.peer.test", sender=LOCAL) == 0
+    world.wait_log(r"delivery \d+: failure: .*5\.6\.7")
+
+
 def test_a_refusal_for_now_is_tried_again(world):
     one = world.host(2)
     one.answers["RCPT"] = "450 4.2.1 come again"
