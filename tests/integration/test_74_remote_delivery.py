@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Mail to other hosts, with a whole node: names, queues, qmail-rspawn."""
 import contextlib
+import json
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -24,12 +26,14 @@ there IN MX 20 h3
 back IN MX 10 h3
 back IN MX 20 h2
 dead IN MX 10 h4
+mute IN MX 10 h5
 equal IN MX 10 h2
 equal IN MX 10 h3
 null IN MX 0 .
 h2 IN A 127.0.0.2
 h3 IN A 127.0.0.3
 h4 IN A 127.0.0.4
+h5 IN A 127.0.0.5
 """ + "".join(f"d{i} IN MX 10 h{2 + i % 2}\n" for i in range(40))
 LOCAL = "alice@example.test"
 
@@ -427,6 +431,32 @@ def test_a_dead_destination_rests_and_others_go_on(world):
     assert "rests" in world.node.log("remote")
     assert "127.0.0.4" in world.node.run("qmail-tcpto").stdout
     wait_until(lambda: world.node.backlog() == 20, "the others are left")
+
+
+def test_few_wait_for_a_greeting(world):
+    """A quarter of the slots; the others are for hosts that answer."""
+    (world.node.control / "remoteslots").write_text("8\n")
+    world.node.svctool("restart")
+    silent = [socket.create_server((f"127.0.0.{i}", world.port))
+              for i in (3, 4, 5)]
+    try:
+        for domain in ("two", "dead", "mute"):
+            assert world.node.inject(f"a@{domain}.peer.test") == 0
+        ready = set()
+        wait_until(lambda: ready.update(select.select(silent, [], [], 0)[0])
+                   or len(ready) == 2, "two of them are called")
+        waiting = [each.accept()[0] for each in ready]
+        row = json.loads(world.node.svctool(
+            "queue", "destinations", "--json").stdout)
+        assert sum(each.get("connections", 0) for each in row) == 2
+        assert not select.select(silent, [], [], 1)[0]
+        # One gives up, and the third has its turn.
+        waiting.pop().close()
+        wait_until(lambda: select.select(silent, [], [], 0)[0], "the third is")
+        waiting.pop().close()
+    finally:
+        for each in silent:
+            each.close()
 
 
 def test_expiry_while_a_lane_rests(world):
