@@ -167,7 +167,7 @@ judge_use(const char *key, enum access_key kind, struct error *err)
 		error_set(err,
 		    "rule '%.100s' is for a name, which listeners do not look "
 		    "up, so it never counts; write an address, then run "
-		    "tcprules",
+		    "tcprules, or set clientnames to 1 for hosts' names",
 		    key);
 	else if (kind == ACCESS_KEY_ADDRESS)
 		return false;
@@ -198,7 +198,8 @@ visit(const struct walk *walk, const struct cdb_record *record)
 		visitor->fault(file, line, false, err.text, visitor->context);
 	else
 		visitor->rule(file, line, key, &vars, visitor->context);
-	if (judge_use(key, kind, &err))
+	if (!(visitor->has_names && *key == '=') &&
+	    judge_use(key, kind, &err))
 		visitor->fault(file, line, kind == ACCESS_KEY_NAME, err.text,
 		    visitor->context);
 }

@@ -33,6 +33,7 @@ struct access_visitor {
 	void (*fault)(const char *file, unsigned line, bool is_useless,
 	    const char *reason, void *context);
 	void *context;
+	bool has_names; /* listeners ask for names (clientnames) */
 };
 
 /*

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/usage.h"
 #include "control/home.h"
+#include "remote/elsewhere.h"
 #include "remote/rules.h"
 #include "remote/tls_required.h"
 
@@ -65,8 +66,8 @@ fill_message(struct session_message *message,
 
 /* To the first address that greets.  NULL, and why is reported. */
 static struct session *
-open_session(
-    const struct rules *rules, const struct plan *plan, struct way *way)
+open_session(const struct rules *rules, const struct plan *plan,
+    struct way *way, size_t *address_out)
 {
 	const struct exchange *exchange = &plan->exchange;
 	struct session_result failure = { 0 };
@@ -82,6 +83,7 @@ open_session(
 	for (i = 0; session == NULL && i < exchange->address_count; i++) {
 		session_result_release(&failure);
 		session = plan_open(rules, plan, i, way, &failure);
+		*address_out = i;
 	}
 	if (session == NULL)
 		report_message("%c%s", failure.outcome, failure.text);
@@ -161,7 +163,8 @@ report_results(
 }
 
 static void
-send_message(const char *host, struct session *session,
+send_message(const char *host, const struct rules *rules,
+    const struct plan *plan, size_t address, struct session *session,
     const struct session_message *message)
 {
 	size_t count = message->recipient_count, i;
@@ -169,6 +172,7 @@ send_message(const char *host, struct session *session,
 
 	session_send(session, message, results);
 	session_close(&session);
+	elsewhere_send(rules, plan, address, message, results);
 	report_results(host, results, count);
 	for (i = 0; i < count; i++)
 		session_result_release(&results[i]);
@@ -185,7 +189,7 @@ run(char **argv, const struct rules *rules)
 	struct plan plan;
 	struct way way;
 	const char *recipient;
-	size_t count = 0;
+	size_t count = 0, address = 0;
 
 	while (argv[count] != NULL)
 		count++;
@@ -201,9 +205,10 @@ run(char **argv, const struct rules *rules)
 		    rules, argv[1], message.sender, recipient, &plan);
 	else
 		plan_make(rules, argv[1], message.sender, recipient, &plan);
-	session = open_session(rules, &plan, &way);
+	session = open_session(rules, &plan, &way, &address);
 	if (session != NULL)
-		send_message(argv[1], session, &message);
+		send_message(
+		    argv[1], rules, &plan, address, session, &message);
 	plan_release(&plan);
 }
 

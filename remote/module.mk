@@ -1,6 +1,7 @@
 # remote - mail to other hosts: qmail-remote, qmail-tcpto
 LIBS += remote/libremote.a
-remote/libremote.a: remote/auth.o remote/body.o remote/exchange.o remote/hello.o \
+remote/libremote.a: remote/auth.o remote/body.o remote/elsewhere.o remote/exchange.o \
+    remote/hello.o \
     remote/dane.o remote/https.o remote/mta_sts.o remote/operate.o remote/output.o \
     remote/pace.o remote/program.o remote/rules.o remote/tls_policy.o \
     remote/tls_report.o remote/tls_report_mail.o remote/tls_required.o remote/token.o \

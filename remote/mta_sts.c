@@ -276,10 +276,10 @@ copy_policy(
 
 /*
  * A file: "ID FETCHED", a line, and then the policy's text as it came.  What is
- * not so is as if it were not there.
+ * not so, or of a time that is still to come, is as if it were not there.
  */
 static void
-load_kept(const struct mta_sts *sts, struct kept *kept)
+load_kept(const struct mta_sts *sts, struct kept *kept, time_t now)
 {
 	AUTO(mem_free)
 	char *path = xasprintf("%s/%s", sts->folder, kept->domain);
@@ -296,7 +296,7 @@ load_kept(const struct mta_sts *sts, struct kept *kept)
 	*end++ = '\0';
 	blank = strchr(text.data, ' ');
 	if (blank == NULL || blank - text.data >= MTA_STS_ID_SIZE ||
-	    !scan_u64(blank + 1, INT32_MAX, &fetched_at) ||
+	    !scan_u64(blank + 1, (uint64_t)now, &fetched_at) ||
 	    mta_sts_read(end, text.length - (size_t)(end - text.data),
 		&kept->policy, &err) == -1)
 		return;
@@ -308,7 +308,7 @@ load_kept(const struct mta_sts *sts, struct kept *kept)
 
 /* With the lock held. */
 static struct kept *
-get_kept(struct mta_sts *sts, const char *domain)
+get_kept(struct mta_sts *sts, const char *domain, time_t now)
 {
 	struct kept *kept = xcalloc(1, sizeof(*kept)), **found;
 
@@ -323,7 +323,7 @@ get_kept(struct mta_sts *sts, const char *domain)
 		return *found;
 	}
 	sts->count++;
-	load_kept(sts, kept);
+	load_kept(sts, kept, now);
 	return kept;
 }
 
@@ -479,7 +479,7 @@ refresh(struct mta_sts *sts, const char *domain, const char *id, time_t now)
 	struct kept *kept;
 
 	pthread_mutex_lock(&sts->lock);
-	kept = get_kept(sts, domain);
+	kept = get_kept(sts, domain, now);
 	if (result == 0) {
 		mta_sts_policy_release(&kept->policy);
 		kept->policy = policy;
@@ -520,12 +520,12 @@ mta_sts_find(struct mta_sts *sts, const char *domain, time_t now,
 		return 0;
 	has_record = ask_id(sts, domain, id);
 	pthread_mutex_lock(&sts->lock);
-	is_wanted = has_record && needs_refresh(get_kept(sts, domain), id, now);
+	is_wanted = has_record && needs_refresh(get_kept(sts, domain, now), id, now);
 	pthread_mutex_unlock(&sts->lock);
 	if (is_wanted)
 		refresh(sts, domain, id, now);
 	pthread_mutex_lock(&sts->lock);
-	kept = get_kept(sts, domain);
+	kept = get_kept(sts, domain, now);
 	if (kept->expires_at > now) {
 		copy_policy(&kept->policy, policy_out);
 		result = 1;

@@ -13,18 +13,16 @@ window_init(struct window *window, unsigned max)
 }
 
 unsigned
-window_size(const struct window *window, int64_t now_ms)
+window_size(const struct window *window)
 {
-	unsigned size = (unsigned)window->size;
-
-	return now_ms < window->capped_until_ms && size > window->capped_to
-	    ? window->capped_to
-	    : size;
+	return (unsigned)window->size;
 }
 
 void
-window_succeeded(struct window *window)
+window_succeeded(struct window *window, int64_t now_ms)
 {
+	if (now_ms < window->capped_until_ms)
+		return;
 	window->size += 1 / window->size;
 	if (window->size > window->max)
 		window->size = window->max;
@@ -42,10 +40,18 @@ window_troubled(struct window *window, int64_t now_ms)
 void
 window_cap(struct window *window, int64_t now_ms, unsigned seconds)
 {
-	unsigned size = window_size(window, now_ms);
+	int64_t until_ms = now_ms + (int64_t)seconds * 1000;
 
-	window->capped_to = size < 2 ? 1 : size / 2;
-	window->capped_until_ms = now_ms + (int64_t)seconds * 1000;
+	window_troubled(window, now_ms);
+	if (window->capped_until_ms < until_ms)
+		window->capped_until_ms = until_ms;
+}
+
+void
+window_restart(struct window *window)
+{
+	if (window->size > WINDOW_START)
+		window->size = WINDOW_START;
 }
 
 /* -- the breaker */

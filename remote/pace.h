@@ -24,20 +24,20 @@ struct window {
 	double size; /* at least 1 */
 	unsigned max;
 	int64_t troubled_at_ms;
-	/* REPLY_ACTION_FEWER: no more than so many until then */
-	unsigned capped_to;
-	int64_t capped_until_ms;
+	int64_t capped_until_ms; /* REPLY_ACTION_FEWER: it does not grow */
 };
 
 void window_init(struct window *window, unsigned max);
 /* So many connections there may be. */
-unsigned window_size(const struct window *window, int64_t now_ms);
+unsigned window_size(const struct window *window);
 /* A message was taken: one more connection after a window of these. */
-void window_succeeded(struct window *window);
+void window_succeeded(struct window *window, int64_t now_ms);
 /* 421, or "too many": half, but never under 1. */
 void window_troubled(struct window *window, int64_t now_ms);
-/* Half of what it is now is the most, for so long. */
+/* The same, and for so long it is not more than that. */
 void window_cap(struct window *window, int64_t now_ms, unsigned seconds);
+/* Nobody answered: what comes back gets no more than an unknown host. */
+void window_restart(struct window *window);
 
 /* -- the breaker of one address, or of a destination */
 

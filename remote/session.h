@@ -99,6 +99,7 @@ struct session_result {
 	enum tls_failure tls_failure; /* STAGE_TLS */
 	bool was_resuming;  /* STAGE_TLS: it may go well as a new session */
 	bool is_of_peer;    /* STAGE_CONNECT: it is no trouble of this node */
+	bool is_of_host;    /* it lacks what the message needs */
 	bool is_dsn_passed; /* the peer tells the sender (RFC 3461 5.2.2) */
 	struct reply reply; /* code 0: the peer said nothing, or nonsense */
 	char *text;         /* as in qmail-remote's report; freed by

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "remote/elsewhere.h"
 #include "remote/operate.h"
 #include "remote/spawner_private.h"
 
@@ -212,13 +214,66 @@ count_failure(struct line *line, enum session_stage stage, const char *text)
 	destination->last_text = xstrdup(text);
 }
 
+/* svctool log finds a message's by its UUID; uuid NULL: of a connection. */
+static void
+log_refusal(const struct line *line, const struct reply *reply,
+    const struct reply_judgement *judgement, const struct uuid *uuid)
+{
+	static const char *const actions[] = {
+		[REPLY_ACTION_NONE] = "",
+		[REPLY_ACTION_FEWER] = ", fewer connections",
+		[REPLY_ACTION_SLOWER] = ", slower",
+		[REPLY_ACTION_SUSPEND] = ", suspended",
+	};
+	const struct exchange *exchange = line->destination->exchange;
+	char host[DNS_NAME_SIZE], word[REPLY_TEXT_SIZE], id[UUID_TEXT_SIZE];
+	char time[sizeof(" for 4294967295 s")] = "";
+
+	if (reply->code == 0)
+		return;
+	log_word(host, sizeof(host),
+	    exchange->hosts[exchange->addresses[line->address].host].name);
+	log_word(word, sizeof(word), reply->text);
+	if (uuid != NULL)
+		uuid_format(uuid, id);
+	if (judgement->action != REPLY_ACTION_NONE)
+		snprintf(
+		    time, sizeof(time), " for %u s", judgement->action_s);
+	log_line("refused %s by %s: %s%s%s: %s",
+	    uuid == NULL ? "connection" : id, host,
+	    reply_class_name(judgement->class), actions[judgement->action],
+	    time, word);
+}
+
+/*
+ * What a refusal says of the destination, but for how long it is to be left
+ * alone.
+ */
+static void
+heed(struct destination *destination, const struct reply *reply,
+    const struct reply_judgement *judgement)
+{
+	int64_t now_ms = clock_ms();
+
+	if (reply->code == 421)
+		window_troubled(&destination->window, now_ms);
+	if (judgement->action == REPLY_ACTION_FEWER)
+		window_cap(&destination->window, now_ms, judgement->action_s);
+	if (judgement->action == REPLY_ACTION_SLOWER)
+		bucket_limit(&destination->bucket, 1, now_ms,
+		    now_ms + (int64_t)judgement->action_s * 1000);
+}
+
 static void
 line_failed(struct line *line)
 {
 	struct destination *destination = line->destination;
 	int64_t now_ms = clock_ms();
-	struct reply_judgement judgement = reply_judge(&line->failure.reply);
+	const struct reply *reply = &line->failure.reply;
+	struct reply_judgement judgement = reply_judge(reply);
 
+	log_refusal(line, reply, &judgement, NULL);
+	heed(destination, reply, &judgement);
 	count_failure(line, line->failure.stage, line->failure.text);
 	if (judgement.action == REPLY_ACTION_SUSPEND &&
 	    destination->breakers[line->address].rests_until_ms <
@@ -254,21 +309,40 @@ line_opened(struct work *work)
 	destination_run(destination);
 }
 
+static unsigned
+preference_of(const struct exchange *exchange, size_t address)
+{
+	return exchange->hosts[exchange->addresses[address].host].preference;
+}
+
 /*
- * The first address that may be tried; those of hosts that are worse come only
- * when none of a better one is left.
+ * Of those that may be tried one of the best preference, with the fewest lines:
+ * hosts of one preference share the load (RFC 5321 5.1) all the time, not only
+ * when their names are looked up.
  */
 static bool
 pick_address(struct destination *destination, int64_t now_ms, size_t *at_out)
 {
-	size_t i;
+	const struct exchange *exchange = destination->exchange;
+	unsigned counts[EXCHANGE_ADDRESSES_MAX] = { 0 };
+	size_t best = exchange->address_count, i;
+	const struct line *line;
 
-	for (i = 0; i < destination->exchange->address_count; i++)
-		if (breaker_try(&destination->breakers[i], now_ms)) {
-			*at_out = i;
-			return true;
-		}
-	return false;
+	TAILQ_FOREACH(line, &destination->lines, in_destination)
+		counts[line->address]++;
+	for (i = 0; i < exchange->address_count; i++) {
+		if (best < i &&
+		    preference_of(exchange, i) != preference_of(exchange, best))
+			break;
+		if (!breaker_is_open(&destination->breakers[i], now_ms) &&
+		    (best == exchange->address_count ||
+			counts[i] < counts[best]))
+			best = i;
+	}
+	if (best == exchange->address_count)
+		return false;
+	*at_out = best;
+	return breaker_try(&destination->breakers[best], now_ms);
 }
 
 static void
@@ -295,10 +369,13 @@ send_task(struct work *work)
 {
 	struct line *line = (struct line *)work;
 	struct task *task = line->task;
+	const struct shared_plan *plan = line->destination->plan;
 	const struct session_message message = task_message(task);
 
 	session_send(line->session, &message, task->results);
 	line->has_failed = !session_is_usable(line->session);
+	elsewhere_send(plan->rules->rules, &plan->plan, line->address,
+	    &message, task->results);
 }
 
 /* The connection had gone, or went before the peer had anything of it. */
@@ -344,9 +421,12 @@ count_results(struct destination *destination, const struct task *task)
 
 /* What the replies say of the destination. */
 static void
-learn(struct destination *destination, const struct task *task)
+learn(struct line *line)
 {
+	struct destination *destination = line->destination;
+	const struct task *task = line->task;
 	int64_t now_ms = clock_ms();
+	const char *logged = "";
 	size_t i;
 
 	for (i = 0; i < task->job.recipient_count; i++) {
@@ -357,28 +437,18 @@ learn(struct destination *destination, const struct task *task)
 			continue;
 		set_text(&destination->last_text, result->text);
 		judgement = reply_judge(&result->reply);
-		if (result->reply.code == 421)
-			window_troubled(&destination->window, now_ms);
-		switch (judgement.action) {
-		case REPLY_ACTION_NONE:
-			break;
-		case REPLY_ACTION_FEWER:
-			window_troubled(&destination->window, now_ms);
-			window_cap(
-			    &destination->window, now_ms, judgement.action_s);
-			break;
-		case REPLY_ACTION_SLOWER:
-			bucket_limit(&destination->bucket, 1, now_ms,
-			    now_ms + (int64_t)judgement.action_s * 1000);
-			break;
-		case REPLY_ACTION_SUSPEND:
+		/* One line for recipients who were answered the same. */
+		if (strcmp(result->reply.text, logged) != 0)
+			log_refusal(line, &result->reply, &judgement,
+			    &task->job.uuid);
+		logged = result->reply.text;
+		heed(destination, &result->reply, &judgement);
+		if (judgement.action == REPLY_ACTION_SUSPEND)
 			rest(destination,
 			    now_ms + (int64_t)judgement.action_s * 1000);
-			break;
-		}
 	}
 	if (task->results[0].outcome == SESSION_DELIVERED)
-		window_succeeded(&destination->window);
+		window_succeeded(&destination->window, now_ms);
 }
 
 static void
@@ -388,6 +458,19 @@ release_results(struct task *task)
 
 	for (i = 0; i < task->job.recipient_count; i++)
 		session_result_release(&task->results[i]);
+}
+
+/* The window became smaller: those that end a message go, to this many. */
+static bool
+has_too_many_lines(const struct destination *destination)
+{
+	unsigned most = window_size(&destination->window), count = 0;
+	const struct line *line;
+
+	if (destination->line_count > most)
+		TAILQ_FOREACH(line, &destination->lines, in_destination)
+			count += line->state != LINE_CLOSING;
+	return count > most;
 }
 
 static void
@@ -411,13 +494,14 @@ task_sent(struct work *work)
 		destination->waiting_count++;
 	} else {
 		count_results(destination, task);
-		learn(destination, task);
+		learn(line);
 		task_done(task);
 	}
 	line->task = NULL;
 	line->state = LINE_IDLE;
 	line->idle_since_ms = clock_ms();
-	if (line->has_failed || destination->is_retired)
+	if (line->has_failed || destination->is_retired ||
+	    has_too_many_lines(destination))
 		close_line(line);
 	destination_run(destination);
 }
@@ -550,7 +634,7 @@ take_slot(struct destination *destination)
 static void
 open_lines(struct destination *destination, int64_t now_ms)
 {
-	unsigned most = window_size(&destination->window, now_ms), wanted;
+	unsigned most = window_size(&destination->window), wanted;
 	size_t address;
 
 	wanted = destination->busy_count + destination->waiting_count;
@@ -597,10 +681,10 @@ has_address(const struct destination *destination, int64_t now_ms)
 
 /* Room for what the lines can send soon, shared by the lanes. */
 static void
-share_room(struct destination *destination, int64_t now_ms)
+share_room(struct destination *destination)
 {
 	unsigned open = destination->line_count - destination->opening_count,
-		 most = window_size(&destination->window, now_ms), share, room;
+		 most = window_size(&destination->window), share, room;
 	struct lane_hand *lane;
 
 	if (open == 0 || destination->lane_count == 0)
@@ -632,10 +716,11 @@ destination_run(struct destination *destination)
 	if (destination->line_count == 0 && destination->lane_count > 0 &&
 	    !destination->is_wanting && !has_address(destination, now_ms)) {
 		destination->has_greeted = false;
+		window_restart(&destination->window);
 		rest(destination, first_rest_ends(destination));
 		return;
 	}
-	share_room(destination, now_ms);
+	share_room(destination);
 }
 
 /* What was learned of its addresses counts no more. */

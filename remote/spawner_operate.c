@@ -334,7 +334,7 @@ put_listed(struct queue_hand *queue, const struct destination *destination)
 		.has_more_domains = destination->has_more_names,
 		.lanes = destination->lane_count,
 		.waiting = destination->waiting_count,
-		.window = window_size(window, now_ms),
+		.window = window_size(window),
 		.connections = destination->line_count,
 		.opening = destination->opening_count,
 		.busy = destination->busy_count,

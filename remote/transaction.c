@@ -542,13 +542,16 @@ is_ascii(const char *text)
 	return true;
 }
 
+/* The one that no other host mends. */
+static const char control_fault[] =
+    "Sorry, an address of the envelope has control characters. (#5.1.3)\n";
+
 /* Of one address; NULL when it can be used. */
 static const char *
 find_fault(struct transaction *t, const char *address)
 {
 	if (has_control(address))
-		return "Sorry, an address of the envelope has control "
-		       "characters. (#5.1.3)\n";
+		return control_fault;
 	if (is_ascii(address))
 		return NULL;
 	if (t->session->hello.has_smtputf8 && t->session->hello.has_8bitmime) {
@@ -590,6 +593,8 @@ find_faults(struct transaction *t)
 
 	if (fault != NULL) {
 		fill_all_text(t, SESSION_PERMFAIL, STAGE_MAIL, fault);
+		for (i = 0; i < t->message->recipient_count; i++)
+			t->results[i].is_of_host = fault != control_fault;
 		return;
 	}
 	for (i = 0; i < t->message->recipient_count; i++) {
@@ -598,6 +603,7 @@ find_faults(struct transaction *t)
 			continue;
 		session_fill_text(
 		    &t->results[i], SESSION_PERMFAIL, STAGE_RCPT, "%s", fault);
+		t->results[i].is_of_host = fault != control_fault;
 		t->states[i] = RECIPIENT_DONE;
 	}
 }

@@ -13,12 +13,14 @@
 
 #include "base/listener.h"
 #include "base/log.h"
+#include "base/log_text.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/plural.h"
 #include "base/test_time.h"
 #include "control/identity.h"
 #include "control/layout.h"
+#include "smtp/client_name.h"
 #include "smtp/rules.h"
 #include "smtp/session.h"
 
@@ -34,6 +36,7 @@ enum {
 struct daemon {
 	struct smtp_server *server;
 	struct smtp_rules *rules;
+	struct dns_client *dns;
 	struct listener *listener;
 	unsigned max_connections; /* for the log; changed by __atomic only */
 };
@@ -66,17 +69,19 @@ log_status(struct daemon *daemon, unsigned leaving)
 /* tcpserver -v's lines, which log tools follow. */
 static void
 log_start(struct daemon *daemon, const struct listener_peer *peer,
-    const char *verdict)
+    const char *name, const char *verdict)
 {
 	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
 	int id = thread_id();
+	char word[DNS_NAME_SIZE];
 
+	log_word(word, sizeof(word), name == NULL ? "" : name);
 	log_status(daemon, 0);
 	log_line("tcpserver: pid %d from %s", id, peer->remote_ip);
-	log_line("tcpserver: %s %d %s:%s:%u :%s::%u", verdict, id, config->name,
-	    peer->local_ip, peer->local_port, peer->remote_ip,
-	    peer->remote_port);
+	log_line("tcpserver: %s %d %s:%s:%u %s:%s::%u", verdict, id,
+	    config->name, peer->local_ip, peer->local_port, word,
+	    peer->remote_ip, peer->remote_port);
 }
 
 static void
@@ -107,12 +112,27 @@ set_vars(struct vars *vars, const struct listener_peer *peer)
 	vars_set(vars, "TCPLOCALPORT", number);
 }
 
+/* With the setting clientnames.  NULL: it has none that counts. */
+static const char *
+find_name(struct daemon *daemon, const char *ip, char name_out[DNS_NAME_SIZE])
+{
+	AUTO(smtp_config_release)
+	struct smtp_config *config = smtp_server_config(daemon->server);
+
+	if (!settings_flag(config->settings, SETTING_clientnames) ||
+	    !client_name_find(daemon->dns, ip, name_out))
+		return NULL;
+	return name_out;
+}
+
 static void
 serve_peer(int fd, const struct listener_peer *peer, void *context)
 {
 	struct daemon *daemon = context;
+	char name[DNS_NAME_SIZE];
 	const struct smtp_peer smtp_peer = {
 		.remote_ip = peer->remote_ip,
+		.remote_host = find_name(daemon, peer->remote_ip, name),
 		.local_ip = peer->local_ip,
 		.id = thread_id(),
 	};
@@ -124,9 +144,12 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 
 	log_batch_begin(&batch);
 	set_vars(&vars, peer);
-	may_connect = smtp_rules_check(
-	    daemon->rules, peer->remote_ip, &vars, &err);
-	log_start(daemon, peer, may_connect == 1 ? "ok" : "deny");
+	if (smtp_peer.remote_host != NULL)
+		vars_set(&vars, "TCPREMOTEHOST", smtp_peer.remote_host);
+	may_connect = smtp_rules_check_named(daemon->rules, peer->remote_ip,
+	    smtp_peer.remote_host, &vars, &err);
+	log_start(daemon, peer, smtp_peer.remote_host,
+	    may_connect == 1 ? "ok" : "deny");
 	if (may_connect == 1)
 		smtp_session_run(daemon->server, fd, fd, &smtp_peer, &vars);
 	else if (may_connect == -1) {
@@ -262,11 +285,14 @@ static int
 prepare(struct daemon *daemon, const struct home *home,
     const struct smtp_options *options, struct error *err)
 {
+	OWN_TEXT resolver = layout_path(home, LAYOUT_resolver);
+
 	if (identity_become(IDENTITY_SMTPD, err) == -1)
 		return 111;
 	daemon->server = smtp_server_new(home, &options->kind, err);
 	if (daemon->server == NULL || open_rules(daemon, home, err) == -1)
 		return 100;
+	daemon->dns = dns_client_new(resolver);
 	return 0;
 }
 
@@ -275,6 +301,7 @@ release_daemon(struct daemon *daemon)
 {
 	listener_free(&daemon->listener);
 	smtp_rules_free(&daemon->rules);
+	dns_client_free(&daemon->dns);
 	smtp_server_free(&daemon->server);
 }
 

@@ -75,21 +75,21 @@ is_stale(const struct smtp_rules *rules)
 }
 
 static int
-check(struct smtp_rules *rules, const char *ip, struct vars *vars,
-    struct error *err)
+check(struct smtp_rules *rules, const char *ip, const char *host,
+    struct vars *vars, struct error *err)
 {
 	bool is_allowed = true;
 
 	if (rules->map != NULL &&
-	    access_check(rules->map, ip, NULL, vars, &is_allowed, err) == -1)
+	    access_check(rules->map, ip, host, vars, &is_allowed, err) == -1)
 		return -1;
 	return is_allowed;
 }
 
 /* With a look at the file, as it is now. */
 static int
-check_now(struct smtp_rules *rules, const char *ip, struct vars *vars,
-    struct error *err)
+check_now(struct smtp_rules *rules, const char *ip, const char *host,
+    struct vars *vars, struct error *err)
 {
 	int64_t now_ms = clock_ms();
 	int result = 0;
@@ -100,8 +100,24 @@ check_now(struct smtp_rules *rules, const char *ip, struct vars *vars,
 	if (result == 0) {
 		__atomic_store_n(
 		    &rules->looked_at_ms, now_ms, __ATOMIC_RELAXED);
-		result = check(rules, ip, vars, err);
+		result = check(rules, ip, host, vars, err);
 	}
+	pthread_rwlock_unlock(&rules->lock);
+	return result;
+}
+
+int
+smtp_rules_check_named(struct smtp_rules *rules, const char *ip,
+    const char *host, struct vars *vars, struct error *err)
+{
+	int64_t looked_at_ms = __atomic_load_n(
+	    &rules->looked_at_ms, __ATOMIC_RELAXED);
+	int result;
+
+	if (clock_ms() >= looked_at_ms + rules->max_age_ms)
+		return check_now(rules, ip, host, vars, err);
+	pthread_rwlock_rdlock(&rules->lock);
+	result = check(rules, ip, host, vars, err);
 	pthread_rwlock_unlock(&rules->lock);
 	return result;
 }
@@ -110,14 +126,5 @@ int
 smtp_rules_check(struct smtp_rules *rules, const char *ip, struct vars *vars,
     struct error *err)
 {
-	int64_t looked_at_ms = __atomic_load_n(
-	    &rules->looked_at_ms, __ATOMIC_RELAXED);
-	int result;
-
-	if (clock_ms() >= looked_at_ms + rules->max_age_ms)
-		return check_now(rules, ip, vars, err);
-	pthread_rwlock_rdlock(&rules->lock);
-	result = check(rules, ip, vars, err);
-	pthread_rwlock_unlock(&rules->lock);
-	return result;
+	return smtp_rules_check_named(rules, ip, NULL, vars, err);
 }

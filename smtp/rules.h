@@ -29,5 +29,8 @@ void smtp_rules_free(struct smtp_rules **rules);
  */
 int smtp_rules_check(struct smtp_rules *rules, const char *ip,
     struct vars *vars, struct error *err);
+/* The same, and for the host's name, NULL when none is known. */
+int smtp_rules_check_named(struct smtp_rules *rules, const char *ip,
+    const char *host, struct vars *vars, struct error *err);
 
 #endif

@@ -107,7 +107,8 @@ check_access_rules(struct check *check, const char *path)
 		.path = path,
 		.remedy = " in its source, then run tcprules" };
 	const struct access_visitor visitor = { see_access_rule,
-		see_access_fault, &rules };
+		see_access_fault, &rules,
+		settings_flag(check->settings, SETTING_clientnames) };
 	struct error err;
 
 	if (access_walk(path, &visitor, &err) == -1)

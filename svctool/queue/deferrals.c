@@ -80,6 +80,7 @@ take_line(struct deferrals *out, struct idmap *deliveries, const char *queue,
 	case LOG_KIND_OTHER:
 	case LOG_KIND_NEW:
 	case LOG_KIND_INFO:
+	case LOG_KIND_REFUSED:
 	case LOG_KIND_SESSION:
 		break;
 	}

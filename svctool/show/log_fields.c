@@ -93,6 +93,7 @@ log_fields_read(
 		{ "delete msg ", LOG_KIND_OTHER },
 		{ "forget msg ", LOG_KIND_OTHER },
 		{ "running", LOG_KIND_RUNNING },
+		{ "qmail-rspawn: refused ", LOG_KIND_REFUSED },
 		{ "qmail-smtpd: pid ", LOG_KIND_SESSION },
 	};
 	struct log_fields *fields = fields_out;
@@ -107,6 +108,10 @@ log_fields_read(
 	fields->kind = kinds[i].kind;
 	if (fields->kind == LOG_KIND_SESSION) {
 		read_session(at, fields);
+		return;
+	}
+	if (fields->kind == LOG_KIND_REFUSED) {
+		uuid_parse(at, &fields->uuid);
 		return;
 	}
 	snprintf(fields->queue, sizeof(fields->queue), "%s", service);

@@ -18,6 +18,7 @@ enum log_kind {
 	LOG_KIND_RESULT,  /* delivery D: success: text */
 	LOG_KIND_END,     /* end msg N */
 	LOG_KIND_RUNNING, /* running: deliveries count from 1 again */
+	LOG_KIND_REFUSED, /* qmail-rspawn: refused U by ... */
 	LOG_KIND_SESSION  /* qmail-smtpd: ... id U queue Q msg N */
 };
 

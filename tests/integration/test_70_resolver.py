@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """resolverd: what a real name server says, and what it does not say."""
 import json
+import pathlib
 import signal
 import socket
 import subprocess
@@ -102,6 +103,17 @@ def test_absent(resolver):
     assert (answer["state"], answer["no_name"]) == ("absent", True)
     answer = resolver.ask("mx", "mx1.example.test")
     assert (answer["state"], answer["no_name"]) == ("absent", False)
+
+
+@pytest.mark.skipif(SLOW != 1, reason="sanitizers need calls of their own")
+def test_it_is_confined(resolver):
+    """Every thread has the filter of system calls, and none may get rights."""
+    resolver.ask("a", "mx1.example.test")
+    threads = pathlib.Path(f"/proc/{resolver.process.pid}/task")
+    states = [(thread / "status").read_text() for thread in threads.iterdir()]
+    assert len(states) > 1
+    for state in states:
+        assert "\nSeccomp:\t2\n" in state and "\nNoNewPrivs:\t1\n" in state
 
 
 def test_the_name_behind_an_alias(resolver):

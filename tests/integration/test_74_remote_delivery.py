@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """Mail to other hosts, with a whole node: names, queues, qmail-rspawn."""
 import contextlib
+import json
 import os
 import re
+import select
 import signal
 import socket
 import threading
@@ -24,10 +26,14 @@ there IN MX 20 h3
 back IN MX 10 h3
 back IN MX 20 h2
 dead IN MX 10 h4
+mute IN MX 10 h5
+equal IN MX 10 h2
+equal IN MX 10 h3
 null IN MX 0 .
 h2 IN A 127.0.0.2
 h3 IN A 127.0.0.3
 h4 IN A 127.0.0.4
+h5 IN A 127.0.0.5
 """ + "".join(f"d{i} IN MX 10 h{2 + i % 2}\n" for i in range(40))
 LOCAL = "alice@example.test"
 
@@ -318,6 +324,41 @@ def test_the_next_host_takes_it(world):
     world.node.wait_empty()
 
 
+def test_hosts_of_one_preference_share_the_connections(world):
+    one, two = world.host(2), world.host(3)
+    one.holds.clear()
+    two.holds.clear()
+    for i in range(20):
+        assert world.node.inject(f"u{i}@equal.peer.test") == 0
+    wait_until(lambda: one.at_dot >= 2 and two.at_dot >= 2,
+               lambda: f"{one.at_dot}, {two.at_dot}", 20 * SLOW)
+    one.holds.set()
+    two.holds.set()
+    world.node.wait_empty()
+
+
+def test_another_host_knows_utf8(world):
+    """RFC 6531: no bounce while another host may know what this one lacks."""
+    worse = world.host(4)
+    assert world.node.inject("é@both.peer.test", "b@both.peer.test",
+                             sender=LOCAL) == 0
+    world.wait_log(r"delivery \d+: deferral: .*127\.0\.0\.2")
+    assert worse.wait(1)[0][1] == ["b@both.peer.test"]
+    better = world.host(2, extensions=("8BITMIME", "SMTPUTF8"))
+    world.node.run("qmail-tcpok")
+    world.node.retry_until(lambda: better.messages, "the other host has it")
+    assert better.messages[0][1] == ["é@both.peer.test"]
+    world.node.wait_empty()
+    assert world.node.messages("alice") == []
+    assert len(worse.messages) == 1
+    done = world.node.run("qmail-remote", "both.peer.test", LOCAL,
+                          "é@both.peer.test", input="Subject: x\n\n")
+    assert "\0K" in done.stdout and len(better.messages) == 2
+    better.extensions = ()
+    assert world.node.inject("é@both.peer.test", sender=LOCAL) == 0
+    world.wait_log(r"delivery \d+: failure: .*5\.6\.7")
+
+
 def test_a_refusal_for_now_is_tried_again(world):
     one = world.host(2)
     one.answers["RCPT"] = "450 4.2.1 come again"
@@ -390,6 +431,32 @@ def test_a_dead_destination_rests_and_others_go_on(world):
     assert "rests" in world.node.log("remote")
     assert "127.0.0.4" in world.node.run("qmail-tcpto").stdout
     wait_until(lambda: world.node.backlog() == 20, "the others are left")
+
+
+def test_few_wait_for_a_greeting(world):
+    """A quarter of the slots; the others are for hosts that answer."""
+    (world.node.control / "remoteslots").write_text("8\n")
+    world.node.svctool("restart")
+    silent = [socket.create_server((f"127.0.0.{i}", world.port))
+              for i in (3, 4, 5)]
+    try:
+        for domain in ("two", "dead", "mute"):
+            assert world.node.inject(f"a@{domain}.peer.test") == 0
+        ready = set()
+        wait_until(lambda: ready.update(select.select(silent, [], [], 0)[0])
+                   or len(ready) == 2, "two of them are called")
+        waiting = [each.accept()[0] for each in ready]
+        row = json.loads(world.node.svctool(
+            "queue", "destinations", "--json").stdout)
+        assert sum(each.get("connections", 0) for each in row) == 2
+        assert not select.select(silent, [], [], 1)[0]
+        # One gives up, and the third has its turn.
+        waiting.pop().close()
+        wait_until(lambda: select.select(silent, [], [], 0)[0], "the third is")
+        waiting.pop().close()
+    finally:
+        for each in silent:
+            each.close()
 
 
 def test_expiry_while_a_lane_rests(world):

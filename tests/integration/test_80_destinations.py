@@ -101,6 +101,60 @@ def test_slower_and_why(world):
     assert "too many connections" in row["last_reply"]
 
 
+@pytest.mark.parametrize("greeting, column", [
+    ("421 4.7.0 too many connections from your host", "capped"),
+    ("450 4.7.1 too much mail from you", "rate")])
+def test_a_greeting_says_how_fast(world, greeting, column):
+    world.node.up()
+    one = world.host(2)
+    one.greeting = greeting
+    assert world.node.inject("a@one.peer.test") == 0
+    row = wait_state(world, "one.peer.test", "resting")
+    assert row[column] > 0
+    assert "refused connection by h2.peer.test: rate, " in world.node.log(
+        "remote")
+
+
+def test_open_connections_follow_the_window(world):
+    """Those that are more than the window go when their message is over."""
+    world.node.up()
+    one = world.host(2)
+    one.holds.clear()
+    for i in range(60):
+        assert world.node.inject(f"u{i}@one.peer.test") == 0
+    wait_until(lambda: one.at_dot >= 5, "the window is open", 20 * SLOW)
+    one.answers["RCPT"] = "450 4.3.2 too many concurrent connections"
+    one.holds.set()
+    wait_until(lambda: of(world, "one.peer.test")["capped"], "it is capped")
+    one.holds.clear()
+    one.answers.clear()
+    world.node.svctool("queue", "retry", "--all")
+    window = of(world, "one.peer.test")["window"]
+    assert window < 5
+    wait_until(lambda: one.at_dot > 5 and len(one.open) <= window,
+               lambda: f"{len(one.open)} connections, {one.at_dot}",
+               20 * SLOW)
+    one.holds.set()
+    world.node.retry_until(lambda: world.node.backlog() == 0, "empty queues")
+
+
+def test_a_refusal_is_logged_with_its_class(world):
+    world.node.up()
+    one = world.host(2)
+    one.answers["RCPT"] = "550 5.1.1 no \x1b[31m such <user>"
+    assert world.node.inject("a@one.peer.test", "b@one.peer.test",
+                             sender=LOCAL) == 0
+    found = wait_until(
+        lambda: re.findall(r"refused (\S+) by h2\.peer\.test: unknown user: "
+                           r"550_5\.1\.1_no__?_?\[31m_such__user_+$",
+                           world.node.log("remote"), re.M),
+        lambda: world.node.log("remote"))
+    assert len(found) == 1
+    lines = world.node.svctool("log", "--json", "--id", found[0]).stdout
+    assert {json.loads(line)["service"] for line in lines.splitlines()} > {
+        "remote"}
+
+
 def test_a_dead_destination_and_its_reset(world):
     world.node.up()
     assert world.node.inject("a@dead.peer.test") == 0

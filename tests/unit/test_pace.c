@@ -18,24 +18,24 @@ window_grows_and_halves(void **state)
 
 	(void)state;
 	window_init(&window, 100);
-	assert_int_equal(window_size(&window, NOW), WINDOW_START);
+	assert_int_equal(window_size(&window), WINDOW_START);
 	/* About one more after each window of messages. */
 	for (i = 0; i < WINDOW_START + 1; i++)
-		window_succeeded(&window);
-	assert_int_equal(window_size(&window, NOW), WINDOW_START + 1);
+		window_succeeded(&window, NOW);
+	assert_int_equal(window_size(&window), WINDOW_START + 1);
 	for (i = 0; i < 100000; i++)
-		window_succeeded(&window);
-	assert_int_equal(window_size(&window, NOW), 100);
+		window_succeeded(&window, NOW);
+	assert_int_equal(window_size(&window), 100);
 	window_troubled(&window, NOW);
-	assert_int_equal(window_size(&window, NOW), 50);
+	assert_int_equal(window_size(&window), 50);
 	/* What comes with it is the same trouble. */
 	window_troubled(&window, NOW + WINDOW_TROUBLE_MS - 1);
-	assert_int_equal(window_size(&window, NOW), 50);
+	assert_int_equal(window_size(&window), 50);
 	for (i = 1; i < 20; i++)
 		window_troubled(&window, NOW + i * WINDOW_TROUBLE_MS);
-	assert_int_equal(window_size(&window, NOW), 1);
-	window_succeeded(&window);
-	assert_int_equal(window_size(&window, NOW), 2);
+	assert_int_equal(window_size(&window), 1);
+	window_succeeded(&window, NOW);
+	assert_int_equal(window_size(&window), 2);
 }
 
 static void
@@ -45,11 +45,11 @@ window_of_few(void **state)
 
 	(void)state;
 	window_init(&window, 0);
-	assert_int_equal(window_size(&window, NOW), 1);
-	window_succeeded(&window);
-	assert_int_equal(window_size(&window, NOW), 1);
+	assert_int_equal(window_size(&window), 1);
+	window_succeeded(&window, NOW);
+	assert_int_equal(window_size(&window), 1);
 	window_init(&window, 3);
-	assert_int_equal(window_size(&window, NOW), 3);
+	assert_int_equal(window_size(&window), 3);
 }
 
 static void
@@ -61,16 +61,43 @@ window_capped(void **state)
 	(void)state;
 	window_init(&window, 100);
 	for (i = 0; i < 1000; i++)
-		window_succeeded(&window);
-	i = window_size(&window, NOW);
+		window_succeeded(&window, NOW);
+	i = window_size(&window);
 	window_cap(&window, NOW, 60);
-	assert_int_equal(window_size(&window, NOW), i / 2);
-	window_cap(&window, NOW, 60);
-	assert_int_equal(window_size(&window, NOW + 59999), i / 4);
-	assert_int_equal(window_size(&window, NOW + 60000), i);
-	for (i = 0; i < 10; i++)
-		window_cap(&window, NOW, 60);
-	assert_int_equal(window_size(&window, NOW), 1);
+	assert_int_equal(window_size(&window), i / 2);
+	/* Replies of one moment are one fact. */
+	window_cap(&window, NOW + 1, 60);
+	window_troubled(&window, NOW + 1);
+	window_cap(&window, NOW + 1, 30);
+	assert_int_equal(window_size(&window), i / 2);
+	for (unsigned n = 0; n < 1000; n++)
+		window_succeeded(&window, NOW + 60000);
+	assert_int_equal(window_size(&window), i / 2);
+	/* Then it grows from there. */
+	window_succeeded(&window, NOW + 60001);
+	for (unsigned n = 0; n < i; n++)
+		window_succeeded(&window, NOW + 60001);
+	assert_in_range(window_size(&window), i / 2 + 1, i / 2 + 3);
+	for (i = 1; i < 10; i++)
+		window_cap(&window, NOW + i * 1000, 60);
+	assert_int_equal(window_size(&window), 1);
+}
+
+/* What nobody answered for begins as a host that nothing is known of. */
+static void
+window_begins_again(void **state)
+{
+	struct window window;
+
+	(void)state;
+	window_init(&window, 100);
+	for (unsigned i = 0; i < 1000; i++)
+		window_succeeded(&window, NOW);
+	window_restart(&window);
+	assert_int_equal(window_size(&window), WINDOW_START);
+	window_troubled(&window, NOW);
+	window_restart(&window);
+	assert_int_equal(window_size(&window), WINDOW_START / 2);
 }
 
 static void
@@ -188,6 +215,7 @@ main(void)
 		cmocka_unit_test(window_grows_and_halves),
 		cmocka_unit_test(window_of_few),
 		cmocka_unit_test(window_capped),
+		cmocka_unit_test(window_begins_again),
 		cmocka_unit_test(breaker_doubles),
 		cmocka_unit_test(breaker_counts_once),
 		cmocka_unit_test(bucket_fills),
