@@ -301,6 +301,8 @@ admit(struct login *login, struct login_attempt *attempt,
 		    service->name);
 		return LOGIN_FORBIDDEN;
 	}
+	if (service->is_lookup)
+		return LOGIN_OK;
 	pthread_mutex_lock(&login->lock);
 	interval_ms = login->interval_ms;
 	pthread_mutex_unlock(&login->lock);
@@ -310,7 +312,8 @@ admit(struct login *login, struct login_attempt *attempt,
 		log_login(attempt, user_out->address, "too soon", "");
 		return LOGIN_TOO_SOON;
 	}
-	log_login(attempt, user_out->address, "ok", "");
+	if (!service->says_itself)
+		log_login(attempt, user_out->address, "ok", "");
 	if (login->notes_logins && is_address(attempt->remote_ip) &&
 	    store_note_login(login->store, user_out->local, user_out->domain,
 		service->name, attempt->remote_ip,

@@ -75,11 +75,19 @@ is_set(const char *name)
 	return value != NULL && *value != '\0';
 }
 
+/* Dovecot asks for users without their password, and says so. */
+static bool
+is_lookup(void)
+{
+	return (is_set("DOVECOT_VERSION") || is_set("NATIVE_CHECKPASSWORD")) &&
+	    is_set("AUTHORIZED");
+}
+
 /*
  * What is logged in to: SERVICE, as Dovecot and qmail-popup set it, or by the
  * port.
  */
-static const struct login_service *
+static struct login_service
 choose_service(void)
 {
 	static const struct row {
@@ -100,7 +108,7 @@ choose_service(void)
 		{ "webmail", " ",
 		    { .name = "webm", .forbidding_flag = STORE_NO_WEBMAIL } },
 	};
-	static const struct login_service other = { .name = "auth" };
+	struct login_service service = { .name = "auth" };
 	const char *name = getenv("SERVICE");
 	const char *port = getenv("TCPLOCALPORT");
 	OWN_TEXT word = xasprintf(" %s ", port != NULL ? port : "");
@@ -110,22 +118,19 @@ choose_service(void)
 			? strcmp(name, rows[i].name) == 0
 			: strlen(word) > 2 &&
 			    strstr(rows[i].ports, word) != NULL)
-			return &rows[i].service;
-	return &other;
+			service = rows[i].service;
+	service.is_lookup = is_lookup();
+	service.says_itself = is_set("DOVECOT_VERSION");
+	/* Nobody is kept from being looked up. */
+	if (service.is_lookup)
+		service.forbidding_flag = 0;
+	return service;
 }
 
 static const char *
 variable_or(const char *name, const char *standard)
 {
 	return is_set(name) ? getenv(name) : standard;
-}
-
-/* Dovecot asks for users without their password, and says so. */
-static bool
-is_lookup(void)
-{
-	return (is_set("DOVECOT_VERSION") || is_set("NATIVE_CHECKPASSWORD")) &&
-	    is_set("AUTHORIZED");
 }
 
 /* 1, 0 or -1, as login_check(). */
@@ -145,9 +150,10 @@ static int
 log_in(struct login *login, const struct checkpassword_proof *proof,
     struct login_user *user)
 {
+	const struct login_service service = choose_service();
 	struct login_attempt attempt;
 	struct error err;
-	enum login_result result = login_begin(login, choose_service(),
+	enum login_result result = login_begin(login, &service,
 	    proof->name, variable_or("TCPREMOTEIP", "unknown"),
 	    variable_or("TCPLOCALIP", ""), &attempt, &err);
 	int is_proven;
@@ -192,6 +198,7 @@ set_environment(const struct login_user *user)
 		return;
 	if (is_lookup())
 		setenv("AUTHORIZED", "2", 1);
+	setenv("QUOTA", user->quota, 1);
 	set_number("userdb_uid", user->uid);
 	set_number("userdb_gid", user->gid);
 	setenv("EXTRA", "userdb_uid userdb_gid", 1);
@@ -250,8 +257,6 @@ check_and_run(char **argv, struct input *input)
 		log_line("%s", err.text);
 		return TROUBLE;
 	}
-	if (is_lookup()) /* nobody logs in */
-		setenv("NOLASTAUTH", "1", 1);
 	login = login_new(store, settings);
 	code = log_in(login, &input->proof, &user);
 	explicit_bzero(input, sizeof(*input));

@@ -10,7 +10,8 @@ svctool/libsvctool.a: \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
     svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
-    svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
+    svctool/imap/imap.o \
+    svctool/init/cmd_init.o svctool/init/imap.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
@@ -33,6 +34,19 @@ svctool/libsvctool.a: \
     svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o
+
+# The files of Dovecot, embedded as texts: svctool/imap/NAME.in is template_NAME.
+IMAP_TEMPLATES := $(sort $(notdir $(wildcard $(SRC)/svctool/imap/*.in)))
+svctool/imap/imap.o: svctool/imap/templates.h
+svctool/imap/imap.o: CPPFLAGS += -I.
+svctool/imap/templates.h: $(IMAP_TEMPLATES:%=svctool/imap/%)
+	@mkdir -p $(@D)
+	@echo "  TEXT  $@"
+	@for file in $(IMAP_TEMPLATES); do \
+	    echo "static const char template_$${file%.in}[] =" | tr . _; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' \
+	    $(SRC)/svctool/imap/$$file; echo ";"; done >$@.new && mv $@.new $@
+
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \

@@ -26,6 +26,7 @@ static const struct {
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
 	{ "lookupd", { "lookupd" } },
+	{ "dovecot", { "dovecot" } },
 };
 
 static void

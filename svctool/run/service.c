@@ -188,6 +188,17 @@ service_make_lookup(struct maker *maker, struct error *err)
 }
 
 int
+service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
+    struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+	AUTO(buf_release) struct buf script = BUF_INIT;
+
+	run_script_imap(&script, maker->node->global_vars, dovecot, conf);
+	return make_service(maker, node_imap_service, script.data, none, err);
+}
+
+int
 service_make_pgsql(struct maker *maker, const char *user, const char *programs,
     const char *data, struct error *err)
 {
