@@ -241,8 +241,11 @@ make_setting(const struct local *local, struct error *err)
 		    path);
 	if (make_file(local->maker, LAYOUT_pgsql, path, text, err) == -1)
 		return -1;
-	if (geteuid() == 0 && group != NULL &&
-	    chown(path, 0, group->gr_gid) == -1)
+	if (geteuid() != 0)
+		return 0;
+	if (getenv("MQMAIL_USER") != NULL)
+		return make_owned(local->maker, path, LAYOUT_LOOKUP, err);
+	if (group != NULL && chown(path, 0, group->gr_gid) == -1)
 		return error_sys(err, "cannot give '%s' to its group", path);
 	return 0;
 }
