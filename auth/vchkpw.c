@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/apop.h"
-#include "auth/checkpassword.h"
+#include "auth/checkpassword_input.h"
 #include "auth/login.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,55 +18,16 @@
 
 enum {
 	REFUSED = CHECKPASSWORD_REFUSED,
-	MISUSED = 2,
+	MISUSED = CHECKPASSWORD_MISUSED,
 	NO_USER = 3, /* of Dovecot's lookup without a password */
 	NO_OPTION = 100,
-	TROUBLE = 111
+	TROUBLE = CHECKPASSWORD_TROUBLE,
+	ARGUMENTS_MAX = 100
 };
 
 static const char vchkpw_usage[] =
     "usage: %s PROGRAM [ARGUMENT ...]\n"
     "Reads name, password and timestamp from descriptor 3.";
-
-/* What was on descriptor 3; texts point into data. */
-struct input {
-	char data[CHECKPASSWORD_MAX + 1];
-	struct checkpassword_proof proof;
-};
-
-/* 0, or an exit code. */
-static int
-read_input(struct input *input)
-{
-	const char **const parts[] = { &input->proof.name, &input->proof.secret,
-		&input->proof.timestamp };
-	size_t length = 0;
-	char *at = input->data;
-	ssize_t n;
-
-	do {
-		n = read(3, input->data + length, sizeof(input->data) - length);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return errno == EBADF ? MISUSED : TROUBLE;
-		length += (size_t)n;
-	} while (n != 0 && length < sizeof(input->data));
-	close(3);
-	if (length == sizeof(input->data))
-		return MISUSED;
-	input->data[length] = '\0';
-	for (size_t i = 0; i < 3; i++) {
-		/* A timestamp that is left out is an empty one. */
-		*parts[i] = at;
-		if (memchr(at, '\0', (size_t)(input->data + length - at)) !=
-		    NULL)
-			at += strlen(at) + 1;
-		else if (i < 2)
-			return MISUSED;
-	}
-	return 0;
-}
 
 static bool
 is_set(const char *name)
@@ -145,10 +107,50 @@ check_proof(struct login *login, const struct login_attempt *attempt,
 	return login_check(login, attempt, proof->secret, err);
 }
 
-/* 0 and the user, or an exit code. */
+/* A name without a domain that is no user's, where those are accounts. */
+static bool
+is_for_system(const struct settings *settings,
+    const struct login_attempt *attempt,
+    const struct checkpassword_proof *proof)
+{
+	return settings_number(settings, SETTING_systemlogins) == 1 &&
+	    !attempt->has_user && !is_lookup() &&
+	    strpbrk(proof->name, "@%") == NULL;
+}
+
+/* sys-checkpwd does all of it; its exit code. */
 static int
-log_in(struct login *login, const struct checkpassword_proof *proof,
-    struct login_user *user)
+ask_system(char **argv, const struct checkpassword_proof *proof)
+{
+	char name[] = "sys-checkpwd";
+	char *words[ARGUMENTS_MAX + 2] = { name };
+	struct error err;
+	int status;
+	pid_t pid;
+
+	for (size_t i = 0; argv[i] != NULL; i++) {
+		if (i == ARGUMENTS_MAX)
+			return MISUSED;
+		words[i + 1] = argv[i];
+	}
+	pid = checkpassword_start(words, NULL, proof, NULL, 0, &err);
+	if (pid == 0)
+		return REFUSED;
+	if (pid == -1) {
+		log_line("%s", err.text);
+		return TROUBLE;
+	}
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return TROUBLE;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : TROUBLE;
+}
+
+/* 0 and the user, or an exit code, or what ask_system() says. */
+static int
+log_in(struct login *login, const struct settings *settings, char **argv,
+    const struct checkpassword_proof *proof, struct login_user *user,
+    bool *is_over_out)
 {
 	const struct login_service service = choose_service();
 	struct login_attempt attempt;
@@ -158,6 +160,7 @@ log_in(struct login *login, const struct checkpassword_proof *proof,
 	    variable_or("TCPLOCALIP", ""), &attempt, &err);
 	int is_proven;
 
+	*is_over_out = false;
 	if (result == LOGIN_UNKNOWN)
 		return TROUBLE;
 	if (result != LOGIN_OK)
@@ -165,6 +168,11 @@ log_in(struct login *login, const struct checkpassword_proof *proof,
 	if (is_lookup() && !attempt.has_user) {
 		login_abandon(&attempt);
 		return NO_USER;
+	}
+	if (is_for_system(settings, &attempt, proof)) {
+		login_abandon(&attempt);
+		*is_over_out = true;
+		return ask_system(argv, proof);
 	}
 	is_proven = is_lookup() ? 1 : check_proof(login, &attempt, proof, &err);
 	if (is_proven == -1) {
@@ -241,7 +249,7 @@ run_program(char **argv, const struct login_user *user)
 }
 
 static int
-check_and_run(char **argv, struct input *input)
+check_and_run(char **argv, struct checkpassword_input *input)
 {
 	AUTO(home_free) struct home *home = home_new();
 	AUTO(settings_free) struct settings *settings = NULL;
@@ -249,6 +257,7 @@ check_and_run(char **argv, struct input *input)
 	struct store *store;
 	struct login *login;
 	struct error err;
+	bool is_over;
 	int code;
 
 	settings = settings_load(home->control, "vchkpw", NULL, &err);
@@ -258,11 +267,11 @@ check_and_run(char **argv, struct input *input)
 		return TROUBLE;
 	}
 	login = login_new(store, settings);
-	code = log_in(login, &input->proof, &user);
+	code = log_in(login, settings, argv, &input->proof, &user, &is_over);
 	explicit_bzero(input, sizeof(*input));
 	login_free(&login);
 	store_free(&store);
-	if (code == 0)
+	if (code == 0 && !is_over)
 		code = run_program(argv, &user);
 	login_user_release(&user);
 	return code;
@@ -274,7 +283,7 @@ main(int argc, char **argv)
 	const char *slash = strrchr(argv[0], '/');
 	const char *program = slash == NULL ? argv[0] : slash + 1;
 	char usage[200];
-	struct input input;
+	struct checkpassword_input input;
 	int code;
 
 	(void)argc;
@@ -285,7 +294,7 @@ main(int argc, char **argv)
 		log_line("%s", usage);
 		return argv[1] == NULL ? MISUSED : NO_OPTION;
 	}
-	code = read_input(&input);
+	code = checkpassword_read(&input);
 	if (code == 0)
 		code = check_and_run(argv + 1, &input);
 	explicit_bzero(&input, sizeof(input));

@@ -243,8 +243,7 @@ make_setting(const struct local *local, struct error *err)
 	if (make_file(local->maker, LAYOUT_pgsql, path, text, err) == -1)
 		return -1;
 	if (geteuid() == 0 && (is_one_user || group != NULL) &&
-	    chown(path, is_one_user ? local->uid : 0,
-		is_one_user ? local->gid : group->gr_gid) == -1)
+	    chown(path, 0, is_one_user ? local->gid : group->gr_gid) == -1)
 		return error_sys(err, "cannot give '%s' to its readers", path);
 	return 0;
 }

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from node import SLOW, wait_until
+from node import ROOT, SLOW, wait_until
 from smtp_peer import any_certificate, shared_node
 
 PASSWORD = "correct horse"
@@ -376,6 +376,50 @@ def test_lmtp_and_sieve(node):
     lmtp_send(node, "bob", "Subject: by sieve\r\n\r\nx\r\n")
     assert int(ok(client.select("Lists"))[0]) == 1
     client.logout()
+
+
+def from_manual(heading):
+    """The examples under a heading of docs/imap.md."""
+    text = (ROOT / "docs/imap.md").read_text().split(f"## {heading}\n")[1]
+    blocks = re.findall(r"(?:^    .*\n)+", text.split("\n## ")[0], re.M)
+    return ["".join(line[4:] for line in block.splitlines(True))
+            for block in blocks]
+
+
+def test_sql(node):
+    """What the manual says of a Dovecot that asks the database itself."""
+    if node.store == "cdb":
+        pytest.skip("no database")
+    local, sql = (text.replace("/var/mqmail", str(node.home))
+                  for text in from_manual("SQL"))
+    owner = node.maildir("alice").stat()
+    (node.home / "imap/sql.conf").write_text(
+        sql.replace("5000 AS uid", f"{owner.st_uid} AS uid")
+        .replace("5000 AS gid", f"{owner.st_gid} AS gid"))
+    conf = node.home / "imap/dovecot.conf"
+    conf.write_text(re.sub(r"(?m)^(pass|user)db {\n(  .*\n)+}\n", "",
+                           conf.read_text()) +
+                    "service auth-worker {\n  user = mail\n}\n")
+    (node.home / "imap/local.conf").write_text(local)
+    service = node.home / "service/imap"
+
+    def reload():
+        before = node.log("imap").count("SIGHUP")
+        subprocess.run(["svc", "-h", service], check=True)
+        wait_until(lambda: node.log("imap").count("SIGHUP") > before, "a HUP")
+
+    node.run("vmoduser", "-x", "-i", address(node, "u1"))
+    reload()
+    try:
+        client = login(node, "ALICE@" + node.domain)
+        ok(client.select())
+        client.logout()
+        assert is_refused(node, address(node, "alice"), "wrong")
+        assert is_refused(node, address(node, "u1"))
+    finally:
+        (node.home / "imap/local.conf").unlink()
+        node.svctool("init")
+        reload()
 
 
 def test_service(node):
