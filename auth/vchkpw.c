@@ -113,7 +113,7 @@ is_for_system(const struct settings *settings,
     const struct login_attempt *attempt,
     const struct checkpassword_proof *proof)
 {
-	return settings_number(settings, SETTING_systemlogins) == 1 &&
+	return settings_flag(settings, SETTING_systemlogins) &&
 	    !attempt->has_user && !is_lookup() &&
 	    strpbrk(proof->name, "@%") == NULL;
 }

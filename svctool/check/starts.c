@@ -18,7 +18,7 @@
 #include "remote/rules.h"
 #include "smtp/listen.h"
 #include "svctool/check/check.h"
-#include "svctool/imap/imap.h"
+#include "svctool/run/dovecot.h"
 #include "svctool/run/place.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/service_env.h"
@@ -149,11 +149,11 @@ try_imap(const struct node *node, const char *service,
 {
 	char *conf = layout_path(node->home, LAYOUT_imap_file, "dovecot.conf");
 	const char *const argv[] = { "doveconf", "-n", "-c", conf, NULL };
-	struct imap_host host;
+	struct dovecot_host host;
 
 	(void)service;
 	(void)env;
-	if (imap_look_at_host(&host, err) == -1)
+	if (dovecot_look_at_host(&host, err) == -1)
 		return -1;
 	return spawn_wait(argv, "/dev/null", err) == -1
 	    ? error_context(err, "'%s' is refused by Dovecot", conf)

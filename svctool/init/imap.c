@@ -7,15 +7,15 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "svctool/imap/imap.h"
+#include "svctool/init/imap_files.h"
 #include "svctool/init/init.h"
 
 /* Those that are there, and over them those that are asked for.  1, 0 or -1. */
 static int
 choose_listeners(const struct node *node, const struct init_options *options,
-    struct imap_listeners *listeners, struct error *err)
+    struct dovecot_listeners *listeners, struct error *err)
 {
-	int found = imap_read_listeners(node, listeners, err);
+	int found = dovecot_read_listeners(node, listeners, err);
 
 	if (found == -1 ||
 	    (options->imap != NULL &&
@@ -81,8 +81,8 @@ int
 init_imap(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
-	struct imap_listeners listeners;
-	struct imap_host host;
+	struct dovecot_listeners listeners;
+	struct dovecot_host host;
 	struct imap_config config = {
 		.listeners = &listeners,
 		.host = &host,
@@ -93,7 +93,7 @@ init_imap(
 
 	if (is_wanted != 1)
 		return is_wanted;
-	return imap_look_at_host(&host, err) == -1 ||
+	return dovecot_look_at_host(&host, err) == -1 ||
 		choose_only_user(&config, err) == -1 ||
 		make_imap_files(maker, &config, err) == -1
 	    ? -1

@@ -12,7 +12,7 @@
 #include "base/packet.h"
 #include "base/test_time.h"
 #include "queue/health.h"
-#include "svctool/imap/imap.h"
+#include "svctool/run/dovecot.h"
 #include "svctool/run/greet.h"
 #include "svctool/run/proc.h"
 #include "svctool/run/service_env.h"
@@ -216,9 +216,9 @@ static enum ready
 imap_is_ready(const struct node *node, const struct supervise_state *state,
     struct error *err)
 {
-	struct imap_listeners listeners;
+	struct dovecot_listeners listeners;
 	int wait_ms = (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS);
-	int found = imap_read_listeners(node, &listeners, err);
+	int found = dovecot_read_listeners(node, &listeners, err);
 
 	if (found == 0)
 		error_set(err, "'%s/imap/dovecot.conf' is missing",

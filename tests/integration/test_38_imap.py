@@ -403,13 +403,15 @@ def test_sql(node):
     (node.home / "imap/local.conf").write_text(local)
     service = node.home / "service/imap"
 
-    def reload():
-        before = node.log("imap").count("SIGHUP")
-        subprocess.run(["svc", "-h", service], check=True)
-        wait_until(lambda: node.log("imap").count("SIGHUP") > before, "a HUP")
+    def restart():
+        before = node.log("imap").count("starting up")
+        subprocess.run(["svc", "-t", service], check=True)
+        wait_until(lambda: node.log("imap").count("starting up") > before,
+                   "Dovecot again")
+        wait_until(lambda: is_up(node, "imap"), "it greets")
 
     node.run("vmoduser", "-x", "-i", address(node, "u1"))
-    reload()
+    restart()
     try:
         client = login(node, "ALICE@" + node.domain)
         ok(client.select())
@@ -419,14 +421,18 @@ def test_sql(node):
     finally:
         (node.home / "imap/local.conf").unlink()
         node.svctool("init")
-        reload()
+        restart()
+
+
+def is_up(node, name):
+    row = next(row for row in node.status()["services"]
+               if row["name"] == name)
+    return row["state"] == "up"
 
 
 def test_service(node):
     """status, check and init know it."""
-    row = next(row for row in node.status()["services"]
-               if row["name"] == "imap")
-    assert row["is_ready"] if "is_ready" in row else row["state"] == "up", row
+    assert is_up(node, "imap")
     node.svctool("check")
     assert "nothing to do" in node.svctool("init").stdout
     conf = node.home / "imap/dovecot.conf"
