@@ -124,6 +124,7 @@ ask_system(char **argv, const struct checkpassword_proof *proof)
 {
 	char name[] = "sys-checkpwd";
 	char *words[ARGUMENTS_MAX + 2] = { name };
+	const struct vars none = VARS_INIT;
 	struct error err;
 	int status;
 	pid_t pid;
@@ -133,7 +134,7 @@ ask_system(char **argv, const struct checkpassword_proof *proof)
 			return MISUSED;
 		words[i + 1] = argv[i];
 	}
-	pid = checkpassword_start(words, NULL, proof, NULL, 0, &err);
+	pid = checkpassword_start(words, &none, proof, NULL, 0, &err);
 	if (pid == 0)
 		return REFUSED;
 	if (pid == -1) {
