@@ -125,6 +125,7 @@ ask_system(char **argv, const struct checkpassword_proof *proof)
 	char name[] = "sys-checkpwd";
 	char *words[ARGUMENTS_MAX + 2] = { name };
 	const struct vars none = VARS_INIT;
+	const struct program_fd no_fd = { .fd = -1 };
 	struct error err;
 	int status;
 	pid_t pid;
@@ -134,7 +135,7 @@ ask_system(char **argv, const struct checkpassword_proof *proof)
 			return MISUSED;
 		words[i + 1] = argv[i];
 	}
-	pid = checkpassword_start(words, &none, proof, NULL, 0, &err);
+	pid = checkpassword_start(words, &none, proof, &no_fd, 0, &err);
 	if (pid == 0)
 		return REFUSED;
 	if (pid == -1) {
