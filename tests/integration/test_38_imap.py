@@ -4,6 +4,7 @@ import imaplib
 import itertools
 import os
 import poplib
+import pwd
 import re
 import shutil
 import smtplib
@@ -399,7 +400,8 @@ def test_sql(node):
     conf = node.home / "imap/dovecot.conf"
     conf.write_text(re.sub(r"(?m)^(pass|user)db {\n(  .*\n)+}\n", "",
                            conf.read_text()) +
-                    "service auth-worker {\n  user = mail\n}\n")
+                    "".join(f"service {name} {{\n  user = {pwd.getpwuid(owner.st_uid).pw_name}\n}}\n"
+                            for name in ("auth", "auth-worker")))
     (node.home / "imap/local.conf").write_text(local)
     service = node.home / "service/imap"
 
@@ -408,7 +410,9 @@ def test_sql(node):
         subprocess.run(["svc", "-t", service], check=True)
         wait_until(lambda: node.log("imap").count("starting up") > before,
                    "Dovecot again")
-        wait_until(lambda: is_up(node, "imap"), "it greets")
+        wait_until(lambda: is_up(node, "imap"),
+                   lambda: f"it greets {node.log('imap')[-2000:]}"
+                   f"{node.svctool('status', code=None).stdout}")
 
     node.run("vmoduser", "-x", "-i", address(node, "u1"))
     restart()
