@@ -11,10 +11,14 @@ import smtplib
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
+import ports
+import test_48_roles
 from node import ROOT, SLOW, wait_until
 from smtp_peer import any_certificate, shared_node
 
@@ -449,3 +453,51 @@ def test_service(node):
     conf.write_text(text.replace("separator = .", "separator = /"))
     assert "changed" in node.svctool("init").stdout
     assert conf.read_text() == text
+
+
+@pytest.fixture
+def role_node():
+    """A node with a user for each role, in a copy of /etc."""
+    base = Path(tempfile.mkdtemp(prefix="mq"))
+    base.chmod(0o755)
+    made = test_48_roles.RoleNode(base)
+    made.info["imap"] = ports.take(1)
+    try:
+        made.init("--create-users", "--imap", f"127.0.0.1:{made.info['imap']}")
+        made.read_ids()
+        made.run("vadduser", "alice@example.test", PASSWORD)
+        made.run("svctool", "start")
+        yield made
+    finally:
+        made.run("svctool", "stop", code=None)
+        left = made.processes()
+        shutil.rmtree(base)
+        assert left == []
+
+
+@pytest.mark.skipif(bool(test_48_roles.REASON), reason=test_48_roles.REASON)
+def test_roles(role_node):
+    """Mail is vmail's, whose process Dovecot is then; first with the files, then
+    with the node's own database."""
+    node = role_node
+    for store in ("cdb", "pgsql"):
+        node.send("alice", subject=store)
+        client = login(node)
+        wait_until(lambda: int(ok(client.select())[0]) ==
+                   1 + (store == "pgsql"), "the message")
+        mailbox = node.home / "domains/example.test/alice/Maildir"
+        assert {file.stat().st_uid for file in mailbox.rglob("*")} == \
+            {node.uids["vmail"]}
+        client.logout()
+        assert is_refused(node, address(node, "alice"), "wrong")
+        assert node.run("svctool", "check", code=None).returncode == 0
+        if store == "pgsql":
+            break
+        node.run("svctool", "db", "local")
+        node.run("svctool", "restart")
+        wait_until(lambda: node.run(
+            "svctool", "db", "status", code=None).returncode == 0, "the server")
+        node.run("vconvert", "--to", "pgsql")
+        (node.control / "userstore").write_text("pgsql\n")
+        node.run("svctool", "init")
+        node.run("svctool", "restart")
