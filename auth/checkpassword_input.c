@@ -20,7 +20,8 @@ checkpassword_read(struct checkpassword_input *input)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
-			return errno == EBADF ? CHECKPASSWORD_MISUSED : CHECKPASSWORD_TROUBLE;
+			return errno == EBADF ? CHECKPASSWORD_MISUSED
+					      : CHECKPASSWORD_TROUBLE;
 		length += (size_t)n;
 	} while (n != 0 && length < sizeof(input->data));
 	close(3);

@@ -347,7 +347,8 @@ does_postauth_forbid(struct login *login, const struct login_attempt *attempt,
 		return false;
 	code = run_postauth(program, attempt, user, &err);
 	if (code == -1)
-		log_login(attempt, user->address, "postauth failed: ", err.text);
+		log_login(
+		    attempt, user->address, "postauth failed: ", err.text);
 	else if (code == POSTAUTH_FORBIDS || code == POSTAUTH_FORBIDS_ALOUD)
 		log_login(attempt, user->address, "forbidden: by postauth", "");
 	return code == POSTAUTH_FORBIDS || code == POSTAUTH_FORBIDS_ALOUD;

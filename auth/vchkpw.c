@@ -157,8 +157,8 @@ log_in(struct login *login, const struct settings *settings, char **argv,
 	const struct login_service service = choose_service();
 	struct login_attempt attempt;
 	struct error err;
-	enum login_result result = login_begin(login, &service,
-	    proof->name, variable_or("TCPREMOTEIP", "unknown"),
+	enum login_result result = login_begin(login, &service, proof->name,
+	    variable_or("TCPREMOTEIP", "unknown"),
 	    variable_or("TCPLOCALIP", ""), &attempt, &err);
 	int is_proven;
 

@@ -88,8 +88,7 @@ init_imap(
 		.host = &host,
 		.user = identity_name(IDENTITY_VIRTUAL),
 	};
-	int is_wanted = choose_listeners(
-	    maker->node, options, &listeners, err);
+	int is_wanted = choose_listeners(maker->node, options, &listeners, err);
 
 	if (is_wanted != 1)
 		return is_wanted;

@@ -44,8 +44,8 @@ put_template(struct buf *buf, const char *text, const struct part *parts)
 }
 
 void
-imap_put_conf(const struct node *node, const struct imap_config *config,
-    struct buf *buf)
+imap_put_conf(
+    const struct node *node, const struct imap_config *config, struct buf *buf)
 {
 	const struct dovecot_listeners *listeners = config->listeners;
 	OWN_TEXT cert = layout_path(node->home, LAYOUT_servercert);
@@ -58,11 +58,13 @@ imap_put_conf(const struct node *node, const struct imap_config *config,
 		{ "CERT", cert },
 		{ "USER", config->user },
 		{ "GROUP", config->only_group },
-		{ "IMAP_IP", listeners->imap.port != 0 ? listeners->imap.ip
-						      : "127.0.0.1" },
+		{ "IMAP_IP",
+		    listeners->imap.port != 0 ? listeners->imap.ip
+					      : "127.0.0.1" },
 		{ "IMAP_PORT", port },
-		{ "IMAPS_IP", listeners->imaps.port != 0 ? listeners->imaps.ip
-							: "127.0.0.1" },
+		{ "IMAPS_IP",
+		    listeners->imaps.port != 0 ? listeners->imaps.ip
+					       : "127.0.0.1" },
 		{ "IMAPS_PORT", tls_port },
 		{ "LMTP", config->host->has_lmtp ? " lmtp" : "" },
 		{ "NO_CHROOT",
@@ -77,7 +79,8 @@ imap_put_conf(const struct node *node, const struct imap_config *config,
 		put_template(&more, template_lmtp_conf, parts);
 	if (config->host->has_lmtp && config->host->has_sieve)
 		put_template(&more, template_sieve_conf, parts);
-	whole[0] = (struct part){ "ONE_USER", one_user.length > 0 ? one_user.data : "" };
+	whole[0] = (struct part){ "ONE_USER",
+		one_user.length > 0 ? one_user.data : "" };
 	whole[1] = (struct part){ "SIEVE", more.length > 0 ? more.data : "" };
 	memcpy(whole + 2, parts, sizeof(parts));
 	put_template(buf, template_dovecot_conf, whole);

@@ -22,8 +22,8 @@ struct imap_config {
 };
 
 /* The texts of dovecot.conf and users.lua, behind what buf holds. */
-void imap_put_conf(const struct node *node, const struct imap_config *config,
-    struct buf *buf);
+void imap_put_conf(
+    const struct node *node, const struct imap_config *config, struct buf *buf);
 void imap_put_lua(const struct node *node, struct buf *buf);
 
 #endif

@@ -100,9 +100,9 @@ dovecot_read_listeners(const struct node *node,
 	if (found != 1)
 		return found;
 	return read_listener(text.data, "imap", &listeners_out->imap, err) ==
-			-1 ||
-		read_listener(
-		    text.data, "imaps", &listeners_out->imaps, err) == -1
+		    -1 ||
+		read_listener(text.data, "imaps", &listeners_out->imaps, err) ==
+		    -1
 	    ? error_context(err, "'%s'", path)
 	    : 1;
 }

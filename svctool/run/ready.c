@@ -221,9 +221,10 @@ imap_is_ready(const struct node *node, const struct supervise_state *state,
 	int found = dovecot_read_listeners(node, &listeners, err);
 
 	if (found == 0)
-		error_set(err, "'%s/imap/dovecot.conf' is missing",
-		    node->home->root);
-	if (found != 1 || (state->is_supervised && !has_live_process(state, err)))
+		error_set(
+		    err, "'%s/imap/dovecot.conf' is missing", node->home->root);
+	if (found != 1 ||
+	    (state->is_supervised && !has_live_process(state, err)))
 		return READY_NO;
 	if (listeners.imap.port != 0 &&
 	    greet_look(&listeners.imap, false, wait_ms, err) != 1)

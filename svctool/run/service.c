@@ -183,8 +183,8 @@ service_make_remote(struct maker *maker, struct error *err)
 int
 service_make_lookup(struct maker *maker, struct error *err)
 {
-	return make_shared_service(maker, node_lookup_service,
-	    "lookups of users", "lookupd", err);
+	return make_shared_service(
+	    maker, node_lookup_service, "lookups of users", "lookupd", err);
 }
 
 int

@@ -19,7 +19,7 @@ import pytest
 
 import ports
 import test_48_roles
-from node import ROOT, SLOW, wait_until
+from node import BIN, ROOT, SLOW, wait_until
 from smtp_peer import any_certificate, shared_node
 
 PASSWORD = "correct horse"
@@ -173,9 +173,8 @@ def test_quota_is_one(node):
     # Full for us, too.
     before = int(ok(client.select())[0])
     node.send("u2", subject="too much", body="line\n" * 4000)
-    wait_until(lambda: "over quota" in node.logs() or
-               "mailbox full" in node.logs() or "quota" in node.logs(),
-               "the refusal")
+    wait_until(lambda: "has_insufficient_quota" in node.logs(),
+               lambda: f"the refusal\n{node.logs()}")
     assert int(ok(client.select())[0]) == before
     # Expunged by IMAP is free for us.
     ok(client.store("1:*", "+FLAGS", r"\Deleted"))
@@ -501,3 +500,35 @@ def test_roles(role_node):
         (node.control / "userstore").write_text("pgsql\n")
         node.run("svctool", "init")
         node.run("svctool", "restart")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="not root")
+def test_node_of_an_ordinary_user():
+    """Dovecot runs as that user as a whole; and a node of root's is refused."""
+    base = Path(tempfile.mkdtemp(prefix="mq"))
+    base.chmod(0o755)
+    shutil.chown(base, "games", "games")
+    node = ["setuidgid", "games", ROOT / "tests/node"]
+    try:
+        done = subprocess.run([*node, "up", base / "n", "--imap"],
+                              capture_output=True, text=True,
+                              timeout=120 * SLOW)
+        assert done.returncode == 0, done.stderr
+        info = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        done = subprocess.run(
+            ["setuidgid", "games", BIN / "vpasswd", "alice@example.test",
+             PASSWORD], env={**os.environ, "MQMAIL_HOME": str(base / "n")},
+            timeout=60 * SLOW)
+        client = From(int(info["imap"]), "127.0.0.1")
+        client.login("alice@example.test", PASSWORD)
+        ok(client.select())
+        client.logout()
+        refused = subprocess.run(
+            [BIN / "svctool", "init", "--home", base / "m", "--user", "root",
+             "--imap", "1143"], capture_output=True, text=True,
+            timeout=60 * SLOW)
+        assert refused.returncode != 0 and "root's mail" in refused.stderr
+    finally:
+        subprocess.run([*node, "down", base / "n"], check=False,
+                       timeout=120 * SLOW)
+        shutil.rmtree(base)
