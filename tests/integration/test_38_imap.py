@@ -502,6 +502,19 @@ def test_roles(role_node):
         node.run("svctool", "restart")
 
 
+def test_a_taken_port_is_said(make_node):
+    """Before the node starts, as the package's own Dovecot has the usual one."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        node = make_node("--imap", "--init-only")
+        conf = node.home / "imap/dovecot.conf"
+        conf.write_text(conf.read_text().replace(
+            f"port = {node.info['imap']}", f"port = {port}"))
+        checked = node.svctool("check", code=None)
+        assert checked.returncode != 0
+        assert f"port {port} on 127.0.0.1 is taken by" in checked.stdout
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="not root")
 def test_node_of_an_ordinary_user():
     """Dovecot runs as that user as a whole; and a node of root's is refused."""
