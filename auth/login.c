@@ -3,10 +3,13 @@
 #include "auth/login.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "auth/throttle.h"
 #include "auth/verify.h"
@@ -14,9 +17,17 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "base/utf8.h"
+#include "base/vars.h"
 
-enum { HASH_SIZE = 512 };
+enum {
+	HASH_SIZE = 512,
+	POSTAUTH_FORBIDS = 2, /* as in IndiMail, and with a message there: */
+	POSTAUTH_FORBIDS_ALOUD = 3,
+	POSTAUTH_WAIT_MS = 10000,
+	POSTAUTH_GRACE_MS = 1000
+};
 
 struct login {
 	struct store *store;
@@ -25,6 +36,7 @@ struct login {
 	pthread_mutex_t lock;     /* for what follows */
 	struct strlist addresses; /* "ADDRESS DOMAIN", vipmap's lines */
 	char *default_domain;     /* "": none */
+	char *postauth;           /* a program; "": none */
 	int64_t delay_ms, interval_ms;
 	/* A user's hash: where there is no user, as much is computed. */
 	char example[HASH_SIZE];
@@ -57,6 +69,8 @@ login_configure(struct login *login, const struct settings *settings)
 	free(login->default_domain);
 	login->default_domain = xstrdup(
 	    settings_text(settings, SETTING_defaultlogindomain));
+	free(login->postauth);
+	login->postauth = xstrdup(settings_text(settings, SETTING_postauth));
 	login->delay_ms = limits.delay_ms;
 	login->interval_ms = (int64_t)settings_number(
 				 settings, SETTING_minlogininterval) *
@@ -95,6 +109,7 @@ login_free(struct login **login_in)
 	throttle_free(&login->throttle);
 	strlist_release(&login->addresses);
 	free(login->default_domain);
+	free(login->postauth);
 	pthread_mutex_destroy(&login->lock);
 	explicit_bzero(login->example, sizeof(login->example));
 	free(login);
@@ -287,6 +302,67 @@ is_address(const char *text)
 	    inet_pton(AF_INET6, text, bytes) == 1;
 }
 
+/* Its exit code; -1 it cannot be told, with the reason. */
+static int
+run_postauth(const char *program, const struct login_attempt *attempt,
+    const struct login_user *user, struct error *err)
+{
+	OWN_TEXT path = xstrdup(program);
+	OWN_TEXT address = xstrdup(user->address);
+	char *const argv[] = { path, address, NULL };
+	/* 0 and 1 may be the client's. */
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const struct program_fd fds[] = { { fd, 0 }, { fd, 1 } };
+	struct vars vars = VARS_INIT;
+	char **environment;
+	int status;
+	pid_t pid;
+
+	if (fd == -1)
+		return error_sys(err, "cannot open /dev/null");
+	vars_set(&vars, "USER", user->address);
+	vars_set(&vars, "HOME", user->dir);
+	vars_set(&vars, "SERVICE", attempt->service->name);
+	vars_set(&vars, "TCPREMOTEIP", attempt->remote_ip);
+	environment = vars_make_environment(&vars);
+	pid = program_start(program, argv, environment, fds, 2, err);
+	vars_free_environment(environment);
+	vars_release(&vars);
+	close(fd);
+	if (pid == -1)
+		return -1;
+	if (program_wait(pid, POSTAUTH_WAIT_MS, &status) != 1) {
+		program_stop(pid, POSTAUTH_GRACE_MS);
+		return error_set(err, "it did not end in time");
+	}
+	return WIFEXITED(status)
+	    ? WEXITSTATUS(status)
+	    : error_set(err, "signal %d ended it", WTERMSIG(status));
+}
+
+/* What an operator's own program says; it failing forbids nothing. */
+static bool
+does_postauth_forbid(struct login *login, const struct login_attempt *attempt,
+    const struct login_user *user)
+{
+	OWN_TEXT program = NULL;
+	struct error err;
+	int code;
+
+	pthread_mutex_lock(&login->lock);
+	program = xstrdup(login->postauth);
+	pthread_mutex_unlock(&login->lock);
+	if (*program == '\0')
+		return false;
+	code = run_postauth(program, attempt, user, &err);
+	if (code == -1)
+		log_login(
+		    attempt, user->address, "postauth failed: ", err.text);
+	else if (code == POSTAUTH_FORBIDS || code == POSTAUTH_FORBIDS_ALOUD)
+		log_login(attempt, user->address, "forbidden: by postauth", "");
+	return code == POSTAUTH_FORBIDS || code == POSTAUTH_FORBIDS_ALOUD;
+}
+
 /* Proven; may he? */
 static enum login_result
 admit(struct login *login, struct login_attempt *attempt,
@@ -310,6 +386,8 @@ admit(struct login *login, struct login_attempt *attempt,
 		    service->name);
 		return LOGIN_FORBIDDEN;
 	}
+	if (service->is_lookup)
+		return LOGIN_OK;
 	pthread_mutex_lock(&login->lock);
 	interval_ms = login->interval_ms;
 	pthread_mutex_unlock(&login->lock);
@@ -319,7 +397,10 @@ admit(struct login *login, struct login_attempt *attempt,
 		log_login(attempt, user_out->address, "too soon", "");
 		return LOGIN_TOO_SOON;
 	}
-	log_login(attempt, user_out->address, "ok", "");
+	if (does_postauth_forbid(login, attempt, user_out))
+		return LOGIN_FORBIDDEN;
+	if (!service->says_itself)
+		log_login(attempt, user_out->address, "ok", "");
 	if (login->notes_logins && is_address(attempt->remote_ip) &&
 	    store_note_login(login->store, user_out->local, user_out->domain,
 		service->name, attempt->remote_ip,

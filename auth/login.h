@@ -34,6 +34,8 @@ struct login_service {
 	unsigned forbidding_flag; /* of enum store_flag */
 	bool opens_relay;         /* pop before smtp */
 	bool is_spaced;           /* minlogininterval is for it */
+	bool is_lookup;           /* nobody logs in: no line, no note */
+	bool says_itself;         /* who is let in, in a log of its own */
 };
 
 /* Who has logged in.  Texts point into storage. */

@@ -1,6 +1,6 @@
 # auth - who may log in
 LIBS += auth/libauth.a
-auth/libauth.a: auth/apop.o auth/checkpassword.o auth/login.o \
+auth/libauth.a: auth/apop.o auth/checkpassword.o auth/checkpassword_input.o auth/login.o \
     auth/oauth.o auth/sasl.o auth/throttle.o auth/verify.o
 auth/libauth.a_LDLIBS := -lcrypt -lgsasl -lcrypto
 
@@ -9,4 +9,8 @@ PROGS += auth/vchkpw auth/vchkpass
 auth/vchkpw auth/vchkpass: auth/vchkpw.o auth/libauth.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
 auth/vchkpw auth/vchkpass: LDLIBS += -lcdb
-MANS += auth/vchkpw.8 auth/vchkpass.8
+
+PROGS += auth/sys-checkpwd
+auth/sys-checkpwd: auth/sys_checkpwd.o auth/libauth.a control/libcontrol.a base/libbase.a
+auth/sys-checkpwd: LDLIBS += -lpam
+MANS += auth/vchkpw.8 auth/vchkpass.8 auth/sys-checkpwd.8

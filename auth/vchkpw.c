@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "auth/apop.h"
-#include "auth/checkpassword.h"
+#include "auth/checkpassword_input.h"
 #include "auth/login.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -17,55 +18,16 @@
 
 enum {
 	REFUSED = CHECKPASSWORD_REFUSED,
-	MISUSED = 2,
+	MISUSED = CHECKPASSWORD_MISUSED,
 	NO_USER = 3, /* of Dovecot's lookup without a password */
 	NO_OPTION = 100,
-	TROUBLE = 111
+	TROUBLE = CHECKPASSWORD_TROUBLE,
+	ARGUMENTS_MAX = 100
 };
 
 static const char vchkpw_usage[] =
     "usage: %s PROGRAM [ARGUMENT ...]\n"
     "Reads name, password and timestamp from descriptor 3.";
-
-/* What was on descriptor 3; texts point into data. */
-struct input {
-	char data[CHECKPASSWORD_MAX + 1];
-	struct checkpassword_proof proof;
-};
-
-/* 0, or an exit code. */
-static int
-read_input(struct input *input)
-{
-	const char **const parts[] = { &input->proof.name, &input->proof.secret,
-		&input->proof.timestamp };
-	size_t length = 0;
-	char *at = input->data;
-	ssize_t n;
-
-	do {
-		n = read(3, input->data + length, sizeof(input->data) - length);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return errno == EBADF ? MISUSED : TROUBLE;
-		length += (size_t)n;
-	} while (n != 0 && length < sizeof(input->data));
-	close(3);
-	if (length == sizeof(input->data))
-		return MISUSED;
-	input->data[length] = '\0';
-	for (size_t i = 0; i < 3; i++) {
-		/* A timestamp that is left out is an empty one. */
-		*parts[i] = at;
-		if (memchr(at, '\0', (size_t)(input->data + length - at)) !=
-		    NULL)
-			at += strlen(at) + 1;
-		else if (i < 2)
-			return MISUSED;
-	}
-	return 0;
-}
 
 static bool
 is_set(const char *name)
@@ -75,11 +37,19 @@ is_set(const char *name)
 	return value != NULL && *value != '\0';
 }
 
+/* Dovecot asks for users without their password, and says so. */
+static bool
+is_lookup(void)
+{
+	return (is_set("DOVECOT_VERSION") || is_set("NATIVE_CHECKPASSWORD")) &&
+	    is_set("AUTHORIZED");
+}
+
 /*
  * What is logged in to: SERVICE, as Dovecot and qmail-popup set it, or by the
  * port.
  */
-static const struct login_service *
+static struct login_service
 choose_service(void)
 {
 	static const struct row {
@@ -100,7 +70,7 @@ choose_service(void)
 		{ "webmail", " ",
 		    { .name = "webm", .forbidding_flag = STORE_NO_WEBMAIL } },
 	};
-	static const struct login_service other = { .name = "auth" };
+	struct login_service service = { .name = "auth" };
 	const char *name = getenv("SERVICE");
 	const char *port = getenv("TCPLOCALPORT");
 	OWN_TEXT word = xasprintf(" %s ", port != NULL ? port : "");
@@ -110,22 +80,19 @@ choose_service(void)
 			? strcmp(name, rows[i].name) == 0
 			: strlen(word) > 2 &&
 			    strstr(rows[i].ports, word) != NULL)
-			return &rows[i].service;
-	return &other;
+			service = rows[i].service;
+	service.is_lookup = is_lookup();
+	service.says_itself = is_set("DOVECOT_VERSION");
+	/* Nobody is kept from being looked up. */
+	if (service.is_lookup)
+		service.forbidding_flag = 0;
+	return service;
 }
 
 static const char *
 variable_or(const char *name, const char *standard)
 {
 	return is_set(name) ? getenv(name) : standard;
-}
-
-/* Dovecot asks for users without their password, and says so. */
-static bool
-is_lookup(void)
-{
-	return (is_set("DOVECOT_VERSION") || is_set("NATIVE_CHECKPASSWORD")) &&
-	    is_set("AUTHORIZED");
 }
 
 /* 1, 0 or -1, as login_check(). */
@@ -140,18 +107,62 @@ check_proof(struct login *login, const struct login_attempt *attempt,
 	return login_check(login, attempt, proof->secret, err);
 }
 
-/* 0 and the user, or an exit code. */
-static int
-log_in(struct login *login, const struct checkpassword_proof *proof,
-    struct login_user *user)
+/* A name without a domain that is no user's, where those are accounts. */
+static bool
+is_for_system(const struct settings *settings,
+    const struct login_attempt *attempt,
+    const struct checkpassword_proof *proof)
 {
+	return settings_flag(settings, SETTING_systemlogins) &&
+	    !attempt->has_user && !is_lookup() &&
+	    strpbrk(proof->name, "@%") == NULL;
+}
+
+/* sys-checkpwd does all of it; its exit code. */
+static int
+ask_system(char **argv, const struct checkpassword_proof *proof)
+{
+	char name[] = "sys-checkpwd";
+	char *words[ARGUMENTS_MAX + 2] = { name };
+	const struct vars none = VARS_INIT;
+	const struct program_fd no_fd = { .fd = -1 };
+	struct error err;
+	int status;
+	pid_t pid;
+
+	for (size_t i = 0; argv[i] != NULL; i++) {
+		if (i == ARGUMENTS_MAX)
+			return MISUSED;
+		words[i + 1] = argv[i];
+	}
+	pid = checkpassword_start(words, &none, proof, &no_fd, 0, &err);
+	if (pid == 0)
+		return REFUSED;
+	if (pid == -1) {
+		log_line("%s", err.text);
+		return TROUBLE;
+	}
+	while (waitpid(pid, &status, 0) == -1)
+		if (errno != EINTR)
+			return TROUBLE;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : TROUBLE;
+}
+
+/* 0 and the user, or an exit code, or what ask_system() says. */
+static int
+log_in(struct login *login, const struct settings *settings, char **argv,
+    const struct checkpassword_proof *proof, struct login_user *user,
+    bool *is_over_out)
+{
+	const struct login_service service = choose_service();
 	struct login_attempt attempt;
 	struct error err;
-	enum login_result result = login_begin(login, choose_service(),
-	    proof->name, variable_or("TCPREMOTEIP", "unknown"),
+	enum login_result result = login_begin(login, &service, proof->name,
+	    variable_or("TCPREMOTEIP", "unknown"),
 	    variable_or("TCPLOCALIP", ""), &attempt, &err);
 	int is_proven;
 
+	*is_over_out = false;
 	if (result == LOGIN_UNKNOWN)
 		return TROUBLE;
 	if (result != LOGIN_OK)
@@ -159,6 +170,11 @@ log_in(struct login *login, const struct checkpassword_proof *proof,
 	if (is_lookup() && !attempt.has_user) {
 		login_abandon(&attempt);
 		return NO_USER;
+	}
+	if (is_for_system(settings, &attempt, proof)) {
+		login_abandon(&attempt);
+		*is_over_out = true;
+		return ask_system(argv, proof);
 	}
 	is_proven = is_lookup() ? 1 : check_proof(login, &attempt, proof, &err);
 	if (is_proven == -1) {
@@ -192,6 +208,7 @@ set_environment(const struct login_user *user)
 		return;
 	if (is_lookup())
 		setenv("AUTHORIZED", "2", 1);
+	setenv("QUOTA", user->quota, 1);
 	set_number("userdb_uid", user->uid);
 	set_number("userdb_gid", user->gid);
 	setenv("EXTRA", "userdb_uid userdb_gid", 1);
@@ -234,7 +251,7 @@ run_program(char **argv, const struct login_user *user)
 }
 
 static int
-check_and_run(char **argv, struct input *input)
+check_and_run(char **argv, struct checkpassword_input *input)
 {
 	AUTO(home_free) struct home *home = home_new();
 	AUTO(settings_free) struct settings *settings = NULL;
@@ -242,6 +259,7 @@ check_and_run(char **argv, struct input *input)
 	struct store *store;
 	struct login *login;
 	struct error err;
+	bool is_over;
 	int code;
 
 	settings = settings_load(home->control, "vchkpw", NULL, &err);
@@ -250,14 +268,12 @@ check_and_run(char **argv, struct input *input)
 		log_line("%s", err.text);
 		return TROUBLE;
 	}
-	if (is_lookup()) /* nobody logs in */
-		setenv("NOLASTAUTH", "1", 1);
 	login = login_new(store, settings);
-	code = log_in(login, &input->proof, &user);
+	code = log_in(login, settings, argv, &input->proof, &user, &is_over);
 	explicit_bzero(input, sizeof(*input));
 	login_free(&login);
 	store_free(&store);
-	if (code == 0)
+	if (code == 0 && !is_over)
 		code = run_program(argv, &user);
 	login_user_release(&user);
 	return code;
@@ -269,7 +285,7 @@ main(int argc, char **argv)
 	const char *slash = strrchr(argv[0], '/');
 	const char *program = slash == NULL ? argv[0] : slash + 1;
 	char usage[200];
-	struct input input;
+	struct checkpassword_input input;
 	int code;
 
 	(void)argc;
@@ -280,7 +296,7 @@ main(int argc, char **argv)
 		log_line("%s", usage);
 		return argv[1] == NULL ? MISUSED : NO_OPTION;
 	}
-	code = read_input(&input);
+	code = checkpassword_read(&input);
 	if (code == 0)
 		code = check_and_run(argv + 1, &input);
 	explicit_bzero(&input, sizeof(input));

@@ -146,8 +146,23 @@ answer_from_cache(struct lookup_server *server, const struct cache_key *key,
 }
 
 /*
- * While the database does not answer: what was known of it.  Never "absent": it
- * may have come meanwhile.  storage may be where the record lies.
+ * A user's filters that the snapshot does not have: it has the user, who had
+ * none then.  Where mail is sorted to may be of that time, too.
+ */
+static bool
+is_without_filters(const struct snapshot *snapshot, const struct query *query,
+    struct buf *storage)
+{
+	struct error ignored;
+
+	return query->kind == QUERY_FILTERS &&
+	    snapshot_find(snapshot, QUERY_USER, query->local, query->domain,
+		storage, &ignored) == 1;
+}
+
+/*
+ * While the database does not answer: what was known of it.  Never "absent" of
+ * what may have come meanwhile.  storage may be where the record lies.
  */
 static bool
 answer_from_before(struct lookup_server *server, const struct query *query,
@@ -155,6 +170,7 @@ answer_from_before(struct lookup_server *server, const struct query *query,
     struct query_answer *answer)
 {
 	struct cache_found found;
+	enum query_state state;
 	struct error ignored;
 	int64_t age_s;
 
@@ -165,15 +181,22 @@ answer_from_before(struct lookup_server *server, const struct query *query,
 		    found.age_ms, found.record, found.length);
 		return true;
 	}
+	if (server->snapshot == NULL)
+		return false;
+	age_s = time(NULL) - snapshot_at_s(server->snapshot);
 	buf_reset(storage);
-	if (server->snapshot == NULL ||
-	    snapshot_find(server->snapshot, query->kind, query->local,
-		query->domain, storage, &ignored) != 1 ||
-	    storage->length > QUERY_RECORD_MAX)
+	if (snapshot_find(server->snapshot, query->kind, query->local,
+		query->domain, storage, &ignored) == 1) {
+		if (storage->length > QUERY_RECORD_MAX)
+			return false;
+		state = QUERY_FOUND;
+	} else if (is_without_filters(server->snapshot, query, storage)) {
+		buf_reset(storage);
+		state = QUERY_ABSENT;
+	} else
 		return false;
 	server->figures.snapshot++;
-	age_s = time(NULL) - snapshot_at_s(server->snapshot);
-	set_answer(answer, QUERY_FOUND, QUERY_FROM_SNAPSHOT,
+	set_answer(answer, state, QUERY_FROM_SNAPSHOT,
 	    age_s > 0 ? (uint64_t)age_s * 1000 : 0, storage->data,
 	    storage->length);
 	return true;

@@ -10,7 +10,7 @@ svctool/libsvctool.a: \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
     svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
-    svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
+    svctool/init/cmd_init.o svctool/init/imap.o svctool/init/imap_files.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \
     svctool/init/unused.o svctool/init/users.o \
@@ -27,12 +27,25 @@ svctool/libsvctool.a: \
     svctool/show/log_tail.o svctool/show/log_time.o svctool/show/report.o \
     svctool/show/report_json.o svctool/show/report_lookup.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
-    svctool/run/cmd_systemd.o svctool/run/greet.o \
+    svctool/run/cmd_systemd.o svctool/run/dovecot.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
     svctool/run/ready.o svctool/run/run_script.o \
     svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o
+
+# The files of Dovecot, embedded as texts: svctool/init/dovecot/NAME.in is template_NAME.
+IMAP_TEMPLATES := $(sort $(notdir $(wildcard $(SRC)/svctool/init/dovecot/*.in)))
+svctool/init/imap_files.o: svctool/init/dovecot/templates.h
+svctool/init/imap_files.o: CPPFLAGS += -I.
+svctool/init/dovecot/templates.h: $(IMAP_TEMPLATES:%=svctool/init/dovecot/%)
+	@mkdir -p $(@D)
+	@echo "  TEXT  $@"
+	@for file in $(IMAP_TEMPLATES); do \
+	    echo "static const char template_$${file%.in}[] =" | tr . _; \
+	    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/.*/"&\\n"/' \
+	    $(SRC)/svctool/init/dovecot/$$file; echo ";"; done >$@.new && mv $@.new $@
+
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \

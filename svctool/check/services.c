@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/tls.h"
 #include "svctool/check/check.h"
+#include "svctool/run/dovecot.h"
 #include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/service_env.h"
@@ -26,6 +27,7 @@ static const struct {
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
 	{ "lookupd", { "lookupd" } },
+	{ "dovecot", { "dovecot" } },
 };
 
 static void
@@ -92,14 +94,12 @@ find_same_port(
 
 /* Can the listener have its port, or has the node it already? */
 static void
-check_port(
-    struct check *check, const char *name, const struct port_address *address)
+check_port(struct check *check, const char *name, const char *path,
+    const struct port_address *address)
 {
 	char taker[PORT_TAKER_SIZE];
 	struct proc proc;
 	struct error err;
-	OWN_TEXT path = layout_path(
-	    check->node->home, LAYOUT_service_var, name, "LISTEN");
 
 	if (ready_has_down_file(check->node, name))
 		;
@@ -126,6 +126,7 @@ check_all_ports(struct check *check)
 	check_names(check, node_services, &services);
 	for (size_t i = 0; i < services.count; i++) {
 		struct port_address a, b;
+		OWN_TEXT path = NULL;
 		struct error err;
 
 		if (!node_is_listener(services.items[i]))
@@ -135,7 +136,9 @@ check_all_ports(struct check *check)
 			check_reason(check, CHECK_ERROR, err.text, NULL);
 			continue;
 		}
-		check_port(check, services.items[i], &a);
+		path = layout_path(check->node->home, LAYOUT_service_var,
+		    services.items[i], "LISTEN");
+		check_port(check, services.items[i], path, &a);
 		for (size_t j = 0; j < i; j++)
 			if (node_is_listener(services.items[j]) &&
 			    ready_listen_address(check->node, services.items[j],
@@ -147,6 +150,27 @@ check_all_ports(struct check *check)
 				find_same_port(check, services.items[i],
 				    services.items[j], a.port);
 	}
+}
+
+/* The ports of Dovecot, where it runs for the node. */
+static void
+check_imap_ports(struct check *check, const char *service)
+{
+	OWN_TEXT path = layout_path(
+	    check->node->home, LAYOUT_imap_file, "dovecot.conf");
+	struct dovecot_listeners listeners;
+	struct error err;
+
+	if (!node_is_imap(service))
+		return;
+	if (dovecot_read_listeners(check->node, &listeners, &err) == -1) {
+		check_reason(check, CHECK_ERROR, err.text, NULL);
+		return;
+	}
+	if (listeners.imap.port != 0)
+		check_port(check, service, path, &listeners.imap);
+	if (listeners.imaps.port != 0)
+		check_port(check, service, path, &listeners.imaps);
 }
 
 static void
@@ -168,6 +192,7 @@ check_services(struct check *check)
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);
 	check_all_ports(check);
+	check_each(check, node_services, check_imap_ports);
 }
 
 /* Whether it loads its listener says (check_starts()); how long it lasts? */

@@ -18,9 +18,11 @@
 #include "remote/rules.h"
 #include "smtp/listen.h"
 #include "svctool/check/check.h"
+#include "svctool/run/dovecot.h"
 #include "svctool/run/place.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/service_env.h"
+#include "svctool/run/spawn.h"
 
 static const char variable_mark[] = "variable ";
 
@@ -140,7 +142,25 @@ try_lookup(const struct node *node, const char *service,
 	    : 0;
 }
 
-enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, LOOKUP, OTHER };
+/* Dovecot's own word on its configuration. */
+static int
+try_imap(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	char *conf = layout_path(node->home, LAYOUT_imap_file, "dovecot.conf");
+	const char *const argv[] = { "doveconf", "-n", "-c", conf, NULL };
+	struct dovecot_host host;
+
+	(void)service;
+	(void)env;
+	if (dovecot_look_at_host(&host, err) == -1)
+		return -1;
+	return spawn_wait(argv, "/dev/null", err) == -1
+	    ? error_context(err, "'%s' is refused by Dovecot", conf)
+	    : 0;
+}
+
+enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, LOOKUP, IMAP, OTHER };
 
 static const struct {
 	enum kind kind;
@@ -153,6 +173,7 @@ static const struct {
 	{ RESOLVER, try_resolver },
 	{ REMOTE, try_remote },
 	{ LOOKUP, try_lookup },
+	{ IMAP, try_imap },
 };
 
 static enum kind
@@ -168,6 +189,8 @@ service_kind(const struct node *node, const char *service)
 		return REMOTE;
 	if (node_is_lookup(service))
 		return LOOKUP;
+	if (node_is_imap(service))
+		return IMAP;
 	return ready_is_queue(node, service) ? QUEUE : OTHER;
 }
 

@@ -226,6 +226,7 @@ make_setting(const struct local *local, struct error *err)
 	OWN_TEXT path = layout_path(local->home, LAYOUT_pgsql);
 	OWN_TEXT text = xasprintf(
 	    "host=%s dbname=postgres user=mqmail\n", local->socket);
+	bool is_one_user = getenv("MQMAIL_USER") != NULL;
 	const struct group *group = getgrnam(layout_rows[LAYOUT_pgsql].group);
 	struct buf old = BUF_INIT;
 	int found = file_read(path, 4096, &old, err);
@@ -241,9 +242,9 @@ make_setting(const struct local *local, struct error *err)
 		    path);
 	if (make_file(local->maker, LAYOUT_pgsql, path, text, err) == -1)
 		return -1;
-	if (geteuid() == 0 && group != NULL &&
-	    chown(path, 0, group->gr_gid) == -1)
-		return error_sys(err, "cannot give '%s' to its group", path);
+	if (geteuid() == 0 && (is_one_user || group != NULL) &&
+	    chown(path, 0, is_one_user ? local->gid : group->gr_gid) == -1)
+		return error_sys(err, "cannot give '%s' to its readers", path);
 	return 0;
 }
 

@@ -115,6 +115,7 @@ make_node(
 	return service_make_resolver(maker, err) == -1 ||
 		service_make_remote(maker, err) == -1 ||
 		make_lookup(maker, err) == -1 ||
+		init_imap(maker, options, err) == -1 ||
 		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1
@@ -228,6 +229,8 @@ cmd_init(int argc, char **argv)
 		{ "qmqp", ARG_LIST, &options.qmqp },
 		{ "pop3", ARG_LIST, &options.pop3 },
 		{ "pop3s", ARG_LIST, &options.pop3s },
+		{ "imap", ARG_TEXT, &options.imap },
+		{ "imaps", ARG_TEXT, &options.imaps },
 		{ "relay", ARG_LIST, &options.relay },
 		{ "user", ARG_TEXT, &options.user },
 		{ "create-users", ARG_FLAG, &options.create_users },

@@ -29,6 +29,7 @@ struct init_options {
 	/* ports */
 	struct strlist smtp, submission, submissions, odmr, smtps, lmtp;
 	struct strlist qmtp, qmqp, pop3, pop3s;
+	const char *imap, *imaps; /* ADDRESS:PORT, or NULL */
 	struct strlist relay; /* address prefixes, as tcprules has them */
 };
 
@@ -70,6 +71,12 @@ int init_control(
     struct maker *maker, const struct init_options *options, struct error *err);
 /* A self-signed certificate, unless there is one. */
 int init_tls(
+    struct maker *maker, const struct init_options *options, struct error *err);
+/*
+ * The service imap and its files, when it is asked for or there is one, whose
+ * files are made anew.
+ */
+int init_imap(
     struct maker *maker, const struct init_options *options, struct error *err);
 /* What is missing of the services that are there. */
 int init_complete_services(struct maker *maker, struct error *err);

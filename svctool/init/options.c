@@ -122,8 +122,16 @@ check_listeners(const struct init_options *options, struct error *err)
 	    check_port_list(
 		"pop3", &options->pop3, options->address, &seen, err) == -1)
 		return -1;
-	return check_port_list(
-	    "pop3s", &options->pop3s, options->address, &seen, err);
+	if (check_port_list(
+		"pop3s", &options->pop3s, options->address, &seen, err) == -1)
+		return -1;
+	if (options->imap != NULL &&
+	    port_parse(options->imap, options->address, &unused, err) == -1)
+		return error_context(err, "--imap");
+	if (options->imaps != NULL &&
+	    port_parse(options->imaps, options->address, &unused, err) == -1)
+		return error_context(err, "--imaps");
+	return 0;
 }
 
 int

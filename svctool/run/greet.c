@@ -35,12 +35,13 @@ connect_to(const struct port_address *address, int wait_ms, struct error *err)
 	return -1;
 }
 
-/* A line that begins with a reply code of SMTP, or a status of POP3. */
+/* A line that begins with a reply code of SMTP, or a status of POP3 or IMAP. */
 static bool
 is_reply(const char *line, size_t length)
 {
 	return (length > 3 && strncmp(line, "+OK", 3) == 0) ||
 	    (length > 4 && strncmp(line, "-ERR", 4) == 0) ||
+	    (length > 4 && strncmp(line, "* OK", 4) == 0) ||
 	    (length > 3 && isdigit((unsigned char)line[0]) &&
 		isdigit((unsigned char)line[1]) &&
 		isdigit((unsigned char)line[2]));

@@ -12,6 +12,7 @@
 #include "base/packet.h"
 #include "base/test_time.h"
 #include "queue/health.h"
+#include "svctool/run/dovecot.h"
 #include "svctool/run/greet.h"
 #include "svctool/run/proc.h"
 #include "svctool/run/service_env.h"
@@ -210,6 +211,30 @@ socket_is_ready(const struct node *node, enum layout_id id,
 	return is_served ? READY_YES : READY_NO;
 }
 
+/* Dovecot greets at its ports while its master runs. */
+static enum ready
+imap_is_ready(const struct node *node, const struct supervise_state *state,
+    struct error *err)
+{
+	struct dovecot_listeners listeners;
+	int wait_ms = (int)test_time_ms("GREET_WAIT_MS", GREET_WAIT_MS);
+	int found = dovecot_read_listeners(node, &listeners, err);
+
+	if (found == 0)
+		error_set(
+		    err, "'%s/imap/dovecot.conf' is missing", node->home->root);
+	if (found != 1 ||
+	    (state->is_supervised && !has_live_process(state, err)))
+		return READY_NO;
+	if (listeners.imap.port != 0 &&
+	    greet_look(&listeners.imap, false, wait_ms, err) != 1)
+		return READY_NO;
+	return listeners.imaps.port == 0 ||
+		greet_look(&listeners.imaps, true, wait_ms, err) == 1
+	    ? READY_YES
+	    : READY_NO;
+}
+
 enum ready
 ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
@@ -224,6 +249,8 @@ ready_service(const struct node *node, const char *name,
 		return socket_is_ready(node, LAYOUT_resolver, state, err);
 	if (node_is_remote(name))
 		return socket_is_ready(node, LAYOUT_remote, state, err);
+	if (node_is_imap(name))
+		return imap_is_ready(node, state, err);
 	if (node_is_lookup(name))
 		return socket_is_ready(node, LAYOUT_lookup, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;

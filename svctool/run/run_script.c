@@ -79,6 +79,18 @@ run_script_plain(struct buf *buf, const char *what, const char *global_vars,
 	buf_addc(buf, '\n');
 }
 
+void
+run_script_imap(struct buf *buf, const char *global_vars, const char *dovecot,
+    const char *conf)
+{
+	add_start(buf, "IMAP, by Dovecot", global_vars);
+	buf_adds(buf, "    ");
+	run_script_quote(buf, dovecot);
+	buf_adds(buf, " -F -c ");
+	run_script_quote(buf, conf);
+	buf_addc(buf, '\n');
+}
+
 /*
  * SIGTERM would have it wait for every client to leave: SIGINT ends it at once
  * and whole.  The inner sh says so, and is what supervise sees.

@@ -183,8 +183,19 @@ service_make_remote(struct maker *maker, struct error *err)
 int
 service_make_lookup(struct maker *maker, struct error *err)
 {
-	return make_shared_service(maker, node_lookup_service,
-	    "lookups of users", "lookupd", err);
+	return make_shared_service(
+	    maker, node_lookup_service, "lookups of users", "lookupd", err);
+}
+
+int
+service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
+    struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+	AUTO(buf_release) struct buf script = BUF_INIT;
+
+	run_script_imap(&script, maker->node->global_vars, dovecot, conf);
+	return make_service(maker, node_imap_service, script.data, none, err);
 }
 
 int

@@ -21,6 +21,10 @@ int service_make_remote(struct maker *maker, struct error *err);
 /* The one that asks the database of users.  0 or -1. */
 int service_make_lookup(struct maker *maker, struct error *err);
 
+/* The one that runs Dovecot, with the configuration conf.  0 or -1. */
+int service_make_imap(struct maker *maker, const char *dovecot,
+    const char *conf, struct error *err);
+
 /*
  * The one of a node's own database: programs is the server's folder, user NULL:
  * who starts it.  0 or -1.

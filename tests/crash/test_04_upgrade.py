@@ -58,7 +58,7 @@ class Upgraded(Node):
         self.programs.mkdir(parents=True)
         install(old / "build/plain/bin", self.programs)
         super().__init__(folder, "--users", "1", "--queues", "1",
-                         "--port-base", ports.take(7))
+                         "--port-base", ports.take(9))
         self.queue1 = self.queue_dir("queue1")
 
     def up(self, *options):

@@ -623,6 +623,33 @@ def test_last_login_is_noted(node):
     assert len(found) == 1 and "pop3 127.0.0.1 " in found[0].read_text()
 
 
+def test_postauth(node, tmp_path):
+    """An operator's program is told of each login, and may forbid it."""
+    tmp_path.chmod(0o755)
+    notes, program = tmp_path / "notes", tmp_path / "program"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$1 $USER $HOME $SERVICE $TCPREMOTEIP" >>{notes}\n'
+        f"exit $(cat {tmp_path}/code)\n")
+    program.chmod(0o755)
+    with setting(node, "postauth", program):
+        for code in ("0", "1", "111"):  # its own trouble forbids nothing
+            (tmp_path / "code").write_text(code)
+            login(node).quit()
+        user = f"alice@{node.domain}"
+        assert notes.read_text().splitlines() == 3 * [
+            f"{user} {user} {node.maildir('alice').parent} pop3 127.0.0.1"]
+        for code in ("2", "3"):
+            (tmp_path / "code").write_text(code)
+            assert "[SYS/PERM]" in refusal(node, user)
+        assert "forbidden: by postauth" in node.log(service(node))
+        refusal(node, user, "wrong")
+        assert len(notes.read_text().splitlines()) == 5
+    with setting(node, "postauth", tmp_path / "missing"):
+        login(node).quit()
+    assert "postauth failed: " in node.log(service(node))
+
+
 @pytest.fixture
 def database():
     postgres = Postgres()
