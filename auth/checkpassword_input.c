@@ -15,6 +15,7 @@ checkpassword_read(struct checkpassword_input *input)
 	char *at = input->data;
 	ssize_t n;
 
+	input->proof = (struct checkpassword_proof){ .bytes_max = 0 };
 	do {
 		n = read(3, input->data + length, sizeof(input->data) - length);
 		if (n == -1 && errno == EINTR)

@@ -218,7 +218,7 @@ def test_names(node):
         client.logout()
     client = imap(node)
     client.login("alice", PASSWORD)
-    assert int(ok(client.select())[0]) >= 1
+    ok(client.select())
     client.logout()
     (node.control / "defaultlogindomain").unlink()
 
