@@ -202,21 +202,6 @@ ready_queue(const struct node *node, const char *name, struct error *err)
 	return ready;
 }
 
-/* Whoever supervises it, it serves its socket. */
-static enum ready
-socket_is_ready(const struct node *node, enum layout_id id,
-    const struct supervise_state *state, struct error *err)
-{
-	char *path = node_layout_path(node, id);
-	bool is_served = packet_is_served(path);
-
-	if (!is_served &&
-	    (!state->is_supervised || has_live_process(state, err)))
-		error_set(err, "nobody serves '%s'", path);
-	free(path);
-	return is_served ? READY_YES : READY_NO;
-}
-
 /*
  * The last line of its file of locks says "ready" when it takes connections;
  * the first is the process, which a kill leaves there.
@@ -252,6 +237,21 @@ pgsql_is_ready(const struct node *node, const struct supervise_state *state,
 	if (!state->is_supervised || has_live_process(state, err))
 		error_set(err, "PostgreSQL takes no connections yet");
 	return READY_NO;
+}
+
+/* Whoever supervises it, it serves its socket. */
+static enum ready
+socket_is_ready(const struct node *node, enum layout_id id,
+    const struct supervise_state *state, struct error *err)
+{
+	char *path = node_layout_path(node, id);
+	bool is_served = packet_is_served(path);
+
+	if (!is_served &&
+	    (!state->is_supervised || has_live_process(state, err)))
+		error_set(err, "nobody serves '%s'", path);
+	free(path);
+	return is_served ? READY_YES : READY_NO;
 }
 
 enum ready
