@@ -49,8 +49,8 @@ struct loader {
 	const char *instance; /* or NULL */
 };
 
-static bool
-is_reader(const struct setting_row *row, const char *program)
+bool
+setting_has_reader(const struct setting_row *row, const char *program)
 {
 	size_t length = strlen(program);
 	const char *at = row->readers;
@@ -217,7 +217,7 @@ load_file(enum setting_id id, const char *path, struct value *value,
 bool
 settings_is_of_queues(enum setting_id id)
 {
-	return is_reader(&setting_rows[id], "qmail-send");
+	return setting_has_reader(&setting_rows[id], "qmail-send");
 }
 
 /* The name before ".queueN" that IndiMail gives these two, or NULL. */
@@ -368,7 +368,8 @@ settings_load(const char *control_dir, const char *program,
 	}
 	settings = loader.settings = xcalloc(1, sizeof(*settings));
 	for (id = 0; id < SETTING_COUNT; id++) {
-		if (program != NULL && !is_reader(&setting_rows[id], program))
+		if (program != NULL &&
+		    !setting_has_reader(&setting_rows[id], program))
 			continue;
 		if (load_value(&loader, id, err) == -1) {
 			settings_free(&settings);

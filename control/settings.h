@@ -52,6 +52,9 @@ extern const struct setting_row setting_rows[SETTING_COUNT];
 /* May its value be a password, which is shown to nobody? */
 bool setting_is_secret(const struct setting_row *row);
 
+/* Is the program one of those that read it? */
+bool setting_has_reader(const struct setting_row *row, const char *program);
+
 /* A snapshot of all settings.  Read-only, so threads may share it. */
 struct settings;
 

@@ -554,14 +554,19 @@ finish_query(
 	return status;
 }
 
-/* Has the server gone while nothing was asked? */
+/*
+ * Has the server gone while nothing was asked?  One that was shut down has said
+ * so before the end, which only the next look at the connection shows.
+ */
 static bool
 is_stale(PGconn *conn)
 {
 	struct pollfd look = { .fd = PQsocket(conn), .events = POLLIN };
 
-	return poll(&look, 1, 0) == 1 &&
-	    (!PQconsumeInput(conn) || PQstatus(conn) != CONNECTION_OK);
+	while (poll(&look, 1, 0) == 1)
+		if (!PQconsumeInput(conn) || PQstatus(conn) != CONNECTION_OK)
+			return true;
+	return false;
 }
 
 static enum pg_status

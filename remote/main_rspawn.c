@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* qmail-rspawn: remote delivery for all queues of a node (qmail-rspawn(8)). */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,22 @@ struct process {
 	int64_t ends_at_ms; /* 0: it goes on */
 };
 
+/*
+ * The socket's time says when settings were read: svctool tells by it which
+ * files were changed since (rspawn_unread()).
+ */
 static struct rules *
 read_rules(void *context, struct error *err)
 {
 	struct process *process = context;
-	struct rules *rules = rules_new(process->home, "qmail-rspawn", err);
+	AUTO(mem_free) char *socket = layout_path(process->home, LAYOUT_remote);
+	struct rules *rules;
+
+	if (utimensat(AT_FDCWD, socket, NULL, 0) == -1)
+		log_line("warning: cannot note at '%s' that settings are "
+			 "read: %m",
+		    socket);
+	rules = rules_new(process->home, "qmail-rspawn", err);
 
 	if (rules != NULL)
 		rules_report_to(rules, process->report);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "svctool/check/check.h"
+#include "svctool/queue/rspawn.h"
 #include "svctool/run/ready.h"
 #include "svctool/show/report.h"
 
@@ -118,6 +119,19 @@ check_log(struct check *check, const struct report_service *service)
 	    service->log_problem);
 }
 
+/* Mail may go to a wrong host, or bounce, until it is read. */
+static void
+check_has_read(struct check *check)
+{
+	OWN_TEXT path = rspawn_unread(check->node);
+
+	if (path != NULL)
+		check_find(check, CHECK_WARNING, path, 0,
+		    "it was changed after remote delivery has read its "
+		    "settings, and does not count yet" REMEDY "svc -h '%s/%s'",
+		    check->node->home->service, node_remote_service);
+}
+
 static void
 check_report(struct check *check, const struct report *report)
 {
@@ -138,6 +152,7 @@ check_report(struct check *check, const struct report *report)
 		check_service_state(check, &report->services[i]);
 		check_log(check, &report->services[i]);
 	}
+	check_has_read(check);
 }
 
 void

@@ -186,9 +186,26 @@ check_has_service(struct check *check, const char *queue)
 	    queue);
 }
 
+/* Without it every question who a user is has no answer, and is a 451. */
+static void
+check_has_lookup(struct check *check)
+{
+	OWN_TEXT path = layout_path(
+	    check->node->home, LAYOUT_service, node_lookup_service);
+
+	if (strcmp(settings_text(check->settings, SETTING_userstore),
+		"pgsql") == 0 &&
+	    access(path, F_OK) == -1)
+		check_find(check, CHECK_ERROR, path, 0,
+		    "userstore says pgsql, and there is no service that asks "
+		    "the database, so nobody knows any user" REMEDY
+		    "svctool init");
+}
+
 void
 check_services(struct check *check)
 {
+	check_has_lookup(check);
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);
 	check_all_ports(check);

@@ -349,9 +349,10 @@ db_local(const struct node *node)
 		puts("nothing to do: the database is complete");
 	else
 		printf(
-		    "the database runs with the node; 'svctool start' starts "
-		    "it.  Users are in it once vconvert has copied them "
-		    "there and '%s/userstore' says pgsql\n",
+		    "the database runs with the node: 'svctool start' starts "
+		    "it, 'vconvert --to pgsql' copies the users; then write "
+		    "pgsql to '%s/userstore', and 'svctool init' and 'svctool "
+		    "restart' have the daemons ask it\n",
 		    node->home->control);
 	return EXIT_FINE;
 }

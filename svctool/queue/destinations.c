@@ -74,7 +74,7 @@ static void
 put_rest(uint32_t seconds)
 {
 	if (seconds == UINT32_MAX)
-		printf(" for ever");
+		printf(" until resume");
 	else if (seconds > 0)
 		printf(" for %" PRIu32 " s", seconds);
 }

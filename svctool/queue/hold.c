@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/scan.h"
 #include "control/settings.h"
 #include "queue/health.h"
 #include "svctool/make.h"
@@ -111,13 +112,30 @@ check_released(const struct node *node, const char *name, bool of_local,
 	return 0;
 }
 
+/* A message's number is given where a queue is wanted: say how it is meant. */
+static int
+must_be_queue(
+    const struct node *node, const char *name, bool is_held, struct error *err)
+{
+	uint64_t id;
+
+	if (queue_must_exist(node, name, err) == 0)
+		return 0;
+	return scan_u64(name, UINT64_MAX, &id)
+	    ? error_set(err,
+		  "no queue has the name '%s'; a message is meant by 'svctool "
+		  "queue %s --id %s'",
+		  name, is_held ? "hold" : "release", name)
+	    : -1;
+}
+
 static int
 change(const struct node *node, const char *name,
     const struct queue_op_options *options, bool is_held, struct error *err)
 {
 	bool is_both = !options->is_local && !options->is_remote;
 
-	if (queue_must_exist(node, name, err) == -1 ||
+	if (must_be_queue(node, name, is_held, err) == -1 ||
 	    ((options->is_local || is_both) &&
 		set_flag(node, "holdlocal", name, is_held, err) == -1) ||
 	    ((options->is_remote || is_both) &&

@@ -33,6 +33,7 @@ struct listing {
 struct age_row {
 	char *domain;
 	struct rest rest; /* domain NULL: it does not */
+	const char *hold;
 	uint64_t counts[AGE_COLUMNS], total;
 };
 
@@ -76,6 +77,13 @@ put_rest(const struct rest *rest)
 	printf(": %s", rest->reason);
 }
 
+static void
+put_hold(const char *hold)
+{
+	if (hold != NULL)
+		printf(" held: its %s", hold);
+}
+
 static json_t *
 rest_json(const struct rest *rest)
 {
@@ -114,6 +122,7 @@ print_chosen(const struct listing *listing, const struct chosen *chosen)
 			continue;
 		putchar('\t');
 		put_word(chosen_address(chosen, &message->recipients[i]));
+		put_hold(chosen_hold(chosen, &message->recipients[i]));
 		put_rest(chosen_rest(chosen, &message->recipients[i]));
 		putchar('\n');
 	}
@@ -144,22 +153,29 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 {
 	const struct look_message *message = chosen->message;
 	char uuid[UUID_TEXT_SIZE];
-	json_t *left = json_array(), *object;
+	json_t *left = json_array(), *held = json_array(), *object;
 
-	for (size_t i = 0; i < message->recipient_count; i++)
-		if (!message->recipients[i].is_done)
-			json_array_append_new(left,
-			    json_text(chosen_address(
-				chosen, &message->recipients[i])));
+	for (size_t i = 0; i < message->recipient_count; i++) {
+		const struct look_recipient *recipient =
+		    &message->recipients[i];
+		const char *address = chosen_address(chosen, recipient);
+
+		if (recipient->is_done)
+			continue;
+		json_array_append_new(left, json_text(address));
+		if (chosen_hold(chosen, recipient) != NULL)
+			json_array_append_new(held, json_text(address));
+	}
 	object = json_pack(
-	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o}", "queue",
-	    chosen->queue, "id", (json_int_t)message->id, "age",
+	    "{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o}",
+	    "queue", chosen->queue, "id", (json_int_t)message->id, "age",
 	    (json_int_t)seconds_since(listing, message->birth), "size",
 	    (json_int_t)message->size_bytes, "tries",
 	    (json_int_t)message->attempt, "next_try",
 	    (json_int_t)message->retry_at, "held", message->is_held, "bouncing",
 	    message->is_bouncing, "sender", json_text(message->sender),
-	    "recipients", left, "rests", rests_json(chosen));
+	    "recipients", left, "held_recipients", held, "rests",
+	    rests_json(chosen));
 	if (!uuid_is_none(&message->uuid)) {
 		uuid_format(&message->uuid, uuid);
 		json_object_set_new(object, "uuid", json_string(uuid));
@@ -401,6 +417,8 @@ count_ages(const struct chosen *chosen, void *context)
 		    chosen_rest(chosen, recipient));
 		row->counts[column]++;
 		row->total++;
+		if (row->hold == NULL)
+			row->hold = chosen_hold(chosen, recipient);
 	}
 }
 
@@ -429,6 +447,7 @@ print_ages(const struct listing *listing)
 			printf(" %6" PRIu64, row->counts[c]);
 		printf("  ");
 		put_word(row->domain);
+		put_hold(row->hold);
 		put_rest(row->rest.domain == NULL ? NULL : &row->rest);
 		putchar('\n');
 	}
@@ -445,9 +464,9 @@ add_ages_json(struct listing *listing)
 			json_array_append_new(
 			    counts, json_integer((json_int_t)row->counts[c]));
 		json_array_append_new(listing->rows,
-		    json_pack("{s:o, s:I, s:o, s:o}", "domain",
+		    json_pack("{s:o, s:I, s:o, s:b, s:o}", "domain",
 			json_text(row->domain), "total", (json_int_t)row->total,
-			"counts", counts, "rests",
+			"counts", counts, "held", row->hold != NULL, "rests",
 			row->rest.domain == NULL ? json_null()
 						 : rest_json(&row->rest)));
 	}

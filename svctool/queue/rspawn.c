@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "base/packet.h"
 #include "control/layout.h"
+#include "control/settings.h"
 #include "queue/job.h"
 
 /* One packet of it; 0 or -1. */
@@ -97,4 +99,36 @@ rspawn_ask(int connection, enum operate_action action, const char *domain,
 			each(&destination, context);
 	}
 	return -1;
+}
+
+static bool
+is_later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec
+				      : a->tv_nsec > b->tv_nsec;
+}
+
+char *
+rspawn_unread(const struct node *node)
+{
+	OWN_TEXT socket = layout_path(node->home, LAYOUT_remote);
+	struct stat read_at, st;
+
+	if (stat(socket, &read_at) == -1 || !packet_is_served(socket))
+		return NULL;
+	for (size_t id = 0; id < SETTING_COUNT; id++) {
+		char *path;
+
+		/* It writes that itself. */
+		if (id == SETTING_suspended ||
+		    !setting_has_reader(&setting_rows[id], "qmail-rspawn"))
+			continue;
+		path = xasprintf(
+		    "%s/%s", node->home->control, setting_rows[id].name);
+		if (stat(path, &st) == 0 &&
+		    is_later(&st.st_ctim, &read_at.st_mtim))
+			return path;
+		free(path);
+	}
+	return NULL;
 }

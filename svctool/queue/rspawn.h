@@ -21,4 +21,10 @@ int rspawn_ask(int connection, enum operate_action action, const char *domain,
     void (*each)(const struct operate_destination *destination, void *context),
     void *context, int timeout_ms, struct error *err);
 
+/*
+ * The first file in control/ that was changed after a running qmail-rspawn has
+ * read its settings, for the caller to free; NULL: none, or it does not run.
+ */
+char *rspawn_unread(const struct node *node);
+
 #endif

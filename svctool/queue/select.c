@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/settings.h"
+#include "queue/health.h"
+#include "queue/held.h"
 #include "svctool/queue/ops.h"
 
 /* "90", "10m", "3d": a number and one of these letters. */
@@ -148,6 +150,20 @@ is_in_lane(const char *lane, const struct look_recipient *recipient,
 	    (strcmp(lane, "virtual") == 0 || strcmp(lane, "local") == 0);
 }
 
+const char *
+chosen_hold(const struct chosen *chosen, const struct look_recipient *recipient)
+{
+	const char *domain = address_domain(chosen_address(chosen, recipient));
+
+	for (size_t i = 0; i < chosen->held_lanes->count; i++)
+		if (is_in_lane(chosen->held_lanes->items[i], recipient, domain))
+			return "lane";
+	return (recipient->channel == QUEUE_LOCAL && chosen->is_held_local) ||
+		(recipient->channel == QUEUE_REMOTE && chosen->is_held_remote)
+	    ? "queue"
+	    : NULL;
+}
+
 /* Is there one left that all filters of recipients match? */
 static bool
 has_recipient(const struct filter *filter, const struct chosen *chosen)
@@ -242,6 +258,21 @@ visit_if_chosen(const struct look_message *message, void *context)
 	return true;
 }
 
+/* A queue that tells nothing of itself is taken for one that is not held. */
+static void
+load_holds(const char *path, struct chosen *chosen, struct held *held)
+{
+	struct error unused;
+	struct health health;
+
+	if (held_read(path, held, &unused) == -1)
+		held_release(held);
+	health_read(path, &health, &unused);
+	chosen->held_lanes = &held->lanes;
+	chosen->is_held_local = health.is_held_local;
+	chosen->is_held_remote = health.is_held_remote;
+}
+
 static int
 visit_queue(const struct node *node, const char *name,
     struct visiting *visiting, struct error *err)
@@ -253,6 +284,7 @@ visit_queue(const struct node *node, const char *name,
 					       : route_new(settings, err);
 	struct queue_dir *dir = route == NULL ? NULL : look_queue(path, err);
 	struct deferrals deferrals = { .by_message = { .slots = NULL } };
+	struct held held = { .lanes = { .count = 0 } };
 	int result = -1;
 
 	if (visiting->filter->reason != NULL)
@@ -264,9 +296,13 @@ visit_queue(const struct node *node, const char *name,
 			.dir = dir,
 			.route = route,
 			.rests = &visiting->rests,
+			.held_lanes = &held.lanes,
 			.deferrals = &deferrals };
+		if (visiting->filter->wants_rests)
+			load_holds(path, &visiting->chosen, &held);
 		result = look_messages(dir, visit_if_chosen, visiting, err);
 	}
+	held_release(&held);
 	deferrals_release(&deferrals);
 	queue_dir_close(&dir);
 	route_free(&route);

@@ -54,8 +54,10 @@ struct chosen {
 	const struct queue_dir *dir;
 	const struct look_message *message;
 	const struct route *route;
-	const struct rests *rests;         /* empty, unless they are wanted */
-	const struct deferrals *deferrals; /* unless there is a --reason */
+	const struct rests *rests;          /* empty, unless they are wanted */
+	const struct strlist *held_lanes;   /* the same */
+	bool is_held_local, is_held_remote; /* the queue's deliveries */
+	const struct deferrals *deferrals;  /* unless there is a --reason */
 };
 
 /*
@@ -84,6 +86,10 @@ int filter_visit(const struct node *node, const struct filter *filter,
 const char *chosen_address(
     const struct chosen *chosen, const struct look_recipient *recipient);
 const char *address_domain(const char *address);
+/* What an operator holds of a recipient, "lane" or "queue"; or NULL, as below.
+ */
+const char *chosen_hold(
+    const struct chosen *chosen, const struct look_recipient *recipient);
 /* Why the mail of a recipient rests; NULL: it does not, or rests were not
  * wanted. */
 const struct rest *chosen_rest(

@@ -8,8 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "base/scan.h"
 #include "base/test_time.h"
 #include "queue/health.h"
 #include "svctool/run/dovecot.h"
@@ -17,7 +20,11 @@
 #include "svctool/run/proc.h"
 #include "svctool/run/service_env.h"
 
-enum { LISTENERS_MAX = 64 };
+enum {
+	LISTENERS_MAX = 64,
+	PGSQL_STATE_LINE = 8, /* of postmaster.pid (PostgreSQL 10 and later) */
+	PGSQL_LOCK_MAX_BYTES = 4096
+};
 
 bool
 ready_does_work(enum ready ready)
@@ -196,6 +203,43 @@ ready_queue(const struct node *node, const char *name, struct error *err)
 	return ready;
 }
 
+/*
+ * The last line of its file of locks says "ready" when it takes connections;
+ * the first is the process, which a kill leaves there.
+ */
+static bool
+is_pgsql_ready(const char *text)
+{
+	const char *state = text;
+	uint64_t pid;
+
+	for (unsigned i = 1; i < PGSQL_STATE_LINE && state != NULL; i++) {
+		state = strchr(state, '\n');
+		state = state == NULL ? NULL : state + 1;
+	}
+	return state != NULL && strncmp(state, "ready", 5) == 0 &&
+	    scan_u64n(text, strcspn(text, "\n"), INT32_MAX, &pid) &&
+	    proc_is_alive((pid_t)pid);
+}
+
+static enum ready
+pgsql_is_ready(const struct node *node, const struct supervise_state *state,
+    struct error *err)
+{
+	OWN_TEXT data = node_layout_path(node, LAYOUT_pgsql_data);
+	OWN_TEXT path = xasprintf("%s/postmaster.pid", data);
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	if (file_read(path, PGSQL_LOCK_MAX_BYTES, &text, err) == -1)
+		/* What we may not look into must be believed. */
+		return has_live_process(state, err) ? READY_YES : READY_NO;
+	if (text.length > 0 && is_pgsql_ready(text.data))
+		return READY_YES;
+	if (!state->is_supervised || has_live_process(state, err))
+		error_set(err, "PostgreSQL takes no connections yet");
+	return READY_NO;
+}
+
 /* Whoever supervises it, it serves its socket. */
 static enum ready
 socket_is_ready(const struct node *node, enum layout_id id,
@@ -253,6 +297,8 @@ ready_service(const struct node *node, const char *name,
 		return imap_is_ready(node, state, err);
 	if (node_is_lookup(name))
 		return socket_is_ready(node, LAYOUT_lookup, state, err);
+	if (strcmp(name, node_pgsql_service) == 0)
+		return pgsql_is_ready(node, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;
 }
 

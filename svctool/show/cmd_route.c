@@ -16,6 +16,7 @@
 #include "remote/tcpto.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
+#include "svctool/queue/rspawn.h"
 #include "svctool/run/service_env.h"
 #include "svctool/svctool.h"
 
@@ -294,6 +295,20 @@ take_environment(const struct node *node)
 	service_env_take(&env, node);
 }
 
+/* It was shown as the files are now. */
+static void
+warn_unread(const struct node *node)
+{
+	OWN_TEXT path = rspawn_unread(node);
+
+	if (path != NULL)
+		fprintf(stderr,
+		    "svctool: warning: '%s' was changed after remote delivery "
+		    "has read its settings, so mail does not go this way yet: "
+		    "svc -h '%s/%s'\n",
+		    path, node->home->service, node_remote_service);
+}
+
 static int
 show_route(const struct node *node, struct route_look *look)
 {
@@ -312,6 +327,7 @@ show_route(const struct node *node, struct route_look *look)
 		print_json(look);
 	else
 		print_text(look);
+	warn_unread(node);
 	return look->plan.exchange.state == EXCHANGE_UNKNOWN ? EXIT_TEMPORARY
 							     : EXIT_FINE;
 }

@@ -12,6 +12,7 @@
 #include "base/plural.h"
 #include "base/scan.h"
 #include "control/settings.h"
+#include "queue/held.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/session.h"
 #include "svctool/show/log_tail.h"
@@ -228,6 +229,19 @@ takes_mail(const struct report_queue *queue)
 }
 
 static void
+collect_held_lanes(const char *folder, struct report_queue *queue)
+{
+	struct held held = { .lanes = { .count = 0 } };
+	struct error unused;
+
+	if (held_read(folder, &held, &unused) == 0) {
+		queue->held_lanes = held.lanes;
+		held.lanes = (struct strlist){ .count = 0 };
+	}
+	held_release(&held);
+}
+
+static void
 collect_queue(const struct node *node, const char *name, uint64_t min_free,
     struct report_queue *queue)
 {
@@ -248,6 +262,7 @@ collect_queue(const struct node *node, const char *name, uint64_t min_free,
 		judge_space(folder, queue, &err);
 	if (!queue->is_hung)
 		look_into_queue(folder, queue, &err);
+	collect_held_lanes(folder, queue);
 	queue->problem = xstrdup(err.text);
 	queue->is_fine = takes_mail(queue) ||
 	    (!queue->is_full && !queue->is_hung &&
@@ -361,6 +376,7 @@ report_release(struct report *report)
 	for (size_t i = 0; i < report->queue_count; i++) {
 		free(report->queues[i].name);
 		free(report->queues[i].problem);
+		strlist_release(&report->queues[i].held_lanes);
 	}
 	free(report->services);
 	free(report->queues);

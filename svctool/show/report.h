@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/strlist.h"
 #include "queue/health.h"
 #include "queue/look.h"
 #include "svctool/node.h"
@@ -37,7 +38,9 @@ struct report_queue {
 	struct look_damage damage; /* messages that cannot be delivered */
 	uint64_t min_free_bytes;   /* wanted for new mail */
 	bool is_full;              /* runs, but has less, so it takes none */
-	bool is_hung;  /* runs, and answers nobody, see run/ready.h */
+	bool is_hung; /* runs, and answers nobody, see run/ready.h */
+	/* by operators; none when this may not be read */
+	struct strlist held_lanes;
 	char *problem; /* what is wrong, or why it is not known, or "" */
 	bool is_fine;
 };

@@ -53,6 +53,17 @@ ids_json(const struct look_damage *damage)
 }
 
 static json_t *
+lanes_json(const struct report_queue *queue)
+{
+	json_t *lanes = json_array();
+
+	for (size_t i = 0; i < queue->held_lanes.count; i++)
+		json_array_append_new(
+		    lanes, json_text(queue->held_lanes.items[i]));
+	return lanes;
+}
+
+static json_t *
 queue_json(const struct report_queue *queue)
 {
 	const struct health *health = &queue->health;
@@ -87,6 +98,7 @@ queue_json(const struct report_queue *queue)
 	set_number(object, "journal_size_bytes", health->journal_size_bytes);
 	set_number(object, "damaged", queue->damage.count);
 	json_object_set_new(object, "damaged_ids", ids_json(&queue->damage));
+	json_object_set_new(object, "held_lanes", lanes_json(queue));
 	set_text(object, "problem", queue->problem);
 	return object;
 }

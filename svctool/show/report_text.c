@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A node's report for people. */
 #include "base/mem.h"
+#include "svctool/queue/rests.h"
 #include "svctool/show/report.h"
 
 #include <inttypes.h>
@@ -91,10 +92,18 @@ print_remarks(const struct report_queue *queue)
 		printf("    its journal is full, and new mail waits: see its "
 		       "log, and control/journalsize\n");
 	if (health->lanes_backing_off > 0)
-		printf("    %u lane%s of deliveries back%s off: see its log\n",
+		printf("    %u lane%s of deliveries back%s off: 'svctool queue "
+		       "ages' and its log say why\n",
 		    health->lanes_backing_off,
 		    health->lanes_backing_off == 1 ? "" : "s",
 		    health->lanes_backing_off == 1 ? "s" : "");
+	for (size_t i = 0; i < queue->held_lanes.count; i++) {
+		OWN_TEXT lane = rests_clean(queue->held_lanes.items[i]);
+
+		printf("    lane %s is held: 'svctool queue release --lane %s' "
+		       "lets its mail go\n",
+		    lane, lane);
+	}
 }
 
 static void

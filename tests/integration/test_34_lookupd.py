@@ -219,6 +219,18 @@ def test_lost_connection(lookupd, users):
     assert ask(lookupd)[0] == "found"
 
 
+def test_ended_connections_fail_no_question(lookupd, users):
+    """A server that was shut down says so in each connection, and ends it."""
+    for i in range(20):
+        assert ask(lookupd, f"early{i}") == ("absent", "database")
+    drop_connections(users)
+    wait_until(lambda: "is not followed for now" in lookupd.text(),
+               lookupd.text)
+    lookupd.wait_up()
+    for i in range(20):
+        assert ask(lookupd, f"late{i}") == ("absent", "database")
+
+
 def test_pruned_log(lookupd, users):
     assert ask(lookupd) == ("found", "database")
     lookupd.process.send_signal(signal.SIGSTOP)

@@ -32,11 +32,17 @@ def test_it_is_made_once_and_lives_with_the_node(local):
     # A warning: its own database is down with the node.
     assert not is_up(local)
     local.svctool("start")
-    wait_until(lambda: is_up(local), local.logs)
+    assert is_up(local)
     assert "nothing to do" in local.svctool("db", "local").stdout
     assert "as it should be" in local.svctool("db", "check").stdout
     local.run("vconvert", "--to", "pgsql")
     (local.control / "userstore").write_text("pgsql\n")
+    # Nobody would ask it.
+    done = local.svctool("check", code=1)
+    assert "no service that asks the database" in done.stdout
+    assert "no service that asks" in local.svctool("restart", code=1).stdout
+    local.svctool("init")
+    local.svctool("start")
     local.run("vadduser", "-n", f"carol@{local.domain}")
     done = local.run("vuserinfo", "--json", "-D", local.domain)
     assert {user["name"] for user in json.loads(done.stdout)} == {
@@ -44,7 +50,7 @@ def test_it_is_made_once_and_lives_with_the_node(local):
     assert local.svctool("check").stdout.endswith("0 errors, 0 warnings\n")
     # What is committed is there again, and nobody waits for clients.
     local.svctool("restart")
-    wait_until(lambda: is_up(local), local.logs)
+    assert is_up(local)
     assert local.run("vuserinfo", "-n", f"carol@{local.domain}").stdout
     assert "database system was shut down" in local.log("pgsql")
     assert "interrupted" not in local.log("pgsql")

@@ -383,7 +383,7 @@ def test_only_root_and_qmailr_ask_for_destinations(node):
     """A queue's user has the mail of his queue sent, and no more."""
     assert node.run("svctool", "queue", "destinations").stdout == ""
     node.run("svctool", "queue", "suspend", "a.example")
-    assert "a.example: suspended for ever" in node.run(
+    assert "a.example: suspended until resume" in node.run(
         "svctool", "queue", "destinations").stdout
     node.run("svctool", "queue", "resume", "a.example")
     answers = {}

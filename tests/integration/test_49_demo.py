@@ -63,6 +63,7 @@ def test_demo_twice_moved_and_stopped(demo):
     text = demo.demo("start", port)
     assert "Subject: demo of" in text and "== delivered:" in text
     assert f"SMTP  port {port} (with STARTTLS)" in text
+    assert f"POP3  port {port + 3}\n" in text
     assert "make demo-stop" in text and "rm -r demo-node" in text
     before = sorted(demo.processes())
     for same in (port, None):  # again, also without saying where

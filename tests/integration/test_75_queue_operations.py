@@ -71,7 +71,7 @@ def test_list_and_filters(held):
     assert ids("--domain", "far.*", "--sender", "b@*") == both[1:]
     text = held.svctool("queue", "list", "--queue", "1").stdout
     assert f"queue1 {one['id']} {one['uuid']} age " in text
-    assert f"\t{alice}\n\t{REMOTE}\n" in text
+    assert f"\t{alice} held: its queue\n\t{REMOTE} held: its queue\n" in text
     ages = json.loads(held.svctool("queue", "ages", "--json").stdout)
     assert [(row["domain"], row["total"], row["counts"][0])
             for row in ages] == [("far.example", 2, 2), (held.domain, 1, 1)]
@@ -174,11 +174,29 @@ def test_a_lane_rests(held):
     assert "held lane far.example in queue1" in done.stdout
     assert (held.queue_dir("queue2") / "lock/held").read_text() == (
         "lane far.example\n")
+    assert held.svctool("queue", "list").stdout.splitlines()[1:] == [
+        f"\talice@{held.domain} held: its queue",
+        f"\t{REMOTE} held: its lane"]
+    assert listed(held)[0]["held_recipients"] == [
+        f"alice@{held.domain}", REMOTE]
     go_on(held)
     held.wait_messages("alice", 1)
     assert listed(held)[0]["recipients"] == [REMOTE]
+    assert "far.example held: its lane" in held.svctool("queue", "ages").stdout
+    told = held.svctool("status").stdout
+    assert "lane far.example is held: 'svctool queue release --lane " in told
+    told = json.loads(held.svctool("status", "--json").stdout)
+    assert told["queues"][0]["held_lanes"] == ["far.example"]
     held.svctool("queue", "release", "--lane", "far.example")
     assert (held.queue_dir("queue2") / "lock/held").read_text() == ""
+    assert "held" not in held.svctool("status").stdout
+    assert listed(held, "--recipient", f"alice@{held.domain}") == []
+
+
+def test_a_message_is_no_queue(held):
+    row = put(held, REMOTE)
+    done = held.svctool("queue", "hold", row["id"], code=1)
+    assert f"'svctool queue hold --id {row['id']}'" in done.stderr
 
 
 def test_a_stopped_queue_is_only_looked_at(held):

@@ -649,6 +649,21 @@ def test_check_refuses_what_the_daemon_refuses(world, name, value, text):
     assert text in world.node.log("remote")
 
 
+def test_what_was_not_read_again_is_told(world):
+    """A route that was written counts after HUP: check and route say so."""
+    node = world.node
+    node.up()
+    assert "was changed" not in node.svctool("check", code=None).stdout
+    (node.control / "smtproutes").write_text("example.org:127.0.0.1:2525\n")
+    found = node.svctool("check", code=None).stdout
+    assert f"warning  {node.control}/smtproutes: it was changed after" in found
+    assert "does not go this way yet" in node.svctool(
+        "route", "example.org").stderr
+    reread(world)
+    assert "was changed" not in node.svctool("check", code=None).stdout
+    assert node.svctool("route", "example.org").stderr == ""
+
+
 def test_check_tells_of_a_program_for_a_queue(world):
     file = variable(world, "QMAILREMOTE", "/bin/true", "queue1")
     assert any(severity == "warning" and str(file) in what and
