@@ -32,7 +32,7 @@ enum admin_result
 users_find_domain(const char *home_root, const char *domain,
     struct store_domain *domain_out, struct error *err)
 {
-	AUTO(store_free) struct store *store = store_open_cdb(home_root, err);
+	AUTO(store_free) struct store *store = store_open(home_root, err);
 	int found = store == NULL
 	    ? -1
 	    : store_find_domain(store, domain, domain_out, err);

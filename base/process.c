@@ -6,10 +6,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/program.h"
 
 /* True when all three ids are the wanted ones and root is out of reach. */
@@ -26,8 +28,32 @@ is_user_for_good(uid_t uid, gid_t gid)
 	    (uid == 0 || (setuid(0) == -1 && seteuid(0) == -1));
 }
 
+/* One group more than the process has. */
+static int
+join_group(gid_t group)
+{
+	int count = getgroups(0, NULL);
+	gid_t *groups = xcalloc(
+	    (size_t)(count < 0 ? 0 : count) + 1, sizeof(*groups));
+	int result = count == -1 ? -1 : getgroups(count, groups);
+
+	if (result != -1) {
+		groups[result] = group;
+		result = setgroups((size_t)result + 1, groups);
+	}
+	free(groups);
+	return result;
+}
+
 int
 user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
+{
+	return user_become_in(name, uid, gid, gid, err);
+}
+
+int
+user_become_in(
+    const char *name, uid_t uid, gid_t gid, gid_t more_gid, struct error *err)
 {
 	if (geteuid() != 0 && (geteuid() != uid || getuid() != uid))
 		return error_set(err,
@@ -36,6 +62,7 @@ user_become(const char *name, uid_t uid, gid_t gid, struct error *err)
 		    name);
 	if (geteuid() == 0) {
 		if (initgroups(name, gid) == -1 ||
+		    (more_gid != gid && join_group(more_gid) == -1) ||
 		    setresgid(gid, gid, gid) == -1 ||
 		    setresuid(uid, uid, uid) == -1)
 			return error_sys(

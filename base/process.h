@@ -18,6 +18,9 @@
  * must end.  For all threads, so best called before there are any.
  */
 int user_become(const char *name, uid_t uid, gid_t gid, struct error *err);
+/* The same, as a member of the group more_gid too. */
+int user_become_in(const char *name, uid_t uid, gid_t gid, gid_t more_gid,
+    struct error *err);
 
 /*
  * Raises the limit of open files to most, or as near as it may.  How many there

@@ -3,6 +3,7 @@
 #include "control/identity.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@ static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_LOG] = "qmaill",
 	[IDENTITY_REMOTE] = "qmailr",
 	[IDENTITY_RESOLVER] = "mqresolve",
+	[IDENTITY_LOOKUP] = "mqlookup",
 };
 
 const char *
@@ -69,11 +71,21 @@ identity_peer(enum identity_role self, enum identity_role role)
 int
 identity_become(enum identity_role role, struct error *err)
 {
+	return identity_become_in(role, NULL, err);
+}
+
+int
+identity_become_in(
+    enum identity_role role, const char *group, struct error *err)
+{
 	struct identity identity;
+	const struct group *found;
 
 	if (geteuid() != 0)
 		return 0;
 	if (identity_find(role, &identity, err) != 1)
 		return -1;
-	return user_become(identity.name, identity.uid, identity.gid, err);
+	found = group == NULL ? NULL : getgrnam(group);
+	return user_become_in(identity.name, identity.uid, identity.gid,
+	    found == NULL ? identity.gid : found->gr_gid, err);
 }

@@ -22,6 +22,7 @@ enum identity_role {
 	IDENTITY_LOG,      /* qmaill: multilog */
 	IDENTITY_REMOTE,   /* qmailr: remote delivery */
 	IDENTITY_RESOLVER, /* mqresolve: resolverd */
+	IDENTITY_LOOKUP,   /* mqlookup: lookupd */
 	IDENTITY_COUNT
 };
 
@@ -54,5 +55,11 @@ uid_t identity_peer(enum identity_role self, enum identity_role role);
  * Does nothing when the process is not root's.  0, or -1 with the reason.
  */
 int identity_become(enum identity_role role, struct error *err);
+/*
+ * The same, as a member of this group too, if there is such a one: what one
+ * program of a role needs, and the others do not get.
+ */
+int identity_become_in(
+    enum identity_role role, const char *group, struct error *err);
 
 #endif

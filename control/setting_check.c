@@ -144,6 +144,18 @@ is_address(const char *value)
 	return strchr(value, '/') == NULL && is_network(value);
 }
 
+/* ADDRESS DOMAIN */
+static bool
+is_address_domain(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *domain = value + length + strspn(value + length, " \t");
+	struct network network;
+
+	return memchr(value, '/', length) == NULL &&
+	    network_read(value, length, &network) && is_domain_value(domain);
+}
+
 static bool
 is_endpoint(const char *value)
 {
@@ -241,6 +253,35 @@ static const struct {
 	{ "suspension", judge_suspension },
 };
 
+static bool
+is_store(const char *value)
+{
+	return strcmp(value, "cdb") == 0 || strcmp(value, "pgsql") == 0;
+}
+
+/* ADDRESS:PORT /PATH */
+static bool
+is_keyed_endpoint(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+	const char *colon = memrchr(value, ':', length);
+	const char *path = value + length + strspn(value + length, " \t");
+
+	return colon != NULL && colon != value && *path == '/' &&
+	    strspn(colon + 1, "0123456789") ==
+	    (size_t)(value + length - colon - 1);
+}
+
+/* NAME KEY */
+static bool
+is_keyed_node(const char *value)
+{
+	size_t length = strcspn(value, " \t");
+
+	return length > 0 &&
+	    strlen(value + length + strspn(value + length, " \t")) == 40;
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -264,6 +305,9 @@ static const struct {
 	    "example.internal:192.0.2.53" },
 	{ "address", is_address,
 	    "is not an IP address; write for example 192.0.2.1" },
+	{ "address domain", is_address_domain,
+	    "is not an IP address and a domain; write for example 192.0.2.1 "
+	    "example.org" },
 	{ "address:port", is_endpoint,
 	    "is not an IP address with or without a port; write for example "
 	    "192.0.2.1 or 192.0.2.1:628" },
@@ -272,15 +316,25 @@ static const struct {
 	    "198.51.100.0/28" },
 	{ "mailbox", is_mailbox,
 	    "is not a mailbox; write for example archive@example.org" },
+	{ "store", is_store, "is no user store; write cdb or pgsql" },
+	{ "address:port key", is_keyed_endpoint,
+	    "is not an address with a port and the file of a key; write for "
+	    "example 192.0.2.1:5570 /var/mqmail/tls/lookup.key" },
+	{ "node key", is_keyed_node,
+	    "is not a node's name with its public key of 40 characters" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };
 
-/* What stands behind a blank in a route may be a password. */
+/*
+ * What stands behind a blank in a route may be a password, and so may any part
+ * of a connection string.
+ */
 static int
 shown_length(const struct setting_row *row, const char *value)
 {
 	size_t length = strcmp(row->unit, "route") == 0 ? strcspn(value, " \t")
+	    : setting_is_secret(row)                    ? 0
 							: strlen(value);
 
 	return length > 60 ? 60 : (int)length;

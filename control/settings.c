@@ -23,6 +23,12 @@ const struct setting_row setting_rows[SETTING_COUNT] = {
 #undef SETTING
 };
 
+bool
+setting_is_secret(const struct setting_row *row)
+{
+	return strcmp(row->unit, "connection") == 0;
+}
+
 struct value {
 	bool is_loaded;
 	bool is_set;

@@ -49,6 +49,9 @@ struct setting_row {
 
 extern const struct setting_row setting_rows[SETTING_COUNT];
 
+/* May its value be a password, which is shown to nobody? */
+bool setting_is_secret(const struct setting_row *row);
+
 /* A snapshot of all settings.  Read-only, so threads may share it. */
 struct settings;
 

@@ -12,6 +12,17 @@
 #include "control/json_text.h"
 #include "control/layout.h"
 
+/* A text, or that there is one. */
+static const char *
+shown_text(const struct settings *settings, enum setting_id id)
+{
+	const char *text = settings_text(settings, id);
+
+	return setting_is_secret(&setting_rows[id]) && *text != '\0'
+	    ? "(not shown)"
+	    : text;
+}
+
 static void
 print_value(const struct settings *settings, enum setting_id id)
 {
@@ -30,7 +41,7 @@ print_value(const struct settings *settings, enum setting_id id)
 		    settings_flag(settings, id) ? "1 (yes)" : "0 (no)", stdout);
 		break;
 	case SETTING_TEXT:
-		printf("\"%s\"", settings_text(settings, id));
+		printf("\"%s\"", shown_text(settings, id));
 		break;
 	case SETTING_RULES:
 		printf("file %s", settings_text(settings, id));
@@ -122,7 +133,7 @@ value_json(const struct settings *settings, enum setting_id id)
 		return json_boolean(settings_flag(settings, id));
 	case SETTING_TEXT:
 	case SETTING_RULES:
-		return json_text(settings_text(settings, id));
+		return json_text(shown_text(settings, id));
 	case SETTING_LIST:
 		return list_json(id, settings_list(settings, id));
 	}

@@ -129,7 +129,7 @@ main(int argc, char **argv)
 	home = home_new();
 	if (vdeliver_read_options(&config.options, &err) == -1)
 		fatal(100, "%s", err.text);
-	config.store = store_open_cdb(home->root, &err);
+	config.store = store_open(home->root, &err);
 	if (config.store == NULL)
 		fatal(111, "%s", err.text);
 	files = find_descriptors();

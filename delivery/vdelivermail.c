@@ -136,7 +136,7 @@ main(int argc, char **argv)
 	fill_job(message, home);
 	if (vdeliver_read_options(&config.options, &err) == -1)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	config.store = store_open_cdb(home->root, &err);
+	config.store = store_open(home->root, &err);
 	if (config.store == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
 	config.domains = home->domains;

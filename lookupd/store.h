@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/strlist.h"
 
 struct store;
 
@@ -28,7 +29,15 @@ enum store_flag {
 	STORE_NO_RELAY = 0x20,
 	STORE_NO_DIALUP = 0x40,
 	STORE_POSTMASTER = 0x80,
-	STORE_NO_SMTP = 0x100
+	STORE_NO_SMTP = 0x100,
+	STORE_OVERRIDE_LIMITS = 0x2000 /* the domain's do not hold */
+};
+
+/* Those that a domain's limits set for its users (disable_...). */
+enum {
+	STORE_LIMIT_FLAGS = STORE_NO_PASSWD_CHANGE | STORE_NO_POP |
+	    STORE_NO_WEBMAIL | STORE_NO_IMAP | STORE_NO_RELAY |
+	    STORE_NO_DIALUP | STORE_NO_SMTP
 };
 
 /* A virtual domain.  Texts point into storage. */
@@ -53,11 +62,82 @@ struct store_user {
 	bool is_active;
 };
 
+/*
+ * What a login needs.  Texts point into storage, which is wiped when it is
+ * released.
+ */
+struct store_password {
+	struct buf storage;
+	const char *name, *domain; /* as of a user */
+	const char *dir;
+	const char *hash;   /* crypt(3), or "*" */
+	const char *scram;  /* "{SCRAM-SHA-256}ITER,SALT,STORED,SERVER", or NULL */
+	const char *secret; /* clear, for APOP and CRAM-MD5; or NULL */
+	const char *quota;
+	unsigned flags; /* the user's and, unless they override them, those of
+			 * the domain's limits */
+	bool is_active;
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * An address of a domain that is no user's, or besides one.  Lines as in a
+ * .qmail file ("&user@host", "user@host", "/dir/Maildir/", "|program"),
+ * without comments and empty ones.
+ */
+struct store_alias {
+	struct strlist lines;
+};
+
+/* Limits by number; the names, reference 4.1's, are in store_limit_names. */
+enum store_limit {
+#define STORE_LIMIT(name) STORE_LIMIT_##name,
+#include "lookupd/limits.tbl"
+#undef STORE_LIMIT
+	STORE_LIMIT_COUNT
+};
+extern const char *const store_limit_names[STORE_LIMIT_COUNT];
+
+struct store_limits {
+	int64_t values[STORE_LIMIT_COUNT]; /* 0 unless has */
+	bool has[STORE_LIMIT_COUNT];
+};
+
+/* The limit of that name; false when there is none. */
+bool store_limit_find(const char *name, enum store_limit *limit_out);
+/* What a domain's limits forbid its users: of enum store_flag. */
+unsigned store_limits_flags(const struct store_limits *limits);
+
+/* One filter of a user: a row of reference 4.1's vfilter. */
+struct store_filter {
+	int number;
+	const char *name;
+	int header;
+	int comparison;
+	const char *keyword;
+	const char *destination;
+	const char *bounce_action;
+};
+
+/* In the order of their numbers.  Texts point into storage. */
+struct store_filters {
+	struct buf storage;
+	struct store_filter *items;
+	size_t count;
+};
+
 /* Descriptors that a cdb store keeps open at most, one for each map. */
 enum { STORE_CDB_FDS = 256 };
 
-/* The cdb store of one node; the root is home's. */
+/*
+ * The store of a node, as the setting userstore says; the root is home's.
+ * With pgsql it asks lookupd, which need not be up yet.  NULL with the reason.
+ */
+struct store *store_open(const char *home_root, struct error *err);
+/* One of them, whatever the setting says. */
 struct store *store_open_cdb(const char *home_root, struct error *err);
+struct store *store_open_lookup(const char *home_root, struct error *err);
 void store_free(struct store **store);
 
 /*
@@ -74,5 +154,36 @@ int store_find_user(struct store *store, const char *local, const char *domain,
     struct store_user *user_out, struct error *err);
 void store_domain_release(struct store_domain *domain);
 void store_user_release(struct store_user *user);
+
+int store_find_password(struct store *store, const char *local,
+    const char *domain, struct store_password *password_out, struct error *err);
+void store_password_release(struct store_password *password);
+
+int store_find_alias(struct store *store, const char *local, const char *domain,
+    struct store_alias *alias_out, struct error *err);
+void store_alias_release(struct store_alias *alias);
+
+/* Of a user, or with local NULL of the domain; 0: none are set. */
+int store_find_limits(struct store *store, const char *local,
+    const char *domain, struct store_limits *limits_out, struct error *err);
+
+int store_find_filters(struct store *store, const char *local,
+    const char *domain, struct store_filters *filters_out, struct error *err);
+void store_filters_release(struct store_filters *filters);
+
+/*
+ * Has the user logged in from that address, in a way that opens relaying, in
+ * the last max_age_s seconds?
+ */
+int store_find_relay(struct store *store, const char *local, const char *domain,
+    const char *ip, unsigned max_age_s, struct error *err);
+
+/*
+ * Remembers a login by a service ("smtp", "pop3", "imap"), and that the address
+ * may relay.  Best effort: 0, or -1 with the reason, which is no reason to
+ * refuse the login.
+ */
+int store_note_login(struct store *store, const char *local, const char *domain,
+    const char *service, const char *ip, bool opens_relay, struct error *err);
 
 #endif

@@ -16,11 +16,39 @@
 
 enum { STORE_LOCAL_MAX = 64, STORE_DOMAIN_MAX = 255 }; /* RFC 5321 4.5.3.1 */
 
+/* How much a service's name and an address take, with their NUL. */
+enum { STORE_SERVICE_SIZE = 16, STORE_IP_SIZE = 64 };
+
+struct store_login {
+	const char *service; /* letters and digits, at least one */
+	const char *ip;      /* digits, letters, '.' and ':' */
+	bool opens_relay;
+};
+
 struct store_backend {
 	int (*find_domain)(struct store *store, const char *domain,
 	    struct store_domain *domain_out, struct error *err);
 	int (*find_user)(struct store *store, const char *local,
 	    const char *domain, struct store_user *user_out, struct error *err);
+	int (*find_password)(struct store *store, const char *local,
+	    const char *domain, struct store_password *password_out,
+	    struct error *err);
+	int (*find_alias)(struct store *store, const char *local,
+	    const char *domain, struct store_alias *alias_out,
+	    struct error *err);
+	/* local NULL: the domain's.  *limits_out is zero. */
+	int (*find_limits)(struct store *store, const char *local,
+	    const char *domain, struct store_limits *limits_out,
+	    struct error *err);
+	int (*find_filters)(struct store *store, const char *local,
+	    const char *domain, struct store_filters *filters_out,
+	    struct error *err);
+	int (*find_relay)(struct store *store, const char *local,
+	    const char *domain, const char *ip, unsigned max_age_s,
+	    struct error *err);
+	int (*note_login)(struct store *store, const char *local,
+	    const char *domain, const struct store_login *login,
+	    struct error *err);
 	void (*destroy)(struct store *store); /* frees the store too */
 };
 

@@ -10,7 +10,16 @@
 #include "base/scan.h"
 #include "lookupd/store_backend.h"
 
-enum { FIELDS_MIN = 6, FIELDS_MAX = 7, HASH_MAX = 511, TEXT_MAX = 1023 };
+enum {
+	FIELDS_MIN = 6,
+	FIELDS_MAX = 7,
+	HASH_MAX = 511,
+	SECRET_MAX = 511,
+	TEXT_MAX = 1023
+};
+
+/* The parts of a SCRAM verifier that a ',' ends. */
+enum { SCRAM_PARTS = 4 };
 
 /* No control character, no ':'. */
 static bool
@@ -56,6 +65,45 @@ is_user_dir(const char *dir)
 	return true;
 }
 
+/* "{MECHANISM}" and parts of printable ASCII, SCRAM_PARTS with their commas. */
+static bool
+is_scram(const char *text)
+{
+	unsigned commas = 0;
+
+	if (*text != '{' || strchr(text, '}') == NULL ||
+	    !is_field(text, HASH_MAX))
+		return false;
+	for (; *text != '\0'; text++) {
+		if (*text == ',')
+			commas++;
+		if (*text == ' ' || (unsigned char)*text >= 128)
+			return false;
+	}
+	return commas == SCRAM_PARTS - 1;
+}
+
+void
+vpasswd_split_hash(char *text, const char **scram_out, const char **hash_out)
+{
+	char *at = text;
+
+	*scram_out = NULL;
+	*hash_out = text;
+	if (*text != '{')
+		return;
+	for (unsigned part = 0; at != NULL && part < SCRAM_PARTS; part++)
+		at = strchr(part == 0 ? at : at + 1, ',');
+	if (at != NULL) {
+		*at = '\0';
+		*hash_out = at + 1;
+	} else if (is_scram(text))
+		*hash_out = VPASSWD_NO_PASSWORD;
+	else
+		return;
+	*scram_out = text;
+}
+
 /* What is wrong with an entry, or NULL. */
 static const char *
 find_bad_field(const struct vpasswd_entry *entry)
@@ -75,6 +123,12 @@ find_bad_field(const struct vpasswd_entry *entry)
 	if (!is_field(entry->quota, TEXT_MAX) || *entry->quota == '\0')
 		return "the quota is empty or has a ':' or a control "
 		       "character, or is too long";
+	if (entry->scram != NULL && !is_scram(entry->scram))
+		return "the SCRAM verifier is not "
+		       "{MECHANISM}ITERATIONS,SALT,KEY,KEY";
+	if (entry->secret != NULL && !is_field(entry->secret, SECRET_MAX))
+		return "the clear password has a ':' or a control character, "
+		       "or is too long";
 	return NULL;
 }
 
@@ -112,11 +166,13 @@ vpasswd_parse_value(const char *name, char *value, size_t length,
 		    count + 1);
 	*entry_out = (struct vpasswd_entry){
 		.name = name,
-		.hash = fields[0],
 		.gecos = fields[3],
 		.dir = fields[4],
 		.quota = *fields[5] == '\0' ? "NOQUOTA" : fields[5],
 	};
+	vpasswd_split_hash(fields[0], &entry_out->scram, &entry_out->hash);
+	if (count == FIELDS_MAX && *fields[6] != '\0')
+		entry_out->secret = fields[6];
 	if (!scan_flags(fields[1], &entry_out->uid_flags) ||
 	    !scan_flags(fields[2], &entry_out->gid_flags))
 		return error_set(err, "uid or gid is not a number");
@@ -149,8 +205,11 @@ vpasswd_format(
 
 	if (fault != NULL)
 		return error_set(err, "%s", fault);
-	buf_addf(line, "%s:%s:%u:%u:%s:%s:%s\n", entry->name, entry->hash,
-	    entry->uid_flags, entry->gid_flags, entry->gecos, entry->dir,
-	    entry->quota);
+	buf_addf(line, "%s:%s%s%s:%u:%u:%s:%s:%s%s%s\n", entry->name,
+	    entry->scram == NULL ? "" : entry->scram,
+	    entry->scram == NULL ? "" : ",", entry->hash, entry->uid_flags,
+	    entry->gid_flags, entry->gecos, entry->dir, entry->quota,
+	    entry->secret == NULL ? "" : ":",
+	    entry->secret == NULL ? "" : entry->secret);
 	return 0;
 }

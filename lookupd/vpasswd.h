@@ -2,11 +2,14 @@
 /*
  * One user's line of a vpasswd file (vpasswd(5)), vpopmail's format:
  *
- *	name ":" hash ":" uid ":" gid ":" gecos ":" dir ":" quota [ ":" clear ]
+ *	name ":" [ scram "," ] hash ":" uid ":" gid ":" gecos ":" dir ":" quota
+ *	    [ ":" secret ]
+ *	scram = "{" mechanism "}" iterations "," salt "," stored-key ","
+ *	    server-key
  *
  * In vpasswd.cdb the name is the key and what follows its ':' the value.  uid
  * and gid are flags, not identities: a domain's users share the domain's.
- * The clear password that vpopmail may have put at the end is never used.
+ * secret is the clear password, for APOP and CRAM-MD5, where one is stored.
  */
 #ifndef LOOKUPD_VPASSWD_H
 #define LOOKUPD_VPASSWD_H
@@ -31,9 +34,18 @@ struct vpasswd_entry {
 	unsigned uid_flags; /* VPASSWD_INACTIVE and the cluster state */
 	unsigned gid_flags; /* enum store_flag */
 	const char *gecos;
-	const char *dir;   /* absolute, without "." and ".." in it */
+	const char *dir; /* absolute, without "." and ".." in it */
 	const char *quota; /* never empty: "NOQUOTA" when there is none */
+	const char *scram; /* a verifier (RFC 5803), or NULL */
+	const char *secret; /* the clear password, or NULL */
 };
+
+/*
+ * Takes "scram,hash", which is changed, apart: what stands before the hash, or
+ * NULL, and the hash.
+ */
+void vpasswd_split_hash(
+    char *text, const char **scram_out, const char **hash_out);
 
 /*
  * Takes a line without its newline apart, in place: line[length] must be

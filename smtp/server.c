@@ -59,7 +59,7 @@ smtp_server_new(
 	pthread_mutex_init(&server->lock, NULL);
 	server->config = smtp_config_new(home, kind->has_tls_first, err);
 	if (server->config != NULL)
-		server->store = store_open_cdb(home->root, err);
+		server->store = store_open(home->root, err);
 	if (server->store == NULL) {
 		smtp_server_free(&server);
 		return NULL;

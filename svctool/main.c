@@ -23,7 +23,8 @@ static const struct {
 	    "            [--queues N] [--address IP] [--port P[,P]] "
 	    "[--submission P[,P]]\n"
 	    "            [--smtps P[,P]] [--lmtp P[,P]] [--qmtp P[,P]]\n"
-	    "            [--qmqp P[,P]] [--relay NET[,NET]]\n"
+	    "            [--qmqp P[,P]] [--pop3 P[,P]] [--pop3s P[,P]]\n"
+	    "            [--relay NET[,NET]]\n"
 	    "            [--user NAME] [--create-users]" },
 	{ "start", cmd_start, "[--home DIR] [--timeout SECONDS]" },
 	{ "stop", cmd_stop, "[--home DIR] [--timeout SECONDS]" },

@@ -24,7 +24,7 @@ svctool/libsvctool.a: \
     svctool/show/log_look.o svctool/show/log_match.o \
     svctool/show/log_merge.o svctool/show/log_reader.o \
     svctool/show/log_tail.o svctool/show/log_time.o svctool/show/report.o \
-    svctool/show/report_json.o svctool/show/report_restart.o \
+    svctool/show/report_json.o svctool/show/report_lookup.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
     svctool/run/cmd_systemd.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
@@ -34,13 +34,13 @@ svctool/libsvctool.a: \
     svctool/run/systemd_unit.o
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
-    smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a lookupd/liblookupd.a \
+    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz

@@ -268,7 +268,14 @@ node_global_variable(const struct node *node, const char *name)
 bool
 node_is_listener(const char *service)
 {
-	return strncmp(service, "qmail-smtpd.", 12) == 0;
+	return strncmp(service, "qmail-smtpd.", 12) == 0 ||
+	    node_is_pop3(service);
+}
+
+bool
+node_is_pop3(const char *service)
+{
+	return strncmp(service, "qmail-pop3d.", 12) == 0;
 }
 
 const char node_resolver_service[] = "resolver";
@@ -287,6 +294,14 @@ node_is_remote(const char *service)
 	return strcmp(service, node_remote_service) == 0;
 }
 
+const char node_lookup_service[] = "lookup";
+
+bool
+node_is_lookup(const char *service)
+{
+	return strcmp(service, node_lookup_service) == 0;
+}
+
 bool
 node_is_made_service(const struct node *node, const char *service)
 {
@@ -295,5 +310,6 @@ node_is_made_service(const struct node *node, const char *service)
 
 	free(lock);
 	return is_queue || node_is_listener(service) ||
-	    node_is_resolver(service) || node_is_remote(service);
+	    node_is_resolver(service) || node_is_remote(service) ||
+	    node_is_lookup(service);
 }

@@ -85,8 +85,9 @@ char *node_variable(
 /* One of all services, as its file has it; NULL: none.  The caller frees. */
 char *node_global_variable(const struct node *node, const char *name);
 
-/* Is it a listener, as its name says (qmail-smtpd.25)? */
+/* Is it a listener, as its name says (qmail-smtpd.25, qmail-pop3d.110)? */
 bool node_is_listener(const char *service);
+bool node_is_pop3(const char *service);
 
 /* The service that asks the DNS for all others. */
 extern const char node_resolver_service[];
@@ -94,6 +95,9 @@ bool node_is_resolver(const char *service);
 /* The one that sends mail to other hosts. */
 extern const char node_remote_service[];
 bool node_is_remote(const char *service);
+/* The one that knows the users of a database. */
+extern const char node_lookup_service[];
+bool node_is_lookup(const char *service);
 
 /* One of those that svctool makes, and not the operator's own? */
 bool node_is_made_service(const struct node *node, const char *service);

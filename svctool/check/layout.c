@@ -219,6 +219,12 @@ check_owners(struct check *check)
 	}
 	if (access(key, F_OK) == 0)
 		check_path(check, LAYOUT_servercert, key, true);
+	for (unsigned id = LAYOUT_pgsql; id <= LAYOUT_pgsqlread; id++) {
+		OWN_TEXT path = layout_path(home, id);
+
+		if (access(path, F_OK) == 0)
+			check_path(check, id, path, true);
+	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		OWN_TEXT path = layout_path(home, rows[i].folder);
 

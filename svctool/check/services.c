@@ -22,8 +22,10 @@ static const struct {
 } programs[] = {
 	{ "qmail-start", { "qmail-start", "qmail-send", "qmail-vdeliver" } },
 	{ "qmail-smtpd", { "qmail-smtpd" } },
+	{ "qmail-pop3d", { "qmail-pop3d" } },
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
+	{ "lookupd", { "lookupd" } },
 };
 
 static void

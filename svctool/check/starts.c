@@ -13,6 +13,7 @@
 #include "control/identity.h"
 #include "delivery/vdeliver.h"
 #include "lookupd/store.h"
+#include "pop3/listen.h"
 #include "queue/route.h"
 #include "remote/rules.h"
 #include "smtp/listen.h"
@@ -43,6 +44,20 @@ try_smtpd(const struct node *node, const char *service,
 }
 
 static int
+try_pop3d(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	char *folder = layout_path(node->home, LAYOUT_service, service);
+	struct smtp_options options;
+
+	if (service_env_options(env, &options, err) == -1)
+		return -1;
+	if (chdir(folder) == -1)
+		return error_sys(err, "cannot work in '%s'", folder);
+	return pop3_listen_check(home_new(), &options, err);
+}
+
+static int
 try_send(const struct node *node, const char *service,
     const struct service_env *env, struct error *err)
 {
@@ -69,7 +84,7 @@ try_vdeliver(const struct node *node, const char *service,
 	if (identity_become(IDENTITY_VIRTUAL, err) == -1 ||
 	    vdeliver_read_options(&options, err) == -1)
 		return -1;
-	return store_open_cdb(home_new()->root, err) == NULL ? -1 : 0;
+	return store_open(home_new()->root, err) == NULL ? -1 : 0;
 }
 
 static int
@@ -106,28 +121,53 @@ try_remote(const struct node *node, const char *service,
 	return rules_new(home_new(), "qmail-rspawn", err) == NULL ? -1 : 0;
 }
 
-enum kind { QUEUE, LISTENER, RESOLVER, REMOTE, OTHER };
+static int
+try_lookup(const struct node *node, const char *service,
+    const struct service_env *env, struct error *err)
+{
+	struct settings *settings;
+
+	(void)node;
+	(void)service;
+	(void)env;
+	settings = settings_load(home_new()->control, "lookupd", NULL, err);
+	if (settings == NULL || identity_become(IDENTITY_LOOKUP, err) == -1)
+		return -1;
+	return *settings_text(settings, SETTING_pgsql) == '\0'
+	    ? error_set(err,
+		  "pgsql is empty: write how to reach the database into it, "
+		  "for example host=db.example.org dbname=mqmail user=mqmail")
+	    : 0;
+}
+
+enum kind { QUEUE, LISTENER, POP3, RESOLVER, REMOTE, LOOKUP, OTHER };
 
 static const struct {
 	enum kind kind;
 	try_start *try;
 } programs[] = {
 	{ LISTENER, try_smtpd },
+	{ POP3, try_pop3d },
 	{ QUEUE, try_send },
 	{ QUEUE, try_vdeliver },
 	{ RESOLVER, try_resolver },
 	{ REMOTE, try_remote },
+	{ LOOKUP, try_lookup },
 };
 
 static enum kind
 service_kind(const struct node *node, const char *service)
 {
+	if (node_is_pop3(service))
+		return POP3;
 	if (node_is_listener(service))
 		return LISTENER;
 	if (node_is_resolver(service))
 		return RESOLVER;
 	if (node_is_remote(service))
 		return REMOTE;
+	if (node_is_lookup(service))
+		return LOOKUP;
 	return ready_is_queue(node, service) ? QUEUE : OTHER;
 }
 

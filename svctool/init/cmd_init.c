@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/settings.h"
 #include "svctool/init/init.h"
 #include "svctool/run/place.h"
 #include "svctool/run/ports.h"
@@ -56,6 +57,8 @@ make_listeners(
 		{ LISTENER_LMTP, &options->lmtp },
 		{ LISTENER_QMTP, &options->qmtp },
 		{ LISTENER_QMQP, &options->qmqp },
+		{ LISTENER_POP3, &options->pop3 },
+		{ LISTENER_POP3S, &options->pop3s },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -69,6 +72,21 @@ make_listeners(
 				return -1;
 		}
 	return 0;
+}
+
+/* Its users are in a database: then there is one to ask. */
+static int
+make_lookup(struct maker *maker, struct error *err)
+{
+	OWN_TEXT control = node_path(
+	    maker->node, "%s", maker->node->home->control);
+	AUTO(settings_free)
+	struct settings *settings = settings_load_all(
+	    control, NULL, NULL, NULL);
+
+	return strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0
+	    ? service_make_lookup(maker, err)
+	    : 0;
 }
 
 static int
@@ -94,6 +112,7 @@ make_node(
 	}
 	return service_make_resolver(maker, err) == -1 ||
 		service_make_remote(maker, err) == -1 ||
+		make_lookup(maker, err) == -1 ||
 		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
 	    ? -1
@@ -111,6 +130,8 @@ release_options(struct init_options *options)
 	strlist_release(&options->lmtp);
 	strlist_release(&options->qmtp);
 	strlist_release(&options->qmqp);
+	strlist_release(&options->pop3);
+	strlist_release(&options->pop3s);
 	strlist_release(&options->relay);
 }
 
@@ -127,7 +148,8 @@ complete_options(struct init_options *options, struct error *err)
 	options->queue_start = INIT_QUEUE_START;
 	if (options->smtp.count + options->submission.count +
 		options->smtps.count + options->lmtp.count +
-		options->qmtp.count + options->qmqp.count ==
+		options->qmtp.count + options->qmqp.count +
+		options->pop3.count + options->pop3s.count ==
 	    0)
 		strlist_add(&options->smtp, "25");
 	return init_check_options(options, err);
@@ -197,6 +219,8 @@ cmd_init(int argc, char **argv)
 		{ "lmtp", ARG_LIST, &options.lmtp },
 		{ "qmtp", ARG_LIST, &options.qmtp },
 		{ "qmqp", ARG_LIST, &options.qmqp },
+		{ "pop3", ARG_LIST, &options.pop3 },
+		{ "pop3s", ARG_LIST, &options.pop3s },
 		{ "relay", ARG_LIST, &options.relay },
 		{ "user", ARG_TEXT, &options.user },
 		{ "create-users", ARG_FLAG, &options.create_users },

@@ -26,7 +26,8 @@ struct init_options {
 	bool is_existing;    /* a node with services is there already */
 	bool has_other_base; /* its queues are not in its own folder */
 	struct strlist domains;
-	struct strlist smtp, submission, smtps, lmtp, qmtp, qmqp; /* ports */
+	/* ports */
+	struct strlist smtp, submission, smtps, lmtp, qmtp, qmqp, pop3, pop3s;
 	struct strlist relay; /* address prefixes, as tcprules has them */
 };
 

@@ -113,8 +113,13 @@ check_listeners(const struct init_options *options, struct error *err)
 	    check_port_list(
 		"qmtp", &options->qmtp, options->address, &seen, err) == -1)
 		return -1;
+	if (check_port_list(
+		"qmqp", &options->qmqp, options->address, &seen, err) == -1 ||
+	    check_port_list(
+		"pop3", &options->pop3, options->address, &seen, err) == -1)
+		return -1;
 	return check_port_list(
-	    "qmqp", &options->qmqp, options->address, &seen, err);
+	    "pop3s", &options->pop3s, options->address, &seen, err);
 }
 
 int

@@ -68,7 +68,7 @@ static void
 say_listener(const struct node *node, const char *option, const char *text,
     enum listener_kind kind, const struct port_address *wanted)
 {
-	OWN_TEXT name = xasprintf("qmail-smtpd.%u", wanted->port);
+	OWN_TEXT name = service_listener_name(kind, wanted);
 	struct smtp_options options;
 	struct port_address address;
 	AUTO(service_env_release)
@@ -88,7 +88,8 @@ say_listener(const struct node *node, const char *option, const char *text,
 	    options.kind.is_qmtp == (kind == LISTENER_QMTP) &&
 	    options.kind.is_qmqp == (kind == LISTENER_QMQP) &&
 	    options.kind.is_submission == (kind == LISTENER_SUBMISSION) &&
-	    options.kind.has_tls_first == (kind == LISTENER_SMTPS);
+	    options.kind.has_tls_first ==
+		(kind == LISTENER_SMTPS || kind == LISTENER_POP3S);
 	if (!is_same)
 		make_say(verb,
 		    "--%s %s: the listener %s is there, and stays what it is; "
@@ -112,6 +113,8 @@ say_listeners(const struct node *node, const struct init_options *options)
 		{ "lmtp", LISTENER_LMTP, &options->lmtp },
 		{ "qmtp", LISTENER_QMTP, &options->qmtp },
 		{ "qmqp", LISTENER_QMQP, &options->qmqp },
+		{ "pop3", LISTENER_POP3, &options->pop3 },
+		{ "pop3s", LISTENER_POP3S, &options->pop3s },
 	};
 	bool is_any = false;
 

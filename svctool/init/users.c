@@ -12,7 +12,8 @@
 #include "svctool/make.h"
 #include "svctool/run/spawn.h"
 
-static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts" };
+static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts",
+	"mqlookup" };
 
 static const struct {
 	const char *name, *group, *more_groups, *purpose;
@@ -23,6 +24,7 @@ static const struct {
 	{ "qmaill", "nofiles", "", "mqmail logs" },
 	{ "qmailr", "qmail", "", "mqmail remote delivery" },
 	{ "mqresolve", "nofiles", "", "mqmail resolver" },
+	{ "mqlookup", "mqlookup", "", "mqmail lookups of users" },
 };
 
 enum {

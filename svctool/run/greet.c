@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -34,12 +35,15 @@ connect_to(const struct port_address *address, int wait_ms, struct error *err)
 	return -1;
 }
 
-/* A line that begins with a reply code. */
+/* A line that begins with a reply code of SMTP, or a status of POP3. */
 static bool
 is_reply(const char *line, size_t length)
 {
-	return length > 3 && isdigit((unsigned char)line[0]) &&
-	    isdigit((unsigned char)line[1]) && isdigit((unsigned char)line[2]);
+	return (length > 3 && strncmp(line, "+OK", 3) == 0) ||
+	    (length > 4 && strncmp(line, "-ERR", 4) == 0) ||
+	    (length > 3 && isdigit((unsigned char)line[0]) &&
+		isdigit((unsigned char)line[1]) &&
+		isdigit((unsigned char)line[2]));
 }
 
 static int

@@ -224,6 +224,8 @@ ready_service(const struct node *node, const char *name,
 		return socket_is_ready(node, LAYOUT_resolver, state, err);
 	if (node_is_remote(name))
 		return socket_is_ready(node, LAYOUT_remote, state, err);
+	if (node_is_lookup(name))
+		return socket_is_ready(node, LAYOUT_lookup, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;
 }
 

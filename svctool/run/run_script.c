@@ -52,18 +52,18 @@ run_script_queue(struct buf *buf, const char *global_vars, const char *programs,
 
 /*
  * The inner sh is there to read the variables, and to say its pid, which is
- * qmail-smtpd's.  softlimit -o counts the descriptors, which are connections.
+ * the listener's.  softlimit -o counts the descriptors, which are connections.
  */
 void
 run_script_listener(struct buf *buf, const char *global_vars,
-    const char *programs, const char *pid_file)
+    const char *programs, const char *program, const char *pid_file)
 {
 	add_start(buf, "one listener", global_vars);
 	buf_adds(buf,
 	    "    sh -c 'echo $$ >\"$1\"; exec softlimit "
 	    "-o \"${SOFT_FILES:-20000}\" \\\n"
 	    "        \"$0\" --listen \"$LISTEN\" $OPTIONS' \\\n    ");
-	add_program(buf, programs, "qmail-smtpd");
+	add_program(buf, programs, program);
 	buf_addc(buf, ' ');
 	run_script_quote(buf, pid_file);
 	buf_addc(buf, '\n');

@@ -14,7 +14,7 @@ void run_script_queue(struct buf *buf, const char *global_vars,
 
 /* A listener's run; what it does is in its variables. */
 void run_script_listener(struct buf *buf, const char *global_vars,
-    const char *programs, const char *pid_file);
+    const char *programs, const char *program, const char *pid_file);
 
 /* The run of a program without arguments; what: for its comment. */
 void run_script_plain(struct buf *buf, const char *what,

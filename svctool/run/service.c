@@ -180,6 +180,13 @@ service_make_remote(struct maker *maker, struct error *err)
 	    "mail to other hosts", "qmail-rspawn", err);
 }
 
+int
+service_make_lookup(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_lookup_service,
+	    "lookups of users", "lookupd", err);
+}
+
 /* Under its name, with variables that it may have already. */
 static int
 make_listener(struct maker *maker, const char *name,
@@ -189,8 +196,9 @@ make_listener(struct maker *maker, const char *name,
 	    "%s/%s.pid", maker->node->home->run, name);
 	AUTO(buf_release) struct buf script = BUF_INIT;
 
-	run_script_listener(
-	    &script, maker->node->global_vars, maker->node->programs, pid_file);
+	run_script_listener(&script, maker->node->global_vars,
+	    maker->node->programs,
+	    node_is_pop3(name) ? "qmail-pop3d" : "qmail-smtpd", pid_file);
 	return make_service(maker, name, script.data, variables, err);
 }
 
@@ -201,6 +209,16 @@ service_complete_listener(
 	static const struct variable none[] = { { NULL, NULL } };
 
 	return make_listener(maker, name, none, err);
+}
+
+char *
+service_listener_name(
+    enum listener_kind kind, const struct port_address *address)
+{
+	bool is_pop3 = kind == LISTENER_POP3 || kind == LISTENER_POP3S;
+
+	return xasprintf(
+	    "%s.%u", is_pop3 ? "qmail-pop3d" : "qmail-smtpd", address->port);
 }
 
 int
@@ -214,9 +232,11 @@ service_make_listener(struct maker *maker, enum listener_kind kind,
 		[LISTENER_LMTP] = "--lmtp",
 		[LISTENER_QMTP] = "--qmtp",
 		[LISTENER_QMQP] = "--qmqp",
+		[LISTENER_POP3] = "",
+		[LISTENER_POP3S] = "--pop3s",
 	};
 	bool is_v6 = strchr(address->ip, ':') != NULL;
-	OWN_TEXT name = xasprintf("qmail-smtpd.%u", address->port);
+	OWN_TEXT name = service_listener_name(kind, address);
 	OWN_TEXT listen = xasprintf(
 	    is_v6 ? "[%s]:%u" : "%s:%u", address->ip, address->port);
 	const struct variable variables[] = {

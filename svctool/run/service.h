@@ -18,6 +18,8 @@ int service_make_queue(
 int service_make_resolver(struct maker *maker, struct error *err);
 /* The one that sends mail to other hosts.  0 or -1. */
 int service_make_remote(struct maker *maker, struct error *err);
+/* The one that asks the database of users.  0 or -1. */
+int service_make_lookup(struct maker *maker, struct error *err);
 
 /* What a listener speaks. */
 enum listener_kind {
@@ -26,10 +28,16 @@ enum listener_kind {
 	LISTENER_SMTPS,
 	LISTENER_LMTP,
 	LISTENER_QMTP,
-	LISTENER_QMQP
+	LISTENER_QMQP,
+	LISTENER_POP3,
+	LISTENER_POP3S
 };
 
-/* One listener, named after its port.  0 or -1. */
+/* Its service, named after its program and port; the caller frees. */
+char *service_listener_name(
+    enum listener_kind kind, const struct port_address *address);
+
+/* One listener.  0 or -1. */
 int service_make_listener(struct maker *maker, enum listener_kind kind,
     const struct port_address *address, struct error *err);
 

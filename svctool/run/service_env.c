@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
+#include "pop3/options.h"
 
 enum { WORDS_MAX = 32 };
 
@@ -39,6 +40,7 @@ service_env_read(
 		.own_folder = node_layout_path(
 		    node, LAYOUT_service_vars, service),
 		.global_folder = node_layout_path(node, LAYOUT_global_vars),
+		.is_pop3 = node_is_pop3(service),
 	};
 	read_folder_vars(env_out->global_folder, &env_out->vars);
 	read_folder_vars(env_out->own_folder, &env_out->own);
@@ -128,8 +130,10 @@ parse_words(const struct service_env *env, const char *more,
 	char *words[WORDS_MAX + 3] = { option, address, NULL };
 
 	add_words(text, words + 2);
-	return smtp_options_parse(
-	    options_out, words, service_env_get(env, "SMTPS"), err);
+	return env->is_pop3 ? pop3_options_parse(options_out, words,
+				  service_env_get(env, "POP3S"), err)
+			    : smtp_options_parse(options_out, words,
+				  service_env_get(env, "SMTPS"), err);
 }
 
 int
@@ -152,9 +156,8 @@ service_env_options(const struct service_env *env,
 	if (parse_words(env, service_env_text(env, "OPTIONS"), options_out,
 		&reason) == 0)
 		return 0;
-	error_set(err,
-	    "%s; write options of qmail-smtpd(8) there, then svctool restart",
-	    reason.text);
+	error_set(err, "%s; write options of %s(8) there, then svctool restart",
+	    reason.text, env->is_pop3 ? "qmail-pop3d" : "qmail-smtpd");
 	return blame_file(env, "OPTIONS", err);
 }
 

@@ -6,6 +6,8 @@
 #ifndef SVCTOOL_RUN_SERVICE_ENV_H
 #define SVCTOOL_RUN_SERVICE_ENV_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "base/vars.h"
 #include "smtp/options.h"
@@ -15,6 +17,7 @@ struct service_env {
 	struct vars vars; /* a name whose file is empty is unset */
 	struct vars own;  /* those of variables/ */
 	char *own_folder, *global_folder;
+	bool is_pop3; /* a listener of POP3 */
 };
 
 /* What cannot be read is left out.  The caller releases it. */
@@ -31,7 +34,7 @@ char *service_env_file(const struct service_env *env, const char *name);
 
 /*
  * The command line of a listener, as its run file makes it of LISTEN and
- * OPTIONS and qmail-smtpd reads it.  0, or -1 with the reason, which begins
+ * OPTIONS and qmail-smtpd or qmail-pop3d reads it.  0, or -1 with the reason, which begins
  * with the file to be put right.
  */
 int service_env_options(const struct service_env *env,

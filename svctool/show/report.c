@@ -334,6 +334,7 @@ report_collect(
 	}
 	report_out->is_fine &= !report_out->has_lost_svscan;
 	judge_restarting(node, report_out);
+	report_lookup(node, report_out);
 	min_free = wanted_free(node, &services);
 	report_out->queues = xcalloc(
 	    queues.count + 1, sizeof(*report_out->queues));
@@ -364,5 +365,6 @@ report_release(struct report *report)
 	free(report->services);
 	free(report->queues);
 	free(report->home);
+	json_decref(report->lookup);
 	memset(report, 0, sizeof(*report));
 }

@@ -3,6 +3,7 @@
 #ifndef SVCTOOL_SHOW_REPORT_H
 #define SVCTOOL_SHOW_REPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,7 @@ struct report {
 	size_t service_count;
 	struct report_queue *queues;
 	size_t queue_count;
+	json_t *lookup; /* lookupd's figures; NULL: none */
 };
 
 /*
@@ -75,6 +77,14 @@ const char *report_queue_state(const struct report_queue *queue);
  * frees.
  */
 char *report_queue_summary(const struct report *report);
+
+/*
+ * Asks lookupd, of which a node may have none; its service is not fine while
+ * the database is away.
+ */
+void report_lookup(const struct node *node, struct report *report);
+/* Its figures in a line; there are some. */
+void report_print_lookup(const struct report *report);
 
 void report_print_text(const struct report *report);
 /* The fields are in svctool(8). */

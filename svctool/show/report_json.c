@@ -108,6 +108,8 @@ report_print_json(const struct report *report)
 	    json_text(report->home), "ok", report->is_fine, "svscan",
 	    (json_int_t)report->svscan, "services", services, "queues", queues);
 	set_text(object, "queue_problem", summary);
+	if (report->lookup != NULL)
+		json_object_set(object, "lookup", report->lookup);
 	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(object);

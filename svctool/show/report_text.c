@@ -146,4 +146,6 @@ report_print_text(const struct report *report)
 	    "DEFERRED", "FAILED", "HELD");
 	for (size_t i = 0; i < report->queue_count; i++)
 		print_queue(&report->queues[i]);
+	if (report->lookup != NULL)
+		report_print_lookup(report);
 }

@@ -57,7 +57,7 @@ class Node:
         """Makes or starts it; what tests/node prints becomes `info`."""
         if not (self.home / "control/me").exists() and \
                 "--port-base" not in options:
-            options += ("--port-base", ports.take(3))
+            options += ("--port-base", ports.take(5))
         done = subprocess.run(
             [ROOT / "tests/node", "up", self.home, *map(str, options)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

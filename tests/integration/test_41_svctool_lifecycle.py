@@ -42,7 +42,8 @@ def test_stop_leaves_no_process_and_start_brings_all_back(node):
     assert status["ok"]
     assert {service["name"] for service in status["services"]} == {
         "queue1", "queue2", "remote", "resolver", f"qmail-smtpd.{node.smtp_port}",
-        f"qmail-smtpd.{node.smtps_port}", f"qmail-smtpd.{node.lmtp_port}"}
+        f"qmail-smtpd.{node.smtps_port}", f"qmail-smtpd.{node.lmtp_port}",
+        f"qmail-pop3d.{node.info['pop3']}"}
 
 
 def test_a_node_without_its_name_can_be_stopped(node):

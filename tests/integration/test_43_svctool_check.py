@@ -54,7 +54,7 @@ def test_a_node_that_died_is_an_error(node):
     wait_until(lambda: node.processes() == [], "it is dead")
     done = node.svctool("check", code=1)
     assert (f"error    {node.home}/service: the node is not running, and "
-            "nobody stopped it: 7 of its services ran until") in done.stdout
+            "nobody stopped it: 8 of its services ran until") in done.stdout
     node.svctool("stop")  # now it is meant so
     assert not_running(node) in node.svctool("check").stdout
     node.svctool("start")

@@ -6,6 +6,7 @@ only the processes of the test have mounted (their own mount namespace), so
 that the host's users stay as they are.
 """
 import os
+import poplib
 import shutil
 import smtplib
 import socket
@@ -20,10 +21,12 @@ import ports
 from node import BIN, SLOW, Node, wait_until
 from queue_peer import Intake
 from remote_peer import Link
+from smtp_peer import any_certificate
 from test_01_node import may_reach
 
-USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve")
-GROUPS = ("qmail", "nofiles", "vmail", "qcerts")
+USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve",
+         "mqlookup")
+GROUPS = ("qmail", "nofiles", "vmail", "qcerts", "mqlookup")
 IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
 
 
@@ -64,8 +67,9 @@ class RoleNode(Node):
         if not may_reach(BIN):  # the build may lie in a closed place
             self.bin = base / "bin"
             shutil.copytree(BIN, self.bin)
-        port = ports.take(3)
-        self.info = {"smtp": port, "smtps": port + 1, "lmtp": port + 2}
+        port = ports.take(5)
+        self.info = {"smtp": port, "smtps": port + 1, "lmtp": port + 2,
+                     "pop3": port + 3, "pop3s": port + 4}
         self.domain = "example.test"
 
     def environment(self):
@@ -86,7 +90,8 @@ class RoleNode(Node):
             "svctool", "init", "--me", "mail.example.test", "--domain",
             "example.test", "--address", "127.0.0.1", "--port",
             self.smtp_port, "--smtps", self.smtps_port, "--lmtp",
-            self.lmtp_port, *words, code=code)
+            self.lmtp_port, "--pop3", self.info["pop3"], "--pop3s",
+            self.info["pop3s"], *words, code=code)
 
     def read_ids(self):
         """Numbers of the users and groups, from the copy."""
@@ -145,6 +150,7 @@ ROLES = {
     "qmail-send": ("qmailq", "qmail", set()),
     "qmail-vdeliver": ("vmail", "vmail", set()),
     "qmail-smtpd": ("qmaild", "nofiles", {"qcerts", "vmail"}),
+    "qmail-pop3d": ("vmail", "vmail", {"qcerts"}),
     "resolverd": ("mqresolve", "nofiles", set()),
     "qmail-rspawn": ("qmailr", "qmail", set()),
 }
@@ -196,6 +202,14 @@ def test_mail_goes_every_way(node):
         client.mail("s@example.net")
         assert client.rcpt("nobody@example.test")[0] == 550
         assert client.rcpt("postmaster@mail.example.test")[0] == 250
+    node.run("vpasswd", "alice@example.test", "secret")
+    client = poplib.POP3_SSL("127.0.0.1", node.info["pop3s"],
+                             context=any_certificate())
+    client.user("alice@example.test")
+    client.pass_("secret")
+    assert client.stat()[0] >= 3
+    assert b"Subject: by " in b"\n".join(client.retr(2)[1])
+    client.close()
     for path in node.messages("alice"):
         assert path.stat().st_uid == node.uids["vmail"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -243,10 +257,10 @@ def envelope(node):
 def owners(node):
     """Below the home, who should own what: (glob, user)."""
     return [
-        (".", "root"), ("control/**/*", "root"), ("users/*", "root"),
+        (".", "root"), ("control/**/*", "root"), ("users/[!l]*", "root"),
         ("service", "root"), ("service/*/run", "root"),
         ("service/*/log/run", "root"), ("service/*/variables/*", "root"),
-        ("run", "root"), ("log", "root"), ("log/*/**/*", "qmaill"),
+        ("run", "root"), ("run/lookupd", "mqlookup"), ("log", "root"), ("log/*/**/*", "qmaill"),
         ("log/queue1", "qmaill"), ("tls", "root"), ("tls/*", "root"),
         ("queue", "root"), ("queue/*/**/*", "qmailq"),
         ("queue/queue1", "qmailq"), ("domains/**/*", "vmail"),

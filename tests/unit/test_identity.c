@@ -26,6 +26,7 @@ names(void **state)
 		{ IDENTITY_LOG, "", "qmaill" },
 		{ IDENTITY_REMOTE, NULL, "qmailr" },
 		{ IDENTITY_RESOLVER, NULL, "mqresolve" },
+		{ IDENTITY_LOOKUP, NULL, "mqlookup" },
 		{ IDENTITY_QUEUE, "nobody", "nobody" },
 		{ IDENTITY_VIRTUAL, "nobody", "nobody" },
 	};

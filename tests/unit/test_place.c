@@ -53,7 +53,7 @@ put_scripts(const char *home)
 	snprintf(vars, sizeof(vars), "%s/control/global_vars", home);
 	snprintf(log, sizeof(log), "%s/log/qmail-smtpd.25", home);
 	buf_init(&text);
-	run_script_listener(&text, vars, "/bin", "/p");
+	run_script_listener(&text, vars, "/bin", "qmail-smtpd", "/p");
 	svc_put("service/qmail-smtpd.25/run", text.data);
 	buf_release(&text);
 	run_script_log(&text, NULL, log);

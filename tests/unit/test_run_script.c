@@ -48,7 +48,8 @@ scripts_parse(void **state)
 		if (kind == 0)
 			run_script_queue(&script, path, path, path);
 		else if (kind == 1)
-			run_script_listener(&script, path, path, path);
+			run_script_listener(
+			    &script, path, path, "qmail-smtpd", path);
 		else if (kind == 4)
 			run_script_plain(&script, "what", path, path, path);
 		else

@@ -66,7 +66,11 @@ destroy(struct store *store)
 	((struct noting *)store)->destroyed++;
 }
 
-static const struct store_backend backend = { find_domain, find_user, destroy };
+static const struct store_backend backend = {
+	.find_domain = find_domain,
+	.find_user = find_user,
+	.destroy = destroy,
+};
 
 /* Only what can be a name is asked for, in lower case. */
 static void

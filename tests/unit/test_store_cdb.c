@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "control/assign.h"
 #include "lookupd/cdb_cache.h"
+#include "lookupd/logins.h"
 #include "lookupd/store.h"
 
 struct node {
@@ -470,6 +471,172 @@ is_quick(void **state)
 	assert_true(spent < LOOKUPS * 100);
 }
 
+static void
+finds_passwords(void **state)
+{
+	struct node *node = *state;
+	struct store_password password;
+
+	put_users(node, "a.test",
+	    "alice:$6$s$h:0:4:A:/m/alice:NOQUOTA:clear text\n"
+	    "sam:{SCRAM-SHA-256}4096,c2FsdA==,a=,b=,$6$x$y:16:8196:S:/m/sam:9S\n"
+	    "only:{SCRAM-SHA-256}4096,c2FsdA==,a=,b=:0:0:O:/m/only:9S\n");
+	assert_int_equal(store_find_password(
+			     node->store, "nobody", "a.test", &password, NULL),
+	    0);
+	assert_int_equal(store_find_password(node->store, "Alice", "ALIAS.test",
+			     &password, NULL),
+	    1);
+	assert_string_equal(password.hash, "$6$s$h");
+	assert_null(password.scram);
+	assert_string_equal(password.secret, "clear text");
+	assert_string_equal(password.domain, "a.test");
+	assert_string_equal(password.dir, "/m/alice");
+	assert_int_equal(password.flags, STORE_NO_WEBMAIL);
+	assert_true(password.is_active);
+	assert_int_equal(password.uid, 1001);
+	assert_int_equal(password.gid, 1002);
+	store_password_release(&password);
+
+	put_file(node, "domains/a.test/.domain_limits",
+	    "# of the domain\ndisable_pop 1\nmaxpopaccounts\t-1\r\n");
+	assert_int_equal(
+	    store_find_password(node->store, "sam", "a.test", &password, NULL),
+	    1);
+	assert_string_equal(password.hash, "$6$x$y");
+	assert_string_equal(
+	    password.scram, "{SCRAM-SHA-256}4096,c2FsdA==,a=,b=");
+	assert_null(password.secret);
+	assert_int_equal(
+	    password.flags, STORE_NO_WEBMAIL | STORE_OVERRIDE_LIMITS);
+	assert_false(password.is_active);
+	store_password_release(&password);
+	assert_int_equal(
+	    store_find_password(node->store, "only", "a.test", &password, NULL),
+	    1);
+	assert_string_equal(password.hash, "*");
+	assert_int_equal(password.flags, STORE_NO_POP);
+	store_password_release(&password);
+}
+
+static void
+finds_aliases(void **state)
+{
+	struct node *node = *state;
+	struct store_alias alias;
+
+	put_file(node, "domains/a.test/.qmail-list:x",
+	    "# comment\n&a@b.test\n\n./Maildir/  \n");
+	put_file(node, "domains/a.test/.qmail-default", "| vdelivermail '' x\n");
+	assert_int_equal(
+	    store_find_alias(node->store, "List.X", "a.test", &alias, NULL), 1);
+	assert_int_equal(alias.lines.count, 2);
+	assert_string_equal(alias.lines.items[0], "&a@b.test");
+	assert_string_equal(alias.lines.items[1], "./Maildir/");
+	store_alias_release(&alias);
+	assert_int_equal(
+	    store_find_alias(node->store, "default", "a.test", &alias, NULL), 0);
+	assert_int_equal(store_find_alias(node->store, "../b.test/x", "a.test",
+			     &alias, NULL),
+	    0);
+	assert_int_equal(
+	    store_find_alias(node->store, "list", "c.test", &alias, NULL), 0);
+}
+
+static void
+finds_limits(void **state)
+{
+	struct node *node = *state;
+	struct store_limits limits;
+	struct error err;
+
+	assert_int_equal(
+	    store_find_limits(node->store, NULL, "a.test", &limits, NULL), 0);
+	put_file(node, "domains/a.test/.domain_limits",
+	    "maxaliases 0\ndisable_imap 1\n");
+	assert_int_equal(
+	    store_find_limits(node->store, NULL, "A.test", &limits, NULL), 1);
+	assert_true(limits.has[STORE_LIMIT_maxaliases]);
+	assert_false(limits.has[STORE_LIMIT_diskquota]);
+	assert_int_equal(store_limits_flags(&limits), STORE_NO_IMAP);
+	put_file(node, "domains/a.test/.domain_limits", "maxalias 1\n");
+	assert_int_equal(
+	    store_find_limits(node->store, NULL, "a.test", &limits, &err), -1);
+	assert_non_null(strstr(err.text, "'maxalias' is not a limit"));
+}
+
+static void
+finds_filters(void **state)
+{
+	struct node *node = *state;
+	struct store_filters filters;
+	char *line = xasprintf("u:h:0:0::%s/domains/a.test:9S\n", node->root);
+
+	put_users(node, "a.test", line);
+	free(line);
+	put_file(node, "domains/a.test/.vfilter",
+	    "2\tb\t1\t0\tspam: yes\t/NoDeliver\t2\n"
+	    "1\ta\t0\t3\tx\tJunk\t0\n");
+	assert_int_equal(
+	    store_find_filters(node->store, "u", "a.test", &filters, NULL), 1);
+	assert_int_equal(filters.count, 2);
+	assert_string_equal(filters.items[0].name, "a");
+	assert_int_equal(filters.items[0].comparison, 3);
+	assert_string_equal(filters.items[1].keyword, "spam: yes");
+	assert_string_equal(filters.items[1].bounce_action, "2");
+	store_filters_release(&filters);
+	put_file(node, "domains/a.test/.vfilter", "2\tb\n");
+	assert_int_equal(
+	    store_find_filters(node->store, "u", "a.test", &filters, NULL), -1);
+}
+
+static void
+count_login(const char *service, const char *ip, int64_t at_s, void *context)
+{
+	(void)service;
+	(void)ip;
+	(void)at_s;
+	++*(unsigned *)context;
+}
+
+static void
+remembers_logins(void **state)
+{
+	struct node *node = *state;
+	char *folder = path_of(node, "users/logins");
+	unsigned count = 0;
+	struct error err;
+
+	assert_int_equal(store_note_login(node->store, "alice", "a.test", "pop3",
+			     "192.0.2.1", true, &err),
+	    -1); /* no folder */
+	assert_int_equal(file_make_dirs(folder, 0770, NULL), 0);
+	assert_int_equal(store_find_relay(node->store, "alice", "a.test",
+			     "192.0.2.1", 3600, NULL),
+	    0);
+	for (unsigned i = 0; i < 2; i++)
+		if (store_note_login(node->store, "alice", "alias.test", "pop3",
+			"192.0.2.1", true, &err) == -1)
+			fail_msg("%s", err.text);
+	assert_int_equal(store_note_login(node->store, "alice", "a.test", "imap",
+			     "::1", false, &err),
+	    0);
+	assert_int_equal(store_find_relay(node->store, "alice", "a.test",
+			     "192.0.2.1", 3600, NULL),
+	    1);
+	assert_int_equal(
+	    store_find_relay(node->store, "alice", "a.test", "::1", 3600, NULL),
+	    0);
+	assert_int_equal(logins_each(folder, "alice", "a.test", count_login,
+			     &count, NULL),
+	    1);
+	assert_int_equal(count, 3); /* pop3, imap, relay */
+	assert_int_equal(store_note_login(node->store, "alice", "a.test",
+			     "pop3\nrelay x", "192.0.2.1", true, &err),
+	    -1);
+	free(folder);
+}
+
 int
 main(void)
 {
@@ -487,6 +654,11 @@ main(void)
 		TEST(threads_read_while_files_change),
 		TEST(cache_keeps_its_limit),
 		TEST(is_quick),
+		TEST(finds_passwords),
+		TEST(finds_aliases),
+		TEST(finds_limits),
+		TEST(finds_filters),
+		TEST(remembers_logins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

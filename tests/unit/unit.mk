@@ -15,10 +15,10 @@ UNIT_ALONE := test_commit test_commit_journal test_journal_power_cut \
 
 # The libraries are in link order, each needs those behind it alone; --as-needed
 # leaves out the unused.
-UNIT_FOLDERS := svctool adminsrv smtp remote delivery queue mailbox lookupd resolver control base
-UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a smtp/libsmtp.a \
+UNIT_FOLDERS := svctool adminsrv pop3 smtp remote delivery queue mailbox auth lookupd resolver control base
+UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a pop3/libpop3.a smtp/libsmtp.a \
     remote/libremote.a delivery/libdelivery.a queue/libqueue.a mailbox/libmailbox.a \
-    lookupd/liblookupd.a \
+    auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a control/libcontrol.a base/libbase.a
 # Of the tests' own code: half the time of -O2 to compile.
 UNIT_OPTIMIZE := -Og
@@ -34,6 +34,7 @@ UNIT_PROGS :=
 # The tests of these make what they need with the code of a folder above.
 unit_top_adminsrv := svctool
 unit_top_lookupd := adminsrv
+unit_top_auth := adminsrv
 
 # The libraries of folder $(1) and of those below it.
 unit_libs = $(if $(filter $(1)/%,$(firstword $(2))),$(2),$(if $(2),$(call \

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Failed logins, counted for each address and for each name: each one makes the
+ * next answer slower, and too many lock the address or the name out for a time.
+ *
+ * Names need not exist, so that what is locked tells nothing.  IPv6 addresses
+ * count by their /64.  An address from which a name has logged in not long ago
+ * is not locked out for what others did to the name.  The table is bounded:
+ * when it is full, what has failed least and is oldest is forgotten.  Times are
+ * of clock_ms().  Any thread.
+ */
+#ifndef AUTH_THROTTLE_H
+#define AUTH_THROTTLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct throttle;
+
+struct throttle_limits {
+	unsigned per_ip;   /* failures until a lock; 0: no lock */
+	unsigned per_name; /* ... */
+	int64_t lock_ms;   /* how long, and until failures are forgotten */
+	int64_t delay_ms;  /* for the first failure; more for more */
+};
+
+enum { THROTTLE_ENTRIES = 64 * 1024, THROTTLE_DELAYS_MAX = 4 };
+
+/* A table for about that many addresses and names (40 bytes each). */
+struct throttle *throttle_new(
+    size_t entries, const struct throttle_limits *limits);
+void throttle_free(struct throttle **throttle);
+void throttle_set_limits(
+    struct throttle *throttle, const struct throttle_limits *limits);
+
+/* How long they are still locked out; 0: they may try. */
+int64_t throttle_locked_ms(struct throttle *throttle, const char *ip,
+    const char *name, int64_t now_ms);
+
+/*
+ * They failed: how long the answer is to be held back, one to
+ * THROTTLE_DELAYS_MAX times delay_ms.
+ */
+int64_t throttle_fail(struct throttle *throttle, const char *ip,
+    const char *name, int64_t now_ms);
+
+/* They succeeded: what failed for the name is forgotten. */
+void throttle_pass(struct throttle *throttle, const char *ip, const char *name,
+    int64_t now_ms);
+
+/*
+ * The service's last login of the name was not interval_ms ago: for how long
+ * that is so; else 0, and this is the last one now.
+ */
+int64_t throttle_interval_ms(struct throttle *throttle, const char *service,
+    const char *name, int64_t interval_ms, int64_t now_ms);
+
+#endif
