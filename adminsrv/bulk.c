@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "adminsrv/password.h"
+#include "adminsrv/progress.h"
 #include "adminsrv/quota_text.h"
 #include "base/mem.h"
 
@@ -120,7 +120,7 @@ bulk_release(struct bulk *bulk)
 		if (user->password != NULL)
 			explicit_bzero(user->password, strlen(user->password));
 		free(user->password);
-		free(user->hash);
+		password_data_release(&user->data);
 		free(user->quota);
 	}
 	free(bulk->users);
@@ -131,47 +131,63 @@ bulk_release(struct bulk *bulk)
 struct hashing {
 	struct bulk *bulk;
 	const char *method;
+	bool keeps_secret;
 	atomic_size_t next;
+	struct progress *progress; /* of the first thread, which shows it */
+	pthread_t first;
 };
 
 static void *
 hash_some(void *context)
 {
 	struct hashing *hashing = context;
+	bool is_first = pthread_equal(pthread_self(), hashing->first);
 	size_t i;
 
 	while (
 	    (i = atomic_fetch_add(&hashing->next, 1)) < hashing->bulk->count) {
 		struct bulk_user *user = &hashing->bulk->users[i];
-		struct buf hash = BUF_INIT;
 
 		/* Without a hash the reason is asked for at the end. */
-		password_hash(user->password, hashing->method, &hash, NULL);
-		user->hash = hash.data; /* the user's now */
+		password_data_make(user->password, hashing->method,
+		    hashing->keeps_secret, &user->data, NULL);
+		if (is_first)
+			progress_add(
+			    hashing->progress, i + 1 - hashing->progress->done);
 	}
 	return NULL;
 }
 
 static int
-hash_all(struct bulk *bulk, const char *method, struct error *err)
+hash_all(
+    struct bulk *bulk, const char *method, bool keeps_secret, struct error *err)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	struct hashing hashing = { .bulk = bulk, .method = method };
-	AUTO(buf_release) struct buf hash = BUF_INIT;
+	struct progress progress;
+	struct hashing hashing = { .bulk = bulk,
+		.method = method,
+		.keeps_secret = keeps_secret,
+		.progress = &progress,
+		.first = pthread_self() };
 	pthread_t threads[THREADS_MAX];
 	int started = 0;
 
+	progress_begin(&progress, "hashing passwords", bulk->count);
 	while (started + 1 < processors && started < THREADS_MAX &&
 	    pthread_create(&threads[started], NULL, hash_some, &hashing) == 0)
 		started++;
 	hash_some(&hashing); /* this thread works too */
 	for (int i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
-	for (size_t i = 0; i < bulk->count; i++)
-		if (bulk->users[i].hash == NULL &&
-		    password_hash(
-			bulk->users[i].password, method, &hash, err) == -1)
+	progress_end(&progress);
+	for (size_t i = 0; i < bulk->count; i++) {
+		struct bulk_user *user = &bulk->users[i];
+
+		if (user->data.scram.length == 0 &&
+		    password_data_make(user->password, method, keeps_secret,
+			&user->data, err) == -1)
 			return -1;
+	}
 	return 0;
 }
 
@@ -179,13 +195,14 @@ int
 bulk_hash(struct bulk *bulk, enum bulk_password kind, const char *method,
     struct error *err)
 {
-	if (kind == BULK_CLEAR)
-		return hash_all(bulk, method, err);
+	if (kind == BULK_CLEAR || kind == BULK_KEPT)
+		return hash_all(bulk, method, kind == BULK_KEPT, err);
 	for (size_t i = 0; i < bulk->count; i++) {
 		struct bulk_user *user = &bulk->users[i];
 
-		user->hash = xstrdup(
-		    kind == BULK_HASHED ? user->password : VPASSWD_NO_PASSWORD);
+		password_data_take(
+		    kind == BULK_HASHED ? user->password : VPASSWD_NO_PASSWORD,
+		    &user->data);
 	}
 	return 0;
 }
@@ -202,7 +219,7 @@ compare_by_domain(const void *left, const void *right)
 
 static enum admin_result
 add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
-    const char *gecos, struct error *err)
+    const char *gecos, struct progress *progress, struct error *err)
 {
 	AUTO(mem_free) struct users_new *new = xcalloc(count, sizeof(*new));
 	AUTO(users_close) struct users *users = NULL;
@@ -211,12 +228,16 @@ add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
 
 	for (size_t i = 0; i < count; i++)
 		new[i] = (struct users_new){ .name = list[i].address.local,
-			.hash = list[i].hash,
+			.hash = list[i].data.hash.data,
+			.scram = password_text(&list[i].data.scram),
+			.secret = password_text(&list[i].data.secret),
 			.gecos = gecos == NULL ? list[i].address.local : gecos,
 			.quota = list[i].quota };
 	result = users_open_named(home_root, domain, &users, err);
-	if (result == ADMIN_OK)
+	if (result == ADMIN_OK) {
+		users_set_progress(users, progress);
 		result = users_add(users, new, count, err);
+	}
 	if (result != ADMIN_OK)
 		error_context(err, "none added in '%s'", domain);
 	return result;
@@ -227,8 +248,10 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
     struct error *err)
 {
 	enum admin_result result = ADMIN_OK;
+	struct progress progress;
 	size_t end;
 
+	progress_begin(&progress, "adding users", bulk->count);
 	if (bulk->count > 0)
 		qsort(bulk->users, bulk->count, sizeof(*bulk->users),
 		    compare_by_domain);
@@ -239,7 +262,8 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
 			bulk->users[i].address.domain) == 0)
 			end++;
 		result = add_to_domain(
-		    &bulk->users[i], end - i, home_root, gecos, err);
+		    &bulk->users[i], end - i, home_root, gecos, &progress, err);
 	}
+	progress_end(&progress);
 	return result;
 }

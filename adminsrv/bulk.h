@@ -8,13 +8,14 @@
 #include <stdio.h>
 
 #include "adminsrv/names.h"
+#include "adminsrv/password.h"
 #include "adminsrv/users.h"
 #include "base/error.h"
 
 struct bulk_user {
 	struct names_address address;
-	char *password; /* NULL with BULK_NO_PASSWORD */
-	char *hash;     /* made by bulk_hash() */
+	char *password;            /* NULL with BULK_NO_PASSWORD */
+	struct password_data data; /* made by bulk_hash() */
 	char *quota;
 	unsigned line;
 };
@@ -26,6 +27,7 @@ struct bulk {
 
 enum bulk_password {
 	BULK_CLEAR,      /* user@domain password [quota] */
+	BULK_KEPT,       /* the same, and the password is kept, too */
 	BULK_HASHED,     /* the same, the password is a hash already */
 	BULK_NO_PASSWORD /* user@domain [quota] */
 };

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "adminsrv/password.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
@@ -53,6 +52,9 @@ cli_password_option(
     struct cli_password *password, int option, const char *argument)
 {
 	switch (option) {
+	case 'C':
+		password->keeps_secret = true;
+		return true;
 	case 'e':
 		password->is_hashed = true;
 		return true;
@@ -71,14 +73,14 @@ cli_password_option(
 
 enum admin_result
 cli_password_hash(const struct cli_password *password, const char *subject,
-    struct buf *hash_out, struct error *err)
+    struct password_data *data_out, struct error *err)
 {
 	AUTO(buf_release) struct buf clear = BUF_INIT;
 	int result = 0;
 
-	buf_reset(hash_out);
+	password_data_take("", data_out);
 	if (password->is_none) {
-		buf_adds(hash_out, VPASSWD_NO_PASSWORD);
+		password_data_take(VPASSWD_NO_PASSWORD, data_out);
 		return ADMIN_OK;
 	}
 	buf_init(&clear);
@@ -89,10 +91,10 @@ cli_password_hash(const struct cli_password *password, const char *subject,
 	else
 		result = password_ask(subject, &clear, err);
 	if (result == 0 && password->is_hashed)
-		buf_adds(hash_out, clear.data);
+		password_data_take(clear.data, data_out);
 	else if (result == 0)
-		result = password_hash(
-		    clear.data, password->method, hash_out, err);
+		result = password_data_make(clear.data, password->method,
+		    password->keeps_secret, data_out, err);
 	if (result == 0 && password->random_length > 0 &&
 	    password->argument == NULL)
 		printf("Password: %s\n", clear.data);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "adminsrv/password.h"
 #include "adminsrv/result.h"
 #include "base/buf.h"
 #include "base/error.h"
@@ -29,17 +30,21 @@ unsigned cli_number(char option, const char *text, unsigned min, unsigned max);
 struct cli_password {
 	bool is_hashed;       /* -e: the password is a hash already */
 	bool is_none;         /* -n: no password opens this account */
+	bool keeps_secret;    /* -C: keep it for APOP and CRAM-MD5, too */
 	size_t random_length; /* -r: make one up and print it */
 	const char *method;   /* -h, or NULL */
 	const char *argument; /* from the command line, or NULL: ask */
 };
 
-/* Takes care of one of the options e, n, r, h; false: another one. */
+/* Takes care of one of the options C, e, n, r, h; false: another one. */
 bool cli_password_option(
     struct cli_password *password, int option, const char *argument);
 
-/* The hash for subject ("alice@example.test"); asks where it must. */
+/*
+ * What is to be stored for subject ("alice@example.test"); asks where it must.
+ * The caller releases *data_out in any case.
+ */
 enum admin_result cli_password_hash(const struct cli_password *password,
-    const char *subject, struct buf *hash_out, struct error *err);
+    const char *subject, struct password_data *data_out, struct error *err);
 
 #endif

@@ -96,6 +96,18 @@ dirhash_count(struct dirhash *hash, const char *user_dir)
 		hash->users[folder]++;
 }
 
+void
+dirhash_count_folder(struct dirhash *hash, const char *folder, uint64_t users)
+{
+	OWN_TEXT user_dir = xasprintf("%s/user", folder);
+	size_t number;
+
+	if (!folder_of_user(hash, user_dir, &number))
+		return;
+	users += hash->users[number];
+	hash->users[number] = users < 255 ? (uint8_t)users : 255;
+}
+
 /* Adds the levels of a folder: nothing, "/0", "/0/0" or "/0/0/0". */
 static void
 put_levels(size_t folder, struct buf *dir)

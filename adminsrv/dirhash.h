@@ -5,12 +5,15 @@
  * The first users lie in the domain's folder itself (DOMAIN/alice), the next
  * in folders of one character of 0-9A-Za-z (DOMAIN/0/bob), then two levels
  * deep (DOMAIN/0/0/carol), then three; no folder gets more users than the
- * limit.  Which folder has room is counted from the users that there are, so
- * there is no state that a crash could leave wrong, and the room of a removed
- * user is given out again.
+ * limit.  Which folder has room is counted from the users that there are, or by
+ * the database in the same transaction as they change, so there is no state
+ * that a crash could leave wrong, and the room of a removed user is given out
+ * again.
  */
 #ifndef ADMINSRV_DIRHASH_H
 #define ADMINSRV_DIRHASH_H
+
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -25,6 +28,10 @@ void dirhash_free(struct dirhash **hash);
 
 /* Counts the folder of a user that there is; one elsewhere does not matter. */
 void dirhash_count(struct dirhash *hash, const char *user_dir);
+
+/* Counts a number of users whose folders are in this folder. */
+void dirhash_count_folder(
+    struct dirhash *hash, const char *folder, uint64_t users);
 
 /*
  * Chooses and counts a folder for a new user; its path is put into dir_out.

@@ -8,12 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
 #include "adminsrv/lock.h"
 #include "adminsrv/node_lines.h"
 #include "adminsrv/notify.h"
 #include "adminsrv/owner.h"
 #include "adminsrv/users.h"
+#include "adminsrv/vpasswd_file.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/identity.h"
@@ -134,34 +136,43 @@ static enum admin_result
 put_postmaster(struct users *users, const struct domain_options *options,
     struct error *err)
 {
-	const struct vpasswd_entry *old = vpasswd_file_find(
-	    users_file(users), "postmaster");
 	const struct users_new postmaster = { .name = "postmaster",
 		.hash = options->password_hash,
+		.scram = options->password_scram,
+		.secret = options->password_secret,
 		.gecos = "Postmaster",
 		.quota = options->quota,
 		.flags = STORE_POSTMASTER };
+	const struct vpasswd_entry *old;
 	struct vpasswd_entry entry;
+	enum admin_result result = users_find(users, "postmaster", &old, err);
 
-	if (old == NULL)
+	if (result == ADMIN_REFUSED)
 		return users_add(users, &postmaster, 1, err);
-	if (options->keeps_postmaster)
-		return ADMIN_OK;
+	if (result != ADMIN_OK || options->keeps_postmaster)
+		return result;
 	entry = *old;
 	entry.hash = options->password_hash;
+	entry.scram = options->password_scram;
+	entry.secret = options->password_secret;
 	return users_change(users, &entry, err);
 }
 
-/* Makes the files in the domain's folder. */
+/* Makes the files in the domain's folder, and the users. */
 static enum admin_result
-fill_dir(const char *dir, const struct identity *owner,
-    const struct domain_options *options, struct error *err)
+fill_dir(const struct home *home, const char *domain, const char *dir,
+    const struct identity *owner, const struct domain_options *options,
+    struct error *err)
 {
+	const struct users_at at = { .control_dir = home->control,
+		.domain = domain,
+		.dir = dir,
+		.uid = owner->uid,
+		.gid = owner->gid };
 	OWN_TEXT standard = layout_domain_path(dir, LAYOUT_domain_default);
 	OWN_TEXT number = xasprintf("%u\n", options->users_per_level);
 	AUTO(users_close) struct users *users = NULL;
-	enum admin_result result = users_open(
-	    dir, owner->uid, owner->gid, true, &users, err);
+	enum admin_result result = users_open(&at, true, &users, err);
 
 	if (result != ADMIN_OK)
 		return result;
@@ -197,12 +208,18 @@ has_all_lines(const struct node_state *state)
 	    !state->is_in_locals && state->is_in_rcpthosts;
 }
 
-/* Is the domain's folder as fill_dir() leaves it? */
-static bool
-has_all_files(const char *dir)
+/* Are the domain's folder and users as fill_dir() leaves them?  1; 0; -1. */
+static int
+has_all_users(struct domain_db *db, const char *domain, const char *dir,
+    struct error *err)
 {
 	AUTO(vpasswd_file_free) struct vpasswd_file *file = NULL;
+	OWN_TEXT standard = layout_domain_path(dir, LAYOUT_domain_default);
 
+	if (db != NULL)
+		return access(standard, F_OK) == -1
+		    ? 0
+		    : domain_db_has_postmaster(db, domain, err);
 	return vpasswd_file_load(dir, &file, NULL) != -1 &&
 	    vpasswd_file_find(file, "postmaster") != NULL &&
 	    vpasswd_file_is_compiled(file);
@@ -214,11 +231,27 @@ domain_is_complete(
 {
 	AUTO(node_state_release)
 	struct node_state state = { .assign_user = NULL };
+	AUTO(domain_db_free) struct domain_db *db = NULL;
 
 	if (node_state_read(home, domain, &state, err) == -1)
 		return -1;
-	return has_all_lines(&state) && state.assign_dir != NULL &&
-	    has_all_files(state.assign_dir);
+	if (!has_all_lines(&state) || state.assign_dir == NULL)
+		return 0;
+	if (domain_db_open(home, &db, err) != ADMIN_OK)
+		return -1;
+	return has_all_users(db, state.assign_user, state.assign_dir, err);
+}
+
+/* Refused when there is nothing to be added. */
+static enum admin_result
+check_incomplete(struct domain_db *db, const char *domain, const char *dir,
+    struct error *err)
+{
+	int has_users = has_all_users(db, domain, dir, err);
+
+	return has_users == 1
+	    ? admin_refuse(err, "the domain '%s' exists already", domain)
+	    : admin_result_of(has_users);
 }
 
 static enum admin_result
@@ -229,16 +262,19 @@ add_locked(const struct home *home, const char *domain,
 	OWN_TEXT dir = state->assign_dir != NULL
 	    ? xstrdup(state->assign_dir)
 	    : xasprintf("%s/%s", home->domains, domain);
+	AUTO(domain_db_free) struct domain_db *db = NULL;
 	enum admin_result result = check_free(state, domain, domain, err);
 	struct identity owner;
 
-	if (result == ADMIN_OK && has_all_lines(state) && has_all_files(dir))
-		return admin_refuse(
-		    err, "the domain '%s' exists already", domain);
+	/* Nothing is begun as long as the database is away. */
+	if (result == ADMIN_OK)
+		result = domain_db_open(home, &db, err);
+	if (result == ADMIN_OK && has_all_lines(state))
+		result = check_incomplete(db, domain, dir, err);
 	if (result == ADMIN_OK)
 		result = make_dir(home, dir, &owner, err);
 	if (result == ADMIN_OK)
-		result = fill_dir(dir, &owner, options, err);
+		result = fill_dir(home, domain, dir, &owner, options, err);
 	if (result == ADMIN_OK)
 		result = admin_result_of(file_sync_parent(dir, err));
 	if (result == ADMIN_OK)
@@ -267,7 +303,9 @@ alias_locked(const struct home *home, const char *real, const char *alias,
 {
 	AUTO(node_state_release)
 	struct node_state state = { .assign_user = NULL };
+	AUTO(domain_db_free) struct domain_db *db = NULL;
 	enum admin_result result;
+	bool is_new;
 
 	if (to->assign_user != NULL && strcmp(to->assign_user, real) != 0)
 		return admin_refuse(err,
@@ -283,7 +321,13 @@ alias_locked(const struct home *home, const char *real, const char *alias,
 	result = check_free(&state, alias, real, err);
 	if (result != ADMIN_OK)
 		return result;
-	if (state.assign_user != NULL && has_all_lines(&state))
+	/* In the database first: no mail is taken before. */
+	result = domain_db_open(home, &db, err);
+	if (result == ADMIN_OK)
+		result = domain_db_add_alias(db, real, alias, &is_new, err);
+	if (result != ADMIN_OK)
+		return result;
+	if (!is_new && state.assign_user != NULL && has_all_lines(&state))
 		return admin_refuse(
 		    err, "'%s' is an alias of '%s' already", alias, real);
 	return put_lines(home, alias, real, to->assign_uid, to->assign_gid,

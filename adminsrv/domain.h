@@ -18,10 +18,11 @@
 #include "control/home.h"
 
 struct domain_options {
-	const char *password_hash; /* of the postmaster */
-	const char *quota;         /* of the postmaster, as quota_text_read() */
-	unsigned users_per_level;  /* 0: as it is, or the standard */
-	bool keeps_postmaster;     /* one that is there keeps the password */
+	const char *password_hash;                    /* of the postmaster */
+	const char *password_scram, *password_secret; /* or NULL */
+	const char *quota;        /* of the postmaster, as quota_text_read() */
+	unsigned users_per_level; /* 0: as it is, or the standard */
+	bool keeps_postmaster;    /* one that is there keeps the password */
 };
 
 /*

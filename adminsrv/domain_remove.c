@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "adminsrv/domain.h"
+#include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
 #include "adminsrv/leftover.h"
 #include "adminsrv/lock.h"
@@ -24,6 +25,8 @@ struct removal {
 	char *removed_dir;
 	struct strlist names; /* the domain and its alias domains */
 	bool has_dir, has_removed_dir;
+	bool is_alias;
+	struct domain_db *db; /* NULL: the users are in files */
 };
 
 static bool
@@ -52,7 +55,8 @@ find_dir(struct removal *removal, const struct home *home, const char *domain,
 	slash = strrchr(removal->dir, '/');
 	removal->removed_dir = xasprintf("%.*s/.removed.%s",
 	    (int)(slash - removal->dir), removal->dir, slash + 1);
-	users = layout_domain_path(removal->dir, LAYOUT_vpasswd);
+	users = layout_domain_path(removal->dir,
+	    removal->db == NULL ? LAYOUT_vpasswd : LAYOUT_vpasswd_lock);
 	removal->has_dir = is_there_as_dir(removal->dir) &&
 	    access(users, F_OK) == 0;
 	removal->has_removed_dir = is_there_as_dir(removal->removed_dir);
@@ -73,6 +77,7 @@ static void
 removal_release(struct removal *removal)
 {
 	strlist_release(&removal->names);
+	domain_db_free(&removal->db);
 	free(removal->dir);
 	free(removal->removed_dir);
 }
@@ -158,14 +163,22 @@ remove_locked(const struct home *home, const struct removal *removal,
     bool keep_mail, struct error *err)
 {
 	const struct strlist *names = &removal->names;
-	enum admin_result result = ADMIN_OK;
+	const char *domain = names->items[names->count - 1];
+	/* Nothing is begun as long as the database is away. */
+	enum admin_result result = domain_db_remove_begin(
+	    removal->db, domain, err);
 	enum admin_result told;
 
+	if (result != ADMIN_OK)
+		return result;
 	if (stop_mail(home, names, err) == -1)
 		return ADMIN_FAILED;
 	told = admin_result_of(notify_daemons(home->run, err));
 	if (removal->has_dir && !keep_mail)
 		result = put_aside(removal, err);
+	if (result == ADMIN_OK)
+		result = domain_db_remove_end(
+		    removal->db, domain, removal->is_alias, keep_mail, err);
 	if (result != ADMIN_OK)
 		return result;
 	/* The line that names the folder goes when the folder has gone. */
@@ -198,9 +211,12 @@ remove_named(const struct home *home, const char *domain, bool keep_mail,
 {
 	bool is_alias = state->assign_user != NULL &&
 	    strcmp(state->assign_user, domain) != 0;
-	struct removal removal = { .dir = NULL };
-	enum admin_result result = ADMIN_FAILED;
+	struct removal removal = { .dir = NULL, .is_alias = is_alias };
+	enum admin_result result = domain_db_open(home, &removal.db, err);
 
+	if (result != ADMIN_OK)
+		return result;
+	result = ADMIN_FAILED;
 	find_dir(&removal, home, domain, state);
 	if (is_alias)
 		removal.has_dir = removal.has_removed_dir = false;

@@ -4,6 +4,9 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <gsasl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "lookupd/vpasswd.h"
 
 /* IndiMail's numbers and names.  DES looks at 8 characters only: not offered.
  */
@@ -22,10 +26,10 @@ static const struct {
 	const char *number;
 	const char *prefix;
 } methods[] = {
+	{ "YESCRYPT", "", "$y$" }, /* the default */
 	{ "SHA-512", "3", "$6$" },
 	{ "SHA-256", "2", "$5$" },
 	{ "MD5", "1", "$1$" },
-	{ "YESCRYPT", "", "$y$" },
 };
 
 /* One line from descriptor 0, byte by byte: what follows is not ours. */
@@ -147,7 +151,7 @@ password_hash(const char *password, const char *method, struct buf *hash_out,
 	prefix = find_prefix(method);
 	if (prefix == NULL)
 		return error_set(err,
-		    "no password hash '%s': take SHA-512, SHA-256, YESCRYPT "
+		    "no password hash '%s': take YESCRYPT, SHA-512, SHA-256 "
 		    "or MD5 (-h, or the variable PASSWORD_HASH)",
 		    method);
 	if (*password == '\0' || strlen(password) > PASSWORD_MAX)
@@ -168,4 +172,119 @@ password_hash(const char *password, const char *method, struct buf *hash_out,
 	explicit_bzero(data, sizeof(*data));
 	free(data);
 	return result;
+}
+
+enum {
+	SCRAM_ITERATIONS = 4096, /* RFC 7677 4: at least */
+	SCRAM_SALT_BYTES = 16,
+	SHA256_BYTES = 32
+};
+
+/*
+ * The form in which both sides hash a password (RFC 4013).  What that refuses
+ * is taken as it is.  The caller frees.
+ */
+static char *
+prepare_password(const char *password)
+{
+	char *prepared = NULL;
+
+	if (gsasl_saslprep(password, GSASL_ALLOW_UNASSIGNED, &prepared, NULL) ==
+	    GSASL_OK)
+		return prepared;
+	return xstrdup(password);
+}
+
+static void
+add_base64(struct buf *text, const unsigned char *bytes, int length)
+{
+	unsigned char encoded[4 * ((SHA256_BYTES + 2) / 3) + 1];
+
+	EVP_EncodeBlock(encoded, bytes, length);
+	buf_addc(text, ',');
+	buf_adds(text, (const char *)encoded);
+}
+
+static bool
+hash_key(const unsigned char salted[SHA256_BYTES], const char *name,
+    unsigned char key_out[SHA256_BYTES])
+{
+	return HMAC(EVP_sha256(), salted, SHA256_BYTES,
+		   (const unsigned char *)name, strlen(name), key_out,
+		   NULL) != NULL;
+}
+
+int
+password_scram(const char *password, struct buf *scram_out, struct error *err)
+{
+	unsigned char salt[SCRAM_SALT_BYTES], salted[SHA256_BYTES];
+	unsigned char client[SHA256_BYTES], stored[SHA256_BYTES],
+	    server[SHA256_BYTES];
+	char *prepared = prepare_password(password);
+	bool is_made = getrandom(salt, sizeof(salt), 0) ==
+		(ssize_t)sizeof(salt) &&
+	    PKCS5_PBKDF2_HMAC(prepared, (int)strlen(prepared), salt,
+		sizeof(salt), SCRAM_ITERATIONS, EVP_sha256(), sizeof(salted),
+		salted) == 1 &&
+	    hash_key(salted, "Client Key", client) &&
+	    EVP_Digest(client, sizeof(client), stored, NULL, EVP_sha256(),
+		NULL) == 1 &&
+	    hash_key(salted, "Server Key", server);
+
+	explicit_bzero(prepared, strlen(prepared));
+	explicit_bzero(salted, sizeof(salted));
+	explicit_bzero(client, sizeof(client));
+	free(prepared);
+	if (!is_made)
+		return error_set(err, "cannot make a SCRAM verifier");
+	buf_reset(scram_out);
+	buf_addf(scram_out, "{SCRAM-SHA-256}%d", SCRAM_ITERATIONS);
+	add_base64(scram_out, salt, sizeof(salt));
+	add_base64(scram_out, stored, sizeof(stored));
+	add_base64(scram_out, server, sizeof(server));
+	return 0;
+}
+
+int
+password_data_make(const char *password, const char *method, bool keeps_secret,
+    struct password_data *data_out, struct error *err)
+{
+	if (password_hash(password, method, &data_out->hash, err) == -1 ||
+	    password_scram(password, &data_out->scram, err) == -1)
+		return -1;
+	buf_reset(&data_out->secret);
+	if (keeps_secret)
+		buf_adds(&data_out->secret, password);
+	return 0;
+}
+
+void
+password_data_take(const char *hashed, struct password_data *data_out)
+{
+	OWN_TEXT text = xstrdup(hashed);
+	const char *scram, *hash;
+
+	vpasswd_split_hash(text, &scram, &hash);
+	buf_reset(&data_out->hash);
+	buf_reset(&data_out->scram);
+	buf_reset(&data_out->secret);
+	buf_adds(&data_out->hash, hash);
+	if (scram != NULL)
+		buf_adds(&data_out->scram, scram);
+}
+
+void
+password_data_release(struct password_data *data)
+{
+	if (data->secret.data != NULL)
+		explicit_bzero(data->secret.data, data->secret.size);
+	buf_release(&data->hash);
+	buf_release(&data->scram);
+	buf_release(&data->secret);
+}
+
+const char *
+password_text(const struct buf *buf)
+{
+	return buf->length == 0 ? NULL : buf->data;
 }

@@ -40,7 +40,7 @@ user_info_json(
 		return NULL;
 	}
 	return json_pack("{s:o, s:o, s:o, s:b, s:i, s:i, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o, s:b, s:b}",
 	    "name", json_text(entry->name), "domain", json_text(domain),
 	    "passwd", json_text(entry->hash), "is_active",
 	    (entry->uid_flags & VPASSWD_INACTIVE) == 0, "uid",
@@ -51,5 +51,6 @@ user_info_json(
 	    "quota_messages",
 	    number_json((int64_t)quota.count, quota.count > 0), "used_bytes",
 	    number_json(usage.bytes, found == 1), "used_messages",
-	    number_json(usage.count, found == 1));
+	    number_json(usage.count, found == 1), "has_scram",
+	    entry->scram != NULL, "has_secret", entry->secret != NULL);
 }

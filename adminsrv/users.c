@@ -7,10 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adminsrv/database.h"
 #include "adminsrv/dirhash.h"
 #include "adminsrv/lock.h"
-#include "adminsrv/user_dir.h"
 #include "adminsrv/owner.h"
+#include "adminsrv/progress.h"
+#include "adminsrv/user_dir.h"
+#include "adminsrv/users_backend.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -20,13 +23,6 @@
 
 /* From so many new users on, one sync of the filesystem is the cheaper one. */
 enum { SYNC_EACH_MAX = 16 };
-
-struct users {
-	char *dir;
-	int lock_fd;
-	struct vpasswd_file *file;
-	bool has_text; /* not so with a new domain */
-};
 
 enum admin_result
 users_find_domain(const char *home_root, const char *domain,
@@ -43,42 +39,62 @@ users_find_domain(const char *home_root, const char *domain,
 	    err, "no virtual domain '%s': add it with vadddomain", domain);
 }
 
-static enum admin_result
-load_users(struct users *users, bool is_new, struct error *err)
+static struct users *
+users_new_at(const struct users_at *at)
 {
-	int found = vpasswd_file_load(users->dir, &users->file, err);
+	struct users *users = xcalloc(1, sizeof(*users));
 
-	if (found == -1)
+	users->backend = &users_cdb;
+	users->domain = xstrdup(at->domain);
+	users->dir = xstrdup(at->dir);
+	users->lock_fd = -1;
+	return users;
+}
+
+static enum admin_result
+choose_store(struct users *users, const struct users_at *at, bool is_writer,
+    struct error *err)
+{
+	int is_pgsql = at->store == USERS_BY_SETTING
+	    ? database_is_store(at->control_dir, err)
+	    : at->store == USERS_PGSQL;
+
+	if (is_pgsql != 1)
+		return admin_result_of(is_pgsql);
+	users->backend = &users_pg;
+	return users_pg_connect(users, at->control_dir, is_writer, err);
+}
+
+static enum admin_result
+lock_users(struct users *users, struct error *err)
+{
+	OWN_TEXT lock = layout_domain_path(users->dir, LAYOUT_vpasswd_lock);
+
+	users->lock_fd = lock_take(lock, err);
+	if (users->lock_fd == -1)
 		return ADMIN_FAILED;
-	if (found == 0 && !is_new) {
-		error_set(err,
-		    "'%s/vpasswd' is missing: is its disk mounted?  Put it "
-		    "back, or run vadddomain for a new one",
-		    users->dir);
-		return ADMIN_FAILED;
-	}
-	users->has_text = found == 1;
 	user_dir_sweep(users->dir);
 	return ADMIN_OK;
 }
 
-/* Without looking at the cdb. */
+/* The database first: as the domain's owner we may not read how to reach it. */
 static enum admin_result
-open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
-    struct users **users_out, struct error *err)
+open_users_at(const struct users_at *at, bool is_writer, bool is_new,
+    bool completes, struct users **users_out, struct error *err)
 {
-	enum admin_result result = owner_enter(uid, gid, err);
-	OWN_TEXT lock = layout_domain_path(domain_dir, LAYOUT_vpasswd_lock);
-	struct users *users;
+	struct users *users = users_new_at(at);
+	enum admin_result result = choose_store(users, at, is_writer, err);
 
-	*users_out = NULL;
-	if (result != ADMIN_OK)
-		return result;
-	users = xcalloc(1, sizeof(*users));
-	users->dir = xstrdup(domain_dir);
-	users->lock_fd = lock_take(lock, err);
-	result = users->lock_fd == -1 ? ADMIN_FAILED
-				      : load_users(users, is_new, err);
+	users->completes = completes;
+
+	if (result == ADMIN_OK && !at->as_we_are) {
+		result = owner_enter(at->uid, at->gid, err);
+		users->is_entered = result == ADMIN_OK;
+	}
+	if (result == ADMIN_OK && is_writer)
+		result = lock_users(users, err);
+	if (result == ADMIN_OK)
+		result = users->backend->load(users, is_new, err);
 	if (result != ADMIN_OK)
 		users_close(&users);
 	*users_out = users;
@@ -86,65 +102,69 @@ open_text(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
 }
 
 enum admin_result
-users_open(const char *domain_dir, uid_t uid, gid_t gid, bool is_new,
-    struct users **users_out, struct error *err)
+users_open(const struct users_at *at, bool is_new, struct users **users_out,
+    struct error *err)
 {
-	enum admin_result result = open_text(
-	    domain_dir, uid, gid, is_new, users_out, err);
-	struct users *users = *users_out;
+	return open_users_at(at, true, is_new, true, users_out, err);
+}
 
-	if (result != ADMIN_OK || !users->has_text ||
-	    vpasswd_file_is_compiled(users->file) ||
-	    vpasswd_file_compile(users->file, err) == 0)
-		return result;
-	users_close(users_out);
-	return ADMIN_FAILED;
+enum admin_result
+users_open_to_read(
+    const struct users_at *at, struct users **users_out, struct error *err)
+{
+	return open_users_at(at, false, false, false, users_out, err);
 }
 
 enum admin_result
 users_open_named(const char *home_root, const char *domain,
     struct users **users_out, struct error *err)
 {
+	AUTO(home_free) struct home *home = home_at(home_root);
 	AUTO(store_domain_release)
 	struct store_domain found = { .name = NULL };
 	enum admin_result result = users_find_domain(
 	    home_root, domain, &found, err);
+	struct users_at at = { .control_dir = home->control };
 
 	*users_out = NULL;
 	if (result != ADMIN_OK)
 		return result;
-	return users_open(
-	    found.dir, found.uid, found.gid, false, users_out, err);
+	at.domain = found.name;
+	at.dir = found.dir;
+	at.uid = found.uid;
+	at.gid = found.gid;
+	return users_open(&at, false, users_out, err);
 }
 
 /* Deliveries take a quota that cannot be read for none: told in time. */
 static enum admin_result
-check_quotas(const struct users *users, struct error *err)
+check_quotas(struct users *users, struct error *err)
 {
 	const struct vpasswd_entry *entry;
 	struct quota quota;
-	size_t at = 0;
+	int found;
 
-	while ((entry = vpasswd_file_next(users->file, &at)) != NULL)
+	users_rewind(users);
+	while ((found = users_next(users, &entry, err)) == 1)
 		if (quota_read(entry->quota, &quota, err) == -1) {
 			error_context(err, "'%s/vpasswd': user '%s'",
 			    users->dir, entry->name);
 			return ADMIN_REFUSED;
 		}
-	return ADMIN_OK;
+	return admin_result_of(found);
 }
 
 enum admin_result
-users_compile(const char *domain_dir, uid_t uid, gid_t gid, struct error *err)
+users_compile(const struct users_at *at, struct error *err)
 {
 	AUTO(users_close) struct users *users = NULL;
-	enum admin_result result = open_text(
-	    domain_dir, uid, gid, false, &users, err);
+	enum admin_result result = open_users_at(
+	    at, true, false, false, &users, err);
 
 	if (result == ADMIN_OK)
 		result = check_quotas(users, err);
-	if (result == ADMIN_OK && vpasswd_file_compile(users->file, err) == -1)
-		result = ADMIN_FAILED;
+	if (result == ADMIN_OK && users->backend == &users_cdb)
+		result = users_cdb_compile(users, err);
 	return result;
 }
 
@@ -153,19 +173,15 @@ users_close(struct users **users)
 {
 	if (*users == NULL)
 		return;
-	vpasswd_file_free(&(*users)->file);
+	(*users)->backend->unload(*users);
 	if ((*users)->lock_fd != -1)
 		close((*users)->lock_fd);
-	owner_leave();
+	if ((*users)->is_entered)
+		owner_leave();
+	free((*users)->domain);
 	free((*users)->dir);
 	free(*users);
 	*users = NULL;
-}
-
-const struct vpasswd_file *
-users_file(const struct users *users)
-{
-	return users->file;
 }
 
 /* The limit of users in a folder: .users_per_level, or the most. */
@@ -189,155 +205,226 @@ read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 }
 
 static struct dirhash *
-count_user_folders(const struct users *users, struct error *err)
+count_user_folders(struct users *users, struct error *err)
 {
-	const struct vpasswd_entry *entry;
 	struct dirhash *hash;
 	unsigned limit;
-	size_t at = 0;
 
 	if (read_limit(users->dir, &limit, err) == -1)
 		return NULL;
 	hash = dirhash_new(users->dir, limit);
-	while ((entry = vpasswd_file_next(users->file, &at)) != NULL)
-		dirhash_count(hash, entry->dir);
+	if (users->backend->count_folders(users, hash, err) == -1)
+		dirhash_free(&hash);
 	return hash;
 }
 
-/* Makes the user's folder and puts the user into the file, not yet saved. */
+/* Chooses and makes the user's folder, which the entry gets. */
 static enum admin_result
-add_user(struct users *users, struct dirhash *hash, const struct users_new *new,
-    struct buf *dir, struct error *err)
+make_user(struct dirhash *hash, const struct users_new *new,
+    struct vpasswd_entry *entry_out, struct error *err)
 {
-	struct vpasswd_entry entry;
+	AUTO(buf_release) struct buf dir = BUF_INIT;
+	AUTO(buf_release) struct buf line = BUF_INIT;
 	enum admin_result result;
 
-	if (vpasswd_file_find(users->file, new->name) != NULL)
-		return admin_refuse(err,
-		    "user '%s' exists already in '%s': vpasswd changes the "
-		    "password, vdeluser removes",
-		    new->name, users->dir);
-	if (dirhash_place(hash, new->name, dir, err) == -1)
+	if (dirhash_place(hash, new->name, &dir, err) == -1)
 		return ADMIN_REFUSED;
-	entry = (struct vpasswd_entry){ .name = new->name,
+	*entry_out = (struct vpasswd_entry){ .name = new->name,
 		.hash = new->hash,
+		.uid_flags = new->uid_flags,
 		.gid_flags = new->flags,
 		.gecos = new->gecos,
-		.dir = dir->data,
-		.quota = new->quota };
-	if (vpasswd_file_put(users->file, &entry, err) == -1) {
-		error_context(err, "user '%s'", new->name);
-		return ADMIN_REFUSED;
-	}
-	result = user_dir_make(dir->data, err);
+		.dir = dir.data,
+		.quota = new->quota,
+		.scram = new->scram,
+		.secret = new->secret };
+	/* What no line can hold no store takes. */
+	if (vpasswd_format(entry_out, &line, err) == -1)
+		result = ADMIN_REFUSED;
+	else
+		result = user_dir_make(dir.data, err);
 	if (result != ADMIN_OK)
 		error_context(err, "user '%s'", new->name);
+	buf_init(&dir); /* the entry's now */
 	return result;
 }
 
 static int
-sync_new(const struct users *users, const struct users_new *new, size_t count,
-    struct error *err)
+sync_new(const struct users *users, const struct vpasswd_entry *entries,
+    size_t count, struct error *err)
 {
 	if (count > SYNC_EACH_MAX)
 		return user_dir_sync_all(users->dir, err);
-	for (size_t i = 0; i < count; i++) {
-		const struct vpasswd_entry *entry = vpasswd_file_find(
-		    users->file, new[i].name);
-
-		if (user_dir_sync(users->dir, entry->dir, err) == -1)
+	for (size_t i = 0; i < count; i++)
+		if (user_dir_sync(users->dir, entries[i].dir, err) == -1)
 			return -1;
-	}
 	return 0;
+}
+
+static enum admin_result
+refuse_twice(const struct users *users, const char *name, struct error *err)
+{
+	return admin_refuse(err,
+	    "user '%s' exists already in '%s': vpasswd changes the password, "
+	    "vdeluser removes",
+	    name, users->dir);
+}
+
+static int
+compare_names(const void *left, const void *right)
+{
+	const char *const *a = left, *const *b = right;
+
+	return strcmp(*a, *b);
+}
+
+/* Nobody of the list may be there, or be in it twice. */
+static enum admin_result
+check_are_new(struct users *users, const struct users_new *new, size_t count,
+    struct error *err)
+{
+	AUTO(mem_free) const char **names = xcalloc(count + 1, sizeof(*names));
+	const char *name;
+	int found = users->backend->find_any(users, new, count, &name, err);
+
+	for (size_t i = 0; i < count; i++)
+		names[i] = new[i].name;
+	qsort(names, count, sizeof(*names), compare_names);
+	for (size_t i = 1; found == 0 && i < count; i++)
+		if (strcmp(names[i - 1], names[i]) == 0) {
+			name = names[i];
+			found = 1;
+		}
+	return found == 1 ? refuse_twice(users, name, err)
+			  : admin_result_of(found);
+}
+
+void
+users_set_progress(struct users *users, struct progress *progress)
+{
+	users->progress = progress;
+}
+
+/* What make_user() made. */
+static void
+free_dir(struct vpasswd_entry *entry)
+{
+	AUTO(mem_free) const char *dir = entry->dir;
+
+	entry->dir = NULL;
 }
 
 enum admin_result
 users_add(struct users *users, const struct users_new *new, size_t count,
     struct error *err)
 {
-	AUTO(dirhash_free)
-	struct dirhash *hash = count_user_folders(users, err);
-	AUTO(buf_release) struct buf dir = BUF_INIT;
-	enum admin_result result = admin_result_of(hash == NULL ? -1 : 0);
+	AUTO(mem_free)
+	struct vpasswd_entry *entries = xcalloc(count + 1, sizeof(*entries));
+	AUTO(dirhash_free) struct dirhash *hash = NULL;
+	enum admin_result result = check_are_new(users, new, count, err);
 
-	for (size_t i = 0; result == ADMIN_OK && i < count; i++)
-		result = add_user(users, hash, &new[i], &dir, err);
-	if (result == ADMIN_OK &&
-	    (sync_new(users, new, count, err) == -1 ||
-		vpasswd_file_save(users->file, err) == -1))
+	if (result == ADMIN_OK) {
+		hash = count_user_folders(users, err);
+		result = admin_result_of(hash == NULL ? -1 : 0);
+	}
+	for (size_t i = 0; result == ADMIN_OK && i < count; i++) {
+		result = make_user(hash, &new[i], &entries[i], err);
+		progress_add(users->progress, 1);
+	}
+	if (result == ADMIN_OK && sync_new(users, entries, count, err) == -1)
 		result = ADMIN_FAILED;
+	if (result == ADMIN_OK)
+		result = users->backend->add(users, entries, count, err);
+	for (size_t i = 0; i < count; i++)
+		free_dir(&entries[i]);
 	return result;
 }
 
 enum admin_result
-users_find(const struct users *users, const char *name,
+users_put(struct users *users, const struct vpasswd_entry *entries,
+    size_t count, struct error *err)
+{
+	return users->backend->put(users, entries, count, err);
+}
+
+enum admin_result
+users_find(struct users *users, const char *name,
     const struct vpasswd_entry **entry_out, struct error *err)
 {
-	*entry_out = vpasswd_file_find(users->file, name);
-	if (*entry_out != NULL)
-		return ADMIN_OK;
+	int found = users->backend->find(users, name, entry_out, err);
+
+	if (found != 0)
+		return admin_result_of(found);
 	return admin_refuse(err, "no user '%s' in '%s'", name, users->dir);
+}
+
+void
+users_rewind(struct users *users)
+{
+	users->backend->rewind(users);
+}
+
+int
+users_next(struct users *users, const struct vpasswd_entry **entry_out,
+    struct error *err)
+{
+	return users->backend->next(users, entry_out, err);
 }
 
 enum admin_result
 users_change(
     struct users *users, const struct vpasswd_entry *entry, struct error *err)
 {
+	AUTO(buf_release) struct buf line = BUF_INIT;
 	const struct vpasswd_entry *old;
+	enum admin_result result = users_find(users, entry->name, &old, err);
 
-	if (users_find(users, entry->name, &old, err) != ADMIN_OK ||
-	    vpasswd_file_put(users->file, entry, err) == -1)
-		return ADMIN_REFUSED;
-	return admin_result_of(vpasswd_file_save(users->file, err));
-}
-
-/* Is inner the folder outer, or below it? */
-static bool
-is_within(const char *inner, const char *outer)
-{
-	size_t length = strlen(outer);
-
-	return strncmp(inner, outer, length) == 0 &&
-	    (inner[length] == '\0' || inner[length] == '/');
+	if (result == ADMIN_OK && vpasswd_format(entry, &line, err) == -1)
+		result = ADMIN_REFUSED;
+	if (result == ADMIN_OK)
+		result = users->backend->change(users, entry, err);
+	return result;
 }
 
 /*
- * Files that came from elsewhere may have users who share a folder.  False
- * when removing dir would take more than the one user's mail.
+ * Users that came from elsewhere may share a folder.  1; 0 when removing dir
+ * would take more than the one user's mail; -1.
  */
-static bool
-is_dir_own(const struct users *users, const char *name, const char *dir)
+static int
+is_dir_own(
+    struct users *users, const char *name, const char *dir, struct error *err)
 {
-	const struct vpasswd_entry *entry;
-	size_t at = 0;
+	int is_shared;
 
-	if (strcmp(dir, "/") == 0 || is_within(users->dir, dir))
-		return false;
-	while ((entry = vpasswd_file_next(users->file, &at)) != NULL) {
-		if (strcmp(entry->name, name) != 0 &&
-		    (is_within(entry->dir, dir) || is_within(dir, entry->dir)))
-			return false;
-	}
-	return true;
+	if (strcmp(dir, "/") == 0 || users_is_within(users->dir, dir))
+		return 0;
+	is_shared = users->backend->is_shared(users, name, dir, err);
+	return is_shared == -1 ? -1 : !is_shared;
 }
 
 /*
  * The folder is renamed first: killed here, the user is there without a
- * folder, mail waits, and the next run ends it.
+ * folder, mail waits, and the next run ends it.  When it cannot be told whether
+ * the user is removed the mail goes back to its place.
  */
 static enum admin_result
 remove_with_dir(
     struct users *users, const char *name, const char *dir, struct error *err)
 {
 	OWN_TEXT aside = NULL;
+	enum admin_result result = users->backend->remove_begin(
+	    users, name, err);
 
-	if (user_dir_put_aside(users->dir, dir, &aside, err) == -1)
-		return ADMIN_FAILED;
-	vpasswd_file_remove(users->file, name);
-	if (vpasswd_file_save(users->file, err) == -1) {
+	if (result == ADMIN_OK &&
+	    user_dir_put_aside(users->dir, dir, &aside, err) == -1) {
+		users->backend->remove_end(users, name, false, NULL);
+		result = ADMIN_FAILED;
+	} else if (result == ADMIN_OK)
+		result = users->backend->remove_end(users, name, true, err);
+	if (result != ADMIN_OK) {
 		if (aside != NULL && rename(aside, dir) == -1)
 			error_context(err, "the mail is in '%s' now", aside);
-		return ADMIN_FAILED;
+		return result;
 	}
 	if (aside == NULL || user_dir_remove(users->dir, aside, err) == 0)
 		return ADMIN_OK;
@@ -350,15 +437,20 @@ users_remove(struct users *users, const char *name, struct error *err)
 {
 	OWN_TEXT dir = NULL;
 	const struct vpasswd_entry *entry;
+	enum admin_result result = users_find(users, name, &entry, err);
+	int is_own;
 
-	if (users_find(users, name, &entry, err) != ADMIN_OK)
-		return ADMIN_REFUSED;
-	if (!is_dir_own(users, name, entry->dir))
+	if (result != ADMIN_OK)
+		return result;
+	dir = xstrdup(entry->dir);
+	is_own = is_dir_own(users, name, dir, err);
+	if (is_own == -1)
+		return ADMIN_FAILED;
+	if (is_own == 0)
 		return admin_refuse(err,
 		    "user '%s' shares the folder '%s' with other users: give "
 		    "the user another one in '%s/vpasswd' first",
-		    name, entry->dir, users->dir);
-	dir = xstrdup(entry->dir);
+		    name, dir, users->dir);
 	while (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/')
 		dir[strlen(dir) - 1] = '\0';
 	return remove_with_dir(users, name, dir, err);

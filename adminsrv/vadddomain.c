@@ -11,7 +11,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadddomain [-en] [-h hash] [-l users-per-level] [-q quota]\n"
+    "usage: vadddomain [-Cen] [-h hash] [-l users-per-level] [-q quota]\n"
     "                  [-r length] domain [postmaster-password]\n";
 
 int
@@ -20,7 +20,8 @@ main(int argc, char **argv)
 	struct domain_options options = { .users_per_level = 0 };
 	struct cli_password password = { .argument = NULL };
 	const char *quota_text = "NOQUOTA";
-	AUTO(buf_release) struct buf hash = BUF_INIT;
+	AUTO(password_data_release)
+	struct password_data data = { .hash = BUF_INIT };
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
@@ -29,7 +30,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadddomain", argv, usage);
-	while ((option = getopt(argc, argv, "enh:l:q:r:")) != -1) {
+	while ((option = getopt(argc, argv, "Cenh:l:q:r:")) != -1) {
 		if (option == 'l')
 			options.users_per_level = cli_number(
 			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
@@ -46,8 +47,10 @@ main(int argc, char **argv)
 	if (quota_text_read(quota_text, &quota, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home(); /* which may say how to hash */
-	result = cli_password_hash(&password, "postmaster", &hash, &err);
-	options.password_hash = hash.data;
+	result = cli_password_hash(&password, "postmaster", &data, &err);
+	options.password_hash = data.hash.data;
+	options.password_scram = password_text(&data.scram);
+	options.password_secret = password_text(&data.secret);
 	options.quota = quota.data;
 	if (result == ADMIN_OK)
 		result = domain_add(home, domain, &options, &err);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* vadduser: adds users to virtual domains. */
+#include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,15 +14,22 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadduser [-en] [-c comment] [-h hash] [-q quota] [-r length]\n"
+    "usage: vadduser [-Cen] [-c comment] [-h hash] [-q quota] [-r length]\n"
     "                user@domain [password]\n"
-    "       vadduser -i [-en] [-c comment] [-h hash] [-q quota] < list\n";
+    "       vadduser -i [-Cen] [-c comment] [-h hash] [-q quota] < list\n"
+    "       vadduser --file list [-Cen] [-c comment] [-h hash] [-q quota]\n";
+
+static const struct option long_options[] = {
+	{ "file", required_argument, NULL, 'f' },
+	{ NULL, 0, NULL, 0 },
+};
 
 struct options {
 	struct cli_password password;
 	const char *gecos; /* NULL: the user's name */
 	const char *quota;
 	bool is_list;
+	const char *file; /* of the list; NULL: descriptor 0 */
 };
 
 static enum admin_result
@@ -28,7 +37,8 @@ add_single(const struct home *home, const struct options *options,
     const char *argument, struct error *err)
 {
 	AUTO(users_close) struct users *users = NULL;
-	AUTO(buf_release) struct buf hash = BUF_INIT;
+	AUTO(password_data_release)
+	struct password_data data = { .hash = BUF_INIT };
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	struct users_new new = { .gecos = options->gecos };
 	struct names_address address;
@@ -45,14 +55,16 @@ add_single(const struct home *home, const struct options *options,
 		return result;
 	if (quota_text_read(options->quota, &quota, err) == -1)
 		return ADMIN_REFUSED;
-	result = cli_password_hash(&options->password, argument, &hash, err);
+	result = cli_password_hash(&options->password, argument, &data, err);
 	if (result == ADMIN_OK)
 		result = users_open_named(
 		    home->root, address.domain, &users, err);
 	if (result != ADMIN_OK)
 		return result;
 	new.name = address.local;
-	new.hash = hash.data;
+	new.hash = data.hash.data;
+	new.scram = password_text(&data.scram);
+	new.secret = password_text(&data.secret);
 	new.quota = quota.data;
 	if (new.gecos == NULL)
 		new.gecos = address.local;
@@ -65,10 +77,14 @@ add_list(
 {
 	enum bulk_password kind = options->password.is_none ? BULK_NO_PASSWORD
 	    : options->password.is_hashed                   ? BULK_HASHED
+	    : options->password.keeps_secret                ? BULK_KEPT
 							    : BULK_CLEAR;
-	AUTO(bulk_release) struct bulk bulk;
+	AUTO(bulk_release) struct bulk bulk = { .users = NULL };
+	FILE *file = options->file == NULL ? stdin : fopen(options->file, "re");
 
-	if (bulk_read(stdin, kind, options->quota, &bulk, err) == -1 ||
+	if (file == NULL)
+		return admin_fail(err, "cannot open '%s'", options->file);
+	if (bulk_read(file, kind, options->quota, &bulk, err) == -1 ||
 	    bulk_hash(&bulk, kind, options->password.method, err) == -1)
 		return ADMIN_REFUSED;
 	return bulk_add(&bulk, home->root, options->gecos, err);
@@ -88,12 +104,16 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadduser", argv, usage);
-	while ((option = getopt(argc, argv, "c:eh:inq:r:")) != -1) {
+	while ((option = getopt_long(
+		    argc, argv, "Cc:eh:inq:r:", long_options, NULL)) != -1) {
 		if (option == 'c')
 			options.gecos = optarg;
 		else if (option == 'i')
 			options.is_list = true;
-		else if (option == 'q')
+		else if (option == 'f') {
+			options.is_list = true;
+			options.file = optarg;
+		} else if (option == 'q')
 			options.quota = optarg;
 		else if (!cli_password_option(
 			     &options.password, option, optarg))

@@ -27,8 +27,14 @@ main(int argc, char **argv)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = home_new();
 	result = users_find_domain(home->root, name, &domain, &err);
-	if (result == ADMIN_OK)
-		result = users_compile(
-		    domain.dir, domain.uid, domain.gid, &err);
+	if (result == ADMIN_OK) {
+		const struct users_at at = { .control_dir = home->control,
+			.domain = domain.name,
+			.dir = domain.dir,
+			.uid = domain.uid,
+			.gid = domain.gid };
+
+		result = users_compile(&at, &err);
+	}
 	return cli_end(result, &err);
 }

@@ -82,7 +82,9 @@ change_user(const struct change *change, const struct home *home,
 	result = users_change(users, &entry, err);
 	if (result != ADMIN_OK || change->quota == NULL)
 		return result;
-	users_find(users, address->local, &old, err);
+	result = users_find(users, address->local, &old, err);
+	if (result != ADMIN_OK)
+		return result;
 	if (user_dir_forget_size(old->dir, err) == 0)
 		return ADMIN_OK;
 	error_context(

@@ -9,11 +9,11 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vpasswd [-en] [-h hash] [-r length] user@domain [password]\n";
+    "usage: vpasswd [-Cen] [-h hash] [-r length] user@domain [password]\n";
 
 static enum admin_result
 change_password(const struct home *home, const struct names_address *address,
-    const char *hash, struct error *err)
+    const struct password_data *data, struct error *err)
 {
 	AUTO(users_close) struct users *users = NULL;
 	const struct vpasswd_entry *old;
@@ -26,7 +26,9 @@ change_password(const struct home *home, const struct names_address *address,
 	if (result != ADMIN_OK)
 		return result;
 	entry = *old;
-	entry.hash = hash;
+	entry.hash = data->hash.data;
+	entry.scram = password_text(&data->scram);
+	entry.secret = password_text(&data->secret);
 	return users_change(users, &entry, err);
 }
 
@@ -40,11 +42,12 @@ main(int argc, char **argv)
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
-	AUTO(buf_release) struct buf hash = BUF_INIT;
+	AUTO(password_data_release)
+	struct password_data data = { .hash = BUF_INIT };
 	int option;
 
 	cli_start("vpasswd", argv, usage);
-	while ((option = getopt(argc, argv, "eh:nr:")) != -1) {
+	while ((option = getopt(argc, argv, "Ceh:nr:")) != -1) {
 		if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);
 	}
@@ -57,8 +60,8 @@ main(int argc, char **argv)
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK)
 		result = cli_password_hash(
-		    &password, argv[optind], &hash, &err);
+		    &password, argv[optind], &data, &err);
 	if (result == ADMIN_OK)
-		result = change_password(home, &address, hash.data, &err);
+		result = change_password(home, &address, &data, &err);
 	return cli_end(result, &err);
 }

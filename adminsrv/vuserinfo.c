@@ -8,7 +8,6 @@
 
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
-#include "adminsrv/owner.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
 #include "base/mem.h"
@@ -65,33 +64,40 @@ show_user(struct output *output, const struct vpasswd_entry *entry,
 }
 
 static enum admin_result
-show_users(struct output *output, const struct store_domain *domain,
+show_users(struct output *output, struct users *users, const char *domain,
     const char *name, struct error *err)
 {
-	AUTO(vpasswd_file_free) struct vpasswd_file *file = NULL;
 	const struct vpasswd_entry *entry;
-	size_t at = 0;
+	enum admin_result result;
 	int found;
 
-	/* Without the lock: the file is replaced in one step. */
-	found = vpasswd_file_load(domain->dir, &file, err);
-	if (found == 0)
-		error_set(err, "'%s/vpasswd' is missing: is its disk mounted?",
-		    domain->dir);
-	if (found != 1)
-		return ADMIN_FAILED;
 	if (name != NULL) {
-		entry = vpasswd_file_find(file, name);
-		if (entry == NULL)
-			return admin_refuse(
-			    err, "no user '%s' in '%s'", name, domain->dir);
-		return admin_result_of(
-		    show_user(output, entry, domain->name, err));
+		result = users_find(users, name, &entry, err);
+		return result != ADMIN_OK
+		    ? result
+		    : admin_result_of(show_user(output, entry, domain, err));
 	}
-	while ((entry = vpasswd_file_next(file, &at)) != NULL)
-		if (show_user(output, entry, domain->name, err) == -1)
+	while ((found = users_next(users, &entry, err)) == 1)
+		if (show_user(output, entry, domain, err) == -1)
 			return ADMIN_FAILED;
-	return ADMIN_OK;
+	return admin_result_of(found);
+}
+
+static enum admin_result
+show_domain(struct output *output, const struct home *home,
+    const struct store_domain *domain, const char *name, struct error *err)
+{
+	const struct users_at at = { .control_dir = home->control,
+		.domain = domain->name,
+		.dir = domain->dir,
+		.uid = domain->uid,
+		.gid = domain->gid };
+	AUTO(users_close) struct users *users = NULL;
+	enum admin_result result = users_open_to_read(&at, &users, err);
+
+	return result != ADMIN_OK
+	    ? result
+	    : show_users(output, users, domain->name, name, err);
 }
 
 /* One user is one object, a domain an array of them. */
@@ -141,14 +147,9 @@ main(int argc, char **argv)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home();
 	result = users_find_domain(home->root, address.domain, &domain, &err);
-	if (result == ADMIN_OK) {
-		result = owner_enter(domain.uid, domain.gid, &err);
-		if (result == ADMIN_OK) {
-			result = show_users(&output, &domain,
-			    output.is_list ? NULL : address.local, &err);
-			owner_leave();
-		}
-	}
+	if (result == ADMIN_OK)
+		result = show_domain(&output, home, &domain,
+		    output.is_list ? NULL : address.local, &err);
 	if (result == ADMIN_OK && output.json != NULL)
 		print_users_json(&output);
 	json_decref(output.json);

@@ -178,6 +178,11 @@ file_make_dirs(const char *path, mode_t mode, struct error *err)
 	OWN_TEXT copy = xstrdup(path);
 	char *slash = copy;
 
+	/* Mostly those above it are there. */
+	if (mkdir(path, mode) == 0)
+		return chmod(path, mode) == -1
+		    ? error_sys(err, "cannot make folder '%s'", path)
+		    : 0;
 	for (;;) {
 		slash = strchr(slash + 1, '/');
 		if (slash != NULL)

@@ -19,7 +19,8 @@ const struct layout_row layout_rows[LAYOUT_COUNT] = {
 #undef LAYOUT
 };
 
-/* Where a node's folder is may be a variable's matter. */
+/* Where a node's folder is may be a variable's matter.  NULL: below the root.
+ */
 static const char *
 folder_of_part(const struct home *home, const char *path, size_t length)
 {
@@ -45,7 +46,8 @@ folder_of_part(const struct home *home, const char *path, size_t length)
 		    strncmp(other, path, length) == 0)
 			return folders[i].path;
 	}
-	assert(length == 0);
+	if (length > 0)
+		return NULL;
 	return *path == '/' ? "" : home->root;
 }
 
@@ -62,9 +64,13 @@ layout_vpath(const struct home *home, enum layout_id id, va_list names)
 {
 	const char *at = layout_rows[id].path;
 	size_t length = strcspn(at, "/");
+	const char *folder = folder_of_part(home, at, length);
 	struct buf path = BUF_INIT;
 
-	buf_adds(&path, folder_of_part(home, at, length));
+	if (folder != NULL)
+		buf_adds(&path, folder);
+	else
+		buf_addf(&path, "%s/%.*s", home->root, (int)length, at);
 	for (at += length; *at != '\0'; at += length) {
 		length = 1 + strcspn(at + 1, "/");
 		if (is_many(at + 1, length - 1))

@@ -66,8 +66,8 @@ set_reason(struct error *err, const char *what, const char *message)
 	char reason[400];
 
 	clean_reason(message, reason, sizeof(reason));
-	return error_set(err, "%s%s%s", what, *reason == '\0' ? "" : ": ",
-	    reason);
+	return error_set(
+	    err, "%s%s%s", what, *reason == '\0' ? "" : ": ", reason);
 }
 
 static void
@@ -144,8 +144,7 @@ add_defaults(struct pg *pg, const struct pg_options *options)
 		add_option(pg, "application_name", options->program);
 	if (!has_option(pg, "client_encoding"))
 		add_option(pg, "client_encoding", "UTF8");
-	if (!has_option(pg, "target_session_attrs") &&
-	    !pg->is_prefer_standby) {
+	if (!has_option(pg, "target_session_attrs") && !pg->is_prefer_standby) {
 		if (options->is_writer)
 			add_option(pg, "target_session_attrs", "read-write");
 		else
@@ -288,8 +287,8 @@ start_host(const struct pg *pg, size_t host, const char *attributes)
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (own[i].list->count > 0) {
 			keywords[count] = own[i].keyword;
-			values[count++] = own[i].list->items
-					      [own[i].list->count == 1 ? 0
+			values[count++] =
+			    own[i].list->items[own[i].list->count == 1 ? 0
 								       : host];
 		}
 	if (attributes != NULL) {
@@ -518,8 +517,8 @@ lost_reason(const struct pg *pg, int64_t deadline_ms)
  * else the last.  Without an answer in time the connection is dropped.
  */
 static enum pg_status
-finish_query(struct pg *pg, int64_t deadline_ms, PGresult **kept_out,
-    struct error *err)
+finish_query(
+    struct pg *pg, int64_t deadline_ms, PGresult **kept_out, struct error *err)
 {
 	AUTO(drop_result) PGresult *kept = NULL;
 	enum pg_status status = PG_OK;
@@ -610,8 +609,7 @@ make_ready(struct pg *pg, int64_t deadline_ms, struct error *err)
 		error_set(err, "lost the database within a change");
 		return PG_UNKNOWN;
 	}
-	if (pg->conn != NULL &&
-	    PQtransactionStatus(pg->conn) == PQTRANS_IDLE &&
+	if (pg->conn != NULL && PQtransactionStatus(pg->conn) == PQTRANS_IDLE &&
 	    (is_stale(pg->conn) ||
 		check_recovery(pg, deadline_ms, &reason) != PG_OK))
 		pg_drop(pg);
@@ -628,8 +626,7 @@ prepare(struct pg *pg, const struct pg_statement *statement,
 	if (strlist_has(&pg->prepared, statement->name))
 		return PG_OK;
 	status = send_and_finish(pg,
-	    PQsendPrepare(
-		pg->conn, statement->name, statement->sql, 0, NULL),
+	    PQsendPrepare(pg->conn, statement->name, statement->sql, 0, NULL),
 	    deadline_ms, NULL, err);
 	if (status == PG_OK)
 		strlist_add(&pg->prepared, statement->name);
@@ -671,10 +668,9 @@ pg_script(struct pg *pg, const char *sql, int timeout_ms, struct error *err)
 	int64_t deadline_ms = clock_ms() + timeout_ms;
 	enum pg_status status = make_ready(pg, deadline_ms, err);
 
-	return status != PG_OK
-	    ? status
-	    : send_and_finish(
-		  pg, PQsendQuery(pg->conn, sql), deadline_ms, NULL, err);
+	return status != PG_OK ? status
+			       : send_and_finish(pg, PQsendQuery(pg->conn, sql),
+				     deadline_ms, NULL, err);
 }
 
 enum pg_status
@@ -708,8 +704,7 @@ pg_rollback(struct pg *pg)
 {
 	struct error ignored;
 
-	if (pg->conn != NULL &&
-	    PQtransactionStatus(pg->conn) != PQTRANS_IDLE &&
+	if (pg->conn != NULL && PQtransactionStatus(pg->conn) != PQTRANS_IDLE &&
 	    pg_script(pg, "ROLLBACK", CONTROL_MS, &ignored) != PG_OK)
 		pg_drop(pg);
 	pg->is_transaction = false;
@@ -802,8 +797,7 @@ pg_wait_notify(struct pg *pg, int wake_fd, int timeout_ms, struct error *err)
 		return error_sys(err, "cannot wait for the database");
 	if (count < 1 || (waits[0].revents & (POLLIN | POLLHUP | POLLERR)) == 0)
 		return 0;
-	if (!PQconsumeInput(pg->conn) ||
-	    PQstatus(pg->conn) != CONNECTION_OK) {
+	if (!PQconsumeInput(pg->conn) || PQstatus(pg->conn) != CONNECTION_OK) {
 		lose(pg, PQerrorMessage(pg->conn), err);
 		return -1;
 	}

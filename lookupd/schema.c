@@ -53,8 +53,11 @@ enum pg_status
 schema_version(struct pg *pg, int *version_out, struct error *err)
 {
 	int is_there = 0;
+	/* to_regclass() may remember what was before another's commit. */
 	enum pg_status status = ask_number(pg,
-	    "SELECT (to_regclass('mq.schema_version') IS NOT NULL)::int",
+	    "SELECT count(*) FROM pg_catalog.pg_class c "
+	    "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+	    "WHERE n.nspname = 'mq' AND c.relname = 'schema_version'",
 	    QUESTION_MS, &is_there, err);
 
 	*version_out = 0;
@@ -72,8 +75,9 @@ upgrade_step(struct pg *pg, int *version_out, struct error *err)
 	int unused;
 
 	/* No table says that there is a lock: its number does. */
-	status = ask_number(pg, "SELECT 1 FROM pg_advisory_xact_lock(1836216674)",
-	    LOCK_MS, &unused, err);
+	status = ask_number(pg,
+	    "SELECT 1 FROM pg_advisory_xact_lock(1836216674)", LOCK_MS, &unused,
+	    err);
 	if (status == PG_OK)
 		status = schema_version(pg, version_out, err);
 	if (status != PG_OK || *version_out >= schema_newest())

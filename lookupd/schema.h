@@ -23,7 +23,6 @@ enum pg_status schema_version(
  * nobody else does.  *from_out is what it had.  PG_REFUSED when it is newer
  * than this program.
  */
-enum pg_status schema_upgrade(
-    struct pg *pg, int *from_out, struct error *err);
+enum pg_status schema_upgrade(struct pg *pg, int *from_out, struct error *err);
 
 #endif

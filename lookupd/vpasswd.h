@@ -34,9 +34,9 @@ struct vpasswd_entry {
 	unsigned uid_flags; /* VPASSWD_INACTIVE and the cluster state */
 	unsigned gid_flags; /* enum store_flag */
 	const char *gecos;
-	const char *dir; /* absolute, without "." and ".." in it */
-	const char *quota; /* never empty: "NOQUOTA" when there is none */
-	const char *scram; /* a verifier (RFC 5803), or NULL */
+	const char *dir;    /* absolute, without "." and ".." in it */
+	const char *quota;  /* never empty: "NOQUOTA" when there is none */
+	const char *scram;  /* a verifier (RFC 5803), or NULL */
 	const char *secret; /* the clear password, or NULL */
 };
 

@@ -58,6 +58,8 @@ static const struct {
 	    "            [--until TIME | --follow] [--utc] [--json]" },
 	{ "systemd", cmd_systemd, "[--home DIR] [--destdir DIR]" },
 	{ "showctl", cmd_showctl, "[--home DIR]" },
+	{ "db", cmd_db,
+	    "init|upgrade|status|check|local [--home DIR] [--json]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "route", cmd_route,
 	    "DOMAIN|RECIPIENT [SENDER] [--home DIR] [--json]" },

@@ -9,6 +9,7 @@ svctool/libsvctool.a: \
     svctool/check/routes.o svctool/check/running.o svctool/check/services.o \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
+    svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
     svctool/init/cmd_init.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
     svctool/init/tls.o \
@@ -35,13 +36,13 @@ svctool/libsvctool.a: \
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
     pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
     pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
-    mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a \
+    mailbox/libmailbox.a auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
-svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lz
+svctool/svctool svctool/qmail-rm: LDLIBS += -lcdb -ljansson -lssl -lcrypto -lcrypt -lgsasl -lz
 MANS += svctool/svctool.8 svctool/qmail-rm.8

@@ -302,6 +302,8 @@ node_is_lookup(const char *service)
 	return strcmp(service, node_lookup_service) == 0;
 }
 
+const char node_pgsql_service[] = "pgsql";
+
 bool
 node_is_made_service(const struct node *node, const char *service)
 {
@@ -311,5 +313,6 @@ node_is_made_service(const struct node *node, const char *service)
 	free(lock);
 	return is_queue || node_is_listener(service) ||
 	    node_is_resolver(service) || node_is_remote(service) ||
-	    node_is_lookup(service);
+	    node_is_lookup(service) ||
+	    strcmp(service, node_pgsql_service) == 0;
 }

@@ -98,6 +98,8 @@ bool node_is_remote(const char *service);
 /* The one that knows the users of a database. */
 extern const char node_lookup_service[];
 bool node_is_lookup(const char *service);
+/* The node's own database. */
+extern const char node_pgsql_service[];
 
 /* One of those that svctool makes, and not the operator's own? */
 bool node_is_made_service(const struct node *node, const char *service);

@@ -55,6 +55,8 @@ CREATE TABLE mq.users (
 	UNIQUE (domain_id, name)
 );
 
+CREATE INDEX ON mq.users USING hash (dir);
+
 CREATE TABLE mq.aliases (
 	domain_id bigint NOT NULL REFERENCES mq.domains ON DELETE CASCADE,
 	name text COLLATE "C" NOT NULL

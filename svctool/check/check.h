@@ -42,7 +42,8 @@ struct check {
 	 * a bad one there is the default.
 	 */
 	struct settings *settings;
-	bool has_bad_count; /* it is not known which queues are counted */
+	bool has_bad_count;   /* it is not known which queues are counted */
+	bool has_no_database; /* that was found: not tried for each domain */
 };
 
 /* Frees what was gathered; the node is the caller's. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adminsrv/users.h"
 #include "adminsrv/vpasswd_file.h"
 #include "base/mem.h"
 #include "control/cdb_records.h"
@@ -117,11 +118,9 @@ is_taken(const struct check_assign *domain)
  */
 static void
 check_postmaster(const struct folder *folder, const char *path,
-    const struct vpasswd_file *users)
+    const struct vpasswd_entry *entry)
 {
 	const char *domain = folder->domain->user, *fault, *remedy;
-	const struct vpasswd_entry *entry = vpasswd_file_find(
-	    users, "postmaster");
 
 	if (entry == NULL && is_taken(folder->domain))
 		return;
@@ -248,6 +247,14 @@ check_one_user(struct folder *folder, const struct vpasswd_entry *entry)
 }
 
 static void
+end_users(struct folder *folder)
+{
+	free(folder->parent);
+	check_crowd_end(folder->check, &folder->crowd, folder->path,
+	    "mend those above, then check again");
+}
+
+static void
 check_users(struct folder *folder, const struct vpasswd_file *users)
 {
 	const struct vpasswd_entry *entry;
@@ -255,9 +262,55 @@ check_users(struct folder *folder, const struct vpasswd_file *users)
 
 	while ((entry = vpasswd_file_next(users, &at)) != NULL)
 		check_one_user(folder, entry);
-	free(folder->parent);
-	check_crowd_end(folder->check, &folder->crowd, folder->path,
-	    "mend those above, then check again");
+	end_users(folder);
+}
+
+/* The users that the database has. */
+static enum admin_result
+check_rows(struct folder *folder, struct users *users, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	enum admin_result result = users_find(users, "postmaster", &entry, err);
+	int found;
+
+	if (result == ADMIN_FAILED)
+		return result;
+	check_postmaster(
+	    folder, folder->path, result == ADMIN_OK ? entry : NULL);
+	while ((found = users_next(users, &entry, err)) == 1)
+		check_one_user(folder, entry);
+	end_users(folder);
+	return found == -1 ? ADMIN_FAILED : ADMIN_OK;
+}
+
+static void
+check_domain_rows(struct folder *folder)
+{
+	const struct home *home = folder->check->node->home;
+	OWN_TEXT setting = layout_path(home, LAYOUT_pgsql);
+	const struct users_at at = { .control_dir = home->control,
+		.domain = folder->domain->user,
+		.dir = folder->path,
+		.store = USERS_PGSQL,
+		.as_we_are = true };
+	OWN_TEXT service = node_path(
+	    folder->check->node, "%s/pgsql", home->service);
+	AUTO(users_close) struct users *users = NULL;
+	struct error err;
+	enum admin_result result;
+
+	if (folder->check->has_no_database)
+		return;
+	result = users_open_to_read(&at, &users, &err);
+	if (result == ADMIN_OK)
+		result = check_rows(folder, users, &err);
+	folder->check->has_no_database = result == ADMIN_FAILED &&
+	    users == NULL;
+	/* The node's own is down with the node. */
+	if (result != ADMIN_OK)
+		check_find(folder->check,
+		    access(service, F_OK) == 0 ? CHECK_WARNING : CHECK_ERROR,
+		    setting, 0, "%s" REMEDY "svctool db check", err.text);
 }
 
 static void
@@ -289,7 +342,8 @@ check_domain_files(struct folder *folder)
 	check_secret(folder, LAYOUT_vpasswd, text);
 	/* Still with the lock: vdeluser moves a folder before the line goes. */
 	if (found == 1) {
-		check_postmaster(folder, text, users);
+		check_postmaster(
+		    folder, text, vpasswd_file_find(users, "postmaster"));
 		check_users(folder, users);
 	}
 out:
@@ -377,5 +431,9 @@ check_domain(struct check *check, const struct check_assigns *assigns,
 		return;
 	check_domain_folder(&folder, assigns->path, &st);
 	check_domain_default(&folder);
-	check_domain_files(&folder);
+	if (strcmp(settings_text(check->settings, SETTING_userstore),
+		"pgsql") == 0)
+		check_domain_rows(&folder);
+	else
+		check_domain_files(&folder);
 }

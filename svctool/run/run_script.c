@@ -79,6 +79,32 @@ run_script_plain(struct buf *buf, const char *what, const char *global_vars,
 	buf_addc(buf, '\n');
 }
 
+/*
+ * SIGTERM would have it wait for every client to leave: SIGINT ends it at once
+ * and whole.  The inner sh says so, and is what supervise sees.
+ */
+void
+run_script_pgsql(struct buf *buf, const char *global_vars, const char *user,
+    const char *programs, const char *data)
+{
+	add_start(buf, "the node's database", global_vars);
+	buf_adds(buf, "    ");
+	if (user != NULL) {
+		buf_adds(buf, "setuidgid ");
+		run_script_quote(buf, user);
+		buf_addc(buf, ' ');
+	}
+	buf_adds(buf,
+	    "sh -c '\"$0\" -D \"$1\" & pid=$!\n"
+	    "    trap \"kill -INT $pid\" TERM INT\n"
+	    "    trap \"kill -HUP $pid\" HUP\n"
+	    "    while kill -0 $pid 2>/dev/null; do wait $pid; done' \\\n    ");
+	add_program(buf, programs, "postgres");
+	buf_addc(buf, ' ');
+	run_script_quote(buf, data);
+	buf_addc(buf, '\n');
+}
+
 void
 run_script_log(struct buf *buf, const char *user, const char *log_dir)
 {

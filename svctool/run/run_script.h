@@ -20,6 +20,10 @@ void run_script_listener(struct buf *buf, const char *global_vars,
 void run_script_plain(struct buf *buf, const char *what,
     const char *global_vars, const char *programs, const char *program);
 
+/* The run of a database, in the folder data; user NULL: as who starts it. */
+void run_script_pgsql(struct buf *buf, const char *global_vars,
+    const char *user, const char *programs, const char *data);
+
 /* A log's run; user NULL: as who starts it. */
 void run_script_log(struct buf *buf, const char *user, const char *log_dir);
 

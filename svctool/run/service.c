@@ -187,6 +187,18 @@ service_make_lookup(struct maker *maker, struct error *err)
 	    "lookups of users", "lookupd", err);
 }
 
+int
+service_make_pgsql(struct maker *maker, const char *user, const char *programs,
+    const char *data, struct error *err)
+{
+	static const struct variable none[] = { { NULL, NULL } };
+	AUTO(buf_release) struct buf script = BUF_INIT;
+
+	run_script_pgsql(
+	    &script, maker->node->global_vars, user, programs, data);
+	return make_service(maker, node_pgsql_service, script.data, none, err);
+}
+
 /* Under its name, with variables that it may have already. */
 static int
 make_listener(struct maker *maker, const char *name,

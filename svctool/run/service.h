@@ -21,6 +21,13 @@ int service_make_remote(struct maker *maker, struct error *err);
 /* The one that asks the database of users.  0 or -1. */
 int service_make_lookup(struct maker *maker, struct error *err);
 
+/*
+ * The one of a node's own database: programs is the server's folder, user NULL:
+ * who starts it.  0 or -1.
+ */
+int service_make_pgsql(struct maker *maker, const char *user,
+    const char *programs, const char *data, struct error *err);
+
 /* What a listener speaks. */
 enum listener_kind {
 	LISTENER_SMTP,

@@ -20,6 +20,11 @@ from queue_peer import Queue
 from smtp_peer import smtpd
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "store(name): about the files or tables of one user store")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def held_ports():
     """The ports that a module's tests take are its own until its end."""
@@ -71,6 +76,18 @@ def make_node(request):
     left = [pid for node in nodes for pid in node.processes()]
     shutil.rmtree(base, ignore_errors=True)
     assert left == [], "processes were left running"
+
+
+@pytest.fixture(scope="module")
+def postgres(held_ports):
+    """A PostgreSQL server of the module's own."""
+    import postgres as server  # pylint: disable=import-outside-toplevel
+
+    if server.programs() is None:
+        pytest.skip("no PostgreSQL server on this host")
+    started = server.Postgres()
+    yield started
+    started.remove()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import ports
-from node import DEADLINE_S, wait_until
+from node import BIN, DEADLINE_S, wait_until
 
 USERS = ("postgres", "nobody")  # whom root lets it run as
 
@@ -53,6 +53,7 @@ class Postgres:
         self.data = self.folder / "data"
         self.port = ports.take(1)
         self.process = None
+        self.count = 0  # databases of fresh_database()
         if os.geteuid() == 0:
             shutil.chown(self.folder, self.user)
         if primary is not None:
@@ -74,8 +75,7 @@ class Postgres:
                 f"unix_socket_directories = '{self.folder}'\n"
                 "listen_addresses = '127.0.0.1'\n"
                 f"port = {self.port}\n"
-                "fsync = off\nfull_page_writes = off\n"
-                "synchronous_commit = off\nmax_connections = 50\n"
+                "fsync = off\nfull_page_writes = off\nmax_connections = 50\n"
                 f"shared_buffers = 32MB\n{settings}\n")
 
     def as_user(self):
@@ -154,3 +154,22 @@ class Postgres:
             capture_output=True, text=True, timeout=DEADLINE_S * 3)
         assert done.returncode == 0, done
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+    def fresh_database(self, home):
+        """A database with an empty schema for a node's folder, which it makes the
+        node's store; the connection string."""
+        self.count += 1
+        name = f"n{self.count}"
+        if self.count == 1:
+            self.sql("CREATE DATABASE made", database="postgres")
+            (home / "control/pgsql").write_text(self.conninfo("made") + "\n")
+            done = subprocess.run(
+                [BIN / "svctool", "db", "init", "--home", home],
+                capture_output=True, text=True, timeout=DEADLINE_S)
+            assert done.returncode == 0, done
+        self.sql(f"CREATE DATABASE {name} TEMPLATE made", database="postgres")
+        (home / "control/pgsql").write_text(self.conninfo(name) + "\n")
+        (home / "control/pgsql").chmod(0o640)
+        (home / "control/userstore").write_text("pgsql\n")
+        return self.conninfo(name)

@@ -68,6 +68,38 @@ def test_the_owner_changes_users_and_others_do_not(home):
         group=other, extra_groups=[])
 
 
+def test_the_owner_need_not_read_how_to_reach_a_database(home):
+    """That has a password; the users are in files."""
+    run(home, "vadddomain", "-n", "example.test")
+    (home / "control/pgsql").write_text("host=db.test password=x\n")
+    (home / "control/pgsql").chmod(0o640)
+    owner = pwd.getpwnam(OWNER)
+    run(home, "vadduser", "-n", "alice@example.test", user=owner.pw_uid,
+        group=owner.pw_gid, extra_groups=[])
+
+
+def test_root_reaches_the_database_as_root(home, postgres):
+    """And works in the domain's folder as its owner, all the same."""
+    postgres.fresh_database(home)
+    (home / "control/pgsql").chmod(0o600)
+    run(home, "vadddomain", "-n", "example.test")
+    run(home, "vadduser", "-n", "alice@example.test")
+    run(home, "vmoduser", "-q", "5M", "alice@example.test")
+    uid = pwd.getpwnam(OWNER).pw_uid
+    folder = home / "domains/example.test"
+    for path in [folder, *folder.rglob("*")]:
+        assert path.lstat().st_uid == uid, path
+    (home / "control/userstore").write_text("cdb\n")
+    run(home, "vconvert", "--to", "cdb")
+    assert (folder / "vpasswd").stat().st_uid == uid
+    run(home, "vconvert", "--to", "pgsql")
+    (home / "control/userstore").write_text("pgsql\n")
+    run(home, "vuserinfo", "-n", "alice@example.test")
+    run(home, "vdeluser", "alice@example.test")
+    run(home, "vdeldomain", "example.test")
+    assert list((home / "domains").iterdir()) == []
+
+
 def test_links_of_the_owner_lead_root_nowhere(home):
     """What the owner could not do, root does not do for the owner."""
     uid = pwd.getpwnam(OWNER).pw_uid

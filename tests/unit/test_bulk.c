@@ -116,8 +116,8 @@ hashes_all(void **state)
 	for (unsigned i = 0; i < 50; i++) {
 		const struct bulk_user *user = &bulk.users[i];
 
-		assert_string_equal(
-		    crypt(user->password, user->hash), user->hash);
+		assert_string_equal(crypt(user->password, user->data.hash.data),
+		    user->data.hash.data);
 	}
 	bulk_release(&bulk);
 
@@ -129,13 +129,13 @@ hashes_all(void **state)
 	assert_int_equal(
 	    read_text("a@b.test $6$x\n", BULK_HASHED, &bulk, &err), 0);
 	assert_int_equal(bulk_hash(&bulk, BULK_HASHED, NULL, &err), 0);
-	assert_string_equal(bulk.users[0].hash, "$6$x");
+	assert_string_equal(bulk.users[0].data.hash.data, "$6$x");
 	bulk_release(&bulk);
 
 	assert_int_equal(
 	    read_text("a@b.test 5M\n", BULK_NO_PASSWORD, &bulk, &err), 0);
 	assert_int_equal(bulk_hash(&bulk, BULK_NO_PASSWORD, NULL, &err), 0);
-	assert_string_equal(bulk.users[0].hash, VPASSWD_NO_PASSWORD);
+	assert_string_equal(bulk.users[0].data.hash.data, VPASSWD_NO_PASSWORD);
 	assert_string_equal(bulk.users[0].quota, "5242880S");
 	bulk_release(&bulk);
 	buf_release(&text);

@@ -19,8 +19,8 @@ hashes(void **state)
 	static const struct {
 		const char *method, *variable, *prefix; /* NULL: refused */
 	} rows[] = {
-		{ NULL, NULL, "$6$" },
-		{ NULL, "", "$6$" },
+		{ NULL, NULL, "$y$" },
+		{ NULL, "", "$y$" },
 		{ NULL, "2", "$5$" },
 		{ NULL, "SHA-256", "$5$" },
 		{ "sha-512", "2", "$6$" },
@@ -135,12 +135,41 @@ makes_random_passwords(void **state)
 	buf_release(&two);
 }
 
+/* Whether clients get on with them the tests of AUTH tell. */
+static void
+makes_scram_verifiers(void **state)
+{
+	struct password_data data = { .hash = BUF_INIT };
+	struct buf one, two;
+
+	(void)state;
+	buf_init(&one);
+	buf_init(&two);
+	assert_int_equal(password_scram("pencil", &one, NULL), 0);
+	assert_int_equal(password_scram("pencil", &two, NULL), 0);
+	assert_int_equal(strncmp(one.data, "{SCRAM-SHA-256}4096,", 20), 0);
+	assert_int_equal(one.length, 20 + 24 + 1 + 44 + 1 + 44);
+	assert_string_not_equal(one.data, two.data);
+	buf_adds(&one, ",$y$x");
+	password_data_take(one.data, &data);
+	assert_string_equal(data.hash.data, "$y$x");
+	assert_int_equal(data.scram.length, two.length);
+	assert_null(password_text(&data.secret));
+	assert_int_equal(
+	    password_data_make("pencil", "MD5", true, &data, NULL), 0);
+	assert_string_equal(password_text(&data.secret), "pencil");
+	password_data_release(&data);
+	buf_release(&one);
+	buf_release(&two);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hashes),
 		cmocka_unit_test(salts_differ),
+		cmocka_unit_test(makes_scram_verifiers),
 		cmocka_unit_test(asks_descriptor_0),
 		cmocka_unit_test(makes_random_passwords),
 	};

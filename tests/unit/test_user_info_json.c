@@ -52,7 +52,7 @@ all_fields(void **state)
 	entry.gid_flags = STORE_NO_POP | STORE_NO_SMTP | 0x8000;
 	json = user_info_json(&entry, "a.test", &err);
 	assert_non_null(json);
-	assert_int_equal(json_object_size(json), 14);
+	assert_int_equal(json_object_size(json), 16);
 	expect(json, "name", "\"al\"");
 	expect(json, "domain", "\"a.test\"");
 	expect(json, "passwd", "\"$6$x\"");
@@ -67,6 +67,8 @@ all_fields(void **state)
 	expect(json, "quota_messages", "10");
 	expect(json, "used_bytes", "100");
 	expect(json, "used_messages", "1");
+	expect(json, "has_scram", "false");
+	expect(json, "has_secret", "false");
 	json_decref(json);
 	free(dir);
 }

@@ -12,16 +12,20 @@
 #include <cmocka.h>
 
 #include "adminsrv/users.h"
+#include "adminsrv/vpasswd_file.h"
 #include "base/mem.h"
 #include "tests/unit/folder.h"
 
 static struct users *
 open_users(bool is_new, enum admin_result wanted)
 {
+	const struct users_at at = { .domain = "a.test",
+		.dir = folder,
+		.uid = geteuid(),
+		.gid = getegid() };
 	struct users *users;
 	struct error err = { "" };
-	enum admin_result result = users_open(
-	    folder, geteuid(), getegid(), is_new, &users, &err);
+	enum admin_result result = users_open(&at, is_new, &users, &err);
 
 	if (result != wanted)
 		fail_msg("users_open gave %d (%s), wanted %d", (int)result,
@@ -54,6 +58,7 @@ is_there(const char *name)
 static void
 adds_with_a_maildir(void **state)
 {
+	const struct vpasswd_entry *entry;
 	struct users *users;
 	struct stat st;
 
@@ -66,14 +71,15 @@ adds_with_a_maildir(void **state)
 	assert_int_equal(st.st_mode & 07777, 0700);
 	add("alice", ADMIN_REFUSED);
 	users = open_users(false, ADMIN_OK);
-	assert_string_equal(vpasswd_file_find(users_file(users), "alice")->dir,
-	    folder_path("alice"));
+	assert_int_equal(users_find(users, "alice", &entry, NULL), ADMIN_OK);
+	assert_string_equal(entry->dir, folder_path("alice"));
 	users_close(&users);
 }
 
 static void
 adds_all_or_none(void **state)
 {
+	const struct vpasswd_entry *entry;
 	struct users_new list[40];
 	char names[40][8];
 	struct users *users;
@@ -91,7 +97,7 @@ adds_all_or_none(void **state)
 	assert_int_equal(users_add(users, list, 40, NULL), ADMIN_REFUSED);
 	users_close(&users);
 	users = open_users(false, ADMIN_OK);
-	assert_null(vpasswd_file_find(users_file(users), "u0"));
+	assert_int_equal(users_find(users, "u0", &entry, NULL), ADMIN_REFUSED);
 	/* What that run made is no hindrance. */
 	assert_int_equal(users_add(users, list, 30, NULL), ADMIN_OK);
 	users_close(&users);
@@ -221,14 +227,17 @@ never_removes_others_mail(void **state)
 static void
 completes_what_a_killed_run_left(void **state)
 {
+	struct vpasswd_file *file;
 	struct users *users;
 
 	(void)state;
 	add("alice", ADMIN_OK);
 	assert_int_equal(unlink(folder_path("vpasswd.cdb")), 0);
 	users = open_users(false, ADMIN_OK);
-	assert_true(vpasswd_file_is_compiled(users_file(users)));
 	users_close(&users);
+	assert_int_equal(vpasswd_file_load(folder, &file, NULL), 1);
+	assert_true(vpasswd_file_is_compiled(file));
+	vpasswd_file_free(&file);
 	assert_int_equal(unlink(folder_path("vpasswd")), 0);
 	/* The text gone: not a domain without users. */
 	users = open_users(false, ADMIN_FAILED);

@@ -22,7 +22,7 @@ UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a pop3/libpop3.a smtp/libsmt
     resolver/libresolver.a control/libcontrol.a base/libbase.a
 # Of the tests' own code: half the time of -O2 to compile.
 UNIT_OPTIMIZE := -Og
-UNIT_LDLIBS := -lcmocka -lssl -lcrypto -lcdb -lcrypt -ljansson -lz
+UNIT_LDLIBS := -lcmocka -lssl -lcrypto -lcdb -lcrypt -lgsasl -ljansson -lz
 
 # FOLDER:test_NAME of all, and of those that T and DIR choose, as in make check.
 UNIT_ALL := $(shell $(SRC)/tests/run-check --units)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a store of a domain's users does for users.c; for the backends only
+ * (users_cdb.c, users_pg.c).
+ *
+ * users.c has the domain's lock, acts as its owner, and makes and removes the
+ * users' folders.
+ */
+#ifndef ADMINSRV_USERS_BACKEND_H
+#define ADMINSRV_USERS_BACKEND_H
+
+#include <string.h>
+
+#include "adminsrv/dirhash.h"
+#include "adminsrv/users.h"
+
+struct users {
+	const struct users_backend *backend;
+	char *domain; /* the real name */
+	char *dir;
+	int lock_fd;               /* -1: opened to be read */
+	bool completes;            /* what a killed run left half done */
+	bool is_entered;           /* we act as the owner */
+	void *state;               /* the backend's own */
+	struct progress *progress; /* or NULL */
+};
+
+struct users_backend {
+	/* is_new: there may be no users yet. */
+	enum admin_result (*load)(
+	    struct users *users, bool is_new, struct error *err);
+	void (*unload)(struct users *users);
+
+	/* 1; 0; -1. */
+	int (*find)(struct users *users, const char *name,
+	    const struct vpasswd_entry **entry_out, struct error *err);
+	void (*rewind)(struct users *users);
+	int (*next)(struct users *users, const struct vpasswd_entry **entry_out,
+	    struct error *err);
+
+	/* Counts the users in each folder.  0 or -1. */
+	int (*count_folders)(
+	    struct users *users, struct dirhash *hash, struct error *err);
+	/* The name of one of the list that is there: 1; 0; -1. */
+	int (*find_any)(struct users *users, const struct users_new *new,
+	    size_t count, const char **name_out, struct error *err);
+	/* Is the folder, or one above or below it, another user's too? */
+	int (*is_shared)(struct users *users, const char *name, const char *dir,
+	    struct error *err);
+
+	/* All, durably, or none. */
+	enum admin_result (*add)(struct users *users,
+	    const struct vpasswd_entry *entries, size_t count,
+	    struct error *err);
+	/* The same, and those who are there are changed. */
+	enum admin_result (*put)(struct users *users,
+	    const struct vpasswd_entry *entries, size_t count,
+	    struct error *err);
+	enum admin_result (*change)(struct users *users,
+	    const struct vpasswd_entry *entry, struct error *err);
+	/*
+	 * Removes one in two steps: begin sees that it can be done, end does
+	 * it, or, with is_wanted false, nothing.
+	 */
+	enum admin_result (*remove_begin)(
+	    struct users *users, const char *name, struct error *err);
+	enum admin_result (*remove_end)(struct users *users, const char *name,
+	    bool is_wanted, struct error *err);
+};
+
+/* Is inner the folder outer, or below it? */
+static inline bool
+users_is_within(const char *inner, const char *outer)
+{
+	size_t length = strlen(outer);
+
+	return strncmp(inner, outer, length) == 0 &&
+	    (inner[length] == '\0' || inner[length] == '/');
+}
+
+extern const struct users_backend users_cdb, users_pg;
+
+/*
+ * Connects, before we act as the domain's owner, who may not read how.  With a
+ * domain that the database does not have yet load() makes it.
+ */
+enum admin_result users_pg_connect(struct users *users, const char *control_dir,
+    bool is_writer, struct error *err);
+
+/* Makes vpasswd.cdb again in any case. */
+enum admin_result users_cdb_compile(struct users *users, struct error *err);
+
+#endif
