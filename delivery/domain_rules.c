@@ -18,6 +18,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "control/layout.h"
+#include "delivery/dotqmail_find.h"
+#include "delivery/general.h"
 
 enum {
 	FILE_MAX = 4096,    /* larger files are not the standard line */
@@ -287,6 +289,21 @@ domain_rules_find(struct domain_rules *rules, const char *home,
 	return 1;
 }
 
+/* Not the standard line: is it something else that can be meant? */
+static int
+judge_lines(const char *home, const char *path, struct dotqmail_fault *fault,
+    struct error *err)
+{
+	AUTO(dotqmail_file_release)
+	struct dotqmail_file file = { .text = BUF_INIT };
+	OWN_TEXT program_dir = file_program_dir();
+	int found = dotqmail_open(path, &file, err);
+
+	if (found != 1)
+		return found;
+	return general_is_sound(home, program_dir, &file.text, fault);
+}
+
 int
 domain_rules_judge(
     const char *home, struct dotqmail_fault *fault_out, struct error *err)
@@ -295,11 +312,15 @@ domain_rules_judge(
 	AUTO(mem_free)
 	char *path = layout_domain_path(home, LAYOUT_domain_default);
 	struct stat st;
+	int result;
 
 	fault_out->reason.text[0] = '\0';
 	if (check_home(home, err) == -1)
 		return -1;
 	if (access(path, F_OK) == -1 && errno == ENOENT)
 		return 0;
-	return read_rule(path, &st, &rule, fault_out, err);
+	result = read_rule(path, &st, &rule, fault_out, err);
+	if (result == 0 && (st.st_mode & S_IWOTH) == 0)
+		result = judge_lines(home, path, fault_out, err);
+	return result;
 }

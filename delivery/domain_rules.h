@@ -34,9 +34,10 @@ int domain_rules_find(struct domain_rules *rules, const char *home,
 
 /*
  * Reads the .qmail-default of the domain's folder home, as a delivery does that
- * remembers nothing.  1 when it is the standard line; 0 when it is anything
- * else, with the reason in *fault_out, or when there is none (then the reason
- * is empty); -1, with the reason in err, when it cannot be told.
+ * remembers nothing.  1 when it is the standard line, or other lines that can
+ * be followed; 0 when it cannot, with the reason in *fault_out, or when there
+ * is none (then the reason is empty); -1, with the reason in err, when it
+ * cannot be told.
  */
 int domain_rules_judge(
     const char *home, struct dotqmail_fault *fault_out, struct error *err);

@@ -7,8 +7,6 @@
 
 #include "base/mem.h"
 
-#define DOTQMAIL_EXAMPLE "| vdelivermail '' bounce-no-mailbox"
-
 enum { FAULT_WORD_MAX = 80 };
 
 /* A piece of the text; nothing is copied before all is understood. */
@@ -118,16 +116,23 @@ only_line(const char *text, size_t length, struct word *line,
 			    : "it has only blank lines and comments");
 }
 
+/* Does the word end in the name of the program, perhaps behind a path? */
 static bool
-is_vdelivermail(const struct word *word)
+is_program(const struct word *word, const char *name)
 {
-	static const char name[] = "vdelivermail";
-	const size_t length = sizeof(name) - 1;
+	size_t length = strlen(name);
 
 	return is_plain_word(word) && word->length >= length &&
 	    memcmp(word->at + word->length - length, name, length) == 0 &&
 	    (word->length == length ||
 		word->at[word->length - length - 1] == '/');
+}
+
+/* vfilter is IndiMail's name for vdelivermail with filters: ours has them. */
+static bool
+is_vdelivermail(const struct word *word)
+{
+	return is_program(word, "vdelivermail") || is_program(word, "vfilter");
 }
 
 static enum absent_action

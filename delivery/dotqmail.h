@@ -4,6 +4,7 @@
  * worker can act on it:
  *
  *	| [PATH/]vdelivermail '' ACTION
+ *	| [PATH/]vfilter '' ACTION
  *
  * as the one line that is neither blank nor a comment; blanks and a CR at its
  * end do not count.  ACTION says what becomes of mail to a user who does not
@@ -16,6 +17,9 @@
 #include <stddef.h>
 
 #include "base/error.h"
+
+/* What is right, for reasons. */
+#define DOTQMAIL_EXAMPLE "| vdelivermail '' bounce-no-mailbox"
 
 enum absent_action {
 	ABSENT_BOUNCE,  /* bounce-no-mailbox */

@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/mem.h"
+#include "delivery/message_file.h"
+#include "delivery/vdeliver_private.h"
+
 #define ADDRESS_FORMAT "%.300s@%.255s"
 
 static void set(struct vdeliver_item *item, enum job_outcome outcome,
@@ -57,11 +62,68 @@ outcome_general(struct vdeliver_item *item)
 }
 
 void
+outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
+    const char *text)
+{
+	size_t length = strnlen(text, sizeof(item->text) - 2);
+
+	item->outcome = outcome;
+	memcpy(item->text, text, length);
+	if (length == 0 || text[length - 1] != '\n')
+		item->text[length++] = '\n';
+	item->text[length] = '\0';
+}
+
+void
+outcome_duplicate(struct vdeliver_item *item)
+{
+	set(item, JOB_DELIVERED,
+	    "did 0+0+0: a message with this Message-ID was delivered before");
+}
+
+void
+outcome_day_full(struct vdeliver_item *item)
+{
+	set(item, JOB_TEMPFAIL,
+	    "account " ADDRESS_FORMAT
+	    " has had as much mail today as it may have. (#4.2.2)",
+	    item->to->extension, vdeliver_domain(item));
+}
+
+/* What the operator says to senders, behind the text that programs know. */
+static void
+add_message(struct vdeliver_item *item, const char *name)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	size_t used = strlen(item->text);
+
+	if (item->outcome != JOB_PERMFAIL ||
+	    !message_file_read(item->message->vdeliver->config.domains,
+		item->to->home, name, &text))
+		return;
+	for (size_t i = 0; i < text.length && used < VDELIVER_TEXT_SIZE - 2;
+	     i++) {
+		unsigned char c = (unsigned char)text.data[i];
+
+		/* A blank line would end the paragraph of the report. */
+		if (c == '\r' || (c == '\n' && item->text[used - 1] == '\n'))
+			continue;
+		item->text[used++] = (char)(c == '\n' ? '\n'
+			: c < ' ' || c == 127         ? '?'
+						      : c);
+	}
+	if (item->text[used - 1] != '\n')
+		item->text[used++] = '\n';
+	item->text[used] = '\0';
+}
+
+void
 outcome_no_account(struct vdeliver_item *item)
 {
 	set(item, JOB_PERMFAIL,
 	    "no account " ADDRESS_FORMAT " here by that name. (#5.1.1)",
 	    item->to->extension, vdeliver_domain(item));
+	add_message(item, ".no-user.msg");
 }
 
 void
@@ -101,6 +163,7 @@ outcome_over_quota(
 	    (unsigned long long)item->size, (long long)usage->bytes,
 	    (long long)usage->count, (unsigned long long)item->quota.count,
 	    (unsigned long long)item->quota.bytes, is_held ? 4 : 5);
+	add_message(item, ".over-quota.msg");
 }
 
 void

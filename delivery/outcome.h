@@ -14,6 +14,12 @@ void outcome_delivered(struct vdeliver_item *item);
 void outcome_deleted(struct vdeliver_item *item); /* no user; by the rule */
 void outcome_general(struct vdeliver_item *item);
 
+/* What a process of its own says; several lines stay so. */
+void outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
+    const char *text);
+
+void outcome_duplicate(struct vdeliver_item *item); /* dropped */
+
 /* Permanent, as we know them for certain. */
 void outcome_no_account(struct vdeliver_item *item);
 void outcome_inactive(struct vdeliver_item *item);
@@ -23,6 +29,9 @@ void outcome_looping(struct vdeliver_item *item);
 /* Permanent, or temporary when is_held. */
 void outcome_over_quota(
     struct vdeliver_item *item, const struct quota_usage *usage, bool is_held);
+
+/* Temporary: until tomorrow. */
+void outcome_day_full(struct vdeliver_item *item);
 
 /* Temporary.  error_number (or 0) chooses the enhanced status. */
 void outcome_trouble(

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/process.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "delivery/vdeliver.h"
@@ -115,7 +116,7 @@ main(int argc, char **argv)
 	sigset_t wait_mask;
 	struct home *home;
 	struct error err;
-	char *host;
+	char *host, *dir, *general;
 	int result;
 
 	log_open("qmail-vdeliver");
@@ -140,7 +141,12 @@ main(int argc, char **argv)
 	if (config.cached_maildirs > CACHED_MAILDIRS)
 		config.cached_maildirs = CACHED_MAILDIRS;
 	mem_set_reserve(RESERVE_BYTES);
-	host = vdeliver_read_host(home->control, "qmail-vdeliver");
+	host = vdeliver_read_settings(
+	    home->control, "qmail-vdeliver", &config.options);
+	dir = file_program_dir();
+	general = xasprintf("%s/vdelivermail", dir);
+	config.general_program = general;
+	config.queue_dir = argv[1];
 	worker = worker_new(STDIN_FILENO, (uint32_t)recipients, BYTES);
 	config.domains = home->domains;
 	config.host = host;
@@ -157,6 +163,8 @@ main(int argc, char **argv)
 	worker_free(&worker);
 	store_free(&config.store);
 	free(host);
+	free(dir);
+	free(general);
 	home_free(&home);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mailbox_text.h"
+#include "base/mem.h"
 
 void
 trace_put_return_path(struct buf *buf, const char *sender)
@@ -23,6 +24,14 @@ trace_put_delivered_to(struct buf *buf, const char *recipient)
 		buf_addc(
 		    buf, iscntrl((unsigned char)*recipient) ? '_' : *recipient);
 	buf_addc(buf, '\n');
+}
+
+void
+trace_put_address(struct buf *buf, const char *local, const char *domain)
+{
+	OWN_TEXT mailbox = xasprintf("%s@%s", local, domain);
+
+	mailbox_put_quoted(buf, mailbox);
 }
 
 static void

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,29 +21,82 @@
 
 enum { SLOW_THREADS = 2, LARGE_THREADS = 2 };
 
+/* A variable that is a number; unset it leaves *value. */
+static int
+read_number(const char *name, const char *what, uint64_t *value,
+    struct error *err)
+{
+	const char *text = getenv(name);
+
+	if (text == NULL || scan_u64(text, INT64_MAX, value))
+		return 0;
+	return error_set(err,
+	    "variable %s is '%s': it must be a number of %s", name, text, what);
+}
+
+/* A folder's name as Maildir++ has it, with or without the dot in front. */
+static int
+read_folder(char *folder, size_t size, struct error *err)
+{
+	const char *text = getenv("MAILDIRFOLDER");
+
+	if (text == NULL)
+		return 0;
+	text += *text == '.';
+	if (vdeliver_is_folder(text) && strlen(text) < size) {
+		memcpy(folder, text, strlen(text) + 1);
+		return 0;
+	}
+	return error_set(err,
+	    "variable MAILDIRFOLDER is '%s': it must be the name of a folder "
+	    "in a Maildir, as Lists or Lists.Some",
+	    text);
+}
+
+bool
+vdeliver_is_folder(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 127 || *c == '/' ||
+		    (*c == '.' && (c[1] == '.' || c[1] == '\0')))
+			return false;
+	return *name != '\0' && *name != '.' && strlen(name) < NAME_MAX;
+}
+
 int
 vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 {
-	const char *size = getenv("OVERQUOTA_MAILSIZE");
+	struct vdeliver_options *options = options_out;
 
-	*options_out = (struct vdeliver_options){ 0 };
-	options_out->hold_over_quota = getenv("HOLDOVERQUOTA") != NULL;
-	if (size != NULL &&
-	    !scan_u64(size, INT64_MAX, &options_out->over_quota_mailsize))
-		return error_set(err,
-		    "variable OVERQUOTA_MAILSIZE is '%s': it must be a number "
-		    "of bytes",
-		    size);
-	return 0;
+	*options = (struct vdeliver_options){ .duplicates_s = 86400 };
+	options->hold_over_quota = getenv("HOLDOVERQUOTA") != NULL;
+	options->drops_duplicates = getenv("ELIMINATE_DUPS") != NULL;
+	if (read_number("OVERQUOTA_MAILSIZE", "bytes",
+		&options->over_quota_mailsize, err) == -1 ||
+	    read_number("ELIMINATE_DUPS_INT", "seconds",
+		&options->duplicates_s, err) == -1 ||
+	    read_number("MAILCOUNT_LIMIT", "messages", &options->day_count,
+		err) == -1 ||
+	    read_number("MAILSIZE_LIMIT", "bytes", &options->day_bytes, err) ==
+		-1)
+		return -1;
+	return read_folder(options->folder, sizeof(options->folder), err);
 }
 
 char *
-vdeliver_read_host(const char *control_dir, const char *program)
+vdeliver_read_settings(const char *control_dir, const char *program,
+    struct vdeliver_options *options)
 {
 	struct settings *settings = settings_load(
 	    control_dir, program, NULL, NULL);
 	char name[HOST_NAME_MAX + 1] = "localhost", *host;
 
+	snprintf(options->separators, sizeof(options->separators), "%s",
+	    settings != NULL ? settings_text(settings, SETTING_userextension)
+			     : "-");
+	options->program_timeout_ms = settings != NULL
+	    ? (int)settings_number(settings, SETTING_programtimeout) * 1000
+	    : 600 * 1000;
 	if (settings == NULL) {
 		gethostname(name, sizeof(name) - 1);
 		return xstrdup(name);
@@ -89,6 +143,10 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->rules = domain_rules_new();
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
+	vdeliver->has_filter_files = store_has_filter_files(config->store);
+	if (config->general_program != NULL)
+		vdeliver->general = general_pool_new(
+		    &vdeliver->config, vdeliver->wake_fd);
 	STAILQ_INIT(&vdeliver->counting);
 	STAILQ_INIT(&vdeliver->finished);
 	return vdeliver;
@@ -108,6 +166,7 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	}
 	work_pool_free(&vdeliver->slow);
 	work_pool_free(&vdeliver->large);
+	general_pool_free(&vdeliver->general);
 	maildir_batch_free(&vdeliver->batch);
 	maildir_cache_free(&vdeliver->maildirs);
 	domain_rules_free(&vdeliver->rules);
@@ -115,6 +174,12 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	free(vdeliver->domains);
 	free(vdeliver);
 	*vdeliver_in = NULL;
+}
+
+void
+vdeliver_hurry(struct vdeliver *vdeliver)
+{
+	general_pool_hurry(vdeliver->general);
 }
 
 int
@@ -200,6 +265,10 @@ static void
 item_release(struct vdeliver_item *item)
 {
 	quota_leave(item);
+	if (item->folder != NULL)
+		maildir_release(item->folder);
+	free(item->folder);
+	item->folder = NULL;
 	if (item->maildir != NULL)
 		maildir_cache_put(
 		    item->message->vdeliver->maildirs, item->maildir);
@@ -210,6 +279,8 @@ item_release(struct vdeliver_item *item)
 	item->rule = (struct absent_rule)ABSENT_RULE_INIT;
 	buf_release(&item->front);
 	item->has_quota = item->is_sized = item->is_users = false;
+	item->has_usage = false;
+	item->duplicate_hash = 0;
 }
 
 static void
@@ -242,6 +313,12 @@ item_end(struct vdeliver_item *item)
 	struct vdeliver_item *twin, *next;
 
 	item_release(item);
+	if (item->outcome == JOB_GENERAL &&
+	    item->message->vdeliver->general != NULL) {
+		item->outcome = JOB_TEMPFAIL;
+		item_start_process(item);
+		return;
+	}
 	/* Once more with the descriptors of an unused Maildir. */
 	if (item->lacks_fds && !item->is_retried &&
 	    maildir_cache_drop_oldest(item->message->vdeliver->maildirs)) {
@@ -360,6 +437,7 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	work_pool_reap(vdeliver->slow);
 	work_pool_reap(vdeliver->large);
 	maildir_batch_reap(vdeliver->batch);
+	general_pool_reap(vdeliver->general);
 	quota_remember(vdeliver);
 	while ((item = item_take(&vdeliver->finished)) != NULL)
 		item_end(item);

@@ -33,17 +33,35 @@ enum {
 struct vdeliver_options {
 	bool hold_over_quota;         /* HOLDOVERQUOTA: defer, do not bounce */
 	uint64_t over_quota_mailsize; /* OVERQUOTA_MAILSIZE: small mail fits */
+	char folder[64];              /* MAILDIRFOLDER: not the inbox; or "" */
+	bool drops_duplicates;        /* ELIMINATE_DUPS */
+	uint64_t duplicates_s;        /* ELIMINATE_DUPS_INT */
+	uint64_t day_count, day_bytes; /* MAILCOUNT_LIMIT, MAILSIZE_LIMIT; 0:
+					* none */
+	char separators[16];           /* the setting userextension */
+	int program_timeout_ms;        /* the setting programtimeout */
 };
+
+/* A folder of a Maildir, without the dot in front: is that a name for one? */
+bool vdeliver_is_folder(const char *name);
 
 /* Reads the environment.  0, or -1 with the reason. */
 int vdeliver_read_options(
     struct vdeliver_options *options_out, struct error *err);
 
 /*
- * The node's name, for names of files; if it has none, this host's.  The caller
- * frees.
+ * The settings of the same, and the node's name, for names of files; if it has
+ * none, this host's.  The caller frees.
  */
-char *vdeliver_read_host(const char *control_dir, const char *program);
+char *vdeliver_read_settings(const char *control_dir, const char *program,
+    struct vdeliver_options *options);
+
+/* Where mail goes that somebody has decided about before. */
+struct vdeliver_target {
+	const char *dir;    /* the user's, which holds the Maildir */
+	const char *folder; /* in the Maildir, without its dot; or NULL */
+	const char *quota;  /* as in struct store_user; or NULL */
+};
 
 struct vdeliver;
 
@@ -60,6 +78,7 @@ struct vdeliver_item {
 	struct work work; /* what a thread does for it */
 	struct maildir_file file;
 	struct maildir *maildir; /* held; NULL: not open */
+	struct maildir *folder;  /* in it, where it is to go; NULL: itself */
 	struct absent_rule rule;
 	char *user_dir;     /* holds the Maildir; NULL: there is an outcome */
 	struct buf front;   /* the lines in front of the message */
@@ -67,11 +86,13 @@ struct vdeliver_item {
 	size_t line_length; /* ... without its newline */
 	uint64_t size;      /* with these */
 	struct quota quota;
-	struct quota_usage usage; /* found by counting */
+	struct quota_usage usage; /* found by counting; or once it is there */
 	struct error err;         /* of a thread's work */
 	int error_number;         /* of the same */
 	int result;               /* of the same */
 	int64_t took_us;          /* the same */
+	uint64_t duplicate_hash;  /* of its Message-ID, to be remembered */
+	bool has_usage;           /* usage is known, with this message */
 	bool has_quota;           /* to be kept to */
 	bool is_sized;            /* maildirsize is to be told */
 	bool is_users;   /* the folder is that of a user, who may have .qmail */
@@ -81,6 +102,7 @@ struct vdeliver_item {
 	bool is_over;
 	struct vdeliver_item *next_twin;  /* same recipient, same message */
 	STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
+	bool has_process; /* running, not waiting for its turn */
 };
 
 /* One message, for one or more recipients. */
@@ -90,6 +112,8 @@ struct vdeliver_message {
 	/* what vdeliver frees with the message: what the texts lie in */
 	void *storage;
 	const struct absent_rule *rule; /* NULL: the domain's .qmail files */
+	/* To this folder, whatever the store says; or NULL. */
+	const struct vdeliver_target *target;
 
 	/* vdeliver's own */
 	struct vdeliver *vdeliver;
@@ -106,6 +130,13 @@ struct vdeliver_config {
 	size_t cached_maildirs; /* that stay open */
 	unsigned sync_threads;  /* for each filesystem */
 	struct vdeliver_options options;
+	/*
+	 * Who cannot be delivered to here gets a process of his own: this
+	 * program, with "--dot-qmail" (vdelivermail(8)).  NULL: the answer is
+	 * JOB_GENERAL.
+	 */
+	const char *general_program;
+	const char *queue_dir; /* where its forwards go; or NULL */
 	/*
 	 * Called for each recipient that is done, JOB_DELIVERED only when it is
 	 * durable: from vdeliver_deliver() and vdeliver_reap().
@@ -139,6 +170,12 @@ void vdeliver_begin(struct vdeliver *vdeliver);
 void vdeliver_deliver(
     struct vdeliver *vdeliver, struct vdeliver_message *message);
 void vdeliver_end(struct vdeliver *vdeliver);
+
+/*
+ * Processes of single recipients are ended, and those that have not begun are
+ * deferred: nobody waits for their results any more.
+ */
+void vdeliver_hurry(struct vdeliver *vdeliver);
 
 /* Becomes readable when vdeliver_reap() has something to do. */
 int vdeliver_wake_fd(const struct vdeliver *vdeliver);

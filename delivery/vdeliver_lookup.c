@@ -4,17 +4,22 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "delivery/extension.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
 
 enum {
 	/* A store that takes longer is asked by a thread, for a second. */
 	SLOW_LOOKUP_US = 20 * 1000,
-	SLOW_FOR_MS = 1000
+	SLOW_FOR_MS = 1000,
+	SETTLED_S = 2 /* as of .qmail-default: delivery/domain_rules.c */
 };
 
 /* -- in any thread: of the item, the configuration and the store alone */
@@ -41,6 +46,31 @@ take_user(struct vdeliver_item *item, const struct store_user *user)
 	}
 }
 
+/*
+ * Where filters are not in files that item_open() sees: whether the user has
+ * some, or that cannot be told.
+ */
+static bool
+has_filters(struct vdeliver_item *item, const struct store_user *user)
+{
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	struct store_filters filters;
+	struct error err;
+	int result;
+
+	if (vdeliver->has_filter_files || vdeliver->general == NULL)
+		return false;
+	errno = 0;
+	result = store_find_filters(vdeliver->config.store, user->name,
+	    user->domain, &filters, &err);
+	if (result == 1) {
+		store_filters_release(&filters);
+		outcome_general(item);
+	} else if (result == -1)
+		item_defer_lookup(item, &err);
+	return result != 0;
+}
+
 /* Looks for local at the item's domain.  False: there is no such user. */
 static bool
 find_name(struct vdeliver_item *item, const char *local)
@@ -58,9 +88,47 @@ find_name(struct vdeliver_item *item, const char *local)
 		item_defer_lookup(item, &err);
 		return true;
 	}
-	take_user(item, &user);
+	if (!has_filters(item, &user))
+		take_user(item, &user);
 	store_user_release(&user);
 	return true;
+}
+
+/* An alias by the whole name is for the general way.  False: there is none. */
+static bool
+find_alias(struct vdeliver_item *item)
+{
+	struct store_alias alias;
+	struct error err;
+	int result;
+
+	errno = 0;
+	result = store_find_alias(item->message->vdeliver->config.store,
+	    item->to->extension, item->to->user, &alias, &err);
+	if (result == 1) {
+		store_alias_release(&alias);
+		outcome_general(item);
+	} else if (result == -1)
+		item_defer_lookup(item, &err);
+	return result != 0;
+}
+
+/* The user in front of a dash.  False: there is none. */
+static bool
+find_extended(struct vdeliver_item *item)
+{
+	const char *separators =
+	    item->message->vdeliver->config.options.separators;
+	const char *local = item->to->extension;
+	size_t length = strlen(local);
+
+	while (extension_cut(local, separators, &length)) {
+		OWN_TEXT name = xstrndup(local, length);
+
+		if (find_name(item, name))
+			return true;
+	}
+	return false;
 }
 
 /* Nobody is to have the mail: it bounces, or is thrown away by the rule. */
@@ -164,7 +232,8 @@ look_up_user(struct vdeliver_item *item)
 {
 	int64_t start_us = clock_us();
 
-	if (!find_name(item, item->to->extension))
+	if (!find_name(item, item->to->extension) && !find_alias(item) &&
+	    !find_extended(item))
 		find_instead(item);
 	item->took_us = clock_us() - start_us;
 }
@@ -235,11 +304,26 @@ find_domain_rule(struct vdeliver_item *item)
 	return true;
 }
 
+/* Somebody has decided before. */
+static void
+take_target(
+    struct vdeliver_item *item, const struct vdeliver_target *target)
+{
+	item->has_quota = item->is_sized = target->quota != NULL &&
+	    quota_parse(target->quota, &item->quota) == 1;
+	item->user_dir = xstrdup(target->dir);
+	item_open(item);
+}
+
 void
 item_look_up(struct vdeliver_item *item)
 {
 	struct vdeliver *vdeliver = item->message->vdeliver;
 
+	if (item->message->target != NULL) {
+		take_target(item, item->message->target);
+		return;
+	}
 	if (!find_domain_rule(item)) {
 		item_end(item);
 		return;
@@ -253,21 +337,54 @@ item_look_up(struct vdeliver_item *item)
 	looked_up(item);
 }
 
-/* True when the user has no .qmail file (forwarding, programs); or outcome. */
-static bool
-has_no_dotqmail(struct vdeliver_item *item)
+/* Whether a file is in the user's folder: 1, 0, -1. */
+static int
+has_mark(const struct maildir *maildir, const char *path, struct error *err)
 {
-	struct error err;
+	if (faccessat(maildir->dir_fd, path, F_OK, 0) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : error_sys(err, "cannot look for the user's '%s'", path + 3);
+}
 
-	if (faccessat(item->maildir->dir_fd, "../.qmail", F_OK, 0) == 0) {
-		outcome_general(item);
+static bool
+is_same_moment(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/*
+ * True when the user has no .qmail file (forwarding, programs) and no filters;
+ * or outcome.  That holds until his folder changes.
+ */
+static bool
+is_plain(struct vdeliver_item *item)
+{
+	static const char *const marks[] = { "../.qmail", "../.vfilter" };
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	struct maildir *maildir = item->maildir;
+	struct stat folder;
+	struct error err;
+	int result = 0;
+
+	if (fstatat(maildir->dir_fd, "..", &folder, 0) == -1) {
+		error_sys(&err, "cannot stat the user's folder");
+		item_defer(item, &err);
 		return false;
 	}
-	if (errno == ENOENT)
+	if (maildir->plain_since.tv_sec != 0 &&
+	    is_same_moment(&maildir->plain_since, &folder.st_ctim))
 		return true;
-	error_sys(&err, "cannot look for the user's '.qmail'");
-	item_defer(item, &err);
-	return false;
+	maildir->plain_since = (struct timespec){ 0 };
+	for (size_t i = 0; result == 0 && i <= vdeliver->has_filter_files; i++)
+		result = has_mark(maildir, marks[i], &err);
+	if (result == 1)
+		outcome_general(item);
+	else if (result == -1)
+		item_defer(item, &err);
+	/* A folder that changes twice within a jiffy shows one time. */
+	else if (time(NULL) - folder.st_ctim.tv_sec > SETTLED_S)
+		maildir->plain_since = folder.st_ctim;
+	return result == 0;
 }
 
 /* Opens the Maildir in user_dir; false, with the outcome, when it cannot. */
@@ -286,11 +403,49 @@ open_maildir(struct vdeliver_item *item)
 	return false;
 }
 
+/* The mark of a Maildir that is a folder of another one (Maildir++). */
+static int
+mark_folder(const struct maildir *folder, struct error *err)
+{
+	AUTO(file_close)
+	int fd = openat(folder->dir_fd, "maildirfolder",
+	    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd == -1 ? error_sys(err, "cannot make 'maildirfolder'") : 0;
+}
+
+/* The folder in it, if it is to be one; false, with the outcome. */
+static bool
+open_folder(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_target *target = item->message->target;
+	const char *name = target != NULL && target->folder != NULL
+	    ? target->folder
+	    : vdeliver->config.options.folder;
+	OWN_TEXT dotted = NULL;
+	struct error err;
+
+	if (*name == '\0')
+		return true;
+	dotted = xasprintf(".%s", name);
+	item->folder = xmalloc(sizeof(*item->folder));
+	if (maildir_open(item->maildir->dir_fd, dotted, item->folder, &err) ==
+		0 &&
+	    mark_folder(item->folder, &err) == 0 &&
+	    maildir_batch_prepare(vdeliver->batch, item->folder, &err) == 0)
+		return true;
+	maildir_context(item->maildir, &err);
+	item_defer(item, &err);
+	return false;
+}
+
 void
 item_open(struct vdeliver_item *item)
 {
-	if (!open_maildir(item) || (item->is_users && !has_no_dotqmail(item)))
+	if (!open_maildir(item) || (item->is_users && !is_plain(item)) ||
+	    !open_folder(item))
 		item_end(item);
 	else
-		item_check_quota(item);
+		item_check_limits(item);
 }

@@ -31,6 +31,8 @@ struct vdeliver {
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */
 	int64_t lookups_slow_until_ms;
+	struct general_pool *general; /* NULL: no processes */
+	bool has_filter_files; /* filters are the file .vfilter of a user */
 	struct item_list counting; /* wait for their Maildir to be counted */
 	struct item_list finished; /* durable or failed; not answered yet */
 };
@@ -61,6 +63,16 @@ void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
 
 /*
+ * vdeliver_limits.c: has it come before, was there enough today?  Goes on with
+ * item_check_quota().  limits_remember: it has been delivered.
+ */
+void item_check_limits(struct vdeliver_item *item);
+void limits_remember(const struct vdeliver_item *item);
+
+/* vdeliver_warn.c: it has been delivered; is the Maildir nearly full now? */
+void quota_warn(struct vdeliver_item *item);
+
+/*
  * vdeliver_quota.c: does it fit?  Goes on with item_write().
  * quota_start_counts: Maildirs that nothing is on its way into any more.
  * quota_remember: what has been delivered to the Maildirs of finished items.
@@ -69,6 +81,17 @@ void item_check_quota(struct vdeliver_item *item);
 void quota_leave(struct vdeliver_item *item);
 void quota_start_counts(struct vdeliver *vdeliver);
 void quota_remember(struct vdeliver *vdeliver);
+
+/*
+ * vdeliver_process.c: the item has a process of its own, whose end is its
+ * outcome.
+ */
+struct general_pool *general_pool_new(
+    const struct vdeliver_config *config, int wake_fd);
+void general_pool_free(struct general_pool **pool);
+void general_pool_reap(struct general_pool *pool);
+void general_pool_hurry(struct general_pool *pool);
+void item_start_process(struct vdeliver_item *item);
 
 /*
  * vdeliver_write.c: the body of a small message, at the beginning: false with

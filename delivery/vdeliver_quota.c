@@ -27,6 +27,16 @@ added_with(const struct vdeliver_item *item)
 	};
 }
 
+/* What the Maildir will hold. */
+static void
+note_usage(struct vdeliver_item *item, const struct quota_usage *usage,
+    const struct quota_usage *added)
+{
+	item->usage.bytes = usage->bytes + added->bytes;
+	item->usage.count = usage->count + added->count;
+	item->has_usage = true;
+}
+
 /* It is going to be written. */
 static void
 admit_item(struct vdeliver_item *item)
@@ -55,7 +65,9 @@ refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 	char name[MAILDIR_NAME_SIZE];
 
 	item_make_name(item, name);
-	if (maildir_is_in_new(item->maildir, name, item->size)) {
+	if (maildir_is_in_new(
+		item->folder != NULL ? item->folder : item->maildir, name,
+		item->size)) {
 		admit_item(item);
 		return;
 	}
@@ -107,9 +119,10 @@ take_count(struct vdeliver_item *item, const struct count *count)
 		errno = count->error_number;
 		item_defer(item, &count->err);
 		item_end(item);
-	} else if (quota_fits(&item->quota, &count->usage, &added))
+	} else if (quota_fits(&item->quota, &count->usage, &added)) {
+		note_usage(item, &count->usage, &added);
 		admit_item(item);
-	else
+	} else
 		refuse_for_quota(item, &count->usage);
 }
 
@@ -177,7 +190,6 @@ item_check_quota(struct vdeliver_item *item)
 	struct quota_usage added, usage = { 0 };
 	struct error err;
 
-	item_make_front(item);
 	if (!item->has_quota || item_is_for_postmaster(item) ||
 	    item->size <= vdeliver->config.options.over_quota_mailsize) {
 		admit_item(item);
@@ -191,6 +203,7 @@ item_check_quota(struct vdeliver_item *item)
 	switch (quota_look(item->maildir->dir_fd, &item->quota, &added,
 	    time(NULL), &usage, &err)) {
 	case QUOTA_FITS:
+		note_usage(item, &usage, &added);
 		admit_item(item);
 		break;
 	case QUOTA_FULL:
@@ -219,9 +232,12 @@ quota_remember(struct vdeliver *vdeliver)
 
 	STAILQ_FOREACH(item, &vdeliver->finished, next) {
 		quota_leave(item);
-		if (item->outcome != JOB_DELIVERED || !item->is_sized ||
-		    item->file.has_replaced)
+		if (item->outcome != JOB_DELIVERED || item->file.has_replaced)
 			continue;
+		limits_remember(item);
+		if (!item->is_sized)
+			continue;
+		quota_warn(item);
 		item->maildir->delivered.bytes += (int64_t)item->size;
 		item->maildir->delivered.count++;
 	}

@@ -248,7 +248,9 @@ item_write(struct vdeliver_item *item)
 	struct error err;
 
 	item_make_name(item, name);
-	if (maildir_file_create(&item->file, item->maildir, name, &err) == -1) {
+	if (maildir_file_create(&item->file,
+		item->folder != NULL ? item->folder : item->maildir, name,
+		&err) == -1) {
 		maildir_context(item->maildir, &err);
 		item_defer(item, &err);
 		item_end(item);

@@ -2,6 +2,7 @@
 /* vdelivermail: one message to a virtual user, as a command in .qmail. */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/mem.h"
 #include "base/usage.h"
 #include "control/home.h"
+#include "delivery/general.h"
 #include "delivery/vdeliver.h"
 
 /* The exit codes of qmail-command(8). */
@@ -70,94 +72,101 @@ open_message(void)
 	return fd;
 }
 
+/* The environment of every command in a .qmail file says what and for whom. */
 static void
-fill_job(struct vdeliver_message *message, const struct home *home)
+read_environment(struct general *general, const struct home *home)
 {
-	struct job_recipient *to = &message->job.recipients[0];
 	const char *uuid = getenv("MQMAIL_UUID");
 	struct stat st;
 
-	to->extension = need("EXT");
-	to->user = need("HOST");
-	to->recipient = getenv("RECIPIENT");
-	if (to->recipient == NULL)
-		to->recipient = xasprintf("%s@%s", to->extension, to->user);
-	/* The command line says what to do: no .qmail file is read. */
-	to->home = xasprintf("%s/%s", home->domains, to->user);
-	to->dash = "-";
-	message->job.sender = need("SENDER");
-	message->job.header = "";
+	general->extension = need("EXT");
+	general->domain = need("HOST");
+	general->sender = need("SENDER");
+	general->recipient = getenv("RECIPIENT");
+	if (general->recipient == NULL)
+		general->recipient = xasprintf(
+		    "%s@%s", general->extension, general->domain);
 	if (uuid != NULL && strlen(uuid) == UUID_TEXT_SIZE - 1)
-		uuid_parse(uuid, &message->job.uuid);
-	message->fd = open_message();
-	if (fstat(message->fd, &st) == -1)
+		uuid_parse(uuid, &general->uuid);
+	general->domain_dir = xasprintf("%s/%s", home->domains, general->domain);
+	general->fd = open_message();
+	if (fstat(general->fd, &st) == -1)
 		leave_reason(EXIT_TEMPFAIL, "cannot stat the message");
-	message->job.size_bytes = (uint64_t)st.st_size;
+	general->size_bytes = (uint64_t)st.st_size;
 }
 
-struct answer {
-	enum job_outcome outcome;
-	char text[VDELIVER_TEXT_SIZE];
-};
+static atomic_bool is_stopping;
 
 static void
-keep_answer(const struct vdeliver_item *item, void *context)
+stop(int signal_number)
 {
-	struct answer *answer = context;
+	(void)signal_number;
+	atomic_store(&is_stopping, true);
+}
 
-	answer->outcome = item->outcome;
-	memcpy(answer->text, item->text, sizeof(answer->text));
+/* What it runs is ended with it. */
+static void
+catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = stop };
+
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+static void
+leave_result(const struct local_result *result, bool is_told)
+{
+	switch (result->outcome) {
+	case JOB_DELIVERED:
+		leave_with(EXIT_DELIVERED, is_told ? result->text : "");
+	case JOB_PERMFAIL:
+		leave_with(EXIT_PERMFAIL, result->text);
+	case JOB_TEMPFAIL:
+	case JOB_GENERAL:
+		leave_with(EXIT_TEMPFAIL, result->text);
+	}
+	abort(); /* every outcome has left */
 }
 
 int
 main(int argc, char **argv)
 {
 	struct absent_rule rule = ABSENT_RULE_INIT;
-	struct answer answer;
-	struct vdeliver_config config = { .cached_maildirs = 1,
-		.answer = keep_answer,
-		.context = &answer,
-		.queue = "" };
-	struct vdeliver_message *message;
-	struct vdeliver *vdeliver;
+	struct vdeliver_options options;
+	struct general general = { .options = &options,
+		.is_stopping = &is_stopping };
+	struct local_result result;
 	struct home *home;
 	struct error err;
+	bool is_all;
 
 	log_open("vdelivermail");
 	usage_answer(argv, "vdelivermail", usage);
-	if (argc != 3 || *argv[1] != '\0' ||
-	    !dotqmail_read_action(argv[2], strlen(argv[2]), &rule))
+	is_all = argc == 2 && strcmp(argv[1], "--dot-qmail") == 0;
+	if (!is_all &&
+	    (argc != 3 || *argv[1] != '\0' ||
+		!dotqmail_read_action(argv[2], strlen(argv[2]), &rule)))
 		leave_reason(EXIT_TEMPFAIL, usage);
-	signal(SIGXFSZ, SIG_IGN);
+	catch_signals();
 	umask(077);
 	home = home_new();
-	message = vdeliver_message_new(1);
-	message->rule = &rule;
-	fill_job(message, home);
-	if (vdeliver_read_options(&config.options, &err) == -1)
+	general.home = home;
+	read_environment(&general, home);
+	if (is_all)
+		general.domain_dir = need("HOME");
+	if (vdeliver_read_options(&options, &err) == -1)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	config.store = store_open(home->root, &err);
-	if (config.store == NULL)
+	general.store = store_open(home->root, &err);
+	if (general.store == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	config.domains = home->domains;
-	config.host = vdeliver_read_host(home->control, "vdelivermail");
-	vdeliver = vdeliver_new(&config, &err);
-	if (vdeliver == NULL)
+	general.host = vdeliver_read_settings(
+	    home->control, "vdelivermail", &options);
+	general.program_dir = file_program_dir();
+	general.forwarder = forwarder_new(home, getenv("QUEUEDIR"), &err);
+	if (general.forwarder == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	vdeliver_begin(vdeliver);
-	vdeliver_deliver(vdeliver, message);
-	vdeliver_free(&vdeliver); /* with an answer */
-	store_free(&config.store);
-	home_free(&home);
-	dotqmail_release(&rule);
-	switch (answer.outcome) {
-	case JOB_DELIVERED:
-		leave_with(EXIT_DELIVERED, "");
-	case JOB_PERMFAIL:
-		leave_with(EXIT_PERMFAIL, answer.text);
-	case JOB_TEMPFAIL:
-	case JOB_GENERAL: /* forwarding: see BUGS in vdelivermail(8) */
-		leave_with(EXIT_TEMPFAIL, answer.text);
-	}
-	abort(); /* every outcome has left */
+	general_deliver(&general, is_all ? NULL : &rule, &result);
+	leave_result(&result, is_all);
 }

@@ -262,6 +262,8 @@ worker_serve(struct worker *worker, struct vdeliver *vdeliver,
 	say_take(worker);
 	for (;;) {
 		close_if_told(worker, *is_stopping != 0);
+		if (worker->is_closed)
+			vdeliver_hurry(vdeliver);
 		if (may_take(worker))
 			take_round(worker, vdeliver);
 		vdeliver_reap(vdeliver);

@@ -227,6 +227,12 @@ store_find_limits(struct store *store, const char *local, const char *domain,
 	    err);
 }
 
+bool
+store_has_filter_files(const struct store *store)
+{
+	return store->backend->has_filter_files;
+}
+
 int
 store_find_filters(struct store *store, const char *local, const char *domain,
     struct store_filters *filters_out, struct error *err)

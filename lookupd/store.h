@@ -167,6 +167,8 @@ void store_alias_release(struct store_alias *alias);
 int store_find_limits(struct store *store, const char *local,
     const char *domain, struct store_limits *limits_out, struct error *err);
 
+/* Whether a user's filters are the file .vfilter in his folder. */
+bool store_has_filter_files(const struct store *store);
 int store_find_filters(struct store *store, const char *local,
     const char *domain, struct store_filters *filters_out, struct error *err);
 void store_filters_release(struct store_filters *filters);

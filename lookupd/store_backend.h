@@ -49,6 +49,7 @@ struct store_backend {
 	int (*note_login)(struct store *store, const char *local,
 	    const char *domain, const struct store_login *login,
 	    struct error *err);
+	bool has_filter_files; /* store_has_filter_files() */
 	void (*destroy)(struct store *store); /* frees the store too */
 };
 

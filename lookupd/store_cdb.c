@@ -262,6 +262,7 @@ static const struct store_backend cdb_backend = {
 	.find_filters = cdb_find_filters,
 	.find_relay = cdb_find_relay,
 	.note_login = cdb_note_login,
+	.has_filter_files = true,
 	.destroy = cdb_destroy,
 };
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "mailbox/quota.h"
@@ -31,8 +32,15 @@ struct maildir {
 	size_t sync_job;           /* ... as which job of it */
 
 	/* of whoever delivers, until it is closed */
+	struct timespec plain_since;  /* the user's folder when it had no mark
+				       * of special deliveries; 0: unknown */
 	struct quota_usage waiting;   /* on its way into the Maildir */
 	struct quota_usage delivered; /* there, but not in maildirsize yet */
+	enum {
+		MAILDIR_WARNED_UNKNOWN,
+		MAILDIR_NOT_WARNED,
+		MAILDIR_WARNED
+	} warned;                     /* that it is nearly full */
 	bool is_counting;             /* its size is to be found out anew ... */
 	bool is_count_running;        /* ... just now */
 	int64_t count_again_at_ms;    /* clock_ms(): not before */

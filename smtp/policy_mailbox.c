@@ -7,7 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/mem.h"
 #include "control/percenthack.h"
+#include "delivery/extension.h"
 #include "lookupd/store.h"
 #include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
@@ -29,14 +31,15 @@ static const struct {
 	[MAILBOX_OVERQUOTA] = { "is overquota on this domain", "5.2.2" },
 };
 
+/* The user of that very name. */
 static enum mailbox_state
-find_local_user(struct store *store, const struct store_domain *domain,
-    const char *local, struct error *err)
+find_user(struct store *store, const char *domain, const char *name,
+    struct error *err)
 {
 	struct store_user user;
 	enum mailbox_state state = MAILBOX_OK;
 
-	switch (store_find_user(store, local, domain->name, &user, err)) {
+	switch (store_find_user(store, name, domain, &user, err)) {
 	case 1:
 		if (!user.is_active)
 			state = MAILBOX_INACTIVE;
@@ -45,11 +48,47 @@ find_local_user(struct store *store, const struct store_domain *domain,
 		store_user_release(&user);
 		return state;
 	case 0:
-		return smtp_domain_rule_takes(domain->dir, local)
-		    ? MAILBOX_OK
-		    : MAILBOX_ABSENT;
+		return MAILBOX_ABSENT;
 	}
 	return MAILBOX_UNKNOWN;
+}
+
+static enum mailbox_state
+find_alias(struct store *store, const char *domain, const char *name,
+    struct error *err)
+{
+	struct store_alias alias;
+
+	switch (store_find_alias(store, name, domain, &alias, err)) {
+	case 1:
+		store_alias_release(&alias);
+		return MAILBOX_OK;
+	case 0:
+		return MAILBOX_ABSENT;
+	}
+	return MAILBOX_UNKNOWN;
+}
+
+/* As a delivery looks: the name, an alias, the name in front of a dash. */
+static enum mailbox_state
+find_local_user(struct store *store, const struct store_domain *domain,
+    const char *local, const char *separators, struct error *err)
+{
+	enum mailbox_state state = find_user(store, domain->name, local, err);
+	size_t length = strlen(local);
+
+	if (state == MAILBOX_ABSENT)
+		state = find_alias(store, domain->name, local, err);
+	while (state == MAILBOX_ABSENT &&
+	    extension_cut(local, separators, &length)) {
+		OWN_TEXT name = xstrndup(local, length);
+
+		state = find_user(store, domain->name, name, err);
+	}
+	if (state == MAILBOX_ABSENT &&
+	    smtp_domain_rule_takes(domain->dir, local))
+		state = MAILBOX_OK;
+	return state;
 }
 
 static enum mailbox_state
@@ -70,7 +109,10 @@ find_mailbox(struct smtp_session *session, const char *local,
 	if (strcasecmp(local, "postmaster") == 0)
 		state = MAILBOX_OK;
 	else
-		state = find_local_user(store, &domain, local, err);
+		state = find_local_user(store, &domain, local,
+		    settings_text(session->config->settings,
+			SETTING_userextension),
+		    err);
 	store_domain_release(&domain);
 	return state;
 }

@@ -366,7 +366,7 @@ check_default_line(const struct folder *folder, const char *path)
 		return;
 	remedy = check_cut_remedy(fault.reason.text);
 	check_find(folder->check, CHECK_ERROR, path, fault.line,
-	    "%s, so mail for all users of the domain waits" REMEDY "%s",
+	    "%s, so mail for addresses that are no users waits" REMEDY "%s",
 	    fault.reason.text, remedy);
 }
 
@@ -379,8 +379,8 @@ check_domain_default(const struct folder *folder)
 
 	if (stat(path, &st) == -1) {
 		check_find(folder->check, CHECK_ERROR, path, 0,
-		    "%s: without it mail for the domain's users is not "
-		    "delivered" REMEDY
+		    "%s: without it mail for addresses that are no "
+		    "users waits" REMEDY
 		    "echo \"| vdelivermail '' bounce-no-mailbox\" > '%s'",
 		    strerror(errno), path);
 	} else {

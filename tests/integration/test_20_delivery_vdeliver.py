@@ -106,7 +106,7 @@ def test_outcomes(node, send, tmp_path):
         "most messages/most bytes; 0 is no limit) (#5.2.2)\n"
         % (size, 2 * size))
     assert results[4][0] == "Z" and "(#4.3.5)" in results[4][1]
-    assert results[6][0] == "G"
+    assert results[6][0] == "Z" and "Unable to forward" in results[6][1]
     assert len(node.messages("small")) == 2
     os.unlink(os.path.join(node.dir, ".qmail-bob"))
     send.job(7, "bob", looping)

@@ -39,7 +39,7 @@ def deliver(node, stdin, *arguments, **environment):
      "no account nobody@example.test here by that name. (#5.1.1)\n"),
     (("", "delete"), {"EXT": "nobody"}, 0, ""),
     (("", "bob@example.test"), {"EXT": "nobody"}, 0, ""),
-    (("", "x@example.org"), {"EXT": "nobody"}, 111, "general local delivery"),
+    (("", "x@example.org"), {"EXT": "nobody"}, 111, "Unable to forward message"),
     (("", "/etc"), {"EXT": "nobody"}, 111, "not below"),
     (("", "bounce-no-mailbox"), {"HOST": "other.test"}, 111, "other.test"),
     (("", "bounce-no-mailbox"), {"EXT": None}, 111, "EXT"),

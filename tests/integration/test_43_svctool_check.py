@@ -639,7 +639,7 @@ def misspelt_qmail_default(node):
 
 def empty_qmail_default(node):
     (domain_dir(node) / ".qmail-default").write_text("")
-    return ".qmail-default: it is empty, so mail for all users of the domain"
+    return ".qmail-default: it is empty, so mail for addresses that"
 
 
 def virtualdomains(node, text):

@@ -115,7 +115,7 @@ default_file(void **state)
 	expect("a typo",
 	    "E ~/" DIR "/.qmail-default:2: 'bounce-no-mailbx' is not an action "
 	    "(bounce-no-mailbox, delete, /FOLDER or USER@DOMAIN), so mail for "
-	    "all users of the domain waits -- write | vdelivermail '' "
+	    "addresses that are no users waits -- write | vdelivermail '' "
 	    "bounce-no-mailbox\n");
 	assert_int_equal(chmod(folder_path(DIR), 01751), 0);
 	expect("sticky",
@@ -123,8 +123,8 @@ default_file(void **state)
 	assert_int_equal(chmod(folder_path(DIR), 0751), 0);
 	svc_put(DIR "/.qmail-default", "");
 	expect("empty",
-	    "E ~/" DIR "/.qmail-default: it is empty, so mail for all users of "
-	    "the domain waits -- write | vdelivermail ''\n");
+	    "E ~/" DIR "/.qmail-default: it is empty, so mail for addresses that "
+	    "are no users waits -- write | vdelivermail ''\n");
 	assert_int_equal(chmod(folder_path(DIR "/.qmail-default"), 0664), 0);
 	expect("others' mode",
 	    "E ~/" DIR "/.qmail-default: its mode is 664, which lets others "
@@ -132,7 +132,7 @@ default_file(void **state)
 	remove(folder_path(DIR "/.qmail-default"));
 	expect("missing",
 	    "E ~/" DIR "/.qmail-default: No such file or directory: without "
-	    "it mail for the domain's users is not delivered -- echo \"| "
+	    "it mail for addresses that are no users waits -- echo \"| "
 	    "vdelivermail '' bounce-no-mailbox\" > \n");
 }
 
