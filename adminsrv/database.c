@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 #include "base/mem.h"
 #include "control/settings.h"
 #include "lookupd/schema.h"

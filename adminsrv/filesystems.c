@@ -11,7 +11,7 @@
 #include "adminsrv/database.h"
 #include "adminsrv/domain_list.h"
 #include "adminsrv/lock.h"
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 #include "adminsrv/users.h"
 #include "adminsrv/users_backend.h"
 #include "base/file.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 #include "adminsrv/users_backend.h"
 #include "base/file.h"
 #include "base/mem.h"

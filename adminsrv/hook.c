@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"

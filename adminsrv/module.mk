@@ -2,7 +2,7 @@
 LIBS += adminsrv/libadmin.a
 adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/convert.o adminsrv/copy_tree.o adminsrv/database.o \
     adminsrv/dirhash.o adminsrv/domain.o adminsrv/domain_db.o adminsrv/domain_list.o adminsrv/domain_remove.o adminsrv/domain_rename.o adminsrv/filesystems.o adminsrv/homes.o adminsrv/hook.o adminsrv/import.o adminsrv/last_login.o adminsrv/leftover.o adminsrv/limits.o \
-    adminsrv/line_file.o adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/node_setting.o adminsrv/notify.o \
+    adminsrv/line_file.o adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/notify.o \
     adminsrv/owner.o adminsrv/password.o adminsrv/progress.o adminsrv/quota_text.o adminsrv/records.o adminsrv/records_cdb.o adminsrv/records_pg.o \
     adminsrv/user_dir.o adminsrv/user_info.o adminsrv/user_info_json.o \
     adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/users_pg.o adminsrv/vpasswd_file.o

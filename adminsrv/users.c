@@ -237,7 +237,7 @@ struct places {
 	size_t count;
 };
 
-static int
+static enum admin_result
 places_init(struct places *places, struct users *users, struct error *err)
 {
 	*places = (struct places){ .users = users };
@@ -428,9 +428,10 @@ users_add(struct users *users, const struct users_new *new, size_t count,
 		result = limits_check_accounts(users, new, count, err);
 	if (result != ADMIN_OK)
 		return result;
-	result = places_init(&places, users, err) == -1
-	    ? ADMIN_REFUSED
-	    : add_in_places(users, &places, new, entries, count, err);
+	result = places_init(&places, users, err);
+	if (result == ADMIN_OK)
+		result = add_in_places(
+		    users, &places, new, entries, count, err);
 	places_release(&places);
 	for (size_t i = 0; i < count; i++)
 		free_dir(&entries[i]);

@@ -11,7 +11,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadddomain [-Cen] [-h hash] [-l users-per-level] [-q quota]\n"
+    "usage: vadddomain [-Cen] [-B base] [-h hash] [-l users-per-level] [-q quota]\n"
     "                  [-r length] domain [postmaster-password]\n";
 
 int

@@ -20,8 +20,8 @@
 
 enum { MESSAGE_MAX = 100 * 1024 * 1024, EXCLUDED_MAX = 64 * 1024 * 1024 };
 
-static const char usage[] =
-    "usage: vbulletin -f message [-e excluded] [-c | -h | -s] [-nV]\n"
+static const char usage_format[] =
+    "usage: %s -f message [-e excluded] [-c | -h | -s] [-nV]\n"
     "                 [domain]...\n";
 
 struct request {
@@ -247,6 +247,7 @@ give_all(struct request *request, char *const domains[], struct error *err)
 int
 main(int argc, char **argv)
 {
+	OWN_TEXT usage = NULL;
 	AUTO(home_free) struct home *home = NULL;
 	struct request request = { .way = 'c' };
 	const char *message = NULL, *excluded = NULL;
@@ -254,7 +255,8 @@ main(int argc, char **argv)
 	struct error err;
 	int option;
 
-	cli_start("vbulletin", argv, usage);
+	usage = xasprintf(usage_format, program_invocation_short_name);
+	cli_start(program_invocation_short_name, argv, usage);
 	while ((option = getopt(argc, argv, "ce:f:hnsvV")) != -1) {
 		if (option == 'e')
 			excluded = optarg;

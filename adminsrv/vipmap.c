@@ -9,7 +9,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/database.h"
 #include "adminsrv/lock.h"
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 #include "adminsrv/notify.h"
 #include "adminsrv/users.h"
 #include "base/file.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One setting of the node by itself. */
-#include "adminsrv/node_setting.h"
+#include "control/node_setting.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One setting of the node by itself: others may be closed to a domain's owner,
- * or wrong, and none of the command's business.
+ * or wrong, and none of the reader's business.
  */
-#ifndef ADMINSRV_NODE_SETTING_H
-#define ADMINSRV_NODE_SETTING_H
+#ifndef CONTROL_NODE_SETTING_H
+#define CONTROL_NODE_SETTING_H
 
 #include "base/buf.h"
 #include "base/error.h"
