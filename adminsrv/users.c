@@ -243,9 +243,11 @@ places_init(struct places *places, struct users *users, struct error *err)
 	*places = (struct places){ .users = users };
 	buf_init(&places->base);
 	if (read_limit(users->dir, &places->limit, err) == -1)
-		return -1;
-	return homes_base(
-	    users->control_dir, users->dir, users->base, &places->base, err);
+		return ADMIN_FAILED;
+	return homes_base(users->control_dir, users->dir, users->base,
+		   &places->base, err) == -1
+	    ? ADMIN_REFUSED
+	    : ADMIN_OK;
 }
 
 static void

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from node import BIN
+from node import BIN, wait_until
 from test_31_users_killed import cdb_get
 
 STORES = ("cdb", "pgsql")
@@ -713,3 +713,42 @@ def test_vmoveuserdir_killed(home, memory_path, other_filesystem):
 
     run_killed(home, memory_path, ("vmoveuserdir", "al@a.test", str(to)),
                check, other_filesystem)
+
+
+# With a node that runs.
+
+@pytest.mark.parametrize("store", STORES)
+def test_mail_goes_where_the_commands_say(request, make_node, store,
+                                          other_filesystem):
+    if store == "pgsql":
+        request.getfixturevalue("postgres")  # is there one?
+    node = make_node("--store", store, "--init-only")
+    user = node.maildir("alice").owner()
+    shutil.chown(other_filesystem, user)
+    (node.control / "homeroots").write_text(f"{other_filesystem}\n")
+    if store == "pgsql":
+        node.svctool("init")  # makes the service lookup
+    node.up()
+    domain = "example.test"
+    node.run("valias", "-i", f"&bob@{domain}", f"sales@{domain}")
+    node.run("vmoveuserdir", f"alice@{domain}", other_filesystem / "alice")
+    node.run("vrenameuser", f"alice@{domain}", f"alan@{domain}")
+    moved = other_filesystem / "alan/Maildir"
+    assert moved.is_dir()
+    node.send("alan")
+    node.send("sales")
+    node.wait_messages("bob", 1)
+    wait_until(lambda: len(os.listdir(moved / "new")) == 1, node.logs)
+    node.run("vrenamedomain", domain, "other.test")
+
+    def is_taken():
+        with node.smtp() as client:
+            client.helo()
+            client.docmd("MAIL FROM:<a@example.net>")
+            return (client.docmd(f"RCPT TO:<bob@{domain}>")[0] == 553 and
+                    client.docmd("RCPT TO:<bob@other.test>")[0] == 250 and
+                    client.data("\r\nmoved\r\n")[0] == 250)
+
+    wait_until(is_taken, node.logs)
+    new = node.home / "domains/other.test/bob/Maildir/new"
+    wait_until(lambda: len(os.listdir(new)) == 2, node.logs)
