@@ -75,8 +75,8 @@ is_named(const struct header *header, const char *const *addresses)
 }
 
 static bool
-is_field_one_of(const struct header *header, const char *name,
-    const char *const *values)
+is_field_one_of(
+    const struct header *header, const char *name, const char *const *values)
 {
 	const char *value = NULL;
 
@@ -92,9 +92,8 @@ autorespond_why_not(const struct header *header, const char *sender,
     const char *const *addresses)
 {
 	static const char *const list_fields[] = { "List-Id", "List-Help",
-		"List-Post", "List-Unsubscribe", "List-Subscribe",
-		"List-Owner", "List-Archive", "Mailing-List",
-		"X-Mailing-List" };
+		"List-Post", "List-Unsubscribe", "List-Subscribe", "List-Owner",
+		"List-Archive", "Mailing-List", "X-Mailing-List" };
 	static const char *const bulk[] = { "bulk", "list", "junk", NULL };
 	static const char *const suppress[] = { "All", "OOF", "AutoReply",
 		NULL };
@@ -172,8 +171,8 @@ sweep_senders(const struct autorespond *answer, time_t now, struct error *err)
 /* Those of the times in text that are in the period; and puts them into kept.
  */
 static uint64_t
-count_answers(const struct autorespond *answer, char *text, time_t now,
-    struct buf *kept)
+count_answers(
+    const struct autorespond *answer, char *text, time_t now, struct buf *kept)
 {
 	uint64_t count = 0, when;
 	char *line;
@@ -194,7 +193,8 @@ static void
 put_unfolded(struct buf *out, const char *value, size_t most)
 {
 	for (size_t i = 0; value[i] != '\0' && i < most; i++)
-		buf_addc(out, iscntrl((unsigned char)value[i]) ? ' ' : value[i]);
+		buf_addc(
+		    out, iscntrl((unsigned char)value[i]) ? ' ' : value[i]);
 }
 
 /* Does the answer's text begin with fields? */

@@ -47,7 +47,7 @@ int autorespond(const struct autorespond *answer, time_t now,
     const char **why_not_out, struct error *err);
 
 /* Why a message gets no answer, whoever is answered how often; or NULL. */
-const char *autorespond_why_not(const struct header *header,
-    const char *sender, const char *const *addresses);
+const char *autorespond_why_not(const struct header *header, const char *sender,
+    const char *const *addresses);
 
 #endif

@@ -100,7 +100,7 @@ open_message(struct autorespond *answer)
 
 /* The user's address, without the front that virtualdomains gives it. */
 static void
-set_addresses(const char *addresses[4])
+set_addresses(char *addresses[4])
 {
 	const char *at = strrchr(need("RECIPIENT"), '@');
 	const char *name = need("EXT"), *part = getenv("DEFAULT");
@@ -111,14 +111,15 @@ set_addresses(const char *addresses[4])
 	addresses[1] = xasprintf("%s@%s", name, need("HOST"));
 	/* Without the extension. */
 	if (part != NULL && strlen(part) + 1 < length)
-		addresses[2] = xasprintf("%.*s@%s",
-		    (int)(length - strlen(part) - 1), name, domain);
+		addresses[2] = xasprintf(
+		    "%.*s@%s", (int)(length - strlen(part) - 1), name, domain);
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *addresses[4] = { NULL };
+	char *texts[4] = { NULL }, *host;
+	const char *addresses[4];
 	struct header header = { .text = BUF_INIT };
 	struct autorespond answer = { .most = 1,
 		.period_s = PERIOD_S,
@@ -139,12 +140,13 @@ main(int argc, char **argv)
 	home = home_new();
 	answer.sender = need("SENDER");
 	answer.recipient = need("RECIPIENT");
-	set_addresses(addresses);
+	set_addresses(texts);
+	memcpy(addresses, texts, sizeof(addresses));
 	if (uuid != NULL && strlen(uuid) == UUID_TEXT_SIZE - 1)
 		uuid_parse(uuid, &answer.uuid);
 	open_message(&answer);
-	answer.host = vdeliver_read_settings(
-	    home->control, "vdelivermail", &options);
+	host = vdeliver_read_settings(home->control, "vdelivermail", &options);
+	answer.host = host;
 	answer.forwarder = forwarder_new(home, getenv("QUEUEDIR"), &err);
 	if (answer.forwarder == NULL ||
 	    header_read_fd(&header, answer.fd, answer.size_bytes, &err) == -1 ||
@@ -153,6 +155,9 @@ main(int argc, char **argv)
 	if (why_not != NULL && !is_quiet)
 		printf("autoresponder: no answer: %s\n", why_not);
 	forwarder_free(&answer.forwarder);
+	for (size_t i = 0; i < 4; i++)
+		free(texts[i]);
+	free(host);
 	header_release(&header);
 	home_free(&home);
 	return EXIT_DONE;

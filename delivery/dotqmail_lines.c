@@ -29,8 +29,8 @@ add_line(struct dotqmail_lines *lines, enum dotqmail_kind kind,
     const char *text, unsigned number, struct error *err)
 {
 	if (lines->count == DOTQMAIL_LINES_MAX)
-		return error_set(err, "it has more than %d lines",
-		    DOTQMAIL_LINES_MAX);
+		return error_set(
+		    err, "it has more than %d lines", DOTQMAIL_LINES_MAX);
 	lines->items = mem_room(
 	    lines->items, lines->count, sizeof(*lines->items));
 	lines->items[lines->count++] = (struct dotqmail_line){ kind, text,
@@ -56,8 +56,8 @@ read_line(struct dotqmail_lines *lines, const char *line, unsigned number,
 		text++;
 		text += strspn(text, " \t");
 		if (*text == '\0')
-			return error_set(err,
-			    "line %u names no program behind '|'", number);
+			return error_set(
+			    err, "line %u names no program behind '|'", number);
 		return add_line(lines, DOTQMAIL_PROGRAM, text, number, err);
 	case '/':
 	case '.':

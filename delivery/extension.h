@@ -15,7 +15,6 @@
  * when there is no more such part that is not empty.  separators: the setting
  * userextension; "": there are none.
  */
-bool extension_cut(
-    const char *local, const char *separators, size_t *length);
+bool extension_cut(const char *local, const char *separators, size_t *length);
 
 #endif

@@ -170,8 +170,8 @@ is_met(const struct filter_message *message, const struct store_filter *filter)
 }
 
 const struct store_filter *
-filter_find(const struct store_filters *filters,
-    const struct filter_message *message)
+filter_find(
+    const struct store_filters *filters, const struct filter_message *message)
 {
 	for (size_t i = 0; i < filters->count; i++)
 		if (is_met(message, &filters->items[i]))

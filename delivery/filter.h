@@ -35,7 +35,7 @@ struct filter_message {
 };
 
 /* The first filter that is met, or NULL. */
-const struct store_filter *filter_find(const struct store_filters *filters,
-    const struct filter_message *message);
+const struct store_filter *filter_find(
+    const struct store_filters *filters, const struct filter_message *message);
 
 #endif

@@ -28,8 +28,7 @@ struct forwarder {
 };
 
 struct forwarder *
-forwarder_new(
-    const struct home *home, const char *queue_dir, struct error *err)
+forwarder_new(const struct home *home, const char *queue_dir, struct error *err)
 {
 	/* Those of whoever hands in mail. */
 	struct settings *settings = settings_load(
@@ -142,11 +141,9 @@ write_forward(
 		result = sink_write(
 		    sink, forward->front, strlen(forward->front));
 	if (result == QQ_OK && forward->fd != -1)
-		result = copy_body(
-		    sink, forward->fd, forward->size_bytes, err);
+		result = copy_body(sink, forward->fd, forward->size_bytes, err);
 	if (result == QQ_OK && forward->text != NULL)
-		result = sink_write(
-		    sink, forward->text, strlen(forward->text));
+		result = sink_write(sink, forward->text, strlen(forward->text));
 	return result;
 }
 

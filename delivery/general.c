@@ -135,8 +135,9 @@ general_local(const struct general *general, const char *home, char **local_out)
 
 	/* In front of the '@' of the recipient, where there is one. */
 	*local_out = xstrndup(general->recipient,
-	    strrchr(general->recipient, '@') != NULL ? length - 1
-						     : strlen(general->recipient));
+	    strrchr(general->recipient, '@') != NULL
+		? length - 1
+		: strlen(general->recipient));
 	return (struct local_delivery){
 		.user = general->domain,
 		.home = home,
@@ -429,8 +430,8 @@ is_looping(const struct general *general, struct error *err)
 	trace_put_delivered_to(&line, general->recipient);
 	trace_search_init(&search, line.data, line.length - 1);
 	while (offset < general->size_bytes) {
-		ssize_t n = pread(general->fd, chunk, HEADER_BYTES_MAX,
-		    (off_t)offset);
+		ssize_t n = pread(
+		    general->fd, chunk, HEADER_BYTES_MAX, (off_t)offset);
 
 		if (n == -1 && errno == EINTR)
 			continue;

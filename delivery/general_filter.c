@@ -28,8 +28,7 @@ answer_for(const struct general_user *user, const struct header *header,
     const char *const *addresses, struct local_result *result)
 {
 	const struct general *general = user->general;
-	OWN_TEXT text = xasprintf(
-	    "%s/vacation/.vacation.msg", user->user->dir);
+	OWN_TEXT text = xasprintf("%s/vacation/.vacation.msg", user->user->dir);
 	OWN_TEXT folder = xasprintf("%s/vacation/answered", user->user->dir);
 	struct autorespond answer = { .text_path = text,
 		.folder = folder,
@@ -76,8 +75,8 @@ go_to_destination(const struct general_user *user, const char *destination,
 	else if (vdeliver_is_folder(folder))
 		general_to_folder(user, folder, result);
 	else {
-		error_set(&err, "'%.80s' is no folder of a Maildir",
-		    destination);
+		error_set(
+		    &err, "'%.80s' is no folder of a Maildir", destination);
 		defer_filter(result, user, &err);
 	}
 }
@@ -134,8 +133,7 @@ general_filter(const struct general_user *user, struct local_result *result)
 	const struct general *general = user->general;
 	struct store_filters filters;
 	AUTO(header_release) struct header header = { .text = BUF_INIT };
-	OWN_TEXT one = xasprintf(
-	    "%s@%s", user->user->name, user->user->domain);
+	OWN_TEXT one = xasprintf("%s@%s", user->user->name, user->user->domain);
 	OWN_TEXT two = xasprintf(
 	    "%s@%s", general->extension, second_domain(general));
 	const char *const addresses[] = { one, two, NULL };

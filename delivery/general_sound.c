@@ -69,7 +69,8 @@ is_ours(const char *name)
 	const char *slash = strrchr(name, '/');
 
 	name = slash != NULL ? slash + 1 : name;
-	return strcmp(name, "vdelivermail") == 0 || strcmp(name, "vfilter") == 0;
+	return strcmp(name, "vdelivermail") == 0 ||
+	    strcmp(name, "vfilter") == 0;
 }
 
 static bool
@@ -114,9 +115,8 @@ general_is_sound(const char *domain_dir, const char *program_dir,
 	}
 	if (lines.count == 0) {
 		error_set(&fault_out->reason, "%s; write " DOTQMAIL_EXAMPLE,
-		    text->length == 0
-			? "it is empty"
-			: "it has only blank lines and comments");
+		    text->length == 0 ? "it is empty"
+				      : "it has only blank lines and comments");
 		return false;
 	}
 	for (size_t i = 0; i < lines.count && is_sound; i++)

@@ -40,9 +40,9 @@ begin_field(struct buf *text, const char *line, size_t length, size_t *used_out)
 static void
 add_value(struct buf *text, const char *data, size_t length)
 {
-	while (length > 0 && (data[length - 1] == '\r' ||
-				 data[length - 1] == ' ' ||
-				 data[length - 1] == '\t'))
+	while (length > 0 &&
+	    (data[length - 1] == '\r' || data[length - 1] == ' ' ||
+		data[length - 1] == '\t'))
 		length--;
 	for (size_t i = 0; i < length; i++)
 		buf_addc(text, data[i] == '\0' ? ' ' : data[i]);
@@ -134,7 +134,8 @@ header_get(const struct header *header, const char *name)
 static bool
 is_address_byte(char c)
 {
-	return isalnum((unsigned char)c) || (c != '\0' && strchr(".-_+=@", c) != NULL);
+	return isalnum((unsigned char)c) ||
+	    (c != '\0' && strchr(".-_+=@", c) != NULL);
 }
 
 static bool
@@ -152,8 +153,7 @@ has_address(const char *value, const char *address)
 }
 
 bool
-header_names(
-    const struct header *header, const char *name, const char *address)
+header_names(const struct header *header, const char *name, const char *address)
 {
 	const char *value = NULL;
 

@@ -55,9 +55,8 @@ local_new_sender(const char *sender, const char *name, const char *host,
 {
 	if (!has_owner || *sender == '\0' || strcmp(sender, "#@[]") == 0)
 		return xstrdup(sender);
-	return has_owner_default
-	    ? xasprintf("%s-owner-@%s-@[]", name, host)
-	    : xasprintf("%s-owner@%s", name, host);
+	return has_owner_default ? xasprintf("%s-owner-@%s-@[]", name, host)
+				 : xasprintf("%s-owner@%s", name, host);
 }
 
 /* -- programs */
@@ -94,8 +93,8 @@ take_end(const struct run_program *run, struct local_result *result)
 		    "A program of the .qmail file took too long and was "
 		    "stopped. (#4.3.0)");
 	else if (WIFSIGNALED(run->status))
-		local_result_set(result, JOB_TEMPFAIL,
-		    "Aack, child crashed. (#4.3.0)");
+		local_result_set(
+		    result, JOB_TEMPFAIL, "Aack, child crashed. (#4.3.0)");
 	else if (outcome_of_exit(code) == JOB_DELIVERED)
 		result->outcome = JOB_DELIVERED;
 	else if (run->output[0] != '\0')
@@ -134,8 +133,8 @@ run_command(const struct local_delivery *delivery, const char *command,
 		local_result_set(
 		    result, JOB_TEMPFAIL, "%s. (#4.3.0)", err.text);
 	} else if (run_program(&run, &err) == -1)
-		local_result_set(
-		    result, JOB_TEMPFAIL, "Unable to run: %s. (#4.3.0)", err.text);
+		local_result_set(result, JOB_TEMPFAIL,
+		    "Unable to run: %s. (#4.3.0)", err.text);
 	else
 		is_last = take_end(&run, result);
 	vars_free_environment(environment);
@@ -168,15 +167,16 @@ local_run_program(const struct local_delivery *delivery, const char *command,
 
 /* -- forwards */
 
-static void
-forward_to(const struct local_delivery *delivery,
+/* By one message, from this sender.  False, with the outcome, if it failed. */
+static bool
+forward_as(const struct local_delivery *delivery, const char *sender,
     const char *const *recipients, size_t count, struct local_result *result)
 {
 	AUTO(buf_release) struct buf front = BUF_INIT;
 	struct forward forward = { .of = &delivery->uuid,
 		.for_whom = delivery->recipient,
 		.purpose = "forward",
-		.sender = delivery->forward_sender,
+		.sender = sender,
 		.recipients = recipients,
 		.recipient_count = count,
 		.fd = delivery->fd,
@@ -185,11 +185,56 @@ forward_to(const struct local_delivery *delivery,
 
 	trace_put_delivered_to(&front, delivery->recipient);
 	forward.front = front.data;
-	if (forward_commit(delivery->forwarder, &forward, &err) == -1)
+	if (forward_commit(delivery->forwarder, &forward, &err) == -1) {
 		local_result_set(result, JOB_TEMPFAIL,
 		    "Unable to forward message: %s. (#4.3.0)", err.text);
-	else
-		result->forwards += (unsigned)count;
+		return false;
+	}
+	result->forwards += (unsigned)count;
+	return true;
+}
+
+char *
+local_verp_sender(const char *sender, const char *recipient)
+{
+	static const char end[] = "-@[]";
+	size_t length = strlen(sender), end_length = sizeof(end) - 1;
+	OWN_TEXT name = NULL;
+	const char *at = strrchr(recipient, '@');
+	char *host;
+
+	if (length <= end_length ||
+	    strcmp(sender + length - end_length, end) != 0)
+		return NULL;
+	name = xstrndup(sender, length - end_length);
+	host = strrchr(name, '@');
+	if (host == NULL)
+		return NULL;
+	*host++ = '\0';
+	return xasprintf("%s%.*s=%s@%s", name,
+	    (int)(at != NULL ? (size_t)(at - recipient) : strlen(recipient)),
+	    recipient, at != NULL ? at + 1 : "", host);
+}
+
+/* With VERP each recipient has a message of his own. */
+static void
+forward_to(const struct local_delivery *delivery, const char *const *recipients,
+    size_t count, struct local_result *result)
+{
+	bool is_done = true;
+
+	for (size_t i = 0; i < count && is_done; i++) {
+		OWN_TEXT sender = local_verp_sender(
+		    delivery->forward_sender, recipients[i]);
+
+		if (sender == NULL) {
+			forward_as(delivery, delivery->forward_sender,
+			    recipients, count, result);
+			return;
+		}
+		is_done = forward_as(
+		    delivery, sender, &recipients[i], 1, result);
+	}
 }
 
 void

@@ -24,7 +24,7 @@
 enum { LOCAL_TEXT_SIZE = 1024 };
 
 struct local_result {
-	enum job_outcome outcome; /* K, Z or D */
+	enum job_outcome outcome;   /* K, Z or D */
 	char text[LOCAL_TEXT_SIZE]; /* ends with a newline */
 	unsigned files, forwards, programs;
 };
@@ -48,7 +48,7 @@ struct local_delivery {
 	struct uuid uuid; /* or none */
 
 	const char *root; /* files are written only below it; NULL: anywhere */
-	const char *file_host; /* the node's name, for names of files */
+	const char *file_host;   /* the node's name, for names of files */
 	const char *program_dir; /* in front of PATH; or NULL */
 	int program_timeout_ms;
 	const atomic_bool *is_stopping; /* set by a signal, or NULL */
@@ -75,11 +75,17 @@ void local_forward(const struct local_delivery *delivery,
 
 /*
  * Who is the sender of forwards (dot-qmail(5)): with a -owner file NAME-owner,
- * with -owner-default NAME-owner-@HOST-@[] (each recipient's own, which
- * qmail-send makes of it); a null sender and #@[] stay.  The caller frees.
+ * with -owner-default NAME-owner-@HOST-@[] (each recipient's own: VERP); a null
+ * sender and #@[] stay.  The caller frees.
  */
 char *local_new_sender(const char *sender, const char *name, const char *host,
     bool has_owner, bool has_owner_default);
+
+/*
+ * With NAME-@HOST-@[] a recipient's own sender, NAME-box=domain@HOST, which the
+ * caller frees; NULL: it is no such sender.
+ */
+char *local_verp_sender(const char *sender, const char *recipient);
 
 /* Sets outcome and text, made printable, with a newline. */
 void local_result_set(struct local_result *result, enum job_outcome outcome,

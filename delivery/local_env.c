@@ -30,7 +30,8 @@ set_extensions(struct vars *vars, const char *extension)
 static void
 set_hosts(struct vars *vars, const char *host)
 {
-	static const char *const names[] = { "HOST", "HOST2", "HOST3", "HOST4" };
+	static const char *const names[] = { "HOST", "HOST2", "HOST3",
+		"HOST4" };
 	OWN_TEXT part = xstrdup(host);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -54,8 +55,7 @@ put_from_line(struct buf *line, const char *sender)
 	buf_adds(line, "From ");
 	for (const char *c = *sender == '\0' ? "MAILER-DAEMON" : sender;
 	     *c != '\0'; c++)
-		buf_addc(line,
-		    strchr(" \t\n\r", *c) != NULL ? '-' : *c);
+		buf_addc(line, strchr(" \t\n\r", *c) != NULL ? '-' : *c);
 	gmtime_r(&now, &tm);
 	strftime(date, sizeof(date), " %a %b %d %H:%M:%S %Y\n", &tm);
 	buf_adds(line, date);
@@ -102,6 +102,6 @@ local_set_variables(const struct local_delivery *delivery, struct vars *vars)
 	set_hosts(vars, delivery->host);
 	set_lines(delivery, vars);
 	uuid_format(&delivery->uuid, uuid);
-	vars_set(vars, "MQMAIL_UUID",
-	    uuid_is_none(&delivery->uuid) ? NULL : uuid);
+	vars_set(
+	    vars, "MQMAIL_UUID", uuid_is_none(&delivery->uuid) ? NULL : uuid);
 }

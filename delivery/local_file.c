@@ -68,8 +68,8 @@ open_parent(const struct local_delivery *delivery, char *path,
 	while (root > 1 && delivery->root[root - 1] == '/')
 		root--;
 	if (strncmp(path, delivery->root, root) != 0 || path[root] != '/')
-		return error_set(err, "'%s' is not below '%s'", path,
-		    delivery->root);
+		return error_set(
+		    err, "'%s' is not below '%s'", path, delivery->root);
 	root_fd = open(delivery->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd == -1)
 		return error_sys(
@@ -236,8 +236,8 @@ quote_lines(struct buf *out, const char *data, size_t length)
 
 	while (data < end) {
 		const char *newline = memchr(data, '\n', (size_t)(end - data));
-		size_t n = (size_t)(
-		    (newline == NULL ? end : newline + 1) - data);
+		size_t n = (size_t)((newline == NULL ? end : newline + 1) -
+		    data);
 
 		if (is_from_line(data, n))
 			buf_addc(out, '>');
@@ -250,8 +250,8 @@ quote_lines(struct buf *out, const char *data, size_t length)
 enum { MBOX_MESSAGE_MAX = 256 * 1024 * 1024 };
 
 static int
-make_entry(const struct local_delivery *delivery, struct buf *entry,
-    struct error *err)
+make_entry(
+    const struct local_delivery *delivery, struct buf *entry, struct error *err)
 {
 	AUTO(vars_release) struct vars vars = VARS_INIT;
 	AUTO(buf_release) struct buf message = BUF_INIT;

@@ -18,8 +18,8 @@ read_in(const char *folder, const char *name, struct buf *text)
 }
 
 bool
-message_file_read(const char *domains, const char *domain_dir,
-    const char *name, struct buf *text)
+message_file_read(const char *domains, const char *domain_dir, const char *name,
+    struct buf *text)
 {
 	return read_in(domain_dir, name, text) || read_in(domains, name, text);
 }

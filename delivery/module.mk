@@ -1,6 +1,6 @@
 # delivery - deliveries to virtual users: qmail-vdeliver and vdelivermail
 LIBS += delivery/libdelivery.a
-delivery/libdelivery.a: delivery/domain_rules.o delivery/dotqmail.o \
+delivery/libdelivery.a: delivery/domain_quota.o delivery/domain_rules.o delivery/dotqmail.o \
     delivery/dotqmail_find.o delivery/dotqmail_lines.o delivery/extension.o \
     delivery/autorespond.o delivery/filter.o delivery/general.o \
     delivery/general_filter.o delivery/general_sound.o \
@@ -20,4 +20,4 @@ delivery/qmail-vdeliver delivery/vdelivermail delivery/autoresponder: \
     queue/libqueue.a mailbox/libmailbox.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
 delivery/qmail-vdeliver delivery/vdelivermail delivery/autoresponder: LDLIBS += -lcdb -lcrypto
-MANS += delivery/autoresponder.1 delivery/qmail-vdeliver.8 delivery/vdelivermail.8
+MANS += delivery/autoresponder.8 delivery/qmail-vdeliver.8 delivery/vdelivermail.8

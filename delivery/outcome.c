@@ -55,15 +55,13 @@ void
 outcome_general(struct vdeliver_item *item)
 {
 	set(item, JOB_GENERAL,
-	    "Address " ADDRESS_FORMAT
-	    " has a .qmail file that needs the general local delivery, which "
-	    "this release does not have. (#4.3.5)",
+	    "Address " ADDRESS_FORMAT " needs a process of its own. (#4.3.5)",
 	    item->to->extension, vdeliver_domain(item));
 }
 
 void
-outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
-    const char *text)
+outcome_process(
+    struct vdeliver_item *item, enum job_outcome outcome, const char *text)
 {
 	size_t length = strnlen(text, sizeof(item->text) - 2);
 
@@ -163,6 +161,20 @@ outcome_over_quota(
 	    (unsigned long long)item->size, (long long)usage->bytes,
 	    (long long)usage->count, (unsigned long long)item->quota.count,
 	    (unsigned long long)item->quota.bytes, is_held ? 4 : 5);
+	add_message(item, ".over-quota.msg");
+}
+
+void
+outcome_domain_full(struct vdeliver_item *item, const struct quota_usage *usage,
+    const struct quota *quota, bool is_held)
+{
+	set(item, is_held ? JOB_TEMPFAIL : JOB_PERMFAIL,
+	    "domain %.255s has insufficient quota. "
+	    "%llu/%lld/%lld:%llu/%llu. (#%d.2.2)",
+	    vdeliver_domain(item), (unsigned long long)item->size,
+	    (long long)usage->bytes, (long long)usage->count,
+	    (unsigned long long)quota->count, (unsigned long long)quota->bytes,
+	    is_held ? 4 : 5);
 	add_message(item, ".over-quota.msg");
 }
 

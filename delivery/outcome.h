@@ -15,8 +15,8 @@ void outcome_deleted(struct vdeliver_item *item); /* no user; by the rule */
 void outcome_general(struct vdeliver_item *item);
 
 /* What a process of its own says; several lines stay so. */
-void outcome_process(struct vdeliver_item *item, enum job_outcome outcome,
-    const char *text);
+void outcome_process(
+    struct vdeliver_item *item, enum job_outcome outcome, const char *text);
 
 void outcome_duplicate(struct vdeliver_item *item); /* dropped */
 
@@ -29,6 +29,9 @@ void outcome_looping(struct vdeliver_item *item);
 /* Permanent, or temporary when is_held. */
 void outcome_over_quota(
     struct vdeliver_item *item, const struct quota_usage *usage, bool is_held);
+
+void outcome_domain_full(struct vdeliver_item *item,
+    const struct quota_usage *usage, const struct quota *quota, bool is_held);
 
 /* Temporary: until tomorrow. */
 void outcome_day_full(struct vdeliver_item *item);

@@ -29,7 +29,8 @@ enum {
 	RECIPIENT_FDS = 2 * (2 + MAILDIR_CACHE_FDS),
 	SINGLE_FDS =
 	    48, /* standard ones, folders, filesystems, rules, quotas */
-	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS,
+	PROCESS_FDS = 16 * 4 + 16, /* processes, and a domain that is counted */
+	OTHER_FDS = STORE_CDB_FDS + SINGLE_FDS + PROCESS_FDS,
 	/* What was taken can be finished with this, when memory runs out. */
 	RESERVE_BYTES = 8 * 1024 * 1024
 };
@@ -116,7 +117,7 @@ main(int argc, char **argv)
 	sigset_t wait_mask;
 	struct home *home;
 	struct error err;
-	char *host, *dir, *general;
+	char *host, *dir, *general, *queue_dir;
 	int result;
 
 	log_open("qmail-vdeliver");
@@ -146,7 +147,10 @@ main(int argc, char **argv)
 	dir = file_program_dir();
 	general = xasprintf("%s/vdelivermail", dir);
 	config.general_program = general;
-	config.queue_dir = argv[1];
+	queue_dir = realpath(argv[1], NULL);
+	if (queue_dir == NULL)
+		fatal(111, "cannot find the queue '%s': %m", argv[1]);
+	config.queue_dir = queue_dir;
 	worker = worker_new(STDIN_FILENO, (uint32_t)recipients, BYTES);
 	config.domains = home->domains;
 	config.host = host;
@@ -165,6 +169,7 @@ main(int argc, char **argv)
 	free(host);
 	free(dir);
 	free(general);
+	free(queue_dir);
 	home_free(&home);
 	return 0;
 }

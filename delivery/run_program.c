@@ -88,8 +88,8 @@ run_program(struct run_program *run, struct error *err)
 	fds[0] = (struct program_fd){ run->fd, STDIN_FILENO };
 	fds[1] = (struct program_fd){ ends[1], STDOUT_FILENO };
 	fds[2] = (struct program_fd){ ends[1], STDERR_FILENO };
-	pid = program_start(run->program, run->argv, run->environment, fds, 3,
-	    err);
+	pid = program_start(
+	    run->program, run->argv, run->environment, fds, 3, err);
 	close(ends[1]);
 	if (pid != -1)
 		result = wait_for_end(run, pid, ends[0], err);

@@ -21,8 +21,7 @@ void trace_put_return_path(struct buf *buf, const char *sender);
 void trace_put_delivered_to(struct buf *buf, const char *recipient);
 
 /* Puts LOCAL@DOMAIN, quoted, control bytes as '_'. */
-void trace_put_address(
-    struct buf *buf, const char *local, const char *domain);
+void trace_put_address(struct buf *buf, const char *local, const char *domain);
 
 /*
  * Looks for a line in the header of a message that comes in pieces.  The line

@@ -24,28 +24,28 @@ enum { SLOW_THREADS = 2, LARGE_THREADS = 2 };
 
 /* A variable that is a number; unset it leaves *value. */
 static int
-read_number(const char *name, const char *what, uint64_t *value,
-    struct error *err)
+read_number(
+    const char *name, const char *what, uint64_t *value, struct error *err)
 {
 	const char *text = getenv(name);
 
 	if (text == NULL || scan_u64(text, INT64_MAX, value))
 		return 0;
-	return error_set(err,
-	    "variable %s is '%s': it must be a number of %s", name, text, what);
+	return error_set(err, "variable %s is '%s': it must be a number of %s",
+	    name, text, what);
 }
 
 /* A folder's name as Maildir++ has it, with or without the dot in front. */
 static int
 read_folder(char *folder, size_t size, struct error *err)
 {
-	const char *text = getenv("MAILDIRFOLDER");
+	const char *text = getenv("MAILDIRFOLDER"), *name;
 
 	if (text == NULL)
 		return 0;
-	text += *text == '.';
-	if (vdeliver_is_folder(text) && strlen(text) < size) {
-		memcpy(folder, text, strlen(text) + 1);
+	name = text + (*text == '.');
+	if (vdeliver_is_folder(name) && strlen(name) < size) {
+		memcpy(folder, name, strlen(name) + 1);
 		return 0;
 	}
 	return error_set(err,
@@ -74,8 +74,8 @@ vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 	options->drops_duplicates = getenv("ELIMINATE_DUPS") != NULL;
 	if (read_number("OVERQUOTA_MAILSIZE", "bytes",
 		&options->over_quota_mailsize, err) == -1 ||
-	    read_number("ELIMINATE_DUPS_INT", "seconds",
-		&options->duplicates_s, err) == -1 ||
+	    read_number("ELIMINATE_DUPS_INT", "seconds", &options->duplicates_s,
+		err) == -1 ||
 	    read_number("MAILCOUNT_LIMIT", "messages", &options->day_count,
 		err) == -1 ||
 	    read_number("MAILSIZE_LIMIT", "bytes", &options->day_bytes, err) ==
@@ -163,9 +163,13 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
 	vdeliver->has_filter_files = store_has_filter_files(config->store);
-	if (config->general_program != NULL)
+	/* What a persistent worker has. */
+	if (config->general_program != NULL) {
 		vdeliver->general = general_pool_new(
 		    &vdeliver->config, vdeliver->wake_fd);
+		vdeliver->domain_quotas = domain_quotas_new(
+		    config->store, vdeliver->wake_fd);
+	}
 	STAILQ_INIT(&vdeliver->counting);
 	STAILQ_INIT(&vdeliver->finished);
 	return vdeliver;
@@ -186,6 +190,7 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	work_pool_free(&vdeliver->slow);
 	work_pool_free(&vdeliver->large);
 	general_pool_free(&vdeliver->general);
+	domain_quotas_free(&vdeliver->domain_quotas);
 	maildir_batch_free(&vdeliver->batch);
 	maildir_cache_free(&vdeliver->maildirs);
 	domain_rules_free(&vdeliver->rules);
@@ -457,6 +462,7 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	work_pool_reap(vdeliver->large);
 	maildir_batch_reap(vdeliver->batch);
 	general_pool_reap(vdeliver->general);
+	domain_quotas_reap(vdeliver->domain_quotas);
 	quota_remember(vdeliver);
 	while ((item = item_take(&vdeliver->finished)) != NULL)
 		item_end(item);

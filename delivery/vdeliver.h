@@ -32,11 +32,11 @@ enum {
 
 /* What operators set in the environment. */
 struct vdeliver_options {
-	bool hold_over_quota;         /* HOLDOVERQUOTA: defer, do not bounce */
-	uint64_t over_quota_mailsize; /* OVERQUOTA_MAILSIZE: small mail fits */
-	char folder[64];              /* MAILDIRFOLDER: not the inbox; or "" */
-	bool drops_duplicates;        /* ELIMINATE_DUPS */
-	uint64_t duplicates_s;        /* ELIMINATE_DUPS_INT */
+	bool hold_over_quota;          /* HOLDOVERQUOTA: defer, do not bounce */
+	uint64_t over_quota_mailsize;  /* OVERQUOTA_MAILSIZE: small mail fits */
+	char folder[64];               /* MAILDIRFOLDER: not the inbox; or "" */
+	bool drops_duplicates;         /* ELIMINATE_DUPS */
+	uint64_t duplicates_s;         /* ELIMINATE_DUPS_INT */
 	uint64_t day_count, day_bytes; /* MAILCOUNT_LIMIT, MAILSIZE_LIMIT; 0:
 					* none */
 	char separators[16];           /* the setting userextension */

@@ -68,8 +68,8 @@ hash_message_id(const struct vdeliver_message *message)
 		header_read(&header, job->body,
 		    job->size_bytes < HEADER_BYTES_MAX ? job->size_bytes
 						       : HEADER_BYTES_MAX);
-	else if (header_read_fd(
-		     &header, message->fd, job->size_bytes, NULL) == -1)
+	else if (header_read_fd(&header, message->fd, job->size_bytes, NULL) ==
+	    -1)
 		return 0;
 	id = header_get(&header, "Message-ID");
 	return id == NULL || *id == '\0' ? 0 : hash_bytes(id, strlen(id));
@@ -200,9 +200,9 @@ add_to_day(const struct vdeliver_item *item, time_t now)
 	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1)
 		return;
 	day = read_day(fd, now);
-	length = snprintf(text, sizeof(text), "%08lu %18" PRId64 " %18" PRId64
-	    "\n", day.date, day.usage.bytes + (int64_t)item->size,
-	    day.usage.count + 1);
+	length = snprintf(text, sizeof(text),
+	    "%08lu %18" PRId64 " %18" PRId64 "\n", day.date,
+	    day.usage.bytes + (int64_t)item->size, day.usage.count + 1);
 	if (pwrite(fd, text, (size_t)length, 0) == -1)
 		return; /* one message more today */
 }

@@ -61,8 +61,8 @@ has_filters(struct vdeliver_item *item, const struct store_user *user)
 	if (vdeliver->has_filter_files || vdeliver->general == NULL)
 		return false;
 	errno = 0;
-	result = store_find_filters(vdeliver->config.store, user->name,
-	    user->domain, &filters, &err);
+	result = store_find_filters(
+	    vdeliver->config.store, user->name, user->domain, &filters, &err);
 	if (result == 1) {
 		store_filters_release(&filters);
 		outcome_general(item);
@@ -306,8 +306,7 @@ find_domain_rule(struct vdeliver_item *item)
 
 /* Somebody has decided before. */
 static void
-take_target(
-    struct vdeliver_item *item, const struct vdeliver_target *target)
+take_target(struct vdeliver_item *item, const struct vdeliver_target *target)
 {
 	item->has_quota = item->is_sized = target->quota != NULL &&
 	    quota_parse(target->quota, &item->quota) == 1;
@@ -343,7 +342,9 @@ has_mark(const struct maildir *maildir, const char *path, struct error *err)
 {
 	if (faccessat(maildir->dir_fd, path, F_OK, 0) == 0)
 		return 1;
-	return errno == ENOENT ? 0 : error_sys(err, "cannot look for the user's '%s'", path + 3);
+	return errno == ENOENT
+	    ? 0
+	    : error_sys(err, "cannot look for the user's '%s'", path + 3);
 }
 
 static bool

@@ -11,6 +11,7 @@
 #ifndef DELIVERY_VDELIVER_PRIVATE_H
 #define DELIVERY_VDELIVER_PRIVATE_H
 
+#include "delivery/domain_quota.h"
 #include "delivery/domain_rules.h"
 #include "delivery/vdeliver.h"
 #include "mailbox/maildir_cache.h"
@@ -31,8 +32,9 @@ struct vdeliver {
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */
 	int64_t lookups_slow_until_ms;
-	struct general_pool *general; /* NULL: no processes */
-	bool has_filter_files; /* filters are the file .vfilter of a user */
+	struct general_pool *general;        /* NULL: no processes */
+	struct domain_quotas *domain_quotas; /* NULL: not kept to */
+	bool has_filter_files;     /* filters are the file .vfilter of a user */
 	struct item_list counting; /* wait for their Maildir to be counted */
 	struct item_list finished; /* durable or failed; not answered yet */
 };

@@ -94,9 +94,10 @@ open_copy(const struct vdeliver_item *item, struct error *err)
 	size_t header = strlen(job->header);
 	int result;
 
-	fd = vdeliver_is_large(item->message)
-	    ? open(unnamed, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
-	    : memfd_create("message", MFD_CLOEXEC);
+	if (vdeliver_is_large(item->message))
+		fd = open(unnamed, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1) /* small, or a filesystem that knows no such files */
+		fd = memfd_create("message", MFD_CLOEXEC);
 	if (fd == -1)
 		return error_sys(err, "cannot make a file for the message");
 	if (file_write_all(fd, job->header, header) == -1 ||
@@ -121,7 +122,8 @@ open_copy(const struct vdeliver_item *item, struct error *err)
 				    "the message ends after %" PRIu64 " bytes",
 				    offset);
 			if (file_write_all(fd, chunk, (size_t)n) == -1)
-				return error_sys(err, "cannot copy the message");
+				return error_sys(
+				    err, "cannot copy the message");
 			offset += (uint64_t)n;
 		}
 	}
@@ -145,8 +147,7 @@ make_environment(const struct vdeliver_item *item)
 	vars_set(&vars, "RECIPIENT", item->to->recipient);
 	vars_set(&vars, "SENDER", job->sender);
 	uuid_format(&job->uuid, uuid);
-	vars_set(&vars, "MQMAIL_UUID",
-	    uuid_is_none(&job->uuid) ? NULL : uuid);
+	vars_set(&vars, "MQMAIL_UUID", uuid_is_none(&job->uuid) ? NULL : uuid);
 	vars_set(&vars, "QUEUEDIR", pool_of(item)->config->queue_dir);
 	return vars_make_environment(&vars);
 }
@@ -165,8 +166,9 @@ take_end(struct vdeliver_item *item, const struct run_program *run)
 		    "The delivery took too long and was stopped. (#4.3.0)");
 	else if (run->output[0] == '\0')
 		outcome_process(item, outcome,
-		    outcome == JOB_DELIVERED ? "did 0+0+0"
-					     : "vdelivermail crashed. (#4.3.0)");
+		    outcome == JOB_DELIVERED
+			? "did 0+0+0"
+			: "vdelivermail crashed. (#4.3.0)");
 	else
 		outcome_process(item, outcome, run->output);
 }

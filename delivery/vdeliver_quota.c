@@ -183,6 +183,25 @@ wait_for_count(struct vdeliver_item *item)
 
 /* -- the step */
 
+/* False, with the outcome, when the domain has no room for it. */
+static bool
+fits_domain(struct vdeliver_item *item)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_options *options = &vdeliver->config.options;
+	const struct quota_usage added = { (int64_t)item->size, 1 };
+	struct quota_usage usage;
+	struct quota quota;
+
+	if (vdeliver->domain_quotas == NULL || item_is_for_postmaster(item) ||
+	    item->size <= options->over_quota_mailsize ||
+	    domain_quota_fits(vdeliver->domain_quotas, item->to->user,
+		item->to->home, &added, &usage, &quota))
+		return true;
+	outcome_domain_full(item, &usage, &quota, options->hold_over_quota);
+	return false;
+}
+
 void
 item_check_quota(struct vdeliver_item *item)
 {
@@ -190,6 +209,10 @@ item_check_quota(struct vdeliver_item *item)
 	struct quota_usage added, usage = { 0 };
 	struct error err;
 
+	if (!fits_domain(item)) {
+		item_end(item);
+		return;
+	}
 	if (!item->has_quota || item_is_for_postmaster(item) ||
 	    item->size <= vdeliver->config.options.over_quota_mailsize) {
 		admit_item(item);
@@ -235,6 +258,13 @@ quota_remember(struct vdeliver *vdeliver)
 		if (item->outcome != JOB_DELIVERED || item->file.has_replaced)
 			continue;
 		limits_remember(item);
+		if (item->message->vdeliver->domain_quotas != NULL) {
+			const struct quota_usage one = { (int64_t)item->size,
+				1 };
+
+			domain_quota_add(item->message->vdeliver->domain_quotas,
+			    item->to->home, &one);
+		}
 		if (!item->is_sized)
 			continue;
 		quota_warn(item);

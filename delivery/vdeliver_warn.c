@@ -31,8 +31,8 @@ is_over(uint64_t limit, int64_t used)
 
 /* The message's own fields, if it begins with some, come first. */
 static void
-make_warning(const struct vdeliver_item *item, const struct buf *text,
-    struct buf *out)
+make_warning(
+    const struct vdeliver_item *item, const struct buf *text, struct buf *out)
 {
 	const char *domain = vdeliver_domain(item);
 	size_t name = strcspn(text->data, ": \t\r\n");
@@ -96,8 +96,8 @@ quota_warn(struct vdeliver_item *item)
 	}
 	if (maildir->warned == MAILDIR_WARNED)
 		return;
-	if (!message_file_read(item->message->vdeliver->domains,
-		item->to->home, ".quotawarn.msg", &text))
+	if (!message_file_read(item->message->vdeliver->domains, item->to->home,
+		".quotawarn.msg", &text))
 		return;
 	fd = openat(maildir->dir_fd, mark,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

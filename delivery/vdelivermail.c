@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "delivery/general.h"
@@ -74,7 +75,8 @@ open_message(void)
 
 /* The environment of every command in a .qmail file says what and for whom. */
 static void
-read_environment(struct general *general, const struct home *home)
+read_environment(struct general *general, bool is_all, char **recipient_out,
+    char **domain_dir_out)
 {
 	const char *uuid = getenv("MQMAIL_UUID");
 	struct stat st;
@@ -82,17 +84,35 @@ read_environment(struct general *general, const struct home *home)
 	general->extension = need("EXT");
 	general->domain = need("HOST");
 	general->sender = need("SENDER");
-	general->recipient = getenv("RECIPIENT");
-	if (general->recipient == NULL)
-		general->recipient = xasprintf(
-		    "%s@%s", general->extension, general->domain);
+	*recipient_out = getenv("RECIPIENT") != NULL
+	    ? xstrdup(getenv("RECIPIENT"))
+	    : xasprintf("%s@%s", general->extension, general->domain);
+	general->recipient = *recipient_out;
 	if (uuid != NULL && strlen(uuid) == UUID_TEXT_SIZE - 1)
 		uuid_parse(uuid, &general->uuid);
-	general->domain_dir = xasprintf("%s/%s", home->domains, general->domain);
+	*domain_dir_out = is_all
+	    ? xstrdup(need("HOME"))
+	    : xasprintf("%s/%s", general->home->domains, general->domain);
+	general->domain_dir = *domain_dir_out;
 	general->fd = open_message();
 	if (fstat(general->fd, &st) == -1)
 		leave_reason(EXIT_TEMPFAIL, "cannot stat the message");
 	general->size_bytes = (uint64_t)st.st_size;
+}
+
+/* As users/assign has it; else where domains are. */
+static void
+find_domain_dir(struct general *general, char **domain_dir)
+{
+	struct store_domain domain;
+
+	if (store_find_domain(
+		general->store, general->domain, &domain, NULL) != 1)
+		return;
+	free(*domain_dir);
+	*domain_dir = xstrdup(domain.dir);
+	general->domain_dir = *domain_dir;
+	store_domain_release(&domain);
 }
 
 static atomic_bool is_stopping;
@@ -115,30 +135,34 @@ catch_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
-static void
-leave_result(const struct local_result *result, bool is_told)
+static int
+exit_code(enum job_outcome outcome)
 {
-	switch (result->outcome) {
+	switch (outcome) {
 	case JOB_DELIVERED:
-		leave_with(EXIT_DELIVERED, is_told ? result->text : "");
+		return EXIT_DELIVERED;
 	case JOB_PERMFAIL:
-		leave_with(EXIT_PERMFAIL, result->text);
+		return EXIT_PERMFAIL;
 	case JOB_TEMPFAIL:
 	case JOB_GENERAL:
-		leave_with(EXIT_TEMPFAIL, result->text);
+		break;
 	}
-	abort(); /* every outcome has left */
+	return EXIT_TEMPFAIL;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct absent_rule rule = ABSENT_RULE_INIT;
+	AUTO(dotqmail_release) struct absent_rule rule = ABSENT_RULE_INIT;
+	AUTO(home_free) struct home *home = NULL;
+	OWN_TEXT recipient = NULL;
+	OWN_TEXT domain_dir = NULL;
+	OWN_TEXT host = NULL;
+	OWN_TEXT program_dir = file_program_dir();
 	struct vdeliver_options options;
 	struct general general = { .options = &options,
 		.is_stopping = &is_stopping };
 	struct local_result result;
-	struct home *home;
 	struct error err;
 	bool is_all;
 
@@ -153,20 +177,28 @@ main(int argc, char **argv)
 	umask(077);
 	home = home_new();
 	general.home = home;
-	read_environment(&general, home);
-	if (is_all)
-		general.domain_dir = need("HOME");
+	read_environment(&general, is_all, &recipient, &domain_dir);
+	if (is_all) /* a new worker does the same again */
+		parent_end_with(getppid());
 	if (vdeliver_read_options(&options, &err) == -1)
 		leave_reason(EXIT_TEMPFAIL, err.text);
 	general.store = store_open(home->root, &err);
 	if (general.store == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
-	general.host = vdeliver_read_settings(
-	    home->control, "vdelivermail", &options);
-	general.program_dir = file_program_dir();
+	if (!is_all)
+		find_domain_dir(&general, &domain_dir);
+	host = vdeliver_read_settings(home->control, "vdelivermail", &options);
+	general.host = host;
+	general.program_dir = program_dir;
 	general.forwarder = forwarder_new(home, getenv("QUEUEDIR"), &err);
 	if (general.forwarder == NULL)
 		leave_reason(EXIT_TEMPFAIL, err.text);
 	general_deliver(&general, is_all ? NULL : &rule, &result);
-	leave_result(&result, is_all);
+	forwarder_free(&general.forwarder);
+	store_free(&general.store);
+	if ((is_all || result.outcome != JOB_DELIVERED) &&
+	    file_write_all(STDOUT_FILENO, result.text, strlen(result.text)) ==
+		-1)
+		return EXIT_TEMPFAIL;
+	return exit_code(result.outcome);
 }

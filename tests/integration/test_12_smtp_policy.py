@@ -146,7 +146,8 @@ def test_unknown_mailboxes_are_refused(node):
             "<nobody@example.test> is absent on this domain (#5.1.1)")
         assert rcpt("ALICE@example.test").code == 250
         assert rcpt('"alice"@example.test').code == 250
-        assert rcpt("alice-ext@example.test").code == 550
+        assert rcpt("alice-ext@example.test").code == 250
+        assert rcpt("nobody-ext@example.test").code == 550
         assert rcpt("@x.example:nobody@example.test").code == 550
 
 

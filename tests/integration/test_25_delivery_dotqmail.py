@@ -138,6 +138,17 @@ def test_aliases_of_the_domain(node):
                for text in second)
 
 
+def test_a_list_has_a_sender_for_each_recipient(node):
+    alias(node, "list", f"+list\nalice@{node.domain}\nbob@{node.domain}\n")
+    alias(node, "list-owner", "# thrown away\n")
+    alias(node, "list-owner-default", "# thrown away\n")
+    inject(node, "list")
+    for user in ("alice", "bob"):
+        assert node.wait_messages(user, 1)[0].startswith(
+            f"Return-Path: <list-owner-{user}={node.domain}@{node.domain}>\n"
+            .encode())
+
+
 def test_a_loop_of_forwards_bounces(node):
     dotqmail(node, "alice", f"&bob@{node.domain}\n")
     dotqmail(node, "bob", f"&alice@{node.domain}\n")
@@ -208,6 +219,24 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled(node):
         os.kill(pid, signal.SIGKILL)
     wait_log(node, "deferral: vdelivermail_crashed")
     gate.write_text("")
+    node.retry_until(lambda: len(node.messages("bob")) == 1, "the forward")
+    node.wait_empty()
+    assert len(node.messages("alice")) == len(node.messages("bob")) == 1
+
+
+def test_a_killed_worker_takes_its_processes_with_it(node):
+    dotqmail(node, "alice", f"./Maildir/\n|test -e gate || sleep 600\n"
+             f"&bob@{node.domain}\n")
+    inject(node, "alice")
+    node.wait_messages("alice", 1)
+    wait_until(lambda: vdelivermails(node), "a process")
+    for pid in node.processes():
+        with contextlib.suppress(OSError):
+            if b"qmail-vdeliver" in \
+                    Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not vdelivermails(node), "its end")
+    (home(node, "alice") / "gate").write_text("")
     node.retry_until(lambda: len(node.messages("bob")) == 1, "the forward")
     node.wait_empty()
     assert len(node.messages("alice")) == len(node.messages("bob")) == 1

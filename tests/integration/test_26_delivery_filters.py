@@ -201,3 +201,22 @@ def test_a_full_maildir_is_said(node):
     inject(node, "nobody")
     wait_log(node, "Ask_us/at_12345./")
     wait_log(node, "here_by_that_name._(#5.1.1)/Nobody_there./")
+
+
+def test_a_domain_has_a_quota(node):
+    """The first mail has it counted; what was there before counts."""
+    put(node, node.home / "domains" / node.domain / ".domain_limits",
+        "maxmsgcount 3\n")
+    for user in ("alice", "bob"):
+        inject(node, user)
+        node.wait_messages(user, 1)
+    # Another worker finds what is there.
+    node.svctool("restart")
+    inject(node, "alice")
+    node.wait_messages("alice", 2)
+    time.sleep(0.5)  # counted by a thread
+    inject(node, "alice")
+    inject(node, "bob")
+    wait_until(lambda: node.log("queue1").count(
+        f"failure: domain_{node.domain}_has_insufficient_quota.") == 2,
+        node.logs)

@@ -92,6 +92,10 @@ what_daemons_refuse(void **state)
 		{ PLAIN "LISTEN", "25\n",
 		    "E ~/" PLAIN "LISTEN: '--listen 25' has no port of 0 to "
 		    "65535 -- write ADDRESS:PORT\n" },
+		{ GLOBAL "MAILDIRFOLDER", "../x\n",
+		    "E ~/" GLOBAL "MAILDIRFOLDER: MAILDIRFOLDER is '../x': it "
+		    "must be the name of a folder in a Maildir, as Lists or "
+		    "Lists.Some -- correct it\n" },
 		{ GLOBAL "OVERQUOTA_MAILSIZE", "1k\n",
 		    "E ~/" GLOBAL "OVERQUOTA_MAILSIZE: OVERQUOTA_MAILSIZE is "
 		    "'1k': it must be a number of bytes -- correct it\n" },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Tests of delivery/outcome.c. */
 #include "delivery/outcome.h"
+#include "delivery/vdeliver_private.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -14,9 +15,13 @@
 
 static struct job_recipient recipient;
 
+static struct vdeliver vdeliver = { .config = { .domains = "/nonexistent" } };
+
 static struct vdeliver_item
 make_item(void)
 {
+	static struct vdeliver_message message = { .vdeliver = &vdeliver };
+
 	recipient = (struct job_recipient){
 		.recipient = "example.test-al@Example.Test",
 		.user = "example.test",
@@ -24,6 +29,7 @@ make_item(void)
 		.extension = "al",
 	};
 	return (struct vdeliver_item){
+		.message = &message,
 		.to = &recipient,
 		.size = 700,
 		.quota = { .bytes = 1000, .count = 9 },
@@ -54,9 +60,8 @@ plain_outcomes(void **state)
 		{ "deleted", outcome_deleted, JOB_DELIVERED,
 		    "deleted: no account al@Example.Test here by that name\n" },
 		{ "general", outcome_general, JOB_GENERAL,
-		    "Address al@Example.Test has a .qmail file that needs the "
-		    "general local delivery, which this release does not "
-		    "have. (#4.3.5)\n" },
+		    "Address al@Example.Test needs a process of its own. "
+		    "(#4.3.5)\n" },
 		{ "no account", outcome_no_account, JOB_PERMFAIL,
 		    "no account al@Example.Test here by that name. "
 		    "(#5.1.1)\n" },

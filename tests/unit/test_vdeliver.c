@@ -972,12 +972,37 @@ options_of_the_environment(void **state)
 	}
 }
 
+static void
+names_of_folders(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is_folder;
+	} rows[] = {
+		{ "Lists", true },
+		{ "Lists.One Two", true },
+		{ "", false },
+		{ ".Lists", false },
+		{ "a..b", false },
+		{ "a.", false },
+		{ "a/b", false },
+		{ "..", false },
+		{ "a\nb", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_int_equal(
+		    vdeliver_is_folder(rows[i].name), rows[i].is_folder);
+}
+
 int
 main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(what_a_message_looks_like),
+		CASE(names_of_folders),
 		CASE(messages_of_every_size),
 		CASE(users_who_get_no_mail),
 		CASE(a_postmaster_that_is_closed_is_deferred),

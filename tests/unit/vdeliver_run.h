@@ -15,6 +15,7 @@
 enum { RUN_MAX = 200 };
 
 static struct vdeliver *run_vdeliver;
+static const char *run_general_program; /* NULL: none */
 static char run_outcomes[RUN_MAX]; /* 0: none yet */
 static char run_texts[RUN_MAX][VDELIVER_TEXT_SIZE];
 static size_t run_answers;
@@ -80,6 +81,9 @@ run_open(const struct vdomain *node, struct store *store)
 		.cached_maildirs = 8,
 		.sync_threads = 2,
 		.answer = run_keep_answer,
+		.general_program = run_general_program,
+		.options = { .separators = "-",
+		    .program_timeout_ms = 60 * 1000 },
 	};
 	struct error err;
 
