@@ -55,7 +55,7 @@ quota_text_change(
 		    "none: write the whole quota",
 		    text, change.bytes == 0 ? text : old);
 	if (is_less ? change.bytes >= quota.bytes
-		    : change.bytes > UINT64_MAX - quota.bytes)
+		    : change.bytes > INT64_MAX - quota.bytes)
 		return error_set(
 		    err, "'%.60s' of '%.60s' leaves no quota", text, old);
 	quota.bytes += is_less ? -change.bytes : change.bytes;
