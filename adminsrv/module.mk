@@ -5,7 +5,7 @@ adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/convert.o adminsrv/
     adminsrv/line_file.o adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/notify.o \
     adminsrv/owner.o adminsrv/password.o adminsrv/progress.o adminsrv/quota_text.o adminsrv/records.o adminsrv/records_cdb.o adminsrv/records_pg.o \
     adminsrv/user_dir.o adminsrv/user_info.o adminsrv/user_info_json.o \
-    adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/users_pg.o adminsrv/vpasswd_file.o
+    adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/vacation.o adminsrv/users_pg.o adminsrv/vpasswd_file.o
 
 ADMINSRV_PROGS := clearopensmtp vaddaliasdomain vadddomain vadduser valias \
     vbulletin vcfilter vconvert vdeldomain vdeloldusers vdeluser vdominfo \

@@ -8,12 +8,13 @@
 #include "adminsrv/quota_text.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
+#include "adminsrv/vacation.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] =
     "usage: vmoduser [-n] [-c comment] [-q quota] [-tx] [-abdioprsuw0123]\n"
-    "                [-P password] [-Ce] [-h hash] user@domain\n";
+    "                [-P password] [-Ce] [-h hash] [-l file] user@domain\n";
 
 struct change {
 	const char *gecos; /* NULL: as it is */
@@ -23,6 +24,7 @@ struct change {
 	bool is_cleared; /* no flags but those */
 	bool is_state_toggled;
 	const struct password_data *password; /* NULL: as it is */
+	const struct buf *answer;             /* in absence; the same */
 };
 
 /* The flag of an option, or 0. */
@@ -90,9 +92,13 @@ change_user(const struct change *change, const struct home *home,
 		    "every domain has a postmaster, who gets mail (RFC 5321 "
 		    "4.5.1): leave out -n and -b");
 	result = users_change(users, &entry, err);
-	return result != ADMIN_OK || change->quota == NULL
-	    ? result
-	    : users_set_quota(users, address->local, quota.data, err);
+	if (result == ADMIN_OK && change->quota != NULL)
+		result = users_set_quota(
+		    users, address->local, quota.data, err);
+	if (result == ADMIN_OK && change->answer != NULL)
+		result = vacation_put(
+		    users, address->local, change->answer, err);
+	return result;
 }
 
 int
@@ -100,6 +106,8 @@ main(int argc, char **argv)
 {
 	struct change change = { .gecos = NULL };
 	struct cli_password password = { .argument = NULL };
+	AUTO(buf_release) struct buf answer = BUF_INIT;
+	const char *answer_path = NULL;
 	AUTO(password_data_release)
 	struct password_data data = { .hash = BUF_INIT };
 	struct names_address address;
@@ -109,7 +117,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vmoduser", argv, usage);
-	while ((option = getopt(argc, argv, "0123abCc:deh:inoP:pq:rstuwx")) !=
+	while ((option = getopt(argc, argv, "0123abCc:deh:il:noP:pq:rstuwx")) !=
 	    -1) {
 		if (option == 'c')
 			change.gecos = optarg;
@@ -117,6 +125,8 @@ main(int argc, char **argv)
 			change.is_state_toggled = true;
 		else if (option == 'q')
 			change.quota = optarg;
+		else if (option == 'l')
+			answer_path = optarg;
 		else if (option == 'P')
 			password.argument = optarg;
 		else if (option == 't')
@@ -137,6 +147,11 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
+	if (answer_path != NULL) {
+		if (vacation_read(answer_path, &answer, &err) == -1)
+			return cli_end(ADMIN_REFUSED, &err);
+		change.answer = &answer;
+	}
 	home = global_vars_home();
 	if (password.argument != NULL) {
 		result = cli_password_hash(

@@ -249,6 +249,23 @@ def test_vmoduser_sets_passwords_and_flags(home):
     home.run("vmoduser", "-C", "al@a.test", code=100)
 
 
+def test_an_answer_in_absence(home):
+    home.run("vadduser", "-n", "al@a.test")
+    qmail = home.folder / "al/.qmail"
+    home.run("vmoduser", "-l", "+", "al@a.test", stdin="I am away.\n")
+    message = home.folder / "al/vacation/.vacation.msg"
+    assert message.read_text() == "I am away.\n"
+    assert "| autoresponder " in qmail.read_text()
+    home.run("vmoduser", "-l", home.path / "control/me", "al@a.test")
+    assert message.read_text() == "mail.example.test\n"
+    home.run("vmoduser", "-l", "-", "al@a.test")
+    assert not qmail.exists() and not message.exists()
+    qmail.write_text("./Maildir/\n")
+    home.run("vmoduser", "-l", "+", "al@a.test", stdin="x\n", code=100)
+    home.run("vmoduser", "-l", "-", "al@a.test", code=100)
+    home.run("vmoduser", "-l", "/nonexistent", "al@a.test", code=100)
+
+
 # Names.
 
 def test_a_user_is_renamed(home):
