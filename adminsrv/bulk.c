@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adminsrv/limits.h"
 #include "adminsrv/progress.h"
 #include "adminsrv/quota_text.h"
 #include "base/mem.h"
@@ -53,6 +54,7 @@ read_bulk_user(char *line, enum bulk_password kind, const char *default_quota,
 	result = quota_text_read(
 	    quota_word == NULL ? default_quota : quota_word, &quota, err);
 	user->quota = quota.data; /* the user's now */
+	user->has_quota = quota_word != NULL;
 	if (has_password)
 		user->password = xstrdup(words[1]);
 	return result;
@@ -217,10 +219,17 @@ compare_by_domain(const void *left, const void *right)
 	return order != 0 ? order : (a->line > b->line) - (a->line < b->line);
 }
 
+/* What is the same for all. */
+struct bulk_way {
+	const char *gecos, *base;
+	bool by_limits;
+};
+
 static enum admin_result
 add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
-    const char *gecos, struct progress *progress, struct error *err)
+    const struct bulk_way *way, struct progress *progress, struct error *err)
 {
+	AUTO(buf_release) struct buf quota = BUF_INIT;
 	AUTO(mem_free) struct users_new *new = xcalloc(count, sizeof(*new));
 	AUTO(users_close) struct users *users = NULL;
 	const char *domain = list[0].address.domain;
@@ -231,11 +240,22 @@ add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
 			.hash = list[i].data.hash.data,
 			.scram = password_text(&list[i].data.scram),
 			.secret = password_text(&list[i].data.secret),
-			.gecos = gecos == NULL ? list[i].address.local : gecos,
+			.gecos = way->gecos == NULL ? list[i].address.local
+						    : way->gecos,
 			.quota = list[i].quota };
 	result = users_open_named(home_root, domain, &users, err);
 	if (result == ADMIN_OK) {
 		users_set_progress(users, progress);
+		if (way->base != NULL)
+			users_set_base(users, way->base);
+		if (way->by_limits &&
+		    limits_default_quota(users, &quota, err) == -1)
+			result = ADMIN_FAILED;
+	}
+	if (result == ADMIN_OK) {
+		for (size_t i = 0; quota.length > 0 && i < count; i++)
+			if (!list[i].has_quota)
+				new[i].quota = quota.data;
 		result = users_add(users, new, count, err);
 	}
 	if (result != ADMIN_OK)
@@ -245,8 +265,9 @@ add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
 
 enum admin_result
 bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
-    struct error *err)
+    const char *base, bool by_limits, struct error *err)
 {
+	const struct bulk_way way = { gecos, base, by_limits };
 	enum admin_result result = ADMIN_OK;
 	struct progress progress;
 	size_t end;
@@ -262,7 +283,7 @@ bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
 			bulk->users[i].address.domain) == 0)
 			end++;
 		result = add_to_domain(
-		    &bulk->users[i], end - i, home_root, gecos, &progress, err);
+		    &bulk->users[i], end - i, home_root, &way, &progress, err);
 	}
 	progress_end(&progress);
 	return result;

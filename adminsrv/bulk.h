@@ -17,6 +17,7 @@ struct bulk_user {
 	char *password;            /* NULL with BULK_NO_PASSWORD */
 	struct password_data data; /* made by bulk_hash() */
 	char *quota;
+	bool has_quota; /* of its own: the domain's limits say nothing */
 	unsigned line;
 };
 
@@ -46,11 +47,13 @@ int bulk_hash(struct bulk *bulk, enum bulk_password kind, const char *method,
     struct error *err);
 
 /*
- * Sorts the list by domain and adds each domain's users in one step.  When it
+ * Sorts the list by domain and adds each domain's users in one step.  With
+ * by_limits those without a quota get that of the domain's limits, if there is
+ * one; base: see users_set_base(), or NULL.  When it
  * fails the error names the domain; those before it are done, and a domain is
  * done wholly or not at all.
  */
 enum admin_result bulk_add(struct bulk *bulk, const char *home_root,
-    const char *gecos, struct error *err);
+    const char *gecos, const char *base, bool by_limits, struct error *err);
 
 #endif

@@ -2,16 +2,25 @@
 /* Common code of the command programs. */
 #include "adminsrv/cli.h"
 
+#include <assert.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "adminsrv/hook.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "base/usage.h"
+#include "control/global_vars.h"
 #include "lookupd/vpasswd.h"
+
+enum { CHANGE_ITEMS_MAX = 8 };
 
 void
 cli_start(const char *program, char *const *argv, const char *usage)
@@ -27,6 +36,79 @@ cli_end(enum admin_result result, const struct error *err)
 	if (result != ADMIN_OK)
 		log_line("fatal: %s", err->text);
 	return (int)result;
+}
+
+int
+cli_end_change(const struct home *home, const char *command,
+    enum admin_result result, struct error *err, ...)
+{
+	const char *items[CHANGE_ITEMS_MAX];
+	size_t count = 0;
+	va_list list;
+
+	va_start(list, err);
+	for (const char *item; (item = va_arg(list, const char *)) != NULL;) {
+		assert(count < CHANGE_ITEMS_MAX);
+		items[count++] = item;
+	}
+	va_end(list);
+	if (result == ADMIN_OK)
+		result = hook_run(home, command, items, count, false, err);
+	return cli_end(result, err);
+}
+
+void
+cli_warn_lines(const struct buf *lines)
+{
+	for (const char *at = lines->data; *at != '\0';) {
+		int length = (int)strcspn(at, "\n");
+
+		log_line("warning: %.*s", length, at);
+		at += length + (at[length] == '\n');
+	}
+}
+
+const struct option cli_yes[] = {
+	{ "yes", no_argument, NULL, 'f' },
+	{ NULL, 0, NULL, 0 },
+};
+
+bool
+cli_confirm(bool is_sure, const char *format, ...)
+{
+	char answer[8] = "";
+	va_list list;
+
+	if (is_sure || !isatty(STDIN_FILENO))
+		return is_sure;
+	va_start(list, format);
+	vfprintf(stderr, format, list);
+	va_end(list);
+	fputs("  Go on? [y/N] ", stderr);
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	    (strcasecmp(answer, "y\n") == 0 ||
+		strcasecmp(answer, "yes\n") == 0);
+}
+
+enum admin_result
+cli_open_user(const char *argument, struct names_address *address_out,
+    struct home **home_out, struct users **users_out, struct error *err)
+{
+	if (names_address(argument, address_out, err) == -1)
+		return ADMIN_REFUSED;
+	*home_out = global_vars_home();
+	return users_open_named(
+	    (*home_out)->root, address_out->domain, users_out, err);
+}
+
+enum admin_result
+cli_open_domain(const char *argument, char domain_out[NAMES_DOMAIN_SIZE],
+    struct home **home_out, struct users **users_out, struct error *err)
+{
+	if (names_domain(argument + (*argument == '@'), domain_out, err) == -1)
+		return ADMIN_REFUSED;
+	*home_out = global_vars_home();
+	return users_open_named((*home_out)->root, domain_out, users_out, err);
 }
 
 void

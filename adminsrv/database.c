@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "control/node_setting.h"
 #include "base/mem.h"
 #include "control/settings.h"
 #include "lookupd/schema.h"
@@ -16,31 +17,6 @@ static const char reader[] = "vadduser";
 
 enum { CONNECT_MS = 20000, PARAMS_MAX = 16 };
 
-/* What the file userstore says. */
-struct store_setting {
-	bool is_pgsql, is_bad;
-	struct error *err;
-};
-
-static void
-take_store(unsigned line, const char *value, void *context)
-{
-	struct store_setting *setting = context;
-
-	(void)line;
-	setting->is_pgsql = strcmp(value, "pgsql") == 0;
-}
-
-static void
-take_store_fault(unsigned line, const char *reason, void *context)
-{
-	struct store_setting *setting = context;
-
-	(void)line;
-	setting->is_bad = true;
-	error_set(setting->err, "%s", reason);
-}
-
 /*
  * Of this setting alone: the others may be closed to a domain's owner, whose
  * users are in files.
@@ -48,19 +24,14 @@ take_store_fault(unsigned line, const char *reason, void *context)
 int
 database_is_store(const char *control_dir, struct error *err)
 {
-	struct store_setting setting = { .err = err };
-	const struct setting_visitor visitor = { take_store, take_store_fault,
-		&setting };
-	OWN_TEXT path = NULL;
+	AUTO(buf_release) struct buf value = BUF_INIT;
 
 	if (control_dir == NULL)
 		return 0;
-	path = xasprintf(
-	    "%s/%s", control_dir, setting_rows[SETTING_userstore].name);
-	if (settings_walk(SETTING_userstore, path, &visitor, err) == -1)
+	if (node_setting_text(control_dir, SETTING_userstore, &value, err) ==
+	    -1)
 		return -1;
-	return setting.is_bad ? error_context(err, "'%s'", path)
-			      : setting.is_pgsql;
+	return strcmp(value.data, "pgsql") == 0;
 }
 
 enum admin_result

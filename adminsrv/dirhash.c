@@ -122,15 +122,13 @@ put_levels(size_t folder, struct buf *dir)
 	}
 }
 
-/*
- * A user's folder must not be one of the levels' folders, nor a file that a
- * domain's folder has: such names get a character that no user's name has.
- */
-static bool
-is_name_taken(const char *user)
+const char *
+dirhash_suffix(const char *user)
 {
 	return strlen(user) == 1 || strcmp(user, "vpasswd") == 0 ||
-	    strncmp(user, "vpasswd.", 8) == 0;
+		strncmp(user, "vpasswd.", 8) == 0
+	    ? "@"
+	    : "";
 }
 
 int
@@ -151,6 +149,6 @@ dirhash_place(struct dirhash *hash, const char *user, struct buf *dir_out,
 	buf_reset(dir_out);
 	buf_adds(dir_out, hash->domain_dir);
 	put_levels(folder, dir_out);
-	buf_addf(dir_out, "/%s%s", user, is_name_taken(user) ? "@" : "");
+	buf_addf(dir_out, "/%s%s", user, dirhash_suffix(user));
 	return 0;
 }

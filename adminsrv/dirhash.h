@@ -40,4 +40,11 @@ void dirhash_count_folder(
 int dirhash_place(struct dirhash *hash, const char *user, struct buf *dir_out,
     struct error *err);
 
+/*
+ * What stands behind the user's name in the folder's: a folder must not be one
+ * of the levels' folders, nor a file that a domain's folder has, so such names
+ * get a character that no user's name has.
+ */
+const char *dirhash_suffix(const char *user);
+
 #endif

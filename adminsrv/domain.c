@@ -10,6 +10,7 @@
 
 #include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
+#include "adminsrv/homes.h"
 #include "adminsrv/lock.h"
 #include "adminsrv/node_lines.h"
 #include "adminsrv/notify.h"
@@ -171,9 +172,17 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 		.gid = owner->gid };
 	OWN_TEXT standard = layout_domain_path(dir, LAYOUT_domain_default);
 	OWN_TEXT number = xasprintf("%u\n", options->users_per_level);
+	OWN_TEXT base = xasprintf(
+	    "%s\n", options->base_path == NULL ? "" : options->base_path);
+	AUTO(buf_release) struct buf checked = BUF_INIT;
 	AUTO(users_close) struct users *users = NULL;
-	enum admin_result result = users_open(&at, true, &users, err);
+	enum admin_result result;
 
+	if (options->base_path != NULL &&
+	    homes_base(home->control, dir, options->base_path, &checked, err) ==
+		-1)
+		return ADMIN_REFUSED;
+	result = users_open(&at, true, &users, err);
 	if (result != ADMIN_OK)
 		return result;
 	if (file_sweep(dir, err) == -1 ||
@@ -181,6 +190,8 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 		write_file(dir,
 		    layout_below(LAYOUT_domain, LAYOUT_domain_default),
 		    qmail_default, err) == -1) ||
+	    (options->base_path != NULL &&
+		write_file(dir, ".base_path", base, err) == -1) ||
 	    (options->users_per_level > 0 &&
 		write_file(dir, ".users_per_level", number, err) == -1))
 		return ADMIN_FAILED;

@@ -21,6 +21,7 @@ struct domain_options {
 	const char *password_hash;                    /* of the postmaster */
 	const char *password_scram, *password_secret; /* or NULL */
 	const char *quota;        /* of the postmaster, as quota_text_read() */
+	const char *base_path;    /* of users' folders; NULL: as it is */
 	unsigned users_per_level; /* 0: as it is, or the standard */
 	bool keeps_postmaster;    /* one that is there keeps the password */
 };
@@ -48,6 +49,14 @@ int domain_is_complete(
  */
 enum admin_result domain_remove(const struct home *home, const char *domain,
     bool keep_mail, struct buf *left, struct error *err);
+
+/*
+ * Gives a domain, or an alias domain, another name.  Of a domain its folder is
+ * renamed, and its alias domains are the new one's; mail for its users waits
+ * meanwhile, and for the old name bounces afterwards.  left as domain_remove().
+ */
+enum admin_result domain_rename(const struct home *home, const char *domain,
+    const char *new_name, struct buf *left, struct error *err);
 
 /* Makes alias another name of the virtual domain real. */
 enum admin_result domain_add_alias(const struct home *home, const char *real,

@@ -122,3 +122,45 @@ domain_db_remove_end(struct domain_db *db, const char *domain, bool is_alias,
 		status = pg_commit(db->pg, err);
 	return database_result(status);
 }
+
+int
+domain_db_has_name(struct domain_db *db, const char *name, struct error *err)
+{
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+
+	if (database_run(db->pg, &result, err,
+		"SELECT 1 FROM mq.domains WHERE name = $1 UNION ALL "
+		"SELECT 1 FROM mq.domain_aliases WHERE name = $1",
+		name, NULL) != PG_OK)
+		return -1;
+	return pg_rows(result) > 0;
+}
+
+enum admin_result
+domain_db_rename(struct domain_db *db, const char *domain, const char *new_name,
+    const char *dir, const char *new_dir, struct error *err)
+{
+	static const struct pg_statement move_users = { NULL,
+		"UPDATE mq.users u SET dir = $3 || substr(u.dir, length($2) + 1) "
+		"FROM mq.domains d WHERE d.id = u.domain_id AND d.name = $1 "
+		"AND starts_with(u.dir, $2 || '/')" };
+	const char *params[] = { domain, dir, new_dir };
+	enum pg_status status = pg_begin(db->pg, err);
+
+	if (status == PG_OK)
+		status = pg_run(db->pg, &move_users, params, 3,
+		    DATABASE_LONG_MS, NULL, err);
+	if (status == PG_OK)
+		status = database_run(db->pg, NULL, err,
+		    "UPDATE mq.ip_domains SET domain = $2 WHERE domain = $1",
+		    domain, new_name, NULL);
+	if (status == PG_OK)
+		status = database_run(db->pg, NULL, err,
+		    "UPDATE mq.domains SET name = $2 WHERE name = $1", domain,
+		    new_name, NULL);
+	if (status == PG_OK)
+		status = pg_commit(db->pg, err);
+	else
+		pg_rollback(db->pg);
+	return database_result(status);
+}

@@ -42,4 +42,16 @@ enum admin_result domain_db_remove_begin(
 enum admin_result domain_db_remove_end(struct domain_db *db, const char *domain,
     bool is_alias, bool keep, struct error *err);
 
+/* Is there a row of the name, whatever it is?  1; 0; -1.  db is not NULL. */
+int domain_db_has_name(
+    struct domain_db *db, const char *name, struct error *err);
+
+/*
+ * Gives a domain its new name, and the users who have their folders below dir
+ * those below new_dir; nothing when that is done.
+ */
+enum admin_result domain_db_rename(struct domain_db *db, const char *domain,
+    const char *new_name, const char *dir, const char *new_dir,
+    struct error *err);
+
 #endif

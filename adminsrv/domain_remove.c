@@ -14,6 +14,7 @@
 #include "adminsrv/node_lines.h"
 #include "adminsrv/notify.h"
 #include "adminsrv/owner.h"
+#include "adminsrv/users.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strlist.h"
@@ -158,6 +159,26 @@ put_aside(const struct removal *removal, struct error *err)
 	return result;
 }
 
+/* The users' folders that are not in the domain's. */
+static enum admin_result
+remove_outside(const struct home *home, const struct removal *removal,
+    const char *domain, struct error *err)
+{
+	AUTO(users_close) struct users *users = NULL;
+	struct users_at at = { .control_dir = home->control,
+		.domain = domain,
+		.dir = removal->dir };
+	struct stat st;
+	enum admin_result result;
+
+	if (lstat(removal->dir, &st) == -1)
+		return admin_fail(err, "cannot look at '%s'", removal->dir);
+	at.uid = st.st_uid;
+	at.gid = st.st_gid;
+	result = users_open(&at, true, &users, err);
+	return result == ADMIN_OK ? users_remove_outside(users, err) : result;
+}
+
 static enum admin_result
 remove_locked(const struct home *home, const struct removal *removal,
     bool keep_mail, struct error *err)
@@ -175,6 +196,8 @@ remove_locked(const struct home *home, const struct removal *removal,
 		return ADMIN_FAILED;
 	told = admin_result_of(notify_daemons(home->run, err));
 	if (removal->has_dir && !keep_mail)
+		result = remove_outside(home, removal, domain, err);
+	if (result == ADMIN_OK && removal->has_dir && !keep_mail)
 		result = put_aside(removal, err);
 	if (result == ADMIN_OK)
 		result = domain_db_remove_end(

@@ -185,10 +185,11 @@ node_state_release(struct node_state *state)
 	*state = (struct node_state){ .assign_user = NULL };
 }
 
-int
-node_lines_add_assign(const struct home *home, const char *domain,
-    const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err)
+static int
+put_assign(const struct home *home, const char *domain, const char *real,
+    uid_t uid, gid_t gid, const char *dir, bool replaces, struct error *err)
 {
+	const char *old;
 	AUTO(line_file_free) struct line_file *file = NULL;
 	OWN_TEXT key = xasprintf("+%s-", domain);
 	OWN_TEXT line = xasprintf("%s:%s:%lu:%lu:%s:-::", key, real,
@@ -196,12 +197,31 @@ node_lines_add_assign(const struct home *home, const char *domain,
 
 	if (load_lines(home->users, "assign", &file, err) == -1)
 		return -1;
-	if (line_file_find(file, key) == NULL)
+	old = line_file_find(file, key);
+	if (old != NULL && replaces && strcmp(old, line) != 0) {
+		line_file_remove(file, key);
+		old = NULL;
+	}
+	if (old == NULL)
 		line_file_add(file, line);
 	if (line_file_save(file, layout_rows[LAYOUT_assign].mode, ".", err) ==
 	    -1)
 		return -1;
 	return assign_compile_users(home, err);
+}
+
+int
+node_lines_add_assign(const struct home *home, const char *domain,
+    const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err)
+{
+	return put_assign(home, domain, real, uid, gid, dir, false, err);
+}
+
+int
+node_lines_set_assign(const struct home *home, const char *domain,
+    const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err)
+{
+	return put_assign(home, domain, real, uid, gid, dir, true, err);
 }
 
 int
@@ -344,6 +364,35 @@ node_lines_aliases(const struct home *home, const char *real,
 		name[length - 1] = '\0';
 		if (strcasecmp(name, real) != 0)
 			strlist_add(aliases, name);
+	}
+	return 0;
+}
+
+int
+node_lines_domains(
+    const struct home *home, struct strlist *domains, struct error *err)
+{
+	AUTO(line_file_free) struct line_file *file = NULL;
+	AUTO(line_file_free) struct line_file *virtual = NULL;
+	const char *line;
+	size_t at = 0;
+
+	if (load_lines(home->users, "assign", &file, err) == -1 ||
+	    load_lines(home->control, "virtualdomains", &virtual, err) == -1)
+		return -1;
+	while ((line = line_file_next(file, &at)) != NULL) {
+		OWN_TEXT copy = xstrdup(line);
+		char *fields[ASSIGN_FIELDS];
+		size_t length;
+
+		if (!split_assign(copy, fields) || *fields[0] != '+')
+			continue;
+		length = strlen(fields[1]);
+		/* "+a.test-" with the user "a.test"; else it is an alias. */
+		if (strncasecmp(fields[0] + 1, fields[1], length) == 0 &&
+		    strcmp(fields[0] + 1 + length, "-") == 0 &&
+		    line_file_find(virtual, fields[1]) != NULL)
+			strlist_add(domains, fields[1]);
 	}
 	return 0;
 }

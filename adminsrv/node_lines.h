@@ -34,7 +34,12 @@ int node_state_read(const struct home *home, const char *domain,
     struct node_state *state_out, struct error *err);
 void node_state_release(struct node_state *state);
 
-/* +DOMAIN-:REAL:UID:GID:DIR:-:: and the cdb, made again in any case. */
+/*
+ * +DOMAIN-:REAL:UID:GID:DIR:-:: and the cdb, made again in any case.  A line
+ * that there is stays with add, and is replaced with set.
+ */
+int node_lines_set_assign(const struct home *home, const char *domain,
+    const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err);
 int node_lines_add_assign(const struct home *home, const char *domain,
     const char *real, uid_t uid, gid_t gid, const char *dir, struct error *err);
 int node_lines_remove_assign(
@@ -58,5 +63,9 @@ int node_lines_remove_rcpthost(
 /* Adds the alias domains of a real domain. */
 int node_lines_aliases(const struct home *home, const char *real,
     struct strlist *aliases, struct error *err);
+
+/* Adds the real domains that mail is delivered to. */
+int node_lines_domains(
+    const struct home *home, struct strlist *domains, struct error *err);
 
 #endif

@@ -24,6 +24,8 @@ daemon_of(const char *file_name)
 		return "qmail-send";
 	if (fnmatch("qmail-smtpd.*pid", file_name, 0) == 0)
 		return "qmail-smtpd";
+	if (fnmatch("qmail-pop3d.*pid", file_name, 0) == 0)
+		return "qmail-pop3d";
 	return NULL;
 }
 

@@ -6,8 +6,8 @@
 #include "base/error.h"
 
 /*
- * Sends HUP to every qmail-send and qmail-smtpd that has a pid file
- * (run/qmail-send.*.pid, run/qmail-smtpd.*.pid).  A pid whose process is gone,
+ * Sends HUP to every qmail-send, qmail-smtpd and qmail-pop3d that has a pid
+ * file (run/qmail-send.*.pid and so on).  A pid whose process is gone,
  * or is another program by now, is left alone.  0, or -1 when a daemon that is
  * there could not be told.
  */

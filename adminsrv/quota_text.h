@@ -13,4 +13,11 @@
  */
 int quota_text_read(const char *text, struct buf *quota_out, struct error *err);
 
+/*
+ * The same of a quota that may be more or less than the old one: "+10M" and
+ * "-10M" change its bytes.  0 or -1.
+ */
+int quota_text_change(const char *text, const char *old, struct buf *quota_out,
+    struct error *err);
+
 #endif

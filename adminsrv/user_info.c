@@ -27,6 +27,12 @@ const struct user_info_flag user_info_flags[] = {
 	{ STORE_NO_DIALUP, 'u', "no_dialup", "no dialup" },
 	{ STORE_POSTMASTER, 'a', "postmaster", "administrator of the domain" },
 	{ STORE_NO_SMTP, 's', "no_smtp", "no SMTP" },
+	{ STORE_USER_FLAG_0, '0', "user_flag_0", "flag 0" },
+	{ STORE_USER_FLAG_1, '1', "user_flag_1", "flag 1" },
+	{ STORE_USER_FLAG_2, '2', "user_flag_2", "flag 2" },
+	{ STORE_USER_FLAG_3, '3', "user_flag_3", "flag 3" },
+	{ STORE_OVERRIDE_LIMITS, 'o', "override_limits",
+	    "the domain's limits do not hold" },
 	{ 0, 0, NULL, NULL },
 };
 

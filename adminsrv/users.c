@@ -9,6 +9,8 @@
 
 #include "adminsrv/database.h"
 #include "adminsrv/dirhash.h"
+#include "adminsrv/homes.h"
+#include "adminsrv/limits.h"
 #include "adminsrv/lock.h"
 #include "adminsrv/owner.h"
 #include "adminsrv/progress.h"
@@ -20,6 +22,9 @@
 #include "base/scan.h"
 #include "control/layout.h"
 #include "mailbox/quota.h"
+
+/* Of homes_prefix(), and the one of none. */
+enum { PREFIXES_MAX = 6 };
 
 /* From so many new users on, one sync of the filesystem is the cheaper one. */
 enum { SYNC_EACH_MAX = 16 };
@@ -47,6 +52,8 @@ users_new_at(const struct users_at *at)
 	users->backend = &users_cdb;
 	users->domain = xstrdup(at->domain);
 	users->dir = xstrdup(at->dir);
+	if (at->control_dir != NULL)
+		users->control_dir = xstrdup(at->control_dir);
 	users->lock_fd = -1;
 	return users;
 }
@@ -180,8 +187,22 @@ users_close(struct users **users)
 		owner_leave();
 	free((*users)->domain);
 	free((*users)->dir);
+	free((*users)->control_dir);
+	free((*users)->base);
 	free(*users);
 	*users = NULL;
+}
+
+const char *
+users_domain(const struct users *users)
+{
+	return users->domain;
+}
+
+const char *
+users_dir(const struct users *users)
+{
+	return users->dir;
 }
 
 /* The limit of users in a folder: .users_per_level, or the most. */
@@ -204,17 +225,61 @@ read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 	return result == -1 ? -1 : 0;
 }
 
-static struct dirhash *
-count_user_folders(struct users *users, struct error *err)
-{
-	struct dirhash *hash;
+/* Where new users' folders go: one hash for each prefix of a base path. */
+struct places {
+	struct users *users;
+	struct buf base; /* empty: the domain's own folder */
 	unsigned limit;
+	struct {
+		const char *prefix;
+		struct dirhash *hash;
+	} parts[PREFIXES_MAX];
+	size_t count;
+};
 
-	if (read_limit(users->dir, &limit, err) == -1)
-		return NULL;
-	hash = dirhash_new(users->dir, limit);
-	if (users->backend->count_folders(users, hash, err) == -1)
+static enum admin_result
+places_init(struct places *places, struct users *users, struct error *err)
+{
+	*places = (struct places){ .users = users };
+	buf_init(&places->base);
+	if (read_limit(users->dir, &places->limit, err) == -1)
+		return ADMIN_FAILED;
+	return homes_base(users->control_dir, users->dir, users->base,
+		   &places->base, err) == -1
+	    ? ADMIN_REFUSED
+	    : ADMIN_OK;
+}
+
+static void
+places_release(struct places *places)
+{
+	for (size_t i = 0; i < places->count; i++)
+		dirhash_free(&places->parts[i].hash);
+	buf_release(&places->base);
+}
+
+/* The hash that a user's folder comes from; NULL: it could not be counted. */
+static struct dirhash *
+places_hash(struct places *places, const char *name, struct error *err)
+{
+	struct users *users = places->users;
+	bool has_base = places->base.length > 0;
+	const char *prefix = has_base ? homes_prefix(name) : "";
+	OWN_TEXT folder = has_base
+	    ? xasprintf("%s/%s/%s", places->base.data, prefix, users->domain)
+	    : xstrdup(users->dir);
+	struct dirhash *hash;
+
+	for (size_t i = 0; i < places->count; i++)
+		if (strcmp(places->parts[i].prefix, prefix) == 0)
+			return places->parts[i].hash;
+	hash = dirhash_new(folder, places->limit);
+	if (users->backend->count_folders(users, hash, err) == -1) {
 		dirhash_free(&hash);
+		return NULL;
+	}
+	places->parts[places->count].prefix = prefix;
+	places->parts[places->count++].hash = hash;
 	return hash;
 }
 
@@ -250,13 +315,13 @@ make_user(struct dirhash *hash, const struct users_new *new,
 }
 
 static int
-sync_new(const struct users *users, const struct vpasswd_entry *entries,
-    size_t count, struct error *err)
+sync_new(const char *root, const struct vpasswd_entry *entries, size_t count,
+    struct error *err)
 {
 	if (count > SYNC_EACH_MAX)
-		return user_dir_sync_all(users->dir, err);
+		return user_dir_sync_all(root, err);
 	for (size_t i = 0; i < count; i++)
-		if (user_dir_sync(users->dir, entries[i].dir, err) == -1)
+		if (user_dir_sync(root, entries[i].dir, err) == -1)
 			return -1;
 	return 0;
 }
@@ -314,27 +379,62 @@ free_dir(struct vpasswd_entry *entry)
 	entry->dir = NULL;
 }
 
+void
+users_set_base(struct users *users, const char *base)
+{
+	free(users->base);
+	users->base = xstrdup(base);
+}
+
+int
+users_count(struct users *users, uint64_t *count_out, struct error *err)
+{
+	return users->backend->count(users, count_out, err);
+}
+
+/* The folders, then the users. */
+static enum admin_result
+add_in_places(struct users *users, struct places *places,
+    const struct users_new *new, struct vpasswd_entry *entries, size_t count,
+    struct error *err)
+{
+	const char *root = places->base.length > 0 ? places->base.data
+						   : users->dir;
+	enum admin_result result = ADMIN_OK;
+
+	for (size_t i = 0; result == ADMIN_OK && i < count; i++) {
+		struct dirhash *hash = places_hash(places, new[i].name, err);
+
+		result = hash == NULL
+		    ? ADMIN_FAILED
+		    : make_user(hash, &new[i], &entries[i], err);
+		progress_add(users->progress, 1);
+	}
+	if (result == ADMIN_OK && sync_new(root, entries, count, err) == -1)
+		result = ADMIN_FAILED;
+	return result == ADMIN_OK
+	    ? users->backend->add(users, entries, count, err)
+	    : result;
+}
+
 enum admin_result
 users_add(struct users *users, const struct users_new *new, size_t count,
     struct error *err)
 {
 	AUTO(mem_free)
 	struct vpasswd_entry *entries = xcalloc(count + 1, sizeof(*entries));
-	AUTO(dirhash_free) struct dirhash *hash = NULL;
+	struct places places;
 	enum admin_result result = check_are_new(users, new, count, err);
 
-	if (result == ADMIN_OK) {
-		hash = count_user_folders(users, err);
-		result = admin_result_of(hash == NULL ? -1 : 0);
-	}
-	for (size_t i = 0; result == ADMIN_OK && i < count; i++) {
-		result = make_user(hash, &new[i], &entries[i], err);
-		progress_add(users->progress, 1);
-	}
-	if (result == ADMIN_OK && sync_new(users, entries, count, err) == -1)
-		result = ADMIN_FAILED;
 	if (result == ADMIN_OK)
-		result = users->backend->add(users, entries, count, err);
+		result = limits_check_accounts(users, new, count, err);
+	if (result != ADMIN_OK)
+		return result;
+	result = places_init(&places, users, err);
+	if (result == ADMIN_OK)
+		result = add_in_places(
+		    users, &places, new, entries, count, err);
+	places_release(&places);
 	for (size_t i = 0; i < count; i++)
 		free_dir(&entries[i]);
 	return result;
@@ -386,12 +486,8 @@ users_change(
 	return result;
 }
 
-/*
- * Users that came from elsewhere may share a folder.  1; 0 when removing dir
- * would take more than the one user's mail; -1.
- */
-static int
-is_dir_own(
+int
+users_is_dir_own(
     struct users *users, const char *name, const char *dir, struct error *err)
 {
 	int is_shared;
@@ -443,7 +539,7 @@ users_remove(struct users *users, const char *name, struct error *err)
 	if (result != ADMIN_OK)
 		return result;
 	dir = xstrdup(entry->dir);
-	is_own = is_dir_own(users, name, dir, err);
+	is_own = users_is_dir_own(users, name, dir, err);
 	if (is_own == -1)
 		return ADMIN_FAILED;
 	if (is_own == 0)

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "adminsrv/result.h"
@@ -28,6 +29,10 @@ struct users;
  */
 enum admin_result users_find_domain(const char *home_root, const char *domain,
     struct store_domain *domain_out, struct error *err);
+
+/* The real domain's name and folder; valid as long as it is open. */
+const char *users_domain(const struct users *users);
+const char *users_dir(const struct users *users);
 
 /* Which store; by the setting, unless a command is about both. */
 enum users_store { USERS_BY_SETTING, USERS_CDB, USERS_PGSQL };
@@ -90,7 +95,17 @@ struct progress;
 /* Who is told as users_add() makes folders; NULL: nobody.  Borrowed. */
 void users_set_progress(struct users *users, struct progress *progress);
 
-/* Adds all, with their Maildirs, in one step; or none. */
+/* Where the folders of new users go (adminsrv/homes.h), instead of the usual.
+ */
+void users_set_base(struct users *users, const char *base);
+
+/* How many users there are but the postmaster.  0 or -1. */
+int users_count(struct users *users, uint64_t *count_out, struct error *err);
+
+/*
+ * Adds all, with their Maildirs, in one step; or none.  Refused when the
+ * domain's limits do not allow so many.
+ */
 enum admin_result users_add(struct users *users, const struct users_new *new,
     size_t count, struct error *err);
 
@@ -105,6 +120,38 @@ enum admin_result users_put(struct users *users,
 /* Replaces the user that has the entry's name, which must exist. */
 enum admin_result users_change(
     struct users *users, const struct vpasswd_entry *entry, struct error *err);
+
+/* As quota_text_read() gives it; the Maildir's size is to be found anew. */
+enum admin_result users_set_quota(struct users *users, const char *name,
+    const char *quota, struct error *err);
+
+/*
+ * Gives a user another name, and the folder too if it has the old one.  A
+ * killed run leaves the user as before, but with the folder renamed already:
+ * mail waits until the same is run again.  ADMIN_REFUSED: there is such a user.
+ */
+enum admin_result users_rename(struct users *users, const char *name,
+    const char *new_name, struct error *err);
+
+/*
+ * Moves a user's folder to new_dir, also to another filesystem; mail waits
+ * during the last part of it.  What a killed run left the same again ends.
+ */
+enum admin_result users_move(struct users *users, const char *name,
+    const char *new_dir, struct error *err);
+
+/*
+ * Of users in files: those who have their folders below dir have them below
+ * new_dir, where they are already.
+ */
+enum admin_result users_move_all(struct users *users, const char *dir,
+    const char *new_dir, struct error *err);
+
+/*
+ * Removes the folders that users have outside of the domain's folder; the users
+ * stay, for a domain that goes with them.
+ */
+enum admin_result users_remove_outside(struct users *users, struct error *err);
 
 /*
  * Removes a user and the user's mail: from then on deliveries bounce.  What is

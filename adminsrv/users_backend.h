@@ -13,19 +13,25 @@
 
 #include "adminsrv/dirhash.h"
 #include "adminsrv/users.h"
+#include "lookupd/pg.h"
 
 struct users {
 	const struct users_backend *backend;
 	char *domain; /* the real name */
 	char *dir;
-	int lock_fd;               /* -1: opened to be read */
-	bool completes;            /* what a killed run left half done */
-	bool is_entered;           /* we act as the owner */
-	void *state;               /* the backend's own */
+	char *control_dir; /* or NULL */
+	char *base;        /* of new users' folders, or NULL: as usual */
+	int lock_fd;       /* -1: opened to be read */
+	bool completes;    /* what a killed run left half done */
+	bool is_entered;   /* we act as the owner */
+	void *state;       /* the backend's own */
 	struct progress *progress; /* or NULL */
 };
 
+struct records_backend;
+
 struct users_backend {
+	const struct records_backend *records;
 	/* is_new: there may be no users yet. */
 	enum admin_result (*load)(
 	    struct users *users, bool is_new, struct error *err);
@@ -38,6 +44,9 @@ struct users_backend {
 	int (*next)(struct users *users, const struct vpasswd_entry **entry_out,
 	    struct error *err);
 
+	/* How many there are but the postmaster.  0 or -1. */
+	int (*count)(
+	    struct users *users, uint64_t *count_out, struct error *err);
 	/* Counts the users in each folder.  0 or -1. */
 	int (*count_folders)(
 	    struct users *users, struct dirhash *hash, struct error *err);
@@ -58,6 +67,9 @@ struct users_backend {
 	    struct error *err);
 	enum admin_result (*change)(struct users *users,
 	    const struct vpasswd_entry *entry, struct error *err);
+	/* The user of that name becomes the entry, in one step. */
+	enum admin_result (*rename)(struct users *users, const char *name,
+	    const struct vpasswd_entry *entry, struct error *err);
 	/*
 	 * Removes one in two steps: begin sees that it can be done, end does
 	 * it, or, with is_wanted false, nothing.
@@ -67,6 +79,13 @@ struct users_backend {
 	enum admin_result (*remove_end)(struct users *users, const char *name,
 	    bool is_wanted, struct error *err);
 };
+
+/*
+ * Users that came from elsewhere may share a folder.  1; 0 when taking dir away
+ * would take more than the one user's mail; -1.
+ */
+int users_is_dir_own(
+    struct users *users, const char *name, const char *dir, struct error *err);
 
 /* Is inner the folder outer, or below it? */
 static inline bool
@@ -86,6 +105,12 @@ extern const struct users_backend users_cdb, users_pg;
  */
 enum admin_result users_pg_connect(struct users *users, const char *control_dir,
     bool is_writer, struct error *err);
+
+/* The connection of users_pg, and the domain's id there. */
+struct pg *users_pg_connection(struct users *users, const char **id_out);
+/* Commits what began with pg_begin(), or rolls it back. */
+enum admin_result users_pg_end(
+    struct users *users, enum pg_status status, struct error *err);
 
 /* Makes vpasswd.cdb again in any case. */
 enum admin_result users_cdb_compile(struct users *users, struct error *err);

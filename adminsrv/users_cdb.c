@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adminsrv/records_backend.h"
 #include "adminsrv/users_backend.h"
 #include "adminsrv/vpasswd_file.h"
 #include "base/mem.h"
@@ -84,6 +85,19 @@ cdb_next(struct users *users, const struct vpasswd_entry **entry_out,
 }
 
 static int
+cdb_count(struct users *users, uint64_t *count_out, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	size_t at = 0;
+
+	(void)err;
+	*count_out = 0;
+	while ((entry = vpasswd_file_next(cdb_of(users)->file, &at)) != NULL)
+		*count_out += strcmp(entry->name, "postmaster") != 0;
+	return 0;
+}
+
+static int
 cdb_count_folders(struct users *users, struct dirhash *hash, struct error *err)
 {
 	const struct vpasswd_entry *entry;
@@ -148,6 +162,19 @@ cdb_change(
 }
 
 static enum admin_result
+cdb_rename(struct users *users, const char *name,
+    const struct vpasswd_entry *entry, struct error *err)
+{
+	struct vpasswd_file *file = cdb_of(users)->file;
+	OWN_TEXT old = xstrdup(name); /* it may be the row's */
+
+	if (vpasswd_file_put(file, entry, err) == -1)
+		return ADMIN_REFUSED;
+	vpasswd_file_remove(file, old);
+	return admin_result_of(vpasswd_file_save(file, err));
+}
+
+static enum admin_result
 cdb_remove_begin(struct users *users, const char *name, struct error *err)
 {
 	(void)users;
@@ -169,17 +196,20 @@ cdb_remove_end(
 }
 
 const struct users_backend users_cdb = {
+	.records = &records_cdb,
 	.load = cdb_load,
 	.unload = cdb_unload,
 	.find = cdb_find,
 	.rewind = cdb_rewind,
 	.next = cdb_next,
+	.count = cdb_count,
 	.count_folders = cdb_count_folders,
 	.find_any = cdb_find_any,
 	.is_shared = cdb_is_shared,
 	.add = cdb_add,
 	.put = cdb_add, /* which replaces */
 	.change = cdb_change,
+	.rename = cdb_rename,
 	.remove_begin = cdb_remove_begin,
 	.remove_end = cdb_remove_end,
 };

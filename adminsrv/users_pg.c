@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adminsrv/database.h"
+#include "adminsrv/records_backend.h"
 #include "adminsrv/users_backend.h"
 #include "base/mem.h"
 
@@ -222,6 +223,21 @@ db_next(struct users *users, const struct vpasswd_entry **entry_out,
 	self->last_name = xstrdup(self->entry.name);
 	*entry_out = &self->entry;
 	return 1;
+}
+
+static int
+db_count(struct users *users, uint64_t *count_out, struct error *err)
+{
+	struct pg_users *self = pg_of(users);
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+
+	if (database_run(self->pg, &result, err,
+		"SELECT count(*) FROM mq.users "
+		"WHERE domain_id = $1 AND name <> 'postmaster'",
+		self->id, NULL) != PG_OK)
+		return -1;
+	*count_out = (uint64_t)pg_number(result, 0, 0);
+	return 0;
 }
 
 static int
@@ -469,6 +485,47 @@ db_change(
 	return end_change(self, status, err);
 }
 
+/* What is of the user by name goes along. */
+static enum admin_result
+db_rename(struct users *users, const char *name,
+    const struct vpasswd_entry *entry, struct error *err)
+{
+	struct pg_users *self = pg_of(users);
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+	enum pg_status status = pg_begin(self->pg, err);
+
+	if (status == PG_OK)
+		status = database_run(self->pg, &result, err,
+		    "UPDATE mq.users SET name = $3, dir = $4 "
+		    "WHERE domain_id = $1 AND name = $2",
+		    self->id, name, entry->name, entry->dir, NULL);
+	if (status == PG_OK && pg_changed(result) == 0) {
+		error_set(err, "user '%s' has gone meanwhile", name);
+		status = PG_REFUSED;
+	}
+	if (status == PG_OK)
+		status = database_run(self->pg, NULL, err,
+		    "WITH filters AS (UPDATE mq.filters SET user_name = $3 "
+		    "WHERE domain_id = $1 AND user_name = $2) "
+		    "UPDATE mq.limits SET user_name = $3 "
+		    "WHERE domain_id = $1 AND user_name = $2",
+		    self->id, name, entry->name, NULL);
+	return end_change(self, status, err);
+}
+
+struct pg *
+users_pg_connection(struct users *users, const char **id_out)
+{
+	*id_out = pg_of(users)->id;
+	return pg_of(users)->pg;
+}
+
+enum admin_result
+users_pg_end(struct users *users, enum pg_status status, struct error *err)
+{
+	return end_change(pg_of(users), status, err);
+}
+
 static enum admin_result
 db_remove_begin(struct users *users, const char *name, struct error *err)
 {
@@ -510,17 +567,20 @@ db_remove_end(
 }
 
 const struct users_backend users_pg = {
+	.records = &records_pg,
 	.load = db_load,
 	.unload = db_unload,
 	.find = db_find,
 	.rewind = db_rewind,
 	.next = db_next,
+	.count = db_count,
 	.count_folders = db_count_folders,
 	.find_any = db_find_any,
 	.is_shared = db_is_shared,
 	.add = db_add,
 	.put = db_put,
 	.change = db_change,
+	.rename = db_rename,
 	.remove_begin = db_remove_begin,
 	.remove_end = db_remove_end,
 };

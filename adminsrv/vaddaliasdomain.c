@@ -55,5 +55,6 @@ main(int argc, char **argv)
 		result = alias_is_real && !domain_is_real
 		    ? domain_add_alias(home, alias, domain, &err)
 		    : domain_add_alias(home, domain, alias, &err);
-	return cli_end(result, &err);
+	return cli_end_change(home, "vaddaliasdomain", result, &err,
+	    argv[optind], argv[optind + 1], NULL);
 }

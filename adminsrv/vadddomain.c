@@ -11,7 +11,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadddomain [-Cen] [-h hash] [-l users-per-level] [-q quota]\n"
+    "usage: vadddomain [-Cen] [-B base] [-h hash] [-l users-per-level] [-q quota]\n"
     "                  [-r length] domain [postmaster-password]\n";
 
 int
@@ -30,8 +30,10 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadddomain", argv, usage);
-	while ((option = getopt(argc, argv, "Cenh:l:q:r:")) != -1) {
-		if (option == 'l')
+	while ((option = getopt(argc, argv, "B:Cenh:l:q:r:")) != -1) {
+		if (option == 'B')
+			options.base_path = optarg;
+		else if (option == 'l')
 			options.users_per_level = cli_number(
 			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
 		else if (option == 'q')
@@ -54,5 +56,5 @@ main(int argc, char **argv)
 	options.quota = quota.data;
 	if (result == ADMIN_OK)
 		result = domain_add(home, domain, &options, &err);
-	return cli_end(result, &err);
+	return cli_end_change(home, "vadddomain", result, &err, domain, NULL);
 }

@@ -7,6 +7,9 @@
 
 #include "adminsrv/bulk.h"
 #include "adminsrv/cli.h"
+#include "adminsrv/filesystems.h"
+#include "adminsrv/hook.h"
+#include "adminsrv/limits.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "adminsrv/users.h"
@@ -14,10 +17,12 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadduser [-Cen] [-c comment] [-h hash] [-q quota] [-r length]\n"
-    "                user@domain [password]\n"
-    "       vadduser -i [-Cen] [-c comment] [-h hash] [-q quota] < list\n"
-    "       vadduser --file list [-Cen] [-c comment] [-h hash] [-q quota]\n";
+    "usage: vadduser [-bCen] [-B base] [-c comment] [-h hash] [-q quota]\n"
+    "                [-r length] user@domain [password]\n"
+    "       vadduser -i [-bCen] [-B base] [-c comment] [-h hash] [-q quota]\n"
+    "                < list\n"
+    "       vadduser --file list [-bCen] [-B base] [-c comment] [-h hash]\n"
+    "                [-q quota]\n";
 
 static const struct option long_options[] = {
 	{ "file", required_argument, NULL, 'f' },
@@ -27,10 +32,35 @@ static const struct option long_options[] = {
 struct options {
 	struct cli_password password;
 	const char *gecos; /* NULL: the user's name */
-	const char *quota;
+	const char *quota; /* NULL: the domain's, or the standard */
+	const char *base;  /* path of folders, or NULL */
+	bool balances;     /* vfstab chooses it */
 	bool is_list;
 	const char *file; /* of the list; NULL: descriptor 0 */
 };
+
+/* HARD_QUOTA, where no limits of the domain say otherwise. */
+static const char *
+quota_standard(void)
+{
+	const char *standard = getenv("HARD_QUOTA");
+
+	return standard == NULL || *standard == '\0' ? "NOQUOTA" : standard;
+}
+
+static int
+use_domain_quota(struct users *users, struct buf *quota, struct error *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	if (limits_default_quota(users, &text, err) == -1)
+		return -1;
+	if (text.length == 0)
+		return 0;
+	buf_reset(quota);
+	buf_adds(quota, text.data);
+	return 0;
+}
 
 static enum admin_result
 add_single(const struct home *home, const struct options *options,
@@ -53,7 +83,9 @@ add_single(const struct home *home, const struct options *options,
 	result = users_find_domain(home->root, address.domain, &domain, err);
 	if (result != ADMIN_OK)
 		return result;
-	if (quota_text_read(options->quota, &quota, err) == -1)
+	if (quota_text_read(
+		options->quota == NULL ? quota_standard() : options->quota,
+		&quota, err) == -1)
 		return ADMIN_REFUSED;
 	result = cli_password_hash(&options->password, argument, &data, err);
 	if (result == ADMIN_OK)
@@ -61,6 +93,11 @@ add_single(const struct home *home, const struct options *options,
 		    home->root, address.domain, &users, err);
 	if (result != ADMIN_OK)
 		return result;
+	if (options->quota == NULL &&
+	    use_domain_quota(users, &quota, err) == -1)
+		return ADMIN_FAILED;
+	if (options->base != NULL)
+		users_set_base(users, options->base);
 	new.name = address.local;
 	new.hash = data.hash.data;
 	new.scram = password_text(&data.scram);
@@ -69,6 +106,25 @@ add_single(const struct home *home, const struct options *options,
 	if (new.gecos == NULL)
 		new.gecos = address.local;
 	return users_add(users, &new, 1, err);
+}
+
+static enum admin_result
+tell_list(const struct home *home, const struct bulk *bulk, struct error *err)
+{
+	struct strlist added = { NULL, 0 };
+	enum admin_result result;
+
+	for (size_t i = 0; i < bulk->count; i++) {
+		OWN_TEXT address = xasprintf("%s@%s",
+		    bulk->users[i].address.local,
+		    bulk->users[i].address.domain);
+
+		strlist_add(&added, address);
+	}
+	result = hook_run(home, "vadduser", (const char *const *)added.items,
+	    added.count, true, err);
+	strlist_release(&added);
+	return result;
 }
 
 static enum admin_result
@@ -82,31 +138,41 @@ add_list(
 	AUTO(bulk_release) struct bulk bulk = { .users = NULL };
 	FILE *file = options->file == NULL ? stdin : fopen(options->file, "re");
 
+	enum admin_result result;
+
 	if (file == NULL)
 		return admin_fail(err, "cannot open '%s'", options->file);
-	if (bulk_read(file, kind, options->quota, &bulk, err) == -1 ||
+	if (bulk_read(file, kind,
+		options->quota == NULL ? quota_standard() : options->quota,
+		&bulk, err) == -1 ||
 	    bulk_hash(&bulk, kind, options->password.method, err) == -1)
 		return ADMIN_REFUSED;
-	return bulk_add(&bulk, home->root, options->gecos, err);
+	result = bulk_add(&bulk, home->root, options->gecos, options->base,
+	    options->quota == NULL, err);
+	if (result == ADMIN_OK && options->balances)
+		result = filesystems_add_users(
+		    home, options->base, bulk.count, err);
+	return result == ADMIN_OK ? tell_list(home, &bulk, err) : result;
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *standard = getenv("HARD_QUOTA");
-	struct options options = {
-		.quota = standard == NULL || *standard == '\0' ? "NOQUOTA"
-							       : standard
-	};
-	enum admin_result result;
+	struct options options = { .quota = NULL };
+	AUTO(buf_release) struct buf base = BUF_INIT;
+	enum admin_result result = ADMIN_OK;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
 	cli_start("vadduser", argv, usage);
 	while ((option = getopt_long(
-		    argc, argv, "Cc:eh:inq:r:", long_options, NULL)) != -1) {
-		if (option == 'c')
+		    argc, argv, "B:bCc:eh:inq:r:", long_options, NULL)) != -1) {
+		if (option == 'B')
+			options.base = optarg;
+		else if (option == 'b')
+			options.balances = true;
+		else if (option == 'c')
 			options.gecos = optarg;
 		else if (option == 'i')
 			options.is_list = true;
@@ -123,11 +189,17 @@ main(int argc, char **argv)
 			    : argc - optind < 1 || argc - optind > 2)
 		cli_usage(usage);
 	home = global_vars_home();
-	if (options.is_list)
-		result = add_list(home, &options, &err);
-	else {
-		options.password.argument = argv[optind + 1];
-		result = add_single(home, &options, argv[optind], &err);
+	if (options.balances) {
+		result = filesystems_choose(home, &base, &err);
+		options.base = base.data;
 	}
-	return cli_end(result, &err);
+	if (result == ADMIN_OK && options.is_list)
+		return cli_end(add_list(home, &options, &err), &err);
+	options.password.argument = argv[optind + 1];
+	if (result == ADMIN_OK)
+		result = add_single(home, &options, argv[optind], &err);
+	if (result == ADMIN_OK && options.balances)
+		result = filesystems_add_users(home, base.data, 1, &err);
+	return cli_end_change(
+	    home, "vadduser", result, &err, argv[optind], NULL);
 }

@@ -1,46 +1,72 @@
 /* SPDX-License-Identifier: ISC */
 /* vdeldomain: removes a virtual domain, or an alias domain. */
+#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
 #include "adminsrv/domain.h"
 #include "adminsrv/names.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-static const char usage[] = "usage: vdeldomain [-k] domain\n";
+static const char usage[] = "usage: vdeldomain [-fk] domain\n";
+
+/* What goes, told before; a half removed domain is just removed. */
+static bool
+is_wanted(
+    const struct home *home, const char *domain, bool keep_mail, bool is_sure)
+{
+	AUTO(users_close) struct users *users = NULL;
+	uint64_t count = 0;
+	struct error ignored;
+
+	if (is_sure ||
+	    users_open_named(home->root, domain, &users, &ignored) !=
+		ADMIN_OK ||
+	    users_count(users, &count, &ignored) == -1)
+		return true;
+	if (strcmp(users_domain(users), domain) != 0)
+		return cli_confirm(false,
+		    "The name '%s' of the domain '%s' goes; users and mail "
+		    "stay.",
+		    domain, users_domain(users));
+	return cli_confirm(false,
+	    "The domain '%s' goes, with its alias domains, its postmaster and "
+	    "%" PRIu64 " other users, and %s in '%s'%s.",
+	    domain, count, keep_mail ? "leaves their mail" : "all their mail",
+	    users_dir(users),
+	    keep_mail ? "" : " and wherever else users have folders");
+}
 
 int
 main(int argc, char **argv)
 {
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
-	bool keep_mail = false;
+	bool keep_mail = false, is_sure = !isatty(STDIN_FILENO);
 	AUTO(buf_release) struct buf left = BUF_INIT;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
 	cli_start("vdeldomain", argv, usage);
-	while ((option = getopt(argc, argv, "k")) != -1) {
-		if (option != 'k')
+	while ((option = getopt_long(argc, argv, "fk", cli_yes, NULL)) != -1)
+		if (option == 'k')
+			keep_mail = true;
+		else if (option == 'f')
+			is_sure = true;
+		else
 			cli_usage(usage);
-		keep_mail = true;
-	}
 	if (argc - optind != 1)
 		cli_usage(usage);
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home();
+	if (!is_wanted(home, domain, keep_mail, is_sure))
+		return cli_end(admin_refuse(&err, "nothing was removed"), &err);
 	buf_init(&left);
 	result = domain_remove(home, domain, keep_mail, &left, &err);
-	for (const char *at = left.data; *at != '\0';) {
-		int length = (int)strcspn(at, "\n");
-
-		log_line("warning: %.*s", length, at);
-		at += length + (at[length] == '\n');
-	}
-	return cli_end(result, &err);
+	cli_warn_lines(&left);
+	return cli_end_change(home, "vdeldomain", result, &err, domain, NULL);
 }

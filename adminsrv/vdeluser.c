@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* vdeluser: removes a user and the user's mail. */
+/* vdeluser: removes users and their mail. */
 #include <string.h>
 #include <unistd.h>
 
@@ -7,9 +7,24 @@
 #include "adminsrv/names.h"
 #include "adminsrv/users.h"
 #include "base/mem.h"
-#include "control/global_vars.h"
 
-static const char usage[] = "usage: vdeluser user@domain\n";
+static const char usage[] = "usage: vdeluser [-f] user@domain\n";
+
+static enum admin_result
+remove_asked(
+    struct users *users, const char *name, bool is_sure, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	enum admin_result result = users_find(users, name, &entry, err);
+
+	if (result != ADMIN_OK)
+		return result;
+	if (!cli_confirm(is_sure,
+		"The user '%s' of '%s' goes, with all mail in '%s'.", name,
+		users_domain(users), entry->dir))
+		return admin_refuse(err, "nothing was removed");
+	return users_remove(users, name, err);
+}
 
 int
 main(int argc, char **argv)
@@ -19,9 +34,16 @@ main(int argc, char **argv)
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
+	bool is_sure = !isatty(STDIN_FILENO);
+	int option;
 
 	cli_start("vdeluser", argv, usage);
-	if (getopt(argc, argv, "") != -1 || argc - optind != 1)
+	while ((option = getopt_long(argc, argv, "f", cli_yes, NULL)) != -1)
+		if (option == 'f')
+			is_sure = true;
+		else
+			cli_usage(usage);
+	if (argc - optind != 1)
 		cli_usage(usage);
 	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
@@ -31,9 +53,10 @@ main(int argc, char **argv)
 			"every domain has a postmaster (RFC 5321 4.5.1): "
 			"vdeldomain removes the domain"),
 		    &err);
-	home = global_vars_home();
-	result = users_open_named(home->root, address.domain, &users, &err);
+	result = cli_open_user(argv[optind], &address, &home, &users, &err);
 	if (result == ADMIN_OK)
-		result = users_remove(users, address.local, &err);
-	return cli_end(result, &err);
+		result = remove_asked(users, address.local, is_sure, &err);
+	users_close(&users);
+	return cli_end_change(
+	    home, "vdeluser", result, &err, argv[optind], NULL);
 }

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/* vmoduser: changes a user's quota, comment, flags, or state. */
+/* vmoduser: changes a user's quota, comment, flags, state or password. */
 #include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
-#include "adminsrv/user_dir.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
+#include "adminsrv/vacation.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vmoduser [-n] [-c comment] [-q quota] [-tx] [-abdiprsuw]\n"
-    "                user@domain\n";
+    "usage: vmoduser [-n] [-c comment] [-q quota] [-tx] [-abdioprsuw0123]\n"
+    "                [-P password] [-Ce] [-h hash] [-l file] user@domain\n";
 
 struct change {
 	const char *gecos; /* NULL: as it is */
@@ -23,6 +23,8 @@ struct change {
 	bool is_toggled; /* flags are changed over, not set */
 	bool is_cleared; /* no flags but those */
 	bool is_state_toggled;
+	const struct password_data *password; /* NULL: as it is */
+	const struct buf *answer;             /* in absence; the same */
 };
 
 /* The flag of an option, or 0. */
@@ -52,6 +54,7 @@ change_user(const struct change *change, const struct home *home,
     const struct names_address *address, struct error *err)
 {
 	AUTO(users_close) struct users *users = NULL;
+	AUTO(buf_release) struct buf quota = BUF_INIT;
 	const struct vpasswd_entry *old;
 	struct vpasswd_entry entry;
 	enum admin_result result = users_open_named(
@@ -64,8 +67,17 @@ change_user(const struct change *change, const struct home *home,
 	entry = *old;
 	if (change->gecos != NULL)
 		entry.gecos = change->gecos;
-	if (change->quota != NULL)
-		entry.quota = change->quota;
+	if (change->quota != NULL) {
+		if (quota_text_change(change->quota, old->quota, &quota, err) ==
+		    -1)
+			return ADMIN_REFUSED;
+		entry.quota = quota.data;
+	}
+	if (change->password != NULL) {
+		entry.hash = change->password->hash.data;
+		entry.scram = password_text(&change->password->scram);
+		entry.secret = password_text(&change->password->secret);
+	}
 	if (change->is_cleared)
 		entry.gid_flags = 0;
 	if (change->is_toggled)
@@ -80,55 +92,74 @@ change_user(const struct change *change, const struct home *home,
 		    "every domain has a postmaster, who gets mail (RFC 5321 "
 		    "4.5.1): leave out -n and -b");
 	result = users_change(users, &entry, err);
-	if (result != ADMIN_OK || change->quota == NULL)
-		return result;
-	result = users_find(users, address->local, &old, err);
-	if (result != ADMIN_OK)
-		return result;
-	if (user_dir_forget_size(old->dir, err) == 0)
-		return ADMIN_OK;
-	error_context(
-	    err, "the quota is changed, but the old one may still be kept");
-	return ADMIN_FAILED;
+	if (result == ADMIN_OK && change->quota != NULL)
+		result = users_set_quota(
+		    users, address->local, quota.data, err);
+	if (result == ADMIN_OK && change->answer != NULL)
+		result = vacation_put(
+		    users, address->local, change->answer, err);
+	return result;
 }
 
 int
 main(int argc, char **argv)
 {
 	struct change change = { .gecos = NULL };
-	const char *quota_text = NULL;
+	struct cli_password password = { .argument = NULL };
+	AUTO(buf_release) struct buf answer = BUF_INIT;
+	const char *answer_path = NULL;
+	AUTO(password_data_release)
+	struct password_data data = { .hash = BUF_INIT };
 	struct names_address address;
-	AUTO(buf_release) struct buf quota = BUF_INIT;
-	enum admin_result result;
+	enum admin_result result = ADMIN_OK;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
 	cli_start("vmoduser", argv, usage);
-	while ((option = getopt(argc, argv, "abc:dinpq:rstuwx")) != -1) {
+	while ((option = getopt(argc, argv, "0123abCc:deh:il:noP:pq:rstuwx")) !=
+	    -1) {
 		if (option == 'c')
 			change.gecos = optarg;
 		else if (option == 'n')
 			change.is_state_toggled = true;
 		else if (option == 'q')
-			quota_text = optarg;
+			change.quota = optarg;
+		else if (option == 'l')
+			answer_path = optarg;
+		else if (option == 'P')
+			password.argument = optarg;
 		else if (option == 't')
 			change.is_toggled = true;
 		else if (option == 'x')
 			change.is_cleared = true;
-		else if (flag_of_option(option) == 0)
+		else if (flag_of_option(option) == 0 &&
+		    (strchr("Ceh", option) == NULL ||
+			!cli_password_option(&password, option, optarg)))
 			cli_usage(usage);
 		change.flags |= flag_of_option(option);
 	}
 	if (argc - optind != 1)
 		cli_usage(usage);
-	if (names_address(argv[optind], &address, &err) == -1 ||
-	    (quota_text != NULL &&
-		quota_text_read(quota_text, &quota, &err) == -1))
+	if ((password.is_hashed || password.keeps_secret ||
+		password.method != NULL) &&
+	    password.argument == NULL)
+		cli_usage(usage);
+	if (names_address(argv[optind], &address, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
-	if (quota_text != NULL)
-		change.quota = quota.data;
+	if (answer_path != NULL) {
+		if (vacation_read(answer_path, &answer, &err) == -1)
+			return cli_end(ADMIN_REFUSED, &err);
+		change.answer = &answer;
+	}
 	home = global_vars_home();
-	result = change_user(&change, home, &address, &err);
-	return cli_end(result, &err);
+	if (password.argument != NULL) {
+		result = cli_password_hash(
+		    &password, argv[optind], &data, &err);
+		change.password = &data;
+	}
+	if (result == ADMIN_OK)
+		result = change_user(&change, home, &address, &err);
+	return cli_end_change(
+	    home, "vmoduser", result, &err, argv[optind], NULL);
 }

@@ -63,5 +63,6 @@ main(int argc, char **argv)
 		    &password, argv[optind], &data, &err);
 	if (result == ADMIN_OK)
 		result = change_password(home, &address, &data, &err);
-	return cli_end(result, &err);
+	return cli_end_change(
+	    home, "vpasswd", result, &err, argv[optind], NULL);
 }

@@ -2,7 +2,7 @@
 LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/bindings.o \
     control/cdb_records.o control/cdbmap.o control/envrules.o control/global_vars.o control/home.o \
-    control/identity.o control/idn.o control/json_text.o control/layout.o \
+    control/identity.o control/idn.o control/json_text.o control/layout.o control/node_setting.o \
     control/etrnhosts.o control/network.o control/own_addresses.o control/percenthack.o \
     control/rcpthosts.o control/recipients.o control/setting_check.o control/settings.o \
     control/showctl_print.o control/smtproutes.o control/suspensions.o control/tlspolicy.o \

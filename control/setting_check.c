@@ -282,6 +282,12 @@ is_keyed_node(const char *value)
 	    strlen(value + length + strspn(value + length, " \t")) == 40;
 }
 
+static bool
+is_path(const char *value)
+{
+	return *value == '/';
+}
+
 /* The forms of texts and of list lines, by the unit of the row. */
 static const struct {
 	const char *unit;
@@ -322,6 +328,8 @@ static const struct {
 	    "example 192.0.2.1:5570 /var/mqmail/tls/lookup.key" },
 	{ "node key", is_keyed_node,
 	    "is not a node's name with its public key of 40 characters" },
+	{ "folder", is_path,
+	    "is not an absolute path; write for example /home/mail1" },
 	{ "local part", is_name,
 	    "is not a local part; write for example postmaster" },
 };

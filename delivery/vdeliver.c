@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/settings.h"
@@ -101,6 +102,10 @@ vdeliver_read_settings(const char *control_dir, const char *program,
 		gethostname(name, sizeof(name) - 1);
 		return xstrdup(name);
 	}
+	for (size_t i = 0;
+	     i < settings_list(settings, SETTING_homeroots)->count; i++)
+		strlist_add(&options->home_roots,
+		    settings_list(settings, SETTING_homeroots)->items[i]);
 	host = xstrdup(settings_text(settings, SETTING_me));
 	settings_free(&settings);
 	return host;
@@ -116,6 +121,19 @@ item_take(struct item_list *list)
 	return item;
 }
 
+/* Mail for one that is not there waits; that for the others need not. */
+static void
+add_home_roots(struct maildir_cache *maildirs, const struct strlist *roots)
+{
+	struct error err;
+
+	for (size_t i = 0; i < roots->count; i++)
+		if (maildir_cache_add_root(maildirs, roots->items[i], &err) ==
+		    -1)
+			log_line("warning: users in '%s' get no mail: %s",
+			    roots->items[i], err.text);
+}
+
 struct vdeliver *
 vdeliver_new(const struct vdeliver_config *config, struct error *err)
 {
@@ -125,6 +143,7 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 
 	if (maildirs == NULL)
 		return NULL;
+	add_home_roots(maildirs, &config->options.home_roots);
 	vdeliver = xcalloc(1, sizeof(*vdeliver));
 	vdeliver->config = *config;
 	vdeliver->maildirs = maildirs;

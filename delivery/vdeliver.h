@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/strlist.h"
 #include "base/work_pool.h"
 #include "delivery/dotqmail.h"
 #include "lookupd/store.h"
@@ -40,6 +41,7 @@ struct vdeliver_options {
 					* none */
 	char separators[16];           /* the setting userextension */
 	int program_timeout_ms;        /* the setting programtimeout */
+	struct strlist home_roots;     /* the setting homeroots */
 };
 
 /* A folder of a Maildir, without the dot in front: is that a name for one? */

@@ -2,9 +2,11 @@
 /* The last logins of a cdb store's users. */
 #include "lookupd/logins.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -55,8 +57,8 @@ read_line(char *line, const char **service_out, const char **ip_out,
 
 int
 logins_each(const char *folder, const char *local, const char *domain,
-    void (*tell)(const char *service, const char *ip, int64_t at_s,
-	void *context),
+    void (*tell)(
+	const char *service, const char *ip, int64_t at_s, void *context),
     void *context, struct error *err)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
@@ -134,8 +136,8 @@ open_logins(const char *path, struct error *err)
 
 /* The new line, and of the old ones those that it does not replace. */
 static void
-make_text(struct buf *text, char *old, const struct store_login *login,
-    int64_t now_s)
+make_text(
+    struct buf *text, char *old, const struct store_login *login, int64_t now_s)
 {
 	unsigned relays = 1;
 	char *line;
@@ -196,4 +198,107 @@ logins_note(const char *folder, const char *local, const char *domain,
 	return rewrite(fd, login, now_s) == -1
 	    ? error_sys(err, "cannot write '%s'", path)
 	    : 0;
+}
+
+void
+logins_rename(const char *folder, const char *domain, const char *local,
+    const char *new_local)
+{
+	OWN_TEXT shard = shard_path(folder, local, domain);
+	OWN_TEXT new_shard = shard_path(folder, new_local, domain);
+	OWN_TEXT path = xasprintf("%s/%s", shard, local);
+	OWN_TEXT new_path = xasprintf("%s/%s", new_shard, new_local);
+	struct error ignored;
+
+	if (!is_file_name(local) || !is_file_name(new_local) ||
+	    access(path, F_OK) == -1)
+		return;
+	if (file_make_dirs(new_shard, 0777, &ignored) == 0)
+		rename(path, new_path);
+}
+
+void
+logins_rename_domain(
+    const char *folder, const char *domain, const char *new_domain)
+{
+	OWN_TEXT path = xasprintf("%s/%s", folder, domain);
+	OWN_TEXT new_path = xasprintf("%s/%s", folder, new_domain);
+
+	rename(path, new_path);
+}
+
+/* Without relays that are older; 1 when the file is changed. */
+static int
+drop_relays(int fd, int64_t before_s, uint64_t *count, struct error *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	AUTO(buf_release) struct buf kept = BUF_INIT;
+	uint64_t dropped = 0;
+	char *rest, *line;
+	ssize_t n;
+
+	buf_reserve(&text, FILE_BYTES_MAX);
+	buf_init(&kept);
+	n = pread(fd, text.data, FILE_BYTES_MAX, 0);
+	if (n == -1)
+		return error_sys(err, "cannot read logins");
+	text.data[n] = '\0';
+	rest = text.data;
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		const char *service, *ip;
+		int64_t at_s;
+
+		if (!read_line(line, &service, &ip, &at_s))
+			continue;
+		if (strcmp(service, "relay") == 0 && at_s < before_s)
+			dropped++;
+		else
+			buf_addf(
+			    &kept, "%s %s %" PRId64 "\n", service, ip, at_s);
+	}
+	*count += dropped;
+	if (dropped == 0)
+		return 0;
+	return pwrite(fd, kept.data, kept.length, 0) != (ssize_t)kept.length ||
+		ftruncate(fd, (off_t)kept.length) == -1
+	    ? error_sys(err, "cannot write logins")
+	    : 0;
+}
+
+static int
+clear_below(const char *path, unsigned depth, int64_t before_s, uint64_t *count,
+    struct error *err)
+{
+	DIR *folder = opendir(path);
+	const struct dirent *entry;
+	int result = 0;
+
+	if (folder == NULL)
+		return errno == ENOENT
+		    ? 0
+		    : error_sys(err, "cannot open folder '%s'", path);
+	while (result == 0 && (entry = readdir(folder)) != NULL) {
+		OWN_TEXT below = xasprintf("%s/%s", path, entry->d_name);
+		AUTO(file_close) int fd = -1;
+
+		if (*entry->d_name == '.')
+			continue;
+		if (depth > 0) {
+			result = clear_below(
+			    below, depth - 1, before_s, count, err);
+			continue;
+		}
+		fd = open_logins(below, err);
+		result = fd == -1 ? -1 : drop_relays(fd, before_s, count, err);
+	}
+	closedir(folder);
+	return result;
+}
+
+int
+logins_clear_relays(const char *folder, int64_t before_s, uint64_t *count_out,
+    struct error *err)
+{
+	*count_out = 0;
+	return clear_below(folder, 2, before_s, count_out, err);
 }

@@ -9,7 +9,7 @@
 #include "base/utf8.h"
 #include "control/home.h"
 #include "control/idn.h"
-#include "control/settings.h"
+#include "control/node_setting.h"
 #include "lookupd/store_backend.h"
 
 _Static_assert(IDN_DOMAIN_SIZE == STORE_DOMAIN_MAX + 1, "sizes");
@@ -43,13 +43,13 @@ struct store *
 store_open(const char *home_root, struct error *err)
 {
 	AUTO(home_free) struct home *home = home_at(home_root);
-	AUTO(settings_free)
-	struct settings *settings = settings_load(
-	    home->control, "lookup", NULL, err);
+	AUTO(buf_release) struct buf setting = BUF_INIT;
 
-	if (settings == NULL)
+	/* Of this one alone: a domain's owner may not read them all. */
+	if (node_setting_text(
+		home->control, SETTING_userstore, &setting, err) == -1)
 		return NULL;
-	return strcmp(settings_text(settings, SETTING_userstore), "pgsql") == 0
+	return strcmp(setting.data, "pgsql") == 0
 	    ? store_open_lookup(home_root, err)
 	    : store_open_cdb(home_root, err);
 }

@@ -30,6 +30,10 @@ enum store_flag {
 	STORE_NO_DIALUP = 0x40,
 	STORE_POSTMASTER = 0x80,
 	STORE_NO_SMTP = 0x100,
+	STORE_USER_FLAG_0 = 0x200, /* for the operator's own use */
+	STORE_USER_FLAG_1 = 0x400,
+	STORE_USER_FLAG_2 = 0x800,
+	STORE_USER_FLAG_3 = 0x1000,
 	STORE_OVERRIDE_LIMITS = 0x2000 /* the domain's do not hold */
 };
 

@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "mailbox/maildir_tmp.h"
 
-enum { CLEAN_EVERY_S = 24 * 3600 };
+enum { CLEAN_EVERY_S = 24 * 3600, ROOTS_MAX = 256 };
 
 static const char maildir_name[] = "Maildir";
 
@@ -29,12 +29,20 @@ struct identity {
 	ino_t ino;
 };
 
+/* A folder that Maildirs are below. */
+struct root {
+	char *path;
+	size_t length;
+	int fd;
+};
+
 struct cached {
 	struct maildir maildir; /* first: maildir_cache_put() casts back */
 	TAILQ_ENTRY(cached) age;
 	unsigned users;    /* gets without their put */
 	time_t cleaned_at; /* its tmp; 0: not yet */
 	struct identity tmp, new;
+	const struct root *root;
 	char *new_path;  /* relative to the root: USERDIR/Maildir/new */
 	const char *key; /* USERDIR, the front of it */
 	size_t key_length;
@@ -42,32 +50,44 @@ struct cached {
 TAILQ_HEAD(ages, cached);
 
 struct maildir_cache {
-	char *root;
-	size_t root_length;
-	int root_fd;
+	struct root roots[ROOTS_MAX];
+	size_t root_count;
 	size_t count, limit;
 	void *entries;    /* tsearch(3) */
 	struct ages ages; /* the longest unused first */
 };
 
+int
+maildir_cache_add_root(
+    struct maildir_cache *cache, const char *root, struct error *err)
+{
+	struct root *added = &cache->roots[cache->root_count];
+	int fd;
+
+	if (cache->root_count == ROOTS_MAX)
+		return error_set(
+		    err, "more than %d folders of users", ROOTS_MAX);
+	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return error_sys(err, "cannot open folder '%s'", root);
+	added->path = xstrdup(root);
+	added->length = strlen(root);
+	while (added->length > 1 && root[added->length - 1] == '/')
+		added->length--;
+	added->fd = fd;
+	cache->root_count++;
+	return 0;
+}
+
 struct maildir_cache *
 maildir_cache_new(const char *root, size_t limit, struct error *err)
 {
-	struct maildir_cache *cache;
-	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct maildir_cache *cache = xcalloc(1, sizeof(*cache));
 
-	if (fd == -1) {
-		error_sys(err, "cannot open folder '%s'", root);
-		return NULL;
-	}
-	cache = xcalloc(1, sizeof(*cache));
-	cache->root = xstrdup(root);
-	cache->root_length = strlen(root);
-	while (cache->root_length > 1 && root[cache->root_length - 1] == '/')
-		cache->root_length--;
-	cache->root_fd = fd;
 	cache->limit = limit;
 	TAILQ_INIT(&cache->ages);
+	if (maildir_cache_add_root(cache, root, err) == -1)
+		maildir_cache_free(&cache);
 	return cache;
 }
 
@@ -76,6 +96,8 @@ compare_cached(const void *a, const void *b)
 {
 	const struct cached *first = a, *second = b;
 
+	if (first->root != second->root)
+		return first->root < second->root ? -1 : 1;
 	if (first->key_length != second->key_length)
 		return first->key_length < second->key_length ? -1 : 1;
 	return memcmp(first->key, second->key, first->key_length);
@@ -102,8 +124,10 @@ maildir_cache_free(struct maildir_cache **cache_in)
 		return;
 	while (!TAILQ_EMPTY(&cache->ages))
 		drop_cached(cache, TAILQ_FIRST(&cache->ages));
-	close(cache->root_fd);
-	free(cache->root);
+	for (size_t i = 0; i < cache->root_count; i++) {
+		close(cache->roots[i].fd);
+		free(cache->roots[i].path);
+	}
 	free(cache);
 	*cache_in = NULL;
 }
@@ -135,24 +159,23 @@ leads_to(int fd, const char *path, const struct identity *folder)
  * removed alone would take no mail any more.
  */
 static bool
-is_current(const struct maildir_cache *cache, const struct cached *entry)
+is_current(const struct cached *entry)
 {
-	return leads_to(cache->root_fd, entry->new_path, &entry->new) &&
+	return leads_to(entry->root->fd, entry->new_path, &entry->new) &&
 	    leads_to(entry->maildir.dir_fd, "tmp", &entry->tmp);
 }
 
 /* The part of path below the root, or NULL. */
 static const char *
-relative_path(
-    const struct maildir_cache *cache, const char *path, size_t *length_out)
+relative_path(const struct root *root, const char *path, size_t *length_out)
 {
 	size_t length = strlen(path);
 
-	if (strncmp(path, cache->root, cache->root_length) != 0)
+	if (strncmp(path, root->path, root->length) != 0)
 		return NULL;
-	path += cache->root_length;
-	length -= cache->root_length;
-	if (*path != '/' && cache->root_length > 1)
+	path += root->length;
+	length -= root->length;
+	if (*path != '/' && root->length > 1)
 		return NULL;
 	while (*path == '/') {
 		path++;
@@ -164,21 +187,34 @@ relative_path(
 	return length > 0 ? path : NULL;
 }
 
+/* The root that a path is below and its part there; or NULL. */
+static const struct root *
+find_root(const struct maildir_cache *cache, const char *path,
+    const char **key_out, size_t *length_out)
+{
+	for (size_t i = 0; i < cache->root_count; i++) {
+		*key_out = relative_path(&cache->roots[i], path, length_out);
+		if (*key_out != NULL)
+			return &cache->roots[i];
+	}
+	return NULL;
+}
+
 static int
-open_user(const struct maildir_cache *cache, const char *user_dir,
+open_user(const struct root *root, const char *user_dir,
     struct maildir *maildir, struct error *err)
 {
 	AUTO(file_close)
-	int user_fd = maildir_open_beneath(cache->root_fd, user_dir);
+	int user_fd = maildir_open_beneath(root->fd, user_dir);
 	int result;
 
 	if (user_fd == -1)
 		return error_sys(err, "cannot open folder '%.*s/%s'",
-		    (int)cache->root_length, cache->root, user_dir);
+		    (int)root->length, root->path, user_dir);
 	result = maildir_open(user_fd, maildir_name, maildir, err);
 	if (result == -1)
-		error_context(err, "'%.*s/%s'", (int)cache->root_length,
-		    cache->root, user_dir);
+		error_context(
+		    err, "'%.*s/%s'", (int)root->length, root->path, user_dir);
 	return result;
 }
 
@@ -195,15 +231,15 @@ identify(int fd, struct identity *folder_out)
 }
 
 static struct cached *
-open_cached(struct maildir_cache *cache, const char *key, size_t length,
-    struct error *err)
+open_cached(struct maildir_cache *cache, const struct root *root,
+    const char *key, size_t length, struct error *err)
 {
 	char *user_dir = xstrndup(key, length);
 	struct cached *entry = xcalloc(1, sizeof(*entry));
 	int result;
 
 	do
-		result = open_user(cache, user_dir, &entry->maildir, err);
+		result = open_user(root, user_dir, &entry->maildir, err);
 	while (result == -1 && (errno == EMFILE || errno == ENFILE) &&
 	    maildir_cache_drop_oldest(cache));
 	if (result == 0 &&
@@ -218,6 +254,7 @@ open_cached(struct maildir_cache *cache, const char *key, size_t length,
 		free(user_dir);
 		return NULL;
 	}
+	entry->root = root;
 	entry->new_path = xasprintf("%s/%s/new", user_dir, maildir_name);
 	entry->key = entry->new_path;
 	entry->key_length = length;
@@ -230,9 +267,12 @@ open_cached(struct maildir_cache *cache, const char *key, size_t length,
 }
 
 static struct cached *
-find_cached(const struct maildir_cache *cache, const char *key, size_t length)
+find_cached(const struct maildir_cache *cache, const struct root *root,
+    const char *key, size_t length)
 {
-	const struct cached wanted = { .key = key, .key_length = length };
+	const struct cached wanted = {
+		.root = root, .key = key, .key_length = length
+	};
 	void *found = tfind(&wanted, &cache->entries, compare_cached);
 
 	return found == NULL ? NULL : *(struct cached **)found;
@@ -254,17 +294,18 @@ maildir_cache_get(
     struct maildir_cache *cache, const char *user_dir, struct error *err)
 {
 	size_t length;
-	const char *key = relative_path(cache, user_dir, &length);
+	const char *key;
+	const struct root *root = find_root(cache, user_dir, &key, &length);
 	struct cached *entry;
 
-	if (key == NULL) {
+	if (root == NULL) {
 		error_set(err, "folder '%s' is not below '%s'", user_dir,
-		    cache->root);
+		    cache->roots[0].path);
 		errno = EXDEV;
 		return NULL;
 	}
-	entry = find_cached(cache, key, length);
-	if (entry != NULL && entry->users == 0 && !is_current(cache, entry)) {
+	entry = find_cached(cache, root, key, length);
+	if (entry != NULL && entry->users == 0 && !is_current(entry)) {
 		drop_cached(cache, entry);
 		entry = NULL;
 	}
@@ -272,7 +313,7 @@ maildir_cache_get(
 		while (cache->count >= cache->limit &&
 		    maildir_cache_drop_oldest(cache))
 			continue;
-		entry = open_cached(cache, key, length, err);
+		entry = open_cached(cache, root, key, length, err);
 		if (entry == NULL)
 			return NULL;
 	} else {

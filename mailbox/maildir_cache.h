@@ -24,20 +24,25 @@ enum { MAILDIR_CACHE_FDS = 3 };
 
 /*
  * A cache of at most limit Maildirs (more while more are in use), all below
- * the folder root (absolute; it may itself be reached by symbolic links).
+ * the folder root (absolute; it may itself be reached by symbolic links) or
+ * another that is added.
  * NULL, with the reason, when root cannot be opened.
  */
 struct maildir_cache *maildir_cache_new(
     const char *root, size_t limit, struct error *err);
 
+/* One more such folder, before the first Maildir is asked for.  0 or -1. */
+int maildir_cache_add_root(
+    struct maildir_cache *cache, const char *root, struct error *err);
+
 /* Nothing may be in use any more. */
 void maildir_cache_free(struct maildir_cache **cache);
 
 /*
- * The Maildir in the folder user_dir (absolute, below root), made if it is
+ * The Maildir in the folder user_dir (absolute, below a root), made if it is
  * missing; user_dir itself must exist.  It stays open until
  * maildir_cache_put().  NULL with the reason and errno; EXDEV when user_dir is
- * not below root.
+ * below none.
  */
 struct maildir *maildir_cache_get(
     struct maildir_cache *cache, const char *user_dir, struct error *err);

@@ -47,8 +47,8 @@ TEXT = ("From: Bob <bob@example.net>\nTo: alice@example.test\n"
     ((SUBJECT, ENDS, "r 7", "Lists", "0"), True),
     ((0, CONTAINS, "sender@example.net", "Lists", "0"), True),
     ((FROM, NOT_TO_ME, "", "Lists", "0"), False),
-    ((40, NUMBER, "%p > 10", "Lists", "0"), True),
-    ((40, NUMBER, "%p > 12", "Lists", "0"), False),
+    ((63, NUMBER, "%p > 10", "Lists", "0"), True),
+    ((63, NUMBER, "%p > 12", "Lists", "0"), False),
     ((SUBJECT, REGEX, "numb?er [0-9]$", "Lists", "0"), True),
     ((SUBJECT, REGEX, "(", "Lists", "0"), False),
 ])

@@ -320,6 +320,30 @@ tmp_is_cleaned_once_a_day(void **state)
 	ahead_s = 0;
 }
 
+static void
+more_roots_are_looked_at(void **state)
+{
+	char *other = tempdir_make();
+	OWN_TEXT user = xasprintf("%s/x", other);
+	OWN_TEXT maildir = xasprintf("%s/Maildir", user);
+	struct error err;
+	struct maildir *found;
+
+	(void)state;
+	assert_null(maildir_cache_get(cache, user, &err));
+	assert_int_equal(errno, EXDEV);
+	assert_int_equal(mkdir(user, 0700), 0);
+	assert_int_equal(maildir_cache_add_root(cache, other, &err), 0);
+	found = maildir_cache_get(cache, user, &err);
+	assert_non_null(found);
+	maildir_cache_put(cache, found);
+	assert_int_equal(access(maildir, F_OK), 0);
+	visit("a");
+	assert_int_equal(
+	    maildir_cache_add_root(cache, "/nonexistent", &err), -1);
+	tempdir_remove(other);
+}
+
 int
 main(void)
 {
@@ -337,6 +361,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    descriptors_that_run_out_are_taken_from_the_cache, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    more_roots_are_looked_at, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    tmp_is_cleaned_once_a_day, setup, teardown),
 	};

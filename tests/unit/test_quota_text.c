@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "adminsrv/quota_text.h"
+#include "base/mem.h"
 #include "mailbox/quota.h"
 
 static void
@@ -79,11 +80,45 @@ reads_quotas(void **state)
 	buf_release(&quota);
 }
 
+static void
+changes_quotas(void **state)
+{
+	static const struct {
+		const char *input, *old;
+		const char *wanted; /* NULL: refused */
+	} rows[] = {
+		{ "+10k", "10240S", "20480S" },
+		{ "-4k", "10240S,5C", "6144S,5C" },
+		{ "5M", "10240S", "5242880S" },
+		{ "NOQUOTA", "10240S", "NOQUOTA" },
+		{ "-10k", "10240S", NULL },
+		{ "+10k", "NOQUOTA", NULL },
+		{ "+10C", "10240S", NULL },
+		{ "+", "10240S", NULL },
+		{ "+9223372036854775807", "9223372036854775807S", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		AUTO(buf_release) struct buf quota = BUF_INIT;
+		struct error err = { "" };
+		int result = quota_text_change(
+		    rows[i].input, rows[i].old, &quota, &err);
+
+		if ((result == 0) != (rows[i].wanted != NULL) ||
+		    (result == 0 && strcmp(quota.data, rows[i].wanted) != 0))
+			fail_msg("'%s' of '%s' gave %d '%s' (%s)",
+			    rows[i].input, rows[i].old, result, quota.data,
+			    err.text);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_quotas),
+		cmocka_unit_test(changes_quotas),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

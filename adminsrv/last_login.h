@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: ISC */
+/* When users were last there. */
+#ifndef ADMINSRV_LAST_LOGIN_H
+#define ADMINSRV_LAST_LOGIN_H
+
+#include <stdint.h>
+
+#include "adminsrv/users.h"
+#include "base/error.h"
+#include "control/home.h"
+
+/*
+ * Seconds since 1970 of the user's last login by any service, or when the
+ * folders of the Maildir last changed, which reading mail does, if that is
+ * later: a user is never taken for older than either says.  0: neither is
+ * known.  0 or -1: could not tell.
+ */
+int last_login(const struct home *home, struct users *users,
+    const struct vpasswd_entry *entry, int64_t *at_s_out, struct error *err);
+
+#endif
