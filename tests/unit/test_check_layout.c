@@ -116,6 +116,7 @@ faults_of_modes(void **state)
 	assert_int_equal(remove(folder_path("run/mta-sts")), 0);
 	assert_int_equal(remove(folder_path("run/tls-report")), 0);
 	assert_int_equal(remove(folder_path("run/lookupd")), 0);
+	assert_int_equal(remove(folder_path("run/imap")), 0);
 	assert_int_equal(remove(folder_path("run")), 0);
 	svc_put("tls/servercert.pem", "key");
 	assert_int_equal(chmod(folder_path("service/own/run"), 0775), 0);
@@ -131,6 +132,8 @@ faults_of_modes(void **state)
 	    "E ~/run/tls-report: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/run/lookupd: No such file or directory -- 'svctool init' "
+	    "makes it\n"
+	    "E ~/run/imap: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/tls/servercert.pem: its mode is 644, which lets others read "
 	    "it -- chmod 640 '~/tls/servercert.pem'\n"

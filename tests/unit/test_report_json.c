@@ -60,7 +60,7 @@ all_of_it(void **state)
 	    "1536,\"min_free_bytes\":100,\"workers\":2,"
 	    "\"lanes_backing_off\":1,\"journal_full\":true,"
 	    "\"journal_used_bytes\":600,\"journal_size_bytes\":800,"
-	    "\"damaged\":3,\"damaged_ids\":[8,9]},"
+	    "\"damaged\":3,\"damaged_ids\":[8,9],\"held_lanes\":[]},"
 	    "{\"name\":\"slowq\",\"state\":\"full\",\"ok\":false,"
 	    "\"held_local\":false,\"held_remote\":false,\"pid\":0,\"since\":0,"
 	    "\"backlog\":0,\"backlog_todo\":0,\"accepted\":0,\"finished\":0,"
@@ -70,7 +70,7 @@ all_of_it(void **state)
 	    "\"min_free_bytes\":1000,\"workers\":0,"
 	    "\"lanes_backing_off\":0,\"journal_full\":false,"
 	    "\"journal_used_bytes\":0,\"journal_size_bytes\":0,"
-	    "\"damaged\":0,\"damaged_ids\":[],\"problem\":\"takes no new "
+	    "\"damaged\":0,\"damaged_ids\":[],\"held_lanes\":[],\"problem\":\"takes no new "
 	    "mail\"}],\"queue_problem\":\"1 of 2 queues takes no new mail: "
 	    "slowq (full)\"}");
 	free(got);

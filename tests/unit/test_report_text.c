@@ -51,7 +51,8 @@ all_of_it(void **state)
 	    "8, 9 and 1 more\n"
 	    "    its journal is full, and new mail waits: see its log, and "
 	    "control/journalsize\n"
-	    "    1 lane of deliveries backs off: see its log\n"
+	    "    1 lane of deliveries backs off: 'svctool queue ages' and its "
+	    "log say why\n"
 	    "slowq      full              0       0       0/0      0.0ms      "
 	    "7B         0        0      0  -\n"
 	    "    takes no new mail\n");
