@@ -142,6 +142,15 @@ is_retry_step(const char *value)
 }
 
 static bool
+is_domain_lifetime(const char *value)
+{
+	const char *text = value_of_domain(value);
+	uint64_t seconds;
+
+	return text != NULL && scan_u64(text, 31536000, &seconds);
+}
+
+static bool
 is_destination_limit(const char *value)
 {
 	const char *text = value_of_domain(value);
@@ -320,6 +329,9 @@ static const struct {
 	    "is not a domain; write for example example.org" },
 	{ "domain:step", is_retry_step,
 	    "is not a domain with a step; write for example example.org:20" },
+	{ "domain:seconds", is_domain_lifetime,
+	    "is not a domain with seconds, 31536000 at most; write for "
+	    "example example.org:86400" },
 	{ "domain:limit", is_destination_limit,
 	    "is not a domain with a limit; write for example example.org:10 "
 	    "or example.org:10:2.5" },
