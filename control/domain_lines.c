@@ -2,35 +2,48 @@
 /* Lists of lines KEY:VALUE, of which the first that fits a domain counts. */
 #include "control/domain_lines.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/scan.h"
+#include "control/idn.h"
+
+/* Of length bytes; what is no domain fits nothing but itself. */
+static void
+canonical(const char *text, size_t length, char out[IDN_DOMAIN_SIZE])
+{
+	char domain[IDN_DOMAIN_SIZE];
+
+	snprintf(domain, sizeof(domain), "%.*s", (int)length, text);
+	idn_domain_canonical(domain, out);
+}
 
 static bool
-key_fits(const char *key, size_t key_length, const char *domain, size_t length)
+key_fits(const char *key, const char *domain)
 {
-	if (key_length == 1 && *key == '*')
-		return true;
-	if (key_length == length)
-		return strncasecmp(key, domain, length) == 0;
-	return *key == '.' && key_length < length &&
-	    strncasecmp(key, domain + length - key_length, key_length) == 0;
+	size_t key_length = strlen(key), length = strlen(domain);
+
+	return strcmp(key, "*") == 0 || strcmp(key, domain) == 0 ||
+	    (*key == '.' && key_length < length &&
+		strcmp(key, domain + length - key_length) == 0);
 }
 
 const char *
 domain_lines_find(const struct strlist *lines, const char *domain)
 {
-	size_t length = strcspn(domain, " "), i;
+	char wanted[IDN_DOMAIN_SIZE], key[IDN_DOMAIN_SIZE];
 
-	for (i = 0; i < lines->count; i++) {
+	if (lines->count == 0)
+		return NULL;
+	canonical(domain, strcspn(domain, " "), wanted);
+	for (size_t i = 0; i < lines->count; i++) {
 		const char *line = lines->items[i];
-		size_t key_length = strcspn(line, ":");
+		size_t length = strcspn(line, ":");
 
-		if (line[key_length] == ':' &&
-		    key_fits(line, key_length, domain, length))
-			return line + key_length + 1;
+		canonical(line, length, key);
+		if (line[length] == ':' && key_fits(key, wanted))
+			return line + length + 1;
 	}
 	return NULL;
 }

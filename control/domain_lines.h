@@ -11,7 +11,8 @@
 
 /*
  * The line's VALUE; NULL: none fits.  What follows a blank behind the domain
- * is not looked at: lanes have a sender there.
+ * is not looked at: lanes have a sender there.  U-label and A-label are
+ * one domain.
  */
 const char *domain_lines_find(const struct strlist *lines, const char *domain);
 

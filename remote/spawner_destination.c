@@ -762,12 +762,12 @@ keep_to_limit(struct destination *destination)
 
 /* What the operator says of the domain counts for all others, too. */
 static void
-note_limit(struct destination *destination, const char *domain)
+note_limit(struct destination *destination, const struct domain *domain)
 {
-	const struct rules *rules = destination->plan->rules->rules;
+	const struct rules *rules = domain->plan->rules->rules;
 	const char *line = domain_lines_find(
 	    settings_list(rules_settings(rules), SETTING_destinationlimits),
-	    domain);
+	    domain->name);
 	struct destination_limit its, *limit = &destination->limit;
 
 	if (line == NULL || !destination_limit_read(line, &its))
@@ -809,7 +809,7 @@ destination_add_lane(struct lane_hand *lane)
 
 	lane->destination = destination;
 	note_name(destination, lane->domain->name);
-	note_limit(destination, lane->domain->name);
+	note_limit(destination, lane->domain);
 	destination->idle_since_ms = clock_ms();
 	if (lane->wish != JOB_WISH_NONE)
 		try_again(destination);

@@ -18,6 +18,8 @@ first_line_that_fits(void **state)
 		{ "a.test x@b.test", "1" },
 		{ "b.a.test", "2" },
 		{ "b.a.test x@b.test", "2" },
+		{ "b\xc3\xbc.test", "5" },
+		{ "xn--b-eha.test", "5" },
 		{ "ba.test", "3:0.5" },
 		{ "test", "3:0.5" },
 		{ "", "3:0.5" },
@@ -30,6 +32,7 @@ first_line_that_fits(void **state)
 	strlist_add(&lines, ".a.test:2");
 	assert_null(domain_lines_find(&lines, "ba.test"));
 	assert_null(domain_lines_find(&lines, "x a.test"));
+	strlist_add(&lines, "B\xc3\xbc.test:5");
 	strlist_add(&lines, "*:3:0.5");
 	strlist_add(&lines, "ba.test:4");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
