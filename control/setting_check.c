@@ -8,6 +8,7 @@
 
 #include "base/scan.h"
 #include "control/bindings.h"
+#include "control/domain_lines.h"
 #include "control/etrnhosts.h"
 #include "control/network.h"
 #include "control/smtproutes.h"
@@ -119,15 +120,43 @@ is_zone_server(const char *value)
 	    is_server(colon + 1);
 }
 
-/* DOMAIN:STEP, also of all below .DOMAIN. */
+/* Of a line KEY:VALUE (control/domain_lines.h) the VALUE, or NULL. */
+static const char *
+value_of_domain(const char *line)
+{
+	const char *colon = strchr(line, ':');
+
+	return colon != NULL && colon != line &&
+		!(colon == line + 1 && *line == '.') && is_domain_value(line)
+	    ? colon + 1
+	    : NULL;
+}
+
 static bool
 is_retry_step(const char *value)
 {
-	const char *colon = strrchr(value, ':');
+	const char *text = value_of_domain(value);
 	uint64_t step;
 
-	return colon != NULL && colon != value && is_domain_value(value) &&
-	    scan_u64(colon + 1, 1000, &step) && step > 0;
+	return text != NULL && scan_u64(text, 1000, &step) && step > 0;
+}
+
+static bool
+is_domain_lifetime(const char *value)
+{
+	const char *text = value_of_domain(value);
+	uint64_t seconds;
+
+	return text != NULL && scan_u64(text, 31536000, &seconds);
+}
+
+static bool
+is_destination_limit(const char *value)
+{
+	const char *text = value_of_domain(value);
+	struct destination_limit limit;
+
+	return text != NULL && destination_limit_read(text, &limit);
 }
 
 static bool
@@ -300,6 +329,12 @@ static const struct {
 	    "is not a domain; write for example example.org" },
 	{ "domain:step", is_retry_step,
 	    "is not a domain with a step; write for example example.org:20" },
+	{ "domain:seconds", is_domain_lifetime,
+	    "is not a domain with seconds, 31536000 at most; write for "
+	    "example example.org:86400" },
+	{ "domain:limit", is_destination_limit,
+	    "is not a domain with a limit; write for example example.org:10 "
+	    "or example.org:10:2.5" },
 	{ "domain:prefix", is_virtual_domain,
 	    "is not a virtual domain; write for example "
 	    "example.org:example.org" },

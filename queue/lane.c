@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "control/domain_lines.h"
 #include "base/strlist.h"
 #include "queue/idmap.h"
 
@@ -74,6 +75,7 @@ struct lane_table {
 	struct strlist held; /* keys */
 	size_t share;
 	time_t patience_s;
+	const struct strlist *lifetimes; /* NULL: not told yet */
 	time_t now; /* of the last lane_take() */
 	uint64_t last_number, last_turn, ticket_count;
 	uint32_t backing_off;
@@ -280,12 +282,23 @@ has_share(const struct lane_table *table, const struct lane *lane)
 	return lane->from_disk >= table->share;
 }
 
+static time_t
+patience(const struct lane_table *table, const struct lane *lane)
+{
+	const char *its = lane->kind != LANE_REMOTE || table->lifetimes == NULL
+	    ? NULL
+	    : domain_lines_find(table->lifetimes, lane->key);
+
+	return its == NULL ? table->patience_s
+			   : strtol(its, NULL, 10) / LANE_PATIENCE_SHARE;
+}
+
 /* When its first ticket may be read. */
 static time_t
 first_due(const struct lane_table *table, const struct lane *lane)
 {
 	return schedule_next(&lane->tickets) +
-	    (lane->backs_off_until_ms == 0 ? 0 : table->patience_s);
+	    (lane->backs_off_until_ms == 0 ? 0 : patience(table, lane));
 }
 
 /* Ready while a ticket is due and may be read; before, there is a timer. */
@@ -402,9 +415,11 @@ lane_is_held(const struct lane *lane)
 }
 
 void
-lane_set_patience(struct lane_table *table, time_t patience_s)
+lane_set_lifetimes(struct lane_table *table, time_t lifetime_s,
+    const struct strlist *lifetimes)
 {
-	table->patience_s = patience_s;
+	table->patience_s = lifetime_s / LANE_PATIENCE_SHARE;
+	table->lifetimes = lifetimes;
 }
 
 void

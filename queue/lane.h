@@ -55,11 +55,16 @@ struct lane_part {
  * has read in memory.  New mail does not count: it would keep old mail back.
  */
 struct lane_table *lane_table_new(size_t share);
+/* Of a lifetime: mail for who does not answer is looked at again. */
+enum { LANE_PATIENCE_SHARE = 32 };
 /*
- * A ticket in a lane that backs off is read all the same when it is due for so
- * long: its message may have to be given up.  At first never.
+ * A ticket in a lane that backs off is read all the same when it is due for
+ * that part of its mail's lifetime: its message may have to be given up.  At
+ * first never.  lifetimes: lines of remote domains (control/domain_lines.h),
+ * which stay the caller's, until the next ones.
  */
-void lane_set_patience(struct lane_table *table, time_t patience_s);
+void lane_set_lifetimes(struct lane_table *table, time_t lifetime_s,
+    const struct strlist *lifetimes);
 void lane_table_free(struct lane_table **table);
 
 /*

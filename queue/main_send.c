@@ -33,8 +33,6 @@ enum {
 	 * of messages that had files at once. */
 	NUMBERS_APART = 1000000,
 	BODY_WRITERS = 4,
-	/* Of a lifetime: mail for who does not answer is looked at again. */
-	PATIENCE_SHARE = 32,
 	CONTROL_FD = 0 /* of qmail-start, if it is a socket */
 };
 
@@ -97,6 +95,9 @@ load_settings(struct send *send, struct error *err)
 		return -1;
 	}
 	log_odd_rules(settings);
+	lane_set_lifetimes(send->lanes,
+	    (time_t)settings_number(settings, SETTING_queuelifetime),
+	    settings_list(settings, SETTING_queuelifetimes));
 	settings_free(&send->settings);
 	route_free(&send->route);
 	bounce_way_release(&send->bounce_way);
@@ -111,9 +112,6 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_LOCAL] = settings_flag(settings, SETTING_holdlocal);
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
-	lane_set_patience(send->lanes,
-	    (time_t)settings_number(settings, SETTING_queuelifetime) /
-		PATIENCE_SHARE);
 	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++)
 		lane_set_held(
 		    send->lanes, kind, send->is_held[lane_channel(kind)]);

@@ -120,6 +120,7 @@ struct message {
 	/* notes of this try's deferrals that the sender is to hear of; of what
 	 * he has heard, and whether info/ID has a place for that */
 	struct buf delays;
+	time_t delays_until; /* the first of them is tried */
 	bool has_delays[ROUTE_CHANNEL_COUNT], is_told[ROUTE_CHANNEL_COUNT];
 	bool has_told;
 	/* of these, what a step to S5 under way writes */
@@ -138,7 +139,7 @@ struct message {
 	bool had_own_trouble; /* in this try: the next one is soon */
 	bool has_no_room;     /* S5: in memory, or in that of its lanes: waits
 			       * on disk as soon as it can */
-	bool is_expired;      /* this try is the last */
+	time_t read_at;       /* from disk, for this try; 0: it was not */
 	bool is_hurried;      /* what this try defers is due at once */
 	bool is_in_todo_too;  /* a scan found todo/ID: perhaps another's */
 	bool is_last_attempt; /* at a stop: a step failed, is tried again */
@@ -266,8 +267,10 @@ void message_end_waiting(
 void message_rest(struct send *send, struct message *message);
 void message_enter_lines(struct send *send, struct message *message);
 
-/* Until when it is tried; then there is one more try. */
-time_t message_expiry(const struct message *message);
+/* Until when recipients of a lane are tried; then there is one more try. */
+time_t message_expiry(const struct message *message, const struct lane *lane);
+/* Is this try their last? */
+bool message_is_expired(const struct message *message, const struct lane *lane);
 
 /* The next of a part that waits, now running; NULL when there is none. */
 struct recipient *message_next(struct message *message, struct part *part);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -130,10 +131,20 @@ sane_due(const struct send *send, enum route_channel channel, time_t due)
 	    send->settings, SETTING_queuelifetime);
 	uint64_t bounces = settings_number(
 	    send->settings, SETTING_bouncelifetime);
+	const struct strlist *lines = settings_list(
+	    send->settings, SETTING_queuelifetimes);
 
+	if (bounces > lifetime)
+		lifetime = bounces;
+	for (size_t i = 0; i < lines->count; i++) {
+		uint64_t its = strtoul(
+		    strchr(lines->items[i], ':') + 1, NULL, 10);
+
+		if (its > lifetime)
+			lifetime = its;
+	}
 	/* No schedule has longer steps than that of the oldest message. */
-	return schedule_sane_due(
-	    now - (time_t)(bounces > lifetime ? bounces : lifetime), due, now,
+	return schedule_sane_due(now - (time_t)lifetime, due, now,
 	    settle_retry_step(send, channel));
 }
 

@@ -180,7 +180,7 @@ copy_settings(struct report *report)
 	report->explanation = join_lines(settings_list(settings,
 	    is_double ? SETTING_doublebouncemessage : SETTING_bouncemessage));
 	report->max_bytes = settings_number(settings, SETTING_bouncemaxbytes);
-	report->expires_at = message_expiry(report->message);
+	report->expires_at = report->message->delays_until;
 	report->way = report->send->bounce_way;
 	report->way->references++;
 }

@@ -643,7 +643,8 @@ deliver_give_up(struct send *send, struct message *message)
 		struct part *part = &message->parts[i];
 		const struct lane *lane = part->line.lane;
 
-		if (lane_backs_off_until_ms(lane) == 0)
+		if (lane_backs_off_until_ms(lane) == 0 ||
+		    !message_is_expired(message, lane))
 			continue;
 		while ((recipient = message_next(message, part)) != NULL)
 			defer_now(

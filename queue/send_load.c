@@ -378,7 +378,7 @@ go_on_remembered(struct load *load)
 		return;
 	}
 	message->has_channel[channel] = true;
-	message->is_expired = message_expiry(message) < time(NULL);
+	message->read_at = time(NULL);
 	if (message->envelope.recipient_count == 0) {
 		settle(send, message); /* all done: its end was interrupted */
 		return;

@@ -12,6 +12,7 @@
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "base/test_time.h"
+#include "control/domain_lines.h"
 #include "queue/bounce.h"
 #include "queue/exitcode.h"
 #include "queue/schedule.h"
@@ -276,7 +277,7 @@ begin_try(struct send *send, struct message *message)
 {
 	operate_end_waiting(send, message);
 	message_enter_lines(send, message);
-	if (message->is_expired && !operate_is_resting(send, message->id))
+	if (!operate_is_resting(send, message->id))
 		deliver_give_up(send, message);
 	settle(send, message);
 }
@@ -623,15 +624,29 @@ is_report(const struct message *message)
 }
 
 time_t
-message_expiry(const struct message *message)
+message_expiry(const struct message *message, const struct lane *lane)
 {
 	const struct settings *settings = message->send->settings;
 	uint64_t lifetime = settings_number(settings, SETTING_queuelifetime);
+	const char *its = lane_get_kind(lane) != LANE_REMOTE
+	    ? NULL
+	    : domain_lines_find(
+		  settings_list(settings, SETTING_queuelifetimes),
+		  lane_key(lane));
 
 	if (is_report(message) &&
 	    settings_is_set(settings, SETTING_bouncelifetime))
 		lifetime = settings_number(settings, SETTING_bouncelifetime);
+	else if (its != NULL)
+		lifetime = strtoul(its, NULL, 10);
 	return message->birth + (time_t)lifetime;
+}
+
+bool
+message_is_expired(const struct message *message, const struct lane *lane)
+{
+	return message->read_at != 0 &&
+	    message_expiry(message, lane) < message->read_at;
 }
 
 /* Does the sender want to hear of this?  RFC 3461 4.1: of failures, if he did
@@ -687,6 +702,12 @@ add_note(struct message *message, const struct recipient *recipient,
 	message->note_bytes += message->notes.length - before;
 }
 
+static const struct lane *
+lane_of(const struct message *message, const struct recipient *recipient)
+{
+	return message->parts[recipient->part].line.lane;
+}
+
 /* The sender is told once for each channel, after delaynotice. */
 static void
 add_delay(struct message *message, const struct recipient *recipient,
@@ -694,12 +715,16 @@ add_delay(struct message *message, const struct recipient *recipient,
 {
 	uint64_t after = settings_number(
 	    message->send->settings, SETTING_delaynotice);
+	time_t until;
 
 	if (after == 0 || message->is_told[recipient->channel] ||
 	    time(NULL) < message->birth + (time_t)after ||
 	    message->delays.length >= NOTES_MAX_BYTES ||
 	    !is_wanted(message, recipient, DSN_DELAY))
 		return;
+	until = message_expiry(message, lane_of(message, recipient));
+	if (message->delays.length == 0 || until < message->delays_until)
+		message->delays_until = until;
 	put_note(
 	    &message->delays, message, recipient, BOUNCE_DELAYED, text, false);
 	message->has_delays[recipient->channel] = true;
@@ -779,8 +804,9 @@ message_result(struct send *send, struct message *message,
     struct recipient *recipient, const struct job_result *result)
 {
 	enum job_outcome outcome = result->outcome;
-	bool is_last_try = message->is_expired &&
-	    (outcome == JOB_TEMPFAIL || outcome == JOB_GENERAL);
+	bool is_last_try =
+	    (outcome == JOB_TEMPFAIL || outcome == JOB_GENERAL) &&
+	    message_is_expired(message, lane_of(message, recipient));
 
 	message->running--;
 	switch (is_last_try ? JOB_PERMFAIL : outcome) {

@@ -15,12 +15,12 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/test_time.h"
+#include "control/domain_lines.h"
 #include "queue/exitcode.h"
 #include "queue/remembered.h"
 #include "queue/schedule.h"
@@ -44,7 +44,7 @@ channel_step(const struct send *send, enum route_channel channel)
 static unsigned
 line_step(const char *line)
 {
-	return (unsigned)strtoul(strrchr(line, ':') + 1, NULL, 10);
+	return (unsigned)strtoul(strchr(line, ':') + 1, NULL, 10);
 }
 
 unsigned
@@ -61,26 +61,15 @@ settle_retry_step(const struct send *send, enum route_channel channel)
 	return step;
 }
 
-/* Of a remote domain: its line, or that of all below a domain, or no one's. */
+/* Of a remote lane. */
 static unsigned
-domain_step(const struct send *send, const char *domain)
+domain_step(const struct send *send, const char *key)
 {
-	const struct strlist *lines = settings_list(
-	    send->settings, SETTING_retrysteps);
-	size_t i, length, domain_length = strlen(domain);
+	const char *step = domain_lines_find(
+	    settings_list(send->settings, SETTING_retrysteps), key);
 
-	for (i = 0; i < lines->count; i++) {
-		const char *line = lines->items[i];
-
-		length = (size_t)(strrchr(line, ':') - line);
-		if (length == domain_length
-			? strncasecmp(line, domain, length) == 0
-			: line[0] == '.' && length < domain_length &&
-			    strncasecmp(line, domain + domain_length - length,
-				length) == 0)
-			return line_step(line);
-	}
-	return channel_step(send, ROUTE_REMOTE);
+	return step == NULL ? channel_step(send, ROUTE_REMOTE)
+			    : (unsigned)strtoul(step, NULL, 10);
 }
 
 /* The smallest of a message's destinations: nobody waits for another. */

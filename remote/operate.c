@@ -91,7 +91,7 @@ enum {
 };
 
 /* The numbers, in the order of the packet. */
-enum { NUMBERS = 11, COUNTS = 4 };
+enum { NUMBERS = 13, COUNTS = 4 };
 
 static void
 list_numbers(struct operate_destination *of, uint32_t *numbers[NUMBERS],
@@ -99,7 +99,8 @@ list_numbers(struct operate_destination *of, uint32_t *numbers[NUMBERS],
 {
 	uint32_t *const all[NUMBERS] = { &of->lanes, &of->waiting, &of->window,
 		&of->connections, &of->opening, &of->busy, &of->capped_s,
-		&of->rate, &of->rate_s, &of->rests_s, &of->known_s };
+		&of->rate, &of->rate_s, &of->rests_s, &of->known_s, &of->limit,
+		&of->rate_limit };
 	uint64_t *const counted[COUNTS] = { &of->messages, &of->delivered,
 		&of->deferred, &of->failed };
 

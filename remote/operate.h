@@ -79,6 +79,7 @@ struct operate_destination {
 	uint32_t capped_s;  /* the window is, by a reply */
 	uint32_t rate;      /* messages in 1,000 s; 0: without limit */
 	uint32_t rate_s;    /* for so long; 0: for ever */
+	uint32_t limit, rate_limit; /* the operator's of both; 0: none */
 	uint32_t rests_s;   /* 0: it does not; UINT32_MAX: for ever */
 	const char *reason; /* of resting, or of what it is otherwise */
 	const char *reply;  /* the last one */

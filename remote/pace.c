@@ -54,6 +54,15 @@ window_restart(struct window *window)
 		window->size = WINDOW_START;
 }
 
+void
+window_limit(struct window *window, unsigned max)
+{
+	if (max < window->max)
+		window->max = max;
+	if (window->size > window->max)
+		window->size = window->max;
+}
+
 /* -- the breaker */
 
 bool
@@ -104,11 +113,15 @@ breaker_gave_up(struct breaker *breaker)
 
 /* -- how many a time */
 
-static bool
-bucket_has_limit(const struct bucket *bucket, int64_t now_ms)
+double
+bucket_rate(const struct bucket *bucket, int64_t now_ms)
 {
-	return bucket->per_second != 0 &&
-	    (bucket->slowed_until_ms == 0 || now_ms < bucket->slowed_until_ms);
+	double rate = bucket->always_per_second;
+
+	if (now_ms < bucket->slowed_until_ms &&
+	    (rate == 0 || bucket->per_second < rate))
+		rate = bucket->per_second;
+	return rate;
 }
 
 void
@@ -116,29 +129,32 @@ bucket_limit(
     struct bucket *bucket, double per_second, int64_t now_ms, int64_t until_ms)
 {
 	/* Said again, it gives nothing away. */
-	if (!bucket_has_limit(bucket, now_ms)) {
+	if (bucket_rate(bucket, now_ms) == 0) {
 		bucket->tokens = 1;
 		bucket->filled_at_ms = now_ms;
 	}
-	bucket->per_second = per_second;
-	bucket->slowed_until_ms = until_ms;
+	if (until_ms == 0)
+		bucket->always_per_second = per_second;
+	else {
+		bucket->per_second = per_second;
+		bucket->slowed_until_ms = until_ms;
+	}
 }
 
 int64_t
 bucket_take(struct bucket *bucket, int64_t now_ms)
 {
-	double most = bucket->per_second < 1 ? 1 : bucket->per_second;
+	double rate = bucket_rate(bucket, now_ms), most = rate < 1 ? 1 : rate;
 
-	if (!bucket_has_limit(bucket, now_ms))
+	if (rate == 0)
 		return 0;
-	bucket->tokens += bucket->per_second *
-	    (double)(now_ms - bucket->filled_at_ms) / 1000;
+	bucket->tokens +=
+	    rate * (double)(now_ms - bucket->filled_at_ms) / 1000;
 	bucket->filled_at_ms = now_ms;
 	if (bucket->tokens > most)
 		bucket->tokens = most;
 	if (bucket->tokens < 1)
-		return 1 +
-		    (int64_t)((1 - bucket->tokens) * 1000 / bucket->per_second);
+		return 1 + (int64_t)((1 - bucket->tokens) * 1000 / rate);
 	bucket->tokens -= 1;
 	return 0;
 }

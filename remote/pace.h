@@ -38,6 +38,8 @@ void window_troubled(struct window *window, int64_t now_ms);
 void window_cap(struct window *window, int64_t now_ms, unsigned seconds);
 /* Nobody answered: what comes back gets no more than an unknown host. */
 void window_restart(struct window *window);
+/* From now on never more than that, nor than what was said before. */
+void window_limit(struct window *window, unsigned max);
 
 /* -- the breaker of one address, or of a destination */
 
@@ -68,14 +70,21 @@ void breaker_gave_up(struct breaker *breaker);
 /* -- how many a time */
 
 struct bucket {
-	double tokens, per_second; /* per_second 0: no limit */
+	double tokens;
+	double always_per_second; /* 0: no limit */
+	double per_second;        /* REPLY_ACTION_SLOWER, for a while */
 	int64_t filled_at_ms;
-	int64_t slowed_until_ms; /* REPLY_ACTION_SLOWER; 0: for ever */
+	int64_t slowed_until_ms;
 };
 
-/* From now on so many a second; until_ms 0: for ever. */
+/*
+ * From now on so many a second; until_ms 0: for ever.  The smaller of what
+ * counts for ever and for a while counts.
+ */
 void bucket_limit(
     struct bucket *bucket, double per_second, int64_t now_ms, int64_t until_ms);
+/* So many a second now; 0: no limit. */
+double bucket_rate(const struct bucket *bucket, int64_t now_ms);
 /* Takes one.  0, or in how many milliseconds there will be one. */
 int64_t bucket_take(struct bucket *bucket, int64_t now_ms);
 

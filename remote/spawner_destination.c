@@ -744,6 +744,42 @@ note_name(struct destination *destination, const char *name)
 		destination->has_more_names = true;
 }
 
+static void
+keep_to_limit(struct destination *destination)
+{
+	const struct destination_limit *limit = &destination->limit;
+	struct line *line;
+
+	if (limit->connections != 0)
+		window_limit(&destination->window, limit->connections);
+	if (limit->per_second != 0)
+		bucket_limit(
+		    &destination->bucket, limit->per_second, clock_ms(), 0);
+	while (has_too_many_lines(destination) &&
+	    (line = find_idle_line(destination)) != NULL)
+		close_line(line);
+}
+
+/* What the operator says of the domain counts for all others, too. */
+static void
+note_limit(struct destination *destination, const struct domain *domain)
+{
+	const struct rules *rules = domain->plan->rules->rules;
+	const char *line = domain_lines_find(
+	    settings_list(rules_settings(rules), SETTING_destinationlimits),
+	    domain->name);
+	struct destination_limit its, *limit = &destination->limit;
+
+	if (line == NULL || !destination_limit_read(line, &its))
+		return;
+	if (limit->connections == 0 || its.connections < limit->connections)
+		limit->connections = its.connections;
+	if (its.per_second != 0 &&
+	    (limit->per_second == 0 || its.per_second < limit->per_second))
+		limit->per_second = its.per_second;
+	keep_to_limit(destination);
+}
+
 /* A few short reads and writes, when somebody says so. */
 static void
 forget_hosts(struct destination *destination)
@@ -757,6 +793,7 @@ destination_reset(struct destination *destination)
 {
 	window_init(&destination->window, destination->spawner->slots);
 	destination->bucket = (struct bucket){ 0 };
+	keep_to_limit(destination);
 	destination->waits_until_ms = 0;
 	try_again(destination);
 	forget_hosts(destination);
@@ -772,6 +809,7 @@ destination_add_lane(struct lane_hand *lane)
 
 	lane->destination = destination;
 	note_name(destination, lane->domain->name);
+	note_limit(destination, lane->domain);
 	destination->idle_since_ms = clock_ms();
 	if (lane->wish != JOB_WISH_NONE)
 		try_again(destination);

@@ -328,6 +328,7 @@ put_listed(struct queue_hand *queue, const struct destination *destination)
 	const struct bucket *bucket = &destination->bucket;
 	const struct window *window = &destination->window;
 	int64_t now_ms = clock_ms();
+	double rate = bucket_rate(bucket, now_ms);
 	struct operate_destination out = { .state = state_of(
 					       destination, now_ms),
 		.is_retired = destination->is_retired,
@@ -335,6 +336,9 @@ put_listed(struct queue_hand *queue, const struct destination *destination)
 		.lanes = destination->lane_count,
 		.waiting = destination->waiting_count,
 		.window = window_size(window),
+		.limit = destination->limit.connections,
+		.rate_limit = (uint32_t)(destination->limit.per_second * 1000 +
+		    0.5),
 		.connections = destination->line_count,
 		.opening = destination->opening_count,
 		.busy = destination->busy_count,
@@ -350,12 +354,9 @@ put_listed(struct queue_hand *queue, const struct destination *destination)
 		.deferred = destination->counts.deferred,
 		.failed = destination->counts.failed };
 
-	if (bucket->per_second > 0 &&
-	    (bucket->slowed_until_ms == 0 ||
-		now_ms < bucket->slowed_until_ms)) {
-		out.rate = (uint32_t)(bucket->per_second * 1000);
+	out.rate = (uint32_t)(rate * 1000 + 0.5);
+	if (rate != bucket->always_per_second)
 		out.rate_s = seconds_left(bucket->slowed_until_ms, now_ms);
-	}
 	if (out.state == OPERATE_RESTING)
 		out.reason = text_or_none(destination->last_text);
 	for (size_t i = 0; i < destination->names.count; i++)

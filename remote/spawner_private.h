@@ -15,6 +15,7 @@
 #include "base/outbox.h"
 #include "base/strlist.h"
 #include "base/work_pool.h"
+#include "control/domain_lines.h"
 #include "control/suspensions.h"
 #include "queue/job.h"
 #include "remote/pace.h"
@@ -126,6 +127,8 @@ struct destination {
 	struct breaker *breakers;        /* of its addresses */
 	struct window window;
 	struct bucket bucket;
+	/* the operator's: the smallest of its domains' */
+	struct destination_limit limit;
 	int64_t waits_until_ms; /* for the bucket; 0: it does not */
 	int64_t rests_until_ms;
 	bool has_greeted;

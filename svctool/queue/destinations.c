@@ -86,11 +86,16 @@ print_numbers(const struct operate_destination *it)
 	       " busy, %" PRIu32 " opening) waiting %" PRIu32 " lanes %" PRIu32,
 	    it->window, it->connections, it->busy, it->opening, it->waiting,
 	    it->lanes);
+	if (it->limit > 0)
+		printf("; limit %" PRIu32, it->limit);
+	if (it->rate_limit > 0)
+		printf("; limit %" PRIu32 ".%03" PRIu32 " a second",
+		    it->rate_limit / 1000, it->rate_limit % 1000);
 	if (it->capped_s > 0) {
 		printf("; capped");
 		put_rest(it->capped_s);
 	}
-	if (it->rate > 0) {
+	if (it->rate > 0 && it->rate != it->rate_limit) {
 		printf("; %" PRIu32 ".%03" PRIu32 " a second", it->rate / 1000,
 		    it->rate % 1000);
 		put_rest(it->rate_s);
@@ -181,6 +186,9 @@ destination_json(const struct operate_destination *it)
 		(json_int_t)it->connections, "busy", (json_int_t)it->busy,
 		"opening", (json_int_t)it->opening, "waiting",
 		(json_int_t)it->waiting, "lanes", (json_int_t)it->lanes));
+	json_object_update_new(row,
+	    json_pack("{s:I, s:f}", "limit", (json_int_t)it->limit,
+		"rate_limit", it->rate_limit / 1000.0));
 	json_object_update_new(row,
 	    json_pack("{s:I, s:f, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I}",
 		"capped", (json_int_t)it->capped_s, "rate", it->rate / 1000.0,

@@ -230,6 +230,39 @@ def test_queuelifetime_of_an_operators_own(queue):
     assert len(wait_reports(queue, 2)) == 2
 
 
+def test_lifetimes_of_domains(queue):
+    """Each recipient has that of its domain, beside others of a message."""
+    queue.set("virtualdomains", f"example.net:{DOMAIN}")
+    queue.set("queuelifetime", "3600")
+    queue.set("queuelifetimes", "short.test:1000\n.far.test:86400")
+    kept = {queue.put_remembered(age=age, remote=[address])
+            for age, address in ((2000, "a@other.test"),
+                                 (5000, "a@x.far.test"))}
+    ended = [queue.put_remembered(age=age, remote=addresses)
+             for age, addresses in ((2000, ["b@Short.test"]),
+                                    (2000, ["c@short.test", "d@other.test"]),
+                                    (5000, ["e@other.test"]))]
+    queue.start()
+    queue.worker(lambda job: ("K", "ok\n"))
+    far = queue.worker(lambda job: ("K", "ok\n")
+                       if job.recipient.startswith("d@")
+                       else ("Z", "not now\n"), channel="r")
+    for number in ended:
+        queue.wait_log(f"^end msg {number}$")
+    wait_until(lambda: kept <= {job.message_id for job in far.jobs},
+               "those that are kept are tried")
+    failed = b"".join(job.message for job in reports(queue))
+    assert len(reports(queue)) == 3
+    assert all(b"Final-Recipient: rfc822; " + each in failed
+               for each in (b"b@Short.test", b"c@short.test", b"e@other.test"))
+    assert b"Final-Recipient: rfc822; d@" not in failed
+    queue.wait_files(info=2)
+    # By HUP, too; those that are due at once by the new settings.
+    queue.set("queuelifetimes", "*:1000")
+    queue.send_signal(signal.SIGHUP)
+    queue.hurry(lambda: len(reports(queue)) == 5, "their end")
+
+
 @pytest.mark.parametrize("damage", ["short", "long", "unreadable"])
 def test_the_committed_length_decides(queue, damage):
     """Of a message whose end was interrupted: its report had what the file

@@ -378,6 +378,23 @@ def test_rules_choose_for_a_bounce(bouncing):
     assert job.recipient.endswith(SENDER)
 
 
+def test_a_delay_says_the_lifetime_of_its_domain(queue):
+    queue.set("virtualdomains", f"example.net:{DOMAIN}")
+    queue.set("delaynotice", "1")
+    queue.set("queuelifetimes", "short.test:5000")
+    queue.start()
+    queue.worker(lambda job: ("K", "ok\n"))
+    queue.worker(lambda job: ("Z", "later\n"), channel="r")
+    queue.inject(["a@short.test"], sender=SENDER)
+    queue.wait_files(info=1, remote=1)
+    try_until(queue, lambda: queue.workers[0].jobs, "a notice")
+    _, _, status, _ = parse(queue.workers[0].jobs[0])
+    arrived, until = (
+        email.utils.parsedate_to_datetime(str(group[name])) for group, name in (
+            (status[0], "Arrival-Date"), (status[1], "Will-Retry-Until")))
+    assert (until - arrived).total_seconds() == 5000
+
+
 def test_a_step_of_the_schedule(queue):
     queue.set("retrysteplocal", "5")
     queue.set("retrysteps", ".example:7\nfar.test:3")

@@ -470,6 +470,17 @@ def test_expiry_while_a_lane_rests(world):
     world.node.wait_empty()
 
 
+def test_expiry_of_a_domain_while_a_lane_rests(world):
+    """It is not the week of others that its lane looks again after."""
+    (world.node.control / "queuelifetimes").write_text("dead.peer.test:8\n")
+    world.node.svctool("restart")
+    assert world.node.inject("a@dead.peer.test", sender=LOCAL) == 0
+    world.wait_log(r"lane dead\.peer\.test: rests")
+    report = world.node.wait_messages("alice", 1, 60 * SLOW)[0].decode()
+    assert "a@dead.peer.test" in report
+    world.node.wait_empty()
+
+
 def test_a_host_that_wants_to_be_left_alone(world):
     one, two = world.host(2), world.host(3)
     one.answers["RCPT"] = "550 5.7.28 too much of your mail"

@@ -138,6 +138,57 @@ def test_open_connections_follow_the_window(world):
     world.node.retry_until(lambda: world.node.backlog() == 0, "empty queues")
 
 
+def test_an_operator_limits_a_destination(world):
+    """The peer counts; of two domains with one host the smaller limit."""
+    limits = world.node.control / "destinationlimits"
+    limits.write_text("one.peer.test:0\n")
+    assert "domain with a limit" in world.node.svctool(
+        "check", code=None).stdout
+    limits.write_text("one.peer.test:2\nthere.peer.test:4\n*:3:1000\n")
+    world.node.up()
+    one = world.host(2)
+    seen = []
+
+    def count(_line):
+        seen.append(len(one.open))
+        return "250 ok"
+
+    one.answers["MAIL"] = count
+    one.holds.clear()
+    for i in range(20):
+        assert world.node.inject(f"u{i}@there.peer.test") == 0
+    wait_until(lambda: one.at_dot >= 4, "its window", 60 * SLOW)
+    assert of(world, "there.peer.test")["limit"] == 4
+    one.holds.set()
+    one.wait(20)
+    assert max(seen) == 4
+
+    # The domain's own counts from its first message on.
+    for i in range(20):
+        assert world.node.inject(f"u{i}@one.peer.test") == 0
+    one.wait(21)
+    row = of(world, "one.peer.test")
+    assert (row["limit"], row["rate_limit"]) == (2, 0)
+    wait_until(lambda: len(one.open) <= 2, "the others close")
+    seen.clear()
+    one.wait(40)
+    assert max(seen, default=0) <= 2
+    assert "; limit 2" in world.node.svctool(
+        "queue", "destinations", "one.peer.test").stdout
+
+    limits.write_text("one.peer.test:1:2.5\n")
+    world.service("-h")
+    wait_until(lambda: not one.open, "connections of the old rules end")
+    seen.clear()
+    for i in range(4):
+        assert world.node.inject(f"v{i}@one.peer.test") == 0
+    one.wait(44)
+    assert max(seen) == 1
+    row, = [row for row in destinations(world, "one.peer.test")
+            if not row["ends"]]
+    assert (row["limit"], row["rate"], row["rate_for"]) == (1, 2.5, 0)
+
+
 def test_a_refusal_is_logged_with_its_class(world):
     world.node.up()
     one = world.host(2)

@@ -730,18 +730,27 @@ static void
 patience(void **state)
 {
 	struct lane *lane = hold(LANE_REMOTE, "a");
+	struct strlist lines = { .items = NULL };
+	char line[20];
 
 	(void)state;
 	lane_back_off(table, lane, 1000, "why");
 	wait_in(lane, 1, NOW);
 	assert_int_equal(take_at(NOW + 1000000), 0);
 	assert_int_equal(take_at(NOW), 0);
-	lane_set_patience(table, 100);
+	lane_set_lifetimes(table, 100 * LANE_PATIENCE_SHARE, &lines);
 	wait_in(lane, 2, NOW + 50);
 	assert_int_equal(take_at(NOW + 99), 0);
 	assert_int_equal(take_at(NOW + 100), 1);
 	assert_int_equal(take_at(NOW + 149), 0);
 	assert_int_equal(take_at(NOW + 150), 2);
+	/* A line of its domain's goes before. */
+	snprintf(line, sizeof(line), "a:%d", 20 * LANE_PATIENCE_SHARE);
+	strlist_add(&lines, line);
+	wait_in(lane, 3, NOW + 200);
+	assert_int_equal(take_at(NOW + 219), 0);
+	assert_int_equal(take_at(NOW + 220), 3);
+	strlist_release(&lines);
 	lane_back_off(table, lane, 0, "");
 	lane_ended(table, lane);
 }

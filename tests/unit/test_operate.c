@@ -65,6 +65,8 @@ destination(void **state)
 		.rate_s = 9,
 		.rests_s = 10,
 		.known_s = 11,
+		.limit = 15,
+		.rate_limit = 2500,
 		.reason = "why",
 		.reply = "421 later\n",
 		.tls = "TLSv1.3",
@@ -88,6 +90,8 @@ destination(void **state)
 	assert_false(got.is_retired);
 	assert_int_equal(got.window, 3);
 	assert_int_equal(got.known_s, 11);
+	assert_int_equal(got.limit, 15);
+	assert_int_equal(got.rate_limit, 2500);
 	assert_true(got.messages == UINT64_MAX);
 	assert_int_equal(got.failed, 14);
 	assert_string_equal(got.reply, "421 later\n");

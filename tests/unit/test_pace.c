@@ -208,6 +208,36 @@ bucket_limited_again(void **state)
 	assert_in_range(taken, 5, 7);
 }
 
+/* What a reply asks for does not take the place of what the operator says. */
+static void
+bucket_of_an_operator(void **state)
+{
+	struct bucket bucket = { 0 };
+
+	(void)state;
+	bucket_limit(&bucket, 0.5, NOW, 0);
+	bucket_limit(&bucket, 1, NOW, NOW + 5000);
+	assert_true(bucket_rate(&bucket, NOW) == 0.5);
+	bucket_limit(&bucket, 20, NOW, 0);
+	assert_true(bucket_rate(&bucket, NOW) == 1);
+	assert_true(bucket_rate(&bucket, NOW + 5000) == 20);
+}
+
+static void
+window_of_an_operator(void **state)
+{
+	struct window window;
+
+	(void)state;
+	window_init(&window, 100);
+	window_limit(&window, 3);
+	assert_int_equal(window_size(&window), 3);
+	window_limit(&window, 4);
+	for (int i = 0; i < 50; i++)
+		window_succeeded(&window, NOW);
+	assert_int_equal(window_size(&window), 3);
+}
+
 int
 main(void)
 {
@@ -221,6 +251,8 @@ main(void)
 		cmocka_unit_test(bucket_fills),
 		cmocka_unit_test(bucket_for_a_while),
 		cmocka_unit_test(bucket_limited_again),
+		cmocka_unit_test(bucket_of_an_operator),
+		cmocka_unit_test(window_of_an_operator),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
