@@ -17,7 +17,7 @@ svctool/libsvctool.a: \
     svctool/queue/add.o svctool/queue/change.o svctool/queue/cmd_queue.o svctool/queue/cmd_rm.o svctool/queue/count.o \
     svctool/queue/deferrals.o svctool/queue/destinations.o \
     svctool/queue/hold.o svctool/queue/messages.o \
-    svctool/queue/ops.o svctool/queue/order.o svctool/queue/rests.o svctool/queue/rspawn.o \
+    svctool/queue/ops.o svctool/queue/order.o \
     svctool/queue/select.o svctool/queue/remove.o \
     svctool/show/cmd_dns.o svctool/show/cmd_route.o \
     svctool/show/cmd_log.o svctool/show/cmd_showctl.o svctool/show/cmd_status.o \
@@ -29,7 +29,7 @@ svctool/libsvctool.a: \
     svctool/show/report_text.o \
     svctool/run/cmd_systemd.o svctool/run/dovecot.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
-    svctool/run/ready.o svctool/run/run_script.o \
+    svctool/run/ready.o svctool/run/rests.o svctool/run/rspawn.o svctool/run/run_script.o \
     svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "svctool/check/check.h"
-#include "svctool/queue/rspawn.h"
 #include "svctool/run/ready.h"
+#include "svctool/run/rspawn.h"
 #include "svctool/show/report.h"
 
 /* What was just started gets the time to come up. */

@@ -25,9 +25,9 @@
 #include "control/layout.h"
 #include "control/suspensions.h"
 #include "svctool/make.h"
-#include "svctool/queue/rests.h"
-#include "svctool/queue/rspawn.h"
 #include "svctool/queue/select.h"
+#include "svctool/run/rests.h"
+#include "svctool/run/rspawn.h"
 #include "svctool/svctool.h"
 
 enum { ANSWER_MS = 10 * 1000, SUSPENDED_MAX_BYTES = 16 * 1024 * 1024 };

@@ -14,7 +14,7 @@
 #include "svctool/args.h"
 #include "svctool/node.h"
 #include "svctool/queue/deferrals.h"
-#include "svctool/queue/rests.h"
+#include "svctool/run/rests.h"
 
 /* As the options say; all that are given must match. */
 struct filter {

@@ -16,7 +16,7 @@
 #include "remote/tcpto.h"
 #include "svctool/args.h"
 #include "svctool/node.h"
-#include "svctool/queue/rspawn.h"
+#include "svctool/run/rspawn.h"
 #include "svctool/run/service_env.h"
 #include "svctool/svctool.h"
 

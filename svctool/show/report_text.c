@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* A node's report for people. */
 #include "base/mem.h"
-#include "svctool/queue/rests.h"
+#include "svctool/run/rests.h"
 #include "svctool/show/report.h"
 
 #include <inttypes.h>

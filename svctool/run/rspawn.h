@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What a running qmail-rspawn is asked (remote/operate.h). */
-#ifndef SVCTOOL_QUEUE_RSPAWN_H
-#define SVCTOOL_QUEUE_RSPAWN_H
+#ifndef SVCTOOL_RUN_RSPAWN_H
+#define SVCTOOL_RUN_RSPAWN_H
 
 #include "base/error.h"
 #include "remote/operate.h"

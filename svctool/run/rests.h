@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Which domains' mail rests now, and why: as qmail-rspawn says. */
-#ifndef SVCTOOL_QUEUE_RESTS_H
-#define SVCTOOL_QUEUE_RESTS_H
+#ifndef SVCTOOL_RUN_RESTS_H
+#define SVCTOOL_RUN_RESTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

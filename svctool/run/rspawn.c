@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What a running qmail-rspawn is asked. */
-#include "svctool/queue/rspawn.h"
+#include "svctool/run/rspawn.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Which domains' mail rests now, and why. */
-#include "svctool/queue/rests.h"
+#include "svctool/run/rests.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "control/idn.h"
-#include "svctool/queue/rspawn.h"
+#include "svctool/run/rspawn.h"
 
 enum { PATIENCE_MS = 2000 };
 
