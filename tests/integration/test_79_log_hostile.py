@@ -57,7 +57,8 @@ LISTENER = re.compile(
     r"|qmail-smtpd: listening on [0-9.]+:\d+")
 REMOTE = re.compile(
     rf"qmail-rspawn: (status: ready|exiting|destination {WORD}: rests for "
-    rf"\d+ s: {WORD}|tls {WORD} {WORD}: wanted [a-z-]+ \([^<>]*\); [^<>]*)")
+    rf"\d+ s: {WORD}|refused [a-z0-9-]+ by {WORD}: [a-z0-9 ,-]+: {WORD}"
+    rf"|tls {WORD} {WORD}: wanted [a-z-]+ \([^<>]*\); [^<>]*)")
 
 
 def is_safe(char):
