@@ -222,7 +222,8 @@ def test_a_bad_route_is_named(node, control):
     assert "smtproutes:2: '99999' is not a port" in done.stderr
     found = json.loads(node.svctool("check", "--json", code=1).stdout)
     found = [one for one in found if one["file"].endswith("smtproutes")]
-    assert [(one["severity"], one["line"]) for one in found] == [("error", 2)]
+    # It may also be told that remote delivery has not read the file yet.
+    assert [one["line"] for one in found if one["severity"] == "error"] == [2]
     assert "secret" not in str(found)
 
 
