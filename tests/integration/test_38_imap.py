@@ -163,8 +163,10 @@ def test_quota_is_one(node):
     wait_until(lambda: int(ok(client.select())[0]) == 2, "the delivery")
     size = sum(int(part) for part in re.findall(
         r"RFC822.SIZE (\d+)", str(ok(client.fetch("1:*", "(RFC822.SIZE)")))))
+    # A delivery is counted after it is there to see.
+    wait_until(lambda: maildirsize(node, "u2")[1] == 2, "its count")
     stored = maildirsize(node, "u2")
-    assert stored[1] == 2 == used(client)["MESSAGE"][0]
+    assert used(client)["MESSAGE"][0] == 2
     assert -(-stored[0] // 1024) == used(client)["STORAGE"][0]
     assert abs(stored[0] - size) < 4000  # line ends
     answer = [client.append("INBOX", None, None, message)
