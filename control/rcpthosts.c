@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/file.h"
-#include "base/lines.h"
 #include "base/mem.h"
+#include "control/cdb_text.h"
 #include "control/cdbmap.h"
 #include "control/idn.h"
 
@@ -126,43 +124,16 @@ add_more_domain(
 	return cdbmap_writer_add(writer, domain, strlen(domain), "", 0, err);
 }
 
-static int
-add_more_lines(struct cdbmap_writer *writer, const char *path, struct buf *text,
-    struct error *err)
-{
-	struct lines lines;
-	char *line;
-	int found;
-
-	lines_open(&lines, text);
-	while ((found = lines_next(&lines, &line, err)) == 1)
-		if (*line != '\0' && *line != '#' &&
-		    add_more_domain(writer, line, err) == -1)
-			return error_context(err, "%s:%u", path, lines.number);
-	if (found == 0)
-		return 0;
-	errno = EINVAL;
-	return error_context(err, "%s:%u", path, lines.number);
-}
-
 int
 rcpthosts_compile_more(const char *control_dir, struct error *err)
 {
+	static const struct cdb_text kind = {
+		.max_bytes = MORE_MAX_BYTES,
+		.mode = 0644,
+		.content = "the domains in it, one a line",
+		.add = add_more_domain,
+	};
 	OWN_TEXT path = xasprintf("%s/morercpthosts", control_dir);
-	OWN_TEXT cdb_path = xasprintf("%s.cdb", path);
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
-	int found = file_read(path, MORE_MAX_BYTES, &text, err);
 
-	if (found == 0) {
-		errno = ENOENT;
-		error_set(err,
-		    "no file '%s'; write the domains in it, one a line", path);
-	}
-	if (found != 1)
-		return -1;
-	writer = cdbmap_writer_new(cdb_path, err);
-	if (writer == NULL || add_more_lines(writer, path, &text, err) == -1)
-		return -1;
-	return cdbmap_writer_commit(&writer, err);
+	return cdb_text_compile(path, &kind, err);
 }

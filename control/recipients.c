@@ -5,11 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "base/file.h"
-#include "base/lines.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "control/cdb_text.h"
 #include "control/idn.h"
 #include "control/layout.h"
 
@@ -36,46 +34,18 @@ add_recipient(
 	return cdbmap_writer_add(writer, key, length, "", 0, err);
 }
 
-static int
-add_recipients(struct cdbmap_writer *writer, const char *path, struct buf *text,
-    struct error *err)
-{
-	struct lines lines;
-	char *line;
-	int found;
-
-	lines_open(&lines, text);
-	while ((found = lines_next(&lines, &line, err)) == 1)
-		if (*line != '\0' && *line != '#' &&
-		    add_recipient(writer, line, err) == -1)
-			return error_context(err, "%s:%u", path, lines.number);
-	if (found == 0)
-		return 0;
-	errno = EINVAL;
-	return error_context(err, "%s:%u", path, lines.number);
-}
-
 int
 recipients_compile(const struct home *home, struct error *err)
 {
+	static const struct cdb_text kind = {
+		.max_bytes = RECIPIENTS_MAX_BYTES,
+		.mode = 0644,
+		.content = "the addresses in it, one a line",
+		.add = add_recipient,
+	};
 	OWN_TEXT path = layout_path(home, LAYOUT_recipients);
-	OWN_TEXT cdb_path = layout_path(home, LAYOUT_recipients_cdb);
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
-	int found = file_read(path, RECIPIENTS_MAX_BYTES, &text, err);
 
-	if (found == 0) {
-		errno = ENOENT;
-		error_set(err,
-		    "no file '%s'; write the addresses in it, one a line",
-		    path);
-	}
-	if (found != 1)
-		return -1;
-	writer = cdbmap_writer_new(cdb_path, err);
-	if (writer == NULL || add_recipients(writer, path, &text, err) == -1)
-		return -1;
-	return cdbmap_writer_commit(&writer, err);
+	return cdb_text_compile(path, &kind, err);
 }
 
 int

@@ -11,11 +11,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/file.h"
-#include "base/lines.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "base/utf8.h"
+#include "control/cdb_text.h"
 #include "control/cdbmap.h"
 #include "control/identity.h"
 #include "control/network.h"
@@ -837,26 +836,6 @@ add_secret(struct cdbmap_writer *writer, const char *line, struct error *err)
 	    writer, key, strlen(key), value, strlen(value), err);
 }
 
-static int
-add_lines(struct cdbmap_writer *writer, bool is_auth, const char *path,
-    struct buf *text, struct error *err)
-{
-	struct lines lines;
-	char *line;
-	int found;
-
-	lines_open(&lines, text);
-	while ((found = lines_next(&lines, &line, err)) == 1)
-		if (*line != '\0' && *line != '#' &&
-		    (is_auth ? add_secret(writer, line, err)
-			     : add_route(writer, line, err)) == -1)
-			return error_context(err, "%s:%u", path, lines.number);
-	if (found == 0)
-		return 0;
-	errno = EINVAL;
-	return error_context(err, "%s:%u", path, lines.number);
-}
-
 /* Remote delivery reads it by its group; a new one is root's until then. */
 static int
 give_to_reader(const char *path, struct error *err)
@@ -874,27 +853,17 @@ give_to_reader(const char *path, struct error *err)
 int
 smtproutes_compile(const char *control_dir, const char *name, struct error *err)
 {
-	bool is_auth = strcmp(name, "remote_auth") == 0;
-	AUTO(mem_free) char *path = xasprintf("%s/%s", control_dir, name);
-	AUTO(mem_free) char *cdb_path = xasprintf("%s.cdb", path);
-	AUTO(buf_release) struct buf text = BUF_INIT;
-	AUTO(cdbmap_writer_abort) struct cdbmap_writer *writer = NULL;
-	int found = file_read(path, TEXT_MAX_BYTES, &text, err);
+	const struct cdb_text kind = {
+		.max_bytes = TEXT_MAX_BYTES,
+		.mode = 0640, /* it has passwords */
+		.content = "the lines in it",
+		.add = strcmp(name, "remote_auth") == 0 ? add_secret
+							: add_route,
+	};
+	OWN_TEXT path = xasprintf("%s/%s", control_dir, name);
+	OWN_TEXT cdb_path = xasprintf("%s.cdb", path);
 
-	if (found == 0) {
-		errno = ENOENT;
-		error_set(err, "no file '%s'; write the lines in it", path);
-	}
-	if (found != 1)
-		return -1;
-	writer = cdbmap_writer_new(cdb_path, err);
-	if (writer == NULL)
-		return -1;
-	/* It has passwords. */
-	cdbmap_writer_set_mode(writer, 0640);
-	if (add_lines(writer, is_auth, path, &text, err) == -1)
-		return -1;
-	return cdbmap_writer_commit(&writer, err) == -1
+	return cdb_text_compile(path, &kind, err) == -1
 	    ? -1
 	    : give_to_reader(cdb_path, err);
 }
