@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +11,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/idle_fds.h"
 #include "base/mem.h"
 #include "base/packet.h"
 
 enum {
-	IDLE_MAX = 64,
-	RETRY_MS = 50,   /* between attempts to reach it */
+	RETRY_MS = 50,    /* between attempts to reach it */
 	RESTART_MS = 3000 /* it is back by then, when it only restarts */
 };
 
@@ -26,10 +25,7 @@ struct lookup_client {
 	/* It was not there: until then nobody waits for it again. */
 	_Atomic int64_t down_until_ms;
 	_Atomic uint32_t last_id;
-
-	pthread_mutex_t lock; /* for what follows */
-	int idle[IDLE_MAX];   /* connections that wait for nothing */
-	size_t idle_count;
+	struct idle_fds idle;
 };
 
 struct lookup_client *
@@ -38,7 +34,7 @@ lookup_client_new(const char *socket_path)
 	struct lookup_client *client = xcalloc(1, sizeof(*client));
 
 	client->socket_path = xstrdup(socket_path);
-	pthread_mutex_init(&client->lock, NULL);
+	idle_fds_init(&client->idle);
 	return client;
 }
 
@@ -49,9 +45,7 @@ lookup_client_free(struct lookup_client **client_in)
 
 	if (client == NULL)
 		return;
-	while (client->idle_count > 0)
-		close(client->idle[--client->idle_count]);
-	pthread_mutex_destroy(&client->lock);
+	idle_fds_release(&client->idle);
 	free(client->socket_path);
 	free(client);
 	*client_in = NULL;
@@ -65,32 +59,6 @@ lookup_reply_release(struct lookup_reply *reply)
 	buf_release(&reply->storage);
 	free(reply->answers);
 	*reply = (struct lookup_reply){ .storage = BUF_INIT };
-}
-
-static int
-take_idle_connection(struct lookup_client *client)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&client->lock);
-	if (client->idle_count > 0)
-		fd = client->idle[--client->idle_count];
-	pthread_mutex_unlock(&client->lock);
-	return fd;
-}
-
-static void
-keep_idle_connection(struct lookup_client *client, int fd)
-{
-	bool is_kept;
-
-	pthread_mutex_lock(&client->lock);
-	is_kept = client->idle_count < IDLE_MAX;
-	if (is_kept)
-		client->idle[client->idle_count++] = fd;
-	pthread_mutex_unlock(&client->lock);
-	if (!is_kept)
-		close(fd);
 }
 
 /* A wait on the connection ends then: EAGAIN. */
@@ -225,7 +193,7 @@ lookup_client_ask(struct lookup_client *client, const struct query *queries,
 	put_questions(&packet, id, deadline_ms, queries, count);
 	/* An idle connection may be of a lookupd that has gone. */
 	while (result == 0) {
-		int fd = take_idle_connection(client);
+		int fd = idle_fds_take(&client->idle);
 		bool is_new = fd == -1;
 
 		if (is_new)
@@ -235,7 +203,7 @@ lookup_client_ask(struct lookup_client *client, const struct query *queries,
 			result = ask_on_connection(fd, &packet, id, deadline_ms,
 			    reply_out, err);
 		if (result == 1)
-			keep_idle_connection(client, fd);
+			idle_fds_keep(&client->idle, fd);
 		else if (fd != -1)
 			close(fd);
 		if (result != 0 || !is_new)

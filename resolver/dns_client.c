@@ -4,24 +4,19 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/idle_fds.h"
 #include "base/mem.h"
 #include "base/packet.h"
 
-enum { IDLE_MAX = 64 };
-
 struct dns_client {
 	char *socket_path;
-
-	pthread_mutex_t lock; /* for what follows */
-	int idle[IDLE_MAX];   /* connections that wait for nothing */
-	size_t idle_count;
+	struct idle_fds idle;
 };
 
 struct dns_client *
@@ -30,7 +25,7 @@ dns_client_new(const char *socket_path)
 	struct dns_client *client = xcalloc(1, sizeof(*client));
 
 	client->socket_path = xstrdup(socket_path);
-	pthread_mutex_init(&client->lock, NULL);
+	idle_fds_init(&client->idle);
 	return client;
 }
 
@@ -41,38 +36,10 @@ dns_client_free(struct dns_client **client_in)
 
 	if (client == NULL)
 		return;
-	while (client->idle_count > 0)
-		close(client->idle[--client->idle_count]);
-	pthread_mutex_destroy(&client->lock);
+	idle_fds_release(&client->idle);
 	free(client->socket_path);
 	free(client);
 	*client_in = NULL;
-}
-
-static int
-take_idle(struct dns_client *client)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&client->lock);
-	if (client->idle_count > 0)
-		fd = client->idle[--client->idle_count];
-	pthread_mutex_unlock(&client->lock);
-	return fd;
-}
-
-static void
-keep_idle(struct dns_client *client, int fd)
-{
-	bool is_kept;
-
-	pthread_mutex_lock(&client->lock);
-	is_kept = client->idle_count < IDLE_MAX;
-	if (is_kept)
-		client->idle[client->idle_count++] = fd;
-	pthread_mutex_unlock(&client->lock);
-	if (!is_kept)
-		close(fd);
 }
 
 /* Waits for the one packet that is to come: its length, 0 gone, -1. */
@@ -146,7 +113,7 @@ dns_client_ask(struct dns_client *client, enum dns_type type, const char *name,
 
 	/* An idle connection may be of a resolverd that has gone. */
 	while (result == 0 && !is_new) {
-		int fd = take_idle(client);
+		int fd = idle_fds_take(&client->idle);
 
 		is_new = fd == -1;
 		if (is_new)
@@ -158,7 +125,7 @@ dns_client_ask(struct dns_client *client, enum dns_type type, const char *name,
 			result = ask_on(
 			    fd, &query, deadline_ms, answer_out, &err);
 		if (result == 1)
-			keep_idle(client, fd);
+			idle_fds_keep(&client->idle, fd);
 		else if (fd != -1)
 			close(fd);
 	}
