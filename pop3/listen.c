@@ -2,20 +2,14 @@
 /* qmail-pop3d as a daemon. */
 #include "pop3/listen.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/listener.h"
+#include "base/listener_daemon.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/plural.h"
 #include "base/process.h"
-#include "base/test_time.h"
 #include "control/identity.h"
 #include "control/layout.h"
 #include "pop3/session.h"
@@ -23,10 +17,8 @@
 
 enum {
 	STACK_BYTES = 256 * 1024,
-	DRAIN_MS = 15 * 1000,
 	/* What goes on while memory is short can do with this. */
 	RESERVE_BYTES = 8 * 1024 * 1024,
-	LOG_TICK_MS = 500,
 	RULES_MAX_AGE_MS = 1000
 };
 
@@ -35,42 +27,17 @@ static const char program[] = "qmail-pop3d";
 struct pop3_daemon {
 	struct pop3_server *server;
 	struct smtp_rules *rules;
-	struct listener *listener;
-	unsigned max_connections; /* for the log; changed by __atomic only */
+	struct listener_daemon base;
 };
 
-/* The number of a thread, as its log lines have it in place of a pid. */
-static int
-thread_number(void)
-{
-	static __thread int id;
-
-	if (id == 0)
-		id = (int)gettid();
-	return id;
-}
-
-static void
-log_pop3_status(struct pop3_daemon *daemon, unsigned leaving)
-{
-	log_line("tcpserver: status: %u/%u",
-	    listener_connections(daemon->listener) - leaving,
-	    __atomic_load_n(&daemon->max_connections, __ATOMIC_RELAXED));
-}
-
-/* tcpserver -v's lines, which log tools follow. */
 static void
 log_pop3_start(struct pop3_daemon *daemon, const struct listener_peer *peer,
     const char *verdict)
 {
 	struct pop3_config *config = pop3_server_config(daemon->server);
-	int id = thread_number();
 
-	log_pop3_status(daemon, 0);
-	log_line("tcpserver: pid %d from %s", id, peer->remote_ip);
-	log_line("tcpserver: %s %d %s:%s:%u :%s::%u", verdict, id, config->name,
-	    peer->local_ip, peer->local_port, peer->remote_ip,
-	    peer->remote_port);
+	listener_daemon_log_start(
+	    &daemon->base, peer, config->name, "", verdict);
 	pop3_config_release(&config);
 }
 
@@ -87,7 +54,7 @@ serve_user(struct pop3_daemon *daemon, int fd, const struct listener_peer *peer)
 	const struct pop3_peer pop3_peer = {
 		.remote_ip = peer->remote_ip,
 		.local_ip = peer->local_ip,
-		.id = thread_number(),
+		.id = listener_daemon_id(),
 	};
 	struct pop3_config *config = pop3_server_config(daemon->server);
 	const struct pop3_options options = {
@@ -119,13 +86,11 @@ serve_pop3_peer(int fd, const struct listener_peer *peer, void *context)
 		    "-ERR [SYS/PERM] sorry, your host has been denied\r\n");
 	else {
 		log_line("%s: pid %d from %s access rules cannot be read: %s",
-		    program, thread_number(), peer->remote_ip, err.text);
+		    program, listener_daemon_id(), peer->remote_ip, err.text);
 		send_refusal(daemon, fd,
 		    "-ERR [SYS/TEMP] sorry, I'm unable to read controls\r\n");
 	}
-	log_line("tcpserver: end %d status %d", thread_number(),
-	    may_connect == 1 ? 0 : 100);
-	log_pop3_status(daemon, 1);
+	listener_daemon_log_end(&daemon->base, may_connect == 1 ? 0 : 100);
 	log_batch_end(&batch);
 }
 
@@ -135,9 +100,7 @@ refuse_pop3_peer(
 {
 	struct pop3_daemon *daemon = context;
 
-	log_line("%s: too many connections%s: refused %s", program,
-	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
-	    peer->remote_ip);
+	listener_daemon_log_refused(&daemon->base, peer, is_per_ip);
 	send_refusal(daemon, fd,
 	    "-ERR [SYS/TEMP] too many connections, try again later\r\n");
 }
@@ -153,68 +116,27 @@ take_pop3_limits(struct pop3_daemon *daemon)
 		    config->settings, SETTING_maxperip),
 	};
 
-	__atomic_store_n(
-	    &daemon->max_connections, limits.max_connections, __ATOMIC_RELAXED);
-	listener_set_limits(daemon->listener, &limits);
+	listener_daemon_set_limits(&daemon->base, &limits);
 	pop3_config_release(&config);
 }
 
-static void
-reload_pop3(struct pop3_daemon *daemon)
+static int
+reload_pop3(void *context, struct error *err)
 {
-	struct error err;
-
-	if (pop3_server_reload(daemon->server, &err) == -1) {
-		log_line(
-		    "%s: alert: the old settings stay: %s", program, err.text);
-		return;
-	}
-	take_pop3_limits(daemon);
-	log_line("%s: settings reread", program);
-}
-
-static void
-list_pop3_signals(sigset_t *signals)
-{
-	sigemptyset(signals);
-	sigaddset(signals, SIGHUP);
-	sigaddset(signals, SIGTERM);
-	sigaddset(signals, SIGINT);
-}
-
-/*
- * The thread that takes the signals, until one says stop, and writes the log
- * lines of sessions that take longer.
- */
-static void *
-take_pop3_signals(void *context)
-{
-	const struct timespec tick = { .tv_nsec = LOG_TICK_MS * 1000000L };
 	struct pop3_daemon *daemon = context;
-	sigset_t signals;
-	int signal_number = 0;
 
-	list_pop3_signals(&signals);
-	while (signal_number != SIGTERM && signal_number != SIGINT) {
-		signal_number = sigtimedwait(&signals, NULL, &tick);
-		if (signal_number == SIGHUP)
-			reload_pop3(daemon);
-		log_batches_tick();
-	}
-	listener_stop(daemon->listener);
-	return NULL;
+	if (pop3_server_reload(daemon->server, err) == -1)
+		return -1;
+	take_pop3_limits(daemon);
+	return 0;
 }
 
-/* Each connection takes some descriptors: ask for what we may have. */
 static void
-raise_descriptors(void)
+stop_pop3(void *context)
 {
-	struct rlimit limit;
+	struct pop3_daemon *daemon = context;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	pop3_server_stop(daemon->server);
 }
 
 static int
@@ -256,68 +178,22 @@ prepare_pop3(struct pop3_daemon *daemon, const struct home *home,
 static void
 release_pop3_daemon(struct pop3_daemon *daemon)
 {
-	listener_free(&daemon->listener);
+	listener_free(&daemon->base.listener);
 	smtp_rules_free(&daemon->rules);
 	pop3_server_free(&daemon->server);
-}
-
-/* Waits for the sessions to end, writing log lines.  False: some go on. */
-static bool
-drain_pop3_sessions(struct pop3_daemon *daemon)
-{
-	int64_t drain_ms = test_time_ms("DRAIN_MS", DRAIN_MS);
-	int64_t waited_ms = 0;
-	bool is_empty;
-
-	do {
-		is_empty = listener_drain(daemon->listener, LOG_TICK_MS);
-		log_batches_tick();
-		waited_ms += LOG_TICK_MS;
-	} while (!is_empty && waited_ms < drain_ms);
-	return is_empty;
-}
-
-static int
-run_pop3_daemon(struct pop3_daemon *daemon, const struct smtp_options *options,
-    struct error *err)
-{
-	bool is_v6 = strchr(options->address, ':') != NULL;
-	pthread_t signal_thread;
-	unsigned sessions;
-	int error;
-
-	error = pthread_create(&signal_thread, NULL, take_pop3_signals, daemon);
-	if (error != 0) {
-		error_set(err, "cannot start a thread: %s", strerror(error));
-		return 111;
-	}
-	log_line("%s: listening on %s%s%s:%u", program, is_v6 ? "[" : "",
-	    options->address[0] != '\0' ? options->address : "0",
-	    is_v6 ? "]" : "", listener_port(daemon->listener));
-	listener_run(daemon->listener);
-	pthread_join(signal_thread, NULL);
-	sessions = listener_connections(daemon->listener);
-	log_line(
-	    "%s: stopping, %u session%s", program, sessions, plural(sessions));
-	pop3_server_stop(daemon->server);
-	if (!drain_pop3_sessions(daemon)) {
-		/* Their threads still use all this: only an exit is left. */
-		log_batches_flush();
-		sessions = listener_connections(daemon->listener);
-		log_line("%s: %u session%s cut off", program, sessions,
-		    plural(sessions));
-		log_finish();
-		_exit(0);
-	}
-	log_line("%s: exiting", program);
-	return 0;
 }
 
 int
 pop3_listen(const struct home *home, const struct smtp_options *options,
     struct error *err)
 {
-	struct pop3_daemon daemon = { .server = NULL };
+	struct pop3_daemon daemon = {
+		.base = { .program = program,
+		    .reload = reload_pop3,
+		    .stop = stop_pop3,
+		    .cut_off = "",
+		    .context = &daemon },
+	};
 	const struct listener_options listener_options = {
 		.address = options->address,
 		.port = options->port,
@@ -329,14 +205,11 @@ pop3_listen(const struct home *home, const struct smtp_options *options,
 		.context = &daemon,
 	};
 	pid_t supervise = parent_supervise();
-	sigset_t signals;
 	int result = 111;
 
-	list_pop3_signals(&signals);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	raise_descriptors();
-	daemon.listener = listener_new(&listener_options, err);
-	if (daemon.listener == NULL)
+	listener_daemon_prepare();
+	daemon.base.listener = listener_new(&listener_options, err);
+	if (daemon.base.listener == NULL)
 		return 111;
 	mem_set_reserve(RESERVE_BYTES);
 	result = prepare_pop3(&daemon, home, options, err);
@@ -344,7 +217,8 @@ pop3_listen(const struct home *home, const struct smtp_options *options,
 		take_pop3_limits(&daemon);
 		parent_end_with(supervise);
 		log_pace();
-		result = run_pop3_daemon(&daemon, options, err);
+		result = listener_daemon_run(
+		    &daemon.base, options->address, err);
 	}
 	release_pop3_daemon(&daemon);
 	return result;

@@ -2,22 +2,16 @@
 /* qmail-smtpd as a daemon. */
 #include "smtp/listen.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/listener.h"
+#include "base/listener_daemon.h"
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "base/process.h"
-#include "base/plural.h"
-#include "base/test_time.h"
 #include "control/identity.h"
 #include "control/layout.h"
 #include "smtp/client_name.h"
@@ -27,68 +21,28 @@
 enum {
 	/* OpenSSL, cdb and our line buffers; only touched pages cost. */
 	STACK_BYTES = 256 * 1024,
-	DRAIN_MS = 15 * 1000,
 	/* What goes on while memory is short can do with this. */
-	RESERVE_BYTES = 8 * 1024 * 1024,
-	LOG_TICK_MS = 500
+	RESERVE_BYTES = 8 * 1024 * 1024
 };
 
 struct daemon {
 	struct smtp_server *server;
 	struct smtp_rules *rules;
 	struct dns_client *dns;
-	struct listener *listener;
-	unsigned max_connections; /* for the log; changed by __atomic only */
+	struct listener_daemon base;
 };
 
-static const char *
-program_of(const struct daemon *daemon)
-{
-	return smtp_kind_program(&daemon->server->kind);
-}
-
-/* The number of a thread, as its log lines have it in place of a pid. */
-static int
-thread_id(void)
-{
-	static __thread int id;
-
-	if (id == 0)
-		id = (int)gettid();
-	return id;
-}
-
-static void
-log_status(struct daemon *daemon, unsigned leaving)
-{
-	log_line("tcpserver: status: %u/%u",
-	    listener_connections(daemon->listener) - leaving,
-	    __atomic_load_n(&daemon->max_connections, __ATOMIC_RELAXED));
-}
-
-/* tcpserver -v's lines, which log tools follow. */
 static void
 log_start(struct daemon *daemon, const struct listener_peer *peer,
     const char *name, const char *verdict)
 {
 	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
-	int id = thread_id();
 	char word[DNS_NAME_SIZE];
 
 	log_word(word, sizeof(word), name == NULL ? "" : name);
-	log_status(daemon, 0);
-	log_line("tcpserver: pid %d from %s", id, peer->remote_ip);
-	log_line("tcpserver: %s %d %s:%s:%u %s:%s::%u", verdict, id,
-	    config->name, peer->local_ip, peer->local_port, word,
-	    peer->remote_ip, peer->remote_port);
-}
-
-static void
-log_end(struct daemon *daemon, int status)
-{
-	log_line("tcpserver: end %d status %d", thread_id(), status);
-	log_status(daemon, 1);
+	listener_daemon_log_start(
+	    &daemon->base, peer, config->name, word, verdict);
 }
 
 static void
@@ -134,7 +88,7 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 		.remote_ip = peer->remote_ip,
 		.remote_host = find_name(daemon, peer->remote_ip, name),
 		.local_ip = peer->local_ip,
-		.id = thread_id(),
+		.id = listener_daemon_id(),
 	};
 	struct log_batch batch;
 	bool greets = smtp_kind_greets(&daemon->server->kind);
@@ -155,7 +109,7 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 	else if (may_connect == -1) {
 		log_line("%s: pid %d from %s access rules cannot be "
 			 "read: %s",
-		    program_of(daemon), thread_id(), peer->remote_ip, err.text);
+		    daemon->base.program, listener_daemon_id(), peer->remote_ip, err.text);
 		if (greets)
 			send_line(fd,
 			    "421 Sorry, I'm unable to read controls "
@@ -164,7 +118,7 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 		send_line(fd,
 		    "554 sorry, your host has been denied "
 		    "(#5.7.1)\r\n");
-	log_end(daemon, may_connect == 1 ? 0 : 100);
+	listener_daemon_log_end(&daemon->base, may_connect == 1 ? 0 : 100);
 	log_batch_end(&batch);
 }
 
@@ -174,9 +128,7 @@ refuse_peer(
 {
 	struct daemon *daemon = context;
 
-	log_line("%s: too many connections%s: refused %s", program_of(daemon),
-	    is_per_ip ? " from one address (maxperip)" : " (maxdaemons)",
-	    peer->remote_ip);
+	listener_daemon_log_refused(&daemon->base, peer, is_per_ip);
 	if (smtp_kind_greets(&daemon->server->kind))
 		send_line(fd,
 		    is_per_ip
@@ -187,83 +139,37 @@ refuse_peer(
 }
 
 static void
-take_limits(struct daemon *daemon, struct listener_limits *limits)
+take_limits(struct daemon *daemon)
 {
 	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
+	const struct listener_limits limits = {
+		.max_connections = (unsigned)settings_number(
+		    config->settings, SETTING_maxdaemons),
+		.max_per_ip = (unsigned)settings_number(
+		    config->settings, SETTING_maxperip),
+	};
 
-	limits->max_connections = (unsigned)settings_number(
-	    config->settings, SETTING_maxdaemons);
-	limits->max_per_ip = (unsigned)settings_number(
-	    config->settings, SETTING_maxperip);
-	__atomic_store_n(&daemon->max_connections, limits->max_connections,
-	    __ATOMIC_RELAXED);
-}
-
-static void
-reload(struct daemon *daemon)
-{
-	struct listener_limits limits;
-	struct error err;
-
-	if (smtp_server_reload(daemon->server, &err) == -1) {
-		log_line("%s: alert: the old settings stay: %s",
-		    program_of(daemon), err.text);
-		return;
-	}
-	take_limits(daemon, &limits);
-	listener_set_limits(daemon->listener, &limits);
-	log_line("%s: settings reread", program_of(daemon));
+	listener_daemon_set_limits(&daemon->base, &limits);
 }
 
 static int
-log_tick_ms(void)
+reload(void *context, struct error *err)
 {
-	return (int)test_time_ms("LOG_TICK_MS", LOG_TICK_MS);
-}
-
-static void
-list_signals(sigset_t *signals)
-{
-	sigemptyset(signals);
-	sigaddset(signals, SIGHUP);
-	sigaddset(signals, SIGTERM);
-	sigaddset(signals, SIGINT);
-}
-
-/*
- * The thread that takes the signals, until one says stop, and writes the log
- * lines of sessions that take longer.
- */
-static void *
-take_signals(void *context)
-{
-	const struct timespec tick = { .tv_nsec = log_tick_ms() * 1000000L };
 	struct daemon *daemon = context;
-	sigset_t signals;
-	int signal_number = 0;
 
-	list_signals(&signals);
-	while (signal_number != SIGTERM && signal_number != SIGINT) {
-		signal_number = sigtimedwait(&signals, NULL, &tick);
-		if (signal_number == SIGHUP)
-			reload(daemon);
-		log_batches_tick();
-	}
-	listener_stop(daemon->listener);
-	return NULL;
+	if (smtp_server_reload(daemon->server, err) == -1)
+		return -1;
+	take_limits(daemon);
+	return 0;
 }
 
-/* Each connection takes a descriptor or two: ask for what we may have. */
 static void
-raise_connections(void)
+stop(void *context)
 {
-	struct rlimit limit;
+	struct daemon *daemon = context;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
+	smtp_server_stop(daemon->server);
 }
 
 static int
@@ -299,72 +205,24 @@ prepare(struct daemon *daemon, const struct home *home,
 static void
 release_daemon(struct daemon *daemon)
 {
-	listener_free(&daemon->listener);
+	listener_free(&daemon->base.listener);
 	smtp_rules_free(&daemon->rules);
 	dns_client_free(&daemon->dns);
 	smtp_server_free(&daemon->server);
-}
-
-/* Waits for the sessions to end, writing log lines.  False: some go on. */
-static bool
-drain_sessions(struct daemon *daemon)
-{
-	int64_t drain_ms = test_time_ms("DRAIN_MS", DRAIN_MS);
-	int64_t waited_ms = 0;
-	int tick_ms = log_tick_ms();
-	bool is_empty;
-
-	do {
-		is_empty = listener_drain(daemon->listener, tick_ms);
-		log_batches_tick();
-		waited_ms += tick_ms;
-	} while (!is_empty && waited_ms < drain_ms);
-	return is_empty;
-}
-
-static int
-run_daemon(struct daemon *daemon, const struct smtp_options *options,
-    struct error *err)
-{
-	bool is_v6 = strchr(options->address, ':') != NULL;
-	pthread_t signal_thread;
-	unsigned sessions;
-	int error;
-
-	error = pthread_create(&signal_thread, NULL, take_signals, daemon);
-	if (error != 0) {
-		error_set(err, "cannot start a thread: %s", strerror(error));
-		return 111;
-	}
-	log_line("%s: listening on %s%s%s:%u", program_of(daemon),
-	    is_v6 ? "[" : "",
-	    options->address[0] != '\0' ? options->address : "0",
-	    is_v6 ? "]" : "", listener_port(daemon->listener));
-	listener_run(daemon->listener);
-	pthread_join(signal_thread, NULL);
-	sessions = listener_connections(daemon->listener);
-	log_line("%s: stopping, %u session%s", program_of(daemon), sessions,
-	    plural(sessions));
-	smtp_server_stop(daemon->server);
-	if (!drain_sessions(daemon)) {
-		/* Their threads still use all this: only an exit is left. */
-		log_batches_flush();
-		sessions = listener_connections(daemon->listener);
-		log_line("%s: %u session%s cut off: none had a "
-			 "message accepted that is not queued",
-		    program_of(daemon), sessions, plural(sessions));
-		log_finish();
-		_exit(0);
-	}
-	log_line("%s: exiting", program_of(daemon));
-	return 0;
 }
 
 int
 smtp_listen(const struct home *home, const struct smtp_options *options,
     struct error *err)
 {
-	struct daemon daemon = { .server = NULL };
+	struct daemon daemon = {
+		.base = { .program = smtp_kind_program(&options->kind),
+		    .reload = reload,
+		    .stop = stop,
+		    .cut_off = ": none had a message accepted that is not "
+			       "queued",
+		    .context = &daemon },
+	};
 	const struct listener_options listener_options = {
 		.address = options->address,
 		.port = options->port,
@@ -375,26 +233,22 @@ smtp_listen(const struct home *home, const struct smtp_options *options,
 		.refuse = refuse_peer,
 		.context = &daemon,
 	};
-	struct listener_limits limits;
 	pid_t supervise = parent_supervise();
-	sigset_t signals;
 	int result = 111;
 
 	batch_policy_set();
-	list_signals(&signals);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	raise_connections();
-	daemon.listener = listener_new(&listener_options, err);
-	if (daemon.listener == NULL)
+	listener_daemon_prepare();
+	daemon.base.listener = listener_new(&listener_options, err);
+	if (daemon.base.listener == NULL)
 		return 111;
 	mem_set_reserve(RESERVE_BYTES);
 	result = prepare(&daemon, home, options, err);
 	if (result == 0) {
-		take_limits(&daemon, &limits);
-		listener_set_limits(daemon.listener, &limits);
+		take_limits(&daemon);
 		parent_end_with(supervise);
 		log_pace();
-		result = run_daemon(&daemon, options, err);
+		result = listener_daemon_run(
+		    &daemon.base, options->address, err);
 	}
 	release_daemon(&daemon);
 	return result;
