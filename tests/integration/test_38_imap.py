@@ -191,12 +191,14 @@ def test_rights(node):
     client.logout()
     node.run("vmoduser", "-i", address(node, "u3"))
     wait_until(lambda: is_refused(node, address(node, "u3")), "no IMAP")
-    assert f"forbidden: may not use imap" in node.log("imap")
+    wait_until(lambda: "forbidden: may not use imap" in node.log("imap"),
+               "its log line")
     node.run("vmoduser", "-x", address(node, "u3"))
     wait_until(lambda: not is_refused(node, address(node, "u3")), "IMAP again")
     node.run("vmoduser", "-n", address(node, "u3"))
     wait_until(lambda: is_refused(node, address(node, "u3")), "inactive")
-    assert "forbidden: inactive" in node.log("imap")
+    wait_until(lambda: "forbidden: inactive" in node.log("imap"),
+               "its log line")
 
 
 def test_changes_count_at_once(node):
