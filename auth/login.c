@@ -548,3 +548,10 @@ login_elsewhere(struct login *login, const struct login_service *service,
 	    });
 	return LOGIN_OK;
 }
+
+bool
+login_is_from_here(const char *remote_ip)
+{
+	return strncmp(remote_ip, "127.", 4) == 0 ||
+	    strcmp(remote_ip, "::1") == 0;
+}

@@ -119,4 +119,10 @@ enum login_result login_end(struct login *login, struct login_attempt *attempt,
 /* Instead, when the client breaks off: counts nothing, logs nothing. */
 void login_abandon(struct login_attempt *attempt);
 
+/*
+ * Is a client's address one of this host, from where a password may come in
+ * the clear?
+ */
+bool login_is_from_here(const char *remote_ip);
+
 #endif

@@ -1,7 +1,7 @@
 # auth - who may log in
 LIBS += auth/libauth.a
 auth/libauth.a: auth/apop.o auth/checkpassword.o auth/checkpassword_input.o auth/login.o \
-    auth/oauth.o auth/sasl.o auth/throttle.o auth/verify.o
+    auth/oauth.o auth/sasl.o auth/sasl_talk.o auth/throttle.o auth/verify.o
 auth/libauth.a_LDLIBS := -lcrypt -lgsasl -lcrypto
 
 # One program under two names.

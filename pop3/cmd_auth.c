@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* USER, PASS, APOP (RFC 1939 7) and AUTH (RFC 5034): who is it? */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "auth/apop.h"
-#include "auth/sasl.h"
+#include "auth/sasl_talk.h"
 #include "base/mem.h"
 #include "pop3/session_private.h"
 
@@ -191,85 +190,48 @@ pop3_put_mechanisms(struct pop3_session *session, struct buf *buf)
 	return buf->length > length;
 }
 
-/* The answer to a challenge; NULL when there is none, and that was said. */
-static char *
-ask_for_answer(struct pop3_session *session, const struct buf *challenge)
-{
-	enum stream_result result;
-	const char *line;
-	size_t length;
-	char *answer;
-
-	stream_write(session->stream, "+ ", 2);
-	stream_write(session->stream, challenge->data, challenge->length);
-	stream_write(session->stream, "\r\n", 2);
-	result = stream_read_line(
-	    session->stream, SASL_LINE_MAX, &line, &length);
-	if (result == STREAM_TOO_LONG) {
-		pop3_fault(session, "line too long");
-		return NULL;
-	}
-	if (result != STREAM_OK) {
-		session->is_over = true;
-		return NULL;
-	}
-	while (length > 0 &&
-	    (line[length - 1] == '\n' || line[length - 1] == '\r'))
-		length--;
-	if (memchr(line, '\0', length) != NULL) {
-		pop3_fault(session, "this is not an answer of the mechanism");
-		return NULL;
-	}
-	answer = xstrndup(line, length);
-	if (strcmp(answer, "*") != 0)
-		return answer;
-	free(answer);
-	pop3_error(session, "cancelled");
-	return NULL;
-}
-
 static void
-conclude(struct pop3_session *session, struct sasl *sasl, enum sasl_step step)
+conclude_login(struct pop3_session *session, struct sasl *sasl)
 {
 	struct login_user user;
 	struct error err;
-	enum login_result result;
+	enum login_result result = sasl_finish(sasl, &user, &err);
 
-	if (step == SASL_MALFORMED) {
-		pop3_fault(session, "this is not an answer of the mechanism");
-		return;
-	}
-	if (step == SASL_PASSWORD) {
-		session->options->let_in(
-		    session, sasl_name(sasl), sasl_password(sasl), "");
-		return;
-	}
-	result = sasl_finish(sasl, &user, &err);
 	say_login_result(session, result);
 	if (result == LOGIN_OK)
 		open_users_maildrop(session, &user);
 	login_user_release(&user);
 }
 
-/* answer is the client's initial response, taken; NULL: there was none. */
+/* initial is the client's initial response; NULL: there was none. */
 static void
-run_exchange(struct pop3_session *session, struct sasl *sasl, char *answer)
+run_exchange(
+    struct pop3_session *session, struct sasl *sasl, const char *initial)
 {
-	AUTO(buf_release) struct buf challenge = BUF_INIT;
-	enum sasl_step step;
+	enum stream_result lost;
 
-	for (;;) {
-		step = sasl_step(sasl, answer, &challenge);
-		if (answer != NULL)
-			explicit_bzero(answer, strlen(answer));
-		free(answer);
-		if (step != SASL_CHALLENGE)
-			break;
-		answer = ask_for_answer(session, &challenge);
-		if (answer == NULL)
-			return;
+	switch (sasl_talk(sasl, session->stream, "+ ", initial,
+	    initial == NULL ? 0 : strlen(initial), &lost)) {
+	case SASL_TALK_PASSWORD:
+		session->options->let_in(
+		    session, sasl_name(sasl), sasl_password(sasl), "");
+		break;
+	case SASL_TALK_FINISHED:
+		conclude_login(session, sasl);
+		break;
+	case SASL_TALK_MALFORMED:
+		pop3_fault(session, "this is not an answer of the mechanism");
+		break;
+	case SASL_TALK_TOO_LONG:
+		pop3_fault(session, "line too long");
+		break;
+	case SASL_TALK_CANCELLED:
+		pop3_error(session, "cancelled");
+		break;
+	case SASL_TALK_LOST:
+		session->is_over = true;
+		break;
 	}
-	conclude(session, sasl, step);
 }
 
 /* Older than RFC 5034, and still asked. */
@@ -298,7 +260,6 @@ pop3_cmd_auth(struct pop3_session *session)
 	char *blank = strchr(argument, ' ');
 	struct sasl_channel channel;
 	struct sasl *sasl;
-	char *initial = NULL;
 
 	if (*argument == '\0') {
 		list_mechanisms(session);
@@ -314,10 +275,6 @@ pop3_cmd_auth(struct pop3_session *session)
 		pop3_fault(session, "no such mechanism");
 		return;
 	}
-	/* RFC 5034 4: "=" is an empty one. */
-	if (blank != NULL)
-		initial = xstrdup(
-		    strcmp(blank + 1, "=") == 0 ? "" : blank + 1);
-	run_exchange(session, sasl, initial);
+	run_exchange(session, sasl, blank == NULL ? NULL : blank + 1);
 	sasl_free(&sasl);
 }

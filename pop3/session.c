@@ -105,11 +105,9 @@ pop3_log(struct pop3_session *session, const char *format, ...)
 bool
 pop3_is_private(const struct pop3_session *session)
 {
-	const char *ip = session->peer->remote_ip;
-
 	return stream_tls_version(session->stream) != NULL ||
-	    session->config->may_be_plain || strncmp(ip, "127.", 4) == 0 ||
-	    strcmp(ip, "::1") == 0;
+	    session->config->may_be_plain ||
+	    login_is_from_here(session->peer->remote_ip);
 }
 
 bool

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* AUTH (RFC 4954). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "auth/checkpassword.h"
-#include "auth/sasl.h"
+#include "auth/sasl_talk.h"
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "smtp/session_private.h"
@@ -21,11 +20,9 @@ static const struct login_service smtp_service = {
 static bool
 is_private(const struct smtp_session *session)
 {
-	const char *ip = session->peer->remote_ip;
-
 	return stream_tls_version(session->stream) != NULL ||
 	    settings_flag(session->config->settings, SETTING_smtpauthplain) ||
-	    strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
+	    login_is_from_here(session->peer->remote_ip);
 }
 
 static void
@@ -220,74 +217,36 @@ conclude(
 	login_user_release(&user);
 }
 
+/* initial is the client's first word; NULL: it has said none. */
 static void
-refuse_malformed(struct smtp_session *session)
+run_exchange(struct smtp_session *session, struct sasl *sasl,
+    const char *initial, size_t length)
 {
-	smtp_reply_error(session, 501, "5.5.4", "malformed auth input");
-}
+	enum stream_result lost;
 
-/* The answer to a challenge, without line end; NULL and said: there is none. */
-static char *
-ask(struct smtp_session *session, const struct buf *challenge)
-{
-	enum stream_result result;
-	const char *line;
-	size_t length;
-	char *answer;
-
-	stream_write(session->stream, "334 ", 4);
-	stream_write(session->stream, challenge->data, challenge->length);
-	stream_write(session->stream, "\r\n", 2);
-	result = stream_read_line(
-	    session->stream, SASL_LINE_MAX, &line, &length);
-	if (result == STREAM_TOO_LONG) { /* RFC 4954 4 */
+	switch (
+	    sasl_talk(sasl, session->stream, "334 ", initial, length, &lost)) {
+	case SASL_TALK_PASSWORD:
+		conclude(session, sasl, true);
+		break;
+	case SASL_TALK_FINISHED:
+		conclude(session, sasl, false);
+		break;
+	case SASL_TALK_MALFORMED:
+		smtp_reply_error(session, 501, "5.5.4", "malformed auth input");
+		break;
+	case SASL_TALK_TOO_LONG: /* RFC 4954 4 */
 		smtp_log(session, "AUTH line too long");
-		smtp_reply_error(
-		    session, 500, "5.5.6", "authentication exchange line is too long");
-		return NULL;
+		smtp_reply_error(session, 500, "5.5.6",
+		    "authentication exchange line is too long");
+		break;
+	case SASL_TALK_CANCELLED:
+		smtp_reply(session, 501, "5.0.0", "auth exchange cancelled");
+		break;
+	case SASL_TALK_LOST:
+		smtp_session_lost(session, lost);
+		break;
 	}
-	if (result != STREAM_OK) {
-		smtp_session_lost(session, result);
-		return NULL;
-	}
-	while (length > 0 &&
-	    (line[length - 1] == '\n' || line[length - 1] == '\r'))
-		length--;
-	if (memchr(line, '\0', length) != NULL) {
-		refuse_malformed(session);
-		return NULL;
-	}
-	answer = xstrndup(line, length);
-	if (strcmp(answer, "*") != 0)
-		return answer;
-	free(answer);
-	smtp_reply(session, 501, "5.0.0", "auth exchange cancelled");
-	return NULL;
-}
-
-/* initial is the client's first word, taken; NULL: it has said none. */
-static void
-run_exchange(struct smtp_session *session, struct sasl *sasl, char *initial)
-{
-	AUTO(buf_release) struct buf challenge = BUF_INIT;
-	char *answer = initial;
-	enum sasl_step step;
-
-	for (;;) {
-		step = sasl_step(sasl, answer, &challenge);
-		if (answer != NULL)
-			explicit_bzero(answer, strlen(answer));
-		free(answer);
-		if (step != SASL_CHALLENGE)
-			break;
-		answer = ask(session, &challenge);
-		if (answer == NULL)
-			return;
-	}
-	if (step == SASL_MALFORMED)
-		refuse_malformed(session);
-	else
-		conclude(session, sasl, step == SASL_PASSWORD);
 }
 
 /* Why there can be no exchange now; said, and false. */
@@ -326,7 +285,6 @@ smtp_cmd_auth(struct smtp_session *session, const struct smtp_line *line)
 	char name[SASL_MECHANISM_MAX + 1];
 	struct sasl_channel channel;
 	struct sasl *sasl = NULL;
-	char *initial = NULL;
 	size_t length;
 
 	if (!may_begin(session))
@@ -347,11 +305,7 @@ smtp_cmd_auth(struct smtp_session *session, const struct smtp_line *line)
 		    session, 504, "5.5.4", "auth type unimplemented");
 		return;
 	}
-	/* RFC 4954 4: "=" is an empty one. */
-	if (at < end)
-		initial = end - at == 1 && *at == '='
-		    ? xstrdup("")
-		    : xstrndup(at, (size_t)(end - at));
-	run_exchange(session, sasl, initial);
+	run_exchange(
+	    session, sasl, at < end ? at : NULL, (size_t)(end - at));
 	sasl_free(&sasl);
 }
