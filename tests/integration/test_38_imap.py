@@ -504,6 +504,10 @@ def test_roles(role_node):
         (node.control / "userstore").write_text("pgsql\n")
         node.run("svctool", "init")
         node.run("svctool", "restart")
+        # Until lookupd has found the database RCPT is 451.
+        wait_until(lambda: node.run(
+            "lookup", "user", address(node, "alice"),
+            code=None).returncode == 0, "lookupd and its database")
 
 
 def test_a_taken_port_is_said(make_node):
