@@ -15,8 +15,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/outbox.h"
 #include "base/packet.h"
+#include "base/packet_server.h"
 #include "lookupd/cache.h"
 
 enum {
@@ -32,14 +32,9 @@ enum {
 };
 
 struct client {
-	LIST_ENTRY(client) in_server;
-	struct lookup_server *server;
-	struct loop_source source;
-	unsigned requests; /* unanswered ones: each holds the client */
-	size_t questions;  /* in them */
-	struct outbox outbox;
+	struct packet_client base; /* first; each unanswered request holds it */
+	size_t questions;          /* in them */
 	bool may_ask_passwords;
-	bool is_gone;
 };
 
 /* Somebody who waits for an answer. */
@@ -84,13 +79,11 @@ struct figures {
 };
 
 struct lookup_server {
-	struct loop *loop;
+	struct packet_server clients; /* first: they lead back to it */
 	struct database *database;
 	struct lookup_server_options options;
 	char *folder;
-	struct loop_source listen_source, database_source;
-	LIST_HEAD(, client) clients;
-	size_t client_count;
+	struct loop_source database_source;
 	struct cache *cache;
 	struct snapshot *snapshot; /* or NULL */
 	TAILQ_HEAD(, request) requests; /* in the order in which they came */
@@ -211,38 +204,16 @@ set_unknown_answer(struct query_answer *answer, const char *reason)
 
 /* -- clients */
 
-static void
-client_free(struct client *client)
+static struct lookup_server *
+server_of(const struct client *client)
 {
-	outbox_release(&client->outbox);
-	LIST_REMOVE(client, in_server);
-	client->server->client_count--;
-	free(client);
-}
-
-/* It ends with its last request, which is answered to nobody. */
-static void
-client_leave(struct client *client)
-{
-	if (!client->is_gone) {
-		loop_remove(client->server->loop, &client->source);
-		close(client->source.fd);
-		client->is_gone = true;
-	}
-	if (client->requests == 0)
-		client_free(client);
+	return (struct lookup_server *)client->base.server;
 }
 
 static void
 client_watch(struct client *client)
 {
-	uint32_t events = 0;
-
-	if (client->questions < QUESTIONS_MAX)
-		events |= EPOLLIN;
-	if (client->outbox.count > 0)
-		events |= EPOLLOUT;
-	loop_change(client->server->loop, &client->source, events);
+	packet_client_watch(&client->base, client->questions < QUESTIONS_MAX);
 }
 
 static void
@@ -262,15 +233,15 @@ send_answers(struct client *client, uint32_t id,
 {
 	for (size_t first = 0; first < count;)
 		first += query_put_answers(
-		    outbox_add(&client->outbox), id, first, answers, count);
+		    outbox_add(&client->base.outbox), id, first, answers, count);
 }
 
 /* False: the client has gone, or takes nothing. */
 static bool
 flush_client(struct client *client)
 {
-	return outbox_send(&client->outbox, client->source.fd) &&
-	    outbox_bytes(&client->outbox) <= UNSENT_BYTES_MAX;
+	return outbox_send(&client->base.outbox, client->base.source.fd) &&
+	    outbox_bytes(&client->base.outbox) <= UNSENT_BYTES_MAX;
 }
 
 /* -- requests that wait */
@@ -283,7 +254,7 @@ request_free(struct request *request)
 			LIST_REMOVE(&request->waiters[i], in_miss);
 		free((void *)(uintptr_t)request->answers[i].record);
 	}
-	TAILQ_REMOVE(&request->client->server->requests, request, in_server);
+	TAILQ_REMOVE(&server_of(request->client)->requests, request, in_server);
 	free(request->answers);
 	free(request->waiters);
 	free(request->queries);
@@ -298,18 +269,18 @@ request_end(struct request *request, bool is_answered)
 	struct client *client = request->client;
 	bool is_well = true;
 
-	client->requests--;
+	client->base.holds--;
 	client->questions -= request->count;
-	if (is_answered && !client->is_gone) {
+	if (is_answered && !client->base.is_gone) {
 		send_answers(
 		    client, request->id, request->answers, request->count);
 		note_latency(
-		    client->server, request->began_us, request->count);
+		    server_of(client), request->began_us, request->count);
 		is_well = flush_client(client);
 	}
 	request_free(request);
-	if (client->is_gone || !is_well)
-		client_leave(client);
+	if (client->base.is_gone || !is_well)
+		packet_client_leave(&client->base);
 	else
 		client_watch(client);
 }
@@ -330,7 +301,7 @@ keep_answer(
 	waiter->miss = NULL;
 	request->left--;
 	if (answer->state == QUERY_UNKNOWN)
-		request->client->server->figures.unknown++;
+		server_of(request->client)->figures.unknown++;
 }
 
 /* -- questions to the database */
@@ -537,7 +508,7 @@ static struct request *
 request_new(struct client *client, const struct query_request *asked,
     int64_t began_us)
 {
-	struct lookup_server *server = client->server;
+	struct lookup_server *server = server_of(client);
 	struct request *request = xcalloc(1, sizeof(*request));
 	int64_t now_ms = clock_ms();
 	size_t bytes = 0;
@@ -566,7 +537,7 @@ request_new(struct client *client, const struct query_request *asked,
 		    &request->queries[i]);
 	}
 	TAILQ_INSERT_TAIL(&server->requests, request, in_server);
-	client->requests++;
+	client->base.holds++;
 	client->questions += request->count;
 	return request;
 }
@@ -575,7 +546,7 @@ request_new(struct client *client, const struct query_request *asked,
 static void
 begin_request(struct client *client, const bool *is_known, int64_t began_us)
 {
-	struct lookup_server *server = client->server;
+	struct lookup_server *server = server_of(client);
 	struct request *request = request_new(
 	    client, &server->asked, began_us);
 
@@ -597,7 +568,7 @@ begin_request(struct client *client, const bool *is_known, int64_t began_us)
 static bool
 take_packet(struct client *client, const char *packet, size_t length)
 {
-	struct lookup_server *server = client->server;
+	struct lookup_server *server = server_of(client);
 	struct query_request *asked = &server->asked;
 	bool is_known[QUERY_COUNT_MAX];
 	int64_t began_us = clock_us();
@@ -632,14 +603,14 @@ static void
 client_ready(uint32_t events, void *context)
 {
 	struct client *client = context;
-	struct lookup_server *server = client->server;
+	struct lookup_server *server = server_of(client);
 	int passed_fd;
 	ssize_t n = -1;
 	bool is_well = true;
 
 	if ((events & ~(uint32_t)EPOLLOUT) != 0) {
 		/* Another one that waits makes the loop come back. */
-		n = packet_receive(client->source.fd, server->packet,
+		n = packet_receive(client->base.source.fd, server->packet,
 		    sizeof(server->packet), &passed_fd, MSG_DONTWAIT);
 		if (n > 0 && passed_fd != -1)
 			close(passed_fd);
@@ -651,8 +622,8 @@ client_ready(uint32_t events, void *context)
 	}
 	is_well = is_well && flush_client(client);
 	if (!is_well)
-		client_leave(client);
-	else if (client->outbox.count > 0 || (events & EPOLLOUT) != 0 ||
+		packet_client_leave(&client->base);
+	else if (client->base.outbox.count > 0 || (events & EPOLLOUT) != 0 ||
 	    client->questions >= QUESTIONS_MAX)
 		client_watch(client);
 }
@@ -668,59 +639,21 @@ is_peer(const struct lookup_server *server, uid_t uid, size_t count)
 	return false;
 }
 
-static void
-client_accepted(struct lookup_server *server, int fd)
+static bool
+admit_client(struct packet_client *base)
 {
-	struct client *client;
-	struct error err;
+	struct client *client = (struct client *)base;
+	const struct lookup_server *server = server_of(client);
 	uid_t uid;
 	pid_t pid;
 
-	packet_refuse_fds(fd);
-	if (server->client_count == CLIENTS_MAX) {
-		log_line("warning: %d clients are connected: another one was "
-			 "refused",
-		    CLIENTS_MAX);
-		close(fd);
-		return;
-	}
-	if (packet_peer(fd, &uid, &pid) == -1 ||
-	    !is_peer(server, uid, server->options.peer_count)) {
-		close(fd);
-		return;
-	}
-	client = xcalloc(1, sizeof(*client));
-	client->server = server;
-	client->source = (struct loop_source){ fd, client_ready, client };
+	packet_refuse_fds(base->source.fd);
+	if (packet_peer(base->source.fd, &uid, &pid) == -1 ||
+	    !is_peer(server, uid, server->options.peer_count))
+		return false;
 	client->may_ask_passwords = is_peer(
 	    server, uid, server->options.password_peer_count);
-	outbox_init(&client->outbox);
-	if (loop_add(server->loop, &client->source, EPOLLIN, &err) == -1) {
-		log_line("warning: cannot serve a client: %s", err.text);
-		close(fd);
-		free(client);
-		return;
-	}
-	LIST_INSERT_HEAD(&server->clients, client, in_server);
-	server->client_count++;
-}
-
-static void
-listen_ready(uint32_t events, void *context)
-{
-	struct lookup_server *server = context;
-	int fd = accept4(
-	    server->listen_source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct error err;
-
-	(void)events;
-	if (fd != -1)
-		client_accepted(server, fd);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		error_sys(&err, "cannot accept a client");
-		log_line("warning: %s", err.text);
-		usleep(10000); /* descriptors come back with answers */
-	}
+	return true;
 }
 
 /* -- what the database's threads bring */
@@ -889,23 +822,24 @@ lookup_server_new(struct loop *loop, struct database *database, int listen_fd,
 	struct lookup_server *server = xcalloc(1, sizeof(*server));
 	struct error reason;
 
-	server->loop = loop;
+	server->clients = (struct packet_server){ .loop = loop,
+		.client_size = sizeof(struct client),
+		.clients_max = CLIENTS_MAX,
+		.admit = admit_client,
+		.ready = client_ready };
 	server->database = database;
 	server->options = *options;
 	server->folder = xstrdup(options->folder);
 	server->began_ms = clock_ms();
-	LIST_INIT(&server->clients);
 	LIST_INIT(&server->misses);
 	TAILQ_INIT(&server->requests);
 	server->cache = cache_new(options->cache_bytes, server->began_ms);
 	if (snapshot_open(options->folder, &server->snapshot, &reason) == -1)
 		log_line("warning: the snapshot cannot be used: %s",
 		    reason.text);
-	server->listen_source = (struct loop_source){ listen_fd, listen_ready,
-		server };
 	server->database_source = (struct loop_source){ database_fd(database),
 		database_ready, server };
-	if (loop_add(loop, &server->listen_source, EPOLLIN, err) == 0 &&
+	if (packet_server_open(&server->clients, listen_fd, err) == 0 &&
 	    loop_add(loop, &server->database_source, EPOLLIN, err) == 0)
 		return server;
 	cache_free(&server->cache);
@@ -920,18 +854,16 @@ lookup_server_free(struct lookup_server **server_in)
 {
 	struct lookup_server *server = *server_in;
 	struct request *request;
-	struct client *client;
 	struct miss *miss;
 
 	if (server == NULL)
 		return;
-	loop_remove(server->loop, &server->listen_source);
-	loop_remove(server->loop, &server->database_source);
+	packet_server_close(&server->clients);
+	loop_remove(server->clients.loop, &server->database_source);
 	database_free(&server->database);
 	while ((request = TAILQ_FIRST(&server->requests)) != NULL)
 		request_end(request, false);
-	while ((client = LIST_FIRST(&server->clients)) != NULL)
-		client_leave(client);
+	packet_server_end(&server->clients);
 	while ((miss = LIST_FIRST(&server->misses)) != NULL)
 		miss_free(miss);
 	cache_free(&server->cache);
@@ -1030,10 +962,10 @@ lookup_server_stats(struct lookup_server *server, struct buf *out)
 {
 	buf_addf(out,
 	    "{\"pid\":%ld,\"up_s\":%" PRId64
-	    ",\"clients\":%zu,\"cached\":%zu,\"cache_bytes\":%zu,"
+	    ",\"clients\":%u,\"cached\":%zu,\"cache_bytes\":%zu,"
 	    "\"cache_limit\":%zu",
 	    (long)getpid(), (clock_ms() - server->began_ms) / 1000,
-	    server->client_count, cache_count(server->cache),
+	    server->clients.client_count, cache_count(server->cache),
 	    cache_bytes(server->cache), server->options.cache_bytes);
 	put_figures(server, out);
 	put_database(server, out);

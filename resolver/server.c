@@ -12,8 +12,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/outbox.h"
 #include "base/packet.h"
+#include "base/packet_server.h"
 
 enum {
 	CLIENTS_MAX = 4096,
@@ -24,86 +24,48 @@ enum {
 	UNSENT_BYTES_MAX = 1024 * 1024
 };
 
-struct client {
-	LIST_ENTRY(client) in_server;
-	struct dns_server *server;
-	struct loop_source source;
-	unsigned questions;   /* unanswered ones: each holds the client */
-	struct outbox outbox; /* answers */
-	bool is_gone;
-};
-
 struct dns_server {
-	struct loop *loop;
+	struct packet_server clients; /* first: they lead back to it */
 	struct unbound *unbound;
-	struct loop_source listen_source, answers_source;
-	LIST_HEAD(, client) clients;
-	size_t client_count;
+	struct loop_source answers_source;
 };
 
-/* A question of a client's. */
+/* A question of a client's, which it holds. */
 struct asked {
-	struct client *client;
+	struct packet_client *client;
 	uint32_t id;
 };
 
 static void
-client_free(struct client *client)
+watch_client(struct packet_client *client)
 {
-	outbox_release(&client->outbox);
-	LIST_REMOVE(client, in_server);
-	client->server->client_count--;
-	free(client);
-}
-
-/* It ends when its last question is answered, to nobody. */
-static void
-client_leave(struct client *client)
-{
-	if (!client->is_gone) {
-		loop_remove(client->server->loop, &client->source);
-		close(client->source.fd);
-		client->is_gone = true;
-	}
-	if (client->questions == 0)
-		client_free(client);
-}
-
-static void
-client_watch(struct client *client)
-{
-	uint32_t events = 0;
-
-	if (client->questions < QUESTIONS_MAX)
-		events |= EPOLLIN;
-	if (client->outbox.count > 0)
-		events |= EPOLLOUT;
-	loop_change(client->server->loop, &client->source, events);
+	packet_client_watch(client, client->holds < QUESTIONS_MAX);
 }
 
 static void
 send_answer(const struct dns_answer *answer, void *context)
 {
 	struct asked *asked = context;
-	struct client *client = asked->client;
+	struct packet_client *client = asked->client;
 
-	client->questions--;
+	client->holds--;
 	if (!client->is_gone)
 		dns_put_answer(outbox_add(&client->outbox), asked->id, answer);
 	free(asked);
 	if (client->is_gone ||
 	    outbox_bytes(&client->outbox) > UNSENT_BYTES_MAX ||
 	    !outbox_send(&client->outbox, client->source.fd))
-		client_leave(client);
+		packet_client_leave(client);
 	else
-		client_watch(client);
+		watch_client(client);
 }
 
 /* Takes one question.  0 none waits, 1 taken, -1 the client goes. */
 static int
-take_question(struct client *client)
+take_question(struct packet_client *client)
 {
 	char packet[QUESTION_BYTES];
+	struct dns_server *server;
 	struct dns_query query;
 	struct asked *asked;
 	int passed_fd;
@@ -116,78 +78,34 @@ take_question(struct client *client)
 		close(passed_fd);
 	if (n <= 0 || !dns_get_query(packet, (size_t)n, &query))
 		return -1;
+	server = (struct dns_server *)client->server;
 	asked = xmalloc(sizeof(*asked));
 	*asked = (struct asked){ client, query.id };
-	client->questions++;
-	unbound_ask(client->server->unbound, query.type, query.name,
-	    send_answer, asked);
+	client->holds++;
+	unbound_ask(
+	    server->unbound, query.type, query.name, send_answer, asked);
 	return 1;
 }
 
 static void
 client_ready(uint32_t events, void *context)
 {
-	struct client *client = context;
+	struct packet_client *client = context;
 	int result = 1;
 
 	if ((events & EPOLLOUT) != 0 &&
 	    !outbox_send(&client->outbox, client->source.fd))
 		result = -1;
 	/* An answer that comes at once may end the client: not before we do. */
-	client->questions++;
+	client->holds++;
 	while (result == 1 && !client->is_gone &&
-	    client->questions <= QUESTIONS_MAX)
+	    client->holds <= QUESTIONS_MAX)
 		result = take_question(client);
-	client->questions--;
+	client->holds--;
 	if (result == -1 || client->is_gone)
-		client_leave(client);
+		packet_client_leave(client);
 	else
-		client_watch(client);
-}
-
-static void
-client_accepted(struct dns_server *server, int fd)
-{
-	struct client *client;
-	struct error err;
-
-	if (server->client_count == CLIENTS_MAX) {
-		log_line("warning: %d clients are connected: another one was "
-			 "refused",
-		    CLIENTS_MAX);
-		close(fd);
-		return;
-	}
-	client = xcalloc(1, sizeof(*client));
-	client->server = server;
-	client->source = (struct loop_source){ fd, client_ready, client };
-	outbox_init(&client->outbox);
-	if (loop_add(server->loop, &client->source, EPOLLIN, &err) == -1) {
-		log_line("warning: cannot serve a client: %s", err.text);
-		close(fd);
-		free(client);
-		return;
-	}
-	LIST_INSERT_HEAD(&server->clients, client, in_server);
-	server->client_count++;
-}
-
-static void
-listen_ready(uint32_t events, void *context)
-{
-	struct dns_server *server = context;
-	int fd = accept4(
-	    server->listen_source.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct error err;
-
-	(void)events;
-	if (fd != -1)
-		client_accepted(server, fd);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		error_sys(&err, "cannot accept a client");
-		log_line("warning: %s", err.text);
-		usleep(10000); /* descriptors come back with answers */
-	}
+		watch_client(client);
 }
 
 static void
@@ -205,14 +123,14 @@ dns_server_new(struct loop *loop, struct unbound *unbound, int listen_fd,
 {
 	struct dns_server *server = xcalloc(1, sizeof(*server));
 
-	server->loop = loop;
+	server->clients = (struct packet_server){ .loop = loop,
+		.client_size = sizeof(struct packet_client),
+		.clients_max = CLIENTS_MAX,
+		.ready = client_ready };
 	server->unbound = unbound;
-	LIST_INIT(&server->clients);
-	server->listen_source = (struct loop_source){ listen_fd, listen_ready,
-		server };
 	server->answers_source = (struct loop_source){ unbound_fd(unbound),
 		answers_ready, server };
-	if (loop_add(loop, &server->listen_source, EPOLLIN, err) == 0 &&
+	if (packet_server_open(&server->clients, listen_fd, err) == 0 &&
 	    loop_add(loop, &server->answers_source, EPOLLIN, err) == 0)
 		return server;
 	free(server);
@@ -223,15 +141,13 @@ void
 dns_server_free(struct dns_server **server_in)
 {
 	struct dns_server *server = *server_in;
-	struct client *client;
 
 	if (server == NULL)
 		return;
-	loop_remove(server->loop, &server->listen_source);
-	loop_remove(server->loop, &server->answers_source);
+	packet_server_close(&server->clients);
+	loop_remove(server->clients.loop, &server->answers_source);
 	unbound_free(&server->unbound); /* answers all that was asked */
-	while ((client = LIST_FIRST(&server->clients)) != NULL)
-		client_leave(client);
+	packet_server_end(&server->clients);
 	free(server);
 	*server_in = NULL;
 }
