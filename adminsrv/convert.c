@@ -182,15 +182,12 @@ convert_domain(const struct home *home, const char *domain, enum users_store to,
 	AUTO(users_close) struct users *target = NULL;
 	enum admin_result result = users_find_domain(
 	    home->root, domain, &found, err);
-	struct users_at at = { .control_dir = home->control };
+	struct users_at at;
 
 	*result_out = (struct convert_result){ .copied = 0 };
 	if (result != ADMIN_OK)
 		return result;
-	at.domain = found.name;
-	at.dir = found.dir;
-	at.uid = found.uid;
-	at.gid = found.gid;
+	at = users_at(home, &found);
 	result = open_both(&at, to, &source, &target, err);
 	if (result == ADMIN_OK)
 		result = copy_users(source, target,

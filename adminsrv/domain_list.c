@@ -20,16 +20,13 @@ domain_list_one(const struct home *home, const char *domain,
 {
 	AUTO(store_domain_release)
 	struct store_domain found = { .name = NULL };
-	struct users_at at = { .control_dir = home->control };
+	struct users_at at;
 	enum admin_result result = users_find_domain(
 	    home->root, domain, &found, err);
 
 	if (result != ADMIN_OK)
 		return result;
-	at.domain = found.name;
-	at.dir = found.dir;
-	at.uid = found.uid;
-	at.gid = found.gid;
+	at = users_at(home, &found);
 	return act(&at, context, err);
 }
 

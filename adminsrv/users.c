@@ -44,6 +44,16 @@ users_find_domain(const char *home_root, const char *domain,
 	    err, "no virtual domain '%s': add it with vadddomain", domain);
 }
 
+struct users_at
+users_at(const struct home *home, const struct store_domain *domain)
+{
+	return (struct users_at){ .control_dir = home->control,
+		.domain = domain->name,
+		.dir = domain->dir,
+		.uid = domain->uid,
+		.gid = domain->gid };
+}
+
 static struct users *
 users_new_at(const struct users_at *at)
 {
@@ -131,15 +141,12 @@ users_open_named(const char *home_root, const char *domain,
 	struct store_domain found = { .name = NULL };
 	enum admin_result result = users_find_domain(
 	    home_root, domain, &found, err);
-	struct users_at at = { .control_dir = home->control };
+	struct users_at at;
 
 	*users_out = NULL;
 	if (result != ADMIN_OK)
 		return result;
-	at.domain = found.name;
-	at.dir = found.dir;
-	at.uid = found.uid;
-	at.gid = found.gid;
+	at = users_at(home, &found);
 	return users_open(&at, false, users_out, err);
 }
 

@@ -18,6 +18,7 @@
 
 #include "adminsrv/result.h"
 #include "base/error.h"
+#include "control/home.h"
 #include "lookupd/store.h"
 #include "lookupd/vpasswd.h"
 
@@ -47,6 +48,10 @@ struct users_at {
 	enum users_store store;
 	bool as_we_are; /* to look at: root does not act as the owner */
 };
+
+/* Those of a domain that was found; its texts are borrowed. */
+struct users_at users_at(
+    const struct home *home, const struct store_domain *domain);
 
 /*
  * Locks and loads a domain's users, and first makes the cdb again when a killed

@@ -135,9 +135,10 @@ users_rename(struct users *users, const char *name, const char *new_name,
 	return rename_user(users, old, new_name, dir, new_dir, err);
 }
 
+/* dir, quota: another one; or NULL, as it is. */
 static enum admin_result
-put_dir(
-    struct users *users, const char *name, const char *dir, struct error *err)
+put_fields(struct users *users, const char *name, const char *dir,
+    const char *quota, struct error *err)
 {
 	const struct vpasswd_entry *old;
 	struct vpasswd_entry entry;
@@ -146,7 +147,10 @@ put_dir(
 	if (result != ADMIN_OK)
 		return result;
 	entry = *old;
-	entry.dir = dir;
+	if (dir != NULL)
+		entry.dir = dir;
+	if (quota != NULL)
+		entry.quota = quota;
 	return users_change(users, &entry, err);
 }
 
@@ -155,14 +159,8 @@ users_set_quota(
     struct users *users, const char *name, const char *quota, struct error *err)
 {
 	const struct vpasswd_entry *old;
-	struct vpasswd_entry entry;
-	enum admin_result result = users_find(users, name, &old, err);
+	enum admin_result result = put_fields(users, name, NULL, quota, err);
 
-	if (result != ADMIN_OK)
-		return result;
-	entry = *old;
-	entry.quota = quota;
-	result = users_change(users, &entry, err);
 	if (result == ADMIN_OK)
 		result = users_find(users, name, &old, err);
 	if (result != ADMIN_OK || user_dir_forget_size(old->dir, err) == 0)
@@ -240,7 +238,7 @@ copy_user(struct users *users, const char *name, const char *dir,
 		result = error_sys(err, "cannot rename '%s'", part);
 	if (result == 0)
 		result = file_sync_parent(new_dir, err);
-	return result == -1 ? ADMIN_FAILED : put_dir(users, name, new_dir, err);
+	return result == -1 ? ADMIN_FAILED : put_fields(users, name, new_dir, NULL, err);
 }
 
 static enum admin_result
@@ -261,11 +259,11 @@ move_dir(struct users *users, const char *name, const char *dir,
 	if (file_make_dirs(parent, 0700, err) == -1)
 		return ADMIN_FAILED;
 	if (is_copied || (!is_there && is_folder(new_dir)))
-		result = put_dir(users, name, new_dir, err);
+		result = put_fields(users, name, new_dir, NULL, err);
 	else if (is_there && rename(dir, new_dir) == 0)
 		result = sync_both(dir, new_dir, err) == -1
 		    ? ADMIN_FAILED
-		    : put_dir(users, name, new_dir, err);
+		    : put_fields(users, name, new_dir, NULL, err);
 	else if (is_there && errno != EXDEV)
 		return admin_fail(
 		    err, "cannot rename '%s' to '%s'", dir, new_dir);

@@ -28,11 +28,7 @@ main(int argc, char **argv)
 	home = home_new();
 	result = users_find_domain(home->root, name, &domain, &err);
 	if (result == ADMIN_OK) {
-		const struct users_at at = { .control_dir = home->control,
-			.domain = domain.name,
-			.dir = domain.dir,
-			.uid = domain.uid,
-			.gid = domain.gid };
+		const struct users_at at = users_at(home, &domain);
 
 		result = users_compile(&at, &err);
 	}

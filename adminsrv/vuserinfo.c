@@ -87,11 +87,7 @@ static enum admin_result
 show_domain(struct output *output, const struct home *home,
     const struct store_domain *domain, const char *name, struct error *err)
 {
-	const struct users_at at = { .control_dir = home->control,
-		.domain = domain->name,
-		.dir = domain->dir,
-		.uid = domain->uid,
-		.gid = domain->gid };
+	const struct users_at at = users_at(home, domain);
 	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result = users_open_to_read(&at, &users, err);
 

@@ -117,6 +117,20 @@ database_note(struct database *database, enum pg_status status,
 
 /* -- readers */
 
+/* As many as one statement asks for. */
+static size_t
+take_batch(struct fetch_list *list, struct fetch **fetches)
+{
+	size_t count = 0;
+
+	while (count < FETCH_BATCH && !TAILQ_EMPTY(list)) {
+		fetches[count] = TAILQ_FIRST(list);
+		TAILQ_REMOVE(list, fetches[count], link);
+		count++;
+	}
+	return count;
+}
+
 /* The next questions of one kind, in turn; 0: the threads are to end. */
 static size_t
 take_waiting(
@@ -139,11 +153,7 @@ take_waiting(
 			}
 			continue;
 		}
-		while (count < FETCH_BATCH && !TAILQ_EMPTY(list)) {
-			fetches[count] = TAILQ_FIRST(list);
-			TAILQ_REMOVE(list, fetches[count], link);
-			count++;
-		}
+		count = take_batch(list, fetches);
 	}
 	pthread_mutex_unlock(&database->lock);
 	return count;
@@ -324,7 +334,7 @@ take_logins(struct database *database, struct fetch **fetches, int wait_ms)
 {
 	struct fetch_list *list = &database->waiting[QUERY_LOGIN];
 	struct timespec until;
-	size_t count = 0;
+	size_t count;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += wait_ms / 1000;
@@ -333,11 +343,7 @@ take_logins(struct database *database, struct fetch **fetches, int wait_ms)
 	    pthread_cond_timedwait(
 		&database->wanted, &database->lock, &until) != ETIMEDOUT)
 		continue;
-	while (count < FETCH_BATCH && !TAILQ_EMPTY(list)) {
-		fetches[count] = TAILQ_FIRST(list);
-		TAILQ_REMOVE(list, fetches[count], link);
-		count++;
-	}
+	count = take_batch(list, fetches);
 	pthread_mutex_unlock(&database->lock);
 	return count;
 }
