@@ -23,6 +23,7 @@
 #include "queue/idmap.h"
 
 enum { ROOMLESS_SHARE = 4 };
+enum { WISH_MS = 60000 };
 static const time_t FOREVER_S = (time_t)100 * 366 * 86400;
 
 TAILQ_HEAD(part_list, lane_part);
@@ -40,6 +41,7 @@ struct lane {
 	uint32_t room, jobs;
 	bool has_asked;
 	enum job_wish wish;
+	int64_t wish_ends_ms;
 	TAILQ_ENTRY(lane) in_asking;
 	bool is_asking; /* is to ask */
 	/* parts */
@@ -76,7 +78,8 @@ struct lane_table {
 	size_t share;
 	time_t patience_s;
 	const struct strlist *lifetimes; /* NULL: not told yet */
-	time_t now; /* of the last lane_take() */
+	time_t now;     /* of the last lane_take() */
+	int64_t now_ms; /* of the last lane_run_timers() */
 	uint64_t last_number, last_turn, ticket_count;
 	uint32_t backing_off;
 };
@@ -144,9 +147,8 @@ lane_table_free(struct lane_table **table_in)
 	*table_in = NULL;
 }
 
-/* A remote domain's key stands for those of its senders, too. */
-static bool
-has_key(const struct lane *lane, const char *key)
+bool
+lane_has_key(const struct lane *lane, const char *key)
 {
 	size_t length = strlen(key);
 
@@ -178,7 +180,7 @@ lane_get(struct lane_table *table, enum lane_kind kind, const char *key)
 	TAILQ_INIT(&lane->parts);
 	lane->number = ++table->last_number;
 	for (i = 0; i < table->held.count; i++)
-		lane->is_held |= has_key(lane, table->held.items[i]);
+		lane->is_held |= lane_has_key(lane, table->held.items[i]);
 	if (tsearch(lane, &table->by_key, compare_lanes) == NULL)
 		fatal(111, "out of memory");
 	idmap_put(&table->by_number, lane->number, lane);
@@ -191,7 +193,7 @@ drop_unused_lane(struct lane_table *table, struct lane *lane)
 {
 	if (lane->part_count > 0 || lane->running > 0 || lane->jobs > 0 ||
 	    lane->room > 0 || lane->backs_off_until_ms != 0 ||
-	    lane->tickets.count > 0)
+	    lane->tickets.count > 0 || lane->wish != JOB_WISH_NONE)
 		return;
 	idmap_remove(&table->by_number, lane->number);
 	free_lane(table, lane);
@@ -361,7 +363,7 @@ lane_hold(struct lane_table *table, const char *key, bool is_held)
 	strlist_sort(&table->held);
 	strlist_release(&old);
 	LIST_FOREACH(lane, &table->lanes, in_table)
-		if (has_key(lane, key)) {
+		if (lane_has_key(lane, key)) {
 			lane->is_held = is_held;
 			lane->has_asked &= is_held; /* asks again */
 			update_turn(table, lane);
@@ -376,6 +378,17 @@ lane_held_key(const struct lane_table *table, size_t i)
 	return i < table->held.count ? table->held.items[i] : NULL;
 }
 
+/* It is kept while its only message is read: it has not asked before. */
+static void
+wish_lane(struct lane_table *table, struct lane *lane, enum job_wish wish)
+{
+	if (lane->kind != LANE_REMOTE || wish <= lane->wish)
+		return;
+	lane->wish = wish;
+	lane->wish_ends_ms = table->now_ms + WISH_MS;
+	schedule_add(&table->back_offs, lane->number, lane->wish_ends_ms);
+}
+
 unsigned
 lane_retry_key(struct lane_table *table, const char *key)
 {
@@ -384,10 +397,10 @@ lane_retry_key(struct lane_table *table, const char *key)
 
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
-		if (!has_key(lane, key))
+		if (!lane_has_key(lane, key))
 			continue;
 		count++;
-		lane->wish = JOB_WISH_ANYWAY;
+		wish_lane(table, lane, JOB_WISH_ANYWAY);
 		schedule_all_now(&lane->tickets);
 		lane_back_off(table, lane, 0, "");
 	}
@@ -403,7 +416,7 @@ lane_wake_remote(struct lane_table *table, const char *domain)
 		next = LIST_NEXT(lane, in_table);
 		if (lane->kind == LANE_REMOTE &&
 		    lane->backs_off_until_ms != 0 &&
-		    (domain == NULL || has_key(lane, domain)))
+		    (domain == NULL || lane_has_key(lane, domain)))
 			lane_back_off(table, lane, 0, "");
 	}
 }
@@ -447,11 +460,20 @@ lane_run_timers(struct lane_table *table, int64_t now_ms)
 {
 	uint64_t number;
 
+	table->now_ms = now_ms;
 	while (schedule_take(&table->back_offs, now_ms, &number)) {
 		struct lane *lane = idmap_get(&table->by_number, number);
 
-		if (lane != NULL && lane->backs_off_until_ms <= now_ms)
+		if (lane == NULL)
+			continue;
+		if (lane->wish_ends_ms <= now_ms)
+			lane->wish = JOB_WISH_NONE;
+		if (lane->backs_off_until_ms > now_ms)
+			continue;
+		if (lane->backs_off_until_ms != 0)
 			lane_back_off(table, lane, 0, "");
+		else
+			drop_unused_lane(table, lane);
 	}
 }
 
@@ -727,8 +749,7 @@ lane_all_now(struct lane_table *table)
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
 		schedule_all_now(&lane->tickets);
-		if (lane->wish == JOB_WISH_NONE)
-			lane->wish = JOB_WISH_NOW;
+		wish_lane(table, lane, JOB_WISH_NOW);
 		lane->has_asked = false; /* asks once more, with that */
 		if (lane->backs_off_until_ms != 0)
 			lane_back_off(table, lane, 0, "");

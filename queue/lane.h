@@ -81,6 +81,8 @@ struct lane *lane_find(
     struct lane_table *table, enum lane_kind kind, const char *key);
 
 const char *lane_key(const struct lane *lane);
+/* Its own; or of a remote one, its domain's: also for those of its senders. */
+bool lane_has_key(const struct lane *lane, const char *key);
 enum lane_kind lane_get_kind(const struct lane *lane);
 uint64_t lane_number(const struct lane *lane); /* not 0, never another's */
 
@@ -100,7 +102,7 @@ bool lane_hold(struct lane_table *table, const char *key, bool is_held);
 const char *lane_held_key(const struct lane_table *table, size_t i);
 /*
  * Ends the back-offs of the lanes of a key, and all tickets there are due; they
- * ask with JOB_WISH_ANYWAY.  How many lanes there are.
+ * ask with JOB_WISH_ANYWAY, once, within a minute.  How many lanes there are.
  */
 unsigned lane_retry_key(struct lane_table *table, const char *key);
 /* Ends the back-offs of the remote lanes of a domain, or (NULL) of all. */

@@ -414,12 +414,25 @@ log_order(const struct order *order, const char *lane, uid_t uid)
 		    word[0] == '\0' ? "" : ": ", word);
 }
 
+/* Those under way that are deferred yet wait in no lane now. */
+static void
+hurry_lane(struct send *send, const char *key)
+{
+	struct message *message;
+
+	TAILQ_FOREACH(message, &send->active, in_active)
+		for (uint32_t i = 0; i < message->part_count; i++)
+			if (lane_has_key(message->parts[i].line.lane, key))
+				message->is_hurried = true;
+}
+
 static void
 operate_lane(struct send *send, struct order *order, const char *key)
 {
 	bool is_held = order->action == INTAKE_HOLD;
 
 	if (order->action == INTAKE_RETRY) {
+		hurry_lane(send, key);
 		if (lane_retry_key(send->lanes, key) > 0)
 			end_order(send, order, QQ_OK, "");
 		else

@@ -699,6 +699,30 @@ share_room(struct destination *destination)
 			lane_give_room(lane, room);
 }
 
+/* What was learned of its addresses counts no more. */
+static void
+try_again(struct destination *destination)
+{
+	destination->rests_until_ms = 0;
+	for (size_t i = 0; i < destination->exchange->address_count; i++)
+		if (!destination->breakers[i].is_probing)
+			destination->breakers[i] = (struct breaker){ 0 };
+}
+
+/* A lane was to be tried while connections that have failed now were opened. */
+static bool
+take_wish(struct destination *destination)
+{
+	struct lane_hand *lane;
+	bool is_wanted = false;
+
+	TAILQ_FOREACH(lane, &destination->lanes, in_place) {
+		is_wanted |= lane->wish != JOB_WISH_NONE;
+		lane->wish = JOB_WISH_NONE;
+	}
+	return is_wanted;
+}
+
 void
 destination_run(struct destination *destination)
 {
@@ -717,20 +741,15 @@ destination_run(struct destination *destination)
 	    !destination->is_wanting && !has_address(destination, now_ms)) {
 		destination->has_greeted = false;
 		window_restart(&destination->window);
+		if (take_wish(destination)) {
+			try_again(destination);
+			destination_run(destination);
+			return;
+		}
 		rest(destination, first_rest_ends(destination));
 		return;
 	}
 	share_room(destination);
-}
-
-/* What was learned of its addresses counts no more. */
-static void
-try_again(struct destination *destination)
-{
-	destination->rests_until_ms = 0;
-	for (size_t i = 0; i < destination->exchange->address_count; i++)
-		if (!destination->breakers[i].is_probing)
-			destination->breakers[i] = (struct breaker){ 0 };
 }
 
 static void

@@ -5,13 +5,14 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
 
 from name_server import NameServer
 from node import SLOW, wait_until
-from test_74_remote_delivery import LOCAL, ZONE, World
+from test_74_remote_delivery import LOCAL, ZONE, Host, World
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,73 @@ def wait_state(world, domain, state):
 def resting(world, lane):
     """How often the lane began to rest."""
     return len(re.findall(rf"lane {re.escape(lane)}: rests", world.log()))
+
+
+# -- retry
+
+class Slow(Host):
+    """Ends its first connections without a greeting, when it is told to."""
+
+    def __init__(self, *options):
+        self.goes_on = threading.Event()
+        self.dropped = 0
+        super().__init__(*options)
+
+    def talk(self, connection, file):
+        if self.dropped < 1:
+            self.goes_on.wait(60 * SLOW)
+            self.dropped += 1
+        else:
+            super().talk(connection, file)
+
+
+def retry_lane(world, lane):
+    world.node.svctool("queue", "retry", "--lane", lane)
+
+
+def test_retry_of_a_lane_that_rests(world):
+    """Its only message is read from disk before the lane asks for room."""
+    world.node.up()
+    one = world.host(2)
+    one.greeting = "421 4.3.2 not now"
+    assert world.node.inject("a@one.peer.test") == 0
+    world.wait_log(r"lane one\.peer\.test: rests")
+    wait_until(lambda: any(
+        list(world.node.queue_dir(queue).glob("info/*/*"))
+        for queue in ("queue1", "queue2")), "it is on disk")
+    one.greeting = "220 now"
+    retry_lane(world, "one.peer.test")
+    one.wait(1)
+    world.node.wait_empty()
+
+
+def test_retry_while_a_connection_is_made(world):
+    """One more is made at once when that one fails."""
+    world.node.up()
+    one = Slow("127.0.0.2", world.port)
+    world.hosts.append(one)
+    assert world.node.inject("a@one.peer.test") == 0
+    wait_until(lambda: one.connections == 1, "it is tried")
+    retry_lane(world, "one.peer.test")
+    one.goes_on.set()
+    one.wait(1)
+    world.node.wait_empty()
+
+
+def test_retry_while_it_is_being_sent(world):
+    """It is sent again at once when it is deferred."""
+    world.node.up()
+    one = world.host(2)
+    one.holds.clear()
+    one.answers["."] = lambda line: (
+        "451 4.3.0 not now" if one.at_dot == 1 else "250 now")
+    assert world.node.inject("a@one.peer.test") == 0
+    wait_until(lambda: one.at_dot == 1, "it is being sent")
+    retry_lane(world, "one.peer.test")
+    one.holds.set()
+    one.wait(1)
+    assert one.at_dot == 2
+    world.node.wait_empty()
 
 
 # -- what is shown

@@ -466,6 +466,37 @@ lanes_by_sender(void **state)
 	lane_part_release(table, &other);
 }
 
+/* Its only message is read from disk before it can ask. */
+static void
+wish_of_a_lane_with_one_message(void **state)
+{
+	enum { LATER_MS = 1000000 };
+	struct lane_part part;
+	struct lane *lane = lane_get(table, LANE_REMOTE, "a.test");
+	enum job_wish wish;
+
+	(void)state;
+	for (int is_late = 0; is_late <= 1; is_late++) {
+		lane_run_timers(table, 10);
+		lane_back_off(table, lane_get(table, LANE_REMOTE, "a.test"),
+		    LATER_MS, "why");
+		wait_in(lane_get(table, LANE_REMOTE, "a.test"), 1, NOW + 1000);
+		assert_int_equal(lane_retry_key(table, "a.test"), 1);
+		assert_int_equal(take_at(NOW), 1);
+		if (is_late) {
+			lane_run_timers(table, LATER_MS);
+			assert_null(lane_find(table, LANE_REMOTE, "a.test"));
+		}
+		lane_part_init(
+		    &part, lane_get(table, LANE_REMOTE, "a.test"), true);
+		lane_part_enter(table, &part);
+		assert_non_null(lane_next_to_ask(table, &wish));
+		assert_int_equal(
+		    wish, is_late ? JOB_WISH_NONE : JOB_WISH_ANYWAY);
+		lane_part_release(table, &part);
+	}
+}
+
 static void
 visit_all(void **state)
 {
@@ -773,6 +804,7 @@ main(void)
 		TEST(judged_tickets),
 		TEST(held_lanes),
 		TEST(lanes_by_sender),
+		TEST(wish_of_a_lane_with_one_message),
 		TEST(visit_all),
 		TEST(memory_per_ticket),
 		TEST(parts_in_turn),
