@@ -143,11 +143,19 @@ def retained(node):
     return found
 
 
-def test_messages_of_every_state_go_on(make_node):
+def stopped(make_node):
+    """A node without its queue; nothing is sent to other hosts, since what is as
+    old as these messages bounces when its first attempt fails."""
     node = make_node("--queues", "1")
     node.svctool("stop")
+    (node.control / "concurrencyremote").write_text("0\n")
+    shutil.rmtree(node.queue_dir("queue1"))
+    return node
+
+
+def test_messages_of_every_state_go_on(make_node):
+    node = stopped(make_node)
     queue = node.queue_dir("queue1")
-    shutil.rmtree(queue)
     foreign = Foreign(queue)
     wanted = fill(foreign)
     foreign.junk()
@@ -212,10 +220,8 @@ def by_inodes(queue):
 def test_a_copy_of_it_goes_on_too(make_node, options):
     """Copied by cp: no file is named by its inode, and none needs to be; for
     another system, that takes the numbers of such files again, they can be."""
-    node = make_node("--queues", "1")
-    node.svctool("stop")
+    node = stopped(make_node)
     queue = node.queue_dir("queue1")
-    shutil.rmtree(queue)
     other = node.home / "other"
     foreign = Foreign(other)
     wanted = fill(foreign)

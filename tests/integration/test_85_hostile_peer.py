@@ -406,7 +406,7 @@ def test_one_that_greets_and_goes_rests(world, rest):
     for i in range(5):
         assert world.node.inject(f"u{i}@one.peer.test", sender=LOCAL) == 0
     world.wait_log(r"lane one\.peer\.test: rests")
-    assert one.connections <= 2
+    assert one.connections <= 5  # the first ones, side by side
     assert world.node.messages("alice") == []
     wait_until(lambda: world.node.backlog() == 5, "all are left")
 
