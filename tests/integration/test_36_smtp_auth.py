@@ -351,6 +351,10 @@ def test_senders(node, server):
     folder = node.home / "domains" / domain
     (folder / ".qmail-sales").write_text(f"&alice@{domain}\n")
     (folder / ".qmail-other").write_text(f"&bob@{domain}\n")
+    # Of alice's extensions these are other people's.
+    (folder / ".qmail-alice-boss").write_text(f"&bob@{domain}\n")
+    (folder / ".qmail-alice-list-default").write_text(f"&bob@{domain}\n")
+    node.run("vadduser", "-r", 12, f"alice-jane@{domain}")
     with tls_client(server) as client:
         auth(client, "PLAIN " + plain(f"alice@{domain}"))
         for sender, code in (
@@ -358,7 +362,12 @@ def test_senders(node, server):
                 ("alice@alias.test", 250), (f"alice-x@{domain}", 250),
                 (f"sales@{domain}", 250), (f"other@{domain}", 553),
                 (f"bob@{domain}", 553), ("alice@else.example", 553),
-                (f"alicex@{domain}", 553), (f"nobody@{domain}", 553)):
+                (f"alicex@{domain}", 553), (f"nobody@{domain}", 553),
+                (f"alice-x-y@{domain}", 250), (f"alice-boss@{domain}", 553),
+                (f"alice-list-x@{domain}", 553),
+                (f"alice-jane@{domain}", 553),
+                (f"alice-jane-x@alias.test", 553),
+                (f"Alice-Boss@alias.test", 553)):
             reply = client.say(f"MAIL FROM:<{sender}>")
             assert reply.code == code, sender
             client.ok("RSET")
@@ -366,6 +375,14 @@ def test_senders(node, server):
     with smtpd(node, MASQUERADE="") as other, tls_client(other) as client:
         auth(client, "PLAIN " + plain(f"alice@{domain}"))
         client.ok("MAIL FROM:<anybody@else.example>")
+    (node.control / "userextension").write_text("\n")
+    try:
+        with smtpd(node) as other, tls_client(other) as client:
+            auth(client, "PLAIN " + plain(f"alice@{domain}"))
+            assert client.say(f"MAIL FROM:<alice-x@{domain}>").code == 553
+            client.ok(f"MAIL FROM:<sales@{domain}>")
+    finally:
+        (node.control / "userextension").unlink()
     (node.control / "auth.envrules").write_text(
         f"alice@{domain}:MASQUERADE=1,DATABYTES=1000\n")
     (node.control / "authdomains").write_text("own.example\n")
