@@ -219,6 +219,33 @@ def test_answers(server, mechanism, answers, code):
         assert again.code == (503 if code == 235 else 235)
 
 
+def salt(client, name):
+    """What the server says of the name before any proof."""
+    reply = client.say("AUTH SCRAM-SHA-256-PLUS " +
+                       b64(f"p=tls-exporter,,n={name},r=fyko+d2lbbFgONRv9q"))
+    assert client.say("*").code == 501
+    fields = base64.b64decode(reply.text).decode().split(",")
+    assert fields[2] == "i=4096"
+    return base64.b64decode(fields[1].removeprefix("s="))
+
+
+def test_salts_do_not_tell_who_is_there(node, server):
+    """Neither by their length, nor by another spelling of the name."""
+    domain, found = node.domain, {}
+    node.run("vaddaliasdomain", "salt.test", domain)
+    node.run("vadduser", "-r", 12, f"fresh@{domain}")
+    with tls_client(server) as client:
+        for user in ("fresh", "nobody"):
+            names = (f"{user}@{domain}", f"{user.upper()}@{domain}",
+                     f"{user}@salt.test", f"{user}%{domain.upper()}")
+            salts = {salt(client, name) for name in names}
+            assert len(salts) == 1, user
+            found[user] = salts.pop()
+    assert len(found["fresh"]) == len(found["nobody"])
+    assert found["fresh"] != found["nobody"]
+    node.run("vdeldomain", "salt.test")
+
+
 def test_a_binding_of_another_connection_is_refused(node, server):
     """Somebody between hands on what a client says to him by TLS."""
     name, nonce = f"alice@{node.domain}", "fyko+d2lbbFgONRv9qkxdawL"
