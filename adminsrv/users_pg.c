@@ -334,8 +334,8 @@ db_is_shared(
 		"SELECT EXISTS (SELECT 1 FROM mq.users "
 		"WHERE dir = ANY($1::text[]) "
 		"AND NOT (domain_id = $2 AND name = $3)) "
-		"OR EXISTS (SELECT 1 FROM mq.dir_control WHERE domain_id = $2 "
-		"AND users > 0 AND (folder = rtrim($4, '/') "
+		"OR EXISTS (SELECT 1 FROM mq.dir_control WHERE users > 0 "
+		"AND (folder = rtrim($4, '/') "
 		"OR starts_with(folder, rtrim($4, '/') || '/')))",
 		above.data, self->id, name, dir, NULL) != PG_OK)
 		return -1;
