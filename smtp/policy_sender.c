@@ -158,28 +158,31 @@ static int
 is_own_address(struct smtp_session *session, const struct login_user *user,
     const struct smtp_address *sender, struct error *err)
 {
+	const struct settings *settings = session->config->settings;
 	struct store *store = session->server->store;
-	const char *domain = user->domain[0] != '\0' ? sender->domain : NULL;
-	OWN_TEXT local = NULL;
+	/* Where a report to a name alone would go. */
+	const char *domain = sender->domain != NULL
+	    ? sender->domain
+	    : settings_text(settings, SETTING_envnoathost);
+	OWN_TEXT local = xstrndup(sender->text,
+	    sender->domain != NULL
+		? (size_t)(sender->domain - 1 - sender->text)
+		: strlen(sender->text));
 	int found;
 
-	if (sender->domain == NULL)
-		return strcasecmp(sender->text, user->local) == 0;
-	local = xstrndup(
-	    sender->text, (size_t)(sender->domain - 1 - sender->text));
 	ascii_lower(local, local, strlen(local));
 	/* Who has no domain is a user of this host. */
-	if (domain == NULL)
+	if (user->domain[0] == '\0')
 		return strcmp(local, user->local) == 0 &&
-		    strcasecmp(sender->domain, session->config->name) == 0;
+		    (sender->domain == NULL ||
+			strcasecmp(domain, session->config->name) == 0);
 	found = is_own_domain(store, user, domain, err);
 	if (found != 1)
 		return found;
 	if (strcmp(local, user->local) == 0)
 		return 1;
 	return is_led_to_user(store, user, local,
-	    settings_text(session->config->settings, SETTING_userextension),
-	    err);
+	    settings_text(settings, SETTING_userextension), err);
 }
 
 /* The null sender is everybody's: reports that a message was read have it. */

@@ -393,6 +393,7 @@ def test_senders(node, server):
                 (f"alice-x-y@{domain}", 250), (f"alice-boss@{domain}", 553),
                 (f"alice-list-x@{domain}", 553),
                 (f"alice-jane@{domain}", 553),
+                ("Alice", 250), ("bob", 553),  # at me, an alias domain
                 (f"alice-jane-x@alias.test", 553),
                 (f"Alice-Boss@alias.test", 553)):
             reply = client.say(f"MAIL FROM:<{sender}>")
@@ -403,13 +404,17 @@ def test_senders(node, server):
         auth(client, "PLAIN " + plain(f"alice@{domain}"))
         client.ok("MAIL FROM:<anybody@else.example>")
     (node.control / "userextension").write_text("\n")
+    (node.control / "envnoathost").write_text("else.example\n")
     try:
         with smtpd(node) as other, tls_client(other) as client:
             auth(client, "PLAIN " + plain(f"alice@{domain}"))
             assert client.say(f"MAIL FROM:<alice-x@{domain}>").code == 553
             client.ok(f"MAIL FROM:<sales@{domain}>")
+            client.ok("RSET")
+            assert client.say("MAIL FROM:<alice>").code == 553
     finally:
         (node.control / "userextension").unlink()
+        (node.control / "envnoathost").unlink()
     (node.control / "auth.envrules").write_text(
         f"alice@{domain}:MASQUERADE=1,DATABYTES=1000\n")
     (node.control / "authdomains").write_text("own.example\n")
