@@ -148,6 +148,11 @@ user_dir_put_aside(const char *domain_dir, const char *user_dir,
 		free(aside);
 		aside = xasprintf("%.*s/.removed.%s", (int)(slash - user_dir),
 		    user_dir, slash + 1);
+		/* What a killed run left there is nobody's any more. */
+		if (file_remove_tree(aside, err) == -1) {
+			free(aside);
+			return -1;
+		}
 		is_aside = rename(user_dir, aside) == 0;
 	}
 	if (is_aside) {

@@ -367,6 +367,36 @@ def test_a_user_moves_to_another_filesystem(home, other_filesystem):
     assert os.listdir(other_filesystem / "x") == []
 
 
+def test_filters_go_with_their_user(home):
+    """Whoever removes or renames him: the next of the name has none."""
+    def add(name):
+        home.run("vadduser", "-n", f"{name}@a.test")
+        home.run("vcfilter", "-i", "-c", "1", "-k", "x", "-f", "Inbox", "-b",
+                 "2&old@b.test", f"{name}@a.test")
+        home.run("vlimit", "-M", "7", f"{name}@a.test")
+
+    def has_any(name):
+        return "old@b.test" in home.run("vcfilter", "-r", f"{name}@a.test")
+
+    add("al")
+    home.run("vdeluser", "al@a.test")
+    home.run("vadduser", "-n", "al@a.test")
+    assert not has_any("al")
+    if home.store == "cdb":
+        return
+    add("bob")
+    home.sql("UPDATE indimail SET pw_name = 'ben' WHERE pw_name = 'bob'")
+    home.sql("UPDATE indimail SET pw_gecos = 'Ben' WHERE pw_name = 'ben'")
+    assert has_any("ben")
+    home.sql("DELETE FROM indimail WHERE pw_name = 'ben'")
+    for name in ("bob", "ben"):
+        home.run("vadduser", "-n", "-q", "1M", f"{name}2@a.test")
+        home.sql(f"UPDATE indimail SET pw_name = '{name}' "
+                 f"WHERE pw_name = '{name}2'")
+        assert not has_any(name)
+    assert home.sql("SELECT count(*) FROM mq.limits") == [["0"]]
+
+
 def set_dir(home, name, folder):
     """As other software may have put it there."""
     if home.store == "pgsql":
@@ -430,8 +460,12 @@ def test_base_paths(home, other_filesystem):
     home.run("vadduser", "-i", "-n", stdin="".join(
         f"{c}{c}@b.test\n" for c in "abcxyz"))
     assert home.users("b.test")["cc"]["dir"] == f"{base}/A2E/b.test/cc"
+    # A run that was killed left the mail of an earlier one there.
+    left = base / "A2E/a.test/.removed.al"
+    (left / "Maildir/new").mkdir(parents=True)
     home.run("vdeluser", "al@a.test")
     assert not (base / "A2E/a.test/al").exists()
+    assert not left.exists()
     home.run("vdeldomain", "b.test")
     assert not (base / "A2E/b.test/aa").exists()
     assert (base / "T2Zsym/a.test/zoe").exists()
