@@ -98,6 +98,32 @@ user_dir_forget_size(const char *user_dir, struct error *err)
 	return 0;
 }
 
+/* The Maildir of the user, at the first level, may have anything in it. */
+static int
+stop_at_another(
+    const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	const char *name = path + ftw->base;
+
+	(void)st;
+	if (strcmp(name, layout_below(LAYOUT_domain, LAYOUT_vpasswd_lock)) == 0)
+		return FTW_STOP;
+	if (type != FTW_D || ftw->level == 0 || strcmp(name, "Maildir") != 0)
+		return FTW_CONTINUE;
+	return ftw->level == 1 ? FTW_SKIP_SUBTREE : FTW_STOP;
+}
+
+int
+user_dir_holds_others(const char *user_dir, struct error *err)
+{
+	int found = nftw(
+	    user_dir, stop_at_another, 16, FTW_PHYS | FTW_ACTIONRETVAL);
+
+	if (found == -1 && errno != ENOENT)
+		return error_sys(err, "cannot look into '%s'", user_dir);
+	return found == FTW_STOP;
+}
+
 static char *
 removed_dir(const char *domain_dir)
 {
@@ -122,6 +148,11 @@ user_dir_put_aside(const char *domain_dir, const char *user_dir,
 		free(aside);
 		aside = xasprintf("%.*s/.removed.%s", (int)(slash - user_dir),
 		    user_dir, slash + 1);
+		/* What a killed run left there is nobody's any more. */
+		if (file_remove_tree(aside, err) == -1) {
+			free(aside);
+			return -1;
+		}
 		is_aside = rename(user_dir, aside) == 0;
 	}
 	if (is_aside) {

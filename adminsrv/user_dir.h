@@ -27,6 +27,12 @@ int user_dir_sync_all(const char *domain_dir, struct error *err);
 int user_dir_forget_size(const char *user_dir, struct error *err);
 
 /*
+ * Are there, besides the user's own Maildir, folders of other users in it, or
+ * a domain's?  Whatever store knows of them.  1, 0 or -1.
+ */
+int user_dir_holds_others(const char *user_dir, struct error *err);
+
+/*
  * Renames a user's folder away, where no delivery finds it: into .removed in
  * the domain's folder, or beside it when it is on another filesystem.
  * *aside_out is where it is now, for the caller to free; or NULL when there was

@@ -502,6 +502,8 @@ users_is_dir_own(
 	if (strcmp(dir, "/") == 0 || users_is_within(users->dir, dir))
 		return 0;
 	is_shared = users->backend->is_shared(users, name, dir, err);
+	if (is_shared == 0)
+		is_shared = user_dir_holds_others(dir, err);
 	return is_shared == -1 ? -1 : !is_shared;
 }
 

@@ -334,8 +334,8 @@ db_is_shared(
 		"SELECT EXISTS (SELECT 1 FROM mq.users "
 		"WHERE dir = ANY($1::text[]) "
 		"AND NOT (domain_id = $2 AND name = $3)) "
-		"OR EXISTS (SELECT 1 FROM mq.dir_control WHERE domain_id = $2 "
-		"AND users > 0 AND (folder = rtrim($4, '/') "
+		"OR EXISTS (SELECT 1 FROM mq.dir_control WHERE users > 0 "
+		"AND (folder = rtrim($4, '/') "
 		"OR starts_with(folder, rtrim($4, '/') || '/')))",
 		above.data, self->id, name, dir, NULL) != PG_OK)
 		return -1;
@@ -485,7 +485,7 @@ db_change(
 	return end_change(self, status, err);
 }
 
-/* What is of the user by name goes along. */
+/* What is of the user by name goes along (lookupd/schema/002.sql). */
 static enum admin_result
 db_rename(struct users *users, const char *name,
     const struct vpasswd_entry *entry, struct error *err)
@@ -503,13 +503,6 @@ db_rename(struct users *users, const char *name,
 		error_set(err, "user '%s' has gone meanwhile", name);
 		status = PG_REFUSED;
 	}
-	if (status == PG_OK)
-		status = database_run(self->pg, NULL, err,
-		    "WITH filters AS (UPDATE mq.filters SET user_name = $3 "
-		    "WHERE domain_id = $1 AND user_name = $2) "
-		    "UPDATE mq.limits SET user_name = $3 "
-		    "WHERE domain_id = $1 AND user_name = $2",
-		    self->id, name, entry->name, NULL);
 	return end_change(self, status, err);
 }
 
@@ -557,10 +550,6 @@ db_remove_end(
 		return ADMIN_OK;
 	}
 	status = database_run(self->pg, NULL, err,
-	    "WITH filters AS (DELETE FROM mq.filters "
-	    "WHERE domain_id = $1 AND user_name = $2), "
-	    "limits AS (DELETE FROM mq.limits "
-	    "WHERE domain_id = $1 AND user_name = $2) "
 	    "DELETE FROM mq.users WHERE domain_id = $1 AND name = $2",
 	    self->id, name, NULL);
 	return end_change(self, status, err);

@@ -147,7 +147,25 @@ domain_of_address(const struct login *login, const char *local_ip)
 }
 
 /*
- * The name with its domain, in lower case.  False when it has none, or is
+ * An alias domain is the real one, so that failures count for one name whichever
+ * of its domains was said.  What cannot be told the search for the user tells.
+ */
+static void
+put_real_domain(struct login *login, char *name, char *domain)
+{
+	struct store_domain real;
+	struct error ignored;
+	size_t room = LOGIN_ADDRESS_MAX - (size_t)(domain - name);
+
+	if (store_find_domain(login->store, domain, &real, &ignored) != 1)
+		return;
+	if (strlen(real.name) <= room)
+		memcpy(domain, real.name, strlen(real.name) + 1);
+	store_domain_release(&real);
+}
+
+/*
+ * The name with its real domain, in lower case.  False when it has none, or is
  * longer than any user's; then attempt->name is what there is of it.
  */
 static bool
@@ -175,7 +193,10 @@ complete_name(struct login *login, const char *name, const char *local_ip,
 	sign = at != NULL ? attempt->name + (at - name)
 			  : attempt->name + strlen(name);
 	*sign = '@';
-	return sign != attempt->name && sign[1] != '\0';
+	if (sign == attempt->name || sign[1] == '\0')
+		return false;
+	put_real_domain(login, attempt->name, sign + 1);
+	return true;
 }
 
 static void

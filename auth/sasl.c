@@ -21,7 +21,7 @@ enum {
 	SECRET_BYTES = 32,
 	/* What a user without a verifier seems to have (RFC 7677 4). */
 	ITERATIONS = 4096,
-	SALT_BYTES = 12
+	SALT_BYTES = 16 /* as of the verifiers that vpasswd makes */
 };
 
 enum kind { BY_PASSWORD, BY_SECRET, BY_VERIFIER, BY_TOKEN };
@@ -159,8 +159,9 @@ make_salt_key(void)
 }
 
 /*
- * Each name has the same salt whenever it is asked, as those have that have a
- * verifier: who asks twice is not to learn that there is none.
+ * Each user has the same salt whenever and by whatever spelling of the name it is
+ * asked, as those have that have a verifier: who asks twice is not to learn that
+ * there is none.
  */
 static void
 set_made_up_salt(Gsasl_session *dialog, const char *name)
@@ -240,7 +241,7 @@ set_verifier(Gsasl_session *dialog, const char *scram)
  * proves.
  */
 static void
-set_scram(struct sasl *sasl, const char *name)
+set_scram(struct sasl *sasl)
 {
 	const struct store_password *password = &sasl->attempt.password;
 	char iterations[16];
@@ -251,7 +252,7 @@ set_scram(struct sasl *sasl, const char *name)
 		return;
 	snprintf(iterations, sizeof(iterations), "%d", ITERATIONS);
 	gsasl_property_set(sasl->dialog, GSASL_SCRAM_ITER, iterations);
-	set_made_up_salt(sasl->dialog, name);
+	set_made_up_salt(sasl->dialog, sasl->attempt.name);
 	if (sasl->attempt.has_user && password->secret != NULL) {
 		gsasl_property_set(
 		    sasl->dialog, GSASL_PASSWORD, password->secret);
@@ -303,7 +304,7 @@ answer_library(Gsasl *library, Gsasl_session *dialog, Gsasl_property property)
 	if (property == GSASL_PASSWORD)
 		set_secret(sasl);
 	else
-		set_scram(sasl, name);
+		set_scram(sasl);
 	return GSASL_OK;
 }
 

@@ -24,7 +24,8 @@ struct sasl_channel {
 			      * PLAIN and LOGIN can be */
 	const struct login_service *service;
 	const struct settings *settings; /* authmechanisms, oauthprogram */
-	const struct vars *vars; /* DISABLE_...; for the program; or NULL */
+	const struct vars *vars; /* DISABLE_...; and for oauthprogram, where
+				  * there must be some */
 	const char *remote_ip, *local_ip;
 	bool has_binding; /* stream_tls_binding() */
 	unsigned char binding[TLS_BINDING_SIZE];

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What a user's filters do with a message. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -47,7 +49,11 @@ answer_for(const struct general_user *user, const struct header *header,
 	const char *why_not;
 	struct error err;
 
-	if (autorespond(&answer, time(NULL), &why_not, &err) == -1)
+	/* Without a text there is no answer; the message is the user's all the
+	 * same. */
+	if (access(text, F_OK) == -1 && errno == ENOENT)
+		general_to_user(user, result);
+	else if (autorespond(&answer, time(NULL), &why_not, &err) == -1)
 		defer_filter(result, user, &err);
 	else
 		general_to_user(user, result);

@@ -18,6 +18,9 @@ enum {
 _Static_assert(QUERY_RECORD_MAX + HEAD_BYTES + ANSWER_BYTES <= PACKET_MAX,
     "a packet has room for any answer");
 
+/* The end of the year 9999: later ones are no time of the database. */
+static const uint64_t TIME_MAX_S = UINT64_C(253402300799);
+
 static const struct {
 	const char *name;
 	bool is_kept;
@@ -98,6 +101,30 @@ query_put_request(struct buf *buf, const struct query_request *request)
 }
 
 static bool
+has_control(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			return true;
+	return false;
+}
+
+bool
+query_is_sound(const struct query *query)
+{
+	if (strlen(query->local) > STORE_LOCAL_MAX ||
+	    strlen(query->domain) > STORE_DOMAIN_MAX)
+		return false;
+	if (query->kind != QUERY_RELAY && query->kind != QUERY_LOGIN)
+		return true;
+	if (!store_is_ip(query->ip) || query->number > TIME_MAX_S)
+		return false;
+	return query->kind == QUERY_RELAY ||
+	    (store_is_service(query->service) && !has_control(query->local) &&
+		!has_control(query->domain));
+}
+
+static bool
 get_query(struct wire_reader *reader, struct query *query)
 {
 	uint8_t kind = wire_get_u8(reader);
@@ -117,11 +144,7 @@ get_query(struct wire_reader *reader, struct query *query)
 		query->service = wire_get_text(reader);
 		query->opens_relay = wire_get_u8(reader) != 0;
 	}
-	return !reader->has_failed &&
-	    strlen(query->local) <= STORE_LOCAL_MAX &&
-	    strlen(query->domain) <= STORE_DOMAIN_MAX &&
-	    strlen(query->ip) < STORE_IP_SIZE &&
-	    strlen(query->service) < STORE_SERVICE_SIZE;
+	return !reader->has_failed && query_is_sound(query);
 }
 
 bool

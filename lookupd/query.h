@@ -88,8 +88,14 @@ struct query_request {
 	struct query queries[QUERY_COUNT_MAX];
 };
 
+/*
+ * May the database be asked so: names of a length that it has, an address, a
+ * service and a time that it takes?
+ */
+bool query_is_sound(const struct query *query);
+
 void query_put_request(struct buf *buf, const struct query_request *request);
-/* False when it is no request.  The texts point into data. */
+/* False when it is no request, or one is not sound.  The texts point into data. */
 bool query_get_request(
     const void *data, size_t length, struct query_request *request_out);
 

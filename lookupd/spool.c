@@ -26,6 +26,20 @@ struct spool {
 	struct buf text; /* what it told */
 };
 
+/* A crash may have cut it short: the next one is no part of it. */
+static void
+end_last_line(struct spool *spool)
+{
+	char last = '\n';
+
+	if (spool->bytes == 0 ||
+	    (pread(spool->fd, &last, 1, (off_t)spool->bytes - 1) == 1 &&
+		last == '\n'))
+		return;
+	if (write(spool->fd, "\n", 1) == 1)
+		spool->bytes++;
+}
+
 struct spool *
 spool_open(const char *path, uint64_t max_bytes, struct error *err)
 {
@@ -43,6 +57,7 @@ spool_open(const char *path, uint64_t max_bytes, struct error *err)
 	spool->path = xstrdup(path);
 	spool->fd = fd;
 	spool->bytes = (uint64_t)st.st_size;
+	end_last_line(spool);
 	spool->max_bytes = max_bytes;
 	buf_init(&spool->text);
 	return spool;
@@ -74,14 +89,16 @@ spool_add(struct spool *spool, const struct query *login, struct error *err)
 	buf_addf(&line, "%s\t%s\t%s\t%s\t%" PRIu64 "\t%d\n", login->local,
 	    login->domain, login->service, login->ip, login->number,
 	    login->opens_relay);
-	if (strchr(login->local, '\t') != NULL ||
-	    strchr(login->local, '\n') != NULL)
-		return error_set(err, "no such name can be spooled");
 	if (spool->bytes + line.length > spool->max_bytes)
 		return error_set(err, "'%s' is full: %" PRIu64 " bytes",
 		    spool->path, spool->bytes);
-	if (file_write_all(spool->fd, line.data, line.length) == -1)
-		return error_sys(err, "cannot write '%s'", spool->path);
+	if (file_write_all(spool->fd, line.data, line.length) == -1) {
+		error_sys(err, "cannot write '%s'", spool->path);
+		/* The next one would be the rest of this line. */
+		if (ftruncate(spool->fd, (off_t)spool->bytes) == -1)
+			error_context(err, "and cannot cut it");
+		return -1;
+	}
 	spool->bytes += line.length;
 	return 0;
 }
@@ -102,7 +119,8 @@ read_login(char *line, struct query *login)
 		.service = fields[2],
 		.ip = fields[3],
 		.opens_relay = strcmp(fields[5], "1") == 0 };
-	return scan_u64(fields[4], INT64_MAX, &login->number);
+	return scan_u64(fields[4], INT64_MAX, &login->number) &&
+	    query_is_sound(login);
 }
 
 size_t
@@ -116,6 +134,9 @@ spool_peek(struct spool *spool, struct query *logins_out, size_t max)
 	buf_reserve(&spool->text, PIECE);
 	spool->peeked = 0;
 	n = pread(spool->fd, spool->text.data, PIECE, (off_t)spool->done);
+	/* Somebody has cut it. */
+	if (n == 0)
+		spool->peeked = (size_t)(spool->bytes - spool->done);
 	if (n <= 0)
 		return 0;
 	spool->text.data[n] = '\0';
@@ -137,6 +158,8 @@ spool_peek(struct spool *spool, struct query *logins_out, size_t max)
 int
 spool_drop(struct spool *spool, struct error *err)
 {
+	if (spool->peeked == 0)
+		return error_set(err, "cannot read '%s'", spool->path);
 	spool->done += spool->peeked;
 	spool->peeked = 0;
 	if (spool->done < spool->bytes)

@@ -259,13 +259,23 @@ store_filters_release(struct store_filters *filters)
 	*filters = (struct store_filters){ .storage = BUF_INIT };
 }
 
-static bool
-is_ip(const char *ip)
+bool
+store_is_ip(const char *ip)
 {
 	size_t length = strlen(ip);
 
 	return length > 0 && length < STORE_IP_SIZE &&
 	    ip[strspn(ip, "0123456789abcdefABCDEF.:")] == '\0';
+}
+
+bool
+store_is_service(const char *service)
+{
+	static const char possible[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	size_t length = strlen(service);
+
+	return length > 0 && length < STORE_SERVICE_SIZE &&
+	    strspn(service, possible) == length;
 }
 
 int
@@ -275,7 +285,7 @@ store_find_relay(struct store *store, const char *local, const char *domain,
 	char folded_local[STORE_LOCAL_MAX + 1];
 	char folded_domain[STORE_DOMAIN_MAX + 1];
 
-	if (!is_ip(ip) ||
+	if (!store_is_ip(ip) ||
 	    !fold_address(local, domain, folded_local, folded_domain))
 		return 0;
 	return store->backend->find_relay(
@@ -290,10 +300,7 @@ store_note_login(struct store *store, const char *local, const char *domain,
 	char folded_local[STORE_LOCAL_MAX + 1];
 	char folded_domain[STORE_DOMAIN_MAX + 1];
 
-	if (!is_ip(ip) || *service == '\0' ||
-	    strlen(service) >= STORE_SERVICE_SIZE ||
-	    service[strspn(service, "abcdefghijklmnopqrstuvwxyz0123456789")] !=
-		'\0' ||
+	if (!store_is_ip(ip) || !store_is_service(service) ||
 	    !fold_address(local, domain, folded_local, folded_domain))
 		return error_set(err,
 		    "no login to remember: service '%.20s', address '%.60s'",

@@ -19,6 +19,10 @@
 
 struct store;
 
+/* What may stand for an address, and for what is logged in to. */
+bool store_is_ip(const char *ip);
+bool store_is_service(const char *service);
+
 /* pw_gid bits of a user (reference 4.1). */
 enum store_flag {
 	STORE_NO_PASSWD_CHANGE = 0x01,

@@ -170,6 +170,7 @@ fill_channel(struct pop3_session *session, struct sasl_channel *channel_out)
 		.login = session->server->login,
 		.service = &pop3_service,
 		.settings = session->config->settings,
+		.vars = session->peer->vars,
 		.remote_ip = session->peer->remote_ip,
 		.local_ip = session->peer->local_ip,
 	};

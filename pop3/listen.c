@@ -49,12 +49,14 @@ send_refusal(const struct pop3_daemon *daemon, int fd, const char *line)
 }
 
 static void
-serve_user(struct pop3_daemon *daemon, int fd, const struct listener_peer *peer)
+serve_user(struct pop3_daemon *daemon, int fd, const struct listener_peer *peer,
+    const struct vars *vars)
 {
 	const struct pop3_peer pop3_peer = {
 		.remote_ip = peer->remote_ip,
 		.local_ip = peer->local_ip,
 		.id = listener_daemon_id(),
+		.vars = vars,
 	};
 	struct pop3_config *config = pop3_server_config(daemon->server);
 	const struct pop3_options options = {
@@ -75,12 +77,14 @@ serve_pop3_peer(int fd, const struct listener_peer *peer, void *context)
 	struct error err;
 	int may_connect;
 
+	vars_set(&vars, "TCPREMOTEIP", peer->remote_ip);
+	vars_set(&vars, "TCPLOCALIP", peer->local_ip);
 	log_batch_begin(&batch);
 	may_connect = smtp_rules_check(
 	    daemon->rules, peer->remote_ip, &vars, &err);
 	log_pop3_start(daemon, peer, may_connect == 1 ? "ok" : "deny");
 	if (may_connect == 1)
-		serve_user(daemon, fd, peer);
+		serve_user(daemon, fd, peer, &vars);
 	else if (may_connect == 0)
 		send_refusal(daemon, fd,
 		    "-ERR [SYS/PERM] sorry, your host has been denied\r\n");

@@ -30,10 +30,12 @@ serve_one_connection(const struct home *home, const struct pop3_kind *kind,
 {
 	static const char sorry[] =
 	    "-ERR [SYS/TEMP] sorry, I'm unable to read controls\r\n";
+	const struct vars no_vars = VARS_INIT;
 	struct pop3_peer peer = {
 		.remote_ip = getenv("TCPREMOTEIP"),
 		.local_ip = getenv("TCPLOCALIP"),
 		.id = (int)getpid(),
+		.vars = &no_vars,
 	};
 	struct pop3_server *server;
 	struct error err;

@@ -4,12 +4,14 @@
 #define POP3_SESSION_H
 
 #include "base/stream.h"
+#include "base/vars.h"
 #include "pop3/server.h"
 
 struct pop3_peer {
 	const char *remote_ip; /* "unknown" if so */
 	const char *local_ip;
 	int id; /* stands for the session in log lines */
+	const struct vars *vars; /* over the environment; not NULL */
 };
 
 /*

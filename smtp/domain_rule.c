@@ -17,12 +17,15 @@ enum {
 	NAME_MAX_LENGTH = 255
 };
 
-/* True when it is there, and when it cannot be told. */
-static bool
-may_be_there(const char *path)
+/* 1, 0, or -1 could not tell. */
+static int
+is_rule_there(const char *path, struct error *err)
 {
-	return access(path, F_OK) == 0 ||
-	    (errno != ENOENT && errno != ENAMETOOLONG);
+	if (access(path, F_OK) == 0)
+		return 1;
+	return errno == ENOENT || errno == ENAMETOOLONG
+	    ? 0
+	    : error_sys(err, "cannot look for '%s'", path);
 }
 
 static void
@@ -36,30 +39,29 @@ set_rule_path(struct buf *path, const char *dir, const char *name,
 	buf_adds(path, end);
 }
 
-/* The files that qmail-local looks for before .qmail-default. */
-static bool
-has_local_file(struct buf *path, const char *dir, const char *local)
+int
+smtp_domain_rule_has_file(const char *dir, const char *local, struct error *err)
 {
+	AUTO(buf_release) struct buf path = BUF_INIT;
 	char name[NAME_MAX_LENGTH + 1];
 	size_t length = strlen(local), i;
+	int found;
 
 	if (length > NAME_MAX_LENGTH || strchr(local, '/') != NULL)
-		return false;
+		return 0;
 	ascii_lower(name, local, length);
 	for (i = 0; i < length; i++)
 		if (name[i] == '.')
 			name[i] = ':';
-	set_rule_path(path, dir, name, length, "");
-	if (may_be_there(path->data))
-		return true;
-	for (i = length; i > 0; i--) {
+	set_rule_path(&path, dir, name, length, "");
+	found = is_rule_there(path.data, err);
+	for (i = length; found == 0 && i > 0; i--) {
 		if (name[i - 1] != '-')
 			continue;
-		set_rule_path(path, dir, name, i, "default");
-		if (may_be_there(path->data))
-			return true;
+		set_rule_path(&path, dir, name, i, "default");
+		found = is_rule_there(path.data, err);
 	}
-	return false;
+	return found;
 }
 
 static bool
@@ -87,6 +89,8 @@ bool
 smtp_domain_rule_takes(const char *dir, const char *local)
 {
 	AUTO(buf_release) struct buf path = BUF_INIT;
+	struct error unused;
 
-	return has_local_file(&path, dir, local) || default_takes(&path, dir);
+	return smtp_domain_rule_has_file(dir, local, &unused) != 0 ||
+	    default_takes(&path, dir);
 }

@@ -5,10 +5,19 @@
 
 #include <stdbool.h>
 
+#include "base/error.h"
+
 /*
- * Does the domain whose folder is dir take mail for local, which is no user?
- * True when a .qmail file of its own covers it (.qmail-LOCAL or
- * .qmail-PART-default, in lower case, dots as colons), when .qmail-default is
+ * Has the domain whose folder is dir a .qmail file that covers local:
+ * .qmail-LOCAL or .qmail-PART-default, in lower case, dots as colons?  1, 0, or
+ * -1 could not tell.
+ */
+int smtp_domain_rule_has_file(
+    const char *dir, const char *local, struct error *err);
+
+/*
+ * Does the domain take mail for local, which is no user?  True when a .qmail
+ * file of its own covers it, when .qmail-default is
  * anything but vdelivermail with bounce-no-mailbox, and when it cannot be
  * told.  False is certain: that mail would bounce.
  */

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "control/idn.h"
+#include "delivery/extension.h"
 #include "lookupd/store.h"
+#include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
 
 /* Is there something that makes everybody log in, or those of this sender? */
@@ -42,14 +44,18 @@ is_line_of_user(const struct login_user *user, const char *line)
 		(line[length] == '/' || line[length] == '\0'));
 }
 
-/* 1, 0, or -1 could not tell. */
+/*
+ * An alias of this name: 1 one that leads to the user, 0 one that does not, or
+ * *is_alias_out is false: there is none; -1 could not tell.
+ */
 static int
 is_alias_of_user(struct store *store, const struct login_user *user,
-    const char *local, struct error *err)
+    const char *local, bool *is_alias_out, struct error *err)
 {
 	struct store_alias alias;
 	int found = store_find_alias(store, local, user->domain, &alias, err);
 
+	*is_alias_out = found == 1;
 	if (found != 1)
 		return found;
 	found = 0;
@@ -59,21 +65,74 @@ is_alias_of_user(struct store *store, const struct login_user *user,
 	return found;
 }
 
-/* user-anything, unless that is a user too. */
+/* Is there a user of this very name?  1, 0, or -1 could not tell. */
 static int
-is_extension_of_user(struct store *store, const struct login_user *user,
-    const char *local, struct error *err)
+is_user(struct store *store, const struct login_user *user, const char *local,
+    struct error *err)
 {
-	size_t length = strlen(user->local);
 	struct store_user other;
-	int found;
+	int found = store_find_user(store, local, user->domain, &other, err);
 
-	if (strncmp(local, user->local, length) != 0 || local[length] != '-')
-		return 0;
-	found = store_find_user(store, local, user->domain, &other, err);
 	if (found == 1)
 		store_user_release(&other);
-	return found == -1 ? -1 : found == 0;
+	return found;
+}
+
+/* Does a .qmail file of the domain decide about the name? */
+static int
+has_domain_file(struct store *store, const struct login_user *user,
+    const char *local, struct error *err)
+{
+	struct store_domain domain;
+	int found = store_find_domain(store, user->domain, &domain, err);
+
+	if (found == 1) {
+		found = smtp_domain_rule_has_file(
+		    domain.dir, local, err);
+		store_domain_release(&domain);
+	}
+	return found;
+}
+
+/* Of the users in front of a separator it is the longest's, as of deliveries.
+ */
+static int
+is_extension_of_user(struct store *store, const struct login_user *user,
+    const char *local, const char *separators, struct error *err)
+{
+	size_t length = strlen(local);
+	int found = 0;
+
+	while (found == 0 && extension_cut(local, separators, &length)) {
+		OWN_TEXT name = xstrndup(local, length);
+
+		if (strcmp(name, user->local) == 0)
+			return 1;
+		found = is_user(store, user, name, err);
+	}
+	return found == 1 ? 0 : found;
+}
+
+/*
+ * Would mail to this name, which is not the user's, come to the user?  The same
+ * order as in smtp/policy_mailbox.c and delivery/general.c.
+ */
+static int
+is_led_to_user(struct store *store, const struct login_user *user,
+    const char *local, const char *separators, struct error *err)
+{
+	bool is_alias;
+	int found = is_user(store, user, local, err);
+
+	if (found != 0)
+		return found == 1 ? 0 : -1;
+	found = is_alias_of_user(store, user, local, &is_alias, err);
+	if (found != 0 || is_alias)
+		return found;
+	found = has_domain_file(store, user, local, err);
+	if (found != 0)
+		return found == 1 ? 0 : -1;
+	return is_extension_of_user(store, user, local, separators, err);
 }
 
 /* Of the user's domain, under one of its names? */
@@ -99,27 +158,31 @@ static int
 is_own_address(struct smtp_session *session, const struct login_user *user,
     const struct smtp_address *sender, struct error *err)
 {
+	const struct settings *settings = session->config->settings;
 	struct store *store = session->server->store;
-	const char *domain = user->domain[0] != '\0' ? sender->domain : NULL;
-	OWN_TEXT local = NULL;
+	/* Where a report to a name alone would go. */
+	const char *domain = sender->domain != NULL
+	    ? sender->domain
+	    : settings_text(settings, SETTING_envnoathost);
+	OWN_TEXT local = xstrndup(sender->text,
+	    sender->domain != NULL
+		? (size_t)(sender->domain - 1 - sender->text)
+		: strlen(sender->text));
 	int found;
 
-	if (sender->domain == NULL)
-		return strcasecmp(sender->text, user->local) == 0;
-	local = xstrndup(
-	    sender->text, (size_t)(sender->domain - 1 - sender->text));
 	ascii_lower(local, local, strlen(local));
 	/* Who has no domain is a user of this host. */
-	if (domain == NULL)
+	if (user->domain[0] == '\0')
 		return strcmp(local, user->local) == 0 &&
-		    strcasecmp(sender->domain, session->config->name) == 0;
+		    (sender->domain == NULL ||
+			strcasecmp(domain, session->config->name) == 0);
 	found = is_own_domain(store, user, domain, err);
 	if (found != 1)
 		return found;
 	if (strcmp(local, user->local) == 0)
 		return 1;
-	found = is_extension_of_user(store, user, local, err);
-	return found != 0 ? found : is_alias_of_user(store, user, local, err);
+	return is_led_to_user(store, user, local,
+	    settings_text(settings, SETTING_userextension), err);
 }
 
 /* The null sender is everybody's: reports that a message was read have it. */

@@ -95,7 +95,9 @@ check_answers(int fd)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	const struct vars no_vars = VARS_INIT;
 	const struct pop3_peer peer = { .remote_ip = "127.0.0.1",
+		.vars = &no_vars,
 		.local_ip = "127.0.0.1" };
 	struct pop3_options options = { .host = "h", .user = "u" };
 	int in, out;

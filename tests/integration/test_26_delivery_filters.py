@@ -126,6 +126,23 @@ def test_an_absence_is_answered_once(node):
     assert answer.get_payload() == "I am away.\n"
 
 
+def test_a_filter_answers_as_long_as_there_is_a_text(node):
+    """Without one the message waits for nothing, and bounces never."""
+    text = f"To: alice@{node.domain}\nSubject: Lunch?\n\nToday?\n"
+    vfilter(node, "alice", (SUBJECT, CONTAINS, "lunch", "/Vacation", "0"))
+    inject(node, "alice", text=text, sender=f"bob@{node.domain}")
+    node.wait_messages("alice", 1)
+    node.wait_empty()
+    assert node.messages("bob") == []
+    message = home(node, "alice") / "vacation/.vacation.msg"
+    message.parent.mkdir()
+    put(node, message, "I am away.\n")
+    own(message.parent, node.maildir("alice"))
+    inject(node, "alice", text=text, sender=f"bob@{node.domain}")
+    node.wait_messages("alice", 2)
+    assert b"I am away." in node.wait_messages("bob", 1)[0]
+
+
 @pytest.mark.parametrize("sender, fields", [
     ("", ""),
     ("owner-list@example.test", ""),

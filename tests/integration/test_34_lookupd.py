@@ -330,8 +330,9 @@ def test_expired_questions_are_dropped(lookupd):
 
 
 def login(**options):
-    return question("login", "alice", "a.test", ip="192.0.2.7", service="pop3",
-                    relay=True, **options)
+    return question("login", "alice", **{
+        "domain": "a.test", "ip": "192.0.2.7", "service": "pop3",
+        "relay": True, **options})
 
 
 def last_login(users):
@@ -392,6 +393,23 @@ def test_hostile_names(lookupd, users):
                 client.socket.send(packet)
                 assert client.socket.recv(100) == b""
     assert ask(lookupd)[0] == "found"
+
+
+def test_no_client_ends_what_others_hear(lookupd, users):
+    """Logins that no database takes, which would be tried again for ever."""
+    for bad in (question("relay", "alice", "a.test", ip=b"\xff", number=60),
+                login(ip=b"\xc0\xaf"), login(ip=""), login(ip="here"),
+                login(service=b"\xff"), login(service="Pop 3"),
+                login(service=""), login(number=2**63),
+                login(number=2**62), login(domain="a.test\tx\t")):
+        with Client(lookupd.home) as client:
+            client.send(bad)
+            assert client.socket.recv(100) == b"", bad
+    with Client(lookupd.home) as client:
+        assert client.ask(login())[0][:2] == ("found", "database")
+    found = stats(lookupd.home)
+    assert (found["database"], found["spool_bytes"]) == ("up", 0)
+    assert last_login(users) == [["pop3", "192.0.2.7"]]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root")

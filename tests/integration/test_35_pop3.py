@@ -310,6 +310,36 @@ def test_sasl_plain(node):
         sock.close()
 
 
+def test_sasl_token(node):
+    """The program is asked here, too, and knows who asks."""
+    import base64
+    program = node.home / "introspect"
+    program.write_text(
+        "#!/usr/bin/python3\n"
+        "import os, sys\n"
+        "token = os.fdopen(3, 'rb').read().split(b'\\0')[1]\n"
+        "assert os.environ['TCPREMOTEIP'] == '127.0.0.1'\n"
+        "sys.exit(0 if token == b'good' else 1)\n")
+    program.chmod(0o755)
+    token = base64.b64encode(f"user=alice@{node.domain}\1auth=Bearer good\1\1"
+                             .encode())
+    with setting(node, "oauthprogram", program), \
+            setting(node, "authmechanisms", "PLAIN XOAUTH2"):
+        sock, file = raw(node, b"AUTH XOAUTH2 " + token + b"\r\n")
+        assert file.readline().startswith(b"+OK")
+        sock.close()
+        compiled = node.control / "tcp.pop3.cdb"
+        old = compiled.read_bytes() if compiled.exists() else None
+        subprocess.run(["tcprules", compiled, f"{compiled}.tmp"], text=True,
+                       input=':allow,DISABLE_OAUTH2="1"\n', check=True)
+        try:
+            wait_until(lambda: pop3(node).capa()["SASL"] == ["PLAIN"], "rules")
+        finally:
+            compiled.unlink()
+            if old is not None:
+                compiled.write_bytes(old)
+
+
 def test_apop(node):
     fill(node, "u0", MESSAGE)
     with setting(node, "pop3apop", 1):

@@ -219,6 +219,33 @@ def test_answers(server, mechanism, answers, code):
         assert again.code == (503 if code == 235 else 235)
 
 
+def salt(client, name):
+    """What the server says of the name before any proof."""
+    reply = client.say("AUTH SCRAM-SHA-256-PLUS " +
+                       b64(f"p=tls-exporter,,n={name},r=fyko+d2lbbFgONRv9q"))
+    assert client.say("*").code == 501
+    fields = base64.b64decode(reply.text).decode().split(",")
+    assert fields[2] == "i=4096"
+    return base64.b64decode(fields[1].removeprefix("s="))
+
+
+def test_salts_do_not_tell_who_is_there(node, server):
+    """Neither by their length, nor by another spelling of the name."""
+    domain, found = node.domain, {}
+    node.run("vaddaliasdomain", "salt.test", domain)
+    node.run("vadduser", "-r", 12, f"fresh@{domain}")
+    with tls_client(server) as client:
+        for user in ("fresh", "nobody"):
+            names = (f"{user}@{domain}", f"{user.upper()}@{domain}",
+                     f"{user}@salt.test", f"{user}%{domain.upper()}")
+            salts = {salt(client, name) for name in names}
+            assert len(salts) == 1, user
+            found[user] = salts.pop()
+    assert len(found["fresh"]) == len(found["nobody"])
+    assert found["fresh"] != found["nobody"]
+    node.run("vdeldomain", "salt.test")
+
+
 def test_a_binding_of_another_connection_is_refused(node, server):
     """Somebody between hands on what a client says to him by TLS."""
     name, nonce = f"alice@{node.domain}", "fyko+d2lbbFgONRv9qkxdawL"
@@ -351,6 +378,10 @@ def test_senders(node, server):
     folder = node.home / "domains" / domain
     (folder / ".qmail-sales").write_text(f"&alice@{domain}\n")
     (folder / ".qmail-other").write_text(f"&bob@{domain}\n")
+    # Of alice's extensions these are other people's.
+    (folder / ".qmail-alice-boss").write_text(f"&bob@{domain}\n")
+    (folder / ".qmail-alice-list-default").write_text(f"&bob@{domain}\n")
+    node.run("vadduser", "-r", 12, f"alice-jane@{domain}")
     with tls_client(server) as client:
         auth(client, "PLAIN " + plain(f"alice@{domain}"))
         for sender, code in (
@@ -358,7 +389,13 @@ def test_senders(node, server):
                 ("alice@alias.test", 250), (f"alice-x@{domain}", 250),
                 (f"sales@{domain}", 250), (f"other@{domain}", 553),
                 (f"bob@{domain}", 553), ("alice@else.example", 553),
-                (f"alicex@{domain}", 553), (f"nobody@{domain}", 553)):
+                (f"alicex@{domain}", 553), (f"nobody@{domain}", 553),
+                (f"alice-x-y@{domain}", 250), (f"alice-boss@{domain}", 553),
+                (f"alice-list-x@{domain}", 553),
+                (f"alice-jane@{domain}", 553),
+                ("Alice", 250), ("bob", 553),  # at me, an alias domain
+                (f"alice-jane-x@alias.test", 553),
+                (f"Alice-Boss@alias.test", 553)):
             reply = client.say(f"MAIL FROM:<{sender}>")
             assert reply.code == code, sender
             client.ok("RSET")
@@ -366,6 +403,18 @@ def test_senders(node, server):
     with smtpd(node, MASQUERADE="") as other, tls_client(other) as client:
         auth(client, "PLAIN " + plain(f"alice@{domain}"))
         client.ok("MAIL FROM:<anybody@else.example>")
+    (node.control / "userextension").write_text("\n")
+    (node.control / "envnoathost").write_text("else.example\n")
+    try:
+        with smtpd(node) as other, tls_client(other) as client:
+            auth(client, "PLAIN " + plain(f"alice@{domain}"))
+            assert client.say(f"MAIL FROM:<alice-x@{domain}>").code == 553
+            client.ok(f"MAIL FROM:<sales@{domain}>")
+            client.ok("RSET")
+            assert client.say("MAIL FROM:<alice>").code == 553
+    finally:
+        (node.control / "userextension").unlink()
+        (node.control / "envnoathost").unlink()
     (node.control / "auth.envrules").write_text(
         f"alice@{domain}:MASQUERADE=1,DATABYTES=1000\n")
     (node.control / "authdomains").write_text("own.example\n")

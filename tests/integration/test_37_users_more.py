@@ -367,6 +367,83 @@ def test_a_user_moves_to_another_filesystem(home, other_filesystem):
     assert os.listdir(other_filesystem / "x") == []
 
 
+def test_filters_go_with_their_user(home):
+    """Whoever removes or renames him: the next of the name has none."""
+    def add(name):
+        home.run("vadduser", "-n", f"{name}@a.test")
+        home.run("vcfilter", "-i", "-c", "1", "-k", "x", "-f", "Inbox", "-b",
+                 "2&old@b.test", f"{name}@a.test")
+        home.run("vlimit", "-M", "7", f"{name}@a.test")
+
+    def has_any(name):
+        return "old@b.test" in home.run("vcfilter", "-r", f"{name}@a.test")
+
+    add("al")
+    home.run("vdeluser", "al@a.test")
+    home.run("vadduser", "-n", "al@a.test")
+    assert not has_any("al")
+    if home.store == "cdb":
+        return
+    add("bob")
+    home.sql("UPDATE indimail SET pw_name = 'ben' WHERE pw_name = 'bob'")
+    home.sql("UPDATE indimail SET pw_gecos = 'Ben' WHERE pw_name = 'ben'")
+    assert has_any("ben")
+    home.sql("DELETE FROM indimail WHERE pw_name = 'ben'")
+    for name in ("bob", "ben"):
+        home.run("vadduser", "-n", "-q", "1M", f"{name}2@a.test")
+        home.sql(f"UPDATE indimail SET pw_name = '{name}' "
+                 f"WHERE pw_name = '{name}2'")
+        assert not has_any(name)
+    assert home.sql("SELECT count(*) FROM mq.limits") == [["0"]]
+
+
+def set_dir(home, name, folder):
+    """As other software may have put it there."""
+    if home.store == "pgsql":
+        home.sql(f"UPDATE indimail SET pw_dir = '{folder}' "
+                 f"WHERE pw_name = '{name}' AND pw_domain = 'a.test'")
+        return
+    file = home.folder / "vpasswd"
+    fields = [line.split(":") for line in file.read_text().splitlines()]
+    for line in fields:
+        if line[0] == name:
+            line[5] = str(folder)
+    file.write_text("".join(":".join(line) + "\n" for line in fields))
+    home.run("vmkpasswd", "a.test")
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_users_of_other_domains_stay(home, is_elsewhere):
+    """A folder that has other users' in it is nobody's to move or remove."""
+    base = home.path / "base"
+    base.mkdir()
+    (home.path / "control/homeroots").write_text(f"{base}\n")
+    home.run("vadddomain", "-n", *(["-B", base] if is_elsewhere else []),
+             "b.test")
+    home.run("vadduser", "-n", "bob@b.test")
+    home.run("vadduser", "-n", "al@a.test")
+    bob = Path(home.users("b.test")["bob"]["dir"])
+    assert is_elsewhere == (base in bob.parents)
+    mail = bob / "Maildir/new/1.a"
+    mail.write_text("bob's")
+    own = home.users()["al"]["dir"]
+    other = home.path / "domains/b.test"
+    for target in (other / "al", bob / "al", bob / "Maildir/al"):
+        home.run("vmoveuserdir", "al@a.test", target, code=100)
+    home.run("vadduser", "-n", "-B", bob, "new@a.test", code=100)
+    for folder in (other, f"{bob.parent}/", bob.parent):
+        set_dir(home, "al", folder)
+        home.run("vdeluser", "al@a.test", code=100)
+        home.run("vmoveuserdir", "al@a.test", home.folder / "al2", code=100)
+        home.run("vrenameuser", "al@a.test", "alf@a.test")
+        home.run("vrenameuser", "alf@a.test", "al@a.test")
+        assert mail.read_text() == "bob's"
+    home.run("vdeldomain", "a.test")
+    assert mail.read_text() == "bob's"
+    assert (other / ".qmail-default").exists()
+    assert not Path(own).exists()
+
+
 def test_base_paths(home, other_filesystem):
     base = other_filesystem
     home.run("vadduser", "-n", "-B", base, "al@a.test", code=100)
@@ -383,8 +460,12 @@ def test_base_paths(home, other_filesystem):
     home.run("vadduser", "-i", "-n", stdin="".join(
         f"{c}{c}@b.test\n" for c in "abcxyz"))
     assert home.users("b.test")["cc"]["dir"] == f"{base}/A2E/b.test/cc"
+    # A run that was killed left the mail of an earlier one there.
+    left = base / "A2E/a.test/.removed.al"
+    (left / "Maildir/new").mkdir(parents=True)
     home.run("vdeluser", "al@a.test")
     assert not (base / "A2E/a.test/al").exists()
+    assert not left.exists()
     home.run("vdeldomain", "b.test")
     assert not (base / "A2E/b.test/aa").exists()
     assert (base / "T2Zsym/a.test/zoe").exists()

@@ -22,6 +22,18 @@ static char hash[CRYPT_OUTPUT_SIZE];
 static char noted[200];
 
 static int
+fake_find_domain(struct store *store, const char *domain,
+    struct store_domain *out, struct error *err)
+{
+	(void)store;
+	(void)err;
+	if (strcmp(domain, "a.test") != 0 && strcmp(domain, "alias.test") != 0)
+		return 0;
+	out->name = "a.test";
+	return 1;
+}
+
+static int
 fake_find_password(struct store *store, const char *local, const char *domain,
     struct store_password *out, struct error *err)
 {
@@ -73,6 +85,7 @@ fake_note_login(struct store *store, const char *local, const char *domain,
 }
 
 static const struct store_backend fake_backend = {
+	.find_domain = fake_find_domain,
 	.find_password = fake_find_password,
 	.note_login = fake_note_login,
 };
@@ -282,6 +295,27 @@ test_lock_out_of_any_name(void **state)
 	}
 }
 
+/* Nor does an alias domain give as many attempts again. */
+static void
+test_lock_out_by_any_domain(void **state)
+{
+	static const char *const names[] = { "alice@alias.test",
+		"alice%ALIAS.test", "Alice@a.test", "alice@A.TEST" };
+	struct login_user user;
+	struct login *login;
+
+	(void)state;
+	smtp_home_write(root, "control/loginfailures", "3\n");
+	login = make_login();
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+		    log_in(login, names[i], "x", &user), LOGIN_REFUSED);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(
+		    log_in(login, names[i], "secret", &user), LOGIN_LOCKED);
+	login_free(&login);
+}
+
 static void
 test_answers_take_the_same_time(void **state)
 {
@@ -334,6 +368,7 @@ main(void)
 		LOGIN_TEST(test_names_of_any_length),
 		LOGIN_TEST(test_login_is_noted),
 		LOGIN_TEST(test_lock_out_of_any_name),
+		LOGIN_TEST(test_lock_out_by_any_domain),
 		LOGIN_TEST(test_answers_take_the_same_time),
 		LOGIN_TEST(test_logins_with_an_interval),
 	};

@@ -184,6 +184,22 @@ spool_keeps_logins(void **state)
 	assert_int_equal(spool_drop(spool, &err), 0);
 	assert_int_equal(spool_bytes(spool), 0);
 	spool_free(&spool);
+	/* Nor does it take the next one with it, nor what no database takes. */
+	folder_write("spool", "a\tx.test\tpop3\t::1\t9999999999999\t1\na\tx",
+	    37);
+	spool = spool_open(path, 100, &err);
+	assert_int_equal(spool_add(spool, &login, &err), 0);
+	assert_int_equal(spool_peek(spool, got, 3), 1);
+	assert_int_equal(got[0].number, 99);
+	assert_int_equal(spool_drop(spool, &err), 0);
+	assert_int_equal(spool_bytes(spool), 0);
+	/* Somebody has emptied it. */
+	assert_int_equal(spool_add(spool, &login, &err), 0);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(spool_peek(spool, got, 3), 0);
+	assert_int_equal(spool_drop(spool, &err), 0);
+	assert_int_equal(spool_bytes(spool), 0);
+	spool_free(&spool);
 	free(path);
 }
 
