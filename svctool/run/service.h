@@ -62,6 +62,13 @@ int service_complete_listener(
     struct maker *maker, const char *name, struct error *err);
 
 /*
+ * Ends a service and its logger and removes its folder, within timeout_s; its
+ * log stays.  0, also when there is none; -1.
+ */
+int service_remove(const struct node *node, const char *name,
+    unsigned timeout_s, struct error *err);
+
+/*
  * Sends a service HUP; not running is no failure.  Says what it did.  0 or -1.
  */
 int service_hangup(
