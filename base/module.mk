@@ -1,6 +1,6 @@
 # base - strings, errors, log, time, files, streams, TLS, listener, packets
 LIBS += base/libbase.a
-base/libbase.a: base/arena.o base/buf.o base/clock.o base/confine.o \
+base/libbase.a: base/arena.o base/buf.o base/certificate.o base/clock.o base/confine.o \
     base/endpoint.o \
     base/error.o base/file.o base/idle_fds.o base/ipcount.o base/lines.o \
     base/listen_socket.o base/listener.o base/listener_daemon.o base/log.o base/log_text.o \

@@ -18,6 +18,9 @@ static const char *const role_users[IDENTITY_COUNT] = {
 	[IDENTITY_REMOTE] = "qmailr",
 	[IDENTITY_RESOLVER] = "mqresolve",
 	[IDENTITY_LOOKUP] = "mqlookup",
+	[IDENTITY_CLUSTER] = "mqcluster",
+	[IDENTITY_ADMIN] = "mqadmin",
+	[IDENTITY_PROXY] = "mqproxy",
 };
 
 const char *

@@ -23,6 +23,9 @@ enum identity_role {
 	IDENTITY_REMOTE,   /* qmailr: remote delivery */
 	IDENTITY_RESOLVER, /* mqresolve: resolverd */
 	IDENTITY_LOOKUP,   /* mqlookup: lookupd */
+	IDENTITY_CLUSTER,  /* mqcluster: clusterd */
+	IDENTITY_ADMIN,    /* mqadmin: adminsrv */
+	IDENTITY_PROXY,    /* mqproxy: proxyimap, proxypop3 */
 	IDENTITY_COUNT
 };
 

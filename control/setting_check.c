@@ -311,6 +311,19 @@ is_keyed_node(const char *value)
 	    strlen(value + length + strspn(value + length, " \t")) == 40;
 }
 
+/* As mq.nodes has them. */
+static bool
+is_node_name(const char *value)
+{
+	size_t length = strlen(value);
+
+	return length <= 64 &&
+	    strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789.-") ==
+	    length &&
+	    strchr(".-", value[0]) == NULL &&
+	    strchr(".-", value[length - 1]) == NULL;
+}
+
 static bool
 is_path(const char *value)
 {
@@ -363,6 +376,9 @@ static const struct {
 	    "example 192.0.2.1:5570 /var/mqmail/tls/lookup.key" },
 	{ "node key", is_keyed_node,
 	    "is not a node's name with its public key of 40 characters" },
+	{ "node name", is_node_name,
+	    "is not a node's name, of 64 small letters, digits, points and "
+	    "hyphens at most; write for example mail1" },
 	{ "folder", is_path,
 	    "is not an absolute path; write for example /home/mail1" },
 	{ "local part", is_name,

@@ -62,6 +62,16 @@ static const struct {
 	{ "showctl", cmd_showctl, "[--home DIR]" },
 	{ "db", cmd_db,
 	    "init|upgrade|status|check|local [--home DIR] [--json]" },
+	{ "cluster", cmd_cluster,
+	    "init [--name NAME] [--host HOST] [--role ROLE]\n"
+	    "            [--listen ADDRESS:PORT] [--bus ADDRESS:PORT] "
+	    "[--imap PORT] [--pop3 PORT]\n"
+	    "       svctool cluster token [--name NAME] [--for TIME]\n"
+	    "       svctool cluster join --token TOKEN|- [--db CONNINFO|-] "
+	    "[options of init]\n"
+	    "       svctool cluster leave\n"
+	    "       svctool cluster revoke NODE [--forget]\n"
+	    "       svctool cluster rotate-keys [--home DIR] [--json]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "route", cmd_route,
 	    "DOMAIN|RECIPIENT [SENDER] [--home DIR] [--json]" },

@@ -3,6 +3,8 @@
 #include "svctool/make.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,29 @@ make_owned(const struct maker *maker, const char *real_path,
 	if (chown(real_path, identity.uid, identity.gid) == -1)
 		return error_sys(err, "cannot give '%s' to the user '%s'",
 		    real_path, identity.name);
+	return 0;
+}
+
+int
+make_readable(enum layout_id id, const char *real_path, struct error *err)
+{
+	const struct layout_row *row = &layout_rows[id];
+	const char *user = getenv("MQMAIL_USER");
+	bool is_one_user = user != NULL && *user != '\0';
+	const struct passwd *entry = is_one_user ? getpwnam(user) : NULL;
+	const struct group *group = is_one_user ? NULL : getgrnam(row->group);
+
+	if (geteuid() != 0)
+		return 0;
+	if (entry == NULL && group == NULL)
+		return error_set(err,
+		    "no group '%s': make it with 'svctool init "
+		    "--create-users'",
+		    row->group);
+	if (chown(real_path, 0,
+		is_one_user ? entry->pw_gid : group->gr_gid) == -1 ||
+	    chmod(real_path, row->mode) == -1)
+		return error_sys(err, "cannot set the owner of '%s'", real_path);
 	return 0;
 }
 

@@ -38,6 +38,12 @@ int make_file_again(struct maker *maker, enum layout_id id, const char *path,
 int make_owned(const struct maker *maker, const char *real_path,
     enum layout_owner owner, struct error *err);
 
+/*
+ * Lets the group of its row read a file of ours, by a real path; with
+ * MQMAIL_USER that user's group.  Nothing when we are not root.  0 or -1.
+ */
+int make_readable(enum layout_id id, const char *real_path, struct error *err);
+
 /* Prints one step: made, kept, removed ... (what). */
 void make_say(const char *verb, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -9,6 +9,8 @@ svctool/libsvctool.a: \
     svctool/check/routes.o svctool/check/running.o svctool/check/services.o \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
+    svctool/cluster/cmd_cluster.o svctool/cluster/enter.o svctool/cluster/files.o \
+    svctool/cluster/leave.o svctool/cluster/open.o svctool/cluster/rotate.o svctool/cluster/token.o \
     svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
     svctool/init/cmd_init.o svctool/init/imap.o svctool/init/imap_files.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \
@@ -30,7 +32,7 @@ svctool/libsvctool.a: \
     svctool/run/cmd_systemd.o svctool/run/dovecot.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \
     svctool/run/ready.o svctool/run/rests.o svctool/run/rspawn.o svctool/run/run_script.o \
-    svctool/run/service.o svctool/run/service_env.o svctool/run/session.o svctool/run/spawn.o \
+    svctool/run/service.o svctool/run/service_env.o svctool/run/service_remove.o svctool/run/session.o svctool/run/spawn.o \
     svctool/run/supervise.o svctool/run/systemd_guard.o \
     svctool/run/systemd_unit.o
 
@@ -48,12 +50,12 @@ svctool/init/dovecot/templates.h: $(IMAP_TEMPLATES:%=svctool/init/dovecot/%)
 
 PROGS += svctool/svctool svctool/qmail-rm
 svctool/svctool: svctool/main.o svctool/libsvctool.a adminsrv/libadmin.a \
-    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    cluster/libcluster.a pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
     mailbox/libmailbox.a auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 svctool/qmail-rm: svctool/main_rm.o svctool/libsvctool.a adminsrv/libadmin.a \
-    pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
+    cluster/libcluster.a pop3/libpop3.a smtp/libsmtp.a delivery/libdelivery.a remote/libremote.a queue/libqueue.a \
     mailbox/libmailbox.a auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
     resolver/libresolver.a \
     control/libcontrol.a base/libbase.a

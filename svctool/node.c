@@ -302,6 +302,14 @@ node_is_lookup(const char *service)
 	return strcmp(service, node_lookup_service) == 0;
 }
 
+const char node_cluster_service[] = "cluster";
+
+bool
+node_is_cluster(const char *service)
+{
+	return strcmp(service, node_cluster_service) == 0;
+}
+
 const char node_imap_service[] = "imap";
 
 bool
@@ -321,6 +329,7 @@ node_is_made_service(const struct node *node, const char *service)
 	free(lock);
 	return is_queue || node_is_listener(service) ||
 	    node_is_resolver(service) || node_is_remote(service) ||
-	    node_is_lookup(service) || node_is_imap(service) ||
+	    node_is_lookup(service) || node_is_cluster(service) ||
+	    node_is_imap(service) ||
 	    strcmp(service, node_pgsql_service) == 0;
 }

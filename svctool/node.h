@@ -98,6 +98,9 @@ bool node_is_remote(const char *service);
 /* The one that knows the users of a database. */
 extern const char node_lookup_service[];
 bool node_is_lookup(const char *service);
+/* The one that keeps the node's place in its cluster. */
+extern const char node_cluster_service[];
+bool node_is_cluster(const char *service);
 /* Dovecot, where there is one for this node. */
 extern const char node_imap_service[];
 bool node_is_imap(const char *service);

@@ -28,6 +28,7 @@ int cmd_queue(int argc, char **argv);
 int cmd_systemd(int argc, char **argv);
 int cmd_showctl(int argc, char **argv);
 int cmd_db(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_dns(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_log(int argc, char **argv);

@@ -135,22 +135,29 @@ make_owned_folder(
 }
 
 /*
- * Who may come in by the socket, as whom: root and who looks up users; a node
- * of one user that user.  Nobody needs a password.
+ * Who may come in by the socket, as whom: root, and who looks up users, keeps
+ * the node's place in a cluster or administers; a node of one user that user.
+ * Nobody needs a password.
  */
 static void
 put_ident(const struct local *local, struct buf *text)
 {
-	const char *user = getenv("MQMAIL_USER");
+	static const enum identity_role roles[] = { IDENTITY_LOOKUP,
+		IDENTITY_CLUSTER, IDENTITY_ADMIN };
 	const struct passwd *entry = getpwuid(local->uid);
-	const char *const names[] = { "root",
-		entry == NULL ? NULL : entry->pw_name,
-		user != NULL && *user != '\0' ? user : "mqlookup" };
+	const char *last = "";
 
-	buf_adds(text, "# Made by svctool db local.\n");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i] != NULL)
-			buf_addf(text, "mqmail \"%s\" mqmail\n", names[i]);
+	buf_adds(text, "# Made by svctool db local.\nmqmail \"root\" mqmail\n");
+	if (entry != NULL)
+		buf_addf(text, "mqmail \"%s\" mqmail\n", entry->pw_name);
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		const char *name = identity_name(roles[i]);
+
+		/* One user for all is named once. */
+		if (strcmp(name, last) != 0)
+			buf_addf(text, "mqmail \"%s\" mqmail\n", name);
+		last = name;
+	}
 }
 
 static int

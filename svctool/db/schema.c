@@ -177,17 +177,21 @@ db_status(const struct node *node, bool is_json)
 static const struct {
 	const char *sql, *what;
 } questions[] = {
-	{ "SELECT t.name FROM (VALUES ('domains'), ('domain_aliases'), "
-	  "('users'), ('aliases'), ('filters'), ('limits')) AS t(name) "
+	{ "SELECT t.name FROM (VALUES ('domains', 3), ('domain_aliases', 3), "
+	  "('users', 3), ('aliases', 3), ('filters', 3), ('limits', 3), "
+	  "('nodes', 1), ('stores', 1), ('tasks', 1)) AS t(name, wanted) "
 	  "WHERE (SELECT count(*) FROM pg_trigger g JOIN pg_class c "
 	  "ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
 	  "WHERE n.nspname = 'mq' AND c.relname = t.name "
-	  "AND g.tgname LIKE 'note_%' AND g.tgenabled IN ('O', 'A')) < 3",
+	  "AND g.tgname LIKE 'note_%' AND g.tgenabled IN ('O', 'A')) < t.wanted",
 	    "a trigger that notes changes is missing or disabled: caches do "
 	    "not learn of them; table mq" },
 	{ "SELECT t.name FROM (VALUES ('domains'), ('domain_aliases'), "
 	  "('users'), ('aliases'), ('filters'), ('limits'), ('usage'), "
-	  "('last_auth'), ('relay'), ('changes')) AS t(name) "
+	  "('last_auth'), ('relay'), ('changes'), ('nodes'), "
+	  "('store_groups'), ('stores'), ('store_users'), ('tasks'), "
+	  "('moves'), ('join_tokens'), ('settings'), ('admins'), "
+	  "('admin_rights'), ('audit')) AS t(name) "
 	  "WHERE NOT has_table_privilege('mq.' || t.name, "
 	  "'SELECT, INSERT, UPDATE, DELETE')",
 	    "the role of control/pgsql may not read and change the table mq" },
@@ -204,6 +208,12 @@ static const struct {
 	  "FROM mq.users GROUP BY 1, 2) u USING (domain_id, folder) "
 	  "WHERE c.users <> coalesce(u.users, 0) LIMIT 10",
 	    "the number of users in a folder (mq.dir_control) is wrong" },
+	{ "SELECT s.name FROM mq.stores s LEFT JOIN mq.store_users c "
+	  "ON c.store_id = s.id LEFT JOIN (SELECT store_id, count(*) AS users "
+	  "FROM mq.users WHERE store_id IS NOT NULL GROUP BY 1) u "
+	  "ON u.store_id = s.id "
+	  "WHERE coalesce(c.users, 0) <> coalesce(u.users, 0) LIMIT 10",
+	    "the number of users of a store (mq.store_users) is wrong" },
 };
 
 static enum admin_result

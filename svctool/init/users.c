@@ -13,7 +13,7 @@
 #include "svctool/run/spawn.h"
 
 static const char *const groups[] = { "qmail", "nofiles", "vmail", "qcerts",
-	"mqlookup" };
+	"mqlookup", "mqcluster", "mqadmin" };
 
 static const struct {
 	const char *name, *group, *more_groups, *purpose;
@@ -25,6 +25,9 @@ static const struct {
 	{ "qmailr", "qmail", "", "mqmail remote delivery" },
 	{ "mqresolve", "nofiles", "", "mqmail resolver" },
 	{ "mqlookup", "mqlookup", "", "mqmail lookups of users" },
+	{ "mqcluster", "mqcluster", "", "mqmail cluster" },
+	{ "mqadmin", "mqadmin", "", "mqmail administration" },
+	{ "mqproxy", "nofiles", "qcerts", "mqmail proxies" },
 };
 
 enum {

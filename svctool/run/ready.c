@@ -297,6 +297,8 @@ ready_service(const struct node *node, const char *name,
 		return imap_is_ready(node, state, err);
 	if (node_is_lookup(name))
 		return socket_is_ready(node, LAYOUT_lookup, state, err);
+	if (node_is_cluster(name))
+		return socket_is_ready(node, LAYOUT_clusterd, state, err);
 	if (strcmp(name, node_pgsql_service) == 0)
 		return pgsql_is_ready(node, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;

@@ -188,6 +188,13 @@ service_make_lookup(struct maker *maker, struct error *err)
 }
 
 int
+service_make_cluster(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_cluster_service,
+	    "the node's place in its cluster", "clusterd", err);
+}
+
+int
 service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
     struct error *err)
 {

@@ -20,6 +20,8 @@ int service_make_resolver(struct maker *maker, struct error *err);
 int service_make_remote(struct maker *maker, struct error *err);
 /* The one that asks the database of users.  0 or -1. */
 int service_make_lookup(struct maker *maker, struct error *err);
+/* The one that keeps the node's place in its cluster.  0 or -1. */
+int service_make_cluster(struct maker *maker, struct error *err);
 
 /* The one that runs Dovecot, with the configuration conf.  0 or -1. */
 int service_make_imap(struct maker *maker, const char *dovecot,
@@ -58,6 +60,13 @@ int service_make_listener(struct maker *maker, enum listener_kind kind,
  */
 int service_complete_listener(
     struct maker *maker, const char *name, struct error *err);
+
+/*
+ * Ends a service and its logger and removes its folder, within timeout_s; its
+ * log stays.  0, also when there is none; -1.
+ */
+int service_remove(const struct node *node, const char *name,
+    unsigned timeout_s, struct error *err);
 
 /*
  * Sends a service HUP; not running is no failure.  Says what it did.  0 or -1.

@@ -87,9 +87,9 @@ def one(home, *arguments, **options):
 
 
 def make_schema(postgres):
-    postgres.command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
-                     postgres.conninfo(), "-f",
-                     ROOT / "lookupd/schema/001.sql")
+    for file in sorted((ROOT / "lookupd/schema").glob("*.sql")):
+        postgres.command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+                         postgres.conninfo(), "-f", file)
 
 
 def add_domain(postgres, domain):

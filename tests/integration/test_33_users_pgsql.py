@@ -87,7 +87,10 @@ def test_two_at_once_make_one_schema(home):
         [BIN / "svctool", "db", "init", "--home", home.path],
         stdout=subprocess.DEVNULL) for _ in range(4)]
     assert [each.wait(60 * SLOW) for each in many] == [0] * 4
-    assert len(home.sql("SELECT * FROM mq.schema_version")) == 1
+    versions = [row[0] for row in home.sql("SELECT version FROM "
+                                           "mq.schema_version ORDER BY 1")]
+    count = len(list((ROOT / "lookupd/schema").glob("*.sql")))
+    assert versions == [str(i + 1) for i in range(count)]
 
 
 @pytest.mark.parametrize("conninfo,reason", [

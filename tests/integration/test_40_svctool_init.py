@@ -402,7 +402,8 @@ def users_there():
                            text=True, check=True).stdout
     return all(f"\n{name}:" in "\n" + names
                for name in ("qmaild", "qmailq", "vmail", "qmaill", "qmailr",
-                            "mqresolve", "mqlookup"))
+                            "mqresolve", "mqlookup", "mqcluster",
+                            "mqadmin", "mqproxy"))
 
 
 def test_root_hears_of_missing_users(memory_path):

@@ -25,8 +25,9 @@ from smtp_peer import any_certificate
 from test_01_node import may_reach
 
 USERS = ("qmaild", "qmailq", "vmail", "qmaill", "qmailr", "mqresolve",
-         "mqlookup")
-GROUPS = ("qmail", "nofiles", "vmail", "qcerts", "mqlookup")
+         "mqlookup", "mqcluster", "mqadmin", "mqproxy")
+GROUPS = ("qmail", "nofiles", "vmail", "qcerts", "mqlookup", "mqcluster",
+          "mqadmin")
 IN_COPY = 'mount --bind "$0" /etc && exec "$@"'
 
 
@@ -260,7 +261,8 @@ def owners(node):
         (".", "root"), ("control/**/*", "root"), ("users/[!l]*", "root"),
         ("service", "root"), ("service/*/run", "root"),
         ("service/*/log/run", "root"), ("service/*/variables/*", "root"),
-        ("run", "root"), ("run/lookupd", "mqlookup"), ("log", "root"), ("log/*/**/*", "qmaill"),
+        ("run", "root"), ("run/lookupd", "mqlookup"),
+        ("run/cluster", "mqcluster"), ("log", "root"), ("log/*/**/*", "qmaill"),
         ("log/queue1", "qmaill"), ("tls", "root"), ("tls/*", "root"),
         ("queue", "root"), ("queue/*/**/*", "qmailq"),
         ("queue/queue1", "qmailq"), ("domains/**/*", "vmail"),

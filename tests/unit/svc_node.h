@@ -61,8 +61,8 @@ svc_setup(void **state)
 {
 	static const char *const folders[] = { "control/global_vars", "users",
 		"domains", "queue", "service", "run/mta-sts", "run/tls-report",
-		"run/lookupd", "imap", "run/imap", "users/logins", "log", "tls",
-		"alias" };
+		"run/lookupd", "run/cluster", "imap", "run/imap",
+		"users/logins", "log", "tls", "alias" };
 	static const char *const others[] = { "CONTROLDIR", "ASSIGNDIR",
 		"DOMAINDIR", "CERTDIR", "MQMAIL_USER" };
 	struct error err;

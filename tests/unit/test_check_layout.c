@@ -97,6 +97,8 @@ owners(void **state)
 	    "(nobody) -- chown 65534 '~/run/tls-report'\n"
 	    "E ~/run/lookupd: it belongs to uid 0, and should to uid 65534 "
 	    "(nobody) -- chown 65534 '~/run/lookupd'\n"
+	    "E ~/run/cluster: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/run/cluster'\n"
 	    "E ~/users/logins: it belongs to uid 0, and should to uid 65534 "
 	    "(nobody) -- chown 65534 '~/users/logins'\n");
 	setenv("MQMAIL_USER", "mqmail-no-such-user", 1);
@@ -116,6 +118,7 @@ faults_of_modes(void **state)
 	assert_int_equal(remove(folder_path("run/mta-sts")), 0);
 	assert_int_equal(remove(folder_path("run/tls-report")), 0);
 	assert_int_equal(remove(folder_path("run/lookupd")), 0);
+	assert_int_equal(remove(folder_path("run/cluster")), 0);
 	assert_int_equal(remove(folder_path("run/imap")), 0);
 	assert_int_equal(remove(folder_path("run")), 0);
 	svc_put("tls/servercert.pem", "key");
@@ -132,6 +135,8 @@ faults_of_modes(void **state)
 	    "E ~/run/tls-report: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/run/lookupd: No such file or directory -- 'svctool init' "
+	    "makes it\n"
+	    "E ~/run/cluster: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/run/imap: No such file or directory -- 'svctool init' "
 	    "makes it\n"

@@ -27,6 +27,9 @@ names(void **state)
 		{ IDENTITY_REMOTE, NULL, "qmailr" },
 		{ IDENTITY_RESOLVER, NULL, "mqresolve" },
 		{ IDENTITY_LOOKUP, NULL, "mqlookup" },
+		{ IDENTITY_CLUSTER, NULL, "mqcluster" },
+		{ IDENTITY_ADMIN, NULL, "mqadmin" },
+		{ IDENTITY_PROXY, NULL, "mqproxy" },
 		{ IDENTITY_QUEUE, "nobody", "nobody" },
 		{ IDENTITY_VIRTUAL, "nobody", "nobody" },
 	};

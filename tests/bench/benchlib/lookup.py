@@ -26,9 +26,9 @@ COLD_MOST = 200_000  # of them are asked for when nothing is remembered
 def _fill(database, root, folder):
     """By COPY, as a provider's first import would."""
     domains = max(1, USERS // 200)
-    database.command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
-                     database.conninfo(), "-f",
-                     root / "lookupd/schema/001.sql")
+    for schema in sorted((root / "lookupd/schema").glob("*.sql")):
+        database.command("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+                         database.conninfo(), "-f", schema)
     file = Path(database.folder) / "users"
     with open(file, "w", encoding="ascii") as out:
         for i in range(USERS):
