@@ -169,6 +169,8 @@ dsn_put_message(struct buf *buf, const struct dsn_message *message)
 	}
 	if (message->needs_tls)
 		buf_adds(buf, " REQUIRETLS");
+	if (message->waives_tls)
+		buf_adds(buf, " TLS-REQUIRED=NO");
 	if (message->hold_until > 0)
 		buf_addf(buf, " HOLD=%lld", (long long)message->hold_until);
 	if (message->hold_until > 0 && message->hold_for_s > 0)
@@ -256,6 +258,9 @@ dsn_get_message(const char *text, struct dsn_message *message_out)
 		} else if (is_word(name, name_length, "REQUIRETLS") &&
 		    name[name_length] != '=')
 			message_out->needs_tls = true;
+		else if (is_word(name, name_length, "TLS-REQUIRED") &&
+		    is_word(value, length, "NO"))
+			message_out->waives_tls = true;
 		else if (!is_word(name, name_length, "HOLD") ||
 		    !get_hold(message_out, value, length))
 			return false;

@@ -7,12 +7,13 @@
  * with a blank in front, "" when there is none:
  *
  *	message   = [" RET=" ("FULL" / "HDRS")] [" ENVID=" xtext]
- *	            [" REQUIRETLS"] [" HOLD=" time ["/" seconds]]
+ *	            [" REQUIRETLS"] [" TLS-REQUIRED=NO"] [" HOLD=" time ["/" seconds]]
  *	recipient = [" NOTIFY=" ("NEVER" / 1#("SUCCESS" / "FAILURE" / "DELAY"))]
  *	            [" ORCPT=" atom ";" xtext]
  *
- * so that it can be handed on by SMTP as it is, but for the last two: nothing
- * else is in a text that the functions below have taken.  HOLD has a Unix time,
+ * so that it can be handed on by SMTP as it is, but for the last three: nothing
+ * else is in a text that the functions below have taken.  TLS-REQUIRED is what
+ * the message's header says (RFC 8689 5; queue/tls_wish.h).  HOLD has a Unix time,
  * and when he has said for how long (HOLDFOR), not until when, that, too.
  */
 #ifndef QUEUE_DSN_H
@@ -42,6 +43,7 @@ enum dsn_notify {
 struct dsn_message {
 	bool has_ret, is_headers_only;
 	bool needs_tls;
+	bool waives_tls; /* TLS-Required: No */
 	time_t hold_until;  /* 0: it is not to be held */
 	unsigned hold_for_s; /* 0: he has said until when */
 	const char *envid; /* xtext, or NULL */

@@ -158,13 +158,18 @@ lane_of_answer(struct send *send, const struct message *message,
 {
 	const char *key = message->route.texts.data + answer->lane;
 	struct lane *lane;
-	char *with_sender;
+	struct dsn_message dsn;
+	char *whole;
 
-	if (answer->kind != LANE_REMOTE || !send->has_lanes_by_sender)
+	if (answer->kind != LANE_REMOTE)
 		return lane_get(send->lanes, answer->kind, key);
-	with_sender = xasprintf("%s %s", key, message->envelope.sender);
-	lane = lane_get(send->lanes, answer->kind, with_sender);
-	free(with_sender);
+	dsn_get_message(message->envelope.dsn, &dsn);
+	whole = xasprintf("%s%s%s%s", key,
+	    dsn.waives_tls ? " " JOB_LANE_WITHOUT_TLS_POLICY : "",
+	    send->has_lanes_by_sender ? " " : "",
+	    send->has_lanes_by_sender ? message->envelope.sender : "");
+	lane = lane_get(send->lanes, answer->kind, whole);
+	free(whole);
 	return lane;
 }
 

@@ -129,9 +129,10 @@ lane_free_if_over(struct lane_hand *lane)
 static char *
 lane_name(const struct domain *domain)
 {
-	return domain->sender == NULL
-	    ? xstrdup(domain->name)
-	    : xasprintf("%s %s", domain->name, domain->sender);
+	return xasprintf("%s%s%s%s", domain->name,
+	    domain->ignores_tls_policy ? " " JOB_LANE_WITHOUT_TLS_POLICY : "",
+	    domain->sender == NULL ? "" : " ",
+	    domain->sender == NULL ? "" : domain->sender);
 }
 
 void
