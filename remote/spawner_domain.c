@@ -66,7 +66,7 @@ put_text(char **storage, const char *text, size_t length)
 
 /* Takes the word out of what follows a blank; NULL: nothing is left. */
 static bool
-takes_tls_word(const char **rest)
+take_tls_word(const char **rest)
 {
 	static const char word[] = JOB_LANE_WITHOUT_TLS_POLICY;
 	size_t length = sizeof(word) - 1;
@@ -76,6 +76,16 @@ takes_tls_word(const char **rest)
 		return false;
 	*rest = (*rest)[length] == ' ' ? *rest + length + 1 : NULL;
 	return true;
+}
+
+bool
+domain_lane_has_sender(const char *lane)
+{
+	const char *blank = strchr(lane, ' ');
+	const char *rest = blank == NULL ? NULL : blank + 1;
+
+	take_tls_word(&rest);
+	return rest != NULL;
 }
 
 struct domain *
@@ -93,7 +103,7 @@ domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 
 	put_text(&storage, lane, name_length);
 	sender = blank == NULL ? NULL : blank + 1;
-	domain->ignores_tls_policy = takes_tls_word(&sender);
+	domain->ignores_tls_policy = take_tls_word(&sender);
 	if (sender != NULL)
 		domain->sender = put_text(&storage, sender, strlen(sender));
 	domain->recipient = put_text(&storage, recipient, recipient_length);

@@ -215,6 +215,8 @@ void program_run_task(struct task *task);
  */
 struct domain *domain_get(
     struct spawner *spawner, const char *lane, const char *recipient);
+/* Does the lane's name have one? */
+bool domain_lane_has_sender(const char *lane);
 /* A loose lane: where is its mail for?  Places it there, perhaps later. */
 void domain_place_lane(struct lane_hand *lane);
 /* Takes it from where it is; it is loose then. */

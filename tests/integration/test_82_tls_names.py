@@ -452,6 +452,31 @@ def test_the_queue_sends_it_on_its_own(world, name, is_offered):
     forget_mail(world)
 
 
+def test_the_queue_sends_it_by_its_sender(world):
+    """Where lanes are by sender, too; one that was made before they were."""
+    def reread():
+        before = world.node.log("remote").count("were read again")
+        run("svc", "-h", world.node.home / "service/remote")
+        wait_until(lambda: world.node.log("remote").count("were read again")
+                   > before, "settings are read")
+
+    node = world.node
+    routes = node.control / "smtproutes"
+    try:
+        for _ in range(2):
+            with Host(in_plain) as host:
+                assert node.inject("joe@bogus.zz", sender="s@example.org",
+                                   text="TLS-Required: No\n\nx\n") == 0
+                host.thread.join(60 * SLOW)
+                assert not host.thread.is_alive(), node.logs()
+            routes.write_text("!other@example.org:[127.0.0.9]:1\n")
+            reread()
+    finally:
+        routes.unlink(missing_ok=True)
+        reread()
+    forget_mail(world)
+
+
 def test_what_the_operator_wants_counts(world):
     lines = world.node.control / "tlspolicy"
     lines.write_text("none.zz:encrypt\n")
