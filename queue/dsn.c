@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/scan.h"
+
 static const struct {
 	const char *word;
 	enum dsn_notify notify;
@@ -167,6 +169,12 @@ dsn_put_message(struct buf *buf, const struct dsn_message *message)
 	}
 	if (message->needs_tls)
 		buf_adds(buf, " REQUIRETLS");
+	if (message->waives_tls)
+		buf_adds(buf, " TLS-REQUIRED=NO");
+	if (message->hold_until > 0)
+		buf_addf(buf, " HOLD=%lld", (long long)message->hold_until);
+	if (message->hold_until > 0 && message->hold_for_s > 0)
+		buf_addf(buf, "/%u", message->hold_for_s);
 }
 
 void
@@ -211,6 +219,26 @@ next_word(const char **at, const char **name, size_t *name_length,
 	return 1;
 }
 
+/* time ["/" seconds] */
+static bool
+get_hold(struct dsn_message *message, const char *value, size_t length)
+{
+	const char *slash = memchr(value, '/', length);
+	size_t digits = slash == NULL ? length : (size_t)(slash - value);
+	uint64_t until, seconds = 0;
+
+	if (message->hold_until != 0 ||
+	    !scan_u64n(value, digits, INT64_MAX / 2, &until) || until == 0 ||
+	    (slash != NULL &&
+		(!scan_u64n(slash + 1, length - digits - 1, DSN_HOLD_MAX_S,
+		     &seconds) ||
+		    seconds == 0)))
+		return false;
+	message->hold_until = (time_t)until;
+	message->hold_for_s = (unsigned)seconds;
+	return true;
+}
+
 bool
 dsn_get_message(const char *text, struct dsn_message *message_out)
 {
@@ -230,9 +258,24 @@ dsn_get_message(const char *text, struct dsn_message *message_out)
 		} else if (is_word(name, name_length, "REQUIRETLS") &&
 		    name[name_length] != '=')
 			message_out->needs_tls = true;
-		else
+		else if (is_word(name, name_length, "TLS-REQUIRED") &&
+		    is_word(value, length, "NO"))
+			message_out->waives_tls = true;
+		else if (!is_word(name, name_length, "HOLD") ||
+		    !get_hold(message_out, value, length))
 			return false;
 	return found == 0;
+}
+
+time_t
+dsn_hold_until(const struct dsn_message *message, time_t retry_at, time_t now)
+{
+	/* It began in the middle of a second. */
+	time_t latest = now + (time_t)message->hold_for_s + 1;
+
+	if (message->hold_for_s == 0 || message->hold_until <= latest)
+		return message->hold_until;
+	return retry_at > 0 && retry_at < latest ? retry_at : latest;
 }
 
 bool

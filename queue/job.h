@@ -94,6 +94,13 @@ struct job_recipient {
 };
 
 /*
+ * Behind a remote lane's domain and a blank: its messages may go without the
+ * TLS that the domain publishes that it wants (RFC 8689 5).  A sender can be
+ * called the same; he had only to say so.
+ */
+#define JOB_LANE_WITHOUT_TLS_POLICY "TLS-Required:No"
+
+/*
  * One message for one lane.  Texts are borrowed: from the packet after
  * job_get().  What a worker does with its user's rights it must not decide by
  * home alone (docs/protocol.md, Trust).

@@ -71,8 +71,8 @@ void lane_table_free(struct lane_table **table);
  * The lane of this key, made if there is none, and the caller gives it
  * something next: it is there while it has parts, tickets, running deliveries,
  * room or a back-off.  "virtual", "virtual:example.test", "local", and a remote
- * destination's name in lower case are keys; of a remote one a blank and the
- * sender can follow.
+ * destination's name in lower case are keys; of a remote one a blank and
+ * JOB_LANE_WITHOUT_TLS_POLICY, and a blank and the sender, can follow.
  */
 struct lane *lane_get(
     struct lane_table *table, enum lane_kind kind, const char *key);

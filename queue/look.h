@@ -64,7 +64,9 @@ struct look_message {
 	bool is_held;     /* an operator holds it */
 	const char
 	    *moving_to;    /* a queue, by a move that is not over; or NULL */
-	time_t retry_at;   /* S5: of the recipients that are due first; or 0 */
+	time_t retry_at;   /* of the recipients that are due first; or 0 */
+	/* until when its sender wants it to be held; 0: that is over */
+	time_t hold_until;
 	const char *notes; /* of what has failed, as in bounce/ID; or "" */
 	const char *header, *dsn; /* its extra header and parameters, or "" */
 	const char *body;         /* in the journal; NULL: it is mess/ID */

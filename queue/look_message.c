@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/scan.h"
+#include "queue/dsn.h"
 #include "queue/envelope.h"
 #include "queue/held.h"
 #include "queue/idmap.h"
@@ -65,12 +66,30 @@ read_and_show(struct walk *walk, uint64_t id, enum look_state state,
 	return result;
 }
 
+static void
+set_hold(struct look_message *message)
+{
+	time_t now = time(NULL), until;
+	struct dsn_message dsn;
+
+	if (message->attempt > 0 || message->dsn == NULL ||
+	    !dsn_get_message(message->dsn, &dsn))
+		return;
+	until = dsn_hold_until(&dsn, message->retry_at, now);
+	if (until <= now)
+		return;
+	message->hold_until = until;
+	if (message->retry_at == 0)
+		message->retry_at = until;
+}
+
 static int
 show_message(struct reading *reading, bool has_problem)
 {
 	struct look_message *message = &reading->message;
 	struct walk *walk = reading->walk;
 
+	set_hold(message);
 	message->recipients = reading->recipients;
 	message->recipient_count = reading->count;
 	message->problem = has_problem ? reading->problem.text : NULL;

@@ -26,6 +26,7 @@
 #include "queue/exitcode.h"
 #include "queue/sink.h"
 #include "queue/sink_settings.h"
+#include "queue/tls_wish.h"
 
 enum { DEATH_S = 86400, READ_BYTES = 65536 };
 
@@ -39,6 +40,7 @@ struct way {
 	struct error err;
 	struct uuid uuid;
 	uint64_t size_bytes; /* written so far */
+	struct tls_wish tls_wish;
 	uid_t uid;           /* who called us, as logged */
 	uid_t owner; /* whom a set-user-id bit makes us, for the files alone */
 };
@@ -54,6 +56,8 @@ static int
 write_way(struct way *way, const char *data, size_t length)
 {
 	way->size_bytes += length;
+	if (way->sink == NULL)
+		tls_wish_read(&way->tls_wish, data, length);
 	return way->sink != NULL
 	    ? sink_write(way->sink, data, length)
 	    : direct_write(way->direct, data, length, &way->err);
@@ -167,6 +171,7 @@ static int
 commit_direct(struct way *way, struct envelope *envelope)
 {
 	AUTO(buf_release) struct buf record = BUF_INIT;
+	AUTO(buf_release) struct buf dsn = BUF_INIT;
 	const char *header = getenv("QQEH");
 	struct envelope checked;
 
@@ -177,6 +182,8 @@ commit_direct(struct way *way, struct envelope *envelope)
 	envelope->size_bytes = way->size_bytes;
 	if (header != NULL)
 		envelope->header = header;
+	tls_wish_put_dsn(&way->tls_wish, envelope->dsn, &dsn);
+	envelope->dsn = dsn.data;
 	envelope_format(&record, envelope);
 	/* Nothing is accepted that qmail-send would not take up later. */
 	if (envelope_parse(record.data, record.length, ENVELOPE_TODO, &checked,

@@ -13,7 +13,7 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue
     queue/send_client.o queue/send_deliver.o queue/send_intake.o \
     queue/send_load.o queue/send_message.o queue/send_operate.o queue/send_settle.o \
     queue/send_stranger.o queue/send_transaction.o queue/send_worker.o queue/sink.o queue/sink_intake.o queue/sink_program.o \
-    queue/sink_settings.o queue/upgrade.o
+    queue/sink_settings.o queue/tls_wish.o queue/upgrade.o
 
 PROGS += queue/qmail-send queue/qmail-start queue/queue-fix queue/qmail-queue \
     queue/qmail-multi queue/qmail-nullqueue queue/qmail-qstat \

@@ -84,7 +84,8 @@ struct message {
 	uint64_t id;
 	struct uuid uuid;
 	time_t birth;
-	unsigned attempt; /* 1: the first */
+	time_t hold_until; /* before it there is no first try; or 0 */
+	unsigned attempt;  /* 1: the first */
 	uint64_t size_bytes;
 	bool is_unsized; /* another system's, in S5: as much as the file has */
 	size_t memory_bytes; /* about */
@@ -141,6 +142,8 @@ struct message {
 			       * on disk as soon as it can */
 	time_t read_at;       /* from disk, for this try; 0: it was not */
 	bool is_hurried;      /* what this try defers is due at once */
+	bool is_held_back;    /* it is in no line until hold_until */
+	bool is_retimed;      /* S5: hold_until is not what its file says */
 	bool is_in_todo_too;  /* a scan found todo/ID: perhaps another's */
 	bool is_last_attempt; /* at a stop: a step failed, is tried again */
 	bool has_stopped;     /* that has failed, too: it stays as it is */
@@ -266,6 +269,12 @@ void message_end_waiting(
 /* It leaves the lines to the workers, or enters them. */
 void message_rest(struct send *send, struct message *message);
 void message_enter_lines(struct send *send, struct message *message);
+
+/* It is in memory, and held back: begins its try if that is over. */
+void message_look_at_hold(struct send *send, struct message *message);
+
+/* When its first try was due; of one that was released early, its birth. */
+time_t message_released_at(const struct message *message, time_t now);
 
 /* Until when recipients of a lane are tried; then there is one more try. */
 time_t message_expiry(const struct message *message, const struct lane *lane);
@@ -405,6 +414,8 @@ void operate_close(struct send *send);
 void operate_run(struct send *send);
 /* Is an operator's hold on it, and nothing else to be done? */
 bool operate_is_resting(const struct send *send, uint64_t id);
+/* Is it to be tried, whatever its sender has said? */
+bool operate_is_released(const struct send *send, uint64_t id);
 /* Is it to end by an operator's will?  _silently: nobody is told anything. */
 bool operate_is_ending(const struct send *send, uint64_t id);
 bool operate_is_ending_silently(const struct send *send, uint64_t id);

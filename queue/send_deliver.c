@@ -348,7 +348,8 @@ mail_params(const struct message *message, struct dsn_message *params)
 
 	dsn_get_message(message->envelope.dsn, params);
 	dsn = *params;
-	dsn.needs_tls = false;
+	dsn.needs_tls = dsn.waives_tls = false;
+	dsn.hold_until = 0;
 	buf_init(&buf);
 	dsn_put_message(&buf, &dsn);
 	return buf;

@@ -53,6 +53,7 @@ struct load {
 	int mess_fd;
 	struct buf record, list;
 	time_t birth;
+	time_t retry_at; /* of local/ID or remote/ID */
 	uint64_t size_bytes;
 	size_t note_bytes;
 	bool has_leftovers;
@@ -147,7 +148,8 @@ count_noted(const struct queue_dir *dir, uint64_t id)
 static void
 load_remembered_files(struct load *load)
 {
-	if (read_kept_file(load, load->folder, &load->list, NULL) == 0 &&
+	if (read_kept_file(
+		load, load->folder, &load->list, &load->retry_at) == 0 &&
 	    read_kept_file(load, QUEUE_INFO, &load->record, &load->birth) ==
 		0 &&
 	    open_mess(load, NULL) == 0)
@@ -360,6 +362,22 @@ take_list(
 	return result;
 }
 
+/*
+ * What its sender wants counts, not the time of the file, but for what
+ * dsn_hold_until() says; then that is what a next process is to find there.
+ */
+static void
+take_hold(struct message *message, time_t retry_at)
+{
+	time_t now = time(NULL);
+	struct dsn_message dsn;
+
+	dsn_get_message(message->envelope.dsn, &dsn);
+	message->hold_until = dsn_hold_until(&dsn, retry_at, now);
+	message->is_retimed = message->hold_until > now &&
+	    message->hold_until != retry_at;
+}
+
 static void
 go_on_remembered(struct load *load)
 {
@@ -377,6 +395,7 @@ go_on_remembered(struct load *load)
 		drop_damaged(send, message, load->folder, err.text);
 		return;
 	}
+	take_hold(message, load->retry_at);
 	message->has_channel[channel] = true;
 	message->read_at = time(NULL);
 	if (message->envelope.recipient_count == 0) {

@@ -158,13 +158,18 @@ lane_of_answer(struct send *send, const struct message *message,
 {
 	const char *key = message->route.texts.data + answer->lane;
 	struct lane *lane;
-	char *with_sender;
+	struct dsn_message dsn;
+	char *whole;
 
-	if (answer->kind != LANE_REMOTE || !send->has_lanes_by_sender)
+	if (answer->kind != LANE_REMOTE)
 		return lane_get(send->lanes, answer->kind, key);
-	with_sender = xasprintf("%s %s", key, message->envelope.sender);
-	lane = lane_get(send->lanes, answer->kind, with_sender);
-	free(with_sender);
+	dsn_get_message(message->envelope.dsn, &dsn);
+	whole = xasprintf("%s%s%s%s", key,
+	    dsn.waives_tls ? " " JOB_LANE_WITHOUT_TLS_POLICY : "",
+	    send->has_lanes_by_sender ? " " : "",
+	    send->has_lanes_by_sender ? message->envelope.sender : "");
+	lane = lane_get(send->lanes, answer->kind, whole);
+	free(whole);
 	return lane;
 }
 
@@ -255,10 +260,21 @@ is_over_shares(const struct send *send, const struct message *message)
 	return message->form == MESSAGE_KEPT;
 }
 
+/*
+ * Its sender wants it to be held (RFC 4865), and no operator has it tried.  A
+ * message that was tried once was due.
+ */
+static bool
+is_too_early(const struct send *send, const struct message *message)
+{
+	return message->hold_until > time(NULL) && message->attempt == 1 &&
+	    !operate_is_released(send, message->id);
+}
+
 void
 message_enter_lines(struct send *send, struct message *message)
 {
-	if (operate_is_resting(send, message->id))
+	if (message->is_held_back || operate_is_resting(send, message->id))
 		return;
 	for (uint32_t i = 0; i < message->part_count; i++)
 		if (message->parts[i].waiting > 0)
@@ -276,10 +292,20 @@ static void
 begin_try(struct send *send, struct message *message)
 {
 	operate_end_waiting(send, message);
+	message->is_held_back = is_too_early(send, message);
 	message_enter_lines(send, message);
-	if (!operate_is_resting(send, message->id))
+	if (!message->is_held_back && !operate_is_resting(send, message->id))
 		deliver_give_up(send, message);
 	settle(send, message);
+}
+
+void
+message_look_at_hold(struct send *send, struct message *message)
+{
+	if (!message->is_held_back || is_too_early(send, message))
+		return;
+	message->is_held_back = false;
+	message_enter_lines(send, message);
 }
 
 static void
@@ -330,15 +356,22 @@ message_log_new(const struct message *message)
 	    message->id, message->size_bytes, sender, message->envelope.qp,
 	    message->envelope.uid, uuid_is_none(&message->uuid) ? "" : " uuid ",
 	    uuid_is_none(&message->uuid) ? "" : uuid);
+	if (message->hold_until > time(NULL) && message->attempt == 1)
+		log_line("wait msg %" PRIu64 " until %lld", message->id,
+		    (long long)message->hold_until);
 }
 
 void
 message_take_history(struct message *message, time_t birth)
 {
 	const struct envelope *envelope = &message->envelope;
+	time_t now = time(NULL);
+	struct dsn_message dsn;
 
 	message->birth = schedule_sane_birth(
-	    envelope->birth == 0 ? birth : envelope->birth, time(NULL));
+	    envelope->birth == 0 ? birth : envelope->birth, now);
+	dsn_get_message(envelope->dsn, &dsn);
+	message->hold_until = dsn_hold_until(&dsn, 0, now);
 	message->attempt = envelope->attempt + 1;
 	if (envelope->notes[0] != '\0')
 		buf_adds(&message->notes, envelope->notes);
@@ -577,8 +610,9 @@ message_found(
 		    (time_t)found->birth_s, time(NULL));
 	} else
 		message_take_history(message, (time_t)found->birth_s);
-	/* Deliveries of it may have been in flight. */
-	message->attempt++;
+	/* Deliveries of it may have been in flight, but of what is held. */
+	if (message->hold_until <= time(NULL))
+		message->attempt++;
 	load_found(send, message);
 }
 
@@ -639,7 +673,18 @@ message_expiry(const struct message *message, const struct lane *lane)
 		lifetime = settings_number(settings, SETTING_bouncelifetime);
 	else if (its != NULL)
 		lifetime = strtoul(its, NULL, 10);
-	return message->birth + (time_t)lifetime;
+	return (message->hold_until > message->birth ? message->hold_until
+						     : message->birth) +
+	    (time_t)lifetime;
+}
+
+time_t
+message_released_at(const struct message *message, time_t now)
+{
+	return message->hold_until > message->birth &&
+		message->hold_until <= now
+	    ? message->hold_until
+	    : message->birth;
 }
 
 bool
@@ -718,7 +763,8 @@ add_delay(struct message *message, const struct recipient *recipient,
 	time_t until;
 
 	if (after == 0 || message->is_told[recipient->channel] ||
-	    time(NULL) < message->birth + (time_t)after ||
+	    time(NULL) < message_released_at(message, time(NULL)) +
+		    (time_t)after ||
 	    message->delays.length >= NOTES_MAX_BYTES ||
 	    !is_wanted(message, recipient, DSN_DELAY))
 		return;
@@ -860,7 +906,8 @@ message_can_start(const struct send *send, const struct message *message)
 {
 	bool is_young = clock_ms() < message->arrived_ms + stay_ms();
 
-	if (send->is_stopping || operate_is_resting(send, message->id))
+	if (send->is_stopping || message->is_held_back ||
+	    operate_is_resting(send, message->id))
 		return false;
 	for (uint32_t i = 0; i < message->part_count; i++) {
 		const struct part *part = &message->parts[i];
@@ -952,6 +999,7 @@ message_tick(struct send *send)
 		    message->unmarked_count > 0 && !message->is_settling &&
 		    now_ms >= message->unmarked_since + CHECKPOINT_MS)
 			settle_marks(message);
+		message_look_at_hold(send, message);
 		/* A lane may rest by now, or a worker be gone. */
 		settle(send, message);
 	}

@@ -54,6 +54,7 @@ struct operations {
 	LIST_HEAD(, order) orders;
 	struct idmap by_id; /* of these: those of messages */
 	struct held held;   /* messages; the lanes' table has its own */
+	struct idmap released; /* to be tried though their senders wait */
 	STAILQ_HEAD(, wanted) wanted;
 	bool is_to_find;
 	uint64_t changes, written; /* of lock/held */
@@ -213,6 +214,7 @@ operate_close(struct send *send)
 		free(wanted);
 	}
 	idmap_release(&operations->by_id);
+	idmap_release(&operations->released);
 	held_release(&operations->held);
 	free(operations);
 	send->operations = NULL;
@@ -243,6 +245,12 @@ operate_is_resting(const struct send *send, uint64_t id)
 	    !operate_is_ending(send, id);
 }
 
+bool
+operate_is_released(const struct send *send, uint64_t id)
+{
+	return idmap_has(&send->operations->released, id);
+}
+
 void
 operate_end_waiting(struct send *send, struct message *message)
 {
@@ -261,6 +269,7 @@ operate_over(struct send *send, uint64_t id)
 {
 	struct order *order = find_order(send, id);
 
+	idmap_remove(&send->operations->released, id);
 	if (held_remove_message(&send->operations->held.messages, id))
 		change_held(send);
 	if (order != NULL && is_end(order->action))
@@ -287,6 +296,7 @@ operate_lost(struct send *send, uint64_t id)
 {
 	struct order *order = find_order(send, id);
 
+	idmap_remove(&send->operations->released, id);
 	if (order != NULL && order->wanted == 0)
 		end_order(send, order, INTAKE_ABSENT,
 		    "it is gone, or cannot be used as it is (see the log)");
@@ -334,6 +344,7 @@ go_on_found(struct send *send, struct order *order)
 	if (order->is_found)
 		end_if_done(send, order);
 	else {
+		idmap_remove(&send->operations->released, order->id);
 		if (held_remove_message(
 			&send->operations->held.messages, order->id))
 			change_held(send);
@@ -473,6 +484,7 @@ operate_active(
 		break;
 	case INTAKE_RETRY:
 		hurry_message(send, message);
+		message_look_at_hold(send, message);
 		break;
 	case INTAKE_DELETE:
 	case INTAKE_BOUNCE:
@@ -502,6 +514,8 @@ operate_message(struct send *send, struct order *order)
 	enum intake_action action = order->action;
 
 	order->is_to_find = operations->is_to_find = true;
+	if (action == INTAKE_RETRY)
+		idmap_put(&operations->released, order->id, NULL);
 	if (action == INTAKE_HOLD ? held_add_message(&operations->held.messages,
 					order->id, moving_to(order))
 				  : action == INTAKE_RELEASE &&

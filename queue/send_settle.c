@@ -253,12 +253,14 @@ next_try(const struct message *message, enum route_channel channel)
 {
 	time_t now = time(NULL);
 
+	if (message->is_held_back)
+		return message->hold_until;
 	if (message->deferred[channel] == 0 || message->is_hurried)
 		return now;
 	if (message->had_own_trouble)
 		return now + TROUBLE_S;
-	return schedule_retry(
-	    message->birth, now, message_step(message, channel));
+	return schedule_retry(message_released_at(message, now), now,
+	    message_step(message, channel));
 }
 
 /* The lane that all that is left of a channel is in; NULL: several. */
@@ -324,7 +326,8 @@ leave_to_backlog(struct send *send, struct message *message)
 		if (message_left(message, channel) == 0)
 			continue;
 		backlog_add_retry(send, message->id, channel,
-		    lane == NULL && message->deferred[channel] == 0
+		    lane == NULL && message->deferred[channel] == 0 &&
+			    !message->is_held_back
 			? end_of_rest(send, message, channel)
 			: next_try(message, channel),
 		    lane);
@@ -710,7 +713,7 @@ settle_remembered(struct send *send, struct message *message)
 			continue;
 		if (message_left(message, channel) == 0)
 			ended = channel;
-		else if (!is_untouched(message))
+		else if (!is_untouched(message) || message->is_retimed)
 			post_time(
 			    send, message, channel, next_try(message, channel));
 	}

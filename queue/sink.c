@@ -521,6 +521,7 @@ int
 sink_write(struct sink *sink, const char *data, size_t length)
 {
 	sink->size_bytes += length;
+	tls_wish_read(&sink->tls_wish, data, length);
 	if (sink->kind == SINK_DISCARD || sink->result != QQ_OK)
 		return sink->result;
 	buf_add(&sink->pending, data, length);
@@ -535,21 +536,25 @@ sink_format_envelope(const struct sink *sink,
     const struct sink_envelope *envelope, struct buf *buf)
 {
 	const char *header = envelope->extra_header;
+	AUTO(buf_release) struct buf dsn = BUF_INIT;
 
+	/* A program knows no parameters. */
+	if (sink->kind != SINK_PROGRAM)
+		tls_wish_put_dsn(&sink->tls_wish, envelope->dsn, &dsn);
 	if (header == NULL)
 		header = vars_get(sink->vars, "QQEH");
 	if (header != NULL && header[0] != '\0')
 		envelope_put(buf, 'H', header);
-	if (envelope->dsn != NULL && envelope->dsn[0] != '\0')
-		envelope_put(buf, 'e', envelope->dsn);
+	if (dsn.length > 0)
+		envelope_put(buf, 'e', dsn.data);
 	envelope_put(buf, 'F', envelope->sender);
 	for (size_t i = 0; i < envelope->recipient_count; i++) {
-		const char *dsn = envelope->recipient_dsn == NULL
+		const char *its = envelope->recipient_dsn == NULL
 		    ? NULL
 		    : envelope->recipient_dsn[i];
 
-		if (dsn != NULL && dsn[0] != '\0')
-			envelope_put(buf, 'r', dsn);
+		if (its != NULL && its[0] != '\0')
+			envelope_put(buf, 'r', its);
 		envelope_put(buf, 'T', envelope->recipients[i]);
 	}
 	if (sink->extra_recipient != NULL)

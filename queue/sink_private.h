@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "queue/mux.h"
 #include "queue/sink.h"
+#include "queue/tls_wish.h"
 
 enum sink_kind { SINK_INTAKE, SINK_PROGRAM, SINK_DISCARD };
 
@@ -21,6 +22,7 @@ struct sink {
 	struct uuid bound;   /* as it is in the queue */
 	struct buf pending;  /* not yet written, or kept to be sent again */
 	uint64_t size_bytes; /* handed to sink_write so far */
+	struct tls_wish tls_wish;
 	int timeout_ms, open_wait_ms;
 	char *extra_recipient;
 	uint64_t id; /* committed, as the queue says */

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/program.h"
+#include "queue/dsn.h"
 #include "queue/exitcode.h"
 #include "queue/sink_private.h"
 
@@ -181,6 +183,16 @@ sink_program_verdict(int code, const char *text, char *custom_out, size_t size)
 	return text[0] == 'D' ? QQ_REJECTED : QQ_CUSTOM;
 }
 
+/* Until a time that is not over yet? */
+static bool
+is_to_be_held(const struct sink_envelope *envelope)
+{
+	struct dsn_message dsn;
+
+	return envelope->dsn != NULL &&
+	    dsn_get_message(envelope->dsn, &dsn) && dsn.hold_until > time(NULL);
+}
+
 int
 sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
     char *custom_out, size_t size)
@@ -191,6 +203,13 @@ sink_program_commit(struct sink *sink, const struct sink_envelope *envelope,
 
 	/* After a failure it sees no end of the envelope and must not queue. */
 	file_close(&sink->message_fd);
+	/* The program would have it sent now: who offered a hold could not
+	 * know that a rule for a recipient names one. */
+	if (sink->result == QQ_OK && is_to_be_held(envelope)) {
+		snprintf(custom_out, size,
+		    "mail for this recipient cannot be held (#5.3.3)");
+		sink->result = QQ_REJECTED;
+	}
 	if (sink->result == QQ_OK)
 		write_envelope(sink, envelope);
 	file_close(&sink->envelope_fd);

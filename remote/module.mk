@@ -20,8 +20,8 @@ remote/qmail-tcpto remote/qmail-tcpok: remote/main_tcpto.o
 MANS += remote/qmail-tcpto.8 remote/qmail-tcpok.8
 
 remote/qmail-remote remote/qmail-tcpto remote/qmail-tcpok: \
-    remote/libremote.a resolver/libresolver.a control/libcontrol.a \
-    base/libbase.a
+    remote/libremote.a queue/libqueue.a resolver/libresolver.a \
+    control/libcontrol.a base/libbase.a
 
 # Mail for a host that has the queue.
 PROGS += remote/qmail-qmqpc

@@ -235,6 +235,7 @@ make_plan(const struct rules *rules, const struct tls_policy_config *tls,
 	if (sender != NULL && strcmp(sender, "#@[]") == 0)
 		sender = "";
 	*plan_out = (struct plan){ .domain = xstrdup(domain),
+		.ignores_tls_policy = tls->ignores_published,
 		.sender = sender == NULL ? NULL : xstrdup(sender),
 		.recipient = recipient == NULL ? NULL : xstrdup(recipient) };
 	exchange_find(
@@ -653,7 +654,9 @@ plan_note(const struct rules *rules, const struct plan *plan, size_t address,
 	listen_socket_text(&to->address, ip, sizeof(ip), &port);
 	log_tls(host, ip, tls_level_name(choice->level), choice->why,
 	    *reached == '\0' ? "reached plain" : reached);
-	if (rules->report != NULL && choice->level != TLS_NONE) {
+	/* What was not asked for says nothing about a domain's policy. */
+	if (rules->report != NULL && choice->level != TLS_NONE &&
+	    !plan->ignores_tls_policy) {
 		AUTO(mem_free) char *policy = policy_text(plan, choice);
 
 		tls_report_count(rules->report,

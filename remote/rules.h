@@ -46,6 +46,7 @@ struct plan {
 	char *recipient;          /* the same */
 	struct exchange exchange; /* without hosts that TLS forbids */
 	struct tls_plan tls;      /* hosts NULL: exchange was not FOUND */
+	bool ignores_tls_policy;  /* without what the domain publishes of it */
 	struct session_credentials credentials; /* user NULL: no AUTH */
 };
 

@@ -129,9 +129,10 @@ lane_free_if_over(struct lane_hand *lane)
 static char *
 lane_name(const struct domain *domain)
 {
-	return domain->sender == NULL
-	    ? xstrdup(domain->name)
-	    : xasprintf("%s %s", domain->name, domain->sender);
+	return xasprintf("%s%s%s%s", domain->name,
+	    domain->ignores_tls_policy ? " " JOB_LANE_WITHOUT_TLS_POLICY : "",
+	    domain->sender == NULL ? "" : " ",
+	    domain->sender == NULL ? "" : domain->sender);
 }
 
 void
@@ -282,7 +283,7 @@ take_task(struct queue_hand *queue, struct task *task, bool asks_recipient)
 
 	/* One that its queue made before it heard of lanes by sender. */
 	if (rules_program(rules) == NULL && rules_ask_sender(rules) &&
-	    strchr(name, ' ') == NULL)
+	    !domain_lane_has_sender(name))
 		name = with_sender = xasprintf("%s %s", name, task->job.sender);
 	lane = lane_get_hand(queue, name,
 	    asks_recipient ? task->recipients[0].recipient : NULL);

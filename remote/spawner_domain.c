@@ -43,6 +43,8 @@ compare_domains(const void *a, const void *b)
 	int order = strcmp(one->name, other->name);
 
 	if (order == 0)
+		order = one->ignores_tls_policy - other->ignores_tls_policy;
+	if (order == 0)
 		order = compare_optional(one->sender, other->sender);
 	if (order == 0)
 		order = compare_optional(one->recipient, other->recipient);
@@ -62,10 +64,34 @@ put_text(char **storage, const char *text, size_t length)
 	return at;
 }
 
+/* Takes the word out of what follows a blank; NULL: nothing is left. */
+static bool
+take_tls_word(const char **rest)
+{
+	static const char word[] = JOB_LANE_WITHOUT_TLS_POLICY;
+	size_t length = sizeof(word) - 1;
+
+	if (*rest == NULL || strncmp(*rest, word, length) != 0 ||
+	    ((*rest)[length] != ' ' && (*rest)[length] != '\0'))
+		return false;
+	*rest = (*rest)[length] == ' ' ? *rest + length + 1 : NULL;
+	return true;
+}
+
+bool
+domain_lane_has_sender(const char *lane)
+{
+	const char *blank = strchr(lane, ' ');
+	const char *rest = blank == NULL ? NULL : blank + 1;
+
+	take_tls_word(&rest);
+	return rest != NULL;
+}
+
 struct domain *
 domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 {
-	const char *blank = strchr(lane, ' ');
+	const char *blank = strchr(lane, ' '), *sender;
 	size_t lane_length = strlen(lane);
 	size_t name_length = blank == NULL ? lane_length
 					   : (size_t)(blank - lane);
@@ -76,9 +102,10 @@ domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 	struct domain **found;
 
 	put_text(&storage, lane, name_length);
-	if (blank != NULL)
-		domain->sender = put_text(
-		    &storage, blank + 1, lane_length - name_length - 1);
+	sender = blank == NULL ? NULL : blank + 1;
+	domain->ignores_tls_policy = take_tls_word(&sender);
+	if (sender != NULL)
+		domain->sender = put_text(&storage, sender, strlen(sender));
 	domain->recipient = put_text(&storage, recipient, recipient_length);
 	found = tsearch(domain, &spawner->domains, compare_domains);
 	if (found == NULL)
@@ -98,9 +125,9 @@ resolve_domain(struct work *work)
 {
 	struct domain *domain = (struct domain *)work;
 
-	plan_make(domain->plan->rules->rules, domain->name, domain->sender,
-	    domain->recipient,
-	    &domain->plan->plan);
+	(domain->ignores_tls_policy ? plan_make_without_tls_policy : plan_make)(
+	    domain->plan->rules->rules, domain->name, domain->sender,
+	    domain->recipient, &domain->plan->plan);
 }
 
 static void

@@ -94,6 +94,8 @@ struct domain {
 	struct breaker breaker; /* UNKNOWN, again and again */
 	struct lane_list placed;
 	unsigned lanes;                 /* loose ones, too */
+	/* its mail goes without the TLS that it publishes that it wants */
+	bool ignores_tls_policy;
 	const char *sender, *recipient; /* behind the name; or NULL */
 	char name[];
 };
@@ -207,11 +209,14 @@ void program_run_task(struct task *task);
 /* -- spawner_domain.c */
 
 /*
- * The domain of a queue's lane, "DOMAIN[ SENDER]", with a recipient or NULL;
+ * The domain of a queue's lane, "DOMAIN[ JOB_LANE_WITHOUT_TLS_POLICY][ SENDER]",
+ * with a recipient or NULL;
  * made if there is none.
  */
 struct domain *domain_get(
     struct spawner *spawner, const char *lane, const char *recipient);
+/* Does the lane's name have one? */
+bool domain_lane_has_sender(const char *lane);
 /* A loose lane: where is its mail for?  Places it there, perhaps later. */
 void domain_place_lane(struct lane_hand *lane);
 /* Takes it from where it is; it is loose then. */

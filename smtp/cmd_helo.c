@@ -2,6 +2,7 @@
 /* HELO, EHLO and LHLO (RFC 5321 4.1.1.1, RFC 2033 4.1). */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "smtp/reply.h"
@@ -60,6 +61,24 @@ put_limits(struct smtp_session *session)
 	offer(session, limits);
 }
 
+/* RFC 4865 3: the longest interval, and until when that is from now on. */
+static void
+put_futurerelease(struct smtp_session *session)
+{
+	uint64_t longest_s = smtp_session_longest_hold(session);
+	time_t latest = time(NULL) + (time_t)longest_s;
+	char text[80], date[32];
+	struct tm tm;
+
+	if (longest_s == 0)
+		return;
+	gmtime_r(&latest, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(text, sizeof(text), "FUTURERELEASE %llu %s",
+	    (unsigned long long)longest_s, date);
+	offer(session, text);
+}
+
 void
 smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 {
@@ -93,6 +112,7 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	if (!session->kind->is_lmtp && smtp_session_has_etrn(session))
 		offer(session, "ETRN");
 	put_limits(session);
+	put_futurerelease(session);
 	offer(session, "SMTPUTF8");
 	offer(session, "CHUNKING");
 	/*

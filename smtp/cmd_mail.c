@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 3461, RFC 4954 5, RFC 6152, RFC 6531,
- * RFC 8689).
+ * MAIL (RFC 5321 4.1.1.2, RFC 1870, RFC 3461, RFC 4865, RFC 4954 5, RFC 6152,
+ * RFC 6531, RFC 8689).
  */
 #include <string.h>
 #include <strings.h>
@@ -79,6 +79,32 @@ has_auth(struct smtp_session *session)
 }
 
 static bool
+has_hold(const struct dsn_message *dsn)
+{
+	return dsn->hold_until != 0 || dsn->hold_for_s != 0;
+}
+
+/* A time that is over is no hold. */
+static bool
+set_hold(struct smtp_session *session, struct dsn_message *dsn)
+{
+	time_t now = time(NULL);
+	uint64_t longest_s = smtp_session_longest_hold(session);
+	bool is_for = dsn->hold_for_s > 0;
+
+	if (is_for) /* this second may be almost over: not a second less */
+		dsn->hold_until = now + (time_t)dsn->hold_for_s + 1;
+	if (dsn->hold_until <= now)
+		dsn->hold_until = 0;
+	if (is_for ? dsn->hold_for_s <= longest_s
+		   : dsn->hold_until <= now + (time_t)longest_s)
+		return true;
+	smtp_reply_error(session, 554, "5.5.4",
+	    "sorry, I do not hold a message for so long");
+	return false;
+}
+
+static bool
 read_params(struct smtp_session *session, const char *text, const char *end,
     struct smtp_mail_params *params_out)
 {
@@ -92,6 +118,8 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 		    !smtp_session_has_dsn(session)) ||
 		(params_out->dsn.needs_tls &&
 		    !smtp_session_has_requiretls(session)) ||
+		(has_hold(&params_out->dsn) &&
+		    smtp_session_longest_hold(session) == 0) ||
 		(params_out->has_auth && !has_auth(session))))
 		result = SMTP_PARAMS_UNKNOWN;
 	return smtp_params_are_ok(session, text, (size_t)(end - text), result);
@@ -155,12 +183,13 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 		session, rest, line->argument + line->argument_length, &params))
 		return;
 	transaction->sender = arena_strdup(&transaction->arena, sender.text);
-	transaction->dsn = keep_dsn(session, &params.dsn);
 	if (!apply_from_rules(session, sender.text) ||
-	    !is_wanted(session, &sender, &params)) {
+	    !is_wanted(session, &sender, &params) ||
+	    (has_hold(&params.dsn) && !set_hold(session, &params.dsn))) {
 		smtp_transaction_reset(session);
 		return;
 	}
+	transaction->dsn = keep_dsn(session, &params.dsn);
 	transaction->is_open = true;
 	transaction->is_utf8 = params.is_utf8;
 	smtp_reply(session, 250, "2.1.0", "ok");

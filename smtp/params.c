@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/scan.h"
 
@@ -134,6 +135,114 @@ parse_auth(const struct param *param, struct smtp_mail_params *params)
 	return true;
 }
 
+static size_t
+count_digits(const char *at, const char *end)
+{
+	const char *start = at;
+
+	while (at < end && *at >= '0' && *at <= '9')
+		at++;
+	return (size_t)(at - start);
+}
+
+/* Two digits of a date-time, and what is behind them. */
+static bool
+take_two(const char **at, const char *end, char behind, int max, int *value_out)
+{
+	uint64_t value;
+
+	if (end - *at < 3 || (*at)[2] != behind ||
+	    !scan_u64n(*at, 2, (uint64_t)max, &value))
+		return false;
+	*value_out = (int)value;
+	*at += 3;
+	return true;
+}
+
+/* RFC 3339 5.6: "Z", or how far the clock there is ahead. */
+static bool
+parse_offset(const char *at, const char *end, int *seconds_out)
+{
+	char text[7] = "";
+	const char *digits = text + 1;
+	int hours, minutes;
+
+	*seconds_out = 0;
+	if (end - at == 1 && (*at == 'Z' || *at == 'z'))
+		return true;
+	if (end - at != 6 || (*at != '+' && *at != '-'))
+		return false;
+	memcpy(text, at, 6);
+	text[6] = '\n'; /* behind the minutes */
+	if (!take_two(&digits, text + 7, ':', 23, &hours) ||
+	    !take_two(&digits, text + 7, '\n', 59, &minutes))
+		return false;
+	*seconds_out = (hours * 60 + minutes) * (*at == '-' ? -60 : 60);
+	return true;
+}
+
+/*
+ * RFC 3339 5.6: date-time = 4DIGIT "-" 2DIGIT "-" 2DIGIT "T" 2DIGIT ":" 2DIGIT
+ * ":" 2DIGIT ["." 1*DIGIT] ("Z" / ("+" / "-") 2DIGIT ":" 2DIGIT)
+ */
+static bool
+parse_date_time(const char *at, size_t length, time_t *time_out)
+{
+	const char *end = at + length;
+	struct tm tm = { .tm_isdst = 0 };
+	int offset_s, day;
+	uint64_t year, second;
+
+	if (length < 20 || at[4] != '-' ||
+	    !scan_u64n(at, 4, 9999, &year) || year < 1970)
+		return false;
+	tm.tm_year = (int)year - 1900;
+	at += 5;
+	if (!take_two(&at, end, '-', 12, &tm.tm_mon) ||
+	    !(take_two(&at, end, 'T', 31, &tm.tm_mday) ||
+		take_two(&at, end, 't', 31, &tm.tm_mday)) ||
+	    !take_two(&at, end, ':', 23, &tm.tm_hour) ||
+	    !take_two(&at, end, ':', 59, &tm.tm_min) || end - at < 3 ||
+	    !scan_u64n(at, 2, 60, &second))
+		return false;
+	at += 2;
+	if (*at == '.') {
+		size_t digits = count_digits(++at, end);
+
+		if (digits == 0)
+			return false;
+		at += digits;
+	}
+	if (tm.tm_mon == 0 || tm.tm_mday == 0 ||
+	    !parse_offset(at, end, &offset_s))
+		return false;
+	tm.tm_mon--;
+	day = tm.tm_mday;
+	/* Seconds do not make it another day, but February 30 is one. */
+	*time_out = timegm(&tm) - offset_s + (time_t)second;
+	return tm.tm_mday == day;
+}
+
+/* RFC 4865 3: HOLDFOR= or HOLDUNTIL=, one of them once. */
+static bool
+parse_hold(const struct param *param, bool is_for, struct dsn_message *dsn)
+{
+	uint64_t seconds;
+
+	if (dsn->hold_until != 0 || dsn->hold_for_s != 0 ||
+	    param->value == NULL)
+		return false;
+	if (!is_for)
+		return parse_date_time(
+		    param->value, param->value_length, &dsn->hold_until);
+	if (!scan_u64n(param->value, param->value_length, DSN_HOLD_MAX_S,
+		&seconds) ||
+	    param->value[0] == '0')
+		return false;
+	dsn->hold_for_s = (unsigned)seconds;
+	return true;
+}
+
 enum smtp_params_result
 smtp_mail_params_parse(
     const char *text, size_t length, struct smtp_mail_params *params_out)
@@ -181,6 +290,14 @@ smtp_mail_params_parse(
 			if (params_out->dsn.needs_tls || param.value != NULL)
 				return SMTP_PARAMS_SYNTAX;
 			params_out->dsn.needs_tls = true;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "HOLDFOR") ||
+		    smtp_word_is(
+			param.name, param.name_length, "HOLDUNTIL")) {
+			if (!parse_hold(&param,
+				param.name_length == strlen("HOLDFOR"),
+				&params_out->dsn))
+				return SMTP_PARAMS_SYNTAX;
 		} else
 			return SMTP_PARAMS_UNKNOWN;
 	}

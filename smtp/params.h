@@ -37,6 +37,7 @@ struct smtp_mail_params {
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
 	bool is_utf8;        /* SMTPUTF8 */
 	bool has_auth;       /* AUTH=, whose value nobody here goes by */
+	/* hold_until with HOLDUNTIL, hold_for_s with HOLDFOR (RFC 4865) */
 	struct dsn_message dsn;
 };
 

@@ -194,10 +194,12 @@ void smtp_transaction_add(struct smtp_session *session, const char *address,
 const char *smtp_transaction_obstacle(const struct smtp_session *session);
 /*
  * Are RFC 3461's parameters offered, which a program that QMAILQUEUE names
- * would not get?  And REQUIRETLS, which is one for what came by TLS?
+ * would not get?  And REQUIRETLS, which is one for what came by TLS?  For how
+ * long may a submission be held (RFC 4865); 0: that is not offered?
  */
 bool smtp_session_has_dsn(const struct smtp_session *session);
 bool smtp_session_has_requiretls(const struct smtp_session *session);
+uint64_t smtp_session_longest_hold(struct smtp_session *session);
 /* Opens the sink if it is not yet.  enum qq. */
 int smtp_transaction_open_sink(struct smtp_session *session);
 /* The reply for a result of the sink; text as from qq_text(). */

@@ -96,6 +96,20 @@ smtp_session_has_requiretls(const struct smtp_session *session)
 	    settings_flag(session->config->settings, SETTING_requiretls);
 }
 
+uint64_t
+smtp_session_longest_hold(struct smtp_session *session)
+{
+	uint64_t longest_s;
+
+	if (!session->kind->is_submission || !smtp_session_has_dsn(session) ||
+	    smtp_transaction_number(session, "FUTURERELEASE",
+		settings_number(
+		    session->config->settings, SETTING_futurerelease),
+		&longest_s) == -1)
+		return 0;
+	return longest_s < DSN_HOLD_MAX_S ? longest_s : DSN_HOLD_MAX_S;
+}
+
 void
 smtp_transaction_add(struct smtp_session *session, const char *address,
     const char *dsn, bool is_relayed)

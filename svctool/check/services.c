@@ -202,10 +202,35 @@ check_has_lookup(struct check *check)
 		    "svctool init");
 }
 
+/* The way back to cdb leaves it. */
+static void
+check_needs_lookup(struct check *check)
+{
+	OWN_TEXT path = layout_path(
+	    check->node->home, LAYOUT_service, node_lookup_service);
+	OWN_TEXT down = xasprintf("%s/down", path);
+	OWN_TEXT database = layout_path(
+	    check->node->home, LAYOUT_service, node_pgsql_service);
+	const char *store = settings_text(check->settings, SETTING_userstore);
+
+	if (strcmp(store, "pgsql") == 0 || access(path, F_OK) == -1 ||
+	    access(down, F_OK) == 0)
+		return;
+	check_find(check, CHECK_WARNING, path, 0,
+	    "userstore says %s, and this still asks a database that nobody "
+	    "needs%s" REMEDY
+	    "'touch %s' and 'svc -d %s'%s, or write pgsql to userstore",
+	    store,
+	    access(database, F_OK) == 0 ? ", which is the service pgsql" : "",
+	    down, path,
+	    access(database, F_OK) == 0 ? ", and the same for pgsql" : "");
+}
+
 void
 check_services(struct check *check)
 {
 	check_has_lookup(check);
+	check_needs_lookup(check);
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);
 	check_all_ports(check);

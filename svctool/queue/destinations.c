@@ -260,9 +260,31 @@ show_all(const struct node *node, const struct strlist *domains,
 
 /* -- suspend, resume */
 
-/* All lines but that of the domain, and those that are over. */
+/* "until 2026-12-01 09:00:00: REASON" */
+static void
+put_suspension(struct buf *buf, const struct suspension *suspension)
+{
+	time_t until = (time_t)suspension->until_s;
+	char date[32];
+	struct tm tm;
+
+	buf_reset(buf);
+	if (until == 0)
+		buf_adds(buf, "until it is resumed");
+	else if (localtime_r(&until, &tm) != NULL &&
+	    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+		buf_addf(buf, "until %s", date);
+	if (suspension->reason[0] != '\0')
+		buf_addf(buf, ": %s", suspension->reason);
+}
+
+/*
+ * All lines but that of the domain, and those that are over.  former gets what
+ * stood behind the domain, if that is not over.
+ */
 static bool
-keep_lines(const char *text, const char *domain, struct buf *kept)
+keep_lines(const char *text, const char *domain, struct buf *kept,
+    struct buf *former)
 {
 	bool was_there = false;
 
@@ -273,11 +295,13 @@ keep_lines(const char *text, const char *domain, struct buf *kept)
 		struct error unused;
 		bool is_line = suspension_read(line, &suspension, &unused) == 0;
 		bool is_its = is_line && strcmp(suspension.domain, domain) == 0;
+		bool is_over = is_line && suspension.until_s != 0 &&
+		    suspension.until_s <= time(NULL);
 
-		if (!is_its &&
-		    !(is_line && suspension.until_s != 0 &&
-			suspension.until_s <= time(NULL)))
+		if (!is_its && !is_over)
 			buf_addf(kept, "%s\n", line);
+		if (is_its && !is_over)
+			put_suspension(former, &suspension);
 		was_there |= is_its;
 		free(line);
 		text += length + (text[length] == '\n');
@@ -285,10 +309,13 @@ keep_lines(const char *text, const char *domain, struct buf *kept)
 	return was_there;
 }
 
-/* added: the new line, or NULL.  1; 0 when there was none to take away; -1. */
+/*
+ * added: the new line, or NULL.  1; 0 when there was none to take away; -1.
+ * former gets how long, and why, it was suspended until now.
+ */
 static int
 change_suspended(const struct node *node, const char *domain, const char *added,
-    bool is_dry_run, struct error *err)
+    bool is_dry_run, struct buf *former, struct error *err)
 {
 	AUTO(mem_free)
 	char *path = xasprintf("%s/suspended", node->home->control);
@@ -305,7 +332,7 @@ change_suspended(const struct node *node, const char *domain, const char *added,
 		return error_sys(err, "cannot lock '%s'", node->home->control);
 	if (file_read(path, SUSPENDED_MAX_BYTES, &text, err) == -1)
 		return -1;
-	was_there = keep_lines(text.data, domain, &kept);
+	was_there = keep_lines(text.data, domain, &kept, former);
 	if (added != NULL)
 		buf_addf(&kept, "%s\n", added);
 	else if (!was_there)
@@ -366,8 +393,9 @@ change_suspensions(const struct node *node, const char *verb,
 		char *line = is_suspend
 		    ? suspended_line(domain, options, span_s)
 		    : NULL;
+		AUTO(buf_release) struct buf former = BUF_INIT;
 		int result = change_suspended(
-		    node, domain, line, options->is_dry_run, &err);
+		    node, domain, line, options->is_dry_run, &former, &err);
 
 		if (result == 0)
 			error_set(&err, "'%s' is not suspended", domain);
@@ -378,6 +406,11 @@ change_suspensions(const struct node *node, const char *verb,
 				: is_suspend         ? "suspended"
 						     : "resumed",
 			    "%s", domain);
+		if (result == 1 && is_suspend && former.length > 0)
+			make_say("note",
+			    "this takes the place of what %s was suspended "
+			    "for, %s",
+			    domain, former.data);
 	}
 	if (!options->is_dry_run && tell_suspensions(node, &err) == -1)
 		code = complain(EXIT_TROUBLE, &err);

@@ -95,6 +95,20 @@ rest_json(const struct rest *rest)
 	    "suspended", rest->is_suspended, "reason", json_text(rest->reason));
 }
 
+/* As in FUTURERELEASE. */
+static void
+put_wish(const struct look_message *message)
+{
+	char date[32];
+	struct tm tm;
+
+	if (message->hold_until == 0)
+		return;
+	gmtime_r(&message->hold_until, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	printf(" sender-holds-until %s", date);
+}
+
 static void
 print_chosen(const struct listing *listing, const struct chosen *chosen)
 {
@@ -114,6 +128,7 @@ print_chosen(const struct listing *listing, const struct chosen *chosen)
 		put_time(message->retry_at - listing->now);
 	else
 		printf("now");
+	put_wish(message);
 	printf("%s from <", message->is_bouncing ? " bouncing" : "");
 	put_word(message->sender);
 	printf(">\n");
@@ -180,6 +195,9 @@ chosen_json(const struct listing *listing, const struct chosen *chosen)
 		uuid_format(&message->uuid, uuid);
 		json_object_set_new(object, "uuid", json_string(uuid));
 	}
+	if (message->hold_until != 0)
+		json_object_set_new(object, "hold_until",
+		    json_integer((json_int_t)message->hold_until));
 	if (message->moving_to != NULL)
 		json_object_set_new(
 		    object, "moving_to", json_text(message->moving_to));

@@ -86,6 +86,7 @@ log_fields_read(
 		{ "delivery ", LOG_KIND_RESULT },
 		{ "end msg ", LOG_KIND_END },
 		{ "bounce msg ", LOG_KIND_OTHER },
+		{ "wait msg ", LOG_KIND_OTHER },
 		/* what an operator did */
 		{ "hold msg ", LOG_KIND_OTHER },
 		{ "release msg ", LOG_KIND_OTHER },

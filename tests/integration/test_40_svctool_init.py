@@ -2,12 +2,13 @@
 """svctool init: what it makes, what it leaves alone, what it refuses."""
 import os
 import shutil
+import signal
 import stat
 import subprocess
 
 import pytest
 
-from node import BIN
+from node import BIN, SLOW
 
 ONE_USER = ["--user", "root"] if os.getuid() == 0 else []
 
@@ -85,6 +86,18 @@ def test_no_node_is_said(tmp_path, command):
     done = svctool(*command, "--home", tmp_path / "none", code=1)
     assert "no node at" in done.stderr
     assert "svctool init" in done.stderr
+
+
+def test_showctl_ends_with_its_reader(tmp_path):
+    """As in 'svctool showctl | head': without a word."""
+    init(tmp_path / "node", "--domain", "example.test")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [BIN / "svctool", "showctl", "--home", tmp_path / "node"],
+        stdout=writer, stderr=subprocess.PIPE, timeout=60 * SLOW)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
 def test_a_second_run_changes_nothing(tmp_path):

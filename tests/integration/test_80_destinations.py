@@ -409,6 +409,14 @@ def test_suspend_and_resume(world):
                        "--reason", "they move")
     assert (world.node.control / "suspended").read_text() == \
         "one.peer.test - they move\n"
+    # Another takes its place, and says so.
+    said = world.node.svctool("queue", "suspend", "one.peer.test", "--for",
+                              "1h", "--reason", "they rest").stdout
+    assert ("this takes the place of what one.peer.test was suspended for, "
+            "until it is resumed: they move\n") in said
+    said = world.node.svctool("queue", "suspend", "one.peer.test",
+                              "--reason", "they move").stdout
+    assert re.search(r"for, until \d{4}-\d\d-\d\d [\d:]{8}: they rest\n", said)
     for queue in ("queue1", "queue2"):
         assert world.node.inject("b@one.peer.test", "c@two.peer.test",
                                  queue=queue) == 0

@@ -424,6 +424,59 @@ def test_what_a_domain_publishes_does_not_count(world, name):
                       ).letters == "Z"
 
 
+@pytest.mark.parametrize("name, is_offered", [
+    ("bogus", False), ("tawrong", True), ("deep", False)])
+def test_the_queue_sends_it_on_its_own(world, name, is_offered):
+    """Whatever waits for the domain; the other mail waits on."""
+    def refuses(link):
+        link.hello("STARTTLS")
+        link.start_tls(world.folder / "self.pem")
+        link.line()
+
+    node, plain = world.node, "Subject: waits\n\n"
+    with Host(*[refuses] * is_offered):
+        assert node.inject(f"joe@{name}.zz", text=plain) == 0
+        wait_until(lambda: f"lane {name}.zz: rests" in node.log("queue1"),
+                   node.logs)
+    with Host(in_plain) as host:
+        assert node.inject(f"joe@{name}.zz",
+                           text="TLS-Required: No\n" + plain) == 0
+        host.thread.join(60 * SLOW)
+        assert not host.thread.is_alive(), node.logs()
+    assert host.links[0].message.count(b"TLS-Required: No") == 1
+    wait_until(lambda: len(json.loads(node.svctool(
+        "queue", "list", "--json").stdout)) == 1, node.logs)
+    shown = node.svctool("queue", "show", json.loads(node.svctool(
+        "queue", "list", "--json").stdout)[0]["id"]).stdout
+    assert "TLS-Required" not in shown and "Subject: waits" in shown
+    forget_mail(world)
+
+
+def test_the_queue_sends_it_by_its_sender(world):
+    """Where lanes are by sender, too; one that was made before they were."""
+    def reread():
+        before = world.node.log("remote").count("were read again")
+        run("svc", "-h", world.node.home / "service/remote")
+        wait_until(lambda: world.node.log("remote").count("were read again")
+                   > before, "settings are read")
+
+    node = world.node
+    routes = node.control / "smtproutes"
+    try:
+        for _ in range(2):
+            with Host(in_plain) as host:
+                assert node.inject("joe@bogus.zz", sender="s@example.org",
+                                   text="TLS-Required: No\n\nx\n") == 0
+                host.thread.join(60 * SLOW)
+                assert not host.thread.is_alive(), node.logs()
+            routes.write_text("!other@example.org:[127.0.0.9]:1\n")
+            reread()
+    finally:
+        routes.unlink(missing_ok=True)
+        reread()
+    forget_mail(world)
+
+
 def test_what_the_operator_wants_counts(world):
     lines = world.node.control / "tlspolicy"
     lines.write_text("none.zz:encrypt\n")

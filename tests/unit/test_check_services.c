@@ -51,6 +51,26 @@ queues_without_a_service(void **state)
 	    "it -- svctool queue add queue2\n");
 }
 
+/* Only where somebody asks it. */
+static void
+lookups(void **state)
+{
+	(void)state;
+	svc_put("control/userstore", "pgsql\n");
+	expect("none", "E ~/service/lookup: userstore says pgsql, and\n");
+	put_service("lookup", NULL);
+	expect("both", "");
+	svc_put("control/userstore", "cdb\n");
+	expect("back to cdb",
+	    "W ~/service/lookup: userstore says cdb, and this still asks a "
+	    "database that nobody needs -- 'touch ~/service/lookup/down'\n");
+	put_service("pgsql", NULL);
+	expect("of its own",
+	    "that nobody needs, which is the service pgsql -- \n");
+	svc_put("service/lookup/down", "");
+	expect("it was stopped", "");
+}
+
 static void
 ports(void **state)
 {
@@ -224,6 +244,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SVC_TEST(queues_without_a_service),
+		SVC_TEST(lookups),
 		SVC_TEST(ports),
 		SVC_TEST(taken_ports),
 		SVC_TEST(programs),

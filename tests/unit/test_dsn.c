@@ -53,6 +53,21 @@ of_messages(void **state)
 		{ " ENVID=\xc3\xa4", "-" },
 		{ " ENVID=a\r\nRCPT", "-" },
 		{ " REQUIRETLS=", "-" },
+		{ " TLS-REQUIRED=NO RET=FULL", " RET=FULL TLS-REQUIRED=NO" },
+		{ " TLS-REQUIRED=YES", "-" },
+		{ " TLS-REQUIRED", "-" },
+		{ " HOLD=1800000000", " HOLD=1800000000" },
+		{ " HOLD=1800000000/60 RET=FULL",
+		    " RET=FULL HOLD=1800000000/60" },
+		{ " HOLD", "-" },
+		{ " HOLD=", "-" },
+		{ " HOLD=0", "-" },
+		{ " HOLD=-1", "-" },
+		{ " HOLD=1/", "-" },
+		{ " HOLD=1/0", "-" },
+		{ " HOLD=1/1000000000", "-" },
+		{ " HOLD=9999999999999999999", "-" },
+		{ " HOLD=1 HOLD=2", "-" },
 		{ " NOTIFY=NEVER", "-" },
 		{ "  RET=FULL", "-" },
 		{ " RET=FULL ", "-" },
@@ -111,6 +126,46 @@ limits(void **state)
 	assert_true(dsn_set_orcpt(&recipient, text, DSN_ORCPT_MAX));
 }
 
+/* RFC 4865; a clock that was ahead makes no interval longer. */
+static void
+holds(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		time_t retry_at, now, wanted;
+	} rows[] = {
+		{ "none", "", 0, 5000, 0 },
+		{ "until", " HOLD=9000", 0, 5000, 9000 },
+		{ "until, and a file says less", " HOLD=9000", 1, 5000, 9000 },
+		{ "until, and a file says more", " HOLD=9000", 9999, 5000,
+		    9000 },
+		{ "over", " HOLD=4000", 0, 5000, 4000 },
+		{ "for", " HOLD=9000/4500", 0, 5000, 9000 },
+		{ "for, in this second", " HOLD=9000/3999", 1, 5000, 9000 },
+		{ "for, and a file says less", " HOLD=9000/4000", 1, 5000,
+		    9000 },
+		{ "from the future, for", " HOLD=9000/100", 0, 5000, 5101 },
+		{ "the same, as it was read first", " HOLD=9000/100", 9000,
+		    5000, 5101 },
+		{ "the same, a little later", " HOLD=9000/100", 5100, 5040,
+		    5100 },
+		{ "the same, over", " HOLD=9000/100", 5100, 5100, 5100 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dsn_message message;
+		time_t until;
+
+		assert_true(dsn_get_message(rows[i].text, &message));
+		until = dsn_hold_until(
+		    &message, rows[i].retry_at, rows[i].now);
+		if (until != rows[i].wanted)
+			fail_msg("%s: until %lld, wanted %lld", rows[i].name,
+			    (long long)until, (long long)rows[i].wanted);
+	}
+}
+
 static void
 decoded(void **state)
 {
@@ -142,6 +197,7 @@ main(void)
 		cmocka_unit_test(of_messages),
 		cmocka_unit_test(of_recipients),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(holds),
 		cmocka_unit_test(decoded),
 	};
 

@@ -313,10 +313,47 @@ test_abort(void **state)
 	vars_release(&vars);
 }
 
+/* It knows no such thing, and would send it now (RFC 4865). */
+static void
+no_program_holds(void **state)
+{
+	static const struct {
+		const char *name, *dsn;
+		int result;
+	} rows[] = {
+		{ "held", " ENVID=x HOLD=9999999999", QQ_REJECTED },
+		{ "over", " HOLD=1", QQ_OK },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *const recipients[] = { "r@b" };
+		const struct sink_envelope envelope = { .sender = "s@b",
+			.recipients = recipients,
+			.recipient_count = 1,
+			.dsn = rows[i].dsn };
+		struct vars vars = VARS_INIT;
+		struct sink_outcome outcome;
+		struct sink *sink;
+
+		assert_int_equal(open_script(take_all, &vars, &sink), QQ_OK);
+		assert_int_equal(sink_write(sink, "x\n", 2), QQ_OK);
+		if (sink_commit(&sink, &envelope, &outcome) != rows[i].result)
+			fail_msg("%s: %s", rows[i].name, outcome.text);
+		if (rows[i].result != QQ_OK) {
+			assert_string_equal(outcome.text,
+			    "mail for this recipient cannot be held (#5.3.3)");
+			assert_file("envelope", "", 0);
+		}
+		vars_release(&vars);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_program_holds),
 		cmocka_unit_test(test_commit),
 		cmocka_unit_test(test_uuid),
 		cmocka_unit_test(test_no_program),

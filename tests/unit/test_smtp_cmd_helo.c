@@ -72,6 +72,48 @@ offers(void **state)
 	}
 }
 
+/* RFC 4865 3: of submission alone, and only if it is allowed. */
+static void
+futurerelease(void **state)
+{
+	static const struct {
+		bool is_submission;
+		const char *variable, *value, *offer; /* NULL: there is none */
+	} rows[] = {
+		{ true, "X", "", "250-FUTURERELEASE 60 " },
+		{ false, "X", "", NULL },
+		{ true, "FUTURERELEASE", "0", NULL },
+		{ true, "FUTURERELEASE", "7000000000",
+		    "250-FUTURERELEASE 999999999 " },
+		{ true, "QMAILQUEUE", "/bin/true", NULL },
+	};
+
+	(void)state;
+	smtp_home_write(root, "control/futurerelease", "60\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct smtp_kind kind = {
+			.is_submission = rows[i].is_submission
+		};
+		struct talk talk;
+		const char *found;
+
+		talk_begin(&talk, &kind);
+		vars_set(&talk.vars, rows[i].variable, rows[i].value);
+		found = strstr(talk_say(&talk, "EHLO x"), "250-FUTURERELEASE");
+		assert_int_equal(found != NULL, rows[i].offer != NULL);
+		if (found != NULL) {
+			const char *date = found + strlen(rows[i].offer);
+
+			assert_memory_equal(
+			    found, rows[i].offer, strlen(rows[i].offer));
+			/* 2026-12-01T00:00:00Z */
+			assert_int_equal(strcspn(date, "\r"), 20);
+			assert_memory_equal(date + 19, "Z", 1);
+		}
+		talk_end(&talk);
+	}
+}
+
 /* Any name is taken, but not more of it than there is room for. */
 static void
 long_names_are_cut(void **state)
@@ -137,6 +179,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TALK_TEST(futurerelease),
 		TALK_TEST(offers),
 		TALK_TEST(long_names_are_cut),
 		TALK_TEST(a_second_one_begins_anew),

@@ -97,6 +97,58 @@ paths_and_parameters(void **state)
 	talk_end(&talk);
 }
 
+/* RFC 4865 */
+static void
+holds(void **state)
+{
+	static const char too_long[] =
+	    "554 5.5.4 sorry, I do not hold a message for so long (#5.5.4)";
+	static const struct {
+		const char *parameters, *reply, *dsn;
+	} rows[] = {
+		{ "HOLDFOR=61", too_long, NULL },
+		{ "HOLDUNTIL=2099-01-01T00:00:00Z", too_long, NULL },
+		{ "HOLDUNTIL=2001-01-01T00:00:00Z", OK, "" },
+		{ "HOLDFOR=60 ENVID=a", OK, " ENVID=a HOLD=" },
+		{ "HOLDFOR=1 HOLDFOR=1",
+		    "501 5.5.4 invalid parameter syntax (#5.5.4)", NULL },
+	};
+	const struct smtp_kind submission = { .is_submission = true };
+	const struct smtp_kind kind = { .is_submission = false };
+	struct talk talk;
+
+	(void)state;
+	smtp_home_write(root, "control/futurerelease", "60\n");
+	talk_begin(&talk, &submission);
+	talk.session.mechanism = "PLAIN";
+	talk_must(&talk, "EHLO x", "250");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *dsn;
+		char *command = xasprintf(
+		    "MAIL FROM:<> %s", rows[i].parameters);
+
+		talk.session.errors = 0;
+		talk_expect(&talk, rows[i].parameters, command, rows[i].reply);
+		dsn = talk.session.transaction.dsn;
+		assert_int_equal(talk.session.transaction.is_open,
+		    rows[i].dsn != NULL);
+		if (rows[i].dsn != NULL)
+			assert_memory_equal(
+			    dsn, rows[i].dsn, strlen(rows[i].dsn));
+		if (strstr(rows[i].parameters, "FOR=60") != NULL)
+			assert_string_equal(dsn + strlen(dsn) - 3, "/60");
+		free(command);
+		talk_must(&talk, "RSET", "250");
+	}
+	talk.session.mechanism = NULL;
+	talk_end(&talk);
+	talk_begin(&talk, &kind);
+	talk_must(&talk, "EHLO x", "250");
+	talk_expect(&talk, "it is not offered", "MAIL FROM:<> HOLDFOR=1",
+	    NO_PARAMETER);
+	talk_end(&talk);
+}
+
 static void
 addresses_have_a_limit(void **state)
 {
@@ -216,6 +268,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TALK_TEST(holds),
 		TALK_TEST(paths_and_parameters),
 		TALK_TEST(addresses_have_a_limit),
 		TALK_TEST(helo_has_no_parameters),

@@ -120,6 +120,14 @@ parameters_of_mail(void **state)
 		{ " ENVID", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " ENVID=+2g", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " REQUIRETLS=1", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDFOR=60", SMTP_PARAMS_OK, false, 0, false },
+		{ " HOLDFOR=060", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDFOR=0", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDFOR=1000000000", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDFOR", SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDFOR=6 HOLDUNTIL=2030-01-01T00:00:00Z",
+		    SMTP_PARAMS_SYNTAX, false, 0, false },
+		{ " HOLDUNTIL=", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " =x", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " -A=x", SMTP_PARAMS_SYNTAX, false, 0, false },
 		{ " <a@b>", SMTP_PARAMS_SYNTAX, false, 0, false },
@@ -183,10 +191,65 @@ parameters_of_rcpt(void **state)
 	}
 }
 
+/* RFC 3339 5.6, 5.8 */
+static void
+hold_until(void **state)
+{
+	static const struct {
+		const char *text;
+		time_t wanted; /* 0: it is none */
+	} rows[] = {
+		{ "2030-01-02T03:04:05Z", 1893553445 },
+		{ "2030-01-02t03:04:05z", 1893553445 },
+		{ "2030-01-02T03:04:05.999Z", 1893553445 },
+		{ "2030-01-02T04:04:05+01:00", 1893553445 },
+		{ "2030-01-01T22:34:05-04:30", 1893553445 },
+		{ "2028-02-29T00:00:00Z", 1835395200 },
+		{ "2030-12-31T23:59:60Z", 1924992000 },
+		{ "2029-02-29T00:00:00Z", 0 },
+		{ "2030-04-31T00:00:00Z", 0 },
+		{ "2030-00-01T00:00:00Z", 0 },
+		{ "2030-01-00T00:00:00Z", 0 },
+		{ "2030-13-01T00:00:00Z", 0 },
+		{ "2030-01-01T24:00:00Z", 0 },
+		{ "2030-01-01T00:60:00Z", 0 },
+		{ "2030-01-01T00:00:61Z", 0 },
+		{ "2030-01-01T00:00:00", 0 },
+		{ "2030-01-01T00:00:00.Z", 0 },
+		{ "2030-01-01T00:00:00+0100", 0 },
+		{ "2030-01-01T00:00:00+24:00", 0 },
+		{ "2030-01-01T00:00:00+01:00x", 0 },
+		{ "2030-01-01T00:00Z", 0 },
+		{ "20300101T000000Z", 0 },
+		{ "1969-12-31T23:59:59Z", 0 },
+		{ "+030-01-01T00:00:00Z", 0 },
+		{ "2030-01-01T00:00:0", 0 },
+		{ "2030-01-01T00:00:00+", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = xasprintf(" HOLDUNTIL=%s", rows[i].text);
+		size_t length = strlen(text);
+		struct smtp_mail_params params;
+		enum smtp_params_result result;
+
+		text[length] = '7'; /* must not be read */
+		result = smtp_mail_params_parse(text, length, &params);
+		free(text);
+		if ((result == SMTP_PARAMS_OK) != (rows[i].wanted != 0) ||
+		    (rows[i].wanted != 0 &&
+			params.dsn.hold_until != rows[i].wanted))
+			fail_msg("'%s': result %d, %lld", rows[i].text,
+			    (int)result, (long long)params.dsn.hold_until);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hold_until),
 		cmocka_unit_test(lines),
 		cmocka_unit_test(a_line_with_nul_is_no_command),
 		cmocka_unit_test(parameters_of_mail),
