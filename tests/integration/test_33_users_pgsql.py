@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from node import BIN, SLOW, wait_until
+from node import BIN, ROOT, SLOW, wait_until
 
 pytestmark = pytest.mark.usefixtures("postgres")
 
