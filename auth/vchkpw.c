@@ -60,11 +60,13 @@ choose_service(void)
 		{ "pop3", " 110 995 ",
 		    { .name = "pop3",
 			.forbidding_flag = STORE_NO_POP,
-			.opens_relay = true } },
+			.opens_relay = true,
+			.is_spaced = true } },
 		{ "imap", " 143 993 ",
 		    { .name = "imap",
 			.forbidding_flag = STORE_NO_IMAP,
-			.opens_relay = true } },
+			.opens_relay = true,
+			.is_spaced = true } },
 		{ "smtp", " 25 465 587 ",
 		    { .name = "smtp", .forbidding_flag = STORE_NO_SMTP } },
 		{ "webmail", " ",
@@ -268,7 +270,7 @@ check_and_run(char **argv, struct checkpassword_input *input)
 		log_line("%s", err.text);
 		return TROUBLE;
 	}
-	login = login_new(store, settings);
+	login = login_new(store, home, settings);
 	code = log_in(login, settings, argv, &input->proof, &user, &is_over);
 	explicit_bzero(input, sizeof(*input));
 	login_free(&login);

@@ -240,6 +240,25 @@ def test_a_binding_of_another_connection_is_refused(node, server):
         assert client.say(b64(f"{last},p={b64(proof)}")).code == 535
 
 
+def scram_salt(server, name):
+    with tls_client(server) as client:
+        reply = client.say("AUTH SCRAM-SHA-256 " +
+                           b64(f"n,,n={name},r=abcdefgh"))
+        return re.search(r"s=([^,]+)", base64.b64decode(
+            reply.text).decode())[1]
+
+
+def test_who_is_not_there_has_one_salt(node, server):
+    """At each listener, and after a restart, as who has a verifier."""
+    nobody, alice = f"nobody@{node.domain}", f"alice@{node.domain}"
+    salt = scram_salt(server, nobody)
+    assert salt == scram_salt(server, nobody.upper())
+    assert salt != scram_salt(server, f"nobody2@{node.domain}")
+    with smtpd(node) as other:
+        assert scram_salt(other, nobody) == salt
+        assert scram_salt(other, alice) == scram_salt(server, alice)
+
+
 @pytest.mark.parametrize("mechanism, text, code", [
     ("OAUTHBEARER", "n,a=alice@{d},\1host=h\1auth=Bearer {t}\1\1", 235),
     ("OAUTHBEARER", "n,,\1auth=Bearer {t}\1\1", 235),
