@@ -244,7 +244,13 @@ row_offset(const struct throttle *throttle, uint64_t key)
 	return (off_t)((key % throttle->row_count + 1) * sizeof(struct row));
 }
 
-/* What is not there is free. */
+static bool
+is_time(int64_t ms)
+{
+	return ms >= 0 && ms < INT64_MAX / 2;
+}
+
+/* What is not there is free, and so is what is damaged. */
 static void
 read_row(const struct throttle *throttle, uint64_t key, struct row *row_out)
 {
@@ -252,6 +258,13 @@ read_row(const struct throttle *throttle, uint64_t key, struct row *row_out)
 	if (pread(throttle->fd, row_out, sizeof(*row_out),
 		row_offset(throttle, key)) == -1)
 		*row_out = (struct row){ .entries = { { .key = 0 } } };
+	for (unsigned i = 0; i < WAYS; i++) {
+		struct entry *entry = &row_out->entries[i];
+
+		if (!is_time(entry->last_ms) ||
+		    !is_time(entry->locked_until_ms))
+			*entry = (struct entry){ .key = 0 };
+	}
 }
 
 /* To be changed; write_row() must follow. */

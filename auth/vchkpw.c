@@ -174,9 +174,14 @@ log_in(struct login *login, const struct settings *settings, char **argv,
 		return NO_USER;
 	}
 	if (is_for_system(settings, &attempt, proof)) {
+		int code = ask_system(argv, proof);
+
+		/* Guessers of accounts are slowed down and locked out, too. */
+		if (code == REFUSED)
+			login_end(login, &attempt, false, user);
 		login_abandon(&attempt);
 		*is_over_out = true;
-		return ask_system(argv, proof);
+		return code;
 	}
 	is_proven = is_lookup() ? 1 : check_proof(login, &attempt, proof, &err);
 	if (is_proven == -1) {

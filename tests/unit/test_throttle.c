@@ -341,6 +341,23 @@ test_without_the_file(void **state)
 	throttle_free(&throttle);
 }
 
+static void
+test_damaged_file(void **state)
+{
+	struct throttle *throttle = open_shared(&limits);
+	FILE *file = fopen(folder_path("logins"), "r+");
+
+	(void)state;
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 256, SEEK_SET), 0);
+	for (int i = 0; i < 100 * 32; i++)
+		assert_int_equal(fputc(i % 32 < 8 ? i : 0xff, file) == EOF, 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(throttle_fail(throttle, "192.0.2.1", "a", 0), 100);
+	assert_int_equal(throttle_fail(throttle, "192.0.2.1", "a", 0), 200);
+	throttle_free(&throttle);
+}
+
 int
 main(void)
 {
@@ -357,6 +374,8 @@ main(void)
 		    test_clock_that_was_set_back_locks_nobody_for_longer),
 		cmocka_unit_test(test_trusted_address_counts_for_names_alone),
 		cmocka_unit_test(test_without_the_file),
+		cmocka_unit_test_setup_teardown(
+		    test_damaged_file, make_shared, folder_teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_processes_count_together, make_shared, folder_teardown),
 		cmocka_unit_test_setup_teardown(
