@@ -78,7 +78,7 @@ prove(
 		log_line("%s", err.text);
 		return TROUBLE;
 	}
-	login = login_new(store, settings);
+	login = login_new(store, home, settings);
 	result = login_plain(login, &service, input->name, input->password,
 	    ip == NULL ? "unknown" : ip, local == NULL ? "" : local, user,
 	    &err);

@@ -11,6 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+
 #include "auth/throttle.h"
 #include "auth/verify.h"
 #include "base/clock.h"
@@ -20,6 +24,8 @@
 #include "base/program.h"
 #include "base/utf8.h"
 #include "base/vars.h"
+#include "control/layout.h"
+#include "control/network.h"
 
 enum {
 	HASH_SIZE = 512,
@@ -35,6 +41,7 @@ struct login {
 	bool notes_logins, opens_relay;
 	pthread_mutex_t lock;     /* for what follows */
 	struct strlist addresses; /* "ADDRESS DOMAIN", vipmap's lines */
+	struct strlist trusted;   /* networks */
 	char *default_domain;     /* "": none */
 	char *postauth;           /* a program; "": none */
 	int64_t delay_ms, interval_ms;
@@ -66,6 +73,10 @@ login_configure(struct login *login, const struct settings *settings)
 	strlist_release(&login->addresses);
 	for (size_t i = 0; i < lines->count; i++)
 		strlist_add(&login->addresses, lines->items[i]);
+	lines = settings_list(settings, SETTING_logintrusted);
+	strlist_release(&login->trusted);
+	for (size_t i = 0; i < lines->count; i++)
+		strlist_add(&login->trusted, lines->items[i]);
 	free(login->default_domain);
 	login->default_domain = xstrdup(
 	    settings_text(settings, SETTING_defaultlogindomain));
@@ -86,8 +97,21 @@ is_variable_set(const char *name)
 	return value != NULL && *value != '\0';
 }
 
+static void
+share_throttle(struct login *login, const struct home *home)
+{
+	OWN_TEXT path = layout_path(home, LAYOUT_login_table);
+	struct error err;
+
+	if (throttle_share(login->throttle, path, &err) == -1)
+		log_line("login: failures are counted by this process alone: "
+			 "%s",
+		    err.text);
+}
+
 struct login *
-login_new(struct store *store, const struct settings *settings)
+login_new(struct store *store, const struct home *home,
+    const struct settings *settings)
 {
 	struct login *login = xcalloc(1, sizeof(*login));
 
@@ -96,6 +120,8 @@ login_new(struct store *store, const struct settings *settings)
 	login->opens_relay = !is_variable_set("NORELAY");
 	pthread_mutex_init(&login->lock, NULL);
 	login_configure(login, settings);
+	if (home != NULL)
+		share_throttle(login, home);
 	return login;
 }
 
@@ -108,6 +134,7 @@ login_free(struct login **login_in)
 		return;
 	throttle_free(&login->throttle);
 	strlist_release(&login->addresses);
+	strlist_release(&login->trusted);
 	free(login->default_domain);
 	free(login->postauth);
 	pthread_mutex_destroy(&login->lock);
@@ -130,6 +157,26 @@ is_same_address(const char *text, size_t length, const char *ip)
 	return inet_pton(family, copy, a) == 1 &&
 	    inet_pton(family, ip, b) == 1 &&
 	    memcmp(a, b, family == AF_INET ? 4 : 16) == 0;
+}
+
+/* Under the lock: is it of a network of logintrusted? */
+static bool
+is_trusted_ip(const struct login *login, const char *ip)
+{
+	struct sockaddr_storage address;
+	struct network one, network;
+
+	if (!network_read(ip, strlen(ip), &one) ||
+	    !network_address(&one, 0, &address))
+		return false;
+	for (size_t i = 0; i < login->trusted.count; i++) {
+		const char *text = login->trusted.items[i];
+
+		if (network_read(text, strlen(text), &network) &&
+		    network_has(&network, (const struct sockaddr *)&address))
+			return true;
+	}
+	return false;
 }
 
 /* Under the lock: the domain of bare names at this address, or "". */
@@ -181,6 +228,7 @@ complete_name(struct login *login, const char *name, const char *local_ip,
 		at = strrchr(name, '%');
 	pthread_mutex_lock(&login->lock);
 	*delay_ms_out = login->delay_ms;
+	attempt->is_trusted = is_trusted_ip(login, attempt->remote_ip);
 	n = at != NULL
 	    ? snprintf(attempt->name, sizeof(attempt->name), "%s", name)
 	    : snprintf(attempt->name, sizeof(attempt->name), "%s@%s", name,
@@ -197,6 +245,12 @@ complete_name(struct login *login, const char *name, const char *local_ip,
 		return false;
 	put_real_domain(login, attempt->name, sign + 1);
 	return true;
+}
+
+static const char *
+counted_ip(const struct login_attempt *attempt)
+{
+	return attempt->is_trusted ? NULL : attempt->remote_ip;
 }
 
 static void
@@ -224,8 +278,10 @@ static enum login_result
 pass_throttle(struct login *login, const struct login_attempt *attempt,
     int64_t delay_ms)
 {
-	if (throttle_locked_ms(login->throttle, attempt->remote_ip,
-		attempt->name, attempt->started_ms) <= 0)
+	/* Deliveries look users up, too. */
+	if (attempt->service->is_lookup ||
+	    throttle_locked_ms(login->throttle, counted_ip(attempt),
+		attempt->name, clock_wall_ms()) <= 0)
 		return LOGIN_OK;
 	log_login(attempt, attempt->name, "locked out", "");
 	wait_until(attempt->started_ms + delay_ms);
@@ -306,8 +362,8 @@ static enum login_result
 refuse(struct login *login, const struct login_attempt *attempt,
     const char *reason)
 {
-	int64_t delay_ms = throttle_fail(login->throttle, attempt->remote_ip,
-	    attempt->name, attempt->started_ms);
+	int64_t delay_ms = throttle_fail(login->throttle, counted_ip(attempt),
+	    attempt->name, clock_wall_ms());
 
 	log_login(attempt, attempt->name, "refused: ", reason);
 	wait_until(attempt->started_ms + delay_ms);
@@ -395,8 +451,9 @@ admit(struct login *login, struct login_attempt *attempt,
 	struct error err;
 
 	fill_user(user_out, password);
-	throttle_pass(login->throttle, attempt->remote_ip, attempt->name,
-	    attempt->started_ms);
+	if (!service->is_lookup)
+		throttle_pass(login->throttle, counted_ip(attempt),
+		    attempt->name, clock_wall_ms());
 	if (!password->is_active) {
 		log_login(
 		    attempt, user_out->address, "forbidden: inactive", "");
@@ -414,7 +471,7 @@ admit(struct login *login, struct login_attempt *attempt,
 	pthread_mutex_unlock(&login->lock);
 	if (service->is_spaced &&
 	    throttle_interval_ms(login->throttle, service->name,
-		user_out->address, interval_ms, attempt->started_ms) > 0) {
+		user_out->address, interval_ms, clock_wall_ms()) > 0) {
 		log_login(attempt, user_out->address, "too soon", "");
 		return LOGIN_TOO_SOON;
 	}
@@ -553,8 +610,8 @@ login_elsewhere(struct login *login, const struct login_service *service,
 	}
 	if (is_right == 0)
 		return refuse(login, &attempt, "by the program");
-	throttle_pass(
-	    login->throttle, remote_ip, attempt.name, attempt.started_ms);
+	throttle_pass(login->throttle, counted_ip(&attempt), attempt.name,
+	    clock_wall_ms());
 	log_login(&attempt, attempt.name, "ok", "");
 	if (at != NULL)
 		*at = '\0';
@@ -568,6 +625,22 @@ login_elsewhere(struct login *login, const struct login_service *service,
 		.quota = "",
 	    });
 	return LOGIN_OK;
+}
+
+void
+login_make_up(struct login *login, const char *name,
+    unsigned char bytes_out[LOGIN_MADE_UP_SIZE])
+{
+	unsigned char secret[THROTTLE_SECRET_SIZE];
+
+	_Static_assert(
+	    LOGIN_MADE_UP_SIZE == SHA256_DIGEST_LENGTH, "one digest");
+	throttle_secret(login->throttle, secret);
+	if (HMAC(EVP_sha256(), secret, sizeof(secret),
+		(const unsigned char *)name, strlen(name), bytes_out, NULL) ==
+	    NULL)
+		abort(); /* it was out of memory */
+	explicit_bzero(secret, sizeof(secret));
 }
 
 bool

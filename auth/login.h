@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "control/home.h"
 #include "control/settings.h"
 #include "lookupd/store.h"
 
@@ -54,9 +55,12 @@ struct login;
 
 /*
  * The store is borrowed; of the settings (defaultlogindomain and those behind
- * it) a copy is taken.
+ * it) a copy is taken.  Failures count together with those of all processes of
+ * the node home, in its run/logins; for this process alone with NULL, and where
+ * that file cannot be used, which is logged.
  */
-struct login *login_new(struct store *store, const struct settings *settings);
+struct login *login_new(struct store *store, const struct home *home,
+    const struct settings *settings);
 void login_free(struct login **login);
 /* Other settings from now on. */
 void login_configure(struct login *login, const struct settings *settings);
@@ -97,6 +101,7 @@ enum { LOGIN_ADDRESS_MAX = 64 + 1 + 255 };
 struct login_attempt {
 	const struct login_service *service;
 	const char *remote_ip;
+	bool is_trusted; /* logintrusted: failures count for the name alone */
 	int64_t started_ms;
 	char name[LOGIN_ADDRESS_MAX + 1]; /* complete, in lower case; or cut */
 	bool has_user;
@@ -118,6 +123,15 @@ enum login_result login_end(struct login *login, struct login_attempt *attempt,
     bool is_proven, struct login_user *user_out);
 /* Instead, when the client breaks off: counts nothing, logs nothing. */
 void login_abandon(struct login_attempt *attempt);
+
+/*
+ * Bytes that are always the same for that name, in all processes of the node,
+ * and that nobody can tell from random ones: what a user without a verifier
+ * seems to have.
+ */
+enum { LOGIN_MADE_UP_SIZE = 32 };
+void login_make_up(struct login *login, const char *name,
+    unsigned char bytes_out[LOGIN_MADE_UP_SIZE]);
 
 /*
  * Is a client's address one of this host, from where a password may come in

@@ -3,7 +3,6 @@
 #include "auth/sasl.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 
 #include <gsasl.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "auth/oauth.h"
@@ -149,32 +147,18 @@ set_random(Gsasl_session *dialog, Gsasl_property property)
 	set_base64(dialog, property, data, sizeof(data));
 }
 
-static unsigned char salt_key[SECRET_BYTES];
-
-static void
-make_salt_key(void)
-{
-	if (RAND_bytes(salt_key, sizeof(salt_key)) != 1)
-		abort();
-}
-
 /*
  * Each user has the same salt whenever and by whatever spelling of the name it is
  * asked, as those have that have a verifier: who asks twice is not to learn that
  * there is none.
  */
 static void
-set_made_up_salt(Gsasl_session *dialog, const char *name)
+set_made_up_salt(struct sasl *sasl)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned char bytes[LOGIN_MADE_UP_SIZE];
 
-	pthread_once(&once, make_salt_key);
-	if (HMAC(EVP_sha256(), salt_key, sizeof(salt_key),
-		(const unsigned char *)name, strlen(name), digest, NULL) ==
-	    NULL)
-		abort();
-	set_base64(dialog, GSASL_SCRAM_SALT, digest, SALT_BYTES);
+	login_make_up(sasl->channel->login, sasl->attempt.name, bytes);
+	set_base64(sasl->dialog, GSASL_SCRAM_SALT, bytes, SALT_BYTES);
 }
 
 /* Who the client says he is; once. */
@@ -252,7 +236,7 @@ set_scram(struct sasl *sasl)
 		return;
 	snprintf(iterations, sizeof(iterations), "%d", ITERATIONS);
 	gsasl_property_set(sasl->dialog, GSASL_SCRAM_ITER, iterations);
-	set_made_up_salt(sasl->dialog, sasl->attempt.name);
+	set_made_up_salt(sasl);
 	if (sasl->attempt.has_user && password->secret != NULL) {
 		gsasl_property_set(
 		    sasl->dialog, GSASL_PASSWORD, password->secret);

@@ -60,11 +60,13 @@ choose_service(void)
 		{ "pop3", " 110 995 ",
 		    { .name = "pop3",
 			.forbidding_flag = STORE_NO_POP,
-			.opens_relay = true } },
+			.opens_relay = true,
+			.is_spaced = true } },
 		{ "imap", " 143 993 ",
 		    { .name = "imap",
 			.forbidding_flag = STORE_NO_IMAP,
-			.opens_relay = true } },
+			.opens_relay = true,
+			.is_spaced = true } },
 		{ "smtp", " 25 465 587 ",
 		    { .name = "smtp", .forbidding_flag = STORE_NO_SMTP } },
 		{ "webmail", " ",
@@ -172,9 +174,14 @@ log_in(struct login *login, const struct settings *settings, char **argv,
 		return NO_USER;
 	}
 	if (is_for_system(settings, &attempt, proof)) {
+		int code = ask_system(argv, proof);
+
+		/* Guessers of accounts are slowed down and locked out, too. */
+		if (code == REFUSED)
+			login_end(login, &attempt, false, user);
 		login_abandon(&attempt);
 		*is_over_out = true;
-		return ask_system(argv, proof);
+		return code;
 	}
 	is_proven = is_lookup() ? 1 : check_proof(login, &attempt, proof, &err);
 	if (is_proven == -1) {
@@ -268,7 +275,7 @@ check_and_run(char **argv, struct checkpassword_input *input)
 		log_line("%s", err.text);
 		return TROUBLE;
 	}
-	login = login_new(store, settings);
+	login = login_new(store, home, settings);
 	code = log_in(login, settings, argv, &input->proof, &user, &is_over);
 	explicit_bzero(input, sizeof(*input));
 	login_free(&login);

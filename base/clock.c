@@ -7,24 +7,31 @@
 #include <stdio.h>
 
 static int64_t
-read_clock(int64_t per_second, int64_t nanoseconds_per_unit)
+read_clock(
+    clockid_t clock, int64_t per_second, int64_t nanoseconds_per_unit)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return ts.tv_sec * per_second + ts.tv_nsec / nanoseconds_per_unit;
 }
 
 int64_t
 clock_ms(void)
 {
-	return read_clock(1000, 1000000);
+	return read_clock(CLOCK_MONOTONIC, 1000, 1000000);
 }
 
 int64_t
 clock_us(void)
 {
-	return read_clock(1000000, 1000);
+	return read_clock(CLOCK_MONOTONIC, 1000000, 1000);
+}
+
+int64_t
+clock_wall_ms(void)
+{
+	return read_clock(CLOCK_REALTIME, 1000, 1000000);
 }
 
 void

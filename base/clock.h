@@ -13,6 +13,8 @@
 int64_t clock_ms(void);
 /* The same in microseconds. */
 int64_t clock_us(void);
+/* Milliseconds since 1970, by a clock that may be set. */
+int64_t clock_wall_ms(void);
 
 void clock_sleep_ms(int ms);
 

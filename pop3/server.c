@@ -110,7 +110,7 @@ pop3_server_new(
 	set_pop3_memory(server, server->config);
 	if (kind->has_store)
 		server->login = login_new(
-		    server->store, server->config->settings);
+		    server->store, home, server->config->settings);
 	return server;
 }
 

@@ -129,6 +129,8 @@ begin_originate(struct smtp_session *session)
 		.id = arena_strdup(&transaction->arena, id),
 		.me = me,
 		.when = message->when,
+		.keeps_authors = settings_flag(
+		    config->settings, SETTING_checkfrom),
 	    },
 	    store_bytes, session);
 }
@@ -149,6 +151,7 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		.allows_bare_lf = session->answer != NULL ||
 		    vars_get(smtp_transaction_vars(session), "ALLOW_BARELF") !=
 			NULL,
+		.has_own_authors = 1,
 		.when = time(NULL),
 		.qp = smtp_server_next_qp(session->server),
 	};
@@ -180,6 +183,10 @@ find_refusal(const struct smtp_session *session)
 		return SMTP_REFUSAL_SIZE;
 	if (message->hops.count >= session->config->maxhops)
 		return SMTP_REFUSAL_HOPS;
+	if (message->has_own_authors != 1)
+		return message->has_own_authors == 0
+		    ? SMTP_REFUSAL_AUTHOR
+		    : SMTP_REFUSAL_AUTHOR_UNKNOWN;
 	if (message->sink_result != QQ_OK)
 		return SMTP_REFUSAL_SINK;
 	return SMTP_REFUSAL_NONE;
@@ -213,6 +220,12 @@ log_refusal(const struct smtp_session *session)
 	case SMTP_REFUSAL_HOPS:
 		smtp_log_refused(session, "too many hops", NULL, NULL, NULL);
 		break;
+	case SMTP_REFUSAL_AUTHOR:
+		smtp_log_refused(session, "Invalid masquerade", NULL, NULL,
+		    "the header's From or Sender");
+		break;
+	case SMTP_REFUSAL_AUTHOR_UNKNOWN: /* the policy has */
+		break;
 	case SMTP_REFUSAL_SINK:
 		log_sink_refusal(session);
 		break;
@@ -241,6 +254,15 @@ reply_refusal(struct smtp_session *session)
 	case SMTP_REFUSAL_HOPS:
 		smtp_reply(session, 554, "5.4.6",
 		    "too many hops, this message is looping");
+		break;
+	case SMTP_REFUSAL_AUTHOR:
+		smtp_reply(session, 550, "5.7.1",
+		    "sorry, From and Sender must be addresses of yours, auth %s",
+		    session->auth_name);
+		break;
+	case SMTP_REFUSAL_AUTHOR_UNKNOWN:
+		smtp_reply(session, 451, "4.3.2",
+		    "Sorry, I got a temporary database error");
 		break;
 	case SMTP_REFUSAL_SINK:
 		smtp_reply_qq(session, result,
@@ -318,13 +340,18 @@ commit_and_reply(struct smtp_session *session, size_t replies)
 void
 smtp_message_finish(struct smtp_session *session)
 {
+	struct smtp_message *message = &session->transaction.message;
 	/* RFC 2033 4.2 */
 	size_t replies = session->kind->is_lmtp
 	    ? session->transaction.recipient_count
 	    : 1;
 
-	if (session->transaction.message.is_originated)
-		originate_finish(&session->transaction.message.originate);
+	if (message->is_originated) {
+		originate_finish(&message->originate);
+		if (find_refusal(session) == SMTP_REFUSAL_NONE)
+			message->has_own_authors = smtp_policy_authors(
+			    session, &message->originate);
+	}
 	if (smtp_message_refuse(session))
 		while (--replies > 0)
 			reply_refusal(session);

@@ -1,6 +1,6 @@
 # smtp - qmail-smtpd: SMTP and LMTP
 LIBS += smtp/libsmtp.a
-smtp/libsmtp.a: smtp/address.o smtp/body.o smtp/client_name.o smtp/cmd_atrn.o smtp/cmd_auth.o smtp/cmd_bdat.o \
+smtp/libsmtp.a: smtp/address.o smtp/author.o smtp/body.o smtp/client_name.o smtp/cmd_atrn.o smtp/cmd_auth.o smtp/cmd_bdat.o \
     smtp/cmd_data.o \
     smtp/cmd_etrn.o smtp/cmd_helo.o smtp/cmd_mail.o smtp/cmd_misc.o smtp/cmd_rcpt.o \
     smtp/cmd_starttls.o smtp/config.o smtp/domain_rule.o smtp/hops.o \

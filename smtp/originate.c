@@ -13,7 +13,8 @@ enum found {
 	FOUND_DATE = 1,
 	FOUND_ID = 2,
 	FOUND_FROM = 4,
-	FOUND_TO = 8 /* or Cc */
+	FOUND_TO = 8, /* or Cc */
+	FOUND_SENDER = 16
 };
 
 static const struct field_row {
@@ -24,7 +25,7 @@ static const struct field_row {
 	{ "Date", KIND_OTHER, FOUND_DATE },
 	{ "Message-ID", KIND_OTHER, FOUND_ID },
 	{ "From", KIND_ADDRESSES, FOUND_FROM },
-	{ "Sender", KIND_ADDRESSES, 0 },
+	{ "Sender", KIND_ADDRESSES, FOUND_SENDER },
 	{ "Reply-To", KIND_ADDRESSES, 0 },
 	{ "To", KIND_ADDRESSES, FOUND_TO },
 	{ "Cc", KIND_ADDRESSES, FOUND_TO },
@@ -64,6 +65,7 @@ originate_init(struct originate *originate,
 	*originate = (struct originate){
 		.options = *options,
 		.field = BUF_INIT,
+		.authors = BUF_INIT,
 		.emit = emit,
 		.context = context,
 	};
@@ -73,6 +75,7 @@ void
 originate_release(struct originate *originate)
 {
 	buf_release(&originate->field);
+	buf_release(&originate->authors);
 }
 
 static bool
@@ -268,9 +271,25 @@ emit_text(struct originate *originate, const char *text)
 	originate->emit(originate->context, text, strlen(text));
 }
 
+/* text: a field's list; NULL: one that is too long. */
+static void
+keep_authors(struct originate *originate, const char *text, size_t length)
+{
+	struct buf *authors = &originate->authors;
+
+	if (!originate->options.keeps_authors)
+		return;
+	if (text == NULL || authors->length + length > ORIGINATE_FIELD_MAX) {
+		originate->are_authors_long = true;
+		return;
+	}
+	buf_add(authors, text, length);
+	buf_addc(authors, '\0');
+}
+
 /* Its text has no line end where a line is cut short. */
 static void
-emit_addresses(struct originate *originate)
+emit_addresses(struct originate *originate, bool is_author)
 {
 	const struct buf *field = &originate->field;
 	const char *colon = memchr(field->data, ':', field->length);
@@ -283,6 +302,8 @@ emit_addresses(struct originate *originate)
 	buf_add(&buf, field->data, name);
 	originate_put_addresses(
 	    &buf, field->data + name, length - name, &originate->options);
+	if (is_author)
+		keep_authors(originate, buf.data + name, buf.length - name);
 	buf_add(&buf, field->data + length, field->length - length);
 	emit_buf(originate, &buf);
 	buf_release(&buf);
@@ -293,14 +314,18 @@ static void
 flush_field(struct originate *originate, bool is_whole)
 {
 	const struct field_row *row = field_row_of(originate);
+	bool is_author = row != NULL &&
+	    (row->found & (FOUND_FROM | FOUND_SENDER)) != 0;
 
 	if (originate->field.length == 0)
 		return;
+	if (is_author && !is_whole)
+		keep_authors(originate, NULL, 0);
 	if (row != NULL)
 		originate->found |= row->found;
 	originate->is_dropped = row != NULL && row->kind == KIND_DROPPED;
 	if (row != NULL && row->kind == KIND_ADDRESSES && is_whole)
-		emit_addresses(originate);
+		emit_addresses(originate, is_author);
 	else if (!originate->is_dropped)
 		emit_buf(originate, &originate->field);
 	buf_reset(&originate->field);

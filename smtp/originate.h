@@ -27,6 +27,7 @@ struct originate_options {
 	const char *id;     /* ... Message-ID: its part before the "@" */
 	const char *me;     /* ... and that behind it */
 	time_t when;        /* ... Date */
+	bool keeps_authors;
 };
 
 struct originate {
@@ -37,6 +38,10 @@ struct originate {
 	bool is_first_line; /* of the field */
 	bool is_long, is_dropped;
 	unsigned found; /* which fields have been there */
+	/* With keeps_authors: the lists of From and Sender as they go on, with
+	 * NUL behind each; are_authors_long: they are too long to be kept. */
+	struct buf authors;
+	bool are_authors_long;
 	/* Takes what is to be stored. */
 	void (*emit)(void *context, const char *data, size_t length);
 	void *context;

@@ -9,11 +9,36 @@
 #include "control/idn.h"
 #include "delivery/extension.h"
 #include "lookupd/store.h"
+#include "smtp/author.h"
 #include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
 
-/* Is there something that makes everybody log in, or those of this sender? */
-static bool
+/* With CHECKSENDER: is the sender of a domain of ours?  1, 0 or -1. */
+static int
+is_sender_ours(struct smtp_session *session, const struct smtp_address *sender)
+{
+	struct vars *vars = smtp_transaction_vars(session);
+	struct error err;
+	int found;
+
+	if (sender->domain == NULL ||
+	    (!settings_flag(
+		 session->config->settings, SETTING_checksender) &&
+		vars_get(vars, "CHECKSENDER") == NULL &&
+		vars_get(vars, "ANTISPOOFING") == NULL))
+		return 0;
+	found = rcpthosts_match(session->config->rcpthosts, sender->text, &err);
+	if (found == -1)
+		smtp_log(session, "cannot look up the sender's domain: %s",
+		    err.text);
+	return found;
+}
+
+/*
+ * Is there something that makes everybody log in, or those of this sender?
+ * 1, 0, or -1 could not tell, which is logged.
+ */
+static int
 needs_login(struct smtp_session *session, const struct smtp_address *sender)
 {
 	struct vars *vars = smtp_transaction_vars(session);
@@ -24,12 +49,14 @@ needs_login(struct smtp_session *session, const struct smtp_address *sender)
 
 	if (session->kind->is_submission || session->kind->is_odmr ||
 	    vars_get(vars, "REQUIREAUTH") != NULL)
-		return true;
+		return 1;
 	if (domain == NULL || domains->count == 0)
-		return false;
+		return is_sender_ours(session, sender);
 	if (!idn_is_ascii(domain) && idn_domain_canonical(domain, canonical))
 		domain = canonical;
-	return strlist_has_name(domains, domain);
+	return strlist_has_name(domains, domain)
+	    ? 1
+	    : is_sender_ours(session, sender);
 }
 
 /* A line of an alias: does it end in the user's mailbox? */
@@ -185,6 +212,15 @@ is_own_address(struct smtp_session *session, const struct login_user *user,
 	    settings_text(settings, SETTING_userextension), err);
 }
 
+/* Nobody has logged in, or somebody who may be anybody. */
+static bool
+may_be_anybody(struct smtp_session *session)
+{
+	return smtp_session_user(session) == NULL ||
+	    settings_flag(session->config->settings, SETTING_masquerade) ||
+	    vars_get(smtp_transaction_vars(session), "MASQUERADE") != NULL;
+}
+
 /* The null sender is everybody's: reports that a message was read have it. */
 static bool
 is_senders_own(struct smtp_session *session, const struct smtp_address *sender)
@@ -194,9 +230,7 @@ is_senders_own(struct smtp_session *session, const struct smtp_address *sender)
 	char more[LOGIN_ADDRESS_MAX + 16];
 	int found;
 
-	if (user == NULL || sender->text[0] == '\0' ||
-	    settings_flag(session->config->settings, SETTING_masquerade) ||
-	    vars_get(smtp_transaction_vars(session), "MASQUERADE") != NULL)
+	if (sender->text[0] == '\0' || may_be_anybody(session))
 		return true;
 	found = is_own_address(session, user, sender, &err);
 	if (found == 1)
@@ -215,15 +249,55 @@ is_senders_own(struct smtp_session *session, const struct smtp_address *sender)
 	return false;
 }
 
+/* 1, 0, or -1 with the reason. */
+static int
+is_own_author(
+    struct smtp_session *session, const struct buf *author, struct error *err)
+{
+	struct smtp_address address;
+
+	return smtp_address_read(author->data, author->length, &address) ==
+		SMTP_ADDRESS_OK
+	    ? is_own_address(
+		  session, smtp_session_user(session), &address, err)
+	    : 0;
+}
+
+int
+smtp_policy_authors(
+    struct smtp_session *session, const struct originate *originate)
+{
+	const char *at = originate->authors.data;
+	const char *end = at + originate->authors.length;
+	AUTO(buf_release) struct buf author = BUF_INIT;
+	struct error err;
+	int found, is_own = 1;
+
+	if (!originate->options.keeps_authors || may_be_anybody(session))
+		return 1;
+	if (originate->are_authors_long)
+		return 0;
+	while (is_own == 1 && (found = author_next(&at, end, &author)) != 0)
+		is_own = found == 1 ? is_own_author(session, &author, &err) : 0;
+	if (is_own == -1)
+		smtp_log(
+		    session, "cannot look up the header's From: %s", err.text);
+	return is_own;
+}
+
 bool
 smtp_policy_sender(
     struct smtp_session *session, const struct smtp_address *sender)
 {
-	if (smtp_session_user(session) == NULL &&
-	    vars_get(smtp_transaction_vars(session), "RELAYCLIENT") == NULL &&
-	    needs_login(session, sender)) {
+	int is_needed = smtp_session_user(session) == NULL &&
+		vars_get(smtp_transaction_vars(session), "RELAYCLIENT") == NULL
+	    ? needs_login(session, sender)
+	    : 0;
+
+	if (is_needed == -1)
+		smtp_reply(session, 451, "4.3.0",
+		    "Sorry, I'm unable to read controls");
+	if (is_needed == 1)
 		smtp_reply(session, 530, "5.7.1", "authentication required");
-		return false;
-	}
-	return is_senders_own(session, sender);
+	return is_needed == 0 && is_senders_own(session, sender);
 }

@@ -68,7 +68,7 @@ smtp_server_new(
 	store_set_max_age(server->store, SMTP_MAX_AGE_MS);
 	if (!kind->is_lmtp && !kind->is_qmtp && !kind->is_qmqp)
 		server->login = login_new(
-		    server->store, server->config->settings);
+		    server->store, home, server->config->settings);
 	server->recipients = cdb_cache_new(1);
 	server->recipients_path = layout_path(home, LAYOUT_recipients_cdb);
 	set_memory(server, server->config);

@@ -56,6 +56,8 @@ enum smtp_refusal {
 	SMTP_REFUSAL_BARE_LF,
 	SMTP_REFUSAL_SIZE,
 	SMTP_REFUSAL_HOPS,
+	SMTP_REFUSAL_AUTHOR,         /* From or Sender is not the user's */
+	SMTP_REFUSAL_AUTHOR_UNKNOWN, /* ... could not be told */
 	SMTP_REFUSAL_SINK /* sink_result says why */
 };
 
@@ -70,6 +72,7 @@ struct smtp_message {
 	bool allows_bare_lf;
 	bool is_large;   /* SMTP_LARGE_BYTES were asked for */
 	int sink_result; /* enum qq */
+	int has_own_authors; /* when all is read: 1, 0, -1 could not tell */
 	/* Once a chunk was refused, so are all that follow. */
 	enum smtp_refusal refusal;
 	time_t when;
@@ -293,6 +296,12 @@ void smtp_qmtp_serve(struct smtp_session *session);
 void smtp_qmqp_serve(struct smtp_session *session);
 
 /* policy_sender.c: may mail come from there?  Replies when it may not. */
+/*
+ * Are those whom the header names as authors addresses of who has logged in, as
+ * checkfrom wants it?  1; 0; -1 could not tell, which is logged.
+ */
+int smtp_policy_authors(
+    struct smtp_session *session, const struct originate *originate);
 bool smtp_policy_sender(
     struct smtp_session *session, const struct smtp_address *sender);
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */

@@ -210,6 +210,7 @@ check_owners(struct check *check)
 	};
 	const struct home *home = check->node->home;
 	OWN_TEXT key = layout_path(home, LAYOUT_servercert);
+	OWN_TEXT logins = layout_path(home, LAYOUT_login_table);
 
 	for (unsigned id = 0; id <= LAYOUT_tls; id++) {
 		OWN_TEXT path = layout_path(home, id);
@@ -217,6 +218,7 @@ check_owners(struct check *check)
 		if (id != LAYOUT_alias)
 			check_path(check, id, path, true);
 	}
+	check_path(check, LAYOUT_login_table, logins, true);
 	if (access(key, F_OK) == 0)
 		check_path(check, LAYOUT_servercert, key, true);
 	for (unsigned id = LAYOUT_pgsql; id <= LAYOUT_pgsqlread; id++) {

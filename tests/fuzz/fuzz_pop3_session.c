@@ -43,6 +43,8 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	root = smtp_home_make();
 	atexit(remove_home);
 	smtp_home_write(root, "control/logindelay", "0\n");
+	smtp_home_write(root, "control/loginfailures", "0\n");
+	smtp_home_write(root, "control/loginfailuresip", "0\n");
 	smtp_home_write(root, "control/pop3apop", "1\n");
 	smtp_home_write(root, "users/assign", ".\n");
 	maildir = xasprintf("%s/Maildir", root);

@@ -54,7 +54,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	channel.settings = settings_load(
 	    home->control, "qmail-smtpd", NULL, NULL);
 	assert(store != NULL && channel.settings != NULL);
-	channel.login = login_new(store, channel.settings);
+	channel.login = login_new(store, NULL, channel.settings);
 	channel.service = &service;
 	channel.remote_ip = "192.0.2.1";
 	channel.local_ip = "192.0.2.2";

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
 """POP3: poplib and curl, hostile clients, logins, a kill in the middle."""
+import base64
 import hashlib
 import os
 import poplib
 import signal
+import smtplib
 import socket
 import subprocess
 import threading
@@ -646,6 +648,53 @@ def test_vchkpw_for_dovecot(node):
            AUTHORIZED="1", NATIVE_CHECKPASSWORD="1")
     # That word alone lets nobody in.
     vchkpw(node, data, "true", code=1, AUTHORIZED="1")
+
+
+def smtp_auth(node, user, password):
+    """The reply to AUTH at the node's SMTP listener."""
+    with smtplib.SMTP("127.0.0.1", node.smtp_port, timeout=60 * SLOW) as client:
+        client.starttls(context=any_certificate())
+        client.ehlo("client.example.net")
+        text = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        return client.docmd("AUTH", f"PLAIN {text}")[0]
+
+
+def test_failures_count_for_all_processes(node):
+    """By POP3, SMTP and vchkpw, each a process of its own, and after restarts."""
+    user = f"u5@{node.domain}"
+    good = f"{user}\0{PASSWORD}\0\0".encode()
+    elsewhere = {"SERVICE": "pop3", "TCPREMOTEIP": "192.0.2.70"}
+    table = node.home / "run/logins"
+    with setting(node, "loginfailures", 3):
+        vchkpw(node, good, "true", code=0, **elsewhere)
+        assert smtp_auth(node, user, "wrong") == 535
+        assert "[AUTH]" in refusal(node, user, "wrong")
+        assert "too many failed" not in refusal(node, user, "wrong")
+        for _ in range(2):
+            assert "too many failed" in refusal(node, user)
+            vchkpw(node, good, "true", code=1, SERVICE="imap",
+                   TCPREMOTEIP="192.0.2.71")
+            # Who has logged in from there is not locked out by others.
+            vchkpw(node, good, "true", code=0, **elsewhere)
+            subprocess.run(["svc", "-t", node.home / "service" /
+                            service(node)], check=True)
+            node.svctool("start")
+        # A user who is locked out is a user all the same.
+        vchkpw(node, f"{user}\0\0".encode(), "true", code=0,
+               AUTHORIZED="1", NATIVE_CHECKPASSWORD="1", **elsewhere)
+        os.truncate(table, 0)
+        login(node, "u5").quit()
+
+
+def test_interval_holds_for_all_processes(node):
+    data = f"u5@{node.domain}\0{PASSWORD}\0\0".encode()
+    with setting(node, "minlogininterval", 60):
+        vchkpw(node, data, "true", code=0, SERVICE="pop3")
+        vchkpw(node, data, "true", code=1, SERVICE="pop3")
+        assert "[LOGIN-DELAY]" in refusal(node, f"u5@{node.domain}")
+        vchkpw(node, data, "true", code=0, SERVICE="imap")
+        vchkpw(node, data, "true", code=1, SERVICE="imap")
+        os.truncate(node.home / "run/logins", 0)
 
 
 def test_last_login_is_noted(node):

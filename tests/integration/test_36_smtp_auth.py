@@ -10,6 +10,7 @@ import poplib
 import re
 import shutil
 import smtplib
+import ssl
 import subprocess
 import time
 
@@ -265,6 +266,41 @@ def test_a_binding_of_another_connection_is_refused(node, server):
                              f"{head},{first},{last}".encode(), "sha256")
         proof = bytes(a ^ b for a, b in zip(key, signed))
         assert client.say(b64(f"{last},p={b64(proof)}")).code == 535
+
+
+def scram_salt(server, name):
+    with tls_client(server) as client:
+        reply = client.say("AUTH SCRAM-SHA-256 " +
+                           b64(f"n,,n={name},r=abcdefgh"))
+        return re.search(r"s=([^,]+)", base64.b64decode(
+            reply.text).decode())[1]
+
+
+def test_who_is_not_there_has_one_salt(node, server):
+    """At each listener, and after a restart, as who has a verifier."""
+    nobody, alice = f"nobody@{node.domain}", f"alice@{node.domain}"
+    salt = scram_salt(server, nobody)
+    assert salt == scram_salt(server, nobody.upper())
+    assert salt != scram_salt(server, f"nobody2@{node.domain}")
+    with smtpd(node) as other:
+        assert scram_salt(other, nobody) == salt
+        assert scram_salt(other, alice) == scram_salt(server, alice)
+
+
+def test_no_binding_before_tls_1_3(node, server):
+    """Where the exporter does not hold for this connection alone (RFC 9266 4.2)
+    it is not offered, nor taken."""
+    context = any_certificate()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with smtplib.SMTP("127.0.0.1", server.port, timeout=30 * SLOW) as client:
+        client.starttls(context=context)
+        assert client.sock.version() == "TLSv1.2"
+        client.ehlo("client.example.net")
+        offered = client.esmtp_features["auth"].split()
+        assert "SCRAM-SHA-256" in offered
+        assert "SCRAM-SHA-256-PLUS" not in offered
+        assert client.docmd("AUTH", "SCRAM-SHA-256-PLUS " + b64(
+            f"p=tls-exporter,,n=alice@{node.domain},r=abcdefgh"))[0] == 504
 
 
 @pytest.mark.parametrize("mechanism, text, code", [
@@ -573,6 +609,52 @@ def reload(node):
     subprocess.run(["svc", "-h", node.home / "service" / name], check=True)
     wait_until(lambda: node.log(name).count("settings reread") > before,
                "settings reread")
+
+
+@pytest.mark.parametrize("header, code", [
+    ("Subject: none", 250),
+    ("From: alice", 250), ("From: <ALICE@{d}>", 250),
+    ("From: \"A, lice\" <alice+x@{d}>", 550),
+    ("From: Alice <alice-x@{d}>", 250),
+    ("From: bob@{d}", 550), ("From: ceo@corp.example", 550),
+    ("from : alice@{d},\r\n  ceo@corp.example", 550),
+    ("From: alice@{d}\r\nFrom: ceo@corp.example", 550),
+    ("From: alice@{d}\r\nSender: ceo@corp.example", 550),
+    ("From: alice@{d}\r\nReply-To: ceo@corp.example", 250),
+    ("From: \"ceo@corp.example\\\r\nFrom: \" <alice@{d}>", 550),
+    ("From: ceo@corp.example <alice@{d}>", 550),
+    ("From: alice@{d}" + ",\r\n alice@{d}" * 2000, 550)])
+def test_header_from(node, header, code):
+    """With checkfrom the header's authors are who has logged in."""
+    text = f"{header}\r\n\r\nFrom: of the body\r\n".replace("{d}", node.domain)
+    (node.control / "checkfrom").write_text("1\n")
+    try:
+        with smtpd(node, "--submission") as server, \
+                tls_client(server) as client:
+            auth(client, "PLAIN " + plain(f"alice@{node.domain}"))
+            client.ok(f"MAIL FROM:<alice@{node.domain}>")
+            client.ok(f"RCPT TO:<bob@{node.domain}>")
+            client.write(b"DATA\r\n")
+            assert client.read().code == 354
+            client.write(text.encode() + b".\r\n")
+            assert client.read().code == code
+            # It is the header alone that was wrong.
+            client.ok("NOOP")
+    finally:
+        (node.control / "checkfrom").unlink()
+
+
+def test_senders_of_our_domains_log_in(node):
+    for variables in ({"CHECKSENDER": "1"}, {"ANTISPOOFING": "1"}):
+        with smtpd(node, **variables) as server, tls_client(server) as client:
+            client.ok("MAIL FROM:<x@else.example>")
+            client.ok("RSET")
+            client.ok("MAIL FROM:<>")
+            client.ok("RSET")
+            reply = client.say(f"MAIL FROM:<alice@{node.domain}>")
+            assert reply.code == 530
+            auth(client, "PLAIN " + plain(f"alice@{node.domain}"))
+            client.ok(f"MAIL FROM:<alice@{node.domain}>")
 
 
 def test_limits(node):

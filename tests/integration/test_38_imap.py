@@ -263,6 +263,39 @@ def test_wrong_password_is_slow(node):
     assert not is_refused(node, address(node, "u4"))  # slow, not locked
 
 
+def test_lock_out_is_one_for_all_protocols(node):
+    """Failures by IMAP lock a name out, there and at the listener of POP3."""
+    limit = node.control / "loginfailures"
+    user = address(node, "u6")
+    limit.write_text("3\n")
+    try:
+        assert not [None for _ in range(3)
+                    if not is_refused(node, user, "wrong")]
+        assert is_refused(node, user)
+        assert f"user <{user}> locked out" in node.log("imap")
+        client = poplib.POP3("127.0.0.1", int(node.info["pop3"]),
+                             timeout=60 * SLOW)
+        client.user(user)
+        with pytest.raises(poplib.error_proto, match="too many failed"):
+            client.pass_(PASSWORD)
+        client.close()
+    finally:
+        limit.unlink()
+        os.truncate(node.home / "run/logins", 0)
+    login(node, "u6").logout()
+
+
+def test_interval_between_logins(node):
+    interval = node.control / "minlogininterval"
+    interval.write_text("60\n")
+    try:
+        login(node, "u7").logout()
+        assert is_refused(node, address(node, "u7"))
+    finally:
+        interval.unlink()
+    login(node, "u7").logout()
+
+
 def test_last_login_is_noted(node):
     login(node, "u5").logout()
     if node.store == "cdb":

@@ -116,8 +116,16 @@ def test_vchkpw_falls_back_where_asked(host, node, account):
         check(host, node, "vchkpw", f"{account}@{node.domain}", PASSWORD,
               code=1)
         check(host, node, "vchkpw", f"alice@{node.domain}", PASSWORD, code=0)
+        # Failures count as those of users do.
+        (node.control / "loginfailures").write_text("2\n")
+        done = check(host, node, "vchkpw", account, "wrong", code=1)
+        assert f"user <{account}@> refused: no such user" in done.stderr
+        done = check(host, node, "vchkpw", account, PASSWORD, code=1)
+        assert f"user <{account}@> locked out" in done.stderr
     finally:
         (node.control / "systemlogins").unlink()
+        (node.control / "loginfailures").unlink(missing_ok=True)
+        os.truncate(node.home / "run/logins", 0)
 
 
 def test_pop3_of_an_account(host, node, account):

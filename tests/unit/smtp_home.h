@@ -26,7 +26,7 @@ static inline char *
 smtp_home_make(void)
 {
 	static const char *const folders[] = { "control", "users", "tls",
-		"domains" };
+		"domains", "run" };
 	char *root = tempdir_make();
 	size_t i;
 
@@ -39,6 +39,7 @@ smtp_home_make(void)
 	}
 	smtp_home_write(root, "control/me", "mail.example.test\n");
 	smtp_home_write(root, "control/rcpthosts", "example.test\n");
+	smtp_home_write(root, "run/logins", "");
 	setenv("MQMAIL_HOME", root, 1);
 	return root;
 }

@@ -78,7 +78,8 @@ svc_setup(void **state)
 	if (node == NULL)
 		return -1;
 	folder_write("control/me", "m.test\n", 7);
-	return 0;
+	folder_write("run/logins", "", 0);
+	return chmod(folder_path("run/logins"), 0660);
 }
 
 static inline int

@@ -100,7 +100,9 @@ owners(void **state)
 	    "E ~/run/cluster: it belongs to uid 0, and should to uid 65534 "
 	    "(nobody) -- chown 65534 '~/run/cluster'\n"
 	    "E ~/users/logins: it belongs to uid 0, and should to uid 65534 "
-	    "(nobody) -- chown 65534 '~/users/logins'\n");
+	    "(nobody) -- chown 65534 '~/users/logins'\n"
+	    "E ~/run/logins: it belongs to uid 0, and should to uid 65534 "
+	    "(nobody) -- chown 65534 '~/run/logins'\n");
 	setenv("MQMAIL_USER", "mqmail-no-such-user", 1);
 	assert_false(check_owner_uid(&check, "/x", LAYOUT_SMTPD, &uid));
 	check_expect(&check, "no such user",
@@ -120,6 +122,7 @@ faults_of_modes(void **state)
 	assert_int_equal(remove(folder_path("run/lookupd")), 0);
 	assert_int_equal(remove(folder_path("run/cluster")), 0);
 	assert_int_equal(remove(folder_path("run/imap")), 0);
+	assert_int_equal(remove(folder_path("run/logins")), 0);
 	assert_int_equal(remove(folder_path("run")), 0);
 	svc_put("tls/servercert.pem", "key");
 	assert_int_equal(chmod(folder_path("service/own/run"), 0775), 0);
@@ -139,6 +142,8 @@ faults_of_modes(void **state)
 	    "E ~/run/cluster: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/run/imap: No such file or directory -- 'svctool init' "
+	    "makes it\n"
+	    "E ~/run/logins: No such file or directory -- 'svctool init' "
 	    "makes it\n"
 	    "E ~/tls/servercert.pem: its mode is 644, which lets others read "
 	    "it -- chmod 640 '~/tls/servercert.pem'\n"
