@@ -430,6 +430,8 @@ vdeliver_deliver(struct vdeliver *vdeliver, struct vdeliver_message *message)
 	for (size_t i = 0; i < count; i++)
 		item_init(message, i);
 	is_read = message_read(message, &err);
+	if (is_read)
+		message_expect(message);
 	for (size_t i = 0; i < count; i++) {
 		struct vdeliver_item *item = &message->items[i];
 

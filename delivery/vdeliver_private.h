@@ -60,7 +60,11 @@ void item_make_name(
 /* The outcome is set: ends the item, or starts it again without descriptors. */
 void item_end(struct vdeliver_item *item);
 
-/* vdeliver_lookup.c: which folder?  Goes on with item_open(). */
+/*
+ * vdeliver_lookup.c: which folder?  Goes on with item_open().  message_expect:
+ * all recipients of the message, which is going to be begun.
+ */
+void message_expect(const struct vdeliver_message *message);
 void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
 
