@@ -129,6 +129,7 @@ struct vdeliver_config {
 	const char *domains; /* nothing is delivered outside of this folder */
 	const char *host;    /* for names of files: always the same */
 	const char *queue;   /* for the names of messages without a UUID */
+	const struct over_quota *over_quota; /* borrowed, to be told; or NULL */
 	size_t cached_maildirs; /* that stay open */
 	unsigned sync_threads;  /* for each filesystem */
 	struct vdeliver_options options;

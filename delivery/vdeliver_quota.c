@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
+#include "mailbox/over_quota.h"
 
 /*
  * What a Maildir holds is counted by looking at every message, before one is
@@ -61,6 +62,7 @@ quota_leave(struct vdeliver_item *item)
 static void
 refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 {
+	const struct vdeliver_config *config = &item->message->vdeliver->config;
 	struct quota_usage stored = *usage;
 	char name[MAILDIR_NAME_SIZE];
 
@@ -74,8 +76,11 @@ refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 	/* What is on its way counts as stored in what is said. */
 	stored.bytes += item->maildir->waiting.bytes;
 	stored.count += item->maildir->waiting.count;
-	outcome_over_quota(item, &stored,
-	    item->message->vdeliver->config.options.hold_over_quota);
+	/* Who defers wants the mail to be taken. */
+	if (!config->options.hold_over_quota)
+		over_quota_set(config->over_quota, item->user_dir, &item->quota,
+		    usage, config->options.over_quota_mailsize, time(NULL));
+	outcome_over_quota(item, &stored, config->options.hold_over_quota);
 	item_end(item);
 }
 

@@ -41,6 +41,7 @@ open_users_maildrop(struct pop3_session *session, const struct login_user *user)
 	    session->address, sizeof(session->address), "%s", user->address);
 	if (maildrop_open(&session->maildrop, user->dir,
 		&session->server->memory, &err) == 0) {
+		session->user_dir = xstrdup(user->dir);
 		pop3_begin_transaction(session);
 		return;
 	}

@@ -94,6 +94,7 @@ init_control(
 		{ LAYOUT_setting, "queue_count", queues },
 		{ LAYOUT_assign, "", "." },
 		{ LAYOUT_tcpto, "", "" },
+		{ LAYOUT_over_quota, "", "" },
 		{ LAYOUT_global_var, "MQMAIL_HOME", home->root },
 		{ LAYOUT_global_var, "CONTROLDIR", getenv("CONTROLDIR") },
 		{ LAYOUT_global_var, "ASSIGNDIR", getenv("ASSIGNDIR") },
