@@ -3,6 +3,7 @@
 #include "delivery/vdeliver.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -64,6 +65,19 @@ vdeliver_is_folder(const char *name)
 	return *name != '\0' && *name != '.' && strlen(name) < NAME_MAX;
 }
 
+/* As vdeliver_process.c writes it. */
+static void
+read_domain_full(struct vdeliver_options *options)
+{
+	const char *text = getenv("MQMAIL_DOMAIN_FULL");
+
+	options->is_domain_full = text != NULL &&
+	    sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu64,
+		&options->domain_usage.bytes, &options->domain_usage.count,
+		&options->domain_quota.bytes,
+		&options->domain_quota.count) == 4;
+}
+
 int
 vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 {
@@ -71,6 +85,7 @@ vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 
 	*options = (struct vdeliver_options){ .duplicates_s = 86400 };
 	options->hold_over_quota = getenv("HOLDOVERQUOTA") != NULL;
+	read_domain_full(options);
 	options->drops_duplicates = getenv("ELIMINATE_DUPS") != NULL;
 	if (read_number("OVERQUOTA_MAILSIZE", "bytes",
 		&options->over_quota_mailsize, err) == -1 ||

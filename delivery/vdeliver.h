@@ -41,6 +41,13 @@ struct vdeliver_options {
 					* none */
 	char separators[16];           /* the setting userextension */
 	int program_timeout_ms;        /* the setting programtimeout */
+	/*
+	 * Of a process of one recipient: his domain was full, as the worker
+	 * said in MQMAIL_DOMAIN_FULL, what it held of which quota.
+	 */
+	bool is_domain_full;
+	struct quota_usage domain_usage;
+	struct quota domain_quota;
 	struct strlist home_roots;     /* the setting homeroots */
 };
 
@@ -105,6 +112,7 @@ struct vdeliver_item {
 	struct vdeliver_item *next_twin;  /* same recipient, same message */
 	STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
 	bool has_process; /* running, not waiting for its turn */
+	char domain_full[84]; /* told to that process: numbers, or "" */
 };
 
 /* One message, for one or more recipients. */

@@ -84,6 +84,9 @@ void quota_warn(struct vdeliver_item *item);
  * quota_remember: what has been delivered to the Maildirs of finished items.
  */
 void item_check_quota(struct vdeliver_item *item);
+/* Has the domain room for so many bytes?  What it holds, and may hold. */
+bool quota_fits_domain(const struct vdeliver_item *item, uint64_t size,
+    struct quota_usage *usage_out, struct quota *quota_out);
 void quota_leave(struct vdeliver_item *item);
 void quota_start_counts(struct vdeliver *vdeliver);
 void quota_remember(struct vdeliver *vdeliver);

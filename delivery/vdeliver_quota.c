@@ -188,20 +188,34 @@ wait_for_count(struct vdeliver_item *item)
 
 /* -- the step */
 
+bool
+quota_fits_domain(const struct vdeliver_item *item, uint64_t size,
+    struct quota_usage *usage_out, struct quota *quota_out)
+{
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_options *options = &vdeliver->config.options;
+	const struct quota_usage added = { (int64_t)size, 1 };
+
+	*usage_out = options->domain_usage;
+	*quota_out = options->domain_quota;
+	return vdeliver->domain_quotas == NULL
+	    ? !options->is_domain_full
+	    : domain_quota_fits(vdeliver->domain_quotas, item->to->user,
+		  item->to->home, &added, usage_out, quota_out);
+}
+
 /* False, with the outcome, when the domain has no room for it. */
 static bool
 fits_domain(struct vdeliver_item *item)
 {
-	struct vdeliver *vdeliver = item->message->vdeliver;
-	const struct vdeliver_options *options = &vdeliver->config.options;
-	const struct quota_usage added = { (int64_t)item->size, 1 };
+	const struct vdeliver_options *options =
+	    &item->message->vdeliver->config.options;
 	struct quota_usage usage;
 	struct quota quota;
 
-	if (vdeliver->domain_quotas == NULL || item_is_for_postmaster(item) ||
+	if (item_is_for_postmaster(item) ||
 	    item->size <= options->over_quota_mailsize ||
-	    domain_quota_fits(vdeliver->domain_quotas, item->to->user,
-		item->to->home, &added, &usage, &quota))
+	    quota_fits_domain(item, item->size, &usage, &quota))
 		return true;
 	outcome_domain_full(item, &usage, &quota, options->hold_over_quota);
 	return false;
