@@ -21,7 +21,7 @@
 #include "delivery/vdeliver_private.h"
 #include "mailbox/maildir_name.h"
 
-enum { SLOW_THREADS = 2, LARGE_THREADS = 2 };
+enum { SLOW_THREADS = 2, LARGE_THREADS = 2, COMMAND_THREADS = 2 };
 
 /* A variable that is a number; unset it leaves *value. */
 static int
@@ -106,6 +106,7 @@ vdeliver_read_settings(const char *control_dir, const char *program,
 	struct settings *settings = settings_load(
 	    control_dir, program, NULL, NULL);
 	char name[HOST_NAME_MAX + 1] = "localhost", *host;
+	const char *command;
 
 	snprintf(options->separators, sizeof(options->separators), "%s",
 	    settings != NULL ? settings_text(settings, SETTING_userextension)
@@ -121,6 +122,9 @@ vdeliver_read_settings(const char *control_dir, const char *program,
 	     i < settings_list(settings, SETTING_homeroots)->count; i++)
 		strlist_add(&options->home_roots,
 		    settings_list(settings, SETTING_homeroots)->items[i]);
+	command = settings_text(settings, SETTING_overquotacmd);
+	options->over_quota_command = *command == '\0' ? NULL
+							 : xstrdup(command);
 	host = xstrdup(settings_text(settings, SETTING_me));
 	settings_free(&settings);
 	return host;
@@ -177,6 +181,9 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->rules = domain_rules_new();
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
+	if (config->options.over_quota_command != NULL)
+		vdeliver->commands = work_pool_new(
+		    COMMAND_THREADS, vdeliver->wake_fd);
 	vdeliver->has_filter_files = store_has_filter_files(config->store);
 	/* What a persistent worker has. */
 	if (config->general_program != NULL) {
@@ -204,6 +211,7 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	}
 	work_pool_free(&vdeliver->slow);
 	work_pool_free(&vdeliver->large);
+	work_pool_free(&vdeliver->commands);
 	general_pool_free(&vdeliver->general);
 	domain_quotas_free(&vdeliver->domain_quotas);
 	maildir_batch_free(&vdeliver->batch);
@@ -477,6 +485,8 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	eventfd_read(vdeliver->wake_fd, &count); /* or there is nothing */
 	work_pool_reap(vdeliver->slow);
 	work_pool_reap(vdeliver->large);
+	if (vdeliver->commands != NULL)
+		work_pool_reap(vdeliver->commands);
 	maildir_batch_reap(vdeliver->batch);
 	general_pool_reap(vdeliver->general);
 	domain_quotas_reap(vdeliver->domain_quotas);

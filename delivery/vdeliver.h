@@ -49,6 +49,7 @@ struct vdeliver_options {
 	struct quota_usage domain_usage;
 	struct quota domain_quota;
 	struct strlist home_roots;     /* the setting homeroots */
+	char *over_quota_command;      /* overquotacmd; ours, NULL: none */
 };
 
 /* A folder of a Maildir, without the dot in front: is that a name for one? */

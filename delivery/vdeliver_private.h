@@ -28,6 +28,7 @@ struct vdeliver {
 	struct domain_rules *rules;
 	struct work_pool *slow;  /* lookups, counting */
 	struct work_pool *large; /* messages */
+	struct work_pool *commands; /* over_quota_command; NULL: there is none */
 	int wake_fd;
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */

@@ -4,15 +4,20 @@
 
 #include <openssl/sha.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
+#include "base/vars.h"
 
-enum { SLOTS = 65536 };
+enum { SLOTS = 65536, COMMAND_MS = 10000, COMMAND_GRACE_MS = 1000 };
 
 /* In the byte order of this host. */
 struct mark {
@@ -129,6 +134,32 @@ over_quota_clear(const struct over_quota *marks, const char *user_dir)
 		mark_write(marks, &none, at);
 }
 
+/* The mark of that quota, if it counts. */
+static bool
+mark_find(const struct over_quota *marks, const char *user_dir,
+    const struct quota *quota, time_t now, struct mark *mark_out)
+{
+	struct mark wanted;
+	off_t at;
+
+	if (marks == NULL)
+		return false;
+	at = mark_begin(&wanted, user_dir);
+	return mark_read(marks, &wanted, at, mark_out) &&
+	    mark_out->at_s <= now && now - mark_out->at_s < OVER_QUOTA_MARK_S &&
+	    mark_out->quota.bytes == quota->bytes &&
+	    mark_out->quota.count == quota->count;
+}
+
+bool
+over_quota_is_known(const struct over_quota *marks, const char *user_dir,
+    const struct quota *quota, time_t now)
+{
+	struct mark mark;
+
+	return mark_find(marks, user_dir, quota, now, &mark);
+}
+
 bool
 over_quota_refuses(const struct over_quota *marks, const char *user_dir,
     const struct quota *quota, uint64_t size_bytes, time_t now)
@@ -137,15 +168,59 @@ over_quota_refuses(const struct over_quota *marks, const char *user_dir,
 		size_bytes < INT64_MAX / 2 ? (int64_t)size_bytes : INT64_MAX / 2,
 		1,
 	};
-	struct mark wanted, mark;
-	off_t at;
+	struct mark mark;
 
-	if (marks == NULL)
-		return false;
-	at = mark_begin(&wanted, user_dir);
-	return mark_read(marks, &wanted, at, &mark) && mark.at_s <= now &&
-	    now - mark.at_s < OVER_QUOTA_MARK_S &&
-	    mark.quota.bytes == quota->bytes &&
-	    mark.quota.count == quota->count && size_bytes > mark.small_bytes &&
+	return mark_find(marks, user_dir, quota, now, &mark) &&
+	    size_bytes > mark.small_bytes &&
 	    !quota_fits(quota, &mark.usage, &added);
+}
+
+/* -- a program of the operator's */
+
+static void
+run_command(const char *program, const struct over_quota_user *user,
+    char *const environment[])
+{
+	OWN_TEXT path = xstrdup(program);
+	OWN_TEXT address = xstrdup(user->address);
+	char numbers[4][24];
+	char *const argv[] = { path, address, numbers[0], numbers[1],
+		numbers[2], numbers[3], NULL };
+	/* 0 and 1 may be a client's, or qmail-send's. */
+	AUTO(file_close) int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const struct program_fd fds[] = { { fd, 0 }, { fd, 1 } };
+	struct error err;
+	int status;
+	pid_t pid;
+
+	snprintf(numbers[0], sizeof(numbers[0]), "%" PRId64, user->usage.bytes);
+	snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, user->usage.count);
+	snprintf(numbers[2], sizeof(numbers[2]), "%" PRIu64, user->quota.bytes);
+	snprintf(numbers[3], sizeof(numbers[3]), "%" PRIu64, user->quota.count);
+	pid = fd == -1
+	    ? error_sys(&err, "cannot open /dev/null")
+	    : program_start(program, argv, environment, fds, 2, &err);
+	if (pid == -1)
+		log_line("warning: overquotacmd '%s' for <%s>: %s", program,
+		    user->address, err.text);
+	else if (program_wait(pid, COMMAND_MS, &status) != 1) {
+		program_stop(pid, COMMAND_GRACE_MS);
+		log_line("warning: overquotacmd '%s' for <%s>: it did not end "
+			 "in time",
+		    program, user->address);
+	}
+}
+
+void
+over_quota_run(const char *program, const struct over_quota_user *user)
+{
+	AUTO(vars_release) struct vars vars = VARS_INIT;
+	char **environment;
+
+	vars_set(&vars, "USER", user->address);
+	vars_set(&vars, "HOME", user->user_dir);
+	vars_set(&vars, "SERVICE", user->service);
+	environment = vars_make_environment(&vars);
+	run_command(program, user, environment);
+	vars_free_environment(environment);
 }

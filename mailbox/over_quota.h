@@ -33,11 +33,15 @@ void over_quota_free(struct over_quota **marks);
  * follows does nothing, and refuses nothing, with marks NULL.
  *
  * over_quota_set: it holds usage, and a message did not fit; those of up to
- * small_bytes are let in all the same.  now: the wall clock.
+ * small_bytes are let in all the same (UINT64_MAX: none is to be refused at
+ * RCPT).  now: the wall clock.
  */
 void over_quota_set(const struct over_quota *marks, const char *user_dir,
     const struct quota *quota, const struct quota_usage *usage,
     uint64_t small_bytes, time_t now);
+/* Is there a mark of that quota? */
+bool over_quota_is_known(const struct over_quota *marks, const char *user_dir,
+    const struct quota *quota, time_t now);
 /* Mail was removed. */
 void over_quota_clear(const struct over_quota *marks, const char *user_dir);
 /*
@@ -46,5 +50,19 @@ void over_quota_clear(const struct over_quota *marks, const char *user_dir);
  */
 bool over_quota_refuses(const struct over_quota *marks, const char *user_dir,
     const struct quota *quota, uint64_t size_bytes, time_t now);
+
+/* For an operator's program: who is over quota, and what it was that saw it. */
+struct over_quota_user {
+	const char *address, *user_dir, *service;
+	struct quota quota;
+	struct quota_usage usage;
+};
+
+/*
+ * Runs the program, for ten seconds at most, with the address, bytes and
+ * messages kept, and the quota's bytes and messages as its arguments; USER, HOME
+ * and SERVICE are in its environment.  Whatever goes wrong is a log line.
+ */
+void over_quota_run(const char *program, const struct over_quota_user *user);
 
 #endif

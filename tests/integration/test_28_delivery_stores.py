@@ -92,11 +92,11 @@ def rcpt(node, user, size=0):
         return client.rcpt(address(node, user))
 
 
-def fill(node, user, size):
+def fill(node, user, size, sender="bob"):
     """A delivery finds no room for a message."""
     before = node.log("queue1").count("has_insufficient_quota")
     inject(node, user, text=f"Subject: x\n\n{'x' * size}\n",
-           sender=address(node, "bob"))
+           sender=address(node, sender))
     wait_until(lambda: node.log("queue1").count("has_insufficient_quota") >
                before, node.logs)
     node.wait_empty()
@@ -156,3 +156,40 @@ def test_who_defers_wants_the_mail(make_node):
     assert rcpt(node, "alice", 2000)[0] == 250
 
 
+
+
+def test_a_program_is_told_who_is_over_quota(make_node):
+    """By a delivery, and at a POP3 login; not again a moment later."""
+    node = make_node("--queues", 1, "--init-only")
+    program = node.home / "over"
+    program.write_text('#!/bin/sh\necho "$SERVICE $USER $*" >> "$HOME/over"\n')
+    program.chmod(0o755)
+    (node.control / "overquotacmd").write_text(f"{program}\n")
+    node.up()
+
+    def told(user):
+        file = home(node, user) / "over"
+        return file.read_text().splitlines() if file.exists() else []
+
+    node.run("vpasswd", address(node, "bob"), "secret")
+    node.run("vsetuserquota", address(node, "bob"), "1C")
+    for user in ("alice", "bob"):
+        inject(node, user)
+        wait_new(node, user, 1)
+    node.run("vsetuserquota", address(node, "alice"), "100S,7C")
+    size = new(node, "alice")[0].stat().st_size
+    for _ in range(2):
+        fill(node, "alice", 2000, "postmaster")
+    name = address(node, "alice")
+    wait_until(lambda: told("alice"), node.logs)
+    assert told("alice") == [f"delivery {name} {name} {size} 1 100 7"]
+    size = new(node, "bob")[0].stat().st_size
+    for _ in range(2):
+        client = poplib.POP3("127.0.0.1", int(node.info["pop3"]),
+                             timeout=30 * SLOW)
+        client.user(address(node, "bob"))
+        client.pass_("secret")
+        client.quit()
+    name = address(node, "bob")
+    assert told("bob") == [f"pop3 {name} {name} {size} 1 0 1"]
+    assert len(told("alice")) == 1
