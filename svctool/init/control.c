@@ -115,7 +115,7 @@ int
 init_sweep(struct maker *maker, struct error *err)
 {
 	static const enum layout_id folders[] = { LAYOUT_control,
-		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls };
+		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls, LAYOUT_run };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		OWN_TEXT real = node_layout_path(maker->node, folders[i]);
