@@ -7,6 +7,7 @@
 
 #include "adminsrv/domain_db.h"
 #include "adminsrv/node_lines.h"
+#include "adminsrv/records.h"
 #include "base/mem.h"
 #include "control/assign.h"
 #include "control/layout.h"
@@ -134,6 +135,100 @@ count_others(
 	return admin_result_of(found);
 }
 
+static enum admin_result
+copy_alias(
+    struct users *from, struct users *to, const char *name, struct error *err)
+{
+	AUTO(strlist_release) struct strlist lines = { .count = 0 };
+	int found = records_find_alias(from, name, &lines, err);
+	enum admin_result result = found == 1
+	    ? records_put_alias(to, name, &lines, err)
+	    : admin_result_of(found);
+
+	if (result != ADMIN_OK)
+		error_context(err, "alias '%s'", name);
+	return result;
+}
+
+/* name NULL: the domain's. */
+static enum admin_result
+copy_limits(
+    struct users *from, struct users *to, const char *name, struct error *err)
+{
+	struct store_limits limits, there;
+	int found = records_find_limits(from, name, &limits, err);
+	int is_there = found == -1
+	    ? -1
+	    : records_find_limits(to, name, &there, err);
+
+	if (is_there == -1)
+		return ADMIN_FAILED;
+	if (found == 0 && is_there == 0)
+		return ADMIN_OK;
+	return records_put_limits(to, name, found == 1 ? &limits : NULL, err);
+}
+
+static enum admin_result
+copy_filters(
+    struct users *from, struct users *to, const char *name, struct error *err)
+{
+	AUTO(store_filters_release) struct store_filters filters;
+
+	if (records_find_filters(from, name, &filters, err) == -1)
+		return ADMIN_FAILED;
+	return records_put_filters(
+	    to, name, filters.items, filters.count, err);
+}
+
+/* What belongs to a user, if he is in both. */
+static enum admin_result
+copy_records_of(
+    struct users *from, struct users *to, const char *name, struct error *err)
+{
+	const struct vpasswd_entry *entry;
+	struct error absent;
+	enum admin_result result = users_find(from, name, &entry, &absent);
+
+	if (result == ADMIN_REFUSED)
+		return ADMIN_OK;
+	if (result == ADMIN_OK)
+		result = copy_limits(from, to, name, err);
+	else
+		*err = absent;
+	if (result == ADMIN_OK)
+		result = copy_filters(from, to, name, err);
+	if (result != ADMIN_OK)
+		error_context(err, "user '%s'", name);
+	return result;
+}
+
+/*
+ * What there is beside users.  Whose limits and filters were removed has none
+ * in the other store either; aliases that are only there stay, as users do.
+ */
+static enum admin_result
+copy_records(struct users *from, struct users *to, struct error *err)
+{
+	AUTO(strlist_release) struct strlist aliases = { .count = 0 };
+	AUTO(strlist_release) struct strlist owners = { .count = 0 };
+	enum admin_result result;
+
+	if (records_alias_names(from, &aliases, err) == -1 ||
+	    records_owner_names(from, &owners, err) == -1 ||
+	    records_owner_names(to, &owners, err) == -1)
+		return ADMIN_FAILED;
+	result = copy_limits(from, to, NULL, err);
+	for (size_t i = 0; result == ADMIN_OK && i < aliases.count; i++)
+		result = copy_alias(from, to, aliases.items[i], err);
+	strlist_sort(&owners);
+	for (size_t i = 0; result == ADMIN_OK && i < owners.count; i++)
+		if (i == 0 ||
+		    strcmp(owners.items[i], owners.items[i - 1]) != 0)
+			result = copy_records_of(
+			    from, to, owners.items[i], err);
+	return result;
+}
+
 /*
  * The database first: as the domain's owner, whom the first to be opened makes
  * us, we may not read how to reach it.
@@ -195,6 +290,8 @@ convert_domain(const struct home *home, const char *domain, enum users_store to,
 		    result_out, err);
 	if (result == ADMIN_OK)
 		result = count_others(target, result_out, err);
+	if (result == ADMIN_OK)
+		result = copy_records(source, target, err);
 	users_close(&source);
 	users_close(&target);
 	if (result == ADMIN_OK && to == USERS_PGSQL)

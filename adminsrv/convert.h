@@ -21,7 +21,7 @@ struct convert_result {
 };
 
 /*
- * Copies a domain's users, and its alias domains, from the other store into to
+ * Copies a domain's users, aliases, limits, filters and alias domains from the other store into to
  * (USERS_CDB or USERS_PGSQL); who is there gets what the other store says.  May
  * be done again at any time: what a killed run left is no hindrance.
  */

@@ -115,6 +115,13 @@ records_put_limits(struct users *users, const char *name,
 }
 
 int
+records_owner_names(
+    struct users *users, struct strlist *names, struct error *err)
+{
+	return records_of(users)->owner_names(users, names, err);
+}
+
+int
 records_find_filters(struct users *users, const char *name,
     struct store_filters *filters_out, struct error *err)
 {

@@ -35,6 +35,13 @@ int records_find_limits(struct users *users, const char *name,
 enum admin_result records_put_limits(struct users *users, const char *name,
     const struct store_limits *limits, struct error *err);
 
+/*
+ * Adds the users who have limits or filters; in no order, and some twice.
+ * Users are gone through.  0 or -1.
+ */
+int records_owner_names(
+    struct users *users, struct strlist *names, struct error *err);
+
 /* The caller releases what was found. */
 int records_find_filters(struct users *users, const char *name,
     struct store_filters *filters_out, struct error *err);

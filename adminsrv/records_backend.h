@@ -17,6 +17,8 @@ struct records_backend {
 	    struct store_limits *limits_out, struct error *err);
 	enum admin_result (*put_limits)(struct users *users, const char *name,
 	    const struct store_limits *limits, struct error *err);
+	int (*owner_names)(
+	    struct users *users, struct strlist *names, struct error *err);
 	int (*find_filters)(struct users *users, const char *name,
 	    struct store_filters *filters_out, struct error *err);
 	enum admin_result (*put_filters)(struct users *users, const char *name,

@@ -169,12 +169,35 @@ cdb_put_filters(struct users *users, const char *name,
 	return put_text(path, &text, err);
 }
 
+static int
+cdb_owner_names(struct users *users, struct strlist *names, struct error *err)
+{
+	static const char *const files[] = { ".limits", ".vfilter" };
+	const struct vpasswd_entry *entry;
+	struct stat st;
+	int found;
+
+	users_rewind(users);
+	while ((found = users_next(users, &entry, err)) == 1)
+		for (size_t i = 0; i < 2; i++) {
+			OWN_TEXT path = xasprintf("%s/%s", entry->dir, files[i]);
+
+			if (stat(path, &st) == 0)
+				strlist_add(names, entry->name);
+			else if (errno != ENOENT)
+				return error_sys(
+				    err, "cannot look for '%s'", path);
+		}
+	return found;
+}
+
 const struct records_backend records_cdb = {
 	.find_alias = cdb_find_alias,
 	.alias_names = cdb_alias_names,
 	.put_alias = cdb_put_alias,
 	.find_limits = cdb_find_limits,
 	.put_limits = cdb_put_limits,
+	.owner_names = cdb_owner_names,
 	.find_filters = cdb_find_filters,
 	.put_filters = cdb_put_filters,
 };

@@ -234,12 +234,31 @@ db_put_filters(struct users *users, const char *name,
 	return users_pg_end(users, status, err);
 }
 
+static int
+db_owner_names(struct users *users, struct strlist *names, struct error *err)
+{
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+	const char *id;
+	struct pg *pg = users_pg_connection(users, &id);
+
+	if (database_run(pg, &result, err,
+		"SELECT user_name FROM mq.filters WHERE domain_id = $1 "
+		"UNION SELECT user_name FROM mq.limits "
+		"WHERE domain_id = $1 AND user_name <> ''",
+		id, NULL) != PG_OK)
+		return -1;
+	for (size_t i = 0; i < pg_rows(result); i++)
+		strlist_add(names, pg_text(result, i, 0));
+	return 0;
+}
+
 const struct records_backend records_pg = {
 	.find_alias = db_find_alias,
 	.alias_names = db_alias_names,
 	.put_alias = db_put_alias,
 	.find_limits = db_find_limits,
 	.put_limits = db_put_limits,
+	.owner_names = db_owner_names,
 	.find_filters = db_find_filters,
 	.put_filters = db_put_filters,
 };

@@ -16,6 +16,7 @@
 #include "delivery/extension.h"
 #include "delivery/general_private.h"
 #include "delivery/trace.h"
+#include "mailbox/over_quota.h"
 
 static const char *
 address_domain(const struct general *general)
@@ -85,10 +86,13 @@ deliver_ordinary(const struct general *general, const struct absent_rule *rule,
     const struct vdeliver_target *target, struct local_result *result)
 {
 	struct answer answer = { result };
+	OWN_TEXT path = layout_path(general->home, LAYOUT_over_quota);
+	struct over_quota *over_quota = over_quota_open(path, true);
 	const struct vdeliver_config config = { .store = general->store,
 		.domains = general->home->domains,
 		.host = general->host,
 		.queue = "",
+		.over_quota = over_quota,
 		.cached_maildirs = 1,
 		.options = *general->options,
 		.answer = keep_answer,
@@ -103,12 +107,14 @@ deliver_ordinary(const struct general *general, const struct absent_rule *rule,
 		if (message != NULL)
 			close(message->fd);
 		free(message);
+		over_quota_free(&over_quota);
 		defer(result, general, &err);
 		return;
 	}
 	vdeliver_begin(vdeliver);
 	vdeliver_deliver(vdeliver, message);
 	vdeliver_free(&vdeliver); /* with an answer */
+	over_quota_free(&over_quota);
 }
 
 /* -- lines of .qmail files */

@@ -14,9 +14,11 @@
 #include "base/process.h"
 #include "base/usage.h"
 #include "control/home.h"
+#include "control/layout.h"
 #include "delivery/vdeliver.h"
 #include "delivery/worker.h"
 #include "mailbox/maildir_cache.h"
+#include "mailbox/over_quota.h"
 
 enum {
 	SYNC_THREADS = 16,
@@ -116,8 +118,9 @@ main(int argc, char **argv)
 	uint64_t files, recipients = RECIPIENTS;
 	sigset_t wait_mask;
 	struct home *home;
+	struct over_quota *over_quota;
 	struct error err;
-	char *host, *dir, *general, *queue_dir;
+	char *host, *dir, *general, *queue_dir, *over_quota_path;
 	int result;
 
 	log_open("qmail-vdeliver");
@@ -152,6 +155,9 @@ main(int argc, char **argv)
 		fatal(111, "cannot find the queue '%s': %m", argv[1]);
 	config.queue_dir = queue_dir;
 	worker = worker_new(STDIN_FILENO, (uint32_t)recipients, BYTES);
+	over_quota_path = layout_path(home, LAYOUT_over_quota);
+	over_quota = over_quota_open(over_quota_path, true);
+	config.over_quota = over_quota;
 	config.domains = home->domains;
 	config.host = host;
 	config.queue = queue_name(argv[1]);
@@ -166,6 +172,8 @@ main(int argc, char **argv)
 	vdeliver_free(&vdeliver);
 	worker_free(&worker);
 	store_free(&config.store);
+	over_quota_free(&over_quota);
+	free(over_quota_path);
 	free(host);
 	free(dir);
 	free(general);

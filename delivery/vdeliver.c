@@ -3,6 +3,7 @@
 #include "delivery/vdeliver.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #include "delivery/vdeliver_private.h"
 #include "mailbox/maildir_name.h"
 
-enum { SLOW_THREADS = 2, LARGE_THREADS = 2 };
+enum { SLOW_THREADS = 2, LARGE_THREADS = 2, COMMAND_THREADS = 2 };
 
 /* A variable that is a number; unset it leaves *value. */
 static int
@@ -64,6 +65,19 @@ vdeliver_is_folder(const char *name)
 	return *name != '\0' && *name != '.' && strlen(name) < NAME_MAX;
 }
 
+/* As vdeliver_process.c writes it. */
+static void
+read_domain_full(struct vdeliver_options *options)
+{
+	const char *text = getenv("MQMAIL_DOMAIN_FULL");
+
+	options->is_domain_full = text != NULL &&
+	    sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNu64,
+		&options->domain_usage.bytes, &options->domain_usage.count,
+		&options->domain_quota.bytes,
+		&options->domain_quota.count) == 4;
+}
+
 int
 vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 {
@@ -71,6 +85,7 @@ vdeliver_read_options(struct vdeliver_options *options_out, struct error *err)
 
 	*options = (struct vdeliver_options){ .duplicates_s = 86400 };
 	options->hold_over_quota = getenv("HOLDOVERQUOTA") != NULL;
+	read_domain_full(options);
 	options->drops_duplicates = getenv("ELIMINATE_DUPS") != NULL;
 	if (read_number("OVERQUOTA_MAILSIZE", "bytes",
 		&options->over_quota_mailsize, err) == -1 ||
@@ -91,6 +106,7 @@ vdeliver_read_settings(const char *control_dir, const char *program,
 	struct settings *settings = settings_load(
 	    control_dir, program, NULL, NULL);
 	char name[HOST_NAME_MAX + 1] = "localhost", *host;
+	const char *command;
 
 	snprintf(options->separators, sizeof(options->separators), "%s",
 	    settings != NULL ? settings_text(settings, SETTING_userextension)
@@ -106,6 +122,9 @@ vdeliver_read_settings(const char *control_dir, const char *program,
 	     i < settings_list(settings, SETTING_homeroots)->count; i++)
 		strlist_add(&options->home_roots,
 		    settings_list(settings, SETTING_homeroots)->items[i]);
+	command = settings_text(settings, SETTING_overquotacmd);
+	options->over_quota_command = *command == '\0' ? NULL
+							 : xstrdup(command);
 	host = xstrdup(settings_text(settings, SETTING_me));
 	settings_free(&settings);
 	return host;
@@ -162,6 +181,9 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 	vdeliver->rules = domain_rules_new();
 	vdeliver->slow = work_pool_new(SLOW_THREADS, vdeliver->wake_fd);
 	vdeliver->large = work_pool_new(LARGE_THREADS, vdeliver->wake_fd);
+	if (config->options.over_quota_command != NULL)
+		vdeliver->commands = work_pool_new(
+		    COMMAND_THREADS, vdeliver->wake_fd);
 	vdeliver->has_filter_files = store_has_filter_files(config->store);
 	/* What a persistent worker has. */
 	if (config->general_program != NULL) {
@@ -189,6 +211,7 @@ vdeliver_free(struct vdeliver **vdeliver_in)
 	}
 	work_pool_free(&vdeliver->slow);
 	work_pool_free(&vdeliver->large);
+	work_pool_free(&vdeliver->commands);
 	general_pool_free(&vdeliver->general);
 	domain_quotas_free(&vdeliver->domain_quotas);
 	maildir_batch_free(&vdeliver->batch);
@@ -430,6 +453,8 @@ vdeliver_deliver(struct vdeliver *vdeliver, struct vdeliver_message *message)
 	for (size_t i = 0; i < count; i++)
 		item_init(message, i);
 	is_read = message_read(message, &err);
+	if (is_read)
+		message_expect(message);
 	for (size_t i = 0; i < count; i++) {
 		struct vdeliver_item *item = &message->items[i];
 
@@ -460,6 +485,8 @@ vdeliver_reap(struct vdeliver *vdeliver)
 	eventfd_read(vdeliver->wake_fd, &count); /* or there is nothing */
 	work_pool_reap(vdeliver->slow);
 	work_pool_reap(vdeliver->large);
+	if (vdeliver->commands != NULL)
+		work_pool_reap(vdeliver->commands);
 	maildir_batch_reap(vdeliver->batch);
 	general_pool_reap(vdeliver->general);
 	domain_quotas_reap(vdeliver->domain_quotas);

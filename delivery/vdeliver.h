@@ -41,7 +41,15 @@ struct vdeliver_options {
 					* none */
 	char separators[16];           /* the setting userextension */
 	int program_timeout_ms;        /* the setting programtimeout */
+	/*
+	 * Of a process of one recipient: his domain was full, as the worker
+	 * said in MQMAIL_DOMAIN_FULL, what it held of which quota.
+	 */
+	bool is_domain_full;
+	struct quota_usage domain_usage;
+	struct quota domain_quota;
 	struct strlist home_roots;     /* the setting homeroots */
+	char *over_quota_command;      /* overquotacmd; ours, NULL: none */
 };
 
 /* A folder of a Maildir, without the dot in front: is that a name for one? */
@@ -105,6 +113,7 @@ struct vdeliver_item {
 	struct vdeliver_item *next_twin;  /* same recipient, same message */
 	STAILQ_ENTRY(vdeliver_item) next; /* in one list or another */
 	bool has_process; /* running, not waiting for its turn */
+	char domain_full[84]; /* told to that process: numbers, or "" */
 };
 
 /* One message, for one or more recipients. */
@@ -129,6 +138,7 @@ struct vdeliver_config {
 	const char *domains; /* nothing is delivered outside of this folder */
 	const char *host;    /* for names of files: always the same */
 	const char *queue;   /* for the names of messages without a UUID */
+	const struct over_quota *over_quota; /* borrowed, to be told; or NULL */
 	size_t cached_maildirs; /* that stay open */
 	unsigned sync_threads;  /* for each filesystem */
 	struct vdeliver_options options;

@@ -58,7 +58,8 @@ has_filters(struct vdeliver_item *item, const struct store_user *user)
 	struct error err;
 	int result;
 
-	if (vdeliver->has_filter_files || vdeliver->general == NULL)
+	if (user->has_no_filters || vdeliver->has_filter_files ||
+	    vdeliver->general == NULL)
 		return false;
 	errno = 0;
 	result = store_find_filters(
@@ -334,6 +335,31 @@ item_look_up(struct vdeliver_item *item)
 	}
 	look_up_user(item);
 	looked_up(item);
+}
+
+void
+message_expect(const struct vdeliver_message *message)
+{
+	struct vdeliver *vdeliver = message->vdeliver;
+	const struct job *job = &message->job;
+	const char *locals[STORE_EXPECT_MAX];
+	int64_t start_us = clock_us();
+	size_t count = 0;
+
+	if (job->recipient_count < 2 || message->target != NULL ||
+	    clock_ms() < vdeliver->lookups_slow_until_ms)
+		return;
+	/* A job is of one domain, as a rule. */
+	for (size_t i = 0;
+	     i < job->recipient_count && count < STORE_EXPECT_MAX; i++)
+		if (!message->items[i].is_over &&
+		    strcmp(job->recipients[i].user,
+			job->recipients[0].user) == 0)
+			locals[count++] = job->recipients[i].extension;
+	store_expect_users(vdeliver->config.store, locals, count,
+	    job->recipients[0].user);
+	if (clock_us() - start_us > SLOW_LOOKUP_US)
+		vdeliver->lookups_slow_until_ms = clock_ms() + SLOW_FOR_MS;
 }
 
 /* Whether a file is in the user's folder: 1, 0, -1. */

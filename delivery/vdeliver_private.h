@@ -28,6 +28,7 @@ struct vdeliver {
 	struct domain_rules *rules;
 	struct work_pool *slow;  /* lookups, counting */
 	struct work_pool *large; /* messages */
+	struct work_pool *commands; /* over_quota_command; NULL: there is none */
 	int wake_fd;
 	size_t count;
 	/* The store let us wait lately: threads ask it, until then. */
@@ -60,7 +61,11 @@ void item_make_name(
 /* The outcome is set: ends the item, or starts it again without descriptors. */
 void item_end(struct vdeliver_item *item);
 
-/* vdeliver_lookup.c: which folder?  Goes on with item_open(). */
+/*
+ * vdeliver_lookup.c: which folder?  Goes on with item_open().  message_expect:
+ * all recipients of the message, which is going to be begun.
+ */
+void message_expect(const struct vdeliver_message *message);
 void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
 
@@ -80,6 +85,9 @@ void quota_warn(struct vdeliver_item *item);
  * quota_remember: what has been delivered to the Maildirs of finished items.
  */
 void item_check_quota(struct vdeliver_item *item);
+/* Has the domain room for so many bytes?  What it holds, and may hold. */
+bool quota_fits_domain(const struct vdeliver_item *item, uint64_t size,
+    struct quota_usage *usage_out, struct quota *quota_out);
 void quota_leave(struct vdeliver_item *item);
 void quota_start_counts(struct vdeliver *vdeliver);
 void quota_remember(struct vdeliver *vdeliver);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -149,6 +150,8 @@ make_environment(const struct vdeliver_item *item)
 	uuid_format(&job->uuid, uuid);
 	vars_set(&vars, "MQMAIL_UUID", uuid_is_none(&job->uuid) ? NULL : uuid);
 	vars_set(&vars, "QUEUEDIR", pool_of(item)->config->queue_dir);
+	vars_set(&vars, "MQMAIL_DOMAIN_FULL",
+	    item->domain_full[0] != '\0' ? item->domain_full : NULL);
 	return vars_make_environment(&vars);
 }
 
@@ -217,6 +220,23 @@ leave(struct vdeliver_item *item)
 	item->has_process = false;
 }
 
+/* Files that it has written are the domain's; programs' and forwards are not.
+ */
+static void
+add_to_domain(const struct vdeliver_item *item)
+{
+	struct domain_quotas *quotas = item->message->vdeliver->domain_quotas;
+	unsigned files;
+
+	if (quotas != NULL && sscanf(item->text, "did %4u+", &files) == 1) {
+		const struct quota_usage added = {
+			(int64_t)(files * item->message->job.size_bytes), files
+		};
+
+		domain_quota_add(quotas, item->to->home, &added);
+	}
+}
+
 static void
 end_process(struct work *work)
 {
@@ -226,6 +246,8 @@ end_process(struct work *work)
 	leave(item);
 	if (item->result == -1)
 		outcome_trouble(item, 0, &item->err);
+	else if (item->outcome == JOB_DELIVERED)
+		add_to_domain(item);
 	item_end(item);
 	start_those_who_may(pool);
 }
@@ -264,6 +286,21 @@ start_those_who_may(struct general_pool *pool)
 	}
 }
 
+/* The process cannot tell: it would have to count each time. */
+static void
+note_full_domain(struct vdeliver_item *item)
+{
+	struct quota_usage usage;
+	struct quota quota;
+
+	item->domain_full[0] = '\0';
+	if (!quota_fits_domain(
+		item, item->message->job.size_bytes, &usage, &quota))
+		snprintf(item->domain_full, sizeof(item->domain_full),
+		    "%" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64, usage.bytes,
+		    usage.count, quota.bytes, quota.count);
+}
+
 void
 item_start_process(struct vdeliver_item *item)
 {
@@ -282,6 +319,7 @@ item_start_process(struct vdeliver_item *item)
 		item_end(item);
 		return;
 	}
+	note_full_domain(item);
 	pool->count++;
 	pool->bytes += bytes_of(item);
 	STAILQ_INSERT_TAIL(&pool->items, item, next);

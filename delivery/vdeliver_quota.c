@@ -2,20 +2,23 @@
 /* Whether a message fits a virtual user's quota. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
+#include "mailbox/over_quota.h"
 
 /*
  * What a Maildir holds is counted by looking at every message, before one is
  * refused.  Where that takes long, at most one part in so many of the time goes
  * into it: until then what maildirsize says is believed.
  */
-enum { COUNT_LONG_US = 5000, COUNT_SHARE = 50 };
+enum { COUNT_LONG_US = 5000, COUNT_SHARE = 50, COMMANDS_MAX = 4 };
 
 /* The item's own size with that of what is on its way to the same Maildir. */
 static struct quota_usage
@@ -57,6 +60,77 @@ quota_leave(struct vdeliver_item *item)
 	item->is_waiting = false;
 }
 
+/* One run of the operator's program. */
+struct command {
+	struct work work; /* first */
+	const char *program;
+	struct over_quota_user user;
+	char *address, *user_dir; /* its texts */
+};
+
+static void
+run_over_quota_command(struct work *work)
+{
+	struct command *command = (struct command *)work;
+
+	over_quota_run(command->program, &command->user);
+}
+
+static void
+end_over_quota_command(struct work *work)
+{
+	struct command *command = (struct command *)work;
+
+	free(command->address);
+	free(command->user_dir);
+	free(command);
+}
+
+static void
+start_over_quota_command(
+    const struct vdeliver_item *item, const struct quota_usage *usage)
+{
+	struct vdeliver *vdeliver = item->message->vdeliver;
+	struct command *command;
+
+	if (work_pool_count(vdeliver->commands) >= COMMANDS_MAX) {
+		log_line("warning: overquotacmd was not run for <%s@%s>: "
+			 "others wait for it already",
+		    item->to->extension, vdeliver_domain(item));
+		return;
+	}
+	command = xcalloc(1, sizeof(*command));
+	command->program = vdeliver->config.options.over_quota_command;
+	command->address = xasprintf(
+	    "%s@%s", item->to->extension, vdeliver_domain(item));
+	command->user_dir = xstrdup(item->user_dir);
+	command->user = (struct over_quota_user){ command->address,
+		command->user_dir, "delivery", item->quota, *usage };
+	work_pool_post(vdeliver->commands, &command->work,
+	    run_over_quota_command, end_over_quota_command);
+}
+
+/* For RCPT, and for the operator's program if it is new. */
+static void
+note_over_quota(
+    const struct vdeliver_item *item, const struct quota_usage *usage)
+{
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_config *config = &vdeliver->config;
+	/* Who defers wants the mail to be taken. */
+	uint64_t small_bytes = config->options.hold_over_quota
+	    ? UINT64_MAX
+	    : config->options.over_quota_mailsize;
+	time_t now = time(NULL);
+	bool is_known = over_quota_is_known(
+	    config->over_quota, item->user_dir, &item->quota, now);
+
+	over_quota_set(config->over_quota, item->user_dir, &item->quota, usage,
+	    small_bytes, now);
+	if (!is_known && vdeliver->commands != NULL)
+		start_over_quota_command(item, usage);
+}
+
 /* It does not fit, unless it is there already and would replace itself. */
 static void
 refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
@@ -74,6 +148,7 @@ refuse_for_quota(struct vdeliver_item *item, const struct quota_usage *usage)
 	/* What is on its way counts as stored in what is said. */
 	stored.bytes += item->maildir->waiting.bytes;
 	stored.count += item->maildir->waiting.count;
+	note_over_quota(item, usage);
 	outcome_over_quota(item, &stored,
 	    item->message->vdeliver->config.options.hold_over_quota);
 	item_end(item);
@@ -183,20 +258,34 @@ wait_for_count(struct vdeliver_item *item)
 
 /* -- the step */
 
+bool
+quota_fits_domain(const struct vdeliver_item *item, uint64_t size,
+    struct quota_usage *usage_out, struct quota *quota_out)
+{
+	const struct vdeliver *vdeliver = item->message->vdeliver;
+	const struct vdeliver_options *options = &vdeliver->config.options;
+	const struct quota_usage added = { (int64_t)size, 1 };
+
+	*usage_out = options->domain_usage;
+	*quota_out = options->domain_quota;
+	return vdeliver->domain_quotas == NULL
+	    ? !options->is_domain_full
+	    : domain_quota_fits(vdeliver->domain_quotas, item->to->user,
+		  item->to->home, &added, usage_out, quota_out);
+}
+
 /* False, with the outcome, when the domain has no room for it. */
 static bool
 fits_domain(struct vdeliver_item *item)
 {
-	struct vdeliver *vdeliver = item->message->vdeliver;
-	const struct vdeliver_options *options = &vdeliver->config.options;
-	const struct quota_usage added = { (int64_t)item->size, 1 };
+	const struct vdeliver_options *options =
+	    &item->message->vdeliver->config.options;
 	struct quota_usage usage;
 	struct quota quota;
 
-	if (vdeliver->domain_quotas == NULL || item_is_for_postmaster(item) ||
+	if (item_is_for_postmaster(item) ||
 	    item->size <= options->over_quota_mailsize ||
-	    domain_quota_fits(vdeliver->domain_quotas, item->to->user,
-		item->to->home, &added, &usage, &quota))
+	    quota_fits_domain(item, item->size, &usage, &quota))
 		return true;
 	outcome_domain_full(item, &usage, &quota, options->hold_over_quota);
 	return false;

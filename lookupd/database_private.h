@@ -83,10 +83,13 @@ void *database_follow(void *database);
 void *database_keep_snapshot(void *database);
 
 /* The record of a user's row, from its columns on. */
-enum { PASSWORD_COLUMNS = 8 };
-#define PASSWORD_COLUMN_LIST                                               \
+enum { PASSWORD_COLUMNS = 9 };
+#define USER_COLUMN_LIST                                                    \
 	"u.flags, CASE WHEN d.is_active THEN u.uid_flags ELSE u.uid_flags " \
-	"| 16 END, u.dir, u.quota, u.hash, u.scram, u.secret, u.gecos"
+	"| 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
+	"WHERE f.domain_id = u.domain_id AND f.user_name = u.name)"
+#define PASSWORD_COLUMN_LIST \
+	USER_COLUMN_LIST ", u.hash, u.scram, u.secret, u.gecos"
 void database_put_password(struct buf *record, const struct pg_result *result,
     size_t row, size_t column, unsigned limits_flags);
 /* All limits in the order of their enum, and where they begin. */

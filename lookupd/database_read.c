@@ -30,8 +30,7 @@ const char database_limit_columns[] =
 /* A row for a found question, and all of its rows together. */
 static const struct pg_statement statements[QUERY_KIND_COUNT] = {
 	[QUERY_USER] = { "lookup_user",
-	    "SELECT q.n, u.flags, CASE WHEN d.is_active THEN u.uid_flags ELSE "
-	    "u.uid_flags | 16 END, u.dir, u.quota" USERS },
+	    "SELECT q.n, " USER_COLUMN_LIST USERS },
 	[QUERY_PASSWORD] = { "lookup_password",
 	    "SELECT q.n, " PASSWORD_COLUMN_LIST
 #define STORE_LIMIT(name) LIMIT_COLUMN(name)
@@ -105,6 +104,7 @@ get_user_row(const struct pg_result *result, size_t row, size_t column,
 		.uid_flags = (unsigned)pg_number(result, row, column + 1),
 		.dir = text_or_empty(result, row, column + 2),
 		.quota = text_or_empty(result, row, column + 3),
+		.has_no_filters = pg_bool(result, row, column + 4),
 	};
 }
 
@@ -114,10 +114,10 @@ database_put_password(struct buf *record, const struct pg_result *result,
 {
 	struct query_password password = {
 		.limits_flags = limits_flags,
-		.hash = text_or_empty(result, row, column + 4),
-		.scram = text_or_empty(result, row, column + 5),
-		.secret = text_or_empty(result, row, column + 6),
-		.gecos = text_or_empty(result, row, column + 7),
+		.hash = text_or_empty(result, row, column + 5),
+		.scram = text_or_empty(result, row, column + 6),
+		.secret = text_or_empty(result, row, column + 7),
+		.gecos = text_or_empty(result, row, column + 8),
 	};
 
 	get_user_row(result, row, column, &password.user);

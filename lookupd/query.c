@@ -232,11 +232,15 @@ query_get_answers(
 	return wire_done(&reader);
 }
 
+/* In the uid flags of a record; older ones are without it. */
+static const uint32_t NO_FILTERS = 0x80000000;
+
 static void
 put_user(struct buf *buf, const struct query_user *user)
 {
 	wire_put_u32(buf, user->flags);
-	wire_put_u32(buf, user->uid_flags);
+	wire_put_u32(buf,
+	    user->uid_flags | (user->has_no_filters ? NO_FILTERS : 0));
 	wire_put_text(buf, user->dir);
 	wire_put_text(buf, user->quota);
 }
@@ -246,6 +250,8 @@ get_user(struct wire_reader *reader, struct query_user *user)
 {
 	user->flags = wire_get_u32(reader);
 	user->uid_flags = wire_get_u32(reader);
+	user->has_no_filters = (user->uid_flags & NO_FILTERS) != 0;
+	user->uid_flags &= ~NO_FILTERS;
 	user->dir = wire_get_text(reader);
 	user->quota = wire_get_text(reader);
 }

@@ -123,6 +123,8 @@ bool query_get_answers(
 struct query_user {
 	unsigned flags, uid_flags; /* uid_flags: VPASSWD_INACTIVE and others */
 	const char *dir, *quota;
+	/* False: he may have some, or whoever answered did not look. */
+	bool has_no_filters;
 };
 void query_put_user(struct buf *buf, const struct query_user *user);
 bool query_get_user(

@@ -73,6 +73,7 @@ struct miss {
 };
 
 struct figures {
+	uint64_t packets; /* requests: what clients waited for */
 	uint64_t queries[QUERY_KIND_COUNT];
 	uint64_t hits, misses, joined, stale, snapshot, unknown, expired;
 	uint64_t latency[LATENCY_BUCKETS];
@@ -576,6 +577,7 @@ take_packet(struct client *client, const char *packet, size_t length)
 
 	if (!query_get_request(packet, length, asked))
 		return false;
+	server->figures.packets++;
 	if (asked->deadline_ms != 0 &&
 	    (int64_t)asked->deadline_ms <= began_us / 1000) {
 		server->figures.expired += asked->count;
@@ -697,7 +699,11 @@ apply_change(struct lookup_server *server, const struct change *change)
 	switch (change->change) {
 	case CHANGE_KEY:
 		forget_key(server, change->kind, change->name, change->domain);
-		if (change->kind == QUERY_USER)
+		/* Whether there are filters is in both records of a user. */
+		if (change->kind == QUERY_FILTERS)
+			forget_key(server, QUERY_USER, change->name,
+			    change->domain);
+		if (change->kind == QUERY_USER || change->kind == QUERY_FILTERS)
 			forget_key(server, QUERY_PASSWORD, change->name,
 			    change->domain);
 		break;
@@ -901,7 +907,8 @@ put_figures(const struct lookup_server *server, struct buf *out)
 	const struct figures *figures = &server->figures;
 	const char *comma = "";
 
-	buf_adds(out, ",\"queries\":{");
+	buf_addf(out, ",\"packets\":%" PRIu64 ",\"queries\":{",
+	    figures->packets);
 	for (unsigned kind = 1; kind < QUERY_KIND_COUNT; kind++) {
 		buf_addf(out, "%s\"%s\":%" PRIu64, comma,
 		    query_kind_name((enum query_kind)kind),

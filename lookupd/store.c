@@ -104,6 +104,28 @@ store_find_user(struct store *store, const char *local, const char *domain,
 }
 
 void
+store_expect_users(struct store *store, const char *const *locals,
+    size_t count, const char *domain)
+{
+	char folded_locals[STORE_EXPECT_MAX][STORE_LOCAL_MAX + 1];
+	char folded_domain[STORE_DOMAIN_MAX + 1];
+	const char *wanted[STORE_EXPECT_MAX];
+	size_t used = 0;
+
+	if (store->backend->expect_users == NULL)
+		return;
+	for (size_t i = 0; i < count && used < STORE_EXPECT_MAX; i++)
+		if (fold_address(locals[i], domain, folded_locals[used],
+			folded_domain)) {
+			wanted[used] = folded_locals[used];
+			used++;
+		}
+	if (used > 0)
+		store->backend->expect_users(
+		    store, wanted, used, folded_domain);
+}
+
+void
 store_domain_release(struct store_domain *domain)
 {
 	buf_release(&domain->storage);

@@ -68,6 +68,8 @@ struct store_user {
 	const char *quota;  /* "NOQUOTA", or bytes[S][,countC] */
 	unsigned flags;     /* enum store_flag */
 	bool is_active;
+	/* False: he may have some, store_find_filters() tells. */
+	bool has_no_filters;
 };
 
 /*
@@ -160,6 +162,17 @@ int store_find_domain(struct store *store, const char *domain,
     struct store_domain *domain_out, struct error *err);
 int store_find_user(struct store *store, const char *local, const char *domain,
     struct store_user *user_out, struct error *err);
+
+/*
+ * These users of the domain are going to be looked up at once: a store that
+ * asks another process asks it for up to STORE_EXPECT_MAX of them in one
+ * question.  Who is found then counts for STORE_EXPECT_MS, as of
+ * store_set_max_age().  What fails shows when they are looked up.
+ */
+enum { STORE_EXPECT_MAX = 128, STORE_EXPECT_MS = 200 };
+void store_expect_users(struct store *store, const char *const *locals,
+    size_t count, const char *domain);
+
 void store_domain_release(struct store_domain *domain);
 void store_user_release(struct store_user *user);
 

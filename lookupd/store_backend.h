@@ -30,6 +30,9 @@ struct store_backend {
 	    struct store_domain *domain_out, struct error *err);
 	int (*find_user)(struct store *store, const char *local,
 	    const char *domain, struct store_user *user_out, struct error *err);
+	/* At most STORE_EXPECT_MAX.  NULL: it asks nobody else. */
+	void (*expect_users)(struct store *store, const char *const *locals,
+	    size_t count, const char *domain);
 	int (*find_password)(struct store *store, const char *local,
 	    const char *domain, struct store_password *password_out,
 	    struct error *err);

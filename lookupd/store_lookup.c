@@ -30,7 +30,7 @@ struct lookup_store {
 	struct lookup_client *client;
 
 	pthread_mutex_t lock; /* for recent */
-	struct cache *recent; /* users found, for who set a max_age_ms */
+	struct cache *recent; /* users found: expected, or with a max_age_ms */
 };
 
 static struct lookup_store *
@@ -108,14 +108,15 @@ static bool
 find_recent(struct store *store, const struct cache_key *key, struct buf *record)
 {
 	struct lookup_store *self = of_lookup_store(store);
+	unsigned max_age_ms = store->max_age_ms > STORE_EXPECT_MS
+	    ? store->max_age_ms
+	    : STORE_EXPECT_MS;
 	struct cache_found found;
 	bool is_recent;
 
-	if (store->max_age_ms == 0)
-		return false;
 	pthread_mutex_lock(&self->lock);
 	is_recent = cache_find(self->recent, key, clock_ms(), &found) &&
-	    found.age_ms < store->max_age_ms;
+	    found.age_ms < max_age_ms;
 	if (is_recent)
 		buf_add(record, found.record, found.length);
 	pthread_mutex_unlock(&self->lock);
@@ -124,15 +125,13 @@ find_recent(struct store *store, const struct cache_key *key, struct buf *record
 
 static void
 keep_recent(struct store *store, const struct cache_key *key,
-    const struct buf *record, int64_t asked_ms)
+    const char *record, size_t length, int64_t asked_ms)
 {
 	struct lookup_store *self = of_lookup_store(store);
 
-	if (store->max_age_ms == 0)
-		return;
 	pthread_mutex_lock(&self->lock);
 	cache_put(self->recent, key, cache_generation(self->recent),
-	    QUERY_FOUND, record->data, record->length, asked_ms);
+	    QUERY_FOUND, record, length, asked_ms);
 	pthread_mutex_unlock(&self->lock);
 }
 
@@ -159,8 +158,45 @@ find_user_record(struct store *store, const char *local,
 	if (result != 1)
 		return result;
 	buf_add(record, reply.answers[0].record, reply.answers[0].length);
-	keep_recent(store, &key, record, asked_ms);
+	if (store->max_age_ms > 0)
+		keep_recent(
+		    store, &key, record->data, record->length, asked_ms);
 	return 1;
+}
+
+static void
+lookup_expect_users(struct store *store, const char *const *locals,
+    size_t count, const char *domain)
+{
+	AUTO(store_domain_release)
+	struct store_domain found = { .storage = BUF_INIT };
+	AUTO(lookup_reply_release)
+	struct lookup_reply reply = { .storage = BUF_INIT };
+	struct query queries[STORE_EXPECT_MAX];
+	int64_t asked_ms = clock_ms();
+	struct error ignored; /* shows when they are looked up */
+
+	if (lookup_find_domain(store, domain, &found, &ignored) != 1)
+		return;
+	for (size_t i = 0; i < count; i++)
+		queries[i] = (struct query){ .kind = QUERY_USER,
+			.local = locals[i],
+			.domain = found.name,
+			.ip = "",
+			.service = "" };
+	if (lookup_client_ask(of_lookup_store(store)->client, queries, count,
+		ASK_MS, &reply, &ignored) == -1)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct query_answer *answer = &reply.answers[i];
+		struct cache_key key;
+
+		if (answer->state != QUERY_FOUND)
+			continue;
+		cache_key_set(&key, QUERY_USER, locals[i], found.name);
+		keep_recent(
+		    store, &key, answer->record, answer->length, asked_ms);
+	}
 }
 
 /* Copies a text behind the others; where it is then, from storage's begin. */
@@ -201,6 +237,7 @@ lookup_find_user(struct store *store, const char *local, const char *domain,
 	user_out->quota = storage->data + quota_at;
 	user_out->flags = user.flags;
 	user_out->is_active = (user.uid_flags & VPASSWD_INACTIVE) == 0;
+	user_out->has_no_filters = user.has_no_filters;
 	return 1;
 }
 
@@ -366,6 +403,7 @@ lookup_destroy(struct store *store)
 static const struct store_backend lookup_backend = {
 	.find_domain = lookup_find_domain,
 	.find_user = lookup_find_user,
+	.expect_users = lookup_expect_users,
 	.find_password = lookup_find_password,
 	.find_alias = lookup_find_alias,
 	.find_limits = lookup_find_limits,

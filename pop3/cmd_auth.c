@@ -2,10 +2,12 @@
 /* USER, PASS, APOP (RFC 1939 7) and AUTH (RFC 5034): who is it? */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "auth/apop.h"
 #include "auth/sasl_talk.h"
 #include "base/mem.h"
+#include "mailbox/over_quota.h"
 #include "pop3/session_private.h"
 
 static const struct login_service pop3_service = {
@@ -32,6 +34,34 @@ log_in_by_apop(struct pop3_session *session, const char *name,
 	    apop_is_proof(timestamp, attempt.password.secret, digest), user);
 }
 
+/* For the operator's program, unless it was told a moment ago. */
+static void
+tell_over_quota(
+    const struct pop3_session *session, const struct login_user *user)
+{
+	static const struct quota_usage least = { 1, 1 };
+	const struct over_quota *marks = session->server->over_quota;
+	const char *program = settings_text(
+	    session->config->settings, SETTING_overquotacmd);
+	struct over_quota_user told = { .address = user->address,
+		.user_dir = user->dir,
+		.service = "pop3" };
+	time_t now = time(NULL);
+	enum quota_answer answer;
+
+	if (*program == '\0' || quota_parse(user->quota, &told.quota) != 1)
+		return;
+	answer = quota_look(session->maildrop.dir_fd, &told.quota, &least, now,
+	    &told.usage, NULL);
+	if ((answer != QUOTA_FULL && answer != QUOTA_SEEMS_FULL) ||
+	    over_quota_is_known(marks, user->dir, &told.quota, now))
+		return;
+	/* RCPT goes by what deliveries say. */
+	over_quota_set(
+	    marks, user->dir, &told.quota, &told.usage, UINT64_MAX, now);
+	over_quota_run(program, &told);
+}
+
 static void
 open_users_maildrop(struct pop3_session *session, const struct login_user *user)
 {
@@ -41,6 +71,8 @@ open_users_maildrop(struct pop3_session *session, const struct login_user *user)
 	    session->address, sizeof(session->address), "%s", user->address);
 	if (maildrop_open(&session->maildrop, user->dir,
 		&session->server->memory, &err) == 0) {
+		session->user_dir = xstrdup(user->dir);
+		tell_over_quota(session, user);
 		pop3_begin_transaction(session);
 		return;
 	}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mailbox/over_quota.h"
 #include "pop3/session_private.h"
 
 static void
@@ -93,6 +94,9 @@ pop3_cmd_quit(struct pop3_session *session)
 		int result = maildrop_finish(
 		    &session->maildrop, &removed, &err);
 
+		if (removed > 0 && session->user_dir != NULL)
+			over_quota_clear(session->server->over_quota,
+			    session->user_dir);
 		if (removed > 0)
 			pop3_log(session, "user <%s> removed %zu messages",
 			    session->address, removed);

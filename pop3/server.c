@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "control/layout.h"
+#include "mailbox/over_quota.h"
 
 /*
  * That of SERVERCERT must be there, and any must when TLS was promised; without
@@ -95,6 +96,7 @@ pop3_server_new(
     const struct home *home, const struct pop3_kind *kind, struct error *err)
 {
 	struct pop3_server *server = xcalloc(1, sizeof(*server));
+	OWN_TEXT path = layout_path(home, LAYOUT_over_quota);
 
 	server->home = home;
 	server->kind = *kind;
@@ -108,6 +110,7 @@ pop3_server_new(
 		return NULL;
 	}
 	set_pop3_memory(server, server->config);
+	server->over_quota = over_quota_open(path, true);
 	if (kind->has_store)
 		server->login = login_new(
 		    server->store, home, server->config->settings);
@@ -122,6 +125,7 @@ pop3_server_free(struct pop3_server **server_in)
 	if (server == NULL)
 		return;
 	login_free(&server->login);
+	over_quota_free(&server->over_quota);
 	store_free(&server->store);
 	pop3_config_release(&server->config);
 	pthread_mutex_destroy(&server->lock);

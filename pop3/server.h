@@ -49,6 +49,7 @@ struct pop3_server {
 	struct pop3_kind kind;
 	struct store *store;
 	struct login *login;
+	struct over_quota *over_quota; /* to be told; or NULL */
 	struct budget memory;
 	atomic_bool has_stopped;
 	pthread_mutex_t lock; /* for what follows */

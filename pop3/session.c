@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -290,6 +291,7 @@ pop3_session_run(struct pop3_server *server, int read_fd, int write_fd,
 	log_pop3_end(&session);
 	pop3_server_leave(server, &session.presence);
 	maildrop_release(&session.maildrop);
+	free(session.user_dir);
 	stream_free(&session.stream);
 	budget_give(&server->memory, session.taken_bytes);
 	pop3_config_release(&session.config);

@@ -31,6 +31,7 @@ struct pop3_session {
 	bool is_over;
 	unsigned errors, refusals;
 	struct maildrop maildrop; /* if so */
+	char *user_dir; /* which holds it; NULL: not known */
 	size_t last;              /* highest number that was looked at */
 	size_t sent_count;
 	uint64_t sent_bytes;

@@ -192,5 +192,6 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 	transaction->dsn = keep_dsn(session, &params.dsn);
 	transaction->is_open = true;
 	transaction->is_utf8 = params.is_utf8;
+	transaction->declared_bytes = params.size_bytes;
 	smtp_reply(session, 250, "2.1.0", "ok");
 }

@@ -12,7 +12,7 @@ smtp/libsmtp.a: smtp/address.o smtp/author.o smtp/body.o smtp/client_name.o smtp
 # One program under three names.
 PROGS += smtp/qmail-smtpd smtp/qmail-qmtpd smtp/qmail-qmqpd
 smtp/qmail-smtpd smtp/qmail-qmtpd smtp/qmail-qmqpd: smtp/main.o smtp/libsmtp.a delivery/libdelivery.a \
-    queue/libqueue.a auth/libauth.a lookupd/liblookupd.a resolver/libresolver.a \
+    queue/libqueue.a mailbox/libmailbox.a auth/libauth.a lookupd/liblookupd.a resolver/libresolver.a \
     control/libcontrol.a base/libbase.a
 smtp/qmail-smtpd smtp/qmail-qmtpd smtp/qmail-qmqpd: LDLIBS += -lssl -lcrypto -lcdb
 MANS += smtp/qmail-smtpd.8 smtp/qmail-qmtpd.8 smtp/qmail-qmqpd.8

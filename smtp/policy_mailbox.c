@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "control/percenthack.h"
 #include "delivery/extension.h"
 #include "control/recipients.h"
 #include "lookupd/store.h"
+#include "mailbox/over_quota.h"
 #include "smtp/domain_rule.h"
 #include "smtp/session_private.h"
 #include "smtp/text.h"
@@ -32,19 +34,33 @@ static const struct {
 	[MAILBOX_OVERQUOTA] = { "is overquota on this domain", "5.2.2" },
 };
 
+/* A delivery has found no room for such a message a moment ago. */
+static bool
+is_over_quota(
+    const struct smtp_session *session, const struct store_user *user)
+{
+	struct quota quota;
+
+	return quota_parse(user->quota, &quota) == 1 &&
+	    over_quota_refuses(session->server->over_quota, user->dir, &quota,
+		session->transaction.declared_bytes, time(NULL));
+}
+
 /* The user of that very name. */
 static enum mailbox_state
-find_user(struct store *store, const char *domain, const char *name,
-    struct error *err)
+find_user(const struct smtp_session *session, const char *domain,
+    const char *name, struct error *err)
 {
 	struct store_user user;
 	enum mailbox_state state = MAILBOX_OK;
 
-	switch (store_find_user(store, name, domain, &user, err)) {
+	switch (store_find_user(
+	    session->server->store, name, domain, &user, err)) {
 	case 1:
 		if (!user.is_active)
 			state = MAILBOX_INACTIVE;
-		else if (user.flags & STORE_BOUNCE_MAIL)
+		else if ((user.flags & STORE_BOUNCE_MAIL) != 0 ||
+		    is_over_quota(session, &user))
 			state = MAILBOX_OVERQUOTA;
 		store_user_release(&user);
 		return state;
@@ -72,19 +88,22 @@ find_alias(struct store *store, const char *domain, const char *name,
 
 /* As a delivery looks: the name, an alias, the name in front of a dash. */
 static enum mailbox_state
-find_local_user(struct store *store, const struct store_domain *domain,
-    const char *local, const char *separators, struct error *err)
+find_local_user(const struct smtp_session *session,
+    const struct store_domain *domain, const char *local, struct error *err)
 {
-	enum mailbox_state state = find_user(store, domain->name, local, err);
+	const char *separators = settings_text(
+	    session->config->settings, SETTING_userextension);
+	enum mailbox_state state = find_user(session, domain->name, local, err);
 	size_t length = strlen(local);
 
 	if (state == MAILBOX_ABSENT)
-		state = find_alias(store, domain->name, local, err);
+		state = find_alias(
+		    session->server->store, domain->name, local, err);
 	while (state == MAILBOX_ABSENT &&
 	    extension_cut(local, separators, &length)) {
 		OWN_TEXT name = xstrndup(local, length);
 
-		state = find_user(store, domain->name, name, err);
+		state = find_user(session, domain->name, name, err);
 	}
 	if (state == MAILBOX_ABSENT &&
 	    smtp_domain_rule_takes(domain->dir, local))
@@ -110,10 +129,7 @@ find_mailbox(struct smtp_session *session, const char *local,
 	if (strcasecmp(local, "postmaster") == 0)
 		state = MAILBOX_OK;
 	else
-		state = find_local_user(store, &domain, local,
-		    settings_text(session->config->settings,
-			SETTING_userextension),
-		    err);
+		state = find_local_user(session, &domain, local, err);
 	store_domain_release(&domain);
 	return state;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/test_time.h"
 #include "control/layout.h"
+#include "mailbox/over_quota.h"
 #include "queue/sink_settings.h"
 
 enum { SINK_TIMEOUT_MS = 120 * 1000 };
@@ -52,6 +53,7 @@ smtp_server_new(
 {
 	struct smtp_server *server = xcalloc(1, sizeof(*server));
 	struct sink_options options;
+	OWN_TEXT path = NULL;
 
 	server->home = home;
 	server->kind = *kind;
@@ -72,6 +74,8 @@ smtp_server_new(
 	server->recipients = cdb_cache_new(1);
 	server->recipients_path = layout_path(home, LAYOUT_recipients_cdb);
 	set_memory(server, server->config);
+	path = layout_path(home, LAYOUT_over_quota);
+	server->over_quota = over_quota_open(path, false);
 	set_sink_options(server, server->config, &options);
 	server->sinks = sink_pool_new(&options);
 	return server;
@@ -88,6 +92,7 @@ smtp_server_free(struct smtp_server **server_in)
 	if (server->recipients != NULL)
 		cdb_cache_free(&server->recipients);
 	free(server->recipients_path);
+	over_quota_free(&server->over_quota);
 	login_free(&server->login);
 	store_free(&server->store);
 	smtp_config_release(&server->config);

@@ -59,6 +59,7 @@ struct smtp_server {
 	struct login *login; /* NULL: nobody logs in by this protocol */
 	struct cdb_cache *recipients; /* for users/recipients.cdb */
 	char *recipients_path;
+	struct over_quota *over_quota; /* NULL: nobody is known to be */
 	struct budget memory;
 	atomic_ulong qp;
 	atomic_bool has_stopped;

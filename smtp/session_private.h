@@ -98,6 +98,7 @@ struct smtp_transaction {
 	size_t recipient_count, recipient_room, recipient_bytes;
 	uint64_t taken_bytes; /* of sessionmemory */
 	uint64_t max_bytes, max_recipients;
+	uint64_t declared_bytes; /* SIZE of MAIL; 0: unknown */
 	struct vars vars; /* the session's, and what rules set; if has_vars */
 	bool has_vars;
 	struct sink *sink;

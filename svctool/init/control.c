@@ -95,6 +95,7 @@ init_control(
 		{ LAYOUT_assign, "", "." },
 		{ LAYOUT_tcpto, "", "" },
 		{ LAYOUT_login_table, "", "" },
+		{ LAYOUT_over_quota, "", "" },
 		{ LAYOUT_global_var, "MQMAIL_HOME", home->root },
 		{ LAYOUT_global_var, "CONTROLDIR", getenv("CONTROLDIR") },
 		{ LAYOUT_global_var, "ASSIGNDIR", getenv("ASSIGNDIR") },
@@ -115,7 +116,7 @@ int
 init_sweep(struct maker *maker, struct error *err)
 {
 	static const enum layout_id folders[] = { LAYOUT_control,
-		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls };
+		LAYOUT_global_vars, LAYOUT_users, LAYOUT_tls, LAYOUT_run };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
 		OWN_TEXT real = node_layout_path(maker->node, folders[i]);

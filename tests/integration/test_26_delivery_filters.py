@@ -237,3 +237,28 @@ def test_a_domain_has_a_quota(node):
     wait_until(lambda: node.log("queue1").count(
         f"failure: domain_{node.domain}_has_insufficient_quota.") == 2,
         node.logs)
+    # It holds for who has a process of his own, too; forwards go on.
+    dotqmail(node, "alice", "./Maildir/\n")
+    vfilter(node, "bob", (SUBJECT, EQUALS, "drop", "/NoDeliver", "0"))
+    for user in ("alice", "bob"):
+        inject(node, user)
+    wait_until(lambda: node.log("queue1").count(
+        f"failure: domain_{node.domain}_has_insufficient_quota.") == 4,
+        node.logs)
+    dotqmail(node, "alice", "|exit 0\n")
+    inject(node, "alice")
+    wait_log(node, "success: did_0+0+1/")
+
+
+def test_what_a_process_delivers_counts_for_the_domain(node):
+    put(node, node.home / "domains" / node.domain / ".domain_limits",
+        "maxmsgcount 2\n")
+    dotqmail(node, "alice", "./Maildir/\n")
+
+    def is_full():
+        """It is counted once in this time, at the first message."""
+        inject(node, "alice")
+        return (f"failure: domain_{node.domain}_has_insufficient_quota." in
+                node.log("queue1"))
+
+    wait_until(is_full, node.logs)

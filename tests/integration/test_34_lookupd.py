@@ -604,6 +604,10 @@ def send(node, name, number):
         return error.smtp_code
 
 
+def ask_mail(node, name):
+    return one(node.home, "user", name, node.domain)[0] == "found"
+
+
 def test_mail_by_lookupd(mail, users):
     assert send(mail, "alice", 1) == 250
     mail.wait_messages("alice", 1)
@@ -614,6 +618,48 @@ def test_mail_by_lookupd(mail, users):
     wait_until(lambda: rcpt(mail, "bob") >= 500, "bob is inactive")
     status = mail.status()
     assert status["lookup"]["database"] == "up"
+
+
+def test_a_job_is_one_question(mail, users):
+    """Of a message for many plain users the worker asks once."""
+    names = [f"u{number}" for number in range(12)]
+    addresses = [f"{name}@{mail.domain}" for name in names]
+    folder = mail.home / "domains" / mail.domain
+    for name in names:
+        subprocess.run(["cp", "-a", folder / "bob", folder / name], check=True)
+        add_user(users, name, mail.domain, folder)
+
+    def arrived(name):
+        return len(list((folder / name / "Maildir/new").glob("*")))
+
+    def deliver(count):
+        assert mail.inject(*addresses) == 0
+        wait_until(lambda: all(arrived(name) == count for name in names),
+                   mail.logs)
+
+    wait_until(lambda: ask_mail(mail, names[-1]), "the users")
+    deliver(1)  # it asks for the domain's limits, too
+    before = stats(mail.home)
+    deliver(2)
+    after = stats(mail.home)
+    assert after["queries"]["user"] - before["queries"]["user"] == len(names)
+    assert after["queries"]["filters"] == before["queries"]["filters"]
+    assert after["packets"] - before["packets"] <= 2  # one is that of stats
+
+
+def test_a_new_filter_is_seen(mail, users):
+    """Also when it was known that there was none."""
+    new = mail.home / "domains" / mail.domain / "alice/Maildir/.Junk/new"
+    assert send(mail, "alice", 1) == 250
+    mail.wait_messages("alice", 1)
+    users.sql("INSERT INTO mq.filters SELECT id, 'alice', 1, 'spam', 2, 1, "
+              "'spam', 'Junk', '0' FROM mq.domains "
+              f"WHERE name = '{mail.domain}'")
+    wait_until(lambda: one(mail.home, "user", "alice", mail.domain)[3][7] < 128,
+               "the filter")
+    assert send(mail, "alice", "spam") == 250
+    wait_until(lambda: new.is_dir() and len(list(new.iterdir())) == 1,
+               mail.logs)
 
 
 def test_mail_without_the_database(mail, users):

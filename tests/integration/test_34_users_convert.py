@@ -59,6 +59,42 @@ def test_there_and_back(home):
                       text.replace("Al A", "Al B").splitlines())
 
 
+def test_what_belongs_to_users(home):
+    """Aliases, limits and filters, there and back."""
+    add_users(home)
+    home.run("valias", "-i", "&al@a.test", "sales.all@a.test")
+    home.run("valias", "-i", "|exit 0", "sales.all@a.test")
+    home.run("vlimit", "-P", "7", "a.test")
+    for word in ("buy", "sell"):
+        home.run("vcfilter", "-i", "-t", "spam", "-h", "2", "-c", "1", "-k",
+                 word, "-f", "Junk", "-b", "0", "al@a.test")
+
+    def told():
+        return [home.run("valias", "a.test"),
+                home.run("vlimit", "-s", "a.test"),
+                home.run("vcfilter", "-r", "al@a.test")]
+
+    before = told()
+    assert "sales.all" in before[0] and "sell" in before[2]
+    home.run("vconvert", "--to", "pgsql")
+    home.store.write_text("pgsql\n")
+    assert told() == before
+    # Back, without what was there, and with what was changed.
+    folder = home.path / "domains/a.test"
+    for file in (folder / ".qmail-sales:all", folder / ".domain_limits",
+                 folder / "al/.vfilter"):
+        file.unlink()
+    home.run("vcfilter", "-d", "1", "al@a.test")
+    before[2] = before[2].splitlines(keepends=True)[1]
+    home.run("vconvert", "--to", "cdb")
+    home.store.write_text("cdb\n")
+    assert told() == before
+    # Filters that were removed are removed there.
+    home.run("vcfilter", "-d", "2", "al@a.test")
+    home.run("vconvert", "--to", "pgsql", "a.test")
+    assert home.sql("SELECT count(*) FROM mq.filters") == [["0"]]
+
+
 def test_again_is_what_changed(home):
     add_users(home)
     home.run("vconvert", "--to", "pgsql")
