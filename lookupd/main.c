@@ -101,8 +101,13 @@ open_database(const struct settings *settings, const char *folder)
 {
 	const char *conninfo = settings_text(settings, SETTING_pgsql);
 	const char *read_conninfo = settings_text(settings, SETTING_pgsqlread);
+	const char *listen_conninfo = settings_text(
+	    settings, SETTING_pgsqllisten);
 	const struct database_options options = {
 		.conninfo = conninfo,
+		.listen_conninfo = *listen_conninfo == '\0' ? conninfo
+							    : listen_conninfo,
+		.has_pooler = *listen_conninfo != '\0',
 		.read_conninfo = *read_conninfo == '\0' ? conninfo
 							: read_conninfo,
 		.readers = (unsigned)settings_number(

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from node import BIN, SLOW, wait_until
+from postgres import Pooler
 
 pytestmark = pytest.mark.usefixtures("postgres")
 
@@ -119,6 +120,26 @@ def test_passwords_of_connections_are_not_shown(home):
                               timeout=60 * SLOW)
         assert "hunter2" not in done.stdout + done.stderr, words
         assert "secret" not in done.stdout + done.stderr, words
+
+
+@pytest.mark.skipif(not Pooler.PROGRAM.exists(), reason="no pgbouncer")
+def test_changes_through_a_pooler(home, postgres):
+    pooler = postgres.pooler()
+    try:
+        control = home.path / "control"
+        shutil.copy(control / "pgsql", control / "pgsqllisten")
+        (control / "pgsql").write_text(pooler.conninfo(home.database))
+        (control / "pgsqllisten").chmod(0o640)
+        home.run("vadddomain", "-n", "a.test")
+        for number in range(3):  # by other sessions of the server, too
+            home.run("vadduser", "-n", f"u{number}@a.test")
+            home.run("vmoduser", "-c", f"name {number}", f"u{number}@a.test")
+        home.run("vadduser", "--file", "/dev/stdin", stdin="al@a.test:pw\n")
+        home.run("vdeluser", "--yes", "u0@a.test")
+        assert set(home.users()) == {"postmaster", "u1", "u2", "al"}
+        assert "as it should be" in home.db("check")
+    finally:
+        pooler.remove()
 
 
 def test_rows_and_folders(domain):

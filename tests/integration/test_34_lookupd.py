@@ -8,6 +8,7 @@ import smtplib
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -17,7 +18,7 @@ from lookup_peer import (Client, add_domain, add_user, answers, make_schema,
                          one, question, request, stats, use_database,
                          wait_stats)
 from node import BIN, NO_LEAKS, SLOW, wait_until
-from postgres import Postgres
+from postgres import Pooler, Postgres
 
 pytestmark = pytest.mark.skipif(server.programs() is None,
                                 reason="no PostgreSQL")
@@ -428,9 +429,13 @@ def test_fail_over(make_lookupd, users):
         wait_until(lambda: standby.sql(
             "SELECT count(*) FROM mq.users") == [["2"]], "the standby")
         users.stop()
-        wait_stats(lookupd.home, lambda s: s["database"] == "away", "away")
+        wait_stats(lookupd.home, lambda s: not s["followed"], "not followed")
         assert ask(lookupd) == ("found", "cache")
+        # The standby says who is there, and nobody who is not.
+        wait_until(lambda: ask(lookupd, domain="b.test") == (
+            "found", "database"), lookupd.text)
         assert ask(lookupd, "bob")[0] == "unknown"
+        assert stats(lookupd.home)["database"] == "up"
         standby.sql("SELECT pg_promote()")
         add_user(standby, "bob", "a.test", "/m")
         wait_until(lambda: ask(lookupd, "bob")[0] == "found", lookupd.text)
@@ -464,6 +469,132 @@ def test_standby_that_is_behind(make_lookupd, users):
         wait_until(lambda: ask(lookupd) == ("found", "database"), "alice")
     finally:
         standby.remove()
+
+
+def test_standby_in_the_one_string_that_is_behind(make_lookupd, users):
+    """Readers prefer a standby, also where pgsqlread does not name one."""
+    with ExitStack() as ends:
+        standby = Postgres.standby_of(users)
+        ends.callback(standby.remove)
+        wait_until(lambda: standby.sql(
+            "SELECT count(*) FROM mq.users") == [["2"]], "the standby")
+        lookupd = make_lookupd(
+            f"host=127.0.0.1,127.0.0.1 port={standby.port},{users.port} "
+            "dbname=mqmail user=mqmail")
+        lookupd.wait_up()
+        standby.sql("SELECT pg_wal_replay_pause()")
+        assert ask(lookupd) == ("found", "database")
+        users.sql("UPDATE mq.users SET dir = '/m/new'")
+        add_user(users, "bob", "a.test", "/m")
+        wait_until(lambda: b"/m/new" in one(
+            lookupd.home, "user", "alice", "a.test")[3], "the new folder")
+        assert ask(lookupd, "bob")[0] == "found"
+        standby.sql("SELECT pg_wal_replay_resume()")
+
+
+@pytest.mark.skipif(not Pooler.PROGRAM.exists(), reason="no pgbouncer")
+def test_pooler(make_lookupd, users):
+    """pgbouncer before all but LISTEN, which leads to a standby, then the new
+    primary, while its clients' sessions go on."""
+    with ExitStack() as ends:
+        standby = Postgres.standby_of(users)
+        ends.callback(standby.remove)
+        pooler = users.pooler()
+        ends.callback(pooler.remove)
+        lookupd = make_lookupd(
+            pooler.conninfo(), pgsqllisten=f"host=127.0.0.1,127.0.0.1 "
+            f"port={users.port},{standby.port} dbname=mqmail user=mqmail")
+        lookupd.wait_up()
+        assert ask(lookupd) == ("found", "database")
+        assert ask(lookupd) == ("found", "cache")
+        users.sql("UPDATE mq.users SET dir = '/m/new'")
+        wait_until(lambda: b"/m/new" in one(
+            lookupd.home, "user", "alice", "a.test")[3], "the new folder")
+        with Client(lookupd.home) as client:
+            assert client.ask(login())[0][:2] == ("found", "database")
+        wait_until(lambda: standby.sql(
+            "SELECT count(*) FROM mq.last_auth") == [["1"]], "the standby")
+        pooler.lead_to(standby)
+        add_user(users, "bob", "a.test", "/m")
+        standby.sql("SELECT pg_wal_replay_pause()")
+        add_user(users, "carol", "a.test", "/m")
+        assert ask(lookupd, "carol")[0] in ("found", "unknown")
+        assert ask(lookupd, "nobody")[0] == "unknown"
+        with Client(lookupd.home) as client:
+            assert client.ask(login(number=1900000000))[0][:2] == (
+                "found", "spool")
+        standby.sql("SELECT pg_wal_replay_resume()")
+        users.stop()
+        standby.sql("SELECT pg_promote()")
+        add_user(standby, "dave", "a.test", "/m")
+        wait_until(lambda: ask(lookupd, "dave")[0] == "found", lookupd.text)
+        wait_until(lambda: ask(lookupd, "nobody")[0] == "absent", lookupd.text)
+        wait_until(lambda: standby.sql(
+            "SELECT extract(epoch FROM at)::bigint FROM mq.last_auth")
+            == [["1900000000"]], lookupd.text)
+
+
+@contextlib.contextmanager
+def slow_users(users, seconds):
+    """The connection string of a role for whom each look at users takes so
+    long."""
+    users.sql("CREATE ROLE slow LOGIN; GRANT USAGE ON SCHEMA mq TO slow; "
+              "GRANT SELECT ON ALL TABLES IN SCHEMA mq TO slow; "
+              "ALTER TABLE mq.users ENABLE ROW LEVEL SECURITY; "
+              "CREATE POLICY slow ON mq.users TO slow USING "
+              f"(pg_sleep({seconds}) IS NOT NULL)")
+    try:
+        yield f"host={users.folder} port={users.port} dbname=mqmail user=slow"
+    finally:
+        users.sql("DROP POLICY slow ON mq.users; "
+                  "ALTER TABLE mq.users DISABLE ROW LEVEL SECURITY; "
+                  "DROP OWNED BY slow; DROP ROLE slow")
+
+
+def test_slow_database(make_lookupd, users):
+    """What takes longer than 250 ms is answered by what is known."""
+    with slow_users(users, 1) as conninfo:
+        lookupd = make_lookupd(conninfo, lookuptimeout=20)
+        lookupd.wait_up()
+        wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
+        begun = time.monotonic()
+        assert ask(lookupd) == ("found", "snapshot")
+        assert time.monotonic() - begun < SLOW
+        # It was remembered when it came.
+        wait_until(lambda: ask(lookupd) == ("found", "cache"), "the answer")
+        assert ask(lookupd, domain="nowhere.test") == ("absent", "database")
+        assert lookupd.end() == 0
+
+
+def test_too_slow_database(make_lookupd, users):
+    """Nobody is absent, and no statement goes on for nobody."""
+    with slow_users(users, 60) as conninfo:
+        lookupd = make_lookupd(conninfo, lookupsnapshot=0)
+        lookupd.wait_up()
+        assert ask(lookupd)[0] == "unknown"
+        assert ask(lookupd, domain="b.test")[0] == "unknown"
+        wait_until(lambda: users.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'slow' AND "
+            "state = 'active'") == [["0"]], "the statements have ended")
+        assert lookupd.end() == 0
+
+
+def test_stuck_connection(lookupd, users):
+    """One session stands still, the server does not."""
+    assert ask(lookupd) == ("found", "database")
+    stuck = [int(pid) for pid, in users.sql(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'lookupd' "
+        "AND query NOT LIKE '%mq.changes%'")]
+    assert stuck
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: ask(lookupd, "bob")[0] == "absent", lookupd.text)
+        add_user(users, "bob", "a.test", "/m")
+        wait_until(lambda: ask(lookupd, "bob")[0] == "found", lookupd.text)
+    finally:
+        for pid in stuck:
+            os.kill(pid, signal.SIGCONT)
 
 
 # -- other nodes
