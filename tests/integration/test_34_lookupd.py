@@ -3,12 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -48,8 +50,9 @@ def users(database):
 
 
 class Lookupd:
-    def __init__(self, node, conninfo, **settings):
+    def __init__(self, node, conninfo, environment=None, **settings):
         self.node, self.home, self.process = node, node.home, None
+        self.environment = environment or {}
         use_database(node, conninfo, **settings)
         (self.home / "run/lookupd").mkdir(exist_ok=True)
         self.start()
@@ -58,7 +61,8 @@ class Lookupd:
         self.log = open(self.home / "lookupd.log", "ab+")
         self.process = subprocess.Popen(
             [BIN / "lookupd"], stderr=self.log,
-            env={**self.node.environment(), **NO_LEAKS, **FAST})
+            env={**self.node.environment(), **NO_LEAKS, **FAST,
+                 **self.environment})
         wait_until(lambda: (self.home / "run/lookup").exists() and
                    "status: ready" in self.text(), self.text)
 
@@ -407,6 +411,66 @@ def test_strangers_are_told_nothing(lookupd):
          " except OSError:\n  print(0)\n"],
         capture_output=True, text=True, user=65534, group=65534, timeout=20)
     assert done.stdout == "0\n", done
+
+
+@pytest.mark.skipif(SLOW != 1, reason="sanitizers need calls of their own")
+def test_it_is_confined(make_lookupd, users):
+    """Every thread has the filter of system calls, and may get no rights."""
+    lookupd = make_lookupd(users.conninfo())
+    wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
+    threads = Path(f"/proc/{lookupd.process.pid}/task")
+    states = [(thread / "status").read_text() for thread in threads.iterdir()]
+    assert len(states) > 6
+    for state in states:
+        assert "\nSeccomp:\t2\n" in state and "\nNoNewPrivs:\t1\n" in state
+
+
+def test_tls(make_node, tmp_path):
+    """By name and certificate, also when root's home is in the environment."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
+         "/CN=localhost", "-keyout", tmp_path / "key", "-out",
+         tmp_path / "cert"], check=True, capture_output=True, timeout=60)
+    tls = Postgres("ssl = off")
+    try:
+        for name in ("key", "cert"):
+            shutil.copy(tmp_path / name, tls.data / name)
+            if os.geteuid() == 0:
+                shutil.chown(tls.data / name, tls.user)
+        (tls.data / "key").chmod(0o600)
+        make_schema(tls)
+        add_domain(tls, "a.test")
+        add_user(tls, "alice", "a.test", "/m")
+        tls.stop()
+        tls.configure("ssl = on\nssl_cert_file = 'cert'\n"
+                      "ssl_key_file = 'key'")
+        tls.start()
+        shutil.copy(tmp_path / "cert", tls.folder / "cert")
+        (tls.folder / "cert").chmod(0o644)
+        closed = tmp_path / "root"
+        closed.mkdir(mode=0o700)
+        node = make_node("--init-only")
+        user = {}
+        if os.geteuid() == 0:
+            user = {"MQMAIL_USER": "nobody"}
+            (node.home / "run/lookupd").mkdir(exist_ok=True)
+            shutil.chown(node.home / "run/lookupd", "nobody")
+            for folder in (node.home, node.home / "run"):
+                folder.chmod(0o755)
+        lookupd = Lookupd(
+            node, f"host=localhost port={tls.port} dbname=mqmail user=mqmail "
+            f"sslmode=verify-full sslrootcert={tls.folder}/cert",
+            environment={"HOME": str(closed), **user})
+        try:
+            lookupd.wait_up()
+            assert ask(lookupd) == ("found", "database")
+            assert tls.sql("SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN "
+                           "pg_stat_activity a USING (pid) WHERE "
+                           "application_name = 'lookupd'") == [["t"]]
+        finally:
+            assert lookupd.end() == 0, lookupd.text()
+    finally:
+        tls.remove()
 
 
 def test_hup_forgets(lookupd):
