@@ -19,12 +19,15 @@ import postgres as server
 from lookup_peer import (Client, add_domain, add_user, answers, make_schema,
                          one, question, request, stats, use_database,
                          wait_stats)
-from node import BIN, NO_LEAKS, SLOW, wait_until
+from node import BIN, NO_LEAKS, ROOT, SLOW, wait_until
 from postgres import Pooler, Postgres
 
 pytestmark = pytest.mark.skipif(server.programs() is None,
                                 reason="no PostgreSQL")
-FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200"}
+FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200",
+        "TSAN_OPTIONS": ":".join(
+            [*os.environ.get("TSAN_OPTIONS", "").split(":"),
+             f"suppressions={ROOT}/tests/integration/tsan.supp"])}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +76,8 @@ class Lookupd:
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(number)
         code = self.process.wait(timeout=20 * SLOW)
+        if code != 0:
+            print(self.text())
         self.log.close()
         (self.home / "lookupd.log").unlink()
         return code
@@ -101,7 +106,7 @@ def make_lookupd(make_node, users):
     yield make
     for lookupd in running:
         if lookupd.process.poll() is None:
-            assert lookupd.end() == 0, lookupd.text()
+            assert lookupd.end() == 0
 
 
 @pytest.fixture
@@ -468,7 +473,7 @@ def test_tls(make_node, tmp_path):
                            "pg_stat_activity a USING (pid) WHERE "
                            "application_name = 'lookupd'") == [["t"]]
         finally:
-            assert lookupd.end() == 0, lookupd.text()
+            assert lookupd.end() == 0
     finally:
         tls.remove()
 
