@@ -48,6 +48,8 @@ database_connect(const char *control_dir, bool is_writer, struct pg **pg_out,
 	*pg_out = NULL;
 	if (settings == NULL)
 		return ADMIN_FAILED;
+	options.has_pooler =
+	    *settings_text(settings, SETTING_pgsqllisten) != '\0';
 	options.conninfo = settings_text(settings,
 	    is_writer || *settings_text(settings, SETTING_pgsqlread) == '\0'
 		? SETTING_pgsql

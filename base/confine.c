@@ -3,6 +3,7 @@
 #include "base/confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdint.h>
@@ -58,25 +59,59 @@ allow_port(int ruleset, unsigned short port, struct error *err)
 	return 0;
 }
 
+static int
+allow_below(
+    int ruleset, const char *path, uint64_t rights, struct error *err)
+{
+	struct landlock_path_beneath_attr rule = { .allowed_access = rights,
+		.parent_fd = open(path, O_PATH | O_CLOEXEC) };
+	int result = 0;
+
+	if (rule.parent_fd == -1)
+		return error_sys(err, "cannot open '%s'", path);
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH,
+		&rule, 0) == -1)
+		result = error_sys(err, "cannot allow '%s'", path);
+	close(rule.parent_fd);
+	return result;
+}
+
+/* To read everywhere, and all but programs below the folder. */
+static int
+allow_files(int ruleset, const char *folder, long abi, struct error *err)
+{
+	uint64_t programs = LANDLOCK_ACCESS_FS_EXECUTE;
+
+	if (allow_below(ruleset, "/",
+		LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+		err) == -1)
+		return -1;
+	return allow_below(ruleset, folder, file_rights(abi) & ~programs, err);
+}
+
 /* The ruleset's descriptor, or -1. */
 static int
 make_ruleset(long abi, const struct confine_rules *rules, struct error *err)
 {
 	struct ruleset_attributes attributes = { .files = file_rights(abi) };
 	size_t size = abi >= ABI_NET ? sizeof(attributes) : sizeof(uint64_t), i;
-	int ruleset;
+	int ruleset, result = 0;
 
-	if (abi >= ABI_NET)
+	if (abi >= ABI_NET && rules->tcp_ports != NULL)
 		attributes.net = NET_BIND_TCP | NET_CONNECT_TCP;
 	ruleset = (int)syscall(
 	    SYS_landlock_create_ruleset, &attributes, size, 0);
 	if (ruleset == -1)
 		return error_sys(err, "cannot make a Landlock ruleset");
-	for (i = 0; abi >= ABI_NET && i < rules->tcp_port_count; i++)
-		if (allow_port(ruleset, rules->tcp_ports[i], err) == -1) {
-			close(ruleset);
-			return -1;
-		}
+	if (rules->folder != NULL)
+		result = allow_files(ruleset, rules->folder, abi, err);
+	for (i = 0;
+	     result == 0 && abi >= ABI_NET && i < rules->tcp_port_count; i++)
+		result = allow_port(ruleset, rules->tcp_ports[i], err);
+	if (result == -1) {
+		close(ruleset);
+		return -1;
+	}
 	return ruleset;
 }
 
@@ -103,8 +138,9 @@ confine_files(const struct confine_rules *rules, struct error *err)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 
 int
-confine_calls(struct error *err)
+confine_calls(bool has_files, struct error *err)
 {
+	(void)has_files;
 	(void)err;
 	return 0;
 }
@@ -141,22 +177,48 @@ static const int calls[] = {
 	SCMP_SYS(prlimit64)
 };
 
+/* Also what libraries (resolver, TLS) read their settings by. */
+static const int file_calls[] = {
+	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat),
+	SCMP_SYS(statx), SCMP_SYS(access), SCMP_SYS(faccessat),
+	SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
+	SCMP_SYS(getdents64), SCMP_SYS(getcwd), SCMP_SYS(pread64),
+	SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
+	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fadvise64),
+	SCMP_SYS(fchmod), SCMP_SYS(flock), SCMP_SYS(rename),
+	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(unlink),
+	SCMP_SYS(unlinkat)
+};
+
 static int
-load_filter(scmp_filter_ctx filter)
+allow_calls(scmp_filter_ctx filter, const int *list, size_t count)
 {
-	size_t i;
+	int result = 0;
+
+	for (size_t i = 0; result == 0 && i < count; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, list[i], 0);
+	return result;
+}
+
+static int
+load_filter(scmp_filter_ctx filter, bool has_files)
+{
 	int result = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
-	for (i = 0; result == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
-		result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	if (result == 0)
+		result = allow_calls(
+		    filter, calls, sizeof(calls) / sizeof(calls[0]));
+	if (result == 0 && has_files)
+		result = allow_calls(filter, file_calls,
+		    sizeof(file_calls) / sizeof(file_calls[0]));
 	return result == 0 ? seccomp_load(filter) : result;
 }
 
 int
-confine_calls(struct error *err)
+confine_calls(bool has_files, struct error *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int result = filter == NULL ? -ENOMEM : load_filter(filter);
+	int result = filter == NULL ? -ENOMEM : load_filter(filter, has_files);
 
 	if (filter != NULL)
 		seccomp_release(filter);

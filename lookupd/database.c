@@ -20,7 +20,8 @@
 enum {
 	RETRY_MS = 200,     /* between attempts to connect again */
 	SPOOL_TRY_MS = 2000, /* between attempts to apply the spool */
-	STANDBY_MS = 5000 /* a standby that did not answer is left alone */
+	STANDBY_MS = 5000, /* a standby that did not answer is left alone */
+	PRIMARY_MS = 500  /* and so is the primary, where there are standbys */
 };
 
 /* -- what threads share */
@@ -61,29 +62,46 @@ database_pause(struct database *database, int ms)
 	return !database->is_stopping;
 }
 
-struct pg *
-database_reader_new(struct database *database, struct error *err)
+/*
+ * The server gives up with us what it does for us: a connection that is dropped
+ * ends no statement there.
+ */
+static struct pg *
+new_connection(const struct database *database, const char *conninfo,
+    bool is_writer, bool has_pooler, int statement_ms, struct error *err)
 {
 	const struct pg_options options = {
-		.conninfo = database->read_conninfo,
+		.conninfo = conninfo,
 		.program = "lookupd",
+		.is_writer = is_writer,
+		.has_pooler = has_pooler,
 		.connect_ms = database->statement_ms,
+		.statement_ms = statement_ms,
 	};
 
 	return pg_new(&options, err);
 }
 
 struct pg *
+database_reader_new(
+    struct database *database, int statement_ms, struct error *err)
+{
+	return new_connection(database, database->read_conninfo, false,
+	    database->has_pooler, statement_ms, err);
+}
+
+struct pg *
 database_writer_new(struct database *database, struct error *err)
 {
-	const struct pg_options options = {
-		.conninfo = database->conninfo,
-		.program = "lookupd",
-		.is_writer = true,
-		.connect_ms = database->statement_ms,
-	};
+	return new_connection(database, database->conninfo, true,
+	    database->has_pooler, database->statement_ms, err);
+}
 
-	return pg_new(&options, err);
+struct pg *
+database_listener_new(struct database *database, struct error *err)
+{
+	return new_connection(database, database->listen_conninfo, true, false,
+	    database->statement_ms, err);
 }
 
 void
@@ -184,11 +202,18 @@ set_unknown(struct fetch **fetches, size_t count, const char *reason)
 	}
 }
 
+/* What a reader's server is. */
+enum reader_server {
+	READER_PRIMARY,
+	READER_STANDBY,
+	READER_BEHIND, /* a standby that has not all that the change log told */
+	READER_AWAY
+};
+
 struct reader {
 	struct database *database;
-	struct pg *pg;      /* of readers: perhaps to a standby */
+	struct pg *pg;      /* perhaps to a standby, if there are any */
 	struct pg *primary; /* where a standby does not do */
-	bool has_own_string;
 	int64_t standby_at_ms; /* when to ask pg again */
 };
 
@@ -200,46 +225,85 @@ static const struct pg_statement ask_standby = { "ask_standby",
 	"SELECT pg_is_in_recovery() AND coalesce(pg_last_wal_replay_lsn() - "
 	"'0/0'::pg_lsn < $1::numeric, true), pg_is_in_recovery()" };
 
-/* 1 it is a standby that does, 0 it is the primary, -1 it does not do. */
-static int
+static enum reader_server
 judge_reader(struct reader *reader, struct error *err)
 {
 	struct database *database = reader->database;
 	AUTO(pg_result_free) struct pg_result *result = NULL;
 	char lsn[24];
 
-	if (!reader->has_own_string)
-		return 0;
+	if (!database->has_standbys)
+		return READER_PRIMARY;
 	if (clock_ms() < reader->standby_at_ms)
-		return -1;
+		return READER_AWAY;
 	snprintf(lsn, sizeof(lsn), "%" PRIu64, database->changed_lsn);
 	if (pg_run(reader->pg, &ask_standby, (const char *const[]){ lsn }, 1,
 		database->statement_ms, &result, err) != PG_OK) {
 		reader->standby_at_ms = clock_ms() + STANDBY_MS;
-		return -1;
+		return READER_AWAY;
 	}
 	if (pg_bool(result, 0, 0))
-		return -1;
-	return pg_bool(result, 0, 1) ? 1 : 0;
+		return READER_BEHIND;
+	return pg_bool(result, 0, 1) ? READER_STANDBY : READER_PRIMARY;
 }
 
-/* Those that a standby has no rows of are asked for once more. */
+/*
+ * Asks the primary.  While it is away one reader at a time tries it, and the
+ * others go on with what standbys know.
+ */
 static enum pg_status
-read_absent_again(struct reader *reader, struct fetch **fetches, size_t count,
+read_primary(struct reader *reader, struct fetch **fetches, size_t count,
     struct error *err)
+{
+	struct database *database = reader->database;
+	int64_t at_ms = database->primary_at_ms, now_ms = clock_ms();
+	enum pg_status status;
+
+	if (at_ms != 0 &&
+	    (now_ms < at_ms ||
+		!atomic_compare_exchange_strong(&database->primary_at_ms,
+		    &at_ms, now_ms + database->statement_ms))) {
+		error_set(err, "the primary does not answer");
+		return PG_UNKNOWN;
+	}
+	status = database_read(database, reader->primary, fetches, count, err);
+	database->primary_at_ms = status == PG_OK ? 0 : clock_ms() + PRIMARY_MS;
+	return status;
+}
+
+/*
+ * Those that a standby has no rows of are asked for once more; without the
+ * primary nobody knows of them, and only of them.
+ */
+static void
+read_absent_again(struct reader *reader, struct fetch **fetches, size_t count)
 {
 	struct fetch *absent[FETCH_BATCH];
 	size_t absent_count = 0;
-	enum pg_status status = PG_OK;
+	struct error err;
 
 	for (size_t i = 0; i < count; i++)
 		if (fetches[i]->state == QUERY_ABSENT)
 			absent[absent_count++] = fetches[i];
-	if (absent_count > 0)
-		status = database_read(reader->database, reader->primary,
-		    absent, absent_count, err);
-	if (status != PG_OK)
-		set_unknown(absent, absent_count, err->text);
+	if (absent_count > 0 &&
+	    read_primary(reader, absent, absent_count, &err) != PG_OK)
+		set_unknown(absent, absent_count, err.text);
+}
+
+/* Without the primary: who was there is served. */
+static enum pg_status
+read_behind(struct reader *reader, struct fetch **fetches, size_t count,
+    struct error *err)
+{
+	struct error reason = *err;
+	enum pg_status status = database_read(
+	    reader->database, reader->pg, fetches, count, err);
+
+	for (size_t i = 0; status == PG_OK && i < count; i++) {
+		fetches[i]->is_behind = true;
+		if (fetches[i]->state == QUERY_ABSENT)
+			set_unknown(&fetches[i], 1, reason.text);
+	}
 	return status;
 }
 
@@ -247,32 +311,34 @@ static enum pg_status
 read_fetches(struct reader *reader, struct fetch **fetches, size_t count,
     struct error *err)
 {
-	int judged = judge_reader(reader, err);
+	enum reader_server server = judge_reader(reader, err);
 	enum pg_status status = PG_UNKNOWN;
 
-	if (judged != -1)
+	if (server == READER_PRIMARY || server == READER_STANDBY)
 		status = database_read(
 		    reader->database, reader->pg, fetches, count, err);
-	if (status == PG_OK && judged == 1)
-		return read_absent_again(reader, fetches, count, err);
-	if (status != PG_OK && reader->has_own_string)
-		status = database_read(
-		    reader->database, reader->primary, fetches, count, err);
+	if (status == PG_OK && server == READER_STANDBY)
+		read_absent_again(reader, fetches, count);
+	if (status != PG_OK && reader->database->has_standbys)
+		status = read_primary(reader, fetches, count, err);
+	if (status != PG_OK && server == READER_BEHIND)
+		status = read_behind(reader, fetches, count, err);
 	if (status != PG_OK)
 		set_unknown(fetches, count, err->text);
 	return status;
 }
 
-/* Those of its servers that do. */
+/* Is there a server again that does? */
 static enum pg_status
 connect_reader(struct reader *reader, struct error *err)
 {
 	int timeout_ms = reader->database->statement_ms;
-	enum pg_status status = pg_connect(reader->pg, timeout_ms, err);
 
-	return status != PG_OK && reader->has_own_string
-	    ? pg_connect(reader->primary, timeout_ms, err)
-	    : status;
+	if (!reader->database->has_standbys)
+		return pg_connect(reader->pg, timeout_ms, err);
+	return judge_reader(reader, err) != READER_AWAY
+	    ? PG_OK
+	    : pg_connect(reader->primary, timeout_ms, err);
 }
 
 /* After a failure: until the database can be reached, or the end. */
@@ -299,15 +365,15 @@ run_reader(void *context)
 {
 	struct database *database = context;
 	struct fetch *fetches[FETCH_BATCH];
-	struct reader reader = { .database = database,
-		.has_own_string = strcmp(database->conninfo,
-				      database->read_conninfo) != 0 };
+	struct reader reader = { .database = database };
 	struct error err = { "" };
 	unsigned turn = 0;
 	size_t count;
 	enum pg_status status;
 
-	reader.pg = database_reader_new(database, &err);
+	reader.pg = database->has_standbys
+	    ? database_reader_new(database, database->statement_ms, &err)
+	    : database_writer_new(database, &err);
 	reader.primary = database_writer_new(database, &err);
 	/* Both strings were read before. */
 	status = connect_reader(&reader, &err);
@@ -478,19 +544,26 @@ open_spool(struct database *database, uint64_t max_bytes, struct error *err)
 	return 0;
 }
 
-/* Can both strings be read? */
+/* Can all strings be read? */
 static int
 check_strings(struct database *database, struct error *err)
 {
-	struct pg *writer = database_writer_new(database, err);
-	struct pg *reader = writer == NULL
-	    ? NULL
-	    : database_reader_new(database, err);
-	int result = reader == NULL ? -1 : 0;
+	AUTO(pg_free) struct pg *writer = database_writer_new(database, err);
+	AUTO(pg_free) struct pg *reader = NULL;
+	AUTO(pg_free) struct pg *listener = NULL;
 
-	pg_free(&writer);
-	pg_free(&reader);
-	return result;
+	if (writer != NULL)
+		reader = database_reader_new(
+		    database, database->statement_ms, err);
+	if (reader != NULL)
+		listener = database_listener_new(database, err);
+	if (listener == NULL)
+		return -1;
+	/* Only of a string of one server is it known that it is the primary. */
+	database->has_standbys = database->has_pooler ||
+	    strcmp(database->conninfo, database->read_conninfo) != 0 ||
+	    pg_host_count(reader) > 1;
+	return 0;
 }
 
 static void
@@ -522,6 +595,8 @@ database_new(const struct database_options *options, struct error *err)
 
 	database->conninfo = xstrdup(options->conninfo);
 	database->read_conninfo = xstrdup(options->read_conninfo);
+	database->listen_conninfo = xstrdup(options->listen_conninfo);
+	database->has_pooler = options->has_pooler;
 	database->folder = xstrdup(options->folder);
 	database->readers = options->readers;
 	database->statement_ms = options->statement_ms;
@@ -539,6 +614,14 @@ database_new(const struct database_options *options, struct error *err)
 	if (database->snapshot_s > 0)
 		start_thread(database, database_keep_snapshot);
 	return database;
+}
+
+/* It may have a password. */
+static void
+free_conninfo(char *conninfo)
+{
+	explicit_bzero(conninfo, strlen(conninfo));
+	free(conninfo);
 }
 
 void
@@ -568,11 +651,9 @@ database_free(struct database **database_in)
 	pthread_cond_destroy(&database->wanted);
 	pthread_cond_destroy(&database->asked);
 	pthread_mutex_destroy(&database->lock);
-	explicit_bzero(database->conninfo, strlen(database->conninfo));
-	explicit_bzero(
-	    database->read_conninfo, strlen(database->read_conninfo));
-	free(database->conninfo);
-	free(database->read_conninfo);
+	free_conninfo(database->conninfo);
+	free_conninfo(database->read_conninfo);
+	free_conninfo(database->listen_conninfo);
 	free(database->folder);
 	free(database);
 	*database_in = NULL;

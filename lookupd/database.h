@@ -27,6 +27,8 @@ struct database;
 struct database_options {
 	const char *conninfo;      /* of writers */
 	const char *read_conninfo; /* of readers */
+	const char *listen_conninfo; /* of the listener */
+	bool has_pooler; /* between us and the first two */
 	unsigned readers;
 	int statement_ms;   /* how long a statement may take */
 	const char *folder; /* for the spool and the snapshot */
@@ -50,6 +52,7 @@ struct fetch {
 	uint64_t number;     /* RELAY: the row's age in seconds */
 	struct buf record;   /* UNKNOWN: the reason */
 	int64_t read_at_ms;  /* before it was asked */
+	bool is_behind; /* of before what the change log told: not to be kept */
 };
 TAILQ_HEAD(fetch_list, fetch);
 

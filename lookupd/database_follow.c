@@ -232,12 +232,12 @@ database_follow(void *context)
 	struct follower follower = { .database = database };
 	struct error err = { "" };
 
-	follower.pg = database_writer_new(database, &err);
+	follower.pg = database_listener_new(database, &err);
 	while (follower.pg != NULL && !database->is_stopping) {
 		enum pg_status status = begin_to_follow(&follower, &err);
 
-		/* Where readers ask others, they know. */
-		if (strcmp(database->conninfo, database->read_conninfo) == 0)
+		/* Where readers may ask others, they know. */
+		if (!database->has_standbys)
 			database_note(database, status, follower.pg, &err);
 		if (status == PG_OK) {
 			follow_on(&follower, &err);

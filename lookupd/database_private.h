@@ -16,7 +16,9 @@ enum {
 };
 
 struct database {
-	char *conninfo, *read_conninfo;
+	char *conninfo, *read_conninfo, *listen_conninfo;
+	bool has_pooler;
+	bool has_standbys; /* readers may be told by one */
 	char *folder;
 	unsigned readers;
 	int statement_ms;
@@ -36,6 +38,8 @@ struct database {
 	 * standby says before that may be of before the change.  Of 64 bits.
 	 */
 	_Atomic uint64_t changed_lsn;
+	/* Of readers that have standbys: when to try the primary; 0: it answers. */
+	_Atomic int64_t primary_at_ms;
 	_Atomic uint64_t statements, rows, change_count, logins_written,
 	    logins_lost, spool_bytes;
 	_Atomic bool makes_snapshot;
@@ -64,8 +68,10 @@ void database_note(
 bool database_pause(struct database *database, int ms);
 
 /* A connection for a reader, or for who must hear the primary. */
-struct pg *database_reader_new(struct database *database, struct error *err);
+struct pg *database_reader_new(
+    struct database *database, int statement_ms, struct error *err);
 struct pg *database_writer_new(struct database *database, struct error *err);
+struct pg *database_listener_new(struct database *database, struct error *err);
 
 /*
  * Asks for fetches of one kind, each of which gets its state and record.  When

@@ -250,6 +250,7 @@ database_read(struct database *database, struct pg *pg,
 		fetches[i]->state = QUERY_ABSENT;
 		fetches[i]->source = QUERY_FROM_DATABASE;
 		fetches[i]->read_at_ms = now_ms;
+		fetches[i]->is_behind = false;
 		buf_reset(&fetches[i]->record);
 	}
 	for (size_t row = 0; row < pg_rows(result); row++) {

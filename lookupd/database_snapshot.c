@@ -252,7 +252,7 @@ database_keep_snapshot(void *context)
 	int64_t interval_ms = (int64_t)database->snapshot_s * 1000;
 	int64_t at_ms = first_turn_ms(database, interval_ms);
 	struct error err;
-	struct pg *pg = database_reader_new(database, &err);
+	struct pg *pg = database_reader_new(database, FETCH_MS, &err);
 
 	while (pg != NULL && wait_for_turn(database, at_ms)) {
 		if (pg_connect(pg, database->statement_ms, &err) != PG_OK) {

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
@@ -101,8 +102,13 @@ open_database(const struct settings *settings, const char *folder)
 {
 	const char *conninfo = settings_text(settings, SETTING_pgsql);
 	const char *read_conninfo = settings_text(settings, SETTING_pgsqlread);
+	const char *listen_conninfo = settings_text(
+	    settings, SETTING_pgsqllisten);
 	const struct database_options options = {
 		.conninfo = conninfo,
+		.listen_conninfo = *listen_conninfo == '\0' ? conninfo
+							    : listen_conninfo,
+		.has_pooler = *listen_conninfo != '\0',
 		.read_conninfo = *read_conninfo == '\0' ? conninfo
 							: read_conninfo,
 		.readers = (unsigned)settings_number(
@@ -220,11 +226,19 @@ main(int argc, char **argv)
 	gateway = open_gateway(settings, path);
 	if (identity_become(IDENTITY_LOOKUP, &err) == -1)
 		fatal(111, "%s", err.text);
+	/* libpq looks for certificates at home, and root's is closed to us. */
+	unsetenv("HOME");
+	/* Before there are threads. */
+	if (confine_files(&(struct confine_rules){ .folder = folder }, &err) ==
+	    -1)
+		fatal(111, "%s", err.text);
 	process.database = open_database(settings, folder);
 	process.server = open_server(
 	    loop, process.database, listen_fd, settings, folder);
 	settings_free(&settings);
 	if (gateway != NULL && gateway_start(gateway, &err) == -1)
+		fatal(111, "%s", err.text);
+	if (confine_calls(true, &err) == -1)
 		fatal(111, "%s", err.text);
 	log_line("status: ready");
 	while (!process.is_stopping) {

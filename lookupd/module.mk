@@ -28,7 +28,7 @@ lookupd/lookupd: lookupd/main.o lookupd/server.o lookupd/database.o \
     lookupd/database_follow.o lookupd/database_read.o \
     lookupd/database_snapshot.o lookupd/gateway.o lookupd/libpgstore.a lookupd/liblookupd.a \
     control/libcontrol.a base/libbase.a
-lookupd/lookupd: LDLIBS += -lcdb -lzmq
+lookupd/lookupd: LDLIBS += -lcdb -lzmq -lseccomp
 
 # One program under two names.
 PROGS += lookupd/lookup lookupd/inquerytest

@@ -145,10 +145,11 @@ add_defaults(struct pg *pg, const struct pg_options *options)
 	if (!has_option(pg, "client_encoding"))
 		add_option(pg, "client_encoding", "UTF8");
 	if (!has_option(pg, "target_session_attrs") && !pg->is_prefer_standby) {
-		if (options->is_writer)
-			add_option(pg, "target_session_attrs", "read-write");
-		else
+		if (!options->is_writer)
 			pg->is_prefer_standby = true;
+		/* pgbouncer says what a server was: it is asked instead. */
+		else if (!options->has_pooler)
+			add_option(pg, "target_session_attrs", "read-write");
 	}
 	/* A pooler knows no options. */
 	if (options->statement_ms > 0 && !options->has_pooler &&
@@ -235,6 +236,12 @@ bool
 pg_is_connected(const struct pg *pg)
 {
 	return pg->conn != NULL;
+}
+
+size_t
+pg_host_count(const struct pg *pg)
+{
+	return pg->host_count;
 }
 
 const char *
@@ -345,6 +352,13 @@ is_refusal(PGconn *conn)
 	return strstr(message, "no password supplied") != NULL;
 }
 
+/* A pooler may lead each transaction to another server. */
+static void
+plan_recovery_check(struct pg *pg)
+{
+	pg->recovery_at = clock_ms() + (pg->has_pooler ? 0 : RECOVERY_MS);
+}
+
 static enum pg_status
 connect_host(struct pg *pg, size_t host, const char *attributes,
     int64_t deadline_ms, struct error *err)
@@ -361,7 +375,7 @@ connect_host(struct pg *pg, size_t host, const char *attributes,
 		PQsetNoticeReceiver(conn, ignore_notice, NULL);
 		pg->conn = conn;
 		pg->first_host = host;
-		pg->recovery_at = clock_ms() + RECOVERY_MS;
+		plan_recovery_check(pg);
 		return PG_OK;
 	}
 	status = reason == NULL && is_refusal(conn) ? PG_REFUSED : PG_UNKNOWN;
@@ -596,7 +610,7 @@ check_recovery(struct pg *pg, int64_t deadline_ms, struct error *err)
 	    deadline_ms, &result, err);
 	if (status != PG_OK)
 		return status;
-	pg->recovery_at = clock_ms() + RECOVERY_MS;
+	plan_recovery_check(pg);
 	if (strcmp(PQgetvalue(result, 0, 0), "t") == 0)
 		return lose(pg, "it is a standby by now", err);
 	return PG_OK;
@@ -607,6 +621,8 @@ static enum pg_status
 make_ready(struct pg *pg, int64_t deadline_ms, struct error *err)
 {
 	struct error reason;
+	enum pg_status status;
+	bool is_new;
 
 	if (pg->is_transaction) {
 		if (pg->conn != NULL)
@@ -618,7 +634,11 @@ make_ready(struct pg *pg, int64_t deadline_ms, struct error *err)
 	    (is_stale(pg->conn) ||
 		check_recovery(pg, deadline_ms, &reason) != PG_OK))
 		pg_drop(pg);
-	return connect_until(pg, deadline_ms, err);
+	is_new = pg->conn == NULL;
+	status = connect_until(pg, deadline_ms, err);
+	if (status == PG_OK && is_new && pg->has_pooler)
+		status = check_recovery(pg, deadline_ms, err);
+	return status;
 }
 
 /* Once in each connection. */

@@ -47,7 +47,8 @@ struct pg_options {
 	bool is_writer;
 	/*
 	 * pgbouncer or the like stands between: no statement is prepared by
-	 * name, and nothing of a session is set.
+	 * name, nothing of a session is set, and a writer's server is asked
+	 * what it is before each use.
 	 */
 	bool has_pooler;
 	int connect_ms;   /* for each host; 0: 5000 */
@@ -63,6 +64,8 @@ enum pg_status pg_connect(struct pg *pg, int timeout_ms, struct error *err);
 /* Drops the connection at once; the next use makes another. */
 void pg_drop(struct pg *pg);
 bool pg_is_connected(const struct pg *pg);
+/* How many hosts the string names; at least 1. */
+size_t pg_host_count(const struct pg *pg);
 /* The server's host, for people; "" without a connection. */
 const char *pg_host(const struct pg *pg);
 

@@ -96,6 +96,36 @@ upgrade_step(struct pg *pg, int *version_out, struct error *err)
 	return status;
 }
 
+/*
+ * One transaction, one at a time: the server takes no two GRANTs of one thing at
+ * once.  Roles are of all databases of a server, so another may make it now.
+ * Passwords in clear are for lookupd alone; tables that a later version adds
+ * are granted here by name.
+ */
+static const char grant_reader[] =
+    "SELECT pg_advisory_xact_lock(1836216674);"
+    "DO $$ BEGIN "
+    "IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mqmail_read') THEN "
+    "CREATE ROLE mqmail_read NOLOGIN; END IF; "
+    "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;"
+    "GRANT USAGE ON SCHEMA mq TO mqmail_read;"
+    "GRANT SELECT ON mq.domains, mq.domain_aliases, mq.aliases, mq.filters, "
+    "mq.limits, mq.usage, mq.last_auth, mq.relay, mq.ip_domains, "
+    "mq.filesystems, mq.schema_version TO mqmail_read;"
+    "GRANT SELECT (id, domain_id, name, hash, scram, uid_flags, flags, "
+    "is_active, gecos, dir, quota, created, changed) ON mq.users "
+    "TO mqmail_read;"
+    "GRANT SELECT ON public.indimail, public.indibak, public.valias, "
+    "public.vfilter, public.vlimits, public.aliasdomain, public.relay, "
+    "public.lastauth, public.userquota, public.hostcntrl, public.fstab, "
+    "public.ip_alias_map TO mqmail_read";
+
+enum pg_status
+schema_grant_reader(struct pg *pg, struct error *err)
+{
+	return pg_script(pg, grant_reader, LOCK_MS, err);
+}
+
 enum pg_status
 schema_upgrade(struct pg *pg, int *from_out, struct error *err)
 {

@@ -25,4 +25,11 @@ enum pg_status schema_version(
  */
 enum pg_status schema_upgrade(struct pg *pg, int *from_out, struct error *err);
 
+/*
+ * Makes the role mqmail_read, unless it is there, and lets it read what other
+ * software needs of the newest version.  PG_REFUSED: control/pgsql's role may not
+ * make roles.
+ */
+enum pg_status schema_grant_reader(struct pg *pg, struct error *err);
+
 #endif

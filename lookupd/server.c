@@ -439,7 +439,7 @@ miss_done(struct lookup_server *server, struct miss *miss)
 	    fetch->record.data == NULL ? "" : fetch->record.data,
 	    fetch->record.length);
 	if (fetch->state != QUERY_UNKNOWN && !miss->is_void &&
-	    query_kind_is_kept(fetch->query.kind))
+	    !fetch->is_behind && query_kind_is_kept(fetch->query.kind))
 		cache_put(server->cache, &miss->key, miss->generation,
 		    fetch->state, answer.record, answer.length,
 		    fetch->read_at_ms);

@@ -83,7 +83,7 @@ static void
 confine(const struct settings *settings)
 {
 	unsigned short ports[PORTS_MAX] = { DNS_PORT };
-	struct confine_rules rules = { ports, 1 };
+	struct confine_rules rules = { NULL, ports, 1 };
 	struct error err;
 
 	add_ports(settings_list(settings, SETTING_dnsforward), ports,
@@ -141,7 +141,7 @@ main(int argc, char **argv)
 	if (identity_become(IDENTITY_RESOLVER, &err) == -1)
 		fatal(111, "%s", err.text);
 	confine(settings); /* before there are threads */
-	if (unbound_start(unbound, &err) == -1 || confine_calls(&err) == -1)
+	if (unbound_start(unbound, &err) == -1 || confine_calls(false, &err) == -1)
 		fatal(111, "%s", err.text);
 	server = dns_server_new(loop, unbound, listen_fd, &err);
 	if (server == NULL)

@@ -221,7 +221,7 @@ check_owners(struct check *check)
 	check_path(check, LAYOUT_login_table, logins, true);
 	if (access(key, F_OK) == 0)
 		check_path(check, LAYOUT_servercert, key, true);
-	for (unsigned id = LAYOUT_pgsql; id <= LAYOUT_pgsqlread; id++) {
+	for (unsigned id = LAYOUT_pgsql; id <= LAYOUT_pgsqllisten; id++) {
 		OWN_TEXT path = layout_path(home, id);
 
 		if (access(path, F_OK) == 0)

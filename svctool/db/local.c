@@ -286,7 +286,8 @@ make_schema(const struct local *local, struct error *err)
 
 	if (database_connect(local->home->control, true, &pg, err) !=
 		ADMIN_OK ||
-	    schema_upgrade(pg, &version, err) != PG_OK)
+	    schema_upgrade(pg, &version, err) != PG_OK ||
+	    schema_grant_reader(pg, err) != PG_OK)
 		return -1;
 	if (version < schema_newest()) {
 		make_say("made", "schema, version %d", schema_newest());

@@ -28,6 +28,7 @@ bring_to_newest(const struct node *node, bool is_new)
 	struct error err;
 	enum admin_result result = database_connect(
 	    node->home->control, true, &pg, &err);
+	enum pg_status status = PG_OK;
 	int version = 0;
 
 	if (result == ADMIN_OK)
@@ -44,6 +45,14 @@ bring_to_newest(const struct node *node, bool is_new)
 		    version, schema_newest());
 	if (result == ADMIN_OK)
 		result = database_result(schema_upgrade(pg, &version, &err));
+	if (result == ADMIN_OK)
+		status = schema_grant_reader(pg, &err);
+	if (status == PG_REFUSED)
+		printf("warning: there is no role mqmail_read for who only "
+		       "reads: %s\n",
+		    err.text);
+	else if (status != PG_OK)
+		result = database_result(status);
 	if (result != ADMIN_OK)
 		return complain_result(result, &err);
 	if (version == schema_newest())

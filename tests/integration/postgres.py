@@ -146,15 +146,18 @@ class Postgres:
         host = "127.0.0.1" if by_port else self.folder
         return f"host={host} port={self.port} dbname={database} user=mqmail"
 
-    def sql(self, text, database="mqmail"):
+    def sql(self, text, database="mqmail", timeout=DEADLINE_S * 3):
         """Runs SQL by psql; the rows, each a list of texts."""
         done = subprocess.run(
             [self.bin / "psql", "-X", "-q", "-A", "-t", "-F", "\t", "-v",
              "ON_ERROR_STOP=1", "-d", self.conninfo(database), "-c", text],
-            capture_output=True, text=True, timeout=DEADLINE_S * 3)
+            capture_output=True, text=True, timeout=timeout)
         assert done.returncode == 0, done
         return [line.split("\t") for line in done.stdout.splitlines()]
 
+    def pooler(self):
+        """A pgbouncer before it; whoever makes it ends it."""
+        return Pooler(self)
 
     def fresh_database(self, home):
         """A database with an empty schema for a node's folder, which it makes the
@@ -173,3 +176,57 @@ class Postgres:
         (home / "control/pgsql").chmod(0o640)
         (home / "control/userstore").write_text("pgsql\n")
         return self.conninfo(name)
+
+
+class Pooler:
+    """A pgbouncer that gives a server to each transaction anew."""
+
+    PROGRAM = Path("/usr/sbin/pgbouncer")
+
+    def __init__(self, server):
+        self.server = server
+        self.folder = Path(tempfile.mkdtemp(prefix="mqpb"))
+        self.port = ports.take(1)
+        (self.folder / "users").write_text('"mqmail" ""\n')
+        self.write(server)
+        for path in (self.folder, *self.folder.iterdir()):
+            if os.geteuid() == 0:
+                shutil.chown(path, server.user)
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [self.PROGRAM, self.folder / "ini"], stdout=log, stderr=log,
+                cwd=self.folder, start_new_session=True, **server.as_user())
+        wait_until(lambda: self.leads_to() == str(server.port),
+                   lambda: (self.folder / "log").read_text())
+
+    def write(self, server):
+        (self.folder / "ini").write_text(
+            "[databases]\n"
+            f"* = host=127.0.0.1 port={server.port}\n"
+            "[pgbouncer]\npool_mode = transaction\n"
+            f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            f"unix_socket_dir =\nauth_type = trust\n"
+            f"auth_file = {self.folder}/users\nserver_login_retry = 1\n")
+
+    def lead_to(self, server):
+        """Clients' sessions go on, with this server."""
+        self.write(server)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.leads_to() == str(server.port),
+                   "pgbouncer leads to the other server")
+
+    def leads_to(self):
+        done = subprocess.run(
+            [self.server.bin / "psql", "-X", "-A", "-t", "-d",
+             self.conninfo(), "-c", "SELECT inet_server_port()"],
+            capture_output=True, text=True, timeout=DEADLINE_S)
+        return done.stdout.strip()
+
+    def conninfo(self, database="mqmail"):
+        return (f"host=127.0.0.1 port={self.port} dbname={database} "
+                "user=mqmail")
+
+    def remove(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(DEADLINE_S)
+        shutil.rmtree(self.folder, ignore_errors=True)

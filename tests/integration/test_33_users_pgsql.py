@@ -11,6 +11,7 @@ import time
 import pytest
 
 from node import BIN, ROOT, SLOW, wait_until
+from postgres import Pooler
 
 pytestmark = pytest.mark.usefixtures("postgres")
 
@@ -65,6 +66,47 @@ def test_the_schema_is_made_once(home):
     assert status["writers"]["schema"] == status["writers"]["schema_newest"]
     assert not status["writers"]["is_standby"]
     assert "as it should be" in home.db("check")
+
+
+def test_others_may_only_read(domain):
+    """Dovecot and webmail are members of a role."""
+    domain.run("vadduser", "-C", "al@a.test", stdin="secret\n")
+    domain.sql("CREATE ROLE webmail LOGIN IN ROLE mqmail_read")
+    try:
+        def ask(text):
+            done = subprocess.run(
+                [domain.postgres.bin / "psql", "-X", "-A", "-t", "-c", text,
+                 "-d", domain.conninfo.replace("user=mqmail", "user=webmail")],
+                capture_output=True, text=True, timeout=60)
+            return done.stdout.strip() or done.stderr
+
+        assert ask("SELECT count(hash) FROM mq.users") == "2"
+        assert ask("SELECT count(*) FROM indimail") == "2"
+        for text in ("SELECT secret FROM mq.users", "SELECT * FROM mq.users",
+                     "UPDATE mq.users SET hash = ''", "DELETE FROM mq.domains",
+                     "DELETE FROM indimail", "SELECT * FROM mq.changes"):
+            assert "permission denied" in ask(text), text
+    finally:
+        domain.sql("DROP ROLE webmail")
+
+
+def test_init_without_the_right_to_make_roles(home):
+    """The tables are made, and what is missing is said."""
+    home.sql("DROP SCHEMA mq CASCADE; DROP SCHEMA public CASCADE; "
+             "DROP OWNED BY mqmail_read")
+    home.sql("CREATE ROLE plain LOGIN; "
+             f"GRANT CREATE ON DATABASE {home.database} TO plain; "
+             "CREATE SCHEMA public AUTHORIZATION plain; "
+             "ALTER ROLE mqmail_read RENAME TO elsewhere")
+    try:
+        (home.path / "control/pgsql").write_text(
+            home.conninfo.replace("user=mqmail", "user=plain"))
+        said = home.db("init")
+        assert "no role mqmail_read" in said and "made" in said
+        home.sql("ALTER ROLE elsewhere RENAME TO mqmail_read")
+        assert "no role" not in home.db("upgrade")
+    finally:
+        home.sql("DROP OWNED BY plain; DROP ROLE plain")
 
 
 def test_upgrade_knows_versions(home):
@@ -122,6 +164,26 @@ def test_passwords_of_connections_are_not_shown(home):
                               timeout=60 * SLOW)
         assert "hunter2" not in done.stdout + done.stderr, words
         assert "secret" not in done.stdout + done.stderr, words
+
+
+@pytest.mark.skipif(not Pooler.PROGRAM.exists(), reason="no pgbouncer")
+def test_changes_through_a_pooler(home, postgres):
+    pooler = postgres.pooler()
+    try:
+        control = home.path / "control"
+        shutil.copy(control / "pgsql", control / "pgsqllisten")
+        (control / "pgsql").write_text(pooler.conninfo(home.database))
+        (control / "pgsqllisten").chmod(0o640)
+        home.run("vadddomain", "-n", "a.test")
+        for number in range(3):  # by other sessions of the server, too
+            home.run("vadduser", "-n", f"u{number}@a.test")
+            home.run("vmoduser", "-c", f"name {number}", f"u{number}@a.test")
+        home.run("vadduser", "--file", "/dev/stdin", stdin="al@a.test pw\n")
+        home.run("vdeluser", "--yes", "u0@a.test")
+        assert set(home.users()) == {"postmaster", "u1", "u2", "al"}
+        assert "as it should be" in home.db("check")
+    finally:
+        pooler.remove()
 
 
 def test_rows_and_folders(domain):

@@ -3,11 +3,14 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +19,15 @@ import postgres as server
 from lookup_peer import (Client, add_domain, add_user, answers, make_schema,
                          one, question, request, stats, use_database,
                          wait_stats)
-from node import BIN, NO_LEAKS, SLOW, wait_until
-from postgres import Postgres
+from node import BIN, NO_LEAKS, ROOT, SLOW, wait_until
+from postgres import Pooler, Postgres
 
 pytestmark = pytest.mark.skipif(server.programs() is None,
                                 reason="no PostgreSQL")
-FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200"}
+FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200",
+        "TSAN_OPTIONS": ":".join(
+            [*os.environ.get("TSAN_OPTIONS", "").split(":"),
+             f"suppressions={ROOT}/tests/integration/tsan.supp"])}
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +53,9 @@ def users(database):
 
 
 class Lookupd:
-    def __init__(self, node, conninfo, **settings):
+    def __init__(self, node, conninfo, environment=None, **settings):
         self.node, self.home, self.process = node, node.home, None
+        self.environment = environment or {}
         use_database(node, conninfo, **settings)
         (self.home / "run/lookupd").mkdir(exist_ok=True)
         self.start()
@@ -57,7 +64,8 @@ class Lookupd:
         self.log = open(self.home / "lookupd.log", "ab+")
         self.process = subprocess.Popen(
             [BIN / "lookupd"], stderr=self.log,
-            env={**self.node.environment(), **NO_LEAKS, **FAST})
+            env={**self.node.environment(), **NO_LEAKS, **FAST,
+                 **self.environment})
         wait_until(lambda: (self.home / "run/lookup").exists() and
                    "status: ready" in self.text(), self.text)
 
@@ -68,6 +76,8 @@ class Lookupd:
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(number)
         code = self.process.wait(timeout=20 * SLOW)
+        if code != 0:
+            print(self.text())
         self.log.close()
         (self.home / "lookupd.log").unlink()
         return code
@@ -96,7 +106,7 @@ def make_lookupd(make_node, users):
     yield make
     for lookupd in running:
         if lookupd.process.poll() is None:
-            assert lookupd.end() == 0, lookupd.text()
+            assert lookupd.end() == 0
 
 
 @pytest.fixture
@@ -426,6 +436,66 @@ def test_strangers_are_told_nothing(lookupd):
     assert done.stdout == "0\n", done
 
 
+@pytest.mark.skipif(SLOW != 1, reason="sanitizers need calls of their own")
+def test_it_is_confined(make_lookupd, users):
+    """Every thread has the filter of system calls, and may get no rights."""
+    lookupd = make_lookupd(users.conninfo())
+    wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
+    threads = Path(f"/proc/{lookupd.process.pid}/task")
+    states = [(thread / "status").read_text() for thread in threads.iterdir()]
+    assert len(states) > 6
+    for state in states:
+        assert "\nSeccomp:\t2\n" in state and "\nNoNewPrivs:\t1\n" in state
+
+
+def test_tls(make_node, tmp_path):
+    """By name and certificate, also when root's home is in the environment."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj",
+         "/CN=localhost", "-keyout", tmp_path / "key", "-out",
+         tmp_path / "cert"], check=True, capture_output=True, timeout=60)
+    tls = Postgres("ssl = off")
+    try:
+        for name in ("key", "cert"):
+            shutil.copy(tmp_path / name, tls.data / name)
+            if os.geteuid() == 0:
+                shutil.chown(tls.data / name, tls.user)
+        (tls.data / "key").chmod(0o600)
+        make_schema(tls)
+        add_domain(tls, "a.test")
+        add_user(tls, "alice", "a.test", "/m")
+        tls.stop()
+        tls.configure("ssl = on\nssl_cert_file = 'cert'\n"
+                      "ssl_key_file = 'key'")
+        tls.start()
+        shutil.copy(tmp_path / "cert", tls.folder / "cert")
+        (tls.folder / "cert").chmod(0o644)
+        closed = tmp_path / "root"
+        closed.mkdir(mode=0o700)
+        node = make_node("--init-only")
+        user = {}
+        if os.geteuid() == 0:
+            user = {"MQMAIL_USER": "nobody"}
+            (node.home / "run/lookupd").mkdir(exist_ok=True)
+            shutil.chown(node.home / "run/lookupd", "nobody")
+            for folder in (node.home, node.home / "run"):
+                folder.chmod(0o755)
+        lookupd = Lookupd(
+            node, f"host=localhost port={tls.port} dbname=mqmail user=mqmail "
+            f"sslmode=verify-full sslrootcert={tls.folder}/cert",
+            environment={"HOME": str(closed), **user})
+        try:
+            lookupd.wait_up()
+            assert ask(lookupd) == ("found", "database")
+            assert tls.sql("SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN "
+                           "pg_stat_activity a USING (pid) WHERE "
+                           "application_name = 'lookupd'") == [["t"]]
+        finally:
+            assert lookupd.end() == 0
+    finally:
+        tls.remove()
+
+
 def test_hup_forgets(lookupd):
     assert ask(lookupd) == ("found", "database")
     lookupd.process.send_signal(signal.SIGHUP)
@@ -446,9 +516,13 @@ def test_fail_over(make_lookupd, users):
         wait_until(lambda: standby.sql(
             "SELECT count(*) FROM mq.users") == [["2"]], "the standby")
         users.stop()
-        wait_stats(lookupd.home, lambda s: s["database"] == "away", "away")
+        wait_stats(lookupd.home, lambda s: not s["followed"], "not followed")
         assert ask(lookupd) == ("found", "cache")
+        # The standby says who is there, and nobody who is not.
+        wait_until(lambda: ask(lookupd, domain="b.test") == (
+            "found", "database"), lookupd.text)
         assert ask(lookupd, "bob")[0] == "unknown"
+        assert stats(lookupd.home)["database"] == "up"
         standby.sql("SELECT pg_promote()")
         add_user(standby, "bob", "a.test", "/m")
         wait_until(lambda: ask(lookupd, "bob")[0] == "found", lookupd.text)
@@ -482,6 +556,132 @@ def test_standby_that_is_behind(make_lookupd, users):
         wait_until(lambda: ask(lookupd) == ("found", "database"), "alice")
     finally:
         standby.remove()
+
+
+def test_standby_in_the_one_string_that_is_behind(make_lookupd, users):
+    """Readers prefer a standby, also where pgsqlread does not name one."""
+    with ExitStack() as ends:
+        standby = Postgres.standby_of(users)
+        ends.callback(standby.remove)
+        wait_until(lambda: standby.sql(
+            "SELECT count(*) FROM mq.users") == [["2"]], "the standby")
+        lookupd = make_lookupd(
+            f"host=127.0.0.1,127.0.0.1 port={standby.port},{users.port} "
+            "dbname=mqmail user=mqmail")
+        lookupd.wait_up()
+        standby.sql("SELECT pg_wal_replay_pause()")
+        assert ask(lookupd) == ("found", "database")
+        users.sql("UPDATE mq.users SET dir = '/m/new'")
+        add_user(users, "bob", "a.test", "/m")
+        wait_until(lambda: b"/m/new" in one(
+            lookupd.home, "user", "alice", "a.test")[3], "the new folder")
+        assert ask(lookupd, "bob")[0] == "found"
+        standby.sql("SELECT pg_wal_replay_resume()")
+
+
+@pytest.mark.skipif(not Pooler.PROGRAM.exists(), reason="no pgbouncer")
+def test_pooler(make_lookupd, users):
+    """pgbouncer before all but LISTEN, which leads to a standby, then the new
+    primary, while its clients' sessions go on."""
+    with ExitStack() as ends:
+        standby = Postgres.standby_of(users)
+        ends.callback(standby.remove)
+        pooler = users.pooler()
+        ends.callback(pooler.remove)
+        lookupd = make_lookupd(
+            pooler.conninfo(), pgsqllisten=f"host=127.0.0.1,127.0.0.1 "
+            f"port={users.port},{standby.port} dbname=mqmail user=mqmail")
+        lookupd.wait_up()
+        assert ask(lookupd) == ("found", "database")
+        assert ask(lookupd) == ("found", "cache")
+        users.sql("UPDATE mq.users SET dir = '/m/new'")
+        wait_until(lambda: b"/m/new" in one(
+            lookupd.home, "user", "alice", "a.test")[3], "the new folder")
+        with Client(lookupd.home) as client:
+            assert client.ask(login())[0][:2] == ("found", "database")
+        wait_until(lambda: standby.sql(
+            "SELECT count(*) FROM mq.last_auth") == [["1"]], "the standby")
+        pooler.lead_to(standby)
+        add_user(users, "bob", "a.test", "/m")
+        standby.sql("SELECT pg_wal_replay_pause()")
+        add_user(users, "carol", "a.test", "/m")
+        assert ask(lookupd, "carol")[0] in ("found", "unknown")
+        assert ask(lookupd, "nobody")[0] == "unknown"
+        with Client(lookupd.home) as client:
+            assert client.ask(login(number=1900000000))[0][:2] == (
+                "found", "spool")
+        standby.sql("SELECT pg_wal_replay_resume()")
+        users.stop()
+        standby.sql("SELECT pg_promote()")
+        add_user(standby, "dave", "a.test", "/m")
+        wait_until(lambda: ask(lookupd, "dave")[0] == "found", lookupd.text)
+        wait_until(lambda: ask(lookupd, "nobody")[0] == "absent", lookupd.text)
+        wait_until(lambda: standby.sql(
+            "SELECT extract(epoch FROM at)::bigint FROM mq.last_auth")
+            == [["1900000000"]], lookupd.text)
+
+
+@contextlib.contextmanager
+def slow_users(users, seconds):
+    """The connection string of a role for whom each look at users takes so
+    long."""
+    users.sql("CREATE ROLE slow LOGIN; GRANT USAGE ON SCHEMA mq TO slow; "
+              "GRANT SELECT ON ALL TABLES IN SCHEMA mq TO slow; "
+              "ALTER TABLE mq.users ENABLE ROW LEVEL SECURITY; "
+              "CREATE POLICY slow ON mq.users TO slow USING "
+              f"(pg_sleep({seconds}) IS NOT NULL)")
+    try:
+        yield f"host={users.folder} port={users.port} dbname=mqmail user=slow"
+    finally:
+        users.sql("DROP POLICY slow ON mq.users; "
+                  "ALTER TABLE mq.users DISABLE ROW LEVEL SECURITY; "
+                  "DROP OWNED BY slow; DROP ROLE slow")
+
+
+def test_slow_database(make_lookupd, users):
+    """What takes longer than 250 ms is answered by what is known."""
+    with slow_users(users, 1) as conninfo:
+        lookupd = make_lookupd(conninfo, lookuptimeout=20)
+        lookupd.wait_up()
+        wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
+        begun = time.monotonic()
+        assert ask(lookupd) == ("found", "snapshot")
+        assert time.monotonic() - begun < SLOW
+        # It was remembered when it came.
+        wait_until(lambda: ask(lookupd) == ("found", "cache"), "the answer")
+        assert ask(lookupd, domain="nowhere.test") == ("absent", "database")
+        assert lookupd.end() == 0
+
+
+def test_too_slow_database(make_lookupd, users):
+    """Nobody is absent, and no statement goes on for nobody."""
+    with slow_users(users, 60) as conninfo:
+        lookupd = make_lookupd(conninfo, lookupsnapshot=0)
+        lookupd.wait_up()
+        assert ask(lookupd)[0] == "unknown"
+        assert ask(lookupd, domain="b.test")[0] == "unknown"
+        wait_until(lambda: users.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'slow' AND "
+            "state = 'active'") == [["0"]], "the statements have ended")
+        assert lookupd.end() == 0
+
+
+def test_stuck_connection(lookupd, users):
+    """One session stands still, the server does not."""
+    assert ask(lookupd) == ("found", "database")
+    stuck = [int(pid) for pid, in users.sql(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'lookupd' "
+        "AND query NOT LIKE '%mq.changes%'")]
+    assert stuck
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: ask(lookupd, "bob")[0] == "absent", lookupd.text)
+        add_user(users, "bob", "a.test", "/m")
+        wait_until(lambda: ask(lookupd, "bob")[0] == "found", lookupd.text)
+    finally:
+        for pid in stuck:
+            os.kill(pid, signal.SIGCONT)
 
 
 # -- other nodes

@@ -21,6 +21,7 @@ CASES = ("lookup",)
 USERS = int(os.environ.get("BENCH_USERS", "100000"))
 CLIENTS, SECONDS = 50, 5
 COLD_MOST = 200_000  # of them are asked for when nothing is remembered
+FILL_S = 60 + USERS // 5000
 
 
 def _fill(database, root, folder):
@@ -42,9 +43,9 @@ def _fill(database, root, folder):
         "INSERT INTO mq.domains (name) SELECT 'd' || n || '.test' FROM "
         f"generate_series(0, {domains - 1}) n; "
         "COPY mq.users (domain_id, name, hash, dir, quota) "
-        f"FROM '{file}'")
+        f"FROM '{file}'", timeout=FILL_S)
     file.unlink()
-    database.sql("VACUUM ANALYZE")
+    database.sql("VACUUM ANALYZE", timeout=FILL_S)
     return domains
 
 
