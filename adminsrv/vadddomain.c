@@ -11,8 +11,8 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadddomain [-Cen] [-B base] [-h hash] [-l users-per-level] [-q quota]\n"
-    "                  [-r length] domain [postmaster-password]\n";
+    "usage: vadddomain [-Cenv] [-B base] [-h hash] [-l users-per-level]\n"
+    "                  [-q quota] [-r length] domain [postmaster-password]\n";
 
 int
 main(int argc, char **argv)
@@ -30,7 +30,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadddomain", argv, usage);
-	while ((option = getopt(argc, argv, "B:Cenh:l:q:r:")) != -1) {
+	while ((option = getopt(argc, argv, "B:Cenh:l:q:r:v")) != -1) {
 		if (option == 'B')
 			options.base_path = optarg;
 		else if (option == 'l')
@@ -38,6 +38,8 @@ main(int argc, char **argv)
 			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
 		else if (option == 'q')
 			quota_text = optarg;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);
 	}

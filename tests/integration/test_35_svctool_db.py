@@ -30,7 +30,9 @@ def test_it_is_made_once_and_lives_with_the_node(local):
     assert stat.S_IMODE(setting.stat().st_mode) == 0o640
     assert (local.home / "pgsql").stat().st_uid != 0 or os.geteuid() != 0
     # A warning: its own database is down with the node.
-    assert not is_up(local)
+    said = local.svctool("db", "status", code=None)
+    assert said.returncode == 111
+    assert f"the service '{local.home}/service/pgsql': svc -u" in said.stderr
     local.svctool("start")
     assert is_up(local)
     assert "nothing to do" in local.svctool("db", "local").stdout
