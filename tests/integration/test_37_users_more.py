@@ -586,6 +586,9 @@ def test_bulletins(home):
     send = ("-f", home.path / "text", "-e", home.path / "but", "-h")
     assert set(home.run("vbulletin", *send, "-V", "-n", "a.test").split()) == {
         "al@a.test", "carl@a.test", "postmaster@a.test"}
+    (home.path / "only").write_text("carl%a.test\nbob@a.test\nx@b.test\n")
+    assert home.run("vbulletin", *send, "-S", home.path / "only", "-vn") == (
+        "carl@a.test\n")
     home.run("vpopbull", *send, "a.test")
     found = list(home.folder.glob("*/Maildir/new/*"))
     assert len(found) == 3
