@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -83,3 +84,15 @@ def test_a_node_for_tests_has_its_users_there(make_node):
     done = node.run("vuserinfo", "--json", "-D", node.domain)
     assert {user["name"] for user in json.loads(done.stdout)} == {
         "postmaster", "alice", "bob"}
+
+
+def test_check_tells_of_rows_what_to_do_with_rows(make_node):
+    node = make_node("--store", "pgsql")
+    subprocess.run(
+        [postgres.programs() / "psql", "-q", "-X", "-d",
+         (node.control / "pgsql").read_text().strip(), "-c", "UPDATE mq.users "
+         "SET dir = '/nonexistent/bob' WHERE name = 'bob'"],
+        check=True, timeout=60)
+    said = node.svctool("check", code=1).stdout
+    assert "correct dir of the user in mq.users" in said
+    assert "vmkpasswd" not in said
