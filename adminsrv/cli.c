@@ -22,6 +22,8 @@
 
 enum { CHANGE_ITEMS_MAX = 8 };
 
+static bool is_verbose;
+
 void
 cli_start(const char *program, char *const *argv, const char *usage)
 {
@@ -36,6 +38,30 @@ cli_end(enum admin_result result, const struct error *err)
 	if (result != ADMIN_OK)
 		log_line("fatal: %s", err->text);
 	return (int)result;
+}
+
+void
+cli_be_verbose(void)
+{
+	is_verbose = true;
+}
+
+bool
+cli_is_verbose(void)
+{
+	return is_verbose;
+}
+
+void
+cli_take_verbose(int argc, char *const *argv, const char *usage)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "v")) != -1)
+		if (option == 'v')
+			cli_be_verbose();
+		else
+			cli_usage(usage);
 }
 
 int
@@ -54,6 +80,12 @@ cli_end_change(const struct home *home, const char *command,
 	va_end(list);
 	if (result == ADMIN_OK)
 		result = hook_run(home, command, items, count, false, err);
+	if (result == ADMIN_OK && is_verbose) {
+		fputs("done:", stdout);
+		for (size_t i = 0; i < count; i++)
+			printf("%s%s", *items[i] == '\0' ? "" : " ", items[i]);
+		putchar('\n');
+	}
 	return cli_end(result, err);
 }
 

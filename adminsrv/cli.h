@@ -31,6 +31,12 @@ int cli_end(enum admin_result result, const struct error *err);
 int cli_end_change(const struct home *home, const char *command,
     enum admin_result result, struct error *err, ...) __attribute__((sentinel));
 
+/* -v: cli_end_change() says on stdout what was done. */
+void cli_be_verbose(void);
+bool cli_is_verbose(void);
+/* Of a command that has no other options. */
+void cli_take_verbose(int argc, char *const *argv, const char *usage);
+
 /* Logs each line as a warning. */
 void cli_warn_lines(const struct buf *lines);
 

@@ -34,6 +34,27 @@ database_is_store(const char *control_dir, struct error *err)
 	return strcmp(value.data, "pgsql") == 0;
 }
 
+/* What to do, behind the reason of no connection. */
+static void
+say_where_to_look(
+    const char *control_dir, const char *conninfo, struct error *err)
+{
+	const struct error reason = *err;
+	OWN_TEXT service = xasprintf("%s/../service/pgsql", control_dir);
+	OWN_TEXT path = realpath(service, NULL);
+
+	if (path != NULL && strstr(conninfo, "/run/pgsql") != NULL)
+		error_set(err,
+		    "%s: this node's database is the service '%s': svc -u "
+		    "starts it, and 'svctool start' all of the node",
+		    reason.text, path);
+	else
+		error_set(err,
+		    "%s: see whether it runs, and whether '%s/pgsql' says "
+		    "where",
+		    reason.text, control_dir);
+}
+
 enum admin_result
 database_connect(const char *control_dir, bool is_writer, struct pg **pg_out,
     struct error *err)
@@ -64,6 +85,8 @@ database_connect(const char *control_dir, bool is_writer, struct pg **pg_out,
 	if (*pg_out == NULL)
 		return ADMIN_REFUSED;
 	status = pg_connect(*pg_out, CONNECT_MS, err);
+	if (status == PG_UNKNOWN)
+		say_where_to_look(control_dir, options.conninfo, err);
 	if (status != PG_OK)
 		pg_free(pg_out);
 	return database_result(status);

@@ -174,6 +174,8 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 	OWN_TEXT number = xasprintf("%u\n", options->users_per_level);
 	OWN_TEXT base = xasprintf(
 	    "%s\n", options->base_path == NULL ? "" : options->base_path);
+	OWN_TEXT catch_all = xasprintf("| vdelivermail '' %s\n",
+	    options->catch_all == NULL ? "" : options->catch_all);
 	AUTO(buf_release) struct buf checked = BUF_INIT;
 	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result;
@@ -186,10 +188,11 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 	if (result != ADMIN_OK)
 		return result;
 	if (file_sweep(dir, err) == -1 ||
-	    (access(standard, F_OK) == -1 &&
+	    ((options->catch_all != NULL || access(standard, F_OK) == -1) &&
 		write_file(dir,
 		    layout_below(LAYOUT_domain, LAYOUT_domain_default),
-		    qmail_default, err) == -1) ||
+		    options->catch_all != NULL ? catch_all : qmail_default,
+		    err) == -1) ||
 	    (options->base_path != NULL &&
 		write_file(dir, ".base_path", base, err) == -1) ||
 	    (options->users_per_level > 0 &&

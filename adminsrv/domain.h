@@ -22,6 +22,7 @@ struct domain_options {
 	const char *password_scram, *password_secret; /* or NULL */
 	const char *quota;        /* of the postmaster, as quota_text_read() */
 	const char *base_path;    /* of users' folders; NULL: as it is */
+	const char *catch_all;    /* address of absent users; NULL: as it is */
 	unsigned users_per_level; /* 0: as it is, or the standard */
 	bool keeps_postmaster;    /* one that is there keeps the password */
 };

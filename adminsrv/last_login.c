@@ -43,6 +43,46 @@ ask_table(
 }
 
 static int
+tell_table(struct users *users, const char *name,
+    void (*tell)(
+	const char *service, const char *ip, int64_t at_s, void *context),
+    void *context, struct error *err)
+{
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+	const char *id;
+	struct pg *pg = users_pg_connection(users, &id);
+
+	if (database_run(pg, &result, err,
+		"SELECT l.service, l.ip, extract(epoch FROM l.at)::bigint FROM "
+		"mq.users u, LATERAL (SELECT service, remote_ip AS ip, at FROM "
+		"mq.last_auth WHERE user_id = u.id UNION ALL SELECT 'relay', "
+		"ip, at FROM mq.relay WHERE user_id = u.id) l "
+		"WHERE u.domain_id = $1 AND u.name = $2 ORDER BY 1, 2",
+		id, name, NULL) != PG_OK)
+		return -1;
+	for (size_t row = 0; row < pg_rows(result); row++)
+		tell(pg_text(result, row, 0), pg_text(result, row, 1),
+		    pg_number(result, row, 2), context);
+	return 0;
+}
+
+int
+last_login_each(const struct home *home, struct users *users, const char *name,
+    void (*tell)(
+	const char *service, const char *ip, int64_t at_s, void *context),
+    void *context, struct error *err)
+{
+	OWN_TEXT logins = layout_path(home, LAYOUT_logins);
+
+	if (users->backend == &users_pg)
+		return tell_table(users, name, tell, context, err);
+	return logins_each(logins, name, users->domain, tell, context, err) ==
+		-1
+	    ? -1
+	    : 0;
+}
+
+static int
 look_at_folder(const char *path, int64_t *at_s, struct error *err)
 {
 	struct stat st;

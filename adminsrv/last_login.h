@@ -18,4 +18,14 @@
 int last_login(const struct home *home, struct users *users,
     const struct vpasswd_entry *entry, int64_t *at_s_out, struct error *err);
 
+/*
+ * Tells each of the user's last logins: by service, "relay" being the addresses
+ * that may relay by one.  0 or -1.
+ */
+int last_login_each(const struct home *home, struct users *users,
+    const char *name,
+    void (*tell)(
+	const char *service, const char *ip, int64_t at_s, void *context),
+    void *context, struct error *err);
+
 #endif

@@ -74,14 +74,16 @@ names_address(
 	const char *at = strrchr(address, '@');
 
 	if (at == NULL)
+		at = strrchr(address, '%');
+	if (at == NULL)
 		return error_set(
 		    err, "'%.200s' is not of the form user@domain", address);
 	if (!fold_local_part(address, (size_t)(at - address),
 		address_out->local, sizeof(address_out->local)))
 		return error_set(err,
-		    "the part before '@' of '%.200s' has not 1 to %d "
+		    "the part before '%c' of '%.200s' has not 1 to %d "
 		    "characters",
-		    address, NAMES_LOCAL_SIZE - 1);
+		    *at, address, NAMES_LOCAL_SIZE - 1);
 	return names_domain(at + 1, address_out->domain, err);
 }
 

@@ -21,8 +21,9 @@ int names_domain(
     const char *domain, char domain_out[NAMES_DOMAIN_SIZE], struct error *err);
 
 /*
- * Takes user@domain apart at the last '@', folds the local part to lower case,
- * and does the domain as names_domain().  The local part only has to fit, so
+ * Takes user@domain apart at the last '@', or without one user%domain at the
+ * last '%', as logins do; folds the local part to lower case, and does the
+ * domain as names_domain().  The local part only has to fit, so
  * that every user that exists can be named.  0, or -1 with what is wrong.
  */
 int names_address(

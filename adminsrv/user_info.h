@@ -9,7 +9,7 @@
 #include "lookupd/vpasswd.h"
 #include "mailbox/quota.h"
 
-/* In the order of the options "npugcdq" of vuserinfo. */
+/* In the order of the options "npugcdql" of vuserinfo. */
 enum user_info_field {
 	USER_INFO_NAME = 0x01,
 	USER_INFO_HASH = 0x02,
@@ -18,7 +18,8 @@ enum user_info_field {
 	USER_INFO_GECOS = 0x10,
 	USER_INFO_DIR = 0x20,
 	USER_INFO_QUOTA = 0x40, /* and what is used of it */
-	USER_INFO_ALL = 0x7f
+	USER_INFO_LOGINS = 0x80, /* adminsrv/last_login.h, not printed here */
+	USER_INFO_ALL = 0xff
 };
 
 /* A bit of gid_flags; a row with flag 0 ends the table. */

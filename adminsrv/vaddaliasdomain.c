@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-static const char usage[] = "usage: vaddaliasdomain alias-domain domain\n";
+static const char usage[] = "usage: vaddaliasdomain [-v] alias-domain domain\n";
 
 /* Is the name a virtual domain, and no alias?  1, 0, -1. */
 static int
@@ -36,7 +36,8 @@ main(int argc, char **argv)
 	struct error err;
 
 	cli_start("vaddaliasdomain", argv, usage);
-	if (getopt(argc, argv, "") != -1 || argc - optind != 2)
+	cli_take_verbose(argc, argv, usage);
+	if (argc - optind != 2)
 		cli_usage(usage);
 	if (names_domain(argv[optind], alias, &err) == -1 ||
 	    names_domain(argv[optind + 1], domain, &err) == -1)

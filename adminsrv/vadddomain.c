@@ -11,15 +11,16 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadddomain [-Cen] [-B base] [-h hash] [-l users-per-level] [-q quota]\n"
-    "                  [-r length] domain [postmaster-password]\n";
+    "usage: vadddomain [-bCenv] [-B base] [-E address] [-h hash]\n"
+    "                  [-l users-per-level] [-q quota] [-r length] domain [postmaster-password]\n";
 
 int
 main(int argc, char **argv)
 {
 	struct domain_options options = { .users_per_level = 0 };
 	struct cli_password password = { .argument = NULL };
-	const char *quota_text = "NOQUOTA";
+	const char *quota_text = "NOQUOTA", *catch_all = NULL;
+	OWN_TEXT catch_all_address = NULL;
 	AUTO(password_data_release)
 	struct password_data data = { .hash = BUF_INIT };
 	AUTO(buf_release) struct buf quota = BUF_INIT;
@@ -30,14 +31,20 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadddomain", argv, usage);
-	while ((option = getopt(argc, argv, "B:Cenh:l:q:r:")) != -1) {
+	while ((option = getopt(argc, argv, "B:bCE:enh:l:q:r:v")) != -1) {
 		if (option == 'B')
 			options.base_path = optarg;
+		else if (option == 'b')
+			catch_all = NULL;
+		else if (option == 'E')
+			catch_all = optarg;
 		else if (option == 'l')
 			options.users_per_level = cli_number(
 			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
 		else if (option == 'q')
 			quota_text = optarg;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);
 	}
@@ -45,6 +52,17 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
+	if (catch_all != NULL) {
+		struct names_address address;
+
+		/* It stands in a line that may go to a shell. */
+		if (names_address(catch_all, &address, &err) == -1 ||
+		    names_check_new_user(address.local, &err) == -1)
+			return cli_end(ADMIN_REFUSED, &err);
+		catch_all_address = xasprintf(
+		    "%s@%s", address.local, address.domain);
+		options.catch_all = catch_all_address;
+	}
 	password.argument = argv[optind + 1]; /* argv ends with NULL */
 	if (quota_text_read(quota_text, &quota, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);

@@ -17,7 +17,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vadduser [-bCen] [-B base] [-c comment] [-h hash] [-q quota]\n"
+    "usage: vadduser [-bCeinv] [-B base] [-c comment] [-h hash] [-q quota]\n"
     "                [-r length] user@domain [password]\n"
     "       vadduser -i [-bCen] [-B base] [-c comment] [-h hash] [-q quota]\n"
     "                < list\n"
@@ -35,7 +35,7 @@ struct options {
 	const char *quota; /* NULL: the domain's, or the standard */
 	const char *base;  /* path of folders, or NULL */
 	bool balances;     /* vfstab chooses it */
-	bool is_list;
+	bool is_inactive;
 	const char *file; /* of the list; NULL: descriptor 0 */
 };
 
@@ -99,6 +99,7 @@ add_single(const struct home *home, const struct options *options,
 	if (options->base != NULL)
 		users_set_base(users, options->base);
 	new.name = address.local;
+	new.uid_flags = options->is_inactive ? VPASSWD_INACTIVE : 0;
 	new.hash = data.hash.data;
 	new.scram = password_text(&data.scram);
 	new.secret = password_text(&data.secret);
@@ -152,7 +153,11 @@ add_list(
 	if (result == ADMIN_OK && options->balances)
 		result = filesystems_add_users(
 		    home, options->base, bulk.count, err);
-	return result == ADMIN_OK ? tell_list(home, &bulk, err) : result;
+	if (result == ADMIN_OK)
+		result = tell_list(home, &bulk, err);
+	if (result == ADMIN_OK && cli_is_verbose())
+		printf("done: %zu users\n", bulk.count);
+	return result;
 }
 
 int
@@ -163,11 +168,12 @@ main(int argc, char **argv)
 	enum admin_result result = ADMIN_OK;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
+	bool is_list;
 	int option;
 
 	cli_start("vadduser", argv, usage);
-	while ((option = getopt_long(
-		    argc, argv, "B:bCc:eh:inq:r:", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "B:bCc:eh:inq:r:v",
+		    long_options, NULL)) != -1) {
 		if (option == 'B')
 			options.base = optarg;
 		else if (option == 'b')
@@ -175,17 +181,21 @@ main(int argc, char **argv)
 		else if (option == 'c')
 			options.gecos = optarg;
 		else if (option == 'i')
-			options.is_list = true;
-		else if (option == 'f') {
-			options.is_list = true;
+			options.is_inactive = true;
+		else if (option == 'f')
 			options.file = optarg;
-		} else if (option == 'q')
+		else if (option == 'q')
 			options.quota = optarg;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (!cli_password_option(
 			     &options.password, option, optarg))
 			cli_usage(usage);
 	}
-	if (options.is_list ? argc != optind || options.password.random_length
+	/* Alone -i is vpopmail's list, and with a user IndiMail's state. */
+	is_list = options.file != NULL ||
+	    (options.is_inactive && argc == optind);
+	if (is_list ? argc != optind || options.password.random_length
 			    : argc - optind < 1 || argc - optind > 2)
 		cli_usage(usage);
 	home = global_vars_home();
@@ -193,7 +203,7 @@ main(int argc, char **argv)
 		result = filesystems_choose(home, &base, &err);
 		options.base = base.data;
 	}
-	if (result == ADMIN_OK && options.is_list)
+	if (result == ADMIN_OK && is_list)
 		return cli_end(add_list(home, &options, &err), &err);
 	options.password.argument = argv[optind + 1];
 	if (result == ADMIN_OK)

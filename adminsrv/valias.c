@@ -9,7 +9,7 @@
 #include "adminsrv/records.h"
 #include "base/mem.h"
 
-static const char usage[] = "usage: valias [-s] alias@domain | domain\n"
+static const char usage[] = "usage: valias [-v] [-s] alias@domain | domain\n"
 			    "       valias -S line domain\n"
 			    "       valias -i line [-u old-line] alias@domain\n"
 			    "       valias -d line alias@domain\n"
@@ -136,7 +136,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("valias", argv, usage);
-	while ((option = getopt(argc, argv, "d:Di:sS:u:")) != -1) {
+	while ((option = getopt(argc, argv, "d:Di:sS:u:v")) != -1) {
 		if (option == 'd')
 			request.delete = optarg;
 		else if (option == 'D')
@@ -147,6 +147,8 @@ main(int argc, char **argv)
 			request.old = optarg;
 		else if (option == 'S')
 			request.track = optarg;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (option != 's')
 			cli_usage(usage);
 	}
@@ -158,7 +160,8 @@ main(int argc, char **argv)
 		    request.removes_all + (request.track != NULL) >
 		1)
 		cli_usage(usage);
-	is_address = strchr(argv[optind], '@') != NULL && *argv[optind] != '@';
+	is_address = strpbrk(argv[optind], "@%") != NULL &&
+	    *argv[optind] != '@';
 	if (is_change && !is_address)
 		cli_usage(usage);
 	result = is_address

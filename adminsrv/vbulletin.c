@@ -21,14 +21,16 @@
 enum { MESSAGE_MAX = 100 * 1024 * 1024, EXCLUDED_MAX = 64 * 1024 * 1024 };
 
 static const char usage_format[] =
-    "usage: %s -f message [-e excluded] [-c | -h | -s] [-nV]\n"
-    "                 [domain]...\n";
+    "usage: %s -f message [-e excluded] [-S subscribers] [-c | -h | -s]\n"
+    "                 [-nV] [domain]...\n";
 
 struct request {
 	const struct home *home;
 	const char *path; /* of the message, absolute */
 	struct buf message;
 	struct strlist excluded; /* sorted */
+	struct strlist subscribers; /* the same */
+	bool has_subscribers;       /* nobody else gets it */
 	char *name;              /* of the file in each Maildir */
 	int way;                 /* c: copies, h: links to one copy, s */
 	bool is_dry, is_verbose;
@@ -139,6 +141,8 @@ give_user(struct request *request, const struct vpasswd_entry *entry,
 
 	if ((entry->uid_flags & VPASSWD_INACTIVE) != 0 ||
 	    strlist_find(&request->excluded, address) ||
+	    (request->has_subscribers &&
+		!strlist_find(&request->subscribers, address)) ||
 	    stat(maildir, &st) == -1)
 		return 0;
 	if (request->is_verbose)
@@ -184,9 +188,9 @@ give_domain(const struct users_at *at, void *context, struct error *err)
 	    : result;
 }
 
-/* One address a line. */
+/* One address a line; sorted. */
 static int
-read_excluded(struct request *request, const char *path, struct error *err)
+read_addresses(const char *path, struct strlist *list, struct error *err)
 {
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	int found = file_read(path, EXCLUDED_MAX, &text, err);
@@ -205,9 +209,9 @@ read_excluded(struct request *request, const char *path, struct error *err)
 		if (names_address(line, &address, err) == -1)
 			return error_context(err, "'%s'", path);
 		plain = xasprintf("%s@%s", address.local, address.domain);
-		strlist_add(&request->excluded, plain);
+		strlist_add(list, plain);
 	}
-	strlist_sort(&request->excluded);
+	strlist_sort(list);
 	return found == -1 ? -1 : 0;
 }
 
@@ -250,18 +254,20 @@ main(int argc, char **argv)
 	OWN_TEXT usage = NULL;
 	AUTO(home_free) struct home *home = NULL;
 	struct request request = { .way = 'c' };
-	const char *message = NULL, *excluded = NULL;
+	const char *message = NULL, *excluded = NULL, *subscribers = NULL;
 	enum admin_result result;
 	struct error err;
 	int option;
 
 	usage = xasprintf(usage_format, program_invocation_short_name);
 	cli_start(program_invocation_short_name, argv, usage);
-	while ((option = getopt(argc, argv, "ce:f:hnsvV")) != -1) {
+	while ((option = getopt(argc, argv, "ce:f:hnsS:vV")) != -1) {
 		if (option == 'e')
 			excluded = optarg;
 		else if (option == 'f')
 			message = optarg;
+		else if (option == 'S')
+			subscribers = optarg;
 		else if (option == 'n')
 			request.is_dry = true;
 		else if (option == 'v' || option == 'V')
@@ -275,14 +281,19 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	buf_init(&request.message);
 	if (read_message(&request, message, &err) == -1 ||
-	    (excluded != NULL && read_excluded(&request, excluded, &err) == -1))
+	    (excluded != NULL &&
+		read_addresses(excluded, &request.excluded, &err) == -1) ||
+	    (subscribers != NULL &&
+		read_addresses(subscribers, &request.subscribers, &err) == -1))
 		return cli_end(ADMIN_REFUSED, &err);
+	request.has_subscribers = subscribers != NULL;
 	request.home = home = global_vars_home();
 	result = give_all(&request, argv + optind, &err);
 	if (result == ADMIN_OK && request.is_verbose && !request.is_dry)
 		printf("%" PRIu64 " delivered\n", request.count);
 	buf_release(&request.message);
 	strlist_release(&request.excluded);
+	strlist_release(&request.subscribers);
 	free(request.name);
 	free(request.original);
 	return cli_end(result, &err);

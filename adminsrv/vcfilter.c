@@ -16,7 +16,7 @@
 enum { FILTERS_MAX = 255, NUMBER_MAX = 32767 };
 
 static const char usage[] =
-    "usage: vcfilter [-s] [-r] user@domain\n"
+    "usage: vcfilter [-v] [-s] [-r] user@domain\n"
     "       vcfilter -i [-t name] [-h header] -c comparison [-k keyword]\n"
     "                -f folder -b bounce-action user@domain\n"
     "       vcfilter -u number [-t name] [-h header] [-c comparison]\n"
@@ -261,7 +261,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vcfilter", argv, usage);
-	while ((option = getopt(argc, argv, "b:c:d:f:h:ik:lrst:u:")) != -1) {
+	while ((option = getopt(argc, argv, "b:c:d:f:h:ik:lrst:u:v")) != -1) {
 		if (option == 'b')
 			request.bounce = optarg;
 		else if (option == 'c')
@@ -276,6 +276,8 @@ main(int argc, char **argv)
 			request.name = optarg;
 		else if (option == 'r')
 			request.is_raw = true;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (option == '?')
 			cli_usage(usage);
 		else {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-static const char usage[] = "usage: vdeldomain [-fk] domain\n";
+static const char usage[] = "usage: vdeldomain [-fkv] domain\n";
 
 /* What goes, told before; a half removed domain is just removed. */
 static bool
@@ -51,11 +51,13 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vdeldomain", argv, usage);
-	while ((option = getopt_long(argc, argv, "fk", cli_yes, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "fkv", cli_yes, NULL)) != -1)
 		if (option == 'k')
 			keep_mail = true;
 		else if (option == 'f')
 			is_sure = true;
+		else if (option == 'v')
+			cli_be_verbose();
 		else
 			cli_usage(usage);
 	if (argc - optind != 1)

@@ -8,7 +8,7 @@
 #include "adminsrv/users.h"
 #include "base/mem.h"
 
-static const char usage[] = "usage: vdeluser [-f] user@domain\n";
+static const char usage[] = "usage: vdeluser [-fv] user@domain\n";
 
 static enum admin_result
 remove_asked(
@@ -38,9 +38,11 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vdeluser", argv, usage);
-	while ((option = getopt_long(argc, argv, "f", cli_yes, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "fv", cli_yes, NULL)) != -1)
 		if (option == 'f')
 			is_sure = true;
+		else if (option == 'v')
+			cli_be_verbose();
 		else
 			cli_usage(usage);
 	if (argc - optind != 1)

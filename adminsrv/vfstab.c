@@ -14,7 +14,7 @@
 #include "mailbox/quota.h"
 
 static const char usage[] =
-    "usage: vfstab [-s] [-m host]\n"
+    "usage: vfstab [-v] [-s] [-m host]\n"
     "       vfstab -i | -l [-n users] [-q bytes] [-m host] filesystem\n"
     "       vfstab -u [-o 0|1] [-n users] [-q bytes] [-m host] filesystem\n"
     "       vfstab -o 0|1 [-m host] filesystem\n"
@@ -164,7 +164,7 @@ main(int argc, char **argv)
 	int option, wanted;
 
 	cli_start("vfstab", argv, usage);
-	while ((option = getopt(argc, argv, "bdilm:n:o:q:su")) != -1) {
+	while ((option = getopt(argc, argv, "bdilm:n:o:q:suv")) != -1) {
 		if (option == 'm')
 			request.host = optarg;
 		else if (option == 'n')
@@ -173,6 +173,8 @@ main(int argc, char **argv)
 			request.bytes = optarg;
 		else if (option == 'o')
 			request.status = optarg;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (option == '?' || has_action)
 			cli_usage(usage);
 		else {

@@ -17,7 +17,7 @@
 #include "control/global_vars.h"
 #include "control/layout.h"
 
-static const char usage[] = "usage: vipmap -i address domain\n"
+static const char usage[] = "usage: vipmap [-v] -i address domain\n"
 			    "       vipmap -d address [domain]\n"
 			    "       vipmap [-p]\n";
 
@@ -157,10 +157,13 @@ main(int argc, char **argv)
 	int option, action = 'p', count;
 
 	cli_start("vipmap", argv, usage);
-	while ((option = getopt(argc, argv, "dip")) != -1) {
+	while ((option = getopt(argc, argv, "dipv")) != -1) {
 		if (option == '?')
 			cli_usage(usage);
-		action = option;
+		if (option == 'v')
+			cli_be_verbose();
+		else
+			action = option;
 	}
 	count = argc - optind;
 	if (action == 'p'       ? count != 0

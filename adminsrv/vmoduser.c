@@ -13,7 +13,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vmoduser [-n] [-c comment] [-q quota] [-tx] [-abdioprsuw0123]\n"
+    "usage: vmoduser [-nv] [-c comment] [-q quota] [-tx] [-abdioprsuw0123]\n"
     "                [-P password] [-Ce] [-h hash] [-l file] user@domain\n";
 
 struct change {
@@ -117,7 +117,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vmoduser", argv, usage);
-	while ((option = getopt(argc, argv, "0123abCc:deh:il:noP:pq:rstuwx")) !=
+	while ((option = getopt(argc, argv, "0123abCc:deh:il:noP:pq:rstuvwx")) !=
 	    -1) {
 		if (option == 'c')
 			change.gecos = optarg;
@@ -133,6 +133,8 @@ main(int argc, char **argv)
 			change.is_toggled = true;
 		else if (option == 'x')
 			change.is_cleared = true;
+		else if (option == 'v')
+			cli_be_verbose();
 		else if (flag_of_option(option) == 0 &&
 		    (strchr("Ceh", option) == NULL ||
 			!cli_password_option(&password, option, optarg)))

@@ -7,7 +7,7 @@
 #include "adminsrv/cli.h"
 #include "base/mem.h"
 
-static const char usage[] = "usage: vmoveuserdir user@domain folder\n";
+static const char usage[] = "usage: vmoveuserdir [-v] user@domain folder\n";
 
 int
 main(int argc, char **argv)
@@ -21,7 +21,8 @@ main(int argc, char **argv)
 	struct error err;
 
 	cli_start("vmoveuserdir", argv, usage);
-	if (getopt(argc, argv, "") != -1 || argc - optind != 2)
+	cli_take_verbose(argc, argv, usage);
+	if (argc - optind != 2)
 		cli_usage(usage);
 	result = cli_open_user(argv[optind], &address, &home, &users, &err);
 	if (result == ADMIN_OK)

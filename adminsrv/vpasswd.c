@@ -9,7 +9,7 @@
 #include "control/global_vars.h"
 
 static const char usage[] =
-    "usage: vpasswd [-Cen] [-h hash] [-r length] user@domain [password]\n";
+    "usage: vpasswd [-Cenv] [-h hash] [-r length] user@domain [password]\n";
 
 static enum admin_result
 change_password(const struct home *home, const struct names_address *address,
@@ -47,8 +47,10 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vpasswd", argv, usage);
-	while ((option = getopt(argc, argv, "Ceh:nr:")) != -1) {
-		if (!cli_password_option(&password, option, optarg))
+	while ((option = getopt(argc, argv, "Ceh:nr:v")) != -1) {
+		if (option == 'v')
+			cli_be_verbose();
+		else if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);
 	}
 	if (argc - optind < 1 || argc - optind > 2)

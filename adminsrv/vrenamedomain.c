@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-static const char usage[] = "usage: vrenamedomain old-domain new-domain\n";
+static const char usage[] = "usage: vrenamedomain [-v] old-domain new-domain\n";
 
 int
 main(int argc, char **argv)
@@ -19,7 +19,8 @@ main(int argc, char **argv)
 	struct error err;
 
 	cli_start("vrenamedomain", argv, usage);
-	if (getopt(argc, argv, "") != -1 || argc - optind != 2)
+	cli_take_verbose(argc, argv, usage);
+	if (argc - optind != 2)
 		cli_usage(usage);
 	if (names_domain(argv[optind], old, &err) == -1 ||
 	    names_domain(argv[optind + 1], new, &err) == -1)

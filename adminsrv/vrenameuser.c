@@ -8,7 +8,7 @@
 #include "lookupd/logins.h"
 #include "control/layout.h"
 
-static const char usage[] = "usage: vrenameuser old@domain new@domain\n";
+static const char usage[] = "usage: vrenameuser [-v] old@domain new@domain\n";
 
 /* The new name in the same domain, in any of its spellings. */
 static enum admin_result
@@ -54,7 +54,8 @@ main(int argc, char **argv)
 	struct error err;
 
 	cli_start("vrenameuser", argv, usage);
-	if (getopt(argc, argv, "") != -1 || argc - optind != 2)
+	cli_take_verbose(argc, argv, usage);
+	if (argc - optind != 2)
 		cli_usage(usage);
 	if (names_address(argv[optind + 1], &new, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);

@@ -4,18 +4,21 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
+#include "adminsrv/last_login.h"
 #include "adminsrv/names.h"
 #include "adminsrv/user_info.h"
 #include "adminsrv/users.h"
 #include "base/mem.h"
 #include "control/global_vars.h"
+#include "control/json_text.h"
 
 static const char usage[] =
-    "usage: vuserinfo [-acdgnpqu] [--json] user@domain\n"
-    "       vuserinfo [-acdgnpqu] [--json] -D domain\n";
+    "usage: vuserinfo [-acdglnpqu] [--json] user@domain\n"
+    "       vuserinfo [-acdglnpqu] [--json] -D domain\n";
 
 static const struct option long_options[] = {
 	{ "json", no_argument, NULL, 'j' },
@@ -24,6 +27,7 @@ static const struct option long_options[] = {
 
 /* One run: what to show, and what is gathered. */
 struct output {
+	const struct home *home;
 	unsigned fields;
 	json_t *json; /* an array; NULL: people read it */
 	bool is_list;
@@ -33,7 +37,7 @@ struct output {
 static unsigned
 fields_of_option(int option)
 {
-	static const char options[] = "npugcdq"; /* of USER_INFO_NAME, ... */
+	static const char options[] = "npugcdql"; /* of USER_INFO_NAME, ... */
 	const char *at = strchr(options, option);
 
 	return option == 'a' ? USER_INFO_ALL
@@ -41,15 +45,54 @@ fields_of_option(int option)
 			     : USER_INFO_NAME << (at - options);
 }
 
-static int
-show_user(struct output *output, const struct vpasswd_entry *entry,
-    const char *domain, struct error *err)
+static void
+print_login(const char *service, const char *ip, int64_t at_s, void *context)
 {
-	json_t *json;
+	unsigned *count = context;
+	time_t at = (time_t)at_s;
+	struct tm parts;
+	char text[32] = "";
+
+	if (localtime_r(&at, &parts) != NULL)
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &parts);
+	printf("last %-9s: %s from %s\n", service, text, ip);
+	++*count;
+}
+
+static int
+print_logins(const struct output *output, struct users *users, const char *name,
+    struct error *err)
+{
+	unsigned count = 0;
+
+	if (last_login_each(
+		output->home, users, name, print_login, &count, err) == -1)
+		return -1;
+	if (count == 0)
+		puts("last login    : never");
+	return 0;
+}
+
+static void
+add_login(const char *service, const char *ip, int64_t at_s, void *context)
+{
+	json_array_append_new(context,
+	    json_pack("{s:o, s:o, s:I}", "service", json_text(service), "ip",
+		json_text(ip), "at", (json_int_t)at_s));
+}
+
+static int
+show_user(struct output *output, struct users *users,
+    const struct vpasswd_entry *entry, const char *domain, struct error *err)
+{
+	json_t *json, *logins;
 
 	if (output->json == NULL) {
 		int result = user_info_print(
 		    entry, domain, output->fields, err);
+
+		if (result == 0 && (output->fields & USER_INFO_LOGINS) != 0)
+			result = print_logins(output, users, entry->name, err);
 
 		/* Users are blocks, unless each is a line. */
 		if (output->is_list && output->fields != USER_INFO_NAME)
@@ -60,7 +103,10 @@ show_user(struct output *output, const struct vpasswd_entry *entry,
 	if (json == NULL)
 		return -1;
 	json_array_append_new(output->json, json);
-	return 0;
+	logins = json_array();
+	json_object_set_new(json, "logins", logins);
+	return last_login_each(
+	    output->home, users, entry->name, add_login, logins, err);
 }
 
 static enum admin_result
@@ -75,10 +121,11 @@ show_users(struct output *output, struct users *users, const char *domain,
 		result = users_find(users, name, &entry, err);
 		return result != ADMIN_OK
 		    ? result
-		    : admin_result_of(show_user(output, entry, domain, err));
+		    : admin_result_of(
+			  show_user(output, users, entry, domain, err));
 	}
 	while ((found = users_next(users, &entry, err)) == 1)
-		if (show_user(output, entry, domain, err) == -1)
+		if (show_user(output, users, entry, domain, err) == -1)
 			return ADMIN_FAILED;
 	return admin_result_of(found);
 }
@@ -122,7 +169,7 @@ main(int argc, char **argv)
 
 	cli_start("vuserinfo", argv, usage);
 	while ((option = getopt_long(
-		    argc, argv, "acdD:gnpqu", long_options, NULL)) != -1) {
+		    argc, argv, "acdD:glnpqu", long_options, NULL)) != -1) {
 		if (option == 'j' && output.json == NULL)
 			output.json = json_array();
 		else if (option == 'D')
@@ -142,6 +189,7 @@ main(int argc, char **argv)
 		    : names_address(argv[optind], &address, &err)) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home();
+	output.home = home;
 	result = users_find_domain(home->root, address.domain, &domain, &err);
 	if (result == ADMIN_OK)
 		result = show_domain(&output, home, &domain,

@@ -219,5 +219,6 @@ lookup_client_ask(struct lookup_client *client, const struct query *queries,
 	if (result == 1)
 		return 0;
 	lookup_reply_release(reply_out);
-	return error_context(err, "no lookup");
+	return error_context(
+	    err, "lookupd does not answer (svctool status says why)");
 }

@@ -23,6 +23,7 @@ struct folder {
 	struct check_crowd crowd; /* of what is wrong with users' folders */
 	char *parent;             /* of the last user's folder */
 	bool is_reached;          /* what is in it can be got at */
+	bool has_rows;            /* the users are in the database */
 };
 
 /* Is there a user of qmail-smtpd's own, who reads by the domain's group? */
@@ -186,6 +187,20 @@ check_parents(struct folder *folder, const char *dir)
 	return folder->is_reached;
 }
 
+/* Where folders may be that are not below domains/. */
+static bool
+is_in_home_root(const struct check *check, const char *dir)
+{
+	const struct strlist *roots = check->settings == NULL
+	    ? NULL
+	    : settings_list(check->settings, SETTING_homeroots);
+	bool is_in = false;
+
+	for (size_t i = 0; roots != NULL && i < roots->count; i++)
+		is_in |= check_is_below(dir, roots->items[i]);
+	return is_in;
+}
+
 /* qmail-vdeliver goes nowhere else, and follows no links. */
 static bool
 is_reachable(struct folder *folder, const struct vpasswd_entry *entry)
@@ -195,15 +210,24 @@ is_reachable(struct folder *folder, const struct vpasswd_entry *entry)
 
 	if (check_is_below(entry->dir, folder->path))
 		return check_parents(folder, entry->dir);
-	if (check_is_below(entry->dir, domains))
+	if (check_is_below(entry->dir, domains) ||
+	    is_in_home_root(folder->check, entry->dir))
 		return true;
-	if (check_crowd_has_room(&folder->crowd))
-		check_find(folder->check, CHECK_ERROR, entry->dir, 0,
-		    "the folder of '%s@%s' is not below '%s', so mail for the "
-		    "user waits" REMEDY
+	if (!check_crowd_has_room(&folder->crowd))
+		return false;
+	check_find(folder->check, CHECK_ERROR, entry->dir, 0,
+	    "the folder of '%s@%s' is not below '%s', so mail for the "
+	    "user waits",
+	    entry->name, name, domains);
+	if (folder->has_rows)
+		check_remedy(folder->check,
+		    "move it below that, then correct dir of the user in "
+		    "mq.users");
+	else
+		check_remedy(folder->check,
 		    "move it below that, correct '%s/vpasswd', then vmkpasswd "
 		    "%s",
-		    entry->name, name, domains, folder->path, name);
+		    folder->path, name);
 	return false;
 }
 
@@ -301,6 +325,7 @@ check_domain_rows(struct folder *folder)
 
 	if (folder->check->has_no_database)
 		return;
+	folder->has_rows = true;
 	result = users_open_to_read(&at, &users, &err);
 	if (result == ADMIN_OK)
 		result = check_rows(folder, users, &err);
@@ -423,7 +448,7 @@ check_domain(struct check *check, const struct check_assigns *assigns,
     const struct check_assign *domain)
 {
 	struct folder folder = { check, domain, domain->home, { .count = 0 },
-		NULL, false };
+		NULL, false, false };
 	struct stat st;
 
 	/* A missing one is the line's fault, and found there. */

@@ -13,6 +13,8 @@
 #include "base/scan.h"
 #include "control/settings.h"
 #include "queue/held.h"
+#include "svctool/run/dovecot.h"
+#include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
 #include "svctool/run/session.h"
 #include "svctool/show/log_tail.h"
@@ -108,6 +110,33 @@ judge_restarting(const struct node *node, struct report *report)
 	}
 }
 
+static void
+add_address(struct buf *text, const struct port_address *address)
+{
+	if (address->port != 0)
+		buf_addf(text,
+		    strchr(address->ip, ':') == NULL ? "%s%s:%u" : "%s[%s]:%u",
+		    text->length == 0 ? "" : " ", address->ip, address->port);
+}
+
+/* Where a service listens, for people; "" for one that does not. */
+static char *
+find_addresses(const struct node *node, const char *name)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	struct dovecot_listeners dovecot;
+
+	if (node_is_listener(name))
+		return node_variable(node, name, "LISTEN");
+	buf_init(&text);
+	if (node_is_imap(name) &&
+	    dovecot_read_listeners(node, &dovecot, NULL) == 1) {
+		add_address(&text, &dovecot.imap);
+		add_address(&text, &dovecot.imaps);
+	}
+	return xstrdup(text.data);
+}
+
 static int
 collect_service(const struct node *node, const char *name,
     struct report_service *service, struct error *err)
@@ -117,9 +146,7 @@ collect_service(const struct node *node, const char *name,
 	int result = 0;
 
 	service->name = xstrdup(name);
-	service->listen = node_is_listener(name)
-	    ? node_variable(node, name, "LISTEN")
-	    : xstrdup("");
+	service->listen = find_addresses(node, name);
 	if (supervise_read(folder, &service->state, err) == -1 ||
 	    supervise_read(log, &service->log_state, err) == -1)
 		result = -1;

@@ -92,6 +92,18 @@ def test_vadddomain_makes_everything(home):
         "vadddomain", "example.test", "x", code=100)
 
 
+def test_vadddomain_with_a_catch_all(home):
+    home.run("vadddomain", "-n", "-E", "Al@B.test", "a.test")
+    assert (home.path / "domains/a.test/.qmail-default").read_text() == (
+        "| vdelivermail '' al@b.test\n")
+    for address in ("al", "a;b@b.test", "$(id)@b.test"):
+        home.run("vadddomain", "-n", "-E", address, "c.test", code=100)
+    assert not (home.path / "domains/c.test").exists()
+    home.run("vadddomain", "-n", "-E", "al@b.test", "-b", "c.test")
+    assert "bounce-no-mailbox" in (
+        home.path / "domains/c.test/.qmail-default").read_text()
+
+
 @pytest.mark.parametrize("name", [
     "", "a b.test", "a_b.test", "-a.test", "../x", "a..test", "a:b", "a/b"])
 def test_bad_domain_names(home, name):

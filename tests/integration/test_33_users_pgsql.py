@@ -138,12 +138,13 @@ def test_two_at_once_make_one_schema(home):
 @pytest.mark.parametrize("conninfo,reason", [
     ("host=/nonexistent dbname=x", "cannot connect"),
     ("host=127.0.0.1 port=1 user=x", "refused"),
+    ("host=/nonexistent/a", "control/pgsql' says where"),
     ("no such word", "cannot be read"),
     ("", "missing or empty"),
 ])
 def test_an_unreachable_database_is_said(domain, conninfo, reason):
     (domain.path / "control/pgsql").write_text(conninfo + "\n")
-    code = 111 if "cannot conn" in reason or reason == "refused" else 100
+    code = 111 if conninfo.startswith("host=") else 100
     said = domain.run("vadduser", "-n", "x@a.test", code=code)
     assert reason in said
     assert not (domain.path / "domains/a.test/x").exists()

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 
 import pytest
 
@@ -30,7 +31,9 @@ def test_it_is_made_once_and_lives_with_the_node(local):
     assert stat.S_IMODE(setting.stat().st_mode) == 0o640
     assert (local.home / "pgsql").stat().st_uid != 0 or os.geteuid() != 0
     # A warning: its own database is down with the node.
-    assert not is_up(local)
+    said = local.svctool("db", "status", code=None)
+    assert said.returncode == 111
+    assert f"the service '{local.home}/service/pgsql': svc -u" in said.stderr
     local.svctool("start")
     assert is_up(local)
     assert "nothing to do" in local.svctool("db", "local").stdout
@@ -81,3 +84,15 @@ def test_a_node_for_tests_has_its_users_there(make_node):
     done = node.run("vuserinfo", "--json", "-D", node.domain)
     assert {user["name"] for user in json.loads(done.stdout)} == {
         "postmaster", "alice", "bob"}
+
+
+def test_check_tells_of_rows_what_to_do_with_rows(make_node):
+    node = make_node("--store", "pgsql")
+    subprocess.run(
+        [postgres.programs() / "psql", "-q", "-X", "-d",
+         (node.control / "pgsql").read_text().strip(), "-c", "UPDATE mq.users "
+         "SET dir = '/nonexistent/bob' WHERE name = 'bob'"],
+        check=True, timeout=60)
+    said = node.svctool("check", code=1).stdout
+    assert "correct dir of the user in mq.users" in said
+    assert "vmkpasswd" not in said

@@ -249,6 +249,60 @@ def test_vmoduser_sets_passwords_and_flags(home):
     home.run("vmoduser", "-C", "al@a.test", code=100)
 
 
+def test_what_was_done_is_said(home):
+    """-v, of all that change something; without it nothing is."""
+    folder = str(home.folder)
+    for done, words in (
+            ("al@a.test", ["vadduser", "-vn", "al@a.test"]),
+            ("al%a.test", ["vpasswd", "-vn", "al%a.test"]),
+            ("al@a.test", ["vmoduser", "-vp", "al@a.test"]),
+            ("so@a.test", ["valias", "-vi", "al@a.test", "so@a.test"]),
+            ("al@a.test bo@a.test",
+             ["vrenameuser", "-v", "al@a.test", "bo@a.test"]),
+            (f"bo@a.test {folder}/bo {folder}/x",
+             ["vmoveuserdir", "-v", "bo@a.test", f"{folder}/x"]),
+            ("192.0.2.1 a.test", ["vipmap", "-vi", "192.0.2.1", "a.test"]),
+            ("bo@a.test", ["vdeluser", "-v", "bo@a.test"]),
+            ("b.test", ["vadddomain", "-vn", "b.test"]),
+            ("c.test b.test", ["vaddaliasdomain", "-v", "c.test", "b.test"]),
+            ("b.test d.test", ["vrenamedomain", "-v", "b.test", "d.test"]),
+            ("d.test", ["vdeldomain", "-v", "d.test"])):
+        assert home.run(*words) == f"done: {done}\n"
+    assert home.run("vadduser", "-inv", stdin="x@a.test\ny@a.test\n") == (
+        "done: 2 users\n")
+    assert home.run("vadduser", "-n", "z@a.test") == ""
+
+
+def test_a_user_who_is_not_active_yet(home):
+    home.run("vadduser", "-in", "al@a.test")
+    assert not home.users()["al"]["is_active"]
+    home.run("vmoduser", "-n", "al@a.test")
+    assert home.users()["al"]["is_active"]
+    home.run("vadduser", "-in", "--file", "/dev/null", "bo@a.test", code=100)
+
+
+def test_last_logins_are_shown(home):
+    home.run("vadduser", "-n", "al@a.test")
+    assert home.run("vuserinfo", "-l", "al@a.test") == "last login    : never\n"
+    if home.store == "pgsql":
+        home.sql("INSERT INTO mq.last_auth SELECT id, 'pop3', '192.0.2.1', "
+                 "to_timestamp(1700000000) FROM mq.users WHERE name = 'al'")
+        home.sql("INSERT INTO mq.relay SELECT id, '192.0.2.2', "
+                 "to_timestamp(1700000001) FROM mq.users WHERE name = 'al'")
+    else:
+        shard = home.path / "users/logins/a.test/c0"  # FNV-1a of the name
+        shard.mkdir(parents=True)
+        (shard / "al").write_text("pop3 192.0.2.1 1700000000\n"
+                                  "relay 192.0.2.2 1700000001\n")
+    shown = home.run("vuserinfo", "al@a.test", TZ="UTC")
+    assert ("last pop3     : 2023-11-14 22:13:20 +0000 from 192.0.2.1\n"
+            "last relay    : 2023-11-14 22:13:21 +0000 from 192.0.2.2\n"
+            ) in shown
+    assert home.users()["al"]["logins"] == [
+        {"service": "pop3", "ip": "192.0.2.1", "at": 1700000000},
+        {"service": "relay", "ip": "192.0.2.2", "at": 1700000001}]
+
+
 def test_an_answer_in_absence(home):
     home.run("vadduser", "-n", "al@a.test")
     qmail = home.folder / "al/.qmail"
@@ -613,6 +667,9 @@ def test_bulletins(home):
     send = ("-f", home.path / "text", "-e", home.path / "but", "-h")
     assert set(home.run("vbulletin", *send, "-V", "-n", "a.test").split()) == {
         "al@a.test", "carl@a.test", "postmaster@a.test"}
+    (home.path / "only").write_text("carl%a.test\nbob@a.test\nx@b.test\n")
+    assert home.run("vbulletin", *send, "-S", home.path / "only", "-vn") == (
+        "carl@a.test\n")
     home.run("vpopbull", *send, "a.test")
     found = list(home.folder.glob("*/Maildir/new/*"))
     assert len(found) == 3

@@ -2,6 +2,7 @@
 """IMAP by Dovecot over the node's users, of either store: imaplib, curl, mutt."""
 import imaplib
 import itertools
+import json
 import os
 import poplib
 import pwd
@@ -477,6 +478,9 @@ def is_up(node, name):
 def test_service(node):
     """status, check and init know it."""
     assert is_up(node, "imap")
+    listens = {service["name"]: service.get("listen") for service in json.loads(
+        node.svctool("status", "--json").stdout)["services"]}
+    assert listens["imap"].split()[0] == f"127.0.0.1:{node.info['imap']}"
     node.svctool("check")
     assert "nothing to do" in node.svctool("init").stdout
     conf = node.home / "imap/dovecot.conf"

@@ -327,6 +327,8 @@ user_places(void **state)
 	check_users_make("domains.old/al");
 	expect_at("a name that begins alike", folder_path("domains.old/al"),
 	    "is not below '~/domains'\n");
+	svc_put("control/homeroots", folder_path("elsewhere"));
+	expect_at("in a home root", folder_path("elsewhere/al"), "");
 }
 
 /* What the remedy of a folder mends is not said of all below it. */

@@ -472,7 +472,6 @@ wish_of_a_lane_with_one_message(void **state)
 {
 	enum { LATER_MS = 1000000 };
 	struct lane_part part;
-	struct lane *lane = lane_get(table, LANE_REMOTE, "a.test");
 	enum job_wish wish;
 
 	(void)state;
