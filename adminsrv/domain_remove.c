@@ -159,23 +159,43 @@ put_aside(const struct removal *removal, struct error *err)
 	return result;
 }
 
+static enum admin_result
+open_users(const struct home *home, const struct removal *removal,
+    const char *domain, struct users **users_out, struct error *err)
+{
+	struct users_at at = { .control_dir = home->control,
+		.domain = domain,
+		.dir = removal->dir,
+		.is_leaving = true };
+	struct stat st;
+
+	if (lstat(removal->dir, &st) == -1)
+		return admin_fail(err, "cannot look at '%s'", removal->dir);
+	*users_out = NULL;
+	at.uid = st.st_uid;
+	at.gid = st.st_gid;
+	return users_open(&at, true, users_out, err);
+}
+
+/* Who cannot be read has folders that would stay. */
+static enum admin_result
+check_users(const struct home *home, const struct removal *removal,
+    const char *domain, struct error *err)
+{
+	AUTO(users_close) struct users *users = NULL;
+
+	return open_users(home, removal, domain, &users, err);
+}
+
 /* The users' folders that are not in the domain's. */
 static enum admin_result
 remove_outside(const struct home *home, const struct removal *removal,
     const char *domain, struct error *err)
 {
 	AUTO(users_close) struct users *users = NULL;
-	struct users_at at = { .control_dir = home->control,
-		.domain = domain,
-		.dir = removal->dir };
-	struct stat st;
-	enum admin_result result;
+	enum admin_result result = open_users(
+	    home, removal, domain, &users, err);
 
-	if (lstat(removal->dir, &st) == -1)
-		return admin_fail(err, "cannot look at '%s'", removal->dir);
-	at.uid = st.st_uid;
-	at.gid = st.st_gid;
-	result = users_open(&at, true, &users, err);
 	return result == ADMIN_OK ? users_remove_outside(users, err) : result;
 }
 
@@ -190,6 +210,8 @@ remove_locked(const struct home *home, const struct removal *removal,
 	    removal->db, domain, err);
 	enum admin_result told;
 
+	if (result == ADMIN_OK && removal->has_dir && !keep_mail)
+		result = check_users(home, removal, domain, err);
 	if (result != ADMIN_OK)
 		return result;
 	if (stop_mail(home, names, err) == -1)

@@ -65,6 +65,7 @@ users_new_at(const struct users_at *at)
 	if (at->control_dir != NULL)
 		users->control_dir = xstrdup(at->control_dir);
 	users->lock_fd = -1;
+	users->is_leaving = at->is_leaving;
 	return users;
 }
 

@@ -47,6 +47,8 @@ struct users_at {
 	gid_t gid;
 	enum users_store store;
 	bool as_we_are; /* to look at: root does not act as the owner */
+	bool is_leaving; /* the domain goes: what a database has of it, if
+			  * anything, is as it was kept */
 };
 
 /* Those of a domain that was found; its texts are borrowed. */

@@ -24,6 +24,7 @@ struct users {
 	int lock_fd;       /* -1: opened to be read */
 	bool completes;    /* what a killed run left half done */
 	bool is_entered;   /* we act as the owner */
+	bool is_leaving;   /* as of struct users_at */
 	void *state;       /* the backend's own */
 	struct progress *progress; /* or NULL */
 };

@@ -118,9 +118,15 @@ db_load(struct users *users, bool is_new, struct error *err)
 	struct pg_users *self = pg_of(users);
 	AUTO(pg_result_free) struct pg_result *result = NULL;
 	enum pg_status status = database_run(self->pg, &result, err,
-	    "SELECT id FROM mq.domains WHERE name = $1 AND is_active",
-	    users->domain, NULL);
+	    "SELECT id FROM mq.domains WHERE name = $1 "
+	    "AND (is_active OR $2::boolean)",
+	    users->domain, users->is_leaving ? "true" : "false", NULL);
 
+	/* Who removes it holds its row; without one nobody has number 0. */
+	if (status == PG_OK && pg_rows(result) == 0 && users->is_leaving) {
+		snprintf(self->id, sizeof(self->id), "0");
+		return ADMIN_OK;
+	}
 	if (status == PG_OK && pg_rows(result) == 0 && is_new) {
 		pg_result_free(&result);
 		status = put_domain(self, users->domain, &result, err);

@@ -12,20 +12,26 @@
 
 static const char usage[] = "usage: vdeldomain [-fkv] domain\n";
 
-/* What goes, told before; a half removed domain is just removed. */
+/* What goes, told before; what is no domain any more is just removed. */
 static bool
 is_wanted(
     const struct home *home, const char *domain, bool keep_mail, bool is_sure)
 {
 	AUTO(users_close) struct users *users = NULL;
 	uint64_t count = 0;
-	struct error ignored;
+	enum admin_result found;
+	struct error err;
 
-	if (is_sure ||
-	    users_open_named(home->root, domain, &users, &ignored) !=
-		ADMIN_OK ||
-	    users_count(users, &count, &ignored) == -1)
+	if (is_sure)
 		return true;
+	found = users_open_named(home->root, domain, &users, &err);
+	if (found == ADMIN_REFUSED)
+		return true;
+	if (found != ADMIN_OK || users_count(users, &count, &err) == -1)
+		return cli_confirm(false,
+		    "The domain '%s' goes%s, and its users cannot be looked "
+		    "at: %s.",
+		    domain, keep_mail ? "" : " with all mail", err.text);
 	if (strcmp(users_domain(users), domain) != 0)
 		return cli_confirm(false,
 		    "The name '%s' of the domain '%s' goes; users and mail "

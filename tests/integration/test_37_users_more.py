@@ -421,6 +421,47 @@ def test_a_user_moves_to_another_filesystem(home, other_filesystem):
     assert os.listdir(other_filesystem / "x") == []
 
 
+def answer(home, text, program, *args):
+    """The command at a terminal where text is typed."""
+    master, slave = os.openpty()
+    try:
+        os.write(master, text.encode())
+        return subprocess.run(
+            [BIN / program, *args], stdin=slave, capture_output=True,
+            text=True, env=home.env, timeout=120)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_domain_that_cannot_be_looked_at_is_not_removed_unasked(home):
+    home.run("vadduser", "-n", "al@a.test")
+    home.add_mail("al")
+    if home.store == "cdb":
+        (home.folder / "vpasswd").write_text("no line of it\n")
+    else:
+        (home.path / "control/pgsql").write_text("host=/nowhere\n")
+    done = answer(home, "n\n", "vdeldomain", "a.test")
+    assert done.returncode == 100, done
+    assert "cannot be looked at" in done.stderr
+    assert "nothing was removed" in done.stderr
+    # Nor are the users left whose folders nobody would find any more.
+    home.run("vdeldomain", "-f", "a.test", code=111)
+    assert "a.test" in home.lines("control/rcpthosts")
+    assert (home.folder / "al/Maildir/new/1.a").exists()
+
+
+def test_a_domain_that_was_kept_is_removed(home):
+    home.run("vadduser", "-n", "al@a.test")
+    home.add_mail("al")
+    home.run("vdeldomain", "-k", "a.test")
+    assert home.folder.exists()
+    home.run("vdeldomain", "a.test")
+    assert not home.folder.exists()
+    home.run("vadddomain", "-n", "a.test")
+    assert list(home.users()) == ["postmaster"]
+
+
 def test_filters_go_with_their_user(home):
     """Whoever removes or renames him: the next of the name has none."""
     def add(name):
