@@ -55,6 +55,7 @@ def change_users(node):
 def node():
     with shared_node("--queues", 1, "--users", 5) as made:
         (made.control / "logindelay").write_text("100\n")
+        (made.control / "loginfailuresip").write_text("0\n")
         (made.control / "authmechanisms").write_text(MECHANISMS + "\n")
         program = made.home / "introspect"
         program.write_text(
