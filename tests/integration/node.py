@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MQMAIL_BUILD", ROOT / "build/plain")).resolve()
 BIN = BUILD / "bin"
 SLOW = 1 if BUILD.name == "plain" else 5  # sanitizers take their time
-DEADLINE_S = 20 * SLOW
+DEADLINE_S = 60 * SLOW
 # The sanitizer cannot look for leaks in a program that is traced, or that has
 # changed its user.
 NO_LEAKS = {"ASAN_OPTIONS": ":".join(
