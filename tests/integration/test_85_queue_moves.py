@@ -301,11 +301,11 @@ def is_there(node, queue, uuid):
 
 @pytest.fixture
 def world(make_node):
-    node = make_node("--queues", "2")
+    node = make_node("--queues", "2", "--no-listeners")
     port = ports.take()
     host = Host("127.0.0.2", port)
     (node.control / "smtproutes").write_text(f":[127.0.0.2]:{port}\n")
-    subprocess.run(["svc", "-h", node.home / "service/remote"], check=True)
+    node.reread_remote()
     yield node, host
     host.close()
 
