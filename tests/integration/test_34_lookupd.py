@@ -23,6 +23,8 @@ pytestmark = pytest.mark.skipif(server.programs() is None,
                                 reason="no PostgreSQL")
 FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200"}
 
+AT_ONCE_S = 2.8 * SLOW  # less than lookuptimeout
+
 
 @pytest.fixture(scope="module")
 def database():
@@ -267,10 +269,10 @@ def test_snapshot_answers_at_once_after_a_start(make_lookupd, users):
     wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
     users.stop()
     assert lookupd.end() == 0
-    begun = time.monotonic()
     lookupd.start()
+    begun = time.monotonic()
     assert ask(lookupd) == ("found", "snapshot")
-    assert time.monotonic() - begun < 2 * SLOW  # with Python's own
+    assert time.monotonic() - begun < AT_ONCE_S
     assert ask(lookupd, kind="password") == ("found", "snapshot")
     assert ask(lookupd, "bob")[0] == "unknown"
     assert ask(lookupd, "", "domain") == ("found", "snapshot")
@@ -288,7 +290,7 @@ def test_paused_database(lookupd, users):
     users.pause()
     begun = time.monotonic()
     assert ask(lookupd) == ("found", "snapshot")
-    assert time.monotonic() - begun < SLOW
+    assert time.monotonic() - begun < AT_ONCE_S
     assert ask(lookupd, "bob")[0] == "unknown"
     wait_stats(lookupd.home, lambda s: s["database"] == "away", "away")
     users.go_on()
