@@ -582,6 +582,7 @@ def test_a_program_ends_with_the_service(world):
         echo $$ >> {folder}/pids
         sleep 300
         """))
+    variable(world, "MQMAIL_TEST_TIMES", "REMOTE_DRAIN_MS=500")
     world.node.up()
     assert world.node.inject("a@one.peer.test", sender=LOCAL) == 0
     wait_until(lambda: (folder / "pids").exists() and
