@@ -18,6 +18,7 @@
 #include "base/packet.h"
 #include "base/process.h"
 #include "base/signals.h"
+#include "base/test_time.h"
 #include "base/usage.h"
 #include "control/home.h"
 #include "control/identity.h"
@@ -86,7 +87,8 @@ signal_ready(uint32_t events, void *context)
 		if (number == SIGHUP)
 			reread(process);
 		else if (process->ends_at_ms == 0)
-			process->ends_at_ms = clock_ms() + DRAIN_MS;
+			process->ends_at_ms = clock_ms() +
+			    test_time_ms("REMOTE_DRAIN_MS", DRAIN_MS);
 }
 
 static void

@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/scan.h"
 
-enum { GENERATIONS_MAX = 8, LINK_SIZE = 64 };
+enum { LINK_SIZE = 64 };
 
 /*
  * proc_pid_stat(5): "PID (NAME) STATE PARENT GROUP SESSION ...", and field 22
@@ -107,24 +107,58 @@ proc_list_find(const struct proc_list *list, pid_t pid)
 	return NULL;
 }
 
-/* The process and what it started; none when that cannot be told. */
+/*
+ * What one thread started: proc_pid_task_children(5).  Only those, as a look at
+ * each process of a large host takes long.
+ */
+static void
+list_children_of_thread(
+    const char *pid, const char *thread, struct proc_list *list)
+{
+	char path[sizeof("/proc//task//children") + 2 * NAME_MAX];
+	struct proc proc;
+	FILE *file;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%s/task/%s/children", pid, thread);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	while (fscanf(file, "%d", &child) == 1)
+		if (proc_read(child, &proc))
+			proc_list_add(list, &proc);
+	fclose(file);
+}
+
+static void
+list_children(pid_t pid, struct proc_list *list)
+{
+	char name[32], path[64];
+	const struct dirent *entry;
+	DIR *dir;
+
+	snprintf(name, sizeof(name), "%ld", (long)pid);
+	snprintf(path, sizeof(path), "/proc/%s/task", name);
+	dir = opendir(path);
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+		if (*entry->d_name != '.')
+			list_children_of_thread(name, entry->d_name, list);
+	closedir(dir);
+}
+
+/* The process and what it started; none when there is no such process. */
 static void
 list_tree(pid_t pid, struct proc_list *list_out)
 {
-	AUTO(proc_list_release) struct proc_list all = { .count = 0 };
+	struct proc proc;
 
 	*list_out = (struct proc_list){ .count = 0 };
-	proc_list_all(&all, NULL);
-	for (size_t i = 0; i < all.count; i++) {
-		const struct proc *at = &all.items[i];
-
-		for (int n = 0; at != NULL && at->pid != pid; n++)
-			at = n == GENERATIONS_MAX
-			    ? NULL
-			    : proc_list_find(&all, at->parent);
-		if (at != NULL)
-			proc_list_add(list_out, &all.items[i]);
-	}
+	if (proc_read(pid, &proc))
+		proc_list_add(list_out, &proc);
+	for (size_t i = 0; i < list_out->count; i++)
+		list_children(list_out->items[i].pid, list_out);
 }
 
 bool

@@ -5,17 +5,14 @@ A test that takes `node` has a running node with two queues and the users alice
 and bob; one that takes `make_node` calls it with options of tests/node.  Both
 end with the test, and no process may be left.
 """
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
 import ports
-from node import ROOT, SLOW, Node
+from node import ROOT, SLOW, Node, make_folder
 from queue_peer import Queue
 from smtp_peer import smtpd
 
@@ -25,26 +22,31 @@ def pytest_configure(config):
         "markers", "store(name): about the files or tables of one user store")
 
 
+# Fixtures of a module that take seconds to make.
+COSTLY = {"database", "installed", "node", "postgres", "saved", "sbin", "world"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The tests of a file that share what takes long to make go to one worker,
+    which makes it once; all others to any."""
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs
+        shared = [name for name in sorted(COSTLY & set(item.fixturenames))
+                  if fixtures[name][-1].scope == "module"]
+        if shared and item.get_closest_marker("xdist_group") is None:
+            values = getattr(item, "callspec", None)
+            which = [str(values.params[name]) for name in shared
+                     if values is not None and name in values.params]
+            item.add_marker(pytest.mark.xdist_group(
+                "-".join([item.path.stem, *which])))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def held_ports():
     """The ports that a module's tests take are its own until its end."""
     yield
     ports.give_back()
-
-
-MEMORY = Path("/dev/shm")
-
-
-def make_folder(in_memory):
-    """A new folder: in memory for a test that waits for hundreds of syncs, or has
-    many files, and whose matter is not the disk."""
-    has_room = in_memory and os.access(MEMORY, os.W_OK) and \
-        shutil.disk_usage(MEMORY).free > 1 << 30
-    # Short: paths of sockets.
-    folder = Path(tempfile.mkdtemp(prefix="mq",
-                                   dir=MEMORY if has_room else None))
-    folder.chmod(0o755)
-    return folder
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import smtplib
 import subprocess
@@ -25,6 +26,19 @@ DEADLINE_S = 60 * SLOW
 NO_LEAKS = {"ASAN_OPTIONS": ":".join(
     [*os.environ.get("ASAN_OPTIONS", "").split(":"), "detect_leaks=0"]
 ).strip(":")}
+MEMORY = Path("/dev/shm")
+
+
+def make_folder(in_memory):
+    """A new folder: in memory for a test that waits for hundreds of syncs, or has
+    many files, and whose matter is not the disk."""
+    has_room = in_memory and os.access(MEMORY, os.W_OK) and \
+        shutil.disk_usage(MEMORY).free > 1 << 30
+    # Short: paths of sockets.
+    folder = Path(tempfile.mkdtemp(prefix="mq",
+                                   dir=MEMORY if has_room else None))
+    folder.chmod(0o755)
+    return folder
 
 
 def wait_until(check, what, timeout=DEADLINE_S):
@@ -194,6 +208,19 @@ class Node:
         file = self.home / "log" / service / "current"
         return file.read_text(errors="replace") if file.exists() else ""
 
+    def wait_log(self, service, text):
+        """Waits for a line: it comes a moment after what it tells of."""
+        wait_until(lambda: text in self.log(service),
+                   lambda: f"'{text}' of {service}\n{self.logs()}")
+
+    def reread_remote(self):
+        """HUP for remote delivery, and waits until it has acted on it."""
+        text = "settings were read again"
+        before = self.log("remote").count(text)
+        subprocess.run(["svc", "-h", self.home / "service/remote"],
+                       check=True, timeout=60 * SLOW)
+        wait_until(lambda: self.log("remote").count(text) > before, self.logs)
+
     def logs(self):
         """The ends of all logs, for a failure's text."""
         return "\n".join(
@@ -256,7 +283,9 @@ class Node:
                 continue
             with contextlib.suppress(OSError):
                 values = (folder / "environ").read_bytes().split(b"\0")
+                if wanted not in values:
+                    continue
                 state = (folder / "stat").read_text().rpartition(") ")[2][0]
-                if wanted in values and state not in "ZX":
+                if state not in "ZX":
                     found.append(int(folder.name))
         return found

@@ -5,11 +5,10 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import ports
-from node import BIN, DEADLINE_S, wait_until
+from node import BIN, DEADLINE_S, make_folder, wait_until
 
 USERS = ("postgres", "nobody")  # whom root lets it run as
 
@@ -48,8 +47,7 @@ class Postgres:
     def __init__(self, settings="", primary=None):
         self.bin = programs()
         self.user = user()
-        self.folder = Path(tempfile.mkdtemp(prefix="mqpg"))
-        self.folder.chmod(0o755)
+        self.folder = make_folder(in_memory=True)
         self.data = self.folder / "data"
         self.port = ports.take(1)
         self.process = None

@@ -313,6 +313,12 @@ class Queue:
         self.workers.append(worker)
         return worker
 
+    def cpu_s(self):
+        """What all threads of qmail-send have used, whatever else runs."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        used = stat.rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+
     def log(self):
         return (self.log_path.read_text(errors="replace")
                 if self.log_path.exists() else "")

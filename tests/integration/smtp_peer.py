@@ -8,23 +8,23 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
-from node import BIN, ROOT, SLOW, Node, wait_until
+from node import BIN, ROOT, SLOW, Node, make_folder, wait_until
 
 
 @contextmanager
 def shared_node(*options):
-    """A node for all tests of a file."""
-    base = Path(tempfile.mkdtemp(prefix="mq"))
-    base.chmod(0o755)
+    """A node for all tests of a file, in memory."""
+    base = make_folder(in_memory=True)
+    node = None
     try:
         node = Node(base / "n", *options)
         yield node
     finally:
+        if node is not None:
+            node.end_services()
         subprocess.run([ROOT / "tests/node", "down", base / "n"],
                        stderr=sys.stderr, check=False, timeout=120 * SLOW)
         shutil.rmtree(base, ignore_errors=True)

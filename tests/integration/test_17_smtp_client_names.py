@@ -28,8 +28,7 @@ def node(make_node, names):
     (made.control / "clientnames").write_text("1\n")
     set_rules(made, "127.0.0.1:allow\n127.0.0.9:allow\n=mail.peer.test:allow\n:deny\n")
     made.up()
-    yield made
-    made.down()
+    return made
 
 
 def set_rules(node, text):

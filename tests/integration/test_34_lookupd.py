@@ -29,6 +29,8 @@ FAST = {"MQMAIL_TEST_TIMES": "LOOKUP_LOOK_MS=200",
             [*os.environ.get("TSAN_OPTIONS", "").split(":"),
              f"suppressions={ROOT}/tests/integration/tsan.supp"])}
 
+AT_ONCE_S = 2.8 * SLOW  # less than lookuptimeout
+
 
 @pytest.fixture(scope="module")
 def database():
@@ -277,10 +279,10 @@ def test_snapshot_answers_at_once_after_a_start(make_lookupd, users):
     wait_stats(lookupd.home, lambda s: "snapshot" in s, "a snapshot")
     users.stop()
     assert lookupd.end() == 0
-    begun = time.monotonic()
     lookupd.start()
+    begun = time.monotonic()
     assert ask(lookupd) == ("found", "snapshot")
-    assert time.monotonic() - begun < 2 * SLOW  # with Python's own
+    assert time.monotonic() - begun < AT_ONCE_S
     assert ask(lookupd, kind="password") == ("found", "snapshot")
     assert ask(lookupd, "bob")[0] == "unknown"
     assert ask(lookupd, "", "domain") == ("found", "snapshot")
@@ -298,7 +300,7 @@ def test_paused_database(lookupd, users):
     users.pause()
     begun = time.monotonic()
     assert ask(lookupd) == ("found", "snapshot")
-    assert time.monotonic() - begun < SLOW
+    assert time.monotonic() - begun < AT_ONCE_S
     assert ask(lookupd, "bob")[0] == "unknown"
     wait_stats(lookupd.home, lambda s: s["database"] == "away", "away")
     users.go_on()

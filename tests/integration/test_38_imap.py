@@ -254,11 +254,12 @@ def test_wrong_password_is_slow(node):
     """The first by vchkpw and Dovecot, the next ones by its penalty for the
     address, and they are in the log as fail2ban wants them."""
     took = []
-    for _ in range(3):
+    # On a busy host the first may take as long as a later one.
+    while len(took) < 3 or (took[-1] < took[0] + 1 and len(took) < 5):
         begun = time.monotonic()
         assert is_refused(node, address(node, "u4"), "wrong", "127.8.0.1")
         took.append(time.monotonic() - begun)
-    assert took[0] > 0.9 and took[2] > took[0] + 1, took
+    assert took[0] > 0.9 and took[-1] > took[0] + 1, took
     assert re.search(r"login: imap from 127\.8\.0\.1 user <u4@\S+> refused",
                      node.log("imap"))
     assert not is_refused(node, address(node, "u4"))  # slow, not locked

@@ -90,11 +90,12 @@ def test_a_service_that_keeps_ending_is_found(node):
     folder = service_dir(node, name)
     (folder / "run").write_text("#!/bin/sh\necho no >&2; exit 1\n")
     svc("-t", folder)
+    # Each second it starts for a moment.
     wait_until(lambda: state_of(node, name)["state"] == "restarting",
                "it keeps ending")
-    found = node.svctool("check", code=1).stdout
-    assert f"error    {folder}: the service is restarting: it ends again and" \
-        in found
+    wait_until(lambda: f"error    {folder}: the service is restarting: it ends "
+               "again and" in node.svctool("check", code=1).stdout,
+               "the check tells")
 
 
 def test_a_lost_svscan_is_found(node):

@@ -7,11 +7,18 @@ import subprocess
 import pytest
 
 from node import BIN, SLOW
+from smtp_peer import shared_node
 from test_01_node import may_reach
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0,
                                 reason="not root: there is nobody else to be")
 STRANGER = 65534
+
+
+@pytest.fixture(scope="module")
+def node():
+    with shared_node() as made:
+        yield made
 
 
 @pytest.fixture

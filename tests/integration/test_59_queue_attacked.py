@@ -117,8 +117,9 @@ def has_answer(client):
     return bool(select.select([client.connection], [], [], 0)[0])
 
 
-def test_a_large_messages_syncs_hold_up_no_small_one(queue):
+def test_a_large_messages_syncs_hold_up_no_small_one(make_queue):
     """The committer waited for its folder, and everybody for the committer."""
+    queue = make_queue(in_memory=True)  # no disk but strace's is slow
     queue.start()
     queue.worker()
     large, small = Intake(queue), Intake(queue)
@@ -157,12 +158,6 @@ def test_large_messages_hold_up_no_delivery_of_kept_ones(queue):
             assert client.answer()[0] == 0
 
 
-def cpu_s(queue):
-    """What all its threads have used."""
-    fields = open(f"/proc/{queue.process.pid}/stat").read().rsplit(")", 1)[1]
-    return sum(map(int, fields.split()[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_a_trigger_that_is_pulled_for_ever_costs_little(queue):
     """Each byte was a look into todo/: all of a processor."""
     queue.start()
@@ -170,9 +165,9 @@ def test_a_trigger_that_is_pulled_for_ever_costs_little(queue):
     with open(queue.dir / "lock/trigger", "wb") as trigger, \
             subprocess.Popen(["cat", "/dev/zero"], stdout=trigger) as writer:
         try:
-            before = cpu_s(queue)
+            before = queue.cpu_s()
             time.sleep(2)
-            assert cpu_s(queue) - before < 0.5 * SLOW
+            assert queue.cpu_s() - before < 0.5 * SLOW
             (queue.dir / "lock/intake").unlink()
             queue.inject()
             worker.wait_jobs(1)
@@ -246,9 +241,9 @@ def test_a_flood_of_strangers_stops_nobody(queue):
     wait_until(lambda: len(os.listdir(f"/proc/{queue.process.pid}/task")) <=
                len(threads), "their threads are gone")
     queue.wait_done()
-    before = cpu_s(queue)
+    before = queue.cpu_s()
     time.sleep(1)
-    assert cpu_s(queue) - before < 0.2 * SLOW
+    assert queue.cpu_s() - before < 0.2 * SLOW
     assert Intake(queue).commit(b"x", TO)[0] == 0
 
 

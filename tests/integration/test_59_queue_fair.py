@@ -143,8 +143,9 @@ def test_lanes_that_rest_are_counted(queue):
 # -- the loop waits for no disk
 
 @needs_strace
-def test_a_large_body_is_opened_beside_the_loop(queue):
+def test_a_large_body_is_opened_beside_the_loop(make_queue):
     """While the disk took its time for that nobody else was served."""
+    queue = make_queue(in_memory=True)  # no disk but strace's is slow
     queue.set("concurrencylocal", "1")
     queue.start()
     worker = queue.worker(lambda job: None)
@@ -171,7 +172,9 @@ def test_a_large_body_is_opened_beside_the_loop(queue):
 
 @needs_strace
 @pytest.mark.parametrize("call", ["statfs", "pwrite64"])
-def test_what_the_queue_says_of_itself_is_written_beside_the_loop(queue, call):
+def test_what_the_queue_says_of_itself_is_written_beside_the_loop(
+        make_queue, call):
+    queue = make_queue(in_memory=True)
     queue.start()
     queue.worker()
     client = Intake(queue)

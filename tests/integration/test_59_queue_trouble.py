@@ -135,8 +135,8 @@ def test_a_failure_that_cannot_be_reported_yet_is_kept(queue):
         worker.answer(worker.held[0], "D", "no such user (#5.1.1)\n")
         queue.wait_log("for a bounce: .* will try again")
         wait_until(lambda: queue.files("info") and queue.files("bounce"),
-                   queue.log, 5)
-    worker.decide = lambda job: ("K", "ok\n")
+                   queue.log)
+        worker.decide = lambda job: ("K", "ok\n")
     worker.wait_jobs(2)
     assert b"no such user" in worker.jobs[1].message
     queue.wait_done()
@@ -464,10 +464,10 @@ def test_results_before_during_and_after_a_step_to_files(queue, form, order):
         assert not queue.files("info")
         answer("during")
         queue.wait_files(info=1, todo=0)
+    worker.decide = lambda job: ("K", "ok\n")
     answer("after")
     for job in jobs.values():
         worker.answer(job, "K", "ok\n")
-    worker.decide = lambda job: ("K", "ok\n")
     # Deferred: at once, please.
     queue.wait_log(": deferral: ", 3)
     queue.hurry(lambda: "sender" in names(worker), "a report")

@@ -47,9 +47,7 @@ def world(make_node, name_server):
         (made.node.control / "global_vars" / name).write_text(f"{value}\n")
     made.node.up()
     yield made
-    for host in made.hosts:
-        host.close()
-    made.node.down()
+    made.close()
     for service in ("remote", "resolver", *QUEUES):
         assert "Sanitizer" not in made.node.log(service)
 

@@ -396,7 +396,7 @@ def test_a_trickle_ends(tmp_path, drop):
     begin = time.monotonic()
     with Peer(broken("EHLO", [], trickle)) as peer:
         assert send(tmp_path, peer.port).letters == "Z"
-    assert time.monotonic() - begin < 4 * SLOW
+    assert time.monotonic() - begin < 20 * SLOW
 
 
 def test_who_does_not_read(tmp_path):

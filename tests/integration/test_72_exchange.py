@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from name_server import NameServer
-from node import Node, wait_until
+from node import wait_until
+from smtp_peer import shared_node
 
 ZONE = """
 @ IN MX 10 mx1
@@ -62,15 +63,14 @@ def name_server():
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory, name_server):
-    folder = tmp_path_factory.mktemp("n") / "n"
-    made = Node(folder, "--init-only", "--dnsstub", name_server.stubs(),
-                "--dnsstub", f"broken.test:127.0.0.1@{dead_port()}")
-    (made.control / "notipme").write_text("127.0.0.2\n127.0.0.3\n")
-    (made.control / "moreipme").write_text("198.51.100.0/24\n")
-    made.up()
-    yield made
-    made.down()
+def node(name_server):
+    with shared_node("--init-only", "--dnsstub", name_server.stubs(),
+                     "--dnsstub", f"broken.test:127.0.0.1@{dead_port()}"
+                     ) as made:
+        (made.control / "notipme").write_text("127.0.0.2\n127.0.0.3\n")
+        (made.control / "moreipme").write_text("198.51.100.0/24\n")
+        made.up()
+        yield made
 
 
 def dead_port():
@@ -252,7 +252,7 @@ def test_people_see_it_too(node):
 def test_the_resolver_is_a_service(node):
     services = {row["name"]: row for row in node.status()["services"]}
     assert services["resolver"]["state"] == "up"
-    assert "status: ready" in node.log("resolver")
+    node.wait_log("resolver", "status: ready")
 
 
 def test_without_the_resolver_nothing_bounces(node):

@@ -170,13 +170,20 @@ class World:
         self.port = ports.take()
         self.hosts = []
         self.node = make_node("--init-only", "--queues", "2",
-                              "--dnsstub", name_server.stubs().strip())
+                              "--no-listeners", "--dnsstub", name_server.stubs().strip())
         control = self.node.control
         (control / "smtproutes").write_text(f"::{self.port}\n")
         (control / "notipme").write_text("127.0.0.0/8\n")
         (control / "timeoutconnect").write_text("10\n")
         (control / "timeoutremote").write_text("20\n")
         (control / "concurrencyremote").write_text("200\n")
+
+    def close(self):
+        """Ends all; the logs stay."""
+        for host in self.hosts:
+            host.close()
+        self.node.end_services()
+        self.node.down()
 
     def host(self, number, **options):
         made = Host(f"127.0.0.{number}", self.port, **options)
@@ -216,9 +223,7 @@ def world(make_node, name_server):
     made = World(make_node, name_server)
     made.node.up()
     yield made
-    for host in made.hosts:
-        host.close()
-    made.node.down()
+    made.close()
     for service in ("remote", "queue1", "queue2"):
         assert "Sanitizer" not in made.node.log(service)
 
@@ -238,7 +243,7 @@ def test_two_hosts_by_their_mx(world):
     assert "Hello.\n" in text_of(data)
     assert two.wait(1)[0][1] == ["b@two.peer.test"]
     world.node.wait_empty()
-    assert "success" in world.log()
+    world.wait_log("success")
 
 
 def test_the_same_hosts_in_another_order(world):
@@ -282,9 +287,7 @@ def test_the_route_of_the_null_sender(world, sender):
     two = world.host(3)
     (world.node.control / "smtproutes").write_text(
         f"!@:[127.0.0.3]:{world.port}\n::{world.port}\n")
-    world.service("-h")
-    wait_until(lambda: "settings were read again" in world.node.log("remote"),
-               "HUP")
+    world.node.reread_remote()
     assert world.node.inject("a@one.peer.test", sender=sender) == 0
     assert two.wait(1)[0][0] == ""
     world.node.wait_empty()
@@ -428,7 +431,7 @@ def test_a_dead_destination_rests_and_others_go_on(world):
     world.wait_log(r"lane dead\.peer\.test: rests for \d+ s: .*127\.0\.0\.4")
     one.wait(20)
     assert len(one.messages) == 20
-    assert "rests" in world.node.log("remote")
+    world.node.wait_log("remote", "rests")
     assert "127.0.0.4" in world.node.run("qmail-tcpto").stdout
     wait_until(lambda: world.node.backlog() == 20, "the others are left")
 
@@ -572,9 +575,7 @@ def test_hup_rereads_routes(world):
     one.wait(1)
     (world.node.control / "smtproutes").write_text(
         f"one.peer.test:[127.0.0.3]:{world.port}\n::{world.port}\n")
-    world.service("-h")
-    wait_until(lambda: "settings were read again" in world.node.log("remote"),
-               "HUP")
+    world.node.reread_remote()
     assert world.node.inject("b@one.peer.test") == 0
     two.wait(1)
     world.node.wait_empty()

@@ -595,7 +595,7 @@ def test_etrn_has_queues_try_a_lane(node, tmp_path):
             wait_until(lambda: node.backlog() == 1, "two are sent")
             assert client.say("ETRN held.example").code == 251
         assert len(taken) == 2
-        assert "retry lane held.example by uid" in node.log("queue1")
+        node.wait_log("queue1", "retry lane held.example by uid")
         assert "retry lane other.example" not in node.log("queue1")
         node.svctool("queue", "delete", "--all")
         node.wait_empty()

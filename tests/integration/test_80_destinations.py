@@ -26,9 +26,7 @@ def names():
 def world(make_node, names):
     made = World(make_node, names)
     yield made
-    for host in made.hosts:
-        host.close()
-    made.node.down()
+    made.close()
     for service in ("remote", "queue1", "queue2"):
         assert "Sanitizer" not in made.node.log(service)
 
@@ -179,8 +177,7 @@ def test_a_greeting_says_how_fast(world, greeting, column):
     assert world.node.inject("a@one.peer.test") == 0
     row = wait_state(world, "one.peer.test", "resting")
     assert row[column] > 0
-    assert "refused connection by h2.peer.test: rate, " in world.node.log(
-        "remote")
+    world.node.wait_log("remote", "refused connection by h2.peer.test: rate, ")
 
 
 def test_open_connections_follow_the_window(world):
@@ -303,7 +300,7 @@ def test_a_dead_destination_and_its_reset(world):
     host.wait(1)
     world.node.wait_empty()
     assert "127.0.0.4" not in world.node.run("qmail-tcpto").stdout
-    assert "reset dead.peer.test by uid" in world.node.log("remote")
+    world.node.wait_log("remote", "reset dead.peer.test by uid")
 
 
 def test_messages_by_the_reason_of_their_deferral(world):

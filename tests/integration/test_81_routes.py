@@ -374,9 +374,7 @@ def name_server():
 def world(make_node, name_server):
     made = World(make_node, name_server)
     yield made
-    for host in made.hosts:
-        host.close()
-    made.node.down()
+    made.close()
     for service in ("remote", "queue1", "queue2"):
         assert "Sanitizer" not in made.node.log(service)
 
@@ -385,13 +383,6 @@ def variable(world, name, value, service="remote"):
     folder = world.node.home / "service" / service / "variables"
     (folder / name).write_text(f"{value}\n")
     return folder / name
-
-
-def reread(world):
-    at = world.node.log("remote").count("settings were read again")
-    world.service("-h")
-    wait_until(lambda: world.node.log("remote").count(
-        "settings were read again") > at, world.node.logs)
 
 
 def test_recipients_of_one_message_by_their_routes(world):
@@ -430,7 +421,7 @@ def test_a_route_of_a_recipient_at_a_dead_domain(world):
     world.wait_log("deferral|rests")
     compile_cdb(world.node.home, "moresmtproutes",
                 f"vip@dead.peer.test:[127.0.0.3]:{world.port}\n")
-    reread(world)
+    world.node.reread_remote()
     assert world.node.inject("vip@dead.peer.test") == 0
     world.node.retry_until(lambda: len(two.messages) == 2, "both arrive")
     world.node.wait_empty()
@@ -547,7 +538,7 @@ def test_a_program_sends_it(world, size):
         assert run["leader"] and run["program"] is None
         assert run["own"] == "of the service"
         assert re.fullmatch("[0-9a-f-]{36}", run["uuid"])
-    assert len(re.findall("success.*taken_by_a_program", world.log())) == 3
+    world.wait_log("success.*taken_by_a_program", 3)
 
 
 def test_each_recipient_of_a_program_has_its_result(world):
@@ -591,6 +582,7 @@ def test_a_program_ends_with_the_service(world):
         echo $$ >> {folder}/pids
         sleep 300
         """))
+    variable(world, "MQMAIL_TEST_TIMES", "REMOTE_DRAIN_MS=500")
     world.node.up()
     assert world.node.inject("a@one.peer.test", sender=LOCAL) == 0
     wait_until(lambda: (folder / "pids").exists() and
@@ -611,13 +603,13 @@ def test_a_program_comes_and_goes_with_hup(world):
     assert world.node.inject("a@one.peer.test") == 0
     one.wait(1)
     (world.node.control / "qmailremote").write_text(program)
-    reread(world)
+    world.node.reread_remote()
     for i in range(3):
         assert world.node.inject(f"b{i}@one.peer.test") == 0
     wait_until(lambda: len(runs(folder)) == 3, world.node.logs)
     assert len(one.messages) == 1
     (world.node.control / "qmailremote").unlink()
-    reread(world)
+    world.node.reread_remote()
     assert world.node.inject("c@one.peer.test") == 0
     one.wait(2)
     world.node.wait_empty()
@@ -659,7 +651,7 @@ def test_what_was_not_read_again_is_told(world):
     assert f"warning  {node.control}/smtproutes: it was changed after" in found
     assert "does not go this way yet" in node.svctool(
         "route", "example.org").stderr
-    reread(world)
+    world.node.reread_remote()
     assert "was changed" not in node.svctool("check", code=None).stdout
     assert node.svctool("route", "example.org").stderr == ""
 

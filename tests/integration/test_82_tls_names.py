@@ -370,7 +370,7 @@ def test_not_delivered(world, name, pem):
                    for line in world.node.log("remote").splitlines())
     before = count()
     # A session that succeeded before is not resumed: the host has new keys.
-    run("svc", "-h", world.node.home / "service/remote")
+    world.node.reread_remote()
     host = deliver(world, name, script)
     assert host.links[0].message is None
     wait_until(lambda: count() > before, world.node.logs)
@@ -385,7 +385,7 @@ def test_starttls_that_is_gone(world):
     host = deliver(world, "none", lambda link: (
         link.hello(), link.transaction(), link.at_end()))
     assert b"Hello." in host.links[0].message
-    run("svc", "-h", world.node.home / "service/remote")
+    world.node.reread_remote()
     host = deliver(world, "wild", script)
     assert host.links[0].message is None
     wait_until(lambda: "offers no TLS" in world.node.log("remote"),
@@ -508,17 +508,11 @@ def test_resumed(world, version):
         link.transaction()
         link.at_end()
 
-    def hang_up():
-        before = world.node.log("remote").count("were read again")
-        run("svc", "-h", world.node.home / "service/remote")
-        wait_until(lambda: world.node.log("remote").count("were read again")
-                   > before, "settings are read")
-
-    hang_up()
+    world.node.reread_remote()
     for name in ("again", "again", "againtoo", "again", "againtoo"):
         deliver(world, name, script)
     assert reused == [False, True, False, True, True]
-    assert " (resumed) verified by dane" in world.node.log("remote")
-    hang_up()
+    world.node.wait_log("remote", " (resumed) verified by dane")
+    world.node.reread_remote()
     deliver(world, "again", script)
     assert not reused[-1]

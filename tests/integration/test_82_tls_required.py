@@ -97,9 +97,7 @@ def test_a_host_that_does_not_have_it(node, pem):
 
 def test_a_host_that_is_not_verified(node, pem):
     (node.control / "tlspolicy").write_text("away.zz:may\n")
-    subprocess.run(["svc", "-h", node.home / "service/remote"], check=True)
-    wait_until(lambda: "settings were read again" in node.log("remote"),
-               "settings are read")
+    node.reread_remote()
     with Host(node.port, script(pem, "REQUIRETLS", takes_mail=False)):
         submit(node)
         report, = node.wait_messages("alice", 1)

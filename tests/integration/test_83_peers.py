@@ -47,11 +47,7 @@ def route(node, port, options=""):
     """What is for peer.test goes there from now on."""
     (node.control / "smtproutes").write_text(
         f"peer.test:[127.0.0.1]{options}:{port}\n")
-    before = node.log("remote").count("settings were read again")
-    subprocess.run(["svc", "-h", node.home / "service/remote"], check=True,
-                   timeout=60)
-    wait_until(lambda: node.log("remote").count("settings were read again") >
-               before, "HUP")
+    node.reread_remote()
 
 
 @pytest.fixture(scope="module")

@@ -215,6 +215,8 @@ def test_scram_rounds_are_bounded(home, rounds):
 
 # -- ends, stalls, trickles
 
+NOT_FOR_EVER_S = 20 * SLOW  # it takes two, where nothing else runs
+
 @pytest.mark.parametrize("step", [s for s in STEPS if s != "DATA"])
 def test_closed_in_a_group(home, step):
     """With the message behind the commands (CHUNKING)."""
@@ -251,7 +253,7 @@ def test_no_step_takes_for_ever(tmp_path, step, extensions, piece):
     with Peer(server(extensions, say=say)) as peer:
         report = send(tmp_path, peer.port, recipients=TWO)
     assert report.verdict == "Z" and "h" not in report.letters
-    assert time.monotonic() - begin < 2 + 4 * SLOW
+    assert time.monotonic() - begin < NOT_FOR_EVER_S
 
 
 def trickle(link, piece):
@@ -281,7 +283,7 @@ def test_tls_that_never_comes_about(tmp_path, piece):
     with Peer(script, again) as peer:
         report = send(tmp_path, peer.port, recipients=TWO)
     assert report.letters == "rrK"
-    assert time.monotonic() - begin < 2 + 4 * SLOW
+    assert time.monotonic() - begin < NOT_FOR_EVER_S
 
 
 @pytest.mark.parametrize("start, piece", [
@@ -297,7 +299,7 @@ def test_qmtp_never_takes_for_ever(tmp_path, start, piece):
         report = send(tmp_path, peer.port, variable="QMTPROUTE",
                       recipients=TWO)
     assert report.letters == ("rsK" if b"," in start else "rrZ")
-    assert time.monotonic() - begin < 2 + 4 * SLOW
+    assert time.monotonic() - begin < NOT_FOR_EVER_S
 
 
 # -- everything together
@@ -369,9 +371,7 @@ def world(make_node, name_server):
     made = World(make_node, name_server)
     made.node.up()
     yield made
-    for host in made.hosts:
-        host.close()
-    made.node.down()
+    made.close()
     for service in ("remote", "queue1", "queue2"):
         assert "Sanitizer" not in made.node.log(service)
 
@@ -491,7 +491,7 @@ def test_trouble_of_ours_is_not_the_hosts(world):
     one = world.host(2)
     routes = world.node.control / "bindroutes"
     routes.write_text("one.peer.test:203.0.113.7\n")
-    world.service("-h")
+    world.node.reread_remote()
     assert world.node.inject("a@one.peer.test") == 0
     world.wait_log(r"lane one\.peer\.test: rests .*assign_requested_address")
     assert "127.0.0.2" not in world.node.run("qmail-tcpto").stdout

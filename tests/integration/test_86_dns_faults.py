@@ -12,7 +12,8 @@ import pytest
 
 import faulty_dns as dns
 from name_server import NameServer
-from node import Node, wait_until
+from node import wait_until
+from smtp_peer import shared_node
 from test_74_remote_delivery import LOCAL, ZONE, World
 
 Z = "fault.test"
@@ -128,13 +129,10 @@ def answer_query(query, is_tcp):
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory):
+def node():
     server = dns.FaultyDns(answer_query)
-    made = Node(tmp_path_factory.mktemp("n") / "n", "--init-only", "--dnsstub",
-                f"{Z}:127.0.0.1@{server.port}")
-    made.up()
-    yield made
-    made.down()
+    with shared_node("--dnsstub", f"{Z}:127.0.0.1@{server.port}") as made:
+        yield made
     server.close()
 
 
@@ -189,9 +187,7 @@ def world(make_node, name_server):
     made = World(make_node, name_server)
     made.node.up()
     yield made
-    for each in made.hosts:
-        each.close()
-    made.node.down()
+    made.close()
 
 
 def resolver(world):

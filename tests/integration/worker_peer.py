@@ -135,7 +135,8 @@ class Worker(threading.Thread):
                  channel="v", take=1000, take_bytes=1 << 30):
         super().__init__(daemon=True)
         self.decide = decide
-        self.jobs = []
+        self.lock = threading.RLock()
+        self._jobs = []
         self.held = []
         self.packets = 0  # jobs as they came, with several recipients each
         self.connection = control.add_worker(channel)
@@ -170,11 +171,19 @@ class Worker(threading.Thread):
                 is_whole = len(job.message) == job.size
                 said = (self.decide(job) if is_whole else
                         ("Z", "cannot read the whole message\n"))
-                if said is None:
-                    self.held.append(job)
-                else:
-                    self.answer(job, *said)
-                self.jobs.append(job)
+                with self.lock:
+                    if said is None:
+                        self.held.append(job)
+                    else:
+                        self.answer(job, *said)
+                    self._jobs.append(job)
+
+    @property
+    def jobs(self):
+        """Those that came.  Whoever sees what an answer has done sees its job,
+        and the other way round."""
+        with self.lock:
+            return self._jobs
 
     def answer(self, job, outcome, text, is_dsn_passed=False):
         if job in self.held:

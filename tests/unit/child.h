@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Ends with its parent. */
+/* Ends with its parent, also with one that has ended before. */
 static inline void
-child_wait(void)
+child_wait(pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
+	while (getppid() == parent)
 		pause();
 }
 
@@ -25,16 +25,17 @@ child_start(bool (*prepare)(const void *context), const void *context)
 {
 	int ready[2];
 	char byte;
-	pid_t pid;
+	pid_t parent, pid;
 
 	assert_int_equal(pipe(ready), 0);
+	parent = getpid();
 	pid = fork();
 	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
 		close(ready[0]);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (prepare(context) && write(ready[1], "x", 1) == 1)
-			child_wait();
+			child_wait(parent);
 		_exit(1);
 	}
 	close(ready[1]);

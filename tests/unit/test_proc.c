@@ -190,9 +190,12 @@ static bool
 drop_descriptor(const void *context)
 {
 	const struct holding *holding = context;
+	pid_t parent = getpid();
 
-	if (holding->has_grandchild && fork() == 0)
-		child_wait();
+	if (holding->has_grandchild && fork() == 0) {
+		child_wait(parent);
+		_exit(0);
+	}
 	return close(holding->fd) == 0;
 }
 
