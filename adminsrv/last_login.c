@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "adminsrv/database.h"
+#include "adminsrv/owner.h"
 #include "adminsrv/users_backend.h"
 #include "base/mem.h"
 #include "control/layout.h"
@@ -42,6 +44,26 @@ ask_table(
 	return 0;
 }
 
+/* 1; 0; -1.  The files are not the domain's owner's, but of who notes logins. */
+static int
+tell_file(const struct home *home, const struct users *users, const char *name,
+    void (*tell)(
+	const char *service, const char *ip, int64_t at_s, void *context),
+    void *context, struct error *err)
+{
+	OWN_TEXT logins = layout_path(home, LAYOUT_logins);
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int result;
+
+	if (users->is_entered)
+		owner_leave();
+	result = logins_each(logins, name, users->domain, tell, context, err);
+	return users->is_entered && owner_enter(uid, gid, err) != ADMIN_OK
+	    ? -1
+	    : result;
+}
+
 static int
 tell_table(struct users *users, const char *name,
     void (*tell)(
@@ -72,14 +94,9 @@ last_login_each(const struct home *home, struct users *users, const char *name,
 	const char *service, const char *ip, int64_t at_s, void *context),
     void *context, struct error *err)
 {
-	OWN_TEXT logins = layout_path(home, LAYOUT_logins);
-
 	if (users->backend == &users_pg)
 		return tell_table(users, name, tell, context, err);
-	return logins_each(logins, name, users->domain, tell, context, err) ==
-		-1
-	    ? -1
-	    : 0;
+	return tell_file(home, users, name, tell, context, err) == -1 ? -1 : 0;
 }
 
 static int
@@ -99,7 +116,6 @@ int
 last_login(const struct home *home, struct users *users,
     const struct vpasswd_entry *entry, int64_t *at_s_out, struct error *err)
 {
-	OWN_TEXT logins = layout_path(home, LAYOUT_logins);
 	OWN_TEXT maildir = xasprintf("%s/Maildir", entry->dir);
 	OWN_TEXT cur = xasprintf("%s/cur", maildir);
 	int result;
@@ -107,8 +123,7 @@ last_login(const struct home *home, struct users *users,
 	*at_s_out = 0;
 	result = users->backend == &users_pg
 	    ? ask_table(users, entry->name, at_s_out, err)
-	    : logins_each(logins, entry->name, users->domain, take_later,
-		  at_s_out, err);
+	    : tell_file(home, users, entry->name, take_later, at_s_out, err);
 	if (result == -1 || look_at_folder(maildir, at_s_out, err) == -1)
 		return -1;
 	return look_at_folder(cur, at_s_out, err);

@@ -157,3 +157,29 @@ def test_the_node_says_who_it_runs_as(home):
         uid}
     assert "example.test" in (home / "elsewhere/assign").read_text()
     assert list((home / "users").iterdir()) == []
+
+
+def test_logins_are_not_the_owners_to_read(home):
+    run(home, "vadddomain", "-n", "example.test")
+    run(home, "vadduser", "-n", "al@example.test")
+    shard = home / "users/logins/example.test/c0"  # FNV-1a of the name
+    shard.mkdir(parents=True)
+    (home / "users/logins").chmod(0o700)
+    (shard / "al").write_text("pop3 192.0.2.1 1700000000\n")
+
+    def shown(*args, code=0, **options):
+        run(home, "vuserinfo", "-n", "al@example.test")  # the copy
+        done = subprocess.run(
+            [home / "bin/vuserinfo", *args, "al@example.test"], text=True,
+            env=dict(os.environ, MQMAIL_HOME=str(home), MQMAIL_USER=OWNER),
+            capture_output=True, timeout=60, **options)
+        assert done.returncode == code, done
+        return done.stdout
+
+    owner = pwd.getpwnam(OWNER)
+    assert "last pop3     : 2023-11-1" in shown()
+    run(home, "vdeloldusers", "-d", "example.test")
+    as_owner = {"user": owner.pw_uid, "group": owner.pw_gid,
+                "extra_groups": []}
+    assert "last login    : not known: cannot open" in shown(**as_owner)
+    shown("-l", code=111, **as_owner)
