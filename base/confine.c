@@ -177,7 +177,7 @@ static const int calls[] = {
 	SCMP_SYS(prlimit64)
 };
 
-/* Also what libraries (resolver, TLS) read their settings by. */
+/* For who opens files, also by libraries (names, TLS, ZeroMQ). */
 static const int file_calls[] = {
 	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat),
 	SCMP_SYS(statx), SCMP_SYS(access), SCMP_SYS(faccessat),
@@ -187,7 +187,10 @@ static const int file_calls[] = {
 	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fadvise64),
 	SCMP_SYS(fchmod), SCMP_SYS(flock), SCMP_SYS(rename),
 	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(unlink),
-	SCMP_SYS(unlinkat)
+	SCMP_SYS(unlinkat),
+	/* libzmq's threads set what they have, and abort when they may not. */
+	SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+	SCMP_SYS(sched_setscheduler)
 };
 
 static int

@@ -724,13 +724,17 @@ database_health(struct database *database)
 	return database->health;
 }
 
-/* Long enough for some readings of the log to fail. */
+/*
+ * Long enough for some readings of the log to fail; but a reader may find first
+ * that the database is away, and then nobody is absent.
+ */
 bool
 database_is_followed(struct database *database)
 {
 	int64_t at_ms = database->followed_at_ms;
 
-	return at_ms != 0 && clock_ms() - at_ms < 10000;
+	return database->health != DATABASE_AWAY && at_ms != 0 &&
+	    clock_ms() - at_ms < 10000;
 }
 
 void

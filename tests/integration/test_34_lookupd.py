@@ -107,6 +107,8 @@ def make_lookupd(make_node, users):
 
     yield make
     for lookupd in running:
+        assert lookupd.process.poll() is None or lookupd.log.closed, \
+            lookupd.text()
         if lookupd.process.poll() is None:
             assert lookupd.end() == 0
 
