@@ -87,6 +87,9 @@ def test_list_and_filters(held):
 
 def test_show(held):
     row = put(held, REMOTE, text="Subject: seen\nX-A: b\n\nThe body.\n")
+    # In the journal it is not routed yet, as far as this shows.
+    wait_until(lambda: "left remote" in held.svctool(
+        "queue", "show", row["id"]).stdout, "it is in files")
     done = held.svctool("queue", "show", row["id"])
     assert "Subject: seen\nX-A: b\n" in done.stdout
     assert "The body" not in done.stdout
