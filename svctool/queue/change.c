@@ -34,7 +34,11 @@ struct target {
 	uint64_t id;
 	struct uuid uuid;
 	bool was_held, is_done, has_failed;
-	bool is_there; /* move: in the other queue */
+	/* move: of its copy in the other queue */
+	bool is_there, comes_from_there;
+	uint64_t there_id;
+	size_t there_done;
+	unsigned there_attempt;
 	struct error err;
 };
 
@@ -166,6 +170,16 @@ uuid_key(const struct uuid *uuid)
 	return key == 0 ? 1 : key;
 }
 
+static size_t
+count_done(const struct look_message *message)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < message->recipient_count; i++)
+		count += message->recipients[i].is_done;
+	return count;
+}
+
 /* Whose UUID the other queue knows: is it still there? */
 static void
 note_there(const struct chosen *chosen, void *context)
@@ -175,8 +189,16 @@ note_there(const struct chosen *chosen, void *context)
 	    &change->found, uuid_key(&chosen->message->uuid));
 
 	if (target != NULL &&
-	    uuid_is_equal(&target->uuid, &chosen->message->uuid))
+	    uuid_is_equal(&target->uuid, &chosen->message->uuid)) {
+		const struct look_message *there = chosen->message;
+
 		target->is_there = true;
+		target->comes_from_there = there->moving_to != NULL &&
+		    strcmp(there->moving_to, target->queue) == 0;
+		target->there_id = there->id;
+		target->there_done = count_done(there);
+		target->there_attempt = there->attempt;
+	}
 }
 
 static int
@@ -206,6 +228,21 @@ connect_other(struct change *change, struct error *err)
 	return change->to_connection == -1 ? -1 : 0;
 }
 
+/*
+ * A move from there to here was cut short when this copy was made: what was
+ * done since then only this one knows, unless one back had begun before.
+ */
+static bool
+is_there_left_over(const struct chosen *chosen, const struct target *target)
+{
+	size_t done = count_done(chosen->message);
+
+	return target->is_there && target->comes_from_there &&
+	    (done > target->there_done ||
+		(done == target->there_done &&
+		    chosen->message->attempt >= target->there_attempt));
+}
+
 static void
 hand_over(
     struct change *change, const struct chosen *chosen, struct target *target)
@@ -215,6 +252,15 @@ hand_over(
 	if (connect_other(change, &target->err) == -1) {
 		target->has_failed = true;
 		return;
+	}
+	if (is_there_left_over(chosen, target)) {
+		if (order_message(change->to_connection, INTAKE_FORGET,
+			target->there_id, "", &target->err) != QQ_OK) {
+			target->has_failed = true;
+			file_close(&change->to_connection);
+			return;
+		}
+		target->is_there = false;
 	}
 	known = order_ask(change->to_connection, &target->uuid, &target->err);
 	if (known == QQ_OK && !target->is_there) {

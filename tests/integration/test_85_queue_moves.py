@@ -379,3 +379,48 @@ def test_moves_while_queues_are_killed(world):
     finish_moves(node, "release")  # nothing was delivered
     host.answers.clear()
     account(node, host, 40)
+
+
+SENDS = 10  # of svctool for one message: more than there are
+
+
+def cut_move(node, sends, *words):
+    """svctool queue move, killed after so many packets; false: it was over."""
+    return subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendto,sendmsg",
+         "-e", f"inject=sendto,sendmsg:signal=KILL:when={sends}",
+         BIN / "svctool", "queue", "move", *words, "--home", node.home],
+        env=node.environment(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, timeout=120 * SLOW).returncode != 0
+
+
+def test_back_after_a_move_that_was_cut(world):
+    """What was done where it went is not forgotten with that copy."""
+    node, host = world
+    is_open = False
+    host.answers["RCPT"] = lambda line: (
+        "250 ok" if is_open and "<a" in line else "450 4.2.1 later")
+    cuts = 0
+    for sends in range(1, SENDS):
+        assert node.inject(f"a{sends}@far.example", f"b{sends}@far.example",
+                           queue="queue1") == 0
+    wait_until(lambda: len(listed(node)) == SENDS - 1, "all are there")
+    for sends, row in enumerate(listed(node), 1):
+        cuts += cut_move(node, sends, "--id", row["uuid"], "--to", "queue2")
+    assert 2 < cuts < SENDS - 1
+    is_open = True
+    moved = listed(node, "--queue", "queue2")
+    assert moved
+    node.retry_until(
+        lambda: len(host.messages) >= sum(not row["held"] for row in moved),
+        "those that were handed over are tried")
+    node.svctool("queue", "move", "--all", "--queue", "queue2", "--to",
+                 "queue1", code=None)
+    finish_moves(node, "delete")
+    host.answers.clear()
+    node.retry_until(lambda: node.backlog() == 0, "empty queues", 90 * SLOW)
+    taken = collections.Counter(
+        recipient for _, recipients, _ in host.messages
+        for recipient in recipients)
+    assert taken == {f"{kind}{number}@far.example": 1
+                     for number in range(1, SENDS) for kind in "ab"}
