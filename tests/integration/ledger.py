@@ -29,8 +29,11 @@ class Row:
 class Ledger:
     """What was sent, from any number of threads, and what became of it."""
 
+    SIZES = (10, 1000, 4000, 40000, 300000)
+
     def __init__(self, node, users):
         self.node = node
+        self.domain = node.domain
         self.users = users
         self.lock = threading.Lock()
         self.rows = {}   # by number
@@ -49,16 +52,19 @@ class Ledger:
                         f"X-Number: {number}\r\nSubject: {number}\r\n\r\n"
                         f"{body}")
 
+    def _connect(self):
+        return smtplib.SMTP("127.0.0.1", self.node.smtp_port,
+                            timeout=20 * SLOW)
+
     def _try(self, user, body):
         """One transaction on a connection of its own; its state."""
         number, text = self._new(user, body)
         state = REFUSED
         try:
-            with smtplib.SMTP("127.0.0.1", self.node.smtp_port,
-                              timeout=20 * SLOW) as client:
+            with self._connect() as client:
                 client.ehlo("client.example.net")
                 if (client.mail(self.sender(number))[0] == 250 and
-                        client.rcpt(f"{user}@{self.node.domain}")[0] == 250):
+                        client.rcpt(f"{user}@{self.domain}")[0] == 250):
                     state = UNSURE
                     code = client.data(text)[0]
                     state = {2: SENT, 4: LATER, 5: REFUSED}[code // 100]
@@ -73,7 +79,7 @@ class Ledger:
     def send(self, is_over):
         """A message, again and again until it is acknowledged."""
         user = random.choice(self.users)
-        size = random.choice((10, 1000, 4000, 40000, 300000))
+        size = random.choice(self.SIZES)
         line = hashlib.sha256(random.randbytes(8)).hexdigest() + "\r\n"
         body = line * (size // len(line) + 1)
         while self._try(user, body) != SENT and not is_over():
@@ -86,11 +92,19 @@ class Ledger:
     def kill(self, *pids):
         self.kills += delivery_log.kill(self.node, pids)
 
+    @staticmethod
+    def _number(data):
+        match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
+        return int(match[1]) if match else None
+
+    def state_of(self, file):
+        """That of the row of a stored message."""
+        return self.rows[self._number(file.read_bytes())].state
+
     def _read(self, file, user, faults):
         """The number of a stored message, which is held against its row."""
         data = file.read_bytes()
-        match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
-        number = int(match[1]) if match else None
+        number = self._number(data)
         if number not in self.rows:
             faults.append(f"never sent: {file}")
             return None
