@@ -87,23 +87,29 @@ class ClusterLedger(ledger.Ledger):
         found = collections.defaultdict(list)
         for node in self.cluster.nodes:
             for user, file in node.mailboxes(self.domain):
-                # A number it has already: another user's name, another row.
                 number = self._read(file, user, account.faults)
                 if number is not None:
                     found[number].append((user, node.name))
         return found
 
     def account(self):
+        """Also while it sends: of what was accepted before."""
         account = Account()
+        with self.lock:
+            rows = {number: (row, row.state)
+                    for number, row in self.rows.items()}
+        # From queue to queue and to the mailbox: what was on its way from one
+        # to the next is found in the next.
         waiting = set().union(*map(queued, self.cluster.nodes))
         found = self._find(account)
-        # Read after the mailboxes: whoever moved meanwhile has both.
         waiting |= set().union(*map(queued, self.cluster.nodes))
+        if any(state == ledger.SENT and number not in waiting | found.keys()
+               for number, (_, state) in rows.items()):
+            account.faults.clear()
+            found = self._find(account)
         place = self.place()
-        with self.lock:
-            rows = dict(self.rows)
-        for number, row in rows.items():
-            account.unsure += row.state == ledger.UNSURE
+        for number, (row, state) in rows.items():
+            account.unsure += state == ledger.UNSURE
             copies = found.get(number, [])
             account.misplaced += [
                 f"{number} for {row.user} at {place.get(row.user)} is "
@@ -111,7 +117,7 @@ class ClusterLedger(ledger.Ledger):
                 if (user, node) != (row.user, place.get(row.user))]
             if len(copies) > 1:
                 account.duplicated.append(number)
-            if row.state != ledger.SENT:
+            if state != ledger.SENT:
                 continue
             account.accepted += 1
             if len(copies) == 1:

@@ -25,6 +25,7 @@ DOMAIN = "example.test"
 DATABASE = "mqmail"
 OWNER = "mail"  # of all that a node has and runs; root may have no mail
 NODE_ADDRESS, DATABASE_ADDRESS = 0, 100  # the first node is PREFIX1
+STORE = "store"  # the folder of a node that is its store
 PORTS = {"smtp": 2500, "smtps": 2465, "lmtp": 2424, "pop3": 2110,
          "pop3s": 2995, "submission": 2587, "submissions": 2466}
 IMAP_PORTS = {"imap": 2143, "imaps": 2993}
@@ -65,6 +66,11 @@ def why_no_routing():
     if not (says("qmail-smtpd", "XNODE") and says("qmail-rspawn", "XNODE")):
         return "mail is not handed from node to node (no XNODE)"
     return why_no_domain()
+
+
+def store_name(node):
+    """Of the one that each node has."""
+    return f"s-{node.name}"
 
 
 @contextlib.contextmanager
@@ -266,16 +272,17 @@ class ClusterNode(Node):
     def mailboxes(self, domain=None, kinds=("new", "cur")):
         """Stored messages of a domain (the clustered one): (user, file)."""
         found = []
-        for root, folders, _ in os.walk(
-                self.home / "domains" / (domain or self.domain)):
-            if os.path.basename(root) != "Maildir":
-                continue
-            folders.clear()
-            box = Path(root)
-            for kind in kinds:
-                with contextlib.suppress(FileNotFoundError):
-                    found += [(box.parent.name, file)
-                              for file in (box / kind).iterdir()]
+        for top in ("domains", STORE):
+            for root, folders, _ in os.walk(self.home / top):
+                box = Path(root)
+                if box.name != "Maildir" or \
+                        (domain or self.domain) not in box.parts:
+                    continue
+                folders.clear()
+                for kind in kinds:
+                    with contextlib.suppress(FileNotFoundError):
+                        found += [(box.parent.name, file)
+                                  for file in (box / kind).iterdir()]
         return found
 
     def messages(self, user):
@@ -379,6 +386,7 @@ class Cluster:
             for node in self.nodes:
                 shutil.rmtree(node.home / "service/cluster",
                               ignore_errors=True)
+        # svctool start leaves alone who is up.
         self.each(ClusterNode.start)
         if has("clusterd"):
             self.wait_all_alive()
@@ -422,8 +430,9 @@ class Cluster:
                     f"WHERE name = '{self.domain}'"):
             return
         for node in self.nodes:
-            self.first.cluster_tool("store", "add", f"s-{node.name}",
-                                    "--node", node.name)
+            self.first.cluster_tool("store", "add", store_name(node),
+                                    "--node", node.name,
+                                    "--path", node.home / STORE)
         self.first.run("vadddomain", "--cluster", self.domain, "secret")
         names = ["alice", "bob", *(f"u{i}" for i in range(self.users))]
         self.first.run("vadduser", "-n", "-i", input="".join(
@@ -433,6 +442,15 @@ class Cluster:
         """For each node, at the same time."""
         with ThreadPoolExecutor(len(self.nodes)) as pool:
             return list(pool.map(act, self.nodes))
+
+    def heal(self):
+        """All that runs in a cluster runs, and knows of each other."""
+        for node in self.nodes:
+            node.go_on()
+            node.join()
+        for server in self.databases.values():
+            server.go_on()
+        self.up()
 
     def down(self):
         """Ends everything, whatever is there and in whatever state."""

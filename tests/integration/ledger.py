@@ -20,10 +20,14 @@ REFUSED = "refused"    # not sent whole, or 5yz: not there
 class Row:
     """One transaction."""
 
-    def __init__(self, user, body):
+    def __init__(self, user, line, count):
         self.user = user
-        self.body = body
+        self.line, self.count = line, count
         self.state = REFUSED
+
+    @property
+    def body(self):
+        return self.line * self.count
 
 
 class Ledger:
@@ -43,29 +47,29 @@ class Ledger:
     def sender(number):
         return f"s{number}@example.net"
 
-    def _new(self, user, body):
+    def _new(self, row):
         """The number of a new row, and its whole text."""
         with self.lock:
             number = len(self.rows)
-            self.rows[number] = Row(user, body)
+            self.rows[number] = row
         return number, (f"From: <{self.sender(number)}>\r\n"
                         f"X-Number: {number}\r\nSubject: {number}\r\n\r\n"
-                        f"{body}")
+                        f"{row.body}")
 
     def _connect(self):
         return smtplib.SMTP("127.0.0.1", self.node.smtp_port,
                             timeout=20 * SLOW)
 
-    def _try(self, user, body):
+    def _try(self, row):
         """One transaction on a connection of its own; its state."""
-        number, text = self._new(user, body)
+        number, text = self._new(row)
         state = REFUSED
         try:
             with self._connect() as client:
                 client.ehlo("client.example.net")
                 if (client.mail(self.sender(number))[0] == 250 and
-                        client.rcpt(f"{user}@{self.domain}")[0] == 250):
-                    state = UNSURE
+                        client.rcpt(f"{row.user}@{self.domain}")[0] == 250):
+                    state = row.state = UNSURE
                     code = client.data(text)[0]
                     state = {2: SENT, 4: LATER, 5: REFUSED}[code // 100]
         except smtplib.SMTPDataError:
@@ -73,7 +77,7 @@ class Ledger:
         except (OSError, smtplib.SMTPException):
             pass  # the connection broke
         with self.lock:
-            self.rows[number].state = state
+            row.state = state
         return state
 
     def send(self, is_over):
@@ -81,8 +85,8 @@ class Ledger:
         user = random.choice(self.users)
         size = random.choice(self.SIZES)
         line = hashlib.sha256(random.randbytes(8)).hexdigest() + "\r\n"
-        body = line * (size // len(line) + 1)
-        while self._try(user, body) != SENT and not is_over():
+        count = size // len(line) + 1
+        while self._try(Row(user, line, count)) != SENT and not is_over():
             time.sleep(0.05)  # a listener that is down
 
     def count(self, state):
