@@ -26,7 +26,7 @@ class Account:
     queued: int = 0
     duplicated: list = field(default_factory=list)
     lost: list = field(default_factory=list)
-    misplaced: list = field(default_factory=list)  # whose, where
+    misplaced: list = field(default_factory=list)  # not where its user is
     faults: list = field(default_factory=list)  # changed, never accepted
 
     @property
@@ -61,18 +61,13 @@ def queued(node):
 
 
 class ClusterLedger(ledger.Ledger):
-    """To the users of the clustered domain, at any of the nodes.
-
-    nodes: only these take it.  domain and place: of another domain, whose
-    users' nodes place() tells.
-    """
+    """To the users of the clustered domain, or of another, at any of the nodes;
+    nodes: only these take it."""
 
     SIZES = (10, 1000, 4000, 40000)
 
-    def __init__(self, cluster, users=None, nodes=None, domain=None,
-                 place=None):
-        self.place = place or cluster.place
-        super().__init__(cluster, users or sorted(self.place()))
+    def __init__(self, cluster, users=None, nodes=None, domain=None):
+        super().__init__(cluster, users or sorted(cluster.homes(domain)))
         self.cluster = cluster
         self.nodes = nodes or cluster.nodes
         self.domain = domain or cluster.domain
@@ -83,13 +78,13 @@ class ClusterLedger(ledger.Ledger):
         return client
 
     def _find(self, account):
-        """Where each message is, by its number: [(user, node)]."""
+        """The files of each message, by its number."""
         found = collections.defaultdict(list)
         for node in self.cluster.nodes:
             for user, file in node.mailboxes(self.domain):
                 number = self._read(file, user, account.faults)
                 if number is not None:
-                    found[number].append((user, node.name))
+                    found[number].append(file)
         return found
 
     def account(self):
@@ -107,14 +102,14 @@ class ClusterLedger(ledger.Ledger):
                for number, (_, state) in rows.items()):
             account.faults.clear()
             found = self._find(account)
-        place = self.place()
+        homes = self.cluster.homes(self.domain)
         for number, (row, state) in rows.items():
             account.unsure += state == ledger.UNSURE
             copies = found.get(number, [])
             account.misplaced += [
-                f"{number} for {row.user} at {place.get(row.user)} is "
-                f"{user}'s at {node}" for user, node in copies
-                if (user, node) != (row.user, place.get(row.user))]
+                f"{number} for {row.user} in {homes.get(row.user)} is {file}"
+                for file in copies
+                if homes.get(row.user) not in file.parents]
             if len(copies) > 1:
                 account.duplicated.append(number)
             if state != ledger.SENT:

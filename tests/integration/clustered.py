@@ -17,6 +17,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 import netns
 from node import BIN, DEADLINE_S, SLOW, Node, make_folder, wait_until
 from postgres import Postgres, programs, user
@@ -25,11 +27,12 @@ DOMAIN = "example.test"
 DATABASE = "mqmail"
 OWNER = "mail"  # of all that a node has and runs; root may have no mail
 NODE_ADDRESS, DATABASE_ADDRESS = 0, 100  # the first node is PREFIX1
-STORE = "store"  # the folder of a node that is its store
 PORTS = {"smtp": 2500, "smtps": 2465, "lmtp": 2424, "pop3": 2110,
          "pop3s": 2995, "submission": 2587, "submissions": 2466}
 IMAP_PORTS = {"imap": 2143, "imaps": 2993}
 ADMIN_PORTS = {"admin": 4000, "api": 4443}
+ALL = "MQMAIL_TEST_ALL" in os.environ  # make check-cluster
+at_length = pytest.mark.skipif(not ALL, reason="make check-cluster runs it")
 SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS")
 
 
@@ -66,11 +69,6 @@ def why_no_routing():
     if not (says("qmail-smtpd", "XNODE") and says("qmail-rspawn", "XNODE")):
         return "mail is not handed from node to node (no XNODE)"
     return why_no_domain()
-
-
-def store_name(node):
-    """Of the one that each node has."""
-    return f"s-{node.name}"
 
 
 @contextlib.contextmanager
@@ -272,17 +270,16 @@ class ClusterNode(Node):
     def mailboxes(self, domain=None, kinds=("new", "cur")):
         """Stored messages of a domain (the clustered one): (user, file)."""
         found = []
-        for top in ("domains", STORE):
-            for root, folders, _ in os.walk(self.home / top):
-                box = Path(root)
-                if box.name != "Maildir" or \
-                        (domain or self.domain) not in box.parts:
-                    continue
-                folders.clear()
-                for kind in kinds:
-                    with contextlib.suppress(FileNotFoundError):
-                        found += [(box.parent.name, file)
-                                  for file in (box / kind).iterdir()]
+        for root, folders, _ in os.walk(
+                self.home / "domains" / (domain or self.domain)):
+            box = Path(root)
+            if box.name != "Maildir":
+                continue
+            folders.clear()
+            for kind in kinds:
+                with contextlib.suppress(FileNotFoundError):
+                    found += [(box.parent.name, file)
+                              for file in (box / kind).iterdir()]
         return found
 
     def messages(self, user):
@@ -425,14 +422,11 @@ class Cluster:
         return words + (["--imap", ports["imap"]] if "imap" in ports else [])
 
     def _make_domain(self):
-        """The domain, a store on each node, and users over all of them."""
+        """The domain, and users over all nodes: each has a store of its name,
+        in its own folder of domains."""
         if self.sql("SELECT 1 FROM mq.domains "
                     f"WHERE name = '{self.domain}'"):
             return
-        for node in self.nodes:
-            self.first.cluster_tool("store", "add", store_name(node),
-                                    "--node", node.name,
-                                    "--path", node.home / STORE)
         self.first.run("vadddomain", "--cluster", self.domain, "secret")
         names = ["alice", "bob", *(f"u{i}" for i in range(self.users))]
         self.first.run("vadduser", "-n", "-i", input="".join(
@@ -472,6 +466,13 @@ class Cluster:
             "SELECT u.name, s.node FROM mq.users u JOIN mq.domains d "
             "ON d.id = u.domain_id JOIN mq.stores s ON s.id = u.store_id "
             f"WHERE d.name = '{self.domain}' AND s.node IS NOT NULL"))
+
+    def homes(self, domain=None):
+        """The folder of each user of a domain (the clustered one)."""
+        return {name: Path(folder) for name, folder in self.sql(
+            "SELECT u.name, u.dir FROM mq.users u JOIN mq.domains d "
+            "ON d.id = u.domain_id "
+            f"WHERE d.name = '{domain or self.domain}'")}
 
     def users_of(self, node):
         """Names of those whom the node serves, in order."""

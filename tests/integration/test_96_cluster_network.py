@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""tests/cluster: hosts of our own in network namespaces, and what befalls them."""
+"""tests/cluster: hosts in network namespaces, and what befalls them."""
 import os
 import shutil
 import smtplib
@@ -81,6 +81,31 @@ def test_an_up_that_fails_leaves_nothing(memory_path):
     command("down", memory_path)
 
 
+@clustered.at_length
+def test_demo(memory_path):
+    build = clustered.BIN.parent
+
+    def demo(word):
+        return subprocess.run(
+            [ROOT / "tests/cluster-demo", word, build], timeout=300 * SLOW,
+            capture_output=True, text=True, check=True,
+            env={**os.environ, "DEMO_DIR": str(memory_path / "d")}).stdout
+
+    try:
+        text = demo("start")
+        made = clustered.Cluster(memory_path / "d-cluster")
+        assert f"ip netns exec {made.network.client} swaks" in text
+        assert made.first.smtp().ehlo()[0] == 250
+        if clustered.why_no_routing() is None:
+            wait_until(lambda: sum(len(node.mailboxes())
+                                   for node in made.nodes) > 5, "a load")
+    finally:
+        text = demo("stop")
+    assert "is stopped" in text
+    assert ("lost 0;" in text) == (clustered.why_no_domain() is None)
+    assert namespaces(made.token) == []
+
+
 def can_connect(node):
     with netns.inside(node.cluster.network.client):
         try:
@@ -128,9 +153,7 @@ def writes(cluster):
 def test_a_node_is_killed_under_load(cluster):
     """And every message is accounted for, by what is in the files."""
     first = cluster.first
-    ledger = ClusterLedger(
-        cluster, nodes=[first], domain=LOCAL,
-        place=lambda: {"carol": "node1", "dave": "node1"})
+    ledger = ClusterLedger(cluster, ["carol", "dave"], [first], LOCAL)
     with Load(ledger, 4):
         wait_until(lambda: ledger.count("acknowledged") >= 30, "mail")
         first.kill()
