@@ -213,10 +213,19 @@ class ClusterNode(Node):
             return None
 
     def sees_alive(self):
-        """The names of those who live, as this node sees it."""
+        """The names of those who live, as this node sees it; its own: it has
+        its lease."""
         status = self.cluster_status() or {"nodes": []}
         return {row["name"] for row in status["nodes"]
-                if row.get("is_alive")}
+                if row["is_alive"]}
+
+    def hears(self):
+        """Of whom it hears by the bus; of another that lives it may know by the
+        lease alone, and then learns as late that it died."""
+        status = self.cluster_status() or {"nodes": []}
+        return {row["name"] for row in status["nodes"] if row["is_self"] or
+                (row["heard_ms_ago"] is not None and
+                 row["heard_ms_ago"] < 3000)}
 
     def make(self):
         words = []
@@ -480,10 +489,11 @@ class Cluster:
                       if place == node.name)
 
     def wait_all_alive(self, of=None, timeout=DEADLINE_S):
-        """Waits until each of them (all) sees all of them alive."""
+        """Waits until each of them (all) sees and hears all of them."""
         nodes = of or self.nodes
         names = {node.name for node in nodes}
-        wait_until(lambda: all(names <= node.sees_alive() for node in nodes),
+        wait_until(lambda: all(names <= node.sees_alive() & node.hears()
+                               for node in nodes),
                    lambda: f"{names} live\n" + "\n".join(
                        f"{node.name} sees {node.sees_alive()}\n"
                        f"{node.log('cluster')[-1000:]}" for node in nodes),
