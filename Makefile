@@ -21,7 +21,7 @@ export SANITIZE
 # of them still runs its own recipes in parallel.
 .NOTPARALLEL:
 .PHONY: all units libs help check check-fresh crash bench fuzz format \
-    install demo demo-stop clean packages
+    install demo demo-stop cluster-demo check-cluster clean packages
 all units libs install:
 	@mkdir -p $(BUILD)
 	@+$(MAKE) --no-print-directory -C $(BUILD) -f $(SRC)/Makefile \
@@ -34,12 +34,14 @@ help:
 	@echo "                    make check T='test_queue_add test_55_*'"
 	@echo "                    make check DIR=queue"
 	@echo "make check-fresh  the same in a root folder where nothing of ours is"
+	@echo "make check-cluster all tests of clusters, also the long ones; as root"
 	@echo "make crash        kills processes under load, at length"
 	@echo "make bench        measures beside other servers; less of it:"
 	@echo "                    make bench BENCH=quick"
 	@echo "                    make bench BENCH='quick mqmail part1 kept'"
 	@echo "make fuzz         runs the fuzzers"
 	@echo "make demo         a node in ./demo-node, until make demo-stop"
+	@echo "make cluster-demo three nodes in ./demo-cluster, until make demo-stop; as root"
 	@echo "make install      DESTDIR= PREFIX=/usr"
 	@echo "make packages     installs what building needs"
 	@echo "make libs         the folders' libraries alone"
@@ -59,6 +61,13 @@ check-fresh:
 	@tests/packages check
 	@tests/fresh $(if $(T),T="$(T)") $(if $(DIR),DIR="$(DIR)") \
 	    $(if $(SANITIZE),SANITIZE=$(SANITIZE))
+
+# Also what make check leaves out, as it takes minutes of waiting.
+check-cluster:
+	@tests/packages check
+	@+$(MAKE) -j$(JOBS) --no-print-directory all
+	@MQMAIL_TEST_ALL=1 tests/run-check $(BUILD) \
+	    $(or $(T),'test_9*_cluster*')
 
 crash: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
@@ -82,8 +91,14 @@ demo: packages
 	@+$(MAKE) -j$(JOBS) --no-print-directory all
 	@tests/demo start $(BUILD)
 
+cluster-demo:
+	@tests/packages check
+	@+$(MAKE) -j$(JOBS) --no-print-directory all
+	@tests/cluster-demo start $(BUILD)
+
 demo-stop:
 	@tests/demo stop $(BUILD)
+	@tests/cluster-demo stop $(BUILD)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -20,17 +20,24 @@ REFUSED = "refused"    # not sent whole, or 5yz: not there
 class Row:
     """One transaction."""
 
-    def __init__(self, user, body):
+    def __init__(self, user, line, count):
         self.user = user
-        self.body = body
+        self.line, self.count = line, count
         self.state = REFUSED
+
+    @property
+    def body(self):
+        return self.line * self.count
 
 
 class Ledger:
     """What was sent, from any number of threads, and what became of it."""
 
+    SIZES = (10, 1000, 4000, 40000, 300000)
+
     def __init__(self, node, users):
         self.node = node
+        self.domain = node.domain
         self.users = users
         self.lock = threading.Lock()
         self.rows = {}   # by number
@@ -40,26 +47,29 @@ class Ledger:
     def sender(number):
         return f"s{number}@example.net"
 
-    def _new(self, user, body):
+    def _new(self, row):
         """The number of a new row, and its whole text."""
         with self.lock:
             number = len(self.rows)
-            self.rows[number] = Row(user, body)
+            self.rows[number] = row
         return number, (f"From: <{self.sender(number)}>\r\n"
                         f"X-Number: {number}\r\nSubject: {number}\r\n\r\n"
-                        f"{body}")
+                        f"{row.body}")
 
-    def _try(self, user, body):
+    def _connect(self):
+        return smtplib.SMTP("127.0.0.1", self.node.smtp_port,
+                            timeout=20 * SLOW)
+
+    def _try(self, row):
         """One transaction on a connection of its own; its state."""
-        number, text = self._new(user, body)
+        number, text = self._new(row)
         state = REFUSED
         try:
-            with smtplib.SMTP("127.0.0.1", self.node.smtp_port,
-                              timeout=20 * SLOW) as client:
+            with self._connect() as client:
                 client.ehlo("client.example.net")
                 if (client.mail(self.sender(number))[0] == 250 and
-                        client.rcpt(f"{user}@{self.node.domain}")[0] == 250):
-                    state = UNSURE
+                        client.rcpt(f"{row.user}@{self.domain}")[0] == 250):
+                    state = row.state = UNSURE
                     code = client.data(text)[0]
                     state = {2: SENT, 4: LATER, 5: REFUSED}[code // 100]
         except smtplib.SMTPDataError:
@@ -67,16 +77,16 @@ class Ledger:
         except (OSError, smtplib.SMTPException):
             pass  # the connection broke
         with self.lock:
-            self.rows[number].state = state
+            row.state = state
         return state
 
     def send(self, is_over):
         """A message, again and again until it is acknowledged."""
         user = random.choice(self.users)
-        size = random.choice((10, 1000, 4000, 40000, 300000))
+        size = random.choice(self.SIZES)
         line = hashlib.sha256(random.randbytes(8)).hexdigest() + "\r\n"
-        body = line * (size // len(line) + 1)
-        while self._try(user, body) != SENT and not is_over():
+        count = size // len(line) + 1
+        while self._try(Row(user, line, count)) != SENT and not is_over():
             time.sleep(0.05)  # a listener that is down
 
     def count(self, state):
@@ -86,11 +96,19 @@ class Ledger:
     def kill(self, *pids):
         self.kills += delivery_log.kill(self.node, pids)
 
+    @staticmethod
+    def _number(data):
+        match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
+        return int(match[1]) if match else None
+
+    def state_of(self, file):
+        """That of the row of a stored message."""
+        return self.rows[self._number(file.read_bytes())].state
+
     def _read(self, file, user, faults):
         """The number of a stored message, which is held against its row."""
         data = file.read_bytes()
-        match = re.search(rb"^X-Number: (\d+)$", data, re.MULTILINE)
-        number = int(match[1]) if match else None
+        number = self._number(data)
         if number not in self.rows:
             faults.append(f"never sent: {file}")
             return None
