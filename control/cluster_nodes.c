@@ -21,9 +21,8 @@ struct cluster_nodes *
 cluster_nodes_new(const struct home *home)
 {
 	struct cluster_nodes *nodes = xcalloc(1, sizeof(*nodes));
-	OWN_TEXT folder = layout_path(home, LAYOUT_cluster);
 
-	nodes->path = xasprintf("%s/nodes.cdb", folder);
+	nodes->path = layout_path(home, LAYOUT_cluster_nodes);
 	return nodes;
 }
 

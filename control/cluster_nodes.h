@@ -29,6 +29,16 @@
 /* The role of a server of another kind, which has no pins (mq.nodes). */
 #define CLUSTER_ROLE_LEGACY "legacy"
 
+enum { CLUSTER_NODE_NAME_MAX = 64 }; /* longer ones are cut in texts */
+
+/*
+ * How often a message has gone from node to node, in the Received field that a
+ * node's listener writes: a line of its own, "  " CLUSTER_HOP_WORDS digits ")".
+ * It may so often; then nodes disagree about who keeps the mailbox.
+ */
+#define CLUSTER_HOP_WORDS "(cluster hop "
+enum { CLUSTER_HOPS_MAX = 5 };
+
 /* Texts lie in storage.  Zeroed storage is one that may be filled. */
 struct cluster_node {
 	struct buf storage;
