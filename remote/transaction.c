@@ -308,8 +308,12 @@ read_mail(struct transaction *t)
 		return false;
 	t->has_sender = is_ok(&reply);
 	t->session->needs_reset = t->has_sender;
+	/* A node that refuses a sender refuses us: that is our own trouble. */
 	if (!t->has_sender)
-		fill_all(t, STEP_MAIL, session_outcome_of(&reply), &reply);
+		fill_all(t, STEP_MAIL,
+		    t->session->options.is_node ? SESSION_TEMPFAIL
+						: session_outcome_of(&reply),
+		    &reply);
 	return true;
 }
 

@@ -58,8 +58,9 @@ smtp_policy_node(struct smtp_session *session)
 		    "Sorry, I'm unable to read who is in my cluster");
 		return false;
 	}
+	/* It may be one of which this node has not heard yet: its mail waits. */
 	smtp_log(session, "is no node of the cluster");
-	smtp_reply(session, 550, "5.7.1",
+	smtp_reply(session, 421, "4.7.0",
 	    "your certificate is of no node of my cluster");
 	session->is_over = true;
 	return false;

@@ -132,8 +132,8 @@ def test_the_other_does_not_know_us(pair):
         pair.tell_b()
         lane.put(MESSAGE, ALICE)
         (outcome, text), = lane.results()
-        assert outcome in "ZD"
-        assert "no node of my cluster" in text
+        assert outcome == "Z"
+        assert "cluster" in text
 
 
 def test_a_stranger_gets_nothing(pair):
@@ -147,13 +147,13 @@ def test_a_stranger_gets_nothing(pair):
         assert client.say("ETRN example.test").code >= 500
     with pair.client(shows=None) as client:
         assert "XNODE" not in client.hello().text
-        assert client.say("MAIL FROM:<>").code == 550
+        assert client.say("MAIL FROM:<>").code == 421
         assert client.is_closed()
     pair.tell_b()
     with pair.client() as client:
         assert "XNODE" not in client.hello().text
         assert client.say(f"MAIL FROM:<> XUUID={uuid.uuid4()} XHOPS=1"
-                          ).code == 550
+                          ).code == 421
     with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
         with pair.server.client(context=any_certificate()) as client:
             client.hello()
