@@ -445,6 +445,13 @@ stream_tls_resumption(const struct stream *stream)
 				   : tls_session_resumption(stream->tls);
 }
 
+bool
+stream_tls_peer_pin(
+    const struct stream *stream, char pin_out[CERTIFICATE_PIN_SIZE])
+{
+	return stream->tls != NULL && tls_session_peer_pin(stream->tls, pin_out);
+}
+
 const char *
 stream_tls_version(const struct stream *stream)
 {

@@ -106,6 +106,10 @@ enum tls_failure stream_tls_failure(const struct stream *stream);
 enum tls_proof stream_tls_proof(const struct stream *stream);
 enum tls_resumption stream_tls_resumption(const struct stream *stream);
 
+/* The pin of the peer's certificate; false: it has shown none. */
+bool stream_tls_peer_pin(
+    const struct stream *stream, char pin_out[CERTIFICATE_PIN_SIZE]);
+
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384", 256; NULL and 0 without TLS. */
 const char *stream_tls_version(const struct stream *stream);
 const char *stream_tls_cipher(const struct stream *stream);

@@ -340,6 +340,22 @@ tls_context_free(struct tls_context **context)
 	*context = NULL;
 }
 
+static int
+take_any_certificate(X509_STORE_CTX *store, void *unused)
+{
+	(void)store;
+	(void)unused;
+	return 1;
+}
+
+void
+tls_context_ask_client(struct tls_context *context)
+{
+	SSL_CTX_set_verify(context->ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(
+	    context->ctx, take_any_certificate, NULL);
+}
+
 int64_t
 tls_context_valid_s(const struct tls_context *context)
 {
@@ -378,6 +394,41 @@ expect_dane(SSL *ssl, const struct tls_peer *peer)
 			return -1;
 	ERR_clear_error();
 	return usable;
+}
+
+static bool
+read_pin(const char *text, unsigned char digest_out[CERTIFICATE_PIN_SIZE / 2])
+{
+	size_t length;
+
+	if (strlen(text) != CERTIFICATE_PIN_SIZE - 1 ||
+	    OPENSSL_hexstr2buf_ex(digest_out, CERTIFICATE_PIN_SIZE / 2, &length,
+		text, '\0') != 1)
+		return false;
+	return length == CERTIFICATE_PIN_SIZE / 2;
+}
+
+/*
+ * A pin is a record of DANE, 3 1 1 (RFC 6698 2.1): of the certificate itself,
+ * its public key, SHA-256.  0, or -1.
+ */
+static int
+expect_pins(SSL *ssl, const struct tls_peer *peer)
+{
+	unsigned char digest[CERTIFICATE_PIN_SIZE / 2];
+	int usable = 0;
+
+	if (SSL_dane_enable(ssl, NULL) != 1)
+		return -1;
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	for (size_t i = 0; i < peer->pins->count; i++)
+		if (read_pin(peer->pins->items[i], digest) &&
+		    SSL_dane_tlsa_add(
+			ssl, 3, 1, 1, digest, sizeof(digest)) == 1)
+			usable++;
+	ERR_clear_error();
+	/* Without a record DANE would leave it to authorities. */
+	return usable > 0 ? 0 : -1;
 }
 
 /* By the authorities of this file alone. */
@@ -426,7 +477,11 @@ expect_peer(struct tls_session *session, const struct tls_peer *peer)
 {
 	SSL *ssl = session->ssl;
 
-	if (peer->is_verified && peer->record_count > 0) {
+	if (peer->pins != NULL) {
+		if (expect_pins(ssl, peer) == -1)
+			return -1;
+		session->proof = TLS_PROOF_PIN;
+	} else if (peer->is_verified && peer->record_count > 0) {
 		int usable = expect_dane(ssl, peer);
 
 		if (usable == -1)
@@ -479,6 +534,9 @@ make_ticket_key(const struct tls_peer *peer, unsigned char *key_out)
 		    record->matching);
 		put_part(&key, record->data, record->length);
 	}
+	for (i = 0; peer->pins != NULL && i < peer->pins->count; i++)
+		put_part(
+		    &key, peer->pins->items[i], strlen(peer->pins->items[i]));
 	EVP_Digest(key.data, key.length, key_out, NULL, EVP_sha256(), NULL);
 }
 
@@ -598,6 +656,10 @@ tls_session_handshake(struct tls_session *session, struct error *err)
 		return error_set(
 		    err, "TLS handshake failed: %s", take_reason());
 	ERR_clear_error();
+	if (session->proof == TLS_PROOF_PIN)
+		return error_set(err,
+		    "its certificate has none of the pins by which it is "
+		    "known");
 	return error_set(err, "its certificate does not prove the host: %s",
 	    X509_verify_cert_error_string(verified));
 }
@@ -618,6 +680,20 @@ enum tls_resumption
 tls_session_resumption(const struct tls_session *session)
 {
 	return session->resumption;
+}
+
+bool
+tls_session_peer_pin(
+    const struct tls_session *session, char pin_out[CERTIFICATE_PIN_SIZE])
+{
+	const X509 *shown = SSL_get0_peer_certificate(session->ssl);
+	unsigned char *der = NULL;
+	int length = shown == NULL ? 0 : i2d_X509(shown, &der);
+	bool is_told = length > 0 &&
+	    certificate_pin_of_der(der, (size_t)length, pin_out) == 0;
+
+	OPENSSL_free(der);
+	return is_told;
 }
 
 ssize_t

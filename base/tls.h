@@ -11,7 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/certificate.h"
 #include "base/error.h"
+#include "base/strlist.h"
 
 struct tls_context;
 
@@ -57,6 +59,13 @@ int tls_context_set_ciphers(struct tls_context *context, const char *ciphers,
 int tls_context_set_groups(
     struct tls_context *context, const char *groups, struct error *err);
 
+/*
+ * A server asks for the client's certificate, before it is used.  Any is taken,
+ * whoever has signed it and whatever it says, and none is needed: who it is
+ * tells tls_session_peer_pin().
+ */
+void tls_context_ask_client(struct tls_context *context);
+
 /* A record of DANE (RFC 6698 2.1). */
 struct tls_dane_record {
 	uint8_t usage, selector, matching;
@@ -85,8 +94,15 @@ struct tls_peer {
 	const struct tls_dane_record *records;
 	size_t record_count;
 	/*
+	 * Unless NULL: it has one of these pins (certificate.h), whatever its
+	 * certificate says and whoever has signed it, or the handshake fails;
+	 * what is no pin is nobody's.  Then nothing of the above counts but
+	 * host.
+	 */
+	const struct strlist *pins;
+	/*
 	 * What else sessions must have in common to be resumed: those that
-	 * have, and whose host, proofs, names and records are the same, may
+	 * have, and whose host, proofs, names, records and pins are the same, may
 	 * be for two hours after the peer has shown its certificate.  NULL:
 	 * this one neither resumes another nor is resumed.
 	 */
@@ -114,6 +130,11 @@ enum tls_failure {
 enum { TLS_BINDING_SIZE = 32 };
 
 /* How a client knows its peer. */
-enum tls_proof { TLS_PROOF_NONE, TLS_PROOF_AUTHORITIES, TLS_PROOF_DANE };
+enum tls_proof {
+	TLS_PROOF_NONE,
+	TLS_PROOF_AUTHORITIES,
+	TLS_PROOF_DANE,
+	TLS_PROOF_PIN
+};
 
 #endif

@@ -55,6 +55,12 @@ enum tls_failure tls_session_failure(const struct tls_session *session);
 enum tls_proof tls_session_proof(const struct tls_session *session);
 /* After the handshake. */
 enum tls_resumption tls_session_resumption(const struct tls_session *session);
+/*
+ * The pin of the certificate that the peer has shown, also in a session that is
+ * resumed; false: it has shown none.
+ */
+bool tls_session_peer_pin(
+    const struct tls_session *session, char pin_out[CERTIFICATE_PIN_SIZE]);
 /* Valid as long as the session is. */
 const char *tls_session_version(const struct tls_session *session);
 const char *tls_session_cipher(const struct tls_session *session);

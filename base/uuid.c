@@ -10,7 +10,9 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 enum { TIME_BYTES = 6 };
 
@@ -56,6 +58,20 @@ uuid_bind(struct uuid *uuid, uid_t uid)
 	memcpy(text + length, uuid->bytes, UUID_BYTES);
 	SHA256((unsigned char *)text, (size_t)length + UUID_BYTES, hash);
 	memcpy(uuid->bytes + TIME_BYTES, hash, UUID_BYTES - TIME_BYTES);
+	set_version(uuid, 8); /* RFC 9562 5.8: of our own making */
+}
+
+void
+uuid_derive(struct uuid *uuid, const void *data, size_t length)
+{
+	enum { KEPT = UUID_BYTES / 2 };
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	AUTO(buf_release) struct buf text = BUF_INIT;
+
+	buf_add(&text, uuid->bytes, UUID_BYTES);
+	buf_add(&text, data, length);
+	SHA256((const unsigned char *)text.data, text.length, hash);
+	memcpy(uuid->bytes + KEPT, hash, UUID_BYTES - KEPT);
 	set_version(uuid, 8); /* RFC 9562 5.8: of our own making */
 }
 

@@ -28,6 +28,12 @@ void uuid_make_beside(struct uuid *uuid_out, const struct uuid *other);
  */
 void uuid_bind(struct uuid *uuid, uid_t uid);
 
+/*
+ * Made of it and the bytes, the same of the same always.  The first half stays,
+ * but for the version: people see what it was made of.
+ */
+void uuid_derive(struct uuid *uuid, const void *data, size_t length);
+
 /* "0190163d-8694-739b-aea5-966c26f8ad91" */
 void uuid_format(const struct uuid *uuid, char text_out[UUID_TEXT_SIZE]);
 

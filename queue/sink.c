@@ -381,7 +381,6 @@ find_queues(struct sink *sink)
 {
 	struct sink_pool *pool = sink->pool;
 	struct collection wanted;
-	struct timespec now;
 
 	pthread_mutex_lock(&pool->lock);
 	if (name_collection(sink, &wanted) == 0)
@@ -390,9 +389,10 @@ find_queues(struct sink *sink)
 	if (sink->collection == NULL)
 		return QQ_BAD_CONFIG;
 	sink->mux = sink->collection->mux;
-	clock_gettime(CLOCK_REALTIME, &now);
+	/* The time in its UUID, so that a message that is handed in again, as
+	 * an answer was lost, comes to the queue that knows it. */
 	sink->queue_count = mux_choose(
-	    sink->mux, now.tv_sec * 1000 + now.tv_nsec / 1000000, sink->queues);
+	    sink->mux, uuid_time_ms(&sink->uuid), sink->queues);
 	return sink->queue_count > 0 ? QQ_OK : refuse_full(sink);
 }
 

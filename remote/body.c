@@ -8,8 +8,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/scan.h"
+#include "control/cluster_nodes.h"
 
-enum { PIECE_BYTES = 65536 };
+enum {
+	PIECE_BYTES = 65536,
+	FIELD_MAX_BYTES = 4096 /* of a Received field of ours */
+};
 
 static int
 read_file(const struct session_message *message,
@@ -96,6 +101,41 @@ body_examine(
 		return -1;
 	if (examination.last != '\n')
 		facts_out->sent_bytes += 2;
+	return 0;
+}
+
+unsigned
+body_cluster_hops(const struct session_message *message)
+{
+	static const char field[] = "Received: ";
+	char begin[FIELD_MAX_BYTES + 1];
+	size_t length = message->size_bytes < FIELD_MAX_BYTES
+	    ? (size_t)message->size_bytes
+	    : FIELD_MAX_BYTES;
+	const char *at;
+	uint64_t hops;
+
+	if (message->body != NULL)
+		memcpy(begin, message->body, length);
+	else {
+		ssize_t n = pread(message->fd, begin, length, 0);
+
+		length = n > 0 ? (size_t)n : 0;
+	}
+	begin[length] = '\0';
+	if (strncmp(begin, field, strlen(field)) != 0)
+		return 0;
+	/* Its further lines begin with a blank. */
+	for (at = strchr(begin, '\n'); at != NULL && at[1] == ' ';
+	     at = strchr(at + 1, '\n'))
+		if (strncmp(at + 1, "  " CLUSTER_HOP_WORDS,
+			strlen("  " CLUSTER_HOP_WORDS)) == 0) {
+			at += 1 + strlen("  " CLUSTER_HOP_WORDS);
+			return scan_u64n(at, strcspn(at, ")"), UINT16_MAX,
+				   &hops)
+			    ? (unsigned)hops
+			    : 0;
+		}
 	return 0;
 }
 

@@ -32,6 +32,12 @@ int body_read(const struct session_message *message,
 int body_examine(
     const struct session_message *message, struct body_facts *facts_out);
 
+/*
+ * How often the message has gone from node to node, as the Received field says
+ * that it begins with, which is ours; its header does not count.
+ */
+unsigned body_cluster_hops(const struct session_message *message);
+
 struct body_writer {
 	bool is_dotted; /* dots at the beginning of lines are doubled */
 	bool has_cr;    /* there are CRs to look for */

@@ -512,6 +512,30 @@ find_domain(struct search *search, const char *sender, const char *recipient)
 		find_by_mx(search);
 }
 
+/* FOUND has an order, and what was not told holds for no time. */
+static void
+finish(struct exchange *out)
+{
+	if (out->state == EXCHANGE_FOUND)
+		order_addresses(out);
+	else if (out->state == EXCHANGE_UNKNOWN)
+		out->ttl_s = 0;
+}
+
+void
+exchange_find_route(const struct exchange_config *config, const char *domain,
+    struct exchange *out)
+{
+	struct search search = { .config = config,
+		.domain = domain,
+		.deadline_ms = clock_ms() + ALL_QUESTIONS * config->timeout_ms,
+		.out = out };
+
+	out->text = xstrdup("");
+	find_by_route(&search);
+	finish(out);
+}
+
 void
 exchange_find(const struct exchange_config *config, const char *domain,
     const char *sender, const char *recipient, struct exchange *out)
@@ -536,10 +560,7 @@ exchange_find(const struct exchange_config *config, const char *domain,
 	if (canonical[length - 1] == '.')
 		canonical[length - 1] = '\0';
 	find_domain(&search, sender, recipient);
-	if (out->state == EXCHANGE_FOUND)
-		order_addresses(out);
-	else if (out->state == EXCHANGE_UNKNOWN)
-		out->ttl_s = 0;
+	finish(out);
 	free(search.records);
 }
 

@@ -83,6 +83,12 @@ enum {
  */
 void exchange_find(const struct exchange_config *config, const char *domain,
     const char *sender, const char *recipient, struct exchange *out);
+/*
+ * The addresses of the one host of out->route, with its port; the rest of *out
+ * is as it was zeroed.  domain is for texts.  FOUND or UNKNOWN.
+ */
+void exchange_find_route(const struct exchange_config *config,
+    const char *domain, struct exchange *out);
 void exchange_release(struct exchange *exchange);
 
 #endif

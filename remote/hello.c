@@ -78,6 +78,7 @@ TAKE_FLAG(chunking)
 TAKE_FLAG(dsn)
 TAKE_FLAG(starttls)
 TAKE_FLAG(requiretls)
+TAKE_FLAG(xnode)
 #undef TAKE_FLAG
 
 static const struct {
@@ -92,6 +93,7 @@ static const struct {
 	{ "DSN", take_dsn },               /* RFC 3461 */
 	{ "STARTTLS", take_starttls },     /* RFC 3207 */
 	{ "REQUIRETLS", take_requiretls }, /* RFC 8689 */
+	{ "XNODE", take_xnode },           /* docs/protocol.md */
 	{ "AUTH", take_auth },             /* RFC 4954 */
 	{ "LIMITS", take_limits },         /* RFC 9422 */
 };

@@ -11,7 +11,8 @@ enum { HELLO_AUTH_SIZE = 256 };
 struct hello {
 	unsigned lines; /* seen so far */
 	bool has_pipelining, has_8bitmime, has_smtputf8, has_chunking, has_dsn,
-	    has_starttls, has_requiretls, has_size;
+	    has_starttls, has_requiretls, has_size,
+	    has_xnode; /* it takes us for a node of its cluster */
 	uint64_t size_max; /* 0: not told */
 	/* RFC 9422; 0: not told */
 	unsigned mail_max, rcpt_max;

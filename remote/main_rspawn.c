@@ -175,7 +175,8 @@ main(int argc, char **argv)
 	config.loop = process.loop;
 	config.wake_fd = process.wake_source.fd;
 	config.listen_fd = listen_for_queues(process.home);
-	if (identity_become(IDENTITY_REMOTE, &err) == -1)
+	/* For tls/nodecert.pem, which other nodes are shown. */
+	if (identity_become_in(IDENTITY_REMOTE, "qcerts", &err) == -1)
 		fatal(111, "cannot start: %s", err.text);
 	/* It looks at who we are now. */
 	config.queue_uid = identity_peer(IDENTITY_REMOTE, IDENTITY_QUEUE);

@@ -1,7 +1,7 @@
 # remote - mail to other hosts: qmail-remote, qmail-tcpto
 LIBS += remote/libremote.a
 remote/libremote.a: remote/auth.o remote/body.o remote/elsewhere.o remote/exchange.o \
-    remote/hello.o \
+    remote/hello.o remote/node.o \
     remote/dane.o remote/https.o remote/mta_sts.o remote/operate.o remote/output.o \
     remote/pace.o remote/program.o remote/rules.o remote/tls_policy.o \
     remote/tls_report.o remote/tls_report_mail.o remote/tls_required.o remote/token.o \
@@ -50,7 +50,7 @@ MANS += $(SERIAL_PROGS:=.8)
 # Remote delivery for all queues.
 PROGS += remote/qmail-rspawn
 remote/qmail-rspawn: remote/main_rspawn.o remote/spawner.o \
-    remote/spawner_destination.o remote/spawner_domain.o \
+    remote/spawner_destination.o remote/spawner_domain.o remote/spawner_node.o \
     remote/spawner_operate.o remote/spawner_program.o
 remote/qmail-rspawn: remote/libremote.a queue/libqueue.a \
     resolver/libresolver.a control/libcontrol.a base/libbase.a

@@ -17,6 +17,7 @@
 #include "control/network.h"
 #include "control/own_addresses.h"
 #include "control/smtproutes.h"
+#include "remote/node.h"
 #include "remote/tcpto.h"
 #include "resolver/dns_client.h"
 
@@ -32,6 +33,8 @@ struct rules {
 	struct own_addresses *own;
 	struct dns_client *dns;
 	struct tls_context *tls;
+	struct cluster_nodes *nodes;
+	struct tls_context *node_tls; /* NULL: we have no certificate */
 	struct tcpto *tcpto; /* NULL: there is none */
 	struct tlspolicies *policies;
 	struct mta_sts *sts;
@@ -56,6 +59,8 @@ rules_free(struct rules **rules_in)
 	own_addresses_free(&rules->own);
 	dns_client_free(&rules->dns);
 	tls_context_free(&rules->tls);
+	tls_context_free(&rules->node_tls);
+	cluster_nodes_free(&rules->nodes);
 	tcpto_free(&rules->tcpto);
 	tlspolicies_free(&rules->policies);
 	mta_sts_free(&rules->sts);
@@ -102,6 +107,24 @@ make_tls(
 		tls_context_set_certificate(tls, path, err) == -1))
 		tls_context_free(&tls);
 	return tls;
+}
+
+/* To other nodes; whatever is wrong here, mail goes to the rest of the world. */
+static void
+make_node_tls(struct rules *rules, const struct home *home)
+{
+	OWN_TEXT path = layout_path(home, LAYOUT_nodecert);
+	struct error err;
+
+	rules->nodes = cluster_nodes_new(home);
+	if (access(path, F_OK) == -1)
+		return;
+	rules->node_tls = tls_client_context_new(&err);
+	if (rules->node_tls != NULL &&
+	    tls_context_set_certificate(rules->node_tls, path, &err) == -1)
+		tls_context_free(&rules->node_tls);
+	if (rules->node_tls == NULL)
+		log_line("warning: mail for other nodes waits: %s", err.text);
 }
 
 static void
@@ -168,6 +191,7 @@ rules_new(const struct home *home, const char *program, struct error *err)
 	    rules->tls == NULL)
 		goto failed;
 	rules->own = own_addresses_new(rules->settings);
+	make_node_tls(rules, home);
 	rules->tcpto = open_tcpto(home);
 	rules->asks_sender = smtproutes_ask_sender(rules->routes) ||
 	    bindings_ask_sender(rules->bindings);
@@ -201,6 +225,8 @@ rules_ask_recipient(const struct rules *rules, const char *lane)
 	OWN_TEXT domain = xstrndup(lane, strcspn(lane, " "));
 	char canonical[IDN_DOMAIN_SIZE];
 
+	if (node_is_lane(domain))
+		return false;
 	idn_domain_canonical(domain, canonical);
 	return smtproutes_ask_recipient(rules->routes, canonical) != 0;
 }
@@ -226,6 +252,42 @@ rules_report_to(struct rules *rules, struct tls_report *report)
 
 /* -- plans */
 
+/* A legacy server is spoken to as any host, a node by its pins. */
+static void
+make_node_plan(const struct rules *rules,
+    const struct tls_policy_config *tls, struct plan *plan)
+{
+	static const struct tlspolicy no_line = { .key = "" };
+	struct exchange *exchange = &plan->exchange;
+
+	node_find(rules->nodes, &rules->exchange, plan->domain, exchange,
+	    &plan->node);
+	if (exchange->state != EXCHANGE_FOUND)
+		return;
+	if (node_is_legacy(&plan->node)) {
+		tls_policy_make(tls, plan->node.host, exchange, &plan->tls);
+		return;
+	}
+	if (rules->node_tls == NULL) {
+		free(exchange->text);
+		exchange->state = EXCHANGE_UNKNOWN;
+		exchange->text = xasprintf("Mail for this mailbox waits for "
+					   "node %.64s: this node has no "
+					   "certificate to show it. "
+					   "(#4.3.5)\n",
+		    plan->node.name);
+		return;
+	}
+	plan->tls.policy = &no_line;
+	plan->tls.host_count = exchange->host_count;
+	plan->tls.hosts = xcalloc(
+	    exchange->host_count, sizeof(*plan->tls.hosts));
+	for (size_t i = 0; i < exchange->host_count; i++)
+		plan->tls.hosts[i] = (struct tls_choice){ .level = TLS_VERIFY,
+			.policy = "no-policy-found",
+			.why = "a node of the cluster" };
+}
+
 static void
 make_plan(const struct rules *rules, const struct tls_policy_config *tls,
     const char *domain, const char *sender, const char *recipient,
@@ -238,6 +300,10 @@ make_plan(const struct rules *rules, const struct tls_policy_config *tls,
 		.ignores_tls_policy = tls->ignores_published,
 		.sender = sender == NULL ? NULL : xstrdup(sender),
 		.recipient = recipient == NULL ? NULL : xstrdup(recipient) };
+	if (node_is_lane(domain)) {
+		make_node_plan(rules, tls, plan_out);
+		return;
+	}
 	exchange_find(
 	    &rules->exchange, domain, sender, recipient, &plan_out->exchange);
 	if (plan_out->exchange.state == EXCHANGE_FOUND) {
@@ -285,7 +351,15 @@ plan_release(struct plan *plan)
 	free(plan->recipient);
 	exchange_release(&plan->exchange);
 	tls_plan_release(&plan->tls);
+	cluster_node_release(&plan->node);
 	*plan = (struct plan){ 0 };
+}
+
+/* Not a legacy server. */
+static bool
+is_our_node(const struct plan *plan)
+{
+	return plan->node.name != NULL && !node_is_legacy(&plan->node);
 }
 
 static struct session_tls
@@ -302,6 +376,10 @@ session_tls_of(const struct rules *rules, const struct plan *plan, size_t host)
 		.tlsa = choice->dane.records,
 		.tlsa_count = choice->dane.count };
 
+	if (is_our_node(plan)) {
+		tls.context = rules->node_tls;
+		tls.pins = &plan->node.pins;
+	}
 	if (tls.is_wrapped && tls.level < TLS_ENCRYPT)
 		tls.level = TLS_ENCRYPT;
 	/* RFC 7672 3.2.2: with usage 2 the domain is a name, too */
@@ -355,9 +433,17 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 	const struct exchange_address *to = &exchange->addresses[address];
 	const struct sockaddr *remote = (const struct sockaddr *)&to->address;
 
-	bindings_find(rules->bindings, plan->sender == NULL ? "" : plan->sender,
-	    plan->domain, remote, &way_out->binding);
-	use_route_source(rules, &exchange->route, remote, &way_out->binding);
+	if (is_our_node(plan)) {
+		way_out->binding = (struct binding){ .has_source = false };
+		snprintf(way_out->binding.helo, sizeof(way_out->binding.helo),
+		    "%s", rules->exchange.me);
+	} else {
+		bindings_find(rules->bindings,
+		    plan->sender == NULL ? "" : plan->sender, plan->domain,
+		    remote, &way_out->binding);
+		use_route_source(
+		    rules, &exchange->route, remote, &way_out->binding);
+	}
 	way_out->options = (struct session_options){
 		.transport = transports[exchange->route.transport],
 		.host = exchange->hosts[to->host].name,
@@ -365,8 +451,9 @@ plan_fill_way(const struct rules *rules, const struct plan *plan,
 		.source = way_out->binding.has_source
 		    ? (const struct sockaddr *)&way_out->binding.source
 		    : NULL,
+		.is_node = is_our_node(plan),
 		.helo = way_out->binding.helo,
-		.find_helo = helo_by_source,
+		.find_helo = is_our_node(plan) ? NULL : helo_by_source,
 		.find_helo_context = rules->bindings,
 		.tls = session_tls_of(rules, plan, to->host),
 		.credentials = plan->credentials.user == NULL
@@ -416,6 +503,8 @@ plan_open(const struct rules *rules, const struct plan *plan, size_t address,
 	plan_fill_way(rules, plan, address, way_out);
 	if (get_token(plan, way_out, failure_out) == -1)
 		return NULL;
+	if (is_our_node(plan))
+		return session_open(&way_out->options, failure_out);
 	if (rules->tcpto != NULL &&
 	    tcpto_is_blocked(
 		rules->tcpto, way_out->options.address, &limits, time(NULL))) {
@@ -492,6 +581,8 @@ tls_key(const struct session_tls *tls)
 	    tls->authorities_path != NULL ? " by tlshosts" : "");
 	for (i = 0; i < tls->name_count; i++)
 		buf_addf(&key, " %s", tls->names[i]);
+	for (i = 0; tls->pins != NULL && i < tls->pins->count; i++)
+		buf_addf(&key, " pin %s", tls->pins->items[i]);
 	if (tls->tlsa_count > 0)
 		memcpy(records, tls->tlsa, tls->tlsa_count * sizeof(*records));
 	qsort(records, tls->tlsa_count, sizeof(*records), compare_tlsa);
@@ -656,7 +747,7 @@ plan_note(const struct rules *rules, const struct plan *plan, size_t address,
 	    *reached == '\0' ? "reached plain" : reached);
 	/* What was not asked for says nothing about a domain's policy. */
 	if (rules->report != NULL && choice->level != TLS_NONE &&
-	    !plan->ignores_tls_policy) {
+	    !plan->ignores_tls_policy && !is_our_node(plan)) {
 		AUTO(mem_free) char *policy = policy_text(plan, choice);
 
 		tls_report_count(rules->report,

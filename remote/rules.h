@@ -9,6 +9,7 @@
 #define REMOTE_RULES_H
 
 #include "control/bindings.h"
+#include "control/cluster_nodes.h"
 #include "control/home.h"
 #include "control/settings.h"
 #include "remote/exchange.h"
@@ -46,12 +47,14 @@ struct plan {
 	char *recipient;          /* the same */
 	struct exchange exchange; /* without hosts that TLS forbids */
 	struct tls_plan tls;      /* hosts NULL: exchange was not FOUND */
+	struct cluster_node node; /* of a lane "@NODE"; name NULL: of none */
 	bool ignores_tls_policy;  /* without what the domain publishes of it */
 	struct session_credentials credentials; /* user NULL: no AUTH */
 };
 
 /*
- * Blocking; plan_out is always made and released by the caller.  sender,
+ * Blocking; domain may be a lane of a node (node.h).  plan_out is always made and
+ * released by the caller.  sender,
  * recipient NULL: without what depends on it.
  */
 void plan_make(const struct rules *rules, const char *domain,

@@ -177,11 +177,15 @@ session_attach(int fd, const struct session_options *options)
 {
 	struct session *session = xcalloc(1, sizeof(*session));
 	struct sockaddr_storage address = { 0 };
+	char ip[INET6_ADDRSTRLEN];
 	uint16_t port;
 
 	session->options = *options;
 	memcpy(&address, options->address, address_length(options));
-	listen_socket_text(&address, session->ip, sizeof(session->ip), &port);
+	listen_socket_text(&address, ip, sizeof(ip), &port);
+	snprintf(session->ip, sizeof(session->ip),
+	    options->is_node ? "%.*s (%s)" : "%.*s%s",
+	    options->is_node ? CLUSTER_NODE_NAME_MAX : 0, options->host, ip);
 	session->fd = fd;
 	session->stream = stream_new(fd, fd);
 	stream_set_timeout(session->stream, options->remote_ms);
@@ -209,8 +213,9 @@ fill_unreached(const struct session_options *options,
 	listen_socket_text(&address, ip, sizeof(ip), &port);
 	session_fill_text(failure_out, SESSION_TEMPFAIL, STAGE_CONNECT,
 	    "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"
-	    "%s port %u: %s\n",
-	    ip, port, strerror(code));
+	    "%s%s%s port %u: %s\n",
+	    options->is_node ? options->host : "",
+	    options->is_node ? " at " : "", ip, port, strerror(code));
 	failure_out->is_of_peer = is_of_peer(code);
 }
 
@@ -261,6 +266,7 @@ note_tls(struct session *session)
 		[TLS_PROOF_NONE] = "not verified",
 		[TLS_PROOF_AUTHORITIES] = "verified by authorities",
 		[TLS_PROOF_DANE] = "verified by dane",
+		[TLS_PROOF_PIN] = "verified by its pin",
 	};
 
 	snprintf(session->tls_text, sizeof(session->tls_text), "%s %s%s %s",
@@ -312,6 +318,7 @@ start_tls(struct session *session, struct session_result *failure_out)
 		.authorities_path = tls->authorities_path,
 		.names = tls->names,
 		.name_count = tls->name_count,
+		.pins = tls->pins,
 		.records = records,
 		.record_count = tls->tlsa_count };
 	struct error err = { "" };
@@ -437,6 +444,19 @@ ask_for_tls(struct session *session, struct session_result *failure_out)
 	return start_tls(session, failure_out) == 0 ? 1 : -1;
 }
 
+/* A node that takes us for none would take our mail as a stranger's. */
+static int
+check_node(struct session *session, struct session_result *failure_out)
+{
+	if (!session->options.is_node || session->hello.has_xnode)
+		return 0;
+	session_fill_text(failure_out, SESSION_TEMPFAIL, STAGE_HELO,
+	    "Connected to %s but it does not take me for a node of its "
+	    "cluster. (#4.7.0)\n",
+	    session->ip);
+	return -1;
+}
+
 /* After the last reply there is nothing: else each would be another's. */
 static int
 check_step(struct session *session, struct session_result *failure_out)
@@ -475,7 +495,9 @@ session_greet(struct session *session, struct session_result *failure_out)
 	if (session->options.credentials != NULL &&
 	    session_authenticate(session, failure_out) == -1)
 		return -1;
-	return check_step(session, failure_out);
+	return check_node(session, failure_out) == -1
+	    ? -1
+	    : check_step(session, failure_out);
 }
 
 enum tls_try { TRY_PLAIN, TRY_NEW_TLS, TRY_TLS };

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/tls.h"
+#include "base/uuid.h"
 #include "remote/reply.h"
 #include "resolver/dns.h"
 
@@ -43,6 +44,8 @@ struct session_tls {
 	/* VERIFY: that the certificate may name; the host's if there is none */
 	const char *const *names;
 	size_t name_count;
+	/* VERIFY: it has one of these pins, and nothing else counts; or NULL */
+	const struct strlist *pins;
 	/* VERIFY by DANE (RFC 7672): records in wire form; 0: by authorities */
 	const struct dns_tlsa *tlsa;
 	size_t tlsa_count;
@@ -61,6 +64,9 @@ struct session_credentials {
 struct session_options {
 	enum session_transport transport;
 	const char *host; /* its name: for SNI, certificates, texts */
+	/* It is another node of the cluster, which must take us for one (the
+	 * extension XNODE); messages go with their UUID. */
+	bool is_node;
 	const struct sockaddr *address;
 	const struct sockaddr *source; /* or NULL: the kernel chooses */
 	const char *helo;
@@ -141,6 +147,7 @@ struct session_message {
 	int fd;
 	uint64_t size_bytes; /* committed: reading less defers */
 	bool requires_tls;   /* REQUIRETLS (RFC 8689) */
+	struct uuid uuid;    /* a node is told it; none: it makes one */
 	const struct session_recipient *recipients;
 	size_t recipient_count;
 };

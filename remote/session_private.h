@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "base/stream.h"
+#include "control/cluster_nodes.h"
 #include "remote/hello.h"
 #include "remote/session.h"
 
@@ -13,7 +14,8 @@ struct session {
 	struct session_options options;
 	int fd;
 	struct stream *stream;
-	char ip[INET6_ADDRSTRLEN]; /* the peer's, for texts */
+	/* the peer's, for texts; of a node "NAME (IP)" */
+	char ip[INET6_ADDRSTRLEN + CLUSTER_NODE_NAME_MAX + 4];
 	char tls_text[200];
 	enum tls_failure tls_failure; /* NONE: there is none that is known */
 	struct hello hello;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/packet.h"
+#include "remote/node.h"
 #include "remote/operate.h"
 #include "remote/spawner_private.h"
 
@@ -269,6 +270,7 @@ task_message(const struct task *task)
 		.fd = task->fd,
 		.size_bytes = task->job.size_bytes,
 		.requires_tls = task->job.needs_tls,
+		.uuid = task->job.uuid,
 		.recipients = task->to,
 		.recipient_count = task->job.recipient_count };
 }
@@ -282,8 +284,8 @@ take_task(struct queue_hand *queue, struct task *task, bool asks_recipient)
 	struct lane_hand *lane;
 
 	/* One that its queue made before it heard of lanes by sender. */
-	if (rules_program(rules) == NULL && rules_ask_sender(rules) &&
-	    !domain_lane_has_sender(name))
+	if (!node_is_lane(name) && rules_program(rules) == NULL &&
+	    rules_ask_sender(rules) && !domain_lane_has_sender(name))
 		name = with_sender = xasprintf("%s %s", name, task->job.sender);
 	lane = lane_get_hand(queue, name,
 	    asks_recipient ? task->recipients[0].recipient : NULL);
@@ -572,6 +574,8 @@ spawner_new(
 		free(spawner);
 		return NULL;
 	}
+	spawner->nodes = cluster_nodes_new(config->home);
+	SLIST_INIT(&spawner->seen_nodes);
 	set_rules(spawner, rules);
 	operate_use_suspensions(
 	    spawner, settings_list(rules_settings(rules), SETTING_suspended));
@@ -610,6 +614,7 @@ spawner_run(struct spawner *spawner)
 	destinations_run_wanting(spawner);
 	if (now_ms - spawner->ticked_ms >= TICK_MS) {
 		spawner->ticked_ms = now_ms;
+		nodes_tick(spawner);
 		destinations_tick(spawner, now_ms);
 	}
 	if (now_ms - spawner->swept_ms >= SWEEP_MS) {

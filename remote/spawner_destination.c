@@ -15,6 +15,7 @@
 #include "base/log_text.h"
 #include "base/mem.h"
 #include "remote/elsewhere.h"
+#include "remote/node.h"
 #include "remote/operate.h"
 #include "remote/spawner_private.h"
 
@@ -208,6 +209,12 @@ count_failure(struct line *line, enum session_stage stage, const char *text)
 
 	breaker_failed(
 	    &destination->breakers[line->address], now_ms, arc4random());
+	/* One of ours is back soon, or is told to be dead. */
+	if (destination->plan->plan.node.name != NULL &&
+	    destination->breakers[line->address].rests_until_ms >
+		now_ms + NODE_REST_MS)
+		destination->breakers[line->address].rests_until_ms = now_ms +
+		    NODE_REST_MS;
 	if (stage > STAGE_CONNECT)
 		window_troubled(&destination->window, now_ms);
 	free(destination->last_text);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/log_text.h"
 #include "base/mem.h"
+#include "remote/node.h"
 #include "remote/spawner_private.h"
 
 enum {
@@ -116,6 +117,8 @@ domain_get(struct spawner *spawner, const char *lane, const char *recipient)
 	}
 	domain->spawner = spawner;
 	TAILQ_INIT(&domain->placed);
+	if (node_is_lane(domain->name))
+		nodes_watch(spawner, domain->name);
 	return domain;
 }
 
@@ -175,7 +178,9 @@ domain_resolved(struct work *work)
 	if (known_s > KNOWN_MOST_S)
 		known_s = KNOWN_MOST_S;
 	domain->expires_ms = now_ms + known_s * 1000;
-	if (exchange->state == EXCHANGE_UNKNOWN) {
+	if (exchange->state == EXCHANGE_UNKNOWN && node_is_lane(domain->name))
+		domain->expires_ms = now_ms + NODE_REST_MS;
+	else if (exchange->state == EXCHANGE_UNKNOWN) {
 		breaker_failed(&domain->breaker, now_ms, arc4random());
 		domain->expires_ms = domain->breaker.rests_until_ms;
 	} else
@@ -194,11 +199,12 @@ domain_resolved(struct work *work)
 	domain->is_forgotten = false;
 }
 
-/* A program takes whatever there is for the domain. */
+/* A program takes whatever there is for the domain; not for a node. */
 static bool
 has_program(const struct domain *domain)
 {
-	return rules_program(domain->spawner->rules->rules) != NULL;
+	return !node_is_lane(domain->name) &&
+	    rules_program(domain->spawner->rules->rules) != NULL;
 }
 
 /*

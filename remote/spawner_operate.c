@@ -236,12 +236,32 @@ retire_if_meant(struct destination *destination)
 	wake_domains_of(destination);
 }
 
+static void
+look_anew_at_meant(struct spawner *spawner, const char *name)
+{
+	struct destination *destination, *next;
+
+	walk_domains(spawner, name, rebind_domain, NULL);
+	for (destination = TAILQ_FIRST(&spawner->destinations);
+	     destination != NULL; destination = next) {
+		next = TAILQ_NEXT(destination, in_spawner);
+		retire_if_meant(destination);
+	}
+	queues_wake(spawner, name);
+}
+
+void
+operate_look_anew(struct spawner *spawner, const char *name)
+{
+	mark_meant(spawner, name);
+	look_anew_at_meant(spawner, name);
+}
+
 static enum operate_code
 rebind(struct spawner *spawner, const char *name, struct error *err)
 {
 	struct rules *rules = spawner->config.read_rules(
 	    spawner->config.context, err);
-	struct destination *destination, *next;
 	bool is_known;
 
 	if (rules == NULL)
@@ -255,13 +275,7 @@ rebind(struct spawner *spawner, const char *name, struct error *err)
 		    name);
 		return OPERATE_ABSENT;
 	}
-	walk_domains(spawner, name, rebind_domain, NULL);
-	for (destination = TAILQ_FIRST(&spawner->destinations);
-	     destination != NULL; destination = next) {
-		next = TAILQ_NEXT(destination, in_spawner);
-		retire_if_meant(destination);
-	}
-	queues_wake(spawner, name);
+	look_anew_at_meant(spawner, name);
 	return OPERATE_DONE;
 }
 

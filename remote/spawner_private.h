@@ -15,6 +15,7 @@
 #include "base/outbox.h"
 #include "base/strlist.h"
 #include "base/work_pool.h"
+#include "control/cluster_nodes.h"
 #include "control/domain_lines.h"
 #include "control/suspensions.h"
 #include "queue/job.h"
@@ -168,6 +169,8 @@ struct spawner {
 	bool is_stopping;
 	struct rules_in_use *rules;
 	struct suspensions suspensions;
+	struct cluster_nodes *nodes;
+	SLIST_HEAD(, seen_node) seen_nodes;
 	int64_t ticked_ms, swept_ms;
 };
 
@@ -205,6 +208,14 @@ struct session_message task_message(const struct task *task);
 
 /* The program of the rules sends the task, which then is done. */
 void program_run_task(struct task *task);
+
+/* -- spawner_node.c: lanes of other nodes of the cluster */
+
+/* There is such a lane, "@NODE": nodes_tick() watches what is said of it. */
+void nodes_watch(struct spawner *spawner, const char *lane);
+/* Often: nodes of which something else is said now are looked up anew, and
+ * their lanes woken. */
+void nodes_tick(struct spawner *spawner);
 
 /* -- spawner_domain.c */
 
@@ -264,6 +275,11 @@ void destination_reset(struct destination *destination);
 
 /* A packet of an operator's; false when it is none. */
 bool operate_take(struct queue_hand *queue, const char *packet, size_t length);
+/*
+ * What is known of the domain and its destinations is too old; their lines end
+ * with their message, and lanes that rest because of it are woken.
+ */
+void operate_look_anew(struct spawner *spawner, const char *name);
 /* A loose lane: rests if its domain is suspended, and may be freed; or false.
  */
 bool operate_suspends(struct lane_hand *lane);

@@ -187,6 +187,7 @@ put_mail(struct transaction *t)
 	const struct hello *hello = &t->session->hello;
 	const struct session_message *message = t->message;
 	struct buf line = BUF_INIT;
+	char uuid[UUID_TEXT_SIZE];
 
 	buf_adds(&line, "MAIL FROM:");
 	put_path(&line, message->sender);
@@ -201,6 +202,11 @@ put_mail(struct transaction *t)
 		buf_adds(&line, " REQUIRETLS");
 	if (hello->has_dsn)
 		buf_adds(&line, message->dsn);
+	if (t->session->options.is_node && !uuid_is_none(&message->uuid)) {
+		uuid_format(&message->uuid, uuid);
+		buf_addf(&line, " XUUID=%s XHOPS=%u", uuid,
+		    body_cluster_hops(message) + 1);
+	}
 	session_put(t->session, "%s", line.data);
 	buf_release(&line);
 	t->session->mail_count++;
@@ -302,8 +308,12 @@ read_mail(struct transaction *t)
 		return false;
 	t->has_sender = is_ok(&reply);
 	t->session->needs_reset = t->has_sender;
+	/* A node that refuses a sender refuses us: that is our own trouble. */
 	if (!t->has_sender)
-		fill_all(t, STEP_MAIL, session_outcome_of(&reply), &reply);
+		fill_all(t, STEP_MAIL,
+		    t->session->options.is_node ? SESSION_TEMPFAIL
+						: session_outcome_of(&reply),
+		    &reply);
 	return true;
 }
 

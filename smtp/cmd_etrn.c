@@ -24,7 +24,8 @@ enum { START_MS = 10 * 1000 };
 bool
 smtp_session_has_etrn(const struct smtp_session *session)
 {
-	return settings_list(session->config->settings, SETTING_etrnhosts)
+	return !session->kind->is_node &&
+	    settings_list(session->config->settings, SETTING_etrnhosts)
 		   ->count > 0;
 }
 

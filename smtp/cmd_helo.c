@@ -54,7 +54,7 @@ put_limits(struct smtp_session *session)
 
 	if (smtp_transaction_number(session, "MAXRECIPIENTS",
 		session->config->maxrecipients, &most) == -1 ||
-	    most == 0 || session->kind->is_lmtp)
+	    most == 0 || session->kind->is_lmtp || session->kind->is_node)
 		return;
 	snprintf(limits, sizeof(limits), "LIMITS RCPTMAX=%llu",
 	    (unsigned long long)(most < 999999 ? most : 999999));
@@ -85,6 +85,7 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	char size[32];
 	uint64_t max_bytes;
 	AUTO(buf_release) struct buf auth = BUF_INIT;
+	struct error err;
 
 	take_name(session, line);
 	session->is_extended = true;
@@ -93,8 +94,11 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 	offer(session, "PIPELINING");
 	offer(session, "8BITMIME");
 	/* Of this session: access rules may have set it (RFC 1870 4). */
-	smtp_transaction_number(
-	    session, "DATABYTES", session->config->databytes, &max_bytes);
+	if (session->kind->is_node)
+		max_bytes = 0;
+	else
+		smtp_transaction_number(session, "DATABYTES",
+		    session->config->databytes, &max_bytes);
 	snprintf(
 	    size, sizeof(size), "SIZE %llu", (unsigned long long)max_bytes);
 	offer(session, size);
@@ -107,6 +111,8 @@ smtp_cmd_ehlo(struct smtp_session *session, const struct smtp_line *line)
 		offer(session, "REQUIRETLS");
 	if (smtp_session_has_dsn(session))
 		offer(session, "DSN");
+	if (smtp_node_identify(session, &err) == 1)
+		offer(session, "XNODE");
 	if (session->kind->is_odmr)
 		offer(session, "ATRN");
 	if (!session->kind->is_lmtp && smtp_session_has_etrn(session))

@@ -120,6 +120,8 @@ read_params(struct smtp_session *session, const char *text, const char *end,
 		    !smtp_session_has_requiretls(session)) ||
 		(has_hold(&params_out->dsn) &&
 		    smtp_session_longest_hold(session) == 0) ||
+		((!uuid_is_none(&params_out->uuid) || params_out->hops != 0) &&
+		    session->node[0] == '\0') ||
 		(params_out->has_auth && !has_auth(session))))
 		result = SMTP_PARAMS_UNKNOWN;
 	return smtp_params_are_ok(session, text, (size_t)(end - text), result);
@@ -131,10 +133,31 @@ apply_from_rules(struct smtp_session *session, const char *sender)
 {
 	const struct smtp_config *config = session->config;
 
+	/* It was judged where it came from outside. */
+	if (session->kind->is_node)
+		return true;
 	if (config->from_rules != NULL)
 		envrules_apply(config->from_rules, sender,
 		    smtp_transaction_own_vars(session));
 	return smtp_transaction_set_limits(session);
+}
+
+/*
+ * Where nodes disagree about who keeps a mailbox, its mail waits until they
+ * agree again.
+ */
+static bool
+is_on_its_way(
+    struct smtp_session *session, const struct smtp_mail_params *params)
+{
+	if (params->hops <= CLUSTER_HOPS_MAX)
+		return true;
+	smtp_log_refused(session, "too many nodes", NULL, NULL, NULL);
+	smtp_reply(session, 451, "4.4.6",
+	    "this message has gone from node to node %u times: they disagree "
+	    "about who keeps the mailbox",
+	    params->hops - 1);
+	return false;
 }
 
 static bool
@@ -148,6 +171,8 @@ is_wanted(struct smtp_session *session, const struct smtp_address *sender,
 		    "sorry, a non-ASCII address needs SMTPUTF8");
 		return false;
 	}
+	if (session->kind->is_node)
+		return is_on_its_way(session, params);
 	if (!smtp_policy_sender(session, sender))
 		return false;
 	if (transaction->max_bytes > 0 &&
@@ -178,6 +203,8 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 		    session, 503, "5.5.1", "bad sequence of commands");
 		return;
 	}
+	if (session->kind->is_node && !smtp_policy_node(session))
+		return;
 	if (!smtp_read_path(session, line, "FROM:", &sender, &rest) ||
 	    !read_params(
 		session, rest, line->argument + line->argument_length, &params))
@@ -191,6 +218,10 @@ smtp_cmd_mail(struct smtp_session *session, const struct smtp_line *line)
 	}
 	transaction->dsn = keep_dsn(session, &params.dsn);
 	transaction->is_open = true;
+	if (session->kind->is_node) {
+		transaction->uuid = params.uuid;
+		transaction->cluster_hops = params.hops > 0 ? params.hops : 1;
+	}
 	transaction->is_utf8 = params.is_utf8;
 	transaction->declared_bytes = params.size_bytes;
 	smtp_reply(session, 250, "2.1.0", "ok");

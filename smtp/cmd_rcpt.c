@@ -154,6 +154,7 @@ apply_domain_rules(
     struct smtp_session *session, const struct smtp_address *address)
 {
 	if (session->config->domain_rules != NULL && address->domain != NULL &&
+	    !session->kind->is_node &&
 	    session->transaction.sink == NULL)
 		envrules_apply(session->config->domain_rules, address->domain,
 		    smtp_transaction_own_vars(session));
@@ -185,7 +186,8 @@ open_early(struct smtp_session *session, const struct smtp_address *address)
 	    smtp_transaction_vars(session), "QMAILQUEUE");
 	int result;
 
-	if (session->config->domain_rules != NULL ||
+	/* What a node's message is called depends on all its recipients. */
+	if (session->kind->is_node || session->config->domain_rules != NULL ||
 	    (program != NULL && program[0] != '\0'))
 		return true;
 	result = smtp_transaction_open_sink(session);
@@ -224,7 +226,8 @@ smtp_recipient_take(
 	replace_literal(session, address);
 	spell_domain(address);
 	if (!smtp_policy_relay(session, address, &is_relayed) ||
-	    (!session->kind->is_qmqp && !smtp_policy_mailbox(session, address)))
+	    (!session->kind->is_qmqp && !session->kind->is_node &&
+		!smtp_policy_mailbox(session, address)))
 		return;
 	apply_domain_rules(session, address);
 	if (!open_early(session, address) || !has_memory(session, address, dsn))

@@ -142,6 +142,20 @@ smtp_config_new(const struct home *home, bool needs_tls, struct error *err)
 	return config;
 }
 
+int
+smtp_config_set_node(
+    struct smtp_config *config, const struct home *home, struct error *err)
+{
+	OWN_TEXT path = layout_path(home, LAYOUT_nodecert);
+
+	tls_context_free(&config->tls);
+	config->tls = tls_context_new(path, err);
+	if (config->tls == NULL)
+		return -1;
+	tls_context_ask_client(config->tls);
+	return set_ciphers(config, err);
+}
+
 struct smtp_config *
 smtp_config_share(struct smtp_config *config)
 {

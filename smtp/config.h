@@ -42,6 +42,13 @@ struct smtp_config {
 struct smtp_config *smtp_config_new(
     const struct home *home, bool needs_tls, struct error *err);
 
+/*
+ * Before it is shared: its certificate is that by which other nodes know this
+ * one, and theirs are asked for.  0 or -1.
+ */
+int smtp_config_set_node(
+    struct smtp_config *config, const struct home *home, struct error *err);
+
 struct smtp_config *smtp_config_share(struct smtp_config *config);
 /* Gives one reference back; the last one frees. */
 void smtp_config_release(struct smtp_config **config);

@@ -100,8 +100,12 @@ serve_peer(int fd, const struct listener_peer *peer, void *context)
 	set_vars(&vars, peer);
 	if (smtp_peer.remote_host != NULL)
 		vars_set(&vars, "TCPREMOTEHOST", smtp_peer.remote_host);
-	may_connect = smtp_rules_check_named(daemon->rules, peer->remote_ip,
-	    smtp_peer.remote_host, &vars, &err);
+	/* What rules say of strangers is not of nodes, which prove who they
+	 * are. */
+	may_connect = daemon->server->kind.is_node
+	    ? 1
+	    : smtp_rules_check_named(daemon->rules, peer->remote_ip,
+		  smtp_peer.remote_host, &vars, &err);
 	log_start(daemon, peer, smtp_peer.remote_host,
 	    may_connect == 1 ? "ok" : "deny");
 	if (may_connect == 1)
@@ -143,13 +147,15 @@ take_limits(struct daemon *daemon)
 {
 	AUTO(smtp_config_release)
 	struct smtp_config *config = smtp_server_config(daemon->server);
-	const struct listener_limits limits = {
+	struct listener_limits limits = {
 		.max_connections = (unsigned)settings_number(
 		    config->settings, SETTING_maxdaemons),
 		.max_per_ip = (unsigned)settings_number(
 		    config->settings, SETTING_maxperip),
 	};
 
+	if (daemon->server->kind.is_node)
+		limits.max_per_ip = 0;
 	listener_daemon_set_limits(&daemon->base, &limits);
 }
 

@@ -25,7 +25,7 @@ enum { IP_SIZE = INET6_ADDRSTRLEN };
 
 static const char listener_usage[] =
     "[--listen ADDRESS:PORT [--shared]] [--smtps]";
-static const char smtpd_usage[] = " [--submission] [--odmr] [--lmtp] [--qmtp] [--qmqp]\n"
+static const char smtpd_usage[] = " [--submission] [--odmr] [--node] [--lmtp] [--qmtp] [--qmqp]\n"
 				 "                   [HOST CHECKPASSWORD "
 				 "PROGRAM [ARGUMENT ...]]";
 

@@ -66,7 +66,9 @@ write_received_field(struct smtp_session *session)
 	struct smtp_received received = {
 		.helo = session->helo,
 		.remote_host = peer->remote_host,
-		.remote_info = user != NULL ? user->address : peer->remote_info,
+		.remote_info = user != NULL   ? user->address
+		    : session->node[0] != '\0' ? session->node
+					      : peer->remote_info,
 		.remote_ip = peer->remote_ip,
 		.tls_version = stream_tls_version(session->stream),
 		.tls_cipher = stream_tls_cipher(session->stream),
@@ -79,6 +81,7 @@ write_received_field(struct smtp_session *session)
 		.is_utf8 = session->transaction.is_utf8,
 		.is_authenticated = user != NULL,
 		.id = id,
+		.cluster_hops = session->transaction.cluster_hops,
 		.when = message->when,
 	};
 	AUTO(buf_release) struct buf buf = BUF_INIT;
@@ -135,6 +138,18 @@ begin_originate(struct smtp_session *session)
 	    store_bytes, session);
 }
 
+/* So that its way can be followed over nodes. */
+static void
+log_names(const struct smtp_session *session)
+{
+	char theirs[UUID_TEXT_SIZE], ours[UUID_TEXT_SIZE];
+
+	uuid_format(&session->transaction.uuid, theirs);
+	uuid_format(&session->transaction.message.uuid, ours);
+	smtp_log(session, "node %s sends %s, here %s", session->node, theirs,
+	    ours);
+}
+
 bool
 smtp_message_begin(struct smtp_session *session, bool is_dotted)
 {
@@ -164,6 +179,8 @@ smtp_message_begin(struct smtp_session *session, bool is_dotted)
 		result = smtp_transaction_open_sink(session);
 	if (result == QQ_OK)
 		message->uuid = *sink_uuid(transaction->sink);
+	if (result == QQ_OK && !uuid_is_none(&transaction->uuid))
+		log_names(session);
 	if (result == QQ_OK)
 		result = write_received_field(session);
 	message->sink_result = result;

@@ -5,7 +5,7 @@ smtp/libsmtp.a: smtp/address.o smtp/author.o smtp/body.o smtp/client_name.o smtp
     smtp/cmd_etrn.o smtp/cmd_helo.o smtp/cmd_mail.o smtp/cmd_misc.o smtp/cmd_rcpt.o \
     smtp/cmd_starttls.o smtp/config.o smtp/domain_rule.o smtp/hops.o \
     smtp/listen.o smtp/log.o smtp/message.o smtp/options.o smtp/originate.o smtp/package.o smtp/params.o \
-    smtp/policy_mailbox.o smtp/policy_relay.o smtp/policy_sender.o smtp/qmqp.o smtp/qmtp.o smtp/received.o smtp/reply.o \
+    smtp/policy_mailbox.o smtp/policy_node.o smtp/policy_relay.o smtp/policy_sender.o smtp/qmqp.o smtp/qmtp.o smtp/received.o smtp/reply.o \
     smtp/rules.o smtp/server.o smtp/session.o smtp/text.o \
     smtp/transaction.o smtp/verbs.o
 

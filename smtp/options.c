@@ -68,6 +68,10 @@ judge_kind(const struct smtp_kind *kind, struct error *err)
 	if (kind->is_odmr &&
 	    (has_packages || kind->is_lmtp || kind->is_submission))
 		return error_set(err, "--odmr goes with no other protocol");
+	if (kind->is_node &&
+	    (has_packages || kind->is_lmtp || kind->is_submission ||
+		kind->is_odmr || kind->program != NULL))
+		return error_set(err, "--node goes with no other protocol");
 	return 0;
 }
 
@@ -86,7 +90,7 @@ take_program(
 		    "'%s' is followed by less than a program that checks "
 		    "passwords and one that it starts",
 		    args[0]);
-	if (kind->is_lmtp || kind->is_qmtp || kind->is_qmqp)
+	if (kind->is_lmtp || kind->is_qmtp || kind->is_qmqp || kind->is_node)
 		return error_set(err, "nobody logs in by this protocol");
 	options->kind.program = args + 1;
 	return judge_kind(kind, err);
@@ -111,6 +115,7 @@ smtp_options_parse(struct smtp_options *options, char *const *args,
 		    : strcmp(*args, "--submission") == 0
 		    ? &options->kind.is_submission
 		    : strcmp(*args, "--odmr") == 0 ? &options->kind.is_odmr
+		    : strcmp(*args, "--node") == 0 ? &options->kind.is_node
 		    : strcmp(*args, "--smtps") == 0
 		    ? &options->kind.has_tls_first
 		    : strcmp(*args, "--shared") == 0 ? &options->is_shared

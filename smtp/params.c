@@ -243,6 +243,32 @@ parse_hold(const struct param *param, bool is_for, struct dsn_message *dsn)
 	return true;
 }
 
+/* XUUID=, a UUID in its common form. */
+static bool
+parse_uuid(const struct param *param, struct uuid *uuid_out)
+{
+	char text[UUID_TEXT_SIZE];
+
+	if (!uuid_is_none(uuid_out) || param->value_length != sizeof(text) - 1)
+		return false;
+	memcpy(text, param->value, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	return uuid_parse(text, uuid_out) && !uuid_is_none(uuid_out);
+}
+
+/* XHOPS=, from 1 on. */
+static bool
+parse_hops(const struct param *param, unsigned *hops_out)
+{
+	uint64_t hops;
+
+	if (*hops_out != 0 || param->value == NULL ||
+	    !scan_u64n(param->value, param->value_length, UINT16_MAX, &hops))
+		return false;
+	*hops_out = (unsigned)hops;
+	return hops > 0;
+}
+
 enum smtp_params_result
 smtp_mail_params_parse(
     const char *text, size_t length, struct smtp_mail_params *params_out)
@@ -275,6 +301,14 @@ smtp_mail_params_parse(
 		} else if (smtp_word_is(
 			       param.name, param.name_length, "AUTH")) {
 			if (!parse_auth(&param, params_out))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "XUUID")) {
+			if (!parse_uuid(&param, &params_out->uuid))
+				return SMTP_PARAMS_SYNTAX;
+		} else if (smtp_word_is(
+			       param.name, param.name_length, "XHOPS")) {
+			if (!parse_hops(&param, &params_out->hops))
 				return SMTP_PARAMS_SYNTAX;
 		} else if (smtp_word_is(param.name, param.name_length, "RET")) {
 			if (!dsn_set_ret(&params_out->dsn, param.value,

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
 #include "queue/dsn.h"
 
 /* Both point into the line; neither has a '\0' behind it. */
@@ -37,6 +38,9 @@ struct smtp_mail_params {
 	uint64_t size_bytes; /* UINT64_MAX for anything larger, too */
 	bool is_utf8;        /* SMTPUTF8 */
 	bool has_auth;       /* AUTH=, whose value nobody here goes by */
+	/* XUUID= and XHOPS=, of another node; none and 0 without them */
+	struct uuid uuid;
+	unsigned hops;
 	/* hold_until with HOLDUNTIL, hold_for_s with HOLDFOR (RFC 4865) */
 	struct dsn_message dsn;
 };

@@ -35,6 +35,24 @@ has_logged_in(struct smtp_session *session, struct error *err)
 	    session->peer->remote_ip, (unsigned)minutes * 60, err);
 }
 
+/*
+ * Another node thinks that the domain is of the cluster: one of the two does
+ * not know yet.
+ */
+static bool
+refuse_for_now(struct smtp_session *session, const struct smtp_address *address,
+    int found, const struct error *err)
+{
+	if (found == -1)
+		smtp_log(session, "cannot look up the recipient's domain: %s",
+		    err->text);
+	smtp_log_refused(session, "Not a domain of this node", "RCPT",
+	    address->text, NULL);
+	smtp_reply(session, 451, "4.3.5",
+	    "sorry, that domain isn't known to this node of the cluster");
+	return false;
+}
+
 bool
 smtp_policy_relay(struct smtp_session *session,
     const struct smtp_address *address, bool *is_relayed_out)
@@ -59,6 +77,8 @@ smtp_policy_relay(struct smtp_session *session,
 	    session->config->rcpthosts, address->text, &err);
 	if (found == 1)
 		return true;
+	if (session->kind->is_node)
+		return refuse_for_now(session, address, found, &err);
 	if (!may_relay && found == 0) {
 		found = has_logged_in(session, &err);
 		may_relay = found == 1;

@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "control/cluster_nodes.h"
 #include "smtp/text.h"
 
 /* Each of a line's texts, so that no line gets near 998 (RFC 5322 2.1.1). */
@@ -75,6 +76,9 @@ smtp_received_put(struct buf *buf, const struct smtp_received *received)
 		buf_addf(buf, " (%s %s %d/%d)", received->tls_version,
 		    received->tls_cipher, received->tls_bits,
 		    received->tls_bits);
+	if (received->cluster_hops > 0)
+		buf_addf(buf, "\n  " CLUSTER_HOP_WORDS "%u)",
+		    received->cluster_hops);
 	clock_date(received->when, date);
 	buf_addf(buf, "\n  id %s; %s\n", received->id, date);
 }

@@ -24,6 +24,7 @@ struct smtp_received {
 	bool is_utf8;     /* SMTPUTF8 at MAIL */
 	bool is_authenticated;
 	const char *id;   /* which also is in the log */
+	unsigned cluster_hops; /* 0: it does not come from a node */
 	time_t when;
 };
 

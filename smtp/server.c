@@ -38,6 +38,23 @@ set_sink_options(const struct smtp_server *server,
 	options->open_wait_ms = (int)test_time_ms(
 	    "QUEUE_WAIT_MS", server->kind.queue_wait_ms);
 	options->is_smtpd = true;
+	/* It was added where the message came from outside. */
+	if (server->kind.is_node)
+		options->extra_recipient = NULL;
+}
+
+/* Nodes know us by a certificate of its own. */
+static struct smtp_config *
+make_smtp_config(
+    const struct smtp_server *server, bool needs_tls, struct error *err)
+{
+	struct smtp_config *config = smtp_config_new(
+	    server->home, needs_tls && !server->kind.is_node, err);
+
+	if (config != NULL && server->kind.is_node &&
+	    smtp_config_set_node(config, server->home, err) == -1)
+		smtp_config_release(&config);
+	return config;
 }
 
 static void
@@ -60,7 +77,7 @@ smtp_server_new(
 	/* Begins like a pid, which is what qmail's qp is. */
 	atomic_init(&server->qp, (unsigned long)getpid());
 	pthread_mutex_init(&server->lock, NULL);
-	server->config = smtp_config_new(home, kind->has_tls_first, err);
+	server->config = make_smtp_config(server, kind->has_tls_first, err);
 	if (server->config != NULL)
 		server->store = store_open(home->root, err);
 	if (server->store == NULL) {
@@ -68,9 +85,12 @@ smtp_server_new(
 		return NULL;
 	}
 	store_set_max_age(server->store, SMTP_MAX_AGE_MS);
-	if (!kind->is_lmtp && !kind->is_qmtp && !kind->is_qmqp)
+	if (!kind->is_lmtp && !kind->is_qmtp && !kind->is_qmqp &&
+	    !kind->is_node)
 		server->login = login_new(
 		    server->store, home, server->config->settings);
+	if (kind->is_node)
+		server->nodes = cluster_nodes_new(home);
 	server->recipients = cdb_cache_new(1);
 	server->recipients_path = layout_path(home, LAYOUT_recipients_cdb);
 	set_memory(server, server->config);
@@ -93,6 +113,7 @@ smtp_server_free(struct smtp_server **server_in)
 		cdb_cache_free(&server->recipients);
 	free(server->recipients_path);
 	over_quota_free(&server->over_quota);
+	cluster_nodes_free(&server->nodes);
 	login_free(&server->login);
 	store_free(&server->store);
 	smtp_config_release(&server->config);
@@ -106,8 +127,7 @@ smtp_server_reload(struct smtp_server *server, struct error *err)
 {
 	struct smtp_config *old = smtp_server_config(server);
 	bool has_tls = old->tls != NULL;
-	struct smtp_config *config = smtp_config_new(
-	    server->home, has_tls, err);
+	struct smtp_config *config = make_smtp_config(server, has_tls, err);
 	struct sink_options options;
 
 	smtp_config_release(&old);

@@ -15,6 +15,7 @@
 #include "auth/login.h"
 #include "base/budget.h"
 #include "base/error.h"
+#include "control/cluster_nodes.h"
 #include "control/home.h"
 #include "lookupd/cdb_cache.h"
 #include "lookupd/store.h"
@@ -28,6 +29,7 @@ struct smtp_kind {
 	bool is_qmqp;       /* ... one in a session */
 	bool is_submission; /* RFC 6409: clients that may relay, only */
 	bool is_odmr;       /* RFC 2645: mail is given away, by ATRN */
+	bool is_node;       /* for the other nodes of the cluster alone */
 	bool has_tls_first; /* RFC 8314: TLS before the greeting */
 	int queue_wait_ms;  /* RCPT, for queues that are all down */
 	/* Of those who log in, another program knows the passwords: its
@@ -59,6 +61,7 @@ struct smtp_server {
 	struct login *login; /* NULL: nobody logs in by this protocol */
 	struct cdb_cache *recipients; /* for users/recipients.cdb */
 	char *recipients_path;
+	struct cluster_nodes *nodes;  /* with is_node */
 	struct over_quota *over_quota; /* NULL: nobody is known to be */
 	struct budget memory;
 	atomic_ulong qp;

@@ -238,6 +238,17 @@ start_with_tls(struct smtp_session *session)
 	session->is_over = true;
 }
 
+/* Where strangers' mail goes, and by whose will, is not for that of nodes. */
+static void
+forget_ways(struct vars *vars)
+{
+	static const char *const names[] = { "QMAILQUEUE", "NULLQUEUE",
+		"EXTRAQUEUE", "QQEH", "RELAYCLIENT" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		vars_set(vars, names[i], NULL);
+}
+
 void
 smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
     const struct smtp_peer *peer, struct vars *vars)
@@ -258,6 +269,8 @@ smtp_session_run(struct smtp_server *server, int read_fd, int write_fd,
 		.presence = { .fd = read_fd },
 	};
 
+	if (kind->is_node)
+		forget_ways(vars);
 	stream_set_timeout(session.stream, session.config->timeout_ms);
 	smtp_server_enter(server, &session.presence);
 	begin(&session);

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/stream.h"
 #include "base/vars.h"
+#include "control/cluster_nodes.h"
 #include "queue/sink.h"
 #include "smtp/address.h"
 #include "smtp/body.h"
@@ -91,7 +92,9 @@ struct smtp_transaction {
 	bool is_open;   /* MAIL was accepted */
 	bool has_chunk; /* BDAT has begun */
 	bool is_utf8;
-	struct arena arena; /* for all texts */
+	struct uuid uuid;      /* as a node calls the message, or none */
+	unsigned cluster_hops; /* 0: it comes from no node */
+	struct arena arena;    /* for all texts */
 	const char *sender;
 	const char *dsn; /* RET and ENVID, as dsn.h has them */
 	struct smtp_recipient *recipients;
@@ -123,6 +126,7 @@ struct smtp_session {
 	struct login_user user; /* if mechanism != NULL */
 	const char *mechanism;
 	char auth_name[LOGIN_ADDRESS_MAX + 1];
+	char node[CLUSTER_NODE_NAME_MAX + 1]; /* who it is, or "" */
 	unsigned refusals; /* of logins */
 	unsigned errors;
 	unsigned bad_recipients;
@@ -305,6 +309,16 @@ int smtp_policy_authors(
     struct smtp_session *session, const struct originate *originate);
 bool smtp_policy_sender(
     struct smtp_session *session, const struct smtp_address *sender);
+/*
+ * policy_node.c: which node is it, now?  1 and session->node; 0: none, or this
+ * is no listener for nodes; -1 could not tell.
+ */
+int smtp_node_identify(struct smtp_session *session, struct error *err);
+/* May it send mail?  Replies when it may not. */
+bool smtp_policy_node(struct smtp_session *session);
+/* What the message of a node is called here, once its recipients are known. */
+void smtp_node_uuid(
+    const struct smtp_session *session, struct uuid *uuid_out);
 /* policy_relay.c: may mail go to this address?  Replies when it may not. */
 bool smtp_policy_relay(struct smtp_session *session,
     const struct smtp_address *address, bool *is_relayed_out);

@@ -93,7 +93,9 @@ smtp_session_has_requiretls(const struct smtp_session *session)
 {
 	return smtp_session_has_dsn(session) &&
 	    stream_tls_version(session->stream) != NULL &&
-	    settings_flag(session->config->settings, SETTING_requiretls);
+	    (session->kind->is_node ||
+		settings_flag(
+		    session->config->settings, SETTING_requiretls));
 }
 
 uint64_t
@@ -149,10 +151,16 @@ smtp_transaction_obstacle(const struct smtp_session *session)
 int
 smtp_transaction_open_sink(struct smtp_session *session)
 {
-	if (session->transaction.sink != NULL)
+	const struct smtp_transaction *transaction = &session->transaction;
+	struct uuid uuid;
+
+	if (transaction->sink != NULL)
 		return QQ_OK;
+	if (!uuid_is_none(&transaction->uuid))
+		smtp_node_uuid(session, &uuid);
 	return sink_open(session->server->sinks, smtp_transaction_vars(session),
-	    NULL, &session->transaction.sink);
+	    uuid_is_none(&transaction->uuid) ? NULL : &uuid,
+	    &session->transaction.sink);
 }
 
 void

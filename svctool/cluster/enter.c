@@ -505,6 +505,8 @@ write_node(struct entry *entry, struct error *err)
 		service_make_lookup(&entry->command.maker, err) == -1 ||
 		write_setting(entry, SETTING_nodename, entry->name, err) ==
 		    -1 ||
+		service_make_listener(&entry->command.maker, LISTENER_NODE,
+		    &entry->listen_at, err) == -1 ||
 		service_make_cluster(&entry->command.maker, err) == -1
 	    ? -1
 	    : 0;

@@ -7,9 +7,11 @@
 
 #include "adminsrv/database.h"
 #include "base/mem.h"
+#include "control/node_setting.h"
 #include "control/settings.h"
 #include "svctool/args.h"
 #include "svctool/cluster/cluster.h"
+#include "svctool/run/ports.h"
 #include "svctool/run/service.h"
 #include "svctool/svctool.h"
 
@@ -38,6 +40,22 @@ must_have_no_stores(
 	    "more: give its stores to other nodes, or move the users away",
 	    name, pg_text(rows, 0, 0), pg_text(rows, 0, 1), pg_rows(rows) - 1);
 	return complain(EXIT_TROUBLE, &err);
+}
+
+/* Where other nodes bring mail. */
+static int
+remove_listener(const struct node *node, struct error *err)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	OWN_TEXT name = NULL;
+	struct port_address address;
+
+	if (node_setting_text(node->home->control, SETTING_nodelisten, &value,
+		err) == -1 ||
+	    port_parse(value.data, "0.0.0.0", &address, err) == -1)
+		return -1;
+	name = service_listener_name(LISTENER_NODE, &address);
+	return service_remove(node, name, SERVICE_S, err);
 }
 
 static int
@@ -118,7 +136,8 @@ cluster_leave(int argc, char **argv)
 		code = must_have_no_stores(&command, name, pin);
 	if (code != EXIT_FINE)
 		return code;
-	if (service_remove(command.node, node_cluster_service, SERVICE_S,
+	if (remove_listener(command.node, &err) == -1 ||
+	    service_remove(command.node, node_cluster_service, SERVICE_S,
 		&err) == -1)
 		return complain(EXIT_TROUBLE, &err);
 	code = remove_own_row(&command, name, pin);

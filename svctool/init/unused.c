@@ -88,6 +88,7 @@ say_listener(const struct node *node, const char *option, const char *text,
 	    options.kind.is_qmtp == (kind == LISTENER_QMTP) &&
 	    options.kind.is_qmqp == (kind == LISTENER_QMQP) &&
 	    options.kind.is_odmr == (kind == LISTENER_ODMR) &&
+	    options.kind.is_node == (kind == LISTENER_NODE) &&
 	    options.kind.is_submission ==
 		(kind == LISTENER_SUBMISSION ||
 		    kind == LISTENER_SUBMISSIONS) &&

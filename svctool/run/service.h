@@ -40,6 +40,7 @@ enum listener_kind {
 	LISTENER_SUBMISSION,
 	LISTENER_SUBMISSIONS, /* RFC 8314: TLS first */
 	LISTENER_ODMR,        /* RFC 2645 */
+	LISTENER_NODE,        /* for the other nodes of the cluster */
 	LISTENER_SMTPS,
 	LISTENER_LMTP,
 	LISTENER_QMTP,

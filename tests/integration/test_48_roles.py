@@ -153,7 +153,7 @@ ROLES = {
     "qmail-smtpd": ("qmaild", "nofiles", {"qcerts", "vmail"}),
     "qmail-pop3d": ("vmail", "vmail", {"qcerts"}),
     "resolverd": ("mqresolve", "nofiles", set()),
-    "qmail-rspawn": ("qmailr", "qmail", set()),
+    "qmail-rspawn": ("qmailr", "qmail", {"qcerts"}),
 }
 
 

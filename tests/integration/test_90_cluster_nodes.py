@@ -193,6 +193,9 @@ def test_the_first_node(fresh):
     assert (node.control / "nodename").read_text() == "mail1\n"
     assert "/clusterd'" in (node.home / "service/cluster/run").read_text()
     assert (node.home / "service/lookup/run").exists()
+    listener = node.home / "service/qmail-smtpd.2525/variables"
+    assert (listener / "LISTEN").read_text() == "0.0.0.0:2525\n"
+    assert (listener / "OPTIONS").read_text() == "--node\n"
     # Again: the same keys, the same row.
     assert node.json("init", "--host", "192.0.2.1") == done
     assert fresh.row("mail1")["epoch"] == 0
@@ -254,6 +257,7 @@ def refused(cluster, node, words, *options, code=1, **more):
     assert not (node.control / "nodename").exists()
     assert not (node.control / "userstore").exists()
     assert not (node.home / "service/cluster").exists()
+    assert not (node.home / "service/qmail-smtpd.2525").exists()
 
 
 def test_tokens(cluster):

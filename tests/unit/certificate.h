@@ -11,7 +11,7 @@
 
 /* Valid since a minute ago and for valid_s from now on; the caller frees. */
 static inline X509 *
-certificate_make(EVP_PKEY *key, const char *name, long valid_s)
+make_x509(EVP_PKEY *key, const char *name, long valid_s)
 {
 	X509 *cert = X509_new();
 	X509_NAME *subject;
@@ -35,7 +35,7 @@ static inline void
 certificate_write(const char *path, long valid_s)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = certificate_make(key, "mail.example.test", valid_s);
+	X509 *cert = make_x509(key, "mail.example.test", valid_s);
 	FILE *file = fopen(path, "w");
 
 	assert_non_null(file);

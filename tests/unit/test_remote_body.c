@@ -122,6 +122,48 @@ test_read(void **state)
 	close(message.fd);
 }
 
+static void
+test_cluster_hops(void **state)
+{
+	static const struct {
+		const char *body;
+		unsigned wanted;
+	} rows[] = {
+		{ "", 0 },
+		{ "Received: from a\n", 0 },
+		{ "Received: from a\n  (cluster hop 1)\n  id x\n\nx", 1 },
+		{ "Received: from a\n  by b\n  (cluster hop 12)\n", 12 },
+		/* not in the field that the message begins with */
+		{ "Received: from a\nX: y\n  (cluster hop 1)\n", 0 },
+		{ "X: y\n  (cluster hop 1)\n", 0 },
+		{ "\n  (cluster hop 1)\n", 0 },
+		/* not as it is written */
+		{ "Received: from a\n (cluster hop 1)\n", 0 },
+		{ "Received: from a (cluster hop 1)\n", 0 },
+		{ "Received: from a\n  (cluster hop x)\n", 0 },
+		{ "Received: from a\n  (cluster hop 99999999)\n", 0 },
+		{ "Received: from a\n  (cluster hop ", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct session_message message = { .header =
+			"Received: x\n  (cluster hop 7)\n",
+			.body = rows[i].body,
+			.size_bytes = strlen(rows[i].body),
+			.fd = memfd_create("body", MFD_CLOEXEC) };
+
+		if (body_cluster_hops(&message) != rows[i].wanted)
+			fail_msg("'%s'", rows[i].body);
+		file_write_all(
+		    message.fd, message.body, (size_t)message.size_bytes);
+		message.body = NULL;
+		if (body_cluster_hops(&message) != rows[i].wanted)
+			fail_msg("file '%s'", rows[i].body);
+		close(message.fd);
+	}
+}
+
 int
 main(void)
 {
@@ -129,6 +171,7 @@ main(void)
 		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_examine),
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_cluster_hops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -650,7 +650,7 @@ set_up(void **state)
 	folder = tempdir_make();
 	pem = xasprintf("%s/host.pem", folder);
 	key = EVP_EC_gen("P-256");
-	cert = certificate_make(key, name, 3600);
+	cert = make_x509(key, name, 3600);
 	file = fopen(pem, "w");
 	PEM_write_X509(file, cert);
 	PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL);

@@ -84,6 +84,8 @@ bad_lines(void **state)
 		"--listen [::1:25", "--listen [x]:25", "--listen localhost:25",
 		"--lmtpx", "x", "host check", "--lmtp host check true",
 		"--odmr --submission", "--odmr --lmtp", "--odmr --qmtp",
+		"--node --submission", "--node --odmr", "--node --lmtp",
+		"--qmqp --node", "--node h /bin/true /bin/true",
 		"--listen 111111111111111111111111111111111111111111111111111"
 		"1111111111111111111111111111111111:25" };
 	struct smtp_options options;

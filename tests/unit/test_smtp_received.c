@@ -43,6 +43,13 @@ forms(void **state)
 	    "  by mail.example.org with ESMTPS (TLSv1.3 "
 	    "TLS_AES_256_GCM_SHA384 256/256)\n"
 	    "  id 1700000000.77; Tue, 14 Nov 2023 22:13:20 +0000\n");
+	received.cluster_hops = 2;
+	buf_reset(&buf);
+	smtp_received_put(&buf, &received);
+	assert_non_null(strstr(buf.data,
+	    " 256/256)\n"
+	    "  (cluster hop 2)\n"
+	    "  id 1700000000.77; "));
 	buf_release(&buf);
 }
 

@@ -74,8 +74,8 @@ set_up(void **state)
 		return -1;
 	keys[0] = EVP_EC_gen("P-256");
 	keys[1] = EVP_EC_gen("P-256");
-	certs[0] = certificate_make(keys[0], "mail.example.test", 3600);
-	certs[1] = certificate_make(keys[1], "ca.example.test", 3600);
+	certs[0] = make_x509(keys[0], "mail.example.test", 3600);
+	certs[1] = make_x509(keys[1], "ca.example.test", 3600);
 	snprintf(good_path, sizeof(good_path), "%s/good.pem", folder);
 	write_pem(good_path, CERT | CHAIN | KEY);
 	return 0;
@@ -563,6 +563,117 @@ test_valid_s(void **state)
 	}
 }
 
+/* -- pins */
+
+struct shaking {
+	struct stream *stream;
+	struct tls_context *context;
+	const struct tls_peer *peer;
+	enum stream_result result;
+	struct error err;
+};
+
+static void *
+shake_as_client(void *arg)
+{
+	struct shaking *client = arg;
+
+	client->result = stream_start_tls_with(client->stream, client->context,
+	    client->peer, TIMEOUT_MS, &client->err);
+	if (client->result == STREAM_OK) {
+		stream_write(client->stream, "x\r\n", 3);
+		stream_flush(client->stream);
+	}
+	return NULL;
+}
+
+static void
+test_pins(void **state)
+{
+	static const char wrong[] = "00000000000000000000000000000000"
+				    "00000000000000000000000000000000";
+	static const struct {
+		const char *name;
+		bool shows_certificate;
+		unsigned pins; /* bits: right, wrong, nonsense */
+		bool is_taken;
+	} cases[] = {
+		{ "right", true, 1, true },
+		{ "one of two", true, 2 | 1, true },
+		{ "no certificate of the client's", false, 1, true },
+		{ "wrong", true, 2, false },
+		{ "no pin", true, 0, false },
+		{ "nonsense", true, 4, false },
+		{ "nonsense and right", true, 4 | 1, true },
+	};
+	char pin[CERTIFICATE_PIN_SIZE], shown[CERTIFICATE_PIN_SIZE];
+	struct tls_context *server, *client[2];
+	struct error err = { "" };
+
+	(void)state;
+	server = tls_context_new(good_path, &err);
+	assert_non_null(server);
+	tls_context_ask_client(server);
+	for (int i = 0; i < 2; i++)
+		client[i] = tls_client_context_new(&err);
+	assert_int_equal(
+	    tls_context_set_certificate(client[1], good_path, &err), 0);
+	assert_int_equal(certificate_pin_of_file(good_path, pin, &err), 0);
+	/* Twice: what is resumed has a pin, too. */
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t row = i / 2;
+		struct strlist pins = { .count = 0 };
+		struct tls_peer peer = { .host = "node1",
+			.scope = "scope",
+			.pins = &pins };
+		struct shaking shaking = { .peer = &peer,
+			.context = client[cases[row].shows_certificate] };
+		struct stream *stream;
+		pthread_t thread;
+		int fds[2];
+
+		if (cases[row].pins & 4)
+			strlist_add(&pins, "nonsense");
+		if (cases[row].pins & 2)
+			strlist_add(&pins, wrong);
+		if (cases[row].pins & 1)
+			strlist_add(&pins, pin);
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+		stream = stream_new(fds[0], fds[0]);
+		shaking.stream = stream_new(fds[1], fds[1]);
+		pthread_create(&thread, NULL, shake_as_client, &shaking);
+		/* A client that refuses says so after a server's handshake. */
+		if (stream_start_tls(stream, server, TIMEOUT_MS, &err) ==
+			STREAM_OK &&
+		    cases[row].is_taken) {
+			wanted_line(stream, "x\r\n");
+			assert_int_equal(stream_tls_peer_pin(stream, shown),
+			    cases[row].shows_certificate);
+			if (cases[row].shows_certificate)
+				assert_string_equal(shown, pin);
+		}
+		shutdown(fds[0], SHUT_RDWR);
+		pthread_join(thread, NULL);
+		if ((shaking.result == STREAM_OK) != cases[row].is_taken)
+			fail_msg("%s: result %d, '%s'", cases[row].name,
+			    (int)shaking.result, shaking.err.text);
+		if (cases[row].is_taken) {
+			assert_int_equal(stream_tls_proof(shaking.stream),
+			    TLS_PROOF_PIN);
+			assert_true(stream_tls_peer_pin(shaking.stream, shown));
+			assert_string_equal(shown, pin);
+		}
+		stream_free(&stream);
+		stream_free(&shaking.stream);
+		close(fds[0]);
+		close(fds[1]);
+		strlist_release(&pins);
+	}
+	for (int i = 0; i < 2; i++)
+		tls_context_free(&client[i]);
+	tls_context_free(&server);
+}
+
 int
 main(void)
 {
@@ -576,6 +687,7 @@ main(void)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_rude_close),
 		cmocka_unit_test(test_valid_s),
+		cmocka_unit_test(test_pins),
 	};
 
 	return cmocka_run_group_tests_name("tls", tests, set_up, tear_down);

@@ -76,6 +76,30 @@ of_users(void **state)
 }
 
 static void
+derived(void **state)
+{
+	struct uuid first, same, other;
+
+	(void)state;
+	uuid_make(&first);
+	same = other = first;
+	uuid_derive(&same, "1\0a", 3);
+	uuid_derive(&other, "1\0a", 3);
+	assert_true(uuid_is_equal(&same, &other));
+	assert_int_equal(version_of(&same), 8);
+	assert_int_equal(uuid_time_ms(&same), uuid_time_ms(&first));
+	assert_memory_equal(same.bytes, first.bytes, 6);
+	assert_int_equal(same.bytes[7], first.bytes[7]);
+	other = first;
+	uuid_derive(&other, "1\0b", 3);
+	assert_false(uuid_is_equal(&same, &other));
+	other = first;
+	other.bytes[15] ^= 1;
+	uuid_derive(&other, "1\0a", 3);
+	assert_false(uuid_is_equal(&same, &other));
+}
+
+static void
 texts(void **state)
 {
 	static const char good[] = "0190163d-8694-739b-aea5-966c26f8ad91";
@@ -108,6 +132,7 @@ main(void)
 		cmocka_unit_test(new_ones),
 		cmocka_unit_test(of_one_time),
 		cmocka_unit_test(of_users),
+		cmocka_unit_test(derived),
 		cmocka_unit_test(texts),
 	};
 
