@@ -97,8 +97,10 @@ open_domains_map(struct cluster_domains *domains, struct domains_map **map_out,
 	*map_out = map;
 	if (map != NULL && !cdbmap_is_stale(map->map))
 		return 1;
-	leave_domains_map(map);
 	result = cdbmap_open(domains->path, &cdb, err);
+	if (result == -1 && map != NULL)
+		return 1; /* the last one that could be read */
+	leave_domains_map(map);
 	if (result != 1) {
 		if (map != NULL)
 			replace_domains_map(domains, NULL);

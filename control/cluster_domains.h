@@ -3,8 +3,9 @@
  * The domains of the cluster, as clusterd tells them to this node in
  * run/cluster/domains.cdb (docs/cluster.md): alias domains, too.
  *
- * Any number of threads may use one.  A file that is replaced counts at once;
- * each question costs a stat, of a node without cluster nothing more.
+ * Any number of threads may use one.  A file that is replaced counts at once,
+ * unless it cannot be read: then the one before does.  Each question costs a
+ * stat, of a node without cluster nothing more.
  */
 #ifndef CONTROL_CLUSTER_DOMAINS_H
 #define CONTROL_CLUSTER_DOMAINS_H

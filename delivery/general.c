@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "control/layout.h"
 #include "delivery/dotqmail_find.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "delivery/general_private.h"
 #include "delivery/trace.h"
 #include "mailbox/over_quota.h"

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
 

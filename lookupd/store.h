@@ -57,6 +57,7 @@ struct store_domain {
 	uid_t uid;
 	gid_t gid;
 	bool is_alias;
+	bool is_clustered; /* the cluster's, not this node's alone */
 };
 
 /* A user of a virtual domain.  Texts point into storage. */

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "control/percenthack.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "control/recipients.h"
 #include "lookupd/store.h"
 #include "mailbox/over_quota.h"
