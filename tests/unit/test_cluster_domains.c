@@ -9,51 +9,13 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-#include "control/cdbmap.h"
 #define FOLDER_IN_MEMORY
 #include "tests/unit/folder.h"
+#include "tests/unit/cluster_file.h"
 
 enum { THREADS = 4 };
-
-static void
-write_domains(const char *const rows[][2], size_t count)
-{
-	struct error err = { "" };
-	struct cdbmap_writer *writer;
-
-	mkdir(folder_path("run"), 0755);
-	mkdir(folder_path("run/cluster"), 0755);
-	writer = cdbmap_writer_new(
-	    folder_path("run/cluster/domains.cdb"), &err);
-	assert_non_null(writer);
-	for (size_t i = 0; i < count; i++) {
-		struct buf value = BUF_INIT;
-		char dir[64];
-
-		snprintf(dir, sizeof(dir), "/n/domains/%s", rows[i][1]);
-		cluster_domain_put(&value, rows[i][1], dir, 4001, 4002);
-		assert_int_equal(
-		    cdbmap_writer_add(writer, rows[i][0], strlen(rows[i][0]),
-			value.data, value.length, &err),
-		    0);
-		buf_release(&value);
-	}
-	assert_int_equal(cdbmap_writer_commit(&writer, &err), 0);
-}
-
-static struct cluster_domains *
-domains_in_folder(void)
-{
-	struct home *home = home_at(folder_path(""));
-	struct cluster_domains *domains = cluster_domains_new(home);
-
-	home_free(&home);
-	return domains;
-}
 
 static void
 domains_come_go_and_are_replaced(void **state)
@@ -63,14 +25,14 @@ domains_come_go_and_are_replaced(void **state)
 	static const char *const wanted[][2] = { { "c.test", "c.test" },
 		{ "C.Test", "c.test" }, { "alias.test", "c.test" },
 		{ "b\xc3\xbc" "cher.test", "b.test" } };
-	struct cluster_domains *domains = domains_in_folder();
+	struct cluster_domains *domains = cluster_file_domains();
 	struct cluster_domain found;
 	struct error err = { "" };
 
 	(void)state;
 	unlink(folder_path("run/cluster/domains.cdb"));
 	assert_int_equal(cluster_domain_find(domains, "c.test", &found, &err), 0);
-	write_domains(rows, 3);
+	cluster_file_write(rows, 3);
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		assert_int_equal(cluster_domain_find(
 		    domains, wanted[i][0], &found, &err), 1);
@@ -82,7 +44,7 @@ domains_come_go_and_are_replaced(void **state)
 	}
 	assert_int_equal(cluster_domain_find(domains, "x.test", &found, &err), 0);
 	assert_int_equal(cluster_domain_find(domains, "", &found, &err), 0);
-	write_domains(rows + 1, 1);
+	cluster_file_write(rows + 1, 1);
 	assert_int_equal(cluster_domain_find(domains, "c.test", &found, &err), 0);
 	assert_int_equal(
 	    cluster_domain_find(domains, "alias.test", &found, &err), 1);
@@ -106,7 +68,7 @@ damage_is_not_absence(void **state)
 		{ "\0/d\0" "1\0" "2\0", 8 },
 		{ "c.test\0/d\0" "4294967295\0" "2\0", 23 } };
 	static const char *const good[][2] = { { "c.test", "c.test" } };
-	struct cluster_domains *domains = domains_in_folder();
+	struct cluster_domains *domains = cluster_file_domains();
 	struct cluster_domain found;
 	struct error err = { "" };
 
@@ -114,7 +76,7 @@ damage_is_not_absence(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cdbmap_writer *writer;
 
-		write_domains(NULL, 0);
+		cluster_file_write(NULL, 0);
 		writer = cdbmap_writer_new(
 		    folder_path("run/cluster/domains.cdb"), &err);
 		assert_int_equal(cdbmap_writer_add(writer, "c.test", 6,
@@ -123,7 +85,7 @@ damage_is_not_absence(void **state)
 		assert_int_equal(
 		    cluster_domain_find(domains, "c.test", &found, &err), -1);
 	}
-	write_domains(good, 1);
+	cluster_file_write(good, 1);
 	assert_int_equal(cluster_domain_find(domains, "c.test", &found, &err), 1);
 	cluster_domain_release(&found);
 	folder_write("run/cluster/domains.cdb", "junk", 4);
@@ -131,7 +93,7 @@ damage_is_not_absence(void **state)
 	assert_int_equal(cluster_domain_find(domains, "c.test", &found, &err), 1);
 	cluster_domain_release(&found);
 	cluster_domains_free(&domains);
-	domains = domains_in_folder();
+	domains = cluster_file_domains();
 	assert_int_equal(
 	    cluster_domain_find(domains, "c.test", &found, &err), -1);
 	cluster_domains_free(&domains);
@@ -163,15 +125,15 @@ static void
 threads_read_while_it_is_replaced(void **state)
 {
 	static const char *const rows[][2] = { { "c.test", "c.test" } };
-	struct reading reading = { .domains = domains_in_folder() };
+	struct reading reading = { .domains = cluster_file_domains() };
 	pthread_t threads[THREADS];
 
 	(void)state;
-	write_domains(rows, 1);
+	cluster_file_write(rows, 1);
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, read_on, &reading);
 	for (unsigned i = 0; i < 50; i++)
-		write_domains(rows, 1);
+		cluster_file_write(rows, 1);
 	reading.is_over = true;
 	for (unsigned i = 0; i < THREADS; i++) {
 		void *fault;
