@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "control/cluster_leases.h"
 #include "control/home.h"
 #include "control/layout.h"
 #include "control/node_setting.h"
@@ -32,6 +33,7 @@ struct lookup_store {
 	struct lookup_client *client;
 	struct buf node;       /* this node's name, "": it is in no cluster */
 	struct buf separators; /* the setting userextension */
+	struct cluster_leases *leases;
 
 	pthread_mutex_t lock; /* for recent */
 	struct cache *recent; /* users found: expected, or with a max_age_ms */
@@ -311,10 +313,14 @@ place_kind(const struct lookup_store *self, const struct query_place *place)
 {
 	if (place->is_moving)
 		return STORE_PLACE_MOVING;
-	if (*place->node == '\0')
-		return STORE_PLACE_NOBODY;
-	return strcmp(place->node, self->node.data) == 0 ? STORE_PLACE_HERE
-							 : STORE_PLACE_NODE;
+	if (strcmp(place->node, self->node.data) == 0 && *place->node != '\0')
+		return STORE_PLACE_HERE;
+	/* By this node as well as by that one. */
+	if (place->is_many_served &&
+	    cluster_lease_check(
+		self->leases, place->store, place->epoch, NULL) == 1)
+		return STORE_PLACE_HERE;
+	return *place->node == '\0' ? STORE_PLACE_NOBODY : STORE_PLACE_NODE;
 }
 
 /* 1 when the user has a store; 0 when he has none yet; -1. */
@@ -573,6 +579,7 @@ lookup_destroy(struct store *store)
 	cache_free(&self->recent);
 	buf_release(&self->node);
 	buf_release(&self->separators);
+	cluster_leases_free(&self->leases);
 	pthread_mutex_destroy(&self->lock);
 	free(self);
 }
@@ -596,11 +603,13 @@ store_open_lookup(const char *home_root, struct error *err)
 {
 	AUTO(home_free) struct home *home = home_at(home_root);
 	OWN_TEXT path = layout_path(home, LAYOUT_lookup);
+	OWN_TEXT leases = layout_path(home, LAYOUT_cluster_leases);
 	struct lookup_store *self = xcalloc(1, sizeof(*self));
 
 	self->store.backend = &lookup_backend;
 	self->cache = cdb_cache_new(DOMAIN_FDS);
 	self->client = lookup_client_new(path);
+	self->leases = cluster_leases_new(leases);
 	pthread_mutex_init(&self->lock, NULL);
 	self->recent = cache_new(RECENT_BYTES, clock_ms());
 	buf_init(&self->node);
