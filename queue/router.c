@@ -19,6 +19,7 @@
 
 enum {
 	THREADS = 4, /* so many may wait for the disk, and one goes on */
+	PLACE_THREADS = 4, /* and so many for lookupd */
 	ASSIGN_LOOK_MS = 1000,
 	/* The owner answers himself what has no more of them. */
 	OWN_RECIPIENTS_MAX = 100
@@ -35,7 +36,7 @@ struct router {
 	char *assign_path;
 	char *domains_path; /* without a slash at its end */
 	bool has_lane_per_domain;
-	struct work_pool *pool;
+	struct work_pool *pool, *places;
 	STAILQ_HEAD(, router_request) asked; /* not flushed yet */
 	atomic_bool is_ending;
 	_Atomic int64_t assign_look_at_ms;
@@ -134,8 +135,8 @@ struct question {
 	struct router_request *request;
 	struct router_answer last; /* neighbours share their texts */
 	bool is_logged;            /* that users/cdb cannot be read */
-	bool is_owner;             /* who does not wait for another process */
-	bool needs_thread;         /* what he left is somebody else's */
+	bool may_ask;     /* lookupd; who may not leaves it to others ... */
+	bool must_ask;    /* ... and this says so */
 	size_t number;             /* of the recipient in hand */
 	size_t expected_until;     /* places before it are being asked for */
 };
@@ -334,8 +335,8 @@ look_up_place(struct question *question, struct router_answer *answer,
 	struct store *store;
 	int result = -1;
 
-	if (question->is_owner) {
-		question->needs_thread = true;
+	if (!question->may_ask) {
+		question->must_ask = true;
 		return;
 	}
 	store = open_router_store(question->router, &err);
@@ -484,10 +485,20 @@ has_absent(const struct router_request *request)
 	return false;
 }
 
-/* False: the owner may not wait for what it takes. */
+static void
+forget_answers(struct router_request *request)
+{
+	free(request->answers);
+	buf_release(&request->texts);
+}
+
+/*
+ * False, and there are no answers: it takes a place of the cluster, which may
+ * not be asked for.
+ */
 static bool
 answer_request(
-    struct router *router, struct router_request *request, bool is_owner)
+    struct router *router, struct router_request *request, bool may_ask)
 {
 	struct router_shared *route = use_shared(router, &router->route);
 	struct router_shared *assign = use_shared(router, &router->assign);
@@ -495,25 +506,21 @@ answer_request(
 		.request = request,
 		.route = route->route,
 		.assign = assign == NULL ? NULL : assign->assign,
-		.is_owner = is_owner };
+		.may_ask = may_ask };
 
 	request->answers = xcalloc(
 	    request->recipient_count, sizeof(*request->answers));
 	request->texts = (struct buf)BUF_INIT;
 	buf_addc(&request->texts, '\0'); /* the empty text, at 0 */
 	for (size_t i = 0;
-	     i < request->recipient_count && !question.needs_thread; i++)
+	     i < request->recipient_count && !question.must_ask; i++)
 		answer_one(&question, i);
 	leave_shared(route);
 	leave_shared(assign);
-	return !question.needs_thread;
-}
-
-static void
-forget_answers(struct router_request *request)
-{
-	free(request->answers);
-	buf_release(&request->texts);
+	request->must_ask = question.must_ask;
+	if (question.must_ask)
+		forget_answers(request);
+	return !question.must_ask;
 }
 
 static struct router_request *
@@ -524,17 +531,28 @@ request_of_work(struct work *work)
 }
 
 static void
-run_request(struct work *work)
+work_on_request(struct router_request *request, bool may_ask)
 {
-	struct router_request *request = request_of_work(work);
 	struct router *router = request->router;
 
 	refresh_assign(router, false);
-	answer_request(router, request, false);
-	if (has_absent(request) && refresh_assign(router, true)) {
+	if (answer_request(router, request, may_ask) && has_absent(request) &&
+	    refresh_assign(router, true)) {
 		forget_answers(request);
-		answer_request(router, request, false);
+		answer_request(router, request, may_ask);
 	}
+}
+
+static void
+run_request(struct work *work)
+{
+	work_on_request(request_of_work(work), false);
+}
+
+static void
+run_place_request(struct work *work)
+{
+	work_on_request(request_of_work(work), true);
 }
 
 static void
@@ -542,7 +560,12 @@ request_done(struct work *work)
 {
 	struct router_request *request = request_of_work(work);
 
-	request->done(request, request->context);
+	/* Those who wait for lookupd hold up nobody who need not. */
+	if (request->must_ask)
+		work_pool_post(request->router->places, &request->work,
+		    run_place_request, request_done);
+	else
+		request->done(request, request->context);
 }
 
 /* -- the owner's */
@@ -566,6 +589,7 @@ router_new(const struct router_options *options, int wake_fd)
 	pthread_mutex_init(&router->lock, NULL);
 	refresh_assign(router, true);
 	router->pool = work_pool_new(THREADS, wake_fd);
+	router->places = work_pool_new(PLACE_THREADS, wake_fd);
 	return router;
 }
 
@@ -578,7 +602,8 @@ router_free(struct router **router_in)
 		return;
 	atomic_store(&router->is_ending, true);
 	router_flush(router);
-	work_pool_free(&router->pool);
+	work_pool_free(&router->pool); /* the other may get some of it */
+	work_pool_free(&router->places);
 	replace_shared(router, &router->route, NULL);
 	replace_shared(router, &router->assign, NULL);
 	pthread_mutex_destroy(&router->lock);
@@ -602,6 +627,7 @@ router_ask(struct router *router, struct router_request *request)
 {
 	assert(router->route != NULL);
 	request->router = router;
+	request->must_ask = false;
 	STAILQ_INSERT_TAIL(&router->asked, request, next);
 }
 
@@ -623,7 +649,9 @@ answer_at_once(struct router *router, struct router_request *request)
 {
 	if (request->recipient_count > OWN_RECIPIENTS_MAX)
 		return false;
-	if (answer_request(router, request, true) && !has_absent(request))
+	if (!answer_request(router, request, false))
+		return false;
+	if (!has_absent(request))
 		return true;
 	forget_answers(request);
 	return false;
@@ -641,8 +669,11 @@ router_flush(struct router *router)
 		if (may_answer && answer_at_once(router, request))
 			request->done(request, request->context);
 		else
-			work_pool_post(router->pool, &request->work,
-			    run_request, request_done);
+			work_pool_post(request->must_ask ? router->places
+							 : router->pool,
+			    &request->work,
+			    request->must_ask ? run_place_request : run_request,
+			    request_done);
 	}
 }
 
@@ -650,4 +681,5 @@ void
 router_reap(struct router *router)
 {
 	work_pool_reap(router->pool);
+	work_pool_reap(router->places);
 }

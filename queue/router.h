@@ -7,7 +7,8 @@
  * looked up in users/cdb (control/assign.h).  As long as that is in memory, and
  * was looked at a moment ago, the owner does it himself, if they are not many;
  * else threads, each with one request at a time, which may wait for the disk.
- * They also ask which node serves a user of the cluster (store_find_place()).
+ * Which node serves a user of the cluster (store_find_place()) others ask, so that
+ * only mail for such users waits for lookupd.
  * The functions are for one thread, the owner (qmail-send's event loop).
  */
 #ifndef QUEUE_ROUTER_H
@@ -61,6 +62,7 @@ struct router_request {
 	STAILQ_ENTRY(router_request) next;
 	struct work work;
 	struct router *router;
+	bool must_ask; /* lookupd, for a place */
 };
 
 struct router;

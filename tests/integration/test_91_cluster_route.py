@@ -4,7 +4,9 @@ one; what is deferred, and what is never written."""
 import contextlib
 import json
 import os
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -319,6 +321,23 @@ def test_a_lost_lease_stops_deliveries(world):
     world.wait_log("the_lease_of_store_'s1'_has_ended")
     assert world.new("here") == 4
     assert not list((world.folder / "here/Maildir/tmp").iterdir())
+
+
+def test_a_lookupd_that_hangs_holds_up_no_other_mail(world):
+    pid, = [pid for pid in world.node.processes()
+            if Path(f"/proc/{pid}/comm").read_text() == "lookupd\n"]
+    with world.peer() as peer:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(10):
+                world.inject("here")
+            world.inject("a", domain="far.test")
+            assert peer.wait_jobs(1)[0].recipient == "a@far.test"
+            assert "deferral" not in world.log()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        world.node.retry_until(lambda: world.new("here") == 10, "all")
+        world.node.wait_empty()
 
 
 def test_a_domain_comes_and_goes(world):
