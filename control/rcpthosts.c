@@ -18,6 +18,7 @@ struct rcpthosts {
 	bool matches_all;     /* there is no file */
 	struct strlist names; /* canonical, sorted */
 	char *more_path;
+	struct cluster_domains *cluster; /* or NULL */
 };
 
 struct rcpthosts *
@@ -54,8 +55,15 @@ rcpthosts_free(struct rcpthosts **hosts_in)
 		return;
 	strlist_release(&hosts->names);
 	free(hosts->more_path);
+	cluster_domains_free(&hosts->cluster);
 	free(hosts);
 	*hosts_in = NULL;
+}
+
+void
+rcpthosts_add_cluster(struct rcpthosts *hosts, struct cluster_domains *domains)
+{
+	hosts->cluster = domains;
 }
 
 /* The next name to try for a domain: itself, then each ".suffix". */
@@ -92,6 +100,20 @@ match_more(const struct rcpthosts *hosts, const char *domain, struct error *err)
 	return found;
 }
 
+static int
+match_cluster(
+    const struct rcpthosts *hosts, const char *domain, struct error *err)
+{
+	struct cluster_domain found;
+	int result = hosts->cluster == NULL
+	    ? 0
+	    : cluster_domain_find(hosts->cluster, domain, &found, err);
+
+	if (result == 1)
+		cluster_domain_release(&found);
+	return result;
+}
+
 int
 rcpthosts_match(
     const struct rcpthosts *hosts, const char *mailbox, struct error *err)
@@ -106,6 +128,8 @@ rcpthosts_match(
 	result = match_names(hosts, domain);
 	if (result == 0)
 		result = match_more(hosts, domain, err);
+	if (result == 0)
+		result = match_cluster(hosts, domain, err);
 	return result;
 }
 

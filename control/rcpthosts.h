@@ -4,6 +4,7 @@
 #define CONTROL_RCPTHOSTS_H
 
 #include "base/error.h"
+#include "control/cluster_domains.h"
 #include "control/settings.h"
 
 /* Read-only after it is made; threads may share it. */
@@ -17,6 +18,10 @@ struct rcpthosts;
 struct rcpthosts *rcpthosts_new(const char *control_dir,
     const struct settings *settings, struct error *err);
 void rcpthosts_free(struct rcpthosts **hosts);
+
+/* From now on those of the cluster match, too; takes domains. */
+void rcpthosts_add_cluster(
+    struct rcpthosts *hosts, struct cluster_domains *domains);
 
 /*
  * Does the domain of a mailbox match, in whatever spelling (control/idn.h), by

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "control/layout.h"
 #include "delivery/dotqmail_find.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "delivery/general_private.h"
 #include "delivery/trace.h"
 #include "mailbox/over_quota.h"
@@ -81,6 +81,14 @@ make_message(const struct general *general, const struct absent_rule *rule,
 	return NULL;
 }
 
+static struct cluster_leases *
+open_general_leases(const struct general *general)
+{
+	OWN_TEXT path = layout_path(general->home, LAYOUT_cluster_leases);
+
+	return cluster_leases_new(path);
+}
+
 static void
 deliver_ordinary(const struct general *general, const struct absent_rule *rule,
     const struct vdeliver_target *target, struct local_result *result)
@@ -88,7 +96,9 @@ deliver_ordinary(const struct general *general, const struct absent_rule *rule,
 	struct answer answer = { result };
 	OWN_TEXT path = layout_path(general->home, LAYOUT_over_quota);
 	struct over_quota *over_quota = over_quota_open(path, true);
+	struct cluster_leases *leases = open_general_leases(general);
 	const struct vdeliver_config config = { .store = general->store,
+		.leases = leases,
 		.domains = general->home->domains,
 		.host = general->host,
 		.queue = "",
@@ -108,6 +118,7 @@ deliver_ordinary(const struct general *general, const struct absent_rule *rule,
 			close(message->fd);
 		free(message);
 		over_quota_free(&over_quota);
+		cluster_leases_free(&leases);
 		defer(result, general, &err);
 		return;
 	}
@@ -115,6 +126,7 @@ deliver_ordinary(const struct general *general, const struct absent_rule *rule,
 	vdeliver_deliver(vdeliver, message);
 	vdeliver_free(&vdeliver); /* with an answer */
 	over_quota_free(&over_quota);
+	cluster_leases_free(&leases);
 }
 
 /* -- lines of .qmail files */
@@ -218,7 +230,9 @@ general_to_folder(const struct general_user *user, const char *folder,
 {
 	const struct vdeliver_target target = { .dir = user->user->dir,
 		.folder = folder,
-		.quota = user->user->quota };
+		.quota = user->user->quota,
+		.store = user->user->store,
+		.store_epoch = user->user->store_epoch };
 
 	deliver_ordinary(user->general, NULL, &target, result);
 }
@@ -271,6 +285,23 @@ is_closed(const struct store_user *user)
 	return !user->is_active || (user->flags & STORE_BOUNCE_MAIL) != 0;
 }
 
+/* Before his .qmail file, filters and programs are looked at: 1; or a reason. */
+static int
+check_user_store(const struct general *general, const struct store_user *user,
+    struct error *err)
+{
+	struct cluster_leases *leases;
+	int result = 1;
+
+	if (*user->store == '\0')
+		return 1;
+	leases = open_general_leases(general);
+	result = cluster_lease_check(
+	    leases, user->store, user->store_epoch, err);
+	cluster_leases_free(&leases);
+	return result;
+}
+
 /* To the user name, if there is one.  extension: what is behind it, or NULL. */
 static bool
 try_user(const struct general *general, const char *name,
@@ -292,6 +323,8 @@ try_user(const struct general *general, const char *name,
 	/* The ordinary delivery says why not. */
 	if (is_closed(&found))
 		deliver_ordinary(general, &bounce, NULL, result);
+	else if (check_user_store(general, &found, &err) != 1)
+		defer(result, general, &err);
 	else if (!general_filter(&user, result))
 		general_to_user(&user, result);
 	store_user_release(&found);

@@ -1,7 +1,7 @@
 # delivery - deliveries to virtual users: qmail-vdeliver and vdelivermail
 LIBS += delivery/libdelivery.a
 delivery/libdelivery.a: delivery/domain_quota.o delivery/domain_rules.o delivery/dotqmail.o \
-    delivery/dotqmail_find.o delivery/dotqmail_lines.o delivery/extension.o \
+    delivery/dotqmail_find.o delivery/dotqmail_lines.o \
     delivery/autorespond.o delivery/filter.o delivery/general.o \
     delivery/general_filter.o delivery/general_sound.o \
     delivery/forward.o delivery/header.o delivery/local.o \

@@ -120,7 +120,7 @@ main(int argc, char **argv)
 	struct home *home;
 	struct over_quota *over_quota;
 	struct error err;
-	char *host, *dir, *general, *queue_dir, *over_quota_path;
+	char *host, *dir, *general, *queue_dir, *over_quota_path, *leases_path;
 	int result;
 
 	log_open("qmail-vdeliver");
@@ -158,6 +158,8 @@ main(int argc, char **argv)
 	over_quota_path = layout_path(home, LAYOUT_over_quota);
 	over_quota = over_quota_open(over_quota_path, true);
 	config.over_quota = over_quota;
+	leases_path = layout_path(home, LAYOUT_cluster_leases);
+	config.leases = cluster_leases_new(leases_path);
 	config.domains = home->domains;
 	config.host = host;
 	config.queue = queue_name(argv[1]);
@@ -173,6 +175,8 @@ main(int argc, char **argv)
 	worker_free(&worker);
 	store_free(&config.store);
 	over_quota_free(&over_quota);
+	cluster_leases_free(&config.leases);
+	free(leases_path);
 	free(over_quota_path);
 	free(host);
 	free(dir);

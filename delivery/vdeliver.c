@@ -322,6 +322,8 @@ item_release(struct vdeliver_item *item)
 	item->maildir = NULL;
 	free(item->user_dir);
 	item->user_dir = NULL;
+	free(item->store);
+	item->store = NULL;
 	dotqmail_release(&item->rule);
 	item->rule = (struct absent_rule)ABSENT_RULE_INIT;
 	buf_release(&item->front);

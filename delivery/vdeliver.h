@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/strlist.h"
 #include "base/work_pool.h"
+#include "control/cluster_leases.h"
 #include "delivery/dotqmail.h"
 #include "lookupd/store.h"
 #include "mailbox/maildir_batch.h"
@@ -71,6 +72,9 @@ struct vdeliver_target {
 	const char *dir;    /* the user's, which holds the Maildir */
 	const char *folder; /* in the Maildir, without its dot; or NULL */
 	const char *quota;  /* as in struct store_user; or NULL */
+	/* That the folder is on, as in struct store_user; or NULL. */
+	const char *store;
+	uint64_t store_epoch;
 };
 
 struct vdeliver;
@@ -91,6 +95,8 @@ struct vdeliver_item {
 	struct maildir *folder;  /* in it, where it is to go; NULL: itself */
 	struct absent_rule rule;
 	char *user_dir;     /* holds the Maildir; NULL: there is an outcome */
+	char *store;        /* of a cluster, that it is on; or NULL */
+	uint64_t store_epoch; /* under which we may write there */
 	struct buf front;   /* the lines in front of the message */
 	size_t line_at;     /* in front: Delivered-To ... */
 	size_t line_length; /* ... without its newline */
@@ -135,6 +141,7 @@ struct vdeliver_message {
 
 struct vdeliver_config {
 	struct store *store; /* borrowed, as the texts are */
+	struct cluster_leases *leases; /* the same: what may be written to */
 	const char *domains; /* nothing is delivered outside of this folder */
 	const char *host;    /* for names of files: always the same */
 	const char *queue;   /* for the names of messages without a UUID */

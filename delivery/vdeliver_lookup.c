@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "delivery/outcome.h"
 #include "delivery/vdeliver_private.h"
 
@@ -23,6 +23,13 @@ enum {
 };
 
 /* -- in any thread: of the item, the configuration and the store alone */
+
+static void
+take_store(struct vdeliver_item *item, const char *store, uint64_t epoch)
+{
+	item->store = store == NULL || *store == '\0' ? NULL : xstrdup(store);
+	item->store_epoch = epoch;
+}
 
 static void
 take_user(struct vdeliver_item *item, const struct store_user *user)
@@ -43,6 +50,7 @@ take_user(struct vdeliver_item *item, const struct store_user *user)
 						       &item->quota) == 1;
 		item->is_users = true;
 		item->user_dir = xstrdup(user->dir);
+		take_store(item, user->store, user->store_epoch);
 	}
 }
 
@@ -312,6 +320,7 @@ take_target(struct vdeliver_item *item, const struct vdeliver_target *target)
 	item->has_quota = item->is_sized = target->quota != NULL &&
 	    quota_parse(target->quota, &item->quota) == 1;
 	item->user_dir = xstrdup(target->dir);
+	take_store(item, target->store, target->store_epoch);
 	item_open(item);
 }
 
@@ -467,10 +476,30 @@ open_folder(struct vdeliver_item *item)
 	return false;
 }
 
+bool
+item_may_write(const struct vdeliver_item *item, struct error *err)
+{
+	return item->store == NULL ||
+	    cluster_lease_check(item->message->vdeliver->config.leases,
+		item->store, item->store_epoch, err) == 1;
+}
+
+/* Nothing is made for a user whom another node may serve; or outcome. */
+static bool
+check_store(struct vdeliver_item *item)
+{
+	struct error err;
+
+	if (item_may_write(item, &err))
+		return true;
+	item_defer_lookup(item, &err);
+	return false;
+}
+
 void
 item_open(struct vdeliver_item *item)
 {
-	if (!open_maildir(item) || (item->is_users && !is_plain(item)) ||
+	if (!check_store(item) || !open_maildir(item) || (item->is_users && !is_plain(item)) ||
 	    !open_folder(item))
 		item_end(item);
 	else

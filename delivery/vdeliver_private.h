@@ -68,6 +68,11 @@ void item_end(struct vdeliver_item *item);
 void message_expect(const struct vdeliver_message *message);
 void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
+/*
+ * Does this node hold the lease of the store that the item's folder is on?  Any
+ * thread.  False with the reason.
+ */
+bool item_may_write(const struct vdeliver_item *item, struct error *err);
 
 /*
  * vdeliver_limits.c: has it come before, was there enough today?  Goes on with

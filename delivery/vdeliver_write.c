@@ -191,12 +191,25 @@ run_write(struct work *work)
 	item->error_number = errno;
 }
 
+static struct vdeliver_item *
+item_of_file(const struct maildir_file *file)
+{
+	return (struct vdeliver_item *)((uintptr_t)file -
+	    offsetof(struct vdeliver_item, file));
+}
+
+/* In a thread: whoever was paused since the lookup may have lost the store. */
+static bool
+may_publish(const struct maildir_file *file, struct error *err)
+{
+	return item_may_write(item_of_file(file), err);
+}
+
 /* It is durable in new, or gone. */
 static void
 end_file(struct maildir_file *file)
 {
-	struct vdeliver_item *item = (struct vdeliver_item *)((char *)file -
-	    offsetof(struct vdeliver_item, file));
+	struct vdeliver_item *item = item_of_file(file);
 
 	if (file->error_number == 0)
 		outcome_delivered(item);
@@ -215,6 +228,7 @@ written(struct vdeliver_item *item, enum write_result result)
 	switch (result) {
 	case WRITTEN:
 		item->file.done = end_file;
+		item->file.may_publish = may_publish;
 		maildir_batch_post(&item->file);
 		return;
 	case WRITE_LOOPS:

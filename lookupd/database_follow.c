@@ -83,6 +83,9 @@ change_of_row(const struct pg_result *result, size_t row)
 
 	change->domain = xstrdup(pg_text(result, row, 6));
 	change->name = xstrdup(name);
+	/* Which node serves it, and its epoch, is in the records of its users. */
+	if (strcmp(kind, "store") == 0)
+		change->change = CHANGE_ALL;
 	/* A domain's limits are in the passwords of its users. */
 	for (size_t i = 0; *name != '\0' && i < sizeof(kinds) / sizeof(kinds[0]);
 	     i++)

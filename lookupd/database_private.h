@@ -89,15 +89,27 @@ void *database_follow(void *database);
 void *database_keep_snapshot(void *database);
 
 /* The record of a user's row, from its columns on. */
-enum { PASSWORD_COLUMNS = 9 };
+enum { PASSWORD_COLUMNS = 14 };
 #define USER_COLUMN_LIST                                                    \
 	"u.flags, CASE WHEN d.is_active THEN u.uid_flags ELSE u.uid_flags " \
 	"| 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
-	"WHERE f.domain_id = u.domain_id AND f.user_name = u.name)"
+	"WHERE f.domain_id = u.domain_id AND f.user_name = u.name), "       \
+	"s.name, s.node, s.epoch, u.is_moving, s.is_many_served"
+/* Of u. */
+#define USER_STORE "LEFT JOIN mq.stores s ON s.id = u.store_id "
+/* Of d, a clustered domain: where its other mail goes. */
+#define PLACE_COLUMN_LIST                                                 \
+	"coalesce(s.name, ''), CASE WHEN s.id IS NULL THEN "              \
+	"d.default_place ELSE s.node END, s.epoch, false, s.is_many_served "
+#define DOMAIN_PLACE                                                 \
+	"LEFT JOIN mq.stores s ON s.name = d.default_place WHERE "   \
+	"d.is_clustered AND d.default_place <> '' "
 #define PASSWORD_COLUMN_LIST \
 	USER_COLUMN_LIST ", u.hash, u.scram, u.secret, u.gecos"
 void database_put_password(struct buf *record, const struct pg_result *result,
     size_t row, size_t column, unsigned limits_flags);
+void database_put_place(struct buf *record, const struct pg_result *result,
+    size_t row, size_t column);
 /* All limits in the order of their enum, and where they begin. */
 extern const char database_limit_columns[];
 void database_get_limits(const struct pg_result *result, size_t row,

@@ -23,7 +23,7 @@ const char database_limit_columns[] =
 	"domain, n) JOIN mq.domains d ON d.name = q.domain "
 #define USERS                                                       \
 	QUESTIONS "JOIN mq.users u ON u.domain_id = d.id AND u.name = " \
-		  "q.name "
+		  "q.name " USER_STORE
 #define DOMAIN_LIMITS \
 	"LEFT JOIN mq.limits l ON l.domain_id = d.id AND l.user_name = '' "
 
@@ -65,6 +65,9 @@ static const struct pg_statement statements[QUERY_KIND_COUNT] = {
 	    "JOIN mq.domains d ON d.name = q.domain "
 	    "JOIN mq.users u ON u.domain_id = d.id AND u.name = q.name "
 	    "JOIN mq.relay r ON r.user_id = u.id AND r.ip = q.ip" },
+	[QUERY_PLACE] = { "lookup_place",
+	    "SELECT q.n, " PLACE_COLUMN_LIST QUESTIONS DOMAIN_PLACE
+	    "AND q.name = ''" },
 };
 
 #define LOGINS                                                              \
@@ -95,6 +98,30 @@ text_or_empty(const struct pg_result *result, size_t row, size_t column)
 	return text == NULL ? "" : text;
 }
 
+/* store is NULL without one. */
+static void
+get_place_row(const struct pg_result *result, size_t row, size_t column,
+    struct query_place *place)
+{
+	*place = (struct query_place){
+		.store = pg_text(result, row, column),
+		.node = text_or_empty(result, row, column + 1),
+		.epoch = (uint64_t)pg_number(result, row, column + 2),
+		.is_moving = pg_bool(result, row, column + 3),
+		.is_many_served = pg_bool(result, row, column + 4),
+	};
+}
+
+void
+database_put_place(struct buf *record, const struct pg_result *result,
+    size_t row, size_t column)
+{
+	struct query_place place;
+
+	get_place_row(result, row, column, &place);
+	query_put_place(record, &place);
+}
+
 static void
 get_user_row(const struct pg_result *result, size_t row, size_t column,
     struct query_user *user)
@@ -106,6 +133,7 @@ get_user_row(const struct pg_result *result, size_t row, size_t column,
 		.quota = text_or_empty(result, row, column + 3),
 		.has_no_filters = pg_bool(result, row, column + 4),
 	};
+	get_place_row(result, row, column + 5, &user->place);
 }
 
 void
@@ -114,10 +142,10 @@ database_put_password(struct buf *record, const struct pg_result *result,
 {
 	struct query_password password = {
 		.limits_flags = limits_flags,
-		.hash = text_or_empty(result, row, column + 5),
-		.scram = text_or_empty(result, row, column + 6),
-		.secret = text_or_empty(result, row, column + 7),
-		.gecos = text_or_empty(result, row, column + 8),
+		.hash = text_or_empty(result, row, column + 10),
+		.scram = text_or_empty(result, row, column + 11),
+		.secret = text_or_empty(result, row, column + 12),
+		.gecos = text_or_empty(result, row, column + 13),
 	};
 
 	get_user_row(result, row, column, &password.user);
@@ -188,6 +216,9 @@ take_row(struct fetch *fetch, const struct pg_result *result, size_t row)
 		fetch->number = (uint64_t)pg_number(result, row, 1);
 		if (fetch->number > fetch->query.number)
 			fetch->state = QUERY_ABSENT;
+		break;
+	case QUERY_PLACE:
+		database_put_place(&fetch->record, result, row, 1);
 		break;
 	case QUERY_LOGIN:
 	case QUERY_STATS:

@@ -24,7 +24,7 @@ static const struct part parts[] = {
 	    PASSWORD_COLUMN_LIST
 #include "lookupd/limits.tbl"
 	    " FROM mq.users u JOIN mq.domains d ON d.id = u.domain_id "
-	    "LEFT JOIN mq.limits l ON l.domain_id = d.id AND l.user_name = ''" },
+	    USER_STORE "LEFT JOIN mq.limits l ON l.domain_id = d.id AND l.user_name = ''" },
 	{ QUERY_ALIAS,
 	    "DECLARE c NO SCROLL CURSOR FOR SELECT a.name, d.name, a.line "
 	    "FROM mq.aliases a JOIN mq.domains d ON d.id = a.domain_id "
@@ -42,6 +42,9 @@ static const struct part parts[] = {
 	    "DECLARE c NO SCROLL CURSOR FOR SELECT '', d.name, d.name FROM "
 	    "mq.domains d UNION ALL SELECT '', a.name, d.name FROM "
 	    "mq.domain_aliases a JOIN mq.domains d ON d.id = a.domain_id" },
+	{ QUERY_PLACE,
+	    "DECLARE c NO SCROLL CURSOR FOR SELECT '', d.name, "
+	    PLACE_COLUMN_LIST "FROM mq.domains d " DOMAIN_PLACE },
 };
 #undef STORE_LIMIT
 
@@ -95,6 +98,9 @@ add_row(struct gathered *gathered, const struct pg_result *result, size_t row)
 		break;
 	case QUERY_FILTERS:
 		database_put_filter(&gathered->record, result, row, 2);
+		break;
+	case QUERY_PLACE:
+		database_put_place(&gathered->record, result, row, 2);
 		break;
 	case QUERY_USER:
 	case QUERY_ALIAS:

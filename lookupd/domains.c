@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "control/assign.h"
+#include "control/cluster_domains.h"
 #include "control/layout.h"
 #include "lookupd/store_backend.h"
 
@@ -18,6 +19,7 @@ struct domains {
 	char *users_dir;
 	char *assign_text;
 	char *assign_cdb;
+	struct cluster_domains *cluster;
 };
 
 struct domains *
@@ -37,6 +39,7 @@ domains_new(const struct home *home, struct cdb_cache *cache, struct error *err)
 	domains->users_dir = xstrdup(home->users);
 	domains->assign_text = layout_path(home, LAYOUT_assign);
 	domains->assign_cdb = layout_path(home, LAYOUT_assign_cdb);
+	domains->cluster = cluster_domains_new(home);
 	return domains;
 }
 
@@ -50,6 +53,7 @@ domains_free(struct domains **domains_in)
 	free(domains->users_dir);
 	free(domains->assign_text);
 	free(domains->assign_cdb);
+	cluster_domains_free(&domains->cluster);
 	free(domains);
 	*domains_in = NULL;
 }
@@ -104,6 +108,29 @@ find_domain_line(struct domains *domains, const char *domain,
 	return result;
 }
 
+/* A domain of the cluster that is not one of this node's own. */
+static int
+find_clustered(struct domains *domains, const char *domain,
+    struct store_domain *domain_out, struct error *err)
+{
+	struct cluster_domain found;
+	int result = cluster_domain_find(
+	    domains->cluster, domain, &found, err);
+
+	if (result != 1)
+		return result;
+	*domain_out = (struct store_domain){
+		.storage = found.storage, /* the texts point into it */
+		.name = found.name,
+		.dir = found.dir,
+		.uid = found.uid,
+		.gid = found.gid,
+		.is_alias = strcmp(found.name, domain) != 0,
+		.is_clustered = true,
+	};
+	return 1;
+}
+
 int
 domains_find(struct domains *domains, const char *domain, unsigned max_age_ms,
     struct store_domain *domain_out, struct error *err)
@@ -112,6 +139,8 @@ domains_find(struct domains *domains, const char *domain, unsigned max_age_ms,
 	int result = find_domain_line(
 	    domains, domain, max_age_ms, &entry, err);
 
+	if (result == 0)
+		return find_clustered(domains, domain, domain_out, err);
 	if (result != 1)
 		return result;
 	domain_out->storage = entry.storage; /* the texts point into it */

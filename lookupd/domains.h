@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The virtual domains of a node, as users/assign has them.  They are the same
- * whatever store has the users.  Any thread.
+ * The virtual domains of a node: its own, as users/assign has them, and those of
+ * the cluster (control/cluster_domains.h).  They are the same whatever store has
+ * the users.  Any thread.
  */
 #ifndef LOOKUPD_DOMAINS_H
 #define LOOKUPD_DOMAINS_H

@@ -34,8 +34,9 @@ enum {
 };
 
 static const char usage[] =
-    "usage: lookup [--json] user|password|alias|limits|filters USER@DOMAIN\n"
-    "       lookup [--json] limits|domain DOMAIN\n"
+    "usage: lookup [--json] user|password|alias|limits|filters|place "
+    "USER@DOMAIN\n"
+    "       lookup [--json] limits|domain|place DOMAIN\n"
     "       lookup [--json] relay USER@DOMAIN ADDRESS [SECONDS]\n"
     "       lookup [--json] stats\n";
 static const char inquerytest_usage[] =
@@ -197,6 +198,7 @@ find_in_files(struct lookup *lookup, struct store *store, struct error *err)
 		result = store_find_relay(store, local, domain, query->ip,
 		    (unsigned)query->number, err);
 		break;
+	case QUERY_PLACE:
 	case QUERY_STATS:
 		return error_set(err,
 		    "the user store is cdb: there is no lookupd to ask");
@@ -265,8 +267,20 @@ source_text(const struct lookup *lookup)
 }
 
 static void
+set_place_json(json_t *object, const struct query_place *place)
+{
+	json_object_set_new(object, "store", json_text(place->store));
+	json_object_set_new(object, "node", json_text(place->node));
+	json_object_set_new(
+	    object, "epoch", json_integer((json_int_t)place->epoch));
+	json_object_set_new(object, "moving", json_boolean(place->is_moving));
+}
+
+static void
 set_user_json(json_t *object, const struct query_user *user)
 {
+	if (user->place.store != NULL)
+		set_place_json(object, &user->place);
 	json_object_set_new(object, "active",
 	    json_boolean((user->uid_flags & VPASSWD_INACTIVE) == 0));
 	json_object_set_new(object, "flags", json_integer(user->flags));
@@ -305,6 +319,7 @@ set_record_json(json_t *object, enum query_kind kind, const void *record,
 	struct store_alias alias = { .lines = { NULL, 0 } };
 	struct store_limits limits;
 	struct store_filters filters;
+	struct query_place place;
 	const char *domain;
 	json_t *list;
 	bool is_read = true;
@@ -358,6 +373,11 @@ set_record_json(json_t *object, enum query_kind kind, const void *record,
 		if (is_read)
 			json_object_set_new(
 			    object, "real_domain", json_text(domain));
+		break;
+	case QUERY_PLACE:
+		is_read = query_get_place(record, length, &place);
+		if (is_read)
+			set_place_json(object, &place);
 		break;
 	case QUERY_RELAY:
 	case QUERY_LOGIN:
@@ -461,6 +481,63 @@ print_json(json_t *object)
 	json_decref(object);
 }
 
+static const char *
+place_text(enum store_place_kind kind)
+{
+	switch (kind) {
+	case STORE_PLACE_HERE:
+		return "here";
+	case STORE_PLACE_NODE:
+		return "node";
+	case STORE_PLACE_MOVING:
+		return "moving";
+	case STORE_PLACE_NOBODY:
+		break;
+	}
+	return "nobody";
+}
+
+/* Where an address's mail goes, by all that is known of it. */
+static int
+run_place(struct lookup *lookup, bool is_json)
+{
+	AUTO(store_free) struct store *store = NULL;
+	AUTO(store_place_release)
+	struct store_place place = { .storage = BUF_INIT };
+	struct error err;
+	const char *name;
+	json_t *object, *value;
+	int result;
+
+	store = store_open(lookup->home->root, &err);
+	result = store == NULL ? -1
+			       : store_find_place(store, lookup->local,
+				     lookup->domain, &place, &err);
+	if (result == -1)
+		fatal(EXIT_UNKNOWN, "%s", err.text);
+	object = json_pack("{s:s, s:o, s:o, s:s}", "kind", "place", "local",
+	    json_text(lookup->local), "domain", json_text(lookup->domain),
+	    "state", result == 1 ? "found" : "absent");
+	if (result == 1) {
+		json_object_set_new(
+		    object, "place", json_string(place_text(place.kind)));
+		json_object_set_new(object, "node", json_text(place.node));
+		json_object_set_new(object, "store", json_text(place.store));
+		json_object_set_new(object, "epoch",
+		    json_integer((json_int_t)place.epoch));
+		json_object_set_new(object, "user", json_text(place.user));
+		json_object_set_new(object, "dir", json_text(place.dir));
+	}
+	if (is_json)
+		print_json(object);
+	else {
+		json_object_foreach(object, name, value)
+		    print_value(name, value);
+		json_decref(object);
+	}
+	return result == 1 ? EXIT_FOUND : EXIT_ABSENT;
+}
+
 /* lookupd's figures are JSON already. */
 static void
 print_stats(const struct lookup *lookup, bool is_json)
@@ -523,10 +600,13 @@ run_lookup(struct lookup *lookup, int count, char **words, bool is_json)
 	    (!take_address(lookup, words[1]) ||
 		(lookup->local[0] == '\0' &&
 		    lookup->query.kind != QUERY_LIMITS &&
+		    lookup->query.kind != QUERY_PLACE &&
 		    lookup->query.kind != QUERY_DOMAIN) ||
 		(lookup->local[0] != '\0' &&
 		    lookup->query.kind == QUERY_DOMAIN)))
 		fatal(EXIT_WRONG, "'%.300s' is no such address", words[1]);
+	if (lookup->query.kind == QUERY_PLACE && lookup->local[0] != '\0')
+		return run_place(lookup, is_json);
 	if (ask(lookup, &err) == -1)
 		fatal(EXIT_UNKNOWN, "%s", err.text);
 	if (lookup->query.kind == QUERY_STATS)
@@ -597,8 +677,27 @@ print_alias_lines(const struct lookup *lookup)
 }
 
 static const enum query_kind inquery_kinds[] = { 0, QUERY_USER, QUERY_RELAY,
-	QUERY_PASSWORD, QUERY_KIND_COUNT, QUERY_ALIAS, QUERY_LIMITS,
-	QUERY_DOMAIN };
+	QUERY_PASSWORD, QUERY_PLACE, QUERY_ALIAS, QUERY_LIMITS, QUERY_DOMAIN };
+
+/* The node that has the user; an empty line: it is the one asked, or none. */
+static int
+print_place_node(const struct lookup *lookup)
+{
+	AUTO(store_free) struct store *store = NULL;
+	AUTO(store_place_release)
+	struct store_place place = { .storage = BUF_INIT };
+	struct error err;
+	int result;
+
+	store = store_open(lookup->home->root, &err);
+	result = store == NULL ? -1
+			       : store_find_place(store, lookup->local,
+				     lookup->domain, &place, &err);
+	if (result == -1)
+		fatal(EXIT_UNKNOWN, "%s", err.text);
+	puts(result == 1 ? place.node : "");
+	return result == 1 ? EXIT_FOUND : EXIT_ABSENT;
+}
 
 static int
 run_inquerytest(struct lookup *lookup, int argc, char **argv)
@@ -617,15 +716,14 @@ run_inquerytest(struct lookup *lookup, int argc, char **argv)
 	    (number == 2) != (argc == 2))
 		refuse_usage(inquerytest_usage);
 	lookup->query.kind = inquery_kinds[number];
-	if (lookup->query.kind == QUERY_KIND_COUNT)
-		fatal(EXIT_WRONG,
-		    "a node of its own has no placements to be asked for");
 	if (argc == 2) {
 		lookup->query.ip = argv[1];
 		lookup->query.number = RELAY_MINUTES * 60;
 	}
 	if (!take_address(lookup, argv[0]))
 		fatal(EXIT_WRONG, "'%.300s' is no such address", argv[0]);
+	if (lookup->query.kind == QUERY_PLACE)
+		return print_place_node(lookup);
 	if (ask(lookup, &err) == -1)
 		fatal(EXIT_UNKNOWN, "%s", err.text);
 	switch (lookup->query.kind) {
@@ -655,6 +753,7 @@ run_inquerytest(struct lookup *lookup, int argc, char **argv)
 		print_answer(lookup);
 		break;
 	case QUERY_FILTERS:
+	case QUERY_PLACE:
 	case QUERY_LOGIN:
 	case QUERY_STATS:
 	case QUERY_KIND_COUNT:

@@ -34,6 +34,7 @@ static const struct {
 	[QUERY_RELAY] = { "relay", false },
 	[QUERY_LOGIN] = { "login", false },
 	[QUERY_STATS] = { "stats", false },
+	[QUERY_PLACE] = { "place", true },
 };
 
 const char *
@@ -232,28 +233,82 @@ query_get_answers(
 	return wire_done(&reader);
 }
 
-/* In the uid flags of a record; older ones are without it. */
-static const uint32_t NO_FILTERS = 0x80000000;
+enum { PLACE_MOVING = 1, PLACE_MANY_SERVED = 2 };
+
+static void
+put_place(struct buf *buf, const struct query_place *place)
+{
+	wire_put_text(buf, place->store);
+	wire_put_text(buf, place->node);
+	wire_put_u64(buf, place->epoch);
+	wire_put_u8(buf,
+	    (uint8_t)((place->is_moving ? PLACE_MOVING : 0) |
+		(place->is_many_served ? PLACE_MANY_SERVED : 0)));
+}
+
+static void
+get_place(struct wire_reader *reader, struct query_place *place)
+{
+	uint8_t flags;
+
+	place->store = wire_get_text(reader);
+	place->node = wire_get_text(reader);
+	place->epoch = wire_get_u64(reader);
+	flags = wire_get_u8(reader);
+	place->is_moving = (flags & PLACE_MOVING) != 0;
+	place->is_many_served = (flags & PLACE_MANY_SERVED) != 0;
+}
+
+void
+query_put_place(struct buf *buf, const struct query_place *place)
+{
+	put_place(buf, place);
+}
+
+bool
+query_get_place(const void *data, size_t length, struct query_place *place_out)
+{
+	struct wire_reader reader;
+
+	wire_open(&reader, data, length);
+	get_place(&reader, place_out);
+	return wire_done(&reader);
+}
+
+/*
+ * In the uid flags of a record; older ones are without them.  PLACED: his place
+ * is behind the other texts.
+ */
+static const uint32_t NO_FILTERS = 0x80000000, PLACED = 0x40000000;
 
 static void
 put_user(struct buf *buf, const struct query_user *user)
 {
 	wire_put_u32(buf, user->flags);
 	wire_put_u32(buf,
-	    user->uid_flags | (user->has_no_filters ? NO_FILTERS : 0));
+	    user->uid_flags | (user->has_no_filters ? NO_FILTERS : 0) |
+		(user->place.store != NULL ? PLACED : 0));
 	wire_put_text(buf, user->dir);
 	wire_put_text(buf, user->quota);
+	if (user->place.store != NULL)
+		put_place(buf, &user->place);
 }
 
 static void
 get_user(struct wire_reader *reader, struct query_user *user)
 {
+	bool is_placed;
+
 	user->flags = wire_get_u32(reader);
 	user->uid_flags = wire_get_u32(reader);
 	user->has_no_filters = (user->uid_flags & NO_FILTERS) != 0;
-	user->uid_flags &= ~NO_FILTERS;
+	is_placed = (user->uid_flags & PLACED) != 0;
+	user->uid_flags &= ~(NO_FILTERS | PLACED);
 	user->dir = wire_get_text(reader);
 	user->quota = wire_get_text(reader);
+	user->place = (struct query_place){ .store = NULL };
+	if (is_placed)
+		get_place(reader, &user->place);
 }
 
 void

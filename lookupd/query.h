@@ -29,6 +29,7 @@ enum query_kind {
 	QUERY_RELAY,   /* with ip and max_age_s */
 	QUERY_LOGIN,   /* a login to be remembered, with service, ip and at_s */
 	QUERY_STATS,   /* lookupd's own figures, as JSON */
+	QUERY_PLACE,   /* of a clustered domain's other mail; local is "" */
 	QUERY_KIND_COUNT
 };
 
@@ -120,11 +121,24 @@ bool query_get_answers(
 
 /* -- records; a get is false when the record is none */
 
+/* Who serves a mailbox of a clustered domain. */
+struct query_place {
+	const char *store; /* "": none */
+	const char *node;  /* "": no node serves it now */
+	uint64_t epoch;    /* of the store */
+	bool is_moving, is_many_served;
+};
+void query_put_place(struct buf *buf, const struct query_place *place);
+bool query_get_place(
+    const void *data, size_t length, struct query_place *place_out);
+
 struct query_user {
 	unsigned flags, uid_flags; /* uid_flags: VPASSWD_INACTIVE and others */
 	const char *dir, *quota;
 	/* False: he may have some, or whoever answered did not look. */
 	bool has_no_filters;
+	/* The store is not NULL: of his store; a local domain's has none. */
+	struct query_place place;
 };
 void query_put_user(struct buf *buf, const struct query_user *user);
 bool query_get_user(

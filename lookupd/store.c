@@ -103,6 +103,50 @@ store_find_user(struct store *store, const char *local, const char *domain,
 	return result;
 }
 
+/* Of a domain that is this node's alone. */
+static void
+place_here(struct store_place *place)
+{
+	buf_addc(&place->storage, '\0');
+	place->kind = STORE_PLACE_HERE;
+	place->user = place->node = place->store = place->dir =
+	    place->storage.data;
+}
+
+int
+store_find_place(struct store *store, const char *local, const char *domain,
+    struct store_place *place_out, struct error *err)
+{
+	AUTO(store_domain_release)
+	struct store_domain found = { .storage = BUF_INIT };
+	char folded[STORE_LOCAL_MAX + 1];
+	int result;
+
+	*place_out = (struct store_place){ .storage = BUF_INIT };
+	result = store_find_domain(store, domain, &found, err);
+	if (result != 1)
+		return result;
+	if (!found.is_clustered || store->backend->find_place == NULL) {
+		place_here(place_out);
+		return 1;
+	}
+	/* Nobody has a longer name, but the domain may have a place for it. */
+	if (!fold_local(local, folded))
+		*folded = '\0';
+	result = store->backend->find_place(
+	    store, folded, &found, place_out, err);
+	if (result != 1)
+		store_place_release(place_out);
+	return result;
+}
+
+void
+store_place_release(struct store_place *place)
+{
+	buf_release(&place->storage);
+	*place = (struct store_place){ .storage = BUF_INIT };
+}
+
 void
 store_expect_users(struct store *store, const char *const *locals,
     size_t count, const char *domain)

@@ -57,6 +57,7 @@ struct store_domain {
 	uid_t uid;
 	gid_t gid;
 	bool is_alias;
+	bool is_clustered; /* the cluster's, not this node's alone */
 };
 
 /* A user of a virtual domain.  Texts point into storage. */
@@ -70,6 +71,29 @@ struct store_user {
 	bool is_active;
 	/* False: he may have some, store_find_filters() tells. */
 	bool has_no_filters;
+	/*
+	 * Of a clustered domain: the store that his folder is on, and the epoch
+	 * under which it is served (docs/cluster.md).  Else "" and 0.
+	 */
+	const char *store;
+	uint64_t store_epoch;
+};
+
+/* Where an address's mail and sessions go.  Texts point into storage. */
+enum store_place_kind {
+	STORE_PLACE_HERE,
+	STORE_PLACE_NODE,   /* to that node */
+	STORE_PLACE_MOVING, /* the user is on his way to another store */
+	STORE_PLACE_NOBODY  /* no node serves the store now */
+};
+struct store_place {
+	struct buf storage;
+	enum store_place_kind kind;
+	const char *user;  /* the user's name, lower case; "": it is no user's */
+	const char *node;  /* "" of NOBODY, and here in a node without cluster */
+	const char *store; /* "" when it is no user's, and of a local domain */
+	uint64_t epoch;    /* of the store */
+	const char *dir;   /* the user's folder, or "" */
 };
 
 /*
@@ -172,6 +196,18 @@ int store_find_user(struct store *store, const char *local, const char *domain,
 enum { STORE_EXPECT_MAX = 128, STORE_EXPECT_MS = 200 };
 void store_expect_users(struct store *store, const char *const *locals,
     size_t count, const char *domain);
+
+/*
+ * Where an address is served, found as a delivery finds its user: by the name,
+ * an alias (which is served here), the name in front of a separator (those of
+ * the setting userextension), or where the domain's other mail goes.  Of a
+ * domain that is this node's alone: here, and nothing is asked.  0: it is
+ * nobody's, and the domain has no place for such; what .qmail-default says is
+ * then this node's to do.
+ */
+int store_find_place(struct store *store, const char *local, const char *domain,
+    struct store_place *place_out, struct error *err);
+void store_place_release(struct store_place *place);
 
 void store_domain_release(struct store_domain *domain);
 void store_user_release(struct store_user *user);

@@ -33,6 +33,10 @@ struct store_backend {
 	/* At most STORE_EXPECT_MAX.  NULL: it asks nobody else. */
 	void (*expect_users)(struct store *store, const char *const *locals,
 	    size_t count, const char *domain);
+	/* NULL: all that it has is here. */
+	int (*find_place)(struct store *store, const char *local,
+	    const struct store_domain *domain, struct store_place *place_out,
+	    struct error *err);
 	int (*find_password)(struct store *store, const char *local,
 	    const char *domain, struct store_password *password_out,
 	    struct error *err);

@@ -117,6 +117,7 @@ cdb_find_user(struct store *store, const char *local, const char *domain,
 	user_out->quota = entry.quota;
 	user_out->flags = entry.gid_flags;
 	user_out->is_active = (entry.uid_flags & VPASSWD_INACTIVE) == 0;
+	user_out->store = "";
 	return 1;
 }
 

@@ -9,10 +9,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "control/cluster_leases.h"
 #include "control/home.h"
 #include "control/layout.h"
+#include "control/node_setting.h"
 #include "lookupd/cache.h"
 #include "lookupd/domains.h"
+#include "lookupd/extension.h"
 #include "lookupd/lookup_client.h"
 #include "lookupd/vpasswd.h"
 
@@ -28,6 +31,9 @@ struct lookup_store {
 	struct cdb_cache *cache;
 	struct domains *domains;
 	struct lookup_client *client;
+	struct buf node;       /* this node's name, "": it is in no cluster */
+	struct buf separators; /* the setting userextension */
+	struct cluster_leases *leases;
 
 	pthread_mutex_t lock; /* for recent */
 	struct cache *recent; /* users found: expected, or with a max_age_ms */
@@ -218,7 +224,7 @@ lookup_find_user(struct store *store, const char *local, const char *domain,
 	AUTO(buf_release) struct buf record = BUF_INIT;
 	struct buf *storage = &user_out->storage;
 	struct query_user user;
-	size_t domain_at, dir_at, quota_at;
+	size_t domain_at, dir_at, quota_at, store_at;
 	int result = lookup_find_domain(store, domain, &found, err);
 
 	if (result == 1)
@@ -231,6 +237,8 @@ lookup_find_user(struct store *store, const char *local, const char *domain,
 	domain_at = keep_text(storage, found.name);
 	dir_at = keep_text(storage, user.dir);
 	quota_at = keep_text(storage, user.quota);
+	store_at = keep_text(
+	    storage, user.place.store == NULL ? "" : user.place.store);
 	user_out->name = storage->data;
 	user_out->domain = storage->data + domain_at;
 	user_out->dir = storage->data + dir_at;
@@ -238,7 +246,180 @@ lookup_find_user(struct store *store, const char *local, const char *domain,
 	user_out->flags = user.flags;
 	user_out->is_active = (user.uid_flags & VPASSWD_INACTIVE) == 0;
 	user_out->has_no_filters = user.has_no_filters;
+	user_out->store = storage->data + store_at;
+	user_out->store_epoch = user.place.epoch;
 	return 1;
+}
+
+/*
+ * Of an address whose user has another name, or is none, in one packet: the
+ * alias, the names in front of separators, the domain's place for others.
+ */
+struct place_questions {
+	struct query queries[STORE_LOCAL_MAX + 2];
+	char names[STORE_LOCAL_MAX + 2][STORE_LOCAL_MAX + 1];
+	size_t count; /* the last one is of the domain */
+};
+
+static void
+set_place_questions(struct place_questions *questions, const char *separators,
+    const char *local, const char *domain)
+{
+	const struct query empty = { .domain = domain, .ip = "", .service = "" };
+	size_t length = strlen(local), count = 0;
+	struct query *queries = questions->queries;
+
+	if (length > 0) {
+		queries[count] = empty;
+		queries[count].kind = QUERY_ALIAS;
+		queries[count++].local = local;
+	}
+	while (extension_cut(local, separators, &length)) {
+		char *name = questions->names[count];
+
+		memcpy(name, local, length);
+		name[length] = '\0';
+		queries[count] = empty;
+		queries[count].kind = QUERY_USER;
+		queries[count++].local = name;
+	}
+	queries[count] = empty;
+	queries[count].kind = QUERY_PLACE;
+	queries[count++].local = "";
+	questions->count = count;
+}
+
+static void
+set_place(struct store_place *place, enum store_place_kind kind,
+    const char *user, const char *node, const char *store, const char *dir)
+{
+	struct buf *storage = &place->storage;
+	size_t node_at, store_at, dir_at;
+
+	buf_reset(storage);
+	keep_text(storage, user);
+	node_at = keep_text(storage, node);
+	store_at = keep_text(storage, store);
+	dir_at = keep_text(storage, dir);
+	place->kind = kind;
+	place->user = storage->data;
+	place->node = storage->data + node_at;
+	place->store = storage->data + store_at;
+	place->dir = storage->data + dir_at;
+}
+
+static enum store_place_kind
+place_kind(const struct lookup_store *self, const struct query_place *place)
+{
+	if (place->is_moving)
+		return STORE_PLACE_MOVING;
+	if (strcmp(place->node, self->node.data) == 0 && *place->node != '\0')
+		return STORE_PLACE_HERE;
+	/* By this node as well as by that one. */
+	if (place->is_many_served &&
+	    cluster_lease_check(
+		self->leases, place->store, place->epoch, NULL) == 1)
+		return STORE_PLACE_HERE;
+	return *place->node == '\0' ? STORE_PLACE_NOBODY : STORE_PLACE_NODE;
+}
+
+/* 1 when the user has a store; 0 when he has none yet; -1. */
+static int
+place_of_user(const struct lookup_store *self, const char *name,
+    const char *record, size_t length, struct store_place *place,
+    struct error *err)
+{
+	struct query_user user;
+
+	if (!query_get_user(record, length, &user))
+		return explain_record(err);
+	if (user.place.store == NULL)
+		set_place(place, STORE_PLACE_NOBODY, name, "", "", user.dir);
+	else {
+		set_place(place, place_kind(self, &user.place), name,
+		    user.place.node, user.place.store, user.dir);
+		place->epoch = user.place.epoch;
+	}
+	return user.place.store != NULL;
+}
+
+/*
+ * The answer that decides: the first that is not absent, a user without a store
+ * aside, who is where the domain's other mail goes.
+ */
+static int
+judge_places(const struct lookup_store *self,
+    const struct place_questions *questions, const struct lookup_reply *reply,
+    struct store_place *place, struct error *err)
+{
+	bool is_unplaced = place->storage.length > 0;
+	struct query_place other;
+
+	for (size_t i = 0; i < questions->count; i++) {
+		const struct query_answer *answer = &reply->answers[i];
+		const struct query *query = &questions->queries[i];
+		int result;
+
+		if (answer->state == QUERY_UNKNOWN)
+			return error_set(err, "lookupd does not know: %.*s",
+			    (int)answer->length, answer->record);
+		if (answer->state == QUERY_ABSENT)
+			continue;
+		if (query->kind == QUERY_PLACE) {
+			OWN_TEXT user = is_unplaced ? xstrdup(place->user)
+						    : xstrdup("");
+			OWN_TEXT dir = is_unplaced ? xstrdup(place->dir)
+						   : xstrdup("");
+
+			if (!query_get_place(
+				answer->record, answer->length, &other))
+				return explain_record(err);
+			set_place(place, place_kind(self, &other), user,
+			    other.node, other.store, dir);
+			place->epoch = other.epoch;
+			return 1;
+		}
+		if (is_unplaced)
+			continue;
+		if (query->kind == QUERY_ALIAS) {
+			set_place(place, STORE_PLACE_HERE, "", self->node.data,
+			    "", "");
+			return 1;
+		}
+		result = place_of_user(self, query->local, answer->record,
+		    answer->length, place, err);
+		if (result != 0)
+			return result;
+		is_unplaced = true;
+	}
+	return is_unplaced;
+}
+
+static int
+lookup_find_place(struct store *store, const char *local,
+    const struct store_domain *domain, struct store_place *place_out,
+    struct error *err)
+{
+	struct lookup_store *self = of_lookup_store(store);
+	AUTO(buf_release) struct buf record = BUF_INIT;
+	AUTO(lookup_reply_release)
+	struct lookup_reply reply = { .storage = BUF_INIT };
+	struct place_questions questions;
+	int result = *local == '\0'
+	    ? 0
+	    : find_user_record(store, local, domain, &record, err);
+
+	if (result == 1)
+		result = place_of_user(self, local, record.data, record.length,
+		    place_out, err);
+	if (result != 0)
+		return result;
+	set_place_questions(
+	    &questions, self->separators.data, local, domain->name);
+	if (lookup_client_ask(self->client, questions.queries,
+		questions.count, ASK_MS, &reply, err) == -1)
+		return -1;
+	return judge_places(self, &questions, &reply, place_out, err);
 }
 
 /* The text at a place of storage; NULL for an empty one. */
@@ -396,6 +577,9 @@ lookup_destroy(struct store *store)
 	domains_free(&self->domains);
 	cdb_cache_free(&self->cache);
 	cache_free(&self->recent);
+	buf_release(&self->node);
+	buf_release(&self->separators);
+	cluster_leases_free(&self->leases);
 	pthread_mutex_destroy(&self->lock);
 	free(self);
 }
@@ -404,6 +588,7 @@ static const struct store_backend lookup_backend = {
 	.find_domain = lookup_find_domain,
 	.find_user = lookup_find_user,
 	.expect_users = lookup_expect_users,
+	.find_place = lookup_find_place,
 	.find_password = lookup_find_password,
 	.find_alias = lookup_find_alias,
 	.find_limits = lookup_find_limits,
@@ -418,14 +603,22 @@ store_open_lookup(const char *home_root, struct error *err)
 {
 	AUTO(home_free) struct home *home = home_at(home_root);
 	OWN_TEXT path = layout_path(home, LAYOUT_lookup);
+	OWN_TEXT leases = layout_path(home, LAYOUT_cluster_leases);
 	struct lookup_store *self = xcalloc(1, sizeof(*self));
 
 	self->store.backend = &lookup_backend;
 	self->cache = cdb_cache_new(DOMAIN_FDS);
 	self->client = lookup_client_new(path);
+	self->leases = cluster_leases_new(leases);
 	pthread_mutex_init(&self->lock, NULL);
 	self->recent = cache_new(RECENT_BYTES, clock_ms());
-	self->domains = domains_new(home, self->cache, err);
+	buf_init(&self->node);
+	buf_init(&self->separators);
+	if (node_setting_text(
+		home->control, SETTING_nodename, &self->node, err) == 0 &&
+	    node_setting_text(home->control, SETTING_userextension,
+		&self->separators, err) == 0)
+		self->domains = domains_new(home, self->cache, err);
 	if (self->domains != NULL)
 		return &self->store;
 	lookup_destroy(&self->store);

@@ -202,7 +202,11 @@ rename_group(struct maildir_line *line, struct file_list *group)
 		errno = file->is_synced ? 0 : line->jobs[file->sync_job].error;
 		if (errno != 0)
 			fail_file(file, "cannot sync 'tmp' file");
-		else if (maildir_file_publish(file, &file->error) == -1) {
+		else if (file->may_publish != NULL &&
+		    !file->may_publish(file, &file->error)) {
+			file->error_number = ESTALE;
+			maildir_file_discard(file);
+		} else if (maildir_file_publish(file, &file->error) == -1) {
 			file->error_number = errno;
 			maildir_file_discard(file);
 		}

@@ -35,6 +35,12 @@ struct maildir_file {
 	bool has_replaced; /* in new, one that was there before */
 
 	/* of mailbox/maildir_batch.h */
+	/*
+	 * May it be seen?  Asked in the batch's thread, right before the rename;
+	 * NULL: it may.  False with the reason, and the file is given up.
+	 */
+	bool (*may_publish)(
+	    const struct maildir_file *file, struct error *err);
 	void (*done)(struct maildir_file *file);
 	STAILQ_ENTRY(maildir_file) next;
 	size_t sync_job;

@@ -79,6 +79,9 @@ load_route(struct error *err)
 	struct route *route = settings == NULL ? NULL
 					       : route_new(settings, err);
 
+	if (route != NULL &&
+	    route_add_cluster(route, cluster_domains_new(home), err) == -1)
+		route_free(&route);
 	settings_free(&settings);
 	home_free(&home);
 	return route;

@@ -91,6 +91,25 @@ lane_channel(enum lane_kind kind)
 								: ROUTE_LOCAL;
 }
 
+enum route_channel
+lane_way(enum lane_kind kind)
+{
+	return kind == LANE_NODE ? ROUTE_REMOTE : lane_channel(kind);
+}
+
+enum lane_kind
+lane_kind_of_key(enum lane_kind kind, const char *key)
+{
+	return kind == LANE_REMOTE && *key == '@' ? LANE_NODE : kind;
+}
+
+/* Has its worker a say in how many of its jobs there are? */
+static bool
+has_worker_rooms(const struct lane *lane)
+{
+	return lane->kind == LANE_REMOTE || lane->kind == LANE_NODE;
+}
+
 /* -- lanes */
 
 static int
@@ -222,13 +241,13 @@ lane_number(const struct lane *lane)
 bool
 lane_is_roomless(const struct lane *lane)
 {
-	return lane->kind == LANE_REMOTE && lane->room == 0;
+	return has_worker_rooms(lane) && lane->room == 0;
 }
 
 static bool
 has_room_for_job(const struct lane *lane)
 {
-	return lane->kind != LANE_REMOTE || lane->jobs < lane->room;
+	return !has_worker_rooms(lane) || lane->jobs < lane->room;
 }
 
 /* To ask, while there is something to be started and no room at all. */
@@ -291,6 +310,8 @@ patience(const struct lane_table *table, const struct lane *lane)
 	    ? NULL
 	    : domain_lines_find(table->lifetimes, lane->key);
 
+	if (lane->kind == LANE_NODE)
+		return LANE_NODE_PATIENCE_S;
 	return its == NULL ? table->patience_s
 			   : strtol(its, NULL, 10) / LANE_PATIENCE_SHARE;
 }
@@ -382,7 +403,7 @@ lane_held_key(const struct lane_table *table, size_t i)
 static void
 wish_lane(struct lane_table *table, struct lane *lane, enum job_wish wish)
 {
-	if (lane->kind != LANE_REMOTE || wish <= lane->wish)
+	if (!has_worker_rooms(lane) || wish <= lane->wish)
 		return;
 	lane->wish = wish;
 	lane->wish_ends_ms = table->now_ms + WISH_MS;
@@ -414,7 +435,7 @@ lane_wake_remote(struct lane_table *table, const char *domain)
 
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
-		if (lane->kind == LANE_REMOTE &&
+		if (has_worker_rooms(lane) &&
 		    lane->backs_off_until_ms != 0 &&
 		    (domain == NULL || lane_has_key(lane, domain)))
 			lane_back_off(table, lane, 0, "");
@@ -521,7 +542,7 @@ lane_take_rooms(struct lane_table *table)
 
 	for (lane = LIST_FIRST(&table->lanes); lane != NULL; lane = next) {
 		next = LIST_NEXT(lane, in_table);
-		if (lane->kind == LANE_REMOTE)
+		if (has_worker_rooms(lane))
 			lane_set_room(table, lane, 0);
 	}
 }

@@ -33,10 +33,19 @@ enum lane_kind {
 	LANE_VIRTUAL, /* users of virtual domains */
 	LANE_LOCAL,   /* the general local way */
 	LANE_REMOTE,
+	/* Users of virtual domains whom another node of the cluster serves:
+	 * remote deliveries of recipients that are in local/ID, as where they
+	 * go is asked anew with each try. */
+	LANE_NODE,
 	LANE_KIND_COUNT
 };
 
+/* Of the recipients in it. */
 enum route_channel lane_channel(enum lane_kind kind);
+/* Of its deliveries, and of the worker that has them. */
+enum route_channel lane_way(enum lane_kind kind);
+/* Of the lane that a worker names, whose kind else is this one. */
+enum lane_kind lane_kind_of_key(enum lane_kind kind, const char *key);
 
 struct lane_table;
 struct lane;
@@ -61,8 +70,10 @@ enum { LANE_PATIENCE_SHARE = 32 };
  * A ticket in a lane that backs off is read all the same when it is due for
  * that part of its mail's lifetime: its message may have to be given up.  At
  * first never.  lifetimes: lines of remote domains (control/domain_lines.h),
- * which stay the caller's, until the next ones.
+ * which stay the caller's, until the next ones.  In a node's lane it is read when
+ * it is due for LANE_NODE_PATIENCE_S: another node may serve the user by now.
  */
+enum { LANE_NODE_PATIENCE_S = 300 };
 void lane_set_lifetimes(struct lane_table *table, time_t lifetime_s,
     const struct strlist *lifetimes);
 void lane_table_free(struct lane_table **table);
@@ -70,8 +81,8 @@ void lane_table_free(struct lane_table **table);
 /*
  * The lane of this key, made if there is none, and the caller gives it
  * something next: it is there while it has parts, tickets, running deliveries,
- * room or a back-off.  "virtual", "virtual:example.test", "local", and a remote
- * destination's name in lower case are keys; of a remote one a blank and
+ * room or a back-off.  "virtual", "virtual:example.test", "local", "@node2", and
+ * a remote destination's name in lower case are keys; of a remote one a blank and
  * JOB_LANE_WITHOUT_TLS_POLICY, and a blank and the sender, can follow.
  */
 struct lane *lane_get(
@@ -105,7 +116,7 @@ const char *lane_held_key(const struct lane_table *table, size_t i);
  * ask with JOB_WISH_ANYWAY, once, within a minute.  How many lanes there are.
  */
 unsigned lane_retry_key(struct lane_table *table, const char *key);
-/* Ends the back-offs of the remote lanes of a domain, or (NULL) of all. */
+/* Ends the back-offs of the remote lanes of a domain or node, or (NULL) of all. */
 void lane_wake_remote(struct lane_table *table, const char *domain);
 
 /* Nothing of this kind is started, or read from disk. */

@@ -75,6 +75,19 @@ log_odd_rules(const struct settings *settings)
 			    err.text);
 }
 
+static struct route *
+load_route(struct send *send, const struct settings *settings,
+    struct error *err)
+{
+	struct route *route = route_new(settings, err);
+
+	if (route != NULL &&
+	    route_add_cluster(route, cluster_domains_new(send->home), err) ==
+		-1)
+		route_free(&route);
+	return route;
+}
+
 static int
 load_settings(struct send *send, struct error *err)
 {
@@ -86,8 +99,8 @@ load_settings(struct send *send, struct error *err)
 	if (settings == NULL)
 		return -1;
 	bounce_way = bounce_way_new(settings, send->home, err);
-	route = bounce_way == NULL ? NULL : route_new(settings, err);
-	of_router = route == NULL ? NULL : route_new(settings, err);
+	route = bounce_way == NULL ? NULL : load_route(send, settings, err);
+	of_router = route == NULL ? NULL : load_route(send, settings, err);
 	if (of_router == NULL) {
 		bounce_way_release(&bounce_way);
 		route_free(&route);
@@ -113,8 +126,9 @@ load_settings(struct send *send, struct error *err)
 	send->is_held[ROUTE_REMOTE] = settings_flag(
 	    settings, SETTING_holdremote);
 	for (enum lane_kind kind = 0; kind < LANE_KIND_COUNT; kind++)
-		lane_set_held(
-		    send->lanes, kind, send->is_held[lane_channel(kind)]);
+		lane_set_held(send->lanes, kind,
+		    send->is_held[lane_channel(kind)] ||
+			send->is_held[lane_way(kind)]);
 	workers_set_limits(send);
 	if (send->intake != NULL)
 		set_min_free(send);
@@ -356,7 +370,8 @@ start_threads(struct process *process, struct error *err)
 	char *assign = layout_path(send->home, LAYOUT_assign_cdb);
 	struct router_options options = { .assign_path = assign,
 		.domains_path = send->home->domains,
-		.has_lane_per_domain = send->has_many_lanes };
+		.has_lane_per_domain = send->has_many_lanes,
+		.home = send->home };
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (fd == -1)

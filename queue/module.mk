@@ -18,8 +18,8 @@ queue/libqueue.a: queue/bounce.o queue/commit.o queue/dir.o queue/direct.o queue
 PROGS += queue/qmail-send queue/qmail-start queue/queue-fix queue/qmail-queue \
     queue/qmail-multi queue/qmail-nullqueue queue/qmail-qstat \
     queue/qmail-qread
-queue/qmail-send: queue/main_send.o queue/libqueue.a control/libcontrol.a \
-    base/libbase.a
+queue/qmail-send: queue/main_send.o queue/libqueue.a lookupd/liblookupd.a \
+    control/libcontrol.a base/libbase.a
 queue/qmail-send: LDLIBS += -lcdb -lz
 queue/qmail-start: queue/main_start.o control/libcontrol.a base/libbase.a
 queue/qmail-start: LDLIBS += -lcdb

@@ -22,6 +22,7 @@ struct route {
 	struct strlist locals, percenthack; /* sorted */
 	struct rule *rules;                 /* sorted by key */
 	size_t rule_count;
+	struct cluster_domains *cluster; /* or NULL */
 };
 
 static int
@@ -106,6 +107,19 @@ route_judge_rule(const char *line, struct error *err)
 	    line);
 }
 
+int
+route_add_cluster(
+    struct route *route, struct cluster_domains *domains, struct error *err)
+{
+	struct cluster_domain found;
+	int result = cluster_domain_find(domains, "localhost", &found, err);
+
+	if (result == 1)
+		cluster_domain_release(&found);
+	route->cluster = domains;
+	return result == -1 ? -1 : 0;
+}
+
 void
 route_free(struct route **route_in)
 {
@@ -121,6 +135,7 @@ route_free(struct route **route_in)
 	}
 	free(route->rules);
 	free(route->envnoathost);
+	cluster_domains_free(&route->cluster);
 	free(route);
 	*route_in = NULL;
 }
@@ -143,19 +158,46 @@ find_route_rule(const struct route *route, const char *key)
 	    sizeof(*route->rules), compare_rules);
 }
 
-/* The whole address, the domain, then its ".suffix"es, then the catch-all. */
-static const struct rule *
-match_rule(const struct route *route, const char *address, const char *domain)
+/*
+ * Of the cluster?  Then its prefix, which is its one spelling.  That of a file
+ * that could never be read, which route_add_cluster() has told, is not.
+ */
+static bool
+is_clustered(const struct route *route, const char *domain,
+    char prefix_out[IDN_DOMAIN_SIZE])
+{
+	struct cluster_domain found;
+	struct error ignored;
+
+	if (route->cluster == NULL ||
+	    cluster_domain_find(route->cluster, domain, &found, &ignored) != 1)
+		return false;
+	cluster_domain_release(&found);
+	idn_domain_canonical(domain, prefix_out);
+	return true;
+}
+
+/*
+ * The prefix for the whole address, for the domain, which may be the cluster's,
+ * for its ".suffix"es, or the catch-all's; "" by an exception, NULL without any.
+ */
+static const char *
+match_prefix(const struct route *route, const char *address,
+    const char *domain, char clustered[IDN_DOMAIN_SIZE])
 {
 	const struct rule *rule = find_route_rule(route, address);
 	const char *dot;
 
 	if (rule == NULL)
 		rule = find_route_rule(route, domain);
+	if (rule == NULL && is_clustered(route, domain, clustered))
+		return clustered;
 	for (dot = strchr(domain, '.'); rule == NULL && dot != NULL;
 	     dot = strchr(dot + 1, '.'))
 		rule = find_route_rule(route, dot);
-	return rule != NULL ? rule : find_route_rule(route, "");
+	if (rule == NULL)
+		rule = find_route_rule(route, "");
+	return rule == NULL ? NULL : rule->prefix;
 }
 
 /* user%host@gate becomes user@host while gate is in percenthack. */
@@ -197,8 +239,8 @@ route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 {
 	enum route_channel channel = ROUTE_REMOTE;
 	AUTO(buf_release) struct buf address = BUF_INIT;
-	const struct rule *rule;
-	const char *domain;
+	char clustered[IDN_DOMAIN_SIZE];
+	const char *domain, *prefix;
 
 	buf_adds(&address, recipient);
 	if (strchr(recipient, '@') == NULL)
@@ -209,30 +251,33 @@ route_rewrite(const struct route *route, const char *recipient, struct buf *buf)
 	domain = strrchr(address.data, '@') + 1;
 	if (has_name(&route->locals, domain))
 		channel = ROUTE_LOCAL;
-	else if ((rule = match_rule(route, address.data, domain)) != NULL &&
-	    rule->prefix[0] != '\0') {
+	else if ((prefix = match_prefix(
+		      route, address.data, domain, clustered)) != NULL &&
+	    *prefix != '\0') {
 		channel = ROUTE_LOCAL;
-		buf_addf(buf, "%s-", rule->prefix);
+		buf_addf(buf, "%s-", prefix);
 	}
 	buf_add(buf, address.data, address.length + 1);
 	return channel;
 }
 
-/* Does the rule's prefix, and a dash, stand before the rest of address? */
+/* Does the prefix, and a dash, stand before the rest of address? */
 static bool
-has_prefix(const struct rule *rule, const char *address, const char *rest)
+has_prefix(const char *prefix, const char *address, const char *rest)
 {
-	size_t length = strlen(rule->prefix);
+	size_t length = strlen(prefix);
 
 	return length > 0 && rest == address + length + 1 &&
-	    strncmp(address, rule->prefix, length) == 0;
+	    strncmp(address, prefix, length) == 0;
 }
 
 const char *
 route_strip(const struct route *route, const char *address)
 {
 	const char *at = strrchr(address, '@'), *dash;
+	char clustered[IDN_DOMAIN_SIZE];
 	const struct rule *rule;
+	const char *prefix;
 
 	if (at == NULL || has_name(&route->locals, at + 1))
 		return address;
@@ -240,14 +285,14 @@ route_strip(const struct route *route, const char *address)
 	for (dash = strchr(address, '-'); dash != NULL && dash < at;
 	     dash = strchr(dash + 1, '-')) {
 		rule = find_route_rule(route, dash + 1);
-		if (rule != NULL && has_prefix(rule, address, dash + 1))
+		if (rule != NULL && has_prefix(rule->prefix, address, dash + 1))
 			return dash + 1;
 	}
-	rule = match_rule(route, address, at + 1);
-	if (rule == NULL)
+	prefix = match_prefix(route, address, at + 1, clustered);
+	if (prefix == NULL)
 		return address;
-	dash = address + strlen(rule->prefix);
-	if (dash < at && *dash == '-' && has_prefix(rule, address, dash + 1))
+	dash = address + strlen(prefix);
+	if (dash < at && *dash == '-' && has_prefix(prefix, address, dash + 1))
 		return dash + 1;
 	return address;
 }

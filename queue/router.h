@@ -7,6 +7,8 @@
  * looked up in users/cdb (control/assign.h).  As long as that is in memory, and
  * was looked at a moment ago, the owner does it himself, if they are not many;
  * else threads, each with one request at a time, which may wait for the disk.
+ * Which node serves a user of the cluster (store_find_place()) others ask, so that
+ * only mail for such users waits for lookupd.
  * The functions are for one thread, the owner (qmail-send's event loop).
  */
 #ifndef QUEUE_ROUTER_H
@@ -32,9 +34,11 @@ struct router_answer {
 	enum router_found found;
 	enum route_channel channel;
 	/* VIRTUAL: the entry's home is a folder below the node's domains/;
-	 * LOCAL: any other, ABSENT and local UNKNOWN ones; REMOTE */
+	 * LOCAL: any other, ABSENT and local UNKNOWN ones; REMOTE; NODE: a user
+	 * of the cluster whom another node serves */
 	enum lane_kind kind;
 	size_t address; /* as rewritten */
+	size_t bare;    /* NODE: without the prefix */
 	size_t lane;    /* the key of its lane */
 	/* local, found: the entry of users/assign */
 	size_t user, home, dash, extension;
@@ -58,6 +62,7 @@ struct router_request {
 	STAILQ_ENTRY(router_request) next;
 	struct work work;
 	struct router *router;
+	bool must_ask; /* lookupd, for a place */
 };
 
 struct router;
@@ -66,6 +71,7 @@ struct router_options {
 	const char *assign_path;  /* users/cdb */
 	const char *domains_path; /* the node's domains/ */
 	bool has_lane_per_domain; /* "virtual:DOMAIN", not "virtual" */
+	const struct home *home;  /* whose cluster it is; stays the caller's */
 };
 
 /* Texts of options are copied.  wake_fd, an eventfd: as elsewhere. */

@@ -104,6 +104,26 @@ lane_of(const struct message *message, const struct recipient *recipient)
 	return message->parts[recipient->part].line.lane;
 }
 
+/* How it is delivered, wherever it is recorded. */
+static enum route_channel
+way_of(const struct message *message, const struct recipient *recipient)
+{
+	return lane_way(lane_get_kind(lane_of(message, recipient)));
+}
+
+/* What a worker is told: no prefix for another node, which makes its own. */
+static const char *
+address_for_worker(
+    const struct message *message, const struct recipient *recipient)
+{
+	const struct router_answer *answer =
+	    &message->route.answers[recipient - message->recipients];
+
+	return answer->kind == LANE_NODE
+	    ? message->route.texts.data + answer->bare
+	    : recipient->address;
+}
+
 static struct delivery *
 new_delivery(struct send *send, struct message *message,
     struct recipient *recipient, struct handed *handed)
@@ -117,7 +137,7 @@ new_delivery(struct send *send, struct message *message,
 	delivery->recipient = recipient;
 	delivery->handed = handed;
 	idmap_put(&send->deliveries, delivery->number, delivery);
-	send->running[recipient->channel]++;
+	send->running[way_of(message, recipient)]++;
 	lane_started(send->lanes, lane_of(message, recipient));
 	return delivery;
 }
@@ -144,7 +164,7 @@ free_delivery(struct send *send, struct delivery *delivery)
 	struct handed *handed = delivery->handed;
 
 	idmap_remove(&send->deliveries, delivery->number);
-	send->running[recipient->channel]--;
+	send->running[way_of(delivery->message, recipient)]--;
 	lane_ended(send->lanes, lane_of(delivery->message, recipient));
 	if (handed != NULL)
 		leave_handed(handed);
@@ -154,12 +174,15 @@ free_delivery(struct send *send, struct delivery *delivery)
 static void
 log_delivery(struct send *send, const struct delivery *delivery)
 {
+	const struct message *message = delivery->message;
+	const struct recipient *recipient = delivery->recipient;
 	char address[ADDRESS_LOG_MAX];
 
-	log_word(address, sizeof(address), delivery->recipient->address);
+	log_word(
+	    address, sizeof(address), address_for_worker(message, recipient));
 	log_line("starting delivery %" PRIu32 ": msg %" PRIu64 " to %s %s",
-	    delivery->number, delivery->message->id,
-	    queue_folder_name(message_folder(delivery->recipient->channel)),
+	    delivery->number, message->id,
+	    queue_folder_name(message_folder(way_of(message, recipient))),
 	    address);
 	send->has_new_status = true;
 }
@@ -320,11 +343,11 @@ add_job_recipient(const struct message *message,
 	    &message->envelope, (size_t)(recipient - message->recipients));
 	struct job_recipient *to = &job->recipients[job->recipient_count];
 	bool has_entry = answer->channel == ROUTE_LOCAL &&
-	    answer->found == ROUTER_FOUND;
+	    answer->kind != LANE_NODE && answer->found == ROUTER_FOUND;
 	size_t bytes;
 
 	*to = (struct job_recipient){ .delivery = number,
-		.recipient = recipient->address,
+		.recipient = address_for_worker(message, recipient),
 		.user = has_entry ? texts + answer->user : "",
 		.home = has_entry ? texts + answer->home : "",
 		.dash = has_entry ? texts + answer->dash : "",
@@ -658,7 +681,8 @@ deliver_give_up(struct send *send, struct message *message)
 void
 deliver_start(struct send *send)
 {
-	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_REMOTE };
+	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_REMOTE,
+		LANE_NODE };
 
 	run_openings(send);
 	if (send->is_stopping)

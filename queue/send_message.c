@@ -861,8 +861,10 @@ message_result(struct send *send, struct message *message,
 		if (!result->is_dsn_passed &&
 		    is_wanted(message, recipient, DSN_SUCCESS))
 			add_note(message, recipient,
-			    recipient->channel == ROUTE_LOCAL ? BOUNCE_DELIVERED
-							      : BOUNCE_RELAYED,
+			    lane_way(lane_get_kind(lane_of(
+				message, recipient))) == ROUTE_LOCAL
+				? BOUNCE_DELIVERED
+				: BOUNCE_RELAYED,
 			    "", false);
 		recipient_done(message, recipient);
 		break;

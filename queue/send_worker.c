@@ -98,7 +98,8 @@ back_off(struct worker *worker, const char *data, size_t length)
 
 	if (!job_get_backoff(data, length, &backoff))
 		return false;
-	lane = lane_find(send->lanes, worker->kind, backoff.lane);
+	lane = lane_find(send->lanes,
+	    lane_kind_of_key(worker->kind, backoff.lane), backoff.lane);
 	if (lane == NULL)
 		return true; /* nothing waits in it any more */
 	log_word(key, sizeof(key), backoff.lane);
@@ -119,7 +120,8 @@ set_room(struct worker *worker, const char *data, size_t length)
 
 	if (!worker->is_remote || !job_get_room(data, length, &room))
 		return false;
-	lane = lane_find(send->lanes, LANE_REMOTE, room.lane);
+	lane = lane_find(send->lanes,
+	    lane_kind_of_key(LANE_REMOTE, room.lane), room.lane);
 	if (lane != NULL)
 		lane_set_room(send->lanes, lane, room.jobs);
 	return true;
@@ -288,6 +290,13 @@ workers_close(struct send *send)
 	idmap_release(&send->deliveries);
 }
 
+/* The kind of the workers that have a lane's jobs. */
+static enum lane_kind
+kind_of_worker(enum lane_kind kind)
+{
+	return kind == LANE_NODE ? LANE_REMOTE : kind;
+}
+
 static bool
 worker_has_room(const struct worker *worker)
 {
@@ -302,7 +311,8 @@ worker_find(const struct send *send, enum lane_kind kind)
 	struct worker *worker, *best = NULL;
 
 	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->kind == kind && worker_has_room(worker) &&
+		if (worker->kind == kind_of_worker(kind) &&
+		    worker_has_room(worker) &&
 		    (best == NULL || worker->running < best->running))
 			best = worker;
 	return best;
@@ -316,7 +326,7 @@ workers_has(const struct send *send, enum lane_kind kind)
 	if (kind == LANE_LOCAL)
 		return true; /* defer_local() is quick */
 	LIST_FOREACH(worker, &send->workers, in_workers)
-		if (worker->has_greeted && worker->kind == kind)
+		if (worker->has_greeted && worker->kind == kind_of_worker(kind))
 			return true;
 	return false;
 }
@@ -325,20 +335,21 @@ void
 workers_set_limits(struct send *send)
 {
 	static const enum lane_kind kinds[] = { LANE_VIRTUAL, LANE_LOCAL,
-		LANE_REMOTE };
+		LANE_REMOTE, LANE_NODE };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		enum lane_kind kind = kinds[i];
-		unsigned limit = send->limit[lane_channel(kind)];
+		unsigned limit = send->limit[lane_way(kind)];
 		const struct worker *worker;
 		uint64_t taken = 0;
 
 		LIST_FOREACH(worker, &send->workers, in_workers)
-			if (worker->has_greeted && worker->kind == kind)
+			if (worker->has_greeted &&
+			    worker->kind == kind_of_worker(kind))
 				taken += worker->take.recipients;
 		lane_set_limit(send->lanes, kind,
 		    taken > 0 && taken < limit ? (unsigned)taken : limit,
-		    kind == LANE_REMOTE ||
+		    lane_way(kind) == ROUTE_REMOTE ||
 			(kind == LANE_VIRTUAL && send->has_many_lanes));
 	}
 }

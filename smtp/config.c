@@ -115,6 +115,9 @@ fill_config(struct smtp_config *config, const struct home *home, bool needs_tls,
 	    1000;
 	sort_domains(config);
 	config->rcpthosts = rcpthosts_new(home->control, settings, err);
+	if (config->rcpthosts != NULL)
+		rcpthosts_add_cluster(
+		    config->rcpthosts, cluster_domains_new(home));
 	if (config->rcpthosts == NULL ||
 	    read_rules(settings, SETTING_fromenvrules, &config->from_rules,
 		err) == -1 ||

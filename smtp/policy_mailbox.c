@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "control/percenthack.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "control/recipients.h"
 #include "lookupd/store.h"
 #include "mailbox/over_quota.h"
@@ -86,6 +86,23 @@ find_alias(struct store *store, const char *domain, const char *name,
 	return MAILBOX_UNKNOWN;
 }
 
+/* Of a user of the cluster's domain that another server may know. */
+static enum mailbox_state
+find_other_place(struct store *store, const char *domain, const char *name,
+    struct error *err)
+{
+	struct store_place place;
+
+	switch (store_find_place(store, name, domain, &place, err)) {
+	case 1:
+		store_place_release(&place);
+		return MAILBOX_OK;
+	case 0:
+		return MAILBOX_ABSENT;
+	}
+	return MAILBOX_UNKNOWN;
+}
+
 /* As a delivery looks: the name, an alias, the name in front of a dash. */
 static enum mailbox_state
 find_local_user(const struct smtp_session *session,
@@ -108,6 +125,9 @@ find_local_user(const struct smtp_session *session,
 	if (state == MAILBOX_ABSENT &&
 	    smtp_domain_rule_takes(domain->dir, local))
 		state = MAILBOX_OK;
+	if (state == MAILBOX_ABSENT && domain->is_clustered)
+		state = find_other_place(
+		    session->server->store, domain->name, local, err);
 	return state;
 }
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "control/idn.h"
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 #include "lookupd/store.h"
 #include "smtp/author.h"
 #include "smtp/domain_rule.h"

@@ -287,6 +287,10 @@ visit_queue(const struct node *node, const char *name,
 	struct held held = { .lanes = { .count = 0 } };
 	int result = -1;
 
+	/* Only for how addresses are shown. */
+	if (route != NULL)
+		route_add_cluster(
+		    route, cluster_domains_new(node->home), NULL);
 	if (visiting->filter->reason != NULL)
 		deferrals_load(node, name, &deferrals);
 

@@ -18,11 +18,14 @@ read_record(const void *data, size_t size)
 {
 	struct query_password password;
 	struct query_user user;
+	struct query_place place;
 	struct store_alias alias = { .lines = { NULL, 0 } };
 	struct store_limits limits;
 	struct store_filters filters;
 	const char *domain;
 
+	if (query_get_place(data, size, &place))
+		(void)(strlen(place.store) + strlen(place.node));
 	if (query_get_user(data, size, &user))
 		assert(strlen(user.dir) < size);
 	if (query_get_password(data, size, &password))

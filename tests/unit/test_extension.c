@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -427,6 +427,51 @@ held_lanes(void **state)
 }
 
 /* A domain's key stands for the lanes of its senders, too. */
+/*
+ * Of another node: rooms and rests are a remote lane's, its tickets are of local
+ * recipients, and are read while it rests, to ask anew where they go.
+ */
+static void
+lanes_of_nodes(void **state)
+{
+	struct lane_part part;
+	struct lane *lane = lane_get(table, LANE_NODE, "@node2");
+	enum lane_kind kind = LANE_REMOTE;
+	enum job_wish wish;
+	unsigned room;
+	uint64_t id;
+
+	(void)state;
+	assert_int_equal(lane_kind_of_key(LANE_REMOTE, "@node2"), LANE_NODE);
+	assert_int_equal(lane_kind_of_key(LANE_REMOTE, "node2"), LANE_REMOTE);
+	assert_int_equal(lane_kind_of_key(LANE_VIRTUAL, "@x"), LANE_VIRTUAL);
+	assert_int_equal(lane_channel(LANE_NODE), ROUTE_LOCAL);
+	assert_int_equal(lane_way(LANE_NODE), ROUTE_REMOTE);
+	assert_int_equal(lane_way(LANE_VIRTUAL), ROUTE_LOCAL);
+	lane_part_init(&part, lane, false);
+	lane_part_enter(table, &part);
+	assert_true(lane_is_roomless(lane));
+	assert_null(lane_next(table, LANE_NODE, &room));
+	assert_ptr_equal(lane_next_to_ask(table, &wish), lane);
+	lane_set_room(table, lane, 1);
+	assert_ptr_equal(lane_next(table, LANE_NODE, &room), &part);
+	lane_part_enter(table, &part);
+	lane_take_rooms(table);
+	assert_true(lane_is_roomless(lane));
+	lane_back_off(table, lane, 10, "why");
+	lane_wake_remote(table, "@node2");
+	assert_int_equal(lane_backs_off_until_ms(lane), 0);
+	lane_part_leave(table, &part);
+	lane_back_off(table, lane, 1000000000, "why");
+	lane_wait(table, lane, 7, NOW);
+	assert_int_equal(take_at(NOW + LANE_NODE_PATIENCE_S - 1), 0);
+	assert_true(lane_take(
+	    table, NOW + LANE_NODE_PATIENCE_S, NULL, NULL, &id, &kind));
+	assert_int_equal(id, 7);
+	assert_int_equal(kind, LANE_NODE);
+	lane_part_release(table, &part);
+}
+
 static void
 lanes_by_sender(void **state)
 {
@@ -803,6 +848,7 @@ main(void)
 		TEST(judged_tickets),
 		TEST(held_lanes),
 		TEST(lanes_by_sender),
+		TEST(lanes_of_nodes),
 		TEST(wish_of_a_lane_with_one_message),
 		TEST(visit_all),
 		TEST(memory_per_ticket),

@@ -124,11 +124,60 @@ answers_arrive(void **state)
 	free(record);
 }
 
+/* A record of a local domain's user is as it was before there were places. */
+static void
+places_are_read(void **state)
+{
+	struct query_user user = { .flags = 4,
+		.uid_flags = 16,
+		.dir = "/d/a",
+		.quota = "9S",
+		.place = { "s1", "node2", 7, true, false } };
+	const struct query_place other = { "", "old", 0, false, true };
+	struct query_place place;
+	struct query_user got;
+	struct buf record = BUF_INIT;
+	size_t length;
+
+	(void)state;
+	query_put_user(&record, &user);
+	length = record.length;
+	assert_true(query_get_user(record.data, length, &got));
+	assert_int_equal(got.uid_flags, 16);
+	assert_string_equal(got.quota, "9S");
+	assert_string_equal(got.place.store, "s1");
+	assert_string_equal(got.place.node, "node2");
+	assert_int_equal(got.place.epoch, 7);
+	assert_true(got.place.is_moving);
+	assert_false(got.place.is_many_served);
+	for (size_t i = 0; i < length; i++)
+		assert_false(query_get_user(record.data, i, &got));
+	user.place.store = NULL;
+	buf_reset(&record);
+	query_put_user(&record, &user);
+	assert_int_equal(record.length, length - 3 - 6 - 4 - 4 - 8 - 1);
+	assert_true(query_get_user(record.data, record.length, &got));
+	assert_null(got.place.store);
+
+	buf_reset(&record);
+	query_put_place(&record, &other);
+	assert_true(query_get_place(record.data, record.length, &place));
+	assert_string_equal(place.store, "");
+	assert_string_equal(place.node, "old");
+	assert_true(place.is_many_served);
+	assert_false(
+	    query_get_place(record.data, record.length - 1, &place));
+	buf_release(&record);
+}
+
 static void
 records_are_read(void **state)
 {
 	const struct query_password password = {
-		.user = { 4, 16, "/d/a", "9S" },
+		.user = { .flags = 4,
+		    .uid_flags = 16,
+		    .dir = "/d/a",
+		    .quota = "9S" },
 		.limits_flags = 2,
 		.hash = "$6$x",
 		.scram = "",
@@ -192,6 +241,7 @@ main(void)
 		cmocka_unit_test(long_names_are_none),
 		cmocka_unit_test(answers_arrive),
 		cmocka_unit_test(records_are_read),
+		cmocka_unit_test(places_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

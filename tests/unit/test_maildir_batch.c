@@ -234,6 +234,36 @@ count_files(const char *folder)
 	return count;
 }
 
+static bool
+only_of_even_names(const struct maildir_file *file, struct error *err)
+{
+	bool is_even = (file->name[3] - '0') % 2 == 0;
+
+	if (!is_even)
+		error_set(err, "the store is another's");
+	return is_even;
+}
+
+/* Who may not be seen any more, when it is synced, is nowhere. */
+static void
+what_may_not_be_seen_is_given_up(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		post(i, &users[0]);
+		files[i].may_publish = only_of_even_names;
+	}
+	wait_done(4);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(files[i].error_number, i % 2 == 0 ? 0 : ESTALE);
+		assert_int_equal(files[i].place,
+		    i % 2 == 0 ? MAILDIR_NEW : MAILDIR_NOWHERE);
+	}
+	assert_string_equal(files[1].error.text, "the store is another's");
+	assert_int_equal(count_files("a/new"), 2);
+	assert_int_equal(count_files("a/tmp"), 0);
+}
+
 /* How often a call is in calls. */
 static int
 count_calls(char call)
@@ -504,6 +534,7 @@ main(void)
 		CASE(a_failed_sync_of_the_filesystem_fails_all),
 		CASE(renames_that_failed_to_sync_are_undone),
 		CASE(a_failed_sync_of_a_file_fails_it_alone),
+		CASE(what_may_not_be_seen_is_given_up),
 		CASE(a_failed_sync_of_a_folder_fails_what_is_in_it),
 		CASE(what_is_synced_already_is_not_again),
 		CASE(other_filesystems_have_each_file_synced),

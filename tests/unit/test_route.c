@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/folder.h"
+#include "tests/unit/cluster_file.h"
 
 static struct route *
 make_route(const char *rules, struct error *err)
@@ -134,6 +135,54 @@ catch_all(void **state)
 	route_free(&route);
 }
 
+/* Of the cluster: behind rules for it, in front of those for more. */
+static void
+clustered(void **state)
+{
+	static const char *const domains[][2] = { { "c.test", "c.test" },
+		{ "alias.test", "c.test" }, { "local.test", "local.test" },
+		{ "mine.test", "mine.test" }, { "except.test", "except.test" },
+		{ "x.wild.test", "x.wild.test" },
+		{ "xn--bcher-kva.test", "b.test" } };
+	static const struct row rows[] = {
+		{ "a@c.test", 'l', "c.test-a@c.test", "a@c.test" },
+		{ "A@C.Test", 'l', "c.test-A@C.Test", "A@C.Test" },
+		{ "a@alias.test", 'l', "alias.test-a@alias.test",
+		    "a@alias.test" },
+		{ "a@x.c.test", 'r', "a@x.c.test", NULL },
+		{ "a@local.test", 'l', "a@local.test", NULL },
+		{ "a@mine.test", 'l', "own-a@mine.test", "a@mine.test" },
+		{ "a@except.test", 'r', "a@except.test", NULL },
+		{ "boss@c.test", 'l', "one-boss@c.test", "boss@c.test" },
+		{ "a@x.wild.test", 'l', "x.wild.test-a@x.wild.test",
+		    "a@x.wild.test" },
+		{ "a@b\303\274cher.test", 'l',
+		    "xn--bcher-kva.test-a@xn--bcher-kva.test",
+		    "a@xn--bcher-kva.test" },
+	};
+	static const struct row before[] = { { "a@c.test", 'r', "a@c.test",
+	    NULL } };
+	struct error err = { "" };
+	struct route *route = make_route(
+	    "mine.test:own\nexcept.test:\nboss@c.test:one\n.wild.test:wild\n",
+	    &err);
+
+	(void)state;
+	assert_int_equal(
+	    route_add_cluster(route, cluster_file_domains(), &err), 0);
+	check_rows(route, before, 1);
+	cluster_file_write(domains, sizeof(domains) / sizeof(domains[0]));
+	check_rows(route, rows, sizeof(rows) / sizeof(rows[0]));
+	cluster_file_write(NULL, 0);
+	check_rows(route, before, 1);
+	route_free(&route);
+	folder_write("run/cluster/domains.cdb", "junk", 4);
+	route = make_route("", &err);
+	assert_int_equal(
+	    route_add_cluster(route, cluster_file_domains(), &err), -1);
+	route_free(&route);
+}
+
 /* A line that counts as it stands, and can be meant so or not. */
 static void
 odd_rules(void **state)
@@ -177,6 +226,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rules),
 		TEST(catch_all),
+		TEST(clustered),
 		cmocka_unit_test(odd_rules),
 	};
 

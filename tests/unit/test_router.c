@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "control/assign.h"
 #include "tests/unit/folder.h"
+#include "tests/unit/cluster_file.h"
 
 enum { TICK_MS = 10, WAIT_MS = 20000 };
 
@@ -103,11 +104,13 @@ write_assign(const char *text, unsigned more)
 #define RULES "v.test:v.test\nw.test:w.test\nnear.test:near.test\n"
 
 static void
-open_bench(struct bench *bench, bool has_lane_per_domain)
+open_bench_with(
+    struct bench *bench, bool has_lane_per_domain, const struct home *home)
 {
 	struct router_options options = { .assign_path = folder_path("cdb"),
 		.domains_path = "/node/domains/",
-		.has_lane_per_domain = has_lane_per_domain };
+		.has_lane_per_domain = has_lane_per_domain,
+		.home = home };
 
 	atomic_store(&slow_reads, 0);
 	sem_init(&read_waits, 0, 0);
@@ -116,6 +119,12 @@ open_bench(struct bench *bench, bool has_lane_per_domain)
 				     0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	bench->router = router_new(&options, bench->wake_fd);
 	router_set_route(bench->router, make_route(RULES));
+}
+
+static void
+open_bench(struct bench *bench, bool has_lane_per_domain)
+{
+	open_bench_with(bench, has_lane_per_domain, NULL);
 }
 
 static void
@@ -180,7 +189,7 @@ drop(struct asked *asked)
 static const char *
 words(const struct router_request *request, size_t at)
 {
-	static const char kinds[LANE_KIND_COUNT] = "MMVLR";
+	static const char kinds[LANE_KIND_COUNT] = "MMVLRN";
 	static char text[500];
 	const struct router_answer *answer = &request->answers[at];
 	const char *texts = request->texts.data;
@@ -305,6 +314,57 @@ answers(void **state)
 	}
 	drop(&all);
 	close_bench(&bench);
+}
+
+/*
+ * Nobody is there to say where the users are: mail for them waits, and for
+ * others it does not.  A line of users/assign for the domain comes first.
+ */
+static void
+places_that_nobody_tells(void **state)
+{
+	static const char *const domains[][2] = { { "c.test", "c.test" },
+		{ "v.test", "v.test" } };
+	struct home *home;
+	struct asked asked = { .request = { .channels = NULL } };
+	static const char *const recipients[] = { "u@c.test", "a@far.test",
+		"u@v.test", "w@c.test" };
+	static const char *const wanted[] = {
+		"-1 l L c.test-u@c.test local It cannot be tol",
+		"1 r R a@far.test far.test", VIRTUAL_U,
+		"-1 l L c.test-w@c.test local It cannot be tol" };
+	struct error err = { "" };
+	struct bench bench;
+	struct route *route;
+
+	(void)state;
+	write_assign(ASSIGN "+:all:1:2:/home/all:-::\n", 0);
+	cluster_file_write(domains, 2);
+	mkdir(folder_path("control"), 0755);
+	folder_write("control/userstore", "pgsql\n", 6);
+	mkdir(folder_path("users"), 0755);
+	home = home_at(folder);
+	open_bench_with(&bench, false, home);
+	route = make_route(RULES);
+	assert_int_equal(
+	    route_add_cluster(route, cluster_file_domains(), &err), 0);
+	router_set_route(bench.router, route);
+	expect_answer(&bench, recipients[2], wanted[2]);
+	ask(&bench, &asked, recipients, 4);
+	wait_done(&bench, 2);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(words(&asked.request, i), wanted[i]);
+	drop(&asked);
+	/* It has left the cluster: the line for all. */
+	cluster_file_write(domains + 1, 1);
+	asked = (struct asked){ .request = { .channels = NULL } };
+	ask(&bench, &asked, recipients, 1);
+	wait_done(&bench, 3);
+	assert_string_equal(
+	    words(&asked.request, 0), "1 r R u@c.test c.test");
+	drop(&asked);
+	close_bench(&bench);
+	home_free(&home);
 }
 
 static void
@@ -538,6 +598,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(answers),
+		TEST(places_that_nobody_tells),
 		TEST(lane_for_each_domain),
 		TEST(users_come_and_go),
 		TEST(answers_from_memory),

@@ -3,8 +3,8 @@
  * Addresses with an extension: mail for user-anything goes to user, when there
  * is nobody by the whole name.
  */
-#ifndef DELIVERY_EXTENSION_H
-#define DELIVERY_EXTENSION_H
+#ifndef LOOKUPD_EXTENSION_H
+#define LOOKUPD_EXTENSION_H
 
 #include <stdbool.h>
 #include <stddef.h>

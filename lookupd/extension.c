@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Addresses with an extension. */
-#include "delivery/extension.h"
+#include "lookupd/extension.h"
 
 #include <string.h>
 
