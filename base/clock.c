@@ -29,6 +29,12 @@ clock_us(void)
 }
 
 int64_t
+clock_boot_ms(void)
+{
+	return read_clock(CLOCK_BOOTTIME, 1000, 1000000);
+}
+
+int64_t
 clock_wall_ms(void)
 {
 	return read_clock(CLOCK_REALTIME, 1000, 1000000);

@@ -13,6 +13,8 @@
 int64_t clock_ms(void);
 /* The same in microseconds. */
 int64_t clock_us(void);
+/* Milliseconds since this boot, those that the machine slept in included. */
+int64_t clock_boot_ms(void);
 /* Milliseconds since 1970, by a clock that may be set. */
 int64_t clock_wall_ms(void);
 
