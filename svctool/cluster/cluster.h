@@ -23,6 +23,7 @@ int cluster_token(int argc, char **argv);
 int cluster_leave(int argc, char **argv);
 int cluster_revoke(int argc, char **argv);
 int cluster_rotate(int argc, char **argv);
+int cluster_status(int argc, char **argv);
 
 /* -- open.c: what they begin with */
 
