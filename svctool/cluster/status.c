@@ -17,6 +17,7 @@ enum {
 	WATCH_MS = 1000,
 	NODES_SHOWN = 6, /* of the whole of ten lines; --json has all */
 	CLOCK_MAX_MS = 5000,
+	BUS_LOST_MS = 6000,
 	MIN_FREE_BYTES = 1 << 30
 };
 
@@ -231,6 +232,14 @@ judge_node(const json_t *node, struct worst *worst)
 		    on_node(node, "svctool status"));
 		return;
 	}
+	if (!get_flag(node, "is_self") &&
+	    (json_is_null(json_object_get(node, "heard_ms_ago")) ||
+		get_number(node, "heard_ms_ago") > BUS_LOST_MS))
+		find_worse(worst, 48,
+		    xasprintf("nothing is heard of node %s, whose lease goes "
+			      "on: the bus between the two is lost",
+			name),
+		    on_node(node, "svctool cluster status"));
 	judge_queues(node, worst);
 	json_array_foreach(services, i, service)
 		if (!get_flag(service, "is_up"))
@@ -374,6 +383,26 @@ print_status(const json_t *status)
 	    get_number(status, "domains"), get_text(database, "state"),
 	    get_number(database, "clock_ahead_ms"));
 	print_nodes(nodes);
+}
+
+char *
+cluster_own_problem(const struct node *node)
+{
+	struct error err;
+	json_t *status = ask_clusterd(node, &err);
+	const char *reason = get_text(status, "reason");
+	char *problem = NULL;
+
+	if (status == NULL)
+		problem = xstrdup(err.text);
+	else if (strcmp(get_text(status, "lease"), "held") != 0 &&
+	    *reason != '\0')
+		problem = xstrdup(reason);
+	else if (*get_text(json_object_get(status, "bus"), "reason") != '\0')
+		problem = xstrdup(
+		    get_text(json_object_get(status, "bus"), "reason"));
+	json_decref(status);
+	return problem;
 }
 
 static int

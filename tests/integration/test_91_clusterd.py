@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+import zmq
 
 import ports
 import postgres as server
@@ -386,3 +387,115 @@ def test_what_svctool_shows(pair):
     first.stop()
     done = first.node.cluster("status", code=1)
     assert "the service 'cluster' of this node is not up" in done.stderr
+
+
+class Stranger:
+    """Who speaks on the bus in the name of a node, with its keys."""
+
+    def __init__(self, daemon, name):
+        self.context = zmq.Context()
+        secret, public = (daemon.home / "tls/cluster.key").read_bytes().split()
+        self.socket = self.context.socket(zmq.PUB)
+        self.socket.curve_secretkey, self.socket.curve_publickey = \
+            secret, public
+        self.socket.curve_server = True
+        self.socket.linger = 0
+        self.socket.bind("tcp://" + (
+            daemon.node.control / "clusterlisten").read_text().strip())
+        self.name, self.sequence = name, 0
+        self.instance = uuid7()
+
+    def message(self, **changes):
+        self.sequence += 1
+        return {"v": 1, "node": self.name, "instance": self.instance,
+                "epoch": 0, "seq": self.sequence, "at": 1,
+                "health": {"load": [1]}, **changes}
+
+    def say(self, **changes):
+        self.send(json.dumps(self.message(**changes)).encode())
+
+    def send(self, *frames):
+        self.socket.send_multipart(frames)
+
+    def end(self):
+        self.socket.close()
+        self.context.term()
+
+
+def uuid7(ahead_ms=60000):
+    now = int(time.time() * 1000) + ahead_ms
+    return f"{now >> 16:08x}-{now & 0xffff:04x}-7000-8000-{os.getpid():012x}"
+
+
+def test_messages_that_count_for_nothing(pair):
+    _, first, second = pair
+    old = second.ask()
+    second.stop()
+    peer = Stranger(second, "mail2")
+    try:
+        def heard():
+            peer.say()
+            time.sleep(0.1)
+            return first.node_of("mail2")["health"].get("load") == [1]
+
+        wait_until(heard, first.words)
+
+        def dropped(name):
+            return first.ask()["bus"]["dropped"][name]
+
+        last = peer.sequence
+        for name, frames in (
+                ("replayed", [json.dumps(peer.message(seq=last)).encode()]),
+                ("old", [json.dumps(peer.message(
+                    instance=old["instance"], seq=9999)).encode()]),
+                ("other_node", [json.dumps(
+                    peer.message(node="mail1")).encode()]),
+                ("other_version", [json.dumps(peer.message(v=9)).encode()]),
+                ("incomplete", [b"{\"v\":1}"]),
+                ("not_json", [json.dumps(peer.message()).encode()[:-5]]),
+                ("not_json", [b"{}", b"{}"]),
+                ("too_large", [b" " * 70000])):
+            before = first.ask()
+            peer.send(*frames)
+            wait_until(lambda: dropped(name) ==
+                       before["bus"]["dropped"][name] + 1, name)
+            now = first.node_of("mail2")
+            assert now["received"] == before["nodes"]["mail2"]["received"]
+        # So large that the connection ends; then it goes on.
+        peer.send(b" " * 2000000)
+        received = first.node_of("mail2")["received"]
+
+        def goes_on():
+            peer.say()
+            time.sleep(0.1)
+            return first.node_of("mail2")["received"] > received
+
+        wait_until(goes_on, first.words)
+        # A gap is counted, and all is known with the next.
+        missed = first.node_of("mail2")["missed"]
+        peer.sequence += 10
+        peer.say(health={"load": [7]})
+        wait_until(lambda: first.node_of("mail2")["health"] ==
+                   {"load": [7]}, first.words)
+        assert first.node_of("mail2")["missed"] >= missed + 10
+        # A node of the next release is understood.
+        peer.say(v=2, more=[1], health={"load": [8], "more": 1})
+        wait_until(lambda: first.node_of("mail2")["health"]["load"] == [8],
+                   first.words)
+    finally:
+        peer.end()
+    assert first.leases()["node"] == 1
+
+
+def test_a_bus_that_is_lost(pair):
+    """Nothing is heard of a node whose lease goes on: it is not dead."""
+    cluster, first, second = pair
+    cluster.sql("UPDATE mq.nodes SET bus_port = "
+                f"{ports.take(1)} WHERE name = 'mail2'")
+    wait_until(lambda: first.node_of("mail2")["heard_ms_ago"] > 9000,
+               first.words, 20)
+    wait_until(lambda: first.sees("mail2"), first.words, 10)
+    assert "nothing is heard of node mail2" in first.node.cluster(
+        "status", code=1).stdout
+    second.stop(signal.SIGKILL)
+    wait_until(lambda: not first.sees("mail2"), first.words, LEASE_S + 5)
