@@ -166,6 +166,9 @@ static const int calls[] = {
 	SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(clone),
 	SCMP_SYS(clone3), SCMP_SYS(set_robust_list), SCMP_SYS(rseq),
 	SCMP_SYS(sched_yield), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	/* libzmq's threads, when they begin */
+	SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler),
+	SCMP_SYS(sched_setscheduler),
 	/* signals, time, ourselves */
 	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
@@ -177,13 +180,17 @@ static const int calls[] = {
 	SCMP_SYS(prlimit64)
 };
 
-/* For who opens files, also by libraries (names, TLS, ZeroMQ). */
+/*
+ * For who opens files, also by libraries (names, TLS, ZeroMQ); and a socket that
+ * is to be made anew, which takes the more right.
+ */
 static const int file_calls[] = {
+	SCMP_SYS(listen),
 	SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(stat), SCMP_SYS(lstat),
 	SCMP_SYS(statx), SCMP_SYS(access), SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2), SCMP_SYS(readlink), SCMP_SYS(readlinkat),
-	SCMP_SYS(getdents64), SCMP_SYS(getcwd), SCMP_SYS(pread64),
-	SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
+	SCMP_SYS(statfs), SCMP_SYS(getdents64), SCMP_SYS(getcwd),
+	SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
 	SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(fadvise64),
 	SCMP_SYS(fchmod), SCMP_SYS(flock), SCMP_SYS(rename),
 	SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(unlink),

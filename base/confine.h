@@ -34,8 +34,9 @@ int confine_files(const struct confine_rules *rules, struct error *err);
 
 /*
  * For all threads: only calls that a server with threads needs that starts no
- * program and, unless has_files, opens no file; others fail with EPERM.  0; or
- * -1.  With a sanitizer built in, which needs more of them, nothing is done.
+ * program and, unless has_files, neither opens a file nor begins to listen;
+ * others fail with EPERM.  0; or -1.  With a sanitizer built in, which needs
+ * more of them, nothing is done.
  */
 int confine_calls(bool has_files, struct error *err);
 

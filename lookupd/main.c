@@ -133,12 +133,16 @@ open_database(const struct settings *settings, const char *folder)
 	return database;
 }
 
-/* Those who take mail and let users in; then those who deliver and route. */
+/*
+ * Those who take mail and let users in; then those who deliver and route, and
+ * who tells other nodes how we are.
+ */
 static void
 set_peers(struct lookup_server_options *options)
 {
 	static const enum identity_role roles[] = { IDENTITY_SMTPD,
-		IDENTITY_VIRTUAL, IDENTITY_QUEUE, IDENTITY_REMOTE };
+		IDENTITY_VIRTUAL, IDENTITY_QUEUE, IDENTITY_REMOTE,
+		IDENTITY_CLUSTER };
 
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		options->peers[options->peer_count++] = identity_peer(

@@ -17,7 +17,7 @@ struct lookup_server_options {
 	int wait_ms;        /* a question waits for the database at most */
 	const char *folder; /* of the snapshot */
 	/* Who may ask, besides root and this user; and who for passwords. */
-	uid_t peers[4];
+	uid_t peers[5];
 	size_t peer_count, password_peer_count; /* the first ones */
 };
 

@@ -71,7 +71,8 @@ static const struct {
 	    "[options of init]\n"
 	    "       svctool cluster leave\n"
 	    "       svctool cluster revoke NODE [--forget]\n"
-	    "       svctool cluster rotate-keys [--home DIR] [--json]" },
+	    "       svctool cluster rotate-keys\n"
+	    "       svctool cluster status [--watch] [--home DIR] [--json]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "route", cmd_route,
 	    "DOMAIN|RECIPIENT [SENDER] [--home DIR] [--json]" },

@@ -15,6 +15,7 @@ static const struct {
 	{ "leave", cluster_leave },
 	{ "revoke", cluster_revoke },
 	{ "rotate-keys", cluster_rotate },
+	{ "status", cluster_status },
 };
 
 int
