@@ -15,6 +15,9 @@ static const struct {
 	{ "leave", cluster_leave },
 	{ "revoke", cluster_revoke },
 	{ "rotate-keys", cluster_rotate },
+	{ "store", cluster_store },
+	{ "takeover", cluster_takeover },
+	{ "run-tasks", cluster_run_tasks },
 };
 
 int
