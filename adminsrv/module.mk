@@ -5,12 +5,12 @@ adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/convert.o adminsrv/
     adminsrv/line_file.o adminsrv/lock.o adminsrv/names.o adminsrv/node_lines.o adminsrv/notify.o \
     adminsrv/move.o adminsrv/owner.o adminsrv/password.o adminsrv/placement.o adminsrv/progress.o adminsrv/quota_text.o adminsrv/records.o adminsrv/records_cdb.o adminsrv/records_pg.o \
     adminsrv/tasks.o adminsrv/user_dir.o adminsrv/user_info.o adminsrv/user_info_json.o \
-    adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/users_place.o adminsrv/vacation.o adminsrv/users_pg.o adminsrv/vpasswd_file.o
+    adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/users_place.o adminsrv/vacation.o adminsrv/users_pg.o adminsrv/view.o adminsrv/vpasswd_file.o
 
-ADMINSRV_PROGS := clearopensmtp vaddaliasdomain vadddomain vadduser valias \
+ADMINSRV_PROGS := clearopensmtp dbinfo hostcntrl hostsync vaddaliasdomain vadddomain vadduser valias \
     vbulletin vcfilter vconvert vdeldomain vdeloldusers vdeluser vdominfo \
-    vexport vfstab vipmap vlimit vmkpasswd vmoduser vmoveuser vmoveuserdir vpasswd \
-    vrenamedomain vrenameuser vsetpass vsetuserquota vuserinfo
+    vexport vfstab vhostid vipmap vlimit vmkpasswd vmoduser vmoveuser vmoveuserdir vpasswd \
+    vrenamedomain vrenameuser vsetpass vsetuserquota vsmtp vuserinfo
 PROGS += $(addprefix adminsrv/,$(ADMINSRV_PROGS))
 MANS += $(addprefix adminsrv/,$(addsuffix .8,$(ADMINSRV_PROGS)))
 $(foreach prog,$(filter-out vcfilter,$(ADMINSRV_PROGS)),$(eval adminsrv/$(prog): adminsrv/$(prog).o \

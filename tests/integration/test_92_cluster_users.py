@@ -392,6 +392,84 @@ def test_takeover(cluster):
                                            code=1)
 
 
+def test_under_the_reference_s_names(cluster):
+    """hostcntrl, vhostid, vsmtp, dbinfo: the same rows, as others know them."""
+    node = cluster.a
+    node.run("vadduser", "-n", "--store", "a", "al@c.test")
+    lines = [line.split() for line in node.run("hostcntrl", "-l").splitlines()]
+    assert lines[0] == ["User", "Domain", "Host", "Timestamp"]
+    assert [line[:3] for line in lines[1:]] == [
+        ["al", "c.test", "a"], ["postmaster", "c.test", "a"]]
+    assert "no such user" in node.run("hostcntrl", "-s", "no@c.test",
+                                      code=100)
+    assert "vmoveuser moves" in node.run("hostcntrl", "-m", "b", "al@c.test",
+                                         code=100)
+    node.run("vhostid", "-i", "192.0.2.9", "old")
+    assert "already" in node.run("vhostid", "-i", "192.0.2.9", "old", code=100)
+    node.run("hostcntrl", "-i", "192.0.2.9", "*@c.test")
+    assert cluster.sql("SELECT default_place FROM mq.domains") == [["old"]]
+    assert node.run("hostcntrl", "-s", "*@c.test").splitlines()[1].split()[
+        :3] == ["*", "c.test", "old"]
+    assert "mail goes to" in node.run("vhostid", "-d", "old", code=100)
+    node.run("hostcntrl", "-d", "old", "*@c.test")
+    node.run("vhostid", "-u", "192.0.2.8", "old")
+    assert node.run("vhostid", "-s", "old").splitlines()[1].split() == [
+        "old", "192.0.2.8", "legacy"]
+    node.run("vsmtp", "-u", "26", "old")
+    assert ["old", "*", "c.test", "26"] in [
+        line.split() for line in node.run("vsmtp", "-s").splitlines()]
+    node.run("vhostid", "-d", "old")
+    assert "cannot be changed" not in node.run("vhostid", "-s")
+    assert node.run("vhostid", "-d", "b", code=100)
+    blocks = node.run("dbinfo", "-s", "-d", "c.test").split("\n\n")
+    assert len(blocks) == 2 and blocks[0].startswith("domain   c.test 1\n")
+    assert "mdahost  127.0.0.1\n" in blocks[0]
+    assert node.run("dbinfo", "-l").split()[:2] == ["Domain", "Server"]
+
+
+def test_an_mcd_file(cluster):
+    path = cluster.folder / "mcdinfo"
+    path.write_text(
+        "# central\ndomain c.test 1\nserver 192.0.2.1\nmdahost 127.0.0.1\n"
+        "port 3306\nuse_ssl 0\ndatabase indimail\nuser indimail\n"
+        "pass secret\n\ndomain\told.test\t1\nserver 192.0.2.5\n"
+        "mdahost 192.0.2.5\npass secret\n\ndomain local.test 0\n"
+        "mdahost 192.0.2.6\n")
+    said = cluster.a.run("dbinfo", "--import", path)
+    assert said == ("legacy server 192.0.2.5: missing\n"
+                    "domain old.test: no clustered domain yet: vadddomain "
+                    "--cluster old.test, then vconvert --from indimail\n")
+    assert "192.0.2.5: added" in cluster.a.run("dbinfo", "--import", path,
+                                               "--repair")
+    assert "legacy" not in cluster.a.run("dbinfo", "--import", path)
+    assert cluster.sql("SELECT role FROM mq.nodes WHERE host = '192.0.2.5'"
+                       ) == [["legacy"]]
+    assert cluster.sql("SELECT count(*) FROM mq.nodes "
+                       "WHERE host = '192.0.2.6'") == [["0"]]
+
+
+def test_hostsync(cluster):
+    for name in ("al", "bo"):
+        cluster.a.run("vadduser", "-n", "--store", "a", f"{name}@c.test")
+    cluster.a.run("vadduser", "-n", "--store", "b", "--no-wait", "cy@c.test")
+    assert cluster.a.run("hostsync") == "0 differences\n"
+    folder = cluster.a.home / "domains/c.test"
+    shutil.rmtree(folder / "al")
+    (folder / "lost/Maildir/new").mkdir(parents=True)
+    (folder / "lost/Maildir/new/1.mail").write_text("kept\n")
+    said = cluster.a.run("hostsync")
+    assert f"al@c.test: no home '{folder}/al'\n" in said
+    assert f"'{folder}/lost': no user's\n" in said
+    assert said.endswith("2 differences\n") and not (folder / "al").exists()
+    cluster.a.run("hostsync", "--repair", "-d", "c.test")
+    assert (folder / "al/Maildir/tmp").is_dir()
+    assert "adopted" in cluster.a.run("hostsync", "--adopt")
+    assert cluster.b.user("lost@c.test")["store"] == "a"
+    assert cluster.a.run("hostsync") == "0 differences\n"
+    # A home that is to be made, or removed, is no difference.
+    assert cluster.b.run("hostsync") == "0 differences\n"
+
+
 # -- moves
 
 def fill(home, count=20):
