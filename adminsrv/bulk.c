@@ -223,6 +223,7 @@ compare_by_domain(const void *left, const void *right)
 struct bulk_way {
 	const char *gecos, *base;
 	bool by_limits;
+	const struct bulk *bulk;
 };
 
 static enum admin_result
@@ -248,6 +249,7 @@ add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
 		users_set_progress(users, progress);
 		if (way->base != NULL)
 			users_set_base(users, way->base);
+		users_set_wish(users, &way->bulk->wish, way->bulk->no_wait);
 		if (way->by_limits &&
 		    limits_default_quota(users, &quota, err) == -1)
 			result = ADMIN_FAILED;
@@ -258,7 +260,10 @@ add_to_domain(const struct bulk_user *list, size_t count, const char *home_root,
 				new[i].quota = quota.data;
 		result = users_add(users, new, count, err);
 	}
-	if (result != ADMIN_OK)
+	/* Those of a cluster may be there, without homes. */
+	if (result != ADMIN_OK && users != NULL && users_is_clustered(users))
+		error_context(err, "'%s'", domain);
+	else if (result != ADMIN_OK)
 		error_context(err, "none added in '%s'", domain);
 	return result;
 }
@@ -267,7 +272,7 @@ enum admin_result
 bulk_add(struct bulk *bulk, const char *home_root, const char *gecos,
     const char *base, bool by_limits, struct error *err)
 {
-	const struct bulk_way way = { gecos, base, by_limits };
+	const struct bulk_way way = { gecos, base, by_limits, bulk };
 	enum admin_result result = ADMIN_OK;
 	struct progress progress;
 	size_t end;

@@ -24,6 +24,8 @@ struct bulk_user {
 struct bulk {
 	struct bulk_user *users;
 	size_t count;
+	struct place_wish wish; /* users_set_wish() */
+	bool no_wait;
 };
 
 enum bulk_password {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
 #include "adminsrv/homes.h"
@@ -22,8 +23,6 @@
 #include "control/identity.h"
 #include "control/layout.h"
 #include "lookupd/store.h"
-
-static const char qmail_default[] = "| vdelivermail '' bounce-no-mailbox\n";
 
 enum admin_result
 domain_lock_take(const struct home *home, const char *domain,
@@ -90,9 +89,8 @@ check_free(const struct node_state *state, const char *domain, const char *real,
 	return ADMIN_OK;
 }
 
-/* Makes the domain's folder, its owner's.  *owner_out: who that is. */
-static enum admin_result
-make_dir(const struct home *home, const char *dir, struct identity *owner_out,
+enum admin_result
+domain_make_dir(const struct home *home, const char *dir, struct identity *owner_out,
     struct error *err)
 {
 	mode_t mode = layout_rows[LAYOUT_domain].mode;
@@ -133,8 +131,18 @@ write_file(
 	    layout_rows[LAYOUT_domain_default].mode, err);
 }
 
-static enum admin_result
-put_postmaster(struct users *users, const struct domain_options *options,
+int
+domain_write_default(const char *dir, const char *catch_all, struct error *err)
+{
+	OWN_TEXT line = xasprintf("| vdelivermail '' %s\n",
+	    catch_all == NULL ? "bounce-no-mailbox" : catch_all);
+
+	return write_file(dir, layout_below(LAYOUT_domain, LAYOUT_domain_default),
+	    line, err);
+}
+
+enum admin_result
+domain_put_postmaster(struct users *users, const struct domain_options *options,
     struct error *err)
 {
 	const struct users_new postmaster = { .name = "postmaster",
@@ -174,8 +182,6 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 	OWN_TEXT number = xasprintf("%u\n", options->users_per_level);
 	OWN_TEXT base = xasprintf(
 	    "%s\n", options->base_path == NULL ? "" : options->base_path);
-	OWN_TEXT catch_all = xasprintf("| vdelivermail '' %s\n",
-	    options->catch_all == NULL ? "" : options->catch_all);
 	AUTO(buf_release) struct buf checked = BUF_INIT;
 	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result;
@@ -189,16 +195,13 @@ fill_dir(const struct home *home, const char *domain, const char *dir,
 		return result;
 	if (file_sweep(dir, err) == -1 ||
 	    ((options->catch_all != NULL || access(standard, F_OK) == -1) &&
-		write_file(dir,
-		    layout_below(LAYOUT_domain, LAYOUT_domain_default),
-		    options->catch_all != NULL ? catch_all : qmail_default,
-		    err) == -1) ||
+		domain_write_default(dir, options->catch_all, err) == -1) ||
 	    (options->base_path != NULL &&
 		write_file(dir, ".base_path", base, err) == -1) ||
 	    (options->users_per_level > 0 &&
 		write_file(dir, ".users_per_level", number, err) == -1))
 		return ADMIN_FAILED;
-	return put_postmaster(users, options, err);
+	return domain_put_postmaster(users, options, err);
 }
 
 /* The name's lines, once the folder is complete; rcpthosts last. */
@@ -286,7 +289,7 @@ add_locked(const struct home *home, const char *domain,
 	if (result == ADMIN_OK && has_all_lines(state))
 		result = check_incomplete(db, domain, dir, err);
 	if (result == ADMIN_OK)
-		result = make_dir(home, dir, &owner, err);
+		result = domain_make_dir(home, dir, &owner, err);
 	if (result == ADMIN_OK)
 		result = fill_dir(home, domain, dir, &owner, options, err);
 	if (result == ADMIN_OK)
@@ -302,8 +305,14 @@ domain_add(const struct home *home, const char *domain,
     const struct domain_options *options, struct error *err)
 {
 	struct domain_lock lock;
-	enum admin_result result = domain_lock_take(home, domain, &lock, err);
+	int is_clustered = domain_is_clustered(home, domain, err);
+	enum admin_result result = is_clustered == 1
+	    ? admin_refuse(err,
+		  "'%s' is a domain, or an alias, of the cluster", domain)
+	    : admin_result_of(is_clustered);
 
+	if (result == ADMIN_OK)
+		result = domain_lock_take(home, domain, &lock, err);
 	if (result != ADMIN_OK)
 		return result;
 	result = add_locked(home, domain, options, &lock.state, err);
@@ -353,8 +362,18 @@ domain_add_alias(const struct home *home, const char *real, const char *alias,
     struct error *err)
 {
 	struct domain_lock to;
-	enum admin_result result = domain_lock_take(home, real, &to, err);
+	int is_clustered = domain_is_clustered(home, real, err);
+	enum admin_result result = ADMIN_FAILED;
 
+	if (is_clustered == 1)
+		return domain_cluster_add_alias(home, real, alias, err);
+	if (is_clustered == 0)
+		is_clustered = domain_is_clustered(home, alias, err);
+	if (is_clustered == 1)
+		return admin_refuse(err,
+		    "'%s' is a domain, or an alias, of the cluster", alias);
+	if (is_clustered == 0)
+		result = domain_lock_take(home, real, &to, err);
 	if (result != ADMIN_OK)
 		return result;
 	result = alias_locked(home, real, alias, &to.state, err);

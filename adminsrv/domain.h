@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "adminsrv/placement.h"
 #include "adminsrv/result.h"
 #include "base/buf.h"
 #include "base/error.h"
@@ -25,6 +26,9 @@ struct domain_options {
 	const char *catch_all;    /* address of absent users; NULL: as it is */
 	unsigned users_per_level; /* 0: as it is, or the standard */
 	bool keeps_postmaster;    /* one that is there keeps the password */
+	/* Of a clustered domain: where the postmaster is, waited for or not. */
+	struct place_wish wish;
+	bool no_wait;
 };
 
 /*
@@ -46,10 +50,11 @@ int domain_is_complete(
  * Removes a domain with its alias domains, or just the alias domain if it is
  * one.  rcpthosts is first, and the mail last; keep_mail leaves the folder.
  * After ADMIN_OK left has a line for each setting that still names one of them
- * (see leftover.h).
+ * (see leftover.h).  Of a clustered domain no_wait leaves the mail's end to the
+ * nodes that have it.
  */
 enum admin_result domain_remove(const struct home *home, const char *domain,
-    bool keep_mail, struct buf *left, struct error *err);
+    bool keep_mail, bool no_wait, struct buf *left, struct error *err);
 
 /*
  * Gives a domain, or an alias domain, another name.  Of a domain its folder is

@@ -2,6 +2,7 @@
 /* The virtual domains of a node, one after the other. */
 #include "adminsrv/domain_list.h"
 
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/node_lines.h"
 #include "base/mem.h"
 #include "lookupd/store.h"
@@ -9,7 +10,16 @@
 int
 domain_list(const struct home *home, struct strlist *domains, struct error *err)
 {
-	return node_lines_domains(home, domains, err);
+	struct strlist clustered = { NULL, 0 };
+	int result = node_lines_domains(home, domains, err);
+
+	if (result == 0)
+		result = domain_cluster_list(home, &clustered, err);
+	for (size_t i = 0; result == 0 && i < clustered.count; i++)
+		if (!strlist_has(domains, clustered.items[i]))
+			strlist_add(domains, clustered.items[i]);
+	strlist_release(&clustered);
+	return result;
 }
 
 enum admin_result

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "adminsrv/domain.h"
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
 #include "adminsrv/leftover.h"
@@ -279,11 +280,21 @@ remove_named(const struct home *home, const char *domain, bool keep_mail,
 
 enum admin_result
 domain_remove(const struct home *home, const char *domain, bool keep_mail,
-    struct buf *left, struct error *err)
+    bool no_wait, struct buf *left, struct error *err)
 {
 	struct domain_lock lock;
-	enum admin_result result = domain_lock_take(home, domain, &lock, err);
+	int is_clustered = domain_is_clustered(home, domain, err);
+	enum admin_result result = ADMIN_FAILED;
 
+	if (is_clustered == 1)
+		return keep_mail
+		    ? admin_refuse(err,
+			  "'%s' is of the cluster: its mail is in stores, and "
+			  "cannot be kept without its users",
+			  domain)
+		    : domain_cluster_remove(home, domain, no_wait, err);
+	if (is_clustered == 0)
+		result = domain_lock_take(home, domain, &lock, err);
 	if (result != ADMIN_OK)
 		return result;
 	result = remove_named(home, domain, keep_mail, &lock.state, left, err);

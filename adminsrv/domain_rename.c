@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "adminsrv/domain.h"
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/domain_db.h"
 #include "adminsrv/domain_private.h"
 #include "adminsrv/leftover.h"
@@ -266,7 +267,7 @@ rename_alias(const struct home *home, const char *name, const char *new_name,
 	    strcmp(state.assign_user, real) == 0 && state.is_in_rcpthosts;
 	result = is_done ? ADMIN_OK
 			 : domain_add_alias(home, real, new_name, err);
-	return result == ADMIN_OK ? domain_remove(home, name, false, left, err)
+	return result == ADMIN_OK ? domain_remove(home, name, false, false, left, err)
 				  : result;
 }
 
@@ -275,9 +276,20 @@ domain_rename(const struct home *home, const char *domain, const char *new_name,
     struct buf *left, struct error *err)
 {
 	struct domain_lock lock;
-	enum admin_result result = domain_lock_take(home, domain, &lock, err);
+	int is_clustered = domain_is_clustered(home, domain, err);
+	enum admin_result result = ADMIN_FAILED;
 	OWN_TEXT real = NULL;
 
+	if (is_clustered == 0)
+		is_clustered = domain_is_clustered(home, new_name, err);
+	if (is_clustered == 1)
+		return admin_refuse(err,
+		    "'%s' is of the cluster, whose domains keep their names: "
+		    "vaddaliasdomain gives one another name",
+		    domain_is_clustered(home, domain, err) == 1 ? domain
+								: new_name);
+	if (is_clustered == 0)
+		result = domain_lock_take(home, domain, &lock, err);
 	if (result != ADMIN_OK)
 		return result;
 	/* A run that was killed at its end may have left the cdb behind. */

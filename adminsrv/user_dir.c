@@ -32,7 +32,7 @@ stop_at_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 }
 
 enum admin_result
-user_dir_make(const char *user_dir, struct error *err)
+user_dir_check_unused(const char *user_dir, struct error *err)
 {
 	int found = nftw(user_dir, stop_at_file, 16, FTW_PHYS);
 
@@ -43,6 +43,12 @@ user_dir_make(const char *user_dir, struct error *err)
 		    user_dir);
 	if (found == -1 && errno != ENOENT)
 		return admin_fail(err, "cannot look into '%s'", user_dir);
+	return ADMIN_OK;
+}
+
+enum admin_result
+user_dir_fill(const char *user_dir, struct error *err)
+{
 	for (size_t i = 0; i < FOLDER_COUNT; i++) {
 		OWN_TEXT path = xasprintf(
 		    "%s/Maildir/%s", user_dir, maildir_folders[i]);
@@ -52,6 +58,14 @@ user_dir_make(const char *user_dir, struct error *err)
 			return ADMIN_FAILED;
 	}
 	return ADMIN_OK;
+}
+
+enum admin_result
+user_dir_make(const char *user_dir, struct error *err)
+{
+	enum admin_result result = user_dir_check_unused(user_dir, err);
+
+	return result == ADMIN_OK ? user_dir_fill(user_dir, err) : result;
 }
 
 int

@@ -13,6 +13,11 @@
  */
 enum admin_result user_dir_make(const char *user_dir, struct error *err);
 
+/* Its two parts. */
+enum admin_result user_dir_check_unused(
+    const char *user_dir, struct error *err);
+enum admin_result user_dir_fill(const char *user_dir, struct error *err);
+
 /* Makes one such folder durable: it, and those up to domain_dir.  0 or -1. */
 int user_dir_sync(
     const char *domain_dir, const char *user_dir, struct error *err);

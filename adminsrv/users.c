@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "adminsrv/database.h"
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/dirhash.h"
 #include "adminsrv/homes.h"
 #include "adminsrv/limits.h"
@@ -34,10 +35,19 @@ users_find_domain(const char *home_root, const char *domain,
     struct store_domain *domain_out, struct error *err)
 {
 	AUTO(store_free) struct store *store = store_open(home_root, err);
+	AUTO(home_free) struct home *home = home_at(home_root);
 	int found = store == NULL
 	    ? -1
 	    : store_find_domain(store, domain, domain_out, err);
 
+	/* One of the cluster's may have no folder here yet. */
+	if (found == 0 || (found == 1 && access(domain_out->dir, F_OK) == -1)) {
+		int clustered = domain_cluster_find(
+		    home, found == 1 ? domain_out->name : domain, domain_out,
+		    err);
+
+		found = clustered == 0 ? found : clustered;
+	}
 	if (found != 0)
 		return admin_result_of(found);
 	return admin_refuse(
@@ -65,6 +75,7 @@ users_new_at(const struct users_at *at)
 	if (at->control_dir != NULL)
 		users->control_dir = xstrdup(at->control_dir);
 	users->lock_fd = -1;
+	buf_init(&users->own_node);
 	users->is_leaving = at->is_leaving;
 	return users;
 }
@@ -79,6 +90,8 @@ choose_store(struct users *users, const struct users_at *at, bool is_writer,
 
 	if (is_pgsql != 1)
 		return admin_result_of(is_pgsql);
+	if (place_own_node(at->control_dir, &users->own_node, err) == -1)
+		return ADMIN_FAILED;
 	users->backend = &users_pg;
 	return users_pg_connect(users, at->control_dir, is_writer, err);
 }
@@ -197,6 +210,7 @@ users_close(struct users **users)
 	free((*users)->dir);
 	free((*users)->control_dir);
 	free((*users)->base);
+	buf_release(&(*users)->own_node);
 	free(*users);
 	*users = NULL;
 }
@@ -234,7 +248,7 @@ read_limit(const char *domain_dir, unsigned *limit_out, struct error *err)
 }
 
 /* Where new users' folders go: one hash for each prefix of a base path. */
-struct places {
+struct home_places {
 	struct users *users;
 	struct buf base; /* empty: the domain's own folder */
 	unsigned limit;
@@ -246,9 +260,9 @@ struct places {
 };
 
 static enum admin_result
-places_init(struct places *places, struct users *users, struct error *err)
+home_places_init(struct home_places *places, struct users *users, struct error *err)
 {
-	*places = (struct places){ .users = users };
+	*places = (struct home_places){ .users = users };
 	buf_init(&places->base);
 	if (read_limit(users->dir, &places->limit, err) == -1)
 		return ADMIN_FAILED;
@@ -259,7 +273,7 @@ places_init(struct places *places, struct users *users, struct error *err)
 }
 
 static void
-places_release(struct places *places)
+home_places_release(struct home_places *places)
 {
 	for (size_t i = 0; i < places->count; i++)
 		dirhash_free(&places->parts[i].hash);
@@ -268,7 +282,7 @@ places_release(struct places *places)
 
 /* The hash that a user's folder comes from; NULL: it could not be counted. */
 static struct dirhash *
-places_hash(struct places *places, const char *name, struct error *err)
+home_places_hash(struct home_places *places, const char *name, struct error *err)
 {
 	struct users *users = places->users;
 	bool has_base = places->base.length > 0;
@@ -291,6 +305,20 @@ places_hash(struct places *places, const char *name, struct error *err)
 	return hash;
 }
 
+struct vpasswd_entry
+users_new_entry(const struct users_new *new, const char *dir)
+{
+	return (struct vpasswd_entry){ .name = new->name,
+		.hash = new->hash,
+		.uid_flags = new->uid_flags,
+		.gid_flags = new->flags,
+		.gecos = new->gecos,
+		.dir = dir,
+		.quota = new->quota,
+		.scram = new->scram,
+		.secret = new->secret };
+}
+
 /* Chooses and makes the user's folder, which the entry gets. */
 static enum admin_result
 make_user(struct dirhash *hash, const struct users_new *new,
@@ -302,15 +330,7 @@ make_user(struct dirhash *hash, const struct users_new *new,
 
 	if (dirhash_place(hash, new->name, &dir, err) == -1)
 		return ADMIN_REFUSED;
-	*entry_out = (struct vpasswd_entry){ .name = new->name,
-		.hash = new->hash,
-		.uid_flags = new->uid_flags,
-		.gid_flags = new->flags,
-		.gecos = new->gecos,
-		.dir = dir.data,
-		.quota = new->quota,
-		.scram = new->scram,
-		.secret = new->secret };
+	*entry_out = users_new_entry(new, dir.data);
 	/* What no line can hold no store takes. */
 	if (vpasswd_format(entry_out, &line, err) == -1)
 		result = ADMIN_REFUSED;
@@ -402,7 +422,7 @@ users_count(struct users *users, uint64_t *count_out, struct error *err)
 
 /* The folders, then the users. */
 static enum admin_result
-add_in_places(struct users *users, struct places *places,
+add_in_places(struct users *users, struct home_places *places,
     const struct users_new *new, struct vpasswd_entry *entries, size_t count,
     struct error *err)
 {
@@ -411,7 +431,7 @@ add_in_places(struct users *users, struct places *places,
 	enum admin_result result = ADMIN_OK;
 
 	for (size_t i = 0; result == ADMIN_OK && i < count; i++) {
-		struct dirhash *hash = places_hash(places, new[i].name, err);
+		struct dirhash *hash = home_places_hash(places, new[i].name, err);
 
 		result = hash == NULL
 		    ? ADMIN_FAILED
@@ -431,18 +451,20 @@ users_add(struct users *users, const struct users_new *new, size_t count,
 {
 	AUTO(mem_free)
 	struct vpasswd_entry *entries = xcalloc(count + 1, sizeof(*entries));
-	struct places places;
+	struct home_places places;
 	enum admin_result result = check_are_new(users, new, count, err);
 
 	if (result == ADMIN_OK)
 		result = limits_check_accounts(users, new, count, err);
 	if (result != ADMIN_OK)
 		return result;
-	result = places_init(&places, users, err);
+	if (users->is_clustered)
+		return users_add_placed(users, new, count, err);
+	result = home_places_init(&places, users, err);
 	if (result == ADMIN_OK)
 		result = add_in_places(
 		    users, &places, new, entries, count, err);
-	places_release(&places);
+	home_places_release(&places);
 	for (size_t i = 0; i < count; i++)
 		free_dir(&entries[i]);
 	return result;
@@ -453,6 +475,12 @@ users_put(struct users *users, const struct vpasswd_entry *entries,
     size_t count, struct error *err)
 {
 	return users->backend->put(users, entries, count, err);
+}
+
+bool
+users_is_clustered(const struct users *users)
+{
+	return users->is_clustered;
 }
 
 enum admin_result
@@ -543,11 +571,17 @@ users_remove(struct users *users, const char *name, struct error *err)
 {
 	OWN_TEXT dir = NULL;
 	const struct vpasswd_entry *entry;
+	AUTO(place_release) struct place place = { .name = NULL };
 	enum admin_result result = users_find(users, name, &entry, err);
-	int is_own;
+	int is_own, is_here;
 
+	if (result == ADMIN_OK)
+		result = users_refuse_moving(users, name, err);
 	if (result != ADMIN_OK)
 		return result;
+	is_here = users_is_here(users, name, &place, err);
+	if (is_here == -1)
+		return ADMIN_FAILED;
 	dir = xstrdup(entry->dir);
 	is_own = users_is_dir_own(users, name, dir, err);
 	if (is_own == -1)
@@ -559,5 +593,6 @@ users_remove(struct users *users, const char *name, struct error *err)
 		    name, dir, users->dir);
 	while (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/')
 		dir[strlen(dir) - 1] = '\0';
-	return remove_with_dir(users, name, dir, err);
+	return is_here ? remove_with_dir(users, name, dir, err)
+		       : users_remove_elsewhere(users, name, dir, &place, err);
 }

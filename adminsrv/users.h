@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "adminsrv/placement.h"
 #include "adminsrv/result.h"
 #include "base/error.h"
 #include "control/home.h"
@@ -105,6 +106,22 @@ void users_set_progress(struct users *users, struct progress *progress);
 /* Where the folders of new users go (adminsrv/homes.h), instead of the usual.
  */
 void users_set_base(struct users *users, const char *base);
+
+/*
+ * Of a clustered domain: which store new users get, and that work of other
+ * nodes is not waited for.  The texts are borrowed.
+ */
+void users_set_wish(
+    struct users *users, const struct place_wish *wish, bool no_wait);
+bool users_is_clustered(const struct users *users);
+/* Where a user of a clustered domain is.  1, and the caller releases; 0; -1. */
+int users_find_place(struct users *users, const char *name,
+    struct place *place_out, struct error *err);
+
+/* The stores that have users of a clustered domain: "NAME NODE USERS"; "-" of
+ * none.  0 or -1. */
+int users_list_stores(
+    struct users *users, struct strlist *stores, struct error *err);
 
 /* How many users there are but the postmaster.  0 or -1. */
 int users_count(struct users *users, uint64_t *count_out, struct error *err);

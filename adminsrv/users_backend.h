@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "adminsrv/dirhash.h"
+#include "adminsrv/placement.h"
 #include "adminsrv/users.h"
 #include "lookupd/pg.h"
 
@@ -25,6 +26,10 @@ struct users {
 	bool completes;    /* what a killed run left half done */
 	bool is_entered;   /* we act as the owner */
 	bool is_leaving;   /* as of struct users_at */
+	bool is_clustered; /* users are in stores (adminsrv/placement.h) */
+	struct buf own_node; /* "": in no cluster */
+	struct place_wish wish;
+	bool no_wait;
 	void *state;       /* the backend's own */
 	struct progress *progress; /* or NULL */
 };
@@ -112,6 +117,31 @@ struct pg *users_pg_connection(struct users *users, const char **id_out);
 /* Commits what began with pg_begin(), or rolls it back. */
 enum admin_result users_pg_end(
     struct users *users, enum pg_status status, struct error *err);
+
+/* Adds rows in the transaction that has begun; a store's id for each. */
+enum pg_status users_pg_copy(struct users *users,
+    const struct vpasswd_entry *entries, const char *const *store_ids,
+    size_t count, struct error *err);
+
+/* users_place.c: what users.c and users_move.c do of a clustered domain. */
+enum admin_result users_add_placed(struct users *users,
+    const struct users_new *new, size_t count, struct error *err);
+enum admin_result users_remove_elsewhere(struct users *users, const char *name,
+    const char *dir, const struct place *place, struct error *err);
+enum admin_result users_count_elsewhere(struct users *users, const char *dir,
+    const struct place *place, struct error *err);
+/* 1: this node has the files of the user; 0: another; -1.  The caller
+ * releases the place. */
+int users_is_here(struct users *users, const char *name,
+    struct place *place_out, struct error *err);
+enum admin_result users_refuse_elsewhere(
+    struct users *users, const char *name, struct error *err);
+enum admin_result users_refuse_moving(
+    struct users *users, const char *name, struct error *err);
+
+/* As a new user is stored; the texts are borrowed. */
+struct vpasswd_entry users_new_entry(
+    const struct users_new *new, const char *dir);
 
 /* Makes vpasswd.cdb again in any case. */
 enum admin_result users_cdb_compile(struct users *users, struct error *err);

@@ -127,6 +127,11 @@ users_rename(struct users *users, const char *name, const char *new_name,
 		return result;
 	if (names_check_new_user(new_name, err) == -1)
 		return ADMIN_REFUSED;
+	result = users_refuse_moving(users, name, err);
+	if (result == ADMIN_OK)
+		result = users_refuse_elsewhere(users, name, err);
+	if (result != ADMIN_OK)
+		return result;
 	dir = plain_dir(old->dir);
 	is_own = users_is_dir_own(users, name, dir, err);
 	if (is_own == -1)
@@ -161,8 +166,17 @@ users_set_quota(
 	const struct vpasswd_entry *old;
 	enum admin_result result = put_fields(users, name, NULL, quota, err);
 
+	AUTO(place_release) struct place place = { .name = NULL };
+	int is_here = result == ADMIN_OK
+	    ? users_is_here(users, name, &place, err)
+	    : 1;
+
+	if (is_here == -1)
+		return ADMIN_FAILED;
 	if (result == ADMIN_OK)
 		result = users_find(users, name, &old, err);
+	if (result == ADMIN_OK && is_here == 0)
+		return users_count_elsewhere(users, old->dir, &place, err);
 	if (result != ADMIN_OK || user_dir_forget_size(old->dir, err) == 0)
 		return result;
 	error_context(
@@ -282,6 +296,11 @@ users_move(struct users *users, const char *name, const char *new_dir,
 	enum admin_result result = users_find(users, name, &entry, err);
 	int is_own, is_other;
 
+	if (result == ADMIN_OK && users->is_clustered)
+		return admin_refuse(err,
+		    "'%s' is a domain of the cluster: vmoveuser moves users "
+		    "from store to store",
+		    users->domain);
 	if (result != ADMIN_OK)
 		return result;
 	if (homes_check(users->control_dir, users->dir, to, err) == -1)

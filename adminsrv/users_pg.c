@@ -108,7 +108,8 @@ put_domain(struct pg_users *self, const char *domain, struct pg_result **result,
 {
 	return database_run(self->pg, result, err,
 	    "INSERT INTO mq.domains (name) VALUES ($1) "
-	    "ON CONFLICT (name) DO UPDATE SET is_active = true RETURNING id",
+	    "ON CONFLICT (name) DO UPDATE SET is_active = true "
+	    "RETURNING id, is_clustered",
 	    domain, NULL);
 }
 
@@ -118,7 +119,7 @@ db_load(struct users *users, bool is_new, struct error *err)
 	struct pg_users *self = pg_of(users);
 	AUTO(pg_result_free) struct pg_result *result = NULL;
 	enum pg_status status = database_run(self->pg, &result, err,
-	    "SELECT id FROM mq.domains WHERE name = $1 "
+	    "SELECT id, is_clustered FROM mq.domains WHERE name = $1 "
 	    "AND (is_active OR $2::boolean)",
 	    users->domain, users->is_leaving ? "true" : "false", NULL);
 
@@ -141,6 +142,7 @@ db_load(struct users *users, bool is_new, struct error *err)
 		return ADMIN_FAILED;
 	}
 	snprintf(self->id, sizeof(self->id), "%s", pg_text(result, 0, 0));
+	users->is_clustered = pg_bool(result, 0, 1);
 	return ADMIN_OK;
 }
 
@@ -348,9 +350,10 @@ db_is_shared(
 	return pg_bool(result, 0, 0);
 }
 
+/* store_id NULL: none. */
 static void
-put_copy_line(
-    struct buf *line, const char *id, const struct vpasswd_entry *entry)
+put_copy_line(struct buf *line, const char *id,
+    const struct vpasswd_entry *entry, const char *store_id)
 {
 	const char *const texts[] = { entry->gecos, entry->dir, entry->quota,
 		entry->scram, entry->secret };
@@ -365,20 +368,26 @@ put_copy_line(
 		buf_addc(line, '\t');
 		pg_copy_field(line, texts[i]);
 	}
+	if (store_id != NULL)
+		buf_addf(line, "\t%s", store_id);
 	buf_addc(line, '\n');
 }
 
+/* store_ids: of each; or NULL. */
 static enum pg_status
 copy_entries(struct pg_users *self, const char *table,
-    const struct vpasswd_entry *entries, size_t count, struct error *err)
+    const struct vpasswd_entry *entries, const char *const *store_ids,
+    size_t count, struct error *err)
 {
-	OWN_TEXT sql = xasprintf(
-	    "COPY %s (domain_id, " COLUMNS ") FROM STDIN", table);
+	OWN_TEXT sql = xasprintf("COPY %s (domain_id, " COLUMNS "%s) "
+				 "FROM STDIN",
+	    table, store_ids == NULL ? "" : ", store_id");
 	AUTO(buf_release) struct buf text = BUF_INIT;
 	enum pg_status status = pg_copy_begin(self->pg, sql, err);
 
 	for (size_t i = 0; status == PG_OK && i < count; i++) {
-		put_copy_line(&text, self->id, &entries[i]);
+		put_copy_line(&text, self->id, &entries[i],
+		    store_ids == NULL ? NULL : store_ids[i]);
 		if (text.length >= COPY_BYTES || i == count - 1) {
 			status = pg_copy_put(
 			    self->pg, text.data, text.length, err);
@@ -423,8 +432,8 @@ db_add(struct users *users, const struct vpasswd_entry *entries, size_t count,
 		pg_rollback(self->pg);
 		return database_result(status);
 	}
-	return end_change(
-	    self, copy_entries(self, "mq.users", entries, count, err), err);
+	return end_change(self,
+	    copy_entries(self, "mq.users", entries, NULL, count, err), err);
 }
 
 /* By a table of this transaction, since COPY knows no conflicts. */
@@ -442,7 +451,7 @@ db_put(struct users *users, const struct vpasswd_entry *entries, size_t count,
 		    DATABASE_MS, err);
 	if (status == PG_OK)
 		status = copy_entries(
-		    self, "pg_temp.new_users", entries, count, err);
+		    self, "pg_temp.new_users", entries, NULL, count, err);
 	if (status == PG_OK)
 		status = pg_script(self->pg,
 		    "INSERT INTO mq.users AS u (domain_id, " COLUMNS ") "
@@ -523,6 +532,14 @@ enum admin_result
 users_pg_end(struct users *users, enum pg_status status, struct error *err)
 {
 	return end_change(pg_of(users), status, err);
+}
+
+enum pg_status
+users_pg_copy(struct users *users, const struct vpasswd_entry *entries,
+    const char *const *store_ids, size_t count, struct error *err)
+{
+	return copy_entries(
+	    pg_of(users), "mq.users", entries, store_ids, count, err);
 }
 
 static enum admin_result

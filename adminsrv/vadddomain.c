@@ -5,6 +5,7 @@
 #include "adminsrv/cli.h"
 #include "adminsrv/dirhash.h"
 #include "adminsrv/domain.h"
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "base/mem.h"
@@ -12,7 +13,16 @@
 
 static const char usage[] =
     "usage: vadddomain [-bCenv] [-B base] [-E address] [-h hash]\n"
-    "                  [-l users-per-level] [-q quota] [-r length] domain [postmaster-password]\n";
+    "                  [-l users-per-level] [-q quota] [-r length] domain [postmaster-password]\n"
+    "       vadddomain --cluster [-Cenv] [-H node | --store store] [--no-wait]\n"
+    "                  [-h hash] [-q quota] [-r length] domain [postmaster-password]\n";
+
+static const struct option long_options[] = {
+	{ "cluster", no_argument, NULL, 'c' },
+	{ "store", required_argument, NULL, 'S' },
+	{ "no-wait", no_argument, NULL, 'w' },
+	{ NULL, 0, NULL, 0 },
+};
 
 int
 main(int argc, char **argv)
@@ -28,10 +38,12 @@ main(int argc, char **argv)
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
+	bool is_clustered = false;
 	int option;
 
 	cli_start("vadddomain", argv, usage);
-	while ((option = getopt(argc, argv, "B:bCE:enh:l:q:r:v")) != -1) {
+	while ((option = getopt_long(argc, argv, "B:bCE:eH:nh:l:q:r:v",
+		    long_options, NULL)) != -1) {
 		if (option == 'B')
 			options.base_path = optarg;
 		else if (option == 'b')
@@ -43,12 +55,25 @@ main(int argc, char **argv)
 			    'l', optarg, 1, DIRHASH_LIMIT_MAX);
 		else if (option == 'q')
 			quota_text = optarg;
+		else if (option == 'c')
+			is_clustered = true;
+		else if (option == 'H')
+			options.wish.host = optarg;
+		else if (option == 'S')
+			options.wish.store = optarg;
+		else if (option == 'w')
+			options.no_wait = true;
 		else if (option == 'v')
 			cli_be_verbose();
 		else if (!cli_password_option(&password, option, optarg))
 			cli_usage(usage);
 	}
-	if (argc - optind < 1 || argc - optind > 2)
+	if (argc - optind < 1 || argc - optind > 2 ||
+	    (is_clustered
+		    ? options.base_path != NULL || catch_all != NULL ||
+			options.users_per_level > 0
+		    : options.wish.host != NULL ||
+			options.wish.store != NULL || options.no_wait))
 		cli_usage(usage);
 	if (names_domain(argv[optind], domain, &err) == -1)
 		return cli_end(ADMIN_REFUSED, &err);
@@ -73,6 +98,8 @@ main(int argc, char **argv)
 	options.password_secret = password_text(&data.secret);
 	options.quota = quota.data;
 	if (result == ADMIN_OK)
-		result = domain_add(home, domain, &options, &err);
+		result = is_clustered
+		    ? domain_cluster_add(home, domain, &options, &err)
+		    : domain_add(home, domain, &options, &err);
 	return cli_end_change(home, "vadddomain", result, &err, domain, NULL);
 }

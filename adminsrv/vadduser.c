@@ -19,6 +19,7 @@
 static const char usage[] =
     "usage: vadduser [-bCeinv] [-B base] [-c comment] [-h hash] [-q quota]\n"
     "                [-r length] user@domain [password]\n"
+    "       vadduser [-H node | --store store] [--no-wait] ... user@domain\n"
     "       vadduser -i [-bCen] [-B base] [-c comment] [-h hash] [-q quota]\n"
     "                < list\n"
     "       vadduser --file list [-bCen] [-B base] [-c comment] [-h hash]\n"
@@ -26,6 +27,8 @@ static const char usage[] =
 
 static const struct option long_options[] = {
 	{ "file", required_argument, NULL, 'f' },
+	{ "store", required_argument, NULL, 'S' },
+	{ "no-wait", no_argument, NULL, 'w' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -36,6 +39,8 @@ struct options {
 	const char *base;  /* path of folders, or NULL */
 	bool balances;     /* vfstab chooses it */
 	bool is_inactive;
+	struct place_wish wish; /* of a clustered domain */
+	bool no_wait;
 	const char *file; /* of the list; NULL: descriptor 0 */
 };
 
@@ -60,6 +65,27 @@ use_domain_quota(struct users *users, struct buf *quota, struct error *err)
 	buf_reset(quota);
 	buf_adds(quota, text.data);
 	return 0;
+}
+
+/* Each kind of domain has its own way to say where a user is. */
+static enum admin_result
+refuse_other_place(const struct users *users, const struct options *options,
+    struct error *err)
+{
+	bool has_wish = options->wish.store != NULL ||
+	    options->wish.host != NULL;
+
+	if (users_is_clustered(users) && options->base != NULL)
+		return admin_refuse(err,
+		    "'%s' is of the cluster: -H or --store says where a user "
+		    "is, not -b or -B",
+		    users_domain(users));
+	if (!users_is_clustered(users) && has_wish)
+		return admin_refuse(err,
+		    "'%s' is this node's alone: -H and --store are for domains "
+		    "of the cluster",
+		    users_domain(users));
+	return ADMIN_OK;
 }
 
 static enum admin_result
@@ -98,6 +124,10 @@ add_single(const struct home *home, const struct options *options,
 		return ADMIN_FAILED;
 	if (options->base != NULL)
 		users_set_base(users, options->base);
+	result = refuse_other_place(users, options, err);
+	if (result != ADMIN_OK)
+		return result;
+	users_set_wish(users, &options->wish, options->no_wait);
 	new.name = address.local;
 	new.uid_flags = options->is_inactive ? VPASSWD_INACTIVE : 0;
 	new.hash = data.hash.data;
@@ -148,6 +178,8 @@ add_list(
 		&bulk, err) == -1 ||
 	    bulk_hash(&bulk, kind, options->password.method, err) == -1)
 		return ADMIN_REFUSED;
+	bulk.wish = options->wish;
+	bulk.no_wait = options->no_wait;
 	result = bulk_add(&bulk, home->root, options->gecos, options->base,
 	    options->quota == NULL, err);
 	if (result == ADMIN_OK && options->balances)
@@ -172,7 +204,7 @@ main(int argc, char **argv)
 	int option;
 
 	cli_start("vadduser", argv, usage);
-	while ((option = getopt_long(argc, argv, "B:bCc:eh:inq:r:v",
+	while ((option = getopt_long(argc, argv, "B:bCc:eH:h:inq:r:v",
 		    long_options, NULL)) != -1) {
 		if (option == 'B')
 			options.base = optarg;
@@ -182,6 +214,12 @@ main(int argc, char **argv)
 			options.gecos = optarg;
 		else if (option == 'i')
 			options.is_inactive = true;
+		else if (option == 'H')
+			options.wish.host = optarg;
+		else if (option == 'S')
+			options.wish.store = optarg;
+		else if (option == 'w')
+			options.no_wait = true;
 		else if (option == 'f')
 			options.file = optarg;
 		else if (option == 'q')

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "control/global_vars.h"
 
-static const char usage[] = "usage: vdeldomain [-fkv] domain\n";
+static const char usage[] = "usage: vdeldomain [-fkv] [--no-wait] domain\n";
 
 /* What goes, told before; what is no domain any more is just removed. */
 static bool
@@ -45,23 +45,32 @@ is_wanted(
 	    keep_mail ? "" : " and wherever else users have folders");
 }
 
+static const struct option long_options[] = {
+	{ "yes", no_argument, NULL, 'f' },
+	{ "no-wait", no_argument, NULL, 'w' },
+	{ NULL, 0, NULL, 0 },
+};
+
 int
 main(int argc, char **argv)
 {
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
-	bool keep_mail = false, is_sure = !isatty(STDIN_FILENO);
+	bool keep_mail = false, no_wait = false, is_sure = !isatty(STDIN_FILENO);
 	AUTO(buf_release) struct buf left = BUF_INIT;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
 	int option;
 
 	cli_start("vdeldomain", argv, usage);
-	while ((option = getopt_long(argc, argv, "fkv", cli_yes, NULL)) != -1)
+	while ((option = getopt_long(
+		    argc, argv, "fkv", long_options, NULL)) != -1)
 		if (option == 'k')
 			keep_mail = true;
 		else if (option == 'f')
 			is_sure = true;
+		else if (option == 'w')
+			no_wait = true;
 		else if (option == 'v')
 			cli_be_verbose();
 		else
@@ -74,7 +83,7 @@ main(int argc, char **argv)
 	if (!is_wanted(home, domain, keep_mail, is_sure))
 		return cli_end(admin_refuse(&err, "nothing was removed"), &err);
 	buf_init(&left);
-	result = domain_remove(home, domain, keep_mail, &left, &err);
+	result = domain_remove(home, domain, keep_mail, no_wait, &left, &err);
 	cli_warn_lines(&left);
 	return cli_end_change(home, "vdeldomain", result, &err, domain, NULL);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
+#include "adminsrv/domain_cluster.h"
 #include "adminsrv/domain_list.h"
 #include "adminsrv/homes.h"
 #include "adminsrv/node_lines.h"
@@ -46,7 +47,8 @@ struct domain_info {
 	const struct users_at *at;
 	struct buf base;
 	uint64_t users; /* with the postmaster */
-	bool has_limits;
+	bool has_limits, is_clustered;
+	struct strlist stores; /* of a clustered one: "NAME NODE USERS" */
 	struct strlist aliases;
 };
 
@@ -63,6 +65,9 @@ read_counts(struct domain_info *info, struct error *err)
 	if (users_count(users, &info->users, err) == -1)
 		return ADMIN_FAILED;
 	info->users++;
+	info->is_clustered = users_is_clustered(users);
+	if (info->is_clustered && users_list_stores(users, &info->stores, err) == -1)
+		return ADMIN_FAILED;
 	found = records_find_limits(users, NULL, &limits, err);
 	info->has_limits = found == 1;
 	return admin_result_of(found);
@@ -97,6 +102,11 @@ print_domain(const struct output *output, const struct domain_info *info)
 	if ((fields & SHOW_USERS) != 0)
 		printf("     Users: %" PRIu64 "\n   vlimits: %s\n", info->users,
 		    info->has_limits ? "enabled" : "disabled");
+	if ((fields & SHOW_USERS) != 0 && info->is_clustered) {
+		puts("   Cluster: yes\n    Stores: (store node users)");
+		for (size_t i = 0; i < info->stores.count; i++)
+			printf("            %s\n", info->stores.items[i]);
+	}
 	if ((fields & SHOW_ALIASES) != 0 && info->aliases.count > 0) {
 		puts("AliasDomains:");
 		for (size_t i = 0; i < info->aliases.count; i++)
@@ -107,18 +117,29 @@ print_domain(const struct output *output, const struct domain_info *info)
 static void
 add_json(const struct output *output, const struct domain_info *info)
 {
-	json_t *aliases = json_array();
+	json_t *aliases = json_array(), *stores = json_array();
 
+	for (size_t i = 0; i < info->stores.count; i++) {
+		char store[65], node[65];
+		long long users;
+
+		if (sscanf(info->stores.items[i], "%64s %64s %lld", store, node,
+			&users) == 3)
+			json_array_append_new(stores,
+			    json_pack("{s:s, s:s, s:I}", "store", store, "node",
+				node, "users", (json_int_t)users));
+	}
 	for (size_t i = 0; i < info->aliases.count; i++)
 		json_array_append_new(
 		    aliases, json_string(info->aliases.items[i]));
 	json_array_append_new(output->json,
-	    json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:b, s:o}", "domain",
+	    json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:b, s:o, s:b, s:o}", "domain",
 		info->at->domain, "uid", (json_int_t)info->at->uid, "gid",
 		(json_int_t)info->at->gid, "dir", info->at->dir, "base_dir",
 		info->base.length > 0 ? info->base.data : info->at->dir,
 		"users", (json_int_t)info->users, "has_limits",
-		info->has_limits, "aliases", aliases));
+		info->has_limits, "aliases", aliases, "is_clustered",
+		info->is_clustered, "stores", stores));
 }
 
 static enum admin_result
@@ -136,10 +157,14 @@ show_domain(const struct users_at *at, void *context, struct error *err)
 	if (result == ADMIN_OK)
 		result = admin_result_of(node_lines_aliases(
 		    output->home, at->domain, &info.aliases, err));
+	if (result == ADMIN_OK && info.is_clustered)
+		result = admin_result_of(domain_cluster_aliases(
+		    output->home, at->domain, &info.aliases, err));
 	if (result == ADMIN_OK && output->json != NULL)
 		add_json(output, &info);
 	else if (result == ADMIN_OK)
 		print_domain(output, &info);
+	strlist_release(&info.stores);
 	strlist_release(&info.aliases);
 	buf_release(&info.base);
 	return result;

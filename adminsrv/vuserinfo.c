@@ -84,6 +84,35 @@ add_login(const char *service, const char *ip, int64_t at_s, void *context)
 		json_text(ip), "at", (json_int_t)at_s));
 }
 
+/* Of a clustered domain: store and node. */
+static int
+print_place(struct users *users, const char *name, struct error *err)
+{
+	AUTO(place_release) struct place place = { .name = NULL };
+	int found = users_find_place(users, name, &place, err);
+
+	if (found == 1)
+		printf("store         : %s\nnode          : %s%s\n", place.name,
+		    *place.node == '\0' ? "-" : place.node,
+		    place.is_alive ? "" : " (away)");
+	return found == -1 ? -1 : 0;
+}
+
+static int
+add_place(struct users *users, const char *name, json_t *json, struct error *err)
+{
+	AUTO(place_release) struct place place = { .name = NULL };
+	int found = users_find_place(users, name, &place, err);
+
+	if (found == 1) {
+		json_object_set_new(json, "store", json_text(place.name));
+		json_object_set_new(json, "node", json_text(place.node));
+		json_object_set_new(
+		    json, "is_here", json_boolean(place.is_here));
+	}
+	return found == -1 ? -1 : 0;
+}
+
 static int
 show_user(struct output *output, struct users *users,
     const struct vpasswd_entry *entry, const char *domain, struct error *err)
@@ -94,6 +123,8 @@ show_user(struct output *output, struct users *users,
 		int result = user_info_print(
 		    entry, domain, output->fields, err);
 
+		if (result == 0 && (output->fields & USER_INFO_DIR) != 0)
+			result = print_place(users, entry->name, err);
 		if (result == 0 && (output->fields & USER_INFO_LOGINS) != 0)
 			result = print_logins(output, users, entry->name, err);
 
@@ -106,6 +137,8 @@ show_user(struct output *output, struct users *users,
 	if (json == NULL)
 		return -1;
 	json_array_append_new(output->json, json);
+	if (add_place(users, entry->name, json, err) == -1)
+		return -1;
 	logins = json_array();
 	json_object_set_new(json, "logins", logins);
 	if (last_login_each(output->home, users, entry->name, add_login, logins,

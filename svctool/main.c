@@ -65,13 +65,25 @@ static const struct {
 	{ "cluster", cmd_cluster,
 	    "init [--name NAME] [--host HOST] [--role ROLE]\n"
 	    "            [--listen ADDRESS:PORT] [--bus ADDRESS:PORT] "
-	    "[--imap PORT] [--pop3 PORT]\n"
+	    "[--imap PORT] [--pop3 PORT] [--no-store]\n"
 	    "       svctool cluster token [--name NAME] [--for TIME]\n"
 	    "       svctool cluster join --token TOKEN|- [--db CONNINFO|-] "
 	    "[options of init]\n"
 	    "       svctool cluster leave\n"
 	    "       svctool cluster revoke NODE [--forget]\n"
 	    "       svctool cluster rotate-keys\n"
+	    "       svctool cluster store add NAME --path DIR [--node NODE] "
+	    "[--group GROUP]\n"
+	    "            [--weight N] [--max-users N] [--max-bytes N] "
+	    "[--many-served]\n"
+	    "       svctool cluster store list | remove NAME\n"
+	    "       svctool cluster store set NAME [--group GROUP] "
+	    "[--weight N]\n"
+	    "            [--max-users N] [--max-bytes N] [--open | --close]\n"
+	    "       svctool cluster store group NAME --takeover | "
+	    "--no-takeover\n"
+	    "       svctool cluster takeover STORE --to NODE\n"
+	    "       svctool cluster run-tasks\n"
 	    "       svctool cluster status [--watch] [--home DIR] [--json]" },
 	{ "dns", cmd_dns, "a|aaaa|mx|ptr|tlsa|txt NAME [--home DIR] [--json]" },
 	{ "route", cmd_route,

@@ -10,7 +10,7 @@ svctool/libsvctool.a: \
     svctool/check/settings.o svctool/check/space.o svctool/check/starts.o \
     svctool/check/users.o svctool/check/variable.o svctool/check/variables.o \
     svctool/cluster/cmd_cluster.o svctool/cluster/enter.o svctool/cluster/files.o \
-    svctool/cluster/leave.o svctool/cluster/open.o svctool/cluster/rotate.o svctool/cluster/status.o svctool/cluster/token.o \
+    svctool/cluster/leave.o svctool/cluster/open.o svctool/cluster/rotate.o svctool/cluster/status.o svctool/cluster/store.o svctool/cluster/token.o \
     svctool/db/cmd_db.o svctool/db/local.o svctool/db/schema.o \
     svctool/init/cmd_init.o svctool/init/imap.o svctool/init/imap_files.o svctool/init/control.o svctool/init/domains.o \
     svctool/init/existing.o svctool/init/identity.o svctool/init/options.o \

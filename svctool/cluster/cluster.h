@@ -24,6 +24,9 @@ int cluster_leave(int argc, char **argv);
 int cluster_revoke(int argc, char **argv);
 int cluster_rotate(int argc, char **argv);
 int cluster_status(int argc, char **argv);
+int cluster_store(int argc, char **argv);
+int cluster_takeover(int argc, char **argv);
+int cluster_run_tasks(int argc, char **argv);
 
 /* -- open.c: what they begin with */
 
@@ -79,6 +82,15 @@ int cluster_make_key(struct maker *maker, enum layout_id id,
 /* Removes the file of a row; it need not be there.  0 or -1. */
 int cluster_remove_file(
     const struct node *node, enum layout_id id, struct error *err);
+
+/* -- store.c */
+
+/*
+ * Makes a store's folder on this node, its owner's, and has deliveries go
+ * there.  0 or -1.
+ */
+int cluster_make_store_folder(
+    const struct node *node, const char *path, struct error *err);
 
 /* -- token.c */
 

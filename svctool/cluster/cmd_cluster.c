@@ -16,6 +16,9 @@ static const struct {
 	{ "revoke", cluster_revoke },
 	{ "rotate-keys", cluster_rotate },
 	{ "status", cluster_status },
+	{ "store", cluster_store },
+	{ "takeover", cluster_takeover },
+	{ "run-tasks", cluster_run_tasks },
 };
 
 int

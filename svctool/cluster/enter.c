@@ -32,6 +32,7 @@ enum {
 struct entry {
 	struct cluster_command command;
 	bool is_join;
+	bool has_no_store; /* --no-store */
 	/* options */
 	const char *name, *host, *role, *listen, *bus;
 	unsigned imap, pop3;
@@ -407,6 +408,22 @@ put_row(struct entry *entry, struct error *err)
 	    entry->pin, entry->key, MQMAIL_VERSION, protocol, NULL);
 }
 
+/*
+ * Its first store, in its own folder of domains.  One of that name that is
+ * there stays what it is, also when another has taken it over.
+ */
+static enum pg_status
+put_store(struct entry *entry, struct error *err)
+{
+	if (entry->has_no_store || strcmp(entry->role, "front") == 0)
+		return PG_OK;
+	return database_run(entry->command.pg, NULL, err,
+	    "INSERT INTO mq.stores (name, path, node) SELECT $1, $2, $1 "
+	    "WHERE NOT EXISTS (SELECT FROM mq.stores WHERE node = $1) "
+	    "ON CONFLICT (name) DO NOTHING",
+	    entry->name, entry->command.node->home->domains, NULL);
+}
+
 /* One at a time: of two that begin a cluster, or take a name, one sees it. */
 static enum pg_status
 enter_database(struct entry *entry, struct error *err)
@@ -427,6 +444,8 @@ enter_database(struct entry *entry, struct error *err)
 		status = use_token(entry, err);
 	if (status == PG_OK)
 		status = put_row(entry, err);
+	if (status == PG_OK)
+		status = put_store(entry, err);
 	return status == PG_OK ? pg_commit(pg, err) : status;
 }
 
@@ -583,6 +602,7 @@ run_entry(int argc, char **argv, bool is_join)
 		{ "bus", ARG_TEXT, &entry.bus },
 		{ "imap", ARG_NUMBER, &entry.imap },
 		{ "pop3", ARG_NUMBER, &entry.pop3 },
+		{ "no-store", ARG_FLAG, &entry.has_no_store },
 		CLUSTER_ROWS(entry.command),
 		/* The last two are of join alone. */
 		{ is_join ? "db" : NULL, ARG_TEXT, &db },

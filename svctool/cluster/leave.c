@@ -17,6 +17,24 @@
 
 enum { SERVICE_S = 60 };
 
+/* Stores that have no users go with their node. */
+static int
+remove_unused_stores(
+    struct cluster_command *command, const char *name, const char *pin)
+{
+	struct error err;
+	enum pg_status status = database_run(command->pg, NULL, &err,
+	    "DELETE FROM mq.stores s USING mq.nodes n WHERE n.name = s.node "
+	    "AND n.name = $1 AND ($2::text = '' OR $2::text = ANY(n.tls_pins)) "
+	    "AND NOT EXISTS (SELECT FROM mq.users u WHERE u.store_id = s.id) "
+	    "AND NOT EXISTS (SELECT FROM mq.moves m WHERE s.id IN "
+	    "(m.from_store, m.to_store))",
+	    name, pin, NULL);
+
+	return status == PG_OK ? EXIT_FINE
+			       : cluster_complain(command, status, &err);
+}
+
 /* What still hangs on a node: its stores.  Only if it has this pin, or "". */
 static int
 must_have_no_stores(
@@ -133,6 +151,8 @@ cluster_leave(int argc, char **argv)
 	read_own_pin(command.node, pin);
 	code = cluster_open_database(&command, NULL);
 	if (code == EXIT_FINE)
+		code = remove_unused_stores(&command, name, pin);
+	if (code == EXIT_FINE)
 		code = must_have_no_stores(&command, name, pin);
 	if (code != EXIT_FINE)
 		return code;
@@ -166,10 +186,12 @@ static int
 forget_node(struct cluster_command *command, const char *name)
 {
 	AUTO(pg_result_free) struct pg_result *result = NULL;
-	int code = must_have_no_stores(command, name, "");
+	int code = remove_unused_stores(command, name, "");
 	struct error err;
 	enum pg_status status;
 
+	if (code == EXIT_FINE)
+		code = must_have_no_stores(command, name, "");
 	if (code != EXIT_FINE)
 		return code;
 	status = database_run(

@@ -400,9 +400,12 @@ def test_leave(cluster):
     cluster.join(second)
     done = second.cluster("init", "--name", "other", code=1)
     assert "is 'mail2' in a cluster already" in done.stderr
-    cluster.sql("INSERT INTO mq.stores (name, node) VALUES ('s2', 'mail2')")
+    cluster.sql("INSERT INTO mq.domains (name, is_clustered) "
+                "VALUES ('c.test', true); INSERT INTO mq.users (domain_id, "
+                "name, dir, store_id) SELECT 1, 'al', '/d/al', id "
+                "FROM mq.stores WHERE name = 'mail2'")
     done = second.cluster("leave", code=1)
-    assert "serves the store 's2', which has 0 users" in done.stderr
+    assert "serves the store 'mail2', which has 1 users" in done.stderr
     assert cluster.row("mail2") is not None
     cluster.sql("UPDATE mq.stores SET node = 'mail1'")
     assert second.json("leave") == {"node": "mail2", "has_left": True}

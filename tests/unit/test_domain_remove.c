@@ -19,7 +19,7 @@ take_away(const char *domain, bool keep_mail, enum admin_result wanted,
 	struct buf left;
 
 	buf_init(&left);
-	got = domain_remove(home, domain, keep_mail, &left, &err);
+	got = domain_remove(home, domain, keep_mail, false, &left, &err);
 	if (got != wanted ||
 	    strstr(got == ADMIN_OK ? left.data : err.text, reason) == NULL)
 		fail_msg("removing %s: got %d '%s', '%s', wanted %d '%s'",
