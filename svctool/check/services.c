@@ -27,6 +27,7 @@ static const struct {
 	{ "resolverd", { "resolverd" } },
 	{ "qmail-rspawn", { "qmail-rspawn" } },
 	{ "lookupd", { "lookupd" } },
+	{ "adminsrv", { "adminsrv", "admin-run" } },
 	{ "dovecot", { "dovecot" } },
 };
 
