@@ -9,8 +9,9 @@ adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/convert.o adminsrv/
 
 # What the server, its helper and its client have in common.
 LIBS += adminsrv/libadminsrv.a
-adminsrv/libadminsrv.a: adminsrv/server/admins.o adminsrv/server/command.o \
-    adminsrv/server/listen.o adminsrv/server/rights.o adminsrv/server/runner.o \
+adminsrv/libadminsrv.a: adminsrv/server/admins.o adminsrv/server/api.o \
+    adminsrv/server/api_answer.o adminsrv/server/api_openapi.o adminsrv/server/api_tls.o adminsrv/server/command.o \
+    adminsrv/server/listen.o adminsrv/server/metrics.o adminsrv/server/rights.o adminsrv/server/runner.o \
     adminsrv/server/server.o adminsrv/server/session.o adminsrv/server/words.o
 
 ADMINSRV_PROGS := clearopensmtp vaddaliasdomain vadddomain vadduser valias \
@@ -48,3 +49,4 @@ adminsrv/mgmtpass: adminsrv/mgmtpass.o $(ADMIN_LIBS)
 adminsrv/vpriv: adminsrv/vpriv.o $(ADMIN_LIBS)
 adminsrv/adminsrv adminsrv/admin-run adminsrv/adminclient adminsrv/mgmtpass adminsrv/vpriv: \
     LDLIBS += -lssl -lcrypto -lcrypt -lgsasl
+adminsrv/adminsrv: LDLIBS += -levent_core -levent_extra -levent_openssl -ljansson

@@ -10,7 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adminsrv/server/api.h"
 #include "adminsrv/server/session.h"
+#include "base/file.h"
+#include "base/listen_socket.h"
 #include "base/listener_daemon.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,6 +31,8 @@ enum {
 
 struct admin_daemon {
 	struct admin_server *server;
+	struct api *api; /* NULL: none is wanted */
+	int api_fd;      /* -1: the same, or it is the api's */
 	struct listener_daemon base;
 };
 
@@ -92,7 +97,8 @@ reload_admin(void *context, struct error *err)
 {
 	struct admin_daemon *daemon = context;
 
-	if (admin_server_reload(daemon->server, err) == -1)
+	if (admin_server_reload(daemon->server, err) == -1 ||
+	    (daemon->api != NULL && api_reload(daemon->api, err) == -1))
 		return -1;
 	take_admin_limits(daemon);
 	return 0;
@@ -169,6 +175,40 @@ read_address(const struct home *home, enum setting_id id,
 	    : parse_address(id, value.data, address_out, err);
 }
 
+/* The setting adminapi may be empty. */
+static int
+listen_api(
+    struct admin_daemon *daemon, const struct home *home, struct error *err)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct admin_address address;
+	struct listener_options options = { .address = address.ip };
+	struct sockaddr_storage bound;
+
+	if (node_setting_text(home->control, SETTING_adminapi, &value, err) ==
+	    -1)
+		return -1;
+	if (*value.data == '\0')
+		return 0;
+	if (parse_address(SETTING_adminapi, value.data, &address, err) == -1)
+		return -1;
+	options.port = address.port;
+	daemon->api_fd = listen_socket_open(&options, &bound, err);
+	return daemon->api_fd == -1 ? -1 : 0;
+}
+
+static int
+start_api(struct admin_daemon *daemon, struct error *err)
+{
+	int fd = daemon->api_fd;
+
+	if (fd == -1)
+		return 0;
+	daemon->api_fd = -1;
+	daemon->api = api_start(daemon->server, fd, err);
+	return daemon->api == NULL ? -1 : 0;
+}
+
 static int
 open_admin(struct admin_daemon *daemon, const struct home *home,
     const struct admin_address *address, struct error *err)
@@ -185,7 +225,8 @@ open_admin(struct admin_daemon *daemon, const struct home *home,
 	struct runner *runner;
 
 	daemon->base.listener = listener_new(&options, err);
-	if (daemon->base.listener == NULL)
+	if (daemon->base.listener == NULL ||
+	    listen_api(daemon, home, err) == -1)
 		return 111;
 	/* While we are root, if we are. */
 	runner = runner_new(err);
@@ -203,6 +244,7 @@ int
 admin_listen(const struct home *home, struct error *err)
 {
 	struct admin_daemon daemon = {
+		.api_fd = -1,
 		.base = { .program = admin_program,
 		    .reload = reload_admin,
 		    .stop = stop_admin,
@@ -220,10 +262,13 @@ admin_listen(const struct home *home, struct error *err)
 	if (result == 0) {
 		take_admin_limits(&daemon);
 		parent_end_with(supervise);
-		result = start_watch(&daemon, err) == -1
+		result = start_api(&daemon, err) == -1 ||
+			start_watch(&daemon, err) == -1
 		    ? 111
 		    : listener_daemon_run(&daemon.base, address.ip, err);
 	}
+	file_close(&daemon.api_fd);
+	api_stop(&daemon.api);
 	listener_free(&daemon.base.listener);
 	admin_server_free(&daemon.server);
 	return result;
