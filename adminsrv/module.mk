@@ -7,6 +7,13 @@ adminsrv/libadmin.a: adminsrv/bulk.o adminsrv/cli.o adminsrv/convert.o adminsrv/
     adminsrv/tasks.o adminsrv/user_dir.o adminsrv/user_info.o adminsrv/user_info_json.o \
     adminsrv/users.o adminsrv/users_cdb.o adminsrv/users_move.o adminsrv/users_place.o adminsrv/vacation.o adminsrv/users_pg.o adminsrv/view.o adminsrv/vpasswd_file.o
 
+# What the server, its helper and its client have in common.
+LIBS += adminsrv/libadminsrv.a
+adminsrv/libadminsrv.a: adminsrv/server/admins.o adminsrv/server/api.o \
+    adminsrv/server/api_answer.o adminsrv/server/api_openapi.o adminsrv/server/api_tls.o adminsrv/server/command.o \
+    adminsrv/server/listen.o adminsrv/server/metrics.o adminsrv/server/rights.o adminsrv/server/runner.o \
+    adminsrv/server/server.o adminsrv/server/session.o adminsrv/server/words.o
+
 ADMINSRV_PROGS := clearopensmtp dbinfo hostcntrl hostsync vaddaliasdomain vadddomain vadduser valias \
     vbulletin vcfilter vconvert vdeldomain vdeloldusers vdeluser vdominfo \
     vexport vfstab vhostid vipmap vlimit vmkpasswd vmoduser vmoveuser vmoveuserdir vpasswd \
@@ -29,3 +36,17 @@ adminsrv/vpopbull: adminsrv/vbulletin.o adminsrv/libadmin.a mailbox/libmailbox.a
     auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a control/libcontrol.a \
     base/libbase.a
 adminsrv/vpopbull: LDLIBS += -lcrypt -lcrypto -lgsasl
+
+# Administration from afar.
+PROGS += adminsrv/adminclient adminsrv/adminsrv adminsrv/admin-run adminsrv/mgmtpass adminsrv/vpriv
+MANS += adminsrv/adminclient.8 adminsrv/adminsrv.8 adminsrv/admin-run.8 adminsrv/mgmtpass.8 adminsrv/vpriv.8
+ADMIN_LIBS := adminsrv/libadminsrv.a adminsrv/libadmin.a mailbox/libmailbox.a auth/libauth.a \
+    lookupd/libpgstore.a lookupd/liblookupd.a control/libcontrol.a base/libbase.a
+adminsrv/adminsrv: adminsrv/server/main.o $(ADMIN_LIBS)
+adminsrv/admin-run: adminsrv/server/admin_run.o $(ADMIN_LIBS)
+adminsrv/adminclient: adminsrv/adminclient.o $(ADMIN_LIBS)
+adminsrv/mgmtpass: adminsrv/mgmtpass.o $(ADMIN_LIBS)
+adminsrv/vpriv: adminsrv/vpriv.o $(ADMIN_LIBS)
+adminsrv/adminsrv adminsrv/admin-run adminsrv/adminclient adminsrv/mgmtpass adminsrv/vpriv: \
+    LDLIBS += -lssl -lcrypto -lcrypt -lgsasl
+adminsrv/adminsrv: LDLIBS += -levent_core -levent_extra -levent_openssl -ljansson

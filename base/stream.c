@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/endpoint.h"
 #include "base/mem.h"
@@ -347,6 +348,21 @@ stream_flush(struct stream *stream)
 {
 	write_buffered(stream);
 	return stream->write_result;
+}
+
+enum stream_result
+stream_end_output(struct stream *stream)
+{
+	enum stream_result result = stream_flush(stream);
+
+	if (result != STREAM_OK)
+		return result;
+	if (stream->tls != NULL) {
+		endpoint_begin(&stream->endpoint, stream->timeout_ms);
+		tls_session_close(stream->tls);
+	}
+	shutdown(stream->endpoint.write_fd, SHUT_WR);
+	return STREAM_OK;
 }
 
 void

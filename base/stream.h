@@ -77,6 +77,12 @@ void stream_write(struct stream *stream, const char *data, size_t length);
 enum stream_result stream_flush(struct stream *stream);
 
 /*
+ * Flushes, and tells the peer that nothing more comes; it can be read still.
+ * Nothing may be written any more.
+ */
+enum stream_result stream_end_output(struct stream *stream);
+
+/*
  * After a failed write: what is not sent is dropped, so that what the peer said
  * before it went can be read still.
  */

@@ -25,7 +25,7 @@ static const struct {
 	    "            [--submissions P[,P]] [--odmr P[,P]]\n"
 	    "            [--smtps P[,P]] [--lmtp P[,P]] [--qmtp P[,P]]\n"
 	    "            [--qmqp P[,P]] [--pop3 P[,P]] [--pop3s P[,P]]\n"
-	    "            [--imap P] [--imaps P]\n"
+	    "            [--imap P] [--imaps P] [--admin P] [--api P]\n"
 	    "            [--relay NET[,NET]]\n"
 	    "            [--user NAME] [--create-users]" },
 	{ "start", cmd_start, "[--home DIR] [--timeout SECONDS]" },

@@ -310,6 +310,14 @@ node_is_cluster(const char *service)
 	return strcmp(service, node_cluster_service) == 0;
 }
 
+const char node_admin_service[] = "admin";
+
+bool
+node_is_admin(const char *service)
+{
+	return strcmp(service, node_admin_service) == 0;
+}
+
 const char node_imap_service[] = "imap";
 
 bool
@@ -330,6 +338,6 @@ node_is_made_service(const struct node *node, const char *service)
 	return is_queue || node_is_listener(service) ||
 	    node_is_resolver(service) || node_is_remote(service) ||
 	    node_is_lookup(service) || node_is_cluster(service) ||
-	    node_is_imap(service) ||
+	    node_is_imap(service) || node_is_admin(service) ||
 	    strcmp(service, node_pgsql_service) == 0;
 }

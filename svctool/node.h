@@ -101,6 +101,9 @@ bool node_is_lookup(const char *service);
 /* The one that keeps the node's place in its cluster. */
 extern const char node_cluster_service[];
 bool node_is_cluster(const char *service);
+/* The one of administrators from afar. */
+extern const char node_admin_service[];
+bool node_is_admin(const char *service);
 /* Dovecot, where there is one for this node. */
 extern const char node_imap_service[];
 bool node_is_imap(const char *service);

@@ -28,6 +28,7 @@ static const struct {
 	{ "qmail-rspawn", { "qmail-rspawn" } },
 	{ "lookupd", { "lookupd" } },
 	{ "clusterd", { "clusterd" } },
+	{ "adminsrv", { "adminsrv", "admin-run" } },
 	{ "dovecot", { "dovecot" } },
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "control/layout.h"
 #include "control/settings.h"
 #include "svctool/init/init.h"
 #include "svctool/run/place.h"
@@ -92,6 +93,39 @@ make_lookup(struct maker *maker, struct error *err)
 }
 
 static int
+make_address(struct maker *maker, const struct init_options *options,
+    const char *name, const char *text, struct error *err)
+{
+	OWN_TEXT path = layout_path(maker->node->home, LAYOUT_setting, name);
+	OWN_TEXT line = NULL;
+	struct port_address address;
+
+	if (text == NULL)
+		return 0;
+	if (port_parse(text, options->address, &address, err) == -1)
+		return -1;
+	line = xasprintf(strchr(address.ip, ':') != NULL ? "[%s]:%u\n"
+							 : "%s:%u\n",
+	    address.ip, address.port);
+	return make_file(maker, LAYOUT_setting, path, line, err);
+}
+
+/* Administrators are in the database, too. */
+static int
+make_admin(
+    struct maker *maker, const struct init_options *options, struct error *err)
+{
+	return make_address(
+		   maker, options, "adminlisten", options->admin, err) == -1 ||
+		make_address(maker, options, "adminapi", options->api, err) ==
+		    -1 ||
+		(options->admin != NULL &&
+		    service_make_admin(maker, err) == -1)
+	    ? -1
+	    : 0;
+}
+
+static int
 make_node(
     struct maker *maker, const struct init_options *options, struct error *err)
 {
@@ -115,6 +149,7 @@ make_node(
 	return service_make_resolver(maker, err) == -1 ||
 		service_make_remote(maker, err) == -1 ||
 		make_lookup(maker, err) == -1 ||
+		make_admin(maker, options, err) == -1 ||
 		init_imap(maker, options, err) == -1 ||
 		init_complete_services(maker, err) == -1 ||
 		init_domains(maker, options, err) == -1
@@ -231,6 +266,8 @@ cmd_init(int argc, char **argv)
 		{ "pop3s", ARG_LIST, &options.pop3s },
 		{ "imap", ARG_TEXT, &options.imap },
 		{ "imaps", ARG_TEXT, &options.imaps },
+		{ "admin", ARG_TEXT, &options.admin },
+		{ "api", ARG_TEXT, &options.api },
 		{ "relay", ARG_LIST, &options.relay },
 		{ "user", ARG_TEXT, &options.user },
 		{ "create-users", ARG_FLAG, &options.create_users },

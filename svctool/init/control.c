@@ -95,6 +95,7 @@ init_control(
 		{ LAYOUT_assign, "", "." },
 		{ LAYOUT_tcpto, "", "" },
 		{ LAYOUT_login_table, "", "" },
+		{ LAYOUT_admin_logins, "", "" },
 		{ LAYOUT_over_quota, "", "" },
 		{ LAYOUT_global_var, "MQMAIL_HOME", home->root },
 		{ LAYOUT_global_var, "CONTROLDIR", getenv("CONTROLDIR") },

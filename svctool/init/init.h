@@ -30,6 +30,7 @@ struct init_options {
 	struct strlist smtp, submission, submissions, odmr, smtps, lmtp;
 	struct strlist qmtp, qmqp, pop3, pop3s;
 	const char *imap, *imaps; /* ADDRESS:PORT, or NULL */
+	const char *admin, *api;  /* the same */
 	struct strlist relay; /* address prefixes, as tcprules has them */
 };
 

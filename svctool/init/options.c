@@ -131,6 +131,14 @@ check_listeners(const struct init_options *options, struct error *err)
 	if (options->imaps != NULL &&
 	    port_parse(options->imaps, options->address, &unused, err) == -1)
 		return error_context(err, "--imaps");
+	if (options->admin != NULL &&
+	    port_parse(options->admin, options->address, &unused, err) == -1)
+		return error_context(err, "--admin");
+	if (options->api != NULL &&
+	    port_parse(options->api, options->address, &unused, err) == -1)
+		return error_context(err, "--api");
+	if (options->api != NULL && options->admin == NULL)
+		return error_set(err, "--api goes with --admin");
 	return 0;
 }
 

@@ -26,7 +26,7 @@ static const struct {
 	{ "mqresolve", "nofiles", "", "mqmail resolver" },
 	{ "mqlookup", "mqlookup", "", "mqmail lookups of users" },
 	{ "mqcluster", "mqcluster", "", "mqmail cluster" },
-	{ "mqadmin", "mqadmin", "", "mqmail administration" },
+	{ "mqadmin", "mqadmin", "mqlookup", "mqmail administration" },
 	{ "mqproxy", "nofiles", "qcerts", "mqmail proxies" },
 };
 

@@ -14,6 +14,7 @@
 #include "base/packet.h"
 #include "base/scan.h"
 #include "base/test_time.h"
+#include "control/node_setting.h"
 #include "queue/health.h"
 #include "svctool/run/dovecot.h"
 #include "svctool/run/greet.h"
@@ -279,6 +280,29 @@ imap_is_ready(const struct node *node, const struct supervise_state *state,
 	    : READY_NO;
 }
 
+/* It speaks TLS first, so that somebody who listens must do. */
+static enum ready
+admin_is_ready(const struct node *node, const struct supervise_state *state,
+    struct error *err)
+{
+	OWN_TEXT control = node_path(node, "%s", node->home->control);
+	AUTO(buf_release) struct buf value = BUF_INIT;
+	struct port_address address;
+	uint64_t inodes[LISTENERS_MAX];
+
+	if (node_setting_text(control, SETTING_adminlisten, &value, err) ==
+		-1 ||
+	    port_parse(value.data, "0.0.0.0", &address, err) == -1)
+		return READY_NO;
+	if (state->is_supervised && !has_live_process(state, err))
+		return READY_NO;
+	if (port_listeners(&address, inodes, LISTENERS_MAX) > 0)
+		return READY_YES;
+	error_set(
+	    err, "nobody listens on %s port %u", address.ip, address.port);
+	return READY_NO;
+}
+
 enum ready
 ready_service(const struct node *node, const char *name,
     const struct supervise_state *state, struct error *err)
@@ -299,6 +323,8 @@ ready_service(const struct node *node, const char *name,
 		return socket_is_ready(node, LAYOUT_lookup, state, err);
 	if (node_is_cluster(name))
 		return socket_is_ready(node, LAYOUT_clusterd, state, err);
+	if (node_is_admin(name))
+		return admin_is_ready(node, state, err);
 	if (strcmp(name, node_pgsql_service) == 0)
 		return pgsql_is_ready(node, state, err);
 	return has_live_process(state, err) ? READY_YES : READY_NO;

@@ -195,6 +195,13 @@ service_make_cluster(struct maker *maker, struct error *err)
 }
 
 int
+service_make_admin(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_admin_service,
+	    "administration from afar", "adminsrv", err);
+}
+
+int
 service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
     struct error *err)
 {

@@ -23,6 +23,9 @@ int service_make_lookup(struct maker *maker, struct error *err);
 /* The one that keeps the node's place in its cluster.  0 or -1. */
 int service_make_cluster(struct maker *maker, struct error *err);
 
+/* The one of administrators from afar.  0 or -1. */
+int service_make_admin(struct maker *maker, struct error *err);
+
 /* The one that runs Dovecot, with the configuration conf.  0 or -1. */
 int service_make_imap(struct maker *maker, const char *dovecot,
     const char *conf, struct error *err);
