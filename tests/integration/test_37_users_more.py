@@ -262,11 +262,11 @@ def test_what_was_done_is_said(home):
             (f"bo@a.test {folder}/bo {folder}/x",
              ["vmoveuserdir", "-v", "bo@a.test", f"{folder}/x"]),
             ("192.0.2.1 a.test", ["vipmap", "-vi", "192.0.2.1", "a.test"]),
-            ("bo@a.test", ["vdeluser", "-v", "bo@a.test"]),
+            ("bo@a.test", ["vdeluser", "-fv", "bo@a.test"]),
             ("b.test", ["vadddomain", "-vn", "b.test"]),
             ("c.test b.test", ["vaddaliasdomain", "-v", "c.test", "b.test"]),
             ("b.test d.test", ["vrenamedomain", "-v", "b.test", "d.test"]),
-            ("d.test", ["vdeldomain", "-v", "d.test"])):
+            ("d.test", ["vdeldomain", "-fv", "d.test"])):
         assert home.run(*words) == f"done: {done}\n"
     assert home.run("vadduser", "-inv", stdin="x@a.test\ny@a.test\n") == (
         "done: 2 users\n")
@@ -451,12 +451,24 @@ def test_a_domain_that_cannot_be_looked_at_is_not_removed_unasked(home):
     assert (home.folder / "al/Maildir/new/1.a").exists()
 
 
+def test_scripts_lose_no_mail_unless_they_say_so(home):
+    home.run("vadduser", "-n", "al@a.test")
+    home.run("vaddaliasdomain", "alias.test", "a.test")
+    assert "--yes" in home.run("vdeluser", "al@a.test", code=100)
+    assert "--yes" in home.run("vdeldomain", "a.test", code=100)
+    assert set(home.users()) == {"postmaster", "al"}
+    home.run("vdeldomain", "alias.test")  # no mail goes
+    home.run("vdeluser", "--yes", "al@a.test")
+    home.run("vdeldomain", "--yes", "a.test")
+    assert not home.folder.exists()
+
+
 def test_a_domain_that_was_kept_is_removed(home):
     home.run("vadduser", "-n", "al@a.test")
     home.add_mail("al")
     home.run("vdeldomain", "-k", "a.test")
     assert home.folder.exists()
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert not home.folder.exists()
     home.run("vadddomain", "-n", "a.test")
     assert list(home.users()) == ["postmaster"]
@@ -474,7 +486,7 @@ def test_filters_go_with_their_user(home):
         return "old@b.test" in home.run("vcfilter", "-r", f"{name}@a.test")
 
     add("al")
-    home.run("vdeluser", "al@a.test")
+    home.run("vdeluser", "-f", "al@a.test")
     home.run("vadduser", "-n", "al@a.test")
     assert not has_any("al")
     if home.store == "cdb":
@@ -528,12 +540,12 @@ def test_users_of_other_domains_stay(home, is_elsewhere):
     home.run("vadduser", "-n", "-B", bob, "new@a.test", code=100)
     for folder in (other, f"{bob.parent}/", bob.parent):
         set_dir(home, "al", folder)
-        home.run("vdeluser", "al@a.test", code=100)
+        home.run("vdeluser", "-f", "al@a.test", code=100)
         home.run("vmoveuserdir", "al@a.test", home.folder / "al2", code=100)
         home.run("vrenameuser", "al@a.test", "alf@a.test")
         home.run("vrenameuser", "alf@a.test", "al@a.test")
         assert mail.read_text() == "bob's"
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert mail.read_text() == "bob's"
     assert (other / ".qmail-default").exists()
     assert not Path(own).exists()
@@ -558,13 +570,13 @@ def test_base_paths(home, other_filesystem):
     # A run that was killed left the mail of an earlier one there.
     left = base / "A2E/a.test/.removed.al"
     (left / "Maildir/new").mkdir(parents=True)
-    home.run("vdeluser", "al@a.test")
+    home.run("vdeluser", "-f", "al@a.test")
     assert not (base / "A2E/a.test/al").exists()
     assert not left.exists()
-    home.run("vdeldomain", "b.test")
+    home.run("vdeldomain", "-f", "b.test")
     assert not (base / "A2E/b.test/aa").exists()
     assert (base / "T2Zsym/a.test/zoe").exists()
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert not (base / "T2Zsym/a.test/zoe").exists()
 
 
@@ -759,7 +771,7 @@ def test_the_hook_is_told(home):
     home.run("vadduser", "-n", "-i", stdin="c@a.test\nd@a.test\n")
     home.run("vadduser", "-n", f"{odd}@a.test", code=100)
     home.run("valias", "-i", "&x@b.test", "info@a.test")
-    home.run("vdeluser", "bob@a.test")
+    home.run("vdeluser", "-f", "bob@a.test")
     assert home.lines("told") == [
         "vadduser", "<al@a.test>", "vrenameuser", "<al@a.test>",
         "<bob@a.test>", "vadduser", "<>", "c@a.test", "d@a.test", "valias",
