@@ -92,7 +92,7 @@ void *database_keep_snapshot(void *database);
 enum { PASSWORD_COLUMNS = 9 };
 #define USER_COLUMN_LIST                                                    \
 	"u.flags, CASE WHEN d.is_active THEN u.uid_flags ELSE u.uid_flags " \
-	"| 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
+	"& ~32 | 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
 	"WHERE f.domain_id = u.domain_id AND f.user_name = u.name)"
 #define PASSWORD_COLUMN_LIST \
 	USER_COLUMN_LIST ", u.hash, u.scram, u.secret, u.gecos"

@@ -689,6 +689,116 @@ def test_old_users(home):
     assert set(home.users()) == {"postmaster", "old", "new", "kept"}
 
 
+def note_login(home, name, days):
+    """As a login does that was so many days ago."""
+    if home.store == "pgsql":
+        home.sql("INSERT INTO mq.last_auth (user_id, service, at) SELECT id, "
+                 f"'pop3', now() - interval '{days} days' FROM mq.users WHERE "
+                 f"name = '{name}' ON CONFLICT (user_id, service) DO UPDATE "
+                 "SET at = excluded.at")
+        return
+    at = int(os.stat(home.path / "control/me").st_mtime - days * 86400)
+    shard = 2166136261
+    for byte in name.encode():
+        shard = (shard ^ byte) * 16777619 & 0xffffffff
+    file = home.path / f"users/logins/a.test/{shard % 256:02x}/{name}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"pop3 192.0.2.1 {at}\n")
+
+
+def take_mail(home):
+    """QMAILQUEUE: each message in a file; what was taken, and forgotten."""
+    folder = home.path / "taken"
+    program = home.path / "take"
+    if not program.exists():
+        folder.mkdir()
+        program.write_text("#!/bin/sh\n"
+                           f"f=$(mktemp {folder}/XXXXXX) && cat >$f && "
+                           "tr '\\0' ' ' <&1 >$f.to\n")
+        program.chmod(0o755)
+        home.env["QMAILQUEUE"] = str(program)
+    taken = {file.read_text().strip(): file.with_suffix("").read_text()
+             for file in folder.glob("*.to")}
+    for file in folder.iterdir():
+        file.unlink()
+    return taken
+
+
+def test_who_is_away_becomes_inactive_until_a_login(home):
+    for name in ("away", "there", "off"):
+        home.run("vadduser", "-n", f"{name}@a.test")
+        set_age(home, name, 500)
+    note_login(home, "away", 100)
+    note_login(home, "there", 10)
+    home.run("vmoduser", "-n", "off@a.test")
+    # Deliveries are no logins.
+    os.utime(home.folder / "away/Maildir")
+    home.run("vdeloldusers", "-i", "--yes")  # never, unless the setting says so
+    assert home.users()["away"]["is_active"]
+    (home.path / "control/inactivedays").write_text("90\n")
+    assert home.run("vdeloldusers", "-i", "--yes").startswith("away@a.test: ")
+    users = home.users()
+    assert [name for name in users if not users[name]["is_active"]] == [
+        "away", "off"]
+    assert "inactive until a login" in home.run("vuserinfo", "away@a.test")
+    assert "until" not in home.run("vuserinfo", "off@a.test")
+    assert home.run("vdeloldusers", "-i", "--yes") == ""
+    take_mail(home)
+    (home.path / "domains/.activated.msg").write_text("Here you are\n")
+    note_login(home, "away", 0)
+    note_login(home, "off", 0)
+    assert home.run("vdeloldusers", "-i") == "away@a.test: active again\n"
+    users = home.users()
+    assert users["away"]["is_active"] and users["away"]["uid"] == 0
+    assert not users["off"]["is_active"]
+    (to, text), = take_mail(home).items()
+    assert to == "F Taway@a.test" and text.endswith("\n\nHere you are\n")
+    assert home.run("vdeloldusers", "-i") == ""
+    # The operator's word is above it, in either direction.
+    note_login(home, "away", 100)
+    home.run("vdeloldusers", "-i", "--yes")
+    home.run("vmoduser", "-n", "away@a.test")
+    assert home.users()["away"]["uid"] == 0
+    assert list(take_mail(home)) == ["F Taway@a.test"]
+
+
+def test_new_users_are_greeted(home):
+    take_mail(home)
+    home.run("vadduser", "-n", "quiet@a.test")
+    (home.path / "domains/.welcome.msg").write_text("Be welcome\n")
+    home.run("vaddaliasdomain", "alias.test", "a.test")
+    home.run("vadduser", "-n", "al@alias.test")
+    (to, text), = take_mail(home).items()
+    head, body = text.split("\n\n")
+    assert to == "F Tal@a.test" and body == "Be welcome\n"
+    for line in ("To: al@a.test", "From: <postmaster@a.test>",
+                 "Subject: Welcome", "Auto-Submitted: auto-generated"):
+        assert line in head.splitlines(), head
+    home.run("vadddomain", "-n", "b.test")
+    (home.path / "domains/b.test/.welcome.msg").write_text(
+        "From: Us <us@b.test>\nSubject: Hello\n\nOf b\n")
+    home.run("vadduser", "-n", "--file", "/dev/stdin",
+             stdin="y@b.test\nbo@a.test\nx@b.test\n")
+    taken = take_mail(home)
+    assert "Be welcome" in taken["F Tbo@a.test"]
+    of_b = taken["F Ty@b.test Tx@b.test"]
+    assert "\nTo: undisclosed-recipients:;\n" in of_b
+    assert of_b.endswith("\nFrom: Us <us@b.test>\nSubject: Hello\n\nOf b\n")
+    # Nobody is told of a mailbox that takes no mail.
+    home.run("vadduser", "-i", "-n", "later@a.test")
+    assert take_mail(home) == {}
+    (home.path / "domains/.activated.msg").write_text("Now\n")
+    home.run("vmoduser", "-n", "later@a.test")
+    home.run("vmoduser", "-c", "x", "later@a.test")
+    (to, text), = take_mail(home).items()
+    assert to == "F Tlater@a.test" and text.endswith("\n\nNow\n")
+    # A queue that takes none is no reason not to have added the user.
+    (home.path / "take").write_text("#!/bin/sh\nexit 81\n")
+    done = home.call("vadduser", "-n", "last@a.test")
+    assert done.returncode == 0 and "'.welcome.msg' was not sent" in done.stderr
+    assert "last" in home.users()
+
+
 def test_old_mail(home):
     home.run("vadduser", "-n", "al@a.test")
     trash = home.folder / "al/Maildir/.Trash"
