@@ -124,7 +124,9 @@ last_login(const struct home *home, struct users *users,
 	result = users->backend == &users_pg
 	    ? ask_table(users, entry->name, at_s_out, err)
 	    : tell_file(home, users, entry->name, take_later, at_s_out, err);
-	if (result == -1 || look_at_folder(maildir, at_s_out, err) == -1)
+	/* Deliveries change the Maildir itself, too, where there is a quota. */
+	if (result == -1 ||
+	    (*at_s_out == 0 && look_at_folder(maildir, at_s_out, err) == -1))
 		return -1;
 	return look_at_folder(cur, at_s_out, err);
 }

@@ -11,8 +11,9 @@
 
 /*
  * Seconds since 1970 of the user's last login by any service, or when the
- * folders of the Maildir last changed, which reading mail does, if that is
- * later: a user is never taken for older than either says.  0: neither is
+ * Maildir's folder cur last changed, which reading mail does, if that is
+ * later: a user is never taken for older than either says.  Of whom no login is
+ * known: when the user was added, or the Maildir last changed.  0: nothing is
  * known.  0 or -1: could not tell.
  */
 int last_login(const struct home *home, struct users *users,

@@ -112,8 +112,10 @@ user_info_print(const struct vpasswd_entry *entry, const char *domain,
 		printf("uid           : %u\n"
 		       "                -%s\n",
 		    entry->uid_flags,
-		    (entry->uid_flags & VPASSWD_INACTIVE) != 0 ? "inactive"
-							       : "active");
+		    (entry->uid_flags & VPASSWD_INACTIVE) == 0 ? "active"
+			: vpasswd_may_log_in(entry->uid_flags)
+			? "inactive until a login"
+			: "inactive");
 	if ((fields & USER_INFO_GID) != 0)
 		print_flags(entry);
 	if ((fields & USER_INFO_GECOS) != 0)

@@ -3,11 +3,13 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "adminsrv/bulk.h"
 #include "adminsrv/cli.h"
 #include "adminsrv/filesystems.h"
+#include "adminsrv/greet.h"
 #include "adminsrv/hook.h"
 #include "adminsrv/limits.h"
 #include "adminsrv/names.h"
@@ -136,7 +138,31 @@ add_single(const struct home *home, const struct options *options,
 	new.quota = quota.data;
 	if (new.gecos == NULL)
 		new.gecos = address.local;
-	return users_add(users, &new, 1, err);
+	result = users_add(users, &new, 1, err);
+	users_close(&users);
+	if (result == ADMIN_OK && !options->is_inactive)
+		greet_users(home, domain.name, GREET_NEW, &new.name, 1);
+	return result;
+}
+
+/* The list is sorted by domain now. */
+static void
+greet_list(const struct home *home, const struct bulk *bulk)
+{
+	AUTO(mem_free)
+	const char **names = xcalloc(bulk->count + 1, sizeof(*names));
+	size_t count = 0;
+
+	for (size_t i = 0; i < bulk->count; i++) {
+		const char *domain = bulk->users[i].address.domain;
+
+		names[count++] = bulk->users[i].address.local;
+		if (i + 1 < bulk->count &&
+		    strcmp(bulk->users[i + 1].address.domain, domain) == 0)
+			continue;
+		greet_users(home, domain, GREET_NEW, names, count);
+		count = 0;
+	}
 }
 
 static enum admin_result
@@ -187,6 +213,8 @@ add_list(
 		    home, options->base, bulk.count, err);
 	if (result == ADMIN_OK)
 		result = tell_list(home, &bulk, err);
+	if (result == ADMIN_OK)
+		greet_list(home, &bulk);
 	if (result == ADMIN_OK && cli_is_verbose())
 		printf("done: %zu users\n", bulk.count);
 	return result;

@@ -12,12 +12,16 @@
 
 static const char usage[] = "usage: vdeldomain [-fkv] [--no-wait] domain\n";
 
-/* What goes, told before; what is no domain any more is just removed. */
+/*
+ * What goes, told before; what is no domain any more is just removed.  Scripts
+ * are asked to be sure where mail goes, and only there.
+ */
 static bool
 is_wanted(
     const struct home *home, const char *domain, bool keep_mail, bool is_sure)
 {
 	AUTO(users_close) struct users *users = NULL;
+	bool is_script = !isatty(STDIN_FILENO);
 	uint64_t count = 0;
 	enum admin_result found;
 	struct error err;
@@ -33,11 +37,11 @@ is_wanted(
 		    "at: %s.",
 		    domain, keep_mail ? "" : " with all mail", err.text);
 	if (strcmp(users_domain(users), domain) != 0)
-		return cli_confirm(false,
+		return cli_confirm(is_script,
 		    "The name '%s' of the domain '%s' goes; users and mail "
 		    "stay.",
 		    domain, users_domain(users));
-	return cli_confirm(false,
+	return cli_confirm(keep_mail && is_script,
 	    "The domain '%s' goes, with its alias domains, its postmaster and "
 	    "%" PRIu64 " other users, and %s in '%s'%s.",
 	    domain, count, keep_mail ? "leaves their mail" : "all their mail",
@@ -56,7 +60,7 @@ main(int argc, char **argv)
 {
 	char domain[NAMES_DOMAIN_SIZE];
 	enum admin_result result;
-	bool keep_mail = false, no_wait = false, is_sure = !isatty(STDIN_FILENO);
+	bool keep_mail = false, no_wait = false, is_sure = false;
 	AUTO(buf_release) struct buf left = BUF_INIT;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
@@ -81,7 +85,9 @@ main(int argc, char **argv)
 		return cli_end(ADMIN_REFUSED, &err);
 	home = global_vars_home();
 	if (!is_wanted(home, domain, keep_mail, is_sure))
-		return cli_end(admin_refuse(&err, "nothing was removed"), &err);
+		return cli_end(admin_refuse(&err,
+				   "nothing was removed: say yes, or --yes"),
+		    &err);
 	buf_init(&left);
 	result = domain_remove(home, domain, keep_mail, no_wait, &left, &err);
 	cli_warn_lines(&left);

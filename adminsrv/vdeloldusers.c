@@ -14,10 +14,12 @@
 
 #include "adminsrv/cli.h"
 #include "adminsrv/domain_list.h"
+#include "adminsrv/greet.h"
 #include "adminsrv/last_login.h"
 #include "base/mem.h"
 #include "base/scan.h"
 #include "control/global_vars.h"
+#include "control/node_setting.h"
 
 enum { AGE_DAYS = 60, AGE_DAYS_MAX = 100000, DAY_S = 86400 };
 
@@ -36,9 +38,11 @@ struct request {
 	struct strlist domains, folders, skipped;
 	int64_t now_s;
 	int action;                         /* r i c p */
-	int64_t age, unread_age, trash_age; /* days; -1: not */
+	int64_t age;                        /* days; 0: nobody is old */
+	int64_t unread_age, trash_age;      /* days; -1: not */
 	bool is_verbose, is_sure, is_told;
-	struct strlist old; /* "user@domain", of this domain */
+	struct strlist old; /* names in this domain */
+	struct strlist back; /* who were inactive for being away */
 	uint64_t mails;
 };
 
@@ -56,7 +60,7 @@ is_old(struct request *request, struct users *users,
 		return -1;
 	*days_out = (request->now_s - at_s) / DAY_S;
 	/* Whom nothing is known of is nobody to be removed. */
-	return at_s > 0 && *days_out >= request->age;
+	return at_s > 0 && request->age > 0 && *days_out >= request->age;
 }
 
 /* Removes regular files of a folder that are older.  0 or -1. */
@@ -145,7 +149,12 @@ look_at_users(struct request *request, struct users *users, struct error *err)
 		    : is_old(request, users, entry, &days, err);
 		if (old == -1)
 			return ADMIN_FAILED;
-		if (old == 0)
+		if (request->action == 'i' && !request->is_told && old == 0 &&
+		    (entry->uid_flags & VPASSWD_AWAY) != 0)
+			strlist_add(&request->back, entry->name);
+		if (old == 0 ||
+		    (request->action == 'i' &&
+			(entry->uid_flags & VPASSWD_INACTIVE) != 0))
 			continue;
 		strlist_add(&request->old, entry->name);
 		printf("%s@%s: %" PRId64 " days%s\n", entry->name,
@@ -156,6 +165,7 @@ look_at_users(struct request *request, struct users *users, struct error *err)
 	return admin_result_of(found);
 }
 
+/* Until a login, which vmoduser's word alone makes it not. */
 static enum admin_result
 make_inactive(struct users *users, const char *name, struct error *err)
 {
@@ -166,8 +176,33 @@ make_inactive(struct users *users, const char *name, struct error *err)
 	if (result != ADMIN_OK || (old->uid_flags & VPASSWD_INACTIVE) != 0)
 		return result;
 	entry = *old;
-	entry.uid_flags |= VPASSWD_INACTIVE;
+	entry.uid_flags |= VPASSWD_INACTIVE | VPASSWD_AWAY;
 	return users_change(users, &entry, err);
+}
+
+/* Those who were away and are not any more. */
+static enum admin_result
+make_active(struct request *request, struct users *users, struct error *err)
+{
+	enum admin_result result = ADMIN_OK;
+
+	for (size_t i = 0; result == ADMIN_OK && i < request->back.count; i++) {
+		const char *name = request->back.items[i];
+		const struct vpasswd_entry *old;
+		struct vpasswd_entry entry;
+
+		result = users_find(users, name, &old, err);
+		if (result != ADMIN_OK)
+			break;
+		entry = *old;
+		entry.uid_flags &=
+		    ~(unsigned)(VPASSWD_INACTIVE | VPASSWD_AWAY);
+		result = users_change(users, &entry, err);
+		if (result == ADMIN_OK)
+			printf("%s@%s: active again\n", name,
+			    users_domain(users));
+	}
+	return result;
 }
 
 /* All messages of a user, new and read, in every folder. */
@@ -233,17 +268,20 @@ is_wanted(const struct request *request, const char *domain)
 }
 
 static enum admin_result
-do_domain(const struct users_at *at, void *context, struct error *err)
+change_domain(
+    struct request *request, const struct users_at *at, struct error *err)
 {
-	struct request *request = context;
 	AUTO(users_close) struct users *users = NULL;
 	enum admin_result result = users_open(at, false, &users, err);
 
 	strlist_release(&request->old);
+	strlist_release(&request->back);
 	request->mails = 0;
 	request->is_told = false;
 	if (result == ADMIN_OK)
 		result = look_at_users(request, users, err);
+	if (result == ADMIN_OK)
+		result = make_active(request, users, err);
 	if (result != ADMIN_OK || request->action == 'r' ||
 	    (request->old.count == 0 && request->mails == 0))
 		return result;
@@ -256,6 +294,19 @@ do_domain(const struct users_at *at, void *context, struct error *err)
 	if (result == ADMIN_OK &&
 	    (request->unread_age >= 0 || request->trash_age >= 0))
 		result = look_at_users(request, users, err);
+	return result;
+}
+
+static enum admin_result
+do_domain(const struct users_at *at, void *context, struct error *err)
+{
+	struct request *request = context;
+	enum admin_result result = change_domain(request, at, err);
+
+	if (result != ADMIN_FAILED)
+		greet_users(request->home, at->domain, GREET_BACK,
+		    (const char *const *)request->back.items,
+		    request->back.count);
 	return result;
 }
 
@@ -279,6 +330,31 @@ do_domains(struct request *request, struct error *err)
 		result = domain_list_one(request->home,
 		    request->domains.items[i], do_domain, request, err);
 	return result;
+}
+
+/*
+ * How many days it takes: -a, else of -i the setting, which may be 0, and of
+ * the others ACCT_INACT_EXPIRY or the usual.  0 or -1.
+ */
+static int
+complete_age(struct request *request, struct error *err)
+{
+	AUTO(buf_release) struct buf text = BUF_INIT;
+	const char *expiry = getenv("ACCT_INACT_EXPIRY");
+
+	if (request->age != -1)
+		return 0;
+	if (request->action != 'i') {
+		request->age = expiry == NULL || *expiry == '\0'
+		    ? AGE_DAYS
+		    : cli_number('a', expiry, 1, AGE_DAYS_MAX);
+		return 0;
+	}
+	if (node_setting_text(request->home->control, SETTING_inactivedays,
+		&text, err) == -1)
+		return -1;
+	request->age = cli_number('a', text.data, 0, AGE_DAYS_MAX);
+	return 0;
 }
 
 /* Options as the reference has them; what deletes has to be asked for. */
@@ -325,17 +401,13 @@ main(int argc, char **argv)
 {
 	AUTO(home_free) struct home *home = NULL;
 	struct request request = {
-		.action = 0, .age = AGE_DAYS, .unread_age = -1, .trash_age = -1
+		.action = 0, .age = -1, .unread_age = -1, .trash_age = -1
 	};
-	const char *expiry;
 	enum admin_result result;
 	struct error err;
 
 	cli_start("vdeloldusers", argv, usage);
 	home = global_vars_home(); /* which may have the variable */
-	expiry = getenv("ACCT_INACT_EXPIRY");
-	if (expiry != NULL)
-		request.age = cli_number('a', expiry, 1, AGE_DAYS_MAX);
 	read_options(argc, argv, &request);
 	request.home = home;
 	request.now_s = time(NULL);
@@ -346,11 +418,13 @@ main(int argc, char **argv)
 		request.age = INT64_MAX;
 	} else if (request.action == 0)
 		request.action = 'r';
-	result = do_domains(&request, &err);
+	result = complete_age(&request, &err) == -1 ? ADMIN_FAILED
+						    : do_domains(&request, &err);
 	strlist_release(&request.domains);
 	strlist_release(&request.folders);
 	strlist_release(&request.skipped);
 	strlist_release(&request.old);
+	strlist_release(&request.back);
 	return request.action == 'r'
 	    ? cli_end(result, &err)
 	    : cli_end_change(home, "vdeloldusers", result, &err, NULL);

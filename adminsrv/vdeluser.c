@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* vdeluser: removes users and their mail. */
 #include <string.h>
-#include <unistd.h>
 
 #include "adminsrv/cli.h"
 #include "adminsrv/names.h"
@@ -22,7 +21,8 @@ remove_asked(
 	if (!cli_confirm(is_sure,
 		"The user '%s' of '%s' goes, with all mail in '%s'.", name,
 		users_domain(users), entry->dir))
-		return admin_refuse(err, "nothing was removed");
+		return admin_refuse(err,
+		    "nothing was removed: say yes, or --yes");
 	return users_remove(users, name, err);
 }
 
@@ -34,7 +34,7 @@ main(int argc, char **argv)
 	enum admin_result result;
 	AUTO(home_free) struct home *home = NULL;
 	struct error err;
-	bool is_sure = !isatty(STDIN_FILENO);
+	bool is_sure = false;
 	int option;
 
 	cli_start("vdeluser", argv, usage);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "adminsrv/cli.h"
+#include "adminsrv/greet.h"
 #include "adminsrv/names.h"
 #include "adminsrv/quota_text.h"
 #include "adminsrv/user_info.h"
@@ -57,6 +58,7 @@ change_user(const struct change *change, const struct home *home,
 	AUTO(buf_release) struct buf quota = BUF_INIT;
 	const struct vpasswd_entry *old;
 	struct vpasswd_entry entry;
+	bool is_back;
 	enum admin_result result = users_open_named(
 	    home->root, address->domain, &users, err);
 
@@ -85,12 +87,14 @@ change_user(const struct change *change, const struct home *home,
 	else
 		entry.gid_flags |= change->flags;
 	if (change->is_state_toggled)
-		entry.uid_flags ^= VPASSWD_INACTIVE;
+		entry.uid_flags =
+		    (entry.uid_flags ^ VPASSWD_INACTIVE) & ~VPASSWD_AWAY;
 	if (strcmp(address->local, "postmaster") == 0 &&
 	    stops_mail(old, &entry))
 		return admin_refuse(err,
 		    "every domain has a postmaster, who gets mail (RFC 5321 "
 		    "4.5.1): leave out -n and -b");
+	is_back = (old->uid_flags & ~entry.uid_flags & VPASSWD_INACTIVE) != 0;
 	result = users_change(users, &entry, err);
 	if (result == ADMIN_OK && change->quota != NULL)
 		result = users_set_quota(
@@ -98,6 +102,10 @@ change_user(const struct change *change, const struct home *home,
 	if (result == ADMIN_OK && change->answer != NULL)
 		result = vacation_put(
 		    users, address->local, change->answer, err);
+	users_close(&users);
+	if (result == ADMIN_OK && is_back)
+		greet_users(home, address->domain, GREET_BACK,
+		    &(const char *){ address->local }, 1);
 	return result;
 }
 

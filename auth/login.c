@@ -454,7 +454,7 @@ admit(struct login *login, struct login_attempt *attempt,
 	if (!service->is_lookup)
 		throttle_pass(login->throttle, counted_ip(attempt),
 		    attempt->name, clock_wall_ms());
-	if (!password->is_active) {
+	if (!password->may_log_in) {
 		log_login(
 		    attempt, user_out->address, "forbidden: inactive", "");
 		return LOGIN_FORBIDDEN;

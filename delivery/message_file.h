@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Texts that an operator writes for users and senders: .over-quota.msg,
- * .no-user.msg, .quotawarn.msg, of a domain in its folder, else of all domains
- * in the folder above.
+ * .no-user.msg, .quotawarn.msg and others, of a domain in its folder, else of
+ * all domains in the folder above.
  */
 #ifndef DELIVERY_MESSAGE_FILE_H
 #define DELIVERY_MESSAGE_FILE_H

@@ -92,7 +92,7 @@ void *database_keep_snapshot(void *database);
 enum { PASSWORD_COLUMNS = 14 };
 #define USER_COLUMN_LIST                                                    \
 	"u.flags, CASE WHEN d.is_active THEN u.uid_flags ELSE u.uid_flags " \
-	"| 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
+	"& ~32 | 16 END, u.dir, u.quota, NOT EXISTS (SELECT FROM mq.filters f "   \
 	"WHERE f.domain_id = u.domain_id AND f.user_name = u.name), "       \
 	"s.name, s.node, s.epoch, u.is_moving, s.is_many_served"
 /* Of u. */

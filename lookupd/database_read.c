@@ -78,11 +78,15 @@ static const struct pg_statement statements[QUERY_KIND_COUNT] = {
 
 /* In the order of users, so that writers never wait for each other. */
 static const struct pg_statement note_logins = { "note_logins",
-	"INSERT INTO mq.last_auth AS t (user_id, service, remote_ip, at) "
+	"WITH noted AS (INSERT INTO mq.last_auth AS t (user_id, service, remote_ip, at) "
 	"SELECT DISTINCT ON (u.id, q.service) u.id, q.service, q.ip, "
 	"to_timestamp(q.at)" LOGINS "ORDER BY u.id, q.service, q.at DESC "
 	"ON CONFLICT (user_id, service) DO UPDATE SET remote_ip = "
-	"excluded.remote_ip, at = excluded.at WHERE t.at <= excluded.at" };
+	"excluded.remote_ip, at = excluded.at WHERE t.at <= excluded.at "
+	"RETURNING user_id) "
+	/* Who was inactive for being away is back (vpasswd.h). */
+	"UPDATE mq.users u SET uid_flags = u.uid_flags & ~16 FROM noted "
+	"WHERE u.id = noted.user_id AND u.uid_flags & 48 = 48" };
 static const struct pg_statement note_relays = { "note_relays",
 	"INSERT INTO mq.relay AS t (user_id, ip, at) "
 	"SELECT DISTINCT ON (u.id, q.ip) u.id, q.ip, to_timestamp(q.at)" LOGINS

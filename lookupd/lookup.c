@@ -129,7 +129,7 @@ put_file_password(struct buf *record, const struct store_password *password)
 {
 	const struct query_password found = {
 		.user = { .flags = password->flags,
-		    .uid_flags = password->is_active ? 0 : VPASSWD_INACTIVE,
+		    .uid_flags = password->may_log_in ? 0 : VPASSWD_INACTIVE,
 		    .dir = password->dir,
 		    .quota = password->quota },
 		.hash = password->hash,

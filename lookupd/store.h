@@ -110,7 +110,7 @@ struct store_password {
 	const char *quota;
 	unsigned flags; /* the user's and, unless they override them, those of
 			 * the domain's limits */
-	bool is_active;
+	bool may_log_in; /* active, or inactive until a login (vpasswd(5)) */
 	uid_t uid;
 	gid_t gid;
 };

@@ -156,7 +156,7 @@ cdb_find_password(struct store *store, const char *local, const char *domain,
 	password_out->secret = entry.secret;
 	password_out->quota = entry.quota;
 	password_out->flags = entry.gid_flags;
-	password_out->is_active = (entry.uid_flags & VPASSWD_INACTIVE) == 0;
+	password_out->may_log_in = vpasswd_may_log_in(entry.uid_flags);
 	password_out->uid = found.uid;
 	password_out->gid = found.gid;
 	if ((entry.gid_flags & STORE_OVERRIDE_LIMITS) != 0)

@@ -469,8 +469,7 @@ lookup_find_password(struct store *store, const char *local,
 	password_out->flags = password.user.flags;
 	if ((password.user.flags & STORE_OVERRIDE_LIMITS) == 0)
 		password_out->flags |= password.limits_flags;
-	password_out->is_active =
-	    (password.user.uid_flags & VPASSWD_INACTIVE) == 0;
+	password_out->may_log_in = vpasswd_may_log_in(password.user.uid_flags);
 	password_out->uid = found.uid;
 	password_out->gid = found.gid;
 	return 1;

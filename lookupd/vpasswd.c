@@ -83,6 +83,13 @@ is_scram(const char *text)
 	return commas == SCRAM_PARTS - 1;
 }
 
+bool
+vpasswd_may_log_in(unsigned uid_flags)
+{
+	return (uid_flags & VPASSWD_INACTIVE) == 0 ||
+	    (uid_flags & VPASSWD_AWAY) != 0;
+}
+
 void
 vpasswd_split_hash(char *text, const char **scram_out, const char **hash_out)
 {

@@ -14,6 +14,7 @@
 #ifndef LOOKUPD_VPASSWD_H
 #define LOOKUPD_VPASSWD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -21,9 +22,17 @@
 
 /*
  * Flags in uid: the low four bits are the cluster state (reference 4.1; 0 on
- * a node of its own), and this one.
+ * a node of its own), and these.
  */
-enum { VPASSWD_INACTIVE = 0x10 };
+enum {
+	VPASSWD_INACTIVE = 0x10,
+	/* Made inactive for not having logged in for long: a login ends it.
+	 * Without VPASSWD_INACTIVE: one has ended it, and nobody was told. */
+	VPASSWD_AWAY = 0x20
+};
+
+/* Active, or inactive only until a login. */
+bool vpasswd_may_log_in(unsigned uid_flags);
 
 /* A hash that no password has: crypt(3) never gives this text. */
 #define VPASSWD_NO_PASSWORD "*"
@@ -31,7 +40,7 @@ enum { VPASSWD_INACTIVE = 0x10 };
 struct vpasswd_entry {
 	const char *name;
 	const char *hash;
-	unsigned uid_flags; /* VPASSWD_INACTIVE and the cluster state */
+	unsigned uid_flags; /* VPASSWD_INACTIVE ..., and the cluster state */
 	unsigned gid_flags; /* enum store_flag */
 	const char *gecos;
 	const char *dir;    /* absolute, without "." and ".." in it */

@@ -152,7 +152,7 @@ def test_rules_and_users_change_while_it_runs(node, send, tmp_path):
     assert send.result()[1] == "K"
     assert len(node.messages("carol")) == 2
     # A user who is removed and made again is another one.
-    node.run("vdeluser", "carol@example.test")
+    node.run("vdeluser", "-f", "carol@example.test")
     node.add_user("carol")
     send.job(5, "carol", message)
     assert send.result()[1] == "K"

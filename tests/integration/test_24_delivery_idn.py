@@ -45,7 +45,7 @@ def test_mail_to_either_is_delivered(node, spelling):
     assert all(b"Delivered-To: " + A.encode() in message
                for message in node.wait_messages("carol", 1))
     node.wait_empty()
-    node.run("vdeldomain", U)
+    node.run("vdeldomain", "-f", U)
     wait_until(lambda: codes(node, f"carol@{U}", f"carol@{A}") == [553, 553],
                "the domain is nobody's")
 
@@ -63,6 +63,6 @@ def test_lines_that_are_written_in_utf8(node):
     node.svctool("start")
     assert codes(node, f"postmaster@{U}", f"postmaster@{A}") == [250, 250]
     node.wait_messages("postmaster", 1)  # one mailbox, named twice
-    node.run("vdeldomain", A)
+    node.run("vdeldomain", "-f", A)
     for name in ("rcpthosts", "virtualdomains"):
         assert "cher" not in (node.control / name).read_text()

@@ -128,7 +128,7 @@ def test_fifty_first_domain_goes_to_morercpthosts(home):
     assert b"more.test" in cdb
     assert "exists already" in home.run(
         "vadddomain", "-n", "more.test", code=100)
-    home.run("vdeldomain", "more.test")
+    home.run("vdeldomain", "-f", "more.test")
     assert home.read("control/morercpthosts") == ""
     cdb = (home.path / "control/morercpthosts.cdb").read_bytes()
     assert b"more.test" not in cdb
@@ -171,10 +171,10 @@ def test_alias_domain(domain):
     assert "'second.test' is an alias of 'example.test'" in said
     assert "vdeldomain second.test" in said and "'example.test' as it" in said
     # An alias is removed alone, a domain with its aliases.
-    domain.run("vdeldomain", "second.test")
+    domain.run("vdeldomain", "-f", "second.test")
     assert "alice@example.test" in domain.run(
         "vuserinfo", "-n", "alice@mail.example.test")
-    domain.run("vdeldomain", "example.test", warns=True)  # of control/me
+    domain.run("vdeldomain", "-f", "example.test", warns=True)  # of control/me
     for name in ("control/virtualdomains", "control/rcpthosts"):
         assert domain.read(name) == ""
     assert domain.lines("users/assign") == ["."]
@@ -191,7 +191,7 @@ def test_a_domain_is_not_made_an_alias(domain):
 
 
 @pytest.mark.parametrize("command", [
-    ["vadddomain", "x.test", "x"], ["vdeldomain", "x.test"],
+    ["vadddomain", "x.test", "x"], ["vdeldomain", "-f", "x.test"],
     ["vadduser", "a@x.test", "x"], ["vuserinfo", "a@x.test"],
     ["qmail-newu"], ["qmail-showctl"], ["qmail-qstat"], ["qmail-queue"]])
 def test_no_node_there(tmp_path, command):
@@ -211,13 +211,13 @@ def test_no_node_there(tmp_path, command):
 def test_vdeldomain(domain):
     domain.run("vadddomain", "other.test", "x")
     domain.run("vadduser", "alice@example.test", "x")
-    domain.run("vdeldomain", "example.test")
+    domain.run("vdeldomain", "-f", "example.test")
     assert sorted(os.listdir(domain.path / "domains")) == ["other.test"]
     assert domain.lines("control/rcpthosts") == ["other.test"]
     assert domain.lines("control/virtualdomains") == ["other.test:other.test"]
     assert len(domain.lines("users/assign")) == 2
     assert "no virtual domain" in domain.run(
-        "vdeldomain", "example.test", code=100)
+        "vdeldomain", "-f", "example.test", code=100)
     assert "no virtual domain" in domain.run(
         "vadduser", "bob@example.test", "x", code=100)
 
@@ -230,7 +230,7 @@ def test_vdeldomain_can_keep_the_mail(domain):
     assert mail.exists() and domain.read("control/rcpthosts") == ""
     domain.run("vadddomain", "example.test", "new")
     assert domain.user("alice@example.test")["used_messages"] == 1
-    domain.run("vdeldomain", "example.test")
+    domain.run("vdeldomain", "-f", "example.test")
     assert not mail.exists()
 
 
@@ -240,7 +240,7 @@ def test_vdeldomain_never_removes_a_system_users_home(home):
     (precious / "file").write_text("x")
     (home.path / "users/assign").write_text(
         f"+fred-:fred:0:0:{precious}:-::\n.\n")
-    home.run("vdeldomain", "fred")
+    home.run("vdeldomain", "-f", "fred")
     assert (precious / "file").exists()
 
 
@@ -324,12 +324,12 @@ def test_vdeluser(domain):
     domain.run("vadduser", "alice@example.test", "x")
     home = domain.path / "domains/example.test/alice"
     (home / "Maildir/new/1.x").write_text("mail")
-    domain.run("vdeluser", "Alice@example.test")
+    domain.run("vdeluser", "-f", "Alice@example.test")
     assert not home.exists()
     domain.run("vuserinfo", "alice@example.test", code=100)
-    domain.run("vdeluser", "alice@example.test", code=100)
+    domain.run("vdeluser", "-f", "alice@example.test", code=100)
     assert "vdeldomain" in domain.run(
-        "vdeluser", "postmaster@example.test", code=100)
+        "vdeluser", "-f", "postmaster@example.test", code=100)
 
 
 def test_vpasswd(domain):
@@ -519,7 +519,7 @@ def test_settings_that_name_a_removed_domain_are_said(domain):
     (control / "envnoathost").write_text("example.test\n")
     (control / "doublebouncehost").write_text("mail.example.test\n")
     (control / "bouncehost").write_text("example.org\n")
-    done = subprocess.run([BUILD / "bin/vdeldomain", "example.test"],
+    done = subprocess.run([BUILD / "bin/vdeldomain", "-f", "example.test"],
                           env=domain.env, capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 0

@@ -192,7 +192,7 @@ def test_vdeluser(memory_path):
         assert os.listdir(folder / "old/Maildir/new") == []
         assert not (folder / ".removed").exists()
 
-    run_killed(memory_path, [put_mail], ("vdeluser", "old@old.test"), check)
+    run_killed(memory_path, [put_mail], ("vdeluser", "-f", "old@old.test"), check)
 
 
 def test_vdeldomain(memory_path):
@@ -201,10 +201,10 @@ def test_vdeldomain(memory_path):
         assert home.lines("control/virtualdomains") == ["old.test:old.test"]
         assert len(home.lines("users/assign")) == 2
         assert os.listdir(home.path / "domains") == ["old.test"]
-        home.run("vdeldomain", "new.test", codes=(100,))
+        home.run("vdeldomain", "-f", "new.test", codes=(100,))
 
     run_killed(
         memory_path,
         [("vadddomain", "-n", "new.test"), ("vadduser", "-n", "a@new.test"),
          ("vaddaliasdomain", "alias.test", "new.test")],
-        ("vdeldomain", "new.test"), check)
+        ("vdeldomain", "-f", "new.test"), check)

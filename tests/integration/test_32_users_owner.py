@@ -52,8 +52,8 @@ def test_everything_in_a_domain_is_its_owners(home):
     for path in ("control/rcpthosts", "users/assign", "users/cdb", "domains"):
         assert (home / path).stat().st_uid == 0
     assert f":{uid}:" in (home / "users/assign").read_text()
-    run(home, "vdeluser", "alice@example.test")
-    run(home, "vdeldomain", "example.test")
+    run(home, "vdeluser", "-f", "alice@example.test")
+    run(home, "vdeldomain", "-f", "example.test")
     assert list((home / "domains").iterdir()) == []
 
 
@@ -95,8 +95,8 @@ def test_root_reaches_the_database_as_root(home, postgres):
     run(home, "vconvert", "--to", "pgsql")
     (home / "control/userstore").write_text("pgsql\n")
     run(home, "vuserinfo", "-n", "alice@example.test")
-    run(home, "vdeluser", "alice@example.test")
-    run(home, "vdeldomain", "example.test")
+    run(home, "vdeluser", "-f", "alice@example.test")
+    run(home, "vdeldomain", "-f", "example.test")
     assert list((home / "domains").iterdir()) == []
 
 
@@ -115,13 +115,13 @@ def test_links_of_the_owner_lead_root_nowhere(home):
         os.lchown(folder / name, uid, -1)
     (folder / ".vpasswd.lock").unlink()
     (folder / ".vpasswd.lock").symlink_to(secret / "lock")
-    assert ".vpasswd.lock" in run(home, "vdeluser", "alice@example.test",
+    assert ".vpasswd.lock" in run(home, "vdeluser", "-f", "alice@example.test",
                                   code=111)
     assert not (secret / "lock").exists()
     (folder / ".vpasswd.lock").unlink()
-    run(home, "vdeluser", "alice@example.test")
+    run(home, "vdeluser", "-f", "alice@example.test")
     assert "bob" in run(home, "vadduser", "-n", "bob@example.test", code=100)
-    run(home, "vdeldomain", "example.test")
+    run(home, "vdeldomain", "-f", "example.test")
     assert (secret / "inner/file").read_text() == "secret"
     assert sorted(os.listdir(secret)) == ["inner"]
 

@@ -180,7 +180,7 @@ def test_changes_through_a_pooler(home, postgres):
             home.run("vadduser", "-n", f"u{number}@a.test")
             home.run("vmoduser", "-c", f"name {number}", f"u{number}@a.test")
         home.run("vadduser", "--file", "/dev/stdin", stdin="al@a.test pw\n")
-        home.run("vdeluser", "--yes", "u0@a.test")
+        home.run("vdeluser", "-f", "u0@a.test")
         assert set(home.users()) == {"postmaster", "u1", "u2", "al"}
         assert "as it should be" in home.db("check")
     finally:
@@ -202,9 +202,9 @@ def test_rows_and_folders(domain):
     domain.run("vaddaliasdomain", "b.test", "a.test")
     assert domain.sql("SELECT * FROM aliasdomain") == [["b.test", "a.test"]]
     assert set(domain.users("b.test")) == {"al", "postmaster"}
-    domain.run("vdeldomain", "b.test")
+    domain.run("vdeldomain", "-f", "b.test")
     assert domain.sql("SELECT * FROM aliasdomain") == []
-    domain.run("vdeldomain", "a.test")
+    domain.run("vdeldomain", "-f", "a.test")
     assert domain.sql("SELECT name FROM mq.domains") == []
     assert domain.sql("SELECT * FROM mq.dir_control") == []
 
@@ -233,7 +233,7 @@ def test_changes_are_noted(domain):
     domain.sql("DELETE FROM mq.changes")
     domain.run("vadduser", "-n", "al@a.test")
     domain.run("vmoduser", "-q", "9M", "al@a.test")
-    domain.run("vdeluser", "al@a.test")
+    domain.run("vdeluser", "-f", "al@a.test")
     assert domain.sql("SELECT DISTINCT kind, domain, name FROM mq.changes "
                       "WHERE name = 'al'") == [["user", "a.test", "al"]]
     assert int(domain.sql("SELECT count(*) FROM mq.changes")[0][0]) >= 3
@@ -249,7 +249,7 @@ def test_folders_are_counted(domain):
     (domain.path / "domains/a.test/.users_per_level").write_text("2\n")
     domain.run("vadduser", "-i", "-n", stdin="".join(
         f"u{i}@a.test\n" for i in range(5)))
-    domain.run("vdeluser", "u0@a.test")
+    domain.run("vdeluser", "-f", "u0@a.test")
     domain.run("vadduser", "-n", "new@a.test")
     folder = domain.path / "domains/a.test"
     dirs = {name: user["dir"] for name, user in domain.users().items()}
@@ -266,11 +266,11 @@ def test_a_shared_folder_is_not_removed(domain):
     for other in (f"{folder}/al", f"{folder}/al/", f"{folder}/al/in/side"):
         domain.sql(f"UPDATE indimail SET pw_dir = '{other}' "
                    "WHERE pw_name = 'bob'")
-        assert "shares the folder" in domain.run("vdeluser", "al@a.test",
+        assert "shares the folder" in domain.run("vdeluser", "-f", "al@a.test",
                                                  code=100)
     domain.sql(f"UPDATE indimail SET pw_dir = '{folder}/alice' "
                "WHERE pw_name = 'bob'")
-    domain.run("vdeluser", "al@a.test")
+    domain.run("vdeluser", "-f", "al@a.test")
 
 
 @pytest.mark.parametrize("name", [
@@ -284,7 +284,7 @@ def test_no_name_is_sql(domain, name):
     if done.returncode == 0:
         assert set(domain.users()) == {"postmaster", name}
         assert domain.run("vuserinfo", "-n", f"{name}@a.test")
-        domain.run("vdeluser", f"{name}@a.test")
+        domain.run("vdeluser", "-f", f"{name}@a.test")
     assert set(domain.users()) == {"postmaster"}
     domain.run("vuserinfo", f"{name}' OR true --@a.test", code=100)
 
@@ -303,10 +303,10 @@ def test_edits_are_refused_while_the_database_is_away(domain):
     domain.postgres.stop()
     try:
         for words in (["vadduser", "-n", "bob@a.test"],
-                      ["vdeluser", "al@a.test"], ["vmoduser", "-p", "al@a.test"],
+                      ["vdeluser", "-f", "al@a.test"], ["vmoduser", "-p", "al@a.test"],
                       ["vpasswd", "-n", "al@a.test"], ["vadddomain", "-n", "b.test"],
                       ["vaddaliasdomain", "c.test", "a.test"],
-                      ["vdeldomain", "a.test"], ["vuserinfo", "al@a.test"]):
+                      ["vdeldomain", "-f", "a.test"], ["vuserinfo", "al@a.test"]):
             said = domain.run(*words, code=111)
             assert "cannot connect to the database" in said, words
     finally:
@@ -321,8 +321,8 @@ def test_edits_are_refused_while_it_is_read_only(domain):
     domain.run("vadduser", "-n", "al@a.test")
     domain.sql(f"ALTER DATABASE {domain.database} "
                "SET default_transaction_read_only = on")
-    for words in (["vadduser", "-n", "bob@a.test"], ["vdeluser", "al@a.test"],
-                  ["vdeldomain", "a.test"]):
+    for words in (["vadduser", "-n", "bob@a.test"], ["vdeluser", "-f", "al@a.test"],
+                  ["vdeldomain", "-f", "a.test"]):
         assert "read-only" in domain.run(*words, code=111), words
     assert (domain.path / "domains/a.test/al/Maildir").is_dir()
     # Readers need no more.
@@ -377,9 +377,9 @@ def test_many_are_added_from_a_file(memory_path, postgres, capsys):
 @pytest.mark.parametrize("command,wanted", [
     (("vadddomain", "-n", "new.test"), {"a.test", "new.test"}),
     (("vadduser", "-n", "al@a.test"), {"a.test"}),
-    (("vdeluser", "old@a.test"), {"a.test"}),
+    (("vdeluser", "-f", "old@a.test"), {"a.test"}),
     (("vaddaliasdomain", "alias.test", "a.test"), {"a.test"}),
-    (("vdeldomain", "gone.test"), {"a.test"}),
+    (("vdeldomain", "-f", "gone.test"), {"a.test"}),
 ])
 def test_killed_at_any_change(home, memory_path, command, wanted):
     """As test_31, with rows: the same command again ends what was begun."""

@@ -102,7 +102,7 @@ def test_again_is_what_changed(home):
     home.run("vconvert", "--to", "pgsql")
     assert home.sql("SELECT * FROM mq.changes") == []
     home.run("vmoduser", "-q", "8M", "al@a.test")
-    home.run("vdeluser", "bob@a.test")
+    home.run("vdeluser", "-f", "bob@a.test")
     done = subprocess.run([BIN / "vconvert", "--to", "pgsql", "a.test"],
                           env=home.env, capture_output=True, text=True)
     assert done.returncode == 0

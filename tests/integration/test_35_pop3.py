@@ -2,6 +2,7 @@
 """POP3: poplib and curl, hostile clients, logins, a kill in the middle."""
 import base64
 import hashlib
+import json
 import os
 import poplib
 import signal
@@ -257,6 +258,31 @@ def test_rights(node):
     assert "[SYS/PERM]" in refusal(node, f"u1@{node.domain}")
     assert "[AUTH]" in refusal(node, f"u1@{node.domain}", "wrong")
     assert "[SYS/PERM]" in refusal(node, f"u2@{node.domain}")
+
+
+def test_a_login_ends_being_away(node):
+    """Who is inactive for not having logged in, and for nothing else."""
+    passwd = node.home / "domains" / node.domain / "vpasswd"
+    text = passwd.read_text()
+    away = "".join(":".join([*line.split(":")[:2], "48", *line.split(":")[3:]])
+                   if line.startswith("u3:") else line
+                   for line in text.splitlines(keepends=True))
+    try:
+        passwd.write_text(away)
+        node.run("vmkpasswd", node.domain)
+        with smtplib.SMTP("127.0.0.1", node.smtp_port,
+                          timeout=30 * SLOW) as smtp:
+            smtp.ehlo()
+            smtp.mail("a@example.org")
+            assert b"inactive" in smtp.rcpt(f"u3@{node.domain}")[1]
+        assert "[AUTH]" in refusal(node, f"u3@{node.domain}", "wrong")
+        login(node, "u3").quit()
+        assert "u3@" in node.run("vdeloldusers", "-i").stdout
+        assert "-active" in node.run(
+            "vuserinfo", "-u", f"u3@{node.domain}").stdout
+    finally:
+        passwd.write_text(text)
+        node.run("vmkpasswd", node.domain)
 
 
 def test_lock_out(node):
@@ -743,6 +769,11 @@ def database():
     postgres.remove()
 
 
+def looked_up(node):
+    return json.loads(node.run(
+        "lookup", "--json", "user", f"alice@{node.domain}").stdout)
+
+
 def test_users_in_a_database(make_node, database):
     """By lookupd; without it nobody is refused for good."""
     node = make_node()
@@ -773,6 +804,23 @@ def test_users_in_a_database(make_node, database):
         assert "[AUTH]" in refusal(node, f"bob@{node.domain}", "wrong")
         wait_until(lambda: "pop3" in str(database.sql(
             "SELECT service FROM mq.last_auth")), "the last login")
+        # Inactive for being away: the login ends it; otherwise not.
+        database.sql("UPDATE mq.users SET uid_flags = 48")
+        wait_until(lambda: not looked_up(node)["active"], "inactive")
+        login(node).quit()
+        wait_until(lambda: database.sql(
+            "SELECT uid_flags, is_active FROM mq.users") == [["32", "t"]],
+            "active again")
+        wait_until(lambda: looked_up(node)["active"], "mail again")
+        database.sql("UPDATE mq.users SET uid_flags = 48; "
+                     "UPDATE mq.domains SET is_active = false")
+        wait_until(lambda: "[SYS/PERM]" in refusal(
+            node, f"alice@{node.domain}"), "the domain's state")
+        database.sql("UPDATE mq.domains SET is_active = true; "
+                     "UPDATE mq.users SET uid_flags = 16")
+        wait_until(lambda: looked_up(node)["uid_flags"] == 16, "inactive")
+        assert "[SYS/PERM]" in refusal(node, f"alice@{node.domain}")
+        assert database.sql("SELECT uid_flags FROM mq.users") == [["16"]]
     finally:
         lookupd.terminate()
         lookupd.wait(timeout=60 * SLOW)

@@ -245,7 +245,7 @@ def test_salts_do_not_tell_who_is_there(node, server):
             found[user] = salts.pop()
     assert len(found["fresh"]) == len(found["nobody"])
     assert found["fresh"] != found["nobody"]
-    node.run("vdeldomain", "salt.test")
+    node.run("vdeldomain", "-f", "salt.test")
 
 
 def test_a_binding_of_another_connection_is_refused(node, server):

@@ -262,11 +262,11 @@ def test_what_was_done_is_said(home):
             (f"bo@a.test {folder}/bo {folder}/x",
              ["vmoveuserdir", "-v", "bo@a.test", f"{folder}/x"]),
             ("192.0.2.1 a.test", ["vipmap", "-vi", "192.0.2.1", "a.test"]),
-            ("bo@a.test", ["vdeluser", "-v", "bo@a.test"]),
+            ("bo@a.test", ["vdeluser", "-fv", "bo@a.test"]),
             ("b.test", ["vadddomain", "-vn", "b.test"]),
             ("c.test b.test", ["vaddaliasdomain", "-v", "c.test", "b.test"]),
             ("b.test d.test", ["vrenamedomain", "-v", "b.test", "d.test"]),
-            ("d.test", ["vdeldomain", "-v", "d.test"])):
+            ("d.test", ["vdeldomain", "-fv", "d.test"])):
         assert home.run(*words) == f"done: {done}\n"
     assert home.run("vadduser", "-inv", stdin="x@a.test\ny@a.test\n") == (
         "done: 2 users\n")
@@ -451,12 +451,24 @@ def test_a_domain_that_cannot_be_looked_at_is_not_removed_unasked(home):
     assert (home.folder / "al/Maildir/new/1.a").exists()
 
 
+def test_scripts_lose_no_mail_unless_they_say_so(home):
+    home.run("vadduser", "-n", "al@a.test")
+    home.run("vaddaliasdomain", "alias.test", "a.test")
+    assert "--yes" in home.run("vdeluser", "al@a.test", code=100)
+    assert "--yes" in home.run("vdeldomain", "a.test", code=100)
+    assert set(home.users()) == {"postmaster", "al"}
+    home.run("vdeldomain", "alias.test")  # no mail goes
+    home.run("vdeluser", "--yes", "al@a.test")
+    home.run("vdeldomain", "--yes", "a.test")
+    assert not home.folder.exists()
+
+
 def test_a_domain_that_was_kept_is_removed(home):
     home.run("vadduser", "-n", "al@a.test")
     home.add_mail("al")
     home.run("vdeldomain", "-k", "a.test")
     assert home.folder.exists()
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert not home.folder.exists()
     home.run("vadddomain", "-n", "a.test")
     assert list(home.users()) == ["postmaster"]
@@ -474,7 +486,7 @@ def test_filters_go_with_their_user(home):
         return "old@b.test" in home.run("vcfilter", "-r", f"{name}@a.test")
 
     add("al")
-    home.run("vdeluser", "al@a.test")
+    home.run("vdeluser", "-f", "al@a.test")
     home.run("vadduser", "-n", "al@a.test")
     assert not has_any("al")
     if home.store == "cdb":
@@ -528,12 +540,12 @@ def test_users_of_other_domains_stay(home, is_elsewhere):
     home.run("vadduser", "-n", "-B", bob, "new@a.test", code=100)
     for folder in (other, f"{bob.parent}/", bob.parent):
         set_dir(home, "al", folder)
-        home.run("vdeluser", "al@a.test", code=100)
+        home.run("vdeluser", "-f", "al@a.test", code=100)
         home.run("vmoveuserdir", "al@a.test", home.folder / "al2", code=100)
         home.run("vrenameuser", "al@a.test", "alf@a.test")
         home.run("vrenameuser", "alf@a.test", "al@a.test")
         assert mail.read_text() == "bob's"
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert mail.read_text() == "bob's"
     assert (other / ".qmail-default").exists()
     assert not Path(own).exists()
@@ -558,13 +570,13 @@ def test_base_paths(home, other_filesystem):
     # A run that was killed left the mail of an earlier one there.
     left = base / "A2E/a.test/.removed.al"
     (left / "Maildir/new").mkdir(parents=True)
-    home.run("vdeluser", "al@a.test")
+    home.run("vdeluser", "-f", "al@a.test")
     assert not (base / "A2E/a.test/al").exists()
     assert not left.exists()
-    home.run("vdeldomain", "b.test")
+    home.run("vdeldomain", "-f", "b.test")
     assert not (base / "A2E/b.test/aa").exists()
     assert (base / "T2Zsym/a.test/zoe").exists()
-    home.run("vdeldomain", "a.test")
+    home.run("vdeldomain", "-f", "a.test")
     assert not (base / "T2Zsym/a.test/zoe").exists()
 
 
@@ -677,6 +689,116 @@ def test_old_users(home):
     assert set(home.users()) == {"postmaster", "old", "new", "kept"}
 
 
+def note_login(home, name, days):
+    """As a login does that was so many days ago."""
+    if home.store == "pgsql":
+        home.sql("INSERT INTO mq.last_auth (user_id, service, at) SELECT id, "
+                 f"'pop3', now() - interval '{days} days' FROM mq.users WHERE "
+                 f"name = '{name}' ON CONFLICT (user_id, service) DO UPDATE "
+                 "SET at = excluded.at")
+        return
+    at = int(os.stat(home.path / "control/me").st_mtime - days * 86400)
+    shard = 2166136261
+    for byte in name.encode():
+        shard = (shard ^ byte) * 16777619 & 0xffffffff
+    file = home.path / f"users/logins/a.test/{shard % 256:02x}/{name}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"pop3 192.0.2.1 {at}\n")
+
+
+def take_mail(home):
+    """QMAILQUEUE: each message in a file; what was taken, and forgotten."""
+    folder = home.path / "taken"
+    program = home.path / "take"
+    if not program.exists():
+        folder.mkdir()
+        program.write_text("#!/bin/sh\n"
+                           f"f=$(mktemp {folder}/XXXXXX) && cat >$f && "
+                           "tr '\\0' ' ' <&1 >$f.to\n")
+        program.chmod(0o755)
+        home.env["QMAILQUEUE"] = str(program)
+    taken = {file.read_text().strip(): file.with_suffix("").read_text()
+             for file in folder.glob("*.to")}
+    for file in folder.iterdir():
+        file.unlink()
+    return taken
+
+
+def test_who_is_away_becomes_inactive_until_a_login(home):
+    for name in ("away", "there", "off"):
+        home.run("vadduser", "-n", f"{name}@a.test")
+        set_age(home, name, 500)
+    note_login(home, "away", 100)
+    note_login(home, "there", 10)
+    home.run("vmoduser", "-n", "off@a.test")
+    # Deliveries are no logins.
+    os.utime(home.folder / "away/Maildir")
+    home.run("vdeloldusers", "-i", "--yes")  # never, unless the setting says so
+    assert home.users()["away"]["is_active"]
+    (home.path / "control/inactivedays").write_text("90\n")
+    assert home.run("vdeloldusers", "-i", "--yes").startswith("away@a.test: ")
+    users = home.users()
+    assert [name for name in users if not users[name]["is_active"]] == [
+        "away", "off"]
+    assert "inactive until a login" in home.run("vuserinfo", "away@a.test")
+    assert "until" not in home.run("vuserinfo", "off@a.test")
+    assert home.run("vdeloldusers", "-i", "--yes") == ""
+    take_mail(home)
+    (home.path / "domains/.activated.msg").write_text("Here you are\n")
+    note_login(home, "away", 0)
+    note_login(home, "off", 0)
+    assert home.run("vdeloldusers", "-i") == "away@a.test: active again\n"
+    users = home.users()
+    assert users["away"]["is_active"] and users["away"]["uid"] == 0
+    assert not users["off"]["is_active"]
+    (to, text), = take_mail(home).items()
+    assert to == "F Taway@a.test" and text.endswith("\n\nHere you are\n")
+    assert home.run("vdeloldusers", "-i") == ""
+    # The operator's word is above it, in either direction.
+    note_login(home, "away", 100)
+    home.run("vdeloldusers", "-i", "--yes")
+    home.run("vmoduser", "-n", "away@a.test")
+    assert home.users()["away"]["uid"] == 0
+    assert list(take_mail(home)) == ["F Taway@a.test"]
+
+
+def test_new_users_are_greeted(home):
+    take_mail(home)
+    home.run("vadduser", "-n", "quiet@a.test")
+    (home.path / "domains/.welcome.msg").write_text("Be welcome\n")
+    home.run("vaddaliasdomain", "alias.test", "a.test")
+    home.run("vadduser", "-n", "al@alias.test")
+    (to, text), = take_mail(home).items()
+    head, body = text.split("\n\n")
+    assert to == "F Tal@a.test" and body == "Be welcome\n"
+    for line in ("To: al@a.test", "From: <postmaster@a.test>",
+                 "Subject: Welcome", "Auto-Submitted: auto-generated"):
+        assert line in head.splitlines(), head
+    home.run("vadddomain", "-n", "b.test")
+    (home.path / "domains/b.test/.welcome.msg").write_text(
+        "From: Us <us@b.test>\nSubject: Hello\n\nOf b\n")
+    home.run("vadduser", "-n", "--file", "/dev/stdin",
+             stdin="y@b.test\nbo@a.test\nx@b.test\n")
+    taken = take_mail(home)
+    assert "Be welcome" in taken["F Tbo@a.test"]
+    of_b = taken["F Ty@b.test Tx@b.test"]
+    assert "\nTo: undisclosed-recipients:;\n" in of_b
+    assert of_b.endswith("\nFrom: Us <us@b.test>\nSubject: Hello\n\nOf b\n")
+    # Nobody is told of a mailbox that takes no mail.
+    home.run("vadduser", "-i", "-n", "later@a.test")
+    assert take_mail(home) == {}
+    (home.path / "domains/.activated.msg").write_text("Now\n")
+    home.run("vmoduser", "-n", "later@a.test")
+    home.run("vmoduser", "-c", "x", "later@a.test")
+    (to, text), = take_mail(home).items()
+    assert to == "F Tlater@a.test" and text.endswith("\n\nNow\n")
+    # A queue that takes none is no reason not to have added the user.
+    (home.path / "take").write_text("#!/bin/sh\nexit 81\n")
+    done = home.call("vadduser", "-n", "last@a.test")
+    assert done.returncode == 0 and "'.welcome.msg' was not sent" in done.stderr
+    assert "last" in home.users()
+
+
 def test_old_mail(home):
     home.run("vadduser", "-n", "al@a.test")
     trash = home.folder / "al/Maildir/.Trash"
@@ -759,7 +881,7 @@ def test_the_hook_is_told(home):
     home.run("vadduser", "-n", "-i", stdin="c@a.test\nd@a.test\n")
     home.run("vadduser", "-n", f"{odd}@a.test", code=100)
     home.run("valias", "-i", "&x@b.test", "info@a.test")
-    home.run("vdeluser", "bob@a.test")
+    home.run("vdeluser", "-f", "bob@a.test")
     assert home.lines("told") == [
         "vadduser", "<al@a.test>", "vrenameuser", "<al@a.test>",
         "<bob@a.test>", "vadduser", "<>", "c@a.test", "d@a.test", "valias",

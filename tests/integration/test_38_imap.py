@@ -210,7 +210,7 @@ def test_changes_count_at_once(node):
     node.run("vpasswd", new, "another")
     wait_until(lambda: is_refused(node, new), "the old password")
     assert not is_refused(node, new, "another")
-    node.run("vdeluser", new)
+    node.run("vdeluser", "-f", new)
     wait_until(lambda: is_refused(node, new, "another"), "no user")
 
 

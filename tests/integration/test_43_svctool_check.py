@@ -1023,11 +1023,11 @@ def test_commands_that_change_the_node_are_waited_for(made):
     threads = [
         threading.Thread(target=change, args=(
             ("vadduser", "-n", f"uN@{made.domain}"),
-            ("vdeluser", f"uN@{made.domain}"))),
+            ("vdeluser", "-f", f"uN@{made.domain}"))),
         threading.Thread(target=change, args=(
             ("vadddomain", "-n", "dN.test"),
             ("vaddaliasdomain", "eN.test", "dN.test"),
-            ("vdeldomain", "dN.test")))]
+            ("vdeldomain", "-f", "dN.test")))]
     for thread in threads:
         thread.start()
     try:

@@ -65,10 +65,10 @@ def test_svctool_is_the_owners(node, stranger, words):
 
 @pytest.mark.parametrize("words", [
     ["vadddomain", "-n", "example.org"],
-    ["vdeldomain", "example.test"],
+    ["vdeldomain", "-f", "example.test"],
     ["vaddaliasdomain", "example.org", "example.test"],
     ["vadduser", "-n", "carol@example.test"],
-    ["vdeluser", "alice@example.test"],
+    ["vdeluser", "-f", "alice@example.test"],
     ["vpasswd", "alice@example.test", "secret"],
     ["vmoduser", "-q", "1000S", "alice@example.test"]],
     ids=lambda words: words[0])

@@ -313,7 +313,7 @@ def test_queues_and_domains_come_while_it_runs(node):
             return client.rcpt("postmaster@example.org")[0] == 250
 
     wait_until(taken, "the new domain is known")
-    node.run("vdeldomain", "example.org")
+    node.run("vdeldomain", "-f", "example.org")
     node.run("svctool", "queue", "remove", "3")
     assert not folder.exists()
 

@@ -487,7 +487,7 @@ def test_unknown_user_over_smtp(node):
                      "secret")
             assert client.rcpt(f"brief-{notify.lower()}@{node.domain}",
                                [f"NOTIFY={notify}"])[0] == 250
-            node.run("vdeluser", f"brief-{notify.lower()}@{node.domain}")
+            node.run("vdeluser", "-f", f"brief-{notify.lower()}@{node.domain}")
             client.data("Subject: x\r\n\r\nsecret\r\n")
     report = node.wait_messages("bob", before + 1)[-1]
     message = email.message_from_bytes(report, policy=email.policy.default)

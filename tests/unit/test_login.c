@@ -65,7 +65,7 @@ fake_find_password(struct store *store, const char *local, const char *domain,
 		out->hash = strcmp(local, "locked") == 0 ? "*"
 							 : out->storage.data;
 		out->flags = users[i].flags;
-		out->is_active = users[i].is_active;
+		out->may_log_in = users[i].is_active;
 		out->uid = 7;
 		out->gid = 8;
 		return 1;

@@ -493,7 +493,7 @@ finds_passwords(void **state)
 	assert_string_equal(password.domain, "a.test");
 	assert_string_equal(password.dir, "/m/alice");
 	assert_int_equal(password.flags, STORE_NO_WEBMAIL);
-	assert_true(password.is_active);
+	assert_true(password.may_log_in);
 	assert_int_equal(password.uid, 1001);
 	assert_int_equal(password.gid, 1002);
 	store_password_release(&password);
@@ -509,7 +509,7 @@ finds_passwords(void **state)
 	assert_null(password.secret);
 	assert_int_equal(
 	    password.flags, STORE_NO_WEBMAIL | STORE_OVERRIDE_LIMITS);
-	assert_false(password.is_active);
+	assert_false(password.may_log_in);
 	store_password_release(&password);
 	assert_int_equal(
 	    store_find_password(node->store, "only", "a.test", &password, NULL),

@@ -14,6 +14,10 @@ GOALS = (
     ("4k-20-kept-slow", "rate", ">=", 1.6, "part1"),
     ("4k-20-new", "cpu", "<=", 0.65, "part1"),
     ("4k-20-kept", "cpu", "<=", 0.65, "part1"),
+    ("4k-20-new", "rate", "<=", 1.1, "mqmail-pgsql"),
+    ("4k-20-kept", "rate", "<=", 1.1, "mqmail-pgsql"),
+    ("4k-20-new", "cpu", ">=", 0.9, "mqmail-pgsql"),
+    ("4k-20-kept", "cpu", ">=", 0.9, "mqmail-pgsql"),
     ("64k-100-kept", "rate", ">=", 1.0, "limit.c"),
     ("held-1m", "takes", "<=", 1.2, "part1"),
     ("held-1m", "knows", "<=", 1.2, "part1"),
@@ -59,6 +63,6 @@ def lines(comparison, held, relayed=None):
             continue
         is_reached = ratio >= times if order == ">=" else ratio <= times
         found.append(f"{case:<16}{TEXTS[what]:<26}{order} {times:.2f} x "
-                     f"{server:<10}{ratio:>6.2f}  "
+                     f"{server:<13}{ratio:>6.2f}  "
                      f"{'reached' if is_reached else 'not reached'}")
     return found and ["goals"] + found

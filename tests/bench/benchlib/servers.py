@@ -7,6 +7,7 @@ Maildirs below that folder.
 
 import glob
 import contextlib
+import json
 import os
 import pwd
 import socket
@@ -254,6 +255,10 @@ class Mqmail(Server):
             with open(f"{self.folder}/control/smtproutes", "w",
                       encoding="ascii") as file:
                 file.write(f"{domain}:[127.0.0.1]:{port}\n")
+        self.add_users()
+        self.up()
+
+    def add_users(self):
         users = "".join(f"{i}@{load.DOMAIN}\n"
                         for i in range(1, load.USERS + 1))
         done = subprocess.run(
@@ -262,12 +267,15 @@ class Mqmail(Server):
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         if done.returncode != 0:
             raise ServerError(f"vadduser: {done.stderr.strip()}")
+        self.maildirs = [f"{home}/Maildir" for name, home in self.homes()
+                         if name.isdigit()]
+
+    def homes(self):
+        """(name, folder) of each user."""
         with open(f"{self.folder}/domains/{load.DOMAIN}/vpasswd",
                   encoding="ascii") as file:
-            lines = [line.split(":") for line in file]
-        self.maildirs = [f"{line[5]}/Maildir" for line in lines
-                         if line[0].isdigit()]
-        self.up()
+            return [(line.split(":")[0], line.split(":")[5])
+                    for line in file]
 
     def node_options(self):
         # The only setting that differs from the default: 5,000 may connect.
@@ -288,3 +296,21 @@ class Mqmail(Server):
 
     def new_folders(self):
         return [f"{maildir}/new" for maildir in self.maildirs]
+
+
+class MqmailPgsql(Mqmail):
+    """The same with its users in a PostgreSQL of its own, which is one of its
+    processes, as lookupd is."""
+
+    def node_options(self):
+        return [*super().node_options(), "--store", "pgsql"]
+
+    def add_users(self):
+        self.up()  # the database, too
+        super().add_users()
+
+    def homes(self):
+        users = json.loads(self.run(
+            [f"{self.build}/bin/vuserinfo", "--json", "-D", load.DOMAIN],
+            env=self.environment))
+        return [(user["name"], user["dir"]) for user in users]
