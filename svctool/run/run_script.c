@@ -79,15 +79,25 @@ run_script_plain(struct buf *buf, const char *what, const char *global_vars,
 	buf_addc(buf, '\n');
 }
 
+/*
+ * Dovecot does not start while the process lives whose number its file has,
+ * which after a power cut may be any other.
+ */
 void
 run_script_imap(struct buf *buf, const char *global_vars, const char *dovecot,
-    const char *conf)
+    const char *conf, const char *pid_file)
 {
 	add_start(buf, "IMAP, by Dovecot", global_vars);
-	buf_adds(buf, "    ");
+	buf_adds(buf,
+	    "    sh -c 'pid=$(cat \"$2\" 2>/dev/null)\n"
+	    "    grep -qszxF -e \"$1\" \"/proc/$pid/cmdline\" || "
+	    "rm -f \"$2\"\n"
+	    "    exec \"$0\" -F -c \"$1\"' \\\n    ");
 	run_script_quote(buf, dovecot);
-	buf_adds(buf, " -F -c ");
+	buf_addc(buf, ' ');
 	run_script_quote(buf, conf);
+	buf_addc(buf, ' ');
+	run_script_quote(buf, pid_file);
 	buf_addc(buf, '\n');
 }
 

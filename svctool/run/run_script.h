@@ -20,9 +20,9 @@ void run_script_listener(struct buf *buf, const char *global_vars,
 void run_script_plain(struct buf *buf, const char *what,
     const char *global_vars, const char *programs, const char *program);
 
-/* The run of Dovecot, with its configuration. */
+/* The run of Dovecot, with its configuration and the file of its pid. */
 void run_script_imap(struct buf *buf, const char *global_vars,
-    const char *dovecot, const char *conf);
+    const char *dovecot, const char *conf, const char *pid_file);
 
 /* The run of a database, in the folder data; user NULL: as who starts it. */
 void run_script_pgsql(struct buf *buf, const char *global_vars,

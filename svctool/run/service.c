@@ -207,8 +207,11 @@ service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
 {
 	static const struct variable none[] = { { NULL, NULL } };
 	AUTO(buf_release) struct buf script = BUF_INIT;
+	OWN_TEXT base = node_layout_path(maker->node, LAYOUT_imap_base);
+	OWN_TEXT pid_file = xasprintf("%s/master.pid", base);
 
-	run_script_imap(&script, maker->node->global_vars, dovecot, conf);
+	run_script_imap(
+	    &script, maker->node->global_vars, dovecot, conf, pid_file);
 	return make_service(maker, node_imap_service, script.data, none, err);
 }
 

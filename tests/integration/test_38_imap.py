@@ -8,6 +8,7 @@ import poplib
 import pwd
 import re
 import shutil
+import signal
 import smtplib
 import socket
 import ssl
@@ -505,6 +506,18 @@ def test_service(node):
     conf.write_text(text.replace("separator = .", "separator = /"))
     assert "changed" in node.svctool("init").stdout
     assert conf.read_text() == text
+
+
+def test_a_pid_file_from_before_the_power_went(node):
+    """Its number is another process's now: Dovecot would not start."""
+    file = node.home / "run/imap/master.pid"
+    old = int(file.read_text())
+    file.write_text(f"{os.getpid()}\n")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: file.exists() and
+               file.read_text().strip() not in ("", str(os.getpid())),
+               lambda: node.log("imap")[-2000:])
+    wait_until(lambda: is_up(node, "imap"), lambda: node.log("imap")[-2000:])
 
 
 @pytest.fixture
