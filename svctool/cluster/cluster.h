@@ -85,12 +85,4 @@ int cluster_remove_file(
 enum { CLUSTER_HASH_SIZE = 65 };
 void cluster_token_hash(const char *token, char hash_out[CLUSTER_HASH_SIZE]);
 
-/* -- status.c */
-
-/*
- * Asks clusterd, which is up: what is wrong with this node's place in the
- * cluster, or NULL.  The caller frees.
- */
-char *cluster_own_problem(const struct node *node);
-
 #endif
