@@ -416,7 +416,7 @@ send_message(struct bus *bus)
 	int result = -1;
 
 	pthread_mutex_lock(&state->lock);
-	memcpy(message.node, state->identity.name, sizeof(message.node));
+	memcpy(message.node, state->name, sizeof(message.node));
 	message.epoch = state->hold == HOLD_HELD ? state->epoch : 0;
 	message.health = state->health;
 	if (state->health != NULL && state->hold != HOLD_REFUSED)

@@ -18,7 +18,8 @@ enum {
 	RETRY_MS = 1000,
 	LOOK_MS = 2000,    /* between readings of the nodes and their leases */
 	SPACING_MS = 100,  /* after one that was notified */
-	DOMAINS_MS = 60000 /* between readings of the domains anyhow */
+	DOMAINS_MS = 60000, /* between readings of the domains anyhow */
+	NODE_COLUMNS = 13   /* without the last, the lease's end */
 };
 
 struct cluster_follower {
@@ -27,7 +28,9 @@ struct cluster_follower {
 	char xmin[24];        /* ""; nothing was read yet */
 	int64_t backend;      /* that listens */
 	int64_t domains_at_ms; /* 0: not on this connection */
-	struct buf seen;      /* of the rows, what the others need to know */
+	/* Of the rows, what the others need to know. */
+	struct buf seen_nodes, seen_domains;
+	bool has_domains;
 };
 
 /* As lookupd reads it (lookupd/database_follow.c): which kinds there are. */
@@ -103,22 +106,24 @@ keep_heard(struct member *member, struct member *old)
 	member->changed_at_ms = old->changed_at_ms;
 }
 
-/* True when there is something else than a lease that goes on. */
+/* Are the columns other than those seen before?  None of them is NULL. */
 static bool
-is_news(struct cluster_follower *follower, const struct pg_result *result)
+is_news(struct buf *seen, const struct pg_result *result, size_t columns)
 {
-	struct buf rows = BUF_INIT;
+	struct buf rows;
 	bool differs;
 
+	buf_init(&rows);
 	for (size_t row = 0; row < pg_rows(result); row++)
-		for (size_t column = 0; column < 13; column++) {
+		for (size_t column = 0; column < columns; column++) {
 			buf_adds(&rows, pg_text(result, row, column));
 			buf_addc(&rows, '\0');
 		}
-	differs = follower->seen.length != rows.length ||
-	    memcmp(follower->seen.data, rows.data, rows.length) != 0;
-	buf_release(&follower->seen);
-	follower->seen = rows;
+	differs = seen->length != rows.length ||
+	    (rows.length > 0 &&
+		memcmp(seen->data, rows.data, rows.length) != 0);
+	buf_release(seen);
+	*seen = rows;
 	return differs;
 }
 
@@ -127,7 +132,8 @@ take_members(struct cluster_follower *follower, const struct pg_result *result,
     int64_t now_ms)
 {
 	struct state *state = follower->state;
-	bool differs = is_news(follower, result);
+	/* A lease that goes on is no news for the files. */
+	bool differs = is_news(&follower->seen_nodes, result, NODE_COLUMNS);
 	size_t count = pg_rows(result);
 	struct member *members = xcalloc(count + 1, sizeof(*members));
 
@@ -184,6 +190,11 @@ read_domains(struct cluster_follower *follower, struct error *err)
 
 	if (status != PG_OK)
 		return status;
+	follower->domains_at_ms = clock_ms();
+	if (!is_news(&follower->seen_domains, result, 2) &&
+	    follower->has_domains)
+		return PG_OK;
+	follower->has_domains = true;
 	for (size_t row = 0; row < pg_rows(result); row++) {
 		strlist_add(&names, pg_text(result, row, 0));
 		strlist_add(&reals, pg_text(result, row, 1));
@@ -197,7 +208,6 @@ read_domains(struct cluster_follower *follower, struct error *err)
 	state->has_new_domains = true;
 	pthread_cond_broadcast(&state->files);
 	pthread_mutex_unlock(&state->lock);
-	follower->domains_at_ms = clock_ms();
 	return PG_OK;
 }
 
@@ -288,6 +298,7 @@ follow_run(void *context)
 			poll(&item, 1, RETRY_MS);
 	}
 	pg_free(&follower.pg);
-	buf_release(&follower.seen);
+	buf_release(&follower.seen_nodes);
+	buf_release(&follower.seen_domains);
 	return NULL;
 }

@@ -149,9 +149,8 @@ write_nodes(const struct cluster_files *files, struct error *err)
 			.pins = &member->pins,
 			.is_alive = member->is_alive };
 	}
-	/* Our name does not change while we run. */
 	result = materialize_nodes(files->nodes_path,
-	    files->state->identity.name, nodes, files->member_count, err);
+	    files->state->name, nodes, files->member_count, err);
 	free(nodes);
 	return result;
 }

@@ -127,7 +127,7 @@ read_known(struct keeper_of_leases *keeper)
 	if (found == -1)
 		log_line("warning: %s", err.text);
 	if (found == 1 && strcmp(list.boot, state->boot) == 0 &&
-	    strcmp(list.node, state->identity.name) == 0 &&
+	    strcmp(list.node, state->name) == 0 &&
 	    strlen(list.instance) == UUID_TEXT_SIZE - 1 &&
 	    uuid_parse(list.instance, &before)) {
 		snprintf(keeper->before, sizeof(keeper->before), "%s",
@@ -164,7 +164,7 @@ static void
 write_file(struct keeper_of_leases *keeper, uint64_t epoch, int64_t deadline_ms)
 {
 	struct state *state = keeper->state;
-	struct cluster_lease_list list = { .node = state->identity.name,
+	struct cluster_lease_list list = { .node = state->name,
 		.boot = state->boot,
 		.instance = keeper->instance,
 		.node_epoch = epoch,
@@ -296,7 +296,7 @@ take_result(struct keeper_of_leases *keeper, const struct pg_result *result,
 
 	if (state->hold != HOLD_HELD || state->epoch != epoch)
 		log_line("status: node %s has its lease, under epoch %" PRIu64,
-		    state->identity.name, epoch);
+		    state->name, epoch);
 	if (llabs(ahead_ms) > CLOCK_MAX_MS && !was_odd)
 		log_line("warning: the clock of this host is %.1f seconds %s "
 			 "that of the database",
@@ -429,7 +429,7 @@ let_go(struct keeper_of_leases *keeper)
 	snprintf(epoch, sizeof(epoch), "%" PRIu64, state->epoch);
 	put_known(keeper, &names, &epochs);
 	if (pg_run(keeper->pg, &let_go_sql,
-		(const char *const[]){ state->identity.name, keeper->instance,
+		(const char *const[]){ state->name, keeper->instance,
 		    epoch, names.data, epochs.data },
 		5, STATEMENT_MS, NULL, &err) != PG_OK)
 		log_line("warning: the lease goes on until it ends: %s",
@@ -451,7 +451,7 @@ see_deadline(struct keeper_of_leases *keeper)
 	snprintf(reason, sizeof(reason),
 	    "the lease of node '%s' passed its deadline %" PRId64
 	    " ms ago: what it served under epoch %" PRIu64 " is over",
-	    state->identity.name, late_ms, state->epoch);
+	    state->name, late_ms, state->epoch);
 	set_hold(keeper, HOLD_WAITING, reason);
 }
 

@@ -49,7 +49,7 @@ read_keys_again(struct state *state)
 	struct error err;
 	int found = cluster_identity_read(state->home, &identity, &err);
 
-	if (found == 1 && strcmp(identity.name, state->identity.name) != 0)
+	if (found == 1 && strcmp(identity.name, state->name) != 0)
 		found = error_set(&err, "the name of the node is another: "
 					"restart");
 	if (found == 0)
@@ -165,6 +165,7 @@ read_identity(struct state *state)
 			   "makes one, 'svctool cluster join' enters one");
 	if (found == -1)
 		fatal(111, "%s", err.text);
+	memcpy(state->name, state->identity.name, sizeof(state->name));
 	state->identity_version = 1;
 }
 

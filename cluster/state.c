@@ -141,7 +141,7 @@ state_find_member(struct state *state, const char *name)
 static bool
 is_self(const struct state *state, const struct member *member)
 {
-	return strcmp(member->name, state->identity.name) == 0;
+	return strcmp(member->name, state->name) == 0;
 }
 
 static bool
@@ -258,7 +258,7 @@ state_to_json(struct state *state, int64_t now_ms)
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:{s:s, s:I, s:o, s:s, s:I},"
 	    " s:o, s:I, s:{s:I, s:o, s:o}, s:i}",
-	    "node", state->identity.name, "lease", hold_name(state->hold),
+	    "node", state->name, "lease", hold_name(state->hold),
 	    "instance", instance, "epoch", (json_int_t)state->epoch, "left_ms",
 	    state->hold == HOLD_HELD
 		? json_integer(state->deadline_ms - now_ms)

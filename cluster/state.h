@@ -66,6 +66,7 @@ struct state {
 	char *conninfo, *listen_conninfo;
 	bool has_pooler;
 	char *bus_address; /* tcp://... */
+	char name[CLUSTER_NAME_SIZE]; /* of this node */
 	struct uuid instance;
 	char boot[CLUSTER_BOOT_SIZE];
 	int lease_fd, follow_fd, bus_fd; /* eventfds that wake the threads */
@@ -73,7 +74,7 @@ struct state {
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t files; /* a file is to be written; or the end */
-	struct cluster_identity identity;
+	struct cluster_identity identity; /* the keys may change */
 	unsigned identity_version;
 
 	enum hold hold;

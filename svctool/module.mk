@@ -27,7 +27,7 @@ svctool/libsvctool.a: \
     svctool/show/log_look.o svctool/show/log_match.o \
     svctool/show/log_merge.o svctool/show/log_reader.o \
     svctool/show/log_tail.o svctool/show/log_time.o svctool/show/report.o \
-    svctool/show/report_json.o svctool/show/report_lookup.o svctool/show/report_restart.o \
+    svctool/show/report_cluster.o svctool/show/report_json.o svctool/show/report_lookup.o svctool/show/report_restart.o \
     svctool/show/report_text.o \
     svctool/run/cmd_systemd.o svctool/run/dovecot.o svctool/run/greet.o \
     svctool/run/place.o svctool/run/ports.o svctool/run/proc.o \

@@ -204,6 +204,21 @@ check_has_lookup(struct check *check)
 		    "svctool init");
 }
 
+/* The others take this node for dead, and it serves no store. */
+static void
+check_has_cluster(struct check *check)
+{
+	OWN_TEXT path = layout_path(
+	    check->node->home, LAYOUT_service, node_cluster_service);
+
+	if (*settings_text(check->settings, SETTING_nodename) != '\0' &&
+	    access(path, F_OK) == -1)
+		check_find(check, CHECK_ERROR, path, 0,
+		    "nodename says that this is a cluster's node, and there is "
+		    "no service that keeps its place there" REMEDY
+		    "'svctool cluster join' or 'init' again");
+}
+
 /* The way back to cdb leaves it. */
 static void
 check_needs_lookup(struct check *check)
@@ -232,6 +247,7 @@ void
 check_services(struct check *check)
 {
 	check_has_lookup(check);
+	check_has_cluster(check);
 	check_needs_lookup(check);
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);

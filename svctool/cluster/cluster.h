@@ -97,12 +97,4 @@ int cluster_make_store_folder(
 enum { CLUSTER_HASH_SIZE = 65 };
 void cluster_token_hash(const char *token, char hash_out[CLUSTER_HASH_SIZE]);
 
-/* -- status.c */
-
-/*
- * Asks clusterd, which is up: what is wrong with this node's place in the
- * cluster, or NULL.  The caller frees.
- */
-char *cluster_own_problem(const struct node *node);
-
 #endif

@@ -3,17 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/packet.h"
 #include "svctool/cluster/cluster.h"
+#include "svctool/show/report.h"
 #include "svctool/svctool.h"
 
 enum {
-	ASK_MS = 3000,
 	WATCH_MS = 1000,
 	NODES_SHOWN = 6, /* of the whole of ten lines; --json has all */
 	CLOCK_MAX_MS = 5000,
@@ -65,71 +63,6 @@ static bool
 get_flag(const json_t *object, const char *name)
 {
 	return json_is_true(json_object_get(object, name));
-}
-
-/* -- what clusterd says */
-
-static json_t *
-receive_object(int fd, char *packet, struct error *err)
-{
-	int passed_fd;
-	ssize_t n = packet_receive(fd, packet, PACKET_MAX, &passed_fd, 0);
-	json_t *object;
-
-	if (n > 0 && passed_fd != -1)
-		close(passed_fd);
-	if (n <= 0) {
-		error_set(err, "clusterd does not answer");
-		return NULL;
-	}
-	object = json_loadb(packet, (size_t)n, 0, NULL);
-	if (object == NULL)
-		error_set(err, "clusterd's answer cannot be read");
-	return object;
-}
-
-/* The nodes take the place of their number. */
-static json_t *
-receive_status(int fd, struct error *err)
-{
-	char *packet = xmalloc(PACKET_MAX);
-	json_t *status = receive_object(fd, packet, err);
-	json_t *nodes = json_array(), *node;
-	json_int_t count = get_number(status, "nodes");
-
-	while (status != NULL && (json_int_t)json_array_size(nodes) < count) {
-		node = receive_object(fd, packet, err);
-		if (node == NULL) {
-			json_decref(status);
-			status = NULL;
-		} else
-			json_array_append_new(nodes, node);
-	}
-	free(packet);
-	if (status == NULL) {
-		json_decref(nodes);
-		return NULL;
-	}
-	json_object_set_new(status, "nodes", nodes);
-	return status;
-}
-
-static json_t *
-ask_clusterd(const struct node *node, struct error *err)
-{
-	static const char request[] = "{\"ask\":\"status\"}";
-	OWN_TEXT path = node_layout_path(node, LAYOUT_clusterd);
-	int fd = packet_connect_within(path, ASK_MS, err);
-	json_t *status = NULL;
-
-	if (fd == -1)
-		return NULL;
-	if (packet_send(fd, request, sizeof(request) - 1, -1, 0) == -1)
-		error_sys(err, "cannot ask clusterd");
-	else
-		status = receive_status(fd, err);
-	close(fd);
-	return status;
 }
 
 /* -- what is wrong */
@@ -385,31 +318,11 @@ print_status(const json_t *status)
 	print_nodes(nodes);
 }
 
-char *
-cluster_own_problem(const struct node *node)
-{
-	struct error err;
-	json_t *status = ask_clusterd(node, &err);
-	const char *reason = get_text(status, "reason");
-	char *problem = NULL;
-
-	if (status == NULL)
-		problem = xstrdup(err.text);
-	else if (strcmp(get_text(status, "lease"), "held") != 0 &&
-	    *reason != '\0')
-		problem = xstrdup(reason);
-	else if (*get_text(json_object_get(status, "bus"), "reason") != '\0')
-		problem = xstrdup(
-		    get_text(json_object_get(status, "bus"), "reason"));
-	json_decref(status);
-	return problem;
-}
-
 static int
 show_status(struct cluster_command *command)
 {
 	struct error err;
-	json_t *status = ask_clusterd(command->node, &err);
+	json_t *status = report_ask_cluster(command->node, &err);
 	struct worst worst = { .weight = 0 };
 	int code;
 

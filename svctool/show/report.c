@@ -13,7 +13,6 @@
 #include "base/scan.h"
 #include "control/settings.h"
 #include "queue/held.h"
-#include "svctool/cluster/cluster.h"
 #include "svctool/run/dovecot.h"
 #include "svctool/run/ports.h"
 #include "svctool/run/ready.h"
@@ -348,25 +347,6 @@ report_queue_summary(const struct report *report)
 	return text;
 }
 
-/* The others are the matter of svctool cluster status. */
-static void
-look_at_cluster(const struct node *node, struct report *report)
-{
-	for (size_t i = 0; i < report->service_count; i++) {
-		struct report_service *service = &report->services[i];
-		char *problem;
-
-		if (!node_is_cluster(service->name) || !service->is_ready)
-			continue;
-		problem = cluster_own_problem(node);
-		if (problem == NULL)
-			continue;
-		free(service->problem);
-		service->problem = problem;
-		service->is_fine = report->is_fine = false;
-	}
-}
-
 int
 report_collect(
     const struct node *node, struct report *report_out, struct error *err)
@@ -397,7 +377,7 @@ report_collect(
 	report_out->is_fine &= !report_out->has_lost_svscan;
 	judge_restarting(node, report_out);
 	report_lookup(node, report_out);
-	look_at_cluster(node, report_out);
+	report_cluster(node, report_out);
 	min_free = wanted_free(node, &services);
 	report_out->queues = xcalloc(
 	    queues.count + 1, sizeof(*report_out->queues));

@@ -86,7 +86,16 @@ char *report_queue_summary(const struct report *report);
  * the database is away.
  */
 void report_lookup(const struct node *node, struct report *report);
-/* Its figures in a line; there are some. */
+/*
+ * Asks clusterd, of which a node may have none: its service is not fine when the
+ * node is refused.  The other nodes are the matter of svctool cluster status.
+ */
+void report_cluster(const struct node *node, struct report *report);
+/*
+ * All that it says, with "nodes" an array; the caller's.  NULL with the reason.
+ */
+json_t *report_ask_cluster(const struct node *node, struct error *err);
+/* lookupd's figures in a line; there are some. */
 void report_print_lookup(const struct report *report);
 
 void report_print_text(const struct report *report);

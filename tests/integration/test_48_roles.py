@@ -449,3 +449,58 @@ def test_restart_and_stop_reach_every_user(node):
     assert node.processes() == []
     node.run("svctool", "start")
     node.send("alice", "after the restart")
+
+
+def test_a_node_of_a_cluster(postgres):
+    """clusterd is a user of its own, and svctool knows its service."""
+    base = Path(tempfile.mkdtemp(prefix="mq"))
+    base.chmod(0o755)
+    node = RoleNode(base)
+    port = ports.take(3)
+    try:
+        node.run("svctool", "init", "--me", "mail.example.test", "--queues",
+                 "1", "--port", f"127.0.0.1:{port}", "--create-users")
+        node.read_ids()
+        postgres.fresh_database(node.home)
+        os.chown(node.control / "pgsql", 0, node.gids["mqlookup"])
+        node.run("svctool", "cluster", "init", "--host", "127.0.0.1",
+                 "--bus", f"127.0.0.1:{port + 1}", "--listen",
+                 f"127.0.0.1:{port + 2}")
+        node.run("svctool", "start")
+        leases = node.home / "run/cluster/leases"
+        nodes = node.home / "run/cluster/nodes.cdb"
+        wait_until(lambda: leases.exists() and nodes.exists(),
+                   lambda: node.log("cluster"))
+        for path in (leases, nodes):
+            assert path.stat().st_uid == node.uids["mqcluster"]
+            assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        pid = next(pid for pid in node.processes() if Path(
+            f"/proc/{pid}/comm").read_text().strip() == "clusterd")
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            status = status_of(f"{pid}/task/{task.name}")
+            assert set(status["Uid"]) == {str(node.uids["mqcluster"])}
+            assert set(status["Gid"]) == {str(node.gids["mqcluster"])}
+            assert set(status["Groups"]) <= {
+                str(node.gids[name]) for name in ("qcerts", "mqcluster")}
+            assert int(status["CapPrm"][0], 16) == 0
+            assert status["Seccomp"] == ["2"] or "ASAN_OPTIONS" in os.environ \
+                or "TSAN_OPTIONS" in os.environ
+        wait_until(lambda: node.run("svctool", "cluster", "status", code=None)
+                   .stdout.startswith("fine: node mail of a cluster of 1"),
+                   lambda: node.run("svctool", "cluster", "status",
+                                    code=None).stdout)
+        status = node.run("svctool", "status").stdout
+        assert "cluster" in status
+        # Its keys are read without root.
+        node.run("svctool", "cluster", "rotate-keys")
+        wait_until(lambda: "keys were read again" in node.log("cluster"),
+                   lambda: node.log("cluster"))
+        wait_until(lambda: node.run("svctool", "cluster", "status", code=None)
+                   .stdout.startswith("fine"), lambda: node.log("cluster"))
+        done = node.run("svctool", "check", code=None)
+        assert "0 errors, 0 warnings" in done.stdout
+    finally:
+        node.run("svctool", "stop", code=None)
+        left = node.processes()
+        shutil.rmtree(base)
+        assert left == []

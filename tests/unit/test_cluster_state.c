@@ -51,8 +51,7 @@ who_lives(void **unused)
 		struct member *member;
 
 		assert_non_null(state);
-		snprintf(state->identity.name, sizeof(state->identity.name),
-		    "me");
+		snprintf(state->name, sizeof(state->name), "me");
 		state->members = member = xcalloc(1, sizeof(*member));
 		state->member_count = 1;
 		*member = (struct member){ .name = xstrdup("n2"),
@@ -78,7 +77,7 @@ ourselves(void **unused)
 	struct state *state = state_new(NULL, &err);
 
 	(void)unused;
-	snprintf(state->identity.name, sizeof(state->identity.name), "me");
+	snprintf(state->name, sizeof(state->name), "me");
 	state->members = xcalloc(1, sizeof(*state->members));
 	state->member_count = 1;
 	state->members[0] = (struct member){ .name = xstrdup("me"),
