@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: ISC
 """Mail from one node of a cluster to another: qmail-rspawn's lane @NODE, and a
 listener of the kind --node."""
+import contextlib
+import os
 import re
+import signal
 import ssl
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -257,6 +261,31 @@ def test_the_receiver_is_killed(pair, node):
             pair.node.wait_messages("alice", 1)
     pair.node.wait_empty()
     pair.server.process.returncode = 0  # as we wanted it
+
+
+def test_the_whole_receiver_is_killed(pair, node):
+    """After the final dot, before the answer: what was durable is known."""
+    wire = Wire(pair.server.port)
+    pair.meet(port=wire.port)
+    big = MESSAGE + b"line\n" * 20000
+    with pair.a.lane("@b") as lane:
+        lane.wait_room()
+        wire.mute_after = 50000
+        name = lane.put(big, ALICE)
+        pair.node.wait_messages("alice", 1)
+        for pid in node.processes():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "qmail-send\n":
+                    os.kill(pid, signal.SIGKILL)
+        wire.cut()
+        assert lane.results()[0][0] == "Z"
+        wire.mute_after = None
+        assert lane.send(big, ALICE, name=name)[0][0] == "K"
+        assert lane.send(MESSAGE, BOB)[0][0] == "K"
+        pair.node.wait_messages("bob", 1)
+    pair.node.wait_empty()
+    assert len(pair.node.messages("alice")) == 1
+    wire.close()
 
 
 def test_one_uuid_is_many_transactions(pair):
