@@ -247,19 +247,24 @@ def test_cut_in_the_middle(pair):
 
 
 def test_the_receiver_is_killed(pair, node):
-    big = MESSAGE + b"line\n" * 2000000
+    """In the middle of the message."""
+    wire = Wire(pair.server.port)
+    pair.meet(port=wire.port)
+    big = MESSAGE + b"line\n" * 200000
     with pair.a.lane("@b") as lane:
         lane.wait_room()
+        wire.stall_after = 300000
         name = lane.put(big, ALICE)
-        wait_until(lambda: f"node a sends {name}" in pair.server.log,
-                   "the message begins")
+        wait_until(lambda: wire.is_stalled, "a part is there")
         pair.server.process.kill()
+        pair.server.process.wait()
         assert lane.results()[0][0] == "Z"
         with smtpd(node, "--node") as again:
             pair.meet(port=again.port)
             assert lane.send(big, ALICE, name=name)[0][0] == "K"
             pair.node.wait_messages("alice", 1)
     pair.node.wait_empty()
+    wire.close()
     pair.server.process.returncode = 0  # as we wanted it
 
 
