@@ -214,15 +214,18 @@ class Rspawn:
 
 
 class Wire:
-    """A connection's way to a port, which a test can cut.
+    """Connections' way to a port, which a test can disturb once so many bytes of
+    the client's have gone through.
 
-    is_mute: what the host says is not passed on any more, once that many bytes
-    of the client's have gone through.
+    mute_after: what the host says is not passed on any more.  stall_after: nor
+    what the client says, until the host has gone.  cut_after: both see the end.
     """
 
     def __init__(self, port):
         self.port_there = port
         self.mute_after = None
+        self.stall_after = None
+        self.is_stalled = False
         self.cut_after = None
         self.links = []
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -239,11 +242,18 @@ class Wire:
                              daemon=True).start()
 
     def _pass(self, ours):
-        theirs = socket.create_connection(("127.0.0.1", self.port_there))
+        try:
+            theirs = socket.create_connection(("127.0.0.1", self.port_there))
+        except OSError:
+            ours.close()
+            return
         self.links += [ours, theirs]
         sent = 0
         while True:
-            ready, _, _ = select.select([ours, theirs], [], [])
+            stalls = self.stall_after is not None and sent > self.stall_after
+            self.is_stalled |= stalls
+            ready, _, _ = select.select(
+                [theirs] if stalls else [ours, theirs], [], [])
             try:
                 for end in ready:
                     data = end.recv(65536)

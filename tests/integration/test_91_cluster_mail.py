@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: ISC
 """Mail from one node of a cluster to another: qmail-rspawn's lane @NODE, and a
 listener of the kind --node."""
+import contextlib
+import os
 import re
+import signal
 import ssl
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -243,20 +247,50 @@ def test_cut_in_the_middle(pair):
 
 
 def test_the_receiver_is_killed(pair, node):
-    big = MESSAGE + b"line\n" * 2000000
+    """In the middle of the message."""
+    wire = Wire(pair.server.port)
+    pair.meet(port=wire.port)
+    big = MESSAGE + b"line\n" * 200000
     with pair.a.lane("@b") as lane:
         lane.wait_room()
+        wire.stall_after = 300000
         name = lane.put(big, ALICE)
-        wait_until(lambda: f"node a sends {name}" in pair.server.log,
-                   "the message begins")
+        wait_until(lambda: wire.is_stalled, "a part is there")
         pair.server.process.kill()
+        pair.server.process.wait()
         assert lane.results()[0][0] == "Z"
         with smtpd(node, "--node") as again:
             pair.meet(port=again.port)
             assert lane.send(big, ALICE, name=name)[0][0] == "K"
             pair.node.wait_messages("alice", 1)
     pair.node.wait_empty()
+    wire.close()
     pair.server.process.returncode = 0  # as we wanted it
+
+
+def test_the_whole_receiver_is_killed(pair, node):
+    """After the final dot, before the answer: what was durable is known."""
+    wire = Wire(pair.server.port)
+    pair.meet(port=wire.port)
+    big = MESSAGE + b"line\n" * 20000
+    with pair.a.lane("@b") as lane:
+        lane.wait_room()
+        wire.mute_after = 50000
+        name = lane.put(big, ALICE)
+        pair.node.wait_messages("alice", 1)
+        for pid in node.processes():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text() == "qmail-send\n":
+                    os.kill(pid, signal.SIGKILL)
+        wire.cut()
+        assert lane.results()[0][0] == "Z"
+        wire.mute_after = None
+        assert lane.send(big, ALICE, name=name)[0][0] == "K"
+        assert lane.send(MESSAGE, BOB)[0][0] == "K"
+        pair.node.wait_messages("bob", 1)
+    pair.node.wait_empty()
+    assert len(pair.node.messages("alice")) == 1
+    wire.close()
 
 
 def test_one_uuid_is_many_transactions(pair):
