@@ -29,3 +29,10 @@ adminsrv/vpopbull: adminsrv/vbulletin.o adminsrv/libadmin.a mailbox/libmailbox.a
     auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a control/libcontrol.a \
     base/libbase.a
 adminsrv/vpopbull: LDLIBS += -lcrypt -lcrypto -lgsasl
+
+PROGS += adminsrv/cluster-task
+MANS += adminsrv/cluster-task.8
+adminsrv/cluster-task: adminsrv/cluster_task.o adminsrv/libadmin.a mailbox/libmailbox.a \
+    auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a control/libcontrol.a \
+    base/libbase.a
+adminsrv/cluster-task: LDLIBS += -lcrypt -lcrypto -lgsasl

@@ -310,6 +310,8 @@ node_is_cluster(const char *service)
 	return strcmp(service, node_cluster_service) == 0;
 }
 
+const char node_tasks_service[] = "tasks";
+
 const char node_imap_service[] = "imap";
 
 bool
@@ -331,5 +333,6 @@ node_is_made_service(const struct node *node, const char *service)
 	    node_is_resolver(service) || node_is_remote(service) ||
 	    node_is_lookup(service) || node_is_cluster(service) ||
 	    node_is_imap(service) ||
+	    strcmp(service, node_tasks_service) == 0 ||
 	    strcmp(service, node_pgsql_service) == 0;
 }

@@ -101,6 +101,8 @@ bool node_is_lookup(const char *service);
 /* The one that keeps the node's place in its cluster. */
 extern const char node_cluster_service[];
 bool node_is_cluster(const char *service);
+/* The one that does work on files for its stores. */
+extern const char node_tasks_service[];
 /* Dovecot, where there is one for this node. */
 extern const char node_imap_service[];
 bool node_is_imap(const char *service);

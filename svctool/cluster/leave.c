@@ -138,7 +138,9 @@ cluster_leave(int argc, char **argv)
 		code = must_have_no_stores(&command, name, pin);
 	if (code != EXIT_FINE)
 		return code;
-	if (service_remove(command.node, node_cluster_service, SERVICE_S,
+	if (service_remove(command.node, node_tasks_service, SERVICE_S, &err) ==
+		-1 ||
+	    service_remove(command.node, node_cluster_service, SERVICE_S,
 		&err) == -1)
 		return complain(EXIT_TROUBLE, &err);
 	code = remove_own_row(&command, name, pin);

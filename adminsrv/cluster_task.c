@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/* cluster-task: does the tasks of this node's stores (adminsrv/tasks.h). */
+#include <time.h>
+#include <unistd.h>
+
+#include "adminsrv/cli.h"
+#include "adminsrv/database.h"
+#include "adminsrv/placement.h"
+#include "adminsrv/tasks.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/global_vars.h"
+#include "control/identity.h"
+
+static const char usage[] = "usage: cluster-task\n";
+
+/* It looks without being told, too: for what is tried again. */
+enum { LOOK_MS = 5000, AWAY_S = 5 };
+
+/* Until the database is lost.  Whatever ends us, the next run goes on. */
+static void
+serve_tasks(const struct home *home, struct pg *pg, const char *own_node,
+    struct error *err)
+{
+	struct tasks_count count;
+
+	if (pg_script(pg, "LISTEN mq_tasks", DATABASE_MS, err) != PG_OK)
+		return;
+	do {
+		if (tasks_run(home, pg, own_node, &count, err) != ADMIN_OK)
+			return;
+		if (count.done + count.failed + count.retried > 0)
+			log_line("tasks: done=%zu failed=%zu retried=%zu",
+			    count.done, count.failed, count.retried);
+	} while (pg_wait_notify(pg, -1, LOOK_MS, err) != -1);
+}
+
+int
+main(int argc, char **argv)
+{
+	AUTO(home_free) struct home *home = NULL;
+	AUTO(buf_release) struct buf own_node = BUF_INIT;
+	struct error err = { .text = "" };
+
+	cli_start("cluster-task", argv, usage);
+	if (argc != 1)
+		cli_usage(usage);
+	home = global_vars_home();
+	if (identity_become_in(IDENTITY_VIRTUAL, "mqlookup", &err) == -1)
+		fatal(111, "%s", err.text);
+	if (place_own_node(home->control, &own_node, &err) != 1)
+		fatal(111, "%s",
+		    own_node.length == 0 && *err.text == '\0'
+			? "this node is in no cluster"
+			: err.text);
+	log_line("status: ready");
+	for (;;) {
+		struct pg *pg = NULL;
+
+		if (database_open(home->control, true, &pg, &err) == ADMIN_OK)
+			serve_tasks(home, pg, own_node.data, &err);
+		log_line("warning: %s", err.text);
+		pg_free(&pg);
+		sleep(AWAY_S);
+	}
+}
