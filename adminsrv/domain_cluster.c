@@ -385,7 +385,7 @@ remove_domain(const struct home *home, struct pg *pg, const char *own,
 		pg_rollback(pg);
 		return database_result(status);
 	}
-	done = tasks_run(home, pg, own, &count, err);
+	done = tasks_run(home, pg, own, TASKS_QUICK, &count, err);
 	if (done == ADMIN_OK && !no_wait)
 		done = tasks_wait(pg, &ids, err);
 	if (done == ADMIN_OK)

@@ -52,3 +52,9 @@ adminsrv/vpriv: adminsrv/vpriv.o $(ADMIN_LIBS)
 adminsrv/adminsrv adminsrv/admin-run adminsrv/adminclient adminsrv/mgmtpass adminsrv/vpriv: \
     LDLIBS += -lssl -lcrypto -lcrypt -lgsasl
 adminsrv/adminsrv: LDLIBS += -levent_core -levent_extra -levent_openssl -ljansson
+PROGS += adminsrv/cluster-task
+MANS += adminsrv/cluster-task.8
+adminsrv/cluster-task: adminsrv/cluster_task.o adminsrv/libadmin.a mailbox/libmailbox.a \
+    auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a control/libcontrol.a \
+    base/libbase.a
+adminsrv/cluster-task: LDLIBS += -lcrypt -lcrypto -lgsasl

@@ -459,7 +459,7 @@ find_owner(struct runner *runner, struct error *err)
 
 enum admin_result
 tasks_run(const struct home *home, struct pg *pg, const char *own_node,
-    struct tasks_count *count, struct error *err)
+    unsigned lanes, struct tasks_count *count, struct error *err)
 {
 	struct runner runner = { .home = home, .pg = pg, .own_node = own_node };
 	enum admin_result result = find_owner(&runner, err);
@@ -467,10 +467,10 @@ tasks_run(const struct home *home, struct pg *pg, const char *own_node,
 	*count = (struct tasks_count){ 0 };
 	if (result == ADMIN_OK)
 		result = domain_cluster_make_folders(home, pg, err);
-	if (result == ADMIN_OK)
+	if (result == ADMIN_OK && (lanes & TASKS_QUICK) != 0)
 		result = run_lane(&runner, "quick", "{make,remove,count,drop}",
 		    count, err);
-	if (result == ADMIN_OK)
+	if (result == ADMIN_OK && (lanes & TASKS_MOVES) != 0)
 		result = run_lane(&runner, "move", "{move}", count, err);
 	if (result == ADMIN_OK)
 		result = database_result(database_run(pg, NULL, err,

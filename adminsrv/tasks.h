@@ -57,12 +57,16 @@ struct tasks_count {
 	size_t done, failed, retried;
 };
 
+/* Moves take long: who does them is not who makes homes. */
+enum { TASKS_QUICK = 1, TASKS_MOVES = 2, TASKS_ALL = 3 };
+
 /*
- * Does all that is due for this node's stores, and makes the folders of
+ * Does all, of those kinds, that is due for this node's stores, and makes the folders of
  * clustered domains that are missing on it.  For root, or the owner of
  * domains.  Another that does so already is left to it.
  */
 enum admin_result tasks_run(const struct home *home, struct pg *pg,
-    const char *own_node, struct tasks_count *count, struct error *err);
+    const char *own_node, unsigned lanes, struct tasks_count *count,
+    struct error *err);
 
 #endif

@@ -318,6 +318,8 @@ node_is_admin(const char *service)
 	return strcmp(service, node_admin_service) == 0;
 }
 
+const char node_tasks_service[] = "tasks";
+
 const char node_imap_service[] = "imap";
 
 bool
@@ -339,5 +341,6 @@ node_is_made_service(const struct node *node, const char *service)
 	    node_is_resolver(service) || node_is_remote(service) ||
 	    node_is_lookup(service) || node_is_cluster(service) ||
 	    node_is_imap(service) || node_is_admin(service) ||
+	    strcmp(service, node_tasks_service) == 0 ||
 	    strcmp(service, node_pgsql_service) == 0;
 }

@@ -104,6 +104,8 @@ bool node_is_cluster(const char *service);
 /* The one of administrators from afar. */
 extern const char node_admin_service[];
 bool node_is_admin(const char *service);
+/* The one that does work on files for its stores. */
+extern const char node_tasks_service[];
 /* Dovecot, where there is one for this node. */
 extern const char node_imap_service[];
 bool node_is_imap(const char *service);

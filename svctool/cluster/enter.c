@@ -522,6 +522,7 @@ write_node(struct entry *entry, struct error *err)
 		write_address(entry, SETTING_nodelisten, entry->listen,
 		    &entry->listen_at, err) == -1 ||
 		service_make_lookup(&entry->command.maker, err) == -1 ||
+		service_make_tasks(&entry->command.maker, err) == -1 ||
 		write_setting(entry, SETTING_nodename, entry->name, err) ==
 		    -1 ||
 		service_make_listener(&entry->command.maker, LISTENER_NODE,

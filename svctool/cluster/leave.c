@@ -157,6 +157,8 @@ cluster_leave(int argc, char **argv)
 	if (code != EXIT_FINE)
 		return code;
 	if (remove_listener(command.node, &err) == -1 ||
+	    service_remove(command.node, node_tasks_service, SERVICE_S, &err) ==
+		-1 ||
 	    service_remove(command.node, node_cluster_service, SERVICE_S,
 		&err) == -1)
 		return complain(EXIT_TROUBLE, &err);

@@ -580,7 +580,7 @@ cluster_run_tasks(int argc, char **argv)
 	if (code != EXIT_FINE)
 		return code;
 	result = tasks_run(options.command.node->home, options.command.pg,
-	    options.identity.name, &count, &err);
+	    options.identity.name, TASKS_ALL, &count, &err);
 	if (result != ADMIN_OK)
 		return complain(result == ADMIN_FAILED ? EXIT_TEMPORARY
 						       : EXIT_TROUBLE,

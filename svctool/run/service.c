@@ -202,6 +202,13 @@ service_make_admin(struct maker *maker, struct error *err)
 }
 
 int
+service_make_tasks(struct maker *maker, struct error *err)
+{
+	return make_shared_service(maker, node_tasks_service,
+	    "work on files of the cluster's stores", "cluster-task", err);
+}
+
+int
 service_make_imap(struct maker *maker, const char *dovecot, const char *conf,
     struct error *err)
 {

@@ -22,6 +22,7 @@ int service_make_remote(struct maker *maker, struct error *err);
 int service_make_lookup(struct maker *maker, struct error *err);
 /* The one that keeps the node's place in its cluster.  0 or -1. */
 int service_make_cluster(struct maker *maker, struct error *err);
+int service_make_tasks(struct maker *maker, struct error *err);
 
 /* The one of administrators from afar.  0 or -1. */
 int service_make_admin(struct maker *maker, struct error *err);

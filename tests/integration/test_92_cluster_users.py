@@ -350,6 +350,37 @@ def test_nothing_but_the_stores(cluster):
     assert victim.is_dir() and (cluster.b.home / "control/me").exists()
 
 
+def test_the_service_of_tasks(cluster):
+    """Commands wait for what the other node does, and it does it at once."""
+    service = subprocess.Popen([BIN / "cluster-task"], env=cluster.b.env,
+                               stderr=subprocess.PIPE, text=True)
+    cluster.a.env["MQMAIL_TEST_TIMES"] = "TASK_WAIT_MS=60000"
+    try:
+        assert "status: ready" in service.stderr.readline()
+        cluster.a.run("vadduser", "-n", "--store", "b", "yo@c.test")
+        home = cluster.b.home / "domains/c.test/yo"
+        assert (home / "Maildir/new").is_dir()
+        fill(home, 3)
+        before = tree(home)
+        cluster.a.run("vmoveuser", "yo@c.test", "a")
+        assert tree(cluster.a.home / "domains/c.test/yo") == before
+        cluster.a.run("vmoveuser", "yo@c.test", "b")
+        cluster.a.run("vdeluser", "--yes", "yo@c.test")
+        assert not home.exists()
+        # It outlives the database.
+        cluster.postgres.stop()
+        assert any("warning" in service.stderr.readline() for _ in range(9))
+        cluster.postgres.start()
+        cluster.a.run("vadduser", "-n", "--store", "b", "ya@c.test")
+    finally:
+        service.kill()
+        service.wait()
+    refused = subprocess.run(
+        [BIN / "cluster-task"], capture_output=True, text=True, timeout=60,
+        env={**cluster.b.env, "MQMAIL_HOME": str(cluster.folder)})
+    assert refused.returncode == 111
+
+
 def test_vdeldomain(cluster):
     for node in (cluster.a, cluster.b):
         node.run("vadduser", "-n", "--store", node.name,
