@@ -51,7 +51,8 @@ adminsrv/mgmtpass: adminsrv/mgmtpass.o $(ADMIN_LIBS)
 adminsrv/vpriv: adminsrv/vpriv.o $(ADMIN_LIBS)
 adminsrv/adminsrv adminsrv/admin-run adminsrv/adminclient adminsrv/mgmtpass adminsrv/vpriv: \
     LDLIBS += -lssl -lcrypto -lcrypt -lgsasl
-adminsrv/adminsrv: LDLIBS += -levent_core -levent_extra -levent_openssl -ljansson
+adminsrv/adminsrv: LDLIBS += -ljansson
+adminsrv/libadminsrv.a_LDLIBS := -Wl,--as-needed -levent_openssl -levent_extra -levent_core -ljansson -lssl -lcrypto -Wl,--no-as-needed
 PROGS += adminsrv/cluster-task
 MANS += adminsrv/cluster-task.8
 adminsrv/cluster-task: adminsrv/cluster_task.o adminsrv/libadmin.a mailbox/libmailbox.a \

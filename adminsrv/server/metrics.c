@@ -77,7 +77,7 @@ figure_of(const json_t *value)
 static void
 put_value(struct buf *text, double value)
 {
-	buf_addf(text, " %.17g\n", value);
+	buf_addf(text, " %.15g\n", value);
 }
 
 /* A member of each object of an array, which has a name. */

@@ -16,7 +16,7 @@ UNIT_ALONE := test_commit test_commit_journal test_journal_power_cut \
 # The libraries are in link order, each needs those behind it alone; --as-needed
 # leaves out the unused.
 UNIT_FOLDERS := svctool adminsrv cluster pop3 smtp remote delivery queue mailbox auth lookupd resolver control base
-UNIT_LIBS := svctool/libsvctool.a adminsrv/libadmin.a cluster/libcluster.a \
+UNIT_LIBS := svctool/libsvctool.a adminsrv/libadminsrv.a adminsrv/libadmin.a cluster/libcluster.a \
     pop3/libpop3.a smtp/libsmtp.a \
     remote/libremote.a delivery/libdelivery.a queue/libqueue.a mailbox/libmailbox.a \
     auth/libauth.a lookupd/libpgstore.a lookupd/liblookupd.a \
