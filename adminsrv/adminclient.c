@@ -396,6 +396,7 @@ main(int argc, char **argv)
 	stream_free(&client.stream);
 	tls_context_free(&client.context);
 	buf_release(&client.tail);
+	free(client.password);
 	if (status == -1)
 		fatal(LOST, "%s", err.text);
 	return status;

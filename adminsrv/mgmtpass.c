@@ -17,7 +17,8 @@ static const char usage[] =
     "       mgmtpass -l\n";
 
 struct request {
-	const char *user, *password, *domains;
+	const char *user, *domains;
+	char *password; /* owned */
 	int what; /* the option; 0: none */
 };
 
@@ -157,6 +158,14 @@ show_admins(struct pg *pg, const struct request *request, struct error *err)
 }
 
 static void
+release_request(struct request *request)
+{
+	if (request->password != NULL)
+		explicit_bzero(request->password, strlen(request->password));
+	free(request->password);
+}
+
+static void
 read_request(struct request *request, int argc, char **argv)
 {
 	int option;
@@ -184,7 +193,7 @@ read_request(struct request *request, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct request request = { .user = NULL };
+	AUTO(release_request) struct request request = { .user = NULL };
 	AUTO(home_free) struct home *home = NULL;
 	AUTO(pg_free) struct pg *pg = NULL;
 	enum admin_result result;

@@ -200,8 +200,10 @@ main(int argc, char **argv)
 	if (output.fields == 0)
 		output.fields = SHOW_ALL;
 	if (argc > optind) {
-		if (names_domain(argv[optind], domain, &err) == -1)
+		if (names_domain(argv[optind], domain, &err) == -1) {
+			json_decref(output.json);
 			return cli_end(ADMIN_REFUSED, &err);
+		}
 		output.asked = domain;
 	}
 	output.home = home = global_vars_home();
