@@ -31,8 +31,8 @@ struct store_backend {
 	int (*find_user)(struct store *store, const char *local,
 	    const char *domain, struct store_user *user_out, struct error *err);
 	/* At most STORE_EXPECT_MAX.  NULL: it asks nobody else. */
-	void (*expect_users)(struct store *store, const char *const *locals,
-	    size_t count, const char *domain);
+	void (*expect_users)(struct store *store,
+	    const struct store_address *addresses, size_t count);
 	int (*find_password)(struct store *store, const char *local,
 	    const char *domain, struct store_password *password_out,
 	    struct error *err);
