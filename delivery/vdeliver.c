@@ -192,6 +192,7 @@ vdeliver_new(const struct vdeliver_config *config, struct error *err)
 		vdeliver->domain_quotas = domain_quotas_new(
 		    config->store, vdeliver->wake_fd);
 	}
+	STAILQ_INIT(&vdeliver->taken);
 	STAILQ_INIT(&vdeliver->counting);
 	STAILQ_INIT(&vdeliver->finished);
 	return vdeliver;
@@ -447,34 +448,35 @@ vdeliver_deliver(struct vdeliver *vdeliver, struct vdeliver_message *message)
 {
 	size_t count = message->job.recipient_count;
 	struct error err;
-	bool is_read;
 
 	message->vdeliver = vdeliver;
 	message->left = count + 1; /* until all have begun */
 	vdeliver->count += count;
 	for (size_t i = 0; i < count; i++)
 		item_init(message, i);
-	is_read = message_read(message, &err);
-	if (is_read)
-		message_expect(message);
-	for (size_t i = 0; i < count; i++) {
-		struct vdeliver_item *item = &message->items[i];
-
-		if (item->is_over)
-			continue;
-		if (is_read)
-			item_look_up(item);
-		else {
-			outcome_unreadable(item, &err);
-			item_end(item);
+	message->is_read = message_read(message, &err);
+	STAILQ_INSERT_TAIL(&vdeliver->taken, message, next);
+	for (size_t i = 0; !message->is_read && i < count; i++)
+		if (!message->items[i].is_over) {
+			outcome_unreadable(&message->items[i], &err);
+			item_end(&message->items[i]);
 		}
-	}
-	message_release(message);
 }
 
 void
 vdeliver_end(struct vdeliver *vdeliver)
 {
+	struct vdeliver_message *message;
+
+	round_expect(vdeliver);
+	while ((message = STAILQ_FIRST(&vdeliver->taken)) != NULL) {
+		STAILQ_REMOVE_HEAD(&vdeliver->taken, next);
+		for (size_t i = 0;
+		     message->is_read && i < message->job.recipient_count; i++)
+			if (!message->items[i].is_over)
+				item_look_up(&message->items[i]);
+		message_release(message);
+	}
 	maildir_batch_start(vdeliver->batch);
 }
 

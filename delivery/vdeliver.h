@@ -136,6 +136,8 @@ struct vdeliver_message {
 	struct vdeliver *vdeliver;
 	char *body; /* read from fd */
 	size_t left;
+	bool is_read;
+	STAILQ_ENTRY(vdeliver_message) next; /* of the round */
 	struct vdeliver_item items[]; /* job.recipient_count of them */
 };
 
@@ -158,7 +160,7 @@ struct vdeliver_config {
 	const char *queue_dir; /* where its forwards go; or NULL */
 	/*
 	 * Called for each recipient that is done, JOB_DELIVERED only when it is
-	 * durable: from vdeliver_deliver() and vdeliver_reap().
+	 * durable: from vdeliver_end() and vdeliver_reap().
 	 */
 	void (*answer)(const struct vdeliver_item *item, void *context);
 	void *context;
@@ -181,9 +183,9 @@ bool vdeliver_is_large(const struct vdeliver_message *message);
 
 /*
  * A round: first vdeliver_begin(), then vdeliver_deliver(), which takes the
- * message, for what is there, then vdeliver_end(): files of domains are looked
- * at anew in each round, and what was written is synced from its end on at the
- * latest.
+ * message, for what is there, then vdeliver_end(), which delivers them: all
+ * recipients are asked for in one question, files of domains are looked at anew
+ * in each round, and what was written is synced from its end on at the latest.
  */
 void vdeliver_begin(struct vdeliver *vdeliver);
 void vdeliver_deliver(

@@ -347,26 +347,32 @@ item_look_up(struct vdeliver_item *item)
 }
 
 void
-message_expect(const struct vdeliver_message *message)
+round_expect(struct vdeliver *vdeliver)
 {
-	struct vdeliver *vdeliver = message->vdeliver;
-	const struct job *job = &message->job;
-	const char *locals[STORE_EXPECT_MAX];
+	struct store_address wanted[STORE_EXPECT_MAX];
+	const struct vdeliver_message *message;
 	int64_t start_us = clock_us();
 	size_t count = 0;
 
-	if (job->recipient_count < 2 || message->target != NULL ||
-	    clock_ms() < vdeliver->lookups_slow_until_ms)
+	if (clock_ms() < vdeliver->lookups_slow_until_ms)
 		return;
-	/* A job is of one domain, as a rule. */
-	for (size_t i = 0;
-	     i < job->recipient_count && count < STORE_EXPECT_MAX; i++)
-		if (!message->items[i].is_over &&
-		    strcmp(job->recipients[i].user,
-			job->recipients[0].user) == 0)
-			locals[count++] = job->recipients[i].extension;
-	store_expect_users(vdeliver->config.store, locals, count,
-	    job->recipients[0].user);
+	STAILQ_FOREACH (message, &vdeliver->taken, next) {
+		const struct job *job = &message->job;
+
+		if (!message->is_read || message->target != NULL)
+			continue;
+		for (size_t i = 0;
+		     i < job->recipient_count && count < STORE_EXPECT_MAX; i++)
+			if (!message->items[i].is_over)
+				wanted[count++] = (struct store_address){
+					job->recipients[i].extension,
+					job->recipients[i].user
+				};
+	}
+	/* One is asked for as soon when it is looked up. */
+	if (count < 2)
+		return;
+	store_expect_users(vdeliver->config.store, wanted, count);
 	if (clock_us() - start_us > SLOW_LOOKUP_US)
 		vdeliver->lookups_slow_until_ms = clock_ms() + SLOW_FOR_MS;
 }

@@ -36,6 +36,7 @@ struct vdeliver {
 	struct general_pool *general;        /* NULL: no processes */
 	struct domain_quotas *domain_quotas; /* NULL: not kept to */
 	bool has_filter_files;     /* filters are the file .vfilter of a user */
+	STAILQ_HEAD(, vdeliver_message) taken; /* in this round */
 	struct item_list counting; /* wait for their Maildir to be counted */
 	struct item_list finished; /* durable or failed; not answered yet */
 };
@@ -62,10 +63,10 @@ void item_make_name(
 void item_end(struct vdeliver_item *item);
 
 /*
- * vdeliver_lookup.c: which folder?  Goes on with item_open().  message_expect:
- * all recipients of the message, which is going to be begun.
+ * vdeliver_lookup.c: which folder?  Goes on with item_open().  round_expect:
+ * all recipients of the messages taken, which are going to be begun.
  */
-void message_expect(const struct vdeliver_message *message);
+void round_expect(struct vdeliver *vdeliver);
 void item_look_up(struct vdeliver_item *item);
 void item_open(struct vdeliver_item *item);
 /*

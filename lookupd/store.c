@@ -148,25 +148,25 @@ store_place_release(struct store_place *place)
 }
 
 void
-store_expect_users(struct store *store, const char *const *locals,
-    size_t count, const char *domain)
+store_expect_users(
+    struct store *store, const struct store_address *addresses, size_t count)
 {
-	char folded_locals[STORE_EXPECT_MAX][STORE_LOCAL_MAX + 1];
-	char folded_domain[STORE_DOMAIN_MAX + 1];
-	const char *wanted[STORE_EXPECT_MAX];
+	char locals[STORE_EXPECT_MAX][STORE_LOCAL_MAX + 1];
+	char domains[STORE_EXPECT_MAX][STORE_DOMAIN_MAX + 1];
+	struct store_address wanted[STORE_EXPECT_MAX];
 	size_t used = 0;
 
 	if (store->backend->expect_users == NULL)
 		return;
 	for (size_t i = 0; i < count && used < STORE_EXPECT_MAX; i++)
-		if (fold_address(locals[i], domain, folded_locals[used],
-			folded_domain)) {
-			wanted[used] = folded_locals[used];
+		if (fold_address(addresses[i].local, addresses[i].domain,
+			locals[used], domains[used])) {
+			wanted[used] = (struct store_address){ locals[used],
+				domains[used] };
 			used++;
 		}
 	if (used > 0)
-		store->backend->expect_users(
-		    store, wanted, used, folded_domain);
+		store->backend->expect_users(store, wanted, used);
 }
 
 void

@@ -187,15 +187,20 @@ int store_find_domain(struct store *store, const char *domain,
 int store_find_user(struct store *store, const char *local, const char *domain,
     struct store_user *user_out, struct error *err);
 
+/* As somebody wrote it, or folded by the store. */
+struct store_address {
+	const char *local, *domain;
+};
+
 /*
- * These users of the domain are going to be looked up at once: a store that
+ * These users are going to be looked up at once: a store that
  * asks another process asks it for up to STORE_EXPECT_MAX of them in one
  * question.  Who is found then counts for STORE_EXPECT_MS, as of
  * store_set_max_age().  What fails shows when they are looked up.
  */
 enum { STORE_EXPECT_MAX = 128, STORE_EXPECT_MS = 200 };
-void store_expect_users(struct store *store, const char *const *locals,
-    size_t count, const char *domain);
+void store_expect_users(
+    struct store *store, const struct store_address *addresses, size_t count);
 
 /*
  * Where an address is served, found as a delivery finds its user: by the name,

@@ -31,8 +31,8 @@ struct store_backend {
 	int (*find_user)(struct store *store, const char *local,
 	    const char *domain, struct store_user *user_out, struct error *err);
 	/* At most STORE_EXPECT_MAX.  NULL: it asks nobody else. */
-	void (*expect_users)(struct store *store, const char *const *locals,
-	    size_t count, const char *domain);
+	void (*expect_users)(struct store *store,
+	    const struct store_address *addresses, size_t count);
 	/* NULL: all that it has is here. */
 	int (*find_place)(struct store *store, const char *local,
 	    const struct store_domain *domain, struct store_place *place_out,

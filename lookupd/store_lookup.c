@@ -171,38 +171,54 @@ find_user_record(struct store *store, const char *local,
 }
 
 static void
-lookup_expect_users(struct store *store, const char *const *locals,
-    size_t count, const char *domain)
+lookup_expect_users(
+    struct store *store, const struct store_address *addresses, size_t count)
 {
-	AUTO(store_domain_release)
-	struct store_domain found = { .storage = BUF_INIT };
 	AUTO(lookup_reply_release)
 	struct lookup_reply reply = { .storage = BUF_INIT };
+	struct store_domain domains[STORE_EXPECT_MAX];
 	struct query queries[STORE_EXPECT_MAX];
+	struct cache_key key;
+	AUTO(buf_release) struct buf recent = BUF_INIT;
 	int64_t asked_ms = clock_ms();
 	struct error ignored; /* shows when they are looked up */
+	size_t used = 0;
 
-	if (lookup_find_domain(store, domain, &found, &ignored) != 1)
-		return;
-	for (size_t i = 0; i < count; i++)
-		queries[i] = (struct query){ .kind = QUERY_USER,
-			.local = locals[i],
-			.domain = found.name,
+	for (size_t i = 0; i < count; i++) {
+		struct store_domain *domain = &domains[used];
+
+		*domain = (struct store_domain){ .storage = BUF_INIT };
+		if (lookup_find_domain(store, addresses[i].domain, domain,
+			&ignored) != 1)
+			continue;
+		cache_key_set(
+		    &key, QUERY_USER, addresses[i].local, domain->name);
+		buf_reset(&recent);
+		if (find_recent(store, &key, &recent)) {
+			store_domain_release(domain);
+			continue;
+		}
+		queries[used++] = (struct query){ .kind = QUERY_USER,
+			.local = addresses[i].local,
+			.domain = domain->name,
 			.ip = "",
 			.service = "" };
-	if (lookup_client_ask(of_lookup_store(store)->client, queries, count,
-		ASK_MS, &reply, &ignored) == -1)
-		return;
-	for (size_t i = 0; i < count; i++) {
-		const struct query_answer *answer = &reply.answers[i];
-		struct cache_key key;
-
-		if (answer->state != QUERY_FOUND)
-			continue;
-		cache_key_set(&key, QUERY_USER, locals[i], found.name);
-		keep_recent(
-		    store, &key, answer->record, answer->length, asked_ms);
 	}
+	if (used > 0 &&
+	    lookup_client_ask(of_lookup_store(store)->client, queries, used,
+		ASK_MS, &reply, &ignored) == 0)
+		for (size_t i = 0; i < used; i++) {
+			const struct query_answer *answer = &reply.answers[i];
+
+			if (answer->state != QUERY_FOUND)
+				continue;
+			cache_key_set(&key, QUERY_USER, queries[i].local,
+			    queries[i].domain);
+			keep_recent(store, &key, answer->record,
+			    answer->length, asked_ms);
+		}
+	for (size_t i = 0; i < used; i++)
+		store_domain_release(&domains[i]);
 }
 
 /* Copies a text behind the others; where it is then, from storage's begin. */

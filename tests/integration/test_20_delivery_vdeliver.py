@@ -474,14 +474,18 @@ class Traced:
         """Those that have returned, in order; openat only of files in tmp."""
         self.send.connection.close()
         self.send.worker.wait(TIMEOUT)
-        found = []
+        found, opening = [], set()
         for line in self.trace.read_text().splitlines():
-            call = re.match(r"\d+ +(?:<\.\.\. )?(\w+)", line)
-            if "unfinished" in line or call is None or \
-                    call.group(1) not in CALLS:
+            call = re.match(r"(\d+) +(?:<\.\.\. )?(\w+)", line)
+            if call is None or call.group(2) not in CALLS:
                 continue
-            if call.group(1) != "openat" or "O_EXCL" in line:
-                found.append(call.group(1))
+            if "O_EXCL" in line:
+                opening.add(call.group(1))
+            if "unfinished" in line:
+                continue
+            if call.group(2) != "openat" or call.group(1) in opening:
+                found.append(call.group(2))
+            opening.discard(call.group(1))
         return found[found.index("openat"):]
 
 
