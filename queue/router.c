@@ -261,7 +261,7 @@ expect_places(struct question *question, struct store *store,
     const char *local, const char *domain)
 {
 	struct router_request *request = question->request;
-	const char *locals[STORE_EXPECT_MAX] = { local };
+	struct store_address wanted[STORE_EXPECT_MAX] = { { local, domain } };
 	char *texts[STORE_EXPECT_MAX] = { NULL };
 	size_t at = question->number, count = 1;
 
@@ -276,7 +276,8 @@ expect_places(struct question *question, struct store *store,
 		split_address(request->recipients[i], &parts);
 		texts[count] = parts.local;
 		if (strcasecmp(parts.domain, domain) == 0) {
-			locals[count++] = request->channels != NULL &&
+			wanted[count].domain = domain;
+			wanted[count++].local = request->channels != NULL &&
 				parts.unprefixed != NULL
 			    ? parts.unprefixed
 			    : parts.local;
@@ -286,7 +287,7 @@ expect_places(struct question *question, struct store *store,
 		texts[count] = NULL;
 	}
 	if (count > 1)
-		store_expect_users(store, locals, count, domain);
+		store_expect_users(store, wanted, count);
 	for (size_t i = 1; i < count; i++)
 		free(texts[i]);
 }

@@ -129,8 +129,8 @@ class Running(Cluster):
         self.daemons = []
 
     def begin(self):
-        self.first.cluster("init", "--host", "127.0.0.1", "--bus",
-                           f"127.0.0.1:{ports.take(1)}")
+        self.first.cluster("init", "--no-store", "--host", "127.0.0.1",
+                           "--bus", f"127.0.0.1:{ports.take(1)}")
         return self.daemon(self.first)
 
     def daemon(self, node):
@@ -140,7 +140,7 @@ class Running(Cluster):
 
     def add(self, name):
         node = self.bare(f"{name}.example.test")
-        self.join(node, "--host", "127.0.0.1", "--bus",
+        self.join(node, "--no-store", "--host", "127.0.0.1", "--bus",
                   f"127.0.0.1:{ports.take(1)}")
         return self.daemon(node)
 
