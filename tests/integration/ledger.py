@@ -34,6 +34,7 @@ class Ledger:
     """What was sent, from any number of threads, and what became of it."""
 
     SIZES = (10, 1000, 4000, 40000, 300000)
+    first = 0  # number
 
     def __init__(self, node, users):
         self.node = node
@@ -50,7 +51,7 @@ class Ledger:
     def _new(self, row):
         """The number of a new row, and its whole text."""
         with self.lock:
-            number = len(self.rows)
+            number = self.first + len(self.rows)
             self.rows[number] = row
         return number, (f"From: <{self.sender(number)}>\r\n"
                         f"X-Number: {number}\r\nSubject: {number}\r\n\r\n"

@@ -77,17 +77,25 @@ def epoch(cluster, node):
                            f"WHERE name = '{node.name}'")[0][0])
 
 
-def wait_deferred(node, sender):
+def wait_tried(node, sender):
     """Waits until it was tried and put off."""
     wait_until(lambda: any(row["tries"] > 0 for row in json.loads(node.svctool(
         "queue", "list", "--sender", sender, "--json").stdout)), node.logs)
+
+
+def wait_deferred(node, sender, other):
+    """Waits until it is kept, in the lane of the other node, which rests."""
+    wait_until(lambda: json.loads(node.svctool(
+        "queue", "list", "--sender", sender, "--json").stdout) and any(
+            f"lane @{other.name}: rests" in node.log(f"queue{i}")
+            for i in (1, 2)), node.logs)
 
 
 def test_every_node_takes_mail_for_every_user(cluster):
     """And none of it is anywhere but in its user's mailbox."""
     place = cluster.place()
     assert set(place.values()) == {node.name for node in cluster.nodes}
-    users = [cluster.users_of(node.name)[0] for node in cluster.nodes]
+    users = [cluster.users_of(node)[0] for node in cluster.nodes]
     for node in cluster.nodes:
         for user in users:
             node.send(user, subject=f"from {node.name}")
@@ -125,13 +133,13 @@ def test_a_node_dies_and_comes_back(cluster):
         ledger.nodes = others(cluster, victim)
         more(ledger)
     ledger.nodes = ledger.nodes[:1]
-    user = cluster.users_of(victim.name)[0]
+    user = cluster.users_of(victim)[0]
     waiting = ClusterLedger(cluster, users=[user], nodes=ledger.nodes)
-    waiting.rows = ledger.rows  # numbers go on
+    waiting.rows, waiting.first = ledger.rows, ledger.first  # numbers go on
     for _ in range(5):
         waiting.send(lambda: True)
     number = max(waiting.rows)
-    wait_deferred(ledger.nodes[0], ledger.sender(number))
+    wait_deferred(ledger.nodes[0], ledger.sender(number), victim)
     assert number in queued(ledger.nodes[0])
     account = ledger.check()
     assert account.queued >= 5
@@ -153,9 +161,9 @@ def test_a_link_is_cut(cluster):
         wait_until(lambda: lease_is_over(cluster, victim), "the lease's end")
         # What it does by itself now is seen at its own address.
         stored = len(victim.mailboxes())
-        own = cluster.users_of(victim.name)[0]
+        own = cluster.users_of(victim)[0]
         victim.inject(f"{own}@{cluster.domain}", sender="alone@example.net")
-        wait_deferred(victim, "alone@example.net")
+        wait_tried(victim, "alone@example.net")
         assert len(victim.mailboxes()) == stored
         victim.join()
         cluster.wait_all_alive()
@@ -246,21 +254,21 @@ def test_all_nodes_die_at_once(cluster):
 def test_users_move_under_load(cluster):
     """There and back; each message follows."""
     first, second = cluster.nodes[:2]
-    users = cluster.users_of(first.name)
-    there = set(cluster.users_of(second.name))
+    users = cluster.users_of(first)
+    there = set(cluster.users_of(second))
     ledger = ClusterLedger(cluster)
     with Load(ledger, pause=0.05):
         more(ledger)
         first.run("vmoveuser", f"{users[0]}@{cluster.domain}", second.name)
         if ALL:
             first.run("vmoveuser", "--from", first.name, "--all", second.name)
-            assert cluster.users_of(first.name) == []
-        assert users[0] in cluster.users_of(second.name)
+            assert cluster.users_of(first) == []
+        assert users[0] in cluster.users_of(second)
         more(ledger)
-        for user in set(cluster.users_of(second.name)) - there:
+        for user in set(cluster.users_of(second)) - there:
             second.run("vmoveuser", f"{user}@{cluster.domain}", first.name)
         more(ledger)
-    assert cluster.users_of(first.name) == users
+    assert cluster.users_of(first) == users
     settled(ledger)
 
 
@@ -270,7 +278,7 @@ def test_users_move_under_load(cluster):
 def test_a_dead_nodes_store_is_taken_over(cluster):
     """All hosts reach all folders here, as on shared storage."""
     victim, heir = cluster.nodes[2], cluster.nodes[0]
-    users = set(cluster.users_of(victim.name))
+    users = set(cluster.users_of(victim))
     ledger = ClusterLedger(cluster)
 
     def take(store, by):
@@ -305,4 +313,4 @@ def test_a_dead_nodes_store_is_taken_over(cluster):
         ledger.nodes = cluster.nodes
         more(ledger)
     settled(ledger)
-    assert set(cluster.users_of(victim.name)) == users
+    assert set(cluster.users_of(victim)) == users
