@@ -234,7 +234,7 @@ BEGIN
 	RETURN NULL;
 END $$;
 CREATE TRIGGER note_tasks AFTER INSERT OR UPDATE OF state ON mq.tasks
-	FOR EACH STATEMENT EXECUTE FUNCTION mq.note_tasks();
+	FOR EACH ROW EXECUTE FUNCTION mq.note_tasks();
 
 CREATE FUNCTION mq.count_store_users(store_ids bigint[], sign int)
 RETURNS void LANGUAGE sql SET search_path = pg_catalog AS $$

@@ -8,6 +8,7 @@ counts those that left.  Each destination is an address of 127/8 of its own.
 
 import contextlib
 import socket
+import threading
 import time
 
 from . import relay
@@ -16,6 +17,7 @@ from .node import fill
 DESTINATIONS = 1000
 GOOD_MESSAGES = 20000
 DRAIN_MESSAGES = 100_000
+DRAIN_LIMIT = 15  # connections
 DEAD_MESSAGES, DEAD_DESTINATIONS = 100_000, 10_000
 DEAD_SETTLE_S, DEAD_WATCH_S = 90, 60
 CASES = ("out-drain", "out-mixed", "out-dead")
@@ -46,6 +48,29 @@ class Deaf:
             one.close()
 
 
+class Connections:
+    """How many the sink has at most, by the kernel's table, each 20 ms."""
+
+    def __init__(self, port):
+        self.most = 0
+        self.port = f":{port:04X}"
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+
+    def _watch(self):
+        while not self.is_over.wait(0.02):
+            with open("/proc/net/tcp", encoding="ascii") as file:
+                rows = [line.split() for line in file]
+            self.most = max(self.most, sum(
+                row[1].endswith(self.port) and row[3] == "01"
+                for row in rows))
+
+    def stop(self):
+        self.is_over.set()
+        self.thread.join()
+
+
 def _route(server, port_of, domains):
     with open(f"{server.folder}/control/smtproutes", "w",
               encoding="ascii") as file:
@@ -53,13 +78,17 @@ def _route(server, port_of, domains):
             file.write(f"d{i}.test:[{_address(i)}]:{port_of(i)}\n")
 
 
-def _drain(make, program, count, domains, port_of, wanted, sink):
+def _drain(make, program, count, domains, port_of, wanted, sink, limit=None):
     """Messages a second that leave a node with count of them."""
     server = make(False)
     try:
         server.start()
         server.halt()
         _route(server, port_of, domains)
+        if limit is not None:
+            with open(f"{server.folder}/control/destinationlimits", "w",
+                      encoding="ascii") as file:
+                file.write(f"d0.test:{limit}\n")
         fill(server, program, count, "0", str(domains))
         before, began = sink.count(), time.monotonic()
         server.up()
@@ -70,13 +99,16 @@ def _drain(make, program, count, domains, port_of, wanted, sink):
 
 def _out_drain(make, program, folder):
     sink = relay.Sink(folder)
+    connections = Connections(sink.port)
     try:
-        rate = _drain(make, program, DRAIN_MESSAGES, 1,
-                      lambda i: sink.port, DRAIN_MESSAGES, sink)
+        rate = _drain(make, program, DRAIN_MESSAGES, 1, lambda i: sink.port,
+                      DRAIN_MESSAGES, sink, DRAIN_LIMIT)
     finally:
+        connections.stop()
         sink.stop()
     return (f"out-drain   {DRAIN_MESSAGES} messages to one destination: "
-            f"{rate:.0f} msg/s, its start included"), rate
+            f"{rate:.0f} msg/s, its start included, by at most "
+            f"{connections.most} connections (limit {DRAIN_LIMIT})"), rate
 
 
 def _out_mixed(make, program, folder):
