@@ -59,9 +59,9 @@ def raw(server, data, timeout=DEADLINE_S):
     with context.wrap_socket(
             socket.create_connection(("127.0.0.1", server.api), timeout),
             server_hostname="localhost") as stream:
-        stream.sendall(data)
         got = b""
         try:
+            stream.sendall(data)  # it may have heard enough before the end
             while more := stream.recv(65536):
                 got += more
         except (ssl.SSLError, ConnectionError):
