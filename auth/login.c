@@ -53,17 +53,7 @@ void
 login_configure(struct login *login, const struct settings *settings)
 {
 	const struct strlist *lines = settings_list(settings, SETTING_vipmap);
-	const struct throttle_limits limits = {
-		.per_name = (unsigned)settings_number(
-		    settings, SETTING_loginfailures),
-		.per_ip = (unsigned)settings_number(
-		    settings, SETTING_loginfailuresip),
-		.lock_ms = (int64_t)settings_number(
-			       settings, SETTING_loginlock) *
-		    1000,
-		.delay_ms = (int64_t)settings_number(
-		    settings, SETTING_logindelay),
-	};
+	const struct throttle_limits limits = throttle_limits_of(settings);
 
 	pthread_mutex_lock(&login->lock);
 	if (login->throttle == NULL)

@@ -70,6 +70,22 @@ make_header(struct header *header)
 		abort();
 }
 
+struct throttle_limits
+throttle_limits_of(const struct settings *settings)
+{
+	return (struct throttle_limits){
+		.per_name = (unsigned)settings_number(
+		    settings, SETTING_loginfailures),
+		.per_ip = (unsigned)settings_number(
+		    settings, SETTING_loginfailuresip),
+		.lock_ms = (int64_t)settings_number(
+			       settings, SETTING_loginlock) *
+		    1000,
+		.delay_ms = (int64_t)settings_number(
+		    settings, SETTING_logindelay),
+	};
+}
+
 struct throttle *
 throttle_new(size_t entries, const struct throttle_limits *limits)
 {

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "control/settings.h"
 
 struct throttle;
 
@@ -34,6 +35,9 @@ struct throttle_limits {
 	int64_t lock_ms;   /* how long, and until failures are forgotten */
 	int64_t delay_ms;  /* for the first failure; more for more */
 };
+
+/* As the settings of logins say. */
+struct throttle_limits throttle_limits_of(const struct settings *settings);
 
 enum {
 	THROTTLE_ENTRIES = 64 * 1024,

@@ -65,22 +65,6 @@ config_load(const struct home *home, struct error *err)
 	return config;
 }
 
-static struct throttle_limits
-throttle_limits_of(const struct settings *settings)
-{
-	return (struct throttle_limits){
-		.per_name = (unsigned)settings_number(
-		    settings, SETTING_loginfailures),
-		.per_ip = (unsigned)settings_number(
-		    settings, SETTING_loginfailuresip),
-		.lock_ms = (int64_t)settings_number(
-			       settings, SETTING_loginlock) *
-		    1000,
-		.delay_ms = (int64_t)settings_number(
-		    settings, SETTING_logindelay),
-	};
-}
-
 static void
 open_throttle(struct admin_server *server)
 {
