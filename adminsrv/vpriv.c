@@ -31,23 +31,18 @@ program_name(const char *program, const char **name_out, struct error *err)
 }
 
 static enum admin_result
-put_right(
-    struct pg *pg, int what, char *const *words, struct error *err)
+put_right(struct pg *pg, int what, const char *program, char *const *words,
+    struct error *err)
 {
 	AUTO(pg_result_free) struct pg_result *result = NULL;
-	const char *program;
-	enum pg_status status;
-	enum admin_result named = program_name(words[1], &program, err);
-
-	if (named != ADMIN_OK)
-		return named;
-	status = database_run(pg, &result, err,
+	enum pg_status status = database_run(pg, &result, err,
 	    what == 'i'
 		? "INSERT INTO mq.admin_rights (admin, program, pattern) "
 		  "SELECT name, $2, $3 FROM mq.admins WHERE name = $1"
 		: "UPDATE mq.admin_rights SET pattern = $3, changed = now() "
 		  "WHERE admin = $1 AND program = $2",
 	    words[0], program, words[2], NULL);
+
 	if (status == PG_DUPLICATE)
 		return admin_refuse(err,
 		    "'%s' has a right for '%s' already: -u changes it",
@@ -61,46 +56,34 @@ put_right(
 	return database_result(status);
 }
 
+/* program "": all. */
 static enum admin_result
-drop_rights(
-    struct pg *pg, int count, char *const *words, struct error *err)
+drop_rights(struct pg *pg, const char *program, char *const *words,
+    struct error *err)
 {
 	AUTO(pg_result_free) struct pg_result *result = NULL;
-	const char *program = "";
-	enum pg_status status;
-	enum admin_result named = count < 2
-	    ? ADMIN_OK
-	    : program_name(words[1], &program, err);
-
-	if (named != ADMIN_OK)
-		return named;
-	status = database_run(pg, &result, err,
+	enum pg_status status = database_run(pg, &result, err,
 	    "DELETE FROM mq.admin_rights WHERE admin = $1 AND "
 	    "($2 = '' OR program = $2)",
 	    words[0], program, NULL);
+
 	return status == PG_OK && pg_changed(result) == 0
 	    ? admin_refuse(err, "'%s' has no such right", words[0])
 	    : database_result(status);
 }
 
+/* admin, program "": all. */
 static enum admin_result
-show_rights(
-    struct pg *pg, int count, char *const *words, struct error *err)
+show_rights(struct pg *pg, const char *program, const char *admin,
+    struct error *err)
 {
 	AUTO(pg_result_free) struct pg_result *rows = NULL;
-	const char *program = "";
-	enum pg_status status;
-	enum admin_result named = count < 2
-	    ? ADMIN_OK
-	    : program_name(words[1], &program, err);
-
-	if (named != ADMIN_OK)
-		return named;
-	status = database_run(pg, &rows, err,
+	enum pg_status status = database_run(pg, &rows, err,
 	    "SELECT admin, program, pattern FROM mq.admin_rights WHERE "
 	    "($1 = '' OR admin = $1) AND ($2 = '' OR program = $2) "
 	    "ORDER BY 1, 2",
-	    count > 0 ? words[0] : "", program, NULL);
+	    admin, program, NULL);
+
 	for (size_t i = 0; status == PG_OK && i < pg_rows(rows); i++)
 		printf("%-20s %-20s %s\n", pg_text(rows, i, 0),
 		    pg_text(rows, i, 1), pg_text(rows, i, 2));
@@ -112,6 +95,7 @@ main(int argc, char **argv)
 {
 	AUTO(home_free) struct home *home = NULL;
 	AUTO(pg_free) struct pg *pg = NULL;
+	const char *program = "";
 	enum admin_result result;
 	struct error err;
 	int option, what = 0, count;
@@ -131,13 +115,16 @@ main(int argc, char **argv)
 		cli_usage(usage);
 	home = global_vars_home();
 	result = database_open(home->control, what != 's', &pg, &err);
+	if (result == ADMIN_OK && count > 1)
+		result = program_name(argv[1], &program, &err);
 	if (result != ADMIN_OK)
 		return cli_end(result, &err);
 	if (what == 'd')
-		result = drop_rights(pg, count, argv, &err);
+		result = drop_rights(pg, program, argv, &err);
 	else if (what == 's')
-		result = show_rights(pg, count, argv, &err);
+		result = show_rights(
+		    pg, program, count > 0 ? argv[0] : "", &err);
 	else
-		result = put_right(pg, what, argv, &err);
+		result = put_right(pg, what, program, argv, &err);
 	return cli_end(result, &err);
 }
