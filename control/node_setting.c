@@ -64,3 +64,18 @@ node_setting_text(const char *control_dir, enum setting_id id,
 	strlist_release(&lines);
 	return result;
 }
+
+int
+node_setting_address(const char *control_dir, enum setting_id id,
+    struct port_address *address_out, struct error *err)
+{
+	AUTO(buf_release) struct buf value = BUF_INIT;
+
+	if (node_setting_text(control_dir, id, &value, err) == -1)
+		return -1;
+	if (*value.data == '\0')
+		return 0;
+	return port_parse(value.data, "0.0.0.0", address_out, err) == -1
+	    ? error_context(err, "%s", setting_rows[id].name)
+	    : 1;
+}

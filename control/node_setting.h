@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/strlist.h"
+#include "control/port_address.h"
 #include "control/settings.h"
 
 /*
@@ -17,6 +18,10 @@
  */
 int node_setting_text(const char *control_dir, enum setting_id id,
     struct buf *text_out, struct error *err);
+
+/* Where to listen, as the text says: 1; 0: it is empty; -1. */
+int node_setting_address(const char *control_dir, enum setting_id id,
+    struct port_address *address_out, struct error *err);
 
 /* The lines of a list.  0 or -1. */
 int node_setting_lines(const char *control_dir, enum setting_id id,

@@ -18,15 +18,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/process.h"
-#include "base/scan.h"
 #include "base/stream.h"
 #include "control/identity.h"
 #include "control/node_setting.h"
 
 enum {
 	STACK_BYTES = 512 * 1024,
-	HANDSHAKE_MS = 60 * 1000,
-	ADDRESS_SIZE = 64
+	HANDSHAKE_MS = 60 * 1000
 };
 
 struct admin_daemon {
@@ -34,12 +32,6 @@ struct admin_daemon {
 	struct api *api; /* NULL: none is wanted */
 	int api_fd;      /* -1: the same, or it is the api's */
 	struct listener_daemon base;
-};
-
-/* Where a setting says to listen. */
-struct admin_address {
-	char ip[ADDRESS_SIZE];
-	uint16_t port;
 };
 
 static void
@@ -138,60 +130,19 @@ start_watch(struct admin_daemon *daemon, struct error *err)
 	return 0;
 }
 
-/* "ADDRESS:PORT", "[ADDRESS]:PORT" or "PORT" of a setting. */
-static int
-parse_address(enum setting_id id, const char *text,
-    struct admin_address *address_out, struct error *err)
-{
-	const char *colon = strrchr(text, ':');
-	const char *digits = colon == NULL ? text : colon + 1;
-	const char *ip = colon == NULL ? "0.0.0.0" : text;
-	size_t length = colon == NULL ? strlen(ip) : (size_t)(colon - text);
-	uint64_t port;
-
-	if (length >= 2 && ip[0] == '[' && ip[length - 1] == ']') {
-		ip++;
-		length -= 2;
-	}
-	if (!scan_u64(digits, UINT16_MAX, &port) || port == 0 ||
-	    length >= sizeof(address_out->ip))
-		return error_set(err,
-		    "%s: '%s' is not ADDRESS:PORT, as 0.0.0.0:4000",
-		    setting_rows[id].name, text);
-	memcpy(address_out->ip, ip, length);
-	address_out->ip[length] = '\0';
-	address_out->port = (uint16_t)port;
-	return 0;
-}
-
-static int
-read_address(const struct home *home, enum setting_id id,
-    struct admin_address *address_out, struct error *err)
-{
-	AUTO(buf_release) struct buf value = BUF_INIT;
-
-	return node_setting_text(home->control, id, &value, err) == -1
-	    ? -1
-	    : parse_address(id, value.data, address_out, err);
-}
-
 /* The setting adminapi may be empty. */
 static int
 listen_api(
     struct admin_daemon *daemon, const struct home *home, struct error *err)
 {
-	AUTO(buf_release) struct buf value = BUF_INIT;
-	struct admin_address address;
+	struct port_address address;
 	struct listener_options options = { .address = address.ip };
 	struct sockaddr_storage bound;
+	int found = node_setting_address(
+	    home->control, SETTING_adminapi, &address, err);
 
-	if (node_setting_text(home->control, SETTING_adminapi, &value, err) ==
-	    -1)
-		return -1;
-	if (*value.data == '\0')
-		return 0;
-	if (parse_address(SETTING_adminapi, value.data, &address, err) == -1)
-		return -1;
+	if (found != 1)
+		return found;
 	options.port = address.port;
 	daemon->api_fd = listen_socket_open(&options, &bound, err);
 	return daemon->api_fd == -1 ? -1 : 0;
@@ -211,7 +162,7 @@ start_api(struct admin_daemon *daemon, struct error *err)
 
 static int
 open_admin(struct admin_daemon *daemon, const struct home *home,
-    const struct admin_address *address, struct error *err)
+    const struct port_address *address, struct error *err)
 {
 	const struct listener_options options = {
 		.address = address->ip,
@@ -251,11 +202,12 @@ admin_listen(const struct home *home, struct error *err)
 		    .cut_off = "",
 		    .context = &daemon },
 	};
-	struct admin_address address;
+	struct port_address address;
 	pid_t supervise = parent_supervise();
 	int result;
 
-	if (read_address(home, SETTING_adminlisten, &address, err) == -1)
+	if (node_setting_address(
+		home->control, SETTING_adminlisten, &address, err) != 1)
 		return 100;
 	listener_daemon_prepare();
 	result = open_admin(&daemon, home, &address, err);

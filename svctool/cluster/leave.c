@@ -64,13 +64,11 @@ must_have_no_stores(
 static int
 remove_listener(const struct node *node, struct error *err)
 {
-	AUTO(buf_release) struct buf value = BUF_INIT;
 	OWN_TEXT name = NULL;
 	struct port_address address;
 
-	if (node_setting_text(node->home->control, SETTING_nodelisten, &value,
-		err) == -1 ||
-	    port_parse(value.data, "0.0.0.0", &address, err) == -1)
+	if (node_setting_address(node->home->control, SETTING_nodelisten,
+		&address, err) != 1)
 		return -1;
 	name = service_listener_name(LISTENER_NODE, &address);
 	return service_remove(node, name, SERVICE_S, err);

@@ -9,19 +9,8 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
+#include "control/port_address.h"
 #include "svctool/run/proc.h"
-
-struct port_address {
-	char ip[64]; /* numeric; "0.0.0.0" for "0" and "" */
-	uint16_t port;
-};
-
-/*
- * Takes ADDRESS:PORT, [IPV6]:PORT or PORT apart (standard_ip is then the
- * address).  0, or -1 with the reason.
- */
-int port_parse(const char *text, const char *standard_ip,
-    struct port_address *address_out, struct error *err);
 
 /* Where a client of this host connects to; the length. */
 socklen_t port_connect_address(

@@ -286,13 +286,11 @@ admin_is_ready(const struct node *node, const struct supervise_state *state,
     struct error *err)
 {
 	OWN_TEXT control = node_path(node, "%s", node->home->control);
-	AUTO(buf_release) struct buf value = BUF_INIT;
 	struct port_address address;
 	uint64_t inodes[LISTENERS_MAX];
 
-	if (node_setting_text(control, SETTING_adminlisten, &value, err) ==
-		-1 ||
-	    port_parse(value.data, "0.0.0.0", &address, err) == -1)
+	if (node_setting_address(
+		control, SETTING_adminlisten, &address, err) != 1)
 		return READY_NO;
 	if (state->is_supervised && !has_live_process(state, err))
 		return READY_NO;
