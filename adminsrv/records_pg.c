@@ -22,34 +22,20 @@ static int
 db_find_alias(struct users *users, const char *name, struct strlist *lines,
     struct error *err)
 {
-	AUTO(pg_result_free) struct pg_result *result = NULL;
-	const char *id;
-	struct pg *pg = users_pg_connection(users, &id);
-
-	if (database_run(pg, &result, err,
-		"SELECT line FROM mq.aliases "
-		"WHERE domain_id = $1 AND name = $2 ORDER BY created, line",
-		id, name, NULL) != PG_OK)
-		return -1;
-	for (size_t i = 0; i < pg_rows(result); i++)
-		strlist_add(lines, pg_text(result, i, 0));
-	return pg_rows(result) > 0;
+	return users_pg_texts(users,
+	    "SELECT line FROM mq.aliases "
+	    "WHERE domain_id = $1 AND name = $2 ORDER BY created, line",
+	    name, lines, err);
 }
 
 static int
 db_alias_names(struct users *users, struct strlist *names, struct error *err)
 {
-	AUTO(pg_result_free) struct pg_result *result = NULL;
-	const char *id;
-	struct pg *pg = users_pg_connection(users, &id);
-
-	if (database_run(pg, &result, err,
-		"SELECT DISTINCT name FROM mq.aliases WHERE domain_id = $1", id,
-		NULL) != PG_OK)
-		return -1;
-	for (size_t i = 0; i < pg_rows(result); i++)
-		strlist_add(names, pg_text(result, i, 0));
-	return 0;
+	return users_pg_texts(users,
+		   "SELECT DISTINCT name FROM mq.aliases WHERE domain_id = $1",
+		   NULL, names, err) == -1
+	    ? -1
+	    : 0;
 }
 
 /* Lines that stay keep their time, and so their place. */
@@ -237,19 +223,13 @@ db_put_filters(struct users *users, const char *name,
 static int
 db_owner_names(struct users *users, struct strlist *names, struct error *err)
 {
-	AUTO(pg_result_free) struct pg_result *result = NULL;
-	const char *id;
-	struct pg *pg = users_pg_connection(users, &id);
-
-	if (database_run(pg, &result, err,
-		"SELECT user_name FROM mq.filters WHERE domain_id = $1 "
-		"UNION SELECT user_name FROM mq.limits "
-		"WHERE domain_id = $1 AND user_name <> ''",
-		id, NULL) != PG_OK)
-		return -1;
-	for (size_t i = 0; i < pg_rows(result); i++)
-		strlist_add(names, pg_text(result, i, 0));
-	return 0;
+	return users_pg_texts(users,
+		   "SELECT user_name FROM mq.filters WHERE domain_id = $1 "
+		   "UNION SELECT user_name FROM mq.limits "
+		   "WHERE domain_id = $1 AND user_name <> ''",
+		   NULL, names, err) == -1
+	    ? -1
+	    : 0;
 }
 
 const struct records_backend records_pg = {

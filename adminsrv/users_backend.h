@@ -114,6 +114,12 @@ enum admin_result users_pg_connect(struct users *users, const char *control_dir,
 
 /* The connection of users_pg, and the domain's id there. */
 struct pg *users_pg_connection(struct users *users, const char **id_out);
+/*
+ * Adds the first column of what the statement gives for the domain's id, $1, and
+ * the name, $2 (NULL: it has none).  1; 0: there is no row; -1.
+ */
+int users_pg_texts(struct users *users, const char *sql, const char *name,
+    struct strlist *texts, struct error *err);
 /* Commits what began with pg_begin(), or rolls it back. */
 enum admin_result users_pg_end(
     struct users *users, enum pg_status status, struct error *err);

@@ -528,6 +528,21 @@ users_pg_connection(struct users *users, const char **id_out)
 	return pg_of(users)->pg;
 }
 
+int
+users_pg_texts(struct users *users, const char *sql, const char *name,
+    struct strlist *texts, struct error *err)
+{
+	struct pg_users *self = pg_of(users);
+	AUTO(pg_result_free) struct pg_result *result = NULL;
+
+	if (database_run(self->pg, &result, err, sql, self->id, name, NULL) !=
+	    PG_OK)
+		return -1;
+	for (size_t i = 0; i < pg_rows(result); i++)
+		strlist_add(texts, pg_text(result, i, 0));
+	return pg_rows(result) > 0;
+}
+
 enum admin_result
 users_pg_end(struct users *users, enum pg_status status, struct error *err)
 {

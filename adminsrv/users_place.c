@@ -57,20 +57,14 @@ int
 users_list_stores(
     struct users *users, struct strlist *stores, struct error *err)
 {
-	AUTO(pg_result_free) struct pg_result *rows = NULL;
-	const char *id;
-	struct pg *pg = users_pg_connection(users, &id);
-
-	if (database_run(pg, &rows, err,
-		"SELECT coalesce(s.name, '-') || ' ' || coalesce(s.node, '-') "
-		"|| ' ' || count(*) FROM mq.users u "
-		"LEFT JOIN mq.stores s ON s.id = u.store_id "
-		"WHERE u.domain_id = $1 GROUP BY s.name, s.node ORDER BY 1",
-		id, NULL) != PG_OK)
-		return -1;
-	for (size_t i = 0; i < pg_rows(rows); i++)
-		strlist_add(stores, pg_text(rows, i, 0));
-	return 0;
+	return users_pg_texts(users,
+		   "SELECT coalesce(s.name, '-') || ' ' || "
+		   "coalesce(s.node, '-') || ' ' || count(*) FROM mq.users u "
+		   "LEFT JOIN mq.stores s ON s.id = u.store_id "
+		   "WHERE u.domain_id = $1 GROUP BY s.name, s.node ORDER BY 1",
+		   NULL, stores, err) == -1
+	    ? -1
+	    : 0;
 }
 
 /* 1: this node has the user's files; 0: another; -1. */
