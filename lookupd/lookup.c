@@ -497,24 +497,33 @@ place_text(enum store_place_kind kind)
 	return "nobody";
 }
 
+/* 1 or 0; when it cannot be told that is the end. */
+static int
+find_lookup_place(const struct lookup *lookup, struct store_place *place_out)
+{
+	AUTO(store_free) struct store *store = NULL;
+	struct error err;
+	int result = -1;
+
+	store = store_open(lookup->home->root, &err);
+	if (store != NULL)
+		result = store_find_place(
+		    store, lookup->local, lookup->domain, place_out, &err);
+	if (result == -1)
+		fatal(EXIT_UNKNOWN, "%s", err.text);
+	return result;
+}
+
 /* Where an address's mail goes, by all that is known of it. */
 static int
 run_place(struct lookup *lookup, bool is_json)
 {
-	AUTO(store_free) struct store *store = NULL;
 	AUTO(store_place_release)
 	struct store_place place = { .storage = BUF_INIT };
-	struct error err;
 	const char *name;
 	json_t *object, *value;
-	int result;
+	int result = find_lookup_place(lookup, &place);
 
-	store = store_open(lookup->home->root, &err);
-	result = store == NULL ? -1
-			       : store_find_place(store, lookup->local,
-				     lookup->domain, &place, &err);
-	if (result == -1)
-		fatal(EXIT_UNKNOWN, "%s", err.text);
 	object = json_pack("{s:s, s:o, s:o, s:s}", "kind", "place", "local",
 	    json_text(lookup->local), "domain", json_text(lookup->domain),
 	    "state", result == 1 ? "found" : "absent");
@@ -683,18 +692,10 @@ static const enum query_kind inquery_kinds[] = { 0, QUERY_USER, QUERY_RELAY,
 static int
 print_place_node(const struct lookup *lookup)
 {
-	AUTO(store_free) struct store *store = NULL;
 	AUTO(store_place_release)
 	struct store_place place = { .storage = BUF_INIT };
-	struct error err;
-	int result;
+	int result = find_lookup_place(lookup, &place);
 
-	store = store_open(lookup->home->root, &err);
-	result = store == NULL ? -1
-			       : store_find_place(store, lookup->local,
-				     lookup->domain, &place, &err);
-	if (result == -1)
-		fatal(EXIT_UNKNOWN, "%s", err.text);
 	puts(result == 1 ? place.node : "");
 	return result == 1 ? EXIT_FOUND : EXIT_ABSENT;
 }
