@@ -188,35 +188,36 @@ check_has_service(struct check *check, const char *queue)
 	    queue);
 }
 
-/* Without it every question who a user is has no answer, and is a 451. */
+/* The services that settings ask for, and what it means when one is missing. */
 static void
-check_has_lookup(struct check *check)
+check_wanted_services(struct check *check)
 {
-	OWN_TEXT path = layout_path(
-	    check->node->home, LAYOUT_service, node_lookup_service);
-
-	if (strcmp(settings_text(check->settings, SETTING_userstore),
-		"pgsql") == 0 &&
-	    access(path, F_OK) == -1)
-		check_find(check, CHECK_ERROR, path, 0,
+	const struct {
+		const char *name;
+		bool is_wanted;
+		const char *text;
+	} rows[] = {
+		{ node_lookup_service,
+		    strcmp(settings_text(check->settings, SETTING_userstore),
+			"pgsql") == 0,
 		    "userstore says pgsql, and there is no service that asks "
 		    "the database, so nobody knows any user" REMEDY
-		    "svctool init");
-}
-
-/* The others take this node for dead, and it serves no store. */
-static void
-check_has_cluster(struct check *check)
-{
-	OWN_TEXT path = layout_path(
-	    check->node->home, LAYOUT_service, node_cluster_service);
-
-	if (*settings_text(check->settings, SETTING_nodename) != '\0' &&
-	    access(path, F_OK) == -1)
-		check_find(check, CHECK_ERROR, path, 0,
+		    "svctool init" },
+		{ node_cluster_service,
+		    *settings_text(check->settings, SETTING_nodename) != '\0',
 		    "nodename says that this is a cluster's node, and there is "
 		    "no service that keeps its place there" REMEDY
-		    "'svctool cluster join' or 'init' again");
+		    "'svctool cluster join' or 'init' again" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		OWN_TEXT path = layout_path(
+		    check->node->home, LAYOUT_service, rows[i].name);
+
+		if (rows[i].is_wanted && access(path, F_OK) == -1)
+			check_find(check, CHECK_ERROR, path, 0, "%s",
+			    rows[i].text);
+	}
 }
 
 /* The way back to cdb leaves it. */
@@ -246,8 +247,7 @@ check_needs_lookup(struct check *check)
 void
 check_services(struct check *check)
 {
-	check_has_lookup(check);
-	check_has_cluster(check);
+	check_wanted_services(check);
 	check_needs_lookup(check);
 	check_each(check, node_services, check_programs);
 	check_each(check, node_queues, check_has_service);
