@@ -56,6 +56,9 @@ int cluster_open_node(struct cluster_command *command);
  */
 int cluster_open_database(
     struct cluster_command *command, const char *conninfo);
+/* The first, of a node that is in a cluster, and its name.  The same. */
+int cluster_open_named(
+    struct cluster_command *command, char name_out[CLUSTER_NAME_SIZE]);
 /* Both, of a node that is in a cluster, and who it is. */
 int cluster_open_member(
     struct cluster_command *command, struct cluster_identity *identity_out);

@@ -91,6 +91,22 @@ cluster_open_database(struct cluster_command *command, const char *conninfo)
 }
 
 int
+cluster_open_named(
+    struct cluster_command *command, char name_out[CLUSTER_NAME_SIZE])
+{
+	int code = cluster_open_node(command);
+	struct error err;
+	int found;
+
+	if (code != EXIT_FINE)
+		return code;
+	found = cluster_name_read(command->node->home, name_out, &err);
+	if (found == 0)
+		error_set(&err, "this node is in no cluster");
+	return found == 1 ? EXIT_FINE : complain(EXIT_TROUBLE, &err);
+}
+
+int
 cluster_open_member(
     struct cluster_command *command, struct cluster_identity *identity_out)
 {

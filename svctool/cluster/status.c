@@ -375,18 +375,13 @@ cluster_status(int argc, char **argv)
 	};
 	char name[CLUSTER_NAME_SIZE];
 	struct error err;
-	int code, found;
+	int code;
 
 	if (args_parse(rows, argc, argv, NULL, &err) == -1)
 		return complain(EXIT_USAGE, &err);
-	code = cluster_open_node(&command);
+	code = cluster_open_named(&command, name);
 	if (code != EXIT_FINE)
 		return code;
-	found = cluster_name_read(command.node->home, name, &err);
-	if (found == 0)
-		error_set(&err, "this node is in no cluster");
-	if (found != 1)
-		return complain(EXIT_TROUBLE, &err);
 	if (is_watched)
 		watch_status(&command);
 	return show_status(&command);
