@@ -2,28 +2,19 @@
 /* run/cluster/domains.cdb: REAL '\0' DIR '\0' UID '\0' GID '\0' by domain. */
 #include "control/cluster_domains.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/scan.h"
-#include "control/cdbmap.h"
+#include "control/cdb_cache.h"
 #include "control/idn.h"
 #include "control/layout.h"
 
-/* Of threads that read it while it is replaced. */
-struct domains_map {
-	struct cdbmap *map;
-	atomic_uint users; /* the list is one */
-};
-
 struct cluster_domains {
 	char *path;
-	pthread_mutex_t lock; /* for what follows */
-	struct domains_map *map; /* NULL: there was no file */
+	struct cdb_cache *cache; /* of that file */
 };
 
 struct cluster_domains *
@@ -32,17 +23,9 @@ cluster_domains_new(const struct home *home)
 	struct cluster_domains *domains = xcalloc(1, sizeof(*domains));
 
 	domains->path = layout_path(home, LAYOUT_cluster_domains);
-	pthread_mutex_init(&domains->lock, NULL);
+	domains->cache = cdb_cache_new(1);
+	cdb_cache_keep_last(domains->cache);
 	return domains;
-}
-
-static void
-leave_domains_map(struct domains_map *map)
-{
-	if (map == NULL || atomic_fetch_sub(&map->users, 1) != 1)
-		return;
-	cdbmap_free(&map->map);
-	free(map);
 }
 
 void
@@ -52,66 +35,10 @@ cluster_domains_free(struct cluster_domains **domains_in)
 
 	if (domains == NULL)
 		return;
-	leave_domains_map(domains->map);
-	pthread_mutex_destroy(&domains->lock);
+	cdb_cache_free(&domains->cache);
 	free(domains->path);
 	free(domains);
 	*domains_in = NULL;
-}
-
-static struct domains_map *
-use_domains_map(struct cluster_domains *domains)
-{
-	struct domains_map *map;
-
-	pthread_mutex_lock(&domains->lock);
-	map = domains->map;
-	if (map != NULL)
-		atomic_fetch_add(&map->users, 1);
-	pthread_mutex_unlock(&domains->lock);
-	return map;
-}
-
-/* Puts another one in its place; takes map, which may be NULL. */
-static void
-replace_domains_map(struct cluster_domains *domains, struct domains_map *map)
-{
-	struct domains_map *old;
-
-	pthread_mutex_lock(&domains->lock);
-	old = domains->map;
-	domains->map = map;
-	pthread_mutex_unlock(&domains->lock);
-	leave_domains_map(old);
-}
-
-/* The file that is there now.  1 and *map_out, to be left; 0 or -1. */
-static int
-open_domains_map(struct cluster_domains *domains, struct domains_map **map_out,
-    struct error *err)
-{
-	struct domains_map *map = use_domains_map(domains);
-	struct cdbmap *cdb;
-	int result;
-
-	*map_out = map;
-	if (map != NULL && !cdbmap_is_stale(map->map))
-		return 1;
-	result = cdbmap_open(domains->path, &cdb, err);
-	if (result == -1 && map != NULL)
-		return 1; /* the last one that could be read */
-	leave_domains_map(map);
-	if (result != 1) {
-		if (map != NULL)
-			replace_domains_map(domains, NULL);
-		return result;
-	}
-	map = xcalloc(1, sizeof(*map));
-	map->map = cdb;
-	map->users = 2; /* the list and the caller */
-	replace_domains_map(domains, map);
-	*map_out = map;
-	return 1;
 }
 
 static bool
@@ -146,19 +73,20 @@ cluster_domain_find(struct cluster_domains *domains, const char *domain,
     struct cluster_domain *domain_out, struct error *err)
 {
 	char canonical[IDN_DOMAIN_SIZE];
-	struct domains_map *map;
+	struct cdb_cache_entry *entry;
 	int result;
 
 	*domain_out = (struct cluster_domain){ .storage = BUF_INIT };
-	result = open_domains_map(domains, &map, err);
+	result = cdb_cache_acquire(
+	    domains->cache, domains->path, 0, &entry, err);
 	if (result != 1)
 		return result;
 	idn_domain_canonical(domain, canonical);
 	result = *canonical == '\0'
 	    ? 0
-	    : cdbmap_get(map->map, canonical, strlen(canonical),
+	    : cdbmap_get(cdb_cache_map(entry), canonical, strlen(canonical),
 		  &domain_out->storage, err);
-	leave_domains_map(map);
+	cdb_cache_release(domains->cache, entry);
 	if (result == 1 && !read_cluster_domain(domain_out))
 		result = error_set(err, "'%s': domain '%s' cannot be read",
 		    domains->path, canonical);

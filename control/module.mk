@@ -1,7 +1,7 @@
 # control - settings, control files, cdb maps, users/assign, access rules, users
 LIBS += control/libcontrol.a
 control/libcontrol.a: control/access.o control/assign.o control/bindings.o \
-    control/cdb_records.o control/cdb_text.o control/cdbmap.o control/cluster_domains.o \
+    control/cdb_cache.o control/cdb_records.o control/cdb_text.o control/cdbmap.o control/cluster_domains.o \
     control/cluster_leases.o control/cluster_nodes.o control/domain_lines.o control/envrules.o control/global_vars.o control/home.o \
     control/identity.o control/idn.o control/json_text.o control/layout.o control/node_setting.o control/port_address.o \
     control/etrnhosts.o control/network.o control/own_addresses.o control/percenthack.o \

@@ -7,8 +7,8 @@
 #ifndef LOOKUPD_DOMAINS_H
 #define LOOKUPD_DOMAINS_H
 
+#include "control/cdb_cache.h"
 #include "control/home.h"
-#include "lookupd/cdb_cache.h"
 #include "lookupd/store.h"
 
 struct domains;

@@ -1,6 +1,6 @@
 # lookupd - user stores behind one interface
 LIBS += lookupd/liblookupd.a
-lookupd/liblookupd.a: lookupd/cache.o lookupd/cdb_cache.o \
+lookupd/liblookupd.a: lookupd/cache.o \
     lookupd/domain_files.o lookupd/domains.o lookupd/extension.o lookupd/logins.o lookupd/lookup_client.o \
     lookupd/query.o lookupd/snapshot.o lookupd/spool.o lookupd/store.o \
     lookupd/store_cdb.o lookupd/store_lookup.o lookupd/vpasswd.o

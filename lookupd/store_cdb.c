@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "control/cdb_cache.h"
 #include "control/home.h"
 #include "control/layout.h"
-#include "lookupd/cdb_cache.h"
 #include "lookupd/domain_files.h"
 #include "lookupd/domains.h"
 #include "lookupd/logins.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Tests of lookupd/cdb_cache.c; threads are in test_store_cdb.c. */
-#include "lookupd/cdb_cache.h"
+/* Tests of control/cdb_cache.c; threads are in test_store_cdb.c. */
+#include "control/cdb_cache.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -19,7 +19,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "control/assign.h"
-#include "lookupd/cdb_cache.h"
+#include "control/cdb_cache.h"
 #include "lookupd/logins.h"
 #include "lookupd/store.h"
 

@@ -7,8 +7,8 @@
  * lock is held while a file is read.  At most max_open maps that nobody holds
  * stay open: those used last.
  */
-#ifndef LOOKUPD_CDB_CACHE_H
-#define LOOKUPD_CDB_CACHE_H
+#ifndef CONTROL_CDB_CACHE_H
+#define CONTROL_CDB_CACHE_H
 
 #include "base/error.h"
 #include "control/cdbmap.h"
@@ -17,6 +17,11 @@ struct cdb_cache;
 struct cdb_cache_entry;
 
 struct cdb_cache *cdb_cache_new(unsigned max_open);
+/*
+ * Before it is used: a file that cannot be read leaves the map that was open
+ * before in its place.  One that is gone does not.
+ */
+void cdb_cache_keep_last(struct cdb_cache *cache);
 /* Every map must have been released. */
 void cdb_cache_free(struct cdb_cache **cache);
 

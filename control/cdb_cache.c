@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Open cdb maps by path: a list, the one used last in front. */
-#include "lookupd/cdb_cache.h"
+#include "control/cdb_cache.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -29,6 +29,7 @@ struct cdb_cache {
 	TAILQ_HEAD(cdb_cache_list, cdb_cache_entry) entries;
 	unsigned count;
 	unsigned max_open;
+	bool keeps_last; /* does not change */
 };
 
 static uint32_t
@@ -98,6 +99,12 @@ cdb_cache_new(unsigned max_open)
 }
 
 void
+cdb_cache_keep_last(struct cdb_cache *cache)
+{
+	cache->keeps_last = true;
+}
+
+void
 cdb_cache_free(struct cdb_cache **cache)
 {
 	struct cdb_cache_entry *entry;
@@ -113,15 +120,16 @@ cdb_cache_free(struct cdb_cache **cache)
 	*cache = NULL;
 }
 
-/* The open map at path if its file is still the one there, or NULL. */
+/* The open map at path, or NULL; is its file no more the one there? */
 static struct cdb_cache_entry *
 acquire_open(struct cdb_cache *cache, const char *path, uint32_t hash,
-    unsigned max_age_ms)
+    unsigned max_age_ms, bool *is_stale_out)
 {
 	struct cdb_cache_entry *entry;
 	int64_t now_ms = clock_ms();
-	bool is_young = false, is_stale;
+	bool is_young = false;
 
+	*is_stale_out = false;
 	pthread_mutex_lock(&cache->lock);
 	entry = find_listed_map(cache, path, hash);
 	if (entry != NULL) {
@@ -133,16 +141,24 @@ acquire_open(struct cdb_cache *cache, const char *path, uint32_t hash,
 	pthread_mutex_unlock(&cache->lock);
 	if (entry == NULL || is_young)
 		return entry;
-	is_stale = cdbmap_is_stale(entry->map);
-	pthread_mutex_lock(&cache->lock);
-	if (is_stale) {
-		entry->users--;
-		drop_map(cache, entry);
-		entry = NULL;
-	} else
+	*is_stale_out = cdbmap_is_stale(entry->map);
+	if (!*is_stale_out) {
+		pthread_mutex_lock(&cache->lock);
 		entry->looked_at_ms = now_ms;
-	pthread_mutex_unlock(&cache->lock);
+		pthread_mutex_unlock(&cache->lock);
+	}
 	return entry;
+}
+
+static void
+release_stale(struct cdb_cache *cache, struct cdb_cache_entry *entry)
+{
+	if (entry == NULL)
+		return;
+	pthread_mutex_lock(&cache->lock);
+	entry->users--;
+	drop_map(cache, entry);
+	pthread_mutex_unlock(&cache->lock);
 }
 
 int
@@ -150,17 +166,22 @@ cdb_cache_acquire(struct cdb_cache *cache, const char *path,
     unsigned max_age_ms, struct cdb_cache_entry **entry_out, struct error *err)
 {
 	uint32_t hash = hash_path(path);
+	bool is_stale;
 	struct cdb_cache_entry *entry = acquire_open(
-	    cache, path, hash, max_age_ms);
+	    cache, path, hash, max_age_ms, &is_stale);
 	int64_t now_ms = clock_ms(); /* before the file is opened */
 	struct cdb_cache_entry *other;
 	struct cdbmap *map;
 	int result;
 
 	*entry_out = entry;
-	if (entry != NULL)
+	if (entry != NULL && !is_stale)
 		return 1;
 	result = cdbmap_open(path, &map, err);
+	if (result == -1 && entry != NULL && cache->keeps_last)
+		return 1;
+	release_stale(cache, entry);
+	*entry_out = NULL;
 	if (result != 1)
 		return result;
 	entry = xcalloc(1, sizeof(*entry));
